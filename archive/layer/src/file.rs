@@ -1,0 +1,110 @@
+//! The layer file: `layerstone/layer`, what a layer is and where its bytes come from.
+//!
+//! See FORMAT.md beside this crate.
+
+use crate::Owner;
+use layerstone_stage::{Digest, Document, Error, Result, StorePath, from_value, read_document, write_stage_file};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Format name of a layer file.
+pub const FORMAT: &str = "layerstone/layer";
+/// Version of the format; a change makes older files unreadable (they are derived data: rerun the stage).
+pub const VERSION: u64 = 1;
+/// The commands that write layer files, named when a file is of another version.
+const RERUN: &str = "layerstone layer";
+/// Media type of an uncompressed layer (OCI image-spec, layer.md).
+pub const MEDIA_TYPE_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// One layer of an image: its identity, and exactly one of a blob beside the file and a recipe to make it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerFile {
+    /// sha256 of the uncompressed tar (OCI image-spec, config.md, "Layer DiffID").
+    pub diff_id: Digest,
+    /// Size of the uncompressed tar in bytes.
+    pub size: u64,
+    /// What a manifest says of the blob (OCI image-spec, descriptor.md); the blob is the uncompressed tar.
+    pub descriptor: Descriptor,
+    /// Path of the tar, relative to the layer file's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<String>,
+    /// What makes the same bytes from the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Recipe>,
+    /// Store paths that the layer holds, in the order of the tar.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub store_paths: Vec<StorePath>,
+    /// Store paths that the layer refers to, sorted: what an image must hold besides this layer. Known for
+    /// customisation layers only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<StorePath>,
+    /// docker's tarsum of the tar, `tarsum.v1+sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tarsum: Option<String>,
+}
+
+/// Media type, digest and size of a blob (OCI image-spec, descriptor.md).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What the blob is.
+    pub media_type: String,
+    /// sha256 of the blob.
+    pub digest: Digest,
+    /// Size of the blob in bytes.
+    pub size: u64,
+}
+
+/// All that decides the bytes of a store layer, besides the contents of its paths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The store directory.
+    pub store: String,
+    /// The store paths, in the order of the tar.
+    pub paths: Vec<StorePath>,
+    /// Modification time of every entry, in seconds since the epoch.
+    pub mtime: i64,
+    /// Owner of every entry.
+    #[serde(flatten)]
+    pub owner: Owner,
+}
+
+impl LayerFile {
+    /// A layer file for an uncompressed tar, neither blob nor recipe set yet.
+    pub fn new(diff_id: Digest, size: u64) -> LayerFile {
+        LayerFile {
+            diff_id,
+            size,
+            descriptor: Descriptor { media_type: MEDIA_TYPE_TAR.to_owned(), digest: diff_id, size },
+            blob: None,
+            recipe: None,
+            store_paths: Vec::new(),
+            references: Vec::new(),
+            tarsum: None,
+        }
+    }
+
+    /// Reads a layer file.
+    pub fn read(path: &Path) -> Result<LayerFile> {
+        let name = path.display().to_string();
+        let malformed = |cause: String| Error::Malformed { format: FORMAT, name: name.clone(), cause };
+        let layer: LayerFile = match read_document(path, FORMAT, VERSION, RERUN)? {
+            Document::Ours(value) => from_value(value, FORMAT, &name)?,
+            Document::Bare(_) => return Err(malformed("found no format, expected \"layerstone/layer\"".to_owned())),
+        };
+        if layer.blob.is_some() == layer.recipe.is_some() {
+            let found = if layer.blob.is_some() { "both" } else { "neither" };
+            return Err(malformed(format!("found {found} of blob and recipe, expected exactly one")));
+        }
+        if let Some(blob) = layer.blob.as_deref().filter(|blob| blob.is_empty() || blob.starts_with('/')) {
+            return Err(malformed(format!("found blob {blob:?}, expected a path relative to the layer file's folder")));
+        }
+        Ok(layer)
+    }
+
+    /// Writes a layer file; `-` is standard output.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_stage_file(path, FORMAT, VERSION, self)
+    }
+}

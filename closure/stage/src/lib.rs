@@ -1,0 +1,20 @@
+//! The ground that every stage of layerstone stands on: store paths, digests, stage files and files
+//! written whole or not at all.
+//!
+//! This crate knows nothing of closures, layers or images.
+
+mod digest;
+mod error;
+mod file;
+mod nar_hash;
+mod output;
+mod path;
+mod store;
+
+pub use digest::{Digest, Hasher};
+pub use error::{Error, Result};
+pub use file::{Document, from_value, parse_document, read_document, read_input, to_text, write_stage_file};
+pub use nar_hash::{NarHash, nix_base32};
+pub use output::{Output, Scratch, sweep, write_whole};
+pub use path::{HASH_LEN, StorePath};
+pub use store::Store;

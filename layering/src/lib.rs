@@ -1,0 +1,5 @@
+//! Which store paths share a layer.
+
+mod file;
+
+pub use file::{FORMAT, Plan, VERSION};
