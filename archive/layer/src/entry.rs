@@ -1,4 +1,4 @@
-//! A member of a tar, before it is written: its fields, and where its contents come from.
+//! A member of a tar before it is written: its fields, independent of any tar dialect.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,29 +40,69 @@ pub enum Kind {
     /// A symbolic link.
     Symlink {
         /// Its text.
-        target: Vec<u8>,
+        target: Box<[u8]>,
     },
     /// A named pipe.
     Fifo,
     /// A character device.
     CharDevice {
-        /// Major and minor number.
-        device: (u32, u32),
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
     },
     /// A block device.
     BlockDevice {
-        /// Major and minor number.
-        device: (u32, u32),
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
     },
+}
+
+impl Kind {
+    /// The type flag (POSIX.1-2017, pax, "ustar Interchange Format": typeflag).
+    pub(crate) fn flag(&self) -> u8 {
+        match self {
+            Kind::File { .. } => b'0',
+            Kind::Symlink { .. } => b'2',
+            Kind::CharDevice { .. } => b'3',
+            Kind::BlockDevice { .. } => b'4',
+            Kind::Directory => b'5',
+            Kind::Fifo => b'6',
+        }
+    }
+
+    /// Bytes of contents that follow the header.
+    pub(crate) fn size(&self) -> u64 {
+        if let Kind::File { size } = self { *size } else { 0 }
+    }
+
+    /// Text of a symbolic link, empty for everything else.
+    pub(crate) fn target(&self) -> &[u8] {
+        if let Kind::Symlink { target } = self { target } else { b"" }
+    }
 }
 
 /// A member's fields. Names are bytes: a store may hold any name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Name in the archive, without the slash that folders get at their end.
-    pub name: Vec<u8>,
+    pub name: Box<[u8]>,
     /// What it is.
     pub kind: Kind,
     /// Permission bits, 07777 at most.
     pub mode: u32,
+}
+
+impl Entry {
+    /// A folder.
+    pub fn directory(name: &[u8], mode: u32) -> Entry {
+        Entry { name: name.into(), kind: Kind::Directory, mode }
+    }
+
+    /// A regular file of so many bytes.
+    pub fn file(name: &[u8], mode: u32, size: u64) -> Entry {
+        Entry { name: name.into(), kind: Kind::File { size }, mode }
+    }
 }

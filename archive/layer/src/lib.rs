@@ -1,7 +1,23 @@
-//! Layers: tar dialects, digests, tarsum.
+//! Layers of an image: laid out from files, read, hashed and written as tars.
+//!
+//! A [`Layout`] knows every member of a layer and the layer's size from metadata alone; a [`Source`] is a layout or a tar
+//! that is there; [`digest_all`] reads and hashes many at once. A [`LayerFile`] is what the stage hands on.
+//!
+//! This crate does not know why paths share a layer, nor what an image is.
 
+mod chain;
+mod digest;
 mod entry;
+mod error;
 mod file;
+mod header;
+mod layout;
+mod source;
 
+pub use digest::{Sink, digest_all, write_layer};
 pub use entry::{Entry, Kind, Owner};
+pub use error::{Error, Result};
 pub use file::{Descriptor, FORMAT, LayerFile, MEDIA_TYPE_TAR, Recipe, VERSION};
+pub use header::{BLOCK, Common, Dialect, Records, append_pax_header};
+pub use layout::{Layout, store_layout, tree_layout};
+pub use source::{LayoutReader, Reader, Source};

@@ -1,0 +1,253 @@
+//! Where a layer's bytes come from, and reading them front to back.
+
+use crate::header::BLOCK;
+use crate::layout::Member;
+use crate::{Error, Layout, Result};
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Where a layer's bytes come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Made from files, as laid out.
+    Layout(Layout),
+    /// A tar that is there.
+    Blob {
+        /// The tar.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+    },
+}
+
+impl Source {
+    /// A tar that is there.
+    pub fn blob(path: &Path) -> Result<Source> {
+        let size = path.metadata().map_err(Error::read(path))?.len();
+        Ok(Source::Blob { path: path.to_owned(), size })
+    }
+
+    /// Size of the tar in bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Source::Layout(layout) => layout.size(),
+            Source::Blob { size, .. } => *size,
+        }
+    }
+
+    /// A reader at the first byte.
+    pub fn reader(&self) -> Result<Reader<'_>> {
+        Ok(match self {
+            Source::Layout(layout) => Reader::Layout(LayoutReader::new(layout)),
+            Source::Blob { path, size } => {
+                let file = File::open(path).map_err(Error::read(path))?;
+                Reader::Blob { path, file, left: *size }
+            }
+        })
+    }
+}
+
+/// Reads a layer's bytes front to back.
+#[derive(Debug)]
+pub enum Reader<'a> {
+    /// Headers made and files read as laid out.
+    Layout(LayoutReader<'a>),
+    /// A tar that is there.
+    Blob {
+        /// The tar.
+        path: &'a Path,
+        /// The open tar.
+        file: File,
+        /// Bytes still expected.
+        left: u64,
+    },
+}
+
+impl Reader<'_> {
+    /// Fills the buffer as far as the layer goes; returns how much was filled, less than the whole only at the end.
+    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        match self {
+            Reader::Layout(reader) => reader.fill(buffer),
+            Reader::Blob { path, file, left } => {
+                let want = buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let got = read_full(file, &mut buffer[..want]).map_err(Error::read(path))?;
+                *left -= got as u64;
+                if got < want || (*left == 0 && read_full(file, &mut [0]).map_err(Error::read(path))? > 0) {
+                    let cause = "its size is not what it was".to_owned();
+                    return Err(Error::Changed { path: path.to_path_buf(), cause });
+                }
+                Ok(got)
+            }
+        }
+    }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.fill(buffer).map_err(io::Error::other)
+    }
+}
+
+/// Reads a layout as a tar: headers are made on the way, files are read straight into the caller's buffer.
+#[derive(Debug)]
+pub struct LayoutReader<'a> {
+    layout: &'a Layout,
+    next: usize,
+    /// Header bytes of the current member, and how many of them are out.
+    header: Vec<u8>,
+    header_out: usize,
+    file: Option<Open<'a>>,
+    /// Zeros to come before the next member.
+    padding: u64,
+    position: u64,
+}
+
+/// A file being read.
+#[derive(Debug)]
+struct Open<'a> {
+    file: File,
+    member: &'a Member,
+    left: u64,
+}
+
+impl<'a> LayoutReader<'a> {
+    fn new(layout: &'a Layout) -> LayoutReader<'a> {
+        LayoutReader { layout, next: 0, header: Vec::new(), header_out: 0, file: None, padding: 0, position: 0 }
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let step = self.step(&mut buffer[filled..])?;
+            if step == 0 && self.position == self.layout.size() {
+                break;
+            }
+            filled += step;
+            self.position += step as u64;
+        }
+        Ok(filled)
+    }
+
+    /// Puts out some of whatever comes next; zero bytes when that was only a change of state.
+    fn step(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if self.header_out < self.header.len() {
+            let ready = &self.header[self.header_out..];
+            let count = ready.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&ready[..count]);
+            self.header_out += count;
+            return Ok(count);
+        }
+        if let Some(open) = &mut self.file {
+            let count = open.read(buffer).map_err(|cause| failed(self.layout, open.member, cause))?;
+            if open.left == 0 {
+                open.finish().map_err(|cause| failed(self.layout, open.member, cause))?;
+                self.file = None;
+            }
+            return Ok(count);
+        }
+        if self.padding > 0 {
+            let count = buffer.len().min(usize::try_from(self.padding).unwrap_or(usize::MAX));
+            buffer[..count].fill(0);
+            self.padding -= count as u64;
+            return Ok(count);
+        }
+        self.begin_next()?;
+        Ok(0)
+    }
+
+    /// Turns to the next member, or to the zeros that end the tar.
+    fn begin_next(&mut self) -> Result<()> {
+        let layout = self.layout;
+        self.header.clear();
+        self.header_out = 0;
+        let Some(member) = layout.members().get(self.next) else {
+            self.padding = layout.size() - self.position;
+            return Ok(());
+        };
+        self.next += 1;
+        layout.common().append_header(&member.entry, &mut self.header);
+        let size = member.entry.kind.size();
+        self.padding = size.next_multiple_of(BLOCK as u64) - size;
+        if size > 0 {
+            self.file = Some(Open::new(layout, member).map_err(|cause| failed(layout, member, cause))?);
+        }
+        Ok(())
+    }
+}
+
+/// Why a file could not be read: the system's answer, or that it is not what it was.
+enum Failure {
+    Io(io::Error),
+    Changed(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+fn failed(layout: &Layout, member: &Member, failure: Failure) -> Error {
+    let path = layout.locate(member);
+    match failure {
+        Failure::Io(source) => Error::Read { path, source },
+        Failure::Changed(cause) => Error::Changed { path, cause },
+    }
+}
+
+impl<'a> Open<'a> {
+    fn new(layout: &Layout, member: &'a Member) -> Result<Open<'a>, Failure> {
+        // A link or pipe that took the file's place must neither be followed nor waited for.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(layout.locate(member))?;
+        Ok(Open { file, member, left: member.entry.kind.size() })
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let got = self.file.read(&mut buffer[..want])?;
+        if got == 0 {
+            let expected = self.member.entry.kind.size();
+            return Err(Failure::Changed(format!(
+                "found {} bytes, expected {expected}",
+                expected - self.left
+            )));
+        }
+        self.left -= got as u64;
+        Ok(got)
+    }
+
+    /// Notices a write between layout and now. Not the change time nor the inode: Nix may hard-link equal files of the
+    /// store at any moment (`auto-optimise-store`), which changes both and no content.
+    fn finish(&self) -> Result<(), Failure> {
+        let metadata = self.file.metadata()?;
+        let expected = self.member.entry.kind.size();
+        if metadata.len() != expected {
+            return Err(Failure::Changed(format!("found {} bytes, expected {expected}", metadata.len())));
+        }
+        if (metadata.mtime(), metadata.mtime_nsec()) != self.member.modified {
+            return Err(Failure::Changed("its modification time is not what it was".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_full(file: &mut File, mut buffer: &mut [u8]) -> io::Result<usize> {
+    let mut total = 0;
+    while !buffer.is_empty() {
+        match file.read(buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                total += count;
+                buffer = &mut buffer[count..];
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(total)
+}
