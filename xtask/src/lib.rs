@@ -1,1 +1,12 @@
-//! x
+//! What layerstone's tests share with its developer tasks: the synthetic store and the golden facts about it.
+//!
+//! The tasks themselves are the binary: `cargo xtask help` lists them.
+
+pub mod synth;
+
+use std::path::PathBuf;
+
+/// The folder of golden facts, one folder per subject; its `README.md` files say how each was made.
+pub fn golden_dir() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "golden"].iter().collect()
+}
