@@ -19,7 +19,7 @@ pub type Sink<'a> = dyn Fn(usize, u64, &[u8]) -> Result<()> + Sync + 'a;
 ///
 /// Runs in the current rayon pool, as many layers at once as it has threads. `meter` counts the bytes done. After an
 /// error the rest is called off.
-pub fn digest_all(sources: &[Source], sink: &Sink<'_>, meter: &AtomicU64) -> Result<Vec<Digest>> {
+pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, meter: &AtomicU64) -> Result<Vec<Digest>> {
     let mut order: Vec<usize> = (0..sources.len()).collect();
     order.sort_by_key(|&i| (Reverse(sources[i].size()), i));
     let stop = AtomicBool::new(false);
@@ -32,7 +32,7 @@ pub fn digest_all(sources: &[Source], sink: &Sink<'_>, meter: &AtomicU64) -> Res
             sink(index, offset, bytes)
         };
         let mut hasher = Hasher::default();
-        let result = chain::run(&sources[index], &tap, &mut |bytes| {
+        let result = chain::run(sources[index], &tap, &mut |bytes| {
             hasher.update(bytes);
             Ok(())
         });

@@ -1,0 +1,308 @@
+//! The docker archive itself: members copied from a base, layers, then what names them, as one tar.
+//!
+//! A layer stands in the archive under its digest, which is only known once the layer is through. But its size is known
+//! before, and so is the place of every byte, unless the archive is compressed. Hence three ways to write the same bytes:
+//!
+//! - a plain file: every layer is written at its place while it is hashed, several at once, headers last;
+//! - a compressed file: front to back, each header in a slot that is written again when the digest is known;
+//! - a pipe: layers are hashed in a first pass, unless their digests are given, and hashed again while they are written,
+//!   since what was read twice must not have changed in between.
+
+use crate::compress::{BlockWriter, Codec, Compression, compressed};
+use layerstone_layer::{
+    BLOCK, Common, Dialect, Entry, Error, Owner, Result, Source, digest_all, write_layer,
+};
+use layerstone_stage::{Digest, Output};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+
+/// An archive is padded to this size, in bytes (Python's `tarfile.RECORDSIZE`).
+const RECORD: u64 = 10_240;
+
+/// An archive about to be written.
+pub struct Archive<'a> {
+    /// Members copied as they are, first in the archive: the base image's layers.
+    pub copied: Vec<Copied<'a>>,
+    /// Layers, bottom first.
+    pub layers: Vec<LayerMember>,
+    /// Modification time of all members but the copied ones, in seconds since the epoch.
+    pub mtime: i64,
+}
+
+/// A member that is copied: its header blocks, and what writes its contents.
+pub struct Copied<'a> {
+    /// Header blocks, ready to be written.
+    pub header: Vec<u8>,
+    /// Size of the contents in bytes.
+    pub size: u64,
+    /// Writes the contents.
+    pub copy: Box<dyn Fn(&mut dyn Write) -> io::Result<()> + 'a>,
+}
+
+/// A layer in an archive.
+pub struct LayerMember {
+    /// Where its bytes come from.
+    pub source: Source,
+    /// Diff ID that it must have, if that is known.
+    pub expected: Option<Digest>,
+    /// What it is called in messages: its layer file.
+    pub label: PathBuf,
+    /// Permission bits of the member.
+    pub mode: u32,
+    /// Owner of the member.
+    pub owner: Owner,
+}
+
+impl LayerMember {
+    /// A layer whose member has mode 0644 and no named owner, as Python's `TarInfo` begins.
+    pub fn new(source: Source, expected: Option<Digest>, label: impl Into<PathBuf>) -> LayerMember {
+        LayerMember { source, expected, label: label.into(), mode: 0o644, owner: Owner::numeric_root() }
+    }
+}
+
+/// Members that follow the layers: names and contents.
+pub type Trailer = Vec<(String, Vec<u8>)>;
+
+/// Where an archive goes.
+pub enum Target<'a> {
+    /// A file, committed by the caller.
+    File(&'a mut Output),
+    /// Something that only takes bytes in order; the path names it in messages.
+    Pipe(&'a mut (dyn Write + Send), &'a Path),
+}
+
+impl Archive<'_> {
+    /// Writes the archive; `finish` makes the trailer from the layers' diff IDs, `meter` counts the bytes done out of
+    /// [`Archive::work`].
+    ///
+    /// Nothing is committed here: after an error the caller drops the output.
+    pub fn write(
+        &self,
+        target: Target<'_>,
+        compression: Compression,
+        finish: &dyn Fn(&[Digest]) -> Trailer,
+        meter: &AtomicU64,
+    ) -> Result<Vec<Digest>> {
+        let codec = match compression {
+            Compression::None => None,
+            Compression::Gzip => Some(Codec::Gzip),
+            Compression::Zstd => Some(Codec::Zstd),
+        };
+        match target {
+            Target::File(output) if output.is_seekable() => match codec {
+                None => self.write_at_places(output, finish, meter),
+                Some(codec) => self.write_with_slots(output, codec, finish, meter),
+            },
+            Target::File(output) => {
+                let path = output.destination().to_owned();
+                self.write_in_order(output, &path, codec, finish, meter)
+            }
+            Target::Pipe(out, path) => self.write_in_order(out, path, codec, finish, meter),
+        }
+    }
+
+    /// Bytes that the meter will count, for a target written in any order or in order.
+    pub fn work(&self, seekable: bool) -> u64 {
+        let once: u64 = self.layers.iter().map(|layer| layer.source.size()).sum();
+        let first_pass = !seekable && self.layers.iter().any(|layer| layer.expected.is_none());
+        if first_pass { 2 * once } else { once }
+    }
+
+    fn write_at_places(
+        &self,
+        output: &mut Output,
+        finish: &dyn Fn(&[Digest]) -> Trailer,
+        meter: &AtomicU64,
+    ) -> Result<Vec<Digest>> {
+        let path = output.destination().to_owned();
+        self.write_copied(output, &path)?;
+        let mut places = Vec::with_capacity(self.layers.len());
+        let mut end: u64 = self.copied.iter().map(Copied::len).sum();
+        for layer in &self.layers {
+            let header = end;
+            let contents = header + self.header(layer, &ZERO).len() as u64;
+            end = contents + padded(layer.source.size());
+            places.push((header, contents));
+        }
+        let output: &Output = output;
+        let sources: Vec<&Source> = self.layers.iter().map(|layer| &layer.source).collect();
+        let sink = |index: usize, offset: u64, bytes: &[u8]| {
+            let (_, contents): (u64, u64) = places[index];
+            output.write_all_at(bytes, contents + offset).map_err(Error::write(&path))
+        };
+        let digests = digest_all(&sources, &sink, meter)?;
+        self.check(&digests)?;
+        for ((layer, digest), (header, _)) in self.layers.iter().zip(&digests).zip(&places) {
+            output.write_all_at(&self.header(layer, digest), *header).map_err(Error::write(&path))?;
+        }
+        // Padding between members is a hole until here; the trailer brings the file to its length.
+        output.write_all_at(&self.trailer(end, finish(&digests)), end).map_err(Error::write(&path))?;
+        Ok(digests)
+    }
+
+    fn write_with_slots(
+        &self,
+        output: &mut Output,
+        codec: Codec,
+        finish: &dyn Fn(&[Digest]) -> Trailer,
+        meter: &AtomicU64,
+    ) -> Result<Vec<Digest>> {
+        let path = output.destination().to_owned();
+        let threads = rayon::current_num_threads();
+        let (written, slots) = compressed(codec, threads, output, |blocks| {
+            self.write_members(blocks, &path, None, BlockWriter::slot, finish, meter)
+        })
+        .map_err(Error::write(&path))?;
+        let digests = written?;
+        self.check(&digests)?;
+        for ((layer, digest), slot) in self.layers.iter().zip(&digests).zip(slots) {
+            let member = codec.store(&self.header(layer, digest));
+            output.write_all_at(&member, slot).map_err(Error::write(&path))?;
+        }
+        Ok(digests)
+    }
+
+    fn write_in_order(
+        &self,
+        out: &mut (dyn Write + Send),
+        path: &Path,
+        codec: Option<Codec>,
+        finish: &dyn Fn(&[Digest]) -> Trailer,
+        meter: &AtomicU64,
+    ) -> Result<Vec<Digest>> {
+        let digests = self.known_digests(meter)?;
+        match codec {
+            None => {
+                let slot = |out: &mut &mut (dyn Write + Send), header: &[u8]| out.write_all(header);
+                let mut out = out;
+                self.write_members(&mut out, path, Some(&digests), slot, finish, meter)?;
+                out.flush().map_err(Error::write(path))?;
+            }
+            Some(codec) => {
+                let threads = rayon::current_num_threads();
+                let (written, _) = compressed(codec, threads, out, |blocks| {
+                    self.write_members(blocks, path, Some(&digests), BlockWriter::slot, finish, meter)
+                })
+                .map_err(Error::write(path))?;
+                written?;
+            }
+        }
+        Ok(digests)
+    }
+
+    /// Diff IDs before anything is written: those given, or all found by a pass over the layers.
+    fn known_digests(&self, meter: &AtomicU64) -> Result<Vec<Digest>> {
+        let given: Option<Vec<Digest>> = self.layers.iter().map(|layer| layer.expected).collect();
+        if let Some(given) = given {
+            return Ok(given);
+        }
+        let sources: Vec<&Source> = self.layers.iter().map(|layer| &layer.source).collect();
+        let digests = digest_all(&sources, &|_, _, _| Ok(()), meter)?;
+        self.check(&digests)?;
+        Ok(digests)
+    }
+
+    /// Writes all members front to back, and returns the layers' diff IDs; each layer's header goes out through `slot`,
+    /// with the diff ID that is known for it, which is then checked.
+    fn write_members<W: Write>(
+        &self,
+        out: &mut W,
+        path: &Path,
+        known: Option<&[Digest]>,
+        slot: impl Fn(&mut W, &[u8]) -> io::Result<()>,
+        finish: &dyn Fn(&[Digest]) -> Trailer,
+        meter: &AtomicU64,
+    ) -> Result<Vec<Digest>> {
+        self.write_copied(out, path)?;
+        let mut end: u64 = self.copied.iter().map(Copied::len).sum();
+        let mut digests = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let expected = known.map(|digests| digests[index]);
+            let header = self.header(layer, &expected.unwrap_or(ZERO));
+            slot(out, &header).map_err(Error::write(path))?;
+            let found = write_layer(&layer.source, out, path, meter)?;
+            layer.check(found, expected.unwrap_or(found))?;
+            digests.push(found);
+            let size = layer.source.size();
+            write_zeros(out, padded(size) - size).map_err(Error::write(path))?;
+            end += header.len() as u64 + padded(size);
+        }
+        out.write_all(&self.trailer(end, finish(&digests))).map_err(Error::write(path))?;
+        Ok(digests)
+    }
+
+    fn write_copied(&self, out: &mut dyn Write, path: &Path) -> Result<()> {
+        for member in &self.copied {
+            out.write_all(&member.header)
+                .and_then(|()| (member.copy)(out))
+                .and_then(|()| write_zeros(out, padded(member.size) - member.size))
+                .map_err(Error::write(path))?;
+        }
+        Ok(())
+    }
+
+    /// All that follows the layers, which end at `end`: the trailer's members, two zero blocks, padding.
+    fn trailer(&self, end: u64, members: Trailer) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, contents) in members {
+            let entry = Entry::file(name.as_bytes(), 0o644, contents.len() as u64);
+            self.common(&Owner::numeric_root()).append_header(&entry, &mut bytes);
+            bytes.extend_from_slice(&contents);
+            bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        }
+        let total = (end + bytes.len() as u64 + 2 * BLOCK as u64).next_multiple_of(RECORD);
+        let len = usize::try_from(total - end).expect("the trailer was made in memory");
+        bytes.resize(len, 0);
+        bytes
+    }
+
+    fn header(&self, layer: &LayerMember, digest: &Digest) -> Vec<u8> {
+        let mut header = Vec::new();
+        let name = layer_name(digest);
+        let entry = Entry::file(name.as_bytes(), layer.mode, layer.source.size());
+        self.common(&layer.owner).append_header(&entry, &mut header);
+        header
+    }
+
+    fn common(&self, owner: &Owner) -> Common {
+        Common { dialect: Dialect::Pax, mtime: self.mtime, owner: owner.clone() }
+    }
+
+    /// Compares diff IDs with those that the layers must have.
+    fn check(&self, digests: &[Digest]) -> Result<()> {
+        let pairs = self.layers.iter().zip(digests);
+        pairs.into_iter().try_for_each(|(layer, found)| layer.check(*found, layer.expected.unwrap_or(*found)))
+    }
+}
+
+impl LayerMember {
+    fn check(&self, found: Digest, expected: Digest) -> Result<()> {
+        if found == expected { Ok(()) } else { Err(Error::Digest { path: self.label.clone(), found, expected }) }
+    }
+}
+
+impl Copied<'_> {
+    /// Bytes in the archive.
+    fn len(&self) -> u64 {
+        self.header.len() as u64 + padded(self.size)
+    }
+}
+
+/// Stands for a digest that is not known yet.
+const ZERO: Digest = Digest::from_bytes([0; 32]);
+
+/// Name of a layer's member.
+pub fn layer_name(digest: &Digest) -> String {
+    format!("{}/layer.tar", digest.hex())
+}
+
+fn padded(size: u64) -> u64 {
+    size.next_multiple_of(BLOCK as u64)
+}
+
+/// Fewer zeros than a block.
+fn write_zeros(out: &mut dyn Write, count: u64) -> io::Result<()> {
+    let count = usize::try_from(count).expect("padding is shorter than a block");
+    out.write_all(&[0; BLOCK][..count])
+}

@@ -1,0 +1,187 @@
+//! The image config (OCI image-spec, config.md) and what follows from it: image ID, manifest, member names.
+//!
+//! Images of `stream` have exactly the keys of nixpkgs' script. Our own add `variant` where it is given, and
+//! `created_by` to each entry of the history, which docker shows as the command that made a layer.
+
+use crate::manifest::manifest_text;
+use crate::python_json::{python_list, to_python_json};
+use layerstone_stage::Digest;
+use serde_json::{Map, Value, json};
+
+/// What an image config says besides its layers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageFacts {
+    /// When the image was made, as it is to be written.
+    pub created: String,
+    /// Architecture by Go's name.
+    pub architecture: String,
+    /// Variant of the architecture, such as `v7`.
+    pub variant: Option<String>,
+    /// The execution parameters: an object, or null as nixpkgs' script passes it through.
+    pub config: Value,
+    /// What the history says made each layer, if anything.
+    pub created_by: Option<&'static str>,
+}
+
+/// What an image says about one of its layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerFacts {
+    /// sha256 of the uncompressed tar.
+    pub diff_id: Digest,
+    /// Name of the layer's member in the archive.
+    pub name: String,
+    /// The comment in the history.
+    pub comment: String,
+}
+
+impl LayerFacts {
+    /// A layer of store paths, in the order of its tar; named `HEX/layer.tar`.
+    pub fn of_paths<S: AsRef<str>>(diff_id: Digest, paths: &[S]) -> LayerFacts {
+        LayerFacts { diff_id, name: layer_name(&diff_id), comment: paths_comment(paths) }
+    }
+
+    /// A layer of files that are no store paths; named `HEX/layer.tar`.
+    pub fn customisation(diff_id: Digest) -> LayerFacts {
+        LayerFacts { diff_id, name: layer_name(&diff_id), comment: "customisation layer".to_owned() }
+    }
+}
+
+/// The comment that nixpkgs' script gives a layer of these paths.
+pub(crate) fn paths_comment<S: AsRef<str>>(paths: &[S]) -> String {
+    format!("store paths: {}", python_list(paths))
+}
+
+fn layer_name(diff_id: &Digest) -> String {
+    format!("{}/layer.tar", diff_id.hex())
+}
+
+/// An image whose layers are known: all that comes after the layers in a docker archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// sha256 of the config.
+    pub image_id: Digest,
+    /// The config's bytes.
+    pub config: Vec<u8>,
+    /// The layers' names in the archive, bottom first.
+    pub layer_names: Vec<String>,
+}
+
+impl Finished {
+    /// Name of the config's member: `HEX.json`.
+    pub fn config_name(&self) -> String {
+        format!("{}.json", self.image_id.hex())
+    }
+
+    /// The bytes of manifest.json.
+    pub fn manifest(&self, repo_tags: &[String]) -> Vec<u8> {
+        manifest_text(&self.config_name(), repo_tags, &self.layer_names)
+    }
+}
+
+impl ImageFacts {
+    /// The config over these layers, bottom first.
+    pub fn finish(&self, layers: &[LayerFacts]) -> Finished {
+        let mut root = Map::new();
+        root.insert("created".to_owned(), json!(self.created));
+        root.insert("architecture".to_owned(), json!(self.architecture));
+        if let Some(variant) = &self.variant {
+            root.insert("variant".to_owned(), json!(variant));
+        }
+        root.insert("os".to_owned(), json!("linux"));
+        root.insert("config".to_owned(), self.config.clone());
+        let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
+        root.insert("rootfs".to_owned(), json!({"diff_ids": diff_ids, "type": "layers"}));
+        root.insert("history".to_owned(), layers.iter().map(|layer| self.history(layer)).collect());
+        let config = to_python_json(&Value::Object(root));
+        let layer_names = layers.iter().map(|layer| layer.name.clone()).collect();
+        Finished { image_id: Digest::of(&config), config, layer_names }
+    }
+
+    fn history(&self, layer: &LayerFacts) -> Value {
+        let mut entry = Map::new();
+        entry.insert("created".to_owned(), json!(self.created));
+        if let Some(created_by) = self.created_by {
+            entry.insert("created_by".to_owned(), json!(created_by));
+        }
+        entry.insert("comment".to_owned(), json!(layer.comment));
+        Value::Object(entry)
+    }
+}
+
+/// Puts the environment of a base image under that of `config`: of the entries with one name (the text before the
+/// first `=`) the last stands, at the place of the first. Nothing else of the base's config is taken over, as nixpkgs'
+/// script has it. A null `Env` is an empty one.
+pub(crate) fn merge_env(base: &Value, config: Value) -> Result<Value, String> {
+    let mut merged: Vec<String> = Vec::new();
+    for entry in env(base)?.into_iter().chain(env(&config)?) {
+        let same_name = |other: &&mut String| other.split('=').next() == entry.split('=').next();
+        match merged.iter_mut().find(same_name) {
+            Some(place) => *place = entry,
+            None => merged.push(entry),
+        }
+    }
+    if merged.is_empty() {
+        return Ok(config);
+    }
+    let mut config = match config {
+        Value::Object(config) => config,
+        _ => Map::new(),
+    };
+    config.insert("Env".to_owned(), merged.into());
+    Ok(Value::Object(config))
+}
+
+fn env(config: &Value) -> Result<Vec<String>, String> {
+    let env = config.get("Env").filter(|env| !env.is_null()).cloned().unwrap_or(json!([]));
+    serde_json::from_value(env).map_err(|_| "Env: expected a list of strings".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_env(base: Value, config: Value, expected: Value) {
+        assert_eq!(merge_env(&base, config).unwrap().to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn environment_by_name() {
+        let base = json!({"Env": ["A=1", "B=2", "A=3"], "Cmd": ["x"]});
+        check_env(base.clone(), json!({"Env": ["B=9", "C"], "User": "u"}), json!({"Env": ["A=3", "B=9", "C"], "User": "u"}));
+        check_env(base, json!({"User": "u"}), json!({"User": "u", "Env": ["A=3", "B=2"]}));
+        check_env(json!({"Env": null}), json!({"Env": ["A=1"]}), json!({"Env": ["A=1"]}));
+        check_env(json!(null), json!({"Env": []}), json!({"Env": []}));
+        check_env(json!({"Env": ["A=b=c"]}), json!(null), json!({"Env": ["A=b=c"]}));
+        check_env(json!({}), json!(null), json!(null));
+        assert!(merge_env(&json!({"Env": [1]}), json!({})).is_err());
+        assert!(merge_env(&json!({}), json!({"Env": "A=1"})).is_err());
+    }
+
+    #[test]
+    fn our_own_config() {
+        let facts = ImageFacts {
+            created: "1970-01-01T00:00:01Z".to_owned(),
+            architecture: "arm".to_owned(),
+            variant: Some("v7".to_owned()),
+            config: json!({}),
+            created_by: Some("layerstone"),
+        };
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let finished = facts.finish(&[LayerFacts::of_paths(a, &["/nix/store/x"]), LayerFacts::customisation(b)]);
+        assert_eq!(finished.image_id, Digest::of(&finished.config));
+        let config: Value = serde_json::from_slice(&finished.config).unwrap();
+        let history = |comment| json!({"created": "1970-01-01T00:00:01Z", "created_by": "layerstone", "comment": comment});
+        let expected = json!({
+            "created": "1970-01-01T00:00:01Z",
+            "architecture": "arm",
+            "variant": "v7",
+            "os": "linux",
+            "config": {},
+            "rootfs": {"diff_ids": [a, b], "type": "layers"},
+            "history": [history("store paths: ['/nix/store/x']"), history("customisation layer")],
+        });
+        assert_eq!(config.to_string(), expected.to_string());
+        assert_eq!(finished.layer_names, [a, b].map(|digest| format!("{}/layer.tar", digest.hex())));
+    }
+}
