@@ -2,7 +2,7 @@
 //!
 //! See FORMAT.md beside this crate.
 
-use layerstone_stage::{Document, Error, Result, StorePath, from_value, read_document, write_stage_file};
+use layerstone_stage::{Document, Error, Result, StorePath, from_value, parse_document, read_input, write_stage_file};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::Path;
@@ -22,15 +22,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads a plan, ours or the bare list of lists that nixpkgs' layering tools print; `-` is standard input.
+    /// Reads a plan file, ours or another tool's; `-` is standard input.
     pub fn read(path: &Path) -> Result<Plan> {
-        let name = path.display().to_string();
-        let plan: Plan = match read_document(path, FORMAT, VERSION, RERUN)? {
-            Document::Ours(value) => from_value(value, FORMAT, &name)?,
-            Document::Bare(value) if value.is_array() => Plan { layers: from_value(value, FORMAT, &name)? },
-            Document::Bare(value) => from_value(value, FORMAT, &name)?,
+        Plan::parse(&read_input(path)?, &path.display().to_string())
+    }
+
+    /// The plan in a file's bytes, ours or the bare list of lists that nixpkgs' layering tools print; `name` stands in
+    /// messages.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Plan> {
+        let plan: Plan = match parse_document(bytes, name, FORMAT, VERSION, RERUN)? {
+            Document::Bare(value) if value.is_array() => Plan { layers: from_value(value, FORMAT, name)? },
+            Document::Ours(value) | Document::Bare(value) => from_value(value, FORMAT, name)?,
         };
-        plan.check().map_err(|cause| Error::Malformed { format: FORMAT, name, cause })?;
+        plan.check().map_err(|cause| Error::Malformed { format: FORMAT, name: name.to_owned(), cause })?;
         Ok(plan)
     }
 
@@ -39,7 +43,7 @@ impl Plan {
         write_stage_file(path, FORMAT, VERSION, self)
     }
 
-    /// What is wrong with the plan, if anything.
+    /// What is wrong with the plan, if anything: a path that stands twice, an empty layer, two store directories.
     pub fn check(&self) -> Result<(), String> {
         let mut seen = HashSet::new();
         let mut stores = self.layers.iter().flatten().map(StorePath::store_dir);
@@ -56,5 +60,70 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Strategy, plan};
+    use layerstone_closure::Closure;
+    use layerstone_stage::to_text;
+    use std::collections::BTreeSet;
+    use std::num::NonZeroUsize;
+
+    const OURS: &str = r#"{"format":"layerstone/layers","version":1,"layers":[["/s/b","/s/a"],["/s/c"]]}"#;
+
+    fn sample() -> Plan {
+        let path = |text| StorePath::parse(text).unwrap();
+        Plan { layers: vec![vec![path("/s/b"), path("/s/a")], vec![path("/s/c")]] }
+    }
+
+    #[track_caller]
+    fn check_error(text: &str, expected: &str) {
+        assert_eq!(Plan::parse(text.as_bytes(), "x.json").unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn all_forms() {
+        for text in [OURS, r#"{"layers":[["/s/b","/s/a"],["/s/c"]]}"#, r#"[["/s/b","/s/a"],["/s/c"]]"#] {
+            assert_eq!(Plan::parse(text.as_bytes(), "").unwrap(), sample(), "{text}");
+        }
+        assert_eq!(Plan::parse(b"[]", "").unwrap(), Plan::default());
+    }
+
+    #[test]
+    fn write_read_same() {
+        let text = to_text(FORMAT, VERSION, &sample());
+        assert_eq!(Plan::parse(text.as_bytes(), "").unwrap(), sample());
+        for end in 0..text.len() - 1 {
+            assert!(Plan::parse(&text.as_bytes()[..end], "").is_err(), "{}", &text[..end]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_plan() {
+        let malformed = |cause: &str| format!("malformed layerstone/layers: x.json: {cause}");
+        check_error(r#"[["/s/a"],["/s/b","/s/a"]]"#, &malformed("/s/a stands twice, the second time in layer 1"));
+        check_error(r#"[["/s/a"],[]]"#, &malformed("layer 1 is empty"));
+        check_error(r#"[["/s/a"],["/t/a"]]"#, &malformed("paths of two stores, /s and /t"));
+        check_error("{}", &malformed("missing field `layers`"));
+        check_error(r#"["/s/a"]"#, &malformed(r#"invalid type: string "/s/a", expected a sequence"#));
+        check_error(r#"[["a"]]"#, &malformed(r#"not a store path: "a": it is not absolute"#));
+        check_error(
+            &OURS.replace(":1,", ":2,"),
+            "wrong format: x.json: found layerstone/layers version 2, expected layerstone/layers version 1",
+        );
+    }
+
+    #[test]
+    fn the_format_page_is_right() {
+        let blocks: Vec<&str> = include_str!("../FORMAT.md").split("```json\n").skip(1).collect();
+        let blocks: Vec<&str> = blocks.iter().map(|block| block.split("```").next().unwrap()).collect();
+        let [closure, expected] = blocks[..] else { panic!("expected a closure and a plan, found {blocks:?}") };
+        let closure: Closure = serde_json::from_str(closure).unwrap();
+        let plan = plan(&closure, Strategy::Popularity, NonZeroUsize::new(3).unwrap(), &BTreeSet::new()).unwrap();
+        assert_eq!(to_text(FORMAT, VERSION, &plan), expected);
+        assert_eq!(Plan::parse(expected.as_bytes(), "").unwrap(), plan);
     }
 }

@@ -1,0 +1,47 @@
+//! What can go wrong when a closure is divided into layers.
+
+use layerstone_stage::StorePath;
+
+/// Result of this crate's algorithms; reading and writing plans has the stage crate's errors.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A closure that is none, or a wish that it cannot fulfil.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A path stands in the closure more than once.
+    #[error("not a closure: {path}: found twice")]
+    Duplicate {
+        /// The path.
+        path: StorePath,
+    },
+    /// A path refers to one that the closure does not hold.
+    #[error("not a closure: {path}: refers to {reference}, which is absent")]
+    AbsentReference {
+        /// Who refers.
+        path: StorePath,
+        /// To whom.
+        reference: StorePath,
+    },
+    /// Paths refer to each other in a circle; a path that refers to itself is none.
+    #[error("not a closure: {path}: refers to itself by way of {via}")]
+    Cycle {
+        /// A path on the circle, the first of it in path order.
+        path: StorePath,
+        /// The path on the circle that refers to it.
+        via: StorePath,
+    },
+    /// A path that should be left out is not there.
+    #[error("cannot exclude: {path}: not in the closure")]
+    AbsentExclusion {
+        /// The path.
+        path: StorePath,
+    },
+    /// There is no strategy of this name.
+    #[error("unknown strategy: {name:?}: expected one of {expected}")]
+    UnknownStrategy {
+        /// The name.
+        name: String,
+        /// All names, separated by commas.
+        expected: String,
+    },
+}

@@ -1,0 +1,151 @@
+//! The references of a closure as numbers: users before what they use, so that one pass from front to back sees
+//! every user of a path before the path itself.
+//!
+//! Self references are dropped and repeated references count once.
+//! What the numbers are depends on nothing but the set of paths and their references.
+
+use crate::{Error, Result};
+use layerstone_closure::{Closure, PathInfo};
+use layerstone_stage::StorePath;
+use std::collections::HashMap;
+
+/// The paths of a closure in an order in which users come before what they use.
+#[derive(Debug)]
+pub(crate) struct Graph<'a> {
+    /// The paths.
+    pub paths: Vec<&'a StorePath>,
+    /// For each path the distinct other paths that refer to it; their numbers are smaller than its own.
+    pub users: Vec<Vec<u32>>,
+}
+
+impl<'a> Graph<'a> {
+    /// Checks that the closure is one, and numbers its paths.
+    pub fn new(closure: &'a Closure) -> Result<Graph<'a>> {
+        let mut infos: Vec<&PathInfo> = closure.graph.iter().collect();
+        infos.sort_by(|a, b| a.path.cmp(&b.path));
+        if let Some(pair) = infos.windows(2).find(|pair| pair[0].path == pair[1].path) {
+            return Err(Error::Duplicate { path: pair[0].path.clone() });
+        }
+        let used = used_by_each(&infos)?;
+        let order = users_first(&used).map_err(|at| cycle(&infos, &used, &at))?;
+        let mut number = vec![0; order.len()];
+        for (new, &old) in order.iter().enumerate() {
+            number[old as usize] = new as u32;
+        }
+        let mut users = vec![Vec::new(); order.len()];
+        for (new, &old) in order.iter().enumerate() {
+            for &target in &used[old as usize] {
+                users[number[target as usize] as usize].push(new as u32);
+            }
+        }
+        Ok(Graph { paths: order.iter().map(|&old| &infos[old as usize].path).collect(), users })
+    }
+}
+
+/// For each path the distinct other paths that it refers to, as indices, sorted.
+fn used_by_each(infos: &[&PathInfo]) -> Result<Vec<Vec<u32>>> {
+    let index: HashMap<&StorePath, u32> = infos.iter().map(|info| &info.path).zip(0..).collect();
+    let mut all = Vec::with_capacity(infos.len());
+    for (info, own) in infos.iter().zip(0..) {
+        let mut used = Vec::with_capacity(info.references.len());
+        for reference in &info.references {
+            match index.get(reference) {
+                Some(&target) => used.push(target),
+                None => {
+                    return Err(Error::AbsentReference { path: info.path.clone(), reference: reference.clone() });
+                }
+            }
+        }
+        used.sort_unstable();
+        used.dedup();
+        used.retain(|&target| target != own);
+        all.push(used);
+    }
+    Ok(all)
+}
+
+/// The indices, users before what they use; if circles make that impossible, which indices could not be placed.
+fn users_first(used: &[Vec<u32>]) -> Result<Vec<u32>, Vec<bool>> {
+    let mut waiting = vec![0u32; used.len()];
+    for &target in used.iter().flatten() {
+        waiting[target as usize] += 1;
+    }
+    let mut order: Vec<u32> = (0..).zip(&waiting).filter(|&(_, &users)| users == 0).map(|(i, _)| i).collect();
+    let mut done = 0;
+    while let Some(&at) = order.get(done) {
+        done += 1;
+        for &target in &used[at as usize] {
+            waiting[target as usize] -= 1;
+            if waiting[target as usize] == 0 {
+                order.push(target);
+            }
+        }
+    }
+    if order.len() == used.len() { Ok(order) } else { Err(waiting.iter().map(|&users| users > 0).collect()) }
+}
+
+/// The error for a closure with a circle. Whoever could not be placed has a user who could not be either, so that
+/// going from user to user ends on a circle.
+fn cycle(infos: &[&PathInfo], used: &[Vec<u32>], unplaced: &[bool]) -> Error {
+    let mut user = vec![None; used.len()];
+    for (at, targets) in used.iter().enumerate().filter(|&(at, _)| unplaced[at]) {
+        for &target in targets {
+            user[target as usize].get_or_insert(at);
+        }
+    }
+    let user = |at: usize| user[at].expect("who is not placed has a user who is not placed");
+    let mut at = unplaced.iter().position(|&yes| yes).expect("called only when some are not placed");
+    for _ in 0..used.len() {
+        at = user(at);
+    }
+    let (start, mut first) = (at, at);
+    while user(at) != start {
+        at = user(at);
+        first = first.min(at);
+    }
+    Error::Cycle { path: infos[first].path.clone(), via: infos[user(first)].path.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{closure, path};
+
+    #[track_caller]
+    fn check(edges: &str, expected: Result<&[&str], Error>) {
+        let closure = closure(edges);
+        let names = Graph::new(&closure).map(|g| g.paths.iter().map(|p| p.name().to_owned()).collect::<Vec<_>>());
+        assert_eq!(names, expected.map(|names| names.iter().map(|name| name.to_string()).collect()));
+    }
+
+    #[test]
+    fn users_come_first() {
+        check("", Ok(&[]));
+        check("c: d c; a: b a; b: b c c; d:", Ok(&["a", "b", "c", "d"]));
+        check("z: a; b: a; a:", Ok(&["b", "z", "a"]));
+    }
+
+    #[test]
+    fn users_are_distinct_others() {
+        let closure = closure("a: b b a; c: b; b: b");
+        assert_eq!(Graph::new(&closure).unwrap().users, [vec![], vec![], vec![0, 1]]);
+    }
+
+    #[test]
+    fn what_is_no_closure() {
+        check("a: b; a: b; b:", Err(Error::Duplicate { path: path("a") }));
+        check("a: b; b: x", Err(Error::AbsentReference { path: path("b"), reference: path("x") }));
+        check("a: b; b: a", Err(Error::Cycle { path: path("a"), via: path("b") }));
+        check("a: e; e: d; d: f; f: e g; g:", Err(Error::Cycle { path: path("d"), via: path("e") }));
+        check("a: b; b: c; c: b; d: e; e: d", Err(Error::Cycle { path: path("b"), via: path("c") }));
+    }
+
+    #[test]
+    fn cycles_are_named() {
+        let closure = closure("a: b; b: a");
+        assert_eq!(
+            Graph::new(&closure).unwrap_err().to_string(),
+            format!("not a closure: {}: refers to itself by way of {}", path("a"), path("b"))
+        );
+    }
+}

@@ -1,0 +1,23 @@
+//! Closures for tests, from a line of text.
+
+use layerstone_closure::{Closure, PathInfo};
+use layerstone_stage::StorePath;
+
+/// The closure written as `a: b c; b: c; c:` (who: whom it refers to), in the order given.
+pub(crate) fn closure(text: &str) -> Closure {
+    let info = |entry: &str| {
+        let (name, references) = entry.split_once(':').expect("name: references");
+        PathInfo {
+            path: path(name.trim()),
+            nar_hash: None,
+            nar_size: None,
+            references: references.split_whitespace().map(path).collect(),
+        }
+    };
+    Closure { graph: text.split(';').filter(|entry| !entry.trim().is_empty()).map(info).collect() }
+}
+
+/// The store path of a name: its hash part is `h`.
+pub(crate) fn path(name: &str) -> StorePath {
+    StorePath::parse(&format!("/nix/store/h-{name}")).expect("a sample's name is a good one")
+}
