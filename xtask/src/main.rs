@@ -1,8 +1,13 @@
 //! Developer tasks of layerstone: `cargo xtask help`.
 
+mod dist;
+mod elf;
+mod lab;
+mod process;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Developer tasks of layerstone
@@ -22,6 +27,20 @@ enum Task {
         /// Folder that receives graph.json and registration
         out_dir: PathBuf,
     },
+    /// Make a real Nix store closure out of Debian packages; needs root, apt, patchelf and Nix
+    Lab(lab::Options),
+    /// Build one derivation of a lab, run by Nix
+    #[command(hide = true)]
+    LabBuilder {
+        /// Which kind of derivation
+        builder: lab::Builder,
+    },
+    /// Build one static release binary of layerstone
+    Dist {
+        /// Folder that receives layerstone-VERSION-TARGET
+        #[arg(short, long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist"))]
+        output: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -37,12 +56,21 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Synth { store_dir, out_dir } => synth(&store_dir, &out_dir),
+        Task::Lab(options) => lab::make(&options),
+        Task::LabBuilder { builder } => builder.run(),
+        Task::Dist { output } => dist(&output),
     }
 }
 
-fn synth(store_dir: &std::path::Path, out_dir: &std::path::Path) -> Result<()> {
+fn synth(store_dir: &Path, out_dir: &Path) -> Result<()> {
     let synth = xtask::synth::make(store_dir, out_dir)?;
     let bytes: u64 = synth.graph.iter().map(|info| info.nar_size).sum();
     println!("{} paths, {bytes} bytes of NARs", synth.graph.len());
+    Ok(())
+}
+
+fn dist(folder: &Path) -> Result<()> {
+    let binary = dist::build(folder)?;
+    println!("{} {} bytes", binary.display(), binary.metadata()?.len());
     Ok(())
 }

@@ -1,0 +1,164 @@
+//! The lab: a real Nix store closure, its references found by Nix's own scanner, made of Debian packages.
+//!
+//! No binary cache and no nixpkgs are needed, only apt-get, dpkg-deb, patchelf and Nix.
+//! Every Debian package, or group of packages that need each other, becomes one derivation; a last one, NAME-env, is
+//! a tree of links over them and the closure's root.
+//! The derivations' builder is this very program, copied into the work folder (`lab-builder`).
+//! Meant for a machine of one's own, as root: it fills /nix/store, and nothing is sandboxed.
+//!
+//! ```text
+//! apt ─▶ packages ─▶ deb: facts ─▶ component: who joins whom ─▶ expression ─▶ closure: nix-build, what Nix knows
+//!                                                                                │
+//!                                                          builder::{component, env, graph}, run by Nix
+//! ```
+
+mod apt;
+mod builder;
+mod closure;
+mod component;
+mod deb;
+mod expression;
+mod layout;
+
+pub use builder::Builder;
+
+use anyhow::{Context, Result, bail};
+use rayon::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Closures that tests and benches know: 23 paths and 54 MB, 128 paths and 255 MB, 608 paths and 1.5 GB.
+const PRESETS: [(&str, &str); 3] = [
+    ("small", "hello bash coreutils dash"),
+    (
+        "medium",
+        "bash coreutils dash python3 git perl nginx-light curl redis-server sed grep gawk findutils tar gzip \
+         openssh-client vim-tiny sqlite3 jq",
+    ),
+    (
+        "large",
+        "bash coreutils dash python3 git perl nginx-light curl redis-server sed grep gawk findutils tar gzip jq \
+         postgresql-15 npm python3-scipy texlive-latex-base gcc python3-pandas ruby",
+    ),
+];
+
+/// What to make and where.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Debian packages, or without --name one of small, medium, large
+    #[arg(required = true)]
+    packages: Vec<String>,
+    /// Name of a closure of your own
+    #[arg(long)]
+    name: Option<String>,
+    /// Folder for packages and results; the store paths depend on it
+    #[arg(long, default_value = "/var/tmp/layerstone-lab")]
+    work: PathBuf,
+    /// Builds at a time
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Only print the packages with their versions
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Makes a closure and leaves what Nix knows of it in WORK/closures/NAME.
+pub fn make(options: &Options) -> Result<()> {
+    let clock = Clock(Instant::now());
+    let (name, requested) = selection(options)?;
+    let packages = apt::resolve(&requested)?;
+    clock.say(&format!("{} packages", packages.len()));
+    if options.dry_run {
+        packages.iter().for_each(|package| println!("{} {}", package.name, package.version));
+        return Ok(());
+    }
+    // Nix takes absolute paths only, and every derivation names the work folder.
+    let work = std::path::absolute(&options.work).context("cannot find the current folder")?;
+    let debs = work.join("debs");
+    let folder = work.join("closures").join(&name);
+    for folder in [&debs, &folder] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create: {}", folder.display()))?;
+    }
+    apt::download(&packages, &debs)?;
+    clock.say("downloaded");
+    let packages = with_facts(packages, &debs)?;
+    let components = component::components(&packages, &requested);
+    clock.say(&format!("{} components", components.len()));
+    let expression = expression::expression(&name, &install_builder(&work)?, &debs, &components)?;
+    let summary = closure::build(&expression, &folder, options.jobs)?;
+    clock.say(&summary);
+    println!("{}", folder.display());
+    Ok(())
+}
+
+/// The closure's name and the packages asked for.
+fn selection(options: &Options) -> Result<(String, Vec<String>)> {
+    if let Some(name) = &options.name {
+        return Ok((name.clone(), options.packages.clone()));
+    }
+    let preset = PRESETS.iter().find(|(name, _)| options.packages == [*name]);
+    let Some((name, packages)) = preset else {
+        bail!(
+            "no such closure: {}: expected small, medium or large, or --name NAME and packages",
+            options.packages.join(" ")
+        );
+    };
+    Ok(((*name).to_owned(), packages.split_whitespace().map(str::to_owned).collect()))
+}
+
+fn with_facts(packages: Vec<apt::Package>, debs: &Path) -> Result<component::Packages> {
+    let read = |package: apt::Package| {
+        let facts = deb::facts(&debs.join(&package.file))?;
+        Ok((package.name.clone(), (package, facts)))
+    };
+    packages.into_par_iter().map(read).collect()
+}
+
+/// Copies this program into the work folder: the builder's own path is an input of every derivation, and so the store
+/// paths are the same wherever the checkout lies.
+fn install_builder(work: &Path) -> Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let copy = work.join("lab-builder");
+    // By renaming, because a program that is running cannot be written.
+    let new = work.join(format!("lab-builder.{}", std::process::id()));
+    let installed = fs::copy(&program, &new).and_then(|_| fs::rename(&new, &copy));
+    installed.with_context(|| format!("cannot write: {}", copy.display()))?;
+    Ok(copy)
+}
+
+/// Tells on standard error what is done and when.
+struct Clock(Instant);
+
+impl Clock {
+    fn say(&self, what: &str) {
+        eprintln!("[{:6.1} s] {what}", self.0.elapsed().as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parse(line: &str) -> Result<(String, Vec<String>)> {
+        selection(&Line::try_parse_from(["lab"].into_iter().chain(line.split_whitespace()))?.options)
+    }
+
+    #[test]
+    fn presets_and_closures_of_ones_own() -> Result<()> {
+        let (name, packages) = parse("small")?;
+        assert_eq!((name.as_str(), packages.join(" ")), ("small", "hello bash coreutils dash".to_owned()));
+        let (name, packages) = parse("--name mine hello dash")?;
+        assert_eq!((name.as_str(), packages.len()), ("mine", 2));
+        assert_eq!(parse("large")?.1.len(), 23);
+        assert!(parse("hello dash").is_err() && parse("").is_err());
+        Ok(())
+    }
+}
