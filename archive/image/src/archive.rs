@@ -8,14 +8,13 @@
 //! - a pipe: layers are hashed in a first pass, unless their digests are given, and hashed again while they are written,
 //!   since what was read twice must not have changed in between.
 
-use crate::compress::{BlockWriter, Codec, Compression, compressed};
+use crate::compress::{BlockWriter, Codec, compressed};
 use layerstone_layer::{
-    BLOCK, Common, Dialect, Entry, Error, Owner, Result, Source, digest_all, write_layer,
+    BLOCK, Common, Dialect, Entry, Error, Meter, Owner, Result, Source, digest_all, write_layer,
 };
 use layerstone_stage::{Digest, Output};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 
 /// An archive is padded to this size, in bytes (Python's `tarfile.RECORDSIZE`).
 const RECORD: u64 = 10_240;
@@ -73,22 +72,17 @@ pub enum Target<'a> {
 }
 
 impl Archive<'_> {
-    /// Writes the archive; `finish` makes the trailer from the layers' diff IDs, `meter` counts the bytes done out of
-    /// [`Archive::work`].
+    /// Writes the archive; `finish` makes the trailer from the layers' diff IDs, `meter` counts what is done, of
+    /// [`Archive::work`] bytes.
     ///
     /// Nothing is committed here: after an error the caller drops the output.
     pub fn write(
         &self,
         target: Target<'_>,
-        compression: Compression,
+        codec: Option<Codec>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &AtomicU64,
+        meter: &Meter,
     ) -> Result<Vec<Digest>> {
-        let codec = match compression {
-            Compression::None => None,
-            Compression::Gzip => Some(Codec::Gzip),
-            Compression::Zstd => Some(Codec::Zstd),
-        };
         match target {
             Target::File(output) if output.is_seekable() => match codec {
                 None => self.write_at_places(output, finish, meter),
@@ -113,7 +107,7 @@ impl Archive<'_> {
         &self,
         output: &mut Output,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &AtomicU64,
+        meter: &Meter,
     ) -> Result<Vec<Digest>> {
         let path = output.destination().to_owned();
         self.write_copied(output, &path)?;
@@ -146,7 +140,7 @@ impl Archive<'_> {
         output: &mut Output,
         codec: Codec,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &AtomicU64,
+        meter: &Meter,
     ) -> Result<Vec<Digest>> {
         let path = output.destination().to_owned();
         let threads = rayon::current_num_threads();
@@ -169,7 +163,7 @@ impl Archive<'_> {
         path: &Path,
         codec: Option<Codec>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &AtomicU64,
+        meter: &Meter,
     ) -> Result<Vec<Digest>> {
         let digests = self.known_digests(meter)?;
         match codec {
@@ -192,7 +186,7 @@ impl Archive<'_> {
     }
 
     /// Diff IDs before anything is written: those given, or all found by a pass over the layers.
-    fn known_digests(&self, meter: &AtomicU64) -> Result<Vec<Digest>> {
+    fn known_digests(&self, meter: &Meter) -> Result<Vec<Digest>> {
         let given: Option<Vec<Digest>> = self.layers.iter().map(|layer| layer.expected).collect();
         if let Some(given) = given {
             return Ok(given);
@@ -212,7 +206,7 @@ impl Archive<'_> {
         known: Option<&[Digest]>,
         slot: impl Fn(&mut W, &[u8]) -> io::Result<()>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &AtomicU64,
+        meter: &Meter,
     ) -> Result<Vec<Digest>> {
         self.write_copied(out, path)?;
         let mut end: u64 = self.copied.iter().map(Copied::len).sum();

@@ -13,75 +13,25 @@ use libdeflater::{CompressionLvl, Compressor};
 use std::io::{self, Write};
 use std::thread;
 
-/// How an archive is compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
+/// A format to compress an archive into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
     /// gzip (RFC 1952).
     Gzip,
     /// zstd (RFC 8878).
     Zstd,
 }
 
-impl Compression {
-    /// What a file name's ending asks for: `.gz` and `.tgz` gzip, `.zst` zstd, everything else none.
-    pub fn of_name(name: &str) -> Compression {
-        match name.rsplit('.').next() {
-            Some("gz" | "tgz") => Compression::Gzip,
-            Some("zst" | "tzst") => Compression::Zstd,
-            _ => Compression::None,
+impl Codec {
+    /// What a file name's ending asks for: `.gz` and `.tgz` gzip, `.zst` zstd, everything else no compression.
+    pub fn of_name(name: &[u8]) -> Option<Codec> {
+        match name.rsplit(|&byte| byte == b'.').next() {
+            Some(b"gz" | b"tgz") => Some(Codec::Gzip),
+            Some(b"zst") => Some(Codec::Zstd),
+            _ => None,
         }
     }
-}
 
-/// Bytes of input in a block. Larger blocks compress better and take more memory; a change changes the output.
-const BLOCK: usize = 1 << 20;
-
-/// libdeflate's level. 5 stays within 3 % of the size that zlib's level 6 reaches, at a third of its time; a change
-/// changes the output.
-const GZIP_LEVEL: i32 = 5;
-
-/// zstd's own default; a change changes the output.
-const ZSTD_LEVEL: i32 = 3;
-
-/// Runs `produce` with a writer whose blocks are compressed by `threads` threads and written to `out`; the result, and
-/// the offset in `out` of every slot.
-pub(crate) fn compressed<T>(
-    codec: Codec,
-    threads: usize,
-    out: &mut (dyn Write + Send),
-    produce: impl FnOnce(&mut BlockWriter) -> T,
-) -> io::Result<(T, Vec<u64>)> {
-    thread::scope(|scope| {
-        let (jobs, work) = bounded::<Job>(threads);
-        // What may be compressed but not yet written: enough that no thread waits for a slow neighbour.
-        let (pieces, ordered) = bounded::<Piece>(threads + 2);
-        for _ in 0..threads {
-            let work = work.clone();
-            scope.spawn(move || compress_blocks(codec, &work));
-        }
-        drop(work);
-        let writer = scope.spawn(move || write_pieces(&ordered, out));
-        let mut blocks = BlockWriter { codec, buffer: Vec::with_capacity(BLOCK), jobs, pieces };
-        let result = produce(&mut blocks);
-        // A writer that is gone tells why itself.
-        let _ = blocks.cut();
-        drop(blocks);
-        let slots = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok((result, slots))
-    })
-}
-
-/// A compressed format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Codec {
-    Gzip,
-    Zstd,
-}
-
-impl Codec {
     fn compress(self, block: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Codec::Gzip => Ok(gzip_member(block, GZIP_LEVEL)),
@@ -120,6 +70,44 @@ fn zstd_raw_frame(bytes: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(&(len << 3 | LAST_BLOCK).to_le_bytes()[..3]);
     frame.extend_from_slice(bytes);
     frame
+}
+
+/// Bytes of input in a block. Larger blocks compress better and take more memory; a change changes the output.
+const BLOCK: usize = 1 << 20;
+
+/// libdeflate's level. 5 stays within 3 % of the size that zlib's level 6 reaches, at a third of its time; a change
+/// changes the output.
+const GZIP_LEVEL: i32 = 5;
+
+/// zstd's own default; a change changes the output.
+const ZSTD_LEVEL: i32 = 3;
+
+/// Runs `produce` with a writer whose blocks are compressed by `threads` threads and written to `out`; the result, and
+/// the offset in `out` of every slot.
+pub(crate) fn compressed<T>(
+    codec: Codec,
+    threads: usize,
+    out: &mut (dyn Write + Send),
+    produce: impl FnOnce(&mut BlockWriter) -> T,
+) -> io::Result<(T, Vec<u64>)> {
+    thread::scope(|scope| {
+        let (jobs, work) = bounded::<Job>(threads);
+        // What may be compressed but not yet written: enough that no thread waits for a slow neighbour.
+        let (pieces, ordered) = bounded::<Piece>(threads + 2);
+        for _ in 0..threads {
+            let work = work.clone();
+            scope.spawn(move || compress_blocks(codec, &work));
+        }
+        drop(work);
+        let writer = scope.spawn(move || write_pieces(&ordered, out));
+        let mut blocks = BlockWriter { codec, buffer: Vec::with_capacity(BLOCK), jobs, pieces };
+        let result = produce(&mut blocks);
+        // A writer that is gone tells why itself.
+        let _ = blocks.cut();
+        drop(blocks);
+        let slots = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((result, slots))
+    })
 }
 
 /// A block to compress, and where to send the result.

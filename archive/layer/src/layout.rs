@@ -126,7 +126,8 @@ fn walk_known(
     order: fn(&[u8], &[u8]) -> Ordering,
     members: &mut Vec<Member>,
 ) -> Result<()> {
-    let entry = Entry { name: name.into(), kind: kind_of(real, metadata)?, mode: metadata.permissions().mode() & 0o7777 };
+    let entry =
+        Entry { name: name.into(), kind: kind_of(real, metadata)?, mode: metadata.permissions().mode() & 0o7777 };
     members.push(Member { entry, modified: (metadata.mtime(), metadata.mtime_nsec()) });
     if !metadata.is_dir() {
         return Ok(());

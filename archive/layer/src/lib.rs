@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod header;
 mod layout;
+mod meter;
 mod source;
 
 pub use digest::{Sink, digest_all, write_layer};
@@ -20,4 +21,5 @@ pub use error::{Error, Result};
 pub use file::{Descriptor, FORMAT, LayerFile, MEDIA_TYPE_TAR, Recipe, VERSION};
 pub use header::{BLOCK, Common, Dialect, Records, append_pax_header};
 pub use layout::{Layout, store_layout, tree_layout};
+pub use meter::Meter;
 pub use source::{LayoutReader, Reader, Source};

@@ -211,10 +211,7 @@ impl<'a> Open<'a> {
         let got = self.file.read(&mut buffer[..want])?;
         if got == 0 {
             let expected = self.member.entry.kind.size();
-            return Err(Failure::Changed(format!(
-                "found {} bytes, expected {expected}",
-                expected - self.left
-            )));
+            return Err(Failure::Changed(format!("found {} bytes, expected {expected}", expected - self.left)));
         }
         self.left -= got as u64;
         Ok(got)

@@ -1,0 +1,30 @@
+//! How far the work has come, for whoever shows it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts bytes and layers done; read from any thread while the work goes on.
+#[derive(Debug, Default)]
+pub struct Meter {
+    bytes: AtomicU64,
+    layers: AtomicU64,
+}
+
+impl Meter {
+    /// Bytes done.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Layers done; one that is hashed and later written counts twice.
+    pub fn layers(&self) -> u64 {
+        self.layers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_bytes(&self, count: usize) {
+        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_layer(&self) {
+        self.layers.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,340 @@
+//! Tar members as Go's `archive/tar` sees them.
+//!
+//! The formats are those of POSIX.1-2017 (pax, "ustar Interchange Format" and "pax Interchange Format") and the GNU tar
+//! manual ("Basic Tar Format", "Sparse Formats"). Where archives deviate from them, Go 1.19's reader decides what they
+//! mean, and functions here say so.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
+
+const BLOCK: usize = 512;
+type Block = [u8; BLOCK];
+
+/// Largest extended header or long name that Go reads.
+const MAX_SPECIAL: u64 = 1 << 20;
+
+/// Largest number that seven octal digits hold.
+const MAX_OCTAL: i64 = 0o7777777;
+
+/// Keywords and values of an extended header.
+type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The fields of a member that count in a tarsum.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Member {
+    pub name: Vec<u8>,
+    pub mode: i64,
+    pub uid: i64,
+    pub gid: i64,
+    /// Size of the contents, holes included; links and folders may claim one and have none.
+    pub size: i64,
+    pub typeflag: u8,
+    pub link_name: Vec<u8>,
+    pub device: (i64, i64),
+    pub xattrs: Records,
+}
+
+impl Member {
+    /// Whether the type has no contents, whatever the size says.
+    fn is_header_only(&self) -> bool {
+        matches!(self.typeflag, b'1'..=b'6')
+    }
+}
+
+/// A tar that is read from front to back.
+#[derive(Debug)]
+pub(super) struct Archive<R> {
+    input: R,
+    /// Bytes read so far.
+    position: u64,
+    /// Where the present header begins.
+    start: u64,
+    /// Bytes of the present member's contents that are still to be read from the archive.
+    stored: u64,
+    /// Bytes that follow them up to the next header.
+    padding: u64,
+    sparse: Option<Sparse>,
+}
+
+/// The contents of a file with holes.
+#[derive(Debug)]
+struct Sparse {
+    /// Where there is data: in order, apart, and inside the file.
+    data: std::vec::IntoIter<Range<u64>>,
+    /// Where there is data next, or was last.
+    next: Range<u64>,
+    at: u64,
+    size: u64,
+}
+
+impl<R: Read> Archive<R> {
+    pub fn new(input: R) -> Archive<R> {
+        Archive { input, position: 0, start: 0, stored: 0, padding: 0, sparse: None }
+    }
+
+    /// Goes on to the next member; none at the end of the archive.
+    pub fn next_member(&mut self) -> io::Result<Option<Member>> {
+        let mut records = Records::new();
+        let (mut long_name, mut long_link) = (Vec::new(), Vec::new());
+        loop {
+            let Some(block) = self.next_header()? else { return Ok(None) };
+            let (mut member, dialect) = self.parse_header(&block)?;
+            self.start_contents(&member)?;
+            match member.typeflag {
+                b'x' => records = self.read_records()?,
+                b'L' => long_name = until_nul(&self.read_special()?).to_vec(),
+                b'K' => long_link = until_nul(&self.read_special()?).to_vec(),
+                b'g' => return self.read_records().map(|records| Some(global(member, records))),
+                _ => {
+                    apply_records(&mut member, &records).ok_or_else(|| self.invalid("a PAX record's value"))?;
+                    if !long_name.is_empty() {
+                        member.name = long_name;
+                    }
+                    if !long_link.is_empty() {
+                        member.link_name = long_link;
+                    }
+                    if member.typeflag == 0 {
+                        member.typeflag = if member.name.ends_with(b"/") { b'5' } else { b'0' };
+                    }
+                    self.start_contents(&member)?;
+                    self.start_sparse(&mut member, dialect, block, &records)?;
+                    self.check_writable(&member, &records)?;
+                    return Ok(Some(member));
+                }
+            }
+        }
+    }
+
+    /// Reads on in the present member's contents, holes as zeros; 0 at their end.
+    pub fn read_contents(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(sparse) = &mut self.sparse else { return self.read_stored(buffer) };
+        while sparse.next.end <= sparse.at {
+            sparse.next = sparse.data.next().unwrap_or(sparse.size..u64::MAX);
+        }
+        let rest = sparse.size - sparse.at;
+        let hole = sparse.next.start.saturating_sub(sparse.at);
+        let n = if rest == 0 {
+            0
+        } else if hole > 0 {
+            let n = at_most(buffer.len(), hole);
+            buffer[..n].fill(0);
+            n
+        } else {
+            let n = at_most(buffer.len(), sparse.next.end - sparse.at);
+            match self.read_stored(&mut buffer[..n])? {
+                0 => return Err(self.invalid("a sparse map: less data than it says")),
+                n => n,
+            }
+        };
+        if let Some(sparse) = &mut self.sparse {
+            sparse.at += n as u64;
+            if sparse.at == sparse.size && self.stored > 0 {
+                return Err(self.invalid("a sparse map: more data than it says"));
+            }
+        }
+        Ok(n)
+    }
+
+    /// Reads what the archive holds of the present member's contents; 0 at their end.
+    fn read_stored(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = at_most(buffer.len(), self.stored);
+        let n = self.read_some(&mut buffer[..wanted])?;
+        if n == 0 && wanted > 0 {
+            return Err(self.ends_early());
+        }
+        self.stored -= n as u64;
+        Ok(n)
+    }
+
+    /// The next block that is a header; none at the end: two blocks of zeros, or one that ends the input, or the end of
+    /// the input before or in the padding.
+    fn next_header(&mut self) -> io::Result<Option<Block>> {
+        let mut waste = [0; 8192];
+        while self.read_stored(&mut waste)? > 0 {}
+        let padding = std::mem::take(&mut self.padding) as usize;
+        if self.read_up_to(&mut waste[..padding])? < padding {
+            return Ok(None);
+        }
+        self.start = self.position;
+        match self.read_block()? {
+            Some(block) if block == [0; BLOCK] => match self.read_block()? {
+                Some(second) if second != block => Err(self.invalid("a header after a block of zeros")),
+                _ => Ok(None),
+            },
+            block => Ok(block),
+        }
+    }
+
+    /// The fields of a header before any extended header applies.
+    fn parse_header(&self, block: &Block) -> io::Result<(Member, Dialect)> {
+        let dialect = Dialect::of(block).ok_or_else(|| self.invalid("a checksum"))?;
+        parse_fields(block, dialect).map(|member| (member, dialect)).ok_or_else(|| self.invalid("a number"))
+    }
+
+    /// Sets up reading of the contents that the header promises.
+    fn start_contents(&mut self, member: &Member) -> io::Result<()> {
+        let size = if member.is_header_only() { 0 } else { member.size };
+        self.stored = u64::try_from(size).map_err(|_| self.invalid("a size below zero"))?;
+        self.padding = self.stored.wrapping_neg() % BLOCK as u64;
+        self.sparse = None;
+        Ok(())
+    }
+
+    /// The contents of a header that describes the next one.
+    fn read_special(&mut self) -> io::Result<Vec<u8>> {
+        let mut contents = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            match self.read_stored(&mut buffer)? {
+                0 => return Ok(contents),
+                n => contents.extend_from_slice(&buffer[..n]),
+            }
+            if contents.len() as u64 > MAX_SPECIAL {
+                return Err(self.invalid("an extended header of more than a MiB"));
+            }
+        }
+    }
+
+    fn read_records(&mut self) -> io::Result<Records> {
+        let contents = self.read_special()?;
+        parse_records(&contents).ok_or_else(|| self.invalid("a PAX record"))
+    }
+
+    /// Reads the map of a file with holes, if the member is one, in whichever of the formats it is written: GNU's own,
+    /// or 0.0, 0.1 and 1.0 in PAX records. The member gets its real name and size.
+    fn start_sparse(&mut self, member: &mut Member, dialect: Dialect, block: Block, records: &Records) -> io::Result<()> {
+        let invalid = "a sparse map";
+        let map = if member.typeflag == b'S' {
+            if dialect != Dialect::Gnu {
+                return Err(self.invalid(invalid));
+            }
+            member.size = number(&block[483..495]).ok_or_else(|| self.invalid(invalid))?;
+            self.read_gnu_map(block)?
+        } else {
+            let Some(in_records) = sparse_version(records) else { return Ok(()) };
+            apply_sparse_records(member, records).ok_or_else(|| self.invalid(invalid))?;
+            if in_records {
+                map_in_records(records).ok_or_else(|| self.invalid(invalid))?
+            } else {
+                self.read_map_before_contents()?
+            }
+        };
+        let data = data_ranges(&map, member.size).filter(|_| !member.is_header_only());
+        let data = data.ok_or_else(|| self.invalid(invalid))?;
+        let size = member.size as u64;
+        self.sparse = Some(Sparse { data: data.into_iter(), next: 0..0, at: 0, size });
+        if size == 0 && self.stored > 0 {
+            return Err(self.invalid("a sparse map: more data than it says"));
+        }
+        Ok(())
+    }
+
+    /// GNU's own map: four entries in the header, 21 in each block that follows while a flag says so.
+    fn read_gnu_map(&mut self, header: Block) -> io::Result<Vec<i64>> {
+        let mut map = Vec::new();
+        let (mut block, mut entries) = (header, 386..482);
+        loop {
+            for entry in block[entries.clone()].chunks(24).take_while(|entry| entry[0] != 0) {
+                for field in entry.chunks(12) {
+                    map.push(number(field).ok_or_else(|| self.invalid("a sparse map"))?);
+                }
+            }
+            if block[entries.end] == 0 {
+                return Ok(map);
+            }
+            block = self.read_block()?.ok_or_else(|| self.ends_early())?;
+            entries = 0..504;
+        }
+    }
+
+    /// Version 1.0: decimal numbers, one a line, the number of entries first, in as many blocks as they need before the
+    /// contents.
+    fn read_map_before_contents(&mut self) -> io::Result<Vec<i64>> {
+        let mut text = Vec::new();
+        let mut lines = 0;
+        let mut wanted = 1;
+        loop {
+            while lines < wanted {
+                let mut block = [0; BLOCK];
+                let mut filled = 0;
+                while filled < BLOCK {
+                    match self.read_stored(&mut block[filled..])? {
+                        0 => return Err(self.ends_early()),
+                        n => filled += n,
+                    }
+                }
+                lines += block.iter().filter(|&&byte| byte == b'\n').count();
+                text.extend_from_slice(&block);
+            }
+            let mut numbers = text.split(|&byte| byte == b'\n').map(decimal);
+            let entries = numbers.next().flatten().and_then(|count| usize::try_from(count).ok());
+            let entries = entries.and_then(|count| count.checked_mul(2)).filter(|&count| count < usize::MAX);
+            let entries = entries.ok_or_else(|| self.invalid("a sparse map"))?;
+            if lines > entries {
+                let map: Option<Vec<i64>> = numbers.take(entries).collect();
+                return map.ok_or_else(|| self.invalid("a sparse map"));
+            }
+            wanted = entries + 1;
+        }
+    }
+
+    /// docker's code writes every member into a second archive as it reads, and ends in an error where that cannot be
+    /// done: for a file whose name ends in a slash, and for numbers of more than seven octal digits in fields for which
+    /// PAX has no record, when there are PAX records.
+    fn check_writable(&self, member: &Member, records: &Records) -> io::Result<()> {
+        if matches!(member.typeflag, b'0' | b'3' | b'4' | b'6' | b'S') && member.name.ends_with(b"/") {
+            return Err(self.invalid("a slash at the end of a file's name"));
+        }
+        let fits = |number: i64| (0..=MAX_OCTAL).contains(&number);
+        if !records.is_empty() && ![member.mode, member.device.0, member.device.1].into_iter().all(fits) {
+            return Err(self.invalid("a mode or device number that PAX cannot hold"));
+        }
+        Ok(())
+    }
+
+    /// A whole block; none at the end of the input.
+    fn read_block(&mut self) -> io::Result<Option<Block>> {
+        let mut block = [0; BLOCK];
+        match self.read_up_to(&mut block)? {
+            0 => Ok(None),
+            BLOCK => Ok(Some(block)),
+            _ => Err(self.ends_early()),
+        }
+    }
+
+    /// Fills the buffer as far as the input goes.
+    fn read_up_to(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read_some(&mut buffer[filled..])? {
+                0 => break,
+                n => filled += n,
+            }
+        }
+        Ok(filled)
+    }
+
+    fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.input.read(buffer) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Ok(n) => {
+                    self.position += n as u64;
+                    return Ok(n);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn invalid(&self, found: &str) -> io::Error {
+        let message = format!("not a good tar: header at byte {}: found {found} that is not valid", self.start);
+        io::Error::new(ErrorKind::InvalidData, message)
+    }
+
+    fn ends_early(&self) -> io::Error {
+        let message = format!("not a whole tar: it ends at byte {}, inside the member at byte {}", self.position, self.start);
+        io::Error::new(ErrorKind::UnexpectedEof, message)
+    }
+}
