@@ -1,5 +1,51 @@
-//! Which store paths refer to which.
+//! Who refers to whom: references graphs as Nix and its neighbours write them, and references found by reading the
+//! files themselves, to the closure file.
+//!
+//! Three ways lead to a [`Closure`]. [`Graph::read`] takes what a tool wrote, in any of the forms that FORMAT.md lists,
+//! and [`Graph::closure`] keeps what some roots reach. [`scan_store`] asks no tool and reads the store. And
+//! [`Closure::read`] reads what one of the two wrote.
+//!
+//! ```
+//! use layerstone_closure::Graph;
+//! use layerstone_stage::StorePath;
+//!
+//! let json = br#"[
+//!     {"path": "/nix/store/5wqnl34l8k8y01bqi4livgq7x9r214kc-ssl", "references":
+//!         ["/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-libc"]},
+//!     {"path": "/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-libc", "references": []},
+//!     {"path": "/nix/store/17ql70zj7ri5a0i87244d6dq5ih8q0fr-unused", "references": []}
+//! ]"#;
+//! let root = StorePath::parse("/nix/store/5wqnl34l8k8y01bqi4livgq7x9r214kc-ssl")?;
+//! let closure = Graph::parse(json, "web.json")?.closure(&[root])?;
+//! let names: Vec<&str> = closure.graph.iter().map(|info| info.path.name()).collect();
+//! assert_eq!(names, ["libc", "ssl"]);
+//! # Ok::<(), layerstone_closure::Error>(())
+//! ```
+//!
+//! Other stages use the scanner too: [`Candidates`] are the store paths to look for, a [`Scanner`] finds them in bytes,
+//! [`scan_tree`] in a tree of files, and [`store_paths_in`] in a text such as an image config.
+//!
+//! This crate knows nothing of layers or images.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod candidates;
+mod error;
 mod file;
+mod format;
+mod graph;
+mod nar;
+mod reach;
+mod scan;
+mod store_scan;
+mod text;
+mod tree;
 
+pub use candidates::Candidates;
+pub use error::{Error, Result};
 pub use file::{Closure, FORMAT, PathInfo, VERSION};
+pub use graph::Graph;
+pub use nar::{nar_hash, nar_size, stream_nar};
+pub use scan::{Scanner, scan_tree};
+pub use store_scan::scan_store;
+pub use text::store_paths_in;

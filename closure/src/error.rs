@@ -1,0 +1,87 @@
+//! What can go wrong on the way to a closure.
+
+use layerstone_stage::StorePath;
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the closure stage. `name` is the file (or files, or store) that the graph came from.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading, writing, or the form of a file.
+    #[error(transparent)]
+    Stage(#[from] layerstone_stage::Error),
+    /// A graph has two entries for one path.
+    #[error("path twice in the references graph: {name}: {path}")]
+    Repeated {
+        /// Where the graph came from.
+        name: String,
+        /// The path.
+        path: StorePath,
+    },
+    /// A path refers to one that the graph does not have.
+    #[error("reference absent from the references graph: {name}: {referrer} refers to {reference}")]
+    Absent {
+        /// Where the graph came from.
+        name: String,
+        /// The path that is there.
+        referrer: StorePath,
+        /// The path that is not.
+        reference: StorePath,
+    },
+    /// Paths refer to each other in a ring. A path that refers to itself is no cycle.
+    #[error("cycle of references: {name}: {}", chain.iter().map(StorePath::as_str).collect::<Vec<_>>().join(" -> "))]
+    Cycle {
+        /// Where the graph came from.
+        name: String,
+        /// Each path refers to the next; the last is the first again, the smallest of all.
+        chain: Vec<StorePath>,
+    },
+    /// The closure of a path was asked for that the graph does not have.
+    #[error("root absent from the references graph: {name}: {root}")]
+    NoRoot {
+        /// Where the graph came from.
+        name: String,
+        /// The root.
+        root: StorePath,
+    },
+    /// Two graphs say different things of one path.
+    #[error("references graphs disagree: {first} and {second}: different {what} of {path}")]
+    Conflict {
+        /// Where the one graph came from.
+        first: String,
+        /// Where the other came from.
+        second: String,
+        /// What differs: `references`, `NAR hash` or `NAR size`.
+        what: &'static str,
+        /// The path.
+        path: StorePath,
+    },
+    /// A file is not of a kind that a store path can hold.
+    #[error("cannot be in a store path: {}: found a {kind}, expected a file, a folder or a link", path.display())]
+    Special {
+        /// The file.
+        path: PathBuf,
+        /// What it is: `socket`, `named pipe`, `block device`, `character device`.
+        kind: &'static str,
+    },
+    /// A file had another size when it was read than a moment before.
+    #[error("changed while it was read: {}: found {found} bytes, expected {expected}", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes before it was opened.
+        expected: u64,
+        /// Its size in bytes when reading ended.
+        found: u64,
+    },
+    /// A text names a store path that is not known.
+    #[error("unknown store path: {text}: no path with this hash in {name}")]
+    Unknown {
+        /// The store path as it stands in the text.
+        text: String,
+        /// Where the known paths came from.
+        name: String,
+    },
+}
