@@ -27,7 +27,7 @@ enum Task {
         /// Folder that receives graph.json and registration
         out_dir: PathBuf,
     },
-    /// Make a real Nix store closure out of Debian packages; needs root, apt, patchelf and Nix
+    /// Make a real Nix store closure out of Debian packages; needs root and `apt-get install nix-bin patchelf`
     Lab(lab::Options),
     /// Build one derivation of a lab, run by Nix
     #[command(hide = true)]
@@ -37,9 +37,9 @@ enum Task {
     },
     /// Build one static release binary of layerstone
     Dist {
-        /// Folder that receives layerstone-VERSION-TARGET
-        #[arg(short, long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist"))]
-        output: PathBuf,
+        /// Folder that receives layerstone-VERSION-TARGET [default: dist at the workspace's top]
+        #[arg(short, long)]
+        output: Option<PathBuf>,
     },
 }
 
@@ -58,7 +58,9 @@ fn run(task: Task) -> Result<()> {
         Task::Synth { store_dir, out_dir } => synth(&store_dir, &out_dir),
         Task::Lab(options) => lab::make(&options),
         Task::LabBuilder { builder } => builder.run(),
-        Task::Dist { output } => dist(&output),
+        Task::Dist { output } => {
+            dist(&output.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("dist")))
+        }
     }
 }
 

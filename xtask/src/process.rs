@@ -1,6 +1,7 @@
 //! Other programs: what they print, and clear words when one is missing or fails.
 
 use anyhow::{Context, Result, ensure};
+use std::path::{self, Path};
 use std::process::{Command, Stdio};
 
 /// Runs a program to its end and gives its standard output; its standard error goes to ours unless set otherwise.
@@ -19,10 +20,8 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The program with its first argument, which tells well enough what was run.
-fn name(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args().take(1));
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+fn name(command: &Command) -> path::Display<'_> {
+    Path::new(command.get_program()).display()
 }
 
 #[cfg(test)]
@@ -35,10 +34,7 @@ mod tests {
         let message = |command: &mut Command| run(command).map_err(|error| format!("{error:#}"));
         assert_eq!(message(&mut Command::new("false")), Err("false failed: exit status: 1".to_owned()));
         let missing = message(Command::new("/nonexistent/program").arg("x"));
-        assert_eq!(
-            missing,
-            Err("cannot run: /nonexistent/program x: No such file or directory (os error 2)".to_owned())
-        );
+        assert_eq!(missing, Err("cannot run: /nonexistent/program: No such file or directory (os error 2)".to_owned()));
         Ok(())
     }
 }
