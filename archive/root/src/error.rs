@@ -1,0 +1,105 @@
+//! What can go wrong when a customisation layer is made.
+
+use crate::Conflict;
+use layerstone_stage::StorePath;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Conflicts that a message spells out; the others are counted.
+const CONFLICTS_TOLD: usize = 10;
+
+/// An error of the root stage.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written, or a path is not a store path.
+    #[error(transparent)]
+    Stage(#[from] layerstone_stage::Error),
+    /// The finished tree cannot be made a tar.
+    #[error(transparent)]
+    Layer(#[from] layerstone_layer::Error),
+    /// The finished tree cannot be scanned for references.
+    #[error(transparent)]
+    Closure(#[from] layerstone_closure::Error),
+    /// Contents that are no folder, or that lead out of the store.
+    #[error("cannot merge: {item}: {cause}")]
+    Contents {
+        /// The contents item.
+        item: StorePath,
+        /// What was found and what was expected.
+        cause: String,
+    },
+    /// A socket, pipe or device in contents.
+    #[error("cannot merge: {}: found a {found}, expected a folder, a regular file or a symbolic link", path.display())]
+    Special {
+        /// Its logical path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// Contents that disagree, where that was not to be tolerated; never empty.
+    #[error("contents conflict: {}", tell(conflicts))]
+    Conflicts {
+        /// All of them, in the order of the contents and then of the paths.
+        conflicts: Vec<Conflict>,
+    },
+    /// There is no bash to run the script.
+    #[error("cannot run: {script}: no bash in PATH ({})", path.display())]
+    NoBash {
+        /// What the script is called.
+        script: String,
+        /// The value of PATH.
+        path: PathBuf,
+    },
+    /// The script's process cannot be started or watched.
+    #[error("cannot run: {script}: {source}")]
+    Spawn {
+        /// What the script is called.
+        script: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The script ended with something else than exit status 0.
+    #[error("script failed: {script}: {}{}", ending(*status), quote(last_lines))]
+    Script {
+        /// What the script is called.
+        script: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last lines that it printed, as far as they are text.
+        last_lines: Vec<String>,
+    },
+}
+
+impl Error {
+    /// For `map_err` on I/O: `Error::io("read", path)`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let stage = layerstone_stage::Error::io(action, path);
+        move |source| Error::Stage(stage(source))
+    }
+}
+
+fn tell(conflicts: &[Conflict]) -> String {
+    let told: Vec<_> = conflicts.iter().take(CONFLICTS_TOLD).map(Conflict::to_string).collect();
+    match conflicts.len().saturating_sub(CONFLICTS_TOLD) {
+        0 => told.join("; "),
+        more => format!("{}; and {more} more", told.join("; ")),
+    }
+}
+
+/// `exit status 3` or `killed by signal 9`.
+fn ending(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+fn quote(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("\n  | {line}")).collect()
+}

@@ -1,0 +1,135 @@
+//! Contents items: where the folder that a store path stands for really is.
+//!
+//! An item is a folder in the store, or a symbolic link to one in the same store. Links are followed one component at
+//! a time below the store's root, because the system would follow absolute ones to the store of this machine.
+
+use crate::{Error, Result};
+use layerstone_stage::{Store, StorePath};
+use std::ffi::{OsStr, OsString};
+use std::fs::FileType;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Links followed before a chain counts as a loop, as Linux does (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// The folder on this machine that a contents item is or leads to.
+pub fn folder_of(store: &Store, item: &StorePath) -> Result<PathBuf> {
+    let at = follow(store, item)?;
+    let real = store.locate(&at);
+    let found = real.symlink_metadata().map_err(Error::io("read", &real))?.file_type();
+    if found.is_dir() {
+        return Ok(real);
+    }
+    let way = if at == Path::new(item.as_str()) { String::new() } else { format!("a link to {}, ", at.display()) };
+    Err(Error::Contents { item: item.clone(), cause: format!("found {way}a {}, expected a folder", describe(found)) })
+}
+
+/// What a file is, for messages.
+pub fn describe(kind: FileType) -> &'static str {
+    match kind {
+        kind if kind.is_dir() => "folder",
+        kind if kind.is_file() => "regular file",
+        kind if kind.is_symlink() => "symbolic link",
+        kind if kind.is_socket() => "socket",
+        kind if kind.is_fifo() => "named pipe",
+        _ => "device",
+    }
+}
+
+/// The logical path at the end of the item's links: an entry of the store or something in one.
+fn follow(store: &Store, item: &StorePath) -> Result<PathBuf> {
+    let refuse = |cause: String| Error::Contents { item: item.clone(), cause };
+    let outside = || refuse(format!("its links lead out of the store {}", store.dir()));
+    let dir = Path::new(store.dir());
+    let mut at = dir.to_owned();
+    let mut links = 0;
+    let mut pending: Vec<OsString> = vec![item.base_name().into()];
+    while let Some(part) = pending.pop() {
+        if part == ".." {
+            at.pop();
+            if !at.starts_with(dir) {
+                return Err(outside());
+            }
+            continue;
+        }
+        let next = at.join(&part);
+        let real = store.locate(&next);
+        if !real.symlink_metadata().map_err(Error::io("read", &real))?.is_symlink() {
+            at = next;
+            continue;
+        }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(refuse("too many links".to_owned()));
+        }
+        let target = real.read_link().map_err(Error::io("read", &real))?;
+        let rest = if target.is_absolute() {
+            at = dir.to_owned();
+            target.strip_prefix(dir).map_err(|_| outside())?
+        } else {
+            &target
+        };
+        pending.extend(parts(rest).rev().map(OsStr::to_owned));
+    }
+    if at == dir { Err(outside()) } else { Ok(at) }
+}
+
+fn parts(path: &Path) -> impl DoubleEndedIterator<Item = &OsStr> {
+    path.components().filter(|part| *part != Component::CurDir).map(Component::as_os_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{create_dir_all, write};
+    use std::os::unix::fs::symlink;
+
+    /// A store with a folder, a file and links; what an item named `base` leads to, relative to the store.
+    #[track_caller]
+    fn check(base: &str, expected: Result<&str, &str>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new("/s/t", dir.path()).unwrap();
+        let at = dir.path().join("s/t");
+        create_dir_all(at.join("tree/deep/er")).unwrap();
+        create_dir_all(dir.path().join("s/beside")).unwrap();
+        write(at.join("file"), "").unwrap();
+        for (name, target) in [
+            ("absolute", "/s/t/tree"),
+            ("relative", "./tree//deep"),
+            ("chain", "absolute/deep/../link/er"),
+            ("tree/link", "/s/t/relative"),
+            ("loop", "loop"),
+            ("to-file", "/s/t/file"),
+            ("up", "../beside"),
+            ("out", "/etc"),
+            ("self", "/s/t"),
+            ("dangling", "nowhere"),
+        ] {
+            symlink(target, at.join(name)).unwrap();
+        }
+        let found = folder_of(&store, &store.entry(base).unwrap());
+        let found = found.map(|path| path.strip_prefix(&at).unwrap().display().to_string()).map_err(|e| e.to_string());
+        assert_eq!(found.as_deref().map_err(|e| e.split(": ").last().unwrap()), expected);
+    }
+
+    #[test]
+    fn folders_and_links_to_them() {
+        check("tree", Ok("tree"));
+        check("absolute", Ok("tree"));
+        check("relative", Ok("tree/deep"));
+        check("chain", Ok("tree/deep/er"));
+    }
+
+    #[test]
+    fn what_is_no_folder_in_the_store() {
+        check("file", Err("found a regular file, expected a folder"));
+        check("to-file", Err("found a link to /s/t/file, a regular file, expected a folder"));
+        check("loop", Err("too many links"));
+        for outside in ["up", "out", "self"] {
+            check(outside, Err("its links lead out of the store /s/t"));
+        }
+        check("dangling", Err("No such file or directory (os error 2)"));
+        check("absent", Err("No such file or directory (os error 2)"));
+    }
+}

@@ -1,0 +1,277 @@
+//! Making the customisation layer: merge, run the script, write the tar, find what it refers to.
+
+use crate::merge::merge;
+use crate::script::{self, Workplace};
+use crate::{Conflict, Error, Result, Script};
+use layerstone_closure::{Candidates, Scanner, scan_tree};
+use layerstone_layer::{LayerFile, Meter, Owner, Source, tree_layout, write_layer};
+use layerstone_stage::{Output, Scratch, Store, StorePath};
+use std::fmt;
+use std::fs::DirBuilder;
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// What a customisation layer is made of.
+#[derive(Clone, Debug)]
+pub struct RootSpec {
+    /// The store that the contents are in.
+    pub store: Store,
+    /// Store paths, each a folder or a link to one in the store, merged into the root of the layer, the first one first.
+    pub contents: Vec<StorePath>,
+    /// What to run there afterwards.
+    pub script: Option<Script>,
+    /// Modification time of every entry, in seconds since the epoch.
+    pub mtime: i64,
+    /// Makes disagreeing contents an error.
+    pub strict: bool,
+}
+
+/// A customisation layer that was made.
+#[derive(Debug)]
+pub struct Customised {
+    /// Its layer file, `references` set; `blob` is for the caller to set, who knows where the layer file will be.
+    pub layer: LayerFile,
+    /// What the user should know, in the order it came up.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that did not stop the layer from being made.
+#[derive(Debug)]
+pub enum Warning {
+    /// Contents disagree.
+    Conflict(Conflict),
+    /// The script ran without a sandbox: what it wrote elsewhere stayed there.
+    NoSandbox {
+        /// What the script is called.
+        script: String,
+        /// What could not be done, as a verb phrase.
+        step: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Conflict(conflict) => write!(f, "contents conflict: {conflict}"),
+            Warning::NoSandbox { script, step, source } => {
+                write!(f, "script not confined to the layer: {script}: no sandbox: cannot {step}: {source}")
+            }
+        }
+    }
+}
+
+/// Makes the layer and writes its tar to `blob`, whole or not at all: GNU's dialect, the bytes of `tar --sort=name
+/// --hard-dereference --owner=0 --group=0 --numeric-owner --mtime=@…`. What the script prints goes to `log`.
+///
+/// Without contents and script the layer is an empty root folder.
+pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Customised> {
+    // First, so that a bad place is told before the script has run.
+    let mut output = Output::create(blob)?;
+    let scratch = Scratch::create(&std::env::temp_dir())?;
+    // Absolute and without links: scripts see it as PWD, and it is mounted.
+    let workplace = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
+    let tree = workplace.join("layer");
+    let warnings = fill(spec, &tree, &workplace, log)?;
+    let source = Source::Layout(tree_layout(&tree, spec.mtime, &Owner::numeric_root())?);
+    let diff_id = write_layer(&source, &mut output, blob, &Meter::default())?;
+    let mut layer = LayerFile::new(diff_id, source.size());
+    layer.references = references(&spec.store, &tree)?;
+    output.commit()?;
+    Ok(Customised { layer, warnings })
+}
+
+/// Makes the finished tree in a new folder.
+fn fill(spec: &RootSpec, tree: &Path, workplace: &Path, log: &mut dyn Write) -> Result<Vec<Warning>> {
+    let merged = merge(&spec.store, &spec.contents)?;
+    if spec.strict && !merged.conflicts.is_empty() {
+        return Err(Error::Conflicts { conflicts: merged.conflicts });
+    }
+    DirBuilder::new().mode(0o700).create(tree).map_err(Error::io("make", tree))?;
+    merged.write(tree)?;
+    let mut warnings: Vec<Warning> = merged.conflicts.into_iter().map(Warning::Conflict).collect();
+    if let Some(script) = &spec.script {
+        let place = Workplace { layer: tree, scratch: workplace, mtime: spec.mtime };
+        warnings.extend(script::run(script, &place, log)?);
+    }
+    Ok(warnings)
+}
+
+/// The store paths that a tree refers to, sorted: those of the store's entries whose hash part is in a file, a name or a
+/// link. Where there is no store there is nothing to refer to.
+fn references(store: &Store, tree: &Path) -> Result<Vec<StorePath>> {
+    if !store.locate(store.dir()).is_dir() {
+        return Ok(Vec::new());
+    }
+    let candidates = Candidates::in_store(store)?;
+    let mut scanner = Scanner::new(&candidates);
+    scan_tree(tree, &mut scanner)?;
+    Ok(scanner.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use layerstone_stage::Digest;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    const A: &str = "516z65g5d2g7yfc9yv6n2g1q21jqv0m1-a";
+    const B: &str = "5wqnl34l8k8y01bqi4livgq7x9r214kc-b";
+
+    /// A machine with the paths A and B in its store, and a place for outputs.
+    struct Machine(tempfile::TempDir);
+
+    impl Machine {
+        fn new() -> Machine {
+            let machine = Machine(tempfile::tempdir().unwrap());
+            for (item, text) in [(A, "first"), (B, "second")] {
+                std::fs::create_dir_all(machine.entry(item).join("bin")).unwrap();
+                std::fs::write(machine.entry(item).join("bin/x"), text).unwrap();
+            }
+            machine
+        }
+
+        fn entry(&self, base: &str) -> PathBuf {
+            self.0.path().join("nix/store").join(base)
+        }
+
+        fn spec(&self, contents: &[&str], script: &str) -> RootSpec {
+            let store = Store::new("/nix/store", self.0.path()).unwrap();
+            let contents = contents.iter().map(|base| store.entry(base).unwrap()).collect();
+            let script = Script::Text { name: "extraCommands".to_owned(), text: script.to_owned() };
+            RootSpec { store, contents, script: Some(script), mtime: 315_532_800, strict: false }
+        }
+
+        fn blob(&self) -> PathBuf {
+            self.0.path().join("root.tar")
+        }
+
+        fn build(&self, spec: &RootSpec) -> Result<Customised> {
+            build(spec, &self.blob(), &mut Vec::new())
+        }
+
+        /// The blob unpacked into a new folder.
+        fn unpack(&self) -> tempfile::TempDir {
+            let folder = tempfile::tempdir().unwrap();
+            let mut tar = Command::new("tar");
+            assert!(tar.arg("-xpf").arg(self.blob()).arg("-C").arg(folder.path()).status().unwrap().success());
+            folder
+        }
+    }
+
+    fn mode(path: PathBuf) -> u32 {
+        path.symlink_metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn contents_and_script() {
+        let machine = Machine::new();
+        let spec = machine.spec(&[A, B], "mkdir tmp; chmod 1777 tmp; echo hi > bin/y");
+        let customised = machine.build(&spec).unwrap();
+        let blob = std::fs::read(machine.blob()).unwrap();
+        assert_eq!(customised.layer.diff_id, Digest::of(&blob));
+        assert_eq!(customised.layer.size, blob.len() as u64);
+        assert_eq!(customised.layer.references, [machine.spec(&[A], "").contents[0].clone()]);
+        let conflict = format!("contents conflict: bin/x: /nix/store/{A}/bin/x kept, /nix/store/{B}/bin/x ignored");
+        assert_eq!(customised.warnings.iter().map(Warning::to_string).next(), Some(conflict));
+        let root = machine.unpack();
+        assert_eq!(std::fs::read_link(root.path().join("bin/x")).unwrap(), Path::new(&format!("/nix/store/{A}/bin/x")));
+        assert_eq!(std::fs::read(root.path().join("bin/y")).unwrap(), b"hi\n");
+        assert_eq!((mode(root.path().join("tmp")), mode(root.path().join("bin/y"))), (0o1777, 0o644));
+    }
+
+    #[test]
+    fn same_bytes_as_gnu_tar() {
+        let machine = Machine::new();
+        symlink("x", machine.entry(A).join("bin/link")).unwrap();
+        let tar = "mkdir e; echo 1 > f; ln f g; chmod 600 f; mkfifo p\n\
+            tar --sort=name --hard-dereference --owner=0 --group=0 --numeric-owner --mtime=@$SOURCE_DATE_EPOCH \
+            --format=gnu -cf $TMPDIR/tar . && sha256sum < $TMPDIR/tar";
+        let mut log = Vec::new();
+        let customised = build(&machine.spec(&[A], tar), &machine.blob(), &mut log).unwrap();
+        assert_eq!(String::from_utf8(log).unwrap(), format!("{}  -\n", customised.layer.diff_id.hex()));
+    }
+
+    #[test]
+    fn nothing_at_all_is_an_empty_root_folder() {
+        let machine = Machine::new();
+        let store = Store::new("/absent/store", "/").unwrap();
+        let spec = RootSpec { store, contents: Vec::new(), script: None, mtime: 1, strict: true };
+        assert_eq!(machine.build(&spec).unwrap().layer.references, []);
+        assert_eq!(
+            &std::fs::read(machine.blob()).unwrap()[..108],
+            format!("./{}0000755\0", "\0".repeat(98)).as_bytes()
+        );
+        let root = machine.unpack();
+        assert_eq!((root.path().read_dir().unwrap().count(), mode(root.path().to_owned())), (0, 0o755));
+    }
+
+    #[test]
+    fn references_in_files_names_and_links() {
+        let machine = Machine::new();
+        let (a, b) = (&A[..32], &B[..32]);
+        for script in [
+            format!("echo x{a} > f; ln -s {b} l"),
+            format!("mkdir {a}; touch {a}/{b}"),
+            format!("printf '%5000s{b}{a}' 0 > f"),
+        ] {
+            let layer = machine.build(&machine.spec(&[], &script)).unwrap().layer;
+            assert_eq!(layer.references, machine.spec(&[A, B], "").contents, "{script}");
+        }
+        let half = format!("echo {} > f; echo {}-a > g", &A[..31], "0".repeat(32));
+        assert_eq!(machine.build(&machine.spec(&[], &half)).unwrap().layer.references, []);
+    }
+
+    #[test]
+    fn an_error_changes_no_output() {
+        let machine = Machine::new();
+        std::fs::write(machine.blob(), "old").unwrap();
+        let mut strict = machine.spec(&[A, B], "");
+        strict.strict = true;
+        for (spec, message) in [
+            (
+                machine.spec(&[], "echo one; echo two >&2; exit 3"),
+                "script failed: extraCommands: exit status 3\n  | one\n  | two",
+            ),
+            (strict, &*format!("contents conflict: bin/x: /nix/store/{A}/bin/x kept, /nix/store/{B}/bin/x ignored")),
+        ] {
+            assert_eq!(machine.build(&spec).unwrap_err().to_string(), message);
+        }
+        let socket = machine.0.path().join("socket");
+        std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let error =
+            machine.build(&machine.spec(&[], &format!("cp -R {} .", socket.display()))).unwrap_err().to_string();
+        assert!(error.contains("socket"), "{error}");
+        assert_eq!(std::fs::read(machine.blob()).unwrap(), b"old");
+        let names: Vec<_> = machine.0.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 3, "nix, root.tar and socket: {names:?}");
+    }
+
+    #[test]
+    fn nothing_stays_in_the_temporary_folder() {
+        let machine = Machine::new();
+        let spec = machine.spec(
+            &[A],
+            "echo $TMPDIR; mkdir -p a/b $TMPDIR/c; touch a/b/f $TMPDIR/c/f; chmod 555 a/b a $TMPDIR/c $TMPDIR",
+        );
+        let mut log = Vec::new();
+        build(&spec, &machine.blob(), &mut log).unwrap();
+        let temporary = PathBuf::from(String::from_utf8(log).unwrap().trim_end());
+        let scratch = temporary.parent().unwrap();
+        assert!(temporary.is_absolute() && scratch.parent().unwrap().is_dir());
+        assert!(scratch.symlink_metadata().is_err(), "{}", scratch.display());
+    }
+
+    #[test]
+    fn a_bad_place_is_told_before_the_script_runs() {
+        let machine = Machine::new();
+        let blob = machine.0.path().join("absent/root.tar");
+        let mut log = Vec::new();
+        let error = build(&machine.spec(&[], "echo ran"), &blob, &mut log).unwrap_err().to_string();
+        assert!(error.ends_with("absent does not exist") && log.is_empty(), "{error}");
+    }
+}
