@@ -13,7 +13,7 @@ pub const FORMAT: &str = "layerstone/closure";
 pub const VERSION: u64 = 1;
 
 /// A closure: every path that its paths refer to is in it, sorted by path, no path twice, no cycle but self references.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closure {
     /// The paths, sorted.
     pub graph: Vec<PathInfo>,
