@@ -64,7 +64,10 @@ mod tests {
             assert_eq!(go_architecture(name).unwrap(), expected, "{name}");
         }
         let error = go_architecture("pdp11").unwrap_err().to_string();
-        assert!(error.starts_with("unknown architecture: \"pdp11\": expected one of amd64, arm64, arm, 386,"), "{error}");
+        assert!(
+            error.starts_with("unknown architecture: \"pdp11\": expected one of amd64, arm64, arm, 386,"),
+            "{error}"
+        );
         assert!(NAMES.iter().any(|(go, ..)| *go == host_architecture()));
     }
 }

@@ -136,7 +136,8 @@ mod tests {
         let conf = Conf::parse(conf.as_bytes(), "conf.json").unwrap();
         let layers: Vec<GoldenLayer> = serde_json::from_str(layers).unwrap();
         let (customisation, layers) = layers.split_last().unwrap();
-        let planned: Vec<Vec<_>> = conf.store_layers.iter().map(|l| l.iter().map(|p| p.to_string()).collect()).collect();
+        let planned: Vec<Vec<_>> =
+            conf.store_layers.iter().map(|l| l.iter().map(|p| p.to_string()).collect()).collect();
         assert_eq!(planned, layers.iter().map(|l| l.paths.clone()).collect::<Vec<_>>());
         let mut facts: Vec<_> = layers.iter().map(|l| LayerFacts::of_paths(l.diff_id, &l.paths)).collect();
         facts.push(LayerFacts::of_paths(customisation.diff_id, &[&conf.customisation_layer]));
@@ -189,7 +190,11 @@ mod tests {
             ("uid", json!(-1), "uid: found the number -1, expected a user id"),
             ("repo_tag", json!(null), "repo_tag: found null, expected NAME:TAG"),
             ("config", json!([]), "config: found a list, expected an object or null"),
-            ("store_layers", json!([["/tmp/x"]]), "store_layers: not a store path: \"/tmp/x\": it is outside the store"),
+            (
+                "store_layers",
+                json!([["/tmp/x"]]),
+                "store_layers: not a store path: \"/tmp/x\": it is outside the store",
+            ),
             ("mtime", json!("soon"), "mtime: not a time: \"soon\""),
             ("store_dir", json!("nix"), "store_dir: not a store path: \"nix\""),
         ] {

@@ -148,7 +148,11 @@ mod tests {
     #[test]
     fn environment_by_name() {
         let base = json!({"Env": ["A=1", "B=2", "A=3"], "Cmd": ["x"]});
-        check_env(base.clone(), json!({"Env": ["B=9", "C"], "User": "u"}), json!({"Env": ["A=3", "B=9", "C"], "User": "u"}));
+        check_env(
+            base.clone(),
+            json!({"Env": ["B=9", "C"], "User": "u"}),
+            json!({"Env": ["A=3", "B=9", "C"], "User": "u"}),
+        );
         check_env(base, json!({"User": "u"}), json!({"User": "u", "Env": ["A=3", "B=2"]}));
         check_env(json!({"Env": null}), json!({"Env": ["A=1"]}), json!({"Env": ["A=1"]}));
         check_env(json!(null), json!({"Env": []}), json!({"Env": []}));
@@ -171,7 +175,8 @@ mod tests {
         let finished = facts.finish(&[LayerFacts::of_paths(a, &["/nix/store/x"]), LayerFacts::customisation(b)]);
         assert_eq!(finished.image_id, Digest::of(&finished.config));
         let config: Value = serde_json::from_slice(&finished.config).unwrap();
-        let history = |comment| json!({"created": "1970-01-01T00:00:01Z", "created_by": "layerstone", "comment": comment});
+        let history =
+            |comment| json!({"created": "1970-01-01T00:00:01Z", "created_by": "layerstone", "comment": comment});
         let expected = json!({
             "created": "1970-01-01T00:00:01Z",
             "architecture": "arm",

@@ -1,6 +1,55 @@
-//! x
-mod archive;
-mod compress;
+//! Images: what they are to be, what they say about themselves, and docker archives.
+//!
+//! A [`Spec`] is an image.json, a [`Conf`] the conf.json of nixpkgs' `stream_layered_image.py`. Either gives
+//! [`ImageFacts`], and these with the facts of the layers a [`Finished`] image: its ID, its config, its manifest. A
+//! [`Base`] is an image to build on; [`inspect`] tells what an archive holds.
+//!
+//! This crate knows layers by their digests; what is in them and why is not known here.
+//!
+//! ```
+//! use layerstone_image::{LayerFacts, Spec};
+//! use layerstone_stage::Digest;
+//!
+//! let spec = Spec::parse(br#"{"name": "Hello", "config": {"Cmd": ["/bin/hello"]}}"#, "image.json", "".as_ref())?;
+//! let layers = [
+//!     LayerFacts::of_paths(Digest::of(b"a tar"), &["/nix/store/xr2yc61k4shzhlyhz13n4pgbqyy4wvxr-hello"]),
+//!     LayerFacts::customisation(Digest::of(b"another tar")),
+//! ];
+//! let image = spec.facts()?.finish(&layers);
+//! let tag = spec.reference()?.for_image(&image.image_id);
+//! assert!(tag.starts_with("hello:"));
+//! assert!(image.manifest(&[tag]).starts_with(b"[\n    {\n        \"Config\": "));
+//! # Ok::<(), layerstone_image::Error>(())
+//! ```
 
-pub use archive::{Archive, Copied, LayerMember, Target, Trailer, layer_name};
-pub use compress::Compression;
+mod architecture;
+mod archive;
+mod base;
+mod compress;
+mod conf;
+mod config;
+mod decompression;
+mod docker_archive;
+mod error;
+mod fields;
+mod inspect;
+mod manifest;
+mod python_json;
+mod python_time;
+mod reference;
+mod spec;
+mod tarinfo;
+mod time;
+
+pub use archive::{Archive, LayerMember, Target, Trailer, layer_name};
+pub use base::Base;
+pub use compress::Codec;
+pub use conf::Conf;
+pub use config::{Finished, ImageFacts, LayerFacts};
+pub use decompression::Compression;
+pub use error::{Error, Result};
+pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary, inspect};
+pub use manifest::MANIFEST_NAME;
+pub use reference::Reference;
+pub use spec::{DEFAULT_MAX_LAYERS, FORMAT, LAYERS_OF_DOCKER, Script, Spec, VERSION};
+pub use time::Time;

@@ -56,8 +56,7 @@ fn python_string(text: &str) -> String {
 fn is_printable(c: char) -> bool {
     let mut text = String::from("a");
     text.push(c);
-    !text.escape_debug().skip(1).collect::<String>().starts_with("\\u")
-        && !matches!(c, '\0'..='\x1f')
+    !text.escape_debug().skip(1).collect::<String>().starts_with("\\u") && !matches!(c, '\0'..='\x1f')
 }
 
 struct PythonFormatter {

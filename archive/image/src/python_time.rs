@@ -54,10 +54,9 @@ impl PythonTime {
     /// Seconds since the epoch, cut towards zero as `int(timestamp())` does. A time without an offset is taken as
     /// UTC, where Python would ask the machine.
     pub fn seconds(&self) -> Result<i64> {
-        let instant = Offset::UTC.to_timestamp(self.civil).map_err(|e| Error::Time {
-            text: self.isoformat(),
-            cause: e.to_string(),
-        })?;
+        let instant = Offset::UTC
+            .to_timestamp(self.civil)
+            .map_err(|e| Error::Time { text: self.isoformat(), cause: e.to_string() })?;
         Ok((instant.as_microsecond() - self.offset.unwrap_or(0)) / SECOND)
     }
 }
@@ -207,9 +206,24 @@ mod tests {
     #[test]
     fn what_is_no_time() {
         for bad in [
-            "", "now", "2024", "2024-05", "2024-5-1", "2024-05-01T24:00", "2024-05-01T1", "2024-02-30", "0000-01-01",
-            "2024-05-01T12:00Zx", "2024-05-01T12:00+24:00", "2024-05-01T12:0000", "2024-W54", "2024-W18-",
-            "2024-0501", "2024-05-01T12:00:00.", "2024-05-01T+00:00", "é024-05-01",
+            "",
+            "now",
+            "2024",
+            "2024-05",
+            "2024-5-1",
+            "2024-05-01T24:00",
+            "2024-05-01T1",
+            "2024-02-30",
+            "0000-01-01",
+            "2024-05-01T12:00Zx",
+            "2024-05-01T12:00+24:00",
+            "2024-05-01T12:0000",
+            "2024-W54",
+            "2024-W18-",
+            "2024-0501",
+            "2024-05-01T12:00:00.",
+            "2024-05-01T+00:00",
+            "é024-05-01",
         ] {
             assert!(PythonTime::parse(bad).is_err(), "{bad}");
         }

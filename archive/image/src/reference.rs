@@ -104,8 +104,20 @@ mod tests {
     fn names_that_docker_takes() {
         let long = "a".repeat(255);
         for good in [
-            "a", "synth", "a/b/c", "a.b_c__d-e---f", "localhost/a", "localhost:5000/a", "Registry.Example.com/Team/Tool",
-            "127.0.0.1:80/x", "[2001:db8::1]:5000/x", "[::1]/x", "xn--n3h.com/myimage", "0", "my.host.com/a_b", &long,
+            "a",
+            "synth",
+            "a/b/c",
+            "a.b_c__d-e---f",
+            "localhost/a",
+            "localhost:5000/a",
+            "Registry.Example.com/Team/Tool",
+            "127.0.0.1:80/x",
+            "[2001:db8::1]:5000/x",
+            "[::1]/x",
+            "xn--n3h.com/myimage",
+            "0",
+            "my.host.com/a_b",
+            &long,
         ] {
             assert!(Reference::new(good, None).is_ok(), "{good}");
         }
@@ -115,8 +127,28 @@ mod tests {
     fn names_that_docker_refuses() {
         let (long, hex) = ("a".repeat(256), "ab".repeat(32));
         for bad in [
-            "", "/a", "a/", "a//b", "a:b", "a@b", "-a", "a-", "a..b", "a___b", "a._b", "_a", "a b", "é", "host:/a",
-            "host:5000", "[::1]", "a/b:c", "a/-b/c", "-host.com/a", &long, &hex,
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            "a:b",
+            "a@b",
+            "-a",
+            "a-",
+            "a..b",
+            "a___b",
+            "a._b",
+            "_a",
+            "a b",
+            "é",
+            "host:/a",
+            "host:5000",
+            "[::1]",
+            "a/b:c",
+            "a/-b/c",
+            "-host.com/a",
+            &long,
+            &hex,
         ] {
             assert!(Reference::new(bad, None).is_err(), "{bad}");
         }

@@ -25,8 +25,25 @@ const CREATED_BY: &str = "layerstone";
 
 /// The keys, for telling which one a misspelt one is nearest to.
 const KEYS: [&str; 19] = [
-    "format", "version", "name", "tag", "contents", "config", "created", "mtime", "maxLayers", "extraCommands",
-    "extraCommandsFile", "uid", "gid", "uname", "gname", "architecture", "variant", "includeStorePaths", "graph",
+    "format",
+    "version",
+    "name",
+    "tag",
+    "contents",
+    "config",
+    "created",
+    "mtime",
+    "maxLayers",
+    "extraCommands",
+    "extraCommandsFile",
+    "uid",
+    "gid",
+    "uname",
+    "gname",
+    "architecture",
+    "variant",
+    "includeStorePaths",
+    "graph",
 ];
 
 /// What an image is to be.
@@ -188,7 +205,8 @@ impl Spec {
     /// What is allowed but likely wrong, for the user to be told.
     pub fn warnings(&self) -> Vec<String> {
         let too_many = self.max_layers > LAYERS_OF_DOCKER;
-        let text = format!("maxLayers is {}, docker loads images of at most {LAYERS_OF_DOCKER} layers", self.max_layers);
+        let text =
+            format!("maxLayers is {}, docker loads images of at most {LAYERS_OF_DOCKER} layers", self.max_layers);
         too_many.then_some(text).into_iter().collect()
     }
 }
@@ -286,13 +304,28 @@ mod tests {
     fn errors_name_the_key() {
         check_error(json!([]), "found a list, expected an object");
         check_error(json!({}), "name: missing, expected a string");
-        check_error(json!({"name": "t", "maxlayers": 5}), "maxlayers: unknown key, the nearest known one is \"maxLayers\"");
-        check_error(json!({"name": "t", "contnets": []}), "contnets: unknown key, the nearest known one is \"contents\"");
+        check_error(
+            json!({"name": "t", "maxlayers": 5}),
+            "maxlayers: unknown key, the nearest known one is \"maxLayers\"",
+        );
+        check_error(
+            json!({"name": "t", "contnets": []}),
+            "contnets: unknown key, the nearest known one is \"contents\"",
+        );
         check_error(json!({"name": "t", "uid": "0"}), "uid: found the string \"0\", expected a user id");
-        check_error(json!({"name": "t", "maxLayers": 0}), "maxLayers: found the number 0, expected a whole number above 0");
+        check_error(
+            json!({"name": "t", "maxLayers": 0}),
+            "maxLayers: found the number 0, expected a whole number above 0",
+        );
         check_error(json!({"name": "t", "maxLayers": null}), "maxLayers: found null, expected a whole number above 0");
-        check_error(json!({"name": "t", "contents": [1]}), "contents: found a list, expected a path or a list of paths");
-        check_error(json!({"name": "t", "includeStorePaths": 1}), "includeStorePaths: found the number 1, expected true or false");
+        check_error(
+            json!({"name": "t", "contents": [1]}),
+            "contents: found a list, expected a path or a list of paths",
+        );
+        check_error(
+            json!({"name": "t", "includeStorePaths": 1}),
+            "includeStorePaths: found the number 1, expected true or false",
+        );
         check_error(json!({"name": "t", "config": "x"}), "config: found the string \"x\", expected an object or null");
         check_error(
             json!({"name": "t", "created": "today"}),

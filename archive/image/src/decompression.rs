@@ -1,0 +1,53 @@
+//! Compressed files, told by how they begin.
+
+use serde::Serialize;
+use std::io::{self, BufRead, Read};
+
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all, or in no way that we know.
+    None,
+    /// RFC 1952.
+    Gzip,
+    /// bzip2.
+    Bzip2,
+    /// The .xz file format.
+    Xz,
+    /// RFC 8878.
+    Zstd,
+}
+
+/// Bytes of the longest magic number.
+pub(crate) const MAGIC_LEN: usize = 6;
+/// Largest window of zstd that is accepted, as a power of two: what `zstd --ultra --long=31` writes.
+const ZSTD_WINDOW_LOG: u32 = 31;
+
+impl Compression {
+    /// Tells the compression by the first bytes of a file, of which six are enough.
+    pub fn of(start: &[u8]) -> Compression {
+        match start {
+            [0x1f, 0x8b, ..] => Compression::Gzip,
+            [b'B', b'Z', b'h', ..] => Compression::Bzip2,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+            _ => Compression::None,
+        }
+    }
+
+    /// A reader of what `compressed` holds; several streams or frames in a row are one.
+    pub(crate) fn reader<'a>(self, compressed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Compression::None => Box::new(compressed),
+            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
+            Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(compressed)),
+            Compression::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(compressed)),
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(compressed)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Box::new(decoder)
+            }
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! What a docker archive holds, in short, for people and programs to look at.
+
+use crate::decompression::MAGIC_LEN;
+use crate::docker_archive::{DockerArchive, ManifestEntry};
+use crate::{Compression, Result};
+use layerstone_stage::{Digest, Error as StageError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// A docker archive.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveSummary {
+    /// How the whole archive is compressed.
+    pub compression: Compression,
+    /// Its images, in the manifest's order.
+    pub images: Vec<ImageSummary>,
+}
+
+/// An image.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageSummary {
+    /// sha256 of the config: what docker calls the image ID.
+    pub image_id: Digest,
+    /// What it is called.
+    pub repo_tags: Vec<String>,
+    /// Its layers, bottom first.
+    pub layers: Vec<LayerSummary>,
+    /// The whole config.
+    pub config: Value,
+}
+
+/// A layer of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerSummary {
+    /// Name of its member in the archive.
+    pub name: String,
+    /// What the config says is the sha256 of the uncompressed tar; not checked.
+    pub diff_id: Digest,
+    /// Bytes that it has in the archive.
+    pub size: u64,
+    /// How it is compressed there.
+    pub compression: Compression,
+    /// What the history says about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// The parts of an image config that a summary needs (OCI image-spec, config.md).
+#[derive(Deserialize)]
+struct Config {
+    rootfs: Rootfs,
+    #[serde(default)]
+    history: Option<Vec<HistoryEntry>>,
+}
+
+#[derive(Deserialize)]
+struct Rootfs {
+    diff_ids: Vec<Digest>,
+}
+
+#[derive(Deserialize)]
+struct HistoryEntry {
+    #[serde(default)]
+    comment: Option<String>,
+    #[serde(default)]
+    created_by: Option<String>,
+    #[serde(default)]
+    empty_layer: bool,
+}
+
+/// Reads a docker archive, plain or compressed; `-` is standard input. All that its manifest names must be there.
+pub fn inspect(path: &Path) -> Result<ArchiveSummary> {
+    let archive = DockerArchive::open(path)?;
+    let images: Result<_> = archive.images.iter().map(|image| summarise(&archive, image)).collect();
+    Ok(ArchiveSummary { compression: archive.compression, images: images? })
+}
+
+fn summarise(archive: &DockerArchive, image: &ManifestEntry) -> Result<ImageSummary> {
+    let bytes = archive.bytes(&image.config)?;
+    let wrong = |e: serde_json::Error| archive.error(format!("{}: {e}", image.config));
+    let value: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let config: Config = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let diff_ids = config.rootfs.diff_ids;
+    if diff_ids.len() != image.layers().len() {
+        let (found, expected) = (image.layers().len(), diff_ids.len());
+        return Err(archive.error(format!("found {found} layers, expected {expected} as the config has diff IDs")));
+    }
+    let history = config.history.unwrap_or_default();
+    let mut comments = history.into_iter().filter(|entry| !entry.empty_layer).map(HistoryEntry::text);
+    let layer = |(name, diff_id): (&String, Digest)| summarise_layer(archive, name, diff_id, comments.next().flatten());
+    let layers: Result<_> = image.layers().iter().zip(diff_ids).map(layer).collect();
+    Ok(ImageSummary {
+        image_id: Digest::of(&bytes),
+        repo_tags: image.repo_tags().to_vec(),
+        layers: layers?,
+        config: value,
+    })
+}
+
+impl HistoryEntry {
+    /// The comment, or else the command that made the layer, which is all that docker's own builder tells.
+    fn text(self) -> Option<String> {
+        let full = |text: &String| !text.is_empty();
+        self.comment.filter(full).or(self.created_by.filter(full))
+    }
+}
+
+fn summarise_layer(
+    archive: &DockerArchive,
+    name: &str,
+    diff_id: Digest,
+    comment: Option<String>,
+) -> Result<LayerSummary> {
+    let contents = archive.contents(archive.member(name)?)?;
+    let size = contents.info.size;
+    let mut magic = [0; MAGIC_LEN];
+    let wanted = &mut magic[..MAGIC_LEN.min(usize::try_from(size).unwrap_or(MAGIC_LEN))];
+    archive.file.read_exact_at(wanted, contents.offset).map_err(StageError::io("read", &archive.path))?;
+    let compression = Compression::of(wanted);
+    Ok(LayerSummary { name: name.to_owned(), diff_id, size, compression, comment })
+}
