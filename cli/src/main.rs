@@ -1,1 +1,49 @@
-fn main() {}
+//! layerstone: layered container images from closures of store paths, one stage at a time.
+//!
+//! One file per subcommand in `command`; this crate is the only one that prints. Data goes to stdout, everything else to
+//! stderr. Exit status: 0 done, 1 failed, 2 bad usage.
+
+mod args;
+mod command;
+mod demo;
+mod hint;
+mod progress;
+mod table;
+
+use clap::Parser;
+use std::io;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has enough of it.
+        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("layerstone: {}", chain_text(&error));
+            if let Some(hint) = hint::of(&error) {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The error and its causes, but for those that the text before already ends in.
+fn chain_text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(|cause| cause.to_string()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is_pipe = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_pipe))
+}

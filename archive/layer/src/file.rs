@@ -5,7 +5,7 @@
 use crate::Owner;
 use layerstone_stage::{Digest, Document, Error, Result, StorePath, from_value, read_document, write_stage_file};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// Format name of a layer file.
 pub const FORMAT: &str = "layerstone/layer";
@@ -85,6 +85,33 @@ impl LayerFile {
         }
     }
 
+    /// Where the blob is, for a layer file at `path`.
+    pub fn blob_path(&self, path: &Path) -> Option<PathBuf> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        self.blob.as_ref().map(|blob| folder.join(blob))
+    }
+
+    /// Names the tar at `blob` as this layer's, for a layer file to be written at `path` (`-`: the current folder).
+    ///
+    /// # Errors
+    ///
+    /// The folder of either is not there, or the way from one to the other is not UTF-8.
+    pub fn set_blob(&mut self, path: &Path, blob: &Path) -> Result<()> {
+        let folder = |file: &Path| {
+            let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+            folder.canonicalize().map_err(Error::io("find the folder", file))
+        };
+        let name = blob.file_name().unwrap_or_default();
+        let way = relative(&folder(path)?, &folder(blob)?).join(name);
+        let text = way.to_str().ok_or_else(|| Error::Malformed {
+            format: FORMAT,
+            name: path.display().to_string(),
+            cause: format!("blob {} is not UTF-8", way.display()),
+        })?;
+        self.blob = Some(text.to_owned());
+        Ok(())
+    }
+
     /// Reads a layer file.
     pub fn read(path: &Path) -> Result<LayerFile> {
         let name = path.display().to_string();
@@ -106,5 +133,56 @@ impl LayerFile {
     /// Writes a layer file; `-` is standard output.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_stage_file(path, FORMAT, VERSION, self)
+    }
+}
+
+/// The way from one folder to another, both absolute and without links.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(common).map(|_| Component::ParentDir);
+    up.chain(to.components().skip(common)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: serde_json::Value) -> Result<LayerFile> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.layer.json");
+        write_stage_file(&path, FORMAT, VERSION, &body).unwrap();
+        LayerFile::read(&path)
+    }
+
+    #[test]
+    fn exactly_one_of_blob_and_recipe() {
+        let mut layer = LayerFile::new(Digest::of(b""), 0);
+        let error = read(serde_json::to_value(&layer).unwrap()).unwrap_err().to_string();
+        assert!(error.ends_with("found neither of blob and recipe, expected exactly one"), "{error}");
+        layer.blob = Some("x.tar".to_owned());
+        assert_eq!(read(serde_json::to_value(&layer).unwrap()).unwrap(), layer);
+        layer.recipe = Some(Recipe { store: "/s".to_owned(), paths: vec![], mtime: 1, owner: Owner::root() });
+        assert!(read(serde_json::to_value(&layer).unwrap()).is_err());
+        layer.blob = None;
+        assert_eq!(read(serde_json::to_value(&layer).unwrap()).unwrap(), layer);
+        layer.recipe = None;
+        layer.blob = Some("/etc/passwd".to_owned());
+        assert!(read(serde_json::to_value(&layer).unwrap()).is_err());
+    }
+
+    #[test]
+    fn blobs_are_named_from_the_layer_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        std::fs::create_dir_all(dir.path().join("c")).unwrap();
+        let mut layer = LayerFile::new(Digest::of(b""), 0);
+        for (blob, expected) in [("a/b/x.tar", "x.tar"), ("a/x.tar", "../x.tar"), ("c/x.tar", "../../c/x.tar")] {
+            let file = dir.path().join("a/b/x.layer.json");
+            layer.set_blob(&file, &dir.path().join(blob)).unwrap();
+            assert_eq!(layer.blob.as_deref(), Some(expected));
+            let found = layer.blob_path(&file).unwrap();
+            assert_eq!(found.parent().unwrap().canonicalize().unwrap(), dir.path().join(blob).parent().unwrap());
+        }
+        assert!(layer.set_blob(&dir.path().join("absent/x"), Path::new("/x.tar")).is_err());
     }
 }

@@ -14,6 +14,7 @@ mod header;
 mod layout;
 mod meter;
 mod source;
+mod tarsum;
 
 pub use digest::{Sink, digest_all, write_layer};
 pub use entry::{Entry, Kind, Owner};
@@ -23,3 +24,4 @@ pub use header::{BLOCK, Common, Dialect, Records, append_pax_header};
 pub use layout::{Layout, store_layout, tree_layout};
 pub use meter::Meter;
 pub use source::{LayoutReader, Reader, Source};
+pub use tarsum::tarsum;

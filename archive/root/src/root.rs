@@ -23,6 +23,8 @@ pub struct RootSpec {
     pub script: Option<Script>,
     /// Modification time of every entry, in seconds since the epoch.
     pub mtime: i64,
+    /// Owner of every entry; [`Owner::numeric_root`] is what dockerTools gives them.
+    pub owner: Owner,
     /// Makes disagreeing contents an error.
     pub strict: bool,
 }
@@ -75,7 +77,7 @@ pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Custom
     let workplace = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
     let tree = workplace.join("layer");
     let warnings = fill(spec, &tree, &workplace, log)?;
-    let source = Source::Layout(tree_layout(&tree, spec.mtime, &Owner::numeric_root())?);
+    let source = Source::Layout(tree_layout(&tree, spec.mtime, &spec.owner)?);
     let diff_id = write_layer(&source, &mut output, blob, &Meter::default())?;
     let mut layer = LayerFile::new(diff_id, source.size());
     layer.references = references(&spec.store, &tree)?;
@@ -143,7 +145,14 @@ mod tests {
             let store = Store::new("/nix/store", self.0.path()).unwrap();
             let contents = contents.iter().map(|base| store.entry(base).unwrap()).collect();
             let script = Script::Text { name: "extraCommands".to_owned(), text: script.to_owned() };
-            RootSpec { store, contents, script: Some(script), mtime: 315_532_800, strict: false }
+            RootSpec {
+                store,
+                contents,
+                script: Some(script),
+                mtime: 315_532_800,
+                owner: Owner::numeric_root(),
+                strict: false,
+            }
         }
 
         fn blob(&self) -> PathBuf {
@@ -200,7 +209,8 @@ mod tests {
     fn nothing_at_all_is_an_empty_root_folder() {
         let machine = Machine::new();
         let store = Store::new("/absent/store", "/").unwrap();
-        let spec = RootSpec { store, contents: Vec::new(), script: None, mtime: 1, strict: true };
+        let owner = Owner::numeric_root();
+        let spec = RootSpec { store, contents: Vec::new(), script: None, mtime: 1, owner, strict: true };
         assert_eq!(machine.build(&spec).unwrap().layer.references, []);
         assert_eq!(
             &std::fs::read(machine.blob()).unwrap()[..108],

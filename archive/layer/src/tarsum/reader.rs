@@ -4,43 +4,21 @@
 //! manual ("Basic Tar Format", "Sparse Formats"). Where archives deviate from them, Go 1.19's reader decides what they
 //! mean, and functions here say so.
 
-use std::collections::BTreeMap;
+use super::header::{
+    BLOCK, Block, Dialect, Member, Records, apply_records, decimal, global, number, parse_fields, parse_records,
+    until_nul,
+};
+use super::sparse::{Sparse, apply_sparse_records, data_ranges, is_map_in_records, map_in_records};
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 
-const BLOCK: usize = 512;
-type Block = [u8; BLOCK];
-
 /// Largest extended header or long name that Go reads.
-const MAX_SPECIAL: u64 = 1 << 20;
+const MAX_SPECIAL: usize = 1 << 20;
 
-/// Largest number that seven octal digits hold.
-const MAX_OCTAL: i64 = 0o7777777;
-
-/// Keywords and values of an extended header.
-type Records = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// The fields of a member that count in a tarsum.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Member {
-    pub name: Vec<u8>,
-    pub mode: i64,
-    pub uid: i64,
-    pub gid: i64,
-    /// Size of the contents, holes included; links and folders may claim one and have none.
-    pub size: i64,
-    pub typeflag: u8,
-    pub link_name: Vec<u8>,
-    pub device: (i64, i64),
-    pub xattrs: Records,
-}
-
-impl Member {
-    /// Whether the type has no contents, whatever the size says.
-    fn is_header_only(&self) -> bool {
-        matches!(self.typeflag, b'1'..=b'6')
-    }
-}
+/// Numbers that a field of eight bytes holds in octal, with the NUL that ends them.
+const OCTAL: Range<i64> = 0..1 << 21;
+/// Numbers that a field of eight bytes holds in base 256.
+const BASE_256: Range<i64> = -(1 << 56)..1 << 56;
 
 /// A tar that is read from front to back.
 #[derive(Debug)]
@@ -55,17 +33,6 @@ pub(super) struct Archive<R> {
     /// Bytes that follow them up to the next header.
     padding: u64,
     sparse: Option<Sparse>,
-}
-
-/// The contents of a file with holes.
-#[derive(Debug)]
-struct Sparse {
-    /// Where there is data: in order, apart, and inside the file.
-    data: std::vec::IntoIter<Range<u64>>,
-    /// Where there is data next, or was last.
-    next: Range<u64>,
-    at: u64,
-    size: u64,
 }
 
 impl<R: Read> Archive<R> {
@@ -87,7 +54,8 @@ impl<R: Read> Archive<R> {
                 b'K' => long_link = until_nul(&self.read_special()?).to_vec(),
                 b'g' => return self.read_records().map(|records| Some(global(member, records))),
                 _ => {
-                    apply_records(&mut member, &records).ok_or_else(|| self.invalid("a PAX record's value"))?;
+                    apply_records(&mut member, &records)
+                        .ok_or_else(|| self.invalid("a PAX record holds no number or time where one must be"))?;
                     if !long_name.is_empty() {
                         member.name = long_name;
                     }
@@ -109,31 +77,26 @@ impl<R: Read> Archive<R> {
     /// Reads on in the present member's contents, holes as zeros; 0 at their end.
     pub fn read_contents(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(sparse) = &mut self.sparse else { return self.read_stored(buffer) };
-        while sparse.next.end <= sparse.at {
-            sparse.next = sparse.data.next().unwrap_or(sparse.size..u64::MAX);
+        let part = sparse.next_part();
+        let wanted = at_most(buffer.len(), part.length);
+        let buffer = &mut buffer[..wanted];
+        if part.is_hole {
+            buffer.fill(0);
+        } else if self.stored == 0 && wanted > 0 {
+            return Err(self.invalid("found less data than the sparse map says"));
         }
-        let rest = sparse.size - sparse.at;
-        let hole = sparse.next.start.saturating_sub(sparse.at);
-        let n = if rest == 0 {
-            0
-        } else if hole > 0 {
-            let n = at_most(buffer.len(), hole);
-            buffer[..n].fill(0);
-            n
-        } else {
-            let n = at_most(buffer.len(), sparse.next.end - sparse.at);
-            match self.read_stored(&mut buffer[..n])? {
-                0 => return Err(self.invalid("a sparse map: less data than it says")),
-                n => n,
-            }
-        };
-        if let Some(sparse) = &mut self.sparse {
-            sparse.at += n as u64;
-            if sparse.at == sparse.size && self.stored > 0 {
-                return Err(self.invalid("a sparse map: more data than it says"));
-            }
-        }
+        let n = if part.is_hole { wanted } else { self.read_stored(buffer)? };
+        self.advance_sparse(n)?;
         Ok(n)
+    }
+
+    /// Notes that so many bytes of a file with holes are read; at its end nothing may be left in the archive.
+    fn advance_sparse(&mut self, n: usize) -> io::Result<()> {
+        let at_end = self.sparse.as_mut().is_some_and(|sparse| sparse.advance(n as u64));
+        if at_end && self.stored > 0 {
+            return Err(self.invalid("found more data than the sparse map says"));
+        }
+        Ok(())
     }
 
     /// Reads what the archive holds of the present member's contents; 0 at their end.
@@ -159,7 +122,9 @@ impl<R: Read> Archive<R> {
         self.start = self.position;
         match self.read_block()? {
             Some(block) if block == [0; BLOCK] => match self.read_block()? {
-                Some(second) if second != block => Err(self.invalid("a header after a block of zeros")),
+                Some(second) if second != block => {
+                    Err(self.invalid("found a header after a block of zeros, expected a second one"))
+                }
                 _ => Ok(None),
             },
             block => Ok(block),
@@ -168,14 +133,16 @@ impl<R: Read> Archive<R> {
 
     /// The fields of a header before any extended header applies.
     fn parse_header(&self, block: &Block) -> io::Result<(Member, Dialect)> {
-        let dialect = Dialect::of(block).ok_or_else(|| self.invalid("a checksum"))?;
-        parse_fields(block, dialect).map(|member| (member, dialect)).ok_or_else(|| self.invalid("a number"))
+        let dialect = Dialect::of(block).ok_or_else(|| self.invalid("wrong checksum"))?;
+        parse_fields(block, dialect)
+            .map(|member| (member, dialect))
+            .ok_or_else(|| self.invalid("found no number where one must be"))
     }
 
     /// Sets up reading of the contents that the header promises.
     fn start_contents(&mut self, member: &Member) -> io::Result<()> {
         let size = if member.is_header_only() { 0 } else { member.size };
-        self.stored = u64::try_from(size).map_err(|_| self.invalid("a size below zero"))?;
+        self.stored = u64::try_from(size).map_err(|_| self.invalid("found a size below zero"))?;
         self.padding = self.stored.wrapping_neg() % BLOCK as u64;
         self.sparse = None;
         Ok(())
@@ -190,21 +157,27 @@ impl<R: Read> Archive<R> {
                 0 => return Ok(contents),
                 n => contents.extend_from_slice(&buffer[..n]),
             }
-            if contents.len() as u64 > MAX_SPECIAL {
-                return Err(self.invalid("an extended header of more than a MiB"));
+            if contents.len() > MAX_SPECIAL {
+                return Err(self.invalid("found an extended header of more than 1 MiB"));
             }
         }
     }
 
     fn read_records(&mut self) -> io::Result<Records> {
         let contents = self.read_special()?;
-        parse_records(&contents).ok_or_else(|| self.invalid("a PAX record"))
+        parse_records(&contents).ok_or_else(|| self.invalid("malformed PAX record"))
     }
 
     /// Reads the map of a file with holes, if the member is one, in whichever of the formats it is written: GNU's own,
     /// or 0.0, 0.1 and 1.0 in PAX records. The member gets its real name and size.
-    fn start_sparse(&mut self, member: &mut Member, dialect: Dialect, block: Block, records: &Records) -> io::Result<()> {
-        let invalid = "a sparse map";
+    fn start_sparse(
+        &mut self,
+        member: &mut Member,
+        dialect: Dialect,
+        block: Block,
+        records: &Records,
+    ) -> io::Result<()> {
+        let invalid = "malformed sparse map";
         let map = if member.typeflag == b'S' {
             if dialect != Dialect::Gnu {
                 return Err(self.invalid(invalid));
@@ -212,7 +185,7 @@ impl<R: Read> Archive<R> {
             member.size = number(&block[483..495]).ok_or_else(|| self.invalid(invalid))?;
             self.read_gnu_map(block)?
         } else {
-            let Some(in_records) = sparse_version(records) else { return Ok(()) };
+            let Some(in_records) = is_map_in_records(records) else { return Ok(()) };
             apply_sparse_records(member, records).ok_or_else(|| self.invalid(invalid))?;
             if in_records {
                 map_in_records(records).ok_or_else(|| self.invalid(invalid))?
@@ -222,12 +195,8 @@ impl<R: Read> Archive<R> {
         };
         let data = data_ranges(&map, member.size).filter(|_| !member.is_header_only());
         let data = data.ok_or_else(|| self.invalid(invalid))?;
-        let size = member.size as u64;
-        self.sparse = Some(Sparse { data: data.into_iter(), next: 0..0, at: 0, size });
-        if size == 0 && self.stored > 0 {
-            return Err(self.invalid("a sparse map: more data than it says"));
-        }
-        Ok(())
+        self.sparse = Some(Sparse::new(data, member.size as u64));
+        self.advance_sparse(0)
     }
 
     /// GNU's own map: four entries in the header, 21 in each block that follows while a flag says so.
@@ -237,7 +206,7 @@ impl<R: Read> Archive<R> {
         loop {
             for entry in block[entries.clone()].chunks(24).take_while(|entry| entry[0] != 0) {
                 for field in entry.chunks(12) {
-                    map.push(number(field).ok_or_else(|| self.invalid("a sparse map"))?);
+                    map.push(number(field).ok_or_else(|| self.invalid("malformed sparse map"))?);
                 }
             }
             if block[entries.end] == 0 {
@@ -270,25 +239,27 @@ impl<R: Read> Archive<R> {
             let mut numbers = text.split(|&byte| byte == b'\n').map(decimal);
             let entries = numbers.next().flatten().and_then(|count| usize::try_from(count).ok());
             let entries = entries.and_then(|count| count.checked_mul(2)).filter(|&count| count < usize::MAX);
-            let entries = entries.ok_or_else(|| self.invalid("a sparse map"))?;
+            let entries = entries.ok_or_else(|| self.invalid("malformed sparse map"))?;
             if lines > entries {
                 let map: Option<Vec<i64>> = numbers.take(entries).collect();
-                return map.ok_or_else(|| self.invalid("a sparse map"));
+                return map.ok_or_else(|| self.invalid("malformed sparse map"));
             }
             wanted = entries + 1;
         }
     }
 
     /// docker's code writes every member into a second archive as it reads, and ends in an error where that cannot be
-    /// done: for a file whose name ends in a slash, and for numbers of more than seven octal digits in fields for which
-    /// PAX has no record, when there are PAX records.
+    /// done: for a file whose name ends in a slash, and for numbers too large for the fields that have no PAX record,
+    /// or, without PAX records, for GNU's form of them.
     fn check_writable(&self, member: &Member, records: &Records) -> io::Result<()> {
         if matches!(member.typeflag, b'0' | b'3' | b'4' | b'6' | b'S') && member.name.ends_with(b"/") {
-            return Err(self.invalid("a slash at the end of a file's name"));
+            return Err(self.invalid("found a slash at the end of a file's name"));
         }
-        let fits = |number: i64| (0..=MAX_OCTAL).contains(&number);
-        if !records.is_empty() && ![member.mode, member.device.0, member.device.1].into_iter().all(fits) {
-            return Err(self.invalid("a mode or device number that PAX cannot hold"));
+        let fits_pax = [member.mode, member.device.0, member.device.1].iter().all(|n| OCTAL.contains(n));
+        let numbers = [member.mode, member.uid, member.gid, member.device.0, member.device.1];
+        let fits_gnu = records.is_empty() && numbers.iter().all(|n| BASE_256.contains(n));
+        if !fits_pax && !fits_gnu {
+            return Err(self.invalid("found a mode, owner or device number that cannot be written again"));
         }
         Ok(())
     }
@@ -328,13 +299,19 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    fn invalid(&self, found: &str) -> io::Error {
-        let message = format!("not a good tar: header at byte {}: found {found} that is not valid", self.start);
+    fn invalid(&self, cause: &str) -> io::Error {
+        let message = format!("not a good tar: header at byte {}: {cause}", self.start);
         io::Error::new(ErrorKind::InvalidData, message)
     }
 
     fn ends_early(&self) -> io::Error {
-        let message = format!("not a whole tar: it ends at byte {}, inside the member at byte {}", self.position, self.start);
+        let message =
+            format!("not a whole tar: header at byte {}: the input ends at byte {}", self.start, self.position);
         io::Error::new(ErrorKind::UnexpectedEof, message)
     }
+}
+
+/// As many bytes of a buffer as there are to be read.
+fn at_most(buffer: usize, bytes: u64) -> usize {
+    usize::try_from(bytes).map_or(buffer, |bytes| bytes.min(buffer))
 }

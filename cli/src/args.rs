@@ -1,0 +1,186 @@
+//! The command line: subcommands, and the flags that several of them share.
+
+use crate::command::{build, closure, completions, demo, image, inspect, layer, layers, man, root, stream, tarsum};
+use crate::progress::{Progress, When};
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use layerstone_image::{Spec, Time};
+use layerstone_layer::Owner;
+use layerstone_stage::Store;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Layered container images from closures of store paths, one stage at a time
+///
+/// `build` makes an image from an image.json in one go. The other commands are its stages, which talk through files:
+/// root, closure, layers, layer, image.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES, max_term_width = 120)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  layerstone demo -o demo.tar && docker load -i demo.tar && docker run --rm layerstone-demo:latest
+  layerstone build --name web --contents ./result --cmd /bin/web -o web.tar.gz
+  layerstone build image.json -o - | docker load
+
+Every stage by itself:
+  layerstone root    --spec image.json -o root.layer.json --blob root.tar
+  layerstone closure --spec image.json --layer root.layer.json -o web.closure.json
+  layerstone layers  web.closure.json --max-layers 99 -o web.layers.json
+  layerstone layer   web.layers.json --spec image.json --all -o layers
+  layerstone image   --spec image.json layers/*.layer.json root.layer.json -o web.tar";
+
+/// Flags of every command.
+#[derive(Args)]
+pub struct Common {
+    /// Print nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to show progress on stderr; auto: if it is a terminal
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
+    progress: When,
+    /// Threads to use [default: one a core]
+    #[arg(short, long, global = true, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Build(build::Options),
+    Root(root::Options),
+    Closure(closure::Options),
+    Layers(layers::Options),
+    Layer(layer::Options),
+    Image(image::Options),
+    Stream(stream::Options),
+    Tarsum(tarsum::Options),
+    Inspect(inspect::Options),
+    Demo(demo::Options),
+    Completions(completions::Options),
+    Man(man::Options),
+}
+
+impl Cli {
+    /// Runs the chosen command in a pool of the chosen size.
+    pub fn run(&self) -> Result<()> {
+        let threads = self.common.jobs.map_or(0, NonZeroUsize::get);
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
+        let common = &self.common;
+        match &self.command {
+            Command::Build(options) => build::run(options, common),
+            Command::Root(options) => root::run(options, common),
+            Command::Closure(options) => closure::run(options),
+            Command::Layers(options) => layers::run(options),
+            Command::Layer(options) => layer::run(options, common),
+            Command::Image(options) => image::run(options, common),
+            Command::Stream(options) => stream::run(options, common),
+            Command::Tarsum(options) => tarsum::run(options),
+            Command::Inspect(options) => inspect::run(options),
+            Command::Demo(options) => demo::run(options, common),
+            Command::Completions(options) => completions::run(options),
+            Command::Man(options) => man::run(options),
+        }
+    }
+}
+
+impl Common {
+    /// How progress is shown.
+    pub fn progress(&self) -> Progress {
+        Progress::new(if self.quiet { When::Never } else { self.progress })
+    }
+
+    /// Tells the user something that is no error.
+    pub fn warn(&self, message: impl std::fmt::Display) {
+        if !self.quiet {
+            eprintln!("warning: {message}");
+        }
+    }
+}
+
+/// Where the store is.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Store")]
+pub struct StoreArgs {
+    /// Folder below which the store is read; no output names it
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// The store directory, as it is called in the image
+    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
+    store: String,
+}
+
+impl StoreArgs {
+    pub fn store(&self) -> Result<Store> {
+        Ok(Store::new(&self.store, &self.root)?)
+    }
+}
+
+/// Time and owner of a layer's entries.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Time and owner of the files")]
+pub struct StampArgs {
+    /// Image spec to take them from
+    #[arg(long, value_name = "IMAGE.JSON")]
+    spec: Option<PathBuf>,
+    /// Modification time: seconds since the epoch, RFC 3339, or now [default: 1]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    mtime: Option<Time>,
+    #[command(flatten)]
+    pub owner: OwnerArgs,
+}
+
+/// Owner of a store layer's entries.
+#[derive(Args, Clone)]
+pub struct OwnerArgs {
+    /// User id [default: 0]
+    #[arg(long, value_name = "N")]
+    uid: Option<u32>,
+    /// Group id [default: 0]
+    #[arg(long, value_name = "N")]
+    gid: Option<u32>,
+    /// User name [default: root]
+    #[arg(long, value_name = "NAME")]
+    uname: Option<String>,
+    /// Group name [default: root]
+    #[arg(long, value_name = "NAME")]
+    gname: Option<String>,
+}
+
+impl StampArgs {
+    /// Modification time and owner: flags first, then the spec, then the defaults.
+    pub fn resolve(&self, spec: Option<&Spec>) -> Result<(i64, Owner)> {
+        let mtime = self.mtime.or(spec.map(|spec| spec.mtime)).unwrap_or(Time::one_second()).seconds()?;
+        Ok((mtime, self.owner.over(spec.map_or_else(Owner::root, |spec| spec.owner.clone()))))
+    }
+
+    /// The spec, if one is given.
+    pub fn read_spec(&self) -> Result<Option<Spec>> {
+        Ok(self.spec.as_deref().map(Spec::read).transpose()?)
+    }
+}
+
+impl OwnerArgs {
+    /// What the flags say, the rest from `default`.
+    pub fn over(&self, default: Owner) -> Owner {
+        Owner {
+            uid: self.uid.unwrap_or(default.uid),
+            gid: self.gid.unwrap_or(default.gid),
+            uname: self.uname.clone().unwrap_or(default.uname),
+            gname: self.gname.clone().unwrap_or(default.gname),
+        }
+    }
+}
+
+/// A time on the command line: what image.json takes, and plain seconds.
+pub fn parse_time(text: &str) -> Result<Time, String> {
+    match text.parse::<i64>() {
+        Ok(seconds) => Time::from_seconds(seconds).map_err(|e| e.to_string()),
+        Err(_) => text.parse().map_err(|e: layerstone_image::Error| e.to_string()),
+    }
+}

@@ -1,0 +1,14 @@
+//! The subcommands, one file each.
+
+pub mod build;
+pub mod closure;
+pub mod completions;
+pub mod demo;
+pub mod image;
+pub mod inspect;
+pub mod layer;
+pub mod layers;
+pub mod man;
+pub mod root;
+pub mod stream;
+pub mod tarsum;

@@ -1,0 +1,121 @@
+//! `layerstone closure`: who refers to whom, to the closure file.
+
+use crate::args::StoreArgs;
+use anyhow::{Result, bail};
+use clap::Args;
+use layerstone_closure::{Candidates, Closure, Graph, scan_store, store_paths_in};
+use layerstone_image::Spec;
+use layerstone_layer::LayerFile;
+use layerstone_stage::{Store, StorePath};
+use std::path::PathBuf;
+
+/// Find which store paths an image needs
+///
+/// With --graph, from a references graph: the JSON that Nix writes for exportReferencesGraph, `nix path-info --json`, or
+/// the registration text of closureInfo and `nix-store --dump-db`; the format is detected. With --scan, from the files
+/// themselves, as Nix does when a build ends. Without ROOT, the whole graph.
+#[derive(Args)]
+pub struct Options {
+    /// Store paths to begin with; links to store paths such as ./result will do
+    #[arg(value_name = "ROOT")]
+    roots: Vec<PathBuf>,
+    /// References graph; several are merged
+    #[arg(long, value_name = "FILE", conflicts_with = "scan")]
+    graph: Vec<PathBuf>,
+    /// Find references by scanning the store's files
+    #[arg(long)]
+    scan: bool,
+    /// Compute NAR hashes while scanning
+    #[arg(long, conflicts_with = "graph")]
+    nar_hash: bool,
+    /// Begin with what an image spec names in contents and config; use its graph if no other source is given
+    #[arg(long, value_name = "IMAGE.JSON")]
+    spec: Option<PathBuf>,
+    /// Begin with what a layer refers to
+    #[arg(long, value_name = "LAYER.JSON")]
+    layer: Vec<PathBuf>,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Closure file to write
+    #[arg(short, long, value_name = "CLOSURE.JSON", default_value = "-")]
+    output: PathBuf,
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let store = options.store.store()?;
+    let spec = options.spec.as_deref().map(Spec::read).transpose()?;
+    if let Some(spec) = &spec
+        && !spec.include_store_paths
+    {
+        return Ok(Closure::default().write(&options.output)?);
+    }
+    let mut roots: Vec<StorePath> = options.roots.iter().map(|root| store.resolve(root)).collect::<Result<_, _>>()?;
+    for layer in &options.layer {
+        roots.extend(LayerFile::read(layer)?.references);
+    }
+    let source = Source::of(options, spec.as_ref())?;
+    if let Some(spec) = &spec {
+        roots.extend(source.roots(spec, &store)?);
+    }
+    // Without any root asked for, everything is wanted; with a spec that names none, nothing is.
+    let nothing = roots.is_empty() && (spec.is_some() || !options.layer.is_empty());
+    let closure = if nothing { Closure::default() } else { source.closure(&roots, &store, options.nar_hash)? };
+    Ok(closure.write(&options.output)?)
+}
+
+/// Where references come from.
+pub enum Source {
+    Graph(Graph),
+    Scan,
+}
+
+impl Source {
+    fn of(options: &Options, spec: Option<&Spec>) -> Result<Source> {
+        if options.scan {
+            return Ok(Source::Scan);
+        }
+        let mut graphs = options.graph.iter().map(|path| Graph::read(path));
+        match (graphs.next(), spec) {
+            (Some(first), _) => {
+                let merged = graphs.try_fold(first?, |merged, graph| merged.merge(graph?))?;
+                Ok(Source::Graph(merged))
+            }
+            (None, Some(spec)) => Source::of_spec(spec),
+            (None, None) => bail!("no source of references: expected --graph FILE or --scan"),
+        }
+    }
+
+    /// The spec's graph, or the store itself if it names none.
+    pub fn of_spec(spec: &Spec) -> Result<Source> {
+        Ok(match &spec.graph {
+            Some(path) => Source::Graph(Graph::read(path)?),
+            None => Source::Scan,
+        })
+    }
+
+    /// The store paths that a spec names: its contents, and whatever its config mentions.
+    pub fn roots(&self, spec: &Spec, store: &Store) -> Result<Vec<StorePath>> {
+        let mut roots: Vec<StorePath> =
+            spec.contents.iter().map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
+        let config = serde_json::to_vec(&spec.config)?;
+        let mention = format!("{}/", store.dir());
+        // Without a mention of the store nothing is looked up, and no store needs to be there.
+        if config.windows(mention.len()).any(|window| window == mention.as_bytes()) {
+            let candidates = match self {
+                Source::Graph(graph) => graph.candidates(),
+                Source::Scan => Candidates::in_store(store)?,
+            };
+            roots.extend(store_paths_in(&config, store.dir(), &candidates)?);
+        }
+        Ok(roots)
+    }
+
+    /// What the roots need; everything for a graph without roots.
+    pub fn closure(self, roots: &[StorePath], store: &Store, nar_hashes: bool) -> Result<Closure> {
+        match self {
+            Source::Graph(graph) => Ok(graph.closure(roots)?),
+            Source::Scan if roots.is_empty() => bail!("nothing to scan: expected a ROOT, --spec or --layer"),
+            Source::Scan => Ok(scan_store(store, roots, nar_hashes)?),
+        }
+    }
+}

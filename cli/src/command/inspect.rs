@@ -1,0 +1,184 @@
+//! `layerstone inspect`: what a stage file or an image is.
+
+use crate::table::{Table, size};
+use anyhow::{Context, Result};
+use clap::Args;
+use layerstone_closure::{Closure, Graph};
+use layerstone_image::{ImageSummary, Spec, inspect};
+use layerstone_layer::LayerFile;
+use layerstone_layering::Plan;
+use layerstone_stage::StorePath;
+use serde_json::Value;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Show what a stage file or an image is
+#[derive(Args)]
+pub struct Options {
+    /// Closure, plan, layer file, image spec, references graph, or docker archive
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let path = &options.file;
+    let text = match kind_of(path)? {
+        Kind::Archive => archive(path, options.json)?,
+        Kind::Registration => closure(&Graph::read(path)?.closure(&[])?, options.json)?,
+        Kind::Json(value) => match value.get("format").and_then(Value::as_str) {
+            Some(layerstone_layering::FORMAT) => plan(&Plan::read(path)?, options.json)?,
+            Some(layerstone_layer::FORMAT) => layer(&LayerFile::read(path)?, options.json)?,
+            Some(layerstone_image::FORMAT) => spec(path, &value, options.json)?,
+            None if is_plan(&value) => plan(&Plan::read(path)?, options.json)?,
+            None if value.get("name").is_some() => spec(path, &value, options.json)?,
+            _ => closure(&Closure::read(path)?, options.json)?,
+        },
+    };
+    print!("{text}");
+    Ok(())
+}
+
+enum Kind {
+    Json(Value),
+    Registration,
+    Archive,
+}
+
+/// Told by the first byte that is not white space.
+fn kind_of(path: &Path) -> Result<Kind> {
+    let context = || format!("cannot read: {}", path.display());
+    let mut head = [0; 64];
+    let count = File::open(path).and_then(|mut file| file.read(&mut head)).with_context(context)?;
+    Ok(match head[..count].iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{' | b'[') => {
+            let bytes = std::fs::read(path).with_context(context)?;
+            Kind::Json(serde_json::from_slice(&bytes).with_context(|| format!("not JSON: {}", path.display()))?)
+        }
+        // A tar of nixpkgs' store layers begins with a slash too, and has NULs behind the first name.
+        Some(b'/') if !head.contains(&0) => Kind::Registration,
+        _ => Kind::Archive,
+    })
+}
+
+/// A bare list of lists.
+fn is_plan(value: &Value) -> bool {
+    value.get(0).is_some_and(Value::is_array)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+fn closure(closure: &Closure, as_json: bool) -> Result<String> {
+    if as_json {
+        return json(closure);
+    }
+    let mut table = Table::new(&["NAR size", "references", "path"], &[0, 1]);
+    for info in &closure.graph {
+        let nar_size = info.nar_size.map(size).unwrap_or_default();
+        table.row(vec![nar_size, info.references.len().to_string(), info.path.to_string()]);
+    }
+    let total: u64 = closure.graph.iter().filter_map(|info| info.nar_size).sum();
+    Ok(format!("closure of {} paths, {} of NARs\n\n{table}", closure.graph.len(), size(total)))
+}
+
+fn plan(plan: &Plan, as_json: bool) -> Result<String> {
+    if as_json {
+        return json(plan);
+    }
+    let mut table = Table::new(&["layer", "paths", "first path"], &[0, 1]);
+    for (index, paths) in plan.layers.iter().enumerate() {
+        let first = paths.first().map(StorePath::as_str).unwrap_or_default();
+        table.row(vec![index.to_string(), paths.len().to_string(), first.to_owned()]);
+    }
+    let paths: usize = plan.layers.iter().map(Vec::len).sum();
+    Ok(format!("plan of {} layers with {paths} paths\n\n{table}", plan.layers.len()))
+}
+
+fn layer(layer: &LayerFile, as_json: bool) -> Result<String> {
+    if as_json {
+        return json(layer);
+    }
+    let mut text = format!("layer of {} ({} bytes)\n\n", size(layer.size), layer.size);
+    text.push_str(&format!("diff ID  {}\n", layer.diff_id));
+    if let Some(tarsum) = &layer.tarsum {
+        text.push_str(&format!("tarsum   {tarsum}\n"));
+    }
+    match (&layer.blob, &layer.recipe) {
+        (Some(blob), _) => text.push_str(&format!("blob     {blob}\n")),
+        (None, Some(recipe)) => {
+            let owner = &recipe.owner;
+            text.push_str(&format!(
+                "recipe   {} of {}, mtime {}, owner {}:{} {}:{}\n",
+                recipe.paths.len(),
+                recipe.store,
+                recipe.mtime,
+                owner.uid,
+                owner.gid,
+                owner.uname,
+                owner.gname
+            ));
+        }
+        (None, None) => {}
+    }
+    for (title, paths) in [("holds", &layer.store_paths), ("refers to", &layer.references)] {
+        if !paths.is_empty() {
+            text.push_str(&format!("\n{title}\n"));
+            text.extend(paths.iter().map(|path| format!("  {path}\n")));
+        }
+    }
+    Ok(text)
+}
+
+fn spec(path: &Path, value: &Value, as_json: bool) -> Result<String> {
+    let spec = Spec::read(path)?;
+    if as_json {
+        return json(value);
+    }
+    let mut text = format!("image spec of {}\n\n", spec.reference()?.name());
+    text.push_str(&format!("architecture  {}\nmaxLayers     {}\n", spec.architecture, spec.max_layers));
+    text.extend(spec.contents.iter().map(|path| format!("contents      {}\n", path.display())));
+    if let Some(graph) = &spec.graph {
+        text.push_str(&format!("graph         {}\n", graph.display()));
+    }
+    text.push_str(&format!("\nconfig {}", json(&spec.config)?));
+    Ok(text)
+}
+
+fn archive(path: &Path, as_json: bool) -> Result<String> {
+    let summary = inspect(path)?;
+    if as_json {
+        return json(&summary);
+    }
+    Ok(summary.images.iter().map(image).collect::<Result<Vec<_>>>()?.join("\n"))
+}
+
+fn image(image: &ImageSummary) -> Result<String> {
+    let mut table = Table::new(&["layer", "size", "diff ID", "holds"], &[0, 1]);
+    for (index, layer) in image.layers.iter().enumerate() {
+        let comment = layer.comment.clone().unwrap_or_default();
+        table.row(vec![index.to_string(), size(layer.size), layer.diff_id.to_string(), shortened(&comment)]);
+    }
+    let total: u64 = image.layers.iter().map(|layer| layer.size).sum();
+    let names = if image.repo_tags.is_empty() { "no name".to_owned() } else { image.repo_tags.join(", ") };
+    let config = image.config.get("config").unwrap_or(&Value::Null);
+    Ok(format!(
+        "image {names}\n\nimage ID  {}\nlayers    {}, {}\n\n{table}\nconfig {}",
+        image.image_id,
+        image.layers.len(),
+        size(total),
+        json(config)?
+    ))
+}
+
+/// At most so many characters of a history comment.
+fn shortened(comment: &str) -> String {
+    const WIDTH: usize = 100;
+    if comment.chars().count() <= WIDTH {
+        return comment.to_owned();
+    }
+    comment.chars().take(WIDTH - 1).chain(['…']).collect()
+}

@@ -1,0 +1,169 @@
+//! `layerstone layer`: a plan to layer files, one or all.
+
+use crate::args::{Common, StampArgs, StoreArgs};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use layerstone_layer::{LayerFile, Owner, Recipe, Source, digest_all, store_layout, tarsum};
+use layerstone_layering::Plan;
+use layerstone_stage::{Digest, Output, Store, StorePath};
+use rayon::prelude::*;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Make layers of a plan: digests and sizes, and the tars if wanted
+///
+/// A layer file says what a layer is (diff ID, size) and holds either the name of its tar or the recipe from which
+/// anyone makes the same bytes again, `image` among them. The bytes are those of nixpkgs' stream_layered_image.py.
+#[derive(Args)]
+pub struct Options {
+    /// The plan, or a bare JSON list of lists of store paths
+    #[arg(value_name = "LAYERS.JSON")]
+    plan: PathBuf,
+    /// Make this layer, 0 being the bottom one
+    #[arg(long, value_name = "I", required_unless_present = "all", conflicts_with = "all")]
+    index: Option<usize>,
+    /// Make all layers, as 000.layer.json and so on in a folder
+    #[arg(long)]
+    all: bool,
+    /// Write the tar too, instead of the recipe
+    #[arg(long, value_name = "TAR", requires = "index")]
+    blob: Option<PathBuf>,
+    /// Write the tars too, instead of the recipes, as 000.tar and so on
+    #[arg(long, requires = "all")]
+    blobs: bool,
+    /// Compute docker's tarsum too
+    #[arg(long)]
+    tarsum: bool,
+    #[command(flatten)]
+    stamp: StampArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Layer file to write; with --all, the folder, made if its parent is there
+    #[arg(short, long, value_name = "PATH")]
+    output: PathBuf,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let plan = Plan::read(&options.plan)?;
+    let store = options.store.store()?;
+    let (mtime, owner) = options.stamp.resolve(options.stamp.read_spec()?.as_ref())?;
+    let recipes = |layers: &[Vec<StorePath>]| recipes(layers, &store, mtime, &owner);
+    let Some(index) = options.index else {
+        return make_all(options, recipes(&plan.layers)?, &store, common);
+    };
+    let count = plan.layers.len();
+    let layer = plan.layers.get(index).with_context(|| {
+        format!("no such layer: {}: found {count} layers, expected --index {index} to be less", options.plan.display())
+    })?;
+    let recipe = recipes(std::slice::from_ref(layer))?;
+    let blob = options.blob.iter().cloned().collect();
+    let job = Job { recipes: recipe, files: vec![options.output.clone()], blobs: blob, tarsum: options.tarsum };
+    job.run(&store, common)
+}
+
+/// One recipe a layer.
+pub fn recipes(layers: &[Vec<StorePath>], store: &Store, mtime: i64, owner: &Owner) -> Result<Vec<Recipe>> {
+    for path in layers.iter().flatten() {
+        store.parse(path.as_str())?;
+    }
+    let recipe = |paths: &Vec<StorePath>| Recipe {
+        store: store.dir().to_owned(),
+        paths: paths.clone(),
+        mtime,
+        owner: owner.clone(),
+    };
+    Ok(layers.iter().map(recipe).collect())
+}
+
+/// Layouts of all recipes.
+pub fn layouts(recipes: &[Recipe], store: &Store) -> Result<Vec<Source>> {
+    let layouts: Result<Vec<_>, _> = recipes.par_iter().map(|recipe| store_layout(store, recipe)).collect();
+    Ok(layouts?.into_iter().map(Source::Layout).collect())
+}
+
+fn make_all(options: &Options, recipes: Vec<Recipe>, store: &Store, common: &Common) -> Result<()> {
+    let folder = &options.output;
+    match fs::create_dir(folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(e).with_context(|| format!("cannot make the folder: {}", folder.display()));
+        }
+        Err(_) if !folder.is_dir() => bail!("not a folder: {}", folder.display()),
+        _ => {}
+    }
+    let names = |ending: &str| (0..recipes.len()).map(|index| folder.join(format!("{index:03}.{ending}"))).collect();
+    let files: Vec<PathBuf> = names("layer.json");
+    let blobs: Vec<PathBuf> = if options.blobs { names("tar") } else { Vec::new() };
+    let keep: Vec<PathBuf> = files.iter().chain(&blobs).cloned().collect();
+    Job { recipes, files, blobs, tarsum: options.tarsum }.run(store, common)?;
+    remove_others(folder, &keep)
+}
+
+/// Removes the numbered files of an earlier plan.
+fn remove_others(folder: &Path, keep: &[PathBuf]) -> Result<()> {
+    let context = || format!("cannot remove an earlier plan's layers: {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(context)? {
+        let path = entry.with_context(context)?.path();
+        if is_numbered(path.file_name().unwrap_or_default()) && !keep.contains(&path) {
+            fs::remove_file(&path).with_context(context)?;
+        }
+    }
+    Ok(())
+}
+
+/// `000.layer.json`, `000.tar` and so on.
+fn is_numbered(name: &OsStr) -> bool {
+    let Some((number, ending)) = name.to_str().and_then(|name| name.split_once('.')) else { return false };
+    number.len() >= 3 && number.bytes().all(|byte| byte.is_ascii_digit()) && matches!(ending, "layer.json" | "tar")
+}
+
+/// Layers to make, and their files; with blobs, one each.
+struct Job {
+    recipes: Vec<Recipe>,
+    files: Vec<PathBuf>,
+    blobs: Vec<PathBuf>,
+    tarsum: bool,
+}
+
+impl Job {
+    /// Reads everything, then writes: after an error no output has changed.
+    fn run(self, store: &Store, common: &Common) -> Result<()> {
+        let sources = layouts(&self.recipes, store)?;
+        let outputs: Vec<Output> = self.blobs.iter().map(|blob| Output::create(blob)).collect::<Result<_, _>>()?;
+        let digests = self.digests(&sources, &outputs, common)?;
+        let sums = if self.tarsum { tarsums(&sources)? } else { vec![None; sources.len()] };
+        for output in outputs {
+            output.commit()?;
+        }
+        for (index, (recipe, tarsum)) in self.recipes.into_iter().zip(sums).enumerate() {
+            let mut layer = LayerFile::new(digests[index], sources[index].size());
+            layer.store_paths = recipe.paths.clone();
+            layer.tarsum = tarsum;
+            match self.blobs.get(index) {
+                Some(blob) => layer.set_blob(&self.files[index], blob)?,
+                None => layer.recipe = Some(recipe),
+            }
+            layer.write(&self.files[index])?;
+        }
+        Ok(())
+    }
+
+    fn digests(&self, sources: &[Source], outputs: &[Output], common: &Common) -> Result<Vec<Digest>> {
+        let references: Vec<&Source> = sources.iter().collect();
+        let sink = |index: usize, offset: u64, bytes: &[u8]| match outputs.get(index) {
+            None => Ok(()),
+            Some(output) => {
+                let blob = &self.blobs[index];
+                output.write_all_at(bytes, offset).map_err(layerstone_layer::Error::write(blob))
+            }
+        };
+        let bytes = sources.iter().map(Source::size).sum();
+        let digest = |meter: &_| digest_all(&references, &sink, meter);
+        Ok(common.progress().during("hashing", bytes, sources.len(), digest)?)
+    }
+}
+
+fn tarsums(sources: &[Source]) -> Result<Vec<Option<String>>> {
+    sources.par_iter().map(|source| Ok(Some(tarsum(source.reader()?)?))).collect()
+}

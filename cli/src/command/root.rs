@@ -1,0 +1,80 @@
+//! `layerstone root`: contents and a script to the customisation layer.
+
+use crate::args::{Common, StampArgs, StoreArgs};
+use anyhow::{Result, bail};
+use clap::Args;
+use layerstone_image::Spec;
+use layerstone_layer::{LayerFile, Owner};
+use layerstone_root::{RootSpec, Script, build};
+use layerstone_stage::Store;
+use std::io::stderr;
+use std::path::{Path, PathBuf};
+
+/// Make the customisation layer: merge contents, run a script
+///
+/// The folders of all contents are merged as lndir does: folders are made, files become links into the store, links are
+/// copied. The first of two that disagree wins. Then the script runs in the layer's folder, with bash -e, an empty
+/// environment, and nothing but that folder and TMPDIR to write to.
+///
+/// The layer file also lists the store paths that the layer refers to, for `closure --layer`.
+#[derive(Args)]
+pub struct Options {
+    /// Store paths to merge, the first one first; links to store paths such as ./result will do
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    contents: Vec<PathBuf>,
+    /// Script to run in the layer
+    #[arg(long, value_name = "FILE")]
+    extra_commands: Option<PathBuf>,
+    /// Make contents that disagree an error
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    stamp: StampArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Layer file to write
+    #[arg(short, long, value_name = "LAYER.JSON")]
+    output: PathBuf,
+    /// Tar to write
+    #[arg(long, value_name = "TAR")]
+    blob: PathBuf,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let store = options.store.store()?;
+    let mut spec = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
+    let (mtime, _) = options.stamp.resolve(Some(&spec))?;
+    spec.contents.extend(options.contents.iter().cloned());
+    if let Some(file) = &options.extra_commands {
+        if spec.script.is_some() {
+            bail!("two scripts: found --extra-commands and one in the spec, expected one of them");
+        }
+        spec.script = Some(layerstone_image::Script::File(file.clone()));
+    }
+    // The spec's owner is that of the store paths.
+    let owner = options.stamp.owner.over(Owner::numeric_root());
+    let root = RootSpec { mtime, owner, strict: options.strict, ..root_spec(&spec, &store)? };
+    let mut layer = make(&root, &options.blob, common)?;
+    layer.set_blob(&options.output, &options.blob)?;
+    Ok(layer.write(&options.output)?)
+}
+
+/// The customisation layer that an image spec asks for.
+pub fn root_spec(spec: &Spec, store: &Store) -> Result<RootSpec> {
+    let contents = spec.contents.iter().map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
+    let script = spec.script.as_ref().map(|script| match script {
+        layerstone_image::Script::File(path) => Script::File(path.clone()),
+        layerstone_image::Script::Text(text) => Script::Text { name: "extraCommands".to_owned(), text: text.clone() },
+    });
+    let owner = Owner::numeric_root();
+    Ok(RootSpec { store: store.clone(), contents, script, mtime: spec.mtime.seconds()?, owner, strict: false })
+}
+
+/// Makes the layer's tar and tells the warnings.
+pub fn make(root: &RootSpec, blob: &Path, common: &Common) -> Result<LayerFile> {
+    let made = build(root, blob, &mut stderr())?;
+    for warning in &made.warnings {
+        common.warn(warning);
+    }
+    Ok(made.layer)
+}

@@ -1,0 +1,32 @@
+//! What to do about an error, where a command would help.
+
+use layerstone_stage::Error as Stage;
+
+/// A hint for the first error in the chain that has one.
+pub fn of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let stage = cause.downcast_ref::<Stage>().or_else(|| within(cause))?;
+        match stage {
+            Stage::WrongFormat { rerun, .. } => Some(format!("write it again with `{rerun}`")),
+            Stage::NoParent { parent, .. } => Some(format!("mkdir -p {}", parent.display())),
+            _ => None,
+        }
+    })
+}
+
+/// The ground's error inside another library's, which shows it as its own.
+fn within<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Stage> {
+    if let Some(layerstone_layer::Error::Stage(stage)) = cause.downcast_ref() {
+        return Some(stage);
+    }
+    if let Some(layerstone_image::Error::Stage(stage)) = cause.downcast_ref() {
+        return Some(stage);
+    }
+    if let Some(layerstone_closure::Error::Stage(stage)) = cause.downcast_ref() {
+        return Some(stage);
+    }
+    if let Some(layerstone_root::Error::Stage(stage)) = cause.downcast_ref() {
+        return Some(stage);
+    }
+    None
+}

@@ -1,0 +1,89 @@
+//! Tables on stdout, and sizes for people.
+
+/// Rows of columns, each as wide as its widest cell; numbers to the right.
+pub struct Table {
+    rows: Vec<Vec<String>>,
+    /// Columns whose cells are moved to the right.
+    right: &'static [usize],
+}
+
+impl Table {
+    /// A table with these headings.
+    pub fn new(headings: &[&str], right: &'static [usize]) -> Table {
+        Table { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()], right }
+    }
+
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+}
+
+impl std::fmt::Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let width = widths[column];
+                if self.right.contains(&column) {
+                    line.push_str(&format!("{cell:>width$}  "));
+                } else {
+                    line.push_str(&format!("{cell:<width$}  "));
+                }
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A number of bytes with three digits and a decimal unit: `1.63 GB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let (mut value, mut unit) = (bytes as f64, 0);
+    // 999.5 would be shown as 1000.
+    while value >= 999.5 && unit < UNITS.len() - 1 {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let digits = if unit == 0 || value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let cases = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.00 kB"),
+            (99_949, "99.9 kB"),
+            (999_600, "1.00 MB"),
+            (1_628_753_920, "1.63 GB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let mut table = Table::new(&["name", "size"], &[1]);
+        table.row(vec!["a".to_owned(), "10".to_owned()]);
+        table.row(vec!["long name".to_owned(), "5".to_owned()]);
+        assert_eq!(table.to_string(), "name       size\na            10\nlong name     5\n");
+    }
+}
