@@ -61,7 +61,7 @@ impl Conf {
             customisation_layer: fields.required("customisation_layer", "a path", string)?,
             repo_tag: fields.required("repo_tag", "NAME:TAG", string)?,
             created: time(&mut fields, "created")?.isoformat(),
-            mtime: time(&mut fields, "mtime")?.seconds()?,
+            mtime: time(&mut fields, "mtime")?.seconds(),
             owner: Owner {
                 uid: fields.required("uid", "a user id", id)?,
                 gid: fields.required("gid", "a group id", id)?,

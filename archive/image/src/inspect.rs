@@ -124,3 +124,63 @@ fn summarise_layer(
     let compression = Compression::of(wanted);
     Ok(LayerSummary { name: name.to_owned(), diff_id, size, compression, comment })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::io::Write;
+
+    fn summary(members: &[(&str, &[u8])]) -> Result<ArchiveSummary> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in members {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, *bytes).unwrap();
+        }
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&tar.into_inner().unwrap()).unwrap();
+        file.write_all(&gzip.finish().unwrap()).unwrap();
+        inspect(file.path())
+    }
+
+    const CONFIG: &[u8] = br#"{"architecture":"amd64","config":{"Cmd":["/x"]},
+        "rootfs":{"diff_ids":["sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]},
+        "history":[{"comment":"store paths: []"},{"created_by":"ENV","empty_layer":true},{"created_by":"COPY"}]}"#;
+    const MANIFEST: &[u8] = br#"[{"Config":"c","RepoTags":["a:b"],"Layers":["l1","l2"]}]"#;
+
+    #[test]
+    fn images_and_layers() {
+        let members = [("l1", &b"0123456789"[..]), ("l2", b"\x1f\x8b"), ("c", CONFIG), ("manifest.json", MANIFEST)];
+        let summary = summary(&members).unwrap();
+        assert_eq!(summary.compression, Compression::Gzip);
+        let image = &summary.images[0];
+        assert_eq!((image.image_id, &image.repo_tags[..]), (Digest::of(CONFIG), &["a:b".to_owned()][..]));
+        assert_eq!(image.config["config"], json!({"Cmd": ["/x"]}));
+        let layer = |name: &str, size, compression, comment: &str| LayerSummary {
+            name: name.to_owned(),
+            diff_id: Digest::of(b""),
+            size,
+            compression,
+            comment: Some(comment.to_owned()),
+        };
+        let expected =
+            [layer("l1", 10, Compression::None, "store paths: []"), layer("l2", 2, Compression::Gzip, "COPY")];
+        assert_eq!(image.layers, expected);
+        let json = serde_json::to_value(&summary).unwrap();
+        assert_eq!(json["images"][0]["layers"][1]["compression"], "gzip");
+        assert_eq!(json["images"][0]["imageId"], json!(Digest::of(CONFIG)));
+    }
+
+    #[test]
+    fn what_the_manifest_names_must_be_there() {
+        let error = summary(&[("c", CONFIG), ("manifest.json", MANIFEST)]).unwrap_err().to_string();
+        assert!(error.ends_with(": found no l1"), "{error}");
+        let error = summary(&[("index.json", b"{}")]).unwrap_err().to_string();
+        assert!(error.ends_with(": found no manifest.json"), "{error}");
+        let error = summary(&[("manifest.json", b"{}")]).unwrap_err().to_string();
+        assert!(error.contains(": manifest.json: invalid type"), "{error}");
+    }
+}

@@ -5,23 +5,23 @@
 //! malformed texts, which are refused here.
 
 use crate::{Error, Result};
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, ISOWeekDate, Time, Weekday};
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 
 /// Microseconds in a second.
 const SECOND: i64 = 1_000_000;
 
 /// A date, a time, and the offset from UTC in microseconds if one was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PythonTime {
+pub(crate) struct PythonTime {
     civil: DateTime,
     offset: Option<i64>,
 }
 
 impl PythonTime {
     /// Reads what `datetime.fromisoformat` reads.
-    pub fn parse(text: &str) -> Result<PythonTime> {
+    pub(crate) fn parse(text: &str) -> Result<PythonTime> {
         parse(text.as_bytes()).ok_or_else(|| Error::Time {
             text: text.to_owned(),
             cause: "expected \"now\" or a time such as \"1970-01-01T00:00:01+00:00\" (ISO 8601)".to_owned(),
@@ -29,7 +29,7 @@ impl PythonTime {
     }
 
     /// An instant in UTC, cut to microseconds as Python's clock gives them.
-    pub fn utc(instant: Timestamp) -> PythonTime {
+    pub(crate) fn utc(instant: Timestamp) -> PythonTime {
         let civil = Offset::UTC.to_datetime(instant);
         let nanoseconds = civil.subsec_nanosecond() / 1000 * 1000;
         let civil = civil.with().subsec_nanosecond(nanoseconds).build().expect("fewer nanoseconds than before");
@@ -38,7 +38,7 @@ impl PythonTime {
 
     /// What `isoformat` writes: `1970-01-01T00:00:01+00:00`, microseconds only if there are some, the offset only if
     /// one was given.
-    pub fn isoformat(&self) -> String {
+    pub(crate) fn isoformat(&self) -> String {
         let date = self.civil.date();
         let mut text = format!("{:04}-{:02}-{:02}T", date.year(), date.month(), date.day());
         let time = self.civil.time();
@@ -53,11 +53,11 @@ impl PythonTime {
 
     /// Seconds since the epoch, cut towards zero as `int(timestamp())` does. A time without an offset is taken as
     /// UTC, where Python would ask the machine.
-    pub fn seconds(&self) -> Result<i64> {
-        let instant = Offset::UTC
-            .to_timestamp(self.civil)
-            .map_err(|e| Error::Time { text: self.isoformat(), cause: e.to_string() })?;
-        Ok((instant.as_microsecond() - self.offset.unwrap_or(0)) / SECOND)
+    pub(crate) fn seconds(&self) -> i64 {
+        let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+        let local = self.civil.duration_since(epoch);
+        let offset = SignedDuration::from_micros(self.offset.unwrap_or(0));
+        (local - offset).as_secs()
     }
 }
 
@@ -92,7 +92,7 @@ fn parse(text: &[u8]) -> Option<PythonTime> {
     };
     let time = microseconds(time)?;
     let midnight = Time::midnight();
-    let time = midnight.checked_add(jiff::SignedDuration::from_micros(time)).ok()?;
+    let time = midnight.checked_add(SignedDuration::from_micros(time)).ok()?;
     Some(PythonTime { civil: date.to_datetime(time), offset })
 }
 
@@ -199,7 +199,7 @@ mod tests {
             ("0001-01-01", "0001-01-01T00:00:00", -62135596800),
         ] {
             let time = PythonTime::parse(text).unwrap();
-            assert_eq!((time.isoformat().as_str(), time.seconds().unwrap()), (expected, seconds), "{text}");
+            assert_eq!((time.isoformat().as_str(), time.seconds()), (expected, seconds), "{text}");
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! nixpkgs' `stream_layered_image.py` copies a base image's layers with `addfile(getmember(name))`: whatever dialect the
 //! base was written in, what comes out is PAX, and all PAX records that the member had are kept. The rules are those of
-//! Lib/tarfile.py (3.9 to 3.13): `frombuf` and the `_proc_*` methods for reading, `create_pax_header` for writing.
+//! Lib/tarfile.py, of Python 3.13 and of older releases with the fix of CVE-2024-6232: `frombuf` and the `_proc_*` methods
+//! for reading, `create_pax_header` for writing.
 //!
 //! Stricter than Python: a damaged header is an error wherever it stands; sparse members, extended headers of more than
 //! a mebibyte and owners beyond 32 bits are refused.

@@ -195,21 +195,15 @@ impl TarInfo {
     }
 }
 
-/// Takes in `LEN KEY=VALUE\n` records up to the end or a NUL; a key that was there keeps its place. `hdrcharset` goes
-/// before what is new, as Python looks for it first.
+/// Takes in `LEN KEY=VALUE\n` records up to the end or a NUL; a key that was there keeps its place.
 fn parse_records(mut payload: &[u8], records: &mut Pax) -> io::Result<()> {
-    let mut found = Vec::new();
     while payload.first().is_some_and(|&byte| byte != 0) {
         let (key, value, rest) = parse_record(payload).ok_or_else(|| damaged("found a malformed PAX record"))?;
-        found.push((key, value));
-        payload = rest;
-    }
-    found.sort_by_key(|(key, _)| *key != b"hdrcharset");
-    for (key, value) in found {
         match records.iter_mut().find(|(known, _)| known == key) {
             Some((_, place)) => *place = value.to_vec(),
             None => records.push((key.to_vec(), value.to_vec())),
         }
+        payload = rest;
     }
     Ok(())
 }
