@@ -22,6 +22,8 @@
 //! # Ok::<(), layerstone_image::Error>(())
 //! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod architecture;
 mod archive;
 mod base;

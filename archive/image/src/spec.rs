@@ -391,7 +391,8 @@ mod tests {
         let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
         let mut rows: Vec<_> = rows.collect();
         let mut keys = KEYS.to_vec();
-        (rows.sort_unstable(), keys.sort_unstable());
+        rows.sort_unstable();
+        keys.sort_unstable();
         assert_eq!(rows, keys);
     }
 }
