@@ -1,0 +1,69 @@
+//! How the program's tests run the binary, where they work, and what happens when a tool is missing.
+
+mod place;
+mod skip;
+
+pub use place::{Place, Run, digest};
+pub use skip::{require_root, require_tool, skip};
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The synthetic store, made once for all tests of this process; nobody may change it.
+pub struct Synth {
+    /// What `--root` is given: the store is at `nix/store` below it.
+    pub root: PathBuf,
+    /// Its references graph, as Nix writes it for exportReferencesGraph.
+    pub graph: PathBuf,
+    /// Its references graph as registration text.
+    pub registration: PathBuf,
+    /// The store path whose folder holds nixpkgs' customisation layer.
+    pub customisation_layer: String,
+    paths: Vec<String>,
+}
+
+impl Synth {
+    /// The store path of a name such as `bash-5.2`.
+    pub fn path(&self, name: &str) -> &str {
+        let ending = format!("-{name}");
+        self.paths.iter().find(|path| path.ends_with(&ending)).unwrap_or_else(|| panic!("no {name} in the store"))
+    }
+
+    /// Where a store path is on this machine.
+    pub fn locate(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// All store paths, sorted.
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+}
+
+/// The synthetic store.
+pub fn synth() -> &'static Synth {
+    static SYNTH: OnceLock<Synth> = OnceLock::new();
+    SYNTH.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("synth-{}", std::process::id()));
+        skip::remove_at_exit(&folder);
+        let (root, out) = (folder.join("root"), folder.join("out"));
+        let made = xtask::synth::make(&root.join("nix/store"), &out).unwrap();
+        Synth {
+            root,
+            graph: out.join("graph.json"),
+            registration: out.join("registration"),
+            customisation_layer: made.customisation_layer,
+            paths: made.graph.into_iter().map(|info| info.path).collect(),
+        }
+    })
+}
+
+/// A golden file about the synthetic store.
+pub fn golden(name: &str) -> PathBuf {
+    xtask::golden_dir().join("synth").join(name)
+}
+
+/// A golden file about the synthetic store, read.
+pub fn golden_text(name: &str) -> String {
+    std::fs::read_to_string(golden(name)).unwrap()
+}

@@ -1,0 +1,164 @@
+//! A folder of a test's own in which the binary runs, with nothing of the caller's environment.
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A test's folder: commands run in it, their temporary files are beside it. It disappears when dropped.
+pub struct Place {
+    _whole: tempfile::TempDir,
+    work: PathBuf,
+    temporary: PathBuf,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Run {
+    /// Exit status; none after a signal.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Run {
+    /// Stdout as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Run {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Run { code: output.status.code(), stdout: output.stdout, stderr }
+    }
+}
+
+impl Place {
+    /// A new, empty place.
+    pub fn new() -> Place {
+        let whole = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let [work, temporary] = ["work", "temporary"].map(|name| whole.path().join(name));
+        fs::create_dir(&work).unwrap();
+        fs::create_dir(&temporary).unwrap();
+        Place { _whole: whole, work, temporary }
+    }
+
+    /// The folder that commands run in.
+    pub fn path(&self) -> &Path {
+        &self.work
+    }
+
+    /// The folder that commands have as TMPDIR.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// A file of the folder.
+    pub fn join(&self, name: impl AsRef<OsStr>) -> PathBuf {
+        self.work.join(name.as_ref())
+    }
+
+    /// Writes a file.
+    #[track_caller]
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, contents).unwrap();
+        path
+    }
+
+    /// Reads a file.
+    #[track_caller]
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Reads a JSON file.
+    #[track_caller]
+    pub fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The binary with these words (separated by spaces) in a clean environment, for tests that do more than [`run`].
+    ///
+    /// [`run`]: Place::run
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerstone"));
+        command.args(line.split_whitespace()).current_dir(&self.work).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TMPDIR", &self.temporary);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the binary.
+    #[track_caller]
+    pub fn run(&self, line: &str) -> Run {
+        self.command(line).output().unwrap().into()
+    }
+
+    /// Runs the binary, which must succeed and leave no temporary file.
+    #[track_caller]
+    pub fn ok(&self, line: &str) -> Run {
+        let run = self.run(line);
+        assert_eq!(run.code, Some(0), "layerstone {line}\n{}", run.stderr);
+        self.check_no_leftovers();
+        run
+    }
+
+    /// Runs the binary, which must fail with status 1, print nothing on stdout and change no file; what it says.
+    #[track_caller]
+    pub fn fail(&self, line: &str) -> String {
+        let before = self.listing();
+        let run = self.run(line);
+        assert_eq!(run.code, Some(1), "layerstone {line}\n{}", run.stderr);
+        assert!(run.stdout.is_empty(), "layerstone {line}\n{}", String::from_utf8_lossy(&run.stdout));
+        assert_eq!(self.listing(), before, "layerstone {line}");
+        self.check_no_leftovers();
+        run.stderr
+    }
+
+    /// Every file of the folder: what it is and, for a file, the digest of its contents.
+    pub fn listing(&self) -> BTreeMap<PathBuf, String> {
+        let mut found = BTreeMap::new();
+        list(&self.work, &mut found);
+        found
+    }
+
+    /// No temporary file in the folder or in TMPDIR.
+    #[track_caller]
+    pub fn check_no_leftovers(&self) {
+        let names = |folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = names(&self.work).filter(|name| name.as_bytes().starts_with(b".layerstone-tmp-")).collect();
+        assert!(left.is_empty(), "left: {left:?}");
+        let left: Vec<_> = names(&self.temporary).collect();
+        assert!(left.is_empty(), "left in TMPDIR: {left:?}");
+    }
+}
+
+fn list(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        let what = if kind.is_dir() {
+            list(&path, found);
+            "folder".to_owned()
+        } else if kind.is_file() {
+            fs::read(&path).map_or_else(|error| error.to_string(), |bytes| digest(&bytes))
+        } else {
+            format!("{kind:?}")
+        };
+        found.insert(path, what);
+    }
+}
+
+/// sha256 in hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,70 @@
+//! Tests that cannot run on this machine, told in a way that nobody overlooks.
+
+use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once};
+
+static SKIPS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Tells that a test, or a part of one, does not run and why. The caller returns.
+///
+/// Under `LAYERSTONE_REQUIRE_ALL=1` it fails instead.
+#[track_caller]
+pub fn skip(name: &str, reason: &str) {
+    let line = format!("SKIP {name}: {reason}");
+    assert!(std::env::var_os("LAYERSTONE_REQUIRE_ALL").is_none_or(|value| value != "1"), "{line}");
+    // Not eprintln!, which libtest captures.
+    writeln!(stderr(), "{line}").unwrap();
+    SKIPS.lock().unwrap().push(line);
+    register();
+}
+
+/// Whether a program is in PATH; if not, the running test is skipped.
+#[track_caller]
+pub fn require_tool(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    if !found {
+        skip(&test_name(), &format!("no {tool} in PATH"));
+    }
+    found
+}
+
+/// Whether we are root; if not, the running test is skipped.
+#[track_caller]
+pub fn require_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skip(&test_name(), "not root");
+    }
+    root
+}
+
+/// Removes a folder when the process ends, since statics are never dropped.
+pub fn remove_at_exit(folder: &Path) {
+    FOLDERS.lock().unwrap().push(folder.to_owned());
+    register();
+}
+
+/// libtest calls a test's thread by the test's name.
+fn test_name() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
+}
+
+fn register() {
+    static ONCE: Once = Once::new();
+    // SAFETY: atexit(3) takes any function that does not unwind; `at_exit` ignores every error.
+    ONCE.call_once(|| assert_eq!(unsafe { libc::atexit(at_exit) }, 0));
+}
+
+extern "C" fn at_exit() {
+    for folder in FOLDERS.lock().iter().flat_map(|folders| folders.iter()) {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    let Ok(mut skips) = SKIPS.lock() else { return };
+    skips.sort();
+    if !skips.is_empty() {
+        let _ = writeln!(stderr(), "\nskipped, {} in all:\n  {}", skips.len(), skips.join("\n  "));
+    }
+}
