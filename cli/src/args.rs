@@ -52,7 +52,7 @@ pub struct Common {
 
 #[derive(Subcommand)]
 enum Command {
-    Build(build::Options),
+    Build(Box<build::Options>),
     Root(root::Options),
     Closure(closure::Options),
     Layers(layers::Options),

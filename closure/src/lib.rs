@@ -27,8 +27,6 @@
 //!
 //! This crate knows nothing of layers or images.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod candidates;
 mod error;
 mod file;

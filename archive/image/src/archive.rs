@@ -1,4 +1,4 @@
-//! The docker archive itself: members copied from a base, layers, then what names them, as one tar.
+//! The docker archive itself: layers copied from a base, layers, then what names them, as one tar.
 //!
 //! A layer stands in the archive under its digest, which is only known once the layer is through. But its size is known
 //! before, and so is the place of every byte, unless the archive is compressed. Hence three ways to write the same bytes:
@@ -8,10 +8,9 @@
 //! - a pipe: layers are hashed in a first pass, unless their digests are given, and hashed again while they are written,
 //!   since what was read twice must not have changed in between.
 
+use crate::Base;
 use crate::compress::{BlockWriter, Codec, compressed};
-use layerstone_layer::{
-    BLOCK, Common, Dialect, Entry, Error, Meter, Owner, Result, Source, digest_all, write_layer,
-};
+use layerstone_layer::{BLOCK, Common, Dialect, Entry, Error, Meter, Owner, Result, Source, digest_all, write_layer};
 use layerstone_stage::{Digest, Output};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,22 +20,12 @@ const RECORD: u64 = 10_240;
 
 /// An archive about to be written.
 pub struct Archive<'a> {
-    /// Members copied as they are, first in the archive: the base image's layers.
-    pub copied: Vec<Copied<'a>>,
+    /// The image below, whose layers are copied as they are.
+    pub base: Option<&'a Base>,
     /// Layers, bottom first.
     pub layers: Vec<LayerMember>,
-    /// Modification time of all members but the copied ones, in seconds since the epoch.
+    /// Modification time of all members but the base's, in seconds since the epoch.
     pub mtime: i64,
-}
-
-/// A member that is copied: its header blocks, and what writes its contents.
-pub struct Copied<'a> {
-    /// Header blocks, ready to be written.
-    pub header: Vec<u8>,
-    /// Size of the contents in bytes.
-    pub size: u64,
-    /// Writes the contents.
-    pub copy: Box<dyn Fn(&mut dyn Write) -> io::Result<()> + 'a>,
 }
 
 /// A layer in an archive.
@@ -110,9 +99,9 @@ impl Archive<'_> {
         meter: &Meter,
     ) -> Result<Vec<Digest>> {
         let path = output.destination().to_owned();
-        self.write_copied(output, &path)?;
+        self.write_base(output, &path)?;
         let mut places = Vec::with_capacity(self.layers.len());
-        let mut end: u64 = self.copied.iter().map(Copied::len).sum();
+        let mut end = self.base_size();
         for layer in &self.layers {
             let header = end;
             let contents = header + self.header(layer, &ZERO).len() as u64;
@@ -208,8 +197,8 @@ impl Archive<'_> {
         finish: &dyn Fn(&[Digest]) -> Trailer,
         meter: &Meter,
     ) -> Result<Vec<Digest>> {
-        self.write_copied(out, path)?;
-        let mut end: u64 = self.copied.iter().map(Copied::len).sum();
+        self.write_base(out, path)?;
+        let mut end = self.base_size();
         let mut digests = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let expected = known.map(|digests| digests[index]);
@@ -226,14 +215,17 @@ impl Archive<'_> {
         Ok(digests)
     }
 
-    fn write_copied(&self, out: &mut dyn Write, path: &Path) -> Result<()> {
-        for member in &self.copied {
-            out.write_all(&member.header)
-                .and_then(|()| (member.copy)(out))
-                .and_then(|()| write_zeros(out, padded(member.size) - member.size))
-                .map_err(Error::write(path))?;
+    fn write_base(&self, out: &mut dyn Write, path: &Path) -> Result<()> {
+        let Some(base) = self.base else { return Ok(()) };
+        for index in 0..base.layer_count() {
+            io::copy(&mut base.member_reader(index), out).map_err(Error::write(path))?;
         }
         Ok(())
+    }
+
+    /// Bytes of the base's members.
+    fn base_size(&self) -> u64 {
+        self.base.map_or(0, |base| (0..base.layer_count()).map(|index| base.member_size(index)).sum())
     }
 
     /// All that follows the layers, which end at `end`: the trailer's members, two zero blocks, padding.
@@ -276,18 +268,11 @@ impl LayerMember {
     }
 }
 
-impl Copied<'_> {
-    /// Bytes in the archive.
-    fn len(&self) -> u64 {
-        self.header.len() as u64 + padded(self.size)
-    }
-}
-
 /// Stands for a digest that is not known yet.
 const ZERO: Digest = Digest::from_bytes([0; 32]);
 
 /// Name of a layer's member.
-pub fn layer_name(digest: &Digest) -> String {
+pub(crate) fn layer_name(digest: &Digest) -> String {
     format!("{}/layer.tar", digest.hex())
 }
 

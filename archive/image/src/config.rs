@@ -3,6 +3,7 @@
 //! Images of `stream` have exactly the keys of nixpkgs' script. Our own add `variant` where it is given, and
 //! `created_by` to each entry of the history, which docker shows as the command that made a layer.
 
+use crate::archive::layer_name;
 use crate::manifest::manifest_text;
 use crate::python_json::{python_list, to_python_json};
 use layerstone_stage::Digest;
@@ -49,10 +50,6 @@ impl LayerFacts {
 /// The comment that nixpkgs' script gives a layer of these paths.
 pub(crate) fn paths_comment<S: AsRef<str>>(paths: &[S]) -> String {
     format!("store paths: {}", python_list(paths))
-}
-
-fn layer_name(diff_id: &Digest) -> String {
-    format!("{}/layer.tar", diff_id.hex())
 }
 
 /// An image whose layers are known: all that comes after the layers in a docker archive.

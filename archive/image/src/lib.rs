@@ -22,8 +22,6 @@
 //! # Ok::<(), layerstone_image::Error>(())
 //! ```
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod architecture;
 mod archive;
 mod base;
@@ -43,7 +41,7 @@ mod spec;
 mod tarinfo;
 mod time;
 
-pub use archive::{Archive, LayerMember, Target, Trailer, layer_name};
+pub use archive::{Archive, LayerMember, Target, Trailer};
 pub use base::Base;
 pub use compress::Codec;
 pub use conf::Conf;

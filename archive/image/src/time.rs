@@ -22,6 +22,14 @@ impl Time {
         Time::At(Timestamp::constant(1, 0))
     }
 
+    /// So many seconds since the epoch.
+    pub fn from_seconds(seconds: i64) -> Result<Time> {
+        Timestamp::from_second(seconds).map(Time::At).map_err(|_| Error::Time {
+            text: seconds.to_string(),
+            cause: "expected seconds since the epoch, within the years -9999 to 9999".to_owned(),
+        })
+    }
+
     /// The instant, which for [`Time::Now`] is another one at each call unless SOURCE_DATE_EPOCH is set.
     pub fn timestamp(self) -> Result<Timestamp> {
         match self {

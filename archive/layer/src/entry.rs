@@ -78,6 +78,14 @@ impl Kind {
         if let Kind::File { size } = self { *size } else { 0 }
     }
 
+    /// Major and minor number of a device.
+    pub(crate) fn device(&self) -> Option<(u32, u32)> {
+        match self {
+            Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } => Some((*major, *minor)),
+            _ => None,
+        }
+    }
+
     /// Text of a symbolic link, empty for everything else.
     pub(crate) fn target(&self) -> &[u8] {
         if let Kind::Symlink { target } = self { target } else { b"" }

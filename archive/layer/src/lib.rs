@@ -20,7 +20,7 @@ pub use digest::{Sink, digest_all, write_layer};
 pub use entry::{Entry, Kind, Owner};
 pub use error::{Error, Result};
 pub use file::{Descriptor, FORMAT, LayerFile, MEDIA_TYPE_TAR, Recipe, VERSION};
-pub use header::{BLOCK, Common, Dialect, Records, append_pax_header};
+pub use header::{BLOCK, Common, Dialect, Fields, Records, append_pax};
 pub use layout::{Layout, store_layout, tree_layout};
 pub use meter::Meter;
 pub use source::{LayoutReader, Reader, Source};

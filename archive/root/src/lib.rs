@@ -3,8 +3,6 @@
 //!
 //! [`build`] does all of it. This crate does not know how store layers are made, nor what image its layer is for.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod error;
 mod item;
 mod merge;

@@ -262,7 +262,7 @@ mod tests {
         std::fs::write(dir.path().join(format!("{PREFIX}1-0")), "left").unwrap();
         let left = dir.path().join(format!("{PREFIX}1-1"));
         std::fs::create_dir_all(left.join("a")).unwrap();
-        std::fs::set_permissions(left.join("a"), Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(left.join("a"), Permissions::from_mode(0o0)).unwrap();
         sweep(dir.path());
         let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
         assert_eq!(names.len(), 2, "{names:?}");

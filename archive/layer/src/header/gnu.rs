@@ -1,0 +1,50 @@
+//! GNU tar's dialect: old GNU blocks, `././@LongLink` entries for long names, base 256 for large numbers (src/create.c).
+
+use super::Fields;
+use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad};
+
+/// Magic and version of an old GNU block, which run into each other.
+const MAGIC: &[u8; 8] = b"ustar  \0";
+
+/// Appends the header blocks of a member as GNU tar writes them in its GNU format.
+pub(super) fn append_gnu(fields: &Fields<'_>, out: &mut Vec<u8>) {
+    // The link's text comes before the name when both are long.
+    for (flag, text) in [(b'K', fields.link), (b'L', fields.name)] {
+        if text.len() > NAME.len() {
+            append_long(flag, text, fields, out);
+        }
+    }
+    let mut block = Block::new(MAGIC);
+    block.text(NAME, fields.name);
+    block.octal(MODE, u64::from(fields.mode));
+    block.number(UID, i128::from(fields.uid));
+    block.number(GID, i128::from(fields.gid));
+    block.number(SIZE, i128::from(fields.size));
+    block.number(MTIME, i128::from(fields.mtime));
+    block.0[TYPE] = fields.flag;
+    block.text(LINK, fields.link);
+    block.text(UNAME, fields.uname);
+    block.text(GNAME, fields.gname);
+    block.device(fields.device);
+    out.extend_from_slice(&block.finish());
+}
+
+/// A long name or link text as the contents of an entry of its own, its NUL counted (`write_gnu_long_link`).
+fn append_long(flag: u8, text: &[u8], fields: &Fields<'_>, out: &mut Vec<u8>) {
+    let mut block = Block::new(MAGIC);
+    block.text(NAME, b"././@LongLink");
+    block.octal(MODE, 0o644);
+    for field in [UID, GID, MTIME] {
+        block.octal(field, 0);
+    }
+    block.octal(SIZE, text.len() as u64 + 1);
+    block.0[TYPE] = flag;
+    // With --numeric-owner these stay empty like the member's own; without it, they are root's.
+    for (field, name) in [(UNAME, fields.uname), (GNAME, fields.gname)] {
+        block.text(field, if name.is_empty() { b"" } else { b"root" });
+    }
+    out.extend_from_slice(&block.finish());
+    out.extend_from_slice(text);
+    out.push(0);
+    pad(out);
+}

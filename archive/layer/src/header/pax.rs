@@ -1,0 +1,130 @@
+//! Python's dialect: ustar blocks, and a PAX extended header for what does not fit (Lib/tarfile.py,
+//! `create_pax_header`).
+
+use super::Fields;
+use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad};
+use std::borrow::Cow;
+
+/// Magic and version of a ustar block.
+const MAGIC: &[u8; 8] = b"ustar\x0000";
+
+/// Appends the header blocks of a member as Python's `tarfile` writes them in its PAX format. Records that are there
+/// already stay, first and unchanged; one is added for each field that is too small or not ASCII.
+pub fn append_pax(fields: &Fields<'_>, mut records: Records, out: &mut Vec<u8>) {
+    records.text("path", fields.name, 100);
+    records.text("linkpath", fields.link, 100);
+    records.text("uname", fields.uname, 32);
+    records.text("gname", fields.gname, 32);
+    let mut block = Block::new(MAGIC);
+    block.text(NAME, &ascii_replaced(fields.name));
+    block.octal(MODE, u64::from(fields.mode));
+    block.octal(UID, records.number("uid", i64::from(fields.uid), 7));
+    block.octal(GID, records.number("gid", i64::from(fields.gid), 7));
+    block.octal(SIZE, records.size(fields.size));
+    block.octal(MTIME, records.number("mtime", fields.mtime, 11));
+    block.0[TYPE] = fields.flag;
+    block.text(LINK, &ascii_replaced(fields.link));
+    block.text(UNAME, &ascii_replaced(fields.uname));
+    block.text(GNAME, &ascii_replaced(fields.gname));
+    block.device(fields.device);
+    if let Some(payload) = records.payload() {
+        append_extended(&payload, out);
+    }
+    out.extend_from_slice(&block.finish());
+}
+
+/// A block named `././@PaxHeader`, all else zero, then the records (Lib/tarfile.py, `_create_pax_generic_header`).
+fn append_extended(payload: &[u8], out: &mut Vec<u8>) {
+    let mut block = Block::new(MAGIC);
+    block.text(NAME, b"././@PaxHeader");
+    for field in [MODE, UID, GID, MTIME] {
+        block.octal(field, 0);
+    }
+    block.octal(SIZE, payload.len() as u64);
+    block.0[TYPE] = b'x';
+    out.extend_from_slice(&block.finish());
+    out.extend_from_slice(payload);
+    pad(out);
+}
+
+/// The records of a PAX extended header, in the order in which they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records(Vec<Record>);
+
+/// Key and value.
+type Record = (Box<[u8]>, Box<[u8]>);
+
+impl Records {
+    /// Sets a record unless it is there: a record that was there before has priority (Lib/tarfile.py).
+    pub fn set(&mut self, key: &[u8], value: &[u8]) {
+        if !self.0.iter().any(|(k, _)| **k == *key) {
+            self.0.push((key.into(), value.into()));
+        }
+    }
+
+    /// Records a text that is not ASCII or longer than its field.
+    fn text(&mut self, key: &str, text: &[u8], field: usize) {
+        if !text.is_ascii() || text.len() > field {
+            self.set(key.as_bytes(), text);
+        }
+    }
+
+    /// Records a number that does not fit into a field of so many octal digits; returns what the field holds.
+    fn number(&mut self, key: &str, number: i64, digits: u32) -> u64 {
+        if (0..1 << (3 * digits)).contains(&number) {
+            return number as u64;
+        }
+        self.set(key.as_bytes(), number.to_string().as_bytes());
+        0
+    }
+
+    /// [`Records::number`] for a size in bytes.
+    fn size(&mut self, size: u64) -> u64 {
+        self.number("size", i64::try_from(size).unwrap_or(i64::MAX), 11)
+    }
+
+    /// `LEN KEY=VALUE\n` for every record; first of all `hdrcharset=BINARY` if a value is not UTF-8. None for no
+    /// records.
+    fn payload(&self) -> Option<Vec<u8>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut payload = Vec::new();
+        if self.0.iter().any(|(_, value)| std::str::from_utf8(value).is_err()) {
+            payload.extend_from_slice(b"21 hdrcharset=BINARY\n");
+        }
+        for (key, value) in &self.0 {
+            let rest = key.len() + value.len() + 3;
+            payload.extend_from_slice(record_len(rest).to_string().as_bytes());
+            payload.push(b' ');
+            payload.extend_from_slice(key);
+            payload.push(b'=');
+            payload.extend_from_slice(value);
+            payload.push(b'\n');
+        }
+        Some(payload)
+    }
+}
+
+/// Length of a record whose parts besides the length's own digits are `rest` bytes: the length counts itself.
+fn record_len(rest: usize) -> usize {
+    let mut len = rest;
+    while rest + len.to_string().len() != len {
+        len = rest + len.to_string().len();
+    }
+    len
+}
+
+/// The text with `?` for every character that is not ASCII, and for every byte that is not UTF-8: Python's `ascii`
+/// codec with `errors="replace"` on a name decoded with `surrogateescape`.
+fn ascii_replaced(text: &[u8]) -> Cow<'_, [u8]> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let mut ascii = Vec::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        ascii.extend(chunk.valid().chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' }));
+        ascii.extend(chunk.invalid().iter().map(|_| b'?'));
+    }
+    ascii.into()
+}
