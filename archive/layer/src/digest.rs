@@ -66,3 +66,75 @@ pub fn write_layer(source: &Source, out: &mut dyn Write, path: &Path, meter: &Me
     meter.add_layer();
     Ok(hasher.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Owner, tree_layout};
+    use std::fs;
+    use std::sync::Mutex;
+
+    /// Layers of very different sizes, and their bytes.
+    fn layers() -> (Vec<tempfile::TempDir>, Vec<Source>) {
+        let layer = |size: usize| {
+            let dir = tempfile::tempdir().unwrap();
+            let bytes: Vec<u8> = (0..size).map(|i| (i * i / 7) as u8).collect();
+            fs::write(dir.path().join("x"), bytes).unwrap();
+            let layout = tree_layout(dir.path(), 1, &Owner::numeric_root()).unwrap();
+            (dir, Source::Layout(layout))
+        };
+        [0, 5_000_000, 100, 3_000_000, 600_000].into_iter().map(layer).unzip()
+    }
+
+    fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+    }
+
+    #[test]
+    fn same_digests_and_pieces_for_any_thread_count() {
+        let (_dirs, sources) = layers();
+        let references: Vec<&Source> = sources.iter().collect();
+        for threads in [1, 2, 8] {
+            let pieces = Mutex::new(vec![Vec::new(); sources.len()]);
+            let sink = |index: usize, offset: u64, bytes: &[u8]| {
+                let layer = &mut pieces.lock().unwrap()[index];
+                assert_eq!(offset, layer.len() as u64);
+                layer.extend_from_slice(bytes);
+                Ok(())
+            };
+            let meter = Meter::default();
+            let digests = in_pool(threads, || digest_all(&references, &sink, &meter)).unwrap();
+            for ((digest, piece), source) in digests.iter().zip(pieces.into_inner().unwrap()).zip(&sources) {
+                assert_eq!(*digest, Digest::of(&piece));
+                assert_eq!(piece.len() as u64, source.size());
+                let mut written = Vec::new();
+                let again = in_pool(threads, || write_layer(source, &mut written, Path::new("x"), &meter)).unwrap();
+                assert_eq!((again, written), (*digest, piece));
+            }
+            assert_eq!(meter.layers(), 10);
+            assert_eq!(meter.bytes(), 2 * sources.iter().map(Source::size).sum::<u64>());
+        }
+    }
+
+    #[test]
+    fn errors_end_the_work() {
+        let (dirs, sources) = layers();
+        let references: Vec<&Source> = sources.iter().collect();
+        let full = |index: usize, _, _: &[u8]| match index {
+            1 => Err(Error::write(Path::new("out"))(std::io::ErrorKind::StorageFull.into())),
+            _ => Ok(()),
+        };
+        for threads in [1, 2, 8] {
+            let error = in_pool(threads, || digest_all(&references, &full, &Meter::default())).unwrap_err();
+            assert!(matches!(error, Error::Write { .. }), "{error}");
+        }
+        fs::remove_file(dirs[3].path().join("x")).unwrap();
+        for threads in [1, 2, 8] {
+            let error = in_pool(threads, || digest_all(&references, &|_, _, _| Ok(()), &Meter::default())).unwrap_err();
+            assert!(matches!(error, Error::Read { .. }), "{error}");
+            let result =
+                in_pool(threads, || write_layer(&sources[3], &mut Vec::new(), Path::new("x"), &Meter::default()));
+            assert!(matches!(result, Err(Error::Read { .. })));
+        }
+    }
+}

@@ -183,3 +183,72 @@ fn code_points(name: &[u8]) -> impl Iterator<Item = u32> {
         chunk.valid().chars().map(u32::from).chain(invalid)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    const PATH: &str = "/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-x";
+
+    fn recipe(store: &str, path: &str) -> Recipe {
+        let paths = vec![StorePath::parse(path).unwrap()];
+        Recipe { store: store.to_owned(), paths, mtime: 1, owner: Owner::root() }
+    }
+
+    fn names(layout: &Layout) -> Vec<String> {
+        layout.entries().map(|entry| String::from_utf8_lossy(&entry.name).into_owned()).collect()
+    }
+
+    #[test]
+    fn components_are_compared_not_paths() {
+        let root = tempfile::tempdir().unwrap();
+        let real = root.path().join(&PATH[1..]);
+        fs::create_dir_all(real.join("a")).unwrap();
+        for name in ["a/b", "a-b", "a.b", "A"] {
+            fs::write(real.join(name), "").unwrap();
+        }
+        let store = Store::new("/nix/store", root.path()).unwrap();
+        let layout = store_layout(&store, &recipe("/nix/store", PATH)).unwrap();
+        let expected = ["", "/A", "/a", "/a/b", "/a-b", "/a.b"].map(|name| format!("{PATH}{name}"));
+        assert_eq!(names(&layout)[..2], ["/nix", "/nix/store"]);
+        assert_eq!(names(&layout)[2..], expected);
+        assert_eq!(layout.size(), RECORD);
+    }
+
+    #[test]
+    fn all_ancestors_of_the_store_come_first() {
+        let names = |store| store_ancestors(store).into_iter().map(|m| m.entry.name.to_vec()).collect::<Vec<_>>();
+        assert_eq!(names("/gnu/store"), [&b"/gnu"[..], b"/gnu/store"]);
+        assert_eq!(names("/s"), [b"/s"]);
+    }
+
+    /// Python: sorted(["\udce9", "\ue000", "\ud7ff", "\U00010000"]) puts the byte E9 between U+D7FF and U+E000.
+    #[test]
+    fn bytes_that_are_not_utf8_sort_as_python_has_them() {
+        let mut names = ["\u{10000}".as_bytes(), "\u{e000}".as_bytes(), b"\xe9", "\u{d7ff}".as_bytes(), b"z\xe9", b"z"];
+        names.sort_by(|a, b| code_point_order(a, b));
+        let expected =
+            [&b"z"[..], b"z\xe9", "\u{d7ff}".as_bytes(), b"\xe9", "\u{e000}".as_bytes(), "\u{10000}".as_bytes()];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_path_may_be_a_file_or_a_link_and_not_a_socket() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new("/nix/store", root.path()).unwrap();
+        let real = root.path().join(&PATH[1..]);
+        fs::create_dir_all(real.parent().unwrap()).unwrap();
+        symlink("/absent", &real).unwrap();
+        let layout = store_layout(&store, &recipe("/nix/store", PATH)).unwrap();
+        assert_eq!(layout.entries().last().unwrap().kind, Kind::Symlink { target: (*b"/absent").into() });
+        fs::remove_file(&real).unwrap();
+        let error = store_layout(&store, &recipe("/nix/store", PATH)).unwrap_err().to_string();
+        assert_eq!(error, format!("cannot read: {}: No such file or directory (os error 2)", real.display()));
+        UnixListener::bind(&real).unwrap();
+        let error = store_layout(&store, &recipe("/nix/store", PATH)).unwrap_err().to_string();
+        assert!(error.contains("found a socket"), "{error}");
+    }
+}

@@ -248,3 +248,88 @@ fn read_full(file: &mut File, mut buffer: &mut [u8]) -> io::Result<usize> {
     }
     Ok(total)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Owner, tree_layout};
+    use std::fs;
+
+    /// A folder with a file of this many bytes, laid out.
+    fn laid_out(size: usize) -> (tempfile::TempDir, Source) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("x"), vec![7; size]).unwrap();
+        let layout = tree_layout(dir.path(), 1, &Owner::numeric_root()).unwrap();
+        (dir, Source::Layout(layout))
+    }
+
+    fn read(source: &Source) -> Result<Vec<u8>> {
+        let (mut bytes, mut buffer) = (Vec::new(), [0; 100]);
+        let mut reader = source.reader()?;
+        loop {
+            match reader.fill(&mut buffer)? {
+                0 => return Ok(bytes),
+                count => bytes.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_changed(source: &Source, expected: &str) {
+        let error = read(source).unwrap_err().to_string();
+        assert!(error.starts_with("changed while it was read: ") && error.ends_with(expected), "{error}");
+    }
+
+    #[test]
+    fn sizes_are_kept() {
+        for size in [0, 1, 511, 512, 513, 9000] {
+            let (_dir, source) = laid_out(size);
+            let bytes = read(&source).unwrap();
+            assert_eq!(bytes.len() as u64, source.size());
+            assert_eq!(bytes[1024..1024 + size], vec![7; size]);
+            assert!(bytes[1024 + size..].iter().all(|&byte| byte == 0));
+        }
+    }
+
+    #[test]
+    fn changes_are_noticed() {
+        let (dir, source) = laid_out(1000);
+        let file = dir.path().join("x");
+        let old = fs::metadata(&file).unwrap().modified().unwrap();
+        fs::write(&file, [7; 10]).unwrap();
+        check_changed(&source, "found 10 bytes, expected 1000");
+        fs::write(&file, [7; 1001]).unwrap();
+        check_changed(&source, "found 1001 bytes, expected 1000");
+        fs::write(&file, [8; 1000]).unwrap();
+        check_changed(&source, "its modification time is not what it was");
+        File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
+        assert!(read(&source).is_ok());
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        assert!(matches!(read(&source), Err(Error::Read { .. })));
+    }
+
+    /// `nix-store --optimise` replaces equal files by links to one, which changes inode and change time.
+    #[test]
+    fn a_hard_link_in_its_place_is_no_change() {
+        let (dir, source) = laid_out(1000);
+        let (file, other) = (dir.path().join("x"), dir.path().join("y"));
+        fs::copy(&file, &other).unwrap();
+        let old = fs::metadata(&file).unwrap().modified().unwrap();
+        File::options().write(true).open(&other).unwrap().set_modified(old).unwrap();
+        fs::rename(&other, &file).unwrap();
+        assert!(read(&source).is_ok());
+    }
+
+    #[test]
+    fn a_blob_that_changed_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let blob = dir.path().join("x.tar");
+        for (then, now, good) in [(100, 100, true), (100, 99, false), (100, 101, false), (0, 0, true)] {
+            fs::write(&blob, vec![1; then]).unwrap();
+            let source = Source::blob(&blob).unwrap();
+            fs::write(&blob, vec![1; now]).unwrap();
+            assert_eq!(read(&source).is_ok(), good, "{then} {now}");
+        }
+    }
+}

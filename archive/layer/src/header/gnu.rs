@@ -48,3 +48,42 @@ fn append_long(flag: u8, text: &[u8], fields: &Fields<'_>, out: &mut Vec<u8>) {
     out.push(0);
     pad(out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BLOCK, Common, Dialect, Entry, Kind, Owner};
+
+    fn header(entry: &Entry, mtime: i64, owner: Owner) -> Vec<u8> {
+        let mut out = Vec::new();
+        Common { dialect: Dialect::Gnu, mtime, owner }.append_header(entry, &mut out);
+        out
+    }
+
+    #[test]
+    fn long_names_follow_long_links() {
+        let (name, target) = ([b'n'; 101], [b't'; 513]);
+        let entry = Entry { name: name.into(), kind: Kind::Symlink { target: target.into() }, mode: 0o777 };
+        let header = header(&entry, 1, Owner::numeric_root());
+        // Link: header and 514 bytes; name: header and 102 bytes; the member itself.
+        assert_eq!(header.len(), BLOCK * (1 + 2 + 1 + 1 + 1));
+        assert_eq!((header[TYPE], header[3 * BLOCK + TYPE], header[5 * BLOCK + TYPE]), (b'K', b'L', b'2'));
+        assert_eq!(&header[SIZE], b"00000001002\0");
+        assert_eq!(&header[BLOCK..][..514], [&target[..], b"\0"].concat());
+        assert_eq!(&header[5 * BLOCK..][NAME], &name[..100]);
+    }
+
+    #[test]
+    fn what_fits_exactly_is_not_long() {
+        assert_eq!(header(&Entry::file(&[b'n'; 100], 0o644, 0), 1, Owner::numeric_root()).len(), BLOCK);
+        // A folder's slash counts.
+        assert_eq!(header(&Entry::directory(&[b'n'; 100], 0o755), 1, Owner::numeric_root()).len(), 3 * BLOCK);
+    }
+
+    #[test]
+    fn large_numbers_are_base_256() {
+        let header = header(&Entry::file(b"x", 0o644, 8 << 30), -2, Owner::root());
+        assert_eq!(&header[SIZE], [0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]);
+        assert_eq!(&header[MTIME], [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]);
+    }
+}

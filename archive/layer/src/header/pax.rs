@@ -128,3 +128,74 @@ fn ascii_replaced(text: &[u8]) -> Cow<'_, [u8]> {
     }
     ascii.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BLOCK, Common, Dialect, Entry, Kind, Owner};
+
+    fn header(entry: &Entry, mtime: i64, owner: Owner) -> Vec<u8> {
+        let mut out = Vec::new();
+        Common { dialect: Dialect::Pax, mtime, owner }.append_header(entry, &mut out);
+        out
+    }
+
+    #[track_caller]
+    fn check(name: &[u8], records: &str, field: &[u8]) {
+        let header = header(&Entry::file(name, 0o444, 3), 1, Owner::root());
+        if records.is_empty() {
+            assert_eq!(header.len(), BLOCK);
+        } else {
+            assert_eq!(&header[..NAME.end][..14], b"././@PaxHeader");
+            assert_eq!(header[TYPE], b'x');
+            let payload = &header[BLOCK..header.len() - BLOCK];
+            let end = payload.iter().position(|&byte| byte == 0).unwrap_or(payload.len());
+            assert_eq!(String::from_utf8_lossy(&payload[..end]), records);
+        }
+        let block = &header[header.len() - BLOCK..];
+        assert_eq!(block[NAME].strip_suffix(&vec![0; NAME.len() - field.len()][..]), Some(field));
+    }
+
+    /// As Python 3.11's tarfile writes them.
+    #[test]
+    fn names() {
+        check(b"/nix", "", b"/nix");
+        check(&[b'n'; 100], "", &[b'n'; 100]);
+        check(&[b'n'; 101], &format!("111 path={}\n", "n".repeat(101)), &[b'n'; 100]);
+        // The length's own digits make the record longer, and then need one more digit.
+        check(&[b'n'; 91], "", &[b'n'; 91]);
+        check("h\u{e9}".as_bytes(), "12 path=h\u{e9}\n", b"h?");
+        check(b"a\xe9", "21 hdrcharset=BINARY\n11 path=a\u{fffd}\n", b"a?");
+        check(b"\xe2\x82z", "21 hdrcharset=BINARY\n12 path=\u{fffd}z\n", b"??z");
+    }
+
+    #[test]
+    fn record_lengths_count_themselves() {
+        for (rest, len) in [(8, 9), (9, 11), (97, 99), (98, 101), (996, 999), (997, 1001)] {
+            assert_eq!(record_len(rest), len, "{rest}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_recorded_in_order() {
+        let owner = Owner { uid: 2_097_152, gid: 2_097_151, uname: "u".repeat(33), gname: "g".repeat(32) };
+        let entry = Entry::file(b"x", 0o644, 8 << 30);
+        let header = header(&entry, -1, owner);
+        let text = String::from_utf8_lossy(&header[BLOCK..2 * BLOCK]);
+        let expected = format!("43 uname={}\n15 uid=2097152\n19 size=8589934592\n12 mtime=-1\n", "u".repeat(33));
+        assert_eq!(text.trim_end_matches('\0'), expected);
+        let block = &header[2 * BLOCK..];
+        assert_eq!(&block[UID], b"0000000\0");
+        assert_eq!(&block[GID], b"7777777\0");
+        assert_eq!(&block[SIZE], b"00000000000\0");
+        assert_eq!(&block[MTIME], b"00000000000\0");
+    }
+
+    #[test]
+    fn devices_alone_have_numbers() {
+        let device = Entry { name: (*b"null").into(), kind: Kind::CharDevice { major: 1, minor: 3 }, mode: 0o666 };
+        let header = header(&device, 1, Owner::root());
+        assert_eq!(&header[329..345], b"0000001\x000000003\0");
+        assert_eq!(header[TYPE], b'3');
+    }
+}
