@@ -1,5 +1,6 @@
 //! How the program's tests run the binary, where they work, and what happens when a tool is missing.
 
+pub mod archive;
 mod place;
 mod skip;
 
