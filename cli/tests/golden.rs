@@ -196,7 +196,8 @@ fn repo_tag() {
     for flag in ["-t", "--repo_tag", "--repo-tag"] {
         let tagged = place.ok(&format!("{line} {flag} other:7")).stdout;
         assert_eq!(archive::manifest(&tagged)["RepoTags"], json!(["other:7"]));
-        let others = |tar| members(tar).into_iter().filter(|member| member.name != b"manifest.json").collect::<Vec<_>>();
+        let others =
+            |tar| members(tar).into_iter().filter(|member| member.name != b"manifest.json").collect::<Vec<_>>();
         assert_eq!(others(&tagged), others(&plain));
     }
 }

@@ -2,7 +2,14 @@
 //!
 //! | module | shows |
 //! |---|---|
+//! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
+//! | `dist` | the static binary runs in an empty root |
+//! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
+//! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
+//! | `graphs` | references graphs in every form, and the scanned store, give one closure |
+//! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
+//! | `stages` | the stages one by one give the bytes of `build` |
 //! | `support` | how the others run the binary, where they work, and what happens when a tool is missing |
 //!
 //! `cargo test -p layerstone --test program` runs them all. A test that needs a tool which this machine lacks prints
@@ -11,5 +18,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod client;
+mod customisation;
+mod determinism;
+mod dist;
 mod golden;
+mod graphs;
+mod outputs;
+mod stages;
 mod support;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -43,7 +44,13 @@ impl From<Output> for Run {
 impl Place {
     /// A new, empty place.
     pub fn new() -> Place {
-        let whole = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Place::within(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// A new, empty place in a folder, open to every user.
+    pub fn within(folder: &Path) -> Place {
+        let whole = tempfile::tempdir_in(folder).unwrap();
+        fs::set_permissions(whole.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let [work, temporary] = ["work", "temporary"].map(|name| whole.path().join(name));
         fs::create_dir(&work).unwrap();
         fs::create_dir(&temporary).unwrap();

@@ -1,0 +1,168 @@
+//! docker loads images plain, compressed and from a pipe, shows what was asked for, and runs them.
+
+use super::{GNU_GREETING, Image, Lab, check_shown, demo, output, output_json};
+use crate::support::{Place, digest, require_tool, skip};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The daemon, for one test at a time: images share layers, and one test's removal must not meet another's load.
+struct Docker(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+
+impl Docker {
+    /// The daemon, or the running test is skipped.
+    #[track_caller]
+    fn find() -> Option<Docker> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        if !require_tool("docker") {
+            return None;
+        }
+        let version = docker("version").stdin(Stdio::null()).output().unwrap();
+        if !version.status.success() {
+            let name = std::thread::current().name().unwrap_or("a test").to_owned();
+            skip(&name, "no docker daemon answers: start one, or name it in DOCKER_HOST");
+            return None;
+        }
+        // A test that failed leaves nothing that another one needs.
+        Some(Docker(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Loads an archive, which holds this image.
+    #[track_caller]
+    fn load<'a>(&'a self, file: &Path, image: &'a Image) -> Loaded<'a> {
+        let said = output(docker("load -i").arg(file));
+        assert_eq!(said, format!("Loaded image: {}\n", image.reference));
+        Loaded { _docker: self, image }
+    }
+}
+
+/// An image in the daemon, which leaves it when dropped.
+struct Loaded<'a> {
+    _docker: &'a Docker,
+    image: &'a Image,
+}
+
+impl Loaded<'_> {
+    /// What `docker inspect` shows.
+    #[track_caller]
+    fn shown(&self) -> Value {
+        output_json(docker("image inspect").arg(&self.image.reference))[0].take()
+    }
+
+    /// What the image prints when it is run, these words in the place of its command.
+    #[track_caller]
+    fn run(&self, words: &[&str]) -> String {
+        output(docker("run --rm --network none").arg(&self.image.reference).args(words))
+    }
+}
+
+impl Drop for Loaded<'_> {
+    fn drop(&mut self) {
+        // By its name: with an ID, docker would take other names of the same image with it.
+        output(docker("image rm --force").arg(&self.image.reference));
+    }
+}
+
+fn docker(words: &str) -> Command {
+    let mut command = Command::new("docker");
+    command.args(words.split_whitespace());
+    command
+}
+
+#[test]
+fn the_demo_greets() {
+    let Some(docker) = Docker::find() else { return };
+    let place = Place::new();
+    let image = demo(&place);
+    let loaded = docker.load(&image.file, &image);
+    check_shown(&loaded.shown(), &image);
+    assert_eq!(loaded.run(&[]), "Hello from layerstone: three store paths, one image, no daemon.\n");
+}
+
+#[test]
+fn real_programs_run_as_the_config_says() {
+    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let place = Place::new();
+    let image = lab.image(&place);
+    assert_eq!(image.config["config"], lab.spec()["config"]);
+    let loaded = docker.load(&image.file, &image);
+    let shown = loaded.shown();
+    check_shown(&shown, &image);
+    assert_eq!(shown["RepoTags"], json!([format!("layerstone-test-small:{}", &image.id[7..39])]));
+    assert_eq!(loaded.run(&[]), format!("{GNU_GREETING}a value: \"quoted\"\n/share\n1000\n100\n"));
+    assert_eq!(loaded.run(&["-c", "readlink -f /bin/hello"]).split('/').nth(2), Some("store"));
+}
+
+/// The three ways into docker give one image. Debian's docker 20.10 knows no zstd.
+#[test]
+fn plain_gzip_and_piped_images_are_one() {
+    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let place = Place::new();
+    let image = lab.image(&place);
+    place.ok("build small.json -o small.tar.gz");
+    assert_eq!(&place.read("small.tar.gz")[..2], b"\x1f\x8b");
+    for name in ["small.tar", "small.tar.gz"] {
+        let loaded = docker.load(&place.join(name), &image);
+        check_shown(&loaded.shown(), &image);
+    }
+    let loaded = Loaded { _docker: &docker, image: &image };
+    assert_eq!(piped(&place, "build small.json -o -"), format!("Loaded image: {}\n", image.reference));
+    check_shown(&loaded.shown(), &image);
+}
+
+/// What `layerstone … | docker load` says.
+#[track_caller]
+fn piped(place: &Place, line: &str) -> String {
+    let mut layerstone = place.command(line).stderr(Stdio::inherit()).spawn().unwrap();
+    let archive = layerstone.stdout.take().unwrap();
+    let load = docker("load").stdin(archive).output().unwrap();
+    assert!(layerstone.wait().unwrap().success());
+    assert!(load.status.success(), "{}", String::from_utf8_lossy(&load.stderr));
+    String::from_utf8(load.stdout).unwrap()
+}
+
+/// nixpkgs' conf.json, put together from what single stages make.
+#[test]
+fn a_stream_loads_and_runs() {
+    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let place = Place::new();
+    place.write("conf.json", conf(&place, &lab).to_string());
+    place.ok("stream conf.json -o stream.tar");
+    let image = Image::read(place.join("stream.tar"));
+    let loaded = Loaded { _docker: &docker, image: &image };
+    assert_eq!(piped(&place, "stream conf.json"), "Loaded image: layerstone-test-stream:1\n");
+    check_shown(&loaded.shown(), &image);
+    assert_eq!(loaded.run(&[]), GNU_GREETING);
+    // Another name, the same image.
+    let renamed = piped(&place, "stream conf.json -t layerstone-test-stream:2");
+    assert_eq!(renamed, "Loaded image: layerstone-test-stream:2\n");
+    let id = output(&mut docker("image inspect --format {{.Id}} layerstone-test-stream:2"));
+    output(&mut docker("image rm --force layerstone-test-stream:2"));
+    assert_eq!(id.trim_end(), image.id);
+}
+
+/// What nixpkgs would hand to stream_layered_image.py for GNU hello.
+fn conf(place: &Place, lab: &Lab) -> Value {
+    let (graph, env) = (lab.graph(), &lab.env);
+    place.ok(&format!("layers {} --max-layers 99 -o small.layers.json", graph.display()));
+    place.write("customisation/checksum", "");
+    place.ok(&format!("root --contents {env} -o root.layer.json --blob customisation/layer.tar"));
+    place.write("customisation/checksum", digest(&place.read("customisation/layer.tar")));
+    json!({
+        "architecture": "amd64",
+        "config": { "Cmd": ["/bin/hello"] },
+        "created": "1970-01-01T00:00:01+00:00",
+        "customisation_layer": place.join("customisation"),
+        "from_image": null,
+        "gid": "0",
+        "gname": "root",
+        "mtime": "1970-01-01T00:00:01+00:00",
+        "os": "linux",
+        "repo_tag": "layerstone-test-stream:1",
+        "store_dir": "/nix/store",
+        "store_layers": place.json("small.layers.json")["layers"],
+        "uid": "0",
+        "uname": "root",
+    })
+}

@@ -1,0 +1,40 @@
+//! The static binary runs where there is nothing else: in an empty root.
+
+use crate::support::{Place, Run, digest, require_root};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+#[test]
+fn the_static_binary_runs_in_an_empty_root() {
+    if !require_root() {
+        return;
+    }
+    let place = Place::new();
+    let binary = make(&place);
+    let root = place.join("root");
+    fs::create_dir_all(root.join("tmp")).unwrap();
+    fs::rename(binary, root.join("layerstone")).unwrap();
+    let chroot = |words: &[&str]| -> Run {
+        let mut command = Command::new("chroot");
+        command.arg(&root).arg("/layerstone").args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        let run = Run::from(command.stdin(Stdio::null()).output().unwrap());
+        assert_eq!(run.code, Some(0), "{words:?}: {}", run.stderr);
+        run
+    };
+    assert_eq!(chroot(&["--version"]).text(), place.ok("--version").text());
+    chroot(&["demo", "-o", "/x.tar"]);
+    place.ok("demo -o x.tar");
+    assert_eq!(digest(&place.read("root/x.tar")), digest(&place.read("x.tar")));
+    assert_eq!(fs::read_dir(root.join("tmp")).unwrap().count(), 0);
+}
+
+/// Builds it as `cargo xtask dist` does, with the target folder that cargo has by itself, so that it is compiled once.
+fn make(place: &Place) -> PathBuf {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.args(["run", "--quiet", "--package", "xtask", "--", "dist", "--output"]).arg(place.join("dist"));
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stdin(Stdio::null());
+    let run = Run::from(cargo.output().unwrap());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    fs::read_dir(place.join("dist")).unwrap().next().unwrap().unwrap().path()
+}
