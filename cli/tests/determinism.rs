@@ -36,7 +36,7 @@ fn place(graph: &Value) -> Place {
     let spec = json!({
         "name": "same", "contents": [synth().path("root-env")], "graph": "graph.json", "maxLayers": 7,
         "config": {"Env": ["B=2", "A=1"], "Cmd": ["x"]},
-        "extraCommands": "mkdir -m 1777 tmp; for i in c b a; do echo $i > $i; done; umask > umask; ls -lA --time-style=+%s | cut -c1-10 > list; mkdir d; mkfifo p",
+        "extraCommands": "mkdir -m 1777 tmp; for i in c b a; do echo $i > $i; done; umask > umask; stat -c '%a %n' * > list; mkdir d; mkfifo p",
     });
     place.write("image.json", spec.to_string());
     place
