@@ -37,25 +37,5 @@ fn compile(target: &str) -> Result<PathBuf> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    executable(&process::output(&mut command)?).context("cargo build names no executable")
-}
-
-/// The program among cargo's messages, one JSON object a line (The Cargo Book, "External tools").
-fn executable(messages: &str) -> Option<PathBuf> {
-    let mut messages = messages.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    messages.find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_executable_is_found() {
-        let messages = r#"{"reason":"compiler-artifact","executable":null}
-{"reason":"compiler-artifact","executable":"/t/release/layerstone"}
-{"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages), Some(PathBuf::from("/t/release/layerstone")));
-        assert_eq!(executable(""), None);
-    }
+    process::executable(&process::output(&mut command)?).context("cargo build names no executable")
 }

@@ -1,14 +1,15 @@
 //! Developer tasks of layerstone: `cargo xtask help`.
 
+mod bench;
 mod dist;
 mod elf;
 mod lab;
 mod process;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// Developer tasks of layerstone
 #[derive(Parser)]
@@ -41,6 +42,14 @@ enum Task {
         #[arg(short, long)]
         output: Option<PathBuf>,
     },
+    /// Measure layerstone beside tar, cat, pigz and openssl; a table in Markdown
+    Bench(bench::Options),
+    /// Write the man pages
+    Man {
+        /// Folder that receives them [default: target/man at the workspace's top]
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -58,10 +67,15 @@ fn run(task: Task) -> Result<()> {
         Task::Synth { store_dir, out_dir } => synth(&store_dir, &out_dir),
         Task::Lab(options) => lab::make(&options),
         Task::LabBuilder { builder } => builder.run(),
-        Task::Dist { output } => {
-            dist(&output.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("dist")))
-        }
+        Task::Dist { output } => dist(&output.unwrap_or_else(|| top().join("dist"))),
+        Task::Bench(options) => bench::run(&options),
+        Task::Man { output } => man(&output.unwrap_or_else(|| top().join("target/man"))),
     }
+}
+
+/// The workspace's top folder.
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("")
 }
 
 fn synth(store_dir: &Path, out_dir: &Path) -> Result<()> {
@@ -75,4 +89,11 @@ fn dist(folder: &Path) -> Result<()> {
     let binary = dist::build(folder)?;
     println!("{} {} bytes", binary.display(), binary.metadata()?.len());
     Ok(())
+}
+
+fn man(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create: {}", folder.display()))?;
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let arguments = ["run", "--quiet", "--package", "layerstone", "--", "man"];
+    process::run(Command::new(cargo).args(arguments).arg(folder))
 }

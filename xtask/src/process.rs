@@ -1,7 +1,7 @@
 //! Other programs: what they print, and clear words when one is missing or fails.
 
 use anyhow::{Context, Result, ensure};
-use std::path::{self, Path};
+use std::path::{self, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Runs a program to its end and gives its standard output; its standard error goes to ours unless set otherwise.
@@ -20,6 +20,12 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// The program among the messages of `cargo build --message-format json`, one JSON object a line (The Cargo Book, "External tools").
+pub fn executable(messages: &str) -> Option<PathBuf> {
+    let mut messages = messages.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    messages.find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+}
+
 fn name(command: &Command) -> path::Display<'_> {
     Path::new(command.get_program()).display()
 }
@@ -36,5 +42,14 @@ mod tests {
         let missing = message(Command::new("/nonexistent/program").arg("x"));
         assert_eq!(missing, Err("cannot run: /nonexistent/program: No such file or directory (os error 2)".to_owned()));
         Ok(())
+    }
+
+    #[test]
+    fn the_executable_is_found() {
+        let messages = r#"{"reason":"compiler-artifact","executable":null}
+{"reason":"compiler-artifact","executable":"/t/release/layerstone"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some(PathBuf::from("/t/release/layerstone")));
+        assert_eq!(executable(""), None);
     }
 }

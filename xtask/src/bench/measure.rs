@@ -1,0 +1,160 @@
+//! Running programs and measuring them: wall and processor time, peak memory.
+//!
+//! What a process and those that it waited for have used comes from wait4(2). The kernel counts the memory of whoever
+//! started a program into the program's peak, so this process must stay small: it holds no data.
+
+use anyhow::{Context, Result, ensure};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::mem::MaybeUninit;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Programs joined by pipes.
+#[derive(Clone)]
+pub struct Pipeline {
+    /// Program and arguments of each.
+    pub programs: Vec<Vec<OsString>>,
+    /// What it makes; removed before each run.
+    pub output: Output,
+}
+
+/// Where a pipeline's result goes.
+#[derive(Clone)]
+pub enum Output {
+    /// Nowhere.
+    Null,
+    /// To a file or folder that a program's arguments name.
+    Named(PathBuf),
+    /// To a file, from the last program's standard output.
+    Stdout(PathBuf),
+}
+
+/// What a run took.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// From the start to the end of the last program.
+    pub wall: Duration,
+    /// User and system time of all programs.
+    pub cpu: Duration,
+    /// Resident memory of the largest program at its peak, in bytes.
+    pub peak: u64,
+}
+
+/// A program with its arguments.
+pub fn program<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Vec<OsString> {
+    arguments.into_iter().map(Into::into).collect()
+}
+
+/// Whether a program can be found.
+pub fn is_installed(name: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
+}
+
+impl Pipeline {
+    /// One program that writes to the file or folder at `output` itself.
+    pub fn named(program: Vec<OsString>, output: &Path) -> Pipeline {
+        Pipeline { programs: vec![program], output: Output::Named(output.to_owned()) }
+    }
+
+    /// The file that it makes.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.output {
+            Output::Null => None,
+            Output::Named(path) | Output::Stdout(path) => Some(path),
+        }
+    }
+
+    /// Removes what it made.
+    pub fn remove_output(&self) -> Result<()> {
+        self.file().map_or(Ok(()), remove)
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self) -> Result<Usage> {
+        self.remove_output()?;
+        let begin = Instant::now();
+        let mut children: Vec<Child> = Vec::with_capacity(self.programs.len());
+        for (index, program) in self.programs.iter().enumerate() {
+            let stdin = match children.last_mut().and_then(|child| child.stdout.take()) {
+                Some(pipe) => Stdio::from(pipe),
+                None => Stdio::null(),
+            };
+            let stdout = if index + 1 < self.programs.len() { Stdio::piped() } else { self.last_stdout()? };
+            let child = Command::new(&program[0]).args(&program[1..]).stdin(stdin).stdout(stdout).spawn();
+            children.push(child.with_context(|| format!("cannot run: {}", Path::new(&program[0]).display()))?);
+        }
+        let mut usage = Usage { wall: Duration::ZERO, cpu: Duration::ZERO, peak: 0 };
+        for (child, program) in children.into_iter().zip(&self.programs) {
+            let (status, spent) = wait(&child)?;
+            ensure!(status == 0, "{} failed: wait status {status:#x}", Path::new(&program[0]).display());
+            usage.cpu += duration(spent.ru_utime) + duration(spent.ru_stime);
+            usage.peak = usage.peak.max(1024 * u64::try_from(spent.ru_maxrss)?);
+        }
+        usage.wall = begin.elapsed();
+        Ok(usage)
+    }
+
+    fn last_stdout(&self) -> Result<Stdio> {
+        Ok(match &self.output {
+            Output::Stdout(path) => {
+                Stdio::from(File::create(path).with_context(|| format!("cannot write: {}", path.display()))?)
+            }
+            Output::Null | Output::Named(_) => Stdio::null(),
+        })
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.with_context(|| format!("cannot remove: {}", path.display())),
+    }
+}
+
+/// Waits for a child, which must not have been waited for: its wait status (wait(2)) and what it used.
+fn wait(child: &Child) -> Result<(i32, libc::rusage)> {
+    let id = libc::pid_t::try_from(child.id())?;
+    let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::uninit());
+    loop {
+        // SAFETY: both pointers are valid for writing.
+        if unsafe { libc::wait4(id, &mut status, 0, usage.as_mut_ptr()) } == id {
+            // SAFETY: the kernel has filled it.
+            return Ok((status, unsafe { usage.assume_init() }));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error).context("cannot wait for a program");
+        }
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipelines_run_and_are_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("count");
+        let programs = vec![program(["head", "-c", "50000000", "/dev/zero"]), program(["wc", "-c"])];
+        let usage = Pipeline { programs, output: Output::Stdout(file.clone()) }.run().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "50000000\n");
+        assert!(usage.cpu > Duration::ZERO && usage.wall > Duration::ZERO && usage.peak > 0);
+    }
+
+    #[test]
+    fn failures_are_told() {
+        let run = |name: &str| Pipeline { programs: vec![program([name])], output: Output::Null }.run();
+        assert_eq!(run("false").unwrap_err().to_string(), "false failed: wait status 0x100");
+        assert_eq!(run("/nonexistent").unwrap_err().to_string(), "cannot run: /nonexistent");
+        assert!(is_installed("sh") && !is_installed("no-such-program"));
+    }
+}
