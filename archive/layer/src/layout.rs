@@ -57,6 +57,19 @@ pub fn tree_layout(folder: &Path, mtime: i64, owner: &Owner) -> Result<Layout> {
     Ok(Layout::new(common, members, 2, folder.to_owned()))
 }
 
+/// Lays out entries that are nowhere on disk, as [`tree_layout`] does those that are: names begin with `./`, each folder
+/// comes before its contents.
+///
+/// # Panics
+///
+/// An entry has contents: there would be nothing to read them from.
+pub fn bare_layout(entries: Vec<Entry>, mtime: i64, owner: &Owner) -> Layout {
+    assert!(entries.iter().all(|entry| entry.kind.size() == 0), "an entry of a bare layout has no contents");
+    let members = entries.into_iter().map(|entry| Member { entry, modified: (0, 0) }).collect();
+    let common = Common { dialect: Dialect::Gnu, mtime, owner: owner.clone() };
+    Layout::new(common, members, 2, PathBuf::new())
+}
+
 impl Layout {
     fn new(common: Common, members: Vec<Member>, prefix: usize, base: PathBuf) -> Layout {
         let mut header = Vec::new();

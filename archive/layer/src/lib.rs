@@ -21,7 +21,7 @@ pub use entry::{Entry, Kind, Owner};
 pub use error::{Error, Result};
 pub use file::{Descriptor, FORMAT, LayerFile, MEDIA_TYPE_TAR, Recipe, VERSION};
 pub use header::{BLOCK, Common, Dialect, Fields, Records, append_pax};
-pub use layout::{Layout, store_layout, tree_layout};
+pub use layout::{Layout, bare_layout, store_layout, tree_layout};
 pub use meter::Meter;
 pub use source::{LayoutReader, Reader, Source};
 pub use tarsum::tarsum;

@@ -9,17 +9,21 @@
 
 use crate::item::{describe, folder_of};
 use crate::{Error, Result};
+use layerstone_layer::{Entry as Member, Kind};
 use layerstone_stage::{Store, StorePath};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{DirBuilder, Permissions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Mode of every folder of the tree, whatever the items' folders have (the store's are 0555) and the umask says.
 const FOLDER_MODE: u32 = 0o755;
+/// Mode that Linux gives every link (symlink(7)).
+const LINK_MODE: u32 = 0o777;
 
 /// Two contents items that disagree about a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +84,13 @@ impl Merged {
     pub fn write(&self, folder: &Path) -> Result<()> {
         set_mode(folder)?;
         write(&self.root, folder)
+    }
+
+    /// The tree as it would be written, as members of a tar, each folder before its contents.
+    pub fn members(&self) -> Vec<Member> {
+        let mut members = vec![Member::directory(b".", FOLDER_MODE)];
+        list(&self.root, b".", &mut members);
+        members
     }
 }
 
@@ -158,6 +169,22 @@ fn write(entries: &Folder, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+fn list(entries: &Folder, folder: &[u8], members: &mut Vec<Member>) {
+    for (name, entry) in entries {
+        let path = [folder, b"/", name.as_bytes()].concat();
+        match &entry.node {
+            Node::Link(text) => {
+                let kind = Kind::Symlink { target: text.as_os_str().as_bytes().into() };
+                members.push(Member { name: path.into(), kind, mode: LINK_MODE });
+            }
+            Node::Folder(entries) => {
+                members.push(Member::directory(&path, FOLDER_MODE));
+                list(entries, &path, members);
+            }
+        }
+    }
+}
+
 fn set_mode(folder: &Path) -> Result<()> {
     std::fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)).map_err(Error::io("make", folder))
 }
@@ -167,7 +194,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
-    use std::os::unix::ffi::OsStrExt;
 
     /// Makes items of a store below a root from lines `ITEM/PATH` (a folder if it ends in a slash) and `ITEM/PATH -> TEXT`.
     fn store(lines: &[&str]) -> (tempfile::TempDir, Store) {
@@ -191,14 +217,14 @@ mod tests {
     }
 
     /// The tree as lines, each folder's with a slash at its end.
-    fn list(folder: &Folder, at: &str, lines: &mut Vec<String>) {
+    fn lines_of(folder: &Folder, at: &str, lines: &mut Vec<String>) {
         for (name, entry) in folder {
             let path = format!("{at}{}", name.display());
             match &entry.node {
                 Node::Link(text) => lines.push(format!("{path} -> {}", text.display())),
                 Node::Folder(entries) => {
                     lines.push(format!("{path}/"));
-                    list(entries, &format!("{path}/"), lines);
+                    lines_of(entries, &format!("{path}/"), lines);
                 }
             }
         }
@@ -209,7 +235,7 @@ mod tests {
         let (_dir, store) = store(lines);
         let merged = merge_named(&store, items).unwrap();
         let mut found = Vec::new();
-        list(&merged.root, "", &mut found);
+        lines_of(&merged.root, "", &mut found);
         assert_eq!(found, tree);
         assert_eq!(merged.conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>(), conflicts);
     }
@@ -329,7 +355,7 @@ mod tests {
 
     fn lines(folder: &Folder) -> Vec<String> {
         let mut found = Vec::new();
-        list(folder, "", &mut found);
+        lines_of(folder, "", &mut found);
         found
     }
 

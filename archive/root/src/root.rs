@@ -1,10 +1,10 @@
 //! Making the customisation layer: merge, run the script, write the tar, find what it refers to.
 
-use crate::merge::merge;
+use crate::merge::{Merged, merge};
 use crate::script::{self, Workplace};
 use crate::{Conflict, Error, Result, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
-use layerstone_layer::{LayerFile, Meter, Owner, Source, tree_layout, write_layer};
+use layerstone_layer::{Entry, Kind, LayerFile, Layout, Meter, Owner, Source, bare_layout, tree_layout, write_layer};
 use layerstone_stage::{Output, Scratch, Store, StorePath};
 use std::fmt;
 use std::fs::DirBuilder;
@@ -72,44 +72,79 @@ impl fmt::Display for Warning {
 pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Customised> {
     // First, so that a bad place is told before the script has run.
     let mut output = Output::create(blob)?;
-    let scratch = Scratch::create(&std::env::temp_dir())?;
-    // Absolute and without links: scripts see it as PWD, and it is mounted.
-    let workplace = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
-    let tree = workplace.join("layer");
-    let warnings = fill(spec, &tree, &workplace, log)?;
-    let source = Source::Layout(tree_layout(&tree, spec.mtime, &spec.owner)?);
-    let diff_id = write_layer(&source, &mut output, blob, &Meter::default())?;
-    let mut layer = LayerFile::new(diff_id, source.size());
-    layer.references = references(&spec.store, &tree)?;
-    output.commit()?;
-    Ok(Customised { layer, warnings })
-}
-
-/// Makes the finished tree in a new folder.
-fn fill(spec: &RootSpec, tree: &Path, workplace: &Path, log: &mut dyn Write) -> Result<Vec<Warning>> {
     let merged = merge(&spec.store, &spec.contents)?;
     if spec.strict && !merged.conflicts.is_empty() {
         return Err(Error::Conflicts { conflicts: merged.conflicts });
     }
-    DirBuilder::new().mode(0o700).create(tree).map_err(Error::io("make", tree))?;
-    merged.write(tree)?;
-    let mut warnings: Vec<Warning> = merged.conflicts.into_iter().map(Warning::Conflict).collect();
-    if let Some(script) = &spec.script {
-        let place = Workplace { layer: tree, scratch: workplace, mtime: spec.mtime };
-        warnings.extend(script::run(script, &place, log)?);
-    }
-    Ok(warnings)
+    let (layer, sandbox) = match &spec.script {
+        None => (archive_merged(spec, &merged, &mut output, blob)?, None),
+        Some(script) => archive_tree(spec, &merged, script, log, &mut output, blob)?,
+    };
+    output.commit()?;
+    Ok(Customised { layer, warnings: merged.conflicts.into_iter().map(Warning::Conflict).chain(sandbox).collect() })
 }
 
-/// The store paths that a tree refers to, sorted: those of the store's entries whose hash part is in a file, a name or a
-/// link. Where there is no store there is nothing to refer to.
-fn references(store: &Store, tree: &Path) -> Result<Vec<StorePath>> {
+/// Archives what was merged without writing it as files: some file systems take longer to make and remove thousands of
+/// links than all the rest of an image takes.
+fn archive_merged(spec: &RootSpec, merged: &Merged, output: &mut Output, blob: &Path) -> Result<LayerFile> {
+    let members = merged.members();
+    let references = references(&spec.store, |scanner| {
+        members.iter().for_each(|member| scan_member(member, scanner));
+        Ok(())
+    })?;
+    archive(bare_layout(members, spec.mtime, &spec.owner), references, output, blob)
+}
+
+/// Looks where [`scan_tree`] would look: at the name and at the text of a link.
+fn scan_member(member: &Entry, scanner: &mut Scanner<'_>) {
+    let name = member.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    scanner.cut();
+    scanner.feed(name);
+    scanner.cut();
+    if let Kind::Symlink { target } = &member.kind {
+        scanner.feed(target);
+    }
+}
+
+/// Writes what was merged into a new folder, runs the script there, and archives the folder; warns if there was no sandbox.
+fn archive_tree(
+    spec: &RootSpec,
+    merged: &Merged,
+    script: &Script,
+    log: &mut dyn Write,
+    output: &mut Output,
+    blob: &Path,
+) -> Result<(LayerFile, Option<Warning>)> {
+    let scratch = Scratch::create(&std::env::temp_dir())?;
+    // Absolute and without links: scripts see it as PWD, and it is mounted.
+    let workplace = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
+    let tree = workplace.join("layer");
+    DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
+    merged.write(&tree)?;
+    let warning = script::run(script, &Workplace { layer: &tree, scratch: &workplace, mtime: spec.mtime }, log)?;
+    let layout = tree_layout(&tree, spec.mtime, &spec.owner)?;
+    let references = references(&spec.store, |scanner| scan_tree(&tree, scanner))?;
+    Ok((archive(layout, references, output, blob)?, warning))
+}
+
+fn archive(layout: Layout, references: Vec<StorePath>, output: &mut Output, blob: &Path) -> Result<LayerFile> {
+    let source = Source::Layout(layout);
+    let diff_id = write_layer(&source, output, blob, &Meter::default())?;
+    Ok(LayerFile { references, ..LayerFile::new(diff_id, source.size()) })
+}
+
+/// The store paths that are referred to, sorted: those of the store's entries whose hash part `scan` comes across. Where
+/// there is no store there is nothing to refer to.
+fn references(
+    store: &Store,
+    scan: impl FnOnce(&mut Scanner<'_>) -> layerstone_closure::Result<()>,
+) -> Result<Vec<StorePath>> {
     if !store.locate(store.dir()).is_dir() {
         return Ok(Vec::new());
     }
     let candidates = Candidates::in_store(store)?;
     let mut scanner = Scanner::new(&candidates);
-    scan_tree(tree, &mut scanner)?;
+    scan(&mut scanner)?;
     Ok(scanner.finish())
 }
 
@@ -259,6 +294,20 @@ mod tests {
         assert_eq!(std::fs::read(machine.blob()).unwrap(), b"old");
         let names: Vec<_> = machine.0.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names.len(), 3, "nix, root.tar and socket: {names:?}");
+    }
+
+    #[test]
+    fn a_script_that_does_nothing_changes_nothing() {
+        let machine = Machine::new();
+        symlink(format!("/nix/store/{B}/bin"), machine.entry(A).join("b-bin")).unwrap();
+        symlink("x", machine.entry(B).join("bin/y-x")).unwrap();
+        std::fs::create_dir_all(machine.entry(A).join("empty").join("n".repeat(120))).unwrap();
+        let bare = RootSpec { script: None, ..machine.spec(&[A, B], "") };
+        let layer = machine.build(&bare).unwrap().layer;
+        let bytes = std::fs::read(machine.blob()).unwrap();
+        assert_eq!(layer, machine.build(&machine.spec(&[A, B], ":")).unwrap().layer);
+        assert!(bytes == std::fs::read(machine.blob()).unwrap());
+        assert_eq!(layer.references.len(), 2);
     }
 
     #[test]
