@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use layerstone_image::{Spec, Time};
 use layerstone_layer::Owner;
 use layerstone_stage::Store;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -69,6 +70,7 @@ enum Command {
 impl Cli {
     /// Runs the chosen command in a pool of the chosen size.
     pub fn run(&self) -> Result<()> {
+        raise_file_limit();
         let threads = self.common.jobs.map_or(0, NonZeroUsize::get);
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
         let common = &self.common;
@@ -87,6 +89,14 @@ impl Cli {
             Command::Man(options) => man::run(options),
         }
     }
+}
+
+/// Lets us have as many files open as the system allows: every layer that is being written is one.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Without it, plans of many hundred layers run into "too many open files", and say so.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 impl Common {

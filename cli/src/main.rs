@@ -7,6 +7,7 @@ mod args;
 mod command;
 mod demo;
 mod hint;
+mod out;
 mod progress;
 mod table;
 

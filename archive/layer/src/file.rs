@@ -3,7 +3,9 @@
 //! See FORMAT.md beside this crate.
 
 use crate::Owner;
-use layerstone_stage::{Digest, Document, Error, Result, StorePath, from_value, read_document, write_stage_file};
+use layerstone_stage::{
+    Digest, Document, Error, Output, Result, StorePath, from_value, prepare_stage_file, read_document, write_stage_file,
+};
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
 
@@ -128,6 +130,11 @@ impl LayerFile {
             return Err(malformed(format!("found blob {blob:?}, expected a path relative to the layer file's folder")));
         }
         Ok(layer)
+    }
+
+    /// Starts a layer file: all of it on the disk, but not under its name until it is committed.
+    pub fn prepare(&self, path: &Path) -> Result<Output> {
+        prepare_stage_file(path, FORMAT, VERSION, self)
     }
 
     /// Writes a layer file; `-` is standard output.

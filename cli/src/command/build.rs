@@ -4,6 +4,7 @@ use crate::args::{Common, OwnerArgs, StoreArgs, parse_time};
 use crate::command::closure::Source as References;
 use crate::command::image::{Built, ImageLayer};
 use crate::command::{image, layer, root};
+use crate::out::print;
 use crate::table::{Table, size};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -105,9 +106,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return dry_run(&spec, &store);
     }
     let output = options.output.as_deref().context("no output: expected -o FILE")?;
-    let built = build(&spec, &store, output, common)?;
-    built.image.tell(output, common);
-    Ok(())
+    build(&spec, &store, output, common)?.image.tell(output, common)
 }
 
 /// An image that was built, layer by layer.
@@ -175,15 +174,11 @@ fn dry_run(spec: &Spec, store: &Store) -> Result<()> {
     let total: u64 = sources.iter().map(Source::size).sum();
     let paths: usize = plan.layers.iter().map(Vec::len).sum();
     table.row(vec!["all".to_owned(), size(total), paths.to_string()]);
-    print!("{table}");
-    println!(
-        "and the customisation layer, not made in a dry run: contents merged, {}",
-        match &spec.script {
-            None => "no script",
-            Some(_) => "a script run; what else it refers to would join the paths",
-        }
-    );
-    Ok(())
+    let script = match &spec.script {
+        None => "no script",
+        Some(_) => "a script run; what else it refers to would join the paths",
+    };
+    print(format_args!("{table}and the customisation layer, not made in a dry run: contents merged, {script}\n"))
 }
 
 impl Options {

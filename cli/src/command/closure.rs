@@ -1,7 +1,7 @@
 //! `layerstone closure`: who refers to whom, to the closure file.
 
 use crate::args::StoreArgs;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::{Candidates, Closure, Graph, scan_store, store_paths_in};
 use layerstone_image::Spec;
@@ -113,7 +113,14 @@ impl Source {
     /// What the roots need; everything for a graph without roots.
     pub fn closure(self, roots: &[StorePath], store: &Store, nar_hashes: bool) -> Result<Closure> {
         match self {
-            Source::Graph(graph) => Ok(graph.closure(roots)?),
+            Source::Graph(graph) => {
+                let name = graph.name().to_owned();
+                let closure = graph.closure(roots)?;
+                for info in &closure.graph {
+                    store.parse(info.path.as_str()).context(name.clone())?;
+                }
+                Ok(closure)
+            }
             Source::Scan if roots.is_empty() => bail!("nothing to scan: expected a ROOT, --spec or --layer"),
             Source::Scan => Ok(scan_store(store, roots, nar_hashes)?),
         }

@@ -1,10 +1,10 @@
 //! `layerstone completions`: completions for a shell.
 
 use crate::args::Cli;
+use crate::out::print;
 use anyhow::Result;
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
-use std::io::{Write, stdout};
 
 /// Print completions for a shell
 #[derive(Args)]
@@ -16,5 +16,5 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let mut text = Vec::new();
     generate(options.shell, &mut Cli::command(), "layerstone", &mut text);
-    Ok(stdout().write_all(&text)?)
+    print(String::from_utf8(text)?)
 }

@@ -3,12 +3,13 @@
 use crate::args::Common;
 use crate::command::build::build;
 use crate::demo;
+use crate::out::print;
 use crate::table::{Table, size};
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::Spec;
 use layerstone_stage::{Scratch, Store, StorePath};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Make an image of a small store that comes with this program, and show what was built
 ///
@@ -30,7 +31,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
     let built = build(&spec, &store, &options.output, common)?;
-    if common.quiet {
+    if common.quiet || options.output == Path::new("-") {
         return Ok(());
     }
     let mut table = Table::new(&["layer", "size", "diff ID", "holds"], &[0, 1]);
@@ -40,7 +41,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         table.row(vec![index.to_string(), size(*bytes), diff_id.to_string(), holds]);
     }
     let output = options.output.display();
-    println!("{output}: {}\nimage ID {}\n\n{table}", built.image.reference, built.image.image_id);
-    println!("Run it:\n  docker load -i {output}\n  docker run --rm {}", built.image.reference);
-    Ok(())
+    let (reference, image_id) = (&built.image.reference, &built.image.image_id);
+    print(format_args!(
+        "{output}: {reference}\nimage ID {image_id}\n\n{table}\n\
+         Run it:\n  docker load -i {output}\n  docker run --rm {reference}\n"
+    ))
 }

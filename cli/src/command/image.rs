@@ -1,6 +1,7 @@
 //! `layerstone image`: layer files and a spec to a docker archive.
 
 use crate::args::{Common, StoreArgs};
+use crate::out::print;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{Archive, Codec, LayerFacts, LayerMember, MANIFEST_NAME, Spec, Target, Trailer};
@@ -36,8 +37,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let layers: Vec<ImageLayer> = options.layers.iter().map(|path| read_layer(path, &store)).collect::<Result<_>>()?;
     let built = write(&spec, layers, &options.output, common)?;
-    built.tell(&options.output, common);
-    Ok(())
+    built.tell(&options.output, common)
 }
 
 fn read_layer(path: &Path, store: &Store) -> Result<ImageLayer> {
@@ -78,10 +78,11 @@ pub struct Built {
 
 impl Built {
     /// Says what was written, unless stdout holds the image itself.
-    pub fn tell(&self, output: &Path, common: &Common) {
-        if output != Path::new("-") && !common.quiet {
-            println!("{} {}", self.reference, self.image_id);
+    pub fn tell(&self, output: &Path, common: &Common) -> Result<()> {
+        if output == Path::new("-") || common.quiet {
+            return Ok(());
         }
+        print(format_args!("{} {}\n", self.reference, self.image_id))
     }
 }
 

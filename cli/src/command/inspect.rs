@@ -1,5 +1,6 @@
 //! `layerstone inspect`: what a stage file or an image is.
 
+use crate::out::print;
 use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -37,8 +38,7 @@ pub fn run(options: &Options) -> Result<()> {
             _ => closure(&Closure::read(path)?, options.json)?,
         },
     };
-    print!("{text}");
-    Ok(())
+    print(text)
 }
 
 enum Kind {

@@ -28,10 +28,10 @@ pub struct Options {
     #[arg(long)]
     all: bool,
     /// Write the tar too, instead of the recipe
-    #[arg(long, value_name = "TAR", requires = "index")]
+    #[arg(long, value_name = "TAR", requires = "index", conflicts_with = "all")]
     blob: Option<PathBuf>,
     /// Write the tars too, instead of the recipes, as 000.tar and so on
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "index")]
     blobs: bool,
     /// Compute docker's tarsum too
     #[arg(long)]
@@ -85,19 +85,28 @@ pub fn layouts(recipes: &[Recipe], store: &Store) -> Result<Vec<Source>> {
 
 fn make_all(options: &Options, recipes: Vec<Recipe>, store: &Store, common: &Common) -> Result<()> {
     let folder = &options.output;
-    match fs::create_dir(folder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(e).with_context(|| format!("cannot make the folder: {}", folder.display()));
-        }
-        Err(_) if !folder.is_dir() => bail!("not a folder: {}", folder.display()),
-        _ => {}
-    }
+    let is_new = make_folder(folder)?;
     let names = |ending: &str| (0..recipes.len()).map(|index| folder.join(format!("{index:03}.{ending}"))).collect();
     let files: Vec<PathBuf> = names("layer.json");
     let blobs: Vec<PathBuf> = if options.blobs { names("tar") } else { Vec::new() };
     let keep: Vec<PathBuf> = files.iter().chain(&blobs).cloned().collect();
-    Job { recipes, files, blobs, tarsum: options.tarsum }.run(store, common)?;
+    let made = Job { recipes, files, blobs, tarsum: options.tarsum }.run(store, common);
+    if made.is_err() && is_new {
+        // Nothing can be done about a failure here, which leaves an empty folder.
+        let _ = fs::remove_dir(folder);
+    }
+    made?;
     remove_others(folder, &keep)
+}
+
+/// Whether the folder had to be made.
+fn make_folder(folder: &Path) -> Result<bool> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(_) if folder.is_dir() => Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => bail!("not a folder: {}", folder.display()),
+        Err(e) => Err(e).with_context(|| format!("cannot make the folder: {}", folder.display())),
+    }
 }
 
 /// Removes the numbered files of an earlier plan.
@@ -127,26 +136,43 @@ struct Job {
 }
 
 impl Job {
-    /// Reads everything, then writes: after an error no output has changed.
+    /// Reads everything and writes everything under temporary names before anything appears: after an error no output
+    /// has changed.
     fn run(self, store: &Store, common: &Common) -> Result<()> {
+        let stdout = Path::new("-");
+        for file in self.files.iter().filter(|file| *file != stdout) {
+            Output::create(file)?;
+        }
         let sources = layouts(&self.recipes, store)?;
-        let outputs: Vec<Output> = self.blobs.iter().map(|blob| Output::create(blob)).collect::<Result<_, _>>()?;
-        let digests = self.digests(&sources, &outputs, common)?;
+        let blobs: Vec<Output> = self.blobs.iter().map(|blob| Output::create(blob)).collect::<Result<_, _>>()?;
+        let digests = self.digests(&sources, &blobs, common)?;
         let sums = if self.tarsum { tarsums(&sources)? } else { vec![None; sources.len()] };
-        for output in outputs {
+        let layers = self.layers(&sources, &digests, sums)?;
+        let (told, written): (Vec<_>, Vec<_>) = layers.iter().zip(&self.files).partition(|(_, file)| *file == stdout);
+        let files: Vec<Output> = written.iter().map(|(layer, file)| layer.prepare(file)).collect::<Result<_, _>>()?;
+        for output in blobs.into_iter().chain(files) {
             output.commit()?;
         }
-        for (index, (recipe, tarsum)) in self.recipes.into_iter().zip(sums).enumerate() {
+        for (layer, file) in told {
+            layer.write(file)?;
+        }
+        Ok(())
+    }
+
+    /// The layer files' contents.
+    fn layers(&self, sources: &[Source], digests: &[Digest], sums: Vec<Option<String>>) -> Result<Vec<LayerFile>> {
+        let mut layers = Vec::new();
+        for (index, (recipe, tarsum)) in self.recipes.iter().zip(sums).enumerate() {
             let mut layer = LayerFile::new(digests[index], sources[index].size());
-            layer.store_paths = recipe.paths.clone();
+            layer.store_paths.clone_from(&recipe.paths);
             layer.tarsum = tarsum;
             match self.blobs.get(index) {
                 Some(blob) => layer.set_blob(&self.files[index], blob)?,
-                None => layer.recipe = Some(recipe),
+                None => layer.recipe = Some(recipe.clone()),
             }
-            layer.write(&self.files[index])?;
+            layers.push(layer);
         }
-        Ok(())
+        Ok(layers)
     }
 
     fn digests(&self, sources: &[Source], outputs: &[Output], common: &Common) -> Result<Vec<Digest>> {

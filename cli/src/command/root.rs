@@ -6,7 +6,7 @@ use clap::Args;
 use layerstone_image::Spec;
 use layerstone_layer::{LayerFile, Owner};
 use layerstone_root::{RootSpec, Script, build};
-use layerstone_stage::Store;
+use layerstone_stage::{Output, Store};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +54,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     // The spec's owner is that of the store paths.
     let owner = options.stamp.owner.over(Owner::numeric_root());
     let root = RootSpec { mtime, owner, strict: options.strict, ..root_spec(&spec, &store)? };
+    if options.output != Path::new("-") {
+        // First, so that a bad place is told before the blob is there.
+        Output::create(&options.output)?;
+    }
     let mut layer = make(&root, &options.blob, common)?;
     layer.set_blob(&options.output, &options.blob)?;
     Ok(layer.write(&options.output)?)

@@ -1,5 +1,6 @@
 //! `layerstone tarsum`: docker's tarsum of a tar.
 
+use crate::out::print;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layer::tarsum;
@@ -25,6 +26,5 @@ pub fn run(options: &Options) -> Result<()> {
         let context = || format!("cannot read: {}", options.file.display());
         tarsum(File::open(&options.file).with_context(context)?).with_context(context)?
     };
-    println!("{sum}");
-    Ok(())
+    print(format_args!("{sum}\n"))
 }

@@ -72,16 +72,22 @@ pub fn to_text<T: Serialize>(format: &str, version: u64, body: &T) -> String {
     text
 }
 
+/// Starts a stage file, all its text on the disk but not yet under its name: for the caller to commit.
+pub fn prepare_stage_file<T: Serialize>(path: &Path, format: &str, version: u64, body: &T) -> Result<Output> {
+    let mut output = Output::create(path)?;
+    output.write_all(to_text(format, version, body).as_bytes()).map_err(Error::io("write", path))?;
+    Ok(output)
+}
+
 /// Writes a stage file whole or not at all; `-` is standard output.
 pub fn write_stage_file<T: Serialize>(path: &Path, format: &str, version: u64, body: &T) -> Result<()> {
-    let text = to_text(format, version, body);
-    if path == Path::new("-") {
-        let mut out = std::io::stdout().lock();
-        return out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::io("write", path));
+    if path != Path::new("-") {
+        return prepare_stage_file(path, format, version, body)?.commit();
     }
-    let mut output = Output::create(path)?;
-    output.write_all(text.as_bytes()).map_err(Error::io("write", path))?;
-    output.commit()
+    let text = to_text(format, version, body);
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(Error::io("write", Path::new("standard output")))
 }
 
 #[cfg(test)]
