@@ -2,6 +2,10 @@
 //!
 //! | module | shows |
 //! |---|---|
+//! | `bad_graph` | graphs, plans and numbers that are wrong |
+//! | `bad_output` | outputs that cannot be written |
+//! | `bad_spec` | image specs and command lines that are wrong |
+//! | `bad_store` | stores and layer files that have vanished, changed, or hold what they cannot |
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
 //! | `dist` | the static binary runs in an empty root |
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
@@ -18,6 +22,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bad_graph;
+mod bad_output;
+mod bad_spec;
+mod bad_store;
 mod client;
 mod customisation;
 mod determinism;

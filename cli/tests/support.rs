@@ -4,8 +4,8 @@ pub mod archive;
 mod place;
 mod skip;
 
-pub use place::{Place, Run, digest};
-pub use skip::{require_root, require_tool, skip};
+pub use place::{Place, digest};
+pub use skip::{require_root, require_tool, skip, test_name};
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

@@ -138,6 +138,17 @@ impl Place {
         found
     }
 
+    /// The part of [`listing`] that is, or is below, these names.
+    ///
+    /// [`listing`]: Place::listing
+    pub fn listing_of(&self, names: &[&str]) -> BTreeMap<PathBuf, String> {
+        let mut found = BTreeMap::new();
+        for name in names {
+            list_one(&self.join(name), &mut found);
+        }
+        found
+    }
+
     /// No temporary file in the folder or in TMPDIR.
     #[track_caller]
     pub fn check_no_leftovers(&self) {
@@ -151,18 +162,21 @@ impl Place {
 
 fn list(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
     for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        let (path, kind) = (entry.path(), entry.file_type().unwrap());
-        let what = if kind.is_dir() {
-            list(&path, found);
-            "folder".to_owned()
-        } else if kind.is_file() {
-            fs::read(&path).map_or_else(|error| error.to_string(), |bytes| digest(&bytes))
-        } else {
-            format!("{kind:?}")
-        };
-        found.insert(path, what);
+        list_one(&entry.unwrap().path(), found);
     }
+}
+
+fn list_one(path: &Path, found: &mut BTreeMap<PathBuf, String>) {
+    let kind = path.symlink_metadata().unwrap().file_type();
+    let what = if kind.is_dir() {
+        list(path, found);
+        "folder".to_owned()
+    } else if kind.is_file() {
+        fs::read(path).map_or_else(|error| error.to_string(), |bytes| digest(&bytes))
+    } else {
+        format!("{kind:?}")
+    };
+    found.insert(path.to_owned(), what);
 }
 
 /// sha256 in hexadecimal digits.

@@ -48,7 +48,7 @@ pub fn remove_at_exit(folder: &Path) {
 }
 
 /// libtest calls a test's thread by the test's name.
-fn test_name() -> String {
+pub fn test_name() -> String {
     std::thread::current().name().unwrap_or("a test").to_owned()
 }
 

@@ -1,0 +1,138 @@
+//! Image specs that are wrong, and words on the command line that are.
+
+use crate::support::Place;
+use serde_json::{Value, json};
+
+/// `build` must refuse this spec in these words.
+#[track_caller]
+fn check_spec(spec: Value, expected: &str) {
+    let place = Place::new();
+    place.write("s.json", spec.to_string());
+    place.write("x.tar", "old");
+    assert_eq!(place.fail("build s.json -o x.tar"), format!("layerstone: {expected}\n"));
+}
+
+#[track_caller]
+fn check_malformed(spec: Value, expected: &str) {
+    check_spec(spec, &format!("malformed layerstone/image: s.json: {expected}"));
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    check_malformed(
+        json!({"name": "x", "contnets": []}),
+        "contnets: unknown key, the nearest known one is \"contents\"",
+    );
+    check_malformed(
+        json!({"name": "x", "max_layers": 3}),
+        "max_layers: unknown key, the nearest known one is \"maxLayers\"",
+    );
+}
+
+#[test]
+fn values() {
+    check_malformed(json!({}), "name: missing, expected a string");
+    check_malformed(json!({"name": "x", "tag": 7}), "tag: found the number 7, expected a string or null");
+    check_malformed(
+        json!({"name": "x", "maxLayers": 0}),
+        "maxLayers: found the number 0, expected a whole number above 0",
+    );
+    check_malformed(
+        json!({"name": "x", "created": "soon"}),
+        "created: found the string \"soon\", expected \"now\" or a time such as \"1970-01-01T00:00:01Z\" (RFC 3339)",
+    );
+    check_malformed(
+        json!({"name": "x", "extraCommands": "a", "extraCommandsFile": "b"}),
+        "extraCommands: found extraCommandsFile too, expected one of them",
+    );
+    check_malformed(
+        json!({"name": "x", "format": "layerstone/plan", "version": 1}),
+        "format: found the string \"layerstone/plan\", expected \"layerstone/image\"",
+    );
+}
+
+/// Too few layers shows the sum; too many for docker warns.
+#[test]
+fn max_layers() {
+    check_spec(
+        json!({"name": "x", "maxLayers": 1}),
+        "no layer left for store paths: maxLayers 1 - 1 customisation layer - 0 layers of the base image = 0, expected \
+         at least 1",
+    );
+    let place = Place::new();
+    for (max_layers, warning) in
+        [(127, ""), (128, "warning: maxLayers is 128, docker loads images of at most 127 layers\n")]
+    {
+        place.write("s.json", json!({"name": "x", "maxLayers": max_layers}).to_string());
+        assert_eq!(place.ok("build s.json -o x.tar").stderr, warning);
+    }
+}
+
+/// A store path in the config that no one knows.
+#[test]
+fn unknown_store_path_in_the_config() {
+    let path = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a";
+    let place = Place::new();
+    place.write("graph.json", "[]");
+    place.write("s.json", json!({"name": "x", "graph": "graph.json", "config": {"Cmd": [path]}}).to_string());
+    let told = place.fail("build s.json -o x.tar");
+    assert_eq!(told, format!("layerstone: unknown store path: {path}: no path with this hash in graph.json\n"));
+}
+
+/// Bad usage is status 2, on stderr, before anything is read or written.
+#[test]
+fn usage() {
+    for line in [
+        "",
+        "frobnicate",
+        "layers",
+        "layers x.closure.json",
+        "layers x --max-layers many",
+        "layers x --max-layers 3 --strategy wild",
+        "layer x -o y",
+        "layer x --index 0 --all -o y",
+        "layer x --index 0 --blobs -o y",
+        "layer x --all --blob z -o y",
+        "closure --graph x --scan",
+        "build -o x.tar",
+        "build s.json",
+        "image -o x",
+        "stream",
+        "tarsum --frobnicate",
+        "completions klingon",
+        "build s.json -o x --mtime yesterday",
+        "demo -j 0",
+        "demo --progress sometimes",
+    ] {
+        let place = Place::new();
+        let run = place.run(line);
+        assert_eq!((run.code, run.stdout.len()), (Some(2), 0), "layerstone {line}\n{}", run.stderr);
+        assert!(run.stderr.contains("Usage:") || run.stderr.contains("--help"), "{}", run.stderr);
+        assert!(place.listing().is_empty());
+    }
+}
+
+/// Help and version go to stdout, status 0.
+#[test]
+fn help() {
+    for command in [
+        "",
+        "build ",
+        "root ",
+        "closure ",
+        "layers ",
+        "layer ",
+        "image ",
+        "stream ",
+        "tarsum ",
+        "inspect ",
+        "demo ",
+        "completions ",
+    ] {
+        for flag in ["-h", "--help"] {
+            let run = Place::new().ok(&format!("{command}{flag}"));
+            assert!(run.text().contains("Usage: layerstone") && run.stderr.is_empty(), "{command}");
+        }
+    }
+    assert_eq!(Place::new().ok("--version").text(), format!("layerstone {}\n", env!("CARGO_PKG_VERSION")));
+}
