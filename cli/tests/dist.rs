@@ -1,9 +1,10 @@
 //! The static binary runs where there is nothing else: in an empty root.
 
-use crate::support::{Place, Run, digest, require_root};
+use crate::client::output;
+use crate::support::{Place, digest, require_root};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 #[test]
 fn the_static_binary_runs_in_an_empty_root() {
@@ -15,14 +16,12 @@ fn the_static_binary_runs_in_an_empty_root() {
     let root = place.join("root");
     fs::create_dir_all(root.join("tmp")).unwrap();
     fs::rename(binary, root.join("layerstone")).unwrap();
-    let chroot = |words: &[&str]| -> Run {
+    let chroot = |words: &[&str]| {
         let mut command = Command::new("chroot");
-        command.arg(&root).arg("/layerstone").args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-        let run = Run::from(command.stdin(Stdio::null()).output().unwrap());
-        assert_eq!(run.code, Some(0), "{words:?}: {}", run.stderr);
-        run
+        command.arg(&root).arg("/layerstone").args(words).env_clear();
+        output(command.env("PATH", std::env::var_os("PATH").unwrap()))
     };
-    assert_eq!(chroot(&["--version"]).text(), place.ok("--version").text());
+    assert_eq!(chroot(&["--version"]), place.ok("--version").text());
     chroot(&["demo", "-o", "/x.tar"]);
     place.ok("demo -o x.tar");
     assert_eq!(digest(&place.read("root/x.tar")), digest(&place.read("x.tar")));
@@ -33,8 +32,6 @@ fn the_static_binary_runs_in_an_empty_root() {
 fn make(place: &Place) -> PathBuf {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.args(["run", "--quiet", "--package", "xtask", "--", "dist", "--output"]).arg(place.join("dist"));
-    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stdin(Stdio::null());
-    let run = Run::from(cargo.output().unwrap());
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    output(cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
     fs::read_dir(place.join("dist")).unwrap().next().unwrap().unwrap().path()
 }

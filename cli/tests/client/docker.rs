@@ -1,7 +1,7 @@
 //! docker loads images plain, compressed and from a pipe, shows what was asked for, and runs them.
 
 use super::{GNU_GREETING, Image, Lab, check_shown, demo, output, output_json};
-use crate::support::{Place, digest, require_tool, skip};
+use crate::support::{Place, digest, require_tool, skip, test_name};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,10 +18,9 @@ impl Docker {
         if !require_tool("docker") {
             return None;
         }
-        let version = docker("version").stdin(Stdio::null()).output().unwrap();
+        let version = client("version").stdin(Stdio::null()).output().unwrap();
         if !version.status.success() {
-            let name = std::thread::current().name().unwrap_or("a test").to_owned();
-            skip(&name, "no docker daemon answers: start one, or name it in DOCKER_HOST");
+            skip(&test_name(), "no docker daemon answers: start one, or name it in DOCKER_HOST");
             return None;
         }
         // A test that failed leaves nothing that another one needs.
@@ -31,7 +30,7 @@ impl Docker {
     /// Loads an archive, which holds this image.
     #[track_caller]
     fn load<'a>(&'a self, file: &Path, image: &'a Image) -> Loaded<'a> {
-        let said = output(docker("load -i").arg(file));
+        let said = output(client("load -i").arg(file));
         assert_eq!(said, format!("Loaded image: {}\n", image.reference));
         Loaded { _docker: self, image }
     }
@@ -47,24 +46,24 @@ impl Loaded<'_> {
     /// What `docker inspect` shows.
     #[track_caller]
     fn shown(&self) -> Value {
-        output_json(docker("image inspect").arg(&self.image.reference))[0].take()
+        output_json(client("image inspect").arg(&self.image.reference))[0].take()
     }
 
     /// What the image prints when it is run, these words in the place of its command.
     #[track_caller]
     fn run(&self, words: &[&str]) -> String {
-        output(docker("run --rm --network none").arg(&self.image.reference).args(words))
+        output(client("run --rm --network none").arg(&self.image.reference).args(words))
     }
 }
 
 impl Drop for Loaded<'_> {
     fn drop(&mut self) {
         // By its name: with an ID, docker would take other names of the same image with it.
-        output(docker("image rm --force").arg(&self.image.reference));
+        output(client("image rm --force").arg(&self.image.reference));
     }
 }
 
-fn docker(words: &str) -> Command {
+fn client(words: &str) -> Command {
     let mut command = Command::new("docker");
     command.args(words.split_whitespace());
     command
@@ -116,7 +115,7 @@ fn plain_gzip_and_piped_images_are_one() {
 fn piped(place: &Place, line: &str) -> String {
     let mut layerstone = place.command(line).stderr(Stdio::inherit()).spawn().unwrap();
     let archive = layerstone.stdout.take().unwrap();
-    let load = docker("load").stdin(archive).output().unwrap();
+    let load = client("load").stdin(archive).output().unwrap();
     assert!(layerstone.wait().unwrap().success());
     assert!(load.status.success(), "{}", String::from_utf8_lossy(&load.stderr));
     String::from_utf8(load.stdout).unwrap()
@@ -135,11 +134,10 @@ fn a_stream_loads_and_runs() {
     check_shown(&loaded.shown(), &image);
     assert_eq!(loaded.run(&[]), GNU_GREETING);
     // Another name, the same image.
-    let renamed = piped(&place, "stream conf.json -t layerstone-test-stream:2");
-    assert_eq!(renamed, "Loaded image: layerstone-test-stream:2\n");
-    let id = output(&mut docker("image inspect --format {{.Id}} layerstone-test-stream:2"));
-    output(&mut docker("image rm --force layerstone-test-stream:2"));
-    assert_eq!(id.trim_end(), image.id);
+    place.ok("stream conf.json -t layerstone-test-stream:2 -o renamed.tar");
+    let renamed = Image::read(place.join("renamed.tar"));
+    assert_eq!((&*renamed.reference, &renamed.id), ("layerstone-test-stream:2", &image.id));
+    check_shown(&docker.load(&renamed.file, &renamed).shown(), &image);
 }
 
 /// What nixpkgs would hand to stream_layered_image.py for GNU hello.

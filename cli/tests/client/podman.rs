@@ -2,6 +2,7 @@
 
 use super::{Image, Lab, check_shown, demo, output, output_json};
 use crate::support::{Place, require_root, require_tool};
+use std::path::Path;
 use std::process::Command;
 
 /// Copies files instead of mounting layers, which works everywhere.
@@ -16,13 +17,14 @@ fn the_demo_loads() {
     check(&place, &demo(&place), "demo.tar");
 }
 
+/// Not gzip: Debian's podman 4.3 loads nobody's archive under it (github.com/containers/podman/issues/15944).
 #[test]
 fn real_programs_load_plain_and_compressed() {
     if !(require_tool("podman") && require_root()) {
         return;
     }
     let Some(lab) = Lab::find() else { return };
-    for name in ["small.tar", "small.tar.gz", "small.tar.zst"] {
+    for name in ["small.tar", "small.tar.zst"] {
         let place = Place::new();
         let image = lab.image(&place);
         place.ok(&format!("build small.json -o {name}"));
@@ -32,19 +34,21 @@ fn real_programs_load_plain_and_compressed() {
 
 #[track_caller]
 fn check(place: &Place, image: &Image, name: &str) {
-    let said = output(podman(place).args(["load", "-i"]).arg(place.join(name)));
+    // podman wants its state in a folder whose name is short.
+    let state = tempfile::tempdir_in("/tmp").unwrap();
+    let said = output(podman(state.path()).args(["load", "-i"]).arg(place.join(name)));
     assert_eq!(said, format!("Loaded image: localhost/{}\n", image.reference));
-    let shown = output_json(podman(place).args(["image", "inspect", &image.reference]));
+    let shown = output_json(podman(state.path()).args(["image", "inspect", &image.reference]));
     check_shown(&shown[0], image);
 }
 
-fn podman(place: &Place) -> Command {
+fn podman(state: &Path) -> Command {
     let mut command = Command::new("podman");
     command.args(["--storage-driver", DRIVER, "--cgroup-manager", "cgroupfs", "--events-backend", "file"]);
     for folder in ["root", "runroot", "tmpdir"] {
-        command.arg(format!("--{folder}")).arg(place.join(format!("podman-{folder}")));
+        command.arg(format!("--{folder}")).arg(state.join(folder));
     }
-    // The proxy of a registry or a remote podman are none of our business.
-    command.env_remove("CONTAINER_HOST").env("HOME", place.path());
+    // Neither a podman elsewhere nor the configuration of whoever runs the tests.
+    command.env_remove("CONTAINER_HOST").env("HOME", state);
     command
 }

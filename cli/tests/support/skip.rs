@@ -11,10 +11,10 @@ static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 ///
 /// Under `LAYERSTONE_REQUIRE_ALL=1` it fails instead.
 #[track_caller]
+#[expect(clippy::explicit_write, reason = "libtest captures eprintln!")]
 pub fn skip(name: &str, reason: &str) {
     let line = format!("SKIP {name}: {reason}");
     assert!(std::env::var_os("LAYERSTONE_REQUIRE_ALL").is_none_or(|value| value != "1"), "{line}");
-    // Not eprintln!, which libtest captures.
     writeln!(stderr(), "{line}").unwrap();
     SKIPS.lock().unwrap().push(line);
     register();
