@@ -71,7 +71,7 @@ fn socket() {
 fn unreadable_file() {
     let place = place();
     let file = place.join(format!("root{B}/file"));
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::read(&file).is_ok() {
         // Root reads everything.
         return;
@@ -178,7 +178,8 @@ fn overwrite(path: &PathBuf) {
 /// last case only its digest can tell.
 #[test]
 fn changes_while_it_is_read() {
-    let changes: [(&str, &dyn Fn(&PathBuf)); 5] = [
+    type Change<'a> = &'a dyn Fn(&PathBuf);
+    let changes: [(&str, Change); 5] = [
         ("changed while it was read: root", &|path| {
             std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(LARGE - 600).unwrap();
         }),
