@@ -13,6 +13,7 @@
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
+//! | `readme` | the commands in README.md print what it says they print |
 //! | `stages` | the stages one by one give the bytes of `build` |
 //! | `support` | how the others run the binary, where they work, and what happens when a tool is missing |
 //!
@@ -33,5 +34,6 @@ mod dist;
 mod golden;
 mod graphs;
 mod outputs;
+mod readme;
 mod stages;
 mod support;
