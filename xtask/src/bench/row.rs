@@ -54,17 +54,25 @@ pub fn of_subject(subject: &Subject, only: &[String]) -> Result<Vec<Row>> {
 
 /// Planning has nothing to be compared with.
 pub fn of_graphs(binary: &Path, work: &Path) -> Result<Vec<Row>> {
-    let shapes = [("plan: each path refers to the next 20", Shape::Next), ("plan: to 20 at random", Shape::Random)];
-    shapes.into_iter().map(|(name, shape)| plan(name, shape, binary, work)).collect()
+    let next = plan("each path refers to the next 20", Shape::Next, binary, &work.join("next"))?;
+    let random = plan("each path refers to 20 at random", Shape::Random, binary, &work.join("random"))?;
+    Ok(vec![next, random])
 }
 
-fn plan(name: &'static str, shape: Shape, binary: &Path, work: &Path) -> Result<Row> {
-    let (graph, output) = (work.join("plan.graph.json"), work.join("plan.layers.json"));
-    let graph = graph.with_extension(format!("{}.json", shape as u8));
+fn plan(name: &'static str, shape: Shape, binary: &Path, files: &Path) -> Result<Row> {
+    let (graph, output) = (files.with_extension("graph.json"), files.with_extension("layers.json"));
     graph::write(shape, &graph)?;
     let bytes = graph.metadata()?.len();
-    let arguments = [binary.into(), "layers".into(), graph.into(), "--max-layers".into(), "99".into(), "-o".into()];
-    let ours = Pipeline::named([&arguments[..], &[output.clone().into()]].concat(), &output);
+    let arguments: [OsString; 7] = [
+        binary.into(),
+        "layers".into(),
+        graph.into(),
+        "--max-layers".into(),
+        "99".into(),
+        "-o".into(),
+        output.clone().into(),
+    ];
+    let ours = Pipeline::named(arguments.to_vec(), &output);
     Ok(Row { name, ours, theirs: None, alone: None, bytes, target: Some(1.0) })
 }
 
@@ -155,11 +163,13 @@ fn build(subject: &Subject, file: &str, flags: &[&str]) -> Pipeline {
 
 fn scan(subject: &Subject) -> Row {
     let output = subject.file("scanned.json");
-    let scan = ours(subject, &["closure", "--scan", &subject.top, "-o"], &[]);
-    let cat = [program(["xargs", "-0", "-a"]), vec![subject.file_list().into()], program(["cat"])].concat();
+    let scan = ours(subject, &["closure", "--scan", &subject.top], &[]);
+    let files: [OsString; 2] = ["-o".into(), output.clone().into()];
+    let list: [OsString; 1] = [subject.file_list().into()];
+    let cat = [&program(["xargs", "-0", "-a"])[..], &list, &program(["cat"])].concat();
     Row {
         name: "scan",
-        ours: Pipeline::named([scan, vec![output.clone().into()]].concat(), &output),
+        ours: Pipeline::named([&scan[..], &files].concat(), &output),
         theirs: Some(Pipeline { programs: vec![cat, program(["cat"])], output: Output::Null }),
         alone: None,
         bytes: subject.file_bytes,
@@ -169,15 +179,8 @@ fn scan(subject: &Subject) -> Row {
 
 /// Our binary with the subject's root.
 fn ours(subject: &Subject, command: &[&str], flags: &[&str]) -> Vec<OsString> {
-    let begin: [OsString; 4] =
-        [subject.binary.clone().into(), "-q".into(), "--root".into(), subject.root.clone().into()];
-    // --root is a flag of the subcommand.
-    [&begin[..2], &program(command.iter().take(1))[..], &begin[2..], &program(command.iter().skip(1))[..]]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .chain(program(flags))
-        .collect()
+    let root: [OsString; 3] = ["-q".into(), "--root".into(), subject.root.clone().into()];
+    [&[subject.binary.clone().into()][..], &program(command), &root, &program(flags)].concat()
 }
 
 /// A consumer besides /dev/null: GNU tar reads no files when its archive is that.

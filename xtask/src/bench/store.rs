@@ -1,7 +1,7 @@
 //! A store made from a seed: the same 200 paths, 20,000 files and about 300 MB on every machine.
 //!
 //! It is like a real one where that decides the time: sizes spread evenly over their logarithm, two thirds of the names
-//! longer than the 100 bytes of a ustar header, contents four fifths text and one fifth noise, references written into files, and a
+//! longer than the 100 bytes of a ustar header, contents seven eighths text and one eighth noise, references written into files, and a
 //! last path of links over the others.
 
 use crate::bench::random::Random;
@@ -31,7 +31,7 @@ pub struct Made {
 /// Makes the store below `root`; its paths in the order made, the last one being the root of the closure.
 pub fn make(root: &Path) -> Result<Vec<Made>> {
     let mut random = Random::new(SEED);
-    let words = Words::new(&mut random);
+    let phrases = Phrases::new(&mut random);
     let mut made: Vec<Made> = Vec::with_capacity(PATHS + 1);
     for index in 0..PATHS {
         let path = format!("/nix/store/{}-package-{index}", random.hash_part());
@@ -41,7 +41,7 @@ pub fn make(root: &Path) -> Result<Vec<Made>> {
         references.sort();
         references.dedup();
         let made_path = Made { path, references };
-        fill(root, &made_path, &words, &mut random).with_context(|| format!("cannot make: {}", made_path.path))?;
+        fill(root, &made_path, &phrases, &mut random).with_context(|| format!("cannot make: {}", made_path.path))?;
         made.push(made_path);
     }
     let env = Made {
@@ -54,7 +54,7 @@ pub fn make(root: &Path) -> Result<Vec<Made>> {
 }
 
 /// The files of a path: names of three lengths, references at the begin of the first files.
-fn fill(root: &Path, made: &Made, words: &Words, random: &mut Random) -> Result<()> {
+fn fill(root: &Path, made: &Made, phrases: &Phrases, random: &mut Random) -> Result<()> {
     const FOLDERS: [&str; 3] =
         ["lib", "lib/runtime-4.2/site-packages/some-library", "share/doc/a-package/html/reference/classes/members"];
     for index in 0..FILES {
@@ -65,7 +65,7 @@ fn fill(root: &Path, made: &Made, words: &Words, random: &mut Random) -> Result<
             writeln!(out, "{reference}/lib")?;
         }
         let least = 1 << (EXPONENTS.start + random.below(EXPONENTS.end - EXPONENTS.start));
-        words.write(least + random.below(least), random, &mut out)?;
+        phrases.write(least + random.below(least), random, &mut out)?;
         out.flush()?;
     }
     Ok(())
@@ -83,29 +83,39 @@ fn link_all(root: &Path, env: &Made) -> Result<()> {
     Ok(())
 }
 
-/// Words that texts are made of.
-struct Words(Vec<Vec<u8>>);
+/// Phrases that texts are made of, the first ones more often than the last.
+struct Phrases(Vec<Vec<u8>>);
 
-impl Words {
-    fn new(random: &mut Random) -> Words {
+impl Phrases {
+    fn new(random: &mut Random) -> Phrases {
         let letter = |random: &mut Random| b'a' + random.below(26) as u8;
         let word = |random: &mut Random| (0..2 + random.below(10)).map(|_| letter(random)).chain([b' ']).collect();
-        Words((0..4096).map(|_| word(random)).collect())
+        let words: Vec<Vec<u8>> = (0..1024).map(|_| word(random)).collect();
+        let phrase = |random: &mut Random| {
+            (0..1 + random.below(12)).flat_map(|_| words[random.below(1024) as usize].clone()).collect()
+        };
+        Phrases((0..4096).map(|_| phrase(random)).collect())
     }
 
-    /// So many bytes: runs of words, and runs of noise.
+    /// A phrase; the square of an even choice makes the first quarter as frequent as the rest.
+    fn pick(&self, random: &mut Random) -> &[u8] {
+        let count = self.0.len() as u64;
+        let choice = random.below(count);
+        &self.0[(choice * choice / count) as usize]
+    }
+
+    /// So many bytes: runs of phrases, and runs of noise.
     fn write(&self, size: u64, random: &mut Random, out: &mut impl Write) -> Result<()> {
         const RUN: usize = 1024;
         let mut left = usize::try_from(size)?;
         let mut run: Vec<u8> = Vec::with_capacity(2 * RUN);
         while left > 0 {
             run.clear();
-            let noise = random.below(5) == 0;
+            let noise = random.below(8) == 0;
             while run.len() < RUN {
-                let bits = random.next();
                 match noise {
-                    true => run.extend_from_slice(&bits.to_le_bytes()),
-                    false => run.extend_from_slice(&self.0[bits as usize % self.0.len()]),
+                    true => run.extend_from_slice(&random.next().to_le_bytes()),
+                    false => run.extend_from_slice(self.pick(random)),
                 }
             }
             let count = left.min(run.len());
