@@ -1,9 +1,10 @@
 //! Progress on stderr: bytes, layers, time left.
 
+use crate::table::size;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use layerstone_layer::Meter;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -16,9 +17,6 @@ pub enum When {
     Always,
     Never,
 }
-
-/// Time between two looks at the meter.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Shows how far a work has come, or does not.
 pub struct Progress {
@@ -41,24 +39,72 @@ impl Progress {
         if !self.shown {
             return work(&meter);
         }
-        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{prefix} {wide_bar} {bytes}/{total_bytes} {msg} {eta} left");
-        bar.set_style(style.expect("the template is well-formed"));
-        bar.set_prefix(what);
+        let display = Display::new(what, bytes, layers);
         let result = thread::scope(|scope| {
             let (done, until_done) = channel::<()>();
-            let (meter, bar) = (&meter, &bar);
+            let (meter, display) = (&meter, &display);
             scope.spawn(move || {
-                while let Err(RecvTimeoutError::Timeout) = until_done.recv_timeout(TICK) {
-                    bar.set_position(meter.bytes());
-                    bar.set_message(format!("layer {}/{layers}", meter.layers().min(layers as u64)));
+                while let Err(RecvTimeoutError::Timeout) = until_done.recv_timeout(display.tick()) {
+                    display.show(meter);
                 }
             });
             let result = work(meter);
             drop(done);
             result
         });
-        bar.finish_and_clear();
+        display.finish(&meter);
         result
+    }
+}
+
+/// Where and how progress is shown.
+enum Display {
+    /// A bar on a terminal, gone at the end.
+    Bar(ProgressBar, usize),
+    /// Lines in a log.
+    Lines(&'static str, u64, usize),
+}
+
+impl Display {
+    fn new(what: &'static str, bytes: u64, layers: usize) -> Display {
+        if !std::io::stderr().is_terminal() {
+            return Display::Lines(what, bytes, layers);
+        }
+        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {bytes}/{total_bytes} {msg} {eta} left");
+        bar.set_style(style.expect("the template is well-formed"));
+        bar.set_prefix(what);
+        Display::Bar(bar, layers)
+    }
+
+    /// Time between two looks at the meter.
+    fn tick(&self) -> Duration {
+        Duration::from_millis(if matches!(self, Display::Bar(..)) { 100 } else { 5000 })
+    }
+
+    fn show(&self, meter: &Meter) {
+        match self {
+            Display::Bar(bar, layers) => {
+                bar.set_position(meter.bytes());
+                bar.set_message(format!("layer {}/{layers}", meter.layers().min(*layers as u64)));
+            }
+            Display::Lines(what, bytes, layers) => {
+                let done = meter.layers().min(*layers as u64);
+                // Progress is no reason to fail.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "{what}: {} of {}, layer {done}/{layers}",
+                    size(meter.bytes()),
+                    size(*bytes)
+                );
+            }
+        }
+    }
+
+    fn finish(&self, meter: &Meter) {
+        match self {
+            Display::Bar(bar, _) => bar.finish_and_clear(),
+            Display::Lines(..) => self.show(meter),
+        }
     }
 }

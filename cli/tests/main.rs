@@ -12,9 +12,15 @@
 //! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
+//! | `huge` | a file of 12 GiB, in little memory |
+//! | `inspect` | what any file of the line is, for people and as JSON |
+//! | `kill` | kill -9 at any moment changes no output |
+//! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `stages` | the stages one by one give the bytes of `build` |
+//! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
+//! | `workspace` | who depends on whom, how long files are, how modules begin |
 //! | `support` | how the others run the binary, where they work, and what happens when a tool is missing |
 //!
 //! `cargo test -p layerstone --test program` runs them all. A test that needs a tool which this machine lacks prints
@@ -33,7 +39,13 @@ mod determinism;
 mod dist;
 mod golden;
 mod graphs;
+mod huge;
+mod inspect;
+mod kill;
+mod names;
 mod outputs;
 mod readme;
 mod stages;
+mod streams;
 mod support;
+mod workspace;

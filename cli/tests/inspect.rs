@@ -1,0 +1,91 @@
+//! `inspect` tells what any file of the line is, for people and as JSON.
+
+use crate::support::{Place, golden, synth};
+use serde_json::{Value, json};
+
+/// A place with a file of every kind.
+fn place() -> Place {
+    let place = Place::new();
+    let root = format!("--root {}", synth().root.display());
+    let spec = json!({
+        "name": "x", "tag": "y", "contents": [synth().path("root-env")], "config": {"Cmd": ["/bin/git"]}, "maxLayers": 4,
+        "graph": synth().graph,
+    });
+    place.write("image.json", spec.to_string());
+    place.ok("closure --spec image.json -o x.closure.json");
+    place.ok("layers x.closure.json --max-layers 3 -o x.layers.json");
+    place.ok(&format!("layer x.layers.json {root} --index 1 --tarsum -o recipe.layer.json"));
+    place.ok(&format!("layer x.layers.json {root} --index 1 --blob x.tar -o blob.layer.json"));
+    for name in ["image.tar", "image.tar.gz", "image.tar.zst"] {
+        place.ok(&format!("build image.json {root} -o {name}"));
+    }
+    place
+}
+
+/// The table names these things, and the JSON has this at the pointer.
+#[track_caller]
+fn check(place: &Place, file: &str, table: &[&str], pointer: &str, expected: &Value) {
+    let run = place.ok(&format!("inspect {file}"));
+    for part in table {
+        assert!(run.text().contains(part), "no {part} in\n{}", run.text());
+    }
+    let run = place.ok(&format!("inspect --json {file}"));
+    let found: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(found.pointer(pointer), Some(expected), "{file}: {found:#}");
+}
+
+#[test]
+fn stage_files() {
+    let place = place();
+    let (libc, bash) = (synth().path("libc-2.36"), synth().path("bash-5.2"));
+    let closure = place.json("x.closure.json");
+    check(&place, "x.closure.json", &[libc, bash, "NAR size"], "/graph", &closure["graph"]);
+    check(&place, &synth().graph.display().to_string(), &[libc, bash], "/graph", &closure["graph"]);
+    check(&place, &synth().registration.display().to_string(), &[libc, bash], "/graph", &closure["graph"]);
+    check(&place, "x.layers.json", &[libc, bash], "/layers/0/0", &json!(libc));
+    place.write("bare.json", place.json("x.layers.json")["layers"].to_string());
+    check(&place, "bare.json", &[libc, bash], "/layers/0/0", &json!(libc));
+    let layer = place.json("recipe.layer.json");
+    let facts = [layer["diffId"].as_str().unwrap(), layer["tarsum"].as_str().unwrap(), bash];
+    check(&place, "recipe.layer.json", &facts, "/diffId", &layer["diffId"]);
+    check(&place, "blob.layer.json", &["x.tar", bash], "/blob", &json!("x.tar"));
+    check(&place, "image.json", &["x", synth().path("root-env")], "/maxLayers", &json!(4));
+}
+
+/// Compressed or not, an image is the same.
+#[test]
+fn images() {
+    let place = place();
+    let told = place.ok("inspect image.tar").text().to_owned();
+    let images = |name: &str| {
+        let json: Value = serde_json::from_str(place.ok(&format!("inspect --json {name}")).text()).unwrap();
+        json["images"].clone()
+    };
+    for name in ["image.tar.gz", "image.tar.zst"] {
+        assert_eq!(place.ok(&format!("inspect {name}")).text(), told);
+        assert_eq!(images(name), images("image.tar"));
+    }
+    for part in ["x:y", "/bin/git", place.json("recipe.layer.json")["diffId"].as_str().unwrap()] {
+        assert!(told.contains(part), "no {part} in\n{told}");
+    }
+    place.ok(&format!("stream {} --root {} -o stream.tar", golden("conf-5.json").display(), synth().root.display()));
+    assert!(place.ok("inspect stream.tar").text().contains("synth:golden"));
+}
+
+/// What is nothing of the kind is told, not guessed.
+#[test]
+fn other_files() {
+    let place = place();
+    place.write("text", "hello");
+    assert_eq!(place.fail("inspect text"), "layerstone: not a docker archive: text: found no tar header\n");
+    place.write("empty", "");
+    assert!(place.fail("inspect empty").starts_with("layerstone: not a docker archive: empty: "));
+    let tar = place.read("image.tar");
+    for end in [512, 700, 10_240, tar.len() / 2] {
+        place.write("cut.tar", &tar[..end]);
+        assert!(place.fail("inspect cut.tar").starts_with("layerstone: not a docker archive: cut.tar: "), "{end}");
+    }
+    let compressed = place.read("image.tar.gz");
+    place.write("cut.tar.gz", &compressed[..compressed.len() / 2]);
+    assert!(place.fail("inspect cut.tar.gz").starts_with("layerstone: cannot unpack: cut.tar.gz: "));
+}

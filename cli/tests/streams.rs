@@ -1,0 +1,129 @@
+//! stdin, stdout and stderr: what goes where, what is silent, and readers who have had enough.
+
+use crate::support::{Place, golden, require_tool, synth};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+/// Runs the binary with this on its stdin.
+#[track_caller]
+fn fed(place: &Place, line: &str, input: &[u8]) -> Vec<u8> {
+    let mut child = place.command(line).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input).unwrap());
+        child.wait_with_output().unwrap()
+    });
+    assert!(output.status.success(), "layerstone {line}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    output.stdout
+}
+
+/// `-` is stdin and stdout wherever a file is read or written.
+#[test]
+fn pipes() {
+    let place = Place::new();
+    let root = format!("--root {}", synth().root.display());
+    let spec = json!({"name": "x", "tag": "y", "contents": [synth().path("root-env")], "graph": synth().graph});
+    place.write("s.json", spec.to_string());
+    place.ok(&format!("closure --graph {} -o x.closure.json", synth().graph.display()));
+    place.ok("layers x.closure.json --max-layers 3 -o x.layers.json");
+    place.ok(&format!("layer x.layers.json {root} --index 0 -o x.layer.json"));
+    place.ok(&format!("build s.json {root} -o x.tar"));
+    let graph = std::fs::read(&synth().graph).unwrap();
+    let closure = fed(&place, "closure --graph -", &graph);
+    assert_eq!(closure, place.read("x.closure.json"));
+    let plan = fed(&place, "layers - --max-layers 3", &closure);
+    assert_eq!(plan, place.read("x.layers.json"));
+    assert_eq!(fed(&place, &format!("layer - {root} --index 0 -o -"), &plan), place.read("x.layer.json"));
+    assert!(fed(&place, &format!("build - {root} -o -"), spec.to_string().as_bytes()) == place.read("x.tar"));
+    let tar = std::fs::read(synth().locate(&synth().customisation_layer).join("layer.tar")).unwrap();
+    assert_eq!(
+        fed(&place, "tarsum", &tar),
+        b"tarsum.v1+sha256:a78f0209cc2f706e693d6cd18b3a2a2b45c98317e0944131d2001c30c232c38b\n"
+    );
+    assert_eq!(fed(&place, "tarsum -", &tar), fed(&place, "tarsum", &tar));
+}
+
+/// Every command with much to say, and one whose output is small.
+fn talkers(place: &Place) -> Vec<String> {
+    let root = format!("--root {}", synth().root.display());
+    let spec = json!({"name": "x", "contents": [synth().path("root-env")]});
+    place.write("s.json", spec.to_string());
+    place.ok(&format!("build s.json {root} -o x.tar"));
+    vec![
+        format!("build s.json {root} -o -"),
+        format!("build s.json {root} --dry-run"),
+        format!("stream {} {root}", golden("conf-5.json").display()),
+        format!("closure --graph {}", synth().graph.display()),
+        "inspect x.tar".to_owned(),
+        "completions bash".to_owned(),
+        format!("tarsum {}", synth().locate(&synth().customisation_layer).join("layer.tar").display()),
+    ]
+}
+
+/// A reader that closes the pipe, after a byte or at once, hears no complaint.
+#[test]
+fn a_broken_pipe_is_quiet() {
+    let place = Place::new();
+    for line in talkers(&place) {
+        for bytes in [0, 1] {
+            let mut child = place.command(&line).spawn().unwrap();
+            let mut stdout = child.stdout.take().unwrap();
+            stdout.read_exact(&mut vec![0; bytes]).unwrap();
+            drop(stdout);
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{line}");
+            assert!(output.status.code().is_some_and(|code| code <= 1), "{line}: {}", output.status);
+            place.check_no_leftovers();
+        }
+    }
+}
+
+/// `--quiet` says nothing at all where all goes well.
+#[test]
+fn quiet() {
+    let place = Place::new();
+    let (a, b) = ("/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a", "/nix/store/1123456789abcdfghijklmnpqrsvwxyz-b");
+    place.write(&format!("root{a}/file"), "a");
+    place.write(&format!("root{b}/file"), "b");
+    place.write("s.json", json!({"name": "x", "contents": [a, b], "maxLayers": 128}).to_string());
+    let line = "build s.json --root root -o x.tar";
+    let run = place.ok(line);
+    assert_eq!((run.text().lines().count(), run.stderr.lines().count()), (1, 2), "{run:?}");
+    for line in [&*format!("{line} --quiet"), &format!("--quiet --progress always {line}"), "demo -q -o demo.tar"] {
+        let run = place.ok(line);
+        assert_eq!((run.text(), &*run.stderr), ("", ""), "{line}");
+    }
+}
+
+/// Without a terminal there is no progress; asked for, it is on stderr, and stdout is what it was.
+#[test]
+fn progress() {
+    let place = Place::new();
+    let spec = json!({"name": "x", "contents": [synth().path("root-env")]});
+    place.write("s.json", spec.to_string());
+    let line = format!("build s.json --root {} -o -", synth().root.display());
+    let silent = place.ok(&line);
+    assert_eq!(silent.stderr, "");
+    let never = place.ok(&format!("{line} --progress never"));
+    assert_eq!(never.stderr, "");
+    let always = place.ok(&format!("{line} --progress always"));
+    assert!(always.stderr.contains("layer"), "{:?}", always.stderr);
+    assert!(always.stdout == silent.stdout);
+}
+
+/// The completions are a script that bash takes.
+#[test]
+fn completions() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let run = place.ok(&format!("completions {shell}"));
+        assert!(run.text().contains("layerstone") && run.text().contains("tarsum"), "{shell}");
+        place.write(shell, &run.stdout);
+    }
+    if require_tool("bash") {
+        let status = Command::new("bash").arg("-n").arg(place.join("bash")).status().unwrap();
+        assert!(status.success());
+    }
+}
