@@ -26,18 +26,18 @@ pub struct Options {
     /// Image spec, - for stdin
     #[arg(value_name = "IMAGE.JSON", required_unless_present = "name")]
     spec: Option<PathBuf>,
-    #[command(flatten)]
-    image: ImageArgs,
-    #[command(flatten)]
-    layers: LayersArgs,
-    #[command(flatten)]
-    store: StoreArgs,
     /// Show the plan and its sizes instead of building; reads no file contents if there is a graph
     #[arg(long)]
     dry_run: bool,
     /// Image to write: .tar, .tar.gz, .tar.zst, or - for an uncompressed one on stdout
     #[arg(short, long, value_name = "FILE", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    image: ImageArgs,
+    #[command(flatten)]
+    layers: LayersArgs,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 /// What the image is and says.

@@ -34,11 +34,11 @@ pub struct Options {
     /// Begin with what a layer refers to
     #[arg(long, value_name = "LAYER.JSON")]
     layer: Vec<PathBuf>,
-    #[command(flatten)]
-    store: StoreArgs,
     /// Closure file to write
     #[arg(short, long, value_name = "CLOSURE.JSON", default_value = "-")]
     output: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 pub fn run(options: &Options) -> Result<()> {

@@ -25,11 +25,11 @@ pub struct Options {
     /// Image spec: name, tag, config, …
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: PathBuf,
-    #[command(flatten)]
-    store: StoreArgs,
     /// Image to write, - for stdout
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {

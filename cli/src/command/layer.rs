@@ -36,13 +36,13 @@ pub struct Options {
     /// Compute docker's tarsum too
     #[arg(long)]
     tarsum: bool,
+    /// Layer file to write; with --all, the folder, made if its parent is there
+    #[arg(short, long, value_name = "PATH")]
+    output: PathBuf,
     #[command(flatten)]
     stamp: StampArgs,
     #[command(flatten)]
     store: StoreArgs,
-    /// Layer file to write; with --all, the folder, made if its parent is there
-    #[arg(short, long, value_name = "PATH")]
-    output: PathBuf,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {

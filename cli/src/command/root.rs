@@ -28,16 +28,16 @@ pub struct Options {
     /// Make contents that disagree an error
     #[arg(long)]
     strict: bool,
-    #[command(flatten)]
-    stamp: StampArgs,
-    #[command(flatten)]
-    store: StoreArgs,
     /// Layer file to write
     #[arg(short, long, value_name = "LAYER.JSON")]
     output: PathBuf,
     /// Tar to write
     #[arg(long, value_name = "TAR")]
     blob: PathBuf,
+    #[command(flatten)]
+    stamp: StampArgs,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
