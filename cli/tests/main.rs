@@ -18,6 +18,7 @@
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
 //! | `readme` | the commands in README.md print what it says they print |
+//! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
 //! | `stages` | the stages one by one give the bytes of `build` |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
 //! | `workspace` | who depends on whom, how long files are, how modules begin |
@@ -45,6 +46,7 @@ mod kill;
 mod names;
 mod outputs;
 mod readme;
+mod settings;
 mod stages;
 mod streams;
 mod support;

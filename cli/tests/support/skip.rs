@@ -15,8 +15,12 @@ static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 pub fn skip(name: &str, reason: &str) {
     let line = format!("SKIP {name}: {reason}");
     assert!(std::env::var_os("LAYERSTONE_REQUIRE_ALL").is_none_or(|value| value != "1"), "{line}");
+    let mut skips = SKIPS.lock().unwrap();
+    if skips.contains(&line) {
+        return;
+    }
     writeln!(stderr(), "{line}").unwrap();
-    SKIPS.lock().unwrap().push(line);
+    skips.push(line);
     register();
 }
 
