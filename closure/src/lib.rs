@@ -28,6 +28,7 @@
 //! This crate knows nothing of layers or images.
 
 mod candidates;
+mod difference;
 mod error;
 mod file;
 mod format;
@@ -40,6 +41,7 @@ mod text;
 mod tree;
 
 pub use candidates::Candidates;
+pub use difference::{Change, Difference, Item, Total, difference};
 pub use error::{Error, Result};
 pub use file::{Closure, FORMAT, PathInfo, VERSION};
 pub use graph::Graph;

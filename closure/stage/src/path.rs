@@ -61,6 +61,15 @@ impl StorePath {
         self.base_name().split_once('-').map_or(self.base_name(), |(_, name)| name)
     }
 
+    /// The name up to its version: `openssl` of `openssl-3.0.11-bin`. The version begins behind the first dash that no
+    /// letter follows, as for `nix-env` (nix, src/libstore/names.cc); a name without one is given whole.
+    pub fn package(&self) -> &str {
+        let name = self.name();
+        let begins_version =
+            |&(dash, _): &(usize, &str)| name.as_bytes().get(dash + 1).is_some_and(|next| !next.is_ascii_alphabetic());
+        name.match_indices('-').find(begins_version).map_or(name, |(dash, _)| &name[..dash])
+    }
+
     fn split(&self) -> (&str, &str) {
         self.0.rsplit_once('/').expect("checked in parse")
     }
