@@ -9,6 +9,7 @@ mod demo;
 mod hint;
 mod out;
 mod progress;
+mod source;
 mod table;
 
 use clap::Parser;

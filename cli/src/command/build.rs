@@ -1,10 +1,10 @@
 //! `layerstone build`: all stages in one process.
 
 use crate::args::{Common, OwnerArgs, StoreArgs, parse_time};
-use crate::command::closure::Source as References;
 use crate::command::image::{Built, ImageLayer};
 use crate::command::{image, layer, root};
 use crate::out::print;
+use crate::source::Source as References;
 use crate::table::{Table, size};
 use anyhow::{Context, Result, bail};
 use clap::Args;

@@ -1,12 +1,13 @@
 //! `layerstone closure`: who refers to whom, to the closure file.
 
 use crate::args::StoreArgs;
-use anyhow::{Context, Result, bail};
+use crate::source::Source;
+use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_closure::{Candidates, Closure, Graph, scan_store, store_paths_in};
+use layerstone_closure::{Closure, Graph};
 use layerstone_image::Spec;
 use layerstone_layer::LayerFile;
-use layerstone_stage::{Store, StorePath};
+use layerstone_stage::StorePath;
 use std::path::PathBuf;
 
 /// Find which store paths an image needs
@@ -53,7 +54,7 @@ pub fn run(options: &Options) -> Result<()> {
     for layer in &options.layer {
         roots.extend(LayerFile::read(layer)?.references);
     }
-    let source = Source::of(options, spec.as_ref())?;
+    let source = source(options, spec.as_ref())?;
     if let Some(spec) = &spec {
         roots.extend(source.roots(spec, &store)?);
     }
@@ -63,66 +64,18 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(closure.write(&options.output)?)
 }
 
-/// Where references come from.
-pub enum Source {
-    Graph(Graph),
-    Scan,
-}
-
-impl Source {
-    fn of(options: &Options, spec: Option<&Spec>) -> Result<Source> {
-        if options.scan {
-            return Ok(Source::Scan);
-        }
-        let mut graphs = options.graph.iter().map(|path| Graph::read(path));
-        match (graphs.next(), spec) {
-            (Some(first), _) => {
-                let merged = graphs.try_fold(first?, |merged, graph| merged.merge(graph?))?;
-                Ok(Source::Graph(merged))
-            }
-            (None, Some(spec)) => Source::of_spec(spec),
-            (None, None) => bail!("no source of references: expected --graph FILE or --scan"),
-        }
+/// The source that the flags name, or else the spec.
+fn source(options: &Options, spec: Option<&Spec>) -> Result<Source> {
+    if options.scan {
+        return Ok(Source::Scan);
     }
-
-    /// The spec's graph, or the store itself if it names none.
-    pub fn of_spec(spec: &Spec) -> Result<Source> {
-        Ok(match &spec.graph {
-            Some(path) => Source::Graph(Graph::read(path)?),
-            None => Source::Scan,
-        })
-    }
-
-    /// The store paths that a spec names: its contents, and whatever its config mentions.
-    pub fn roots(&self, spec: &Spec, store: &Store) -> Result<Vec<StorePath>> {
-        let mut roots: Vec<StorePath> =
-            spec.contents.iter().map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
-        let config = serde_json::to_vec(&spec.config)?;
-        let mention = format!("{}/", store.dir());
-        // Without a mention of the store nothing is looked up, and no store needs to be there.
-        if config.windows(mention.len()).any(|window| window == mention.as_bytes()) {
-            let candidates = match self {
-                Source::Graph(graph) => graph.candidates(),
-                Source::Scan => Candidates::in_store(store)?,
-            };
-            roots.extend(store_paths_in(&config, store.dir(), &candidates)?);
+    let mut graphs = options.graph.iter().map(|path| Graph::read(path));
+    match (graphs.next(), spec) {
+        (Some(first), _) => {
+            let merged = graphs.try_fold(first?, |merged, graph| merged.merge(graph?))?;
+            Ok(Source::Graph(merged))
         }
-        Ok(roots)
-    }
-
-    /// What the roots need; everything for a graph without roots.
-    pub fn closure(self, roots: &[StorePath], store: &Store, nar_hashes: bool) -> Result<Closure> {
-        match self {
-            Source::Graph(graph) => {
-                let name = graph.name().to_owned();
-                let closure = graph.closure(roots)?;
-                for info in &closure.graph {
-                    store.parse(info.path.as_str()).context(name.clone())?;
-                }
-                Ok(closure)
-            }
-            Source::Scan if roots.is_empty() => bail!("nothing to scan: expected a ROOT, --spec or --layer"),
-            Source::Scan => Ok(scan_store(store, roots, nar_hashes)?),
-        }
+        (None, Some(spec)) => Source::of_spec(spec),
+        (None, None) => bail!("no source of references: expected --graph FILE or --scan"),
     }
 }
