@@ -2,7 +2,7 @@
 
 use layerstone_stage::StorePath;
 
-/// Result of this crate's algorithms; reading and writing plans has the stage crate's errors.
+/// Result of this crate's algorithms; reading and writing files has the stage crate's errors.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A closure that is none, or a wish that it cannot fulfil.
@@ -30,6 +30,14 @@ pub enum Error {
         /// The path on the circle that refers to it.
         via: StorePath,
     },
+    /// The closure does not tell how large a path is.
+    #[error("unknown size: {path}: {purpose} needs the narSize of every path")]
+    NoSize {
+        /// The path.
+        path: StorePath,
+        /// What needs it.
+        purpose: &'static str,
+    },
     /// A path that should be left out is not there.
     #[error("cannot exclude: {path}: not in the closure")]
     AbsentExclusion {
@@ -43,5 +51,19 @@ pub enum Error {
         name: String,
         /// All names, separated by commas.
         expected: String,
+    },
+    /// A text is no pattern.
+    #[error("not a pattern: {pattern:?}: {cause}")]
+    Pattern {
+        /// The text.
+        pattern: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// No pattern of a rates file chooses any path.
+    #[error("no rate is used: {name}: none of its patterns matches a path of the closure")]
+    UselessRates {
+        /// The file.
+        name: String,
     },
 }

@@ -66,10 +66,9 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Strategy, plan};
+    use crate::{Settings, Strategy, plan};
     use layerstone_closure::Closure;
     use layerstone_stage::to_text;
-    use std::collections::BTreeSet;
     use std::num::NonZeroUsize;
 
     const OURS: &str = r#"{"format":"layerstone/layers","version":1,"layers":[["/s/b","/s/a"],["/s/c"]]}"#;
@@ -122,7 +121,8 @@ mod tests {
         let blocks: Vec<&str> = blocks.iter().map(|block| block.split("```").next().unwrap()).collect();
         let [closure, expected] = blocks[..] else { panic!("expected a closure and a plan, found {blocks:?}") };
         let closure: Closure = serde_json::from_str(closure).unwrap();
-        let plan = plan(&closure, Strategy::Popularity, NonZeroUsize::new(3).unwrap(), &BTreeSet::new()).unwrap();
+        let settings = Settings { strategy: Strategy::Popularity, ..Settings::new(NonZeroUsize::new(3).unwrap()) };
+        let plan = plan(&closure, &settings).unwrap();
         assert_eq!(to_text(FORMAT, VERSION, &plan), expected);
         assert_eq!(Plan::parse(expected.as_bytes(), "").unwrap(), plan);
     }

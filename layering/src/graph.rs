@@ -16,6 +16,10 @@ pub(crate) struct Graph<'a> {
     pub paths: Vec<&'a StorePath>,
     /// For each path the distinct other paths that refer to it; their numbers are smaller than its own.
     pub users: Vec<Vec<u32>>,
+    /// For each path the distinct other paths that it refers to; their numbers are larger than its own.
+    pub used: Vec<Vec<u32>>,
+    /// For each path the size of its NAR in bytes, where the closure tells it.
+    sizes: Vec<Option<u64>>,
 }
 
 impl<'a> Graph<'a> {
@@ -32,13 +36,43 @@ impl<'a> Graph<'a> {
         for (new, &old) in order.iter().enumerate() {
             number[old as usize] = new as u32;
         }
+        let renumbered = |&old: &u32| {
+            let mut targets: Vec<u32> = used[old as usize].iter().map(|&target| number[target as usize]).collect();
+            targets.sort_unstable();
+            targets
+        };
+        let used: Vec<Vec<u32>> = order.iter().map(renumbered).collect();
         let mut users = vec![Vec::new(); order.len()];
-        for (new, &old) in order.iter().enumerate() {
-            for &target in &used[old as usize] {
-                users[number[target as usize] as usize].push(new as u32);
+        for (new, targets) in used.iter().enumerate() {
+            for &target in targets {
+                users[target as usize].push(new as u32);
             }
         }
-        Ok(Graph { paths: order.iter().map(|&old| &infos[old as usize].path).collect(), users })
+        let in_order = || order.iter().map(|&old| infos[old as usize]);
+        Ok(Graph {
+            paths: in_order().map(|info| &info.path).collect(),
+            users,
+            used,
+            sizes: in_order().map(|info| info.nar_size).collect(),
+        })
+    }
+
+    /// How many paths there are.
+    pub fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// The size of each path's NAR in bytes, for `purpose`.
+    ///
+    /// # Errors
+    ///
+    /// The closure does not tell the size of a path; the first in path order is named.
+    pub fn sizes(&self, purpose: &'static str) -> Result<Vec<u64>> {
+        let missing = self.paths.iter().zip(&self.sizes).filter(|(_, size)| size.is_none()).map(|(path, _)| *path);
+        match missing.min() {
+            Some(path) => Err(Error::NoSize { path: path.clone(), purpose }),
+            None => Ok(self.sizes.iter().flatten().copied().collect()),
+        }
     }
 }
 

@@ -2,40 +2,47 @@
 //!
 //! An image has room for about a hundred layers and a closure may have a thousand paths, so some must share one. A
 //! [`Strategy`] decides; [`plan()`] runs it; a [`Plan`] is the result and a file, described in FORMAT.md beside this
-//! crate. The library reads no store and asks for no sizes: it knows paths and references.
+//! crate. The library reads no store: it knows paths, their sizes and references.
 //!
 //! ```
 //! use layerstone_closure::{Closure, PathInfo};
-//! use layerstone_layering::{Strategy, plan};
+//! use layerstone_layering::{Settings, plan};
 //! use layerstone_stage::StorePath;
-//! use std::collections::BTreeSet;
 //! use std::num::NonZeroUsize;
 //!
 //! let libc = StorePath::parse("/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-libc")?;
 //! let bash = StorePath::parse("/nix/store/4v5rpdfa0bahbxnfk1z5mykrsqrl92pv-bash")?;
-//! let info = |path: &StorePath, references: &[&StorePath]| PathInfo {
+//! let info = |path: &StorePath, size: u64, references: &[&StorePath]| PathInfo {
 //!     path: path.clone(),
 //!     nar_hash: None,
-//!     nar_size: None,
+//!     nar_size: Some(size),
 //!     references: references.iter().copied().cloned().collect(),
 //! };
-//! let closure = Closure { graph: vec![info(&bash, &[&libc]), info(&libc, &[])] };
+//! let closure = Closure { graph: vec![info(&bash, 1_000, &[&libc]), info(&libc, 30_000, &[])] };
 //!
-//! let plan = plan(&closure, Strategy::Popularity, NonZeroUsize::MAX, &BTreeSet::new())?;
+//! let plan = plan(&closure, &Settings::new(NonZeroUsize::MAX))?;
 //! assert_eq!(plan.layers, [[libc], [bash]]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod churn;
 mod count;
 mod error;
 mod file;
 mod graph;
+mod least_churn;
+mod pattern;
 mod plan;
 mod popularity;
+mod rates;
 #[cfg(test)]
 mod sample;
 mod split;
+mod strategy;
 
 pub use error::{Error, Result};
 pub use file::{FORMAT, Plan, VERSION};
-pub use plan::{Strategy, plan};
+pub use pattern::Pattern;
+pub use plan::{Settings, plan};
+pub use rates::Rates;
+pub use strategy::Strategy;

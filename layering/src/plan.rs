@@ -1,54 +1,33 @@
 //! From closure to plan: a strategy orders or groups the paths, and a limit says how many layers there may be.
 //!
-//! A strategy is a variant of [`Strategy`] and a module that turns a graph into groups of paths; what all of them share,
-//! the check of the closure, of the exclusions and of the result, is here.
+//! What all strategies share, the check of the closure, of the exclusions and of the result, is here.
 
 use crate::graph::Graph;
 use crate::popularity::popularity_order;
 use crate::split::split;
-use crate::{Error, Plan, Result};
+use crate::{Error, Plan, Rates, Result, Strategy, least_churn};
 use layerstone_closure::Closure;
 use layerstone_stage::StorePath;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 
-/// How to decide which paths share a layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strategy {
-    /// A layer each for the paths to which most references lead, the last layer for all others: what dockerTools
-    /// did from 2018 to 2025.
-    #[default]
-    Popularity,
+/// What a plan is to be like.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to decide which paths share a layer.
+    pub strategy: Strategy,
+    /// How many layers there may be.
+    pub limit: NonZeroUsize,
+    /// Paths that count as users of others and are in no layer.
+    pub exclude: BTreeSet<StorePath>,
+    /// How often paths change.
+    pub rates: Rates,
 }
 
-impl Strategy {
-    /// All strategies.
-    pub const ALL: [Strategy; 1] = [Strategy::Popularity];
-
-    /// The name by which a user chooses it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Strategy::Popularity => "popularity",
-        }
-    }
-}
-
-impl fmt::Display for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Strategy {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Strategy> {
-        Strategy::ALL.into_iter().find(|strategy| strategy.name() == name).ok_or_else(|| Error::UnknownStrategy {
-            name: name.to_owned(),
-            expected: Strategy::ALL.map(Strategy::name).join(", "),
-        })
+impl Settings {
+    /// At most `limit` layers, everything else at its default.
+    pub fn new(limit: NonZeroUsize) -> Settings {
+        Settings { strategy: Strategy::default(), limit, exclude: BTreeSet::new(), rates: Rates::default() }
     }
 }
 
@@ -59,21 +38,29 @@ impl FromStr for Strategy {
 ///
 /// If the closure is none (a path twice, an absent reference, a cycle), or an excluded path is not in it: who excludes
 /// a path knows it to be there, so that an absent one is a typing error or belongs to another closure, and the image
-/// would silently hold what was meant to be left out.
-pub fn plan(closure: &Closure, strategy: Strategy, limit: NonZeroUsize, exclude: &BTreeSet<StorePath>) -> Result<Plan> {
+/// would silently hold what was meant to be left out. If the strategy needs sizes and the closure does not tell them, or
+/// rates are given and all in vain.
+pub fn plan(closure: &Closure, settings: &Settings) -> Result<Plan> {
     let graph = Graph::new(closure)?;
     let present: BTreeSet<&StorePath> = graph.paths.iter().copied().collect();
-    if let Some(path) = exclude.iter().find(|path| !present.contains(path)) {
+    if let Some(path) = settings.exclude.iter().find(|path| !present.contains(path)) {
         return Err(Error::AbsentExclusion { path: path.clone() });
     }
-    let layers = match strategy {
+    let free: Vec<u32> = (0..)
+        .zip(&graph.paths)
+        .filter(|(_, path)| !settings.exclude.contains(*path))
+        .map(|(number, _)| number)
+        .collect();
+    let layers = match settings.strategy {
+        Strategy::LeastChurn => least_churn::layers(&graph, &free, settings.limit, &settings.rates)?,
         Strategy::Popularity => {
             let mut order = popularity_order(&graph);
-            order.retain(|path| !exclude.contains(*path));
-            split(&order, limit)
+            order.retain(|number| free.binary_search(number).is_ok());
+            split(&order, settings.limit)
         }
     };
-    Ok(Plan { layers: layers.into_iter().map(|layer| layer.into_iter().cloned().collect()).collect() })
+    let path = |number: u32| graph.paths[number as usize].clone();
+    Ok(Plan { layers: layers.into_iter().map(|layer| layer.into_iter().map(path).collect()).collect() })
 }
 
 #[cfg(test)]
@@ -82,16 +69,18 @@ mod tests {
     use crate::sample::{closure, path};
     use layerstone_closure::PathInfo;
     use proptest::prelude::{Just, prop_assert, prop_assert_eq, proptest};
+    use proptest::sample::select;
     use proptest::strategy::Strategy as _;
 
-    fn limit(layers: usize) -> NonZeroUsize {
-        NonZeroUsize::new(layers).unwrap()
+    fn popularity(layers: usize, exclude: BTreeSet<StorePath>) -> Settings {
+        let limit = NonZeroUsize::new(layers).unwrap();
+        Settings { strategy: Strategy::Popularity, exclude, ..Settings::new(limit) }
     }
 
     #[track_caller]
     fn check(edges: &str, layers: usize, exclude: &str, expected: &str) {
         let exclude = exclude.split_whitespace().map(path).collect();
-        let plan = plan(&closure(edges), Strategy::Popularity, limit(layers), &exclude).unwrap();
+        let plan = plan(&closure(edges), &popularity(layers, exclude)).unwrap();
         let layers: Vec<Vec<&str>> = plan.layers.iter().map(|l| l.iter().map(StorePath::name).collect()).collect();
         assert_eq!(layers.iter().map(|layer| layer.join(" ")).collect::<Vec<_>>().join(", "), expected);
     }
@@ -115,17 +104,8 @@ mod tests {
 
     #[test]
     fn absent_exclusions_are_errors() {
-        let error = plan(&closure("a:"), Strategy::Popularity, limit(1), &BTreeSet::from([path("b")]));
+        let error = plan(&closure("a:"), &popularity(1, BTreeSet::from([path("b")])));
         assert_eq!(error.unwrap_err().to_string(), format!("cannot exclude: {}: not in the closure", path("b")));
-    }
-
-    #[test]
-    fn names_of_strategies() {
-        for strategy in Strategy::ALL {
-            assert_eq!(strategy.to_string().parse(), Ok(strategy));
-        }
-        let error = "popular".parse::<Strategy>().unwrap_err().to_string();
-        assert_eq!(error, "unknown strategy: \"popular\": expected one of popularity");
     }
 
     /// Closures of up to 40 paths without cycles, and some paths of each to leave out.
@@ -133,7 +113,12 @@ mod tests {
         let edges = proptest::collection::vec((0usize..40, 0usize..40), 0..120);
         (0usize..40, edges, proptest::collection::vec(0usize..40, 0..6)).prop_map(|(count, edges, exclude)| {
             let path = |i: usize| path(&format!("p{}-{i}", i % 3));
-            let info = |i| PathInfo { path: path(i), nar_hash: None, nar_size: None, references: Vec::new() };
+            let info = |i: usize| PathInfo {
+                path: path(i),
+                nar_hash: None,
+                nar_size: Some(7 * i as u64 % 50),
+                references: Vec::new(),
+            };
             let mut graph: Vec<PathInfo> = (0..count).map(info).collect();
             for (a, b) in edges.into_iter().filter(|&(a, b)| a.max(b) < count) {
                 graph[a.min(b)].references.push(path(a.max(b)));
@@ -144,8 +129,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_path_once_in_at_most_so_many_layers((closure, exclude) in cases(), layers in 1usize..50) {
-            let plan = plan(&closure, Strategy::Popularity, limit(layers), &exclude).unwrap();
+        fn every_path_once_in_at_most_so_many_layers(
+            (closure, exclude) in cases(), layers in 1usize..50, strategy in select(&Strategy::ALL)
+        ) {
+            let settings = Settings { strategy, ..popularity(layers, exclude.clone()) };
+            let plan = plan(&closure, &settings).unwrap();
             prop_assert_eq!(plan.check(), Ok(()));
             let mut paths: Vec<&StorePath> = plan.layers.iter().flatten().chain(&exclude).collect();
             paths.sort();
@@ -160,21 +148,24 @@ mod tests {
             ((closure, exclude), shuffled) in cases().prop_flat_map(|case| {
                 let shuffled = Just(case.0.graph.clone()).prop_shuffle();
                 (Just(case), shuffled)
-            })
+            }),
+            strategy in select(&Strategy::ALL)
         ) {
             let mut shuffled = Closure { graph: shuffled };
             shuffled.graph.iter_mut().for_each(|info| info.references.reverse());
-            let plan = |closure: &Closure| plan(closure, Strategy::Popularity, limit(7), &exclude);
-            prop_assert_eq!(plan(&shuffled), plan(&closure));
+            let settings = Settings { strategy, ..popularity(7, exclude) };
+            prop_assert_eq!(plan(&shuffled, &settings), plan(&closure, &settings));
         }
 
         #[test]
-        fn any_graph_is_planned_or_refused(edges in proptest::collection::vec((0usize..6, 0usize..7), 0..12)) {
+        fn any_graph_is_planned_or_refused(
+            edges in proptest::collection::vec((0usize..6, 0usize..7), 0..12), strategy in select(&Strategy::ALL)
+        ) {
             let path = |i: usize| path(&i.to_string());
-            let info = |i| PathInfo { path: path(i), nar_hash: None, nar_size: None, references: Vec::new() };
+            let info = |i: usize| PathInfo { path: path(i), nar_hash: None, nar_size: Some(7 * i as u64 % 50), references: Vec::new() };
             let mut graph: Vec<PathInfo> = (0..6).map(info).collect();
             edges.into_iter().for_each(|(a, b)| graph[a].references.push(path(b)));
-            match plan(&Closure { graph }, Strategy::Popularity, limit(9), &BTreeSet::new()) {
+            match plan(&Closure { graph }, &Settings { strategy, ..popularity(9, BTreeSet::new()) }) {
                 Ok(plan) => prop_assert_eq!(plan.layers.len(), 6),
                 Err(e) => prop_assert!(e.to_string().starts_with("not a closure: /nix/store/h-"), "{}", e),
             }

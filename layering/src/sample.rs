@@ -17,6 +17,21 @@ pub(crate) fn closure(text: &str) -> Closure {
     Closure { graph: text.split(';').filter(|entry| !entry.trim().is_empty()).map(info).collect() }
 }
 
+/// The closure written as `a 10: b c; b 5: c; c 20:` (who, how large, whom it refers to), in the order given.
+pub(crate) fn sized_closure(text: &str) -> Closure {
+    let info = |entry: &str| {
+        let (head, references) = entry.split_once(':').expect("name size: references");
+        let (name, size) = head.trim().split_once(' ').expect("name size");
+        PathInfo {
+            path: path(name),
+            nar_hash: None,
+            nar_size: Some(size.parse().expect("a size is a number")),
+            references: references.split_whitespace().map(path).collect(),
+        }
+    };
+    Closure { graph: text.split(';').filter(|entry| !entry.trim().is_empty()).map(info).collect() }
+}
+
 /// The store path of a name: its hash part is `h`.
 pub(crate) fn path(name: &str) -> StorePath {
     StorePath::parse(&format!("/nix/store/h-{name}")).expect("a sample's name is a good one")

@@ -11,10 +11,9 @@ use clap::Args;
 use layerstone_closure::Closure;
 use layerstone_image::{Script, Spec, Time};
 use layerstone_layer::{Recipe, Source};
-use layerstone_layering::{Plan, Strategy, plan};
+use layerstone_layering::{Plan, Settings, plan};
 use layerstone_stage::{Scratch, Store, StorePath};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -160,7 +159,7 @@ fn plan_of(spec: &Spec, store: &Store, references: Vec<StorePath>, limit: NonZer
     let mut roots = source.roots(spec, store)?;
     roots.extend(references);
     let closure = if roots.is_empty() { Closure::default() } else { source.closure(&roots, store, false)? };
-    Ok(plan(&closure, Strategy::Popularity, limit, &BTreeSet::new())?)
+    Ok(plan(&closure, &Settings::new(limit))?)
 }
 
 fn dry_run(spec: &Spec, store: &Store) -> Result<()> {

@@ -3,13 +3,14 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_layering::{Strategy, plan};
+use layerstone_layering::{Rates, Settings, Strategy, plan};
 use layerstone_stage::StorePath;
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Decide which store paths share a layer
+///
+/// least-churn: the plan that costs least to send again when paths change.
 ///
 /// popularity: the paths to which most references lead get a layer each, all others share the last one, as dockerTools
 /// did from 2018 to 2025.
@@ -19,7 +20,7 @@ pub struct Options {
     #[arg(value_name = "CLOSURE.JSON")]
     closure: PathBuf,
     /// How to decide
-    #[arg(long, value_name = "NAME", default_value = "popularity")]
+    #[arg(long, value_name = "NAME", default_value = "least-churn")]
     strategy: Strategy,
     /// How many layers there may be, 1 or more; the customisation layer and a base image's layers do not count
     #[arg(long, value_name = "N")]
@@ -27,6 +28,9 @@ pub struct Options {
     /// Store path to leave out of all layers
     #[arg(long, value_name = "PATH", value_parser = StorePath::parse)]
     exclude: Vec<StorePath>,
+    /// How often paths change, for least-churn: a JSON object of name patterns and numbers [default: 1 each]
+    #[arg(long, value_name = "RATES.JSON")]
+    rates: Option<PathBuf>,
     /// Plan to write
     #[arg(short, long, value_name = "LAYERS.JSON", default_value = "-")]
     output: PathBuf,
@@ -34,7 +38,12 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     let limit = NonZeroUsize::new(options.max_layers).context("--max-layers: found 0, expected 1 or more")?;
-    let exclude: BTreeSet<StorePath> = options.exclude.iter().cloned().collect();
+    let settings = Settings {
+        strategy: options.strategy,
+        exclude: options.exclude.iter().cloned().collect(),
+        rates: options.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
+        ..Settings::new(limit)
+    };
     let closure = Closure::read(&options.closure)?;
-    Ok(plan(&closure, options.strategy, limit, &exclude)?.write(&options.output)?)
+    Ok(plan(&closure, &settings)?.write(&options.output)?)
 }

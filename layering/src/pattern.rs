@@ -1,0 +1,74 @@
+//! Patterns that choose store paths by name: `glibc`, `python3*`, `/nix/store/*-source`.
+
+use crate::{Error, Result};
+use layerstone_stage::StorePath;
+use std::fmt;
+use std::str::FromStr;
+
+/// A glob (`*`, `?`, `[…]`) over the whole name of a store path, its name without the version, or, if it begins with
+/// `/`, over the whole path. `openssl` chooses every version and output of openssl, `openssl-3*` those of version 3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(glob::Pattern);
+
+impl Pattern {
+    /// Whether the pattern chooses the path.
+    pub fn matches(&self, path: &StorePath) -> bool {
+        if self.0.as_str().starts_with('/') {
+            return self.0.matches(path.as_str());
+        }
+        self.0.matches(path.name()) || self.0.matches(path.package())
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Pattern> {
+        let bad = |cause: String| Error::Pattern { pattern: text.to_owned(), cause };
+        if text.is_empty() {
+            return Err(bad("it is empty".to_owned()));
+        }
+        glob::Pattern::new(text).map(Pattern).map_err(|e| bad(e.to_string()))
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::path;
+
+    #[track_caller]
+    fn check(pattern: &str, name: &str, expected: bool) {
+        assert_eq!(pattern.parse::<Pattern>().unwrap().matches(&path(name)), expected, "{pattern} {name}");
+    }
+
+    #[test]
+    fn names_packages_and_paths() {
+        check("openssl", "openssl-3.0.11-bin", true);
+        check("openssl", "openssl", true);
+        check("openssl", "openssl-doc", false);
+        check("openssl-3.0.11", "openssl-3.0.11-bin", false);
+        check("openssl-3*", "openssl-3.0.11-bin", true);
+        check("*-bin", "openssl-3.0.11-bin", true);
+        check("?ash", "bash-5.2", true);
+        check("/nix/store/*-bash-5.?", "bash-5.2", true);
+        check("/nix/store/bash", "bash-5.2", false);
+        check("*", "any", true);
+    }
+
+    #[test]
+    fn what_is_no_pattern() {
+        for (text, cause) in
+            [("", "it is empty"), ("a[", "Pattern syntax error near position 1: invalid range pattern")]
+        {
+            let error = text.parse::<Pattern>().unwrap_err().to_string();
+            assert_eq!(error, format!("not a pattern: {text:?}: {cause}"));
+        }
+    }
+}
