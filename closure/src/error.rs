@@ -46,6 +46,24 @@ pub enum Error {
         /// The root.
         root: StorePath,
     },
+    /// A path was asked for that the closure does not have.
+    #[error("not in the closure: {path}")]
+    NotThere {
+        /// The path.
+        path: StorePath,
+    },
+    /// A path should be left out that the closure does not have.
+    #[error("cannot exclude: {path}: not in the closure")]
+    NotExcluded {
+        /// The path.
+        path: StorePath,
+    },
+    /// A closure cannot be compared with a store, as it does not say what the files should be.
+    #[error("closure without NAR hashes: found none of {path}, expected one of every path")]
+    NoHash {
+        /// The first path without one.
+        path: StorePath,
+    },
     /// Two graphs say different things of one path.
     #[error("references graphs disagree: {first} and {second}: different {what} of {path}")]
     Conflict {

@@ -2,9 +2,10 @@
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::{Graph, Result};
+use crate::{Error, Graph, Result, reach};
 use layerstone_stage::{NarHash, StorePath, write_stage_file};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 /// Format name of a closure file.
@@ -46,6 +47,41 @@ impl Closure {
         Graph::read(path)?.closure(&[])
     }
 
+    /// The paths that no other path refers to, sorted: whatever is in the closure, one of these leads to it.
+    pub fn roots(&self) -> Vec<StorePath> {
+        let others = self.graph.iter().flat_map(|info| info.references.iter().filter(move |path| **path != info.path));
+        let used: HashSet<&StorePath> = others.collect();
+        self.graph.iter().map(|info| &info.path).filter(|path| !used.contains(path)).cloned().collect()
+    }
+
+    /// The closure without some paths and without what only they bring in: the paths are cut out with all references to
+    /// them, and what the roots still reach is left. Without roots, they are those of [`Closure::roots`] before the cut.
+    /// A root that is cut out is none any more.
+    ///
+    /// # Errors
+    ///
+    /// An excluded path is not in the closure.
+    pub fn without(mut self, excluded: &BTreeSet<StorePath>, roots: &[StorePath]) -> Result<Closure> {
+        if let Some(path) = excluded.iter().find(|path| self.position(path).is_none()) {
+            return Err(Error::NotExcluded { path: path.clone() });
+        }
+        let mut roots = if roots.is_empty() { self.roots() } else { roots.to_vec() };
+        roots.retain(|path| !excluded.contains(path));
+        self.graph.retain(|info| !excluded.contains(&info.path));
+        for info in &mut self.graph {
+            info.references.retain(|path| !excluded.contains(path));
+        }
+        if roots.is_empty() {
+            return Ok(Closure::default());
+        }
+        reach::closure("the closure", self.graph, &roots)
+    }
+
+    /// Where a path stands.
+    pub(crate) fn position(&self, path: &StorePath) -> Option<usize> {
+        self.graph.binary_search_by(|info| info.path.cmp(path)).ok()
+    }
+
     /// Writes a closure file; `-` is standard output.
     pub fn write(&self, path: &Path) -> Result<()> {
         Ok(write_stage_file(path, FORMAT, VERSION, self)?)
@@ -65,6 +101,46 @@ mod tests {
         assert!(!closure.graph.is_empty());
         closure.write(&file).unwrap();
         assert_eq!(Closure::read(&file).unwrap(), closure);
+    }
+
+    /// a and e lead to everything: a to b and c, b and d to c, e to d; c refers to itself.
+    fn sample() -> Closure {
+        let info = |(path, references): (&str, &str)| PathInfo {
+            path: StorePath::parse(&format!("/s/{path}")).unwrap(),
+            nar_hash: None,
+            nar_size: None,
+            references: references.chars().map(|name| StorePath::parse(&format!("/s/{name}")).unwrap()).collect(),
+        };
+        let entries = [("a", "bc"), ("b", "cf"), ("c", "c"), ("d", "c"), ("e", "d"), ("f", "")].map(info).to_vec();
+        Graph::new("sample", entries).unwrap().closure(&[]).unwrap()
+    }
+
+    fn paths(text: &str) -> Vec<StorePath> {
+        text.chars().map(|name| StorePath::parse(&format!("/s/{name}")).unwrap()).collect()
+    }
+
+    /// Without some paths, each of one letter, the closure of the roots is this.
+    #[track_caller]
+    fn check_without(excluded: &str, roots: &str, expected: &str) {
+        let closure = sample().without(&paths(excluded).into_iter().collect(), &paths(roots)).unwrap();
+        let found: Vec<_> = closure.graph.iter().map(|info| info.path.clone()).collect();
+        assert_eq!(found, paths(expected));
+        assert!(closure.graph.iter().flat_map(|info| &info.references).all(|path| found.contains(path)));
+    }
+
+    #[test]
+    fn what_is_left_without_some_paths() {
+        assert_eq!(sample().roots(), paths("ae"));
+        check_without("b", "", "acde");
+        check_without("c", "", "abdef");
+        check_without("bd", "", "ace");
+        check_without("a", "", "cde");
+        check_without("ae", "", "");
+        check_without("b", "a", "ac");
+        check_without("a", "ab", "bcf");
+        check_without("", "e", "cde");
+        let error = sample().without(&paths("bx").into_iter().collect(), &[]).unwrap_err().to_string();
+        assert_eq!(error, "cannot exclude: /s/x: not in the closure");
     }
 
     #[test]

@@ -28,6 +28,7 @@
 //! This crate knows nothing of layers or images.
 
 mod candidates;
+mod chain;
 mod difference;
 mod error;
 mod file;
@@ -39,8 +40,10 @@ mod scan;
 mod store_scan;
 mod text;
 mod tree;
+mod verify;
 
 pub use candidates::Candidates;
+pub use chain::{Chains, chains};
 pub use difference::{Change, Difference, Item, Total, difference};
 pub use error::{Error, Result};
 pub use file::{Closure, FORMAT, PathInfo, VERSION};
@@ -49,3 +52,4 @@ pub use nar::{nar_hash, nar_size, stream_nar};
 pub use scan::{Scanner, scan_tree};
 pub use store_scan::scan_store;
 pub use text::store_paths_in;
+pub use verify::{Mismatch, verify};
