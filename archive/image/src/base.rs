@@ -6,13 +6,12 @@
 
 use crate::config::{merge_env, paths_comment};
 use crate::docker_archive::DockerArchive;
+use crate::section::Section;
 use crate::{LayerFacts, Result};
 use layerstone_layer::BLOCK;
 use layerstone_stage::Digest;
 use serde_json::Value;
-use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// A base image.
@@ -77,7 +76,7 @@ impl Base {
     pub fn member_reader(&self, index: usize) -> impl Read + Send + '_ {
         let member = &self.members[index];
         let padding = member.size.next_multiple_of(BLOCK as u64) - member.size;
-        let contents = Section { file: &self.archive.file, at: member.offset, end: member.offset + member.size };
+        let contents = Section::new(&self.archive.file, member.offset, member.size);
         Cursor::new(&member.header).chain(contents).chain(io::repeat(0).take(padding))
     }
 
@@ -107,25 +106,6 @@ fn member(archive: &DockerArchive, name: &str, diff_id: Digest) -> Result<BaseMe
         offset: contents.offset,
         size,
     })
-}
-
-/// A part of a file, front to back.
-struct Section<'a> {
-    file: &'a File,
-    at: u64,
-    end: u64,
-}
-
-impl Read for Section<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let want = buffer.len().min(usize::try_from(self.end - self.at).unwrap_or(usize::MAX));
-        let read = self.file.read_at(&mut buffer[..want], self.at)?;
-        if read == 0 && want > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the base image became shorter"));
-        }
-        self.at += read as u64;
-        Ok(read)
-    }
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ pub fn inspect(path: &Path) -> Result<ArchiveSummary> {
     Ok(ArchiveSummary { compression: archive.compression, images: images? })
 }
 
-fn summarise(archive: &DockerArchive, image: &ManifestEntry) -> Result<ImageSummary> {
+/// An image of an archive.
+pub(crate) fn summarise(archive: &DockerArchive, image: &ManifestEntry) -> Result<ImageSummary> {
     let bytes = archive.bytes(&image.config)?;
     let wrong = |e: serde_json::Error| archive.error(format!("{}: {e}", image.config));
     let value: Value = serde_json::from_slice(&bytes).map_err(wrong)?;

@@ -2,7 +2,8 @@
 //!
 //! A [`Spec`] is an image.json, a [`Conf`] the conf.json of nixpkgs' `stream_layered_image.py`. Either gives
 //! [`ImageFacts`], and these with the facts of the layers a [`Finished`] image: its ID, its config, its manifest. A
-//! [`Base`] is an image to build on; [`inspect`] tells what an archive holds.
+//! [`Base`] is an image to build on; [`inspect`] tells what an archive holds, [`held()`] which store paths its image
+//! does.
 //!
 //! This crate knows layers by their digests; what is in them and why is not known here.
 //!
@@ -32,11 +33,13 @@ mod decompression;
 mod docker_archive;
 mod error;
 mod fields;
+mod held;
 mod inspect;
 mod manifest;
 mod python_json;
 mod python_time;
 mod reference;
+mod section;
 mod spec;
 mod tarinfo;
 mod time;
@@ -48,6 +51,7 @@ pub use conf::Conf;
 pub use config::{Finished, ImageFacts, LayerFacts};
 pub use decompression::Compression;
 pub use error::{Error, Result};
+pub use held::{Held, HeldPaths, held};
 pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary, inspect};
 pub use manifest::MANIFEST_NAME;
 pub use reference::Reference;

@@ -13,10 +13,11 @@ mod order;
 mod reader;
 mod sparse;
 
-use header::Member;
+pub(crate) use header::Member;
+pub(crate) use reader::Archive;
+
 use layerstone_stage::{Digest, Hasher};
 use order::sort_as_go;
-use reader::Archive;
 use std::collections::HashSet;
 use std::io::{self, Read};
 
@@ -93,7 +94,7 @@ fn hash_fields(hasher: &mut Hasher, member: &Member) {
 }
 
 /// The name by which docker tells members apart: `.`, `..` and repeated slashes resolved below the root.
-fn clean_name(name: &[u8]) -> Vec<u8> {
+pub(crate) fn clean_name(name: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in name.split(|&byte| byte == b'/') {
         match part {

@@ -13,7 +13,7 @@ const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// The fields of a member that count in a tarsum.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Member {
+pub(crate) struct Member {
     pub name: Vec<u8>,
     pub mode: i64,
     pub uid: i64,

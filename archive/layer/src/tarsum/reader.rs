@@ -9,7 +9,7 @@ use super::header::{
     until_nul,
 };
 use super::sparse::{Sparse, apply_sparse_records, data_ranges, is_map_in_records, map_in_records};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 /// Largest extended header or long name that Go reads.
@@ -22,7 +22,7 @@ const BASE_256: Range<i64> = -(1 << 56)..1 << 56;
 
 /// A tar that is read from front to back.
 #[derive(Debug)]
-pub(super) struct Archive<R> {
+pub(crate) struct Archive<R> {
     input: R,
     /// Bytes read so far.
     position: u64,
@@ -308,6 +308,21 @@ impl<R: Read> Archive<R> {
         let message =
             format!("not a whole tar: header at byte {}: the input ends at byte {}", self.start, self.position);
         io::Error::new(ErrorKind::UnexpectedEof, message)
+    }
+}
+
+impl<R: Read + Seek> Archive<R> {
+    /// Goes to the end of the present member's contents, of which only the last byte is read: the input may end before.
+    pub fn pass_contents(&mut self) -> io::Result<()> {
+        let Some(passed) = self.stored.checked_sub(1) else { return Ok(()) };
+        self.input.seek_relative(i64::try_from(passed).map_err(|_| self.ends_early())?)?;
+        self.position += passed;
+        if self.read_some(&mut [0])? == 0 {
+            self.position = self.input.seek(SeekFrom::End(0))?;
+            return Err(self.ends_early());
+        }
+        self.stored = 0;
+        Ok(())
     }
 }
 

@@ -1,0 +1,341 @@
+//! Which store paths an image holds: told by the members of its layers, whoever made them, and not by what its config
+//! says.
+//!
+//! A layer hides what lower layers hold (OCI image-spec, layer.md, "Whiteouts"): `.wh.NAME` the entry of that name,
+//! `.wh..wh..opq` all of its folder, and a file in the place of a folder that folder. A store path of which a part is
+//! hidden is no longer that store path, so it is not held.
+
+use crate::docker_archive::DockerArchive;
+use crate::inspect::{ImageSummary, LayerSummary, summarise};
+use crate::section::Section;
+use crate::{Compression, Error, Result};
+use layerstone_layer::{Member, Members};
+use layerstone_stage::{Error as StageError, Store, StorePath};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+/// Bytes read of a layer at a time; members are passed over, so that more would be read in vain.
+const BUFFER: usize = 16 * 1024;
+/// How the name of an entry begins that hides another one.
+const WHITEOUT: &[u8] = b".wh.";
+/// The entry that hides all that lower layers hold of its folder.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// Store paths and the bytes of their files' contents, holes included; a hard link counts nothing.
+pub type HeldPaths = BTreeMap<StorePath, u64>;
+
+/// An image and the store paths that it holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// The image: the first that the archive's manifest lists.
+    pub image: ImageSummary,
+    /// The store paths of each layer, bottom first.
+    pub layers: Vec<HeldPaths>,
+    /// The store paths that a container of the image sees.
+    pub paths: HeldPaths,
+}
+
+/// Reads the layers of a docker archive's first image for entries of a store directory; `-` is standard input.
+///
+/// A store path is an entry of that directory whose name is UTF-8 and begins with no dot (Nix keeps its own `.links`
+/// there).
+///
+/// # Errors
+///
+/// The archive cannot be read or is none, a layer is no tar, or `store_dir` is not absolute.
+pub fn held(archive: &Path, store_dir: &str) -> Result<Held> {
+    let store = Store::new(store_dir, "/")?;
+    let archive = DockerArchive::open(archive)?;
+    let image = summarise(&archive, &archive.images[0])?;
+    let contents: Result<Vec<LayerContents>> =
+        image.layers.par_iter().map(|layer| layer_contents(&archive, layer, store.dir())).collect();
+    let contents = contents?;
+    let mut seen = HeldPaths::new();
+    for layer in &contents {
+        layer.put_over(&mut seen);
+    }
+    Ok(Held { image, layers: contents.into_iter().map(|layer| layer.paths).collect(), paths: seen })
+}
+
+/// What a layer does to a store.
+#[derive(Debug, Default, PartialEq)]
+struct LayerContents {
+    paths: HeldPaths,
+    /// Whether nothing is left of what lower layers hold of the store.
+    hides_all: bool,
+    /// Store paths of lower layers that are hidden, or of which a part is.
+    hidden: BTreeSet<StorePath>,
+}
+
+impl LayerContents {
+    /// Makes what the lower layers hold what they and this one hold.
+    fn put_over(&self, seen: &mut HeldPaths) {
+        if self.hides_all {
+            seen.clear();
+        }
+        seen.retain(|path, _| !self.hidden.contains(path));
+        for (path, &size) in &self.paths {
+            // A layer that holds a path again may hold a part of it.
+            let known = seen.entry(path.clone()).or_default();
+            *known = size.max(*known);
+        }
+    }
+}
+
+fn layer_contents(archive: &DockerArchive, layer: &LayerSummary, store_dir: &str) -> Result<LayerContents> {
+    let wrong = |e: io::Error| match e.raw_os_error() {
+        Some(_) => Error::from(StageError::io("read", &archive.path)(e)),
+        None => archive.error(format!("{}: {e}", layer.name)),
+    };
+    let member = archive.contents(archive.member(&layer.name)?)?;
+    let section = BufReader::with_capacity(BUFFER, Section::new(&archive.file, member.offset, member.info.size));
+    match layer.compression {
+        Compression::None => read_layer(Members::new(section), Members::pass_contents, store_dir),
+        compression => compression.reader(section).and_then(|tar| {
+            let tar = BufReader::with_capacity(BUFFER, tar);
+            read_layer(Members::new(tar), |_| Ok(()), store_dir)
+        }),
+    }
+    .map_err(wrong)
+}
+
+/// Reads all members; `pass` goes over the contents of one, if that can be done without reading them.
+fn read_layer<R: Read>(
+    mut members: Members<R>,
+    pass: impl Fn(&mut Members<R>) -> io::Result<()>,
+    store_dir: &str,
+) -> io::Result<LayerContents> {
+    let mut entries = Entries::default();
+    let store_dir = &store_dir.as_bytes()[1..];
+    while let Some(member) = members.next_member()? {
+        entries.add(&member, store_dir);
+        pass(&mut members)?;
+    }
+    Ok(entries.contents(store_dir))
+}
+
+/// What the members of a layer say about the entries of a store, by their base names.
+#[derive(Default)]
+struct Entries {
+    sizes: BTreeMap<Vec<u8>, u64>,
+    hides_all: bool,
+    /// Whether the whole entry is hidden, so that what the layer itself holds of it is whole.
+    hidden: BTreeMap<Vec<u8>, bool>,
+}
+
+impl Entries {
+    /// `store_dir` without the slash that it begins with.
+    fn add(&mut self, member: &Member, store_dir: &[u8]) {
+        let Some(inside) = below(&member.name, store_dir) else {
+            self.hides_all |= hides(member, store_dir);
+            return;
+        };
+        let (base, rest) = match inside.iter().position(|&byte| byte == b'/') {
+            Some(slash) => (&inside[..slash], Some(&inside[slash + 1..])),
+            None => (inside, None),
+        };
+        if inside == OPAQUE {
+            self.hides_all = true;
+        } else if let Some(hidden) = base.strip_prefix(WHITEOUT) {
+            self.hidden.insert(hidden.to_vec(), true);
+        } else if rest == Some(OPAQUE) {
+            self.hidden.insert(base.to_vec(), true);
+        } else if rest.is_some_and(|rest| last(rest).starts_with(WHITEOUT)) {
+            self.hidden.entry(base.to_vec()).or_insert(false);
+        } else if let Some(size) = self.sizes.get_mut(base) {
+            *size += member.size;
+        } else {
+            self.sizes.insert(base.to_vec(), member.size);
+        }
+    }
+
+    fn contents(self, store_dir: &[u8]) -> LayerContents {
+        let store_path = |base: &[u8]| {
+            let text = [b"/", store_dir, b"/", base].concat();
+            let path = String::from_utf8(text).ok().and_then(|text| StorePath::parse(&text).ok());
+            path.filter(|_| !base.starts_with(b"."))
+        };
+        let is_whole = |base: &Vec<u8>| *self.hidden.get(base).unwrap_or(&true);
+        let whole = self.sizes.iter().filter(|(base, _)| is_whole(base));
+        LayerContents {
+            paths: whole.filter_map(|(base, &size)| Some((store_path(base)?, size))).collect(),
+            hides_all: self.hides_all,
+            hidden: self.hidden.keys().filter_map(|base| store_path(base)).collect(),
+        }
+    }
+}
+
+/// Whether a member that is not inside the store directory hides all of it: it is, hides or empties a folder that the
+/// store directory is in, or is no folder and stands in the place of one.
+fn hides(member: &Member, store_dir: &[u8]) -> bool {
+    let name = &member.name[..];
+    let holds_store = |folder: &[u8]| folder.is_empty() || folder == store_dir || below(store_dir, folder).is_some();
+    let (folder, base) = match name.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (&name[..slash], &name[slash + 1..]),
+        None => (&name[..0], name),
+    };
+    if base == OPAQUE {
+        return holds_store(folder);
+    }
+    match base.strip_prefix(WHITEOUT) {
+        Some(hidden) if folder.is_empty() => holds_store(hidden) && !hidden.is_empty(),
+        Some(hidden) => holds_store(&[folder, b"/", hidden].concat()),
+        None => !name.is_empty() && !member.is_directory && holds_store(name),
+    }
+}
+
+/// The part of a name below a folder.
+fn below<'a>(name: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
+    name.strip_prefix(folder)?.strip_prefix(b"/")
+}
+
+/// The last component of a name.
+fn last(name: &[u8]) -> &[u8] {
+    name.rsplit(|&byte| byte == b'/').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect;
+    use std::io::Write;
+    use tempfile::NamedTempFile;
+
+    /// A layer: names with sizes, a slash at the end for folders, `->` for links.
+    fn layer(members: &str) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for member in members.split_whitespace() {
+            let mut header = tar::Header::new_gnu();
+            let (name, size) = member.split_once('=').unwrap_or((member, "0"));
+            let kind = match (name.ends_with('/'), size) {
+                (true, _) => tar::EntryType::Directory,
+                (_, "link") => tar::EntryType::Symlink,
+                _ => tar::EntryType::Regular,
+            };
+            header.set_entry_type(kind);
+            let contents = vec![b'x'; size.parse().unwrap_or(0)];
+            header.set_size(contents.len() as u64);
+            let name_field = &mut header.as_old_mut().name;
+            name_field[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_cksum();
+            tar.append(&header, &contents[..]).unwrap();
+        }
+        tar.into_inner().unwrap()
+    }
+
+    fn archive(layers: &[Vec<u8>]) -> NamedTempFile {
+        let names: Vec<String> = (0..layers.len()).map(|index| format!("{index}/layer.tar")).collect();
+        let diff_id = layerstone_stage::Digest::of(b"").to_string();
+        let config = serde_json::json!({"rootfs": {"diff_ids": vec![diff_id; layers.len()]}}).to_string();
+        let manifest = serde_json::json!([{"Config": "c.json", "RepoTags": ["a:b"], "Layers": names}]).to_string();
+        let mut tar = tar::Builder::new(NamedTempFile::new().unwrap());
+        let members = names.iter().map(String::as_str).zip(layers.iter().map(Vec::as_slice));
+        for (name, bytes) in members.chain([("c.json", config.as_bytes()), ("manifest.json", manifest.as_bytes())]) {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, bytes).unwrap();
+        }
+        tar.into_inner().unwrap()
+    }
+
+    fn text(paths: &HeldPaths) -> String {
+        let text = |(path, size): (&StorePath, &u64)| format!("{}={size}", path.base_name());
+        paths.iter().map(text).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What a container sees of layers, bottom first.
+    #[track_caller]
+    fn check(layers: &[&str], expected: &str) {
+        let layers: Vec<Vec<u8>> = layers.iter().map(|members| layer(members)).collect();
+        assert_eq!(text(&held(archive(&layers).path(), "/nix/store").unwrap().paths), expected);
+    }
+
+    #[test]
+    fn paths_and_sizes() {
+        check(&[], "");
+        check(&["etc/ etc/x=5 nix/ nix/store/"], "");
+        check(
+            &["nix/ nix/store/ nix/store/h-a/ nix/store/h-a/f=700 nix/store/h-a/d/g=33 nix/store/h-b=5"],
+            "h-a=733 h-b=5",
+        );
+        check(&["/nix/store/h-a=1 ./nix/store/h-b=2 nix//store/./h-c=3"], "h-a=1 h-b=2 h-c=3");
+        check(&["nix/store/.links/ nix/store/.links/x=9 nix/storehouse=3 gnu/store/h-a=3"], "");
+        check(&["nix/store/h-a=1", "nix/store/h-b=2", "nix/store/h-c=link"], "h-a=1 h-b=2 h-c=0");
+    }
+
+    #[test]
+    fn upper_layers_hide() {
+        let below = "nix/ nix/store/ nix/store/h-a/ nix/store/h-a/f=7 nix/store/h-b=5";
+        check(&[below, "nix/store/.wh.h-a"], "h-b=5");
+        check(&[below, "nix/store/.wh.h-a nix/store/h-a=2"], "h-a=2 h-b=5");
+        check(&[below, "nix/store/h-a/ nix/store/h-a/.wh.f"], "h-b=5");
+        check(&[below, "nix/store/h-a/ nix/store/h-a/.wh..wh..opq nix/store/h-a/g=1"], "h-a=1 h-b=5");
+        check(
+            &[below, "nix/store/h-a/ nix/store/h-a/.wh.g nix/store/h-a/.wh..wh..opq nix/store/h-a/g=1"],
+            "h-a=1 h-b=5",
+        );
+        check(&[below, "nix/store/h-a/ nix/store/h-a/d/.wh..wh..opq"], "h-b=5");
+        for hides_all in [".wh.nix", ".wh..wh..opq", "nix/.wh.store", "nix/.wh..wh..opq", "nix/store/.wh..wh..opq"] {
+            check(&[below, hides_all], "");
+            check(&[below, &format!("nix/store/h-c=1 {hides_all}")], "h-c=1");
+            check(&[hides_all, below], "h-a=7 h-b=5");
+        }
+        for replaces in ["nix=link", "nix/store=9"] {
+            check(&[below, replaces], "");
+        }
+        for else_where in
+            [".wh.nix2", "nix/.wh.var", "nix/store/.wh.h-c", "var/.wh..wh..opq", ".wh..wh.plnk", "nix/ nix/store/"]
+        {
+            check(&[below, else_where], "h-a=7 h-b=5");
+        }
+    }
+
+    #[test]
+    fn a_path_twice_has_its_larger_size() {
+        check(&["nix/store/h-a=7", "nix/store/h-a=5"], "h-a=7");
+        check(&["nix/store/h-a=5", "nix/store/h-a=7"], "h-a=7");
+    }
+
+    #[test]
+    fn other_stores() {
+        let layers = [layer("gnu/store/h-a=7 nix/store/h-b=2"), layer("gnu/.wh.store")];
+        let [lower, both] = [archive(&layers[..1]), archive(&layers)];
+        assert_eq!(text(&held(lower.path(), "/gnu/store/").unwrap().paths), "h-a=7");
+        assert_eq!(text(&held(both.path(), "/gnu/store").unwrap().paths), "");
+        let error = held(lower.path(), "store").unwrap_err().to_string();
+        assert_eq!(error, "not a store path: \"store\": expected an absolute store directory, such as /nix/store");
+    }
+
+    #[test]
+    fn each_layer_compressed_or_not() {
+        let plain = [layer("nix/store/h-a/ nix/store/h-a/f=70000"), layer("nix/store/h-b=3 nix/store/.wh.h-a")];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain[0]).unwrap();
+        let packed = [gzip.finish().unwrap(), zstd::encode_all(&plain[1][..], 3).unwrap()];
+        for layers in [&plain, &packed] {
+            let archive = archive(layers);
+            let held = held(archive.path(), "/nix/store").unwrap();
+            assert_eq!(held.layers.iter().map(text).collect::<Vec<_>>(), ["h-a=70000", "h-b=3"]);
+            assert_eq!(text(&held.paths), "h-b=3");
+            assert_eq!(held.image, inspect(archive.path()).unwrap().images[0]);
+        }
+    }
+
+    #[test]
+    fn layers_that_are_no_tars() {
+        let whole = layer("nix/store/h-a=700");
+        for (bytes, cause) in [
+            (vec![b'x'; 512], "not a good tar: header at byte 0: wrong checksum"),
+            (whole[..700].to_vec(), "not a whole tar: header at byte 0: the input ends at byte 700"),
+        ] {
+            let archive = archive(&[whole.clone(), bytes]);
+            let error = held(archive.path(), "/nix/store").unwrap_err().to_string();
+            assert_eq!(error, format!("not a docker archive: {}: 1/layer.tar: {cause}", archive.path().display()));
+        }
+        let mut cut = zstd::encode_all(&whole[..], 3).unwrap();
+        cut.truncate(cut.len() - 9);
+        assert!(held(archive(&[cut]).path(), "/nix/store").is_err());
+    }
+}
