@@ -6,6 +6,7 @@
 //! | `bad_output` | outputs that cannot be written |
 //! | `bad_spec` | image specs and command lines that are wrong |
 //! | `bad_store` | stores and layer files that have vanished, changed, or hold what they cannot |
+//! | `bench` | `cargo xtask bench layering` plans and updates a small closure with every strategy |
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
 //! | `dist` | the static binary runs in an empty root |
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
@@ -34,6 +35,7 @@ mod bad_graph;
 mod bad_output;
 mod bad_spec;
 mod bad_store;
+mod bench;
 mod client;
 mod customisation;
 mod determinism;

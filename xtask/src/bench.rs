@@ -5,6 +5,7 @@
 //! ratios and of the times. It is a benchmark, not a test: nothing fails when something is slow.
 
 mod graph;
+mod layering;
 mod measure;
 mod random;
 mod row;
@@ -12,7 +13,7 @@ mod store;
 mod subject;
 mod table;
 
-use crate::process;
+use crate::{process, top};
 use anyhow::{Context, Result, ensure};
 use measure::{Pipeline, Usage};
 use row::Row;
@@ -23,7 +24,10 @@ use subject::Subject;
 
 /// What to measure and where.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Rounds that count; there is one more before them
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -33,6 +37,19 @@ pub struct Options {
     /// Only this closure: generated, or one of the lab's [default: generated, and medium and large if they are there]
     #[arg(long, value_name = "NAME")]
     closure: Vec<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Another bench than this one.
+#[derive(clap::Subcommand)]
+enum Other {
+    Layering(Box<layering::Options>),
+}
+
+/// What is measured, and where.
+#[derive(clap::Args)]
+struct Place {
     /// The lab's folder, made by `cargo xtask lab`
     #[arg(long, value_name = "DIR", default_value = "/var/tmp/layerstone-lab")]
     lab: PathBuf,
@@ -44,35 +61,44 @@ pub struct Options {
     binary: Option<PathBuf>,
 }
 
-/// Builds the binary, runs all rows, and prints the tables.
+/// Runs the bench asked for, and prints the tables.
 pub fn run(options: &Options) -> Result<()> {
+    if let Some(Other::Layering(options)) = &options.other {
+        return layering::run(options);
+    }
     ensure!(options.rounds > 0, "--rounds: found 0, expected 1 or more");
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("");
-    let binary = match &options.binary {
-        Some(binary) => binary.canonicalize().with_context(|| format!("cannot find: {}", binary.display()))?,
-        None => build(&top)?,
-    };
-    let work = std::path::absolute(options.work.clone().unwrap_or(top.join("target/bench")))?;
-    let work = work.join(std::process::id().to_string());
-    fs::create_dir_all(&work).with_context(|| format!("cannot create: {}", work.display()))?;
-    let result = run_in(options, &binary, &work);
-    fs::remove_dir_all(&work).with_context(|| format!("cannot remove: {}", work.display()))?;
-    result
+    options.place.run(|binary, work| run_in(options, binary, work))
+}
+
+impl Place {
+    /// Builds the binary if none is given, and runs something with it and with a work folder.
+    fn run(&self, bench: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
+        let binary = match &self.binary {
+            Some(binary) => binary.canonicalize().with_context(|| format!("cannot find: {}", binary.display()))?,
+            None => build()?,
+        };
+        let work = std::path::absolute(self.work.clone().unwrap_or(top().join("target/bench")))?;
+        let work = work.join(std::process::id().to_string());
+        fs::create_dir_all(&work).with_context(|| format!("cannot create: {}", work.display()))?;
+        let result = bench(&binary, &work);
+        fs::remove_dir_all(&work).with_context(|| format!("cannot remove: {}", work.display()))?;
+        result
+    }
 }
 
 /// The release binary, which is run directly: cargo's own time is not layerstone's.
-fn build(top: &Path) -> Result<PathBuf> {
+fn build() -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     command.args(["build", "--release", "--package", "layerstone", "--message-format", "json-render-diagnostics"]);
-    process::executable(&process::output(command.current_dir(top))?).context("cargo build names no executable")
+    process::executable(&process::output(command.current_dir(top()))?).context("cargo build names no executable")
 }
 
 fn run_in(options: &Options, binary: &Path, work: &Path) -> Result<()> {
     println!("{}", table::machine(options.rounds)?);
     let any = row::NAMES.iter().any(|name| *name != row::PLAN && row::is_wanted(name, &options.only));
-    for name in subject::names(&options.closure, &options.lab)?.into_iter().filter(|_| any) {
+    for name in subject::names(&options.closure, &options.place.lab)?.into_iter().filter(|_| any) {
         let folder = work.join(&name);
-        let subject = Subject::prepare(&name, &options.lab, binary, &folder)?;
+        let subject = Subject::prepare(&name, &options.place.lab, binary, &folder)?;
         let measured = measure_rows(row::of_subject(&subject, &options.only)?, options.rounds)?;
         println!("{}", table::of_subject(&subject, &measured));
         // The next closure needs the room.

@@ -21,6 +21,7 @@ mod expression;
 mod layout;
 
 pub use builder::Builder;
+pub use deb::parse_control;
 
 use anyhow::{Context, Result, bail};
 use rayon::prelude::*;

@@ -13,11 +13,16 @@ const PEAK_TARGET: u64 = 150;
 
 /// What the numbers were made on.
 pub fn machine(rounds: usize) -> Result<String> {
+    Ok(format!("{} Warm cache; medians of {rounds} rounds.\n", processor()?))
+}
+
+/// The processor, as a sentence.
+pub fn processor() -> Result<String> {
     let info = fs::read_to_string("/proc/cpuinfo").context("cannot read: /proc/cpuinfo")?;
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or("unknown", |(_, model)| model);
     let cores = std::thread::available_parallelism()?;
-    Ok(format!("Processor {model}, {cores} threads, warm cache; medians of {rounds} rounds.\n"))
+    Ok(format!("Processor {model}, {cores} threads."))
 }
 
 /// How much larger than the other's our gzip file may be.

@@ -54,8 +54,8 @@ fn read(deb: &Path) -> Result<Facts> {
     Ok(facts)
 }
 
-/// The fields of a control file (Debian Policy, 5.1 and 7.1).
-fn parse_control(text: &str) -> Facts {
+/// The dependencies in the fields of a control file (Debian Policy, 5.1 and 7.1).
+pub fn parse_control(text: &str) -> Facts {
     let mut facts = Facts::default();
     for (field, value) in text.lines().filter_map(|line| line.split_once(": ")) {
         let clauses = value.split(',').map(|clause| clause.split('|').map(package_name).collect::<Vec<_>>());
