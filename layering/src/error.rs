@@ -52,6 +52,19 @@ pub enum Error {
         /// All names, separated by commas.
         expected: String,
     },
+    /// A pipeline is chosen by its name, without its operations.
+    #[error("the strategy pipeline needs a file of operations")]
+    NoPipeline,
+    /// An operation of a pipeline cannot do its work on what it is given.
+    #[error("cannot run the pipeline: {name}: {place}: {cause}")]
+    Pipeline {
+        /// The file.
+        name: String,
+        /// Which operation of the file.
+        place: String,
+        /// What was found and what was expected.
+        cause: String,
+    },
     /// A text is no pattern.
     #[error("not a pattern: {pattern:?}: {cause}")]
     Pattern {

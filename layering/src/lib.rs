@@ -32,17 +32,20 @@ mod file;
 mod graph;
 mod least_churn;
 mod pattern;
+mod pipeline;
 mod plan;
 mod popularity;
 mod rates;
 #[cfg(test)]
 mod sample;
+mod size;
 mod split;
 mod strategy;
 
 pub use error::{Error, Result};
 pub use file::{FORMAT, Plan, VERSION};
 pub use pattern::Pattern;
+pub use pipeline::Pipeline;
 pub use plan::{Settings, plan};
 pub use rates::Rates;
 pub use strategy::Strategy;

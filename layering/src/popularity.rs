@@ -11,10 +11,14 @@ use std::cmp::Reverse;
 
 /// The paths of a closure by their numbers, most popular first.
 pub(crate) fn popularity_order(graph: &Graph) -> Vec<u32> {
-    let counts = popularity(&graph.users);
+    order_by_popularity(&graph.paths, &graph.users)
+}
+
+/// The indices of paths, most popular first, given each path's distinct users, who must stand before the path.
+pub(crate) fn order_by_popularity(paths: &[&StorePath], users: &[Vec<u32>]) -> Vec<u32> {
     let mut ranked: Vec<_> = (0..)
-        .zip(&graph.paths)
-        .zip(counts)
+        .zip(paths)
+        .zip(popularity(users))
         .map(|((number, path), count)| (Reverse(count), tie_key(path), number))
         .collect();
     ranked.sort_unstable();

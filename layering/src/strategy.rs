@@ -1,11 +1,11 @@
 //! The strategies by name: how to decide which paths share a layer.
 
-use crate::{Error, Result};
+use crate::{Error, Pipeline, Result};
 use std::fmt;
 use std::str::FromStr;
 
 /// How to decide which paths share a layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {
     /// The plan that costs least to send again when paths change: a path's change renames all that depends on it.
     #[default]
@@ -13,17 +13,27 @@ pub enum Strategy {
     /// A layer each for the paths to which most references lead, the last layer for all others: what dockerTools
     /// did from 2018 to 2025.
     Popularity,
+    /// A layer each for the largest paths with what nobody else needs, and layers for what several of them need: what
+    /// dockerTools does since 2025.
+    Size,
+    /// A list of operations, as dockerTools' `layeringPipeline`.
+    Pipeline(Pipeline),
 }
 
 impl Strategy {
-    /// All strategies.
-    pub const ALL: [Strategy; 2] = [Strategy::LeastChurn, Strategy::Popularity];
+    /// All strategies that are chosen by their name alone: those but `pipeline`, which is nothing without operations.
+    pub const ALL: [Strategy; 3] = [Strategy::LeastChurn, Strategy::Popularity, Strategy::Size];
+
+    /// The name of the strategy that a [`Pipeline`] is needed for.
+    pub const PIPELINE: &str = "pipeline";
 
     /// The name by which a user chooses it.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Strategy::LeastChurn => "least-churn",
             Strategy::Popularity => "popularity",
+            Strategy::Size => "size",
+            Strategy::Pipeline(_) => Strategy::PIPELINE,
         }
     }
 }
@@ -37,10 +47,14 @@ impl fmt::Display for Strategy {
 impl FromStr for Strategy {
     type Err = Error;
 
+    /// A strategy that is chosen by its name alone.
     fn from_str(name: &str) -> Result<Strategy> {
+        if name == Strategy::PIPELINE {
+            return Err(Error::NoPipeline);
+        }
         Strategy::ALL.into_iter().find(|strategy| strategy.name() == name).ok_or_else(|| Error::UnknownStrategy {
             name: name.to_owned(),
-            expected: Strategy::ALL.map(Strategy::name).join(", "),
+            expected: format!("{}, {}", Strategy::ALL.map(|strategy| strategy.name()).join(", "), Strategy::PIPELINE),
         })
     }
 }
@@ -54,7 +68,19 @@ mod tests {
         for strategy in Strategy::ALL {
             assert_eq!(strategy.to_string().parse(), Ok(strategy));
         }
-        let error = "popular".parse::<Strategy>().unwrap_err().to_string();
-        assert_eq!(error, "unknown strategy: \"popular\": expected one of least-churn, popularity");
+    }
+
+    #[track_caller]
+    fn check_error(name: &str, expected: &str) {
+        assert_eq!(name.parse::<Strategy>().unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_no_name_of_a_strategy() {
+        check_error(
+            "popular",
+            "unknown strategy: \"popular\": expected one of least-churn, popularity, size, pipeline",
+        );
+        check_error("pipeline", "the strategy pipeline needs a file of operations");
     }
 }

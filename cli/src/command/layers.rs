@@ -39,7 +39,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let limit = NonZeroUsize::new(options.max_layers).context("--max-layers: found 0, expected 1 or more")?;
     let settings = Settings {
-        strategy: options.strategy,
+        strategy: options.strategy.clone(),
         exclude: options.exclude.iter().cloned().collect(),
         rates: options.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
         ..Settings::new(limit)
