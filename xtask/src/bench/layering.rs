@@ -75,8 +75,9 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn run_in(options: &Options, binary: &Path, work: &Path) -> Result<()> {
+    let subjects = subjects(options)?;
     println!("{}\n", bench::table::processor()?);
-    for subject in subjects(options)? {
+    for subject in subjects {
         eprintln!("{}", subject.name);
         println!("{}", table::of_subject(&subject, &lines(options, &subject, binary, work)?));
     }
@@ -155,4 +156,16 @@ fn lines(options: &Options, subject: &Subject, binary: &Path, work: &Path) -> Re
 /// Where the plan of a line's original closure is.
 fn plan_file(work: &Path, line: usize) -> PathBuf {
     work.join(format!("{line}.layers.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files() {
+        assert_eq!(name(Path::new("layering/golden/web/graph.json")), "web");
+        assert_eq!(name(Path::new("closures/desktop.json")), "desktop");
+        assert_eq!(name(Path::new("graph.json")), "graph.json");
+    }
 }

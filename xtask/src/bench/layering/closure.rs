@@ -100,6 +100,7 @@ fn parse(text: &[u8]) -> Result<Closure> {
         other => other,
     };
     let graph: Vec<Info> = serde_json::from_value(graph)?;
+    ensure!(!graph.is_empty(), "it has no paths");
     let positions: HashMap<&str, usize> = graph.iter().enumerate().map(|(i, info)| (info.path.as_str(), i)).collect();
     let path = |(position, info): (usize, &Info)| {
         let name = info.path.rsplit('/').next().unwrap_or_default();
@@ -170,6 +171,7 @@ pub mod tests {
     #[test]
     fn wrong_closures() {
         check_error(r#"{"paths": []}"#, "the object has no graph");
+        check_error("[]", "it has no paths");
         check_error(r#"[{"path": "@a", "references": []}]"#, "missing field `narSize`");
         check_error(r#"[{"path": "/a-b", "narSize": 1, "references": []}]"#, "no store path: /a-b");
         let twice = r#"{"path": "@a", "narSize": 1, "references": []}"#;

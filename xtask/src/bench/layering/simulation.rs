@@ -79,5 +79,5 @@ pub fn run(subject: &Subject<'_>, scenario: Scenario, updates: u64, folder: &Pat
             old = (update.closure, plan);
         }
     }
-    Ok(Outcome { sent: sent as f64 / changed as f64, each: ratios / updates as f64, cost })
+    Ok(Outcome { sent: sent as f64 / changed.max(1) as f64, each: ratios / updates as f64, cost })
 }
