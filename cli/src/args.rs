@@ -77,7 +77,7 @@ impl Cli {
         match &self.command {
             Command::Build(options) => build::run(options, common),
             Command::Root(options) => root::run(options, common),
-            Command::Closure(options) => closure::run(options),
+            Command::Closure(options) => closure::run(options, common),
             Command::Layers(options) => layers::run(options),
             Command::Layer(options) => layer::run(options, common),
             Command::Image(options) => image::run(options, common),

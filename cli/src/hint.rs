@@ -5,6 +5,9 @@ use layerstone_stage::Error as Stage;
 /// A hint for the first error in the chain that has one.
 pub fn of(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
+        if let Some(layerstone_closure::Error::NoHash { .. }) = cause.downcast_ref() {
+            return Some("`layerstone closure --scan --nar-hash` records them".to_owned());
+        }
         let stage = cause.downcast_ref::<Stage>().or_else(|| within(cause))?;
         match stage {
             Stage::WrongFormat { rerun, .. } => Some(format!("write it again with `{rerun}`")),

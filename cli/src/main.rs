@@ -6,6 +6,7 @@
 mod args;
 mod command;
 mod demo;
+mod difference;
 mod hint;
 mod out;
 mod progress;

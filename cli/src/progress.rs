@@ -33,7 +33,8 @@ impl Progress {
         Progress { shown }
     }
 
-    /// Runs `work`, which counts up to so many bytes and layers on the meter that it is given.
+    /// Runs `work`, which counts up to so many bytes and layers on the meter that it is given. Work on anything but
+    /// layers has none.
     pub fn during<T>(&self, what: &'static str, bytes: u64, layers: usize, work: impl FnOnce(&Meter) -> T) -> T {
         let meter = Meter::default();
         if !self.shown {
@@ -86,17 +87,17 @@ impl Display {
         match self {
             Display::Bar(bar, layers) => {
                 bar.set_position(meter.bytes());
-                bar.set_message(format!("layer {}/{layers}", meter.layers().min(*layers as u64)));
+                if *layers > 0 {
+                    bar.set_message(format!("layer {}/{layers}", meter.layers().min(*layers as u64)));
+                }
             }
             Display::Lines(what, bytes, layers) => {
-                let done = meter.layers().min(*layers as u64);
+                let mut line = format!("{what}: {} of {}", size(meter.bytes()), size(*bytes));
+                if *layers > 0 {
+                    line.push_str(&format!(", layer {}/{layers}", meter.layers().min(*layers as u64)));
+                }
                 // Progress is no reason to fail.
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "{what}: {} of {}, layer {done}/{layers}",
-                    size(meter.bytes()),
-                    size(*bytes)
-                );
+                let _ = writeln!(std::io::stderr(), "{line}");
             }
         }
     }

@@ -8,6 +8,7 @@
 //! | `bad_store` | stores and layer files that have vanished, changed, or hold what they cannot |
 //! | `bench` | `cargo xtask bench layering` plans and updates a small closure with every strategy |
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
+//! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
 //! | `dist` | the static binary runs in an empty root |
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
 //! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
@@ -37,6 +38,7 @@ mod bad_spec;
 mod bad_store;
 mod bench;
 mod client;
+mod closures;
 mod customisation;
 mod determinism;
 mod dist;

@@ -26,7 +26,7 @@ pub struct Mismatch {
 /// # Errors
 ///
 /// A path has no NAR hash recorded. A path that is absent or cannot be read is a mismatch.
-pub fn verify(closure: &Closure, store: &Store, count: impl Fn(u64) + Sync) -> Result<Vec<Mismatch>> {
+pub fn verify(closure: &Closure, store: &Store, count: impl Fn(usize) + Sync) -> Result<Vec<Mismatch>> {
     let recorded = |info: &PathInfo| info.nar_hash.ok_or_else(|| Error::NoHash { path: info.path.clone() });
     let mut recorded: Vec<(NarHash, &PathInfo)> =
         closure.graph.iter().map(|info| Ok((recorded(info)?, info))).collect::<Result<_>>()?;
@@ -43,11 +43,11 @@ pub fn verify(closure: &Closure, store: &Store, count: impl Fn(u64) + Sync) -> R
     Ok(mismatches)
 }
 
-fn read(store: &Store, path: &StorePath, count: impl Fn(u64)) -> Result<(NarHash, u64)> {
+fn read(store: &Store, path: &StorePath, count: impl Fn(usize)) -> Result<(NarHash, u64)> {
     let mut hasher = Hasher::default();
     let size = stream_nar(&store.locate(path.as_str()), |bytes| {
         hasher.update(bytes);
-        count(bytes.len() as u64);
+        count(bytes.len());
     })?;
     Ok((NarHash::new(hasher.finish()), size))
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::scan_store;
     use std::fs;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const A: &str = "/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-a";
     const B: &str = "/nix/store/5wqnl34l8k8y01bqi4livgq7x9r214kc-b";
@@ -130,11 +130,11 @@ mod tests {
     #[test]
     fn every_byte_is_counted() {
         let (_dir, store, closure) = store();
-        let counted = AtomicU64::new(0);
+        let counted = AtomicUsize::new(0);
         verify(&closure, &store, |bytes| {
             counted.fetch_add(bytes, Ordering::Relaxed);
         })
         .unwrap();
-        assert_eq!(counted.into_inner(), closure.graph.iter().filter_map(|info| info.nar_size).sum::<u64>());
+        assert_eq!(counted.into_inner(), closure.graph.iter().filter_map(|info| info.nar_size).sum::<u64>() as usize);
     }
 }

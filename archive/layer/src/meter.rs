@@ -20,7 +20,8 @@ impl Meter {
         self.layers.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn add_bytes(&self, count: usize) {
+    /// Counts more bytes.
+    pub fn add_bytes(&self, count: usize) {
         self.bytes.fetch_add(count as u64, Ordering::Relaxed);
     }
 

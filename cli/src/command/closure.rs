@@ -1,6 +1,8 @@
 //! `layerstone closure`: who refers to whom, to the closure file.
 
-use crate::args::StoreArgs;
+mod question;
+
+use crate::args::{Common, StoreArgs};
 use crate::source::Source;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -8,14 +10,25 @@ use layerstone_closure::{Closure, Graph};
 use layerstone_image::Spec;
 use layerstone_layer::LayerFile;
 use layerstone_stage::StorePath;
+use question::QuestionArgs;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+
+const USAGE: &str = "\
+layerstone closure [OPTIONS] [ROOT]...
+       layerstone closure --verify CLOSURE.JSON
+       layerstone closure --why PATH CLOSURE.JSON [ROOT]...
+       layerstone closure --diff OLD.JSON NEW.JSON";
 
 /// Find which store paths an image needs
 ///
 /// With --graph, from a references graph: the JSON that Nix writes for exportReferencesGraph, `nix path-info --json`, or
 /// the registration text of closureInfo and `nix-store --dump-db`; the format is detected. With --scan, from the files
 /// themselves, as Nix does when a build ends. Without ROOT, the whole graph.
+///
+/// --verify, --why and --diff make no closure file but answer questions about some.
 #[derive(Args)]
+#[command(override_usage = USAGE)]
 pub struct Options {
     /// Store paths to begin with; links to store paths such as ./result will do
     #[arg(value_name = "ROOT")]
@@ -35,15 +48,26 @@ pub struct Options {
     /// Begin with what a layer refers to
     #[arg(long, value_name = "LAYER.JSON")]
     layer: Vec<PathBuf>,
+    /// Store path to leave out, with all that only it brings in
+    ///
+    /// The path and all references to it are cut, and what the roots still reach is kept. Without ROOT, --spec or
+    /// --layer the roots are the paths that no other path refers to. `layers --exclude` takes nothing else along.
+    #[arg(long, value_name = "PATH", value_parser = StorePath::parse)]
+    exclude: Vec<StorePath>,
     /// Closure file to write
     #[arg(short, long, value_name = "CLOSURE.JSON", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]
+    question: QuestionArgs,
+    #[command(flatten)]
     store: StoreArgs,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
+    if options.question.answer(&store, &options.roots, common)? {
+        return Ok(());
+    }
     let spec = options.spec.as_deref().map(Spec::read).transpose()?;
     if let Some(spec) = &spec
         && !spec.include_store_paths
@@ -60,7 +84,11 @@ pub fn run(options: &Options) -> Result<()> {
     }
     // Without any root asked for, everything is wanted; with a spec that names none, nothing is.
     let nothing = roots.is_empty() && (spec.is_some() || !options.layer.is_empty());
-    let closure = if nothing { Closure::default() } else { source.closure(&roots, &store, options.nar_hash)? };
+    let mut closure = if nothing { Closure::default() } else { source.closure(&roots, &store, options.nar_hash)? };
+    let exclude: BTreeSet<StorePath> = options.exclude.iter().cloned().collect();
+    if !exclude.is_empty() {
+        closure = closure.without(&exclude, &roots)?;
+    }
     Ok(closure.write(&options.output)?)
 }
 

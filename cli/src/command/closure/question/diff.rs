@@ -1,0 +1,20 @@
+//! `closure --diff`: what was added, removed and changed from one closure to another.
+
+use crate::difference::text;
+use crate::out::print;
+use anyhow::Result;
+use layerstone_closure::{Closure, Item, difference};
+use std::path::Path;
+
+pub fn run(old: &Path, new: &Path, as_json: bool) -> Result<()> {
+    let difference = difference(&items(old)?, &items(new)?);
+    if as_json {
+        return print(serde_json::to_string_pretty(&difference)? + "\n");
+    }
+    print(text(&difference))
+}
+
+fn items(file: &Path) -> Result<Vec<Item>> {
+    let graph = Closure::read(file)?.graph.into_iter();
+    Ok(graph.map(|info| Item { path: info.path, size: info.nar_size, nar_hash: info.nar_hash }).collect())
+}
