@@ -15,8 +15,9 @@ pub struct Strategy {
 }
 
 /// All that are compared.
-pub const ALL: [Strategy; 2] = [
+pub const ALL: [Strategy; 3] = [
     Strategy { name: "popularity", flags: &["--strategy", "popularity"], takes_previous: false },
+    Strategy { name: "size", flags: &["--strategy", "size"], takes_previous: false },
     Strategy { name: "least-churn", flags: &["--strategy", "least-churn"], takes_previous: false },
 ];
 
