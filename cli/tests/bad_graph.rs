@@ -139,7 +139,7 @@ fn plan_with_a_path_twice() {
     for line in ["layer plan --index 0 -o old", "layer plan --all -o layers"] {
         assert_eq!(
             place.fail(line),
-            format!("layerstone: malformed layerstone/layers: plan: {A} stands twice, the second time in layer 1\n")
+            format!("layerstone: malformed layerstone/layers: plan: {A} stands in layer 0 and again in layer 1\n")
         );
     }
     place.write("plan", "[]");

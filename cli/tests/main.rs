@@ -20,6 +20,7 @@
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
 //! | `readme` | the commands in README.md print what it says they print |
+//! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
 //! | `stages` | the stages one by one give the bytes of `build` |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
@@ -50,6 +51,7 @@ mod kill;
 mod names;
 mod outputs;
 mod readme;
+mod reports;
 mod settings;
 mod stages;
 mod streams;

@@ -2,9 +2,9 @@
 //!
 //! See FORMAT.md beside this crate.
 
-use layerstone_stage::{Document, Error, Result, StorePath, from_value, parse_document, read_input, write_stage_file};
+use crate::Draft;
+use layerstone_stage::{Error, Result, StorePath, read_input, write_stage_file};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::path::Path;
 
 /// Format name of a plan.
@@ -12,7 +12,7 @@ pub const FORMAT: &str = "layerstone/layers";
 /// Version of the format; a change makes older files unreadable (they are derived data: rerun `layerstone layers`).
 pub const VERSION: u64 = 1;
 /// The command that writes plans, named when a file is of another version.
-const RERUN: &str = "layerstone layers";
+pub(crate) const RERUN: &str = "layerstone layers";
 
 /// Which store paths share a layer; bottom layer first, no path twice, no empty layer, one store directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,36 +30,17 @@ impl Plan {
     /// The plan in a file's bytes, ours or the bare list of lists that nixpkgs' layering tools print; `name` stands in
     /// messages.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Plan> {
-        let plan: Plan = match parse_document(bytes, name, FORMAT, VERSION, RERUN)? {
-            Document::Bare(value) if value.is_array() => Plan { layers: from_value(value, FORMAT, name)? },
-            Document::Ours(value) | Document::Bare(value) => from_value(value, FORMAT, name)?,
-        };
-        plan.check().map_err(|cause| Error::Malformed { format: FORMAT, name: name.to_owned(), cause })?;
-        Ok(plan)
+        let draft = Draft::parse(bytes, name)?;
+        if let Some(finding) = draft.findings(None).first() {
+            return Err(Error::Malformed { format: FORMAT, name: name.to_owned(), cause: finding.to_string() });
+        }
+        let layer = |texts: Vec<String>| texts.into_iter().map(StorePath::try_from).collect();
+        Ok(Plan { layers: draft.layers.into_iter().map(layer).collect::<Result<_>>()? })
     }
 
     /// Writes a plan file; `-` is standard output.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_stage_file(path, FORMAT, VERSION, self)
-    }
-
-    /// What is wrong with the plan, if anything: a path that stands twice, an empty layer, two store directories.
-    pub fn check(&self) -> Result<(), String> {
-        let mut seen = HashSet::new();
-        let mut stores = self.layers.iter().flatten().map(StorePath::store_dir);
-        let store = stores.next();
-        if let Some(other) = stores.find(|s| Some(*s) != store) {
-            return Err(format!("paths of two stores, {} and {other}", store.unwrap_or_default()));
-        }
-        for (index, layer) in self.layers.iter().enumerate() {
-            if layer.is_empty() {
-                return Err(format!("layer {index} is empty"));
-            }
-            if let Some(path) = layer.iter().find(|path| !seen.insert(*path)) {
-                return Err(format!("{path} stands twice, the second time in layer {index}"));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -103,12 +84,12 @@ mod tests {
     #[test]
     fn what_is_no_plan() {
         let malformed = |cause: &str| format!("malformed layerstone/layers: x.json: {cause}");
-        check_error(r#"[["/s/a"],["/s/b","/s/a"]]"#, &malformed("/s/a stands twice, the second time in layer 1"));
+        check_error(r#"[["/s/a"],["/s/b","/s/a"]]"#, &malformed("/s/a stands in layer 0 and again in layer 1"));
         check_error(r#"[["/s/a"],[]]"#, &malformed("layer 1 is empty"));
-        check_error(r#"[["/s/a"],["/t/a"]]"#, &malformed("paths of two stores, /s and /t"));
+        check_error(r#"[["/s/a"],["/t/a"]]"#, &malformed("found 1 path of the store /t from layer 1 on, expected /s"));
         check_error("{}", &malformed("missing field `layers`"));
         check_error(r#"["/s/a"]"#, &malformed(r#"invalid type: string "/s/a", expected a sequence"#));
-        check_error(r#"[["a"]]"#, &malformed(r#"not a store path: "a": it is not absolute"#));
+        check_error(r#"[["a"]]"#, &malformed(r#"layer 0: not a store path: "a": it is not absolute"#));
         check_error(
             &OURS.replace(":1,", ":2,"),
             "wrong format: x.json: found layerstone/layers version 2, expected layerstone/layers version 1",

@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod check;
 mod churn;
 mod count;
 mod error;
@@ -42,6 +43,7 @@ mod size;
 mod split;
 mod strategy;
 
+pub use check::{Draft, Finding, check};
 pub use error::{Error, Result};
 pub use file::{FORMAT, Plan, VERSION};
 pub use pattern::Pattern;

@@ -1,10 +1,13 @@
-//! `layerstone layers`: closure to plan.
+//! `layerstone layers`: closure to plan, and what can be said about plans.
+
+mod check;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::Closure;
 use layerstone_layering::{Rates, Settings, Strategy, plan};
 use layerstone_stage::StorePath;
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -23,27 +26,43 @@ pub struct Options {
     #[arg(long, value_name = "NAME", default_value = "least-churn")]
     strategy: Strategy,
     /// How many layers there may be, 1 or more; the customisation layer and a base image's layers do not count
-    #[arg(long, value_name = "N")]
-    max_layers: usize,
+    #[arg(long, value_name = "N", required_unless_present = "check")]
+    max_layers: Option<usize>,
     /// Store path to leave out of all layers
     #[arg(long, value_name = "PATH", value_parser = StorePath::parse)]
     exclude: Vec<StorePath>,
     /// How often paths change, for least-churn: a JSON object of name patterns and numbers [default: 1 each]
     #[arg(long, value_name = "RATES.JSON")]
     rates: Option<PathBuf>,
+    /// Say all that is wrong with a plan for CLOSURE.JSON, whoever made it, and make none
+    #[arg(long, value_name = "LAYERS.JSON", conflicts_with_all = ["strategy", "rates", "output"])]
+    check: Option<PathBuf>,
     /// Plan to write
     #[arg(short, long, value_name = "LAYERS.JSON", default_value = "-")]
     output: PathBuf,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let limit = NonZeroUsize::new(options.max_layers).context("--max-layers: found 0, expected 1 or more")?;
+    if let Some(plan) = &options.check {
+        return check::run(plan, options);
+    }
     let settings = Settings {
         strategy: options.strategy.clone(),
-        exclude: options.exclude.iter().cloned().collect(),
+        exclude: options.exclude(),
         rates: options.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
-        ..Settings::new(limit)
+        ..Settings::new(options.limit()?.context("--max-layers is missing")?)
     };
     let closure = Closure::read(&options.closure)?;
     Ok(plan(&closure, &settings)?.write(&options.output)?)
+}
+
+impl Options {
+    fn limit(&self) -> Result<Option<NonZeroUsize>> {
+        let limit = |number| NonZeroUsize::new(number).context("--max-layers: found 0, expected 1 or more");
+        self.max_layers.map(limit).transpose()
+    }
+
+    fn exclude(&self) -> BTreeSet<StorePath> {
+        self.exclude.iter().cloned().collect()
+    }
 }
