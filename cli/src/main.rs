@@ -9,6 +9,7 @@ mod demo;
 mod difference;
 mod hint;
 mod out;
+mod plan_args;
 mod progress;
 mod source;
 mod table;

@@ -16,6 +16,7 @@
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
 //! | `huge` | a file of 12 GiB, in little memory |
 //! | `inspect` | what any file of the line is, for people and as JSON |
+//! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
@@ -47,6 +48,7 @@ mod golden;
 mod graphs;
 mod huge;
 mod inspect;
+mod keep;
 mod kill;
 mod names;
 mod outputs;

@@ -80,6 +80,11 @@ impl Churn {
         self.add(a.iter().zip(b).map(|(a, b)| a | b))
     }
 
+    /// How often a path changes on average, in millionths.
+    pub fn mean_rate(&self) -> u64 {
+        self.rates.iter().sum::<u64>() / self.rates.len().max(1) as u64
+    }
+
     /// What a layer of these paths costs, in millionths of bytes.
     pub fn cost(&self, layer: &[u32]) -> u128 {
         let size: u64 = layer.iter().map(|&path| self.sizes[path as usize]).sum();

@@ -79,4 +79,47 @@ pub enum Error {
         /// The file.
         name: String,
     },
+    /// A pattern asks for a layer and chooses no path.
+    #[error("useless pattern: {pattern}: it matches no path that needs a layer")]
+    UselessPattern {
+        /// The pattern.
+        pattern: String,
+    },
+    /// All paths of a layer that is asked for are in others that are asked for too.
+    #[error("empty layer: {patterns}: all that it matches is in layers asked for before")]
+    EmptyLayer {
+        /// The layer's patterns, separated by commas.
+        patterns: String,
+    },
+    /// The limit leaves no layer for paths that need one.
+    #[error(
+        "too few layers: found a limit of {limit}, expected {needed} or more: the base image has {base}, {own} are asked \
+         for by pattern"
+    )]
+    Limit {
+        /// How many layers there may be.
+        limit: usize,
+        /// How many it takes at least.
+        needed: usize,
+        /// How many of them the base image has.
+        base: usize,
+        /// How many of them are asked for.
+        own: usize,
+    },
+    /// A previous plan is about paths of another store directory.
+    #[error("previous plan of another store: {name}: found paths in {found}, expected {expected}")]
+    OtherStore {
+        /// The plan's file.
+        name: String,
+        /// The store directory of its paths.
+        found: String,
+        /// The store directory of the closure's paths.
+        expected: String,
+    },
+    /// A previous plan has nothing in common with the closure.
+    #[error("previous plan of something else: {name}: neither a path nor a name in it is one of the closure's")]
+    Unrelated {
+        /// The plan's file.
+        name: String,
+    },
 }

@@ -4,36 +4,21 @@
 
 use crate::churn::Churn;
 use crate::graph::Graph;
-use crate::{Rates, Result};
-use layerstone_stage::StorePath;
+use crate::order::by_name;
 use std::num::NonZeroUsize;
 
-/// Divides some paths of a graph into at most `limit` layers.
-pub(crate) fn layers(graph: &Graph, free: &[u32], limit: NonZeroUsize, rates: &Rates) -> Result<Vec<Vec<u32>>> {
-    let churn = Churn::new(graph, rates, "least-churn")?;
-    let mut layers = Layer::singles(&churn, &by_name(graph, free));
+/// Divides some paths of a graph into at most `limit` layers, in an order that depends on names.
+pub(crate) fn layers(graph: &Graph, churn: &Churn, free: &[u32], limit: NonZeroUsize) -> Vec<Vec<u32>> {
+    let mut layers = Layer::singles(churn, &by_name(graph, free));
     while layers.len() > limit.get() {
         let pairs = (0..layers.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
         let (a, b) = pairs
-            .min_by_key(|&(a, b)| (layers[a].merged_cost(&layers[b], &churn), a, b))
+            .min_by_key(|&(a, b)| (layers[a].merged_cost(&layers[b], churn), a, b))
             .expect("more layers than the limit, which is 1 at least");
         let merged = layers.remove(b);
-        layers[a].absorb(merged, &churn);
+        layers[a].absorb(merged, churn);
     }
-    layers.sort_by_key(|layer| layer.rate);
-    Ok(layers.into_iter().map(|layer| layer.paths).collect())
-}
-
-/// The paths in the order that decides ties: by name, by hash only between paths of one name, so that the same packages
-/// land in the same layers after an update.
-pub(crate) fn by_name(graph: &Graph, paths: &[u32]) -> Vec<u32> {
-    let key = |number: &u32| -> (&str, &StorePath) {
-        let path = graph.paths[*number as usize];
-        (path.name(), path)
-    };
-    let mut sorted = paths.to_vec();
-    sorted.sort_by(|a, b| key(a).cmp(&key(b)));
-    sorted
+    layers.into_iter().map(|layer| layer.paths).collect()
 }
 
 struct Layer {

@@ -38,6 +38,39 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// Patterns separated by commas: all that any of them chooses. No store path has a comma in its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patterns(Vec<Pattern>);
+
+impl Patterns {
+    /// Whether one of the patterns chooses the path.
+    pub fn matches(&self, path: &StorePath) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(path))
+    }
+
+    /// The patterns, as they were written; at least one.
+    pub fn iter(&self) -> impl Iterator<Item = &Pattern> {
+        self.0.iter()
+    }
+}
+
+impl FromStr for Patterns {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Patterns> {
+        text.split(',').map(str::parse).collect::<Result<_>>().map(Patterns)
+    }
+}
+
+impl fmt::Display for Patterns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, pattern) in self.0.iter().enumerate() {
+            write!(f, "{}{pattern}", if index == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +93,15 @@ mod tests {
         check("/nix/store/*-bash-5.?", "bash-5.2", true);
         check("/nix/store/bash", "bash-5.2", false);
         check("*", "any", true);
+    }
+
+    #[test]
+    fn several_patterns() {
+        let patterns: Patterns = "openssl,*-bin".parse().unwrap();
+        assert!(patterns.matches(&path("openssl-3")) && patterns.matches(&path("curl-8-bin")));
+        assert!(!patterns.matches(&path("curl-8")));
+        assert_eq!(patterns.to_string(), "openssl,*-bin");
+        assert_eq!("a,,b".parse::<Patterns>().unwrap_err().to_string(), "not a pattern: \"\": it is empty");
     }
 
     #[test]

@@ -1,13 +1,17 @@
-//! From closure to plan: a strategy orders or groups the paths, and a limit says how many layers there may be.
-//!
-//! What all strategies share, the check of the closure, of the exclusions and of the result, is here.
+//! From closure to plan, step by step: what needs a layer, which of it a user asked for, how a strategy or a previous
+//! plan divides the rest, what is too small, and in which order the layers lie.
 
+use crate::churn::Churn;
 use crate::graph::Graph;
+use crate::layer::Layer;
+use crate::order::by_rate;
 use crate::popularity::popularity_order;
+use crate::small::join_small;
 use crate::split::split;
-use crate::{Error, Plan, Rates, Result, Strategy, least_churn, size};
+use crate::{Error, Patterns, Plan, Previous, Rates, Result, Strategy, kept, least_churn, own, size};
 use layerstone_closure::Closure;
 use layerstone_stage::StorePath;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
@@ -16,54 +20,148 @@ use std::num::NonZeroUsize;
 pub struct Settings {
     /// How to decide which paths share a layer.
     pub strategy: Strategy,
-    /// How many layers there may be.
+    /// How many layers there may be, those of the base included.
     pub limit: NonZeroUsize,
+    /// What the image is built on.
+    pub base: Base,
     /// Paths that count as users of others and are in no layer.
     pub exclude: BTreeSet<StorePath>,
+    /// Paths that are to have layers of their own: what each of these chooses, and nothing else.
+    pub own: Vec<Patterns>,
+    /// How many bytes of NARs a layer holds at least, unless it was asked for or is the only one.
+    pub min_size: u64,
+    /// The plan whose layers are kept; the strategy has no say then.
+    pub previous: Option<Previous>,
     /// How often paths change.
     pub rates: Rates,
+}
+
+/// The image that others are built on.
+#[derive(Clone, Debug, Default)]
+pub struct Base {
+    /// How many layers it has.
+    pub layers: usize,
+    /// Store paths that it holds; a closure may have any of them or none.
+    pub paths: BTreeSet<StorePath>,
 }
 
 impl Settings {
     /// At most `limit` layers, everything else at its default.
     pub fn new(limit: NonZeroUsize) -> Settings {
-        Settings { strategy: Strategy::default(), limit, exclude: BTreeSet::new(), rates: Rates::default() }
+        Settings {
+            strategy: Strategy::default(),
+            limit,
+            base: Base::default(),
+            exclude: BTreeSet::new(),
+            own: Vec::new(),
+            min_size: 0,
+            previous: None,
+            rates: Rates::default(),
+        }
+    }
+
+    /// The previous plan, if there is one and anything in it.
+    fn kept(&self) -> Option<&Previous> {
+        self.previous.as_ref().filter(|previous| !previous.is_empty())
+    }
+
+    /// The paths that need a layer: all but the excluded ones and those of the base.
+    fn free(&self, graph: &Graph) -> Result<Vec<u32>> {
+        let present: BTreeSet<&StorePath> = graph.paths.iter().copied().collect();
+        if let Some(path) = self.exclude.iter().find(|path| !present.contains(path)) {
+            return Err(Error::AbsentExclusion { path: path.clone() });
+        }
+        let is_free = |path: &StorePath| !self.exclude.contains(path) && !self.base.paths.contains(path);
+        Ok((0..).zip(&graph.paths).filter(|(_, path)| is_free(path)).map(|(number, _)| number).collect())
+    }
+
+    /// How many layers are left for so many paths, beside the base's and so many that were asked for.
+    fn room(&self, paths: usize, own: usize) -> Result<NonZeroUsize> {
+        let limit = self.limit.get();
+        let taken = self.base.layers.saturating_add(own);
+        match NonZeroUsize::new(limit.saturating_sub(taken)) {
+            Some(room) => Ok(room),
+            // Nobody needs the layer that is not there.
+            None if paths == 0 && (own == 0 || taken == limit) => Ok(NonZeroUsize::MIN),
+            None => Err(Error::Limit { limit, needed: taken + usize::from(paths > 0), base: self.base.layers, own }),
+        }
     }
 }
 
-/// Divides a closure into at most `limit` layers. Every path is in exactly one of them, but for the excluded ones: they
-/// count as users of others (not in a pipeline) and are in none. A pipeline may remove more paths. The plan does not
-/// depend on the order of the closure's paths.
+/// Divides a closure into at most so many layers as there may be. Every path is in exactly one of them, but for the
+/// excluded ones and those of the base: they count as users of others (not in a pipeline) and are in none. A pipeline may
+/// remove more paths. The plan does not depend on the order of the closure's paths.
 ///
 /// # Errors
 ///
 /// If the closure is none (a path twice, an absent reference, a cycle), or an excluded path is not in it: who excludes
 /// a path knows it to be there, so that an absent one is a typing error or belongs to another closure, and the image
-/// would silently hold what was meant to be left out. If the strategy needs sizes and the closure does not tell them,
-/// rates are given and all in vain, or an operation of a pipeline cannot do its work.
+/// would silently hold what was meant to be left out. If costs are needed and the closure does not tell sizes, or rates
+/// are given and all in vain. If a pattern chooses nothing, an operation of a pipeline cannot do its work, or no layer is
+/// left for the paths that need one. If the previous plan is of another store directory, or has nothing in common with
+/// the closure.
 pub fn plan(closure: &Closure, settings: &Settings) -> Result<Plan> {
     let graph = Graph::new(closure)?;
-    let present: BTreeSet<&StorePath> = graph.paths.iter().copied().collect();
-    if let Some(path) = settings.exclude.iter().find(|path| !present.contains(path)) {
-        return Err(Error::AbsentExclusion { path: path.clone() });
-    }
-    let free: Vec<u32> = (0..)
-        .zip(&graph.paths)
-        .filter(|(_, path)| !settings.exclude.contains(*path))
-        .map(|(number, _)| number)
-        .collect();
-    let layers = match &settings.strategy {
-        Strategy::LeastChurn => least_churn::layers(&graph, &free, settings.limit, &settings.rates)?,
-        Strategy::Popularity => {
-            let mut order = popularity_order(&graph);
-            order.retain(|number| free.binary_search(number).is_ok());
-            split(&order, settings.limit)
+    let costs = Costs { graph: &graph, rates: &settings.rates, churn: OnceCell::new() };
+    let (own, free) = own::choose(&graph, settings.free(&graph)?, &settings.own)?;
+    let room = settings.room(free.len(), own.len())?;
+    let mut layers = match settings.kept() {
+        Some(previous) => {
+            let churn = costs.get("keeping a previous plan")?;
+            kept::layers(&graph, churn, &free, &own, room.get() + own.len(), previous)?
         }
-        Strategy::Size => size::layers(&graph, &free, settings.limit)?,
-        Strategy::Pipeline(pipeline) => pipeline.layers(&graph, &free, settings.limit)?,
+        None => {
+            let layers = divide(&graph, &costs, &free, room, &settings.strategy)?;
+            layers.into_iter().map(Layer::free).chain(own.into_iter().map(Layer::own)).collect()
+        }
     };
+    if settings.min_size > 0 {
+        layers = join_small(costs.get("a least size of layers")?, layers, settings.min_size);
+    }
+    if settings.kept().is_none() && settings.strategy == Strategy::LeastChurn {
+        layers = by_rate(&graph, costs.get("least-churn")?, layers);
+    }
     let path = |number: u32| graph.paths[number as usize].clone();
-    Ok(Plan { layers: layers.into_iter().map(|layer| layer.into_iter().map(path).collect()).collect() })
+    Ok(Plan { layers: layers.into_iter().map(|layer| layer.paths.into_iter().map(path).collect()).collect() })
+}
+
+/// Divides some paths into at most `limit` layers.
+fn divide(
+    graph: &Graph,
+    costs: &Costs,
+    free: &[u32],
+    limit: NonZeroUsize,
+    strategy: &Strategy,
+) -> Result<Vec<Vec<u32>>> {
+    Ok(match strategy {
+        Strategy::LeastChurn => least_churn::layers(graph, costs.get("least-churn")?, free, limit),
+        Strategy::Popularity => {
+            let mut order = popularity_order(graph);
+            order.retain(|number| free.binary_search(number).is_ok());
+            split(&order, limit)
+        }
+        Strategy::Size => size::layers(graph, free, limit)?,
+        Strategy::Pipeline(pipeline) => pipeline.layers(graph, free, limit)?,
+    })
+}
+
+/// What layers cost: told only if a step asks for it, as it takes sizes, which a closure need not have.
+struct Costs<'a> {
+    graph: &'a Graph<'a>,
+    rates: &'a Rates,
+    churn: OnceCell<Churn>,
+}
+
+impl Costs<'_> {
+    fn get(&self, purpose: &'static str) -> Result<&Churn> {
+        match self.churn.get() {
+            Some(churn) => Ok(churn),
+            None => {
+                let churn = Churn::new(self.graph, self.rates, purpose)?;
+                Ok(self.churn.get_or_init(|| churn))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +208,60 @@ mod tests {
     fn absent_exclusions_are_errors() {
         let error = plan(&closure("a:"), &popularity(1, BTreeSet::from([path("b")])));
         assert_eq!(error.unwrap_err().to_string(), format!("cannot exclude: {}: not in the closure", path("b")));
+    }
+
+    #[track_caller]
+    fn check_base(layers: usize, paths: &str, own: &str, limit: usize, expected: Result<&str, &str>) {
+        let base = Base { layers, paths: paths.split_whitespace().map(path).collect() };
+        let own = own.split_whitespace().map(|patterns| patterns.parse().unwrap()).collect();
+        let settings = Settings { base, own, ..popularity(limit, BTreeSet::new()) };
+        let plan = plan(&closure("a: x; b: x; x:"), &settings).map_err(|e| e.to_string());
+        let layer = |layer: &Vec<StorePath>| layer.iter().map(StorePath::name).collect::<Vec<_>>().join(" ");
+        let text = plan.map(|plan| plan.layers.iter().map(layer).collect::<Vec<_>>().join(", "));
+        assert_eq!(text, expected.map(str::to_owned).map_err(str::to_owned));
+    }
+
+    #[test]
+    fn a_base_takes_layers_and_paths_away() {
+        check_base(2, "x other", "", 9, Ok("a, b"));
+        check_base(2, "x other", "", 3, Ok("a b"));
+        check_base(9, "a b x", "", 3, Ok(""));
+        check_base(2, "x", "b", 4, Ok("a, b"));
+        check_base(2, "x", "a b", 4, Ok("a, b"));
+        check_base(2, "x", "a,b", 3, Ok("a b"));
+        let error =
+            "too few layers: found a limit of 2, expected 3 or more: the base image has 2, 0 are asked for by pattern";
+        check_base(2, "x", "", 2, Err(error));
+        let error =
+            "too few layers: found a limit of 3, expected 4 or more: the base image has 2, 1 are asked for by pattern";
+        check_base(2, "x", "b", 3, Err(error));
+        let error =
+            "too few layers: found a limit of 1, expected 2 or more: the base image has 0, 2 are asked for by pattern";
+        check_base(0, "x", "a b", 1, Err(error));
+    }
+
+    #[test]
+    fn layers_asked_for_lie_on_top_or_by_rate() {
+        let plan = |strategy| {
+            let own = vec!["lib".parse().unwrap()];
+            let settings = Settings { own, strategy, ..Settings::new(NonZeroUsize::MAX) };
+            plan(&crate::sample::sized_closure("app 1: lib; lib 1: libc; libc 1:"), &settings).unwrap()
+        };
+        let [libc, lib, app] = ["libc", "lib", "app"].map(|name| vec![path(name)]);
+        assert_eq!(plan(Strategy::LeastChurn).layers, [libc.clone(), lib.clone(), app.clone()]);
+        assert_eq!(plan(Strategy::Popularity).layers, [libc, app, lib]);
+    }
+
+    #[test]
+    fn sizes_are_asked_for_where_they_matter() {
+        let error = |settings| plan(&closure("a:"), &settings).unwrap_err().to_string();
+        let text = |purpose| format!("unknown size: {}: {purpose} needs the narSize of every path", path("a"));
+        assert_eq!(error(Settings::new(NonZeroUsize::MIN)), text("least-churn"));
+        let small = Settings { min_size: 1, ..popularity(1, BTreeSet::new()) };
+        assert_eq!(error(small), text("a least size of layers"));
+        let old = Plan { layers: vec![vec![path("a")]] };
+        let kept = Settings { previous: Some(Previous::new("old", old)), ..popularity(1, BTreeSet::new()) };
+        assert_eq!(error(kept), text("keeping a previous plan"));
     }
 
     /// Closures of up to 40 paths without cycles, and some paths of each to leave out.

@@ -17,7 +17,7 @@
 
 use crate::Result;
 use crate::graph::Graph;
-use crate::least_churn::by_name;
+use crate::order::by_name;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

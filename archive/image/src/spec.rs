@@ -24,7 +24,7 @@ pub const LAYERS_OF_DOCKER: usize = 127;
 const CREATED_BY: &str = "layerstone";
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "format",
     "version",
     "name",
@@ -34,6 +34,7 @@ const KEYS: [&str; 19] = [
     "created",
     "mtime",
     "maxLayers",
+    "minLayerSize",
     "extraCommands",
     "extraCommandsFile",
     "uid",
@@ -63,6 +64,8 @@ pub struct Spec {
     pub mtime: Time,
     /// How many layers it may have, all together.
     pub max_layers: usize,
+    /// How many bytes of NARs a layer of store paths holds at least, unless it is the only one.
+    pub min_layer_size: u64,
     /// What runs in the customisation layer.
     pub script: Option<Script>,
     /// Owner of the store paths.
@@ -107,6 +110,7 @@ impl Spec {
             created: Time::one_second(),
             mtime: Time::one_second(),
             max_layers: DEFAULT_MAX_LAYERS,
+            min_layer_size: 0,
             script: None,
             owner: Owner::root(),
             architecture: host_architecture().to_owned(),
@@ -157,6 +161,7 @@ impl Spec {
             max_layers: fields.defaulted("maxLayers", default.max_layers, "a whole number above 0", |value| {
                 value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0)
             })?,
+            min_layer_size: fields.defaulted("minLayerSize", 0, "a number of bytes", Value::as_u64)?,
             script: script(fields, folder)?,
             owner: Owner {
                 uid: fields.defaulted("uid", default.owner.uid, "a user id", id)?,
@@ -316,6 +321,10 @@ mod tests {
         check_error(
             json!({"name": "t", "maxLayers": 0}),
             "maxLayers: found the number 0, expected a whole number above 0",
+        );
+        check_error(
+            json!({"name": "t", "minLayerSize": "5M"}),
+            "minLayerSize: found the string \"5M\", expected a number of bytes",
         );
         check_error(json!({"name": "t", "maxLayers": null}), "maxLayers: found null, expected a whole number above 0");
         check_error(

@@ -4,6 +4,7 @@ use crate::args::{Common, OwnerArgs, StoreArgs, parse_time};
 use crate::command::image::{Built, ImageLayer};
 use crate::command::{image, layer, root};
 use crate::out::print;
+use crate::plan_args::PlanArgs;
 use crate::source::Source as References;
 use crate::table::{Table, size};
 use anyhow::{Context, Result, bail};
@@ -35,6 +36,8 @@ pub struct Options {
     image: ImageArgs,
     #[command(flatten)]
     layers: LayersArgs,
+    #[command(flatten)]
+    plan: PlanArgs,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -101,11 +104,12 @@ struct LayersArgs {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let spec = options.spec()?;
     let store = options.store.store()?;
+    let settings = options.plan.over(settings(&spec)?)?;
     if options.dry_run {
-        return dry_run(&spec, &store);
+        return dry_run(&spec, &settings, &store);
     }
     let output = options.output.as_deref().context("no output: expected -o FILE")?;
-    build(&spec, &store, output, common)?.image.tell(output, common)
+    build(&spec, &settings, &store, output, common)?.image.tell(output, common)
 }
 
 /// An image that was built, layer by layer.
@@ -115,13 +119,12 @@ pub struct BuiltLayers {
     pub layers: Vec<(u64, Vec<StorePath>)>,
 }
 
-/// Builds the image that a spec describes.
-pub fn build(spec: &Spec, store: &Store, output: &Path, common: &Common) -> Result<BuiltLayers> {
-    let limit = layer_limit(spec)?;
+/// Builds the image that a spec describes, its store paths divided by these settings.
+pub fn build(spec: &Spec, settings: &Settings, store: &Store, output: &Path, common: &Common) -> Result<BuiltLayers> {
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let blob = scratch.path().join("root.tar");
     let custom = root::make(&root::root_spec(spec, store)?, &blob, common)?;
-    let plan = plan_of(spec, store, custom.references, limit)?;
+    let plan = plan_of(spec, settings, store, custom.references)?;
     let recipes = recipes(spec, store, &plan)?;
     let sources = layer::layouts(&recipes, store)?;
     let mut layers: Vec<ImageLayer> = sources.into_iter().zip(recipes).enumerate().map(store_layer).collect();
@@ -146,12 +149,14 @@ fn recipes(spec: &Spec, store: &Store, plan: &Plan) -> Result<Vec<Recipe>> {
     layer::recipes(&plan.layers, store, spec.mtime.seconds()?, &spec.owner)
 }
 
-fn layer_limit(spec: &Spec) -> Result<NonZeroUsize> {
-    NonZeroUsize::new(spec.store_layers(0)?).context("no layer left for store paths")
+/// How a spec wants its store paths to be divided.
+pub fn settings(spec: &Spec) -> Result<Settings> {
+    let limit = NonZeroUsize::new(spec.store_layers(0)?).context("no layer left for store paths")?;
+    Ok(Settings { min_size: spec.min_layer_size, ..Settings::new(limit) })
 }
 
 /// The plan for all that the spec and the customisation layer refer to.
-fn plan_of(spec: &Spec, store: &Store, references: Vec<StorePath>, limit: NonZeroUsize) -> Result<Plan> {
+fn plan_of(spec: &Spec, settings: &Settings, store: &Store, references: Vec<StorePath>) -> Result<Plan> {
     if !spec.include_store_paths {
         return Ok(Plan::default());
     }
@@ -159,11 +164,11 @@ fn plan_of(spec: &Spec, store: &Store, references: Vec<StorePath>, limit: NonZer
     let mut roots = source.roots(spec, store)?;
     roots.extend(references);
     let closure = if roots.is_empty() { Closure::default() } else { source.closure(&roots, store, false)? };
-    Ok(plan(&closure, &Settings::new(limit))?)
+    Ok(plan(&closure, settings)?)
 }
 
-fn dry_run(spec: &Spec, store: &Store) -> Result<()> {
-    let plan = plan_of(spec, store, Vec::new(), layer_limit(spec)?)?;
+fn dry_run(spec: &Spec, settings: &Settings, store: &Store) -> Result<()> {
+    let plan = plan_of(spec, settings, store, Vec::new())?;
     let sources = layer::layouts(&recipes(spec, store, &plan)?, store)?;
     let mut table = Table::new(&["layer", "size", "paths", "first path"], &[0, 1, 2]);
     for (index, (source, paths)) in sources.iter().zip(&plan.layers).enumerate() {

@@ -2,10 +2,12 @@
 
 mod check;
 
+use crate::plan_args::PlanArgs;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_layering::{Rates, Settings, Strategy, plan};
+use layerstone_image::held;
+use layerstone_layering::{Base, Rates, Settings, Strategy, plan};
 use layerstone_stage::StorePath;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -25,17 +27,22 @@ pub struct Options {
     /// How to decide
     #[arg(long, value_name = "NAME", default_value = "least-churn")]
     strategy: Strategy,
-    /// How many layers there may be, 1 or more; the customisation layer and a base image's layers do not count
+    /// How many layers there may be, 1 or more, those of --base included; the customisation layer does not count
     #[arg(long, value_name = "N", required_unless_present = "check")]
     max_layers: Option<usize>,
+    /// Image to build on: its layers are taken off the limit, the store paths that it holds are left out
+    #[arg(long, value_name = "IMAGE.TAR")]
+    base: Option<PathBuf>,
     /// Store path to leave out of all layers
     #[arg(long, value_name = "PATH", value_parser = StorePath::parse)]
     exclude: Vec<StorePath>,
     /// How often paths change, for least-churn: a JSON object of name patterns and numbers [default: 1 each]
     #[arg(long, value_name = "RATES.JSON")]
     rates: Option<PathBuf>,
+    #[command(flatten)]
+    plan: PlanArgs,
     /// Say all that is wrong with a plan for CLOSURE.JSON, whoever made it, and make none
-    #[arg(long, value_name = "LAYERS.JSON", conflicts_with_all = ["strategy", "rates", "output"])]
+    #[arg(long, value_name = "LAYERS.JSON", conflicts_with_all = ["strategy", "rates", "PlanArgs", "output"])]
     check: Option<PathBuf>,
     /// Plan to write
     #[arg(short, long, value_name = "LAYERS.JSON", default_value = "-")]
@@ -46,13 +53,15 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(plan) = &options.check {
         return check::run(plan, options);
     }
-    let settings = Settings {
+    let limit = options.limit()?.context("--max-layers is missing")?;
+    let closure = Closure::read(&options.closure)?;
+    let settings = options.plan.over(Settings {
         strategy: options.strategy.clone(),
+        base: options.base(&closure)?,
         exclude: options.exclude(),
         rates: options.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
-        ..Settings::new(options.limit()?.context("--max-layers is missing")?)
-    };
-    let closure = Closure::read(&options.closure)?;
+        ..Settings::new(limit)
+    })?;
     Ok(plan(&closure, &settings)?.write(&options.output)?)
 }
 
@@ -64,5 +73,13 @@ impl Options {
 
     fn exclude(&self) -> BTreeSet<StorePath> {
         self.exclude.iter().cloned().collect()
+    }
+
+    /// What the base image holds of the store that the closure is in.
+    fn base(&self, closure: &Closure) -> Result<Base> {
+        let Some(image) = &self.base else { return Ok(Base::default()) };
+        let store = closure.graph.first().map_or("/nix/store", |info| info.path.store_dir());
+        let held = held(image, store)?;
+        Ok(Base { layers: held.layers.len(), paths: held.paths.into_keys().collect() })
     }
 }

@@ -2,16 +2,21 @@
 
 use super::Options;
 use crate::out::print;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use layerstone_closure::Closure;
 use layerstone_layering::{Draft, Finding, check};
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// A line if all is well, otherwise an error that lists everything.
 pub fn run(plan: &Path, options: &Options) -> Result<()> {
     let draft = Draft::read(plan)?;
     let closure = Closure::read(&options.closure)?;
-    let findings = check(&draft, &closure, &options.exclude(), options.limit()?)?;
+    let base = options.base(&closure)?;
+    let mut exclude = options.exclude();
+    let of_base = closure.graph.iter().map(|info| &info.path).filter(|path| base.paths.contains(path));
+    exclude.extend(of_base.cloned());
+    let findings = check(&draft, &closure, &exclude, limit(options, base.layers)?)?;
     let (plan, closure) = (plan.display(), options.closure.display());
     let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
     match &lines[..] {
@@ -22,4 +27,13 @@ pub fn run(plan: &Path, options: &Options) -> Result<()> {
         [line] => bail!("not a plan of {closure}: {plan}: {line}"),
         lines => bail!("not a plan of {closure}: {plan}: {} faults\n  {}", lines.len(), lines.join("\n  ")),
     }
+}
+
+/// How many layers a plan may have over a base of so many.
+fn limit(options: &Options, base: usize) -> Result<Option<NonZeroUsize>> {
+    let left = |limit: NonZeroUsize| {
+        NonZeroUsize::new(limit.get().saturating_sub(base))
+            .with_context(|| format!("--max-layers: found {limit}, expected more than the {base} of the base image"))
+    };
+    options.limit()?.map(left).transpose()
 }
