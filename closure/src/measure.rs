@@ -1,0 +1,55 @@
+//! The NAR sizes that a closure does not tell, from the store: registration text may be without them, and a plan needs
+//! them.
+
+use crate::{Closure, Result, nar_size};
+use layerstone_stage::Store;
+use rayon::prelude::*;
+
+/// Measures every path whose size the closure does not tell, from the metadata of its files.
+///
+/// # Errors
+///
+/// A path cannot be looked at; of several, the first one in the closure's order is named.
+pub fn measure(closure: &mut Closure, store: &Store) -> Result<()> {
+    let unknown: Vec<_> = closure.graph.iter_mut().filter(|info| info.nar_size.is_none()).collect();
+    let results: Vec<Result<()>> = unknown
+        .into_par_iter()
+        .map(|info| {
+            info.nar_size = Some(nar_size(&store.locate(info.path.as_str()))?);
+            Ok(())
+        })
+        .collect();
+    results.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PathInfo;
+    use layerstone_stage::StorePath;
+
+    fn closure(sizes: &[(&str, Option<u64>)]) -> Closure {
+        let info = |&(name, nar_size): &(&str, Option<u64>)| PathInfo {
+            path: StorePath::parse(&format!("/nix/store/{name}")).unwrap(),
+            nar_hash: None,
+            nar_size,
+            references: Vec::new(),
+        };
+        Closure { graph: sizes.iter().map(info).collect() }
+    }
+
+    #[test]
+    fn only_what_is_not_told() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new("/nix/store", root.path()).unwrap();
+        std::fs::create_dir_all(root.path().join("nix/store")).unwrap();
+        std::fs::write(root.path().join("nix/store/b"), "12345678").unwrap();
+        let mut found = closure(&[("a", Some(7)), ("b", None)]);
+        measure(&mut found, &store).unwrap();
+        assert_eq!(found, closure(&[("a", Some(7)), ("b", Some(120))]));
+
+        let error = measure(&mut closure(&[("d", None), ("c", None)]), &store).unwrap_err().to_string();
+        let path = root.path().join("nix/store/d");
+        assert_eq!(error, format!("cannot read: {}: No such file or directory (os error 2)", path.display()));
+    }
+}
