@@ -53,7 +53,7 @@ pub enum Error {
         expected: String,
     },
     /// A pipeline is chosen by its name, without its operations.
-    #[error("the strategy pipeline needs a file of operations")]
+    #[error("the strategy pipeline needs its operations")]
     NoPipeline,
     /// An operation of a pipeline cannot do its work on what it is given.
     #[error("cannot run the pipeline: {name}: {place}: {cause}")]

@@ -226,6 +226,13 @@ mod tests {
         check("", 1, "", &[]);
     }
 
+    /// The example of FORMAT.md.
+    #[test]
+    fn example_of_the_format_page() {
+        let closure = "app 100: lib-3 tool; libc 1000: libc; lib-3 60: libc; tool 40: lib-3";
+        check(closure, 3, "", &["libc", "lib-3", "app tool"]);
+    }
+
     #[test]
     fn what_several_need_lies_between() {
         let closure = "a 90: both own; b 80: both; own 1: ; both 2: deep; deep 3: ; c 70: deep";

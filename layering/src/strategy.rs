@@ -36,6 +36,11 @@ impl Strategy {
             Strategy::Pipeline(_) => Strategy::PIPELINE,
         }
     }
+
+    /// Whether it needs the NAR size of every path.
+    pub fn needs_sizes(&self) -> bool {
+        *self != Strategy::Popularity
+    }
 }
 
 impl fmt::Display for Strategy {
@@ -81,6 +86,6 @@ mod tests {
             "popular",
             "unknown strategy: \"popular\": expected one of least-churn, popularity, size, pipeline",
         );
-        check_error("pipeline", "the strategy pipeline needs a file of operations");
+        check_error("pipeline", "the strategy pipeline needs its operations");
     }
 }
