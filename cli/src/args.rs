@@ -3,11 +3,13 @@
 use crate::command::{build, closure, completions, demo, image, inspect, layer, layers, man, root, stream, tarsum};
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use layerstone_image::{Spec, Time};
 use layerstone_layer::Owner;
 use layerstone_stage::Store;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -110,6 +112,17 @@ impl Common {
         if !self.quiet {
             eprintln!("warning: {message}");
         }
+    }
+}
+
+/// A command line that clap takes and the command does not; exit status 2.
+pub fn usage_error(command: &str, kind: ErrorKind, message: impl Display) -> anyhow::Error {
+    let mut cli = Cli::command();
+    // Names the subcommands as the usage shows them.
+    cli.build();
+    match cli.find_subcommand_mut(command) {
+        Some(command) => command.error(kind, message).into(),
+        None => cli.error(kind, message).into(),
     }
 }
 

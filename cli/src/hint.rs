@@ -8,6 +8,9 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         if let Some(layerstone_closure::Error::NoHash { .. }) = cause.downcast_ref() {
             return Some("`layerstone closure --scan --nar-hash` records them".to_owned());
         }
+        if let Some(layerstone_layering::Error::NoSize { .. }) = cause.downcast_ref() {
+            return Some("`layerstone closure --graph FILE --sizes` measures what a graph does not tell".to_owned());
+        }
         let stage = cause.downcast_ref::<Stage>().or_else(|| within(cause))?;
         match stage {
             Stage::WrongFormat { rerun, .. } => Some(format!("write it again with `{rerun}`")),

@@ -12,6 +12,7 @@ mod out;
 mod plan_args;
 mod progress;
 mod source;
+mod strategy;
 mod table;
 
 use clap::Parser;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
+        Err(ref error) if let Some(usage) = error.downcast_ref::<clap::Error>() => usage.exit(),
         Err(error) => {
             eprintln!("layerstone: {}", chain_text(&error));
             if let Some(hint) = hint::of(&error) {

@@ -5,14 +5,15 @@
 use crate::support::archive::{self, Member, members};
 use crate::support::{Place, digest, golden, golden_text, require_root, synth};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// `layers` keeps nixpkgs' popularity order.
+/// `popularity` keeps nixpkgs' order.
 #[test]
 fn popularity_order() {
     let place = Place::new();
     let graph = synth().graph.display();
-    place.ok(&format!("layers {graph} --max-layers 100 -o x.layers.json"));
+    place.ok(&format!("layers {graph} --strategy popularity --max-layers 100 -o x.layers.json"));
     let plan = place.json("x.layers.json");
     let single = |layer: &Value| match layer.as_array().unwrap().as_slice() {
         [path] => path.as_str().unwrap().to_owned(),
@@ -28,11 +29,47 @@ fn layers_at_and_around_the_limit() {
     let popular: Vec<String> = golden_text("popularity.txt").lines().map(str::to_owned).collect();
     let place = Place::new();
     for limit in [1, 2, 5, popular.len() - 1, popular.len(), popular.len() + 1] {
-        place.ok(&format!("layers {} --max-layers {limit} -o x.layers.json", synth().graph.display()));
+        let graph = synth().graph.display();
+        place.ok(&format!("layers {graph} --strategy popularity --max-layers {limit} -o x.layers.json"));
         let single = popular.len().min(limit) - 1;
         let mut expected: Vec<&[String]> = popular[..single].chunks(1).collect();
         expected.push(&popular[single..]);
         assert_eq!(place.json("x.layers.json")["layers"], json!(expected), "{limit}");
+    }
+}
+
+/// The layers of nixpkgs' auto-layer.py, as sets.
+#[test]
+fn size() {
+    let place = Place::new();
+    for (limit, expected) in [5, 8].into_iter().zip(golden_text("auto-layer-sets.jsonl").lines()) {
+        place.ok(&format!("layers --max-layers {limit} --strategy size {} -o x.layers.json", synth().graph.display()));
+        let sorted = |layers: &Value| {
+            let sets: BTreeSet<BTreeSet<String>> = serde_json::from_value(layers.clone()).unwrap();
+            sets
+        };
+        let found = sorted(&place.json("x.layers.json")["layers"]);
+        assert_eq!(found, sorted(&serde_json::from_str(expected).unwrap()), "{limit}");
+    }
+}
+
+/// The layers of nixpkgs' flatten_references_graph, wherever the option stands on the line.
+#[test]
+fn pipelines() {
+    let place = Place::new();
+    let graph = synth().graph.display();
+    let cases: Vec<Value> = serde_json::from_str(&golden_text("pipelines.json")).unwrap();
+    for case in cases {
+        place.write("p.json", case["pipeline"].to_string());
+        let excluded = case["exclude_paths"].as_array().unwrap();
+        let exclude: String = excluded.iter().map(|path| format!(" --exclude {}", path.as_str().unwrap())).collect();
+        for line in [
+            format!("layers --strategy pipeline p.json {graph}{exclude} -o x.layers.json"),
+            format!("layers {graph}{exclude} -o x.layers.json --strategy pipeline p.json"),
+        ] {
+            place.ok(&line);
+            assert_eq!(place.json("x.layers.json")["layers"], case["layers"], "{}", case["name"]);
+        }
     }
 }
 

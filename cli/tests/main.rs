@@ -24,6 +24,7 @@
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
 //! | `stages` | the stages one by one give the bytes of `build` |
+//! | `strategies` | which strategy plans: by flag, by image.json, by default; bad pipelines |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
 //! | `workspace` | who depends on whom, how long files are, how modules begin |
 //! | `support` | how the others run the binary, where they work, and what happens when a tool is missing |
@@ -56,6 +57,7 @@ mod readme;
 mod reports;
 mod settings;
 mod stages;
+mod strategies;
 mod streams;
 mod support;
 mod workspace;

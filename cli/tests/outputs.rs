@@ -110,7 +110,7 @@ fn dry_run() {
     let run = place.ok("build image.json --root root --dry-run");
     assert_eq!(place.listing(), before);
     let lines: Vec<&str> = run.text().lines().collect();
-    for (line, name) in lines[1..].iter().zip(["libc-2.36", "zlib-1.3", "ssl-3.0"]) {
+    for (line, name) in lines[1..].iter().zip(["libc-2.36", "zlib-1.3", "curl-8.0"]) {
         assert!(line.contains(name), "{}", run.text());
     }
     let real = place.ok(&format!("build image.json --root {} --dry-run", synth().root.display()));

@@ -132,7 +132,8 @@ fn no_word_of_the_workplace() {
     ]
     .map(|(a, b)| [a, b].concat())
     .into();
-    for path in files() {
+    // In a second work tree .git is a file that says where the first one is.
+    for path in files().into_iter().filter(|path| path.file_name() != Some(".git".as_ref())) {
         let bytes = std::fs::read(&path).unwrap();
         let text = String::from_utf8_lossy(&bytes);
         for word in &words {

@@ -167,8 +167,8 @@ impl Costs<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{closure, path};
     use crate::Draft;
+    use crate::sample::{closure, path};
     use layerstone_closure::PathInfo;
     use proptest::prelude::{Just, prop_assert, prop_assert_eq, proptest};
     use proptest::sample::select;

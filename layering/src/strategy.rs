@@ -36,11 +36,6 @@ impl Strategy {
             Strategy::Pipeline(_) => Strategy::PIPELINE,
         }
     }
-
-    /// Whether it needs the NAR size of every path.
-    pub fn needs_sizes(&self) -> bool {
-        *self != Strategy::Popularity
-    }
 }
 
 impl fmt::Display for Strategy {

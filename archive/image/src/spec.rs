@@ -20,11 +20,13 @@ pub const VERSION: u64 = 1;
 pub const DEFAULT_MAX_LAYERS: usize = 100;
 /// How many layers docker can stack (moby, layer/layer_store.go, `maxLayerDepth` 128, less one).
 pub const LAYERS_OF_DOCKER: usize = 127;
+/// The strategy that layeringPipeline belongs to.
+const PIPELINE: &str = "pipeline";
 /// What made a layer, for the history.
 const CREATED_BY: &str = "layerstone";
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "format",
     "version",
     "name",
@@ -35,6 +37,8 @@ const KEYS: [&str; 20] = [
     "mtime",
     "maxLayers",
     "minLayerSize",
+    "strategy",
+    "layeringPipeline",
     "extraCommands",
     "extraCommandsFile",
     "uid",
@@ -66,6 +70,8 @@ pub struct Spec {
     pub max_layers: usize,
     /// How many bytes of NARs a layer of store paths holds at least, unless it is the only one.
     pub min_layer_size: u64,
+    /// How store paths are divided into layers; none for the default.
+    pub layering: Option<Layering>,
     /// What runs in the customisation layer.
     pub script: Option<Script>,
     /// Owner of the store paths.
@@ -78,6 +84,17 @@ pub struct Spec {
     pub include_store_paths: bool,
     /// The references graph; none to scan the store.
     pub graph: Option<PathBuf>,
+}
+
+/// How store paths are divided into layers, as it is written: what the words mean is known to whoever plans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layering {
+    /// The strategy of this name.
+    Strategy(String),
+    /// A list of operations.
+    Pipeline(Value),
+    /// The file that holds such a list.
+    PipelineFile(PathBuf),
 }
 
 /// Commands for bash.
@@ -111,6 +128,7 @@ impl Spec {
             mtime: Time::one_second(),
             max_layers: DEFAULT_MAX_LAYERS,
             min_layer_size: 0,
+            layering: None,
             script: None,
             owner: Owner::root(),
             architecture: host_architecture().to_owned(),
@@ -162,6 +180,7 @@ impl Spec {
                 value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0)
             })?,
             min_layer_size: fields.defaulted("minLayerSize", 0, "a number of bytes", Value::as_u64)?,
+            layering: layering(fields, folder)?,
             script: script(fields, folder)?,
             owner: Owner {
                 uid: fields.defaulted("uid", default.owner.uid, "a user id", id)?,
@@ -238,6 +257,22 @@ fn script(fields: &mut Fields, folder: &Path) -> Result<Option<Script>> {
     }
 }
 
+/// A pipeline is a strategy by itself, so that `strategy` need not name it.
+fn layering(fields: &mut Fields, folder: &Path) -> Result<Option<Layering>> {
+    let strategy = fields.optional("strategy", "a string or null", string)?;
+    let pipeline = fields.optional("layeringPipeline", "a list of operations or a path", |value| match value {
+        Value::Array(_) => Some(Layering::Pipeline(value.clone())),
+        _ => Some(Layering::PipelineFile(folder.join(string(value)?))),
+    })?;
+    match (strategy, pipeline) {
+        (Some(name), Some(_)) if name != PIPELINE => Err(fields
+            .error("strategy", format!("found {name:?} and layeringPipeline too, expected one of them"))
+            .into()),
+        (Some(name), None) => Ok(Some(Layering::Strategy(name))),
+        (_, pipeline) => Ok(pipeline),
+    }
+}
+
 fn paths(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Array(items) => items.iter().map(string).collect(),
@@ -291,6 +326,27 @@ mod tests {
         assert_eq!(spec.graph, Some(PathBuf::from("/specs/g.json")));
         assert_eq!(spec.script, Some(Script::File(PathBuf::from("/specs/setup.sh"))));
         assert_eq!(parse(json!({"name": "t", "contents": "x"})).unwrap().contents, [Path::new("/specs/x")]);
+    }
+
+    #[test]
+    fn layering() {
+        let layering = |value: Value| parse(value).unwrap().layering;
+        let operations = json!([["popularity_contest"]]);
+        assert_eq!(layering(json!({"name": "t", "strategy": "size"})), Some(Layering::Strategy("size".to_owned())));
+        for strategy in [Value::Null, "pipeline".into()] {
+            let spec = |pipeline: &Value| json!({"name": "t", "strategy": strategy, "layeringPipeline": pipeline});
+            assert_eq!(layering(spec(&operations)), Some(Layering::Pipeline(operations.clone())));
+            let file = Layering::PipelineFile(PathBuf::from("/specs/p.json"));
+            assert_eq!(layering(spec(&"p.json".into())), Some(file));
+        }
+        check_error(
+            json!({"name": "t", "strategy": "size", "layeringPipeline": "p.json"}),
+            "strategy: found \"size\" and layeringPipeline too, expected one of them",
+        );
+        check_error(
+            json!({"name": "t", "layeringPipeline": {}}),
+            "layeringPipeline: found an object, expected a list of operations or a path",
+        );
     }
 
     #[test]

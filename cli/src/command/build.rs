@@ -1,22 +1,27 @@
 //! `layerstone build`: all stages in one process.
 
-use crate::args::{Common, OwnerArgs, StoreArgs, parse_time};
+use crate::args::{Common, OwnerArgs, StoreArgs, parse_time, usage_error};
 use crate::command::image::{Built, ImageLayer};
 use crate::command::{image, layer, root};
 use crate::out::print;
 use crate::plan_args::PlanArgs;
 use crate::source::Source as References;
+use crate::strategy::{self, INPUTS, StrategyArgs};
 use crate::table::{Table, size};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_closure::Closure;
+use clap::error::ErrorKind;
+use layerstone_closure::{Closure, measure};
 use layerstone_image::{Script, Spec, Time};
 use layerstone_layer::{Recipe, Source};
-use layerstone_layering::{Plan, Settings, plan};
+use layerstone_layering::{Plan, Settings, Strategy, plan};
 use layerstone_stage::{Scratch, Store, StorePath};
 use serde_json::Value;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+
+/// What the command is called.
+const NAME: &str = "build";
 
 /// Make an image in one go: root, closure, layers, layer, image
 ///
@@ -24,7 +29,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 pub struct Options {
     /// Image spec, - for stdin
-    #[arg(value_name = "IMAGE.JSON", required_unless_present = "name")]
+    #[arg(id = INPUTS, value_name = "IMAGE.JSON", required_unless_present_any = ["name", "strategy"])]
     spec: Option<PathBuf>,
     /// Show the plan and its sizes instead of building; reads no file contents if there is a graph
     #[arg(long)]
@@ -94,6 +99,8 @@ struct LayersArgs {
     /// Layers in the image, all together [default: 100]
     #[arg(long, value_name = "N")]
     max_layers: Option<usize>,
+    #[command(flatten)]
+    strategy: StrategyArgs,
     /// Modification time of all files: seconds since the epoch, RFC 3339, or now [default: 1]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     mtime: Option<Time>,
@@ -102,9 +109,9 @@ struct LayersArgs {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let spec = options.spec()?;
+    let (spec, strategy) = options.resolve()?;
     let store = options.store.store()?;
-    let settings = options.plan.over(settings(&spec)?)?;
+    let settings = options.plan.over(settings(&spec, strategy)?)?;
     if options.dry_run {
         return dry_run(&spec, &settings, &store);
     }
@@ -149,10 +156,10 @@ fn recipes(spec: &Spec, store: &Store, plan: &Plan) -> Result<Vec<Recipe>> {
     layer::recipes(&plan.layers, store, spec.mtime.seconds()?, &spec.owner)
 }
 
-/// How a spec wants its store paths to be divided.
-pub fn settings(spec: &Spec) -> Result<Settings> {
+/// How a spec wants its store paths to be divided, by this strategy.
+pub fn settings(spec: &Spec, strategy: Strategy) -> Result<Settings> {
     let limit = NonZeroUsize::new(spec.store_layers(0)?).context("no layer left for store paths")?;
-    Ok(Settings { min_size: spec.min_layer_size, ..Settings::new(limit) })
+    Ok(Settings { strategy, min_size: spec.min_layer_size, ..Settings::new(limit) })
 }
 
 /// The plan for all that the spec and the customisation layer refer to.
@@ -163,7 +170,8 @@ fn plan_of(spec: &Spec, settings: &Settings, store: &Store, references: Vec<Stor
     let source = References::of_spec(spec)?;
     let mut roots = source.roots(spec, store)?;
     roots.extend(references);
-    let closure = if roots.is_empty() { Closure::default() } else { source.closure(&roots, store, false)? };
+    let mut closure = if roots.is_empty() { Closure::default() } else { source.closure(&roots, store, false)? };
+    measure(&mut closure, store)?;
     Ok(plan(&closure, settings)?)
 }
 
@@ -186,17 +194,25 @@ fn dry_run(spec: &Spec, settings: &Settings, store: &Store) -> Result<()> {
 }
 
 impl Options {
-    /// The spec with the flags over it.
-    fn spec(&self) -> Result<Spec> {
-        let mut spec = match (&self.spec, &self.image.name) {
+    /// The spec with the flags over it, and the strategy that one of them names.
+    fn resolve(&self) -> Result<(Spec, Strategy)> {
+        let file = self.layers.strategy.only_input(NAME, self.spec.as_ref())?;
+        let mut spec = match (&file, &self.image.name) {
             (Some(path), _) => Spec::read(path)?,
             (None, Some(name)) => Spec::new(name),
-            (None, None) => bail!("no image: expected an image.json or --name"),
+            (None, None) => {
+                let message = "no image: expected IMAGE.JSON or --name <NAME>";
+                return Err(usage_error(NAME, ErrorKind::MissingRequiredArgument, message));
+            }
+        };
+        let strategy = match self.layers.strategy.strategy()? {
+            Some(strategy) => strategy,
+            None => strategy::of_spec(&spec, &file.unwrap_or_default().display().to_string())?,
         };
         self.image.apply(&mut spec)?;
         self.layers.apply(&mut spec);
         spec.reference()?;
-        Ok(spec)
+        Ok((spec, strategy))
     }
 }
 

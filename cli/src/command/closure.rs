@@ -6,7 +6,7 @@ use crate::args::{Common, StoreArgs};
 use crate::source::Source;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_closure::{Closure, Graph};
+use layerstone_closure::{Closure, Graph, measure};
 use layerstone_image::Spec;
 use layerstone_layer::LayerFile;
 use layerstone_stage::StorePath;
@@ -42,6 +42,9 @@ pub struct Options {
     /// Compute NAR hashes while scanning
     #[arg(long, conflicts_with = "graph")]
     nar_hash: bool,
+    /// Measure the NAR sizes that the graph does not tell
+    #[arg(long)]
+    sizes: bool,
     /// Begin with what an image spec names in contents and config; use its graph if no other source is given
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
@@ -88,6 +91,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let exclude: BTreeSet<StorePath> = options.exclude.iter().cloned().collect();
     if !exclude.is_empty() {
         closure = closure.without(&exclude, &roots)?;
+    }
+    if options.sizes {
+        measure(&mut closure, &store)?;
     }
     Ok(closure.write(&options.output)?)
 }

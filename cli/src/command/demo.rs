@@ -8,6 +8,7 @@ use crate::table::{Table, size};
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::Spec;
+use layerstone_layering::Strategy;
 use layerstone_stage::{Scratch, Store, StorePath};
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.tag = Some("latest".to_owned());
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
-    let built = build(&spec, &settings(&spec)?, &store, &options.output, common)?;
+    let built = build(&spec, &settings(&spec, Strategy::default())?, &store, &options.output, common)?;
     if common.quiet || options.output == Path::new("-") {
         return Ok(());
     }

@@ -2,16 +2,22 @@
 
 mod check;
 
+use crate::args::usage_error;
 use crate::plan_args::PlanArgs;
+use crate::strategy::{INPUTS, StrategyArgs};
 use anyhow::{Context, Result};
 use clap::Args;
+use clap::error::ErrorKind;
 use layerstone_closure::Closure;
 use layerstone_image::held;
-use layerstone_layering::{Base, Rates, Settings, Strategy, plan};
+use layerstone_layering::{Base, Rates, Settings, plan};
 use layerstone_stage::StorePath;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+
+/// What the command is called.
+const NAME: &str = "layers";
 
 /// Decide which store paths share a layer
 ///
@@ -19,16 +25,23 @@ use std::path::PathBuf;
 ///
 /// popularity: the paths to which most references lead get a layer each, all others share the last one, as dockerTools
 /// did from 2018 to 2025.
+///
+/// size: the largest paths get a layer each with what nobody else needs, and what several of them need lies between, as
+/// dockerTools does since 2025.
+///
+/// pipeline FILE: a JSON list of operations, dockerTools' layeringPipeline.
 #[derive(Args)]
+#[command(override_usage = "layerstone layers [OPTIONS] --max-layers <N> <CLOSURE.JSON>")]
 pub struct Options {
+    // Before the inputs, so that it sees them.
+    #[command(flatten)]
+    strategy: StrategyArgs,
     /// Closure file, or any references graph
-    #[arg(value_name = "CLOSURE.JSON")]
-    closure: PathBuf,
-    /// How to decide
-    #[arg(long, value_name = "NAME", default_value = "least-churn")]
-    strategy: Strategy,
-    /// How many layers there may be, 1 or more, those of --base included; the customisation layer does not count
-    #[arg(long, value_name = "N", required_unless_present = "check")]
+    #[arg(id = INPUTS, value_name = "CLOSURE.JSON", required_unless_present = "strategy")]
+    closure: Option<PathBuf>,
+    /// How many layers there may be, 1 or more, those of --base included; the customisation layer does not count; a
+    /// pipeline does without
+    #[arg(long, value_name = "N")]
     max_layers: Option<usize>,
     /// Image to build on: its layers are taken off the limit, the store paths that it holds are left out
     #[arg(long, value_name = "IMAGE.TAR")]
@@ -50,19 +63,30 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
+    let input =
+        options.strategy.only_input(NAME, options.closure.as_ref())?.ok_or_else(|| missing("<CLOSURE.JSON>"))?;
     if let Some(plan) = &options.check {
-        return check::run(plan, options);
+        return check::run(plan, &input, options);
     }
-    let limit = options.limit()?.context("--max-layers is missing")?;
-    let closure = Closure::read(&options.closure)?;
+    let limit = match options.limit()? {
+        None if options.strategy.is_pipeline() => NonZeroUsize::MAX,
+        limit => limit.ok_or_else(|| missing("--max-layers <N>"))?,
+    };
+    let closure = Closure::read(&input)?;
     let settings = options.plan.over(Settings {
-        strategy: options.strategy.clone(),
+        strategy: options.strategy.strategy()?.unwrap_or_default(),
         base: options.base(&closure)?,
         exclude: options.exclude(),
         rates: options.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
         ..Settings::new(limit)
     })?;
     Ok(plan(&closure, &settings)?.write(&options.output)?)
+}
+
+/// The error for an argument that is needed, in clap's words.
+fn missing(argument: &str) -> anyhow::Error {
+    let message = format!("the following required arguments were not provided:\n  {argument}");
+    usage_error(NAME, ErrorKind::MissingRequiredArgument, message)
 }
 
 impl Options {

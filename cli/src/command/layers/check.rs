@@ -9,23 +9,24 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// A line if all is well, otherwise an error that lists everything.
-pub fn run(plan: &Path, options: &Options) -> Result<()> {
+pub fn run(plan: &Path, closure: &Path, options: &Options) -> Result<()> {
     let draft = Draft::read(plan)?;
-    let closure = Closure::read(&options.closure)?;
+    let name = closure.display();
+    let closure = Closure::read(closure)?;
     let base = options.base(&closure)?;
     let mut exclude = options.exclude();
     let of_base = closure.graph.iter().map(|info| &info.path).filter(|path| base.paths.contains(path));
     exclude.extend(of_base.cloned());
     let findings = check(&draft, &closure, &exclude, limit(options, base.layers)?)?;
-    let (plan, closure) = (plan.display(), options.closure.display());
+    let plan = plan.display();
     let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
     match &lines[..] {
         [] => {
             let paths: usize = draft.layers.iter().map(Vec::len).sum();
             print(format!("good plan of {} layers with {paths} paths\n", draft.layers.len()))
         }
-        [line] => bail!("not a plan of {closure}: {plan}: {line}"),
-        lines => bail!("not a plan of {closure}: {plan}: {} faults\n  {}", lines.len(), lines.join("\n  ")),
+        [line] => bail!("not a plan of {name}: {plan}: {line}"),
+        lines => bail!("not a plan of {name}: {plan}: {} faults\n  {}", lines.len(), lines.join("\n  ")),
     }
 }
 
