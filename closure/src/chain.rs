@@ -6,15 +6,15 @@
 
 use crate::{Closure, Error, PathInfo, Result};
 use layerstone_stage::StorePath;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The chains of references from some roots to a path: an iterator over them, by length, then by the names and hashes
 /// on the way. Each begins with a root and ends with the path, which may be the same.
 #[derive(Clone, Debug)]
 pub struct Chains<'a> {
-    closure: &'a Closure,
-    /// For each position in the closure what it refers to on the way to the target, by name and path. At the end a
-    /// start that refers to the roots.
+    /// The closure's paths by name, then by path: their places here stand for them below.
+    paths: Vec<&'a StorePath>,
+    /// For each path what it refers to on the way to the target. Behind the last path, a start that refers to the roots.
     next: Vec<Vec<usize>>,
     /// How many steps away the target is; none where no reference leads to it.
     ways: Vec<Option<Ways>>,
@@ -22,11 +22,11 @@ pub struct Chains<'a> {
     length: usize,
     /// Where the walk is: from the start on.
     walk: Vec<Step>,
-    /// Positions from which the target is not to be reached in just so many steps.
+    /// Places from which the target is not to be reached in just so many steps.
     dead: HashSet<(usize, usize)>,
 }
 
-/// The ways from a position to the target.
+/// The ways from a path to the target.
 #[derive(Clone, Copy, Debug)]
 struct Ways {
     shortest: usize,
@@ -52,10 +52,10 @@ impl Ways {
     }
 }
 
-/// A position on the walk.
+/// A path on the walk.
 #[derive(Clone, Debug)]
 struct Step {
-    node: usize,
+    place: usize,
     /// How many of its references have been tried.
     tried: usize,
     /// Whether one of them led to the target.
@@ -68,16 +68,24 @@ struct Step {
 ///
 /// The path, or a root, is not in the closure.
 pub fn chains<'a>(closure: &'a Closure, roots: &[StorePath], path: &StorePath) -> Result<Chains<'a>> {
-    let find = |path: &StorePath| closure.position(path).ok_or_else(|| Error::NotThere { path: path.clone() });
+    let mut infos: Vec<&PathInfo> = closure.graph.iter().collect();
+    infos.sort_unstable_by(|a, b| a.path.name().cmp(b.path.name()).then_with(|| a.path.cmp(&b.path)));
+    let places: HashMap<&StorePath, usize> = infos.iter().enumerate().map(|(n, info)| (&info.path, n)).collect();
+    let find = |path: &StorePath| places.get(path).copied().ok_or_else(|| Error::NotThere { path: path.clone() });
     let target = find(path)?;
-    let roots = if roots.is_empty() { closure.roots() } else { roots.to_vec() };
-    let mut next = references(closure);
-    next.push(in_order(closure, roots.iter().map(find).collect::<Result<_>>()?));
+    let roots: Vec<usize> = roots.iter().map(find).collect::<Result<_>>()?;
+    let others = |info: &PathInfo| {
+        let others = info.references.iter().filter(|path| **path != info.path);
+        in_order(others.filter_map(|path| places.get(path).copied()).collect())
+    };
+    let mut next: Vec<Vec<usize>> = infos.iter().map(|info| others(info)).collect();
+    next.push(if roots.is_empty() { unused(&next) } else { in_order(roots) });
     let ways = ways(&next, target);
-    next.iter_mut().for_each(|next| next.retain(|&node| ways[node].is_some()));
+    next.iter_mut().for_each(|next| next.retain(|&place| ways[place].is_some()));
     // The walk begins with the next length.
-    let length = ways[closure.graph.len()].map_or(0, |ways| ways.shortest - 1);
-    Ok(Chains { closure, next, ways, length, walk: Vec::new(), dead: HashSet::new() })
+    let length = ways[infos.len()].map_or(0, |ways| ways.shortest - 1);
+    let paths = infos.into_iter().map(|info| &info.path).collect();
+    Ok(Chains { paths, next, ways, length, walk: Vec::new(), dead: HashSet::new() })
 }
 
 impl Chains<'_> {
@@ -87,7 +95,7 @@ impl Chains<'_> {
     }
 
     fn start(&self) -> usize {
-        self.closure.graph.len()
+        self.paths.len()
     }
 
     /// Goes on to the next end of a chain of the present length.
@@ -96,13 +104,13 @@ impl Chains<'_> {
             // The steps that are left; none at the target, from which no reference leads back to it.
             let left = self.length - last;
             let step = &mut self.walk[last];
-            let Some(&node) = self.next[step.node].get(step.tried) else {
+            let Some(&place) = self.next[step.place].get(step.tried) else {
                 self.step_back(left);
                 continue;
             };
             step.tried += 1;
-            if self.leads(node, left - 1) {
-                self.walk.push(Step { node, tried: 0, found: left == 1 });
+            if self.leads(place, left - 1) {
+                self.walk.push(Step { place, tried: 0, found: left == 1 });
                 if left == 1 {
                     return true;
                 }
@@ -112,16 +120,16 @@ impl Chains<'_> {
     }
 
     /// Whether the target may be so many steps away.
-    fn leads(&self, node: usize, left: usize) -> bool {
+    fn leads(&self, place: usize, left: usize) -> bool {
         let possible = |ways: Ways| (ways.shortest..=ways.longest).contains(&left);
-        self.ways[node].is_some_and(possible) && !self.dead.contains(&(node, left))
+        self.ways[place].is_some_and(possible) && !self.dead.contains(&(place, left))
     }
 
-    /// Leaves a position when all of its references have been tried.
+    /// Leaves a path when all of its references have been tried.
     fn step_back(&mut self, left: usize) {
         let Some(step) = self.walk.pop() else { return };
         if !step.found {
-            self.dead.insert((step.node, left));
+            self.dead.insert((step.place, left));
         } else if let Some(before) = self.walk.last_mut() {
             before.found = true;
         }
@@ -138,37 +146,34 @@ impl<'a> Iterator for Chains<'a> {
             if self.length > longest {
                 return None;
             }
-            self.walk.push(Step { node: self.start(), tried: 0, found: false });
+            self.walk.push(Step { place: self.start(), tried: 0, found: false });
         }
-        Some(self.walk[1..].iter().map(|step| &self.closure.graph[step.node].path).collect())
+        Some(self.walk[1..].iter().map(|step| self.paths[step.place]).collect())
     }
 }
 
-/// For each position what it refers to, itself left out.
-fn references(closure: &Closure) -> Vec<Vec<usize>> {
-    let others = |info: &PathInfo| {
-        let others = info.references.iter().filter(|path| **path != info.path);
-        in_order(closure, others.filter_map(|path| closure.position(path)).collect())
-    };
-    closure.graph.iter().map(others).collect()
+fn in_order(mut places: Vec<usize>) -> Vec<usize> {
+    places.sort_unstable();
+    places.dedup();
+    places
 }
 
-/// Positions by name, then by path, without repetitions.
-fn in_order(closure: &Closure, mut nodes: Vec<usize>) -> Vec<usize> {
-    nodes.sort_unstable_by_key(|&node| (closure.graph[node].path.name(), node));
-    nodes.dedup();
-    nodes
+/// What nothing refers to.
+fn unused(next: &[Vec<usize>]) -> Vec<usize> {
+    let mut used = vec![false; next.len()];
+    next.iter().flatten().for_each(|&place| used[place] = true);
+    (0..next.len()).filter(|&place| !used[place]).collect()
 }
 
-/// For each position that the last one reaches the ways to the target, found on a walk that leaves a position after all
-/// that it leads to.
+/// The ways to the target from all that the last place leads to, found on a walk that leaves a place after all that it
+/// leads to itself.
 fn ways(next: &[Vec<usize>], target: usize) -> Vec<Option<Ways>> {
     let mut ways = vec![None; next.len()];
     let mut seen = vec![false; next.len()];
     let mut walk = vec![(next.len() - 1, 0)];
-    while let Some((node, tried)) = walk.last_mut() {
-        let node = *node;
-        match next[node].get(*tried) {
+    while let Some((place, tried)) = walk.last_mut() {
+        let place = *place;
+        match next[place].get(*tried) {
             Some(&other) => {
                 *tried += 1;
                 if !std::mem::replace(&mut seen[other], true) {
@@ -176,8 +181,8 @@ fn ways(next: &[Vec<usize>], target: usize) -> Vec<Option<Ways>> {
                 }
             }
             None => {
-                let onwards = next[node].iter().filter_map(|&other| ways[other]).map(Ways::one_step_more);
-                ways[node] = if node == target { Some(Ways::HERE) } else { onwards.reduce(Ways::or) };
+                let onwards = next[place].iter().filter_map(|&other| ways[other]).map(Ways::one_step_more);
+                ways[place] = if place == target { Some(Ways::HERE) } else { onwards.reduce(Ways::or) };
                 walk.pop();
             }
         }
