@@ -31,10 +31,7 @@ const GATHER: usize = 16 << 10;
 pub fn nar_size(path: &Path) -> Result<u64> {
     let mut size = 0;
     serialise(path, |part| {
-        size += match part {
-            Part::Text(bytes) => bytes.len() as u64,
-            Part::Contents { size, .. } => size,
-        };
+        size += part.size();
         Ok(())
     })?;
     Ok(size)
@@ -58,29 +55,37 @@ pub fn nar_hash(path: &Path) -> Result<(NarHash, u64)> {
 /// A file cannot be read, changes its size while it is read, or is not a file, folder or link.
 pub fn stream_nar(path: &Path, mut sink: impl FnMut(&[u8])) -> Result<u64> {
     let mut total = 0;
-    serialise(path, |part| match part {
-        Part::Text(bytes) => {
-            total += bytes.len() as u64;
-            sink(bytes);
-            Ok(())
+    serialise(path, |part| {
+        total += part.size();
+        match part {
+            Part::Text(bytes) => sink(bytes),
+            Part::Contents { path, size } => read_file(path, size, &mut sink)?,
         }
-        Part::Contents { path, size } => {
-            total += size;
-            read_file(path, size, &mut sink)
-        }
+        Ok(())
     })?;
     Ok(total)
 }
 
 /// A piece of a NAR.
-enum Part<'a> {
+pub(crate) enum Part<'a> {
     /// All that is not a file's contents, the length before them and the padding after them included.
     Text(&'a [u8]),
     /// The contents of the file at this path, so many bytes.
     Contents { path: &'a Path, size: u64 },
 }
 
-fn serialise(root: &Path, mut emit: impl FnMut(Part) -> Result<()>) -> Result<()> {
+impl Part<'_> {
+    /// Its size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Part::Text(bytes) => bytes.len() as u64,
+            Part::Contents { size, .. } => *size,
+        }
+    }
+}
+
+/// Passes a path's NAR on piece by piece, files' contents unread.
+pub(crate) fn serialise(root: &Path, mut emit: impl FnMut(Part) -> Result<()>) -> Result<()> {
     let mut text = Vec::new();
     let mut walk = Walk::new(root);
     put(&mut text, &["nix-archive-1"]);

@@ -6,14 +6,19 @@
 
 use crate::Result;
 use crate::candidates::{BuildFold, Candidates, HashPart, is_digit};
-use crate::tree::{Node, Step, Walk, read_file};
+use crate::tree::{Node, Step, Walk, read_file, read_part};
 use layerstone_stage::{HASH_LEN, StorePath};
+use rayon::prelude::*;
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// How many bytes at the end of a chunk can be the beginning of a hash part that the next one ends.
 const TAIL: usize = HASH_LEN - 1;
+
+/// Large files are scanned in parts of so many bytes: enough that opening the file again costs nothing beside reading
+/// it.
+const PART: u64 = 8 << 20;
 
 /// A search for all candidates at once in a stream of bytes.
 #[derive(Clone, Debug)]
@@ -53,6 +58,11 @@ impl<'a> Scanner<'a> {
         self.tail.clear();
     }
 
+    /// Takes in what another search for the same candidates found.
+    pub(crate) fn join(&mut self, other: Scanner<'a>) {
+        self.found.extend(other.found);
+    }
+
     /// The candidates that were found, sorted.
     pub fn finish(self) -> Vec<StorePath> {
         let paths = self.found.into_iter().filter_map(|hash| self.candidates.get(hash));
@@ -82,6 +92,28 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Looks for references in a file that should have so many bytes: a large one in parts, in parallel, in rayon's current
+/// pool.
+pub(crate) fn scan_file(path: &Path, size: u64, scanner: &mut Scanner) -> Result<()> {
+    scanner.cut();
+    if size < 2 * PART {
+        read_file(path, size, |bytes| scanner.feed(bytes))?;
+        scanner.cut();
+        return Ok(());
+    }
+    let candidates = scanner.candidates;
+    let scan = |start: u64| {
+        let mut scanner = Scanner::new(candidates);
+        // What the part before has the beginning of, this one finds.
+        let part = start.saturating_sub(TAIL as u64)..size.min(start + PART);
+        read_part(path, size, part, |bytes| scanner.feed(bytes))?;
+        Ok(scanner)
+    };
+    let starts: Vec<u64> = (0..size).step_by(PART as usize).collect();
+    let parts: Vec<Result<Scanner>> = starts.into_par_iter().map(scan).collect();
+    parts.into_iter().try_for_each(|part| part.map(|part| scanner.join(part)))
+}
+
 /// Looks for references in a tree of files: contents, names below the root, and link targets. Sockets, pipes and
 /// devices have none.
 ///
@@ -98,7 +130,7 @@ pub fn scan_tree(root: &Path, scanner: &mut Scanner) -> Result<()> {
         }
         scanner.cut();
         match node {
-            Node::File { size, .. } => read_file(walk.path(), size, |bytes| scanner.feed(bytes))?,
+            Node::File { size, .. } => scan_file(walk.path(), size, scanner)?,
             Node::Symlink { target } => scanner.feed(&target),
             Node::Folder | Node::Special { .. } => {}
         }
@@ -164,6 +196,31 @@ mod tests {
         let mut scanner = Scanner::new(&candidates);
         scan_tree(dir.path(), &mut scanner).unwrap();
         assert_eq!(scanner.finish().len(), 3);
+    }
+
+    #[test]
+    fn large_files_in_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x");
+        let candidates = candidates(&[A, B]);
+        // One hash part at each place where a part begins or ends, and at both ends of the file.
+        let size = 3 * PART + 100;
+        for at in (0..4)
+            .flat_map(|n| [n * PART, n * PART + 1, (n * PART).saturating_sub(31), n * PART + 20])
+            .chain([size - 32])
+        {
+            let mut bytes = vec![0; size as usize];
+            bytes[at as usize..][..32].copy_from_slice(A.as_bytes());
+            std::fs::write(&file, bytes).unwrap();
+            let mut scanner = Scanner::new(&candidates);
+            scan_file(&file, size, &mut scanner).unwrap();
+            assert_eq!(scanner.finish().len(), 1, "{at}");
+        }
+        let error = scan_file(&file, size + 1, &mut Scanner::new(&candidates)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("changed while it was read: {}: found {size} bytes, expected {}", file.display(), size + 1)
+        );
     }
 
     proptest! {

@@ -1,10 +1,13 @@
 //! A closure without any database: from the roots on, every path is scanned for the paths that it refers to.
 
+use crate::nar::{Part, serialise};
+use crate::scan::scan_file;
 use crate::{Candidates, Closure, Graph, PathInfo, Result, Scanner, stream_nar};
 use layerstone_stage::{Hasher, NarHash, Store, StorePath};
 use rayon::Scope;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 /// The closure of some roots, found by scanning the store's files for the hash parts of the store's entries, with NAR
@@ -57,15 +60,18 @@ impl Scan<'_> {
     }
 
     fn path_info(&self, path: &StorePath) -> Result<PathInfo> {
+        let real = self.store.locate(path.as_str());
         let mut scanner = Scanner::new(self.candidates);
-        let mut hasher = self.nar_hashes.then(Hasher::default);
-        let nar_size = stream_nar(&self.store.locate(path.as_str()), |bytes| {
-            scanner.feed(bytes);
-            if let Some(hasher) = &mut hasher {
+        let (nar_size, nar_hash) = if self.nar_hashes {
+            let mut hasher = Hasher::default();
+            let size = stream_nar(&real, |bytes| {
+                scanner.feed(bytes);
                 hasher.update(bytes);
-            }
-        })?;
-        let nar_hash = hasher.map(|hasher| NarHash::new(hasher.finish()));
+            })?;
+            (size, Some(NarHash::new(hasher.finish())))
+        } else {
+            (scan_nar(&real, &mut scanner)?, None)
+        };
         Ok(PathInfo { path: path.clone(), nar_hash, nar_size: Some(nar_size), references: scanner.finish() })
     }
 
@@ -74,12 +80,26 @@ impl Scan<'_> {
     }
 }
 
+/// Looks for references in a path's NAR and gives its size in bytes. Unlike its hash, they need no order: large files
+/// are scanned in parts.
+fn scan_nar(path: &Path, scanner: &mut Scanner) -> Result<u64> {
+    let mut total = 0;
+    serialise(path, |part| {
+        total += part.size();
+        match part {
+            Part::Text(bytes) => scanner.feed(bytes),
+            Part::Contents { path, size } => scan_file(path, size, scanner)?,
+        }
+        Ok(())
+    })?;
+    Ok(total)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nar_hash;
     use std::os::unix::fs::symlink;
-    use std::path::Path;
 
     const APP: &str = "516z65g5d2g7yfc9yv6n2g1q21jqv0m1-app";
     const LIB: &str = "5wqnl34l8k8y01bqi4livgq7x9r214kc-lib";

@@ -6,7 +6,8 @@ use crate::{Error, Result};
 use layerstone_stage::Error as StageError;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -116,23 +117,35 @@ fn names(folder: &Path) -> Result<Vec<OsString>> {
 }
 
 /// Reads a file that should have so many bytes, chunk by chunk.
-pub(crate) fn read_file(path: &Path, size: u64, mut sink: impl FnMut(&[u8])) -> Result<()> {
+pub(crate) fn read_file(path: &Path, size: u64, sink: impl FnMut(&[u8])) -> Result<()> {
+    read_part(path, size, 0..size, sink)
+}
+
+/// Reads a part of a file that should have `size` bytes, chunk by chunk. If the part is the last one, the file must end
+/// with it.
+pub(crate) fn read_part(path: &Path, size: u64, part: Range<u64>, mut sink: impl FnMut(&[u8])) -> Result<()> {
     let mut file = File::open(path).map_err(StageError::io("read", path))?;
+    if part.start > 0 {
+        file.seek(SeekFrom::Start(part.start)).map_err(StageError::io("read", path))?;
+    }
+    let length = part.end - part.start;
     // One byte more than is expected, so that one read sees both the whole of a small file and its end.
-    let mut buffer = vec![0; usize::try_from(size + 1).map_or(CHUNK, |all| all.min(CHUNK))];
+    let limit = length + u64::from(part.end == size);
+    let mut buffer = vec![0; usize::try_from(limit).map_or(CHUNK, |all| all.min(CHUNK))];
+    let mut reader = (&file).take(limit);
     let mut done = 0;
     loop {
-        let count = match file.read(&mut buffer) {
+        let count = match reader.read(&mut buffer) {
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             result => result.map_err(StageError::io("read", path))?,
         };
         done += count as u64;
-        if count == 0 || done > size {
+        if count == 0 || done > length {
             break;
         }
         sink(&buffer[..count]);
     }
-    if done != size {
+    if done != length {
         let found = file.metadata().map_err(StageError::io("read", path))?.len();
         return Err(Error::Changed { path: path.to_owned(), expected: size, found });
     }
@@ -174,6 +187,26 @@ mod tests {
         assert!(matches!(walk.next().unwrap(), Some(Step::Enter(Node::File { size: 3, executable: false }))));
         assert_eq!(walk.name(), None);
         assert!(walk.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn parts_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x");
+        let bytes: Vec<u8> = (0..3 * CHUNK).map(|n| (n / 7) as u8).collect();
+        std::fs::write(&file, &bytes).unwrap();
+        let size = bytes.len();
+        for part in [0..0, 0..1, 5..CHUNK, CHUNK - 1..size, 1..size - 1, size - 1..size, size..size] {
+            let mut found: Vec<u8> = Vec::new();
+            read_part(&file, size as u64, part.start as u64..part.end as u64, |bytes| found.extend(bytes)).unwrap();
+            assert_eq!(found, bytes[part]);
+        }
+        // Only who reads the last part sees that the file is longer.
+        read_part(&file, size as u64 - 1, 0..9, |_| ()).unwrap();
+        for (size, part) in [(size - 1, 9..size - 1), (size + 1, 9..size + 1), (2 * size, size - 1..size + 1)] {
+            let error = read_part(&file, size as u64, part.start as u64..part.end as u64, |_| ()).unwrap_err();
+            assert!(matches!(error, Error::Changed { .. }), "{error}");
+        }
     }
 
     #[test]
