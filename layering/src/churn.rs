@@ -12,6 +12,7 @@
 
 use crate::graph::Graph;
 use crate::{Rates, Result};
+use std::ops::Range;
 
 /// Bits in a word of a [`Churn::closure`].
 const WORD: usize = u64::BITS as usize;
@@ -28,10 +29,18 @@ pub(crate) struct Churn {
     width: usize,
     /// The rows, one after the other.
     rows: Vec<u64>,
-    /// The rate that all bits of a word share, if they do.
-    common: Vec<Option<u64>>,
+    /// The words in runs whose bits all have one rate, or none in common.
+    runs: Vec<Run>,
     /// The rate of each bit.
     rates: Vec<u64>,
+}
+
+/// Words that stand side by side and are counted in one go.
+#[derive(Debug)]
+struct Run {
+    words: Range<usize>,
+    /// The rate of every bit, if it is the same for all.
+    rate: Option<u64>,
 }
 
 impl Churn {
@@ -51,9 +60,8 @@ impl Churn {
             bit[number] = position;
         }
         let rates: Vec<u64> = order.iter().map(|&number| by_path[number]).collect();
-        let common = rates.chunks(WORD).map(|word| (word[0] == word[word.len() - 1]).then_some(word[0])).collect();
         let width = rates.len().div_ceil(WORD);
-        Ok(Churn { sizes, width, rows: closures(graph, &bit, width), common, rates })
+        Ok(Churn { sizes, width, rows: closures(graph, &bit, width), runs: runs(&rates), rates })
     }
 
     /// The closure of a path: the path itself and all that it depends on.
@@ -72,12 +80,19 @@ impl Churn {
 
     /// How often anything in a closure changes, in millionths.
     pub fn rate(&self, closure: &[u64]) -> u64 {
-        self.add(closure.iter().copied())
+        self.rate_of_both(closure, closure)
     }
 
     /// How often anything in one of two closures changes, in millionths.
     pub fn rate_of_both(&self, a: &[u64], b: &[u64]) -> u64 {
-        self.add(a.iter().zip(b).map(|(a, b)| a | b))
+        let rate = |run: &Run| {
+            let words = a[run.words.clone()].iter().zip(&b[run.words.clone()]).map(|(a, b)| a | b);
+            match run.rate {
+                Some(rate) => words.map(|word| u64::from(word.count_ones())).sum::<u64>() * rate,
+                None => run.words.clone().zip(words).map(|(index, word)| self.rate_bit_by_bit(index, word)).sum(),
+            }
+        };
+        self.runs.iter().map(rate).sum()
     }
 
     /// How often a path changes on average, in millionths.
@@ -96,13 +111,32 @@ impl Churn {
         paths.iter().map(|&path| self.cost(&[path])).sum()
     }
 
-    fn add(&self, words: impl Iterator<Item = u64>) -> u64 {
-        let word_rate = |(index, word): (usize, u64)| match self.common[index] {
-            Some(rate) => u64::from(word.count_ones()) * rate,
-            None => bits(word).map(|bit| self.rates[index * WORD + bit]).sum(),
-        };
-        words.enumerate().map(word_rate).sum()
+    /// How many bits a closure has.
+    pub fn bits(&self) -> usize {
+        self.rates.len()
     }
+
+    /// The rate of one bit, in millionths.
+    pub fn bit_rate(&self, bit: usize) -> u64 {
+        self.rates[bit]
+    }
+
+    fn rate_bit_by_bit(&self, index: usize, word: u64) -> u64 {
+        bits(&[word]).map(|bit| self.rates[index * WORD + bit]).sum()
+    }
+}
+
+/// The runs of words that have their rate in common; `rates` are sorted.
+fn runs(rates: &[u64]) -> Vec<Run> {
+    let common = |word: &[u64]| (word[0] == word[word.len() - 1]).then_some(word[0]);
+    let words: Vec<Option<u64>> = rates.chunks(WORD).map(common).collect();
+    let mut end = 0;
+    let run = |words: &[Option<u64>]| {
+        let begin = end;
+        end += words.len();
+        Run { words: begin..end, rate: words[0] }
+    };
+    words.chunk_by(|a, b| a == b).map(run).collect()
 }
 
 /// The closure of every path, where path P is bit `bit[P]` of a row.
@@ -121,12 +155,15 @@ fn closures(graph: &Graph, bit: &[usize], width: usize) -> Vec<u64> {
     rows
 }
 
-/// The positions of the bits that are set.
-fn bits(mut word: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = (word != 0).then(|| word.trailing_zeros() as usize);
-        word &= word.wrapping_sub(1);
-        bit
+/// The positions of the bits that are set in a closure.
+pub(crate) fn bits(closure: &[u64]) -> impl Iterator<Item = usize> {
+    closure.iter().enumerate().flat_map(|(index, &word)| {
+        let mut rest = word;
+        std::iter::from_fn(move || {
+            let bit = (rest != 0).then(|| index * WORD + rest.trailing_zeros() as usize);
+            rest &= rest.wrapping_sub(1);
+            bit
+        })
     })
 }
 
