@@ -3,7 +3,7 @@
 //! See FORMAT.md beside this crate.
 
 use crate::{Error, Graph, Result, reach};
-use layerstone_stage::{NarHash, StorePath, write_stage_file};
+use layerstone_stage::{NarHash, StorePath, write_text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -20,18 +20,18 @@ pub struct Closure {
     pub graph: Vec<PathInfo>,
 }
 
-/// One store path and what it refers to, under the names of exportReferencesGraph.
+/// One store path and what it refers to, under the names of exportReferencesGraph, which stand here in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PathInfo {
-    /// The path.
-    pub path: StorePath,
     /// sha256 of its NAR serialisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nar_hash: Option<NarHash>,
     /// Size of its NAR serialisation in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nar_size: Option<u64>,
+    /// The path.
+    pub path: StorePath,
     /// The paths it refers to, itself included where it does, sorted.
     pub references: Vec<StorePath>,
 }
@@ -84,8 +84,24 @@ impl Closure {
 
     /// Writes a closure file; `-` is standard output.
     pub fn write(&self, path: &Path) -> Result<()> {
-        Ok(write_stage_file(path, FORMAT, VERSION, self)?)
+        Ok(write_text(path, &self.text())?)
     }
+
+    /// The text of the file. It may have hundreds of thousands of references, so it is made without a tree of JSON
+    /// values in between: the keys stand in their order from the beginning.
+    fn text(&self) -> String {
+        let file = File { format: FORMAT, graph: &self.graph, version: VERSION };
+        let text = serde_json::to_string_pretty(&file).expect("no key but a text, and no serializer that fails");
+        text + "\n"
+    }
+}
+
+/// A closure file, its keys in their order.
+#[derive(Serialize)]
+struct File<'a> {
+    format: &'static str,
+    graph: &'a [PathInfo],
+    version: u64,
 }
 
 #[cfg(test)]
@@ -152,7 +168,8 @@ mod tests {
             found.unwrap_or_else(|| panic!("no {language} block in FORMAT.md"))
         };
         let closure = Graph::parse(block("text").as_bytes(), "example").unwrap().closure(&[]).unwrap();
-        assert_eq!(layerstone_stage::to_text(FORMAT, VERSION, &closure), block("json"));
+        assert_eq!(closure.text(), block("json"));
+        assert_eq!(closure.text(), layerstone_stage::to_text(FORMAT, VERSION, &closure));
         let again = Graph::parse(block("json").as_bytes(), "example").unwrap().closure(&[]).unwrap();
         assert_eq!(again, closure);
     }
@@ -161,7 +178,7 @@ mod tests {
     fn strict_prefixes_are_errors() {
         let closure =
             Graph::parse(include_bytes!("../tests/forms/registration"), "registration").unwrap().closure(&[]).unwrap();
-        let text = layerstone_stage::to_text(FORMAT, VERSION, &closure);
+        let text = closure.text();
         for end in 0..text.trim_end().len() {
             assert!(Graph::parse(&text.as_bytes()[..end], "cut").is_err(), "{end}");
         }

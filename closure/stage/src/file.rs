@@ -1,6 +1,6 @@
 //! Stage files: JSON objects that say their format and version; bare JSON as other tools write it is told apart.
 
-use crate::{Error, Output, Result};
+use crate::{Error, Output, Result, write_whole};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -81,10 +81,14 @@ pub fn prepare_stage_file<T: Serialize>(path: &Path, format: &str, version: u64,
 
 /// Writes a stage file whole or not at all; `-` is standard output.
 pub fn write_stage_file<T: Serialize>(path: &Path, format: &str, version: u64, body: &T) -> Result<()> {
+    write_text(path, &to_text(format, version, body))
+}
+
+/// [`write_stage_file`] for one whose text was made elsewhere.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
     if path != Path::new("-") {
-        return prepare_stage_file(path, format, version, body)?.commit();
+        return write_whole(path, text.as_bytes());
     }
-    let text = to_text(format, version, body);
     let mut out = std::io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.map_err(Error::io("write", Path::new("standard output")))

@@ -1,7 +1,7 @@
 //! Store paths: `/nix/store/HASH-NAME`, whole, as text, in any store directory.
 
 use crate::Error;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
 /// Length of a store path's hash part: 160 bits in Nix's base 32. Nix and Guix agree on it; another length would be
@@ -11,8 +11,8 @@ pub const HASH_LEN: usize = 32;
 /// The logical name of one entry of a store: the store directory, `/`, and a name. What it names need not exist.
 ///
 /// The name is any UTF-8 text without `/`; Nix and Guix only make `HASH-NAME` of `[0-9a-zA-Z+._?=-]`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct StorePath(Box<str>);
 
 impl StorePath {
@@ -95,9 +95,9 @@ impl TryFrom<String> for StorePath {
     }
 }
 
-impl From<StorePath> for String {
-    fn from(path: StorePath) -> String {
-        path.0.into()
+impl Serialize for StorePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
