@@ -94,6 +94,68 @@ pub enum Error {
         /// Its size in bytes when reading ended.
         found: u64,
     },
+    /// A file is no database of Nix or Guix.
+    #[error("not a store database: {}: {found}, expected the db.sqlite of Nix or Guix", path.display())]
+    NotDatabase {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// A database is of a version that nobody here knows.
+    #[error(
+        "unknown schema of a store database: {}: found version {found:?} in {}, expected {expected}",
+        path.display(),
+        file.display()
+    )]
+    Schema {
+        /// The database.
+        path: PathBuf,
+        /// The file that says its version.
+        file: PathBuf,
+        /// What that file says.
+        found: String,
+        /// The versions that are known.
+        expected: String,
+    },
+    /// A database lacks a part or holds what it cannot.
+    #[error("damaged store database: {}: {cause}", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong, and where.
+        cause: String,
+    },
+    /// A database was locked, or changed again and again, for as long as was waited.
+    #[error("store database in use: {}: another program locks it, waited in vain", path.display())]
+    Locked {
+        /// The database.
+        path: PathBuf,
+    },
+    /// SQLite cannot read a database for another reason.
+    #[error("cannot read the store database: {}: {source}", path.display())]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: rusqlite::Error,
+    },
+    /// A database has a path that is not in the store.
+    #[error("database of another store: {}: {source}", path.display())]
+    OtherStore {
+        /// The database.
+        path: PathBuf,
+        /// What the path is, and the store.
+        source: layerstone_stage::Error,
+    },
+    /// The closure of a path was asked for that the database does not have.
+    #[error("root absent from the store database: {}: {root}", path.display())]
+    NotValid {
+        /// The database.
+        path: PathBuf,
+        /// The root.
+        root: StorePath,
+    },
     /// A text names a store path that is not known.
     #[error("unknown store path: {text}: no path with this hash in {name}")]
     Unknown {

@@ -1,9 +1,9 @@
-//! Who refers to whom: references graphs as Nix and its neighbours write them, and references found by reading the
-//! files themselves, to the closure file.
+//! Who refers to whom: references graphs as Nix and its neighbours write them, their databases, and references found by
+//! reading the files themselves, to the closure file.
 //!
-//! Three ways lead to a [`Closure`]. [`Graph::read`] takes what a tool wrote, in any of the forms that FORMAT.md lists,
-//! and [`Graph::closure`] keeps what some roots reach. [`scan_store`] asks no tool and reads the store. And
-//! [`Closure::read`] reads what one of the two wrote.
+//! Four ways lead to a [`Closure`]. [`Graph::read`] takes what a tool wrote, in any of the forms that FORMAT.md lists,
+//! and [`Graph::closure`] keeps what some roots reach. [`Database`] reads what Nix or Guix keep of their store.
+//! [`scan_store`] asks nobody and reads the store itself. And [`Closure::read`] reads what one of the three wrote.
 //!
 //! ```
 //! use layerstone_closure::Graph;
@@ -29,6 +29,7 @@
 
 mod candidates;
 mod chain;
+mod db;
 mod difference;
 mod error;
 mod file;
@@ -45,6 +46,7 @@ mod verify;
 
 pub use candidates::Candidates;
 pub use chain::{Chains, chains};
+pub use db::Database;
 pub use difference::{Change, Difference, Item, Total, difference};
 pub use error::{Error, Result};
 pub use file::{Closure, FORMAT, PathInfo, VERSION};

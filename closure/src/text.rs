@@ -1,6 +1,6 @@
 //! Store paths named in a text, such as an image config.
 
-use crate::candidates::{Candidates, hash_part};
+use crate::candidates::{Candidates, HashPart, hash_part};
 use crate::{Error, Result};
 use layerstone_stage::{HASH_LEN, StorePath};
 
@@ -14,16 +14,13 @@ use layerstone_stage::{HASH_LEN, StorePath};
 ///
 /// `STORE_DIR/HASH-…` stands there and no candidate has that hash part.
 pub fn store_paths_in(text: &[u8], store_dir: &str, candidates: &Candidates) -> Result<Vec<StorePath>> {
-    let prefix = format!("{store_dir}/");
     let mut paths = Vec::new();
-    for (start, _) in text.windows(prefix.len()).enumerate().filter(|(_, window)| *window == prefix.as_bytes()) {
-        let base = &text[start + prefix.len()..];
-        let Some(hash) = hash_part(base) else { continue };
+    for (hash, rest) in hash_parts(text, store_dir) {
         match candidates.get(hash) {
             Some((_, known)) => paths.extend_from_slice(known),
-            None if base.get(HASH_LEN) == Some(&b'-') => {
-                let name = base.iter().take_while(|&&byte| is_name_byte(byte)).map(|&byte| char::from(byte));
-                let text = prefix.chars().chain(name).collect();
+            None if rest.first() == Some(&b'-') => {
+                let base = hash.iter().chain(rest.iter().take_while(|&&byte| is_name_byte(byte)));
+                let text = format!("{store_dir}/{}", base.map(|&byte| char::from(byte)).collect::<String>());
                 return Err(Error::Unknown { text, name: candidates.name().to_owned() });
             }
             None => {}
@@ -32,6 +29,13 @@ pub fn store_paths_in(text: &[u8], store_dir: &str, candidates: &Candidates) -> 
     paths.sort_unstable();
     paths.dedup();
     Ok(paths)
+}
+
+/// Each hash part behind `STORE_DIR/` in a text, and what comes after it.
+pub(crate) fn hash_parts<'a>(text: &'a [u8], store_dir: &str) -> impl Iterator<Item = (&'a HashPart, &'a [u8])> {
+    let prefix = format!("{store_dir}/").into_bytes();
+    let starts = (0..text.len()).filter_map(move |start| text[start..].strip_prefix(&*prefix));
+    starts.filter_map(|base| hash_part(base).map(|hash| (hash, &base[HASH_LEN..])))
 }
 
 /// What Nix allows in a base name (nix, src/libstore/path.cc).

@@ -1,0 +1,57 @@
+//! Which databases are understood, told by the version that Nix keeps beside them and by their tables.
+
+use crate::db::access::failure;
+use crate::{Error, Result};
+use layerstone_stage::Error as StageError;
+use rusqlite::Connection;
+use std::io::ErrorKind;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+/// Versions of the schema that have the tables below in this form: from the first one in SQLite (6, of Nix 1.0) to that
+/// of every Nix since 2.0 (10); Guix stays at 7 (nix, src/libstore/local-store.hh; guix, nix/libstore/local-store.hh).
+const VERSIONS: RangeInclusive<u32> = 6..=10;
+
+/// What is read: tables and their columns.
+const TABLES: [(&str, &[&str]); 2] =
+    [("ValidPaths", &["id", "path", "hash", "narSize"]), ("Refs", &["referrer", "reference"])];
+
+/// Checks that a database is one that is understood.
+pub(super) fn check(path: &Path, connection: &Connection) -> Result<()> {
+    check_version(path)?;
+    TABLES.iter().try_for_each(|(table, columns)| check_table(path, connection, table, columns))
+}
+
+/// The file `schema` beside the database says the version; a copy of a database may be without it.
+fn check_version(path: &Path) -> Result<()> {
+    let real = path.canonicalize().map_err(StageError::io("read", path))?;
+    let file = real.with_file_name("schema");
+    let text = match std::fs::read(&file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        read => read.map_err(StageError::io("read", &file))?,
+    };
+    let text = String::from_utf8_lossy(&text);
+    match text.trim().parse() {
+        Ok(version) if VERSIONS.contains(&version) => Ok(()),
+        _ => {
+            let expected = format!("{} to {}", VERSIONS.start(), VERSIONS.end());
+            Err(Error::Schema { path: path.to_owned(), file, found: text.trim().to_owned(), expected })
+        }
+    }
+}
+
+fn check_table(path: &Path, connection: &Connection, table: &str, columns: &[&str]) -> Result<()> {
+    let not_ours = |found: String| Error::NotDatabase { path: path.to_owned(), found };
+    let names = || -> rusqlite::Result<Vec<String>> {
+        let mut statement = connection.prepare("select name from pragma_table_info(?1)")?;
+        statement.query_map([table], |row| row.get(0))?.collect()
+    };
+    let names = names().map_err(failure(path))?;
+    if names.is_empty() {
+        return Err(not_ours(format!("found no table {table}")));
+    }
+    match columns.iter().find(|column| !names.iter().any(|name| name == **column)) {
+        Some(column) => Err(not_ours(format!("found no column {column} in table {table}"))),
+        None => Ok(()),
+    }
+}
