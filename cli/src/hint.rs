@@ -1,12 +1,19 @@
 //! What to do about an error, where a command would help.
 
+use layerstone_closure::Error as Closure;
 use layerstone_stage::Error as Stage;
 
 /// A hint for the first error in the chain that has one.
 pub fn of(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
-        if let Some(layerstone_closure::Error::NoHash { .. }) = cause.downcast_ref() {
-            return Some("`layerstone closure --scan --nar-hash` records them".to_owned());
+        match cause.downcast_ref() {
+            Some(Closure::NoHash { .. }) => {
+                return Some("`layerstone closure --scan --nar-hash` records them".to_owned());
+            }
+            Some(Closure::NotValid { .. }) => {
+                return Some("--scan finds references in the files, for paths that no database has".to_owned());
+            }
+            _ => {}
         }
         if let Some(layerstone_layering::Error::NoSize { .. }) = cause.downcast_ref() {
             return Some("`layerstone closure --graph FILE --sizes` measures what a graph does not tell".to_owned());

@@ -1,23 +1,66 @@
-//! Where references come from, for the commands that need a closure: a references graph, or the store's files.
+//! Where references come from, for the commands that need a closure: references graphs, a store's database, or its
+//! files.
 
 use anyhow::{Context, Result, bail};
-use layerstone_closure::{Candidates, Closure, Graph, scan_store, store_paths_in};
-use layerstone_image::Spec;
+use clap::Args;
+use layerstone_closure::{Candidates, Closure, Database, Graph, scan_store, store_paths_in};
+use layerstone_image::{References, Spec};
 use layerstone_stage::{Store, StorePath};
+use std::path::PathBuf;
 
-/// Where references come from.
+/// The flags that name a source; at most one of them.
+#[derive(Args)]
+#[group(multiple = false)]
+pub struct SourceArgs {
+    /// Take references from a references graph; several are merged
+    #[arg(long, value_name = "FILE")]
+    graph: Vec<PathBuf>,
+    /// Take references from a store's database, db.sqlite of Nix or Guix [default: that of the store, if it is there]
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Find references by scanning the store's files
+    #[arg(long)]
+    scan: bool,
+}
+
+impl SourceArgs {
+    /// What the flags name, or else what the spec does.
+    pub fn over(&self, spec: Option<References>) -> Option<References> {
+        match &self.db {
+            _ if self.scan => Some(References::Scan),
+            Some(path) => Some(References::Database(path.clone())),
+            None if !self.graph.is_empty() => Some(References::Graphs(self.graph.clone())),
+            None => spec,
+        }
+    }
+}
+
+/// A source that has been opened.
 pub enum Source {
     Graph(Graph),
+    Database(Database),
     Scan,
 }
 
 impl Source {
-    /// The spec's graph, or the store itself if it names none.
-    pub fn of_spec(spec: &Spec) -> Result<Source> {
-        Ok(match &spec.graph {
-            Some(path) => Source::Graph(Graph::read(path)?),
-            None => Source::Scan,
-        })
+    /// Opens what was named, or else the database of the store; none if nothing was named and no database is there.
+    pub fn open(named: Option<&References>, store: &Store) -> Result<Option<Source>> {
+        let source = match named {
+            Some(References::Graphs(paths)) => {
+                let mut graphs = paths.iter().map(|path| Graph::read(path));
+                let first = graphs.next().context("no references graph")??;
+                Source::Graph(graphs.try_fold(first, |merged, graph| merged.merge(graph?))?)
+            }
+            Some(References::Database(path)) => Source::Database(Database::open(path, store)?),
+            Some(References::Scan) => Source::Scan,
+            None => return Ok(Database::of_store(store).map(Source::Database)),
+        };
+        Ok(Some(source))
+    }
+
+    /// The source for an image: where there is no other, the store's files.
+    pub fn of_spec(spec: &Spec, store: &Store) -> Result<Source> {
+        Ok(Source::open(spec.references.as_ref(), store)?.unwrap_or(Source::Scan))
     }
 
     /// The store paths that a spec names: its contents, and whatever its config mentions.
@@ -30,6 +73,7 @@ impl Source {
         if config.windows(mention.len()).any(|window| window == mention.as_bytes()) {
             let candidates = match self {
                 Source::Graph(graph) => graph.candidates(),
+                Source::Database(database) => database.candidates(&config)?,
                 Source::Scan => Candidates::in_store(store)?,
             };
             roots.extend(store_paths_in(&config, store.dir(), &candidates)?);
@@ -37,7 +81,7 @@ impl Source {
         Ok(roots)
     }
 
-    /// What the roots need; everything for a graph without roots.
+    /// What the roots need; without roots, everything that a graph or a database has.
     pub fn closure(self, roots: &[StorePath], store: &Store, nar_hashes: bool) -> Result<Closure> {
         match self {
             Source::Graph(graph) => {
@@ -48,6 +92,7 @@ impl Source {
                 }
                 Ok(closure)
             }
+            Source::Database(database) => Ok(database.closure(roots)?),
             Source::Scan if roots.is_empty() => bail!("nothing to scan: expected a ROOT, --spec or --layer"),
             Source::Scan => Ok(scan_store(store, roots, nar_hashes)?),
         }

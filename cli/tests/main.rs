@@ -9,6 +9,7 @@
 //! | `bench` | `cargo xtask bench layering` plans and updates a small closure with every strategy |
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
 //! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
+//! | `database` | what a store's database says, whoever else uses it, from wherever it can be read |
 //! | `dist` | the static binary runs in an empty root |
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
 //! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
@@ -19,6 +20,7 @@
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
+//! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
@@ -43,6 +45,7 @@ mod bench;
 mod client;
 mod closures;
 mod customisation;
+mod database;
 mod determinism;
 mod dist;
 mod golden;
@@ -52,6 +55,7 @@ mod inspect;
 mod keep;
 mod kill;
 mod names;
+mod nix;
 mod outputs;
 mod readme;
 mod reports;

@@ -55,5 +55,5 @@ pub use held::{Held, HeldPaths, held};
 pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary, inspect};
 pub use manifest::MANIFEST_NAME;
 pub use reference::Reference;
-pub use spec::{DEFAULT_MAX_LAYERS, FORMAT, LAYERS_OF_DOCKER, Layering, Script, Spec, VERSION};
+pub use spec::{DEFAULT_MAX_LAYERS, FORMAT, LAYERS_OF_DOCKER, Layering, References, Script, Spec, VERSION};
 pub use time::Time;

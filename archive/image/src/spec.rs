@@ -26,7 +26,7 @@ const PIPELINE: &str = "pipeline";
 const CREATED_BY: &str = "layerstone";
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "format",
     "version",
     "name",
@@ -49,6 +49,7 @@ const KEYS: [&str; 22] = [
     "variant",
     "includeStorePaths",
     "graph",
+    "db",
 ];
 
 /// What an image is to be.
@@ -82,8 +83,19 @@ pub struct Spec {
     pub variant: Option<String>,
     /// Whether the closure of the contents is in the image.
     pub include_store_paths: bool,
-    /// The references graph; none to scan the store.
-    pub graph: Option<PathBuf>,
+    /// Where references come from; none for the default.
+    pub references: Option<References>,
+}
+
+/// Where references come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum References {
+    /// References graphs, merged.
+    Graphs(Vec<PathBuf>),
+    /// The database of a store.
+    Database(PathBuf),
+    /// The files of the store.
+    Scan,
 }
 
 /// How store paths are divided into layers, as it is written: what the words mean is known to whoever plans.
@@ -134,7 +146,7 @@ impl Spec {
             architecture: host_architecture().to_owned(),
             variant: None,
             include_store_paths: true,
-            graph: None,
+            references: None,
         }
     }
 
@@ -191,7 +203,7 @@ impl Spec {
             architecture: architecture.unwrap_or(default.architecture),
             variant: fields.optional("variant", "a string or null", string)?.or(told_variant).filter(|v| !v.is_empty()),
             include_store_paths: fields.defaulted("includeStorePaths", true, "true or false", Value::as_bool)?,
-            graph: fields.optional("graph", "a path or null", string)?.map(in_folder),
+            references: references(fields, folder)?,
             name: default.name,
         })
     }
@@ -273,6 +285,17 @@ fn layering(fields: &mut Fields, folder: &Path) -> Result<Option<Layering>> {
     }
 }
 
+fn references(fields: &mut Fields, folder: &Path) -> Result<Option<References>> {
+    let graph = fields.optional("graph", "a path or null", string)?.map(|path| folder.join(path));
+    let database = fields.optional("db", "a path or null", string)?.map(|path| folder.join(path));
+    match (graph, database) {
+        (Some(_), Some(_)) => Err(fields.error("graph", "found db too, expected one of them").into()),
+        (graph, database) => {
+            Ok(graph.map(|path| References::Graphs(vec![path])).or(database.map(References::Database)))
+        }
+    }
+}
+
 fn paths(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Array(items) => items.iter().map(string).collect(),
@@ -313,7 +336,7 @@ mod tests {
         assert_eq!(spec.store_layers(0).unwrap(), 99);
         assert!(spec.warnings().is_empty());
         let nulls = json!({"name": "Tool", "format": FORMAT, "version": 1, "tag": null, "contents": null,
-            "config": null, "graph": null, "extraCommands": "", "architecture": null, "variant": ""});
+            "config": null, "graph": null, "db": null, "extraCommands": "", "architecture": null, "variant": ""});
         assert_eq!(parse(nulls).unwrap(), spec);
     }
 
@@ -323,7 +346,9 @@ mod tests {
             "extraCommandsFile": "setup.sh"}));
         let spec = spec.unwrap();
         assert_eq!(spec.contents, ["/specs/./result", "/nix/store/x"].map(PathBuf::from));
-        assert_eq!(spec.graph, Some(PathBuf::from("/specs/g.json")));
+        assert_eq!(spec.references, Some(References::Graphs(vec![PathBuf::from("/specs/g.json")])));
+        let spec = parse(json!({"name": "t", "db": "db.sqlite"})).unwrap();
+        assert_eq!(spec.references, Some(References::Database(PathBuf::from("/specs/db.sqlite"))));
         assert_eq!(spec.script, Some(Script::File(PathBuf::from("/specs/setup.sh"))));
         assert_eq!(parse(json!({"name": "t", "contents": "x"})).unwrap().contents, [Path::new("/specs/x")]);
     }
@@ -401,6 +426,10 @@ mod tests {
             "extraCommands: found extraCommandsFile too, expected one of them",
         );
         check_error(
+            json!({"name": "t", "graph": "g.json", "db": "db.sqlite"}),
+            "graph: found db too, expected one of them",
+        );
+        check_error(
             json!({"name": "t", "format": "layerstone/layers"}),
             "format: found the string \"layerstone/layers\", expected \"layerstone/image\"",
         );
@@ -446,7 +475,7 @@ mod tests {
         assert_eq!((spec.owner.uid, spec.owner.uname.as_str()), (1000, "app"));
         assert_eq!((spec.architecture.as_str(), spec.variant.as_deref()), ("amd64", None));
         assert!(spec.include_store_paths);
-        assert_eq!(spec.graph, Some(PathBuf::from("/specs/graph.json")));
+        assert_eq!(spec.references, Some(References::Graphs(vec![PathBuf::from("/specs/graph.json")])));
     }
 
     /// FORMAT.md names every key that the parser takes, and no other.

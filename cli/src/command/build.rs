@@ -5,7 +5,7 @@ use crate::command::image::{Built, ImageLayer};
 use crate::command::{image, layer, root};
 use crate::out::print;
 use crate::plan_args::PlanArgs;
-use crate::source::Source as References;
+use crate::source::{Source, SourceArgs};
 use crate::strategy::{self, INPUTS, StrategyArgs};
 use crate::table::{Table, size};
 use anyhow::{Context, Result, bail};
@@ -13,7 +13,7 @@ use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, measure};
 use layerstone_image::{Script, Spec, Time};
-use layerstone_layer::{Recipe, Source};
+use layerstone_layer::{Recipe, Source as LayerSource};
 use layerstone_layering::{Plan, Settings, Strategy, plan};
 use layerstone_stage::{Scratch, Store, StorePath};
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub struct Options {
     /// Image spec, - for stdin
     #[arg(id = INPUTS, value_name = "IMAGE.JSON", required_unless_present_any = ["name", "strategy"])]
     spec: Option<PathBuf>,
-    /// Show the plan and its sizes instead of building; reads no file contents if there is a graph
+    /// Show the plan and its sizes instead of building; reads no file contents if there is a graph or a database
     #[arg(long)]
     dry_run: bool,
     /// Image to write: .tar, .tar.gz, .tar.zst, or - for an uncompressed one on stdout
@@ -93,9 +93,8 @@ struct LayersArgs {
     /// Script to run in the customisation layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    /// References graph [default: scan the store]
-    #[arg(long, value_name = "FILE")]
-    graph: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Layers in the image, all together [default: 100]
     #[arg(long, value_name = "N")]
     max_layers: Option<usize>,
@@ -137,7 +136,7 @@ pub fn build(spec: &Spec, settings: &Settings, store: &Store, output: &Path, com
     let mut layers: Vec<ImageLayer> = sources.into_iter().zip(recipes).enumerate().map(store_layer).collect();
     let label = PathBuf::from("customisation layer");
     layers.push(ImageLayer {
-        source: Source::blob(&blob)?,
+        source: LayerSource::blob(&blob)?,
         expected: Some(custom.diff_id),
         label,
         store_paths: vec![],
@@ -147,7 +146,7 @@ pub fn build(spec: &Spec, settings: &Settings, store: &Store, output: &Path, com
     Ok(BuiltLayers { image, layers: sizes })
 }
 
-fn store_layer((index, (source, recipe)): (usize, (Source, Recipe))) -> ImageLayer {
+fn store_layer((index, (source, recipe)): (usize, (LayerSource, Recipe))) -> ImageLayer {
     let label = PathBuf::from(format!("layer {index}"));
     ImageLayer { source, expected: None, label, store_paths: recipe.paths }
 }
@@ -167,7 +166,7 @@ fn plan_of(spec: &Spec, settings: &Settings, store: &Store, references: Vec<Stor
     if !spec.include_store_paths {
         return Ok(Plan::default());
     }
-    let source = References::of_spec(spec)?;
+    let source = Source::of_spec(spec, store)?;
     let mut roots = source.roots(spec, store)?;
     roots.extend(references);
     let mut closure = if roots.is_empty() { Closure::default() } else { source.closure(&roots, store, false)? };
@@ -183,7 +182,7 @@ fn dry_run(spec: &Spec, settings: &Settings, store: &Store) -> Result<()> {
         let first = paths.first().map(StorePath::base_name).unwrap_or_default();
         table.row(vec![index.to_string(), size(source.size()), paths.len().to_string(), first.to_owned()]);
     }
-    let total: u64 = sources.iter().map(Source::size).sum();
+    let total: u64 = sources.iter().map(LayerSource::size).sum();
     let paths: usize = plan.layers.iter().map(Vec::len).sum();
     table.row(vec!["all".to_owned(), size(total), paths.to_string()]);
     let script = match &spec.script {
@@ -258,9 +257,7 @@ impl LayersArgs {
         if let Some(file) = &self.extra_commands {
             spec.script = Some(Script::File(file.clone()));
         }
-        if let Some(graph) = &self.graph {
-            spec.graph = Some(graph.clone());
-        }
+        spec.references = self.source.over(spec.references.take());
         if let Some(max_layers) = self.max_layers {
             spec.max_layers = max_layers;
         }

@@ -2,17 +2,21 @@
 
 mod question;
 
-use crate::args::{Common, StoreArgs};
-use crate::source::Source;
-use anyhow::{Result, bail};
+use crate::args::{Common, StoreArgs, usage_error};
+use crate::source::{Source, SourceArgs};
+use anyhow::Result;
 use clap::Args;
-use layerstone_closure::{Closure, Graph, measure};
+use clap::error::ErrorKind;
+use layerstone_closure::{Closure, Database, measure};
 use layerstone_image::Spec;
 use layerstone_layer::LayerFile;
-use layerstone_stage::StorePath;
+use layerstone_stage::{Store, StorePath};
 use question::QuestionArgs;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+
+/// What the command is called.
+const NAME: &str = "closure";
 
 const USAGE: &str = "\
 layerstone closure [OPTIONS] [ROOT]...
@@ -23,8 +27,9 @@ layerstone closure [OPTIONS] [ROOT]...
 /// Find which store paths an image needs
 ///
 /// With --graph, from a references graph: the JSON that Nix writes for exportReferencesGraph, `nix path-info --json`, or
-/// the registration text of closureInfo and `nix-store --dump-db`; the format is detected. With --scan, from the files
-/// themselves, as Nix does when a build ends. Without ROOT, the whole graph.
+/// the registration text of closureInfo and `nix-store --dump-db`; the format is detected. With --db, from the database
+/// that Nix or Guix keeps of its store, whoever else uses it. With --scan, from the files themselves, as Nix does when a
+/// build ends. Without any of them, from the store's own database. Without ROOT, the whole graph or database.
 ///
 /// --verify, --why and --diff make no closure file but answer questions about some.
 #[derive(Args)]
@@ -33,19 +38,15 @@ pub struct Options {
     /// Store paths to begin with; links to store paths such as ./result will do
     #[arg(value_name = "ROOT")]
     roots: Vec<PathBuf>,
-    /// References graph; several are merged
-    #[arg(long, value_name = "FILE", conflicts_with = "scan")]
-    graph: Vec<PathBuf>,
-    /// Find references by scanning the store's files
-    #[arg(long)]
-    scan: bool,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Compute NAR hashes while scanning
-    #[arg(long, conflicts_with = "graph")]
+    #[arg(long, conflicts_with_all = ["graph", "db"])]
     nar_hash: bool,
-    /// Measure the NAR sizes that the graph does not tell
+    /// Measure the NAR sizes that the graph or database does not tell
     #[arg(long)]
     sizes: bool,
-    /// Begin with what an image spec names in contents and config; use its graph if no other source is given
+    /// Begin with what an image spec names in contents and config; use its graph or database if no other is named
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
     /// Begin with what a layer refers to
@@ -81,7 +82,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     for layer in &options.layer {
         roots.extend(LayerFile::read(layer)?.references);
     }
-    let source = source(options, spec.as_ref())?;
+    let named = options.source.over(spec.as_ref().and_then(|spec| spec.references.clone()));
+    let source = match Source::open(named.as_ref(), &store)? {
+        Some(source) => source,
+        None if spec.is_some() => Source::Scan,
+        None => return Err(no_source(&store)),
+    };
     if let Some(spec) = &spec {
         roots.extend(source.roots(spec, &store)?);
     }
@@ -98,18 +104,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     Ok(closure.write(&options.output)?)
 }
 
-/// The source that the flags name, or else the spec.
-fn source(options: &Options, spec: Option<&Spec>) -> Result<Source> {
-    if options.scan {
-        return Ok(Source::Scan);
-    }
-    let mut graphs = options.graph.iter().map(|path| Graph::read(path));
-    match (graphs.next(), spec) {
-        (Some(first), _) => {
-            let merged = graphs.try_fold(first?, |merged, graph| merged.merge(graph?))?;
-            Ok(Source::Graph(merged))
-        }
-        (None, Some(spec)) => Source::of_spec(spec),
-        (None, None) => bail!("no source of references: expected --graph FILE or --scan"),
-    }
+fn no_source(store: &Store) -> anyhow::Error {
+    let place = Database::place(store);
+    let message = format!("no source of references: expected --graph FILE, --db FILE, --scan, or {}", place.display());
+    usage_error(NAME, ErrorKind::MissingRequiredArgument, message)
 }

@@ -5,7 +5,7 @@ use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::{Closure, Graph};
-use layerstone_image::{ImageSummary, Spec, inspect};
+use layerstone_image::{ImageSummary, References, Spec, inspect};
 use layerstone_layer::LayerFile;
 use layerstone_layering::Plan;
 use layerstone_stage::StorePath;
@@ -141,8 +141,12 @@ fn spec(path: &Path, value: &Value, as_json: bool) -> Result<String> {
     let mut text = format!("image spec of {}\n\n", spec.reference()?.name());
     text.push_str(&format!("architecture  {}\nmaxLayers     {}\n", spec.architecture, spec.max_layers));
     text.extend(spec.contents.iter().map(|path| format!("contents      {}\n", path.display())));
-    if let Some(graph) = &spec.graph {
-        text.push_str(&format!("graph         {}\n", graph.display()));
+    match &spec.references {
+        Some(References::Graphs(paths)) => {
+            text.extend(paths.iter().map(|path| format!("graph         {}\n", path.display())));
+        }
+        Some(References::Database(path)) => text.push_str(&format!("db            {}\n", path.display())),
+        Some(References::Scan) | None => {}
     }
     text.push_str(&format!("\nconfig {}", json(&spec.config)?));
     Ok(text)
