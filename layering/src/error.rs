@@ -122,4 +122,21 @@ pub enum Error {
         /// The plan's file.
         name: String,
     },
+    /// What only a single closure can be planned with.
+    #[error("several closures at once: found {found}, expected least-churn without a previous plan")]
+    Together {
+        /// What it is.
+        found: String,
+    },
+    /// Two closures say different things of a path.
+    #[error("closures that do not belong together: {path}: found two different {what}")]
+    Disagreement {
+        /// The path.
+        path: StorePath,
+        /// What differs.
+        what: &'static str,
+    },
+    /// The sizes of all paths add up to more than can be.
+    #[error("sizes too large: found more than {max} bytes in all, expected less", max = u64::MAX)]
+    TooLarge,
 }

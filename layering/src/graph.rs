@@ -66,12 +66,17 @@ impl<'a> Graph<'a> {
     ///
     /// # Errors
     ///
-    /// The closure does not tell the size of a path; the first in path order is named.
+    /// The closure does not tell the size of a path; the first in path order is named. Or they add up to more than 64
+    /// bits hold, so that no sum of some of them could be trusted.
     pub fn sizes(&self, purpose: &'static str) -> Result<Vec<u64>> {
         let missing = self.paths.iter().zip(&self.sizes).filter(|(_, size)| size.is_none()).map(|(path, _)| *path);
         match missing.min() {
             Some(path) => Err(Error::NoSize { path: path.clone(), purpose }),
-            None => Ok(self.sizes.iter().flatten().copied().collect()),
+            None => {
+                let sizes: Vec<u64> = self.sizes.iter().flatten().copied().collect();
+                let total = sizes.iter().try_fold(0u64, |sum, &size| sum.checked_add(size));
+                total.map(|_| sizes).ok_or(Error::TooLarge)
+            }
         }
     }
 }

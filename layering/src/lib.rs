@@ -44,6 +44,7 @@ mod popularity;
 mod rates;
 #[cfg(test)]
 mod sample;
+mod shared;
 mod size;
 mod small;
 mod split;
@@ -57,4 +58,5 @@ pub use pattern::{Pattern, Patterns};
 pub use pipeline::Pipeline;
 pub use plan::{Base, Settings, plan};
 pub use rates::Rates;
+pub use shared::plans;
 pub use strategy::Strategy;

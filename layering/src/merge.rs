@@ -40,6 +40,11 @@ impl Bundle {
         size * u128::from(churn.rate_of_both(&self.closure, &other.closure))
     }
 
+    /// How much more the two cost as one layer than as two, in millionths of bytes.
+    pub fn extra_cost(&self, other: &Bundle, churn: &Churn) -> u128 {
+        self.joined_cost(other, churn) - self.cost() - other.cost()
+    }
+
     /// Both in one; the paths of `other` follow its own.
     pub fn join(&mut self, other: &Bundle, churn: &Churn) {
         self.layer.paths.extend(&other.layer.paths);
@@ -67,7 +72,7 @@ pub(crate) fn join_down(
             return None;
         }
         let extra = extra((a, one), (b, other))?;
-        Some(one.joined_cost(other, churn) - one.cost() - other.cost() + extra)
+        Some(one.extra_cost(other, churn) + extra)
     };
     let mut pairs = Pairs::new(slots.len(), |a, b| cost(&slots, a, b));
     while left > limit
@@ -101,8 +106,11 @@ impl<C: Ord + Copy + Send + Sync> Pairs<C> {
         pairs.min().map(|(_, a, b)| (a, b))
     }
 
-    /// What `cost` says now, where only pairs with one of these items say something else than before.
+    /// What `cost` says now, where only pairs with one of these items say something else than before; there may be new
+    /// items among them.
     pub fn update(&mut self, changed: &[usize], cost: impl Fn(usize, usize) -> Option<C> + Sync) {
+        let count = changed.iter().map(|item| item + 1).max().unwrap_or(0);
+        self.best.resize(self.best.len().max(count), None);
         self.best.par_iter_mut().enumerate().for_each(|(item, best)| {
             if changed.contains(&item) || best.is_some_and(|(_, partner)| changed.contains(&partner)) {
                 *best = best_before(item, &cost);

@@ -66,7 +66,7 @@ impl Settings {
     }
 
     /// The paths that need a layer: all but the excluded ones and those of the base.
-    fn free(&self, graph: &Graph) -> Result<Vec<u32>> {
+    pub(crate) fn free(&self, graph: &Graph) -> Result<Vec<u32>> {
         let present: BTreeSet<&StorePath> = graph.paths.iter().copied().collect();
         if let Some(path) = self.exclude.iter().find(|path| !present.contains(path)) {
             return Err(Error::AbsentExclusion { path: path.clone() });
@@ -76,7 +76,7 @@ impl Settings {
     }
 
     /// How many layers are left for so many paths, beside the base's and so many that were asked for.
-    fn room(&self, paths: usize, own: usize) -> Result<NonZeroUsize> {
+    pub(crate) fn room(&self, paths: usize, own: usize) -> Result<NonZeroUsize> {
         let limit = self.limit.get();
         let taken = self.base.layers.saturating_add(own);
         match NonZeroUsize::new(limit.saturating_sub(taken)) {

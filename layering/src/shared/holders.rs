@@ -1,0 +1,73 @@
+//! Which of several closures hold something: a set of their numbers, as bits.
+
+use crate::graph::Graph;
+use layerstone_closure::Closure;
+use layerstone_stage::StorePath;
+use std::collections::HashMap;
+
+/// A set of closures by their numbers. Only sets among equally many closures can be compared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Holders(Vec<u64>);
+
+impl Holders {
+    /// These of so many closures.
+    pub(super) fn of(closures: impl Iterator<Item = usize>, count: usize) -> Holders {
+        let mut words = vec![0; count.div_ceil(64)];
+        closures.for_each(|closure| words[closure / 64] |= 1 << (closure % 64));
+        Holders(words)
+    }
+
+    /// The closures that hold each path of a graph.
+    pub(super) fn of_each(graph: &Graph, closures: &[Closure]) -> Vec<Holders> {
+        let number: HashMap<&StorePath, usize> = graph.paths.iter().copied().zip(0..).collect();
+        let mut held_by = vec![Vec::new(); graph.len()];
+        for (index, closure) in closures.iter().enumerate() {
+            closure.graph.iter().filter_map(|info| number.get(&info.path)).for_each(|&path| held_by[path].push(index));
+        }
+        held_by.into_iter().map(|holders| Holders::of(holders.into_iter(), closures.len())).collect()
+    }
+
+    /// Whether a closure is in it.
+    pub(super) fn has(&self, closure: usize) -> bool {
+        self.0[closure / 64] >> (closure % 64) & 1 == 1
+    }
+
+    /// The closures in both.
+    pub(super) fn and(&self, other: &Holders) -> Holders {
+        Holders(self.0.iter().zip(&other.0).map(|(a, b)| a & b).collect())
+    }
+
+    /// The closures that are not in the other.
+    pub(super) fn without(&self, other: &Holders) -> Holders {
+        Holders(self.0.iter().zip(&other.0).map(|(a, b)| a & !b).collect())
+    }
+
+    /// How many closures are in it.
+    pub(super) fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Whether it is empty.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The closures in it, by their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
+        (0..self.0.len() * 64).filter(|&closure| self.has(closure))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_many_closures() {
+        let (a, b) = (Holders::of([0, 63, 64, 99].into_iter(), 100), Holders::of([63, 99, 7].into_iter(), 100));
+        assert_eq!(a.and(&b).iter().collect::<Vec<_>>(), [63, 99]);
+        assert_eq!(a.without(&b).iter().collect::<Vec<_>>(), [0, 64]);
+        assert_eq!((a.len(), a.has(64), a.has(65), a.is_empty()), (4, true, false, false));
+        assert!(a.without(&a).is_empty());
+    }
+}
