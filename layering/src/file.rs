@@ -100,11 +100,14 @@ mod tests {
     fn the_format_page_is_right() {
         let blocks: Vec<&str> = include_str!("../FORMAT.md").split("```json\n").skip(1).collect();
         let blocks: Vec<&str> = blocks.iter().map(|block| block.split("```").next().unwrap()).collect();
-        let [closure, expected] = blocks[..] else { panic!("expected a closure and a plan, found {blocks:?}") };
+        let [closure, expected, rates] = blocks[..] else {
+            panic!("expected a closure, a plan and rates, found {blocks:?}")
+        };
         let closure: Closure = serde_json::from_str(closure).unwrap();
         let settings = Settings { strategy: Strategy::Popularity, ..Settings::new(NonZeroUsize::new(3).unwrap()) };
         let plan = plan(&closure, &settings).unwrap();
         assert_eq!(to_text(FORMAT, VERSION, &plan), expected);
         assert_eq!(Plan::parse(expected.as_bytes(), "").unwrap(), plan);
+        crate::Rates::parse(rates.as_bytes(), "").unwrap();
     }
 }
