@@ -33,9 +33,15 @@ impl Progress {
         Progress { shown }
     }
 
-    /// Runs `work`, which counts up to so many bytes and layers on the meter that it is given. Work on anything but
-    /// layers has none.
-    pub fn during<T>(&self, what: &'static str, bytes: u64, layers: usize, work: impl FnOnce(&Meter) -> T) -> T {
+    /// Runs `work`, which counts up to so many bytes and layers on the meter that it is given: how many bytes may be
+    /// unknown, and work on anything but layers has none of them.
+    pub fn during<T>(
+        &self,
+        what: &'static str,
+        bytes: Option<u64>,
+        layers: usize,
+        work: impl FnOnce(&Meter) -> T,
+    ) -> T {
         let meter = Meter::default();
         if !self.shown {
             return work(&meter);
@@ -63,16 +69,19 @@ enum Display {
     /// A bar on a terminal, gone at the end.
     Bar(ProgressBar, usize),
     /// Lines in a log.
-    Lines(&'static str, u64, usize),
+    Lines(&'static str, Option<u64>, usize),
 }
 
 impl Display {
-    fn new(what: &'static str, bytes: u64, layers: usize) -> Display {
+    fn new(what: &'static str, bytes: Option<u64>, layers: usize) -> Display {
         if !std::io::stderr().is_terminal() {
             return Display::Lines(what, bytes, layers);
         }
-        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{prefix} {wide_bar} {bytes}/{total_bytes} {msg} {eta} left");
+        let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template(match bytes {
+            Some(_) => "{prefix} {wide_bar} {bytes}/{total_bytes} {msg} {eta} left",
+            None => "{prefix} {bytes}",
+        });
         bar.set_style(style.expect("the template is well-formed"));
         bar.set_prefix(what);
         Display::Bar(bar, layers)
@@ -92,7 +101,10 @@ impl Display {
                 }
             }
             Display::Lines(what, bytes, layers) => {
-                let mut line = format!("{what}: {} of {}", size(meter.bytes()), size(*bytes));
+                let mut line = format!("{what}: {}", size(meter.bytes()));
+                if let Some(bytes) = bytes {
+                    line.push_str(&format!(" of {}", size(*bytes)));
+                }
                 if *layers > 0 {
                     line.push_str(&format!(", layer {}/{layers}", meter.layers().min(*layers as u64)));
                 }

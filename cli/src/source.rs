@@ -1,10 +1,12 @@
 //! Where references come from, for the commands that need a closure: references graphs, a store's database, or its
 //! files.
 
+use crate::args::Common;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::{Candidates, Closure, Database, Graph, scan_store, store_paths_in};
 use layerstone_image::{References, Spec};
+use layerstone_layer::Meter;
 use layerstone_stage::{Store, StorePath};
 use std::path::PathBuf;
 
@@ -82,7 +84,7 @@ impl Source {
     }
 
     /// What the roots need; without roots, everything that a graph or a database has.
-    pub fn closure(self, roots: &[StorePath], store: &Store, nar_hashes: bool) -> Result<Closure> {
+    pub fn closure(self, roots: &[StorePath], store: &Store, nar_hashes: bool, common: &Common) -> Result<Closure> {
         match self {
             Source::Graph(graph) => {
                 let name = graph.name().to_owned();
@@ -94,7 +96,10 @@ impl Source {
             }
             Source::Database(database) => Ok(database.closure(roots)?),
             Source::Scan if roots.is_empty() => bail!("nothing to scan: expected a ROOT, --spec or --layer"),
-            Source::Scan => Ok(scan_store(store, roots, nar_hashes)?),
+            Source::Scan => {
+                let scan = |meter: &Meter| scan_store(store, roots, nar_hashes, |bytes| meter.add_bytes(bytes));
+                Ok(common.progress().during("scanning", None, 0, scan)?)
+            }
         }
     }
 }

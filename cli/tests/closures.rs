@@ -172,8 +172,17 @@ fn one_question_at_a_time() {
     assert_eq!(usage("closure --verify web.json --diff web.json web.json"), cannot(verify, diff));
     assert_eq!(usage(&format!("closure --verify web.json {A}")), cannot(verify, "[ROOT]..."));
     assert_eq!(usage(&format!("closure --diff web.json web.json {A}")), cannot(diff, "[ROOT]..."));
-    for flag in ["--graph web.json", "--scan", "--nar-hash", "--spec x", "--layer x", "--exclude /nix/store/x", "-o x"]
-    {
+    for flag in [
+        "--graph web.json",
+        "--db x",
+        "--scan",
+        "--nar-hash",
+        "--sizes",
+        "--spec x",
+        "--layer x",
+        "--exclude /nix/store/x",
+        "-o x",
+    ] {
         let told = usage(&format!("closure --verify web.json {flag}"));
         assert!(told.contains("cannot be used with"), "{flag}: {told}");
     }

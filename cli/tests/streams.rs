@@ -113,6 +113,22 @@ fn progress() {
     assert!(always.stdout == silent.stdout);
 }
 
+/// Commands that read whole stores tell how far they are: what a scan comes to is known at its end alone.
+#[test]
+fn progress_of_closures() {
+    let (place, synth) = (Place::new(), synth());
+    let root = format!("--root {}", synth.root.display());
+    for flags in ["", "--nar-hash"] {
+        let line = format!("closure --scan {root} {} {flags}", synth.path("root-env"));
+        let always = place.ok(&format!("{line} --progress always"));
+        assert_eq!(always.stderr, "scanning: 901 kB\n");
+        assert!(place.ok(&line).stdout == always.stdout);
+    }
+    let line = format!("closure --verify {} {root}", synth.graph.display());
+    assert_eq!(place.ok(&format!("{line} --progress always")).stderr, "verifying: 901 kB of 901 kB\n");
+    assert_eq!(place.ok(&line).stderr, "");
+}
+
 /// The completions are a script that bash takes.
 #[test]
 fn completions() {

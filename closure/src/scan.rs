@@ -16,6 +16,9 @@ use std::path::Path;
 /// How many bytes at the end of a chunk can be the beginning of a hash part that the next one ends.
 const TAIL: usize = HASH_LEN - 1;
 
+/// Is told that so many more bytes are done.
+pub(crate) type Count<'a> = &'a (dyn Fn(usize) + Sync);
+
 /// Large files are scanned in parts of so many bytes: enough that opening the file again costs nothing beside reading
 /// it.
 const PART: u64 = 8 << 20;
@@ -93,11 +96,14 @@ impl<'a> Scanner<'a> {
 }
 
 /// Looks for references in a file that should have so many bytes: a large one in parts, in parallel, in rayon's current
-/// pool.
-pub(crate) fn scan_file(path: &Path, size: u64, scanner: &mut Scanner) -> Result<()> {
+/// pool. `count` is told how many bytes are done, piece by piece, from any thread.
+pub(crate) fn scan_file(path: &Path, size: u64, scanner: &mut Scanner, count: Count) -> Result<()> {
     scanner.cut();
     if size < 2 * PART {
-        read_file(path, size, |bytes| scanner.feed(bytes))?;
+        read_file(path, size, |bytes| {
+            scanner.feed(bytes);
+            count(bytes.len());
+        })?;
         scanner.cut();
         return Ok(());
     }
@@ -106,7 +112,10 @@ pub(crate) fn scan_file(path: &Path, size: u64, scanner: &mut Scanner) -> Result
         let mut scanner = Scanner::new(candidates);
         // What the part before has the beginning of, this one finds.
         let part = start.saturating_sub(TAIL as u64)..size.min(start + PART);
-        read_part(path, size, part, |bytes| scanner.feed(bytes))?;
+        read_part(path, size, part, |bytes| {
+            scanner.feed(bytes);
+            count(bytes.len());
+        })?;
         Ok(scanner)
     };
     let starts: Vec<u64> = (0..size).step_by(PART as usize).collect();
@@ -130,7 +139,7 @@ pub fn scan_tree(root: &Path, scanner: &mut Scanner) -> Result<()> {
         }
         scanner.cut();
         match node {
-            Node::File { size, .. } => scan_file(walk.path(), size, scanner)?,
+            Node::File { size, .. } => scan_file(walk.path(), size, scanner, &|_| ())?,
             Node::Symlink { target } => scanner.feed(&target),
             Node::Folder | Node::Special { .. } => {}
         }
@@ -213,10 +222,10 @@ mod tests {
             bytes[at as usize..][..32].copy_from_slice(A.as_bytes());
             std::fs::write(&file, bytes).unwrap();
             let mut scanner = Scanner::new(&candidates);
-            scan_file(&file, size, &mut scanner).unwrap();
+            scan_file(&file, size, &mut scanner, &|_| ()).unwrap();
             assert_eq!(scanner.finish().len(), 1, "{at}");
         }
-        let error = scan_file(&file, size + 1, &mut Scanner::new(&candidates)).unwrap_err().to_string();
+        let error = scan_file(&file, size + 1, &mut Scanner::new(&candidates), &|_| ()).unwrap_err().to_string();
         assert_eq!(
             error,
             format!("changed while it was read: {}: found {size} bytes, expected {}", file.display(), size + 1)

@@ -1,7 +1,7 @@
 //! A closure without any database: from the roots on, every path is scanned for the paths that it refers to.
 
 use crate::nar::{Part, serialise};
-use crate::scan::scan_file;
+use crate::scan::{Count, scan_file};
 use crate::{Candidates, Closure, Graph, PathInfo, Result, Scanner, stream_nar};
 use layerstone_stage::{Hasher, NarHash, Store, StorePath};
 use rayon::Scope;
@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 /// The closure of some roots, found by scanning the store's files for the hash parts of the store's entries, with NAR
-/// sizes, and NAR hashes if they are asked for. Paths are scanned in parallel, in rayon's current pool.
+/// sizes, and NAR hashes if they are asked for. Paths are scanned in parallel, in rayon's current pool; `count` is told
+/// how many bytes of NARs are done, piece by piece, from any thread.
 ///
 /// Nix looks only for what a build could see; here every entry of the store is looked for, so a path that holds
 /// another's hash by intent (a database, a list of paths) refers to it.
@@ -20,10 +21,15 @@ use std::sync::{Mutex, MutexGuard};
 ///
 /// A root is outside the store or absent; a path cannot be read, changes while it is read, or holds a socket, pipe or
 /// device; paths refer to each other in a cycle. Of several errors it is that of the smallest path.
-pub fn scan_store(store: &Store, roots: &[StorePath], nar_hashes: bool) -> Result<Closure> {
+pub fn scan_store(
+    store: &Store,
+    roots: &[StorePath],
+    nar_hashes: bool,
+    count: impl Fn(usize) + Sync,
+) -> Result<Closure> {
     roots.iter().try_for_each(|root| store.parse(root.as_str()).map(drop))?;
     let candidates = Candidates::in_store(store)?;
-    let scan = Scan { store, candidates: &candidates, nar_hashes, seen: Mutex::default() };
+    let scan = Scan { store, candidates: &candidates, nar_hashes, count: &count, seen: Mutex::default() };
     rayon::scope(|scope| scan.discover(scope, roots));
     let seen = scan.seen.into_inner().expect("no thread panics while it holds the lock");
     let entries = seen.into_values().flatten().collect::<Result<Vec<_>>>()?;
@@ -35,6 +41,7 @@ struct Scan<'a> {
     store: &'a Store,
     candidates: &'a Candidates,
     nar_hashes: bool,
+    count: Count<'a>,
     /// Every path discovered so far, with what its scan gave when it has ended.
     seen: Mutex<BTreeMap<StorePath, Option<Result<PathInfo>>>>,
 }
@@ -67,10 +74,11 @@ impl Scan<'_> {
             let size = stream_nar(&real, |bytes| {
                 scanner.feed(bytes);
                 hasher.update(bytes);
+                (self.count)(bytes.len());
             })?;
             (size, Some(NarHash::new(hasher.finish())))
         } else {
-            (scan_nar(&real, &mut scanner)?, None)
+            (scan_nar(&real, &mut scanner, self.count)?, None)
         };
         Ok(PathInfo { path: path.clone(), nar_hash, nar_size: Some(nar_size), references: scanner.finish() })
     }
@@ -82,13 +90,16 @@ impl Scan<'_> {
 
 /// Looks for references in a path's NAR and gives its size in bytes. Unlike its hash, they need no order: large files
 /// are scanned in parts.
-fn scan_nar(path: &Path, scanner: &mut Scanner) -> Result<u64> {
+fn scan_nar(path: &Path, scanner: &mut Scanner, count: Count) -> Result<u64> {
     let mut total = 0;
     serialise(path, |part| {
         total += part.size();
         match part {
-            Part::Text(bytes) => scanner.feed(bytes),
-            Part::Contents { path, size } => scan_file(path, size, scanner)?,
+            Part::Text(bytes) => {
+                scanner.feed(bytes);
+                count(bytes.len());
+            }
+            Part::Contents { path, size } => scan_file(path, size, scanner, count)?,
         }
         Ok(())
     })?;
@@ -100,6 +111,7 @@ mod tests {
     use super::*;
     use crate::nar_hash;
     use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const APP: &str = "516z65g5d2g7yfc9yv6n2g1q21jqv0m1-app";
     const LIB: &str = "5wqnl34l8k8y01bqi4livgq7x9r214kc-lib";
@@ -131,7 +143,7 @@ mod tests {
     #[test]
     fn references_of_all_kinds() {
         let (_dir, store) = store();
-        let closure = scan_store(&store, &[store.entry(APP).unwrap()], true).unwrap();
+        let closure = scan_store(&store, &[store.entry(APP).unwrap()], true, |_| ()).unwrap();
         assert_eq!(paths(&closure), [DATA, APP, LIB, OTHER]);
         let entry = |base: &str| store.entry(base).unwrap();
         assert_eq!(closure.graph[0].references, [entry(OTHER)]);
@@ -145,12 +157,28 @@ mod tests {
     }
 
     #[test]
+    fn every_byte_is_counted() {
+        let (_dir, store) = store();
+        std::fs::write(store.locate(format!("/nix/store/{OTHER}")), vec![0; 20 << 20]).unwrap();
+        for nar_hashes in [false, true] {
+            let counted = AtomicUsize::new(0);
+            let count = |bytes| {
+                counted.fetch_add(bytes, Ordering::Relaxed);
+            };
+            let closure = scan_store(&store, &[store.entry(APP).unwrap()], nar_hashes, count).unwrap();
+            let size = closure.graph.iter().filter_map(|info| info.nar_size).sum::<u64>();
+            // The parts of a large file overlap by a few bytes.
+            assert_eq!(counted.into_inner() as u64 - size, if nar_hashes { 0 } else { 2 * 31 });
+        }
+    }
+
+    #[test]
     fn same_for_any_thread_count_and_root_order() {
         let (_dir, store) = store();
         let mut roots = [store.entry(APP).unwrap(), store.entry(OTHER).unwrap(), store.entry(DATA).unwrap()];
         let scan = |threads, roots: &[StorePath]| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| scan_store(&store, roots, false)).unwrap()
+            pool.install(|| scan_store(&store, roots, false, |_| ())).unwrap()
         };
         let one = scan(1, &roots);
         assert!(one.graph.iter().all(|info| info.nar_hash.is_none() && info.nar_size.is_some()));
@@ -161,7 +189,7 @@ mod tests {
     #[track_caller]
     fn check_error(store: &Store, root: &str, expected: &str) {
         let root = StorePath::parse(root).unwrap();
-        assert_eq!(scan_store(store, &[root], false).unwrap_err().to_string(), expected);
+        assert_eq!(scan_store(store, &[root], false, |_| ()).unwrap_err().to_string(), expected);
     }
 
     #[test]
@@ -207,7 +235,7 @@ mod tests {
         };
         let roots = [store.entry(APP).unwrap(), store.entry(DATA).unwrap()];
         for _ in 0..20 {
-            assert_eq!(scan_store(&store, &roots, false).unwrap_err().to_string(), expected(&socket));
+            assert_eq!(scan_store(&store, &roots, false, |_| ()).unwrap_err().to_string(), expected(&socket));
         }
     }
 }

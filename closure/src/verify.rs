@@ -72,7 +72,7 @@ mod tests {
         fs::write(store.locate(B), "b").unwrap();
         fs::write(store.locate(C), "c").unwrap();
         let roots = [A, B, C].map(|path| StorePath::parse(path).unwrap());
-        let closure = scan_store(&store, &roots, true).unwrap();
+        let closure = scan_store(&store, &roots, true, |_| ()).unwrap();
         (dir, store, closure)
     }
 

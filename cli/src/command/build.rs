@@ -112,7 +112,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let settings = options.plan.over(settings(&spec, strategy)?)?;
     if options.dry_run {
-        return dry_run(&spec, &settings, &store);
+        return dry_run(&spec, &settings, &store, common);
     }
     let output = options.output.as_deref().context("no output: expected -o FILE")?;
     build(&spec, &settings, &store, output, common)?.image.tell(output, common)
@@ -130,7 +130,7 @@ pub fn build(spec: &Spec, settings: &Settings, store: &Store, output: &Path, com
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let blob = scratch.path().join("root.tar");
     let custom = root::make(&root::root_spec(spec, store)?, &blob, common)?;
-    let plan = plan_of(spec, settings, store, custom.references)?;
+    let plan = plan_of(spec, settings, store, custom.references, common)?;
     let recipes = recipes(spec, store, &plan)?;
     let sources = layer::layouts(&recipes, store)?;
     let mut layers: Vec<ImageLayer> = sources.into_iter().zip(recipes).enumerate().map(store_layer).collect();
@@ -162,20 +162,29 @@ pub fn settings(spec: &Spec, strategy: Strategy) -> Result<Settings> {
 }
 
 /// The plan for all that the spec and the customisation layer refer to.
-fn plan_of(spec: &Spec, settings: &Settings, store: &Store, references: Vec<StorePath>) -> Result<Plan> {
+fn plan_of(
+    spec: &Spec,
+    settings: &Settings,
+    store: &Store,
+    references: Vec<StorePath>,
+    common: &Common,
+) -> Result<Plan> {
     if !spec.include_store_paths {
         return Ok(Plan::default());
     }
     let source = Source::of_spec(spec, store)?;
     let mut roots = source.roots(spec, store)?;
     roots.extend(references);
-    let mut closure = if roots.is_empty() { Closure::default() } else { source.closure(&roots, store, false)? };
+    let mut closure = match roots.is_empty() {
+        true => Closure::default(),
+        false => source.closure(&roots, store, false, common)?,
+    };
     measure(&mut closure, store)?;
     Ok(plan(&closure, settings)?)
 }
 
-fn dry_run(spec: &Spec, settings: &Settings, store: &Store) -> Result<()> {
-    let plan = plan_of(spec, settings, store, Vec::new())?;
+fn dry_run(spec: &Spec, settings: &Settings, store: &Store, common: &Common) -> Result<()> {
+    let plan = plan_of(spec, settings, store, Vec::new(), common)?;
     let sources = layer::layouts(&recipes(spec, store, &plan)?, store)?;
     let mut table = Table::new(&["layer", "size", "paths", "first path"], &[0, 1, 2]);
     for (index, (source, paths)) in sources.iter().zip(&plan.layers).enumerate() {

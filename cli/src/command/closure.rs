@@ -93,7 +93,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     // Without any root asked for, everything is wanted; with a spec that names none, nothing is.
     let nothing = roots.is_empty() && (spec.is_some() || !options.layer.is_empty());
-    let mut closure = if nothing { Closure::default() } else { source.closure(&roots, &store, options.nar_hash)? };
+    let mut closure = match nothing {
+        true => Closure::default(),
+        false => source.closure(&roots, &store, options.nar_hash, common)?,
+    };
     let exclude: BTreeSet<StorePath> = options.exclude.iter().cloned().collect();
     if !exclude.is_empty() {
         closure = closure.without(&exclude, &roots)?;

@@ -137,13 +137,13 @@ pub fn write_archive(
         let mut out = File::from(out.as_fd().try_clone_to_owned().context("cannot write: stdout")?);
         let name = Path::new("stdout");
         let write = |meter: &_| archive.write(Target::Pipe(&mut out, name), None, trailer, meter);
-        return Ok(common.progress().during("writing", archive.work(false), count, write)?);
+        return Ok(common.progress().during("writing", Some(archive.work(false)), count, write)?);
     }
     let codec = Codec::of_name(output.as_os_str().as_bytes());
     let mut file = Output::create(output)?;
     let work = archive.work(file.is_seekable());
     let write = |meter: &_| archive.write(Target::File(&mut file), codec, trailer, meter);
-    let diff_ids = common.progress().during("writing", work, count, write)?;
+    let diff_ids = common.progress().during("writing", Some(work), count, write)?;
     file.commit()?;
     Ok(diff_ids)
 }

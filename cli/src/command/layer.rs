@@ -186,7 +186,7 @@ impl Job {
         };
         let bytes = sources.iter().map(Source::size).sum();
         let digest = |meter: &_| digest_all(&references, &sink, meter);
-        Ok(common.progress().during("hashing", bytes, sources.len(), digest)?)
+        Ok(common.progress().during("hashing", Some(bytes), sources.len(), digest)?)
     }
 }
 

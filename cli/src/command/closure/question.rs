@@ -28,7 +28,7 @@ pub struct QuestionArgs {
 /// One of these.
 #[derive(Args)]
 #[group(id = "question", multiple = false)]
-#[group(conflicts_with_all = ["graph", "db", "scan", "nar_hash", "spec", "layer", "exclude", "output"])]
+#[group(conflicts_with_all = ["graph", "db", "scan", "nar_hash", "sizes", "spec", "layer", "exclude", "output"])]
 struct Question {
     /// Read all paths and tell those that have not the recorded NAR hash and size; status 1 if there are any
     #[arg(long, value_name = "CLOSURE.JSON", conflicts_with = "roots")]
