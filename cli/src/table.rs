@@ -60,6 +60,13 @@ pub fn size(bytes: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// A share of bytes in percent, with one digit behind the point: `3.8 %`; nothing of nothing is `0.0 %`.
+pub fn percent(part: u64, whole: u64) -> String {
+    let (part, whole) = (u128::from(part), u128::from(whole));
+    let tenths = (part * 1000 + whole / 2).checked_div(whole).unwrap_or(0);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +83,15 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn shares() {
+        let cases =
+            [(0, 0, "0.0 %"), (1, 3, "33.3 %"), (2, 3, "66.7 %"), (7, 7, "100.0 %"), (u64::MAX, u64::MAX, "100.0 %")];
+        for (part, whole, text) in cases {
+            assert_eq!(percent(part, whole), text);
         }
     }
 

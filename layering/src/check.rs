@@ -7,7 +7,7 @@ use crate::file::RERUN;
 use crate::{Error, FORMAT, Plan, Result, VERSION};
 use layerstone_closure::Closure;
 use layerstone_stage::{Document, Result as StageResult, StorePath, from_value, parse_document, read_input};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -28,7 +28,8 @@ struct Layers {
 }
 
 /// One thing that is wrong with a plan. Layers are counted from 0, the bottom one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "fault", rename_all = "kebab-case")]
 pub enum Finding {
     /// What stands in a layer is no store path.
     NoStorePath {

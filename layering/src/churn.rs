@@ -11,6 +11,7 @@
 //! least: that is the lower bound for any limit. Rates are whole millionths, so costs are exact, in millionths of bytes.
 
 use crate::graph::Graph;
+use crate::rates::ONE;
 use crate::{Rates, Result};
 use std::ops::Range;
 
@@ -33,6 +34,8 @@ pub(crate) struct Churn {
     runs: Vec<Run>,
     /// The rate of each bit.
     rates: Vec<u64>,
+    /// The path of each bit.
+    paths: Vec<u32>,
 }
 
 /// Words that stand side by side and are counted in one go.
@@ -53,15 +56,15 @@ impl Churn {
         let sizes = graph.sizes(purpose)?;
         let by_path = rates.of(&graph.paths)?;
         // Bits of equal rates stand side by side, so that most words can be counted instead of added bit by bit.
-        let mut order: Vec<usize> = (0..graph.len()).collect();
-        order.sort_by_key(|&number| by_path[number]);
-        let mut bit = vec![0; order.len()];
-        for (position, &number) in order.iter().enumerate() {
-            bit[number] = position;
+        let mut paths: Vec<u32> = (0..).take(graph.len()).collect();
+        paths.sort_by_key(|&number| by_path[number as usize]);
+        let mut bit = vec![0; paths.len()];
+        for (position, &number) in paths.iter().enumerate() {
+            bit[number as usize] = position;
         }
-        let rates: Vec<u64> = order.iter().map(|&number| by_path[number]).collect();
+        let rates: Vec<u64> = paths.iter().map(|&number| by_path[number as usize]).collect();
         let width = rates.len().div_ceil(WORD);
-        Ok(Churn { sizes, width, rows: closures(graph, &bit, width), runs: runs(&rates), rates })
+        Ok(Churn { sizes, width, rows: closures(graph, &bit, width), runs: runs(&rates), rates, paths })
     }
 
     /// The closure of a path: the path itself and all that it depends on.
@@ -76,6 +79,11 @@ impl Churn {
             union.iter_mut().zip(self.closure(path)).for_each(|(all, own)| *all |= own);
         }
         union
+    }
+
+    /// The paths of a closure, and how often each changes, in millionths.
+    pub fn members(&self, closure: &[u64]) -> impl Iterator<Item = (u32, u64)> {
+        bits(closure).map(|bit| (self.paths[bit], self.rates[bit]))
     }
 
     /// How often anything in a closure changes, in millionths.
@@ -137,6 +145,12 @@ fn runs(rates: &[u64]) -> Vec<Run> {
         Run { words: begin..end, rate: words[0] }
     };
     words.chunk_by(|a, b| a == b).map(run).collect()
+}
+
+/// A cost in millionths of bytes as bytes, rounded to the nearest.
+pub(crate) fn bytes(cost: u128) -> u128 {
+    let one = u128::from(ONE);
+    (cost + one / 2) / one
 }
 
 /// The closure of every path, where path P is bit `bit[P]` of a row.

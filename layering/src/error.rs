@@ -44,6 +44,20 @@ pub enum Error {
         /// The path.
         path: StorePath,
     },
+    /// A plan holds a path that the closure does not.
+    #[error("not a plan of the closure: {path}: the closure does not hold it")]
+    NotInClosure {
+        /// The path.
+        path: StorePath,
+    },
+    /// Plans of two store directories have nothing to be compared.
+    #[error("plans of two stores: found {old} in the old one, {new} in the new one")]
+    TwoStores {
+        /// The store directory of the old plan's paths.
+        old: String,
+        /// The store directory of the new plan's paths.
+        new: String,
+    },
     /// There is no strategy of this name.
     #[error("unknown strategy: {name:?}: expected one of {expected}")]
     UnknownStrategy {

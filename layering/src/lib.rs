@@ -27,8 +27,10 @@
 
 mod check;
 mod churn;
+mod compare;
 mod count;
 mod error;
+mod explain;
 mod file;
 mod graph;
 mod kept;
@@ -51,7 +53,9 @@ mod split;
 mod strategy;
 
 pub use check::{Draft, Finding, check};
+pub use compare::{ComparedLayer, Comparison, Renamed, State, Sum, compare};
 pub use error::{Error, Result};
+pub use explain::{Explanation, LayerCost, explain};
 pub use file::{FORMAT, Plan, VERSION};
 pub use kept::Previous;
 pub use pattern::{Pattern, Patterns};

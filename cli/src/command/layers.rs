@@ -1,6 +1,6 @@
 //! `layerstone layers`: closure to plan, and what can be said about plans.
 
-mod check;
+mod question;
 
 use crate::args::usage_error;
 use crate::plan_args::PlanArgs;
@@ -12,9 +12,17 @@ use layerstone_closure::Closure;
 use layerstone_image::held;
 use layerstone_layering::{Base, Rates, Settings, plan};
 use layerstone_stage::StorePath;
+use question::QuestionArgs;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+
+const USAGE: &str = "\
+layerstone layers [OPTIONS] --max-layers <N> <CLOSURE.JSON>
+       layerstone layers --check <LAYERS.JSON> [--max-layers <N>] <CLOSURE.JSON>
+       layerstone layers --explain [OPTIONS] --max-layers <N> <CLOSURE.JSON>
+       layerstone layers --explain --plan <LAYERS.JSON> <CLOSURE.JSON>
+       layerstone layers --compare <OLD.JSON> <NEW.JSON> [CLOSURE.JSON]";
 
 /// What the command is called.
 const NAME: &str = "layers";
@@ -30,14 +38,16 @@ const NAME: &str = "layers";
 /// dockerTools does since 2025.
 ///
 /// pipeline FILE: a JSON list of operations, dockerTools' layeringPipeline.
+///
+/// --check, --explain and --compare write no plan but answer questions about some.
 #[derive(Args)]
-#[command(override_usage = "layerstone layers [OPTIONS] --max-layers <N> <CLOSURE.JSON>")]
+#[command(override_usage = USAGE)]
 pub struct Options {
     // Before the inputs, so that it sees them.
     #[command(flatten)]
     strategy: StrategyArgs,
     /// Closure file, or any references graph
-    #[arg(id = INPUTS, value_name = "CLOSURE.JSON", required_unless_present = "strategy")]
+    #[arg(id = INPUTS, value_name = "CLOSURE.JSON", required_unless_present_any = ["strategy", "compare"])]
     closure: Option<PathBuf>,
     /// How many layers there may be, 1 or more, those of --base included; the customisation layer does not count; a
     /// pipeline does without
@@ -54,42 +64,52 @@ pub struct Options {
     rates: Option<PathBuf>,
     #[command(flatten)]
     plan: PlanArgs,
-    /// Say all that is wrong with a plan for CLOSURE.JSON, whoever made it, and make none
-    #[arg(long, value_name = "LAYERS.JSON", conflicts_with_all = ["strategy", "rates", "PlanArgs", "output"])]
-    check: Option<PathBuf>,
     /// Plan to write
     #[arg(short, long, value_name = "LAYERS.JSON", default_value = "-")]
     output: PathBuf,
+    #[command(flatten)]
+    question: QuestionArgs,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let input =
-        options.strategy.only_input(NAME, options.closure.as_ref())?.ok_or_else(|| missing("<CLOSURE.JSON>"))?;
-    if let Some(plan) = &options.check {
-        return check::run(plan, &input, options);
+    if options.question.answer(options)? {
+        return Ok(());
     }
-    let limit = match options.limit()? {
-        None if options.strategy.is_pipeline() => NonZeroUsize::MAX,
-        limit => limit.ok_or_else(|| missing("--max-layers <N>"))?,
-    };
-    let closure = Closure::read(&input)?;
-    let settings = options.plan.over(Settings {
-        strategy: options.strategy.strategy()?.unwrap_or_default(),
-        base: options.base(&closure)?,
-        exclude: options.exclude(),
-        rates: options.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
-        ..Settings::new(limit)
-    })?;
+    let (file, limit) = (options.closure()?, options.limit_of_plan()?);
+    let closure = Closure::read(&file)?;
+    let settings = options.settings(&closure, limit)?;
     Ok(plan(&closure, &settings)?.write(&options.output)?)
 }
 
-/// The error for an argument that is needed, in clap's words.
-fn missing(argument: &str) -> anyhow::Error {
-    let message = format!("the following required arguments were not provided:\n  {argument}");
-    usage_error(NAME, ErrorKind::MissingRequiredArgument, message)
-}
-
 impl Options {
+    /// The closure's file.
+    fn closure(&self) -> Result<PathBuf> {
+        self.closure_if_given()?.ok_or_else(|| missing("<CLOSURE.JSON>"))
+    }
+
+    fn closure_if_given(&self) -> Result<Option<PathBuf>> {
+        self.strategy.only_input(NAME, self.closure.as_ref())
+    }
+
+    /// How many layers a plan may have.
+    fn limit_of_plan(&self) -> Result<NonZeroUsize> {
+        match self.limit()? {
+            None if self.strategy.is_pipeline() || self.question.has_plan() => Ok(NonZeroUsize::MAX),
+            limit => limit.ok_or_else(|| missing("--max-layers <N>")),
+        }
+    }
+
+    /// What the flags say, for a closure.
+    fn settings(&self, closure: &Closure, limit: NonZeroUsize) -> Result<Settings> {
+        self.plan.over(Settings {
+            strategy: self.strategy.strategy()?.unwrap_or_default(),
+            base: self.base(closure)?,
+            exclude: self.exclude(),
+            rates: self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
+            ..Settings::new(limit)
+        })
+    }
+
     fn limit(&self) -> Result<Option<NonZeroUsize>> {
         let limit = |number| NonZeroUsize::new(number).context("--max-layers: found 0, expected 1 or more");
         self.max_layers.map(limit).transpose()
@@ -106,4 +126,10 @@ impl Options {
         let held = held(image, store)?;
         Ok(Base { layers: held.layers.len(), paths: held.paths.into_keys().collect() })
     }
+}
+
+/// The error for an argument that is needed, in clap's words.
+fn missing(argument: &str) -> anyhow::Error {
+    let message = format!("the following required arguments were not provided:\n  {argument}");
+    usage_error(NAME, ErrorKind::MissingRequiredArgument, message)
 }

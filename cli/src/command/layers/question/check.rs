@@ -1,0 +1,47 @@
+//! `layers --check`: what is wrong with a plan.
+
+use crate::command::layers::Options;
+use crate::out::print;
+use anyhow::{Context, Result, bail};
+use layerstone_closure::Closure;
+use layerstone_layering::{Draft, check};
+use serde_json::json;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// Tells every fault; that there is one is an error.
+pub fn run(plan: &Path, options: &Options, as_json: bool) -> Result<()> {
+    let file = options.closure()?;
+    let draft = Draft::read(plan)?;
+    let closure = Closure::read(&file)?;
+    let base = options.base(&closure)?;
+    let mut exclude = options.exclude();
+    let of_base = closure.graph.iter().map(|info| &info.path).filter(|path| base.paths.contains(path));
+    exclude.extend(of_base.cloned());
+    let faults = check(&draft, &closure, &exclude, limit(options, base.layers)?)?;
+    let (layers, paths) = (draft.layers.len(), draft.layers.iter().map(Vec::len).sum::<usize>());
+    if as_json {
+        let answer = json!({"faults": faults, "layers": layers, "paths": paths});
+        print(serde_json::to_string_pretty(&answer)? + "\n")?;
+    } else if faults.is_empty() {
+        print(format_args!("{layers} layers with {paths} paths: nothing is wrong\n"))?;
+    } else {
+        print(faults.iter().map(|fault| format!("{fault}\n")).collect::<String>())?;
+    }
+    match faults.len() {
+        0 => Ok(()),
+        count => {
+            let plural = if count == 1 { "" } else { "s" };
+            bail!("not a plan of {}: {}: {count} fault{plural}", file.display(), plan.display())
+        }
+    }
+}
+
+/// How many layers a plan may have over a base of so many.
+fn limit(options: &Options, base: usize) -> Result<Option<NonZeroUsize>> {
+    let left = |limit: NonZeroUsize| {
+        NonZeroUsize::new(limit.get().saturating_sub(base))
+            .with_context(|| format!("--max-layers: found {limit}, expected more than the {base} of the base image"))
+    };
+    options.limit()?.map(left).transpose()
+}

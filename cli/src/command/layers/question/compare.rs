@@ -1,0 +1,66 @@
+//! `layers --compare`: what whoever has one plan's layers must still receive for another.
+
+use crate::out::print;
+use crate::table::{Table, percent, size};
+use anyhow::Result;
+use layerstone_closure::Closure;
+use layerstone_layering::{ComparedLayer, Comparison, Plan, Renamed, State, compare};
+use layerstone_stage::StorePath;
+use std::path::Path;
+
+/// Names shown of the paths that changed or were added.
+const NAMES: usize = 4;
+
+pub fn run(old: &Path, new: &Path, closure: Option<&Path>, as_json: bool) -> Result<()> {
+    let closure = closure.map(Closure::read).transpose()?;
+    let found = compare(&Plan::read(old)?, &Plan::read(new)?, closure.as_ref())?;
+    if as_json {
+        return print(serde_json::to_string_pretty(&found)? + "\n");
+    }
+    print(text(&found))
+}
+
+fn text(found: &Comparison) -> String {
+    let mut table = Table::new(&["layer", "size", "paths", "", "why"], &[0, 1, 2]);
+    for (index, layer) in found.layers.iter().enumerate() {
+        let size = layer.size.map(size).unwrap_or_default();
+        let state = if layer.state == State::There { "there" } else { "sent" };
+        table.row(vec![index.to_string(), size, layer.paths.len().to_string(), state.to_owned(), reason(layer)]);
+    }
+    let mut sums = Table::new(&["", "layers", "paths", "size", ""], &[1, 2, 3, 4]);
+    let all = found.there.size.zip(found.sent.size).map(|(there, sent)| there.saturating_add(sent));
+    for (what, sum) in [("there", &found.there), ("sent", &found.sent)] {
+        let share = sum.size.zip(all).map(|(size, all)| percent(size, all)).unwrap_or_default();
+        let bytes = sum.size.map(size).unwrap_or_default();
+        sums.row(vec![what.to_owned(), sum.layers.to_string(), sum.paths.to_string(), bytes, share]);
+    }
+    let mut text = format!("{table}\n{sums}");
+    if all.is_none() {
+        text.push_str("\nSizes are those of the closure of the new plan, if it is given as a third file.\n");
+    }
+    if !found.removed.is_empty() {
+        text.push_str(&format!("\ngone: {}\n", names(&found.removed)));
+    }
+    text
+}
+
+fn reason(layer: &ComparedLayer) -> String {
+    match &layer.state {
+        State::There => String::new(),
+        State::Reordered => "the same paths in another order".to_owned(),
+        State::Regrouped => "paths of other layers".to_owned(),
+        State::Updated { changed, added } => {
+            let changed: Vec<StorePath> = changed.iter().map(|Renamed { new, .. }| new.clone()).collect();
+            let parts = [("changed", names(&changed)), ("new", names(added))];
+            let parts = parts.iter().filter(|(_, names)| !names.is_empty());
+            parts.map(|(what, names)| format!("{what}: {names}")).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+/// The names of some of the paths.
+fn names(paths: &[StorePath]) -> String {
+    let shown = if paths.len() > NAMES + 1 { NAMES } else { paths.len() };
+    let names = paths[..shown].iter().map(StorePath::name).collect::<Vec<_>>().join(", ");
+    if shown < paths.len() { format!("{names} and {} more", paths.len() - shown) } else { names }
+}

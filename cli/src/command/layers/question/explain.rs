@@ -1,0 +1,132 @@
+//! `layers --explain`: what each layer is sent again for, and what that costs.
+
+use crate::command::layers::Options;
+use crate::out::print;
+use crate::table::{Table, size};
+use anyhow::Result;
+use layerstone_closure::Closure;
+use layerstone_layering::{Explanation, LayerCost, Plan, Settings, Strategy, explain, plan};
+use layerstone_stage::StorePath;
+use serde::Serialize;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// What a plan costs, beside others of the same closure.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    /// The strategy's name, or the plan's file.
+    #[serde(skip)]
+    title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strategy: Option<&'static str>,
+    #[serde(flatten)]
+    explanation: Explanation,
+    others: Vec<Other>,
+}
+
+/// What another strategy would cost.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Other {
+    strategy: &'static str,
+    layers: usize,
+    bytes_per_update: u128,
+}
+
+/// Explains a plan that is there, or the one that the flags ask for.
+pub fn run(file: Option<&Path>, options: &Options, as_json: bool) -> Result<()> {
+    let (closure, limit) = (options.closure()?, options.limit_of_plan()?);
+    let there = file.map(Plan::read).transpose()?;
+    let closure = Closure::read(&closure)?;
+    let settings = options.settings(&closure, limit)?;
+    let strategy = (there.is_none() && settings.previous.is_none()).then(|| settings.strategy.name());
+    let title = match (file, strategy) {
+        (Some(file), _) => file.display().to_string(),
+        (None, Some(strategy)) => strategy.to_owned(),
+        (None, None) => "as before".to_owned(),
+    };
+    let chosen = there.map_or_else(|| plan(&closure, &settings), Ok)?;
+    let explanation = explain(&closure, &chosen, &settings.rates)?;
+    let others = Strategy::ALL.into_iter().filter(|other| Some(other.name()) != strategy);
+    // The other strategies may make as many layers as there are, unless a limit is given.
+    let as_many = NonZeroUsize::new(chosen.layers.len() + settings.base.layers);
+    let limit = options.limit()?.or(as_many).unwrap_or(NonZeroUsize::MIN);
+    let settings = Settings { previous: None, limit, ..settings };
+    let others = others.map(|other| cost(&closure, Settings { strategy: other, ..settings.clone() }));
+    let answer = Answer { title, strategy, explanation, others: others.collect::<Result<_>>()? };
+    if as_json {
+        return print(serde_json::to_string_pretty(&answer)? + "\n");
+    }
+    print(text(&answer))
+}
+
+fn cost(closure: &Closure, settings: Settings) -> Result<Other> {
+    let plan = plan(closure, &settings)?;
+    let bytes_per_update = explain(closure, &plan, &settings.rates)?.bytes_per_update;
+    Ok(Other { strategy: settings.strategy.name(), layers: plan.layers.len(), bytes_per_update })
+}
+
+fn text(answer: &Answer) -> String {
+    let found = &answer.explanation;
+    let mut layers = Table::new(
+        &["layer", "size", "paths", "changes", "bytes per update", "holds", "sent again for"],
+        &[0, 1, 2, 3, 4],
+    );
+    for (index, layer) in found.layers.iter().enumerate() {
+        layers.row(row(index, layer));
+    }
+    let mut plans = Table::new(&["plan", "layers", "bytes per update", "ratio"], &[1, 2, 3]);
+    let mut row = |title: &str, layers: usize, bytes: u128| {
+        plans.row(vec![title.to_owned(), layers.to_string(), large(bytes), ratio(bytes, found.lower_bound)]);
+    };
+    row(&answer.title, found.layers.len(), found.bytes_per_update);
+    answer.others.iter().for_each(|other| row(other.strategy, other.layers, other.bytes_per_update));
+    row("lower bound", found.layers.iter().map(|layer| layer.paths.len()).sum(), found.lower_bound);
+    format!("{layers}\n{plans}\n{}", legend(found))
+}
+
+fn row(index: usize, layer: &LayerCost) -> Vec<String> {
+    vec![
+        index.to_string(),
+        size(layer.size),
+        layer.paths.len().to_string(),
+        layer.changes.to_string(),
+        large(layer.bytes_per_update),
+        some_of(&layer.largest, layer.paths.len()),
+        some_of(&layer.most_telling, layer.changes),
+    ]
+}
+
+/// Names that stand for so many paths: `glibc, openssl and 31 more`.
+fn some_of(telling: &[StorePath], count: usize) -> String {
+    let names = |paths: &[StorePath]| paths.iter().map(StorePath::package).collect::<Vec<_>>().join(", ");
+    if count <= telling.len() {
+        return names(telling);
+    }
+    let named = &telling[..telling.len().min(2)];
+    format!("{} and {} more", names(named), count - named.len())
+}
+
+fn large(bytes: u128) -> String {
+    size(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
+/// How often the bound goes into a cost, with two digits behind the point.
+fn ratio(cost: u128, bound: u128) -> String {
+    let Some(hundredths) = (cost.saturating_mul(100) + bound / 2).checked_div(bound) else { return String::new() };
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+fn legend(found: &Explanation) -> String {
+    let mut text = "A layer is sent again when anything changes that its paths are or depend on: `changes` counts these \
+                    paths.\nBytes per update are size times changes, each change counted as often as --rates says, once \
+                    if it says nothing.\n"
+        .to_owned();
+    let average = found.bytes_per_update.saturating_mul(1_000_000).checked_div(u128::from(found.rate));
+    if let Some(average) = average {
+        let all: u64 = found.layers.iter().map(|layer| layer.size).sum();
+        text.push_str(&format!("One change sends {} of {} again on average.\n", large(average), size(all)));
+    }
+    text
+}

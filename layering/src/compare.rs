@@ -1,0 +1,243 @@
+//! What a registry that has the layers of one plan must still receive for another.
+//!
+//! Layers of equal lists of paths have equal bytes. A store path that changes has another name, so every other layer is
+//! sent: because it holds paths that the old plan has not, or because it groups or orders paths in another way.
+
+use crate::{Error, Plan, Result};
+use layerstone_closure::{Closure, Item, difference};
+use layerstone_stage::StorePath;
+use serde::Serialize;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// What is sent of a new plan to whom has an old one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// The layers of the new plan, bottom first.
+    pub layers: Vec<ComparedLayer>,
+    /// The paths of the old plan that are in no layer of the new one and of which no changed path tells, by name.
+    pub removed: Vec<StorePath>,
+    /// What is there already.
+    pub there: Sum,
+    /// What is sent.
+    pub sent: Sum,
+}
+
+/// A layer of the new plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ComparedLayer {
+    /// Its paths, in the plan's order.
+    pub paths: Vec<StorePath>,
+    /// Bytes of their NARs, if a closure tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Whether it is sent, and why.
+    #[serde(flatten)]
+    pub state: State,
+}
+
+/// Whether a layer is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum State {
+    /// The old plan has a layer of the same list of paths.
+    There,
+    /// The old plan has a layer of the same paths in another order.
+    Reordered,
+    /// The old plan has these paths in other layers or beside other paths.
+    Regrouped,
+    /// It holds paths that the old plan has not.
+    Updated {
+        /// Paths that came in place of others, by name.
+        changed: Vec<Renamed>,
+        /// Paths that came in place of nothing, by name.
+        added: Vec<StorePath>,
+    },
+}
+
+/// A path in place of another of the same name, or of the same package in another version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Renamed {
+    /// What the old plan has.
+    pub old: StorePath,
+    /// What the new plan has.
+    pub new: StorePath,
+}
+
+/// Several layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sum {
+    /// How many there are.
+    pub layers: usize,
+    /// How many paths they hold.
+    pub paths: usize,
+    /// Bytes of the paths' NARs, if a closure tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// Compares two plans; sizes are those of the closure of the new one, if it is given.
+///
+/// # Errors
+///
+/// The plans are about two stores, the closure does not hold a path of the new plan or does not tell its size.
+pub fn compare(old: &Plan, new: &Plan, closure: Option<&Closure>) -> Result<Comparison> {
+    check_stores(old, new)?;
+    let sizes: Option<HashMap<&StorePath, Option<u64>>> =
+        closure.map(|closure| closure.graph.iter().map(|info| (&info.path, info.nar_size)).collect());
+    let size = |layer: &[StorePath]| sizes.as_ref().map(|sizes| size_of(layer, sizes)).transpose();
+    let paths = difference(&items(old), &items(new));
+    let renamed: HashMap<&StorePath, &StorePath> =
+        paths.changed.iter().map(|change| (&change.new.path, &change.old.path)).collect();
+    let known: HashSet<&StorePath> = old.layers.iter().flatten().collect();
+    let lists: HashSet<&[StorePath]> = old.layers.iter().map(Vec::as_slice).collect();
+    let sets: HashSet<BTreeSet<&StorePath>> = old.layers.iter().map(|layer| layer.iter().collect()).collect();
+    let state = |layer: &[StorePath]| {
+        if lists.contains(layer) {
+            State::There
+        } else if sets.contains(&layer.iter().collect()) {
+            State::Reordered
+        } else {
+            updated(layer.iter().filter(|path| !known.contains(path)).collect(), &renamed)
+        }
+    };
+    let compared =
+        |paths: &Vec<StorePath>| Ok(ComparedLayer { paths: paths.clone(), size: size(paths)?, state: state(paths) });
+    let layers: Vec<ComparedLayer> = new.layers.iter().map(compared).collect::<Result<_>>()?;
+    let (there, sent) = layers.iter().partition(|layer| layer.state == State::There);
+    let sum = |layers: Vec<&ComparedLayer>| Sum {
+        layers: layers.len(),
+        paths: layers.iter().map(|layer| layer.paths.len()).sum(),
+        size: closure.map(|_| layers.iter().filter_map(|layer| layer.size).sum()),
+    };
+    let removed = paths.removed.into_iter().map(|item| item.path).collect();
+    Ok(Comparison { removed, there: sum(there), sent: sum(sent), layers })
+}
+
+fn check_stores(old: &Plan, new: &Plan) -> Result<()> {
+    let store = |plan: &Plan| plan.layers.iter().flatten().next().map(|path| path.store_dir().to_owned());
+    match (store(old), store(new)) {
+        (Some(old), Some(new)) if old != new => Err(Error::TwoStores { old, new }),
+        _ => Ok(()),
+    }
+}
+
+fn size_of(layer: &[StorePath], sizes: &HashMap<&StorePath, Option<u64>>) -> Result<u64> {
+    let size = |path: &StorePath| {
+        let known = sizes.get(path).ok_or_else(|| Error::NotInClosure { path: path.clone() })?;
+        known.ok_or_else(|| Error::NoSize { path: path.clone(), purpose: "comparing plans" })
+    };
+    layer.iter().map(size).sum()
+}
+
+/// The paths of a plan, without sizes: those of the old plan are not known.
+fn items(plan: &Plan) -> Vec<Item> {
+    let item = |path: &StorePath| Item { path: path.clone(), size: None, nar_hash: None };
+    plan.layers.iter().flatten().map(item).collect()
+}
+
+/// The state of a layer that holds these paths which the old plan has not.
+fn updated(mut unknown: Vec<&StorePath>, renamed: &HashMap<&StorePath, &StorePath>) -> State {
+    if unknown.is_empty() {
+        return State::Regrouped;
+    }
+    unknown.sort_by_key(|path| (path.name(), *path));
+    let (mut changed, mut added) = (Vec::new(), Vec::new());
+    for path in unknown {
+        match renamed.get(path) {
+            Some(&old) => changed.push(Renamed { old: old.clone(), new: path.clone() }),
+            None => added.push(path.clone()),
+        }
+    }
+    State::Updated { changed, added }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{closure, sized_closure};
+
+    /// The store path of `HASH:NAME`.
+    fn path(text: &str) -> StorePath {
+        let (hash, name) = text.split_once(':').unwrap();
+        StorePath::parse(&format!("/nix/store/{}-{name}", hash.repeat(32))).unwrap()
+    }
+
+    fn plan(layers: &[&str]) -> Plan {
+        Plan { layers: layers.iter().map(|layer| layer.split(' ').map(path).collect()).collect() }
+    }
+
+    fn names(paths: &[StorePath]) -> String {
+        paths.iter().map(|path| path.name()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn text(layer: &ComparedLayer) -> String {
+        match &layer.state {
+            State::There => "there".to_owned(),
+            State::Reordered => "reordered".to_owned(),
+            State::Regrouped => "regrouped".to_owned(),
+            State::Updated { changed, added } => {
+                let change = |change: &Renamed| format!("{}>{}", change.old.name(), change.new.name());
+                format!("changed {} added {}", changed.iter().map(change).collect::<Vec<_>>().join(" "), names(added))
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(old: &[&str], new: &[&str], expected: &[&str], removed: &str) {
+        let found = compare(&plan(old), &plan(new), None).unwrap();
+        assert_eq!(found.layers.iter().map(text).collect::<Vec<_>>(), expected);
+        assert_eq!(names(&found.removed), removed);
+        let there = expected.iter().filter(|state| **state == "there").count();
+        assert_eq!([found.there.layers, found.sent.layers], [there, new.len() - there]);
+        assert_eq!(
+            found.there.paths + found.sent.paths,
+            new.iter().map(|layer| layer.split(' ').count()).sum::<usize>()
+        );
+    }
+
+    #[test]
+    fn why_a_layer_is_sent() {
+        check(&["a:libc", "b:lib c:app"], &["b:lib c:app", "a:libc"], &["there", "there"], "");
+        check(&["a:libc", "b:lib c:app"], &["a:libc", "c:app b:lib"], &["there", "reordered"], "");
+        check(&["a:libc", "b:lib c:app"], &["a:libc b:lib", "c:app"], &["regrouped", "regrouped"], "");
+        check(
+            &["a:libc", "b:lib c:app d:doc"],
+            &["a:libc", "b:lib f:app"],
+            &["there", "changed app>app added "],
+            "doc",
+        );
+        check(
+            &["a:libc-2.36 b:zlib-1.3"],
+            &["f:libc-2.38 b:zlib-1.3", "0:zstd-1.5 1:curl-8"],
+            &["changed libc-2.36>libc-2.38 added ", "changed  added curl-8 zstd-1.5"],
+            "",
+        );
+        check(&[], &["a:libc"], &["changed  added libc"], "");
+        check(&["a:libc"], &[], &[], "libc");
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_new_closure() {
+        let of_sample = |layers: &[&str]| Plan {
+            layers: layers.iter().map(|layer| layer.split(' ').map(crate::sample::path).collect()).collect(),
+        };
+        let (old, new) = (of_sample(&["libc", "lib old"]), of_sample(&["libc", "app lib"]));
+        let found = compare(&old, &new, Some(&sized_closure("app 7: lib; lib 20: libc; libc 100:"))).unwrap();
+        assert_eq!(found.layers.iter().map(|layer| layer.size).collect::<Vec<_>>(), [Some(100), Some(27)]);
+        assert_eq!(found.there, Sum { layers: 1, paths: 1, size: Some(100) });
+        assert_eq!(found.sent, Sum { layers: 1, paths: 2, size: Some(27) });
+        let error = |text: &str| compare(&old, &new, Some(&sized_closure(text))).unwrap_err().to_string();
+        let absent = "not a plan of the closure: /nix/store/h-app: the closure does not hold it";
+        assert_eq!(error("lib 20: libc; libc 100:"), absent);
+        let error = compare(&old, &new, Some(&closure("app: lib; lib: libc; libc:"))).unwrap_err().to_string();
+        assert_eq!(error, "unknown size: /nix/store/h-libc: comparing plans needs the narSize of every path");
+    }
+
+    #[test]
+    fn plans_of_two_stores() {
+        let guix = Plan { layers: vec![vec![StorePath::parse("/gnu/store/h-libc").unwrap()]] };
+        let error = compare(&plan(&["a:libc"]), &guix, None).unwrap_err().to_string();
+        assert_eq!(error, "plans of two stores: found /nix/store in the old one, /gnu/store in the new one");
+        assert!(compare(&Plan::default(), &guix, None).is_ok());
+    }
+}
