@@ -94,6 +94,7 @@ fn usage() {
         "layer x --index 0 --blobs -o y",
         "layer x --all --blob z -o y",
         "closure --graph x --scan",
+        "closure --verify x --sizes",
         "closure --graph x --db y",
         "closure --db x --scan",
         "closure --db x --nar-hash",

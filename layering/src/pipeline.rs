@@ -317,6 +317,11 @@ mod tests {
     #[test]
     fn what_is_no_pipeline() {
         check_malformed(json!({}), "found {}, expected a list of operations");
+        check_malformed(json!({"graph": "x".repeat(80)}), "found an object, expected a list of operations");
+        check_malformed(
+            json!([["over", "rest", vec![0; 99]]]),
+            "operation 1 (over \"rest\"): found a list of 99 items, expected an operation such as [\"reverse\"]",
+        );
         check_malformed(json!([]), "found no operation, expected one or more");
         check_malformed(
             json!(["flatten"]),

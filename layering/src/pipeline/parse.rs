@@ -30,6 +30,9 @@ const PARTS: &str = "a list of \"main\", \"common\", \"rest\", each at most once
 const PATHS: &str = "a list of paths";
 const PATH_OR_PATHS: &str = "a path or a list of paths";
 
+/// Longer values are not shown in messages, in bytes.
+const MAX_SHOWN: usize = 80;
+
 /// What is wrong, with its place.
 type Result<T> = std::result::Result<T, String>;
 
@@ -161,5 +164,16 @@ fn choices(value: &Value) -> Result<Vec<Choice>> {
 }
 
 fn mismatch(value: &Value, expected: &str) -> String {
-    format!("found {value}, expected {expected}")
+    format!("found {}, expected {expected}", shown(value))
+}
+
+/// A value for a message: itself, or what it is if it is long, such as a closure in place of a pipeline.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match value {
+        _ if text.len() <= MAX_SHOWN => text,
+        Value::Array(items) => format!("a list of {} items", items.len()),
+        Value::Object(_) => "an object".to_owned(),
+        _ => format!("a text of {} bytes", text.len()),
+    }
 }
