@@ -4,6 +4,7 @@
 //! changing from round to round, after a round that is not counted and fills the caches; told are medians of the rounds'
 //! ratios and of the times. It is a benchmark, not a test: nothing fails when something is slow.
 
+mod database;
 mod graph;
 mod layering;
 mod measure;
@@ -95,7 +96,8 @@ fn build() -> Result<PathBuf> {
 
 fn run_in(options: &Options, binary: &Path, work: &Path) -> Result<()> {
     println!("{}", table::machine(options.rounds)?);
-    let any = row::NAMES.iter().any(|name| *name != row::PLAN && row::is_wanted(name, &options.only));
+    let any =
+        row::NAMES.iter().any(|name| ![row::PLAN, row::DATABASE].contains(name) && row::is_wanted(name, &options.only));
     for name in subject::names(&options.closure, &options.place.lab)?.into_iter().filter(|_| any) {
         let folder = work.join(&name);
         let subject = Subject::prepare(&name, &options.place.lab, binary, &folder)?;
@@ -106,7 +108,11 @@ fn run_in(options: &Options, binary: &Path, work: &Path) -> Result<()> {
     }
     if options.closure.is_empty() && row::is_wanted(row::PLAN, &options.only) {
         let measured = measure_rows(row::of_graphs(binary, work)?, options.rounds)?;
-        println!("{}", table::of_graphs(&measured));
+        println!("{}", table::of_times("Planning 10,000 paths with 200,000 references", &measured));
+    }
+    if options.closure.is_empty() && row::is_wanted(row::DATABASE, &options.only) {
+        let measured = measure_rows(vec![row::of_database(binary, work)?], options.rounds)?;
+        println!("{}", table::of_times("A database of 100,000 paths and a million references", &measured));
     }
     print!("{}", table::legend());
     Ok(())

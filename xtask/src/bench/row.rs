@@ -1,5 +1,6 @@
 //! The rows: what is compared with what.
 
+use crate::bench::database;
 use crate::bench::graph::{self, Shape};
 use crate::bench::measure::{Output, Pipeline, is_installed, program};
 use crate::bench::subject::Subject;
@@ -9,8 +10,10 @@ use std::path::Path;
 
 /// Name of the planning rows.
 pub const PLAN: &str = "plan";
+/// Name of the row of a database.
+pub const DATABASE: &str = "db";
 /// All names, for `--only`.
-pub const NAMES: [&str; 8] = ["layer", "layer-j1", "hash", "tar", "gzip", "zstd", "scan", PLAN];
+pub const NAMES: [&str; 9] = ["layer", "layer-j1", "hash", "tar", "gzip", "zstd", "scan", PLAN, DATABASE];
 
 /// Two pipelines that do comparable work.
 pub struct Row {
@@ -57,6 +60,27 @@ pub fn of_graphs(binary: &Path, work: &Path) -> Result<Vec<Row>> {
     let next = plan("each path refers to the next 20", Shape::Next, binary, &work.join("next"))?;
     let random = plan("each path refers to 20 at random", Shape::Random, binary, &work.join("random"))?;
     Ok(vec![next, random])
+}
+
+/// A closure out of a large store's database, beside Nix's list of the same paths if Nix is there.
+pub fn of_database(binary: &Path, work: &Path) -> Result<Row> {
+    let (state, output) = (work.join("state"), work.join("db.closure.json"));
+    let file = state.join("db/db.sqlite");
+    let root = database::write(&file)?;
+    let closure: [OsString; 4] = [binary.into(), "closure".into(), "--db".into(), file.clone().into()];
+    let arguments: [OsString; 3] = [root.clone().into(), "-o".into(), output.clone().into()];
+    let mut directory = OsString::from("NIX_STATE_DIR=");
+    directory.push(&state);
+    let nix: [OsString; 5] = ["env".into(), directory, "nix-store".into(), "-qR".into(), root.into()];
+    let theirs = is_installed("nix-store").then(|| Pipeline { programs: vec![nix.to_vec()], output: Output::Null });
+    Ok(Row {
+        name: "a closure of 5,000 paths",
+        ours: Pipeline::named([&closure[..], &arguments].concat(), &output),
+        theirs,
+        alone: None,
+        bytes: file.metadata()?.len(),
+        target: Some(0.15),
+    })
 }
 
 fn plan(name: &'static str, shape: Shape, binary: &Path, files: &Path) -> Result<Row> {

@@ -59,14 +59,16 @@ pub fn of_subject(subject: &Subject, rows: &[Measured]) -> String {
     text
 }
 
-/// The rows of planning.
-pub fn of_graphs(rows: &[Measured]) -> String {
-    let mut text = "### Planning 10,000 paths with 200,000 references\n\n".to_owned();
-    text.push_str("| row | wall s | target | CPU s | peak MB |\n|---|---:|---:|---:|---:|\n");
+/// Rows whose targets are times.
+pub fn of_times(title: &str, rows: &[Measured]) -> String {
+    let mut text = format!("### {title}\n\n");
+    text.push_str("| row | wall s | target | CPU s | peak MB | other: wall s |\n|---|---:|---:|---:|---:|---:|\n");
     for measured in rows {
         let (wall, cpu, peak) = columns(&measured.ours);
         let target = measured.row.target.map(|target| format!("{target:.2}")).unwrap_or_default();
-        let _ = writeln!(text, "| {} | {wall:.2} | {target} | {cpu:.2} | {peak} |", measured.row.name);
+        let other = columns(&measured.theirs).0;
+        let other = if other.is_nan() { String::new() } else { format!("{other:.3}") };
+        let _ = writeln!(text, "| {} | {wall:.3} | {target} | {cpu:.3} | {peak} | {other} |", measured.row.name);
     }
     text
 }
@@ -84,7 +86,8 @@ pub fn legend() -> &'static str {
      | tar | `build --graph … -o image.tar` | `tar cf FILE PATHS` |\n\
      | gzip | `build --graph … -o image.tar.gz` | `tar cf - PATHS \\| pigz -nT >FILE` |\n\
      | zstd | `build --graph … -o image.tar.zst` | `tar cf - PATHS \\| zstd -3 -T0 >FILE` |\n\
-     | scan | `closure --scan ROOT` | `cat` of all files, into `cat >/dev/null` |\n"
+     | scan | `closure --scan ROOT` | `cat` of all files, into `cat >/dev/null` |\n\
+     | db | `closure --db FILE ROOT` | `nix-store -qR ROOT` with the same database |\n"
 }
 
 fn line(measured: &Measured, text: &mut String) {
