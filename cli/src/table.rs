@@ -67,6 +67,17 @@ pub fn percent(part: u64, whole: u64) -> String {
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
+/// So many things in words: all by name, or the first `most` and a number, `glibc, openssl and 31 more`. There may be
+/// names of the first ones only.
+pub fn some_of<'a>(names: impl IntoIterator<Item = &'a str>, count: usize, most: usize) -> String {
+    let names: Vec<&str> = names.into_iter().take(most + 1).collect();
+    if names.len() == count {
+        return names.join(", ");
+    }
+    let named = &names[..names.len().min(most)];
+    format!("{} and {} more", named.join(", "), count - named.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +104,17 @@ mod tests {
         for (part, whole, text) in cases {
             assert_eq!(percent(part, whole), text);
         }
+    }
+
+    #[test]
+    fn names_and_a_number() {
+        let check = |names: &str, count, expected| assert_eq!(some_of(names.split_whitespace(), count, 2), expected);
+        check("", 0, "");
+        check("a", 1, "a");
+        check("a b c", 3, "a, b, c");
+        check("a b c d", 4, "a, b and 2 more");
+        check("a b c", 40, "a, b and 38 more");
+        check("a", 2, "a and 1 more");
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
 //! | `huge` | a file of 12 GiB, in little memory |
+//! | `image_diff` | what two images differ in: layers to send, store paths |
 //! | `inspect` | what any file of the line is, for people and as JSON |
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
@@ -51,6 +52,7 @@ mod dist;
 mod golden;
 mod graphs;
 mod huge;
+mod image_diff;
 mod inspect;
 mod keep;
 mod kill;

@@ -1,9 +1,11 @@
-//! `layerstone inspect`: what a stage file or an image is.
+//! `layerstone inspect`: what a stage file or an image is, and what two images differ in.
+
+mod diff;
 
 use crate::out::print;
 use crate::table::{Table, size};
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{ArgAction, Args};
 use layerstone_closure::{Closure, Graph};
 use layerstone_image::{ImageSummary, References, Spec, inspect};
 use layerstone_layer::LayerFile;
@@ -14,18 +16,34 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Show what a stage file or an image is
+const USAGE: &str = "\
+layerstone inspect [--json] <FILE>
+       layerstone inspect --diff <OLD.TAR> <NEW.TAR> [--store <DIR>] [--json]";
+
+/// Show what a stage file or an image is, or what two images differ in
 #[derive(Args)]
+#[command(override_usage = USAGE)]
 pub struct Options {
     /// Closure, plan, layer file, image spec, references graph, or docker archive
-    file: PathBuf,
+    #[arg(required_unless_present = "diff")]
+    file: Option<PathBuf>,
+    /// Show which layers of NEW whoever has OLD must still receive, and the store paths that were added, removed and
+    /// changed by name; both are docker archives, of which the first image counts
+    #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["OLD.TAR", "NEW.TAR"], conflicts_with = "file")]
+    diff: Vec<PathBuf>,
+    /// The store directory of the images
+    #[arg(long, value_name = "DIR", default_value = "/nix/store", requires = "diff", conflicts_with = "file")]
+    store: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let path = &options.file;
+    if let [old, new] = &options.diff[..] {
+        return diff::run(old, new, &options.store, options.json);
+    }
+    let path = options.file.as_deref().context("no file: expected FILE")?;
     let text = match kind_of(path)? {
         Kind::Archive => archive(path, options.json)?,
         Kind::Registration => closure(&Graph::read(path)?.closure(&[])?, options.json)?,

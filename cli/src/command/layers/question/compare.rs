@@ -1,14 +1,14 @@
 //! `layers --compare`: what whoever has one plan's layers must still receive for another.
 
 use crate::out::print;
-use crate::table::{Table, percent, size};
+use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
 use layerstone_layering::{ComparedLayer, Comparison, Plan, Renamed, State, compare};
 use layerstone_stage::StorePath;
 use std::path::Path;
 
-/// Names shown of the paths that changed or were added.
+/// Paths named where there are many.
 const NAMES: usize = 4;
 
 pub fn run(old: &Path, new: &Path, closure: Option<&Path>, as_json: bool) -> Result<()> {
@@ -58,9 +58,6 @@ fn reason(layer: &ComparedLayer) -> String {
     }
 }
 
-/// The names of some of the paths.
 fn names(paths: &[StorePath]) -> String {
-    let shown = if paths.len() > NAMES + 1 { NAMES } else { paths.len() };
-    let names = paths[..shown].iter().map(StorePath::name).collect::<Vec<_>>().join(", ");
-    if shown < paths.len() { format!("{names} and {} more", paths.len() - shown) } else { names }
+    some_of(paths.iter().map(StorePath::name), paths.len(), NAMES)
 }

@@ -2,7 +2,7 @@
 
 use crate::command::layers::Options;
 use crate::out::print;
-use crate::table::{Table, size};
+use crate::table::{Table, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
 use layerstone_layering::{Explanation, LayerCost, Plan, Settings, Strategy, explain, plan};
@@ -10,6 +10,9 @@ use layerstone_stage::StorePath;
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
+
+/// Packages named where there are many.
+const PACKAGES: usize = 2;
 
 /// What a plan costs, beside others of the same closure.
 #[derive(Serialize)]
@@ -93,19 +96,14 @@ fn row(index: usize, layer: &LayerCost) -> Vec<String> {
         layer.paths.len().to_string(),
         layer.changes.to_string(),
         large(layer.bytes_per_update),
-        some_of(&layer.largest, layer.paths.len()),
-        some_of(&layer.most_telling, layer.changes),
+        packages(&layer.largest, layer.paths.len()),
+        packages(&layer.most_telling, layer.changes),
     ]
 }
 
-/// Names that stand for so many paths: `glibc, openssl and 31 more`.
-fn some_of(telling: &[StorePath], count: usize) -> String {
-    let names = |paths: &[StorePath]| paths.iter().map(StorePath::package).collect::<Vec<_>>().join(", ");
-    if count <= telling.len() {
-        return names(telling);
-    }
-    let named = &telling[..telling.len().min(2)];
-    format!("{} and {} more", names(named), count - named.len())
+/// The packages of paths that stand for so many.
+fn packages(telling: &[StorePath], count: usize) -> String {
+    some_of(telling.iter().map(StorePath::package), count, PACKAGES)
 }
 
 fn large(bytes: u128) -> String {

@@ -1,0 +1,130 @@
+//! `inspect --diff`: what whoever has one image must still receive for another, and which store paths differ.
+
+use crate::difference::text as difference_text;
+use crate::out::print;
+use crate::table::{Table, percent, size, some_of};
+use anyhow::Result;
+use layerstone_closure::{Difference, Item, difference};
+use layerstone_image::{Held, HeldPaths, ImageSummary, LayerSummary, held};
+use layerstone_stage::{Digest, StorePath};
+use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::path::Path;
+
+/// Store paths named of a layer.
+const NAMES: usize = 4;
+
+/// What differs between two images.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    old: Image<'a>,
+    new: Image<'a>,
+    layers: Vec<Layer<'a>>,
+    there: Sum,
+    sent: Sum,
+    store_paths: Difference,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Image<'a> {
+    image_id: Digest,
+    repo_tags: &'a [String],
+}
+
+/// A layer of the new image.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Layer<'a> {
+    diff_id: Digest,
+    size: u64,
+    state: State,
+    store_paths: Vec<&'a StorePath>,
+}
+
+#[derive(Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    There,
+    Sent,
+}
+
+#[derive(Serialize)]
+struct Sum {
+    layers: usize,
+    size: u64,
+}
+
+/// Compares the first images of two archives; store paths are the entries of `store`.
+pub fn run(old: &Path, new: &Path, store: &str, as_json: bool) -> Result<()> {
+    let (old, new) = (held(old, store)?, held(new, store)?);
+    let answer = answer(&old, &new);
+    if as_json {
+        return print(serde_json::to_string_pretty(&answer)? + "\n");
+    }
+    print(text(&answer, &new))
+}
+
+fn answer<'a>(old: &'a Held, new: &'a Held) -> Answer<'a> {
+    let mut known: HashSet<Digest> = old.image.layers.iter().map(|layer| layer.diff_id).collect();
+    let layer = |(layer, paths): (&LayerSummary, &'a HeldPaths)| Layer {
+        diff_id: layer.diff_id,
+        size: layer.size,
+        // What an image has twice is sent once.
+        state: if known.insert(layer.diff_id) { State::Sent } else { State::There },
+        store_paths: paths.keys().collect(),
+    };
+    let layers: Vec<Layer> = new.image.layers.iter().zip(&new.layers).map(layer).collect();
+    let sum = |state: State| {
+        let layers = layers.iter().filter(|layer| layer.state == state);
+        Sum { layers: layers.clone().count(), size: layers.map(|layer| layer.size).sum() }
+    };
+    Answer {
+        old: image(&old.image),
+        new: image(&new.image),
+        there: sum(State::There),
+        sent: sum(State::Sent),
+        store_paths: difference(&items(&old.paths), &items(&new.paths)),
+        layers,
+    }
+}
+
+fn image(image: &ImageSummary) -> Image<'_> {
+    Image { image_id: image.image_id, repo_tags: &image.repo_tags }
+}
+
+fn items(paths: &HeldPaths) -> Vec<Item> {
+    paths.iter().map(|(path, &size)| Item { path: path.clone(), size: Some(size), nar_hash: None }).collect()
+}
+
+fn text(answer: &Answer, new: &Held) -> String {
+    let mut layers = Table::new(&["layer", "size", "", "holds"], &[0, 1]);
+    for (index, layer) in answer.layers.iter().enumerate() {
+        let state = if layer.state == State::There { "there" } else { "sent" };
+        layers.row(vec![index.to_string(), size(layer.size), state.to_owned(), holds(index, new)]);
+    }
+    let mut sums = Table::new(&["", "layers", "size", ""], &[1, 2, 3]);
+    let all = answer.there.size.saturating_add(answer.sent.size);
+    for (what, sum) in [("there", &answer.there), ("sent", &answer.sent)] {
+        sums.row(vec![what.to_owned(), sum.layers.to_string(), size(sum.size), percent(sum.size, all)]);
+    }
+    let head = |what: &str, image: &Image| format!("{what}  {}  {}\n", image.image_id, image.repo_tags.join(", "));
+    format!(
+        "{}{}\n{layers}\n{sums}\n{}",
+        head("old", &answer.old),
+        head("new", &answer.new),
+        difference_text(&answer.store_paths)
+    )
+}
+
+/// The store paths of a layer, the largest first, or else what the history says about it.
+fn holds(index: usize, new: &Held) -> String {
+    let mut paths: Vec<(&StorePath, &u64)> = new.layers[index].iter().collect();
+    if paths.is_empty() {
+        return new.image.layers[index].comment.as_deref().map(super::shortened).unwrap_or_default();
+    }
+    paths.sort_by_key(|&(path, size)| (Reverse(size), path.name(), path));
+    some_of(paths.iter().map(|(path, _)| path.name()), paths.len(), NAMES)
+}
