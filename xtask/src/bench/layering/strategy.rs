@@ -15,10 +15,11 @@ pub struct Strategy {
 }
 
 /// All that are compared.
-pub const ALL: [Strategy; 3] = [
+pub const ALL: [Strategy; 4] = [
     Strategy { name: "popularity", flags: &["--strategy", "popularity"], takes_previous: false },
     Strategy { name: "size", flags: &["--strategy", "size"], takes_previous: false },
     Strategy { name: "least-churn", flags: &["--strategy", "least-churn"], takes_previous: false },
+    Strategy { name: "least-churn --previous", flags: &["--strategy", "least-churn"], takes_previous: true },
 ];
 
 /// Their names, for `--strategy`.

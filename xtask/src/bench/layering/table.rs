@@ -38,7 +38,7 @@ pub fn legend(updates: u64) -> String {
     let mut text =
         "Cost: the sum over the layers of bytes · number of paths that the layer's paths need, in units of the \
                     lower bound, a layer for each path.\n\
-                    Seconds are those of this plan, with reading and writing.\n"
+                    Seconds are those of this plan, the first one, which follows no other; reading and writing are in them.\n"
             .to_owned();
     if updates > 0 {
         let _ = write!(
