@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 const USAGE: &str = "\
 layerstone layers [OPTIONS] --max-layers <N> <CLOSURE.JSON>
+       layerstone layers [OPTIONS] --strategy pipeline <FILE> <CLOSURE.JSON>
        layerstone layers --check <LAYERS.JSON> [--max-layers <N>] <CLOSURE.JSON>
        layerstone layers --explain [OPTIONS] --max-layers <N> <CLOSURE.JSON>
        layerstone layers --explain --plan <LAYERS.JSON> <CLOSURE.JSON>
