@@ -39,17 +39,24 @@ Every stage by itself:
   layerstone layer   web.layers.json --spec image.json --all -o layers
   layerstone image   --spec image.json layers/*.layer.json root.layer.json -o web.tar";
 
-/// Flags of every command.
+/// Flags of every command, shown behind its own.
 #[derive(Args)]
 pub struct Common {
     /// Print nothing but errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     pub quiet: bool,
     /// When to show progress on stderr; auto: if it is a terminal
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = false,
+        display_order = 901
+    )]
     progress: When,
     /// Threads to use [default: one a core]
-    #[arg(short, long, global = true, value_name = "N")]
+    #[arg(short, long, global = true, value_name = "N", display_order = 902)]
     jobs: Option<NonZeroUsize>,
 }
 

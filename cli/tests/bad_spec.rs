@@ -117,6 +117,17 @@ fn usage() {
     }
 }
 
+/// A command's own flags stand before those that all commands have.
+#[test]
+fn order_of_help() {
+    let run = Place::new().ok("layer -h");
+    let options = run.text().split("Options:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let flags: Vec<&str> =
+        options.lines().filter_map(|line| line.split_once("--")?.1.split([' ', '\n']).next()).collect();
+    let expected = ["index", "all", "blob", "blobs", "tarsum", "output", "quiet", "progress", "jobs", "help"];
+    assert_eq!(flags, expected, "{options}");
+}
+
 /// Help and version go to stdout, status 0.
 #[test]
 fn help() {
