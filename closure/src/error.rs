@@ -133,12 +133,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// SQLite cannot read a database for another reason.
-    #[error("cannot read the store database: {}: {source}", path.display())]
+    #[error("cannot read the store database: {}: {cause}", path.display())]
     Sqlite {
         /// The database.
         path: PathBuf,
-        /// SQLite's reason.
-        source: rusqlite::Error,
+        /// SQLite's reason, in one text with what lies behind it.
+        cause: rusqlite::Error,
     },
     /// A database has a path that is not in the store.
     #[error("database of another store: {}: {source}", path.display())]

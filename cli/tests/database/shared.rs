@@ -6,7 +6,7 @@ use crate::support::{Place, require_root, require_tool, skip, synth, test_name};
 use rusqlite::Connection;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -116,17 +116,49 @@ fn read_only_folder() {
     if !require_root() || !require_tool("setpriv") {
         return;
     }
+    let open = open_folder();
+    check_read_only(&|place| as_nobody(&open, place), &|| Place::within(open.path()));
+}
+
+/// As another user, who may not read what belongs to the database: nothing of it is left out.
+#[test]
+fn unreadable() {
+    if !require_root() || !require_tool("setpriv") {
+        return;
+    }
+    let open = open_folder();
+    let (from, connection) = place("wal");
+    connection.execute_batch("pragma wal_autocheckpoint = 0; vacuum").unwrap();
+    for (suffixes, secret) in [
+        (&["", "-wal", "-shm"][..], "db.sqlite-wal"),
+        (&["", "-wal", "-shm"], "db.sqlite-shm"),
+        (&["", "-wal"], "db.sqlite-wal"),
+    ] {
+        let place = Place::within(open.path());
+        for suffix in suffixes {
+            place.write(&format!("db/db.sqlite{suffix}"), from.read(&format!("db/db.sqlite{suffix}")));
+        }
+        let secret = place.join("db").join(secret);
+        fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        let output = as_nobody(&open, &place);
+        let expected = format!("layerstone: cannot read: {}: Permission denied (os error 13)\n", secret.display());
+        assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(1), expected));
+    }
+}
+
+/// A folder that everybody can go to, with the binary.
+fn open_folder() -> tempfile::TempDir {
     let open = tempfile::tempdir().unwrap();
     fs::set_permissions(open.path(), Permissions::from_mode(0o755)).unwrap();
-    let binary = open.path().join("layerstone");
-    fs::copy(env!("CARGO_BIN_EXE_layerstone"), &binary).unwrap();
-    let run = |place: &Place| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
-        command.args(["closure", "--db", "db/db.sqlite"]).current_dir(place.path());
-        command.env("TMPDIR", place.temporary()).output().unwrap()
-    };
-    check_read_only(&run, &|| Place::within(open.path()));
+    fs::copy(env!("CARGO_BIN_EXE_layerstone"), open.path().join("layerstone")).unwrap();
+    open
+}
+
+fn as_nobody(open: &tempfile::TempDir, place: &Place) -> Output {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(open.path().join("layerstone"));
+    command.args(["closure", "--db", "db/db.sqlite"]).current_dir(place.path());
+    command.env("TMPDIR", place.temporary()).output().unwrap()
 }
 
 /// On a file system that is mounted read-only.
@@ -154,7 +186,7 @@ fn read_only_file_system() {
 
 /// Without the right to write beside it, whatever is there.
 #[track_caller]
-fn check_read_only(run: &dyn Fn(&Place) -> std::process::Output, new: &dyn Fn() -> Place) {
+fn check_read_only(run: &dyn Fn(&Place) -> Output, new: &dyn Fn() -> Place) {
     for (mode, keep_open, without) in
         [("delete", false, None), ("wal", false, None), ("wal", true, None), ("wal", true, Some("db/db.sqlite-shm"))]
     {

@@ -78,7 +78,7 @@ pub(super) fn failure(path: &Path) -> impl Fn(rusqlite::Error) -> Error {
                 let cause = missing_bytes(&path).unwrap_or_else(|| source.to_string());
                 Error::Damaged { path, cause }
             }
-            _ => Error::Sqlite { path, source },
+            _ => Error::Sqlite { path, cause: source },
         }
     }
 }
@@ -115,7 +115,13 @@ impl Target<'_> {
         }
         let state = self.state()?;
         let (parameter, watched) = match (state.log, state.index) {
-            (Some(_), Some(_)) => ("readonly_shm=1", None),
+            (Some(_), Some(_)) => {
+                // What cannot be read, SQLite does not say.
+                for beside in ["-wal", "-shm"].map(|suffix| with_suffix(self.real, suffix)) {
+                    File::open(&beside).map_err(StageError::io("read", &beside))?;
+                }
+                ("readonly_shm=1", None)
+            }
             (Some(log), None) if log.size > 0 => return self.copy(&file, "-wal"),
             _ => ("immutable=1", Some((self.real.to_owned(), state))),
         };
@@ -130,7 +136,7 @@ impl Target<'_> {
         // Closed later, it would end SQLite's locks.
         drop(file);
         match self.connect(self.real, OpenFlags::SQLITE_OPEN_READ_ONLY, "mode=ro") {
-            Err(Error::Sqlite { source, .. }) if is_hot_journal(&source) => {
+            Err(Error::Sqlite { cause, .. }) if is_hot_journal(&cause) => {
                 let file = File::open(self.real).map_err(self.unreadable())?;
                 if self.lock(&file)? { self.copy(&file, "-journal") } else { Ok(None) }
             }
