@@ -107,6 +107,9 @@ fn telling<R: Ord>(graph: &Graph, mut paths: Vec<u32>, rank: impl Fn(u32) -> R) 
 mod tests {
     use super::*;
     use crate::sample::{path, sized_closure};
+    use layerstone_closure::PathInfo;
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+    use std::collections::BTreeSet;
 
     const CLOSURE: &str = "app 10: lib tool; tool 20: libc; lib 30: libc; libc 100:; libc-2-bin 50: libc";
 
@@ -158,5 +161,49 @@ mod tests {
         assert_eq!(error("b 1:", "{}"), "not a plan of the closure: /nix/store/h-a: the closure does not hold it");
         assert_eq!(error("a:", "{}"), "unknown size: /nix/store/h-a: bytes per update needs the narSize of every path");
         assert!(error("a 1:", r#"{"x": 1}"#).starts_with("no rate is used: r.json: "));
+    }
+
+    /// What a change of each path sends: all layers that hold the path or anything that depends on it.
+    fn sent_by_changes(closure: &Closure, plan: &Plan) -> u128 {
+        let info = |path: &StorePath| closure.graph.iter().find(|info| info.path == *path).unwrap();
+        let mut sent = 0;
+        for changed in &closure.graph {
+            let mut renamed = BTreeSet::from([&changed.path]);
+            for _ in &closure.graph {
+                let users =
+                    closure.graph.iter().filter(|info| info.references.iter().any(|path| renamed.contains(path)));
+                renamed.extend(users.map(|info| &info.path).collect::<Vec<_>>());
+            }
+            let layers = plan.layers.iter().filter(|layer| layer.iter().any(|path| renamed.contains(path)));
+            sent += layers.flatten().map(|path| u128::from(info(path).nar_size.unwrap())).sum::<u128>();
+        }
+        sent
+    }
+
+    proptest! {
+        /// The cost of a plan is what is sent if every path changes once, one after the other.
+        #[test]
+        fn bytes_per_update_are_those_that_changes_send(
+            edges in proptest::collection::vec((0usize..9, 0usize..9), 0..20),
+            layer_of in proptest::collection::vec(0usize..4, 9),
+        ) {
+            let path = |i: usize| path(&format!("p{i}"));
+            let references = |i: usize| {
+                let below = edges.iter().filter(|(a, b)| a != b && *a.min(b) == i);
+                below.map(|(a, b)| path(*a.max(b))).collect()
+            };
+            let info = |i: usize| PathInfo {
+                path: path(i), nar_hash: None, nar_size: Some(1 << i), references: references(i),
+            };
+            let closure = Closure { graph: (0..9).map(info).collect() };
+            let layer = |number: usize| (0..9).filter(|i| layer_of[*i] == number).map(path).collect();
+            let plan = Plan { layers: (0..4).map(layer).filter(|layer: &Vec<StorePath>| !layer.is_empty()).collect() };
+            let found = explain(&closure, &plan, &Rates::default()).unwrap();
+            prop_assert_eq!(found.bytes_per_update, sent_by_changes(&closure, &plan));
+            prop_assert_eq!(found.bytes_per_update, found.layers.iter().map(|layer| layer.bytes_per_update).sum::<u128>());
+            let singles = Plan { layers: (0..9).map(|i| vec![path(i)]).collect() };
+            prop_assert_eq!(found.lower_bound, sent_by_changes(&closure, &singles));
+            prop_assert!(found.lower_bound <= found.bytes_per_update);
+        }
     }
 }
