@@ -1,12 +1,16 @@
 //! Which two layers cost least to join, kept up to date while layers are joined.
 //!
 //! Asking all pairs each time would take the third power of their number: each item remembers the best of the items
-//! before it, and looks again only if that one has changed. Which pairs may be joined, and what it costs, is the
-//! caller's to say; equal costs are decided by the items' numbers.
+//! before it. When that one has changed, what was known is a bound from below, and the item looks again only if no other
+//! pair is below it. Which pairs may be joined, and what it costs, is the caller's to say; equal costs are decided by
+//! the items' numbers.
 
 use crate::churn::Churn;
 use crate::layer::Layer;
 use rayon::prelude::*;
+
+/// How many items a thread looks at, at least: less is not worth the way to another thread.
+const GRAIN: usize = 512;
 
 /// A layer, and what it takes to tell the cost of its joining another.
 #[derive(Clone, Debug)]
@@ -34,15 +38,17 @@ impl Bundle {
         u128::from(self.size) * u128::from(self.rate)
     }
 
-    /// What the two cost as one layer, in millionths of bytes; at least as much as they cost apart.
-    pub fn joined_cost(&self, other: &Bundle, churn: &Churn) -> u128 {
-        let size = u128::from(self.size) + u128::from(other.size);
-        size * u128::from(churn.rate_of_both(&self.closure, &other.closure))
-    }
-
-    /// How much more the two cost as one layer than as two, in millionths of bytes.
-    pub fn extra_cost(&self, other: &Bundle, churn: &Churn) -> u128 {
-        self.joined_cost(other, churn) - self.cost() - other.cost()
+    /// How much more the two cost as one layer than as two, in millionths of bytes, if that is not above `bound`.
+    pub fn extra_cost(&self, other: &Bundle, churn: &Churn, bound: u128) -> Option<u128> {
+        let extra = |rate: u64| {
+            u128::from(self.size) * u128::from(rate - self.rate)
+                + u128::from(other.size) * u128::from(rate - other.rate)
+        };
+        // Their common closure has the larger one's rate at least: most pairs need no closer look.
+        if extra(self.rate.max(other.rate)) > bound {
+            return None;
+        }
+        Some(extra(churn.rate_of_both(&self.closure, &other.closure))).filter(|extra| *extra <= bound)
     }
 
     /// Both in one; the paths of `other` follow its own.
@@ -66,89 +72,136 @@ pub(crate) fn join_down(
 ) -> Vec<Layer> {
     let mut left = layers.len();
     let mut slots: Vec<Option<Bundle>> = layers.into_iter().map(|layer| Some(Bundle::new(churn, layer))).collect();
-    let cost = |slots: &[Option<Bundle>], a: usize, b: usize| {
+    let cost = |slots: &[Option<Bundle>], a: usize, b: usize, bound: u128| {
         let (one, other) = (slots[a].as_ref()?, slots[b].as_ref()?);
         if one.layer.own || other.layer.own {
             return None;
         }
         let extra = extra((a, one), (b, other))?;
-        Some(one.extra_cost(other, churn) + extra)
+        Some(extra + one.extra_cost(other, churn, bound.checked_sub(extra)?)?)
     };
-    let mut pairs = Pairs::new(slots.len(), |a, b| cost(&slots, a, b));
+    let mut pairs = Pairs::new(if left > limit { left } else { 0 }, |a, b, bound| cost(&slots, a, b, bound));
     while left > limit
-        && let Some((a, b)) = pairs.least()
+        && let Some((a, b)) = pairs.least(|a, b, bound| cost(&slots, a, b, bound))
     {
         let (earlier, later) = slots.split_at_mut(b);
         if let (Some(one), Some(other)) = (&mut earlier[a], later[0].take()) {
             one.join(&other, churn);
         }
         left -= 1;
-        pairs.update(&[a, b], |a, b| cost(&slots, a, b));
+        pairs.update(&[a, b], |a, b, bound| cost(&slots, a, b, bound));
     }
     slots.into_iter().flatten().map(|bundle| bundle.layer).collect()
 }
 
 /// The least pair of items, each of which knows the best of those before it.
-pub(crate) struct Pairs<C> {
-    best: Vec<Option<(C, usize)>>,
+///
+/// What a pair costs is asked with the smaller number first and a bound: there is no answer for a pair that may not be
+/// joined or costs more than the bound.
+pub(crate) struct Pairs {
+    best: Vec<Option<Partner>>,
 }
 
-impl<C: Ord + Copy + Send + Sync> Pairs<C> {
-    /// All pairs of so many items. `cost` is called with the smaller number first and gives none for a pair that may
-    /// not be joined.
-    pub fn new(count: usize, cost: impl Fn(usize, usize) -> Option<C> + Sync) -> Pairs<C> {
-        Pairs { best: (0..count).into_par_iter().map(|item| best_before(item, &cost)).collect() }
+/// Whom of those before it an item is best joined with. Compares by cost, then by number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Partner {
+    cost: u128,
+    item: usize,
+    /// Whether that is so, or no other is better than that.
+    sure: bool,
+}
+
+impl Pairs {
+    /// All pairs of so many items.
+    pub fn new(count: usize, cost: impl Fn(usize, usize, u128) -> Option<u128> + Sync) -> Pairs {
+        Pairs { best: (0..count).into_par_iter().map(|item| Partner::of(item, &cost)).collect() }
     }
 
     /// The pair that costs least, if any may be joined; the smaller number first.
-    pub fn least(&self) -> Option<(usize, usize)> {
-        let pairs = self.best.iter().enumerate().filter_map(|(b, best)| best.map(|(cost, a)| (cost, a, b)));
-        pairs.min().map(|(_, a, b)| (a, b))
+    pub fn least(&mut self, cost: impl Fn(usize, usize, u128) -> Option<u128>) -> Option<(usize, usize)> {
+        loop {
+            let pairs = (0..).zip(&self.best).filter_map(|(item, best)| best.map(|best| (best.cost, best.item, item)));
+            let (_, partner, item) = pairs.min()?;
+            if self.best[item].is_some_and(|best| best.sure) {
+                return Some((partner, item));
+            }
+            self.best[item] = Partner::of(item, &cost);
+        }
     }
 
-    /// What `cost` says now, where only pairs with one of these items say something else than before; there may be new
+    /// What pairs cost now, where only those with one of these items cost something else than before; there may be new
     /// items among them.
-    pub fn update(&mut self, changed: &[usize], cost: impl Fn(usize, usize) -> Option<C> + Sync) {
+    pub fn update(&mut self, changed: &[usize], cost: impl Fn(usize, usize, u128) -> Option<u128> + Sync) {
         let count = changed.iter().map(|item| item + 1).max().unwrap_or(0);
         self.best.resize(self.best.len().max(count), None);
-        self.best.par_iter_mut().enumerate().for_each(|(item, best)| {
-            if changed.contains(&item) || best.is_some_and(|(_, partner)| changed.contains(&partner)) {
-                *best = best_before(item, &cost);
-                return;
-            }
-            let others = changed.iter().filter(|&&other| other < item);
-            let found = others.filter_map(|&other| cost(other, item).map(|cost| (cost, other)));
-            *best = best.iter().copied().chain(found).min();
+        let rows = self.best.par_iter_mut().enumerate().with_min_len(GRAIN);
+        rows.filter(|(item, _)| !changed.contains(item)).for_each(|(item, best)| {
+            let before = changed.iter().filter(|&&other| other < item);
+            *best = before.fold(best.map(|best| best.unless_lost(changed)), |best, &other| {
+                let known = best.map_or(u128::MAX, |best| best.cost);
+                let found = cost(other, item, known).map(|cost| Partner { cost, item: other, sure: true });
+                // Of two that are equal but for one that is sure, that one.
+                [best, found].into_iter().flatten().min_by_key(|best| (best.cost, best.item, !best.sure))
+            });
         });
+        let anew: Vec<_> = changed.par_iter().map(|&item| Partner::of(item, &cost)).collect();
+        changed.iter().zip(anew).for_each(|(&item, best)| self.best[item] = best);
     }
 }
 
-fn best_before<C: Ord>(item: usize, cost: impl Fn(usize, usize) -> Option<C>) -> Option<(C, usize)> {
-    (0..item).filter_map(|other| cost(other, item).map(|cost| (cost, other))).min()
+impl Partner {
+    fn of(item: usize, cost: impl Fn(usize, usize, u128) -> Option<u128>) -> Option<Partner> {
+        let mut best: Option<Partner> = None;
+        for other in 0..item {
+            let bound = best.map_or(u128::MAX, |best| best.cost);
+            if let Some(cost) = cost(other, item, bound)
+                && best.is_none_or(|best| cost < best.cost)
+            {
+                best = Some(Partner { cost, item: other, sure: true });
+            }
+        }
+        best
+    }
+
+    /// The same, but not sure if the partner has changed.
+    fn unless_lost(self, changed: &[usize]) -> Partner {
+        Partner { sure: self.sure && !changed.contains(&self.item), ..self }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{any, prop_assert_eq, proptest};
+    use proptest::prelude::{Strategy, prop_assert_eq, proptest};
+
+    fn any_two() -> impl Strategy<Value = [usize; 2]> {
+        [0usize..8, 0usize..8]
+    }
+
+    fn row() -> impl Strategy<Value = [Option<u8>; 8]> {
+        proptest::array::uniform8(proptest::option::of(0u8..20))
+    }
 
     proptest! {
         /// After any changes the least pair is the one that asking all of them finds.
         #[test]
         fn the_least_of_all_pairs(
             mut costs in proptest::collection::vec(proptest::option::of(0u8..20), 64),
-            changes in proptest::collection::vec((0usize..8, any::<[Option<u8>; 8]>()), 0..10)
+            changes in proptest::collection::vec((any_two(), row(), row()), 0..10)
         ) {
-            let cost = |costs: &[Option<u8>], a: usize, b: usize| costs[a * 8 + b];
-            let mut pairs = Pairs::new(8, |a, b| cost(&costs, a, b));
-            for (item, row) in changes {
-                for (other, new) in row.into_iter().enumerate() {
-                    costs[item.min(other) * 8 + item.max(other)] = new;
+            let cost = |costs: &[Option<u8>], a: usize, b: usize, bound: u128| {
+                costs[a * 8 + b].map(u128::from).filter(|cost| *cost <= bound)
+            };
+            let mut pairs = Pairs::new(8, |a, b, bound| cost(&costs, a, b, bound));
+            for (items, row, others) in changes {
+                for (other, (new, second)) in row.into_iter().zip(others).enumerate() {
+                    let [one, two] = items.map(|item| item.min(other) * 8 + item.max(other));
+                    (costs[two], costs[one]) = (second, new);
                 }
-                pairs.update(&[item], |a, b| cost(&costs, a, b));
+                pairs.update(&items, |a, b, bound| cost(&costs, a, b, bound));
                 let all = (0..8).flat_map(|b| (0..b).map(move |a| (a, b)));
-                let least = all.filter_map(|(a, b)| cost(&costs, a, b).map(|cost| (cost, a, b))).min();
-                prop_assert_eq!(pairs.least(), least.map(|(_, a, b)| (a, b)));
+                let least = all.filter_map(|(a, b)| cost(&costs, a, b, u128::MAX).map(|cost| (cost, a, b))).min();
+                prop_assert_eq!(pairs.least(|a, b, bound| cost(&costs, a, b, bound)), least.map(|(_, a, b)| (a, b)));
             }
         }
     }

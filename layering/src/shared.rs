@@ -141,30 +141,30 @@ impl<'a> Cut<'a> {
             if over.is_empty() {
                 return;
             }
-            let mut pairs = Pairs::new(self.items.len(), |a, b| self.cost(&over, a, b));
+            let mut pairs = Pairs::new(self.items.len(), |a, b, bound| self.cost(&over, a, b, bound));
             // What a pair costs depends on which plans have too many, so that all is asked again when that changes.
             while self.over() == over {
-                let Some((a, b)) = pairs.least() else {
+                let Some((a, b)) = pairs.least(|a, b, bound| self.cost(&over, a, b, bound)) else {
                     self.crowded = over;
                     break;
                 };
                 let changed = self.join(a, b);
-                pairs.update(&changed, |a, b| self.cost(&over, a, b));
+                pairs.update(&changed, |a, b, bound| self.cost(&over, a, b, bound));
             }
         }
     }
 
     /// Joins layers of fewer than `least` bytes to others that the same closures hold.
     fn join_small(&mut self, least: u64) {
-        let cost = |cut: &Cut, a: usize, b: usize| {
+        let cost = |cut: &Cut, a: usize, b: usize, bound: u128| {
             let (one, other) = (cut.items[a].as_ref()?, cut.items[b].as_ref()?);
             let may = one.held_by == other.held_by && one.bundle.size.min(other.bundle.size) < least;
-            may.then(|| one.bundle.extra_cost(&other.bundle, cut.churn))
+            may.then(|| one.bundle.extra_cost(&other.bundle, cut.churn, bound))?
         };
-        let mut pairs = Pairs::new(self.items.len(), |a, b| cost(self, a, b));
-        while let Some((a, b)) = pairs.least() {
+        let mut pairs = Pairs::new(self.items.len(), |a, b, bound| cost(self, a, b, bound));
+        while let Some((a, b)) = pairs.least(|a, b, bound| cost(self, a, b, bound)) {
             let changed = self.join(a, b);
-            pairs.update(&changed, |a, b| cost(self, a, b));
+            pairs.update(&changed, |a, b, bound| cost(self, a, b, bound));
         }
     }
 
@@ -174,16 +174,21 @@ impl<'a> Cut<'a> {
         Holders::of(over, self.rooms.len())
     }
 
-    /// What it costs to join two layers for all plans that have both, for each of these that has too many.
-    fn cost(&self, over: &Holders, a: usize, b: usize) -> Option<u128> {
+    /// What it costs to join two layers for all plans that have both, for each of these that has too many: if that is
+    /// not above `bound`.
+    fn cost(&self, over: &Holders, a: usize, b: usize, bound: u128) -> Option<u128> {
         let (one, other) = (self.items[a].as_ref()?, self.items[b].as_ref()?);
         let common = one.held_by.and(&other.held_by);
-        let relieved = common.and(over).len();
+        let relieved = u128::from(common.and(over).len());
         if relieved == 0 || (one.held_by != other.held_by && common.and(&self.crowded).is_empty()) {
             return None;
         }
-        let gone = [one, other].into_iter().filter(|item| item.held_by == common).map(|item| item.bundle.cost());
-        Some((one.bundle.joined_cost(&other.bundle, self.churn) - gone.sum::<u128>()) / relieved as u128)
+        // What plans keep that have only one of the two is paid for twice.
+        let kept = [one, other].into_iter().filter(|item| item.held_by != common).map(|item| item.bundle.cost());
+        let kept: u128 = kept.sum();
+        let most = bound.saturating_add(1).saturating_mul(relieved).checked_sub(kept)?;
+        let cost = (one.bundle.extra_cost(&other.bundle, self.churn, most)? + kept) / relieved;
+        (cost <= bound).then_some(cost)
     }
 
     /// Joins two layers for all plans that have both; which items are not what they were.
