@@ -57,8 +57,8 @@ impl StrategyArgs {
     }
 
     /// The one input of a command, if there is any, of which clap may know.
-    pub fn only_input(&self, command: &str, known: Option<&PathBuf>) -> Result<Option<PathBuf>> {
-        let mut inputs = self.inputs(known.map(std::slice::from_ref).unwrap_or_default()).into_iter();
+    pub fn only_input(&self, command: &str, known: &[PathBuf]) -> Result<Option<PathBuf>> {
+        let mut inputs = self.inputs(known).into_iter();
         let first = inputs.next();
         match inputs.next() {
             None => Ok(first),

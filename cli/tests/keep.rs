@@ -49,6 +49,77 @@ fn layers(place: &Place, flags: &str) -> Vec<String> {
     plan["layers"].as_array().unwrap().iter().map(names).collect()
 }
 
+/// Two closures that share libc and ssl, and what each has beside them.
+fn images() -> Place {
+    let place = Place::new();
+    let web = [
+        ('w', "web-1", 500_000, &[1, 2][..]),
+        ('w', "nginx-1.2", 3_000_000, &[2, 3]),
+        ('a', "ssl-3.0", 6_000_000, &[3]),
+        ('a', "libc-2.36", 30_000_000, &[]),
+    ];
+    let jobs = [
+        ('j', "jobs-7", 200_000, &[1, 2][..]),
+        ('j', "redis-7.0", 4_000_000, &[3]),
+        ('a', "ssl-3.0", 6_000_000, &[3]),
+        ('a', "libc-2.36", 30_000_000, &[]),
+    ];
+    place.write("web.closure.json", closure(&web));
+    place.write("jobs.json", closure(&jobs));
+    place
+}
+
+#[test]
+fn several_closures_share_layers() {
+    let place = images();
+    let plans = |flags: &str| {
+        place.ok(&format!("layers {flags} --max-layers 3 -o plans"));
+        [place.json("plans/web.layers.json"), place.json("plans/jobs.layers.json")]
+    };
+    let [web, jobs] = plans("web.closure.json jobs.json");
+    let layers = |plan: &Value| plan["layers"].as_array().unwrap().clone();
+    let shared: Vec<Value> = layers(&web).into_iter().filter(|layer| layers(&jobs).contains(layer)).collect();
+    assert_eq!(shared, [json!([path('a', "libc-2.36")]), json!([path('a', "ssl-3.0")])]);
+    assert_eq!((layers(&web).len(), layers(&jobs).len()), (3, 3));
+    assert_eq!(plans("jobs.json web.closure.json"), [web, jobs], "in another order");
+    for (plan, closure) in [("web", "web.closure.json"), ("jobs", "jobs.json")] {
+        place.ok(&format!("layers --check plans/{plan}.layers.json {closure} --max-layers 3"));
+    }
+}
+
+#[test]
+fn several_closures_that_cannot_be_planned() {
+    let place = images();
+    let usage = |flags: &str, expected: &str| {
+        let run = place.run(&format!("layers {flags}"));
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+    };
+    usage("web.closure.json jobs.json --max-layers 3", "--output <FOLDER>, for the plans of several closures");
+    place.write("copy/web.json", closure(&[]));
+    usage(
+        "web.closure.json copy/web.json --max-layers 3 -o plans",
+        "two closures for one plan plans/web.layers.json: web.closure.json and copy/web.json",
+    );
+    usage("web.closure.json jobs.json -o plans", "--max-layers <N>");
+    let fails = |flags: &str, expected: &str| assert_eq!(place.fail(flags), format!("layerstone: {expected}\n"));
+    fails(
+        "layers web.closure.json jobs.json --strategy popularity --max-layers 3 -o plans",
+        "several closures at once: found the strategy popularity, expected least-churn without a previous plan",
+    );
+    place.write("old.json", r#"[["/nix/store/a-b"]]"#);
+    fails(
+        "layers web.closure.json jobs.json --previous old.json --max-layers 3 -o plans",
+        "several closures at once: found a previous plan, expected least-churn without a previous plan",
+    );
+    place.write("other.json", closure(&[('a', "libc-2.36", 1, &[])]));
+    fails(
+        "layers web.closure.json other.json --max-layers 3 -o plans",
+        &format!("closures that do not belong together: {}: found two different sizes", path('a', "libc-2.36")),
+    );
+    assert!(!place.join("plans").exists());
+}
+
 #[test]
 fn a_plan_follows_the_previous_one() {
     let place = place();

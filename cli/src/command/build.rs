@@ -204,7 +204,7 @@ fn dry_run(spec: &Spec, settings: &Settings, store: &Store, common: &Common) -> 
 impl Options {
     /// The spec with the flags over it, and the strategy that one of them names.
     fn resolve(&self) -> Result<(Spec, Strategy)> {
-        let file = self.layers.strategy.only_input(NAME, self.spec.as_ref())?;
+        let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
         let mut spec = match (&file, &self.image.name) {
             (Some(path), _) => Spec::read(path)?,
             (None, Some(name)) => Spec::new(name),

@@ -100,7 +100,7 @@ fn make_all(options: &Options, recipes: Vec<Recipe>, store: &Store, common: &Com
 }
 
 /// Whether the folder had to be made.
-fn make_folder(folder: &Path) -> Result<bool> {
+pub fn make_folder(folder: &Path) -> Result<bool> {
     match fs::create_dir(folder) {
         Ok(()) => Ok(true),
         Err(_) if folder.is_dir() => Ok(false),

@@ -1,6 +1,7 @@
 //! `layerstone layers`: closure to plan, and what can be said about plans.
 
 mod question;
+mod several;
 
 use crate::args::usage_error;
 use crate::plan_args::PlanArgs;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 const USAGE: &str = "\
 layerstone layers [OPTIONS] --max-layers <N> <CLOSURE.JSON>
        layerstone layers [OPTIONS] --strategy pipeline <FILE> <CLOSURE.JSON>
+       layerstone layers [OPTIONS] --max-layers <N> -o <FOLDER> <A.CLOSURE.JSON> <B.CLOSURE.JSON>...
        layerstone layers --check <LAYERS.JSON> [--max-layers <N>] <CLOSURE.JSON>
        layerstone layers --explain [OPTIONS] --max-layers <N> <CLOSURE.JSON>
        layerstone layers --explain --plan <LAYERS.JSON> <CLOSURE.JSON>
@@ -47,9 +49,10 @@ pub struct Options {
     // Before the inputs, so that it sees them.
     #[command(flatten)]
     strategy: StrategyArgs,
-    /// Closure file, or any references graph
+    /// Closure file, or any references graph; several are planned together, so that what they share lies in layers that
+    /// their images share
     #[arg(id = INPUTS, value_name = "CLOSURE.JSON", required_unless_present_any = ["strategy", "compare"])]
-    closure: Option<PathBuf>,
+    closures: Vec<PathBuf>,
     /// How many layers there may be, 1 or more, those of --base included; the customisation layer does not count; a
     /// pipeline does without
     #[arg(long, value_name = "N")]
@@ -65,7 +68,7 @@ pub struct Options {
     rates: Option<PathBuf>,
     #[command(flatten)]
     plan: PlanArgs,
-    /// Plan to write
+    /// Plan to write; for several closures the folder that receives NAME.layers.json for each NAME.closure.json
     #[arg(short, long, value_name = "LAYERS.JSON", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]
@@ -75,6 +78,10 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     if options.question.answer(options)? {
         return Ok(());
+    }
+    let closures = options.strategy.inputs(&options.closures);
+    if closures.len() > 1 {
+        return several::run(&closures, options);
     }
     let (file, limit) = (options.closure()?, options.limit_of_plan()?);
     let closure = Closure::read(&file)?;
@@ -89,7 +96,7 @@ impl Options {
     }
 
     fn closure_if_given(&self) -> Result<Option<PathBuf>> {
-        self.strategy.only_input(NAME, self.closure.as_ref())
+        self.strategy.only_input(NAME, &self.closures)
     }
 
     /// How many layers a plan may have.

@@ -1,0 +1,76 @@
+//! `layerstone layers A B …`: several closures to a plan each, in one folder.
+
+use super::{NAME, Options, missing};
+use crate::args::usage_error;
+use crate::command::layer::make_folder;
+use anyhow::{Context, Result};
+use clap::error::ErrorKind;
+use layerstone_closure::Closure;
+use layerstone_layering::{FORMAT, VERSION, plans};
+use layerstone_stage::{Output, prepare_stage_file};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What the names of closure files end in; the first one that fits is taken off.
+const ENDINGS: [&str; 2] = [".closure.json", ".json"];
+
+/// Plans all closures together and writes `NAME.layers.json` for each into the output folder, all or none.
+pub fn run(closures: &[PathBuf], options: &Options) -> Result<()> {
+    let folder = Some(&options.output).filter(|output| output.as_os_str() != "-");
+    let folder = folder.ok_or_else(|| missing("--output <FOLDER>, for the plans of several closures"))?;
+    let outputs = outputs(closures, folder)?;
+    let limit = options.limit_of_plan()?;
+    let closures: Vec<Closure> = closures.iter().map(|file| Closure::read(file)).collect::<Result<_, _>>()?;
+    let first = closures.iter().find(|closure| !closure.graph.is_empty()).or(closures.first());
+    let settings = options.settings(first.context("no closure")?, limit)?;
+    let plans = plans(&closures, &settings)?;
+    make_folder(folder)?;
+    let prepared = plans.iter().zip(&outputs).map(|(plan, path)| prepare_stage_file(path, FORMAT, VERSION, plan));
+    let prepared: Vec<Output> = prepared.collect::<Result<_, _>>()?;
+    Ok(prepared.into_iter().try_for_each(Output::commit)?)
+}
+
+/// The plan's file for each closure.
+fn outputs(closures: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut taken: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    let mut outputs = Vec::with_capacity(closures.len());
+    for closure in closures {
+        let mut name = stem(closure.file_name().unwrap_or_default());
+        name.push(".layers.json");
+        let output = folder.join(name);
+        if let Some(other) = taken.insert(output.clone(), closure) {
+            let (other, own) = (other.display(), closure.display());
+            let message = format!("two closures for one plan {}: {other} and {own}", output.display());
+            return Err(usage_error(NAME, ErrorKind::ValueValidation, message));
+        }
+        outputs.push(output);
+    }
+    Ok(outputs)
+}
+
+/// A closure file's name without its ending.
+fn stem(name: &OsStr) -> OsString {
+    let bytes = name.as_bytes();
+    let stem = ENDINGS.iter().find_map(|ending| bytes.strip_suffix(ending.as_bytes())).unwrap_or(bytes);
+    OsStr::from_bytes(stem).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(closures: &[&str], expected: &[&str]) {
+        let closures: Vec<PathBuf> = closures.iter().map(PathBuf::from).collect();
+        let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+        assert_eq!(outputs(&closures, Path::new("out")).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_plan_is_called_as_its_closure() {
+        check(&["a.closure.json", "x/b.json"], &["out/a.layers.json", "out/b.layers.json"]);
+        check(&["graph", "graph.txt"], &["out/graph.layers.json", "out/graph.txt.layers.json"]);
+    }
+}
