@@ -35,11 +35,12 @@ fn write_line(line: &Line, text: &mut String) {
 
 /// What the columns mean.
 pub fn legend(updates: u64) -> String {
-    let mut text =
-        "Cost: the sum over the layers of bytes · number of paths that the layer's paths need, in units of the \
-                    lower bound, a layer for each path.\n\
-                    Seconds are those of this plan, the first one, which follows no other; reading and writing are in them.\n"
-            .to_owned();
+    let mut text = concat!(
+        "Cost: the sum over the layers of bytes · number of paths that the layer's paths need, in units of the lower ",
+        "bound, a layer for each path.\n",
+        "Seconds are those of this plan, the first one, which follows no other; reading and writing are in them.\n",
+    )
+    .to_owned();
     if updates > 0 {
         let _ = write!(
             text,
