@@ -74,10 +74,12 @@ fn bad_usage() {
     check_usage("layers x --strategy pipeline", &invalid("pipeline: expected the file of its operations behind it"));
     check_usage("layers x --strategy size", &missing("--max-layers <N>"));
     check_usage("layers x", &missing("--max-layers <N>"));
-    check_usage("layers --strategy size --max-layers 3", &missing("<CLOSURE.JSON>"));
-    check_usage("layers --strategy pipeline p.json", &missing("<CLOSURE.JSON>"));
-    check_usage("layers --max-layers 3", &missing("<CLOSURE.JSON>"));
-    check_usage("layers a --strategy size b --max-layers 3", "unexpected argument 'b' found");
+    check_usage("layers --strategy size --max-layers 3", &missing("<CLOSURE.JSON>..."));
+    check_usage("layers --strategy pipeline p.json", &missing("<CLOSURE.JSON>..."));
+    check_usage("layers --max-layers 3", &missing("<CLOSURE.JSON>..."));
+    let folder = missing("--output <FOLDER>, for the plans of several closures");
+    check_usage("layers a --strategy size b --max-layers 3", &folder);
+    check_usage("layers a --strategy size b --explain --max-layers 3", "unexpected argument 'b' found");
     check_usage("build --strategy size -o x.tar", "no image: expected IMAGE.JSON or --name <NAME>");
 }
 

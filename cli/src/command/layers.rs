@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> Result<()> {
 impl Options {
     /// The closure's file.
     fn closure(&self) -> Result<PathBuf> {
-        self.closure_if_given()?.ok_or_else(|| missing("<CLOSURE.JSON>"))
+        self.closure_if_given()?.ok_or_else(|| missing("<CLOSURE.JSON>..."))
     }
 
     fn closure_if_given(&self) -> Result<Option<PathBuf>> {
