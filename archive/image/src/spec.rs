@@ -347,9 +347,9 @@ mod tests {
         let spec = spec.unwrap();
         assert_eq!(spec.contents, ["/specs/./result", "/nix/store/x"].map(PathBuf::from));
         assert_eq!(spec.references, Some(References::Graphs(vec![PathBuf::from("/specs/g.json")])));
+        assert_eq!(spec.script, Some(Script::File(PathBuf::from("/specs/setup.sh"))));
         let spec = parse(json!({"name": "t", "db": "db.sqlite"})).unwrap();
         assert_eq!(spec.references, Some(References::Database(PathBuf::from("/specs/db.sqlite"))));
-        assert_eq!(spec.script, Some(Script::File(PathBuf::from("/specs/setup.sh"))));
         assert_eq!(parse(json!({"name": "t", "contents": "x"})).unwrap().contents, [Path::new("/specs/x")]);
     }
 
@@ -482,7 +482,9 @@ mod tests {
     #[test]
     fn format_page_is_complete() {
         let page = include_str!("../FORMAT.md");
-        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        // What follows are the answers of `inspect --diff`.
+        let spec = page.split("inspect --diff").next().unwrap();
+        let rows = spec.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
         let mut rows: Vec<_> = rows.collect();
         let mut keys = KEYS.to_vec();
         rows.sort_unstable();
