@@ -61,6 +61,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether a key is there and nobody took it.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     /// The next key that nobody took.
     pub(crate) fn left_over(&self) -> Option<&str> {
         self.map.keys().next().map(String::as_str)

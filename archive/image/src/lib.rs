@@ -35,6 +35,7 @@ mod error;
 mod fields;
 mod held;
 mod inspect;
+mod location;
 mod manifest;
 mod python_json;
 mod python_time;
@@ -53,7 +54,10 @@ pub use decompression::Compression;
 pub use error::{Error, Result};
 pub use held::{Held, HeldPaths, held};
 pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary, inspect};
+pub use location::Location;
 pub use manifest::MANIFEST_NAME;
 pub use reference::Reference;
-pub use spec::{DEFAULT_MAX_LAYERS, FORMAT, LAYERS_OF_DOCKER, Layering, References, Script, Spec, VERSION};
+pub use spec::{
+    DEFAULT_MAX_LAYERS, FORMAT, Kind, LAYERS_OF_DOCKER, Layering, References, RootMode, Script, Spec, VERSION,
+};
 pub use time::Time;

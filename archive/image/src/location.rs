@@ -1,0 +1,139 @@
+//! Where an image is: a file or folder, and which of its images is meant, `FILE[#NAME:TAG]`.
+//!
+//! This module does not know what images a file holds.
+
+use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// A file or folder that holds images, and the name of one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file or folder; `-` is standard input.
+    pub path: PathBuf,
+    /// Name that the image must have there.
+    pub name: Option<String>,
+    /// Tag that the image must have there.
+    pub tag: Option<String>,
+}
+
+impl Location {
+    /// The only image of a file or folder.
+    pub fn of(path: impl Into<PathBuf>) -> Location {
+        Location { path: path.into(), name: None, tag: None }
+    }
+
+    /// Reads `FILE[#NAME:TAG]`. What lies behind the last `#` is a name, unless a file of the whole text is there or the
+    /// part is no text; `FILE#` is the file without a name.
+    pub fn parse(text: &OsStr) -> Location {
+        let bytes = text.as_bytes();
+        let hash = bytes.iter().rposition(|&byte| byte == b'#').filter(|_| !Path::new(text).exists());
+        let split = hash.map(|hash| (&bytes[..hash], std::str::from_utf8(&bytes[hash + 1..])));
+        let Some((path, Ok(name))) = split else { return Location::of(text) };
+        let (name, tag) = split_name(name);
+        let text = |part: &str| Some(part.to_owned()).filter(|part| !part.is_empty());
+        Location { path: OsStr::from_bytes(path).into(), name: text(name), tag: tag.and_then(text) }
+    }
+
+    /// Whether an image that is called `known` there is the one that is meant: an exact match of what is given.
+    pub(crate) fn matches(&self, known: &str) -> bool {
+        let (name, tag) = split_name(known);
+        match (&self.name, &self.tag) {
+            (None, None) => true,
+            // Of an OCI layout a tag may be all that is known.
+            (Some(text), None) | (None, Some(text)) if text == known => true,
+            (Some(wanted), None) => wanted == name,
+            (None, Some(wanted)) => Some(wanted.as_str()) == tag,
+            (Some(wanted), Some(wanted_tag)) => wanted == name && Some(wanted_tag.as_str()) == tag,
+        }
+    }
+
+    /// The name and tag that are given, `NAME:TAG`, if any.
+    pub fn reference(&self) -> Option<String> {
+        match (&self.name, &self.tag) {
+            (None, None) => None,
+            (Some(name), None) => Some(name.clone()),
+            (name, Some(tag)) => Some(format!("{}:{tag}", name.as_deref().unwrap_or_default())),
+        }
+    }
+}
+
+impl FromStr for Location {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Location, Infallible> {
+        Ok(Location::parse(OsStr::new(text)))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        self.reference().map_or(Ok(()), |reference| write!(f, "#{reference}"))
+    }
+}
+
+/// `NAME:TAG` at the colon behind the last slash, since one before it is that of a port.
+fn split_name(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (text, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, path: &str, name: Option<&str>, tag: Option<&str>) {
+        let location: Location = text.parse().unwrap();
+        let found = (location.path.as_path(), location.name.as_deref(), location.tag.as_deref());
+        assert_eq!(found, (Path::new(path), name, tag), "{text}");
+    }
+
+    #[test]
+    fn files_and_names() {
+        check("base.tar", "base.tar", None, None);
+        check("base.tar#", "base.tar", None, None);
+        check("base.tar#debian:12", "base.tar", Some("debian"), Some("12"));
+        check("base.tar#debian", "base.tar", Some("debian"), None);
+        check("base.tar#:12", "base.tar", None, Some("12"));
+        check("a#b/c.tar#host:5000/x/y", "a#b/c.tar", Some("host:5000/x/y"), None);
+        check("c.tar#host:5000/x/y:1", "c.tar", Some("host:5000/x/y"), Some("1"));
+        assert_eq!("a.tar#x:1".parse::<Location>().unwrap().to_string(), "a.tar#x:1");
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a#b:c");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(Location::parse(path.as_os_str()), Location::of(&path));
+        let named = Location::parse(folder.path().join("a#b:c#d").as_os_str());
+        assert_eq!((named.path, named.name.as_deref()), (path, Some("d")));
+    }
+
+    #[track_caller]
+    fn check_match(reference: &str, known: &str, expected: bool) {
+        let location: Location = format!("x#{reference}").parse().unwrap();
+        assert_eq!(location.matches(known), expected, "{reference} {known}");
+    }
+
+    #[test]
+    fn matches_are_exact() {
+        check_match("", "anything:1", true);
+        check_match("a:b", "a:b", true);
+        check_match("a:b", "xa:bc", false);
+        check_match("a", "a:b", true);
+        check_match("a", "aa:b", false);
+        check_match("a", "a", true);
+        check_match(":b", "a:b", true);
+        check_match("latest", "latest", true);
+        check_match(":latest", "latest", true);
+        check_match("a:b", "a", false);
+    }
+}

@@ -1,0 +1,436 @@
+//! Reading an image.json: key by key, with what was found and what was expected for each that is wrong.
+
+use super::{FORMAT, Kind, Layering, References, RootMode, Script, Spec, VERSION};
+use crate::architecture::go_architecture;
+use crate::fields::{Fields, string};
+use crate::{Location, Result, Time};
+use layerstone_layer::Owner;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// The keys, for telling which one a misspelt one is nearest to.
+const KEYS: [&str; 32] = [
+    "format",
+    "version",
+    "name",
+    "tag",
+    "contents",
+    "config",
+    "created",
+    "mtime",
+    "maxLayers",
+    "minLayerSize",
+    "strategy",
+    "layeringPipeline",
+    "extraCommands",
+    "extraCommandsFile",
+    "uid",
+    "gid",
+    "uname",
+    "gname",
+    "architecture",
+    "variant",
+    "includeStorePaths",
+    "graph",
+    "db",
+    "kind",
+    "copyToRoot",
+    "rootMode",
+    "keepContentsDirlinks",
+    "replace",
+    "fromImage",
+    "fromImageName",
+    "fromImageTag",
+    "inherit",
+];
+
+/// The keys that say how store paths are divided into layers, or who owns them, which is fixed in a single layer.
+const KEYS_OF_LAYERED: [&str; 6] = ["maxLayers", "minLayerSize", "strategy", "layeringPipeline", "uname", "gname"];
+
+/// The strategy that layeringPipeline belongs to.
+const PIPELINE: &str = "pipeline";
+
+impl Spec {
+    /// Reads an image.json in memory; `name` stands in messages, `folder` before relative paths.
+    pub fn parse(bytes: &[u8], name: &str, folder: &Path) -> Result<Spec> {
+        let mut fields = Fields::parse(bytes, FORMAT, name)?;
+        fields.optional("format", "\"layerstone/image\"", |value| (value == FORMAT).then_some(()))?;
+        fields.optional("version", "1", |value| (*value == VERSION).then_some(()))?;
+        let name = fields.required("name", "a string", string)?;
+        let spec = Spec::take(&mut fields, Spec::new(&name), folder)?;
+        if let Some(key) = fields.left_over() {
+            let nearest = nearest_key(key);
+            return Err(fields.error(key, format!("unknown key, the nearest known one is {nearest:?}")).into());
+        }
+        spec.reference().map_err(|e| fields.error("name and tag", e))?;
+        Ok(spec)
+    }
+
+    /// Takes all keys but the name; what is absent stays as in `default`.
+    fn take(fields: &mut Fields, default: Spec, folder: &Path) -> Result<Spec> {
+        let kind = kind(fields)?;
+        let (architecture, told_variant) = architecture(fields)?;
+        Ok(Spec {
+            tag: fields.optional("tag", "a string or null", string)?,
+            kind,
+            contents: contents(fields, folder)?,
+            root_mode: root_mode(fields)?,
+            replace: fields.defaulted("replace", false, "true or false", Value::as_bool)?,
+            from_image: from_image(fields, folder)?,
+            inherit: fields.defaulted("inherit", false, "true or false", Value::as_bool)?,
+            config: fields
+                .optional("config", "an object or null", |value| value.as_object().cloned())?
+                .unwrap_or_default(),
+            created: time(fields, "created", default.created)?,
+            mtime: time(fields, "mtime", default.mtime)?,
+            max_layers: fields.defaulted("maxLayers", default.max_layers, "a whole number above 0", |value| {
+                value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0)
+            })?,
+            min_layer_size: fields.defaulted("minLayerSize", 0, "a number of bytes", Value::as_u64)?,
+            layering: layering(fields, folder)?,
+            script: script(fields, folder)?,
+            owner: Owner {
+                uid: fields.defaulted("uid", default.owner.uid, "a user id", id)?,
+                gid: fields.defaulted("gid", default.owner.gid, "a group id", id)?,
+                uname: fields.defaulted("uname", default.owner.uname, "a user name", string)?,
+                gname: fields.defaulted("gname", default.owner.gname, "a group name", string)?,
+            },
+            architecture: architecture.unwrap_or(default.architecture),
+            variant: fields.optional("variant", "a string or null", string)?.or(told_variant).filter(|v| !v.is_empty()),
+            include_store_paths: fields.defaulted("includeStorePaths", true, "true or false", Value::as_bool)?,
+            references: references(fields, folder)?,
+            name: default.name,
+        })
+    }
+}
+
+/// What the image is made of; a single layer takes no keys that divide it.
+fn kind(fields: &mut Fields) -> Result<Kind> {
+    let kind =
+        fields.defaulted("kind", Kind::Layered, "\"layered\" or \"single\"", |value| match value.as_str()? {
+            "layered" => Some(Kind::Layered),
+            "single" => Some(Kind::Single),
+            _ => None,
+        })?;
+    match KEYS_OF_LAYERED.into_iter().find(|key| kind == Kind::Single && fields.has(key)) {
+        Some(key) => Err(fields.error(key, "found in an image of kind \"single\", expected in a layered one").into()),
+        None => Ok(kind),
+    }
+}
+
+/// `copyToRoot` is nixpkgs' newer word for the `contents` of buildImage.
+fn contents(fields: &mut Fields, folder: &Path) -> Result<Vec<PathBuf>> {
+    let expected = "a path or a list of paths";
+    let contents = fields.optional("contents", expected, paths)?;
+    let copy_to_root = fields.optional("copyToRoot", expected, paths)?;
+    if contents.is_some() && copy_to_root.is_some() {
+        return Err(fields.error("contents", "found copyToRoot too, expected one of them").into());
+    }
+    let paths = contents.or(copy_to_root).unwrap_or_default();
+    Ok(paths.into_iter().map(|path| folder.join(path)).collect())
+}
+
+fn root_mode(fields: &mut Fields) -> Result<RootMode> {
+    let copies = fields.defaulted("rootMode", false, "\"links\" or \"copy\"", |value| match value.as_str()? {
+        "links" => Some(false),
+        "copy" => Some(true),
+        _ => None,
+    })?;
+    let keeps = fields.optional("keepContentsDirlinks", "true or false", Value::as_bool)?;
+    match (copies, keeps) {
+        (false, Some(true)) => {
+            Err(fields.error("keepContentsDirlinks", "found without rootMode \"copy\", expected with it").into())
+        }
+        (false, _) => Ok(RootMode::Links),
+        (true, Some(true)) => Ok(RootMode::CopyKeepingDirlinks),
+        (true, _) => Ok(RootMode::Copy),
+    }
+}
+
+/// The base image: its file, and which of the images there, in `fromImage` itself or in keys of their own.
+fn from_image(fields: &mut Fields, folder: &Path) -> Result<Option<Location>> {
+    let image = fields.optional("fromImage", "a path or null", string)?;
+    let name = fields.optional("fromImageName", "a string or null", string)?;
+    let tag = fields.optional("fromImageTag", "a string or null", string)?;
+    let key = if name.is_some() { "fromImageName" } else { "fromImageTag" };
+    let Some(image) = image else {
+        return match name.or(tag) {
+            Some(_) => Err(fields.error(key, "found no fromImage, expected one").into()),
+            None => Ok(None),
+        };
+    };
+    let location = Location::parse(OsStr::new(&folder.join(image)));
+    if location.reference().is_some() && (name.is_some() || tag.is_some()) {
+        return Err(fields.error(key, "found a name in fromImage too, expected one of them").into());
+    }
+    Ok(Some(Location { name: location.name.or(name), tag: location.tag.or(tag), path: location.path }))
+}
+
+fn architecture(fields: &mut Fields) -> Result<(Option<String>, Option<String>)> {
+    let Some(name) = fields.optional("architecture", "a string or null", string)? else { return Ok((None, None)) };
+    let (go, variant) = go_architecture(&name).map_err(|e| fields.error("architecture", e))?;
+    Ok((Some(go.to_owned()), variant.map(str::to_owned)))
+}
+
+fn time(fields: &mut Fields, key: &str, default: Time) -> Result<Time> {
+    let expected = "\"now\" or a time such as \"1970-01-01T00:00:01Z\" (RFC 3339)";
+    Ok(fields.defaulted(key, default, expected, |value| value.as_str()?.parse().ok())?)
+}
+
+fn script(fields: &mut Fields, folder: &Path) -> Result<Option<Script>> {
+    let text = fields.optional("extraCommands", "a string", string)?.filter(|text| !text.is_empty());
+    let file = fields.optional("extraCommandsFile", "a path", string)?;
+    match (text, file) {
+        (Some(_), Some(_)) => {
+            Err(fields.error("extraCommands", "found extraCommandsFile too, expected one of them").into())
+        }
+        (text, file) => Ok(text.map(Script::Text).or(file.map(|file| Script::File(folder.join(file))))),
+    }
+}
+
+/// A pipeline is a strategy by itself, so that `strategy` need not name it.
+fn layering(fields: &mut Fields, folder: &Path) -> Result<Option<Layering>> {
+    let strategy = fields.optional("strategy", "a string or null", string)?;
+    let pipeline = fields.optional("layeringPipeline", "a list of operations or a path", |value| match value {
+        Value::Array(_) => Some(Layering::Pipeline(value.clone())),
+        _ => Some(Layering::PipelineFile(folder.join(string(value)?))),
+    })?;
+    match (strategy, pipeline) {
+        (Some(name), Some(_)) if name != PIPELINE => Err(fields
+            .error("strategy", format!("found {name:?} and layeringPipeline too, expected one of them"))
+            .into()),
+        (Some(name), None) => Ok(Some(Layering::Strategy(name))),
+        (_, pipeline) => Ok(pipeline),
+    }
+}
+
+fn references(fields: &mut Fields, folder: &Path) -> Result<Option<References>> {
+    let graph = fields.optional("graph", "a path or null", string)?.map(|path| folder.join(path));
+    let database = fields.optional("db", "a path or null", string)?.map(|path| folder.join(path));
+    match (graph, database) {
+        (Some(_), Some(_)) => Err(fields.error("graph", "found db too, expected one of them").into()),
+        (graph, database) => {
+            Ok(graph.map(|path| References::Graphs(vec![path])).or(database.map(References::Database)))
+        }
+    }
+}
+
+fn paths(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Array(items) => items.iter().map(string).collect(),
+        _ => Some(vec![string(value)?]),
+    }
+}
+
+fn id(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|number| u32::try_from(number).ok())
+}
+
+/// The key that takes the fewest edits, swaps counted as one; among equals the first in [`KEYS`].
+fn nearest_key(key: &str) -> &'static str {
+    let by_distance = |known: &&&str| strsim::damerau_levenshtein(key, known);
+    KEYS.iter().min_by_key(by_distance).expect("there are keys")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(spec: Value) -> Result<Spec> {
+        Spec::parse(spec.to_string().as_bytes(), "image.json", Path::new("/specs"))
+    }
+
+    #[track_caller]
+    fn check_error(spec: Value, expected: &str) {
+        let error = parse(spec).unwrap_err().to_string();
+        assert_eq!(error, format!("malformed layerstone/image: image.json: {expected}"));
+    }
+
+    #[test]
+    fn defaults() {
+        let spec = parse(json!({"name": "Tool"})).unwrap();
+        assert_eq!(spec, Spec::new("Tool"));
+        assert_eq!(spec.reference().unwrap().name(), "tool");
+        assert_eq!(spec.store_layers(0).unwrap(), 99);
+        assert!(spec.warnings().is_empty());
+        let nulls = json!({"name": "Tool", "format": FORMAT, "version": 1, "tag": null, "contents": null,
+            "config": null, "graph": null, "db": null, "extraCommands": "", "architecture": null, "variant": ""});
+        assert_eq!(parse(nulls).unwrap(), spec);
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_folder() {
+        let spec = parse(json!({"name": "t", "contents": ["./result", "/nix/store/x"], "graph": "g.json",
+            "extraCommandsFile": "setup.sh"}));
+        let spec = spec.unwrap();
+        assert_eq!(spec.contents, ["/specs/./result", "/nix/store/x"].map(PathBuf::from));
+        assert_eq!(spec.references, Some(References::Graphs(vec![PathBuf::from("/specs/g.json")])));
+        assert_eq!(spec.script, Some(Script::File(PathBuf::from("/specs/setup.sh"))));
+        let spec = parse(json!({"name": "t", "db": "db.sqlite"})).unwrap();
+        assert_eq!(spec.references, Some(References::Database(PathBuf::from("/specs/db.sqlite"))));
+        assert_eq!(parse(json!({"name": "t", "contents": "x"})).unwrap().contents, [Path::new("/specs/x")]);
+    }
+
+    #[test]
+    fn layering() {
+        let layering = |value: Value| parse(value).unwrap().layering;
+        let operations = json!([["popularity_contest"]]);
+        assert_eq!(layering(json!({"name": "t", "strategy": "size"})), Some(Layering::Strategy("size".to_owned())));
+        for strategy in [Value::Null, "pipeline".into()] {
+            let spec = |pipeline: &Value| json!({"name": "t", "strategy": strategy, "layeringPipeline": pipeline});
+            assert_eq!(layering(spec(&operations)), Some(Layering::Pipeline(operations.clone())));
+            let file = Layering::PipelineFile(PathBuf::from("/specs/p.json"));
+            assert_eq!(layering(spec(&"p.json".into())), Some(file));
+        }
+        check_error(
+            json!({"name": "t", "strategy": "size", "layeringPipeline": "p.json"}),
+            "strategy: found \"size\" and layeringPipeline too, expected one of them",
+        );
+        check_error(
+            json!({"name": "t", "layeringPipeline": {}}),
+            "layeringPipeline: found an object, expected a list of operations or a path",
+        );
+    }
+
+    #[test]
+    fn architectures() {
+        let spec = |value: Value| parse(value).map(|spec| (spec.architecture, spec.variant)).unwrap();
+        let arm = |variant: Option<&str>| ("arm".to_owned(), variant.map(str::to_owned));
+        assert_eq!(spec(json!({"name": "t", "architecture": "armv7l-linux"})), arm(Some("v7")));
+        assert_eq!(spec(json!({"name": "t", "architecture": "armv7l", "variant": "v6"})), arm(Some("v6")));
+        assert_eq!(spec(json!({"name": "t", "architecture": "arm"})), arm(None));
+        let mut set = Spec::new("t");
+        set.set_architecture("aarch64-linux").unwrap();
+        assert_eq!((set.architecture.as_str(), set.variant), ("arm64", None));
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        check_error(json!([]), "found a list, expected an object");
+        check_error(json!({}), "name: missing, expected a string");
+        check_error(
+            json!({"name": "t", "maxlayers": 5}),
+            "maxlayers: unknown key, the nearest known one is \"maxLayers\"",
+        );
+        check_error(
+            json!({"name": "t", "contnets": []}),
+            "contnets: unknown key, the nearest known one is \"contents\"",
+        );
+        check_error(json!({"name": "t", "uid": "0"}), "uid: found the string \"0\", expected a user id");
+        check_error(
+            json!({"name": "t", "maxLayers": 0}),
+            "maxLayers: found the number 0, expected a whole number above 0",
+        );
+        check_error(
+            json!({"name": "t", "minLayerSize": "5M"}),
+            "minLayerSize: found the string \"5M\", expected a number of bytes",
+        );
+        check_error(json!({"name": "t", "maxLayers": null}), "maxLayers: found null, expected a whole number above 0");
+        check_error(
+            json!({"name": "t", "contents": [1]}),
+            "contents: found a list, expected a path or a list of paths",
+        );
+        check_error(
+            json!({"name": "t", "includeStorePaths": 1}),
+            "includeStorePaths: found the number 1, expected true or false",
+        );
+        check_error(json!({"name": "t", "config": "x"}), "config: found the string \"x\", expected an object or null");
+        check_error(
+            json!({"name": "t", "created": "today"}),
+            "created: found the string \"today\", expected \"now\" or a time such as \"1970-01-01T00:00:01Z\" (RFC 3339)",
+        );
+        check_error(
+            json!({"name": "t", "extraCommands": "true", "extraCommandsFile": "x"}),
+            "extraCommands: found extraCommandsFile too, expected one of them",
+        );
+        check_error(
+            json!({"name": "t", "graph": "g.json", "db": "db.sqlite"}),
+            "graph: found db too, expected one of them",
+        );
+        check_error(
+            json!({"name": "t", "format": "layerstone/layers"}),
+            "format: found the string \"layerstone/layers\", expected \"layerstone/image\"",
+        );
+        check_error(json!({"name": "t", "version": 2}), "version: found the number 2, expected 1");
+        let error = parse(json!({"name": "a b"})).unwrap_err().to_string();
+        assert!(error.contains("image.json: name and tag: not an image reference: \"a b\""), "{error}");
+    }
+
+    /// The example of FORMAT.md, the first fenced block.
+    #[test]
+    fn worked_example() {
+        let text = include_str!("../../FORMAT.md").split("```").nth(1).unwrap();
+        let text = text.strip_prefix("json\n").unwrap();
+        let spec = Spec::parse(text.as_bytes(), "image.json", Path::new("/specs")).unwrap();
+        assert_eq!(spec.name, "Hello");
+        assert_eq!(spec.reference().unwrap().for_image(&layerstone_stage::Digest::of(b"")), "hello:1.0");
+        assert_eq!(spec.contents, [Path::new("/specs/./result")]);
+        assert_eq!(spec.config["Cmd"], json!(["/bin/hello"]));
+        assert_eq!(spec.created, Time::Now);
+        assert_eq!(spec.mtime, Time::one_second());
+        assert_eq!(spec.store_layers(0).unwrap(), 39);
+        assert_eq!(spec.script, Some(Script::Text("mkdir -m 1777 tmp".to_owned())));
+        assert_eq!((spec.owner.uid, spec.owner.uname.as_str()), (1000, "app"));
+        assert_eq!((spec.architecture.as_str(), spec.variant.as_deref()), ("amd64", None));
+        assert!(spec.include_store_paths);
+        assert_eq!(spec.references, Some(References::Graphs(vec![PathBuf::from("/specs/graph.json")])));
+    }
+
+    /// FORMAT.md names every key that the parser takes, and no other.
+    #[test]
+    fn format_page_is_complete() {
+        let page = include_str!("../../FORMAT.md");
+        // What follows are the answers of `inspect --diff`.
+        let spec = page.split("inspect --diff").next().unwrap();
+        let rows = spec.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let mut rows: Vec<_> = rows.collect();
+        let mut keys = KEYS.to_vec();
+        rows.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(rows, keys);
+    }
+
+    #[test]
+    fn kinds_and_roots() {
+        let spec = |value: Value| parse(value).unwrap();
+        let single = spec(json!({"name": "t", "kind": "single", "copyToRoot": "x", "rootMode": "copy"}));
+        assert_eq!((single.kind, single.root_mode), (Kind::Single, RootMode::Copy));
+        assert_eq!(single.contents, [Path::new("/specs/x")]);
+        let kept = spec(json!({"name": "t", "rootMode": "copy", "keepContentsDirlinks": true}));
+        assert_eq!((kept.kind, kept.root_mode), (Kind::Layered, RootMode::CopyKeepingDirlinks));
+        assert_eq!(spec(json!({"name": "t", "keepContentsDirlinks": false})).root_mode, RootMode::Links);
+        check_error(
+            json!({"name": "t", "keepContentsDirlinks": true}),
+            "keepContentsDirlinks: found without rootMode \"copy\", expected with it",
+        );
+        check_error(
+            json!({"name": "t", "kind": "single", "maxLayers": 3}),
+            "maxLayers: found in an image of kind \"single\", expected in a layered one",
+        );
+        check_error(
+            json!({"name": "t", "kind": "double"}),
+            "kind: found the string \"double\", expected \"layered\" or \"single\"",
+        );
+        check_error(
+            json!({"name": "t", "contents": "x", "copyToRoot": "y"}),
+            "contents: found copyToRoot too, expected one of them",
+        );
+    }
+
+    #[test]
+    fn bases() {
+        let base = |value: Value| parse(value).unwrap().from_image.unwrap();
+        assert_eq!(base(json!({"name": "t", "fromImage": "b.tar"})), Location::of("/specs/b.tar"));
+        let named = "/specs/b.tar#debian:12".parse().unwrap();
+        assert_eq!(base(json!({"name": "t", "fromImage": "b.tar#debian:12"})), named);
+        let keys = json!({"name": "t", "fromImage": "b.tar", "fromImageName": "debian", "fromImageTag": "12"});
+        assert_eq!(base(keys), named);
+        check_error(
+            json!({"name": "t", "fromImage": "b.tar#debian", "fromImageTag": "12"}),
+            "fromImageTag: found a name in fromImage too, expected one of them",
+        );
+        check_error(json!({"name": "t", "fromImageName": "x"}), "fromImageName: found no fromImage, expected one");
+    }
+}
