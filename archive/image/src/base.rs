@@ -4,8 +4,9 @@
 //! It is the first image that the archive's manifest lists. Diff IDs are taken from its config without looking at the
 //! layers, which may be compressed; a layer that is a link stays one.
 
-use crate::config::{merge_env, paths_comment};
+use crate::config::paths_comment;
 use crate::docker_archive::DockerArchive;
+use crate::inherit::merge_env;
 use crate::section::Section;
 use crate::{LayerFacts, Result};
 use layerstone_layer::BLOCK;

@@ -4,7 +4,7 @@
 
 use crate::fields::{Fields, string};
 use crate::python_time::PythonTime;
-use crate::{Base, ImageFacts, Result, Time};
+use crate::{Base, BaseFacts, ImageFacts, Result, Time};
 use layerstone_layer::Owner;
 use layerstone_stage::{Error, Store, StorePath, read_input};
 use serde_json::Value;
@@ -87,8 +87,10 @@ impl Conf {
             created: self.created.clone(),
             architecture: self.architecture.clone(),
             variant: None,
+            os: "linux".to_owned(),
             config,
             created_by: None,
+            base: BaseFacts::default(),
         })
     }
 }

@@ -18,10 +18,25 @@ pub struct ImageFacts {
     pub architecture: String,
     /// Variant of the architecture, such as `v7`.
     pub variant: Option<String>,
+    /// Operating system by Go's name.
+    pub os: String,
     /// The execution parameters: an object, or null as nixpkgs' script passes it through.
     pub config: Value,
     /// What the history says made each layer, if anything.
     pub created_by: Option<&'static str>,
+    /// What comes from a base.
+    pub base: BaseFacts,
+}
+
+/// What an image takes over from its base as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BaseFacts {
+    /// How many of the image's layers, from the bottom, are the base's.
+    pub layers: usize,
+    /// What the history says about them: one entry for each, and any number that are marked empty.
+    pub history: Vec<Value>,
+    /// Keys of the image config besides those made anew.
+    pub keys: Map<String, Value>,
 }
 
 /// What an image says about one of its layers.
@@ -76,7 +91,7 @@ impl Finished {
 }
 
 impl ImageFacts {
-    /// The config over these layers, bottom first.
+    /// The config over these layers, bottom first, those of a base included.
     pub fn finish(&self, layers: &[LayerFacts]) -> Finished {
         let mut root = Map::new();
         root.insert("created".to_owned(), json!(self.created));
@@ -84,11 +99,13 @@ impl ImageFacts {
         if let Some(variant) = &self.variant {
             root.insert("variant".to_owned(), json!(variant));
         }
-        root.insert("os".to_owned(), json!("linux"));
+        root.insert("os".to_owned(), json!(self.os));
+        root.extend(self.base.keys.clone());
         root.insert("config".to_owned(), self.config.clone());
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
         root.insert("rootfs".to_owned(), json!({"diff_ids": diff_ids, "type": "layers"}));
-        root.insert("history".to_owned(), layers.iter().map(|layer| self.history(layer)).collect());
+        let own_history = layers.iter().skip(self.base.layers).map(|layer| self.history(layer));
+        root.insert("history".to_owned(), self.base.history.iter().cloned().chain(own_history).collect());
         let config = to_python_json(&Value::Object(root));
         let layer_names = layers.iter().map(|layer| layer.name.clone()).collect();
         Finished { image_id: Digest::of(&config), config, layer_names }
@@ -105,59 +122,9 @@ impl ImageFacts {
     }
 }
 
-/// Puts the environment of a base image under that of `config`: of the entries with one name (the text before the
-/// first `=`) the last stands, at the place of the first. Nothing else of the base's config is taken over, as nixpkgs'
-/// script has it. A null `Env` is an empty one.
-pub(crate) fn merge_env(base: &Value, config: Value) -> Result<Value, String> {
-    let mut merged: Vec<String> = Vec::new();
-    for entry in env(base)?.into_iter().chain(env(&config)?) {
-        let same_name = |other: &&mut String| other.split('=').next() == entry.split('=').next();
-        match merged.iter_mut().find(same_name) {
-            Some(place) => *place = entry,
-            None => merged.push(entry),
-        }
-    }
-    if merged.is_empty() {
-        return Ok(config);
-    }
-    let mut config = match config {
-        Value::Object(config) => config,
-        _ => Map::new(),
-    };
-    config.insert("Env".to_owned(), merged.into());
-    Ok(Value::Object(config))
-}
-
-fn env(config: &Value) -> Result<Vec<String>, String> {
-    let env = config.get("Env").filter(|env| !env.is_null()).cloned().unwrap_or(json!([]));
-    serde_json::from_value(env).map_err(|_| "Env: expected a list of strings".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check_env(base: Value, config: Value, expected: Value) {
-        assert_eq!(merge_env(&base, config).unwrap().to_string(), expected.to_string());
-    }
-
-    #[test]
-    fn environment_by_name() {
-        let base = json!({"Env": ["A=1", "B=2", "A=3"], "Cmd": ["x"]});
-        check_env(
-            base.clone(),
-            json!({"Env": ["B=9", "C"], "User": "u"}),
-            json!({"Env": ["A=3", "B=9", "C"], "User": "u"}),
-        );
-        check_env(base, json!({"User": "u"}), json!({"User": "u", "Env": ["A=3", "B=2"]}));
-        check_env(json!({"Env": null}), json!({"Env": ["A=1"]}), json!({"Env": ["A=1"]}));
-        check_env(json!(null), json!({"Env": []}), json!({"Env": []}));
-        check_env(json!({"Env": ["A=b=c"]}), json!(null), json!({"Env": ["A=b=c"]}));
-        check_env(json!({}), json!(null), json!(null));
-        assert!(merge_env(&json!({"Env": [1]}), json!({})).is_err());
-        assert!(merge_env(&json!({}), json!({"Env": "A=1"})).is_err());
-    }
 
     #[test]
     fn our_own_config() {
@@ -165,8 +132,10 @@ mod tests {
             created: "1970-01-01T00:00:01Z".to_owned(),
             architecture: "arm".to_owned(),
             variant: Some("v7".to_owned()),
+            os: "linux".to_owned(),
             config: json!({}),
             created_by: Some("layerstone"),
+            base: BaseFacts::default(),
         };
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         let finished = facts.finish(&[LayerFacts::of_paths(a, &["/nix/store/x"]), LayerFacts::customisation(b)]);

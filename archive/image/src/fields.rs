@@ -90,7 +90,7 @@ pub(crate) fn string(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-fn describe(value: &Value) -> String {
+pub(crate) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(bool) => bool.to_string(),

@@ -6,7 +6,7 @@
 mod parse;
 
 use crate::architecture::{go_architecture, host_architecture};
-use crate::{Error, ImageFacts, Location, Reference, Result, Time};
+use crate::{BaseFacts, Error, ImageFacts, Location, Reference, Result, Time};
 use layerstone_layer::Owner;
 use layerstone_stage::{Error as StageError, read_input};
 use serde_json::{Map, Value};
@@ -60,8 +60,8 @@ pub struct Spec {
     pub script: Option<Script>,
     /// Owner of the store paths.
     pub owner: Owner,
-    /// Go's name of the architecture.
-    pub architecture: String,
+    /// Go's name of the architecture; none for the base's, or without one this machine's.
+    pub architecture: Option<String>,
     /// Variant of the architecture, such as `v7`.
     pub variant: Option<String>,
     /// Whether the closure of the contents is in the image.
@@ -151,7 +151,7 @@ impl Spec {
             layering: None,
             script: None,
             owner: Owner::root(),
-            architecture: host_architecture().to_owned(),
+            architecture: None,
             variant: None,
             include_store_paths: true,
             references: None,
@@ -167,7 +167,7 @@ impl Spec {
     /// Sets the architecture by any of its names, and the variant if the name tells one.
     pub fn set_architecture(&mut self, name: &str) -> Result<()> {
         let (architecture, variant) = go_architecture(name)?;
-        self.architecture = architecture.to_owned();
+        self.architecture = Some(architecture.to_owned());
         self.variant = variant.map(str::to_owned);
         Ok(())
     }
@@ -183,14 +183,16 @@ impl Spec {
         left.ok_or(Error::MaxLayers { max_layers: self.max_layers, base_layers })
     }
 
-    /// What the image config says.
+    /// What the image config says, if there is no base.
     pub fn facts(&self) -> Result<ImageFacts> {
         Ok(ImageFacts {
             created: self.created.rfc3339()?,
-            architecture: self.architecture.clone(),
+            architecture: self.architecture.clone().unwrap_or(host_architecture().to_owned()),
             variant: self.variant.clone(),
+            os: "linux".to_owned(),
             config: Value::Object(self.config.clone()),
             created_by: Some(CREATED_BY),
+            base: BaseFacts::default(),
         })
     }
 

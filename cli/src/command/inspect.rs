@@ -157,7 +157,10 @@ fn spec(path: &Path, value: &Value, as_json: bool) -> Result<String> {
         return json(value);
     }
     let mut text = format!("image spec of {}\n\n", spec.reference()?.name());
-    text.push_str(&format!("architecture  {}\nmaxLayers     {}\n", spec.architecture, spec.max_layers));
+    if let Some(architecture) = &spec.architecture {
+        text.push_str(&format!("architecture  {architecture}\n"));
+    }
+    text.push_str(&format!("maxLayers     {}\n", spec.max_layers));
     text.extend(spec.contents.iter().map(|path| format!("contents      {}\n", path.display())));
     match &spec.references {
         Some(References::Graphs(paths)) => {

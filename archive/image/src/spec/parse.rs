@@ -96,7 +96,7 @@ impl Spec {
                 uname: fields.defaulted("uname", default.owner.uname, "a user name", string)?,
                 gname: fields.defaulted("gname", default.owner.gname, "a group name", string)?,
             },
-            architecture: architecture.unwrap_or(default.architecture),
+            architecture,
             variant: fields.optional("variant", "a string or null", string)?.or(told_variant).filter(|v| !v.is_empty()),
             include_store_paths: fields.defaulted("includeStorePaths", true, "true or false", Value::as_bool)?,
             references: references(fields, folder)?,
@@ -296,14 +296,14 @@ mod tests {
 
     #[test]
     fn architectures() {
-        let spec = |value: Value| parse(value).map(|spec| (spec.architecture, spec.variant)).unwrap();
+        let spec = |value: Value| parse(value).map(|spec| (spec.architecture.unwrap(), spec.variant)).unwrap();
         let arm = |variant: Option<&str>| ("arm".to_owned(), variant.map(str::to_owned));
         assert_eq!(spec(json!({"name": "t", "architecture": "armv7l-linux"})), arm(Some("v7")));
         assert_eq!(spec(json!({"name": "t", "architecture": "armv7l", "variant": "v6"})), arm(Some("v6")));
         assert_eq!(spec(json!({"name": "t", "architecture": "arm"})), arm(None));
         let mut set = Spec::new("t");
         set.set_architecture("aarch64-linux").unwrap();
-        assert_eq!((set.architecture.as_str(), set.variant), ("arm64", None));
+        assert_eq!((set.architecture.as_deref(), set.variant), (Some("arm64"), None));
     }
 
     #[test]
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(spec.store_layers(0).unwrap(), 39);
         assert_eq!(spec.script, Some(Script::Text("mkdir -m 1777 tmp".to_owned())));
         assert_eq!((spec.owner.uid, spec.owner.uname.as_str()), (1000, "app"));
-        assert_eq!((spec.architecture.as_str(), spec.variant.as_deref()), ("amd64", None));
+        assert_eq!((spec.architecture.as_deref(), spec.variant.as_deref()), (Some("amd64"), None));
         assert!(spec.include_store_paths);
         assert_eq!(spec.references, Some(References::Graphs(vec![PathBuf::from("/specs/graph.json")])));
     }
@@ -382,8 +382,8 @@ mod tests {
     #[test]
     fn format_page_is_complete() {
         let page = include_str!("../../FORMAT.md");
-        // What follows are the answers of `inspect --diff`.
-        let spec = page.split("inspect --diff").next().unwrap();
+        // What follows is about what is made of them.
+        let spec = page.split("## The image config").next().unwrap();
         let rows = spec.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
         let mut rows: Vec<_> = rows.collect();
         let mut keys = KEYS.to_vec();
