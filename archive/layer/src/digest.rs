@@ -70,7 +70,7 @@ pub fn write_layer(source: &Source, out: &mut dyn Write, path: &Path, meter: &Me
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Owner, tree_layout};
+    use crate::{Layout, Owner, walk_tree};
     use std::fs;
     use std::sync::Mutex;
 
@@ -80,7 +80,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let bytes: Vec<u8> = (0..size).map(|i| (i * i / 7) as u8).collect();
             fs::write(dir.path().join("x"), bytes).unwrap();
-            let layout = tree_layout(dir.path(), 1, &Owner::numeric_root()).unwrap();
+            let layout = Layout::gnu(walk_tree(dir.path()).unwrap(), 1, &Owner::numeric_root());
             (dir, Source::Layout(layout))
         };
         [0, 5_000_000, 100, 3_000_000, 600_000].into_iter().map(layer).unzip()

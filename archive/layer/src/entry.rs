@@ -25,6 +25,12 @@ impl Owner {
     pub fn numeric_root() -> Owner {
         Owner { uid: 0, gid: 0, uname: String::new(), gname: String::new() }
     }
+
+    /// The names that go with numbers on a machine that knows nobody but root: `root` for 0, none for others.
+    pub fn numbered(uid: u32, gid: u32) -> Owner {
+        let name = |id: u32| if id == 0 { "root".to_owned() } else { String::new() };
+        Owner { uid, gid, uname: name(uid), gname: name(gid) }
+    }
 }
 
 /// What kind of file a member is, with the fields that only this kind has.
@@ -101,16 +107,28 @@ pub struct Entry {
     pub kind: Kind,
     /// Permission bits, 07777 at most.
     pub mode: u32,
+    /// Whose it is; none for whoever owns what is around it ([`Common::owner`](crate::Common::owner)).
+    pub owner: Option<Box<Owner>>,
 }
 
 impl Entry {
+    /// An entry of the common owner.
+    pub fn new(name: &[u8], kind: Kind, mode: u32) -> Entry {
+        Entry { name: name.into(), kind, mode, owner: None }
+    }
+
     /// A folder.
     pub fn directory(name: &[u8], mode: u32) -> Entry {
-        Entry { name: name.into(), kind: Kind::Directory, mode }
+        Entry::new(name, Kind::Directory, mode)
     }
 
     /// A regular file of so many bytes.
     pub fn file(name: &[u8], mode: u32, size: u64) -> Entry {
-        Entry { name: name.into(), kind: Kind::File { size }, mode }
+        Entry::new(name, Kind::File { size }, mode)
+    }
+
+    /// A symbolic link with this text, and the mode that Linux gives every link (symlink(7)).
+    pub fn symlink(name: &[u8], target: &[u8]) -> Entry {
+        Entry::new(name, Kind::Symlink { target: target.into() }, 0o777)
     }
 }

@@ -25,14 +25,14 @@ pub enum Dialect {
     Gnu,
 }
 
-/// The fields of a header that all members of a layer share.
+/// The fields of a header that the members of a layer share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Common {
     /// How members are written.
     pub dialect: Dialect,
     /// Modification time in seconds since the epoch.
     pub mtime: i64,
-    /// Owner.
+    /// Owner of the members that name no other.
     pub owner: Owner,
 }
 
@@ -66,22 +66,23 @@ pub struct Fields<'a> {
 impl Common {
     /// Appends the header blocks of a member, one or more, to `out`.
     pub fn append_header(&self, entry: &Entry, out: &mut Vec<u8>) {
+        let owner = entry.owner.as_deref().unwrap_or(&self.owner);
         let fields = Fields {
             name: &full_name(entry),
             mode: entry.mode,
-            uid: self.owner.uid,
-            gid: self.owner.gid,
+            uid: owner.uid,
+            gid: owner.gid,
             size: entry.kind.size(),
             mtime: self.mtime,
             flag: entry.kind.flag(),
             link: entry.kind.target(),
-            uname: self.owner.uname.as_bytes(),
-            gname: self.owner.gname.as_bytes(),
+            uname: owner.uname.as_bytes(),
+            gname: owner.gname.as_bytes(),
             device: entry.kind.device(),
         };
         match self.dialect {
             Dialect::Pax => append_pax(&fields, Records::default(), out),
-            Dialect::Gnu => gnu::append_gnu(&fields, out),
+            Dialect::Gnu => gnu::append_gnu(&fields, &self.owner, out),
         }
     }
 }

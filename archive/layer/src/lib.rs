@@ -5,25 +5,30 @@
 //!
 //! This crate does not know why paths share a layer, nor what an image is.
 
+mod append;
 mod chain;
 mod digest;
 mod entry;
 mod error;
 mod file;
+mod front;
 mod header;
 mod layout;
 mod member;
 mod meter;
 mod source;
 mod tarsum;
+mod walk;
 
 pub use digest::{Sink, digest_all, write_layer};
 pub use entry::{Entry, Kind, Owner};
 pub use error::{Error, Result};
 pub use file::{Descriptor, FORMAT, LayerFile, MEDIA_TYPE_TAR, Recipe, VERSION};
+pub use front::Front;
 pub use header::{BLOCK, Common, Dialect, Fields, Records, append_pax};
-pub use layout::{Layout, bare_layout, store_layout, tree_layout};
+pub use layout::{Layout, Placed, store_layout};
 pub use member::{Member, Members};
 pub use meter::Meter;
 pub use source::{LayoutReader, Reader, Source};
 pub use tarsum::tarsum;
+pub use walk::walk_tree;

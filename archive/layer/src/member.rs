@@ -44,6 +44,12 @@ impl<R: Read> Members<R> {
         }
         Ok(None)
     }
+
+    /// Once there are no more members: how many bytes they take, headers and padding counted, without the zeros that end
+    /// the tar. No multiple of [`BLOCK`](crate::BLOCK) if the input ends in the padding of the last one.
+    pub(crate) fn end(&self) -> u64 {
+        self.0.end()
+    }
 }
 
 impl<R: Read + Seek> Members<R> {

@@ -1,8 +1,7 @@
 //! Where a layer's bytes come from, and reading them front to back.
 
 use crate::header::BLOCK;
-use crate::layout::Member;
-use crate::{Error, Layout, Result};
+use crate::{Error, Front, Layout, Placed, Result};
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -99,18 +98,10 @@ pub struct LayoutReader<'a> {
     /// Header bytes of the current member, and how many of them are out.
     header: Vec<u8>,
     header_out: usize,
-    file: Option<Open<'a>>,
+    file: Option<Open>,
     /// Zeros to come before the next member.
     padding: u64,
     position: u64,
-}
-
-/// A file being read.
-#[derive(Debug)]
-struct Open<'a> {
-    file: File,
-    member: &'a Member,
-    left: u64,
 }
 
 impl<'a> LayoutReader<'a> {
@@ -141,9 +132,9 @@ impl<'a> LayoutReader<'a> {
             return Ok(count);
         }
         if let Some(open) = &mut self.file {
-            let count = open.read(buffer).map_err(|cause| failed(self.layout, open.member, cause))?;
+            let count = open.read(buffer)?;
             if open.left == 0 {
-                open.finish().map_err(|cause| failed(self.layout, open.member, cause))?;
+                open.finish()?;
                 self.file = None;
             }
             return Ok(count);
@@ -163,6 +154,10 @@ impl<'a> LayoutReader<'a> {
         let layout = self.layout;
         self.header.clear();
         self.header_out = 0;
+        if let Some(front) = layout.front().filter(|front| self.position == 0 && front.length() > 0) {
+            self.file = Some(Open::new(Wanted::front(front))?);
+            return Ok(());
+        }
         let Some(member) = layout.members().get(self.next) else {
             self.padding = layout.size() - self.position;
             return Ok(());
@@ -172,46 +167,56 @@ impl<'a> LayoutReader<'a> {
         let size = member.entry.kind.size();
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         if size > 0 {
-            self.file = Some(Open::new(layout, member).map_err(|cause| failed(layout, member, cause))?);
+            self.file = Some(Open::new(Wanted::member(layout, member))?);
         }
         Ok(())
     }
 }
 
-/// Why a file could not be read: the system's answer, or that it is not what it was.
-enum Failure {
-    Io(io::Error),
-    Changed(String),
+/// A file as it was when it was laid out.
+#[derive(Debug)]
+struct Wanted {
+    path: PathBuf,
+    size: u64,
+    modified: (i64, i64),
+    /// Bytes to be read of it.
+    length: u64,
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        Failure::Io(error)
+impl Wanted {
+    fn member(layout: &Layout, member: &Placed) -> Wanted {
+        let size = member.entry.kind.size();
+        Wanted { path: layout.locate(member), size, modified: member.modified, length: size }
+    }
+
+    fn front(front: &Front) -> Wanted {
+        let (size, modified) = front.stamp();
+        Wanted { path: front.path().to_owned(), size, modified, length: front.length() }
     }
 }
 
-fn failed(layout: &Layout, member: &Member, failure: Failure) -> Error {
-    let path = layout.locate(member);
-    match failure {
-        Failure::Io(source) => Error::Read { path, source },
-        Failure::Changed(cause) => Error::Changed { path, cause },
-    }
+/// A file being read.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    wanted: Wanted,
+    left: u64,
 }
 
-impl<'a> Open<'a> {
-    fn new(layout: &Layout, member: &'a Member) -> Result<Open<'a>, Failure> {
+impl Open {
+    fn new(wanted: Wanted) -> Result<Open> {
         // A link or pipe that took the file's place must neither be followed nor waited for.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(layout.locate(member))?;
-        Ok(Open { file, member, left: member.entry.kind.size() })
+        let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&wanted.path);
+        Ok(Open { file: opened.map_err(Error::read(&wanted.path))?, left: wanted.length, wanted })
     }
 
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let got = self.file.read(&mut buffer[..want])?;
+        let got = self.file.read(&mut buffer[..want]).map_err(Error::read(&self.wanted.path))?;
         if got == 0 {
-            let expected = self.member.entry.kind.size();
-            return Err(Failure::Changed(format!("found {} bytes, expected {expected}", expected - self.left)));
+            let Wanted { size, length, .. } = self.wanted;
+            return Err(self.changed(format!("found {} bytes, expected {size}", length - self.left)));
         }
         self.left -= got as u64;
         Ok(got)
@@ -219,16 +224,20 @@ impl<'a> Open<'a> {
 
     /// Notices a write between layout and now. Not the change time nor the inode: Nix may hard-link equal files of the
     /// store at any moment (`auto-optimise-store`), which changes both and no content.
-    fn finish(&self) -> Result<(), Failure> {
-        let metadata = self.file.metadata()?;
-        let expected = self.member.entry.kind.size();
-        if metadata.len() != expected {
-            return Err(Failure::Changed(format!("found {} bytes, expected {expected}", metadata.len())));
+    fn finish(&self) -> Result<()> {
+        let metadata = self.file.metadata().map_err(Error::read(&self.wanted.path))?;
+        let Wanted { size, modified, .. } = self.wanted;
+        if metadata.len() != size {
+            return Err(self.changed(format!("found {} bytes, expected {size}", metadata.len())));
         }
-        if (metadata.mtime(), metadata.mtime_nsec()) != self.member.modified {
-            return Err(Failure::Changed("its modification time is not what it was".to_owned()));
+        if (metadata.mtime(), metadata.mtime_nsec()) != modified {
+            return Err(self.changed("its modification time is not what it was".to_owned()));
         }
         Ok(())
+    }
+
+    fn changed(&self, cause: String) -> Error {
+        Error::Changed { path: self.wanted.path.clone(), cause }
     }
 }
 
@@ -252,14 +261,14 @@ fn read_full(file: &mut File, mut buffer: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Owner, tree_layout};
+    use crate::{Owner, walk_tree};
     use std::fs;
 
     /// A folder with a file of this many bytes, laid out.
     fn laid_out(size: usize) -> (tempfile::TempDir, Source) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("x"), vec![7; size]).unwrap();
-        let layout = tree_layout(dir.path(), 1, &Owner::numeric_root()).unwrap();
+        let layout = Layout::gnu(walk_tree(dir.path()).unwrap(), 1, &Owner::numeric_root());
         (dir, Source::Layout(layout))
     }
 

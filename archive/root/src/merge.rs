@@ -9,7 +9,7 @@
 
 use crate::item::{describe, folder_of};
 use crate::{Error, Result};
-use layerstone_layer::{Entry as Member, Kind};
+use layerstone_layer::Entry as Member;
 use layerstone_stage::{Store, StorePath};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -22,8 +22,6 @@ use std::path::{Path, PathBuf};
 
 /// Mode of every folder of the tree, whatever the items' folders have (the store's are 0555) and the umask says.
 const FOLDER_MODE: u32 = 0o755;
-/// Mode that Linux gives every link (symlink(7)).
-const LINK_MODE: u32 = 0o777;
 
 /// Two contents items that disagree about a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,8 +172,7 @@ fn list(entries: &Folder, folder: &[u8], members: &mut Vec<Member>) {
         let path = [folder, b"/", name.as_bytes()].concat();
         match &entry.node {
             Node::Link(text) => {
-                let kind = Kind::Symlink { target: text.as_os_str().as_bytes().into() };
-                members.push(Member { name: path.into(), kind, mode: LINK_MODE });
+                members.push(Member::symlink(&path, text.as_os_str().as_bytes()));
             }
             Node::Folder(entries) => {
                 members.push(Member::directory(&path, FOLDER_MODE));

@@ -4,7 +4,7 @@ use crate::merge::{Merged, merge};
 use crate::script::{self, Workplace};
 use crate::{Conflict, Error, Result, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
-use layerstone_layer::{Entry, Kind, LayerFile, Layout, Meter, Owner, Source, bare_layout, tree_layout, write_layer};
+use layerstone_layer::{Entry, Kind, LayerFile, Layout, Meter, Owner, Placed, Source, walk_tree, write_layer};
 use layerstone_stage::{Output, Scratch, Store, StorePath};
 use std::fmt;
 use std::fs::DirBuilder;
@@ -92,7 +92,8 @@ fn archive_merged(spec: &RootSpec, merged: &Merged, output: &mut Output, blob: &
         members.iter().for_each(|member| scan_member(member, scanner));
         Ok(())
     })?;
-    archive(bare_layout(members, spec.mtime, &spec.owner), references, output, blob)
+    let members = members.into_iter().map(Placed::bare).collect();
+    archive(Layout::gnu(members, spec.mtime, &spec.owner), references, output, blob)
 }
 
 /// Looks where [`scan_tree`] would look: at the name and at the text of a link.
@@ -122,7 +123,7 @@ fn archive_tree(
     DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
     merged.write(&tree)?;
     let warning = script::run(script, &Workplace { layer: &tree, scratch: &workplace, mtime: spec.mtime }, log)?;
-    let layout = tree_layout(&tree, spec.mtime, &spec.owner)?;
+    let layout = Layout::gnu(walk_tree(&tree)?, spec.mtime, &spec.owner);
     let references = references(&spec.store, |scanner| scan_tree(&tree, scanner))?;
     Ok((archive(layout, references, output, blob)?, warning))
 }

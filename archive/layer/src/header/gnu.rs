@@ -2,16 +2,17 @@
 
 use super::Fields;
 use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad};
+use crate::Owner;
 
 /// Magic and version of an old GNU block, which run into each other.
 const MAGIC: &[u8; 8] = b"ustar  \0";
 
-/// Appends the header blocks of a member as GNU tar writes them in its GNU format.
-pub(super) fn append_gnu(fields: &Fields<'_>, out: &mut Vec<u8>) {
+/// Appends the header blocks of a member as GNU tar writes them in its GNU format; `common` is the layer's owner.
+pub(super) fn append_gnu(fields: &Fields<'_>, common: &Owner, out: &mut Vec<u8>) {
     // The link's text comes before the name when both are long.
     for (flag, text) in [(b'K', fields.link), (b'L', fields.name)] {
         if text.len() > NAME.len() {
-            append_long(flag, text, fields, out);
+            append_long(flag, text, common, out);
         }
     }
     let mut block = Block::new(MAGIC);
@@ -30,7 +31,7 @@ pub(super) fn append_gnu(fields: &Fields<'_>, out: &mut Vec<u8>) {
 }
 
 /// A long name or link text as the contents of an entry of its own, its NUL counted (`write_gnu_long_link`).
-fn append_long(flag: u8, text: &[u8], fields: &Fields<'_>, out: &mut Vec<u8>) {
+fn append_long(flag: u8, text: &[u8], common: &Owner, out: &mut Vec<u8>) {
     let mut block = Block::new(MAGIC);
     block.text(NAME, b"././@LongLink");
     block.octal(MODE, 0o644);
@@ -39,8 +40,9 @@ fn append_long(flag: u8, text: &[u8], fields: &Fields<'_>, out: &mut Vec<u8>) {
     }
     block.octal(SIZE, text.len() as u64 + 1);
     block.0[TYPE] = flag;
-    // With --numeric-owner these stay empty like the member's own; without it, they are root's.
-    for (field, name) in [(UNAME, fields.uname), (GNAME, fields.gname)] {
+    // With --numeric-owner these are empty, as all names of the layer are; without it they are root's, whoever owns the
+    // member.
+    for (field, name) in [(UNAME, &common.uname), (GNAME, &common.gname)] {
         block.text(field, if name.is_empty() { b"" } else { b"root" });
     }
     out.extend_from_slice(&block.finish());
@@ -52,7 +54,7 @@ fn append_long(flag: u8, text: &[u8], fields: &Fields<'_>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BLOCK, Common, Dialect, Entry, Kind, Owner};
+    use crate::{BLOCK, Common, Dialect, Entry};
 
     fn header(entry: &Entry, mtime: i64, owner: Owner) -> Vec<u8> {
         let mut out = Vec::new();
@@ -63,7 +65,7 @@ mod tests {
     #[test]
     fn long_names_follow_long_links() {
         let (name, target) = ([b'n'; 101], [b't'; 513]);
-        let entry = Entry { name: name.into(), kind: Kind::Symlink { target: target.into() }, mode: 0o777 };
+        let entry = Entry::symlink(&name, &target);
         let header = header(&entry, 1, Owner::numeric_root());
         // Link: header and 514 bytes; name: header and 102 bytes; the member itself.
         assert_eq!(header.len(), BLOCK * (1 + 2 + 1 + 1 + 1));
@@ -78,6 +80,20 @@ mod tests {
         assert_eq!(header(&Entry::file(&[b'n'; 100], 0o644, 0), 1, Owner::numeric_root()).len(), BLOCK);
         // A folder's slash counts.
         assert_eq!(header(&Entry::directory(&[b'n'; 100], 0o755), 1, Owner::numeric_root()).len(), 3 * BLOCK);
+    }
+
+    /// GNU tar looks the name of user 0 up for the entry that holds a long name, and that of the member's for itself.
+    #[test]
+    fn long_names_belong_to_root() {
+        let mut entry = Entry::file(&[b'n'; 101], 0o644, 0);
+        entry.owner = Some(Box::new(Owner::numbered(1000, 0)));
+        let header = header(&entry, 1, Owner::root());
+        assert_eq!(
+            (&header[UID], &header[UNAME][..5], &header[GNAME][..5]),
+            (&b"0000000\0"[..], &b"root\0"[..], &b"root\0"[..])
+        );
+        let own = &header[2 * BLOCK..];
+        assert_eq!((&own[UID], &own[UNAME][..5], &own[GNAME][..5]), (&b"0001750\0"[..], &[0; 5][..], &b"root\0"[..]));
     }
 
     #[test]

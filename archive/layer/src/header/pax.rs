@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn devices_alone_have_numbers() {
-        let device = Entry { name: (*b"null").into(), kind: Kind::CharDevice { major: 1, minor: 3 }, mode: 0o666 };
+        let device = Entry::new(b"null", Kind::CharDevice { major: 1, minor: 3 }, 0o666);
         let header = header(&device, 1, Owner::root());
         assert_eq!(&header[329..345], b"0000001\x000000003\0");
         assert_eq!(header[TYPE], b'3');

@@ -74,6 +74,11 @@ impl<R: Read> Archive<R> {
         }
     }
 
+    /// Where the present header begins; at the end of the archive, where there are no more members.
+    pub fn end(&self) -> u64 {
+        self.start
+    }
+
     /// Reads on in the present member's contents, holes as zeros; 0 at their end.
     pub fn read_contents(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(sparse) = &mut self.sparse else { return self.read_stored(buffer) };
@@ -117,6 +122,7 @@ impl<R: Read> Archive<R> {
         while self.read_stored(&mut waste)? > 0 {}
         let padding = std::mem::take(&mut self.padding) as usize;
         if self.read_up_to(&mut waste[..padding])? < padding {
+            self.start = self.position;
             return Ok(None);
         }
         self.start = self.position;

@@ -1,0 +1,68 @@
+//! A tar in front of a layout's members: all of it but the zeros that end it.
+
+use crate::{BLOCK, Error, Members, Result};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A tar that is there, up to the end of its last member.
+#[derive(Clone, Debug)]
+pub struct Front {
+    path: PathBuf,
+    length: u64,
+    size: u64,
+    modified: (i64, i64),
+    names: BTreeSet<Vec<u8>>,
+}
+
+impl Front {
+    /// Looks at the headers of a tar, and passes over contents.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is no whole tar.
+    pub fn read(path: &Path) -> Result<Front> {
+        let file = File::open(path).map_err(Error::read(path))?;
+        let metadata = file.metadata().map_err(Error::read(path))?;
+        let mut members = Members::new(BufReader::new(file));
+        let mut names = BTreeSet::new();
+        let mut next = || {
+            let member = members.next_member()?;
+            members.pass_contents()?;
+            Ok(member)
+        };
+        while let Some(member) = next().map_err(Error::read(path))? {
+            names.insert(member.name);
+        }
+        let length = members.end();
+        if !length.is_multiple_of(BLOCK as u64) {
+            let cause = format!("not a whole tar: the input ends at byte {length}, inside a member's last block");
+            return Err(Error::read(path)(io::Error::new(io::ErrorKind::UnexpectedEof, cause)));
+        }
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        // Reading follows no link, so that nothing can take the file's place.
+        let path = path.canonicalize().map_err(Error::read(path))?;
+        Ok(Front { path, length, size: metadata.len(), modified, names })
+    }
+
+    /// Bytes up to the end of the last member.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's size and modification time, which must be the same when it is read.
+    pub(crate) fn stamp(&self) -> (u64, (i64, i64)) {
+        (self.size, self.modified)
+    }
+
+    /// The members' names below the root of the image.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.iter().map(Vec::as_slice)
+    }
+}

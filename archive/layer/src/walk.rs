@@ -1,0 +1,120 @@
+//! Walking folders for layouts: every file with what its header will say, in the order of a tar.
+
+use crate::{Entry, Error, Kind, Placed, Result};
+use layerstone_stage::Store;
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// A whole folder as `tar --sort=name -cf - .` finds it: `.`, `./a`, `./a/b`, each folder before its contents, siblings in
+/// the order of their names' bytes.
+///
+/// # Errors
+///
+/// Something cannot be read, or is a socket.
+pub fn walk_tree(folder: &Path) -> Result<Vec<Placed>> {
+    let mut walk = Walk { order: <[u8]>::cmp, names_files: true, members: Vec::new() };
+    walk.enter(folder, b".")?;
+    Ok(walk.members)
+}
+
+/// A store path as Python's `sorted(path.rglob("*"))` finds it; its files go by their members' names.
+pub(crate) fn walk_store_path(store: &Store, path: &[u8]) -> Result<Vec<Placed>> {
+    let mut walk = Walk { order: code_point_order, names_files: false, members: Vec::new() };
+    walk.enter(&store.locate(OsStr::from_bytes(path)), path)?;
+    Ok(walk.members)
+}
+
+/// A walk and what it has found.
+struct Walk {
+    /// The order of siblings. Both Python and GNU tar compare component by component.
+    order: fn(&[u8], &[u8]) -> Ordering,
+    /// Whether members say where their files are.
+    names_files: bool,
+    members: Vec<Placed>,
+}
+
+impl Walk {
+    /// Adds a file, and if it is a folder all that is in it, each folder before its contents.
+    fn enter(&mut self, real: &Path, name: &[u8]) -> Result<()> {
+        let metadata = real.symlink_metadata().map_err(Error::read(real))?;
+        self.enter_known(real, name, &metadata)
+    }
+
+    fn enter_known(&mut self, real: &Path, name: &[u8], metadata: &Metadata) -> Result<()> {
+        let entry = Entry::new(name, kind_of(real, metadata)?, metadata.permissions().mode() & 0o7777);
+        let file = (self.names_files && metadata.is_file()).then(|| real.into());
+        self.members.push(Placed { entry, file, modified: (metadata.mtime(), metadata.mtime_nsec()) });
+        if !metadata.is_dir() {
+            return Ok(());
+        }
+        let mut children = Vec::new();
+        for child in real.read_dir().map_err(Error::read(real))? {
+            let child = child.map_err(Error::read(real))?;
+            // Looks the name up in the open folder, and follows no link.
+            let metadata = child.metadata().map_err(Error::read(&child.path()))?;
+            children.push((child.file_name().into_vec(), metadata));
+        }
+        children.sort_by(|(a, _), (b, _)| (self.order)(a, b));
+        for (child, metadata) in children {
+            let child_name = [name, b"/", &child].concat();
+            self.enter_known(&real.join(OsStr::from_bytes(&child)), &child_name, &metadata)?;
+        }
+        Ok(())
+    }
+}
+
+fn kind_of(real: &Path, metadata: &Metadata) -> Result<Kind> {
+    let kind = metadata.file_type();
+    let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
+    Ok(if kind.is_file() {
+        Kind::File { size: metadata.len() }
+    } else if kind.is_dir() {
+        Kind::Directory
+    } else if kind.is_symlink() {
+        let target = real.read_link().map_err(Error::read(real))?;
+        Kind::Symlink { target: target.into_os_string().into_vec().into() }
+    } else if kind.is_fifo() {
+        Kind::Fifo
+    } else if kind.is_char_device() {
+        Kind::CharDevice { major, minor }
+    } else if kind.is_block_device() {
+        Kind::BlockDevice { major, minor }
+    } else {
+        return Err(Error::Socket { path: real.to_owned() });
+    })
+}
+
+/// Order of two names as Python compares them: by code point, a byte that is not UTF-8 counting as U+DC00 plus itself
+/// (PEP 383). It differs from the order of bytes only where such a byte meets a character from U+E000 on.
+fn code_point_order(a: &[u8], b: &[u8]) -> Ordering {
+    if std::str::from_utf8(a).is_ok() && std::str::from_utf8(b).is_ok() {
+        return a.cmp(b);
+    }
+    code_points(a).cmp(code_points(b))
+}
+
+fn code_points(name: &[u8]) -> impl Iterator<Item = u32> {
+    name.utf8_chunks().flat_map(|chunk| {
+        let invalid = chunk.invalid().iter().map(|&byte| 0xDC00 + u32::from(byte));
+        chunk.valid().chars().map(u32::from).chain(invalid)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Python: sorted(["\udce9", "\ue000", "\ud7ff", "\U00010000"]) puts the byte E9 between U+D7FF and U+E000.
+    #[test]
+    fn bytes_that_are_not_utf8_sort_as_python_has_them() {
+        let mut names = ["\u{10000}".as_bytes(), "\u{e000}".as_bytes(), b"\xe9", "\u{d7ff}".as_bytes(), b"z\xe9", b"z"];
+        names.sort_by(|a, b| code_point_order(a, b));
+        let expected =
+            [&b"z"[..], b"z\xe9", "\u{d7ff}".as_bytes(), b"\xe9", "\u{e000}".as_bytes(), "\u{10000}".as_bytes()];
+        assert_eq!(names, expected);
+    }
+}
