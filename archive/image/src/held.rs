@@ -145,9 +145,9 @@ impl Entries {
         } else if rest.is_some_and(|rest| last(rest).starts_with(WHITEOUT)) {
             self.hidden.entry(base.to_vec()).or_insert(false);
         } else if let Some(size) = self.sizes.get_mut(base) {
-            *size += member.size;
+            *size += member.size();
         } else {
-            self.sizes.insert(base.to_vec(), member.size);
+            self.sizes.insert(base.to_vec(), member.size());
         }
     }
 
@@ -182,7 +182,7 @@ fn hides(member: &Member, store_dir: &[u8]) -> bool {
     match base.strip_prefix(WHITEOUT) {
         Some(hidden) if folder.is_empty() => holds_store(hidden) && !hidden.is_empty(),
         Some(hidden) => holds_store(&[folder, b"/", hidden].concat()),
-        None => !name.is_empty() && !member.is_directory && holds_store(name),
+        None => !name.is_empty() && !member.is_directory() && holds_store(name),
     }
 }
 
