@@ -2,12 +2,13 @@
 
 use crate::args::Common;
 use crate::bytes::parse_bytes;
+use crate::command::image::ImageLayer;
 use anyhow::Result;
 use clap::Args;
-use layerstone_image::{Held, ImageFile, Location, MaxUnpacked, Spec, StoredImage, held};
-use layerstone_layer::{Meter, Tree};
+use layerstone_image::{Held, ImageFile, Location, MaxUnpacked, Spec, StoredImage, StoredLayer, held};
+use layerstone_layer::{Meter, Source, Tree};
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The flags that name a base.
 #[derive(Args)]
@@ -54,19 +55,34 @@ impl BaseArgs {
         let named = self.base.as_deref().map(Location::parse);
         let Some(location) = named.or_else(|| spec.and_then(|spec| spec.from_image.clone())) else { return Ok(None) };
         let architecture = spec.and_then(|spec| spec.architecture.as_deref());
-        Ok(Some(Base { image: self.unpacking.open(&location, architecture, common)? }))
+        Ok(Some(Base { image: self.unpacking.open(&location, architecture, common)?, tree: OnceLock::new() }))
     }
 }
 
 /// An image to build on, its layers plain.
 pub struct Base {
     pub image: StoredImage,
+    tree: OnceLock<Arc<Tree>>,
 }
 
 impl Base {
+    /// Its layers as they go into an image: what the history says about them is the base's.
+    pub fn layers(&self) -> Vec<ImageLayer> {
+        let layer = |layer: &StoredLayer| {
+            let (part, diff_id) = (layer.part.clone(), layer.diff_id);
+            let label = part.name().to_owned();
+            ImageLayer { comment: Some(String::new()), ..ImageLayer::new(Source::Part(part), Some(diff_id), label) }
+        };
+        self.image.layers.iter().map(layer).collect()
+    }
+
     /// The files that a container of it sees.
     pub fn tree(&self) -> Result<Arc<Tree>> {
-        Ok(Arc::new(self.image.tree()?))
+        if let Some(tree) = self.tree.get() {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = Arc::new(self.image.tree()?);
+        Ok(Arc::clone(self.tree.get_or_init(|| tree)))
     }
 
     /// The store paths that it holds.

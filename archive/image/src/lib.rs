@@ -58,7 +58,7 @@ pub use archive::{Archive, LayerMember, Target, Trailer};
 pub use base::Base;
 pub use compress::Codec;
 pub use conf::Conf;
-pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts};
+pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
 pub use decompression::Compression;
 pub use error::{Error, Result};
 pub use held::{Held, HeldPaths, held};
