@@ -61,7 +61,7 @@ impl Tree {
     /// Puts the files of a layer over those that are left, folder by folder and without recursion.
     fn merge(&mut self, root: Node) {
         self.0.own_as(&root);
-        let mut folders = vec![(Vec::new(), root)];
+        let mut folders = vec![(Vec::new(), Box::new(root))];
         while let Some((name, mut upper)) = folders.pop() {
             let Some(lower) = self.0.find_mut(&name) else { continue };
             for (base, node) in upper.children.take() {

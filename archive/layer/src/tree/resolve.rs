@@ -24,8 +24,8 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// [`Error::Follow`]: more than 40 links; a name or link that climbs above the root of the image, which a container
-    /// would not notice, but whoever writes there would; something below a file that is no folder.
+    /// [`Error::Follow`]: more than 40 links; a name or link that climbs above the root of the image, where a container
+    /// would stay at the root, but a program outside would leave it; something below a file that is no folder.
     pub fn resolve(&self, name: &[u8]) -> Result<Resolved<'_>> {
         self.follow(name, true)
     }
