@@ -182,6 +182,80 @@ mod tests {
         }
     }
 
+    /// A header with one field of its own.
+    fn header(field: std::ops::Range<usize>, bytes: &[u8]) -> Vec<u8> {
+        let mut tar = tar(Dialect::Gnu, &[Entry::file(b"a", 0o644, 0)]);
+        tar[field].copy_from_slice(bytes);
+        tar[148..156].fill(b' ');
+        let sum: u32 = tar[..BLOCK].iter().map(|&byte| u32::from(byte)).sum();
+        tar[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        tar
+    }
+
+    #[test]
+    fn kinds_modes_and_owners() {
+        let owner = Some(Box::new(Owner::numbered(3_000_000, u32::MAX)));
+        let target = |target: &[u8]| Box::from(target);
+        let kinds = [
+            (Kind::File { size: 7 }, 0o4755),
+            (Kind::Directory, 0o1777),
+            (Kind::Symlink { target: target(b"../../x/./y/") }, 0o777),
+            (Kind::HardLink { target: target(b"d/a") }, 0o644),
+            (Kind::HardLink { target: target(&[b't'; 150]) }, 0o644),
+            (Kind::Fifo, 0),
+            (Kind::CharDevice { major: 1, minor: 3 }, 0o666),
+            (Kind::BlockDevice { major: 8, minor: 300 }, 0o660),
+        ];
+        let entries = kinds.map(|(kind, mode)| Entry { name: b"a/b"[..].into(), kind, mode, owner: owner.clone() });
+        for dialect in [Dialect::Pax, Dialect::Gnu] {
+            let found = members(&tar(dialect, &entries), true).unwrap();
+            let expected = entries.clone().map(|Entry { kind, mode, .. }| Member {
+                name: b"a/b".to_vec(),
+                kind,
+                mode,
+                uid: 3_000_000,
+                gid: u32::MAX,
+            });
+            assert_eq!(found, expected, "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn doubtful_headers() {
+        for flag in [b'7', b'Z', 0] {
+            let found = members(&header(156..157, &[flag]), false).unwrap();
+            assert_eq!(found[0].kind, Kind::File { size: 0 }, "{flag}");
+        }
+        assert_eq!(members(&header(100..108, b"0100644\0"), false).unwrap()[0].mode, 0o644);
+        let links = [b"/d/./a//".as_slice(), b"x/../d/a"]
+            .map(|name| Entry::new(b"b", Kind::HardLink { target: name.into() }, 0));
+        for member in members(&tar(Dialect::Pax, &links), false).unwrap() {
+            assert_eq!(member.kind, Kind::HardLink { target: b"d/a"[..].into() });
+        }
+    }
+
+    #[test]
+    fn wrong_members() {
+        #[track_caller]
+        fn check(tar: &[u8], cause: &str) {
+            let error = members(tar, true).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert_eq!(error.to_string(), format!("not a good tar: header at byte 0: {cause}"));
+        }
+        let large = [0x80, 0, 0, 1, 0, 0, 0, 0];
+        for (field, what) in [(100..108, "mode"), (108..116, "user id"), (116..124, "group id")] {
+            check(&header(field.clone(), &large), &format!("found the {what} 4294967296, expected 0 to 4294967295"));
+            check(&header(field, &[0xff; 8]), &format!("found the {what} -1, expected 0 to 4294967295"));
+        }
+        for name in ["../a", "a/../../b", "/..", "./.././a"] {
+            let tar = tar(Dialect::Gnu, &[Entry::file(name.as_bytes(), 0o644, 0)]);
+            check(&tar, &format!("found the name {name}, which leads out of the image"));
+        }
+        let link = Entry::new(b"a", Kind::HardLink { target: b"../\x7f"[..].into() }, 0);
+        let cause = "found the hard link target ../\\x7f, which leads out of the image";
+        check(&tar(Dialect::Pax, &[link]), cause);
+    }
+
     #[test]
     fn contents_that_are_cut_off_are_noticed() {
         let tar = tar(Dialect::Gnu, &[Entry::file(b"a", 0o644, 700)]);

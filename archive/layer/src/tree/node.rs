@@ -27,7 +27,8 @@ pub struct Node {
 #[derive(Default)]
 pub(super) struct Children(Option<Box<Folder>>);
 
-type Folder = BTreeMap<Box<[u8]>, Node>;
+/// Nodes in boxes: a map makes room for eleven at once, and most folders hold fewer.
+type Folder = BTreeMap<Box<[u8]>, Box<Node>>;
 
 impl Node {
     /// Whether it is a folder.
@@ -37,7 +38,7 @@ impl Node {
 
     /// The files in a folder with their names, in the order of bytes; none for all that is no folder.
     pub fn children(&self) -> impl Iterator<Item = (&[u8], &Node)> {
-        self.children.0.iter().flat_map(|folder| folder.iter()).map(|(name, node)| (&**name, node))
+        self.children.0.iter().flat_map(|folder| folder.iter()).map(|(name, node)| (&**name, &**node))
     }
 
     /// A folder that no header describes.
@@ -53,7 +54,7 @@ impl Node {
 
     /// The file of this name in a folder.
     pub(super) fn child(&self, name: &[u8]) -> Option<&Node> {
-        self.children.0.as_ref()?.get(name)
+        self.children.0.as_ref()?.get(name).map(|node| &**node)
     }
 
     /// The file of a name below this one; itself for the empty name.
@@ -63,7 +64,7 @@ impl Node {
 
     /// [`find`](Node::find) to change it.
     pub(super) fn find_mut(&mut self, name: &[u8]) -> Option<&mut Node> {
-        components(name).try_fold(self, |node, part| node.children.0.as_mut()?.get_mut(part))
+        components(name).try_fold(self, |node, part| node.children.0.as_mut()?.get_mut(part).map(|node| &mut **node))
     }
 
     /// The file of a name below this one, made as an implied folder if there is none, as are all folders on the way
@@ -73,18 +74,18 @@ impl Node {
             if !node.is_directory() {
                 *node = Node::implied();
             }
-            node.children.folder().entry(part.into()).or_insert_with(Node::implied)
+            node.children.folder().entry(part.into()).or_insert_with(|| Box::new(Node::implied()))
         })
     }
 
     /// Makes a folder of that name and all on the way there, unless something that is no folder is in the way.
     pub(super) fn imply(&mut self, name: &[u8]) {
         let mut node = self;
-        for part in components(name).filter(|part| !part.is_empty()) {
+        for part in components(name) {
             if !node.is_directory() {
                 return;
             }
-            node = node.children.folder().entry(part.into()).or_insert_with(Node::implied);
+            node = node.children.folder().entry(part.into()).or_insert_with(|| Box::new(Node::implied()));
         }
     }
 
@@ -120,7 +121,7 @@ impl Children {
     }
 
     /// All files with their names, taken out.
-    pub fn take(&mut self) -> impl Iterator<Item = (Box<[u8]>, Node)> + use<> {
+    pub fn take(&mut self) -> impl Iterator<Item = (Box<[u8]>, Box<Node>)> + use<> {
         self.0.take().into_iter().flat_map(|folder| folder.into_iter())
     }
 }
