@@ -200,7 +200,7 @@ impl Options {
             None => strategy::of_spec(&spec, &file.unwrap_or_default().display().to_string())?,
         };
         self.image.apply(&mut spec)?;
-        self.layers.apply(&mut spec);
+        self.layers.apply(&mut spec)?;
         spec.reference()?;
         Ok((spec, strategy))
     }

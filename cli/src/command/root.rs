@@ -2,6 +2,7 @@
 
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
+use crate::root_args::RootArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_image::{Kind, Spec};
@@ -10,6 +11,9 @@ use layerstone_root::{RootSpec, Script, build};
 use layerstone_stage::{Output, Store};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
+
+/// What the command is called.
+const NAME: &str = "root";
 
 /// Make the customisation layer: merge contents, run a script
 ///
@@ -26,9 +30,11 @@ pub struct Options {
     /// Script to run in the layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    /// Make contents that disagree an error
+    /// Make links of one name and different texts in the contents an error
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    root: RootArgs,
     /// Layer file to write
     #[arg(short, long, value_name = "LAYER.JSON")]
     output: PathBuf,
@@ -47,6 +53,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let mut spec = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
     let (mtime, _) = options.stamp.resolve(Some(&spec))?;
+    options.root.apply(NAME, &mut spec)?;
     let base = options.base.open(Some(&spec), common)?;
     spec.contents.extend(options.contents.iter().cloned());
     if let Some(file) = &options.extra_commands {
