@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_image::Spec;
 use layerstone_layer::{LayerFile, Owner};
-use layerstone_root::{RootSpec, Script, build};
+use layerstone_root::{Mode, RootSpec, Script, build};
 use layerstone_stage::{Output, Store};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,8 @@ pub fn root_spec(spec: &Spec, store: &Store) -> Result<RootSpec> {
         layerstone_image::Script::Text(text) => Script::Text { name: "extraCommands".to_owned(), text: text.clone() },
     });
     let owner = Owner::numeric_root();
-    Ok(RootSpec { store: store.clone(), contents, script, mtime: spec.mtime.seconds()?, owner, strict: false })
+    let (store, mtime) = (store.clone(), spec.mtime.seconds()?);
+    Ok(RootSpec { store, contents, mode: Mode::Links, script, mtime, owner, strict: false })
 }
 
 /// Makes the layer's tar and tells the warnings.
