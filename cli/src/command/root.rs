@@ -5,9 +5,9 @@ use crate::base::{Base, BaseArgs};
 use crate::root_args::RootArgs;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::{Kind, Spec};
+use layerstone_image::{Kind, RootMode, Spec};
 use layerstone_layer::{LayerFile, Owner};
-use layerstone_root::{RootSpec, Script, build};
+use layerstone_root::{Mode, RootSpec, Script, build};
 use layerstone_stage::{Output, Store};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
@@ -87,8 +87,14 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         // The spec's owner is that of all but the store paths.
         Kind::Single => Owner::numbered(spec.owner.uid, spec.owner.gid),
     };
+    let mode = match spec.root_mode {
+        RootMode::Links => Mode::Links,
+        RootMode::Copy => Mode::Copy,
+        RootMode::CopyKeepingDirlinks => Mode::CopyKeepingDirlinks,
+    };
     let _ = base;
-    Ok(RootSpec { store: store.clone(), contents, script, mtime: spec.mtime.seconds()?, owner, strict: false })
+    let (store, mtime) = (store.clone(), spec.mtime.seconds()?);
+    Ok(RootSpec { store, contents, mode, script, mtime, owner, strict: false })
 }
 
 /// Makes the layer's tar and tells the warnings.
