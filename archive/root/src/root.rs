@@ -27,6 +27,8 @@ pub struct RootSpec {
     pub mtime: i64,
     /// Owner of every entry; [`Owner::numeric_root`] is what dockerTools gives them.
     pub owner: Owner,
+    /// Whether owners have numbers only in the tar (GNU tar's `--numeric-owner`), as dockerTools' customisation layers.
+    pub numeric: bool,
     /// Makes conflicts of links an error.
     pub strict: bool,
 }
@@ -113,7 +115,8 @@ fn archive_tree(
 
 fn archive(spec: &RootSpec, members: Vec<Placed>, output: &mut Output, blob: &Path) -> Result<LayerFile> {
     let references = references(&spec.store, &members)?;
-    let source = Source::Layout(Layout::gnu(members, spec.mtime, &spec.owner));
+    let lay_out = if spec.numeric { Layout::gnu_numeric } else { Layout::gnu };
+    let source = Source::Layout(lay_out(members, spec.mtime, &spec.owner));
     let diff_id = write_layer(&source, output, blob, &Meter::default())?;
     Ok(LayerFile { references, ..LayerFile::new(diff_id, source.size()) })
 }
@@ -186,6 +189,7 @@ mod tests {
                 script: Some(script),
                 mtime: 315_532_800,
                 owner: Owner::numeric_root(),
+                numeric: true,
                 strict: false,
             }
         }
@@ -245,8 +249,16 @@ mod tests {
         let machine = Machine::new();
         let store = Store::new("/absent/store", "/").unwrap();
         let owner = Owner::numeric_root();
-        let spec =
-            RootSpec { store, contents: Vec::new(), mode: Mode::Links, script: None, mtime: 1, owner, strict: true };
+        let spec = RootSpec {
+            store,
+            contents: Vec::new(),
+            mode: Mode::Links,
+            script: None,
+            mtime: 1,
+            owner,
+            numeric: true,
+            strict: true,
+        };
         assert_eq!(machine.build(&spec).unwrap().layer.references, []);
         assert_eq!(
             &std::fs::read(machine.blob()).unwrap()[..108],

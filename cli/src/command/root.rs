@@ -64,7 +64,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let root = root_spec(&spec, &store, base.as_ref())?;
     let owner = options.stamp.owner.over(root.owner.clone());
-    let root = RootSpec { mtime, owner, strict: options.strict, ..root };
+    let numeric = root.numeric && owner.uname.is_empty() && owner.gname.is_empty();
+    let root = RootSpec { mtime, owner, numeric, strict: options.strict, ..root };
     if options.output != Path::new("-") {
         // First, so that a bad place is told before the blob is there.
         Output::create(&options.output)?;
@@ -94,7 +95,8 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
     };
     let _ = base;
     let (store, mtime) = (store.clone(), spec.mtime.seconds()?);
-    Ok(RootSpec { store, contents, mode, script, mtime, owner, strict: false })
+    let numeric = spec.kind == Kind::Layered;
+    Ok(RootSpec { store, contents, mode, script, mtime, owner, numeric, strict: false })
 }
 
 /// Makes the layer's tar and tells the warnings.
