@@ -4,6 +4,8 @@
 //! stderr. Exit status: 0 done, 1 failed, 2 bad usage.
 
 mod args;
+mod base;
+mod bytes;
 mod command;
 mod demo;
 mod difference;
@@ -11,6 +13,7 @@ mod hint;
 mod out;
 mod plan_args;
 mod progress;
+mod root_args;
 mod source;
 mod strategy;
 mod table;

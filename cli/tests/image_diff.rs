@@ -166,7 +166,7 @@ fn what_cannot_be_compared() {
     place.write("text", "hello");
     for line in ["1.tar text", "text 2.tar"] {
         let told = place.fail(&format!("inspect --diff {line}"));
-        assert_eq!(told, "layerstone: not a docker archive: text: found no tar header\n");
+        assert_eq!(told, "layerstone: not an image: text: found no tar header\n");
     }
     let told = place.fail("inspect --diff absent 2.tar");
     assert_eq!(told, "layerstone: cannot read: absent: No such file or directory (os error 2)\n");

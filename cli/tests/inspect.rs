@@ -77,13 +77,13 @@ fn images() {
 fn other_files() {
     let place = place();
     place.write("text", "hello");
-    assert_eq!(place.fail("inspect text"), "layerstone: not a docker archive: text: found no tar header\n");
+    assert_eq!(place.fail("inspect text"), "layerstone: not an image: text: found no tar header\n");
     place.write("empty", "");
-    assert!(place.fail("inspect empty").starts_with("layerstone: not a docker archive: empty: "));
+    assert!(place.fail("inspect empty").starts_with("layerstone: not an image: empty: "));
     let tar = place.read("image.tar");
     for end in [512, 700, 10_240, tar.len() / 2] {
         place.write("cut.tar", &tar[..end]);
-        assert!(place.fail("inspect cut.tar").starts_with("layerstone: not a docker archive: cut.tar: "), "{end}");
+        assert!(place.fail("inspect cut.tar").starts_with("layerstone: not an image: cut.tar: "), "{end}");
     }
     let compressed = place.read("image.tar.gz");
     place.write("cut.tar.gz", &compressed[..compressed.len() / 2]);

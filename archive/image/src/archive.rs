@@ -40,12 +40,14 @@ pub struct LayerMember {
     pub mode: u32,
     /// Owner of the member.
     pub owner: Owner,
+    /// Name of the member, if it is not to be `HEX/layer.tar` after the diff ID.
+    pub name: Option<String>,
 }
 
 impl LayerMember {
     /// A layer whose member has mode 0644 and no named owner, as Python's `TarInfo` begins.
     pub fn new(source: Source, expected: Option<Digest>, label: impl Into<PathBuf>) -> LayerMember {
-        LayerMember { source, expected, label: label.into(), mode: 0o644, owner: Owner::numeric_root() }
+        LayerMember { source, expected, label: label.into(), mode: 0o644, owner: Owner::numeric_root(), name: None }
     }
 }
 
@@ -245,7 +247,7 @@ impl Archive<'_> {
 
     fn header(&self, layer: &LayerMember, digest: &Digest) -> Vec<u8> {
         let mut header = Vec::new();
-        let name = layer_name(digest);
+        let name = layer.name.clone().unwrap_or_else(|| layer_name(digest));
         let entry = Entry::file(name.as_bytes(), layer.mode, layer.source.size());
         self.common(&layer.owner).append_header(&entry, &mut header);
         header

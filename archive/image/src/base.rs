@@ -4,12 +4,14 @@
 //! It is the first image that the archive's manifest lists. Diff IDs are taken from its config without looking at the
 //! layers, which may be compressed; a layer that is a link stays one.
 
+use crate::blobs::Blobs;
 use crate::config::paths_comment;
-use crate::docker_archive::DockerArchive;
 use crate::inherit::merge_env;
-use crate::section::Section;
-use crate::{LayerFacts, Result};
-use layerstone_layer::BLOCK;
+use crate::listed::Blob;
+use crate::stored::diff_ids;
+use crate::tar_file::TarFile;
+use crate::{LayerFacts, MaxUnpacked, Result, docker_archive};
+use layerstone_layer::{BLOCK, Part};
 use layerstone_stage::Digest;
 use serde_json::Value;
 use std::io::{self, Cursor, Read};
@@ -18,7 +20,6 @@ use std::path::Path;
 /// A base image.
 #[derive(Debug)]
 pub struct Base {
-    archive: DockerArchive,
     config: Value,
     members: Vec<BaseMember>,
 }
@@ -28,27 +29,26 @@ pub struct Base {
 struct BaseMember {
     facts: LayerFacts,
     header: Vec<u8>,
-    /// Where the contents are in the base.
-    offset: u64,
-    /// Bytes of contents; 0 for a link.
-    size: u64,
+    /// The contents in the base; empty for a link.
+    contents: Part,
 }
 
 impl Base {
     /// Opens a docker archive: plain, gzip, bzip2, xz or zstd; `-` is standard input.
     pub fn open(path: &Path) -> Result<Base> {
-        let archive = DockerArchive::open(path)?;
-        let image = &archive.images[0];
-        let config = archive.json(&image.config)?;
-        let diff_ids = diff_ids(&config).map_err(|cause| archive.error(format!("{}: {cause}", image.config)))?;
-        let layers = image.layers();
-        if diff_ids.len() != layers.len() {
-            let (found, expected) = (layers.len(), diff_ids.len());
-            return Err(archive.error(format!("found {found} layers, expected {expected} as the config has diff IDs")));
+        let blobs = Blobs::Tar(TarFile::open(path, MaxUnpacked::default())?);
+        let images = docker_archive::images(&blobs)?;
+        let Blobs::Tar(archive) = &blobs else { unreachable!("a tar was opened") };
+        let image = &images[0];
+        let config = blobs.json(&image.config.name)?;
+        let diff_ids = diff_ids(&config).map_err(|cause| blobs.error(format!("{}: {cause}", image.config.name)))?;
+        if diff_ids.len() != image.layers.len() {
+            let (found, expected) = (image.layers.len(), diff_ids.len());
+            return Err(blobs.error(format!("found {found} layers, expected {expected} as the config has diff IDs")));
         }
-        let member = |(name, diff_id): (&String, Digest)| member(&archive, name, diff_id);
-        let members: Result<_> = layers.iter().zip(diff_ids).map(member).collect();
-        Ok(Base { members: members?, archive, config })
+        let member = |(blob, diff_id): (&Blob, Digest)| member(archive, &blob.name, diff_id);
+        let members: Result<_> = image.layers.iter().zip(diff_ids).map(member).collect();
+        Ok(Base { members: members?, config })
     }
 
     /// The whole image config.
@@ -69,16 +69,16 @@ impl Base {
     /// How many bytes a layer's member takes in the new archive, headers and padding included.
     pub fn member_size(&self, index: usize) -> u64 {
         let member = &self.members[index];
-        member.header.len() as u64 + member.size.next_multiple_of(BLOCK as u64)
+        member.header.len() as u64 + member.contents.size().next_multiple_of(BLOCK as u64)
     }
 
     /// Reads a layer's member for the new archive: header in Python's PAX dialect, contents, padding. Reads at places
     /// of its own, so several may be read at the same time.
     pub fn member_reader(&self, index: usize) -> impl Read + Send + '_ {
         let member = &self.members[index];
-        let padding = member.size.next_multiple_of(BLOCK as u64) - member.size;
-        let contents = Section::new(&self.archive.file, member.offset, member.size);
-        Cursor::new(&member.header).chain(contents).chain(io::repeat(0).take(padding))
+        let size = member.contents.size();
+        let padding = size.next_multiple_of(BLOCK as u64) - size;
+        Cursor::new(&member.header).chain(member.contents.reader()).chain(io::repeat(0).take(padding))
     }
 
     /// Puts the base's environment under that of `config`.
@@ -87,12 +87,7 @@ impl Base {
     }
 }
 
-fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
-    let diff_ids = config.pointer("/rootfs/diff_ids").cloned().ok_or("found no rootfs.diff_ids")?;
-    serde_json::from_value(diff_ids).map_err(|e| format!("rootfs.diff_ids: {e}"))
-}
-
-fn member(archive: &DockerArchive, name: &str, diff_id: Digest) -> Result<BaseMember> {
+fn member(archive: &TarFile, name: &str, diff_id: Digest) -> Result<BaseMember> {
     let member = archive.member(name)?;
     let contents = archive.contents(member)?;
     let size = member.info.size;
@@ -104,8 +99,7 @@ fn member(archive: &DockerArchive, name: &str, diff_id: Digest) -> Result<BaseMe
     Ok(BaseMember {
         facts: LayerFacts { diff_id, name: name.to_owned(), comment: paths_comment(&[name]) },
         header: member.info.header(),
-        offset: contents.offset,
-        size,
+        contents: archive.section(name, contents.offset, size),
     })
 }
 
@@ -143,7 +137,7 @@ mod tests {
     #[test]
     fn links_stay_links() {
         let base = Base::open(&golden("base-gnu.tar.xz")).unwrap();
-        let sizes: Vec<_> = base.members.iter().map(|member| member.size).collect();
+        let sizes: Vec<_> = base.members.iter().map(|member| member.contents.size()).collect();
         assert_eq!(sizes, [513, 0, 512, 1, 0]);
         assert_eq!(base.layers().nth(1).unwrap().comment, "store paths: ['a/layer.tar']");
     }
@@ -219,7 +213,7 @@ mod tests {
     fn check_error(bytes: &[u8], cause: &str) {
         let file = written(bytes);
         let error = Base::open(file.path()).unwrap_err().to_string();
-        assert_eq!(error, format!("not a docker archive: {}: {cause}", file.path().display()));
+        assert_eq!(error, format!("not an image: {}: {cause}", file.path().display()));
     }
 
     const MANIFEST: &[u8] = br#"[{"Config":"c","RepoTags":null,"Layers":["l"]}]"#;
@@ -258,7 +252,7 @@ mod tests {
         check_error(&link("away"), "l links to away, which is not there");
         check_error(&link("../l"), "too many links: l");
         let file = written(&link("./x/../c"));
-        assert_eq!(Base::open(file.path()).unwrap().members[0].size, 0);
+        assert_eq!(Base::open(file.path()).unwrap().members[0].contents.size(), 0);
     }
 
     /// Cut anywhere before its end marker, an archive is refused; none of the ways panics.

@@ -51,19 +51,24 @@ pub struct LayerFacts {
 }
 
 impl LayerFacts {
+    /// A layer of which the history says this; named `HEX/layer.tar`.
+    pub fn new(diff_id: Digest, comment: &str) -> LayerFacts {
+        LayerFacts { diff_id, name: layer_name(&diff_id), comment: comment.to_owned() }
+    }
+
     /// A layer of store paths, in the order of its tar; named `HEX/layer.tar`.
     pub fn of_paths<S: AsRef<str>>(diff_id: Digest, paths: &[S]) -> LayerFacts {
-        LayerFacts { diff_id, name: layer_name(&diff_id), comment: paths_comment(paths) }
+        LayerFacts::new(diff_id, &paths_comment(paths))
     }
 
     /// A layer of files that are no store paths; named `HEX/layer.tar`.
     pub fn customisation(diff_id: Digest) -> LayerFacts {
-        LayerFacts { diff_id, name: layer_name(&diff_id), comment: "customisation layer".to_owned() }
+        LayerFacts::new(diff_id, "customisation layer")
     }
 }
 
 /// The comment that nixpkgs' script gives a layer of these paths.
-pub(crate) fn paths_comment<S: AsRef<str>>(paths: &[S]) -> String {
+pub fn paths_comment<S: AsRef<str>>(paths: &[S]) -> String {
     format!("store paths: {}", python_list(paths))
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with an image: its spec, its name, its base.
 
+use layerstone_stage::Digest;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,13 +49,55 @@ pub enum Error {
         /// Layers that its base has.
         base_layers: usize,
     },
-    /// A file is not what `docker save` and its likes write, or is damaged.
-    #[error("not a docker archive: {}: {cause}", path.display())]
-    NotDockerArchive {
-        /// The file.
+    /// A file or folder is neither a docker archive nor an OCI layout, or is damaged.
+    #[error("not an image: {}: {cause}", path.display())]
+    NotAnImage {
+        /// The file or folder.
         path: PathBuf,
         /// What was found and what was expected.
         cause: String,
+    },
+    /// No image is called as the one that is meant.
+    #[error("no such image: {wanted}: found {}", list(known))]
+    NoSuchImage {
+        /// The file and what the image was to be called.
+        wanted: String,
+        /// What those that are there are called.
+        known: Vec<String>,
+    },
+    /// It is not told which of several images is meant.
+    #[error("several images: {0}: expected {0}#NAME:TAG, found {1}", path.display(), list(known))]
+    SeveralImages {
+        /// The file.
+        path: PathBuf,
+        /// What they are called.
+        known: Vec<String>,
+    },
+    /// A layer of an image is no tar, or damaged.
+    #[error("not a good layer: {}: {cause}", name.display())]
+    Layer {
+        /// The layer: the file, and its name there.
+        name: PathBuf,
+        /// What was found and what was expected.
+        cause: String,
+    },
+    /// Bytes of an image are not those that something else in it promises.
+    #[error("wrong digest: {}: found {found}, expected {expected}", path.display())]
+    Digest {
+        /// The file and the name there.
+        path: PathBuf,
+        /// Digest of the bytes.
+        found: Digest,
+        /// Digest promised.
+        expected: Digest,
+    },
+    /// Something compressed has more bytes than it may have.
+    #[error("unpacks to more than {limit} bytes: {}", path.display())]
+    TooLarge {
+        /// The file, or the layer in it.
+        path: PathBuf,
+        /// Bytes that it may have.
+        limit: u64,
     },
 }
 
@@ -64,9 +107,23 @@ impl Error {
         let path = path.to_owned();
         move |source| match source.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => {
-                Error::NotDockerArchive { path, cause: source.to_string() }
+                Error::NotAnImage { path, cause: source.to_string() }
             }
             _ => layerstone_stage::Error::Io { action: "read", path, source }.into(),
         }
     }
+
+    /// For `map_err` on reading a layer: the same.
+    pub(crate) fn layer(name: &Path) -> impl FnOnce(io::Error) -> Error {
+        let name = name.to_owned();
+        move |source| match source.raw_os_error() {
+            Some(_) => layerstone_stage::Error::Io { action: "read", path: name, source }.into(),
+            None => Error::Layer { name, cause: source.to_string() },
+        }
+    }
+}
+
+/// Names with commas between.
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "no image".to_owned() } else { names.join(", ") }
 }

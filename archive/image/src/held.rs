@@ -5,16 +5,12 @@
 //! `.wh..wh..opq` all of its folder, and a file in the place of a folder that folder. A store path of which a part is
 //! hidden is no longer that store path, so it is not held.
 
-use crate::docker_archive::DockerArchive;
-use crate::inspect::{ImageSummary, LayerSummary, summarise};
-use crate::section::Section;
-use crate::{Compression, Error, Result};
+use crate::{Error, Result, StoredImage, StoredLayer};
 use layerstone_layer::{Member, Members};
-use layerstone_stage::{Error as StageError, Store, StorePath};
+use layerstone_stage::{Store, StorePath};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
-use std::path::Path;
 
 /// Bytes read of a layer at a time; members are passed over, so that more would be read in vain.
 const BUFFER: usize = 16 * 1024;
@@ -29,34 +25,30 @@ pub type HeldPaths = BTreeMap<StorePath, u64>;
 /// An image and the store paths that it holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Held {
-    /// The image: the first that the archive's manifest lists.
-    pub image: ImageSummary,
     /// The store paths of each layer, bottom first.
     pub layers: Vec<HeldPaths>,
     /// The store paths that a container of the image sees.
     pub paths: HeldPaths,
 }
 
-/// Reads the layers of a docker archive's first image for entries of a store directory; `-` is standard input.
+/// Reads the plain layers of an image for entries of a store directory.
 ///
 /// A store path is an entry of that directory whose name is UTF-8 and begins with no dot (Nix keeps its own `.links`
 /// there).
 ///
 /// # Errors
 ///
-/// The archive cannot be read or is none, a layer is no tar, or `store_dir` is not absolute.
-pub fn held(archive: &Path, store_dir: &str) -> Result<Held> {
+/// A layer cannot be read or is no tar, or `store_dir` is not absolute.
+pub fn held(image: &StoredImage, store_dir: &str) -> Result<Held> {
     let store = Store::new(store_dir, "/")?;
-    let archive = DockerArchive::open(archive)?;
-    let image = summarise(&archive, &archive.images[0])?;
     let contents: Result<Vec<LayerContents>> =
-        image.layers.par_iter().map(|layer| layer_contents(&archive, layer, store.dir())).collect();
+        image.layers.par_iter().map(|layer| layer_contents(layer, store.dir())).collect();
     let contents = contents?;
     let mut seen = HeldPaths::new();
     for layer in &contents {
         layer.put_over(&mut seen);
     }
-    Ok(Held { image, layers: contents.into_iter().map(|layer| layer.paths).collect(), paths: seen })
+    Ok(Held { layers: contents.into_iter().map(|layer| layer.paths).collect(), paths: seen })
 }
 
 /// What a layer does to a store.
@@ -84,21 +76,9 @@ impl LayerContents {
     }
 }
 
-fn layer_contents(archive: &DockerArchive, layer: &LayerSummary, store_dir: &str) -> Result<LayerContents> {
-    let wrong = |e: io::Error| match e.raw_os_error() {
-        Some(_) => Error::from(StageError::io("read", &archive.path)(e)),
-        None => archive.error(format!("{}: {e}", layer.name)),
-    };
-    let member = archive.contents(archive.member(&layer.name)?)?;
-    let section = BufReader::with_capacity(BUFFER, Section::new(&archive.file, member.offset, member.info.size));
-    match layer.compression {
-        Compression::None => read_layer(Members::new(section), Members::pass_contents, store_dir),
-        compression => compression.reader(section).and_then(|tar| {
-            let tar = BufReader::with_capacity(BUFFER, tar);
-            read_layer(Members::new(tar), |_| Ok(()), store_dir)
-        }),
-    }
-    .map_err(wrong)
+fn layer_contents(layer: &StoredLayer, store_dir: &str) -> Result<LayerContents> {
+    let tar = BufReader::with_capacity(BUFFER, layer.part.reader());
+    read_layer(Members::new(tar), Members::pass_contents, store_dir).map_err(Error::layer(layer.part.name()))
 }
 
 /// Reads all members; `pass` goes over the contents of one, if that can be done without reading them.
@@ -145,9 +125,9 @@ impl Entries {
         } else if rest.is_some_and(|rest| last(rest).starts_with(WHITEOUT)) {
             self.hidden.entry(base.to_vec()).or_insert(false);
         } else if let Some(size) = self.sizes.get_mut(base) {
-            *size += member.size;
+            *size += member.size();
         } else {
-            self.sizes.insert(base.to_vec(), member.size);
+            self.sizes.insert(base.to_vec(), member.size());
         }
     }
 
@@ -182,7 +162,7 @@ fn hides(member: &Member, store_dir: &[u8]) -> bool {
     match base.strip_prefix(WHITEOUT) {
         Some(hidden) if folder.is_empty() => holds_store(hidden) && !hidden.is_empty(),
         Some(hidden) => holds_store(&[folder, b"/", hidden].concat()),
-        None => !name.is_empty() && !member.is_directory && holds_store(name),
+        None => !name.is_empty() && !member.is_directory() && holds_store(name),
     }
 }
 
@@ -199,8 +179,10 @@ fn last(name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect;
+    use crate::{ImageFile, Location, MaxUnpacked};
+    use layerstone_stage::Digest;
     use std::io::Write;
+    use std::path::Path;
     use tempfile::NamedTempFile;
 
     /// A layer: names with sizes, a slash at the end for folders, `->` for links.
@@ -225,10 +207,15 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
+    /// An archive of layers as they are stored, which are plain or compressed.
     fn archive(layers: &[Vec<u8>]) -> NamedTempFile {
+        archive_of(layers, layers)
+    }
+
+    fn archive_of(layers: &[Vec<u8>], plain: &[Vec<u8>]) -> NamedTempFile {
         let names: Vec<String> = (0..layers.len()).map(|index| format!("{index}/layer.tar")).collect();
-        let diff_id = layerstone_stage::Digest::of(b"").to_string();
-        let config = serde_json::json!({"rootfs": {"diff_ids": vec![diff_id; layers.len()]}}).to_string();
+        let diff_ids: Vec<Digest> = plain.iter().map(|layer| Digest::of(layer)).collect();
+        let config = serde_json::json!({"rootfs": {"diff_ids": diff_ids}}).to_string();
         let manifest = serde_json::json!([{"Config": "c.json", "RepoTags": ["a:b"], "Layers": names}]).to_string();
         let mut tar = tar::Builder::new(NamedTempFile::new().unwrap());
         let members = names.iter().map(String::as_str).zip(layers.iter().map(Vec::as_slice));
@@ -240,6 +227,16 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
+    fn opened(archive: &Path) -> Result<StoredImage> {
+        let mut image = ImageFile::open(archive, MaxUnpacked::default())?.image(&Location::of(archive), None)?;
+        image.unpack(MaxUnpacked::default(), &|_| ())?;
+        Ok(image)
+    }
+
+    fn held_by(archive: &NamedTempFile, store_dir: &str) -> Result<Held> {
+        held(&opened(archive.path())?, store_dir)
+    }
+
     fn text(paths: &HeldPaths) -> String {
         let text = |(path, size): (&StorePath, &u64)| format!("{}={size}", path.base_name());
         paths.iter().map(text).collect::<Vec<_>>().join(" ")
@@ -249,7 +246,7 @@ mod tests {
     #[track_caller]
     fn check(layers: &[&str], expected: &str) {
         let layers: Vec<Vec<u8>> = layers.iter().map(|members| layer(members)).collect();
-        assert_eq!(text(&held(archive(&layers).path(), "/nix/store").unwrap().paths), expected);
+        assert_eq!(text(&held_by(&archive(&layers), "/nix/store").unwrap().paths), expected);
     }
 
     #[test]
@@ -302,9 +299,9 @@ mod tests {
     fn other_stores() {
         let layers = [layer("gnu/store/h-a=7 nix/store/h-b=2"), layer("gnu/.wh.store")];
         let [lower, both] = [archive(&layers[..1]), archive(&layers)];
-        assert_eq!(text(&held(lower.path(), "/gnu/store/").unwrap().paths), "h-a=7");
-        assert_eq!(text(&held(both.path(), "/gnu/store").unwrap().paths), "");
-        let error = held(lower.path(), "store").unwrap_err().to_string();
+        assert_eq!(text(&held_by(&lower, "/gnu/store/").unwrap().paths), "h-a=7");
+        assert_eq!(text(&held_by(&both, "/gnu/store").unwrap().paths), "");
+        let error = held_by(&lower, "store").unwrap_err().to_string();
         assert_eq!(error, "not a store path: \"store\": expected an absolute store directory, such as /nix/store");
     }
 
@@ -315,11 +312,10 @@ mod tests {
         gzip.write_all(&plain[0]).unwrap();
         let packed = [gzip.finish().unwrap(), zstd::encode_all(&plain[1][..], 3).unwrap()];
         for layers in [&plain, &packed] {
-            let archive = archive(layers);
-            let held = held(archive.path(), "/nix/store").unwrap();
+            let archive = archive_of(layers, &plain);
+            let held = held_by(&archive, "/nix/store").unwrap();
             assert_eq!(held.layers.iter().map(text).collect::<Vec<_>>(), ["h-a=70000", "h-b=3"]);
             assert_eq!(text(&held.paths), "h-b=3");
-            assert_eq!(held.image, inspect(archive.path()).unwrap().images[0]);
         }
     }
 
@@ -331,11 +327,11 @@ mod tests {
             (whole[..700].to_vec(), "not a whole tar: header at byte 0: the input ends at byte 700"),
         ] {
             let archive = archive(&[whole.clone(), bytes]);
-            let error = held(archive.path(), "/nix/store").unwrap_err().to_string();
-            assert_eq!(error, format!("not a docker archive: {}: 1/layer.tar: {cause}", archive.path().display()));
+            let error = held_by(&archive, "/nix/store").unwrap_err().to_string();
+            assert_eq!(error, format!("not a good layer: {}: 1/layer.tar: {cause}", archive.path().display()));
         }
         let mut cut = zstd::encode_all(&whole[..], 3).unwrap();
         cut.truncate(cut.len() - 9);
-        assert!(held(archive(&[cut]).path(), "/nix/store").is_err());
+        assert!(held_by(&archive_of(&[cut], &[whole]), "/nix/store").is_err());
     }
 }

@@ -1,15 +1,12 @@
-//! What a docker archive holds, in short, for people and programs to look at.
+//! What a file of images holds, in short, for people and programs to look at.
 
-use crate::decompression::MAGIC_LEN;
-use crate::docker_archive::{DockerArchive, ManifestEntry};
-use crate::{Compression, Result};
-use layerstone_stage::{Digest, Error as StageError};
+use crate::{Compression, Error, ImageFile, MaxUnpacked, Result, StoredImage, StoredLayer};
+use layerstone_stage::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// A docker archive.
+/// A docker archive or an OCI layout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArchiveSummary {
@@ -53,14 +50,8 @@ pub struct LayerSummary {
 /// The parts of an image config that a summary needs (OCI image-spec, config.md).
 #[derive(Deserialize)]
 struct Config {
-    rootfs: Rootfs,
     #[serde(default)]
     history: Option<Vec<HistoryEntry>>,
-}
-
-#[derive(Deserialize)]
-struct Rootfs {
-    diff_ids: Vec<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -73,34 +64,38 @@ struct HistoryEntry {
     empty_layer: bool,
 }
 
-/// Reads a docker archive, plain or compressed; `-` is standard input. All that its manifest names must be there.
-pub fn inspect(path: &Path) -> Result<ArchiveSummary> {
-    let archive = DockerArchive::open(path)?;
-    let images: Result<_> = archive.images.iter().map(|image| summarise(&archive, image)).collect();
-    Ok(ArchiveSummary { compression: archive.compression, images: images? })
+/// Reads a docker archive, an OCI archive or the folder of an OCI layout; `-` is standard input. All that its table of
+/// contents names must be there.
+pub fn inspect(path: &Path, max: MaxUnpacked) -> Result<ArchiveSummary> {
+    let file = ImageFile::open(path, max)?;
+    let images: Result<_> = file.images()?.iter().map(ImageSummary::of).collect();
+    Ok(ArchiveSummary { compression: file.compression(), images: images? })
 }
 
-/// An image of an archive.
-pub(crate) fn summarise(archive: &DockerArchive, image: &ManifestEntry) -> Result<ImageSummary> {
-    let bytes = archive.bytes(&image.config)?;
-    let wrong = |e: serde_json::Error| archive.error(format!("{}: {e}", image.config));
-    let value: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
-    let config: Config = serde_json::from_slice(&bytes).map_err(wrong)?;
-    let diff_ids = config.rootfs.diff_ids;
-    if diff_ids.len() != image.layers().len() {
-        let (found, expected) = (image.layers().len(), diff_ids.len());
-        return Err(archive.error(format!("found {found} layers, expected {expected} as the config has diff IDs")));
+impl ImageSummary {
+    /// An image that is there, in short.
+    pub fn of(image: &StoredImage) -> Result<ImageSummary> {
+        let wrong = |e: serde_json::Error| Error::NotAnImage {
+            path: image.name.clone().into(),
+            cause: format!("image config: {e}"),
+        };
+        let config: Config = serde_json::from_value(image.config.clone()).map_err(wrong)?;
+        let history = config.history.unwrap_or_default();
+        let mut comments = history.into_iter().filter(|entry| !entry.empty_layer).map(HistoryEntry::text);
+        let layer = |layer: &StoredLayer| LayerSummary {
+            name: layer.name.clone(),
+            diff_id: layer.diff_id,
+            size: layer.part.size(),
+            compression: layer.compression,
+            comment: comments.next().flatten(),
+        };
+        Ok(ImageSummary {
+            image_id: image.image_id,
+            repo_tags: image.references.clone(),
+            layers: image.layers.iter().map(layer).collect(),
+            config: image.config.clone(),
+        })
     }
-    let history = config.history.unwrap_or_default();
-    let mut comments = history.into_iter().filter(|entry| !entry.empty_layer).map(HistoryEntry::text);
-    let layer = |(name, diff_id): (&String, Digest)| summarise_layer(archive, name, diff_id, comments.next().flatten());
-    let layers: Result<_> = image.layers().iter().zip(diff_ids).map(layer).collect();
-    Ok(ImageSummary {
-        image_id: Digest::of(&bytes),
-        repo_tags: image.repo_tags().to_vec(),
-        layers: layers?,
-        config: value,
-    })
 }
 
 impl HistoryEntry {
@@ -109,21 +104,6 @@ impl HistoryEntry {
         let full = |text: &String| !text.is_empty();
         self.comment.filter(full).or(self.created_by.filter(full))
     }
-}
-
-fn summarise_layer(
-    archive: &DockerArchive,
-    name: &str,
-    diff_id: Digest,
-    comment: Option<String>,
-) -> Result<LayerSummary> {
-    let contents = archive.contents(archive.member(name)?)?;
-    let size = contents.info.size;
-    let mut magic = [0; MAGIC_LEN];
-    let wanted = &mut magic[..MAGIC_LEN.min(usize::try_from(size).unwrap_or(MAGIC_LEN))];
-    archive.file.read_exact_at(wanted, contents.offset).map_err(StageError::io("read", &archive.path))?;
-    let compression = Compression::of(wanted);
-    Ok(LayerSummary { name: name.to_owned(), diff_id, size, compression, comment })
 }
 
 #[cfg(test)]
@@ -143,7 +123,7 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&tar.into_inner().unwrap()).unwrap();
         file.write_all(&gzip.finish().unwrap()).unwrap();
-        inspect(file.path())
+        inspect(file.path(), MaxUnpacked::default())
     }
 
     const CONFIG: &[u8] = br#"{"architecture":"amd64","config":{"Cmd":["/x"]},
@@ -180,7 +160,12 @@ mod tests {
         let error = summary(&[("c", CONFIG), ("manifest.json", MANIFEST)]).unwrap_err().to_string();
         assert!(error.ends_with(": found no l1"), "{error}");
         let error = summary(&[("index.json", b"{}")]).unwrap_err().to_string();
-        assert!(error.ends_with(": found no manifest.json"), "{error}");
+        assert!(error.contains(": index.json: missing field `manifests`"), "{error}");
+        let error = summary(&[("x.json", b"{}")]).unwrap_err().to_string();
+        assert!(
+            error.ends_with(": found no manifest.json of a docker archive and no index.json of an OCI layout"),
+            "{error}"
+        );
         let error = summary(&[("manifest.json", b"{}")]).unwrap_err().to_string();
         assert!(error.contains(": manifest.json: invalid type"), "{error}");
     }

@@ -26,6 +26,7 @@
 mod architecture;
 mod archive;
 mod base;
+mod blobs;
 mod compress;
 mod conf;
 mod config;
@@ -33,26 +34,31 @@ mod decompression;
 mod docker_archive;
 mod error;
 mod fields;
+mod hashing;
 mod held;
 mod history;
 mod inherit;
 mod inspect;
+mod listed;
 mod location;
 mod manifest;
+mod oci_layout;
 mod over;
 mod python_json;
 mod python_time;
 mod reference;
-mod section;
 mod spec;
+mod stored;
+mod tar_file;
 mod tarinfo;
 mod time;
+mod unpacked;
 
 pub use archive::{Archive, LayerMember, Target, Trailer};
 pub use base::Base;
 pub use compress::Codec;
 pub use conf::Conf;
-pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts};
+pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
 pub use decompression::Compression;
 pub use error::{Error, Result};
 pub use held::{Held, HeldPaths, held};
@@ -63,4 +69,6 @@ pub use reference::Reference;
 pub use spec::{
     DEFAULT_MAX_LAYERS, FORMAT, Kind, LAYERS_OF_DOCKER, Layering, References, RootMode, Script, Spec, VERSION,
 };
+pub use stored::{ImageFile, StoredImage, StoredLayer};
 pub use time::Time;
+pub use unpacked::MaxUnpacked;

@@ -48,6 +48,11 @@ pub enum Kind {
         /// Its text.
         target: Box<[u8]>,
     },
+    /// A hard link: one more name of another member's file.
+    HardLink {
+        /// Name of the other member.
+        target: Box<[u8]>,
+    },
     /// A named pipe.
     Fifo,
     /// A character device.
@@ -71,6 +76,7 @@ impl Kind {
     pub(crate) fn flag(&self) -> u8 {
         match self {
             Kind::File { .. } => b'0',
+            Kind::HardLink { .. } => b'1',
             Kind::Symlink { .. } => b'2',
             Kind::CharDevice { .. } => b'3',
             Kind::BlockDevice { .. } => b'4',
@@ -92,9 +98,9 @@ impl Kind {
         }
     }
 
-    /// Text of a symbolic link, empty for everything else.
+    /// Text of a symbolic link or name of the file that a hard link names, empty for everything else.
     pub(crate) fn target(&self) -> &[u8] {
-        if let Kind::Symlink { target } = self { target } else { b"" }
+        if let Kind::Symlink { target } | Kind::HardLink { target } = self { target } else { b"" }
     }
 }
 

@@ -52,9 +52,57 @@ pub enum Error {
         /// Digest promised.
         expected: layerstone_stage::Digest,
     },
+    /// A hard link that names no file.
+    #[error("cannot link: {}: found the target {}, {cause}", name.escape_ascii(), target.escape_ascii())]
+    HardLink {
+        /// The link's name below the root of the image.
+        name: Vec<u8>,
+        /// The name of the file.
+        target: Vec<u8>,
+        /// What is wrong with it.
+        cause: &'static str,
+    },
+    /// A name in an image that leads to nothing that can be used.
+    #[error("cannot follow: {}: {cause}", name.escape_ascii())]
+    Follow {
+        /// The name that was asked for.
+        name: Vec<u8>,
+        /// Why.
+        cause: FollowError,
+    },
     /// The work was called off because of an error elsewhere.
     #[error("called off")]
     CalledOff,
+}
+
+/// Why a name in an image cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FollowError {
+    /// More links than Linux follows.
+    #[error("found more than {limit} symbolic links")]
+    TooManyLinks {
+        /// As many are allowed.
+        limit: usize,
+    },
+    /// A link that climbs above the root of the image.
+    #[error("found the link {} -> {}, which leads out of the image", link.escape_ascii(), target.escape_ascii())]
+    LinkLeadsOut {
+        /// Where the link is.
+        link: Vec<u8>,
+        /// Its text.
+        target: Vec<u8>,
+    },
+    /// The name itself climbs above the root of the image.
+    #[error("found a name that leads out of the image")]
+    NameLeadsOut,
+    /// A component that has others below it.
+    #[error("found {} at {}, expected a folder", what, component.escape_ascii())]
+    NoFolder {
+        /// Where it is.
+        component: Vec<u8>,
+        /// What is there instead of a folder.
+        what: &'static str,
+    },
 }
 
 impl Error {

@@ -41,6 +41,9 @@ pub struct LayerFile {
     /// customisation layers only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<StorePath>,
+    /// What the history of an image says about the layer; none for what its store paths tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// docker's tarsum of the tar, `tarsum.v1+sha256:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tarsum: Option<String>,
@@ -83,6 +86,7 @@ impl LayerFile {
             recipe: None,
             store_paths: Vec::new(),
             references: Vec::new(),
+            comment: None,
             tarsum: None,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! A [`Layout`] knows every member of a layer and the layer's size from metadata alone; a [`Source`] is a layout or a tar
 //! that is there; [`digest_all`] reads and hashes many at once. A [`LayerFile`] is what the stage hands on.
+//! A [`Tree`] is what a stack of layers shows, whoever made them: put together from one [`LayerTree`] each.
 //!
 //! This crate does not know why paths share a layer, nor what an image is.
 
@@ -16,19 +17,23 @@ mod header;
 mod layout;
 mod member;
 mod meter;
+mod part;
 mod source;
 mod tarsum;
+mod tree;
 mod walk;
 
 pub use digest::{Sink, digest_all, write_layer};
 pub use entry::{Entry, Kind, Owner};
-pub use error::{Error, Result};
+pub use error::{Error, FollowError, Result};
 pub use file::{Descriptor, FORMAT, LayerFile, MEDIA_TYPE_TAR, Recipe, VERSION};
 pub use front::Front;
 pub use header::{BLOCK, Common, Dialect, Fields, Records, append_pax};
 pub use layout::{Layout, Placed, store_layout};
 pub use member::{Member, Members};
 pub use meter::Meter;
+pub use part::{Part, PartReader};
 pub use source::{LayoutReader, Reader, Source};
 pub use tarsum::tarsum;
+pub use tree::{LayerTree, Node, Resolved, Tree};
 pub use walk::walk_tree;

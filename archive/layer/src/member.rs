@@ -1,20 +1,82 @@
-//! The members of a layer that is there, whoever made it: names and sizes, read as docker reads them.
+//! The members of a layer that is there, whoever made it: what their headers say, read as docker reads them.
 //!
 //! What a doubtful header means is decided by the reader that [`tarsum`](crate::tarsum()) uses, which follows Go's.
 
-use crate::tarsum::{Archive, clean_name};
+use crate::Kind;
+use crate::tarsum::{self, Archive, clean_name};
 use std::io::{self, Read, Seek};
 
-/// What a member of a layer is called and how large it is.
+/// What the header of a layer's member says of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its name below the root of the image: no slash at either end, no empty, `.` or `..` component; empty for the
     /// root itself.
     pub name: Vec<u8>,
+    /// What it is; a file's size counts holes, and a hard link's target is a name such as its own. Type flags that POSIX
+    /// does not know are those of regular files.
+    pub kind: Kind,
+    /// Permission bits, 07777 at most.
+    pub mode: u32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+impl Member {
     /// Whether it is a folder.
-    pub is_directory: bool,
+    pub fn is_directory(&self) -> bool {
+        self.kind == Kind::Directory
+    }
+
     /// Bytes of its contents, holes included; 0 for all that is no regular file.
-    pub size: u64,
+    pub fn size(&self) -> u64 {
+        self.kind.size()
+    }
+
+    /// The member of a header, or what is wrong with it.
+    fn of(header: &tarsum::Member) -> Result<Member, String> {
+        Ok(Member {
+            name: below_root("name", &header.name)?,
+            kind: kind(header)?,
+            mode: number("mode", header.mode)? & 0o7777,
+            uid: number("user id", header.uid)?,
+            gid: number("group id", header.gid)?,
+        })
+    }
+}
+
+fn kind(header: &tarsum::Member) -> Result<Kind, String> {
+    let device = || Ok::<_, String>((number("major", header.device.0)?, number("minor", header.device.1)?));
+    Ok(match header.typeflag {
+        b'1' => Kind::HardLink { target: below_root("hard link target", &header.link_name)?.into() },
+        b'2' => Kind::Symlink { target: header.link_name.as_slice().into() },
+        b'3' => device().map(|(major, minor)| Kind::CharDevice { major, minor })?,
+        b'4' => device().map(|(major, minor)| Kind::BlockDevice { major, minor })?,
+        b'5' => Kind::Directory,
+        b'6' => Kind::Fifo,
+        _ => Kind::File { size: u64::try_from(header.size).unwrap_or(0) },
+    })
+}
+
+/// A name without `.`, `..` and slashes that mean nothing, unless it leads out of the image on its way. A slash in front
+/// is the root of the image: layers of nixpkgs have it.
+fn below_root(what: &str, name: &[u8]) -> Result<Vec<u8>, String> {
+    let mut depth = 0_usize;
+    for part in name.split(|&byte| byte == b'/') {
+        depth = match part {
+            b"" | b"." => depth,
+            b".." => depth
+                .checked_sub(1)
+                .ok_or_else(|| format!("found the {what} {}, which leads out of the image", name.escape_ascii()))?,
+            _ => depth + 1,
+        };
+    }
+    Ok(clean_name(name))
+}
+
+fn number(what: &str, number: i64) -> Result<u32, String> {
+    u32::try_from(number).map_err(|_| format!("found the {what} {number}, expected 0 to {}", u32::MAX))
 }
 
 /// The members of a tar, from front to back.
@@ -32,17 +94,21 @@ impl<R: Read> Members<R> {
     /// # Errors
     ///
     /// What reading gives; `UnexpectedEof` if the tar ends inside a header or a member's contents; `InvalidData`, with
-    /// the position of the member, if its header is none.
+    /// the position of the member, if its header is none, if its name or a hard link's target leads out of the image, or
+    /// if its mode, owner or device numbers are negative or have more than 32 bits.
     pub fn next_member(&mut self) -> io::Result<Option<Member>> {
         while let Some(found) = self.0.next_member()? {
             // A header that describes all later ones is no member.
             if found.typeflag != b'g' {
-                let size = if found.is_header_only() { 0 } else { u64::try_from(found.size).unwrap_or(0) };
-                let name = clean_name(&found.name);
-                return Ok(Some(Member { name, is_directory: found.typeflag == b'5', size }));
+                return Member::of(&found).map(Some).map_err(|cause| self.invalid(&cause));
             }
         }
         Ok(None)
+    }
+
+    /// An error that names the header of the member that was read last.
+    pub(crate) fn invalid(&self, cause: &str) -> io::Error {
+        self.0.invalid(cause)
     }
 
     /// Once there are no more members: how many bytes they take, headers and padding counted, without the zeros that end
@@ -109,11 +175,85 @@ mod tests {
                 let found = members(&tar(dialect, &entries), pass).unwrap();
                 let found: Vec<_> = found
                     .iter()
-                    .map(|member| (std::str::from_utf8(&member.name).unwrap(), member.is_directory, member.size))
+                    .map(|member| (std::str::from_utf8(&member.name).unwrap(), member.is_directory(), member.size()))
                     .collect();
                 assert_eq!(found, expected, "{dialect:?} {pass}");
             }
         }
+    }
+
+    /// A header with one field of its own.
+    fn header(field: std::ops::Range<usize>, bytes: &[u8]) -> Vec<u8> {
+        let mut tar = tar(Dialect::Gnu, &[Entry::file(b"a", 0o644, 0)]);
+        tar[field].copy_from_slice(bytes);
+        tar[148..156].fill(b' ');
+        let sum: u32 = tar[..BLOCK].iter().map(|&byte| u32::from(byte)).sum();
+        tar[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        tar
+    }
+
+    #[test]
+    fn kinds_modes_and_owners() {
+        let owner = Some(Box::new(Owner::numbered(3_000_000, u32::MAX)));
+        let target = |target: &[u8]| Box::from(target);
+        let kinds = [
+            (Kind::File { size: 7 }, 0o4755),
+            (Kind::Directory, 0o1777),
+            (Kind::Symlink { target: target(b"../../x/./y/") }, 0o777),
+            (Kind::HardLink { target: target(b"d/a") }, 0o644),
+            (Kind::HardLink { target: target(&[b't'; 150]) }, 0o644),
+            (Kind::Fifo, 0),
+            (Kind::CharDevice { major: 1, minor: 3 }, 0o666),
+            (Kind::BlockDevice { major: 8, minor: 300 }, 0o660),
+        ];
+        let entries = kinds.map(|(kind, mode)| Entry { name: b"a/b"[..].into(), kind, mode, owner: owner.clone() });
+        for dialect in [Dialect::Pax, Dialect::Gnu] {
+            let found = members(&tar(dialect, &entries), true).unwrap();
+            let expected = entries.clone().map(|Entry { kind, mode, .. }| Member {
+                name: b"a/b".to_vec(),
+                kind,
+                mode,
+                uid: 3_000_000,
+                gid: u32::MAX,
+            });
+            assert_eq!(found, expected, "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn doubtful_headers() {
+        for flag in [b'7', b'Z', 0] {
+            let found = members(&header(156..157, &[flag]), false).unwrap();
+            assert_eq!(found[0].kind, Kind::File { size: 0 }, "{flag}");
+        }
+        assert_eq!(members(&header(100..108, b"0100644\0"), false).unwrap()[0].mode, 0o644);
+        let links = [b"/d/./a//".as_slice(), b"x/../d/a"]
+            .map(|name| Entry::new(b"b", Kind::HardLink { target: name.into() }, 0));
+        for member in members(&tar(Dialect::Pax, &links), false).unwrap() {
+            assert_eq!(member.kind, Kind::HardLink { target: b"d/a"[..].into() });
+        }
+    }
+
+    #[test]
+    fn wrong_members() {
+        #[track_caller]
+        fn check(tar: &[u8], cause: &str) {
+            let error = members(tar, true).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert_eq!(error.to_string(), format!("not a good tar: header at byte 0: {cause}"));
+        }
+        let large = [0x80, 0, 0, 1, 0, 0, 0, 0];
+        for (field, what) in [(100..108, "mode"), (108..116, "user id"), (116..124, "group id")] {
+            check(&header(field.clone(), &large), &format!("found the {what} 4294967296, expected 0 to 4294967295"));
+            check(&header(field, &[0xff; 8]), &format!("found the {what} -1, expected 0 to 4294967295"));
+        }
+        for name in ["../a", "a/../../b", "/..", "./.././a"] {
+            let tar = tar(Dialect::Gnu, &[Entry::file(name.as_bytes(), 0o644, 0)]);
+            check(&tar, &format!("found the name {name}, which leads out of the image"));
+        }
+        let link = Entry::new(b"a", Kind::HardLink { target: b"../\x7f"[..].into() }, 0);
+        let cause = "found the hard link target ../\\x7f, which leads out of the image";
+        check(&tar(Dialect::Pax, &[link]), cause);
     }
 
     #[test]

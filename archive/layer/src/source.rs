@@ -1,7 +1,7 @@
 //! Where a layer's bytes come from, and reading them front to back.
 
 use crate::header::BLOCK;
-use crate::{Error, Front, Layout, Placed, Result};
+use crate::{Error, Front, Layout, Part, PartReader, Placed, Result};
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -20,6 +20,8 @@ pub enum Source {
         /// Its size in bytes.
         size: u64,
     },
+    /// A tar inside of a file that is open.
+    Part(Part),
 }
 
 impl Source {
@@ -34,6 +36,7 @@ impl Source {
         match self {
             Source::Layout(layout) => layout.size(),
             Source::Blob { size, .. } => *size,
+            Source::Part(part) => part.size(),
         }
     }
 
@@ -45,6 +48,7 @@ impl Source {
                 let file = File::open(path).map_err(Error::read(path))?;
                 Reader::Blob { path, file, left: *size }
             }
+            Source::Part(part) => Reader::Part { path: part.name(), reader: part.reader() },
         })
     }
 }
@@ -63,6 +67,13 @@ pub enum Reader<'a> {
         /// Bytes still expected.
         left: u64,
     },
+    /// A tar inside of a file.
+    Part {
+        /// What messages call it.
+        path: &'a Path,
+        /// Where reading stands.
+        reader: PartReader,
+    },
 }
 
 impl Reader<'_> {
@@ -80,6 +91,7 @@ impl Reader<'_> {
                 }
                 Ok(got)
             }
+            Reader::Part { path, reader } => read_full(reader, buffer).map_err(Error::read(path)),
         }
     }
 }
@@ -242,7 +254,7 @@ impl Open {
 }
 
 /// Reads until the buffer is full or the file ends.
-fn read_full(file: &mut File, mut buffer: &mut [u8]) -> io::Result<usize> {
+fn read_full(file: &mut impl Read, mut buffer: &mut [u8]) -> io::Result<usize> {
     let mut total = 0;
     while !buffer.is_empty() {
         match file.read(buffer) {

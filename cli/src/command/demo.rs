@@ -1,7 +1,7 @@
 //! `layerstone demo`: an image of a small store that comes with the program.
 
 use crate::args::Common;
-use crate::command::build::{build, settings};
+use crate::command::build::{Job, build, settings};
 use crate::demo;
 use crate::out::print;
 use crate::table::{Table, size};
@@ -31,7 +31,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.tag = Some("latest".to_owned());
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
-    let built = build(&spec, &settings(&spec, Strategy::default())?, &store, &options.output, common)?;
+    let settings = settings(&spec, Strategy::default(), None, &store)?;
+    let built = build(&Job { spec: &spec, settings, base: None, store: &store }, &options.output, common)?;
     if common.quiet || options.output == Path::new("-") {
         return Ok(());
     }

@@ -1,12 +1,16 @@
 //! `layerstone image`: layer files and a spec to a docker archive.
 
 use crate::args::{Common, StoreArgs};
+use crate::base::{Base, BaseArgs};
 use crate::out::print;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_image::{Archive, Codec, LayerFacts, LayerMember, MANIFEST_NAME, Spec, Target, Trailer};
+use layerstone_image::{
+    Archive, Codec, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, Spec, Target, Trailer,
+};
 use layerstone_layer::{LayerFile, Source, store_layout};
 use layerstone_stage::{Digest, Output, Store, StorePath};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal, stdout};
 use std::os::fd::AsFd;
@@ -29,6 +33,8 @@ pub struct Options {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
+    base: BaseArgs,
+    #[command(flatten)]
     store: StoreArgs,
 }
 
@@ -36,7 +42,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let spec = Spec::read(&options.spec)?;
     let store = options.store.store()?;
     let layers: Vec<ImageLayer> = options.layers.iter().map(|path| read_layer(path, &store)).collect::<Result<_>>()?;
-    let built = write(&spec, layers, &options.output, common)?;
+    let base = options.base.open(Some(&spec), common)?;
+    let built = write(&spec, base.as_ref(), layers, &options.output, common)?;
     built.tell(&options.output, common)
 }
 
@@ -54,7 +61,8 @@ fn read_layer(path: &Path, store: &Store) -> Result<ImageLayer> {
         let (found, expected) = (source.size(), layer.size);
         bail!("wrong size: {}: found a layer of {found} bytes, expected {expected}", path.display());
     }
-    Ok(ImageLayer { source, expected: Some(layer.diff_id), label: path.to_owned(), store_paths: layer.store_paths })
+    let LayerFile { diff_id, store_paths, comment, .. } = layer;
+    Ok(ImageLayer { store_paths, comment, ..ImageLayer::new(source, Some(diff_id), path) })
 }
 
 /// A layer on its way into an image.
@@ -66,6 +74,24 @@ pub struct ImageLayer {
     pub label: PathBuf,
     /// The store paths that it holds; none for a customisation layer.
     pub store_paths: Vec<StorePath>,
+    /// What the history says about it; none for what the store paths tell.
+    pub comment: Option<String>,
+}
+
+impl ImageLayer {
+    /// A layer without store paths.
+    pub fn new(source: Source, expected: Option<Digest>, label: impl Into<PathBuf>) -> ImageLayer {
+        ImageLayer { source, expected, label: label.into(), store_paths: Vec::new(), comment: None }
+    }
+
+    fn facts(&self, diff_id: Digest) -> LayerFacts {
+        let paths: Vec<&str> = self.store_paths.iter().map(StorePath::as_str).collect();
+        match &self.comment {
+            Some(comment) => LayerFacts::new(diff_id, comment),
+            None if paths.is_empty() => LayerFacts::customisation(diff_id),
+            None => LayerFacts::of_paths(diff_id, &paths),
+        }
+    }
 }
 
 /// An image that was written.
@@ -86,21 +112,24 @@ impl Built {
     }
 }
 
-/// Writes an image.
-pub fn write(spec: &Spec, layers: Vec<ImageLayer>, output: &Path, common: &Common) -> Result<Built> {
-    for warning in spec.warnings() {
-        common.warn(warning);
-    }
-    let facts = spec.facts()?;
+/// Writes an image: the layers of the base, and these on top.
+pub fn write(
+    spec: &Spec,
+    base: Option<&Base>,
+    layers: Vec<ImageLayer>,
+    output: &Path,
+    common: &Common,
+) -> Result<Built> {
+    let (facts, warnings) = facts(spec, base, layers.len())?;
+    warnings.into_iter().for_each(|warning| common.warn(warning));
     let reference = spec.reference()?;
-    let store_paths: Vec<Vec<StorePath>> = layers.iter().map(|layer| layer.store_paths.clone()).collect();
-    let member = |layer: ImageLayer| LayerMember::new(layer.source, layer.expected, layer.label);
-    let layers = layers.into_iter().map(member).collect();
-    let archive = Archive { base: None, layers, mtime: spec.mtime.seconds()? };
+    let layers: Vec<ImageLayer> = base.map_or_else(Vec::new, Base::layers).into_iter().chain(layers).collect();
+    let (members, places) = distinct(&layers);
+    let archive = Archive { base: None, layers: members, mtime: spec.mtime.seconds()? };
+    let all = |diff_ids: &[Digest]| -> Vec<Digest> { places.iter().map(|&place| diff_ids[place]).collect() };
     let finished = |diff_ids: &[Digest]| {
-        let layers = diff_ids.iter().zip(&store_paths);
-        let layers: Vec<LayerFacts> = layers.map(|(diff_id, paths)| layer_facts(*diff_id, paths)).collect();
-        facts.finish(&layers)
+        let layers = layers.iter().zip(all(diff_ids)).map(|(layer, diff_id)| layer.facts(diff_id));
+        facts.finish(&layers.collect::<Vec<_>>())
     };
     let trailer = |diff_ids: &[Digest]| -> Trailer {
         let image = finished(diff_ids);
@@ -109,15 +138,36 @@ pub fn write(spec: &Spec, layers: Vec<ImageLayer>, output: &Path, common: &Commo
     };
     let diff_ids = write_archive(&archive, output, &trailer, common)?;
     let image_id = finished(&diff_ids).image_id;
-    Ok(Built { reference: reference.for_image(&image_id), image_id, diff_ids })
+    Ok(Built { reference: reference.for_image(&image_id), image_id, diff_ids: all(&diff_ids) })
 }
 
-fn layer_facts(diff_id: Digest, paths: &[StorePath]) -> LayerFacts {
-    if paths.is_empty() {
-        return LayerFacts::customisation(diff_id);
+/// What the image says, and what the user should know about it; so many layers come on top of the base.
+fn facts(spec: &Spec, base: Option<&Base>, layers: usize) -> Result<(ImageFacts, Vec<String>)> {
+    let mut warnings = spec.warnings();
+    let Some(Base { image, .. }) = base else { return Ok((spec.facts()?, warnings)) };
+    warnings.extend(spec.warnings_over(&image.config, &image.name)?);
+    let total = image.layers.len() + layers;
+    if total > LAYERS_OF_DOCKER {
+        warnings.push(format!("the image has {total} layers, docker loads images of at most {LAYERS_OF_DOCKER}"));
     }
-    let paths: Vec<&str> = paths.iter().map(StorePath::as_str).collect();
-    LayerFacts::of_paths(diff_id, &paths)
+    Ok((spec.facts_over(&image.config, &image.name)?, warnings))
+}
+
+/// The layers as members of an archive, and the member of each: one that stands twice, as far as its digest is known, is
+/// stored once.
+fn distinct(layers: &[ImageLayer]) -> (Vec<LayerMember>, Vec<usize>) {
+    let mut members = Vec::new();
+    let mut known = BTreeMap::new();
+    let mut place = |layer: &ImageLayer| {
+        let next = members.len();
+        let place = layer.expected.map_or(next, |digest| *known.entry(digest).or_insert(next));
+        if place == next {
+            members.push(LayerMember::new(layer.source.clone(), layer.expected, layer.label.clone()));
+        }
+        place
+    };
+    let places = layers.iter().map(&mut place).collect();
+    (members, places)
 }
 
 /// Writes an archive to a file, compressed as its name says, or to stdout for `-`.

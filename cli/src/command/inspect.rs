@@ -2,50 +2,56 @@
 
 mod diff;
 
+use crate::args::Common;
+use crate::base::UnpackingArgs;
 use crate::out::print;
 use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use layerstone_closure::{Closure, Graph};
-use layerstone_image::{ImageSummary, References, Spec, inspect};
+use layerstone_image::{ImageSummary, Location, References, Spec, inspect};
 use layerstone_layer::LayerFile;
 use layerstone_layering::Plan;
 use layerstone_stage::StorePath;
 use serde_json::Value;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "\
 layerstone inspect [--json] <FILE>
-       layerstone inspect --diff <OLD.TAR> <NEW.TAR> [--store <DIR>] [--json]";
+       layerstone inspect --diff <OLD[#NAME:TAG]> <NEW[#NAME:TAG]> [--store <DIR>] [--json]";
 
 /// Show what a stage file or an image is, or what two images differ in
 #[derive(Args)]
 #[command(override_usage = USAGE)]
 pub struct Options {
-    /// Closure, plan, layer file, image spec, references graph, or docker archive
+    /// Closure, plan, layer file, image spec, references graph, docker archive, OCI archive, or the folder of an OCI layout
     #[arg(required_unless_present = "diff")]
     file: Option<PathBuf>,
     /// Show which layers of NEW whoever has OLD must still receive, and the store paths that were added, removed and
-    /// changed by name; both are docker archives, of which the first image counts
-    #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["OLD.TAR", "NEW.TAR"], conflicts_with = "file")]
-    diff: Vec<PathBuf>,
+    /// changed by name
+    #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["OLD[#NAME:TAG]", "NEW[#NAME:TAG]"], conflicts_with = "file")]
+    diff: Vec<OsString>,
     /// The store directory of the images
     #[arg(long, value_name = "DIR", default_value = "/nix/store", requires = "diff", conflicts_with = "file")]
     store: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    unpacking: UnpackingArgs,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options, common: &Common) -> Result<()> {
     if let [old, new] = &options.diff[..] {
-        return diff::run(old, new, &options.store, options.json);
+        let [old, new] = [old, new].map(|image| Location::parse(image));
+        return diff::run(&old, &new, options, common);
     }
     let path = options.file.as_deref().context("no file: expected FILE")?;
     let text = match kind_of(path)? {
-        Kind::Archive => archive(path, options.json)?,
+        Kind::Archive => archive(path, options)?,
         Kind::Registration => closure(&Graph::read(path)?.closure(&[])?, options.json)?,
         Kind::Json(value) => match value.get("format").and_then(Value::as_str) {
             Some(layerstone_layering::FORMAT) => plan(&Plan::read(path)?, options.json)?,
@@ -68,6 +74,9 @@ enum Kind {
 /// Told by the first byte that is not white space.
 fn kind_of(path: &Path) -> Result<Kind> {
     let context = || format!("cannot read: {}", path.display());
+    if path.is_dir() {
+        return Ok(Kind::Archive);
+    }
     let mut head = [0; 64];
     let count = File::open(path).and_then(|mut file| file.read(&mut head)).with_context(context)?;
     Ok(match head[..count].iter().find(|byte| !byte.is_ascii_whitespace()) {
@@ -173,9 +182,9 @@ fn spec(path: &Path, value: &Value, as_json: bool) -> Result<String> {
     Ok(text)
 }
 
-fn archive(path: &Path, as_json: bool) -> Result<String> {
-    let summary = inspect(path)?;
-    if as_json {
+fn archive(path: &Path, options: &Options) -> Result<String> {
+    let summary = inspect(path, options.unpacking.max())?;
+    if options.json {
         return json(&summary);
     }
     Ok(summary.images.iter().map(image).collect::<Result<Vec<_>>>()?.join("\n"))

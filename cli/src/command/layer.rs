@@ -1,6 +1,9 @@
-//! `layerstone layer`: a plan to layer files, one or all.
+//! `layerstone layer`: a plan to layer files, one or all, or to one layer behind a root.
+
+pub mod behind;
 
 use crate::args::{Common, StampArgs, StoreArgs};
+use crate::base::BaseArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_layer::{LayerFile, Owner, Recipe, Source, digest_all, store_layout, tarsum};
@@ -22,13 +25,17 @@ pub struct Options {
     #[arg(value_name = "LAYERS.JSON")]
     plan: PathBuf,
     /// Make this layer, 0 being the bottom one
-    #[arg(long, value_name = "I", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(long, value_name = "I", required_unless_present_any = ["all", "behind"], conflicts_with_all = ["all", "behind"])]
     index: Option<usize>,
     /// Make all layers, as 000.layer.json and so on in a folder
-    #[arg(long)]
+    #[arg(long, conflicts_with = "behind")]
     all: bool,
+    /// Append the files of all layers to the tar of this layer, as dockerTools' buildImage does: the layer of a single
+    /// image, of the root and its store paths
+    #[arg(long, value_name = "ROOT.LAYER.JSON", requires = "blob")]
+    behind: Option<PathBuf>,
     /// Write the tar too, instead of the recipe
-    #[arg(long, value_name = "TAR", requires = "index", conflicts_with = "all")]
+    #[arg(long, value_name = "TAR", conflicts_with = "all")]
     blob: Option<PathBuf>,
     /// Write the tars too, instead of the recipes, as 000.tar and so on
     #[arg(long, requires = "all", conflicts_with = "index")]
@@ -41,6 +48,9 @@ pub struct Options {
     output: PathBuf,
     #[command(flatten)]
     stamp: StampArgs,
+    // Tells --behind the modes of the folders that lead to the store.
+    #[command(flatten)]
+    base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -48,7 +58,15 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let plan = Plan::read(&options.plan)?;
     let store = options.store.store()?;
-    let (mtime, owner) = options.stamp.resolve(options.stamp.read_spec()?.as_ref())?;
+    let spec = options.stamp.read_spec()?;
+    let (mtime, owner) = options.stamp.resolve(spec.as_ref())?;
+    if let (Some(root), Some(blob)) = (&options.behind, &options.blob) {
+        let base = options.base.open(spec.as_ref(), common)?;
+        let paths: Vec<StorePath> = plan.layers.into_iter().flatten().collect();
+        let job =
+            behind::Job { root, paths: &paths, mtime, base: base.as_ref(), store: &store, tarsum: options.tarsum };
+        return job.run(&options.output, blob, common);
+    }
     let recipes = |layers: &[Vec<StorePath>]| recipes(layers, &store, mtime, &owner);
     let Some(index) = options.index else {
         return make_all(options, recipes(&plan.layers)?, &store, common);

@@ -3,14 +3,14 @@
 mod question;
 mod several;
 
-use crate::args::usage_error;
+use crate::args::{Common, usage_error};
+use crate::base::BaseArgs;
 use crate::plan_args::PlanArgs;
 use crate::strategy::{INPUTS, StrategyArgs};
 use anyhow::{Context, Result};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
-use layerstone_image::held;
 use layerstone_layering::{Base, Rates, Settings, plan};
 use layerstone_stage::StorePath;
 use question::QuestionArgs;
@@ -57,9 +57,6 @@ pub struct Options {
     /// pipeline does without
     #[arg(long, value_name = "N")]
     max_layers: Option<usize>,
-    /// Image to build on: its layers are taken off the limit, the store paths that it holds are left out
-    #[arg(long, value_name = "IMAGE.TAR")]
-    base: Option<PathBuf>,
     /// Store path to leave out of all layers
     #[arg(long, value_name = "PATH", value_parser = StorePath::parse)]
     exclude: Vec<StorePath>,
@@ -73,19 +70,22 @@ pub struct Options {
     output: PathBuf,
     #[command(flatten)]
     question: QuestionArgs,
+    // Its layers are taken off the limit, and the store paths that it holds are left out.
+    #[command(flatten)]
+    base: BaseArgs,
 }
 
-pub fn run(options: &Options) -> Result<()> {
-    if options.question.answer(options)? {
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    if options.question.answer(options, common)? {
         return Ok(());
     }
     let closures = options.strategy.inputs(&options.closures);
     if closures.len() > 1 {
-        return several::run(&closures, options);
+        return several::run(&closures, options, common);
     }
     let (file, limit) = (options.closure()?, options.limit_of_plan()?);
     let closure = Closure::read(&file)?;
-    let settings = options.settings(&closure, limit)?;
+    let settings = options.settings(&closure, limit, common)?;
     Ok(plan(&closure, &settings)?.write(&options.output)?)
 }
 
@@ -108,10 +108,10 @@ impl Options {
     }
 
     /// What the flags say, for a closure.
-    fn settings(&self, closure: &Closure, limit: NonZeroUsize) -> Result<Settings> {
+    fn settings(&self, closure: &Closure, limit: NonZeroUsize, common: &Common) -> Result<Settings> {
         self.plan.over(Settings {
             strategy: self.strategy.strategy()?.unwrap_or_default(),
-            base: self.base(closure)?,
+            base: self.base(closure, common)?,
             exclude: self.exclude(),
             rates: self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
             ..Settings::new(limit)
@@ -128,10 +128,10 @@ impl Options {
     }
 
     /// What the base image holds of the store that the closure is in.
-    fn base(&self, closure: &Closure) -> Result<Base> {
-        let Some(image) = &self.base else { return Ok(Base::default()) };
+    fn base(&self, closure: &Closure, common: &Common) -> Result<Base> {
+        let Some(base) = self.base.open(None, common)? else { return Ok(Base::default()) };
         let store = closure.graph.first().map_or("/nix/store", |info| info.path.store_dir());
-        let held = held(image, store)?;
+        let held = base.held(store)?;
         Ok(Base { layers: held.layers.len(), paths: held.paths.into_keys().collect() })
     }
 }

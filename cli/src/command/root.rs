@@ -1,14 +1,19 @@
 //! `layerstone root`: contents and a script to the customisation layer.
 
 use crate::args::{Common, StampArgs, StoreArgs};
+use crate::base::{Base, BaseArgs};
+use crate::root_args::RootArgs;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::Spec;
+use layerstone_image::{Kind, Spec};
 use layerstone_layer::{LayerFile, Owner};
 use layerstone_root::{Mode, RootSpec, Script, build};
 use layerstone_stage::{Output, Store};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
+
+/// What the command is called.
+const NAME: &str = "root";
 
 /// Make the customisation layer: merge contents, run a script
 ///
@@ -25,9 +30,11 @@ pub struct Options {
     /// Script to run in the layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    /// Make contents that disagree an error
+    /// Make links of one name and different texts in the contents an error
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    root: RootArgs,
     /// Layer file to write
     #[arg(short, long, value_name = "LAYER.JSON")]
     output: PathBuf,
@@ -37,6 +44,8 @@ pub struct Options {
     #[command(flatten)]
     stamp: StampArgs,
     #[command(flatten)]
+    base: BaseArgs,
+    #[command(flatten)]
     store: StoreArgs,
 }
 
@@ -44,6 +53,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let mut spec = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
     let (mtime, _) = options.stamp.resolve(Some(&spec))?;
+    options.root.apply(NAME, &mut spec)?;
+    let base = options.base.open(Some(&spec), common)?;
     spec.contents.extend(options.contents.iter().cloned());
     if let Some(file) = &options.extra_commands {
         if spec.script.is_some() {
@@ -51,9 +62,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         }
         spec.script = Some(layerstone_image::Script::File(file.clone()));
     }
-    // The spec's owner is that of the store paths.
-    let owner = options.stamp.owner.over(Owner::numeric_root());
-    let root = RootSpec { mtime, owner, strict: options.strict, ..root_spec(&spec, &store)? };
+    let root = root_spec(&spec, &store, base.as_ref())?;
+    let owner = options.stamp.owner.over(root.owner.clone());
+    let root = RootSpec { mtime, owner, strict: options.strict, ..root };
     if options.output != Path::new("-") {
         // First, so that a bad place is told before the blob is there.
         Output::create(&options.output)?;
@@ -63,14 +74,20 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     Ok(layer.write(&options.output)?)
 }
 
-/// The customisation layer that an image spec asks for.
-pub fn root_spec(spec: &Spec, store: &Store) -> Result<RootSpec> {
+/// The customisation layer, or the root of the only layer, that an image spec asks for, over a base.
+pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<RootSpec> {
     let contents = spec.contents.iter().map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
     let script = spec.script.as_ref().map(|script| match script {
         layerstone_image::Script::File(path) => Script::File(path.clone()),
         layerstone_image::Script::Text(text) => Script::Text { name: "extraCommands".to_owned(), text: text.clone() },
     });
-    let owner = Owner::numeric_root();
+    let owner = match spec.kind {
+        // The spec's owner is that of the store paths.
+        Kind::Layered => Owner::numeric_root(),
+        // The spec's owner is that of all but the store paths.
+        Kind::Single => Owner::numbered(spec.owner.uid, spec.owner.gid),
+    };
+    let _ = base;
     let (store, mtime) = (store.clone(), spec.mtime.seconds()?);
     Ok(RootSpec { store, contents, mode: Mode::Links, script, mtime, owner, strict: false })
 }

@@ -76,6 +76,17 @@ mod tests {
     }
 
     #[test]
+    fn hard_links_stand_as_they_are() {
+        let link = |target: &[u8]| Entry::new(b"b", crate::Kind::HardLink { target: target.into() }, 0o644);
+        let short = header(&link(b"./a/../x"), 1, Owner::root());
+        assert_eq!((short.len(), short[TYPE], &short[SIZE]), (BLOCK, b'1', &b"00000000000\0"[..]));
+        assert_eq!(&short[LINK][..9], b"./a/../x\0");
+        let long = header(&link(&[b't'; 101]), 1, Owner::root());
+        assert_eq!((long.len(), long[TYPE], long[2 * BLOCK + TYPE]), (3 * BLOCK, b'K', b'1'));
+        assert_eq!(long[2 * BLOCK..][LINK], [b't'; 100]);
+    }
+
+    #[test]
     fn what_fits_exactly_is_not_long() {
         assert_eq!(header(&Entry::file(&[b'n'; 100], 0o644, 0), 1, Owner::numeric_root()).len(), BLOCK);
         // A folder's slash counts.

@@ -170,6 +170,17 @@ mod tests {
     }
 
     #[test]
+    fn hard_links_stand_as_they_are() {
+        let link = |target: &[u8]| Entry::new(b"b", Kind::HardLink { target: target.into() }, 0o644);
+        let short = header(&link(b"./a/../x"), 1, Owner::root());
+        assert_eq!((short.len(), short[TYPE], &short[SIZE]), (BLOCK, b'1', &b"00000000000\0"[..]));
+        assert_eq!(&short[LINK][..9], b"./a/../x\0");
+        let long = header(&link(&[b't'; 101]), 1, Owner::root());
+        assert!(long[BLOCK..].starts_with(format!("115 linkpath={}\n", "t".repeat(101)).as_bytes()));
+        assert_eq!((long[2 * BLOCK + TYPE], &long[2 * BLOCK..][LINK]), (b'1', &[b't'; 100][..]));
+    }
+
+    #[test]
     fn record_lengths_count_themselves() {
         for (rest, len) in [(8, 9), (9, 11), (97, 99), (98, 101), (996, 999), (997, 1001)] {
             assert_eq!(record_len(rest), len, "{rest}");

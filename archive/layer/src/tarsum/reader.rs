@@ -305,7 +305,8 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    fn invalid(&self, cause: &str) -> io::Error {
+    /// An error that names the present header.
+    pub fn invalid(&self, cause: &str) -> io::Error {
         let message = format!("not a good tar: header at byte {}: {cause}", self.start);
         io::Error::new(ErrorKind::InvalidData, message)
     }

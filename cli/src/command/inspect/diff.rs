@@ -1,16 +1,18 @@
 //! `inspect --diff`: what whoever has one image must still receive for another, and which store paths differ.
 
+use super::Options;
+use crate::args::Common;
+use crate::base::make_plain;
 use crate::difference::text as difference_text;
 use crate::out::print;
 use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::{Difference, Item, difference};
-use layerstone_image::{Held, HeldPaths, ImageSummary, LayerSummary, held};
+use layerstone_image::{Held, HeldPaths, ImageFile, ImageSummary, LayerSummary, Location, held};
 use layerstone_stage::{Digest, StorePath};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::path::Path;
 
 /// Store paths named of a layer.
 const NAMES: usize = 4;
@@ -57,17 +59,30 @@ struct Sum {
     size: u64,
 }
 
-/// Compares the first images of two archives; store paths are the entries of `store`.
-pub fn run(old: &Path, new: &Path, store: &str, as_json: bool) -> Result<()> {
-    let (old, new) = (held(old, store)?, held(new, store)?);
+/// An image and the store paths that it holds.
+struct Side {
+    image: ImageSummary,
+    held: Held,
+}
+
+/// Compares two images; store paths are the entries of the store.
+pub fn run(old: &Location, new: &Location, options: &Options, common: &Common) -> Result<()> {
+    let open = |location: &Location| -> Result<Side> {
+        let mut image = ImageFile::open(&location.path, options.unpacking.max())?.image(location, None)?;
+        // What is compressed has another size there than it has unpacked.
+        let summary = ImageSummary::of(&image)?;
+        make_plain(&mut image, options.unpacking.max(), common)?;
+        Ok(Side { image: summary, held: held(&image, &options.store)? })
+    };
+    let (old, new) = (open(old)?, open(new)?);
     let answer = answer(&old, &new);
-    if as_json {
+    if options.json {
         return print(serde_json::to_string_pretty(&answer)? + "\n");
     }
     print(text(&answer, &new))
 }
 
-fn answer<'a>(old: &'a Held, new: &'a Held) -> Answer<'a> {
+fn answer<'a>(old: &'a Side, new: &'a Side) -> Answer<'a> {
     let mut known: HashSet<Digest> = old.image.layers.iter().map(|layer| layer.diff_id).collect();
     let layer = |(layer, paths): (&LayerSummary, &'a HeldPaths)| Layer {
         diff_id: layer.diff_id,
@@ -76,7 +91,7 @@ fn answer<'a>(old: &'a Held, new: &'a Held) -> Answer<'a> {
         state: if known.insert(layer.diff_id) { State::Sent } else { State::There },
         store_paths: paths.keys().collect(),
     };
-    let layers: Vec<Layer> = new.image.layers.iter().zip(&new.layers).map(layer).collect();
+    let layers: Vec<Layer> = new.image.layers.iter().zip(&new.held.layers).map(layer).collect();
     let sum = |state: State| {
         let layers = layers.iter().filter(|layer| layer.state == state);
         Sum { layers: layers.clone().count(), size: layers.map(|layer| layer.size).sum() }
@@ -86,7 +101,7 @@ fn answer<'a>(old: &'a Held, new: &'a Held) -> Answer<'a> {
         new: image(&new.image),
         there: sum(State::There),
         sent: sum(State::Sent),
-        store_paths: difference(&items(&old.paths), &items(&new.paths)),
+        store_paths: difference(&items(&old.held.paths), &items(&new.held.paths)),
         layers,
     }
 }
@@ -99,7 +114,7 @@ fn items(paths: &HeldPaths) -> Vec<Item> {
     paths.iter().map(|(path, &size)| Item { path: path.clone(), size: Some(size), nar_hash: None }).collect()
 }
 
-fn text(answer: &Answer, new: &Held) -> String {
+fn text(answer: &Answer, new: &Side) -> String {
     let mut layers = Table::new(&["layer", "size", "", "holds"], &[0, 1]);
     for (index, layer) in answer.layers.iter().enumerate() {
         let state = if layer.state == State::There { "there" } else { "sent" };
@@ -120,8 +135,8 @@ fn text(answer: &Answer, new: &Held) -> String {
 }
 
 /// The store paths of a layer, the largest first, or else what the history says about it.
-fn holds(index: usize, new: &Held) -> String {
-    let mut paths: Vec<(&StorePath, &u64)> = new.layers[index].iter().collect();
+fn holds(index: usize, new: &Side) -> String {
+    let mut paths: Vec<(&StorePath, &u64)> = new.held.layers[index].iter().collect();
     if paths.is_empty() {
         return new.image.layers[index].comment.as_deref().map(super::shortened).unwrap_or_default();
     }

@@ -5,6 +5,7 @@ mod compare;
 mod explain;
 
 use super::Options;
+use crate::args::Common;
 use anyhow::Result;
 use clap::{ArgAction, Args};
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ struct Question {
     /// Show which layers of NEW whoever has OLD must still receive, and why; the sizes are those of CLOSURE.JSON, the
     /// closure of NEW
     #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["OLD.JSON", "NEW.JSON"])]
-    #[arg(conflicts_with_all = ["strategy", "rates", "PlanArgs", "max_layers", "exclude", "base"])]
+    #[arg(conflicts_with_all = ["strategy", "rates", "PlanArgs", "max_layers", "exclude", "BaseArgs"])]
     compare: Vec<PathBuf>,
 }
 
@@ -47,12 +48,12 @@ impl QuestionArgs {
     }
 
     /// Answers the question on stdout; false if none was asked.
-    pub fn answer(&self, options: &Options) -> Result<bool> {
+    pub fn answer(&self, options: &Options, common: &Common) -> Result<bool> {
         let Question { check, explain, compare } = &self.question;
         if let Some(plan) = check {
-            check::run(plan, options, self.json)?;
+            check::run(plan, options, self.json, common)?;
         } else if *explain {
-            explain::run(self.plan.as_deref(), options, self.json)?;
+            explain::run(self.plan.as_deref(), options, self.json, common)?;
         } else if let [old, new] = &compare[..] {
             compare::run(old, new, options.closure_if_given()?.as_deref(), self.json)?;
         } else {

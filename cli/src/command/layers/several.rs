@@ -1,7 +1,7 @@
 //! `layerstone layers A B …`: several closures to a plan each, in one folder.
 
 use super::{NAME, Options, missing};
-use crate::args::usage_error;
+use crate::args::{Common, usage_error};
 use crate::command::layer::make_folder;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
@@ -17,14 +17,14 @@ use std::path::{Path, PathBuf};
 const ENDINGS: [&str; 2] = [".closure.json", ".json"];
 
 /// Plans all closures together and writes `NAME.layers.json` for each into the output folder, all or none.
-pub fn run(closures: &[PathBuf], options: &Options) -> Result<()> {
+pub fn run(closures: &[PathBuf], options: &Options, common: &Common) -> Result<()> {
     let folder = Some(&options.output).filter(|output| output.as_os_str() != "-");
     let folder = folder.ok_or_else(|| missing("--output <FOLDER>, for the plans of several closures"))?;
     let outputs = outputs(closures, folder)?;
     let limit = options.limit_of_plan()?;
     let closures: Vec<Closure> = closures.iter().map(|file| Closure::read(file)).collect::<Result<_, _>>()?;
     let first = closures.iter().find(|closure| !closure.graph.is_empty()).or(closures.first());
-    let settings = options.settings(first.context("no closure")?, limit)?;
+    let settings = options.settings(first.context("no closure")?, limit, common)?;
     let plans = plans(&closures, &settings)?;
     make_folder(folder)?;
     let prepared = plans.iter().zip(&outputs).map(|(plan, path)| prepare_stage_file(path, FORMAT, VERSION, plan));

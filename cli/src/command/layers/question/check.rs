@@ -1,5 +1,6 @@
 //! `layers --check`: what is wrong with a plan.
 
+use crate::args::Common;
 use crate::command::layers::Options;
 use crate::out::print;
 use anyhow::{Context, Result, bail};
@@ -10,11 +11,11 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// Tells every fault; that there is one is an error.
-pub fn run(plan: &Path, options: &Options, as_json: bool) -> Result<()> {
+pub fn run(plan: &Path, options: &Options, as_json: bool, common: &Common) -> Result<()> {
     let file = options.closure()?;
     let draft = Draft::read(plan)?;
     let closure = Closure::read(&file)?;
-    let base = options.base(&closure)?;
+    let base = options.base(&closure, common)?;
     let mut exclude = options.exclude();
     let of_base = closure.graph.iter().map(|info| &info.path).filter(|path| base.paths.contains(path));
     exclude.extend(of_base.cloned());

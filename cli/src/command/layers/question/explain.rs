@@ -1,5 +1,6 @@
 //! `layers --explain`: what each layer is sent again for, and what that costs.
 
+use crate::args::Common;
 use crate::command::layers::Options;
 use crate::out::print;
 use crate::table::{Table, size, some_of};
@@ -38,11 +39,11 @@ struct Other {
 }
 
 /// Explains a plan that is there, or the one that the flags ask for.
-pub fn run(file: Option<&Path>, options: &Options, as_json: bool) -> Result<()> {
+pub fn run(file: Option<&Path>, options: &Options, as_json: bool, common: &Common) -> Result<()> {
     let (closure, limit) = (options.closure()?, options.limit_of_plan()?);
     let there = file.map(Plan::read).transpose()?;
     let closure = Closure::read(&closure)?;
-    let settings = options.settings(&closure, limit)?;
+    let settings = options.settings(&closure, limit, common)?;
     let strategy = (there.is_none() && settings.previous.is_none()).then(|| settings.strategy.name());
     let title = match (file, strategy) {
         (Some(file), _) => file.display().to_string(),

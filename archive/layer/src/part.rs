@@ -1,38 +1,65 @@
-//! A part of a file as a file of its own, read at places so that several parts can be read at the same time.
+//! A part of an open file as a file of its own, read at places so that several parts can be read at the same time.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A part of a file.
+/// A part of a file, such as a member of an archive.
+#[derive(Clone, Debug)]
+pub struct Part {
+    file: Arc<File>,
+    name: PathBuf,
+    start: u64,
+    size: u64,
+}
+
+/// Reads a part; wherever it is, other readers of the file are not disturbed.
 #[derive(Debug)]
-pub(crate) struct Section<'a> {
-    file: &'a File,
+pub struct PartReader {
+    file: Arc<File>,
     start: u64,
     at: u64,
     end: u64,
 }
 
-impl<'a> Section<'a> {
-    /// `size` bytes from `start` on.
-    pub(crate) fn new(file: &'a File, start: u64, size: u64) -> Section<'a> {
-        Section { file, start, at: start, end: start + size }
+impl Part {
+    /// `size` bytes from `start` on; `name` is what messages call the part.
+    pub fn new(file: Arc<File>, name: impl Into<PathBuf>, start: u64, size: u64) -> Part {
+        Part { file, name: name.into(), start, size }
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &Path {
+        &self.name
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// A reader at the first byte.
+    pub fn reader(&self) -> PartReader {
+        let Part { start, size, .. } = *self;
+        PartReader { file: Arc::clone(&self.file), start, at: start, end: start.saturating_add(size) }
     }
 }
 
-impl Read for Section<'_> {
+impl Read for PartReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let want = buffer.len().min(usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX));
         let read = self.file.read_at(&mut buffer[..want], self.at)?;
         if read == 0 && want > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive became shorter"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
         }
         self.at += read as u64;
         Ok(read)
     }
 }
 
-impl Seek for Section<'_> {
+impl Seek for PartReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = match to {
             SeekFrom::Start(place) => self.start.checked_add(place),
@@ -54,10 +81,11 @@ mod tests {
     fn a_part_is_a_file() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789").unwrap();
-        let mut section = Section::new(&file, 2, 5);
+        let file = Arc::new(file);
+        let mut reader = Part::new(Arc::clone(&file), "x", 2, 5).reader();
         let mut rest = || {
             let mut text = String::new();
-            section.read_to_string(&mut text).map(|_| text)
+            reader.read_to_string(&mut text).map(|_| text)
         };
         assert_eq!(rest().unwrap(), "23456");
         assert_eq!(rest().unwrap(), "");
@@ -67,13 +95,13 @@ mod tests {
             (SeekFrom::End(-2), 3, "56"),
             (SeekFrom::End(9), 14, ""),
         ] {
-            assert_eq!(section.seek(to).unwrap(), place);
+            assert_eq!(reader.seek(to).unwrap(), place);
             let mut text = String::new();
-            section.read_to_string(&mut text).unwrap();
+            reader.read_to_string(&mut text).unwrap();
             assert_eq!(text, expected);
         }
-        assert!(section.seek(SeekFrom::End(-6)).is_err());
-        let error = Section::new(&file, 8, 5).read_to_end(&mut Vec::new()).unwrap_err();
+        assert!(reader.seek(SeekFrom::End(-6)).is_err());
+        let error = Part::new(file, "x", 8, 5).reader().read_to_end(&mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -1,0 +1,169 @@
+//! An image as the table of contents of its file lists it, before anything of it is read.
+
+use crate::blobs::Blobs;
+use crate::{Error, Location, Result};
+use layerstone_stage::Digest;
+use std::path::Path;
+
+/// An image and where its pieces are.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// What it is called, `NAME:TAG`; in an OCI layout a name may be all or a tag.
+    pub references: Vec<String>,
+    /// What it runs on, if the table tells.
+    pub platform: Option<Platform>,
+    pub config: Blob,
+    /// Bottom first.
+    pub layers: Vec<Blob>,
+}
+
+/// What an image runs on, by Go's names (OCI image-spec, image-index.md, "platform").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Platform {
+    pub os: String,
+    pub architecture: String,
+    pub variant: Option<String>,
+}
+
+/// A piece of an image.
+#[derive(Clone, Debug)]
+pub(crate) struct Blob {
+    /// Its name in the file or folder.
+    pub name: String,
+    /// sha256 that it must have, if that is told.
+    pub digest: Option<Digest>,
+    /// Size in bytes that it must have, if that is told.
+    pub size: Option<u64>,
+}
+
+impl Listed {
+    /// What lists call it.
+    fn title(&self) -> String {
+        let name = match &self.references[..] {
+            [] => "one without a name".to_owned(),
+            names => names.join(" "),
+        };
+        let platform = self.platform.as_ref().map(|Platform { os, architecture, variant }| {
+            let variant = variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+            format!(" ({os}/{architecture}{variant})")
+        });
+        name + &platform.unwrap_or_default()
+    }
+}
+
+impl Blob {
+    /// The bytes of a small piece, checked as far as its size and digest are told.
+    pub(crate) fn read(&self, blobs: &Blobs) -> Result<Vec<u8>> {
+        let bytes = blobs.bytes(&self.name)?;
+        self.check_size(bytes.len() as u64, blobs)?;
+        self.check_digest(Digest::of(&bytes), blobs)?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn check_size(&self, found: u64, blobs: &Blobs) -> Result<()> {
+        match self.size {
+            Some(expected) if expected != found => {
+                Err(blobs.error(format!("{}: found {found} bytes, expected {expected}", self.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_digest(&self, found: Digest, blobs: &Blobs) -> Result<()> {
+        match self.digest {
+            Some(expected) if expected != found => {
+                Err(Error::Digest { path: label(blobs.path(), &self.name).into(), found, expected })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The image that is meant: by name and tag if they are given, exactly; among images of one name for several platforms,
+/// that of the architecture.
+///
+/// # Errors
+///
+/// None is, or several are; what there is is listed.
+pub(crate) fn choose<'a>(images: &'a [Listed], location: &Location, architecture: &str) -> Result<&'a Listed> {
+    let is_meant = |image: &&Listed| {
+        location.reference().is_none() || image.references.iter().any(|known| location.matches(known))
+    };
+    let mut meant: Vec<&Listed> = images.iter().filter(is_meant).collect();
+    if meant.len() > 1 && meant.iter().all(|image| image.platform.is_some()) {
+        let fits = |image: &Listed| image.platform.as_ref().is_some_and(|known| known.architecture == architecture);
+        let fitting: Vec<&Listed> = meant.iter().copied().filter(|image| fits(image)).collect();
+        if !fitting.is_empty() {
+            meant = fitting;
+        }
+    }
+    // One image under several names is one image.
+    meant.dedup_by(|a, b| a.config.name == b.config.name);
+    match meant[..] {
+        [image] => Ok(image),
+        [] => Err(Error::NoSuchImage { wanted: location.to_string(), known: titles(images) }),
+        _ => Err(Error::SeveralImages { path: location.path.clone(), known: titles(&meant) }),
+    }
+}
+
+fn titles<I: std::borrow::Borrow<Listed>>(images: &[I]) -> Vec<String> {
+    images.iter().map(|image| image.borrow().title()).collect()
+}
+
+/// What messages call a piece: the file, and its name there.
+pub(crate) fn label(path: &Path, name: &str) -> String {
+    format!("{}: {name}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(references: &[&str], architecture: Option<&str>, config: &str) -> Listed {
+        let platform = architecture.map(|architecture| Platform {
+            os: "linux".to_owned(),
+            architecture: architecture.to_owned(),
+            variant: (architecture == "arm").then(|| "v7".to_owned()),
+        });
+        let references = references.iter().map(|text| (*text).to_owned()).collect();
+        Listed {
+            references,
+            platform,
+            config: Blob { name: config.to_owned(), digest: None, size: None },
+            layers: vec![],
+        }
+    }
+
+    #[track_caller]
+    fn check(images: &[Listed], wanted: &str, expected: Result<&str, &str>) {
+        let location: Location = wanted.parse().unwrap();
+        let found = choose(images, &location, "arm64").map(|image| image.config.name.as_str());
+        assert_eq!(found.map_err(|e| e.to_string()), expected.map_err(str::to_owned), "{wanted}");
+    }
+
+    #[test]
+    fn by_name_and_tag() {
+        let images = [image(&["a:1", "a:2"], None, "x"), image(&["xa:1"], None, "y"), image(&[], None, "z")];
+        check(&images[..1], "f", Ok("x"));
+        check(&images, "f#a:1", Ok("x"));
+        check(&images, "f#a:2", Ok("x"));
+        check(&images, "f#xa", Ok("y"));
+        check(&images, "f#:2", Ok("x"));
+        check(&images, "f#b", Err("no such image: f#b: found a:1 a:2, xa:1, one without a name"));
+        check(&images, "f", Err("several images: f: expected f#NAME:TAG, found a:1 a:2, xa:1, one without a name"));
+        check(&images, "f#:1", Err("several images: f: expected f#NAME:TAG, found a:1 a:2, xa:1"));
+        check(&[], "f", Err("no such image: f: found no image"));
+    }
+
+    #[test]
+    fn by_platform_where_the_name_does_not_decide() {
+        let images = [image(&["a:1"], Some("arm"), "x"), image(&["a:1"], Some("arm64"), "y")];
+        check(&images, "f#a:1", Ok("y"));
+        check(&images, "f", Ok("y"));
+        check(&images[..1], "f", Ok("x"));
+        let others = [image(&["a:1"], Some("arm"), "x"), image(&["a:1"], Some("amd64"), "y")];
+        let several = "several images: f: expected f#NAME:TAG, found a:1 (linux/arm/v7), a:1 (linux/amd64)";
+        check(&others, "f#a:1", Err(several));
+        check(&[image(&["a:1"], None, "x"), image(&["b:1"], None, "x")], "f", Ok("x"));
+    }
+}

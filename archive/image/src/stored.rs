@@ -1,0 +1,237 @@
+//! Images that are there: their configs, and their layers as tars that can be read, whatever holds them.
+//!
+//! Everything is checked against what names it: the config and compressed layers when they are opened or unpacked, a
+//! plain layer by whoever reads it from front to back, who knows its diff ID.
+
+use crate::architecture::{go_architecture, host_architecture};
+use crate::blobs::Blobs;
+use crate::decompression::MAGIC_LEN;
+use crate::hashing::Hashing;
+use crate::listed::{Blob, Listed, choose, label};
+use crate::manifest::MANIFEST_NAME;
+use crate::oci_layout::INDEX_NAME;
+use crate::unpacked::{MaxUnpacked, copy};
+use crate::{Compression, Error, Location, Result, docker_archive, oci_layout};
+use layerstone_layer::{LayerTree, Part, Tree};
+use layerstone_stage::{Digest, Error as StageError, Hasher};
+use rayon::prelude::*;
+use serde_json::Value;
+use std::io::{BufReader, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes read of a layer at a time for its headers; contents are passed over, so that more would be read in vain.
+const HEADERS: usize = 16 * 1024;
+
+/// A file or folder of images: a docker archive, an OCI archive, or the folder of an OCI layout.
+#[derive(Debug)]
+pub struct ImageFile {
+    blobs: Blobs,
+    images: Vec<Listed>,
+}
+
+/// An image in it.
+#[derive(Clone, Debug)]
+pub struct StoredImage {
+    /// What messages call it.
+    pub name: String,
+    /// What it is called there, `NAME:TAG`; in an OCI layout a name may be all or a tag.
+    pub references: Vec<String>,
+    /// sha256 of the config: what docker calls the image ID.
+    pub image_id: Digest,
+    /// The config's bytes.
+    pub config_bytes: Vec<u8>,
+    /// The config.
+    pub config: Value,
+    /// Its layers, bottom first.
+    pub layers: Vec<StoredLayer>,
+}
+
+/// A layer of such an image.
+#[derive(Clone, Debug)]
+pub struct StoredLayer {
+    /// Its name in the file or folder.
+    pub name: String,
+    /// sha256 that its tar must have.
+    pub diff_id: Digest,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// Its bytes as they are there.
+    pub part: Part,
+    /// What an old docker archive says about it, the `json` beside `layer.tar`.
+    pub legacy: Option<Vec<u8>>,
+    /// sha256 that the bytes must have, if that is told.
+    blob: Option<Digest>,
+}
+
+impl ImageFile {
+    /// Opens a file, compressed or not (`-` is standard input), or a folder.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, holds no image, or unpacks to more than it may.
+    pub fn open(path: &Path, max: MaxUnpacked) -> Result<ImageFile> {
+        let blobs = Blobs::open(path, max)?;
+        // `docker save` writes both since version 25; the manifest knows the names as docker does.
+        let images = if blobs.has(MANIFEST_NAME) && matches!(blobs, Blobs::Tar(_)) {
+            docker_archive::images(&blobs)?
+        } else if blobs.has(INDEX_NAME) {
+            oci_layout::images(&blobs)?
+        } else {
+            let cause = format!("found no {MANIFEST_NAME} of a docker archive and no {INDEX_NAME} of an OCI layout");
+            return Err(blobs.error(cause));
+        };
+        Ok(ImageFile { blobs, images })
+    }
+
+    /// How all of it is compressed.
+    pub fn compression(&self) -> Compression {
+        self.blobs.compression()
+    }
+
+    /// All images, in the order of the table of contents.
+    pub fn images(&self) -> Result<Vec<StoredImage>> {
+        self.images.iter().map(|image| self.stored(image, label_of(self.blobs.path(), image))).collect()
+    }
+
+    /// The image that is meant: the only one, or the one of this name and tag, exactly; among images for several
+    /// platforms that of the architecture, by any of its names, or this machine's.
+    ///
+    /// # Errors
+    ///
+    /// None is meant or several are, or something of it is not there or not what it must be.
+    pub fn image(&self, location: &Location, architecture: Option<&str>) -> Result<StoredImage> {
+        let architecture = match architecture {
+            Some(name) => go_architecture(name).map_or(name, |(go, _)| go),
+            None => host_architecture(),
+        };
+        self.stored(choose(&self.images, location, architecture)?, location.to_string())
+    }
+
+    fn stored(&self, image: &Listed, name: String) -> Result<StoredImage> {
+        let config_bytes = image.config.read(&self.blobs)?;
+        let wrong = |cause: String| self.blobs.error(format!("{}: {cause}", image.config.name));
+        let config: Value = serde_json::from_slice(&config_bytes).map_err(|e| wrong(format!("not JSON: {e}")))?;
+        let diff_ids = diff_ids(&config).map_err(wrong)?;
+        if diff_ids.len() != image.layers.len() {
+            let (found, expected) = (image.layers.len(), diff_ids.len());
+            let cause = format!("found {found} layers, expected {expected} as the config has diff IDs");
+            return Err(self.blobs.error(cause));
+        }
+        let layers: Result<_> = image.layers.iter().zip(diff_ids).map(|(blob, id)| self.layer(blob, id)).collect();
+        Ok(StoredImage {
+            name,
+            references: image.references.clone(),
+            image_id: Digest::of(&config_bytes),
+            config_bytes,
+            config,
+            layers: layers?,
+        })
+    }
+
+    fn layer(&self, blob: &Blob, diff_id: Digest) -> Result<StoredLayer> {
+        let part = self.blobs.part(&blob.name)?;
+        blob.check_size(part.size(), &self.blobs)?;
+        let mut magic = Vec::new();
+        let read = part.reader().take(MAGIC_LEN as u64).read_to_end(&mut magic);
+        read.map_err(StageError::io("read", self.blobs.path()))?;
+        let compression = Compression::of(&magic);
+        if compression == Compression::None {
+            blob.check_digest(diff_id, &self.blobs)?;
+        }
+        let folder = blob.name.strip_suffix("/layer.tar");
+        let json = folder.map(|folder| format!("{folder}/json")).filter(|name| self.blobs.has(name));
+        let legacy = json.map(|name| self.blobs.bytes(&name)).transpose()?;
+        Ok(StoredLayer { name: blob.name.clone(), diff_id, compression, part, legacy, blob: blob.digest })
+    }
+}
+
+impl StoredImage {
+    /// Unpacks the compressed layers into temporary files, several at once, and checks their bytes; afterwards all are
+    /// plain. `done` is told how many bytes were written.
+    ///
+    /// # Errors
+    ///
+    /// A layer cannot be unpacked, is not what it must be, or has more bytes than it may.
+    pub fn unpack(&mut self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<()> {
+        let mut names: Vec<(usize, &StoredLayer)> = self.layers.iter().enumerate().collect();
+        names.retain(|(_, layer)| layer.compression != Compression::None);
+        names.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+        // A layer that stands twice is unpacked once.
+        names.dedup_by(|(_, a), (_, b)| a.name == b.name && a.diff_id == b.diff_id);
+        let unpacked: Result<Vec<(usize, Part)>> =
+            names.into_par_iter().map(|(index, layer)| Ok((index, layer.unpack(max, done)?))).collect();
+        for (index, part) in unpacked? {
+            let StoredLayer { name, diff_id, .. } = self.layers[index].clone();
+            for layer in self.layers.iter_mut().filter(|layer| layer.name == name && layer.diff_id == diff_id) {
+                layer.part = part.clone();
+                layer.compression = Compression::None;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that a container of the image sees, read from the headers of its layers, which are plain.
+    ///
+    /// # Errors
+    ///
+    /// A layer cannot be read, is no tar, or does not fit the ones below it.
+    pub fn tree(&self) -> Result<Tree> {
+        let read = |layer: &StoredLayer| {
+            let tar = BufReader::with_capacity(HEADERS, layer.part.reader());
+            LayerTree::read(tar).map_err(Error::layer(layer.part.name()))
+        };
+        let layers: Result<Vec<LayerTree>> = self.layers.par_iter().map(read).collect();
+        let mut tree = Tree::default();
+        for (layer, stored) in layers?.into_iter().zip(&self.layers) {
+            let wrong = |cause: String| Error::Layer { name: stored.part.name().to_owned(), cause };
+            tree.put(layer).map_err(|e| wrong(e.to_string()))?;
+        }
+        Ok(tree)
+    }
+}
+
+impl StoredLayer {
+    fn unpack(&self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<Part> {
+        let name = self.part.name();
+        let unpacking = || StageError::io("unpack", name);
+        let mut file = tempfile::tempfile().map_err(unpacking())?;
+        let mut compressed = Hashing::new(self.part.reader());
+        let mut hasher = Hasher::default();
+        let mut reader =
+            self.compression.reader(BufReader::with_capacity(1 << 17, &mut compressed)).map_err(unpacking())?;
+        let size = copy(&mut reader, name, max.of(Some(self.part.size())), |bytes| {
+            hasher.update(bytes);
+            done(bytes.len());
+            file.write_all(bytes)
+        })?;
+        drop(reader);
+        let wrong = |found, expected| Error::Digest { path: name.to_owned(), found, expected };
+        if let Some(expected) = self.blob {
+            let found = compressed.finish().map_err(unpacking())?;
+            if found != expected {
+                return Err(wrong(found, expected));
+            }
+        }
+        match hasher.finish() {
+            found if found == self.diff_id => Ok(Part::new(Arc::new(file), name, 0, size)),
+            found => Err(wrong(found, self.diff_id)),
+        }
+    }
+}
+
+fn label_of(path: &Path, image: &Listed) -> String {
+    match image.references.first() {
+        Some(reference) => format!("{}#{reference}", path.display()),
+        None => label(path, &image.config.name),
+    }
+}
+
+/// The diff IDs of a config (OCI image-spec, config.md, "rootfs"); null counts as none.
+pub(crate) fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
+    match config.pointer("/rootfs/diff_ids") {
+        None => Err("found no rootfs.diff_ids".to_owned()),
+        Some(Value::Null) => Ok(Vec::new()),
+        Some(list) => serde_json::from_value(list.clone()).map_err(|e| format!("rootfs.diff_ids: {e}")),
+    }
+}

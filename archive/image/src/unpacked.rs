@@ -1,0 +1,103 @@
+//! Unpacking what is compressed into anonymous temporary files, up to a limit: a few bytes may stand for many.
+
+use crate::decompression::MAGIC_LEN;
+use crate::{Compression, Error, Result};
+use layerstone_stage::Error as StageError;
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read, Write};
+use std::path::Path;
+
+/// How many times its size a compressed file may have when it is unpacked, unless told otherwise: gzip makes a thousand
+/// zeros of one byte, and files of real images hardly more than ten bytes.
+const USUAL_RATIO: u64 = 100;
+/// Bytes to which anything may be unpacked, however small it is.
+const ALWAYS: u64 = 1 << 30;
+/// Bytes to which a stream of unknown size may be unpacked.
+const STREAM: u64 = 64 << 30;
+/// Bytes written at a time.
+const CHUNK: usize = 1 << 17;
+
+/// How many bytes a compressed file may have when it is unpacked: a hundred times what it has, and at least 1 GiB (64 GiB
+/// for a stream), unless it is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaxUnpacked(Option<u64>);
+
+impl MaxUnpacked {
+    /// So many bytes.
+    pub fn bytes(bytes: u64) -> MaxUnpacked {
+        MaxUnpacked(Some(bytes))
+    }
+
+    /// The limit for a file of this many bytes, if that is known.
+    pub(crate) fn of(self, compressed: Option<u64>) -> u64 {
+        let usual = compressed.map_or(STREAM, |size| size.saturating_mul(USUAL_RATIO).max(ALWAYS));
+        self.0.unwrap_or(usual)
+    }
+}
+
+/// Unpacks into a temporary file, and tells the compression; `path` is what messages call the input.
+pub(crate) fn unpack(mut input: impl Read, path: &Path, limit: u64) -> Result<(File, Compression)> {
+    let unpacking = || StageError::io("unpack", path);
+    let mut magic = Vec::new();
+    input.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut magic).map_err(unpacking())?;
+    let compression = Compression::of(&magic);
+    let whole = BufReader::with_capacity(1 << 16, Cursor::new(magic).chain(input));
+    let mut file = tempfile::tempfile().map_err(unpacking())?;
+    let mut reader = compression.reader(whole).map_err(unpacking())?;
+    copy(&mut reader, path, limit, |bytes| file.write_all(bytes))?;
+    drop(reader);
+    Ok((file, compression))
+}
+
+/// Copies all that a reader gives, which must not be more than the limit.
+pub(crate) fn copy(
+    reader: &mut dyn Read,
+    path: &Path,
+    limit: u64,
+    mut write: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<u64> {
+    let mut buffer = vec![0; CHUNK];
+    let mut total = 0;
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(total),
+            Ok(read) => read,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(StageError::io("unpack", path)(e).into()),
+        };
+        total += read as u64;
+        if total > limit {
+            return Err(Error::TooLarge { path: path.to_owned(), limit });
+        }
+        write(&buffer[..read]).map_err(StageError::io("unpack", path))?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn limits() {
+        assert_eq!(MaxUnpacked::default().of(Some(10)), 1 << 30);
+        assert_eq!(MaxUnpacked::default().of(Some(1 << 30)), 100 << 30);
+        assert_eq!(MaxUnpacked::default().of(Some(u64::MAX)), u64::MAX);
+        assert_eq!(MaxUnpacked::default().of(None), 64 << 30);
+        assert_eq!(MaxUnpacked::bytes(5).of(Some(10)), 5);
+    }
+
+    #[test]
+    fn no_byte_more_than_the_limit() {
+        let compressed = zstd::encode_all(&[7; 100_000][..], 1).unwrap();
+        let (file, compression) = unpack(&compressed[..], Path::new("x.zst"), 100_000).unwrap();
+        assert_eq!((file.metadata().unwrap().len(), compression), (100_000, Compression::Zstd));
+        let mut last = [0];
+        file.read_exact_at(&mut last, 99_999).unwrap();
+        assert_eq!(last, [7]);
+        let error = unpack(&compressed[..], Path::new("x.zst"), 99_999).unwrap_err().to_string();
+        assert_eq!(error, "unpacks to more than 99999 bytes: x.zst");
+        let error = unpack(&compressed[..20], Path::new("x.zst"), 100_000).unwrap_err().to_string();
+        assert!(error.starts_with("cannot unpack: x.zst: "), "{error}");
+    }
+}

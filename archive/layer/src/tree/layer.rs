@@ -1,0 +1,178 @@
+//! The files of one layer and what it hides of lower ones (OCI image-spec, layer.md, "Whiteouts").
+
+use super::node::{Node, components, join, split};
+use crate::{Error, Kind, Member, Members, Result};
+use std::collections::BTreeSet;
+use std::io::{self, Read, Seek};
+
+/// How the name of an entry begins that hides another one.
+const WHITEOUT: &[u8] = b".wh.";
+/// How the names of entries begin that are no files; all but the next one are notes of aufs to itself.
+const META: &[u8] = b".wh..wh.";
+/// The entry that hides all that lower layers hold of its folder.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// Bytes of a name at most: PATH_MAX of Linux (limits.h). No container could have the file.
+const LONGEST: usize = 4096;
+
+/// The files of one layer, and what it hides of lower ones; contents are left in the tar.
+#[derive(Debug)]
+pub struct LayerTree {
+    pub(super) root: Node,
+    /// Names of lower layers that are hidden, with all below them.
+    pub(super) hidden: BTreeSet<Vec<u8>>,
+    /// Folders of which nothing is left that lower layers hold.
+    pub(super) opaque: BTreeSet<Vec<u8>>,
+    /// Notes of aufs. They are among the files until hard links are resolved, since those may name a file in
+    /// `.wh..wh.plnk`.
+    notes: BTreeSet<Vec<u8>>,
+    /// Names of hard links, from front to back.
+    links: Vec<Vec<u8>>,
+}
+
+impl LayerTree {
+    /// Reads the headers of an uncompressed tar, and passes over contents; best from a buffer.
+    ///
+    /// # Errors
+    ///
+    /// What reading gives; `UnexpectedEof` if the tar ends early; `InvalidData`, with the position of the header, if the
+    /// tar is none, or has a member that no image can hold: a name that leads out of the image or is longer than 4096
+    /// bytes, a root that is no folder, a whiteout of nothing.
+    pub fn read<R: Read + Seek>(tar: R) -> io::Result<LayerTree> {
+        LayerTree::read_members(Members::new(tar), Members::pass_contents)
+    }
+
+    /// [`read`](LayerTree::read) for a tar that can only be read from front to back.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](LayerTree::read).
+    pub fn read_stream<R: Read>(tar: R) -> io::Result<LayerTree> {
+        LayerTree::read_members(Members::new(tar), |_| Ok(()))
+    }
+
+    /// Reads all members; `pass` goes over the contents of one, if that can be done without reading them.
+    fn read_members<R: Read>(
+        mut members: Members<R>,
+        pass: impl Fn(&mut Members<R>) -> io::Result<()>,
+    ) -> io::Result<LayerTree> {
+        let (hidden, opaque, notes) = Default::default();
+        let mut layer = LayerTree { root: Node::implied(), hidden, opaque, notes, links: Vec::new() };
+        while let Some(member) = members.next_member()? {
+            layer.add(member).map_err(|cause| members.invalid(&cause))?;
+            pass(&mut members)?;
+        }
+        layer.imply_folders();
+        Ok(layer)
+    }
+
+    /// Takes a member up, whatever it means, or says what is wrong with it.
+    fn add(&mut self, member: Member) -> Result<(), String> {
+        check(&member)?;
+        let (folder, base) = split(&member.name);
+        if let Some(note) = note(&member.name) {
+            self.notes.insert(note.to_vec());
+            self.add_file(member);
+        } else if base == OPAQUE {
+            self.opaque.insert(folder.to_vec());
+        } else if let Some(hidden) = base.strip_prefix(WHITEOUT) {
+            if matches!(hidden, b"" | b"." | b"..") {
+                return Err(format!("found the whiteout {}, which names no file", member.name.escape_ascii()));
+            }
+            self.hidden.insert(join(folder, hidden));
+        } else {
+            self.add_file(member);
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, member: Member) {
+        if let Kind::HardLink { .. } = member.kind {
+            self.links.push(member.name.clone());
+        }
+        self.root.make(&member.name).describe(member);
+    }
+
+    /// Whoever unpacks a whiteout makes its folder. Done at the end, so that a whiteout changes no file of its own layer,
+    /// wherever it stands.
+    fn imply_folders(&mut self) {
+        for name in self.hidden.iter().chain(&self.notes) {
+            self.root.imply(split(name).0);
+        }
+        for name in &self.opaque {
+            self.root.imply(name);
+        }
+    }
+
+    /// Makes each hard link the file that it names: of this layer, or else of `lower` as it is before anything of it is
+    /// hidden. Notes of aufs are gone then.
+    pub(super) fn settle(&mut self, lower: &Node) -> Result<()> {
+        let links = std::mem::take(&mut self.links);
+        for name in &links {
+            self.resolve(name, links.len(), lower)?;
+        }
+        for name in std::mem::take(&mut self.notes) {
+            self.root.remove(&name);
+        }
+        Ok(())
+    }
+
+    /// Makes a hard link, and all others that it leads through, the file that the last one names; `count` is how many
+    /// links there are.
+    fn resolve(&mut self, name: &[u8], count: usize, lower: &Node) -> Result<()> {
+        let (passed, last) = self.chain(name, count);
+        let Some(link) = passed.last() else { return Ok(()) };
+        let wrong = |cause| Error::HardLink { name: link.clone(), target: last.clone(), cause };
+        let found = self.root.find(&last).or_else(|| lower.find(&last));
+        let file = match found.map(|node| (node, &node.kind)) {
+            None => return Err(wrong("expected a file of this layer or of a lower one")),
+            Some((_, Kind::Directory)) => return Err(wrong("which is a folder, expected a file")),
+            Some((_, Kind::HardLink { .. })) => return Err(wrong("which leads back to the link")),
+            Some((node, _)) => node.bare(),
+        };
+        for link in &passed {
+            *self.root.make(link) = file.bare();
+        }
+        Ok(())
+    }
+
+    /// The hard links from a name on, each naming the next, and what the last one names; no links if the name is none any
+    /// more, since another member replaced it.
+    fn chain(&self, name: &[u8], count: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+        let mut passed = Vec::new();
+        let mut at = name;
+        // More than there are lead round in a circle.
+        while passed.len() <= count
+            && let Some(Kind::HardLink { target }) = self.root.find(at).map(|node| &node.kind)
+        {
+            passed.push(at.to_vec());
+            at = target;
+        }
+        (passed, at.to_vec())
+    }
+}
+
+/// What is wrong with a member, if anything.
+fn check(member: &Member) -> Result<(), String> {
+    let target = if let Kind::HardLink { target } = &member.kind { target.len() } else { 0 };
+    match member.name.len().max(target) {
+        longest if longest > LONGEST => Err(format!("found a name of {longest} bytes, expected at most {LONGEST}")),
+        _ if member.name.is_empty() && !member.is_directory() => {
+            Err("found a file with the name of the root, expected a folder".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The part of a name up to the first component that says that this is a note of aufs, if there is one.
+fn note(name: &[u8]) -> Option<&[u8]> {
+    let mut end = 0;
+    for part in components(name) {
+        end += part.len();
+        if part.starts_with(META) && (part != OPAQUE || end < name.len()) {
+            return Some(&name[..end]);
+        }
+        end += 1;
+    }
+    None
+}

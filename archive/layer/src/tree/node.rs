@@ -1,0 +1,162 @@
+//! A file of an image with all that is below it.
+
+use crate::{Kind, Member};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Mode of a folder that no header describes.
+const FOLDER_MODE: u32 = 0o755;
+
+/// A file of an image; if it is a folder, with all that is in it.
+#[derive(Debug)]
+pub struct Node {
+    /// What it is. Never a hard link in a [`Tree`](crate::Tree), where each name of a file is that file.
+    pub kind: Kind,
+    /// Permission bits, 07777 at most.
+    pub mode: u32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Whether it is a folder only because something is in it: no header says its mode and owner.
+    pub(super) is_implied: bool,
+    pub(super) children: Children,
+}
+
+/// The files in a folder by name; none is as good as an empty map, and takes no memory.
+#[derive(Default)]
+pub(super) struct Children(Option<Box<Folder>>);
+
+/// Nodes in boxes: a map makes room for eleven at once, and most folders hold fewer.
+type Folder = BTreeMap<Box<[u8]>, Box<Node>>;
+
+impl Node {
+    /// Whether it is a folder.
+    pub fn is_directory(&self) -> bool {
+        self.kind == Kind::Directory
+    }
+
+    /// The files in a folder with their names, in the order of bytes; none for all that is no folder.
+    pub fn children(&self) -> impl Iterator<Item = (&[u8], &Node)> {
+        self.children.0.iter().flat_map(|folder| folder.iter()).map(|(name, node)| (&**name, &**node))
+    }
+
+    /// A folder that no header describes.
+    pub(super) fn implied() -> Node {
+        let children = Children::default();
+        Node { kind: Kind::Directory, mode: FOLDER_MODE, uid: 0, gid: 0, is_implied: true, children }
+    }
+
+    /// The same file without what is below it.
+    pub(super) fn bare(&self) -> Node {
+        Node { kind: self.kind.clone(), children: Children::default(), ..*self }
+    }
+
+    /// The file of this name in a folder.
+    pub(super) fn child(&self, name: &[u8]) -> Option<&Node> {
+        self.children.0.as_ref()?.get(name).map(|node| &**node)
+    }
+
+    /// The file of a name below this one; itself for the empty name.
+    pub(super) fn find(&self, name: &[u8]) -> Option<&Node> {
+        components(name).try_fold(self, Node::child)
+    }
+
+    /// [`find`](Node::find) to change it.
+    pub(super) fn find_mut(&mut self, name: &[u8]) -> Option<&mut Node> {
+        components(name).try_fold(self, |node, part| node.children.0.as_mut()?.get_mut(part).map(|node| &mut **node))
+    }
+
+    /// The file of a name below this one, made as an implied folder if there is none, as are all folders on the way
+    /// there.
+    pub(super) fn make(&mut self, name: &[u8]) -> &mut Node {
+        components(name).fold(self, |node, part| {
+            if !node.is_directory() {
+                *node = Node::implied();
+            }
+            node.children.folder().entry(part.into()).or_insert_with(|| Box::new(Node::implied()))
+        })
+    }
+
+    /// Makes a folder of that name and all on the way there, unless something that is no folder is in the way.
+    pub(super) fn imply(&mut self, name: &[u8]) {
+        let mut node = self;
+        for part in components(name) {
+            if !node.is_directory() {
+                return;
+            }
+            node = node.children.folder().entry(part.into()).or_insert_with(|| Box::new(Node::implied()));
+        }
+    }
+
+    /// Takes the file of a name away, with all below it.
+    pub(super) fn remove(&mut self, name: &[u8]) {
+        let (folder, base) = split(name);
+        if let Some(folder) = self.find_mut(folder).and_then(|folder| folder.children.0.as_mut()) {
+            folder.remove(base);
+        }
+    }
+
+    /// Becomes what a header says. A folder stays one with all that is in it.
+    pub(super) fn describe(&mut self, member: Member) {
+        if !(self.is_directory() && member.is_directory()) {
+            self.children = Children::default();
+        }
+        let Member { kind, mode, uid, gid, .. } = member;
+        (self.kind, self.mode, self.uid, self.gid, self.is_implied) = (kind, mode, uid, gid, false);
+    }
+
+    /// Takes the mode and owner of a folder that is put over this one, if a header tells them.
+    pub(super) fn own_as(&mut self, upper: &Node) {
+        if !upper.is_implied {
+            (self.mode, self.uid, self.gid) = (upper.mode, upper.uid, upper.gid);
+        }
+    }
+}
+
+impl Children {
+    /// The files, to be changed.
+    pub fn folder(&mut self) -> &mut Folder {
+        self.0.get_or_insert_default()
+    }
+
+    /// All files with their names, taken out.
+    pub fn take(&mut self) -> impl Iterator<Item = (Box<[u8]>, Box<Node>)> + use<> {
+        self.0.take().into_iter().flat_map(|folder| folder.into_iter())
+    }
+}
+
+/// The number of files alone: folders may be nested too deep to print.
+impl fmt::Debug for Children {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} files", self.0.as_ref().map_or(0, |folder| folder.len()))
+    }
+}
+
+/// Without recursion: folders may be nested deeper than the stack is.
+impl Drop for Children {
+    fn drop(&mut self) {
+        let mut folders: Vec<Box<Folder>> = self.0.take().into_iter().collect();
+        while let Some(folder) = folders.pop() {
+            folders.extend(folder.into_values().filter_map(|mut node| node.children.0.take()));
+        }
+    }
+}
+
+/// The components of a name; none for the root.
+pub(super) fn components(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    name.split(|&byte| byte == b'/').filter(|_| !name.is_empty())
+}
+
+/// A name's folder and what it is called there.
+pub(super) fn split(name: &[u8]) -> (&[u8], &[u8]) {
+    match name.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (&name[..slash], &name[slash + 1..]),
+        None => (b"", name),
+    }
+}
+
+/// The name of something in a folder.
+pub(super) fn join(folder: &[u8], base: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { base.to_vec() } else { [folder, b"/", base].concat() }
+}

@@ -1,0 +1,92 @@
+//! The image to build on, or to look into: opened, its layers plain, and what they hold.
+
+use crate::args::Common;
+use crate::bytes::parse_bytes;
+use crate::command::image::ImageLayer;
+use anyhow::Result;
+use clap::Args;
+use layerstone_image::{Held, ImageFile, Location, MaxUnpacked, Spec, StoredImage, StoredLayer, held};
+use layerstone_layer::{Meter, Source, Tree};
+use std::ffi::OsString;
+use std::sync::{Arc, OnceLock};
+
+/// The flags that name a base.
+#[derive(Args)]
+#[command(next_help_heading = "Base image")]
+pub struct BaseArgs {
+    /// Image to build on: a docker archive, an OCI archive, or the folder of an OCI layout
+    #[arg(long, value_name = "FILE[#NAME:TAG]")]
+    base: Option<OsString>,
+    #[command(flatten)]
+    unpacking: UnpackingArgs,
+}
+
+/// The flags for whoever reads an image.
+#[derive(Args)]
+pub struct UnpackingArgs {
+    /// Bytes that the image or a layer of it may have when it is unpacked [default: 100 times what it has compressed, at
+    /// least 1Gi]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    max_unpacked: Option<u64>,
+}
+
+impl UnpackingArgs {
+    pub fn max(&self) -> MaxUnpacked {
+        self.max_unpacked.map_or(MaxUnpacked::default(), MaxUnpacked::bytes)
+    }
+
+    /// Opens an image and makes its layers plain.
+    pub fn open(&self, location: &Location, architecture: Option<&str>, common: &Common) -> Result<StoredImage> {
+        let mut image = ImageFile::open(&location.path, self.max())?.image(location, architecture)?;
+        make_plain(&mut image, self.max(), common)?;
+        Ok(image)
+    }
+}
+
+/// Unpacks the layers that are compressed.
+pub fn make_plain(image: &mut StoredImage, max: MaxUnpacked, common: &Common) -> Result<()> {
+    let unpack = |meter: &Meter| image.unpack(max, &|bytes| meter.add_bytes(bytes));
+    Ok(common.progress().during("unpacking", None, 0, unpack)?)
+}
+
+impl BaseArgs {
+    /// The base that the flag names, or else the spec.
+    pub fn open(&self, spec: Option<&Spec>, common: &Common) -> Result<Option<Base>> {
+        let named = self.base.as_deref().map(Location::parse);
+        let Some(location) = named.or_else(|| spec.and_then(|spec| spec.from_image.clone())) else { return Ok(None) };
+        let architecture = spec.and_then(|spec| spec.architecture.as_deref());
+        Ok(Some(Base { image: self.unpacking.open(&location, architecture, common)?, tree: OnceLock::new() }))
+    }
+}
+
+/// An image to build on, its layers plain.
+pub struct Base {
+    pub image: StoredImage,
+    tree: OnceLock<Arc<Tree>>,
+}
+
+impl Base {
+    /// Its layers as they go into an image: what the history says about them is the base's.
+    pub fn layers(&self) -> Vec<ImageLayer> {
+        let layer = |layer: &StoredLayer| {
+            let (part, diff_id) = (layer.part.clone(), layer.diff_id);
+            let label = part.name().to_owned();
+            ImageLayer { comment: Some(String::new()), ..ImageLayer::new(Source::Part(part), Some(diff_id), label) }
+        };
+        self.image.layers.iter().map(layer).collect()
+    }
+
+    /// The files that a container of it sees.
+    pub fn tree(&self) -> Result<Arc<Tree>> {
+        if let Some(tree) = self.tree.get() {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = Arc::new(self.image.tree()?);
+        Ok(Arc::clone(self.tree.get_or_init(|| tree)))
+    }
+
+    /// The store paths that it holds.
+    pub fn held(&self, store_dir: &str) -> Result<Held> {
+        Ok(held(&self.image, store_dir)?)
+    }
+}

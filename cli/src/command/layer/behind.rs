@@ -1,0 +1,97 @@
+//! `layerstone layer --behind`: store paths appended to the tar of a root, which makes the one layer of a single image.
+
+use crate::args::Common;
+use crate::base::Base;
+use anyhow::{Context, Result, bail};
+use layerstone_image::paths_comment;
+use layerstone_layer::{Front, LayerFile, Layout, Owner, Source, Tree, tarsum, write_layer};
+use layerstone_stage::{Output, Store, StorePath};
+use std::path::Path;
+
+/// A root's layer file and the store paths to append to its tar.
+pub struct Job<'a> {
+    pub root: &'a Path,
+    pub paths: &'a [StorePath],
+    pub mtime: i64,
+    pub base: Option<&'a Base>,
+    pub store: &'a Store,
+    pub tarsum: bool,
+}
+
+impl Job<'_> {
+    /// Writes the layer file and the tar, both or none.
+    pub fn run(&self, output: &Path, blob: &Path, common: &Common) -> Result<()> {
+        let Job { root, paths, mtime, base, store, .. } = *self;
+        if output != Path::new("-") {
+            Output::create(output)?;
+        }
+        let mut out = Output::create(blob)?;
+        let front = LayerFile::read(root)?;
+        let tar = front.blob_path(root).with_context(|| format!("no blob: {}", root.display()))?;
+        let source = layout(&tar, paths, mtime, base, store)?;
+        check_front(&front, &tar, common)?;
+        let write = |meter: &_| write_layer(&source, &mut out, blob, meter);
+        let diff_id = common.progress().during("writing", Some(source.size()), 1, write)?;
+        let tarsum = if self.tarsum { Some(tarsum(source.reader()?)?) } else { None };
+        let (store_paths, comment) = (paths.to_vec(), Some(comment(paths)));
+        let mut layer = LayerFile { store_paths, comment, tarsum, ..LayerFile::new(diff_id, source.size()) };
+        layer.set_blob(output, blob)?;
+        if output == Path::new("-") {
+            out.commit()?;
+            return Ok(layer.write(output)?);
+        }
+        let file = layer.prepare(output)?;
+        out.commit()?;
+        Ok(file.commit()?)
+    }
+}
+
+/// The root's tar must be what its layer file says.
+fn check_front(front: &LayerFile, tar: &Path, common: &Common) -> Result<()> {
+    let source = Source::blob(tar)?;
+    let hash = |meter: &_| write_layer(&source, &mut std::io::sink(), tar, meter);
+    let found = common.progress().during("checking", Some(source.size()), 1, hash)?;
+    if found != front.diff_id {
+        bail!("wrong digest: {}: found {found}, expected {}", tar.display(), front.diff_id);
+    }
+    Ok(())
+}
+
+/// The tar at `blob` with the store paths behind it. The folders that lead to the store have the mode and owner that the
+/// base has for them.
+pub fn layout(blob: &Path, paths: &[StorePath], mtime: i64, base: Option<&Base>, store: &Store) -> Result<Source> {
+    let tree = base.map(Base::tree).transpose()?;
+    let tree = tree.as_deref();
+    if let (Some(tree), Some(base), false) = (tree, base, paths.is_empty()) {
+        check_store(tree, &base.image.name, store)?;
+    }
+    let mut layout = Layout::behind(Front::read(blob)?, mtime);
+    let of_base = |name: &[u8]| {
+        let node = tree?.get(name)?;
+        Some((node.mode, Owner::numbered(node.uid, node.gid)))
+    };
+    layout.append_closure(store, paths, of_base)?;
+    Ok(Source::Layout(layout))
+}
+
+/// What the history says about such a layer.
+pub fn comment(paths: &[StorePath]) -> String {
+    if paths.is_empty() {
+        return "root".to_owned();
+    }
+    let paths: Vec<&str> = paths.iter().map(StorePath::as_str).collect();
+    format!("root and {}", paths_comment(&paths))
+}
+
+/// Store paths have their names in the image, so that the base must have folders, or nothing, on the way to them.
+fn check_store(tree: &Tree, base: &str, store: &Store) -> Result<()> {
+    for (end, _) in store.dir().match_indices('/').skip(1).chain([(store.dir().len(), "")]) {
+        let folder = &store.dir()[..end];
+        if tree.get(&folder.as_bytes()[1..]).is_some_and(|node| !node.is_directory()) {
+            bail!(
+                "cannot put store paths over the base image: {folder}: found something else in {base}, expected a folder"
+            );
+        }
+    }
+    Ok(())
+}
