@@ -89,7 +89,8 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
     };
     let _ = base;
     let (store, mtime) = (store.clone(), spec.mtime.seconds()?);
-    Ok(RootSpec { store, contents, mode: Mode::Links, script, mtime, owner, strict: false })
+    let mode = Mode::Links;
+    Ok(RootSpec { store, contents, mode, script, mtime, owner, strict: false, base: None, replace: false })
 }
 
 /// Makes the layer's tar and tells the warnings.
