@@ -19,7 +19,11 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         if let Some(layerstone_layering::Error::NoSize { .. }) = cause.downcast_ref() {
             return Some("`layerstone closure --graph FILE --sizes` measures what a graph does not tell".to_owned());
         }
+        if let Some(layerstone_root::Error::OverBase { .. }) = cause.downcast_ref() {
+            return Some("--replace lets the layer hide what the base has there".to_owned());
+        }
         match cause.downcast_ref() {
+            Some(Image::TooLarge { .. }) => return Some("--max-unpacked BYTES allows more".to_owned()),
             Some(Image::TagTwice { .. }) => {
                 return Some("FILE#NAME:TAG takes one image of a file, under this name".to_owned());
             }
