@@ -200,6 +200,11 @@ impl StampArgs {
 }
 
 impl OwnerArgs {
+    /// Whether a name is given, not a number alone.
+    pub fn has_names(&self) -> bool {
+        self.uname.is_some() || self.gname.is_some()
+    }
+
     /// What the flags say, the rest from `default`.
     pub fn over(&self, default: Owner) -> Owner {
         Owner {

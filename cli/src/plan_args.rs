@@ -21,6 +21,11 @@ pub struct PlanArgs {
 }
 
 impl PlanArgs {
+    /// Whether any of them is given.
+    pub fn is_given(&self) -> bool {
+        self.previous.is_some() || !self.layer.is_empty() || self.min_layer_size.is_some()
+    }
+
     /// Settings with the flags over them.
     pub fn over(&self, settings: Settings) -> Result<Settings> {
         Ok(Settings {

@@ -181,8 +181,11 @@ fn keys_and_flags_of_layered_images() {
          a layered one\n"
     );
     place.write("image.json", spec(&["curl-8.0"], json!({})).to_string());
-    let run = place.run(&format!("build image.json --root {root} --max-layers 5 -o x.tar"));
-    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    for flags in ["--max-layers 5", "--strategy size", "--uname me", "--min-layer-size 1M", "--layer x"] {
+        let run = place.run(&format!("build image.json --root {root} {flags} -o x.tar"));
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains("expected an image of kind layered with them"), "{}", run.stderr);
+    }
     let run = place.run(&format!("build image.json --root {root} --keep-dirlinks -o x.tar"));
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(run.stderr.contains("--keep-dirlinks: expected --mode copy with it"), "{}", run.stderr);

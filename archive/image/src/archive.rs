@@ -5,8 +5,8 @@
 //!
 //! - a plain file: every layer is written at its place while it is hashed, several at once, headers last;
 //! - a compressed file: front to back, each header in a slot that is written again when the digest is known;
-//! - a pipe: layers are hashed in a first pass, unless their digests are given, and hashed again while they are written,
-//!   since what was read twice must not have changed in between.
+//! - a pipe: layers whose digests are not given are hashed in a first pass, and all are hashed while they are written,
+//!   since what was read twice must not have changed in between, and what is given must be true.
 
 use crate::Base;
 use crate::compress::{BlockWriter, Codec, compressed};
@@ -90,8 +90,9 @@ impl Archive<'_> {
     /// Bytes that the meter will count, for a target written in any order or in order.
     pub fn work(&self, seekable: bool) -> u64 {
         let once: u64 = self.layers.iter().map(|layer| layer.source.size()).sum();
-        let first_pass = !seekable && self.layers.iter().any(|layer| layer.expected.is_none());
-        if first_pass { 2 * once } else { once }
+        let unknown = self.layers.iter().filter(|layer| layer.expected.is_none());
+        let first_pass: u64 = unknown.map(|layer| layer.source.size()).sum();
+        if seekable { once } else { once + first_pass }
     }
 
     fn write_at_places(
@@ -176,16 +177,14 @@ impl Archive<'_> {
         Ok(digests)
     }
 
-    /// Diff IDs before anything is written: those given, or all found by a pass over the layers.
+    /// Diff IDs before anything is written: those given, the others found by a pass over their layers.
     fn known_digests(&self, meter: &Meter) -> Result<Vec<Digest>> {
-        let given: Option<Vec<Digest>> = self.layers.iter().map(|layer| layer.expected).collect();
-        if let Some(given) = given {
-            return Ok(given);
-        }
-        let sources: Vec<&Source> = self.layers.iter().map(|layer| &layer.source).collect();
-        let digests = digest_all(&sources, &|_, _, _| Ok(()), meter)?;
-        self.check(&digests)?;
-        Ok(digests)
+        let unknown = self.layers.iter().filter(|layer| layer.expected.is_none());
+        let sources: Vec<&Source> = unknown.map(|layer| &layer.source).collect();
+        let mut found = digest_all(&sources, &|_, _, _| Ok(()), meter)?.into_iter();
+        let digest =
+            |layer: &LayerMember| layer.expected.or_else(|| found.next()).expect("every other layer was hashed");
+        Ok(self.layers.iter().map(digest).collect())
     }
 
     /// Writes all members front to back, and returns the layers' diff IDs; each layer's header goes out through `slot`,

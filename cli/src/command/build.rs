@@ -206,6 +206,11 @@ impl Options {
         self.image.apply(&mut spec)?;
         self.layers.apply(&mut spec)?;
         spec.reference()?;
+        if spec.kind == Kind::Single && (self.layers.is_for_layered() || self.plan.is_given()) {
+            let message = "--max-layers, --strategy, --previous, --layer, --min-layer-size, --uname and --gname: \
+                expected an image of kind layered with them";
+            return Err(usage_error(NAME, ErrorKind::ArgumentConflict, message));
+        }
         Ok((spec, strategy))
     }
 }

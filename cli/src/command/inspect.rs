@@ -9,7 +9,7 @@ use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use layerstone_closure::{Closure, Graph};
-use layerstone_image::{ImageSummary, Location, References, Spec, inspect};
+use layerstone_image::{ImageSummary, Kind as SpecKind, Location, References, Spec, inspect};
 use layerstone_layer::LayerFile;
 use layerstone_layering::Plan;
 use layerstone_stage::StorePath;
@@ -169,7 +169,13 @@ fn spec(path: &Path, value: &Value, as_json: bool) -> Result<String> {
     if let Some(architecture) = &spec.architecture {
         text.push_str(&format!("architecture  {architecture}\n"));
     }
-    text.push_str(&format!("maxLayers     {}\n", spec.max_layers));
+    match spec.kind {
+        SpecKind::Layered => text.push_str(&format!("maxLayers     {}\n", spec.max_layers)),
+        SpecKind::Single => text.push_str("kind          single\n"),
+    }
+    if let Some(base) = &spec.from_image {
+        text.push_str(&format!("fromImage     {base}\n"));
+    }
     text.extend(spec.contents.iter().map(|path| format!("contents      {}\n", path.display())));
     match &spec.references {
         Some(References::Graphs(paths)) => {

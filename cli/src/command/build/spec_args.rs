@@ -1,12 +1,11 @@
 //! What the flags of `build` say about the image, over what an image.json says.
 
 use super::NAME;
-use crate::args::{OwnerArgs, parse_time, usage_error};
+use crate::args::{OwnerArgs, parse_time};
 use crate::root_args::RootArgs;
 use crate::source::SourceArgs;
 use crate::strategy::StrategyArgs;
 use anyhow::{Result, bail};
-use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use layerstone_image::{Kind as SpecKind, Script, Spec, Time};
 use serde_json::Value;
@@ -146,12 +145,11 @@ impl LayersArgs {
             spec.mtime = mtime;
         }
         spec.owner = self.owner.over(spec.owner.clone());
-        match spec.kind {
-            SpecKind::Single if self.max_layers.is_some() || self.strategy.is_given() => {
-                let message = "--max-layers and --strategy: expected an image of kind layered with them";
-                Err(usage_error(NAME, ErrorKind::ArgumentConflict, message))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
+    }
+
+    /// Whether a flag is given that a single image does not take.
+    pub fn is_for_layered(&self) -> bool {
+        self.max_layers.is_some() || self.strategy.is_given() || self.owner.has_names()
     }
 }
