@@ -6,6 +6,7 @@
 //! | `bad_output` | outputs that cannot be written |
 //! | `bad_spec` | image specs and command lines that are wrong |
 //! | `bad_store` | stores and layer files that have vanished, changed, or hold what they cannot |
+//! | `bases` | base images of every kind give one image: which of several is meant, what the new image keeps |
 //! | `bench` | `cargo xtask bench layering` plans and updates a small closure with every strategy |
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
 //! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
@@ -42,6 +43,7 @@ mod bad_graph;
 mod bad_output;
 mod bad_spec;
 mod bad_store;
+mod bases;
 mod bench;
 mod client;
 mod closures;

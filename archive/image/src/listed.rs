@@ -5,6 +5,9 @@ use crate::{Error, Location, Result};
 use layerstone_stage::Digest;
 use std::path::Path;
 
+/// The system that an image must be for where there are several; indexes of others list Windows too.
+const OS: &str = "linux";
+
 /// An image and where its pieces are.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
@@ -51,6 +54,13 @@ impl Listed {
     }
 }
 
+impl Platform {
+    /// Whether it is Linux on this architecture.
+    fn runs(&self, architecture: &str) -> bool {
+        self.architecture == architecture && self.os == OS
+    }
+}
+
 impl Blob {
     /// The bytes of a small piece, checked as far as its size and digest are told.
     pub(crate) fn read(&self, blobs: &Blobs) -> Result<Vec<u8>> {
@@ -91,10 +101,10 @@ pub(crate) fn choose<'a>(images: &'a [Listed], location: &Location, architecture
     };
     let mut meant: Vec<&Listed> = images.iter().filter(is_meant).collect();
     if meant.len() > 1 && meant.iter().all(|image| image.platform.is_some()) {
-        let fits = |image: &Listed| image.platform.as_ref().is_some_and(|known| known.architecture == architecture);
-        let fitting: Vec<&Listed> = meant.iter().copied().filter(|image| fits(image)).collect();
-        if !fitting.is_empty() {
-            meant = fitting;
+        let known = titles(&meant);
+        meant.retain(|image| image.platform.as_ref().is_some_and(|platform| platform.runs(architecture)));
+        if meant.is_empty() {
+            return Err(Error::NoSuchImage { wanted: format!("{location} for {OS}/{architecture}"), known });
         }
     }
     // One image under several names is one image.
@@ -162,8 +172,13 @@ mod tests {
         check(&images, "f", Ok("y"));
         check(&images[..1], "f", Ok("x"));
         let others = [image(&["a:1"], Some("arm"), "x"), image(&["a:1"], Some("amd64"), "y")];
-        let several = "several images: f: expected f#NAME:TAG, found a:1 (linux/arm/v7), a:1 (linux/amd64)";
-        check(&others, "f#a:1", Err(several));
+        let none = "no such image: f#a:1 for linux/arm64: found a:1 (linux/arm/v7), a:1 (linux/amd64)";
+        check(&others, "f#a:1", Err(none));
+        let mut windows = image(&["a:1"], Some("arm64"), "z");
+        windows.platform.as_mut().unwrap().os = "windows".to_owned();
+        check(&[windows.clone(), image(&["a:1"], Some("arm64"), "y")], "f", Ok("y"));
+        let twice = [image(&["a:1"], Some("arm64"), "x"), image(&["b:1"], Some("arm64"), "y"), windows];
+        check(&twice, "f", Err("several images: f: expected f#NAME:TAG, found a:1 (linux/arm64), b:1 (linux/arm64)"));
         check(&[image(&["a:1"], None, "x"), image(&["b:1"], None, "x")], "f", Ok("x"));
     }
 }

@@ -1,0 +1,1 @@
+//! Which image of several is the base.
