@@ -13,6 +13,7 @@ mod hint;
 mod out;
 mod plan_args;
 mod progress;
+mod root_args;
 mod source;
 mod strategy;
 mod table;

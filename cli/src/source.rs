@@ -5,7 +5,7 @@ use crate::args::Common;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::{Candidates, Closure, Database, Graph, scan_store, store_paths_in};
-use layerstone_image::{References, Spec};
+use layerstone_image::{References, RootMode, Spec};
 use layerstone_layer::Meter;
 use layerstone_stage::{Store, StorePath};
 use std::path::PathBuf;
@@ -65,10 +65,10 @@ impl Source {
         Ok(Source::open(spec.references.as_ref(), store)?.unwrap_or(Source::Scan))
     }
 
-    /// The store paths that a spec names: its contents, and whatever its config mentions.
+    /// The store paths that a spec names: its contents, unless they are copied, and whatever its config mentions.
     pub fn roots(&self, spec: &Spec, store: &Store) -> Result<Vec<StorePath>> {
-        let mut roots: Vec<StorePath> =
-            spec.contents.iter().map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
+        let linked = spec.contents.iter().filter(|_| spec.root_mode == RootMode::Links);
+        let mut roots: Vec<StorePath> = linked.map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
         let config = serde_json::to_vec(&spec.config)?;
         let mention = format!("{}/", store.dir());
         // Without a mention of the store nothing is looked up, and no store needs to be there.

@@ -42,6 +42,11 @@ impl StrategyArgs {
         })
     }
 
+    /// Whether there is one.
+    pub fn is_given(&self) -> bool {
+        self.choice.is_some()
+    }
+
     /// Whether the strategy decides by itself how many layers there are.
     pub fn is_pipeline(&self) -> bool {
         matches!(self.choice, Some(Choice::Pipeline(_)))

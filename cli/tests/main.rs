@@ -27,6 +27,7 @@
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
+//! | `single` | images of one layer: GNU tar's bytes of the root and the store paths behind it |
 //! | `stages` | the stages one by one give the bytes of `build` |
 //! | `strategies` | which strategy plans: by flag, by image.json, by default; bad pipelines |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
@@ -64,6 +65,7 @@ mod outputs;
 mod readme;
 mod reports;
 mod settings;
+mod single;
 mod stages;
 mod strategies;
 mod streams;

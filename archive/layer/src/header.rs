@@ -21,8 +21,10 @@ pub const BLOCK: usize = 512;
 pub enum Dialect {
     /// Python 3.8 and later, `tarfile` with its default `PAX_FORMAT` and utf-8: nixpkgs' store layers and stream archives.
     Pax,
-    /// GNU tar 1.29 and later with its default `--format=gnu`: nixpkgs' customisation layers.
+    /// GNU tar 1.29 and later with its default `--format=gnu`: the layer of nixpkgs' `buildImage`.
     Gnu,
+    /// The same with `--numeric-owner`, no names of owners: nixpkgs' customisation layers.
+    GnuNumeric,
 }
 
 /// The fields of a header that the members of a layer share.
@@ -82,7 +84,8 @@ impl Common {
         };
         match self.dialect {
             Dialect::Pax => append_pax(&fields, Records::default(), out),
-            Dialect::Gnu => gnu::append_gnu(&fields, &self.owner, out),
+            Dialect::Gnu => gnu::append_gnu(&fields, true, out),
+            Dialect::GnuNumeric => gnu::append_gnu(&fields, false, out),
         }
     }
 }

@@ -72,15 +72,26 @@ impl Layout {
     /// Lays out entries as GNU tar writes them: `tar --no-recursion --mtime=@… -cf - ENTRY…`. Each folder comes before
     /// its contents.
     ///
-    /// Where `owner` has no names the bytes are those of `--numeric-owner`.
-    ///
     /// # Panics
     ///
     /// An entry has contents and no file: there would be nothing to read them from.
     pub fn gnu(members: Vec<Placed>, mtime: i64, owner: &Owner) -> Layout {
+        Layout::in_gnu(Dialect::Gnu, members, mtime, owner)
+    }
+
+    /// The same with `--numeric-owner`: no owner has a name, whatever the entries say.
+    ///
+    /// # Panics
+    ///
+    /// As [`Layout::gnu`].
+    pub fn gnu_numeric(members: Vec<Placed>, mtime: i64, owner: &Owner) -> Layout {
+        Layout::in_gnu(Dialect::GnuNumeric, members, mtime, owner)
+    }
+
+    fn in_gnu(dialect: Dialect, members: Vec<Placed>, mtime: i64, owner: &Owner) -> Layout {
         let is_whole = |member: &Placed| member.entry.kind.size() == 0 || member.file.is_some();
         assert!(members.iter().all(is_whole), "an entry with contents has a file");
-        let mut layout = Layout::new(Common { dialect: Dialect::Gnu, mtime, owner: owner.clone() }, Path::new(""));
+        let mut layout = Layout::new(Common { dialect, mtime, owner: owner.clone() }, Path::new(""));
         layout.extend(members);
         layout
     }

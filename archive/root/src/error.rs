@@ -40,6 +40,30 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
+    /// A link of contents that would be copied as a folder for ever.
+    #[error("cannot copy: {}: a link to {}, a folder that it lies in", link.display(), folder.display())]
+    Circle {
+        /// Logical path of the link.
+        link: PathBuf,
+        /// Logical path of the folder.
+        folder: PathBuf,
+    },
+    /// A link of contents that leads to folders too deep to be copied.
+    #[error("cannot copy: {}: it leads to folders that are too deep", link.display())]
+    TooDeep {
+        /// Logical path of the link.
+        link: PathBuf,
+    },
+    /// A folder and something else for one name.
+    #[error("contents disagree: {}: {} is a {}, {} a {}", path.display(), first.path.display(), first.what, second.path.display(), second.what)]
+    Disagreement {
+        /// The name, relative to the root of the layer.
+        path: PathBuf,
+        /// What the layer has from contents that came first.
+        first: Side,
+        /// What it cannot have as well.
+        second: Side,
+    },
     /// Contents that disagree, where that was not to be tolerated; never empty.
     #[error("contents conflict: {}", tell(conflicts))]
     Conflicts {
@@ -72,6 +96,15 @@ pub enum Error {
         /// The last lines that it printed, as far as they are text.
         last_lines: Vec<String>,
     },
+}
+
+/// One side of a disagreement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// Its logical path.
+    pub path: PathBuf,
+    /// What it is.
+    pub what: &'static str,
 }
 
 impl Error {

@@ -1,4 +1,4 @@
-//! Contents items: where the folder that a store path stands for really is.
+//! Contents items: where the folder that a store path stands for is, and where links in it lead.
 //!
 //! An item is a folder in the store, or a symbolic link to one in the same store. Links are followed one component at
 //! a time below the store's root, because the system would follow absolute ones to the store of this machine.
@@ -7,22 +7,41 @@ use crate::{Error, Result};
 use layerstone_stage::{Store, StorePath};
 use std::ffi::{OsStr, OsString};
 use std::fs::FileType;
+use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Links followed before a chain counts as a loop, as Linux does (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// The folder on this machine that a contents item is or leads to.
+/// Why there is nothing at the end of links.
+#[derive(Debug)]
+pub enum Lost {
+    /// They lead out of the store, or to the store as a whole.
+    Outside,
+    /// There are too many of them.
+    Loop,
+    /// There is nothing at this place, or something on the way to it is no folder.
+    Nowhere(PathBuf, io::Error),
+    /// This place cannot be looked at.
+    Unread(PathBuf, io::Error),
+}
+
+/// Where the folder is that a contents item is or leads to, as a logical path without links.
 pub fn folder_of(store: &Store, item: &StorePath) -> Result<PathBuf> {
-    let at = follow(store, item)?;
+    let refuse = |cause: String| Error::Contents { item: item.clone(), cause };
+    let at = follow(store, Path::new(store.dir()), Path::new(item.base_name())).map_err(|lost| match lost {
+        Lost::Outside => refuse(format!("its links lead out of the store {}", store.dir())),
+        Lost::Loop => refuse("too many links".to_owned()),
+        Lost::Nowhere(path, source) | Lost::Unread(path, source) => Error::io("read", &path)(source),
+    })?;
     let real = store.locate(&at);
     let found = real.symlink_metadata().map_err(Error::io("read", &real))?.file_type();
     if found.is_dir() {
-        return Ok(real);
+        return Ok(at);
     }
     let way = if at == Path::new(item.as_str()) { String::new() } else { format!("a link to {}, ", at.display()) };
-    Err(Error::Contents { item: item.clone(), cause: format!("found {way}a {}, expected a folder", describe(found)) })
+    Err(refuse(format!("found {way}a {}, expected a folder", describe(found))))
 }
 
 /// What a file is, for messages.
@@ -37,42 +56,59 @@ pub fn describe(kind: FileType) -> &'static str {
     }
 }
 
-/// The logical path at the end of the item's links: an entry of the store or something in one.
-fn follow(store: &Store, item: &StorePath) -> Result<PathBuf> {
-    let refuse = |cause: String| Error::Contents { item: item.clone(), cause };
-    let outside = || refuse(format!("its links lead out of the store {}", store.dir()));
+/// The logical path to which `text` leads from a folder of the store, all links followed: an entry of the store or
+/// something in one. The folder's own path has no links.
+pub fn follow(store: &Store, folder: &Path, text: &Path) -> Result<PathBuf, Lost> {
     let dir = Path::new(store.dir());
-    let mut at = dir.to_owned();
+    let mut at = folder.to_owned();
     let mut links = 0;
-    let mut pending: Vec<OsString> = vec![item.base_name().into()];
+    let mut pending = Vec::new();
+    turn(dir, text, &mut at, &mut pending)?;
     while let Some(part) = pending.pop() {
         if part == ".." {
             at.pop();
             if !at.starts_with(dir) {
-                return Err(outside());
+                return Err(Lost::Outside);
             }
             continue;
         }
-        let next = at.join(&part);
-        let real = store.locate(&next);
-        if !real.symlink_metadata().map_err(Error::io("read", &real))?.is_symlink() {
-            at = next;
-            continue;
+        at.push(&part);
+        let real = store.locate(&at);
+        let found = real.symlink_metadata().map_err(|source| lost(&real, source))?;
+        if found.is_symlink() {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(Lost::Loop);
+            }
+            at.pop();
+            let text = real.read_link().map_err(|source| lost(&real, source))?;
+            turn(dir, &text, &mut at, &mut pending)?;
+        } else if !found.is_dir() && !pending.is_empty() {
+            return Err(Lost::Nowhere(real, io::ErrorKind::NotADirectory.into()));
         }
-        links += 1;
-        if links > MAX_LINKS {
-            return Err(refuse("too many links".to_owned()));
-        }
-        let target = real.read_link().map_err(Error::io("read", &real))?;
-        let rest = if target.is_absolute() {
-            at = dir.to_owned();
-            target.strip_prefix(dir).map_err(|_| outside())?
-        } else {
-            &target
-        };
-        pending.extend(parts(rest).rev().map(OsStr::to_owned));
     }
-    if at == dir { Err(outside()) } else { Ok(at) }
+    if at == dir { Err(Lost::Outside) } else { Ok(at) }
+}
+
+/// Turns to where a link in the folder `at` leads: its parts are next, from the store on if it is absolute.
+fn turn(dir: &Path, text: &Path, at: &mut PathBuf, pending: &mut Vec<OsString>) -> Result<(), Lost> {
+    let rest = if text.is_absolute() {
+        at.clear();
+        at.push(dir);
+        text.strip_prefix(dir).map_err(|_| Lost::Outside)?
+    } else {
+        text
+    };
+    pending.extend(parts(rest).rev().map(OsStr::to_owned));
+    Ok(())
+}
+
+fn lost(path: &Path, source: io::Error) -> Lost {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    match source.kind() {
+        NotFound | NotADirectory | InvalidFilename => Lost::Nowhere(path.to_owned(), source),
+        _ => Lost::Unread(path.to_owned(), source),
+    }
 }
 
 fn parts(path: &Path) -> impl DoubleEndedIterator<Item = &OsStr> {
@@ -105,11 +141,13 @@ mod tests {
             ("out", "/etc"),
             ("self", "/s/t"),
             ("dangling", "nowhere"),
+            ("through-file", "file/../tree"),
         ] {
             symlink(target, at.join(name)).unwrap();
         }
         let found = folder_of(&store, &store.entry(base).unwrap());
-        let found = found.map(|path| path.strip_prefix(&at).unwrap().display().to_string()).map_err(|e| e.to_string());
+        let found =
+            found.map(|path| path.strip_prefix("/s/t").unwrap().display().to_string()).map_err(|e| e.to_string());
         assert_eq!(found.as_deref().map_err(|e| e.split(": ").last().unwrap()), expected);
     }
 
@@ -129,6 +167,7 @@ mod tests {
         for outside in ["up", "out", "self"] {
             check(outside, Err("its links lead out of the store /s/t"));
         }
+        check("through-file", Err("not a directory"));
         check("dangling", Err("No such file or directory (os error 2)"));
         check("absent", Err("No such file or directory (os error 2)"));
     }

@@ -2,9 +2,9 @@
 
 use crate::merge::{Merged, merge};
 use crate::script::{self, Workplace};
-use crate::{Conflict, Error, Result, Script};
+use crate::{Conflict, Error, Mode, Result, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
-use layerstone_layer::{Entry, Kind, LayerFile, Layout, Meter, Owner, Placed, Source, walk_tree, write_layer};
+use layerstone_layer::{Kind, LayerFile, Layout, Meter, Owner, Placed, Source, walk_tree, write_layer};
 use layerstone_stage::{Output, Scratch, Store, StorePath};
 use std::fmt;
 use std::fs::DirBuilder;
@@ -19,13 +19,17 @@ pub struct RootSpec {
     pub store: Store,
     /// Store paths, each a folder or a link to one in the store, merged into the root of the layer, the first one first.
     pub contents: Vec<StorePath>,
+    /// How they get there.
+    pub mode: Mode,
     /// What to run there afterwards.
     pub script: Option<Script>,
     /// Modification time of every entry, in seconds since the epoch.
     pub mtime: i64,
     /// Owner of every entry; [`Owner::numeric_root`] is what dockerTools gives them.
     pub owner: Owner,
-    /// Makes disagreeing contents an error.
+    /// Whether owners have numbers only in the tar (GNU tar's `--numeric-owner`), as dockerTools' customisation layers.
+    pub numeric: bool,
+    /// Makes conflicts of links an error.
     pub strict: bool,
 }
 
@@ -72,7 +76,7 @@ impl fmt::Display for Warning {
 pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Customised> {
     // First, so that a bad place is told before the script has run.
     let mut output = Output::create(blob)?;
-    let merged = merge(&spec.store, &spec.contents)?;
+    let merged = merge(&spec.store, &spec.contents, spec.mode)?;
     if spec.strict && !merged.conflicts.is_empty() {
         return Err(Error::Conflicts { conflicts: merged.conflicts });
     }
@@ -87,24 +91,7 @@ pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Custom
 /// Archives what was merged without writing it as files: some file systems take longer to make and remove thousands of
 /// links than all the rest of an image takes.
 fn archive_merged(spec: &RootSpec, merged: &Merged, output: &mut Output, blob: &Path) -> Result<LayerFile> {
-    let members = merged.members();
-    let references = references(&spec.store, |scanner| {
-        members.iter().for_each(|member| scan_member(member, scanner));
-        Ok(())
-    })?;
-    let members = members.into_iter().map(Placed::bare).collect();
-    archive(Layout::gnu(members, spec.mtime, &spec.owner), references, output, blob)
-}
-
-/// Looks where [`scan_tree`] would look: at the name and at the text of a link.
-fn scan_member(member: &Entry, scanner: &mut Scanner<'_>) {
-    let name = member.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    scanner.cut();
-    scanner.feed(name);
-    scanner.cut();
-    if let Kind::Symlink { target } = &member.kind {
-        scanner.feed(target);
-    }
+    archive(spec, merged.root.members(), output, blob)
 }
 
 /// Writes what was merged into a new folder, runs the script there, and archives the folder; warns if there was no sandbox.
@@ -121,38 +108,52 @@ fn archive_tree(
     let workplace = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
     let tree = workplace.join("layer");
     DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
-    merged.write(&tree)?;
+    merged.root.write(&tree)?;
     let warning = script::run(script, &Workplace { layer: &tree, scratch: &workplace, mtime: spec.mtime }, log)?;
-    let layout = Layout::gnu(walk_tree(&tree)?, spec.mtime, &spec.owner);
-    let references = references(&spec.store, |scanner| scan_tree(&tree, scanner))?;
-    Ok((archive(layout, references, output, blob)?, warning))
+    Ok((archive(spec, walk_tree(&tree)?, output, blob)?, warning))
 }
 
-fn archive(layout: Layout, references: Vec<StorePath>, output: &mut Output, blob: &Path) -> Result<LayerFile> {
-    let source = Source::Layout(layout);
+fn archive(spec: &RootSpec, members: Vec<Placed>, output: &mut Output, blob: &Path) -> Result<LayerFile> {
+    let references = references(&spec.store, &members)?;
+    let lay_out = if spec.numeric { Layout::gnu_numeric } else { Layout::gnu };
+    let source = Source::Layout(lay_out(members, spec.mtime, &spec.owner));
     let diff_id = write_layer(&source, output, blob, &Meter::default())?;
     Ok(LayerFile { references, ..LayerFile::new(diff_id, source.size()) })
 }
 
-/// The store paths that are referred to, sorted: those of the store's entries whose hash part `scan` comes across. Where
-/// there is no store there is nothing to refer to.
-fn references(
-    store: &Store,
-    scan: impl FnOnce(&mut Scanner<'_>) -> layerstone_closure::Result<()>,
-) -> Result<Vec<StorePath>> {
+/// The store paths that members refer to, sorted: those of the store's entries whose hash part stands in them. Where there
+/// is no store there is nothing to refer to.
+fn references(store: &Store, members: &[Placed]) -> Result<Vec<StorePath>> {
     if !store.locate(store.dir()).is_dir() {
         return Ok(Vec::new());
     }
     let candidates = Candidates::in_store(store)?;
     let mut scanner = Scanner::new(&candidates);
-    scan(&mut scanner)?;
+    members.iter().try_for_each(|member| scan_member(member, &mut scanner))?;
     Ok(scanner.finish())
+}
+
+/// Looks where [`scan_tree`] looks in a tree of files: at the last part of the name, at the text of a link and at the
+/// contents of a file.
+fn scan_member(member: &Placed, scanner: &mut Scanner<'_>) -> Result<()> {
+    let name = member.entry.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    scanner.cut();
+    scanner.feed(name);
+    scanner.cut();
+    if let Kind::Symlink { target } = &member.entry.kind {
+        scanner.feed(target);
+    }
+    if let Some(file) = &member.file {
+        scan_tree(file, scanner)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use layerstone_stage::Digest;
+    use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::PathBuf;
     use std::process::Command;
@@ -184,9 +185,11 @@ mod tests {
             RootSpec {
                 store,
                 contents,
+                mode: Mode::Links,
                 script: Some(script),
                 mtime: 315_532_800,
                 owner: Owner::numeric_root(),
+                numeric: true,
                 strict: false,
             }
         }
@@ -246,7 +249,16 @@ mod tests {
         let machine = Machine::new();
         let store = Store::new("/absent/store", "/").unwrap();
         let owner = Owner::numeric_root();
-        let spec = RootSpec { store, contents: Vec::new(), script: None, mtime: 1, owner, strict: true };
+        let spec = RootSpec {
+            store,
+            contents: Vec::new(),
+            mode: Mode::Links,
+            script: None,
+            mtime: 1,
+            owner,
+            numeric: true,
+            strict: true,
+        };
         assert_eq!(machine.build(&spec).unwrap().layer.references, []);
         assert_eq!(
             &std::fs::read(machine.blob()).unwrap()[..108],
@@ -297,18 +309,57 @@ mod tests {
         assert_eq!(names.len(), 3, "nix, root.tar and socket: {names:?}");
     }
 
+    /// What is found without a script is what is found in the written tree.
     #[test]
     fn a_script_that_does_nothing_changes_nothing() {
         let machine = Machine::new();
         symlink(format!("/nix/store/{B}/bin"), machine.entry(A).join("b-bin")).unwrap();
         symlink("x", machine.entry(B).join("bin/y-x")).unwrap();
         std::fs::create_dir_all(machine.entry(A).join("empty").join("n".repeat(120))).unwrap();
-        let bare = RootSpec { script: None, ..machine.spec(&[A, B], "") };
-        let layer = machine.build(&bare).unwrap().layer;
-        let bytes = std::fs::read(machine.blob()).unwrap();
-        assert_eq!(layer, machine.build(&machine.spec(&[A, B], ":")).unwrap().layer);
-        assert!(bytes == std::fs::read(machine.blob()).unwrap());
-        assert_eq!(layer.references.len(), 2);
+        for mode in [Mode::Links, Mode::Copy, Mode::CopyKeepingDirlinks] {
+            let bare = RootSpec { script: None, mode, ..machine.spec(&[A, B], "") };
+            let layer = machine.build(&bare).unwrap().layer;
+            let bytes = std::fs::read(machine.blob()).unwrap();
+            let script = RootSpec { mode, ..machine.spec(&[A, B], ":") };
+            assert_eq!(layer, machine.build(&script).unwrap().layer);
+            assert!(bytes == std::fs::read(machine.blob()).unwrap());
+            let count = [(Mode::Links, 2), (Mode::Copy, 0), (Mode::CopyKeepingDirlinks, 1)];
+            assert!(count.contains(&(mode, layer.references.len())), "{mode:?}: {:?}", layer.references);
+        }
+    }
+
+    #[test]
+    fn references_in_copied_files() {
+        let machine = Machine::new();
+        let a = machine.entry(A);
+        std::fs::write(a.join("bin/x"), format!("{}{}", "x".repeat(200_000), &B[..32])).unwrap();
+        let third = "17ql70zj7ri5a0i87244d6dq5ih8q0fr-c";
+        std::fs::create_dir(machine.entry(third)).unwrap();
+        std::fs::write(a.join(&third[..32]), "").unwrap();
+        for script in [None, machine.spec(&[], ":").script] {
+            let spec = RootSpec { script, mode: Mode::Copy, ..machine.spec(&[A], "") };
+            let layer = machine.build(&spec).unwrap().layer;
+            assert_eq!(layer.references, machine.spec(&[third, B], "").contents);
+        }
+    }
+
+    #[test]
+    fn a_copied_tree_takes_a_script() {
+        let machine = Machine::new();
+        for (name, mode) in [("bin/x", 0o444), ("bin", 0o555), ("", 0o555)] {
+            std::fs::set_permissions(machine.entry(A).join(name), Permissions::from_mode(mode)).unwrap();
+        }
+        let script = "echo more > more; chmod u+w bin; mv bin/x bin/y; ln bin/y z";
+        machine.build(&RootSpec { mode: Mode::Copy, ..machine.spec(&[A], script) }).unwrap();
+        let root = machine.unpack();
+        let modes = ["", "bin", "bin/y", "z", "more"].map(|name| mode(root.path().join(name)));
+        assert_eq!(modes, [0o775, 0o755, 0o444, 0o444, 0o644]);
+        assert_eq!(std::fs::read(root.path().join("z")).unwrap(), b"first");
+        assert_eq!(std::fs::read(machine.entry(A).join("bin/x")).unwrap(), b"first", "the store's file is another one");
+        std::fs::set_permissions(machine.entry(A).join("bin"), Permissions::from_mode(0o755)).unwrap();
+        // No contents at all.
+        machine.build(&RootSpec { mode: Mode::Copy, script: None, ..machine.spec(&[], "") }).unwrap();
+        assert_eq!(mode(machine.unpack().path().to_owned()), 0o775);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use layerstone_layer::{LayerFile, Recipe, Source as LayerSource};
 use layerstone_layering::{Base as PlanBase, Plan, Settings, Strategy, plan};
 use layerstone_stage::{Scratch, Store, StorePath};
 use spec_args::{ImageArgs, LayersArgs};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -116,8 +117,8 @@ fn store_layer((index, (source, recipe)): (usize, (LayerSource, Recipe))) -> Ima
 fn single(job: &Job<'_>, blob: &Path, custom: LayerFile, common: &Common) -> Result<ImageLayer> {
     let closure = closure_of(job, custom.references, common)?;
     let held = &job.settings.base.paths;
-    let paths: Vec<StorePath> =
-        closure.graph.into_iter().map(|info| info.path).filter(|path| !held.contains(path)).collect();
+    let paths = closure.graph.into_iter().map(|info| info.path).filter(|path| !held.contains(path));
+    let paths: Vec<StorePath> = paths.collect::<BTreeSet<_>>().into_iter().collect();
     let source = behind::layout(blob, &paths, job.spec.mtime.seconds()?, job.base, job.store)?;
     let comment = Some(behind::comment(&paths));
     Ok(ImageLayer { comment, store_paths: paths, ..ImageLayer::new(source, None, "layer") })
@@ -200,7 +201,7 @@ impl Options {
             None => strategy::of_spec(&spec, &file.unwrap_or_default().display().to_string())?,
         };
         self.image.apply(&mut spec)?;
-        self.layers.apply(&mut spec);
+        self.layers.apply(&mut spec)?;
         spec.reference()?;
         Ok((spec, strategy))
     }

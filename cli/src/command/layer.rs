@@ -10,6 +10,7 @@ use layerstone_layer::{LayerFile, Owner, Recipe, Source, digest_all, store_layou
 use layerstone_layering::Plan;
 use layerstone_stage::{Digest, Output, Store, StorePath};
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -62,7 +63,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (mtime, owner) = options.stamp.resolve(spec.as_ref())?;
     if let (Some(root), Some(blob)) = (&options.behind, &options.blob) {
         let base = options.base.open(spec.as_ref(), common)?;
-        let paths: Vec<StorePath> = plan.layers.into_iter().flatten().collect();
+        // In an order that no plan decides: the tar has one of its own.
+        let paths: BTreeSet<StorePath> = plan.layers.into_iter().flatten().collect();
+        let paths: Vec<StorePath> = paths.into_iter().collect();
         let job =
             behind::Job { root, paths: &paths, mtime, base: base.as_ref(), store: &store, tarsum: options.tarsum };
         return job.run(&options.output, blob, common);

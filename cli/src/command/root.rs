@@ -2,14 +2,18 @@
 
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
+use crate::root_args::RootArgs;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::{Kind, Spec};
+use layerstone_image::{Kind, RootMode, Spec};
 use layerstone_layer::{LayerFile, Owner};
-use layerstone_root::{RootSpec, Script, build};
+use layerstone_root::{Mode, RootSpec, Script, build};
 use layerstone_stage::{Output, Store};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
+
+/// What the command is called.
+const NAME: &str = "root";
 
 /// Make the customisation layer: merge contents, run a script
 ///
@@ -26,9 +30,11 @@ pub struct Options {
     /// Script to run in the layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    /// Make contents that disagree an error
+    /// Make links of one name and different texts in the contents an error
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    root: RootArgs,
     /// Layer file to write
     #[arg(short, long, value_name = "LAYER.JSON")]
     output: PathBuf,
@@ -47,6 +53,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let mut spec = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
     let (mtime, _) = options.stamp.resolve(Some(&spec))?;
+    options.root.apply(NAME, &mut spec)?;
     let base = options.base.open(Some(&spec), common)?;
     spec.contents.extend(options.contents.iter().cloned());
     if let Some(file) = &options.extra_commands {
@@ -57,7 +64,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let root = root_spec(&spec, &store, base.as_ref())?;
     let owner = options.stamp.owner.over(root.owner.clone());
-    let root = RootSpec { mtime, owner, strict: options.strict, ..root };
+    let numeric = root.numeric && owner.uname.is_empty() && owner.gname.is_empty();
+    let root = RootSpec { mtime, owner, numeric, strict: options.strict, ..root };
     if options.output != Path::new("-") {
         // First, so that a bad place is told before the blob is there.
         Output::create(&options.output)?;
@@ -80,8 +88,15 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         // The spec's owner is that of all but the store paths.
         Kind::Single => Owner::numbered(spec.owner.uid, spec.owner.gid),
     };
+    let mode = match spec.root_mode {
+        RootMode::Links => Mode::Links,
+        RootMode::Copy => Mode::Copy,
+        RootMode::CopyKeepingDirlinks => Mode::CopyKeepingDirlinks,
+    };
     let _ = base;
-    Ok(RootSpec { store: store.clone(), contents, script, mtime: spec.mtime.seconds()?, owner, strict: false })
+    let (store, mtime) = (store.clone(), spec.mtime.seconds()?);
+    let numeric = spec.kind == Kind::Layered;
+    Ok(RootSpec { store, contents, mode, script, mtime, owner, numeric, strict: false })
 }
 
 /// Makes the layer's tar and tells the warnings.

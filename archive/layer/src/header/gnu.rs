@@ -2,17 +2,17 @@
 
 use super::Fields;
 use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad};
-use crate::Owner;
 
 /// Magic and version of an old GNU block, which run into each other.
 const MAGIC: &[u8; 8] = b"ustar  \0";
 
-/// Appends the header blocks of a member as GNU tar writes them in its GNU format; `common` is the layer's owner.
-pub(super) fn append_gnu(fields: &Fields<'_>, common: &Owner, out: &mut Vec<u8>) {
+/// Appends the header blocks of a member as GNU tar writes them in its GNU format; `named` is false for
+/// `--numeric-owner`, with which no owner has a name.
+pub(super) fn append_gnu(fields: &Fields<'_>, named: bool, out: &mut Vec<u8>) {
     // The link's text comes before the name when both are long.
     for (flag, text) in [(b'K', fields.link), (b'L', fields.name)] {
         if text.len() > NAME.len() {
-            append_long(flag, text, common, out);
+            append_long(flag, text, named, out);
         }
     }
     let mut block = Block::new(MAGIC);
@@ -24,14 +24,16 @@ pub(super) fn append_gnu(fields: &Fields<'_>, common: &Owner, out: &mut Vec<u8>)
     block.number(MTIME, i128::from(fields.mtime));
     block.0[TYPE] = fields.flag;
     block.text(LINK, fields.link);
-    block.text(UNAME, fields.uname);
-    block.text(GNAME, fields.gname);
+    if named {
+        block.text(UNAME, fields.uname);
+        block.text(GNAME, fields.gname);
+    }
     block.device(fields.device);
     out.extend_from_slice(&block.finish());
 }
 
 /// A long name or link text as the contents of an entry of its own, its NUL counted (`write_gnu_long_link`).
-fn append_long(flag: u8, text: &[u8], common: &Owner, out: &mut Vec<u8>) {
+fn append_long(flag: u8, text: &[u8], named: bool, out: &mut Vec<u8>) {
     let mut block = Block::new(MAGIC);
     block.text(NAME, b"././@LongLink");
     block.octal(MODE, 0o644);
@@ -40,10 +42,10 @@ fn append_long(flag: u8, text: &[u8], common: &Owner, out: &mut Vec<u8>) {
     }
     block.octal(SIZE, text.len() as u64 + 1);
     block.0[TYPE] = flag;
-    // With --numeric-owner these are empty, as all names of the layer are; without it they are root's, whoever owns the
-    // member.
-    for (field, name) in [(UNAME, &common.uname), (GNAME, &common.gname)] {
-        block.text(field, if name.is_empty() { b"" } else { b"root" });
+    if named {
+        // Root's, whoever owns the member.
+        block.text(UNAME, b"root");
+        block.text(GNAME, b"root");
     }
     out.extend_from_slice(&block.finish());
     out.extend_from_slice(text);
@@ -54,7 +56,7 @@ fn append_long(flag: u8, text: &[u8], common: &Owner, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BLOCK, Common, Dialect, Entry};
+    use crate::{BLOCK, Common, Dialect, Entry, Owner};
 
     fn header(entry: &Entry, mtime: i64, owner: Owner) -> Vec<u8> {
         let mut out = Vec::new();

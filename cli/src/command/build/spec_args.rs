@@ -1,11 +1,14 @@
 //! What the flags of `build` say about the image, over what an image.json says.
 
-use crate::args::{OwnerArgs, parse_time};
+use super::NAME;
+use crate::args::{OwnerArgs, parse_time, usage_error};
+use crate::root_args::RootArgs;
 use crate::source::SourceArgs;
 use crate::strategy::StrategyArgs;
 use anyhow::{Result, bail};
-use clap::Args;
-use layerstone_image::{Script, Spec, Time};
+use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
+use layerstone_image::{Kind as SpecKind, Script, Spec, Time};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -16,6 +19,9 @@ pub struct ImageArgs {
     /// What the image is called
     #[arg(long)]
     pub name: Option<String>,
+    /// What it is made of [default: layered]
+    #[arg(long)]
+    kind: Option<Kind>,
     /// Its tag [default: 32 digits of the image ID]
     #[arg(long)]
     tag: Option<String>,
@@ -40,9 +46,21 @@ pub struct ImageArgs {
     /// When the image was made: RFC 3339 or now [default: 1970-01-01T00:00:01Z]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     created: Option<Time>,
-    /// Architecture, by any common name [default: this machine's]
+    /// Architecture, by any common name [default: the base's, or this machine's]
     #[arg(long, value_name = "NAME")]
     architecture: Option<String>,
+    /// Take over all of the base's config, as docker build does, and not its environment alone, as dockerTools does
+    #[arg(long)]
+    inherit: bool,
+}
+
+/// What an image is made of.
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Layers of store paths, and the root on top (dockerTools' buildLayeredImage)
+    Layered,
+    /// One layer of the root and all store paths (dockerTools' buildImage)
+    Single,
 }
 
 /// What goes into it.
@@ -55,6 +73,8 @@ pub struct LayersArgs {
     /// Script to run in the customisation layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
+    #[command(flatten)]
+    root: RootArgs,
     #[command(flatten)]
     source: SourceArgs,
     /// Layers in the image, all together [default: 100]
@@ -77,6 +97,12 @@ impl ImageArgs {
         if let Some(tag) = &self.tag {
             spec.tag = Some(tag.clone());
         }
+        match self.kind {
+            Some(Kind::Layered) => spec.kind = SpecKind::Layered,
+            Some(Kind::Single) => spec.kind = SpecKind::Single,
+            None => {}
+        }
+        spec.inherit |= self.inherit;
         if let Some(created) = self.created {
             spec.created = created;
         }
@@ -104,7 +130,8 @@ impl ImageArgs {
 }
 
 impl LayersArgs {
-    pub fn apply(&self, spec: &mut Spec) {
+    pub fn apply(&self, spec: &mut Spec) -> Result<()> {
+        self.root.apply(NAME, spec)?;
         if !self.contents.is_empty() {
             spec.contents.clone_from(&self.contents);
         }
@@ -119,5 +146,12 @@ impl LayersArgs {
             spec.mtime = mtime;
         }
         spec.owner = self.owner.over(spec.owner.clone());
+        match spec.kind {
+            SpecKind::Single if self.max_layers.is_some() || self.strategy.is_given() => {
+                let message = "--max-layers and --strategy: expected an image of kind layered with them";
+                Err(usage_error(NAME, ErrorKind::ArgumentConflict, message))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -1,0 +1,202 @@
+//! The tree of a layer in memory: writing it to disk and listing it as members of a tar.
+
+use crate::{Error, Result};
+use layerstone_layer::{Entry as Member, Placed};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::Path;
+
+/// A folder of the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Permission bits.
+    pub mode: u32,
+    /// What is in it by name, in byte order.
+    pub entries: BTreeMap<OsString, Entry>,
+}
+
+/// An entry of the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The logical path that it comes from, as the contents item names it; of one of the items for a folder.
+    pub source: Box<Path>,
+    /// What it is.
+    pub node: Node,
+}
+
+/// What an entry of the tree is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A folder.
+    Folder(Folder),
+    /// A symbolic link and its text.
+    Link(Box<Path>),
+    /// A regular file of the store for which a link to it stands.
+    Pointer,
+    /// A regular file that is copied.
+    File(File),
+}
+
+/// A regular file of the store as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Where it is on this machine.
+    pub real: Box<Path>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// When it was last modified, in seconds and nanoseconds.
+    pub modified: (i64, i64),
+}
+
+impl Entry {
+    /// The text of the link that stands in the tree, if a link does.
+    pub fn text(&self) -> Option<&Path> {
+        match &self.node {
+            Node::Link(text) => Some(text),
+            Node::Pointer => Some(&self.source),
+            Node::Folder(_) | Node::File(_) => None,
+        }
+    }
+
+    /// What the source is, for messages.
+    pub fn describe(&self) -> &'static str {
+        match &self.node {
+            Node::Folder(_) => "folder",
+            Node::Link(_) => "symbolic link",
+            Node::Pointer | Node::File(_) => "regular file",
+        }
+    }
+}
+
+impl Folder {
+    /// An empty folder.
+    pub fn new(mode: u32) -> Folder {
+        Folder { mode, entries: BTreeMap::new() }
+    }
+
+    /// Writes the tree into an empty folder, and gives that folder its mode. A folder gets its mode after its contents:
+    /// one of mode 0555 takes none.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        for (name, entry) in &self.entries {
+            write(entry, &folder.join(name))?;
+        }
+        set_mode(folder, self.mode)
+    }
+
+    /// The tree as it would be written, as members of a tar, each folder before its contents.
+    pub fn members(&self) -> Vec<Placed> {
+        let mut members = vec![Placed::bare(Member::directory(b".", self.mode))];
+        list(self, b".", &mut members);
+        members
+    }
+}
+
+fn write(entry: &Entry, path: &Path) -> Result<()> {
+    if let Some(text) = entry.text() {
+        return symlink(text, path).map_err(Error::io("link", path));
+    }
+    match &entry.node {
+        Node::Folder(folder) => {
+            DirBuilder::new().mode(0o700).create(path).map_err(Error::io("make", path))?;
+            folder.write(path)
+        }
+        Node::File(file) => {
+            std::fs::copy(&file.real, path).map_err(Error::io("copy", &file.real))?;
+            set_mode(path, file.mode)
+        }
+        Node::Link(_) | Node::Pointer => Ok(()),
+    }
+}
+
+fn list(folder: &Folder, at: &[u8], members: &mut Vec<Placed>) {
+    for (name, entry) in &folder.entries {
+        let name = [at, b"/", name.as_bytes()].concat();
+        members.push(member(entry, &name));
+        if let Node::Folder(folder) = &entry.node {
+            list(folder, &name, members);
+        }
+    }
+}
+
+fn member(entry: &Entry, name: &[u8]) -> Placed {
+    match &entry.node {
+        Node::Folder(folder) => Placed::bare(Member::directory(name, folder.mode)),
+        Node::Link(text) => Placed::bare(Member::symlink(name, text.as_os_str().as_bytes())),
+        Node::Pointer => Placed::bare(Member::symlink(name, entry.source.as_os_str().as_bytes())),
+        Node::File(File { real, size, mode, modified }) => {
+            let entry = Member::file(name, *mode, *size);
+            Placed { entry, file: Some(real.clone()), modified: *modified }
+        }
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::io("make", path))
+}
+
+/// For tests: the tree as lines `a/`, `a/b -> TEXT`, `a/c = REAL`, each folder before its contents.
+#[cfg(test)]
+pub fn lines(folder: &Folder) -> Vec<String> {
+    fn add(folder: &Folder, at: &str, lines: &mut Vec<String>) {
+        for (name, entry) in &folder.entries {
+            let path = format!("{at}{}", name.display());
+            match (&entry.node, entry.text()) {
+                (Node::Folder(folder), _) => {
+                    lines.push(format!("{path}/"));
+                    add(folder, &format!("{path}/"), lines);
+                }
+                (Node::File(file), _) => lines.push(format!("{path} = {}", file.real.display())),
+                (_, text) => lines.push(format!("{path} -> {}", text.unwrap().display())),
+            }
+        }
+    }
+    let mut lines = Vec::new();
+    add(folder, "", &mut lines);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.symlink_metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    /// A folder `a` of mode 0555 with a folder, a link, and a file of mode 4511 that has this text.
+    fn tree(text: &Path) -> Folder {
+        let entry = |node| Entry { source: Path::new("/s/x").into(), node };
+        let file = File { real: text.into(), size: 5, mode: 0o4511, modified: (1, 2) };
+        let mut inner = Folder::new(0o555);
+        inner.entries.insert("d".into(), entry(Node::Folder(Folder::new(0o1700))));
+        inner.entries.insert("f".into(), entry(Node::File(file)));
+        inner.entries.insert("l".into(), entry(Node::Link(Path::new("f//f").into())));
+        inner.entries.insert("p".into(), entry(Node::Pointer));
+        let mut root = Folder::new(0o750);
+        root.entries.insert("a".into(), entry(Node::Folder(inner)));
+        root
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_listed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (text, out) = (scratch.path().join("text"), scratch.path().join("out"));
+        std::fs::write(&text, "hello").unwrap();
+        std::fs::create_dir(&out).unwrap();
+        tree(&text).write(&out).unwrap();
+        assert_eq!(std::fs::read(out.join("a/f")).unwrap(), b"hello");
+        assert_eq!(std::fs::read_link(out.join("a/l")).unwrap().as_os_str(), "f//f");
+        let modes = ["", "a", "a/d", "a/f"].map(|name| mode(&out.join(name)));
+        assert_eq!(modes, [0o750, 0o555, 0o1700, 0o4511]);
+        let walked = layerstone_layer::walk_tree(&out).unwrap();
+        let listed = tree(&text).members();
+        let entries = |members: &[Placed]| members.iter().map(|member| member.entry.clone()).collect::<Vec<_>>();
+        assert_eq!(entries(&walked), entries(&listed));
+        assert_eq!((listed[3].file.as_deref(), listed[3].modified), (Some(&*text), (1, 2)));
+    }
+}

@@ -1,0 +1,50 @@
+//! The flags that say how contents get into the root, which `root` and `build` share.
+
+use crate::args::usage_error;
+use anyhow::Result;
+use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
+use layerstone_image::{RootMode, Spec};
+
+/// How contents get into the root, and over what of a base.
+#[derive(Args)]
+pub struct RootArgs {
+    /// How contents get into the root [default: links]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+    /// With --mode copy: leave links to folders as they are, and put contents through them (rsync's -K instead of -k)
+    #[arg(long)]
+    keep_dirlinks: bool,
+    /// Let contents and the script replace what is of another kind in the base image: a link by a folder, a folder by a
+    /// file
+    #[arg(long)]
+    replace: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// As links into the store; the first of two contents wins
+    Links,
+    /// As copies; the last one wins
+    Copy,
+}
+
+impl RootArgs {
+    /// Puts what the flags say over what the spec does.
+    pub fn apply(&self, command: &str, spec: &mut Spec) -> Result<()> {
+        match self.mode {
+            Some(Mode::Links) => spec.root_mode = RootMode::Links,
+            Some(Mode::Copy) if spec.root_mode == RootMode::Links => spec.root_mode = RootMode::Copy,
+            Some(Mode::Copy) | None => {}
+        }
+        if self.keep_dirlinks {
+            if spec.root_mode == RootMode::Links {
+                let message = "--keep-dirlinks: expected --mode copy with it";
+                return Err(usage_error(command, ErrorKind::ArgumentConflict, message));
+            }
+            spec.root_mode = RootMode::CopyKeepingDirlinks;
+        }
+        spec.replace |= self.replace;
+        Ok(())
+    }
+}
