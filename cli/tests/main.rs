@@ -2,6 +2,7 @@
 //!
 //! | module | shows |
 //! |---|---|
+//! | `bad_bases` | base images that are cut, damaged, contradictory, hostile |
 //! | `bad_graph` | graphs, plans and numbers that are wrong |
 //! | `bad_output` | outputs that cannot be written |
 //! | `bad_spec` | image specs and command lines that are wrong |
@@ -40,6 +41,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bad_bases;
 mod bad_graph;
 mod bad_output;
 mod bad_spec;

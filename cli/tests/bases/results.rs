@@ -20,7 +20,7 @@ fn build(place: &Place, keys: &Value) -> Vec<u8> {
 
 /// Names of members of a layer that are in a store path of this name.
 fn holds(layer: &[u8], name: &str) -> bool {
-    let path = synth().path(name)[1..].as_bytes();
+    let path = &synth().path(name).as_bytes()[1..];
     members(layer).iter().any(|member| member.name.strip_prefix(b"/").unwrap_or(&member.name).starts_with(path))
 }
 
