@@ -1,9 +1,11 @@
 //! Base images that are damaged, that lie, or that mean harm: a clear error, and no output changes.
 
 mod damage;
+mod docker;
 mod limits;
 mod members;
-mod pieces;
+mod no_image;
+mod oci;
 
 use crate::support::Place;
 use crate::support::pieces::{Entry, Files, Pieces, tar, tar_of};

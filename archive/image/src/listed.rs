@@ -15,6 +15,8 @@ pub(crate) struct Listed {
     pub references: Vec<String>,
     /// What it runs on, if the table tells.
     pub platform: Option<Platform>,
+    /// Whether it is in the file or folder at all. If not, its config is what is missing.
+    pub is_there: bool,
     pub config: Blob,
     /// Bottom first.
     pub layers: Vec<Blob>,
@@ -48,7 +50,8 @@ impl Listed {
         };
         let platform = self.platform.as_ref().map(|Platform { os, architecture, variant }| {
             let variant = variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
-            format!(" ({os}/{architecture}{variant})")
+            let absent = if self.is_there { "" } else { ", not there" };
+            format!(" ({os}/{architecture}{variant}{absent})")
         });
         name + &platform.unwrap_or_default()
     }
@@ -139,6 +142,7 @@ mod tests {
         Listed {
             references,
             platform,
+            is_there: true,
             config: Blob { name: config.to_owned(), digest: None, size: None },
             layers: vec![],
         }
