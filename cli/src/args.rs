@@ -1,6 +1,8 @@
 //! The command line: subcommands, and the flags that several of them share.
 
-use crate::command::{build, closure, completions, demo, image, inspect, layer, layers, man, root, stream, tarsum};
+use crate::command::{
+    build, closure, completions, demo, image, inspect, layer, layers, man, merge, root, stream, tarsum,
+};
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
@@ -68,6 +70,7 @@ enum Command {
     Layers(layers::Options),
     Layer(layer::Options),
     Image(image::Options),
+    Merge(merge::Options),
     Stream(stream::Options),
     Tarsum(tarsum::Options),
     Inspect(inspect::Options),
@@ -90,6 +93,7 @@ impl Cli {
             Command::Layers(options) => layers::run(options, common),
             Command::Layer(options) => layer::run(options, common),
             Command::Image(options) => image::run(options, common),
+            Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),
             Command::Tarsum(options) => tarsum::run(options),
             Command::Inspect(options) => inspect::run(options, common),

@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod layer;
 pub mod layers;
 pub mod man;
+pub mod merge;
 pub mod root;
 pub mod stream;
 pub mod tarsum;

@@ -1,6 +1,7 @@
 //! What to do about an error, where a command would help.
 
 use layerstone_closure::Error as Closure;
+use layerstone_image::Error as Image;
 use layerstone_stage::Error as Stage;
 
 /// A hint for the first error in the chain that has one.
@@ -17,6 +18,22 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(layerstone_layering::Error::NoSize { .. }) = cause.downcast_ref() {
             return Some("`layerstone closure --graph FILE --sizes` measures what a graph does not tell".to_owned());
+        }
+        if let Some(layerstone_root::Error::OverBase { .. }) = cause.downcast_ref() {
+            return Some("--replace lets the layer hide what the base has there".to_owned());
+        }
+        match cause.downcast_ref() {
+            Some(Image::TooLarge { .. }) => return Some("--max-unpacked BYTES allows more".to_owned()),
+            Some(Image::TagTwice { .. }) => {
+                return Some("FILE#NAME:TAG takes one image of a file, under this name".to_owned());
+            }
+            Some(Image::NoTag { text, path, .. }) if !text.contains(':') => {
+                let (kind, path) = (if path.is_dir() { "oci" } else { "oci-archive" }, path.display());
+                return Some(format!(
+                    "`skopeo copy {kind}:{path}:{text} docker-archive:FILE:NAME:TAG` gives it a name"
+                ));
+            }
+            _ => {}
         }
         let stage = cause.downcast_ref::<Stage>().or_else(|| within(cause))?;
         match stage {

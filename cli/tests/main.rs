@@ -22,6 +22,8 @@
 //! | `inspect` | what any file of the line is, for people and as JSON |
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
+//! | `legacy` | what docker archives held before there was a manifest.json |
+//! | `merge` | images of several files in one archive, each image and each layer once |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
@@ -61,6 +63,8 @@ mod image_diff;
 mod inspect;
 mod keep;
 mod kill;
+mod legacy;
+mod merge;
 mod names;
 mod nix;
 mod outputs;

@@ -4,6 +4,7 @@
 //! changing from round to round, after a round that is not counted and fills the caches; told are medians of the rounds'
 //! ratios and of the times. It is a benchmark, not a test: nothing fails when something is slow.
 
+mod base;
 mod database;
 mod graph;
 mod layering;

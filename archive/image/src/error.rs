@@ -1,6 +1,7 @@
 //! What can go wrong with an image: its spec, its name, its base.
 
 use layerstone_stage::Digest;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +74,26 @@ pub enum Error {
         /// What they are called.
         known: Vec<String>,
     },
+    /// Two images cannot have one tag.
+    #[error("two images of one tag: {tag}: {first}, {second}")]
+    TagTwice {
+        /// The tag, `NAME:TAG`.
+        tag: String,
+        /// Who came first.
+        first: Box<Claim>,
+        /// Who came then.
+        second: Box<Claim>,
+    },
+    /// An image is called what no image in a docker archive can be called.
+    #[error("no tag for a docker archive: {text:?}: {}: {cause}", path.display())]
+    NoTag {
+        /// What it is called.
+        text: String,
+        /// The file or folder.
+        path: PathBuf,
+        /// What was expected.
+        cause: String,
+    },
     /// A layer of an image is no tar, or damaged.
     #[error("not a good layer: {}: {cause}", name.display())]
     Layer {
@@ -99,6 +120,21 @@ pub enum Error {
         /// Bytes that it may have.
         limit: u64,
     },
+}
+
+/// An image that has a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Where the image is.
+    pub file: PathBuf,
+    /// Its ID.
+    pub image_id: Digest,
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} has {}", self.file.display(), self.image_id)
+    }
 }
 
 impl Error {

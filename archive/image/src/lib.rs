@@ -39,9 +39,12 @@ mod held;
 mod history;
 mod inherit;
 mod inspect;
+mod jshon;
+mod legacy;
 mod listed;
 mod location;
 mod manifest;
+mod merge;
 mod oci_layout;
 mod over;
 mod python_json;
@@ -60,11 +63,13 @@ pub use compress::Codec;
 pub use conf::Conf;
 pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
 pub use decompression::Compression;
-pub use error::{Error, Result};
+pub use error::{Claim, Error, Result};
 pub use held::{Held, HeldPaths, held};
 pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary, inspect};
+pub use legacy::{LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layers, repositories};
 pub use location::Location;
 pub use manifest::MANIFEST_NAME;
+pub use merge::{Merge, MergedImage};
 pub use reference::Reference;
 pub use spec::{
     DEFAULT_MAX_LAYERS, FORMAT, Kind, LAYERS_OF_DOCKER, Layering, References, RootMode, Script, Spec, VERSION,

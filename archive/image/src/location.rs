@@ -77,7 +77,7 @@ impl fmt::Display for Location {
 }
 
 /// `NAME:TAG` at the colon behind the last slash, since one before it is that of a port.
-fn split_name(text: &str) -> (&str, Option<&str>) {
+pub(crate) fn split_name(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
         _ => (text, None),

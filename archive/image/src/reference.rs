@@ -1,5 +1,6 @@
 //! What an image is called: `NAME:TAG`, by the grammar of docker's distribution/reference.
 
+use crate::location::split_name;
 use crate::{Error, Result};
 use layerstone_stage::Digest;
 
@@ -9,6 +10,10 @@ const MAX_NAME: usize = 255;
 const MAX_TAG: usize = 128;
 /// How many digits of the image ID stand in for a tag: as many as a store path's hash has, which dockerTools uses.
 const TAG_DIGITS: usize = 32;
+/// What a tag must be.
+const A_TAG: &str = "expected a tag of 1 to 128 letters, digits, `_`, `.` and `-`, the first no `.` or `-`";
+/// The registry of names that tell none, and its older name (distribution/reference, `normalize.go`).
+const REGISTRIES: [&str; 2] = ["docker.io", "index.docker.io"];
 
 /// A name, and a tag unless the image ID is to stand in for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +28,7 @@ impl Reference {
         let name = name.to_ascii_lowercase();
         check_name(&name).map_err(|cause| Error::Reference { text: name.clone(), cause })?;
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
-            let cause = "expected a tag of 1 to 128 letters, digits, `_`, `.` and `-`, the first no `.` or `-`";
-            return Err(Error::Reference { text: tag.to_owned(), cause: cause.to_owned() });
+            return Err(Error::Reference { text: tag.to_owned(), cause: A_TAG.to_owned() });
         }
         Ok(Reference { name, tag: tag.map(str::to_owned) })
     }
@@ -41,6 +45,29 @@ impl Reference {
             None => format!("{}:{}", self.name, &image_id.hex()[..TAG_DIGITS]),
         }
     }
+}
+
+/// Whether docker takes a text as `NAME:TAG`, as it is; if not, why.
+pub(crate) fn check_name_and_tag(text: &str) -> Result<(), String> {
+    let (name, tag) = split_name(text);
+    let tag = tag.ok_or("expected NAME:TAG")?;
+    check_name(name)?;
+    if is_tag(tag) { Ok(()) } else { Err(A_TAG.to_owned()) }
+}
+
+/// A name with the registry and the folder that docker adds to a short one, so that equal names are equal texts:
+/// `tool:1` is `docker.io/library/tool:1` (distribution/reference, `splitDockerDomain`).
+pub(crate) fn full_name(text: &str) -> String {
+    let is_registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
+    let (registry, path) = match text.split_once('/') {
+        Some((first, path)) if is_registry(first) => (first, path),
+        _ => (REGISTRIES[0], text),
+    };
+    if !REGISTRIES.contains(&registry) {
+        return text.to_owned();
+    }
+    let folder = if path.contains('/') { "" } else { "library/" };
+    format!("{}/{folder}{path}", REGISTRIES[0])
 }
 
 /// `[host[:port]/]component[/component]…` (distribution/reference, `reference.go`).
@@ -151,6 +178,42 @@ mod tests {
             &hex,
         ] {
             assert!(Reference::new(bad, None).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_with_tags() {
+        for good in ["a:1", "docker.io/library/a:1", "host:5000/x/y:V1", "Registry.Example.com/team/tool:latest"] {
+            assert_eq!(check_name_and_tag(good), Ok(()));
+        }
+        for (bad, cause) in [
+            ("", "expected NAME:TAG"),
+            ("latest", "expected NAME:TAG"),
+            ("host:5000/x", "expected NAME:TAG"),
+            ("Tool:1", "expected a name such as"),
+            ("a@sha256:e3b0c442", "expected a name such as"),
+            (":1", "expected a name such as"),
+            ("a:", "expected a tag of"),
+        ] {
+            let found = check_name_and_tag(bad).unwrap_err();
+            assert!(found.starts_with(cause), "{bad}: {found}");
+        }
+    }
+
+    #[test]
+    fn short_names_in_full() {
+        for (short, full) in [
+            ("a:1", "docker.io/library/a:1"),
+            ("a/b:1", "docker.io/a/b:1"),
+            ("library/a:1", "docker.io/library/a:1"),
+            ("docker.io/a:1", "docker.io/library/a:1"),
+            ("index.docker.io/library/a:1", "docker.io/library/a:1"),
+            ("localhost/a:1", "localhost/a:1"),
+            ("host:5000/a:1", "host:5000/a:1"),
+            ("registry.example/a:1", "registry.example/a:1"),
+        ] {
+            assert_eq!(full_name(short), full);
+            assert_eq!(full_name(full), full);
         }
     }
 

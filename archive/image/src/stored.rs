@@ -193,7 +193,7 @@ impl StoredImage {
 }
 
 impl StoredLayer {
-    fn unpack(&self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<Part> {
+    pub(crate) fn unpack(&self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<Part> {
         let name = self.part.name();
         let unpacking = || StageError::io("unpack", name);
         let mut file = tempfile::tempfile().map_err(unpacking())?;

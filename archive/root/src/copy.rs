@@ -10,16 +10,14 @@
 
 use crate::merge::disagreement;
 use crate::tree::{Entry, Folder, Node};
+use crate::way::{Step, follow};
 use crate::{Error, Result};
 use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
-
-/// Links followed before a chain counts as a loop, as Linux does (path_resolution(7)).
-const MAX_LINKS: usize = 40;
+use std::path::Path;
 
 /// Adds an item to the tree, the last one winning.
 pub fn add(root: &mut Folder, item: Folder, keep_dirlinks: bool) -> Result<()> {
-    Copying { root, keep_dirlinks }.place(&[], item)
+    Copying { root, keep_dirlinks }.place(Path::new(""), item)
 }
 
 /// A tree that items are copied into. Its folders stay: nothing replaces them.
@@ -30,7 +28,7 @@ struct Copying<'a> {
 
 impl Copying<'_> {
     /// Adds what is in a folder to the folder at a place: files and links before folders, as rsync sorts them.
-    fn place(&mut self, at: &[OsString], from: Folder) -> Result<()> {
+    fn place(&mut self, at: &Path, from: Folder) -> Result<()> {
         let into = self.folder_mut(at);
         into.mode = from.mode;
         let (folders, others): (Vec<_>, Vec<_>) =
@@ -44,14 +42,15 @@ impl Copying<'_> {
         folders.into_iter().try_for_each(|(name, entry)| self.place_folder(at, name, entry))
     }
 
-    fn place_folder(&mut self, at: &[OsString], name: OsString, entry: Entry) -> Result<()> {
-        let Some(there) = self.folder(at).entries.get(&name) else {
+    fn place_folder(&mut self, at: &Path, name: OsString, entry: Entry) -> Result<()> {
+        let place = at.join(&name);
+        let Some(there) = self.root.find(&place) else {
             self.folder_mut(at).entries.insert(name, entry);
             return Ok(());
         };
         let target = match &there.node {
-            Node::Folder(_) => Some(inside(at, &name)),
-            Node::Link(text) if self.keep_dirlinks => follow(self.root, at, text),
+            Node::Folder(_) => Some(place),
+            Node::Link(text) if self.keep_dirlinks => follow(at, text, |name| look(self.root, name)),
             _ => None,
         };
         match (target, entry) {
@@ -60,11 +59,7 @@ impl Copying<'_> {
         }
     }
 
-    fn folder(&self, at: &[OsString]) -> &Folder {
-        find(self.root, at).expect("a folder was found at this place, and folders stay")
-    }
-
-    fn folder_mut(&mut self, at: &[OsString]) -> &mut Folder {
+    fn folder_mut(&mut self, at: &Path) -> &mut Folder {
         at.iter()
             .try_fold(&mut *self.root, |folder, name| match &mut folder.entries.get_mut(name)?.node {
                 Node::Folder(folder) => Some(folder),
@@ -74,44 +69,16 @@ impl Copying<'_> {
     }
 }
 
-/// The folder at a place.
-fn find<'a>(root: &'a Folder, at: &[OsString]) -> Option<&'a Folder> {
-    at.iter().try_fold(root, |folder, name| match &folder.entries.get(name)?.node {
-        Node::Folder(folder) => Some(folder),
-        _ => None,
-    })
-}
-
-/// The place of the folder to which a link with this text leads from the folder at a place; none if it leads to none.
-/// As in a container, `..` of the root is the root.
-fn follow(root: &Folder, at: &[OsString], text: &Path) -> Option<Vec<OsString>> {
-    let mut at = at.to_vec();
-    let mut links = 0;
-    let mut pending: Vec<Component> = text.components().rev().collect();
-    while let Some(part) = pending.pop() {
-        match part {
-            Component::RootDir => at.clear(),
-            Component::ParentDir => drop(at.pop()),
-            Component::CurDir | Component::Prefix(_) => {}
-            Component::Normal(name) => match &find(root, &at)?.entries.get(name)?.node {
-                Node::Folder(_) => at.push(name.to_owned()),
-                Node::Link(text) if links < MAX_LINKS => {
-                    links += 1;
-                    pending.extend(text.components().rev());
-                }
-                _ => return None,
-            },
-        }
+fn look<'a>(root: &'a Folder, name: &Path) -> Option<Step<'a>> {
+    match &root.find(name)?.node {
+        Node::Folder(_) => Some(Step::Folder),
+        Node::Link(text) => Some(Step::Link(text)),
+        Node::Pointer | Node::File(_) => None,
     }
-    Some(at)
 }
 
-fn inside(at: &[OsString], name: &OsStr) -> Vec<OsString> {
-    [at, &[name.to_owned()]].concat()
-}
-
-fn refuse(at: &[OsString], name: &OsStr, there: &Entry, entry: &Entry) -> Error {
-    disagreement(&inside(at, name).iter().collect::<PathBuf>(), there, entry)
+fn refuse(at: &Path, name: &OsStr, there: &Entry, entry: &Entry) -> Error {
+    disagreement(&at.join(name), there, entry)
 }
 
 #[cfg(test)]

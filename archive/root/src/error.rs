@@ -55,7 +55,10 @@ pub enum Error {
         link: PathBuf,
     },
     /// A folder and something else for one name.
-    #[error("contents disagree: {}: {} is a {}, {} a {}", path.display(), first.path.display(), first.what, second.path.display(), second.what)]
+    #[error(
+        "contents disagree: {}: {} is a {}, {} a {}",
+        path.display(), first.path.display(), first.what, second.path.display(), second.what
+    )]
     Disagreement {
         /// The name, relative to the root of the layer.
         path: PathBuf,
@@ -63,6 +66,48 @@ pub enum Error {
         first: Side,
         /// What it cannot have as well.
         second: Side,
+    },
+    /// A folder of the layer and something else of the base for one name, or the other way round.
+    #[error("layer and base disagree: {}: {ours}, the base's a {base}", name.display())]
+    OverBase {
+        /// The name, relative to the root of the layer.
+        name: PathBuf,
+        /// Which file of the layer it is: `/nix/store/…/bin is a folder`.
+        ours: String,
+        /// What the base has: `symbolic link to usr/bin`.
+        base: String,
+    },
+    /// A link of the base in place of a folder of the layer that cannot be followed.
+    #[error("cannot place over the base: {}: {source}", name.display())]
+    Unfollowed {
+        /// The name of the folder.
+        name: PathBuf,
+        /// Why.
+        source: layerstone_layer::Error,
+    },
+    /// Two entries of the layer that come to one place over the base.
+    #[error(
+        "cannot place over the base: {}: found {}, a {}, and {}, a {}, which come to one place",
+        place.display(), first.0.display(), first.1, second.0.display(), second.1
+    )]
+    Meeting {
+        /// Where that is.
+        place: PathBuf,
+        /// The name and kind of one.
+        first: (PathBuf, &'static str),
+        /// The name and kind of the other.
+        second: (PathBuf, &'static str),
+    },
+    /// A folder of the layer that goes through a link of the base which is gone with the layer over it.
+    #[error(
+        "cannot place over the base: {}: links of the base lead to {}, but not with this layer over it",
+        name.display(), place.display()
+    )]
+    WayLost {
+        /// The name of the folder.
+        name: PathBuf,
+        /// Where it goes in the base.
+        place: PathBuf,
     },
     /// Contents that disagree, where that was not to be tolerated; never empty.
     #[error("contents conflict: {}", tell(conflicts))]

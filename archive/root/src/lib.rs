@@ -1,12 +1,15 @@
 //! The customisation layer: contents merged into one tree, a script run in it, the tar of that, and the store paths that
 //! it refers to.
 //!
-//! [`build`] does all of it. This crate does not know how store layers are made, nor what image its layer is for.
+//! [`build`] does all of it. Contents get into the tree as links or as copies ([`Mode`]), and over a base image the layer
+//! goes through the base's links to folders. This crate does not know how store layers are made, nor of an image below
+//! its layer more than the files.
 
 mod copy;
 mod error;
 mod item;
 mod merge;
+mod over;
 mod read;
 mod root;
 #[cfg(test)]
@@ -15,6 +18,7 @@ mod sandbox;
 mod script;
 mod tail;
 mod tree;
+mod way;
 
 pub use error::{Error, Result, Side};
 pub use merge::{Conflict, Mode};

@@ -1,16 +1,18 @@
-//! Making the customisation layer: merge, run the script, write the tar, find what it refers to.
+//! Making the customisation layer: merge, run the script, find what it refers to, place it over a base, write the tar.
 
 use crate::merge::{Merged, merge};
+use crate::over::{Origin, place_over};
 use crate::script::{self, Workplace};
 use crate::{Conflict, Error, Mode, Result, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
-use layerstone_layer::{Kind, LayerFile, Layout, Meter, Owner, Placed, Source, walk_tree, write_layer};
+use layerstone_layer::{Kind, LayerFile, Layout, Meter, Owner, Placed, Source, Tree, walk_tree, write_layer};
 use layerstone_stage::{Output, Scratch, Store, StorePath};
 use std::fmt;
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What a customisation layer is made of.
 #[derive(Clone, Debug)]
@@ -31,6 +33,10 @@ pub struct RootSpec {
     pub numeric: bool,
     /// Makes conflicts of links an error.
     pub strict: bool,
+    /// The files of the image below the layer, whose links to folders it goes through.
+    pub base: Option<Arc<Tree>>,
+    /// Whether folders may replace files and links of the base, and files and links its folders.
+    pub replace: bool,
 }
 
 /// A customisation layer that was made.
@@ -91,7 +97,7 @@ pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Custom
 /// Archives what was merged without writing it as files: some file systems take longer to make and remove thousands of
 /// links than all the rest of an image takes.
 fn archive_merged(spec: &RootSpec, merged: &Merged, output: &mut Output, blob: &Path) -> Result<LayerFile> {
-    archive(spec, merged.root.members(), output, blob)
+    archive(spec, merged, merged.root.members(), output, blob)
 }
 
 /// Writes what was merged into a new folder, runs the script there, and archives the folder; warns if there was no sandbox.
@@ -110,11 +116,22 @@ fn archive_tree(
     DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
     merged.root.write(&tree)?;
     let warning = script::run(script, &Workplace { layer: &tree, scratch: &workplace, mtime: spec.mtime }, log)?;
-    Ok((archive(spec, walk_tree(&tree)?, output, blob)?, warning))
+    Ok((archive(spec, merged, walk_tree(&tree)?, output, blob)?, warning))
 }
 
-fn archive(spec: &RootSpec, members: Vec<Placed>, output: &mut Output, blob: &Path) -> Result<LayerFile> {
+fn archive(
+    spec: &RootSpec,
+    merged: &Merged,
+    mut members: Vec<Placed>,
+    output: &mut Output,
+    blob: &Path,
+) -> Result<LayerFile> {
+    // Before folders of the base are among them: those refer to nothing of ours.
     let references = references(&spec.store, &members)?;
+    if let Some(base) = &spec.base {
+        let origin = Origin { merged: &merged.root, owner: &spec.owner, replace: spec.replace };
+        members = place_over(base, members, origin)?;
+    }
     let lay_out = if spec.numeric { Layout::gnu_numeric } else { Layout::gnu };
     let source = Source::Layout(lay_out(members, spec.mtime, &spec.owner));
     let diff_id = write_layer(&source, output, blob, &Meter::default())?;
@@ -152,6 +169,7 @@ fn scan_member(member: &Placed, scanner: &mut Scanner<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::base;
     use layerstone_stage::Digest;
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -191,6 +209,8 @@ mod tests {
                 owner: Owner::numeric_root(),
                 numeric: true,
                 strict: false,
+                base: None,
+                replace: false,
             }
         }
 
@@ -258,6 +278,8 @@ mod tests {
             owner,
             numeric: true,
             strict: true,
+            base: None,
+            replace: false,
         };
         assert_eq!(machine.build(&spec).unwrap().layer.references, []);
         assert_eq!(
@@ -360,6 +382,47 @@ mod tests {
         // No contents at all.
         machine.build(&RootSpec { mode: Mode::Copy, script: None, ..machine.spec(&[], "") }).unwrap();
         assert_eq!(mode(machine.unpack().path().to_owned()), 0o775);
+    }
+
+    /// Names of the blob's members, with the modes of folders.
+    fn members(machine: &Machine) -> Vec<String> {
+        let mut members = layerstone_layer::Members::new(std::fs::File::open(machine.blob()).unwrap());
+        std::iter::from_fn(|| members.next_member().unwrap())
+            .map(|member| {
+                let mode = if member.is_directory() { format!("/ {:o}", member.mode) } else { String::new() };
+                format!("{}{mode} {}", member.name.escape_ascii(), member.uid)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn over_a_base() {
+        let machine = Machine::new();
+        std::fs::set_permissions(machine.entry(A).join("bin"), Permissions::from_mode(0o555)).unwrap();
+        let files = ["usr/", "711,3,3: usr/bin/", "bin -> usr/bin", "1777: tmp/", "750,7,7: var/", "700,8,8: opt/"];
+        let base = Some(Arc::new(base(&files)));
+        let script = "mkdir tmp var opt; chmod 770 var; mkdir -m 700 new; chmod u+rw bin; touch bin/y; chmod u=rx bin";
+        let before = ["/ 755 0", "new/ 700 0", "opt/ 700 8", "tmp/ 1777 0", "usr/ 755 0"];
+        for (mode, bin) in [(Mode::Links, "usr/bin/ 555 3"), (Mode::Copy, "usr/bin/ 711 3")] {
+            machine.build(&RootSpec { mode, base: base.clone(), ..machine.spec(&[A], script) }).unwrap();
+            let expected = [&before[..], &[bin, "usr/bin/x 0", "usr/bin/y 0", "var/ 770 7"]].concat();
+            assert_eq!(members(&machine), expected, "{mode:?}");
+        }
+        let bare = RootSpec { script: None, base, ..machine.spec(&[A], "") };
+        machine.build(&bare).unwrap();
+        assert_eq!(members(&machine), ["/ 755 0", "usr/ 755 0", "usr/bin/ 711 3", "usr/bin/x 0"]);
+        std::fs::set_permissions(machine.entry(A).join("bin"), Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The folder of the base that a link of the base leads to is not ours.
+    #[test]
+    fn folders_of_the_base_are_no_references() {
+        let machine = Machine::new();
+        let folder = format!("store/{B}/");
+        let base = Some(Arc::new(base(&["store/", &folder, &format!("bin -> {folder}")])));
+        let layer = machine.build(&RootSpec { script: None, base, ..machine.spec(&[A], "") }).unwrap().layer;
+        assert_eq!(layer.references, machine.spec(&[A], "").contents);
+        assert_eq!(members(&machine)[2..], [format!("store/{B}/ 755 0"), format!("store/{B}/x 0")]);
     }
 
     #[test]

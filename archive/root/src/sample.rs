@@ -1,5 +1,6 @@
-//! For tests: stores made from a few lines.
+//! For tests: stores and base images made from a few lines.
 
+use layerstone_layer::{Entry, LayerTree, Layout, Owner, Placed, Source, Tree};
 use layerstone_stage::{Store, StorePath};
 use std::fs::{create_dir_all, write};
 use std::os::unix::fs::symlink;
@@ -24,4 +25,27 @@ pub fn store(lines: &[&str]) -> (tempfile::TempDir, Store) {
 /// Entries of the store.
 pub fn paths(store: &Store, items: &[&str]) -> Vec<StorePath> {
     items.iter().map(|base| store.entry(base).unwrap()).collect()
+}
+
+/// A base image from lines as those of a store, a mode and perhaps an owner in front: `1777: tmp/`, `700,5,6: home/`.
+pub fn base(lines: &[&str]) -> Tree {
+    let members = lines.iter().map(|line| Placed::bare(base_entry(line))).collect();
+    let source = Source::Layout(Layout::gnu(members, 1, &Owner::root()));
+    let mut tree = Tree::default();
+    tree.put(LayerTree::read_stream(source.reader().unwrap()).unwrap()).unwrap();
+    tree
+}
+
+fn base_entry(line: &str) -> Entry {
+    let (rights, line) = line.split_once(": ").unwrap_or(("755", line));
+    let mut rights = rights.split(',');
+    let mode = u32::from_str_radix(rights.next().unwrap(), 8).unwrap();
+    let [uid, gid] = [rights.next(), rights.next()].map(|id| id.map_or(0, |id| id.parse().unwrap()));
+    let mut entry = match (line.split_once(" -> "), line.strip_suffix('/')) {
+        (Some((name, text)), _) => Entry::symlink(name.as_bytes(), text.as_bytes()),
+        (_, Some(name)) => Entry::directory(name.as_bytes(), mode),
+        _ => Entry::file(line.as_bytes(), mode, 0),
+    };
+    entry.owner = Some(Box::new(Owner::numbered(uid, gid)));
+    entry
 }

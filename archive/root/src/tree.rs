@@ -79,6 +79,16 @@ impl Folder {
         Folder { mode, entries: BTreeMap::new() }
     }
 
+    /// The entry of a name below this folder, links not followed; none for the folder itself.
+    pub fn find(&self, name: &Path) -> Option<&Entry> {
+        let (folder, base) = (name.parent()?, name.file_name()?);
+        let folder = folder.iter().try_fold(self, |folder, name| match &folder.entries.get(name)?.node {
+            Node::Folder(folder) => Some(folder),
+            _ => None,
+        });
+        folder?.entries.get(base)
+    }
+
     /// Writes the tree into an empty folder, and gives that folder its mode. A folder gets its mode after its contents:
     /// one of mode 0555 takes none.
     pub fn write(&self, folder: &Path) -> Result<()> {

@@ -77,8 +77,8 @@ impl Machine {
         let script = script.map(|text| Script::Text { name: "script".to_owned(), text: text.to_owned() });
         let contents = (0..self.items).map(|item| store.entry(&item.to_string()).unwrap()).collect();
         let owner = Owner::numbered(self.owner.0, self.owner.1);
-        let numeric = false;
-        let spec = RootSpec { store, contents, mode, script, mtime: MTIME, owner, numeric, strict: false };
+        let (numeric, strict, base, replace) = (false, false, None, false);
+        let spec = RootSpec { store, contents, mode, script, mtime: MTIME, owner, numeric, strict, base, replace };
         let blob = self.dir.path().join("ours.tar");
         build(&spec, &blob, &mut Vec::new())?;
         Ok(fs::read(blob).unwrap())

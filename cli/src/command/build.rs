@@ -4,7 +4,7 @@ mod spec_args;
 
 use crate::args::{Common, StoreArgs, usage_error};
 use crate::base::{Base, BaseArgs};
-use crate::command::image::{Built, ImageLayer};
+use crate::command::image::{ArchiveArgs, Built, ImageLayer, Target};
 use crate::command::layer::behind;
 use crate::command::{image, layer, root};
 use crate::out::print;
@@ -43,6 +43,8 @@ pub struct Options {
     #[arg(short, long, value_name = "FILE", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
     #[command(flatten)]
+    archive: ArchiveArgs,
+    #[command(flatten)]
     image: ImageArgs,
     #[command(flatten)]
     layers: LayersArgs,
@@ -65,7 +67,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return dry_run(&job, common);
     }
     let output = options.output.as_deref().context("no output: expected -o FILE")?;
-    build(&job, output, common)?.image.tell(output, common)
+    let target = Target { output, legacy: options.archive.legacy };
+    build(&job, &target, common)?.image.tell(output, common)
 }
 
 /// What an image is made of, and how.
@@ -85,7 +88,7 @@ pub struct BuiltLayers {
 }
 
 /// Builds an image.
-pub fn build(job: &Job<'_>, output: &Path, common: &Common) -> Result<BuiltLayers> {
+pub fn build(job: &Job<'_>, target: &Target<'_>, common: &Common) -> Result<BuiltLayers> {
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let blob = scratch.path().join("root.tar");
     let custom = root::make(&root::root_spec(job.spec, job.store, job.base)?, &blob, common)?;
@@ -94,7 +97,7 @@ pub fn build(job: &Job<'_>, output: &Path, common: &Common) -> Result<BuiltLayer
         Kind::Single => vec![single(job, &blob, custom, common)?],
     };
     let sizes = layers.iter().map(|layer| (layer.source.size(), layer.store_paths.clone())).collect();
-    let image = image::write(job.spec, job.base, layers, output, common)?;
+    let image = image::write(job.spec, job.base, layers, target, common)?;
     Ok(BuiltLayers { image, layers: sizes })
 }
 

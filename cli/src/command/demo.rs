@@ -2,6 +2,7 @@
 
 use crate::args::Common;
 use crate::command::build::{Job, build, settings};
+use crate::command::image::Target;
 use crate::demo;
 use crate::out::print;
 use crate::table::{Table, size};
@@ -32,7 +33,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
     let settings = settings(&spec, Strategy::default(), None, &store)?;
-    let built = build(&Job { spec: &spec, settings, base: None, store: &store }, &options.output, common)?;
+    let built = build(
+        &Job { spec: &spec, settings, base: None, store: &store },
+        &Target { output: &options.output, legacy: false },
+        common,
+    )?;
     if common.quiet || options.output == Path::new("-") {
         return Ok(());
     }

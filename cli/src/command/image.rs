@@ -1,15 +1,19 @@
 //! `layerstone image`: layer files and a spec to a docker archive.
 
+mod legacy;
+
 use crate::args::{Common, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::out::print;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{
-    Archive, Codec, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, Spec, Target, Trailer,
+    Archive, Codec, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, Spec,
+    Target as ArchiveTarget, Trailer,
 };
 use layerstone_layer::{LayerFile, Source, store_layout};
 use layerstone_stage::{Digest, Output, Store, StorePath};
+use legacy::Legacy;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal, stdout};
@@ -33,9 +37,20 @@ pub struct Options {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
+    archive: ArchiveArgs,
+    #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
+}
+
+/// What is in a docker archive besides the image.
+#[derive(Args)]
+pub struct ArchiveArgs {
+    /// Also write what docker archives held before there was a manifest.json: ID/json and ID/VERSION of each layer, and
+    /// repositories, as dockerTools' buildImage does
+    #[arg(long)]
+    pub legacy: bool,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -43,7 +58,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let layers: Vec<ImageLayer> = options.layers.iter().map(|path| read_layer(path, &store)).collect::<Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
-    let built = write(&spec, base.as_ref(), layers, &options.output, common)?;
+    let target = Target { output: &options.output, legacy: options.archive.legacy };
+    let built = write(&spec, base.as_ref(), layers, &target, common)?;
     built.tell(&options.output, common)
 }
 
@@ -112,31 +128,49 @@ impl Built {
     }
 }
 
+/// Where an image goes.
+pub struct Target<'a> {
+    /// The archive's file, - for stdout.
+    pub output: &'a Path,
+    /// Whether it holds legacy metadata.
+    pub legacy: bool,
+}
+
 /// Writes an image: the layers of the base, and these on top.
 pub fn write(
     spec: &Spec,
     base: Option<&Base>,
     layers: Vec<ImageLayer>,
-    output: &Path,
+    target: &Target<'_>,
     common: &Common,
 ) -> Result<Built> {
     let (facts, warnings) = facts(spec, base, layers.len())?;
     warnings.into_iter().for_each(|warning| common.warn(warning));
     let reference = spec.reference()?;
     let layers: Vec<ImageLayer> = base.map_or_else(Vec::new, Base::layers).into_iter().chain(layers).collect();
-    let (members, places) = distinct(&layers);
+    let legacy = match target.legacy {
+        true => Some(Legacy::new(spec, &facts, base, &layers, common)?),
+        false => None,
+    };
+    let (members, places) = members(&layers, legacy.as_ref());
     let archive = Archive { base: None, layers: members, mtime: spec.mtime.seconds()? };
     let all = |diff_ids: &[Digest]| -> Vec<Digest> { places.iter().map(|&place| diff_ids[place]).collect() };
     let finished = |diff_ids: &[Digest]| {
-        let layers = layers.iter().zip(all(diff_ids)).map(|(layer, diff_id)| layer.facts(diff_id));
-        facts.finish(&layers.collect::<Vec<_>>())
+        let layer = |(index, (layer, diff_id)): (usize, (&ImageLayer, Digest))| {
+            let facts = layer.facts(diff_id);
+            LayerFacts { name: legacy.as_ref().map_or(facts.name, |legacy| legacy.layer_name(index)), ..facts }
+        };
+        facts.finish(&layers.iter().zip(all(diff_ids)).enumerate().map(layer).collect::<Vec<_>>())
     };
     let trailer = |diff_ids: &[Digest]| -> Trailer {
         let image = finished(diff_ids);
-        let manifest = image.manifest(&[reference.for_image(&image.image_id)]);
-        vec![(image.config_name(), image.config), (MANIFEST_NAME.to_owned(), manifest)]
+        let reference = reference.for_image(&image.image_id);
+        let manifest = image.manifest(std::slice::from_ref(&reference));
+        let mut members = legacy.as_ref().map_or(Trailer::new(), |legacy| legacy.trailer(&reference));
+        members.extend([(image.config_name(), image.config), (MANIFEST_NAME.to_owned(), manifest)]);
+        members
     };
-    let diff_ids = write_archive(&archive, output, &trailer, common)?;
+    let diff_ids = write_archive(&archive, target.output, &trailer, common)?;
     let image_id = finished(&diff_ids).image_id;
     Ok(Built { reference: reference.for_image(&image_id), image_id, diff_ids: all(&diff_ids) })
 }
@@ -153,20 +187,22 @@ fn facts(spec: &Spec, base: Option<&Base>, layers: usize) -> Result<(ImageFacts,
     Ok((spec.facts_over(&image.config, &image.name)?, warnings))
 }
 
-/// The layers as members of an archive, and the member of each: one that stands twice, as far as its digest is known, is
-/// stored once.
-fn distinct(layers: &[ImageLayer]) -> (Vec<LayerMember>, Vec<usize>) {
-    let mut members = Vec::new();
-    let mut known = BTreeMap::new();
-    let mut place = |layer: &ImageLayer| {
+/// The layers as members of an archive, and the member of each. One that stands twice, as far as its digest is known, is
+/// stored once, but for legacy metadata, in which it has two IDs.
+fn members(layers: &[ImageLayer], legacy: Option<&Legacy>) -> (Vec<LayerMember>, Vec<usize>) {
+    let (mut members, mut places, mut known) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (index, layer) in layers.iter().enumerate() {
         let next = members.len();
-        let place = layer.expected.map_or(next, |digest| *known.entry(digest).or_insert(next));
+        let place = match (legacy, layer.expected) {
+            (None, Some(digest)) => *known.entry(digest).or_insert(next),
+            _ => next,
+        };
         if place == next {
-            members.push(LayerMember::new(layer.source.clone(), layer.expected, layer.label.clone()));
+            let member = LayerMember::new(layer.source.clone(), layer.expected, layer.label.clone());
+            members.push(LayerMember { name: legacy.map(|legacy| legacy.layer_name(index)), ..member });
         }
-        place
-    };
-    let places = layers.iter().map(&mut place).collect();
+        places.push(place);
+    }
     (members, places)
 }
 
@@ -186,13 +222,13 @@ pub fn write_archive(
         // Past std's line buffer, which would look for newlines in the tar.
         let mut out = File::from(out.as_fd().try_clone_to_owned().context("cannot write: stdout")?);
         let name = Path::new("stdout");
-        let write = |meter: &_| archive.write(Target::Pipe(&mut out, name), None, trailer, meter);
+        let write = |meter: &_| archive.write(ArchiveTarget::Pipe(&mut out, name), None, trailer, meter);
         return Ok(common.progress().during("writing", Some(archive.work(false)), count, write)?);
     }
     let codec = Codec::of_name(output.as_os_str().as_bytes());
     let mut file = Output::create(output)?;
     let work = archive.work(file.is_seekable());
-    let write = |meter: &_| archive.write(Target::File(&mut file), codec, trailer, meter);
+    let write = |meter: &_| archive.write(ArchiveTarget::File(&mut file), codec, trailer, meter);
     let diff_ids = common.progress().during("writing", Some(work), count, write)?;
     file.commit()?;
     Ok(diff_ids)

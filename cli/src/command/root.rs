@@ -93,10 +93,18 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         RootMode::Copy => Mode::Copy,
         RootMode::CopyKeepingDirlinks => Mode::CopyKeepingDirlinks,
     };
-    let _ = base;
-    let (store, mtime) = (store.clone(), spec.mtime.seconds()?);
-    let numeric = spec.kind == Kind::Layered;
-    Ok(RootSpec { store, contents, mode, script, mtime, owner, numeric, strict: false })
+    Ok(RootSpec {
+        store: store.clone(),
+        contents,
+        mode,
+        script,
+        mtime: spec.mtime.seconds()?,
+        owner,
+        numeric: spec.kind == Kind::Layered,
+        strict: false,
+        base: base.map(Base::tree).transpose()?,
+        replace: spec.replace,
+    })
 }
 
 /// Makes the layer's tar and tells the warnings.

@@ -121,6 +121,25 @@ fn piped(place: &Place, line: &str) -> String {
     String::from_utf8(load.stdout).unwrap()
 }
 
+/// Two images in one archive, one of them from a compressed file: docker has both, and both run.
+#[test]
+fn merged_images_load_and_run() {
+    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let place = Place::new();
+    let images = [demo(&place), lab.image(&place)];
+    place.ok("build small.json -o small.tar.zst");
+    let told = place.ok("merge demo.tar small.tar.zst -o merged.tar");
+    let expected: String = images.iter().map(|image| format!("{} {}\n", image.reference, image.id)).collect();
+    assert_eq!(told.text(), expected);
+    let said = output(client("load -i").arg(place.join("merged.tar")));
+    let loaded = images.each_ref().map(|image| Loaded { _docker: &docker, image });
+    assert_eq!(said, images.each_ref().map(|image| format!("Loaded image: {}\n", image.reference)).concat());
+    for (loaded, greeting) in loaded.iter().zip(["Hello from layerstone", GNU_GREETING]) {
+        check_shown(&loaded.shown(), loaded.image);
+        assert!(loaded.run(&[]).starts_with(greeting));
+    }
+}
+
 /// nixpkgs' conf.json, put together from what single stages make.
 #[test]
 fn a_stream_loads_and_runs() {

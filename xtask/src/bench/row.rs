@@ -1,10 +1,10 @@
 //! The rows: what is compared with what.
 
-use crate::bench::database;
 use crate::bench::graph::{self, Shape};
 use crate::bench::measure::{Output, Pipeline, is_installed, program};
 use crate::bench::subject::Subject;
-use anyhow::Result;
+use crate::bench::{base, database};
+use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub const PLAN: &str = "plan";
 /// Name of the row of a database.
 pub const DATABASE: &str = "db";
 /// All names, for `--only`.
-pub const NAMES: [&str; 9] = ["layer", "layer-j1", "hash", "tar", "gzip", "zstd", "scan", PLAN, DATABASE];
+pub const NAMES: [&str; 10] = ["layer", "layer-j1", "hash", "tar", "gzip", "zstd", "base", "scan", PLAN, DATABASE];
 
 /// Two pipelines that do comparable work.
 pub struct Row {
@@ -36,13 +36,14 @@ pub fn is_wanted(name: &str, only: &[String]) -> bool {
 /// The rows of a closure; those whose tools are missing are left out with a note.
 pub fn of_subject(subject: &Subject, only: &[String]) -> Result<Vec<Row>> {
     type Make = fn(&Subject) -> Result<Row>;
-    let rows: [(&str, &str, Make); 7] = [
+    let rows: [(&str, &str, Make); 8] = [
         ("layer", "tar", |subject| Ok(layer(subject))),
         ("layer-j1", "tar", |subject| Ok(layer_alone(subject))),
         ("hash", "openssl", hash),
         ("tar", "tar", |subject| Ok(build_tar(subject))),
         ("gzip", "pigz", |subject| Ok(build_gzip(subject))),
         ("zstd", "zstd", |subject| Ok(build_zstd(subject))),
+        ("base", "openssl", on_a_base),
         ("scan", "xargs", |subject| Ok(scan(subject))),
     ];
     let mut made = Vec::new();
@@ -185,6 +186,26 @@ fn build(subject: &Subject, file: &str, flags: &[&str]) -> Pipeline {
     let build = ours(subject, &["build", "--name", "bench", "--cmd", "/bin/true", "--contents", &subject.top], flags);
     let files: [OsString; 4] = ["--graph".into(), subject.closure().into(), "-o".into(), output.clone().into()];
     Pipeline::named([&build[..], &files[..]].concat(), &output)
+}
+
+/// What it takes at least: the base's layer hashed, the base copied, and the new layers made.
+fn on_a_base(subject: &Subject) -> Result<Row> {
+    let (layer, archive) = (subject.file("base-layer.tar"), subject.file("base.tar"));
+    base::write(&layer, &archive)?;
+    let copy = subject.file("copied-base.tar");
+    let script = "openssl dgst -sha256 \"$1\" >/dev/null; cat \"$2\" >\"$3\"; shift 3; exec \"$@\"";
+    let files: [OsString; 3] = [layer.into(), archive.clone().into(), copy.into()];
+    let layers = make_layers(subject, &[]);
+    let theirs = [&program(["sh", "-ec", script, "sh"])[..], &files, &layers.programs[0]].concat();
+    let flags: [&str; 2] = ["--base", archive.to_str().context("the work folder is not UTF-8")?];
+    Ok(Row {
+        name: "base",
+        ours: build(subject, "on-base.tar", &flags),
+        theirs: Some(Pipeline { programs: vec![theirs], ..layers }),
+        alone: None,
+        bytes: subject.layer_bytes + archive.metadata()?.len(),
+        target: Some(1.3),
+    })
 }
 
 fn scan(subject: &Subject) -> Row {

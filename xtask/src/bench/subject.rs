@@ -109,7 +109,14 @@ impl Subject {
     fn plan(&self, graph: &Path) -> Result<()> {
         let (closure, layers) = (self.closure(), self.layers());
         let graph = ["closure".as_ref(), "--graph".as_ref(), graph.as_os_str()];
-        let root = [self.top.as_ref(), "--root".as_ref(), self.root.as_os_str(), "-o".as_ref(), closure.as_os_str()];
+        let root = [
+            "--sizes".as_ref(),
+            self.top.as_ref(),
+            "--root".as_ref(),
+            self.root.as_os_str(),
+            "-o".as_ref(),
+            closure.as_os_str(),
+        ];
         self.stage(&[&graph[..], &root[..]].concat())?;
         let limit = ["--max-layers".as_ref(), "99".as_ref(), "-o".as_ref(), layers.as_os_str()];
         self.stage(&[&["layers".as_ref(), closure.as_os_str()][..], &limit[..]].concat())

@@ -86,6 +86,7 @@ pub fn legend() -> &'static str {
      | tar | `build --graph … -o image.tar` | `tar cf FILE PATHS` |\n\
      | gzip | `build --graph … -o image.tar.gz` | `tar cf - PATHS \\| pigz -nT >FILE` |\n\
      | zstd | `build --graph … -o image.tar.zst` | `tar cf - PATHS \\| zstd -3 -T0 >FILE` |\n\
+     | base | `build --graph … --base BASE -o image.tar`, a base of 170 MB in one layer | `openssl dgst -sha256` of that layer, then `cat BASE >FILE`, then `layer PLAN --all` |\n\
      | scan | `closure --scan ROOT` | `cat` of all files, into `cat >/dev/null` |\n\
      | db | `closure --db FILE ROOT` | `nix-store -qR ROOT` with the same database |\n"
 }

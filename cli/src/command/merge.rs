@@ -1,0 +1,71 @@
+//! `layerstone merge`: the images of several files in one docker archive.
+
+use crate::args::Common;
+use crate::base::UnpackingArgs;
+use crate::command::image::write_archive;
+use crate::out::print;
+use anyhow::Result;
+use clap::Args;
+use layerstone_image::{ImageFile, Location, MaxUnpacked, Merge, StoredImage};
+use layerstone_layer::Meter;
+use rayon::prelude::*;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Put the images of several files into one docker archive
+///
+/// Image IDs stay as they are, and layers that images share are stored once. An image that comes several times has all
+/// its tags; a tag that two images claim is an error. The output's name decides on compression: .tar none, .tar.gz gzip,
+/// .tar.zst zstd.
+#[derive(Args)]
+pub struct Options {
+    /// Docker archives, OCI archives or folders of OCI layouts; all images of a file, or the one of a name under that
+    /// name
+    #[arg(value_name = "FILE[#NAME:TAG]", required = true)]
+    files: Vec<OsString>,
+    /// Archive to write, - for stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    unpacking: UnpackingArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let max = options.unpacking.max();
+    let mut merge = Merge::default();
+    for (location, images) in opened(&options.files, max, common)? {
+        images.into_iter().try_for_each(|image| merge.add(&location, image))?;
+    }
+    let unpack = |meter: &Meter| merge.unpack(max, &|bytes| meter.add_bytes(bytes));
+    common.progress().during("unpacking", None, 0, unpack)?;
+    write_archive(&merge.archive(), &options.output, &|_| merge.trailer(), common)?;
+    tell(&merge, &options.output, common)
+}
+
+/// The images that are meant, file by file; several files are opened at once, since that may mean to unpack them.
+fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(Location, Vec<StoredImage>)>> {
+    let open = |text: &OsString| {
+        let location = Location::parse(text);
+        let file = ImageFile::open(&location.path, max)?;
+        let images = match location.reference() {
+            Some(_) => vec![file.image(&location, None)?],
+            None => file.images()?,
+        };
+        Ok((location, images))
+    };
+    let open_all = |_: &Meter| files.par_iter().map(open).collect::<Vec<Result<_>>>();
+    // Of several errors the first one by order, not by time.
+    common.progress().during("opening", None, 0, open_all).into_iter().collect()
+}
+
+/// Says which images were written, unless stdout holds them.
+fn tell(merge: &Merge, output: &Path, common: &Common) -> Result<()> {
+    if output == Path::new("-") || common.quiet {
+        return Ok(());
+    }
+    for image in merge.images() {
+        let tags: String = image.tags.iter().map(|tag| format!("{tag} ")).collect();
+        print(format_args!("{tags}{}\n", image.image_id))?;
+    }
+    Ok(())
+}
