@@ -2,13 +2,17 @@
 
 pub mod archive;
 pub mod database;
+pub mod docker;
+pub mod lab;
 pub mod memory;
 pub mod pieces;
 mod place;
 mod skip;
+mod tool;
 
 pub use place::{Place, digest};
-pub use skip::{require_root, require_tool, skip, test_name};
+pub use skip::{remove_at_exit, require_root, require_tool, skip, test_name};
+pub use tool::{output, output_json};
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -49,7 +53,7 @@ pub fn synth() -> &'static Synth {
     static SYNTH: OnceLock<Synth> = OnceLock::new();
     SYNTH.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("synth-{}", std::process::id()));
-        skip::remove_at_exit(&folder);
+        remove_at_exit(&folder);
         let (root, out) = (folder.join("root"), folder.join("out"));
         let made = xtask::synth::make(&root.join("nix/store"), &out).unwrap();
         Synth {
