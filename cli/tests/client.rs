@@ -10,7 +10,7 @@
 //! No test starts a service: docker's tests use the daemon that `DOCKER_HOST` names, or the usual one.
 
 mod docker;
-pub mod podman;
+mod podman;
 mod skopeo;
 mod umoci;
 

@@ -4,7 +4,7 @@
 //!
 //! | module | shows |
 //! |---|---|
-//! | `bases` | docker, buildah, podman and skopeo make bases, each in its own form |
+//! | `bases` | docker, buildah and skopeo make bases, each in its own form |
 //! | `web` | nginx on Debian serves a page |
 
 mod bases;
@@ -14,7 +14,12 @@ use crate::support::docker::{Docker, Turn, client};
 use crate::support::lab::{Lab, debian};
 use crate::support::{Place, output};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// What docker calls Debian's files.
+pub const SAVED_REFERENCE: &str = "layerstone-test-debian:12";
 
 /// Debian's files and the small lab closure, or the running test is skipped.
 #[track_caller]
@@ -22,19 +27,26 @@ fn ready() -> Option<(Docker, PathBuf, Lab)> {
     Some((Docker::find()?, debian()?, Lab::find("small")?))
 }
 
-/// Has docker import Debian's files and save them: `debian.tar`, an image of one layer.
+/// What docker saves of Debian's files, which it has imported: an image of one layer, made once for all tests. It stays in
+/// the daemon as long as they run, which spares every test the making and removing of its files.
 #[track_caller]
-fn save(turn: &Turn, debian: &Path, place: &Place) {
-    let reference = "layerstone-test-debian:12";
-    let _imported = turn.loaded(reference);
-    output(client("import --change").arg("ENV FROM=debian").arg(debian).arg(reference));
-    output(client("save --output").arg(place.join("debian.tar")).arg(reference));
+pub fn saved(turn: &Turn, debian: &Path) -> PathBuf {
+    static SAVED: OnceLock<Place> = OnceLock::new();
+    let place = SAVED.get_or_init(|| {
+        let place = Place::until_exit();
+        let imported = turn.loaded(SAVED_REFERENCE);
+        output(client("import --change").arg("ENV FROM=docker").arg(debian).arg(SAVED_REFERENCE));
+        output(client("save --output").arg(place.join("debian.tar")).arg(SAVED_REFERENCE));
+        turn.keep(imported);
+        place
+    });
+    place.join("debian.tar")
 }
 
 /// Builds `NAME.tar` on a base, with one package of the lab; what the image is called.
 #[track_caller]
-fn build(place: &Place, name: &str, base: &str, lab: &Lab, package: &str, keys: Value) -> String {
-    let mut spec = json!({"name": format!("layerstone-test-{name}"), "tag": "1", "fromImage": base,
+fn build(place: &Place, name: &str, base: impl AsRef<OsStr>, lab: &Lab, package: &str, keys: Value) -> String {
+    let mut spec = json!({"name": format!("layerstone-test-{name}"), "tag": "1", "fromImage": base.as_ref().to_str(),
         "contents": lab.path(package), "graph": lab.graph()});
     spec.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     place.write(&format!("{name}.json"), spec.to_string());

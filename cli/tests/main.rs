@@ -15,7 +15,7 @@
 //! | `dist` | the static binary runs in an empty root |
 //! | `docker_tools` | the checks of nixpkgs' own test of dockerTools, in docker: the table of which are shown where |
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
-//! | `debian` | images on Debian, as docker, buildah, podman and skopeo hand it over, run; nginx serves a page |
+//! | `debian` | images on Debian, as docker, buildah and skopeo hand it over, run; nginx serves a page |
 //! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |

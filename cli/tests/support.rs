@@ -11,7 +11,7 @@ mod skip;
 mod tool;
 
 pub use place::{Place, digest};
-pub use skip::{remove_at_exit, require_root, require_tool, skip, test_name};
+pub use skip::{require_root, require_tool, skip, test_name};
 pub use tool::{output, output_json};
 
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub fn synth() -> &'static Synth {
     static SYNTH: OnceLock<Synth> = OnceLock::new();
     SYNTH.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("synth-{}", std::process::id()));
-        remove_at_exit(&folder);
+        skip::remove_at_exit(&folder);
         let (root, out) = (folder.join("root"), folder.join("out"));
         let made = xtask::synth::make(&root.join("nix/store"), &out).unwrap();
         Synth {

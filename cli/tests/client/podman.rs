@@ -42,8 +42,7 @@ fn check(place: &Place, image: &Image, name: &str) {
     check_shown(&shown[0], image);
 }
 
-/// podman with its storage in a folder.
-pub fn podman(state: &Path) -> Command {
+fn podman(state: &Path) -> Command {
     let mut command = Command::new("podman");
     command.args(["--storage-driver", DRIVER, "--cgroup-manager", "cgroupfs", "--events-backend", "file"]);
     for folder in ["root", "runroot", "tmpdir"] {

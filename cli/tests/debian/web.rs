@@ -1,6 +1,6 @@
 //! nginx of the lab, on Debian, serves a page.
 
-use super::{build, ready, save};
+use super::{build, ready, saved};
 use crate::support::docker::{Turn, client};
 use crate::support::lab::Lab;
 use crate::support::{Place, output};
@@ -83,15 +83,15 @@ fn get(port: u16) -> String {
 fn nginx_serves_a_page() {
     let (Some((docker, debian, _)), Some(web)) = (ready(), Lab::find("web")) else { return };
     let place = Place::new();
-    save(&docker.turn(), &debian, &place);
+    let turn = docker.turn();
+    let base = saved(&turn, &debian);
     let port = free_port();
     let keys: Value = json!({
         "kind": "single",
         "extraCommands": script(port),
         "config": {"Cmd": ["nginx", "-c", "/etc/page/nginx.conf"], "ExposedPorts": {format!("{port}/tcp"): {}}},
     });
-    let reference = build(&place, "nginx", "debian.tar", &web, "nginx", keys);
-    let turn = docker.turn();
+    let reference = build(&place, "nginx", &base, &web, "nginx", keys);
     let _image = turn.load(&place.join("nginx.tar"), &reference);
     let server = Server::start(&turn, &reference);
     server.wait_for("start worker process");

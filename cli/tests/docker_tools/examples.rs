@@ -2,7 +2,7 @@
 //! a few store paths beside it.
 
 use crate::support::lab::Lab;
-use crate::support::{Place, output, remove_at_exit, require_tool};
+use crate::support::{Place, output, require_tool};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,8 +52,7 @@ impl Examples {
     }
 
     fn new(lab: Lab) -> Examples {
-        let place = Place::new();
-        remove_at_exit(place.path().parent().unwrap());
+        let place = Place::until_exit();
         let root = place.join("root");
         fs::create_dir_all(root.join("nix/store")).unwrap();
         let mut infos = lab.infos();

@@ -1,9 +1,11 @@
 //! A docker daemon that answers, and images in it.
 
+use crate::support::skip::do_at_exit;
 use crate::support::{output, output_json, require_tool, skip, test_name};
 use serde_json::Value;
+use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// docker with these words (separated by spaces).
@@ -60,6 +62,13 @@ impl Turn {
         loaded
     }
 
+    /// Keeps an image in the daemon until the process ends.
+    pub fn keep(&self, loaded: Loaded<'_>) {
+        let reference = loaded.reference.clone();
+        std::mem::forget(loaded);
+        do_at_exit(move || drop(remove(&reference)));
+    }
+
     /// An image that something else loads.
     pub fn loaded(&self, reference: &str) -> Loaded<'_> {
         Loaded { _turn: self, reference: reference.to_owned() }
@@ -102,9 +111,13 @@ impl Loaded<'_> {
 
 impl Drop for Loaded<'_> {
     fn drop(&mut self) {
-        // By its name: with an ID, docker would take other names of the same image with it.
-        let removed = client("image rm --force").arg(&self.reference).stdin(Stdio::null()).output();
+        let removed = remove(&self.reference);
         // A test that has failed says why, whatever the daemon says now.
         assert!(std::thread::panicking() || removed.is_ok_and(|output| output.status.success()));
     }
+}
+
+/// Removes an image by its name: with an ID, docker would take other names of the same image with it.
+fn remove(reference: &str) -> io::Result<Output> {
+    client("image rm --force").arg(reference).stdin(Stdio::null()).output()
 }
