@@ -104,6 +104,9 @@ pub fn build(job: &Job<'_>, target: &Target<'_>, common: &Common) -> Result<Buil
 /// Layers of store paths, and the customisation layer on top.
 fn layers(job: &Job<'_>, blob: &Path, custom: LayerFile, common: &Common) -> Result<Vec<ImageLayer>> {
     let plan = plan_of(job, custom.references, common)?;
+    if let Some(base) = job.base.filter(|_| !plan.layers.is_empty()) {
+        base.check_store(job.store)?;
+    }
     let recipes = recipes(job, &plan)?;
     let sources = layer::layouts(&recipes, job.store)?;
     let mut layers: Vec<ImageLayer> = sources.into_iter().zip(recipes).enumerate().map(store_layer).collect();
