@@ -43,7 +43,7 @@ pub(crate) struct Blob {
 
 impl Listed {
     /// What lists call it.
-    fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let name = match &self.references[..] {
             [] => "one without a name".to_owned(),
             names => names.join(" "),
@@ -93,7 +93,7 @@ impl Blob {
 }
 
 /// The image that is meant: by name and tag if they are given, exactly; among images of one name for several platforms,
-/// that of the architecture.
+/// that of Linux on the architecture.
 ///
 /// # Errors
 ///

@@ -96,7 +96,7 @@ impl ImageFile {
     }
 
     /// The image that is meant: the only one, or the one of this name and tag, exactly; among images for several
-    /// platforms that of the architecture, by any of its names, or this machine's.
+    /// platforms that of Linux on the architecture, by any of its names, or on this machine's.
     ///
     /// # Errors
     ///

@@ -217,7 +217,8 @@ fn absolute_names() {
 fn strange_names() {
     let place = place_with_contents();
     let long = format!("{}n", "n/".repeat(2047));
-    let names: [&[u8]; 4] = [b"\xff\xfe", b"a\nb", b" ", long.as_bytes()];
+    // The first one is how bzip2 begins.
+    let names: [&[u8]; 5] = [b"BZhang", b"\xff\xfe", b"a\nb", b" ", long.as_bytes()];
     let bytes = tar_of(names.into_iter().map(|name| (name, empty())));
     let base = Pieces::new(&[bytes]);
     place.write("base.tar", tar(&plain_docker(std::slice::from_ref(&base))));
