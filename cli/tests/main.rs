@@ -2,10 +2,12 @@
 //!
 //! | module | shows |
 //! |---|---|
+//! | `bad_bases` | base images that are cut, damaged, contradictory, hostile |
 //! | `bad_graph` | graphs, plans and numbers that are wrong |
 //! | `bad_output` | outputs that cannot be written |
 //! | `bad_spec` | image specs and command lines that are wrong |
 //! | `bad_store` | stores and layer files that have vanished, changed, or hold what they cannot |
+//! | `bases` | base images of every kind give one image: which of several is meant, what the new image keeps |
 //! | `bench` | `cargo xtask bench layering` plans and updates a small closure with every strategy |
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
 //! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
@@ -41,10 +43,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bad_bases;
 mod bad_graph;
 mod bad_output;
 mod bad_spec;
 mod bad_store;
+mod bases;
 mod bench;
 mod client;
 mod closures;

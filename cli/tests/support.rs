@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod database;
 pub mod memory;
+pub mod pieces;
 mod place;
 mod skip;
 

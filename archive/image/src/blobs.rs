@@ -48,11 +48,12 @@ impl Blobs {
         };
         let path = folder.join(name);
         let read = |e| StageError::io("read", &path)(e);
-        let file = File::open(&path).map_err(read)?;
-        let metadata = file.metadata().map_err(read)?;
+        // Before it is opened, which waits for ever if it is a pipe.
+        let metadata = path.metadata().map_err(read)?;
         if !metadata.is_file() {
             return Err(self.error(format!("{name}: found no regular file")));
         }
+        let file = File::open(&path).map_err(read)?;
         Ok(Part::new(Arc::new(file), path, 0, metadata.len()))
     }
 

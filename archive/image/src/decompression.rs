@@ -29,7 +29,10 @@ impl Compression {
     pub fn of(start: &[u8]) -> Compression {
         match start {
             [0x1f, 0x8b, ..] => Compression::Gzip,
-            [b'B', b'Z', b'h', ..] => Compression::Bzip2,
+            // The digit and the beginning of a block or of the end: a tar may begin with a file called BZhang.
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, ..] => {
+                Compression::Bzip2
+            }
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
             _ => Compression::None,
@@ -49,5 +52,27 @@ impl Compression {
                 Box::new(decoder)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn told_by_the_beginning() {
+        let check = |start: &[u8], expected| assert_eq!(Compression::of(start), expected, "{}", start.escape_ascii());
+        for text in [&b""[..], b"hello hello"] {
+            let mut bzip2 = Vec::new();
+            bzip2::read::BzEncoder::new(text, bzip2::Compression::fast()).read_to_end(&mut bzip2).unwrap();
+            check(&bzip2, Compression::Bzip2);
+            check(&zstd::encode_all(text, 1).unwrap(), Compression::Zstd);
+            check(&liblzma::encode_all(text, 1).unwrap(), Compression::Xz);
+        }
+        // The first member of a tar may be called anything.
+        for name in ["BZh", "BZhang/", "BZh9/1AY", "etc/"] {
+            check(name.as_bytes(), Compression::None);
+        }
+        check(b"", Compression::None);
     }
 }

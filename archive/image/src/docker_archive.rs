@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 /// One image in manifest.json (moby, image/spec/v1.2.md).
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "an object")]
 struct ManifestEntry {
     config: String,
     #[serde(default)]
@@ -34,6 +34,7 @@ fn listed(entry: ManifestEntry) -> Listed {
     Listed {
         references: entry.repo_tags.unwrap_or_default(),
         platform: None,
+        is_there: true,
         config: Blob { digest: digest_of(&entry.config), name: entry.config, size: None },
         layers: entry.layers.unwrap_or_default().into_iter().map(layer).collect(),
     }

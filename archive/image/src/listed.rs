@@ -5,6 +5,9 @@ use crate::{Error, Location, Result};
 use layerstone_stage::Digest;
 use std::path::Path;
 
+/// The system that an image must be for where there are several; indexes of others list Windows too.
+const OS: &str = "linux";
+
 /// An image and where its pieces are.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
@@ -12,6 +15,8 @@ pub(crate) struct Listed {
     pub references: Vec<String>,
     /// What it runs on, if the table tells.
     pub platform: Option<Platform>,
+    /// Whether it is in the file or folder at all. If not, its config is what is missing.
+    pub is_there: bool,
     pub config: Blob,
     /// Bottom first.
     pub layers: Vec<Blob>,
@@ -38,16 +43,24 @@ pub(crate) struct Blob {
 
 impl Listed {
     /// What lists call it.
-    fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let name = match &self.references[..] {
             [] => "one without a name".to_owned(),
             names => names.join(" "),
         };
         let platform = self.platform.as_ref().map(|Platform { os, architecture, variant }| {
             let variant = variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
-            format!(" ({os}/{architecture}{variant})")
+            let absent = if self.is_there { "" } else { ", not there" };
+            format!(" ({os}/{architecture}{variant}{absent})")
         });
         name + &platform.unwrap_or_default()
+    }
+}
+
+impl Platform {
+    /// Whether it is Linux on this architecture.
+    fn runs(&self, architecture: &str) -> bool {
+        self.architecture == architecture && self.os == OS
     }
 }
 
@@ -80,7 +93,7 @@ impl Blob {
 }
 
 /// The image that is meant: by name and tag if they are given, exactly; among images of one name for several platforms,
-/// that of the architecture.
+/// that of Linux on the architecture.
 ///
 /// # Errors
 ///
@@ -91,10 +104,10 @@ pub(crate) fn choose<'a>(images: &'a [Listed], location: &Location, architecture
     };
     let mut meant: Vec<&Listed> = images.iter().filter(is_meant).collect();
     if meant.len() > 1 && meant.iter().all(|image| image.platform.is_some()) {
-        let fits = |image: &Listed| image.platform.as_ref().is_some_and(|known| known.architecture == architecture);
-        let fitting: Vec<&Listed> = meant.iter().copied().filter(|image| fits(image)).collect();
-        if !fitting.is_empty() {
-            meant = fitting;
+        let known = titles(&meant);
+        meant.retain(|image| image.platform.as_ref().is_some_and(|platform| platform.runs(architecture)));
+        if meant.is_empty() {
+            return Err(Error::NoSuchImage { wanted: format!("{location} for {OS}/{architecture}"), known });
         }
     }
     // One image under several names is one image.
@@ -129,6 +142,7 @@ mod tests {
         Listed {
             references,
             platform,
+            is_there: true,
             config: Blob { name: config.to_owned(), digest: None, size: None },
             layers: vec![],
         }
@@ -162,8 +176,13 @@ mod tests {
         check(&images, "f", Ok("y"));
         check(&images[..1], "f", Ok("x"));
         let others = [image(&["a:1"], Some("arm"), "x"), image(&["a:1"], Some("amd64"), "y")];
-        let several = "several images: f: expected f#NAME:TAG, found a:1 (linux/arm/v7), a:1 (linux/amd64)";
-        check(&others, "f#a:1", Err(several));
+        let none = "no such image: f#a:1 for linux/arm64: found a:1 (linux/arm/v7), a:1 (linux/amd64)";
+        check(&others, "f#a:1", Err(none));
+        let mut windows = image(&["a:1"], Some("arm64"), "z");
+        windows.platform.as_mut().unwrap().os = "windows".to_owned();
+        check(&[windows.clone(), image(&["a:1"], Some("arm64"), "y")], "f", Ok("y"));
+        let twice = [image(&["a:1"], Some("arm64"), "x"), image(&["b:1"], Some("arm64"), "y"), windows];
+        check(&twice, "f", Err("several images: f: expected f#NAME:TAG, found a:1 (linux/arm64), b:1 (linux/arm64)"));
         check(&[image(&["a:1"], None, "x"), image(&["b:1"], None, "x")], "f", Ok("x"));
     }
 }

@@ -23,13 +23,17 @@ const NAMES: [&str; 2] = ["org.opencontainers.image.ref.name", "io.containerd.im
 const UNKNOWN: &str = "unknown";
 /// Indexes in indexes that are looked into.
 const MAX_DEPTH: usize = 8;
+/// Manifests and indexes that are read; a few that list each other often would be read without end.
+const MAX_READ: usize = 10_000;
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 struct Index {
     manifests: Vec<Descriptor>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 struct Manifest {
     config: Descriptor,
     layers: Vec<Descriptor>,
@@ -37,7 +41,7 @@ struct Manifest {
 
 /// What a blob must be (OCI image-spec, descriptor.md).
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Descriptor {
     #[serde(default)]
     media_type: String,
@@ -50,6 +54,7 @@ struct Descriptor {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 struct DescribedPlatform {
     #[serde(default)]
     os: String,
@@ -59,53 +64,87 @@ struct DescribedPlatform {
     variant: Option<String>,
 }
 
+/// An index on the way down from that of the layout.
+struct Level<'a> {
+    /// The piece that it is in.
+    piece: &'a str,
+    /// What it is called, and so are its images.
+    names: &'a [String],
+    depth: usize,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    images: Vec<Listed>,
+    /// Manifests and indexes that were read.
+    read: usize,
+}
+
 /// The images of a layout, in the index's order. What is no image is passed over.
 pub(crate) fn images(blobs: &Blobs) -> Result<Vec<Listed>> {
     let index: Index = parse(blobs, INDEX_NAME, &blobs.bytes(INDEX_NAME)?)?;
-    let mut images = Vec::new();
-    collect(blobs, &index, &[], 0, &mut images)?;
-    if images.is_empty() {
-        return Err(blobs.error(format!("{INDEX_NAME}: found no image")));
+    let mut found = Found::default();
+    collect(blobs, &index, &Level { piece: INDEX_NAME, names: &[], depth: 0 }, &mut found)?;
+    let images = found.images;
+    match images.iter().find(|image| image.is_there).or(images.first()) {
+        Some(image) if image.is_there => Ok(images),
+        Some(image) => Err(blobs.error(format!("found no {}", image.config.name))),
+        None => Err(blobs.error(format!("{INDEX_NAME}: found no image{}", index.kinds()))),
     }
-    Ok(images)
 }
 
-/// Adds the images of an index, which are called like it (`names`) besides what it calls them.
-fn collect(blobs: &Blobs, index: &Index, names: &[String], depth: usize, images: &mut Vec<Listed>) -> Result<()> {
+/// Adds the images of an index, which are called like it besides what it calls them.
+fn collect(blobs: &Blobs, index: &Index, level: &Level<'_>, found: &mut Found) -> Result<()> {
     for descriptor in &index.manifests {
-        let names = [names, &descriptor.names()].concat();
+        found.read += 1;
+        if found.read > MAX_READ {
+            return Err(blobs.error(format!("{INDEX_NAME}: found more than {MAX_READ} manifests")));
+        }
+        let names = [level.names, &descriptor.names()].concat();
+        let blob = || descriptor.blob(blobs, level.piece);
         let is_one_of = |kinds: &[&str]| kinds.contains(&descriptor.media_type.as_str());
         if is_one_of(&MANIFESTS) {
-            if descriptor.platform.as_ref().is_none_or(|platform| platform.os != UNKNOWN) {
-                images.push(image(blobs, descriptor, names)?);
+            let platform = descriptor.platform.as_ref().map(DescribedPlatform::platform);
+            if platform.as_ref().is_none_or(|platform| platform.os != UNKNOWN) {
+                found.images.push(image(blobs, blob()?, platform, names)?);
             }
-        } else if is_one_of(&INDEXES) && depth < MAX_DEPTH {
-            collect(blobs, &checked(blobs, descriptor)?, &names, depth + 1, images)?;
+        } else if is_one_of(&INDEXES) && level.depth < MAX_DEPTH {
+            let blob = blob()?;
+            let level = Level { piece: &blob.name, names: &names, depth: level.depth + 1 };
+            collect(blobs, &checked(blobs, &blob)?, &level, found)?;
         }
     }
     Ok(())
 }
 
-fn image(blobs: &Blobs, descriptor: &Descriptor, references: Vec<String>) -> Result<Listed> {
-    let manifest: Manifest = checked(blobs, descriptor)?;
-    let platform = descriptor.platform.as_ref().map(|platform| Platform {
-        os: platform.os.clone(),
-        architecture: platform.architecture.clone(),
-        variant: platform.variant.clone().filter(|variant| !variant.is_empty()),
-    });
-    let layers: Result<_> = manifest.layers.iter().map(|layer| layer.blob(blobs)).collect();
-    Ok(Listed { references, platform, config: manifest.config.blob(blobs)?, layers: layers? })
+/// The image of a manifest. An index may list what is kept elsewhere (image-layout.md, "Content"): whoever saves the image
+/// of one platform keeps the index of all.
+fn image(blobs: &Blobs, blob: Blob, platform: Option<Platform>, references: Vec<String>) -> Result<Listed> {
+    if platform.is_some() && !blobs.has(&blob.name) {
+        return Ok(Listed { references, platform, is_there: false, config: blob, layers: Vec::new() });
+    }
+    let manifest: Manifest = checked(blobs, &blob)?;
+    let layers: Result<_> = manifest.layers.iter().map(|layer| layer.blob(blobs, &blob.name)).collect();
+    let config = manifest.config.blob(blobs, &blob.name)?;
+    Ok(Listed { references, platform, is_there: true, config, layers: layers? })
 }
 
-/// A blob of JSON whose bytes are those that the descriptor promises.
-fn checked<T: DeserializeOwned>(blobs: &Blobs, descriptor: &Descriptor) -> Result<T> {
-    let blob = descriptor.blob(blobs)?;
-    let bytes = blob.read(blobs)?;
-    parse(blobs, &blob.name, &bytes)
+/// A blob of JSON whose bytes are those that its descriptor promises.
+fn checked<T: DeserializeOwned>(blobs: &Blobs, blob: &Blob) -> Result<T> {
+    parse(blobs, &blob.name, &blob.read(blobs)?)
 }
 
 fn parse<T: DeserializeOwned>(blobs: &Blobs, name: &str, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| blobs.error(format!("{name}: {e}")))
+}
+
+impl Index {
+    /// What an index lists that is no image, for messages.
+    fn kinds(&self) -> String {
+        let kinds: Vec<String> = self.manifests.iter().map(|it| it.media_type.escape_debug().to_string()).collect();
+        if kinds.is_empty() { String::new() } else { format!(", only {}", kinds.join(", ")) }
+    }
 }
 
 impl Descriptor {
@@ -114,9 +153,102 @@ impl Descriptor {
         annotations.filter(|(key, _)| NAMES.contains(&key.as_str())).map(|(_, name)| name.clone()).collect()
     }
 
-    /// Where the blob is. Other algorithms than sha256 are not in use (image-spec, descriptor.md, "Registered Algorithms").
-    fn blob(&self, blobs: &Blobs) -> Result<Blob> {
-        let digest: Digest = self.digest.parse().map_err(|e: layerstone_stage::Error| blobs.error(e.to_string()))?;
+    /// Where the blob is; this descriptor is in `piece`. Other algorithms than sha256 are not in use (image-spec,
+    /// descriptor.md, "Registered Algorithms").
+    fn blob(&self, blobs: &Blobs, piece: &str) -> Result<Blob> {
+        let wrong = |e: layerstone_stage::Error| blobs.error(format!("{piece}: {e}"));
+        let digest: Digest = self.digest.parse().map_err(wrong)?;
         Ok(Blob { name: format!("blobs/sha256/{}", digest.hex()), digest: Some(digest), size: Some(self.size) })
+    }
+}
+
+impl DescribedPlatform {
+    fn platform(&self) -> Platform {
+        let variant = self.variant.clone().filter(|variant| !variant.is_empty());
+        Platform { os: self.os.clone(), architecture: self.architecture.clone(), variant }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::path::Path;
+
+    /// Writes a blob; its descriptor.
+    fn blob(folder: &Path, media_type: &str, value: &Value) -> Value {
+        let bytes = value.to_string();
+        let digest = Digest::of(bytes.as_bytes());
+        std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
+        std::fs::write(folder.join(format!("blobs/sha256/{}", digest.hex())), &bytes).unwrap();
+        json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()})
+    }
+
+    fn manifest(folder: &Path, text: &str) -> Value {
+        let config = blob(folder, "", &json!(text));
+        blob(folder, MANIFESTS[0], &json!({"config": config, "layers": []}))
+    }
+
+    /// The titles of the images of an index, whose images are called by annotations.
+    #[track_caller]
+    fn check(folder: &Path, manifests: &[Value], expected: Result<&[&str], &str>) {
+        std::fs::write(folder.join(INDEX_NAME), json!({"manifests": manifests}).to_string()).unwrap();
+        let found = images(&Blobs::Folder(folder.to_owned()));
+        let told = |e: crate::Error| e.to_string().replace(&format!("{}", folder.display()), "F");
+        let found = found.map(|images| images.iter().map(Listed::title).collect::<Vec<_>>()).map_err(told);
+        let expected = expected.map(|titles| titles.iter().map(|title| (*title).to_owned()).collect());
+        assert_eq!(found, expected.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn names_and_platforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut named = manifest(folder, "a");
+        named["annotations"] = json!({NAMES[0]: "1", NAMES[1]: "x:1", "other": "y"});
+        let mut unknown = manifest(folder, "b");
+        unknown["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+        let mut arm = manifest(folder, "c");
+        arm["platform"] = json!({"os": "linux", "architecture": "arm", "variant": "v7"});
+        let mut nested = blob(folder, INDEXES[1], &json!({"manifests": [unknown, arm]}));
+        nested["annotations"] = json!({NAMES[0]: "2"});
+        check(folder, &[named, nested], Ok(&["x:1 1", "2 (linux/arm/v7)"]));
+    }
+
+    /// A platform's image may be elsewhere, as long as one is here.
+    #[test]
+    fn what_is_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let hex = "0".repeat(64);
+        let platform = json!({"os": "linux", "architecture": "arm64"});
+        let absent =
+            json!({"mediaType": MANIFESTS[0], "digest": format!("sha256:{hex}"), "size": 1, "platform": platform});
+        let here = manifest(folder, "a");
+        let titles = ["one without a name (linux/arm64, not there)", "one without a name"];
+        check(folder, &[absent.clone(), here], Ok(&titles));
+        check(folder, &[absent], Err(&format!("not an image: F: found no blobs/sha256/{hex}")));
+    }
+
+    #[test]
+    fn no_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        check(folder, &[], Err("not an image: F: index.json: found no image"));
+        let others = ["a/b", "c/\n"].map(|kind| json!({"mediaType": kind, "digest": "sha512:0", "size": 0}));
+        check(folder, &others, Err("not an image: F: index.json: found no image, only a/b, c/\\n"));
+        let bad = json!({"mediaType": MANIFESTS[0], "digest": "sha512:0", "size": 0});
+        check(folder, &[bad], Err("not an image: F: index.json: not a sha256 digest: \"sha512:0\""));
+    }
+
+    /// Five indexes of thirty each would be read twenty million times.
+    #[test]
+    fn indexes_that_list_each_other_often() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut inner = blob(folder.path(), INDEXES[0], &json!({"manifests": []}));
+        for _ in 0..5 {
+            inner = blob(folder.path(), INDEXES[0], &json!({"manifests": vec![inner; 30]}));
+        }
+        check(folder.path(), &[inner], Err("not an image: F: index.json: found more than 10000 manifests"));
     }
 }

@@ -89,13 +89,14 @@ impl ImageFile {
         self.blobs.compression()
     }
 
-    /// All images, in the order of the table of contents.
+    /// All images that are there, in the order of the table of contents.
     pub fn images(&self) -> Result<Vec<StoredImage>> {
-        self.images.iter().map(|image| self.stored(image, label_of(self.blobs.path(), image))).collect()
+        let there = self.images.iter().filter(|image| image.is_there);
+        there.map(|image| self.stored(image, label_of(self.blobs.path(), image))).collect()
     }
 
     /// The image that is meant: the only one, or the one of this name and tag, exactly; among images for several
-    /// platforms that of the architecture, by any of its names, or this machine's.
+    /// platforms that of Linux on the architecture, by any of its names, or on this machine's.
     ///
     /// # Errors
     ///

@@ -299,6 +299,20 @@ mod tests {
         check_read_error(&long, "5120: found a name of 4097 bytes, expected at most 4096");
     }
 
+    #[test]
+    fn names_of_too_many_folders() {
+        for ending in ["x", ".wh.x"] {
+            let deep = |index: usize| format!("{index}/{}{ending} ", "a/".repeat(2000));
+            let read = |count: usize| LayerTree::read(Cursor::new(tar(&(0..count).map(deep).collect::<String>())));
+            assert!(read(100).is_ok(), "{ending}");
+            let error = read(520).unwrap_err().to_string();
+            assert!(error.ends_with(": found more than 1000000 folders that no header describes"), "{error}");
+        }
+        // Those that have a header count nothing.
+        let folders: String = (0..1001).flat_map(|a| (0..1000).map(move |b| format!("{a}/{b}/ "))).collect();
+        assert!(LayerTree::read(Cursor::new(tar(&folders))).is_ok());
+    }
+
     /// On a stack that would not hold a call for each folder.
     #[test]
     fn deep_folders() {

@@ -14,6 +14,9 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// Bytes of a name at most: PATH_MAX of Linux (limits.h). No container could have the file.
 const LONGEST: usize = 4096;
+/// Folders that may be there only because something is in them, so that a tar of long names does not fill the memory:
+/// a name of 4096 bytes is one of 2048 folders.
+const MAX_IMPLIED: usize = 1_000_000;
 
 /// The files of one layer, and what it hides of lower ones; contents are left in the tar.
 #[derive(Debug)]
@@ -28,6 +31,9 @@ pub struct LayerTree {
     notes: BTreeSet<Vec<u8>>,
     /// Names of hard links, from front to back.
     links: Vec<Vec<u8>>,
+    /// Files that were made, and members among them.
+    made: usize,
+    members: usize,
 }
 
 impl LayerTree {
@@ -37,7 +43,7 @@ impl LayerTree {
     ///
     /// What reading gives; `UnexpectedEof` if the tar ends early; `InvalidData`, with the position of the header, if the
     /// tar is none, or has a member that no image can hold: a name that leads out of the image or is longer than 4096
-    /// bytes, a root that is no folder, a whiteout of nothing.
+    /// bytes, a root that is no folder, a whiteout of nothing; or if it has more than a million folders without a header.
     pub fn read<R: Read + Seek>(tar: R) -> io::Result<LayerTree> {
         LayerTree::read_members(Members::new(tar), Members::pass_contents)
     }
@@ -57,12 +63,13 @@ impl LayerTree {
         pass: impl Fn(&mut Members<R>) -> io::Result<()>,
     ) -> io::Result<LayerTree> {
         let (hidden, opaque, notes) = Default::default();
-        let mut layer = LayerTree { root: Node::implied(), hidden, opaque, notes, links: Vec::new() };
+        let root = Node::implied();
+        let mut layer = LayerTree { root, hidden, opaque, notes, links: Vec::new(), made: 0, members: 0 };
         while let Some(member) = members.next_member()? {
             layer.add(member).map_err(|cause| members.invalid(&cause))?;
             pass(&mut members)?;
         }
-        layer.imply_folders();
+        layer.imply_folders().map_err(|cause| members.invalid(&cause))?;
         Ok(layer)
     }
 
@@ -83,25 +90,32 @@ impl LayerTree {
         } else {
             self.add_file(member);
         }
-        Ok(())
+        self.check_made()
     }
 
     fn add_file(&mut self, member: Member) {
         if let Kind::HardLink { .. } = member.kind {
             self.links.push(member.name.clone());
         }
-        self.root.make(&member.name).describe(member);
+        self.members += 1;
+        self.root.make(&member.name, &mut self.made).describe(member);
+    }
+
+    fn check_made(&self) -> Result<(), String> {
+        let implied = self.made.saturating_sub(self.members);
+        let cause = || format!("found more than {MAX_IMPLIED} folders that no header describes");
+        if implied > MAX_IMPLIED { Err(cause()) } else { Ok(()) }
     }
 
     /// Whoever unpacks a whiteout makes its folder. Done at the end, so that a whiteout changes no file of its own layer,
     /// wherever it stands.
-    fn imply_folders(&mut self) {
-        for name in self.hidden.iter().chain(&self.notes) {
-            self.root.imply(split(name).0);
+    fn imply_folders(&mut self) -> Result<(), String> {
+        let folders = self.hidden.iter().chain(&self.notes).map(|name| split(name).0);
+        for folder in folders.chain(self.opaque.iter().map(Vec::as_slice)) {
+            self.root.imply(folder, &mut self.made);
+            self.check_made()?;
         }
-        for name in &self.opaque {
-            self.root.imply(name);
-        }
+        Ok(())
     }
 
     /// Makes each hard link the file that it names: of this layer, or else of `lower` as it is before anything of it is
@@ -131,7 +145,7 @@ impl LayerTree {
             Some((node, _)) => node.bare(),
         };
         for link in &passed {
-            *self.root.make(link) = file.bare();
+            *self.root.make(link, &mut self.made) = file.bare();
         }
         Ok(())
     }

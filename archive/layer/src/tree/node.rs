@@ -68,25 +68,32 @@ impl Node {
     }
 
     /// The file of a name below this one, made as an implied folder if there is none, as are all folders on the way
-    /// there.
-    pub(super) fn make(&mut self, name: &[u8]) -> &mut Node {
+    /// there; `made` counts them.
+    pub(super) fn make(&mut self, name: &[u8], made: &mut usize) -> &mut Node {
         components(name).fold(self, |node, part| {
             if !node.is_directory() {
                 *node = Node::implied();
             }
-            node.children.folder().entry(part.into()).or_insert_with(|| Box::new(Node::implied()))
+            node.make_child(part, made)
         })
     }
 
     /// Makes a folder of that name and all on the way there, unless something that is no folder is in the way.
-    pub(super) fn imply(&mut self, name: &[u8]) {
+    pub(super) fn imply(&mut self, name: &[u8], made: &mut usize) {
         let mut node = self;
         for part in components(name) {
             if !node.is_directory() {
                 return;
             }
-            node = node.children.folder().entry(part.into()).or_insert_with(|| Box::new(Node::implied()));
+            node = node.make_child(part, made);
         }
+    }
+
+    fn make_child(&mut self, name: &[u8], made: &mut usize) -> &mut Node {
+        self.children.folder().entry(name.into()).or_insert_with(|| {
+            *made += 1;
+            Box::new(Node::implied())
+        })
     }
 
     /// Takes the file of a name away, with all below it.
