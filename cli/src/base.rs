@@ -37,8 +37,10 @@ impl UnpackingArgs {
     }
 
     /// Opens an image and makes its layers plain.
-    pub fn open(&self, location: &Location, architecture: Option<&str>, common: &Common) -> Result<StoredImage> {
-        let mut image = ImageFile::open(&location.path, self.max())?.image(location, architecture)?;
+    fn open(&self, location: &Location, spec: Option<&Spec>, common: &Common) -> Result<StoredImage> {
+        let architecture = spec.and_then(|spec| spec.architecture.as_deref());
+        let variant = spec.and_then(|spec| spec.variant.as_deref());
+        let mut image = ImageFile::open(&location.path, self.max())?.image(location, architecture, variant)?;
         make_plain(&mut image, self.max(), common)?;
         Ok(image)
     }
@@ -55,8 +57,7 @@ impl BaseArgs {
     pub fn open(&self, spec: Option<&Spec>, common: &Common) -> Result<Option<Base>> {
         let named = self.base.as_deref().map(Location::parse);
         let Some(location) = named.or_else(|| spec.and_then(|spec| spec.from_image.clone())) else { return Ok(None) };
-        let architecture = spec.and_then(|spec| spec.architecture.as_deref());
-        Ok(Some(Base { image: self.unpacking.open(&location, architecture, common)?, tree: OnceLock::new() }))
+        Ok(Some(Base { image: self.unpacking.open(&location, spec, common)?, tree: OnceLock::new() }))
     }
 }
 

@@ -203,7 +203,7 @@ fn archive(path: &Path, options: &Options) -> Result<String> {
 
 /// One image of several.
 fn one_image(location: &Location, options: &Options) -> Result<String> {
-    let found = ImageFile::open(&location.path, options.unpacking.max())?.image(location, None)?;
+    let found = ImageFile::open(&location.path, options.unpacking.max())?.image(location, None, None)?;
     let summary = ImageSummary::of(&found)?;
     if options.json { json(&summary) } else { image(&summary) }
 }
