@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, measure};
-use layerstone_image::{Kind, Spec};
+use layerstone_image::{Kind, RootMode, Spec};
 use layerstone_layer::{LayerFile, Recipe, Source as LayerSource};
 use layerstone_layering::{Base as PlanBase, Plan, Settings, Strategy, plan};
 use layerstone_stage::{Scratch, Store, StorePath};
@@ -187,7 +187,15 @@ fn dry_run(job: &Job<'_>, common: &Common) -> Result<()> {
         None => "no script",
         Some(_) => "a script run; what else it refers to would join the paths",
     };
-    print(format_args!("{table}and the customisation layer, not made in a dry run: contents merged, {script}\n"))
+    let rest = match job.spec.kind {
+        Kind::Layered => "the customisation layer",
+        Kind::Single => "in front of them the root",
+    };
+    let contents = match job.spec.root_mode {
+        RootMode::Links => "contents merged",
+        RootMode::Copy | RootMode::CopyKeepingDirlinks => "contents copied, and what they refer to joins the paths",
+    };
+    print(format_args!("{table}and {rest}, not made in a dry run: {contents}, {script}\n"))
 }
 
 impl Options {
