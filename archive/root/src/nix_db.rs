@@ -141,6 +141,8 @@ impl<'a> Members<'a> {
     fn database(&mut self, closure: &Closure, folder: &Path, scratch: &Path) -> Result<PathBuf> {
         let [database, schema] = ["db.sqlite", "schema"].map(|name| scratch.join(name));
         let shown = folder.join("db.sqlite");
+        // Before it is read: something else than a file would be taken for an empty database.
+        self.check(&shown, &name_of(&shown), &Kind::File { size: 0 })?;
         let below = self.spec.base.as_ref().filter(|base| base.tree.get(&name_of(&shown)).is_some());
         let name = below.map(|base| PathBuf::from(format!("{}: {}", base.name, shown.display()))).unwrap_or_default();
         let copy = below.map(|base| base.copies.join("db.sqlite")).unwrap_or_default();
