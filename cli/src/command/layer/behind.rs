@@ -47,7 +47,7 @@ impl Job<'_> {
 }
 
 /// The root's tar must be what its layer file says.
-fn check_front(front: &LayerFile, tar: &Path, common: &Common) -> Result<()> {
+pub fn check_front(front: &LayerFile, tar: &Path, common: &Common) -> Result<()> {
     let source = Source::blob(tar)?;
     let hash = |meter: &_| write_layer(&source, &mut std::io::sink(), tar, meter);
     let found = common.progress().during("checking", Some(source.size()), 1, hash)?;
