@@ -1,7 +1,7 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, closure, completions, demo, image, inspect, layer, layers, man, merge, root, stream, tarsum,
+    build, closure, completions, demo, image, inspect, layer, layers, man, merge, nix_db, root, stream, tarsum,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
@@ -69,6 +69,7 @@ enum Command {
     Closure(closure::Options),
     Layers(layers::Options),
     Layer(layer::Options),
+    NixDb(nix_db::Options),
     Image(image::Options),
     Merge(merge::Options),
     Stream(stream::Options),
@@ -92,6 +93,7 @@ impl Cli {
             Command::Closure(options) => closure::run(options, common),
             Command::Layers(options) => layers::run(options, common),
             Command::Layer(options) => layer::run(options, common),
+            Command::NixDb(options) => nix_db::run(options, common),
             Command::Image(options) => image::run(options, common),
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),

@@ -3,10 +3,11 @@
 use crate::args::Common;
 use crate::bytes::parse_bytes;
 use crate::command::image::ImageLayer;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_image::{Held, ImageFile, Location, MaxUnpacked, Spec, StoredImage, StoredLayer, held};
-use layerstone_layer::{Meter, Source, Tree};
+use layerstone_layer::{Kind, Meter, Source, Tree};
+use layerstone_stage::Store;
 use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
 
@@ -36,8 +37,10 @@ impl UnpackingArgs {
     }
 
     /// Opens an image and makes its layers plain.
-    pub fn open(&self, location: &Location, architecture: Option<&str>, common: &Common) -> Result<StoredImage> {
-        let mut image = ImageFile::open(&location.path, self.max())?.image(location, architecture)?;
+    fn open(&self, location: &Location, spec: Option<&Spec>, common: &Common) -> Result<StoredImage> {
+        let architecture = spec.and_then(|spec| spec.architecture.as_deref());
+        let variant = spec.and_then(|spec| spec.variant.as_deref());
+        let mut image = ImageFile::open(&location.path, self.max())?.image(location, architecture, variant)?;
         make_plain(&mut image, self.max(), common)?;
         Ok(image)
     }
@@ -54,8 +57,7 @@ impl BaseArgs {
     pub fn open(&self, spec: Option<&Spec>, common: &Common) -> Result<Option<Base>> {
         let named = self.base.as_deref().map(Location::parse);
         let Some(location) = named.or_else(|| spec.and_then(|spec| spec.from_image.clone())) else { return Ok(None) };
-        let architecture = spec.and_then(|spec| spec.architecture.as_deref());
-        Ok(Some(Base { image: self.unpacking.open(&location, architecture, common)?, tree: OnceLock::new() }))
+        Ok(Some(Base { image: self.unpacking.open(&location, spec, common)?, tree: OnceLock::new() }))
     }
 }
 
@@ -83,6 +85,22 @@ impl Base {
         }
         let tree = Arc::new(self.image.tree()?);
         Ok(Arc::clone(self.tree.get_or_init(|| tree)))
+    }
+
+    /// Store paths keep their names in an image, so that the base must have folders on the way to them, or nothing.
+    pub fn check_store(&self, store: &Store) -> Result<()> {
+        let (tree, dir) = (self.tree()?, store.dir());
+        for end in dir.match_indices('/').map(|(at, _)| at).skip(1).chain([dir.len()]) {
+            let folder = &dir[..end];
+            if let Some(node) = tree.get(&folder.as_bytes()[1..]).filter(|node| !node.is_directory()) {
+                let found = match &node.kind {
+                    Kind::Symlink { target } => format!("a link to {}", target.escape_ascii()),
+                    _ => "a file".to_owned(),
+                };
+                bail!("cannot put store paths over {}: {folder}: found {found}, expected a folder", self.image.name);
+            }
+        }
+        Ok(())
     }
 
     /// The store paths that it holds.

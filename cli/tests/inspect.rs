@@ -89,3 +89,19 @@ fn other_files() {
     place.write("cut.tar.gz", &compressed[..compressed.len() / 2]);
     assert!(place.fail("inspect cut.tar.gz").starts_with("layerstone: cannot unpack: cut.tar.gz: "));
 }
+
+/// Of several images, the one that is named, with the keys that it has among all.
+#[test]
+fn one_image_of_several() {
+    let place = Place::new();
+    for name in ["a", "b"] {
+        place.ok(&format!("build --name {name} --tag 1 --cmd {name} --root {} -o {name}.tar", synth().root.display()));
+    }
+    place.ok("merge a.tar b.tar -o both.tar");
+    assert!(place.ok("inspect both.tar#b:1").text().starts_with("image b:1\n"));
+    let one: Value = serde_json::from_str(place.ok("inspect --json both.tar#b").text()).unwrap();
+    let all: Value = serde_json::from_str(place.ok("inspect --json both.tar").text()).unwrap();
+    assert_eq!(one, all["images"][1]);
+    let error = "layerstone: no such image: both.tar#c: found a:1, b:1\n";
+    assert_eq!(place.fail("inspect both.tar#c"), error);
+}

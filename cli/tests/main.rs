@@ -28,6 +28,7 @@
 //! | `merge` | images of several files in one archive, each image and each layer once |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
+//! | `nix_db` | Nix's database in an image: Nix takes what is unpacked for its own; bases that bring one along |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
@@ -71,6 +72,7 @@ mod legacy;
 mod merge;
 mod names;
 mod nix;
+mod nix_db;
 mod outputs;
 mod readme;
 mod reports;

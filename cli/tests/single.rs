@@ -190,3 +190,26 @@ fn keys_and_flags_of_layered_images() {
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(run.stderr.contains("--keep-dirlinks: expected --mode copy with it"), "{}", run.stderr);
 }
+
+/// Store paths have their names in the image; a base that has something else on the way to them is refused.
+#[test]
+fn a_base_with_a_link_to_the_store() {
+    let place = Place::new();
+    let root = synth().root.display().to_string();
+    for (script, found) in [
+        ("mkdir -p mnt/nix; ln -s mnt/nix nix", "/nix: found a link to mnt/nix"),
+        ("mkdir nix; echo x > nix/store", "/nix/store: found a file"),
+    ] {
+        place.write("script", script);
+        place.ok("build --name base --tag 1 --extra-commands script -o base.tar");
+        for kind in ["single", "layered"] {
+            let line = format!(
+                "build --name x --kind {kind} --contents {} --root {root} --graph {} --base base.tar -o x.tar",
+                synth().path("curl-8.0"),
+                synth().graph.display()
+            );
+            let expected = format!("layerstone: cannot put store paths over base.tar: {found}, expected a folder\n");
+            assert_eq!(place.fail(&line), expected);
+        }
+    }
+}

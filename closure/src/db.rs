@@ -14,6 +14,9 @@ mod access;
 mod header;
 mod row;
 mod schema;
+mod write;
+
+pub use write::{Earlier, write_database};
 
 use crate::text::hash_parts;
 use crate::{Candidates, Closure, Error, Graph, Result};
@@ -61,11 +64,16 @@ impl Database {
     /// `/var/guix/db/db.sqlite`, for any other store directory `var/nix/db/db.sqlite` beside it, as in
     /// `/nix/var/nix/db/db.sqlite`; all of them below the store's root.
     pub fn place(store: &Store) -> PathBuf {
-        let logical = match store.dir() {
-            "/gnu/store" => PathBuf::from("/var/guix/db/db.sqlite"),
-            dir => Path::new(dir).with_file_name("var/nix/db/db.sqlite"),
-        };
-        store.locate(logical)
+        match store.dir() {
+            "/gnu/store" => store.locate("/var/guix/db/db.sqlite"),
+            dir => store.locate(Database::state_of_nix(dir).join("db/db.sqlite")),
+        }
+    }
+
+    /// The folder in which Nix keeps its database, its profiles and its roots, for a store directory: `var/nix` beside
+    /// it, as `/nix/var/nix`.
+    pub fn state_of_nix(store_dir: &str) -> PathBuf {
+        Path::new(store_dir).with_file_name("var/nix")
     }
 
     /// The closure of some roots, or of everything in the database if there are none.

@@ -1,6 +1,6 @@
 //! What can go wrong on the way to a closure.
 
-use layerstone_stage::StorePath;
+use layerstone_stage::{NarHash, StorePath};
 use std::path::PathBuf;
 
 /// Result of this crate.
@@ -147,6 +147,26 @@ pub enum Error {
         path: PathBuf,
         /// What the path is, and the store.
         source: layerstone_stage::Error,
+    },
+    /// A database has another hash of a path than a closure.
+    #[error("registered with another hash: {path}: found {found} in {}, expected {expected}", database.display())]
+    OtherHash {
+        /// The path.
+        path: StorePath,
+        /// The database.
+        database: PathBuf,
+        /// The hash in the database.
+        found: NarHash,
+        /// The hash in the closure.
+        expected: NarHash,
+    },
+    /// SQLite cannot write a database.
+    #[error("cannot write the store database: {}: {cause}", path.display())]
+    Unwritten {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's reason.
+        cause: rusqlite::Error,
     },
     /// The closure of a path was asked for that the database does not have.
     #[error("root absent from the store database: {}: {root}", path.display())]

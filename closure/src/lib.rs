@@ -23,7 +23,8 @@
 //! ```
 //!
 //! Other stages use the scanner too: [`Candidates`] are the store paths to look for, a [`Scanner`] finds them in bytes,
-//! [`scan_tree`] in a tree of files, and [`store_paths_in`] in a text such as an image config.
+//! [`scan_tree`] in a tree of files, and [`store_paths_in`] in a text such as an image config. [`write_database`] makes
+//! the database of a store that holds a closure.
 //!
 //! This crate knows nothing of layers or images.
 
@@ -46,12 +47,12 @@ mod verify;
 
 pub use candidates::Candidates;
 pub use chain::{Chains, chains};
-pub use db::Database;
+pub use db::{Database, Earlier, write_database};
 pub use difference::{Change, Difference, Item, Total, difference};
 pub use error::{Error, Result};
 pub use file::{Closure, FORMAT, PathInfo, VERSION};
 pub use graph::Graph;
-pub use measure::measure;
+pub use measure::{measure, measure_nars};
 pub use nar::{nar_hash, nar_size, stream_nar};
 pub use scan::{Scanner, scan_tree};
 pub use store_scan::scan_store;

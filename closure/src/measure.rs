@@ -1,7 +1,7 @@
-//! The NAR sizes that a closure does not tell, from the store: registration text may be without them, and a plan needs
-//! them.
+//! The NAR sizes and hashes that a closure does not tell, from the store: registration text may be without them, a plan
+//! needs the sizes, and a database both.
 
-use crate::{Closure, Result, nar_size};
+use crate::{Closure, Result, nar_hash, nar_size};
 use layerstone_stage::Store;
 use rayon::prelude::*;
 
@@ -22,6 +22,25 @@ pub fn measure(closure: &mut Closure, store: &Store) -> Result<()> {
     results.into_iter().collect()
 }
 
+/// Reads every path whose NAR hash the closure does not tell, for hash and size; then [`measure`]s the others.
+///
+/// # Errors
+///
+/// A path cannot be read; of several, the first one in the closure's order is named.
+pub fn measure_nars(closure: &mut Closure, store: &Store) -> Result<()> {
+    let unknown: Vec<_> = closure.graph.iter_mut().filter(|info| info.nar_hash.is_none()).collect();
+    let results: Vec<Result<()>> = unknown
+        .into_par_iter()
+        .map(|info| {
+            let (hash, size) = nar_hash(&store.locate(info.path.as_str()))?;
+            (info.nar_hash, info.nar_size) = (Some(hash), Some(size));
+            Ok(())
+        })
+        .collect();
+    results.into_iter().collect::<Result<()>>()?;
+    measure(closure, store)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +55,21 @@ mod tests {
             references: Vec::new(),
         };
         Closure { graph: sizes.iter().map(info).collect() }
+    }
+
+    #[test]
+    fn hashes_that_are_not_told() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new("/nix/store", root.path()).unwrap();
+        std::fs::create_dir_all(root.path().join("nix/store")).unwrap();
+        std::fs::write(root.path().join("nix/store/b"), "12345678").unwrap();
+        let (hash, size) = crate::nar_hash(&root.path().join("nix/store/b")).unwrap();
+        let mut found = closure(&[("a", Some(7)), ("b", None)]);
+        found.graph[0].nar_hash = Some(hash);
+        measure_nars(&mut found, &store).unwrap();
+        assert_eq!(found.graph.iter().map(|info| info.nar_size).collect::<Vec<_>>(), [Some(7), Some(size)]);
+        assert_eq!(found.graph[1].nar_hash, Some(hash));
+        assert!(measure_nars(&mut closure(&[("a", Some(7))]), &store).is_err());
     }
 
     #[test]

@@ -54,3 +54,25 @@ impl Compression {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn told_by_the_beginning() {
+        let check = |start: &[u8], expected| assert_eq!(Compression::of(start), expected, "{}", start.escape_ascii());
+        for text in [&b""[..], b"hello hello"] {
+            let mut bzip2 = Vec::new();
+            bzip2::read::BzEncoder::new(text, bzip2::Compression::fast()).read_to_end(&mut bzip2).unwrap();
+            check(&bzip2, Compression::Bzip2);
+            check(&zstd::encode_all(text, 1).unwrap(), Compression::Zstd);
+            check(&liblzma::encode_all(text, 1).unwrap(), Compression::Xz);
+        }
+        // The first member of a tar may be called anything.
+        for name in ["BZh", "BZhang/", "BZh9/1AY", "etc/"] {
+            check(name.as_bytes(), Compression::None);
+        }
+        check(b"", Compression::None);
+    }
+}

@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn opened(archive: &Path) -> Result<StoredImage> {
-        let mut image = ImageFile::open(archive, MaxUnpacked::default())?.image(&Location::of(archive), None)?;
+        let mut image = ImageFile::open(archive, MaxUnpacked::default())?.image(&Location::of(archive), None, None)?;
         image.unpack(MaxUnpacked::default(), &|_| ())?;
         Ok(image)
     }

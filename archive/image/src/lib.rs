@@ -30,6 +30,7 @@ mod blobs;
 mod compress;
 mod conf;
 mod config;
+mod contents;
 mod decompression;
 mod docker_archive;
 mod error;

@@ -42,8 +42,12 @@ pub(crate) struct Blob {
 }
 
 impl Listed {
+    fn variant(&self) -> Option<&str> {
+        self.platform.as_ref()?.variant.as_deref()
+    }
+
     /// What lists call it.
-    fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let name = match &self.references[..] {
             [] => "one without a name".to_owned(),
             names => names.join(" "),
@@ -93,12 +97,17 @@ impl Blob {
 }
 
 /// The image that is meant: by name and tag if they are given, exactly; among images of one name for several platforms,
-/// that of the architecture.
+/// that of Linux on the architecture, and among those of several variants that of the variant.
 ///
 /// # Errors
 ///
 /// None is, or several are; what there is is listed.
-pub(crate) fn choose<'a>(images: &'a [Listed], location: &Location, architecture: &str) -> Result<&'a Listed> {
+pub(crate) fn choose<'a>(
+    images: &'a [Listed],
+    location: &Location,
+    architecture: &str,
+    variant: Option<&str>,
+) -> Result<&'a Listed> {
     let is_meant = |image: &&Listed| {
         location.reference().is_none() || image.references.iter().any(|known| location.matches(known))
     };
@@ -108,6 +117,10 @@ pub(crate) fn choose<'a>(images: &'a [Listed], location: &Location, architecture
         meant.retain(|image| image.platform.as_ref().is_some_and(|platform| platform.runs(architecture)));
         if meant.is_empty() {
             return Err(Error::NoSuchImage { wanted: format!("{location} for {OS}/{architecture}"), known });
+        }
+        let is_of_variant = |image: &&Listed| image.variant() == variant;
+        if variant.is_some() && meant.iter().any(is_of_variant) {
+            meant.retain(is_of_variant);
         }
     }
     // One image under several names is one image.
@@ -151,7 +164,7 @@ mod tests {
     #[track_caller]
     fn check(images: &[Listed], wanted: &str, expected: Result<&str, &str>) {
         let location: Location = wanted.parse().unwrap();
-        let found = choose(images, &location, "arm64").map(|image| image.config.name.as_str());
+        let found = choose(images, &location, "arm64", None).map(|image| image.config.name.as_str());
         assert_eq!(found.map_err(|e| e.to_string()), expected.map_err(str::to_owned), "{wanted}");
     }
 
@@ -184,5 +197,22 @@ mod tests {
         let twice = [image(&["a:1"], Some("arm64"), "x"), image(&["b:1"], Some("arm64"), "y"), windows];
         check(&twice, "f", Err("several images: f: expected f#NAME:TAG, found a:1 (linux/arm64), b:1 (linux/arm64)"));
         check(&[image(&["a:1"], None, "x"), image(&["b:1"], None, "x")], "f", Ok("x"));
+    }
+
+    #[test]
+    fn by_variant_where_the_architecture_does_not_decide() {
+        let of = |variant: &str, config| {
+            let mut image = image(&["a:1"], Some("arm"), config);
+            image.platform.as_mut().unwrap().variant = Some(variant.to_owned());
+            image
+        };
+        let images = [of("v5", "x"), of("v7", "y")];
+        let location: Location = "f".parse().unwrap();
+        let chosen = |variant| choose(&images, &location, "arm", variant).map(|image| &*image.config.name);
+        assert_eq!(chosen(Some("v7")).unwrap(), "y");
+        let several = "several images: f: expected f#NAME:TAG, found a:1 (linux/arm/v5), a:1 (linux/arm/v7)";
+        for variant in [None, Some("v6")] {
+            assert_eq!(chosen(variant).unwrap_err().to_string(), several);
+        }
     }
 }

@@ -193,7 +193,8 @@ mod tests {
 
     fn add(merge: &mut Merge, location: &Location) -> Result<()> {
         let file = ImageFile::open(&location.path, MaxUnpacked::default())?;
-        let images = if location.reference().is_some() { vec![file.image(location, None)?] } else { file.images()? };
+        let images =
+            if location.reference().is_some() { vec![file.image(location, None, None)?] } else { file.images()? };
         images.into_iter().try_for_each(|image| merge.add(location, image))
     }
 

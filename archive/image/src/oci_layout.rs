@@ -168,3 +168,87 @@ impl DescribedPlatform {
         Platform { os: self.os.clone(), architecture: self.architecture.clone(), variant }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::path::Path;
+
+    /// Writes a blob; its descriptor.
+    fn blob(folder: &Path, media_type: &str, value: &Value) -> Value {
+        let bytes = value.to_string();
+        let digest = Digest::of(bytes.as_bytes());
+        std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
+        std::fs::write(folder.join(format!("blobs/sha256/{}", digest.hex())), &bytes).unwrap();
+        json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()})
+    }
+
+    fn manifest(folder: &Path, text: &str) -> Value {
+        let config = blob(folder, "", &json!(text));
+        blob(folder, MANIFESTS[0], &json!({"config": config, "layers": []}))
+    }
+
+    /// The titles of the images of an index, whose images are called by annotations.
+    #[track_caller]
+    fn check(folder: &Path, manifests: &[Value], expected: Result<&[&str], &str>) {
+        std::fs::write(folder.join(INDEX_NAME), json!({"manifests": manifests}).to_string()).unwrap();
+        let found = images(&Blobs::Folder(folder.to_owned()));
+        let told = |e: crate::Error| e.to_string().replace(&format!("{}", folder.display()), "F");
+        let found = found.map(|images| images.iter().map(Listed::title).collect::<Vec<_>>()).map_err(told);
+        let expected = expected.map(|titles| titles.iter().map(|title| (*title).to_owned()).collect());
+        assert_eq!(found, expected.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn names_and_platforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut named = manifest(folder, "a");
+        named["annotations"] = json!({NAMES[0]: "1", NAMES[1]: "x:1", "other": "y"});
+        let mut unknown = manifest(folder, "b");
+        unknown["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+        let mut arm = manifest(folder, "c");
+        arm["platform"] = json!({"os": "linux", "architecture": "arm", "variant": "v7"});
+        let mut nested = blob(folder, INDEXES[1], &json!({"manifests": [unknown, arm]}));
+        nested["annotations"] = json!({NAMES[0]: "2"});
+        check(folder, &[named, nested], Ok(&["x:1 1", "2 (linux/arm/v7)"]));
+    }
+
+    /// A platform's image may be elsewhere, as long as one is here.
+    #[test]
+    fn what_is_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let hex = "0".repeat(64);
+        let platform = json!({"os": "linux", "architecture": "arm64"});
+        let absent =
+            json!({"mediaType": MANIFESTS[0], "digest": format!("sha256:{hex}"), "size": 1, "platform": platform});
+        let here = manifest(folder, "a");
+        let titles = ["one without a name (linux/arm64, not there)", "one without a name"];
+        check(folder, &[absent.clone(), here], Ok(&titles));
+        check(folder, &[absent], Err(&format!("not an image: F: found no blobs/sha256/{hex}")));
+    }
+
+    #[test]
+    fn no_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        check(folder, &[], Err("not an image: F: index.json: found no image"));
+        let others = ["a/b", "c/\n"].map(|kind| json!({"mediaType": kind, "digest": "sha512:0", "size": 0}));
+        check(folder, &others, Err("not an image: F: index.json: found no image, only a/b, c/\\n"));
+        let bad = json!({"mediaType": MANIFESTS[0], "digest": "sha512:0", "size": 0});
+        check(folder, &[bad], Err("not an image: F: index.json: not a sha256 digest: \"sha512:0\""));
+    }
+
+    /// Five indexes of thirty each would be read twenty million times.
+    #[test]
+    fn indexes_that_list_each_other_often() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut inner = blob(folder.path(), INDEXES[0], &json!({"manifests": []}));
+        for _ in 0..5 {
+            inner = blob(folder.path(), INDEXES[0], &json!({"manifests": vec![inner; 30]}));
+        }
+        check(folder.path(), &[inner], Err("not an image: F: index.json: found more than 10000 manifests"));
+    }
+}

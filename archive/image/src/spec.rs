@@ -68,6 +68,12 @@ pub struct Spec {
     pub include_store_paths: bool,
     /// Where references come from; none for the default.
     pub references: Option<References>,
+    /// Whether Nix's database of the store paths is in the image.
+    pub include_nix_db: bool,
+    /// User that owns it; none for the owner that the base's has, or root.
+    pub nix_uid: Option<u32>,
+    /// Group that owns it, likewise.
+    pub nix_gid: Option<u32>,
 }
 
 /// What an image is made of.
@@ -155,6 +161,9 @@ impl Spec {
             variant: None,
             include_store_paths: true,
             references: None,
+            include_nix_db: false,
+            nix_uid: None,
+            nix_gid: None,
         }
     }
 
@@ -177,10 +186,12 @@ impl Spec {
         Reference::new(&self.name, self.tag.as_deref())
     }
 
-    /// How many layers are left for store paths, beside the customisation layer and those of a base: at least 1.
+    /// How many layers are left for store paths, beside the customisation layer, that of the Nix database and those of a
+    /// base: at least 1.
     pub fn store_layers(&self, base_layers: usize) -> Result<usize> {
-        let left = self.max_layers.checked_sub(1 + base_layers).filter(|left| *left > 0);
-        left.ok_or(Error::MaxLayers { max_layers: self.max_layers, base_layers })
+        let Spec { max_layers, include_nix_db: nix_db, .. } = *self;
+        let left = max_layers.checked_sub(1 + usize::from(nix_db)).and_then(|left| left.checked_sub(base_layers));
+        left.filter(|left| *left > 0).ok_or(Error::MaxLayers { max_layers, nix_db, base_layers })
     }
 
     /// What the image config says, if there is no base.
@@ -218,6 +229,13 @@ mod tests {
             limit(10, 9).unwrap_err().to_string(),
             "no layer left for store paths: maxLayers 10 - 1 customisation layer - 9 layers of the base image = 0, \
              expected at least 1"
+        );
+        let with_database = |max_layers| Spec { max_layers, include_nix_db: true, ..Spec::new("t") }.store_layers(0);
+        assert_eq!(with_database(3).unwrap(), 1);
+        assert_eq!(
+            with_database(2).unwrap_err().to_string(),
+            "no layer left for store paths: maxLayers 2 - 1 customisation layer - 1 layer of the Nix database - 0 layers \
+             of the base image = 0, expected at least 1"
         );
         assert!(limit(1, 0).is_err() && limit(1, usize::MAX - 1).is_err());
     }

@@ -96,17 +96,18 @@ impl ImageFile {
     }
 
     /// The image that is meant: the only one, or the one of this name and tag, exactly; among images for several
-    /// platforms that of the architecture, by any of its names, or this machine's.
+    /// platforms that of Linux on the architecture, by any of its names, or on this machine's, of this variant.
     ///
     /// # Errors
     ///
     /// None is meant or several are, or something of it is not there or not what it must be.
-    pub fn image(&self, location: &Location, architecture: Option<&str>) -> Result<StoredImage> {
-        let architecture = match architecture {
-            Some(name) => go_architecture(name).map_or(name, |(go, _)| go),
-            None => host_architecture(),
+    pub fn image(&self, location: &Location, architecture: Option<&str>, variant: Option<&str>) -> Result<StoredImage> {
+        let (architecture, told) = match architecture {
+            Some(name) => go_architecture(name).unwrap_or((name, None)),
+            None => (host_architecture(), None),
         };
-        self.stored(choose(&self.images, location, architecture)?, location.to_string())
+        let image = choose(&self.images, location, architecture, variant.or(told))?;
+        self.stored(image, location.to_string())
     }
 
     fn stored(&self, image: &Listed, name: String) -> Result<StoredImage> {

@@ -15,6 +15,20 @@ const STORE_MODE: u32 = 0o555;
 type Names = BTreeSet<Box<[u8]>>;
 
 impl Layout {
+    /// Appends members but those of names that the layer has already.
+    ///
+    /// # Panics
+    ///
+    /// As [`Layout::gnu`].
+    pub fn append(&mut self, mut members: Vec<Placed>) {
+        assert!(members.iter().all(Placed::is_whole), "an entry with contents has a file");
+        let own = self.entries().map(|entry| below_root(&entry.name));
+        let front = self.front().into_iter().flat_map(|front| front.names());
+        let held: Names = own.chain(front).map(Box::from).collect();
+        members.retain(|member| !held.contains(below_root(&member.entry.name)));
+        self.extend(members);
+    }
+
     /// Appends all files of store paths but those that the layer holds already, and in front of them the folders that
     /// lead to the store, `./nix` and `./nix/store`, unless the layer has them. Without paths nothing is appended.
     ///

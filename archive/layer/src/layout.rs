@@ -48,6 +48,11 @@ impl Placed {
     pub fn bare(entry: Entry) -> Placed {
         Placed { entry, file: None, modified: (0, 0) }
     }
+
+    /// Whether it says where its contents are, if it has any.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.entry.kind.size() == 0 || self.file.is_some()
+    }
 }
 
 /// Lays out a store layer: the store directory's ancestors and itself with mode 0755, then the paths of the recipe, as
@@ -89,8 +94,7 @@ impl Layout {
     }
 
     fn in_gnu(dialect: Dialect, members: Vec<Placed>, mtime: i64, owner: &Owner) -> Layout {
-        let is_whole = |member: &Placed| member.entry.kind.size() == 0 || member.file.is_some();
-        assert!(members.iter().all(is_whole), "an entry with contents has a file");
+        assert!(members.iter().all(Placed::is_whole), "an entry with contents has a file");
         let mut layout = Layout::new(Common { dialect, mtime, owner: owner.clone() }, Path::new(""));
         layout.extend(members);
         layout

@@ -4,7 +4,10 @@
 
 use crate::Kind;
 use crate::tarsum::{self, Archive, clean_name};
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
+
+/// Bytes of contents that are copied at a time.
+const COPIED: usize = 64 << 10;
 
 /// What the header of a layer's member says of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +107,21 @@ impl<R: Read> Members<R> {
             }
         }
         Ok(None)
+    }
+
+    /// Writes the contents of the member that was read last, holes as zeros.
+    ///
+    /// # Errors
+    ///
+    /// What writing gives, and what [`next_member`](Members::next_member) does.
+    pub fn copy_contents(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let mut buffer = vec![0; COPIED];
+        loop {
+            match self.0.read_contents(&mut buffer)? {
+                0 => return Ok(()),
+                n => out.write_all(&buffer[..n])?,
+            }
+        }
     }
 
     /// An error that names the header of the member that was read last.

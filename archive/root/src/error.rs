@@ -109,6 +109,18 @@ pub enum Error {
         /// Where it goes in the base.
         place: PathBuf,
     },
+    /// Something of the image in the way of Nix's database.
+    #[error("cannot put the Nix database over {over}: {}: found {found}, expected {expected}", path.display())]
+    UnderNixDb {
+        /// What has it: the root of the image, or the base.
+        over: String,
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What may be there.
+        expected: &'static str,
+    },
     /// Contents that disagree, where that was not to be tolerated; never empty.
     #[error("contents conflict: {}", tell(conflicts))]
     Conflicts {

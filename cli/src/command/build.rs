@@ -6,7 +6,7 @@ use crate::args::{Common, StoreArgs, usage_error};
 use crate::base::{Base, BaseArgs};
 use crate::command::image::{ArchiveArgs, Built, ImageLayer, Target};
 use crate::command::layer::behind;
-use crate::command::{image, layer, root};
+use crate::command::{image, layer, nix_db, root};
 use crate::out::print;
 use crate::plan_args::PlanArgs;
 use crate::source::Source;
@@ -16,9 +16,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, measure};
-use layerstone_image::{Kind, Spec};
+use layerstone_image::{Kind, RootMode, Spec};
 use layerstone_layer::{LayerFile, Recipe, Source as LayerSource};
 use layerstone_layering::{Base as PlanBase, Plan, Settings, Strategy, plan};
+use layerstone_root::NixDbPlace;
 use layerstone_stage::{Scratch, Store, StorePath};
 use spec_args::{ImageArgs, LayersArgs};
 use std::collections::BTreeSet;
@@ -93,36 +94,74 @@ pub fn build(job: &Job<'_>, target: &Target<'_>, common: &Common) -> Result<Buil
     let blob = scratch.path().join("root.tar");
     let custom = root::make(&root::root_spec(job.spec, job.store, job.base)?, &blob, common)?;
     let layers = match job.spec.kind {
-        Kind::Layered => layers(job, &blob, custom, common)?,
-        Kind::Single => vec![single(job, &blob, custom, common)?],
+        Kind::Layered => layers(job, &scratch, &blob, custom, common)?,
+        Kind::Single => vec![single(job, &scratch, blob, custom, common)?],
     };
     let sizes = layers.iter().map(|layer| (layer.source.size(), layer.store_paths.clone())).collect();
     let image = image::write(job.spec, job.base, layers, target, common)?;
     Ok(BuiltLayers { image, layers: sizes })
 }
 
-/// Layers of store paths, and the customisation layer on top.
-fn layers(job: &Job<'_>, blob: &Path, custom: LayerFile, common: &Common) -> Result<Vec<ImageLayer>> {
-    let plan = plan_of(job, custom.references, common)?;
+/// Layers of store paths, the customisation layer on top, and above it the database of Nix if there is to be one.
+fn layers(
+    job: &Job<'_>,
+    scratch: &Scratch,
+    blob: &Path,
+    custom: LayerFile,
+    common: &Common,
+) -> Result<Vec<ImageLayer>> {
+    let closure = measured_closure(job, custom.references, common)?;
+    let plan = plan(&closure, &job.settings)?;
+    if let Some(base) = job.base.filter(|_| !plan.layers.is_empty()) {
+        base.check_store(job.store)?;
+    }
     let recipes = recipes(job, &plan)?;
     let sources = layer::layouts(&recipes, job.store)?;
     let mut layers: Vec<ImageLayer> = sources.into_iter().zip(recipes).enumerate().map(store_layer).collect();
     let source = LayerSource::blob(blob)?;
     layers.push(ImageLayer::new(source, Some(custom.diff_id), "customisation layer"));
+    if job.spec.include_nix_db {
+        let root = Some(blob.to_owned());
+        let place = NixDbPlace::OnTop { root, store_owner: job.spec.owner.clone() };
+        let blob = scratch.path().join("nix-db.tar");
+        let layer = nix_db(job, place, closure, &blob)?;
+        let source = LayerSource::blob(&blob)?;
+        layers.push(ImageLayer {
+            comment: layer.comment,
+            ..ImageLayer::new(source, Some(layer.diff_id), nix_db::COMMENT)
+        });
+    }
     Ok(layers)
+}
+
+/// The layer of the database of Nix.
+fn nix_db(job: &Job<'_>, place: NixDbPlace, closure: Closure, blob: &Path) -> Result<LayerFile> {
+    let mtime = job.spec.mtime.seconds()?;
+    nix_db::Job { spec: job.spec, mtime, place, base: job.base, store: job.store }.make(closure, blob)
 }
 
 fn store_layer((index, (source, recipe)): (usize, (LayerSource, Recipe))) -> ImageLayer {
     ImageLayer { store_paths: recipe.paths, ..ImageLayer::new(source, None, format!("layer {index}")) }
 }
 
-/// One layer: the root, and behind it the store paths that the base does not hold.
-fn single(job: &Job<'_>, blob: &Path, custom: LayerFile, common: &Common) -> Result<ImageLayer> {
+/// One layer: the root, the database of Nix if there is to be one, and behind it the store paths that the base does not
+/// hold.
+fn single(
+    job: &Job<'_>,
+    scratch: &Scratch,
+    mut blob: PathBuf,
+    custom: LayerFile,
+    common: &Common,
+) -> Result<ImageLayer> {
     let closure = closure_of(job, custom.references, common)?;
+    if job.spec.include_nix_db {
+        let root = std::mem::replace(&mut blob, scratch.path().join("nix-db.tar"));
+        nix_db(job, NixDbPlace::Behind { root }, closure.clone(), &blob)?;
+    }
     let held = &job.settings.base.paths;
     let paths = closure.graph.into_iter().map(|info| info.path).filter(|path| !held.contains(path));
     let paths: Vec<StorePath> = paths.collect::<BTreeSet<_>>().into_iter().collect();
-    let source = behind::layout(blob, &paths, job.spec.mtime.seconds()?, job.base, job.store)?;
+    let source = behind::layout(&blob, &paths, job.spec.mtime.seconds()?, job.base, job.store)?;
     let comment = Some(behind::comment(&paths));
     Ok(ImageLayer { comment, store_paths: paths, ..ImageLayer::new(source, None, "layer") })
 }
@@ -148,11 +187,11 @@ pub fn settings(spec: &Spec, strategy: Strategy, base: Option<&Base>, store: &St
     Ok(Settings { strategy, base, min_size: spec.min_layer_size, ..Settings::new(limit) })
 }
 
-/// The plan for all that the spec and the customisation layer refer to, but for what the base holds.
-fn plan_of(job: &Job<'_>, references: Vec<StorePath>, common: &Common) -> Result<Plan> {
+/// All that the spec and the customisation layer refer to, with NAR sizes.
+fn measured_closure(job: &Job<'_>, references: Vec<StorePath>, common: &Common) -> Result<Closure> {
     let mut closure = closure_of(job, references, common)?;
     measure(&mut closure, job.store)?;
-    Ok(plan(&closure, &job.settings)?)
+    Ok(closure)
 }
 
 /// All that the spec and the customisation layer refer to.
@@ -170,7 +209,7 @@ fn closure_of(job: &Job<'_>, references: Vec<StorePath>, common: &Common) -> Res
 }
 
 fn dry_run(job: &Job<'_>, common: &Common) -> Result<()> {
-    let plan = plan_of(job, Vec::new(), common)?;
+    let plan = plan(&measured_closure(job, Vec::new(), common)?, &job.settings)?;
     let sources = layer::layouts(&recipes(job, &plan)?, job.store)?;
     let mut table = Table::new(&["layer", "size", "paths", "first path"], &[0, 1, 2]);
     for (index, (source, paths)) in sources.iter().zip(&plan.layers).enumerate() {
@@ -184,7 +223,15 @@ fn dry_run(job: &Job<'_>, common: &Common) -> Result<()> {
         None => "no script",
         Some(_) => "a script run; what else it refers to would join the paths",
     };
-    print(format_args!("{table}and the customisation layer, not made in a dry run: contents merged, {script}\n"))
+    let rest = match job.spec.kind {
+        Kind::Layered => "the customisation layer",
+        Kind::Single => "in front of them the root",
+    };
+    let contents = match job.spec.root_mode {
+        RootMode::Links => "contents merged",
+        RootMode::Copy | RootMode::CopyKeepingDirlinks => "contents copied, and what they refer to joins the paths",
+    };
+    print(format_args!("{table}and {rest}, not made in a dry run: {contents}, {script}\n"))
 }
 
 impl Options {

@@ -58,6 +58,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let layers: Vec<ImageLayer> = options.layers.iter().map(|path| read_layer(path, &store)).collect::<Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
+    if let Some(base) = &base {
+        // A layer of the right digest may still be no tar.
+        base.tree()?;
+    }
     let target = Target { output: &options.output, legacy: options.archive.legacy };
     let built = write(&spec, base.as_ref(), layers, &target, common)?;
     built.tell(&options.output, common)

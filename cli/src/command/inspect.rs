@@ -9,7 +9,7 @@ use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use layerstone_closure::{Closure, Graph};
-use layerstone_image::{ImageSummary, Kind as SpecKind, Location, References, Spec, inspect};
+use layerstone_image::{ImageFile, ImageSummary, Kind as SpecKind, Location, References, Spec, inspect};
 use layerstone_layer::LayerFile;
 use layerstone_layering::Plan;
 use layerstone_stage::StorePath;
@@ -20,7 +20,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "\
-layerstone inspect [--json] <FILE>
+layerstone inspect [--json] <FILE[#NAME:TAG]>
        layerstone inspect --diff <OLD[#NAME:TAG]> <NEW[#NAME:TAG]> [--store <DIR>] [--json]";
 
 /// Show what a stage file or an image is, or what two images differ in
@@ -28,7 +28,7 @@ layerstone inspect [--json] <FILE>
 #[command(override_usage = USAGE)]
 pub struct Options {
     /// Closure, plan, layer file, image spec, references graph, docker archive, OCI archive, or the folder of an OCI layout
-    #[arg(required_unless_present = "diff")]
+    #[arg(value_name = "FILE[#NAME:TAG]", required_unless_present = "diff")]
     file: Option<PathBuf>,
     /// Show which layers of NEW whoever has OLD must still receive, and the store paths that were added, removed and
     /// changed by name
@@ -50,6 +50,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return diff::run(&old, &new, options, common);
     }
     let path = options.file.as_deref().context("no file: expected FILE")?;
+    let location = Location::parse(path.as_os_str());
+    if location.reference().is_some() {
+        return print(one_image(&location, options)?);
+    }
+    let path = &*location.path;
     let text = match kind_of(path)? {
         Kind::Archive => archive(path, options)?,
         Kind::Registration => closure(&Graph::read(path)?.closure(&[])?, options.json)?,
@@ -194,6 +199,13 @@ fn archive(path: &Path, options: &Options) -> Result<String> {
         return json(&summary);
     }
     Ok(summary.images.iter().map(image).collect::<Result<Vec<_>>>()?.join("\n"))
+}
+
+/// One image of several.
+fn one_image(location: &Location, options: &Options) -> Result<String> {
+    let found = ImageFile::open(&location.path, options.unpacking.max())?.image(location, None, None)?;
+    let summary = ImageSummary::of(&found)?;
+    if options.json { json(&summary) } else { image(&summary) }
 }
 
 fn image(image: &ImageSummary) -> Result<String> {

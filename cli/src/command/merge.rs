@@ -48,7 +48,7 @@ fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(
         let location = Location::parse(text);
         let file = ImageFile::open(&location.path, max)?;
         let images = match location.reference() {
-            Some(_) => vec![file.image(&location, None)?],
+            Some(_) => vec![file.image(&location, None, None)?],
             None => file.images()?,
         };
         Ok((location, images))

@@ -50,7 +50,7 @@ impl Good {
     /// Cuts the file at places spread evenly; all up to `needed` bytes must be told.
     #[track_caller]
     fn check_cuts(&self, what: &str, needed: usize) {
-        let step = (self.bytes.len() / 100).max(1);
+        let step = (self.bytes.len() / 60).max(1);
         let all = self.bytes.len();
         for length in (0..all).step_by(step).chain(all.saturating_sub(12)..all) {
             let refused = self.refuses(&self.bytes[..length], &format!("{what} cut at {length} of {all}"));
@@ -120,8 +120,8 @@ fn cut_compressed_archives() {
 fn flipped_bytes_of_docker_archives() {
     for (name, files) in forms().into_iter().take(3) {
         let good = Good::new(tar(&files));
-        let refused = good.check_flips(name, 7);
-        assert!(refused > 300, "{name}: {refused}");
+        let refused = good.check_flips(name, 11);
+        assert!(refused > 200, "{name}: {refused}");
     }
 }
 
@@ -129,8 +129,8 @@ fn flipped_bytes_of_docker_archives() {
 fn flipped_bytes_of_oci_archives() {
     for (name, files) in forms().into_iter().skip(3) {
         let good = Good::new(tar(&files));
-        let refused = good.check_flips(name, 7);
-        assert!(refused > 300, "{name}: {refused}");
+        let refused = good.check_flips(name, 11);
+        assert!(refused > 200, "{name}: {refused}");
     }
 }
 
@@ -139,7 +139,7 @@ fn flipped_bytes_of_compressed_archives() {
     let bytes = tar(&plain_docker(&[image()]));
     for (name, compress) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd), ("xz", xz), ("bzip2", bzip2)] {
         let good = Good::new(compress(&bytes));
-        let refused = good.check_flips(name, 3);
+        let refused = good.check_flips(name, 5);
         assert!(refused > 100, "{name}: {refused}");
     }
 }

@@ -262,7 +262,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// A file's name with a parameter, as SQLite takes it (<https://sqlite.org/uri.html>).
-fn uri(file: &Path, parameter: &str) -> String {
+pub(super) fn uri(file: &Path, parameter: &str) -> String {
     let mut uri = "file:".to_owned();
     for &byte in file.as_os_str().as_bytes() {
         match byte {

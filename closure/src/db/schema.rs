@@ -18,24 +18,31 @@ const TABLES: [(&str, &[&str]); 2] =
 
 /// Checks that a database is one that is understood.
 pub(super) fn check(path: &Path, connection: &Connection) -> Result<()> {
-    check_version(path)?;
+    let real = path.canonicalize().map_err(StageError::io("read", path))?;
+    let file = real.with_file_name("schema");
+    check_version(path, &file, &file)?;
+    check_tables(path, connection)
+}
+
+/// Checks that a database has the tables that are read.
+pub(super) fn check_tables(path: &Path, connection: &Connection) -> Result<()> {
     TABLES.iter().try_for_each(|(table, columns)| check_table(path, connection, table, columns))
 }
 
-/// The file `schema` beside the database says the version; a copy of a database may be without it.
-fn check_version(path: &Path) -> Result<()> {
-    let real = path.canonicalize().map_err(StageError::io("read", path))?;
-    let file = real.with_file_name("schema");
-    let text = match std::fs::read(&file) {
+/// The file `schema` beside the database says the version; a copy of a database may be without it. It is at `real`;
+/// messages call it `file`.
+pub(super) fn check_version(path: &Path, real: &Path, file: &Path) -> Result<()> {
+    let text = match std::fs::read(real) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        read => read.map_err(StageError::io("read", &file))?,
+        read => read.map_err(StageError::io("read", file))?,
     };
     let text = String::from_utf8_lossy(&text);
     match text.trim().parse() {
         Ok(version) if VERSIONS.contains(&version) => Ok(()),
         _ => {
             let expected = format!("{} to {}", VERSIONS.start(), VERSIONS.end());
-            Err(Error::Schema { path: path.to_owned(), file, found: text.trim().to_owned(), expected })
+            let (path, file) = (path.to_owned(), file.to_owned());
+            Err(Error::Schema { path, file, found: text.trim().to_owned(), expected })
         }
     }
 }

@@ -28,7 +28,7 @@ fn write_layer(path: &Path) -> Result<()> {
     let mut random = Random::new(SEED);
     let mut tar = Builder::new(BufWriter::new(File::create(path)?));
     for index in 0..FILES {
-        let folder = format!("usr/lib/folder-{:03}", index / FOLDER);
+        let folder = format!("srv/base/folder-{:03}", index / FOLDER);
         if index % FOLDER == 0 {
             append(&mut tar, &format!("{folder}/"), EntryType::Directory, &[])?;
         }

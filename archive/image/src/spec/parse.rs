@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 35] = [
     "format",
     "version",
     "name",
@@ -43,6 +43,9 @@ const KEYS: [&str; 32] = [
     "fromImageName",
     "fromImageTag",
     "inherit",
+    "includeNixDB",
+    "nixUid",
+    "nixGid",
 ];
 
 /// The keys that say how store paths are divided into layers, or who owns them, which is fixed in a single layer.
@@ -71,6 +74,7 @@ impl Spec {
     fn take(fields: &mut Fields, default: Spec, folder: &Path) -> Result<Spec> {
         let kind = kind(fields)?;
         let (architecture, told_variant) = architecture(fields)?;
+        let include_nix_db = include_nix_db(fields)?;
         Ok(Spec {
             tag: fields.optional("tag", "a string or null", string)?,
             kind,
@@ -100,6 +104,9 @@ impl Spec {
             variant: fields.optional("variant", "a string or null", string)?.or(told_variant).filter(|v| !v.is_empty()),
             include_store_paths: fields.defaulted("includeStorePaths", true, "true or false", Value::as_bool)?,
             references: references(fields, folder)?,
+            include_nix_db,
+            nix_uid: fields.optional("nixUid", "a user id", id)?,
+            nix_gid: fields.optional("nixGid", "a group id", id)?,
             name: default.name,
         })
     }
@@ -145,6 +152,15 @@ fn root_mode(fields: &mut Fields) -> Result<RootMode> {
         (false, _) => Ok(RootMode::Links),
         (true, Some(true)) => Ok(RootMode::CopyKeepingDirlinks),
         (true, _) => Ok(RootMode::Copy),
+    }
+}
+
+/// Without a database there is nothing for anyone to own.
+fn include_nix_db(fields: &mut Fields) -> Result<bool> {
+    let include = fields.defaulted("includeNixDB", false, "true or false", Value::as_bool)?;
+    match ["nixUid", "nixGid"].into_iter().find(|key| !include && fields.has(key)) {
+        Some(key) => Err(fields.error(key, "found without includeNixDB, expected with it").into()),
+        None => Ok(include),
     }
 }
 

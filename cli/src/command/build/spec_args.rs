@@ -1,11 +1,13 @@
 //! What the flags of `build` say about the image, over what an image.json says.
 
 use super::NAME;
-use crate::args::{OwnerArgs, parse_time};
+use crate::args::{OwnerArgs, parse_time, usage_error};
+use crate::command::nix_db::NixOwnerArgs;
 use crate::root_args::RootArgs;
 use crate::source::SourceArgs;
 use crate::strategy::StrategyArgs;
 use anyhow::{Result, bail};
+use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use layerstone_image::{Kind as SpecKind, Script, Spec, Time};
 use serde_json::Value;
@@ -86,6 +88,11 @@ pub struct LayersArgs {
     mtime: Option<Time>,
     #[command(flatten)]
     owner: OwnerArgs,
+    /// Put Nix's database of the store paths into the image, so that Nix in a container knows them
+    #[arg(long)]
+    include_nix_db: bool,
+    #[command(flatten)]
+    nix: NixOwnerArgs,
 }
 
 impl ImageArgs {
@@ -145,6 +152,12 @@ impl LayersArgs {
             spec.mtime = mtime;
         }
         spec.owner = self.owner.over(spec.owner.clone());
+        spec.include_nix_db |= self.include_nix_db;
+        self.nix.apply(spec);
+        if !spec.include_nix_db && (spec.nix_uid.is_some() || spec.nix_gid.is_some()) {
+            let message = "--nix-uid, --nix-gid: expected --include-nix-db with them";
+            return Err(usage_error(NAME, ErrorKind::ArgumentConflict, message));
+        }
         Ok(())
     }
 

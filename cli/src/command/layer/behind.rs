@@ -4,7 +4,7 @@ use crate::args::Common;
 use crate::base::Base;
 use anyhow::{Context, Result, bail};
 use layerstone_image::paths_comment;
-use layerstone_layer::{Front, LayerFile, Layout, Owner, Source, Tree, tarsum, write_layer};
+use layerstone_layer::{Front, LayerFile, Layout, Owner, Source, tarsum, write_layer};
 use layerstone_stage::{Output, Store, StorePath};
 use std::path::Path;
 
@@ -47,7 +47,7 @@ impl Job<'_> {
 }
 
 /// The root's tar must be what its layer file says.
-fn check_front(front: &LayerFile, tar: &Path, common: &Common) -> Result<()> {
+pub fn check_front(front: &LayerFile, tar: &Path, common: &Common) -> Result<()> {
     let source = Source::blob(tar)?;
     let hash = |meter: &_| write_layer(&source, &mut std::io::sink(), tar, meter);
     let found = common.progress().during("checking", Some(source.size()), 1, hash)?;
@@ -62,8 +62,8 @@ fn check_front(front: &LayerFile, tar: &Path, common: &Common) -> Result<()> {
 pub fn layout(blob: &Path, paths: &[StorePath], mtime: i64, base: Option<&Base>, store: &Store) -> Result<Source> {
     let tree = base.map(Base::tree).transpose()?;
     let tree = tree.as_deref();
-    if let (Some(tree), Some(base), false) = (tree, base, paths.is_empty()) {
-        check_store(tree, &base.image.name, store)?;
+    if let Some(base) = base.filter(|_| !paths.is_empty()) {
+        base.check_store(store)?;
     }
     let mut layout = Layout::behind(Front::read(blob)?, mtime);
     let of_base = |name: &[u8]| {
@@ -81,17 +81,4 @@ pub fn comment(paths: &[StorePath]) -> String {
     }
     let paths: Vec<&str> = paths.iter().map(StorePath::as_str).collect();
     format!("root and {}", paths_comment(&paths))
-}
-
-/// Store paths have their names in the image, so that the base must have folders, or nothing, on the way to them.
-fn check_store(tree: &Tree, base: &str, store: &Store) -> Result<()> {
-    for (end, _) in store.dir().match_indices('/').skip(1).chain([(store.dir().len(), "")]) {
-        let folder = &store.dir()[..end];
-        if tree.get(&folder.as_bytes()[1..]).is_some_and(|node| !node.is_directory()) {
-            bail!(
-                "cannot put store paths over the base image: {folder}: found something else in {base}, expected a folder"
-            );
-        }
-    }
-    Ok(())
 }

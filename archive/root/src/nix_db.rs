@@ -1,0 +1,255 @@
+//! The layer of Nix's database: what Nix keeps beside its store, so that it knows the store paths of the image, with a
+//! root for the garbage collector for each.
+//!
+//! Folders, files and their modes are those that `nix-store --init` leaves (Nix 2.8; nix, src/libstore/local-store.cc,
+//! `LocalStore::LocalStore`), but for `reserved`, 8 MiB of nothing that Nix makes again, and the folders of users, which
+//! it makes for those who use it.
+
+use crate::{Error, Result};
+use layerstone_closure::{Closure, Database, Earlier, write_database};
+use layerstone_layer::{
+    Entry, Front, Kind, LayerFile, LayerTree, Layout, Meter, Node, Owner, Placed, Source, Tree, write_layer,
+};
+use layerstone_stage::{Output, Scratch, Store};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The version of the schema, as the file `schema` says it.
+const VERSION: &str = "10";
+/// What SQLite may leave beside a database. What a lower layer has of it would be taken for that of the new one.
+const LEFT_BEHIND: [&str; 3] = ["db.sqlite-journal", "db.sqlite-shm", "db.sqlite-wal"];
+/// The files of an earlier database that are read.
+pub const EARLIER_FILES: [&str; 4] = ["db.sqlite", "db.sqlite-journal", "db.sqlite-wal", "schema"];
+
+/// Where the database goes.
+#[derive(Clone, Debug)]
+pub enum NixDbPlace {
+    /// Into a layer of its own, above all others.
+    OnTop {
+        /// The customisation layer's tar, which must have no database; none if it is not known.
+        root: Option<PathBuf>,
+        /// Owner of the folders that lead to the store in the layers below.
+        store_owner: Owner,
+    },
+    /// Into the layer of a single image, behind the members of its root's tar.
+    Behind {
+        /// The tar.
+        root: PathBuf,
+    },
+}
+
+/// The image below.
+#[derive(Clone, Debug)]
+pub struct NixDbBase {
+    /// What messages call it.
+    pub name: String,
+    /// Its files.
+    pub tree: Arc<Tree>,
+    /// A folder with copies of those of [`EARLIER_FILES`] that it has; they are changed.
+    pub copies: PathBuf,
+}
+
+/// What a database layer is made of, besides the closure.
+#[derive(Clone, Debug)]
+pub struct NixDbSpec {
+    /// The store.
+    pub store: Store,
+    /// Modification time of every entry, in seconds since the epoch.
+    pub mtime: i64,
+    /// User that owns everything in the layer; none for the owner in the base, or root.
+    pub uid: Option<u32>,
+    /// Group, likewise.
+    pub gid: Option<u32>,
+    /// Where it goes.
+    pub place: NixDbPlace,
+    /// What is below; its registrations are kept.
+    pub base: Option<NixDbBase>,
+}
+
+/// The folder of the database in an image, without a slash in front.
+pub fn nix_db_folder(store: &Store) -> Vec<u8> {
+    name_of(&Database::state_of_nix(store.dir()).join("db"))
+}
+
+/// Makes the layer and writes its tar to `blob`, whole or not at all, in GNU tar's dialect. All paths of the closure have
+/// NAR hashes.
+///
+/// # Errors
+///
+/// What [`write_database`] gives; the root or the base has something else where the database goes.
+pub fn build_nix_db(spec: &NixDbSpec, closure: &Closure, blob: &Path) -> Result<LayerFile> {
+    let mut output = Output::create(blob)?;
+    let scratch = Scratch::create(&std::env::temp_dir())?;
+    let members = Members::new(spec)?.all(closure, scratch.path())?;
+    let layout = match &spec.place {
+        NixDbPlace::OnTop { .. } => Layout::gnu_numeric(members, spec.mtime, &Owner::numeric_root()),
+        NixDbPlace::Behind { root } => {
+            let mut layout = Layout::behind(Front::read(root)?, spec.mtime);
+            layout.append(members);
+            layout
+        }
+    };
+    let source = Source::Layout(layout);
+    let diff_id = write_layer(&source, &mut output, blob, &Meter::default())?;
+    output.commit()?;
+    Ok(LayerFile::new(diff_id, source.size()))
+}
+
+/// The members of a database layer on their way.
+struct Members<'a> {
+    spec: &'a NixDbSpec,
+    /// What the root has.
+    root: Tree,
+    /// By the components of their names, so that a folder comes before what is in it.
+    found: BTreeMap<PathBuf, Placed>,
+}
+
+impl<'a> Members<'a> {
+    fn new(spec: &'a NixDbSpec) -> Result<Members<'a>> {
+        let root = match &spec.place {
+            NixDbPlace::OnTop { root: None, .. } => Tree::default(),
+            NixDbPlace::OnTop { root: Some(root), .. } | NixDbPlace::Behind { root } => read_tree(root)?,
+        };
+        Ok(Members { spec, root, found: BTreeMap::new() })
+    }
+
+    fn all(mut self, closure: &Closure, scratch: &Path) -> Result<Vec<Placed>> {
+        let state = Database::state_of_nix(self.spec.store.dir());
+        self.folders(Path::new(self.spec.store.dir()))?;
+        for folder in ["db", "gcroots/docker", "gcroots/per-user", "profiles/per-user", "temproots"] {
+            self.folders(&state.join(folder))?;
+        }
+        let database = self.database(closure, &state.join("db"), scratch)?;
+        self.file(&state.join("db/db.sqlite"), 0o644, &database)?;
+        self.bare(&state.join("db/big-lock"), Kind::File { size: 0 }, 0o600)?;
+        let profiles = state.join("profiles").as_os_str().as_bytes().into();
+        self.link(&state.join("gcroots/profiles"), profiles)?;
+        for info in &closure.graph {
+            let target = info.path.as_str().as_bytes().into();
+            self.link(&state.join("gcroots/docker").join(info.path.base_name()), target)?;
+        }
+        Ok(self.found.into_values().collect())
+    }
+
+    /// Writes the database, adds its version and takes away what lower layers have beside it; where it is.
+    fn database(&mut self, closure: &Closure, folder: &Path, scratch: &Path) -> Result<PathBuf> {
+        let [database, schema] = ["db.sqlite", "schema"].map(|name| scratch.join(name));
+        let shown = folder.join("db.sqlite");
+        // Before it is read: something else than a file would be taken for an empty database.
+        self.check(&shown, &name_of(&shown), &Kind::File { size: 0 })?;
+        let below = self.spec.base.as_ref().filter(|base| base.tree.get(&name_of(&shown)).is_some());
+        let name = below.map(|base| PathBuf::from(format!("{}: {}", base.name, shown.display()))).unwrap_or_default();
+        let copy = below.map(|base| base.copies.join("db.sqlite")).unwrap_or_default();
+        let earlier = below.map(|_| Earlier { copy: &copy, name: &name });
+        write_database(closure, earlier, &database)?;
+        let has = |file: &str| below.is_some_and(|base| base.tree.get(&name_of(&folder.join(file))).is_some());
+        if !has("schema") {
+            fs::write(&schema, VERSION).map_err(Error::io("write", &schema))?;
+            self.file(&folder.join("schema"), 0o644, &schema)?;
+        }
+        for left in LEFT_BEHIND.into_iter().filter(|left| has(left)) {
+            self.bare(&folder.join(format!(".wh.{left}")), Kind::File { size: 0 }, 0o644)?;
+        }
+        Ok(database)
+    }
+
+    /// Adds a folder and those that lead to it.
+    fn folders(&mut self, path: &Path) -> Result<()> {
+        let mut ancestors: Vec<&Path> = path.ancestors().filter(|folder| folder.parent().is_some()).collect();
+        ancestors.reverse();
+        ancestors.into_iter().try_for_each(|folder| self.bare(folder, Kind::Directory, 0o755))
+    }
+
+    fn link(&mut self, path: &Path, target: Box<[u8]>) -> Result<()> {
+        self.bare(path, Kind::Symlink { target }, 0o777)
+    }
+
+    fn file(&mut self, path: &Path, mode: u32, contents: &Path) -> Result<()> {
+        let metadata = contents.metadata().map_err(Error::io("read", contents))?;
+        let kind = Kind::File { size: metadata.len() };
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        self.add(path, kind, mode, Some(contents.into()), modified)
+    }
+
+    fn bare(&mut self, path: &Path, kind: Kind, mode: u32) -> Result<()> {
+        self.add(path, kind, mode, None, (0, 0))
+    }
+
+    fn add(&mut self, path: &Path, kind: Kind, mode: u32, file: Option<Box<Path>>, modified: (i64, i64)) -> Result<()> {
+        let name = name_of(path);
+        self.check(path, &name, &kind)?;
+        let (mode, owner) = self.attributes(path, &name, mode);
+        let owner = Some(Box::new(owner));
+        let entry = Entry { owner, ..Entry::new(&[b"./", &name[..]].concat(), kind, mode) };
+        self.found.insert(path.to_owned(), Placed { entry, file, modified });
+        Ok(())
+    }
+
+    /// Folders may be there already, and files and links of the base may be replaced.
+    fn check(&self, path: &Path, name: &[u8], kind: &Kind) -> Result<()> {
+        let is_folder = *kind == Kind::Directory;
+        let wrong = |over: &str, node: &Node| Error::UnderNixDb {
+            over: over.to_owned(),
+            path: path.to_owned(),
+            found: what(node),
+            expected: if is_folder { "a folder" } else { "none, or what Nix has there" },
+        };
+        match self.root.get(name) {
+            Some(node) if !is_folder || !node.is_directory() => return Err(wrong("the root of the image", node)),
+            _ => {}
+        }
+        let Some(base) = &self.spec.base else { return Ok(()) };
+        match base.tree.get(name) {
+            Some(node) if std::mem::discriminant(&node.kind) != std::mem::discriminant(kind) => {
+                Err(wrong(&base.name, node))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Mode and owner: in the layers of an image the folders that lead to the store are those of the store layers;
+    /// elsewhere the base has its say.
+    fn attributes(&self, path: &Path, name: &[u8], mode: u32) -> (u32, Owner) {
+        let NixDbSpec { store, uid, gid, place, base, .. } = self.spec;
+        let owned = |below_uid, below_gid| Owner::numbered(uid.unwrap_or(below_uid), gid.unwrap_or(below_gid));
+        match place {
+            NixDbPlace::OnTop { store_owner, .. } if Path::new(store.dir()).starts_with(path) => {
+                (mode, owned(store_owner.uid, store_owner.gid))
+            }
+            _ => match base.as_ref().and_then(|base| base.tree.get(name)) {
+                Some(node) => (node.mode, owned(node.uid, node.gid)),
+                None => (mode, owned(0, 0)),
+            },
+        }
+    }
+}
+
+/// The name of a path in an image, without the slash in front.
+fn name_of(path: &Path) -> Vec<u8> {
+    path.strip_prefix("/").unwrap_or(path).as_os_str().as_bytes().to_vec()
+}
+
+fn read_tree(tar: &Path) -> Result<Tree> {
+    let file = File::open(tar).map_err(Error::io("read", tar))?;
+    let layer = LayerTree::read(BufReader::new(file)).map_err(Error::io("read", tar))?;
+    let mut tree = Tree::default();
+    tree.put(layer)?;
+    Ok(tree)
+}
+
+/// What a file is, for a message.
+fn what(node: &Node) -> String {
+    match &node.kind {
+        Kind::Directory => "a folder".to_owned(),
+        Kind::File { .. } | Kind::HardLink { .. } => "a file".to_owned(),
+        Kind::Symlink { target } => format!("a link to {}", OsStr::from_bytes(target).display()),
+        Kind::Fifo => "a pipe".to_owned(),
+        Kind::CharDevice { .. } | Kind::BlockDevice { .. } => "a device".to_owned(),
+    }
+}
