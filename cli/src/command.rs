@@ -10,6 +10,7 @@ pub mod layer;
 pub mod layers;
 pub mod man;
 pub mod merge;
+pub mod ready;
 pub mod root;
 pub mod stream;
 pub mod tarsum;

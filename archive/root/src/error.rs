@@ -115,6 +115,22 @@ pub enum Error {
         /// All of them, in the order of the contents and then of the paths.
         conflicts: Vec<Conflict>,
     },
+    /// Ready contents that cannot be made.
+    #[error("cannot make helper: {name}: {cause}")]
+    Helper {
+        /// What they are called.
+        name: &'static str,
+        /// What was found and what was expected.
+        cause: String,
+    },
+    /// A file of ready contents that the base has too.
+    #[error("layer and base disagree: {}: {} would replace what the base has", name.display(), helper.display())]
+    HelperOverBase {
+        /// The name, relative to the root of the layer.
+        name: PathBuf,
+        /// Which helper it is: `helper fakeNss`.
+        helper: PathBuf,
+    },
     /// There is no bash to run the script.
     #[error("cannot run: {script}: no bash in PATH ({})", path.display())]
     NoBash {

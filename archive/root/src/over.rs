@@ -8,7 +8,7 @@
 //! **A folder that the base has keeps its mode and owner.** The mode that a folder has in the store (0555) or got when
 //! contents were merged (0755) says nothing about the image's folder, which may be `/tmp` with 1777, or belong to a
 //! user. Only a mode that the script gave on purpose counts: one that is another after the script than before it, or,
-//! for a folder that the script made, than 0755. The owner is the base's even then, for a script cannot give one. This
+//! for a folder that the script made, than 0755; and one that ready contents have on purpose, as /tmp. The owner is the base's even then, for a script cannot give one. This
 //! goes for the root folder too.
 //!
 //! A folder instead of something else, or the other way round, is an error unless it was asked for: a link that leads
@@ -103,7 +103,7 @@ impl Placing<'_> {
             },
             _ => own,
         };
-        let is_on_purpose = member.entry.mode != self.mode_before(&name);
+        let is_on_purpose = Some(member.entry.mode) != self.mode_before(&name);
         if let Some(there) = node(self.base, &place).filter(|there| there.is_directory()) {
             let mode = if is_on_purpose { member.entry.mode } else { there.mode };
             member.entry = Entry { mode, ..self.folder_of_base(there) };
@@ -121,12 +121,12 @@ impl Placing<'_> {
         }
     }
 
-    /// The mode that a folder had before the script, or has if a script only makes it.
-    fn mode_before(&self, name: &Path) -> u32 {
+    /// The mode that a folder had before the script, or has if a script only makes it; none if it was asked for then.
+    fn mode_before(&self, name: &Path) -> Option<u32> {
         match self.origin.merged.find(name).map(|entry| &entry.node) {
-            Some(Node::Folder(folder)) => folder.mode,
-            None if name.as_os_str().is_empty() => self.origin.merged.mode,
-            _ => FOLDER_MODE,
+            Some(Node::Folder(folder)) => (!folder.is_on_purpose).then_some(folder.mode),
+            None if name.as_os_str().is_empty() => Some(self.origin.merged.mode),
+            _ => Some(FOLDER_MODE),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Making the customisation layer: merge, run the script, find what it refers to, place it over a base, write the tar.
 
+use crate::fill::{Place, fill};
 use crate::merge::{Merged, merge};
 use crate::over::{Origin, place_over};
 use crate::script::{self, Workplace};
-use crate::{Conflict, Error, Mode, Result, Script};
+use crate::{Conflict, Error, Helper, Mode, Result, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
 use layerstone_layer::{Kind, LayerFile, Layout, Meter, Owner, Placed, Source, Tree, walk_tree, write_layer};
 use layerstone_stage::{Output, Scratch, Store, StorePath};
@@ -23,6 +24,8 @@ pub struct RootSpec {
     pub contents: Vec<StorePath>,
     /// How they get there.
     pub mode: Mode,
+    /// Ready contents, which give way to the others.
+    pub helpers: Vec<Helper>,
     /// What to run there afterwards.
     pub script: Option<Script>,
     /// Modification time of every entry, in seconds since the epoch.
@@ -82,7 +85,8 @@ impl fmt::Display for Warning {
 pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Customised> {
     // First, so that a bad place is told before the script has run.
     let mut output = Output::create(blob)?;
-    let merged = merge(&spec.store, &spec.contents, spec.mode)?;
+    let mut merged = merge(&spec.store, &spec.contents, spec.mode)?;
+    let _texts = add_helpers(spec, &mut merged)?;
     if spec.strict && !merged.conflicts.is_empty() {
         return Err(Error::Conflicts { conflicts: merged.conflicts });
     }
@@ -92,6 +96,17 @@ pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Custom
     };
     output.commit()?;
     Ok(Customised { layer, warnings: merged.conflicts.into_iter().map(Warning::Conflict).chain(sandbox).collect() })
+}
+
+/// Adds the ready contents; their texts are in the folder that is returned.
+fn add_helpers(spec: &RootSpec, merged: &mut Merged) -> Result<Option<Scratch>> {
+    if spec.helpers.is_empty() {
+        return Ok(None);
+    }
+    let scratch = Scratch::create(&std::env::temp_dir())?;
+    let (base, replace) = (spec.base.as_deref(), spec.replace);
+    fill(merged, &spec.helpers, Place { store: &spec.store, texts: scratch.path(), base, replace })?;
+    Ok(Some(scratch))
 }
 
 /// Archives what was merged without writing it as files: some file systems take longer to make and remove thousands of
@@ -204,6 +219,7 @@ mod tests {
                 store,
                 contents,
                 mode: Mode::Links,
+                helpers: Vec::new(),
                 script: Some(script),
                 mtime: 315_532_800,
                 owner: Owner::numeric_root(),
@@ -273,6 +289,7 @@ mod tests {
             store,
             contents: Vec::new(),
             mode: Mode::Links,
+            helpers: Vec::new(),
             script: None,
             mtime: 1,
             owner,
@@ -347,6 +364,31 @@ mod tests {
             assert!(bytes == std::fs::read(machine.blob()).unwrap());
             let count = [(Mode::Links, 2), (Mode::Copy, 0), (Mode::CopyKeepingDirlinks, 1)];
             assert!(count.contains(&(mode, layer.references.len())), "{mode:?}: {:?}", layer.references);
+        }
+    }
+
+    /// Ready contents are the same bytes with a script and without one, and theirs are the modes and references.
+    #[test]
+    fn helpers() {
+        let machine = Machine::new();
+        std::fs::write(machine.entry(B).join("bin/env"), "").unwrap();
+        let shell = format!("app:x:1000:100::/data:/nix/store/{A}/bin/x");
+        let nss = Helper::FakeNss { extra_passwd_lines: vec![shell], extra_group_lines: Vec::new() };
+        let package = machine.spec(&[B], "").contents[0].clone();
+        let helpers = vec![nss, Helper::Tmp, Helper::ShadowSetup, Helper::UsrBinEnv(package)];
+        let files = ["usr/", "755,5,5: tmp/", "700: var/"];
+        for base in [None, Some(Arc::new(base(&files)))] {
+            let spec = RootSpec { helpers: helpers.clone(), base, ..machine.spec(&[], ":") };
+            let layer = machine.build(&spec).unwrap().layer;
+            let names = members(&machine);
+            assert_eq!(layer, machine.build(&RootSpec { script: None, ..spec.clone() }).unwrap().layer);
+            let folders =
+                if spec.base.is_none() { ["tmp/ 1777 0", "var/ 755 0"] } else { ["tmp/ 1777 5", "var/ 700 0"] };
+            assert!(folders.iter().all(|folder| names.iter().any(|name| name == folder)), "{names:?}");
+            assert_eq!(layer.references, machine.spec(&[A, B], "").contents);
+            let root = machine.unpack();
+            let modes = ["etc/passwd", "etc/shadow", "etc/gshadow"].map(|name| mode(root.path().join(name)));
+            assert_eq!(modes, [0o644, 0o600, 0o600]);
         }
     }
 

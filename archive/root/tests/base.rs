@@ -143,6 +143,7 @@ fn check(base: &Files, layer: &Files, replace: bool) {
         contents: vec![store.entry("item").unwrap()],
         store,
         mode: Mode::CopyKeepingDirlinks,
+        helpers: Vec::new(),
         script: None,
         mtime: 1,
         owner: Owner::numeric_root(),
