@@ -131,6 +131,26 @@ pub enum Error {
         /// Which helper it is: `helper fakeNss`.
         helper: PathBuf,
     },
+    /// A pattern that cannot be read.
+    #[error("not a glob: {pattern:?}: {cause}")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it, and where.
+        cause: String,
+    },
+    /// A rule for owners and modes that no entry is meant by.
+    #[error("cannot apply perms: {which}: found nothing in the layer")]
+    NothingFound {
+        /// The entries: `path bin/x`.
+        which: String,
+    },
+    /// A rule for modes that only links are meant by.
+    #[error("cannot apply perms: {which}: found symbolic links only, which have no mode")]
+    ModeOfLinks {
+        /// The entries: `glob bin/*`.
+        which: String,
+    },
     /// There is no bash to run the script.
     #[error("cannot run: {script}: no bash in PATH ({})", path.display())]
     NoBash {

@@ -37,14 +37,14 @@ pub struct Origin<'a> {
 }
 
 /// Places the members of a layer over a base. Both the members given and those returned are in the order of names, each
-/// folder before its contents.
-pub fn place_over(base: &Tree, members: Vec<Placed>, origin: Origin<'_>) -> Result<Vec<Placed>> {
+/// folder before its contents; with those returned is what the layer called them.
+pub fn place_over(base: &Tree, members: Vec<Placed>, origin: Origin<'_>) -> Result<Vec<(PathBuf, Placed)>> {
     let mut placing =
         Placing { base, origin, folders: BTreeMap::new(), redirected: Vec::new(), spots: BTreeMap::new() };
     members.into_iter().try_for_each(|member| placing.add(member))?;
     placing.add_parents()?;
     placing.check_ways()?;
-    Ok(placing.spots.into_iter().map(|(name, spot)| spot.member_at(&name)).collect())
+    Ok(placing.spots.into_iter().map(|(place, spot)| spot.at(&place)).collect())
 }
 
 /// A layer that is being placed. Names are below the root, empty for the root itself; they sort by component.
@@ -68,10 +68,11 @@ struct Spot {
 }
 
 impl Spot {
-    fn member_at(mut self, place: &Path) -> Placed {
+    /// What the layer calls it, and the member that it is there.
+    fn at(mut self, place: &Path) -> (PathBuf, Placed) {
         let place = place.as_os_str().as_bytes();
         self.member.entry.name = if place.is_empty() { b"."[..].into() } else { [b"./", place].concat().into() };
-        self.member
+        (self.name, self.member)
     }
 }
 
@@ -236,11 +237,12 @@ fn node<'a>(base: &'a Tree, name: &Path) -> Option<&'a BaseNode> {
 }
 
 /// A member's name below the root.
-fn below_root(name: &[u8]) -> PathBuf {
+pub fn below_root(name: &[u8]) -> PathBuf {
     path(name.strip_prefix(b"./").unwrap_or(if name == b"." { b"" } else { name })).to_owned()
 }
 
-fn path(bytes: &[u8]) -> &Path {
+/// Bytes as a path.
+pub fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
@@ -272,7 +274,7 @@ mod tests {
             }
             members.sort_by_key(|member| below_root(&member.entry.name));
             let origin = Origin { merged: &merged, owner: &Owner::numeric_root(), replace: self.replace };
-            place_over(&base(self.base), members, origin)
+            Ok(place_over(&base(self.base), members, origin)?.into_iter().map(|(_, member)| member).collect())
         }
 
         /// The layer in lines: a folder with its mode, and its owner if it is another than the layer's.
