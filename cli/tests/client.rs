@@ -87,6 +87,14 @@ impl Lab {
         Some(Lab { folder, env: env.to_str().unwrap().to_owned() })
     }
 
+    /// The package of this name, whatever its version.
+    #[track_caller]
+    fn path(&self, name: &str) -> String {
+        let paths = fs::read_to_string(self.folder.join("store-paths")).unwrap();
+        let is_it = |path: &&str| path.split_once('-').is_some_and(|(_, rest)| rest.starts_with(&format!("{name}-")));
+        paths.lines().find(is_it).unwrap_or_else(|| panic!("no {name} in the lab")).to_owned()
+    }
+
     fn graph(&self) -> PathBuf {
         self.folder.join("graph.json")
     }

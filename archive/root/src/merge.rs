@@ -43,6 +43,14 @@ pub struct Conflict {
     pub ignored: PathBuf,
 }
 
+impl Conflict {
+    /// The conflict of what is kept with what is not.
+    pub(crate) fn of_entries(path: &Path, kept: &Entry, ignored: &Entry) -> Conflict {
+        let (kept, ignored) = (kept.source.to_path_buf(), ignored.source.to_path_buf());
+        Conflict { path: path.to_owned(), kept, ignored }
+    }
+}
+
 impl fmt::Display for Conflict {
     /// `bin/x: /nix/store/a/bin/x kept, /nix/store/b/bin/x ignored`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,8 +109,7 @@ fn merge_entry(theirs: &mut Entry, ours: Entry, path: &mut PathBuf, conflicts: &
         (_, node) => {
             let ours = Entry { node, ..ours };
             if !same_text(theirs.text(), ours.text()) {
-                let (kept, ignored) = (theirs.source.to_path_buf(), ours.source.to_path_buf());
-                conflicts.push(Conflict { path: path.clone(), kept, ignored });
+                conflicts.push(Conflict::of_entries(path, theirs, &ours));
             }
         }
     }
@@ -250,7 +257,7 @@ mod tests {
 
     fn folder(nodes: BTreeMap<String, Node>) -> Folder {
         let entry = |(name, node): (String, Node)| (name.into(), Entry { source: Path::new("").into(), node });
-        Folder { mode: FOLDER_MODE, entries: nodes.into_iter().map(entry).collect() }
+        Folder { entries: nodes.into_iter().map(entry).collect(), ..Folder::new(FOLDER_MODE) }
     }
 
     /// Gives all entries of a tree their sources, below this one.

@@ -2,6 +2,7 @@
 
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
+use crate::command::ready;
 use crate::root_args::RootArgs;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -18,7 +19,7 @@ const NAME: &str = "root";
 /// Make the customisation layer: merge contents, run a script
 ///
 /// The folders of all contents are merged as lndir does: folders are made, files become links into the store, links are
-/// copied. The first of two that disagree wins. Then the script runs in the layer's folder, with bash -e, an empty
+/// copied. The first of two that disagree wins. Ready contents give way to all of them. Then the script runs in the layer's folder, with bash -e, an empty
 /// environment, and nothing but that folder and TMPDIR to write to.
 ///
 /// The layer file also lists the store paths that the layer refers to, for `closure --layer`.
@@ -97,7 +98,9 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         store: store.clone(),
         contents,
         mode,
+        helpers: spec.helpers.iter().map(|helper| ready::of_store(helper, store)).collect::<Result<_>>()?,
         script,
+        perms: Vec::new(),
         mtime: spec.mtime.seconds()?,
         owner,
         numeric: spec.kind == Kind::Layered,

@@ -54,6 +54,12 @@ impl Loaded<'_> {
     fn run(&self, words: &[&str]) -> String {
         output(client("run --rm --network none").arg(&self.image.reference).args(words))
     }
+
+    /// The same as this user.
+    #[track_caller]
+    fn run_as(&self, user: &str, words: &[&str]) -> String {
+        output(client("run --rm --network none --user").args([user, &self.image.reference]).args(words))
+    }
 }
 
 impl Drop for Loaded<'_> {
@@ -137,6 +143,38 @@ fn merged_images_load_and_run() {
     for (loaded, greeting) in loaded.iter().zip(["Hello from layerstone", GNU_GREETING]) {
         check_shown(&loaded.shown(), loaded.image);
         assert!(loaded.run(&[]).starts_with(greeting));
+    }
+}
+
+/// An image that has its users, a /tmp, a shell and env from ready contents alone.
+#[test]
+fn ready_contents_are_what_programs_ask_for() {
+    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let place = Place::new();
+    let [bash, coreutils] = ["bash", "coreutils"].map(|name| lab.path(name));
+    let users = json!({
+        "extraPasswdLines": ["app:x:1000:100:An app:/tmp:/bin/sh"], "extraGroupLines": ["users:x:100:app"],
+    });
+    for (kind, script) in [("layered", ""), ("single", "mkdir data")] {
+        let spec = json!({
+            "name": "layerstone-test-ready",
+            "tag": "1",
+            "kind": kind,
+            "contents": coreutils,
+            "extraCommands": script,
+            "graph": lab.graph(),
+            "helpers": [{"fakeNss": users}, "tmp", "shadowSetup", {"binSh": bash}, {"usrBinEnv": coreutils}],
+            "config": {"Env": ["PATH=/bin"]},
+        });
+        place.write("ready.json", spec.to_string());
+        place.ok("build ready.json -o ready.tar");
+        let image = Image::read(place.join("ready.tar"));
+        let loaded = docker.load(&image.file, &image);
+        assert_eq!(loaded.run_as("nobody", &["id", "-un"]), "nobody\n");
+        assert_eq!(loaded.run_as("app", &["/bin/sh", "-c", "id -un; id -gn; echo $HOME"]), "app\nusers\n/tmp\n");
+        assert_eq!(loaded.run(&["/usr/bin/env", "sh", "-c", "echo $0 $BASH; id -un"]), "sh /bin/sh\nroot\n");
+        let words = "touch /tmp/x; ls -ld /tmp | cut -c -10; cat /etc/shadow 2>/dev/null || echo no";
+        assert_eq!(loaded.run_as("1000", &["/bin/sh", "-c", words]), "drwxrwxrwt\nno\n");
     }
 }
 

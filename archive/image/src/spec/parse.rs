@@ -1,6 +1,6 @@
 //! Reading an image.json: key by key, with what was found and what was expected for each that is wrong.
 
-use super::{FORMAT, Kind, Layering, References, RootMode, Script, Spec, VERSION};
+use super::{FORMAT, Helper, Kind, Layering, References, RootMode, Script, Spec, VERSION};
 use crate::architecture::go_architecture;
 use crate::fields::{Fields, string};
 use crate::{Location, Result, Time};
@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 36] = [
     "format",
     "version",
     "name",
@@ -36,6 +36,7 @@ const KEYS: [&str; 35] = [
     "db",
     "kind",
     "copyToRoot",
+    "helpers",
     "rootMode",
     "keepContentsDirlinks",
     "replace",
@@ -79,6 +80,7 @@ impl Spec {
             tag: fields.optional("tag", "a string or null", string)?,
             kind,
             contents: contents(fields, folder)?,
+            helpers: helpers(fields, folder)?,
             root_mode: root_mode(fields)?,
             replace: fields.defaulted("replace", false, "true or false", Value::as_bool)?,
             from_image: from_image(fields, folder)?,
@@ -136,6 +138,19 @@ fn contents(fields: &mut Fields, folder: &Path) -> Result<Vec<PathBuf>> {
     }
     let paths = contents.or(copy_to_root).unwrap_or_default();
     Ok(paths.into_iter().map(|path| folder.join(path)).collect())
+}
+
+fn helpers(fields: &mut Fields, folder: &Path) -> Result<Vec<Helper>> {
+    let values = fields.optional("helpers", "a list", |value| value.as_array().cloned())?.unwrap_or_default();
+    let mut helpers: Vec<Helper> = Vec::new();
+    for value in &values {
+        let helper = Helper::read(value, folder).map_err(|cause| fields.error("helpers", cause))?;
+        if helpers.iter().any(|other| other.name() == helper.name()) {
+            return Err(fields.error("helpers", format!("{}: found twice, expected once", helper.name())).into());
+        }
+        helpers.push(helper);
+    }
+    Ok(helpers)
 }
 
 fn root_mode(fields: &mut Fields) -> Result<RootMode> {
@@ -406,6 +421,18 @@ mod tests {
         rows.sort_unstable();
         keys.sort_unstable();
         assert_eq!(rows, keys);
+    }
+
+    #[test]
+    fn helpers() {
+        let helpers = |value: Value| parse(json!({"name": "t", "helpers": value})).unwrap().helpers;
+        assert_eq!(helpers(Value::Null), []);
+        let found = helpers(json!(["tmp", {"binSh": "x"}]));
+        assert_eq!(found, [Helper::Tmp, Helper::BinSh(PathBuf::from("/specs/x"))]);
+        let bad = |value: Value, expected: &str| check_error(json!({"name": "t", "helpers": value}), expected);
+        bad(json!("tmp"), "helpers: found the string \"tmp\", expected a list");
+        bad(json!(["tmp", {"tmp": null}]), "helpers: tmp: found twice, expected once");
+        bad(json!(["temp"]), "helpers: unknown helper \"temp\", the nearest known one is \"tmp\"");
     }
 
     #[test]
