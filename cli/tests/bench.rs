@@ -1,7 +1,6 @@
 //! The bench of layering runs: every strategy's plan of a small closure divides it, at first and after updates.
 
-use crate::client::output;
-use crate::support::{Place, golden};
+use crate::support::{Place, golden, output};
 use std::process::Command;
 
 /// One synthetic closure, so that it takes a second. The figures are the same every time, but for the seconds.

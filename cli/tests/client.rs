@@ -8,24 +8,21 @@
 //! | `umoci` | unpacked, store paths are what they are in the store |
 //!
 //! No test starts a service: docker's tests use the daemon that `DOCKER_HOST` names, or the usual one.
-//! The lab is in the folder that `LAYERSTONE_LAB` names, or where `cargo xtask lab small` puts it.
 
 mod docker;
 mod podman;
 mod skopeo;
 mod umoci;
 
-use crate::support::{Place, digest, skip, test_name};
+use crate::support::lab::Lab;
+use crate::support::{Place, digest};
 use serde_json::{Value, json};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
-/// Where `cargo xtask lab` leaves its closures.
-const LAB: &str = "/var/tmp/layerstone-lab";
 /// What GNU hello prints.
-const GNU_GREETING: &str = "Hello, world!\n";
+pub const GNU_GREETING: &str = "Hello, world!\n";
 
 /// An archive's image as it lies there: read from the tar and hashed here, by nothing of the code under test.
 struct Image {
@@ -66,68 +63,40 @@ impl Image {
     }
 }
 
-/// The small lab closure: GNU hello, bash, coreutils and what they need, made of Debian packages.
-struct Lab {
-    folder: PathBuf,
-    /// The root: a tree of links over the others.
-    env: String,
+/// The small lab closure, GNU hello, bash, coreutils and what they need, or the running test is skipped.
+#[track_caller]
+fn small() -> Option<Lab> {
+    Lab::find("small")
 }
 
-impl Lab {
-    /// The lab, or the running test is skipped.
-    #[track_caller]
-    fn find() -> Option<Lab> {
-        let lab = std::env::var_os("LAYERSTONE_LAB").map_or(PathBuf::from(LAB), PathBuf::from);
-        let folder = lab.join("closures/small");
-        let env = fs::read_link(folder.join("result")).ok().filter(|env| env.exists());
-        let Some(env) = env else {
-            skip(&test_name(), &format!("no lab in {}: `cargo xtask lab small` makes it", lab.display()));
-            return None;
-        };
-        Some(Lab { folder, env: env.to_str().unwrap().to_owned() })
-    }
+/// An image.json of it with a value for each field that a client shows.
+fn spec(lab: &Lab) -> Value {
+    json!({
+        "name": "Layerstone-Test-Small",
+        "contents": lab.env,
+        "graph": lab.graph(),
+        "created": "2024-02-29T12:34:56Z",
+        "config": {
+            "Cmd": ["-c", "hello; echo $NAME; pwd; id -u; id -g"],
+            "Entrypoint": ["bash"],
+            "Env": ["PATH=/bin", "NAME=a value: \"quoted\""],
+            "ExposedPorts": { "8080/tcp": {} },
+            "Labels": { "org.example.title": "small", "empty": "" },
+            "StopSignal": "SIGINT",
+            "User": "1000:100",
+            "Volumes": { "/data": {} },
+            "WorkingDir": "/share",
+        },
+    })
+}
 
-    /// The package of this name, whatever its version.
-    #[track_caller]
-    fn path(&self, name: &str) -> String {
-        let paths = fs::read_to_string(self.folder.join("store-paths")).unwrap();
-        let is_it = |path: &&str| path.split_once('-').is_some_and(|(_, rest)| rest.starts_with(&format!("{name}-")));
-        paths.lines().find(is_it).unwrap_or_else(|| panic!("no {name} in the lab")).to_owned()
-    }
-
-    fn graph(&self) -> PathBuf {
-        self.folder.join("graph.json")
-    }
-
-    /// An image.json with a value for each field that a client shows.
-    fn spec(&self) -> Value {
-        json!({
-            "name": "Layerstone-Test-Small",
-            "contents": self.env,
-            "graph": self.graph(),
-            "created": "2024-02-29T12:34:56Z",
-            "config": {
-                "Cmd": ["-c", "hello; echo $NAME; pwd; id -u; id -g"],
-                "Entrypoint": ["bash"],
-                "Env": ["PATH=/bin", "NAME=a value: \"quoted\""],
-                "ExposedPorts": { "8080/tcp": {} },
-                "Labels": { "org.example.title": "small", "empty": "" },
-                "StopSignal": "SIGINT",
-                "User": "1000:100",
-                "Volumes": { "/data": {} },
-                "WorkingDir": "/share",
-            },
-        })
-    }
-
-    /// Its image, `small.tar`.
-    fn image(&self, place: &Place) -> Image {
-        place.write("small.json", self.spec().to_string());
-        let run = place.ok("build small.json -o small.tar");
-        let image = Image::read(place.join("small.tar"));
-        assert_eq!(run.text(), format!("{} {}\n", image.reference, image.id));
-        image
-    }
+/// Its image, `small.tar`.
+fn image(lab: &Lab, place: &Place) -> Image {
+    place.write("small.json", spec(lab).to_string());
+    let run = place.ok("build small.json -o small.tar");
+    let image = Image::read(place.join("small.tar"));
+    assert_eq!(run.text(), format!("{} {}\n", image.reference, image.id));
+    image
 }
 
 /// The demo's image, `demo.tar`.
@@ -151,19 +120,4 @@ fn check_shown(shown: &Value, image: &Image) {
     for (key, value) in image.config["config"].as_object().unwrap() {
         assert_eq!(&shown["Config"][key], value, "{key}");
     }
-}
-
-/// What a program prints; it must succeed.
-#[track_caller]
-pub fn output(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The JSON that a client prints.
-#[track_caller]
-fn output_json(command: &mut Command) -> Value {
-    serde_json::from_str(&output(command)).unwrap()
 }

@@ -1,7 +1,6 @@
 //! The static binary runs where there is nothing else: in an empty root.
 
-use crate::client::output;
-use crate::support::{Place, digest, require_root};
+use crate::support::{Place, digest, output, require_root};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;

@@ -13,7 +13,9 @@
 //! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
 //! | `database` | what a store's database says, whoever else uses it, from wherever it can be read |
 //! | `dist` | the static binary runs in an empty root |
+//! | `docker_tools` | the checks of nixpkgs' own test of dockerTools, in docker: the table of which are shown where |
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
+//! | `debian` | images on Debian, as docker, buildah and skopeo hand it over, run; nginx serves a page |
 //! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
@@ -56,8 +58,10 @@ mod client;
 mod closures;
 mod customisation;
 mod database;
+mod debian;
 mod determinism;
 mod dist;
+mod docker_tools;
 mod golden;
 mod graphs;
 mod huge;

@@ -1,8 +1,7 @@
 //! Images of several files in one archive: each image and each layer once, whatever the files are.
 
-use crate::client::output;
 use crate::support::archive::{Member, member, members};
-use crate::support::{Place, digest, require_tool, synth};
+use crate::support::{Place, digest, output, require_tool, synth};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Command;

@@ -2,13 +2,17 @@
 
 pub mod archive;
 pub mod database;
+pub mod docker;
+pub mod lab;
 pub mod memory;
 pub mod pieces;
 mod place;
 mod skip;
+mod tool;
 
 pub use place::{Place, digest};
 pub use skip::{require_root, require_tool, skip, test_name};
+pub use tool::{output, output_json};
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

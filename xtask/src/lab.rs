@@ -4,6 +4,7 @@
 //! Every Debian package, or group of packages that need each other, becomes one derivation; a last one, NAME-env, is
 //! a tree of links over them and the closure's root.
 //! The derivations' builder is this very program, copied into the work folder (`lab-builder`).
+//! The `debian` of the presets is no closure, but Debian itself, for images on a base.
 //! Meant for a machine of one's own, as root: it fills /nix/store, and nothing is sandboxed.
 //!
 //! ```text
@@ -17,6 +18,7 @@ mod builder;
 mod closure;
 mod component;
 mod deb;
+mod debian;
 mod expression;
 mod layout;
 
@@ -29,9 +31,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Closures that tests and benches know: 23 paths and 54 MB, 128 paths and 255 MB, 608 paths and 1.5 GB.
-const PRESETS: [(&str, &str); 3] = [
+/// Closures that tests and benches know: 23 paths and 54 MB, 31 paths and 32 MB, 128 paths and 255 MB, 608 paths and 1.5 GB.
+const PRESETS: [(&str, &str); 4] = [
     ("small", "hello bash coreutils dash"),
+    ("web", "nginx-light"),
     (
         "medium",
         "bash coreutils dash python3 git perl nginx-light curl redis-server sed grep gawk findutils tar gzip \
@@ -47,7 +50,7 @@ const PRESETS: [(&str, &str); 3] = [
 /// What to make and where.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Debian packages, or without --name one of small, medium, large
+    /// Debian packages, or without --name one of small, web, medium, large, debian
     #[arg(required = true)]
     packages: Vec<String>,
     /// Name of a closure of your own
@@ -64,8 +67,13 @@ pub struct Options {
     dry_run: bool,
 }
 
-/// Makes a closure and leaves what Nix knows of it in WORK/closures/NAME.
+/// Makes a closure and leaves what Nix knows of it in WORK/closures/NAME, or Debian itself.
 pub fn make(options: &Options) -> Result<()> {
+    if options.name.is_none() && options.packages == ["debian"] {
+        let file = if options.dry_run { debian::file(&options.work) } else { debian::make(&options.work)? };
+        println!("{}", file.display());
+        return Ok(());
+    }
     let clock = Clock(Instant::now());
     let (name, requested) = selection(options)?;
     let packages = apt::resolve(&requested)?;
@@ -101,7 +109,7 @@ fn selection(options: &Options) -> Result<(String, Vec<String>)> {
     let preset = PRESETS.iter().find(|(name, _)| options.packages == [*name]);
     let Some((name, packages)) = preset else {
         bail!(
-            "no such closure: {}: expected small, medium or large, or --name NAME and packages",
+            "no such closure: {}: expected small, web, medium, large or debian, or --name NAME and packages",
             options.packages.join(" ")
         );
     };
@@ -158,6 +166,7 @@ mod tests {
         assert_eq!((name.as_str(), packages.join(" ")), ("small", "hello bash coreutils dash".to_owned()));
         let (name, packages) = parse("--name mine hello dash")?;
         assert_eq!((name.as_str(), packages.len()), ("mine", 2));
+        assert_eq!(parse("web")?.1, ["nginx-light"]);
         assert_eq!(parse("large")?.1.len(), 23);
         assert!(parse("hello dash").is_err() && parse("").is_err());
         Ok(())

@@ -28,7 +28,8 @@ enum Task {
         /// Folder that receives graph.json and registration
         out_dir: PathBuf,
     },
-    /// Make a real Nix store closure out of Debian packages; needs root and `apt-get install nix-bin patchelf`
+    /// Make a real Nix store closure, or a base image's files, out of Debian packages; needs root and `apt-get install
+    /// nix-bin patchelf mmdebstrap`
     Lab(lab::Options),
     /// Build one derivation of a lab, run by Nix
     #[command(hide = true)]

@@ -1,97 +1,31 @@
 //! docker loads images plain, compressed and from a pipe, shows what was asked for, and runs them.
 
-use super::{GNU_GREETING, Image, Lab, check_shown, demo, output, output_json};
-use crate::support::{Place, digest, require_tool, skip, test_name};
+use super::{GNU_GREETING, Image, check_shown, demo, image, small, spec};
+use crate::support::docker::{Docker, client};
+use crate::support::lab::Lab;
+use crate::support::{Place, digest};
 use serde_json::{Value, json};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// The daemon, for one test at a time: images share layers, and one test's removal must not meet another's load.
-struct Docker(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
-
-impl Docker {
-    /// The daemon, or the running test is skipped.
-    #[track_caller]
-    fn find() -> Option<Docker> {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        if !require_tool("docker") {
-            return None;
-        }
-        let version = client("version").stdin(Stdio::null()).output().unwrap();
-        if !version.status.success() {
-            skip(&test_name(), "no docker daemon answers: start one, or name it in DOCKER_HOST");
-            return None;
-        }
-        // A test that failed leaves nothing that another one needs.
-        Some(Docker(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
-    /// Loads an archive, which holds this image.
-    #[track_caller]
-    fn load<'a>(&'a self, file: &Path, image: &'a Image) -> Loaded<'a> {
-        let said = output(client("load -i").arg(file));
-        assert_eq!(said, format!("Loaded image: {}\n", image.reference));
-        Loaded { _docker: self, image }
-    }
-}
-
-/// An image in the daemon, which leaves it when dropped.
-struct Loaded<'a> {
-    _docker: &'a Docker,
-    image: &'a Image,
-}
-
-impl Loaded<'_> {
-    /// What `docker inspect` shows.
-    #[track_caller]
-    fn shown(&self) -> Value {
-        output_json(client("image inspect").arg(&self.image.reference))[0].take()
-    }
-
-    /// What the image prints when it is run, these words in the place of its command.
-    #[track_caller]
-    fn run(&self, words: &[&str]) -> String {
-        output(client("run --rm --network none").arg(&self.image.reference).args(words))
-    }
-
-    /// The same as this user.
-    #[track_caller]
-    fn run_as(&self, user: &str, words: &[&str]) -> String {
-        output(client("run --rm --network none --user").args([user, &self.image.reference]).args(words))
-    }
-}
-
-impl Drop for Loaded<'_> {
-    fn drop(&mut self) {
-        // By its name: with an ID, docker would take other names of the same image with it.
-        output(client("image rm --force").arg(&self.image.reference));
-    }
-}
-
-fn client(words: &str) -> Command {
-    let mut command = Command::new("docker");
-    command.args(words.split_whitespace());
-    command
-}
+use std::process::Stdio;
 
 #[test]
 fn the_demo_greets() {
     let Some(docker) = Docker::find() else { return };
     let place = Place::new();
     let image = demo(&place);
-    let loaded = docker.load(&image.file, &image);
+    let turn = docker.turn();
+    let loaded = turn.load(&image.file, &image.reference);
     check_shown(&loaded.shown(), &image);
     assert_eq!(loaded.run(&[]), "Hello from layerstone: three store paths, one image, no daemon.\n");
 }
 
 #[test]
 fn real_programs_run_as_the_config_says() {
-    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let (Some(docker), Some(lab)) = (Docker::find(), small()) else { return };
     let place = Place::new();
-    let image = lab.image(&place);
-    assert_eq!(image.config["config"], lab.spec()["config"]);
-    let loaded = docker.load(&image.file, &image);
+    let image = image(&lab, &place);
+    assert_eq!(image.config["config"], spec(&lab)["config"]);
+    let turn = docker.turn();
+    let loaded = turn.load(&image.file, &image.reference);
     let shown = loaded.shown();
     check_shown(&shown, &image);
     assert_eq!(shown["RepoTags"], json!([format!("layerstone-test-small:{}", &image.id[7..39])]));
@@ -102,16 +36,17 @@ fn real_programs_run_as_the_config_says() {
 /// The three ways into docker give one image. Debian's docker 20.10 knows no zstd.
 #[test]
 fn plain_gzip_and_piped_images_are_one() {
-    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let (Some(docker), Some(lab)) = (Docker::find(), small()) else { return };
     let place = Place::new();
-    let image = lab.image(&place);
+    let image = image(&lab, &place);
     place.ok("build small.json -o small.tar.gz");
     assert_eq!(&place.read("small.tar.gz")[..2], b"\x1f\x8b");
+    let turn = docker.turn();
     for name in ["small.tar", "small.tar.gz"] {
-        let loaded = docker.load(&place.join(name), &image);
+        let loaded = turn.load(&place.join(name), &image.reference);
         check_shown(&loaded.shown(), &image);
     }
-    let loaded = Loaded { _docker: &docker, image: &image };
+    let loaded = turn.loaded(&image.reference);
     assert_eq!(piped(&place, "build small.json -o -"), format!("Loaded image: {}\n", image.reference));
     check_shown(&loaded.shown(), &image);
 }
@@ -130,18 +65,17 @@ fn piped(place: &Place, line: &str) -> String {
 /// Two images in one archive, one of them from a compressed file: docker has both, and both run.
 #[test]
 fn merged_images_load_and_run() {
-    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let (Some(docker), Some(lab)) = (Docker::find(), small()) else { return };
     let place = Place::new();
-    let images = [demo(&place), lab.image(&place)];
+    let images = [demo(&place), image(&lab, &place)];
     place.ok("build small.json -o small.tar.zst");
     let told = place.ok("merge demo.tar small.tar.zst -o merged.tar");
     let expected: String = images.iter().map(|image| format!("{} {}\n", image.reference, image.id)).collect();
     assert_eq!(told.text(), expected);
-    let said = output(client("load -i").arg(place.join("merged.tar")));
-    let loaded = images.each_ref().map(|image| Loaded { _docker: &docker, image });
-    assert_eq!(said, images.each_ref().map(|image| format!("Loaded image: {}\n", image.reference)).concat());
-    for (loaded, greeting) in loaded.iter().zip(["Hello from layerstone", GNU_GREETING]) {
-        check_shown(&loaded.shown(), loaded.image);
+    let turn = docker.turn();
+    let loaded = turn.load_all(&place.join("merged.tar"), images.each_ref().map(|image| &*image.reference));
+    for ((loaded, image), greeting) in loaded.iter().zip(&images).zip(["Hello from layerstone", GNU_GREETING]) {
+        check_shown(&loaded.shown(), image);
         assert!(loaded.run(&[]).starts_with(greeting));
     }
 }
@@ -149,7 +83,7 @@ fn merged_images_load_and_run() {
 /// An image that has its users, a /tmp, a shell and env from ready contents alone.
 #[test]
 fn ready_contents_are_what_programs_ask_for() {
-    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let (Some(docker), Some(lab)) = (Docker::find(), small()) else { return };
     let place = Place::new();
     let [bash, coreutils] = ["bash", "coreutils"].map(|name| lab.path(name));
     let users = json!({
@@ -169,7 +103,8 @@ fn ready_contents_are_what_programs_ask_for() {
         place.write("ready.json", spec.to_string());
         place.ok("build ready.json -o ready.tar");
         let image = Image::read(place.join("ready.tar"));
-        let loaded = docker.load(&image.file, &image);
+        let turn = docker.turn();
+        let loaded = turn.load(&image.file, &image.reference);
         assert_eq!(loaded.run_as("nobody", &["id", "-un"]), "nobody\n");
         assert_eq!(loaded.run_as("app", &["/bin/sh", "-c", "id -un; id -gn; echo $HOME"]), "app\nusers\n/tmp\n");
         assert_eq!(loaded.run(&["/usr/bin/env", "sh", "-c", "echo $0 $BASH; id -un"]), "sh /bin/sh\nroot\n");
@@ -181,12 +116,13 @@ fn ready_contents_are_what_programs_ask_for() {
 /// nixpkgs' conf.json, put together from what single stages make.
 #[test]
 fn a_stream_loads_and_runs() {
-    let (Some(docker), Some(lab)) = (Docker::find(), Lab::find()) else { return };
+    let (Some(docker), Some(lab)) = (Docker::find(), small()) else { return };
     let place = Place::new();
     place.write("conf.json", conf(&place, &lab).to_string());
     place.ok("stream conf.json -o stream.tar");
     let image = Image::read(place.join("stream.tar"));
-    let loaded = Loaded { _docker: &docker, image: &image };
+    let turn = docker.turn();
+    let loaded = turn.loaded(&image.reference);
     assert_eq!(piped(&place, "stream conf.json"), "Loaded image: layerstone-test-stream:1\n");
     check_shown(&loaded.shown(), &image);
     assert_eq!(loaded.run(&[]), GNU_GREETING);
@@ -194,7 +130,7 @@ fn a_stream_loads_and_runs() {
     place.ok("stream conf.json -t layerstone-test-stream:2 -o renamed.tar");
     let renamed = Image::read(place.join("renamed.tar"));
     assert_eq!((&*renamed.reference, &renamed.id), ("layerstone-test-stream:2", &image.id));
-    check_shown(&docker.load(&renamed.file, &renamed).shown(), &image);
+    check_shown(&turn.load(&renamed.file, &renamed.reference).shown(), &image);
 }
 
 /// What nixpkgs would hand to stream_layered_image.py for GNU hello.

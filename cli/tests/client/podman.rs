@@ -1,7 +1,7 @@
 //! podman loads images and shows what was asked for, with its storage in the test's folder.
 
-use super::{Image, Lab, check_shown, demo, output, output_json};
-use crate::support::{Place, require_root, require_tool};
+use super::{Image, check_shown, demo, image, small};
+use crate::support::{Place, output, output_json, require_root, require_tool};
 use std::path::Path;
 use std::process::Command;
 
@@ -23,10 +23,10 @@ fn real_programs_load_plain_and_compressed() {
     if !(require_tool("podman") && require_root()) {
         return;
     }
-    let Some(lab) = Lab::find() else { return };
+    let Some(lab) = small() else { return };
     for name in ["small.tar", "small.tar.zst"] {
         let place = Place::new();
-        let image = lab.image(&place);
+        let image = image(&lab, &place);
         place.ok(&format!("build small.json -o {name}"));
         check(&place, &image, name);
     }

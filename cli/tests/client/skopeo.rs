@@ -1,7 +1,7 @@
 //! skopeo reads an image's manifest and copies it with the digests that we computed.
 
-use super::{Image, Lab, demo, output, output_json};
-use crate::support::{Place, digest, require_tool};
+use super::{Image, demo, image, small};
+use crate::support::{Place, digest, output, output_json, require_tool};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -16,9 +16,9 @@ fn the_demo_is_copied() {
 
 #[test]
 fn real_programs_are_copied() {
-    let (true, Some(lab)) = (require_tool("skopeo"), Lab::find()) else { return };
+    let (true, Some(lab)) = (require_tool("skopeo"), small()) else { return };
     let place = Place::new();
-    check(&place, &lab.image(&place));
+    check(&place, &image(&lab, &place));
 }
 
 #[track_caller]

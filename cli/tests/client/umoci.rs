@@ -1,7 +1,8 @@
 //! Unpacked by umoci, store paths are what they are in the store, and so are their NAR hashes.
 
-use super::{Lab, demo, output, output_json};
-use crate::support::{Place, digest, require_root, require_tool};
+use super::{demo, image, small};
+use crate::support::lab::Lab;
+use crate::support::{Place, digest, output, output_json, require_root, require_tool};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -32,9 +33,9 @@ fn the_demo_unpacks() {
 
 #[test]
 fn store_paths_are_what_they_are_in_the_store() {
-    let (true, Some(lab)) = (ready(), Lab::find()) else { return };
+    let (true, Some(lab)) = (ready(), small()) else { return };
     let place = Place::new();
-    let rootfs = unpack(&place, &lab.image(&place).file, None);
+    let rootfs = unpack(&place, &image(&lab, &place).file, None);
     check_store(&lab, &rootfs, (0, 0));
     check_merged(&lab, &rootfs);
 }
@@ -42,9 +43,9 @@ fn store_paths_are_what_they_are_in_the_store() {
 /// Without root nothing can be given away, and folders that the owner may not write to are filled all the same.
 #[test]
 fn anybody_unpacks_them() {
-    let (true, Some(lab)) = (ready(), Lab::find()) else { return };
+    let (true, Some(lab)) = (ready(), small()) else { return };
     let place = Place::new();
-    let rootfs = unpack(&place, &lab.image(&place).file, Some(NOBODY));
+    let rootfs = unpack(&place, &image(&lab, &place).file, Some(NOBODY));
     check_store(&lab, &rootfs, (NOBODY, NOBODY));
 }
 

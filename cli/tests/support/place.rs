@@ -1,5 +1,6 @@
 //! A folder of a test's own in which the binary runs, with nothing of the caller's environment.
 
+use crate::support::skip::remove_at_exit;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -45,6 +46,13 @@ impl Place {
     /// A new, empty place.
     pub fn new() -> Place {
         Place::within(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// A new, empty place that disappears when the process ends: for statics, which are never dropped.
+    pub fn until_exit() -> Place {
+        let place = Place::new();
+        remove_at_exit(place.path().parent().unwrap());
+        place
     }
 
     /// A new, empty place in a folder, open to every user.

@@ -3,11 +3,11 @@
 use std::fs::Permissions;
 use std::io::{Write, stderr};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, Once};
 
 static SKIPS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static LAST_DEEDS: Mutex<Vec<Box<dyn FnOnce() + Send>>> = Mutex::new(Vec::new());
 
 /// Tells that a test, or a part of one, does not run and why. The caller returns.
 ///
@@ -47,10 +47,16 @@ pub fn require_root() -> bool {
     root
 }
 
-/// Removes a folder when the process ends, since statics are never dropped.
-pub fn remove_at_exit(folder: &Path) {
-    FOLDERS.lock().unwrap().push(folder.to_owned());
+/// Does something when the process ends, since statics are never dropped.
+pub fn do_at_exit(deed: impl FnOnce() + Send + 'static) {
+    LAST_DEEDS.lock().unwrap().push(Box::new(deed));
     register();
+}
+
+/// Removes a folder when the process ends.
+pub fn remove_at_exit(folder: &Path) {
+    let folder = folder.to_owned();
+    do_at_exit(move || remove(&folder));
 }
 
 /// libtest calls a test's thread by the test's name.
@@ -65,8 +71,8 @@ fn register() {
 }
 
 extern "C" fn at_exit() {
-    for folder in FOLDERS.lock().iter().flat_map(|folders| folders.iter()) {
-        remove(folder);
+    if let Ok(mut deeds) = LAST_DEEDS.lock() {
+        deeds.drain(..).for_each(|deed| deed());
     }
     let Ok(mut skips) = SKIPS.lock() else { return };
     skips.sort();

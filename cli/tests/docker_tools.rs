@@ -1,0 +1,147 @@
+//! The checks of nixpkgs' own test of dockerTools (nixos/tests/docker-tools.nix), on images of real programs in docker.
+//!
+//! Each has a number, and either tests of ours, named below the folder of this table or of all tests, or the reason why
+//! there is none. Where theirs has redis, nginx or Nix in an image, ours has what the lab's small closure offers.
+//!
+//! | check | what it asks | shown by |
+//! |---|---|---|
+//! | 1 | store paths are in the image: hello runs | `alone::store_paths_are_included` |
+//! | 2 | without store paths it does not run | `alone::without_store_paths` |
+//! | 3 | the same, made under fakechroot | not built yet: fakeRootCommands |
+//! | 4 | without store paths there is none in the image | `alone::without_store_paths` |
+//! | 5 | the same, made under fakechroot | not built yet: fakeRootCommands |
+//! | 6 | without store paths it runs where the store is mounted | `alone::without_store_paths` |
+//! | 7 | the same, made under fakechroot | not built yet: fakeRootCommands |
+//! | 8 | an image's date is stable | `alone::stable_date_and_tag` |
+//! | 9 | bash runs | `alone::stable_date_and_tag` |
+//! | 10 | the tag that is told is the one that docker lists | `alone::stable_date_and_tag` |
+//! | 11 | so is a generated one, of buildImage | `alone::generated_tags` |
+//! | 12 | of buildLayeredImage | `alone::generated_tags` |
+//! | 13 | of streamLayeredImage | `alone::generated_tag_of_a_stream` |
+//! | 14 | of buildLayeredImage with several contents | `alone::generated_tags` |
+//! | 15 | images load in gzip, zstd and uncompressed | `client::docker::plain_gzip_and_piped_images_are_one`, `client::podman::real_programs_load_plain_and_compressed` |
+//! | 16 | the Nix database is in the image | not built yet: the Nix database |
+//! | 17 | `/nix` and `/nix/store` have mode 755 for a user who is not root | `alone::folders_of_the_store_for_other_users`, a user without a name; not built yet: users and shells |
+//! | 18 | a link to a sibling in a store path is what it was, in buildImage | `alone::links_in_store_paths` |
+//! | 19 | in buildLayeredImage | `alone::links_in_store_paths` |
+//! | 20 | an image from Docker Hub loads and runs | needs the internet |
+//! | 21 | nginx serves a page | `debian::web::nginx_serves_a_page`, set up by extraCommands; needs a virtual machine: runAsRoot |
+//! | 22 | an image of another tool as base; a lower-cased name | `based::on_top_of_a_pulled_image` |
+//! | 23 | extraCommands with parentheses, and runAsRoot with some | `based::extra_commands`; needs a virtual machine: runAsRoot |
+//! | 24 | `created = "now"` is not 1970, in buildImage | `alone::date_of_today` |
+//! | 25 | in buildLayeredImage | `alone::date_of_today` |
+//! | 26 | a layered image runs, and has the file of its extraCommands | `based::layered` |
+//! | 27 | buildImage on top of a layered image runs | `based::on_top_of_layered` |
+//! | 28 | buildLayeredImage on top of a layered image runs | `based::on_top_of_layered` |
+//! | 29 | two layered images share layers | `based::layers_are_shared` |
+//! | 30 | of three layers with one file, the uppermost one's is seen | `based::order_of_layers` |
+//! | 31 | a root script sees the layers below in their order | `based::order_of_unpacking`, in containers; needs a virtual machine: runAsRoot |
+//! | 32 | a base that names one layer twice | `based::repeated_layer`; needs a virtual machine: runAsRoot |
+//! | 33 | Env is inherited and overridden, in buildImage | `based::environment_of_the_base` |
+//! | 34 | in buildLayeredImage | `based::environment_of_the_base` |
+//! | 35 | no variable is there twice | `based::no_variable_twice` |
+//! | 36 | maxLayers of 2 | `alone::no_more_layers_than_asked_for` |
+//! | 37 | the last of two layers misses no path | `alone::bulk_layer` |
+//! | 38 | maxLayers of 4 on a base of 2 makes exactly 4 | `based::bulk_layer_on_a_base` |
+//! | 39 | only store paths that are referred to are in the image | `alone::no_store_paths_but_those_referred_to` |
+//! | 40 | the Nix database finds a file that was changed | not built yet: the Nix database |
+//! | 41 | an image for another system says its architecture | `alone::another_architecture` |
+//! | 42 | a store path that is a link stays one | `alone::store_path_that_is_a_link` |
+//! | 43 | a name with a registry, in buildImage | `alone::names_with_a_registry` |
+//! | 44 | in buildLayeredImage | `alone::names_with_a_registry` |
+//! | 45 | the owner that fakeRootCommands gave a folder | not built yet: fakeRootCommands |
+//! | 46 | two merged images load and run | `merged::both_are_there_and_run` |
+//! | 47 | one of them with a generated tag | `merged::both_are_there_and_run` |
+//! | 48 | merging keeps what fakeRootCommands did | not built yet: fakeRootCommands |
+//! | 49 | what the output of fakeRootCommands refers to is in the image | not built yet: fakeRootCommands |
+//! | 50 | images of different compression merge | `merged::whatever_they_are_compressed_with` |
+//! | 51 | exportImage makes one flat tar | not built yet: exportImage |
+//! | 52 | an image made under fakechroot runs | not built yet: fakeRootCommands |
+//! | 53 | bare paths in contents, in buildImage | `alone::bare_paths` |
+//! | 54 | in buildLayeredImage | `alone::bare_paths` |
+//! | 55 | an architecture that is asked for, in buildImage | `alone::another_architecture` |
+//! | 56 | in buildLayeredImage | `alone::another_architecture` |
+//! | 57 | `/etc` made by NixOS' activation scripts | not built yet: fakeRootCommands |
+//! | 58 | certificates are where programs look for them | not built yet: users and shells |
+//! | 59 | streamNixShellImage: a derivation builds in the image | needs a Nix API: the environment of a derivation |
+//! | 60 | its shellHook runs | needs a Nix API: the environment of a derivation |
+//! | 61 | its inputs are in PATH | needs a Nix API: the environment of a derivation |
+//! | 62 | passAsFile | needs a Nix API: the environment of a derivation |
+//! | 63 | `run`: a command in a shell that is not interactive | needs a Nix API: the environment of a derivation |
+//! | 64 | `command`: a command in an interactive shell | needs a Nix API: the environment of a derivation |
+//! | 65 | a home that can be written | needs a Nix API: the environment of a derivation |
+//! | 66 | a home that does not exist | needs a Nix API: the environment of a derivation |
+//! | 67 | `buildDerivation` works in it | needs a Nix API: the environment of a derivation |
+//! | 68 | chown in runAsRoot stays | needs a virtual machine: runAsRoot |
+//! | 69 | a user who is not root owns files | not built yet: fakeRootCommands |
+//! | 70 | the signatures of the Nix database | not built yet: the Nix database |
+
+mod alone;
+mod based;
+mod examples;
+mod merged;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// How many checks there are.
+const CHECKS: usize = 70;
+
+/// The rows of the table, their cells trimmed.
+fn rows() -> Vec<[String; 3]> {
+    let table = include_str!("docker_tools.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
+    let cells = |row: &str| -> [String; 3] {
+        let cells: Vec<&str> = row.trim_end_matches(" |").split(" | ").collect();
+        <[&str; 3]>::try_from(cells).unwrap_or_else(|cells| panic!("{cells:?}")).map(|cell| cell.trim().to_owned())
+    };
+    table.skip(1).map(cells).collect()
+}
+
+/// The tests that a cell names.
+fn named(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+/// The functions with `#[test]` in a file.
+fn test_functions(file: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let functions = text.split("#[test]\nfn ").skip(1);
+    functions.map(|function| function.split_once('(').unwrap().0.to_owned()).collect()
+}
+
+#[test]
+fn every_check_has_its_row() {
+    let numbers: Vec<String> = rows().into_iter().map(|[number, ..]| number).collect();
+    assert_eq!(numbers, (1..=CHECKS).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_row_has_a_test_or_a_reason() {
+    for [number, _, shown] in rows() {
+        for name in named(&shown) {
+            let (module, function) = name.rsplit_once("::").unwrap();
+            let file = format!("{}.rs", module.replace("::", "/"));
+            let files = [tests().join("docker_tools").join(&file), tests().join(&file)];
+            let found = files.iter().any(|file| test_functions(file).contains(function));
+            assert!(found, "check {number}: no test {name}");
+        }
+        let reason = ["needs ", "not built yet: "].iter().any(|reason| shown.starts_with(reason));
+        assert!(reason || shown.starts_with('`'), "check {number}: {shown}");
+    }
+}
+
+#[test]
+fn every_test_has_its_row() {
+    let named: BTreeSet<String> = rows().iter().flat_map(|[.., shown]| named(shown)).map(str::to_owned).collect();
+    for module in ["alone", "based", "merged"] {
+        let functions = test_functions(&tests().join(format!("docker_tools/{module}.rs")));
+        assert!(!functions.is_empty(), "{module}");
+        for function in functions {
+            assert!(named.contains(&format!("{module}::{function}")), "{module}::{function} is in no row");
+        }
+    }
+}
