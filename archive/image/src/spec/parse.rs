@@ -463,6 +463,23 @@ mod tests {
     }
 
     #[test]
+    fn the_database_of_nix() {
+        let spec = parse(json!({"name": "t", "includeNixDB": true, "nixUid": 1000})).unwrap();
+        assert_eq!((spec.include_nix_db, spec.nix_uid, spec.nix_gid), (true, Some(1000), None));
+        let expected = "nixGid: found without includeNixDB, expected with it";
+        check_error(json!({"name": "t", "nixGid": 1000}), expected);
+        check_error(json!({"name": "t", "nixGid": 1000, "includeNixDB": false}), expected);
+        check_error(
+            json!({"name": "t", "includeNixDB": true, "nixUid": -1}),
+            "nixUid: found the number -1, expected a user id",
+        );
+        check_error(
+            json!({"name": "t", "includeNixDB": 1}),
+            "includeNixDB: found the number 1, expected true or false",
+        );
+    }
+
+    #[test]
     fn bases() {
         let base = |value: Value| parse(value).unwrap().from_image.unwrap();
         assert_eq!(base(json!({"name": "t", "fromImage": "b.tar"})), Location::of("/specs/b.tar"));
