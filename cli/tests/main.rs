@@ -27,6 +27,7 @@
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
+//! | `perms` | owners and modes by rule, and contents that disagree about a folder's mode |
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `ready` | ready contents: in every kind of image, on a base, alone in a folder |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
@@ -69,6 +70,7 @@ mod merge;
 mod names;
 mod nix;
 mod outputs;
+mod perms;
 mod readme;
 mod ready;
 mod reports;
