@@ -90,7 +90,8 @@ impl Copying<'_> {
     }
 }
 
-fn look<'a>(root: &'a Folder, name: &Path) -> Option<Step<'a>> {
+/// What a way through the tree can go on from at a name.
+pub fn look<'a>(root: &'a Folder, name: &Path) -> Option<Step<'a>> {
     match &root.find(name)?.node {
         Node::Folder(_) => Some(Step::Folder),
         Node::Link(text) => Some(Step::Link(text)),
