@@ -4,6 +4,7 @@
 //! is not known is an error that names the nearest one.
 
 mod parse;
+mod perms;
 mod ready;
 
 use crate::architecture::{go_architecture, host_architecture};
@@ -13,6 +14,7 @@ use layerstone_stage::{Error as StageError, read_input};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
+pub use perms::{Perm, Which};
 pub use ready::Helper;
 
 /// Format name of an image spec.
@@ -63,6 +65,8 @@ pub struct Spec {
     pub layering: Option<Layering>,
     /// What runs in the customisation layer.
     pub script: Option<Script>,
+    /// Owners and modes of entries of the customisation layer, or of the root of a single image.
+    pub perms: Vec<Perm>,
     /// Owner of the store paths.
     pub owner: Owner,
     /// Go's name of the architecture; none for the base's, or without one this machine's.
@@ -162,6 +166,7 @@ impl Spec {
             min_layer_size: 0,
             layering: None,
             script: None,
+            perms: Vec::new(),
             owner: Owner::root(),
             architecture: None,
             variant: None,

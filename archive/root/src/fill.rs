@@ -1,16 +1,19 @@
 //! Ready contents put into merged ones, where these leave room.
 //!
 //! Contents win: what they have under a helper's name stays, and that is a conflict like any other, but for parts that
-//! are only meant for where nothing is. Of two helpers the first one wins. A folder's mode that a helper gives on purpose
+//! are only meant for where nothing is. Of two helpers the first one wins. Where a link of
+//! contents leads to a folder of the layer, a part goes there, as it would in a container. A folder's mode that a helper gives on purpose
 //! (/tmp) holds over that of contents, which only tells what a store makes of all folders.
 //!
 //! Over a base, a helper replaces no file: it would hide the base's users, certificates or shell. That is an error unless
 //! it was asked for; a link of the same text is no second one.
 
+use crate::copy::look;
 use crate::merge::{Conflict, Merged, disagreement};
 use crate::read::FOLDER_MODE;
 use crate::ready::{Part, What};
 use crate::tree::{Entry, File, Folder, Node};
+use crate::way::follow;
 use crate::{Error, Helper, Result};
 use layerstone_layer::{Kind, Node as BaseNode, Tree};
 use layerstone_stage::{Error as StageError, Scratch, Store};
@@ -75,23 +78,36 @@ struct Filling<'a> {
 impl Filling<'_> {
     fn add(&mut self, index: usize, part: Part) -> Result<()> {
         let node = match part.what {
-            What::Folder(mode) => return self.add_folder(part.path, mode),
+            What::Folder(mode) => return self.add_folder(&self.place_of(part.path), mode),
             What::Link(text) => Node::Link(text.into()),
             What::Text(text, mode) => Node::File(write(&self.place.texts.join(index.to_string()), &text, mode)?),
         };
+        let (Some(folder), Some(name)) = (part.path.parent(), part.path.file_name()) else { return Ok(()) };
+        let path = self.place_of(folder).join(name);
         let entry = Entry { source: self.source.as_path().into(), node };
-        if let Some(there) = self.merged.root.find(part.path) {
-            return self.meet(part.path, there.clone(), entry, part.when_absent);
+        if let Some(there) = self.merged.root.find(&path) {
+            return self.meet(&path, there.clone(), entry, part.when_absent);
         }
-        if let Some(there) = self.in_base(part.path) {
+        if let Some(there) = self.in_base(&path) {
             if part.when_absent || is_link_to(there, entry.text()) {
                 return Ok(());
             }
             if !self.place.replace && !there.is_directory() {
-                return Err(Error::HelperOverBase { name: part.path.to_owned(), helper: self.source.clone() });
+                return Err(Error::HelperOverBase { name: path, helper: self.source.clone() });
             }
         }
-        self.insert(part.path, entry)
+        self.insert(&path, entry)
+    }
+
+    /// Where a folder is: its name, the links of the merged tree on the way followed as far as they lead to folders.
+    fn place_of(&self, folder: &Path) -> PathBuf {
+        let look = |name: &Path| look(&self.merged.root, name);
+        let found = folder.ancestors().find_map(|upper| Some((upper, follow(Path::new(""), upper, look)?)));
+        match found.and_then(|(upper, place)| Some((place, folder.strip_prefix(upper).ok()?))) {
+            Some((place, rest)) if rest.as_os_str().is_empty() => place,
+            Some((place, rest)) => place.join(rest),
+            None => folder.to_owned(),
+        }
     }
 
     /// What becomes of an entry whose name is taken.
@@ -248,6 +264,29 @@ mod tests {
             let (lines, found) = Case { files: &files, mode, helpers: &[nss(), Helper::Tmp], ..BARE }.fill().unwrap();
             assert_eq!((&*lines[1], &*lines[4], &*lines[5]), ("etc/group -> other", "tmp/ 1777", "tmp/x -> y"));
             assert_eq!(found, conflicts);
+        }
+    }
+
+    #[test]
+    fn through_links_of_contents() {
+        let files =
+            ["a/usr -> .", "a/bin/env -> /nix/store/a/bin/coreutils", "a/bin/coreutils", "a/etc -> e/e", "a/e/e/"];
+        let (_dir, store) = store(&files);
+        let helpers = [Helper::UsrBinEnv(store.entry("a").unwrap()), nss()];
+        let conflicts = ["bin/env: /nix/store/a/bin/env kept, helper usrBinEnv ignored"];
+        let (lines, found) =
+            Case { files: &files, mode: Mode::CopyKeepingDirlinks, helpers: &helpers, ..BARE }.fill().unwrap();
+        assert_eq!(found, conflicts);
+        let expected = ["e/ 755", "e/e/ 755", "e/e/group 644 = root:x:0:", "e/e/nsswitch.conf 644 = hosts: files dns"];
+        assert_eq!(lines[3..7], expected);
+        assert!(lines.contains(&"etc -> e/e".to_owned()) && lines.contains(&"usr -> .".to_owned()), "{lines:?}");
+        let files = ["a/tmp -> var/tmp", "a/var/tmp/"];
+        let expected = ["tmp -> var/tmp", "var/ 755", "var/tmp/ 1777"];
+        Case { files: &files, helpers: &[Helper::Tmp], ..BARE }.check(&expected, &[]);
+        let told = "contents disagree: etc: /nix/store/a/etc is a symbolic link, helper fakeNss a folder";
+        for text in ["/nix/store/a/e", "nowhere", "etc"] {
+            let files = [&*format!("a/etc -> {text}"), "a/e/"];
+            Case { files: &files, helpers: &[nss()], ..BARE }.check_error(told);
         }
     }
 

@@ -37,7 +37,7 @@ pub struct RootSpec {
     pub owner: Owner,
     /// Whether owners have numbers only in the tar (GNU tar's `--numeric-owner`), as dockerTools' customisation layers.
     pub numeric: bool,
-    /// Makes conflicts of links an error.
+    /// Makes conflicts an error.
     pub strict: bool,
     /// The files of the image below the layer, whose links to folders it goes through.
     pub base: Option<Arc<Tree>>,

@@ -91,6 +91,16 @@ impl Folder {
         folder?.entries.get(base)
     }
 
+    /// [`find`](Folder::find), to be changed.
+    pub fn find_mut(&mut self, name: &Path) -> Option<&mut Entry> {
+        let (folder, base) = (name.parent()?, name.file_name()?);
+        let folder = folder.iter().try_fold(self, |folder, name| match &mut folder.entries.get_mut(name)?.node {
+            Node::Folder(folder) => Some(folder),
+            _ => None,
+        });
+        folder?.entries.get_mut(base)
+    }
+
     /// Writes the tree into an empty folder, and gives that folder its mode. A folder gets its mode after its contents:
     /// one of mode 0555 takes none.
     pub fn write(&self, folder: &Path) -> Result<()> {

@@ -6,9 +6,9 @@ use crate::command::ready;
 use crate::root_args::RootArgs;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::{Kind, RootMode, Spec};
+use layerstone_image::{Kind, Perm, RootMode, Spec};
 use layerstone_layer::{LayerFile, Owner};
-use layerstone_root::{Mode, RootSpec, Script, build};
+use layerstone_root::{Mode, RootSpec, Rule, Script, Which, build};
 use layerstone_stage::{Output, Store};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub struct Options {
     /// Script to run in the layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    /// Make links of one name and different texts in the contents an error
+    /// Make it an error if contents disagree about a link or file, or about the mode of a folder that is copied
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -100,7 +100,7 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         mode,
         helpers: spec.helpers.iter().map(|helper| ready::of_store(helper, store)).collect::<Result<_>>()?,
         script,
-        perms: Vec::new(),
+        perms: spec.perms.iter().map(rule).collect::<Result<_>>()?,
         mtime: spec.mtime.seconds()?,
         owner,
         numeric: spec.kind == Kind::Layered,
@@ -108,6 +108,16 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         base: base.map(Base::tree).transpose()?,
         replace: spec.replace,
     })
+}
+
+/// What a rule of a spec is to the root stage.
+fn rule(perm: &Perm) -> Result<Rule> {
+    let which = match &perm.which {
+        layerstone_image::Which::Path(path) => Which::path(path),
+        layerstone_image::Which::Glob(pattern) => Which::glob(pattern)?,
+    };
+    let Perm { mode, uid, gid, uname, gname, .. } = perm.clone();
+    Ok(Rule { which, mode, uid, gid, uname, gname })
 }
 
 /// Makes the layer's tar and tells the warnings.

@@ -1,6 +1,6 @@
 //! Reading an image.json: key by key, with what was found and what was expected for each that is wrong.
 
-use super::{FORMAT, Helper, Kind, Layering, References, RootMode, Script, Spec, VERSION};
+use super::{FORMAT, Helper, Kind, Layering, Perm, References, RootMode, Script, Spec, VERSION};
 use crate::architecture::go_architecture;
 use crate::fields::{Fields, string};
 use crate::{Location, Result, Time};
@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 36] = [
+const KEYS: [&str; 37] = [
     "format",
     "version",
     "name",
@@ -25,6 +25,7 @@ const KEYS: [&str; 36] = [
     "layeringPipeline",
     "extraCommands",
     "extraCommandsFile",
+    "perms",
     "uid",
     "gid",
     "uname",
@@ -96,6 +97,7 @@ impl Spec {
             min_layer_size: fields.defaulted("minLayerSize", 0, "a number of bytes", Value::as_u64)?,
             layering: layering(fields, folder)?,
             script: script(fields, folder)?,
+            perms: perms(fields)?,
             owner: Owner {
                 uid: fields.defaulted("uid", default.owner.uid, "a user id", id)?,
                 gid: fields.defaulted("gid", default.owner.gid, "a group id", id)?,
@@ -220,6 +222,13 @@ fn script(fields: &mut Fields, folder: &Path) -> Result<Option<Script>> {
     }
 }
 
+fn perms(fields: &mut Fields) -> Result<Vec<Perm>> {
+    let values = fields.optional("perms", "a list", |value| value.as_array().cloned())?.unwrap_or_default();
+    let read =
+        |(index, value)| Perm::read(value).map_err(|cause| fields.error(&format!("perms[{index}]"), cause).into());
+    values.iter().enumerate().map(read).collect()
+}
+
 /// A pipeline is a strategy by itself, so that `strategy` need not name it.
 fn layering(fields: &mut Fields, folder: &Path) -> Result<Option<Layering>> {
     let strategy = fields.optional("strategy", "a string or null", string)?;
@@ -254,7 +263,7 @@ fn paths(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-fn id(value: &Value) -> Option<u32> {
+pub(super) fn id(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
@@ -424,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn helpers() {
+    fn helpers_and_perms() {
         let helpers = |value: Value| parse(json!({"name": "t", "helpers": value})).unwrap().helpers;
         assert_eq!(helpers(Value::Null), []);
         let found = helpers(json!(["tmp", {"binSh": "x"}]));
@@ -432,6 +441,11 @@ mod tests {
         let bad = |value: Value, expected: &str| check_error(json!({"name": "t", "helpers": value}), expected);
         bad(json!("tmp"), "helpers: found the string \"tmp\", expected a list");
         bad(json!(["tmp", {"tmp": null}]), "helpers: tmp: found twice, expected once");
+        check_error(json!({"name": "t", "perms": {}}), "perms: found an object, expected a list");
+        check_error(
+            json!({"name": "t", "perms": [{"path": "x", "uid": 0}, {"path": "y", "uid": "0"}]}),
+            "perms[1]: uid: found the string \"0\", expected a user id",
+        );
         bad(json!(["temp"]), "helpers: unknown helper \"temp\", the nearest known one is \"tmp\"");
     }
 
