@@ -1,7 +1,7 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, closure, completions, demo, image, inspect, layer, layers, man, merge, nix_db, root, stream, tarsum,
+    build, closure, completions, demo, image, inspect, layer, layers, man, merge, nix_db, ready, root, stream, tarsum,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
@@ -73,6 +73,7 @@ enum Command {
     Image(image::Options),
     Merge(merge::Options),
     Stream(stream::Options),
+    Helper(ready::Options),
     Tarsum(tarsum::Options),
     Inspect(inspect::Options),
     Demo(demo::Options),
@@ -97,6 +98,7 @@ impl Cli {
             Command::Image(options) => image::run(options, common),
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),
+            Command::Helper(options) => ready::run(options),
             Command::Tarsum(options) => tarsum::run(options),
             Command::Inspect(options) => inspect::run(options, common),
             Command::Demo(options) => demo::run(options, common),

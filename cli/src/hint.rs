@@ -22,6 +22,9 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         if let Some(layerstone_root::Error::OverBase { .. }) = cause.downcast_ref() {
             return Some("--replace lets the layer hide what the base has there".to_owned());
         }
+        if let Some(layerstone_root::Error::HelperOverBase { .. }) = cause.downcast_ref() {
+            return Some("leave the helper out, or --replace lets it hide what the base has there".to_owned());
+        }
         match cause.downcast_ref() {
             Some(Image::TooLarge { .. }) => return Some("--max-unpacked BYTES allows more".to_owned()),
             Some(Image::TagTwice { .. }) => {

@@ -4,7 +4,7 @@ use crate::args::usage_error;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use layerstone_image::{RootMode, Spec};
+use layerstone_image::{Helper, RootMode, Spec};
 
 /// How contents get into the root, and over what of a base.
 #[derive(Args)]
@@ -15,8 +15,12 @@ pub struct RootArgs {
     /// With --mode copy: leave links to folders as they are, and put contents through them (rsync's -K instead of -k)
     #[arg(long)]
     keep_dirlinks: bool,
-    /// Let contents and the script replace what is of another kind in the base image: a link by a folder, a folder by a
-    /// file
+    /// Ready contents to put beside the others, each once: fakeNss, tmp, shadowSetup, and with the package that they link
+    /// to usrBinEnv, binSh, caCertificates
+    #[arg(long, value_name = "NAME[=PATH]")]
+    helper: Vec<Helper>,
+    /// Let contents, helpers and the script replace what is of another kind in the base image (a link by a folder, a folder by a
+    /// file), and helpers its files
     #[arg(long)]
     replace: bool,
 }
@@ -43,6 +47,11 @@ impl RootArgs {
                 return Err(usage_error(command, ErrorKind::ArgumentConflict, message));
             }
             spec.root_mode = RootMode::CopyKeepingDirlinks;
+        }
+        for helper in &self.helper {
+            // What is named again takes the place of what the spec says.
+            spec.helpers.retain(|other| other.name() != helper.name());
+            spec.helpers.push(helper.clone());
         }
         spec.replace |= self.replace;
         Ok(())

@@ -142,6 +142,7 @@ fn help() {
         "stream ",
         "tarsum ",
         "inspect ",
+        "helper ",
         "demo ",
         "completions ",
     ] {

@@ -30,7 +30,9 @@
 //! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
 //! | `nix_db` | Nix's database in an image: Nix takes what is unpacked for its own; bases that bring one along |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
+//! | `perms` | owners and modes by rule, and contents that disagree about a folder's mode |
 //! | `readme` | the commands in README.md print what it says they print |
+//! | `ready` | ready contents: in every kind of image, on a base, alone in a folder |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
 //! | `single` | images of one layer: GNU tar's bytes of the root and the store paths behind it |
@@ -74,7 +76,9 @@ mod names;
 mod nix;
 mod nix_db;
 mod outputs;
+mod perms;
 mod readme;
+mod ready;
 mod reports;
 mod settings;
 mod single;

@@ -73,7 +73,8 @@ pub use manifest::MANIFEST_NAME;
 pub use merge::{Merge, MergedImage};
 pub use reference::Reference;
 pub use spec::{
-    DEFAULT_MAX_LAYERS, FORMAT, Kind, LAYERS_OF_DOCKER, Layering, References, RootMode, Script, Spec, VERSION,
+    DEFAULT_MAX_LAYERS, FORMAT, Helper, Kind, LAYERS_OF_DOCKER, Layering, Perm, References, RootMode, Script, Spec,
+    VERSION, Which,
 };
 pub use stored::{ImageFile, StoredImage, StoredLayer};
 pub use time::Time;

@@ -4,6 +4,8 @@
 //! is not known is an error that names the nearest one.
 
 mod parse;
+mod perms;
+mod ready;
 
 use crate::architecture::{go_architecture, host_architecture};
 use crate::{BaseFacts, Error, ImageFacts, Location, Reference, Result, Time};
@@ -11,6 +13,9 @@ use layerstone_layer::Owner;
 use layerstone_stage::{Error as StageError, read_input};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
+
+pub use perms::{Perm, Which};
+pub use ready::Helper;
 
 /// Format name of an image spec.
 pub const FORMAT: &str = "layerstone/image";
@@ -36,6 +41,8 @@ pub struct Spec {
     /// Paths whose contents are merged into the root of the image; the first one wins if they become links, the last one
     /// if they are copied.
     pub contents: Vec<PathBuf>,
+    /// Ready contents beside them, each at most once.
+    pub helpers: Vec<Helper>,
     /// How contents get into the root.
     pub root_mode: RootMode,
     /// Whether they may take the place of folders, files and links of the base that are of another kind.
@@ -58,6 +65,8 @@ pub struct Spec {
     pub layering: Option<Layering>,
     /// What runs in the customisation layer.
     pub script: Option<Script>,
+    /// Owners and modes of entries of the customisation layer, or of the root of a single image.
+    pub perms: Vec<Perm>,
     /// Owner of the store paths.
     pub owner: Owner,
     /// Go's name of the architecture; none for the base's, or without one this machine's.
@@ -145,6 +154,7 @@ impl Spec {
             tag: None,
             kind: Kind::Layered,
             contents: Vec::new(),
+            helpers: Vec::new(),
             root_mode: RootMode::Links,
             replace: false,
             from_image: None,
@@ -156,6 +166,7 @@ impl Spec {
             min_layer_size: 0,
             layering: None,
             script: None,
+            perms: Vec::new(),
             owner: Owner::root(),
             architecture: None,
             variant: None,

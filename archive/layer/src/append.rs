@@ -170,6 +170,16 @@ mod tests {
     }
 
     #[test]
+    fn members_that_are_there_are_not_appended() {
+        let folder = |name: &str, mode| Placed::bare(Entry::directory(name.as_bytes(), mode));
+        let mut layout = Layout::gnu(vec![folder(".", 0o755), folder("./a", 0o700)], 1, &Owner::root());
+        layout.append(vec![folder("./a", 0o755), folder("./a/b", 0o755), folder("./c", 0o755)]);
+        let names: Vec<_> = layout.entries().map(|entry| (String::from_utf8_lossy(&entry.name), entry.mode)).collect();
+        let expected = [(".", 0o755), ("./a", 0o700), ("./a/b", 0o755), ("./c", 0o755)];
+        assert_eq!(names, expected.map(|(name, mode)| (name.into(), mode)));
+    }
+
+    #[test]
     fn a_tar_that_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let blob = folder.path().join("x.tar");

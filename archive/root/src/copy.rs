@@ -1,36 +1,41 @@
 //! Copied contents merged as `rsync -a ITEM/ layer/` does it for one item after the other (rsync(1)).
 //!
 //! Files and links replace what items before have under their names; a folder gets the mode of the last item that has
-//! it, the root too. Where rsync would replace a folder by something else or the other way round, contents disagree:
+//! it, the root too, and where that is another one than before it is a conflict. Where rsync would replace a folder by something else or the other way round, contents disagree:
 //! that is an error. And where rsync would pass over a file because its size and modification time are those of the
 //! one that is there, the last one still wins: in a store every file has the same time.
 //!
 //! With `--keep-dirlinks` a folder goes through a link of the tree that leads to a folder. The link is followed inside
 //! the tree, as in a container, not on this machine; one into the store therefore leads nowhere.
 
-use crate::merge::disagreement;
+use crate::merge::{Conflict, disagreement};
 use crate::tree::{Entry, Folder, Node};
 use crate::way::{Step, follow};
 use crate::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// Adds an item to the tree, the last one winning.
-pub fn add(root: &mut Folder, item: Folder, keep_dirlinks: bool) -> Result<()> {
-    Copying { root, keep_dirlinks }.place(Path::new(""), item)
-}
-
 /// A tree that items are copied into. Its folders stay: nothing replaces them.
-struct Copying<'a> {
-    root: &'a mut Folder,
-    keep_dirlinks: bool,
+pub struct Copying<'a> {
+    pub root: &'a mut Folder,
+    /// The item that the root folder has its mode from, if any.
+    pub root_source: Option<&'a Path>,
+    /// Whether folders go through links.
+    pub keep_dirlinks: bool,
+    /// Modes of folders that disagree are added here.
+    pub conflicts: &'a mut Vec<Conflict>,
 }
 
 impl Copying<'_> {
+    /// Adds an item, called `source`, to the tree, the last one winning.
+    pub fn add(&mut self, source: &Path, item: Folder) -> Result<()> {
+        self.place(Path::new(""), source, item)
+    }
+
     /// Adds what is in a folder to the folder at a place: files and links before folders, as rsync sorts them.
-    fn place(&mut self, at: &Path, from: Folder) -> Result<()> {
+    fn place(&mut self, at: &Path, source: &Path, from: Folder) -> Result<()> {
+        self.take_mode(at, source, from.mode);
         let into = self.folder_mut(at);
-        into.mode = from.mode;
         let (folders, others): (Vec<_>, Vec<_>) =
             from.entries.into_iter().partition(|(_, entry)| matches!(entry.node, Node::Folder(_)));
         for (name, entry) in others {
@@ -40,6 +45,20 @@ impl Copying<'_> {
             };
         }
         folders.into_iter().try_for_each(|(name, entry)| self.place_folder(at, name, entry))
+    }
+
+    /// Gives the folder at a place the mode of a folder that comes to it.
+    fn take_mode(&mut self, at: &Path, source: &Path, mode: u32) {
+        let before = match self.root.find_mut(at) {
+            Some(entry) => Some(std::mem::replace(&mut entry.source, source.into()).into_path_buf()),
+            None => self.root_source.map(Path::to_owned),
+        };
+        let had = std::mem::replace(&mut self.folder_mut(at).mode, mode);
+        if let Some(ignored) = before.filter(|_| had != mode) {
+            let path = if at.as_os_str().is_empty() { Path::new(".") } else { at }.to_owned();
+            let kept = source.to_owned();
+            self.conflicts.push(Conflict { path, kept, ignored, modes: Some((mode, had)) });
+        }
     }
 
     fn place_folder(&mut self, at: &Path, name: OsString, entry: Entry) -> Result<()> {
@@ -54,22 +73,25 @@ impl Copying<'_> {
             _ => None,
         };
         match (target, entry) {
-            (Some(target), Entry { node: Node::Folder(folder), .. }) => self.place(&target, folder),
+            (Some(target), Entry { node: Node::Folder(folder), source }) => self.place(&target, &source, folder),
             (_, entry) => Err(refuse(at, &name, there, &entry)),
         }
     }
 
     fn folder_mut(&mut self, at: &Path) -> &mut Folder {
-        at.iter()
-            .try_fold(&mut *self.root, |folder, name| match &mut folder.entries.get_mut(name)?.node {
+        let found = match at.as_os_str().is_empty() {
+            true => Some(&mut *self.root),
+            false => self.root.find_mut(at).and_then(|entry| match &mut entry.node {
                 Node::Folder(folder) => Some(folder),
                 _ => None,
-            })
-            .expect("a folder was found at this place, and folders stay")
+            }),
+        };
+        found.expect("a folder was found at this place, and folders stay")
     }
 }
 
-fn look<'a>(root: &'a Folder, name: &Path) -> Option<Step<'a>> {
+/// What a way through the tree can go on from at a name.
+pub fn look<'a>(root: &'a Folder, name: &Path) -> Option<Step<'a>> {
     match &root.find(name)?.node {
         Node::Folder(_) => Some(Step::Folder),
         Node::Link(text) => Some(Step::Link(text)),
@@ -86,7 +108,9 @@ mod tests {
     use crate::merge::merge;
     use crate::sample::{paths, store};
     use crate::tree::lines;
-    use crate::{Mode, Result};
+    use crate::{Conflict, Mode, Result};
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     /// Lines of a store whose items are `a`, `b` and so on, merged in this order; the tree.
     #[track_caller]
@@ -110,6 +134,31 @@ mod tests {
         for mode in [Mode::Copy, Mode::CopyKeepingDirlinks] {
             check(mode, &files, Ok(&["d/", "d/x = b/d/x", "d/y = c/d/y", "d/z -> x", "w = a/w"]));
         }
+    }
+
+    /// The last one's mode wins, and both sides are named; folders that agree are none.
+    #[test]
+    fn modes_of_folders() {
+        let (dir, store) = store(&["a/x/y/", "a/z/", "b/l -> x", "b/x/y/", "c/x/", "c/z/"]);
+        for (name, mode) in [("a/x/y", 0o555), ("a/z", 0o1777), ("b/x", 0o700), ("b", 0o711), ("c/x", 0o711)] {
+            let path = dir.path().join("nix/store").join(name);
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        for mode in [Mode::Copy, Mode::CopyKeepingDirlinks] {
+            let merged = merge(&store, &paths(&store, &["a", "b", "c"]), mode).unwrap();
+            let told: Vec<String> = merged.conflicts.iter().map(Conflict::to_string).collect();
+            let expected = [
+                ".: mode 711 of /nix/store/b kept, 755 of /nix/store/a ignored",
+                "x: mode 700 of /nix/store/b/x kept, 755 of /nix/store/a/x ignored",
+                "x/y: mode 755 of /nix/store/b/x/y kept, 555 of /nix/store/a/x/y ignored",
+                ".: mode 755 of /nix/store/c kept, 711 of /nix/store/b ignored",
+                "x: mode 711 of /nix/store/c/x kept, 700 of /nix/store/b/x ignored",
+                "z: mode 755 of /nix/store/c/z kept, 1777 of /nix/store/a/z ignored",
+            ];
+            assert_eq!(told, expected);
+        }
+        let links = merge(&store, &paths(&store, &["a", "b", "c"]), Mode::Links).unwrap();
+        assert_eq!(links.conflicts, []);
     }
 
     #[test]

@@ -127,6 +127,42 @@ pub enum Error {
         /// All of them, in the order of the contents and then of the paths.
         conflicts: Vec<Conflict>,
     },
+    /// Ready contents that cannot be made.
+    #[error("cannot make helper: {name}: {cause}")]
+    Helper {
+        /// What they are called.
+        name: &'static str,
+        /// What was found and what was expected.
+        cause: String,
+    },
+    /// A file of ready contents that the base has too.
+    #[error("layer and base disagree: {}: {} would replace what the base has", name.display(), helper.display())]
+    HelperOverBase {
+        /// The name, relative to the root of the layer.
+        name: PathBuf,
+        /// Which helper it is: `helper fakeNss`.
+        helper: PathBuf,
+    },
+    /// A pattern that cannot be read.
+    #[error("not a glob: {pattern:?}: {cause}")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it, and where.
+        cause: String,
+    },
+    /// A rule for owners and modes that no entry is meant by.
+    #[error("cannot apply perms: {which}: found nothing in the layer")]
+    NothingFound {
+        /// The entries: `path bin/x`.
+        which: String,
+    },
+    /// A rule for modes that only links are meant by.
+    #[error("cannot apply perms: {which}: found symbolic links only, which have no mode")]
+    ModeOfLinks {
+        /// The entries: `glob bin/*`.
+        which: String,
+    },
     /// There is no bash to run the script.
     #[error("cannot run: {script}: no bash in PATH ({})", path.display())]
     NoBash {

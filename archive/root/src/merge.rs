@@ -6,7 +6,7 @@
 //! - With [`Mode::Links`], as lndir does it, the first one wins. Two links of the same text agree; others are a conflict.
 //! - With the other modes, as `rsync` does it, the last one wins; see [`crate::copy`].
 
-use crate::copy;
+use crate::copy::Copying;
 use crate::error::Side;
 use crate::read::{FOLDER_MODE, read};
 use crate::tree::{Entry, Folder, Node};
@@ -32,7 +32,7 @@ pub enum Mode {
     CopyKeepingDirlinks,
 }
 
-/// Two contents items that disagree about a link.
+/// Two contents items that disagree about a link or file, or about the mode of a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Conflict {
     /// The name, relative to the root of the layer.
@@ -41,13 +41,27 @@ pub struct Conflict {
     pub kept: PathBuf,
     /// Logical path of what it has not.
     pub ignored: PathBuf,
+    /// The permission bits of the two, if these are what they disagree about.
+    pub modes: Option<(u32, u32)>,
+}
+
+impl Conflict {
+    /// The conflict of what is kept with what is not.
+    pub(crate) fn of_entries(path: &Path, kept: &Entry, ignored: &Entry) -> Conflict {
+        let (kept, ignored) = (kept.source.to_path_buf(), ignored.source.to_path_buf());
+        Conflict { path: path.to_owned(), kept, ignored, modes: None }
+    }
 }
 
 impl fmt::Display for Conflict {
-    /// `bin/x: /nix/store/a/bin/x kept, /nix/store/b/bin/x ignored`
+    /// `bin/x: /nix/store/a/bin/x kept, /nix/store/b/bin/x ignored`, or `bin: mode 755 of /nix/store/b/bin kept, 555 of
+    /// /nix/store/a/bin ignored`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Conflict { path, kept, ignored } = self;
-        write!(f, "{}: {} kept, {} ignored", path.display(), kept.display(), ignored.display())
+        let (path, kept, ignored) = (self.path.display(), self.kept.display(), self.ignored.display());
+        match self.modes {
+            None => write!(f, "{path}: {kept} kept, {ignored} ignored"),
+            Some((ours, theirs)) => write!(f, "{path}: mode {ours:o} of {kept} kept, {theirs:o} of {ignored} ignored"),
+        }
     }
 }
 
@@ -56,20 +70,24 @@ impl fmt::Display for Conflict {
 pub struct Merged {
     /// The root of the layer.
     pub root: Folder,
-    /// What disagreed, in the order of the contents and then of the paths; nothing but with [`Mode::Links`].
+    /// What disagreed, in the order of the contents and then of the paths; links with [`Mode::Links`], and
+    /// modes with the others.
     pub conflicts: Vec<Conflict>,
 }
 
 /// Reads contents and merges them.
 pub fn merge(store: &Store, contents: &[StorePath], mode: Mode) -> Result<Merged> {
     let mut merged = Merged { root: Folder::new(FOLDER_MODE), conflicts: Vec::new() };
-    for item in contents {
-        let item = read(store, item, mode)?;
-        match mode {
-            Mode::Links => merge_folder(&mut merged.root, item, &mut PathBuf::new(), &mut merged.conflicts)?,
-            Mode::Copy => copy::add(&mut merged.root, item, false)?,
-            Mode::CopyKeepingDirlinks => copy::add(&mut merged.root, item, true)?,
+    for (index, path) in contents.iter().enumerate() {
+        let item = read(store, path, mode)?;
+        let Merged { root, conflicts } = &mut merged;
+        if mode == Mode::Links {
+            merge_folder(root, item, &mut PathBuf::new(), conflicts)?;
+            continue;
         }
+        let before = index.checked_sub(1).map(|index| Path::new(contents[index].as_str()));
+        let keep_dirlinks = mode == Mode::CopyKeepingDirlinks;
+        Copying { root, root_source: before, keep_dirlinks, conflicts }.add(Path::new(path.as_str()), item)?;
     }
     if mode != Mode::Links {
         merged.root.mode |= WRITABLE;
@@ -101,8 +119,7 @@ fn merge_entry(theirs: &mut Entry, ours: Entry, path: &mut PathBuf, conflicts: &
         (_, node) => {
             let ours = Entry { node, ..ours };
             if !same_text(theirs.text(), ours.text()) {
-                let (kept, ignored) = (theirs.source.to_path_buf(), ours.source.to_path_buf());
-                conflicts.push(Conflict { path: path.clone(), kept, ignored });
+                conflicts.push(Conflict::of_entries(path, theirs, &ours));
             }
         }
     }
@@ -250,7 +267,7 @@ mod tests {
 
     fn folder(nodes: BTreeMap<String, Node>) -> Folder {
         let entry = |(name, node): (String, Node)| (name.into(), Entry { source: Path::new("").into(), node });
-        Folder { mode: FOLDER_MODE, entries: nodes.into_iter().map(entry).collect() }
+        Folder { entries: nodes.into_iter().map(entry).collect(), ..Folder::new(FOLDER_MODE) }
     }
 
     /// Gives all entries of a tree their sources, below this one.

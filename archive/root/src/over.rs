@@ -8,7 +8,7 @@
 //! **A folder that the base has keeps its mode and owner.** The mode that a folder has in the store (0555) or got when
 //! contents were merged (0755) says nothing about the image's folder, which may be `/tmp` with 1777, or belong to a
 //! user. Only a mode that the script gave on purpose counts: one that is another after the script than before it, or,
-//! for a folder that the script made, than 0755. The owner is the base's even then, for a script cannot give one. This
+//! for a folder that the script made, than 0755; and one that ready contents have on purpose, as /tmp. The owner is the base's even then, for a script cannot give one. This
 //! goes for the root folder too.
 //!
 //! A folder instead of something else, or the other way round, is an error unless it was asked for: a link that leads
@@ -37,14 +37,14 @@ pub struct Origin<'a> {
 }
 
 /// Places the members of a layer over a base. Both the members given and those returned are in the order of names, each
-/// folder before its contents.
-pub fn place_over(base: &Tree, members: Vec<Placed>, origin: Origin<'_>) -> Result<Vec<Placed>> {
+/// folder before its contents; with those returned is what the layer called them.
+pub fn place_over(base: &Tree, members: Vec<Placed>, origin: Origin<'_>) -> Result<Vec<(PathBuf, Placed)>> {
     let mut placing =
         Placing { base, origin, folders: BTreeMap::new(), redirected: Vec::new(), spots: BTreeMap::new() };
     members.into_iter().try_for_each(|member| placing.add(member))?;
     placing.add_parents()?;
     placing.check_ways()?;
-    Ok(placing.spots.into_iter().map(|(name, spot)| spot.member_at(&name)).collect())
+    Ok(placing.spots.into_iter().map(|(place, spot)| spot.at(&place)).collect())
 }
 
 /// A layer that is being placed. Names are below the root, empty for the root itself; they sort by component.
@@ -68,10 +68,11 @@ struct Spot {
 }
 
 impl Spot {
-    fn member_at(mut self, place: &Path) -> Placed {
+    /// What the layer calls it, and the member that it is there.
+    fn at(mut self, place: &Path) -> (PathBuf, Placed) {
         let place = place.as_os_str().as_bytes();
         self.member.entry.name = if place.is_empty() { b"."[..].into() } else { [b"./", place].concat().into() };
-        self.member
+        (self.name, self.member)
     }
 }
 
@@ -103,7 +104,7 @@ impl Placing<'_> {
             },
             _ => own,
         };
-        let is_on_purpose = member.entry.mode != self.mode_before(&name);
+        let is_on_purpose = Some(member.entry.mode) != self.mode_before(&name);
         if let Some(there) = node(self.base, &place).filter(|there| there.is_directory()) {
             let mode = if is_on_purpose { member.entry.mode } else { there.mode };
             member.entry = Entry { mode, ..self.folder_of_base(there) };
@@ -121,12 +122,12 @@ impl Placing<'_> {
         }
     }
 
-    /// The mode that a folder had before the script, or has if a script only makes it.
-    fn mode_before(&self, name: &Path) -> u32 {
+    /// The mode that a folder had before the script, or has if a script only makes it; none if it was asked for then.
+    fn mode_before(&self, name: &Path) -> Option<u32> {
         match self.origin.merged.find(name).map(|entry| &entry.node) {
-            Some(Node::Folder(folder)) => folder.mode,
-            None if name.as_os_str().is_empty() => self.origin.merged.mode,
-            _ => FOLDER_MODE,
+            Some(Node::Folder(folder)) => (!folder.is_on_purpose).then_some(folder.mode),
+            None if name.as_os_str().is_empty() => Some(self.origin.merged.mode),
+            _ => Some(FOLDER_MODE),
         }
     }
 
@@ -236,11 +237,12 @@ fn node<'a>(base: &'a Tree, name: &Path) -> Option<&'a BaseNode> {
 }
 
 /// A member's name below the root.
-fn below_root(name: &[u8]) -> PathBuf {
+pub fn below_root(name: &[u8]) -> PathBuf {
     path(name.strip_prefix(b"./").unwrap_or(if name == b"." { b"" } else { name })).to_owned()
 }
 
-fn path(bytes: &[u8]) -> &Path {
+/// Bytes as a path.
+pub fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
@@ -272,7 +274,7 @@ mod tests {
             }
             members.sort_by_key(|member| below_root(&member.entry.name));
             let origin = Origin { merged: &merged, owner: &Owner::numeric_root(), replace: self.replace };
-            place_over(&base(self.base), members, origin)
+            Ok(place_over(&base(self.base), members, origin)?.into_iter().map(|(_, member)| member).collect())
         }
 
         /// The layer in lines: a folder with its mode, and its owner if it is another than the layer's.

@@ -1,9 +1,11 @@
 //! Making the customisation layer: merge, run the script, find what it refers to, place it over a base, write the tar.
 
+use crate::fill::{Place, fill};
 use crate::merge::{Merged, merge};
 use crate::over::{Origin, place_over};
+use crate::perms::{self, Common};
 use crate::script::{self, Workplace};
-use crate::{Conflict, Error, Mode, Result, Script};
+use crate::{Conflict, Error, Helper, Mode, Result, Rule, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
 use layerstone_layer::{Kind, LayerFile, Layout, Meter, Owner, Placed, Source, Tree, walk_tree, write_layer};
 use layerstone_stage::{Output, Scratch, Store, StorePath};
@@ -11,7 +13,7 @@ use std::fmt;
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a customisation layer is made of.
@@ -23,15 +25,19 @@ pub struct RootSpec {
     pub contents: Vec<StorePath>,
     /// How they get there.
     pub mode: Mode,
+    /// Ready contents, which give way to the others.
+    pub helpers: Vec<Helper>,
     /// What to run there afterwards.
     pub script: Option<Script>,
+    /// Owners and modes of entries, given when all else is done, the last rule that matches winning.
+    pub perms: Vec<Rule>,
     /// Modification time of every entry, in seconds since the epoch.
     pub mtime: i64,
     /// Owner of every entry; [`Owner::numeric_root`] is what dockerTools gives them.
     pub owner: Owner,
     /// Whether owners have numbers only in the tar (GNU tar's `--numeric-owner`), as dockerTools' customisation layers.
     pub numeric: bool,
-    /// Makes conflicts of links an error.
+    /// Makes conflicts an error.
     pub strict: bool,
     /// The files of the image below the layer, whose links to folders it goes through.
     pub base: Option<Arc<Tree>>,
@@ -82,7 +88,8 @@ impl fmt::Display for Warning {
 pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Customised> {
     // First, so that a bad place is told before the script has run.
     let mut output = Output::create(blob)?;
-    let merged = merge(&spec.store, &spec.contents, spec.mode)?;
+    let mut merged = merge(&spec.store, &spec.contents, spec.mode)?;
+    let _texts = add_helpers(spec, &mut merged)?;
     if spec.strict && !merged.conflicts.is_empty() {
         return Err(Error::Conflicts { conflicts: merged.conflicts });
     }
@@ -92,6 +99,17 @@ pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Custom
     };
     output.commit()?;
     Ok(Customised { layer, warnings: merged.conflicts.into_iter().map(Warning::Conflict).chain(sandbox).collect() })
+}
+
+/// Adds the ready contents; their texts are in the folder that is returned.
+fn add_helpers(spec: &RootSpec, merged: &mut Merged) -> Result<Option<Scratch>> {
+    if spec.helpers.is_empty() {
+        return Ok(None);
+    }
+    let scratch = Scratch::create(&std::env::temp_dir())?;
+    let (base, replace) = (spec.base.as_deref(), spec.replace);
+    fill(merged, &spec.helpers, Place { store: &spec.store, texts: scratch.path(), base, replace })?;
+    Ok(Some(scratch))
 }
 
 /// Archives what was merged without writing it as files: some file systems take longer to make and remove thousands of
@@ -128,14 +146,28 @@ fn archive(
 ) -> Result<LayerFile> {
     // Before folders of the base are among them: those refer to nothing of ours.
     let references = references(&spec.store, &members)?;
+    let mut names = Vec::new();
     if let Some(base) = &spec.base {
         let origin = Origin { merged: &merged.root, owner: &spec.owner, replace: spec.replace };
-        members = place_over(base, members, origin)?;
+        (names, members) = place_over(base, members, origin)?.into_iter().unzip();
     }
-    let lay_out = if spec.numeric { Layout::gnu_numeric } else { Layout::gnu };
+    let numeric = set_perms(spec, &mut members, &names)?;
+    let lay_out = if numeric { Layout::gnu_numeric } else { Layout::gnu };
     let source = Source::Layout(lay_out(members, spec.mtime, &spec.owner));
     let diff_id = write_layer(&source, output, blob, &Meter::default())?;
     Ok(LayerFile { references, ..LayerFile::new(diff_id, source.size()) })
+}
+
+/// Gives members the owners and modes of the rules. Returns whether owners have numbers only.
+fn set_perms(spec: &RootSpec, members: &mut [Placed], names: &[PathBuf]) -> Result<bool> {
+    let numeric = spec.numeric && !spec.perms.iter().any(Rule::has_names);
+    if spec.numeric && !numeric {
+        for owner in members.iter_mut().filter_map(|member| member.entry.owner.as_deref_mut()) {
+            *owner = Owner { uid: owner.uid, gid: owner.gid, ..Owner::numeric_root() };
+        }
+    }
+    perms::apply(&spec.perms, members, names, Common { owner: &spec.owner, numeric: spec.numeric })?;
+    Ok(numeric)
 }
 
 /// The store paths that members refer to, sorted: those of the store's entries whose hash part stands in them. Where there
@@ -169,11 +201,11 @@ fn scan_member(member: &Placed, scanner: &mut Scanner<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Which;
     use crate::sample::base;
     use layerstone_stage::Digest;
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::PathBuf;
     use std::process::Command;
 
     const A: &str = "516z65g5d2g7yfc9yv6n2g1q21jqv0m1-a";
@@ -204,7 +236,9 @@ mod tests {
                 store,
                 contents,
                 mode: Mode::Links,
+                helpers: Vec::new(),
                 script: Some(script),
+                perms: Vec::new(),
                 mtime: 315_532_800,
                 owner: Owner::numeric_root(),
                 numeric: true,
@@ -273,7 +307,9 @@ mod tests {
             store,
             contents: Vec::new(),
             mode: Mode::Links,
+            helpers: Vec::new(),
             script: None,
+            perms: Vec::new(),
             mtime: 1,
             owner,
             numeric: true,
@@ -348,6 +384,69 @@ mod tests {
             let count = [(Mode::Links, 2), (Mode::Copy, 0), (Mode::CopyKeepingDirlinks, 1)];
             assert!(count.contains(&(mode, layer.references.len())), "{mode:?}: {:?}", layer.references);
         }
+    }
+
+    /// Ready contents are the same bytes with a script and without one, and theirs are the modes and references.
+    #[test]
+    fn helpers() {
+        let machine = Machine::new();
+        std::fs::write(machine.entry(B).join("bin/env"), "").unwrap();
+        let shell = format!("app:x:1000:100::/data:/nix/store/{A}/bin/x");
+        let nss = Helper::FakeNss { extra_passwd_lines: vec![shell], extra_group_lines: Vec::new() };
+        let package = machine.spec(&[B], "").contents[0].clone();
+        let helpers = vec![nss, Helper::Tmp, Helper::ShadowSetup, Helper::UsrBinEnv(package)];
+        let files = ["usr/", "755,5,5: tmp/", "700: var/"];
+        for base in [None, Some(Arc::new(base(&files)))] {
+            let spec = RootSpec { helpers: helpers.clone(), base, ..machine.spec(&[], ":") };
+            let layer = machine.build(&spec).unwrap().layer;
+            let names = members(&machine);
+            assert_eq!(layer, machine.build(&RootSpec { script: None, ..spec.clone() }).unwrap().layer);
+            let folders =
+                if spec.base.is_none() { ["tmp/ 1777 0", "var/ 755 0"] } else { ["tmp/ 1777 5", "var/ 700 0"] };
+            assert!(folders.iter().all(|folder| names.iter().any(|name| name == folder)), "{names:?}");
+            assert_eq!(layer.references, machine.spec(&[A, B], "").contents);
+            let root = machine.unpack();
+            let modes = ["etc/passwd", "etc/shadow", "etc/gshadow"].map(|name| mode(root.path().join(name)));
+            assert_eq!(modes, [0o644, 0o600, 0o600]);
+        }
+    }
+
+    /// Rules go over what the script made, by the names in the layer and over a base.
+    #[test]
+    fn owners_and_modes_by_rule() {
+        let machine = Machine::new();
+        let rule = |name: &str, mode| {
+            let (uid, gid, uname, gname) = (Some(7), None, None, None);
+            Rule { which: Which::path(name), mode: Some(mode), uid, gid, uname, gname }
+        };
+        let script = "mkdir home; echo x > home/x";
+        let perms = vec![rule("bin", 0o711), rule("home", 0o700), rule("home/x", 0o600), rule("usr", 0o750)];
+        let files = ["711,3,3: usr/", "bin -> usr", "755,4,4: home/"];
+        let spec = RootSpec { base: Some(Arc::new(base(&files))), perms, ..machine.spec(&[A], script) };
+        machine.build(&spec).unwrap();
+        assert_eq!(members(&machine), ["/ 755 0", "home/ 700 7", "home/x 7", "usr/ 750 7", "usr/x 0"]);
+        let bare = RootSpec { base: None, perms: spec.perms[..3].to_vec(), ..spec.clone() };
+        machine.build(&bare).unwrap();
+        assert_eq!(members(&machine), ["/ 755 0", "bin/ 711 7", "bin/x 0", "home/ 700 7", "home/x 7"]);
+        let error = machine.build(&RootSpec { base: None, ..spec }).unwrap_err().to_string();
+        assert_eq!(error, "cannot apply perms: path usr: found nothing in the layer");
+    }
+
+    /// Names of owners are there once a rule gives one, and nowhere else.
+    #[test]
+    fn owners_by_name() {
+        let machine = Machine::new();
+        let named = |uname: Option<&str>| {
+            let uname = uname.map(str::to_owned);
+            let rule = Rule { which: Which::path("x"), mode: None, uid: Some(7), gid: None, uname, gname: None };
+            let base = Some(Arc::new(base(&["755,0,3: usr/"])));
+            machine.build(&RootSpec { perms: vec![rule], base, ..machine.spec(&[], "mkdir usr x") }).unwrap();
+            let listed = Command::new("tar").arg("-tvf").arg(machine.blob()).output().unwrap();
+            let listed = String::from_utf8(listed.stdout).unwrap();
+            listed.lines().map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(named(None), ["0/0", "0/3", "7/0"]);
+        assert_eq!(named(Some("app")), ["0/0", "0/3", "app/0"]);
     }
 
     #[test]

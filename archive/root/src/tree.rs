@@ -14,6 +14,8 @@ use std::path::Path;
 pub struct Folder {
     /// Permission bits.
     pub mode: u32,
+    /// Whether they were asked for, and so hold over those of a base's folder.
+    pub is_on_purpose: bool,
     /// What is in it by name, in byte order.
     pub entries: BTreeMap<OsString, Entry>,
 }
@@ -76,7 +78,7 @@ impl Entry {
 impl Folder {
     /// An empty folder.
     pub fn new(mode: u32) -> Folder {
-        Folder { mode, entries: BTreeMap::new() }
+        Folder { mode, is_on_purpose: false, entries: BTreeMap::new() }
     }
 
     /// The entry of a name below this folder, links not followed; none for the folder itself.
@@ -87,6 +89,16 @@ impl Folder {
             _ => None,
         });
         folder?.entries.get(base)
+    }
+
+    /// [`find`](Folder::find), to be changed.
+    pub fn find_mut(&mut self, name: &Path) -> Option<&mut Entry> {
+        let (folder, base) = (name.parent()?, name.file_name()?);
+        let folder = folder.iter().try_fold(self, |folder, name| match &mut folder.entries.get_mut(name)?.node {
+            Node::Folder(folder) => Some(folder),
+            _ => None,
+        });
+        folder?.entries.get_mut(base)
     }
 
     /// Writes the tree into an empty folder, and gives that folder its mode. A folder gets its mode after its contents:

@@ -78,7 +78,21 @@ impl Machine {
         let contents = (0..self.items).map(|item| store.entry(&item.to_string()).unwrap()).collect();
         let owner = Owner::numbered(self.owner.0, self.owner.1);
         let (numeric, strict, base, replace) = (false, false, None, false);
-        let spec = RootSpec { store, contents, mode, script, mtime: MTIME, owner, numeric, strict, base, replace };
+        let (helpers, perms) = (Vec::new(), Vec::new());
+        let spec = RootSpec {
+            store,
+            contents,
+            mode,
+            helpers,
+            script,
+            perms,
+            mtime: MTIME,
+            owner,
+            numeric,
+            strict,
+            base,
+            replace,
+        };
         let blob = self.dir.path().join("ours.tar");
         build(&spec, &blob, &mut Vec::new())?;
         Ok(fs::read(blob).unwrap())

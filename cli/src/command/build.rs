@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, measure};
-use layerstone_image::{Kind, RootMode, Spec};
+use layerstone_image::{Helper, Kind, RootMode, Spec};
 use layerstone_layer::{LayerFile, Recipe, Source as LayerSource};
 use layerstone_layering::{Base as PlanBase, Plan, Settings, Strategy, plan};
 use layerstone_root::NixDbPlace;
@@ -209,7 +209,9 @@ fn closure_of(job: &Job<'_>, references: Vec<StorePath>, common: &Common) -> Res
 }
 
 fn dry_run(job: &Job<'_>, common: &Common) -> Result<()> {
-    let plan = plan(&measured_closure(job, Vec::new(), common)?, &job.settings)?;
+    let packages = job.spec.helpers.iter().filter_map(Helper::package);
+    let packages = packages.map(|path| job.store.resolve(path)).collect::<Result<_, _>>()?;
+    let plan = plan(&measured_closure(job, packages, common)?, &job.settings)?;
     let sources = layer::layouts(&recipes(job, &plan)?, job.store)?;
     let mut table = Table::new(&["layer", "size", "paths", "first path"], &[0, 1, 2]);
     for (index, (source, paths)) in sources.iter().zip(&plan.layers).enumerate() {

@@ -2,12 +2,13 @@
 
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
+use crate::command::ready;
 use crate::root_args::RootArgs;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::{Kind, RootMode, Spec};
+use layerstone_image::{Kind, Perm, RootMode, Spec};
 use layerstone_layer::{LayerFile, Owner};
-use layerstone_root::{Mode, RootSpec, Script, build};
+use layerstone_root::{Mode, RootSpec, Rule, Script, Which, build};
 use layerstone_stage::{Output, Store};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ const NAME: &str = "root";
 /// Make the customisation layer: merge contents, run a script
 ///
 /// The folders of all contents are merged as lndir does: folders are made, files become links into the store, links are
-/// copied. The first of two that disagree wins. Then the script runs in the layer's folder, with bash -e, an empty
+/// copied. The first of two that disagree wins. Ready contents give way to all of them. Then the script runs in the layer's folder, with bash -e, an empty
 /// environment, and nothing but that folder and TMPDIR to write to.
 ///
 /// The layer file also lists the store paths that the layer refers to, for `closure --layer`.
@@ -30,7 +31,7 @@ pub struct Options {
     /// Script to run in the layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    /// Make links of one name and different texts in the contents an error
+    /// Make it an error if contents disagree about a link or file, or about the mode of a folder that is copied
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -97,7 +98,9 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         store: store.clone(),
         contents,
         mode,
+        helpers: spec.helpers.iter().map(|helper| ready::of_store(helper, store)).collect::<Result<_>>()?,
         script,
+        perms: spec.perms.iter().map(rule).collect::<Result<_>>()?,
         mtime: spec.mtime.seconds()?,
         owner,
         numeric: spec.kind == Kind::Layered,
@@ -105,6 +108,16 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         base: base.map(Base::tree).transpose()?,
         replace: spec.replace,
     })
+}
+
+/// What a rule of a spec is to the root stage.
+fn rule(perm: &Perm) -> Result<Rule> {
+    let which = match &perm.which {
+        layerstone_image::Which::Path(path) => Which::path(path),
+        layerstone_image::Which::Glob(pattern) => Which::glob(pattern)?,
+    };
+    let Perm { mode, uid, gid, uname, gname, .. } = perm.clone();
+    Ok(Rule { which, mode, uid, gid, uname, gname })
 }
 
 /// Makes the layer's tar and tells the warnings.

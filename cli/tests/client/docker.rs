@@ -80,6 +80,72 @@ fn merged_images_load_and_run() {
     }
 }
 
+/// An image that has its users, a /tmp, a shell and env from ready contents alone.
+#[test]
+fn ready_contents_are_what_programs_ask_for() {
+    let (Some(docker), Some(lab)) = (Docker::find(), small()) else { return };
+    let place = Place::new();
+    let [bash, coreutils] = ["bash", "coreutils"].map(|name| lab.path(name));
+    let users = json!({
+        "extraPasswdLines": ["app:x:1000:100:An app:/tmp:/bin/sh"], "extraGroupLines": ["users:x:100:app"],
+    });
+    for (kind, script) in [("layered", ""), ("single", "mkdir data")] {
+        let spec = json!({
+            "name": "layerstone-test-ready",
+            "tag": "1",
+            "kind": kind,
+            "contents": coreutils,
+            "extraCommands": script,
+            "graph": lab.graph(),
+            "helpers": [{"fakeNss": users}, "tmp", "shadowSetup", {"binSh": bash}, {"usrBinEnv": coreutils}],
+            "config": {"Env": ["PATH=/bin"]},
+        });
+        place.write("ready.json", spec.to_string());
+        place.ok("build ready.json -o ready.tar");
+        let image = Image::read(place.join("ready.tar"));
+        let turn = docker.turn();
+        let loaded = turn.load(&image.file, &image.reference);
+        assert_eq!(loaded.run_as("nobody", &["id", "-un"]), "nobody\n");
+        assert_eq!(loaded.run_as("app", &["/bin/sh", "-c", "id -un; id -gn; echo $HOME"]), "app\nusers\n/tmp\n");
+        assert_eq!(loaded.run(&["/usr/bin/env", "sh", "-c", "echo $0 $BASH; id -un"]), "sh /bin/sh\nroot\n");
+        let words = "touch /tmp/x; ls -ld /tmp | cut -c -10; cat /etc/shadow 2>/dev/null || echo no";
+        assert_eq!(loaded.run_as("1000", &["/bin/sh", "-c", words]), "drwxrwxrwt\nno\n");
+    }
+}
+
+/// A home that is its user's, and a folder for everybody.
+#[test]
+fn owners_and_modes_are_what_the_rules_say() {
+    let (Some(docker), Some(lab)) = (Docker::find(), small()) else { return };
+    let place = Place::new();
+    let spec = json!({
+        "name": "layerstone-test-perms",
+        "tag": "1",
+        "contents": [lab.path("bash"), lab.path("coreutils")],
+        "extraCommands": "mkdir -p home/alice open; echo hi > home/alice/.profile",
+        "graph": lab.graph(),
+        "perms": [
+            {"glob": "home/**", "uid": 1000, "gid": 100, "mode": "0700"},
+            {"path": "home/alice/.profile", "mode": "0600"},
+            {"path": "open", "mode": "1777"},
+        ],
+        "config": {"Env": ["PATH=/bin"]},
+    });
+    place.write("perms.json", spec.to_string());
+    place.ok("build perms.json -o perms.tar");
+    let image = Image::read(place.join("perms.tar"));
+    let turn = docker.turn();
+    let loaded = turn.load(&image.file, &image.reference);
+    assert_eq!(
+        loaded.run(&["stat", "-c", "%u:%g %a", "/home", "/home/alice", "/open"]),
+        "0:0 755\n1000:100 700\n0:0 1777\n"
+    );
+    let words = "echo ho >> /home/alice/.profile; touch /open/x; cat /home/alice/.profile";
+    assert_eq!(loaded.run_as("1000:100", &["bash", "-c", words]), "hi\nho\n");
+    let words = "cat /home/alice/.profile 2>/dev/null || echo no";
+    assert_eq!(loaded.run_as("1001:100", &["bash", "-c", words]), "no\n");
+}
+
 /// nixpkgs' conf.json, put together from what single stages make.
 #[test]
 fn a_stream_loads_and_runs() {

@@ -100,6 +100,12 @@ impl Loaded<'_> {
         output(&mut self.container("", words))
     }
 
+    /// The same as this user.
+    #[track_caller]
+    pub fn run_as(&self, user: &str, words: &[&str]) -> String {
+        output(&mut self.container(&format!("--user {user}"), words))
+    }
+
     /// What runs a container that disappears at its end: flags for docker (separated by spaces), and words in the place
     /// of the image's command.
     pub fn container(&self, flags: &str, words: &[&str]) -> Command {

@@ -1,6 +1,6 @@
 //! Reading an image.json: key by key, with what was found and what was expected for each that is wrong.
 
-use super::{FORMAT, Kind, Layering, References, RootMode, Script, Spec, VERSION};
+use super::{FORMAT, Helper, Kind, Layering, Perm, References, RootMode, Script, Spec, VERSION};
 use crate::architecture::go_architecture;
 use crate::fields::{Fields, string};
 use crate::{Location, Result, Time};
@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 37] = [
     "format",
     "version",
     "name",
@@ -25,6 +25,7 @@ const KEYS: [&str; 35] = [
     "layeringPipeline",
     "extraCommands",
     "extraCommandsFile",
+    "perms",
     "uid",
     "gid",
     "uname",
@@ -36,6 +37,7 @@ const KEYS: [&str; 35] = [
     "db",
     "kind",
     "copyToRoot",
+    "helpers",
     "rootMode",
     "keepContentsDirlinks",
     "replace",
@@ -79,6 +81,7 @@ impl Spec {
             tag: fields.optional("tag", "a string or null", string)?,
             kind,
             contents: contents(fields, folder)?,
+            helpers: helpers(fields, folder)?,
             root_mode: root_mode(fields)?,
             replace: fields.defaulted("replace", false, "true or false", Value::as_bool)?,
             from_image: from_image(fields, folder)?,
@@ -94,6 +97,7 @@ impl Spec {
             min_layer_size: fields.defaulted("minLayerSize", 0, "a number of bytes", Value::as_u64)?,
             layering: layering(fields, folder)?,
             script: script(fields, folder)?,
+            perms: perms(fields)?,
             owner: Owner {
                 uid: fields.defaulted("uid", default.owner.uid, "a user id", id)?,
                 gid: fields.defaulted("gid", default.owner.gid, "a group id", id)?,
@@ -136,6 +140,19 @@ fn contents(fields: &mut Fields, folder: &Path) -> Result<Vec<PathBuf>> {
     }
     let paths = contents.or(copy_to_root).unwrap_or_default();
     Ok(paths.into_iter().map(|path| folder.join(path)).collect())
+}
+
+fn helpers(fields: &mut Fields, folder: &Path) -> Result<Vec<Helper>> {
+    let values = fields.optional("helpers", "a list", |value| value.as_array().cloned())?.unwrap_or_default();
+    let mut helpers: Vec<Helper> = Vec::new();
+    for value in &values {
+        let helper = Helper::read(value, folder).map_err(|cause| fields.error("helpers", cause))?;
+        if helpers.iter().any(|other| other.name() == helper.name()) {
+            return Err(fields.error("helpers", format!("{}: found twice, expected once", helper.name())).into());
+        }
+        helpers.push(helper);
+    }
+    Ok(helpers)
 }
 
 fn root_mode(fields: &mut Fields) -> Result<RootMode> {
@@ -205,6 +222,13 @@ fn script(fields: &mut Fields, folder: &Path) -> Result<Option<Script>> {
     }
 }
 
+fn perms(fields: &mut Fields) -> Result<Vec<Perm>> {
+    let values = fields.optional("perms", "a list", |value| value.as_array().cloned())?.unwrap_or_default();
+    let read =
+        |(index, value)| Perm::read(value).map_err(|cause| fields.error(&format!("perms[{index}]"), cause).into());
+    values.iter().enumerate().map(read).collect()
+}
+
 /// A pipeline is a strategy by itself, so that `strategy` need not name it.
 fn layering(fields: &mut Fields, folder: &Path) -> Result<Option<Layering>> {
     let strategy = fields.optional("strategy", "a string or null", string)?;
@@ -239,7 +263,7 @@ fn paths(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-fn id(value: &Value) -> Option<u32> {
+pub(super) fn id(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
@@ -409,6 +433,23 @@ mod tests {
     }
 
     #[test]
+    fn helpers_and_perms() {
+        let helpers = |value: Value| parse(json!({"name": "t", "helpers": value})).unwrap().helpers;
+        assert_eq!(helpers(Value::Null), []);
+        let found = helpers(json!(["tmp", {"binSh": "x"}]));
+        assert_eq!(found, [Helper::Tmp, Helper::BinSh(PathBuf::from("/specs/x"))]);
+        let bad = |value: Value, expected: &str| check_error(json!({"name": "t", "helpers": value}), expected);
+        bad(json!("tmp"), "helpers: found the string \"tmp\", expected a list");
+        bad(json!(["tmp", {"tmp": null}]), "helpers: tmp: found twice, expected once");
+        check_error(json!({"name": "t", "perms": {}}), "perms: found an object, expected a list");
+        check_error(
+            json!({"name": "t", "perms": [{"path": "x", "uid": 0}, {"path": "y", "uid": "0"}]}),
+            "perms[1]: uid: found the string \"0\", expected a user id",
+        );
+        bad(json!(["temp"]), "helpers: unknown helper \"temp\", the nearest known one is \"tmp\"");
+    }
+
+    #[test]
     fn kinds_and_roots() {
         let spec = |value: Value| parse(value).unwrap();
         let single = spec(json!({"name": "t", "kind": "single", "copyToRoot": "x", "rootMode": "copy"}));
@@ -432,6 +473,23 @@ mod tests {
         check_error(
             json!({"name": "t", "contents": "x", "copyToRoot": "y"}),
             "contents: found copyToRoot too, expected one of them",
+        );
+    }
+
+    #[test]
+    fn the_database_of_nix() {
+        let spec = parse(json!({"name": "t", "includeNixDB": true, "nixUid": 1000})).unwrap();
+        assert_eq!((spec.include_nix_db, spec.nix_uid, spec.nix_gid), (true, Some(1000), None));
+        let expected = "nixGid: found without includeNixDB, expected with it";
+        check_error(json!({"name": "t", "nixGid": 1000}), expected);
+        check_error(json!({"name": "t", "nixGid": 1000, "includeNixDB": false}), expected);
+        check_error(
+            json!({"name": "t", "includeNixDB": true, "nixUid": -1}),
+            "nixUid: found the number -1, expected a user id",
+        );
+        check_error(
+            json!({"name": "t", "includeNixDB": 1}),
+            "includeNixDB: found the number 1, expected true or false",
         );
     }
 

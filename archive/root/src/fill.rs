@@ -1,0 +1,371 @@
+//! Ready contents put into merged ones, where these leave room.
+//!
+//! Contents win: what they have under a helper's name stays, and that is a conflict like any other, but for parts that
+//! are only meant for where nothing is. Of two helpers the first one wins. Where a link of
+//! contents leads to a folder of the layer, a part goes there, as it would in a container. A folder's mode that a helper gives on purpose
+//! (/tmp) holds over that of contents, which only tells what a store makes of all folders.
+//!
+//! Over a base, a helper replaces no file: it would hide the base's users, certificates or shell. That is an error unless
+//! it was asked for; a link of the same text is no second one.
+
+use crate::copy::look;
+use crate::merge::{Conflict, Merged, disagreement};
+use crate::read::FOLDER_MODE;
+use crate::ready::{Part, What};
+use crate::tree::{Entry, File, Folder, Node};
+use crate::way::follow;
+use crate::{Error, Helper, Result};
+use layerstone_layer::{Kind, Node as BaseNode, Tree};
+use layerstone_stage::{Error as StageError, Scratch, Store};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What helpers are put into besides the merged contents.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Where their packages are.
+    pub store: &'a Store,
+    /// An empty folder for their texts, which are read there until the layer is written.
+    pub texts: &'a Path,
+    /// The files of the image below.
+    pub base: Option<&'a Tree>,
+    /// Whether they may replace files of the base.
+    pub replace: bool,
+}
+
+/// Adds helpers, the parts that are for where nothing is last.
+pub fn fill(merged: &mut Merged, helpers: &[Helper], place: Place<'_>) -> Result<()> {
+    let mut parts = Vec::new();
+    for helper in helpers {
+        parts.extend(helper.parts(place.store)?.into_iter().map(|part| (helper, part)));
+    }
+    // A stable sort: otherwise they stay in the order of the helpers.
+    parts.sort_by_key(|(_, part)| part.when_absent);
+    parts.into_iter().enumerate().try_for_each(|(index, (helper, part))| {
+        Filling { merged: &mut *merged, place, source: helper.label() }.add(index, part)
+    })
+}
+
+/// Writes what a helper consists of into a new folder, whole or not at all.
+pub fn write_helper(store: &Store, helper: &Helper, folder: &Path) -> Result<()> {
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        return Err(StageError::NoParent { path: folder.to_owned(), parent: parent.to_owned() }.into());
+    }
+    if folder.symlink_metadata().is_ok() {
+        return Err(Error::io("make", folder)(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let scratch = Scratch::create(parent)?;
+    let (texts, tree) = (scratch.path().join("texts"), scratch.path().join("tree"));
+    for made in [&texts, &tree] {
+        std::fs::create_dir(made).map_err(Error::io("make", made))?;
+    }
+    let mut merged = Merged { root: Folder::new(FOLDER_MODE), conflicts: Vec::new() };
+    fill(&mut merged, std::slice::from_ref(helper), Place { store, texts: &texts, base: None, replace: false })?;
+    merged.root.write(&tree)?;
+    std::fs::rename(&tree, folder).map_err(Error::io("make", folder))
+}
+
+/// A helper whose parts are being added.
+struct Filling<'a> {
+    merged: &'a mut Merged,
+    place: Place<'a>,
+    /// What messages call the helper.
+    source: PathBuf,
+}
+
+impl Filling<'_> {
+    fn add(&mut self, index: usize, part: Part) -> Result<()> {
+        let node = match part.what {
+            What::Folder(mode) => return self.add_folder(&self.place_of(part.path), mode),
+            What::Link(text) => Node::Link(text.into()),
+            What::Text(text, mode) => Node::File(write(&self.place.texts.join(index.to_string()), &text, mode)?),
+        };
+        let (Some(folder), Some(name)) = (part.path.parent(), part.path.file_name()) else { return Ok(()) };
+        let path = self.place_of(folder).join(name);
+        let entry = Entry { source: self.source.as_path().into(), node };
+        if let Some(there) = self.merged.root.find(&path) {
+            return self.meet(&path, there.clone(), entry, part.when_absent);
+        }
+        if let Some(there) = self.in_base(&path) {
+            if part.when_absent || is_link_to(there, entry.text()) {
+                return Ok(());
+            }
+            if !self.place.replace && !there.is_directory() {
+                return Err(Error::HelperOverBase { name: path, helper: self.source.clone() });
+            }
+        }
+        self.insert(&path, entry)
+    }
+
+    /// Where a folder is: its name, the links of the merged tree on the way followed as far as they lead to folders.
+    fn place_of(&self, folder: &Path) -> PathBuf {
+        let look = |name: &Path| look(&self.merged.root, name);
+        let found = folder.ancestors().find_map(|upper| Some((upper, follow(Path::new(""), upper, look)?)));
+        match found.and_then(|(upper, place)| Some((place, folder.strip_prefix(upper).ok()?))) {
+            Some((place, rest)) if rest.as_os_str().is_empty() => place,
+            Some((place, rest)) => place.join(rest),
+            None => folder.to_owned(),
+        }
+    }
+
+    /// What becomes of an entry whose name is taken.
+    fn meet(&mut self, path: &Path, there: Entry, ours: Entry, when_absent: bool) -> Result<()> {
+        if matches!(there.node, Node::Folder(_)) {
+            return Err(disagreement(path, &there, &ours));
+        }
+        let agree = ours.text().is_some_and(|text| there.text().map(Path::as_os_str) == Some(text.as_os_str()));
+        if !when_absent && !agree {
+            self.merged.conflicts.push(Conflict::of_entries(path, &there, &ours));
+        }
+        Ok(())
+    }
+
+    fn add_folder(&mut self, path: &Path, mode: u32) -> Result<()> {
+        let folder = self.folder_mut(path)?;
+        if mode != FOLDER_MODE {
+            folder.mode = mode;
+            folder.is_on_purpose = true;
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, path: &Path, entry: Entry) -> Result<()> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        self.folder_mut(parent)?.entries.insert(name.to_owned(), entry);
+        Ok(())
+    }
+
+    /// The folder of this name, which is made if it is not there.
+    fn folder_mut(&mut self, path: &Path) -> Result<&mut Folder> {
+        let new = || Entry { source: self.source.as_path().into(), node: Node::Folder(Folder::new(FOLDER_MODE)) };
+        let mut folder = &mut self.merged.root;
+        let mut at = PathBuf::new();
+        for name in path {
+            at.push(name);
+            let entry = folder.entries.entry(name.to_owned()).or_insert_with(new);
+            let refused = disagreement(&at, entry, &new());
+            let Node::Folder(next) = &mut entry.node else { return Err(refused) };
+            folder = next;
+        }
+        Ok(folder)
+    }
+
+    fn in_base(&self, path: &Path) -> Option<&BaseNode> {
+        self.place.base?.resolve_link(path.as_os_str().as_bytes()).ok()?.node
+    }
+}
+
+fn is_link_to(node: &BaseNode, text: Option<&Path>) -> bool {
+    matches!(&node.kind, Kind::Symlink { target } if text.is_some_and(|text| text.as_os_str().as_bytes() == &**target))
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<File> {
+    std::fs::write(path, text).map_err(Error::io("write", path))?;
+    let metadata = path.symlink_metadata().map_err(Error::io("read", path))?;
+    Ok(File { real: path.into(), size: metadata.len(), mode, modified: (metadata.mtime(), metadata.mtime_nsec()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::merge::{Mode, merge};
+    use crate::sample::{base, paths, store};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn nss() -> Helper {
+        Helper::FakeNss { extra_passwd_lines: Vec::new(), extra_group_lines: Vec::new() }
+    }
+
+    /// The item `a` of a store of these lines, and helpers, over a base.
+    struct Case<'a> {
+        files: &'a [&'a str],
+        mode: Mode,
+        helpers: &'a [Helper],
+        base: Option<&'a [&'a str]>,
+        replace: bool,
+    }
+
+    const BARE: Case<'static> = Case { files: &["a/"], mode: Mode::Links, helpers: &[], base: None, replace: false };
+
+    impl Case<'_> {
+        fn fill(&self) -> Result<(Vec<String>, Vec<String>)> {
+            let (_dir, store) = store(self.files);
+            let mut merged = merge(&store, &paths(&store, &["a"]), self.mode).unwrap();
+            let texts = tempfile::tempdir().unwrap();
+            let base = self.base.map(base);
+            let place = Place { store: &store, texts: texts.path(), base: base.as_ref(), replace: self.replace };
+            fill(&mut merged, self.helpers, place)?;
+            let conflicts = merged.conflicts.iter().map(Conflict::to_string).collect();
+            let mut lines = Vec::new();
+            list(&merged.root, "", &mut lines);
+            Ok((lines, conflicts))
+        }
+
+        #[track_caller]
+        fn check(&self, expected: &[&str], conflicts: &[&str]) {
+            let (lines, found) = self.fill().unwrap();
+            assert_eq!((lines, found), (owned(expected), owned(conflicts)));
+        }
+
+        #[track_caller]
+        fn check_error(&self, expected: &str) {
+            assert_eq!(self.fill().unwrap_err().to_string(), expected);
+        }
+    }
+
+    fn owned(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    /// Lines `a/ MODE`, `a/b -> TEXT`, `a/c = FIRST LINE` with the mode of what was written, `a/d` of the store.
+    fn list(folder: &Folder, at: &str, lines: &mut Vec<String>) {
+        for (name, entry) in &folder.entries {
+            let path = format!("{at}{}", name.display());
+            match &entry.node {
+                Node::Folder(folder) => {
+                    lines.push(format!("{path}/ {:o}", folder.mode));
+                    list(folder, &format!("{path}/"), lines);
+                }
+                Node::File(file) if entry.source.starts_with("/nix") => lines.push(format!("{path} {:o}", file.mode)),
+                Node::File(file) => {
+                    let text = std::fs::read_to_string(&file.real).unwrap();
+                    assert_eq!(text.len() as u64, file.size);
+                    lines.push(format!("{path} {:o} = {}", file.mode, text.lines().next().unwrap_or("")));
+                }
+                _ => lines.push(format!("{path} -> {}", entry.text().unwrap().display())),
+            }
+        }
+    }
+
+    const NSS: [&str; 6] = [
+        "etc/ 755",
+        "etc/group 644 = root:x:0:",
+        "etc/nsswitch.conf 644 = hosts: files dns",
+        "etc/passwd 644 = root:x:0:0:root user:/var/empty:/bin/sh",
+        "var/ 755",
+        "var/empty/ 755",
+    ];
+
+    #[test]
+    fn beside_contents() {
+        for mode in [Mode::Links, Mode::Copy, Mode::CopyKeepingDirlinks] {
+            Case { mode, helpers: &[nss()], ..BARE }.check(&NSS, &[]);
+            Case { mode, ..BARE }.check(&[], &[]);
+        }
+    }
+
+    #[test]
+    fn contents_win_in_every_mode() {
+        let files = ["a/etc/group -> other", "a/tmp/x -> y"];
+        let conflicts = ["etc/group: /nix/store/a/etc/group kept, helper fakeNss ignored"];
+        for mode in [Mode::Links, Mode::Copy, Mode::CopyKeepingDirlinks] {
+            let (lines, found) = Case { files: &files, mode, helpers: &[nss(), Helper::Tmp], ..BARE }.fill().unwrap();
+            assert_eq!((&*lines[1], &*lines[4], &*lines[5]), ("etc/group -> other", "tmp/ 1777", "tmp/x -> y"));
+            assert_eq!(found, conflicts);
+        }
+    }
+
+    #[test]
+    fn through_links_of_contents() {
+        let files =
+            ["a/usr -> .", "a/bin/env -> /nix/store/a/bin/coreutils", "a/bin/coreutils", "a/etc -> e/e", "a/e/e/"];
+        let (_dir, store) = store(&files);
+        let helpers = [Helper::UsrBinEnv(store.entry("a").unwrap()), nss()];
+        let conflicts = ["bin/env: /nix/store/a/bin/env kept, helper usrBinEnv ignored"];
+        let (lines, found) =
+            Case { files: &files, mode: Mode::CopyKeepingDirlinks, helpers: &helpers, ..BARE }.fill().unwrap();
+        assert_eq!(found, conflicts);
+        let expected = ["e/ 755", "e/e/ 755", "e/e/group 644 = root:x:0:", "e/e/nsswitch.conf 644 = hosts: files dns"];
+        assert_eq!(lines[3..7], expected);
+        assert!(lines.contains(&"etc -> e/e".to_owned()) && lines.contains(&"usr -> .".to_owned()), "{lines:?}");
+        let files = ["a/tmp -> var/tmp", "a/var/tmp/"];
+        let expected = ["tmp -> var/tmp", "var/ 755", "var/tmp/ 1777"];
+        Case { files: &files, helpers: &[Helper::Tmp], ..BARE }.check(&expected, &[]);
+        let told = "contents disagree: etc: /nix/store/a/etc is a symbolic link, helper fakeNss a folder";
+        for text in ["/nix/store/a/e", "nowhere", "etc"] {
+            let files = [&*format!("a/etc -> {text}"), "a/e/"];
+            Case { files: &files, helpers: &[nss()], ..BARE }.check_error(told);
+        }
+    }
+
+    #[test]
+    fn shadow_setup_gives_way() {
+        let helpers = [Helper::ShadowSetup, nss()];
+        let expected = [
+            "etc/ 755",
+            "etc/group 644 = root:x:0:",
+            "etc/gshadow 600 = root:x::",
+            "etc/login.defs -> /nix/store/a/etc/login.defs",
+            "etc/nsswitch.conf 644 = hosts: files dns",
+            "etc/pam.d/ 755",
+            "etc/pam.d/other 644 = account sufficient pam_unix.so",
+            "etc/passwd 644 = root:x:0:0:root user:/var/empty:/bin/sh",
+            "etc/shadow 600 = root:!x:::::::",
+            "var/ 755",
+            "var/empty/ 755",
+        ];
+        Case { files: &["a/etc/login.defs"], helpers: &helpers, ..BARE }.check(&expected, &[]);
+        let base: &[&str] =
+            &["etc/", "etc/passwd", "etc/shadow", "etc/gshadow", "etc/group", "e/", "etc/pam.d -> ../e"];
+        let expected = [
+            "etc/ 755",
+            "etc/login.defs 644 = ",
+            "etc/pam.d/ 755",
+            "etc/pam.d/other 644 = account sufficient pam_unix.so",
+        ];
+        Case { helpers: &[Helper::ShadowSetup], base: Some(base), ..BARE }.check(&expected, &[]);
+        let base = [base, &["e/other"]].concat();
+        Case { helpers: &[Helper::ShadowSetup], base: Some(&base), ..BARE }
+            .check(&["etc/ 755", "etc/login.defs 644 = "], &[]);
+    }
+
+    #[test]
+    fn over_a_base() {
+        let base: &[&str] = &["e/", "etc -> e", "e/group", "1777: tmp/"];
+        let case = Case { helpers: &[nss()], base: Some(base), ..BARE };
+        case.check_error("layer and base disagree: etc/group: helper fakeNss would replace what the base has");
+        Case { replace: true, ..case }.check(&NSS, &[]);
+        Case { helpers: &[Helper::Tmp], base: Some(base), ..BARE }.check(&["tmp/ 1777"], &[]);
+    }
+
+    #[test]
+    fn links_over_a_base() {
+        let files = ["a/bin/bash"];
+        let (_dir, store) = store(&files);
+        let helpers = [Helper::BinSh(store.entry("a").unwrap())];
+        let over = |base| Case { files: &["a/", "a/bin/bash"], helpers: &helpers, base: Some(base), ..BARE };
+        over(&["usr/", "usr/bin/", "bin -> usr/bin", "usr/bin/sh -> dash"])
+            .check_error("layer and base disagree: bin/sh: helper binSh would replace what the base has");
+        let same = ["usr/", "usr/bin/", "bin -> usr/bin", "usr/bin/sh -> /nix/store/a/bin/bash"];
+        over(&same).check(&["bin/ 755", "bin/bash -> /nix/store/a/bin/bash"], &[]);
+    }
+
+    #[test]
+    fn what_cannot_be_together() {
+        let told = "contents disagree: etc: /nix/store/a/etc is a regular file, helper fakeNss a folder";
+        Case { files: &["a/etc"], helpers: &[nss()], ..BARE }.check_error(told);
+        let told = "contents disagree: etc/group: /nix/store/a/etc/group is a folder, helper fakeNss a regular file";
+        Case { files: &["a/etc/group/"], helpers: &[nss()], ..BARE }.check_error(told);
+        let told = "contents disagree: tmp: /nix/store/a/tmp is a symbolic link, helper tmp a folder";
+        Case { files: &["a/tmp -> x"], helpers: &[Helper::Tmp], ..BARE }.check_error(told);
+    }
+
+    #[test]
+    fn alone_in_a_new_folder() {
+        let (dir, store) = store(&["a/"]);
+        let out = dir.path().join("out");
+        write_helper(&store, &Helper::Tmp, &out).unwrap();
+        let mode = |path: &Path| path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&out), mode(&out.join("tmp"))), (0o755, 0o1777));
+        let error = write_helper(&store, &nss(), &out).unwrap_err().to_string();
+        assert!(error.ends_with("out: entity already exists"), "{error}");
+        let error = write_helper(&store, &nss(), &out.join("x/y")).unwrap_err().to_string();
+        assert!(error.ends_with("out/x does not exist"), "{error}");
+        let bad = Helper::UsrBinEnv(store.entry("a").unwrap());
+        write_helper(&store, &bad, &dir.path().join("bad")).unwrap_err();
+        let names: Vec<_> = dir.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "nix and out: {names:?}");
+    }
+}

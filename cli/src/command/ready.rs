@@ -1,0 +1,47 @@
+//! `layerstone helper`: ready contents alone, and what they are to the root stage.
+
+use crate::args::StoreArgs;
+use anyhow::Result;
+use clap::Args;
+use layerstone_image::Helper as Named;
+use layerstone_root::{Helper, write_helper};
+use layerstone_stage::Store;
+use std::path::PathBuf;
+
+/// Write ready contents into a new folder: users, a /tmp, links to a shell, to env, to certificates
+///
+/// `root`, `build` and image.json put the same into an image: --helper NAME[=PATH], "helpers". The names are those of
+/// nixpkgs: fakeNss (/etc/passwd, group and nsswitch.conf, /var/empty), shadowSetup (what useradd and su need),
+/// usrBinEnv=PATH (/usr/bin/env), binSh=PATH (/bin/sh) and caCertificates=PATH (in /etc/ssl and /etc/pki), which link into
+/// the package that PATH is; and tmp (/tmp with mode 1777), which nixpkgs has not.
+#[derive(Args)]
+pub struct Options {
+    /// Which contents, and the package that they link to
+    #[arg(value_name = "NAME[=PATH]")]
+    helper: Named,
+    /// Folder to make
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let store = options.store.store()?;
+    Ok(write_helper(&store, &of_store(&options.helper, &store)?, &options.folder)?)
+}
+
+/// The helper that is named, its package found in the store.
+pub fn of_store(helper: &Named, store: &Store) -> Result<Helper> {
+    Ok(match helper {
+        Named::FakeNss { extra_passwd_lines, extra_group_lines } => Helper::FakeNss {
+            extra_passwd_lines: extra_passwd_lines.clone(),
+            extra_group_lines: extra_group_lines.clone(),
+        },
+        Named::Tmp => Helper::Tmp,
+        Named::ShadowSetup => Helper::ShadowSetup,
+        Named::UsrBinEnv(package) => Helper::UsrBinEnv(store.resolve(package)?),
+        Named::BinSh(package) => Helper::BinSh(store.resolve(package)?),
+        Named::CaCertificates(package) => Helper::CaCertificates(store.resolve(package)?),
+    })
+}
