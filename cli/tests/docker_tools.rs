@@ -21,7 +21,7 @@
 //! | 14 | of buildLayeredImage with several contents | `alone::generated_tags` |
 //! | 15 | images load in gzip, zstd and uncompressed | `client::docker::plain_gzip_and_piped_images_are_one`, `client::podman::real_programs_load_plain_and_compressed` |
 //! | 16 | the Nix database is in the image | `nix_db::nix_takes_it_for_its_own`, by Nix outside of the image |
-//! | 17 | `/nix` and `/nix/store` have mode 755 for a user who is not root | `alone::folders_of_the_store_for_other_users`, a user without a name; not built yet: users and shells |
+//! | 17 | `/nix` and `/nix/store` have mode 755 for a user who is not root | `alone::folders_of_the_store_for_other_users` |
 //! | 18 | a link to a sibling in a store path is what it was, in buildImage | `alone::links_in_store_paths` |
 //! | 19 | in buildLayeredImage | `alone::links_in_store_paths` |
 //! | 20 | an image from Docker Hub loads and runs | needs the internet |
@@ -49,11 +49,11 @@
 //! | 42 | a store path that is a link stays one | `alone::store_path_that_is_a_link` |
 //! | 43 | a name with a registry, in buildImage | `alone::names_with_a_registry` |
 //! | 44 | in buildLayeredImage | `alone::names_with_a_registry` |
-//! | 45 | the owner that fakeRootCommands gave a folder | not built yet: fakeRootCommands |
+//! | 45 | the owner that fakeRootCommands gave a folder | `client::docker::owners_and_modes_are_what_the_rules_say`, given by perms; not built yet: fakeRootCommands |
 //! | 46 | two merged images load and run | `merged::both_are_there_and_run` |
 //! | 47 | one of them with a generated tag | `merged::both_are_there_and_run` |
-//! | 48 | merging keeps what fakeRootCommands did | not built yet: fakeRootCommands |
-//! | 49 | what the output of fakeRootCommands refers to is in the image | not built yet: fakeRootCommands |
+//! | 48 | merging keeps what fakeRootCommands did | `merged::owners_stay`, given by perms; not built yet: fakeRootCommands |
+//! | 49 | what the output of fakeRootCommands refers to is in the image | `alone::store_paths_that_the_script_refers_to`, which is extraCommands; not built yet: fakeRootCommands |
 //! | 50 | images of different compression merge | `merged::whatever_they_are_compressed_with` |
 //! | 51 | exportImage makes one flat tar | not built yet: exportImage |
 //! | 52 | an image made under fakechroot runs | not built yet: fakeRootCommands |
@@ -62,7 +62,7 @@
 //! | 55 | an architecture that is asked for, in buildImage | `alone::another_architecture` |
 //! | 56 | in buildLayeredImage | `alone::another_architecture` |
 //! | 57 | `/etc` made by NixOS' activation scripts | not built yet: fakeRootCommands |
-//! | 58 | certificates are where programs look for them | not built yet: users and shells |
+//! | 58 | certificates are where programs look for them | `alone::certificates` |
 //! | 59 | streamNixShellImage: a derivation builds in the image | needs a Nix API: the environment of a derivation |
 //! | 60 | its shellHook runs | needs a Nix API: the environment of a derivation |
 //! | 61 | its inputs are in PATH | needs a Nix API: the environment of a derivation |
@@ -72,8 +72,8 @@
 //! | 65 | a home that can be written | needs a Nix API: the environment of a derivation |
 //! | 66 | a home that does not exist | needs a Nix API: the environment of a derivation |
 //! | 67 | `buildDerivation` works in it | needs a Nix API: the environment of a derivation |
-//! | 68 | chown in runAsRoot stays | needs a virtual machine: runAsRoot |
-//! | 69 | a user who is not root owns files | not built yet: fakeRootCommands |
+//! | 68 | chown in runAsRoot stays | `alone::owner_of_a_file`, given by perms; needs a virtual machine: runAsRoot |
+//! | 69 | a user who is not root owns files | `alone::owner_of_the_store` |
 //! | 70 | the signatures of the Nix database | not built yet: signatures |
 
 mod alone;

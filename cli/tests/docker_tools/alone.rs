@@ -130,11 +130,13 @@ fn generated_tag_of_a_stream() {
 fn folders_of_the_store_for_other_users() {
     let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };
     let contents = [examples.path("bash"), examples.path("coreutils")];
-    let image = examples.layered("bashLayeredWithUser", json!({"contents": contents}));
+    let users = json!({"fakeNss": {"extraPasswdLines": ["somebody:x:1000:100::/:/bin/bash"]}});
+    let keys = json!({"contents": contents, "helpers": [users, "shadowSetup"]});
+    let image = examples.layered("bashLayeredWithUser", keys);
     let turn = docker.turn();
     let loaded = load(&turn, &image);
-    let modes = ["bash", "-c", "id -u; stat --format=%a /nix /nix/store"];
-    assert_eq!(output(&mut loaded.container("--user 1000:100", &modes)), "1000\n755\n755\n");
+    let modes = "id -un; stat --format=%a /nix; stat --format=%a /nix/store";
+    assert_eq!(loaded.run_as("somebody", &["bash", "-c", modes]), "somebody\n755\n755\n");
 }
 
 /// A link in a store path is what it was.
@@ -207,6 +209,17 @@ fn no_store_paths_but_those_referred_to() {
     assert_eq!(format!("/nix/store/{listing}"), format!("{busybox}\n"));
 }
 
+/// What the script puts into the layer brings in what it refers to.
+#[test]
+fn store_paths_that_the_script_refers_to() {
+    let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };
+    let script = format!("mkdir hello\nln -s {}/bin hello/bin", examples.path("hello"));
+    let keys = json!({"contents": examples.path("bash"), "extraCommands": script});
+    let image = examples.layered("layeredImageWithScript", keys);
+    let turn = docker.turn();
+    assert_eq!(load(&turn, &image).run(&["/hello/bin/hello"]), GNU_GREETING);
+}
+
 /// A store path that is a link stays one (nixpkgs issue 107021).
 #[test]
 fn store_path_that_is_a_link() {
@@ -269,4 +282,50 @@ fn another_architecture() {
         let shown = load(&turn, &image).shown();
         assert_eq!(shown["Architecture"], "arm64", "{}", image.reference);
     }
+}
+
+#[test]
+fn certificates() {
+    let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };
+    let helpers = json!([{"caCertificates": examples.path("certificates")}]);
+    let contents = [examples.path("bash"), examples.path("coreutils")];
+    let image = examples.single("image-with-certs", json!({"contents": contents, "helpers": helpers}));
+    let turn = docker.turn();
+    let loaded = load(&turn, &image);
+    for place in ["ssl/certs/ca-bundle.crt", "ssl/certs/ca-certificates.crt", "pki/tls/certs/ca-bundle.crt"] {
+        assert_eq!(loaded.run(&["bash", "-c", &format!("test -r /etc/{place} && echo {place}")]), format!("{place}\n"));
+    }
+}
+
+/// A file of the layer that is given away, seen by its owner.
+#[test]
+fn owner_of_a_file() {
+    let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };
+    let stat = format!("{}/bin/stat", examples.path("coreutils"));
+    let keys = json!({
+        "extraCommands": "touch testfile",
+        "perms": [{"path": "testfile", "uid": 12345, "gid": 12345}],
+        "config": {"Cmd": [stat, "-c", "%u:%g", "/testfile"]},
+    });
+    let image = examples.single("chown-test", keys);
+    let turn = docker.turn();
+    assert_eq!(load(&turn, &image).run_as("12345", &[]), "12345:12345\n");
+}
+
+/// A store that is not root's.
+#[test]
+fn owner_of_the_store() {
+    let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };
+    let stat = format!("{}/bin/stat", examples.path("coreutils"));
+    let users = json!({
+        "extraPasswdLines": ["user:x:1000:1000::/:/bin/sh"], "extraGroupLines": ["user:x:1000:user"],
+    });
+    let keys = json!({
+        "uid": 1000, "gid": 1000, "uname": "user", "gname": "user",
+        "helpers": [{"fakeNss": users}],
+        "config": {"User": "user", "Cmd": [stat, "-c", "%U %u:%g", stat]},
+    });
+    let image = examples.layered("non-root-test", keys);
+    let turn = docker.turn();
+    assert_eq!(load(&turn, &image).run(&[]), "user 1000:1000\n");
 }

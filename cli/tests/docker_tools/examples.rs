@@ -14,8 +14,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// What images are called in front of nixpkgs' own names, so that no image of anybody else is replaced.
 const PREFIX: &str = "layerstone-test-";
 
-/// The store paths beside the lab's: static busybox, a folder, a link to it, and what a bare path becomes in a store.
-const OWN: [&str; 4] = ["busybox-static", "target", "symlink", "bare-path"];
+/// The store paths beside the lab's: static busybox, a folder, a link to it, what a bare path becomes in a store, and what
+/// stands for certificates.
+const OWN: [&str; 5] = ["busybox-static", "target", "symlink", "bare-path", "certificates"];
 
 /// An image in its archive.
 #[derive(Clone)]
@@ -155,7 +156,8 @@ fn add(name: &str, path: &Path) {
         "busybox-static" => add_busybox(&path.join("bin")),
         "target" => fill("dir", "target"),
         "symlink" => symlink(own("target"), path).unwrap(),
-        _ => fill("", "hello.txt"),
+        "bare-path" => fill("", "hello.txt"),
+        _ => fill("etc/ssl/certs", "ca-bundle.crt"),
     }
 }
 

@@ -61,3 +61,20 @@ fn whatever_they_are_compressed_with() {
         assert!(loaded.run(&["bash", "--version"]).starts_with("GNU bash, version "));
     }
 }
+
+#[test]
+fn owners_stay() {
+    let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };
+    let keys = json!({
+        "contents": [examples.path("bash"), examples.path("coreutils")],
+        "extraCommands": "mkdir -p home/alice",
+        "perms": [{"path": "home/alice", "uid": 1000}],
+    });
+    let alice = examples.layered("layered-image-with-owner", keys);
+    let hello = hello(examples);
+    let place = Place::new();
+    merge(&place, &[&hello, &alice]);
+    let turn = docker.turn();
+    let loaded = turn.load_all(&place.join("merged.tar"), [&*hello.reference, &alice.reference]);
+    assert_eq!(loaded[1].run(&["stat", "-c", "%u", "/home/alice"]), "1000\n");
+}
