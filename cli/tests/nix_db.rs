@@ -8,6 +8,7 @@ use crate::support::{Place, require_root, require_tool, synth};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -137,6 +138,26 @@ fn nix_takes_it_for_its_own() {
         let folder = unpack(&place, &build(&place, &spec(&["curl-8.0"], keys), "image.tar"));
         let registered = closure(&place, &["curl-8.0"]);
         check_store(&place, &folder, "curl-8.0", &registered);
+    }
+}
+
+/// Whoever owns the database runs Nix without being root.
+#[test]
+fn a_single_user_store() {
+    if !has_nix() {
+        return;
+    }
+    for kind in ["layered", "single"] {
+        // Not below the build folder, which may be closed to others.
+        let place = Place::within(&std::env::temp_dir().canonicalize().unwrap());
+        let keys = json!({"nixUid": 12345, "nixGid": 100, "kind": kind});
+        let folder = unpack(&place, &build(&place, &spec(&["curl-8.0"], keys), "image.tar"));
+        let file = place.write("added", "a file of its own");
+        for arguments in [&["-qR", synth().path("curl-8.0")][..], &["--add", file.to_str().unwrap()], &["--gc"]] {
+            let output = nix_command(&folder, arguments).uid(12345).gid(100).env("USER", "someone").output().unwrap();
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        nix(&folder, &["--verify", "--check-contents"]);
     }
 }
 
