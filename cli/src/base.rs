@@ -73,7 +73,7 @@ impl Base {
         let layer = |layer: &StoredLayer| {
             let (part, diff_id) = (layer.part.clone(), layer.diff_id);
             let label = part.name().to_owned();
-            ImageLayer { comment: Some(String::new()), ..ImageLayer::new(Source::Part(part), Some(diff_id), label) }
+            ImageLayer::new(Source::Part(part), Some(diff_id), label)
         };
         self.image.layers.iter().map(layer).collect()
     }

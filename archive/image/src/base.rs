@@ -7,8 +7,6 @@
 use crate::blobs::Blobs;
 use crate::config::paths_comment;
 use crate::inherit::merge_env;
-use crate::listed::Blob;
-use crate::stored::diff_ids;
 use crate::tar_file::TarFile;
 use crate::{LayerFacts, MaxUnpacked, Result, docker_archive};
 use layerstone_layer::{BLOCK, Part};
@@ -41,13 +39,9 @@ impl Base {
         let Blobs::Tar(archive) = &blobs else { unreachable!("a tar was opened") };
         let image = &images[0];
         let config = blobs.json(&image.config.name)?;
-        let diff_ids = diff_ids(&config).map_err(|cause| blobs.error(format!("{}: {cause}", image.config.name)))?;
-        if diff_ids.len() != image.layers.len() {
-            let (found, expected) = (image.layers.len(), diff_ids.len());
-            return Err(blobs.error(format!("found {found} layers, expected {expected} as the config has diff IDs")));
-        }
-        let member = |(blob, diff_id): (&Blob, Digest)| member(archive, &blob.name, diff_id);
-        let members: Result<_> = image.layers.iter().zip(diff_ids).map(member).collect();
+        let layers = image.with_diff_ids(&config, &blobs)?;
+        let members: Result<_> =
+            layers.into_iter().map(|(blob, diff_id)| member(archive, &blob.name, diff_id)).collect();
         Ok(Base { members: members?, config })
     }
 

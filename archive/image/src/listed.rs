@@ -3,6 +3,7 @@
 use crate::blobs::Blobs;
 use crate::{Error, Location, Result};
 use layerstone_stage::Digest;
+use serde_json::Value;
 use std::path::Path;
 
 /// The system that an image must be for where there are several; indexes of others list Windows too.
@@ -58,6 +59,28 @@ impl Listed {
             format!(" ({os}/{architecture}{variant}{absent})")
         });
         name + &platform.unwrap_or_default()
+    }
+}
+
+impl Listed {
+    /// The layers with the diff IDs that the image's config has for them, bottom first.
+    pub(crate) fn with_diff_ids(&self, config: &Value, blobs: &Blobs) -> Result<Vec<(&Blob, Digest)>> {
+        let diff_ids = diff_ids(config).map_err(|cause| blobs.error(format!("{}: {cause}", self.config.name)))?;
+        if diff_ids.len() != self.layers.len() {
+            let (found, expected) = (self.layers.len(), diff_ids.len());
+            let cause = format!("found {found} layers, expected {expected} as the config has diff IDs");
+            return Err(blobs.error(cause));
+        }
+        Ok(self.layers.iter().zip(diff_ids).collect())
+    }
+}
+
+/// The diff IDs of a config (OCI image-spec, config.md, "rootfs"); null counts as none.
+fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
+    match config.pointer("/rootfs/diff_ids") {
+        None => Err("found no rootfs.diff_ids".to_owned()),
+        Some(Value::Null) => Ok(Vec::new()),
+        Some(list) => serde_json::from_value(list.clone()).map_err(|e| format!("rootfs.diff_ids: {e}")),
     }
 }
 

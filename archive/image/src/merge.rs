@@ -7,12 +7,12 @@ use crate::archive::layer_name;
 use crate::error::Claim;
 use crate::manifest::{MANIFEST_NAME, Named, manifest_of};
 use crate::reference::{check_name_and_tag, full_name};
+use crate::stored::unpack_all;
 use crate::{
     Archive, Compression, Error, LayerMember, Location, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer,
 };
 use layerstone_layer::Source;
 use layerstone_stage::Digest;
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Modification time of the archive's members, in seconds since the epoch, as in other archives by default.
@@ -67,16 +67,7 @@ impl Merge {
     ///
     /// As for [`StoredImage::unpack`].
     pub fn unpack(&mut self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<()> {
-        let packed = self.layers.par_iter_mut().filter(|layer| layer.compression != Compression::None);
-        let results: Vec<Result<()>> = packed
-            .map(|layer| {
-                layer.part = layer.unpack(max, done)?;
-                layer.compression = Compression::None;
-                Ok(())
-            })
-            .collect();
-        // Of several errors the first one by order, not by time.
-        results.into_iter().collect()
+        unpack_all(&mut self.layers, max, done)
     }
 
     /// The archive to write, with layers that are plain; their bytes are checked while they are written.

@@ -16,6 +16,7 @@ use layerstone_layer::{LayerTree, Part, Tree};
 use layerstone_stage::{Digest, Error as StageError, Hasher};
 use rayon::prelude::*;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -112,15 +113,10 @@ impl ImageFile {
 
     fn stored(&self, image: &Listed, name: String) -> Result<StoredImage> {
         let config_bytes = image.config.read(&self.blobs)?;
-        let wrong = |cause: String| self.blobs.error(format!("{}: {cause}", image.config.name));
-        let config: Value = serde_json::from_slice(&config_bytes).map_err(|e| wrong(format!("not JSON: {e}")))?;
-        let diff_ids = diff_ids(&config).map_err(wrong)?;
-        if diff_ids.len() != image.layers.len() {
-            let (found, expected) = (image.layers.len(), diff_ids.len());
-            let cause = format!("found {found} layers, expected {expected} as the config has diff IDs");
-            return Err(self.blobs.error(cause));
-        }
-        let layers: Result<_> = image.layers.iter().zip(diff_ids).map(|(blob, id)| self.layer(blob, id)).collect();
+        let config: Value = serde_json::from_slice(&config_bytes)
+            .map_err(|e| self.blobs.error(format!("{}: not JSON: {e}", image.config.name)))?;
+        let layers = image.with_diff_ids(&config, &self.blobs)?;
+        let layers: Result<_> = layers.into_iter().map(|(blob, id)| self.layer(blob, id)).collect();
         Ok(StoredImage {
             name,
             references: image.references.clone(),
@@ -156,21 +152,7 @@ impl StoredImage {
     ///
     /// A layer cannot be unpacked, is not what it must be, or has more bytes than it may.
     pub fn unpack(&mut self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<()> {
-        let mut names: Vec<(usize, &StoredLayer)> = self.layers.iter().enumerate().collect();
-        names.retain(|(_, layer)| layer.compression != Compression::None);
-        names.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
-        // A layer that stands twice is unpacked once.
-        names.dedup_by(|(_, a), (_, b)| a.name == b.name && a.diff_id == b.diff_id);
-        let unpacked: Result<Vec<(usize, Part)>> =
-            names.into_par_iter().map(|(index, layer)| Ok((index, layer.unpack(max, done)?))).collect();
-        for (index, part) in unpacked? {
-            let StoredLayer { name, diff_id, .. } = self.layers[index].clone();
-            for layer in self.layers.iter_mut().filter(|layer| layer.name == name && layer.diff_id == diff_id) {
-                layer.part = part.clone();
-                layer.compression = Compression::None;
-            }
-        }
-        Ok(())
+        unpack_all(&mut self.layers, max, done)
     }
 
     /// The files that a container of the image sees, read from the headers of its layers, which are plain.
@@ -193,8 +175,25 @@ impl StoredImage {
     }
 }
 
+/// Unpacks those of some layers that are compressed, as [`StoredImage::unpack`] does; of several errors the first one by
+/// order is told, not by time.
+pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<()> {
+    // A layer that stands twice is unpacked once.
+    let mut first: BTreeMap<(&str, Digest), usize> = BTreeMap::new();
+    let packed = layers.iter().enumerate().filter(|(_, layer)| layer.compression != Compression::None);
+    let same: Vec<(usize, usize)> =
+        packed.map(|(at, layer)| (at, *first.entry((&layer.name, layer.diff_id)).or_insert(at))).collect();
+    let unpack = |&(at, first): &(usize, usize)| (at == first).then(|| layers[at].unpack(max, done));
+    let unpacked: Vec<Option<Result<Part>>> = same.par_iter().map(unpack).collect();
+    for ((at, first), part) in same.into_iter().zip(unpacked) {
+        layers[at].part = part.unwrap_or_else(|| Ok(layers[first].part.clone()))?;
+        layers[at].compression = Compression::None;
+    }
+    Ok(())
+}
+
 impl StoredLayer {
-    pub(crate) fn unpack(&self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<Part> {
+    fn unpack(&self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<Part> {
         let name = self.part.name();
         let unpacking = || StageError::io("unpack", name);
         let mut file = tempfile::tempfile().map_err(unpacking())?;
@@ -226,14 +225,5 @@ fn label_of(path: &Path, image: &Listed) -> String {
     match image.references.first() {
         Some(reference) => format!("{}#{reference}", path.display()),
         None => label(path, &image.config.name),
-    }
-}
-
-/// The diff IDs of a config (OCI image-spec, config.md, "rootfs"); null counts as none.
-pub(crate) fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
-    match config.pointer("/rootfs/diff_ids") {
-        None => Err("found no rootfs.diff_ids".to_owned()),
-        Some(Value::Null) => Ok(Vec::new()),
-        Some(list) => serde_json::from_value(list.clone()).map_err(|e| format!("rootfs.diff_ids: {e}")),
     }
 }
