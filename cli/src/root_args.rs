@@ -4,7 +4,8 @@ use crate::args::usage_error;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use layerstone_image::{Helper, RootMode, Spec};
+use layerstone_image::{Helper, RootMode, Script, Spec};
+use std::path::PathBuf;
 
 /// How contents get into the root, and over what of a base.
 #[derive(Args)]
@@ -19,6 +20,13 @@ pub struct RootArgs {
     /// to usrBinEnv, binSh, caCertificates
     #[arg(long, value_name = "NAME[=PATH]")]
     helper: Vec<Helper>,
+    /// Script to run in the layer after all that, as root, whoever you are: it can give files to users, make device nodes
+    /// and set file capabilities
+    #[arg(long, value_name = "FILE")]
+    fake_root_commands: Option<PathBuf>,
+    /// Run that script with the layer as the root of all files, and the store mounted in it
+    #[arg(long)]
+    enable_fakechroot: bool,
     /// Let contents, helpers and the script replace what is of another kind in the base image (a link by a folder, a folder by a
     /// file), and helpers its files
     #[arg(long)]
@@ -53,6 +61,14 @@ impl RootArgs {
             spec.helpers.retain(|other| other.name() != helper.name());
             spec.helpers.push(helper.clone());
         }
+        if let Some(file) = &self.fake_root_commands {
+            spec.fake_root_commands = Some(Script::File(file.clone()));
+        }
+        if self.enable_fakechroot && spec.fake_root_commands.is_none() {
+            let message = "--enable-fakechroot: expected --fake-root-commands with it";
+            return Err(usage_error(command, ErrorKind::ArgumentConflict, message));
+        }
+        spec.enable_fakechroot |= self.enable_fakechroot;
         spec.replace |= self.replace;
         Ok(())
     }

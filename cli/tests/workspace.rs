@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our packages each package may use: a crate uses from another its file types and its named shared tools.
-const EDGES: [(&str, &[&str]); 8] = [
+const EDGES: [(&str, &[&str]); 9] = [
     ("layerstone-stage", &[]),
     ("layerstone-closure", &["layerstone-stage"]),
     ("layerstone-layering", &["layerstone-closure", "layerstone-stage"]),
     ("layerstone-layer", &["layerstone-layering", "layerstone-stage"]),
     ("layerstone-image", &["layerstone-layer", "layerstone-stage"]),
-    ("layerstone-root", &["layerstone-closure", "layerstone-image", "layerstone-layer", "layerstone-stage"]),
+    ("layerstone-sandbox", &[]),
+    (
+        "layerstone-root",
+        &["layerstone-closure", "layerstone-image", "layerstone-layer", "layerstone-sandbox", "layerstone-stage"],
+    ),
     (
         "layerstone",
         &[

@@ -65,6 +65,10 @@ pub struct Spec {
     pub layering: Option<Layering>,
     /// What runs in the customisation layer.
     pub script: Option<Script>,
+    /// What runs there after that, as root, whoever makes the image.
+    pub fake_root_commands: Option<Script>,
+    /// Whether it runs with the layer as the root of all files.
+    pub enable_fakechroot: bool,
     /// Owners and modes of entries of the customisation layer, or of the root of a single image.
     pub perms: Vec<Perm>,
     /// Owner of the store paths.
@@ -166,6 +170,8 @@ impl Spec {
             min_layer_size: 0,
             layering: None,
             script: None,
+            fake_root_commands: None,
+            enable_fakechroot: false,
             perms: Vec::new(),
             owner: Owner::root(),
             architecture: None,

@@ -171,13 +171,31 @@ pub enum Error {
         /// The value of PATH.
         path: PathBuf,
     },
+    /// There is no bash to run a script with the layer as its root.
+    #[error("cannot run: {script}: no bash in the layer or the store ({})", path.display())]
+    NoBashInside {
+        /// What the script is called.
+        script: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Something in the way of a folder that is mounted in the layer.
+    #[error("cannot run: {script}: cannot mount in the layer: {}: {source}", name.display())]
+    NoMountPoint {
+        /// What the script is called.
+        script: String,
+        /// The place, relative to the root of the layer.
+        name: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The script's process cannot be started or watched.
     #[error("cannot run: {script}: {source}")]
     Spawn {
         /// What the script is called.
         script: String,
-        /// The system's answer.
-        source: io::Error,
+        /// Why.
+        source: layerstone_sandbox::Error,
     },
     /// The script ended with something else than exit status 0.
     #[error("script failed: {script}: {}{}", ending(*status), quote(last_lines))]

@@ -6,6 +6,7 @@
 //! which Nix knows the store paths. This crate does not know how store layers are made, nor of an image below
 //! its layer more than the files.
 
+mod chroot;
 mod copy;
 mod error;
 mod fill;
@@ -13,15 +14,14 @@ mod item;
 mod merge;
 mod nix_db;
 mod over;
+mod owned;
 mod perms;
 mod read;
 mod ready;
 mod root;
 #[cfg(test)]
 mod sample;
-mod sandbox;
 mod script;
-mod tail;
 mod tree;
 mod users;
 mod way;
@@ -32,5 +32,5 @@ pub use merge::{Conflict, Mode};
 pub use nix_db::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_folder};
 pub use perms::{Rule, Which};
 pub use ready::Helper;
-pub use root::{Customised, RootSpec, Warning, build};
+pub use root::{Customised, FakeRoot, RootSpec, Warning, build};
 pub use script::Script;

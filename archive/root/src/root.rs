@@ -3,8 +3,9 @@
 use crate::fill::{Place, fill};
 use crate::merge::{Merged, merge};
 use crate::over::{Origin, place_over};
+use crate::owned::{Owned, apply};
 use crate::perms::{self, Common};
-use crate::script::{self, Workplace};
+use crate::script::{self, Guise, Workplace};
 use crate::{Conflict, Error, Helper, Mode, Result, Rule, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
 use layerstone_layer::{Kind, LayerFile, Layout, Meter, Owner, Placed, Source, Tree, walk_tree, write_layer};
@@ -29,6 +30,8 @@ pub struct RootSpec {
     pub helpers: Vec<Helper>,
     /// What to run there afterwards.
     pub script: Option<Script>,
+    /// What to run there after that, as root.
+    pub fake_root: Option<FakeRoot>,
     /// Owners and modes of entries, given when all else is done, the last rule that matches winning.
     pub perms: Vec<Rule>,
     /// Modification time of every entry, in seconds since the epoch.
@@ -43,6 +46,15 @@ pub struct RootSpec {
     pub base: Option<Arc<Tree>>,
     /// Whether folders may replace files and links of the base, and files and links its folders.
     pub replace: bool,
+}
+
+/// A script that gives files to users, makes device nodes and sets file capabilities, whoever runs it.
+#[derive(Clone, Debug)]
+pub struct FakeRoot {
+    /// The script.
+    pub script: Script,
+    /// Whether the layer is the root of all files for it.
+    pub chroot: bool,
 }
 
 /// A customisation layer that was made.
@@ -93,9 +105,9 @@ pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Custom
     if spec.strict && !merged.conflicts.is_empty() {
         return Err(Error::Conflicts { conflicts: merged.conflicts });
     }
-    let (layer, sandbox) = match &spec.script {
-        None => (archive_merged(spec, &merged, &mut output, blob)?, None),
-        Some(script) => archive_tree(spec, &merged, script, log, &mut output, blob)?,
+    let (layer, sandbox) = match (&spec.script, &spec.fake_root) {
+        (None, None) => (archive_merged(spec, &merged, &mut output, blob)?, Vec::new()),
+        _ => archive_tree(spec, &merged, log, &mut output, blob)?,
     };
     output.commit()?;
     Ok(Customised { layer, warnings: merged.conflicts.into_iter().map(Warning::Conflict).chain(sandbox).collect() })
@@ -118,23 +130,35 @@ fn archive_merged(spec: &RootSpec, merged: &Merged, output: &mut Output, blob: &
     archive(spec, merged, merged.root.members(), output, blob)
 }
 
-/// Writes what was merged into a new folder, runs the script there, and archives the folder; warns if there was no sandbox.
+/// Writes what was merged into a new folder, runs the scripts there, and archives the folder; warns if there was no
+/// sandbox.
 fn archive_tree(
     spec: &RootSpec,
     merged: &Merged,
-    script: &Script,
     log: &mut dyn Write,
     output: &mut Output,
     blob: &Path,
-) -> Result<(LayerFile, Option<Warning>)> {
+) -> Result<(LayerFile, Vec<Warning>)> {
     let scratch = Scratch::create(&std::env::temp_dir())?;
     // Absolute and without links: scripts see it as PWD, and it is mounted.
     let workplace = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
     let tree = workplace.join("layer");
     DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
     merged.root.write(&tree)?;
-    let warning = script::run(script, &Workplace { layer: &tree, scratch: &workplace, mtime: spec.mtime }, log)?;
-    Ok((archive(spec, merged, walk_tree(&tree)?, output, blob)?, warning))
+    let place = Workplace { layer: &tree, scratch: &workplace, mtime: spec.mtime };
+    let mut warnings = Vec::new();
+    if let Some(script) = &spec.script {
+        warnings.extend(script::run(script, &place, Guise::Caller, log)?.warning);
+    }
+    let mut members = None;
+    if let Some(FakeRoot { script, chroot }) = &spec.fake_root {
+        let guise = if *chroot { Guise::FakeChroot(&spec.store) } else { Guise::FakeRoot };
+        let ran = script::run(script, &place, guise, log)?;
+        warnings.extend(ran.warning);
+        members = Some(apply(walk_tree(&tree)?, &Owned { folder: &tree, ownership: &ran.ownership })?);
+    }
+    let members = members.map_or_else(|| walk_tree(&tree), Ok)?;
+    Ok((archive(spec, merged, members, output, blob)?, warnings))
 }
 
 fn archive(
@@ -238,6 +262,7 @@ mod tests {
                 mode: Mode::Links,
                 helpers: Vec::new(),
                 script: Some(script),
+                fake_root: None,
                 perms: Vec::new(),
                 mtime: 315_532_800,
                 owner: Owner::numeric_root(),
@@ -309,6 +334,7 @@ mod tests {
             mode: Mode::Links,
             helpers: Vec::new(),
             script: None,
+            fake_root: None,
             perms: Vec::new(),
             mtime: 1,
             owner,

@@ -145,6 +145,7 @@ fn check(base: &Files, layer: &Files, replace: bool) {
         mode: Mode::CopyKeepingDirlinks,
         helpers: Vec::new(),
         script: None,
+        fake_root: None,
         perms: Vec::new(),
         mtime: 1,
         owner: Owner::numeric_root(),

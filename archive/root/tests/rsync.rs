@@ -85,6 +85,7 @@ impl Machine {
             mode,
             helpers,
             script,
+            fake_root: None,
             perms,
             mtime: MTIME,
             owner,

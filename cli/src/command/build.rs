@@ -221,9 +221,10 @@ fn dry_run(job: &Job<'_>, common: &Common) -> Result<()> {
     let total: u64 = sources.iter().map(LayerSource::size).sum();
     let paths: usize = plan.layers.iter().map(Vec::len).sum();
     table.row(vec!["all".to_owned(), size(total), paths.to_string()]);
-    let script = match &job.spec.script {
-        None => "no script",
-        Some(_) => "a script run; what else it refers to would join the paths",
+    let script = match (&job.spec.script, &job.spec.fake_root_commands) {
+        (None, None) => "no script",
+        (Some(_), Some(_)) => "two scripts run; what else they refer to would join the paths",
+        _ => "a script run; what else it refers to would join the paths",
     };
     let rest = match job.spec.kind {
         Kind::Layered => "the customisation layer",

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_image::{Kind, Perm, RootMode, Spec};
 use layerstone_layer::{LayerFile, Owner};
-use layerstone_root::{Mode, RootSpec, Rule, Script, Which, build};
+use layerstone_root::{FakeRoot, Mode, RootSpec, Rule, Script, Which, build};
 use layerstone_stage::{Output, Store};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
@@ -79,10 +79,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 /// The customisation layer, or the root of the only layer, that an image spec asks for, over a base.
 pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<RootSpec> {
     let contents = spec.contents.iter().map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
-    let script = spec.script.as_ref().map(|script| match script {
-        layerstone_image::Script::File(path) => Script::File(path.clone()),
-        layerstone_image::Script::Text(text) => Script::Text { name: "extraCommands".to_owned(), text: text.clone() },
-    });
+    let script = spec.script.as_ref().map(|script| named_script("extraCommands", script));
+    let fake_root = spec
+        .fake_root_commands
+        .as_ref()
+        .map(|script| FakeRoot { script: named_script("fakeRootCommands", script), chroot: spec.enable_fakechroot });
     let owner = match spec.kind {
         // The spec's owner is that of the store paths.
         Kind::Layered => Owner::numeric_root(),
@@ -100,6 +101,7 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         mode,
         helpers: spec.helpers.iter().map(|helper| ready::of_store(helper, store)).collect::<Result<_>>()?,
         script,
+        fake_root,
         perms: spec.perms.iter().map(rule).collect::<Result<_>>()?,
         mtime: spec.mtime.seconds()?,
         owner,
@@ -108,6 +110,13 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         base: base.map(Base::tree).transpose()?,
         replace: spec.replace,
     })
+}
+
+fn named_script(name: &str, script: &layerstone_image::Script) -> Script {
+    match script {
+        layerstone_image::Script::File(path) => Script::File(path.clone()),
+        layerstone_image::Script::Text(text) => Script::Text { name: name.to_owned(), text: text.clone() },
+    }
 }
 
 /// What a rule of a spec is to the root stage.

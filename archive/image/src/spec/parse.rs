@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 37] = [
+const KEYS: [&str; 40] = [
     "format",
     "version",
     "name",
@@ -25,6 +25,9 @@ const KEYS: [&str; 37] = [
     "layeringPipeline",
     "extraCommands",
     "extraCommandsFile",
+    "fakeRootCommands",
+    "fakeRootCommandsFile",
+    "enableFakechroot",
     "perms",
     "uid",
     "gid",
@@ -96,7 +99,9 @@ impl Spec {
             })?,
             min_layer_size: fields.defaulted("minLayerSize", 0, "a number of bytes", Value::as_u64)?,
             layering: layering(fields, folder)?,
-            script: script(fields, folder)?,
+            script: script(fields, "extraCommands", folder)?,
+            fake_root_commands: script(fields, "fakeRootCommands", folder)?,
+            enable_fakechroot: fields.defaulted("enableFakechroot", false, "true or false", Value::as_bool)?,
             perms: perms(fields)?,
             owner: Owner {
                 uid: fields.defaulted("uid", default.owner.uid, "a user id", id)?,
@@ -211,13 +216,13 @@ fn time(fields: &mut Fields, key: &str, default: Time) -> Result<Time> {
     Ok(fields.defaulted(key, default, expected, |value| value.as_str()?.parse().ok())?)
 }
 
-fn script(fields: &mut Fields, folder: &Path) -> Result<Option<Script>> {
-    let text = fields.optional("extraCommands", "a string", string)?.filter(|text| !text.is_empty());
-    let file = fields.optional("extraCommandsFile", "a path", string)?;
+/// The commands at a key, or in the file that the key with `File` behind it names.
+fn script(fields: &mut Fields, key: &str, folder: &Path) -> Result<Option<Script>> {
+    let key_of_file = format!("{key}File");
+    let text = fields.optional(key, "a string", string)?.filter(|text| !text.is_empty());
+    let file = fields.optional(&key_of_file, "a path", string)?;
     match (text, file) {
-        (Some(_), Some(_)) => {
-            Err(fields.error("extraCommands", "found extraCommandsFile too, expected one of them").into())
-        }
+        (Some(_), Some(_)) => Err(fields.error(key, format!("found {key_of_file} too, expected one of them")).into()),
         (text, file) => Ok(text.map(Script::Text).or(file.map(|file| Script::File(folder.join(file))))),
     }
 }

@@ -1,0 +1,121 @@
+//! The layer as the root of all files, for a script that runs in it: what is mounted there, and what it finds.
+//!
+//! Programs are those of the layer and of the store; of PATH counts what is in the store, and then the folders in which a
+//! root has programs.
+
+use crate::script::{Setting, is_program};
+use crate::{Error, Result, Script};
+use layerstone_sandbox::{InnerRoot, MountPoints, SCRATCH};
+use layerstone_stage::Store;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// Folders of programs in a root.
+const FOLDERS: [&str; 4] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"];
+/// Where the script is.
+const SCRIPT: &str = "/dev/script";
+/// Links that are followed to find a program.
+const LINKS: usize = 40;
+
+/// A layer that is made ready to become the root; what was made in it for that goes when this is dropped.
+#[derive(Debug)]
+pub struct Chroot {
+    inner_root: InnerRoot,
+    setting: Setting,
+    _mount_points: MountPoints,
+}
+
+impl Chroot {
+    /// Makes a layer's folder ready.
+    ///
+    /// # Errors
+    ///
+    /// There is no bash for the script, or something that is no folder where the store, /dev or /proc goes.
+    pub fn make(
+        script: &Script,
+        layer: &Path,
+        temporary: &Path,
+        file: &Path,
+        store: &Store,
+        path: &OsStr,
+    ) -> Result<Chroot> {
+        let path = inner_path(store, path).map_err(|cause| spawn_error(script, cause))?;
+        let bash = std::env::split_paths(&path).map(|folder| folder.join("bash"));
+        let found = bash.into_iter().find(|bash| locate(bash, layer, store).is_some_and(|real| is_program(&real)));
+        let bash = found.ok_or_else(|| Error::NoBashInside { script: script.name(), path: (&path).into() })?;
+        let (dev, proc, store_dir) = (Path::new("/dev"), Path::new("/proc"), Path::new(store.dir()));
+        let real_store = store.locate(store.dir());
+        let has_store = real_store.is_dir();
+        let mut names = vec![dev, proc];
+        names.extend(has_store.then_some(store_dir));
+        let mount_points = MountPoints::make(layer, &names).map_err(|(place, source)| {
+            let name = place.strip_prefix(layer).unwrap_or(&place).to_owned();
+            Error::NoMountPoint { script: script.name(), name, source }
+        })?;
+        let mut shown = vec![(file.to_owned(), PathBuf::from(SCRIPT))];
+        shown.extend(has_store.then(|| (real_store, store_dir.to_owned())));
+        let inner_root = InnerRoot::new(layer, temporary, &shown).map_err(|source| spawn_error(script, source))?;
+        let setting = Setting { bash, script: SCRIPT.into(), path, temporary: SCRATCH.into() };
+        Ok(Chroot { inner_root, setting, _mount_points: mount_points })
+    }
+
+    /// What is mounted.
+    pub fn inner_root(&self) -> &InnerRoot {
+        &self.inner_root
+    }
+
+    /// Where things are inside.
+    pub fn setting(&self) -> &Setting {
+        &self.setting
+    }
+}
+
+fn spawn_error(script: &Script, source: io::Error) -> Error {
+    Error::Spawn { script: script.name(), source: source.into() }
+}
+
+fn inner_path(store: &Store, path: &OsStr) -> io::Result<std::ffi::OsString> {
+    let of_store = std::env::split_paths(path).filter(|folder| folder.starts_with(store.dir()));
+    std::env::join_paths(of_store.chain(FOLDERS.map(PathBuf::from))).map_err(io::Error::other)
+}
+
+/// Where a file of the inner root is on this machine, its links followed as they are inside.
+fn locate(name: &Path, layer: &Path, store: &Store) -> Option<PathBuf> {
+    let mut left: Vec<PathBuf> = parts(name);
+    let mut at = PathBuf::from("/");
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        if part == Path::new("..") {
+            at.pop();
+            continue;
+        }
+        let next = at.join(part);
+        let Ok(target) = real(&next, layer, store).read_link() else {
+            at = next;
+            continue;
+        };
+        links += 1;
+        if links > LINKS {
+            return None;
+        }
+        if target.is_absolute() {
+            at = PathBuf::from("/");
+        }
+        left.append(&mut parts(&target));
+    }
+    Some(real(&at, layer, store))
+}
+
+fn real(inside: &Path, layer: &Path, store: &Store) -> PathBuf {
+    match inside.starts_with(store.dir()) {
+        true => store.locate(inside),
+        false => layer.join(inside.strip_prefix("/").unwrap_or(inside)),
+    }
+}
+
+/// The names of a path, the last one first.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let named = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
+    path.components().filter(named).map(|part| PathBuf::from(part.as_os_str())).rev().collect()
+}

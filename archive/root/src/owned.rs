@@ -1,0 +1,51 @@
+//! The members of a layer in which a fake root has worked, as it left them: owners, device nodes, capabilities.
+
+use crate::{Error, Result};
+use layerstone_layer::{Kind, Owner, Placed};
+use layerstone_sandbox::{Facts, Ownership};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What is known of the files of a folder.
+#[derive(Clone, Copy, Debug)]
+pub struct Owned<'a> {
+    /// The folder.
+    pub folder: &'a Path,
+    /// What is known.
+    pub ownership: &'a Ownership,
+}
+
+/// Gives the members of the folder's walk what is known of their files. What belongs to root belongs to whoever owns the
+/// layer.
+pub fn apply(mut members: Vec<Placed>, owned: &Owned<'_>) -> Result<Vec<Placed>> {
+    if owned.ownership.is_empty() {
+        return Ok(members);
+    }
+    for member in &mut members {
+        let name = member.entry.name.strip_prefix(b"./").unwrap_or_default();
+        let path = owned.folder.join(OsStr::from_bytes(name));
+        let metadata = path.symlink_metadata().map_err(Error::io("read", &path))?;
+        if let Some(facts) = owned.ownership.get(metadata.dev(), metadata.ino()) {
+            change(member, facts);
+        }
+    }
+    Ok(members)
+}
+
+fn change(member: &mut Placed, facts: &Facts) {
+    let entry = &mut member.entry;
+    if (facts.uid, facts.gid) != (0, 0) {
+        entry.owner = Some(Box::new(Owner::numbered(facts.uid, facts.gid)));
+    }
+    if let Some(mode) = facts.mode.filter(|_| !matches!(entry.kind, Kind::Symlink { .. })) {
+        entry.mode = mode;
+    }
+    if let Some(device) = facts.device {
+        let (major, minor) = (device.major, device.minor);
+        entry.kind =
+            if device.is_block { Kind::BlockDevice { major, minor } } else { Kind::CharDevice { major, minor } };
+        member.file = None;
+    }
+}

@@ -1,0 +1,222 @@
+//! What happens between fork and exec: the sandbox is made around the child, step by step.
+//!
+//! Three processes come of it:
+//!
+//! ```text
+//! us ── keeper ── init (process 1 of the new process namespace) ── the command
+//! ```
+//!
+//! unshare(2) does not move its caller into a new process namespace, so the keeper stays outside and waits for init.
+//! When init ends, the kernel kills all that is left in the namespace before the keeper hears of it
+//! (pid_namespaces(7)). The command itself is not made process 1, because signals sent to that from inside are lost:
+//! `kill $$` in a script would do nothing. What becomes of the command therefore comes back through a pipe.
+//!
+//! This is a guard against mistakes, not against malice: the network and other processes' sockets are in reach.
+
+use crate::confine::{DROPPED, Step, UMASK, Users};
+use crate::fake;
+use crate::inner_root::InnerRoot;
+use crate::report::tell;
+use crate::settle::settle;
+use crate::system::{become_root, close_all_but_stdin, exit, fork, listen_to_calls, set_read_only, unshare};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+use rustix::process::{Pid, Signal, WaitOptions, chdir, chroot, getpid, set_parent_process_death_signal, umask, wait};
+use rustix::thread::{UnshareFlags, remove_capability_from_bounding_set};
+use std::ffi::{CStr, CString};
+use std::io::{self, PipeWriter};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// All that the child needs, in memory before the fork.
+#[derive(Debug)]
+pub struct Child {
+    /// Folder to run in.
+    pub enter: CString,
+    /// The other folder that can be written.
+    pub scratch: CString,
+    /// Who the command is.
+    pub users: Users,
+    /// The caller's user id.
+    pub uid: u32,
+    /// The caller's group id.
+    pub gid: u32,
+    /// What is mounted in the folder to run in.
+    pub inner: Option<InnerRoot>,
+    /// Where the attendant listens, and the filter.
+    pub attended: Option<(UnixStream, Vec<libc::sock_filter>)>,
+    /// The pipe to tell things through.
+    pub report: PipeWriter,
+}
+
+/// A child with the texts that it writes.
+#[derive(Debug)]
+pub struct Prepared {
+    child: Child,
+    user_map: Vec<u8>,
+    group_map: Vec<u8>,
+}
+
+impl Child {
+    /// Makes the texts ready.
+    pub fn prepared(self) -> Prepared {
+        let line = |id: u32| {
+            let inside = if self.users == Users::Alone { 0 } else { id };
+            format!("{inside} {id} 1\n").into_bytes()
+        };
+        Prepared { user_map: line(self.uid), group_map: line(self.gid), child: self }
+    }
+}
+
+impl Prepared {
+    /// Makes the sandbox around the calling process, which becomes the keeper; returns in the command's process only.
+    pub fn make(&self) -> io::Result<()> {
+        let child = &self.child;
+        umask(UMASK.into());
+        self.enter_namespaces()?;
+        // Not earlier: a change of credentials undoes it.
+        self.step(Step::Unshare, die_with_parent())?;
+        self.step(Step::Private, mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC))?;
+        self.step(Step::Bind, mount_bind(&*child.enter, &*child.enter))?;
+        self.step(Step::Bind, mount_bind(&*child.scratch, &*child.scratch))?;
+        if let Some(inner) = &child.inner {
+            self.step(Step::Inner, inner.mount())?;
+        }
+        self.step(Step::ReadOnly, set_read_only(c"/", true))?;
+        self.step(Step::ReadOnly, set_read_only(&child.enter, false))?;
+        self.step(Step::ReadOnly, set_read_only(&child.scratch, false))?;
+        if let Some(inner) = &child.inner {
+            self.step(Step::ReadOnly, set_read_only(inner.scratch(), false))?;
+        }
+        for capability in DROPPED {
+            self.step(Step::Drop, remove_capability_from_bounding_set(capability))?;
+        }
+        if let Some(init) = self.step(Step::Fork, fork())? {
+            self.keep(init);
+        }
+        self.step(Step::Fork, die_with_parent())?;
+        if let Some(inner) = &child.inner {
+            // Only a process of the namespace can mount its /proc.
+            self.step(Step::Inner, inner.mount_proc())?;
+        }
+        if let Some(command) = self.step(Step::Fork, fork())? {
+            self.reap(command);
+        }
+        self.step(Step::Enter, chdir(&*child.enter))?;
+        if child.inner.is_some() {
+            self.step(Step::Enter, chroot(c"."))?;
+        }
+        if let Some((socket, program)) = &child.attended {
+            let listener = self.step(Step::Listen, listen_to_calls(program))?;
+            self.step(Step::Listen, fake::hand_over(socket, listener))?;
+        }
+        Ok(())
+    }
+
+    fn enter_namespaces(&self) -> io::Result<()> {
+        let flags = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
+        match self.child.users {
+            Users::Real => self.step(Step::Unshare, unshare(flags)),
+            Users::Own => match unshare(flags) {
+                Err(Errno::PERM) => {
+                    self.step(Step::Unshare, unshare(flags | UnshareFlags::NEWUSER))?;
+                    self.step(Step::MapUser, self.map_caller())
+                }
+                result => self.step(Step::Unshare, result),
+            },
+            Users::Alone => {
+                self.step(Step::Unshare, unshare(flags | UnshareFlags::NEWUSER))?;
+                self.step(Step::MapUser, self.map_caller())
+            }
+            Users::Many => {
+                self.step(Step::Unshare, unshare(flags | UnshareFlags::NEWUSER))?;
+                self.step(Step::MapUser, self.have_users_mapped())?;
+                self.step(Step::MapUser, become_root())
+            }
+        }
+    }
+
+    fn map_caller(&self) -> Result<(), Errno> {
+        // Without this an unprivileged process may not map its group (user_namespaces(7)).
+        write_file(c"/proc/self/setgroups", b"deny")?;
+        write_file(c"/proc/self/gid_map", &self.group_map)?;
+        write_file(c"/proc/self/uid_map", &self.user_map)
+    }
+
+    fn have_users_mapped(&self) -> Result<(), Errno> {
+        let (socket, _) = self.child.attended.as_ref().ok_or(Errno::NOTCONN)?;
+        fake::ask_for_users(socket, getpid())
+    }
+
+    /// Tells a failure before returning it: of the error only the number would reach the parent.
+    fn step<T>(&self, step: Step, result: Result<T, Errno>) -> io::Result<T> {
+        if let Err(errno) = result {
+            tell(&self.child.report, step as u8, errno.raw_os_error());
+        }
+        Ok(result?)
+    }
+
+    /// The keeper's life: waits for init, tells how it ended if it was killed, and gives files of other users back.
+    fn keep(&self, init: Pid) -> ! {
+        self.hold_report_only();
+        let status = wait_for(init);
+        if ExitStatus::from_raw(status).signal().is_some() {
+            tell(rustix::stdio::stdin(), 0, status);
+        }
+        if self.child.users != Users::Own
+            && let Err(errno) = self.settle()
+        {
+            tell(rustix::stdio::stdin(), Step::Settle as u8, errno.raw_os_error());
+        }
+        exit(0)
+    }
+
+    fn settle(&self) -> Result<(), Errno> {
+        if let Some(inner) = &self.child.inner {
+            inner.unmount()?;
+        }
+        settle(&self.child.enter, rustix::stdio::stdin())?;
+        settle(&self.child.scratch, rustix::stdio::stdin())
+    }
+
+    /// Init's life: waits for the command and for whatever becomes an orphan, and tells how the command ended.
+    fn reap(&self, command: Pid) -> ! {
+        self.hold_report_only();
+        let status = wait_for(command);
+        tell(rustix::stdio::stdin(), 0, status);
+        exit(0)
+    }
+
+    /// Closes all descriptors but the report's, which becomes descriptor 0: nobody shall wait on the far end of a pipe
+    /// for the keeper or init.
+    fn hold_report_only(&self) {
+        if rustix::stdio::dup2_stdin(&self.child.report).is_err() || close_all_but_stdin().is_err() {
+            exit(1);
+        }
+    }
+}
+
+/// Has the kernel kill this process when its parent dies, so that a kill -9 of us leaves no script behind.
+fn die_with_parent() -> Result<(), Errno> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+}
+
+fn write_file(path: &CStr, bytes: &[u8]) -> Result<(), Errno> {
+    use rustix::fs::{Mode, OFlags, open};
+    let file = open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // The kernel takes such a map in one write or not at all.
+    rustix::io::write(&file, bytes).map(|_| ())
+}
+
+/// Waits for children, also those that came to us as orphans, until this one has ended; its raw status (wait(2)).
+fn wait_for(child: Pid) -> i32 {
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == child => return status.as_raw(),
+            Ok(_) | Err(Errno::INTR) => {}
+            // Only if the child is not ours to wait for: somebody ignores SIGCHLD for us.
+            Err(_) => exit(1),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What calls about a file's capabilities are answered; other attributes are the kernel's.
+
+use super::answer::{Answers, Arguments, is_read_only, target};
+use super::calls::Call;
+use super::find::stat;
+use super::listener::{Answer, Asked};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// The attribute that holds a file's capabilities (capabilities(7)).
+const CAPABILITY: &[u8] = b"security.capability";
+/// Lengths of its value of revision 2, and of revision 3, which ends in the root user of a namespace.
+const CAPABILITY_LENGTHS: [usize; 2] = [20, 24];
+/// What whoever gives files capabilities must be allowed (linux/capability.h).
+const CAP_SETFCAP: u32 = 31;
+
+impl Answers {
+    pub(super) fn set_attribute(
+        &mut self,
+        asked: &Asked<'_>,
+        call: Call,
+        arguments: &Arguments<'_>,
+    ) -> Result<Answer, Errno> {
+        if asked.process.text(arguments.address(0))? != CAPABILITY {
+            return Ok(Answer::Continue);
+        }
+        if !self.nature.pretends && !asked.process.has_capability(CAP_SETFCAP) {
+            return Ok(Answer::Error(Errno::PERM));
+        }
+        let target = target(asked, call)?;
+        let found = stat(&target)?;
+        if is_read_only(&target)? {
+            return Ok(Answer::Error(Errno::ROFS));
+        }
+        let length = usize::try_from(arguments.address(2)).unwrap_or(usize::MAX);
+        if !CAPABILITY_LENGTHS.contains(&length) || FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+            return Ok(Answer::Error(Errno::INVAL));
+        }
+        let has = self.ledger.get(found.st_dev, found.st_ino).is_some_and(|record| record.capability.is_some());
+        match arguments.number(3) as i32 {
+            libc::XATTR_CREATE if has => return Ok(Answer::Error(Errno::EXIST)),
+            libc::XATTR_REPLACE if !has => return Ok(Answer::Error(Errno::NODATA)),
+            _ => {}
+        }
+        let value = asked.process.read(arguments.address(1), length)?;
+        let Some(value) = revision_2(&value) else { return Ok(Answer::Error(Errno::INVAL)) };
+        self.ledger.change(target, |record| record.capability = Some(value))?;
+        Ok(Answer::Value(0))
+    }
+
+    pub(super) fn get_attribute(
+        &self,
+        asked: &Asked<'_>,
+        call: Call,
+        arguments: &Arguments<'_>,
+    ) -> Result<Answer, Errno> {
+        if self.ledger.is_empty() || asked.process.text(arguments.address(0))? != CAPABILITY {
+            return Ok(Answer::Continue);
+        }
+        match self.capability(&target(asked, call)?)? {
+            Some(value) => give(asked, arguments.address(1), arguments.address(2), value),
+            None => Ok(Answer::Continue),
+        }
+    }
+
+    pub(super) fn list_attributes(
+        &self,
+        asked: &Asked<'_>,
+        call: Call,
+        arguments: &Arguments<'_>,
+    ) -> Result<Answer, Errno> {
+        if self.ledger.is_empty() {
+            return Ok(Answer::Continue);
+        }
+        let target = target(asked, call)?;
+        if self.capability(&target)?.is_none() {
+            return Ok(Answer::Continue);
+        }
+        let mut names = names_of_attributes(&target)?;
+        names.extend_from_slice(CAPABILITY);
+        names.push(0);
+        give(asked, arguments.address(0), arguments.address(1), &names)
+    }
+
+    pub(super) fn remove_attribute(
+        &mut self,
+        asked: &Asked<'_>,
+        call: Call,
+        arguments: &Arguments<'_>,
+    ) -> Result<Answer, Errno> {
+        if self.ledger.is_empty() || asked.process.text(arguments.address(0))? != CAPABILITY {
+            return Ok(Answer::Continue);
+        }
+        let target = target(asked, call)?;
+        if self.capability(&target)?.is_none() {
+            return Ok(Answer::Continue);
+        }
+        self.ledger.change(target, |record| record.capability = None)?;
+        Ok(Answer::Value(0))
+    }
+
+    fn capability(&self, file: &OwnedFd) -> Result<Option<&Vec<u8>>, Errno> {
+        let found = stat(file)?;
+        Ok(self.ledger.get(found.st_dev, found.st_ino).and_then(|record| record.capability.as_ref()))
+    }
+}
+
+/// The value of the attribute without the root user of a namespace: who that is depends on who runs this.
+fn revision_2(value: &[u8]) -> Option<Vec<u8>> {
+    const REVISION_2: u32 = 0x0200_0000;
+    const REVISION_3: u32 = 0x0300_0000;
+    let (magic, rest) = value.split_first_chunk().map(|(magic, rest)| (u32::from_le_bytes(*magic), rest))?;
+    let (revision, flags) = (magic & 0xff00_0000, magic & 0x00ff_ffff);
+    let length = match revision {
+        REVISION_2 => CAPABILITY_LENGTHS[0],
+        REVISION_3 => CAPABILITY_LENGTHS[1],
+        _ => return None,
+    };
+    (value.len() == length).then(|| [&(REVISION_2 | flags).to_le_bytes(), &rest[..CAPABILITY_LENGTHS[0] - 4]].concat())
+}
+
+/// Gives a value of an attribute, or asked with no room its length.
+fn give(asked: &Asked<'_>, address: u64, room: u64, value: &[u8]) -> Result<Answer, Errno> {
+    if room > 0 && room < value.len() as u64 {
+        return Ok(Answer::Error(Errno::RANGE));
+    }
+    if room > 0 {
+        asked.process.write(address, value)?;
+    }
+    // A value of an attribute has at most 64 KiB.
+    Ok(Answer::Value(value.len() as i64))
+}
+
+fn names_of_attributes(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let mut names = vec![0; 64 << 10];
+    let length = match rustix::fs::listxattr(path, &mut names) {
+        Err(Errno::NOTSUP) => 0,
+        result => result?,
+    };
+    names.truncate(length);
+    Ok(names)
+}

@@ -1,0 +1,24 @@
+//! Running a script where it can write nothing but a folder, as itself or as a root who is none.
+//!
+//! [`run`] makes the best sandbox that the machine allows, runs a command in it until nothing that it started is left, and
+//! tells how it ended. As [`Power::FakeRoot`] the command may give files to others, make device nodes and set file
+//! capabilities, in a user namespace or in [our own books](fake); [`Ownership`] says what became of it.
+
+mod child;
+mod confine;
+pub mod fake;
+mod ids;
+mod inner_root;
+mod ownership;
+mod report;
+mod run;
+mod settle;
+mod system;
+mod tail;
+#[cfg(test)]
+mod trial;
+
+pub use confine::Step;
+pub use inner_root::{InnerRoot, MountPoints, SCRATCH};
+pub use ownership::{Facts, Ownership};
+pub use run::{Ended, Error, Place, Power, run};

@@ -1,0 +1,90 @@
+//! System calls that rustix does not have, or not without threads in mind. All of them are async-signal-safe, and may be
+//! made between fork and exec (signal-safety(7)).
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// Moves the calling process into new namespaces.
+pub fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
+    // SAFETY: the descriptor table stays shared with nobody, as fork(2) left it.
+    unsafe { unshare_unsafe(flags) }
+}
+
+/// Makes the mount at a path read-only with all that is mounted below, or this one mount writable.
+pub fn set_read_only(path: &CStr, read_only: bool) -> Result<(), Errno> {
+    let (flags, set, clear) = match read_only {
+        true => (libc::AT_RECURSIVE, libc::MOUNT_ATTR_RDONLY, 0),
+        false => (0, 0, libc::MOUNT_ATTR_RDONLY),
+    };
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
+    let size = size_of::<libc::mount_attr>();
+    // SAFETY: path and attributes are valid for the length of the call, which only reads them.
+    check(unsafe {
+        libc::syscall(libc::SYS_mount_setattr, libc::AT_FDCWD, path.as_ptr(), flags, &raw const attributes, size)
+    })
+    .map(drop)
+}
+
+/// The child's process id in the parent, none in the child.
+pub fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: the child goes on as the parent may: system calls only.
+    check(unsafe { libc::fork() }.into()).map(|id| i32::try_from(id).ok().and_then(Pid::from_raw))
+}
+
+/// Ends the process at once: nothing that the program registered to run at its exit may run in its copies.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: _exit(2) has no preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+/// Closes all descriptors but standard input.
+pub fn close_all_but_stdin() -> Result<(), Errno> {
+    // SAFETY: only for a process with a single thread that uses no descriptor but 0 from here on.
+    check(unsafe { libc::syscall(libc::SYS_close_range, 1 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint) })
+        .map(drop)
+}
+
+/// Becomes user and group 0 of its user namespace, and a member of no other group.
+pub fn become_root() -> Result<(), Errno> {
+    // SAFETY: the raw calls change the calling thread alone, which is all that there is of a forked process.
+    unsafe {
+        check(libc::syscall(libc::SYS_setgroups, 0_usize, std::ptr::null::<libc::gid_t>()))?;
+        check(libc::syscall(libc::SYS_setresgid, 0, 0, 0))?;
+        check(libc::syscall(libc::SYS_setresuid, 0, 0, 0)).map(drop)
+    }
+}
+
+/// Has the calling process and its children's system calls decided by a filter (seccomp(2)), and gives the descriptor at
+/// which those of [`RET_USER_NOTIF`](libc::SECCOMP_RET_USER_NOTIF) arrive. Linux 5.5; no new privileges from here on.
+pub fn listen_to_calls(program: &[libc::sock_filter]) -> Result<OwnedFd, Errno> {
+    rustix::thread::set_no_new_privs(true)?;
+    let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    let install = |flags: libc::c_ulong| {
+        // SAFETY: the program is valid for the length of the call, which copies it.
+        check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
+    };
+    let listener = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    // With this a signal does not interrupt a call that is being answered, to make it again; Linux 5.19.
+    let descriptor = match install(listener | WAIT_KILLABLE_RECV) {
+        Err(Errno::INVAL) => install(listener),
+        result => result,
+    }?;
+    let descriptor = i32::try_from(descriptor).map_err(|_| Errno::BADF)?;
+    // SAFETY: the kernel has just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// linux/seccomp.h, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV.
+const WAIT_KILLABLE_RECV: libc::c_ulong = 1 << 5;
+
+fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
+    match result {
+        -1 => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)),
+        result => Ok(result),
+    }
+}

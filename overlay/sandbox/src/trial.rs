@@ -1,0 +1,71 @@
+//! Scripts in each kind of sandbox, for the tests of this crate.
+
+use crate::confine::Users;
+use crate::run::{Attempt, attempts, run_in};
+use crate::{Ended, Error, Ownership, Place, Power};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// A folder to run in, and a scratch folder.
+pub struct Trial(tempfile::TempDir);
+
+impl Trial {
+    pub fn new() -> Trial {
+        let trial = Trial(tempfile::tempdir().unwrap());
+        std::fs::create_dir(trial.layer()).unwrap();
+        std::fs::create_dir(trial.scratch()).unwrap();
+        trial
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        self.0.path().canonicalize().unwrap()
+    }
+
+    pub fn layer(&self) -> PathBuf {
+        self.folder().join("layer")
+    }
+
+    pub fn scratch(&self) -> PathBuf {
+        self.folder().join("scratch")
+    }
+
+    /// Runs a script as this one; none without a sandbox.
+    pub fn run(&self, users: Option<Users>, power: Power, text: &str) -> (String, Result<Ended, Error>) {
+        let attempts = attempts(self.place(&self.layer(), &self.scratch()), power);
+        let attempt: Vec<Attempt> = attempts.into_iter().filter(|attempt| attempt.users == users).collect();
+        assert_eq!(attempt.len(), 1, "{users:?}");
+        let mut log = Vec::new();
+        let (layer, scratch) = (self.layer(), self.scratch());
+        let make = || {
+            let mut command = Command::new("bash");
+            command.args(["-e", "-c", text]).stdin(Stdio::null()).current_dir(&layer).process_group(0);
+            command.env("TMPDIR", &scratch);
+            command
+        };
+        let result = run_in(attempt, &make, self.place(&layer, &scratch), power, &mut log);
+        (String::from_utf8(log).unwrap(), result)
+    }
+
+    fn place<'a>(&self, enter: &'a std::path::Path, scratch: &'a std::path::Path) -> Place<'a> {
+        Place { enter, scratch, inner: None }
+    }
+
+    /// What a script printed; it must succeed. None if there is no such sandbox here, which the reader of the test's
+    /// output is told.
+    pub fn printed(&self, users: Option<Users>, power: Power, text: &str) -> Option<(String, Ownership)> {
+        let (log, result) = self.run(users, power, text);
+        match result {
+            Ok(ended) => {
+                assert!(ended.status.success(), "{users:?} {}\n{log}", ended.status);
+                Some((log, ended.ownership))
+            }
+            Err(Error::Step { step, source }) => {
+                assert!(std::env::var_os("LAYERSTONE_REQUIRE_ALL").is_none(), "{users:?}: {step:?}: {source}");
+                println!("SKIP {users:?}: cannot {}: {source}", step.describe());
+                None
+            }
+            Err(error) => panic!("{users:?} {error}"),
+        }
+    }
+}
