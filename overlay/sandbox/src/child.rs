@@ -18,10 +18,13 @@ use crate::fake;
 use crate::inner_root::InnerRoot;
 use crate::report::tell;
 use crate::settle::settle;
-use crate::system::{become_root, close_all_but_stdin, exit, fork, listen_to_calls, set_read_only, unshare};
+use crate::system::{Signals, become_root, close_all_but_stdin, exit, fork, listen_to_calls, set_read_only, unshare};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
-use rustix::process::{Pid, Signal, WaitOptions, chdir, chroot, getpid, set_parent_process_death_signal, umask, wait};
+use rustix::process::{
+    Pid, Signal, WaitOptions, chdir, chroot, getpid, kill_process, set_parent_process_death_signal, umask, wait,
+    waitpid,
+};
 use rustix::thread::{UnshareFlags, remove_capability_from_bounding_set};
 use std::ffi::{CStr, CString};
 use std::io::{self, PipeWriter};
@@ -157,10 +160,11 @@ impl Prepared {
         Ok(result?)
     }
 
-    /// The keeper's life: waits for init, tells how it ended if it was killed, and gives files of other users back.
+    /// The keeper's life: waits for init, tells how it ended if it was killed, and gives files of other users back. It
+    /// does so when we are killed too: nobody else could remove those files.
     fn keep(&self, init: Pid) -> ! {
         self.hold_report_only();
-        let status = wait_for(init);
+        let status = self.outlive(init).unwrap_or_else(|_| exit(1));
         if ExitStatus::from_raw(status).signal().is_some() {
             tell(rustix::stdio::stdin(), 0, status);
         }
@@ -170,6 +174,23 @@ impl Prepared {
             tell(rustix::stdio::stdin(), Step::Settle as u8, errno.raw_os_error());
         }
         exit(0)
+    }
+
+    /// Waits for init, and kills it if our parent dies; its raw status.
+    fn outlive(&self, init: Pid) -> Result<i32, Errno> {
+        let signals = Signals::block(&[Signal::CHILD, Signal::TERM, Signal::PIPE])?;
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        loop {
+            // A signal that came before it was blocked is not waited for.
+            if let Some((_, status)) = waitpid(Some(init), WaitOptions::NOHANG)? {
+                return Ok(status.as_raw());
+            }
+            match signals.wait() {
+                Ok(signal) if signal == Signal::TERM.as_raw() => kill_process(init, Signal::KILL)?,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
     }
 
     fn settle(&self) -> Result<(), Errno> {

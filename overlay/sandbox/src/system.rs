@@ -2,7 +2,7 @@
 //! made between fork and exec (signal-safety(7)).
 
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::ffi::CStr;
 use std::io;
@@ -77,6 +77,33 @@ pub fn listen_to_calls(program: &[libc::sock_filter]) -> Result<OwnedFd, Errno> 
     let descriptor = i32::try_from(descriptor).map_err(|_| Errno::BADF)?;
     // SAFETY: the kernel has just made it for us.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Signals that are waited for instead of being obeyed.
+#[derive(Clone, Copy)]
+pub struct Signals(libc::sigset_t);
+
+impl Signals {
+    /// Blocks these signals, from here on.
+    pub fn block(signals: &[Signal]) -> Result<Signals, Errno> {
+        // SAFETY: a set of signals is a number; the functions fill and read the one that they are given.
+        unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            for signal in signals {
+                libc::sigaddset(&raw mut set, signal.as_raw());
+            }
+            check(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()).into())?;
+            Ok(Signals(set))
+        }
+    }
+
+    /// Waits for one of them; its number.
+    pub fn wait(&self) -> Result<i32, Errno> {
+        // SAFETY: the set is one, and nothing else is asked for.
+        let signal = unsafe { libc::sigwaitinfo(&raw const self.0, std::ptr::null_mut()) };
+        check(signal.into()).map(|_| signal)
+    }
 }
 
 /// linux/seccomp.h, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV.

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 
 /// Links that are followed in one path (path_resolution(7)).
 const LINKS: usize = 40;
-/// linux/magic.h, PROC_SUPER_MAGIC: links there are no text, and lead elsewhere for us than for others.
+/// linux/magic.h, PROC_SUPER_MAGIC.
 const PROC: i64 = 0x9FA0;
 
 /// A folder that a process has open, or [`AT_FDCWD`](libc::AT_FDCWD) for the one that it is in.
@@ -37,6 +37,7 @@ pub fn place(process: Process, start: i32, path: &[u8]) -> Result<(OwnedFd, Vec<
 }
 
 struct Walk {
+    process: Process,
     root: OwnedFd,
     at: OwnedFd,
     links: usize,
@@ -47,7 +48,7 @@ impl Walk {
         let root = process.open("root")?;
         let at =
             if path.starts_with(b"/") { root.try_clone().map_err(|_| Errno::MFILE)? } else { folder(process, start)? };
-        Ok(Walk { root, at, links: 0 })
+        Ok(Walk { process, root, at, links: 0 })
     }
 
     fn go(&mut self, path: &[u8], follow: bool) -> Result<(), Errno> {
@@ -64,8 +65,12 @@ impl Walk {
                 continue;
             }
             self.links += 1;
-            if self.links > LINKS || fstatfs(&next)?.f_type as i64 == PROC {
+            if self.links > LINKS {
                 return Err(Errno::LOOP);
+            }
+            if fstatfs(&next)?.f_type as i64 == PROC {
+                self.at = self.through_proc(&part)?;
+                continue;
             }
             let target = readlinkat(&next, c"", Vec::new())?.into_bytes();
             if target.starts_with(b"/") {
@@ -74,6 +79,16 @@ impl Walk {
             left.append(&mut parts(&target));
         }
         Ok(())
+    }
+}
+
+impl Walk {
+    /// Follows a link of /proc: one to the reader itself means the process, and the others lead to files, not to names.
+    fn through_proc(&self, part: &[u8]) -> Result<OwnedFd, Errno> {
+        match part {
+            b"self" | b"thread-self" => self.process.open("."),
+            _ => openat(&self.at, part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+        }
     }
 }
 
