@@ -1,6 +1,7 @@
 //! How the program's tests run the binary, where they work, and what happens when a tool is missing.
 
 pub mod archive;
+pub mod caller;
 pub mod database;
 pub mod docker;
 pub mod lab;
@@ -10,7 +11,7 @@ mod place;
 mod skip;
 mod tool;
 
-pub use place::{Place, digest};
+pub use place::{Place, Run, digest};
 pub use skip::{require_root, require_tool, skip, test_name};
 pub use tool::{output, output_json};
 

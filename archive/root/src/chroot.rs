@@ -41,9 +41,6 @@ impl Chroot {
         path: &OsStr,
     ) -> Result<Chroot> {
         let path = inner_path(store, path).map_err(|cause| spawn_error(script, cause))?;
-        let bash = std::env::split_paths(&path).map(|folder| folder.join("bash"));
-        let found = bash.into_iter().find(|bash| locate(bash, layer, store).is_some_and(|real| is_program(&real)));
-        let bash = found.ok_or_else(|| Error::NoBashInside { script: script.name(), path: (&path).into() })?;
         let (dev, proc, store_dir) = (Path::new("/dev"), Path::new("/proc"), Path::new(store.dir()));
         let real_store = store.locate(store.dir());
         let has_store = real_store.is_dir();
@@ -53,6 +50,9 @@ impl Chroot {
             let name = place.strip_prefix(layer).unwrap_or(&place).to_owned();
             Error::NoMountPoint { script: script.name(), name, source }
         })?;
+        let mut bash = std::env::split_paths(&path).map(|folder| folder.join("bash"));
+        let found = bash.find(|bash| locate(bash, layer, store).is_some_and(|real| is_program(&real)));
+        let bash = found.ok_or_else(|| Error::NoBashInside { script: script.name(), path: (&path).into() })?;
         let mut shown = vec![(file.to_owned(), PathBuf::from(SCRIPT))];
         shown.extend(has_store.then(|| (real_store, store_dir.to_owned())));
         let inner_root = InnerRoot::new(layer, temporary, &shown).map_err(|source| spawn_error(script, source))?;

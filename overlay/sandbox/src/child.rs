@@ -16,9 +16,11 @@
 use crate::confine::{DROPPED, Step, UMASK, Users};
 use crate::fake;
 use crate::inner_root::InnerRoot;
+use crate::opener::serve;
 use crate::report::tell;
 use crate::settle::settle;
-use crate::system::{Signals, become_root, close_all_but_stdin, exit, fork, listen_to_calls, set_read_only, unshare};
+use crate::system::{Signals, become_root, close_from, exit, fork, listen_to_calls, set_read_only, unshare};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::process::{
@@ -28,6 +30,7 @@ use rustix::process::{
 use rustix::thread::{UnshareFlags, remove_capability_from_bounding_set};
 use std::ffi::{CStr, CString};
 use std::io::{self, PipeWriter};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -49,6 +52,8 @@ pub struct Child {
     pub inner: Option<InnerRoot>,
     /// Where the attendant listens, and the filter.
     pub attended: Option<(UnixStream, Vec<libc::sock_filter>)>,
+    /// Where the keeper serves.
+    pub service: Option<OwnedFd>,
     /// The pipe to tell things through.
     pub report: PipeWriter,
 }
@@ -163,7 +168,7 @@ impl Prepared {
     /// The keeper's life: waits for init, tells how it ended if it was killed, and gives files of other users back. It
     /// does so when we are killed too: nobody else could remove those files.
     fn keep(&self, init: Pid) -> ! {
-        self.hold_report_only();
+        self.hold_report_only(self.child.service.as_ref());
         let status = self.outlive(init).unwrap_or_else(|_| exit(1));
         if ExitStatus::from_raw(status).signal().is_some() {
             tell(rustix::stdio::stdin(), 0, status);
@@ -176,20 +181,26 @@ impl Prepared {
         exit(0)
     }
 
-    /// Waits for init, and kills it if our parent dies; its raw status.
+    /// Waits for init, serves meanwhile, and kills it if our parent dies; its raw status.
     fn outlive(&self, init: Pid) -> Result<i32, Errno> {
         let signals = Signals::block(&[Signal::CHILD, Signal::TERM, Signal::PIPE])?;
         set_parent_process_death_signal(Some(Signal::TERM))?;
+        let came = signals.descriptor()?;
+        let mut serves = self.child.service.is_some();
         loop {
             // A signal that came before it was blocked is not waited for.
             if let Some((_, status)) = waitpid(Some(init), WaitOptions::NOHANG)? {
                 return Ok(status.as_raw());
             }
-            match signals.wait() {
-                Ok(signal) if signal == Signal::TERM.as_raw() => kill_process(init, Signal::KILL)?,
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
+            let stdout = rustix::stdio::stdout();
+            let mut polled = [PollFd::new(&came, PollFlags::IN), PollFd::new(&stdout, PollFlags::IN)];
+            let count = if serves { 2 } else { 1 };
+            rustix::io::retry_on_intr(|| poll(&mut polled[..count], None))?;
+            let (has_come, is_asked) = (!polled[0].revents().is_empty(), !polled[1].revents().is_empty());
+            if has_come && Signals::read(&came)? == Signal::TERM.as_raw() {
+                kill_process(init, Signal::KILL)?;
             }
+            serves &= !is_asked || serve(stdout).is_ok();
         }
     }
 
@@ -203,16 +214,19 @@ impl Prepared {
 
     /// Init's life: waits for the command and for whatever becomes an orphan, and tells how the command ended.
     fn reap(&self, command: Pid) -> ! {
-        self.hold_report_only();
+        self.hold_report_only(None);
         let status = wait_for(command);
         tell(rustix::stdio::stdin(), 0, status);
         exit(0)
     }
 
-    /// Closes all descriptors but the report's, which becomes descriptor 0: nobody shall wait on the far end of a pipe
-    /// for the keeper or init.
-    fn hold_report_only(&self) {
-        if rustix::stdio::dup2_stdin(&self.child.report).is_err() || close_all_but_stdin().is_err() {
+    /// Closes all descriptors but the report's, which becomes descriptor 0, and the one to serve at if asked to, which
+    /// becomes 1: nobody shall wait on the far end of a pipe for the keeper or init.
+    fn hold_report_only(&self, service: Option<&OwnedFd>) {
+        let is_held = rustix::stdio::dup2_stdin(&self.child.report).is_ok()
+            && service.is_none_or(|service| rustix::stdio::dup2_stdout(service).is_ok())
+            && close_from(if service.is_some() { 2 } else { 1 }).is_ok();
+        if !is_held {
             exit(1);
         }
     }

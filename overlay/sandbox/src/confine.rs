@@ -2,6 +2,7 @@
 
 use crate::child::Child;
 use crate::inner_root::InnerRoot;
+use crate::opener::Service;
 use crate::system;
 use rustix::process::{Signal, set_parent_process_death_signal, umask};
 use rustix::thread::CapabilitySet;
@@ -113,6 +114,8 @@ pub struct Confinement<'a> {
     pub inner: Option<&'a InnerRoot>,
     /// Where [`Attendant`](crate::fake::Attendant) listens, and which calls it answers.
     pub attended: Option<(UnixStream, Vec<libc::sock_filter>)>,
+    /// Where files are opened for [`Opener`](crate::opener::Opener).
+    pub service: Option<Service>,
 }
 
 /// Makes the command run in a sandbox. The pipe is for [`Report::read`](crate::Report::read). The umask is set too.
@@ -126,6 +129,7 @@ pub fn confine(command: &mut Command, confinement: Confinement<'_>) -> io::Resul
         gid: rustix::process::getegid().as_raw(),
         inner: confinement.inner.cloned(),
         attended: confinement.attended,
+        service: confinement.service.map(Service::into_descriptor),
         report,
     }
     .prepared();

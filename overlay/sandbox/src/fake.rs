@@ -21,16 +21,12 @@ pub use filter::filter;
 pub use ledger::{Device, Ledger, Record};
 
 use crate::ids::Ids;
+use crate::opener::{Opener, receive, send};
 use answer::Answers;
 use listener::Listener;
 use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
 use rustix::process::Pid;
-use std::io::{self, IoSlice, IoSliceMut, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -54,40 +50,24 @@ pub struct Nature {
 
 /// Maps users for the sandbox at the other end of the socket, and then answers the command's calls until nobody is left to
 /// make any. What was written down.
-pub fn attend(socket: &UnixStream, nature: &Nature) -> io::Result<Ledger> {
+pub fn attend(socket: &UnixStream, nature: &Nature, opener: Opener) -> io::Result<Ledger> {
     loop {
-        match receive(socket)? {
-            None => return Ok(Ledger::default()),
-            Some((message, Some(listener))) if message[0] == LISTENER => {
-                let mut answers = Answers::new(nature.clone());
+        let mut message = [0; MESSAGE];
+        match receive(socket.as_fd(), &mut message)? {
+            (MESSAGE, Some(listener)) if message[0] == LISTENER => {
+                let mut answers = Answers::new(nature.clone(), opener);
                 Listener::new(listener)?.serve(|call| answers.answer(call))?;
                 return Ok(answers.into_ledger());
             }
-            Some((message, _)) => {
+            (MESSAGE, _) => {
                 let [_, number @ ..] = message;
                 let mapped = nature.ids.map(u32::from_ne_bytes(number));
                 let errno = mapped.err().map_or(0, |e| e.raw_os_error().unwrap_or(libc::EPERM));
                 (&*socket).write_all(&errno.to_ne_bytes())?;
             }
+            _ => return Ok(Ledger::default()),
         }
     }
-}
-
-fn receive(socket: &UnixStream) -> io::Result<Option<([u8; MESSAGE], Option<OwnedFd>)>> {
-    let mut message = [0; MESSAGE];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = loop {
-        match recvmsg(socket, &mut [IoSliceMut::new(&mut message)], &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
-            result => break result?,
-        }
-    };
-    let descriptor = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    Ok((received.bytes == MESSAGE).then_some((message, descriptor)))
 }
 
 /// Has the attendant map users, and waits until it has. For between fork and exec.
@@ -105,10 +85,5 @@ pub fn ask_for_users(socket: &UnixStream, process: Pid) -> Result<(), Errno> {
 
 /// Gives the attendant the listener. For between fork and exec.
 pub fn hand_over(socket: &UnixStream, listener: OwnedFd) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [listener.as_fd()];
-    control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    let message = [LISTENER, 0, 0, 0, 0];
-    sendmsg(socket, &[IoSlice::new(&message)], &mut control, SendFlags::NOSIGNAL).map(drop)
+    send(socket.as_fd(), &[LISTENER, 0, 0, 0, 0], Some(listener.as_fd()))
 }

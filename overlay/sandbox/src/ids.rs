@@ -17,9 +17,15 @@ struct Range {
 }
 
 impl IdMap {
-    /// Every id is itself. The last one, which means none, is not an id.
-    pub fn identity() -> IdMap {
-        IdMap(vec![Range { inside: 0, outside: 0, count: u32::MAX }])
+    /// Every id that there is according to a file such as /proc/self/uid_map is itself: all of them, or in a user namespace
+    /// those that it has.
+    fn identity(file: &str) -> IdMap {
+        let numbers = |line: &str| line.split_whitespace().map_while(|word| word.parse().ok()).collect::<Vec<u32>>();
+        let range = |line| match *numbers(line) {
+            [inside, _, count] => Some(Range { inside, outside: inside, count }),
+            _ => None,
+        };
+        IdMap(file.lines().filter_map(range).collect())
     }
 
     /// 0 is this one, and there is no other.
@@ -75,9 +81,10 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// All users and groups.
+    /// All users and groups that there are.
     pub fn identity() -> Ids {
-        Ids { users: IdMap::identity(), groups: IdMap::identity() }
+        let read = |path: &str| IdMap::identity(&fs::read_to_string(path).unwrap_or_default());
+        Ids { users: read("/proc/self/uid_map"), groups: read("/proc/self/gid_map") }
     }
 
     /// The caller as root, and nobody else.
@@ -149,7 +156,10 @@ mod tests {
             [Some(0), Some(1), Some(65536), None, None]
         );
         assert_eq!([0, 1, 65_536, 65_537].map(|id| map.has(id)), [true, true, true, false]);
-        let all = IdMap::identity();
-        assert!(all.has(u32::MAX - 1) && all.inside(7) == Some(7) && !IdMap::alone(7).has(7));
+        let all = IdMap::identity("         0          0 4294967295\n");
+        assert!(all.has(u32::MAX - 1) && !all.has(u32::MAX) && all.inside(7) == Some(7) && !IdMap::alone(7).has(7));
+        let some = IdMap::identity("0 1000 1\n1 100000 65536\n");
+        assert_eq!(some.words().collect::<Vec<_>>().join(" "), "0 0 1 1 1 65536");
+        assert!(!IdMap::identity("").has(0));
     }
 }

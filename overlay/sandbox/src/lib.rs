@@ -9,6 +9,7 @@ mod confine;
 pub mod fake;
 mod ids;
 mod inner_root;
+mod opener;
 mod ownership;
 mod report;
 mod run;

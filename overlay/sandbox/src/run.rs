@@ -4,6 +4,7 @@ use crate::confine::{Confinement, Step, Users, confine, leave_open};
 use crate::fake::{self, Ledger, Nature};
 use crate::ids::Ids;
 use crate::inner_root::InnerRoot;
+use crate::opener::{self, Opener};
 use crate::ownership::Ownership;
 use crate::report::Report;
 use crate::tail::Tail;
@@ -159,10 +160,15 @@ fn launch(
             (Some(ours), Some((theirs, filter)))
         }
     };
+    let (opener, service) = match (power, attempt.users) {
+        (Power::FakeRoot, Some(Users::Many)) => opener::pair().map(|(opener, service)| (opener, Some(service))),
+        _ => Ok((Opener::default(), None)),
+    }
+    .map_err(io::Error::from)?;
     let report = match attempt.users {
         Some(users) => {
             let Place { enter, scratch, inner } = place;
-            Some(confine(&mut command, Confinement { enter, scratch, users, inner, attended })?)
+            Some(confine(&mut command, Confinement { enter, scratch, users, inner, attended, service })?)
         }
         None => {
             leave_open(&mut command, attended);
@@ -172,7 +178,9 @@ fn launch(
     let (report, ended, ledger) = std::thread::scope(|scope| {
         let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let attendant = ours
-            .map(|socket| spawn("attendant").spawn_scoped(scope, move || fake::attend(&socket, &attempt.nature)))
+            .map(|socket| {
+                spawn("attendant").spawn_scoped(scope, move || fake::attend(&socket, &attempt.nature, opener))
+            })
             .transpose()?;
         // What is settled may be more than a pipe holds.
         let reader = report.map(|pipe| spawn("report").spawn_scoped(scope, || Report::read(pipe))).transpose()?;
@@ -334,7 +342,8 @@ mod tests {
         let trial = Trial::new();
         let mut command = Command::new("true");
         let (enter, scratch) = (trial.layer(), Path::new("/absent"));
-        let confinement = Confinement { enter: &enter, scratch, users: Users::Own, inner: None, attended: None };
+        let confinement =
+            Confinement { enter: &enter, scratch, users: Users::Own, inner: None, attended: None, service: None };
         let pipe = confine(&mut command, confinement).unwrap();
         let error = command.spawn().unwrap_err();
         drop(command);

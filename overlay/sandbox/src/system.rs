@@ -41,11 +41,10 @@ pub fn exit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Closes all descriptors but standard input.
-pub fn close_all_but_stdin() -> Result<(), Errno> {
-    // SAFETY: only for a process with a single thread that uses no descriptor but 0 from here on.
-    check(unsafe { libc::syscall(libc::SYS_close_range, 1 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint) })
-        .map(drop)
+/// Closes all descriptors from this one on.
+pub fn close_from(first: libc::c_uint) -> Result<(), Errno> {
+    // SAFETY: only for a process with a single thread that uses none of them from here on.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0 as libc::c_uint) }).map(drop)
 }
 
 /// Becomes user and group 0 of its user namespace, and a member of no other group.
@@ -98,11 +97,21 @@ impl Signals {
         }
     }
 
-    /// Waits for one of them; its number.
-    pub fn wait(&self) -> Result<i32, Errno> {
-        // SAFETY: the set is one, and nothing else is asked for.
-        let signal = unsafe { libc::sigwaitinfo(&raw const self.0, std::ptr::null_mut()) };
-        check(signal.into()).map(|_| signal)
+    /// A descriptor that can be read when one of them has come (signalfd(2)).
+    pub fn descriptor(&self) -> Result<OwnedFd, Errno> {
+        // SAFETY: the set is one, and the descriptor is made by the kernel for us.
+        let descriptor = unsafe { libc::signalfd(-1, &raw const self.0, libc::SFD_CLOEXEC) };
+        check(descriptor.into())?;
+        // SAFETY: as above.
+        Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    }
+
+    /// The number of one that has come, from such a descriptor.
+    pub fn read(descriptor: &OwnedFd) -> Result<i32, Errno> {
+        let mut message = [0; size_of::<libc::signalfd_siginfo>()];
+        rustix::io::read(descriptor, &mut message)?;
+        // The first field is the number.
+        Ok(i32::from_ne_bytes([message[0], message[1], message[2], message[3]]))
     }
 }
 

@@ -8,7 +8,8 @@ use super::calls::{Act, Call, Way, find};
 use super::find::{file, folder, place, stat};
 use super::ledger::{Device, Ledger};
 use super::listener::{Answer, Asked};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxFlags, fchmod, fstatvfs, openat, statx};
+use crate::opener::Opener;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxFlags, fchmod, fstatvfs, statx};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -24,6 +25,7 @@ const NOBODY: u32 = 65534;
 pub struct Answers {
     pub(super) nature: Nature,
     pub(super) ledger: Ledger,
+    pub(super) opener: Opener,
 }
 
 /// The arguments behind those that name the file.
@@ -42,8 +44,8 @@ impl Arguments<'_> {
 
 impl Answers {
     /// Nothing is written down yet.
-    pub fn new(nature: Nature) -> Answers {
-        Answers { nature, ledger: Ledger::default() }
+    pub fn new(nature: Nature, opener: Opener) -> Answers {
+        Answers { nature, ledger: Ledger::default(), opener }
     }
 
     /// What was written down.
@@ -71,7 +73,7 @@ impl Answers {
 
     fn chown(&mut self, asked: &Asked<'_>, call: Call, arguments: &Arguments<'_>) -> Result<Answer, Errno> {
         let (uid, gid) = (arguments.number(0), arguments.number(1));
-        let target = target(asked, call)?;
+        let target = target(asked, call, &self.opener)?;
         let is_known = |map: &crate::ids::IdMap, id| id == NO_ID || map.has(id);
         let ids = &self.nature.ids;
         if self.nature.gives && is_known(&ids.users, uid) && is_known(&ids.groups, gid) {
@@ -104,12 +106,12 @@ impl Answers {
         }
         let (mode, number) = (arguments.number(0), arguments.number(1));
         let (start, path) = path(asked, call)?;
-        let (folder, name) = place(asked.process, start, &path)?;
+        let (folder, name) = place(asked.process, &self.opener, start, &path)?;
         if !asked.is_alive() {
             return Ok(Answer::Continue);
         }
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-        let made = match openat(&folder, name.as_slice(), flags, Mode::from_raw_mode(0o600)) {
+        let made = match self.opener.open(&folder, &name, flags, Mode::from_raw_mode(0o600)) {
             Ok(made) => made,
             Err(errno) => return Ok(Answer::Error(errno)),
         };
@@ -125,7 +127,7 @@ impl Answers {
     }
 
     fn stat(&self, asked: &Asked<'_>, call: Call, arguments: &Arguments<'_>) -> Result<Answer, Errno> {
-        let mut found = stat(&target(asked, call)?)?;
+        let mut found = stat(&target(asked, call, &self.opener)?)?;
         let record = self.ledger.get(found.st_dev, found.st_ino);
         if record.is_none() && !self.nature.pretends {
             return Ok(Answer::Continue);
@@ -140,7 +142,7 @@ impl Answers {
     }
 
     fn statx(&self, asked: &Asked<'_>, call: Call, arguments: &Arguments<'_>) -> Result<Answer, Errno> {
-        let target = target(asked, call)?;
+        let target = target(asked, call, &self.opener)?;
         let plain = stat(&target)?;
         let record = self.ledger.get(plain.st_dev, plain.st_ino);
         if record.is_none() && !self.nature.pretends {
@@ -180,18 +182,18 @@ impl Device {
 }
 
 /// The file that a call means.
-pub(super) fn target(asked: &Asked<'_>, call: Call) -> Result<OwnedFd, Errno> {
+pub(super) fn target(asked: &Asked<'_>, call: Call, opener: &Opener) -> Result<OwnedFd, Errno> {
     let (start, path) = path(asked, call)?;
     let found = match call.way {
         Way::Descriptor => folder(asked.process, start),
-        Way::Path(follow) => file(asked.process, start, &path, follow),
-        Way::AtPlain => file(asked.process, start, &path, false),
+        Way::Path(follow) => file(asked.process, opener, start, &path, follow),
+        Way::AtPlain => file(asked.process, opener, start, &path, false),
         Way::At(flags) => {
             let flags = asked.arguments[flags] as i32;
             match path.is_empty() {
                 true if flags & libc::AT_EMPTY_PATH != 0 => folder(asked.process, start),
                 true => Err(Errno::NOENT),
-                false => file(asked.process, start, &path, flags & libc::AT_SYMLINK_NOFOLLOW == 0),
+                false => file(asked.process, opener, start, &path, flags & libc::AT_SYMLINK_NOFOLLOW == 0),
             }
         }
     }?;

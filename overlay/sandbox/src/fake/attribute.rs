@@ -28,7 +28,7 @@ impl Answers {
         if !self.nature.pretends && !asked.process.has_capability(CAP_SETFCAP) {
             return Ok(Answer::Error(Errno::PERM));
         }
-        let target = target(asked, call)?;
+        let target = target(asked, call, &self.opener)?;
         let found = stat(&target)?;
         if is_read_only(&target)? {
             return Ok(Answer::Error(Errno::ROFS));
@@ -58,7 +58,7 @@ impl Answers {
         if self.ledger.is_empty() || asked.process.text(arguments.address(0))? != CAPABILITY {
             return Ok(Answer::Continue);
         }
-        match self.capability(&target(asked, call)?)? {
+        match self.capability(&target(asked, call, &self.opener)?)? {
             Some(value) => give(asked, arguments.address(1), arguments.address(2), value),
             None => Ok(Answer::Continue),
         }
@@ -73,7 +73,7 @@ impl Answers {
         if self.ledger.is_empty() {
             return Ok(Answer::Continue);
         }
-        let target = target(asked, call)?;
+        let target = target(asked, call, &self.opener)?;
         if self.capability(&target)?.is_none() {
             return Ok(Answer::Continue);
         }
@@ -92,7 +92,7 @@ impl Answers {
         if self.ledger.is_empty() || asked.process.text(arguments.address(0))? != CAPABILITY {
             return Ok(Answer::Continue);
         }
-        let target = target(asked, call)?;
+        let target = target(asked, call, &self.opener)?;
         if self.capability(&target)?.is_none() {
             return Ok(Answer::Continue);
         }
