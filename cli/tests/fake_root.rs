@@ -118,6 +118,24 @@ fn in_its_order() {
     );
 }
 
+/// Where the kernel gives users, a script can become one of them, who then owns what it makes.
+#[test]
+fn other_users_in_the_script() {
+    if !require_tool("setpriv") {
+        return;
+    }
+    let script = "install -d -o 1 -g 1 -m 700 data\n\
+        setpriv --reuid=1 --regid=1 --clear-groups sh -c 'id -u; echo x > data/x; if chown 2 data; then echo wrong; fi'\n\
+        if setpriv --reuid=1 --regid=1 --clear-groups mknod data/null c 1 3; then echo wrong; fi\n\
+        mknod data/null c 1 3; stat -c '%n %u %F' data/*";
+    for caller in Caller::all().into_iter().filter(|caller| matches!(caller, Caller::Us | Caller::NobodyWithUsers)) {
+        let (_place, run) = layer(caller, &spec(script, false));
+        let told: String = run.stderr.split_inclusive('\n').filter(|line| !line.contains("not permitted")).collect();
+        let expected = "1\ndata/null 0 character special file\ndata/x 1 regular file\n";
+        assert_eq!((run.code, &*told), (Some(0), expected), "{caller:?}: {}", run.stderr);
+    }
+}
+
 /// By flag, in every kind of image, stage by stage.
 #[test]
 fn flags_and_stages() {
