@@ -1,6 +1,6 @@
 //! A root who is none: system calls that only root may make are answered by us.
 //!
-//! A filter (seccomp_unotify(2)) stops the calls of [`calls`] and asks us what they shall return. Owners that the caller
+//! A filter (seccomp_unotify(2)) stops some calls and asks us what they shall return. Owners that the caller
 //! may not give, device nodes that it may not make and capabilities of files are written into a [`Ledger`] instead, and
 //! what asks for them hears what the ledger says. All other calls go on to the kernel, as do those of the list that are
 //! none of our business. Unlike a library that is preloaded this works for static programs too, and unlike ptrace it
