@@ -1,7 +1,8 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, closure, completions, demo, image, inspect, layer, layers, man, merge, nix_db, ready, root, stream, tarsum,
+    build, closure, completions, demo, image, inspect, layer, layers, man, merge, nix_db, overlay, ready, root, stream,
+    tarsum,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
@@ -70,6 +71,8 @@ enum Command {
     Layers(layers::Options),
     Layer(layer::Options),
     NixDb(nix_db::Options),
+    #[command(subcommand)]
+    Overlay(overlay::Command),
     Image(image::Options),
     Merge(merge::Options),
     Stream(stream::Options),
@@ -95,6 +98,7 @@ impl Cli {
             Command::Layers(options) => layers::run(options, common),
             Command::Layer(options) => layer::run(options, common),
             Command::NixDb(options) => nix_db::run(options, common),
+            Command::Overlay(command) => overlay::run(command, common),
             Command::Image(options) => image::run(options, common),
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),

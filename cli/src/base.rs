@@ -37,7 +37,7 @@ impl UnpackingArgs {
     }
 
     /// Opens an image and makes its layers plain.
-    fn open(&self, location: &Location, spec: Option<&Spec>, common: &Common) -> Result<StoredImage> {
+    pub fn open(&self, location: &Location, spec: Option<&Spec>, common: &Common) -> Result<StoredImage> {
         let architecture = spec.and_then(|spec| spec.architecture.as_deref());
         let variant = spec.and_then(|spec| spec.variant.as_deref());
         let mut image = ImageFile::open(&location.path, self.max())?.image(location, architecture, variant)?;

@@ -11,6 +11,7 @@ pub mod layers;
 pub mod man;
 pub mod merge;
 pub mod nix_db;
+pub mod overlay;
 pub mod ready;
 pub mod root;
 pub mod stream;

@@ -17,6 +17,7 @@
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
 //! | `debian` | images on Debian, as docker, buildah and skopeo hand it over, run; nginx serves a page |
 //! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
+//! | `export` | the files of an image as one flat tar: as GNU tar unpacks its layers, as docker exports it |
 //! | `fake_root` | scripts as a root who is none: fakeroot's bytes, whoever runs them; the layer as their root |
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
@@ -64,6 +65,7 @@ mod debian;
 mod determinism;
 mod dist;
 mod docker_tools;
+mod export;
 mod fake_root;
 mod golden;
 mod graphs;

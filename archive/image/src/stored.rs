@@ -12,7 +12,7 @@ use crate::manifest::MANIFEST_NAME;
 use crate::oci_layout::INDEX_NAME;
 use crate::unpacked::{MaxUnpacked, copy};
 use crate::{Compression, Error, Location, Result, docker_archive, oci_layout};
-use layerstone_layer::{LayerTree, Part, Tree};
+use layerstone_layer::{LayerTree, Meter, Part, Source, Tree, digest_all};
 use layerstone_stage::{Digest, Error as StageError, Hasher};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -63,6 +63,8 @@ pub struct StoredLayer {
     pub legacy: Option<Vec<u8>>,
     /// sha256 that the bytes must have, if that is told.
     blob: Option<Digest>,
+    /// Whether its tar was checked against the diff ID.
+    is_checked: bool,
 }
 
 impl ImageFile {
@@ -140,7 +142,15 @@ impl ImageFile {
         let folder = blob.name.strip_suffix("/layer.tar");
         let json = folder.map(|folder| format!("{folder}/json")).filter(|name| self.blobs.has(name));
         let legacy = json.map(|name| self.blobs.bytes(&name)).transpose()?;
-        Ok(StoredLayer { name: blob.name.clone(), diff_id, compression, part, legacy, blob: blob.digest })
+        Ok(StoredLayer {
+            name: blob.name.clone(),
+            diff_id,
+            compression,
+            part,
+            legacy,
+            blob: blob.digest,
+            is_checked: false,
+        })
     }
 }
 
@@ -155,17 +165,37 @@ impl StoredImage {
         unpack_all(&mut self.layers, max, done)
     }
 
+    /// Checks the tars of the layers against their diff IDs, several at once, as far as that was not done when they were
+    /// unpacked.
+    ///
+    /// # Errors
+    ///
+    /// A layer, which is plain, cannot be read or is not what it must be.
+    pub fn check(&self, meter: &Meter) -> layerstone_layer::Result<()> {
+        let unchecked: Vec<&StoredLayer> = self.layers.iter().filter(|layer| !layer.is_checked).collect();
+        let sources: Vec<Source> = unchecked.iter().map(|layer| Source::Part(layer.part.clone())).collect();
+        let found = digest_all(&sources.iter().collect::<Vec<_>>(), &|_, _, _| Ok(()), meter)?;
+        match unchecked.iter().zip(found).find(|(layer, found)| layer.diff_id != *found) {
+            None => Ok(()),
+            Some((layer, found)) => {
+                let (path, expected) = (layer.part.name().to_owned(), layer.diff_id);
+                Err(layerstone_layer::Error::Digest { path, found, expected })
+            }
+        }
+    }
+
     /// The files that a container of the image sees, read from the headers of its layers, which are plain.
     ///
     /// # Errors
     ///
     /// A layer cannot be read, is no tar, or does not fit the ones below it.
     pub fn tree(&self) -> Result<Tree> {
-        let read = |layer: &StoredLayer| {
+        let read = |(number, layer): (u32, &StoredLayer)| {
             let tar = BufReader::with_capacity(HEADERS, layer.part.reader());
-            LayerTree::read(tar).map_err(Error::layer(layer.part.name()))
+            LayerTree::read_nth(tar, number).map_err(Error::layer(layer.part.name()))
         };
-        let layers: Result<Vec<LayerTree>> = self.layers.par_iter().map(read).collect();
+        let numbered: Vec<(u32, &StoredLayer)> = (0..).zip(&self.layers).collect();
+        let layers: Result<Vec<LayerTree>> = numbered.into_par_iter().map(read).collect();
         let mut tree = Tree::default();
         for (layer, stored) in layers?.into_iter().zip(&self.layers) {
             let wrong = |cause: String| Error::Layer { name: stored.part.name().to_owned(), cause };
@@ -187,7 +217,7 @@ pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, done: &(d
     let unpacked: Vec<Option<Result<Part>>> = same.par_iter().map(unpack).collect();
     for ((at, first), part) in same.into_iter().zip(unpacked) {
         layers[at].part = part.unwrap_or_else(|| Ok(layers[first].part.clone()))?;
-        layers[at].compression = Compression::None;
+        (layers[at].compression, layers[at].is_checked) = (Compression::None, true);
     }
     Ok(())
 }

@@ -3,9 +3,12 @@
 //! What a doubtful header means is decided by the reader that [`tarsum`](crate::tarsum()) uses, which follows Go's.
 
 use crate::Kind;
+use crate::header::{Fields, Records, append_pax};
 use crate::tarsum::{self, Archive, clean_name};
 use std::io::{self, Read, Seek, Write};
 
+/// Keywords of extended attributes begin so (star's way, which all others follow).
+const XATTR: &[u8] = b"SCHILY.xattr.";
 /// Bytes of contents that are copied at a time.
 const COPIED: usize = 64 << 10;
 
@@ -84,12 +87,16 @@ fn number(what: &str, number: i64) -> Result<u32, String> {
 
 /// The members of a tar, from front to back.
 #[derive(Debug)]
-pub struct Members<R>(Archive<R>);
+pub struct Members<R> {
+    archive: Archive<R>,
+    /// The header of the member that was read last.
+    header: tarsum::Member,
+}
 
 impl<R: Read> Members<R> {
     /// Reads an uncompressed tar; best from a buffer, since headers are short.
     pub fn new(tar: R) -> Members<R> {
-        Members(Archive::new(tar))
+        Members { archive: Archive::new(tar), header: tarsum::Member::default() }
     }
 
     /// The next member; none at the end. Contents are read and dropped.
@@ -100,10 +107,11 @@ impl<R: Read> Members<R> {
     /// the position of the member, if its header is none, if its name or a hard link's target leads out of the image, or
     /// if its mode, owner or device numbers are negative or have more than 32 bits.
     pub fn next_member(&mut self) -> io::Result<Option<Member>> {
-        while let Some(found) = self.0.next_member()? {
+        while let Some(found) = self.archive.next_member()? {
             // A header that describes all later ones is no member.
             if found.typeflag != b'g' {
-                return Member::of(&found).map(Some).map_err(|cause| self.invalid(&cause));
+                self.header = found;
+                return Member::of(&self.header).map(Some).map_err(|cause| self.invalid(&cause));
             }
         }
         Ok(None)
@@ -115,24 +123,66 @@ impl<R: Read> Members<R> {
     ///
     /// What writing gives, and what [`next_member`](Members::next_member) does.
     pub fn copy_contents(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let mut buffer = vec![0; COPIED];
+        // Most files are smaller.
+        let mut buffer = vec![0; usize::try_from(self.header.size).unwrap_or(0).clamp(1, COPIED)];
         loop {
-            match self.0.read_contents(&mut buffer)? {
+            match self.archive.read_contents(&mut buffer)? {
                 0 => return Ok(()),
                 n => out.write_all(&buffer[..n])?,
             }
         }
     }
 
+    /// Where the member that was read last begins, its extended headers counted.
+    pub fn position(&self) -> u64 {
+        self.archive.first()
+    }
+
+    /// Appends a header of the member that was read last under another name, as Python's tarfile writes it: with its
+    /// mode, owner, time and extended attributes, as a hard link to a name if one is given. A file with holes has none
+    /// there.
+    pub(crate) fn append_header(&self, name: &[u8], link: Option<&[u8]>, out: &mut Vec<u8>) {
+        let header = &self.header;
+        let is_file = !header.is_header_only();
+        let mut records = Records::default();
+        for (xattr, value) in header.xattrs.iter().filter(|_| link.is_none()) {
+            records.set(&[XATTR, xattr.as_slice()].concat(), value);
+        }
+        if header.exact_mtime.contains(&b'.') {
+            records.set(b"mtime", &header.exact_mtime);
+        }
+        // Numbers are as `Member::of` has checked them.
+        let id = |number: i64| u32::try_from(number).unwrap_or_default();
+        let fields = Fields {
+            name,
+            mode: id(header.mode) & 0o7777,
+            uid: id(header.uid),
+            gid: id(header.gid),
+            size: if is_file && link.is_none() { u64::try_from(header.size).unwrap_or_default() } else { 0 },
+            mtime: header.mtime,
+            flag: match (link, is_file) {
+                (Some(_), _) => b'1',
+                (None, true) => b'0',
+                (None, false) => header.typeflag,
+            },
+            link: link.unwrap_or(if header.typeflag == b'2' { &header.link_name } else { b"" }),
+            uname: &header.uname,
+            gname: &header.gname,
+            device: matches!((header.typeflag, link), (b'3' | b'4', None))
+                .then(|| (id(header.device.0), id(header.device.1))),
+        };
+        append_pax(&fields, records, out);
+    }
+
     /// An error that names the header of the member that was read last.
     pub(crate) fn invalid(&self, cause: &str) -> io::Error {
-        self.0.invalid(cause)
+        self.archive.invalid(cause)
     }
 
     /// Once there are no more members: how many bytes they take, headers and padding counted, without the zeros that end
     /// the tar. No multiple of [`BLOCK`](crate::BLOCK) if the input ends in the padding of the last one.
     pub(crate) fn end(&self) -> u64 {
-        self.0.end()
+        self.archive.end()
     }
 }
 
@@ -144,7 +194,7 @@ impl<R: Read + Seek> Members<R> {
     ///
     /// What seeking gives.
     pub fn pass_contents(&mut self) -> io::Result<()> {
-        self.0.pass_contents()
+        self.archive.pass_contents()
     }
 }
 

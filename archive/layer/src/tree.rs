@@ -9,6 +9,7 @@ mod resolve;
 
 pub use layer::LayerTree;
 pub use node::Node;
+pub(crate) use node::Origin;
 pub use resolve::Resolved;
 
 use crate::Result;
@@ -54,7 +55,7 @@ impl Tree {
     }
 
     /// The root folder.
-    fn root(&self) -> &Node {
+    pub(crate) fn root(&self) -> &Node {
         &self.0
     }
 
@@ -80,8 +81,9 @@ impl Tree {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::flat::tests::flattened;
     use crate::{Common, Dialect, Entry, Kind, Owner};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -112,7 +114,7 @@ mod tests {
         entry
     }
 
-    fn tar(members: &str) -> Vec<u8> {
+    pub(crate) fn tar(members: &str) -> Vec<u8> {
         let common = Common { dialect: Dialect::Pax, mtime: 1, owner: Owner::root() };
         let mut tar = Vec::new();
         for member in members.split_whitespace() {
@@ -437,6 +439,7 @@ mod tests {
                 .map(|(path, (kind, mode))| line(&path, &Node { kind, mode, ..Node::implied() }))
                 .collect();
             let mut found = lines(&tree);
+            prop_assert_eq!(&lines(&flattened(&layers.iter().map(|layer| words(layer)).collect::<Vec<_>>())), &found);
             found.sort_by(|a, b| path(a).cmp(path(b)));
             prop_assert_eq!(found, expected);
         }

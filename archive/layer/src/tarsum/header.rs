@@ -11,7 +11,7 @@ pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 /// Keywords of extended attributes begin so (star's way, which all others follow).
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
-/// The fields of a member that count in a tarsum.
+/// The fields of a member; all but the last ones count in a tarsum.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Member {
     pub name: Vec<u8>,
@@ -24,6 +24,12 @@ pub(crate) struct Member {
     pub link_name: Vec<u8>,
     pub device: (i64, i64),
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Modification time in seconds since the epoch.
+    pub mtime: i64,
+    /// The same as a record tells it, with a fraction; empty if none does.
+    pub exact_mtime: Vec<u8>,
+    pub uname: Vec<u8>,
+    pub gname: Vec<u8>,
 }
 
 impl Member {
@@ -74,11 +80,12 @@ pub(super) fn parse_fields(block: &Block, dialect: Dialect) -> Option<Member> {
         size: number(&block[124..136])?,
         typeflag: block[156],
         link_name: until_nul(&block[157..257]).to_vec(),
+        mtime: number(&block[136..148])?,
         ..Member::default()
     };
-    // Times do not count, but a header with a bad one is a bad header.
-    number(&block[136..148])?;
     if dialect != Dialect::V7 {
+        member.uname = until_nul(&block[265..297]).to_vec();
+        member.gname = until_nul(&block[297..329]).to_vec();
         member.device = (number(&block[329..337])?, number(&block[337..345])?);
     }
     let prefix = match dialect {
@@ -153,7 +160,13 @@ pub(super) fn apply_records(member: &mut Member, records: &Records) -> Option<()
             b"uid" => member.uid = decimal(value)?,
             b"gid" => member.gid = decimal(value)?,
             b"size" => member.size = decimal(value)?,
-            b"mtime" | b"atime" | b"ctime" => check_time(value)?,
+            b"uname" => member.uname.clone_from(value),
+            b"gname" => member.gname.clone_from(value),
+            b"mtime" => {
+                member.mtime = time(value)?;
+                member.exact_mtime.clone_from(value);
+            }
+            b"atime" | b"ctime" => drop(time(value)?),
             keyword => {
                 if let Some(name) = keyword.strip_prefix(XATTR) {
                     member.xattrs.insert(name.to_vec(), value.clone());
@@ -172,11 +185,11 @@ pub(super) fn global(header: Member, records: Records) -> Member {
     Member { name: read.name, xattrs: read.xattrs, typeflag: header.typeflag, ..Member::default() }
 }
 
-/// A time in a record: seconds, and a fraction without an end.
-fn check_time(value: &[u8]) -> Option<()> {
+/// The seconds of a time in a record: seconds, and a fraction without an end.
+fn time(value: &[u8]) -> Option<i64> {
     let point = value.iter().position(|&byte| byte == b'.').unwrap_or(value.len());
-    decimal(&value[..point])?;
-    value[point..].iter().skip(1).all(u8::is_ascii_digit).then_some(())
+    let seconds = decimal(&value[..point])?;
+    value[point..].iter().skip(1).all(u8::is_ascii_digit).then_some(seconds)
 }
 
 /// A text field: up to the first NUL, or all of it.

@@ -28,6 +28,8 @@ pub(crate) struct Archive<R> {
     position: u64,
     /// Where the present header begins.
     start: u64,
+    /// Where the first of the headers that describe the present member begins.
+    first: u64,
     /// Bytes of the present member's contents that are still to be read from the archive.
     stored: u64,
     /// Bytes that follow them up to the next header.
@@ -37,15 +39,19 @@ pub(crate) struct Archive<R> {
 
 impl<R: Read> Archive<R> {
     pub fn new(input: R) -> Archive<R> {
-        Archive { input, position: 0, start: 0, stored: 0, padding: 0, sparse: None }
+        Archive { input, position: 0, start: 0, first: 0, stored: 0, padding: 0, sparse: None }
     }
 
     /// Goes on to the next member; none at the end of the archive.
     pub fn next_member(&mut self) -> io::Result<Option<Member>> {
         let mut records = Records::new();
         let (mut long_name, mut long_link) = (Vec::new(), Vec::new());
+        let mut is_first = true;
         loop {
             let Some(block) = self.next_header()? else { return Ok(None) };
+            if std::mem::take(&mut is_first) {
+                self.first = self.start;
+            }
             let (mut member, dialect) = self.parse_header(&block)?;
             self.start_contents(&member)?;
             match member.typeflag {
@@ -72,6 +78,11 @@ impl<R: Read> Archive<R> {
                 }
             }
         }
+    }
+
+    /// Where the headers of the present member begin.
+    pub fn first(&self) -> u64 {
+        self.first
     }
 
     /// Where the present header begins; at the end of the archive, where there are no more members.

@@ -1,6 +1,6 @@
 //! The files of one layer and what it hides of lower ones (OCI image-spec, layer.md, "Whiteouts").
 
-use super::node::{Node, components, join, split};
+use super::node::{Node, Origin, components, join, split};
 use crate::{Error, Kind, Member, Members, Result};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek};
@@ -45,7 +45,17 @@ impl LayerTree {
     /// tar is none, or has a member that no image can hold: a name that leads out of the image or is longer than 4096
     /// bytes, a root that is no folder, a whiteout of nothing; or if it has more than a million folders without a header.
     pub fn read<R: Read + Seek>(tar: R) -> io::Result<LayerTree> {
-        LayerTree::read_members(Members::new(tar), Members::pass_contents)
+        LayerTree::read_nth(tar, 0)
+    }
+
+    /// [`read`](LayerTree::read) for the layer of this number, counted from the bottom, for
+    /// [`write_flat`](crate::write_flat) to find it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](LayerTree::read).
+    pub fn read_nth<R: Read + Seek>(tar: R, number: u32) -> io::Result<LayerTree> {
+        LayerTree::read_members(Members::new(tar), number, Members::pass_contents)
     }
 
     /// [`read`](LayerTree::read) for a tar that can only be read from front to back.
@@ -54,19 +64,21 @@ impl LayerTree {
     ///
     /// As [`read`](LayerTree::read).
     pub fn read_stream<R: Read>(tar: R) -> io::Result<LayerTree> {
-        LayerTree::read_members(Members::new(tar), |_| Ok(()))
+        LayerTree::read_members(Members::new(tar), 0, |_| Ok(()))
     }
 
     /// Reads all members; `pass` goes over the contents of one, if that can be done without reading them.
     fn read_members<R: Read>(
         mut members: Members<R>,
+        number: u32,
         pass: impl Fn(&mut Members<R>) -> io::Result<()>,
     ) -> io::Result<LayerTree> {
         let (hidden, opaque, notes) = Default::default();
         let root = Node::implied();
         let mut layer = LayerTree { root, hidden, opaque, notes, links: Vec::new(), made: 0, members: 0 };
         while let Some(member) = members.next_member()? {
-            layer.add(member).map_err(|cause| members.invalid(&cause))?;
+            let origin = Origin { layer: number, at: members.position() };
+            layer.add(member, origin).map_err(|cause| members.invalid(&cause))?;
             pass(&mut members)?;
         }
         layer.imply_folders().map_err(|cause| members.invalid(&cause))?;
@@ -74,12 +86,12 @@ impl LayerTree {
     }
 
     /// Takes a member up, whatever it means, or says what is wrong with it.
-    fn add(&mut self, member: Member) -> Result<(), String> {
+    fn add(&mut self, member: Member, origin: Origin) -> Result<(), String> {
         check(&member)?;
         let (folder, base) = split(&member.name);
         if let Some(note) = note(&member.name) {
             self.notes.insert(note.to_vec());
-            self.add_file(member);
+            self.add_file(member, origin);
         } else if base == OPAQUE {
             self.opaque.insert(folder.to_vec());
         } else if let Some(hidden) = base.strip_prefix(WHITEOUT) {
@@ -88,17 +100,17 @@ impl LayerTree {
             }
             self.hidden.insert(join(folder, hidden));
         } else {
-            self.add_file(member);
+            self.add_file(member, origin);
         }
         self.check_made()
     }
 
-    fn add_file(&mut self, member: Member) {
+    fn add_file(&mut self, member: Member, origin: Origin) {
         if let Kind::HardLink { .. } = member.kind {
             self.links.push(member.name.clone());
         }
         self.members += 1;
-        self.root.make(&member.name, &mut self.made).describe(member);
+        self.root.make(&member.name, &mut self.made).describe(member, origin);
     }
 
     fn check_made(&self) -> Result<(), String> {

@@ -18,9 +18,20 @@ pub struct Node {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
+    /// Where its header is; none for a folder that has none.
+    pub(crate) origin: Option<Origin>,
     /// Whether it is a folder only because something is in it: no header says its mode and owner.
     pub(super) is_implied: bool,
     pub(super) children: Children,
+}
+
+/// Where a file's header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin {
+    /// The number of the layer.
+    pub layer: u32,
+    /// The place in its tar.
+    pub at: u64,
 }
 
 /// The files in a folder by name; none is as good as an empty map, and takes no memory.
@@ -44,7 +55,7 @@ impl Node {
     /// A folder that no header describes.
     pub(super) fn implied() -> Node {
         let children = Children::default();
-        Node { kind: Kind::Directory, mode: FOLDER_MODE, uid: 0, gid: 0, is_implied: true, children }
+        Node { kind: Kind::Directory, mode: FOLDER_MODE, uid: 0, gid: 0, origin: None, is_implied: true, children }
     }
 
     /// The same file without what is below it.
@@ -105,18 +116,19 @@ impl Node {
     }
 
     /// Becomes what a header says. A folder stays one with all that is in it.
-    pub(super) fn describe(&mut self, member: Member) {
+    pub(super) fn describe(&mut self, member: Member, origin: Origin) {
         if !(self.is_directory() && member.is_directory()) {
             self.children = Children::default();
         }
         let Member { kind, mode, uid, gid, .. } = member;
         (self.kind, self.mode, self.uid, self.gid, self.is_implied) = (kind, mode, uid, gid, false);
+        self.origin = Some(origin);
     }
 
     /// Takes the mode and owner of a folder that is put over this one, if a header tells them.
     pub(super) fn own_as(&mut self, upper: &Node) {
         if !upper.is_implied {
-            (self.mode, self.uid, self.gid) = (upper.mode, upper.uid, upper.gid);
+            (self.mode, self.uid, self.gid, self.origin) = (upper.mode, upper.uid, upper.gid, upper.origin);
         }
     }
 }

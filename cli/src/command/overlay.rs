@@ -1,0 +1,19 @@
+//! `layerstone overlay`: what is done with all layers of an image put over each other.
+
+mod export;
+
+use crate::args::Common;
+use anyhow::Result;
+use clap::Subcommand;
+
+/// Work with all layers of an image put over each other
+#[derive(Subcommand)]
+pub enum Command {
+    Export(export::Options),
+}
+
+pub fn run(command: &Command, common: &Common) -> Result<()> {
+    match command {
+        Command::Export(options) => export::run(options, common),
+    }
+}

@@ -1,0 +1,60 @@
+//! `layerstone overlay export`: the files of an image as one flat tar.
+
+use crate::args::Common;
+use crate::base::UnpackingArgs;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use layerstone_image::{Location, StoredImage};
+use layerstone_layer::{Meter, Part, write_flat};
+use layerstone_stage::Output;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{IsTerminal, Write, stdout};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+/// Write the files of an image as one flat tar, as a container sees them
+///
+/// Layers are put over each other, whiteouts applied, in memory: nothing is unpacked, and no root is needed. Every file
+/// stands once, folders first, with the mode, owner, time and extended attributes of its layer. Every byte of the layers is
+/// checked against their diff IDs. The tar is not compressed.
+#[derive(Args)]
+pub struct Options {
+    /// Docker archive, OCI archive, or the folder of an OCI layout
+    #[arg(value_name = "IMAGE[#NAME:TAG]")]
+    image: OsString,
+    /// Tar to write, - for stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    unpacking: UnpackingArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let stdout_name = Path::new("stdout");
+    if options.output == Path::new("-") {
+        if stdout().is_terminal() {
+            bail!("stdout is a terminal: expected a file or a pipe, such as `| tar -x`");
+        }
+        let image = options.unpacking.open(&Location::parse(&options.image), None, common)?;
+        let mut out = File::from(stdout().as_fd().try_clone_to_owned().context("cannot write: stdout")?);
+        return export(&image, &mut out, stdout_name, common);
+    }
+    // First, so that a bad place is told before anything is unpacked.
+    let mut output = Output::create(&options.output)?;
+    let image = options.unpacking.open(&Location::parse(&options.image), None, common)?;
+    export(&image, &mut output, &options.output, common)?;
+    Ok(output.commit()?)
+}
+
+/// Writes the flat tar while the layers are checked.
+fn export(image: &StoredImage, out: &mut (dyn Write + Send), to: &Path, common: &Common) -> Result<()> {
+    let parts: Vec<Part> = image.layers.iter().map(|layer| layer.part.clone()).collect();
+    let bytes = parts.iter().map(Part::size).sum();
+    let write = || -> Result<()> { Ok(write_flat(&image.tree()?, &parts, out, to)?) };
+    let both = |meter: &Meter| rayon::join(|| image.check(meter), write);
+    let (checked, written) = common.progress().during("exporting", Some(bytes), parts.len(), both);
+    // What is wrong with a layer explains what went wrong with writing its files.
+    checked?;
+    written
+}
