@@ -27,6 +27,9 @@ pub struct RootArgs {
     /// Run that script with the layer as the root of all files, and the store mounted in it
     #[arg(long)]
     enable_fakechroot: bool,
+    /// Keep extended attributes (user.*) and file capabilities of the files that are stored
+    #[arg(long)]
+    xattrs: bool,
     /// Let contents, helpers and the script replace what is of another kind in the base image (a link by a folder, a folder by a
     /// file), and helpers its files
     #[arg(long)]
@@ -69,6 +72,7 @@ impl RootArgs {
             return Err(usage_error(command, ErrorKind::ArgumentConflict, message));
         }
         spec.enable_fakechroot |= self.enable_fakechroot;
+        spec.xattrs |= self.xattrs;
         spec.replace |= self.replace;
         Ok(())
     }

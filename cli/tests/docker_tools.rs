@@ -7,11 +7,11 @@
 //! |---|---|---|
 //! | 1 | store paths are in the image: hello runs | `alone::store_paths_are_included` |
 //! | 2 | without store paths it does not run | `alone::without_store_paths` |
-//! | 3 | the same, made under fakechroot | not built yet: fakeRootCommands |
+//! | 3 | the same, made under fakechroot | `fake::without_store_paths` |
 //! | 4 | without store paths there is none in the image | `alone::without_store_paths` |
-//! | 5 | the same, made under fakechroot | not built yet: fakeRootCommands |
+//! | 5 | the same, made under fakechroot | `fake::without_store_paths` |
 //! | 6 | without store paths it runs where the store is mounted | `alone::without_store_paths` |
-//! | 7 | the same, made under fakechroot | not built yet: fakeRootCommands |
+//! | 7 | the same, made under fakechroot | `fake::without_store_paths` |
 //! | 8 | an image's date is stable | `alone::stable_date_and_tag` |
 //! | 9 | bash runs | `alone::stable_date_and_tag` |
 //! | 10 | the tag that is told is the one that docker lists | `alone::stable_date_and_tag` |
@@ -49,19 +49,19 @@
 //! | 42 | a store path that is a link stays one | `alone::store_path_that_is_a_link` |
 //! | 43 | a name with a registry, in buildImage | `alone::names_with_a_registry` |
 //! | 44 | in buildLayeredImage | `alone::names_with_a_registry` |
-//! | 45 | the owner that fakeRootCommands gave a folder | `client::docker::owners_and_modes_are_what_the_rules_say`, given by perms; not built yet: fakeRootCommands |
+//! | 45 | the owner that fakeRootCommands gave a folder | `fake::owner_of_a_home`, and given by perms `client::docker::owners_and_modes_are_what_the_rules_say` |
 //! | 46 | two merged images load and run | `merged::both_are_there_and_run` |
 //! | 47 | one of them with a generated tag | `merged::both_are_there_and_run` |
-//! | 48 | merging keeps what fakeRootCommands did | `merged::owners_stay`, given by perms; not built yet: fakeRootCommands |
-//! | 49 | what the output of fakeRootCommands refers to is in the image | `alone::store_paths_that_the_script_refers_to`, which is extraCommands; not built yet: fakeRootCommands |
+//! | 48 | merging keeps what fakeRootCommands did | `fake::merging_keeps_owners`, and given by perms `merged::owners_stay` |
+//! | 49 | what the output of fakeRootCommands refers to is in the image | `fake::store_paths_that_the_script_refers_to`, and of extraCommands `alone::store_paths_that_the_script_refers_to` |
 //! | 50 | images of different compression merge | `merged::whatever_they_are_compressed_with` |
-//! | 51 | exportImage makes one flat tar | not built yet: exportImage |
-//! | 52 | an image made under fakechroot runs | not built yet: fakeRootCommands |
+//! | 51 | exportImage makes one flat tar | `fake::exported_as_one_tar` |
+//! | 52 | an image made under fakechroot runs | `fake::made_as_root_of_all_files` |
 //! | 53 | bare paths in contents, in buildImage | `alone::bare_paths` |
 //! | 54 | in buildLayeredImage | `alone::bare_paths` |
 //! | 55 | an architecture that is asked for, in buildImage | `alone::another_architecture` |
 //! | 56 | in buildLayeredImage | `alone::another_architecture` |
-//! | 57 | `/etc` made by NixOS' activation scripts | not built yet: fakeRootCommands |
+//! | 57 | `/etc` made by NixOS' activation scripts | `fake::etc_of_a_script`, written by hand for what NixOS' activation scripts do |
 //! | 58 | certificates are where programs look for them | `alone::certificates` |
 //! | 59 | streamNixShellImage: a derivation builds in the image | needs a Nix API: the environment of a derivation |
 //! | 60 | its shellHook runs | needs a Nix API: the environment of a derivation |
@@ -72,13 +72,14 @@
 //! | 65 | a home that can be written | needs a Nix API: the environment of a derivation |
 //! | 66 | a home that does not exist | needs a Nix API: the environment of a derivation |
 //! | 67 | `buildDerivation` works in it | needs a Nix API: the environment of a derivation |
-//! | 68 | chown in runAsRoot stays | `alone::owner_of_a_file`, given by perms; needs a virtual machine: runAsRoot |
+//! | 68 | chown in runAsRoot stays | `fake::owner_of_a_file`, and given by perms `alone::owner_of_a_file`; needs a virtual machine: runAsRoot |
 //! | 69 | a user who is not root owns files | `alone::owner_of_the_store` |
 //! | 70 | the signatures of the Nix database | not built yet: signatures |
 
 mod alone;
 mod based;
 mod examples;
+mod fake;
 mod merged;
 
 use std::collections::BTreeSet;

@@ -42,6 +42,7 @@
 //! | `strategies` | which strategy plans: by flag, by image.json, by default; bad pipelines |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
 //! | `workspace` | who depends on whom, how long files are, how modules begin |
+//! | `xattrs` | extended attributes and file capabilities: GNU tar's bytes, from store paths, copies and scripts |
 //! | `support` | how the others run the binary, where they work, and what happens when a tool is missing |
 //!
 //! `cargo test -p layerstone --test program` runs them all. A test that needs a tool which this machine lacks prints
@@ -91,3 +92,4 @@ mod strategies;
 mod streams;
 mod support;
 mod workspace;
+mod xattrs;

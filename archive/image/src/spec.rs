@@ -69,6 +69,8 @@ pub struct Spec {
     pub fake_root_commands: Option<Script>,
     /// Whether it runs with the layer as the root of all files.
     pub enable_fakechroot: bool,
+    /// Whether extended attributes and file capabilities are kept.
+    pub xattrs: bool,
     /// Owners and modes of entries of the customisation layer, or of the root of a single image.
     pub perms: Vec<Perm>,
     /// Owner of the store paths.
@@ -172,6 +174,7 @@ impl Spec {
             script: None,
             fake_root_commands: None,
             enable_fakechroot: false,
+            xattrs: false,
             perms: Vec::new(),
             owner: Owner::root(),
             architecture: None,

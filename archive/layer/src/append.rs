@@ -51,7 +51,8 @@ impl Layout {
         let held = self.held(below_root(store.dir().as_bytes()));
         let absent = ancestors(store.dir()).map(below_root).filter(|name| !held.contains(*name));
         let folders: Vec<Placed> = absent.map(|name| store_folder(name, folder(name))).collect();
-        let found: Result<Vec<Vec<Placed>>> = paths.par_iter().map(|path| store_files(store, path, &held)).collect();
+        let found: Result<Vec<Vec<Placed>>> =
+            paths.par_iter().map(|path| store_files(store, path, &held, self.xattrs)).collect();
         let mut files: Vec<Placed> = found?.into_iter().flatten().collect();
         files.sort_unstable_by(|a, b| a.entry.name.cmp(&b.entry.name));
         files.dedup_by(|a, b| a.entry.name == b.entry.name);
@@ -78,8 +79,8 @@ fn store_folder(name: &[u8], base: Option<(u32, Owner)>) -> Placed {
 }
 
 /// The files of a store path that are not held, named without the slash in front.
-fn store_files(store: &Store, path: &StorePath, held: &Names) -> Result<Vec<Placed>> {
-    let mut files = walk_store_path(store, below_root(path.as_str().as_bytes()))?;
+fn store_files(store: &Store, path: &StorePath, held: &Names, xattrs: bool) -> Result<Vec<Placed>> {
+    let mut files = walk_store_path(store, below_root(path.as_str().as_bytes()), xattrs)?;
     files.retain(|file| !held.contains(&file.entry.name));
     Ok(files)
 }

@@ -80,7 +80,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let bytes: Vec<u8> = (0..size).map(|i| (i * i / 7) as u8).collect();
             fs::write(dir.path().join("x"), bytes).unwrap();
-            let layout = Layout::gnu_numeric(walk_tree(dir.path()).unwrap(), 1, &Owner::numeric_root());
+            let layout = Layout::gnu_numeric(walk_tree(dir.path(), false).unwrap(), 1, &Owner::numeric_root());
             (dir, Source::Layout(layout))
         };
         [0, 5_000_000, 100, 3_000_000, 600_000].into_iter().map(layer).unzip()

@@ -1,6 +1,7 @@
 //! A member of a tar before it is written: its fields, independent of any tar dialect.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Who owns a member: numbers and names (POSIX.1-2017, pax, "ustar Interchange Format": uid, gid, uname, gname).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,12 +116,17 @@ pub struct Entry {
     pub mode: u32,
     /// Whose it is; none for whoever owns what is around it ([`Common::owner`](crate::Common::owner)).
     pub owner: Option<Box<Owner>>,
+    /// Its extended attributes (xattr(7)); none if it has none.
+    pub xattrs: Option<Box<Xattrs>>,
 }
+
+/// Extended attributes: values by full name, such as `user.x`.
+pub type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
 impl Entry {
     /// An entry of the common owner.
     pub fn new(name: &[u8], kind: Kind, mode: u32) -> Entry {
-        Entry { name: name.into(), kind, mode, owner: None }
+        Entry { name: name.into(), kind, mode, owner: None, xattrs: None }
     }
 
     /// A folder.

@@ -73,6 +73,9 @@ pub struct Recipe {
     /// Owner of every entry.
     #[serde(flatten)]
     pub owner: Owner,
+    /// Whether extended attributes are kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub xattrs: bool,
 }
 
 impl LayerFile {
@@ -172,7 +175,8 @@ mod tests {
         assert!(error.ends_with("found neither of blob and recipe, expected exactly one"), "{error}");
         layer.blob = Some("x.tar".to_owned());
         assert_eq!(read(serde_json::to_value(&layer).unwrap()).unwrap(), layer);
-        layer.recipe = Some(Recipe { store: "/s".to_owned(), paths: vec![], mtime: 1, owner: Owner::root() });
+        layer.recipe =
+            Some(Recipe { store: "/s".to_owned(), paths: vec![], mtime: 1, owner: Owner::root(), xattrs: false });
         assert!(read(serde_json::to_value(&layer).unwrap()).is_err());
         layer.blob = None;
         assert_eq!(read(serde_json::to_value(&layer).unwrap()).unwrap(), layer);

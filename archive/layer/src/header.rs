@@ -8,6 +8,7 @@
 mod block;
 mod gnu;
 mod pax;
+mod posix;
 
 pub use pax::{Records, append_pax};
 
@@ -21,7 +22,8 @@ pub const BLOCK: usize = 512;
 pub enum Dialect {
     /// Python 3.8 and later, `tarfile` with its default `PAX_FORMAT` and utf-8: nixpkgs' store layers and stream archives.
     Pax,
-    /// GNU tar 1.29 and later with its default `--format=gnu`: the layer of nixpkgs' `buildImage`.
+    /// GNU tar 1.29 and later with its default `--format=gnu`: the layer of nixpkgs' `buildImage`. A member with extended
+    /// attributes is written as with `--format=posix --xattrs`.
     Gnu,
     /// The same with `--numeric-owner`, no names of owners: nixpkgs' customisation layers.
     GnuNumeric,
@@ -82,10 +84,17 @@ impl Common {
             gname: owner.gname.as_bytes(),
             device: entry.kind.device(),
         };
-        match self.dialect {
-            Dialect::Pax => append_pax(&fields, Records::default(), out),
-            Dialect::Gnu => gnu::append_gnu(&fields, true, out),
-            Dialect::GnuNumeric => gnu::append_gnu(&fields, false, out),
+        match (self.dialect, entry.xattrs.as_deref()) {
+            (Dialect::Pax, xattrs) => {
+                let mut records = Records::default();
+                xattrs.into_iter().for_each(|xattrs| records.set_xattrs(xattrs));
+                append_pax(&fields, records, out);
+            }
+            (Dialect::Gnu | Dialect::GnuNumeric, Some(xattrs)) => {
+                posix::append_posix(&fields, xattrs, self.dialect == Dialect::Gnu, out);
+            }
+            (Dialect::Gnu, None) => gnu::append_gnu(&fields, true, out),
+            (Dialect::GnuNumeric, None) => gnu::append_gnu(&fields, false, out),
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct Layout {
     base: PathBuf,
     /// Bytes of the tar but for the zeros that end it.
     length: u64,
+    /// Whether the files of store paths that are appended keep their extended attributes.
+    pub(crate) xattrs: bool,
 }
 
 /// An entry and, for a regular file, where its contents are on this machine.
@@ -60,7 +62,7 @@ impl Placed {
 pub fn store_layout(store: &Store, recipe: &Recipe) -> Result<Layout> {
     let common = Common { dialect: Dialect::Pax, mtime: recipe.mtime, owner: recipe.owner.clone() };
     let walked: Result<Vec<_>> =
-        recipe.paths.par_iter().map(|path| walk_store_path(store, path.as_str().as_bytes())).collect();
+        recipe.paths.par_iter().map(|path| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs)).collect();
     let mut layout = Layout::new(common, store.root());
     layout.extend(ancestors(&recipe.store).map(|name| Placed::bare(Entry::directory(name, 0o755))));
     layout.extend(walked?.into_iter().flatten());
@@ -108,8 +110,13 @@ impl Layout {
         layout
     }
 
+    /// Says whether the files of store paths that are appended keep their extended attributes.
+    pub fn keep_xattrs(self, xattrs: bool) -> Layout {
+        Layout { xattrs, ..self }
+    }
+
     fn new(common: Common, base: &Path) -> Layout {
-        Layout { common, front: None, members: Vec::new(), base: base.to_owned(), length: 0 }
+        Layout { common, front: None, members: Vec::new(), base: base.to_owned(), length: 0, xattrs: false }
     }
 
     /// Appends members; the file of one that has contents and names none is found below the base.
@@ -176,7 +183,7 @@ mod tests {
 
     fn recipe(store: &str, path: &str) -> Recipe {
         let paths = vec![StorePath::parse(path).unwrap()];
-        Recipe { store: store.to_owned(), paths, mtime: 1, owner: Owner::root() }
+        Recipe { store: store.to_owned(), paths, mtime: 1, owner: Owner::root(), xattrs: false }
     }
 
     fn names(layout: &Layout) -> Vec<String> {

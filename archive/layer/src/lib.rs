@@ -25,7 +25,7 @@ mod tree;
 mod walk;
 
 pub use digest::{Sink, digest_all, write_layer};
-pub use entry::{Entry, Kind, Owner};
+pub use entry::{Entry, Kind, Owner, Xattrs};
 pub use error::{Error, FollowError, Result};
 pub use file::{Descriptor, FORMAT, LayerFile, MEDIA_TYPE_TAR, Recipe, VERSION};
 pub use flat::write_flat;
@@ -38,4 +38,4 @@ pub use part::{Part, PartReader};
 pub use source::{LayoutReader, Reader, Source};
 pub use tarsum::tarsum;
 pub use tree::{LayerTree, Node, Resolved, Tree};
-pub use walk::walk_tree;
+pub use walk::{read_xattrs, walk_tree};

@@ -7,8 +7,6 @@ use crate::header::{Fields, Records, append_pax};
 use crate::tarsum::{self, Archive, clean_name};
 use std::io::{self, Read, Seek, Write};
 
-/// Keywords of extended attributes begin so (star's way, which all others follow).
-const XATTR: &[u8] = b"SCHILY.xattr.";
 /// Bytes of contents that are copied at a time.
 const COPIED: usize = 64 << 10;
 
@@ -145,8 +143,9 @@ impl<R: Read> Members<R> {
         let header = &self.header;
         let is_file = !header.is_header_only();
         let mut records = Records::default();
-        for (xattr, value) in header.xattrs.iter().filter(|_| link.is_none()) {
-            records.set(&[XATTR, xattr.as_slice()].concat(), value);
+        if link.is_none() {
+            let boxed = |(name, value): (&Vec<u8>, &Vec<u8>)| (name.as_slice().into(), value.as_slice().into());
+            records.set_xattrs(&header.xattrs.iter().map(boxed).collect());
         }
         if header.exact_mtime.contains(&b'.') {
             records.set(b"mtime", &header.exact_mtime);
@@ -274,7 +273,8 @@ mod tests {
             (Kind::CharDevice { major: 1, minor: 3 }, 0o666),
             (Kind::BlockDevice { major: 8, minor: 300 }, 0o660),
         ];
-        let entries = kinds.map(|(kind, mode)| Entry { name: b"a/b"[..].into(), kind, mode, owner: owner.clone() });
+        let entries =
+            kinds.map(|(kind, mode)| Entry { name: b"a/b"[..].into(), kind, mode, owner: owner.clone(), xattrs: None });
         for dialect in [Dialect::Pax, Dialect::Gnu] {
             let found = members(&tar(dialect, &entries), true).unwrap();
             let expected = entries.clone().map(|Entry { kind, mode, .. }| Member {

@@ -280,7 +280,7 @@ mod tests {
     fn laid_out(size: usize) -> (tempfile::TempDir, Source) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("x"), vec![7; size]).unwrap();
-        let layout = Layout::gnu_numeric(walk_tree(dir.path()).unwrap(), 1, &Owner::numeric_root());
+        let layout = Layout::gnu_numeric(walk_tree(dir.path(), false).unwrap(), 1, &Owner::numeric_root());
         (dir, Source::Layout(layout))
     }
 

@@ -1,7 +1,9 @@
 //! Walking folders for layouts: every file with what its header will say, in the order of a tar.
 
-use crate::{Entry, Error, Kind, Placed, Result};
+use crate::{Entry, Error, Kind, Placed, Result, Xattrs};
 use layerstone_stage::Store;
+use rustix::fs::{lgetxattr, llistxattr};
+use rustix::io::Errno;
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fs::Metadata;
@@ -9,21 +11,28 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
+/// The attribute that holds a file's capabilities (capabilities(7)).
+const CAPABILITY: &[u8] = b"security.capability";
+/// Bytes of names, or of a value, that are enough for nearly all.
+const FEW: usize = 256;
+/// Bytes that they have at most (limits.h, XATTR_LIST_MAX and XATTR_SIZE_MAX).
+const MOST: usize = 64 << 10;
+
 /// A whole folder as `tar --sort=name -cf - .` finds it: `.`, `./a`, `./a/b`, each folder before its contents, siblings in
-/// the order of their names' bytes.
+/// the order of their names' bytes. With [extended attributes](read_xattrs) if asked to.
 ///
 /// # Errors
 ///
 /// Something cannot be read, or is a socket.
-pub fn walk_tree(folder: &Path) -> Result<Vec<Placed>> {
-    let mut walk = Walk { order: <[u8]>::cmp, names_files: true, members: Vec::new() };
+pub fn walk_tree(folder: &Path, xattrs: bool) -> Result<Vec<Placed>> {
+    let mut walk = Walk { order: <[u8]>::cmp, names_files: true, xattrs, members: Vec::new() };
     walk.enter(folder, b".")?;
     Ok(walk.members)
 }
 
 /// A store path as Python's `sorted(path.rglob("*"))` finds it; its files go by their members' names.
-pub(crate) fn walk_store_path(store: &Store, path: &[u8]) -> Result<Vec<Placed>> {
-    let mut walk = Walk { order: code_point_order, names_files: false, members: Vec::new() };
+pub(crate) fn walk_store_path(store: &Store, path: &[u8], xattrs: bool) -> Result<Vec<Placed>> {
+    let mut walk = Walk { order: code_point_order, names_files: false, xattrs, members: Vec::new() };
     walk.enter(&store.locate(OsStr::from_bytes(path)), path)?;
     Ok(walk.members)
 }
@@ -34,6 +43,8 @@ struct Walk {
     order: fn(&[u8], &[u8]) -> Ordering,
     /// Whether members say where their files are.
     names_files: bool,
+    /// Whether extended attributes are read.
+    xattrs: bool,
     members: Vec<Placed>,
 }
 
@@ -45,7 +56,10 @@ impl Walk {
     }
 
     fn enter_known(&mut self, real: &Path, name: &[u8], metadata: &Metadata) -> Result<()> {
-        let entry = Entry::new(name, kind_of(real, metadata)?, metadata.permissions().mode() & 0o7777);
+        let mut entry = Entry::new(name, kind_of(real, metadata)?, metadata.permissions().mode() & 0o7777);
+        if self.xattrs && !metadata.is_symlink() {
+            entry.xattrs = read_xattrs(real)?;
+        }
         let file = (self.names_files && metadata.is_file()).then(|| real.into());
         self.members.push(Placed { entry, file, modified: (metadata.mtime(), metadata.mtime_nsec()) });
         if !metadata.is_dir() {
@@ -65,6 +79,57 @@ impl Walk {
         }
         Ok(())
     }
+}
+
+/// The extended attributes of a file, or folder, that belong to it and not to the machine: `user.*`, and
+/// `security.capability` without the root user of a namespace, who depends on who reads it (linux/capability.h, revision 3
+/// as revision 2). None where there are none.
+///
+/// # Errors
+///
+/// They cannot be read.
+pub fn read_xattrs(real: &Path) -> Result<Option<Box<Xattrs>>> {
+    let read = |call: &dyn Fn(&mut [u8]) -> Result<usize, Errno>| match with_room(call) {
+        // A file system without any, or an attribute that is gone.
+        Err(Errno::NOTSUP | Errno::NODATA) => Ok(None),
+        result => result.map(Some).map_err(|errno| Error::read(real)(errno.into())),
+    };
+    let names = read(&|buffer| llistxattr(real, buffer))?.unwrap_or_default();
+    let mut xattrs = Xattrs::new();
+    for name in names.split(|&byte| byte == 0) {
+        if !name.starts_with(b"user.") && name != CAPABILITY {
+            continue;
+        }
+        if let Some(value) = read(&|buffer| lgetxattr(real, name, buffer))? {
+            let value = if name == CAPABILITY { revision_2(value) } else { value };
+            xattrs.insert(name.into(), value.into());
+        }
+    }
+    Ok((!xattrs.is_empty()).then(|| Box::new(xattrs)))
+}
+
+/// What a call tells that fills a buffer, in one that is large enough.
+fn with_room(call: &dyn Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+    for room in [FEW, MOST] {
+        let mut buffer = vec![0; room];
+        match call(&mut buffer) {
+            Err(Errno::RANGE) if room < MOST => {}
+            result => {
+                buffer.truncate(result?);
+                return Ok(buffer);
+            }
+        }
+    }
+    Err(Errno::RANGE)
+}
+
+fn revision_2(mut value: Vec<u8>) -> Vec<u8> {
+    const REVISION: usize = 3;
+    if value.len() == 24 && value[REVISION] == 3 {
+        value[REVISION] = 2;
+        value.truncate(20);
+    }
+    value
 }
 
 fn kind_of(real: &Path, metadata: &Metadata) -> Result<Kind> {

@@ -46,7 +46,8 @@ fn the_store_gives_the_layer_file() {
     let store = Store::new("/nix/store", root.path()).unwrap();
     let path = store.parse(block("text").split(' ').nth(1).unwrap().lines().next().unwrap().trim_end_matches('/'));
     let paths = vec![path.unwrap()];
-    let recipe = Recipe { store: "/nix/store".to_owned(), paths: paths.clone(), mtime: 1, owner: Owner::root() };
+    let recipe =
+        Recipe { store: "/nix/store".to_owned(), paths: paths.clone(), mtime: 1, owner: Owner::root(), xattrs: false };
     let source = Source::Layout(store_layout(&store, &recipe).unwrap());
     let diff_ids = digest_all(&[&source], &|_, _, _| Ok(()), &Meter::default()).unwrap();
     let sum = tarsum(source.reader().unwrap()).unwrap();

@@ -19,11 +19,11 @@ pub struct Owned<'a> {
 
 /// Gives the members of the folder's walk what is known of their files. What belongs to root belongs to whoever owns the
 /// layer.
-pub fn apply(mut members: Vec<Placed>, owned: &Owned<'_>) -> Result<Vec<Placed>> {
+pub fn apply(members: &mut [Placed], owned: &Owned<'_>) -> Result<()> {
     if owned.ownership.is_empty() {
-        return Ok(members);
+        return Ok(());
     }
-    for member in &mut members {
+    for member in members {
         let name = member.entry.name.strip_prefix(b"./").unwrap_or_default();
         let path = owned.folder.join(OsStr::from_bytes(name));
         let metadata = path.symlink_metadata().map_err(Error::io("read", &path))?;
@@ -31,7 +31,7 @@ pub fn apply(mut members: Vec<Placed>, owned: &Owned<'_>) -> Result<Vec<Placed>>
             change(member, facts);
         }
     }
-    Ok(members)
+    Ok(())
 }
 
 fn change(member: &mut Placed, facts: &Facts) {
@@ -41,6 +41,10 @@ fn change(member: &mut Placed, facts: &Facts) {
     }
     if let Some(mode) = facts.mode.filter(|_| !matches!(entry.kind, Kind::Symlink { .. })) {
         entry.mode = mode;
+    }
+    if let Some(capability) = &facts.capability {
+        let xattrs = entry.xattrs.get_or_insert_default();
+        xattrs.insert((*b"security.capability").into(), capability.as_slice().into());
     }
     if let Some(device) = facts.device {
         let (major, minor) = (device.major, device.minor);

@@ -8,12 +8,17 @@ use crate::perms::{self, Common};
 use crate::script::{self, Guise, Workplace};
 use crate::{Conflict, Error, Helper, Mode, Result, Rule, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
-use layerstone_layer::{Kind, LayerFile, Layout, Meter, Owner, Placed, Source, Tree, walk_tree, write_layer};
+use layerstone_layer::{
+    Kind, LayerFile, Layout, Meter, Owner, Placed, Source, Tree, Xattrs, read_xattrs, walk_tree, write_layer,
+};
 use layerstone_stage::{Output, Scratch, Store, StorePath};
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::DirBuilder;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +37,8 @@ pub struct RootSpec {
     pub script: Option<Script>,
     /// What to run there after that, as root.
     pub fake_root: Option<FakeRoot>,
+    /// Whether extended attributes of copied contents, and of what a script leaves, are kept.
+    pub xattrs: bool,
     /// Owners and modes of entries, given when all else is done, the last rule that matches winning.
     pub perms: Vec<Rule>,
     /// Modification time of every entry, in seconds since the epoch.
@@ -127,7 +134,13 @@ fn add_helpers(spec: &RootSpec, merged: &mut Merged) -> Result<Option<Scratch>> 
 /// Archives what was merged without writing it as files: some file systems take longer to make and remove thousands of
 /// links than all the rest of an image takes.
 fn archive_merged(spec: &RootSpec, merged: &Merged, output: &mut Output, blob: &Path) -> Result<LayerFile> {
-    archive(spec, merged, merged.root.members(), output, blob)
+    let mut members = merged.root.members();
+    if spec.xattrs {
+        for (member, file) in with_files(&mut members) {
+            member.entry.xattrs = read_xattrs(&file)?;
+        }
+    }
+    archive(spec, merged, members, output, blob)
 }
 
 /// Writes what was merged into a new folder, runs the scripts there, and archives the folder; warns if there was no
@@ -145,20 +158,62 @@ fn archive_tree(
     let tree = workplace.join("layer");
     DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
     merged.root.write(&tree)?;
+    let inherited = if spec.xattrs { inherited(merged, &tree)? } else { Inherited::default() };
     let place = Workplace { layer: &tree, scratch: &workplace, mtime: spec.mtime };
     let mut warnings = Vec::new();
     if let Some(script) = &spec.script {
         warnings.extend(script::run(script, &place, Guise::Caller, log)?.warning);
     }
-    let mut members = None;
+    let mut ownership = None;
     if let Some(FakeRoot { script, chroot }) = &spec.fake_root {
         let guise = if *chroot { Guise::FakeChroot(&spec.store) } else { Guise::FakeRoot };
         let ran = script::run(script, &place, guise, log)?;
         warnings.extend(ran.warning);
-        members = Some(apply(walk_tree(&tree)?, &Owned { folder: &tree, ownership: &ran.ownership })?);
+        ownership = Some(ran.ownership);
     }
-    let members = members.map_or_else(|| walk_tree(&tree), Ok)?;
+    let mut members = walk_tree(&tree, spec.xattrs)?;
+    inherit(&mut members, &inherited)?;
+    if let Some(ownership) = &ownership {
+        apply(&mut members, &Owned { folder: &tree, ownership })?;
+    }
     Ok((archive(spec, merged, members, output, blob)?, warnings))
+}
+
+/// Extended attributes of copied files by what identifies the copy: not everybody may give them to a file.
+type Inherited = HashMap<(u64, u64, i64, i64), Xattrs>;
+
+fn inherited(merged: &Merged, tree: &Path) -> Result<Inherited> {
+    let mut inherited = Inherited::default();
+    for (member, file) in with_files(&mut merged.root.members()) {
+        if let Some(xattrs) = read_xattrs(&file)? {
+            let name = member.entry.name.strip_prefix(b"./").unwrap_or_default();
+            inherited.insert(identity(&tree.join(OsStr::from_bytes(name)))?, *xattrs);
+        }
+    }
+    Ok(inherited)
+}
+
+/// Gives copies that are what they were the attributes of their originals.
+fn inherit(members: &mut [Placed], inherited: &Inherited) -> Result<()> {
+    for (member, file) in with_files(members).filter(|_| !inherited.is_empty()) {
+        if let Some(xattrs) = inherited.get(&identity(&file)?) {
+            let own = member.entry.xattrs.get_or_insert_default();
+            for (name, value) in xattrs {
+                own.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn identity(file: &Path) -> Result<(u64, u64, i64, i64)> {
+    let metadata = file.symlink_metadata().map_err(Error::io("read", file))?;
+    Ok((metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
+}
+
+/// The members that have a file of their own.
+fn with_files(members: &mut [Placed]) -> impl Iterator<Item = (&mut Placed, Box<Path>)> {
+    members.iter_mut().filter_map(|member| member.file.clone().map(|file| (member, file)))
 }
 
 fn archive(
@@ -263,6 +318,7 @@ mod tests {
                 helpers: Vec::new(),
                 script: Some(script),
                 fake_root: None,
+                xattrs: false,
                 perms: Vec::new(),
                 mtime: 315_532_800,
                 owner: Owner::numeric_root(),
@@ -335,6 +391,7 @@ mod tests {
             helpers: Vec::new(),
             script: None,
             fake_root: None,
+            xattrs: false,
             perms: Vec::new(),
             mtime: 1,
             owner,

@@ -48,7 +48,7 @@ fn write(folder: &Path, files: &Files, whose: &str) {
 }
 
 fn base_tree(folder: &Path) -> Tree {
-    let layout = Layout::gnu(walk_tree(folder).unwrap(), 1, &Owner::root());
+    let layout = Layout::gnu(walk_tree(folder, false).unwrap(), 1, &Owner::root());
     let mut tree = Tree::default();
     tree.put(LayerTree::read_stream(Source::Layout(layout).reader().unwrap()).unwrap()).unwrap();
     tree
@@ -130,7 +130,7 @@ fn list(folder: &Path) -> Vec<String> {
         let text = member.file.as_ref().map(|file| fs::read_to_string(file).unwrap());
         format!("{} {:?} {:o} {text:?}", member.entry.name.escape_ascii(), member.entry.kind, member.entry.mode)
     };
-    walk_tree(folder).unwrap().iter().map(line).collect()
+    walk_tree(folder, false).unwrap().iter().map(line).collect()
 }
 
 fn check(base: &Files, layer: &Files, replace: bool) {
@@ -146,6 +146,7 @@ fn check(base: &Files, layer: &Files, replace: bool) {
         helpers: Vec::new(),
         script: None,
         fake_root: None,
+        xattrs: false,
         perms: Vec::new(),
         mtime: 1,
         owner: Owner::numeric_root(),

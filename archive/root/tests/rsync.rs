@@ -86,6 +86,7 @@ impl Machine {
             helpers,
             script,
             fake_root: None,
+            xattrs: false,
             perms,
             mtime: MTIME,
             owner,

@@ -161,13 +161,13 @@ fn single(
     let held = &job.settings.base.paths;
     let paths = closure.graph.into_iter().map(|info| info.path).filter(|path| !held.contains(path));
     let paths: Vec<StorePath> = paths.collect::<BTreeSet<_>>().into_iter().collect();
-    let source = behind::layout(&blob, &paths, job.spec.mtime.seconds()?, job.base, job.store)?;
+    let source = behind::layout(&blob, &paths, job.spec.mtime.seconds()?, job.base, job.store, job.spec.xattrs)?;
     let comment = Some(behind::comment(&paths));
     Ok(ImageLayer { comment, store_paths: paths, ..ImageLayer::new(source, None, "layer") })
 }
 
 fn recipes(job: &Job<'_>, plan: &Plan) -> Result<Vec<Recipe>> {
-    layer::recipes(&plan.layers, job.store, job.spec.mtime.seconds()?, &job.spec.owner)
+    layer::recipes(&plan.layers, job.store, job.spec.mtime.seconds()?, &job.spec.owner, job.spec.xattrs)
 }
 
 /// How a spec wants its store paths to be divided, by this strategy, over a base.

@@ -41,6 +41,9 @@ pub struct Options {
     /// Write the tars too, instead of the recipes, as 000.tar and so on
     #[arg(long, requires = "all", conflicts_with = "index")]
     blobs: bool,
+    /// Keep extended attributes and file capabilities
+    #[arg(long)]
+    xattrs: bool,
     /// Compute docker's tarsum too
     #[arg(long)]
     tarsum: bool,
@@ -61,16 +64,24 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let spec = options.stamp.read_spec()?;
     let (mtime, owner) = options.stamp.resolve(spec.as_ref())?;
+    let xattrs = options.xattrs || spec.as_ref().is_some_and(|spec| spec.xattrs);
     if let (Some(root), Some(blob)) = (&options.behind, &options.blob) {
         let base = options.base.open(spec.as_ref(), common)?;
         // In an order that no plan decides: the tar has one of its own.
         let paths: BTreeSet<StorePath> = plan.layers.into_iter().flatten().collect();
         let paths: Vec<StorePath> = paths.into_iter().collect();
-        let job =
-            behind::Job { root, paths: &paths, mtime, base: base.as_ref(), store: &store, tarsum: options.tarsum };
+        let job = behind::Job {
+            root,
+            paths: &paths,
+            mtime,
+            base: base.as_ref(),
+            store: &store,
+            tarsum: options.tarsum,
+            xattrs,
+        };
         return job.run(&options.output, blob, common);
     }
-    let recipes = |layers: &[Vec<StorePath>]| recipes(layers, &store, mtime, &owner);
+    let recipes = |layers: &[Vec<StorePath>]| recipes(layers, &store, mtime, &owner, xattrs);
     let Some(index) = options.index else {
         return make_all(options, recipes(&plan.layers)?, &store, common);
     };
@@ -85,7 +96,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 /// One recipe a layer.
-pub fn recipes(layers: &[Vec<StorePath>], store: &Store, mtime: i64, owner: &Owner) -> Result<Vec<Recipe>> {
+pub fn recipes(
+    layers: &[Vec<StorePath>],
+    store: &Store,
+    mtime: i64,
+    owner: &Owner,
+    xattrs: bool,
+) -> Result<Vec<Recipe>> {
     for path in layers.iter().flatten() {
         store.parse(path.as_str())?;
     }
@@ -94,6 +111,7 @@ pub fn recipes(layers: &[Vec<StorePath>], store: &Store, mtime: i64, owner: &Own
         paths: paths.clone(),
         mtime,
         owner: owner.clone(),
+        xattrs,
     };
     Ok(layers.iter().map(recipe).collect())
 }

@@ -102,6 +102,7 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         helpers: spec.helpers.iter().map(|helper| ready::of_store(helper, store)).collect::<Result<_>>()?,
         script,
         fake_root,
+        xattrs: spec.xattrs,
         perms: spec.perms.iter().map(rule).collect::<Result<_>>()?,
         mtime: spec.mtime.seconds()?,
         owner,

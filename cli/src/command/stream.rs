@@ -35,7 +35,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = Store::new(&conf.store_dir, &options.root)?;
     let base = conf.from_image.as_deref().map(Base::open).transpose()?;
     let facts = conf.facts(base.as_ref())?;
-    let recipes = recipes(&conf.store_layers, &store, conf.mtime, &conf.owner)?;
+    let recipes = recipes(&conf.store_layers, &store, conf.mtime, &conf.owner, false)?;
     let sources = layouts(&recipes, &store)?.into_iter().enumerate();
     let mut layers: Vec<LayerMember> =
         sources.map(|(index, source)| LayerMember::new(source, None, format!("layer {index}"))).collect();

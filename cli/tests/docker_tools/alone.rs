@@ -12,13 +12,13 @@ use std::time::SystemTime;
 const STABLE: &str = "1970-01-01T00:00:01Z";
 
 #[track_caller]
-fn load<'a>(turn: &'a Turn, image: &Built) -> Loaded<'a> {
+pub fn load<'a>(turn: &'a Turn, image: &Built) -> Loaded<'a> {
     turn.load(&image.file, &image.reference)
 }
 
 /// A command that must fail, and what it says.
 #[track_caller]
-fn failure(command: &mut Command) -> String {
+pub fn failure(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert!(!output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr).unwrap()
@@ -26,7 +26,7 @@ fn failure(command: &mut Command) -> String {
 
 /// The names of all files that a container of the image has.
 #[track_caller]
-fn files(image: &Built) -> Vec<String> {
+pub fn files(image: &Built) -> Vec<String> {
     let container = output(client("create").args([&image.reference, "none"]));
     let container = container.trim();
     let sh = format!("docker export {container} | tar -t");

@@ -5,6 +5,7 @@ use crate::support::lab::Lab;
 use crate::support::{Place, output, require_tool};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -114,11 +115,21 @@ impl Examples {
             assert_eq!(built.spec, spec, "two images are called {name}");
             return built.clone();
         }
-        let run = self.place.ok(&format!("build {name}.json --root {} -o {name}.{ending}", self.root.display()));
-        let reference = run.text().split_once(' ').unwrap().0.to_owned();
+        let mut command =
+            self.place.command(&format!("build {name}.json --root {} -o {name}.{ending}", self.root.display()));
+        let told = output(command.env("PATH", self.path_of_a_build()));
+        self.place.check_no_leftovers();
+        let reference = told.split_once(' ').unwrap().0.to_owned();
         let image = Built { file: self.place.join(format!("{name}.{ending}")), reference, spec };
         built.insert(name.to_owned(), image.clone());
         image
+    }
+
+    /// As in a build by Nix, programs of the store are in PATH, here behind those of the machine.
+    fn path_of_a_build(&self) -> OsString {
+        let of_store = ["bash", "coreutils"].map(|name| PathBuf::from(self.lab.path(name)).join("bin"));
+        let path = std::env::var_os("PATH").unwrap();
+        std::env::join_paths(std::env::split_paths(&path).chain(of_store)).unwrap()
     }
 
     fn write_spec(&self, name: &str, kind: &Value, keys: Value) -> Value {

@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 40] = [
+const KEYS: [&str; 41] = [
     "format",
     "version",
     "name",
@@ -28,6 +28,7 @@ const KEYS: [&str; 40] = [
     "fakeRootCommands",
     "fakeRootCommandsFile",
     "enableFakechroot",
+    "xattrs",
     "perms",
     "uid",
     "gid",
@@ -102,6 +103,7 @@ impl Spec {
             script: script(fields, "extraCommands", folder)?,
             fake_root_commands: script(fields, "fakeRootCommands", folder)?,
             enable_fakechroot: fields.defaulted("enableFakechroot", false, "true or false", Value::as_bool)?,
+            xattrs: fields.defaulted("xattrs", false, "true or false", Value::as_bool)?,
             perms: perms(fields)?,
             owner: Owner {
                 uid: fields.defaulted("uid", default.owner.uid, "a user id", id)?,

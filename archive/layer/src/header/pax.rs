@@ -3,7 +3,11 @@
 
 use super::Fields;
 use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad};
+use crate::Xattrs;
 use std::borrow::Cow;
+
+/// Keywords of extended attributes begin so (star's way, which all others follow).
+const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// Magic and version of a ustar block.
 const MAGIC: &[u8; 8] = b"ustar\x0000";
@@ -62,15 +66,22 @@ impl Records {
         }
     }
 
+    /// Records extended attributes, whose values are bytes, by star's keywords.
+    pub fn set_xattrs(&mut self, xattrs: &Xattrs) {
+        for (name, value) in xattrs {
+            self.set(&[XATTR, name].concat(), value);
+        }
+    }
+
     /// Records a text that is not ASCII or longer than its field.
-    fn text(&mut self, key: &str, text: &[u8], field: usize) {
+    pub(super) fn text(&mut self, key: &str, text: &[u8], field: usize) {
         if !text.is_ascii() || text.len() > field {
             self.set(key.as_bytes(), text);
         }
     }
 
     /// Records a number that does not fit into a field of so many octal digits; returns what the field holds.
-    fn number(&mut self, key: &str, number: i64, digits: u32) -> u64 {
+    pub(super) fn number(&mut self, key: &str, number: i64, digits: u32) -> u64 {
         if (0..1 << (3 * digits)).contains(&number) {
             return number as u64;
         }
@@ -79,7 +90,7 @@ impl Records {
     }
 
     /// [`Records::number`] for a size in bytes.
-    fn size(&mut self, size: u64) -> u64 {
+    pub(super) fn size(&mut self, size: u64) -> u64 {
         self.number("size", i64::try_from(size).unwrap_or(i64::MAX), 11)
     }
 
@@ -89,10 +100,17 @@ impl Records {
         if self.0.is_empty() {
             return None;
         }
-        let mut payload = Vec::new();
-        if self.0.iter().any(|(_, value)| std::str::from_utf8(value).is_err()) {
-            payload.extend_from_slice(b"21 hdrcharset=BINARY\n");
+        let is_binary = |(key, value): &Record| !key.starts_with(XATTR) && std::str::from_utf8(value).is_err();
+        let charset: &[u8] = if self.0.iter().any(is_binary) { b"21 hdrcharset=BINARY\n" } else { b"" };
+        self.plain_payload().map(|payload| [charset, &payload].concat())
+    }
+
+    /// [`payload`](Records::payload) without a word about the character set.
+    pub(super) fn plain_payload(&self) -> Option<Vec<u8>> {
+        if self.0.is_empty() {
+            return None;
         }
+        let mut payload = Vec::new();
         for (key, value) in &self.0 {
             let rest = key.len() + value.len() + 3;
             payload.extend_from_slice(record_len(rest).to_string().as_bytes());

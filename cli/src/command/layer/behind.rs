@@ -16,6 +16,7 @@ pub struct Job<'a> {
     pub base: Option<&'a Base>,
     pub store: &'a Store,
     pub tarsum: bool,
+    pub xattrs: bool,
 }
 
 impl Job<'_> {
@@ -28,7 +29,7 @@ impl Job<'_> {
         let mut out = Output::create(blob)?;
         let front = LayerFile::read(root)?;
         let tar = front.blob_path(root).with_context(|| format!("no blob: {}", root.display()))?;
-        let source = layout(&tar, paths, mtime, base, store)?;
+        let source = layout(&tar, paths, mtime, base, store, self.xattrs)?;
         check_front(&front, &tar, common)?;
         let write = |meter: &_| write_layer(&source, &mut out, blob, meter);
         let diff_id = common.progress().during("writing", Some(source.size()), 1, write)?;
@@ -59,13 +60,20 @@ pub fn check_front(front: &LayerFile, tar: &Path, common: &Common) -> Result<()>
 
 /// The tar at `blob` with the store paths behind it. The folders that lead to the store have the mode and owner that the
 /// base has for them.
-pub fn layout(blob: &Path, paths: &[StorePath], mtime: i64, base: Option<&Base>, store: &Store) -> Result<Source> {
+pub fn layout(
+    blob: &Path,
+    paths: &[StorePath],
+    mtime: i64,
+    base: Option<&Base>,
+    store: &Store,
+    xattrs: bool,
+) -> Result<Source> {
     let tree = base.map(Base::tree).transpose()?;
     let tree = tree.as_deref();
     if let Some(base) = base.filter(|_| !paths.is_empty()) {
         base.check_store(store)?;
     }
-    let mut layout = Layout::behind(Front::read(blob)?, mtime);
+    let mut layout = Layout::behind(Front::read(blob)?, mtime).keep_xattrs(xattrs);
     let of_base = |name: &[u8]| {
         let node = tree?.get(name)?;
         Some((node.mode, Owner::numbered(node.uid, node.gid)))

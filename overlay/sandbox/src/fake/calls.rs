@@ -105,8 +105,9 @@ pub const DEVICES: [(Call, u32); 1] = [(call(libc::SYS_mknodat, Act::MakeNode, W
 /// around their absence, as older kernels do not have them.
 pub const ABSENT: [libc::c_long; 5] = [463, 464, 465, 466, libc::SYS_io_uring_setup];
 
-/// Calls that tell who the caller is.
-pub const WHO: [libc::c_long; 4] = [libc::SYS_getuid, libc::SYS_geteuid, libc::SYS_getgid, libc::SYS_getegid];
+/// Calls that tell who the caller is, and the one that says what it may do.
+pub const WHO: [libc::c_long; 5] =
+    [libc::SYS_getuid, libc::SYS_geteuid, libc::SYS_getgid, libc::SYS_getegid, libc::SYS_capset];
 
 /// Calls that are answered whatever their arguments.
 pub fn always() -> impl Iterator<Item = Call> {
