@@ -1,8 +1,8 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, closure, completions, demo, image, inspect, layer, layers, man, merge, nix_db, overlay, ready, root, stream,
-    tarsum,
+    build, closure, completions, demo, image, inspect, layer, layers, man, merge, merge_trees, nix_db, overlay, ready,
+    root, stream, tarsum,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
@@ -77,6 +77,7 @@ enum Command {
     Merge(merge::Options),
     Stream(stream::Options),
     Helper(ready::Options),
+    MergeTrees(merge_trees::Options),
     Tarsum(tarsum::Options),
     Inspect(inspect::Options),
     Demo(demo::Options),
@@ -103,6 +104,7 @@ impl Cli {
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),
             Command::Helper(options) => ready::run(options),
+            Command::MergeTrees(options) => merge_trees::run(options, common),
             Command::Tarsum(options) => tarsum::run(options),
             Command::Inspect(options) => inspect::run(options, common),
             Command::Demo(options) => demo::run(options, common),

@@ -10,6 +10,7 @@ pub mod layer;
 pub mod layers;
 pub mod man;
 pub mod merge;
+pub mod merge_trees;
 pub mod nix_db;
 pub mod overlay;
 pub mod ready;

@@ -28,6 +28,7 @@
 //! | `kill` | kill -9 at any moment changes no output |
 //! | `legacy` | what docker archives held before there was a manifest.json |
 //! | `merge` | images of several files in one archive, each image and each layer once |
+//! | `merge_trees` | folders and tars merged into one tree: as cp and tar do, conflicts told |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
 //! | `nix_db` | Nix's database in an image: Nix takes what is unpacked for its own; bases that bring one along |
@@ -77,6 +78,7 @@ mod keep;
 mod kill;
 mod legacy;
 mod merge;
+mod merge_trees;
 mod names;
 mod nix;
 mod nix_db;

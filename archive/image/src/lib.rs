@@ -78,4 +78,4 @@ pub use spec::{
 };
 pub use stored::{ImageFile, StoredImage, StoredLayer};
 pub use time::Time;
-pub use unpacked::MaxUnpacked;
+pub use unpacked::{MaxUnpacked, open_plain};

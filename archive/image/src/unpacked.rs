@@ -4,7 +4,7 @@ use crate::decompression::MAGIC_LEN;
 use crate::{Compression, Error, Result};
 use layerstone_stage::Error as StageError;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Write};
+use std::io::{BufReader, Cursor, Read, Seek, Write};
 use std::path::Path;
 
 /// How many times its size a compressed file may have when it is unpacked, unless told otherwise: gzip makes a thousand
@@ -33,6 +33,28 @@ impl MaxUnpacked {
         let usual = compressed.map_or(STREAM, |size| size.saturating_mul(USUAL_RATIO).max(ALWAYS));
         self.0.unwrap_or(usual)
     }
+}
+
+/// Opens a file; if it is compressed, what it unpacks to.
+///
+/// # Errors
+///
+/// It cannot be read or unpacked, or has more bytes than it may.
+pub fn open_plain(path: &Path, max: MaxUnpacked) -> Result<File> {
+    let reading = || StageError::io("read", path);
+    let file = File::open(path).map_err(reading())?;
+    let mut magic = Vec::new();
+    (&file).take(MAGIC_LEN as u64).read_to_end(&mut magic).map_err(reading())?;
+    let plain = match Compression::of(&magic) {
+        Compression::None => file,
+        _ => {
+            let size = file.metadata().map_err(reading())?.len();
+            (&file).rewind().map_err(reading())?;
+            unpack(file, path, max.of(Some(size)))?.0
+        }
+    };
+    (&plain).rewind().map_err(reading())?;
+    Ok(plain)
 }
 
 /// Unpacks into a temporary file, and tells the compression; `path` is what messages call the input.

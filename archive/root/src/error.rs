@@ -163,6 +163,14 @@ pub enum Error {
         /// The entries: `glob bin/*`.
         which: String,
     },
+    /// A tar that is to be merged and cannot.
+    #[error("cannot merge: {}: {source}", tar.display())]
+    Tar {
+        /// The tar.
+        tar: PathBuf,
+        /// What is wrong with it, and where.
+        source: io::Error,
+    },
     /// There is no bash to run the script.
     #[error("cannot run: {script}: no bash in PATH ({})", path.display())]
     NoBash {
@@ -223,6 +231,14 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let stage = layerstone_stage::Error::io(action, path);
         move |source| Error::Stage(stage(source))
+    }
+}
+
+impl Error {
+    /// For `map_err` on reading a tar that is merged.
+    pub(crate) fn tar(tar: &Path) -> impl FnOnce(io::Error) -> Error {
+        let tar = tar.to_owned();
+        move |source| Error::Tar { tar, source }
     }
 }
 

@@ -23,6 +23,8 @@ mod root;
 mod sample;
 mod script;
 mod tree;
+mod tree_source;
+mod trees;
 mod users;
 mod way;
 
@@ -34,3 +36,5 @@ pub use perms::{Rule, Which};
 pub use ready::Helper;
 pub use root::{Customised, FakeRoot, RootSpec, Warning, build};
 pub use script::Script;
+pub use tree_source::TreeSource;
+pub use trees::{MergedTrees, merge_trees};

@@ -1,0 +1,81 @@
+//! `layerstone merge-trees`: folders and tars merged into one tree.
+
+use crate::args::{Common, parse_time};
+use crate::base::UnpackingArgs;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use layerstone_image::{Time, open_plain};
+use layerstone_layer::{Meter, write_layer};
+use layerstone_root::{Error as RootError, MergedTrees, TreeSource, merge_trees};
+use layerstone_stage::{Output, write_whole};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Merge folders and tars into one tree, as dockerTools' mergeDrvs does
+///
+/// Of two files or links of one name the last one wins, with a warning if they differ; folders are merged, and a folder
+/// and something else of one name are an error. Tars may be compressed with gzip, zstd, xz or bzip2.
+///
+/// The output is a new folder, or if its name ends in .tar, a tar that belongs to root.
+#[derive(Args)]
+pub struct Options {
+    /// Folders, links to folders, tars
+    #[arg(value_name = "SOURCE", required = true)]
+    sources: Vec<PathBuf>,
+    /// Folder or tar to make
+    #[arg(short, long, value_name = "PATH")]
+    output: PathBuf,
+    /// Merge nothing, but write a file that names the sources: what depends on it depends on them
+    #[arg(long)]
+    only_deps: bool,
+    /// Make it an error if sources disagree
+    #[arg(long)]
+    strict: bool,
+    /// Modification time of all that is in the tar: seconds since the epoch, RFC 3339, or now [default: 1]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    mtime: Option<Time>,
+    #[command(flatten)]
+    unpacking: UnpackingArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    if options.only_deps {
+        let names: Vec<&[u8]> = options.sources.iter().map(|source| source.as_os_str().as_bytes()).collect();
+        return Ok(write_whole(&options.output, &[names.join(&b' '), b"\n".to_vec()].concat())?);
+    }
+    let name = options.output.as_os_str().as_bytes();
+    let is_tar = name.ends_with(b".tar");
+    if [&b".tar.gz"[..], b".tgz", b".tar.zst", b".tar.xz", b".tar.bz2"].iter().any(|ending| name.ends_with(ending)) {
+        bail!("cannot make: {}: expected a folder, or a name that ends in .tar", options.output.display());
+    }
+    let open = |source: &PathBuf| open(source, &options.unpacking);
+    let sources = options.sources.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let merged = merge_trees(&sources)?;
+    if options.strict && !merged.conflicts().is_empty() {
+        return Err(RootError::Conflicts { conflicts: merged.conflicts().to_vec() }.into());
+    }
+    match is_tar {
+        true => write_tar(&merged, options.mtime, &options.output)?,
+        false => merged.write_folder(&options.output)?,
+    }
+    merged.conflicts().iter().for_each(|conflict| common.warn(format_args!("contents conflict: {conflict}")));
+    Ok(())
+}
+
+fn open(source: &Path, unpacking: &UnpackingArgs) -> Result<TreeSource> {
+    let metadata = source.metadata().with_context(|| format!("cannot read: {}", source.display()))?;
+    if metadata.is_dir() {
+        return Ok(TreeSource::Folder(source.to_owned()));
+    }
+    if !metadata.is_file() {
+        bail!("cannot merge: {}: expected a folder or a tar", source.display());
+    }
+    Ok(TreeSource::Tar { name: source.to_owned(), file: open_plain(source, unpacking.max())? })
+}
+
+fn write_tar(merged: &MergedTrees, mtime: Option<Time>, output: &Path) -> Result<()> {
+    let source = merged.tar(mtime.unwrap_or(Time::one_second()).seconds()?);
+    let mut out = Output::create(output)?;
+    write_layer(&source, &mut out, output, &Meter::default())?;
+    Ok(out.commit()?)
+}
