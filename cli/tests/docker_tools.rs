@@ -20,7 +20,7 @@
 //! | 13 | of streamLayeredImage | `alone::generated_tag_of_a_stream` |
 //! | 14 | of buildLayeredImage with several contents | `alone::generated_tags` |
 //! | 15 | images load in gzip, zstd and uncompressed | `client::docker::plain_gzip_and_piped_images_are_one`, `client::podman::real_programs_load_plain_and_compressed` |
-//! | 16 | the Nix database is in the image | `nix_db::nix_takes_it_for_its_own`, by Nix outside of the image |
+//! | 16 | the Nix database is in the image | `tools::nix_knows_the_store` |
 //! | 17 | `/nix` and `/nix/store` have mode 755 for a user who is not root | `alone::folders_of_the_store_for_other_users` |
 //! | 18 | a link to a sibling in a store path is what it was, in buildImage | `alone::links_in_store_paths` |
 //! | 19 | in buildLayeredImage | `alone::links_in_store_paths` |
@@ -44,7 +44,7 @@
 //! | 37 | the last of two layers misses no path | `alone::bulk_layer` |
 //! | 38 | maxLayers of 4 on a base of 2 makes exactly 4 | `based::bulk_layer_on_a_base` |
 //! | 39 | only store paths that are referred to are in the image | `alone::no_store_paths_but_those_referred_to` |
-//! | 40 | store paths are as the Nix database says | `nix_db::nix_takes_it_for_its_own`, by Nix outside of the image |
+//! | 40 | store paths are as the Nix database says | `tools::nix_knows_the_store` |
 //! | 41 | an image for another system says its architecture | `alone::another_architecture` |
 //! | 42 | a store path that is a link stays one | `alone::store_path_that_is_a_link` |
 //! | 43 | a name with a registry, in buildImage | `alone::names_with_a_registry` |
@@ -62,7 +62,7 @@
 //! | 55 | an architecture that is asked for, in buildImage | `alone::another_architecture` |
 //! | 56 | in buildLayeredImage | `alone::another_architecture` |
 //! | 57 | `/etc` made by NixOS' activation scripts | `fake::etc_of_a_script`, written by hand for what NixOS' activation scripts do |
-//! | 58 | certificates are where programs look for them | `alone::certificates` |
+//! | 58 | certificates are where programs look for them | `alone::certificates`; an HTTPS client finds them: `tools::certificates_are_trusted` |
 //! | 59 | streamNixShellImage: a derivation builds in the image | needs a Nix API: the environment of a derivation |
 //! | 60 | its shellHook runs | needs a Nix API: the environment of a derivation |
 //! | 61 | its inputs are in PATH | needs a Nix API: the environment of a derivation |
@@ -81,6 +81,7 @@ mod based;
 mod examples;
 mod fake;
 mod merged;
+mod tools;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

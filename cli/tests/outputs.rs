@@ -115,6 +115,15 @@ fn dry_run() {
     }
     let real = place.ok(&format!("build image.json --root {} --dry-run", synth().root.display()));
     assert_eq!(real.text(), run.text());
+    assert!(!run.text().contains("database"));
+    for (flags, told) in [
+        ("", "and the customisation layer, and the layer of the Nix database on top, not made in a dry run"),
+        ("--kind single", "and in front of them the root, and behind them the Nix database, not made in a dry run"),
+    ] {
+        place.write("x.json", json!({"name": "x", "graph": graph, "contents": [synth().path("curl-8.0")]}).to_string());
+        let run = place.ok(&format!("build x.json --root root --dry-run --include-nix-db {flags}"));
+        assert!(run.text().contains(told), "{}", run.text());
+    }
 }
 
 /// Copies a tree without the contents of its files, but with their sizes.

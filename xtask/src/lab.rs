@@ -31,10 +31,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Closures that tests and benches know: 23 paths and 54 MB, 31 paths and 32 MB, 128 paths and 255 MB, 608 paths and 1.5 GB.
-const PRESETS: [(&str, &str); 4] = [
+/// Closures that tests and benches know: 23 paths and 54 MB, 31 paths and 32 MB, 96 paths and 220 MB, 128 paths and 255 MB,
+/// 608 paths and 1.5 GB.
+const PRESETS: [(&str, &str); 5] = [
     ("small", "hello bash coreutils dash"),
     ("web", "nginx-light"),
+    ("tools", "nix-bin passwd util-linux libpam-modules curl bash coreutils"),
     (
         "medium",
         "bash coreutils dash python3 git perl nginx-light curl redis-server sed grep gawk findutils tar gzip \
@@ -50,7 +52,7 @@ const PRESETS: [(&str, &str); 4] = [
 /// What to make and where.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Debian packages, or without --name one of small, web, medium, large, debian
+    /// Debian packages, or without --name one of small, web, tools, medium, large, debian
     #[arg(required = true)]
     packages: Vec<String>,
     /// Name of a closure of your own
@@ -109,7 +111,7 @@ fn selection(options: &Options) -> Result<(String, Vec<String>)> {
     let preset = PRESETS.iter().find(|(name, _)| options.packages == [*name]);
     let Some((name, packages)) = preset else {
         bail!(
-            "no such closure: {}: expected small, web, medium, large or debian, or --name NAME and packages",
+            "no such closure: {}: expected small, web, tools, medium, large or debian, or --name NAME and packages",
             options.packages.join(" ")
         );
     };

@@ -253,3 +253,88 @@ fn what(node: &Node) -> String {
         Kind::CharDevice { .. } | Kind::BlockDevice { .. } => "a device".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{base, paths};
+    use layerstone_closure::PathInfo;
+    use layerstone_stage::{NarHash, StorePath};
+
+    const A: &str = "516z65g5d2g7yfc9yv6n2g1q21jqv0m1-a";
+
+    fn closure(store: &Store) -> Closure {
+        let path: StorePath = paths(store, &[A]).remove(0);
+        let nar_hash: NarHash = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
+        let references = vec![path.clone()];
+        Closure { graph: vec![PathInfo { nar_hash: Some(nar_hash), nar_size: Some(120), path, references }] }
+    }
+
+    fn spec(place: NixDbPlace, tree: Option<Tree>, copies: &Path) -> NixDbSpec {
+        let base =
+            tree.map(|tree| NixDbBase { name: "base".to_owned(), tree: Arc::new(tree), copies: copies.to_owned() });
+        let store = Store::new("/nix/store", "/").unwrap();
+        NixDbSpec { store, mtime: 1, uid: None, gid: None, place, base }
+    }
+
+    fn on_top() -> NixDbPlace {
+        NixDbPlace::OnTop { root: None, store_owner: Owner::root() }
+    }
+
+    /// Names, modes and owners of the layer, and its bytes' digest.
+    fn made(spec: &NixDbSpec) -> Result<(Vec<String>, layerstone_stage::Digest)> {
+        let folder = tempfile::tempdir().unwrap();
+        let blob = folder.path().join("x.tar");
+        let layer = build_nix_db(spec, &closure(&spec.store), &blob)?;
+        let mut members = layerstone_layer::Members::new(BufReader::new(File::open(&blob).unwrap()));
+        let mut found = Vec::new();
+        while let Some(member) = members.next_member().unwrap() {
+            let name = String::from_utf8(member.name).unwrap();
+            found.push(format!("{name} {:o} {}:{}", member.mode, member.uid, member.gid));
+        }
+        Ok((found, layer.diff_id))
+    }
+
+    #[test]
+    fn the_files_around_the_database() {
+        let (members, first) = made(&spec(on_top(), None, Path::new(""))).unwrap();
+        for expected in [
+            "nix 755 0:0".to_owned(),
+            "nix/store 755 0:0".to_owned(),
+            "nix/var/nix/db/db.sqlite 644 0:0".to_owned(),
+            "nix/var/nix/db/schema 644 0:0".to_owned(),
+            format!("nix/var/nix/gcroots/docker/{A} 777 0:0"),
+        ] {
+            assert!(members.contains(&expected), "{expected}: {members:#?}");
+        }
+        let mut sorted = members.clone();
+        sorted.sort_by(|a, b| a.split(' ').next().unwrap().split('/').cmp(b.split(' ').next().unwrap().split('/')));
+        assert_eq!(members, sorted);
+        assert_eq!(made(&spec(on_top(), None, Path::new(""))).unwrap().1, first, "the same bytes each time");
+        let owned = NixDbSpec { uid: Some(5), gid: Some(6), ..spec(on_top(), None, Path::new("")) };
+        assert!(made(&owned).unwrap().0.iter().all(|line| line.ends_with(" 5:6")));
+    }
+
+    #[test]
+    fn what_is_in_the_way() {
+        for (line, found) in [
+            ("nix/var -> /var", "/nix/var: found a link to /var, expected a folder"),
+            ("nix/var/nix/db", "/nix/var/nix/db: found a file, expected a folder"),
+        ] {
+            let copies = tempfile::tempdir().unwrap();
+            let error = made(&spec(on_top(), Some(base(&[line])), copies.path())).unwrap_err().to_string();
+            assert!(error.starts_with("cannot put the Nix database over base: ") && error.contains(found), "{error}");
+        }
+    }
+
+    /// Folders of the base keep their modes and owners, but for those that the layers of store paths have.
+    #[test]
+    fn over_a_base() {
+        let copies = tempfile::tempdir().unwrap();
+        let tree = base(&["700,7,8: nix/", "750,7,8: nix/var/"]);
+        let (members, _) = made(&spec(on_top(), Some(tree), copies.path())).unwrap();
+        for expected in ["nix 755 0:0", "nix/var 750 7:8", "nix/var/nix 755 0:0"] {
+            assert!(members.iter().any(|line| line == expected), "{expected}: {members:#?}");
+        }
+    }
+}

@@ -226,9 +226,11 @@ fn dry_run(job: &Job<'_>, common: &Common) -> Result<()> {
         (Some(_), Some(_)) => "two scripts run; what else they refer to would join the paths",
         _ => "a script run; what else it refers to would join the paths",
     };
-    let rest = match job.spec.kind {
-        Kind::Layered => "the customisation layer",
-        Kind::Single => "in front of them the root",
+    let rest = match (job.spec.kind, job.spec.include_nix_db) {
+        (Kind::Layered, false) => "the customisation layer",
+        (Kind::Layered, true) => "the customisation layer, and the layer of the Nix database on top",
+        (Kind::Single, false) => "in front of them the root",
+        (Kind::Single, true) => "in front of them the root, and behind them the Nix database",
     };
     let contents = match job.spec.root_mode {
         RootMode::Links => "contents merged",
