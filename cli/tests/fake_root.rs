@@ -136,6 +136,21 @@ fn other_users_in_the_script() {
     }
 }
 
+/// No library is preloaded: programs without any are answered too.
+#[test]
+fn static_programs() {
+    if !require_tool("busybox") {
+        return;
+    }
+    let script = "busybox mkdir a; busybox chown 5:6 a; busybox stat -c %u:%g a; busybox mknod n c 1 3; busybox ls -l n \
+         | busybox cut -c 1-10; busybox id -u";
+    for caller in Caller::all() {
+        let (_place, run) = layer(caller, &spec(script, false));
+        let told: String = run.stderr.split_inclusive('\n').filter(|line| !line.starts_with("warning: ")).collect();
+        assert_eq!((run.code, &*told), (Some(0), "5:6\ncrw-r--r--\n0\n"), "{caller:?}");
+    }
+}
+
 /// By flag, in every kind of image, stage by stage.
 #[test]
 fn flags_and_stages() {
