@@ -146,6 +146,10 @@ fn bad_sources() {
         (vec![entry("h", Entry::HardLink("absent".to_owned()))], "hard link h: found no file absent"),
         (vec![entry("d", Entry::Folder), entry("h", Entry::HardLink("d".to_owned()))], "hard link h: found no file d"),
         (vec![entry("x", file()), entry("x/y", file())], "x/y: x is a regular file, expected a folder"),
+        (vec![entry("d/y", file()), entry("d", file())], "d: found a folder and something else of this name"),
+        (vec![entry("d", file()), entry("d", Entry::Folder)], "d: found a folder and something else of this name"),
+        (vec![entry(&"d/".repeat(100_000), Entry::Folder)], "expected 1 to 4096"),
+        (vec![entry(".", file())], "found a name of 0 bytes"),
     ];
     for (files, cause) in bad {
         place.write("bad.tar", tar(&files));
@@ -195,6 +199,11 @@ fn doubtful_tars() {
     place.ok("merge-trees x.tar -o out.tar");
     let found: Vec<_> =
         members(&place.read("out.tar")).into_iter().map(|m| (String::from_utf8(m.name).unwrap(), m.contents)).collect();
+    place.write("closed/a/own", "");
+    std::fs::set_permissions(place.join("closed/a"), Permissions::from_mode(0o700)).unwrap();
+    // The tar says nothing of the mode of `a`.
+    assert_eq!(place.ok("merge-trees closed x.tar -o both --strict").stderr, "");
+    assert_eq!(listing(&place.join("both"))["a"], "40700 folder");
     let expected = [(".", ""), ("./a", ""), ("./a/.wh.gone", ""), ("./a/b", ""), ("./a/b/c", "2"), ("./abs", "3")];
     assert_eq!(found, expected.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())));
 }

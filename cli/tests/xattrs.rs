@@ -155,7 +155,7 @@ fn as_gnu_tar_writes_them() {
         for file in short $long folder/$long/$long $(printf 'h\303\251') 'a b'; do
           echo "$file" > "$file"; setfattr -n user.x -v '1=2' "$file"
         done
-        setfattr -n user.y -v 0x0aff00 folder; setfattr -n user.y -v 0x folder/$long
+        setfattr -n user.y -v 0x0aff00 folder; setfattr -n 'user.k=v%1' -v 0x folder/$long
         echo plain > plain; ln -s $long link"#;
     place.write("script", script);
     place.ok("root --extra-commands script --xattrs --mtime 8589934592 -o x.layer.json --blob x.tar");

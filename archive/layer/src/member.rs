@@ -144,8 +144,7 @@ impl<R: Read> Members<R> {
         let is_file = !header.is_header_only();
         let mut records = Records::default();
         if link.is_none() {
-            let boxed = |(name, value): (&Vec<u8>, &Vec<u8>)| (name.as_slice().into(), value.as_slice().into());
-            records.set_xattrs(&header.xattrs.iter().map(boxed).collect());
+            header.xattrs.iter().for_each(|(name, value)| records.set_read_xattr(name, value));
         }
         if header.exact_mtime.contains(&b'.') {
             records.set(b"mtime", &header.exact_mtime);

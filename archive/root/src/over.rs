@@ -107,7 +107,8 @@ impl Placing<'_> {
         let is_on_purpose = Some(member.entry.mode) != self.mode_before(&name);
         if let Some(there) = node(self.base, &place).filter(|there| there.is_directory()) {
             let mode = if is_on_purpose { member.entry.mode } else { there.mode };
-            member.entry = Entry { mode, ..self.folder_of_base(there) };
+            let xattrs = member.entry.xattrs.take();
+            member.entry = Entry { mode, xattrs, ..self.folder_of_base(there) };
         }
         self.folders.insert(name.clone(), place.clone());
         self.put(place, Spot { name, member, is_on_purpose })

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Mode of a folder that no member of a tar describes.
 const FOLDER_MODE: u32 = 0o755;
+/// Bytes of a name at most: PATH_MAX of Linux (limits.h).
+const LONGEST: usize = 4096;
 
 /// Where a tree comes from.
 #[derive(Debug)]
@@ -76,8 +78,12 @@ fn read_tar(tar: &Path, file: &fs::File, contents: &Path) -> Result<Folder> {
     let mut count = 0_u64;
     while let Some(member) = members.next_member().map_err(Error::tar(tar))? {
         let name = path_of(&member.name);
-        if name.as_os_str().is_empty() {
+        if name.as_os_str().is_empty() && member.is_directory() {
             continue;
+        }
+        if name.as_os_str().is_empty() || name.as_os_str().len() > LONGEST {
+            let cause = format!("found a name of {} bytes, expected 1 to {LONGEST}", name.as_os_str().len());
+            return Err(tar_error(tar, cause));
         }
         let source = tar.join(name);
         let node = match &member.kind {
@@ -107,7 +113,7 @@ fn read_tar(tar: &Path, file: &fs::File, contents: &Path) -> Result<Folder> {
 fn node(kind: &Kind, mode: u32, source: &Path, file: impl FnOnce(u64) -> File) -> Result<Node> {
     let special = |found| Error::Special { path: source.to_owned(), found };
     match kind {
-        Kind::Directory => Ok(Node::Folder(Folder::new(mode))),
+        Kind::Directory => Ok(Node::Folder(Folder { is_on_purpose: true, ..Folder::new(mode) })),
         Kind::Symlink { target } => Ok(Node::Link(path_of(target).into())),
         Kind::File { size } => Ok(Node::File(file(*size))),
         Kind::Fifo => Err(special("pipe")),
@@ -116,8 +122,8 @@ fn node(kind: &Kind, mode: u32, source: &Path, file: impl FnOnce(u64) -> File) -
     }
 }
 
-/// Puts an entry in its place, as an unpacker would: a folder stays one with all that is in it, anything else gives way,
-/// and folders on the way are made.
+/// Puts an entry in its place, as an unpacker would: a folder stays one with all that is in it, a file gives way to a
+/// file, and folders on the way are made, whose mode nobody has said.
 fn insert(root: &mut Folder, name: &Path, entry: Entry) -> Result<(), String> {
     let mut folder = root;
     let mut at = PathBuf::new();
@@ -133,7 +139,10 @@ fn insert(root: &mut Folder, name: &Path, entry: Entry) -> Result<(), String> {
     }
     let base = name.file_name().unwrap_or_default().to_owned();
     match (folder.entries.get_mut(&base).map(|old| &mut old.node), &entry.node) {
-        (Some(Node::Folder(old)), Node::Folder(new)) => old.mode = new.mode,
+        (Some(Node::Folder(old)), Node::Folder(new)) => (old.mode, old.is_on_purpose) = (new.mode, true),
+        (Some(Node::Folder(_)), _) | (Some(_), Node::Folder(_)) => {
+            return Err(format!("{}: found a folder and something else of this name", name.display()));
+        }
         _ => drop(folder.entries.insert(base, entry)),
     }
     Ok(())

@@ -81,9 +81,12 @@ fn merge_entry(old: &mut Entry, new: Entry, path: &mut PathBuf, conflicts: &mut 
     let conflict = Conflict::of_entries(path, &new, old);
     match (&mut old.node, new.node) {
         (Node::Folder(folder), Node::Folder(from)) => {
-            if folder.mode != from.mode {
-                conflicts.push(Conflict { modes: Some((from.mode, folder.mode)), ..conflict });
-                folder.mode = from.mode;
+            // A tar need not describe the folders that its files are in.
+            if from.is_on_purpose {
+                if folder.is_on_purpose && folder.mode != from.mode {
+                    conflicts.push(Conflict { modes: Some((from.mode, folder.mode)), ..conflict });
+                }
+                (folder.mode, folder.is_on_purpose) = (from.mode, true);
                 old.source = new.source;
             }
             merge(folder, from, path, conflicts)

@@ -43,6 +43,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         let names: Vec<&[u8]> = options.sources.iter().map(|source| source.as_os_str().as_bytes()).collect();
         return Ok(write_whole(&options.output, &[names.join(&b' '), b"\n".to_vec()].concat())?);
     }
+    if options.output == Path::new("-") {
+        bail!("cannot make: -: expected a folder, or a name that ends in .tar");
+    }
     let name = options.output.as_os_str().as_bytes();
     let is_tar = name.ends_with(b".tar");
     if [&b".tar.gz"[..], b".tgz", b".tar.zst", b".tar.xz", b".tar.bz2"].iter().any(|ending| name.ends_with(ending)) {

@@ -66,11 +66,25 @@ impl Records {
         }
     }
 
-    /// Records extended attributes, whose values are bytes, by star's keywords.
+    /// Records extended attributes by star's keywords, in which GNU tar writes `%` as `%25` and `=`, which ends a
+    /// keyword, as `%3D` (src/xheader.c, `xattr_encode_keyword`).
     pub fn set_xattrs(&mut self, xattrs: &Xattrs) {
         for (name, value) in xattrs {
-            self.set(&[XATTR, name].concat(), value);
+            let mut keyword = XATTR.to_vec();
+            for byte in name {
+                match byte {
+                    b'%' => keyword.extend_from_slice(b"%25"),
+                    b'=' => keyword.extend_from_slice(b"%3D"),
+                    byte => keyword.push(*byte),
+                }
+            }
+            self.set(&keyword, value);
         }
+    }
+
+    /// Records an extended attribute as it stood in another header.
+    pub(crate) fn set_read_xattr(&mut self, name: &[u8], value: &[u8]) {
+        self.set(&[XATTR, name].concat(), value);
     }
 
     /// Records a text that is not ASCII or longer than its field.
@@ -100,7 +114,7 @@ impl Records {
         if self.0.is_empty() {
             return None;
         }
-        let is_binary = |(key, value): &Record| !key.starts_with(XATTR) && std::str::from_utf8(value).is_err();
+        let is_binary = |(_, value): &Record| std::str::from_utf8(value).is_err();
         let charset: &[u8] = if self.0.iter().any(is_binary) { b"21 hdrcharset=BINARY\n" } else { b"" };
         self.plain_payload().map(|payload| [charset, &payload].concat())
     }
