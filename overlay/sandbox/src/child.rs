@@ -169,7 +169,11 @@ impl Prepared {
     /// does so when we are killed too: nobody else could remove those files.
     fn keep(&self, init: Pid) -> ! {
         self.hold_report_only(self.child.service.as_ref());
-        let status = self.outlive(init).unwrap_or_else(|_| exit(1));
+        let status = match self.child.users {
+            // All files are the caller's: it dies with us.
+            Users::Own => wait_for(init),
+            _ => self.outlive(init).unwrap_or_else(|_| exit(1)),
+        };
         if ExitStatus::from_raw(status).signal().is_some() {
             tell(rustix::stdio::stdin(), 0, status);
         }
