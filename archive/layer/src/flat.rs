@@ -3,6 +3,7 @@
 //! Every file stands once, in the order of the names of each folder, with the mode, owner, time and extended attributes
 //! that the layer's header tells of it; further names of a file are hard links. Nothing is unpacked.
 
+use crate::layout::RECORD;
 use crate::tree::Origin;
 use crate::{BLOCK, Common, Dialect, Entry, Error, Members, Node, Owner, Part, Result, Tree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +14,6 @@ use std::path::Path;
 const READ: usize = 4 << 10;
 /// Bytes written at a time.
 const WRITTEN: usize = 1 << 17;
-/// A tar ends in two zero blocks and is padded to this size, in bytes.
-const RECORD: u64 = 10_240;
 
 /// Writes all files of a tree, which was read from these uncompressed layers with their numbers
 /// ([`LayerTree::read_nth`](crate::LayerTree::read_nth)): names begin with `./`, folders come before what is in them, and

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// A tar ends in two zero blocks and is padded to this size, in bytes: both Python's `RECORDSIZE` and GNU tar's default
 /// blocking factor of 20.
-const RECORD: u64 = 10_240;
+pub(crate) const RECORD: u64 = 10_240;
 
 /// The members of a layer's tar, in order, and where their contents are on this machine.
 #[derive(Clone, Debug)]

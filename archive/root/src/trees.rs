@@ -10,7 +10,7 @@ use layerstone_layer::{Layout, Owner, Source};
 use layerstone_stage::Scratch;
 use std::collections::btree_map::Entry as Slot;
 use std::fs;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// Trees that were merged; what is in them is read when it is written.
@@ -117,28 +117,17 @@ fn same_bytes(a: &File, b: &File) -> Result<bool> {
         Ok(BufReader::new(fs::File::open(&file.real).map_err(Error::io("read", &file.real))?))
     };
     let (mut one, mut other) = (open(a)?, open(b)?);
-    let (mut left, mut right) = ([0; 8192], [0; 8192]);
     loop {
-        let count = fill(&mut one, &mut left).map_err(Error::io("read", &a.real))?;
-        let others = fill(&mut other, &mut right).map_err(Error::io("read", &b.real))?;
-        if left[..count] != right[..others] {
+        let left = one.fill_buf().map_err(Error::io("read", &a.real))?;
+        let right = other.fill_buf().map_err(Error::io("read", &b.real))?;
+        let count = left.len().min(right.len());
+        if count == 0 {
+            return Ok(left.len() == right.len());
+        }
+        if left[..count] != right[..count] {
             return Ok(false);
         }
-        if count == 0 {
-            return Ok(true);
-        }
+        one.consume(count);
+        other.consume(count);
     }
-}
-
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(filled)
 }

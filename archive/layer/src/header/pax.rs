@@ -21,12 +21,7 @@ pub fn append_pax(fields: &Fields<'_>, mut records: Records, out: &mut Vec<u8>) 
     records.text("gname", fields.gname, 32);
     let mut block = Block::new(MAGIC);
     block.text(NAME, &ascii_replaced(fields.name));
-    block.octal(MODE, u64::from(fields.mode));
-    block.octal(UID, records.number("uid", i64::from(fields.uid), 7));
-    block.octal(GID, records.number("gid", i64::from(fields.gid), 7));
-    block.octal(SIZE, records.size(fields.size));
-    block.octal(MTIME, records.number("mtime", fields.mtime, 11));
-    block.0[TYPE] = fields.flag;
+    records.fill(fields, &mut block);
     block.text(LINK, &ascii_replaced(fields.link));
     block.text(UNAME, &ascii_replaced(fields.uname));
     block.text(GNAME, &ascii_replaced(fields.gname));
@@ -94,8 +89,18 @@ impl Records {
         }
     }
 
+    /// Fills in mode, owner, size, time and type, and records what does not fit.
+    pub(super) fn fill(&mut self, fields: &Fields<'_>, block: &mut Block) {
+        block.octal(MODE, u64::from(fields.mode));
+        block.octal(UID, self.number("uid", i64::from(fields.uid), 7));
+        block.octal(GID, self.number("gid", i64::from(fields.gid), 7));
+        block.octal(SIZE, self.size(fields.size));
+        block.octal(MTIME, self.number("mtime", fields.mtime, 11));
+        block.0[TYPE] = fields.flag;
+    }
+
     /// Records a number that does not fit into a field of so many octal digits; returns what the field holds.
-    pub(super) fn number(&mut self, key: &str, number: i64, digits: u32) -> u64 {
+    fn number(&mut self, key: &str, number: i64, digits: u32) -> u64 {
         if (0..1 << (3 * digits)).contains(&number) {
             return number as u64;
         }
@@ -104,7 +109,7 @@ impl Records {
     }
 
     /// [`Records::number`] for a size in bytes.
-    pub(super) fn size(&mut self, size: u64) -> u64 {
+    fn size(&mut self, size: u64) -> u64 {
         self.number("size", i64::try_from(size).unwrap_or(i64::MAX), 11)
     }
 

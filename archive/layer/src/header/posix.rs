@@ -27,12 +27,7 @@ pub(super) fn append_posix(fields: &Fields<'_>, xattrs: &Xattrs, named: bool, ou
     }
     let mut block = Block::new(MAGIC);
     block.text(NAME, fields.name);
-    block.octal(MODE, u64::from(fields.mode));
-    block.octal(UID, records.number("uid", i64::from(fields.uid), 7));
-    block.octal(GID, records.number("gid", i64::from(fields.gid), 7));
-    block.octal(SIZE, records.size(fields.size));
-    block.octal(MTIME, records.number("mtime", fields.mtime, 11));
-    block.0[TYPE] = fields.flag;
+    records.fill(fields, &mut block);
     block.text(LINK, fields.link);
     if named {
         records.text("uname", fields.uname, UNAME.len());

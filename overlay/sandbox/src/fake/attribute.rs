@@ -22,7 +22,7 @@ impl Answers {
         call: Call,
         arguments: &Arguments<'_>,
     ) -> Result<Answer, Errno> {
-        if asked.process.text(arguments.address(0))? != CAPABILITY {
+        if !means_capability(asked, arguments)? {
             return Ok(Answer::Continue);
         }
         if !self.nature.pretends && !asked.process.has_capability(CAP_SETFCAP) {
@@ -55,7 +55,7 @@ impl Answers {
         call: Call,
         arguments: &Arguments<'_>,
     ) -> Result<Answer, Errno> {
-        if self.ledger.is_empty() || asked.process.text(arguments.address(0))? != CAPABILITY {
+        if self.ledger.is_empty() || !means_capability(asked, arguments)? {
             return Ok(Answer::Continue);
         }
         match self.capability(&target(asked, call, &self.opener)?)? {
@@ -89,7 +89,7 @@ impl Answers {
         call: Call,
         arguments: &Arguments<'_>,
     ) -> Result<Answer, Errno> {
-        if self.ledger.is_empty() || asked.process.text(arguments.address(0))? != CAPABILITY {
+        if self.ledger.is_empty() || !means_capability(asked, arguments)? {
             return Ok(Answer::Continue);
         }
         let target = target(asked, call, &self.opener)?;
@@ -104,6 +104,11 @@ impl Answers {
         let found = stat(file)?;
         Ok(self.ledger.get(found.st_dev, found.st_ino).and_then(|record| record.capability.as_ref()))
     }
+}
+
+/// Whether the attribute that a call names is the one that holds capabilities.
+fn means_capability(asked: &Asked<'_>, arguments: &Arguments<'_>) -> Result<bool, Errno> {
+    Ok(asked.process.text(arguments.address(0))? == CAPABILITY)
 }
 
 /// The value of the attribute without the root user of a namespace: who that is depends on who runs this.
