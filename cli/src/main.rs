@@ -23,6 +23,7 @@ use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    become_inside();
     let cli = args::Cli::parse();
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -36,6 +37,18 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// As the first program of a virtual machine, or asked for by ourselves, this program is the inside of a root script's run.
+fn become_inside() {
+    if layerstone_guest::machine::is_init() {
+        layerstone_guest::machine::main();
+    }
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|argument| argument == layerstone_overlay::INSIDE) {
+        let users = layerstone_guest::namespace::USERS;
+        layerstone_guest::namespace::main(arguments.next().is_some_and(|argument| argument == users));
     }
 }
 

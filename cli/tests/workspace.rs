@@ -5,13 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our packages each package may use: a crate uses from another its file types and its named shared tools.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("layerstone-stage", &[]),
     ("layerstone-closure", &["layerstone-stage"]),
     ("layerstone-layering", &["layerstone-closure", "layerstone-stage"]),
     ("layerstone-layer", &["layerstone-layering", "layerstone-stage"]),
     ("layerstone-image", &["layerstone-layer", "layerstone-stage"]),
     ("layerstone-sandbox", &[]),
+    ("layerstone-erofs", &[]),
+    ("layerstone-guest", &["layerstone-layer", "layerstone-sandbox", "layerstone-stage"]),
+    (
+        "layerstone-overlay",
+        &["layerstone-erofs", "layerstone-guest", "layerstone-layer", "layerstone-sandbox", "layerstone-stage"],
+    ),
     (
         "layerstone-root",
         &["layerstone-closure", "layerstone-image", "layerstone-layer", "layerstone-sandbox", "layerstone-stage"],
@@ -20,9 +26,11 @@ const EDGES: [(&str, &[&str]); 9] = [
         "layerstone",
         &[
             "layerstone-closure",
+            "layerstone-guest",
             "layerstone-image",
             "layerstone-layer",
             "layerstone-layering",
+            "layerstone-overlay",
             "layerstone-root",
             "layerstone-stage",
         ],

@@ -5,13 +5,11 @@
 
 use crate::layout::RECORD;
 use crate::tree::Origin;
-use crate::{BLOCK, Common, Dialect, Entry, Error, Members, Node, Owner, Part, Result, Tree};
+use crate::{BLOCK, Common, Dialect, Entry, Error, Members, Node, Owner, Part, Result, Shown, Tree};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// Bytes read of a layer at a time for headers, and for small files with them.
-const READ: usize = 4 << 10;
 /// Bytes written at a time.
 const WRITTEN: usize = 1 << 17;
 
@@ -71,17 +69,7 @@ impl Flat<'_> {
             common.append_header(&Entry::directory(name, node.mode), &mut self.header);
             return self.out.write_all(&self.header).map_err(Error::write(self.to));
         };
-        let layer = &self.layers[origin.layer as usize];
-        let mut reader = layer.reader();
-        let read = Error::read(layer.name());
-        let found = reader.seek(SeekFrom::Start(origin.at)).and_then(|_| {
-            let mut members = Members::new(BufReader::with_capacity(READ, reader));
-            Ok((members.next_member()?, members))
-        });
-        let (member, mut members) = found.map_err(read)?;
-        if member.is_none_or(|member| member.kind != node.kind) {
-            return Err(Error::Changed { path: layer.name().to_owned(), cause: "found another header".to_owned() });
-        }
+        let mut members = Shown(self.layers).members(node, origin)?;
         let full_name = if node.is_directory() { [name, b"/"].concat() } else { name.to_owned() };
         let link = self.linked.get_mut(&origin).and_then(|first| match first.is_empty() {
             true => {
@@ -93,7 +81,7 @@ impl Flat<'_> {
         members.append_header(&full_name, link.map(Vec::as_slice), &mut self.header);
         self.out.write_all(&self.header).map_err(Error::write(self.to))?;
         if link.is_none() && node.kind.size() > 0 {
-            self.copy(&mut members, layer)?;
+            self.copy(&mut members, &self.layers[origin.layer as usize])?;
         }
         Ok(())
     }

@@ -2,9 +2,9 @@
 //!
 //! What a doubtful header means is decided by the reader that [`tarsum`](crate::tarsum()) uses, which follows Go's.
 
-use crate::Kind;
 use crate::header::{Fields, Records, append_pax};
 use crate::tarsum::{self, Archive, clean_name};
+use crate::{Details, Kind};
 use std::io::{self, Read, Seek, Write};
 
 /// Bytes of contents that are copied at a time.
@@ -136,6 +136,14 @@ impl<R: Read> Members<R> {
         self.archive.first()
     }
 
+    /// The time and the extended attributes of the member that was read last.
+    pub fn details(&self) -> Details {
+        let header = &self.header;
+        let xattrs = header.xattrs.iter().filter(|(name, _)| !name.is_empty());
+        let xattrs = xattrs.map(|(name, value)| (decode_xattr(name), value.as_slice().into())).collect();
+        Details { mtime: (header.mtime, nanoseconds(&header.exact_mtime)), xattrs }
+    }
+
     /// Appends a header of the member that was read last under another name, as Python's tarfile writes it: with its
     /// mode, owner, time and extended attributes, as a hard link to a name if one is given. A file with holes has none
     /// there.
@@ -182,6 +190,30 @@ impl<R: Read> Members<R> {
     pub(crate) fn end(&self) -> u64 {
         self.archive.end()
     }
+}
+
+/// Nanoseconds of a time such as `1.25` that is not before the epoch; further digits are dropped.
+fn nanoseconds(time: &[u8]) -> u32 {
+    let fraction = time.iter().position(|&byte| byte == b'.').map_or(&b""[..], |point| &time[point + 1..]);
+    if time.starts_with(b"-") || !fraction.iter().all(u8::is_ascii_digit) {
+        return 0;
+    }
+    let digits = fraction.iter().chain(std::iter::repeat(&b'0')).take(9);
+    digits.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+}
+
+/// The name of an attribute in whose keyword `=` and `%` are encoded (GNU tar, src/xheader.c, `xattr_decode_keyword`).
+fn decode_xattr(keyword: &[u8]) -> Box<[u8]> {
+    let mut name = Vec::with_capacity(keyword.len());
+    let mut left = keyword;
+    while let Some((&first, rest)) = left.split_first() {
+        (left, _) = match left {
+            [b'%', b'3', b'D', rest @ ..] => (rest, name.push(b'=')),
+            [b'%', b'2', b'5', rest @ ..] => (rest, name.push(b'%')),
+            _ => (rest, name.push(first)),
+        };
+    }
+    name.into()
 }
 
 impl<R: Read + Seek> Members<R> {

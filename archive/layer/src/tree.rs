@@ -55,7 +55,7 @@ impl Tree {
     }
 
     /// The root folder.
-    pub(crate) fn root(&self) -> &Node {
+    pub fn root(&self) -> &Node {
         &self.0
     }
 

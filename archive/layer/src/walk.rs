@@ -89,6 +89,15 @@ impl Walk {
 ///
 /// They cannot be read.
 pub fn read_xattrs(real: &Path) -> Result<Option<Box<Xattrs>>> {
+    read_xattrs_if(real, |name| name.starts_with(b"user.") || name == CAPABILITY)
+}
+
+/// Those extended attributes of a file that are wanted; a capability likewise without the root user of a namespace.
+///
+/// # Errors
+///
+/// They cannot be read.
+pub fn read_xattrs_if(real: &Path, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Option<Box<Xattrs>>> {
     let read = |call: &dyn Fn(&mut [u8]) -> Result<usize, Errno>| match with_room(call) {
         // A file system without any, or an attribute that is gone.
         Err(Errno::NOTSUP | Errno::NODATA) => Ok(None),
@@ -97,7 +106,7 @@ pub fn read_xattrs(real: &Path) -> Result<Option<Box<Xattrs>>> {
     let names = read(&|buffer| llistxattr(real, buffer))?.unwrap_or_default();
     let mut xattrs = Xattrs::new();
     for name in names.split(|&byte| byte == 0) {
-        if !name.starts_with(b"user.") && name != CAPABILITY {
+        if name.is_empty() || !is_wanted(name) {
             continue;
         }
         if let Some(value) = read(&|buffer| lgetxattr(real, name, buffer))? {

@@ -1,6 +1,8 @@
 //! `layerstone overlay`: what is done with all layers of an image put over each other.
 
 mod export;
+mod probe;
+pub mod run;
 
 use crate::args::Common;
 use anyhow::Result;
@@ -10,10 +12,14 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub enum Command {
     Export(export::Options),
+    Run(Box<run::Options>),
+    Probe(probe::Options),
 }
 
 pub fn run(command: &Command, common: &Common) -> Result<()> {
     match command {
         Command::Export(options) => export::run(options, common),
+        Command::Run(options) => run::run(options, common),
+        Command::Probe(options) => probe::run(options),
     }
 }

@@ -4,6 +4,7 @@
 //! tells how it ended. As [`Power::FakeRoot`] the command may give files to others, make device nodes and set file
 //! capabilities, in a user namespace or in [our own books](fake); [`Ownership`] says what became of it.
 
+mod bond;
 mod child;
 mod confine;
 pub mod fake;
@@ -14,12 +15,14 @@ mod ownership;
 mod report;
 mod run;
 mod settle;
-mod system;
+pub mod system;
 mod tail;
 #[cfg(test)]
 mod trial;
 
+pub use bond::die_with_us;
 pub use confine::Step;
+pub use ids::Ids;
 pub use inner_root::{InnerRoot, MountPoints, SCRATCH};
 pub use ownership::{Facts, Ownership};
 pub use run::{Ended, Error, Place, Power, run};

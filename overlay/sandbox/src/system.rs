@@ -1,5 +1,6 @@
 //! System calls that rustix does not have, or not without threads in mind. All of them are async-signal-safe, and may be
-//! made between fork and exec (signal-safety(7)).
+//! made between fork and exec (signal-safety(7)). They are for processes of one thread: a child that has just been forked, or
+//! a program that starts none.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
@@ -76,6 +77,12 @@ pub fn listen_to_calls(program: &[libc::sock_filter]) -> Result<OwnedFd, Errno> 
     let descriptor = i32::try_from(descriptor).map_err(|_| Errno::BADF)?;
     // SAFETY: the kernel has just made it for us.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Has memory written out to a disk that says it is for that (swapon(2)).
+pub fn swap_on(device: &CStr) -> Result<(), Errno> {
+    // SAFETY: the path is valid for the length of the call, which only reads it.
+    check(unsafe { libc::swapon(device.as_ptr(), 0) }.into()).map(drop)
 }
 
 /// Signals that are waited for instead of being obeyed.

@@ -52,6 +52,11 @@ impl Node {
         self.children.0.iter().flat_map(|folder| folder.iter()).map(|(name, node)| (&**name, &**node))
     }
 
+    /// What all names of one file have in common, and no other file; none for a folder that no header describes.
+    pub fn identity(&self) -> Option<(u32, u64)> {
+        self.origin.map(|Origin { layer, at }| (layer, at))
+    }
+
     /// A folder that no header describes.
     pub(super) fn implied() -> Node {
         let children = Children::default();

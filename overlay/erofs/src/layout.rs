@@ -1,0 +1,79 @@
+//! Where everything is in the file system, known before anything is written.
+
+use crate::inode::RECORD;
+use crate::{BLOCK, Inode, Kind, directory};
+
+/// Where the first record is: behind the block of the superblock.
+const FIRST: u64 = BLOCK;
+/// Records begin at multiples of this, by which they are numbered.
+pub const SLOT: u64 = 32;
+/// Contents of at most so many bytes follow their record, so that one block read brings both.
+const SMALL: u64 = 2048;
+
+/// Where a file's parts are.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The record, in bytes from the beginning.
+    pub record: u64,
+    /// Bytes of the contents, a folder's too.
+    pub size: u64,
+    /// The first block of the contents; none if they follow the record.
+    pub block: Option<u32>,
+}
+
+impl Place {
+    /// The file's number in the file system.
+    pub fn nid(&self) -> u64 {
+        self.record / SLOT
+    }
+}
+
+/// Where all files are, and how many blocks there are.
+#[derive(Debug)]
+pub struct Layout {
+    /// In the order of the inodes.
+    pub places: Vec<Place>,
+
+    /// Blocks altogether.
+    pub blocks: u64,
+}
+
+impl Layout {
+    /// Places the files. None if there are more bytes than block numbers for them.
+    pub fn new(inodes: &[Inode]) -> Option<Layout> {
+        let mut at = FIRST;
+        let mut places = Vec::with_capacity(inodes.len());
+        for inode in inodes {
+            let size = match &inode.kind {
+                Kind::Directory { entries, .. } => directory::size(sorted_names(entries).into_iter()),
+                _ => inode.plain_size(),
+            };
+            let fixed = RECORD + inode.xattr_size();
+            let is_small = size > 0 && size <= SMALL && fixed + size <= BLOCK;
+            let length = if is_small { fixed + size } else { fixed };
+            // What is read as one must not cross a block's end (fs/erofs/data.c).
+            let unit = if is_small { length } else { RECORD };
+            if at % BLOCK + unit > BLOCK {
+                at = at.next_multiple_of(BLOCK);
+            }
+            places.push(Place { record: at, size, block: (!is_small).then_some(0) });
+            at = (at + length).next_multiple_of(SLOT);
+        }
+        let mut blocks = at.div_ceil(BLOCK);
+        for place in &mut places {
+            if let Some(block) = &mut place.block {
+                *block = u32::try_from(blocks).ok()?;
+                blocks += place.size.div_ceil(BLOCK);
+            }
+        }
+        u32::try_from(blocks).ok()?;
+        Some(Layout { places, blocks })
+    }
+}
+
+/// A folder's names in the order of their bytes, its own and its parent's among them.
+pub fn sorted_names(entries: &[(Box<[u8]>, usize)]) -> Vec<&[u8]> {
+    let mut names: Vec<&[u8]> = entries.iter().map(|(name, _)| &**name).chain([&b"."[..], b".."]).collect();
+    names.sort_unstable();
+    names
+}

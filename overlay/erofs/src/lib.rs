@@ -1,0 +1,18 @@
+//! Writing EROFS, Linux' read-only file system, uncompressed: what a virtual machine mounts instead of unpacking a tar.
+//!
+//! The format is that of the kernel's Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h, of which every kernel
+//! since 5.4 reads what is written here: blocks of 4 KiB, extended inodes, contents plain or behind their inode.
+//! Metadata comes first, then contents in the order of the inodes, so an image is written front to back.
+//!
+//! This crate does not know where files come from.
+
+mod directory;
+mod inode;
+mod layout;
+mod write;
+
+pub use inode::{Content, Inode, Kind, Xattr};
+pub use write::{Contents, write};
+
+/// Bytes of a block.
+const BLOCK: u64 = 4096;

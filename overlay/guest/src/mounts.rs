@@ -1,0 +1,94 @@
+//! Mounting, with errors that say what and where.
+
+use crate::{Error, Result};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_move, unmount,
+};
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::Path;
+
+/// Devices that a program may expect wherever it runs, with their numbers (Documentation/admin-guide/devices.txt); none
+/// of them stores anything.
+pub const DEVICES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+/// Links in /dev.
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
+/// Makes a folder, and those around it, of mode 0755.
+pub fn make_folder(path: impl AsRef<Path>) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(&path).map_err(Error::io("make", path))
+}
+
+/// Mounts a file system of a kind at a folder.
+pub fn mount_at(kind: &str, source: &Path, at: impl AsRef<Path>, flags: MountFlags, options: &str) -> Result<()> {
+    let options = CString::new(options).map_err(|e| Error::io("mount", &at)(io::Error::from(e)))?;
+    mount(source, at.as_ref(), kind, flags, Some(&*options)).map_err(Error::io("mount", at))
+}
+
+/// Mounts memory of at most so many bytes, or as much as there is, at a folder.
+pub fn mount_memory(at: impl AsRef<Path>, flags: MountFlags, bytes: Option<u64>) -> Result<()> {
+    // Without a limit of their number, inodes take what they need of the size.
+    let options = match bytes {
+        Some(bytes) => format!("mode=0755,nr_inodes=0,size={bytes}"),
+        None => "mode=0755,nr_inodes=0,size=90%".to_owned(),
+    };
+    mount_at("tmpfs", Path::new("tmpfs"), at, flags, &options)
+}
+
+/// Shows a file or folder at another place.
+pub fn bind(source: impl AsRef<Path>, at: impl AsRef<Path>) -> Result<()> {
+    mount_bind(source.as_ref(), at.as_ref()).map_err(Error::io("mount", at))
+}
+
+/// Keeps what is mounted from here on from everybody else.
+pub fn make_private() -> Result<()> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(Error::io("make private", "/"))
+}
+
+/// Makes a mount, and all that is mounted below, read-only.
+pub fn make_read_only(at: impl AsRef<Path>) -> Result<()> {
+    let text = CString::new(at.as_ref().as_os_str().as_encoded_bytes()).unwrap_or_default();
+    layerstone_sandbox::system::set_read_only(&text, true).map_err(Error::io("make read-only", at))
+}
+
+/// Moves a mount.
+pub fn move_mount(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+    mount_move(from.as_ref(), to.as_ref()).map_err(Error::io("mount", to))
+}
+
+/// Takes a mount away; an error if it is in use.
+pub fn take_away(at: impl AsRef<Path>) -> Result<()> {
+    unmount(at.as_ref(), UnmountFlags::empty()).map_err(Error::io("unmount", at))
+}
+
+/// Makes `/dev` below a root: memory with the usual devices, which `make` makes, links, and `shm`.
+pub fn make_dev(root: &Path, make: &dyn Fn(&str, &Path) -> Result<()>) -> Result<()> {
+    let dev = root.join("dev");
+    make_folder(&dev)?;
+    mount_at("tmpfs", Path::new("tmpfs"), &dev, MountFlags::NOSUID, "mode=0755,size=16m")?;
+    for (name, ..) in DEVICES {
+        make(name, &dev.join(name))?;
+    }
+    for (name, target) in LINKS {
+        let at = dev.join(name);
+        symlink(target, &at).map_err(Error::io("make", at))?;
+    }
+    let shm = dev.join("shm");
+    make_folder(&shm)?;
+    set_mode(&shm, 0o1777)
+}
+
+/// Gives a file this mode, whatever the umask is.
+pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::io("change the mode of", path))
+}

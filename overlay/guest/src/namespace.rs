@@ -1,0 +1,149 @@
+//! A child in namespaces of its own: of users, if it is asked to, and of all else.
+//!
+//! It reads on standard input, each as [chunks](crate::ChunkWriter), a job, the base as one tar if there is one, and the tar
+//! of the contents if there are any; it speaks on standard output.
+//!
+//! ```text
+//! the caller ── this process ── process 1 of the stage ── scripts
+//! ```
+//!
+//! Whoever dies takes all to the right along: the kernel kills a child of these with its parent, and a process namespace
+//! with its first process. All mounts and all files are in memory that belongs to the namespace, so nothing is left.
+
+use crate::chunks::ChunkReader;
+use crate::mounts::{bind, make_dev, make_folder, make_private, make_read_only, mount_at, mount_memory};
+use crate::unpack::unpack;
+use crate::work::{Inputs, conclude, work};
+use crate::{Channel, DISK, Error, Frame, Job, LOWER, Phase, Result};
+use layerstone_sandbox::system::{become_root, exit, fork, unshare};
+use rustix::fs::Mode;
+use rustix::mount::{MountFlags, UnmountFlags, unmount};
+use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal, umask, waitpid};
+use rustix::thread::UnshareFlags;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The argument that asks for a namespace of users.
+pub const USERS: &str = "--users";
+
+/// Works, and ends with status 0 if what there was to be told was told.
+pub fn main(with_users: bool) -> ! {
+    let done = rustix::stdio::stdout().try_clone_to_owned().map_err(Error::Channel).and_then(|out| {
+        let mut channel = Channel::new(File::from(out));
+        let result = enter(with_users, &mut channel);
+        conclude(result, &mut channel)
+    });
+    exit(i32::from(done.is_err()))
+}
+
+fn die_with_parent() -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(Error::call("die with the parent"))
+}
+
+/// Makes the namespaces, and the stage in them.
+fn enter(with_users: bool, channel: &mut Channel) -> Result<()> {
+    die_with_parent()?;
+    umask(Mode::from_raw_mode(0o022));
+    let mut input = File::from(rustix::stdio::stdin().try_clone_to_owned().map_err(Error::Channel)?);
+    if with_users {
+        unshare(UnshareFlags::NEWUSER).map_err(Error::call("make a user namespace"))?;
+        channel.send(&Frame::Users)?;
+        input.read_exact(&mut [0]).map_err(Error::Channel)?;
+        become_root().map_err(Error::call("become root of the user namespace"))?;
+        // A change of credentials has undone it.
+        die_with_parent()?;
+    }
+    let flags = UnshareFlags::NEWNS
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWNET
+        | UnshareFlags::NEWCGROUP;
+    unshare(flags).map_err(Error::call("make namespaces"))?;
+    make_private()?;
+    match fork().map_err(Error::call("fork"))? {
+        Some(stage) => loop {
+            match waitpid(Some(stage), WaitOptions::empty()) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => {
+                    let status = result.ok().flatten().map(|(_, status)| status);
+                    exit(if status.is_some_and(|status| status.exit_status() == Some(0)) { 0 } else { 1 })
+                }
+            }
+        },
+        None => {
+            die_with_parent()?;
+            channel.send(&Frame::Hello(rustix::system::uname().release().to_string_lossy().into_owned()))?;
+            stage(input, with_users, channel)
+        }
+    }
+}
+
+/// Becomes a stage, and works.
+fn stage(mut input: File, with_users: bool, channel: &mut Channel) -> Result<()> {
+    let mut job = Vec::new();
+    ChunkReader::new(&mut input).read_to_end(&mut job).map_err(Error::Channel)?;
+    let job: Job = serde_json::from_slice(&job).map_err(|e| Error::Channel(io::Error::from(e)))?;
+    channel.send(&Frame::Phase(Phase::Mount))?;
+    make_stage(&job)?;
+    if job.has_base {
+        make_folder(LOWER)?;
+        mount_memory(LOWER, MountFlags::NODEV, None)?;
+        let mut base = ChunkReader::new(&mut input);
+        unpack(&mut base, Path::new(LOWER), &mut || Ok(()))?;
+        base.finish().map_err(Error::Channel)?;
+        make_read_only(LOWER)?;
+    }
+    make_folder(DISK)?;
+    mount_memory(DISK, MountFlags::NODEV, Some(job.disk))?;
+    let contents = job.contents.map(|_| Box::new(ChunkReader::new(input)) as Box<dyn Read>);
+    work(&job, Inputs { contents, is_machine: false, in_user_namespace: with_users }, channel)
+}
+
+/// Makes a root of memory that shows nothing of the machine but some devices and the store, and enters it.
+fn make_stage(job: &Job) -> Result<()> {
+    // Any folder does: nobody else sees what is mounted there.
+    let root = std::env::temp_dir();
+    let root = root.as_path();
+    mount_memory(root, MountFlags::NODEV, Some(64 << 20))?;
+    make_dev(root, &|name, at| {
+        File::create(at).map_err(Error::io("make", at))?;
+        bind(Path::new("/dev").join(name), at)
+    })?;
+    make_folder(root.join("proc"))?;
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+    mount_at("proc", Path::new("proc"), root.join("proc"), flags, "")?;
+    make_folder(root.join("sys"))?;
+    if let Some(store) = &job.store {
+        let dir = root.join(store.dir.trim_start_matches('/'));
+        make_folder(&dir)?;
+        mount_memory(&dir, MountFlags::NODEV, Some(16 << 20))?;
+        for item in &store.binds {
+            show(Path::new(std::ffi::OsStr::from_bytes(&item.source)), &dir.join(&item.name))?;
+        }
+        make_read_only(&dir)?;
+    }
+    crate::root::pivot(root)
+}
+
+/// Shows an entry of the store: a link is made again, all else mounted.
+fn show(source: &Path, at: &Path) -> Result<()> {
+    let metadata = source.symlink_metadata().map_err(Error::io("read", source))?;
+    if metadata.is_symlink() {
+        let target = fs::read_link(source).map_err(Error::io("read", source))?;
+        return std::os::unix::fs::symlink(target, at).map_err(Error::io("make", at));
+    }
+    if metadata.is_dir() {
+        make_folder(at)?;
+    } else {
+        File::create(at).map_err(Error::io("make", at))?;
+    }
+    bind(source, at)
+}
+
+/// Takes a mount away from under everybody who is in it.
+pub(crate) fn detach(at: impl AsRef<Path>) -> Result<()> {
+    unmount(at.as_ref(), UnmountFlags::DETACH).map_err(Error::io("unmount", at))
+}

@@ -1,0 +1,78 @@
+//! Writing the layer's tar to the outside while its files are read.
+
+use crate::upper::Changed;
+use crate::{Channel, Error, Frame, Packed, Result};
+use layerstone_layer::{BLOCK, Common, Dialect, Kind, Owner};
+use layerstone_stage::Hasher;
+use std::fs::File;
+use std::io::{self, Read};
+
+/// Bytes of a frame.
+const FRAME: usize = 64 << 10;
+/// GNU tar's default blocking factor of 20.
+const RECORD: u64 = 10_240;
+
+/// Sends the members as GNU tar writes them, owners in numbers, no time later than `mtime`.
+pub fn pack(members: &[Changed], mtime: i64, channel: &mut Channel) -> Result<Packed> {
+    let mut out = Sender { channel, frame: Vec::with_capacity(FRAME), hasher: Hasher::default(), size: 0 };
+    for member in members {
+        let common =
+            Common { dialect: Dialect::GnuNumeric, mtime: member.mtime.min(mtime), owner: Owner::numeric_root() };
+        let mut header = Vec::new();
+        common.append_header(&member.entry, &mut header);
+        out.send(&header)?;
+        if let Kind::File { size: size @ 1.. } = member.entry.kind {
+            out.send_file(member, size)?;
+        }
+    }
+    out.send(&[0; 2 * BLOCK])?;
+    out.pad_to(RECORD)?;
+    out.flush()?;
+    Ok(Packed { size: out.size, digest: Some(out.hasher.finish()) })
+}
+
+struct Sender<'a> {
+    channel: &'a mut Channel,
+    frame: Vec<u8>,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl Sender<'_> {
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        for piece in bytes.chunks(FRAME) {
+            if self.frame.len() + piece.len() > FRAME {
+                self.flush()?;
+            }
+            self.frame.extend_from_slice(piece);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.channel.send(&Frame::Tar(std::mem::replace(&mut self.frame, Vec::with_capacity(FRAME))))
+    }
+
+    fn send_file(&mut self, member: &Changed, size: u64) -> Result<()> {
+        let read = || Error::io("read", &member.file);
+        let mut file = File::open(&member.file).map_err(read())?.take(size);
+        let mut buffer = vec![0; usize::try_from(size).unwrap_or(FRAME).min(FRAME)];
+        let mut left = size;
+        while left > 0 {
+            let length = file.read(&mut buffer).map_err(read())?;
+            if length == 0 {
+                return Err(read()(io::Error::from(io::ErrorKind::UnexpectedEof)));
+            }
+            self.send(&buffer[..length])?;
+            left -= length as u64;
+        }
+        self.pad_to(BLOCK as u64)
+    }
+
+    fn pad_to(&mut self, unit: u64) -> Result<()> {
+        let missing = self.size.next_multiple_of(unit) - self.size;
+        self.send(&vec![0; usize::try_from(missing).unwrap_or_default()])
+    }
+}

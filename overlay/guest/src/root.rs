@@ -1,0 +1,86 @@
+//! The image's root as the script sees it: the overlay with `/dev`, `/proc`, `/sys` and the store mounted in it.
+
+use crate::mounts::{bind, make_read_only, mount_at};
+use crate::namespace::detach;
+use crate::{Error, Job, Result};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount_bind_recursive};
+use rustix::process::{chdir, pivot_root};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+/// Files of /proc that change or show the machine, and are hidden in namespaces, where the kernel is the machine's.
+const HIDDEN: [&str; 6] = ["kcore", "keys", "timer_list", "sched_debug", "kmsg", "sysrq-trigger"];
+/// Folders and files of /proc that change the machine, and can be read.
+const READ_ONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "acpi"];
+
+/// Makes a folder, which is a mount, the root; what was there before is gone.
+pub fn pivot(root: &Path) -> Result<()> {
+    let step = Error::io("enter", root);
+    let pivoted = chdir(root).and_then(|()| pivot_root(".", "."));
+    pivoted.map_err(step)?;
+    detach(".")?;
+    chdir("/").map_err(Error::io("enter", "/"))
+}
+
+/// Mounts what is seen below a root, but for /proc.
+pub fn furnish(root: &Path, job: &Job) -> Result<()> {
+    bind_below(Path::new("/dev"), root, "/dev")?;
+    if let Some(store) = &job.store {
+        bind_below(Path::new(&store.dir), root, &store.dir)?;
+    }
+    let sys = mount_point(root, "/sys")?;
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV | MountFlags::RDONLY;
+    match mount_at("sysfs", Path::new("sysfs"), through(&sys), flags, "") {
+        // In containers that hide parts of it (user_namespaces(7), "mount_too_revealing"): the folder stays empty.
+        Err(Error::Io { source, .. }) if Errno::from_io_error(&source) == Some(Errno::PERM) => Ok(()),
+        result => result,
+    }
+}
+
+/// Mounts /proc below a root, of this process namespace; in namespaces without what belongs to the machine.
+pub fn mount_proc(root: &Path, is_machine: bool) -> Result<()> {
+    let point = mount_point(root, "/proc")?;
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+    mount_at("proc", Path::new("proc"), through(&point), flags, "")?;
+    if is_machine {
+        return Ok(());
+    }
+    let proc = root.join("proc");
+    for name in READ_ONLY.map(|name| proc.join(name)).iter().filter(|path| path.exists()) {
+        bind(name, name)?;
+        make_read_only(name)?;
+    }
+    for name in HIDDEN.map(|name| proc.join(name)).iter().filter(|path| path.exists()) {
+        bind("/dev/null", name)?;
+    }
+    Ok(())
+}
+
+/// Shows a folder with all that is mounted in it, at a folder below a root.
+fn bind_below(source: &Path, root: &Path, name: &str) -> Result<()> {
+    let point = mount_point(root, name)?;
+    mount_bind_recursive(source, through(&point)).map_err(Error::io("mount", name))
+}
+
+/// A folder below a root, to which no link leads: an image may have one to anywhere.
+fn mount_point(root: &Path, name: &str) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut folder = openat(CWD, root, flags, Mode::empty()).map_err(Error::io("open", root))?;
+    for part in name.split('/').filter(|part| !part.is_empty()) {
+        folder = match openat(&folder, part, flags, Mode::empty()) {
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                return Err(Error::Found(format!(
+                    "cannot mount over the image's {name}: expected a folder, found none"
+                )));
+            }
+            result => result.map_err(Error::io("open", name))?,
+        };
+    }
+    Ok(folder)
+}
+
+fn through(folder: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", folder.as_raw_fd())
+}

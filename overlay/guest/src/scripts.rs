@@ -1,0 +1,131 @@
+//! The scripts of a run: which program reads each, where, and in which environment.
+
+use crate::mounts::set_mode;
+use crate::program::{Program, run};
+use crate::{Channel, DISK, Error, Job, Result};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The root script, in a folder that the image's root shows too: its own files stay as they are.
+const SCRIPT: &str = "/dev/root-script";
+/// A hook, in the stage.
+const HOOK: &str = "/dev/hook";
+/// The shell of images.
+const SHELL: &str = "/bin/sh";
+
+/// Runs the root script in the image's root; its status (wait(2)).
+pub fn run_script(text: &[u8], job: &Job, is_machine: bool, channel: &mut Channel) -> Result<i32> {
+    let root = Path::new(DISK).join("mnt");
+    let shell = || {
+        let own = job.store.as_ref().and_then(|store| store.shell.clone());
+        match has_shell(&root) {
+            true => Ok(SHELL.to_owned()),
+            false => own.ok_or_else(|| {
+                Error::Found(format!(
+                    "no shell: found no {SHELL} in the image and no bin/sh or bin/bash in the store closure, and the script does \
+                     not name its interpreter"
+                ))
+            }),
+        }
+    };
+    let words = words(text, SCRIPT, &shell)?;
+    let mut environment = environment(job, OsString::from(&job.path));
+    environment.push(("HOME", "/root".into()));
+    let program = Program { words, environment, folder: Path::new("/"), root: Some(&root), is_mighty: is_machine };
+    let status = run(&program, job, channel);
+    fs::remove_file(SCRIPT).map_err(Error::io("remove", SCRIPT))?;
+    status
+}
+
+/// Runs a hook beside the image's root; its status (wait(2)).
+pub fn run_hook(text: &[u8], folder: &Path, job: &Job, is_machine: bool, channel: &mut Channel) -> Result<i32> {
+    let store = job.store.as_ref();
+    let shell = || {
+        let shell = store.and_then(|store| store.shell.clone());
+        shell.ok_or_else(|| {
+            Error::Found(
+                "no shell for a hook: expected a store closure with bin/sh or bin/bash, or a script that names an \
+                 interpreter in it"
+                    .to_owned(),
+            )
+        })
+    };
+    let words = words(text, HOOK, &shell)?;
+    let programs = store.map(|store| store.programs.join(":")).unwrap_or_default();
+    let mut environment = environment(job, programs.into());
+    environment.extend([("HOME", "/homeless-shelter".into()), ("TMPDIR", "/tmp".into())]);
+    let status = run(&Program { words, environment, folder, root: None, is_mighty: is_machine }, job, channel);
+    fs::remove_file(HOOK).map_err(Error::io("remove", HOOK))?;
+    status
+}
+
+fn environment(job: &Job, path: OsString) -> Vec<(&'static str, OsString)> {
+    vec![
+        ("PATH", path),
+        ("LC_ALL", "C".into()),
+        ("TZ", "UTC".into()),
+        ("SOURCE_DATE_EPOCH", job.mtime.to_string().into()),
+    ]
+}
+
+/// Puts a script where it can be run, and says how: by itself if it names an interpreter, else by a shell that stops at
+/// the first error.
+fn words(text: &[u8], at: &str, shell: &dyn Fn() -> Result<String>) -> Result<Vec<OsString>> {
+    let words = match text.starts_with(b"#!") {
+        true => vec![at.into()],
+        false => vec![shell()?.into(), "-e".into(), at.into()],
+    };
+    fs::write(at, text).map_err(Error::io("write", at))?;
+    set_mode(Path::new(at), 0o755)?;
+    Ok(words)
+}
+
+/// Whether an image has a shell, whose links are the image's.
+fn has_shell(root: &Path) -> bool {
+    let mut left: Vec<OsString> = vec!["sh".into(), "bin".into()];
+    let mut at = PathBuf::new();
+    for _ in 0..100 {
+        let Some(part) = left.pop() else { return root.join(&at).is_file() };
+        match part.to_str() {
+            Some("..") => drop(at.pop()),
+            Some("." | "/" | "") => {}
+            _ => {
+                let next = at.join(&part);
+                match fs::read_link(root.join(&next)) {
+                    Ok(target) => {
+                        if target.is_absolute() {
+                            at = PathBuf::new();
+                        }
+                        let parts: Vec<OsString> = target.iter().map(OsString::from).collect();
+                        left.extend(parts.into_iter().rev());
+                    }
+                    Err(_) => at = next,
+                }
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_to_the_shell_are_the_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        assert!(!has_shell(root));
+        fs::create_dir_all(root.join("usr/bin")).unwrap();
+        symlink("usr/bin", root.join("bin")).unwrap();
+        symlink("/usr/../usr/bin/dash", root.join("usr/bin/sh")).unwrap();
+        assert!(!has_shell(root));
+        fs::write(root.join("usr/bin/dash"), "").unwrap();
+        assert!(has_shell(root));
+        fs::remove_file(root.join("usr/bin/dash")).unwrap();
+        symlink("dash", root.join("usr/bin/dash")).unwrap();
+        assert!(!has_shell(root));
+    }
+}

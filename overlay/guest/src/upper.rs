@@ -1,0 +1,218 @@
+//! What an overlay's upper folder says, as members of a layer (OCI image-spec, layer.md, "Representing Changes").
+//!
+//! A character device 0:0 is a whiteout and becomes `.wh.NAME`; an opaque folder gets a `.wh..wh..opq` in front of all that
+//! is in it; every other file is itself, further names of one are hard links. What a whiteout or marker hides must be in
+//! the base, not only among the mount points that were made for the run.
+
+use crate::unpack::is_overlays;
+use crate::{Error, Result};
+use layerstone_layer::{Entry, Kind, Owner, Xattrs, read_xattrs_if};
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// What whiteouts begin with.
+const WHITEOUT: &[u8] = b".wh.";
+/// The marker of an opaque folder.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// A member of the layer, and the file that it is.
+#[derive(Debug)]
+pub struct Changed {
+    /// What stands in its header.
+    pub entry: Entry,
+    /// Modification time, in seconds since the epoch.
+    pub mtime: i64,
+    /// Where its contents are.
+    pub file: PathBuf,
+}
+
+/// What the layer holds.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Its members, folders before what is in them, siblings in the order of their names.
+    pub members: Vec<Changed>,
+    /// Names of sockets, which are left out.
+    pub sockets: Vec<Vec<u8>>,
+}
+
+/// The mode and owner of a layer's root folder: it is a member if a script has changed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootFacts {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+impl RootFacts {
+    /// Those of a folder.
+    pub fn of(folder: &Path) -> Result<RootFacts> {
+        let metadata = folder.symlink_metadata().map_err(Error::io("read", folder))?;
+        Ok(RootFacts { mode: metadata.permissions().mode() & 0o7777, uid: metadata.uid(), gid: metadata.gid() })
+    }
+}
+
+/// Reads an upper folder. The base's files are below `lower`.
+pub fn read_upper(upper: &Path, lower: &Path, root: RootFacts) -> Result<Changes> {
+    let mut walk = Walk { changes: Changes::default(), links: HashMap::new() };
+    let metadata = upper.symlink_metadata().map_err(Error::io("read", upper))?;
+    let has_attributes = xattrs(upper)?.is_some();
+    if RootFacts::of(upper)? != root || has_attributes {
+        walk.add(upper, b".", Kind::Directory, &metadata)?;
+    }
+    let lower = lower.is_dir().then(|| lower.to_owned());
+    walk.enter(upper, b".", lower.as_deref())?;
+    Ok(walk.changes)
+}
+
+struct Walk {
+    changes: Changes,
+    /// Files with several names, by device and inode number, and the first name.
+    links: HashMap<(u64, u64), Vec<u8>>,
+}
+
+/// A file in a folder, and what it is called in the layer.
+struct Child {
+    name: Vec<u8>,
+    file: PathBuf,
+    metadata: Metadata,
+    is_whiteout: bool,
+}
+
+impl Walk {
+    /// Adds all that is in a folder; `lower` is the folder of the base that shows through.
+    fn enter(&mut self, folder: &Path, name: &[u8], lower: Option<&Path>) -> Result<()> {
+        let is_opaque = is_opaque(folder)?;
+        if is_opaque && lower.is_some() {
+            self.whiteout(folder, &[name, b"/", OPAQUE].concat())?;
+        }
+        for child in children(folder)? {
+            let base = child.file.file_name().unwrap_or_default();
+            let full = [name, b"/", &child.name].concat();
+            let below = lower.map(|lower| lower.join(base));
+            let hidden = below.as_deref().and_then(|path| path.symlink_metadata().ok());
+            if child.is_whiteout {
+                if hidden.is_some() {
+                    self.whiteout(&child.file, &full)?;
+                }
+                continue;
+            }
+            if child.name.starts_with(WHITEOUT) {
+                let shown = full[1..].escape_ascii();
+                return Err(Error::Found(format!("cannot pack {shown}: in a layer such a name deletes a file")));
+            }
+            self.add_child(&child, &full)?;
+            if child.metadata.is_dir() {
+                let shows = hidden.is_some_and(|hidden| hidden.is_dir()) && !is_opaque;
+                self.enter(&child.file, &full, below.as_deref().filter(|_| shows))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_child(&mut self, child: &Child, name: &[u8]) -> Result<()> {
+        let Child { file, metadata, .. } = child;
+        let Some(kind) = kind_of(file, metadata)? else {
+            self.changes.sockets.push(name.to_owned());
+            return Ok(());
+        };
+        if metadata.is_dir() || metadata.nlink() < 2 {
+            return self.add(file, name, kind, metadata);
+        }
+        let first = self.links.entry((metadata.dev(), metadata.ino())).or_insert_with(|| name.to_owned());
+        let kind = if *first == name { kind } else { Kind::HardLink { target: first.as_slice().into() } };
+        self.add(file, name, kind, metadata)
+    }
+
+    fn add(&mut self, file: &Path, name: &[u8], kind: Kind, metadata: &Metadata) -> Result<()> {
+        let xattrs = if matches!(kind, Kind::HardLink { .. } | Kind::Symlink { .. }) { None } else { xattrs(file)? };
+        let owner = Owner { uid: metadata.uid(), gid: metadata.gid(), ..Owner::numeric_root() };
+        let entry = Entry {
+            owner: Some(Box::new(owner)),
+            xattrs,
+            ..Entry::new(name, kind, metadata.permissions().mode() & 0o7777)
+        };
+        self.changes.members.push(Changed { entry, mtime: metadata.mtime(), file: file.to_owned() });
+        Ok(())
+    }
+
+    /// An empty file of root's, as the image specification shows them.
+    fn whiteout(&mut self, file: &Path, name: &[u8]) -> Result<()> {
+        let entry = Entry { owner: Some(Box::new(Owner::numeric_root())), ..Entry::file(name, 0o644, 0) };
+        self.changes.members.push(Changed { entry, mtime: 0, file: file.to_owned() });
+        Ok(())
+    }
+}
+
+/// The files in a folder in the order of their members' names.
+fn children(folder: &Path) -> Result<Vec<Child>> {
+    let mut children = Vec::new();
+    for child in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let child = child.map_err(Error::io("read", folder))?;
+        let file = child.path();
+        let metadata = child.metadata().map_err(Error::io("read", &file))?;
+        let is_whiteout = is_whiteout(&file, &metadata)?;
+        let base = child.file_name().into_vec();
+        let name = if is_whiteout { [WHITEOUT, &base].concat() } else { base };
+        children.push(Child { name, file, metadata, is_whiteout });
+    }
+    children.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(children)
+}
+
+/// Whether a file hides one of the base: a device 0:0, and only this one, or since Linux 6.7 an empty file with an
+/// attribute that says so.
+fn is_whiteout(file: &Path, metadata: &Metadata) -> Result<bool> {
+    match metadata.file_type() {
+        kind if kind.is_char_device() => Ok(metadata.rdev() == 0),
+        kind if kind.is_file() && metadata.len() == 0 => Ok(overlays(file, b"whiteout")?.is_some()),
+        _ => Ok(false),
+    }
+}
+
+/// Whether a folder hides all that the base has in it. `x` is a folder in which files may be whiteouts (Linux 6.7).
+fn is_opaque(folder: &Path) -> Result<bool> {
+    for name in [&b"redirect"[..], b"metacopy"] {
+        if overlays(folder, name)?.is_some() {
+            let cause = format!("found overlayfs' attribute {}, expected none", name.escape_ascii());
+            return Err(Error::Found(format!("cannot pack {}: {cause}", folder.display())));
+        }
+    }
+    Ok(overlays(folder, b"opaque")?.is_some_and(|value| &*value == b"y"))
+}
+
+/// An attribute of overlayfs, wherever it is kept.
+fn overlays(file: &Path, name: &[u8]) -> Result<Option<Box<[u8]>>> {
+    let is_it = |found: &[u8]| is_overlays(found) && found.rsplit(|&byte| byte == b'.').next() == Some(name);
+    let found = read_xattrs_if(file, is_it)?;
+    Ok(found.and_then(|found| found.into_values().next()))
+}
+
+/// The attributes that belong to a file; labels of SELinux belong to the machine.
+fn xattrs(file: &Path) -> Result<Option<Box<Xattrs>>> {
+    Ok(read_xattrs_if(file, |name| !is_overlays(name) && name != b"security.selinux")?)
+}
+
+/// What a file is; none if it is a socket.
+fn kind_of(file: &Path, metadata: &Metadata) -> Result<Option<Kind>> {
+    let kind = metadata.file_type();
+    let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
+    Ok(Some(if kind.is_file() {
+        Kind::File { size: metadata.len() }
+    } else if kind.is_dir() {
+        Kind::Directory
+    } else if kind.is_symlink() {
+        let target = fs::read_link(file).map_err(Error::io("read", file))?;
+        Kind::Symlink { target: target.into_os_string().into_vec().into() }
+    } else if kind.is_fifo() {
+        Kind::Fifo
+    } else if kind.is_char_device() {
+        Kind::CharDevice { major, minor }
+    } else if kind.is_block_device() {
+        Kind::BlockDevice { major, minor }
+    } else {
+        return Ok(None);
+    }))
+}

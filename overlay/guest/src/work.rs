@@ -1,0 +1,155 @@
+//! A run, in a stage: contents, hooks, the overlay, the script, and the layer.
+
+use crate::mounts::{make_folder, mount_at, set_mode, take_away};
+use crate::pack::pack;
+use crate::scripts::{run_hook, run_script};
+use crate::unpack::unpack;
+use crate::upper::{RootFacts, read_upper};
+use crate::{Channel, DISK, Ended, Error, Failed, Failure, Frame, Job, LOWER, POINTS, Phase, Result, Space};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, statvfs, utimensat};
+use rustix::io::Errno;
+use rustix::mount::MountFlags;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+use std::time::Duration;
+
+/// How often a mount is taken away that is in use: what used it is dead, and its last file soon closed.
+const TRIES: usize = 50;
+
+/// What a run is given besides its job.
+pub struct Inputs {
+    /// The tar of the contents.
+    pub contents: Option<Box<dyn Read>>,
+    /// Whether the kernel is the run's own: then scripts may do all that root may.
+    pub is_machine: bool,
+    /// Whether root is one of a user namespace.
+    pub in_user_namespace: bool,
+}
+
+/// Does a job in a stage, and sends the layer.
+pub fn work(job: &Job, mut inputs: Inputs, channel: &mut Channel) -> Result<()> {
+    let disk = Path::new(DISK);
+    let [mnt, layer] = ["mnt", "layer"].map(|name| disk.join(name));
+    for name in ["mnt", "layer", "work"] {
+        make_folder(disk.join(name))?;
+    }
+    make_folder("/tmp")?;
+    set_mode(Path::new("/tmp"), 0o1777)?;
+    make_points(job)?;
+    let root = dress_root(&layer)?;
+    if let Some(contents) = &mut inputs.contents {
+        channel.send(&Frame::Phase(Phase::Contents))?;
+        unpack(contents, &layer, &mut || channel.send(&Frame::Beat))?;
+    }
+    let hooks = &job.hooks;
+    let hook = |phase: Phase, text: &Option<Vec<u8>>, folder: &Path, channel: &mut Channel| match text {
+        None => Ok(()),
+        Some(text) => {
+            channel.send(&Frame::Phase(phase))?;
+            check(run_hook(text, folder, job, inputs.is_machine, channel)?)
+        }
+    };
+    hook(Phase::PreMount, &hooks.pre_mount, disk, channel)?;
+    mount_overlay(&inputs, &mnt)?;
+    hook(Phase::PostMount, &hooks.post_mount, disk, channel)?;
+    if let Some(script) = &job.script {
+        channel.send(&Frame::Phase(Phase::Script))?;
+        check(run_script(script, job, inputs.is_machine, channel)?)?;
+    }
+    unmount(&mnt)?;
+    hook(Phase::PostUmount, &hooks.post_umount, disk, channel)?;
+    hook(Phase::ExtraCommands, &hooks.extra_commands, &layer, channel)?;
+    channel.send(&Frame::Phase(Phase::Pack))?;
+    let changes = read_upper(&layer, Path::new(LOWER), root)?;
+    let packed = pack(&changes.members, job.mtime, channel)?;
+    channel.send(&Frame::Ended(Ended { layer: packed, sockets: changes.sockets }))
+}
+
+/// Tells how a run went that did not get to its end.
+pub fn conclude(result: Result<()>, channel: &mut Channel) -> Result<()> {
+    let failure = match result {
+        Ok(()) => return Ok(()),
+        Err(Error::Script(status)) => Failure::Script(status),
+        Err(error) => Failure::Stage(error.to_string()),
+    };
+    channel.send(&Frame::Failed(Failed { phase: channel.phase, failure, space: space() }))
+}
+
+/// How full the disk is.
+fn space() -> Option<Space> {
+    let stat = statvfs(DISK).ok()?;
+    Some(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
+}
+
+fn check(status: i32) -> Result<()> {
+    match status {
+        0 => Ok(()),
+        status => Err(Error::Script(status)),
+    }
+}
+
+/// Folders to mount at that the base may not have, in a layer below it: what is made for a run alone is in no upper
+/// folder, and changes the time of none.
+fn make_points(job: &Job) -> Result<()> {
+    let points = Path::new(POINTS);
+    for name in ["dev", "proc", "sys", "tmp"] {
+        make_folder(points.join(name))?;
+    }
+    set_mode(&points.join("tmp"), 0o1777)?;
+    let store = job.store.as_ref().map(|store| store.dir.as_str());
+    if let Some(dir) = store {
+        make_folder(points.join(dir.trim_start_matches('/')))?;
+    }
+    let mut made = vec![points.to_owned()];
+    made.extend(["dev", "proc", "sys", "tmp"].map(|name| points.join(name)));
+    let ancestors =
+        store.into_iter().flat_map(|dir| Path::new(dir).ancestors()).filter_map(|path| path.strip_prefix("/").ok());
+    made.extend(ancestors.map(|name| points.join(name)));
+    let time = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let times = Timestamps { last_access: time, last_modification: time };
+    made.iter().try_for_each(|path| {
+        utimensat(CWD, path, &times, AtFlags::empty()).map_err(Error::io("change the time of", path))
+    })
+}
+
+/// Gives the layer's root folder what the base's has: an overlay shows the upper one's.
+fn dress_root(layer: &Path) -> Result<RootFacts> {
+    let lower = Path::new(LOWER);
+    if let Ok(metadata) = lower.symlink_metadata() {
+        chown(layer, Some(metadata.uid()), Some(metadata.gid())).map_err(Error::io("change the owner of", layer))?;
+        set_mode(layer, metadata.mode() & 0o7777)?;
+        let time = Timespec { tv_sec: metadata.mtime(), tv_nsec: metadata.mtime_nsec() };
+        let times = Timestamps { last_access: time, last_modification: time };
+        utimensat(CWD, layer, &times, AtFlags::empty()).map_err(Error::io("change the time of", layer))?;
+    }
+    RootFacts::of(layer)
+}
+
+/// Mounts the overlay. What would make a layer depend on the base's files is switched off; a user namespace keeps
+/// overlayfs' attributes where it may, without which removing a folder of the base fails (EIO).
+fn mount_overlay(inputs: &Inputs, mnt: &Path) -> Result<()> {
+    let lower = if Path::new(LOWER).is_dir() { format!("{LOWER}:{POINTS}") } else { POINTS.to_owned() };
+    let users = if inputs.in_user_namespace { ",userxattr" } else { "" };
+    let options = format!(
+        "lowerdir={lower},upperdir={DISK}/layer,workdir={DISK}/work,redirect_dir=nofollow,metacopy=off,index=off,xino=off{users}"
+    );
+    // A device node of an image must not be one of the machine.
+    let flags = if inputs.is_machine { MountFlags::empty() } else { MountFlags::NODEV };
+    mount_at("overlay", Path::new("overlay"), mnt, flags, &options)
+}
+
+/// Takes the overlay away, whole: the layer must not change any more when it is read.
+fn unmount(mnt: &Path) -> Result<()> {
+    let mut result = take_away(mnt);
+    for _ in 0..TRIES {
+        match &result {
+            Err(Error::Io { source, .. }) if Errno::from_io_error(source) == Some(Errno::BUSY) => {
+                std::thread::sleep(Duration::from_millis(20));
+                result = take_away(mnt);
+            }
+            _ => break,
+        }
+    }
+    result
+}

@@ -1,0 +1,22 @@
+//! A child that dies when we do, however we do.
+
+use rustix::io::Errno;
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Has the kernel kill a child when the thread that starts it ends (prctl(2), PR_SET_PDEATHSIG). Threads of a pool end with
+/// the program, others may end sooner.
+pub fn die_with_us(command: &mut Command) {
+    let us = rustix::process::getpid();
+    let bind = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // We may have died before.
+        match getppid() {
+            Some(parent) if parent == us => Ok(()),
+            _ => Err(Errno::SRCH.into()),
+        }
+    };
+    // SAFETY: system calls only.
+    unsafe { command.pre_exec(bind) };
+}

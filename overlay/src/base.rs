@@ -1,0 +1,135 @@
+//! The base's files as one read-only file system for a virtual machine, or one tar for a namespace.
+
+use crate::{Error, Result};
+use layerstone_erofs::{Content, Contents, Inode, Kind as FileKind};
+use layerstone_layer::{Details, Kind, Node, Part, Shown, Tree, write_flat};
+use layerstone_stage::{Digest, Output};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes written at a time.
+const WRITTEN: usize = 1 << 18;
+/// A change of the file system that we write makes kept ones useless.
+const KEPT: &str = "layerstone base 1";
+
+/// The image below a script.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// Its files.
+    pub tree: Arc<Tree>,
+    /// Its layers, plain, bottom first.
+    pub layers: Vec<Part>,
+    /// Their diff IDs.
+    pub diff_ids: Vec<Digest>,
+}
+
+impl Base {
+    /// Its files as one tar.
+    pub(crate) fn write_tar(&self, out: &mut dyn Write) -> Result<()> {
+        Ok(write_flat(&self.tree, &self.layers, out, Path::new("the root script's namespace"))?)
+    }
+
+    /// Its files as a file system, which is taken from or kept in a folder if one is given.
+    pub(crate) fn image(&self, cache: Option<&Path>) -> Result<File> {
+        let Some(cache) = cache else {
+            let mut file = tempfile::tempfile().map_err(Error::io("make a file in", std::env::temp_dir()))?;
+            self.write_image(&mut file)?;
+            return Ok(file);
+        };
+        let path = cache.join(format!("{}.erofs", self.key().hex()));
+        match File::open(&path) {
+            Ok(file) => return Ok(file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("open", &path)(e)),
+        }
+        std::fs::create_dir_all(cache).map_err(Error::io("make", cache))?;
+        let mut output = Output::create(&path)?;
+        self.write_image(&mut output)?;
+        output.commit()?;
+        File::open(&path).map_err(Error::io("open", &path))
+    }
+
+    /// What decides its files.
+    fn key(&self) -> Digest {
+        let lines = self.diff_ids.iter().map(|id| format!("\n{}", id.hex()));
+        Digest::of(format!("{KEPT}{}", lines.collect::<String>()).as_bytes())
+    }
+
+    fn write_image(&self, out: &mut dyn Write) -> Result<()> {
+        let mut out = BufWriter::with_capacity(WRITTEN, out);
+        let shown = Shown(&self.layers);
+        let (inodes, nodes) = inodes(&self.tree, shown)?;
+        let written =
+            layerstone_erofs::write(&inodes, &mut Files { nodes, shown }, &mut out).and_then(|()| out.flush());
+        written.map_err(Error::io("write", "the base's files"))
+    }
+}
+
+/// Where contents come from: the key is a file's number.
+struct Files<'a> {
+    nodes: Vec<&'a Node>,
+    shown: Shown<'a>,
+}
+
+impl Contents for Files<'_> {
+    fn copy(&mut self, key: usize, out: &mut dyn Write) -> io::Result<()> {
+        self.shown.copy(self.nodes[key], out)
+    }
+}
+
+/// The files of a tree as the file system describes them, folders before what is in them.
+fn inodes<'a>(tree: &'a Tree, shown: Shown<'_>) -> Result<(Vec<Inode>, Vec<&'a Node>)> {
+    let mut inodes = vec![inode(tree.root(), shown, 0)?];
+    let mut nodes = vec![tree.root()];
+    let mut linked: HashMap<(u32, u64), usize> = HashMap::new();
+    // Folders whose files are to come: their number and their parent's.
+    let mut left = vec![(0, 0)];
+    while let Some((number, parent)) = left.pop() {
+        let mut entries = Vec::new();
+        for (name, child) in nodes[number].children().filter(|(_, child)| !is_whiteout(child)) {
+            let identity = child.identity().filter(|_| !child.is_directory());
+            if let Some(first) = identity.and_then(|identity| linked.get(&identity)) {
+                inodes[*first].links += 1;
+                entries.push((name.into(), *first));
+                continue;
+            }
+            let found = inodes.len();
+            inodes.push(inode(child, shown, found)?);
+            nodes.push(child);
+            entries.push((name.into(), found));
+            if child.is_directory() {
+                inodes[number].links += 1;
+                left.push((found, number));
+            } else if let Some(identity) = identity {
+                linked.insert(identity, found);
+            }
+        }
+        inodes[number].kind = FileKind::Directory { parent, entries };
+    }
+    Ok((inodes, nodes))
+}
+
+/// Whether an overlay would take a file for a whiteout: a device that is none.
+fn is_whiteout(node: &Node) -> bool {
+    node.kind == Kind::CharDevice { major: 0, minor: 0 }
+}
+
+fn inode(node: &Node, shown: Shown<'_>, number: usize) -> Result<Inode> {
+    let Details { mtime, xattrs } = shown.details(node)?;
+    let kind = match &node.kind {
+        Kind::File { size } => FileKind::File(Content { size: *size, key: number }),
+        Kind::Directory => FileKind::Directory { parent: 0, entries: Vec::new() },
+        Kind::Symlink { target } | Kind::HardLink { target } => FileKind::Symlink(target.clone()),
+        Kind::Fifo => FileKind::Fifo,
+        Kind::CharDevice { major, minor } => FileKind::CharDevice(*major, *minor),
+        Kind::BlockDevice { major, minor } => FileKind::BlockDevice(*major, *minor),
+    };
+    // What an image says to overlayfs is not for it to say.
+    let is_overlays = |name: &[u8]| name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
+    let xattrs = xattrs.into_iter().filter(|(name, _)| !is_overlays(name)).collect();
+    let links = if node.is_directory() { 2 } else { 1 };
+    Ok(Inode { kind, mode: node.mode, uid: node.uid, gid: node.gid, mtime, links, xattrs })
+}

@@ -1,0 +1,127 @@
+//! Which backend a run gets: the first of several that is to be had.
+
+use crate::receive::{Outside, Received};
+use crate::{Backend, Error, Machine, Ran, Result, Run, machine, namespace};
+use layerstone_guest::Hooks;
+use std::io::{self, Write};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The fastest one that isolates the script from the machine: KVM, a user namespace, or emulation.
+    Best,
+    /// A virtual machine, and nothing else.
+    Vm,
+    /// This one.
+    Only(Backend),
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Choice, String> {
+        match text {
+            "vm" => Ok(Choice::Vm),
+            text => text
+                .parse()
+                .map(Choice::Only)
+                .map_err(|_| format!("found {text}, expected vm, kvm, emulation, userns or namespace")),
+        }
+    }
+}
+
+impl Choice {
+    fn backends(self) -> Vec<Backend> {
+        match self {
+            Choice::Best => vec![Backend::Kvm, Backend::Userns, Backend::Emulation],
+            Choice::Vm => vec![Backend::Kvm, Backend::Emulation],
+            Choice::Only(backend) => vec![backend],
+        }
+    }
+}
+
+/// A backend that is not to be had, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The backend.
+    pub backend: Backend,
+    /// Why it is not to be had.
+    pub reason: String,
+}
+
+/// Runs scripts over a base, and writes the tar of the layer that comes of it to `out`: in GNU tar's dialect, `./` in
+/// front of names, owners in numbers. What scripts print goes to `log`; `tell` is called when a backend works, with it and
+/// those that do not.
+///
+/// # Errors
+///
+/// A script fails, or no backend is to be had; whatever was written to `out` then is no layer.
+pub fn run(
+    run: &Run<'_>,
+    choice: Choice,
+    out: &mut dyn Write,
+    log: &mut dyn Write,
+    tell: &mut dyn FnMut(Backend, &[Passed]),
+) -> Result<Ran> {
+    check_architecture(run)?;
+    let mut passed = Vec::new();
+    for backend in choice.backends() {
+        let begin = Instant::now();
+        let hello = &mut || tell(backend, &passed);
+        let users = &mut || Ok(());
+        let mut outside = Outside { out: &mut *out, log: &mut *log, hello, users };
+        match run_in(backend, run, &mut outside) {
+            Ok(Received { size, digest: diff_id, sockets, phases }) => {
+                return Ok(Ran { backend, size, diff_id, sockets, phases, whole: begin.elapsed() });
+            }
+            Err(error) if error.is_of_backend() => passed.push(Passed { backend, reason: error.to_string() }),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::NoBackend(passed))
+}
+
+fn run_in(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result<Received> {
+    match backend {
+        Backend::Kvm | Backend::Emulation => machine::run(backend, run, outside),
+        Backend::Userns | Backend::Namespace => namespace::run(backend, run, outside),
+    }
+}
+
+/// Whether a backend is to be had: tried by doing nothing in it. How long that took, or why not.
+pub fn probe(backend: Backend, machine: &Machine) -> Result<Duration> {
+    let nothing = Run {
+        base: None,
+        architecture: None,
+        script: None,
+        hooks: Hooks::default(),
+        contents: None,
+        store: None,
+        path: None,
+        mtime: 0,
+        disk: 1 << 20,
+        machine: machine.clone(),
+        timeout: None,
+    };
+    let begin = Instant::now();
+    let (hello, users) = (&mut || (), &mut || Ok(()));
+    let mut outside = Outside { out: &mut io::sink(), log: &mut io::sink(), hello, users };
+    run_in(backend, &nothing, &mut outside).map(|_| begin.elapsed())
+}
+
+/// Nothing here emulates the programs of another kind of machine.
+fn check_architecture(run: &Run<'_>) -> Result<()> {
+    let (machine, runs): (_, &[&str]) = match std::env::consts::ARCH {
+        "x86_64" => ("amd64", &["amd64", "386"]),
+        "aarch64" => ("arm64", &["arm64"]),
+        other => (other, &[]),
+    };
+    match &run.architecture {
+        Some(image) if !runs.contains(&image.as_str()) && image != machine => {
+            Err(Error::Architecture { image: image.clone(), machine })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,279 @@
+//! What comes back from the inside: frames on one pipe, the console on another, each waited for no longer than it may take.
+
+use crate::console::Tail;
+use crate::{Error, Result};
+use layerstone_guest::{Ended, Failed, Failure, Frame, Packed, Phase, Space};
+use layerstone_stage::{Digest, Hasher};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ChildStdout, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// Bytes read at a time.
+const READ: usize = 1 << 17;
+/// Parts of a disk that may be left when it counts as full.
+const FULL: u64 = 100;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Until the first sign of life.
+    pub hello: Duration,
+    /// Between two signs of life.
+    pub silence: Duration,
+    /// All of it, after the first sign of life; none without a limit.
+    pub timeout: Option<Duration>,
+}
+
+/// Whom a run tells things.
+pub struct Outside<'a> {
+    /// The layer's tar.
+    pub out: &'a mut dyn Write,
+    /// What scripts print.
+    pub log: &'a mut dyn Write,
+    /// Called at the first sign of life.
+    pub hello: &'a mut dyn FnMut(),
+    /// Called when the inside waits for users to be mapped.
+    pub users: &'a mut dyn FnMut() -> Result<()>,
+}
+
+/// What has come back.
+#[derive(Debug)]
+pub struct Received {
+    /// Bytes of the layer.
+    pub size: u64,
+    /// sha256 of them.
+    pub digest: Digest,
+    /// Names of sockets.
+    pub sockets: Vec<Vec<u8>>,
+    /// When each phase began.
+    pub phases: Vec<(Phase, Duration)>,
+}
+
+/// Whoever works for us; killed and waited for when dropped.
+#[derive(Debug)]
+pub struct Worker {
+    /// What messages call it.
+    pub name: &'static str,
+    /// The process.
+    pub child: Child,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // An error means that it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Receives until the run has ended, one way or another. The worker's outputs are pipes.
+pub fn receive(worker: &mut Worker, patience: Patience, outside: &mut Outside<'_>) -> Result<Received> {
+    let (stdout, stderr) = (worker.child.stdout.take(), worker.child.stderr.take());
+    let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+        return Err(Error::Garbled("found no pipes".to_owned()));
+    };
+    let begin = Instant::now();
+    let receiver = Receiver {
+        patience,
+        begin,
+        heard: begin,
+        hello: None,
+        phase: Phase::Boot,
+        phases: Vec::new(),
+        frames: Vec::new(),
+        script: Tail::default(),
+        console: Tail::default(),
+        hasher: Hasher::default(),
+        size: 0,
+    };
+    receiver.run(worker, stdout, stderr, outside)
+}
+
+struct Receiver {
+    patience: Patience,
+    begin: Instant,
+    /// When the last frame came.
+    heard: Instant,
+    /// When the first one came.
+    hello: Option<Instant>,
+    phase: Phase,
+    phases: Vec<(Phase, Duration)>,
+    /// Bytes of a frame that is not whole yet.
+    frames: Vec<u8>,
+    script: Tail,
+    console: Tail,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl Receiver {
+    fn run(
+        mut self,
+        worker: &mut Worker,
+        mut stdout: ChildStdout,
+        mut stderr: ChildStderr,
+        outside: &mut Outside<'_>,
+    ) -> Result<Received> {
+        let mut buffer = vec![0; READ];
+        let mut has_console = true;
+        loop {
+            let left = self.time_left()?;
+            let second = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+            let mut polled = [PollFd::new(&stdout, PollFlags::IN), PollFd::new(&stderr, PollFlags::IN)];
+            let count = if has_console { 2 } else { 1 };
+            match poll(&mut polled[..count], Some(&second)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(Error::io("wait for", worker.name)(errno.into())),
+            }
+            let [from_stdout, from_stderr] = polled.map(|polled| !polled.revents().is_empty());
+            // First, so that the last words of a machine are there when its end is seen.
+            if has_console && from_stderr {
+                let length = read(&mut stderr, &mut buffer).map_err(Error::io("read from", worker.name))?;
+                self.console.push(&buffer[..length]);
+                has_console = length > 0;
+            }
+            if from_stdout {
+                let length = read(&mut stdout, &mut buffer).map_err(Error::io("read from", worker.name))?;
+                if length == 0 {
+                    return Err(self.lost(worker, stderr));
+                }
+                self.frames.extend_from_slice(&buffer[..length]);
+                if let Some(ended) = self.take_frames(outside)? {
+                    return self.conclude(ended);
+                }
+            }
+        }
+    }
+
+    /// How long may be waited now.
+    fn time_left(&self) -> Result<Duration> {
+        let allowed = if self.hello.is_some() { self.patience.silence } else { self.patience.hello };
+        let silence = allowed.saturating_sub(self.heard.elapsed());
+        if silence.is_zero() {
+            return Err(Error::Silent { phase: self.phase, after: allowed, console: self.console.lines() });
+        }
+        let (Some(hello), Some(timeout)) = (self.hello, self.patience.timeout) else { return Ok(silence) };
+        let left = timeout.saturating_sub(hello.elapsed());
+        match left.is_zero() {
+            true => Err(Error::Timeout { phase: self.phase, after: timeout, last_lines: self.script.lines() }),
+            false => Ok(silence.min(left)),
+        }
+    }
+
+    /// Takes all frames that are whole; the last one if it ends the run.
+    fn take_frames(&mut self, outside: &mut Outside<'_>) -> Result<Option<Ended>> {
+        let mut taken = 0;
+        while let Some((frame, length)) = Frame::decode(&self.frames[taken..]).map_err(garbled)? {
+            taken += length;
+            self.heard = Instant::now();
+            if let Some(ended) = self.take(frame, outside)? {
+                return Ok(Some(ended));
+            }
+        }
+        self.frames.drain(..taken);
+        Ok(None)
+    }
+
+    fn take(&mut self, frame: Frame, outside: &mut Outside<'_>) -> Result<Option<Ended>> {
+        match frame {
+            Frame::Hello(_) => {
+                self.hello = Some(Instant::now());
+                (outside.hello)();
+            }
+            Frame::Users => (outside.users)()?,
+            Frame::Phase(phase) => {
+                self.phase = phase;
+                self.phases.push((phase, self.begin.elapsed()));
+            }
+            Frame::Log(bytes) => {
+                self.script.push(&bytes);
+                // Whether somebody reads what a script prints does not change what it does.
+                let _ = outside.log.write_all(&bytes).and_then(|()| outside.log.flush());
+            }
+            Frame::Beat => {}
+            Frame::Tar(bytes) => {
+                self.size += bytes.len() as u64;
+                self.hasher.update(&bytes);
+                outside.out.write_all(&bytes).map_err(Error::io("write", "the layer of the root script"))?;
+            }
+            Frame::Ended(ended) => return Ok(Some(ended)),
+            Frame::Failed(failed) => return Err(self.failed(failed)),
+        }
+        Ok(None)
+    }
+
+    fn conclude(self, ended: Ended) -> Result<Received> {
+        let (size, digest) = (self.size, self.hasher.finish());
+        if ended.layer != (Packed { size, digest: Some(digest) }) {
+            return Err(Error::Garbled(format!(
+                "found a layer of {} bytes, expected {} with their sha256",
+                size, ended.layer.size
+            )));
+        }
+        Ok(Received { size, digest, sockets: ended.sockets, phases: self.phases })
+    }
+
+    fn failed(&self, failed: Failed) -> Error {
+        let Failed { phase, failure, space } = failed;
+        let note = space.and_then(full).or_else(|| self.console.reason().map(hint));
+        match failure {
+            Failure::Script(status) => Error::Script {
+                what: phase.script(),
+                status: ExitStatus::from_raw(status),
+                note,
+                last_lines: self.script.lines(),
+            },
+            Failure::Stage(text) => Error::Inside { phase, text, note },
+        }
+    }
+
+    /// What is to be said of a worker that ended too early.
+    fn lost(mut self, worker: &mut Worker, mut stderr: ChildStderr) -> Error {
+        let _ = worker.child.kill();
+        let mut rest = Vec::new();
+        let _ = stderr.read_to_end(&mut rest);
+        self.console.push(&rest);
+        match worker.child.wait() {
+            Ok(status) => Error::Lost {
+                what: worker.name,
+                phase: self.phase,
+                status,
+                note: self.console.reason().map(hint),
+                console: self.console.lines(),
+            },
+            Err(source) => Error::io("wait for", worker.name)(source),
+        }
+    }
+}
+
+fn read(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match input.read(buffer) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn garbled(error: io::Error) -> Error {
+    Error::Garbled(error.to_string())
+}
+
+/// What a disk that is full explains.
+fn full(space: Space) -> Option<String> {
+    let Space { total, free } = space;
+    let mib = total >> 20;
+    (total > 0 && free <= total / FULL)
+        .then(|| format!("the disk of the run was full ({mib} MiB): raise diskSize (--disk-size)"))
+}
+
+/// What the kernel's last words ask for.
+fn hint(reason: &str) -> String {
+    match reason.starts_with("Out of memory") {
+        true => format!("{reason}: raise buildVMMemorySize (--memory)"),
+        false => reason.to_owned(),
+    }
+}
