@@ -14,11 +14,13 @@ mod out;
 mod plan_args;
 mod progress;
 mod root_args;
+mod root_script;
 mod source;
 mod strategy;
 mod table;
 
 use clap::Parser;
+use layerstone_overlay::{Error, end_by};
 use std::io;
 use std::process::ExitCode;
 
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(ref error) if let Some(usage) = error.downcast_ref::<clap::Error>() => usage.exit(),
+        // All that was half done is put away.
+        Err(ref error) if let Some(Error::Interrupted(signal)) = error.downcast_ref() => end_by(*signal),
         Err(error) => {
             eprintln!("layerstone: {}", chain_text(&error));
             if let Some(hint) = hint::of(&error) {

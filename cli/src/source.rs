@@ -69,18 +69,23 @@ impl Source {
     pub fn roots(&self, spec: &Spec, store: &Store) -> Result<Vec<StorePath>> {
         let linked = spec.contents.iter().filter(|_| spec.root_mode == RootMode::Links);
         let mut roots: Vec<StorePath> = linked.map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
-        let config = serde_json::to_vec(&spec.config)?;
+        roots.extend(self.mentioned(&serde_json::to_vec(&spec.config)?, store)?);
+        Ok(roots)
+    }
+
+    /// The store paths that a text names.
+    pub fn mentioned(&self, text: &[u8], store: &Store) -> Result<Vec<StorePath>> {
         let mention = format!("{}/", store.dir());
         // Without a mention of the store nothing is looked up, and no store needs to be there.
-        if config.windows(mention.len()).any(|window| window == mention.as_bytes()) {
-            let candidates = match self {
-                Source::Graph(graph) => graph.candidates(),
-                Source::Database(database) => database.candidates(&config)?,
-                Source::Scan => Candidates::in_store(store)?,
-            };
-            roots.extend(store_paths_in(&config, store.dir(), &candidates)?);
+        if !text.windows(mention.len()).any(|window| window == mention.as_bytes()) {
+            return Ok(Vec::new());
         }
-        Ok(roots)
+        let candidates = match self {
+            Source::Graph(graph) => graph.candidates(),
+            Source::Database(database) => database.candidates(text)?,
+            Source::Scan => Candidates::in_store(store)?,
+        };
+        Ok(store_paths_in(text, store.dir(), &candidates)?)
     }
 
     /// What the roots need; without roots, everything that a graph or a database has.

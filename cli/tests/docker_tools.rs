@@ -25,9 +25,9 @@
 //! | 18 | a link to a sibling in a store path is what it was, in buildImage | `alone::links_in_store_paths` |
 //! | 19 | in buildLayeredImage | `alone::links_in_store_paths` |
 //! | 20 | an image from Docker Hub loads and runs | needs the internet |
-//! | 21 | nginx serves a page | `debian::web::nginx_serves_a_page`, set up by extraCommands; needs a virtual machine: runAsRoot |
+//! | 21 | nginx serves a page | `root::nginx_serves_a_page`, and set up by extraCommands `debian::web::nginx_serves_a_page` |
 //! | 22 | an image of another tool as base; a lower-cased name | `based::on_top_of_a_pulled_image` |
-//! | 23 | extraCommands with parentheses, and runAsRoot with some | `based::extra_commands`; needs a virtual machine: runAsRoot |
+//! | 23 | extraCommands with parentheses, and runAsRoot with some | `root::extra_commands`, and extraCommands alone `based::extra_commands` |
 //! | 24 | `created = "now"` is not 1970, in buildImage | `alone::date_of_today` |
 //! | 25 | in buildLayeredImage | `alone::date_of_today` |
 //! | 26 | a layered image runs, and has the file of its extraCommands | `based::layered` |
@@ -35,8 +35,8 @@
 //! | 28 | buildLayeredImage on top of a layered image runs | `based::on_top_of_layered` |
 //! | 29 | two layered images share layers | `based::layers_are_shared` |
 //! | 30 | of three layers with one file, the uppermost one's is seen | `based::order_of_layers` |
-//! | 31 | a root script sees the layers below in their order | `based::order_of_unpacking`, in containers; needs a virtual machine: runAsRoot |
-//! | 32 | a base that names one layer twice | `based::repeated_layer`; needs a virtual machine: runAsRoot |
+//! | 31 | a root script sees the layers below in their order | `root::order_of_unpacking`, and in containers `based::order_of_unpacking` |
+//! | 32 | a base that names one layer twice | `root::repeated_layer`, and without a script `based::repeated_layer` |
 //! | 33 | Env is inherited and overridden, in buildImage | `based::environment_of_the_base` |
 //! | 34 | in buildLayeredImage | `based::environment_of_the_base` |
 //! | 35 | no variable is there twice | `based::no_variable_twice` |
@@ -72,7 +72,7 @@
 //! | 65 | a home that can be written | needs a Nix API: the environment of a derivation |
 //! | 66 | a home that does not exist | needs a Nix API: the environment of a derivation |
 //! | 67 | `buildDerivation` works in it | needs a Nix API: the environment of a derivation |
-//! | 68 | chown in runAsRoot stays | `fake::owner_of_a_file`, and given by perms `alone::owner_of_a_file`; needs a virtual machine: runAsRoot |
+//! | 68 | chown in runAsRoot stays | `root::owner_of_a_file`, by fakeRootCommands `fake::owner_of_a_file`, and given by perms `alone::owner_of_a_file` |
 //! | 69 | a user who is not root owns files | `alone::owner_of_the_store` |
 //! | 70 | the signatures of the Nix database | not built yet: signatures |
 
@@ -81,6 +81,7 @@ mod based;
 mod examples;
 mod fake;
 mod merged;
+mod root;
 mod tools;
 
 use std::collections::BTreeSet;

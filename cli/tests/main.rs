@@ -37,6 +37,7 @@
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `ready` | ready contents: in every kind of image, on a base, alone in a folder |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
+//! | `root_script` | scripts as root over a base, in every backend: the layer, what they see, what goes wrong |
 //! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
 //! | `single` | images of one layer: GNU tar's bytes of the root and the store paths behind it |
 //! | `stages` | the stages one by one give the bytes of `build` |
@@ -87,6 +88,7 @@ mod perms;
 mod readme;
 mod ready;
 mod reports;
+mod root_script;
 mod settings;
 mod single;
 mod stages;

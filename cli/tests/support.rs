@@ -8,7 +8,7 @@ pub mod lab;
 pub mod memory;
 pub mod pieces;
 mod place;
-mod skip;
+pub mod skip;
 mod tool;
 
 pub use place::{Place, Run, digest};

@@ -73,8 +73,8 @@ pub fn run(
         let users = &mut || Ok(());
         let mut outside = Outside { out: &mut *out, log: &mut *log, hello, users };
         match run_in(backend, run, &mut outside) {
-            Ok(Received { size, digest: diff_id, sockets, phases }) => {
-                return Ok(Ran { backend, size, diff_id, sockets, phases, whole: begin.elapsed() });
+            Ok(Received { prepared, size, digest: diff_id, sockets, phases }) => {
+                return Ok(Ran { backend, size, diff_id, sockets, prepared, phases, whole: begin.elapsed() });
             }
             Err(error) if error.is_of_backend() => passed.push(Passed { backend, reason: error.to_string() }),
             Err(error) => return Err(error),
@@ -103,6 +103,7 @@ pub fn probe(backend: Backend, machine: &Machine) -> Result<Duration> {
         mtime: 0,
         disk: 1 << 20,
         machine: machine.clone(),
+        interrupts: None,
         timeout: None,
     };
     let begin = Instant::now();

@@ -80,6 +80,9 @@ pub enum Error {
     /// No backend is to be had.
     #[error("no way to run a root script here{}", Reasons(.0))]
     NoBackend(Vec<Passed>),
+    /// A signal asked us to end.
+    #[error("interrupted by signal {0}")]
+    Interrupted(i32),
     /// The image is for another kind of machine.
     #[error("wrong architecture: found an image for {image}, expected {machine}, this machine's")]
     Architecture {

@@ -14,9 +14,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The emulator of this kind of machine.
 const QEMU: &str = "qemu-system-x86_64";
@@ -57,6 +58,7 @@ pub fn check(backend: Backend, run: &Run<'_>) -> Result<Kernel> {
 
 /// Runs in a virtual machine.
 pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result<Received> {
+    let begin = Instant::now();
     let kernel = check(backend, run)?;
     let job = run.job(backend)?;
     let modules = modules(&kernel)?;
@@ -80,11 +82,16 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
     for (name, file) in disks.into_iter().filter_map(|(name, file)| Some((name, file.as_ref()?))) {
         add_disk(&mut command, name, file, true);
     }
+    // What a terminal sends to its foreground is for us alone.
+    command.process_group(0);
     layerstone_sandbox::die_with_us(&mut command);
     let child = command.spawn().map_err(Error::io("run", QEMU))?;
     let mut worker = Worker { name: "QEMU", child };
-    let hello = if backend == Backend::Kvm { BOOT_KVM } else { BOOT };
-    receive(&mut worker, Patience { hello, silence: SILENCE, timeout: run.timeout }, outside)
+    let usual = if backend == Backend::Kvm { BOOT_KVM } else { BOOT };
+    let hello = run.machine.boot_timeout.unwrap_or(usual);
+    let patience = Patience { hello, silence: SILENCE, timeout: run.timeout, interrupts: run.interrupts };
+    let prepared = begin.elapsed();
+    Ok(Received { prepared, ..receive(&mut worker, patience, outside)? })
 }
 
 fn command(backend: Backend, kernel: &Kernel, run: &Run<'_>, first: &File) -> Command {

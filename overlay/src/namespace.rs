@@ -7,6 +7,7 @@ use layerstone_guest::{ChunkWriter, Job, namespace};
 use layerstone_sandbox::Ids;
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
     let mut command = Command::new(SELF);
     command.arg(INSIDE).args(ids.as_ref().map(|_| namespace::USERS)).env_clear().current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // What a terminal sends to its foreground is for us alone.
+    command.process_group(0);
     layerstone_sandbox::die_with_us(&mut command);
     let child = command.spawn().map_err(Error::io("run", SELF))?;
     let mut worker = Worker { name: "the namespace", child };
@@ -69,8 +72,11 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
     let (received, fed) = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(&mut stdin, &wait, &job, run));
         let mut outside = Outside { out: outside.out, log: outside.log, hello: outside.hello, users: &mut map };
-        let received =
-            receive(&mut worker, Patience { hello: HELLO, silence: SILENCE, timeout: run.timeout }, &mut outside);
+        let received = receive(
+            &mut worker,
+            Patience { hello: HELLO, silence: SILENCE, timeout: run.timeout, interrupts: run.interrupts },
+            &mut outside,
+        );
         // Whoever still feeds it gets an error now.
         drop(worker);
         let _ = stop.try_send(None);

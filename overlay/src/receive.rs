@@ -3,6 +3,7 @@
 use crate::console::Tail;
 use crate::{Error, Result};
 use layerstone_guest::{Ended, Failed, Failure, Frame, Packed, Phase, Space};
+use layerstone_sandbox::Interrupts;
 use layerstone_stage::{Digest, Hasher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -18,13 +19,15 @@ const FULL: u64 = 100;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Patience<'a> {
     /// Until the first sign of life.
     pub hello: Duration,
     /// Between two signs of life.
     pub silence: Duration,
     /// All of it, after the first sign of life; none without a limit.
     pub timeout: Option<Duration>,
+    /// Signals that end the waiting.
+    pub interrupts: Option<&'a Interrupts>,
 }
 
 /// Whom a run tells things.
@@ -42,13 +45,15 @@ pub struct Outside<'a> {
 /// What has come back.
 #[derive(Debug)]
 pub struct Received {
+    /// How long it took to make everything ready.
+    pub prepared: Duration,
     /// Bytes of the layer.
     pub size: u64,
     /// sha256 of them.
     pub digest: Digest,
     /// Names of sockets.
     pub sockets: Vec<Vec<u8>>,
-    /// When each phase began.
+    /// When each phase began, after that.
     pub phases: Vec<(Phase, Duration)>,
 }
 
@@ -70,7 +75,7 @@ impl Drop for Worker {
 }
 
 /// Receives until the run has ended, one way or another. The worker's outputs are pipes.
-pub fn receive(worker: &mut Worker, patience: Patience, outside: &mut Outside<'_>) -> Result<Received> {
+pub fn receive(worker: &mut Worker, patience: Patience<'_>, outside: &mut Outside<'_>) -> Result<Received> {
     let (stdout, stderr) = (worker.child.stdout.take(), worker.child.stderr.take());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
         return Err(Error::Garbled("found no pipes".to_owned()));
@@ -92,8 +97,8 @@ pub fn receive(worker: &mut Worker, patience: Patience, outside: &mut Outside<'_
     receiver.run(worker, stdout, stderr, outside)
 }
 
-struct Receiver {
-    patience: Patience,
+struct Receiver<'a> {
+    patience: Patience<'a>,
     begin: Instant,
     /// When the last frame came.
     heard: Instant,
@@ -109,7 +114,7 @@ struct Receiver {
     size: u64,
 }
 
-impl Receiver {
+impl Receiver<'_> {
     fn run(
         mut self,
         worker: &mut Worker,
@@ -122,15 +127,22 @@ impl Receiver {
         loop {
             let left = self.time_left()?;
             let second = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-            let mut polled = [PollFd::new(&stdout, PollFlags::IN), PollFd::new(&stderr, PollFlags::IN)];
-            let count = if has_console { 2 } else { 1 };
-            match poll(&mut polled[..count], Some(&second)) {
+            let mut polled = vec![PollFd::new(&stdout, PollFlags::IN)];
+            polled.extend(has_console.then(|| PollFd::new(&stderr, PollFlags::IN)));
+            polled.extend(self.patience.interrupts.map(|interrupts| PollFd::new(interrupts, PollFlags::IN)));
+            match poll(&mut polled, Some(&second)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(Error::io("wait for", worker.name)(errno.into())),
             }
-            let [from_stdout, from_stderr] = polled.map(|polled| !polled.revents().is_empty());
+            let has_come = |at: usize| polled.get(at).is_some_and(|polled| !polled.revents().is_empty());
+            let (from_stdout, from_stderr) = (has_come(0), has_console && has_come(1));
+            if let Some(interrupts) = self.patience.interrupts
+                && let Some(signal) = interrupts.noted().map_err(Error::io("wait for", worker.name))?
+            {
+                return Err(Error::Interrupted(signal));
+            }
             // First, so that the last words of a machine are there when its end is seen.
-            if has_console && from_stderr {
+            if from_stderr {
                 let length = read(&mut stderr, &mut buffer).map_err(Error::io("read from", worker.name))?;
                 self.console.push(&buffer[..length]);
                 has_console = length > 0;
@@ -213,7 +225,7 @@ impl Receiver {
                 size, ended.layer.size
             )));
         }
-        Ok(Received { size, digest, sockets: ended.sockets, phases: self.phases })
+        Ok(Received { prepared: Duration::ZERO, size, digest, sockets: ended.sockets, phases: self.phases })
     }
 
     fn failed(&self, failed: Failed) -> Error {

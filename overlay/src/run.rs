@@ -2,6 +2,7 @@
 
 use crate::{Backend, Base, Error, Result};
 use layerstone_guest::{Bind, Hooks, Job, Phase, StoreJob};
+use layerstone_sandbox::Interrupts;
 use layerstone_stage::{Digest, Store, StorePath};
 use std::fs::File;
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub struct Run<'a> {
     pub disk: u64,
     /// How a virtual machine is made.
     pub machine: Machine,
+    /// Signals that end it before its time; none if they end the whole program.
+    pub interrupts: Option<&'a Interrupts>,
     /// How long it may take, from the first sign of life on.
     pub timeout: Option<Duration>,
 }
@@ -46,6 +49,8 @@ pub struct Machine {
     pub kernel: Option<PathBuf>,
     /// A folder in which merged bases are kept.
     pub cache: Option<PathBuf>,
+    /// How long it may take until its first sign of life; none for what is usual.
+    pub boot_timeout: Option<Duration>,
 }
 
 /// Store paths that scripts see.
@@ -70,7 +75,9 @@ pub struct Ran {
     pub diff_id: Digest,
     /// Names of sockets, which the layer cannot hold.
     pub sockets: Vec<Vec<u8>>,
-    /// When each phase began, from the beginning on.
+    /// How long it took to make everything ready: merging the base, for one.
+    pub prepared: Duration,
+    /// When each phase began, after that.
     pub phases: Vec<(Phase, Duration)>,
     /// How long it took.
     pub whole: Duration,

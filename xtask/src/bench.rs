@@ -9,6 +9,7 @@ mod database;
 mod graph;
 mod layering;
 mod measure;
+mod overlay;
 mod random;
 mod row;
 mod store;
@@ -47,6 +48,8 @@ pub struct Options {
 #[derive(clap::Subcommand)]
 enum Other {
     Layering(Box<layering::Options>),
+    /// Root scripts over a base, phase by phase, and exports
+    Overlay(Box<overlay::Options>),
 }
 
 /// What is measured, and where.
@@ -65,8 +68,10 @@ struct Place {
 
 /// Runs the bench asked for, and prints the tables.
 pub fn run(options: &Options) -> Result<()> {
-    if let Some(Other::Layering(options)) = &options.other {
-        return layering::run(options);
+    match &options.other {
+        Some(Other::Layering(options)) => return layering::run(options),
+        Some(Other::Overlay(options)) => return overlay::run(options),
+        None => {}
     }
     ensure!(options.rounds > 0, "--rounds: found 0, expected 1 or more");
     options.place.run(|binary, work| run_in(options, binary, work))

@@ -73,8 +73,8 @@ pub use manifest::MANIFEST_NAME;
 pub use merge::{Merge, MergedImage};
 pub use reference::Reference;
 pub use spec::{
-    DEFAULT_MAX_LAYERS, FORMAT, Helper, Kind, LAYERS_OF_DOCKER, Layering, Perm, References, RootMode, Script, Spec,
-    VERSION, Which,
+    DEFAULT_MAX_LAYERS, FORMAT, Helper, Kind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm,
+    References, RootMode, Script, Spec, VERSION, Which,
 };
 pub use stored::{ImageFile, StoredImage, StoredLayer};
 pub use time::Time;

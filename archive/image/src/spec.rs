@@ -24,6 +24,14 @@ pub const VERSION: u64 = 1;
 /// How many layers an image has at most unless told otherwise: dockerTools' default, leaving room below
 /// [`LAYERS_OF_DOCKER`] for images built on top.
 pub const DEFAULT_MAX_LAYERS: usize = 100;
+/// `diskSize` of dockerTools, in MiB.
+const DEFAULT_DISK_SIZE: u64 = 1024;
+/// `buildVMMemorySize` of dockerTools, in MiB.
+const DEFAULT_VM_MEMORY: u64 = 512;
+/// The least memory in which Linux gets to its first program, in MiB.
+pub const LEAST_VM_MEMORY: u64 = 256;
+/// MiB that sizes of a root script's disk and memory have at most: 16 TiB.
+pub const MOST_VM_SIZE: u64 = 1 << 24;
 /// How many layers docker can stack (moby, layer/layer_store.go, `maxLayerDepth` 128, less one).
 pub const LAYERS_OF_DOCKER: usize = 127;
 /// What made a layer, for the history.
@@ -69,6 +77,12 @@ pub struct Spec {
     pub fake_root_commands: Option<Script>,
     /// Whether it runs with the layer as the root of all files.
     pub enable_fakechroot: bool,
+    /// What runs as root over the base before all that.
+    pub run_as_root: Option<Script>,
+    /// Space for what it writes, in MiB.
+    pub disk_size: u64,
+    /// Memory of the virtual machine that it runs in, in MiB.
+    pub vm_memory: u64,
     /// Whether extended attributes and file capabilities are kept.
     pub xattrs: bool,
     /// Owners and modes of entries of the customisation layer, or of the root of a single image.
@@ -174,6 +188,9 @@ impl Spec {
             script: None,
             fake_root_commands: None,
             enable_fakechroot: false,
+            run_as_root: None,
+            disk_size: DEFAULT_DISK_SIZE,
+            vm_memory: DEFAULT_VM_MEMORY,
             xattrs: false,
             perms: Vec::new(),
             owner: Owner::root(),

@@ -6,19 +6,21 @@ use crate::args::{Common, StoreArgs, usage_error};
 use crate::base::{Base, BaseArgs};
 use crate::command::image::{ArchiveArgs, Built, ImageLayer, Target};
 use crate::command::layer::behind;
-use crate::command::{image, layer, nix_db, root};
+use crate::command::{image, layer, nix_db, overlay, root};
 use crate::out::print;
 use crate::plan_args::PlanArgs;
+use crate::root_script::{self, PlaceArgs};
 use crate::source::Source;
 use crate::strategy::{self, INPUTS};
 use crate::table::{Table, size};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, measure};
-use layerstone_image::{Helper, Kind, RootMode, Spec};
+use layerstone_image::{Helper, Kind, RootMode, Script, Spec};
 use layerstone_layer::{LayerFile, Recipe, Source as LayerSource};
 use layerstone_layering::{Base as PlanBase, Plan, Settings, Strategy, plan};
+use layerstone_overlay::Hooks;
 use layerstone_root::NixDbPlace;
 use layerstone_stage::{Scratch, Store, StorePath};
 use spec_args::{ImageArgs, LayersArgs};
@@ -52,6 +54,8 @@ pub struct Options {
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
@@ -63,7 +67,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let base = options.base.open(Some(&spec), common)?;
     let base = base.as_ref();
     let settings = options.plan.over(settings(&spec, strategy, base, &store)?)?;
-    let job = Job { spec: &spec, settings, base, store: &store };
+    let job = Job { spec: &spec, settings, base, store: &store, place: &options.place };
     if options.dry_run {
         return dry_run(&job, common);
     }
@@ -79,6 +83,8 @@ pub struct Job<'a> {
     pub settings: Settings,
     pub base: Option<&'a Base>,
     pub store: &'a Store,
+    /// Where its root script runs.
+    pub place: &'a PlaceArgs,
 }
 
 /// An image that was built, layer by layer.
@@ -92,14 +98,71 @@ pub struct BuiltLayers {
 pub fn build(job: &Job<'_>, target: &Target<'_>, common: &Common) -> Result<BuiltLayers> {
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let blob = scratch.path().join("root.tar");
-    let custom = root::make(&root::root_spec(job.spec, job.store, job.base)?, &blob, common)?;
-    let layers = match job.spec.kind {
-        Kind::Layered => layers(job, &scratch, &blob, custom, common)?,
-        Kind::Single => vec![single(job, &scratch, blob, custom, common)?],
+    let ran = job.spec.run_as_root.as_ref().map(|script| run_as_root(job, script, &scratch, common)).transpose()?;
+    let layers = match (job.spec.kind, ran) {
+        (Kind::Layered, ran) => {
+            let below = ran.as_ref().map(|ran| ran.blob.clone());
+            let root = root::root_spec(job.spec, job.store, root::tree_below(job.base, below)?)?;
+            let mut custom = root::make(&root, &blob, common)?;
+            custom.references.extend(ran.iter().flat_map(|ran| ran.layer.references.iter().cloned()));
+            layers(job, &scratch, &blob, custom, ran, common)?
+        }
+        (Kind::Single, Some(ran)) => vec![single(job, &scratch, ran.blob, ran.layer, common)?],
+        (Kind::Single, None) => {
+            let tree = job.base.map(Base::tree).transpose()?;
+            let custom = root::make(&root::root_spec(job.spec, job.store, tree)?, &blob, common)?;
+            vec![single(job, &scratch, blob, custom, common)?]
+        }
     };
     let sizes = layers.iter().map(|layer| (layer.source.size(), layer.store_paths.clone())).collect();
     let image = image::write(job.spec, job.base, layers, target, common)?;
     Ok(BuiltLayers { image, layers: sizes })
+}
+
+/// The layer that a root script has made.
+struct RootLayer {
+    layer: LayerFile,
+    blob: PathBuf,
+}
+
+/// Runs the root script over the base: in a single image with the contents in its layer, and extraCommands after it.
+fn run_as_root(job: &Job<'_>, script: &Script, scratch: &Scratch, common: &Common) -> Result<RootLayer> {
+    let is_single = job.spec.kind == Kind::Single;
+    let extra_commands = job.spec.script.as_ref().filter(|_| is_single).map(root_script::text).transpose()?;
+    let contents = match is_single {
+        true => overlay::run::contents(job.spec, job.store, job.base)?,
+        false => None,
+    };
+    let script = root_script::text(script)?;
+    let texts = [Some(&script), extra_commands.as_ref()];
+    let closure = script_closure(job, &texts.into_iter().flatten().collect::<Vec<_>>(), common)?;
+    let run = root_script::Job {
+        hooks: Hooks { extra_commands, ..Hooks::default() },
+        script,
+        contents,
+        closure: closure.as_ref(),
+        base: job.base,
+        store: job.store,
+        spec: job.spec,
+        place: job.place,
+    };
+    let blob = scratch.path().join("run.tar");
+    Ok(RootLayer { layer: root_script::make(run, &blob, common)?, blob })
+}
+
+/// What root scripts see of the store: all that contents, config and the scripts themselves refer to. None if that is
+/// nothing.
+fn script_closure(job: &Job<'_>, texts: &[&Vec<u8>], common: &Common) -> Result<Option<Closure>> {
+    let source = Source::of_spec(job.spec, job.store)?;
+    let linked = Spec { root_mode: RootMode::Links, ..job.spec.clone() };
+    let mut roots = source.roots(&linked, job.store)?;
+    for text in texts {
+        roots.extend(source.mentioned(text, job.store)?);
+    }
+    match roots.is_empty() {
+        true => Ok(None),
+        false => source.closure(&roots, job.store, false, common).map(Some),
+    }
 }
 
 /// Layers of store paths, the customisation layer on top, and above it the database of Nix if there is to be one.
@@ -108,6 +171,7 @@ fn layers(
     scratch: &Scratch,
     blob: &Path,
     custom: LayerFile,
+    ran: Option<RootLayer>,
     common: &Common,
 ) -> Result<Vec<ImageLayer>> {
     let closure = measured_closure(job, custom.references, common)?;
@@ -118,6 +182,11 @@ fn layers(
     let recipes = recipes(job, &plan)?;
     let sources = layer::layouts(&recipes, job.store)?;
     let mut layers: Vec<ImageLayer> = sources.into_iter().zip(recipes).enumerate().map(store_layer).collect();
+    if let Some(RootLayer { layer, blob }) = ran {
+        let source = LayerSource::blob(&blob)?;
+        let comment = Some("runAsRoot".to_owned());
+        layers.push(ImageLayer { comment, ..ImageLayer::new(source, Some(layer.diff_id), "layer of the root script") });
+    }
     let source = LayerSource::blob(blob)?;
     layers.push(ImageLayer::new(source, Some(custom.diff_id), "customisation layer"));
     if job.spec.include_nix_db {
@@ -180,7 +249,7 @@ pub fn settings(spec: &Spec, strategy: Strategy, base: Option<&Base>, store: &St
         }
     };
     let left = match spec.kind {
-        Kind::Layered => spec.store_layers(base.layers)?,
+        Kind::Layered => spec.store_layers(base.layers + usize::from(spec.run_as_root.is_some()))?,
         Kind::Single => 1,
     };
     let limit = NonZeroUsize::new(left + base.layers).context("no layer left for store paths")?;
@@ -257,6 +326,10 @@ impl Options {
         };
         self.image.apply(&mut spec)?;
         self.layers.apply(&mut spec)?;
+        self.place.apply(&mut spec);
+        if spec.run_as_root.is_some() && spec.kind == Kind::Single && spec.fake_root_commands.is_some() {
+            bail!("fakeRootCommands: found runAsRoot too, expected one of them in an image of kind \"single\"");
+        }
         spec.reference()?;
         if spec.kind == Kind::Single && (self.layers.is_for_layered() || self.plan.is_given()) {
             let message = "--max-layers, --strategy, --previous, --layer, --min-layer-size, --uname and --gname: \

@@ -5,6 +5,7 @@ use crate::command::build::{Job, build, settings};
 use crate::command::image::Target;
 use crate::demo;
 use crate::out::print;
+use crate::root_script::PlaceArgs;
 use crate::table::{Table, size};
 use anyhow::Result;
 use clap::Args;
@@ -34,7 +35,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
     let settings = settings(&spec, Strategy::default(), None, &store)?;
     let built = build(
-        &Job { spec: &spec, settings, base: None, store: &store },
+        &Job { spec: &spec, settings, base: None, store: &store, place: &PlaceArgs::default() },
         &Target { output: &options.output, legacy: false },
         common,
     )?;

@@ -4,14 +4,16 @@ use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::command::ready;
 use crate::root_args::RootArgs;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{Kind, Perm, RootMode, Spec};
-use layerstone_layer::{LayerFile, Owner};
+use layerstone_layer::{LayerFile, LayerTree, Owner, Tree};
 use layerstone_root::{FakeRoot, Mode, RootSpec, Rule, Script, Which, build};
 use layerstone_stage::{Output, Store};
-use std::io::stderr;
+use std::fs::File;
+use std::io::{BufReader, stderr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What the command is called.
 const NAME: &str = "root";
@@ -46,6 +48,9 @@ pub struct Options {
     stamp: StampArgs,
     #[command(flatten)]
     base: BaseArgs,
+    /// Layer file of `overlay run` to build on, over the base
+    #[arg(long, value_name = "LAYER.JSON", help_heading = "Base image")]
+    below: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -63,7 +68,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         }
         spec.script = Some(layerstone_image::Script::File(file.clone()));
     }
-    let root = root_spec(&spec, &store, base.as_ref())?;
+    if spec.run_as_root.is_some() && spec.kind == Kind::Single {
+        bail!("runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`");
+    }
+    let below = options.below.as_deref().map(read_layer).transpose()?;
+    let root = root_spec(&spec, &store, tree_below(base.as_ref(), below)?)?;
     let owner = options.stamp.owner.over(root.owner.clone());
     let numeric = root.numeric && owner.uname.is_empty() && owner.gname.is_empty();
     let root = RootSpec { mtime, owner, numeric, strict: options.strict, ..root };
@@ -76,8 +85,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     Ok(layer.write(&options.output)?)
 }
 
-/// The customisation layer, or the root of the only layer, that an image spec asks for, over a base.
-pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<RootSpec> {
+/// The customisation layer, or the root of the only layer, that an image spec asks for, over the files of a base.
+pub fn root_spec(spec: &Spec, store: &Store, base: Option<Arc<Tree>>) -> Result<RootSpec> {
     let contents = spec.contents.iter().map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
     let script = spec.script.as_ref().map(|script| named_script("extraCommands", script));
     let fake_root = spec
@@ -108,9 +117,26 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Root
         owner,
         numeric: spec.kind == Kind::Layered,
         strict: false,
-        base: base.map(Base::tree).transpose()?,
+        base,
         replace: spec.replace,
     })
+}
+
+/// A layer that has a tar.
+fn read_layer(path: &Path) -> Result<PathBuf> {
+    let layer = LayerFile::read(path)?;
+    layer.blob_path(path).with_context(|| format!("no blob: {}", path.display()))
+}
+
+/// The files of a base, and of a layer over it whose tar this is.
+pub fn tree_below(base: Option<&Base>, layer: Option<PathBuf>) -> Result<Option<Arc<Tree>>> {
+    let Some(tar) = layer else { return base.map(Base::tree).transpose() };
+    let unusable = || format!("cannot use the layer: {}", tar.display());
+    let mut tree = base.map(|base| base.image.tree()).transpose()?.unwrap_or_default();
+    let number = u32::try_from(base.map_or(0, |base| base.image.layers.len())).context("too many layers")?;
+    let file = File::open(&tar).with_context(unusable)?;
+    tree.put(LayerTree::read_nth(BufReader::new(file), number).with_context(unusable)?).with_context(unusable)?;
+    Ok(Some(Arc::new(tree)))
 }
 
 fn named_script(name: &str, script: &layerstone_image::Script) -> Script {

@@ -85,19 +85,26 @@ impl Examples {
     /// An image of one layer with these keys of image.json: dockerTools' `buildImage`.
     #[track_caller]
     pub fn single(&self, name: &str, keys: Value) -> Built {
-        self.build(name, "tar", &json!({"kind": "single"}), keys)
+        self.build(name, "tar", &json!({"kind": "single"}), keys, "")
+    }
+
+    /// The same, whose root script runs in this backend.
+    #[track_caller]
+    pub fn single_in(&self, backend: &str, name: &str, keys: Value) -> Built {
+        let name = format!("{name}-{backend}");
+        self.build(&name, "tar", &json!({"kind": "single"}), keys, &format!("--quiet --backend {backend}"))
     }
 
     /// An image of layers with these keys of image.json: dockerTools' `buildLayeredImage`.
     #[track_caller]
     pub fn layered(&self, name: &str, keys: Value) -> Built {
-        self.build(name, "tar", &json!({}), keys)
+        self.build(name, "tar", &json!({}), keys, "")
     }
 
     /// The same in a file with that ending.
     #[track_caller]
     pub fn layered_as(&self, name: &str, ending: &str, keys: Value) -> Built {
-        self.build(name, ending, &json!({}), keys)
+        self.build(name, ending, &json!({}), keys, "")
     }
 
     /// What writes an image to stdout that was built before, in another place: dockerTools' `streamLayeredImage`.
@@ -107,7 +114,7 @@ impl Examples {
     }
 
     #[track_caller]
-    fn build(&self, name: &str, ending: &str, kind: &Value, keys: Value) -> Built {
+    fn build(&self, name: &str, ending: &str, kind: &Value, keys: Value, flags: &str) -> Built {
         // For one test at a time, as each looks for leftovers.
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         let spec = self.write_spec(name, kind, keys);
@@ -115,11 +122,15 @@ impl Examples {
             assert_eq!(built.spec, spec, "two images are called {name}");
             return built.clone();
         }
-        let mut command =
-            self.place.command(&format!("build {name}.json --root {} -o {name}.{ending}", self.root.display()));
+        let line = format!("build {name}.json --root {} -o {name}.{ending} {flags}", self.root.display());
+        let mut command = self.place.command(&line);
         let told = output(command.env("PATH", self.path_of_a_build()));
         self.place.check_no_leftovers();
-        let reference = told.split_once(' ').unwrap().0.to_owned();
+        let reference = match told.split_once(' ') {
+            Some((reference, _)) => reference.to_owned(),
+            // It was told to be quiet.
+            None => format!("{PREFIX}{name}:latest").to_lowercase(),
+        };
         let image = Built { file: self.place.join(format!("{name}.{ending}")), reference, spec };
         built.insert(name.to_owned(), image.clone());
         image

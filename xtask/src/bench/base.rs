@@ -49,7 +49,8 @@ fn append(tar: &mut Builder<impl Write>, name: &str, kind: EntryType, contents: 
     tar.append_data(&mut header, name, contents)
 }
 
-fn write_archive(layer: &Path, path: &Path) -> Result<()> {
+/// Writes a docker archive of one layer that is there.
+pub fn write_archive(layer: &Path, path: &Path) -> Result<()> {
     let config = json!({"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/usr/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [digest(layer)?]}, "history": [{"created_by": "bench"}]});
     let manifest = json!([{"Config": "config.json", "RepoTags": ["base:1"], "Layers": ["base/layer.tar"]}]);

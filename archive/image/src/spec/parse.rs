@@ -1,6 +1,8 @@
 //! Reading an image.json: key by key, with what was found and what was expected for each that is wrong.
 
-use super::{FORMAT, Helper, Kind, Layering, Perm, References, RootMode, Script, Spec, VERSION};
+use super::{
+    FORMAT, Helper, Kind, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm, References, RootMode, Script, Spec, VERSION,
+};
 use crate::architecture::go_architecture;
 use crate::fields::{Fields, string};
 use crate::{Location, Result, Time};
@@ -10,7 +12,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 41] = [
+const KEYS: [&str; 45] = [
     "format",
     "version",
     "name",
@@ -28,6 +30,10 @@ const KEYS: [&str; 41] = [
     "fakeRootCommands",
     "fakeRootCommandsFile",
     "enableFakechroot",
+    "runAsRoot",
+    "runAsRootFile",
+    "diskSize",
+    "buildVMMemorySize",
     "xattrs",
     "perms",
     "uid",
@@ -103,6 +109,9 @@ impl Spec {
             script: script(fields, "extraCommands", folder)?,
             fake_root_commands: script(fields, "fakeRootCommands", folder)?,
             enable_fakechroot: fields.defaulted("enableFakechroot", false, "true or false", Value::as_bool)?,
+            run_as_root: script(fields, "runAsRoot", folder)?,
+            disk_size: mebibytes(fields, "diskSize", 1, default.disk_size)?,
+            vm_memory: mebibytes(fields, "buildVMMemorySize", LEAST_VM_MEMORY, default.vm_memory)?,
             xattrs: fields.defaulted("xattrs", false, "true or false", Value::as_bool)?,
             perms: perms(fields)?,
             owner: Owner {
@@ -160,6 +169,13 @@ fn helpers(fields: &mut Fields, folder: &Path) -> Result<Vec<Helper>> {
         helpers.push(helper);
     }
     Ok(helpers)
+}
+
+/// A number of MiB, at least this one.
+fn mebibytes(fields: &mut Fields, key: &'static str, least: u64, default: u64) -> Result<u64> {
+    let expected = format!("a number of MiB, {least} to {MOST_VM_SIZE}");
+    let read = |value: &Value| value.as_u64().filter(|n| (least..=MOST_VM_SIZE).contains(n));
+    Ok(fields.defaulted(key, default, &expected, read)?)
 }
 
 fn root_mode(fields: &mut Fields) -> Result<RootMode> {

@@ -76,6 +76,10 @@ pub struct LayersArgs {
     extra_commands: Option<PathBuf>,
     #[command(flatten)]
     root: RootArgs,
+    /// Script to run as root over the base, before all that in the layer below, or in a single image with the contents in
+    /// place
+    #[arg(long, value_name = "FILE")]
+    run_as_root: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
     /// Layers in the image, all together [default: 100]
@@ -140,6 +144,9 @@ impl LayersArgs {
         self.root.apply(NAME, spec)?;
         if !self.contents.is_empty() {
             spec.contents.clone_from(&self.contents);
+        }
+        if let Some(file) = &self.run_as_root {
+            spec.run_as_root = Some(Script::File(file.clone()));
         }
         if let Some(file) = &self.extra_commands {
             spec.script = Some(Script::File(file.clone()));

@@ -1,9 +1,10 @@
 //! `layerstone overlay probe`: which backends work here.
 
-use crate::command::overlay::run::{DEFAULT_MEMORY, MachineArgs};
 use crate::out::print;
+use crate::root_script::MachineArgs;
 use anyhow::Result;
 use clap::Args;
+use layerstone_image::LEAST_VM_MEMORY;
 use layerstone_overlay::{Backend, Kernel, probe};
 
 /// Show which backends can run root scripts here, and why the others cannot
@@ -12,13 +13,16 @@ use layerstone_overlay::{Backend, Kernel, probe};
 /// used only when it is named.
 #[derive(Args)]
 pub struct Options {
+    /// Only these: kvm, userns, emulation or namespace; may be given more than once [default: all]
+    #[arg(long, value_name = "BACKEND")]
+    backend: Vec<Backend>,
     #[command(flatten)]
     machine: MachineArgs,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let machine = options.machine.machine(DEFAULT_MEMORY);
-    for backend in Backend::ALL {
+    let machine = options.machine.machine(LEAST_VM_MEMORY);
+    for backend in Backend::ALL.into_iter().filter(|it| options.backend.is_empty() || options.backend.contains(it)) {
         match probe(backend, &machine) {
             Ok(time) => print(format_args!("{backend}: works, {:.2} s to begin and end\n", time.as_secs_f64()))?,
             Err(error) => print(format_args!("{backend}: not here: {error}\n"))?,

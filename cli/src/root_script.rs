@@ -1,0 +1,247 @@
+//! Root scripts: where they run, what they see, and the layer that comes of them; for `overlay run` and `build`.
+
+use crate::args::Common;
+use crate::base::Base;
+use crate::command::root;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use layerstone_closure::{Candidates, Closure, Scanner};
+use layerstone_image::{LEAST_VM_MEMORY, MOST_VM_SIZE, Script, Spec};
+use layerstone_layer::{LayerFile, LayerTree};
+use layerstone_overlay::{Backend, Choice, Hooks, Interrupts, Machine, Passed, Phase, Ran, Run, ScriptStore};
+use layerstone_root::RootSpec;
+use layerstone_stage::{Output, Scratch, Store, StorePath};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write, stderr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where root scripts run.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Where root scripts run")]
+pub struct PlaceArgs {
+    /// Where to run them: vm (kvm, or else emulation), kvm, emulation, userns, or namespace (root, and no wall between the
+    /// script and this kernel) [default: kvm, or else userns, or else emulation]
+    #[arg(long, value_name = "BACKEND", value_parser = |text: &str| text.parse::<Choice>())]
+    backend: Option<Choice>,
+    /// Space for the layer and whatever else they write, in MiB [default: 1024]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=MOST_VM_SIZE))]
+    disk_size: Option<u64>,
+    /// Memory of a virtual machine, in MiB, 256 at least [default: 512]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(LEAST_VM_MEMORY..=MOST_VM_SIZE))]
+    memory: Option<u64>,
+    /// Seconds that they may take [default: as long as they need]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: Option<u64>,
+    /// Print how long each phase took, on stderr
+    #[arg(long)]
+    timings: bool,
+    #[command(flatten)]
+    machine: MachineArgs,
+}
+
+/// What a virtual machine is made of.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Where root scripts run")]
+pub struct MachineArgs {
+    /// Linux kernel of a virtual machine [default: the newest in /boot, those for virtual machines first]
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// Folder to keep merged bases of virtual machines in
+    #[arg(long, value_name = "DIR")]
+    base_cache: Option<PathBuf>,
+    /// Seconds until a virtual machine must have begun [default: 10 with kvm, 150 with emulation]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    boot_timeout: Option<u64>,
+}
+
+impl MachineArgs {
+    pub fn machine(&self, memory: u64) -> Machine {
+        Machine {
+            memory: memory << 20,
+            kernel: self.kernel.clone(),
+            cache: self.base_cache.clone(),
+            boot_timeout: self.boot_timeout.map(Duration::from_secs),
+        }
+    }
+}
+
+impl PlaceArgs {
+    /// Puts what the flags say over what the spec does.
+    pub fn apply(&self, spec: &mut Spec) {
+        spec.disk_size = self.disk_size.unwrap_or(spec.disk_size);
+        spec.vm_memory = self.memory.unwrap_or(spec.vm_memory);
+    }
+}
+
+/// The text of a script.
+pub fn text(script: &Script) -> Result<Vec<u8>> {
+    match script {
+        Script::File(path) => read(path),
+        Script::Text(text) => Ok(text.clone().into_bytes()),
+    }
+}
+
+/// The text of a script's file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read: {}", path.display()))
+}
+
+/// A root script to be run.
+pub struct Job<'a> {
+    pub script: Vec<u8>,
+    pub hooks: Hooks,
+    /// What is in the layer before it runs.
+    pub contents: Option<RootSpec>,
+    /// What of the store it sees.
+    pub closure: Option<&'a Closure>,
+    pub base: Option<&'a Base>,
+    pub store: &'a Store,
+    /// Times, and sizes of disk and memory.
+    pub spec: &'a Spec,
+    pub place: &'a PlaceArgs,
+}
+
+/// Runs it, writes the layer's tar, and tells the warnings.
+pub fn make(job: Job<'_>, blob: &Path, common: &Common) -> Result<LayerFile> {
+    // What is half done is put away before we end.
+    let interrupts = Interrupts::catch().context("cannot catch signals")?;
+    let mut output = Output::create(blob)?;
+    let scratch = Scratch::create(&std::env::temp_dir())?;
+    let contents = job.contents.as_ref().map(|root| contents(root, &scratch, common)).transpose()?;
+    let base = job.base.map(overlay_base).transpose()?;
+    let place = job.place;
+    let config = job.base.map(|base| &base.image.config);
+    let run = Run {
+        base: base.as_ref(),
+        architecture: config.and_then(|config| Some(config.get("architecture")?.as_str()?.to_owned())),
+        script: Some(job.script),
+        hooks: job.hooks,
+        contents,
+        store: job.closure.map(|closure| script_store(closure, job.store)),
+        path: config.and_then(path_of),
+        mtime: job.spec.mtime.seconds()?,
+        disk: job.spec.disk_size << 20,
+        machine: place.machine.machine(job.spec.vm_memory),
+        interrupts: Some(&interrupts),
+        timeout: place.timeout.map(Duration::from_secs),
+    };
+    let mut tell = |backend: Backend, passed: &[Passed]| {
+        if !common.quiet {
+            eprintln!("root script in {}{}", backend.describe(), reasons(passed));
+        }
+    };
+    let candidates = match job.store.locate(job.store.dir()).is_dir() {
+        true => Some(Candidates::in_store(job.store)?),
+        false => None,
+    };
+    let mut scanned = Scanned { out: &mut output, scanner: candidates.as_ref().map(Scanner::new) };
+    let choice = place.backend.unwrap_or(Choice::Best);
+    let ran = layerstone_overlay::run(&run, choice, &mut scanned, &mut stderr(), &mut tell)?;
+    let references = scanned.scanner.map(Scanner::finish).unwrap_or_default();
+    // It comes from where a script was root.
+    check(&output, &ran)?;
+    output.commit()?;
+    if place.timings {
+        eprint!("{}", timings(&ran));
+    }
+    for socket in &ran.sockets {
+        common.warn(format_args!("left out of the layer: {}: a socket", socket.escape_ascii()));
+    }
+    Ok(LayerFile { references, ..LayerFile::new(ran.diff_id, ran.size) })
+}
+
+/// What is in the layer first, as a tar.
+fn contents(root: &RootSpec, scratch: &Scratch, common: &Common) -> Result<File> {
+    let blob = scratch.path().join("contents.tar");
+    root::make(root, &blob, common)?;
+    File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))
+}
+
+fn overlay_base(base: &Base) -> Result<layerstone_overlay::Base> {
+    Ok(layerstone_overlay::Base {
+        tree: base.tree()?,
+        layers: base.image.layers.iter().map(|layer| layer.part.clone()).collect(),
+        diff_ids: base.image.layers.iter().map(|layer| layer.diff_id).collect(),
+    })
+}
+
+/// A closure as scripts see it: first in PATH are the programs of the paths that nobody refers to, then coreutils.
+fn script_store<'a>(closure: &Closure, store: &'a Store) -> ScriptStore<'a> {
+    let all: Vec<StorePath> = closure.graph.iter().map(|info| info.path.clone()).collect();
+    let mut roots = closure.roots();
+    roots.extend(all.iter().filter(|path| path.package() == "coreutils").cloned());
+    ScriptStore { store, roots, closure: all }
+}
+
+/// PATH of an image's config (OCI image-spec, config.md, `Env`).
+fn path_of(config: &serde_json::Value) -> Option<String> {
+    let variables = config.get("config")?.get("Env")?.as_array()?;
+    let path = variables.iter().filter_map(|variable| variable.as_str()?.strip_prefix("PATH=")).next_back();
+    path.map(str::to_owned)
+}
+
+fn reasons(passed: &[Passed]) -> String {
+    match passed.is_empty() {
+        true => String::new(),
+        false => {
+            let reasons: Vec<String> =
+                passed.iter().map(|it| format!("no {}: {}", it.backend, first_line(&it.reason))).collect();
+            format!(" ({})", reasons.join("; "))
+        }
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// What took how long, a line each, and the memory that this program needed for it.
+fn timings(ran: &Ran) -> String {
+    let mut text = format!("{:7.3} s  making ready\n", ran.prepared.as_secs_f64());
+    let ends = ran.phases.iter().skip(1).map(|(_, begin)| *begin).chain([ran.whole.saturating_sub(ran.prepared)]);
+    let first = ran.phases.first().map(|(_, begin)| (Phase::Boot, Duration::ZERO, *begin));
+    let rest = ran.phases.iter().zip(ends).map(|((phase, begin), end)| (*phase, *begin, end));
+    for (phase, begin, end) in first.into_iter().chain(rest) {
+        text += &format!("{:7.3} s  {phase}\n", end.saturating_sub(begin).as_secs_f64());
+    }
+    // proc_pid_status(5): the peak of resident memory, in kB.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    text + &format!(
+        "{:7.3} s  all, with {} MB of memory\n",
+        ran.whole.as_secs_f64(),
+        peak.unwrap_or(0) * 1024 / 1_000_000
+    )
+}
+
+/// Whether what came back is a layer.
+fn check(output: &Output, ran: &Ran) -> Result<()> {
+    let mut file = output.file();
+    io::Seek::rewind(&mut file).context("cannot read the layer of the root script")?;
+    match LayerTree::read_stream(BufReader::new(io::Read::take(file, ran.size))) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("cannot use what the root script left: {error}"),
+    }
+}
+
+/// Looks for store paths in what is written.
+struct Scanned<'a, 'b> {
+    out: &'a mut Output,
+    scanner: Option<Scanner<'b>>,
+}
+
+impl Write for Scanned<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        if let Some(scanner) = &mut self.scanner {
+            scanner.feed(&bytes[..written]);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,128 @@
+//! Processes that are killed, on either side: whoever is left ends too, and nothing is left.
+
+use super::backends;
+use super::bad::{failed, place};
+use crate::support::{Place, Run};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// How long the kernel may take to get rid of a process.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A run whose script waits.
+struct Waiting {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    /// All processes that work for it.
+    workers: Vec<i32>,
+}
+
+/// Who a process's parent is, and its first word.
+fn stat(process: &str) -> Option<(i32, String)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    // A process that has ended and that nobody has waited for is none.
+    let is_there = !["Z", "X"].contains(&fields.next()?);
+    is_there.then_some((fields.next()?.parse().ok()?, name.to_owned()))
+}
+
+fn descendants(of: i32) -> Vec<i32> {
+    let all = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let parents: Vec<(i32, i32)> = all.filter_map(|name| Some((name.parse().ok()?, stat(&name)?.0))).collect();
+    let mut found = vec![of];
+    let mut at = 0;
+    while at < found.len() {
+        let children: Vec<i32> = parents.iter().filter(|(_, parent)| *parent == found[at]).map(|(id, _)| *id).collect();
+        found.extend(children);
+        at += 1;
+    }
+    found.split_off(1)
+}
+
+impl Waiting {
+    fn begin(place: &Place, backend: &str) -> Waiting {
+        let line = format!(
+            "overlay run --backend {backend} --base base.tar --script script.sh -o run.layer.json --blob run.tar"
+        );
+        let mut child = place.command(&line).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while line != "begun\n" {
+            line.clear();
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "{backend}");
+        }
+        let workers = descendants(i32::try_from(child.id()).unwrap());
+        assert!(!workers.is_empty());
+        Waiting { child, stderr, workers }
+    }
+
+    /// How it ended, and what it said; none of its workers is left.
+    fn end(mut self) -> (ExitStatus, String) {
+        let mut told = String::new();
+        self.stderr.read_to_string(&mut told).unwrap();
+        let status = self.child.wait().unwrap();
+        let begin = Instant::now();
+        while self.workers.iter().any(|worker| stat(&worker.to_string()).is_some()) {
+            assert!(begin.elapsed() < PATIENCE, "{:?} are left", self.workers);
+            std::thread::yield_now();
+        }
+        (status, told)
+    }
+}
+
+fn kill(process: i32, signal: i32) {
+    // SAFETY: to processes of this test.
+    assert_eq!(unsafe { libc::kill(process, signal) }, 0);
+}
+
+const WAIT: &str = "echo begun; sleep 1000";
+
+/// The signals that ask for an end: everything is put away, and the program ends as if it had not caught them.
+#[test]
+fn interrupted() {
+    use std::os::unix::process::ExitStatusExt;
+    let Some(place) = place(WAIT) else { return };
+    for backend in backends() {
+        for signal in [libc::SIGINT, libc::SIGTERM].into_iter().take(if backend == "emulation" { 1 } else { 2 }) {
+            let waiting = Waiting::begin(&place, backend);
+            kill(i32::try_from(waiting.child.id()).unwrap(), signal);
+            let (status, told) = waiting.end();
+            assert_eq!((status.signal(), &*told), (Some(signal), ""), "{backend}");
+            place.check_no_leftovers();
+            assert!(!place.join("run.tar").exists());
+        }
+    }
+}
+
+/// kill -9: no process is left, and the next run removes the files.
+#[test]
+fn killed() {
+    let Some(place) = place(WAIT) else { return };
+    for backend in backends() {
+        let waiting = Waiting::begin(&place, backend);
+        kill(i32::try_from(waiting.child.id()).unwrap(), libc::SIGKILL);
+        waiting.end();
+        assert!(!place.join("run.tar").exists());
+    }
+    place.write("script.sh", "true");
+    super::printed(&place, "userns", "");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains("lowerdir=/lower"), "{mounts}");
+}
+
+/// Whoever works for us is killed.
+#[test]
+fn workers_that_are_killed() {
+    let Some(place) = place(WAIT) else { return };
+    for backend in backends() {
+        let waiting = Waiting::begin(&place, backend);
+        kill(waiting.workers[0], libc::SIGKILL);
+        let (status, told) = waiting.end();
+        let what = if backend == "emulation" { "QEMU" } else { "the namespace" };
+        let expected = format!("layerstone: {what} ended before the run did: running the script: killed by signal 9\n");
+        failed(&place, Run { code: status.code(), stdout: Vec::new(), stderr: told }, &expected);
+    }
+}
