@@ -2,6 +2,7 @@
 
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
+use layerstone_overlay::Error as Overlay;
 use layerstone_stage::Error as Stage;
 
 /// A hint for the first error in the chain that has one.
@@ -24,6 +25,13 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(layerstone_root::Error::HelperOverBase { .. }) = cause.downcast_ref() {
             return Some("leave the helper out, or --replace lets it hide what the base has there".to_owned());
+        }
+        match cause.downcast_ref() {
+            Some(Overlay::Timeout { .. }) => return Some("--timeout S allows more".to_owned()),
+            Some(Overlay::NoBackend(_) | Overlay::Lost { .. } | Overlay::Silent { .. }) => {
+                return Some("`layerstone overlay probe` tells which --backend works here".to_owned());
+            }
+            _ => {}
         }
         match cause.downcast_ref() {
             Some(Image::TooLarge { .. }) => return Some("--max-unpacked BYTES allows more".to_owned()),
@@ -56,6 +64,9 @@ fn within<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Stage>
         return Some(stage);
     }
     if let Some(layerstone_closure::Error::Stage(stage)) = cause.downcast_ref() {
+        return Some(stage);
+    }
+    if let Some(Overlay::Stage(stage)) = cause.downcast_ref() {
         return Some(stage);
     }
     if let Some(layerstone_root::Error::Stage(stage)) = cause.downcast_ref() {

@@ -122,3 +122,46 @@ fn kept_bases() {
     }
     assert_eq!(layers[0], layers[1]);
 }
+
+/// A file with these extended attributes.
+fn with_xattrs(name: &str, xattrs: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let keys: Vec<String> = xattrs.iter().map(|(key, _)| format!("SCHILY.xattr.{key}")).collect();
+    builder.append_pax_extensions(keys.iter().map(String::as_str).zip(xattrs.iter().map(|(_, value)| *value))).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_size(1);
+    header.set_mode(0o644);
+    builder.append_data(&mut header, name, &b"x"[..]).unwrap();
+    builder.into_inner().unwrap()
+}
+
+/// Names, modes, owners, times, links of all of Debian, and contents of a part of it: what a machine sees of a file
+/// system that we wrote is what a namespace sees of files that were unpacked.
+#[test]
+fn all_of_debian() {
+    let Some(debian) = crate::support::lab::debian() else { return };
+    let capability = [&[1, 0, 0, 2][..], &(1_u32 << 13).to_le_bytes(), &[0; 12]].concat();
+    let xattrs: [(&str, &[u8]); 3] =
+        [("security.capability", &capability), ("user.k%3Dy", b"value"), ("trusted.overlay.opaque", b"y")];
+    let place = Place::new();
+    place.write("base.tar", archive(&[std::fs::read(debian).unwrap(), with_xattrs("attributed", &xattrs)]));
+    let script = "cd /\n\
+        find . -xdev -path ./dev -prune -o -path ./proc -prune -o -path ./sys -prune -o -type f -printf '%p %m %U:%G %n %s %T@\\n' \
+        -o -type d -printf '%p/ %m %U:%G %T@\\n' -o -printf '%p %y %m %U:%G %n %T@ %l\\n' | sort\n\
+        find etc var/lib/dpkg usr/lib/x86_64-linux-gnu/perl-base -type f -print0 | sort -z | xargs -0 cksum\n\
+        perl -e 'for (\"security.capability\", \"user.k=y\", \"trusted.overlay.opaque\") { my ($k, $f) = (\"$_\", \"/attributed\" . \"\"); my $v = \"\\0\" x 100;\n\
+          my $n = syscall(191, $f, $k, $v, 100); print \"$_: \", unpack(\"H*\", substr($v, 0, $n > 0 ? $n : 0)), \"\\n\" }'";
+    place.write("script.sh", script);
+    let seen: Vec<(&str, String)> =
+        backends().into_iter().map(|backend| (backend, printed(&place, backend, ""))).collect();
+    for (backend, lines) in &seen {
+        assert!(lines.lines().count() > 9000, "{backend}");
+        let expected = "security.capability: 0100000200200000000000000000000000000000\nuser.k=y: 76616c7565\n\
+                        trusted.overlay.opaque: \n";
+        assert!(lines.ends_with(expected), "{backend}: {}", &lines[lines.len() - 200..]);
+        for (line, other) in lines.lines().zip(seen[0].1.lines()) {
+            assert_eq!(line, other, "{backend}, {}", seen[0].0);
+        }
+        assert_eq!(lines.lines().count(), seen[0].1.lines().count(), "{backend}");
+    }
+}

@@ -92,7 +92,7 @@ fn stage(mut input: File, with_users: bool, channel: &mut Channel) -> Result<()>
         make_folder(LOWER)?;
         mount_memory(LOWER, MountFlags::NODEV, None)?;
         let mut base = ChunkReader::new(&mut input);
-        unpack(&mut base, Path::new(LOWER), &mut || Ok(()))?;
+        unpack(&mut base, Path::new(LOWER), &mut || channel.send(&Frame::Beat))?;
         base.finish().map_err(Error::Channel)?;
         make_read_only(LOWER)?;
     }

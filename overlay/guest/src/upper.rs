@@ -216,3 +216,74 @@ fn kind_of(file: &Path, metadata: &Metadata) -> Result<Option<Kind>> {
         return Ok(None);
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{XattrFlags, lsetxattr};
+
+    /// An upper and a lower folder with the same files.
+    fn folders() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let whole = tempfile::tempdir().unwrap();
+        let [upper, lower] = ["upper", "lower"].map(|name| whole.path().join(name));
+        for folder in [&upper, &lower] {
+            fs::create_dir_all(folder.join("d/e")).unwrap();
+            fs::write(folder.join("d/f"), "").unwrap();
+        }
+        (whole, upper, lower)
+    }
+
+    fn set(file: &Path, name: &str, value: &str) {
+        lsetxattr(file, name, value.as_bytes(), XattrFlags::empty()).unwrap();
+    }
+
+    fn names(upper: &Path, lower: &Path) -> Result<Vec<String>> {
+        let changes = read_upper(upper, lower, RootFacts::of(upper)?)?;
+        Ok(changes.members.iter().map(|member| String::from_utf8_lossy(&member.entry.name).into_owned()).collect())
+    }
+
+    /// Linux 6.7: an empty file with an attribute in a folder that is marked with `x`.
+    #[test]
+    fn whiteouts_that_are_files() {
+        let (_whole, upper, lower) = folders();
+        assert_eq!(names(&upper, &lower).unwrap(), ["./d", "./d/e", "./d/f"]);
+        set(&upper.join("d"), "user.overlay.opaque", "x");
+        set(&upper.join("d/f"), "user.overlay.whiteout", "");
+        assert_eq!(names(&upper, &lower).unwrap(), ["./d", "./d/.wh.f", "./d/e"]);
+        // Of a file that the base has not there is nothing to be hidden.
+        fs::remove_file(lower.join("d/f")).unwrap();
+        assert_eq!(names(&upper, &lower).unwrap(), ["./d", "./d/e"]);
+    }
+
+    #[test]
+    fn opaque_folders() {
+        let (_whole, upper, lower) = folders();
+        set(&upper.join("d"), "user.overlay.opaque", "y");
+        set(&upper.join("d/e"), "user.overlay.opaque", "y");
+        // What is below an opaque folder hides nothing more.
+        assert_eq!(names(&upper, &lower).unwrap(), ["./d", "./d/.wh..wh..opq", "./d/e", "./d/f"]);
+        fs::remove_dir_all(lower.join("d")).unwrap();
+        assert_eq!(names(&upper, &lower).unwrap(), ["./d", "./d/e", "./d/f"]);
+    }
+
+    #[test]
+    fn what_depends_on_the_base_is_refused() {
+        for name in ["redirect", "metacopy"] {
+            let (_whole, upper, lower) = folders();
+            set(&upper.join("d"), &format!("user.overlay.{name}"), "/e");
+            let error = names(&upper, &lower).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("/upper/d: found overlayfs' attribute {name}, expected none")), "{error}");
+        }
+    }
+
+    #[test]
+    fn attributes_of_the_machine_stay_there() {
+        let (_whole, upper, lower) = folders();
+        for (name, value) in [("user.overlay.origin", "o"), ("user.kept", "k")] {
+            set(&upper.join("d/f"), name, value);
+        }
+        let changes = read_upper(&upper, &lower, RootFacts::of(&upper).unwrap()).unwrap();
+        let found = changes.members.iter().find_map(|member| member.entry.xattrs.clone()).unwrap();
+        assert_eq!(found.keys().map(|name| &**name).collect::<Vec<_>>(), [b"user.kept"]);
+    }
+}

@@ -1,6 +1,6 @@
 //! A run, in a stage: contents, hooks, the overlay, the script, and the layer.
 
-use crate::mounts::{make_folder, mount_at, set_mode, take_away};
+use crate::mounts::{make_folder, mount_at, mount_memory, set_mode, take_away};
 use crate::pack::pack;
 use crate::scripts::{run_hook, run_script};
 use crate::unpack::unpack;
@@ -37,6 +37,9 @@ pub fn work(job: &Job, mut inputs: Inputs, channel: &mut Channel) -> Result<()> 
     make_folder("/tmp")?;
     set_mode(Path::new("/tmp"), 0o1777)?;
     make_points(job)?;
+    if inputs.in_user_namespace {
+        try_overlay()?;
+    }
     let root = dress_root(&layer)?;
     if let Some(contents) = &mut inputs.contents {
         channel.send(&Frame::Phase(Phase::Contents))?;
@@ -137,6 +140,32 @@ fn mount_overlay(inputs: &Inputs, mnt: &Path) -> Result<()> {
     // A device node of an image must not be one of the machine.
     let flags = if inputs.is_machine { MountFlags::empty() } else { MountFlags::NODEV };
     mount_at("overlay", Path::new("overlay"), mnt, flags, &options)
+}
+
+/// Whether an overlay of memory keeps its attributes in a user namespace, tried by doing: where it does not, it mounts all
+/// the same, and later fails to hide a folder of the base (EIO).
+fn try_overlay() -> Result<()> {
+    let trial = Path::new("/trial");
+    for name in ["lower/folder/in", "upper", "work", "mnt"] {
+        make_folder(trial.join(name))?;
+    }
+    mount_memory(trial.join("upper"), MountFlags::NODEV, Some(1 << 20))?;
+    for name in ["upper/upper", "upper/work"] {
+        make_folder(trial.join(name))?;
+    }
+    let options =
+        "lowerdir=/trial/lower,upperdir=/trial/upper/upper,workdir=/trial/upper/work,redirect_dir=nofollow,userxattr";
+    mount_at("overlay", Path::new("overlay"), trial.join("mnt"), MountFlags::NODEV, options)?;
+    let folder = trial.join("mnt/folder");
+    let hidden = std::fs::remove_dir_all(&folder).and_then(|()| std::fs::create_dir(&folder));
+    let is_empty = hidden.and_then(|()| Ok(std::fs::read_dir(&folder)?.next().is_none()));
+    take_away(trial.join("mnt"))?;
+    take_away(trial.join("upper"))?;
+    match is_empty {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::Found("an overlay in memory does not hide folders: needs Linux 6.6".to_owned())),
+        Err(error) => Err(Error::Found(format!("an overlay in memory cannot hide folders: {error}: needs Linux 6.6"))),
+    }
 }
 
 /// Takes the overlay away, whole: the layer must not change any more when it is read.
