@@ -63,9 +63,8 @@ fn single() {
         lab.graph().display()
     ));
     place.ok("closure --spec x.json --layer run.layer.json -o x.closure.json");
-    place.ok(
-        "layer x.closure.json --behind run.layer.json --spec x.json -o all.layer.json --blob all.tar --base base.tar",
-    );
+    place.ok("layers x.closure.json --max-layers 99 --base base.tar -o x.layers.json");
+    place.ok("layer x.layers.json --behind run.layer.json --spec x.json -o all.layer.json --blob all.tar");
     place.ok("image --spec x.json all.layer.json -o y.tar");
     assert_eq!(digest(&place.read("y.tar")), images[0]);
     let refused = place.run("root --spec x.json -o root.layer.json --blob root.tar");

@@ -39,16 +39,16 @@ pub struct Options {
     /// Script to run in the layer's folder when all else is done
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    #[command(flatten)]
-    hooks: HookArgs,
-    #[command(flatten)]
-    place: PlaceArgs,
     /// Layer file to write
     #[arg(short, long, value_name = "LAYER.JSON")]
     output: PathBuf,
     /// Tar to write
     #[arg(long, value_name = "TAR")]
     blob: PathBuf,
+    #[command(flatten)]
+    hooks: HookArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
     /// Latest modification time in the layer: seconds since the epoch, RFC 3339, or now [default: 1]
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time of the files")]
     mtime: Option<Time>,
