@@ -3,11 +3,11 @@
 use crate::args::Common;
 use crate::base::Base;
 use crate::command::root;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use layerstone_closure::{Candidates, Closure, Scanner};
 use layerstone_image::{LEAST_VM_MEMORY, MOST_VM_SIZE, Script, Spec};
-use layerstone_layer::{LayerFile, LayerTree};
+use layerstone_layer::{LayerFile, LayerTree, Meter};
 use layerstone_overlay::{Backend, Choice, Hooks, Interrupts, Machine, Passed, Phase, Ran, Run, ScriptStore};
 use layerstone_root::RootSpec;
 use layerstone_stage::{Output, Scratch, Store, StorePath};
@@ -72,6 +72,11 @@ impl PlaceArgs {
         spec.disk_size = self.disk_size.unwrap_or(spec.disk_size);
         spec.vm_memory = self.memory.unwrap_or(spec.vm_memory);
     }
+
+    /// Whether merged bases are kept.
+    pub fn keeps_bases(&self) -> bool {
+        self.machine.base_cache.is_some()
+    }
 }
 
 /// The text of a script.
@@ -96,6 +101,8 @@ pub struct Job<'a> {
     /// What of the store it sees.
     pub closure: Option<&'a Closure>,
     pub base: Option<&'a Base>,
+    /// Whether the base's bytes are checked, which nobody does later.
+    pub checks_base: bool,
     pub store: &'a Store,
     /// Times, and sizes of disk and memory.
     pub spec: &'a Spec,
@@ -137,7 +144,9 @@ pub fn make(job: Job<'_>, blob: &Path, common: &Common) -> Result<LayerFile> {
     };
     let mut scanned = Scanned { out: &mut output, scanner: candidates.as_ref().map(Scanner::new) };
     let choice = place.backend.unwrap_or(Choice::Best);
-    let ran = layerstone_overlay::run(&run, choice, &mut scanned, &mut stderr(), &mut tell)?;
+    let ran = beside_check(job.base.filter(|_| job.checks_base), run.base, place, || {
+        layerstone_overlay::run(&run, choice, &mut scanned, &mut stderr(), &mut tell)
+    })?;
     let references = scanned.scanner.map(Scanner::finish).unwrap_or_default();
     // It comes from where a script was root.
     check(&output, &ran)?;
@@ -149,6 +158,32 @@ pub fn make(job: Job<'_>, blob: &Path, common: &Common) -> Result<LayerFile> {
         common.warn(format_args!("left out of the layer: {}: a socket", socket.escape_ascii()));
     }
     Ok(LayerFile { references, ..LayerFile::new(ran.diff_id, ran.size) })
+}
+
+/// Runs something while the bytes of a base are checked; before that, if something is to be kept of them.
+fn beside_check<T>(
+    base: Option<&Base>,
+    merged: Option<&layerstone_overlay::Base>,
+    place: &PlaceArgs,
+    run: impl FnOnce() -> layerstone_overlay::Result<T>,
+) -> Result<T> {
+    let check = |base: &Base| base.image.check(&Meter::default());
+    let cache = place.machine.base_cache.as_deref();
+    let is_kept_first = cache.is_some_and(|cache| merged.is_some_and(|merged| !merged.is_kept(cache)));
+    match base {
+        None => Ok(run()?),
+        Some(base) if is_kept_first => {
+            check(base)?;
+            Ok(run()?)
+        }
+        Some(base) => std::thread::scope(|scope| {
+            let checker = scope.spawn(|| check(base));
+            let ran = run();
+            // What is wrong with a layer explains what went wrong with the script.
+            checker.join().map_err(|_| anyhow!("a thread that checks the base panicked"))??;
+            Ok(ran?)
+        }),
+    }
 }
 
 /// What is in the layer first, as a tar.

@@ -7,7 +7,7 @@ use layerstone_stage::{Digest, Output};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes written at a time.
@@ -39,7 +39,7 @@ impl Base {
             self.write_image(&mut file)?;
             return Ok(file);
         };
-        let path = cache.join(format!("{}.erofs", self.key().hex()));
+        let path = self.kept_at(cache);
         match File::open(&path) {
             Ok(file) => return Ok(file),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -50,6 +50,15 @@ impl Base {
         self.write_image(&mut output)?;
         output.commit()?;
         File::open(&path).map_err(Error::io("open", &path))
+    }
+
+    /// Whether its file system is kept in a folder already.
+    pub fn is_kept(&self, cache: &Path) -> bool {
+        self.kept_at(cache).exists()
+    }
+
+    fn kept_at(&self, cache: &Path) -> PathBuf {
+        cache.join(format!("{}.erofs", self.key().hex()))
     }
 
     /// What decides its files.

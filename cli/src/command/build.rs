@@ -142,6 +142,8 @@ fn run_as_root(job: &Job<'_>, script: &Script, scratch: &Scratch, common: &Commo
         contents,
         closure: closure.as_ref(),
         base: job.base,
+        // They are checked when they are copied into the image, unless something is kept of them before.
+        checks_base: job.place.keeps_bases(),
         store: job.store,
         spec: job.spec,
         place: job.place,

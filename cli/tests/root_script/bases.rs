@@ -123,6 +123,25 @@ fn kept_bases() {
     assert_eq!(layers[0], layers[1]);
 }
 
+/// A layer whose bytes are not those of its diff ID is found out, and nothing of it is kept.
+#[test]
+fn damaged_bases() {
+    let Some(place) = place(&[layer_of(&[File::new("x", 0o644, "right")])], "true") else { return };
+    let base = place.read("base.tar");
+    let at = base.windows(5).position(|window| window == b"right").unwrap();
+    place.write("base.tar", [&base[..at], b"wrong", &base[at + 5..]].concat());
+    for backend in backends() {
+        let run = super::run(&place, backend, "--base-cache cache");
+        assert!(
+            run.code == Some(1) && run.stderr.contains("layerstone: wrong digest: base.tar"),
+            "{backend}: {}",
+            run.stderr
+        );
+        assert!(!place.join("cache").exists() && !place.join("run.tar").exists());
+        place.check_no_leftovers();
+    }
+}
+
 /// A file with these extended attributes.
 fn with_xattrs(name: &str, xattrs: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());

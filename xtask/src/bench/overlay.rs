@@ -23,6 +23,7 @@ pub struct Options {
 
 /// A user, owners, deletions, a folder made anew, links, devices, a capability's worth of modes, a file copied up.
 const SCRIPT: &str = "\
+PATH=/usr/sbin:/usr/bin
 useradd -m app; chown app:app /srv
 rm -rf /usr/share/doc
 rm -rf /etc/apt; mkdir /etc/apt; echo new > /etc/apt/x

@@ -87,6 +87,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         contents: contents(&spec, &store, base.as_ref())?,
         closure: closure.as_ref(),
         base: base.as_ref(),
+        checks_base: true,
         store: &store,
         spec: &spec,
         place: &options.place,
