@@ -116,3 +116,21 @@ fn bases_that_lead_out() {
         assert_eq!((fs::read_dir(&outside).unwrap().count(), outside.metadata().unwrap().mtime()), (0, before));
     }
 }
+
+/// What a script leaves in its /dev is not what hooks run in, or write to; nor has it a terminal to type into.
+#[test]
+fn a_dev_of_its_own() {
+    let Some(lab) = Lab::find("small") else { return };
+    let place = Place::new();
+    let canary = place.write("canary", "safe");
+    place.write("script.sh", format!(
+        "rm -f /dev/hook; (rm -f /dev/null) 2> /tmp/error || true; ln -s {} /dev/hook; echo x > /dev/null; (echo > /dev/tty) 2> /dev/null && echo terminal; true",
+        canary.display()
+    ));
+    place.write("extra.sh", "test -c /dev/null; ls -l /dev/hook | cut -c1; echo extra > extra");
+    for backend in backends() {
+        let flags = format!("--store-closure {} --extra-commands extra.sh", lab.graph().display());
+        assert_eq!(super::printed(&place, backend, &flags), "-\n", "{backend}");
+        assert_eq!(fs::read(&canary).unwrap(), b"safe");
+    }
+}

@@ -11,14 +11,14 @@
 //! with its first process. All mounts and all files are in memory that belongs to the namespace, so nothing is left.
 
 use crate::chunks::ChunkReader;
-use crate::mounts::{bind, make_dev, make_folder, make_private, make_read_only, mount_at, mount_memory};
+use crate::mounts::{bind, make_dev, make_folder, make_private, make_read_only, mount_memory};
 use crate::unpack::unpack;
 use crate::work::{Inputs, conclude, work};
 use crate::{Channel, DISK, Error, Frame, Job, LOWER, Phase, Result};
 use layerstone_sandbox::system::{become_root, exit, fork, unshare};
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags, unmount};
-use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal, umask, waitpid};
+use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal, setsid, umask, waitpid};
 use rustix::thread::UnshareFlags;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -75,6 +75,8 @@ fn enter(with_users: bool, channel: &mut Channel) -> Result<()> {
         },
         None => {
             die_with_parent()?;
+            // Without a terminal: what is typed into it for us by a script would be read by whoever started us.
+            setsid().map_err(Error::call("make a session"))?;
             channel.send(&Frame::Hello(rustix::system::uname().release().to_string_lossy().into_owned()))?;
             stage(input, with_users, channel)
         }
@@ -113,8 +115,7 @@ fn make_stage(job: &Job) -> Result<()> {
         bind(Path::new("/dev").join(name), at)
     })?;
     make_folder(root.join("proc"))?;
-    let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
-    mount_at("proc", Path::new("proc"), root.join("proc"), flags, "")?;
+    crate::root::mount_proc(root, false)?;
     make_folder(root.join("sys"))?;
     if let Some(store) = &job.store {
         let dir = root.join(store.dir.trim_start_matches('/'));

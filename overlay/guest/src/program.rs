@@ -51,8 +51,8 @@ pub struct Program<'a> {
     pub environment: Vec<(&'static str, OsString)>,
     /// The folder to run in.
     pub folder: &'a Path,
-    /// What becomes its root, if that is another than the stage's; the folder is in it.
-    pub root: Option<&'a Path>,
+    /// What becomes its root, if that is another than the stage's, and the script that is put there; the folder is in it.
+    pub root: Option<(&'a Path, &'a [u8])>,
     /// Whether it may do all that root may.
     pub is_mighty: bool,
 }
@@ -119,9 +119,9 @@ fn confine(program: &Program<'_>, job: &Job, output: &OwnedFd, report: &OwnedFd)
         flags |= UnshareFlags::NEWNS;
     }
     unshare(flags).map_err(Error::call("make namespaces"))?;
-    if let Some(root) = program.root {
+    if let Some((root, script)) = program.root {
         make_private()?;
-        root::furnish(root, job)?;
+        root::furnish(root, job, script)?;
     }
     match fork().map_err(Error::call("fork"))? {
         Some(init) => {
@@ -153,7 +153,7 @@ fn close_output(null: &OwnedFd) -> Result<()> {
 
 /// Process 1: enters the root, starts the program, waits for it, and tells how it ended.
 fn start(program: &Program<'_>, report: &OwnedFd, null: &OwnedFd) -> Result<()> {
-    if let Some(root) = program.root {
+    if let Some((root, _)) = program.root {
         root::mount_proc(root, program.is_mighty)?;
         root::pivot(root)?;
     }

@@ -1,12 +1,13 @@
 //! The image's root as the script sees it: the overlay with `/dev`, `/proc`, `/sys` and the store mounted in it.
 
-use crate::mounts::{bind, make_read_only, mount_at};
+use crate::mounts::{bind, make_dev, make_read_only, mount_at, set_mode};
 use crate::namespace::detach;
 use crate::{Error, Job, Result};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount_bind_recursive};
 use rustix::process::{chdir, pivot_root};
+use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -24,9 +25,23 @@ pub fn pivot(root: &Path) -> Result<()> {
     chdir("/").map_err(Error::io("enter", "/"))
 }
 
-/// Mounts what is seen below a root, but for /proc.
-pub fn furnish(root: &Path, job: &Job) -> Result<()> {
-    bind_below(Path::new("/dev"), root, "/dev")?;
+/// The root script, in a folder that the image's root shows too: its own files stay as they are.
+pub const SCRIPT: &str = "/dev/root-script";
+/// Where the script's /dev is put together, in its own mounts.
+const WORKSHOP: &str = "/script";
+
+/// Mounts what is seen below a root, but for /proc; the script is in a /dev of its own, since the stage trusts what is in
+/// its own.
+pub fn furnish(root: &Path, job: &Job, script: &[u8]) -> Result<()> {
+    let workshop = Path::new(WORKSHOP);
+    make_dev(workshop, &|name, at| {
+        File::create(at).map_err(Error::io("make", at))?;
+        bind(Path::new("/dev").join(name), at)
+    })?;
+    let file = workshop.join(SCRIPT.trim_start_matches('/'));
+    fs::write(&file, script).map_err(Error::io("write", &file))?;
+    set_mode(&file, 0o755)?;
+    bind_below(&workshop.join("dev"), root, "/dev")?;
     if let Some(store) = &job.store {
         bind_below(Path::new(&store.dir), root, &store.dir)?;
     }

@@ -2,13 +2,12 @@
 
 use crate::mounts::set_mode;
 use crate::program::{Program, run};
+use crate::root::SCRIPT;
 use crate::{Channel, DISK, Error, Job, Result};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The root script, in a folder that the image's root shows too: its own files stay as they are.
-const SCRIPT: &str = "/dev/root-script";
 /// A hook, in the stage.
 const HOOK: &str = "/dev/hook";
 /// The shell of images.
@@ -32,10 +31,8 @@ pub fn run_script(text: &[u8], job: &Job, is_machine: bool, channel: &mut Channe
     let words = words(text, SCRIPT, &shell)?;
     let mut environment = environment(job, OsString::from(&job.path));
     environment.push(("HOME", "/root".into()));
-    let program = Program { words, environment, folder: Path::new("/"), root: Some(&root), is_mighty: is_machine };
-    let status = run(&program, job, channel);
-    fs::remove_file(SCRIPT).map_err(Error::io("remove", SCRIPT))?;
-    status
+    let root = Some((root.as_path(), text));
+    run(&Program { words, environment, folder: Path::new("/"), root, is_mighty: is_machine }, job, channel)
 }
 
 /// Runs a hook beside the image's root; its status (wait(2)).
@@ -52,6 +49,8 @@ pub fn run_hook(text: &[u8], folder: &Path, job: &Job, is_machine: bool, channel
         })
     };
     let words = words(text, HOOK, &shell)?;
+    fs::write(HOOK, text).map_err(Error::io("write", HOOK))?;
+    set_mode(Path::new(HOOK), 0o755)?;
     let programs = store.map(|store| store.programs.join(":")).unwrap_or_default();
     let mut environment = environment(job, programs.into());
     environment.extend([("HOME", "/homeless-shelter".into()), ("TMPDIR", "/tmp".into())]);
@@ -69,16 +68,12 @@ fn environment(job: &Job, path: OsString) -> Vec<(&'static str, OsString)> {
     ]
 }
 
-/// Puts a script where it can be run, and says how: by itself if it names an interpreter, else by a shell that stops at
-/// the first error.
+/// How a script is run: by itself if it names an interpreter, else by a shell that stops at the first error.
 fn words(text: &[u8], at: &str, shell: &dyn Fn() -> Result<String>) -> Result<Vec<OsString>> {
-    let words = match text.starts_with(b"#!") {
+    Ok(match text.starts_with(b"#!") {
         true => vec![at.into()],
         false => vec![shell()?.into(), "-e".into(), at.into()],
-    };
-    fs::write(at, text).map_err(Error::io("write", at))?;
-    set_mode(Path::new(at), 0o755)?;
-    Ok(words)
+    })
 }
 
 /// Whether an image has a shell, whose links are the image's.
