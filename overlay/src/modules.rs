@@ -2,7 +2,7 @@
 
 use crate::initramfs::Module;
 use crate::{Error, Kernel, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -16,12 +16,12 @@ pub fn modules(kernel: &Kernel) -> Result<Vec<Module>> {
         let path = kernel.modules.join(name);
         fs::read_to_string(&path).map_err(Error::io("read", path))
     };
-    let dependencies = Dependencies::parse(&read("modules.dep")?);
-    let builtin = read("modules.builtin").unwrap_or_default();
-    let is_builtin = |name: &str| builtin.lines().any(|line| name_of(line) == name);
+    let [builtin, soft, aliases] =
+        ["modules.builtin", "modules.softdep", "modules.alias"].map(|name| read(name).unwrap_or_default());
+    let tables = Tables::parse(&read("modules.dep")?, &builtin, &soft, &aliases);
     let mut files = Vec::new();
-    for name in NEEDED.into_iter().filter(|name| !is_builtin(name)) {
-        if !dependencies.add(name, &mut files) {
+    for name in NEEDED {
+        if !tables.add(name, &mut files) {
             return Err(Error::Unavailable(format!(
                 "the guest kernel {} has no module {name}: expected one in {}",
                 kernel.release,
@@ -37,29 +37,73 @@ pub fn modules(kernel: &Kernel) -> Result<Vec<Module>> {
     files.iter().map(module).collect()
 }
 
-/// modules.dep: files by the names of modules, with the files that they depend on.
-struct Dependencies(BTreeMap<String, (String, Vec<String>)>);
+/// What depmod(8) and the kernel's build know of modules.
+struct Tables {
+    /// modules.dep: files by the names of modules, with the files that they depend on.
+    dependencies: BTreeMap<String, (String, Vec<String>)>,
+    /// modules.builtin: names of modules.
+    builtin: BTreeSet<String>,
+    /// modules.softdep: what should be loaded before a module, by its name; names or aliases.
+    soft: BTreeMap<String, Vec<String>>,
+    /// modules.alias: names of modules by what they can do.
+    aliases: BTreeMap<String, Vec<String>>,
+}
 
-impl Dependencies {
-    fn parse(text: &str) -> Dependencies {
-        let line = |line: &str| {
+impl Tables {
+    fn parse(dependencies: &str, builtin: &str, soft: &str, aliases: &str) -> Tables {
+        let dependency = |line: &str| {
             let (file, needed) = line.split_once(':')?;
             let needed = needed.split_whitespace().map(str::to_owned).collect();
             Some((name_of(file), (file.to_owned(), needed)))
         };
-        Dependencies(text.lines().filter_map(line).collect())
+        let mut tables = Tables {
+            dependencies: dependencies.lines().filter_map(dependency).collect(),
+            builtin: builtin.lines().map(name_of).collect(),
+            soft: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+        };
+        for words in soft.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()) {
+            if let ["softdep", module, "pre:", before @ ..] = &words[..] {
+                let before = before.iter().take_while(|word| **word != "post:").map(|word| (*word).to_owned());
+                tables.soft.entry(name_of(module)).or_default().extend(before);
+            }
+        }
+        for words in aliases.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()) {
+            if let ["alias", alias, module] = &words[..] {
+                tables.aliases.entry((*alias).to_owned()).or_default().push((*module).to_owned());
+            }
+        }
+        tables
     }
 
-    /// Adds a module behind what it depends on; false if it is not there. depmod(8) lists the ones that are needed first
+    /// Adds a module behind what it depends on; false if there is none. depmod(8) lists the ones that are needed first
     /// last.
     fn add(&self, name: &str, files: &mut Vec<String>) -> bool {
-        let Some((file, needed)) = self.0.get(name) else { return false };
-        for file in needed.iter().rev().chain([file]) {
+        if self.builtin.contains(name) {
+            return true;
+        }
+        let Some((file, needed)) = self.dependencies.get(name) else { return false };
+        for file in needed.iter().rev().chain([file]).filter(|file| !files.contains(file)).collect::<Vec<_>>() {
+            for before in self.soft.get(&name_of(file)).into_iter().flatten() {
+                self.add_any(before, files);
+            }
             if !files.contains(file) {
                 files.push(file.clone());
             }
         }
         true
+    }
+
+    /// Adds a module that goes by a name or an alias, if there is one: of several the one for any processor.
+    fn add_any(&self, name: &str, files: &mut Vec<String>) {
+        if self.add(&name.replace('-', "_"), files) {
+            return;
+        }
+        let mut named: Vec<&String> = self.aliases.get(name).into_iter().flatten().collect();
+        named.sort_by_key(|module| !module.ends_with("_generic"));
+        if let Some(module) = named.first() {
+            self.add(module, files);
+        }
     }
 }
 
@@ -87,16 +131,15 @@ mod tests {
 
     #[test]
     fn what_a_module_needs_comes_before_it() {
-        let text = "kernel/a.ko: kernel/b.ko.xz kernel/c-d.ko\nkernel/b.ko.xz: kernel/c-d.ko\nkernel/c-d.ko:\nkernel/e.ko: kernel/c-d.ko\n";
-        let dependencies = Dependencies::parse(text);
+        let text = "kernel/a.ko: kernel/b.ko.xz kernel/c-d.ko\nkernel/b.ko.xz: kernel/c-d.ko\nkernel/c-d.ko:\nkernel/e.ko: kernel/c-d.ko\n\
+             kernel/sum-fast.ko:\nkernel/sum_generic.ko:\n";
+        let soft = "# a comment\nsoftdep c_d pre: sum absent post: a\n";
+        let aliases = "alias sum sum_fast\nalias sum sum_generic\n";
+        let tables = Tables::parse(text, "kernel/g.ko\n", soft, aliases);
         let mut files = Vec::new();
-        assert!(
-            dependencies.add("a", &mut files)
-                && dependencies.add("e", &mut files)
-                && dependencies.add("c_d", &mut files)
-        );
-        assert_eq!(files, ["kernel/c-d.ko", "kernel/b.ko.xz", "kernel/a.ko", "kernel/e.ko"]);
-        assert!(!dependencies.add("f", &mut files));
+        assert!(["a", "e", "c_d", "g"].into_iter().all(|name| tables.add(name, &mut files)));
+        assert_eq!(files, ["kernel/sum_generic.ko", "kernel/c-d.ko", "kernel/b.ko.xz", "kernel/a.ko", "kernel/e.ko"]);
+        assert!(!tables.add("f", &mut files));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A file with its name in the initramfs.
@@ -19,6 +20,8 @@ pub struct ProgramFile {
 
 /// Where the program is.
 const SELF: &str = "/proc/self/exe";
+/// Bytes in which the table of segments is, for every linker.
+const TABLE: u64 = 4096;
 /// Bytes of an ELF header and of a program header (elf(5), Elf64_Ehdr and Elf64_Phdr).
 const HEADER: usize = 64;
 const SEGMENT: usize = 56;
@@ -58,9 +61,16 @@ fn libraries() -> Result<BTreeSet<PathBuf>> {
 
 /// The bytes of a program or library up to the end of what is loaded, without a table of sections, which would be behind.
 fn loaded(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = fs::read(path).map_err(Error::io("read", path))?;
-    if let Some(end) = segments(&bytes).map(|segment| segment.end).max() {
-        bytes.truncate(end);
+    let read = |length: u64| {
+        let mut bytes = Vec::new();
+        fs::File::open(path)
+            .and_then(|file| file.take(length).read_to_end(&mut bytes))
+            .map_err(Error::io("read", path))?;
+        Ok::<_, Error>(bytes)
+    };
+    let end = segments(&read(TABLE)?).filter(|segment| segment.kind == LOAD).map(|segment| segment.end).max();
+    let mut bytes = read(end.map_or(u64::MAX, |end| end as u64))?;
+    if end.is_some() {
         // e_shoff, and e_shentsize, e_shnum and e_shstrndx.
         bytes[40..48].fill(0);
         bytes[58..64].fill(0);
@@ -99,7 +109,7 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = Segment> {
         let kind = u32::try_from(number(at, 4)?).ok()?;
         let start = number(at + 8, 8)?;
         let end = start.checked_add(number(at + 32, 8)?)?;
-        (matches!(kind, LOAD | INTERPRETER) && end <= bytes.len()).then_some(Segment { kind, start, end })
+        matches!(kind, LOAD | INTERPRETER).then_some(Segment { kind, start, end })
     })
 }
 

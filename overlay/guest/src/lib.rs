@@ -3,7 +3,7 @@
 //!
 //! A program that calls [`machine::main`] as process 1 of a virtual machine, or [`namespace::main`] as a child of
 //! whoever wants a layer, becomes a stage: a root of memory that holds the base in `/lower`, the store, and in `/disk` the
-//! folders `mnt`, `layer` and `work`. From there on both do the same ([`work`]), and speak [frames](Frame) to the outside.
+//! folders `mnt`, `layer` and `work`. From there on both do the same, and speak [frames](Frame) to the outside.
 //!
 //! A stage has one thread: it forks. It trusts its caller, and nothing that it finds in images.
 
