@@ -292,10 +292,16 @@ fn dry_run(job: &Job<'_>, common: &Common) -> Result<()> {
     let total: u64 = sources.iter().map(LayerSource::size).sum();
     let paths: usize = plan.layers.iter().map(Vec::len).sum();
     table.row(vec!["all".to_owned(), size(total), paths.to_string()]);
-    let script = match (&job.spec.script, &job.spec.fake_root_commands) {
-        (None, None) => "no script",
-        (Some(_), Some(_)) => "two scripts run; what else they refer to would join the paths",
-        _ => "a script run; what else it refers to would join the paths",
+    let scripts = [&job.spec.script, &job.spec.fake_root_commands, &job.spec.run_as_root];
+    let script = match scripts.into_iter().flatten().count() {
+        0 => "no script",
+        1 => "a script run; what else it refers to would join the paths",
+        2 => "two scripts run; what else they refer to would join the paths",
+        _ => "three scripts run; what else they refer to would join the paths",
+    };
+    let below = match (job.spec.kind, &job.spec.run_as_root) {
+        (Kind::Layered, Some(_)) => "the layer of the root script, ",
+        _ => "",
     };
     let rest = match (job.spec.kind, job.spec.include_nix_db) {
         (Kind::Layered, false) => "the customisation layer",
@@ -307,7 +313,7 @@ fn dry_run(job: &Job<'_>, common: &Common) -> Result<()> {
         RootMode::Links => "contents merged",
         RootMode::Copy | RootMode::CopyKeepingDirlinks => "contents copied, and what they refer to joins the paths",
     };
-    print(format_args!("{table}and {rest}, not made in a dry run: {contents}, {script}\n"))
+    print(format_args!("{table}and {below}{rest}, not made in a dry run: {contents}, {script}\n"))
 }
 
 impl Options {

@@ -93,6 +93,10 @@ fn layered() {
     let has = |name: &str| names_of_custom.iter().any(|found| found == name);
     assert!(has("./extra") && !has("./share") && has("./usr/share"), "{names_of_custom:?}");
     assert_eq!(comments(&image)[layers.len() - 2], "runAsRoot");
+    let dry = place.ok("build x.json --dry-run");
+    let expected = "and the layer of the root script, the customisation layer, not made in a dry run: contents merged, two scripts \
+                    run; what else they refer to would join the paths\n";
+    assert!(dry.text().ends_with(expected), "{}", dry.text());
     // The same, stage by stage.
     place.ok("overlay run --spec x.json --backend userns -o run.layer.json --blob run.tar");
     place.ok("root --spec x.json --below run.layer.json -o root.layer.json --blob root.tar");

@@ -169,3 +169,44 @@ fn hooks_without_a_store() {
         place.check_no_leftovers();
     }
 }
+
+/// What works here, tried; what does not, with the reason.
+#[test]
+fn probes() {
+    let place = Place::new();
+    let lines = |run: crate::support::Run| -> Vec<String> { run.text().lines().map(str::to_owned).collect() };
+    for backend in backends() {
+        let found = lines(place.ok(&format!("overlay probe --backend {backend}")));
+        assert!(
+            found[0].starts_with(&format!("{backend}: works, ")) && found[0].ends_with(" s to begin and end"),
+            "{found:?}"
+        );
+    }
+    let line = "overlay probe --backend emulation --backend namespace --kernel absent";
+    let found = lines(place.command(line).env("PATH", "/nonexistent").output().unwrap().into());
+    assert_eq!(found[0], "emulation: not here: found no qemu-system-x86_64 in PATH: install qemu-system-x86");
+    assert!(found[1].starts_with("namespace: "), "{found:?}");
+    assert_eq!(found.len(), 2);
+}
+
+/// Where the time goes, phase by phase, and what to do where nothing goes.
+#[test]
+fn timings_and_hints() {
+    let Some(busybox) = busybox() else { return };
+    let place = Place::new();
+    place.write("base.tar", archive(&[busybox]));
+    place.write("script.sh", "true");
+    let told = printed(&place, "userns", "--timings");
+    let phases: Vec<&str> = told.lines().map(|line| line.split_once(" s  ").unwrap().1).collect();
+    let expected = ["making ready", "booting", "mounting", "running the script", "packing the layer"];
+    assert_eq!(phases[..5], expected);
+    assert!(phases[5].starts_with("all, with ") && phases[5].ends_with(" MB of memory"), "{told}");
+    let run = run(&place, "emulation", "--kernel absent");
+    assert!(
+        run.stderr.ends_with("hint: `layerstone overlay probe` tells which --backend works here\n"),
+        "{}",
+        run.stderr
+    );
+    let quiet = super::run(&place, "userns", "--quiet");
+    assert_eq!((quiet.code, &*quiet.stderr), (Some(0), ""));
+}
