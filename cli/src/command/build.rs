@@ -1,5 +1,6 @@
 //! `layerstone build`: all stages in one process.
 
+mod dry_run;
 mod spec_args;
 
 use crate::args::{Common, StoreArgs, usage_error};
@@ -7,17 +8,15 @@ use crate::base::{Base, BaseArgs};
 use crate::command::image::{ArchiveArgs, Built, ImageLayer, Target};
 use crate::command::layer::behind;
 use crate::command::{image, layer, nix_db, overlay, root};
-use crate::out::print;
 use crate::plan_args::PlanArgs;
 use crate::root_script::{self, PlaceArgs};
 use crate::source::Source;
 use crate::strategy::{self, INPUTS};
-use crate::table::{Table, size};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, measure};
-use layerstone_image::{Helper, Kind, RootMode, Script, Spec};
+use layerstone_image::{Kind, RootMode, Script, Spec};
 use layerstone_layer::{LayerFile, Recipe, Source as LayerSource};
 use layerstone_layering::{Base as PlanBase, Plan, Settings, Strategy, plan};
 use layerstone_overlay::Hooks;
@@ -69,7 +68,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let settings = options.plan.over(settings(&spec, strategy, base, &store)?)?;
     let job = Job { spec: &spec, settings, base, store: &store, place: &options.place };
     if options.dry_run {
-        return dry_run(&job, common);
+        return dry_run::run(&job, common);
     }
     let output = options.output.as_deref().context("no output: expected -o FILE")?;
     let target = Target { output, legacy: options.archive.legacy };
@@ -277,43 +276,6 @@ fn closure_of(job: &Job<'_>, references: Vec<StorePath>, common: &Common) -> Res
         true => Ok(Closure::default()),
         false => source.closure(&roots, job.store, false, common),
     }
-}
-
-fn dry_run(job: &Job<'_>, common: &Common) -> Result<()> {
-    let packages = job.spec.helpers.iter().filter_map(Helper::package);
-    let packages = packages.map(|path| job.store.resolve(path)).collect::<Result<_, _>>()?;
-    let plan = plan(&measured_closure(job, packages, common)?, &job.settings)?;
-    let sources = layer::layouts(&recipes(job, &plan)?, job.store)?;
-    let mut table = Table::new(&["layer", "size", "paths", "first path"], &[0, 1, 2]);
-    for (index, (source, paths)) in sources.iter().zip(&plan.layers).enumerate() {
-        let first = paths.first().map(StorePath::base_name).unwrap_or_default();
-        table.row(vec![index.to_string(), size(source.size()), paths.len().to_string(), first.to_owned()]);
-    }
-    let total: u64 = sources.iter().map(LayerSource::size).sum();
-    let paths: usize = plan.layers.iter().map(Vec::len).sum();
-    table.row(vec!["all".to_owned(), size(total), paths.to_string()]);
-    let scripts = [&job.spec.script, &job.spec.fake_root_commands, &job.spec.run_as_root];
-    let script = match scripts.into_iter().flatten().count() {
-        0 => "no script",
-        1 => "a script run; what else it refers to would join the paths",
-        2 => "two scripts run; what else they refer to would join the paths",
-        _ => "three scripts run; what else they refer to would join the paths",
-    };
-    let below = match (job.spec.kind, &job.spec.run_as_root) {
-        (Kind::Layered, Some(_)) => "the layer of the root script, ",
-        _ => "",
-    };
-    let rest = match (job.spec.kind, job.spec.include_nix_db) {
-        (Kind::Layered, false) => "the customisation layer",
-        (Kind::Layered, true) => "the customisation layer, and the layer of the Nix database on top",
-        (Kind::Single, false) => "in front of them the root",
-        (Kind::Single, true) => "in front of them the root, and behind them the Nix database",
-    };
-    let contents = match job.spec.root_mode {
-        RootMode::Links => "contents merged",
-        RootMode::Copy | RootMode::CopyKeepingDirlinks => "contents copied, and what they refer to joins the paths",
-    };
-    print(format_args!("{table}and {below}{rest}, not made in a dry run: {contents}, {script}\n"))
 }
 
 impl Options {
