@@ -198,3 +198,17 @@ fn names_of_whiteouts() {
                     deletes a file\n";
     assert!(run.stderr.ends_with(expected), "{}", run.stderr);
 }
+
+/// A file of nothing but a hole takes no space, but would in a tar.
+#[test]
+fn holes() {
+    let Some(busybox) = super::busybox() else { return };
+    let place = Place::new();
+    place.write("base.tar", super::archive(&[busybox]));
+    place.write("script.sh", "for n in 30 60; do dd if=/dev/zero of=/$n bs=1 count=1 seek=${n}M 2> /dev/null; done");
+    super::printed(&place, "userns", "--disk-size 16");
+    let run = super::run(&place, "userns", "--disk-size 8");
+    let expected = "packing the layer: cannot pack ./60: found files with holes of 90 MiB together in a layer on a disk of 8 MiB, \
+                    this one of 60 MiB: a layer would hold all of their zeros\n";
+    assert!(run.code == Some(1) && run.stderr.ends_with(expected), "{}", run.stderr);
+}

@@ -117,3 +117,129 @@ impl Write for Counted<'_> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Content;
+    use std::collections::BTreeMap;
+
+    /// Contents by key: as many bytes as asked for, all the key.
+    struct Keys(Vec<u64>);
+
+    impl Contents for Keys {
+        fn copy(&mut self, key: usize, out: &mut dyn Write) -> io::Result<()> {
+            out.write_all(&vec![key as u8; self.0[key] as usize])
+        }
+    }
+
+    fn inode(kind: Kind, mode: u32) -> Inode {
+        Inode { kind, mode, uid: 70_000, gid: 5, mtime: (-3, 7), links: 1, xattrs: Vec::new() }
+    }
+
+    /// A file as it is read back: type and permission bits, device or size, contents.
+    type Read = (u16, u64, Vec<u8>);
+
+    /// Reads an image as the kernel does (fs/erofs/inode.c, dir.c, data.c).
+    struct Image(Vec<u8>);
+
+    impl Image {
+        fn number(&self, at: usize, length: usize) -> u64 {
+            self.0[at..at + length].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        }
+
+        fn contents(&self, nid: u64) -> Read {
+            let at = nid as usize * 32;
+            let (format, xattrs) = (self.number(at, 2), self.number(at + 2, 2) as usize);
+            let (mode, size, union) = (self.number(at + 4, 2) as u16, self.number(at + 8, 8), self.number(at + 16, 4));
+            let behind = at + 64 + if xattrs > 0 { 12 + 4 * (xattrs - 1) } else { 0 };
+            let start = if format == 1 { union as usize * 4096 } else { behind };
+            if format != 1 {
+                assert_eq!((format, start / 4096), (5, (start + size as usize - 1) / 4096), "in one block");
+            }
+            assert_eq!(at / 4096, (at + 63) / 4096, "a record is in one block");
+            match mode & 0o170_000 {
+                0o020_000 | 0o060_000 => (mode, union, Vec::new()),
+                _ => (mode, size, self.0[start..start + size as usize].to_vec()),
+            }
+        }
+
+        fn entries(&self, nid: u64) -> Vec<(Vec<u8>, u64)> {
+            let (_, _, bytes) = self.contents(nid);
+            let mut found = Vec::new();
+            for block in bytes.chunks(4096) {
+                let count = u16::from_le_bytes([block[8], block[9]]) as usize / 12;
+                let field = |index: usize| u16::from_le_bytes([block[index * 12 + 8], block[index * 12 + 9]]) as usize;
+                for index in 0..count {
+                    let end = if index + 1 < count { field(index + 1) } else { block.len() };
+                    let name = block[field(index)..end].split(|&byte| byte == 0).next().unwrap().to_vec();
+                    found.push((name, u64::from_le_bytes(block[index * 12..][..8].try_into().unwrap())));
+                }
+            }
+            assert!(found.is_sorted(), "the kernel looks for names by halves");
+            found
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let sizes: Vec<u64> = vec![0, 0, 1, 2048, 2049, 4095, 4096, 4097, 70_000, 0, 1900, 1900, 1900];
+        let mut inodes = vec![inode(Kind::Fifo, 0)];
+        let mut names: Vec<(Box<[u8]>, usize)> = Vec::new();
+        for (key, size) in sizes.iter().enumerate().skip(1) {
+            names.push((format!("file-{key}").into_bytes().into(), inodes.len()));
+            let xattrs = vec![(b"user.x"[..].into(), vec![1; key * 30].into()), (b"odd.y"[..].into(), b""[..].into())];
+            inodes.push(Inode { xattrs, ..inode(Kind::File(Content { size: *size, key }), 0o4755) });
+        }
+        for (name, kind) in [
+            (&b"-link"[..], Kind::Symlink(b"a/b"[..].into())),
+            (b"!long", Kind::Symlink(vec![b'x'; 4095].into())),
+            (b"pipe", Kind::Fifo),
+            (b"char", Kind::CharDevice(259, 1_048_575)),
+            (b"block", Kind::BlockDevice(8, 1)),
+        ] {
+            names.push((name.into(), inodes.len()));
+            inodes.push(inode(kind, 0o777));
+        }
+        // A second name, and a folder of several blocks.
+        names.push((b"same".to_vec().into(), 1));
+        let folder = inodes.len();
+        let many = (0..1000).map(|n| (format!("{n:0>200}").into_bytes().into(), 2)).collect();
+        inodes.push(inode(Kind::Directory { parent: 0, entries: many }, 0o1777));
+        names.push((b"many".to_vec().into(), folder));
+        inodes[0] = inode(Kind::Directory { parent: 0, entries: names.clone() }, 0o755);
+
+        let mut bytes = Vec::new();
+        write(&inodes, &mut Keys(sizes.clone()), &mut bytes).unwrap();
+        let image = Image(bytes);
+        assert_eq!((image.0.len() % 4096, image.number(1024, 4)), (0, u64::from(MAGIC)));
+        assert_eq!(image.number(1024 + 36, 4) * 4096, image.0.len() as u64);
+        let root = image.number(1024 + 14, 2);
+        let entries: BTreeMap<Vec<u8>, u64> = image.entries(root).into_iter().collect();
+        assert_eq!((entries[&b"."[..]], entries[&b".."[..]], entries.len()), (root, root, names.len() + 2));
+        for (key, size) in sizes.iter().enumerate().skip(1) {
+            let found = image.contents(entries[format!("file-{key}").as_bytes()]);
+            assert_eq!(found, (0o104_755, *size, vec![key as u8; *size as usize]), "{key}");
+        }
+        assert_eq!(image.contents(entries[&b"-link"[..]]), (0o120_777, 3, b"a/b".to_vec()));
+        assert_eq!(image.contents(entries[&b"!long"[..]]).1, 4095);
+        assert_eq!(image.contents(entries[&b"char"[..]]).1, 0xff | 259 << 8 | 0xf_ff00 << 12 & 0xffff_ffff);
+        assert_eq!(image.contents(entries[&b"block"[..]]), (0o060_777, 8 << 8 | 1, Vec::new()));
+        assert_eq!(entries[&b"same"[..]], entries[&b"file-1"[..]]);
+        let many = image.entries(entries[&b"many"[..]]);
+        assert_eq!((many.len(), many.iter().filter(|entry| entry.1 == entries[&b"file-2"[..]]).count()), (1002, 1000));
+        // Record: owner, time, links; then the attribute that has a known prefix, alone.
+        let at = entries[&b"file-3"[..]] as usize * 32;
+        assert_eq!((image.number(at + 24, 4), image.number(at + 28, 4), image.number(at + 44, 4)), (70_000, 5, 1));
+        assert_eq!((image.number(at + 32, 8) as i64, image.number(at + 40, 4)), (-3, 7));
+        assert_eq!(image.0[at + 76..][..5], [1, 1, 90, 0, b'x']);
+    }
+
+    #[test]
+    fn contents_of_another_size_are_an_error() {
+        let root = inode(Kind::Directory { parent: 0, entries: vec![(b"x"[..].into(), 1)] }, 0o755);
+        let file = inode(Kind::File(Content { size: 3, key: 0 }), 0o644);
+        let error = write(&[root, file], &mut Keys(vec![4]), &mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

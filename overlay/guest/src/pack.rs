@@ -12,6 +12,27 @@ const FRAME: usize = 64 << 10;
 /// GNU tar's default blocking factor of 20.
 const RECORD: u64 = 10_240;
 
+/// How many times the size of the disk the files of a layer may have together: a few files with holes are usual
+/// (lastlog(8)), but a tar holds every byte of them.
+const HOLES: u64 = 8;
+
+/// Whether files with holes make the layer many times larger than what the disk holds.
+pub fn check_holes(members: &[Changed], disk: u64) -> Result<()> {
+    let size = |member: &Changed| if let Kind::File { size } = member.entry.kind { size } else { 0 };
+    let all: u64 = members.iter().map(size).fold(0, u64::saturating_add);
+    match members.iter().max_by_key(|member| size(member)) {
+        Some(largest) if all > disk.saturating_mul(HOLES) => Err(Error::Found(format!(
+            "cannot pack {}: found files with holes of {} MiB together in a layer on a disk of {} MiB, this one of {} MiB: a \
+             layer would hold all of their zeros",
+            largest.entry.name.escape_ascii(),
+            all >> 20,
+            disk >> 20,
+            size(largest) >> 20,
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Sends the members as GNU tar writes them, owners in numbers, no time later than `mtime`.
 pub fn pack(members: &[Changed], mtime: i64, channel: &mut Channel) -> Result<Packed> {
     let mut out = Sender { channel, frame: Vec::with_capacity(FRAME), hasher: Hasher::default(), size: 0 };

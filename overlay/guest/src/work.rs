@@ -1,7 +1,7 @@
 //! A run, in a stage: contents, hooks, the overlay, the script, and the layer.
 
 use crate::mounts::{make_folder, mount_at, mount_memory, set_mode, take_away};
-use crate::pack::pack;
+use crate::pack::{check_holes, pack};
 use crate::scripts::{run_hook, run_script};
 use crate::unpack::unpack;
 use crate::upper::{RootFacts, read_upper};
@@ -65,6 +65,7 @@ pub fn work(job: &Job, mut inputs: Inputs, channel: &mut Channel) -> Result<()> 
     hook(Phase::ExtraCommands, &hooks.extra_commands, &layer, channel)?;
     channel.send(&Frame::Phase(Phase::Pack))?;
     let changes = read_upper(&layer, Path::new(LOWER), root)?;
+    check_holes(&changes.members, job.disk)?;
     let packed = pack(&changes.members, job.mtime, channel)?;
     channel.send(&Frame::Ended(Ended { layer: packed, sockets: changes.sockets }))
 }
