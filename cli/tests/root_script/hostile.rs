@@ -134,3 +134,26 @@ fn a_dev_of_its_own() {
         assert_eq!(fs::read(&canary).unwrap(), b"safe");
     }
 }
+
+/// What whoever started us had open is not open for scripts.
+#[test]
+fn descriptors_of_the_caller() {
+    let Some(busybox) = busybox() else { return };
+    let place = Place::new();
+    place.write("base.tar", archive(&[busybox]));
+    place.write(
+        "script.sh",
+        "ls -l /proc/self/fd 2> /dev/null | grep -c -- '->'; ls /proc/self/fd/9/ 2> /dev/null || echo none",
+    );
+    for backend in backends() {
+        let line =
+            format!("overlay run --backend {backend} --base base.tar --script script.sh -o x.layer.json --blob x.tar");
+        let command = place.command(&line);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "exec 9< /; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+        let output = shell.current_dir(place.path()).env("TMPDIR", place.temporary()).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        // Standard input and outputs.
+        assert!(told.ends_with("\n3\nnone\n"), "{backend}: {told}");
+    }
+}

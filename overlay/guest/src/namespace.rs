@@ -15,7 +15,7 @@ use crate::mounts::{bind, make_dev, make_folder, make_private, make_read_only, m
 use crate::unpack::unpack;
 use crate::work::{Inputs, conclude, work};
 use crate::{Channel, DISK, Error, Frame, Job, LOWER, Phase, Result};
-use layerstone_sandbox::system::{become_root, exit, fork, unshare};
+use layerstone_sandbox::system::{become_root, close_from, exit, fork, unshare};
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags, unmount};
 use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal, setsid, umask, waitpid};
@@ -30,12 +30,19 @@ pub const USERS: &str = "--users";
 
 /// Works, and ends with status 0 if what there was to be told was told.
 pub fn main(with_users: bool) -> ! {
-    let done = rustix::stdio::stdout().try_clone_to_owned().map_err(Error::Channel).and_then(|out| {
-        let mut channel = Channel::new(File::from(out));
+    let done = open_channel().and_then(|mut channel| {
         let result = enter(with_users, &mut channel);
         conclude(result, &mut channel)
     });
     exit(i32::from(done.is_err()))
+}
+
+/// The way out, on standard output.
+fn open_channel() -> Result<Channel> {
+    // Whoever started our parent may have left folders of the machine open.
+    close_from(3).map_err(Error::call("close descriptors"))?;
+    let out = rustix::stdio::stdout().try_clone_to_owned().map_err(Error::Channel)?;
+    Ok(Channel::new(File::from(out)))
 }
 
 fn die_with_parent() -> Result<()> {
