@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 const LOOK: &str = r#"
 cd /; pwd; id -u; id -g; umask 2> /dev/null || true; env | sort | grep -v OLDPWD
-ls -d /dev /proc /sys /tmp; ls /dev; ls -ld /tmp /dev/shm | cut -c1-10
+ls -d /dev /proc /sys /tmp /sys/class/net/*; ls /dev; ls -ld /tmp /dev/shm | cut -c1-10
 test -c /dev/null; echo x > /dev/null; head -c 3 /dev/zero | wc -c; echo y > /dev/shm/y
 cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '
 tr '\0' ' ' < /proc/self/cmdline; echo
@@ -32,6 +32,7 @@ TZ=UTC
 /dev
 /proc
 /sys
+/sys/class/net/lo
 /tmp
 fd
 full
@@ -144,6 +145,25 @@ fn store_and_hooks() {
         layers.insert(backend, crate::support::digest(&place.read("run.tar")));
     }
     assert_eq!(layers.values().collect::<std::collections::BTreeSet<_>>().len(), 1, "{layers:?}");
+}
+
+/// A store below /tmp, or wherever else, is seen.
+#[test]
+fn a_store_anywhere() {
+    let (Some(busybox), Ok(folder)) = (busybox(), tempfile::tempdir_in("/tmp")) else { return };
+    let path = "/nix/store/00000000000000000000000000000000-there";
+    let real = folder.path().join(&path[1..]);
+    std::fs::create_dir_all(real.join("bin")).unwrap();
+    std::fs::write(real.join("bin/x"), "#!/bin/sh\necho ran\n").unwrap();
+    std::fs::set_permissions(real.join("bin/x"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let place = Place::new();
+    place.write("base.tar", archive(&[busybox]));
+    place.write("graph.json", json!([{"path": path, "references": []}]).to_string());
+    place.write("script.sh", "x; ls /nix/store; ls /nix/store/*");
+    for backend in backends() {
+        let flags = format!("--store-closure graph.json --root {}", folder.path().display());
+        assert_eq!(printed(&place, backend, &flags), format!("ran\n{}\nbin\n", &path[11..]), "{backend}");
+    }
 }
 
 /// A hook has no programs but those of a closure.

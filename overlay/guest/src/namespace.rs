@@ -12,6 +12,7 @@
 
 use crate::chunks::ChunkReader;
 use crate::mounts::{bind, make_dev, make_folder, make_private, make_read_only, mount_memory};
+use crate::root::mount_sys;
 use crate::unpack::unpack;
 use crate::work::{Inputs, conclude, work};
 use crate::{Channel, DISK, Error, Frame, Job, LOWER, Phase, Result};
@@ -25,6 +26,8 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+/// Where the stage is put together.
+const SYS: &str = "/sys";
 /// The argument that asks for a namespace of users.
 pub const USERS: &str = "--users";
 
@@ -113,9 +116,8 @@ fn stage(mut input: File, with_users: bool, channel: &mut Channel) -> Result<()>
 
 /// Makes a root of memory that shows nothing of the machine but some devices and the store, and enters it.
 fn make_stage(job: &Job) -> Result<()> {
-    // Any folder does: nobody else sees what is mounted there.
-    let root = std::env::temp_dir();
-    let root = root.as_path();
+    // Nobody else sees what is mounted there, and nothing that is shown comes from there.
+    let root = Path::new(SYS);
     mount_memory(root, MountFlags::NODEV, Some(64 << 20))?;
     make_dev(root, &|name, at| {
         File::create(at).map_err(Error::io("make", at))?;
@@ -124,6 +126,8 @@ fn make_stage(job: &Job) -> Result<()> {
     make_folder(root.join("proc"))?;
     crate::root::mount_proc(root, false)?;
     make_folder(root.join("sys"))?;
+    // Without one that is seen, none can be mounted later (user_namespaces(7), "mount_too_revealing").
+    mount_sys(root)?;
     if let Some(store) = &job.store {
         let dir = root.join(store.dir.trim_start_matches('/'));
         make_folder(&dir)?;

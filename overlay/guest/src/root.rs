@@ -45,6 +45,11 @@ pub fn furnish(root: &Path, job: &Job, script: &[u8]) -> Result<()> {
     if let Some(store) = &job.store {
         bind_below(Path::new(&store.dir), root, &store.dir)?;
     }
+    mount_sys(root)
+}
+
+/// Mounts /sys below a root, of this network namespace, to be read only.
+pub fn mount_sys(root: &Path) -> Result<()> {
     let sys = mount_point(root, "/sys")?;
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV | MountFlags::RDONLY;
     match mount_at("sysfs", Path::new("sysfs"), through(&sys), flags, "") {
