@@ -5,6 +5,7 @@ use super::bad::{failed, place};
 use crate::support::{Place, Run};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,16 @@ impl Waiting {
         let line = format!(
             "overlay run --backend {backend} --base base.tar --script script.sh -o run.layer.json --blob run.tar"
         );
-        let mut child = place.command(&line).spawn().unwrap();
+        let mut command = place.command(&line);
+        // Whoever runs the tests in the background may ignore it.
+        // SAFETY: a system call only.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
+                Ok(())
+            })
+        };
+        let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while line != "begun\n" {
