@@ -1,11 +1,13 @@
 //! Random trees and random edits: the layer over the base is what the script left.
 
-use super::{File, archive, busybox, layer_of, printed};
+use super::{File, archive, backends, busybox, layer_of, printed};
 use crate::support::Place;
 use std::fmt::Write;
 
 /// Cases that are tried.
 const CASES: u64 = 40;
+/// Of these, those that every backend is given.
+const EVERYWHERE: u64 = 3;
 /// Edits of a case.
 const EDITS: usize = 25;
 
@@ -93,6 +95,11 @@ fn the_layer_is_what_was_left() {
         script += SHOW;
         place.write("script.sh", &script);
         let left = printed(&place, "userns", "--timeout 60");
+        let layer = place.read("run.tar");
+        for backend in backends().into_iter().filter(|_| case <= EVERYWHERE) {
+            assert_eq!(printed(&place, backend, ""), left, "{backend}, case {case}");
+            assert!(place.read("run.tar") == layer, "{backend}, case {case}:\n{script}");
+        }
         // The same over the image that the layer makes of the base, by a script that changes nothing.
         place.write("x.json", r#"{"name": "base", "tag": "1", "fromImage": "base.tar"}"#);
         place.ok("image --spec x.json run.layer.json -o next.tar");
