@@ -196,7 +196,7 @@ fn contents(root: &RootSpec, scratch: &Scratch, common: &Common) -> Result<File>
 fn overlay_base(base: &Base) -> Result<layerstone_overlay::Base> {
     Ok(layerstone_overlay::Base {
         tree: base.tree()?,
-        layers: base.image.layers.iter().map(|layer| layer.part.clone()).collect(),
+        layers: base.image.parts(),
         diff_ids: base.image.layers.iter().map(|layer| layer.diff_id).collect(),
     })
 }

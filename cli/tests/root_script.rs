@@ -136,6 +136,15 @@ pub fn tar_of(pieces: &Pieces) -> Vec<u8> {
     tar(&plain_docker(std::slice::from_ref(pieces)))
 }
 
+/// A place with a base of busybox and these layers, and a script.
+#[track_caller]
+pub fn place(layers: &[Vec<u8>], script: &str) -> Option<Place> {
+    let place = Place::new();
+    place.write("base.tar", archive(&[&[busybox()?][..], layers].concat()));
+    place.write("script.sh", script);
+    Some(place)
+}
+
 /// Debian with another layer on top, made once for all tests; or the running test is skipped.
 #[track_caller]
 pub fn debian_base() -> Option<PathBuf> {

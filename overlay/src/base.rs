@@ -2,6 +2,7 @@
 
 use crate::{Error, Result};
 use layerstone_erofs::{Content, Contents, Inode, Kind as FileKind};
+use layerstone_guest::is_overlays;
 use layerstone_layer::{Details, Kind, Node, Part, Shown, Tree, write_flat};
 use layerstone_stage::{Digest, Output};
 use std::collections::HashMap;
@@ -137,7 +138,6 @@ fn inode(node: &Node, shown: Shown<'_>, number: usize) -> Result<Inode> {
         Kind::BlockDevice { major, minor } => FileKind::BlockDevice(*major, *minor),
     };
     // What an image says to overlayfs is not for it to say.
-    let is_overlays = |name: &[u8]| name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
     let xattrs = xattrs.into_iter().filter(|(name, _)| !is_overlays(name)).collect();
     let links = if node.is_directory() { 2 } else { 1 };
     Ok(Inode { kind, mode: node.mode, uid: node.uid, gid: node.gid, mtime, links, xattrs })

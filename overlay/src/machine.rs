@@ -14,7 +14,6 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,13 +29,11 @@ const EMULATED: &str = "max,-erms,-fsrm,-smap,-smep";
 const BOOT: Duration = Duration::from_secs(150);
 /// The same with KVM, of which some let a machine begin and then hang.
 const BOOT_KVM: Duration = Duration::from_secs(10);
-/// Between two signs of life.
-const SILENCE: Duration = Duration::from_secs(120);
 /// Bytes that a disk for memory has at least.
 const LEAST_SWAP: u64 = 64 << 20;
 
 /// Why there can be no such machine here, if it is known before one is started.
-pub fn check(backend: Backend, run: &Run<'_>) -> Result<Kernel> {
+fn check(backend: Backend, run: &Run<'_>) -> Result<Kernel> {
     if std::env::consts::ARCH != "x86_64" {
         return Err(Error::Unavailable(format!("no virtual machine on {}: expected x86_64", std::env::consts::ARCH)));
     }
@@ -82,16 +79,11 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
     for (name, file) in disks.into_iter().filter_map(|(name, file)| Some((name, file.as_ref()?))) {
         add_disk(&mut command, name, file, true);
     }
-    // What a terminal sends to its foreground is for us alone.
-    command.process_group(0);
-    layerstone_sandbox::die_with_us(&mut command);
-    let child = command.spawn().map_err(Error::io("run", QEMU))?;
-    let mut worker = Worker { name: "QEMU", child };
+    let mut worker = Worker::start("QEMU", &mut command)?;
     let usual = if backend == Backend::Kvm { BOOT_KVM } else { BOOT };
     let hello = run.machine.boot_timeout.unwrap_or(usual);
-    let patience = Patience { hello, silence: SILENCE, timeout: run.timeout, interrupts: run.interrupts };
     let prepared = begin.elapsed();
-    Ok(Received { prepared, ..receive(&mut worker, patience, outside)? })
+    Ok(Received { prepared, ..receive(&mut worker, Patience::of(run, hello), outside)? })
 }
 
 fn command(backend: Backend, kernel: &Kernel, run: &Run<'_>, first: &File) -> Command {
@@ -106,7 +98,7 @@ fn command(backend: Backend, kernel: &Kernel, run: &Run<'_>, first: &File) -> Co
     command.args(["-chardev", "file,id=console,path=/proc/self/fd/2", "-serial", "chardev:console"]);
     command.args(["-chardev", "file,id=out,path=/proc/self/fd/1", "-device", "virtio-serial-pci", "-device"]);
     command.arg(format!("virtserialport,chardev=out,name={PORT}"));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null());
     command
 }
 

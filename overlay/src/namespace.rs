@@ -7,7 +7,6 @@ use layerstone_guest::{ChunkWriter, Job, namespace};
 use layerstone_sandbox::Ids;
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -17,8 +16,6 @@ pub const INSIDE: &str = "inside-a-namespace";
 const SELF: &str = "/proc/self/exe";
 /// Until the child says hello.
 const HELLO: Duration = Duration::from_secs(30);
-/// Between two signs of life.
-const SILENCE: Duration = Duration::from_secs(120);
 
 /// Who can be root, if it is known before a child is started.
 fn users(backend: Backend) -> Result<Option<Ids>> {
@@ -43,12 +40,7 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
     let job = run.job(backend)?;
     let mut command = Command::new(SELF);
     command.arg(INSIDE).args(ids.as_ref().map(|_| namespace::USERS)).env_clear().current_dir("/");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // What a terminal sends to its foreground is for us alone.
-    command.process_group(0);
-    layerstone_sandbox::die_with_us(&mut command);
-    let child = command.spawn().map_err(Error::io("run", SELF))?;
-    let mut worker = Worker { name: "the namespace", child };
+    let mut worker = Worker::start("the namespace", command.stdin(Stdio::piped()))?;
     let Some(mut stdin) = worker.child.stdin.take() else {
         return Err(Error::Garbled("found no pipe".to_owned()));
     };
@@ -72,11 +64,7 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
     let (received, fed) = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(&mut stdin, &wait, &job, run));
         let mut outside = Outside { out: outside.out, log: outside.log, hello: outside.hello, users: &mut map };
-        let received = receive(
-            &mut worker,
-            Patience { hello: HELLO, silence: SILENCE, timeout: run.timeout, interrupts: run.interrupts },
-            &mut outside,
-        );
+        let received = receive(&mut worker, Patience::of(run, HELLO), &mut outside);
         // Whoever still feeds it gets an error now.
         drop(worker);
         let _ = stop.try_send(None);

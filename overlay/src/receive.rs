@@ -1,19 +1,21 @@
 //! What comes back from the inside: frames on one pipe, the console on another, each waited for no longer than it may take.
 
 use crate::console::Tail;
-use crate::{Error, Result};
+use crate::{Error, Result, Run};
 use layerstone_guest::{Ended, Failed, Failure, Frame, Packed, Phase, Space};
 use layerstone_sandbox::Interrupts;
 use layerstone_stage::{Digest, Hasher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::io::{self, Read, Write};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStderr, ChildStdout, ExitStatus};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Bytes read at a time.
 const READ: usize = 1 << 17;
+/// Between two signs of life.
+const SILENCE: Duration = Duration::from_secs(120);
 /// Parts of a disk that may be left when it counts as full.
 const FULL: u64 = 100;
 
@@ -28,6 +30,13 @@ pub struct Patience<'a> {
     pub timeout: Option<Duration>,
     /// Signals that end the waiting.
     pub interrupts: Option<&'a Interrupts>,
+}
+
+impl<'a> Patience<'a> {
+    /// What a run has, whose first sign of life may take so long.
+    pub fn of(run: &Run<'a>, hello: Duration) -> Patience<'a> {
+        Patience { hello, silence: SILENCE, timeout: run.timeout, interrupts: run.interrupts }
+    }
 }
 
 /// Whom a run tells things.
@@ -64,6 +73,18 @@ pub struct Worker {
     pub name: &'static str,
     /// The process.
     pub child: Child,
+}
+
+impl Worker {
+    /// Starts a program with pipes at its outputs, which dies with us.
+    pub fn start(name: &'static str, command: &mut Command) -> Result<Worker> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // What a terminal sends to its foreground is for us alone.
+        command.process_group(0);
+        layerstone_sandbox::die_with_us(command);
+        let child = command.spawn().map_err(Error::io("run", command.get_program()))?;
+        Ok(Worker { name, child })
+    }
 }
 
 impl Drop for Worker {
@@ -219,7 +240,7 @@ impl Receiver<'_> {
 
     fn conclude(self, ended: Ended) -> Result<Received> {
         let (size, digest) = (self.size, self.hasher.finish());
-        if ended.layer != (Packed { size, digest: Some(digest) }) {
+        if ended.layer != (Packed { size, digest }) {
             return Err(Error::Garbled(format!(
                 "found a layer of {} bytes, expected {} with their sha256",
                 size, ended.layer.size

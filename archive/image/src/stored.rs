@@ -165,6 +165,11 @@ impl StoredImage {
         unpack_all(&mut self.layers, max, done)
     }
 
+    /// The bytes of its layers as they are there, bottom first.
+    pub fn parts(&self) -> Vec<Part> {
+        self.layers.iter().map(|layer| layer.part.clone()).collect()
+    }
+
     /// Checks the tars of the layers against their diff IDs, several at once, as far as that was not done when they were
     /// unpacked.
     ///

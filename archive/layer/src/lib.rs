@@ -40,4 +40,4 @@ pub use shown::{Details, Shown};
 pub use source::{LayoutReader, Reader, Source};
 pub use tarsum::tarsum;
 pub use tree::{LayerTree, Node, Resolved, Tree};
-pub use walk::{read_xattrs, read_xattrs_if, walk_tree};
+pub use walk::{kind_of, read_xattrs, read_xattrs_if, walk_tree};

@@ -206,12 +206,14 @@ fn nanoseconds(time: &[u8]) -> u32 {
 fn decode_xattr(keyword: &[u8]) -> Box<[u8]> {
     let mut name = Vec::with_capacity(keyword.len());
     let mut left = keyword;
-    while let Some((&first, rest)) = left.split_first() {
-        (left, _) = match left {
-            [b'%', b'3', b'D', rest @ ..] => (rest, name.push(b'=')),
-            [b'%', b'2', b'5', rest @ ..] => (rest, name.push(b'%')),
-            _ => (rest, name.push(first)),
+    while let Some((&first, behind)) = left.split_first() {
+        let (byte, rest) = match left {
+            [b'%', b'3', b'D', rest @ ..] => (b'=', rest),
+            [b'%', b'2', b'5', rest @ ..] => (b'%', rest),
+            _ => (first, behind),
         };
+        name.push(byte);
+        left = rest;
     }
     name.into()
 }

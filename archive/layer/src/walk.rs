@@ -56,7 +56,8 @@ impl Walk {
     }
 
     fn enter_known(&mut self, real: &Path, name: &[u8], metadata: &Metadata) -> Result<()> {
-        let mut entry = Entry::new(name, kind_of(real, metadata)?, metadata.permissions().mode() & 0o7777);
+        let kind = kind_of(real, metadata)?.ok_or_else(|| Error::Socket { path: real.to_owned() })?;
+        let mut entry = Entry::new(name, kind, metadata.permissions().mode() & 0o7777);
         if self.xattrs && !metadata.is_symlink() {
             entry.xattrs = read_xattrs(real)?;
         }
@@ -141,10 +142,15 @@ fn revision_2(mut value: Vec<u8>) -> Vec<u8> {
     value
 }
 
-fn kind_of(real: &Path, metadata: &Metadata) -> Result<Kind> {
+/// What a file is; none if it is a socket, which a tar cannot hold.
+///
+/// # Errors
+///
+/// The text of a link cannot be read.
+pub fn kind_of(real: &Path, metadata: &Metadata) -> Result<Option<Kind>> {
     let kind = metadata.file_type();
     let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
-    Ok(if kind.is_file() {
+    Ok(Some(if kind.is_file() {
         Kind::File { size: metadata.len() }
     } else if kind.is_dir() {
         Kind::Directory
@@ -158,8 +164,8 @@ fn kind_of(real: &Path, metadata: &Metadata) -> Result<Kind> {
     } else if kind.is_block_device() {
         Kind::BlockDevice { major, minor }
     } else {
-        return Err(Error::Socket { path: real.to_owned() });
-    })
+        return Ok(None);
+    }))
 }
 
 /// Order of two names as Python compares them: by code point, a byte that is not UTF-8 counting as U+DC00 plus itself

@@ -141,22 +141,28 @@ fn order_of_unpacking() {
     assert_eq!(load(&turn, &image).run(&["cat", "/layer-order"]), "abc");
 }
 
-/// What docker saves when a layer comes twice: a link instead of the second one.
-#[test]
-fn repeated_layer() {
-    let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };
-    let place = Place::new();
+/// What docker saves when a layer comes twice, a link instead of the second one, as `repeated.tar` of a place; the layers
+/// of that image.
+#[track_caller]
+pub fn save_repeated(turn: &Turn, place: &Place, reference: &str) -> Vec<String> {
     place.write("context/Dockerfile", "FROM scratch\nCOPY one /f\nCOPY two /f\nCOPY one /f\n");
     place.write("context/one", "one\n");
     place.write("context/two", "two\n");
-    let turn = docker.turn();
-    let reference = "layerstone-test-repeated:1";
     let base = turn.loaded(reference);
     let mut build = client("build --no-cache --network none --tag");
     output(build.arg(reference).arg(place.join("context")).env("DOCKER_BUILDKIT", "0"));
     let layers = base.layers();
     assert_eq!((layers.len(), &layers[0]), (3, &layers[2]));
     output(client("save --output").arg(place.join("repeated.tar")).arg(reference));
+    layers
+}
+
+#[test]
+fn repeated_layer() {
+    let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };
+    let place = Place::new();
+    let turn = docker.turn();
+    let layers = save_repeated(&turn, &place, "layerstone-test-repeated:1");
     let keys = json!({"fromImage": place.join("repeated.tar"), "contents": [examples.path("bash"), examples.path("coreutils")]});
     let image = examples.single("repeatedLayerTestImage", keys);
     let loaded = load(&turn, &image);

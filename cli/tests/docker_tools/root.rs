@@ -1,6 +1,7 @@
 //! Images whose root script ran over a base, in every backend that is here.
 
 use super::alone::load;
+use super::based::save_repeated;
 use super::examples::Examples;
 use crate::debian::saved;
 use crate::root_script::backends;
@@ -90,24 +91,12 @@ fn order_of_unpacking() {
     }
 }
 
-/// What docker saves when a layer comes twice: a link instead of the second one.
 #[test]
 fn repeated_layer() {
     let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };
     let place = Place::new();
-    place.write("context/Dockerfile", "FROM scratch\nCOPY one /f\nCOPY two /f\nCOPY one /f\n");
-    place.write("context/one", "one\n");
-    place.write("context/two", "two\n");
+    save_repeated(&docker.turn(), &place, "layerstone-test-repeated-rooted:1");
     let saved = place.join("repeated.tar");
-    {
-        let turn = docker.turn();
-        let reference = "layerstone-test-repeated-rooted:1";
-        let base = turn.loaded(reference);
-        let mut build = client("build --no-cache --network none --tag");
-        output(build.arg(reference).arg(place.join("context")).env("DOCKER_BUILDKIT", "0"));
-        output(client("save --output").arg(&saved).arg(reference));
-        assert_eq!(base.layers().len(), 3);
-    }
     for backend in backends() {
         let keys = json!({
             "fromImage": saved, "contents": [examples.path("bash"), examples.path("coreutils")],

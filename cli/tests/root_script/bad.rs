@@ -1,6 +1,6 @@
 //! What is told when something fails, in every backend: what, where, and what to do. Nothing is left of it.
 
-use super::{archive, backends, busybox, has_machine, run, tar_of};
+use super::{archive, backends, busybox, has_machine, place, run, tar_of};
 use crate::support::caller::Caller;
 use crate::support::pieces::Pieces;
 use crate::support::{Place, Run};
@@ -8,14 +8,6 @@ use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-
-/// A place with a base of busybox and a script.
-pub fn place(script: &str) -> Option<Place> {
-    let place = Place::new();
-    place.write("base.tar", archive(&[busybox()?]));
-    place.write("script.sh", script);
-    Some(place)
-}
 
 /// A run that failed, and left nothing.
 #[track_caller]
@@ -30,7 +22,7 @@ pub fn failed(place: &Place, run: Run, expected: &str) {
 fn scripts_that_fail() {
     let script =
         "for n in $(echo 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22); do echo line $n; done; exit 7";
-    let Some(place) = place(script) else { return };
+    let Some(place) = place(&[], script) else { return };
     let lines: String = (3..=22).map(|n| format!("  | line {n}\n")).collect();
     for backend in backends() {
         let run = run(&place, backend, "");
@@ -44,7 +36,7 @@ fn scripts_that_fail() {
 /// An old layer stays what it was.
 #[test]
 fn the_old_output_stays() {
-    let Some(place) = place("exit 1") else { return };
+    let Some(place) = place(&[], "exit 1") else { return };
     place.write("run.tar", "old");
     place.write("run.layer.json", "old");
     assert_eq!(run(&place, "userns", "").code, Some(1));
@@ -53,7 +45,7 @@ fn the_old_output_stays() {
 
 #[test]
 fn a_disk_that_is_full() {
-    let Some(place) = place("cat /dev/zero > /big") else { return };
+    let Some(place) = place(&[], "cat /dev/zero > /big") else { return };
     for backend in backends() {
         let run = run(&place, backend, "--disk-size 4");
         failed(&place, run, ": the disk of the run was full (4 MiB): raise diskSize (--disk-size)\n  | cat: ");
@@ -62,7 +54,7 @@ fn a_disk_that_is_full() {
 
 #[test]
 fn scripts_that_take_too_long() {
-    let Some(place) = place("echo begun; sleep 1000") else { return };
+    let Some(place) = place(&[], "echo begun; sleep 1000") else { return };
     for backend in backends() {
         // It must have begun by then.
         let seconds = if backend == "emulation" { 20 } else { 5 };
@@ -83,7 +75,7 @@ fn a_machine_without_memory() {
     if !has_machine() {
         return;
     }
-    let Some(place) = place("echo begun; tail /dev/zero; echo 'not reached'") else { return };
+    let Some(place) = place(&[], "echo begun; tail /dev/zero; echo 'not reached'") else { return };
     let run = run(&place, "emulation", "--memory 256 --disk-size 1");
     failed(&place, run, "raise buildVMMemorySize (--memory)\n  | begun\n");
 }
@@ -93,7 +85,7 @@ fn a_machine_that_panics() {
     if !has_machine() {
         return;
     }
-    let Some(place) = place("echo begun; echo c > /proc/sysrq-trigger; sleep 100") else { return };
+    let Some(place) = place(&[], "echo begun; echo c > /proc/sysrq-trigger; sleep 100") else { return };
     let run = run(&place, "emulation", "");
     failed(
         &place,
@@ -108,7 +100,7 @@ fn a_machine_that_does_not_begin() {
     if !has_machine() {
         return;
     }
-    let Some(place) = place("true") else { return };
+    let Some(place) = place(&[], "true") else { return };
     let mut kernel = vec![0; 0x10000];
     kernel[0x1f1] = 4;
     kernel[0x1fe..0x202].copy_from_slice(&[0x55, 0xaa, 0xeb, 0x66]);
@@ -138,7 +130,7 @@ fn kernels_that_cannot_be_used() {
     if !has_machine() {
         return;
     }
-    let Some(place) = place("true") else { return };
+    let Some(place) = place(&[], "true") else { return };
     place.write("no-kernel", "x");
     place.write("boot/vmlinuz-1", [&[0; 0x202][..], b"HdrS", &[0; 8], &[0; 2], &[0; 0x100]].concat());
     for (kernel, expected) in [
@@ -172,7 +164,7 @@ fn kernels_that_cannot_be_used() {
 
 #[test]
 fn no_qemu() {
-    let Some(place) = place("true") else { return };
+    let Some(place) = place(&[], "true") else { return };
     let line = "overlay run --backend emulation --base base.tar --script script.sh -o run.layer.json --blob run.tar";
     let run = place.command(line).env("PATH", "/nonexistent").output().unwrap().into();
     failed(&place, run, "emulation: found no qemu-system-x86_64 in PATH: install qemu-system-x86\n");
@@ -185,7 +177,7 @@ fn kvm_that_hangs() {
     if !has_machine() || !Path::new("/dev/kvm").exists() {
         return;
     }
-    let Some(place) = place("echo ran") else { return };
+    let Some(place) = place(&[], "echo ran") else { return };
     let stand_in = "#!/bin/sh\ncase \" $* \" in *' kvm '*) exec sleep 1000;; esac\nPATH=${PATH#*:}; exec qemu-system-x86_64 \"$@\"\n";
     let file = place.write("bin/qemu-system-x86_64", stand_in);
     fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
@@ -255,7 +247,7 @@ fn callers_without_rights() {
 #[test]
 fn an_ordinary_user() {
     let (caller, Some(us)) =
-        (Caller::NobodyWithUsers, place("mkdir /d; echo x > /d/x; chown 12:34 /d/x; chmod 600 /d/x"))
+        (Caller::NobodyWithUsers, place(&[], "mkdir /d; echo x > /d/x; chown 12:34 /d/x; chmod 600 /d/x"))
     else {
         return;
     };
@@ -275,7 +267,7 @@ fn an_ordinary_user() {
 
 #[test]
 fn what_flags_take() {
-    let Some(place) = place("true") else { return };
+    let Some(place) = place(&[], "true") else { return };
     for (flags, expected) in [
         ("--backend docker", "found docker, expected vm, kvm, emulation, userns or namespace"),
         ("--memory 64", "64 is not in 256..=16777216"),

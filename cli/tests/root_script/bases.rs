@@ -1,15 +1,7 @@
 //! Stacks of layers as scripts see them: in their order, many of them, with markers anywhere, with links that lead out.
 
-use super::{File, archive, backends, busybox, layer_of, printed};
+use super::{File, archive, backends, layer_of, place, printed};
 use crate::support::Place;
-
-/// A base of busybox and more layers, and a script.
-fn place(layers: &[Vec<u8>], script: &str) -> Option<Place> {
-    let place = Place::new();
-    place.write("base.tar", archive(&[&[busybox()?][..], layers].concat()));
-    place.write("script.sh", script);
-    Some(place)
-}
 
 /// Two hundred layers, of which the upper ones win; an overlay of them takes more than the kernel has.
 #[test]

@@ -1,7 +1,7 @@
 //! Processes that are killed, on either side: whoever is left ends too, and nothing is left.
 
-use super::backends;
-use super::bad::{failed, place};
+use super::bad::failed;
+use super::{backends, place};
 use crate::support::{Place, Run};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -94,7 +94,7 @@ const WAIT: &str = "echo begun; sleep 1000";
 #[test]
 fn interrupted() {
     use std::os::unix::process::ExitStatusExt;
-    let Some(place) = place(WAIT) else { return };
+    let Some(place) = place(&[], WAIT) else { return };
     for backend in backends() {
         for signal in [libc::SIGINT, libc::SIGTERM].into_iter().take(if backend == "emulation" { 1 } else { 2 }) {
             let waiting = Waiting::begin(&place, backend);
@@ -110,7 +110,7 @@ fn interrupted() {
 /// kill -9: no process is left, and the next run removes the files.
 #[test]
 fn killed() {
-    let Some(place) = place(WAIT) else { return };
+    let Some(place) = place(&[], WAIT) else { return };
     for backend in backends() {
         let waiting = Waiting::begin(&place, backend);
         kill(i32::try_from(waiting.child.id()).unwrap(), libc::SIGKILL);
@@ -126,7 +126,7 @@ fn killed() {
 /// Whoever works for us is killed.
 #[test]
 fn workers_that_are_killed() {
-    let Some(place) = place(WAIT) else { return };
+    let Some(place) = place(&[], WAIT) else { return };
     for backend in backends() {
         let waiting = Waiting::begin(&place, backend);
         kill(waiting.workers[0], libc::SIGKILL);

@@ -167,16 +167,13 @@ fn every_rule() {
 /// An empty script makes an empty layer, and only what changes the root folder itself shows it.
 #[test]
 fn the_root_folder() {
-    let Some(busybox) = super::busybox() else { return };
     for (script, expected) in [
         ("true", &[][..]),
         ("mkdir /d; rmdir /d; mkdir /tmp/d; rmdir /tmp/d", &[]),
         ("chmod 700 /", &["5 700 0:0 0 ./"][..]),
         ("echo > /tmp/x", &["5 1777 0:0 1 ./tmp/", "0 644 0:0 1 ./tmp/x"][..]),
     ] {
-        let place = Place::new();
-        place.write("base.tar", super::archive(std::slice::from_ref(&busybox)));
-        place.write("script.sh", script);
+        let Some(place) = super::place(&[], script) else { return };
         printed(&place, "userns", "");
         let mut found = listed(&place.read("run.tar"));
         // The folder that was changed and back is as it was but for its time.
@@ -188,10 +185,7 @@ fn the_root_folder() {
 /// Names that mean a deletion cannot be those of files.
 #[test]
 fn names_of_whiteouts() {
-    let Some(busybox) = super::busybox() else { return };
-    let place = Place::new();
-    place.write("base.tar", super::archive(&[busybox]));
-    place.write("script.sh", "mkdir /d; echo > /d/.wh.x");
+    let Some(place) = super::place(&[], "mkdir /d; echo > /d/.wh.x") else { return };
     let run = super::run(&place, "userns", "");
     assert_eq!(run.code, Some(1));
     let expected = "layerstone: root script not run to its end: packing the layer: cannot pack /d/.wh.x: in a layer such a name \
@@ -202,10 +196,11 @@ fn names_of_whiteouts() {
 /// A file of nothing but a hole takes no space, but would in a tar.
 #[test]
 fn holes() {
-    let Some(busybox) = super::busybox() else { return };
-    let place = Place::new();
-    place.write("base.tar", super::archive(&[busybox]));
-    place.write("script.sh", "for n in 30 60; do dd if=/dev/zero of=/$n bs=1 count=1 seek=${n}M 2> /dev/null; done");
+    let Some(place) =
+        super::place(&[], "for n in 30 60; do dd if=/dev/zero of=/$n bs=1 count=1 seek=${n}M 2> /dev/null; done")
+    else {
+        return;
+    };
     super::printed(&place, "userns", "--disk-size 16");
     let run = super::run(&place, "userns", "--disk-size 8");
     let expected = "packing the layer: cannot pack ./60: found files with holes of 90 MiB together in a layer on a disk of 8 MiB, \

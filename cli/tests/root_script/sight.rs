@@ -1,6 +1,6 @@
 //! What scripts and hooks see: the same in every backend.
 
-use super::{archive, backends, busybox, printed, run, tar_of};
+use super::{archive, backends, busybox, place, printed, run, tar_of};
 use crate::support::Place;
 use crate::support::lab::Lab;
 use crate::support::pieces::Pieces;
@@ -169,10 +169,7 @@ fn a_store_anywhere() {
 /// A hook has no programs but those of a closure.
 #[test]
 fn hooks_without_a_store() {
-    let Some(busybox) = busybox() else { return };
-    let place = Place::new();
-    place.write("base.tar", archive(&[busybox]));
-    place.write("script.sh", "true");
+    let Some(place) = place(&[], "true") else { return };
     place.write("hook.sh", "true");
     for (flag, phase) in [
         ("--pre-mount", "running the pre-mount hook"),
@@ -212,10 +209,7 @@ fn probes() {
 /// Where the time goes, phase by phase, and what to do where nothing goes.
 #[test]
 fn timings_and_hints() {
-    let Some(busybox) = busybox() else { return };
-    let place = Place::new();
-    place.write("base.tar", archive(&[busybox]));
-    place.write("script.sh", "true");
+    let Some(place) = place(&[], "true") else { return };
     let told = printed(&place, "userns", "--timings");
     let phases: Vec<&str> = told.lines().map(|line| line.split_once(" s  ").unwrap().1).collect();
     let expected = ["making ready", "booting", "mounting", "running the script", "packing the layer"];

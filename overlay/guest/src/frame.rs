@@ -6,6 +6,7 @@
 use crate::Phase;
 use layerstone_stage::Digest;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Bytes of a frame at most: more is not a frame of ours.
@@ -33,7 +34,7 @@ pub enum Frame {
 }
 
 /// How a run ended that got to its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// The layer.
     pub layer: Packed,
@@ -42,12 +43,12 @@ pub struct Ended {
 }
 
 /// The tar that was sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed {
     /// Bytes.
     pub size: u64,
     /// sha256 of them.
-    pub digest: Option<Digest>,
+    pub digest: Digest,
 }
 
 /// How a run ended that did not get to its end.
@@ -80,16 +81,16 @@ pub struct Space {
 }
 
 impl Frame {
-    fn parts(&self) -> (u8, Vec<u8>) {
+    fn parts(&self) -> (u8, Cow<'_, [u8]>) {
         // Of our own types, with string keys: never an error.
-        let json = |value: serde_json::Result<Vec<u8>>| value.unwrap_or_default();
+        let json = |value: serde_json::Result<Vec<u8>>| Cow::Owned(value.unwrap_or_default());
         match self {
-            Frame::Hello(release) => (b'H', release.clone().into_bytes()),
-            Frame::Users => (b'U', Vec::new()),
+            Frame::Hello(release) => (b'H', release.as_bytes().into()),
+            Frame::Users => (b'U', Cow::default()),
             Frame::Phase(phase) => (b'P', json(serde_json::to_vec(phase))),
-            Frame::Log(bytes) => (b'L', bytes.clone()),
-            Frame::Beat => (b'B', Vec::new()),
-            Frame::Tar(bytes) => (b'T', bytes.clone()),
+            Frame::Log(bytes) => (b'L', bytes.into()),
+            Frame::Beat => (b'B', Cow::default()),
+            Frame::Tar(bytes) => (b'T', bytes.into()),
             Frame::Ended(ended) => (b'E', json(serde_json::to_vec(ended))),
             Frame::Failed(failed) => (b'F', json(serde_json::to_vec(failed))),
         }
@@ -148,6 +149,11 @@ impl Channel {
         Channel { out, phase: Phase::Boot }
     }
 
+    /// Says hello.
+    pub fn greet(&mut self) -> crate::Result<()> {
+        self.send(&Frame::Hello(rustix::system::uname().release().to_string_lossy().into_owned()))
+    }
+
     /// Sends a frame.
     pub fn send(&mut self, frame: &Frame) -> crate::Result<()> {
         if let Frame::Phase(phase) = frame {
@@ -162,7 +168,7 @@ mod tests {
     use super::*;
 
     fn frames() -> Vec<Frame> {
-        let packed = Packed { size: 7, digest: Some(Digest::of(b"x")) };
+        let packed = Packed { size: 7, digest: Digest::of(b"x") };
         vec![
             Frame::Hello("6.1.0".to_owned()),
             Frame::Users,

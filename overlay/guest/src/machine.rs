@@ -61,7 +61,7 @@ fn start() -> Result<()> {
     let port = wait_for(PORT, &port)?;
     let out = OpenOptions::new().write(true).open(&port).map_err(Error::io("open", &port))?;
     let mut channel = Channel::new(out);
-    channel.send(&Frame::Hello(rustix::system::uname().release().to_string_lossy().into_owned()))?;
+    channel.greet()?;
     let result = stage(&mut channel);
     crate::work::conclude(result, &mut channel)
 }
@@ -139,7 +139,7 @@ fn stage(channel: &mut Channel) -> Result<()> {
         None => None,
     };
     make_dev(root, &|name, at| {
-        let numbers = crate::mounts::DEVICES.iter().find(|device| device.0 == name);
+        let numbers = layerstone_sandbox::DEVICES.iter().find(|device| device.0 == name);
         let (_, major, minor) = numbers.ok_or_else(|| Error::Found(format!("found no device {name}")))?;
         mknodat(CWD, at, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(*major, *minor))
             .map_err(Error::io("make", at))?;

@@ -1,6 +1,8 @@
 //! Mounting, with errors that say what and where.
 
 use crate::{Error, Result};
+use layerstone_sandbox::{DEVICES, LINKS};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_move, unmount,
 };
@@ -9,18 +11,6 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
-
-/// Devices that a program may expect wherever it runs, with their numbers (Documentation/admin-guide/devices.txt); none
-/// of them stores anything.
-pub const DEVICES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
-/// Links in /dev.
-const LINKS: [(&str, &str); 4] = [
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-];
 
 /// Makes a folder, and those around it, of mode 0755.
 pub fn make_folder(path: impl AsRef<Path>) -> Result<()> {
@@ -85,6 +75,19 @@ pub fn make_dev(root: &Path, make: &dyn Fn(&str, &Path) -> Result<()>) -> Result
     let shm = dev.join("shm");
     make_folder(&shm)?;
     set_mode(&shm, 0o1777)
+}
+
+/// A device of this name in a `/dev` that is being made, as this one's /dev has it.
+pub fn bind_device(name: &str, at: &Path) -> Result<()> {
+    fs::File::create(at).map_err(Error::io("make", at))?;
+    bind(Path::new("/dev").join(name), at)
+}
+
+/// Gives a file, not what it links to, this time of last access and modification: seconds and nanoseconds.
+pub fn set_time(path: &Path, (seconds, nanoseconds): (i64, u32)) -> io::Result<()> {
+    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
+    let times = Timestamps { last_access: time, last_modification: time };
+    Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Gives a file this mode, whatever the umask is.

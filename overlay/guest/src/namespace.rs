@@ -11,7 +11,7 @@
 //! with its first process. All mounts and all files are in memory that belongs to the namespace, so nothing is left.
 
 use crate::chunks::ChunkReader;
-use crate::mounts::{bind, make_dev, make_folder, make_private, make_read_only, mount_memory};
+use crate::mounts::{bind, bind_device, make_dev, make_folder, make_private, make_read_only, mount_memory};
 use crate::root::mount_sys;
 use crate::unpack::unpack;
 use crate::work::{Inputs, conclude, work};
@@ -87,7 +87,7 @@ fn enter(with_users: bool, channel: &mut Channel) -> Result<()> {
             die_with_parent()?;
             // Without a terminal: what is typed into it for us by a script would be read by whoever started us.
             setsid().map_err(Error::call("make a session"))?;
-            channel.send(&Frame::Hello(rustix::system::uname().release().to_string_lossy().into_owned()))?;
+            channel.greet()?;
             stage(input, with_users, channel)
         }
     }
@@ -119,10 +119,7 @@ fn make_stage(job: &Job) -> Result<()> {
     // Nobody else sees what is mounted there, and nothing that is shown comes from there.
     let root = Path::new(SYS);
     mount_memory(root, MountFlags::NODEV, Some(64 << 20))?;
-    make_dev(root, &|name, at| {
-        File::create(at).map_err(Error::io("make", at))?;
-        bind(Path::new("/dev").join(name), at)
-    })?;
+    make_dev(root, &bind_device)?;
     make_folder(root.join("proc"))?;
     crate::root::mount_proc(root, false)?;
     make_folder(root.join("sys"))?;

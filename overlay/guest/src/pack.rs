@@ -49,7 +49,7 @@ pub fn pack(members: &[Changed], mtime: i64, channel: &mut Channel) -> Result<Pa
     out.send(&[0; 2 * BLOCK])?;
     out.pad_to(RECORD)?;
     out.flush()?;
-    Ok(Packed { size: out.size, digest: Some(out.hasher.finish()) })
+    Ok(Packed { size: out.size, digest: out.hasher.finish() })
 }
 
 struct Sender<'a> {

@@ -1,13 +1,13 @@
 //! The image's root as the script sees it: the overlay with `/dev`, `/proc`, `/sys` and the store mounted in it.
 
-use crate::mounts::{bind, make_dev, make_read_only, mount_at, set_mode};
+use crate::mounts::{bind, bind_device, make_dev, make_read_only, mount_at, set_mode};
 use crate::namespace::detach;
 use crate::{Error, Job, Result};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount_bind_recursive};
 use rustix::process::{chdir, pivot_root};
-use std::fs::{self, File};
+use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -34,10 +34,7 @@ const WORKSHOP: &str = "/script";
 /// its own.
 pub fn furnish(root: &Path, job: &Job, script: &[u8]) -> Result<()> {
     let workshop = Path::new(WORKSHOP);
-    make_dev(workshop, &|name, at| {
-        File::create(at).map_err(Error::io("make", at))?;
-        bind(Path::new("/dev").join(name), at)
-    })?;
+    make_dev(workshop, &bind_device)?;
     let file = workshop.join(SCRIPT.trim_start_matches('/'));
     fs::write(&file, script).map_err(Error::io("write", &file))?;
     set_mode(&file, 0o755)?;

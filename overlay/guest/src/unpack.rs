@@ -3,11 +3,12 @@
 //! Left out is what an overlay would take for its own: attributes of overlayfs and devices 0:0, which are whiteouts; and
 //! devices and attributes that only root of the machine may make.
 
+use crate::mounts::set_time;
 use crate::{Error, Result};
 use layerstone_layer::{Details, Kind, Member, Members};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags, chmodat, chownat, linkat, lsetxattr,
-    makedev, mkdirat, mknodat, open, symlinkat, utimensat,
+    AtFlags, CWD, FileType, Mode, OFlags, XattrFlags, chmodat, chownat, linkat, lsetxattr, makedev, mkdirat, mknodat,
+    open, symlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
@@ -46,7 +47,7 @@ pub fn unpack(tar: &mut dyn Read, folder: &Path, beat: &mut dyn FnMut() -> Resul
         }
     }
     // What is put into a folder changes its time.
-    folders.iter().try_for_each(|(path, details)| set_time(path, details)).map_err(Error::io("unpack", folder))
+    folders.iter().try_for_each(|(path, details)| set_time(path, details.mtime)).map_err(Error::io("unpack", folder))
 }
 
 /// Makes a file; false if there is nothing to be described.
@@ -95,15 +96,8 @@ fn describe(member: &Member, path: &Path, details: &Details) -> io::Result<()> {
     }
     match member.is_directory() {
         true => Ok(()),
-        false => set_time(path, details),
+        false => set_time(path, details.mtime),
     }
-}
-
-fn set_time(path: &Path, details: &Details) -> io::Result<()> {
-    let (seconds, nanoseconds) = details.mtime;
-    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
-    let times = Timestamps { last_access: time, last_modification: time };
-    Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Whether an attribute belongs to overlayfs (Documentation/filesystems/overlayfs.rst).

@@ -6,7 +6,7 @@
 
 use crate::unpack::is_overlays;
 use crate::{Error, Result};
-use layerstone_layer::{Entry, Kind, Owner, Xattrs, read_xattrs_if};
+use layerstone_layer::{Entry, Kind, Owner, Xattrs, kind_of, read_xattrs_if};
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStringExt;
@@ -58,12 +58,12 @@ impl RootFacts {
 pub fn read_upper(upper: &Path, lower: &Path, root: RootFacts) -> Result<Changes> {
     let mut walk = Walk { changes: Changes::default(), links: HashMap::new() };
     let metadata = upper.symlink_metadata().map_err(Error::io("read", upper))?;
-    let has_attributes = xattrs(upper)?.is_some();
-    if RootFacts::of(upper)? != root || has_attributes {
-        walk.add(upper, b".", Kind::Directory, &metadata)?;
+    let attributes = Attributes::of(upper, &metadata)?;
+    let is_opaque = attributes.is_opaque(upper)?;
+    if RootFacts::of(upper)? != root || attributes.own.is_some() {
+        walk.add(upper, b".", Kind::Directory, &metadata, attributes.own);
     }
-    let lower = lower.is_dir().then(|| lower.to_owned());
-    walk.enter(upper, b".", lower.as_deref())?;
+    walk.enter(upper, b".", Some(lower).filter(|lower| lower.is_dir()), is_opaque)?;
     Ok(walk.changes)
 }
 
@@ -78,15 +78,22 @@ struct Child {
     name: Vec<u8>,
     file: PathBuf,
     metadata: Metadata,
+    attributes: Attributes,
     is_whiteout: bool,
+}
+
+/// A file's extended attributes: its own and those of overlayfs, wherever these are kept.
+#[derive(Default)]
+struct Attributes {
+    own: Option<Box<Xattrs>>,
+    overlays: Xattrs,
 }
 
 impl Walk {
     /// Adds all that is in a folder; `lower` is the folder of the base that shows through.
-    fn enter(&mut self, folder: &Path, name: &[u8], lower: Option<&Path>) -> Result<()> {
-        let is_opaque = is_opaque(folder)?;
+    fn enter(&mut self, folder: &Path, name: &[u8], lower: Option<&Path>, is_opaque: bool) -> Result<()> {
         if is_opaque && lower.is_some() {
-            self.whiteout(folder, &[name, b"/", OPAQUE].concat())?;
+            self.whiteout(folder, &[name, b"/", OPAQUE].concat());
         }
         for child in children(folder)? {
             let base = child.file.file_name().unwrap_or_default();
@@ -95,7 +102,7 @@ impl Walk {
             let hidden = below.as_deref().and_then(|path| path.symlink_metadata().ok());
             if child.is_whiteout {
                 if hidden.is_some() {
-                    self.whiteout(&child.file, &full)?;
+                    self.whiteout(&child.file, &full);
                 }
                 continue;
             }
@@ -103,31 +110,39 @@ impl Walk {
                 let shown = full[1..].escape_ascii();
                 return Err(Error::Found(format!("cannot pack {shown}: in a layer such a name deletes a file")));
             }
-            self.add_child(&child, &full)?;
-            if child.metadata.is_dir() {
+            let Child { file, metadata, attributes, .. } = child;
+            let hides_all = metadata.is_dir() && attributes.is_opaque(&file)?;
+            self.add_child(&file, &metadata, attributes.own, &full)?;
+            if metadata.is_dir() {
                 let shows = hidden.is_some_and(|hidden| hidden.is_dir()) && !is_opaque;
-                self.enter(&child.file, &full, below.as_deref().filter(|_| shows))?;
+                self.enter(&file, &full, below.as_deref().filter(|_| shows), hides_all)?;
             }
         }
         Ok(())
     }
 
-    fn add_child(&mut self, child: &Child, name: &[u8]) -> Result<()> {
-        let Child { file, metadata, .. } = child;
+    fn add_child(&mut self, file: &Path, metadata: &Metadata, xattrs: Option<Box<Xattrs>>, name: &[u8]) -> Result<()> {
         let Some(kind) = kind_of(file, metadata)? else {
             self.changes.sockets.push(name.to_owned());
             return Ok(());
         };
         if metadata.is_dir() || metadata.nlink() < 2 {
-            return self.add(file, name, kind, metadata);
+            self.add(file, name, kind, metadata, xattrs);
+            return Ok(());
         }
         let first = self.links.entry((metadata.dev(), metadata.ino())).or_insert_with(|| name.to_owned());
-        let kind = if *first == name { kind } else { Kind::HardLink { target: first.as_slice().into() } };
-        self.add(file, name, kind, metadata)
+        match *first == name {
+            true => self.add(file, name, kind, metadata, xattrs),
+            // Its first name has the attributes.
+            false => {
+                let kind = Kind::HardLink { target: first.as_slice().into() };
+                self.add(file, name, kind, metadata, None);
+            }
+        }
+        Ok(())
     }
 
-    fn add(&mut self, file: &Path, name: &[u8], kind: Kind, metadata: &Metadata) -> Result<()> {
-        let xattrs = if matches!(kind, Kind::HardLink { .. } | Kind::Symlink { .. }) { None } else { xattrs(file)? };
+    fn add(&mut self, file: &Path, name: &[u8], kind: Kind, metadata: &Metadata, xattrs: Option<Box<Xattrs>>) {
         let owner = Owner { uid: metadata.uid(), gid: metadata.gid(), ..Owner::numeric_root() };
         let entry = Entry {
             owner: Some(Box::new(owner)),
@@ -135,14 +150,12 @@ impl Walk {
             ..Entry::new(name, kind, metadata.permissions().mode() & 0o7777)
         };
         self.changes.members.push(Changed { entry, mtime: metadata.mtime(), file: file.to_owned() });
-        Ok(())
     }
 
     /// An empty file of root's, as the image specification shows them.
-    fn whiteout(&mut self, file: &Path, name: &[u8]) -> Result<()> {
+    fn whiteout(&mut self, file: &Path, name: &[u8]) {
         let entry = Entry { owner: Some(Box::new(Owner::numeric_root())), ..Entry::file(name, 0o644, 0) };
         self.changes.members.push(Changed { entry, mtime: 0, file: file.to_owned() });
-        Ok(())
     }
 }
 
@@ -153,10 +166,11 @@ fn children(folder: &Path) -> Result<Vec<Child>> {
         let child = child.map_err(Error::io("read", folder))?;
         let file = child.path();
         let metadata = child.metadata().map_err(Error::io("read", &file))?;
-        let is_whiteout = is_whiteout(&file, &metadata)?;
+        let attributes = Attributes::of(&file, &metadata)?;
+        let is_whiteout = is_whiteout(&metadata, &attributes);
         let base = child.file_name().into_vec();
         let name = if is_whiteout { [WHITEOUT, &base].concat() } else { base };
-        children.push(Child { name, file, metadata, is_whiteout });
+        children.push(Child { name, file, metadata, attributes, is_whiteout });
     }
     children.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(children)
@@ -164,57 +178,43 @@ fn children(folder: &Path) -> Result<Vec<Child>> {
 
 /// Whether a file hides one of the base: a device 0:0, and only this one, or since Linux 6.7 an empty file with an
 /// attribute that says so.
-fn is_whiteout(file: &Path, metadata: &Metadata) -> Result<bool> {
+fn is_whiteout(metadata: &Metadata, attributes: &Attributes) -> bool {
     match metadata.file_type() {
-        kind if kind.is_char_device() => Ok(metadata.rdev() == 0),
-        kind if kind.is_file() && metadata.len() == 0 => Ok(overlays(file, b"whiteout")?.is_some()),
-        _ => Ok(false),
+        kind if kind.is_char_device() => metadata.rdev() == 0,
+        kind if kind.is_file() && metadata.len() == 0 => attributes.overlays(b"whiteout").is_some(),
+        _ => false,
     }
 }
 
-/// Whether a folder hides all that the base has in it. `x` is a folder in which files may be whiteouts (Linux 6.7).
-fn is_opaque(folder: &Path) -> Result<bool> {
-    for name in [&b"redirect"[..], b"metacopy"] {
-        if overlays(folder, name)?.is_some() {
-            let cause = format!("found overlayfs' attribute {}, expected none", name.escape_ascii());
-            return Err(Error::Found(format!("cannot pack {}: {cause}", folder.display())));
+impl Attributes {
+    /// Those of a file; a link has none. Labels of SELinux belong to the machine.
+    fn of(file: &Path, metadata: &Metadata) -> Result<Attributes> {
+        if metadata.is_symlink() {
+            return Ok(Attributes::default());
         }
+        let all = read_xattrs_if(file, |name| name != b"security.selinux")?;
+        let (overlays, own): (Xattrs, Xattrs) =
+            all.into_iter().flat_map(|all| *all).partition(|(name, _)| is_overlays(name));
+        Ok(Attributes { own: (!own.is_empty()).then(|| Box::new(own)), overlays })
     }
-    Ok(overlays(folder, b"opaque")?.is_some_and(|value| &*value == b"y"))
-}
 
-/// An attribute of overlayfs, wherever it is kept.
-fn overlays(file: &Path, name: &[u8]) -> Result<Option<Box<[u8]>>> {
-    let is_it = |found: &[u8]| is_overlays(found) && found.rsplit(|&byte| byte == b'.').next() == Some(name);
-    let found = read_xattrs_if(file, is_it)?;
-    Ok(found.and_then(|found| found.into_values().next()))
-}
+    /// An attribute of overlayfs.
+    fn overlays(&self, name: &[u8]) -> Option<&[u8]> {
+        let is_it = |found: &[u8]| found.rsplit(|&byte| byte == b'.').next() == Some(name);
+        self.overlays.iter().find_map(|(found, value)| is_it(found).then_some(&**value))
+    }
 
-/// The attributes that belong to a file; labels of SELinux belong to the machine.
-fn xattrs(file: &Path) -> Result<Option<Box<Xattrs>>> {
-    Ok(read_xattrs_if(file, |name| !is_overlays(name) && name != b"security.selinux")?)
-}
-
-/// What a file is; none if it is a socket.
-fn kind_of(file: &Path, metadata: &Metadata) -> Result<Option<Kind>> {
-    let kind = metadata.file_type();
-    let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
-    Ok(Some(if kind.is_file() {
-        Kind::File { size: metadata.len() }
-    } else if kind.is_dir() {
-        Kind::Directory
-    } else if kind.is_symlink() {
-        let target = fs::read_link(file).map_err(Error::io("read", file))?;
-        Kind::Symlink { target: target.into_os_string().into_vec().into() }
-    } else if kind.is_fifo() {
-        Kind::Fifo
-    } else if kind.is_char_device() {
-        Kind::CharDevice { major, minor }
-    } else if kind.is_block_device() {
-        Kind::BlockDevice { major, minor }
-    } else {
-        return Ok(None);
-    }))
+    /// Whether a folder with these hides all that the base has in it. `x` is a folder in which files may be whiteouts
+    /// (Linux 6.7).
+    fn is_opaque(&self, folder: &Path) -> Result<bool> {
+        for name in [&b"redirect"[..], b"metacopy"] {
+            if self.overlays(name).is_some() {
+                let cause = format!("found overlayfs' attribute {}, expected none", name.escape_ascii());
+                return Err(Error::Found(format!("cannot pack {}: {cause}", folder.display())));
+            }
+        }
+        Ok(self.overlays(b"opaque") == Some(b"y"))
+    }
 }
 
 #[cfg(test)]

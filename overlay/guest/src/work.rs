@@ -1,17 +1,17 @@
 //! A run, in a stage: contents, hooks, the overlay, the script, and the layer.
 
-use crate::mounts::{make_folder, mount_at, mount_memory, set_mode, take_away};
+use crate::mounts::{make_folder, mount_at, mount_memory, set_mode, set_time, take_away};
 use crate::pack::{check_holes, pack};
 use crate::scripts::{run_hook, run_script};
 use crate::unpack::unpack;
 use crate::upper::{RootFacts, read_upper};
 use crate::{Channel, DISK, Ended, Error, Failed, Failure, Frame, Job, LOWER, POINTS, Phase, Result, Space};
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, statvfs, utimensat};
+use rustix::fs::statvfs;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often a mount is taken away that is in use: what used it is dead, and its last file soon closed.
@@ -97,24 +97,14 @@ fn check(status: i32) -> Result<()> {
 /// folder, and changes the time of none.
 fn make_points(job: &Job) -> Result<()> {
     let points = Path::new(POINTS);
-    for name in ["dev", "proc", "sys", "tmp"] {
-        make_folder(points.join(name))?;
-    }
+    let store = job.store.iter().flat_map(|store| Path::new(&store.dir).ancestors());
+    let names = ["/dev", "/proc", "/sys", "/tmp"].map(Path::new).into_iter().chain(store);
+    let folders: Vec<PathBuf> =
+        names.filter_map(|name| Some(points.join(name.strip_prefix("/").ok()?))).chain([points.to_owned()]).collect();
+    folders.iter().try_for_each(make_folder)?;
     set_mode(&points.join("tmp"), 0o1777)?;
-    let store = job.store.as_ref().map(|store| store.dir.as_str());
-    if let Some(dir) = store {
-        make_folder(points.join(dir.trim_start_matches('/')))?;
-    }
-    let mut made = vec![points.to_owned()];
-    made.extend(["dev", "proc", "sys", "tmp"].map(|name| points.join(name)));
-    let ancestors =
-        store.into_iter().flat_map(|dir| Path::new(dir).ancestors()).filter_map(|path| path.strip_prefix("/").ok());
-    made.extend(ancestors.map(|name| points.join(name)));
-    let time = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
-    made.iter().try_for_each(|path| {
-        utimensat(CWD, path, &times, AtFlags::empty()).map_err(Error::io("change the time of", path))
-    })
+    // When all are there: each changes the time of the one around it.
+    folders.iter().try_for_each(|path| set_time(path, (0, 0)).map_err(Error::io("change the time of", path)))
 }
 
 /// Gives the layer's root folder what the base's has: an overlay shows the upper one's.
@@ -123,9 +113,8 @@ fn dress_root(layer: &Path) -> Result<RootFacts> {
     if let Ok(metadata) = lower.symlink_metadata() {
         chown(layer, Some(metadata.uid()), Some(metadata.gid())).map_err(Error::io("change the owner of", layer))?;
         set_mode(layer, metadata.mode() & 0o7777)?;
-        let time = Timespec { tv_sec: metadata.mtime(), tv_nsec: metadata.mtime_nsec() };
-        let times = Timestamps { last_access: time, last_modification: time };
-        utimensat(CWD, layer, &times, AtFlags::empty()).map_err(Error::io("change the time of", layer))?;
+        let time = (metadata.mtime(), u32::try_from(metadata.mtime_nsec()).unwrap_or_default());
+        set_time(layer, time).map_err(Error::io("change the time of", layer))?;
     }
     RootFacts::of(layer)
 }

@@ -11,10 +11,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Devices that a program may expect wherever it runs; none of them stores anything.
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+/// Devices that a program may expect wherever it runs, with their numbers (Documentation/admin-guide/devices.txt); none
+/// of them stores anything.
+pub const DEVICES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 /// Links in /dev.
-const LINKS: [(&str, &str); 4] = [
+pub const LINKS: [(&str, &str); 4] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
@@ -49,7 +51,7 @@ impl InnerRoot {
         let inside = |path: &Path| text(&root.join(path.strip_prefix("/").unwrap_or(path)));
         let dev = |name: &str| inside(&Path::new("/dev").join(name));
         let mut actions = vec![Action::Memory(inside(Path::new("/dev"))?)];
-        for name in DEVICES.iter().filter(|name| Path::new("/dev").join(name).exists()) {
+        for (name, ..) in DEVICES.iter().filter(|(name, ..)| Path::new("/dev").join(name).exists()) {
             actions.push(Action::File(dev(name)?));
             actions.push(Action::Bind { source: text(&Path::new("/dev").join(name))?, at: dev(name)? });
         }

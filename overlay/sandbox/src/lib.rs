@@ -24,7 +24,7 @@ mod trial;
 pub use bond::die_with_us;
 pub use confine::Step;
 pub use ids::Ids;
-pub use inner_root::{InnerRoot, MountPoints, SCRATCH};
+pub use inner_root::{DEVICES, InnerRoot, LINKS, MountPoints, SCRATCH};
 pub use interrupt::{Interrupts, end_by};
 pub use ownership::{Facts, Ownership};
 pub use run::{Ended, Error, Place, Power, run};

@@ -49,7 +49,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 
 /// Writes the flat tar while the layers are checked.
 fn export(image: &StoredImage, out: &mut (dyn Write + Send), to: &Path, common: &Common) -> Result<()> {
-    let parts: Vec<Part> = image.layers.iter().map(|layer| layer.part.clone()).collect();
+    let parts = image.parts();
     let bytes = parts.iter().map(Part::size).sum();
     let write = || -> Result<()> { Ok(write_flat(&image.tree()?, &parts, out, to)?) };
     let both = |meter: &Meter| rayon::join(|| image.check(meter), write);
