@@ -9,8 +9,10 @@
 //!   since what was read twice must not have changed in between, and what is given must be true.
 
 use crate::Base;
-use crate::compress::{BlockWriter, Codec, compressed};
-use layerstone_layer::{BLOCK, Common, Dialect, Entry, Error, Meter, Owner, Result, Source, digest_all, write_layer};
+use layerstone_layer::{
+    BLOCK, BlockWriter, Common, Dialect, Entry, Error, Meter, Owner, Packing, Result, Source, Team, digest_all,
+    write_layer,
+};
 use layerstone_stage::{Digest, Output};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -70,20 +72,20 @@ impl Archive<'_> {
     pub fn write(
         &self,
         target: Target<'_>,
-        codec: Option<Codec>,
+        packing: Option<Packing>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
         meter: &Meter,
     ) -> Result<Vec<Digest>> {
         match target {
-            Target::File(output) if output.is_seekable() => match codec {
+            Target::File(output) if output.is_seekable() => match packing {
                 None => self.write_at_places(output, finish, meter),
-                Some(codec) => self.write_with_slots(output, codec, finish, meter),
+                Some(packing) => self.write_with_slots(output, packing, finish, meter),
             },
             Target::File(output) => {
                 let path = output.destination().to_owned();
-                self.write_in_order(output, &path, codec, finish, meter)
+                self.write_in_order(output, &path, packing, finish, meter)
             }
-            Target::Pipe(out, path) => self.write_in_order(out, path, codec, finish, meter),
+            Target::Pipe(out, path) => self.write_in_order(out, path, packing, finish, meter),
         }
     }
 
@@ -130,20 +132,20 @@ impl Archive<'_> {
     fn write_with_slots(
         &self,
         output: &mut Output,
-        codec: Codec,
+        packing: Packing,
         finish: &dyn Fn(&[Digest]) -> Trailer,
         meter: &Meter,
     ) -> Result<Vec<Digest>> {
         let path = output.destination().to_owned();
         let threads = rayon::current_num_threads();
-        let (written, slots) = compressed(codec, threads, output, |blocks| {
-            self.write_members(blocks, &path, None, BlockWriter::slot, finish, meter)
-        })
-        .map_err(Error::write(&path))?;
+        let write =
+            |blocks: &mut BlockWriter| self.write_members(blocks, &path, None, BlockWriter::slot, finish, meter);
+        let compressed = Team::with(packing, threads, |team| team.compress(output, write));
+        let (written, slots) = compressed.map_err(Error::write(&path))?;
         let digests = written?;
         self.check(&digests)?;
         for ((layer, digest), slot) in self.layers.iter().zip(&digests).zip(slots) {
-            let member = codec.store(&self.header(layer, digest));
+            let member = packing.codec.store(&self.header(layer, digest));
             output.write_all_at(&member, slot).map_err(Error::write(&path))?;
         }
         Ok(digests)
@@ -153,25 +155,25 @@ impl Archive<'_> {
         &self,
         out: &mut (dyn Write + Send),
         path: &Path,
-        codec: Option<Codec>,
+        packing: Option<Packing>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
         meter: &Meter,
     ) -> Result<Vec<Digest>> {
         let digests = self.known_digests(meter)?;
-        match codec {
+        match packing {
             None => {
                 let slot = |out: &mut &mut (dyn Write + Send), header: &[u8]| out.write_all(header);
                 let mut out = out;
                 self.write_members(&mut out, path, Some(&digests), slot, finish, meter)?;
                 out.flush().map_err(Error::write(path))?;
             }
-            Some(codec) => {
+            Some(packing) => {
                 let threads = rayon::current_num_threads();
-                let (written, _) = compressed(codec, threads, out, |blocks| {
+                let write = |blocks: &mut BlockWriter| {
                     self.write_members(blocks, path, Some(&digests), BlockWriter::slot, finish, meter)
-                })
-                .map_err(Error::write(path))?;
-                written?;
+                };
+                let compressed = Team::with(packing, threads, |team| team.compress(out, write));
+                compressed.map_err(Error::write(path))?.0?;
             }
         }
         Ok(digests)

@@ -37,6 +37,7 @@ fn listed(entry: ManifestEntry) -> Listed {
         is_there: true,
         config: Blob { digest: digest_of(&entry.config), name: entry.config, size: None },
         layers: entry.layers.unwrap_or_default().into_iter().map(layer).collect(),
+        manifest: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::blobs::Blobs;
 use crate::{Error, Location, Result};
+use layerstone_oci::{Descriptor, Manifest};
 use layerstone_stage::Digest;
 use serde_json::Value;
 use std::path::Path;
@@ -21,6 +22,19 @@ pub(crate) struct Listed {
     pub config: Blob,
     /// Bottom first.
     pub layers: Vec<Blob>,
+    /// The manifest that lists them, if it is one of OCI's or docker's registry.
+    pub manifest: Option<StoredManifest>,
+}
+
+/// The manifest of an image, as it is kept.
+#[derive(Clone, Debug)]
+pub struct StoredManifest {
+    /// What names it.
+    pub descriptor: Descriptor,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What they say.
+    pub manifest: Manifest,
 }
 
 /// What an image runs on, by Go's names (OCI image-spec, image-index.md, "platform").
@@ -181,6 +195,7 @@ mod tests {
             is_there: true,
             config: Blob { name: config.to_owned(), digest: None, size: None },
             layers: vec![],
+            manifest: None,
         }
     }
 

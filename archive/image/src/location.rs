@@ -2,6 +2,7 @@
 //!
 //! This module does not know what images a file holds.
 
+use layerstone_oci::name;
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fmt;
@@ -33,14 +34,14 @@ impl Location {
         let hash = bytes.iter().rposition(|&byte| byte == b'#').filter(|_| !Path::new(text).exists());
         let split = hash.map(|hash| (&bytes[..hash], std::str::from_utf8(&bytes[hash + 1..])));
         let Some((path, Ok(name))) = split else { return Location::of(text) };
-        let (name, tag) = split_name(name);
+        let (name, tag) = name::split(name);
         let text = |part: &str| Some(part.to_owned()).filter(|part| !part.is_empty());
         Location { path: OsStr::from_bytes(path).into(), name: text(name), tag: tag.and_then(text) }
     }
 
     /// Whether an image that is called `known` there is the one that is meant: an exact match of what is given.
     pub(crate) fn matches(&self, known: &str) -> bool {
-        let (name, tag) = split_name(known);
+        let (name, tag) = name::split(known);
         match (&self.name, &self.tag) {
             (None, None) => true,
             // Of an OCI layout a tag may be all that is known.
@@ -73,14 +74,6 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         self.reference().map_or(Ok(()), |reference| write!(f, "#{reference}"))
-    }
-}
-
-/// `NAME:TAG` at the colon behind the last slash, since one before it is that of a port.
-pub(crate) fn split_name(text: &str) -> (&str, Option<&str>) {
-    match text.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (text, None),
     }
 }
 

@@ -6,12 +6,12 @@
 use crate::archive::layer_name;
 use crate::error::Claim;
 use crate::manifest::{MANIFEST_NAME, Named, manifest_of};
-use crate::reference::{check_name_and_tag, full_name};
 use crate::stored::unpack_all;
 use crate::{
     Archive, Compression, Error, LayerMember, Location, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer,
 };
 use layerstone_layer::Source;
+use layerstone_oci::name;
 use layerstone_stage::Digest;
 use std::collections::BTreeMap;
 
@@ -109,9 +109,9 @@ impl Merge {
     fn claim(&mut self, tag: String, index: usize, location: &Location) -> Result<()> {
         let image = &mut self.images[index];
         let claim = Claim { file: location.path.clone(), image_id: image.image_id };
-        match self.claims.get(&full_name(&tag)) {
+        match self.claims.get(&name::full(&tag)) {
             None => {
-                self.claims.insert(full_name(&tag), claim);
+                self.claims.insert(name::full(&tag), claim);
                 image.tags.push(tag);
                 Ok(())
             }
@@ -132,11 +132,11 @@ impl MergedImage {
 ///
 /// In an OCI layout a name may be a tag only, which says nothing new beside a whole `NAME:TAG` (BuildKit writes both).
 fn tags(location: &Location, references: &[String]) -> Result<Vec<String>> {
-    let whole: Vec<&String> = references.iter().filter(|text| check_name_and_tag(text).is_ok()).collect();
+    let whole: Vec<&String> = references.iter().filter(|text| name::check_with_tag(text).is_ok()).collect();
     let is_bare = |text: &str| !text.contains([':', '/', '@']);
     for text in references.iter().filter(|text| whole.is_empty() || !is_bare(text)) {
         let no_tag = |cause| Error::NoTag { text: text.clone(), path: location.path.clone(), cause };
-        check_name_and_tag(text).map_err(no_tag)?;
+        name::check_with_tag(text).map_err(no_tag)?;
     }
     let named: Vec<&String> = whole.iter().copied().filter(|text| location.matches(text)).collect();
     Ok(if named.is_empty() { whole } else { named }.into_iter().cloned().collect())
@@ -145,7 +145,8 @@ fn tags(location: &Location, references: &[String]) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Codec, ImageFile, Target};
+    use crate::{ImageFile, Target};
+    use layerstone_layer::Codec;
     use layerstone_layer::Meter;
     use serde_json::{Value, json};
     use std::io::Write;

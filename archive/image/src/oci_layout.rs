@@ -3,20 +3,16 @@
 
 use crate::Result;
 use crate::blobs::Blobs;
-use crate::listed::{Blob, Listed, Platform};
+use crate::listed::{Blob, Listed, Platform, StoredManifest};
+use layerstone_oci::{
+    INDEX_NAME, Manifest, blob_name,
+    media_type::{is_image, is_index},
+};
 use layerstone_stage::Digest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
-/// Name of the index in the layout.
-pub(crate) const INDEX_NAME: &str = "index.json";
-/// Manifests of one image, of OCI and of docker (distribution, manifest-v2-2.md).
-const MANIFESTS: [&str; 2] =
-    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
-/// Indexes, which list manifests for several platforms.
-const INDEXES: [&str; 2] =
-    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 /// What an image is called, by OCI (image-spec, annotations.md) and by containerd and docker.
 const NAMES: [&str; 2] = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
 /// The platform of what is no image but tells of one (BuildKit, attestation-storage.md).
@@ -32,14 +28,7 @@ struct Index {
     manifests: Vec<Descriptor>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(expecting = "an object")]
-struct Manifest {
-    config: Descriptor,
-    layers: Vec<Descriptor>,
-}
-
-/// What a blob must be (OCI image-spec, descriptor.md).
+/// What an index says of a manifest (OCI image-spec, descriptor.md); of what is no image, anything may be said.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 struct Descriptor {
@@ -103,13 +92,12 @@ fn collect(blobs: &Blobs, index: &Index, level: &Level<'_>, found: &mut Found) -
         }
         let names = [level.names, &descriptor.names()].concat();
         let blob = || descriptor.blob(blobs, level.piece);
-        let is_one_of = |kinds: &[&str]| kinds.contains(&descriptor.media_type.as_str());
-        if is_one_of(&MANIFESTS) {
+        if is_image(&descriptor.media_type) {
             let platform = descriptor.platform.as_ref().map(DescribedPlatform::platform);
             if platform.as_ref().is_none_or(|platform| platform.os != UNKNOWN) {
-                found.images.push(image(blobs, blob()?, platform, names)?);
+                found.images.push(image(blobs, &descriptor.media_type, blob()?, platform, names)?);
             }
-        } else if is_one_of(&INDEXES) && level.depth < MAX_DEPTH {
+        } else if is_index(&descriptor.media_type) && level.depth < MAX_DEPTH {
             let blob = blob()?;
             let level = Level { piece: &blob.name, names: &names, depth: level.depth + 1 };
             collect(blobs, &checked(blobs, &blob)?, &level, found)?;
@@ -120,14 +108,27 @@ fn collect(blobs: &Blobs, index: &Index, level: &Level<'_>, found: &mut Found) -
 
 /// The image of a manifest. An index may list what is kept elsewhere (image-layout.md, "Content"): whoever saves the image
 /// of one platform keeps the index of all.
-fn image(blobs: &Blobs, blob: Blob, platform: Option<Platform>, references: Vec<String>) -> Result<Listed> {
+fn image(
+    blobs: &Blobs,
+    media_type: &str,
+    blob: Blob,
+    platform: Option<Platform>,
+    references: Vec<String>,
+) -> Result<Listed> {
     if platform.is_some() && !blobs.has(&blob.name) {
-        return Ok(Listed { references, platform, is_there: false, config: blob, layers: Vec::new() });
+        return Ok(Listed { references, platform, is_there: false, config: blob, layers: Vec::new(), manifest: None });
     }
-    let manifest: Manifest = checked(blobs, &blob)?;
-    let layers: Result<_> = manifest.layers.iter().map(|layer| layer.blob(blobs, &blob.name)).collect();
-    let config = manifest.config.blob(blobs, &blob.name)?;
-    Ok(Listed { references, platform, is_there: true, config, layers: layers? })
+    let bytes = blob.read(blobs)?;
+    let manifest: Manifest = parse(blobs, &blob.name, &bytes)?;
+    let piece = |descriptor: &layerstone_oci::Descriptor| Blob {
+        name: blob_name(&descriptor.digest),
+        digest: Some(descriptor.digest),
+        size: Some(descriptor.size),
+    };
+    let (config, layers) = (piece(&manifest.config), manifest.layers.iter().map(piece).collect());
+    let descriptor = layerstone_oci::Descriptor::of(media_type, &bytes);
+    let manifest = Some(StoredManifest { descriptor, bytes, manifest });
+    Ok(Listed { references, platform, is_there: true, config, layers, manifest })
 }
 
 /// A blob of JSON whose bytes are those that its descriptor promises.
@@ -158,7 +159,7 @@ impl Descriptor {
     fn blob(&self, blobs: &Blobs, piece: &str) -> Result<Blob> {
         let wrong = |e: layerstone_stage::Error| blobs.error(format!("{piece}: {e}"));
         let digest: Digest = self.digest.parse().map_err(wrong)?;
-        Ok(Blob { name: format!("blobs/sha256/{}", digest.hex()), digest: Some(digest), size: Some(self.size) })
+        Ok(Blob { name: blob_name(&digest), digest: Some(digest), size: Some(self.size) })
     }
 }
 
@@ -172,6 +173,7 @@ impl DescribedPlatform {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layerstone_oci::media_type::{DOCKER_LIST, INDEX, MANIFEST};
     use serde_json::{Value, json};
     use std::path::Path;
 
@@ -186,7 +188,7 @@ mod tests {
 
     fn manifest(folder: &Path, text: &str) -> Value {
         let config = blob(folder, "", &json!(text));
-        blob(folder, MANIFESTS[0], &json!({"config": config, "layers": []}))
+        blob(folder, MANIFEST, &json!({"config": config, "layers": []}))
     }
 
     /// The titles of the images of an index, whose images are called by annotations.
@@ -210,7 +212,7 @@ mod tests {
         unknown["platform"] = json!({"os": "unknown", "architecture": "unknown"});
         let mut arm = manifest(folder, "c");
         arm["platform"] = json!({"os": "linux", "architecture": "arm", "variant": "v7"});
-        let mut nested = blob(folder, INDEXES[1], &json!({"manifests": [unknown, arm]}));
+        let mut nested = blob(folder, DOCKER_LIST, &json!({"manifests": [unknown, arm]}));
         nested["annotations"] = json!({NAMES[0]: "2"});
         check(folder, &[named, nested], Ok(&["x:1 1", "2 (linux/arm/v7)"]));
     }
@@ -222,8 +224,7 @@ mod tests {
         let folder = folder.path();
         let hex = "0".repeat(64);
         let platform = json!({"os": "linux", "architecture": "arm64"});
-        let absent =
-            json!({"mediaType": MANIFESTS[0], "digest": format!("sha256:{hex}"), "size": 1, "platform": platform});
+        let absent = json!({"mediaType": MANIFEST, "digest": format!("sha256:{hex}"), "size": 1, "platform": platform});
         let here = manifest(folder, "a");
         let titles = ["one without a name (linux/arm64, not there)", "one without a name"];
         check(folder, &[absent.clone(), here], Ok(&titles));
@@ -237,7 +238,7 @@ mod tests {
         check(folder, &[], Err("not an image: F: index.json: found no image"));
         let others = ["a/b", "c/\n"].map(|kind| json!({"mediaType": kind, "digest": "sha512:0", "size": 0}));
         check(folder, &others, Err("not an image: F: index.json: found no image, only a/b, c/\\n"));
-        let bad = json!({"mediaType": MANIFESTS[0], "digest": "sha512:0", "size": 0});
+        let bad = json!({"mediaType": MANIFEST, "digest": "sha512:0", "size": 0});
         check(folder, &[bad], Err("not an image: F: index.json: not a sha256 digest: \"sha512:0\""));
     }
 
@@ -245,9 +246,9 @@ mod tests {
     #[test]
     fn indexes_that_list_each_other_often() {
         let folder = tempfile::tempdir().unwrap();
-        let mut inner = blob(folder.path(), INDEXES[0], &json!({"manifests": []}));
+        let mut inner = blob(folder.path(), INDEX, &json!({"manifests": []}));
         for _ in 0..5 {
-            inner = blob(folder.path(), INDEXES[0], &json!({"manifests": vec![inner; 30]}));
+            inner = blob(folder.path(), INDEX, &json!({"manifests": vec![inner; 30]}));
         }
         check(folder.path(), &[inner], Err("not an image: F: index.json: found more than 10000 manifests"));
     }

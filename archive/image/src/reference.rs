@@ -1,20 +1,11 @@
 //! What an image is called: `NAME:TAG`, by the grammar of docker's distribution/reference.
 
-use crate::location::split_name;
 use crate::{Error, Result};
+use layerstone_oci::name::{A_TAG, check, is_tag};
 use layerstone_stage::Digest;
 
-/// Longest name in bytes (distribution/reference, `RepositoryNameTotalLengthMax`).
-const MAX_NAME: usize = 255;
-/// Longest tag in bytes (distribution/reference, `TagRegexp`).
-const MAX_TAG: usize = 128;
 /// How many digits of the image ID stand in for a tag: as many as a store path's hash has, which dockerTools uses.
 const TAG_DIGITS: usize = 32;
-/// What a tag must be.
-const A_TAG: &str = "expected a tag of 1 to 128 letters, digits, `_`, `.` and `-`, the first no `.` or `-`";
-/// The registry of names that tell none, and its older name (distribution/reference, `normalize.go`).
-const REGISTRIES: [&str; 2] = ["docker.io", "index.docker.io"];
-
 /// A name, and a tag unless the image ID is to stand in for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
@@ -26,7 +17,7 @@ impl Reference {
     /// Lower-cases the name, as dockerTools does, and checks it and the tag, which is kept as it is.
     pub fn new(name: &str, tag: Option<&str>) -> Result<Reference> {
         let name = name.to_ascii_lowercase();
-        check_name(&name).map_err(|cause| Error::Reference { text: name.clone(), cause })?;
+        check(&name).map_err(|cause| Error::Reference { text: name.clone(), cause })?;
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
             return Err(Error::Reference { text: tag.to_owned(), cause: A_TAG.to_owned() });
         }
@@ -47,85 +38,10 @@ impl Reference {
     }
 }
 
-/// Whether docker takes a text as `NAME:TAG`, as it is; if not, why.
-pub(crate) fn check_name_and_tag(text: &str) -> Result<(), String> {
-    let (name, tag) = split_name(text);
-    let tag = tag.ok_or("expected NAME:TAG")?;
-    check_name(name)?;
-    if is_tag(tag) { Ok(()) } else { Err(A_TAG.to_owned()) }
-}
-
-/// A name with the registry and the folder that docker adds to a short one, so that equal names are equal texts:
-/// `tool:1` is `docker.io/library/tool:1` (distribution/reference, `splitDockerDomain`).
-pub(crate) fn full_name(text: &str) -> String {
-    let is_registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
-    let (registry, path) = match text.split_once('/') {
-        Some((first, path)) if is_registry(first) => (first, path),
-        _ => (REGISTRIES[0], text),
-    };
-    if !REGISTRIES.contains(&registry) {
-        return text.to_owned();
-    }
-    let folder = if path.contains('/') { "" } else { "library/" };
-    format!("{}/{folder}{path}", REGISTRIES[0])
-}
-
-/// `[host[:port]/]component[/component]…` (distribution/reference, `reference.go`).
-fn check_name(name: &str) -> Result<(), String> {
-    let (first, rest) = name.split_once('/').map_or((name, None), |(first, rest)| (first, Some(rest)));
-    let is_path = |path: &str| path.split('/').all(is_path_component);
-    let fits = is_path_component(first) || (rest.is_some() && is_host(first));
-    if name.len() > MAX_NAME {
-        return Err(format!("found {} bytes, expected at most {MAX_NAME}", name.len()));
-    }
-    if name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit()) {
-        return Err("64 hexadecimal digits would be taken for an image ID".to_owned());
-    }
-    if !fits || !rest.is_none_or(is_path) {
-        let hint = if name.contains(['@', ':']) { ", and a tag only in its own place" } else { "" };
-        return Err(format!(
-            "expected a name such as tool or registry.example/team/tool: parts of letters and digits joined by `.`, \
-             `_`, `__` or dashes{hint}"
-        ));
-    }
-    Ok(())
-}
-
-/// Runs of letters and digits joined by `.`, `_`, `__` or any number of dashes.
-fn is_path_component(text: &str) -> bool {
-    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let joint = |text: &str| matches!(text, "." | "_" | "__") || text.bytes().all(|c| c == b'-');
-    text.starts_with(alphanumeric)
-        && text.ends_with(alphanumeric)
-        && text.split(alphanumeric).filter(|between| !between.is_empty()).all(joint)
-}
-
-/// A host name or address, and a port.
-fn is_host(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port),
-        _ => (text, "0"),
-    };
-    let label = |text: &str| {
-        let alphanumeric = |c: char| c.is_ascii_alphanumeric();
-        text.starts_with(alphanumeric)
-            && text.ends_with(alphanumeric)
-            && text.chars().all(|c| alphanumeric(c) || c == '-')
-    };
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let is_address = address.is_some_and(|a| !a.is_empty() && a.bytes().all(|c| c.is_ascii_hexdigit() || c == b':'));
-    let is_port = !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit());
-    is_port && (is_address || host.split('.').all(label))
-}
-
-fn is_tag(tag: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    tag.len() <= MAX_TAG && tag.starts_with(word) && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layerstone_oci::name;
 
     #[test]
     fn names_that_docker_takes() {
@@ -184,7 +100,7 @@ mod tests {
     #[test]
     fn names_with_tags() {
         for good in ["a:1", "docker.io/library/a:1", "host:5000/x/y:V1", "Registry.Example.com/team/tool:latest"] {
-            assert_eq!(check_name_and_tag(good), Ok(()));
+            assert_eq!(name::check_with_tag(good), Ok(()));
         }
         for (bad, cause) in [
             ("", "expected NAME:TAG"),
@@ -195,7 +111,7 @@ mod tests {
             (":1", "expected a name such as"),
             ("a:", "expected a tag of"),
         ] {
-            let found = check_name_and_tag(bad).unwrap_err();
+            let found = name::check_with_tag(bad).unwrap_err();
             assert!(found.starts_with(cause), "{bad}: {found}");
         }
     }
@@ -212,8 +128,8 @@ mod tests {
             ("host:5000/a:1", "host:5000/a:1"),
             ("registry.example/a:1", "registry.example/a:1"),
         ] {
-            assert_eq!(full_name(short), full);
-            assert_eq!(full_name(full), full);
+            assert_eq!(name::full(short), full);
+            assert_eq!(name::full(full), full);
         }
     }
 

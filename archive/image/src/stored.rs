@@ -7,12 +7,12 @@ use crate::architecture::{go_architecture, host_architecture};
 use crate::blobs::Blobs;
 use crate::decompression::MAGIC_LEN;
 use crate::hashing::Hashing;
-use crate::listed::{Blob, Listed, choose, label};
+use crate::listed::{Blob, Listed, StoredManifest, choose, label};
 use crate::manifest::MANIFEST_NAME;
-use crate::oci_layout::INDEX_NAME;
 use crate::unpacked::{MaxUnpacked, copy};
 use crate::{Compression, Error, Location, Result, docker_archive, oci_layout};
 use layerstone_layer::{LayerTree, Meter, Part, Source, Tree, digest_all};
+use layerstone_oci::INDEX_NAME;
 use layerstone_stage::{Digest, Error as StageError, Hasher};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -46,6 +46,8 @@ pub struct StoredImage {
     pub config: Value,
     /// Its layers, bottom first.
     pub layers: Vec<StoredLayer>,
+    /// Its manifest, which describes them in the same order; a docker archive has none.
+    pub manifest: Option<StoredManifest>,
 }
 
 /// A layer of such an image.
@@ -57,8 +59,10 @@ pub struct StoredLayer {
     pub diff_id: Digest,
     /// How it is compressed.
     pub compression: Compression,
-    /// Its bytes as they are there.
+    /// Its bytes: as they are there, or once it is unpacked, its tar.
     pub part: Part,
+    /// Its bytes as they are there.
+    pub stored: Part,
     /// What an old docker archive says about it, the `json` beside `layer.tar`.
     pub legacy: Option<Vec<u8>>,
     /// sha256 that the bytes must have, if that is told.
@@ -126,6 +130,7 @@ impl ImageFile {
             config_bytes,
             config,
             layers: layers?,
+            manifest: image.manifest.clone(),
         })
     }
 
@@ -146,6 +151,7 @@ impl ImageFile {
             name: blob.name.clone(),
             diff_id,
             compression,
+            stored: part.clone(),
             part,
             legacy,
             blob: blob.digest,

@@ -47,8 +47,8 @@ pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, meter: &Meter) -> Result
     in_order(results)
 }
 
-/// The digests by index, or the error that made the others be called off.
-fn in_order(mut results: Vec<(usize, Result<Digest>)>) -> Result<Vec<Digest>> {
+/// The results by index, or the error that made the others be called off.
+pub(crate) fn in_order<T>(mut results: Vec<(usize, Result<T>)>) -> Result<Vec<T>> {
     results.sort_by_key(|(index, result)| (!matches!(result, Err(e) if !matches!(e, Error::CalledOff)), *index));
     results.into_iter().map(|(_, result)| result).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::Owner;
+use crate::{Codec, Owner, Packed, Packing};
 use layerstone_stage::{
     Digest, Document, Error, Output, Result, StorePath, from_value, prepare_stage_file, read_document, write_stage_file,
 };
@@ -16,7 +16,16 @@ pub const VERSION: u64 = 1;
 /// The commands that write layer files, named when a file is of another version.
 const RERUN: &str = "layerstone layer";
 /// Media type of an uncompressed layer (OCI image-spec, layer.md).
-pub const MEDIA_TYPE_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+const MEDIA_TYPE_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// Media type of a layer that is compressed so, or not at all (OCI image-spec, layer.md, "`+gzip` Media Types").
+pub fn media_type(codec: Option<Codec>) -> String {
+    match codec {
+        None => MEDIA_TYPE_TAR.to_owned(),
+        Some(Codec::Gzip) => format!("{MEDIA_TYPE_TAR}+gzip"),
+        Some(Codec::Zstd) => format!("{MEDIA_TYPE_TAR}+zstd"),
+    }
+}
 
 /// One layer of an image: its identity, and exactly one of a blob beside the file and a recipe to make it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,9 +35,12 @@ pub struct LayerFile {
     pub diff_id: Digest,
     /// Size of the uncompressed tar in bytes.
     pub size: u64,
-    /// What a manifest says of the blob (OCI image-spec, descriptor.md); the blob is the uncompressed tar.
+    /// What a manifest says of the blob (OCI image-spec, descriptor.md): the tar, compressed as the media type says.
     pub descriptor: Descriptor,
-    /// Path of the tar, relative to the layer file's folder.
+    /// What made the blob of the tar; none if they are the same, or if somebody else compressed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Packing>,
+    /// Path of the blob, relative to the layer file's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<String>,
     /// What makes the same bytes from the store.
@@ -84,7 +96,8 @@ impl LayerFile {
         LayerFile {
             diff_id,
             size,
-            descriptor: Descriptor { media_type: MEDIA_TYPE_TAR.to_owned(), digest: diff_id, size },
+            descriptor: Descriptor { media_type: media_type(None), digest: diff_id, size },
+            compression: None,
             blob: None,
             recipe: None,
             store_paths: Vec::new(),
@@ -94,13 +107,25 @@ impl LayerFile {
         }
     }
 
+    /// A layer file for a layer that was compressed, of a tar of so many bytes.
+    pub fn packed(packed: &Packed, size: u64, packing: Packing) -> LayerFile {
+        let Packed { diff_id, digest, size: packed } = *packed;
+        let descriptor = Descriptor { media_type: media_type(Some(packing.codec)), digest, size: packed };
+        LayerFile { descriptor, compression: Some(packing), ..LayerFile::new(diff_id, size) }
+    }
+
+    /// Whether the blob is the tar itself.
+    pub fn is_plain(&self) -> bool {
+        self.descriptor.digest == self.diff_id
+    }
+
     /// Where the blob is, for a layer file at `path`.
     pub fn blob_path(&self, path: &Path) -> Option<PathBuf> {
         let folder = path.parent().unwrap_or(Path::new(""));
         self.blob.as_ref().map(|blob| folder.join(blob))
     }
 
-    /// Names the tar at `blob` as this layer's, for a layer file to be written at `path` (`-`: the current folder).
+    /// Names the file at `blob` as this layer's, for a layer file to be written at `path` (`-`: the current folder).
     ///
     /// # Errors
     ///
@@ -133,10 +158,31 @@ impl LayerFile {
             let found = if layer.blob.is_some() { "both" } else { "neither" };
             return Err(malformed(format!("found {found} of blob and recipe, expected exactly one")));
         }
+        layer.check_compression().map_err(&malformed)?;
         if let Some(blob) = layer.blob.as_deref().filter(|blob| blob.is_empty() || blob.starts_with('/')) {
             return Err(malformed(format!("found blob {blob:?}, expected a path relative to the layer file's folder")));
         }
         Ok(layer)
+    }
+
+    /// The descriptor, the tar and what makes one of the other must fit.
+    fn check_compression(&self) -> Result<(), String> {
+        let codec = self.compression.map(|packing| packing.codec);
+        let Descriptor { media_type: found, size, .. } = &self.descriptor;
+        if let Some(packing) = self.compression.filter(|packing| !packing.codec.levels().contains(&packing.level)) {
+            let (level, levels) = (packing.level, packing.codec.levels());
+            return Err(format!("compression.level: found {level}, expected {} to {}", levels.start(), levels.end()));
+        }
+        if self.is_plain() && (codec.is_some() || *size != self.size) {
+            return Err("found a compressed layer that has the digest of its tar".to_owned());
+        }
+        if !self.is_plain() && codec.is_none() && self.recipe.is_some() {
+            return Err("found a compressed layer, expected its blob or how it is compressed".to_owned());
+        }
+        if codec.is_some() && *found != media_type(codec) {
+            return Err(format!("descriptor.mediaType: found {found:?}, expected {:?}", media_type(codec)));
+        }
+        Ok(())
     }
 
     /// Starts a layer file: all of it on the disk, but not under its name until it is committed.

@@ -8,6 +8,7 @@
 
 mod append;
 mod chain;
+mod compress;
 mod digest;
 mod entry;
 mod error;
@@ -18,6 +19,7 @@ mod header;
 mod layout;
 mod member;
 mod meter;
+mod pack;
 mod part;
 mod shown;
 mod source;
@@ -25,16 +27,18 @@ mod tarsum;
 mod tree;
 mod walk;
 
+pub use compress::{BlockWriter, Codec, Packing, Team};
 pub use digest::{Sink, digest_all, write_layer};
 pub use entry::{Entry, Kind, Owner, Xattrs};
 pub use error::{Error, FollowError, Result};
-pub use file::{Descriptor, FORMAT, LayerFile, MEDIA_TYPE_TAR, Recipe, VERSION};
+pub use file::{Descriptor, FORMAT, LayerFile, Recipe, VERSION, media_type};
 pub use flat::write_flat;
 pub use front::Front;
 pub use header::{BLOCK, Common, Dialect, Fields, Records, append_pax};
 pub use layout::{Layout, Placed, store_layout};
 pub use member::{Member, Members};
 pub use meter::Meter;
+pub use pack::{Packed, pack, pack_all};
 pub use part::{Part, PartReader};
 pub use shown::{Details, Shown};
 pub use source::{LayoutReader, Reader, Source};

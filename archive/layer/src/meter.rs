@@ -25,7 +25,8 @@ impl Meter {
         self.bytes.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn add_layer(&self) {
+    /// Counts a layer.
+    pub fn add_layer(&self) {
         self.layers.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -8,10 +8,10 @@ use crate::out::print;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{
-    Archive, Codec, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, Spec,
-    Target as ArchiveTarget, Trailer,
+    Archive, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, Spec, Target as ArchiveTarget,
+    Trailer,
 };
-use layerstone_layer::{LayerFile, Source, store_layout};
+use layerstone_layer::{Codec, LayerFile, Packing, Source, store_layout};
 use layerstone_stage::{Digest, Output, Store, StorePath};
 use legacy::Legacy;
 use std::collections::BTreeMap;
@@ -229,10 +229,10 @@ pub fn write_archive(
         let write = |meter: &_| archive.write(ArchiveTarget::Pipe(&mut out, name), None, trailer, meter);
         return Ok(common.progress().during("writing", Some(archive.work(false)), count, write)?);
     }
-    let codec = Codec::of_name(output.as_os_str().as_bytes());
+    let packing = Codec::of_name(output.as_os_str().as_bytes()).map(Packing::from);
     let mut file = Output::create(output)?;
     let work = archive.work(file.is_seekable());
-    let write = |meter: &_| archive.write(ArchiveTarget::File(&mut file), codec, trailer, meter);
+    let write = |meter: &_| archive.write(ArchiveTarget::File(&mut file), packing, trailer, meter);
     let diff_ids = common.progress().during("writing", Some(work), count, write)?;
     file.commit()?;
     Ok(diff_ids)

@@ -4,16 +4,21 @@ pub mod behind;
 
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::BaseArgs;
+use crate::known::Known;
+use crate::packing_args::PackingArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_layer::{LayerFile, Owner, Recipe, Source, digest_all, store_layout, tarsum};
+use layerstone_layer::{
+    LayerFile, Owner, Packed, Packing, Recipe, Source, Team, digest_all, pack_all, store_layout, tarsum,
+};
 use layerstone_layering::Plan;
 use layerstone_stage::{Digest, Output, Store, StorePath};
 use rayon::prelude::*;
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Make layers of a plan: digests and sizes, and the tars if wanted
@@ -35,12 +40,17 @@ pub struct Options {
     /// image, of the root and its store paths
     #[arg(long, value_name = "ROOT.LAYER.JSON", requires = "blob")]
     behind: Option<PathBuf>,
-    /// Write the tar too, instead of the recipe
-    #[arg(long, value_name = "TAR", conflicts_with = "all")]
+    /// Write the layer's blob too, instead of the recipe: its tar, compressed if asked
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
     blob: Option<PathBuf>,
-    /// Write the tars too, instead of the recipes, as 000.tar and so on
+    /// Write the blobs too, instead of the recipes, as 000.tar, 000.tar.gz or 000.tar.zst and so on
     #[arg(long, requires = "all", conflicts_with = "index")]
     blobs: bool,
+    #[command(flatten)]
+    packing: PackingArgs,
+    /// Take what layer files in this folder say of layers that have the same recipe, without reading their files
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["behind", "blob", "blobs", "tarsum"])]
+    known: Option<PathBuf>,
     /// Keep extended attributes and file capabilities
     #[arg(long)]
     xattrs: bool,
@@ -65,6 +75,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let spec = options.stamp.read_spec()?;
     let (mtime, owner) = options.stamp.resolve(spec.as_ref())?;
     let xattrs = options.xattrs || spec.as_ref().is_some_and(|spec| spec.xattrs);
+    let packing = options.packing.packing(None)?;
     if let (Some(root), Some(blob)) = (&options.behind, &options.blob) {
         let base = options.base.open(spec.as_ref(), common)?;
         // In an order that no plan decides: the tar has one of its own.
@@ -78,12 +89,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             store: &store,
             tarsum: options.tarsum,
             xattrs,
+            packing,
         };
         return job.run(&options.output, blob, common);
     }
     let recipes = |layers: &[Vec<StorePath>]| recipes(layers, &store, mtime, &owner, xattrs);
     let Some(index) = options.index else {
-        return make_all(options, recipes(&plan.layers)?, &store, common);
+        return make_all(options, recipes(&plan.layers)?, packing, &store, common);
     };
     let count = plan.layers.len();
     let layer = plan.layers.get(index).with_context(|| {
@@ -91,7 +103,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     })?;
     let recipe = recipes(std::slice::from_ref(layer))?;
     let blob = options.blob.iter().cloned().collect();
-    let job = Job { recipes: recipe, files: vec![options.output.clone()], blobs: blob, tarsum: options.tarsum };
+    let known = options.known.as_deref().map(Known::read).transpose()?.unwrap_or_default();
+    let files = vec![options.output.clone()];
+    let job = Job { recipes: recipe, files, blobs: blob, tarsum: options.tarsum, packing, known };
     job.run(&store, common)
 }
 
@@ -116,26 +130,37 @@ pub fn recipes(
     Ok(layers.iter().map(recipe).collect())
 }
 
-/// Layouts of all recipes.
-pub fn layouts(recipes: &[Recipe], store: &Store) -> Result<Vec<Source>> {
-    let layouts: Result<Vec<_>, _> = recipes.par_iter().map(|recipe| store_layout(store, recipe)).collect();
+/// Layouts of recipes.
+pub fn layouts<R: Borrow<Recipe> + Sync>(recipes: &[R], store: &Store) -> Result<Vec<Source>> {
+    let layouts: Result<Vec<_>, _> = recipes.par_iter().map(|recipe| store_layout(store, recipe.borrow())).collect();
     Ok(layouts?.into_iter().map(Source::Layout).collect())
 }
 
-fn make_all(options: &Options, recipes: Vec<Recipe>, store: &Store, common: &Common) -> Result<()> {
+fn make_all(
+    options: &Options,
+    recipes: Vec<Recipe>,
+    packing: Option<Packing>,
+    store: &Store,
+    common: &Common,
+) -> Result<()> {
     let folder = &options.output;
+    let known = options.known.as_deref().map(Known::read).transpose()?.unwrap_or_default();
     let is_new = make_folder(folder)?;
     let names = |ending: &str| (0..recipes.len()).map(|index| folder.join(format!("{index:03}.{ending}"))).collect();
     let files: Vec<PathBuf> = names("layer.json");
-    let blobs: Vec<PathBuf> = if options.blobs { names("tar") } else { Vec::new() };
+    let blobs: Vec<PathBuf> = if options.blobs { names(&tar_ending(packing)) } else { Vec::new() };
     let keep: Vec<PathBuf> = files.iter().chain(&blobs).cloned().collect();
-    let made = Job { recipes, files, blobs, tarsum: options.tarsum }.run(store, common);
+    let made = Job { recipes, files, blobs, tarsum: options.tarsum, packing, known }.run(store, common);
     if made.is_err() && is_new {
         // Nothing can be done about a failure here, which leaves an empty folder.
         let _ = fs::remove_dir(folder);
     }
     made?;
     remove_others(folder, &keep)
+}
+
+fn tar_ending(packing: Option<Packing>) -> String {
+    format!("tar{}", packing.map_or("", |packing| packing.codec.ending()))
 }
 
 /// Whether the folder had to be made.
@@ -163,7 +188,9 @@ fn remove_others(folder: &Path, keep: &[PathBuf]) -> Result<()> {
 /// `000.layer.json`, `000.tar` and so on.
 fn is_numbered(name: &OsStr) -> bool {
     let Some((number, ending)) = name.to_str().and_then(|name| name.split_once('.')) else { return false };
-    number.len() >= 3 && number.bytes().all(|byte| byte.is_ascii_digit()) && matches!(ending, "layer.json" | "tar")
+    number.len() >= 3
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && matches!(ending, "layer.json" | "tar" | "tar.gz" | "tar.zst")
 }
 
 /// Layers to make, and their files; with blobs, one each.
@@ -172,6 +199,8 @@ struct Job {
     files: Vec<PathBuf>,
     blobs: Vec<PathBuf>,
     tarsum: bool,
+    packing: Option<Packing>,
+    known: Known,
 }
 
 impl Job {
@@ -182,11 +211,23 @@ impl Job {
         for file in self.files.iter().filter(|file| *file != stdout) {
             Output::create(file)?;
         }
-        let sources = layouts(&self.recipes, store)?;
+        let known: Vec<Option<&LayerFile>> =
+            self.recipes.iter().map(|recipe| self.known.get(recipe, self.packing)).collect();
+        let unknown: Vec<&Recipe> =
+            self.recipes.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(recipe, _)| recipe).collect();
+        let sources = layouts(&unknown, store)?;
         let blobs: Vec<Output> = self.blobs.iter().map(|blob| Output::create(blob)).collect::<Result<_, _>>()?;
-        let digests = self.digests(&sources, &blobs, common)?;
-        let sums = if self.tarsum { tarsums(&sources)? } else { vec![None; sources.len()] };
-        let layers = self.layers(&sources, &digests, sums)?;
+        let mut made = self.make(&sources, &blobs, common)?.into_iter();
+        let mut layers = Vec::new();
+        for ((index, recipe), known) in self.recipes.iter().enumerate().zip(known) {
+            let mut layer = known.cloned().or_else(|| made.next()).expect("what is not known was made");
+            layer.store_paths.clone_from(&recipe.paths);
+            match self.blobs.get(index) {
+                Some(blob) => layer.set_blob(&self.files[index], blob)?,
+                None => layer.recipe = Some(recipe.clone()),
+            }
+            layers.push(layer);
+        }
         let (told, written): (Vec<_>, Vec<_>) = layers.iter().zip(&self.files).partition(|(_, file)| *file == stdout);
         let files: Vec<Output> = written.iter().map(|(layer, file)| layer.prepare(file)).collect::<Result<_, _>>()?;
         for output in blobs.into_iter().chain(files) {
@@ -198,24 +239,25 @@ impl Job {
         Ok(())
     }
 
-    /// The layer files' contents.
-    fn layers(&self, sources: &[Source], digests: &[Digest], sums: Vec<Option<String>>) -> Result<Vec<LayerFile>> {
-        let mut layers = Vec::new();
-        for (index, (recipe, tarsum)) in self.recipes.iter().zip(sums).enumerate() {
-            let mut layer = LayerFile::new(digests[index], sources[index].size());
-            layer.store_paths.clone_from(&recipe.paths);
-            layer.tarsum = tarsum;
-            match self.blobs.get(index) {
-                Some(blob) => layer.set_blob(&self.files[index], blob)?,
-                None => layer.recipe = Some(recipe.clone()),
+    /// Layer files of layers that are read now, without blob and recipe; the blobs go into `outputs`, if there are any.
+    fn make(&self, sources: &[Source], outputs: &[Output], common: &Common) -> Result<Vec<LayerFile>> {
+        let sums = if self.tarsum { tarsums(sources)? } else { vec![None; sources.len()] };
+        let references: Vec<&Source> = sources.iter().collect();
+        let layers: Vec<LayerFile> = match self.packing {
+            None => {
+                let digests = self.digests(&references, outputs, common)?;
+                references.iter().zip(digests).map(|(source, id)| LayerFile::new(id, source.size())).collect()
             }
-            layers.push(layer);
-        }
-        Ok(layers)
+            Some(packing) => {
+                let packed = self.packed(packing, &references, outputs, common)?;
+                let layers = references.iter().zip(&packed);
+                layers.map(|(source, packed)| LayerFile::packed(packed, source.size(), packing)).collect()
+            }
+        };
+        Ok(layers.into_iter().zip(sums).map(|(layer, tarsum)| LayerFile { tarsum, ..layer }).collect())
     }
 
-    fn digests(&self, sources: &[Source], outputs: &[Output], common: &Common) -> Result<Vec<Digest>> {
-        let references: Vec<&Source> = sources.iter().collect();
+    fn digests(&self, sources: &[&Source], outputs: &[Output], common: &Common) -> Result<Vec<Digest>> {
         let sink = |index: usize, offset: u64, bytes: &[u8]| match outputs.get(index) {
             None => Ok(()),
             Some(output) => {
@@ -223,9 +265,28 @@ impl Job {
                 output.write_all_at(bytes, offset).map_err(layerstone_layer::Error::write(blob))
             }
         };
-        let bytes = sources.iter().map(Source::size).sum();
-        let digest = |meter: &_| digest_all(&references, &sink, meter);
+        let bytes = sources.iter().map(|source| source.size()).sum();
+        let digest = |meter: &_| digest_all(sources, &sink, meter);
         Ok(common.progress().during("hashing", Some(bytes), sources.len(), digest)?)
+    }
+
+    fn packed(
+        &self,
+        packing: Packing,
+        sources: &[&Source],
+        outputs: &[Output],
+        common: &Common,
+    ) -> Result<Vec<Packed>> {
+        let output = |index: usize| -> (Box<dyn Write + Send + '_>, &Path) {
+            match outputs.get(index) {
+                None => (Box::new(io::sink()), Path::new("nowhere")),
+                Some(output) => (Box::new(output.file()), &self.blobs[index]),
+            }
+        };
+        let bytes = sources.iter().map(|source| source.size()).sum();
+        let threads = rayon::current_num_threads();
+        let pack = |meter: &_| Team::with(packing, threads, |team| pack_all(sources, team, &output, meter));
+        Ok(common.progress().during("compressing", Some(bytes), sources.len(), pack)?)
     }
 }
 

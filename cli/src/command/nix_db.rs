@@ -2,7 +2,7 @@
 
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
-use crate::command::layer::behind::check_front;
+use crate::command::layer::behind::{check_front, plain_blob};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::{Closure, measure_nars};
@@ -82,7 +82,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         None => (NixDbPlace::OnTop { root: None, store_owner }, Vec::new()),
         Some(file) => {
             let front = LayerFile::read(file)?;
-            let root = front.blob_path(file).with_context(|| format!("no blob: {}", file.display()))?;
+            let root = plain_blob(&front, file)?;
             check_front(&front, &root, common)?;
             (NixDbPlace::Behind { root }, front.references)
         }

@@ -2,6 +2,7 @@
 
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
+use crate::command::layer::behind::plain_blob;
 use crate::command::ready;
 use crate::root_args::RootArgs;
 use anyhow::{Context, Result, bail};
@@ -124,8 +125,7 @@ pub fn root_spec(spec: &Spec, store: &Store, base: Option<Arc<Tree>>) -> Result<
 
 /// A layer that has a tar.
 fn read_layer(path: &Path) -> Result<PathBuf> {
-    let layer = LayerFile::read(path)?;
-    layer.blob_path(path).with_context(|| format!("no blob: {}", path.display()))
+    plain_blob(&LayerFile::read(path)?, path)
 }
 
 /// The files of a base, and of a layer over it whose tar this is.

@@ -90,6 +90,12 @@ impl Output {
         self.file.write_all_at(bytes, offset)
     }
 
+    /// Moves the finished file to another name in the folder of its destination: one that is known only now.
+    pub fn commit_as(mut self, destination: &Path) -> Result<()> {
+        self.destination = destination.to_owned();
+        self.commit()
+    }
+
     /// Moves the finished file to its destination, replacing what was there.
     pub fn commit(mut self) -> Result<()> {
         self.file.flush().map_err(Error::io("write", &self.destination))?;

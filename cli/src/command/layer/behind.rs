@@ -4,9 +4,9 @@ use crate::args::Common;
 use crate::base::Base;
 use anyhow::{Context, Result, bail};
 use layerstone_image::paths_comment;
-use layerstone_layer::{Front, LayerFile, Layout, Owner, Source, tarsum, write_layer};
+use layerstone_layer::{Front, LayerFile, Layout, Meter, Owner, Packing, Source, Team, pack, tarsum, write_layer};
 use layerstone_stage::{Output, Store, StorePath};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A root's layer file and the store paths to append to its tar.
 pub struct Job<'a> {
@@ -17,6 +17,7 @@ pub struct Job<'a> {
     pub store: &'a Store,
     pub tarsum: bool,
     pub xattrs: bool,
+    pub packing: Option<Packing>,
 }
 
 impl Job<'_> {
@@ -28,14 +29,22 @@ impl Job<'_> {
         }
         let mut out = Output::create(blob)?;
         let front = LayerFile::read(root)?;
-        let tar = front.blob_path(root).with_context(|| format!("no blob: {}", root.display()))?;
+        let tar = plain_blob(&front, root)?;
         let source = layout(&tar, paths, mtime, base, store, self.xattrs)?;
         check_front(&front, &tar, common)?;
-        let write = |meter: &_| write_layer(&source, &mut out, blob, meter);
-        let diff_id = common.progress().during("writing", Some(source.size()), 1, write)?;
+        let write = |meter: &Meter| match self.packing {
+            None => Ok(LayerFile::new(write_layer(&source, &mut out, blob, meter)?, source.size())),
+            Some(packing) => {
+                let threads = rayon::current_num_threads();
+                let packed = Team::with(packing, threads, |team| pack(&source, team, &mut out, blob, meter))?;
+                Ok(LayerFile::packed(&packed, source.size(), packing))
+            }
+        };
+        let made: layerstone_layer::Result<LayerFile> =
+            common.progress().during("writing", Some(source.size()), 1, write);
         let tarsum = if self.tarsum { Some(tarsum(source.reader()?)?) } else { None };
         let (store_paths, comment) = (paths.to_vec(), Some(comment(paths)));
-        let mut layer = LayerFile { store_paths, comment, tarsum, ..LayerFile::new(diff_id, source.size()) };
+        let mut layer = LayerFile { store_paths, comment, tarsum, ..made? };
         layer.set_blob(output, blob)?;
         if output == Path::new("-") {
             out.commit()?;
@@ -45,6 +54,14 @@ impl Job<'_> {
         out.commit()?;
         Ok(file.commit()?)
     }
+}
+
+/// The tar beside a layer file.
+pub fn plain_blob(layer: &LayerFile, path: &Path) -> Result<PathBuf> {
+    if !layer.is_plain() {
+        bail!("found a compressed layer, expected a tar: {}", path.display());
+    }
+    layer.blob_path(path).with_context(|| format!("no blob: {}", path.display()))
 }
 
 /// The root's tar must be what its layer file says.

@@ -1,25 +1,40 @@
-//! Compression of an archive on all cores, into the same bytes whatever their number.
+//! Compression on all cores, into the same bytes whatever their number.
 //!
 //! The input is cut into blocks of a fixed size, and each becomes a gzip member (RFC 1952, section 2.2) or a zstd frame
 //! (RFC 8878, section 3.1) of its own, compressed by whichever thread is free and written in order; both formats define
 //! the concatenation as the concatenation of contents. The cost is the window lost at every block's start; with libdeflate
-//! at the level used here the result is still not larger than `pigz -6` makes it (see `cargo xtask bench`).
+//! at the default level the result is still not larger than `pigz -6` makes it (see `cargo xtask bench`).
+//!
+//! A [`Team`] of threads serves several outputs at once: while a big layer is through all of them, small ones take what is
+//! left over.
 //!
 //! A *slot* is a piece stored uncompressed in a member of known length, which can be written again later: the header of
 //! a layer names the layer's digest, which is only known once the layer is through.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use libdeflater::{CompressionLvl, Compressor};
+use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::thread;
 
-/// A format to compress an archive into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A format to compress into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Codec {
     /// gzip (RFC 1952).
     Gzip,
     /// zstd (RFC 8878).
     Zstd,
+}
+
+/// How bytes are compressed: with the bytes themselves, this decides the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Packing {
+    /// The format.
+    pub codec: Codec,
+    /// libdeflate's level from 1 to 12, or zstd's from 1 to 22.
+    pub level: i32,
 }
 
 impl Codec {
@@ -32,15 +47,24 @@ impl Codec {
         }
     }
 
-    fn compress(self, block: &[u8]) -> io::Result<Vec<u8>> {
+    /// Ending of a file's name, with its dot.
+    pub fn ending(self) -> &'static str {
         match self {
-            Codec::Gzip => Ok(gzip_member(block, GZIP_LEVEL)),
-            Codec::Zstd => zstd::bulk::compress(block, ZSTD_LEVEL),
+            Codec::Gzip => ".gz",
+            Codec::Zstd => ".zst",
+        }
+    }
+
+    /// The levels that there are.
+    pub fn levels(self) -> RangeInclusive<i32> {
+        match self {
+            Codec::Gzip => 1..=12,
+            Codec::Zstd => 1..=22,
         }
     }
 
     /// A member that holds the bytes uncompressed; its length depends on theirs alone.
-    pub(crate) fn store(self, bytes: &[u8]) -> Vec<u8> {
+    pub fn store(self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Codec::Gzip => gzip_member(bytes, 0),
             Codec::Zstd => zstd_raw_frame(bytes),
@@ -48,9 +72,29 @@ impl Codec {
     }
 }
 
+impl From<Codec> for Packing {
+    /// The format at its default level.
+    fn from(codec: Codec) -> Packing {
+        let level = match codec {
+            Codec::Gzip => GZIP_LEVEL,
+            Codec::Zstd => ZSTD_LEVEL,
+        };
+        Packing { codec, level }
+    }
+}
+
+impl Packing {
+    fn compress(self, block: &[u8]) -> io::Result<Vec<u8>> {
+        match self.codec {
+            Codec::Gzip => Ok(gzip_member(block, self.level)),
+            Codec::Zstd => zstd::bulk::compress(block, self.level),
+        }
+    }
+}
+
 /// Header fields are libdeflate's: no name, no time, so that nothing but contents decides the bytes.
 fn gzip_member(bytes: &[u8], level: i32) -> Vec<u8> {
-    let level = CompressionLvl::new(level).expect("a level between 0 and 12");
+    let level = CompressionLvl::new(level.clamp(0, 12)).expect("a level between 0 and 12");
     let mut compressor = Compressor::new(level);
     let mut member = vec![0; compressor.gzip_compress_bound(bytes.len())];
     let len = compressor.gzip_compress(bytes, &mut member).expect("the bound is never exceeded");
@@ -73,7 +117,7 @@ fn zstd_raw_frame(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes of input in a block. Larger blocks compress better and take more memory; a change changes the output.
-const BLOCK: usize = 1 << 20;
+pub(crate) const BLOCK: usize = 1 << 20;
 
 /// libdeflate's level. 5 stays within 3 % of the size that zlib's level 6 reaches, at a third of its time; a change
 /// changes the output.
@@ -82,38 +126,72 @@ const GZIP_LEVEL: i32 = 5;
 /// zstd's own default; a change changes the output.
 const ZSTD_LEVEL: i32 = 3;
 
-/// Runs `produce` with a writer whose blocks are compressed by `threads` threads and written to `out`; the result, and
-/// the offset in `out` of every slot.
-pub(crate) fn compressed<T>(
-    codec: Codec,
+/// Threads that compress.
+#[derive(Debug)]
+pub struct Team {
+    packing: Packing,
+    jobs: Sender<Job>,
     threads: usize,
-    out: &mut (dyn Write + Send),
-    produce: impl FnOnce(&mut BlockWriter) -> T,
-) -> io::Result<(T, Vec<u64>)> {
-    thread::scope(|scope| {
-        let (jobs, work) = bounded::<Job>(threads);
-        // What may be compressed but not yet written: enough that no thread waits for a slow neighbour.
-        let (pieces, ordered) = bounded::<Piece>(threads + 2);
-        for _ in 0..threads {
-            let work = work.clone();
-            scope.spawn(move || compress_blocks(codec, &work));
-        }
-        drop(work);
-        let writer = scope.spawn(move || write_pieces(&ordered, out));
-        let mut blocks = BlockWriter { codec, buffer: Vec::with_capacity(BLOCK), jobs, pieces };
-        let result = produce(&mut blocks);
-        // A writer that is gone tells why itself.
-        let _ = blocks.cut();
-        drop(blocks);
-        let slots = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok((result, slots))
-    })
+}
+
+impl Team {
+    /// Runs `work` with a team of so many threads, which are gone afterwards.
+    pub fn with<T>(packing: Packing, threads: usize, work: impl FnOnce(&Team) -> T) -> T {
+        thread::scope(|scope| {
+            let (jobs, queue) = bounded::<Job>(threads);
+            for _ in 0..threads {
+                let queue = queue.clone();
+                scope.spawn(move || compress_blocks(packing, &queue));
+            }
+            drop(queue);
+            // Dropped at the end of this closure, which lets the threads go.
+            work(&Team { packing, jobs, threads })
+        })
+    }
+
+    /// How it compresses.
+    pub fn packing(&self) -> Packing {
+        self.packing
+    }
+
+    /// Runs `produce` with a writer whose blocks are compressed and written to `out`; the result, and the offset in `out`
+    /// of every slot.
+    ///
+    /// # Errors
+    ///
+    /// What writing to `out` failed of; the result of `produce` is lost then.
+    pub fn compress<T>(
+        &self,
+        out: &mut (dyn Write + Send),
+        produce: impl FnOnce(&mut BlockWriter) -> T,
+    ) -> io::Result<(T, Vec<u64>)> {
+        thread::scope(|scope| {
+            // What may be compressed but not yet written: enough that no thread waits for a slow neighbour.
+            let (pieces, ordered) = bounded::<Piece>(self.threads + 2);
+            let writer = scope.spawn(move || write_pieces(&ordered, out));
+            let codec = self.packing.codec;
+            let mut blocks = BlockWriter { codec, buffer: Vec::with_capacity(BLOCK), jobs: self.jobs.clone(), pieces };
+            let result = produce(&mut blocks);
+            // A writer that is gone tells why itself.
+            let _ = blocks.cut();
+            drop(blocks);
+            let slots = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((result, slots))
+        })
+    }
+
+    /// Compresses what fits into one block, in this thread: the same bytes as through a writer.
+    pub(crate) fn compress_small(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        assert!(bytes.len() <= BLOCK, "fits into one block");
+        if bytes.is_empty() { Ok(Vec::new()) } else { self.packing.compress(bytes) }
+    }
 }
 
 /// A block to compress, and where to send the result.
 type Job = (Vec<u8>, Sender<io::Result<Vec<u8>>>);
 
 /// The next piece of output.
+#[derive(Debug)]
 enum Piece {
     /// A block, as soon as it is compressed.
     Block(Receiver<io::Result<Vec<u8>>>),
@@ -122,7 +200,8 @@ enum Piece {
 }
 
 /// Takes bytes and hands them on in blocks.
-pub(crate) struct BlockWriter {
+#[derive(Debug)]
+pub struct BlockWriter {
     codec: Codec,
     buffer: Vec<u8>,
     jobs: Sender<Job>,
@@ -131,7 +210,7 @@ pub(crate) struct BlockWriter {
 
 impl BlockWriter {
     /// Ends the current block and stores bytes in a member of their own.
-    pub(crate) fn slot(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub fn slot(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.cut()?;
         self.pieces.send(Piece::Slot(self.codec.store(bytes))).map_err(gone)
     }
@@ -169,10 +248,10 @@ fn gone<T>(_: crossbeam_channel::SendError<T>) -> io::Error {
     io::Error::from(io::ErrorKind::BrokenPipe)
 }
 
-fn compress_blocks(codec: Codec, work: &Receiver<Job>) {
-    for (block, result) in work {
+fn compress_blocks(packing: Packing, queue: &Receiver<Job>) {
+    for (block, result) in queue {
         // Nobody waits for the result once the writer has failed.
-        let _ = result.send(codec.compress(&block));
+        let _ = result.send(packing.compress(&block));
     }
 }
 
@@ -203,10 +282,12 @@ mod tests {
 
     fn round_trip(codec: Codec, threads: usize, input: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        let ((), slots) = compressed(codec, threads, &mut out, |writer| {
-            writer.write_all(&input[..input.len() / 3]).unwrap();
-            writer.slot(&[7; 512]).unwrap();
-            writer.write_all(&input[input.len() / 3..]).unwrap();
+        let ((), slots) = Team::with(codec.into(), threads, |team| {
+            team.compress(&mut out, |writer| {
+                writer.write_all(&input[..input.len() / 3]).unwrap();
+                writer.slot(&[7; 512]).unwrap();
+                writer.write_all(&input[input.len() / 3..]).unwrap();
+            })
         })
         .unwrap();
         assert_eq!(slots.len(), 1);
@@ -247,9 +328,11 @@ mod tests {
                 Ok(())
             }
         }
-        let result = compressed(Codec::Gzip, 2, &mut Full, |writer| {
-            let zeros = vec![0; BLOCK];
-            while writer.write_all(&zeros).is_ok() {}
+        let result = Team::with(Codec::Gzip.into(), 2, |team| {
+            team.compress(&mut Full, |writer| {
+                let zeros = vec![0; BLOCK];
+                while writer.write_all(&zeros).is_ok() {}
+            })
         });
         assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }

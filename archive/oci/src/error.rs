@@ -1,0 +1,68 @@
+//! What can go wrong on an image's way to where it is kept.
+
+use layerstone_stage::Digest;
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error while blobs are written or manifests are read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Files of the output.
+    #[error(transparent)]
+    Stage(#[from] layerstone_stage::Error),
+    /// A layer cannot be read or written.
+    #[error(transparent)]
+    Layer(#[from] layerstone_layer::Error),
+    /// A blob's bytes are not those that name it.
+    #[error("wrong blob: {label}: found {found_size} bytes of {found}, expected {size} bytes of {expected}")]
+    Blob {
+        /// What it is called.
+        label: String,
+        /// Digest of the bytes.
+        found: Digest,
+        /// How many there are.
+        found_size: u64,
+        /// Digest that they must have.
+        expected: Digest,
+        /// How many there must be.
+        size: u64,
+    },
+    /// A layer that is compressed gives another tar than its config says.
+    #[error("wrong digest: {label}: found {found}, expected {expected}")]
+    DiffId {
+        /// What the layer is called.
+        label: String,
+        /// sha256 of its tar.
+        found: Digest,
+        /// sha256 that it must have.
+        expected: Digest,
+    },
+    /// A folder that cannot be taken for an OCI layout.
+    #[error("not an OCI layout: {}: {cause}", path.display())]
+    NotALayout {
+        /// The folder.
+        path: PathBuf,
+        /// What was found and what was expected.
+        cause: String,
+    },
+    /// A manifest or an index that cannot be understood.
+    #[error("not a manifest: {name}: {cause}")]
+    Manifest {
+        /// What it is called.
+        name: String,
+        /// What was found and what was expected.
+        cause: String,
+    },
+    /// What keeps the blobs says no.
+    #[error(transparent)]
+    Destination(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// An error of what keeps the blobs.
+    pub fn destination(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+        Error::Destination(Box::new(error))
+    }
+}

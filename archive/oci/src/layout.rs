@@ -1,0 +1,168 @@
+//! The folder of an OCI layout (image-spec, image-layout.md), made or added to.
+//!
+//! A blob is written under a temporary name and renamed when its digest is known; index.json is replaced as the last
+//! thing, under a lock, so that several programs may add to one layout, and a kill leaves at most blobs that nobody names.
+
+use crate::{Content, Descriptor, Destination, Error, Given, Index, Put, Result};
+use layerstone_layer::Packed;
+use layerstone_stage::{Digest, Error as StageError, Hasher, Output, write_whole};
+use rustix::fs::{FlockOperation, flock};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Name of the file that says what the folder is.
+pub const LAYOUT_NAME: &str = "oci-layout";
+/// What it says.
+pub const LAYOUT_TEXT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
+/// Name of the index.
+pub const INDEX_NAME: &str = "index.json";
+const BLOBS: &str = "blobs/sha256";
+
+/// Name of a blob in a layout.
+pub fn blob_name(digest: &Digest) -> String {
+    format!("{BLOBS}/{}", digest.hex())
+}
+
+/// The folder of a layout.
+#[derive(Debug)]
+pub struct Layout {
+    folder: PathBuf,
+}
+
+impl Layout {
+    /// A layout in this folder: the one that is there, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// The folder holds something else, or cannot be written.
+    pub fn open(folder: &Path) -> Result<Layout> {
+        let wrong = |cause: &str| Error::NotALayout { path: folder.to_owned(), cause: cause.to_owned() };
+        match fs::create_dir(folder) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                if !folder.is_dir() {
+                    return Err(wrong("found a file, expected a folder"));
+                }
+            }
+            Err(e) => return Err(StageError::io("make the folder", folder)(e).into()),
+        }
+        let layout = Layout { folder: folder.to_owned() };
+        let marker = folder.join(LAYOUT_NAME);
+        if marker.exists() {
+            let text = fs::read(&marker).map_err(StageError::io("read", &marker))?;
+            let version = serde_json::from_slice::<serde_json::Value>(&text).ok();
+            let version = version.as_ref().and_then(|value| value["imageLayoutVersion"].as_str());
+            if !version.is_some_and(|version| version.starts_with("1.")) {
+                return Err(wrong("oci-layout: expected {\"imageLayoutVersion\":\"1.0.0\"}"));
+            }
+            layout.read_index()?;
+        } else {
+            let mut entries = fs::read_dir(folder).map_err(StageError::io("read", folder))?;
+            if entries.next().is_some() {
+                return Err(wrong("found other files, expected oci-layout or an empty folder"));
+            }
+        }
+        let blobs = folder.join(BLOBS);
+        fs::create_dir_all(&blobs).map_err(StageError::io("make the folder", &blobs))?;
+        if !marker.exists() {
+            write_whole(&marker, LAYOUT_TEXT.as_bytes())?;
+        }
+        Ok(layout)
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(blob_name(digest))
+    }
+
+    /// Whether a blob is there, whole as far as its size tells.
+    fn has(&self, digest: &Digest, size: u64) -> bool {
+        self.path(digest).metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+    }
+
+    fn read_index(&self) -> Result<Index> {
+        let path = self.folder.join(INDEX_NAME);
+        match fs::read(&path) {
+            Ok(bytes) => Index::parse(&bytes, &path.display().to_string()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Index::new(Vec::new(), BTreeMap::new())),
+            Err(e) => Err(StageError::io("read", &path)(e).into()),
+        }
+    }
+
+    fn create(&self) -> Result<Output> {
+        // Its name is known when its bytes are.
+        Ok(Output::create(&self.folder.join(BLOBS).join("new"))?)
+    }
+}
+
+impl Destination for Layout {
+    fn put(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<Put> {
+        let Descriptor { digest, size, .. } = descriptor;
+        if self.has(digest, *size) {
+            return Ok(Put::There);
+        }
+        let mut output = self.create()?;
+        let mut hashed = Hashed { out: &mut output, hasher: Hasher::default(), size: 0 };
+        content.write_to(0, &mut hashed)?;
+        let (found, found_size) = (hashed.hasher.finish(), hashed.size);
+        if (found, found_size) != (*digest, *size) {
+            let label = self.path(digest).display().to_string();
+            return Err(Error::Blob { label, found, found_size, expected: *digest, size: *size });
+        }
+        output.commit_as(&self.path(digest))?;
+        Ok(Put::Sent)
+    }
+
+    fn put_given(&self, write: &mut Given<'_>) -> Result<(Packed, Put)> {
+        let mut output = self.create()?;
+        let packed = write(&mut output)?;
+        if self.has(&packed.digest, packed.size) {
+            return Ok((packed, Put::There));
+        }
+        output.commit_as(&self.path(&packed.digest))?;
+        Ok((packed, Put::Sent))
+    }
+
+    fn is_near(&self) -> bool {
+        true
+    }
+
+    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        self.put(descriptor, &bytes.to_vec()).map(drop)
+    }
+
+    /// Takes the name from whatever had it.
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], names: &BTreeMap<String, String>) -> Result<()> {
+        self.put_manifest(descriptor, bytes)?;
+        let marker = self.folder.join(LAYOUT_NAME);
+        let lock = File::open(&marker).map_err(StageError::io("open", &marker))?;
+        flock(&lock, FlockOperation::LockExclusive).map_err(|e| StageError::io("lock", &marker)(e.into()))?;
+        let mut index = self.read_index()?;
+        let named = |known: &Descriptor| names.iter().all(|(key, name)| known.annotations.get(key) == Some(name));
+        let is_same = |known: &Descriptor| known.digest == descriptor.digest && known.annotations.is_empty();
+        index.manifests.retain(|known| if names.is_empty() { !is_same(known) } else { !named(known) });
+        index.manifests.push(Descriptor { annotations: names.clone(), ..descriptor.clone() });
+        Ok(write_whole(&self.folder.join(INDEX_NAME), &index.to_bytes())?)
+    }
+}
+
+/// Hashes and counts what goes through.
+struct Hashed<'a> {
+    out: &'a mut Output,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl Write for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

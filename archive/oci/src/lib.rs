@@ -1,0 +1,24 @@
+//! Images as OCI has them: blobs by digest, manifests that list them, indexes that list manifests (OCI image-spec 1.1).
+//!
+//! A [`Destination`] keeps blobs: a [`Layout`] is one, a registry another. [`put_layers`] brings layers there, those that
+//! must be compressed and those whose bytes are there, several at once; a [`Manifest`] or an [`Index`] says what they
+//! are then.
+//!
+//! This crate does not know where images come from, what is in a config, nor the protocol of registries.
+
+mod content;
+mod descriptor;
+mod destination;
+mod error;
+mod layout;
+mod manifest;
+pub mod name;
+mod put;
+
+pub use content::{Content, Packable};
+pub use descriptor::{Descriptor, Platform, STORE_PATHS, media_type, names_annotations};
+pub use destination::{Destination, Given, Put};
+pub use error::{Error, Result};
+pub use layout::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, Layout, blob_name};
+pub use manifest::{Index, Manifest};
+pub use put::{Layer, Placed, Tar, put_layers};

@@ -1,0 +1,215 @@
+//! What a registry is told about who asks: a password, or a token that is got for the purpose (distribution,
+//! token.md and oauth.md).
+//!
+//! A password goes to the registry, or to the token server that the registry names, over TLS unless the registry itself
+//! is talked to without; never to where a redirect leads.
+
+use crate::challenge::{Challenge, parse};
+use crate::client::{Options, header, told};
+use crate::credential::{Credential, default_files, find};
+use crate::transport::{Answer, Payload, Transport};
+use crate::url::{Url, encode};
+use crate::{Error, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes that a token server may answer.
+const MOST_TOKEN: u64 = 1 << 20;
+/// Redirects of a token server that are followed.
+const MOST_REDIRECTS: usize = 5;
+const WHAT: &str = "cannot get a token";
+
+/// What is to be done, as far as it needs a permission.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Scope {
+    /// The repository.
+    pub name: String,
+    /// Whether something is to be written.
+    pub is_push: bool,
+    /// Repositories that blobs are taken over from.
+    pub sources: Vec<String>,
+}
+
+impl Scope {
+    /// In the words of token servers.
+    fn texts(&self) -> Vec<String> {
+        let actions = if self.is_push { "pull,push" } else { "pull" };
+        let sources = self.sources.iter().map(|name| format!("repository:{name}:pull"));
+        [format!("repository:{}:{actions}", self.name)].into_iter().chain(sources).collect()
+    }
+}
+
+/// What is known of who asks a registry.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    host: String,
+    files: Vec<PathBuf>,
+    must_exist: bool,
+    /// `Authorization` for each scope.
+    headers: Mutex<BTreeMap<Scope, String>>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Auth {
+    pub(crate) fn new(host: &str, options: &Options) -> Auth {
+        let named = options.auth_file.clone();
+        let must_exist = named.is_some();
+        let files = named.map_or_else(default_files, |file| vec![file]);
+        Auth { host: host.to_owned(), files, must_exist, headers: Mutex::default() }
+    }
+
+    /// What to say at once.
+    pub(crate) fn header(&self, scope: &Scope) -> Option<String> {
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned()
+    }
+
+    /// What to say to a challenge; none if `said` was just that.
+    pub(crate) fn answer(
+        &self,
+        scope: &Scope,
+        challenge: &str,
+        said: Option<&str>,
+        url: &Url,
+        registry: &Url,
+        transport: &Transport,
+    ) -> Result<Option<String>> {
+        // Another thread may have asked meanwhile.
+        if let Some(header) = self.header(scope).filter(|header| said != Some(header.as_str())) {
+            return Ok(Some(header));
+        }
+        let denied = |cause: &str| Error::Unauthorized { url: url.to_string(), cause: cause.to_owned() };
+        let credential = find(&self.host, &scope.name, &self.files, self.must_exist)?;
+        let challenges = parse(challenge);
+        let bearer = challenges.iter().find_map(|it| match it {
+            Challenge::Bearer { realm, service, .. } => Some((realm, service)),
+            Challenge::Basic => None,
+        });
+        let header = match (bearer, &credential) {
+            (Some((realm, service)), _) => {
+                // One that did not do was not the last one: it may have run out.
+                let request = TokenRequest { realm, service: service.as_deref(), scope, registry, transport };
+                format!("Bearer {}", request.run(credential.as_ref())?)
+            }
+            (None, _) if !challenges.contains(&Challenge::Basic) => {
+                return Err(denied("found no challenge that is understood, expected Basic or Bearer"));
+            }
+            (None, Some(Credential::Basic { user, secret })) => basic(user, secret),
+            (None, Some(Credential::Identity(_))) => {
+                return Err(denied("found an identity token for a registry that takes passwords alone"));
+            }
+            (None, None) => return Err(denied("no credentials for it in any auth file")),
+        };
+        if said == Some(header.as_str()) {
+            return Err(denied("the registry does not take the credentials"));
+        }
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), header.clone());
+        // A second fresh token would do no better than the first.
+        let is_second_token = bearer.is_some() && said.is_some_and(|said| said.starts_with("Bearer "));
+        Ok(Some(header).filter(|_| !is_second_token))
+    }
+}
+
+fn basic(user: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
+}
+
+struct TokenRequest<'a> {
+    realm: &'a str,
+    service: Option<&'a str>,
+    scope: &'a Scope,
+    registry: &'a Url,
+    transport: &'a Transport,
+}
+
+impl TokenRequest<'_> {
+    fn run(&self, credential: Option<&Credential>) -> Result<String> {
+        let wrong = |cause: String| Error::Protocol { what: WHAT, url: self.registry.to_string(), cause };
+        let realm =
+            self.registry.join(self.realm).ok_or_else(|| wrong("found a realm that is no address".to_owned()))?;
+        if self.registry.is_https && !realm.is_https {
+            return Err(wrong(format!("found the token server {realm}, expected https")));
+        }
+        let answer = match credential {
+            Some(Credential::Identity(token)) => self.post(&realm, token)?,
+            Some(Credential::Basic { user, secret }) => self.get(&realm, Some((user, &basic(user, secret))))?,
+            None => self.get(&realm, None)?,
+        };
+        let status = answer.status().as_u16();
+        if status != 200 {
+            let told = told(answer);
+            return Err(match status {
+                401 | 403 => {
+                    Error::Unauthorized { url: realm.to_string(), cause: format!("found status {status}{told}") }
+                }
+                _ => Error::Status { what: WHAT, url: realm.to_string(), status, told },
+            });
+        }
+        let mut bytes = Vec::new();
+        let read = answer.into_body().into_reader().take(MOST_TOKEN).read_to_end(&mut bytes);
+        read.map_err(|e| Error::Unreachable { url: realm.to_string(), cause: e.to_string() })?;
+        let token = serde_json::from_slice::<Token>(&bytes).ok().and_then(|it| it.token.or(it.access_token));
+        let is_sound = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        token.filter(is_sound).ok_or_else(|| Error::Protocol {
+            what: WHAT,
+            url: realm.to_string(),
+            cause: "found no token in the answer".to_owned(),
+        })
+    }
+
+    fn get(&self, realm: &Url, credential: Option<(&String, &String)>) -> Result<Answer> {
+        let mut url = realm.clone();
+        if let Some(service) = self.service {
+            url = url.with("service", &encode(service));
+        }
+        for scope in self.scope.texts() {
+            url = url.with("scope", &encode(&scope));
+        }
+        if let Some((user, _)) = credential {
+            url = url.with("account", &encode(user));
+        }
+        for _ in 0..=MOST_REDIRECTS {
+            let headers =
+                credential.filter(|_| url.is_same_place(realm)).map(|(_, header)| ("authorization", header.as_str()));
+            let answer = self.transport.send("GET", &url, headers.as_slice(), None)?;
+            if !answer.status().is_redirection() {
+                return Ok(answer);
+            }
+            let wrong = |cause: &str| Error::Protocol { what: WHAT, url: realm.to_string(), cause: cause.to_owned() };
+            let next = header(&answer, "location").and_then(|location| url.join(location));
+            let next = next.ok_or_else(|| wrong("found a redirect to no address"))?;
+            if url.is_https && !next.is_https {
+                return Err(wrong("found a redirect from TLS to plain HTTP, expected https"));
+            }
+            url = next;
+        }
+        let cause = format!("found more than {MOST_REDIRECTS} redirects");
+        Err(Error::Protocol { what: WHAT, url: realm.to_string(), cause })
+    }
+
+    /// With a refresh token (oauth.md).
+    fn post(&self, realm: &Url, token: &str) -> Result<Answer> {
+        let scope = self.scope.texts().join(" ");
+        let service = self.service.unwrap_or_default();
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("service", service),
+            ("client_id", "layerstone"),
+            ("scope", &scope),
+            ("refresh_token", token),
+        ];
+        let form: Vec<String> = form.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
+        let form = form.join("&").into_bytes();
+        let payload = Payload { size: form.len() as u64, reader: &mut &form[..] };
+        self.transport.send("POST", realm, &[("content-type", "application/x-www-form-urlencoded")], Some(payload))
+    }
+}

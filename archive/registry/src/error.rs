@@ -1,0 +1,123 @@
+//! What can go wrong between us and a registry. No error holds a credential, nor the query of an address, which may be
+//! one.
+
+use layerstone_stage::Digest;
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of a registry, or on the way to it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A text that names no image in a registry.
+    #[error("not an image in a registry: {text:?}: {cause}")]
+    Reference {
+        /// The text.
+        text: String,
+        /// What was expected.
+        cause: String,
+    },
+    /// No answer, or one that is no HTTP.
+    #[error("cannot reach: {url}: {cause}")]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// An answer that says no.
+    #[error("{what}: {url}: found status {status}{told}")]
+    Status {
+        /// What was to be done.
+        what: &'static str,
+        /// What was asked for.
+        url: String,
+        /// The answer's status code (RFC 9110, section 15).
+        status: u16,
+        /// What the registry says, with a colon before it.
+        told: String,
+    },
+    /// An answer that is not what the protocol says.
+    #[error("{what}: {url}: {cause}")]
+    Protocol {
+        /// What was to be done.
+        what: &'static str,
+        /// What was asked for.
+        url: String,
+        /// What was found and what was expected.
+        cause: String,
+    },
+    /// Bytes that are not those that were asked for.
+    #[error("wrong digest: {name}: found {found}, expected {expected}")]
+    Digest {
+        /// What was asked for.
+        name: String,
+        /// Digest of what came.
+        found: Digest,
+        /// Digest that was asked for.
+        expected: Digest,
+    },
+    /// A name that the registry does not have.
+    #[error("not in the registry: {name}{told}")]
+    NotFound {
+        /// What was asked for.
+        name: String,
+        /// What the registry says, with a colon before it.
+        told: String,
+    },
+    /// The registry wants to know who asks, or does not let them.
+    #[error("not allowed: {url}: {cause}")]
+    Unauthorized {
+        /// What was asked for.
+        url: String,
+        /// What was tried.
+        cause: String,
+    },
+    /// A file of credentials that cannot be used.
+    #[error("cannot read credentials: {}: {cause}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// A program that keeps credentials, and fails.
+    #[error("cannot get credentials: {program}: {cause}")]
+    CredentialHelper {
+        /// The program.
+        program: String,
+        /// Why.
+        cause: String,
+    },
+    /// A certificate file that cannot be used.
+    #[error("cannot read certificates: {}: {cause}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The content to be sent cannot be had.
+    #[error(transparent)]
+    Content(#[from] layerstone_oci::Error),
+    /// Files of our own.
+    #[error(transparent)]
+    Stage(#[from] layerstone_stage::Error),
+}
+
+impl Error {
+    /// Whether it may go away by itself.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } => true,
+            Error::Status { status, .. } => is_transient_status(*status),
+            _ => false,
+        }
+    }
+}
+
+/// Statuses after which asking again may help (RFC 9110, section 15.6; RFC 6585, section 4).
+pub(crate) fn is_transient_status(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}

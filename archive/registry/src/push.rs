@@ -1,0 +1,148 @@
+//! A repository as a place to put images into.
+
+use crate::auth::Scope;
+use crate::client::{Ask, header, refusal};
+use crate::transport::Payload;
+use crate::{Error, Repository, Result};
+use layerstone_layer::{Packed, Part};
+use layerstone_oci::{Content, Descriptor, Destination, Error as OciError, Given, Put, media_type};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a push has done so far, by how blobs got there: how many, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Blobs that were sent.
+    pub sent: (u64, u64),
+    /// Blobs that were there.
+    pub there: (u64, u64),
+    /// Blobs that were taken over from another repository.
+    pub mounted: (u64, u64),
+    /// Manifests and indexes that were sent.
+    pub manifests: u64,
+}
+
+/// A repository that images are put into.
+#[derive(Debug)]
+pub struct Push {
+    repository: Repository,
+    mounts: Vec<String>,
+    tag: Option<String>,
+    done: Mutex<Done>,
+}
+
+#[derive(Debug, Default)]
+struct Done {
+    sent: Sent,
+    /// Blobs that are there for certain.
+    known: BTreeSet<layerstone_stage::Digest>,
+}
+
+impl Push {
+    /// Puts images into this repository under this tag, or under their digests alone; blobs may be taken over from
+    /// `mounts`, repositories of the same registry.
+    pub fn new(repository: &Repository, tag: Option<&str>, mounts: &[String]) -> Push {
+        let mounts: Vec<String> = mounts.iter().filter(|name| **name != repository.name).cloned().collect();
+        let scope = Scope { name: repository.name.clone(), is_push: true, sources: mounts.clone() };
+        let repository = Repository { scope, ..repository.clone() };
+        Push { repository, mounts, tag: tag.map(str::to_owned), done: Mutex::default() }
+    }
+
+    /// What was done so far.
+    pub fn sent(&self) -> Sent {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).sent
+    }
+
+    fn put_blob(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<Put> {
+        let is_known = self.done.lock().unwrap_or_else(PoisonError::into_inner).known.contains(&descriptor.digest);
+        if is_known {
+            return Ok(Put::There);
+        }
+        let put = self.repository.upload(descriptor, content, &self.mounts)?;
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.known.insert(descriptor.digest);
+        let counted = match put {
+            Put::Sent => &mut done.sent.sent,
+            Put::There => &mut done.sent.there,
+            Put::Mounted => &mut done.sent.mounted,
+        };
+        *counted = (counted.0 + 1, counted.1 + descriptor.size);
+        Ok(put)
+    }
+
+    fn put_named(&self, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<()> {
+        let Repository { registry, name, scope } = &self.repository;
+        let url = registry.url(&format!("{name}/manifests/{target}"));
+        let accept = media_type::MANIFESTS.join(", ");
+        let ask =
+            Ask { what: "cannot ask for the manifest", method: "HEAD", url: &url, headers: &[("accept", &accept)] };
+        let answer = registry.ask(scope, &ask)?;
+        let digest = descriptor.digest.to_string();
+        if answer.status().as_u16() == 200 && header(&answer, "docker-content-digest") == Some(&digest) {
+            return Ok(());
+        }
+        let headers = [("content-type", descriptor.media_type.as_str())];
+        let ask = Ask { what: "cannot send the manifest", method: "PUT", url: &url, headers: &headers };
+        let mut attempt = 0;
+        loop {
+            let payload = Payload { reader: &mut &bytes[..], size: bytes.len() as u64 };
+            let error = match registry.send(scope, &ask, payload) {
+                Ok(answer) if answer.status().as_u16() == 201 => break,
+                Ok(answer) => refusal(&ask, answer),
+                Err(error) => error,
+            };
+            attempt += 1;
+            let is_fresh_token = attempt == 1 && matches!(error, Error::Unauthorized { .. });
+            let may_try = error.is_transient() || is_fresh_token;
+            let wait = crate::backoff::wait(attempt, None, std::time::SystemTime::now());
+            match wait.filter(|_| may_try && attempt <= registry.retries().max(1)) {
+                Some(wait) => std::thread::sleep(wait),
+                None => return Err(error),
+            }
+        }
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).sent.manifests += 1;
+        Ok(())
+    }
+}
+
+impl Destination for Push {
+    fn put(&self, descriptor: &Descriptor, content: &dyn Content) -> layerstone_oci::Result<Put> {
+        self.put_blob(descriptor, content).map_err(outer)
+    }
+
+    /// Into a temporary file first: what is there already is known by its digest alone.
+    fn put_given(&self, write: &mut Given<'_>) -> layerstone_oci::Result<(Packed, Put)> {
+        let folder = std::env::temp_dir();
+        let mut file = tempfile::tempfile().map_err(layerstone_stage::Error::io("write", &folder))?;
+        let packed = write(&mut file)?;
+        let part = Part::new(Arc::<File>::new(file), "blob", 0, packed.size);
+        let put = self.put(&Descriptor::layer(None, packed.digest, packed.size), &part)?;
+        Ok((packed, put))
+    }
+
+    fn is_near(&self) -> bool {
+        false
+    }
+
+    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> layerstone_oci::Result<()> {
+        self.put_named(descriptor, bytes, &descriptor.digest.to_string()).map_err(outer)
+    }
+
+    fn finish(
+        &self,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+        _names: &BTreeMap<String, String>,
+    ) -> layerstone_oci::Result<()> {
+        let digest = descriptor.digest.to_string();
+        self.put_named(descriptor, bytes, self.tag.as_deref().unwrap_or(&digest)).map_err(outer)
+    }
+}
+
+fn outer(error: Error) -> OciError {
+    match error {
+        Error::Content(error) => error,
+        error => OciError::destination(error),
+    }
+}

@@ -1,0 +1,55 @@
+//! The flags that say how layers are compressed.
+
+use crate::args::usage_error;
+use anyhow::Result;
+use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
+use layerstone_layer::{Codec, Packing};
+
+/// How layers are compressed; where neither flag is given, what fits the output.
+#[derive(Args, Clone)]
+pub struct PackingArgs {
+    /// How to compress each layer
+    #[arg(long, value_name = "FORMAT")]
+    compression: Option<Format>,
+    /// How hard to compress: gzip 1 to 12 [default: 5], zstd 1 to 22 [default: 3]
+    #[arg(long, value_name = "N", requires = "compression")]
+    level: Option<i32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl PackingArgs {
+    /// Whether a flag is given.
+    pub fn is_given(&self) -> bool {
+        self.compression.is_some()
+    }
+
+    /// What the flags say, or else this; none for no compression.
+    pub fn packing(&self, default: Option<Packing>) -> Result<Option<Packing>> {
+        let codec = match self.compression {
+            None => return Ok(default),
+            Some(Format::None) => None,
+            Some(Format::Gzip) => Some(Codec::Gzip),
+            Some(Format::Zstd) => Some(Codec::Zstd),
+        };
+        match (codec, self.level) {
+            (codec, None) => Ok(codec.map(Packing::from)),
+            (Some(codec), Some(level)) if codec.levels().contains(&level) => Ok(Some(Packing { codec, level })),
+            (Some(codec), Some(level)) => {
+                let (first, last) = codec.levels().into_inner();
+                Err(wrong(&format!("--level: found {level}, expected {first} to {last}")))
+            }
+            (None, Some(_)) => Err(wrong("--level: expected a compression beside it")),
+        }
+    }
+}
+
+fn wrong(message: &str) -> anyhow::Error {
+    usage_error("", ErrorKind::ValueValidation, message)
+}
