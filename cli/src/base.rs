@@ -2,11 +2,12 @@
 
 use crate::args::Common;
 use crate::bytes::parse_bytes;
-use crate::command::image::ImageLayer;
+use crate::command::image::{ImageLayer, LayerBlob};
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_image::{Held, ImageFile, Location, MaxUnpacked, Spec, StoredImage, StoredLayer, held};
-use layerstone_layer::{Kind, Meter, Source, Tree};
+use layerstone_layer::{Codec, Kind, Meter, Source, Tree, media_type};
+use layerstone_oci::Descriptor;
 use layerstone_stage::Store;
 use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
@@ -46,6 +47,16 @@ impl UnpackingArgs {
     }
 }
 
+/// A layer's descriptor with OCI's media type in the place of docker's.
+fn in_oci(descriptor: &Descriptor) -> Descriptor {
+    let kind = match descriptor.media_type.as_str() {
+        "application/vnd.docker.image.rootfs.diff.tar" => media_type(None),
+        "application/vnd.docker.image.rootfs.diff.tar.gzip" => media_type(Some(Codec::Gzip)),
+        other => other.to_owned(),
+    };
+    Descriptor { media_type: kind, ..descriptor.clone() }
+}
+
 /// Unpacks the layers that are compressed.
 pub fn make_plain(image: &mut StoredImage, max: MaxUnpacked, common: &Common) -> Result<()> {
     let unpack = |meter: &Meter| image.unpack(max, &|bytes| meter.add_bytes(bytes));
@@ -53,6 +64,11 @@ pub fn make_plain(image: &mut StoredImage, max: MaxUnpacked, common: &Common) ->
 }
 
 impl BaseArgs {
+    /// How much may be unpacked.
+    pub fn max(&self) -> MaxUnpacked {
+        self.unpacking.max()
+    }
+
     /// The base that the flag names, or else the spec.
     pub fn open(&self, spec: Option<&Spec>, common: &Common) -> Result<Option<Base>> {
         let named = self.base.as_deref().map(Location::parse);
@@ -70,12 +86,15 @@ pub struct Base {
 impl Base {
     /// Its layers as they go into an image: what the history says about them is the base's.
     pub fn layers(&self) -> Vec<ImageLayer> {
-        let layer = |layer: &StoredLayer| {
+        let described = self.image.manifest.iter().flat_map(|manifest| &manifest.manifest.layers);
+        let described = described.map(Some).chain(std::iter::repeat(None));
+        let layer = |(layer, described): (&StoredLayer, Option<&Descriptor>)| {
             let (part, diff_id) = (layer.part.clone(), layer.diff_id);
             let label = part.name().to_owned();
-            ImageLayer::new(Source::Part(part), Some(diff_id), label)
+            let blob = described.map(|descriptor| LayerBlob::Stored(in_oci(descriptor), layer.stored.clone()));
+            ImageLayer { blob, ..ImageLayer::new(Source::Part(part), Some(diff_id), label) }
         };
-        self.image.layers.iter().map(layer).collect()
+        self.image.layers.iter().zip(described).map(layer).collect()
     }
 
     /// The files that a container of it sees.

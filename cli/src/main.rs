@@ -12,12 +12,16 @@ mod difference;
 mod hint;
 mod known;
 mod out;
+mod outgoing;
 mod packing_args;
+mod place;
 mod plan_args;
 mod progress;
+mod registry_args;
 mod root_args;
 mod root_script;
 mod source;
+mod state;
 mod strategy;
 mod table;
 

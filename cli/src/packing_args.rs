@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use layerstone_layer::{Codec, Packing};
 
 /// How layers are compressed; where neither flag is given, what fits the output.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct PackingArgs {
     /// How to compress each layer
     #[arg(long, value_name = "FORMAT")]

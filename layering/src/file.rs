@@ -3,7 +3,7 @@
 //! See FORMAT.md beside this crate.
 
 use crate::Draft;
-use layerstone_stage::{Error, Result, StorePath, read_input, write_stage_file};
+use layerstone_stage::{Error, Output, Result, StorePath, prepare_stage_file, read_input, write_stage_file};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -36,6 +36,11 @@ impl Plan {
         }
         let layer = |texts: Vec<String>| texts.into_iter().map(StorePath::try_from).collect();
         Ok(Plan { layers: draft.layers.into_iter().map(layer).collect::<Result<_>>()? })
+    }
+
+    /// Starts a plan file: all of it on the disk, but not under its name until it is committed.
+    pub fn prepare(&self, path: &Path) -> Result<Output> {
+        prepare_stage_file(path, FORMAT, VERSION, self)
     }
 
     /// Writes a plan file; `-` is standard output.

@@ -45,6 +45,7 @@ mod listed;
 mod location;
 mod manifest;
 mod merge;
+mod oci_archive;
 mod oci_layout;
 mod over;
 mod python_json;
@@ -70,11 +71,12 @@ pub use listed::StoredManifest;
 pub use location::Location;
 pub use manifest::MANIFEST_NAME;
 pub use merge::{Merge, MergedImage};
+pub use oci_archive::OciArchive;
 pub use reference::Reference;
 pub use spec::{
     DEFAULT_MAX_LAYERS, FORMAT, Helper, Kind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm,
     References, RootMode, Script, Spec, VERSION, Which,
 };
-pub use stored::{ImageFile, StoredImage, StoredLayer};
+pub use stored::{ImageFile, StoredImage, StoredLayer, unpack_blob};
 pub use time::Time;
 pub use unpacked::{MaxUnpacked, open_plain};

@@ -12,6 +12,7 @@ use crate::{BaseFacts, Error, ImageFacts, Location, Reference, Result, Time};
 use layerstone_layer::Owner;
 use layerstone_stage::{Error as StageError, read_input};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use perms::{Perm, Which};
@@ -61,6 +62,8 @@ pub struct Spec {
     pub inherit: bool,
     /// The execution parameters (OCI image-spec, config.md, "config").
     pub config: Map<String, Value>,
+    /// What the image's manifest says besides (OCI image-spec, annotations.md).
+    pub annotations: BTreeMap<String, String>,
     /// When the image was made.
     pub created: Time,
     /// Modification time of all files in it.
@@ -180,6 +183,7 @@ impl Spec {
             from_image: None,
             inherit: false,
             config: Map::new(),
+            annotations: BTreeMap::new(),
             created: Time::one_second(),
             mtime: Time::one_second(),
             max_layers: DEFAULT_MAX_LAYERS,
@@ -208,6 +212,12 @@ impl Spec {
     pub fn read(path: &Path) -> Result<Spec> {
         let folder = path.parent().unwrap_or(Path::new(""));
         Spec::parse(&read_input(path)?, &path.display().to_string(), folder)
+    }
+
+    /// Reads an image.json as [`Spec::read`] does, one spec for each entry of `architectures`.
+    pub fn read_all(path: &Path) -> Result<Vec<Spec>> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Spec::parse_all(&read_input(path)?, &path.display().to_string(), folder)
     }
 
     /// Sets the architecture by any of its names, and the variant if the name tells one.

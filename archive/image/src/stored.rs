@@ -235,30 +235,52 @@ pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, done: &(d
 
 impl StoredLayer {
     fn unpack(&self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<Part> {
-        let name = self.part.name();
-        let unpacking = || StageError::io("unpack", name);
-        let mut file = tempfile::tempfile().map_err(unpacking())?;
-        let mut compressed = Hashing::new(self.part.reader());
-        let mut hasher = Hasher::default();
-        let mut reader =
-            self.compression.reader(BufReader::with_capacity(1 << 17, &mut compressed)).map_err(unpacking())?;
-        let size = copy(&mut reader, name, max.of(Some(self.part.size())), |bytes| {
-            hasher.update(bytes);
-            done(bytes.len());
-            file.write_all(bytes)
-        })?;
-        drop(reader);
-        let wrong = |found, expected| Error::Digest { path: name.to_owned(), found, expected };
-        if let Some(expected) = self.blob {
-            let found = compressed.finish().map_err(unpacking())?;
-            if found != expected {
-                return Err(wrong(found, expected));
-            }
+        unpack(&self.part, self.compression, self.blob, self.diff_id, max, done)
+    }
+}
+
+/// Unpacks a blob into a temporary file, whatever compressed it; its bytes and its tar are compared with their digests.
+///
+/// # Errors
+///
+/// It cannot be read or unpacked, is not what it must be, or has more bytes than it may.
+pub fn unpack_blob(blob: &Part, digest: Digest, diff_id: Digest, max: MaxUnpacked) -> Result<Part> {
+    let mut magic = Vec::new();
+    let read = blob.reader().take(MAGIC_LEN as u64).read_to_end(&mut magic);
+    read.map_err(StageError::io("read", blob.name()))?;
+    unpack(blob, Compression::of(&magic), Some(digest), diff_id, max, &|_| ())
+}
+
+fn unpack(
+    part: &Part,
+    compression: Compression,
+    blob: Option<Digest>,
+    diff_id: Digest,
+    max: MaxUnpacked,
+    done: &(dyn Fn(usize) + Sync),
+) -> Result<Part> {
+    let name = part.name();
+    let unpacking = || StageError::io("unpack", name);
+    let mut file = tempfile::tempfile().map_err(unpacking())?;
+    let mut compressed = Hashing::new(part.reader());
+    let mut hasher = Hasher::default();
+    let mut reader = compression.reader(BufReader::with_capacity(1 << 17, &mut compressed)).map_err(unpacking())?;
+    let size = copy(&mut reader, name, max.of(Some(part.size())), |bytes| {
+        hasher.update(bytes);
+        done(bytes.len());
+        file.write_all(bytes)
+    })?;
+    drop(reader);
+    let wrong = |found, expected| Error::Digest { path: name.to_owned(), found, expected };
+    if let Some(expected) = blob {
+        let found = compressed.finish().map_err(unpacking())?;
+        if found != expected {
+            return Err(wrong(found, expected));
         }
-        match hasher.finish() {
-            found if found == self.diff_id => Ok(Part::new(Arc::new(file), name, 0, size)),
-            found => Err(wrong(found, self.diff_id)),
-        }
+    }
+    match hasher.finish() {
+        found if found == diff_id => Ok(Part::new(Arc::new(file), name, 0, size)),
+        found => Err(wrong(found, diff_id)),
     }
 }
 

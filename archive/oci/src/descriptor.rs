@@ -1,5 +1,6 @@
 //! Descriptors (OCI image-spec, descriptor.md) and media types (media-types.md; distribution, manifest-v2-2.md).
 
+use crate::Name;
 use layerstone_layer::Codec;
 use layerstone_stage::Digest;
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,8 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// The annotations that give an image its name in a layout, as BuildKit writes them.
-pub fn names_annotations(name: &str, tag: &str) -> BTreeMap<String, String> {
-    [(IMAGE_NAME.to_owned(), format!("{name}:{tag}")), (REF_NAME.to_owned(), tag.to_owned())].into()
+pub fn names_annotations(name: &Name) -> BTreeMap<String, String> {
+    [(IMAGE_NAME.to_owned(), name.to_string()), (REF_NAME.to_owned(), name.tag.clone())].into()
 }
 
 /// What a blob must be, and what is said of it.

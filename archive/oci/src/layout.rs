@@ -3,7 +3,7 @@
 //! A blob is written under a temporary name and renamed when its digest is known; index.json is replaced as the last
 //! thing, under a lock, so that several programs may add to one layout, and a kill leaves at most blobs that nobody names.
 
-use crate::{Content, Descriptor, Destination, Error, Given, Index, Put, Result};
+use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, names_annotations};
 use layerstone_layer::Packed;
 use layerstone_stage::{Digest, Error as StageError, Hasher, Output, write_whole};
 use rustix::fs::{FlockOperation, flock};
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Name of the file that says what the folder is.
 pub const LAYOUT_NAME: &str = "oci-layout";
@@ -97,7 +98,7 @@ impl Layout {
 }
 
 impl Destination for Layout {
-    fn put(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<Put> {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<Put> {
         let Descriptor { digest, size, .. } = descriptor;
         if self.has(digest, *size) {
             return Ok(Put::There);
@@ -129,20 +130,22 @@ impl Destination for Layout {
     }
 
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
-        self.put(descriptor, &bytes.to_vec()).map(drop)
+        let content: Arc<dyn Content> = Arc::new(bytes.to_vec());
+        self.put(descriptor, &content).map(drop)
     }
 
     /// Takes the name from whatever had it.
-    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], names: &BTreeMap<String, String>) -> Result<()> {
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
         let marker = self.folder.join(LAYOUT_NAME);
         let lock = File::open(&marker).map_err(StageError::io("open", &marker))?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|e| StageError::io("lock", &marker)(e.into()))?;
         let mut index = self.read_index()?;
+        let names = name.map_or_else(BTreeMap::new, names_annotations);
         let named = |known: &Descriptor| names.iter().all(|(key, name)| known.annotations.get(key) == Some(name));
         let is_same = |known: &Descriptor| known.digest == descriptor.digest && known.annotations.is_empty();
         index.manifests.retain(|known| if names.is_empty() { !is_same(known) } else { !named(known) });
-        index.manifests.push(Descriptor { annotations: names.clone(), ..descriptor.clone() });
+        index.manifests.push(Descriptor { annotations: names, ..descriptor.clone() });
         Ok(write_whole(&self.folder.join(INDEX_NAME), &index.to_bytes())?)
     }
 }

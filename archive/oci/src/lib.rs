@@ -17,7 +17,7 @@ mod put;
 
 pub use content::{Content, Packable};
 pub use descriptor::{Descriptor, Platform, STORE_PATHS, media_type, names_annotations};
-pub use destination::{Destination, Given, Put};
+pub use destination::{Destination, Given, Name, Put, spool};
 pub use error::{Error, Result};
 pub use layout::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, Layout, blob_name};
 pub use manifest::{Index, Manifest};

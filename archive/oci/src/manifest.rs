@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct Manifest {
+    #[serde(default = "schema_version")]
     schema_version: u64,
     /// What it is; may be left out of OCI's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -28,7 +29,7 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct Index {
-    #[serde(default)]
+    #[serde(default = "schema_version")]
     schema_version: u64,
     /// What it is; may be left out of OCI's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -96,6 +97,11 @@ impl Index {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| Error::Manifest { name: name.to_owned(), cause: e.to_string() })
+}
+
+/// That of a manifest which tells none, as some tools leave it out.
+fn schema_version() -> u64 {
+    SCHEMA_VERSION
 }
 
 fn check_version(found: u64, name: &str) -> Result<()> {

@@ -121,7 +121,7 @@ impl Job<'_> {
         let tar = match layer {
             Layer::Tar(tar) => tar,
             Layer::Blob(descriptor, content) => {
-                let put = self.destination.put(descriptor, &**content)?;
+                let put = self.destination.put(descriptor, content)?;
                 self.meter.add_bytes(usize::try_from(descriptor.size).unwrap_or(usize::MAX));
                 return Ok(Placed { descriptor: descriptor.clone(), diff_id: None, put });
             }
@@ -140,7 +140,8 @@ impl Job<'_> {
         };
         let (diff_id, descriptor, put) = match known {
             Some((diff_id, descriptor)) => {
-                let content = Packable { source: tar.source.clone(), packing: self.packing };
+                let content: Arc<dyn Content> =
+                    Arc::new(Packable { source: tar.source.clone(), packing: self.packing });
                 let put = self.destination.put(&descriptor, &content)?;
                 self.meter.add_bytes(usize::try_from(tar.source.size()).unwrap_or(usize::MAX));
                 (diff_id, descriptor, put)

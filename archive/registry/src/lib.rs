@@ -29,4 +29,4 @@ pub use error::{Error, Result};
 pub use push::{Push, Sent};
 pub use reference::Reference;
 pub use repository::{Fetched, Repository};
-pub use server::{Server, Shelf, Stored};
+pub use server::{Server, Shelf, ShelfPlace, Stored};

@@ -4,10 +4,9 @@ use crate::auth::Scope;
 use crate::client::{Ask, header, refusal};
 use crate::transport::Payload;
 use crate::{Error, Repository, Result};
-use layerstone_layer::{Packed, Part};
-use layerstone_oci::{Content, Descriptor, Destination, Error as OciError, Given, Put, media_type};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use layerstone_layer::Packed;
+use layerstone_oci::{Content, Descriptor, Destination, Error as OciError, Given, Name, Put, media_type, spool};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a push has done so far, by how blobs got there: how many, and their bytes.
@@ -107,16 +106,14 @@ impl Push {
 }
 
 impl Destination for Push {
-    fn put(&self, descriptor: &Descriptor, content: &dyn Content) -> layerstone_oci::Result<Put> {
-        self.put_blob(descriptor, content).map_err(outer)
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<Put> {
+        self.put_blob(descriptor, &**content).map_err(outer)
     }
 
     /// Into a temporary file first: what is there already is known by its digest alone.
     fn put_given(&self, write: &mut Given<'_>) -> layerstone_oci::Result<(Packed, Put)> {
-        let folder = std::env::temp_dir();
-        let mut file = tempfile::tempfile().map_err(layerstone_stage::Error::io("write", &folder))?;
-        let packed = write(&mut file)?;
-        let part = Part::new(Arc::<File>::new(file), "blob", 0, packed.size);
+        let (packed, part) = spool(write)?;
+        let part: Arc<dyn Content> = Arc::new(part);
         let put = self.put(&Descriptor::layer(None, packed.digest, packed.size), &part)?;
         Ok((packed, put))
     }
@@ -129,14 +126,11 @@ impl Destination for Push {
         self.put_named(descriptor, bytes, &descriptor.digest.to_string()).map_err(outer)
     }
 
-    fn finish(
-        &self,
-        descriptor: &Descriptor,
-        bytes: &[u8],
-        _names: &BTreeMap<String, String>,
-    ) -> layerstone_oci::Result<()> {
+    /// Its own tag goes first.
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> layerstone_oci::Result<()> {
         let digest = descriptor.digest.to_string();
-        self.put_named(descriptor, bytes, self.tag.as_deref().unwrap_or(&digest)).map_err(outer)
+        let tag = self.tag.as_deref().or(name.map(|name| name.tag.as_str()));
+        self.put_named(descriptor, bytes, tag.unwrap_or(&digest)).map_err(outer)
     }
 }
 

@@ -6,14 +6,15 @@
 
 use crate::http::{Head, NoRequest, Request, Requests, range};
 use crate::{Error, Result};
-use layerstone_oci::{Content, Descriptor};
+use layerstone_layer::Packed;
+use layerstone_oci::{Content, Descriptor, Destination, Given, Name, Put, spool};
 use layerstone_stage::Digest;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,50 @@ pub struct Shelf {
     manifests: BTreeMap<(String, Digest), Stored>,
     /// Blobs of each repository.
     blobs: BTreeMap<(String, Digest), Stored>,
+}
+
+/// A repository on a shelf, to put images into.
+#[derive(Debug)]
+pub struct ShelfPlace<'a> {
+    /// The shelf.
+    pub shelf: &'a Mutex<Shelf>,
+    /// What the repository is called.
+    pub repository: String,
+}
+
+impl ShelfPlace<'_> {
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Destination for ShelfPlace<'_> {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<Put> {
+        let blob = Stored { descriptor: descriptor.clone(), content: Arc::clone(content) };
+        self.shelf().add_blob(&self.repository, blob);
+        Ok(Put::Sent)
+    }
+
+    fn put_given(&self, write: &mut Given<'_>) -> layerstone_oci::Result<(Packed, Put)> {
+        let (packed, part) = spool(write)?;
+        let content: Arc<dyn Content> = Arc::new(part);
+        let put = self.put(&Descriptor::layer(None, packed.digest, packed.size), &content)?;
+        Ok((packed, put))
+    }
+
+    fn is_near(&self) -> bool {
+        false
+    }
+
+    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> layerstone_oci::Result<()> {
+        self.finish(descriptor, bytes, None)
+    }
+
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> layerstone_oci::Result<()> {
+        let manifest = Stored { descriptor: descriptor.clone(), content: Arc::new(bytes.to_vec()) };
+        self.shelf().add_manifest(&self.repository, name.map(|name| name.tag.as_str()), manifest);
+        Ok(())
+    }
 }
 
 impl Shelf {

@@ -1,29 +1,35 @@
 //! `layerstone build`: all stages in one process.
 
 mod dry_run;
+pub mod several;
 mod spec_args;
 
 use crate::args::{Common, StoreArgs, usage_error};
 use crate::base::{Base, BaseArgs};
-use crate::command::image::{ArchiveArgs, Built, ImageLayer, Target};
+use crate::command::image::{ArchiveArgs, Built, ImageLayer, LayerBlob, Target};
 use crate::command::layer::behind;
 use crate::command::{image, layer, nix_db, overlay, root};
+use crate::packing_args::PackingArgs;
+use crate::place::Place;
 use crate::plan_args::PlanArgs;
+use crate::registry_args::RegistryArgs;
 use crate::root_script::{self, PlaceArgs};
 use crate::source::Source;
+use crate::state::{State, default_packing, remembered};
 use crate::strategy::{self, INPUTS};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, measure};
 use layerstone_image::{Kind, RootMode, Script, Spec};
-use layerstone_layer::{LayerFile, Recipe, Source as LayerSource};
+use layerstone_layer::{LayerFile, Packing, Recipe, Source as LayerSource};
 use layerstone_layering::{Base as PlanBase, Plan, Settings, Strategy, plan};
 use layerstone_overlay::Hooks;
 use layerstone_root::NixDbPlace;
 use layerstone_stage::{Scratch, Store, StorePath};
 use spec_args::{ImageArgs, LayersArgs};
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -41,9 +47,16 @@ pub struct Options {
     /// Show the plan and its sizes instead of building; reads no file contents if there is a graph or a database
     #[arg(long)]
     dry_run: bool,
-    /// Image to write: .tar, .tar.gz, .tar.zst, or - for an uncompressed one on stdout
-    #[arg(short, long, value_name = "FILE", required_unless_present = "dry_run")]
-    output: Option<PathBuf>,
+    /// Where to write: FILE (.tar, .tar.gz, .tar.zst, - for stdout), oci:DIR, oci-archive:FILE,
+    /// registry:HOST/NAME:TAG, docker: or podman:
+    #[arg(short, long, value_name = "PLACE", required_unless_present = "dry_run")]
+    output: Option<OsString>,
+    /// Folder that remembers the plan and the layers for the next build, which reads only what is new then; for OCI
+    /// images
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    #[command(flatten)]
+    packing: PackingArgs,
     #[command(flatten)]
     archive: ArchiveArgs,
     #[command(flatten)]
@@ -58,21 +71,91 @@ pub struct Options {
     base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let (spec, strategy) = options.resolve()?;
+    let specs = options.resolve()?;
     let store = options.store.store()?;
-    let base = options.base.open(Some(&spec), common)?;
-    let base = base.as_ref();
-    let settings = options.plan.over(settings(&spec, strategy, base, &store)?)?;
-    let job = Job { spec: &spec, settings, base, store: &store, place: &options.place };
+    let output = options.output.as_deref().map(Place::parse).transpose()?;
+    let of = Of {
+        state: options.state.as_deref(),
+        plan: &options.plan,
+        base: &options.base,
+        place: &options.place,
+        packing: &options.packing,
+        store: &store,
+    };
     if options.dry_run {
-        return dry_run::run(&job, common);
+        for (spec, strategy) in &specs {
+            let base = options.base.open(Some(spec), common)?;
+            dry_run::run(&of.job(spec, strategy.clone(), base.as_ref(), None)?, common)?;
+        }
+        return Ok(());
     }
-    let output = options.output.as_deref().context("no output: expected -o FILE")?;
-    let target = Target { output, legacy: options.archive.legacy };
-    build(&job, &target, common)?.image.tell(output, common)
+    let place = output.context("no output: expected -o PLACE")?;
+    let legacy = options.archive.legacy;
+    let target = Target { place: &place, legacy, packing: &options.packing, registry: &options.registry };
+    match &specs[..] {
+        [(spec, strategy)] => of.build(spec, strategy.clone(), &target, common)?.tell(&place, common),
+        specs => several::run(&of, specs, &target, common),
+    }
+}
+
+/// What images are made of besides their specs.
+pub struct Of<'a> {
+    pub state: Option<&'a Path>,
+    pub plan: &'a PlanArgs,
+    pub base: &'a BaseArgs,
+    pub place: &'a PlaceArgs,
+    pub packing: &'a PackingArgs,
+    pub store: &'a Store,
+}
+
+impl Of<'_> {
+    fn job<'a>(
+        &'a self,
+        spec: &'a Spec,
+        strategy: Strategy,
+        base: Option<&'a Base>,
+        state: Option<&'a State>,
+    ) -> Result<Job<'a>> {
+        let mut settings = settings(spec, strategy, base, self.store)?;
+        settings.previous = state.map(State::previous).transpose()?.flatten();
+        let settings = self.plan.over(settings)?;
+        let packing = self.packing.packing(default_packing())?;
+        Ok(Job { spec, settings, base, store: self.store, place: self.place, state, packing })
+    }
+
+    /// Builds the image of a spec.
+    pub fn build(&self, spec: &Spec, strategy: Strategy, target: &Target<'_>, common: &Common) -> Result<Built> {
+        let write = |layers, base: Option<&Base>| image::write(spec, base, layers, target, common);
+        self.with_layers(spec, strategy, None, common, write)
+    }
+
+    /// Makes the layers of a spec's image, and whatever of them; what comes of that is remembered. `architecture` is
+    /// given if the spec is one of several.
+    pub fn with_layers(
+        &self,
+        spec: &Spec,
+        strategy: Strategy,
+        architecture: Option<&Spec>,
+        common: &Common,
+        write: impl FnOnce(Vec<ImageLayer>, Option<&Base>) -> Result<Built>,
+    ) -> Result<Built> {
+        let state = self.state.map(|folder| State::open(folder, architecture)).transpose()?;
+        let base = self.base.open(Some(spec), common)?;
+        let job = self.job(spec, strategy, base.as_ref(), state.as_ref())?;
+        let scratch = Scratch::create(&std::env::temp_dir())?;
+        let layers = make(&job, &scratch, common)?;
+        let remembered = remembered(&layers);
+        let built = write(layers, base.as_ref())?;
+        if let Some(state) = state.as_ref().filter(|_| built.manifest.is_some()) {
+            state.remember(&remembered, &built, job.packing)?;
+        }
+        Ok(built)
+    }
 }
 
 /// What an image is made of, and how.
@@ -84,6 +167,10 @@ pub struct Job<'a> {
     pub store: &'a Store,
     /// Where its root script runs.
     pub place: &'a PlaceArgs,
+    /// What is known of an earlier build.
+    pub state: Option<&'a State>,
+    /// How layers are compressed where an image has layers that are.
+    pub packing: Option<Packing>,
 }
 
 /// An image that was built, layer by layer.
@@ -96,26 +183,31 @@ pub struct BuiltLayers {
 /// Builds an image.
 pub fn build(job: &Job<'_>, target: &Target<'_>, common: &Common) -> Result<BuiltLayers> {
     let scratch = Scratch::create(&std::env::temp_dir())?;
+    let layers = make(job, &scratch, common)?;
+    let sizes = layers.iter().map(|layer| (layer.source.size(), layer.store_paths.clone())).collect();
+    let image = image::write(job.spec, job.base, layers, target, common)?;
+    Ok(BuiltLayers { image, layers: sizes })
+}
+
+/// Makes the layers of an image, bottom first, those of a base left out; blobs of some are in the work folder.
+fn make(job: &Job<'_>, scratch: &Scratch, common: &Common) -> Result<Vec<ImageLayer>> {
     let blob = scratch.path().join("root.tar");
-    let ran = job.spec.run_as_root.as_ref().map(|script| run_as_root(job, script, &scratch, common)).transpose()?;
-    let layers = match (job.spec.kind, ran) {
+    let ran = job.spec.run_as_root.as_ref().map(|script| run_as_root(job, script, scratch, common)).transpose()?;
+    Ok(match (job.spec.kind, ran) {
         (Kind::Layered, ran) => {
             let below = ran.as_ref().map(|ran| ran.blob.clone());
             let root = root::root_spec(job.spec, job.store, root::tree_below(job.base, below)?)?;
             let mut custom = root::make(&root, &blob, common)?;
             custom.references.extend(ran.iter().flat_map(|ran| ran.layer.references.iter().cloned()));
-            layers(job, &scratch, &blob, custom, ran, common)?
+            layers(job, scratch, &blob, custom, ran, common)?
         }
-        (Kind::Single, Some(ran)) => vec![single(job, &scratch, ran.blob, ran.layer, common)?],
+        (Kind::Single, Some(ran)) => vec![single(job, scratch, ran.blob, ran.layer, common)?],
         (Kind::Single, None) => {
             let tree = job.base.map(Base::tree).transpose()?;
             let custom = root::make(&root::root_spec(job.spec, job.store, tree)?, &blob, common)?;
-            vec![single(job, &scratch, blob, custom, common)?]
+            vec![single(job, scratch, blob, custom, common)?]
         }
-    };
-    let sizes = layers.iter().map(|layer| (layer.source.size(), layer.store_paths.clone())).collect();
-    let image = image::write(job.spec, job.base, layers, target, common)?;
-    Ok(BuiltLayers { image, layers: sizes })
+    })
 }
 
 /// The layer that a root script has made.
@@ -182,7 +274,8 @@ fn layers(
     }
     let recipes = recipes(job, &plan)?;
     let sources = layer::layouts(&recipes, job.store)?;
-    let mut layers: Vec<ImageLayer> = sources.into_iter().zip(recipes).enumerate().map(store_layer).collect();
+    let made = sources.into_iter().zip(recipes).enumerate();
+    let mut layers: Vec<ImageLayer> = made.map(|(index, made)| store_layer(job, index, made)).collect();
     if let Some(RootLayer { layer, blob }) = ran {
         let source = LayerSource::blob(&blob)?;
         let comment = Some("runAsRoot".to_owned());
@@ -210,8 +303,17 @@ fn nix_db(job: &Job<'_>, place: NixDbPlace, closure: Closure, blob: &Path) -> Re
     nix_db::Job { spec: job.spec, mtime, place, base: job.base, store: job.store }.make(closure, blob)
 }
 
-fn store_layer((index, (source, recipe)): (usize, (LayerSource, Recipe))) -> ImageLayer {
-    ImageLayer { store_paths: recipe.paths, ..ImageLayer::new(source, None, format!("layer {index}")) }
+fn store_layer(job: &Job<'_>, index: usize, (source, recipe): (LayerSource, Recipe)) -> ImageLayer {
+    let known = job.state.and_then(|state| state.known(&recipe, job.packing));
+    let known = known.filter(|known| known.size == source.size());
+    let blob = known.and_then(|known| Some(LayerBlob::Packed(known.compression?, (&known.descriptor).into())));
+    let label = format!("layer {index}");
+    ImageLayer {
+        store_paths: recipe.paths.clone(),
+        blob,
+        recipe: Some(recipe),
+        ..ImageLayer::new(source, known.map(|known| known.diff_id), label)
+    }
 }
 
 /// One layer: the root, the database of Nix if there is to be one, and behind it the store paths that the base does not
@@ -279,28 +381,29 @@ fn closure_of(job: &Job<'_>, references: Vec<StorePath>, common: &Common) -> Res
 }
 
 impl Options {
-    /// The spec with the flags over it, and the strategy that one of them names.
-    fn resolve(&self) -> Result<(Spec, Strategy)> {
+    /// The specs with the flags over them, and the strategy that one of them names.
+    fn resolve(&self) -> Result<Vec<(Spec, Strategy)>> {
         let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
-        let mut spec = match (&file, &self.image.name) {
-            (Some(path), _) => Spec::read(path)?,
-            (None, Some(name)) => Spec::new(name),
+        let specs = match (&file, &self.image.name) {
+            (Some(path), _) => Spec::read_all(path)?,
+            (None, Some(name)) => vec![Spec::new(name)],
             (None, None) => {
                 let message = "no image: expected IMAGE.JSON or --name <NAME>";
                 return Err(usage_error(NAME, ErrorKind::MissingRequiredArgument, message));
             }
         };
+        specs.into_iter().map(|spec| self.resolve_one(file.as_deref(), spec)).collect()
+    }
+
+    fn resolve_one(&self, file: Option<&Path>, mut spec: Spec) -> Result<(Spec, Strategy)> {
         let strategy = match self.layers.strategy.strategy()? {
             Some(strategy) => strategy,
-            None => strategy::of_spec(&spec, &file.unwrap_or_default().display().to_string())?,
+            None => strategy::of_spec(&spec, &file.unwrap_or(Path::new("")).display().to_string())?,
         };
         self.image.apply(&mut spec)?;
         self.layers.apply(&mut spec)?;
         self.place.apply(&mut spec);
-        if spec.run_as_root.is_some() && spec.kind == Kind::Single && spec.fake_root_commands.is_some() {
-            bail!("fakeRootCommands: found runAsRoot too, expected one of them in an image of kind \"single\"");
-        }
-        spec.reference()?;
+        check(&spec)?;
         if spec.kind == Kind::Single && (self.layers.is_for_layered() || self.plan.is_given()) {
             let message = "--max-layers, --strategy, --previous, --layer, --min-layer-size, --uname and --gname: \
                 expected an image of kind layered with them";
@@ -308,4 +411,13 @@ impl Options {
         }
         Ok((spec, strategy))
     }
+}
+
+/// What no single key tells.
+pub fn check(spec: &Spec) -> Result<()> {
+    if spec.run_as_root.is_some() && spec.kind == Kind::Single && spec.fake_root_commands.is_some() {
+        bail!("fakeRootCommands: found runAsRoot too, expected one of them in an image of kind \"single\"");
+    }
+    spec.reference()?;
+    Ok(())
 }

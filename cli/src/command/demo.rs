@@ -5,6 +5,9 @@ use crate::command::build::{Job, build, settings};
 use crate::command::image::Target;
 use crate::demo;
 use crate::out::print;
+use crate::packing_args::PackingArgs;
+use crate::place::Place;
+use crate::registry_args::RegistryArgs;
 use crate::root_script::PlaceArgs;
 use crate::table::{Table, size};
 use anyhow::Result;
@@ -34,9 +37,20 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
     let settings = settings(&spec, Strategy::default(), None, &store)?;
+    let place = Place::Archive(options.output.clone());
+    let (packing, registry) = (PackingArgs::default(), RegistryArgs::default());
+    let target = Target { place: &place, legacy: false, packing: &packing, registry: &registry };
     let built = build(
-        &Job { spec: &spec, settings, base: None, store: &store, place: &PlaceArgs::default() },
-        &Target { output: &options.output, legacy: false },
+        &Job {
+            spec: &spec,
+            settings,
+            base: None,
+            store: &store,
+            place: &PlaceArgs::default(),
+            state: None,
+            packing: None,
+        },
+        &target,
         common,
     )?;
     if common.quiet || options.output == Path::new("-") {

@@ -1,30 +1,42 @@
 //! `layerstone image`: layer files and a spec to a docker archive.
 
+pub mod engine;
 mod legacy;
+pub mod oci;
 
 use crate::args::{Common, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::out::print;
+use crate::outgoing::Keeper;
+use crate::packing_args::PackingArgs;
+use crate::place::Place;
+use crate::registry_args::RegistryArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{
-    Archive, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, Spec, Target as ArchiveTarget,
-    Trailer,
+    Archive, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, MaxUnpacked, Spec,
+    Target as ArchiveTarget, Trailer, unpack_blob,
 };
-use layerstone_layer::{Codec, LayerFile, Packing, Source, store_layout};
+use layerstone_layer::{Codec, LayerFile, Meter, Packing, Part, Recipe, Source, store_layout};
+use layerstone_oci::{Descriptor, Placed};
 use layerstone_stage::{Digest, Output, Store, StorePath};
 use legacy::Legacy;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, Write, stdout};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
-/// Assemble layers into an image that docker loads
+/// Assemble layers into an image
 ///
-/// Layers given by recipe are made again from the store, and every layer's bytes are checked against its diff ID. The
-/// output's name decides on compression: .tar none, .tar.gz gzip, .tar.zst zstd.
+/// Layers given by recipe are made again from the store, and every layer's bytes are checked against its diff ID.
+/// A docker archive's name decides on its compression: .tar none, .tar.gz gzip, .tar.zst zstd; elsewhere each layer is
+/// compressed, as its layer file says or with gzip. A registry is asked for each layer first, and sent what it lacks.
 #[derive(Args)]
 pub struct Options {
     /// Layer files, the bottom one first
@@ -33,19 +45,23 @@ pub struct Options {
     /// Image spec: name, tag, config, …
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: PathBuf,
-    /// Image to write, - for stdout
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
+    /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
+    #[arg(short, long, value_name = "PLACE")]
+    output: OsString,
+    #[command(flatten)]
+    packing: PackingArgs,
     #[command(flatten)]
     archive: ArchiveArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// What is in a docker archive besides the image.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct ArchiveArgs {
     /// Also write what docker archives held before there was a manifest.json: ID/json and ID/VERSION of each layer, and
     /// repositories, as dockerTools' buildImage does
@@ -54,27 +70,39 @@ pub struct ArchiveArgs {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let place = Place::parse(&options.output)?;
     let spec = Spec::read(&options.spec)?;
     let store = options.store.store()?;
-    let layers: Vec<ImageLayer> = options.layers.iter().map(|path| read_layer(path, &store)).collect::<Result<_>>()?;
+    let max = options.base.max();
+    let layers = options.layers.par_iter().map(|path| read_layer(path, &store, max));
+    let layers: Vec<ImageLayer> = layers.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
     if let Some(base) = &base {
         // A layer of the right digest may still be no tar.
         base.tree()?;
     }
-    let target = Target { output: &options.output, legacy: options.archive.legacy };
-    let built = write(&spec, base.as_ref(), layers, &target, common)?;
-    built.tell(&options.output, common)
+    let legacy = options.archive.legacy;
+    let target = Target { place: &place, legacy, packing: &options.packing, registry: &options.registry };
+    write(&spec, base.as_ref(), layers, &target, common)?.tell(&place, common)
 }
 
-fn read_layer(path: &Path, store: &Store) -> Result<ImageLayer> {
+fn read_layer(path: &Path, store: &Store, max: MaxUnpacked) -> Result<ImageLayer> {
     let layer = LayerFile::read(path)?;
-    let source = match (&layer.recipe, layer.blob_path(path)) {
+    let descriptor = Descriptor::from(&layer.descriptor);
+    let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
         (Some(recipe), _) => {
             let store = Store::new(&recipe.store, store.root())?;
-            Source::Layout(store_layout(&store, recipe)?)
+            let packed = layer.compression.map(|packing| LayerBlob::Packed(packing, descriptor));
+            (Source::Layout(store_layout(&store, recipe)?), packed)
         }
-        (None, Some(blob)) => Source::blob(&blob)?,
+        (None, Some(blob)) if layer.is_plain() => (Source::blob(&blob)?, None),
+        (None, Some(blob)) => {
+            let size = blob.metadata().with_context(|| format!("cannot read: {}", blob.display()))?.len();
+            let file = File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))?;
+            let part = Part::new(Arc::new(file), blob, 0, size);
+            let tar = unpack_blob(&part, descriptor.digest, layer.diff_id, max)?;
+            (Source::Part(tar), Some(LayerBlob::Stored(descriptor, part)))
+        }
         (None, None) => bail!("no blob and no recipe: {}", path.display()),
     };
     if source.size() != layer.size {
@@ -82,7 +110,7 @@ fn read_layer(path: &Path, store: &Store) -> Result<ImageLayer> {
         bail!("wrong size: {}: found a layer of {found} bytes, expected {expected}", path.display());
     }
     let LayerFile { diff_id, store_paths, comment, .. } = layer;
-    Ok(ImageLayer { store_paths, comment, ..ImageLayer::new(source, Some(diff_id), path) })
+    Ok(ImageLayer { store_paths, comment, blob, ..ImageLayer::new(source, Some(diff_id), path) })
 }
 
 /// A layer on its way into an image.
@@ -96,12 +124,25 @@ pub struct ImageLayer {
     pub store_paths: Vec<StorePath>,
     /// What the history says about it; none for what the store paths tell.
     pub comment: Option<String>,
+    /// What is known of it compressed.
+    pub blob: Option<LayerBlob>,
+    /// What makes it from the store, if that is to be remembered.
+    pub recipe: Option<Recipe>,
+}
+
+/// A layer as registries keep it.
+pub enum LayerBlob {
+    /// What it is when it is compressed so.
+    Packed(Packing, Descriptor),
+    /// It is there.
+    Stored(Descriptor, Part),
 }
 
 impl ImageLayer {
     /// A layer without store paths.
     pub fn new(source: Source, expected: Option<Digest>, label: impl Into<PathBuf>) -> ImageLayer {
-        ImageLayer { source, expected, label: label.into(), store_paths: Vec::new(), comment: None }
+        let label = label.into();
+        ImageLayer { source, expected, label, store_paths: Vec::new(), comment: None, blob: None, recipe: None }
     }
 
     fn facts(&self, diff_id: Digest) -> LayerFacts {
@@ -120,28 +161,58 @@ pub struct Built {
     pub image_id: Digest,
     /// The layers' diff IDs, bottom first.
     pub diff_ids: Vec<Digest>,
+    /// Its manifest, where it has one.
+    pub manifest: Option<Descriptor>,
+    /// What each of its layers is there, if it has a manifest.
+    pub placed: Vec<Placed>,
+    /// How many of its layers are the base's.
+    pub layers_below: usize,
 }
 
 impl Built {
     /// Says what was written, unless stdout holds the image itself.
-    pub fn tell(&self, output: &Path, common: &Common) -> Result<()> {
-        if output == Path::new("-") || common.quiet {
+    pub fn tell(&self, place: &Place, common: &Common) -> Result<()> {
+        if place.is_stdout() || common.quiet {
             return Ok(());
         }
-        print(format_args!("{} {}\n", self.reference, self.image_id))
+        match (&self.manifest, place) {
+            (Some(manifest), Place::Registry(_)) => print(format_args!("{}@{}\n", self.reference, manifest.digest)),
+            _ => print(format_args!("{} {}\n", self.reference, self.image_id)),
+        }
     }
 }
 
-/// Where an image goes.
+/// Where an image goes, and how.
 pub struct Target<'a> {
-    /// The archive's file, - for stdout.
-    pub output: &'a Path,
-    /// Whether it holds legacy metadata.
+    pub place: &'a Place,
+    /// Whether a docker archive holds legacy metadata.
     pub legacy: bool,
+    pub packing: &'a PackingArgs,
+    pub registry: &'a RegistryArgs,
 }
 
 /// Writes an image: the layers of the base, and these on top.
 pub fn write(
+    spec: &Spec,
+    base: Option<&Base>,
+    layers: Vec<ImageLayer>,
+    target: &Target<'_>,
+    common: &Common,
+) -> Result<Built> {
+    match target.place {
+        Place::Archive(_) | Place::Engine(_) => write_docker_archive(spec, base, layers, target, common),
+        place if target.legacy => bail!("--legacy: found {place}, expected a docker archive with it"),
+        place => {
+            let since = Instant::now();
+            let keeper = Keeper::open(place, target.registry, &[])?;
+            let built = oci::write(spec, base, layers, &keeper, target, common)?;
+            keeper.tell(since, common);
+            Ok(built)
+        }
+    }
+}
+
+fn write_docker_archive(
     spec: &Spec,
     base: Option<&Base>,
     layers: Vec<ImageLayer>,
@@ -174,9 +245,11 @@ pub fn write(
         members.extend([(image.config_name(), image.config), (MANIFEST_NAME.to_owned(), manifest)]);
         members
     };
-    let diff_ids = write_archive(&archive, target.output, &trailer, common)?;
+    let diff_ids = write_archive(&archive, target.place, target.packing, &trailer, common)?;
     let image_id = finished(&diff_ids).image_id;
-    Ok(Built { reference: reference.for_image(&image_id), image_id, diff_ids: all(&diff_ids) })
+    let (reference, diff_ids) = (reference.for_image(&image_id), all(&diff_ids));
+    let layers_below = base.map_or(0, |base| base.image.layers.len());
+    Ok(Built { reference, image_id, diff_ids, manifest: None, placed: Vec::new(), layers_below })
 }
 
 /// What the image says, and what the user should know about it; so many layers come on top of the base.
@@ -210,26 +283,33 @@ fn members(layers: &[ImageLayer], legacy: Option<&Legacy>) -> (Vec<LayerMember>,
     (members, places)
 }
 
-/// Writes an archive to a file, compressed as its name says, or to stdout for `-`.
+/// Writes an archive to a file, compressed as the flags or its name say, to stdout for `-`, or into what loads images.
 pub fn write_archive(
     archive: &Archive<'_>,
-    output: &Path,
+    place: &Place,
+    packing: &PackingArgs,
     trailer: &dyn Fn(&[Digest]) -> Trailer,
     common: &Common,
 ) -> Result<Vec<Digest>> {
     let count = archive.layers.len();
-    if output == Path::new("-") {
+    let pipe = |out: &mut (dyn Write + Send), name: &Path, packing: Option<Packing>| {
+        let write = |meter: &Meter| archive.write(ArchiveTarget::Pipe(out, name), packing, trailer, meter);
+        common.progress().during("writing", Some(archive.work(false)), count, write)
+    };
+    let output = match place {
+        Place::Engine(engine) => return engine::load(*engine, |out, name| pipe(out, name, None)),
+        place => place.path().expect("it is a file"),
+    };
+    if place.is_stdout() {
         let out = stdout();
         if out.is_terminal() {
             bail!("stdout is a terminal: expected a file or a pipe, such as `| docker load`");
         }
         // Past std's line buffer, which would look for newlines in the tar.
         let mut out = File::from(out.as_fd().try_clone_to_owned().context("cannot write: stdout")?);
-        let name = Path::new("stdout");
-        let write = |meter: &_| archive.write(ArchiveTarget::Pipe(&mut out, name), None, trailer, meter);
-        return Ok(common.progress().during("writing", Some(archive.work(false)), count, write)?);
+        return Ok(pipe(&mut out, Path::new("stdout"), packing.packing(None)?)?);
     }
-    let packing = Codec::of_name(output.as_os_str().as_bytes()).map(Packing::from);
+    let packing = packing.packing(Codec::of_name(output.as_os_str().as_bytes()).map(Packing::from))?;
     let mut file = Output::create(output)?;
     let work = archive.work(file.is_seekable());
     let write = |meter: &_| archive.write(ArchiveTarget::File(&mut file), packing, trailer, meter);

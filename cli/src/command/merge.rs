@@ -4,6 +4,8 @@ use crate::args::Common;
 use crate::base::UnpackingArgs;
 use crate::command::image::write_archive;
 use crate::out::print;
+use crate::packing_args::PackingArgs;
+use crate::place::Place;
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::{ImageFile, Location, MaxUnpacked, Merge, StoredImage};
@@ -38,7 +40,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let unpack = |meter: &Meter| merge.unpack(max, &|bytes| meter.add_bytes(bytes));
     common.progress().during("unpacking", None, 0, unpack)?;
-    write_archive(&merge.archive(), &options.output, &|_| merge.trailer(), common)?;
+    let (place, packing) = (Place::Archive(options.output.clone()), PackingArgs::default());
+    write_archive(&merge.archive(), &place, &packing, &|_| merge.trailer(), common)?;
     tell(&merge, &options.output, common)
 }
 

@@ -3,6 +3,8 @@
 use crate::args::Common;
 use crate::command::image::write_archive;
 use crate::command::layer::{layouts, recipes};
+use crate::packing_args::PackingArgs;
+use crate::place::Place;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_image::{Archive, Base, Conf, LayerFacts, LayerMember, MANIFEST_NAME, Trailer};
@@ -51,7 +53,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         let manifest = image.manifest(std::slice::from_ref(&repo_tag));
         vec![(image.config_name(), image.config), (MANIFEST_NAME.to_owned(), manifest)]
     };
-    write_archive(&archive, &options.output, &trailer, common)?;
+    let (place, packing) = (Place::Archive(options.output.clone()), PackingArgs::default());
+    write_archive(&archive, &place, &packing, &trailer, common)?;
     Ok(())
 }
 

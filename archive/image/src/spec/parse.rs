@@ -7,12 +7,13 @@ use crate::architecture::go_architecture;
 use crate::fields::{Fields, string};
 use crate::{Location, Result, Time};
 use layerstone_layer::Owner;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 45] = [
+const KEYS: [&str; 48] = [
     "format",
     "version",
     "name",
@@ -58,6 +59,9 @@ const KEYS: [&str; 45] = [
     "includeNixDB",
     "nixUid",
     "nixGid",
+    "annotations",
+    "labels",
+    "architectures",
 ];
 
 /// The keys that say how store paths are divided into layers, or who owns them, which is fixed in a single layer.
@@ -72,6 +76,10 @@ impl Spec {
         let mut fields = Fields::parse(bytes, FORMAT, name)?;
         fields.optional("format", "\"layerstone/image\"", |value| (value == FORMAT).then_some(()))?;
         fields.optional("version", "1", |value| (*value == VERSION).then_some(()))?;
+        if fields.has("architectures") {
+            let cause = "found several images in one spec, expected one: build, push, index and serve take them";
+            return Err(fields.error("architectures", cause).into());
+        }
         let name = fields.required("name", "a string", string)?;
         let spec = Spec::take(&mut fields, Spec::new(&name), folder)?;
         if let Some(key) = fields.left_over() {
@@ -80,6 +88,35 @@ impl Spec {
         }
         spec.reference().map_err(|e| fields.error("name and tag", e))?;
         Ok(spec)
+    }
+
+    /// Reads an image.json that may be one of several images: for each entry of `architectures`, the spec with the
+    /// entry's keys over its own.
+    pub fn parse_all(bytes: &[u8], name: &str, folder: &Path) -> Result<Vec<Spec>> {
+        let whole: Option<Map<String, Value>> = serde_json::from_slice(bytes).ok();
+        let Some((mut whole, entries)) = whole.and_then(|mut it| it.remove("architectures").map(|list| (it, list)))
+        else {
+            return Ok(vec![Spec::parse(bytes, name, folder)?]);
+        };
+        let wrong = |cause: &str| Fields::parse(b"{}", FORMAT, name).map(|it| it.error("architectures", cause));
+        let entries = match entries.as_array().filter(|entries| !entries.is_empty()) {
+            Some(entries) => entries.clone(),
+            None => return Err(wrong("expected a list of architectures, or of objects with one each")?.into()),
+        };
+        if whole.remove("architecture").is_some() {
+            return Err(wrong("found architecture too, expected one of them")?.into());
+        }
+        let specs = entries.into_iter().enumerate().map(|(index, entry)| {
+            let mut spec = whole.clone();
+            match entry {
+                Value::Object(keys) if keys.contains_key("architecture") => spec.extend(keys),
+                Value::String(architecture) => drop(spec.insert("architecture".to_owned(), architecture.into())),
+                _ => return Err(wrong("expected a list of architectures, or of objects with one each")?.into()),
+            }
+            let bytes = Value::Object(spec).to_string();
+            Spec::parse(bytes.as_bytes(), &format!("{name}: architectures[{index}]"), folder)
+        });
+        specs.collect()
     }
 
     /// Takes all keys but the name; what is absent stays as in `default`.
@@ -96,9 +133,8 @@ impl Spec {
             replace: fields.defaulted("replace", false, "true or false", Value::as_bool)?,
             from_image: from_image(fields, folder)?,
             inherit: fields.defaulted("inherit", false, "true or false", Value::as_bool)?,
-            config: fields
-                .optional("config", "an object or null", |value| value.as_object().cloned())?
-                .unwrap_or_default(),
+            config: config(fields)?,
+            annotations: texts(fields, "annotations")?,
             created: time(fields, "created", default.created)?,
             mtime: time(fields, "mtime", default.mtime)?,
             max_layers: fields.defaulted("maxLayers", default.max_layers, "a whole number above 0", |value| {
@@ -144,6 +180,34 @@ fn kind(fields: &mut Fields) -> Result<Kind> {
         Some(key) => Err(fields.error(key, "found in an image of kind \"single\", expected in a layered one").into()),
         None => Ok(kind),
     }
+}
+
+/// The execution parameters; labels may stand beside them.
+fn config(fields: &mut Fields) -> Result<Map<String, Value>> {
+    let config = fields.optional("config", "an object or null", |value| value.as_object().cloned())?;
+    let mut config = config.unwrap_or_default();
+    let labels = texts(fields, "labels")?;
+    if labels.is_empty() {
+        return Ok(config);
+    }
+    let known = config.entry("Labels").or_insert_with(|| Value::Object(Map::new()));
+    if known.is_null() {
+        *known = Value::Object(Map::new());
+    }
+    match known.as_object_mut() {
+        Some(known) => known.extend(labels.into_iter().map(|(key, label)| (key, label.into()))),
+        None => return Err(fields.error("labels", "found config.Labels that is no object, expected one").into()),
+    }
+    Ok(config)
+}
+
+/// Texts by name.
+fn texts(fields: &mut Fields, key: &'static str) -> Result<BTreeMap<String, String>> {
+    let read = |value: &Value| {
+        let texts = value.as_object()?.iter().map(|(key, value)| Some((key.clone(), string(value)?)));
+        texts.collect::<Option<BTreeMap<_, _>>>().filter(|texts| !texts.contains_key(""))
+    };
+    Ok(fields.optional(key, "an object of strings, or null", read)?.unwrap_or_default())
 }
 
 /// `copyToRoot` is nixpkgs' newer word for the `contents` of buildImage.

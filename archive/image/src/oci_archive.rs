@@ -1,0 +1,83 @@
+//! An OCI layout as a tar: its blobs first, in the order of their digests, then what names them.
+//!
+//! The digest of a blob is its member's name, so blobs are collected in temporary files until all are known.
+
+use crate::archive::{Archive, LayerMember, Target, Trailer};
+use layerstone_layer::{Meter, Packed, Part, Source};
+use layerstone_oci::{
+    Content, Descriptor, Destination, Error, Given, INDEX_NAME, Index, LAYOUT_NAME, LAYOUT_TEXT, Name, Put, Result,
+    blob_name, names_annotations, spool,
+};
+use layerstone_stage::{Digest, Output};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Modification time of the members, in seconds since the epoch, as in docker archives.
+const MTIME: i64 = 1;
+
+/// A tar of an OCI layout on its way.
+#[derive(Debug)]
+pub struct OciArchive {
+    path: PathBuf,
+    blobs: Mutex<BTreeMap<Digest, Part>>,
+}
+
+impl OciArchive {
+    /// An archive to be written there, once it is finished; its place is tried now.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn create(path: &Path) -> Result<OciArchive> {
+        Output::create(path)?;
+        Ok(OciArchive { path: path.to_owned(), blobs: Mutex::default() })
+    }
+}
+
+impl Destination for OciArchive {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<Put> {
+        let Descriptor { digest, size, .. } = *descriptor;
+        let mut write = |out: &mut (dyn Write + Send)| {
+            content.write_to(0, out)?;
+            Ok(Packed { diff_id: digest, digest, size })
+        };
+        // The bytes are compared with the digest when they go into the archive.
+        self.put_given(&mut write).map(|(_, put)| put)
+    }
+
+    fn put_given(&self, write: &mut Given<'_>) -> Result<(Packed, Put)> {
+        let (packed, part) = spool(write)?;
+        self.blobs.lock().unwrap_or_else(PoisonError::into_inner).entry(packed.digest).or_insert(part);
+        Ok((packed, Put::Sent))
+    }
+
+    fn is_near(&self) -> bool {
+        true
+    }
+
+    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        let content: Arc<dyn Content> = Arc::new(bytes.to_vec());
+        self.put(descriptor, &content).map(drop)
+    }
+
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
+        self.put_manifest(descriptor, bytes)?;
+        let annotations = name.map_or_else(BTreeMap::new, names_annotations);
+        let index = Index::new(vec![Descriptor { annotations, ..descriptor.clone() }], BTreeMap::new());
+        let blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let member = |(digest, part): (&Digest, &Part)| {
+            let name = Some(blob_name(digest));
+            let member = LayerMember::new(Source::Part(part.clone()), Some(*digest), digest.to_string());
+            LayerMember { name, ..member }
+        };
+        let archive = Archive { base: None, layers: blobs.iter().map(member).collect(), mtime: MTIME };
+        let trailer = |_: &[Digest]| -> Trailer {
+            vec![(LAYOUT_NAME.to_owned(), LAYOUT_TEXT.into()), (INDEX_NAME.to_owned(), index.to_bytes())]
+        };
+        let mut output = Output::create(&self.path)?;
+        archive.write(Target::File(&mut output), None, &trailer, &Meter::default()).map_err(Error::Layer)?;
+        Ok(output.commit()?)
+    }
+}

@@ -1,0 +1,94 @@
+//! An image of layers, on its way to what keeps OCI images.
+
+use super::{Built, ImageLayer, LayerBlob, Target, facts};
+use crate::args::Common;
+use crate::base::Base;
+use crate::outgoing::{Arrived, Keeper, Unfinished, put};
+use crate::state::default_packing;
+use anyhow::Result;
+use layerstone_image::{LayerFacts, Spec};
+use layerstone_layer::Packing;
+use layerstone_oci::{Content, Destination, Layer, Name, STORE_PATHS, Tar};
+use layerstone_stage::{Digest, StorePath};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Puts an image where it is kept, under its name.
+pub fn write(
+    spec: &Spec,
+    base: Option<&Base>,
+    layers: Vec<ImageLayer>,
+    keeper: &Keeper,
+    target: &Target<'_>,
+    common: &Common,
+) -> Result<Built> {
+    let reference = spec.reference()?;
+    let arrived = put_layers_of(spec, base, layers, keeper.destination(), target, common)?;
+    let name = Name::parse(&reference.for_image(&arrived.image_id));
+    keeper.destination().finish(&arrived.manifest, &arrived.bytes, Some(&name))?;
+    let Arrived { manifest, image_id, diff_ids, layers: placed, .. } = arrived;
+    let layers_below = base.map_or(0, |base| base.image.layers.len());
+    let (reference, manifest) = (keeper.called(&name), Some(manifest));
+    Ok(Built { reference, image_id, diff_ids, manifest, placed, layers_below })
+}
+
+/// Puts all of an image but its manifest.
+pub fn put_layers_of(
+    spec: &Spec,
+    base: Option<&Base>,
+    layers: Vec<ImageLayer>,
+    destination: &dyn Destination,
+    target: &Target<'_>,
+    common: &Common,
+) -> Result<Arrived> {
+    let (facts, warnings) = facts(spec, base, layers.len())?;
+    warnings.into_iter().for_each(|warning| common.warn(warning));
+    let layers: Vec<ImageLayer> = base.map_or_else(Vec::new, Base::layers).into_iter().chain(layers).collect();
+    let packing = target.packing.packing(packing_of(&layers).or(default_packing()))?;
+    let config = |diff_ids: &[Digest]| {
+        let facts_of = |(layer, diff_id): (&ImageLayer, &Digest)| layer.facts(*diff_id);
+        let layers: Vec<LayerFacts> = layers.iter().zip(diff_ids).map(facts_of).collect();
+        facts.finish(&layers).config
+    };
+    let image = Unfinished {
+        layers: layers.iter().map(|layer| as_layer(layer, packing)).collect(),
+        diff_ids: layers.iter().map(|layer| layer.expected).collect(),
+        config: &config,
+        annotations: spec.annotations.clone(),
+    };
+    put(&image, packing, destination, target.registry.uploads(), common)
+}
+
+/// How layer files say that their layers are compressed.
+fn packing_of(layers: &[ImageLayer]) -> Option<Packing> {
+    layers.iter().find_map(|layer| match &layer.blob {
+        Some(LayerBlob::Packed(packing, _)) => Some(*packing),
+        _ => None,
+    })
+}
+
+/// A layer as it goes: a blob that is there as it is, unless a layer file's own compression is not the one that is wanted.
+fn as_layer(layer: &ImageLayer, packing: Option<Packing>) -> Layer {
+    let paths: Vec<&str> = layer.store_paths.iter().map(StorePath::as_str).collect();
+    let mut annotations = BTreeMap::new();
+    if !paths.is_empty() {
+        annotations.insert(STORE_PATHS.to_owned(), paths.join(" "));
+    }
+    let packed = match &layer.blob {
+        Some(LayerBlob::Stored(descriptor, part)) => {
+            let content: Arc<dyn Content> = Arc::new(part.clone());
+            let mut descriptor = descriptor.clone();
+            descriptor.annotations.extend(annotations);
+            return Layer::Blob(descriptor, content);
+        }
+        Some(LayerBlob::Packed(known, descriptor)) if Some(*known) == packing => Some(descriptor.clone()),
+        _ => None,
+    };
+    Layer::Tar(Tar {
+        source: layer.source.clone(),
+        diff_id: layer.expected,
+        packed,
+        annotations,
+        label: layer.label.display().to_string(),
+    })
+}

@@ -1,0 +1,65 @@
+//! The flags of every command that may talk to a registry.
+
+use anyhow::Result;
+use clap::Args;
+use layerstone_registry::{Options, Reference, Registry, Repository};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How registries are talked to.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Registry")]
+pub struct RegistryArgs {
+    /// Talk to registries whose certificate nobody vouches for, or without TLS
+    #[arg(long)]
+    insecure: bool,
+    /// Certificates of authorities to trust besides the system's, in PEM
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// File with credentials [default: $REGISTRY_AUTH_FILE, or podman's and docker's]
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// How often something is tried again
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    retries: u32,
+    /// Repositories of the same registry that blobs may be taken over from; one --mount-from for each
+    #[arg(long, value_name = "NAME")]
+    mount_from: Vec<String>,
+    /// Blobs to send at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    uploads: u16,
+    #[arg(skip)]
+    known: Mutex<BTreeMap<String, Arc<Registry>>>,
+}
+
+impl RegistryArgs {
+    /// The repository of a reference.
+    pub fn repository(&self, reference: &Reference) -> Result<Repository> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = match known.get(&reference.host) {
+            Some(registry) => Arc::clone(registry),
+            None => {
+                let registry = Registry::connect(&reference.host, &self.options())?;
+                known.insert(reference.host.clone(), Arc::clone(&registry));
+                registry
+            }
+        };
+        Ok(registry.repository(&reference.name))
+    }
+
+    /// Repositories that blobs may be taken over from.
+    pub fn mounts(&self) -> &[String] {
+        &self.mount_from
+    }
+
+    /// Blobs that are sent at a time.
+    pub fn uploads(&self) -> usize {
+        self.uploads.into()
+    }
+
+    fn options(&self) -> Options {
+        let RegistryArgs { insecure, ca, authfile, retries, .. } = self;
+        Options { insecure: *insecure, ca: ca.clone(), auth_file: authfile.clone(), retries: *retries }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a build remembers for the next one of the same image: the plan, so that layers stay as they are, and the layer
+//! files, so that layers which stay need not be read.
+
+use crate::command::image::{Built, ImageLayer};
+use crate::command::layer::make_folder;
+use crate::known::Known;
+use anyhow::{Context, Result};
+use layerstone_image::Spec;
+use layerstone_layer::{Codec, LayerFile, Packing, Recipe};
+use layerstone_layering::{Plan, Previous};
+use layerstone_oci::{Descriptor, Placed};
+use std::path::{Path, PathBuf};
+
+/// Name of the plan.
+const PLAN: &str = "image.layers.json";
+
+/// A folder that remembers.
+pub struct State {
+    folder: PathBuf,
+    known: Known,
+}
+
+impl State {
+    /// Opens a folder, made if its parent is there; the one of an architecture, if the image has several.
+    pub fn open(folder: &Path, architecture: Option<&Spec>) -> Result<State> {
+        make_folder(folder)?;
+        let folder = match architecture.and_then(|spec| Some((spec.architecture.as_ref()?, &spec.variant))) {
+            Some((architecture, variant)) => {
+                let folder = folder.join(format!("{architecture}{}", variant.as_deref().unwrap_or_default()));
+                make_folder(&folder)?;
+                folder
+            }
+            None => folder.to_owned(),
+        };
+        Ok(State { known: Known::read(&folder)?, folder })
+    }
+
+    /// The plan of the build before.
+    pub fn previous(&self) -> Result<Option<Previous>> {
+        let path = self.folder.join(PLAN);
+        Ok(if path.exists() { Some(Previous::read(&path)?) } else { None })
+    }
+
+    /// What is known of a layer that is made and compressed so.
+    pub fn known(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<&LayerFile> {
+        self.known.get(recipe, packing)
+    }
+
+    /// Remembers what was built, in the place of what was known before: all of it, or nothing.
+    pub fn remember(&self, layers: &[(Recipe, u64)], built: &Built, packing: Option<Packing>) -> Result<()> {
+        let plan = Plan { layers: layers.iter().map(|(recipe, _)| recipe.paths.clone()).collect() };
+        let mut outputs = vec![plan.prepare(&self.folder.join(PLAN))?];
+        let mut names = Vec::new();
+        // The store layers lie above those of the base, and below all others.
+        let below = built.layers_below;
+        for (index, (recipe, size)) in layers.iter().enumerate() {
+            let (placed, diff_id) = (&built.placed[below + index], built.diff_ids[below + index]);
+            let Placed { descriptor: Descriptor { digest, size: packed, media_type, .. }, .. } = placed;
+            let mut layer = LayerFile::new(diff_id, *size);
+            layer.descriptor.digest = *digest;
+            layer.descriptor.size = *packed;
+            layer.descriptor.media_type.clone_from(media_type);
+            layer.compression = packing;
+            layer.store_paths.clone_from(&recipe.paths);
+            layer.recipe = Some(recipe.clone());
+            let path = self.folder.join(format!("{index:03}.layer.json"));
+            outputs.push(layer.prepare(&path)?);
+            names.push(path);
+        }
+        for output in outputs {
+            output.commit()?;
+        }
+        self.forget(&names)
+    }
+
+    /// Removes layer files that tell of no layer any more.
+    fn forget(&self, keep: &[PathBuf]) -> Result<()> {
+        let context = || format!("cannot read: {}", self.folder.display());
+        for entry in self.folder.read_dir().with_context(context)? {
+            let path = entry.with_context(context)?.path();
+            let is_ours = path.as_os_str().as_encoded_bytes().ends_with(b".layer.json");
+            if is_ours && !keep.contains(&path) {
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove: {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How layers are compressed where neither flags nor layer files say.
+pub fn default_packing() -> Option<Packing> {
+    Some(Codec::Gzip.into())
+}
+
+/// A layer of the store as it is remembered.
+pub fn remembered(layers: &[ImageLayer]) -> Vec<(Recipe, u64)> {
+    layers.iter().filter_map(|layer| Some((layer.recipe.clone()?, layer.source.size()))).collect()
+}
