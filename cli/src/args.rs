@@ -1,8 +1,8 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, closure, completions, demo, image, inspect, layer, layers, man, merge, merge_trees, nix_db, overlay, ready,
-    root, stream, tarsum,
+    build, closure, completions, copy, demo, image, index, inspect, layer, layers, man, merge, merge_trees, nix_db,
+    overlay, prefetch, pull, push, ready, root, serve, stream, tarsum,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
@@ -73,7 +73,13 @@ enum Command {
     NixDb(nix_db::Options),
     #[command(subcommand)]
     Overlay(overlay::Command),
-    Image(image::Options),
+    Image(Box<image::Options>),
+    Push(Box<push::Options>),
+    Pull(Box<pull::Options>),
+    Copy(Box<copy::Options>),
+    Index(Box<index::Options>),
+    Serve(Box<serve::Options>),
+    Prefetch(Box<prefetch::Options>),
     Merge(merge::Options),
     Stream(stream::Options),
     Helper(ready::Options),
@@ -101,6 +107,12 @@ impl Cli {
             Command::NixDb(options) => nix_db::run(options, common),
             Command::Overlay(command) => overlay::run(command, common),
             Command::Image(options) => image::run(options, common),
+            Command::Push(options) => push::run(options, common),
+            Command::Pull(options) => pull::run(options, common),
+            Command::Copy(options) => copy::run(options, common),
+            Command::Index(options) => index::run(options, common),
+            Command::Serve(options) => serve::run(options, common),
+            Command::Prefetch(options) => prefetch::run(options, common),
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),
             Command::Helper(options) => ready::run(options),

@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
 
 /// The flags that name a base.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(next_help_heading = "Base image")]
 pub struct BaseArgs {
     /// Image to build on: a docker archive, an OCI archive, or the folder of an OCI layout
@@ -24,7 +24,7 @@ pub struct BaseArgs {
 }
 
 /// The flags for whoever reads an image.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct UnpackingArgs {
     /// Bytes that the image or a layer of it may have when it is unpacked [default: 100 times what it has compressed, at
     /// least 1Gi]

@@ -9,8 +9,10 @@ mod bytes;
 mod command;
 mod demo;
 mod difference;
+mod fetch;
 mod hint;
 mod known;
+mod origin;
 mod out;
 mod outgoing;
 mod packing_args;
@@ -24,6 +26,7 @@ mod source;
 mod state;
 mod strategy;
 mod table;
+mod transfer;
 
 use clap::Parser;
 use layerstone_overlay::{Error, end_by};

@@ -7,7 +7,7 @@ use layerstone_layering::{Patterns, Previous, Settings};
 use std::path::PathBuf;
 
 /// Which paths a plan keeps together.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct PlanArgs {
     /// Plan of the image before: its layers are kept, new paths go where they cost least; --strategy has no say then
     #[arg(long, value_name = "OLD.LAYERS.JSON")]

@@ -25,7 +25,7 @@ const NAMES: [(&str, Option<&str>, &[&str]); 17] = [
 ];
 
 /// Go's name of an architecture and the variant that the given name tells; `-linux` at its end is Nix's.
-pub(crate) fn go_architecture(name: &str) -> Result<(&'static str, Option<&'static str>)> {
+pub fn go_architecture(name: &str) -> Result<(&'static str, Option<&'static str>)> {
     let bare = name.strip_suffix("-linux").unwrap_or(name);
     let by_alias = NAMES.iter().find(|(_, _, aliases)| aliases.contains(&bare));
     let by_name = || NAMES.iter().find(|(go, variant, _)| *go == bare && variant.is_none());
@@ -37,7 +37,7 @@ pub(crate) fn go_architecture(name: &str) -> Result<(&'static str, Option<&'stat
 }
 
 /// Go's name of the architecture that this program was built for.
-pub(crate) fn host_architecture() -> &'static str {
+pub fn host_architecture() -> &'static str {
     match (std::env::consts::ARCH, cfg!(target_endian = "little")) {
         ("powerpc64", true) => "ppc64le",
         ("mips", true) => "mipsle",

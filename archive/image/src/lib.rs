@@ -58,6 +58,7 @@ mod tarinfo;
 mod time;
 mod unpacked;
 
+pub use architecture::{go_architecture, host_architecture};
 pub use archive::{Archive, LayerMember, Target, Trailer};
 pub use base::Base;
 pub use conf::Conf;

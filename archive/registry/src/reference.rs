@@ -40,6 +40,14 @@ impl Reference {
         format!("{}/{}", self.host, self.name)
     }
 
+    /// What one calls the repository: without docker's own host and folder.
+    pub fn short_name(&self) -> String {
+        if !REGISTRIES.contains(&self.host.as_str()) {
+            return self.full_name();
+        }
+        self.name.strip_prefix("library/").unwrap_or(&self.name).to_owned()
+    }
+
     /// Where the registry answers.
     pub(crate) fn authority(host: &str) -> &str {
         if REGISTRIES.contains(&host) { HUB } else { host }

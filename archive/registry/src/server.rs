@@ -5,16 +5,13 @@
 //! nothing is asked are closed.
 
 use crate::http::{Head, NoRequest, Request, Requests, range};
+use crate::shelf::{Answer, Shelf, Stored};
 use crate::{Error, Result};
-use layerstone_layer::Packed;
-use layerstone_oci::{Content, Descriptor, Destination, Given, Name, Put, spool};
-use layerstone_stage::Digest;
+use layerstone_oci::Descriptor;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,87 +21,6 @@ const TICK: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Connections at a time; others wait.
 const MOST_CONNECTIONS: usize = 128;
-
-/// Something that is given away.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// What it is.
-    pub descriptor: Descriptor,
-    /// Its bytes.
-    pub content: Arc<dyn Content>,
-}
-
-/// All that is given away.
-#[derive(Debug, Default)]
-pub struct Shelf {
-    /// Manifests by tag, for each repository.
-    tags: BTreeMap<String, BTreeMap<String, Digest>>,
-    /// Manifests and indexes of each repository.
-    manifests: BTreeMap<(String, Digest), Stored>,
-    /// Blobs of each repository.
-    blobs: BTreeMap<(String, Digest), Stored>,
-}
-
-/// A repository on a shelf, to put images into.
-#[derive(Debug)]
-pub struct ShelfPlace<'a> {
-    /// The shelf.
-    pub shelf: &'a Mutex<Shelf>,
-    /// What the repository is called.
-    pub repository: String,
-}
-
-impl ShelfPlace<'_> {
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Destination for ShelfPlace<'_> {
-    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<Put> {
-        let blob = Stored { descriptor: descriptor.clone(), content: Arc::clone(content) };
-        self.shelf().add_blob(&self.repository, blob);
-        Ok(Put::Sent)
-    }
-
-    fn put_given(&self, write: &mut Given<'_>) -> layerstone_oci::Result<(Packed, Put)> {
-        let (packed, part) = spool(write)?;
-        let content: Arc<dyn Content> = Arc::new(part);
-        let put = self.put(&Descriptor::layer(None, packed.digest, packed.size), &content)?;
-        Ok((packed, put))
-    }
-
-    fn is_near(&self) -> bool {
-        false
-    }
-
-    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> layerstone_oci::Result<()> {
-        self.finish(descriptor, bytes, None)
-    }
-
-    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> layerstone_oci::Result<()> {
-        let manifest = Stored { descriptor: descriptor.clone(), content: Arc::new(bytes.to_vec()) };
-        self.shelf().add_manifest(&self.repository, name.map(|name| name.tag.as_str()), manifest);
-        Ok(())
-    }
-}
-
-impl Shelf {
-    /// Adds a blob to a repository.
-    pub fn add_blob(&mut self, name: &str, blob: Stored) {
-        self.blobs.insert((name.to_owned(), blob.descriptor.digest), blob);
-    }
-
-    /// Adds a manifest or an index to a repository, under a tag if it is to have one.
-    pub fn add_manifest(&mut self, name: &str, tag: Option<&str>, manifest: Stored) {
-        let digest = manifest.descriptor.digest;
-        let tags = self.tags.entry(name.to_owned()).or_default();
-        if let Some(tag) = tag {
-            tags.insert(tag.to_owned(), digest);
-        }
-        self.manifests.insert((name.to_owned(), digest), manifest);
-    }
-}
 
 /// A server on its port.
 #[derive(Debug)]
@@ -166,13 +82,6 @@ struct Connection<'a> {
     tell: &'a (dyn Fn(&str) + Sync),
 }
 
-/// What is said to a request.
-enum Answer<'a> {
-    Content(&'a Stored, &'static str),
-    Json(serde_json::Value, Vec<(&'static str, String)>),
-    No(u16, &'static str, &'static str),
-}
-
 impl Connection<'_> {
     fn run(&mut self) -> io::Result<()> {
         self.stream.set_nonblocking(false)?;
@@ -208,7 +117,7 @@ impl Connection<'_> {
 
     fn answer(&mut self, request: &Request) -> io::Result<()> {
         let answer = match request.method.as_str() {
-            "GET" | "HEAD" => find(self.shelf, &request.target),
+            "GET" | "HEAD" => self.shelf.answer(&request.target),
             _ => Answer::No(405, "UNSUPPORTED", "this registry only gives"),
         };
         self.say(request, answer)
@@ -305,53 +214,4 @@ impl Write for Limited<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
-}
-
-fn find<'a>(shelf: &'a Shelf, target: &str) -> Answer<'a> {
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let no_name = Answer::No(404, "NAME_UNKNOWN", "repository name not known to registry");
-    let Some(rest) = path.strip_prefix("/v2") else { return no_name };
-    if matches!(rest, "" | "/") {
-        return Answer::Json(json!({}), Vec::new());
-    }
-    if rest == "/_catalog" {
-        let names: Vec<&str> = shelf.tags.keys().map(String::as_str).collect();
-        return listed(&names, query, "/v2/_catalog", |names| json!({"repositories": names}));
-    }
-    let rest = rest.trim_start_matches('/');
-    if let Some(name) = rest.strip_suffix("/tags/list") {
-        let Some(tags) = shelf.tags.get(name) else { return no_name };
-        let tags: Vec<&str> = tags.keys().map(String::as_str).collect();
-        return listed(&tags, query, path, |tags| json!({"name": name, "tags": tags}));
-    }
-    if let Some((name, digest)) = rest.rsplit_once("/blobs/") {
-        let found = digest.parse().ok().and_then(|digest| shelf.blobs.get(&(name.to_owned(), digest)));
-        return match found {
-            Some(stored) => Answer::Content(stored, "blob"),
-            None => Answer::No(404, "BLOB_UNKNOWN", "blob unknown to registry"),
-        };
-    }
-    if let Some((name, wanted)) = rest.rsplit_once("/manifests/") {
-        let tagged = || shelf.tags.get(name)?.get(wanted).copied();
-        let digest = wanted.parse().ok().or_else(tagged);
-        let found = digest.and_then(|digest| shelf.manifests.get(&(name.to_owned(), digest)));
-        return match found {
-            Some(stored) => Answer::Content(stored, "manifest"),
-            None => Answer::No(404, "MANIFEST_UNKNOWN", "manifest unknown"),
-        };
-    }
-    no_name
-}
-
-/// A list, or the part of it that `n` and `last` ask for, with a `Link` to the next one.
-fn listed(all: &[&str], query: &str, path: &str, value: impl FnOnce(&[&str]) -> serde_json::Value) -> Answer<'static> {
-    let get =
-        |key: &str| query.split('&').find_map(|pair| pair.split_once('=').filter(|it| it.0 == key)).map(|it| it.1);
-    let begin = get("last").map_or(0, |last| all.partition_point(|name| *name <= last));
-    let most = get("n").and_then(|n| n.parse::<usize>().ok()).unwrap_or(all.len());
-    let end = begin.saturating_add(most).min(all.len());
-    let part = &all[begin..end];
-    let link = part.last().filter(|_| end < all.len());
-    let link = link.map(|last| ("Link", format!("<{path}?n={most}&last={last}>; rel=\"next\"")));
-    Answer::Json(value(part), link.into_iter().collect())
 }

@@ -1,0 +1,114 @@
+//! `layerstone copy`: an image from anywhere to anywhere.
+
+use crate::args::Common;
+use crate::command::build::several::finish;
+use crate::origin::Origin;
+use crate::out::print;
+use crate::outgoing::Keeper;
+use crate::place::Place;
+use crate::transfer::{Brought, TransferArgs};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use layerstone_oci::Name;
+use std::ffi::OsString;
+use std::time::Instant;
+
+/// Copy an image from anywhere to anywhere
+///
+/// SRC is a file or folder of images (FILE[#NAME:TAG], oci:DIR, oci-archive:FILE, docker-archive:FILE), registry:REF,
+/// docker:NAME, podman:NAME, or an image.json. Layers stay as they are compressed, and manifests with them, unless
+/// --compression asks for something else; layers that are plain are compressed with gzip where DST keeps OCI images.
+#[derive(Args)]
+pub struct Options {
+    /// Where it is
+    #[arg(value_name = "SRC")]
+    source: OsString,
+    /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
+    #[arg(value_name = "DST")]
+    place: OsString,
+    /// What to call it there [default: what it is called]
+    #[arg(long = "as", value_name = "NAME:TAG")]
+    name: Option<String>,
+    #[command(flatten)]
+    transfer: TransferArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let origin = Origin::parse(&options.source)?;
+    let place = Place::parse(&options.place)?;
+    let name = options.name.as_deref().map(parse_name).transpose()?;
+    copy(&origin, &place, name, &options.transfer, common)
+}
+
+/// A name from the command line.
+pub fn parse_name(text: &str) -> Result<Name> {
+    let name = Name::parse(text);
+    if let Err(cause) = layerstone_oci::name::check_with_tag(&name.to_string()) {
+        bail!("not a name: {text:?}: {cause}");
+    }
+    Ok(name)
+}
+
+/// Copies an image, and says what it is there.
+pub fn copy(
+    origin: &Origin,
+    place: &Place,
+    name: Option<Name>,
+    transfer: &TransferArgs,
+    common: &Common,
+) -> Result<()> {
+    if let (Origin::Spec(path), Place::Archive(_) | Place::Engine(_)) = (origin, place) {
+        bail!("found the spec {}, expected an image: `layerstone build` makes archives of specs", path.display());
+    }
+    if let Place::Archive(_) | Place::Engine(_) = place {
+        let (name, image_id) = transfer.archive_to(origin, name.as_ref(), place, common)?;
+        if place.is_stdout() || common.quiet {
+            return Ok(());
+        }
+        let name = name.map(|name| format!("{name} ")).unwrap_or_default();
+        return print(format_args!("{name}{image_id}\n"));
+    }
+    let since = Instant::now();
+    let sources: Vec<String> = match (origin, place) {
+        (Origin::Registry(from), Place::Registry(to)) if from.host == to.host => vec![from.name.clone()],
+        _ => Vec::new(),
+    };
+    let keeper = Keeper::open(place, &transfer.registry, &sources)?;
+    let destination = keeper.destination();
+    let Brought { arrived, name: own } = match origin {
+        Origin::Spec(path) => {
+            let specs = transfer.specs(path)?;
+            if let [spec] = &specs[..] {
+                transfer.bring_spec(spec, path, None, destination, common)?
+            } else {
+                let mut manifests = Vec::new();
+                let mut own = None;
+                for spec in &specs {
+                    let brought = transfer.bring_spec(spec, path, Some(spec), destination, common)?;
+                    destination.put_manifest(&brought.arrived.manifest, &brought.arrived.bytes)?;
+                    manifests.push(brought.arrived.manifest);
+                    own = own.or(brought.name);
+                }
+                let name = name.or(own).context("no name: expected --as NAME:TAG")?;
+                finish(&keeper, manifests, &name, common)?;
+                keeper.tell(since, common);
+                return Ok(());
+            }
+        }
+        origin => transfer.bring(origin, destination, common)?,
+    };
+    let name = match (name.or(own), place) {
+        (Some(name), _) => Some(name),
+        (None, Place::Registry(reference)) => {
+            Some(Name { name: reference.name.clone(), tag: reference.tag_or_latest().to_owned() })
+        }
+        (None, _) => None,
+    };
+    destination.finish(&arrived.manifest, &arrived.bytes, name.as_ref())?;
+    keeper.tell(since, common);
+    if common.quiet {
+        return Ok(());
+    }
+    let called = name.map(|name| keeper.called(&name)).unwrap_or_default();
+    print(format_args!("{called}@{}\n", arrived.manifest.digest))
+}

@@ -1,0 +1,96 @@
+//! `layerstone prefetch`: what pullImage must be told of an image.
+
+use super::copy::parse_name;
+use super::pull::parse_reference;
+use crate::args::Common;
+use crate::fetch;
+use crate::origin::Origin;
+use crate::out::print;
+use crate::transfer::TransferArgs;
+use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, ValueEnum};
+use layerstone_image::Target;
+use layerstone_oci::Name;
+use layerstone_stage::{Digest, Hasher};
+use serde_json::json;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Print what pullImage needs to get an image: its digest, and the hash of the archive that `layerstone pull` makes of it
+///
+/// As nix-prefetch-docker does. The hash is that of our own archive, which depends on the image and its name alone.
+#[derive(Args)]
+pub struct Options {
+    /// The image, HOST/NAME[:TAG][@sha256:HEX]
+    #[arg(value_name = "REF")]
+    reference: String,
+    /// What the archive calls it [default: what REF calls it]
+    #[arg(long = "as", value_name = "NAME:TAG")]
+    name: Option<String>,
+    /// How to print it
+    #[arg(long, value_name = "FORM", default_value = "nix")]
+    form: Form,
+    #[command(flatten)]
+    transfer: TransferArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    Nix,
+    Json,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let mut reference = parse_reference(&options.reference)?;
+    let remote = fetch::image(&reference, &options.transfer.platform, &options.transfer.registry)?;
+    reference.digest = Some(remote.digest);
+    let name = options.name.as_deref().map(parse_name).transpose()?.unwrap_or_else(|| remote.name());
+    let (hash, image_name) = (hash(&reference, &name, options, common)?, reference.short_name());
+    let fields = [
+        ("imageName", image_name),
+        ("imageDigest", remote.digest.to_string()),
+        ("hash", format!("sha256-{}", STANDARD.encode(hash.as_bytes()))),
+        ("finalImageName", name.name),
+        ("finalImageTag", name.tag),
+    ];
+    match options.form {
+        Form::Json => {
+            let object: serde_json::Map<String, _> =
+                fields.into_iter().map(|(key, text)| (key.to_owned(), json!(text))).collect();
+            print(format_args!("{:#}\n", serde_json::Value::Object(object)))
+        }
+        Form::Nix => {
+            // Neither a name nor a digest has characters that mean something in a string of Nix.
+            let lines: String = fields.iter().map(|(key, text)| format!("  {key} = \"{text}\";\n")).collect();
+            print(format_args!("{{\n{lines}}}\n"))
+        }
+    }
+}
+
+/// sha256 of the docker archive of an image under a name.
+fn hash(reference: &layerstone_registry::Reference, name: &Name, options: &Options, common: &Common) -> Result<Digest> {
+    let mut hashed = Hashed(Hasher::default());
+    let mut write = |merge: &layerstone_image::Merge| {
+        let archive = merge.archive();
+        let target = Target::Pipe(&mut hashed, Path::new("nowhere"));
+        archive.write(target, None, &|_| merge.trailer(), &layerstone_layer::Meter::default())?;
+        Ok(())
+    };
+    options.transfer.archive(&Origin::Registry(reference.clone()), Some(name), &mut write, common)?;
+    Ok(hashed.0.finish())
+}
+
+struct Hashed(Hasher);
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

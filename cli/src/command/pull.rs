@@ -1,0 +1,52 @@
+//! `layerstone pull`: an image of a registry into a file, a folder, or what runs it.
+
+use super::copy::{copy, parse_name};
+use crate::args::Common;
+use crate::fetch;
+use crate::origin::Origin;
+use crate::place::Place;
+use crate::transfer::TransferArgs;
+use anyhow::Result;
+use clap::Args;
+use layerstone_registry::Reference;
+use std::ffi::OsString;
+
+/// Get an image of a registry: dockerTools' pullImage
+///
+/// The digest of every byte is checked. The docker archive depends on the image and its name alone, so that its hash can
+/// be fixed; `layerstone prefetch` prints it. Without a digest in REF, the one that it leads to is printed.
+#[derive(Args)]
+pub struct Options {
+    /// The image, HOST/NAME[:TAG][@sha256:HEX]
+    #[arg(value_name = "REF")]
+    reference: String,
+    /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
+    #[arg(short, long, value_name = "PLACE")]
+    output: OsString,
+    /// What to call it there [default: what REF calls it]
+    #[arg(long = "as", value_name = "NAME:TAG")]
+    name: Option<String>,
+    #[command(flatten)]
+    transfer: TransferArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let mut reference = parse_reference(&options.reference)?;
+    let place = Place::parse(&options.output)?;
+    let name = options.name.as_deref().map(parse_name).transpose()?;
+    if reference.digest.is_none() {
+        let remote = fetch::image(&reference, &options.transfer.platform, &options.transfer.registry)?;
+        // What is pulled is what was told, even if the tag moves meanwhile.
+        reference.digest = Some(remote.digest);
+        if !common.quiet {
+            eprintln!("{reference}");
+        }
+    }
+    copy(&Origin::Registry(reference), &place, name, &options.transfer, common)
+}
+
+/// A reference from the command line, with or without the word for a registry in front.
+pub fn parse_reference(text: &str) -> Result<Reference> {
+    let bare = text.strip_prefix("registry:").or(text.strip_prefix("docker://"));
+    Ok(bare.unwrap_or(text).parse()?)
+}

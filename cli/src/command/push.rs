@@ -1,0 +1,37 @@
+//! `layerstone push`: an image into a registry, only what it lacks.
+
+use super::copy::copy;
+use crate::args::Common;
+use crate::origin::Origin;
+use crate::place::Place;
+use crate::transfer::TransferArgs;
+use anyhow::{Result, bail};
+use clap::Args;
+use layerstone_registry::Reference;
+use std::ffi::OsString;
+
+/// Put an image into a registry, sending only what it lacks
+///
+/// The registry is asked for each blob first. Blobs of an image that is made of an image.json come straight from the
+/// store, without an image file in between; with --state, layers that stayed are not even read. What is not there is
+/// sent, several at a time, or taken over from --mount-from; what breaks off is taken up again.
+#[derive(Args)]
+pub struct Options {
+    /// The image: an image.json, a file or folder of images, registry:REF, docker:NAME or podman:NAME
+    #[arg(value_name = "IMAGE")]
+    image: OsString,
+    /// Where to put it, HOST/NAME:TAG [default tag: the image's own]
+    #[arg(value_name = "REF")]
+    reference: String,
+    #[command(flatten)]
+    transfer: TransferArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let text = options.reference.strip_prefix("registry:").or(options.reference.strip_prefix("docker://"));
+    let reference: Reference = text.unwrap_or(&options.reference).parse()?;
+    if reference.digest.is_some() {
+        bail!("found a digest, expected HOST/NAME:TAG to push to: {reference}");
+    }
+    copy(&Origin::parse(&options.image)?, &Place::Registry(reference), None, &options.transfer, common)
+}

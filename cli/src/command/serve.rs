@@ -1,0 +1,102 @@
+//! `layerstone serve`: a registry on this machine that only gives.
+
+use crate::args::Common;
+use crate::origin::Origin;
+use crate::out::print;
+use crate::transfer::{Brought, TransferArgs};
+use anyhow::{Context, Result};
+use clap::Args;
+use layerstone_oci::{Descriptor, Destination, Index, Name, media_type};
+use layerstone_overlay::Interrupts;
+use layerstone_registry::{Server, Shelf, ShelfPlace};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+/// Give images away on this machine, as a registry does: docker pull takes only the layers that it lacks
+///
+/// Layers of an image.json are made from the store when they are asked for, and not compressed unless --compression says
+/// so. SIGINT and SIGTERM end it, when what is being sent is sent.
+#[derive(Args)]
+pub struct Options {
+    /// The images: image.json files, files or folders of images, registry:REF, docker:NAME or podman:NAME
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<OsString>,
+    /// Where to answer; port 0 for any that is free
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    transfer: TransferArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    // First, so that a port that is taken is told at once.
+    let server = Server::bind(options.listen)?;
+    let shelf = Mutex::new(Shelf::default());
+    let mut names = Vec::new();
+    for image in &options.images {
+        names.push(put(image, &options.transfer, &shelf, common)?);
+    }
+    let shelf = shelf.into_inner().expect("no thread is left that has it");
+    let address = server.address();
+    for name in &names {
+        print(format_args!("{address}/{name}\n"))?;
+    }
+    let interrupts = Interrupts::catch().context("cannot catch signals")?;
+    let tell = |text: &str| {
+        if !common.quiet {
+            eprintln!("{text}");
+        }
+    };
+    server.run(&shelf, &|| !matches!(interrupts.noted(), Ok(None)), &tell);
+    Ok(())
+}
+
+/// Puts an image on the shelf; what it is called there.
+fn put(text: &OsString, transfer: &TransferArgs, shelf: &Mutex<Shelf>, common: &Common) -> Result<Name> {
+    match Origin::parse(text)? {
+        Origin::Spec(path) => {
+            let specs = transfer.specs(&path)?;
+            let repository = specs[0].reference()?.name().to_owned();
+            let place = ShelfPlace { shelf, repository };
+            let architecture = |spec| if specs.len() > 1 { Some(spec) } else { None };
+            let bring = |spec| transfer.bring_spec(spec, &path, architecture(spec), &place, common);
+            let brought: Vec<Brought> = specs.iter().map(bring).collect::<Result<_>>()?;
+            finish(&place, brought)
+        }
+        origin => {
+            // Blobs are given away from any repository.
+            let nameless = ShelfPlace { shelf, repository: String::new() };
+            let brought = transfer.bring(&origin, &nameless, common)?;
+            let name = brought.name.as_ref().context("no name: expected an image that has one")?;
+            let repository = repository_of(&name.name);
+            finish(&ShelfPlace { shelf, repository }, vec![brought])
+        }
+    }
+}
+
+/// Puts the manifest of one image, or the index of several.
+fn finish(place: &ShelfPlace<'_>, brought: Vec<Brought>) -> Result<Name> {
+    let name = brought.iter().find_map(|it| it.name.clone()).context("no name: expected an image that has one")?;
+    let name = Name { name: place.repository.clone(), ..name };
+    if let [Brought { arrived, .. }] = &brought[..] {
+        place.finish(&arrived.manifest, &arrived.bytes, Some(&name))?;
+        return Ok(name);
+    }
+    for Brought { arrived, .. } in &brought {
+        place.put_manifest(&arrived.manifest, &arrived.bytes)?;
+    }
+    let index = Index::new(brought.into_iter().map(|it| it.arrived.manifest).collect(), BTreeMap::new());
+    let bytes = index.to_bytes();
+    place.finish(&Descriptor::of(media_type::INDEX, &bytes), &bytes, Some(&name))?;
+    Ok(name)
+}
+
+/// The repository of an image on this machine: its name without the registry that it came from.
+fn repository_of(name: &str) -> String {
+    match name.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest.to_owned(),
+        _ => name.to_owned(),
+    }
+}

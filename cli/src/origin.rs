@@ -1,0 +1,77 @@
+//! Where an image comes from, for the commands that take one wherever it is.
+
+use crate::place::{Engine, Kind, split_kind};
+use anyhow::{Context, Result, bail};
+use layerstone_image::Location;
+use layerstone_registry::Reference;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Where an image comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// What is to be made of a spec.
+    Spec(PathBuf),
+    /// A docker archive, an OCI archive or the folder of an OCI layout.
+    File(Location),
+    /// A registry; and what it was called on the command line.
+    Registry(Reference),
+    /// What loads images on this machine, and what it calls the image.
+    Engine(Engine, String),
+}
+
+/// Bytes of a file that are looked at to tell a spec from an archive.
+const LOOK: u64 = 64;
+
+impl Origin {
+    /// Reads what an argument says.
+    pub fn parse(text: &OsStr) -> Result<Origin> {
+        let Some((kind, rest)) = split_kind(text) else { return Ok(Origin::of_file(text)) };
+        let name =
+            || rest.to_str().filter(|name| !name.is_empty()).with_context(|| format!("no image: {}", text.display()));
+        Ok(match kind {
+            Kind::DockerArchive | Kind::Oci | Kind::OciArchive if rest.is_empty() => {
+                bail!("no path: {}", text.display())
+            }
+            Kind::DockerArchive | Kind::Oci | Kind::OciArchive => Origin::File(Location::parse(&rest)),
+            Kind::Registry => Origin::Registry(name()?.parse()?),
+            Kind::Engine(engine) => Origin::Engine(engine, name()?.to_owned()),
+        })
+    }
+
+    fn of_file(text: &OsStr) -> Origin {
+        let path = Path::new(text);
+        if is_spec(path) { Origin::Spec(path.to_owned()) } else { Origin::File(Location::parse(text)) }
+    }
+}
+
+/// Whether a file is JSON, as specs are and archives are not.
+fn is_spec(path: &Path) -> bool {
+    let mut begin = Vec::new();
+    let is_file = path.is_file();
+    let read = is_file && File::open(path).is_ok_and(|file| file.take(LOOK).read_to_end(&mut begin).is_ok());
+    read && begin.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("image.json");
+        std::fs::write(&spec, " \n{\"name\": \"x\"}").unwrap();
+        let parse = |text: &str| Origin::parse(text.as_ref());
+        assert!(matches!(parse(spec.to_str().unwrap()).unwrap(), Origin::Spec(path) if path == spec));
+        assert!(matches!(parse("x.tar#a:1").unwrap(), Origin::File(at) if at.reference().as_deref() == Some("a:1")));
+        assert!(matches!(parse("oci:dir#1").unwrap(), Origin::File(at) if at.path == Path::new("dir")));
+        assert!(matches!(parse("docker://a/b:1").unwrap(), Origin::Registry(_)));
+        assert!(matches!(parse("docker:a:1").unwrap(), Origin::Engine(Engine::Docker, name) if name == "a:1"));
+        for bad in ["docker:", "podman:", "oci:", "registry:", "registry:A"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Images from anywhere to anywhere: what `copy`, `push`, `pull`, `index` and `serve` share.
+//!
+//! An image that has a manifest goes as it is, byte for byte, unless other compression is asked for; one that has none,
+//! of a docker archive or of a spec, gets one.
+
+use crate::args::{Common, StoreArgs};
+use crate::base::{BaseArgs, UnpackingArgs, make_plain};
+use crate::command::build::{Of, check};
+use crate::command::image::{Built, Target, engine, oci, write_archive};
+use crate::fetch::{self, PlatformArgs, RemoteImage};
+use crate::origin::Origin;
+use crate::outgoing::{Arrived, Keeper, Unfinished, kept_layers, put, put_kept};
+use crate::packing_args::PackingArgs;
+use crate::place::Place;
+use crate::plan_args::PlanArgs;
+use crate::registry_args::RegistryArgs;
+use crate::root_script::PlaceArgs;
+use crate::state::default_packing;
+use crate::strategy;
+use anyhow::{Result, bail};
+use clap::Args;
+use layerstone_image::{ImageFile, Location, Merge, Spec, StoredImage};
+use layerstone_layer::Source;
+use layerstone_oci::{Destination, Layer, Name, Tar};
+use layerstone_stage::{Digest, Scratch};
+use std::collections::BTreeMap;
+use std::env::temp_dir;
+use std::path::PathBuf;
+
+/// How images are moved.
+#[derive(Args)]
+pub struct TransferArgs {
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+    /// Folder that remembers the plan and the layers of an image that is made of a spec
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub packing: PackingArgs,
+    #[command(flatten)]
+    pub unpacking: UnpackingArgs,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+/// An image that is where it should be but for its name.
+pub struct Brought {
+    pub arrived: Arrived,
+    /// What it calls itself; none if it does not.
+    pub name: Option<Name>,
+}
+
+impl TransferArgs {
+    /// The specs of an image.json.
+    pub fn specs(&self, path: &std::path::Path) -> Result<Vec<Spec>> {
+        let specs = Spec::read_all(path)?;
+        specs.iter().try_for_each(check)?;
+        Ok(specs)
+    }
+
+    /// Puts all of an image but its name. `architecture` is the spec itself if it is one of several.
+    pub fn bring_spec(
+        &self,
+        spec: &Spec,
+        path: &std::path::Path,
+        architecture: Option<&Spec>,
+        destination: &dyn Destination,
+        common: &Common,
+    ) -> Result<Brought> {
+        let (plan, base, place) = (PlanArgs::default(), BaseArgs::default(), PlaceArgs::default());
+        let store = self.store.store()?;
+        let (state, packing) = (self.state.as_deref(), &self.packing);
+        let of = Of { state, plan: &plan, base: &base, place: &place, packing, store: &store };
+        let strategy = strategy::of_spec(spec, &path.display().to_string())?;
+        let nowhere = Place::Archive(PathBuf::new());
+        let target = Target { place: &nowhere, legacy: false, packing, registry: &self.registry };
+        let mut brought = None;
+        of.with_layers(spec, strategy, architecture, common, |layers, base| {
+            let arrived = oci::put_layers_of(spec, base, layers, destination, &target, common)?;
+            let built = Built {
+                reference: spec.reference()?.for_image(&arrived.image_id),
+                image_id: arrived.image_id,
+                diff_ids: arrived.diff_ids.clone(),
+                manifest: Some(arrived.manifest.clone()),
+                placed: arrived.layers.clone(),
+                layers_below: base.map_or(0, |base| base.image.layers.len()),
+            };
+            brought = Some(Brought { name: Some(Name::parse(&built.reference)), arrived });
+            Ok(built)
+        })?;
+        Ok(brought.expect("it was made"))
+    }
+
+    /// Puts all of an image that is somewhere but its name.
+    pub fn bring(&self, origin: &Origin, destination: &dyn Destination, common: &Common) -> Result<Brought> {
+        if let Origin::Registry(reference) = origin {
+            let remote = fetch::image(reference, &self.platform, &self.registry)?;
+            if !self.packing.is_given() {
+                return self.bring_remote(&remote, destination, common);
+            }
+        }
+        let scratch = Scratch::create(&temp_dir())?;
+        let (image, location) = self.stored(origin, &scratch, common)?;
+        let name = name_of(&image, &location);
+        let arrived = match &image.manifest {
+            Some(manifest) if !self.packing.is_given() => {
+                let layers = kept_layers(&image, manifest);
+                put_kept(manifest, image.config_bytes.clone(), layers, destination, self.registry.uploads(), common)?
+            }
+            _ => self.put_again(image, destination, common)?,
+        };
+        Ok(Brought { arrived, name })
+    }
+
+    fn bring_remote(&self, remote: &RemoteImage, destination: &dyn Destination, common: &Common) -> Result<Brought> {
+        let layers = remote.layers();
+        let uploads = self.registry.uploads();
+        let arrived = put_kept(&remote.manifest, remote.config.clone(), layers, destination, uploads, common)?;
+        Ok(Brought { arrived, name: Some(remote.name()) })
+    }
+
+    /// Compresses the layers of an image anew; its config stays as it is.
+    fn put_again(&self, mut image: StoredImage, destination: &dyn Destination, common: &Common) -> Result<Arrived> {
+        make_plain(&mut image, self.unpacking.max(), common)?;
+        let said = image.manifest.iter().flat_map(|manifest| &manifest.manifest.layers);
+        let said = said.map(|descriptor| descriptor.annotations.clone()).chain(std::iter::repeat(BTreeMap::new()));
+        let tar = |(layer, annotations): (&layerstone_image::StoredLayer, _)| {
+            Layer::Tar(Tar {
+                source: Source::Part(layer.part.clone()),
+                diff_id: Some(layer.diff_id),
+                packed: None,
+                annotations,
+                label: layer.part.name().display().to_string(),
+            })
+        };
+        let config = |_: &[Digest]| image.config_bytes.clone();
+        let unfinished = Unfinished {
+            layers: image.layers.iter().zip(said).map(tar).collect(),
+            diff_ids: image.layers.iter().map(|layer| Some(layer.diff_id)).collect(),
+            config: &config,
+            annotations: image.manifest.as_ref().map(|it| it.manifest.annotations.clone()).unwrap_or_default(),
+        };
+        let packing = self.packing.packing(default_packing())?;
+        put(&unfinished, packing, destination, self.registry.uploads(), common)
+    }
+
+    /// Opens an image that is somewhere, what is not a file here being fetched into the work folder.
+    fn stored(&self, origin: &Origin, scratch: &Scratch, common: &Common) -> Result<(StoredImage, Location)> {
+        let location = match origin {
+            Origin::Spec(path) => bail!("found a spec, expected an image: {}", path.display()),
+            Origin::File(location) => location.clone(),
+            Origin::Engine(engine, name) => {
+                let path = scratch.path().join("saved.tar");
+                engine::save(*engine, name, &path)?;
+                Location { path, name: None, tag: None }
+            }
+            Origin::Registry(reference) => {
+                let remote = fetch::image(reference, &self.platform, &self.registry)?;
+                let folder = scratch.path().join("fetched");
+                let keeper = Keeper::open(&Place::OciLayout(folder.clone()), &self.registry, &[])?;
+                let Brought { arrived, name } = self.bring_remote(&remote, keeper.destination(), common)?;
+                keeper.destination().finish(&arrived.manifest, &arrived.bytes, name.as_ref())?;
+                Location::of(folder)
+            }
+        };
+        let file = ImageFile::open(&location.path, self.unpacking.max())?;
+        let (architecture, variant) = (self.platform.arch.as_deref(), self.platform.variant.as_deref());
+        Ok((file.image(&location, architecture, variant)?, location))
+    }
+
+    /// Writes a docker archive of an image that is somewhere, or loads it; what it is called there, and its ID.
+    pub fn archive(
+        &self,
+        origin: &Origin,
+        name: Option<&Name>,
+        write: &mut dyn FnMut(&Merge) -> Result<()>,
+        common: &Common,
+    ) -> Result<(Option<Name>, Digest)> {
+        let scratch = Scratch::create(&temp_dir())?;
+        let (mut image, location) = self.stored(origin, &scratch, common)?;
+        make_plain(&mut image, self.unpacking.max(), common)?;
+        let name = name.cloned().or_else(|| name_of(&image, &location));
+        image.references = name.iter().map(ToString::to_string).collect();
+        let image_id = image.image_id;
+        let mut merge = Merge::default();
+        merge.add(&Location::of(&location.path), image)?;
+        write(&merge)?;
+        Ok((name, image_id))
+    }
+
+    /// Writes a docker archive of an image that is somewhere to a place.
+    pub fn archive_to(
+        &self,
+        origin: &Origin,
+        name: Option<&Name>,
+        place: &Place,
+        common: &Common,
+    ) -> Result<(Option<Name>, Digest)> {
+        let mut write = |merge: &Merge| {
+            write_archive(&merge.archive(), place, &self.packing, &|_| merge.trailer(), common).map(drop)
+        };
+        self.archive(origin, name, &mut write, common)
+    }
+}
+
+/// What an image is called where it is: the whole name rather than a tag alone.
+fn name_of(image: &StoredImage, location: &Location) -> Option<Name> {
+    let is_whole = |text: &&String| text.contains(':');
+    let matching = |text: &&String| location.reference().is_none_or(|wanted| wanted == **text);
+    let mut whole = image.references.iter().filter(is_whole);
+    let named = image.references.iter().filter(is_whole).find(matching).or_else(|| whole.next());
+    named.map(|name| Name::parse(name))
+}
