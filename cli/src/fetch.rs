@@ -67,7 +67,7 @@ pub struct RemoteImage {
 impl RemoteImage {
     /// What it is called, as short as can be.
     pub fn name(&self) -> Name {
-        Name { name: self.reference.short_name(), tag: self.reference.tag_or_latest().to_owned() }
+        name_of(&self.reference)
     }
 
     /// Its layers, as they are.
@@ -78,6 +78,11 @@ impl RemoteImage {
         };
         self.manifest.manifest.layers.iter().map(layer).collect()
     }
+}
+
+/// What an image of a registry is called, as short as can be.
+pub fn name_of(reference: &Reference) -> Name {
+    Name { name: reference.short_name(), tag: reference.tag_or_latest().to_owned() }
 }
 
 /// Finds an image.

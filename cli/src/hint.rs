@@ -3,6 +3,7 @@
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
 use layerstone_overlay::Error as Overlay;
+use layerstone_registry::Error as Registry;
 use layerstone_stage::Error as Stage;
 
 /// A hint for the first error in the chain that has one.
@@ -46,6 +47,9 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
             }
             _ => {}
         }
+        if let Some(hint) = of_registry(cause) {
+            return Some(hint.to_owned());
+        }
         let stage = cause.downcast_ref::<Stage>().or_else(|| within(cause))?;
         match stage {
             Stage::WrongFormat { rerun, .. } => Some(format!("write it again with `{rerun}`")),
@@ -53,6 +57,25 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
             _ => None,
         }
     })
+}
+
+fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let inner = match cause.downcast_ref() {
+        Some(layerstone_oci::Error::Destination(inner)) => inner.downcast_ref(),
+        _ => None,
+    };
+    match cause.downcast_ref().or(inner)? {
+        Registry::Unreachable { cause, .. } if cause.contains("InvalidContentType") => {
+            Some("--insecure talks to a registry without TLS")
+        }
+        Registry::Unreachable { cause, .. } if cause.starts_with("TLS: invalid peer certificate: UnknownIssuer") => {
+            Some("--ca FILE trusts an authority of your own")
+        }
+        Registry::Unauthorized { .. } => {
+            Some("`docker login` or `podman login` keep credentials, --authfile names a file")
+        }
+        _ => None,
+    }
 }
 
 /// The ground's error inside another library's, which shows it as its own.

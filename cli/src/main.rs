@@ -11,6 +11,7 @@ mod demo;
 mod difference;
 mod fetch;
 mod hint;
+mod interrupt;
 mod known;
 mod origin;
 mod out;
@@ -27,6 +28,7 @@ mod state;
 mod strategy;
 mod table;
 mod transfer;
+mod whole;
 
 use clap::Parser;
 use layerstone_overlay::{Error, end_by};
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Err(ref error) if let Some(usage) = error.downcast_ref::<clap::Error>() => usage.exit(),
         // All that was half done is put away.
         Err(ref error) if let Some(Error::Interrupted(signal)) = error.downcast_ref() => end_by(*signal),
+        Err(ref error) if is_stopped(error) && interrupt::has_come() => end_by(interrupt::signal().unwrap_or_default()),
         Err(error) => {
             eprintln!("layerstone: {}", chain_text(&error));
             if let Some(hint) = hint::of(&error) {
@@ -76,6 +79,15 @@ fn chain_text(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// Whether a signal ended the work, and what was half done is put away.
+fn is_stopped(error: &anyhow::Error) -> bool {
+    let is_stop = |e: &layerstone_registry::Error| matches!(e, layerstone_registry::Error::Stopped);
+    error.chain().any(|cause| match cause.downcast_ref() {
+        Some(layerstone_oci::Error::Destination(inner)) => inner.downcast_ref().is_some_and(is_stop),
+        _ => cause.downcast_ref().is_some_and(is_stop),
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -1,8 +1,9 @@
 //! The flags of every command that may talk to a registry.
 
+use crate::interrupt;
 use anyhow::Result;
 use clap::Args;
-use layerstone_registry::{Options, Reference, Registry, Repository};
+use layerstone_registry::{Options, Reference, Registry, Repository, Stop};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +41,8 @@ impl RegistryArgs {
         let registry = match known.get(&reference.host) {
             Some(registry) => Arc::clone(registry),
             None => {
+                // From here on there may be something in the registry to be put away.
+                interrupt::catch()?;
                 let registry = Registry::connect(&reference.host, &self.options())?;
                 known.insert(reference.host.clone(), Arc::clone(&registry));
                 registry
@@ -60,6 +63,7 @@ impl RegistryArgs {
 
     fn options(&self) -> Options {
         let RegistryArgs { insecure, ca, authfile, retries, .. } = self;
-        Options { insecure: *insecure, ca: ca.clone(), auth_file: authfile.clone(), retries: *retries }
+        let stop = Stop(Arc::new(interrupt::has_come));
+        Options { insecure: *insecure, ca: ca.clone(), auth_file: authfile.clone(), retries: *retries, stop }
     }
 }

@@ -124,8 +124,23 @@ fn order_of_help() {
     let options = run.text().split("Options:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let flags: Vec<&str> =
         options.lines().filter_map(|line| line.split_once("--")?.1.split([' ', '\n']).next()).collect();
-    let expected =
-        ["index", "all", "behind", "blob", "blobs", "xattrs", "tarsum", "output", "quiet", "progress", "jobs", "help"];
+    let expected = [
+        "index",
+        "all",
+        "behind",
+        "blob",
+        "blobs",
+        "compression",
+        "level",
+        "known",
+        "xattrs",
+        "tarsum",
+        "output",
+        "quiet",
+        "progress",
+        "jobs",
+        "help",
+    ];
     assert_eq!(flags, expected, "{options}");
 }
 

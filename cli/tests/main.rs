@@ -36,6 +36,7 @@
 //! | `perms` | owners and modes by rule, and contents that disagree about a folder's mode |
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `ready` | ready contents: in every kind of image, on a base, alone in a folder |
+//! | `registry` | images of registries, OCI layouts and the engines: pushed, pulled, copied, served; clause by clause |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `root_script` | scripts as root over a base, in every backend: the layer, what they see, what goes wrong |
 //! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
@@ -87,6 +88,7 @@ mod outputs;
 mod perms;
 mod readme;
 mod ready;
+mod registry;
 mod reports;
 mod root_script;
 mod settings;

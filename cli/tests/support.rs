@@ -4,10 +4,12 @@ pub mod archive;
 pub mod caller;
 pub mod database;
 pub mod docker;
+pub mod http;
 pub mod lab;
 pub mod memory;
 pub mod pieces;
 mod place;
+pub mod registry;
 pub mod skip;
 mod tool;
 

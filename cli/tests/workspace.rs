@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our packages each package may use: a crate uses from another its file types and its named shared tools.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("layerstone-stage", &[]),
     ("layerstone-closure", &["layerstone-stage"]),
     ("layerstone-layering", &["layerstone-closure", "layerstone-stage"]),
     ("layerstone-layer", &["layerstone-layering", "layerstone-stage"]),
-    ("layerstone-image", &["layerstone-layer", "layerstone-stage"]),
+    ("layerstone-oci", &["layerstone-layer", "layerstone-stage"]),
+    ("layerstone-registry", &["layerstone-layer", "layerstone-oci", "layerstone-stage"]),
+    ("layerstone-image", &["layerstone-layer", "layerstone-oci", "layerstone-stage"]),
     ("layerstone-sandbox", &[]),
     ("layerstone-erofs", &[]),
     ("layerstone-guest", &["layerstone-layer", "layerstone-sandbox", "layerstone-stage"]),
@@ -30,7 +32,9 @@ const EDGES: [(&str, &[&str]); 12] = [
             "layerstone-image",
             "layerstone-layer",
             "layerstone-layering",
+            "layerstone-oci",
             "layerstone-overlay",
+            "layerstone-registry",
             "layerstone-root",
             "layerstone-stage",
         ],

@@ -1,9 +1,9 @@
 //! index.json of an OCI layout, read: the images that it lists, in a folder or in a tar of one (OCI image-spec,
 //! image-layout.md, image-index.md, manifest.md).
 
-use crate::Result;
 use crate::blobs::Blobs;
 use crate::listed::{Blob, Listed, Platform, StoredManifest};
+use crate::{Location, Result};
 use layerstone_oci::{
     INDEX_NAME, Manifest, blob_name,
     media_type::{is_image, is_index},
@@ -81,6 +81,22 @@ pub(crate) fn images(blobs: &Blobs) -> Result<Vec<Listed>> {
         Some(image) => Err(blobs.error(format!("found no {}", image.config.name))),
         None => Err(blobs.error(format!("{INDEX_NAME}: found no image{}", index.kinds()))),
     }
+}
+
+/// What index.json itself lists of this name, or all that it lists: a manifest or an index, its bytes, and what it is
+/// called.
+pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<(layerstone_oci::Descriptor, Vec<u8>, Vec<String>)> {
+    let index: Index = parse(blobs, INDEX_NAME, &blobs.bytes(INDEX_NAME)?)?;
+    let is_one = |it: &&Descriptor| is_image(&it.media_type) || is_index(&it.media_type);
+    let is_meant =
+        |it: &&Descriptor| location.reference().is_none() || it.names().iter().any(|name| location.matches(name));
+    let meant: Vec<&Descriptor> = index.manifests.iter().filter(is_one).filter(is_meant).collect();
+    let [one] = &meant[..] else {
+        let wanted = location.reference().map(|name| format!(" called {name}")).unwrap_or_default();
+        return Err(blobs.error(format!("{INDEX_NAME}: found {} images{wanted}, expected one", meant.len())));
+    };
+    let bytes = one.blob(blobs, INDEX_NAME)?.read(blobs)?;
+    Ok((layerstone_oci::Descriptor::of(&one.media_type, &bytes), bytes, one.names()))
 }
 
 /// Adds the images of an index, which are called like it besides what it calls them.

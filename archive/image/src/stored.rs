@@ -12,7 +12,7 @@ use crate::manifest::MANIFEST_NAME;
 use crate::unpacked::{MaxUnpacked, copy};
 use crate::{Compression, Error, Location, Result, docker_archive, oci_layout};
 use layerstone_layer::{LayerTree, Meter, Part, Source, Tree, digest_all};
-use layerstone_oci::INDEX_NAME;
+use layerstone_oci::{Descriptor, INDEX_NAME, blob_name};
 use layerstone_stage::{Digest, Error as StageError, Hasher};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -115,6 +115,27 @@ impl ImageFile {
         };
         let image = choose(&self.images, location, architecture, variant.or(told))?;
         self.stored(image, location.to_string())
+    }
+
+    /// Of an OCI layout, the manifest or the index that is meant, with its bytes and what it is called there.
+    ///
+    /// # Errors
+    ///
+    /// It is no OCI layout; none is meant, or several are.
+    pub fn listed(&self, location: &Location) -> Result<(Descriptor, Vec<u8>, Vec<String>)> {
+        if !self.blobs.has(INDEX_NAME) {
+            return Err(self.blobs.error(format!("found no {INDEX_NAME}, expected an OCI layout")));
+        }
+        oci_layout::listed(&self.blobs, location)
+    }
+
+    /// A blob of an OCI layout; its bytes are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// It is not there.
+    pub fn blob(&self, digest: &Digest) -> Result<Part> {
+        self.blobs.part(&blob_name(digest))
     }
 
     fn stored(&self, image: &Listed, name: String) -> Result<StoredImage> {

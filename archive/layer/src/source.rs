@@ -1,12 +1,14 @@
 //! Where a layer's bytes come from, and reading them front to back.
 
 use crate::header::BLOCK;
-use crate::{Error, Front, Layout, Part, PartReader, Placed, Result};
+use crate::{Error, Front, Layout, Part, PartReader, Placed, Recipe, Result, store_layout};
+use layerstone_stage::Store;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// Where a layer's bytes come from.
 #[derive(Clone, Debug)]
@@ -22,9 +24,41 @@ pub enum Source {
     },
     /// A tar inside of a file that is open.
     Part(Part),
+    /// Made from files, which are looked at only when its bytes are wanted.
+    Later(Arc<Later>),
+}
+
+/// A layer of the store whose size is known already.
+#[derive(Debug)]
+pub struct Later {
+    store: Store,
+    recipe: Recipe,
+    size: u64,
+    layout: OnceLock<Layout>,
+}
+
+impl Later {
+    fn layout(&self) -> Result<&Layout> {
+        if let Some(layout) = self.layout.get() {
+            return Ok(layout);
+        }
+        let layout = store_layout(&self.store, &self.recipe)?;
+        if layout.size() != self.size {
+            let path = self.recipe.paths.first().map_or_else(PathBuf::new, |path| path.as_str().into());
+            let cause = format!("found a layer of {} bytes, expected {}", layout.size(), self.size);
+            return Err(Error::Changed { path, cause });
+        }
+        Ok(self.layout.get_or_init(|| layout))
+    }
 }
 
 impl Source {
+    /// A layer of the store of which is known how many bytes it has.
+    pub fn later(store: &Store, recipe: &Recipe, size: u64) -> Source {
+        let (store, recipe) = (store.clone(), recipe.clone());
+        Source::Later(Arc::new(Later { store, recipe, size, layout: OnceLock::new() }))
+    }
+
     /// A tar that is there.
     pub fn blob(path: &Path) -> Result<Source> {
         let size = path.metadata().map_err(Error::read(path))?.len();
@@ -37,6 +71,7 @@ impl Source {
             Source::Layout(layout) => layout.size(),
             Source::Blob { size, .. } => *size,
             Source::Part(part) => part.size(),
+            Source::Later(later) => later.size,
         }
     }
 
@@ -49,6 +84,7 @@ impl Source {
                 Reader::Blob { path, file, left: *size }
             }
             Source::Part(part) => Reader::Part { path: part.name(), reader: part.reader() },
+            Source::Later(later) => Reader::Layout(LayoutReader::new(later.layout()?)),
         })
     }
 }

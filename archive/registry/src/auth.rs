@@ -73,7 +73,7 @@ impl Auth {
         self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned()
     }
 
-    /// What to say to a challenge; none if `said` was just that.
+    /// What to say to a challenge, after `said` did not do.
     pub(crate) fn answer(
         &self,
         scope: &Scope,
@@ -82,10 +82,10 @@ impl Auth {
         url: &Url,
         registry: &Url,
         transport: &Transport,
-    ) -> Result<Option<String>> {
+    ) -> Result<String> {
         // Another thread may have asked meanwhile.
         if let Some(header) = self.header(scope).filter(|header| said != Some(header.as_str())) {
-            return Ok(Some(header));
+            return Ok(header);
         }
         let denied = |cause: &str| Error::Unauthorized { url: url.to_string(), cause: cause.to_owned() };
         let credential = find(&self.host, &scope.name, &self.files, self.must_exist)?;
@@ -113,9 +113,7 @@ impl Auth {
             return Err(denied("the registry does not take the credentials"));
         }
         self.headers.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), header.clone());
-        // A second fresh token would do no better than the first.
-        let is_second_token = bearer.is_some() && said.is_some_and(|said| said.starts_with("Bearer "));
-        Ok(Some(header).filter(|_| !is_second_token))
+        Ok(header)
     }
 }
 

@@ -10,8 +10,10 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
+/// How often whoever waits looks whether to end.
+const TICK: Duration = Duration::from_millis(50);
 /// Redirects that are followed.
 const MOST_REDIRECTS: usize = 10;
 /// Bytes of an answer that says no which are read.
@@ -30,6 +32,37 @@ pub struct Options {
     pub auth_file: Option<PathBuf>,
     /// How often something is tried again.
     pub retries: u32,
+    /// Whether all is to be put away and ended.
+    pub stop: Stop,
+}
+
+/// Tells whether to end.
+#[derive(Clone)]
+pub struct Stop(pub Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stop(…)")
+    }
+}
+
+impl Stop {
+    /// An error once it is time to end.
+    pub(crate) fn check(&self) -> Result<()> {
+        if (self.0)() { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// Waits, but not for what is to end.
+    pub(crate) fn wait(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            self.check()?;
+            match end.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return Ok(()),
+                left => sleep(left.min(TICK)),
+            }
+        }
+    }
 }
 
 /// A registry.
@@ -85,6 +118,11 @@ impl Registry {
         &self.host
     }
 
+    /// Tells whether to end.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.options.stop
+    }
+
     /// How often something is tried again.
     pub(crate) fn retries(&self) -> u32 {
         self.options.retries
@@ -109,7 +147,7 @@ impl Registry {
             attempt += 1;
             let wait = backoff::wait(attempt, retry_after.as_deref(), SystemTime::now());
             match wait.filter(|_| attempt <= self.options.retries) {
-                Some(wait) => sleep(wait),
+                Some(wait) => self.options.stop.wait(wait)?,
                 None => return result,
             }
         }
@@ -140,30 +178,23 @@ impl Registry {
             return self.transport.send(ask.method, url, ask.headers, None);
         }
         let mut known = self.auth.header(scope);
-        loop {
-            let mut headers = ask.headers.to_vec();
-            if let Some(header) = &known {
-                headers.push(("authorization", header));
-            }
-            let answer = self.transport.send(ask.method, url, &headers, None)?;
-            if answer.status().as_u16() != 401 {
-                return Ok(answer);
-            }
-            match self.authorize(scope, &answer, known.as_deref(), url)? {
-                Some(header) => known = Some(header),
-                None => return Ok(answer),
-            }
+        let mut answer = self.say(ask, url, known.as_deref())?;
+        if answer.status().as_u16() == 401 {
+            // What was known may have run out; what is new would be refused again.
+            known = Some(self.authorize(scope, &answer, known.as_deref(), url)?);
+            answer = self.say(ask, url, known.as_deref())?;
         }
+        Ok(answer)
     }
 
-    /// What to say after a 401; none if that was said already.
-    pub(crate) fn authorize(
-        &self,
-        scope: &Scope,
-        answer: &Answer,
-        said: Option<&str>,
-        url: &Url,
-    ) -> Result<Option<String>> {
+    fn say(&self, ask: &Ask<'_>, url: &Url, authorization: Option<&str>) -> Result<Answer> {
+        let mut headers = ask.headers.to_vec();
+        headers.extend(authorization.map(|header| ("authorization", header)));
+        self.transport.send(ask.method, url, &headers, None)
+    }
+
+    /// What to say after a 401.
+    pub(crate) fn authorize(&self, scope: &Scope, answer: &Answer, said: Option<&str>, url: &Url) -> Result<String> {
         let headers = answer.headers().get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
         let challenge = headers.collect::<Vec<_>>().join(", ");
         self.auth.answer(scope, &challenge, said, url, &self.base, &self.transport)

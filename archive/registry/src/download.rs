@@ -6,7 +6,6 @@ use crate::transport::Answer;
 use crate::{Error, Repository, Result, backoff};
 use layerstone_oci::{Content, Descriptor};
 use std::io::{Read, Write};
-use std::thread::sleep;
 use std::time::SystemTime;
 
 /// A blob in a registry.
@@ -43,7 +42,7 @@ impl Remote {
                     attempt = if at > begin { 1 } else { attempt + 1 };
                     let wait = backoff::wait(attempt, None, SystemTime::now());
                     match wait.filter(|_| attempt <= repository.registry.retries()) {
-                        Some(wait) => sleep(wait),
+                        Some(wait) => repository.registry.stop().wait(wait)?,
                         None => return Err(error),
                     }
                 }
@@ -79,6 +78,7 @@ impl Remote {
             if count == 0 {
                 break;
             }
+            self.repository.registry.stop().check()?;
             let passed = usize::try_from(skip).unwrap_or(usize::MAX).min(count);
             skip -= passed as u64;
             *at += (count - passed) as u64;

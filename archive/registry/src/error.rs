@@ -98,6 +98,9 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+    /// Everything is to end.
+    #[error("stopped by a signal")]
+    Stopped,
     /// The content to be sent cannot be had.
     #[error(transparent)]
     Content(#[from] layerstone_oci::Error),

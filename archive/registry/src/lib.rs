@@ -23,7 +23,7 @@ mod transport;
 mod upload;
 mod url;
 
-pub use client::{Options, Registry};
+pub use client::{Options, Registry, Stop};
 pub use credential::default_files;
 pub use download::Remote;
 pub use error::{Error, Result};

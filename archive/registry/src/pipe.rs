@@ -1,5 +1,6 @@
 //! Bytes that one side writes and the other reads, hashed on the way.
 
+use crate::client::Stop;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use layerstone_oci::{Content, Error as OciError};
 use layerstone_stage::{Digest, Hasher};
@@ -20,8 +21,13 @@ pub(crate) struct Told {
     pub error: Option<OciError>,
 }
 
-/// Lets `read` read a content from an offset on.
-pub(crate) fn read<T>(content: &dyn Content, from: u64, read: impl FnOnce(&mut dyn Read) -> T) -> (T, Told) {
+/// Lets `read` read a content from an offset on, until it is time to end.
+pub(crate) fn read<T>(
+    content: &dyn Content,
+    from: u64,
+    stop: &Stop,
+    read: impl FnOnce(&mut dyn Read) -> T,
+) -> (T, Told) {
     let (pieces, taken) = bounded(DEPTH);
     thread::scope(|scope| {
         let writer = scope.spawn(move || {
@@ -32,7 +38,7 @@ pub(crate) fn read<T>(content: &dyn Content, from: u64, read: impl FnOnce(&mut d
             }
             result.err().filter(|_| !out.is_gone)
         });
-        let mut reader = Reader { taken, piece: Vec::new(), at: 0, hasher: Hasher::default(), size: 0 };
+        let mut reader = Reader { stop, taken, piece: Vec::new(), at: 0, hasher: Hasher::default(), size: 0 };
         let result = read(&mut reader);
         let Reader { hasher, size, .. } = reader;
         let error = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -61,7 +67,8 @@ impl Write for Writer {
     }
 }
 
-struct Reader {
+struct Reader<'a> {
+    stop: &'a Stop,
     taken: Receiver<Option<Vec<u8>>>,
     piece: Vec<u8>,
     at: usize,
@@ -69,9 +76,10 @@ struct Reader {
     size: u64,
 }
 
-impl Read for Reader {
+impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.piece.len() {
+            self.stop.check().map_err(io::Error::other)?;
             self.at = 0;
             self.piece = match self.taken.recv() {
                 Ok(Some(piece)) => piece,

@@ -96,7 +96,7 @@ impl Push {
             let may_try = error.is_transient() || is_fresh_token;
             let wait = crate::backoff::wait(attempt, None, std::time::SystemTime::now());
             match wait.filter(|_| may_try && attempt <= registry.retries().max(1)) {
-                Some(wait) => std::thread::sleep(wait),
+                Some(wait) => registry.stop().wait(wait)?,
                 None => return Err(error),
             }
         }

@@ -1,5 +1,7 @@
 //! A blob on its way into a registry (distribution-spec, "Push"): asked for, taken over from another repository if that
 //! is possible, or sent; taken up again where the registry says it stopped, and cancelled where it cannot be finished.
+//!
+//! docker-registry 2.8 knows an upload no longer whose connection broke, not even to cancel it: such a blob is sent again.
 
 use crate::client::{Ask, header, refusal};
 use crate::error::is_transient_status;
@@ -8,7 +10,6 @@ use crate::url::{Url, encode};
 use crate::{Error, Repository, Result, backoff, pipe};
 use layerstone_oci::{Content, Descriptor, Error as OciError, Put};
 use std::io::Read;
-use std::thread::sleep;
 use std::time::SystemTime;
 
 /// A blob up to this size, in bytes, goes in one request with its digest; a bigger one before its digest, so that it can
@@ -27,56 +28,57 @@ struct Session {
 impl Repository {
     /// Puts a blob there unless it is there.
     pub(crate) fn upload(&self, descriptor: &Descriptor, content: &dyn Content, mounts: &[String]) -> Result<Put> {
+        self.registry.stop().check()?;
         if self.has(&descriptor.digest)? {
             return Ok(Put::There);
         }
+        let mut begun = None;
         for source in mounts {
             match self.begin(Some((descriptor, source)))? {
-                None => return Ok(Put::Mounted),
-                Some(session) => self.cancel(&session),
+                None => {
+                    begun.iter().for_each(|session| self.cancel(session));
+                    return Ok(Put::Mounted);
+                }
+                // Whoever does not mount begins an upload instead, of which one is enough.
+                Some(session) => begun.replace(session).iter().for_each(|session| self.cancel(session)),
             }
         }
-        self.send_blob(descriptor, content)?;
+        self.send_blob(descriptor, content, begun)?;
         Ok(Put::Sent)
     }
 
-    fn send_blob(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<()> {
-        let Some(mut session) = self.begin(None)? else { return Ok(()) };
-        let mut attempt = 0;
+    fn send_blob(&self, descriptor: &Descriptor, content: &dyn Content, begun: Option<Session>) -> Result<()> {
+        let mut session = match begun {
+            Some(session) => session,
+            None => self.begin(None)?.expect("nothing can be mounted"),
+        };
+        let (mut attempt, mut best) = (0, session.at);
         loop {
-            let begin = session.at;
             let error = match self.send_rest(&mut session, descriptor, content) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            attempt = if session.at > begin { 1 } else { attempt + 1 };
-            let may_try = self.may_try_again(&error) && attempt <= self.registry.retries();
-            match backoff::wait(attempt, None, SystemTime::now()).filter(|_| may_try) {
-                Some(wait) => sleep(wait),
-                None => {
-                    self.cancel(&session);
-                    return Err(error);
-                }
+            attempt += 1;
+            let may_try = may_try_again(&error) && attempt <= self.registry.retries();
+            let wait = backoff::wait(attempt, None, SystemTime::now()).filter(|_| may_try);
+            let waited = wait.ok_or(error).and_then(|wait| self.registry.stop().wait(wait));
+            if let Err(error) = waited {
+                self.cancel(&session);
+                return Err(error);
             }
             session = match self.taken_up(&session, descriptor.size) {
-                Some(session) => session,
+                Some(session) => {
+                    if session.at > best {
+                        // Progress is as good as a new beginning.
+                        (attempt, best) = (0, session.at);
+                    }
+                    session
+                }
                 None => {
                     self.cancel(&session);
-                    match self.begin(None)? {
-                        Some(session) => session,
-                        None => return Ok(()),
-                    }
+                    self.begin(None)?.expect("nothing can be mounted")
                 }
             };
-        }
-    }
-
-    /// A token may have run out while a big blob was sent; a session may have been lost.
-    fn may_try_again(&self, error: &Error) -> bool {
-        match error {
-            Error::Unauthorized { .. } => true,
-            Error::Status { status, .. } => is_transient_status(*status) || matches!(status, 404 | 416),
-            error => error.is_transient(),
         }
     }
 
@@ -104,6 +106,9 @@ impl Repository {
             self.check(descriptor, layerstone_stage::Digest::of(&bytes), bytes.len() as u64)?;
             return self.commit(session, digest, &mut &bytes[..], *size);
         }
+        if session.at == *size {
+            return self.commit(session, digest, &mut std::io::empty(), 0);
+        }
         let range = format!("{}-{}", session.at, size - 1);
         let headers = [OCTETS, ("content-range", range.as_str())];
         // A first piece is the whole, which not every registry knows to be a range.
@@ -111,7 +116,7 @@ impl Repository {
         let url = session.url.clone();
         let ask = Ask { what: WHAT, method: "PATCH", url: &url, headers };
         let left = size - session.at;
-        let (answer, told) = pipe::read(content, session.at, |reader| {
+        let (answer, told) = pipe::read(content, session.at, self.registry.stop(), |reader| {
             // One byte more than there may be shows that there are too many.
             let mut reader = reader.take(left);
             self.registry.send(&self.scope, &ask, Payload { reader: &mut reader, size: left })
@@ -157,7 +162,7 @@ impl Repository {
         // `0-0` is said of no byte as well as of one: one byte more costs nothing.
         let at = if last == 0 { 0 } else { last + 1 };
         // A registry that has one byte of it, and means it, would get that byte twice.
-        (at > 0 && at < size).then_some(Session { url, at })
+        (at > 0 && at <= size).then_some(Session { url, at })
     }
 
     /// Lets the registry forget an upload. Nothing can be done if that fails: it forgets by itself later.
@@ -173,5 +178,14 @@ impl Repository {
         let label = format!("{}/{}", self.registry.host(), self.name);
         let (expected, size) = (descriptor.digest, descriptor.size);
         Err(OciError::Blob { label, found, found_size, expected, size }.into())
+    }
+}
+
+/// A token may have run out while a big blob was sent; a session may have been lost.
+fn may_try_again(error: &Error) -> bool {
+    match error {
+        Error::Unauthorized { .. } => true,
+        Error::Status { status, .. } => is_transient_status(*status) || matches!(status, 404 | 416),
+        error => error.is_transient(),
     }
 }

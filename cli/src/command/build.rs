@@ -76,6 +76,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    options.packing.packing(None)?;
     let specs = options.resolve()?;
     let store = options.store.store()?;
     let output = options.output.as_deref().map(Place::parse).transpose()?;
@@ -273,9 +274,7 @@ fn layers(
         base.check_store(job.store)?;
     }
     let recipes = recipes(job, &plan)?;
-    let sources = layer::layouts(&recipes, job.store)?;
-    let made = sources.into_iter().zip(recipes).enumerate();
-    let mut layers: Vec<ImageLayer> = made.map(|(index, made)| store_layer(job, index, made)).collect();
+    let mut layers = store_layers(job, recipes)?;
     if let Some(RootLayer { layer, blob }) = ran {
         let source = LayerSource::blob(&blob)?;
         let comment = Some("runAsRoot".to_owned());
@@ -303,17 +302,27 @@ fn nix_db(job: &Job<'_>, place: NixDbPlace, closure: Closure, blob: &Path) -> Re
     nix_db::Job { spec: job.spec, mtime, place, base: job.base, store: job.store }.make(closure, blob)
 }
 
-fn store_layer(job: &Job<'_>, index: usize, (source, recipe): (LayerSource, Recipe)) -> ImageLayer {
-    let known = job.state.and_then(|state| state.known(&recipe, job.packing));
-    let known = known.filter(|known| known.size == source.size());
-    let blob = known.and_then(|known| Some(LayerBlob::Packed(known.compression?, (&known.descriptor).into())));
-    let label = format!("layer {index}");
-    ImageLayer {
-        store_paths: recipe.paths.clone(),
-        blob,
-        recipe: Some(recipe),
-        ..ImageLayer::new(source, known.map(|known| known.diff_id), label)
+/// The layers of these recipes; the files of those that are known are not looked at.
+fn store_layers(job: &Job<'_>, recipes: Vec<Recipe>) -> Result<Vec<ImageLayer>> {
+    let known = |recipe: &Recipe| job.state.and_then(|state| state.known(recipe, job.packing));
+    let unknown: Vec<&Recipe> = recipes.iter().filter(|recipe| known(recipe).is_none()).collect();
+    let mut sources = layer::layouts(&unknown, job.store)?.into_iter();
+    let mut layers = Vec::new();
+    for (index, recipe) in recipes.iter().enumerate() {
+        let known = known(recipe);
+        let source = match known {
+            Some(known) => LayerSource::later(job.store, recipe, known.size),
+            None => sources.next().expect("every layer that is not known was laid out"),
+        };
+        let blob = known.and_then(|known| Some(LayerBlob::Packed(known.compression?, (&known.descriptor).into())));
+        layers.push(ImageLayer {
+            store_paths: recipe.paths.clone(),
+            blob,
+            recipe: Some(recipe.clone()),
+            ..ImageLayer::new(source, known.map(|known| known.diff_id), format!("layer {index}"))
+        });
     }
+    Ok(layers)
 }
 
 /// One layer: the root, the database of Nix if there is to be one, and behind it the store paths that the base does not

@@ -2,14 +2,16 @@
 
 use crate::args::Common;
 use crate::command::build::several::finish;
+use crate::fetch;
 use crate::origin::Origin;
 use crate::out::print;
 use crate::outgoing::Keeper;
 use crate::place::Place;
 use crate::transfer::{Brought, TransferArgs};
+use crate::whole::{self, Whole};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_oci::Name;
+use layerstone_oci::{Descriptor, Name};
 use std::ffi::OsString;
 use std::time::Instant;
 
@@ -29,15 +31,65 @@ pub struct Options {
     /// What to call it there [default: what it is called]
     #[arg(long = "as", value_name = "NAME:TAG")]
     name: Option<String>,
+    /// Copy the images of all architectures, and the index that lists them
+    #[arg(long, conflicts_with_all = ["os", "arch", "variant", "compression"])]
+    all: bool,
     #[command(flatten)]
     transfer: TransferArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    options.transfer.packing.packing(None)?;
     let origin = Origin::parse(&options.source)?;
     let place = Place::parse(&options.place)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
+    if options.all {
+        return copy_all(&origin, &place, name, &options.transfer, common);
+    }
     copy(&origin, &place, name, &options.transfer, common)
+}
+
+/// Copies an image with all that its index lists.
+fn copy_all(
+    origin: &Origin,
+    place: &Place,
+    name: Option<Name>,
+    transfer: &TransferArgs,
+    common: &Common,
+) -> Result<()> {
+    let since = Instant::now();
+    let keeper = Keeper::open(place, &transfer.registry, &sources(origin, place))?;
+    let destination = keeper.destination();
+    let Whole { descriptor, bytes, name: own } =
+        whole::bring(origin, destination, transfer.unpacking.max(), &transfer.registry, common)?;
+    let name = name.or(own).or(name_in(place));
+    destination.finish(&descriptor, &bytes, name.as_ref())?;
+    keeper.tell(since, common);
+    tell(&keeper, name.as_ref(), &descriptor, common)
+}
+
+/// Repositories of the registry that an image goes to, which it may be in.
+fn sources(origin: &Origin, place: &Place) -> Vec<String> {
+    match (origin, place) {
+        (Origin::Registry(from), Place::Registry(to)) if from.host == to.host => vec![from.name.clone()],
+        _ => Vec::new(),
+    }
+}
+
+/// What a registry calls an image that has no name.
+fn name_in(place: &Place) -> Option<Name> {
+    match place {
+        Place::Registry(reference) => Some(fetch::name_of(reference)),
+        _ => None,
+    }
+}
+
+fn tell(keeper: &Keeper, name: Option<&Name>, manifest: &Descriptor, common: &Common) -> Result<()> {
+    if common.quiet {
+        return Ok(());
+    }
+    let called = name.map(|name| keeper.called(name)).unwrap_or_default();
+    print(format_args!("{called}@{}\n", manifest.digest))
 }
 
 /// A name from the command line.
@@ -69,11 +121,7 @@ pub fn copy(
         return print(format_args!("{name}{image_id}\n"));
     }
     let since = Instant::now();
-    let sources: Vec<String> = match (origin, place) {
-        (Origin::Registry(from), Place::Registry(to)) if from.host == to.host => vec![from.name.clone()],
-        _ => Vec::new(),
-    };
-    let keeper = Keeper::open(place, &transfer.registry, &sources)?;
+    let keeper = Keeper::open(place, &transfer.registry, &sources(origin, place))?;
     let destination = keeper.destination();
     let Brought { arrived, name: own } = match origin {
         Origin::Spec(path) => {
@@ -97,18 +145,8 @@ pub fn copy(
         }
         origin => transfer.bring(origin, destination, common)?,
     };
-    let name = match (name.or(own), place) {
-        (Some(name), _) => Some(name),
-        (None, Place::Registry(reference)) => {
-            Some(Name { name: reference.name.clone(), tag: reference.tag_or_latest().to_owned() })
-        }
-        (None, _) => None,
-    };
+    let name = name.or(own).or(name_in(place));
     destination.finish(&arrived.manifest, &arrived.bytes, name.as_ref())?;
     keeper.tell(since, common);
-    if common.quiet {
-        return Ok(());
-    }
-    let called = name.map(|name| keeper.called(&name)).unwrap_or_default();
-    print(format_args!("{called}@{}\n", arrived.manifest.digest))
+    tell(&keeper, name.as_ref(), &arrived.manifest, common)
 }

@@ -31,6 +31,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    options.transfer.packing.packing(None)?;
     let since = Instant::now();
     let origins: Vec<Origin> = options.images.iter().map(|image| Origin::parse(image)).collect::<Result<_>>()?;
     let place = Place::parse(&options.output)?;

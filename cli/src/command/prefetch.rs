@@ -43,6 +43,7 @@ enum Form {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    options.transfer.packing.packing(None)?;
     let mut reference = parse_reference(&options.reference)?;
     let remote = fetch::image(&reference, &options.transfer.platform, &options.transfer.registry)?;
     reference.digest = Some(remote.digest);

@@ -31,6 +31,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    options.transfer.packing.packing(None)?;
     let mut reference = parse_reference(&options.reference)?;
     let place = Place::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;

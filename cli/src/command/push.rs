@@ -28,6 +28,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    options.transfer.packing.packing(None)?;
     let text = options.reference.strip_prefix("registry:").or(options.reference.strip_prefix("docker://"));
     let reference: Reference = text.unwrap_or(&options.reference).parse()?;
     if reference.digest.is_some() {

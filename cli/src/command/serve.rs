@@ -1,13 +1,13 @@
 //! `layerstone serve`: a registry on this machine that only gives.
 
 use crate::args::Common;
+use crate::interrupt;
 use crate::origin::Origin;
 use crate::out::print;
 use crate::transfer::{Brought, TransferArgs};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_oci::{Descriptor, Destination, Index, Name, media_type};
-use layerstone_overlay::Interrupts;
 use layerstone_registry::{Server, Shelf, ShelfPlace};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -31,25 +31,30 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    options.transfer.packing.packing(None)?;
+    interrupt::catch()?;
     // First, so that a port that is taken is told at once.
     let server = Server::bind(options.listen)?;
     let shelf = Mutex::new(Shelf::default());
     let mut names = Vec::new();
     for image in &options.images {
-        names.push(put(image, &options.transfer, &shelf, common)?);
+        let name = put(image, &options.transfer, &shelf, common)?;
+        if names.contains(&name) {
+            bail!("two images called {name}: expected names of their own");
+        }
+        names.push(name);
     }
     let shelf = shelf.into_inner().expect("no thread is left that has it");
     let address = server.address();
     for name in &names {
         print(format_args!("{address}/{name}\n"))?;
     }
-    let interrupts = Interrupts::catch().context("cannot catch signals")?;
     let tell = |text: &str| {
         if !common.quiet {
             eprintln!("{text}");
         }
     };
-    server.run(&shelf, &|| !matches!(interrupts.noted(), Ok(None)), &tell);
+    server.run(&shelf, &|| interrupt::has_come(), &tell);
     Ok(())
 }
 

@@ -1,0 +1,126 @@
+//! Images for several architectures, copied whole: an index, and all that it lists.
+
+use crate::args::Common;
+use crate::fetch;
+use crate::origin::Origin;
+use crate::registry_args::RegistryArgs;
+use anyhow::{Context, Result, bail};
+use layerstone_image::{ImageFile, MaxUnpacked};
+use layerstone_layer::Meter;
+use layerstone_oci::{Content, Descriptor, Destination, Index, Layer, Manifest, Name, media_type, put_layers};
+use layerstone_registry::{Fetched, Repository};
+use layerstone_stage::Digest;
+use std::io::Read;
+use std::sync::Arc;
+
+/// Where all of it is.
+enum Keeper {
+    Registry(Repository),
+    File(ImageFile),
+}
+
+/// What was copied but for its name.
+pub struct Whole {
+    pub descriptor: Descriptor,
+    pub bytes: Vec<u8>,
+    pub name: Option<Name>,
+}
+
+/// Indexes in indexes that are followed.
+const MAX_DEPTH: usize = 8;
+
+/// Puts an index and all that it lists, or an image, byte for byte.
+pub fn bring(
+    origin: &Origin,
+    destination: &dyn Destination,
+    max: MaxUnpacked,
+    args: &RegistryArgs,
+    common: &Common,
+) -> Result<Whole> {
+    let (keeper, descriptor, bytes, name) = match origin {
+        Origin::Registry(reference) => {
+            let repository = args.repository(reference)?;
+            let Fetched { descriptor, bytes } = repository.manifest(&reference.target())?;
+            (Keeper::Registry(repository), descriptor, bytes, Some(fetch::name_of(reference)))
+        }
+        Origin::File(location) => {
+            let file = ImageFile::open(&location.path, max)?;
+            let (descriptor, bytes, names) = file.listed(location)?;
+            let name = names.iter().find(|name| name.contains(':')).map(|name| Name::parse(name));
+            (Keeper::File(file), descriptor, bytes, name)
+        }
+        Origin::Spec(_) | Origin::Engine(..) => bail!("--all: expected registry:REF or an OCI layout with it"),
+    };
+    let mut layers = Vec::new();
+    let mut manifests = Vec::new();
+    keeper.collect(&descriptor, &bytes, &mut layers, &mut manifests, 0)?;
+    let size = layers.iter().map(Layer::size).sum();
+    let put = |meter: &Meter| put_layers(&layers, None, destination, args.uploads(), meter);
+    common.progress().during("putting", Some(size), layers.len(), put)?;
+    for (descriptor, bytes) in &manifests {
+        destination.put_manifest(descriptor, bytes)?;
+    }
+    Ok(Whole { descriptor, bytes, name })
+}
+
+impl Keeper {
+    /// All blobs below a manifest or an index, each once, and the manifests below it, those that others list first.
+    fn collect(
+        &self,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+        layers: &mut Vec<Layer>,
+        manifests: &mut Vec<(Descriptor, Vec<u8>)>,
+        depth: usize,
+    ) -> Result<()> {
+        let name = descriptor.digest.to_string();
+        if media_type::is_image(&descriptor.media_type) {
+            let manifest = Manifest::parse(bytes, &name)?;
+            for blob in manifest.layers.iter().chain([&manifest.config]) {
+                let is_it = |known: &Layer| matches!(known, Layer::Blob(known, _) if known.digest == blob.digest);
+                if !layers.iter().any(is_it) {
+                    layers.push(Layer::Blob(blob.clone(), self.blob(blob)?));
+                }
+            }
+            return Ok(());
+        }
+        if depth == MAX_DEPTH {
+            bail!("found more than {MAX_DEPTH} indexes in each other: {name}");
+        }
+        for child in Index::parse(bytes, &name)?.manifests {
+            if manifests.iter().any(|(known, _)| known.digest == child.digest) {
+                continue;
+            }
+            let bytes = self.manifest(&child)?;
+            let is_known = media_type::MANIFESTS.contains(&child.media_type.as_str());
+            if !is_known {
+                bail!("found media type {:?} in the index {name}, expected a manifest or an index", child.media_type);
+            }
+            self.collect(&child, &bytes, layers, manifests, depth + 1)?;
+            manifests.push((child, bytes));
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        let file = match self {
+            Keeper::Registry(repository) => return Ok(repository.manifest(&descriptor.digest.to_string())?.bytes),
+            Keeper::File(file) => file,
+        };
+        let part = file.blob(&descriptor.digest)?;
+        let mut bytes = Vec::new();
+        let context = || format!("cannot read: {}", part.name().display());
+        part.reader().take(descriptor.size + 1).read_to_end(&mut bytes).with_context(context)?;
+        match Digest::of(&bytes) {
+            found if found == descriptor.digest => Ok(bytes),
+            found => bail!("wrong digest: {}: found {found}, expected {}", part.name().display(), descriptor.digest),
+        }
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Arc<dyn Content>> {
+        Ok(match self {
+            Keeper::Registry(repository) => Arc::new(repository.blob(descriptor)),
+            Keeper::File(file) => Arc::new(file.blob(&descriptor.digest)?),
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! A server that says what a test wants: each request goes to a function, which answers it, or breaks off.
+
+use crate::support::registry::Certificates;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+/// What somebody asked.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The values of a key in the query, not decoded but for `%2F` and `%3A`.
+    pub fn query(&self, key: &str) -> Vec<String> {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(name, _)| *name == key).map(|(_, it)| decode(it)).collect()
+    }
+}
+
+fn decode(text: &str) -> String {
+    text.replace("%2F", "/").replace("%3A", ":").replace("%2C", ",")
+}
+
+/// What is answered.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// After so many bytes of the body the connection breaks.
+    pub cut: Option<usize>,
+    /// What `Content-Length` says, if not the truth.
+    pub length: Option<u64>,
+}
+
+impl Answer {
+    pub fn new(status: u16) -> Answer {
+        Answer { status, ..Answer::default() }
+    }
+
+    pub fn bytes(status: u16, body: impl Into<Vec<u8>>) -> Answer {
+        Answer { status, body: body.into(), ..Answer::default() }
+    }
+
+    pub fn with(mut self, name: &str, value: impl ToString) -> Answer {
+        self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub fn cut(self, after: usize) -> Answer {
+        Answer { cut: Some(after), ..self }
+    }
+}
+
+/// A server, which ends when dropped.
+pub struct Server {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Request>>>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts on a free port of 127.0.0.1.
+    pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Server {
+        Server::with(None, answer)
+    }
+
+    /// The same with TLS.
+    pub fn start_tls(tls: &Certificates, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Server {
+        let certificate = CertificateDer::from_pem_file(&tls.certificate).unwrap();
+        let key = PrivateKeyDer::from_pem_file(&tls.key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+        Server::with(Some(Arc::new(config)), answer)
+    }
+
+    fn with(
+        tls: Option<Arc<rustls::ServerConfig>>,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (seen, is_over) = (Arc::<Mutex<Vec<Request>>>::default(), Arc::<AtomicBool>::default());
+        let (kept, over, answer) = (Arc::clone(&seen), Arc::clone(&is_over), Arc::new(answer));
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming() {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let (kept, answer, stream) = (Arc::clone(&kept), Arc::clone(&answer), stream.unwrap());
+                // A client may break off at any place.
+                let session = tls.clone().map(|tls| rustls::ServerConnection::new(tls).unwrap());
+                thread::spawn(move || match session {
+                    None => drop(serve(stream, &kept, &*answer)),
+                    Some(session) => drop(serve(rustls::StreamOwned::new(session, stream), &kept, &*answer)),
+                });
+            }
+        });
+        Server { address, seen, is_over, thread: Some(thread) }
+    }
+
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// All that was asked so far.
+    pub fn seen(&self) -> Vec<Request> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// How often this method was asked for a path with this in it.
+    pub fn count(&self, method: &str, part: &str) -> usize {
+        self.seen().iter().filter(|it| it.method == method && it.target.contains(part)).count()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        // Wakes the one that waits.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve<S: Read + Write>(
+    stream: S,
+    seen: &Mutex<Vec<Request>>,
+    answer: &(dyn Fn(&Request) -> Answer + Send + Sync),
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    while let Some(request) = read(&mut reader)? {
+        seen.lock().unwrap().push(request.clone());
+        let answer = answer(&request);
+        let mut head = format!("HTTP/1.1 {} x\r\n", answer.status);
+        head += &format!("Content-Length: {}\r\n", answer.length.unwrap_or(answer.body.len() as u64));
+        for (name, value) in &answer.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        let stream = reader.get_mut();
+        stream.write_all(format!("{head}\r\n").as_bytes())?;
+        if request.method != "HEAD" {
+            stream.write_all(&answer.body[..answer.cut.unwrap_or(answer.body.len())])?;
+        }
+        stream.flush()?;
+        if answer.cut.is_some() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn read<S: Read>(reader: &mut BufReader<S>) -> std::io::Result<Option<Request>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut request = Request { method, target, ..Request::default() };
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        request.headers.push((name.to_ascii_lowercase(), value.to_owned()));
+    }
+    let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
+    request.body.resize(length, 0);
+    reader.read_exact(&mut request.body)?;
+    Ok(Some(request))
+}
