@@ -11,6 +11,7 @@ mod layering;
 mod measure;
 mod overlay;
 mod random;
+mod registry;
 mod row;
 mod store;
 mod subject;
@@ -50,6 +51,8 @@ enum Other {
     Layering(Box<layering::Options>),
     /// Root scripts over a base, phase by phase, and exports
     Overlay(Box<overlay::Options>),
+    /// Pushes and pulls, beside skopeo and docker load
+    Registry(Box<registry::Options>),
 }
 
 /// What is measured, and where.
@@ -71,6 +74,7 @@ pub fn run(options: &Options) -> Result<()> {
     match &options.other {
         Some(Other::Layering(options)) => return layering::run(options),
         Some(Other::Overlay(options)) => return overlay::run(options),
+        Some(Other::Registry(options)) => return registry::run(options),
         None => {}
     }
     ensure!(options.rounds > 0, "--rounds: found 0, expected 1 or more");

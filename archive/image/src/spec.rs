@@ -6,6 +6,7 @@
 mod parse;
 mod perms;
 mod ready;
+mod several;
 
 use crate::architecture::{go_architecture, host_architecture};
 use crate::{BaseFacts, Error, ImageFacts, Location, Reference, Result, Time};

@@ -90,35 +90,6 @@ impl Spec {
         Ok(spec)
     }
 
-    /// Reads an image.json that may be one of several images: for each entry of `architectures`, the spec with the
-    /// entry's keys over its own.
-    pub fn parse_all(bytes: &[u8], name: &str, folder: &Path) -> Result<Vec<Spec>> {
-        let whole: Option<Map<String, Value>> = serde_json::from_slice(bytes).ok();
-        let Some((mut whole, entries)) = whole.and_then(|mut it| it.remove("architectures").map(|list| (it, list)))
-        else {
-            return Ok(vec![Spec::parse(bytes, name, folder)?]);
-        };
-        let wrong = |cause: &str| Fields::parse(b"{}", FORMAT, name).map(|it| it.error("architectures", cause));
-        let entries = match entries.as_array().filter(|entries| !entries.is_empty()) {
-            Some(entries) => entries.clone(),
-            None => return Err(wrong("expected a list of architectures, or of objects with one each")?.into()),
-        };
-        if whole.remove("architecture").is_some() {
-            return Err(wrong("found architecture too, expected one of them")?.into());
-        }
-        let specs = entries.into_iter().enumerate().map(|(index, entry)| {
-            let mut spec = whole.clone();
-            match entry {
-                Value::Object(keys) if keys.contains_key("architecture") => spec.extend(keys),
-                Value::String(architecture) => drop(spec.insert("architecture".to_owned(), architecture.into())),
-                _ => return Err(wrong("expected a list of architectures, or of objects with one each")?.into()),
-            }
-            let bytes = Value::Object(spec).to_string();
-            Spec::parse(bytes.as_bytes(), &format!("{name}: architectures[{index}]"), folder)
-        });
-        specs.collect()
-    }
-
     /// Takes all keys but the name; what is absent stays as in `default`.
     fn take(fields: &mut Fields, default: Spec, folder: &Path) -> Result<Spec> {
         let kind = kind(fields)?;

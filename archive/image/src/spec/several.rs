@@ -1,0 +1,85 @@
+//! An image.json of one image for several architectures: a spec for each.
+
+use super::{FORMAT, Spec};
+use crate::Result;
+use crate::fields::Fields;
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// What `architectures` must be.
+const EXPECTED: &str = "expected a list of architectures, or of objects with one each";
+
+impl Spec {
+    /// Reads an image.json that may be one of several images: for each entry of `architectures`, the spec with the
+    /// entry's keys over its own.
+    pub fn parse_all(bytes: &[u8], name: &str, folder: &Path) -> Result<Vec<Spec>> {
+        let whole: Option<Map<String, Value>> = serde_json::from_slice(bytes).ok();
+        let Some((mut whole, entries)) = whole.and_then(|mut it| it.remove("architectures").map(|list| (it, list)))
+        else {
+            return Ok(vec![Spec::parse(bytes, name, folder)?]);
+        };
+        let wrong = |cause: &str| Fields::parse(b"{}", FORMAT, name).map(|it| it.error("architectures", cause));
+        let entries = match entries.as_array().filter(|entries| !entries.is_empty()) {
+            Some(entries) => entries.clone(),
+            None => return Err(wrong(EXPECTED)?.into()),
+        };
+        if whole.remove("architecture").is_some() {
+            return Err(wrong("found architecture too, expected one of them")?.into());
+        }
+        let specs = entries.into_iter().enumerate().map(|(index, entry)| {
+            let mut spec = whole.clone();
+            match entry {
+                Value::Object(keys) if keys.contains_key("architecture") => spec.extend(keys),
+                Value::String(architecture) => drop(spec.insert("architecture".to_owned(), architecture.into())),
+                _ => return Err(wrong(EXPECTED)?.into()),
+            }
+            let bytes = Value::Object(spec).to_string();
+            Spec::parse(bytes.as_bytes(), &format!("{name}: architectures[{index}]"), folder)
+        });
+        specs.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(spec: Value) -> Result<Vec<Spec>> {
+        Spec::parse_all(spec.to_string().as_bytes(), "image.json", Path::new("/specs"))
+    }
+
+    #[test]
+    fn keys_over_keys() {
+        let arm = json!({"architecture": "aarch64-linux", "graph": "arm.json", "config": {"Cmd": ["b"]}});
+        let specs = parse(json!({"name": "t", "graph": "x.json", "config": {"Cmd": ["a"]}, "tag": "1",
+            "architectures": ["x86_64-linux", arm]}));
+        let specs = specs.unwrap();
+        let facts: Vec<_> = specs
+            .iter()
+            .map(|it| (it.architecture.as_deref().unwrap(), it.config["Cmd"][0].as_str().unwrap()))
+            .collect();
+        assert_eq!(facts, [("amd64", "a"), ("arm64", "b")]);
+        assert_ne!(specs[0].references, specs[1].references);
+        assert!(specs.iter().all(|spec| spec.tag.as_deref() == Some("1")));
+        assert_eq!(parse(json!({"name": "t"})).unwrap(), [Spec::new("t")]);
+    }
+
+    #[test]
+    fn what_is_wrong() {
+        let error = |spec: Value| parse(spec).unwrap_err().to_string();
+        for list in [json!([]), json!(null), json!("amd64"), json!([1]), json!([{"variant": "v7"}])] {
+            let expected = format!("malformed layerstone/image: image.json: architectures: {EXPECTED}");
+            assert_eq!(error(json!({"name": "t", "architectures": list})), expected);
+        }
+        assert_eq!(
+            error(json!({"name": "t", "architecture": "arm", "architectures": ["arm"]})),
+            "malformed layerstone/image: image.json: architectures: found architecture too, expected one of them"
+        );
+        let inner = error(json!({"name": "t", "architectures": ["arm", {"architecture": "arm64", "x": 1}]}));
+        assert!(
+            inner.starts_with("malformed layerstone/image: image.json: architectures[1]: x: unknown key"),
+            "{inner}"
+        );
+    }
+}

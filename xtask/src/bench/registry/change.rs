@@ -1,0 +1,71 @@
+//! A closure in which one small path that only the root refers to is another one.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The most bytes that the path may have.
+const SMALL: u64 = 1_000_000;
+
+/// A closure after a change; what was copied into the store for it is removed when this is dropped.
+pub struct Change {
+    /// The references graph.
+    pub graph: Vec<u8>,
+    /// The root.
+    pub root: String,
+    /// Which path has changed, by its name.
+    pub what: String,
+    copies: Vec<String>,
+}
+
+impl Change {
+    /// Copies the root of a closure, and the biggest small path that only it refers to, under other names.
+    pub fn make(closure: &Path) -> Result<Change> {
+        let root = fs::read_link(closure.join("result")).context("cannot read the lab's result link")?;
+        let root = root.to_str().context("the lab's result link is not UTF-8")?.to_owned();
+        let text = fs::read_to_string(closure.join("graph.json")).context("cannot read the lab's graph")?;
+        let graph: Value = serde_json::from_str(&text)?;
+        let infos = graph["graph"].as_array().context("found no graph")?;
+        let refers = |info: &Value, path: &str| {
+            info["path"] != path && info["references"].as_array().is_some_and(|all| all.iter().any(|it| it == path))
+        };
+        let is_leaf = |info: &&Value| {
+            let path = info["path"].as_str().unwrap_or_default();
+            let mut users = infos.iter().filter(|user| refers(user, path));
+            info["narSize"].as_u64().is_some_and(|size| size <= SMALL)
+                && users.next().is_some_and(|user| user["path"] == root.as_str())
+                && users.next().is_none()
+        };
+        let leaf = infos.iter().filter(is_leaf).max_by_key(|info| info["narSize"].as_u64());
+        let leaf = leaf.and_then(|info| info["path"].as_str()).context("no small path that only the root refers to")?;
+        let (new_leaf, new_root) = (renamed(leaf)?, renamed(&root)?);
+        let graph = text.replace(leaf, &new_leaf).replace(&root, &new_root).into_bytes();
+        let what = leaf.split_once('-').map_or(leaf, |(_, name)| name).to_owned();
+        let change = Change { graph, root: new_root.clone(), what, copies: vec![new_leaf.clone(), new_root.clone()] };
+        for (from, to) in [(leaf, &new_leaf), (root.as_str(), &new_root)] {
+            ensure!(!Path::new(to).exists(), "there already: {to}");
+            let status = Command::new("cp").args(["-a", from, to]).status().context("cannot run: cp")?;
+            ensure!(status.success(), "cp {from} {to}: {status}");
+        }
+        Ok(change)
+    }
+}
+
+/// The same path with other digits at the end of its hash part.
+fn renamed(path: &str) -> Result<String> {
+    let (hash, name) = path.split_once('-').with_context(|| format!("not a store path: {path}"))?;
+    let digits = if hash.ends_with("00") { "11" } else { "00" };
+    Ok(format!("{}{digits}-{name}", &hash[..hash.len() - 2]))
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        for copy in &self.copies {
+            // Nothing can be done about a failure here.
+            let _ = Command::new("chmod").args(["-R", "u+w", copy]).status();
+            let _ = fs::remove_dir_all(copy).or_else(|_| fs::remove_file(copy));
+        }
+    }
+}
