@@ -69,19 +69,20 @@ impl Keeper {
 }
 
 fn told(sent: &Sent, since: Instant) -> String {
-    let blobs =
-        |(count, bytes): (u64, u64)| format!("{count} blob{} of {}", if count == 1 { "" } else { "s" }, size(bytes));
-    let mounted = match sent.mounted {
+    let blobs = |(count, bytes): (u64, u64)| match count {
+        0 => "0 blobs".to_owned(),
+        1 => format!("1 blob of {}", size(bytes)),
+        count => format!("{count} blobs of {}", size(bytes)),
+    };
+    let some = |before: &str, some: (u64, u64), after: &str| match some {
         (0, _) => String::new(),
-        mounted => format!(", took over {}", blobs(mounted)),
+        some => format!("{before}{}{after}", blobs(some)),
     };
     let manifest = if sent.manifests == 0 { "" } else { " and a manifest" };
+    let mounted = some(", took over ", sent.mounted, " of another repository");
+    let there = some(", skipped ", sent.there, " that were there");
     let seconds = since.elapsed().as_secs_f64();
-    format!(
-        "sent {}{manifest}{mounted}, skipped {} that were there, in {seconds:.1} s",
-        blobs(sent.sent),
-        blobs(sent.there)
-    )
+    format!("sent {}{manifest}{mounted}{there}, in {seconds:.1} s", blobs(sent.sent))
 }
 
 /// An image about to be made of layers: all but what the layers tell.
