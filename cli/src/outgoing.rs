@@ -1,6 +1,7 @@
 //! Images on their way to what keeps blobs: an OCI layout, a tar of one, a registry, or the shelf of a server.
 
 use crate::args::Common;
+use crate::interrupt;
 use crate::place::Place;
 use crate::registry_args::RegistryArgs;
 use crate::table::size;
@@ -31,6 +32,8 @@ impl Keeper {
             Place::OciLayout(folder) => Keeper::Layout(Layout::open(folder)?),
             Place::OciArchive(path) => Keeper::Archive(OciArchive::create(path)?),
             Place::Registry(reference) => {
+                // From here on there may be something in the registry to be put away.
+                interrupt::catch_for_a_while()?;
                 let mounts: Vec<String> = args.mounts().iter().chain(sources).cloned().collect();
                 let push = Push::new(&args.repository(reference)?, reference.tag.as_deref(), &mounts);
                 Keeper::Push(Box::new(push), reference.clone())

@@ -41,8 +41,6 @@ impl RegistryArgs {
         let registry = match known.get(&reference.host) {
             Some(registry) => Arc::clone(registry),
             None => {
-                // From here on there may be something in the registry to be put away.
-                interrupt::catch()?;
                 let registry = Registry::connect(&reference.host, &self.options())?;
                 known.insert(reference.host.clone(), Arc::clone(&registry));
                 registry

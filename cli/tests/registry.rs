@@ -88,3 +88,20 @@ fn told(run: &Run) -> [u64; 3] {
     };
     [after("sent "), after("took over "), after("skipped ")]
 }
+
+/// Whatever the table of clauses names is there.
+#[test]
+fn the_table_names_tests() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/registry");
+    let rows = include_str!("registry.rs").lines().filter(|line| line.starts_with("//! | ") && line.contains('`'));
+    let mut count = 0;
+    for cell in rows.filter_map(|row| row.trim_end_matches(" |").rsplit_once(" | ")).map(|(_, cell)| cell) {
+        for name in cell.split('`').skip(1).step_by(2) {
+            let (module, test) = name.split_once("::").map_or((name, None), |(module, test)| (module, Some(test)));
+            let source = std::fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap();
+            assert!(test.is_none_or(|test| source.contains(&format!("fn {test}()"))), "{name}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
+}

@@ -31,7 +31,7 @@ pub(crate) fn layers(graph: &Graph, churn: &Churn, free: &[u32], limit: NonZeroU
 }
 
 /// The nearest power of two, 1 for nothing: an update seldom brings a path to another one.
-fn rounded(size: u64) -> u64 {
+pub(crate) fn rounded(size: u64) -> u64 {
     let lower = 1 << size.max(1).ilog2();
     // 181/128 is the square root of two: the middle between two powers, as factors go.
     if u128::from(size) * 128 > u128::from(lower) * 181 { lower << 1 } else { lower }

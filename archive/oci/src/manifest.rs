@@ -111,3 +111,39 @@ fn check_version(found: u64, name: &str) -> Result<()> {
     let cause = format!("found schemaVersion {found}, expected {SCHEMA_VERSION}");
     Err(Error::Manifest { name: name.to_owned(), cause })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use layerstone_stage::Digest;
+
+    /// What we write: a change of these bytes is a change of every digest.
+    #[test]
+    fn bytes_are_pinned() {
+        let config = Descriptor::of(media_type::CONFIG, b"{}");
+        let mut layer = Descriptor::layer(None, Digest::of(b""), 0);
+        layer.annotations.insert("b".to_owned(), "1".to_owned());
+        let manifest = Manifest::new(config, vec![layer], [("a".to_owned(), "ü".to_owned())].into());
+        let text = String::from_utf8(manifest.to_bytes()).unwrap();
+        let expected = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"annotations":{"b":"1"}}],"annotations":{"a":"ü"}}"#;
+        assert_eq!(text, expected);
+        assert_eq!(Manifest::parse(text.as_bytes(), "x").unwrap(), manifest);
+        let descriptor = manifest.descriptor(text.as_bytes());
+        let index = Index::new(vec![descriptor], BTreeMap::new());
+        assert_eq!(Index::parse(&index.to_bytes(), "x").unwrap(), index);
+    }
+
+    #[test]
+    fn what_others_write() {
+        let read = |text: &str| Manifest::parse(text.as_bytes(), "x").map_err(|e| e.to_string());
+        let hex = "0".repeat(64);
+        let config = format!(r#"{{"digest": "sha256:{hex}", "size": 1, "annotations": null, "platform": null}}"#);
+        assert!(read(&format!(r#"{{"schemaVersion": 2, "config": {config}, "layers": [], "more": 1}}"#)).is_ok());
+        assert!(read(&format!(r#"{{"config": {config}, "layers": []}}"#)).is_ok());
+        let error = read(&format!(r#"{{"schemaVersion": 1, "config": {config}, "layers": []}}"#)).unwrap_err();
+        assert_eq!(error, "not a manifest: x: found schemaVersion 1, expected 2");
+        for bad in ["", "[]", "{}", r#"{"config": {}, "layers": []}"#, &format!(r#"{{"config": {config}}}"#)] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

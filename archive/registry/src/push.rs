@@ -1,12 +1,13 @@
 //! A repository as a place to put images into.
 
 use crate::auth::Scope;
-use crate::client::{Ask, header, refusal};
+use crate::client::{Ask, Stop, header, refusal};
 use crate::transport::Payload;
 use crate::{Error, Repository, Result};
 use layerstone_layer::Packed;
 use layerstone_oci::{Content, Descriptor, Destination, Error as OciError, Given, Name, Put, media_type, spool};
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a push has done so far, by how blobs got there: how many, and their bytes.
@@ -112,7 +113,9 @@ impl Destination for Push {
 
     /// Into a temporary file first: what is there already is known by its digest alone.
     fn put_given(&self, write: &mut Given<'_>) -> layerstone_oci::Result<(Packed, Put)> {
-        let (packed, part) = spool(write)?;
+        let stop = self.repository.registry.stop();
+        let mut until_stopped = |out: &mut (dyn Write + Send)| write(&mut Stopping { out, stop });
+        let (packed, part) = spool(&mut until_stopped).map_err(|error| stop.check().map_or_else(outer, |()| error))?;
         let part: Arc<dyn Content> = Arc::new(part);
         let put = self.put(&Descriptor::layer(None, packed.digest, packed.size), &part)?;
         Ok((packed, put))
@@ -131,6 +134,23 @@ impl Destination for Push {
         let digest = descriptor.digest.to_string();
         let tag = self.tag.as_deref().or(name.map(|name| name.tag.as_str()));
         self.put_named(descriptor, bytes, tag.unwrap_or(&digest)).map_err(outer)
+    }
+}
+
+/// Takes bytes until it is time to end.
+struct Stopping<'a> {
+    out: &'a mut (dyn Write + Send),
+    stop: &'a Stop,
+}
+
+impl Write for Stopping<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stop.check().map_err(io::Error::other)?;
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

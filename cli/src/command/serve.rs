@@ -32,7 +32,7 @@ pub struct Options {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.packing.packing(None)?;
-    interrupt::catch()?;
+    interrupt::catch_for_good()?;
     // First, so that a port that is taken is told at once.
     let server = Server::bind(options.listen)?;
     let shelf = Mutex::new(Shelf::default());

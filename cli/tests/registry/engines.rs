@@ -3,7 +3,8 @@
 use super::place;
 use crate::support::archive::config;
 use crate::support::docker::{Docker, client};
-use crate::support::registry::spec;
+use crate::support::lab::Lab;
+use crate::support::registry::{Registry, spec};
 use crate::support::{output, output_json, require_root, require_tool};
 use serde_json::json;
 use std::process::Command;
@@ -36,6 +37,49 @@ fn docker() {
     place.check_no_leftovers();
     drop(loaded);
     assert_eq!(output(client("images -q").arg("layerstone-test-engine")), "");
+}
+
+/// What we push, docker pulls and runs; what docker pushes, we pull.
+#[test]
+fn docker_and_a_registry() {
+    let (Some(docker), Some(lab), Some(registry)) = (Docker::find(), Lab::find("small"), Registry::start()) else {
+        return;
+    };
+    let place = crate::support::Place::new();
+    let host = registry.host();
+    let config = json!({"Cmd": ["/bin/hello"]});
+    let spec = json!({"name": "small", "tag": "1", "contents": lab.env, "graph": lab.graph(), "config": config});
+    place.write("image.json", spec.to_string());
+    place.ok("build image.json -o built.tar");
+    for (name, flags) in [("gzip", ""), ("plain", "--compression none")] {
+        place.ok(&format!("push image.json {host}/{name}:1 --insecure {flags}"));
+        let turn = docker.turn();
+        let (ours, theirs) =
+            (turn.loaded(&format!("{host}/{name}:1")), turn.loaded(&format!("{host}/theirs-{name}:2")));
+        output(client("pull -q").arg(format!("{host}/{name}:1")));
+        assert_eq!(ours.run(&[]), "Hello, world!\n");
+        output(client("tag").arg(format!("{host}/{name}:1")).arg(format!("{host}/theirs-{name}:2")));
+        output(client("push -q").arg(format!("{host}/theirs-{name}:2")));
+        place.ok(&format!("pull {host}/theirs-{name}:2 -o theirs.tar --as small:1 --insecure"));
+        assert!(place.read("theirs.tar") == place.read("built.tar"), "{name}");
+        drop((ours, theirs));
+    }
+}
+
+/// podman pushes and pulls likewise.
+#[test]
+fn podman_and_a_registry() {
+    let (true, Some(registry)) = (require_tool("podman") && require_root(), Registry::start()) else { return };
+    let place = place();
+    let host = registry.host();
+    place.on_synth("build image.json -o built.tar");
+    place.on_synth(&format!("push image.json {host}/layerstone-test-podman:1 --insecure"));
+    let podman = |words: &str| output(Command::new("podman").args(words.split_whitespace()));
+    podman(&format!("pull -q --tls-verify=false {host}/layerstone-test-podman:1"));
+    podman(&format!("push -q --tls-verify=false {host}/layerstone-test-podman:1 docker://{host}/theirs:1"));
+    podman(&format!("rmi -f {host}/layerstone-test-podman:1"));
+    place.ok(&format!("pull {host}/theirs:1 -o theirs.tar --as synth:1 --insecure"));
+    assert!(place.read("theirs.tar") == place.read("built.tar"));
 }
 
 /// The environment that docker and podman need.

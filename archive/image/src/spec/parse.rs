@@ -359,6 +359,28 @@ mod tests {
     }
 
     #[test]
+    fn labels_and_annotations() {
+        let spec = parse(json!({"name": "t", "config": {"Labels": {"a": "1", "b": "1"}}, "labels": {"b": "2"},
+            "annotations": {"x": ""}}));
+        let spec = spec.unwrap();
+        assert_eq!(spec.config["Labels"], json!({"a": "1", "b": "2"}));
+        assert_eq!(spec.annotations, [("x".to_owned(), String::new())].into());
+        assert_eq!(
+            parse(json!({"name": "t", "config": {"Labels": null}, "labels": {"b": "2"}})).unwrap().config["Labels"]["b"],
+            "2"
+        );
+        let expected = "found the number 1, expected an object of strings, or null";
+        check_error(json!({"name": "t", "annotations": 1}), &format!("annotations: {expected}"));
+        check_error(json!({"name": "t", "labels": 1}), &format!("labels: {expected}"));
+        assert!(parse(json!({"name": "t", "annotations": {"a": 1}})).is_err());
+        assert!(parse(json!({"name": "t", "annotations": {"": "x"}})).is_err());
+        check_error(
+            json!({"name": "t", "config": {"Labels": []}, "labels": {"b": "2"}}),
+            "labels: found config.Labels that is no object, expected one",
+        );
+    }
+
+    #[test]
     fn paths_are_relative_to_the_folder() {
         let spec = parse(json!({"name": "t", "contents": ["./result", "/nix/store/x"], "graph": "g.json",
             "extraCommandsFile": "setup.sh"}));

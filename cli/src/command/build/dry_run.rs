@@ -1,6 +1,7 @@
 //! `layerstone build --dry-run`: the plan and its sizes, without making anything.
 
-use super::{Job, measured_closure, recipes};
+use super::Job;
+use super::stack::{measured_closure, recipes};
 use crate::args::Common;
 use crate::command::layer;
 use crate::out::print;

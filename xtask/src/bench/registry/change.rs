@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -21,7 +22,8 @@ pub struct Change {
 }
 
 impl Change {
-    /// Copies the root of a closure, and the biggest small path that only it refers to, under other names.
+    /// Copies the root of a closure, and a small path that only it refers to, under other names: of all such paths the one
+    /// in the middle, by size.
     pub fn make(closure: &Path) -> Result<Change> {
         let root = fs::read_link(closure.join("result")).context("cannot read the lab's result link")?;
         let root = root.to_str().context("the lab's result link is not UTF-8")?.to_owned();
@@ -38,7 +40,9 @@ impl Change {
                 && users.next().is_some_and(|user| user["path"] == root.as_str())
                 && users.next().is_none()
         };
-        let leaf = infos.iter().filter(is_leaf).max_by_key(|info| info["narSize"].as_u64());
+        let mut leaves: Vec<&Value> = infos.iter().filter(is_leaf).collect();
+        leaves.sort_by_key(|info| info["narSize"].as_u64());
+        let leaf = leaves.get(leaves.len() / 2);
         let leaf = leaf.and_then(|info| info["path"].as_str()).context("no small path that only the root refers to")?;
         let (new_leaf, new_root) = (renamed(leaf)?, renamed(&root)?);
         let graph = text.replace(leaf, &new_leaf).replace(&root, &new_root).into_bytes();
@@ -49,8 +53,28 @@ impl Change {
             let status = Command::new("cp").args(["-a", from, to]).status().context("cannot run: cp")?;
             ensure!(status.success(), "cp {from} {to}: {status}");
         }
+        lead(Path::new(&new_root), leaf, &new_leaf)?;
         Ok(change)
     }
+}
+
+/// Lets the links below a folder that lead to a path lead to another one.
+fn lead(folder: &Path, from: &str, to: &str) -> Result<()> {
+    let mode = fs::metadata(folder)?.permissions();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read: {}", folder.display()))? {
+        let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+        if kind.is_dir() {
+            lead(&path, from, to)?;
+        } else if kind.is_symlink() {
+            let target = fs::read_link(&path)?;
+            if let Ok(rest) = target.strip_prefix(from) {
+                fs::remove_file(&path)?;
+                symlink(Path::new(to).join(rest), &path)?;
+            }
+        }
+    }
+    Ok(fs::set_permissions(folder, mode)?)
 }
 
 /// The same path with other digits at the end of its hash part.

@@ -42,6 +42,13 @@ impl Keeper {
         bail!("docker-registry does not answer at {}", keeper.host)
     }
 
+    /// Bytes of all that it keeps.
+    pub fn bytes(&self) -> Result<f64> {
+        let mut du = Command::new("du");
+        let told = crate::process::output(du.args(["-sb", "--"]).arg(self.folder.join("data")))?;
+        told.split_whitespace().next().and_then(|bytes| bytes.parse().ok()).context("du tells no size")
+    }
+
     /// Where it answers.
     pub fn host(&self) -> &str {
         &self.host
