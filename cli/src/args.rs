@@ -33,7 +33,8 @@ const EXAMPLES: &str = "\
 Examples:
   layerstone demo -o demo.tar && docker load -i demo.tar && docker run --rm layerstone-demo:latest
   layerstone build --name web --contents ./result --cmd /bin/web -o web.tar.gz
-  layerstone build image.json -o - | docker load
+  layerstone build image.json -o docker:
+  layerstone push image.json registry.example/team/web:1 --state web.state
 
 Every stage by itself:
   layerstone root    --spec image.json -o root.layer.json --blob root.tar

@@ -9,10 +9,10 @@ use layerstone_layer::{Codec, Packing};
 /// How layers are compressed; where neither flag is given, what fits the output.
 #[derive(Args, Clone, Default)]
 pub struct PackingArgs {
-    /// How to compress each layer
+    /// How to compress each layer, or all of a docker archive
     #[arg(long, value_name = "FORMAT")]
     compression: Option<Format>,
-    /// How hard to compress: gzip 1 to 12 [default: 5], zstd 1 to 22 [default: 3]
+    /// How hard to compress: gzip 1 to 12 [default: 4], zstd 1 to 22 [default: 3]
     #[arg(long, value_name = "N", requires = "compression")]
     level: Option<i32>,
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use std::ffi::OsString;
 use std::time::Instant;
 
-/// Make one image for several architectures of images for one each
+/// Put images for one architecture each together into one image for all
 ///
 /// Each image keeps its manifest. What it runs on is taken from its config; two for the same platform are an error.
 #[derive(Args)]

@@ -25,7 +25,7 @@ fn named(bytes: &[u8]) -> String {
 
 fn image() -> Image {
     let mut tar = tar::Builder::new(Vec::new());
-    let contents: Vec<u8> = (0..600_000u64).map(|i| (i * i >> 5) as u8).collect();
+    let contents: Vec<u8> = (0..600_000u64).map(|i| ((i * i) >> 5) as u8).collect();
     let mut header = tar::Header::new_gnu();
     header.set_size(contents.len() as u64);
     header.set_mode(0o644);
