@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn from_any_offset() {
-        let tar: Vec<u8> = (0..3_000_000u32).map(|i| (i * i >> 9) as u8).collect();
+        let tar: Vec<u8> = (0..3_000_000u64).map(|i| ((i * i) >> 9) as u8).collect();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&tar).unwrap();
         let source = Source::blob(file.path()).unwrap();

@@ -178,7 +178,7 @@ mod tests {
         let (first, len) = request("GET /v2/?a HTTP/1.1\r\nRANGE: bytes=1-\r\n\r\nGET").unwrap().unwrap();
         let expected =
             Request { method: "GET".into(), target: "/v2/?a".into(), range: Some("bytes=1-".into()), is_last: false };
-        assert_eq!((first, len), (expected, 41));
+        assert_eq!((first, len), (expected, 40));
         assert!(request("GET / HTTP/1.0\r\n\r\n").unwrap().unwrap().0.is_last);
         assert!(request("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n").unwrap().unwrap().0.is_last);
         assert!(request("hello\r\n\r\n").is_err());

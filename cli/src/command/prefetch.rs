@@ -23,7 +23,7 @@ use std::path::Path;
 /// As nix-prefetch-docker does. The hash is that of our own archive, which depends on the image and its name alone.
 #[derive(Args)]
 pub struct Options {
-    /// The image, HOST/NAME[:TAG][@sha256:HEX]
+    /// The image, HOST/NAME:TAG, HOST/NAME@sha256:HEX, or both
     #[arg(value_name = "REF")]
     reference: String,
     /// What the archive calls it [default: what REF calls it]

@@ -17,7 +17,7 @@ use std::ffi::OsString;
 /// be fixed; `layerstone prefetch` prints it. Without a digest in REF, the one that it leads to is printed.
 #[derive(Args)]
 pub struct Options {
-    /// The image, HOST/NAME[:TAG][@sha256:HEX]
+    /// The image, HOST/NAME:TAG, HOST/NAME@sha256:HEX, or both
     #[arg(value_name = "REF")]
     reference: String,
     /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
