@@ -15,6 +15,9 @@ pub struct PackingArgs {
     /// How hard to compress: gzip 1 to 12 [default: 4], zstd 1 to 22 [default: 3]
     #[arg(long, value_name = "N", requires = "compression")]
     level: Option<i32>,
+    /// Whether layers are not compressed where nobody says.
+    #[arg(skip)]
+    is_plain: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,6 +31,17 @@ impl PackingArgs {
     /// Whether a flag is given.
     pub fn is_given(&self) -> bool {
         self.compression.is_some()
+    }
+
+    /// The same flags, for layers that are not compressed where nobody says.
+    pub fn or_plain(&self) -> PackingArgs {
+        PackingArgs { is_plain: true, ..self.clone() }
+    }
+
+    /// What the flags say of layers where layers are blobs, or else what is said already, or else what is usual.
+    pub fn of_layers(&self, said: Option<Packing>) -> Result<Option<Packing>> {
+        let usual = Some(Codec::Gzip.into()).filter(|_| !self.is_plain);
+        self.packing(said.or(usual))
     }
 
     /// What the flags say, or else this; none for no compression.

@@ -6,7 +6,7 @@ use crate::command::layer::make_folder;
 use crate::known::Known;
 use anyhow::{Context, Result};
 use layerstone_image::Spec;
-use layerstone_layer::{Codec, LayerFile, Packing, Recipe};
+use layerstone_layer::{LayerFile, Packing, Recipe};
 use layerstone_layering::{Plan, Previous};
 use layerstone_oci::{Descriptor, Placed};
 use std::path::{Path, PathBuf};
@@ -85,11 +85,6 @@ impl State {
         }
         Ok(())
     }
-}
-
-/// How layers are compressed where neither flags nor layer files say.
-pub fn default_packing() -> Option<Packing> {
-    Some(Codec::Gzip.into())
 }
 
 /// A layer of the store as it is remembered.

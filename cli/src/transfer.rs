@@ -15,7 +15,6 @@ use crate::place::Place;
 use crate::plan_args::PlanArgs;
 use crate::registry_args::RegistryArgs;
 use crate::root_script::PlaceArgs;
-use crate::state::default_packing;
 use crate::strategy;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -67,11 +66,12 @@ impl TransferArgs {
         path: &std::path::Path,
         architecture: Option<&Spec>,
         destination: &dyn Destination,
+        packing: &PackingArgs,
         common: &Common,
     ) -> Result<Brought> {
         let (plan, base, place) = (PlanArgs::default(), BaseArgs::default(), PlaceArgs::default());
         let store = self.store.store()?;
-        let (state, packing) = (self.state.as_deref(), &self.packing);
+        let state = self.state.as_deref();
         let of = Of { state, plan: &plan, base: &base, place: &place, packing, store: &store };
         let strategy = strategy::of_spec(spec, &path.display().to_string())?;
         let nowhere = Place::Archive(PathBuf::new());
@@ -94,10 +94,16 @@ impl TransferArgs {
     }
 
     /// Puts all of an image that is somewhere but its name.
-    pub fn bring(&self, origin: &Origin, destination: &dyn Destination, common: &Common) -> Result<Brought> {
+    pub fn bring(
+        &self,
+        origin: &Origin,
+        destination: &dyn Destination,
+        packing: &PackingArgs,
+        common: &Common,
+    ) -> Result<Brought> {
         if let Origin::Registry(reference) = origin {
             let remote = fetch::image(reference, &self.platform, &self.registry)?;
-            if !self.packing.is_given() {
+            if !packing.is_given() {
                 return self.bring_remote(&remote, destination, common);
             }
         }
@@ -105,11 +111,11 @@ impl TransferArgs {
         let (image, location) = self.stored(origin, &scratch, common)?;
         let name = name_of(&image, &location);
         let arrived = match &image.manifest {
-            Some(manifest) if !self.packing.is_given() => {
+            Some(manifest) if !packing.is_given() => {
                 let layers = kept_layers(&image, manifest);
                 put_kept(manifest, image.config_bytes.clone(), layers, destination, self.registry.uploads(), common)?
             }
-            _ => self.put_again(image, destination, common)?,
+            _ => self.put_again(image, destination, packing, common)?,
         };
         Ok(Brought { arrived, name })
     }
@@ -122,7 +128,13 @@ impl TransferArgs {
     }
 
     /// Compresses the layers of an image anew; its config stays as it is.
-    fn put_again(&self, mut image: StoredImage, destination: &dyn Destination, common: &Common) -> Result<Arrived> {
+    fn put_again(
+        &self,
+        mut image: StoredImage,
+        destination: &dyn Destination,
+        packing: &PackingArgs,
+        common: &Common,
+    ) -> Result<Arrived> {
         make_plain(&mut image, self.unpacking.max(), common)?;
         let said = image.manifest.iter().flat_map(|manifest| &manifest.manifest.layers);
         let said = said.map(|descriptor| descriptor.annotations.clone()).chain(std::iter::repeat(BTreeMap::new()));
@@ -142,7 +154,7 @@ impl TransferArgs {
             config: &config,
             annotations: image.manifest.as_ref().map(|it| it.manifest.annotations.clone()).unwrap_or_default(),
         };
-        let packing = self.packing.packing(default_packing())?;
+        let packing = packing.of_layers(None)?;
         put(&unfinished, packing, destination, self.registry.uploads(), common)
     }
 

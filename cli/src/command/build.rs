@@ -14,7 +14,7 @@ use crate::place::Place;
 use crate::plan_args::PlanArgs;
 use crate::registry_args::RegistryArgs;
 use crate::root_script::PlaceArgs;
-use crate::state::{State, default_packing, remembered};
+use crate::state::{State, remembered};
 use crate::strategy::{self, INPUTS};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -124,7 +124,7 @@ impl Of<'_> {
         let mut settings = settings(spec, strategy, base, self.store)?;
         settings.previous = state.map(State::previous).transpose()?.flatten();
         let settings = self.plan.over(settings)?;
-        let packing = self.packing.packing(default_packing())?;
+        let packing = self.packing.of_layers(None)?;
         Ok(Job { spec, settings, base, store: self.store, place: self.place, state, packing })
     }
 

@@ -127,12 +127,13 @@ pub fn copy(
         Origin::Spec(path) => {
             let specs = transfer.specs(path)?;
             if let [spec] = &specs[..] {
-                transfer.bring_spec(spec, path, None, destination, common)?
+                transfer.bring_spec(spec, path, None, destination, &transfer.packing, common)?
             } else {
                 let mut manifests = Vec::new();
                 let mut own = None;
                 for spec in &specs {
-                    let brought = transfer.bring_spec(spec, path, Some(spec), destination, common)?;
+                    let brought =
+                        transfer.bring_spec(spec, path, Some(spec), destination, &transfer.packing, common)?;
                     destination.put_manifest(&brought.arrived.manifest, &brought.arrived.bytes)?;
                     manifests.push(brought.arrived.manifest);
                     own = own.or(brought.name);
@@ -143,7 +144,7 @@ pub fn copy(
                 return Ok(());
             }
         }
-        origin => transfer.bring(origin, destination, common)?,
+        origin => transfer.bring(origin, destination, &transfer.packing, common)?,
     };
     let name = name.or(own).or(name_in(place));
     destination.finish(&arrived.manifest, &arrived.bytes, name.as_ref())?;

@@ -49,10 +49,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             Origin::Spec(path) => {
                 let specs = transfer.specs(path)?;
                 let architecture = |spec| if origins.len() > 1 || specs.len() > 1 { Some(spec) } else { None };
-                let bring = |spec| transfer.bring_spec(spec, path, architecture(spec), keeper.destination(), common);
+                let bring = |spec| {
+                    transfer.bring_spec(spec, path, architecture(spec), keeper.destination(), &transfer.packing, common)
+                };
                 specs.iter().map(bring).collect::<Result<Vec<_>>>()?
             }
-            origin => vec![transfer.bring(origin, keeper.destination(), common)?],
+            origin => vec![transfer.bring(origin, keeper.destination(), &transfer.packing, common)?],
         };
         for brought in brought {
             if brought.arrived.manifest.platform.is_none() {

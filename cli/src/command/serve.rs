@@ -60,20 +60,21 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 
 /// Puts an image on the shelf; what it is called there.
 fn put(text: &OsString, transfer: &TransferArgs, shelf: &Mutex<Shelf>, common: &Common) -> Result<Name> {
+    let packing = &transfer.packing.or_plain();
     match Origin::parse(text)? {
         Origin::Spec(path) => {
             let specs = transfer.specs(&path)?;
             let repository = specs[0].reference()?.name().to_owned();
             let place = ShelfPlace { shelf, repository };
             let architecture = |spec| if specs.len() > 1 { Some(spec) } else { None };
-            let bring = |spec| transfer.bring_spec(spec, &path, architecture(spec), &place, common);
+            let bring = |spec| transfer.bring_spec(spec, &path, architecture(spec), &place, packing, common);
             let brought: Vec<Brought> = specs.iter().map(bring).collect::<Result<_>>()?;
             finish(&place, brought)
         }
         origin => {
             // Blobs are given away from any repository.
             let nameless = ShelfPlace { shelf, repository: String::new() };
-            let brought = transfer.bring(&origin, &nameless, common)?;
+            let brought = transfer.bring(&origin, &nameless, packing, common)?;
             let name = brought.name.as_ref().context("no name: expected an image that has one")?;
             let repository = repository_of(&name.name);
             finish(&ShelfPlace { shelf, repository }, vec![brought])

@@ -4,7 +4,6 @@ use super::{Built, ImageLayer, LayerBlob, Target, facts};
 use crate::args::Common;
 use crate::base::Base;
 use crate::outgoing::{Arrived, Keeper, Unfinished, put};
-use crate::state::default_packing;
 use anyhow::Result;
 use layerstone_image::{LayerFacts, Spec};
 use layerstone_layer::Packing;
@@ -44,7 +43,7 @@ pub fn put_layers_of(
     let (facts, warnings) = facts(spec, base, layers.len())?;
     warnings.into_iter().for_each(|warning| common.warn(warning));
     let layers: Vec<ImageLayer> = base.map_or_else(Vec::new, Base::layers).into_iter().chain(layers).collect();
-    let packing = target.packing.packing(packing_of(&layers).or(default_packing()))?;
+    let packing = target.packing.of_layers(packing_of(&layers))?;
     let config = |diff_ids: &[Digest]| {
         let facts_of = |(layer, diff_id): (&ImageLayer, &Digest)| layer.facts(*diff_id);
         let layers: Vec<LayerFacts> = layers.iter().zip(diff_ids).map(facts_of).collect();
