@@ -49,6 +49,8 @@ pub struct Brought {
     pub arrived: Arrived,
     /// What it calls itself; none if it does not.
     pub name: Option<Name>,
+    /// Where the bytes of some of its layers are, for whoever makes them only when they are asked for.
+    pub scratch: Option<Scratch>,
 }
 
 impl TransferArgs {
@@ -76,8 +78,9 @@ impl TransferArgs {
         let strategy = strategy::of_spec(spec, &path.display().to_string())?;
         let nowhere = Place::Archive(PathBuf::new());
         let target = Target { place: &nowhere, legacy: false, packing, registry: &self.registry };
+        let scratch = Scratch::create(&temp_dir())?;
         let mut brought = None;
-        of.with_layers(spec, strategy, architecture, common, |layers, base| {
+        of.with_layers(spec, strategy, architecture, &scratch, common, |layers, base| {
             let arrived = oci::put_layers_of(spec, base, layers, destination, &target, common)?;
             let built = Built {
                 reference: spec.reference()?.for_image(&arrived.image_id),
@@ -87,10 +90,11 @@ impl TransferArgs {
                 placed: arrived.layers.clone(),
                 layers_below: base.map_or(0, |base| base.image.layers.len()),
             };
-            brought = Some(Brought { name: Some(Name::parse(&built.reference)), arrived });
+            brought = Some((Some(Name::parse(&built.reference)), arrived));
             Ok(built)
         })?;
-        Ok(brought.expect("it was made"))
+        let (name, arrived) = brought.expect("it was made");
+        Ok(Brought { arrived, name, scratch: Some(scratch) })
     }
 
     /// Puts all of an image that is somewhere but its name.
@@ -117,14 +121,14 @@ impl TransferArgs {
             }
             _ => self.put_again(image, destination, packing, common)?,
         };
-        Ok(Brought { arrived, name })
+        Ok(Brought { arrived, name, scratch: Some(scratch) })
     }
 
     fn bring_remote(&self, remote: &RemoteImage, destination: &dyn Destination, common: &Common) -> Result<Brought> {
         let layers = remote.layers();
         let uploads = self.registry.uploads();
         let arrived = put_kept(&remote.manifest, remote.config.clone(), layers, destination, uploads, common)?;
-        Ok(Brought { arrived, name: Some(remote.name()) })
+        Ok(Brought { arrived, name: Some(remote.name()), scratch: None })
     }
 
     /// Compresses the layers of an image anew; its config stays as it is.
@@ -172,7 +176,7 @@ impl TransferArgs {
                 let remote = fetch::image(reference, &self.platform, &self.registry)?;
                 let folder = scratch.path().join("fetched");
                 let keeper = Keeper::open(&Place::OciLayout(folder.clone()), &self.registry, &[])?;
-                let Brought { arrived, name } = self.bring_remote(&remote, keeper.destination(), common)?;
+                let Brought { arrived, name, .. } = self.bring_remote(&remote, keeper.destination(), common)?;
                 keeper.destination().finish(&arrived.manifest, &arrived.bytes, name.as_ref())?;
                 Location::of(folder)
             }

@@ -131,24 +131,24 @@ impl Of<'_> {
     /// Builds the image of a spec.
     pub fn build(&self, spec: &Spec, strategy: Strategy, target: &Target<'_>, common: &Common) -> Result<Built> {
         let write = |layers, base: Option<&Base>| image::write(spec, base, layers, target, common);
-        self.with_layers(spec, strategy, None, common, write)
+        self.with_layers(spec, strategy, None, &Scratch::create(&std::env::temp_dir())?, common, write)
     }
 
     /// Makes the layers of a spec's image, and whatever of them; what comes of that is remembered. `architecture` is
-    /// given if the spec is one of several.
+    /// given if the spec is one of several. Some layers are files of the work folder.
     pub fn with_layers(
         &self,
         spec: &Spec,
         strategy: Strategy,
         architecture: Option<&Spec>,
+        scratch: &Scratch,
         common: &Common,
         write: impl FnOnce(Vec<ImageLayer>, Option<&Base>) -> Result<Built>,
     ) -> Result<Built> {
         let state = self.state.map(|folder| State::open(folder, architecture)).transpose()?;
         let base = self.base.open(Some(spec), common)?;
         let job = self.job(spec, strategy, base.as_ref(), state.as_ref())?;
-        let scratch = Scratch::create(&std::env::temp_dir())?;
-        let layers = make(&job, &scratch, common)?;
+        let layers = make(&job, scratch, common)?;
         let remembered = remembered(&layers);
         let built = write(layers, base.as_ref())?;
         if let Some(state) = state.as_ref().filter(|_| built.manifest.is_some()) {

@@ -123,7 +123,7 @@ pub fn copy(
     let since = Instant::now();
     let keeper = Keeper::open(place, &transfer.registry, &sources(origin, place))?;
     let destination = keeper.destination();
-    let Brought { arrived, name: own } = match origin {
+    let Brought { arrived, name: own, .. } = match origin {
         Origin::Spec(path) => {
             let specs = transfer.specs(path)?;
             if let [spec] = &specs[..] {

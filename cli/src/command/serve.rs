@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_oci::{Descriptor, Destination, Index, Name, media_type};
 use layerstone_registry::{Server, Shelf, ShelfPlace};
+use layerstone_stage::Scratch;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -36,9 +37,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     // First, so that a port that is taken is told at once.
     let server = Server::bind(options.listen)?;
     let shelf = Mutex::new(Shelf::default());
-    let mut names = Vec::new();
+    let (mut names, mut scratches) = (Vec::new(), Vec::new());
     for image in &options.images {
-        let name = put(image, &options.transfer, &shelf, common)?;
+        let name = put(image, &options.transfer, &shelf, &mut scratches, common)?;
         if names.contains(&name) {
             bail!("two images called {name}: expected names of their own");
         }
@@ -59,7 +60,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 /// Puts an image on the shelf; what it is called there.
-fn put(text: &OsString, transfer: &TransferArgs, shelf: &Mutex<Shelf>, common: &Common) -> Result<Name> {
+fn put(
+    text: &OsString,
+    transfer: &TransferArgs,
+    shelf: &Mutex<Shelf>,
+    scratches: &mut Vec<Scratch>,
+    common: &Common,
+) -> Result<Name> {
     let packing = &transfer.packing.or_plain();
     match Origin::parse(text)? {
         Origin::Spec(path) => {
@@ -68,15 +75,17 @@ fn put(text: &OsString, transfer: &TransferArgs, shelf: &Mutex<Shelf>, common: &
             let place = ShelfPlace { shelf, repository };
             let architecture = |spec| if specs.len() > 1 { Some(spec) } else { None };
             let bring = |spec| transfer.bring_spec(spec, &path, architecture(spec), &place, packing, common);
-            let brought: Vec<Brought> = specs.iter().map(bring).collect::<Result<_>>()?;
+            let mut brought: Vec<Brought> = specs.iter().map(bring).collect::<Result<_>>()?;
+            scratches.extend(brought.iter_mut().filter_map(|it| it.scratch.take()));
             finish(&place, brought)
         }
         origin => {
             // Blobs are given away from any repository.
             let nameless = ShelfPlace { shelf, repository: String::new() };
-            let brought = transfer.bring(&origin, &nameless, packing, common)?;
+            let mut brought = transfer.bring(&origin, &nameless, packing, common)?;
             let name = brought.name.as_ref().context("no name: expected an image that has one")?;
             let repository = repository_of(&name.name);
+            scratches.extend(brought.scratch.take());
             finish(&ShelfPlace { shelf, repository }, vec![brought])
         }
     }

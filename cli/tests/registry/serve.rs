@@ -3,7 +3,7 @@
 use super::{place, told};
 use crate::support::docker::{Docker, client};
 use crate::support::registry::{Registry, root, spec};
-use crate::support::{Place, digest, output, output_json, require_tool};
+use crate::support::{Place, Run, digest, output, output_json, require_tool};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -62,9 +62,19 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(rustix::process::Signal::TERM);
+            let _ = self.child.wait();
+        }
     }
+}
+
+/// Runs the binary while another one has work folders beside it.
+#[track_caller]
+fn beside(place: &Place, line: &str) -> Run {
+    let run = place.run(line);
+    assert_eq!(run.code, Some(0), "layerstone {line}\n{}", run.stderr);
+    run
 }
 
 #[test]
@@ -165,11 +175,13 @@ fn who_takes_from_it() {
     place.on_synth("build image.json -o built.tar");
     place.on_synth("build image.json -o oci:gzip");
     let served = Served::start(&place, "image.json", 1);
-    place.ok(&format!("pull {}/synth:1 -o pulled.tar --insecure --as synth:1", served.host));
+    beside(&place, &format!("pull {}/synth:1 -o pulled.tar --insecure --as synth:1", served.host));
     assert!(place.read("pulled.tar") == place.read("built.tar"));
     if let Some(registry) = Registry::start() {
-        let run =
-            place.ok(&format!("copy registry:{}/synth:1 registry:{}/synth --insecure", served.host, registry.host()));
+        let run = beside(
+            &place,
+            &format!("copy registry:{}/synth:1 registry:{}/synth --insecure", served.host, registry.host()),
+        );
         assert!(told(&run)[0] > 2);
     }
     if require_tool("skopeo") {
@@ -177,6 +189,14 @@ fn who_takes_from_it() {
         skopeo.args(["inspect", "--tls-verify=false"]).arg(format!("docker://{}/synth:1", served.host));
         assert_eq!(output_json(&mut skopeo)["RepoTags"], json!(["1"]));
     }
+    // A single image, whose one layer begins with what lies in a work folder.
+    spec(&place, json!({"kind": "single"}));
+    beside(&place, &format!("build image.json -o single.tar {}", root()));
+    let single = Served::start(&place, "image.json", 1);
+    beside(&place, &format!("pull {}/synth:1 -o pulled.tar --insecure --as synth:1", single.host));
+    assert!(place.read("pulled.tar") == place.read("single.tar"));
+    drop(single);
+    spec(&place, json!({}));
     let compressed = Served::start(&place, "oci:gzip", 1);
     let raw = compressed.json("/v2/synth/manifests/1");
     assert_eq!(raw, super::manifest(&place, "gzip"));
@@ -215,6 +235,7 @@ fn it_ends() {
     }
     place.check_no_leftovers();
     let served = Served::start(&place, "image.json", 1);
+    let place = super::place();
     let error = place.fail(&format!("serve image.json --listen {} {}", served.host, root()));
     assert!(error.contains(&format!("cannot reach: http://{}: Address already in use", served.host)), "{error}");
     let error = place.fail(&format!("serve image.json image.json --listen 127.0.0.1:0 {}", root()));

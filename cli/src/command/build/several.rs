@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use layerstone_image::Spec;
 use layerstone_layering::Strategy;
 use layerstone_oci::{Descriptor, Index, Name, media_type};
+use layerstone_stage::Scratch;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -21,7 +22,8 @@ pub fn run(of: &Of<'_>, specs: &[(Spec, Strategy)], target: &Target<'_>, common:
     let keeper = open(target, &[])?;
     let mut manifests = Vec::new();
     for (spec, strategy) in specs {
-        let built = of.with_layers(spec, strategy.clone(), Some(spec), common, |layers, base| {
+        let scratch = Scratch::create(&std::env::temp_dir())?;
+        let built = of.with_layers(spec, strategy.clone(), Some(spec), &scratch, common, |layers, base| {
             let destination = keeper.destination();
             let arrived = oci::put_layers_of(spec, base, layers, destination, target, common)?;
             destination.put_manifest(&arrived.manifest, &arrived.bytes)?;
