@@ -192,7 +192,7 @@ fn changes_while_it_is_read() {
         // The large one may be open already, and then its bytes are still there.
         (&vanished, &|path| std::fs::remove_file(path.with_file_name("later")).unwrap()),
         (&changed, &overwrite),
-        ("wrong digest: layer 1: found sha256:", &|path| {
+        ("wrong digest: layer 0: found sha256:", &|path| {
             let modified = path.metadata().unwrap().modified().unwrap();
             overwrite(path);
             std::fs::OpenOptions::new().write(true).open(path).unwrap().set_modified(modified).unwrap();
