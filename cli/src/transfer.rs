@@ -105,11 +105,11 @@ impl TransferArgs {
         packing: &PackingArgs,
         common: &Common,
     ) -> Result<Brought> {
-        if let Origin::Registry(reference) = origin {
+        if let Origin::Registry(reference) = origin
+            && !packing.is_given()
+        {
             let remote = fetch::image(reference, &self.platform, &self.registry)?;
-            if !packing.is_given() {
-                return self.bring_remote(&remote, destination, common);
-            }
+            return self.bring_remote(&remote, destination, common);
         }
         let scratch = Scratch::create(&temp_dir())?;
         let (image, location) = self.stored(origin, &scratch, common)?;

@@ -57,11 +57,6 @@ impl Destination for OciArchive {
         true
     }
 
-    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
-        let content: Arc<dyn Content> = Arc::new(bytes.to_vec());
-        self.put(descriptor, &content).map(drop)
-    }
-
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
         let annotations = name.map_or_else(BTreeMap::new, names_annotations);

@@ -38,7 +38,7 @@ pub use header::{BLOCK, Common, Dialect, Fields, Records, append_pax};
 pub use layout::{Layout, Placed, store_layout};
 pub use member::{Member, Members};
 pub use meter::Meter;
-pub use pack::{Packed, pack, pack_all};
+pub use pack::{Counting, Packed, pack, pack_all};
 pub use part::{Part, PartReader};
 pub use shown::{Details, Shown};
 pub use source::{LayoutReader, Reader, Source};

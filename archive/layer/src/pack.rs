@@ -67,7 +67,7 @@ fn pack_until(
     meter: &Meter,
     stop: &AtomicBool,
 ) -> Result<Packed> {
-    let mut out = Counting { out, hasher: Hasher::default(), size: 0 };
+    let mut out = Counting::new(out);
     let diff_id = if source.size() <= BLOCK as u64 {
         let mut tar = Vec::new();
         source.reader()?.read_to_end(&mut tar).map_err(|e| told(e, path))?;
@@ -91,7 +91,8 @@ fn pack_until(
         read?;
         hasher.finish()
     };
-    Ok(Packed { diff_id, digest: out.hasher.finish(), size: out.size })
+    let (digest, size) = out.finish();
+    Ok(Packed { diff_id, digest, size })
 }
 
 /// The reader's own error, which went through [`io::Error`].
@@ -100,10 +101,22 @@ fn told(error: io::Error, path: &Path) -> Error {
 }
 
 /// Hashes and counts what goes through.
-struct Counting<'a> {
+pub struct Counting<'a> {
     out: &'a mut (dyn Write + Send),
     hasher: Hasher,
     size: u64,
+}
+
+impl<'a> Counting<'a> {
+    /// What goes through goes on to `out`.
+    pub fn new(out: &'a mut (dyn Write + Send)) -> Counting<'a> {
+        Counting { out, hasher: Hasher::default(), size: 0 }
+    }
+
+    /// The sha256 of all that went through, and how many bytes that were.
+    pub fn finish(self) -> (Digest, u64) {
+        (self.hasher.finish(), self.size)
+    }
 }
 
 impl Write for Counting<'_> {

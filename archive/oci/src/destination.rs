@@ -56,8 +56,11 @@ pub trait Destination: Sync {
     /// hashed first.
     fn is_near(&self) -> bool;
 
-    /// Puts a manifest there that an index will name.
-    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()>;
+    /// Puts a manifest there that an index will name: as a blob, where manifests are blobs.
+    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        let content: Arc<dyn Content> = Arc::new(bytes.to_vec());
+        self.put(descriptor, &content).map(drop)
+    }
 
     /// Puts a manifest or an index there under a name, as the last thing of all.
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()>;

@@ -4,12 +4,12 @@
 //! thing, under a lock, so that several programs may add to one layout, and a kill leaves at most blobs that nobody names.
 
 use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, names_annotations};
-use layerstone_layer::Packed;
-use layerstone_stage::{Digest, Error as StageError, Hasher, Output, write_whole};
+use layerstone_layer::{Counting, Packed};
+use layerstone_stage::{Digest, Error as StageError, Output, write_whole};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -104,9 +104,9 @@ impl Destination for Layout {
             return Ok(Put::There);
         }
         let mut output = self.create()?;
-        let mut hashed = Hashed { out: &mut output, hasher: Hasher::default(), size: 0 };
-        content.write_to(0, &mut hashed)?;
-        let (found, found_size) = (hashed.hasher.finish(), hashed.size);
+        let mut counting = Counting::new(&mut output);
+        content.write_to(0, &mut counting)?;
+        let (found, found_size) = counting.finish();
         if (found, found_size) != (*digest, *size) {
             let label = self.path(digest).display().to_string();
             return Err(Error::Blob { label, found, found_size, expected: *digest, size: *size });
@@ -129,11 +129,6 @@ impl Destination for Layout {
         true
     }
 
-    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
-        let content: Arc<dyn Content> = Arc::new(bytes.to_vec());
-        self.put(descriptor, &content).map(drop)
-    }
-
     /// Takes the name from whatever had it.
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
@@ -147,25 +142,5 @@ impl Destination for Layout {
         index.manifests.retain(|known| if names.is_empty() { !is_same(known) } else { !named(known) });
         index.manifests.push(Descriptor { annotations: names, ..descriptor.clone() });
         Ok(write_whole(&self.folder.join(INDEX_NAME), &index.to_bytes())?)
-    }
-}
-
-/// Hashes and counts what goes through.
-struct Hashed<'a> {
-    out: &'a mut Output,
-    hasher: Hasher,
-    size: u64,
-}
-
-impl Write for Hashed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        self.size += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
