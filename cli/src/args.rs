@@ -1,8 +1,8 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, closure, completions, copy, demo, image, index, inspect, layer, layers, man, merge, merge_trees, nix_db,
-    overlay, prefetch, pull, push, ready, root, serve, stream, tarsum,
+    build, cache, closure, completions, copy, demo, image, index, inspect, layer, layers, man, merge, merge_trees,
+    nix_db, overlay, prefetch, pull, push, ready, root, serve, stream, tarsum,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
@@ -87,6 +87,8 @@ enum Command {
     MergeTrees(merge_trees::Options),
     Tarsum(tarsum::Options),
     Inspect(inspect::Options),
+    #[command(subcommand)]
+    Cache(cache::Command),
     Demo(demo::Options),
     Completions(completions::Options),
     Man(man::Options),
@@ -120,6 +122,7 @@ impl Cli {
             Command::MergeTrees(options) => merge_trees::run(options, common),
             Command::Tarsum(options) => tarsum::run(options),
             Command::Inspect(options) => inspect::run(options, common),
+            Command::Cache(command) => cache::run(command),
             Command::Demo(options) => demo::run(options, common),
             Command::Completions(options) => completions::run(options),
             Command::Man(options) => man::run(options),

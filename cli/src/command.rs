@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 pub mod build;
+pub mod cache;
 pub mod closure;
 pub mod completions;
 pub mod copy;

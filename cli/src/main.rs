@@ -13,6 +13,7 @@ mod fetch;
 mod hint;
 mod interrupt;
 mod known;
+mod memory;
 mod origin;
 mod out;
 mod outgoing;
@@ -48,6 +49,9 @@ fn main() -> ExitCode {
         Err(ref error) if is_stopped(error) && interrupt::has_come() => end_by(interrupt::signal().unwrap_or_default()),
         Err(error) => {
             eprintln!("layerstone: {}", chain_text(&error));
+            if let Some(differences) = error.downcast_ref::<memory::Differences>() {
+                eprintln!("{differences}");
+            }
             if let Some(hint) = hint::of(&error) {
                 eprintln!("hint: {hint}");
             }
@@ -71,7 +75,9 @@ fn become_inside() {
 /// The error and its causes, but for those that the text before already ends in.
 fn chain_text(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    for cause in error.chain().map(|cause| cause.to_string()) {
+    // They are told by themselves.
+    let told = usize::from(error.downcast_ref::<memory::Differences>().is_some());
+    for cause in error.chain().skip(told).map(|cause| cause.to_string()) {
         if text.is_empty() {
             text = cause;
         } else if !text.ends_with(&cause) {

@@ -1,9 +1,10 @@
 //! What a build remembers for the next one of the same image: the plan, so that layers stay as they are, and the layer
 //! files, so that layers which stay need not be read.
 
-use crate::command::image::{Built, ImageLayer};
+use crate::command::image::Built;
 use crate::command::layer::make_folder;
 use crate::known::Known;
+use crate::memory::OnItsWay;
 use anyhow::{Context, Result};
 use layerstone_image::Spec;
 use layerstone_layer::{LayerFile, Packing, Recipe};
@@ -46,23 +47,12 @@ impl State {
         self.known.get(recipe, packing)
     }
 
-    /// Remembers what was built, in the place of what was known before: all of it, or nothing.
-    pub fn remember(&self, layers: &[(Recipe, u64)], built: &Built, packing: Option<Packing>) -> Result<()> {
-        let plan = Plan { layers: layers.iter().map(|(recipe, _)| recipe.paths.clone()).collect() };
+    /// Remembers the layers that an image was built of, in the place of what was known before: all of it, or nothing.
+    pub fn remember(&self, layers: Vec<LayerFile>) -> Result<()> {
+        let plan = Plan::new(layers.iter().map(|layer| layer.store_paths.clone()).collect());
         let mut outputs = vec![plan.prepare(&self.folder.join(PLAN))?];
         let mut names = Vec::new();
-        // The store layers lie above those of the base, and below all others.
-        let below = built.layers_below;
-        for (index, (recipe, size)) in layers.iter().enumerate() {
-            let (placed, diff_id) = (&built.placed[below + index], built.diff_ids[below + index]);
-            let Placed { descriptor: Descriptor { digest, size: packed, media_type, .. }, .. } = placed;
-            let mut layer = LayerFile::new(diff_id, *size);
-            layer.descriptor.digest = *digest;
-            layer.descriptor.size = *packed;
-            layer.descriptor.media_type.clone_from(media_type);
-            layer.compression = packing;
-            layer.store_paths.clone_from(&recipe.paths);
-            layer.recipe = Some(recipe.clone());
+        for (index, layer) in layers.iter().enumerate() {
             let path = self.folder.join(format!("{index:03}.layer.json"));
             outputs.push(layer.prepare(&path)?);
             names.push(path);
@@ -87,7 +77,17 @@ impl State {
     }
 }
 
-/// A layer of the store as it is remembered.
-pub fn remembered(layers: &[ImageLayer]) -> Vec<(Recipe, u64)> {
-    layers.iter().filter_map(|layer| Some((layer.recipe.clone()?, layer.source.size()))).collect()
+/// The layer file of a layer of the store, counted from the lowest of them, that an image was built of; as compressed as it
+/// is there.
+pub fn layer_of(built: &Built, index: usize, layer: &OnItsWay, packing: Option<Packing>) -> LayerFile {
+    // They lie above those of the base, and below all others.
+    let index = built.layers_below + index;
+    let mut file = LayerFile::new(built.diff_ids[index], layer.source.size());
+    if let Some(Placed { descriptor: Descriptor { digest, size, media_type, .. }, .. }) = built.placed.get(index) {
+        file.descriptor.digest = *digest;
+        file.descriptor.size = *size;
+        file.descriptor.media_type.clone_from(media_type);
+        file.compression = packing;
+    }
+    LayerFile { store_paths: layer.recipe.paths.clone(), recipe: Some(layer.recipe.clone()), ..file }
 }

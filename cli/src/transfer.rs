@@ -8,6 +8,7 @@ use crate::base::{BaseArgs, UnpackingArgs, make_plain};
 use crate::command::build::{Of, check};
 use crate::command::image::{Built, Target, engine, oci, write_archive};
 use crate::fetch::{self, PlatformArgs, RemoteImage};
+use crate::memory::CacheArgs;
 use crate::origin::Origin;
 use crate::outgoing::{Arrived, Keeper, Unfinished, kept_layers, put, put_kept};
 use crate::packing_args::PackingArgs;
@@ -42,6 +43,8 @@ pub struct TransferArgs {
     pub store: StoreArgs,
     #[command(flatten)]
     pub registry: RegistryArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
 }
 
 /// An image that is where it should be but for its name.
@@ -74,7 +77,8 @@ impl TransferArgs {
         let (plan, base, place) = (PlanArgs::default(), BaseArgs::default(), PlaceArgs::default());
         let store = self.store.store()?;
         let state = self.state.as_deref();
-        let of = Of { state, plan: &plan, base: &base, place: &place, packing, store: &store };
+        let cache = &self.cache;
+        let of = Of { state, plan: &plan, base: &base, place: &place, packing, cache, store: &store };
         let strategy = strategy::of_spec(spec, &path.display().to_string())?;
         let nowhere = Place::Archive(PathBuf::new());
         let target = Target { place: &nowhere, legacy: false, packing, registry: &self.registry };
@@ -149,6 +153,7 @@ impl TransferArgs {
                 packed: None,
                 annotations,
                 label: layer.part.name().display().to_string(),
+                blobs: None,
             })
         };
         let config = |_: &[Digest]| image.config_bytes.clone();

@@ -6,7 +6,7 @@
 use crate::file::RERUN;
 use crate::{Error, FORMAT, Plan, Result, VERSION};
 use layerstone_closure::Closure;
-use layerstone_stage::{Document, Result as StageResult, StorePath, from_value, parse_document, read_input};
+use layerstone_stage::{Document, NarHash, Result as StageResult, StorePath, from_value, parse_document, read_input};
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -19,12 +19,16 @@ use std::path::Path;
 pub struct Draft {
     /// The layers.
     pub layers: Vec<Vec<String>>,
+    /// NAR hashes of paths.
+    pub nar_hashes: BTreeMap<StorePath, NarHash>,
 }
 
 /// The object around the layers.
 #[derive(Deserialize)]
 struct Layers {
     layers: Vec<Vec<String>>,
+    #[serde(default, rename = "narHashes")]
+    nar_hashes: BTreeMap<StorePath, NarHash>,
 }
 
 /// One thing that is wrong with a plan. Layers are counted from 0, the bottom one.
@@ -127,11 +131,13 @@ impl Draft {
     ///
     /// It is no list of lists of texts.
     pub fn parse(bytes: &[u8], name: &str) -> StageResult<Draft> {
-        let layers = match parse_document(bytes, name, FORMAT, VERSION, RERUN)? {
-            Document::Bare(value) if value.is_array() => from_value(value, FORMAT, name)?,
-            Document::Ours(value) | Document::Bare(value) => from_value::<Layers>(value, FORMAT, name)?.layers,
+        let Layers { layers, nar_hashes } = match parse_document(bytes, name, FORMAT, VERSION, RERUN)? {
+            Document::Bare(value) if value.is_array() => {
+                Layers { layers: from_value(value, FORMAT, name)?, nar_hashes: BTreeMap::new() }
+            }
+            Document::Ours(value) | Document::Bare(value) => from_value(value, FORMAT, name)?,
         };
-        Ok(Draft { layers })
+        Ok(Draft { layers, nar_hashes })
     }
 
     /// What is wrong with it in itself, whatever the closure is; `store` is the store directory, that of the first path
@@ -178,7 +184,7 @@ impl Draft {
 impl From<&Plan> for Draft {
     fn from(plan: &Plan) -> Draft {
         let texts = |layer: &Vec<StorePath>| layer.iter().map(StorePath::to_string).collect();
-        Draft { layers: plan.layers.iter().map(texts).collect() }
+        Draft { layers: plan.layers.iter().map(texts).collect(), nar_hashes: plan.nar_hashes.clone() }
     }
 }
 
@@ -239,7 +245,13 @@ mod tests {
         let text = |word: &str| if word.contains('/') { word.to_owned() } else { path(word).to_string() };
         let layers = layers.iter().map(|layer| layer.split_whitespace().map(text).collect()).collect();
         let exclude = exclude.split_whitespace().map(path).collect();
-        let findings = super::check(&Draft { layers }, &closure(CLOSURE), &exclude, NonZeroUsize::new(limit)).unwrap();
+        let findings = super::check(
+            &Draft { layers, nar_hashes: BTreeMap::new() },
+            &closure(CLOSURE),
+            &exclude,
+            NonZeroUsize::new(limit),
+        )
+        .unwrap();
         let expected: Vec<String> = expected.iter().map(|text| text.replace("h-", "/nix/store/h-")).collect();
         assert_eq!(findings.iter().map(Finding::to_string).collect::<Vec<_>>(), expected);
     }

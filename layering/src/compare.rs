@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn plan(layers: &[&str]) -> Plan {
-        Plan { layers: layers.iter().map(|layer| layer.split(' ').map(path).collect()).collect() }
+        Plan::new(layers.iter().map(|layer| layer.split(' ').map(path).collect()).collect())
     }
 
     fn names(paths: &[StorePath]) -> String {
@@ -218,8 +218,8 @@ mod tests {
 
     #[test]
     fn sizes_are_those_of_the_new_closure() {
-        let of_sample = |layers: &[&str]| Plan {
-            layers: layers.iter().map(|layer| layer.split(' ').map(crate::sample::path).collect()).collect(),
+        let of_sample = |layers: &[&str]| {
+            Plan::new(layers.iter().map(|layer| layer.split(' ').map(crate::sample::path).collect()).collect())
         };
         let (old, new) = (of_sample(&["libc", "lib old"]), of_sample(&["libc", "app lib"]));
         let found = compare(&old, &new, Some(&sized_closure("app 7: lib; lib 20: libc; libc 100:"))).unwrap();
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn plans_of_two_stores() {
-        let guix = Plan { layers: vec![vec![StorePath::parse("/gnu/store/h-libc").unwrap()]] };
+        let guix = Plan::new(vec![vec![StorePath::parse("/gnu/store/h-libc").unwrap()]]);
         let error = compare(&plan(&["a:libc"]), &guix, None).unwrap_err().to_string();
         assert_eq!(error, "plans of two stores: found /nix/store in the old one, /gnu/store in the new one");
         assert!(compare(&Plan::default(), &guix, None).is_ok());

@@ -114,7 +114,7 @@ mod tests {
     const CLOSURE: &str = "app 10: lib tool; tool 20: libc; lib 30: libc; libc 100:; libc-2-bin 50: libc";
 
     fn plan(layers: &[&str]) -> Plan {
-        Plan { layers: layers.iter().map(|layer| layer.split_whitespace().map(path).collect()).collect() }
+        Plan::new(layers.iter().map(|layer| layer.split_whitespace().map(path).collect()).collect())
     }
 
     /// Each layer as `size, changes: most telling, bytes per update`, then the plan's, the lower bound and the rate.
@@ -197,11 +197,11 @@ mod tests {
             };
             let closure = Closure { graph: (0..9).map(info).collect() };
             let layer = |number: usize| (0..9).filter(|i| layer_of[*i] == number).map(path).collect();
-            let plan = Plan { layers: (0..4).map(layer).filter(|layer: &Vec<StorePath>| !layer.is_empty()).collect() };
+            let plan = Plan::new((0..4).map(layer).filter(|layer: &Vec<StorePath>| !layer.is_empty()).collect());
             let found = explain(&closure, &plan, &Rates::default()).unwrap();
             prop_assert_eq!(found.bytes_per_update, sent_by_changes(&closure, &plan));
             prop_assert_eq!(found.bytes_per_update, found.layers.iter().map(|layer| layer.bytes_per_update).sum::<u128>());
-            let singles = Plan { layers: (0..9).map(|i| vec![path(i)]).collect() };
+            let singles = Plan::new((0..9).map(|i| vec![path(i)]).collect());
             prop_assert_eq!(found.lower_bound, sent_by_changes(&closure, &singles));
             prop_assert!(found.lower_bound <= found.bytes_per_update);
         }

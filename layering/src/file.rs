@@ -3,8 +3,10 @@
 //! See FORMAT.md beside this crate.
 
 use crate::Draft;
-use layerstone_stage::{Error, Output, Result, StorePath, prepare_stage_file, read_input, write_stage_file};
+use layerstone_closure::Closure;
+use layerstone_stage::{Error, NarHash, Output, Result, StorePath, prepare_stage_file, read_input, write_stage_file};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Format name of a plan.
@@ -19,9 +21,25 @@ pub(crate) const RERUN: &str = "layerstone layers";
 pub struct Plan {
     /// The layers, bottom first; within a layer, the order in which the paths stand in the tar.
     pub layers: Vec<Vec<StorePath>>,
+    /// NAR hashes of the paths, as far as the closure tells them: what a store path holds, for whoever remembers layers.
+    #[serde(default, rename = "narHashes", skip_serializing_if = "BTreeMap::is_empty")]
+    pub nar_hashes: BTreeMap<StorePath, NarHash>,
 }
 
 impl Plan {
+    /// A plan of these layers, which tells no NAR hashes.
+    pub fn new(layers: Vec<Vec<StorePath>>) -> Plan {
+        Plan { layers, nar_hashes: BTreeMap::new() }
+    }
+
+    /// The same layers, and the NAR hashes that a closure tells of their paths.
+    pub fn with_hashes_of(self, closure: &Closure) -> Plan {
+        let planned: BTreeSet<&StorePath> = self.layers.iter().flatten().collect();
+        let hashed = closure.graph.iter().filter(|info| planned.contains(&info.path));
+        let nar_hashes = hashed.filter_map(|info| Some((info.path.clone(), info.nar_hash?))).collect();
+        Plan { nar_hashes, ..self }
+    }
+
     /// Reads a plan file, ours or another tool's; `-` is standard input.
     pub fn read(path: &Path) -> Result<Plan> {
         Plan::parse(&read_input(path)?, &path.display().to_string())
@@ -35,7 +53,8 @@ impl Plan {
             return Err(Error::Malformed { format: FORMAT, name: name.to_owned(), cause: finding.to_string() });
         }
         let layer = |texts: Vec<String>| texts.into_iter().map(StorePath::try_from).collect();
-        Ok(Plan { layers: draft.layers.into_iter().map(layer).collect::<Result<_>>()? })
+        let layers = draft.layers.into_iter().map(layer).collect::<Result<_>>()?;
+        Ok(Plan { layers, nar_hashes: draft.nar_hashes })
     }
 
     /// Starts a plan file: all of it on the disk, but not under its name until it is committed.
@@ -61,7 +80,7 @@ mod tests {
 
     fn sample() -> Plan {
         let path = |text| StorePath::parse(text).unwrap();
-        Plan { layers: vec![vec![path("/s/b"), path("/s/a")], vec![path("/s/c")]] }
+        Plan::new(vec![vec![path("/s/b"), path("/s/a")], vec![path("/s/c")]])
     }
 
     #[track_caller]
@@ -84,6 +103,22 @@ mod tests {
         for end in 0..text.len() - 1 {
             assert!(Plan::parse(&text.as_bytes()[..end], "").is_err(), "{}", &text[..end]);
         }
+    }
+
+    #[test]
+    fn hashes_are_kept() {
+        let hash = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
+        let text = OURS.replace("]]", &format!(r#"]],"narHashes":{{"/s/a":"{hash}"}}"#));
+        let plan = Plan::parse(text.as_bytes(), "").unwrap();
+        assert_eq!(plan.nar_hashes.values().map(ToString::to_string).collect::<Vec<_>>(), [hash]);
+        let again = to_text(FORMAT, VERSION, &plan);
+        assert_eq!(Plan::parse(again.as_bytes(), "").unwrap(), plan);
+        let closure = format!(
+            r#"{{"graph":[{{"path":"/s/a","narHash":"{hash}","references":[]}},{{"path":"/s/x","narHash":"{hash}","references":[]}}]}}"#
+        );
+        let closure: Closure = serde_json::from_str(&closure).unwrap();
+        assert_eq!(sample().with_hashes_of(&closure), plan);
+        check_error(&text.replace(hash, "x"), r#"malformed layerstone/layers: x.json: not a sha256 NAR hash: "x""#);
     }
 
     #[test]

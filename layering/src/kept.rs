@@ -169,7 +169,7 @@ mod tests {
             None => path(name),
         };
         let layer = |layer: &str| layer.split(' ').map(path).collect();
-        Previous::new("old.json", Plan { layers: layers.split(", ").map(layer).collect() })
+        Previous::new("old.json", Plan::new(layers.split(", ").map(layer).collect()))
     }
 
     fn names(plan: &Plan) -> String {
@@ -253,7 +253,7 @@ mod tests {
         let expected =
             "previous plan of something else: old.json: neither a path nor a name in it is one of the closure's";
         assert_eq!(error, expected);
-        let guix = Plan { layers: vec![vec![StorePath::parse("/gnu/store/h-a").unwrap()]] };
+        let guix = Plan::new(vec![vec![StorePath::parse("/gnu/store/h-a").unwrap()]]);
         let settings = Settings { previous: Some(Previous::new("old.json", guix)), ..Settings::new(NonZeroUsize::MIN) };
         let error = plan(&sized_closure("a 1:"), &settings).unwrap_err().to_string();
         let expected = "previous plan of another store: old.json: found paths in /gnu/store, expected /nix/store";

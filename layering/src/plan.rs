@@ -122,7 +122,7 @@ pub fn plan(closure: &Closure, settings: &Settings) -> Result<Plan> {
         layers = by_rate(&graph, costs.get("least-churn")?, layers);
     }
     let path = |number: u32| graph.paths[number as usize].clone();
-    Ok(Plan { layers: layers.into_iter().map(|layer| layer.paths.into_iter().map(path).collect()).collect() })
+    Ok(Plan::new(layers.into_iter().map(|layer| layer.paths.into_iter().map(path).collect()).collect()))
 }
 
 /// Divides some paths into at most `limit` layers.
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(error(Settings::new(NonZeroUsize::MIN)), text("least-churn"));
         let small = Settings { min_size: 1, ..popularity(1, BTreeSet::new()) };
         assert_eq!(error(small), text("a least size of layers"));
-        let old = Plan { layers: vec![vec![path("a")]] };
+        let old = Plan::new(vec![vec![path("a")]]);
         let kept = Settings { previous: Some(Previous::new("old", old)), ..popularity(1, BTreeSet::new()) };
         assert_eq!(error(kept), text("keeping a previous plan"));
     }

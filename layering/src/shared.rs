@@ -72,7 +72,7 @@ pub fn plans(closures: &[Closure], settings: &Settings) -> Result<Vec<Plan>> {
     let path = |number: u32| graph.paths[number as usize].clone();
     let plan = |(closure, own): (usize, Vec<Layer>)| {
         let layers = by_rate(&graph, &churn, cut.layers(closure).chain(own).collect());
-        Plan { layers: layers.into_iter().map(|layer| layer.paths.into_iter().map(path).collect()).collect() }
+        Plan::new(layers.into_iter().map(|layer| layer.paths.into_iter().map(path).collect()).collect())
     };
     Ok(own.into_iter().enumerate().map(plan).collect())
 }

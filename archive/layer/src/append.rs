@@ -149,7 +149,7 @@ mod tests {
 
     fn bytes(layout: Layout) -> Vec<u8> {
         let mut bytes = Vec::new();
-        Source::Layout(layout).reader().unwrap().read_to_end(&mut bytes).unwrap();
+        Source::from(layout).reader().unwrap().read_to_end(&mut bytes).unwrap();
         bytes
     }
 
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(behind.size(), whole.size());
         assert!(bytes(behind.clone()) == bytes(whole));
         fs::write(&blob, "changed").unwrap();
-        let error = Source::Layout(behind).reader().unwrap().read_to_end(&mut Vec::new()).unwrap_err();
+        let error = Source::from(behind).reader().unwrap().read_to_end(&mut Vec::new()).unwrap_err();
         assert!(error.to_string().starts_with("changed while it was read: "), "{error}");
     }
 

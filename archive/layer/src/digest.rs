@@ -70,7 +70,8 @@ pub fn write_layer(source: &Source, out: &mut dyn Write, path: &Path, meter: &Me
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layout, Owner, walk_tree};
+    use crate::{Layout, Owner, Recipe, store_layout, walk_tree};
+    use layerstone_stage::{Store, StorePath};
     use std::fs;
     use std::sync::Mutex;
 
@@ -81,7 +82,7 @@ mod tests {
             let bytes: Vec<u8> = (0..size).map(|i| (i * i / 7) as u8).collect();
             fs::write(dir.path().join("x"), bytes).unwrap();
             let layout = Layout::gnu_numeric(walk_tree(dir.path(), false).unwrap(), 1, &Owner::numeric_root());
-            (dir, Source::Layout(layout))
+            (dir, Source::from(layout))
         };
         [0, 5_000_000, 100, 3_000_000, 600_000].into_iter().map(layer).unzip()
     }
@@ -136,5 +137,33 @@ mod tests {
                 in_pool(threads, || write_layer(&sources[3], &mut Vec::new(), Path::new("x"), &Meter::default()));
             assert!(matches!(result, Err(Error::Read { .. })));
         }
+    }
+    /// Layers that are laid out only when they are read, by threads that those of the pool wait for.
+    #[test]
+    fn layers_laid_out_late_need_no_thread_of_the_pool() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new("/nix/store", dir.path()).unwrap();
+        let paths: Vec<StorePath> = (0..8).map(|i| store.entry(&format!("h-{i}")).unwrap()).collect();
+        for path in &paths {
+            fs::create_dir_all(store.locate(path.as_str())).unwrap();
+            fs::write(store.locate(path.as_str()).join("x"), vec![7; 3_000_000]).unwrap();
+        }
+        let recipe = |paths: &[StorePath]| Recipe {
+            store: "/nix/store".to_owned(),
+            paths: paths.to_vec(),
+            mtime: 1,
+            owner: Owner::root(),
+            xattrs: false,
+        };
+        let recipes: Vec<Recipe> = paths.chunks(2).map(recipe).collect();
+        let layouts = recipes.iter().map(|recipe| store_layout(&store, recipe).unwrap());
+        let (sizes, ready): (Vec<u64>, Vec<Source>) = layouts.map(|it| (it.size(), Source::from(it))).unzip();
+        let late = recipes.iter().zip(&sizes).map(|(recipe, size)| Source::later(&store, recipe, *size));
+        let late: Vec<Source> = late.collect();
+        let digests = |sources: &[Source]| {
+            let references: Vec<&Source> = sources.iter().collect();
+            in_pool(2, || digest_all(&references, &|_, _, _| Ok(()), &Meter::default())).unwrap()
+        };
+        assert_eq!(digests(&late), digests(&ready));
     }
 }

@@ -9,11 +9,13 @@
 use crate::header::{BLOCK, Common, Dialect};
 use crate::walk::walk_store_path;
 use crate::{Entry, Front, Owner, Recipe, Result};
-use layerstone_stage::Store;
+use layerstone_stage::{Store, StorePath};
 use rayon::prelude::*;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// A tar ends in two zero blocks and is padded to this size, in bytes: both Python's `RECORDSIZE` and GNU tar's default
 /// blocking factor of 20.
@@ -31,6 +33,8 @@ pub struct Layout {
     length: u64,
     /// Whether the files of store paths that are appended keep their extended attributes.
     pub(crate) xattrs: bool,
+    /// Sums of the members' contents as they are read, if they are to be noted.
+    sums: Option<Arc<[AtomicU64]>>,
 }
 
 /// An entry and, for a regular file, where its contents are on this machine.
@@ -60,13 +64,25 @@ impl Placed {
 /// Lays out a store layer: the store directory's ancestors and itself with mode 0755, then the paths of the recipe, as
 /// nixpkgs' `stream_layered_image.py` does (`archive_paths_to`).
 pub fn store_layout(store: &Store, recipe: &Recipe) -> Result<Layout> {
+    let walk = |path: &StorePath| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs);
+    let walked: Result<Vec<_>> = recipe.paths.par_iter().map(walk).collect();
+    Ok(of_walked(store, recipe, walked?))
+}
+
+/// [`store_layout`] on the current thread alone: for threads that a pool's own ones may be waiting for, which would wait
+/// for the pool.
+pub(crate) fn store_layout_here(store: &Store, recipe: &Recipe) -> Result<Layout> {
+    let walk = |path: &StorePath| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs);
+    let walked: Result<Vec<_>> = recipe.paths.iter().map(walk).collect();
+    Ok(of_walked(store, recipe, walked?))
+}
+
+fn of_walked(store: &Store, recipe: &Recipe, walked: Vec<Vec<Placed>>) -> Layout {
     let common = Common { dialect: Dialect::Pax, mtime: recipe.mtime, owner: recipe.owner.clone() };
-    let walked: Result<Vec<_>> =
-        recipe.paths.par_iter().map(|path| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs)).collect();
     let mut layout = Layout::new(common, store.root());
     layout.extend(ancestors(&recipe.store).map(|name| Placed::bare(Entry::directory(name, 0o755))));
-    layout.extend(walked?.into_iter().flatten());
-    Ok(layout)
+    layout.extend(walked.into_iter().flatten());
+    layout
 }
 
 /// The store directory's ancestors and itself: `/nix`, `/nix/store`; docker wants folders before what is in them.
@@ -116,7 +132,19 @@ impl Layout {
     }
 
     fn new(common: Common, base: &Path) -> Layout {
-        Layout { common, front: None, members: Vec::new(), base: base.to_owned(), length: 0, xattrs: false }
+        let (members, base) = (Vec::new(), base.to_owned());
+        Layout { common, front: None, members, base, length: 0, xattrs: false, sums: None }
+    }
+
+    /// Has the sums of all contents noted when they are read, for an [`Index`](crate::Index).
+    pub fn noting(self) -> Layout {
+        let sums = self.members.iter().map(|_| AtomicU64::new(0)).collect();
+        Layout { sums: Some(sums), ..self }
+    }
+
+    /// The sums as far as they are noted.
+    pub(crate) fn sums(&self) -> Option<&[AtomicU64]> {
+        self.sums.as_deref()
     }
 
     /// Appends members; the file of one that has contents and names none is found below the base.
@@ -174,7 +202,6 @@ pub(crate) fn below_root(name: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use crate::Kind;
-    use layerstone_stage::StorePath;
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;

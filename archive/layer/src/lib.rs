@@ -7,6 +7,7 @@
 //! This crate does not know why paths share a layer, nor what an image is.
 
 mod append;
+mod blobs;
 mod chain;
 mod compress;
 mod digest;
@@ -16,7 +17,9 @@ mod file;
 mod flat;
 mod front;
 mod header;
+mod index;
 mod layout;
+mod learned;
 mod member;
 mod meter;
 mod pack;
@@ -27,6 +30,7 @@ mod tarsum;
 mod tree;
 mod walk;
 
+pub use blobs::{Blobs, Keeping};
 pub use compress::{BlockWriter, Codec, Packing, Team};
 pub use digest::{Sink, digest_all, write_layer};
 pub use entry::{Entry, Kind, Owner, Xattrs};
@@ -35,7 +39,9 @@ pub use file::{Descriptor, FORMAT, LayerFile, Recipe, VERSION, media_type};
 pub use flat::write_flat;
 pub use front::Front;
 pub use header::{BLOCK, Common, Dialect, Fields, Records, append_pax};
+pub use index::{Difference, Index};
 pub use layout::{Layout, Placed, store_layout};
+pub use learned::{Learned, Trust};
 pub use member::{Member, Members};
 pub use meter::Meter;
 pub use pack::{Counting, Packed, pack, pack_all};

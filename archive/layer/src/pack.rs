@@ -143,7 +143,7 @@ mod tests {
         let bytes: Vec<u8> = (0..size).map(|i| (i * i / 7) as u8).collect();
         std::fs::write(dir.path().join("x"), bytes).unwrap();
         let layout = Layout::gnu_numeric(walk_tree(dir.path(), false).unwrap(), 1, &Owner::numeric_root());
-        (dir, Source::Layout(layout))
+        (dir, Source::from(layout))
     }
 
     fn tar(source: &Source) -> Vec<u8> {

@@ -1,20 +1,25 @@
 //! Where a layer's bytes come from, and reading them front to back.
 
 use crate::header::BLOCK;
-use crate::{Error, Front, Layout, Part, PartReader, Placed, Recipe, Result, store_layout};
+use crate::index::noted;
+use crate::layout::store_layout_here;
+use crate::{Error, Front, Layout, Part, PartReader, Placed, Recipe, Result};
 use layerstone_stage::Store;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
+use std::hash::Hasher;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use twox_hash::XxHash3_64;
 
 /// Where a layer's bytes come from.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// Made from files, as laid out.
-    Layout(Layout),
+    Layout(Arc<Layout>),
     /// A tar that is there.
     Blob {
         /// The tar.
@@ -42,13 +47,19 @@ impl Later {
         if let Some(layout) = self.layout.get() {
             return Ok(layout);
         }
-        let layout = store_layout(&self.store, &self.recipe)?;
+        let layout = store_layout_here(&self.store, &self.recipe)?;
         if layout.size() != self.size {
             let path = self.recipe.paths.first().map_or_else(PathBuf::new, |path| path.as_str().into());
             let cause = format!("found a layer of {} bytes, expected {}", layout.size(), self.size);
             return Err(Error::Changed { path, cause });
         }
         Ok(self.layout.get_or_init(|| layout))
+    }
+}
+
+impl From<Layout> for Source {
+    fn from(layout: Layout) -> Source {
+        Source::Layout(Arc::new(layout))
     }
 }
 
@@ -146,7 +157,7 @@ pub struct LayoutReader<'a> {
     /// Header bytes of the current member, and how many of them are out.
     header: Vec<u8>,
     header_out: usize,
-    file: Option<Open>,
+    file: Option<Open<'a>>,
     /// Zeros to come before the next member.
     padding: u64,
     position: u64,
@@ -206,7 +217,8 @@ impl<'a> LayoutReader<'a> {
             self.file = Some(Open::new(Wanted::front(front))?);
             return Ok(());
         }
-        let Some(member) = layout.members().get(self.next) else {
+        let index = self.next;
+        let Some(member) = layout.members().get(index) else {
             self.padding = layout.size() - self.position;
             return Ok(());
         };
@@ -215,7 +227,8 @@ impl<'a> LayoutReader<'a> {
         let size = member.entry.kind.size();
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         if size > 0 {
-            self.file = Some(Open::new(Wanted::member(layout, member))?);
+            let sum = layout.sums().map(|sums| Sum { hasher: XxHash3_64::new(), place: &sums[index] });
+            self.file = Some(Open { sum, ..Open::new(Wanted::member(layout, member))? });
         }
         Ok(())
     }
@@ -245,18 +258,31 @@ impl Wanted {
 
 /// A file being read.
 #[derive(Debug)]
-struct Open {
+struct Open<'a> {
     file: File,
     wanted: Wanted,
     left: u64,
+    sum: Option<Sum<'a>>,
 }
 
-impl Open {
-    fn new(wanted: Wanted) -> Result<Open> {
+/// The sum of a file's contents on its way to where it is noted.
+struct Sum<'a> {
+    hasher: XxHash3_64,
+    place: &'a AtomicU64,
+}
+
+impl std::fmt::Debug for Sum<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sum")
+    }
+}
+
+impl<'a> Open<'a> {
+    fn new(wanted: Wanted) -> Result<Open<'a>> {
         // A link or pipe that took the file's place must neither be followed nor waited for.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&wanted.path);
-        Ok(Open { file: opened.map_err(Error::read(&wanted.path))?, left: wanted.length, wanted })
+        Ok(Open { file: opened.map_err(Error::read(&wanted.path))?, left: wanted.length, wanted, sum: None })
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
@@ -267,6 +293,9 @@ impl Open {
             return Err(self.changed(format!("found {} bytes, expected {size}", length - self.left)));
         }
         self.left -= got as u64;
+        if let Some(sum) = &mut self.sum {
+            sum.hasher.write(&buffer[..got]);
+        }
         Ok(got)
     }
 
@@ -280,6 +309,9 @@ impl Open {
         }
         if (metadata.mtime(), metadata.mtime_nsec()) != modified {
             return Err(self.changed("its modification time is not what it was".to_owned()));
+        }
+        if let Some(sum) = &self.sum {
+            sum.place.store(noted(sum.hasher.finish()), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -317,7 +349,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("x"), vec![7; size]).unwrap();
         let layout = Layout::gnu_numeric(walk_tree(dir.path(), false).unwrap(), 1, &Owner::numeric_root());
-        (dir, Source::Layout(layout))
+        (dir, Source::from(layout))
     }
 
     fn read(source: &Source) -> Result<Vec<u8>> {

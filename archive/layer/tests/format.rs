@@ -48,7 +48,7 @@ fn the_store_gives_the_layer_file() {
     let paths = vec![path.unwrap()];
     let recipe =
         Recipe { store: "/nix/store".to_owned(), paths: paths.clone(), mtime: 1, owner: Owner::root(), xattrs: false };
-    let source = Source::Layout(store_layout(&store, &recipe).unwrap());
+    let source = Source::from(store_layout(&store, &recipe).unwrap());
     let diff_ids = digest_all(&[&source], &|_, _, _| Ok(()), &Meter::default()).unwrap();
     let sum = tarsum(source.reader().unwrap()).unwrap();
     let layer = LayerFile {

@@ -1,7 +1,8 @@
 //! The bytes of a blob, wherever they come from.
 
 use crate::{Error, Result};
-use layerstone_layer::{Error as LayerError, Meter, Packing, Part, Source, Team, pack, write_layer};
+use layerstone_layer::{Blobs, Error as LayerError, Meter, Packing, Part, Source, Team, pack, write_layer};
+use layerstone_stage::Digest;
 use std::fmt::Debug;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -44,18 +45,40 @@ pub struct Packable {
     pub source: Source,
     /// How it is compressed, if it is.
     pub packing: Option<Packing>,
+    /// Where it is kept, and its digest.
+    pub kept: Option<(Blobs, Digest)>,
 }
 
 impl Content for Packable {
     fn write_to(&self, from: u64, out: &mut (dyn Write + Send)) -> Result<()> {
+        if let Some(part) = self.kept.as_ref().and_then(|(blobs, digest)| blobs.find(digest)) {
+            return part.write_to(from, out);
+        }
         let mut out = Skipping { out, left: from };
-        let (path, meter) = (Path::new("blob"), Meter::default());
         match self.packing {
-            None => drop(write_layer(&self.source, &mut out, path, &meter)?),
+            None => drop(write_layer(&self.source, &mut out, Path::new("blob"), &Meter::default())?),
             Some(packing) => {
                 let threads = rayon::current_num_threads();
-                Team::with(packing, threads, |team| pack(&self.source, team, &mut out, path, &meter))?;
+                Team::with(packing, threads, |team| self.pack(team, &mut out))?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl Packable {
+    /// Compresses the layer, and keeps the blob if it is the one that is to be kept.
+    fn pack(&self, team: &Team, out: &mut (dyn Write + Send)) -> Result<()> {
+        let (path, meter) = (Path::new("blob"), Meter::default());
+        let Some((blobs, digest)) = &self.kept else {
+            pack(&self.source, team, out, path, &meter)?;
+            return Ok(());
+        };
+        let mut keeping = blobs.keeping(out);
+        let packed = pack(&self.source, team, &mut keeping, path, &meter)?;
+        if packed.digest == *digest {
+            // What cannot be kept is made again the next time.
+            let _ = keeping.keep(digest);
         }
         Ok(())
     }
@@ -99,14 +122,18 @@ mod tests {
         file.write_all(&tar).unwrap();
         let source = Source::blob(file.path()).unwrap();
         let part = Part::new(file.reopen().unwrap().into(), "x", 0, tar.len() as u64);
-        let gzip = Packable { source: source.clone(), packing: Some(Codec::Gzip.into()) };
+        let gzip = Packable { source: source.clone(), packing: Some(Codec::Gzip.into()), kept: None };
         let mut packed = Vec::new();
         gzip.write_to(0, &mut packed).unwrap();
         let mut plain = Vec::new();
         flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut plain).unwrap();
         assert!(plain == tar);
-        let contents: [(&dyn Content, &[u8]); 4] =
-            [(&tar.clone(), &tar), (&part, &tar), (&Packable { source, packing: None }, &tar), (&gzip, &packed)];
+        let contents: [(&dyn Content, &[u8]); 4] = [
+            (&tar.clone(), &tar),
+            (&part, &tar),
+            (&Packable { source, packing: None, kept: None }, &tar),
+            (&gzip, &packed),
+        ];
         for (content, bytes) in contents {
             for from in [0, 1, 1 << 20, bytes.len() - 1, bytes.len()] {
                 let mut out = Vec::new();

@@ -4,7 +4,7 @@
 //! missing; any other is made, and known then.
 
 use crate::{Content, Descriptor, Destination, Error, Packable, Put, Result};
-use layerstone_layer::{Error as LayerError, Meter, Packed, Packing, Source, Team, pack, write_layer};
+use layerstone_layer::{Blobs, Error as LayerError, Meter, Packed, Packing, Source, Team, pack, write_layer};
 use layerstone_stage::Digest;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Tar {
     pub annotations: BTreeMap<String, String>,
     /// What messages call it.
     pub label: String,
+    /// Where it is kept when it is compressed, so that it need not be again.
+    pub blobs: Option<Blobs>,
 }
 
 /// A layer that is there.
@@ -141,8 +143,9 @@ impl Job<'_> {
         };
         let (diff_id, descriptor, put) = match known {
             Some((diff_id, descriptor)) => {
+                let kept = tar.blobs.clone().filter(|_| self.packing.is_some()).map(|blobs| (blobs, descriptor.digest));
                 let content: Arc<dyn Content> =
-                    Arc::new(Packable { source: tar.source.clone(), packing: self.packing });
+                    Arc::new(Packable { source: tar.source.clone(), packing: self.packing, kept });
                 let put = self.destination.put(&descriptor, &content)?;
                 self.meter.add_bytes(usize::try_from(tar.source.size()).unwrap_or(usize::MAX));
                 (diff_id, descriptor, put)
@@ -160,7 +163,16 @@ impl Job<'_> {
     fn give(&self, tar: &Tar, out: &mut (dyn std::io::Write + Send)) -> Result<Packed> {
         let path = Path::new("blob");
         let packed = match self.team {
-            Some(team) => pack(&tar.source, team, out, path, self.meter)?,
+            Some(team) => match &tar.blobs {
+                None => pack(&tar.source, team, out, path, self.meter)?,
+                Some(blobs) => {
+                    let mut keeping = blobs.keeping(out);
+                    let packed = pack(&tar.source, team, &mut keeping, path, self.meter)?;
+                    // What cannot be kept is made again the next time.
+                    let _ = keeping.keep(&packed.digest);
+                    packed
+                }
+            },
             None => {
                 let diff_id = write_layer(&tar.source, out, path, self.meter)?;
                 Packed { diff_id, digest: diff_id, size: tar.source.size() }

@@ -95,7 +95,7 @@ pub fn build_nix_db(spec: &NixDbSpec, closure: &Closure, blob: &Path) -> Result<
             layout
         }
     };
-    let source = Source::Layout(layout);
+    let source = Source::from(layout);
     let diff_id = write_layer(&source, &mut output, blob, &Meter::default())?;
     output.commit()?;
     Ok(LayerFile::new(diff_id, source.size()))

@@ -232,7 +232,7 @@ fn archive(
     }
     let numeric = set_perms(spec, &mut members, &names)?;
     let lay_out = if numeric { Layout::gnu_numeric } else { Layout::gnu };
-    let source = Source::Layout(lay_out(members, spec.mtime, &spec.owner));
+    let source = Source::from(lay_out(members, spec.mtime, &spec.owner));
     let diff_id = write_layer(&source, output, blob, &Meter::default())?;
     Ok(LayerFile { references, ..LayerFile::new(diff_id, source.size()) })
 }

@@ -30,7 +30,7 @@ pub fn paths(store: &Store, items: &[&str]) -> Vec<StorePath> {
 /// A base image from lines as those of a store, a mode and perhaps an owner in front: `1777: tmp/`, `700,5,6: home/`.
 pub fn base(lines: &[&str]) -> Tree {
     let members = lines.iter().map(|line| Placed::bare(base_entry(line))).collect();
-    let source = Source::Layout(Layout::gnu(members, 1, &Owner::root()));
+    let source = Source::from(Layout::gnu(members, 1, &Owner::root()));
     let mut tree = Tree::default();
     tree.put(LayerTree::read_stream(source.reader().unwrap()).unwrap()).unwrap();
     tree

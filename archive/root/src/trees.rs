@@ -61,7 +61,7 @@ impl MergedTrees {
 
     /// The tree as a tar of GNU tar's dialect that belongs to root.
     pub fn tar(&self, mtime: i64) -> Source {
-        Source::Layout(Layout::gnu_numeric(self.root.members(), mtime, &Owner::numeric_root()))
+        Source::from(Layout::gnu_numeric(self.root.members(), mtime, &Owner::numeric_root()))
     }
 }
 

@@ -50,7 +50,7 @@ fn write(folder: &Path, files: &Files, whose: &str) {
 fn base_tree(folder: &Path) -> Tree {
     let layout = Layout::gnu(walk_tree(folder, false).unwrap(), 1, &Owner::root());
     let mut tree = Tree::default();
-    tree.put(LayerTree::read_stream(Source::Layout(layout).reader().unwrap()).unwrap()).unwrap();
+    tree.put(LayerTree::read_stream(Source::from(layout).reader().unwrap()).unwrap()).unwrap();
     tree
 }
 

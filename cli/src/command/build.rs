@@ -8,19 +8,20 @@ mod stack;
 use crate::args::{Common, StoreArgs, usage_error};
 use crate::base::{Base, BaseArgs};
 use crate::command::image;
-use crate::command::image::{ArchiveArgs, Built, ImageLayer, Target};
+use crate::command::image::{ArchiveArgs, Built, ImageLayer, LayerBlob, Target};
+use crate::memory::{CacheArgs, Memory, OnItsWay};
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use crate::plan_args::PlanArgs;
 use crate::registry_args::RegistryArgs;
 use crate::root_script::PlaceArgs;
-use crate::state::{State, remembered};
+use crate::state::{State, layer_of};
 use crate::strategy::{self, INPUTS};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_image::{Kind, Spec};
-use layerstone_layer::Packing;
+use layerstone_layer::{LayerFile, Packing, Source};
 use layerstone_layering::{Base as PlanBase, Settings, Strategy};
 use layerstone_stage::{Scratch, Store, StorePath};
 use spec_args::{ImageArgs, LayersArgs};
@@ -69,6 +70,8 @@ pub struct Options {
     store: StoreArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -82,12 +85,14 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         base: &options.base,
         place: &options.place,
         packing: &options.packing,
+        cache: &options.cache,
         store: &store,
     };
     if options.dry_run {
         for (spec, strategy) in &specs {
             let base = options.base.open(Some(spec), common)?;
-            dry_run::run(&of.job(spec, strategy.clone(), base.as_ref(), None)?, common)?;
+            let memory = Memory::none();
+            dry_run::run(&of.job(spec, strategy.clone(), base.as_ref(), None, &memory)?, common)?;
         }
         return Ok(());
     }
@@ -110,6 +115,7 @@ pub struct Of<'a> {
     pub base: &'a BaseArgs,
     pub place: &'a PlaceArgs,
     pub packing: &'a PackingArgs,
+    pub cache: &'a CacheArgs,
     pub store: &'a Store,
 }
 
@@ -120,12 +126,13 @@ impl Of<'_> {
         strategy: Strategy,
         base: Option<&'a Base>,
         state: Option<&'a State>,
+        memory: &'a Memory,
     ) -> Result<Job<'a>> {
         let mut settings = settings(spec, strategy, base, self.store)?;
         settings.previous = state.map(State::previous).transpose()?.flatten();
         let settings = self.plan.over(settings)?;
         let packing = self.packing.of_layers(None)?;
-        Ok(Job { spec, settings, base, store: self.store, place: self.place, state, packing })
+        Ok(Job { spec, settings, base, store: self.store, place: self.place, state, memory, packing })
     }
 
     /// Builds the image of a spec.
@@ -147,14 +154,43 @@ impl Of<'_> {
     ) -> Result<Built> {
         let state = self.state.map(|folder| State::open(folder, architecture)).transpose()?;
         let base = self.base.open(Some(spec), common)?;
-        let job = self.job(spec, strategy, base.as_ref(), state.as_ref())?;
+        let memory = self.cache.open(self.store, common)?;
+        let job = self.job(spec, strategy, base.as_ref(), state.as_ref(), &memory)?;
         let layers = make(&job, scratch, common)?;
-        let remembered = remembered(&layers);
-        let built = write(layers, base.as_ref())?;
-        if let Some(state) = state.as_ref().filter(|_| built.manifest.is_some()) {
-            state.remember(&remembered, &built, job.packing)?;
-        }
+        let on_their_way = on_their_way(&layers);
+        let built = write(layers, base.as_ref()).map_err(|error| memory.explain(error, &on_their_way))?;
+        remember(&job, &on_their_way, &built)?;
         Ok(built)
+    }
+}
+
+/// The layers of the store among those of an image.
+pub fn on_their_way(layers: &[ImageLayer]) -> Vec<OnItsWay> {
+    let layer = |layer: &ImageLayer| {
+        let packing = if let Some(LayerBlob::Packed(packing, _)) = &layer.blob { Some(*packing) } else { None };
+        Some(OnItsWay {
+            recipe: layer.recipe.clone()?,
+            source: layer.source.clone(),
+            expected: layer.expected,
+            packing,
+        })
+    };
+    layers.iter().filter_map(layer).collect()
+}
+
+/// Remembers the layers of the store that an image was built of.
+fn remember(job: &Job<'_>, layers: &[OnItsWay], built: &Built) -> Result<()> {
+    let files: Vec<LayerFile> =
+        (0..).zip(layers).map(|(index, layer)| layer_of(built, index, layer, job.packing)).collect();
+    for (layer, file) in layers.iter().zip(&files) {
+        if let Source::Layout(_) = layer.source {
+            job.memory.put(&layer.recipe, file, &layer.source)?;
+        }
+    }
+    job.memory.finish();
+    match job.state.filter(|_| built.manifest.is_some()) {
+        Some(state) => state.remember(files),
+        None => Ok(()),
     }
 }
 
@@ -169,6 +205,8 @@ pub struct Job<'a> {
     pub place: &'a PlaceArgs,
     /// What is known of an earlier build.
     pub state: Option<&'a State>,
+    /// What is known of layers.
+    pub memory: &'a Memory,
     /// How layers are compressed where an image has layers that are.
     pub packing: Option<Packing>,
 }

@@ -4,6 +4,7 @@ use crate::args::Common;
 use crate::command::build::{Job, build, settings};
 use crate::command::image::Target;
 use crate::demo;
+use crate::memory::Memory;
 use crate::out::print;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
@@ -48,6 +49,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             store: &store,
             place: &PlaceArgs::default(),
             state: None,
+            memory: &Memory::none(),
             packing: None,
         },
         &target,

@@ -6,18 +6,20 @@ pub mod oci;
 
 use crate::args::{Common, StoreArgs};
 use crate::base::{Base, BaseArgs};
+use crate::command::build::on_their_way;
+use crate::memory::{CacheArgs, Memory};
 use crate::out::print;
 use crate::outgoing::Keeper;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use crate::registry_args::RegistryArgs;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use layerstone_image::{
     Archive, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, MaxUnpacked, Spec,
     Target as ArchiveTarget, Trailer, unpack_blob,
 };
-use layerstone_layer::{Codec, LayerFile, Meter, Packing, Part, Recipe, Source, store_layout};
+use layerstone_layer::{Blobs, Codec, LayerFile, Meter, Packing, Part, Recipe, Source, store_layout};
 use layerstone_oci::{Descriptor, Placed};
 use layerstone_stage::{Digest, Output, Store, StorePath};
 use legacy::Legacy;
@@ -58,6 +60,8 @@ pub struct Options {
     store: StoreArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 /// What is in a docker archive besides the image.
@@ -73,8 +77,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let place = Place::parse(&options.output)?;
     let spec = Spec::read(&options.spec)?;
     let store = options.store.store()?;
-    let max = options.base.max();
-    let layers = options.layers.par_iter().map(|path| read_layer(path, &store, max));
+    let (max, memory) = (options.base.max(), options.cache.open(&store, common)?);
+    let layers = options.layers.par_iter().map(|path| read_layer(path, &store, &memory, max));
     let layers: Vec<ImageLayer> = layers.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
     if let Some(base) = &base {
@@ -83,17 +87,19 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let legacy = options.archive.legacy;
     let target = Target { place: &place, legacy, packing: &options.packing, registry: &options.registry };
-    write(&spec, base.as_ref(), layers, &target, common)?.tell(&place, common)
+    let on_their_way = on_their_way(&layers);
+    let written = write(&spec, base.as_ref(), layers, &target, common);
+    written.map_err(|error| memory.explain(error, &on_their_way))?.tell(&place, common)
 }
 
-fn read_layer(path: &Path, store: &Store, max: MaxUnpacked) -> Result<ImageLayer> {
+fn read_layer(path: &Path, store: &Store, memory: &Memory, max: MaxUnpacked) -> Result<ImageLayer> {
     let layer = LayerFile::read(path)?;
     let descriptor = Descriptor::from(&layer.descriptor);
     let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
         (Some(recipe), _) => {
             let store = Store::new(&recipe.store, store.root())?;
             let packed = layer.compression.map(|packing| LayerBlob::Packed(packing, descriptor));
-            (Source::Layout(store_layout(&store, recipe)?), packed)
+            (Source::from(store_layout(&store, recipe)?), packed)
         }
         (None, Some(blob)) if layer.is_plain() => (Source::blob(&blob)?, None),
         (None, Some(blob)) => {
@@ -107,10 +113,17 @@ fn read_layer(path: &Path, store: &Store, max: MaxUnpacked) -> Result<ImageLayer
     };
     if source.size() != layer.size {
         let (found, expected) = (source.size(), layer.size);
-        bail!("wrong size: {}: found a layer of {found} bytes, expected {expected}", path.display());
+        let error = anyhow!("wrong size: {}: found a layer of {found} bytes, expected {expected}", path.display());
+        let recipe = layer.recipe.as_ref();
+        let differences = recipe.and_then(|recipe| memory.differences(recipe, layer.compression, &layer.diff_id));
+        return Err(match differences {
+            Some(differences) => error.context(differences),
+            None => error,
+        });
     }
-    let LayerFile { diff_id, store_paths, comment, .. } = layer;
-    Ok(ImageLayer { store_paths, comment, blob, ..ImageLayer::new(source, Some(diff_id), path) })
+    let LayerFile { diff_id, store_paths, comment, recipe, .. } = layer;
+    let blobs = memory.blobs().filter(|_| recipe.is_some());
+    Ok(ImageLayer { store_paths, comment, blob, recipe, blobs, ..ImageLayer::new(source, Some(diff_id), path) })
 }
 
 /// A layer on its way into an image.
@@ -128,6 +141,8 @@ pub struct ImageLayer {
     pub blob: Option<LayerBlob>,
     /// What makes it from the store, if that is to be remembered.
     pub recipe: Option<Recipe>,
+    /// Where it is kept when it is compressed.
+    pub blobs: Option<Blobs>,
 }
 
 /// A layer as registries keep it.
@@ -142,7 +157,16 @@ impl ImageLayer {
     /// A layer without store paths.
     pub fn new(source: Source, expected: Option<Digest>, label: impl Into<PathBuf>) -> ImageLayer {
         let label = label.into();
-        ImageLayer { source, expected, label, store_paths: Vec::new(), comment: None, blob: None, recipe: None }
+        ImageLayer {
+            source,
+            expected,
+            label,
+            store_paths: Vec::new(),
+            comment: None,
+            blob: None,
+            recipe: None,
+            blobs: None,
+        }
     }
 
     fn facts(&self, diff_id: Digest) -> LayerFacts {

@@ -5,6 +5,7 @@ pub mod behind;
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::BaseArgs;
 use crate::known::Known;
+use crate::memory::{CacheArgs, Memory};
 use crate::packing_args::PackingArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -67,11 +68,14 @@ pub struct Options {
     base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let plan = Plan::read(&options.plan)?;
     let store = options.store.store()?;
+    let hashes = plan.nar_hashes;
     let spec = options.stamp.read_spec()?;
     let (mtime, owner) = options.stamp.resolve(spec.as_ref())?;
     let xattrs = options.xattrs || spec.as_ref().is_some_and(|spec| spec.xattrs);
@@ -93,9 +97,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         };
         return job.run(&options.output, blob, common);
     }
+    let memory = options.cache.open(&store, common)?;
+    memory.tell_hashes(hashes);
     let recipes = |layers: &[Vec<StorePath>]| recipes(layers, &store, mtime, &owner, xattrs);
     let Some(index) = options.index else {
-        return make_all(options, recipes(&plan.layers)?, packing, &store, common);
+        return make_all(options, recipes(&plan.layers)?, packing, &memory, &store, common);
     };
     let count = plan.layers.len();
     let layer = plan.layers.get(index).with_context(|| {
@@ -105,7 +111,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let blob = options.blob.iter().cloned().collect();
     let known = options.known.as_deref().map(Known::read).transpose()?.unwrap_or_default();
     let files = vec![options.output.clone()];
-    let job = Job { recipes: recipe, files, blobs: blob, tarsum: options.tarsum, packing, known };
+    let tarsum = options.tarsum;
+    let job = Job { recipes: recipe, files, blobs: blob, tarsum, packing, known, memory: &memory };
     job.run(&store, common)
 }
 
@@ -130,16 +137,20 @@ pub fn recipes(
     Ok(layers.iter().map(recipe).collect())
 }
 
-/// Layouts of recipes.
-pub fn layouts<R: Borrow<Recipe> + Sync>(recipes: &[R], store: &Store) -> Result<Vec<Source>> {
-    let layouts: Result<Vec<_>, _> = recipes.par_iter().map(|recipe| store_layout(store, recipe.borrow())).collect();
-    Ok(layouts?.into_iter().map(Source::Layout).collect())
+/// Layouts of recipes; noting what files are, if it is to be remembered.
+pub fn layouts<R: Borrow<Recipe> + Sync>(recipes: &[R], memory: &Memory, store: &Store) -> Result<Vec<Source>> {
+    let layouts = recipes.par_iter().map(|recipe| {
+        let layout = store_layout(store, recipe.borrow())?;
+        Ok(Source::from(if memory.is_there() { layout.noting() } else { layout }))
+    });
+    layouts.collect()
 }
 
 fn make_all(
     options: &Options,
     recipes: Vec<Recipe>,
     packing: Option<Packing>,
+    memory: &Memory,
     store: &Store,
     common: &Common,
 ) -> Result<()> {
@@ -150,7 +161,7 @@ fn make_all(
     let files: Vec<PathBuf> = names("layer.json");
     let blobs: Vec<PathBuf> = if options.blobs { names(&tar_ending(packing)) } else { Vec::new() };
     let keep: Vec<PathBuf> = files.iter().chain(&blobs).cloned().collect();
-    let made = Job { recipes, files, blobs, tarsum: options.tarsum, packing, known }.run(store, common);
+    let made = Job { recipes, files, blobs, tarsum: options.tarsum, packing, known, memory }.run(store, common);
     if made.is_err() && is_new {
         // Nothing can be done about a failure here, which leaves an empty folder.
         let _ = fs::remove_dir(folder);
@@ -194,16 +205,17 @@ fn is_numbered(name: &OsStr) -> bool {
 }
 
 /// Layers to make, and their files; with blobs, one each.
-struct Job {
+struct Job<'a> {
     recipes: Vec<Recipe>,
     files: Vec<PathBuf>,
     blobs: Vec<PathBuf>,
     tarsum: bool,
     packing: Option<Packing>,
     known: Known,
+    memory: &'a Memory,
 }
 
-impl Job {
+impl Job<'_> {
     /// Reads everything and writes everything under temporary names before anything appears: after an error no output
     /// has changed.
     fn run(self, store: &Store, common: &Common) -> Result<()> {
@@ -211,16 +223,20 @@ impl Job {
         for file in self.files.iter().filter(|file| *file != stdout) {
             Output::create(file)?;
         }
-        let known: Vec<Option<&LayerFile>> =
-            self.recipes.iter().map(|recipe| self.known.get(recipe, self.packing)).collect();
+        let known: Vec<Option<LayerFile>> = self.recipes.par_iter().map(|recipe| self.known(recipe)).collect();
         let unknown: Vec<&Recipe> =
             self.recipes.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(recipe, _)| recipe).collect();
-        let sources = layouts(&unknown, store)?;
+        let sources = layouts(&unknown, self.memory, store)?;
         let blobs: Vec<Output> = self.blobs.iter().map(|blob| Output::create(blob)).collect::<Result<_, _>>()?;
-        let mut made = self.make(&sources, &blobs, common)?.into_iter();
+        let made = self.make(&sources, &blobs, common)?;
+        for ((recipe, layer), source) in unknown.iter().zip(&made).zip(&sources) {
+            self.memory.put(recipe, layer, source)?;
+        }
+        self.memory.finish();
+        let mut made = made.into_iter();
         let mut layers = Vec::new();
         for ((index, recipe), known) in self.recipes.iter().enumerate().zip(known) {
-            let mut layer = known.cloned().or_else(|| made.next()).expect("what is not known was made");
+            let mut layer = known.or_else(|| made.next()).expect("what is not known was made");
             layer.store_paths.clone_from(&recipe.paths);
             match self.blobs.get(index) {
                 Some(blob) => layer.set_blob(&self.files[index], blob)?,
@@ -237,6 +253,20 @@ impl Job {
             layer.write(file)?;
         }
         Ok(())
+    }
+
+    /// What is known of a layer that need not be read; with what is wanted, and without what is not.
+    fn known(&self, recipe: &Recipe) -> Option<LayerFile> {
+        // Their bytes are wanted, not only what they are.
+        if !self.blobs.is_empty() {
+            return None;
+        }
+        let remembered = || self.memory.get(recipe, self.packing);
+        let known = self.known.get(recipe, self.packing).cloned().or_else(remembered)?;
+        match self.tarsum {
+            true => Some(known).filter(|layer| layer.tarsum.is_some()),
+            false => Some(LayerFile { tarsum: None, ..known }),
+        }
     }
 
     /// Layer files of layers that are read now, without blob and recipe; the blobs go into `outputs`, if there are any.

@@ -86,7 +86,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (file, limit) = (options.closure()?, options.limit_of_plan()?);
     let closure = Closure::read(&file)?;
     let settings = options.settings(&closure, limit, common)?;
-    Ok(plan(&closure, &settings)?.write(&options.output)?)
+    Ok(plan(&closure, &settings)?.with_hashes_of(&closure).write(&options.output)?)
 }
 
 impl Options {

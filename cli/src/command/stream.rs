@@ -3,6 +3,7 @@
 use crate::args::Common;
 use crate::command::image::write_archive;
 use crate::command::layer::{layouts, recipes};
+use crate::memory::Memory;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use anyhow::{Context, Result};
@@ -38,7 +39,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let base = conf.from_image.as_deref().map(Base::open).transpose()?;
     let facts = conf.facts(base.as_ref())?;
     let recipes = recipes(&conf.store_layers, &store, conf.mtime, &conf.owner, false)?;
-    let sources = layouts(&recipes, &store)?.into_iter().enumerate();
+    let sources = layouts(&recipes, &Memory::none(), &store)?.into_iter().enumerate();
     let mut layers: Vec<LayerMember> =
         sources.map(|(index, source)| LayerMember::new(source, None, format!("layer {index}"))).collect();
     layers.push(customisation_layer(&conf, &store)?);

@@ -27,6 +27,14 @@ pub enum Error {
         /// The folder that is missing.
         parent: PathBuf,
     },
+    /// A folder that was named as a cache and holds other things.
+    #[error("not a cache: {}: found other files, expected an empty folder or {tag} of a cache of layerstone", folder.display())]
+    NoCache {
+        /// The folder.
+        folder: PathBuf,
+        /// The file that marks a cache.
+        tag: &'static str,
+    },
     /// A file is not JSON.
     #[error("not JSON: {name}: {source}")]
     Json {

@@ -1,8 +1,10 @@
-//! The ground that every stage of layerstone stands on: store paths, digests, stage files and files
-//! written whole or not at all.
+//! The ground that every stage of layerstone stands on: store paths, digests, stage files, files
+//! written whole or not at all, and a folder that remembers what was learned.
 //!
 //! This crate knows nothing of closures, layers or images.
 
+mod cache;
+mod codec;
 mod digest;
 mod error;
 mod file;
@@ -11,6 +13,8 @@ mod output;
 mod path;
 mod store;
 
+pub use cache::{Cache, Kind, Outcome, Room};
+pub use codec::{decode, encode};
 pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use file::{

@@ -10,6 +10,7 @@
 
 use crate::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -90,7 +91,7 @@ impl Output {
         self.file.write_all_at(bytes, offset)
     }
 
-    /// Moves the finished file to another name in the folder of its destination: one that is known only now.
+    /// Moves the finished file to another name on the same file system: one that is known only now.
     pub fn commit_as(mut self, destination: &Path) -> Result<()> {
         self.destination = destination.to_owned();
         self.commit()
@@ -198,9 +199,10 @@ pub fn sweep(folder: &Path) {
     }
 }
 
-/// Takes the owner's lock; false if a sweeper was there first and the name is gone or about to go.
+/// Takes the owner's lock; false if a sweeper was there first and the name is gone or about to go. Where there are no
+/// locks (some network file systems) nobody can sweep either.
 fn hold(file: &File, path: &Path) -> bool {
-    if flock(file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
         return false;
     }
     match (file.metadata(), path.symlink_metadata()) {

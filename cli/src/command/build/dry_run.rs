@@ -17,7 +17,7 @@ pub fn run(job: &Job<'_>, common: &Common) -> Result<()> {
     let packages = job.spec.helpers.iter().filter_map(Helper::package);
     let packages = packages.map(|path| job.store.resolve(path)).collect::<Result<_, _>>()?;
     let plan = plan(&measured_closure(job, packages, common)?, &job.settings)?;
-    let sources = layer::layouts(&recipes(job, &plan)?, job.store)?;
+    let sources = layer::layouts(&recipes(job, &plan)?, job.memory, job.store)?;
     let mut table = Table::new(&["layer", "size", "paths", "first path"], &[0, 1, 2]);
     for (index, (source, paths)) in sources.iter().zip(&plan.layers).enumerate() {
         let first = paths.first().map(StorePath::base_name).unwrap_or_default();

@@ -98,6 +98,7 @@ fn layers(
     common: &Common,
 ) -> Result<Vec<ImageLayer>> {
     let closure = measured_closure(job, custom.references, common)?;
+    job.memory.tell_hashes(closure.graph.iter().filter_map(|info| Some((info.path.clone(), info.nar_hash?))));
     let plan = plan(&closure, &job.settings)?;
     if let Some(base) = job.base.filter(|_| !plan.layers.is_empty()) {
         base.check_store(job.store)?;
@@ -133,22 +134,24 @@ fn nix_db(job: &Job<'_>, place: NixDbPlace, closure: Closure, blob: &Path) -> Re
 
 /// The layers of these recipes; the files of those that are known are not looked at.
 fn store_layers(job: &Job<'_>, recipes: Vec<Recipe>) -> Result<Vec<ImageLayer>> {
-    let known = |recipe: &Recipe| job.state.and_then(|state| state.known(recipe, job.packing));
-    let unknown: Vec<&Recipe> = recipes.iter().filter(|recipe| known(recipe).is_none()).collect();
-    let mut sources = layer::layouts(&unknown, job.store)?.into_iter();
+    let known: Vec<Option<LayerFile>> = recipes.iter().map(|recipe| job.known(recipe)).collect();
+    let unknown = recipes.iter().zip(&known).filter(|(_, known)| known.is_none());
+    let unknown: Vec<&Recipe> = unknown.map(|(recipe, _)| recipe).collect();
+    let mut sources = layer::layouts(&unknown, job.memory, job.store)?.into_iter();
     let mut layers = Vec::new();
-    for (index, recipe) in recipes.iter().enumerate() {
-        let known = known(recipe);
+    for (index, (recipe, known)) in recipes.iter().zip(&known).enumerate() {
         let source = match known {
             Some(known) => LayerSource::later(job.store, recipe, known.size),
             None => sources.next().expect("every layer that is not known was laid out"),
         };
-        let blob = known.and_then(|known| Some(LayerBlob::Packed(known.compression?, (&known.descriptor).into())));
+        let blob =
+            known.as_ref().and_then(|known| Some(LayerBlob::Packed(known.compression?, (&known.descriptor).into())));
         layers.push(ImageLayer {
             store_paths: recipe.paths.clone(),
             blob,
             recipe: Some(recipe.clone()),
-            ..ImageLayer::new(source, known.map(|known| known.diff_id), format!("layer {index}"))
+            blobs: job.memory.blobs(),
+            ..ImageLayer::new(source, known.as_ref().map(|known| known.diff_id), format!("layer {index}"))
         });
     }
     Ok(layers)
@@ -174,6 +177,14 @@ fn single(
     let source = behind::layout(&blob, &paths, job.spec.mtime.seconds()?, job.base, job.store, job.spec.xattrs)?;
     let comment = Some(behind::comment(&paths));
     Ok(ImageLayer { comment, store_paths: paths, ..ImageLayer::new(source, None, "layer") })
+}
+
+impl Job<'_> {
+    /// What is known of a layer, compressed or not.
+    fn known(&self, recipe: &Recipe) -> Option<LayerFile> {
+        let of_state = self.state.and_then(|state| state.known(recipe, self.packing)).cloned();
+        of_state.or_else(|| self.memory.get(recipe, self.packing)).or_else(|| self.memory.get(recipe, None))
+    }
 }
 
 pub fn recipes(job: &Job<'_>, plan: &Plan) -> Result<Vec<Recipe>> {

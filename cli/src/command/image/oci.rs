@@ -89,5 +89,6 @@ fn as_layer(layer: &ImageLayer, packing: Option<Packing>) -> Layer {
         packed,
         annotations,
         label: layer.label.display().to_string(),
+        blobs: layer.blobs.clone(),
     })
 }

@@ -96,7 +96,7 @@ pub fn layout(
         Some((node.mode, Owner::numbered(node.uid, node.gid)))
     };
     layout.append_closure(store, paths, of_base)?;
-    Ok(Source::Layout(layout))
+    Ok(Source::from(layout))
 }
 
 /// What the history says about such a layer.

@@ -6,8 +6,8 @@ use crate::command::layer::make_folder;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
-use layerstone_layering::{FORMAT, VERSION, plans};
-use layerstone_stage::{Output, prepare_stage_file};
+use layerstone_layering::plans;
+use layerstone_stage::Output;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -26,8 +26,9 @@ pub fn run(closures: &[PathBuf], options: &Options, common: &Common) -> Result<(
     let first = closures.iter().find(|closure| !closure.graph.is_empty()).or(closures.first());
     let settings = options.settings(first.context("no closure")?, limit, common)?;
     let plans = plans(&closures, &settings)?;
+    let plans = plans.into_iter().zip(&closures).map(|(plan, closure)| plan.with_hashes_of(closure));
     make_folder(folder)?;
-    let prepared = plans.iter().zip(&outputs).map(|(plan, path)| prepare_stage_file(path, FORMAT, VERSION, plan));
+    let prepared = plans.zip(&outputs).map(|(plan, path)| plan.prepare(path));
     let prepared: Vec<Output> = prepared.collect::<Result<_, _>>()?;
     Ok(prepared.into_iter().try_for_each(Output::commit)?)
 }

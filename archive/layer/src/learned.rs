@@ -1,0 +1,276 @@
+//! What was learned about layers of the store, remembered in a cache under all that decides their bytes.
+//!
+//! A store path never changes under its name, if the store keeps its word. Where the NAR hash of a path is known it is
+//! part of what a layer is found by. Where it is not, the name alone has to do, in a store that the user cannot write to,
+//! or for a user who says so.
+
+use crate::{Difference, Index, LayerFile, Layout, Owner, Packed, Packing, Recipe, Result};
+use layerstone_stage::{Cache, Digest, Kind, NarHash, Store, StorePath, decode, encode};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// Raised whenever something else than what is in [`Key`] begins to decide the bytes of a layer, or the wire types change.
+const VERSION: u32 = 1;
+
+/// Which paths without a NAR hash are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of a store that the user cannot write to.
+    Store,
+    /// All: a name stands for what it names.
+    Names,
+}
+
+/// What was learned about layers of a store.
+#[derive(Debug)]
+pub struct Learned {
+    cache: Arc<Cache>,
+    store: Store,
+    hashes: OnceLock<BTreeMap<StorePath, NarHash>>,
+    trusts_names: bool,
+    /// Where the store is, if its paths are to be told from those of other stores by that.
+    place: Option<PathBuf>,
+}
+
+/// What decides what is known of a layer.
+#[derive(Serialize)]
+struct Key<'a> {
+    version: u32,
+    paths: Vec<(&'a str, Option<String>)>,
+    store: &'a str,
+    place: Option<&'a [u8]>,
+    mtime: i64,
+    owner: (u32, u32, &'a str, &'a str),
+    xattrs: bool,
+    /// How the layer is compressed, and by which version of this program: another may compress otherwise.
+    packing: Option<(Packing, &'static str)>,
+}
+
+/// What is known of a layer.
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    diff_id: [u8; 32],
+    size: u64,
+    /// Digest and size of the blob.
+    packed: Option<([u8; 32], u64)>,
+    tarsum: Option<String>,
+}
+
+impl Learned {
+    /// What a cache knows of the layers of a store.
+    pub fn new(cache: Arc<Cache>, store: Store, trust: Trust) -> Learned {
+        let folder = store.locate(store.dir());
+        let is_writable = accessat(CWD, &folder, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
+        let place = match trust {
+            Trust::Names => None,
+            Trust::Store => Some(folder.canonicalize().unwrap_or(folder)),
+        };
+        let trusts_names = trust == Trust::Names || !is_writable;
+        Learned { cache, store, hashes: OnceLock::new(), trusts_names, place }
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Tells the NAR hashes of paths; those that are told first count.
+    pub fn tell_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
+        self.hashes.get_or_init(|| hashes.into_iter().collect());
+    }
+
+    /// What is known of a layer that is made and compressed so, its recipe included; none if it is not known, or if one of
+    /// its paths is not there.
+    pub fn get(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<LayerFile> {
+        let facts = self.facts(recipe, packing)?;
+        let is_there = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
+        recipe.paths.iter().all(is_there).then(|| facts.layer(recipe, packing))?
+    }
+
+    /// What is remembered of a layer.
+    fn facts(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<Facts> {
+        decode(&self.cache.get(Kind::Layer, &self.key(recipe, packing)?)?)
+    }
+
+    /// Remembers a layer that was made and compressed so; with what its files were, if it was read to its end.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written.
+    pub fn put(&self, recipe: &Recipe, layer: &LayerFile, layout: Option<&Layout>) -> Result<()> {
+        let plain = LayerFile { compression: None, ..LayerFile::new(layer.diff_id, layer.size) };
+        let packed = layer.compression.is_some().then_some(layer);
+        for layer in [Some(&LayerFile { tarsum: layer.tarsum.clone(), ..plain }), packed].into_iter().flatten() {
+            let Some(key) = self.key(recipe, layer.compression) else { return Ok(()) };
+            if let Some(bytes) = encode(&Facts::of(layer)) {
+                self.cache.put(Kind::Layer, &key, &bytes)?;
+            }
+        }
+        if let Some(bytes) = layout.and_then(Index::of).and_then(|index| index.to_bytes()) {
+            self.cache.put(Kind::Index, &layer.diff_id, &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a layer.
+    pub fn forget(&self, recipe: &Recipe, packing: Option<Packing>) {
+        for packing in [None, packing] {
+            if let Some(key) = self.key(recipe, packing) {
+                self.cache.forget(Kind::Layer, &key);
+            }
+        }
+    }
+
+    /// What the files of a layer differ in from those of a layer of the same recipe that had this diff ID; nothing if what
+    /// they were is not remembered. Reads all of the layer.
+    ///
+    /// # Errors
+    ///
+    /// The layer cannot be read.
+    pub fn differences(&self, recipe: &Recipe, diff_id: &Digest) -> Result<Vec<Difference>> {
+        let index = self.cache.get(Kind::Index, diff_id).and_then(|bytes| Index::from_bytes(&bytes));
+        let Some(index) = index else { return Ok(Vec::new()) };
+        Ok(index.differences(&Index::of_store(&self.store, recipe)?))
+    }
+
+    /// What a layer is found by; none if one of its paths is not to be believed by its name.
+    fn key(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<Digest> {
+        let hash = |path| self.hashes.get()?.get(path).map(NarHash::to_string);
+        let paths: Vec<_> = recipe.paths.iter().map(|path| (path.as_str(), hash(path))).collect();
+        let all_known = paths.iter().all(|(_, hash)| hash.is_some());
+        if !all_known && !self.trusts_names {
+            return None;
+        }
+        let Recipe { store, mtime, xattrs, owner: Owner { uid, gid, uname, gname }, .. } = recipe;
+        let place = self.place.as_ref().filter(|_| !all_known);
+        let key = Key {
+            version: VERSION,
+            paths,
+            store,
+            place: place.map(|place| place.as_os_str().as_encoded_bytes()),
+            mtime: *mtime,
+            owner: (*uid, *gid, uname, gname),
+            xattrs: *xattrs,
+            packing: packing.map(|packing| (packing, env!("CARGO_PKG_VERSION"))),
+        };
+        encode(&key).map(|bytes| Digest::of(&bytes))
+    }
+}
+
+impl Facts {
+    fn of(layer: &LayerFile) -> Facts {
+        let packed = (*layer.descriptor.digest.as_bytes(), layer.descriptor.size);
+        Facts {
+            diff_id: *layer.diff_id.as_bytes(),
+            size: layer.size,
+            packed: layer.compression.map(|_| packed),
+            tarsum: layer.tarsum.clone(),
+        }
+    }
+
+    /// A layer file that says this; none if it says less than is needed.
+    fn layer(self, recipe: &Recipe, packing: Option<Packing>) -> Option<LayerFile> {
+        let diff_id = Digest::from_bytes(self.diff_id);
+        let layer = match packing {
+            None => LayerFile::new(diff_id, self.size),
+            Some(packing) => {
+                let (digest, size) = self.packed?;
+                let digest = Digest::from_bytes(digest);
+                LayerFile::packed(&Packed { diff_id, digest, size }, self.size, packing)
+            }
+        };
+        let store_paths = recipe.paths.clone();
+        Some(LayerFile { recipe: Some(recipe.clone()), store_paths, tarsum: self.tarsum, ..layer })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Codec;
+    use std::fs;
+
+    const PATH: &str = "/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-x";
+
+    fn recipe() -> Recipe {
+        let paths = vec![StorePath::parse(PATH).unwrap()];
+        Recipe { store: "/nix/store".to_owned(), paths, mtime: 1, owner: Owner::root(), xattrs: false }
+    }
+
+    fn learned(folder: &std::path::Path, trust: Trust) -> Learned {
+        fs::create_dir_all(folder.join(&PATH[1..])).unwrap();
+        let store = Store::new("/nix/store", folder).unwrap();
+        Learned::new(Arc::new(Cache::open(&folder.join("cache")).unwrap()), store, trust)
+    }
+
+    fn layer() -> LayerFile {
+        let packed = Packed { diff_id: Digest::of(b"tar"), digest: Digest::of(b"gz"), size: 2 };
+        LayerFile::packed(&packed, 3, Codec::Gzip.into())
+    }
+
+    #[test]
+    fn all_that_decides_the_bytes_is_in_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let learned_of = |hash: &[u8]| {
+            let learned = learned(dir.path(), Trust::Names);
+            learned.tell_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(hash)))]);
+            learned
+        };
+        let learned = learned(dir.path(), Trust::Names);
+        let gzip = Some(Packing::from(Codec::Gzip));
+        let mut keys = vec![learned.key(&recipe(), None), learned.key(&recipe(), gzip)];
+        keys.push(learned.key(&recipe(), Some(Packing { level: 9, ..Codec::Gzip.into() })));
+        let changed: [fn(&mut Recipe); 8] = [
+            |it| it.mtime = 2,
+            |it| it.xattrs = true,
+            |it| it.owner.uid = 1,
+            |it| it.owner.gid = 1,
+            |it| it.owner.uname.clear(),
+            |it| it.owner.gname.clear(),
+            |it| it.paths.push(StorePath::parse("/nix/store/y").unwrap()),
+            |it| it.store = "/nix".to_owned(),
+        ];
+        for change in changed {
+            let mut recipe = recipe();
+            change(&mut recipe);
+            keys.push(learned.key(&recipe, None));
+        }
+        keys.extend([b"1", b"2"].map(|hash| learned_of(hash).key(&recipe(), None)));
+        let count = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert!(keys.len() == count && keys.iter().all(Option::is_some), "{keys:?}");
+    }
+
+    #[test]
+    fn a_compressed_layer_is_known_uncompressed_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let learned = learned(dir.path(), Trust::Names);
+        learned.put(&recipe(), &layer(), None).unwrap();
+        let found = learned.get(&recipe(), Some(Codec::Gzip.into())).unwrap();
+        assert_eq!(found.descriptor, layer().descriptor);
+        assert_eq!((found.recipe.as_ref(), found.store_paths), (Some(&recipe()), recipe().paths));
+        assert_eq!(learned.get(&recipe(), None).unwrap().descriptor, LayerFile::new(Digest::of(b"tar"), 3).descriptor);
+        assert!(learned.get(&recipe(), Some(Codec::Zstd.into())).is_none());
+        fs::remove_dir(dir.path().join(&PATH[1..])).unwrap();
+        assert!(learned.get(&recipe(), None).is_none(), "its path is gone");
+        fs::create_dir(dir.path().join(&PATH[1..])).unwrap();
+        learned.forget(&recipe(), Some(Codec::Gzip.into()));
+        assert!(learned.get(&recipe(), None).is_none());
+    }
+
+    /// Root may write anywhere, so that this store is writable for whoever runs the tests.
+    #[test]
+    fn names_in_a_writable_store_are_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let learned = learned(dir.path(), Trust::Store);
+        learned.put(&recipe(), &layer(), None).unwrap();
+        assert!(learned.get(&recipe(), None).is_none());
+        learned.tell_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(b"1")))]);
+        learned.put(&recipe(), &layer(), None).unwrap();
+        assert!(learned.get(&recipe(), None).is_some());
+    }
+}

@@ -1,0 +1,99 @@
+//! `layerstone cache`: what is in the cache, and making room in it.
+
+use crate::bytes::parse_bytes;
+use crate::memory::{SIZE, usual_folder};
+use crate::out::print;
+use crate::table::size;
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use layerstone_stage::{Cache, Outcome, Room};
+use std::path::PathBuf;
+
+/// Look into the cache, which remembers what layers are
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show what is in it
+    Stats(StatsOptions),
+    /// Remove what was used longest ago, down to a size
+    Prune(PruneOptions),
+    /// Read all of it and remove what is damaged; status 1 if there was anything
+    Verify(FolderArgs),
+}
+
+#[derive(Args)]
+pub struct StatsOptions {
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+#[derive(Args)]
+pub struct PruneOptions {
+    /// Bytes that may stay; 0 for none
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value_t = SIZE)]
+    cache_size: u64,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+/// Which cache.
+#[derive(Args)]
+pub struct FolderArgs {
+    /// The cache's folder [default: $LAYERSTONE_CACHE, or layerstone in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+pub fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Stats(options) => stats(options),
+        Command::Prune(options) => {
+            let Outcome { kept, removed } = options.folder.open()?.prune(options.cache_size)?;
+            print(format_args!("removed {}, kept {}\n", told(removed), told(kept)))
+        }
+        Command::Verify(options) => {
+            let cache = options.open()?;
+            let Outcome { kept, removed } = cache.verify()?;
+            if removed.files > 0 {
+                bail!("damaged: {}: removed {}, kept {}", cache.folder().display(), told(removed), told(kept));
+            }
+            print(format_args!("read {}, all good\n", told(kept)))
+        }
+    }
+}
+
+fn stats(options: &StatsOptions) -> Result<()> {
+    let cache = options.folder.open()?;
+    let room = cache.room()?;
+    let folder = cache.folder().display();
+    if options.json {
+        let kinds = room.map(|(kind, room)| {
+            (kind.name().to_owned(), serde_json::json!({"files": room.files, "bytes": room.bytes}))
+        });
+        let answer = serde_json::json!({"folder": folder.to_string(), "kinds": serde_json::Map::from_iter(kinds)});
+        return print(format_args!("{answer}\n"));
+    }
+    print(format_args!("{folder}\n"))?;
+    for (kind, room) in room {
+        print(format_args!("  {:8} {}\n", kind.name(), told(room)))?;
+    }
+    Ok(())
+}
+
+fn told(room: Room) -> String {
+    let files = if room.files == 1 { "1 file".to_owned() } else { format!("{} files", room.files) };
+    format!("{files} of {}", size(room.bytes))
+}
+
+impl FolderArgs {
+    fn open(&self) -> Result<Cache> {
+        let folder = self.cache.clone().or_else(usual_folder);
+        let folder = folder.context("no cache: found neither --cache, LAYERSTONE_CACHE nor a home, expected one")?;
+        if !folder.is_dir() {
+            bail!("no cache: {}: it does not exist", folder.display());
+        }
+        Ok(Cache::open(&folder)?)
+    }
+}
