@@ -2,19 +2,20 @@
 
 use crate::command::{
     build, cache, closure, completions, copy, demo, image, index, inspect, layer, layers, man, merge, merge_trees,
-    nix_db, overlay, prefetch, pull, push, ready, root, serve, stream, tarsum,
+    nix_db, overlay, prefetch, pull, push, ready, root, serve, stream, tarsum, wire,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use layerstone_image::{Spec, Time};
 use layerstone_layer::Owner;
 use layerstone_stage::Store;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Layered container images from closures of store paths, one stage at a time
 ///
@@ -44,7 +45,7 @@ Every stage by itself:
   layerstone image   --spec image.json layers/*.layer.json root.layer.json -o web.tar";
 
 /// Flags of every command, shown behind its own.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Common {
     /// Print nothing but errors
     #[arg(short, long, global = true, display_order = 900)]
@@ -59,9 +60,19 @@ pub struct Common {
         display_order = 901
     )]
     progress: When,
+    /// How to print errors and warnings on stderr: as text, or as one JSON object a line
+    #[arg(long, global = true, value_name = "FORM", default_value = "text", display_order = 903)]
+    errors: Form,
     /// Threads to use [default: one a core]
     #[arg(short, long, global = true, value_name = "N", display_order = 902)]
     jobs: Option<NonZeroUsize>,
+}
+
+/// How errors and warnings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    Text,
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -72,6 +83,8 @@ enum Command {
     Layers(layers::Options),
     Layer(layer::Options),
     NixDb(nix_db::Options),
+    Ninja(wire::NinjaOptions),
+    Make(wire::MakeOptions),
     #[command(subcommand)]
     Overlay(overlay::Command),
     Image(Box<image::Options>),
@@ -95,6 +108,11 @@ enum Command {
 }
 
 impl Cli {
+    /// How errors are printed.
+    pub fn form(&self) -> Form {
+        self.common.errors
+    }
+
     /// Runs the chosen command in a pool of the chosen size.
     pub fn run(&self) -> Result<()> {
         raise_file_limit();
@@ -108,6 +126,8 @@ impl Cli {
             Command::Layers(options) => layers::run(options, common),
             Command::Layer(options) => layer::run(options, common),
             Command::NixDb(options) => nix_db::run(options, common),
+            Command::Ninja(options) => wire::ninja(options, common),
+            Command::Make(options) => wire::make(options, common),
             Command::Overlay(command) => overlay::run(command, common),
             Command::Image(options) => image::run(options, common),
             Command::Push(options) => push::run(options, common),
@@ -146,8 +166,10 @@ impl Common {
 
     /// Tells the user something that is no error.
     pub fn warn(&self, message: impl std::fmt::Display) {
-        if !self.quiet {
-            eprintln!("warning: {message}");
+        match self.errors {
+            _ if self.quiet => {}
+            Form::Text => eprintln!("warning: {message}"),
+            Form::Json => eprintln!("{}", serde_json::json!({"warning": message.to_string()})),
         }
     }
 }
@@ -178,6 +200,18 @@ pub struct StoreArgs {
 impl StoreArgs {
     pub fn store(&self) -> Result<Store> {
         Ok(Store::new(&self.store, &self.root)?)
+    }
+
+    /// The flags again, where they say anything.
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words = Vec::new();
+        if self.root != Path::new("/") {
+            words.extend(["--root".into(), self.root.clone().into()]);
+        }
+        if self.store != "/nix/store" {
+            words.extend(["--store".into(), self.store.clone().into()]);
+        }
+        words
     }
 }
 
@@ -217,6 +251,11 @@ impl StampArgs {
     pub fn resolve(&self, spec: Option<&Spec>) -> Result<(i64, Owner)> {
         let mtime = self.mtime.or(spec.map(|spec| spec.mtime)).unwrap_or(Time::one_second()).seconds()?;
         Ok((mtime, self.owner.over(spec.map_or_else(Owner::root, |spec| spec.owner.clone()))))
+    }
+
+    /// The spec's file.
+    pub fn spec(&self) -> Option<&Path> {
+        self.spec.as_deref()
     }
 
     /// The spec, if one is given.

@@ -69,10 +69,15 @@ impl BaseArgs {
         self.unpacking.max()
     }
 
+    /// Where the base is that the flag names, or else the spec.
+    pub fn location(&self, spec: Option<&Spec>) -> Option<Location> {
+        let named = self.base.as_deref().map(Location::parse);
+        named.or_else(|| spec.and_then(|spec| spec.from_image.clone()))
+    }
+
     /// The base that the flag names, or else the spec.
     pub fn open(&self, spec: Option<&Spec>, common: &Common) -> Result<Option<Base>> {
-        let named = self.base.as_deref().map(Location::parse);
-        let Some(location) = named.or_else(|| spec.and_then(|spec| spec.from_image.clone())) else { return Ok(None) };
+        let Some(location) = self.location(spec) else { return Ok(None) };
         Ok(Some(Base { image: self.unpacking.open(&location, spec, common)?, tree: OnceLock::new() }))
     }
 }

@@ -24,3 +24,4 @@ pub mod root;
 pub mod serve;
 pub mod stream;
 pub mod tarsum;
+pub mod wire;

@@ -9,6 +9,8 @@ mod bytes;
 mod command;
 mod demo;
 mod difference;
+mod edge;
+mod failure;
 mod fetch;
 mod hint;
 mod interrupt;
@@ -30,6 +32,7 @@ mod strategy;
 mod table;
 mod transfer;
 mod whole;
+mod wiring;
 
 use clap::Parser;
 use layerstone_overlay::{Error, end_by};
@@ -38,25 +41,19 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     become_inside();
-    let cli = args::Cli::parse();
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::of_usage(&error),
+    };
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
-        Err(ref error) if let Some(usage) = error.downcast_ref::<clap::Error>() => usage.exit(),
+        Err(ref error) if let Some(usage) = error.downcast_ref::<clap::Error>() => failure::of_usage(usage),
         // All that was half done is put away.
         Err(ref error) if let Some(Error::Interrupted(signal)) = error.downcast_ref() => end_by(*signal),
         Err(ref error) if is_stopped(error) && interrupt::has_come() => end_by(interrupt::signal().unwrap_or_default()),
-        Err(error) => {
-            eprintln!("layerstone: {}", chain_text(&error));
-            if let Some(differences) = error.downcast_ref::<memory::Differences>() {
-                eprintln!("{differences}");
-            }
-            if let Some(hint) = hint::of(&error) {
-                eprintln!("hint: {hint}");
-            }
-            ExitCode::FAILURE
-        }
+        Err(error) => failure::of_work(&error, cli.form()),
     }
 }
 
@@ -70,21 +67,6 @@ fn become_inside() {
         let users = layerstone_guest::namespace::USERS;
         layerstone_guest::namespace::main(arguments.next().is_some_and(|argument| argument == users));
     }
-}
-
-/// The error and its causes, but for those that the text before already ends in.
-fn chain_text(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    // They are told by themselves.
-    let told = usize::from(error.downcast_ref::<memory::Differences>().is_some());
-    for cause in error.chain().skip(told).map(|cause| cause.to_string()) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 /// Whether a signal ended the work, and what was half done is put away.

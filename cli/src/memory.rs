@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use layerstone_layer::{Blobs, Difference, LayerFile, Learned, Packing, Recipe, Source, Trust};
 use layerstone_stage::{Cache, Digest, Error, NarHash, Store, StorePath};
+use serde_json::{Value, json};
 use std::env::var_os;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -57,7 +58,7 @@ impl CacheArgs {
         memory.learned = Some(Learned::new(cache, store.clone(), trust));
         memory.verifies = self.verify_cache;
         memory.limit = self.cache_size.unwrap_or(SIZE);
-        memory.is_quiet = common.quiet;
+        memory.common = Some(common.clone());
         Ok(memory)
     }
 
@@ -98,7 +99,7 @@ pub struct Memory {
     blobs: Option<Blobs>,
     verifies: bool,
     limit: u64,
-    is_quiet: bool,
+    common: Option<Common>,
     has_warned: AtomicBool,
 }
 
@@ -124,7 +125,7 @@ impl Memory {
             blobs: None,
             verifies: false,
             limit: 0,
-            is_quiet: true,
+            common: None,
             has_warned: AtomicBool::new(false),
         }
     }
@@ -211,8 +212,8 @@ impl Memory {
     }
 
     fn warn(&self, error: &dyn std::fmt::Display) {
-        if !self.is_quiet && !self.has_warned.swap(true, Ordering::Relaxed) {
-            eprintln!("warning: going on without the cache: {error}");
+        if let Some(common) = self.common.as_ref().filter(|_| !self.has_warned.swap(true, Ordering::Relaxed)) {
+            common.warn(format_args!("going on without the cache: {error}"));
         }
     }
 }
@@ -229,6 +230,14 @@ fn is_of_bytes(error: &anyhow::Error) -> bool {
                 error => matches!(error, Oci::Blob { .. }),
             })
     })
+}
+
+impl Differences {
+    /// As objects of `path` and `cause`.
+    pub fn to_json(&self) -> Value {
+        let told = |it: &Difference| json!({"path": it.path.to_string_lossy(), "cause": it.cause});
+        self.0.iter().map(told).collect()
+    }
 }
 
 impl std::fmt::Display for Differences {

@@ -77,6 +77,15 @@ impl Place {
         }
     }
 
+    /// The file that is there when the image is.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Place::Archive(path) | Place::OciArchive(path) => vec![path.clone()],
+            Place::OciLayout(folder) => vec![folder.join("index.json")],
+            Place::Registry(_) | Place::Engine(_) => Vec::new(),
+        }
+    }
+
     /// Whether stdout is the image.
     pub fn is_stdout(&self) -> bool {
         matches!(self, Place::Archive(path) if path == Path::new("-"))

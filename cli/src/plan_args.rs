@@ -26,6 +26,11 @@ impl PlanArgs {
         self.previous.is_some() || !self.layer.is_empty() || self.min_layer_size.is_some()
     }
 
+    /// The plan of the image before.
+    pub fn previous(&self) -> Option<&PathBuf> {
+        self.previous.as_ref()
+    }
+
     /// Settings with the flags over them.
     pub fn over(&self, settings: Settings) -> Result<Settings> {
         Ok(Settings {

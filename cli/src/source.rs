@@ -26,6 +26,11 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
+    /// The graphs that flags name.
+    pub fn graphs(&self) -> &[PathBuf] {
+        &self.graph
+    }
+
     /// What the flags name, or else what the spec does.
     pub fn over(&self, spec: Option<References>) -> Option<References> {
         match &self.db {

@@ -42,6 +42,11 @@ impl StrategyArgs {
         })
     }
 
+    /// The file of a pipeline.
+    pub fn file(&self) -> Option<&PathBuf> {
+        if let Some(Choice::Pipeline(file)) = &self.choice { Some(file) } else { None }
+    }
+
     /// Whether there is one.
     pub fn is_given(&self) -> bool {
         self.choice.is_some()

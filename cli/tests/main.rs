@@ -9,6 +9,7 @@
 //! | `bad_store` | stores and layer files that have vanished, changed, or hold what they cannot |
 //! | `bases` | base images of every kind give one image: which of several is meant, what the new image keeps |
 //! | `bench` | `cargo xtask bench layering` plans and updates a small closure with every strategy |
+//! | `cache` | what was learned about layers: nothing is read twice, nothing wrong is believed, many at once |
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
 //! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
 //! | `database` | what a store's database says, whoever else uses it, from wherever it can be read |
@@ -45,6 +46,7 @@
 //! | `strategies` | which strategy plans: by flag, by image.json, by default; bad pipelines |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
 //! | `workspace` | who depends on whom, how long files are, how modules begin |
+//! | `wires` | ninja and make run the stages: what is made anew, what stages may be replaced by, names of every kind |
 //! | `xattrs` | extended attributes and file capabilities: GNU tar's bytes, from store paths, copies and scripts |
 //! | `support` | how the others run the binary, where they work, and what happens when a tool is missing |
 //!
@@ -61,6 +63,7 @@ mod bad_spec;
 mod bad_store;
 mod bases;
 mod bench;
+mod cache;
 mod client;
 mod closures;
 mod customisation;
@@ -97,5 +100,6 @@ mod stages;
 mod strategies;
 mod streams;
 mod support;
+mod wires;
 mod workspace;
 mod xattrs;

@@ -4,7 +4,9 @@
 
 use crate::Draft;
 use layerstone_closure::Closure;
-use layerstone_stage::{Error, NarHash, Output, Result, StorePath, prepare_stage_file, read_input, write_stage_file};
+use layerstone_stage::{
+    Digest, Error, NarHash, Output, Result, StorePath, prepare_stage_file, read_input, write_stage_file,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,6 +15,8 @@ use std::path::Path;
 pub const FORMAT: &str = "layerstone/layers";
 /// Version of the format; a change makes older files unreadable (they are derived data: rerun `layerstone layers`).
 pub const VERSION: u64 = 1;
+/// Digits of a layer's key: as many as a store path's hash has. More make all keys other ones.
+const KEY_LENGTH: usize = 32;
 /// The command that writes plans, named when a file is of another version.
 pub(crate) const RERUN: &str = "layerstone layers";
 
@@ -55,6 +59,17 @@ impl Plan {
         let layer = |texts: Vec<String>| texts.into_iter().map(StorePath::try_from).collect();
         let layers = draft.layers.into_iter().map(layer).collect::<Result<_>>()?;
         Ok(Plan { layers, nar_hashes: draft.nar_hashes })
+    }
+
+    /// What a layer is called whatever its place is: 32 hexadecimal digits that its paths, their order and their NAR hashes
+    /// decide. None if there are fewer layers.
+    pub fn key(&self, index: usize) -> Option<String> {
+        let line = |path: &StorePath| match self.nar_hashes.get(path) {
+            Some(hash) => format!("{path} {hash}\n"),
+            None => format!("{path}\n"),
+        };
+        let text: String = self.layers.get(index)?.iter().map(line).collect();
+        Some(Digest::of(text.as_bytes()).hex()[..KEY_LENGTH].to_owned())
     }
 
     /// Starts a plan file: all of it on the disk, but not under its name until it is committed.
@@ -119,6 +134,16 @@ mod tests {
         let closure: Closure = serde_json::from_str(&closure).unwrap();
         assert_eq!(sample().with_hashes_of(&closure), plan);
         check_error(&text.replace(hash, "x"), r#"malformed layerstone/layers: x.json: not a sha256 NAR hash: "x""#);
+    }
+
+    /// `printf '/s/b\n/s/a\n' | sha256sum`
+    #[test]
+    fn keys() {
+        assert_eq!(sample().key(0).unwrap(), "714a2e5e8d5bbfdfa6a442828f6af17d");
+        let moved = Plan::new(sample().layers.into_iter().rev().collect());
+        assert_eq!(moved.key(1), sample().key(0));
+        assert_ne!(sample().key(1), sample().key(0));
+        assert_eq!(sample().key(2), None);
     }
 
     #[test]

@@ -117,11 +117,18 @@ impl ScriptStore<'_> {
         let shells = programs.iter().flat_map(|folder| ["bash", "sh"].map(|name| format!("{folder}/{name}")));
         let shell = shells.into_iter().find(|shell| self.store.locate(shell).exists());
         let bind = |path: &StorePath| Bind {
-            source: self.store.locate(path.as_str()).into_os_string().into_encoded_bytes(),
+            source: self.place_of(path).into_os_string().into_encoded_bytes(),
             name: path.base_name().to_owned(),
         };
         let binds = if backend.is_machine() { Vec::new() } else { self.closure.iter().map(bind).collect() };
         StoreJob { dir: self.store.dir().to_owned(), programs, shell, binds }
+    }
+
+    /// Where a path is, whatever folder whoever mounts it is in.
+    fn place_of(&self, path: &StorePath) -> PathBuf {
+        let place = self.store.locate(path.as_str());
+        // Without a current folder, it has to do as it is.
+        std::path::absolute(&place).unwrap_or(place)
     }
 
     /// The folders of programs of some paths.

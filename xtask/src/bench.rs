@@ -5,8 +5,10 @@
 //! ratios and of the times. It is a benchmark, not a test: nothing fails when something is slow.
 
 mod base;
+mod change;
 mod database;
 mod graph;
+mod incremental;
 mod layering;
 mod measure;
 mod overlay;
@@ -25,6 +27,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use subject::Subject;
+
+/// The variable that names the cache's folder: what is measured is measured without one, unless it is what is measured.
+const CACHE: &str = "LAYERSTONE_CACHE";
 
 /// What to measure and where.
 #[derive(clap::Args)]
@@ -51,6 +56,8 @@ enum Other {
     Layering(Box<layering::Options>),
     /// Root scripts over a base, phase by phase, and exports
     Overlay(Box<overlay::Options>),
+    /// Second builds, beside first ones
+    Incremental(Box<incremental::Options>),
     /// Pushes and pulls, beside skopeo and docker load
     Registry(Box<registry::Options>),
 }
@@ -74,6 +81,7 @@ pub fn run(options: &Options) -> Result<()> {
     match &options.other {
         Some(Other::Layering(options)) => return layering::run(options),
         Some(Other::Overlay(options)) => return overlay::run(options),
+        Some(Other::Incremental(options)) => return incremental::run(options),
         Some(Other::Registry(options)) => return registry::run(options),
         None => {}
     }

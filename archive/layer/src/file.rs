@@ -4,7 +4,8 @@
 
 use crate::{Codec, Owner, Packed, Packing};
 use layerstone_stage::{
-    Digest, Document, Error, Output, Result, StorePath, from_value, prepare_stage_file, read_document, write_stage_file,
+    Digest, Document, Error, Output, Result, StorePath, fill_stage_file, from_value, prepare_stage_file, read_document,
+    write_stage_file,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
@@ -188,6 +189,11 @@ impl LayerFile {
     /// Starts a layer file: all of it on the disk, but not under its name until it is committed.
     pub fn prepare(&self, path: &Path) -> Result<Output> {
         prepare_stage_file(path, FORMAT, VERSION, self)
+    }
+
+    /// Writes a layer file into an output that was started.
+    pub fn fill(&self, output: &mut Output) -> Result<()> {
+        fill_stage_file(output, FORMAT, VERSION, self)
     }
 
     /// Writes a layer file; `-` is standard output.

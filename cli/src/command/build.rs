@@ -9,6 +9,7 @@ use crate::args::{Common, StoreArgs, usage_error};
 use crate::base::{Base, BaseArgs};
 use crate::command::image;
 use crate::command::image::{ArchiveArgs, Built, ImageLayer, LayerBlob, Target};
+use crate::edge::EdgeArgs;
 use crate::memory::{CacheArgs, Memory, OnItsWay};
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
@@ -72,6 +73,8 @@ pub struct Options {
     registry: RegistryArgs,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -102,10 +105,18 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let legacy = options.archive.legacy;
     let target = Target { place: &place, legacy, packing: &options.packing, registry: &options.registry };
+    let mut edge = options.edge.begin(&place.files().iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     match &specs[..] {
-        [(spec, strategy)] => of.build(spec, strategy.clone(), &target, common)?.tell(&place, common),
-        specs => several::run(&of, specs, &target, common),
+        [(spec, strategy)] => of.build(spec, strategy.clone(), &target, common)?.tell(&place, common)?,
+        specs => several::run(&of, specs, &target, common)?,
     }
+    let file = options.layers.strategy.only_input(NAME, options.spec.as_slice())?;
+    for (spec, _) in &specs {
+        edge.spec(&store, file.as_deref(), spec)?;
+        edge.files(&options.base.location(Some(spec)).map(|base| base.path));
+    }
+    edge.files(options.plan.previous());
+    edge.finish()
 }
 
 /// What images are made of besides their specs.

@@ -3,6 +3,7 @@
 mod question;
 
 use crate::args::{Common, StoreArgs, usage_error};
+use crate::edge::EdgeArgs;
 use crate::source::{Source, SourceArgs};
 use anyhow::Result;
 use clap::Args;
@@ -65,6 +66,8 @@ pub struct Options {
     question: QuestionArgs,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -73,38 +76,50 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return Ok(());
     }
     let spec = options.spec.as_deref().map(Spec::read).transpose()?;
-    if let Some(spec) = &spec
-        && !spec.include_store_paths
-    {
-        return Ok(Closure::default().write(&options.output)?);
-    }
-    let mut roots: Vec<StorePath> = options.roots.iter().map(|root| store.resolve(root)).collect::<Result<_, _>>()?;
-    for layer in &options.layer {
-        roots.extend(LayerFile::read(layer)?.references);
-    }
-    let named = options.source.over(spec.as_ref().and_then(|spec| spec.references.clone()));
-    let source = match Source::open(named.as_ref(), &store)? {
-        Some(source) => source,
-        None if spec.is_some() => Source::Scan,
-        None => return Err(no_source(&store)),
-    };
+    let mut edge = options.edge.begin(&[&options.output])?;
     if let Some(spec) = &spec {
-        roots.extend(source.roots(spec, &store)?);
+        edge.spec(&store, options.spec.as_deref(), spec)?;
     }
-    // Without any root asked for, everything is wanted; with a spec that names none, nothing is.
-    let nothing = roots.is_empty() && (spec.is_some() || !options.layer.is_empty());
-    let mut closure = match nothing {
-        true => Closure::default(),
-        false => source.closure(&roots, &store, options.nar_hash, common)?,
-    };
-    let exclude: BTreeSet<StorePath> = options.exclude.iter().cloned().collect();
-    if !exclude.is_empty() {
-        closure = closure.without(&exclude, &roots)?;
+    edge.files(&options.layer);
+    edge.files(options.source.graphs());
+    options.closure(spec.as_ref(), &store, common)?.write(&options.output)?;
+    edge.finish()
+}
+
+impl Options {
+    /// The closure that is asked for.
+    fn closure(&self, spec: Option<&Spec>, store: &Store, common: &Common) -> Result<Closure> {
+        if spec.is_some_and(|spec| !spec.include_store_paths) {
+            return Ok(Closure::default());
+        }
+        let mut roots: Vec<StorePath> = self.roots.iter().map(|root| store.resolve(root)).collect::<Result<_, _>>()?;
+        for layer in &self.layer {
+            roots.extend(LayerFile::read(layer)?.references);
+        }
+        let named = self.source.over(spec.and_then(|spec| spec.references.clone()));
+        let source = match Source::open(named.as_ref(), store)? {
+            Some(source) => source,
+            None if spec.is_some() => Source::Scan,
+            None => return Err(no_source(store)),
+        };
+        if let Some(spec) = spec {
+            roots.extend(source.roots(spec, store)?);
+        }
+        // Without any root asked for, everything is wanted; with a spec that names none, nothing is.
+        let nothing = roots.is_empty() && (spec.is_some() || !self.layer.is_empty());
+        let mut closure = match nothing {
+            true => Closure::default(),
+            false => source.closure(&roots, store, self.nar_hash, common)?,
+        };
+        let exclude: BTreeSet<StorePath> = self.exclude.iter().cloned().collect();
+        if !exclude.is_empty() {
+            closure = closure.without(&exclude, &roots)?;
+        }
+        if self.sizes {
+            measure(&mut closure, store)?;
+        }
+        Ok(closure)
     }
-    if options.sizes {
-        measure(&mut closure, &store)?;
-    }
-    Ok(closure.write(&options.output)?)
 }
 
 fn no_source(store: &Store) -> anyhow::Error {

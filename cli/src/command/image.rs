@@ -7,6 +7,7 @@ pub mod oci;
 use crate::args::{Common, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::command::build::on_their_way;
+use crate::edge::EdgeArgs;
 use crate::memory::{CacheArgs, Memory};
 use crate::out::print;
 use crate::outgoing::Keeper;
@@ -62,6 +63,8 @@ pub struct Options {
     registry: RegistryArgs,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 /// What is in a docker archive besides the image.
@@ -77,6 +80,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let place = Place::parse(&options.output)?;
     let spec = Spec::read(&options.spec)?;
     let store = options.store.store()?;
+    let mut edge = options.edge.begin(&place.files().iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     let (max, memory) = (options.base.max(), options.cache.open(&store, common)?);
     let layers = options.layers.par_iter().map(|path| read_layer(path, &store, &memory, max));
     let layers: Vec<ImageLayer> = layers.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?;
@@ -89,7 +93,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let target = Target { place: &place, legacy, packing: &options.packing, registry: &options.registry };
     let on_their_way = on_their_way(&layers);
     let written = write(&spec, base.as_ref(), layers, &target, common);
-    written.map_err(|error| memory.explain(error, &on_their_way))?.tell(&place, common)
+    written.map_err(|error| memory.explain(error, &on_their_way))?.tell(&place, common)?;
+    edge.file(&options.spec);
+    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    options.layers.iter().try_for_each(|layer| edge.layer(&store, layer))?;
+    edge.finish()
 }
 
 fn read_layer(path: &Path, store: &Store, memory: &Memory, max: MaxUnpacked) -> Result<ImageLayer> {

@@ -4,6 +4,7 @@ pub mod behind;
 
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::BaseArgs;
+use crate::edge::{Edge, EdgeArgs};
 use crate::known::Known;
 use crate::memory::{CacheArgs, Memory};
 use crate::packing_args::PackingArgs;
@@ -32,8 +33,11 @@ pub struct Options {
     #[arg(value_name = "LAYERS.JSON")]
     plan: PathBuf,
     /// Make this layer, 0 being the bottom one
-    #[arg(long, value_name = "I", required_unless_present_any = ["all", "behind"], conflicts_with_all = ["all", "behind"])]
+    #[arg(long, value_name = "I", required_unless_present_any = ["all", "behind", "key"], conflicts_with_all = ["all", "behind"])]
     index: Option<usize>,
+    /// Make the layer that has this key, wherever it lies: what `ninja` and `make` call layers
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["index", "all", "behind"])]
+    key: Option<String>,
     /// Make all layers, as 000.layer.json and so on in a folder
     #[arg(long, conflicts_with = "behind")]
     all: bool,
@@ -70,11 +74,14 @@ pub struct Options {
     store: StoreArgs,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let plan = Plan::read(&options.plan)?;
     let store = options.store.store()?;
+    let index = options.index_in(&plan)?;
     let hashes = plan.nar_hashes;
     let spec = options.stamp.read_spec()?;
     let (mtime, owner) = options.stamp.resolve(spec.as_ref())?;
@@ -95,12 +102,17 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             xattrs,
             packing,
         };
-        return job.run(&options.output, blob, common);
+        let mut edge = options.edge.begin(&[&options.output, blob])?;
+        job.run(&options.output, blob, common)?;
+        edge.layer(&store, root)?;
+        edge.store_paths(&store, &paths);
+        edge.files(&options.base.location(spec.as_ref()).map(|base| base.path));
+        return options.told(edge);
     }
     let memory = options.cache.open(&store, common)?;
     memory.tell_hashes(hashes);
     let recipes = |layers: &[Vec<StorePath>]| recipes(layers, &store, mtime, &owner, xattrs);
-    let Some(index) = options.index else {
+    let Some(index) = index else {
         return make_all(options, recipes(&plan.layers)?, packing, &memory, &store, common);
     };
     let count = plan.layers.len();
@@ -111,9 +123,35 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let blob = options.blob.iter().cloned().collect();
     let known = options.known.as_deref().map(Known::read).transpose()?.unwrap_or_default();
     let files = vec![options.output.clone()];
+    let mut edge =
+        options.edge.begin(&[&options.output].into_iter().chain(&blob).map(PathBuf::as_path).collect::<Vec<_>>())?;
+    edge.recipes(&store, &recipe);
     let tarsum = options.tarsum;
     let job = Job { recipes: recipe, files, blobs: blob, tarsum, packing, known, memory: &memory };
-    job.run(&store, common)
+    job.run(&store, common)?;
+    options.told(edge)
+}
+
+impl Options {
+    /// Which layer is asked for; none for all.
+    fn index_in(&self, plan: &Plan) -> Result<Option<usize>> {
+        let Some(key) = &self.key else { return Ok(self.index) };
+        let index = (0..plan.layers.len()).find(|index| plan.key(*index).as_ref() == Some(key));
+        match index {
+            Some(index) => Ok(Some(index)),
+            None => bail!("no such layer: {}: found none with the key {key}", self.plan.display()),
+        }
+    }
+
+    /// Tells what was read besides store paths.
+    fn told(&self, mut edge: Edge<'_>) -> Result<()> {
+        // What has a key is the same in any plan that holds it.
+        if self.key.is_none() {
+            edge.file(&self.plan);
+        }
+        edge.files(&self.stamp.spec().map(Path::to_owned));
+        edge.finish()
+    }
 }
 
 /// One recipe a layer.
@@ -161,13 +199,16 @@ fn make_all(
     let files: Vec<PathBuf> = names("layer.json");
     let blobs: Vec<PathBuf> = if options.blobs { names(&tar_ending(packing)) } else { Vec::new() };
     let keep: Vec<PathBuf> = files.iter().chain(&blobs).cloned().collect();
+    let mut edge = options.edge.begin(&keep.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    edge.recipes(store, &recipes);
     let made = Job { recipes, files, blobs, tarsum: options.tarsum, packing, known, memory }.run(store, common);
     if made.is_err() && is_new {
         // Nothing can be done about a failure here, which leaves an empty folder.
         let _ = fs::remove_dir(folder);
     }
     made?;
-    remove_others(folder, &keep)
+    remove_others(folder, &keep)?;
+    options.told(edge)
 }
 
 fn tar_ending(packing: Option<Packing>) -> String {
@@ -220,14 +261,14 @@ impl Job<'_> {
     /// has changed.
     fn run(self, store: &Store, common: &Common) -> Result<()> {
         let stdout = Path::new("-");
-        for file in self.files.iter().filter(|file| *file != stdout) {
-            Output::create(file)?;
-        }
+        let written: Vec<&PathBuf> = self.files.iter().filter(|file| *file != stdout).collect();
+        // First, so that a bad place is told before anything is read.
+        let mut outputs = Output::create_all(&written)?;
         let known: Vec<Option<LayerFile>> = self.recipes.par_iter().map(|recipe| self.known(recipe)).collect();
         let unknown: Vec<&Recipe> =
             self.recipes.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(recipe, _)| recipe).collect();
         let sources = layouts(&unknown, self.memory, store)?;
-        let blobs: Vec<Output> = self.blobs.iter().map(|blob| Output::create(blob)).collect::<Result<_, _>>()?;
+        let blobs = Output::create_all(&self.blobs)?;
         let made = self.make(&sources, &blobs, common)?;
         for ((recipe, layer), source) in unknown.iter().zip(&made).zip(&sources) {
             self.memory.put(recipe, layer, source)?;
@@ -245,8 +286,10 @@ impl Job<'_> {
             layers.push(layer);
         }
         let (told, written): (Vec<_>, Vec<_>) = layers.iter().zip(&self.files).partition(|(_, file)| *file == stdout);
-        let files: Vec<Output> = written.iter().map(|(layer, file)| layer.prepare(file)).collect::<Result<_, _>>()?;
-        for output in blobs.into_iter().chain(files) {
+        for ((layer, _), output) in written.iter().zip(&mut outputs) {
+            layer.fill(output)?;
+        }
+        for output in blobs.into_iter().chain(outputs) {
             output.commit()?;
         }
         for (layer, file) in told {

@@ -5,14 +5,17 @@ mod several;
 
 use crate::args::{Common, usage_error};
 use crate::base::BaseArgs;
+use crate::command::build::settings;
+use crate::edge::{Edge, EdgeArgs};
 use crate::plan_args::PlanArgs;
-use crate::strategy::{INPUTS, StrategyArgs};
+use crate::strategy::{self, INPUTS, StrategyArgs};
 use anyhow::{Context, Result};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
+use layerstone_image::{Layering, Spec};
 use layerstone_layering::{Base, Rates, Settings, plan};
-use layerstone_stage::StorePath;
+use layerstone_stage::{Store, StorePath};
 use question::QuestionArgs;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -20,6 +23,7 @@ use std::path::PathBuf;
 
 const USAGE: &str = "\
 layerstone layers [OPTIONS] --max-layers <N> <CLOSURE.JSON>
+       layerstone layers [OPTIONS] --spec <IMAGE.JSON> <CLOSURE.JSON>
        layerstone layers [OPTIONS] --strategy pipeline <FILE> <CLOSURE.JSON>
        layerstone layers [OPTIONS] --max-layers <N> -o <FOLDER> <A.CLOSURE.JSON> <B.CLOSURE.JSON>...
        layerstone layers --check <LAYERS.JSON> [--max-layers <N>] <CLOSURE.JSON>
@@ -57,6 +61,9 @@ pub struct Options {
     /// pipeline does without
     #[arg(long, value_name = "N")]
     max_layers: Option<usize>,
+    /// Image spec to take maxLayers, strategy, minLayerSize and base from, where no flag says them
+    #[arg(long, value_name = "IMAGE.JSON")]
+    spec: Option<PathBuf>,
     /// Store path to leave out of all layers
     #[arg(long, value_name = "PATH", value_parser = StorePath::parse)]
     exclude: Vec<StorePath>,
@@ -73,6 +80,8 @@ pub struct Options {
     // Its layers are taken off the limit, and the store paths that it holds are left out.
     #[command(flatten)]
     base: BaseArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -83,13 +92,50 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if closures.len() > 1 {
         return several::run(&closures, options, common);
     }
-    let (file, limit) = (options.closure()?, options.limit_of_plan()?);
+    let file = options.closure()?;
+    let mut edge = options.edge.begin(&[&options.output])?;
     let closure = Closure::read(&file)?;
-    let settings = options.settings(&closure, limit, common)?;
-    Ok(plan(&closure, &settings)?.with_hashes_of(&closure).write(&options.output)?)
+    let spec = options.spec.as_deref().map(Spec::read).transpose()?;
+    let settings = options.settings_of_plan(spec.as_ref(), &closure, common)?;
+    plan(&closure, &settings)?.with_hashes_of(&closure).write(&options.output)?;
+    edge.file(file);
+    options.tell(spec.as_ref(), &mut edge);
+    edge.finish()
 }
 
 impl Options {
+    /// Tells what is read besides closures.
+    fn tell(&self, spec: Option<&Spec>, edge: &mut Edge<'_>) {
+        edge.files(&self.rates);
+        edge.files(self.plan.previous());
+        edge.files(self.strategy.file());
+        edge.files(&self.spec);
+        if let Some(Layering::PipelineFile(file)) = spec.and_then(|spec| spec.layering.as_ref()) {
+            edge.file(file);
+        }
+        edge.files(&self.base.location(spec).map(|base| base.path));
+    }
+
+    /// What the flags say of a plan that is to be made, over what a spec says.
+    fn settings_of_plan(&self, spec: Option<&Spec>, closure: &Closure, common: &Common) -> Result<Settings> {
+        let (Some(spec), Some(path)) = (spec, &self.spec) else {
+            return self.settings(closure, self.limit_of_plan()?, common);
+        };
+        let base = self.base.open(Some(spec), common)?;
+        let strategy = match self.strategy.strategy()? {
+            Some(strategy) => strategy,
+            None => strategy::of_spec(spec, &path.display().to_string())?,
+        };
+        let store = Store::new(closure.graph.first().map_or("/nix/store", |info| info.path.store_dir()), "/")?;
+        let settings = settings(spec, strategy, base.as_ref(), &store)?;
+        self.plan.over(Settings {
+            limit: self.limit()?.unwrap_or(settings.limit),
+            exclude: self.exclude(),
+            rates: self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
+            ..settings
+        })
+    }
+
     /// The closure's file.
     fn closure(&self) -> Result<PathBuf> {
         self.closure_if_given()?.ok_or_else(|| missing("<CLOSURE.JSON>..."))

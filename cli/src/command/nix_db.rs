@@ -3,6 +3,7 @@
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::command::layer::behind::{check_front, plain_blob};
+use crate::edge::EdgeArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::{Closure, measure_nars};
@@ -43,6 +44,8 @@ pub struct Options {
     base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 /// Who owns the database.
@@ -78,6 +81,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         // First, so that a bad place is told before the blob is there.
         Output::create(&options.output)?;
     }
+    let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
+    edge.file(&options.closure);
+    edge.files(&options.stamp.spec().map(Path::to_owned));
+    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    if let Some(behind) = &options.behind {
+        edge.layer(&store, behind)?;
+    }
     let (place, references) = match &options.behind {
         None => (NixDbPlace::OnTop { root: None, store_owner }, Vec::new()),
         Some(file) => {
@@ -90,7 +100,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let job = Job { spec: &spec, mtime, place, base: base.as_ref(), store: &store };
     let mut layer = LayerFile { references, ..job.make(closure, &options.blob)? };
     layer.set_blob(&options.output, &options.blob)?;
-    Ok(layer.write(&options.output)?)
+    layer.write(&options.output)?;
+    edge.finish()
 }
 
 /// What the layer is made of, besides the closure.

@@ -4,6 +4,7 @@ use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::command::layer::behind::plain_blob;
 use crate::command::ready;
+use crate::edge::EdgeArgs;
 use crate::root_args::RootArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -54,6 +55,8 @@ pub struct Options {
     below: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -81,9 +84,16 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         // First, so that a bad place is told before the blob is there.
         Output::create(&options.output)?;
     }
+    let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
+    edge.spec(&store, options.stamp.spec(), &spec)?;
+    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    if let Some(below) = &options.below {
+        edge.layer(&store, below)?;
+    }
     let mut layer = make(&root, &options.blob, common)?;
     layer.set_blob(&options.output, &options.blob)?;
-    Ok(layer.write(&options.output)?)
+    layer.write(&options.output)?;
+    edge.finish()
 }
 
 /// The customisation layer, or the root of the only layer, that an image spec asks for, over the files of a base.

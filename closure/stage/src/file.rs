@@ -75,8 +75,14 @@ pub fn to_text<T: Serialize>(format: &str, version: u64, body: &T) -> String {
 /// Starts a stage file, all its text on the disk but not yet under its name: for the caller to commit.
 pub fn prepare_stage_file<T: Serialize>(path: &Path, format: &str, version: u64, body: &T) -> Result<Output> {
     let mut output = Output::create(path)?;
-    output.write_all(to_text(format, version, body).as_bytes()).map_err(Error::io("write", path))?;
+    fill_stage_file(&mut output, format, version, body)?;
     Ok(output)
+}
+
+/// Writes a stage file into an output that was started.
+pub fn fill_stage_file<T: Serialize>(output: &mut Output, format: &str, version: u64, body: &T) -> Result<()> {
+    let written = output.write_all(to_text(format, version, body).as_bytes());
+    written.map_err(|e| Error::io("write", output.destination())(e))
 }
 
 /// Writes a stage file whole or not at all; `-` is standard output.

@@ -18,8 +18,8 @@ pub use codec::{decode, encode};
 pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use file::{
-    Document, from_value, parse_document, prepare_stage_file, read_document, read_input, to_text, write_stage_file,
-    write_text,
+    Document, fill_stage_file, from_value, parse_document, prepare_stage_file, read_document, read_input, to_text,
+    write_stage_file, write_text,
 };
 pub use nar_hash::{NarHash, nix_base32};
 pub use output::{Output, Scratch, sweep, write_whole};

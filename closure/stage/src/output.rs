@@ -5,12 +5,13 @@
 //! it holds an advisory lock on it (flock(2)) for as long as it lives. The kernel drops the lock with the process, so
 //! [`sweep`] can tell what a dead owner left: what can be locked has no owner.
 //!
-//! A destination that is there and is no regular file (`/dev/null`, a named pipe) cannot be replaced by a rename without
+//! A destination that is a link stays one: what it leads to is written. One that is there and is no regular file (`/dev/null`, a named pipe) cannot be replaced by a rename without
 //! harm: it is written directly.
 
 use crate::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -20,6 +21,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How every temporary name begins. Changing it orphans what older versions left.
 const PREFIX: &str = ".layerstone-tmp-";
+
+/// Links followed before a chain counts as a loop, as Linux does (path_resolution(7)).
+const MAX_LINKS: usize = 40;
 
 /// A file on its way: writes go to a temporary file beside the destination, [`Output::commit`] moves it there. Dropped
 /// without commit, it disappears.
@@ -37,6 +41,17 @@ pub struct Output {
 impl Output {
     /// Starts an output; its folder must exist. Removes what dead processes left in that folder first.
     pub fn create(destination: &Path) -> Result<Output> {
+        Output::create_in(destination, &mut BTreeSet::new())
+    }
+
+    /// Starts several outputs, all or none; each folder is looked through once.
+    pub fn create_all<P: AsRef<Path>>(destinations: &[P]) -> Result<Vec<Output>> {
+        let mut swept = BTreeSet::new();
+        destinations.iter().map(|destination| Output::create_in(destination.as_ref(), &mut swept)).collect()
+    }
+
+    fn create_in(destination: &Path, swept: &mut BTreeSet<PathBuf>) -> Result<Output> {
+        let destination = &followed(destination)?;
         if let Ok(metadata) = destination.metadata()
             && !metadata.is_file()
             && !metadata.is_dir()
@@ -55,7 +70,9 @@ impl Output {
                 source: io::Error::from(io::ErrorKind::IsADirectory),
             });
         }
-        sweep(&parent);
+        if swept.insert(parent.clone()) {
+            sweep(&parent);
+        }
         loop {
             let temporary = parent.join(temporary_name());
             let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(0o666).open(&temporary);
@@ -182,8 +199,11 @@ impl Drop for Scratch {
 /// stays.
 pub fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let own = format!("{PREFIX}{}-", std::process::id()).into_bytes();
     for entry in entries.flatten() {
-        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+        let name = entry.file_name();
+        // Our own are alive, or left by a dead process of our number, for the next one.
+        if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || name.as_encoded_bytes().starts_with(&own) {
             continue;
         }
         let path = entry.path();
@@ -228,6 +248,18 @@ fn make_writable(folder: &Path) {
             make_writable(&entry.path());
         }
     }
+}
+
+/// Where a destination that is a link leads, so that the link stays; what is at its end need not be there.
+fn followed(destination: &Path) -> Result<PathBuf> {
+    let mut at = destination.to_owned();
+    for _ in 0..MAX_LINKS {
+        match std::fs::read_link(&at) {
+            Ok(target) => at = parent_of(&at).join(target),
+            Err(_) => return Ok(at),
+        }
+    }
+    Err(Error::io("write", destination)(Errno::LOOP.into()))
 }
 
 fn parent_of(path: &Path) -> PathBuf {

@@ -3,6 +3,7 @@
 //! What a process and those that it waited for have used comes from wait4(2). The kernel counts the memory of whoever
 //! started a program into the program's peak, so this process must stay small: it holds no data.
 
+use crate::bench::CACHE;
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -83,7 +84,8 @@ impl Pipeline {
                 None => Stdio::null(),
             };
             let stdout = if index + 1 < self.programs.len() { Stdio::piped() } else { self.last_stdout()? };
-            let child = Command::new(&program[0]).args(&program[1..]).stdin(stdin).stdout(stdout).spawn();
+            let child =
+                Command::new(&program[0]).args(&program[1..]).env(CACHE, "").stdin(stdin).stdout(stdout).spawn();
             children.push(child.with_context(|| format!("cannot run: {}", Path::new(&program[0]).display()))?);
         }
         let mut usage = Usage { wall: Duration::ZERO, cpu: Duration::ZERO, peak: 0 };

@@ -4,7 +4,7 @@
 //! that of a machine without a base; a base is unpacked by tar into memory; a layer is hashed and copied.
 
 use crate::bench::measure::{Output, Pipeline, is_installed, program};
-use crate::bench::{Place, base, table};
+use crate::bench::{CACHE, Place, base, table};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::fs;
@@ -84,6 +84,7 @@ impl Bench {
     /// The phases of the script in a backend.
     fn script(&self, backend: &str, flags: &[&str]) -> Result<Phases> {
         let mut command = Command::new(&self.binary);
+        command.env(CACHE, "");
         command.args([
             "overlay",
             "run",
@@ -141,6 +142,7 @@ impl Bench {
     /// Seconds for a machine without a base to begin, do nothing, and end.
     fn bare_boot(&self) -> Result<f64> {
         let mut command = Command::new(&self.binary);
+        command.env(CACHE, "");
         command.args(["overlay", "probe", "--backend", "emulation"]).current_dir(&self.work);
         let told = String::from_utf8(command.stdin(Stdio::null()).output().context("cannot run layerstone")?.stdout)?;
         let seconds = told.split_once("works, ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());

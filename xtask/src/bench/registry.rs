@@ -3,14 +3,14 @@
 //! What is changed for the second push is one small store path that only the root refers to, and with it the root: both
 //! are copied under other names into the store for as long as the bench runs. Registries begin empty each round.
 
-mod change;
 mod keeper;
 
+use crate::bench::change::Change;
 use crate::bench::measure::{Output, Pipeline, is_installed, program};
-use crate::bench::{Place, table};
+use crate::bench::table::median;
+use crate::bench::{CACHE, Place, table};
 use crate::process;
 use anyhow::{Context, Result, ensure};
-use change::Change;
 use keeper::{Keeper, serve};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ impl Bench {
 
     fn layerstone(&self, line: &str) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(line.split(' ')).current_dir(&self.work).stdin(Stdio::null());
+        command.env(CACHE, "").args(line.split(' ')).current_dir(&self.work).stdin(Stdio::null());
         command
     }
 
@@ -190,13 +190,11 @@ impl Bench {
     fn print(&self, found: &[Times]) -> Result<()> {
         println!("### Registries: {}, changed in {} and the root\n", self.closure.display(), self.change.what);
         println!("| what | seconds |\n|---|---:|");
-        let median = |name: &str| median(found.iter().map(|times| times[name]).collect());
+        let of = |name: &str| median(found.iter().map(|times| times[name]).collect());
         for name in found[0].keys().filter(|name| !name.starts_with('(')) {
-            println!("| {name} | {:.2} |", median(name));
+            println!("| {name} | {:.2} |", of(name));
         }
-        let ratio = |ours: &str, theirs: &str| {
-            crate::bench::registry::median(found.iter().map(|it| it[ours] / it[theirs]).collect())
-        };
+        let ratio = |ours: &str, theirs: &str| median(found.iter().map(|it| it[ours] / it[theirs]).collect());
         println!("\n| figure | found | target |\n|---|---:|---:|");
         let row = |figure: &str, found: f64, target: &str| println!("| {figure} | {found:.3} | {target} |");
         row(
@@ -237,11 +235,6 @@ fn timed(command: &mut Command) -> Result<f64> {
     let begin = Instant::now();
     process::run(command.stdout(Stdio::null()))?;
     Ok(begin.elapsed().as_secs_f64())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Bytes of the files of a folder whose names end so.

@@ -1,5 +1,6 @@
 //! Closures to measure on: one made from a seed, and the lab's.
 
+use crate::bench::CACHE;
 use crate::bench::store;
 use crate::process;
 use anyhow::{Context, Result, ensure};
@@ -103,7 +104,7 @@ impl Subject {
 
     /// Runs a stage that prepares something.
     pub fn stage<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<()> {
-        process::run(Command::new(&self.binary).args(arguments))
+        process::run(Command::new(&self.binary).args(arguments).env(CACHE, ""))
     }
 
     fn plan(&self, graph: &Path) -> Result<()> {

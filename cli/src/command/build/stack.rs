@@ -107,7 +107,7 @@ fn layers(
     let mut layers = store_layers(job, recipes)?;
     if let Some(RootLayer { layer, blob }) = ran {
         let source = LayerSource::blob(&blob)?;
-        let comment = Some("runAsRoot".to_owned());
+        let comment = Some(overlay::run::COMMENT.to_owned());
         layers.push(ImageLayer { comment, ..ImageLayer::new(source, Some(layer.diff_id), "layer of the root script") });
     }
     let source = LayerSource::blob(blob)?;

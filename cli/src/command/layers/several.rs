@@ -17,20 +17,24 @@ use std::path::{Path, PathBuf};
 const ENDINGS: [&str; 2] = [".closure.json", ".json"];
 
 /// Plans all closures together and writes `NAME.layers.json` for each into the output folder, all or none.
-pub fn run(closures: &[PathBuf], options: &Options, common: &Common) -> Result<()> {
+pub fn run(files: &[PathBuf], options: &Options, common: &Common) -> Result<()> {
     let folder = Some(&options.output).filter(|output| output.as_os_str() != "-");
     let folder = folder.ok_or_else(|| missing("--output <FOLDER>, for the plans of several closures"))?;
-    let outputs = outputs(closures, folder)?;
+    let outputs = outputs(files, folder)?;
     let limit = options.limit_of_plan()?;
-    let closures: Vec<Closure> = closures.iter().map(|file| Closure::read(file)).collect::<Result<_, _>>()?;
+    let closures: Vec<Closure> = files.iter().map(|file| Closure::read(file)).collect::<Result<_, _>>()?;
     let first = closures.iter().find(|closure| !closure.graph.is_empty()).or(closures.first());
     let settings = options.settings(first.context("no closure")?, limit, common)?;
     let plans = plans(&closures, &settings)?;
     let plans = plans.into_iter().zip(&closures).map(|(plan, closure)| plan.with_hashes_of(closure));
     make_folder(folder)?;
+    let mut edge = options.edge.begin(&outputs.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     let prepared = plans.zip(&outputs).map(|(plan, path)| plan.prepare(path));
     let prepared: Vec<Output> = prepared.collect::<Result<_, _>>()?;
-    Ok(prepared.into_iter().try_for_each(Output::commit)?)
+    prepared.into_iter().try_for_each(Output::commit)?;
+    edge.files(files);
+    options.tell(None, &mut edge);
+    edge.finish()
 }
 
 /// The plan's file for each closure.

@@ -3,6 +3,7 @@
 use crate::args::{Common, StoreArgs, parse_time};
 use crate::base::{Base, BaseArgs};
 use crate::command::root;
+use crate::edge::EdgeArgs;
 use crate::root_script::{Job, PlaceArgs, make, read, text};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -12,6 +13,9 @@ use layerstone_overlay::Hooks;
 use layerstone_root::RootSpec;
 use layerstone_stage::{Output, Store};
 use std::path::{Path, PathBuf};
+
+/// What the history says about the layer of a layered image's root script.
+pub const COMMENT: &str = "runAsRoot";
 
 /// Run a script as root over a base image, and write what it changes as a layer
 ///
@@ -56,6 +60,8 @@ pub struct Options {
     base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 }
 
 /// The scripts beside the mount.
@@ -96,9 +102,17 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         // First, so that a bad place is told before the script has run.
         Output::create(&options.output)?;
     }
+    let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
+    edge.spec(&store, options.spec.as_deref(), &spec)?;
+    edge.files(&options.store_closure);
+    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    options.hooks.files().into_iter().for_each(|file| edge.files(file));
     let mut layer = make(job, &options.blob, common)?;
+    // A single image's one layer says what it is when store paths are behind it.
+    layer.comment = (spec.kind == Kind::Layered).then(|| COMMENT.to_owned());
     layer.set_blob(&options.output, &options.blob)?;
-    Ok(layer.write(&options.output)?)
+    layer.write(&options.output)?;
+    edge.finish()
 }
 
 impl Options {
@@ -126,6 +140,10 @@ impl Options {
 }
 
 impl HookArgs {
+    fn files(&self) -> [&Option<PathBuf>; 3] {
+        [&self.pre_mount, &self.post_mount, &self.post_umount]
+    }
+
     fn read(&self) -> Result<Hooks> {
         let text = |file: &Option<PathBuf>| file.as_deref().map(read).transpose();
         Ok(Hooks {

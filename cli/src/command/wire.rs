@@ -1,0 +1,182 @@
+//! `layerstone ninja` and `layerstone make`: the stages of an image as rules of a build tool.
+
+use crate::args::{Common, StoreArgs};
+use crate::edge::EdgeArgs;
+use crate::place::Place;
+use crate::root_script;
+use crate::source::Source;
+use crate::wiring::{Graph, Wiring, make as make_rules, ninja as ninja_rules, plan_in, quoted};
+use anyhow::{Result, bail};
+use clap::Args;
+use layerstone_image::{Kind, Spec};
+use layerstone_layering::Plan;
+use layerstone_stage::write_whole;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Stages that a program may take the place of.
+const STAGES: [&str; 7] = ["root", "closure", "layers", "layer", "nix-db", "overlay run", "image"];
+
+/// Write an image's stages as a build.ninja, one edge a stage and a layer
+///
+/// ninja runs what is new: the graph is written again when the plan changes, and layers are called after what is in them,
+/// so that one changed store path makes one layer and the image anew.
+#[derive(Args)]
+pub struct NinjaOptions {
+    #[command(flatten)]
+    wire: WireArgs,
+    /// File to write
+    #[arg(short, long, value_name = "FILE", default_value = "build.ninja")]
+    output: PathBuf,
+}
+
+/// Write an image's stages as rules of GNU make, one a stage and a layer
+///
+/// `make -f image.mk` makes the image; another makefile may include it. It is written again when the plan changes.
+#[derive(Args)]
+pub struct MakeOptions {
+    #[command(flatten)]
+    wire: WireArgs,
+    /// File to write
+    #[arg(short, long, value_name = "FILE", default_value = "image.mk")]
+    output: PathBuf,
+}
+
+#[derive(Args)]
+struct WireArgs {
+    /// Image spec
+    #[arg(value_name = "IMAGE.JSON")]
+    spec: PathBuf,
+    /// Where the image goes: FILE, oci:DIR or oci-archive:FILE [default: the spec's name with .tar.gz behind]
+    #[arg(long, value_name = "PLACE")]
+    image: Option<OsString>,
+    /// Folder for all files between
+    #[arg(long, value_name = "DIR", default_value = "layerstone.build")]
+    folder: PathBuf,
+    /// Plan of the image before, whose layers are kept
+    #[arg(long, value_name = "OLD.LAYERS.JSON")]
+    previous: Option<PathBuf>,
+    /// Command line in the place of `layerstone` for all stages, such as one that runs them elsewhere [default: this
+    /// program]
+    #[arg(long, value_name = "COMMAND", value_parser = parse_command)]
+    program: Option<OsString>,
+    /// Command line in the place of `layerstone STAGE`, which gets the same inputs and outputs; for `layer` -o FILE, flags,
+    /// and the store paths instead of the plan
+    #[arg(long, value_name = "STAGE=COMMAND", value_parser = parse_stage)]
+    stage: Vec<(String, OsString)>,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+pub fn ninja(options: &NinjaOptions, common: &Common) -> Result<()> {
+    options.wire.write("ninja", &options.output, ninja_rules::text, true, common)
+}
+
+pub fn make(options: &MakeOptions, common: &Common) -> Result<()> {
+    options.wire.write("make", &options.output, make_rules::text, false, common)
+}
+
+/// `STAGE=COMMAND`.
+fn parse_stage(text: &str) -> Result<(String, OsString), String> {
+    let (stage, command) = text.split_once('=').ok_or("expected STAGE=COMMAND")?;
+    if !STAGES.contains(&stage) {
+        return Err(format!("found the stage {stage:?}, expected {}", STAGES.join(", ")));
+    }
+    Ok((stage.to_owned(), parse_command(command)?))
+}
+
+/// A command line.
+fn parse_command(text: &str) -> Result<OsString, String> {
+    match text.is_empty() || text.contains('\n') {
+        true => Err("expected a command line of one line".to_owned()),
+        false => Ok(text.into()),
+    }
+}
+
+/// What writes a graph.
+type Writer = fn(&Wiring<'_>, &Graph) -> Result<Vec<u8>>;
+
+impl WireArgs {
+    fn write(&self, command: &str, output: &Path, text: Writer, restat: bool, common: &Common) -> Result<()> {
+        if self.spec == Path::new("-") {
+            bail!("no file: -: expected IMAGE.JSON, which is read again whenever it changes");
+        }
+        let specs = Spec::read_all(&self.spec)?;
+        let [spec] = &specs[..] else {
+            bail!("{}: found {} architectures, expected one", self.spec.display(), specs.len());
+        };
+        crate::command::build::check(spec)?;
+        spec.warnings().into_iter().for_each(|warning| common.warn(warning));
+        let store = self.store.store()?;
+        let place = match &self.image {
+            Some(place) => Place::parse(place)?,
+            None => Place::Archive(format!("{}.tar.gz", spec.name.replace('/', "-")).into()),
+        };
+        let wiring = Wiring {
+            spec,
+            file: &self.spec,
+            store: &store,
+            place: &place,
+            folder: &self.folder,
+            program: self.program.as_ref().map_or_else(program, |it| it.as_bytes().to_vec()),
+            stages: &self.stage,
+            store_flags: self.store.words(),
+            previous: self.previous.as_deref(),
+            mentioned: self.mentioned(spec)?,
+            again: self.words(command, output),
+            graph: output,
+        };
+        let plan = self.plan(spec)?;
+        let graph = wiring.graph(plan.as_ref())?;
+        let text = text(&wiring, &graph)?;
+        if output == Path::new("-") {
+            return crate::out::print(OsStr::from_bytes(&text).display());
+        }
+        let args = EdgeArgs::keeping(restat);
+        let edge = args.begin(&[output])?;
+        write_whole(output, &text)?;
+        edge.finish()
+    }
+
+    /// The plan, if there is one: what is no good is made again before it counts.
+    fn plan(&self, spec: &Spec) -> Result<Option<Plan>> {
+        let file = plan_in(&self.folder);
+        if spec.kind == Kind::Single || !file.exists() {
+            return Ok(None);
+        }
+        Ok(Some(Plan::read(&file)?))
+    }
+
+    /// The store paths that the root script names.
+    fn mentioned(&self, spec: &Spec) -> Result<Vec<layerstone_stage::StorePath>> {
+        let Some(script) = &spec.run_as_root else { return Ok(Vec::new()) };
+        let store = self.store.store()?;
+        let text = root_script::text(script)?;
+        Source::of_spec(spec, &store)?.mentioned(&text, &store)
+    }
+
+    /// The words that write the same file again.
+    fn words(&self, command: &str, output: &Path) -> Vec<OsString> {
+        let mut words = vec![command.into(), self.spec.clone().into()];
+        words.extend(self.image.iter().flat_map(|place| ["--image".into(), place.clone()]));
+        words.extend(["--folder".into(), self.folder.clone().into()]);
+        words.extend(self.previous.iter().flat_map(|plan| ["--previous".into(), plan.clone().into()]));
+        words.extend(self.program.iter().flat_map(|program| ["--program".into(), program.clone()]));
+        for (stage, program) in &self.stage {
+            let told = [stage.as_bytes(), b"=", program.as_bytes()].concat();
+            words.extend(["--stage".into(), OsString::from_vec(told)]);
+        }
+        words.extend(self.store.words());
+        words.extend(["-o".into(), output.into()]);
+        words
+    }
+}
+
+/// The command line that runs this program again.
+fn program() -> Vec<u8> {
+    let called = std::env::args_os().next().unwrap_or_else(|| "layerstone".into());
+    let absolute = std::path::absolute(&called).map(OsString::from);
+    let is_path = called.as_bytes().contains(&b'/');
+    quoted(&absolute.ok().filter(|_| is_path).unwrap_or(called))
+}

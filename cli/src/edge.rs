@@ -1,0 +1,252 @@
+//! A command as an edge of a build graph: what it read, told as make and ninja read it, and outputs that stay as they are
+//! if they would get the same bytes.
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use layerstone_image::{Layering, References, Script, Spec};
+use layerstone_layer::{LayerFile, Recipe};
+use layerstone_stage::{Scratch, Store, StorePath, write_whole};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What build tools need from a stage.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "For make and ninja")]
+pub struct EdgeArgs {
+    /// Leave outputs alone that would get the bytes they have
+    #[arg(long)]
+    restat: bool,
+    /// Write which files and store paths were read, as a rule of make
+    #[arg(long, value_name = "FILE")]
+    depfile: Option<PathBuf>,
+    /// What that rule is for [default: the first output]
+    #[arg(long, value_name = "NAME", requires = "depfile")]
+    depfile_target: Option<PathBuf>,
+}
+
+/// A command at work.
+pub struct Edge<'a> {
+    args: &'a EdgeArgs,
+    outputs: Vec<Before>,
+    inputs: BTreeSet<PathBuf>,
+}
+
+/// An output, and what was there before.
+struct Before {
+    path: PathBuf,
+    /// A second name of the file that was there, in a work folder beside it.
+    old: Option<(Scratch, PathBuf)>,
+}
+
+impl EdgeArgs {
+    /// For a command that tells nothing, and may leave its output alone.
+    pub fn keeping(restat: bool) -> EdgeArgs {
+        EdgeArgs { restat, ..EdgeArgs::default() }
+    }
+
+    /// Notes what is there of these outputs; `-`, standard output, is none.
+    pub fn begin(&self, outputs: &[&Path]) -> Result<Edge<'_>> {
+        let outputs = outputs.iter().filter(|path| **path != Path::new("-"));
+        let outputs = outputs.map(|path| Before::new(path, self.restat)).collect::<Result<_>>()?;
+        Ok(Edge { args: self, outputs, inputs: BTreeSet::new() })
+    }
+}
+
+impl Before {
+    fn new(path: &Path, keep: bool) -> Result<Before> {
+        let path = path.to_owned();
+        if !keep || !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(Before { path, old: None });
+        }
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let scratch = Scratch::create(folder)?;
+        let name = scratch.path().join("old");
+        // Where there are no hard links, nothing is left alone.
+        let old = fs::hard_link(&path, &name).is_ok().then_some((scratch, name));
+        Ok(Before { path, old })
+    }
+
+    /// Puts the old file back if the new one has the same bytes.
+    fn settle(&self) -> Result<()> {
+        let Some((_, old)) = &self.old else { return Ok(()) };
+        let same = || -> std::io::Result<bool> { same(&mut File::open(old)?, &mut File::open(&self.path)?) };
+        if same().with_context(|| format!("cannot compare: {}", self.path.display()))? {
+            fs::rename(old, &self.path).with_context(|| format!("cannot write: {}", self.path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn same(a: &mut File, b: &mut File) -> std::io::Result<bool> {
+    let (mut left, mut right) = (vec![0; 1 << 17], vec![0; 1 << 17]);
+    let size = a.metadata()?.len();
+    if size != b.metadata()?.len() {
+        return Ok(false);
+    }
+    let mut rest = size;
+    while rest > 0 {
+        let count = usize::try_from(rest).unwrap_or(usize::MAX).min(left.len());
+        a.read_exact(&mut left[..count])?;
+        b.read_exact(&mut right[..count])?;
+        if left[..count] != right[..count] {
+            return Ok(false);
+        }
+        rest -= count as u64;
+    }
+    Ok(true)
+}
+
+impl Edge<'_> {
+    /// A file was read; `-`, standard input, is none.
+    pub fn file(&mut self, path: impl Into<PathBuf>) {
+        let path = path.into();
+        if path != Path::new("-") {
+            self.inputs.insert(path);
+        }
+    }
+
+    /// Files were read.
+    pub fn files<'b>(&mut self, paths: impl IntoIterator<Item = &'b PathBuf>) {
+        paths.into_iter().for_each(|path| self.file(path));
+    }
+
+    /// Store paths were read: one entry each, as their contents never change.
+    pub fn store_paths<'b>(&mut self, store: &Store, paths: impl IntoIterator<Item = &'b StorePath>) {
+        paths.into_iter().for_each(|path| self.file(store.locate(path.as_str())));
+    }
+
+    /// What layers are made of was read.
+    pub fn recipes<'b>(&mut self, store: &Store, recipes: impl IntoIterator<Item = &'b Recipe>) {
+        recipes.into_iter().for_each(|recipe| self.store_paths(store, &recipe.paths));
+    }
+
+    /// A layer file was read, and its tar, or what it is made of.
+    pub fn layer(&mut self, store: &Store, path: &Path) -> Result<()> {
+        if path != Path::new("-") {
+            let layer = LayerFile::read(path)?;
+            self.files(&layer.blob_path(path));
+            self.recipes(store, &layer.recipe);
+        }
+        self.file(path);
+        Ok(())
+    }
+
+    /// A spec was read, and what it names: scripts, graphs, the base, and the contents in the store. What refers to what
+    /// there never changes either, so a database of the store is no input.
+    pub fn spec(&mut self, store: &Store, path: Option<&Path>, spec: &Spec) -> Result<()> {
+        self.files(&path.map(Path::to_owned));
+        for script in [&spec.script, &spec.fake_root_commands, &spec.run_as_root].into_iter().flatten() {
+            if let Script::File(file) = script {
+                self.file(file);
+            }
+        }
+        if let Some(References::Graphs(graphs)) = &spec.references {
+            self.files(graphs);
+        }
+        if let Some(Layering::PipelineFile(file)) = &spec.layering {
+            self.file(file);
+        }
+        self.files(&spec.from_image.as_ref().map(|base| base.path.clone()));
+        for path in &spec.contents {
+            let path = store.resolve(path)?;
+            self.store_paths(store, [&path]);
+        }
+        Ok(())
+    }
+
+    /// The outputs are there: those with the bytes that they had are put back, and what was read is told.
+    pub fn finish(self) -> Result<()> {
+        let target = self.args.depfile_target.as_ref().or(self.outputs.first().map(|output| &output.path));
+        if let (Some(file), Some(target)) = (&self.args.depfile, target) {
+            write_whole(file, &rule(target, &self.inputs)?)?;
+        }
+        self.outputs.iter().try_for_each(Before::settle)
+    }
+}
+
+/// The text of a rule of make (GNU make manual, "Rule Syntax"; ninja manual, "Depfiles").
+fn rule(target: &Path, inputs: &BTreeSet<PathBuf>) -> Result<Vec<u8>> {
+    let mut text = name_in_rule(target)?;
+    text.push(b':');
+    for input in inputs {
+        text.extend(b" \\\n  ");
+        text.extend(name_in_rule(input)?);
+    }
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// A name as it stands in a rule.
+fn name_in_rule(path: &Path) -> Result<Vec<u8>> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.contains(&b'\n') {
+        bail!("cannot tell in a depfile: {}: found a newline in a name", bytes.escape_ascii());
+    }
+    let mut name = Vec::with_capacity(bytes.len());
+    for (index, &byte) in bytes.iter().enumerate() {
+        match byte {
+            b'$' => name.push(b'$'),
+            b' ' | b'\t' | b'#' => {
+                // Backslashes before one of these are doubled.
+                let before = bytes[..index].iter().rev().take_while(|byte| **byte == b'\\').count();
+                name.extend(std::iter::repeat_n(b'\\', before + 1));
+            }
+            _ => {}
+        }
+        name.push(byte);
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, expected: &str) {
+        assert_eq!(name_in_rule(Path::new(name)).unwrap(), expected.as_bytes());
+    }
+
+    #[test]
+    fn names_in_rules() {
+        check("/nix/store/abc-x", "/nix/store/abc-x");
+        check("a b", "a\\ b");
+        check("a\\ b", "a\\\\\\ b");
+        check("a$b#c", "a$$b\\#c");
+        check("a\\b", "a\\b");
+        assert!(name_in_rule(Path::new("a\nb")).is_err());
+    }
+
+    #[test]
+    fn what_has_the_same_bytes_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, other) = (dir.path().join("x"), dir.path().join("y"));
+        fs::write(&file, "same").unwrap();
+        fs::write(&other, "other").unwrap();
+        let old = fs::metadata(&file).unwrap();
+        let args = EdgeArgs { restat: true, ..EdgeArgs::default() };
+        let edge = args.begin(&[&file, &other, Path::new("-")]).unwrap();
+        write_whole(&file, b"same").unwrap();
+        write_whole(&other, b"OTHER").unwrap();
+        edge.finish().unwrap();
+        use std::os::unix::fs::MetadataExt;
+        let new = fs::metadata(&file).unwrap();
+        assert_eq!((new.ino(), new.modified().unwrap()), (old.ino(), old.modified().unwrap()));
+        assert_eq!(fs::read(&other).unwrap(), b"OTHER");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_rule_names_what_was_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let depfile = dir.path().join("x.d");
+        let args = EdgeArgs { depfile: Some(depfile.clone()), ..EdgeArgs::default() };
+        let mut edge = args.begin(&[Path::new("out")]).unwrap();
+        ["b", "a", "-", "b"].into_iter().for_each(|name| edge.file(name));
+        edge.finish().unwrap();
+        assert_eq!(fs::read_to_string(depfile).unwrap(), "out: \\\n  a \\\n  b\n");
+    }
+}

@@ -1,0 +1,66 @@
+//! How errors are told: as text for people, or as one JSON object a line for programs.
+
+use crate::args::Form;
+use crate::hint;
+use crate::memory::Differences;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Exit status of a command line that is no good.
+const USAGE: u8 = 2;
+
+/// Tells why the work failed.
+pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
+    let (text, hint, differences) = (chain_text(error), hint::of(error), error.downcast_ref::<Differences>());
+    match form {
+        Form::Text => {
+            eprintln!("layerstone: {text}");
+            if let Some(differences) = differences {
+                eprintln!("{differences}");
+            }
+            if let Some(hint) = hint {
+                eprintln!("hint: {hint}");
+            }
+        }
+        Form::Json => {
+            let differences = differences.map_or(Value::Array(Vec::new()), Differences::to_json);
+            eprintln!("{}", json!({"error": text, "hint": hint, "differences": differences, "status": 1}));
+        }
+    }
+    ExitCode::FAILURE
+}
+
+/// Tells what is wrong with a command line, or the help that it asks for.
+pub fn of_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !wants_json() {
+        error.exit();
+    }
+    // Without the usage and the hint to --help that follow a blank line.
+    let text = error.to_string();
+    let told = text.split("\n\nUsage:").next().unwrap_or_default().trim_end();
+    let told = told.strip_prefix("error: ").unwrap_or(told);
+    eprintln!("{}", json!({"error": told, "hint": null, "differences": [], "status": USAGE}));
+    ExitCode::from(USAGE)
+}
+
+/// Whether a command line that cannot be read asks for JSON.
+fn wants_json() -> bool {
+    let words: Vec<_> = std::env::args_os().collect();
+    words.iter().any(|word| word == "--errors=json")
+        || words.windows(2).any(|two| two[0] == "--errors" && two[1] == "json")
+}
+
+/// The error and its causes, but for those that the text before already ends in.
+fn chain_text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    // They are told by themselves.
+    let told = usize::from(error.downcast_ref::<Differences>().is_some());
+    for cause in error.chain().skip(told).map(|cause| cause.to_string()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

@@ -1,0 +1,149 @@
+//! `cargo xtask bench incremental`: what a second build costs, beside the first one.
+//!
+//! What changes is one small store path that only the root refers to, and with it the root. The cache begins empty each
+//! round; what ninja does is measured when there is nothing to do.
+
+use crate::bench::change::Change;
+use crate::bench::measure::is_installed;
+use crate::bench::table::median;
+use crate::bench::{CACHE, Place, table};
+use crate::process;
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// Rounds and places.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Rounds that count; there is one more before them
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// The lab's closure
+    #[arg(long, value_name = "NAME", default_value = "large")]
+    closure: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Rows: what is measured, beside what, and the ratio that is aimed at.
+const ROWS: [(&str, &str, f64); 4] = [
+    ("layer --all, nothing changed", "layer --all, the first time", 0.02),
+    ("layer --all, one small path changed", "layer --all, the first time", 0.05),
+    ("ninja, nothing to do", "ninja -n", 1.2),
+    ("make, nothing to do", "ninja -n", f64::INFINITY),
+];
+
+/// Seconds of a round, by what took them.
+type Times = BTreeMap<&'static str, f64>;
+
+/// Runs the bench, and prints the table.
+pub fn run(options: &Options) -> Result<()> {
+    ensure!(options.rounds > 0, "--rounds: found 0, expected 1 or more");
+    for tool in ["ninja", "make"] {
+        ensure!(is_installed(tool), "no {tool} in PATH");
+    }
+    options.place.run(|binary, work| {
+        let closure = options.place.lab.join("closures").join(&options.closure);
+        ensure!(closure.exists(), "no {}: `cargo xtask lab {}` makes it", closure.display(), options.closure);
+        println!("{}", table::machine(options.rounds)?);
+        let change = Change::make(&closure)?;
+        let bench = Bench { binary, work, change: &change };
+        bench.prepare(&closure)?;
+        let mut found = Vec::new();
+        for round in 0..=options.rounds {
+            let times = bench.round()?;
+            // The first one fills the system's caches.
+            if round > 0 {
+                found.push(times);
+            }
+        }
+        print(&found, &change);
+        Ok(())
+    })
+}
+
+struct Bench<'a> {
+    binary: &'a Path,
+    work: &'a Path,
+    change: &'a Change,
+}
+
+impl Bench<'_> {
+    fn file(&self, name: &str) -> PathBuf {
+        self.work.join(name)
+    }
+
+    fn layerstone(&self, line: &str) -> Command {
+        let mut command = Command::new(self.binary);
+        command.args(line.split(' ')).current_dir(self.work).stdin(Stdio::null()).stdout(Stdio::null());
+        command.env(CACHE, self.file("cache"));
+        command
+    }
+
+    fn tool(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(name);
+        command.args(arguments).current_dir(self.work).stdin(Stdio::null()).stdout(Stdio::null());
+        command.env(CACHE, self.file("cache"));
+        command
+    }
+
+    /// Plans of the closure before and after, and rules that have run.
+    fn prepare(&self, closure: &Path) -> Result<()> {
+        eprintln!("preparing");
+        let before = fs::read_link(closure.join("result")).context("cannot read the lab's result link")?;
+        fs::write(self.file("after.graph.json"), &self.change.graph)?;
+        for (name, root, graph) in [
+            ("before", before.display().to_string(), closure.join("graph.json")),
+            ("after", self.change.root.clone(), self.file("after.graph.json")),
+        ] {
+            let spec = json!({"name": "bench", "tag": name, "contents": root, "graph": graph});
+            fs::write(self.file(&format!("{name}.json")), spec.to_string())?;
+            process::run(&mut self.layerstone(&format!("closure --spec {name}.json -q -o {name}.closure.json")))?;
+        }
+        process::run(&mut self.layerstone("layers before.closure.json -q --max-layers 99 -o before.layers.json"))?;
+        let previous =
+            "layers after.closure.json -q --max-layers 99 --previous before.layers.json -o after.layers.json";
+        process::run(&mut self.layerstone(previous))?;
+        process::run(&mut self.layerstone("ninja before.json --image ninja.tar --folder ninja.build"))?;
+        process::run(&mut self.tool("ninja", &["--quiet"]))?;
+        process::run(&mut self.layerstone("make before.json --image make.tar --folder make.build"))?;
+        process::run(&mut self.tool("make", &["-s", "-f", "image.mk"]))
+    }
+
+    fn round(&self) -> Result<Times> {
+        let cache = self.file("cache");
+        if cache.exists() {
+            fs::remove_dir_all(&cache).with_context(|| format!("cannot remove: {}", cache.display()))?;
+        }
+        let before = "layer before.layers.json -q --all -o layers";
+        let mut times = Times::new();
+        times.insert(ROWS[0].1, timed(&mut self.layerstone(before))?);
+        times.insert(ROWS[0].0, timed(&mut self.layerstone(before))?);
+        times.insert(ROWS[1].0, timed(&mut self.layerstone("layer after.layers.json -q --all -o layers"))?);
+        times.insert(ROWS[2].1, timed(&mut self.tool("ninja", &["-n"]))?);
+        times.insert(ROWS[2].0, timed(&mut self.tool("ninja", &[]))?);
+        times.insert(ROWS[3].0, timed(&mut self.tool("make", &["-f", "image.mk"]))?);
+        Ok(times)
+    }
+}
+
+fn timed(command: &mut Command) -> Result<f64> {
+    let begin = Instant::now();
+    process::run(command)?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+fn print(rounds: &[Times], change: &Change) {
+    println!("| what | time | beside | time | ratio | target |\n|---|---:|---|---:|---:|---:|");
+    for (ours, theirs, target) in ROWS {
+        let of = |name: &str| median(rounds.iter().map(|times| times[name]).collect());
+        let ratio = median(rounds.iter().map(|times| times[ours] / times[theirs]).collect());
+        let target = if target.is_finite() { target.to_string() } else { String::new() };
+        println!("| {ours} | {:.3} s | {theirs} | {:.3} s | {ratio:.3} | {target} |", of(ours), of(theirs));
+    }
+    println!("\nThe path that changes is {}.", change.what);
+}
