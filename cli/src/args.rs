@@ -1,8 +1,8 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, closure, completions, copy, demo, image, index, inspect, layer, layers, man, merge, merge_trees, nix_db,
-    overlay, prefetch, pull, push, ready, root, serve, stream, tarsum,
+    build, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man, merge, merge_trees,
+    nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
@@ -88,6 +88,8 @@ enum Command {
     Tarsum(tarsum::Options),
     Inspect(inspect::Options),
     Demo(demo::Options),
+    Derivation(derivation::Options),
+    Script(script::Options),
     Completions(completions::Options),
     Man(man::Options),
 }
@@ -121,6 +123,8 @@ impl Cli {
             Command::Tarsum(options) => tarsum::run(options),
             Command::Inspect(options) => inspect::run(options, common),
             Command::Demo(options) => demo::run(options, common),
+            Command::Derivation(options) => derivation::run(options),
+            Command::Script(options) => script::run(options),
             Command::Completions(options) => completions::run(options),
             Command::Man(options) => man::run(options),
         }

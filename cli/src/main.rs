@@ -12,6 +12,7 @@ mod difference;
 mod fetch;
 mod hint;
 mod interrupt;
+mod itself;
 mod known;
 mod origin;
 mod out;

@@ -6,6 +6,7 @@ pub mod oci;
 
 use crate::args::{Common, StoreArgs};
 use crate::base::{Base, BaseArgs};
+use crate::known::layer_files;
 use crate::out::print;
 use crate::outgoing::Keeper;
 use crate::packing_args::PackingArgs;
@@ -39,7 +40,7 @@ use std::time::Instant;
 /// compressed, as its layer file says or with gzip. A registry is asked for each layer first, and sent what it lacks.
 #[derive(Args)]
 pub struct Options {
-    /// Layer files, the bottom one first
+    /// Layer files, the bottom one first; a folder stands for those that `layer --all` has put there
     #[arg(value_name = "LAYER.JSON", required = true)]
     layers: Vec<PathBuf>,
     /// Image spec: name, tag, config, …
@@ -48,6 +49,9 @@ pub struct Options {
     /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
     #[arg(short, long, value_name = "PLACE")]
     output: OsString,
+    /// What the image is called, instead of the spec's name and tag
+    #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG")]
+    repo_tag: Option<String>,
     #[command(flatten)]
     packing: PackingArgs,
     #[command(flatten)]
@@ -71,10 +75,18 @@ pub struct ArchiveArgs {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let place = Place::parse(&options.output)?;
-    let spec = Spec::read(&options.spec)?;
+    let mut spec = Spec::read(&options.spec)?;
+    if let Some(reference) = &options.repo_tag {
+        let (name, tag) = reference
+            .rsplit_once(':')
+            .filter(|(_, tag)| !tag.contains('/'))
+            .with_context(|| format!("wrong --repo-tag: found {reference:?}, expected NAME:TAG"))?;
+        (spec.name, spec.tag) = (name.to_owned(), Some(tag.to_owned()));
+    }
     let store = options.store.store()?;
     let max = options.base.max();
-    let layers = options.layers.par_iter().map(|path| read_layer(path, &store, max));
+    let files = layer_files_of(&options.layers)?;
+    let layers = files.par_iter().map(|path| read_layer(path, &store, max));
     let layers: Vec<ImageLayer> = layers.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
     if let Some(base) = &base {
@@ -84,6 +96,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let legacy = options.archive.legacy;
     let target = Target { place: &place, legacy, packing: &options.packing, registry: &options.registry };
     write(&spec, base.as_ref(), layers, &target, common)?.tell(&place, common)
+}
+
+/// The files themselves, in the place of folders.
+fn layer_files_of(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let files = named.iter().map(|path| if path.is_dir() { layer_files(path) } else { Ok(vec![path.clone()]) });
+    Ok(files.collect::<Result<Vec<_>>>()?.concat())
 }
 
 fn read_layer(path: &Path, store: &Store, max: MaxUnpacked) -> Result<ImageLayer> {

@@ -1,0 +1,59 @@
+# dockerTools' API over layerstone: images are made of stages, and every stage is a derivation that layerstone builds.
+#
+# `(import ./nix { inherit pkgs; }).buildImage` takes what `pkgs.dockerTools.buildImage` takes. Without nixpkgs, the
+# caller says where the static binary is, and for scripts a bash and what they find in PATH.
+{
+  # nixpkgs, for what links to a package.
+  pkgs ? null,
+  # The static binary: a file, or a package with bin/layerstone.
+  layerstone ? pkgs.layerstone or (throw "layerstone: found no binary, expected `layerstone` among the arguments of default.nix"),
+  # Where stages are built.
+  system ? if pkgs == null then builtins.currentSystem else pkgs.stdenv.buildPlatform.system,
+  # Where images run, by Nix's name or Go's.
+  architecture ? if pkgs == null then system else pkgs.stdenv.hostPlatform.system,
+  # Packages, from nixpkgs or the caller: what runs scripts, and what images link to.
+  bash ? ofPkgs "bash",
+  bashInteractive ? if pkgs == null then bash else pkgs.bashInteractive,
+  coreutils ? ofPkgs "coreutils",
+  shadow ? ofPkgs "shadow",
+  cacert ? ofPkgs "cacert",
+  # More packages whose programs scripts find.
+  tools ? if pkgs == null then [ ] else pkgs.stdenv.initialPath,
+  # How scripts run as root: flags of `layerstone overlay run`, and features that their builders need.
+  overlay ? { },
+  # nixpkgs' name for a package that is missing here.
+  ofPkgs ? name:
+    if pkgs == null
+    then throw "layerstone: found neither pkgs nor ${name}, expected one of them among the arguments of default.nix"
+    else pkgs.${name},
+}:
+let
+  # Each file is a function of what it needs of the others.
+  call = file: import file scope;
+  scope = {
+    inherit pkgs system architecture bash bashInteractive coreutils shadow cacert tools;
+    overlay = { flags = [ ]; features = [ ]; } // overlay;
+    program = if layerstone ? outPath then "${layerstone}/bin/layerstone" else "${layerstone}";
+    list = call ./list.nix;
+    derive = call ./stage.nix;
+    contents = call ./contents.nix;
+    layers = call ./layers.nix;
+    layered = call ./layered.nix;
+    image = call ./image.nix;
+    base = call ./base.nix;
+    shell = call ./shell-image.nix;
+    api = api;
+  };
+  api = {
+    inherit (scope.image) buildImage buildImageWithNixDb mkPureLayer mkRootLayer runWithOverlay;
+    inherit (scope.layered) streamLayeredImage buildLayeredImage buildLayeredImageWithNixDb;
+    inherit (scope.base) pullImage exportImage mergeImages tarsum;
+    inherit (scope.contents) fakeNss binSh usrBinEnv caCertificates shadowSetup shellScript mergeDrvs;
+    inherit (scope.shell) streamNixShellImage buildNixShellImage;
+    examples = import ./examples.nix {
+      layerstone = api;
+      inherit bash coreutils;
+    };
+  };
+in
+api

@@ -1,0 +1,30 @@
+# One stage: a derivation whose builder is layerstone itself, with nothing in its environment.
+{ program, system, bash, coreutils, tools, ... }:
+let
+  out = builtins.placeholder "out";
+in
+rec {
+  # `command` is what layerstone is called with, `attributes` what lies there as files: see `layerstone derivation`.
+  stage = name: command: attributes:
+    derivation ({
+      inherit name system;
+      builder = program;
+      args = [ "derivation" ] ++ command;
+      __structuredAttrs = true;
+    } // attributes);
+
+  # What a stage that runs scripts has besides: bash, and in PATH what the caller gave.
+  scripted = {
+    env.PATH = builtins.concatStringsSep ":" (map (package: "${package}/bin") ([ bash coreutils ] ++ tools));
+  };
+
+  # A text as a program.
+  write = name: text: stage name [ "--put" "text.sh" out ] { "text.sh" = text; preferLocalBuild = true; };
+
+  # A program that is a command line of layerstone's, and needs no shell.
+  script = name: path: words:
+    stage name [ "--put" "words.sh" "${out}${path}" ] {
+      "words.sh" = builtins.concatStringsSep "\n" ([ "#!${program} script" ] ++ words) + "\n";
+      preferLocalBuild = true;
+    };
+}
