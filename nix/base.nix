@@ -1,9 +1,10 @@
 # Images that are there already: pulled from a registry, exported as files, merged into one archive; and tarsum.
-{ derive, list, architecture, pkgs, cacert, ... }:
+{ derive, list, architecture, variant, pkgs, cacert, ... }:
 let
   inherit (derive) stage script;
   inherit (list) ensure optionals toLower;
   out = builtins.placeholder "out";
+  defaultVariant = variant;
   fixName = builtins.replaceStrings [ "/" ":" ] [ "-" "-" ];
 
   # Variables that a download may follow (curl(1), "ENVIRONMENT").
@@ -23,7 +24,7 @@ in
       hash ? null,
       os ? "linux",
       arch ? architecture,
-      variant ? null,
+      variant ? defaultVariant,
       finalImageName ? imageName,
       finalImageTag ? "latest",
       tlsVerify ? true,
@@ -49,7 +50,7 @@ in
       tag = if fromImageTag == null then "" else ":${fromImageTag}";
       which = if fromImageName == null then "" else "#${fromImageName}${tag}";
     in
-    stage name [ "overlay" "export" "${fromImage}${which}" "-o" "image.tar" "--put" ] { };
+    stage name [ "overlay" "export" "${fromImage}${which}" "-o" out ] { };
 
   # The images of several archives in one, compressed as the last one is.
   mergeImages = images:

@@ -1,19 +1,17 @@
 # Ready contents and helpers: users, links to a shell, to env and to certificates, scripts, merged trees.
 { derive, list, bash, coreutils, shadow, cacert, ... }:
 let
-  inherit (derive) stage write;
+  inherit (derive) stage write inStore;
   inherit (list) optionals overridable;
   out = builtins.placeholder "out";
 
-  helper = name: what: stage name [ "helper" what out ] { };
+  helper = name: what: stage name ([ "helper" what out ] ++ inStore) { };
 in
 {
   # /etc/passwd, group and nsswitch.conf with root and nobody, and /var/empty. `override` takes lines to put between them.
   fakeNss = overridable
     ({ extraPasswdLines ? [ ], extraGroupLines ? [ ] }:
-      stage "fake-nss" [ "helper" "fakeNss" out "--options" "options.json" ] {
-        "options.json" = { inherit extraPasswdLines extraGroupLines; };
-      })
+      helper "fake-nss" (builtins.toJSON { fakeNss = { inherit extraPasswdLines extraGroupLines; }; }))
     { };
 
   # /bin/sh, /usr/bin/env, and certificates where programs look for them, as links to packages.

@@ -9,8 +9,8 @@
   layerstone ? pkgs.layerstone or (throw "layerstone: found no binary, expected `layerstone` among the arguments of default.nix"),
   # Where stages are built.
   system ? if pkgs == null then builtins.currentSystem else pkgs.stdenv.buildPlatform.system,
-  # Where images run, by Nix's name or Go's.
-  architecture ? if pkgs == null then system else pkgs.stdenv.hostPlatform.system,
+  # Where images run.
+  imageSystem ? if pkgs == null then system else pkgs.stdenv.hostPlatform.system,
   # Packages, from nixpkgs or the caller: what runs scripts, and what images link to.
   bash ? ofPkgs "bash",
   bashInteractive ? if pkgs == null then bash else pkgs.bashInteractive,
@@ -21,6 +21,8 @@
   tools ? if pkgs == null then [ ] else pkgs.stdenv.initialPath,
   # How scripts run as root: flags of `layerstone overlay run`, and features that their builders need.
   overlay ? { },
+  # What the examples are made of: bash, coreutils, hello.
+  packages ? pkgs,
   # nixpkgs' name for a package that is missing here.
   ofPkgs ? name:
     if pkgs == null
@@ -28,12 +30,27 @@
     else pkgs.${name},
 }:
 let
+  # A system by the names that images have for it, which are Go's.
+  platforms = {
+    x86_64-linux = { architecture = "amd64"; variant = null; };
+    i686-linux = { architecture = "386"; variant = null; };
+    aarch64-linux = { architecture = "arm64"; variant = null; };
+    armv7l-linux = { architecture = "arm"; variant = "v7"; };
+    armv6l-linux = { architecture = "arm"; variant = "v6"; };
+    powerpc64le-linux = { architecture = "ppc64le"; variant = null; };
+    riscv64-linux = { architecture = "riscv64"; variant = null; };
+    s390x-linux = { architecture = "s390x"; variant = null; };
+    loongarch64-linux = { architecture = "loong64"; variant = null; };
+  };
+  platform = platforms.${imageSystem} or (throw "layerstone: found the system ${imageSystem}, expected one of ${toString (builtins.attrNames platforms)}");
+
   # Each file is a function of what it needs of the others.
   call = file: import file scope;
   scope = {
-    inherit pkgs system architecture bash bashInteractive coreutils shadow cacert tools;
+    inherit pkgs system bash bashInteractive coreutils shadow cacert tools;
     overlay = { flags = [ ]; features = [ ]; } // overlay;
     program = if layerstone ? outPath then "${layerstone}/bin/layerstone" else "${layerstone}";
+    inherit (platform) architecture variant;
     list = call ./list.nix;
     derive = call ./stage.nix;
     contents = call ./contents.nix;
@@ -50,10 +67,7 @@ let
     inherit (scope.base) pullImage exportImage mergeImages tarsum;
     inherit (scope.contents) fakeNss binSh usrBinEnv caCertificates shadowSetup shellScript mergeDrvs;
     inherit (scope.shell) streamNixShellImage buildNixShellImage;
-    examples = import ./examples.nix {
-      layerstone = api;
-      inherit bash coreutils;
-    };
+    examples = import ./examples.nix { layerstone = api; pkgs = packages; };
   };
 in
 api

@@ -1,8 +1,8 @@
 # dockerTools' buildLayeredImage and streamLayeredImage: layers of store paths, and the customisation layer on top.
-{ architecture, bash, coreutils, tools, list, derive, layers, program, ... }:
+{ architecture, variant, list, derive, layers, ... }:
 let
   inherit (list) ensure hashOf optionals overridable toList toLower without;
-  inherit (derive) stage script;
+  inherit (derive) stage script scripted inStore;
   out = builtins.placeholder "out";
   epoch = "1970-01-01T00:00:01Z";
 
@@ -17,7 +17,7 @@ let
       contents ? [ ],
       config ? { },
       architecture ? defaultArchitecture,
-      variant ? null,
+      variant ? defaultVariant,
       created ? epoch,
       mtime ? epoch,
       uid ? 0,
@@ -65,7 +65,7 @@ let
       };
 
       root = stage "${baseName}-customisation-layer"
-        [ "root" "--spec" "image.json" "-o" "${out}/root.layer.json" "--blob" "${out}/layer.tar" ]
+        ([ "root" "--spec" "image.json" "-o" "${out}/root.layer.json" "--blob" "${out}/layer.tar" ] ++ inStore)
         ({
           "image.json" = without {
             fromImage = null; mtime = epoch; extraCommands = ""; fakeRootCommands = ""; enableFakechroot = false;
@@ -75,7 +75,7 @@ let
             inherit fromImage mtime extraCommands fakeRootCommands;
             enableFakechroot = enableFakechroot && fakeRootCommands != "";
           };
-        } // (if extraCommands == "" && fakeRootCommands == "" then { } else derive.scripted));
+        } // (if extraCommands == "" && fakeRootCommands == "" then { } else scripted));
       rootLayer = "${root}/root.layer.json";
 
       closure = layers.closure {
@@ -102,13 +102,15 @@ let
       ];
 
       database = stage "${baseName}-nix-database"
-        [ "nix-db" closure "--spec" conf "-o" "${out}/nix-db.layer.json" "--blob" "${out}/layer.tar" ] { };
+        ([ "nix-db" closure "--spec" conf "-o" "${out}/nix-db.layer.json" "--blob" "${out}/layer.tar" ] ++ inStore)
+        { };
 
       # All layer files, bottom first.
       files = map toString storeLayers ++ [ rootLayer ] ++ optionals includeNixDB [ "${database}/nix-db.layer.json" ];
       reference = [ "--repo-tag" "${imageName}:${imageTag}" ];
     };
   defaultArchitecture = architecture;
+  defaultVariant = variant;
 
   # What can be asked of the result.
   attributes = made:
@@ -121,7 +123,7 @@ let
   stream = arguments:
     let
       made = stages arguments;
-      words = [ "image" "-o" "-" ] ++ made.files;
+      words = [ "image" "-o" "-" ] ++ inStore ++ made.files;
     in
     script "stream-${made.baseName}" "" (words ++ made.reference ++ [ "--spec" "${made.conf}" ])
     // attributes made // {
@@ -137,7 +139,7 @@ let
       ending = endings.${compressor} or (throw "unknown compressor: found ${compressor}, expected none, gz or zstd");
     in
     stage "${made.baseName}.tar${ending}"
-      ([ "image" "--spec" "${made.conf}" "-o" out ] ++ made.reference ++ made.files) { }
+      ([ "image" "--spec" "${made.conf}" "-o" out ] ++ inStore ++ made.reference ++ made.files) { }
     // attributes made // {
       stream = streamLayeredImage (builtins.removeAttrs arguments [ "compressor" ]);
     };

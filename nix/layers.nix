@@ -1,13 +1,13 @@
 # The layers of a layered image: what it needs, the plan of its layers, and a derivation for each of them.
 { derive, list, ... }:
 let
-  inherit (derive) stage;
+  inherit (derive) stage inStore;
   inherit (list) optionals;
   out = builtins.placeholder "out";
 
   # Nothing but its store paths goes into a layer: whatever image it is for, it is made once.
   layer = stamp: paths:
-    stage "${nameOf paths}.layer.json" ([ "layer" "plan.json" "--index" "0" "-o" out ] ++ stamp) {
+    stage "${nameOf paths}.layer.json" ([ "layer" "plan.json" "--index" "0" "-o" out ] ++ inStore ++ stamp) {
       "plan.json" = [ paths ];
     };
 
@@ -28,7 +28,7 @@ in
   # All that the references of `roots`, which are derivations, lead to from what a spec and a layer file name.
   closure = { name, spec, root, roots }:
     stage "${name}.closure.json"
-      [ "closure" "--graph" "graph.json" "--spec" spec "--layer" root "-o" out ]
+      ([ "closure" "--graph" "graph.json" "--spec" spec "--layer" root "-o" out ] ++ inStore)
       { exportReferencesGraph."graph.json" = roots; };
 
   # Which of these paths share a layer.
@@ -48,5 +48,5 @@ in
 
   # The layer files of a plan in one derivation, for evaluators that build nothing.
   together = { name, stamp, plan }:
-    stage "${name}-layers" ([ "layer" plan "--all" "-o" out ] ++ stamp) { };
+    stage "${name}-layers" ([ "layer" plan "--all" "-o" out ] ++ inStore ++ stamp) { };
 }

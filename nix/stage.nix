@@ -13,6 +13,9 @@ rec {
       __structuredAttrs = true;
     } // attributes);
 
+  # Where the store is, for commands that read it.
+  inStore = if builtins.storeDir == "/nix/store" then [ ] else [ "--store" builtins.storeDir ];
+
   # What a stage that runs scripts has besides: bash, and in PATH what the caller gave.
   scripted = {
     env.PATH = builtins.concatStringsSep ":" (map (package: "${package}/bin") ([ bash coreutils ] ++ tools));

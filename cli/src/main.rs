@@ -14,6 +14,7 @@ mod hint;
 mod interrupt;
 mod itself;
 mod known;
+mod legacy_args;
 mod origin;
 mod out;
 mod outgoing;

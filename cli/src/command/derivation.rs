@@ -52,7 +52,12 @@ pub fn run(options: &Options) -> Result<()> {
     }
     match options.command.is_empty() {
         true => Ok(()),
-        false => become_ourselves(&options.command, attributes.environment()?),
+        false => {
+            // What a build says is kept in a log.
+            let quiet = ["--progress", "never"].map(OsStr::new).into_iter();
+            let words: Vec<&OsStr> = quiet.chain(options.command.iter().map(OsString::as_os_str)).collect();
+            become_ourselves(&words, attributes.environment()?)
+        }
     }
 }
 

@@ -49,8 +49,8 @@ pub struct Options {
     /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
     #[arg(short, long, value_name = "PLACE")]
     output: OsString,
-    /// What the image is called, instead of the spec's name and tag
-    #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG")]
+    /// What the image is called, instead of the spec's name and tag; the last one of several
+    #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG", overrides_with = "repo_tag")]
     repo_tag: Option<String>,
     #[command(flatten)]
     packing: PackingArgs,

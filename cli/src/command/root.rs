@@ -4,6 +4,7 @@ use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::command::layer::behind::plain_blob;
 use crate::command::ready;
+use crate::legacy_args::LegacyArgs;
 use crate::root_args::RootArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -46,6 +47,8 @@ pub struct Options {
     #[arg(long, value_name = "TAR")]
     blob: PathBuf,
     #[command(flatten)]
+    legacy: LegacyArgs,
+    #[command(flatten)]
     stamp: StampArgs,
     #[command(flatten)]
     base: BaseArgs,
@@ -83,6 +86,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let mut layer = make(&root, &options.blob, common)?;
     layer.set_blob(&options.output, &options.blob)?;
+    options.legacy.write(&options.blob)?;
     Ok(layer.write(&options.output)?)
 }
 

@@ -3,6 +3,7 @@
 use crate::args::{Common, StoreArgs, parse_time};
 use crate::base::{Base, BaseArgs};
 use crate::command::root;
+use crate::legacy_args::LegacyArgs;
 use crate::root_script::{Job, PlaceArgs, make, read, text};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -45,6 +46,8 @@ pub struct Options {
     /// Tar to write
     #[arg(long, value_name = "TAR")]
     blob: PathBuf,
+    #[command(flatten)]
+    legacy: LegacyArgs,
     #[command(flatten)]
     hooks: HookArgs,
     #[command(flatten)]
@@ -98,6 +101,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let mut layer = make(job, &options.blob, common)?;
     layer.set_blob(&options.output, &options.blob)?;
+    options.legacy.write(&options.blob)?;
     Ok(layer.write(&options.output)?)
 }
 
