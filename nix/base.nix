@@ -36,12 +36,10 @@ in
         ++ optionals (variant != null) [ "--variant" variant ]
         ++ optionals (!tlsVerify) [ "--insecure" ]
         ++ optionals (pkgs != null) [ "--ca" "${cacert}/etc/ssl/certs/ca-bundle.crt" ])
-      {
+      ({
         outputHashMode = "flat";
-        outputHashAlgo = if hash == null then "sha256" else null;
-        outputHash = if hash == null then sha256 else hash;
         impureEnvVars = proxies;
-      }
+      } // (if hash != null then { outputHash = hash; } else { outputHash = sha256; outputHashAlgo = "sha256"; }))
     // { imageName = finalImageName; imageTag = finalImageTag; inherit imageDigest; };
 
   # The files of an image as one flat tar. `diskSize` is taken for what it once was: no disk is needed.

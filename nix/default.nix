@@ -49,7 +49,7 @@ let
   scope = {
     inherit pkgs system bash bashInteractive coreutils shadow cacert tools;
     overlay = { flags = [ ]; features = [ ]; } // overlay;
-    program = if layerstone ? outPath then "${layerstone}/bin/layerstone" else "${layerstone}";
+    binary = if layerstone ? outPath then "${layerstone}/bin/layerstone" else "${layerstone}";
     inherit (platform) architecture variant;
     list = call ./list.nix;
     derive = call ./stage.nix;

@@ -1,8 +1,8 @@
 # dockerTools' streamNixShellImage and buildNixShellImage: an image in which a derivation can be built, as nix-shell does.
-{ bash, bashInteractive, coreutils, list, derive, contents, layered, ... }:
+{ bash, bashInteractive, list, derive, contents, layered, ... }:
 let
   inherit (list) ensure overridable;
-  inherit (derive) write;
+  inherit (derive) write program;
   inherit (contents) fakeNss binSh usrBinEnv;
 
   # Where nix-shell's user builds, and where the sandbox has the build's folder.
@@ -16,24 +16,25 @@ let
     else if builtins.isList value then builtins.concatStringsSep " " (map asText value)
     else toString value;
 
-  # The environment that Nix gives a builder. What is built in a container has no place in its store, so that outputs lie
-  # in the build's folder.
-  environment = drv: homeDirectory:
+  # What is built in a container has no place in its store, so that outputs lie in the build's folder.
+  place = output: "${folder}/outputs/${output}";
+  outputsOf = drv: drv.drvAttrs.outputs or [ "out" ];
+  inPlace = drv: builtins.replaceStrings (map builtins.placeholder (outputsOf drv)) (map place (outputsOf drv));
+
+  # The environment that Nix gives a builder.
+  environment = { drv, homeDirectory, path }:
     let
       passed = drv.drvAttrs.passAsFile or [ ];
       texts = builtins.mapAttrs (_: asText) (builtins.removeAttrs drv.drvAttrs ([ "args" "passAsFile" ] ++ passed));
       files = builtins.listToAttrs (map
         (name: { name = "${name}Path"; value = "${write "passed-as-file-${name}" (asText drv.drvAttrs.${name})}"; })
         passed);
-      outputs = drv.drvAttrs.outputs or [ "out" ];
-      place = name: "${folder}/outputs/${name}";
-      places = builtins.listToAttrs (map (name: { inherit name; value = place name; }) outputs);
-      filled = builtins.replaceStrings (map builtins.placeholder outputs) (map place outputs);
+      places = builtins.listToAttrs (map (name: { inherit name; value = place name; }) (outputsOf drv));
       folders = { NIX_BUILD_TOP = folder; TMPDIR = folder; TEMPDIR = folder; TMP = folder; TEMP = folder; PWD = folder; };
     in
-    builtins.mapAttrs (_: filled) (texts // files) // places // folders // {
+    builtins.mapAttrs (_: inPlace drv) (texts // files) // places // folders // {
       HOME = homeDirectory;
-      PATH = "/path-not-set";
+      PATH = path;
       NIX_STORE = builtins.storeDir;
       NIX_BUILD_CORES = "1";
       TERM = "xterm-256color";
@@ -60,8 +61,14 @@ let
     assert ensure (command == null || run == null)
       "streamNixShellImage: Can't specify both command and run";
     let
-      builder = drv.drvAttrs.builder;
-      arguments = drv.drvAttrs.args or [ ];
+      words = map (word: inPlace drv (asText word)) ([ drv.drvAttrs.builder ] ++ drv.drvAttrs.args or [ ]);
+      build = program "build-derivation" "/bin/buildDerivation" ''
+        #!${bash}/bin/bash
+        exec ${builtins.concatStringsSep " " (map quote words)}
+      '';
+
+      # What there is without a stdenv: the shell, and buildDerivation.
+      path = "${builtins.dirOf shell}:${build}/bin";
 
       # What the shell reads first: the environment that stdenv's setup makes, if there is one, then the shellHook.
       startup = write "nix-shell-rc" ''
@@ -70,16 +77,12 @@ let
         if [ -n "''${stdenv-}" ] && [ -e "$stdenv/setup" ]; then
           source "$stdenv/setup"
         fi
-        PATH=${bash}/bin:${coreutils}/bin''${PATH:+:$PATH}
+        PATH=${path}''${PATH:+:$PATH}
         SHELL=${shell}
         set +e
         if [ -n "''${PS1-}" ] && [ -z "''${NIX_SHELL_PRESERVE_PROMPT-}" ]; then
           PS1='\n\[\033[1;32m\][nix-shell:\w]\$\[\033[0m\] '
         fi
-        # What nix-shell in a container is for.
-        buildDerivation() {
-          ${builtins.concatStringsSep " " (map (word: quote (toString word)) ([ builder ] ++ arguments))}
-        }
         if [ "$(type -t runHook)" = function ]; then
           runHook shellHook
         elif [ -n "''${shellHook-}" ]; then
@@ -109,7 +112,7 @@ let
         Cmd = if run == null then [ shell "--rcfile" "${startup}" ] else [ shell "${startup}" ];
         User = "${toString uid}:${toString gid}";
         WorkingDir = folder;
-        Env = builtins.attrValues (builtins.mapAttrs (key: value: "${key}=${value}") (environment drv homeDirectory));
+        Env = builtins.attrValues (builtins.mapAttrs (key: value: "${key}=${value}") (environment { inherit drv homeDirectory path; }));
       };
     };
 in

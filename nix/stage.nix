@@ -1,5 +1,5 @@
 # One stage: a derivation whose builder is layerstone itself, with nothing in its environment.
-{ program, system, bash, coreutils, tools, ... }:
+{ binary, system, bash, coreutils, tools, ... }:
 let
   out = builtins.placeholder "out";
 in
@@ -8,7 +8,7 @@ rec {
   stage = name: command: attributes:
     derivation ({
       inherit name system;
-      builder = program;
+      builder = binary;
       args = [ "derivation" ] ++ command;
       __structuredAttrs = true;
     } // attributes);
@@ -22,12 +22,13 @@ rec {
   };
 
   # A text as a program.
-  write = name: text: stage name [ "--put" "text.sh" out ] { "text.sh" = text; preferLocalBuild = true; };
+  write = name: program name "";
+
+  # The same somewhere in a folder.
+  program = name: path: text:
+    stage name [ "--put" "text.sh" "${out}${path}" ] { "text.sh" = text; preferLocalBuild = true; };
 
   # A program that is a command line of layerstone's, and needs no shell.
   script = name: path: words:
-    stage name [ "--put" "words.sh" "${out}${path}" ] {
-      "words.sh" = builtins.concatStringsSep "\n" ([ "#!${program} script" ] ++ words) + "\n";
-      preferLocalBuild = true;
-    };
+    program name path (builtins.concatStringsSep "\n" ([ "#!${binary} script" ] ++ words) + "\n");
 }

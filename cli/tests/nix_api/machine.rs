@@ -1,13 +1,18 @@
 //! A machine with a /nix of its own: a mount namespace, a store with the lab's small closure, and our binary in it.
 
 use crate::support::lab::Lab;
-use crate::support::{Place, Run, require_tool, skip, test_name};
+use crate::support::skip::remove_at_exit;
+use crate::support::{Place, Run, output, require_tool, skip, test_name};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// What Nix is told: one user, no sandbox, nothing from elsewhere.
-const CONFIG: &str = "sandbox = false\nsubstitute = false\nbuild-users-group =\nfilter-syscalls = false\n\
+pub const CONFIG: &str = "sandbox = false\nsubstitute = false\nbuild-users-group =\nfilter-syscalls = false\n\
     experimental-features = nix-command flakes\nmax-jobs = 2\n";
+
+/// What prints the value of an expression; the store can be written, for what is built meanwhile.
+const EVALUATE: [&str; 5] = ["--eval", "--read-write-mode", "--strict", "--json", "-E"];
 
 /// A machine: its folder is the test's.
 pub struct Machine {
@@ -18,6 +23,7 @@ pub struct Machine {
 }
 
 /// What was built, and what Nix said meanwhile.
+#[derive(Debug)]
 pub struct Built {
     /// Store paths, one for each derivation that was asked for.
     pub paths: Vec<String>,
@@ -58,26 +64,55 @@ pub fn name(path: &str) -> &str {
 }
 
 impl Machine {
-    /// A new machine, or the running test is skipped.
+    /// A new machine with the lab's small closure, or the running test is skipped.
     #[track_caller]
     pub fn find() -> Option<Machine> {
+        let machine = Machine::bare()?;
+        machine.add_lab();
+        Some(machine)
+    }
+
+    /// One that has only our binary.
+    #[track_caller]
+    pub fn bare() -> Option<Machine> {
+        let mut machine = Machine::empty()?;
+        machine.add_binary();
+        Some(machine)
+    }
+
+    /// The same until the process ends: for statics, which are never dropped.
+    #[track_caller]
+    pub fn until_exit() -> Option<Machine> {
+        let mut machine = Machine::within(Place::until_exit())?;
+        machine.add_binary();
+        machine.add_lab();
+        Some(machine)
+    }
+
+    /// One whose store is empty.
+    #[track_caller]
+    pub fn empty() -> Option<Machine> {
+        let place = Place::within(&Path::new(env!("CARGO_TARGET_TMPDIR")).canonicalize().unwrap());
+        Machine::within(place)
+    }
+
+    #[track_caller]
+    fn within(place: Place) -> Option<Machine> {
         let lab = Lab::find("small")?;
         if !["nix-build", "nix-store", "nix-instantiate", "unshare", "strip"].into_iter().all(require_tool) {
             return None;
         }
-        let place = Place::within(&Path::new(env!("CARGO_TARGET_TMPDIR")).canonicalize().unwrap());
         std::fs::create_dir_all(place.join("nix/store")).unwrap();
-        let mut machine = Machine { place, lab, binary: String::new() };
+        let machine = Machine { place, lab, binary: String::new() };
         if !machine.command("true").status().unwrap().success() {
             skip(&test_name(), "no mount namespace with another /nix can be made");
             return None;
         }
-        machine.fill();
         Some(machine)
     }
 
-    /// Puts the lab's closure and the binary, without what only debuggers need, into the store.
-    fn fill(&mut self) {
+    /// Puts the lab's closure into the store.
+    fn add_lab(&self) {
         let store = self.place.join("nix/store");
         for info in self.lab.infos() {
             let path = info["path"].as_str().unwrap();
@@ -91,10 +126,12 @@ impl Machine {
         let mut load = self.command("nix-store");
         load.arg("--load-db").stdin(std::fs::File::open(registration).unwrap());
         assert!(load.status().unwrap().success());
-        let stripped = self.place.join("layerstone");
-        let strip = Command::new("strip").args([env!("CARGO_BIN_EXE_layerstone"), "-o"]).arg(&stripped).status();
-        assert!(strip.unwrap().success());
-        self.binary = self.ok("nix-store", &["--add", stripped.to_str().unwrap()]).text().trim_end().to_owned();
+    }
+
+    /// Puts the binary, without what only debuggers need, into the store.
+    fn add_binary(&mut self) {
+        let stripped = stripped().to_str().unwrap();
+        self.binary = self.ok("nix-store", &["--add", stripped]).text().trim_end().to_owned();
     }
 
     /// A command that finds this machine's /nix, in an environment of its own.
@@ -177,7 +214,7 @@ impl Machine {
     #[track_caller]
     pub fn value(&self, text: &str) -> serde_json::Value {
         let expression = self.expression(text);
-        let run = self.ok("nix-instantiate", &["--eval", "--strict", "--json", "-E", &expression]);
+        let run = self.ok("nix-instantiate", &[&EVALUATE[..], &[&expression]].concat());
         serde_json::from_slice(&run.stdout).unwrap()
     }
 
@@ -185,7 +222,7 @@ impl Machine {
     #[track_caller]
     pub fn refused(&self, text: &str) -> String {
         let expression = self.expression(text);
-        let run = self.run("nix-instantiate", &["--eval", "--strict", "--json", "-E", &expression]);
+        let run = self.run("nix-instantiate", &[&EVALUATE[..], &[&expression]].concat());
         assert_eq!(run.code, Some(1), "{text}\n{}", run.text());
         run.stderr
     }
@@ -200,4 +237,17 @@ impl Machine {
     pub fn read(&self, path: &str) -> Vec<u8> {
         std::fs::read(self.locate(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
+}
+
+/// Our binary without what only debuggers need, made once for all tests of this process.
+fn stripped() -> &'static Path {
+    static STRIPPED: OnceLock<PathBuf> = OnceLock::new();
+    STRIPPED.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stripped-{}", std::process::id()));
+        remove_at_exit(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let binary = folder.join("layerstone");
+        output(Command::new("strip").args([env!("CARGO_BIN_EXE_layerstone"), "-o"]).arg(&binary));
+        binary
+    })
 }
