@@ -19,8 +19,8 @@
   cacert ? ofPkgs "cacert",
   # More packages whose programs scripts find.
   tools ? if pkgs == null then [ ] else pkgs.stdenv.initialPath,
-  # How scripts run as root: flags of `layerstone overlay run`, and features that their builders need.
-  overlay ? { },
+  # How scripts run as root: see machine.nix. Of nothing, `layerstone overlay run` finds out.
+  overlay ? import ./machine.nix { inherit pkgs; },
   # What the examples are made of: bash, coreutils, hello.
   packages ? pkgs,
   # nixpkgs' name for a package that is missing here.
@@ -48,7 +48,7 @@ let
   call = file: import file scope;
   scope = {
     inherit pkgs system bash bashInteractive coreutils shadow cacert tools;
-    overlay = { flags = [ ]; features = [ ]; } // overlay;
+    overlay = { flags = [ ]; features = [ ]; tools = [ ]; } // overlay;
     binary = if layerstone ? outPath then "${layerstone}/bin/layerstone" else "${layerstone}";
     inherit (platform) architecture variant;
     list = call ./list.nix;

@@ -5,7 +5,6 @@
 let
   inherit (layerstone) buildImage buildLayeredImage streamLayeredImage mergeImages;
   inherit (pkgs) bash coreutils hello;
-  echo = "${coreutils}/bin/echo";
 in
 rec {
   # One layer, and its name and tag.
@@ -247,7 +246,7 @@ rec {
     name = "image-with-helpers";
     tag = "latest";
     contents = [ layerstone.binSh layerstone.usrBinEnv layerstone.fakeNss ];
-    config.Cmd = [ "/bin/sh" "-c" "/usr/bin/env true && exec ${echo} ready" ];
+    config.Cmd = [ "/bin/sh" "-c" "exec /usr/bin/env ${coreutils}/bin/echo ready" ];
   };
 
   # Nix in the image knows its store.
@@ -299,7 +298,8 @@ rec {
     name = "greeting";
     system = hello.system or builtins.currentSystem;
     builder = "${bash}/bin/bash";
-    args = [ "-ec" "${coreutils}/bin/mkdir -p $out/bin; ${coreutils}/bin/ln -s $input/bin/hello $out/bin/hello" ];
+    # A shell that becomes its last command would close its output before it ends, on which Nix kills it.
+    args = [ "-ec" "${coreutils}/bin/mkdir -p $out/bin; ${coreutils}/bin/ln -s $input/bin/hello $out/bin/hello; exit" ];
     input = hello;
     list = [ "a" "b" ];
     passAsFile = [ "long" ];

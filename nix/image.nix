@@ -2,7 +2,7 @@
 { architecture, variant, overlay, list, derive, layers, contents, ... }:
 let
   inherit (list) optionals overridable hashOf toList toLower without ensure;
-  inherit (derive) stage scripted inStore;
+  inherit (derive) stage scripted scriptedWith inStore;
   out = builtins.placeholder "out";
   epoch = "1970-01-01T00:00:01Z";
   endings = { none = ""; gz = ".gz"; zstd = ".zst"; };
@@ -33,12 +33,12 @@ let
       ({
         exportReferencesGraph."graph.json" = scripts;
         requiredSystemFeatures = overlay.features;
-      } // scripted // attributes);
+      } // scriptedWith overlay.tools // attributes);
 in
 rec {
   # The root of an image alone.
   mkPureLayer = { name, baseJson ? null, contents ? null, keepContentsDirlinks ? false, extraCommands ? "", uid ? 0, gid ? 0 }:
-    stage "docker-layer-${name}" ([ "root" "--spec" "image.json" ] ++ legacy baseJson ++ inStore ++ ofLayer)
+    stage "docker-layer-${name}" ([ "root" "--spec" "image.json" ] ++ file "--legacy" baseJson ++ inStore ++ ofLayer)
       ({
         "image.json" = without { uid = 0; gid = 0; extraCommands = ""; keepContentsDirlinks = false; } ({
           name = "root";
@@ -46,9 +46,6 @@ rec {
           inherit extraCommands uid gid;
         } // rootMode keepContentsDirlinks);
       } // (if extraCommands == "" then { } else scripted));
-
-  # docker's metadata of the layer beside it.
-  legacy = baseJson: optionals (baseJson != null) [ "--legacy" "${baseJson}" ];
 
   # The root of an image that a script has run over as root.
   mkRootLayer =
@@ -75,7 +72,7 @@ rec {
         scripts = [ script ] ++ optionals (extra != null) [ extra ];
         inherit fromImage fromImageName fromImageTag diskSize buildVMMemorySize;
       }
-      ([ "--spec" "image.json" "--script" "${script}" ] ++ file "--extra-commands" extra ++ legacy baseJson)
+      ([ "--spec" "image.json" "--script" "${script}" ] ++ file "--extra-commands" extra ++ file "--legacy" baseJson)
       {
         "image.json" = { name = "root"; contents = toList contents; } // rootMode keepContentsDirlinks;
       };
@@ -97,7 +94,11 @@ rec {
     let
       script = shellScript "nothing.sh" "";
       hook = hookName: text: if text == "" then null else shellScript hookName text;
-      hooks = { "--pre-mount" = hook "pre-mount.sh" preMount; "--post-mount" = hook "post-mount.sh" postMount; "--post-umount" = hook "post-umount.sh" postUmount; };
+      hooks = {
+        "--pre-mount" = hook "pre-mount.sh" preMount;
+        "--post-mount" = hook "post-mount.sh" postMount;
+        "--post-umount" = hook "post-umount.sh" postUmount;
+      };
       given = builtins.filter (flag: hooks.${flag} != null) (builtins.attrNames hooks);
     in
     inOverlay

@@ -17,8 +17,9 @@ rec {
   inStore = if builtins.storeDir == "/nix/store" then [ ] else [ "--store" builtins.storeDir ];
 
   # What a stage that runs scripts has besides: bash, and in PATH what the caller gave.
-  scripted = {
-    env.PATH = builtins.concatStringsSep ":" (map (package: "${package}/bin") ([ bash coreutils ] ++ tools));
+  scripted = scriptedWith [ ];
+  scriptedWith = more: {
+    env.PATH = builtins.concatStringsSep ":" (map (package: "${package}/bin") ([ bash coreutils ] ++ tools ++ more));
   };
 
   # A text as a program.
