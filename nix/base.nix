@@ -1,8 +1,8 @@
 # Images that are there already: pulled from a registry, exported as files, merged into one archive; and tarsum.
-{ derive, list, architecture, variant, pkgs, cacert, ... }:
+{ derive, lib, architecture, variant, pkgs, cacert, ... }:
 let
   inherit (derive) stage script;
-  inherit (list) ensure optionals toLower;
+  inherit (lib) ensure optionals;
   out = builtins.placeholder "out";
   defaultVariant = variant;
   fixName = builtins.replaceStrings [ "/" ":" ] [ "-" "-" ];
@@ -11,8 +11,11 @@ let
   proxies = [ "http_proxy" "https_proxy" "ftp_proxy" "all_proxy" "no_proxy" ];
 
   ending = archive:
-    let name = archive.name or (baseNameOf (toString archive));
-    in builtins.head (builtins.match ".*(\\.tar\\.gz|\\.tar\\.zst|\\.tar)|.*" name);
+    let
+      name = archive.name or (baseNameOf (toString archive));
+      found = builtins.match ".*(\\.tar|\\.tar\\.gz|\\.tar\\.zst)" name;
+    in
+    if found == null then "" else builtins.head found;
 in
 {
   # The image of this digest as an archive whose hash is known: `layerstone prefetch` prints both.
@@ -32,7 +35,8 @@ in
     }:
     assert ensure ((hash == null) != (sha256 == null)) "pullImage: expected one of hash and sha256";
     stage name
-      ([ "pull" "${imageName}@${imageDigest}" "--as" "${finalImageName}:${finalImageTag}" "--os" os "--arch" arch "-o" out ]
+      ([ "pull" "${imageName}@${imageDigest}" "--as" "${finalImageName}:${finalImageTag}" ]
+        ++ [ "--os" os "--arch" arch "-o" out ]
         ++ optionals (variant != null) [ "--variant" variant ]
         ++ optionals (!tlsVerify) [ "--insecure" ]
         ++ optionals (pkgs != null) [ "--ca" "${cacert}/etc/ssl/certs/ca-bundle.crt" ])

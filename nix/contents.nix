@@ -1,8 +1,8 @@
 # Ready contents and helpers: users, links to a shell, to env and to certificates, scripts, merged trees.
-{ derive, list, bash, coreutils, shadow, cacert, ... }:
+{ derive, lib, bash, coreutils, shadow, cacert, ... }:
 let
   inherit (derive) stage write inStore;
-  inherit (list) optionals overridable;
+  inherit (lib) optionals overridable;
   out = builtins.placeholder "out";
 
   helper = name: what: stage name ([ "helper" what out ] ++ inStore) { };

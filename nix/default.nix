@@ -6,7 +6,8 @@
   # nixpkgs, for what links to a package.
   pkgs ? null,
   # The static binary: a file, or a package with bin/layerstone.
-  layerstone ? pkgs.layerstone or (throw "layerstone: found no binary, expected `layerstone` among the arguments of default.nix"),
+  layerstone ? pkgs.layerstone
+    or (throw "layerstone: found no binary, expected `layerstone` among the arguments of default.nix"),
   # Where stages are built.
   system ? if pkgs == null then builtins.currentSystem else pkgs.stdenv.buildPlatform.system,
   # Where images run.
@@ -21,6 +22,8 @@
   tools ? if pkgs == null then [ ] else pkgs.stdenv.initialPath,
   # How scripts run as root: see machine.nix. Of nothing, `layerstone overlay run` finds out.
   overlay ? import ./machine.nix { inherit pkgs; },
+  # Whether each layer is a derivation of its own, if an image does not say: the plan is built while images are evaluated.
+  perLayer ? true,
   # What the examples are made of: bash, coreutils, hello.
   packages ? pkgs,
   # nixpkgs' name for a package that is missing here.
@@ -42,16 +45,20 @@ let
     s390x-linux = { architecture = "s390x"; variant = null; };
     loongarch64-linux = { architecture = "loong64"; variant = null; };
   };
-  platform = platforms.${imageSystem} or (throw "layerstone: found the system ${imageSystem}, expected one of ${toString (builtins.attrNames platforms)}");
+  platform = platforms.${imageSystem}
+    or (throw "layerstone: found the system ${imageSystem}, expected one of ${toString (builtins.attrNames platforms)}");
+
+  isPackage = layerstone ? outPath
+    || (builtins.isPath layerstone && builtins.pathExists (layerstone + "/bin/layerstone"));
 
   # Each file is a function of what it needs of the others.
   call = file: import file scope;
   scope = {
-    inherit pkgs system bash bashInteractive coreutils shadow cacert tools;
+    inherit pkgs system perLayer bash bashInteractive coreutils shadow cacert tools;
     overlay = { flags = [ ]; features = [ ]; tools = [ ]; } // overlay;
-    binary = if layerstone ? outPath then "${layerstone}/bin/layerstone" else "${layerstone}";
+    binary = if isPackage then "${layerstone}/bin/layerstone" else "${layerstone}";
     inherit (platform) architecture variant;
-    list = call ./list.nix;
+    lib = call ./lib.nix;
     derive = call ./stage.nix;
     contents = call ./contents.nix;
     layers = call ./layers.nix;

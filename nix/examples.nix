@@ -221,11 +221,19 @@ rec {
   };
 
   # Names, dates, systems.
-  prefixedImage = buildImage { name = "registry-1.docker.io/image"; tag = "latest"; config.Cmd = [ "${hello}/bin/hello" ]; };
-  prefixedLayeredImage =
-    buildLayeredImage { name = "registry-1.docker.io/layered-image"; tag = "latest"; config.Cmd = [ "${hello}/bin/hello" ]; };
+  prefixedImage = buildImage {
+    name = "registry-1.docker.io/image";
+    tag = "latest";
+    config.Cmd = [ "${hello}/bin/hello" ];
+  };
+  prefixedLayeredImage = buildLayeredImage {
+    name = "registry-1.docker.io/layered-image";
+    tag = "latest";
+    config.Cmd = [ "${hello}/bin/hello" ];
+  };
   unstableDate = buildImage { name = "unstable-date"; tag = "latest"; copyToRoot = hello; created = "now"; };
-  unstableDateLayered = buildLayeredImage { name = "unstable-date-layered"; tag = "latest"; contents = hello; created = "now"; };
+  unstableDateLayered =
+    buildLayeredImage { name = "unstable-date-layered"; tag = "latest"; contents = hello; created = "now"; };
   build-image-with-architecture =
     buildImage { name = "build-image-with-architecture"; tag = "latest"; architecture = "arm64"; };
   layered-image-with-architecture =

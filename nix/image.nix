@@ -1,11 +1,9 @@
 # dockerTools' buildImage and what it is made of: one layer, of a root whose contents are copies and of store paths.
-{ architecture, variant, overlay, list, derive, layers, contents, ... }:
+{ architecture, variant, overlay, lib, derive, layers, contents, ... }:
 let
-  inherit (list) optionals overridable hashOf toList toLower without ensure;
+  inherit (lib) endingOf epoch optionals overridable hashOf toList toLower without ensure;
   inherit (derive) stage scripted scriptedWith inStore;
   out = builtins.placeholder "out";
-  epoch = "1970-01-01T00:00:01Z";
-  endings = { none = ""; gz = ".gz"; zstd = ".zst"; };
 
   rootMode = keepContentsDirlinks: { kind = "single"; rootMode = "copy"; inherit keepContentsDirlinks; };
 
@@ -37,7 +35,16 @@ let
 in
 rec {
   # The root of an image alone.
-  mkPureLayer = { name, baseJson ? null, contents ? null, keepContentsDirlinks ? false, extraCommands ? "", uid ? 0, gid ? 0 }:
+  mkPureLayer =
+    {
+      name,
+      baseJson ? null,
+      contents ? null,
+      keepContentsDirlinks ? false,
+      extraCommands ? "",
+      uid ? 0,
+      gid ? 0,
+    }:
     stage "docker-layer-${name}" ([ "root" "--spec" "image.json" ] ++ file "--legacy" baseJson ++ inStore ++ ofLayer)
       ({
         "image.json" = without { uid = 0; gid = 0; extraCommands = ""; keepContentsDirlinks = false; } ({
@@ -140,7 +147,6 @@ rec {
       baseName = baseNameOf name;
       imageName = toLower name;
       inRoot = if contents == null then copyToRoot else contents;
-      ending = endings.${compressor} or (throw "unknown compressor: found ${compressor}, expected none, gz or zstd");
 
       spec = without { fromImage = null; variant = null; created = epoch; includeNixDB = false; } ({
         name = imageName;
@@ -202,7 +208,7 @@ rec {
         ([ "layer" plan "--behind" front "--spec" conf ] ++ inStore ++ ofLayer)
         { };
 
-      result = stage "docker-image-${baseName}.tar${ending}"
+      result = stage "docker-image-${baseName}.tar${endingOf compressor}"
         (optionals (tag == null) [ "--tag" "image.json" ]
           ++ [ "image" "--legacy" "--spec" "image.json" "${whole}/root.layer.json" "-o" out ] ++ inStore)
         { "image.json" = spec // (if tag == null then { } else { tag = toString tag; }); };

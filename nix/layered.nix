@@ -1,12 +1,9 @@
 # dockerTools' buildLayeredImage and streamLayeredImage: layers of store paths, and the customisation layer on top.
-{ architecture, variant, list, derive, layers, ... }:
+{ architecture, variant, perLayer, lib, derive, layers, ... }:
 let
-  inherit (list) ensure hashOf optionals overridable toList toLower without;
+  inherit (lib) endingOf ensure epoch hashOf optionals overridable toList toLower without;
   inherit (derive) stage script scripted inStore;
   out = builtins.placeholder "out";
-  epoch = "1970-01-01T00:00:01Z";
-
-  endings = { none = ""; gz = ".gz"; zstd = ".zst"; };
 
   # The stages of an image, up to the words that `layerstone image` is called with.
   stages =
@@ -31,13 +28,14 @@ let
       includeStorePaths ? true,
       includeNixDB ? false,
       layeringPipeline ? null,
+      # Taken as dockerTools does; `layerstone layers --explain` tells more of a plan.
       debug ? false,
       passthru ? { },
       meta ? { },
       # Which store paths share a layer: a name of `layerstone layers --strategy`.
       strategy ? null,
       # Whether each layer is a derivation of its own, for which the plan is built while the image is evaluated.
-      perLayer ? true,
+      perLayer ? defaultPerLayer,
     }:
     assert ensure (maxLayers > 1)
       "the maxLayers argument of dockerTools.buildLayeredImage function must be greather than 1 (current value: ${toString maxLayers})";
@@ -51,14 +49,24 @@ let
       # whether anything is another, the customisation layer included.
       conf = stage "${baseName}-conf.json" [ "--put" "image.json" out ] {
         "image.json" = without {
-          fromImage = null; variant = null; created = epoch; mtime = epoch; uid = 0; gid = 0; uname = "root"; gname = "root";
-          includeStorePaths = true; includeNixDB = false; layeringPipeline = null; strategy = null;
+          fromImage = null;
+          variant = null;
+          created = epoch;
+          mtime = epoch;
+          uid = 0;
+          gid = 0;
+          uname = "root";
+          gname = "root";
+          includeStorePaths = true;
+          includeNixDB = false;
+          layeringPipeline = null;
+          strategy = null;
         } {
           name = imageName;
           contents = toList contents;
           config = if config == null then { } else config;
-          inherit fromImage architecture variant created mtime uid gid uname gname maxLayers includeStorePaths includeNixDB
-            layeringPipeline strategy;
+          inherit fromImage architecture variant created mtime uid gid uname gname maxLayers includeStorePaths;
+          inherit includeNixDB layeringPipeline strategy;
         };
         inherit root;
         preferLocalBuild = true;
@@ -68,14 +76,18 @@ let
         ([ "root" "--spec" "image.json" "-o" "${out}/root.layer.json" "--blob" "${out}/layer.tar" ] ++ inStore)
         ({
           "image.json" = without {
-            fromImage = null; mtime = epoch; extraCommands = ""; fakeRootCommands = ""; enableFakechroot = false;
+            fromImage = null;
+            mtime = epoch;
+            extraCommands = "";
+            fakeRootCommands = "";
+            enableFakechroot = false;
           } {
             name = "root";
             contents = toList contents;
             inherit fromImage mtime extraCommands fakeRootCommands;
             enableFakechroot = enableFakechroot && fakeRootCommands != "";
           };
-        } // (if extraCommands == "" && fakeRootCommands == "" then { } else scripted));
+        } // (if extraCommands == "" && fakeRootCommands == "" then { preferLocalBuild = true; } else scripted));
       rootLayer = "${root}/root.layer.json";
 
       closure = layers.closure {
@@ -111,6 +123,7 @@ let
     };
   defaultArchitecture = architecture;
   defaultVariant = variant;
+  defaultPerLayer = perLayer;
 
   # What can be asked of the result.
   attributes = made:
@@ -136,9 +149,8 @@ let
   build = { compressor ? "gz", ... }@arguments:
     let
       made = stages (builtins.removeAttrs arguments [ "compressor" ]);
-      ending = endings.${compressor} or (throw "unknown compressor: found ${compressor}, expected none, gz or zstd");
     in
-    stage "${made.baseName}.tar${ending}"
+    stage "${made.baseName}.tar${endingOf compressor}"
       ([ "image" "--spec" "${made.conf}" "-o" out ] ++ inStore ++ made.reference ++ made.files) { }
     // attributes made // {
       stream = streamLayeredImage (builtins.removeAttrs arguments [ "compressor" ]);

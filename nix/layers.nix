@@ -1,8 +1,8 @@
 # The layers of a layered image: what it needs, the plan of its layers, and a derivation for each of them.
-{ derive, list, ... }:
+{ derive, lib, ... }:
 let
   inherit (derive) stage inStore;
-  inherit (list) optionals;
+  inherit (lib) optionals;
   out = builtins.placeholder "out";
 
   # Nothing but its store paths goes into a layer: whatever image it is for, it is made once.
@@ -29,7 +29,11 @@ in
   closure = { name, spec, root, roots }:
     stage "${name}.closure.json"
       ([ "closure" "--graph" "graph.json" "--spec" spec "--layer" root "-o" out ] ++ inStore)
-      { exportReferencesGraph."graph.json" = roots; };
+      {
+        exportReferencesGraph."graph.json" = roots;
+        # Elsewhere, all that it only names would have to be brought first.
+        preferLocalBuild = true;
+      };
 
   # Which of these paths share a layer.
   plan = { name, closure, maxLayers, base, strategy, layeringPipeline }:
@@ -41,7 +45,7 @@ in
       ([ "layers" closure "--max-layers" (toString maxLayers) "-o" out ]
         ++ optionals (base != null) [ "--base" "${base}" ]
         ++ (if layeringPipeline != null then pipeline else optionals (strategy != null) [ "--strategy" strategy ]))
-      (if isText then { "pipeline.json" = layeringPipeline; } else { });
+      ({ preferLocalBuild = true; } // (if isText then { "pipeline.json" = layeringPipeline; } else { }));
 
   # The layer files of a plan, one derivation each: known only when the plan is built.
   perLayer = stamp: plan: map (layer stamp) (read plan);

@@ -1,7 +1,7 @@
 # dockerTools' streamNixShellImage and buildNixShellImage: an image in which a derivation can be built, as nix-shell does.
-{ bash, bashInteractive, list, derive, contents, layered, ... }:
+{ bash, bashInteractive, lib, derive, contents, layered, ... }:
 let
-  inherit (list) ensure overridable;
+  inherit (lib) ensure overridable;
   inherit (derive) write program;
   inherit (contents) fakeNss binSh usrBinEnv;
 
@@ -112,7 +112,9 @@ let
         Cmd = if run == null then [ shell "--rcfile" "${startup}" ] else [ shell "${startup}" ];
         User = "${toString uid}:${toString gid}";
         WorkingDir = folder;
-        Env = builtins.attrValues (builtins.mapAttrs (key: value: "${key}=${value}") (environment { inherit drv homeDirectory path; }));
+        Env =
+          let variables = environment { inherit drv homeDirectory path; };
+          in map (key: "${key}=${variables.${key}}") (builtins.attrNames variables);
       };
     };
 in

@@ -137,6 +137,24 @@ fn a_streamed_image_holds_no_copy() {
     assert!(made_here < 1_000_000 && packages > 10_000_000, "{made_here} and {packages} bytes");
 }
 
+/// Strategies, and pipelines as a list, as text in a file, and as a file of the caller's.
+#[test]
+fn strategies() {
+    let Some(machine) = Machine::find() else { return };
+    let image = |more: &str| {
+        format!(r#"layerstone.streamLayeredImage {{ name = "x"; contents = [ hello bash ]; maxLayers = 4; {more} }}"#)
+    };
+    let popularity = plan(&machine, &image(r#"strategy = "popularity";"#));
+    let pipeline = r#"[ [ "popularity_contest" ] [ "limit_layers" 3 ] ]"#;
+    assert_eq!(popularity.len(), 3);
+    assert_eq!(plan(&machine, &image(&format!("layeringPipeline = {pipeline};"))), popularity);
+    let file = format!(r#"layeringPipeline = builtins.toFile "pipeline.json" (builtins.toJSON {pipeline});"#);
+    assert_eq!(plan(&machine, &image(&file)), popularity);
+    let path = machine.place.write("pipeline.json", r#"[["popularity_contest"],["limit_layers",3]]"#);
+    assert_eq!(plan(&machine, &image(&format!("layeringPipeline = {};", path.display()))), popularity);
+    assert_eq!(machine.build(&image(&file)).layers().len(), 3);
+}
+
 /// Where nothing may be built while an image is evaluated, all layers are one derivation.
 #[test]
 fn without_import_from_derivation() {
@@ -148,6 +166,8 @@ fn without_import_from_derivation() {
     let built = machine.build_with(&forbidden, &together);
     let count = names(&built.log).iter().filter(|name| name.ends_with("-layers")).count();
     assert_eq!((count, built.layers().len()), (1, 0), "{}", built.log);
+    let shell = "(api (arguments // { perLayer = false; })).streamNixShellImage { drv = hello; }";
+    machine.build_with(&forbidden, shell);
     // What is no layered image has no plan to be read.
     machine.build_with(&forbidden, r#"layerstone.buildImage { name = "one"; copyToRoot = hello; }"#);
 }

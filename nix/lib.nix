@@ -7,14 +7,23 @@ in
 rec {
   toLower = builtins.replaceStrings upper lower;
 
+  # dockerTools' default of all times.
+  epoch = "1970-01-01T00:00:01Z";
+
+  # How the name of an archive ends that is compressed so.
+  endingOf = compressor:
+    { none = ""; gz = ".gz"; zstd = ".zst"; }.${compressor}
+      or (throw "unknown compressor: found ${compressor}, expected none, gz or zstd");
+
   # One thing as a list of it, null as none.
   toList = value: if builtins.isList value then value else if value == null then [ ] else [ value ];
 
   optionals = condition: list: if condition then list else [ ];
 
-  # What of a set differs from the default of its name: what is not said needs no new derivation when defaults change.
+  # What of a set differs from the default of its name: a spec says no more than it must.
   without = defaults: set:
-    builtins.removeAttrs set (builtins.filter (name: set ? ${name} && set.${name} == defaults.${name}) (builtins.attrNames defaults));
+    let isDefault = name: set ? ${name} && set.${name} == defaults.${name};
+    in builtins.removeAttrs set (builtins.filter isDefault (builtins.attrNames defaults));
 
   # The hash in a store path's name. It is a text about the path, and needs nothing of it.
   hashOf = path: builtins.unsafeDiscardStringContext (builtins.substring 0 32 (baseNameOf path));
