@@ -60,24 +60,3 @@ fn what_only_a_stage_sees() {
     let run = machine.try_build(&[], r#"layerstone.buildImage { name = "x"; extraCommands = "exit 3"; }"#);
     assert!(run.code != Some(0) && run.stderr.contains("extraCommands"), "{}", run.stderr);
 }
-
-/// `layerstone derivation` outside a build.
-#[test]
-fn no_derivation() {
-    let place = crate::support::Place::new();
-    let found = place.fail("derivation tarsum");
-    let expected =
-        "layerstone: no attributes of a derivation: .attrs.json: found no file, expected the one that Nix writes";
-    assert!(found.starts_with(expected), "{found}");
-    for (attributes, expected) in [
-        ("[]", "not the attributes of a derivation: .attrs.json: "),
-        (r#"{"x.sh": 1}"#, "wrong attribute: .attrs.json: x.sh: found 1, expected a text"),
-        (r#"{"a/b.json": 1}"#, "wrong attribute: .attrs.json: a/b.json: found a slash, expected the name of a file"),
-        (r#"{"env": {"A": 1}}"#, "wrong attribute: .attrs.json: env: found {\"A\":1}, expected an object of texts"),
-        (r#"{"outputs": 1}"#, "wrong attribute: .attrs.json: outputs: found 1, expected an object of store paths"),
-    ] {
-        place.write(".attrs.json", attributes);
-        let found = place.fail("derivation tarsum");
-        assert!(found.starts_with(&format!("layerstone: {expected}")), "{attributes}: {found}");
-    }
-}
