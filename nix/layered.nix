@@ -34,6 +34,8 @@ let
       meta ? { },
       # Which store paths share a layer: a name of `layerstone layers --strategy`.
       strategy ? null,
+      # The plan of the image before, as its `plan` was: layers stay what they are, new paths go where they cost least.
+      previous ? null,
       # Whether each layer is a derivation of its own, for which the plan is built while the image is evaluated.
       perLayer ? defaultPerLayer,
     }:
@@ -101,7 +103,7 @@ let
         name = baseName;
         maxLayers = maxLayers - 1 - (if includeNixDB then 1 else 0);
         base = fromImage;
-        inherit closure strategy layeringPipeline;
+        inherit closure strategy layeringPipeline previous;
       };
 
       # The layer files of the store paths, bottom first; without perLayer, the folder that they are in.

@@ -36,7 +36,7 @@ in
       };
 
   # Which of these paths share a layer.
-  plan = { name, closure, maxLayers, base, strategy, layeringPipeline }:
+  plan = { name, closure, maxLayers, base, strategy, layeringPipeline, previous ? null }:
     let
       isText = builtins.isList layeringPipeline;
       pipeline = [ "--strategy" "pipeline" (if isText then "pipeline.json" else "${layeringPipeline}") ];
@@ -44,6 +44,7 @@ in
     stage "${name}.layers.json"
       ([ "layers" closure "--max-layers" (toString maxLayers) "-o" out ]
         ++ optionals (base != null) [ "--base" "${base}" ]
+        ++ optionals (previous != null) [ "--previous" "${previous}" ]
         ++ (if layeringPipeline != null then pipeline else optionals (strategy != null) [ "--strategy" strategy ]))
       ({ preferLocalBuild = true; } // (if isText then { "pipeline.json" = layeringPipeline; } else { }));
 

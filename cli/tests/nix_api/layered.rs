@@ -155,6 +155,21 @@ fn strategies() {
     assert_eq!(machine.build(&image(&file)).layers().len(), 3);
 }
 
+/// With the plan of the image before, what is new goes into one layer, and the others stay as they are.
+#[test]
+fn a_previous_plan() {
+    let Some(machine) = Machine::find() else { return };
+    let image = |contents: &str, more: &str| {
+        format!(r#"layerstone.streamLayeredImage {{ name = "x"; contents = [ {contents} ]; maxLayers = 5; {more} }}"#)
+    };
+    let before = image("bash coreutils", "");
+    machine.build(&before);
+    let plan = machine.build(&format!("({before}).plan"));
+    let kept = machine.place.write("before.layers.json", machine.read(plan.path()));
+    let built = machine.build(&image("bash coreutils hello", &format!("previous = {};", kept.display())));
+    assert_eq!(built.layers().len(), 1, "{}", built.log);
+}
+
 /// Where nothing may be built while an image is evaluated, all layers are one derivation.
 #[test]
 fn without_import_from_derivation() {
