@@ -1,5 +1,5 @@
 # Ready contents and helpers: users, links to a shell, to env and to certificates, scripts, merged trees.
-{ derive, lib, bash, coreutils, shadow, cacert, ... }:
+{ derive, lib, bash, bashInteractive, coreutils, shadow, cacert, ... }:
 let
   inherit (derive) stage write inStore;
   inherit (lib) optionals overridable;
@@ -15,7 +15,7 @@ in
     { };
 
   # /bin/sh, /usr/bin/env, and certificates where programs look for them, as links to packages.
-  binSh = helper "bin-sh" "binSh=${bash}";
+  binSh = helper "bin-sh" "binSh=${bashInteractive}";
   usrBinEnv = helper "usr-bin-env" "usrBinEnv=${coreutils}";
   caCertificates = helper "ca-certificates" "caCertificates=${cacert}";
 

@@ -2,6 +2,13 @@
 #
 # `(import ./nix { inherit pkgs; }).buildImage` takes what `pkgs.dockerTools.buildImage` takes. Without nixpkgs, the
 # caller says where the static binary is, and for scripts a bash and what they find in PATH.
+let
+  # nixpkgs' package of a name that the caller has not given.
+  ofPkgs = pkgs: name:
+    if pkgs == null
+    then throw "layerstone: found neither pkgs nor ${name}, expected one of them among the arguments of default.nix"
+    else pkgs.${name};
+in
 {
   # nixpkgs, for what links to a package.
   pkgs ? null,
@@ -12,25 +19,21 @@
   system ? if pkgs == null then builtins.currentSystem else pkgs.stdenv.buildPlatform.system,
   # Where images run.
   imageSystem ? if pkgs == null then system else pkgs.stdenv.hostPlatform.system,
-  # Packages, from nixpkgs or the caller: what runs scripts, and what images link to.
-  bash ? ofPkgs "bash",
+  # Packages, from nixpkgs or the caller, that images link to, and that scripts have which run in them.
+  bash ? ofPkgs pkgs "bash",
   bashInteractive ? if pkgs == null then bash else pkgs.bashInteractive,
-  coreutils ? ofPkgs "coreutils",
-  shadow ? ofPkgs "shadow",
-  cacert ? ofPkgs "cacert",
-  # More packages whose programs scripts find.
+  coreutils ? ofPkgs pkgs "coreutils",
+  shadow ? ofPkgs pkgs "shadow",
+  cacert ? ofPkgs pkgs "cacert",
+  # The same for scripts that run where stages are built, and more packages whose programs they find.
+  buildPackages ? if pkgs == null then { inherit bash coreutils; } else pkgs.buildPackages,
   tools ? if pkgs == null then [ ] else pkgs.stdenv.initialPath,
   # How scripts run as root: see machine.nix. Of nothing, `layerstone overlay run` finds out.
   overlay ? import ./machine.nix { inherit pkgs; },
   # Whether each layer is a derivation of its own, if an image does not say: the plan is built while images are evaluated.
   perLayer ? true,
   # What the examples are made of: bash, coreutils, hello.
-  packages ? pkgs,
-  # nixpkgs' name for a package that is missing here.
-  ofPkgs ? name:
-    if pkgs == null
-    then throw "layerstone: found neither pkgs nor ${name}, expected one of them among the arguments of default.nix"
-    else pkgs.${name},
+  packages ? { inherit bash coreutils; hello = ofPkgs pkgs "hello"; },
 }:
 let
   # A system by the names that images have for it, which are Go's.
@@ -54,7 +57,7 @@ let
   # Each file is a function of what it needs of the others.
   call = file: import file scope;
   scope = {
-    inherit pkgs system perLayer bash bashInteractive coreutils shadow cacert tools;
+    inherit pkgs system perLayer bash bashInteractive coreutils shadow cacert buildPackages tools;
     overlay = { flags = [ ]; features = [ ]; tools = [ ]; } // overlay;
     binary = if isPackage then "${layerstone}/bin/layerstone" else "${layerstone}";
     inherit (platform) architecture variant;

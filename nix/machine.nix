@@ -18,5 +18,5 @@ else {
   # What their builders need (Nix manual, `system-features`).
   features = [ "kvm" ];
   # Packages whose programs are needed.
-  tools = [ pkgs.qemu_kvm ];
+  tools = [ pkgs.buildPackages.qemu_kvm ];
 }

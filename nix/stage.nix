@@ -1,5 +1,5 @@
 # One stage: a derivation whose builder is layerstone itself, with nothing in its environment.
-{ binary, system, bash, coreutils, tools, ... }:
+{ binary, system, buildPackages, tools, ... }:
 let
   out = builtins.placeholder "out";
 in
@@ -18,9 +18,9 @@ rec {
 
   # What a stage that runs scripts has besides: bash, and in PATH what the caller gave.
   scripted = scriptedWith [ ];
-  scriptedWith = more: {
-    env.PATH = builtins.concatStringsSep ":" (map (package: "${package}/bin") ([ bash coreutils ] ++ tools ++ more));
-  };
+  scriptedWith = more:
+    let packages = [ buildPackages.bash buildPackages.coreutils ] ++ tools ++ more;
+    in { env.PATH = builtins.concatStringsSep ":" (map (package: "${package}/bin") packages); };
 
   # A text as a program.
   write = name: program name "";

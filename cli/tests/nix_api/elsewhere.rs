@@ -1,7 +1,7 @@
 //! Other surroundings: Nix's sandbox, and a store that is not at /nix/store.
 
 use super::machine::{CONFIG, Machine};
-use crate::support::{Place, output, require_root, require_tool};
+use crate::support::{Place, output, require_root, require_tool, skip, test_name};
 use std::path::Path;
 use std::process::Command;
 
@@ -29,6 +29,57 @@ fn in_a_sandbox() {
     for path in &outside.paths {
         assert!(machine.read(path) == other.read(path), "{path}");
     }
+}
+
+/// What nixpkgs gives is taken from there, and root scripts run in a virtual machine, whose kernel and QEMU are Debian's
+/// in the place of nixpkgs'.
+#[test]
+fn with_nixpkgs_in_a_sandbox() {
+    let Some(machine) = Machine::find() else { return };
+    if !require_root() || !require_tool("qemu-system-x86_64") {
+        return;
+    }
+    let kernels = std::fs::read_dir("/boot").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let Some(kernel) = kernels.filter(|name| name.starts_with("vmlinuz-") && name.contains("cloud")).max() else {
+        return skip(&test_name(), "no kernel for virtual machines in /boot");
+    };
+    let release = kernel.strip_prefix("vmlinuz-").unwrap();
+    let image = format!(
+        r#"
+        let
+          pkgs = {{
+            inherit bash coreutils hello;
+            buildPackages = pkgs;
+            layerstone = arguments.layerstone;
+            bashInteractive = bash;
+            cacert = bash;
+            qemu_kvm = "/usr";
+            linux = pkgs.runCommand "linux" {{ }} ''
+              mkdir -p $out/lib/modules
+              cp /boot/{kernel} $out/bzImage
+              cp -r /lib/modules/{release} $out/lib/modules
+            '';
+            runCommand = name: attributes: script: derivation (attributes // {{
+              inherit name;
+              system = "x86_64-linux";
+              builder = "/bin/sh";
+              args = [ "-ec" "PATH=/usr/bin:/bin; ${{script}}" ];
+            }});
+            stdenv = {{
+              buildPlatform.system = "x86_64-linux";
+              hostPlatform = {{ system = "x86_64-linux"; linux-kernel.target = "bzImage"; }};
+              initialPath = [ ];
+            }};
+          }};
+        in (api {{ inherit pkgs; }}).examples.chownTestImage"#
+    );
+    let paths = "/usr /lib /lib64 /bin /boot";
+    let sandbox = ["--option", "sandbox", "true", "--option", "sandbox-paths", paths];
+    let features = ["--option", "system-features", "kvm"];
+    let inside = machine.build_with(&[&sandbox[..], &features].concat(), &image);
+    assert!(inside.log.contains(" virtual machine"), "{}", inside.log);
+    let outside = machine.build("layerstone.examples.chownTestImage");
+    assert!(machine.read(inside.path()) == machine.read(outside.path()));
 }
 
 /// A store in a folder, called as that folder is: its images hold its paths.

@@ -26,6 +26,7 @@ fn the_flake_gives_the_api() {
         let
           pkgs = (builtins.getFlake "{reference}").overlays.default pkgs {{ }} // {{
             inherit bash coreutils;
+            buildPackages = {{ inherit bash coreutils; }};
             bashInteractive = bash;
             layerstone = arguments.layerstone;
             stdenv = {{ buildPlatform.system = "x86_64-linux"; hostPlatform.system = "aarch64-linux"; initialPath = [ ]; }};
