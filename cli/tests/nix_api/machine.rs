@@ -240,7 +240,7 @@ impl Machine {
 }
 
 /// Our binary without what only debuggers need, made once for all tests of this process.
-fn stripped() -> &'static Path {
+pub fn stripped() -> &'static Path {
     static STRIPPED: OnceLock<PathBuf> = OnceLock::new();
     STRIPPED.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stripped-{}", std::process::id()));
