@@ -1,8 +1,8 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, cache, closure, completions, copy, demo, image, index, inspect, layer, layers, man, merge, merge_trees,
-    nix_db, overlay, prefetch, pull, push, ready, root, serve, stream, tarsum, wire,
+    build, cache, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man, merge,
+    merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum, wire,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};
@@ -103,6 +103,8 @@ enum Command {
     #[command(subcommand)]
     Cache(cache::Command),
     Demo(demo::Options),
+    Derivation(derivation::Options),
+    Script(script::Options),
     Completions(completions::Options),
     Man(man::Options),
 }
@@ -144,6 +146,8 @@ impl Cli {
             Command::Inspect(options) => inspect::run(options, common),
             Command::Cache(command) => cache::run(command),
             Command::Demo(options) => demo::run(options, common),
+            Command::Derivation(options) => derivation::run(options),
+            Command::Script(options) => script::run(options),
             Command::Completions(options) => completions::run(options),
             Command::Man(options) => man::run(options),
         }

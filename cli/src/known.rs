@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use layerstone_layer::{LayerFile, Packing, Recipe};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How the name of a layer file ends.
 const ENDING: &str = ".layer.json";
@@ -21,16 +21,8 @@ impl Known {
     /// Reads the layer files of a folder, those without a recipe passed over.
     pub fn read(folder: &Path) -> Result<Known> {
         let mut known = Known::default();
-        let entries = folder.read_dir().with_context(|| format!("cannot read: {}", folder.display()))?;
-        let mut paths = Vec::new();
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot read: {}", folder.display()))?.path();
-            if path.as_os_str().as_encoded_bytes().ends_with(ENDING.as_bytes()) {
-                paths.push(path);
-            }
-        }
         // Of two that contradict each other, the same one wins each time.
-        paths.sort();
+        let paths = layer_files(folder)?;
         for path in paths {
             known.add(LayerFile::read(&path)?);
         }
@@ -47,6 +39,21 @@ impl Known {
     pub fn get(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<&LayerFile> {
         self.layers.get(&(key(recipe), packing))
     }
+}
+
+/// The layer files of a folder in the order of their names, which is that of the layers where names are numbers.
+pub fn layer_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let context = || format!("cannot read: {}", folder.display());
+    let mut paths = Vec::new();
+    for entry in folder.read_dir().with_context(context)? {
+        let path = entry.with_context(context)?.path();
+        if path.as_os_str().as_encoded_bytes().ends_with(ENDING.as_bytes()) {
+            paths.push(path);
+        }
+    }
+    // 1000 comes behind 999.
+    paths.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+    Ok(paths)
 }
 
 fn key(recipe: &Recipe) -> String {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The variable that names the cache's folder; empty for none.
-const VARIABLE: &str = "LAYERSTONE_CACHE";
+pub const CACHE: &str = "LAYERSTONE_CACHE";
 /// Bytes that a cache may have unless the user says otherwise: what is known of some thousand images.
 pub const SIZE: u64 = 1 << 30;
 /// As many files that differ are told.
@@ -85,7 +85,7 @@ impl CacheArgs {
 
 /// The cache's folder where no flag names one; none for a user without a home (XDG Base Directory Specification).
 pub fn usual_folder() -> Option<PathBuf> {
-    if let Some(folder) = var_os(VARIABLE) {
+    if let Some(folder) = var_os(CACHE) {
         return Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty());
     }
     let absolute = |name| var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

@@ -63,15 +63,15 @@
 //! | 56 | in buildLayeredImage | `alone::another_architecture` |
 //! | 57 | `/etc` made by NixOS' activation scripts | `fake::etc_of_a_script`, written by hand for what NixOS' activation scripts do |
 //! | 58 | certificates are where programs look for them | `alone::certificates`; an HTTPS client finds them: `tools::certificates_are_trusted` |
-//! | 59 | streamNixShellImage: a derivation builds in the image | needs a Nix API: the environment of a derivation |
-//! | 60 | its shellHook runs | needs a Nix API: the environment of a derivation |
-//! | 61 | its inputs are in PATH | needs a Nix API: the environment of a derivation |
-//! | 62 | passAsFile | needs a Nix API: the environment of a derivation |
-//! | 63 | `run`: a command in a shell that is not interactive | needs a Nix API: the environment of a derivation |
-//! | 64 | `command`: a command in an interactive shell | needs a Nix API: the environment of a derivation |
-//! | 65 | a home that can be written | needs a Nix API: the environment of a derivation |
-//! | 66 | a home that does not exist | needs a Nix API: the environment of a derivation |
-//! | 67 | `buildDerivation` works in it | needs a Nix API: the environment of a derivation |
+//! | 59 | streamNixShellImage: a derivation builds in the image | `nix_api::shell::the_derivation_builds` |
+//! | 60 | its shellHook runs | `nix_api::shell::the_hook_runs` |
+//! | 61 | its inputs are in PATH | `nix_api::shell::attributes_are_in_the_environment` |
+//! | 62 | passAsFile | `nix_api::shell::attributes_passed_as_files` |
+//! | 63 | `run`: a command in a shell that is not interactive | `nix_api::shell::run_is_not_interactive` |
+//! | 64 | `command`: a command in an interactive shell | `nix_api::shell::command_is_interactive` |
+//! | 65 | a home that can be written | `nix_api::shell::the_home_can_be_written` |
+//! | 66 | a home that does not exist | `nix_api::shell::the_home_may_not_exist` |
+//! | 67 | `buildDerivation` works in it | `nix_api::shell::the_derivation_builds` |
 //! | 68 | chown in runAsRoot stays | `root::owner_of_a_file`, by fakeRootCommands `fake::owner_of_a_file`, and given by perms `alone::owner_of_a_file` |
 //! | 69 | a user who is not root owns files | `alone::owner_of_the_store` |
 //! | 70 | the signatures of the Nix database | not built yet: signatures |

@@ -113,3 +113,22 @@ fn the_image_is_the_same() {
     let names: Vec<_> = members(&place.read("plain.tar")).into_iter().map(|member| member.name).collect();
     assert!(!names.contains(&b"repositories".to_vec()));
 }
+
+/// A root's layer alone, as dockerTools' mkPureLayer leaves it: its metadata are those of the image and the tarsum.
+#[test]
+fn metadata_beside_a_root() {
+    if !require_tool("jshon") {
+        return;
+    }
+    let place = Place::new();
+    let base = br#"{"config":{"Cmd":["/bin/curl"]},"os":"linux","created":"1970-01-01T00:00:01Z"}"#;
+    place.write("base.json", base);
+    let line = format!("root --contents {} --root {}", synth().path("curl-8.0"), synth().root.display());
+    place.ok(&format!("{line} --legacy base.json -o root.layer.json --blob layer.tar"));
+    let sum = place.ok("tarsum layer.tar");
+    assert_eq!(place.read("VERSION"), b"1.0");
+    assert!(place.read("json") == jshon(&["-s", sum.text().trim_end(), "-i", "checksum"], base));
+    place.write("base.json", "[]");
+    let told = place.run(&format!("{line} --legacy base.json -o root.layer.json --blob layer.tar")).stderr;
+    assert!(told.starts_with("layerstone: not a JSON object: base.json: "), "{told}");
+}

@@ -32,6 +32,7 @@
 //! | `merge_trees` | folders and tars merged into one tree: as cp and tar do, conflicts told |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
+//! | `nix_api` | nix/: dockerTools' API in a real Nix: what is built, built again, built elsewhere, substituted, run |
 //! | `nix_db` | Nix's database in an image: Nix takes what is unpacked for its own; bases that bring one along |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
 //! | `perms` | owners and modes by rule, and contents that disagree about a folder's mode |
@@ -86,6 +87,7 @@ mod merge;
 mod merge_trees;
 mod names;
 mod nix;
+mod nix_api;
 mod nix_db;
 mod outputs;
 mod perms;

@@ -162,6 +162,11 @@ fn alone() {
     place.ok("helper fakeNss nss");
     assert_eq!(place.read("nss/etc/group"), b"root:x:0:\nnobody:x:65534:\n");
     assert!(place.join("nss/var/empty").is_dir());
+    // With lines of one's own, as image.json has them.
+    place.ok(r#"helper {"fakeNss":{"extraGroupLines":["app:x:7:"]}} own"#);
+    assert_eq!(place.read("own/etc/group"), b"root:x:0:\napp:x:7:\nnobody:x:65534:\n");
+    let run = place.run("helper {fakeNss} x");
+    assert!(run.code == Some(2) && run.stderr.contains("not JSON: "), "{}", run.stderr);
     let told = place.fail("helper fakeNss nss");
     assert!(told.contains("cannot make") && told.contains("nss"), "{told}");
     let told = place.fail("helper tmp absent/x");

@@ -80,6 +80,26 @@ fn every_way() {
     assert!(images.iter().all(|image| *image == images[0]));
 }
 
+/// A folder of layer files stands for them all, in order, however many there are; and an image can be called otherwise.
+#[test]
+fn folders_and_other_names() {
+    let place = Place::new();
+    let store = format!("--root {}", synth().root.display());
+    place.write("image.json", spec(synth()).to_string());
+    stages(&place, &Way { closure: "--scan", blobs: false, single: false }, &store, 4);
+    let line = format!("image --spec image.json {store} layers root.layer.json");
+    place.ok(&format!("{line} -o folder.tar"));
+    assert!(place.read("folder.tar") == place.read("staged.tar"));
+    place.ok(&format!("{line} --repo-tag a:1 -t example.org:5000/Other:2 -o other.tar"));
+    assert_eq!(archive::manifest(&place.read("other.tar"))["RepoTags"], json!(["example.org:5000/other:2"]));
+    for reference in ["other", "example.org:5000/other", ""] {
+        let mut command = place.command(&format!("{line} -o wrong.tar"));
+        let output = command.args(["--repo-tag", reference]).output().unwrap();
+        let expected = format!("layerstone: wrong --repo-tag: found {reference:?}, expected NAME:TAG\n");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+    }
+}
+
 /// The spec's own graph serves `closure --spec` where no other source is given.
 #[test]
 fn graph_of_the_spec() {

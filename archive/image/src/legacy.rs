@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// Name of the file that says which tag has which layer on top.
 pub const REPOSITORIES_NAME: &str = "repositories";
 /// What the `VERSION` of every layer holds; no newline.
-const LAYER_VERSION: &str = "1.0";
+pub const LAYER_VERSION: &str = "1.0";
 
 /// What the layers say about the image, as dockerTools' base.json does.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,12 @@ pub fn legacy_layers(facts: &LegacyFacts<'_>, layers: &[LegacyInput<'_>]) -> Vec
         made.push(kept.unwrap_or_else(|| new_layer(facts, layer, made.last())));
     }
     made
+}
+
+/// The bytes of a layer's `json` before it has an ID: what is said of its image, and the layer's tarsum.
+pub fn legacy_layer_json(mut base: Map<String, Value>, tarsum: &str) -> Vec<u8> {
+    base.insert("checksum".to_owned(), json!(tarsum));
+    to_jshon(&Value::Object(base))
 }
 
 /// The bytes of `repositories`: the name has this tag, and the tag this layer on top.

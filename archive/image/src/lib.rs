@@ -67,7 +67,10 @@ pub use decompression::Compression;
 pub use error::{Claim, Error, Result};
 pub use held::{Held, HeldPaths, held};
 pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary, inspect};
-pub use legacy::{LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layers, repositories};
+pub use legacy::{
+    LAYER_VERSION, LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layer_json,
+    legacy_layers, repositories,
+};
 pub use listed::StoredManifest;
 pub use location::Location;
 pub use manifest::MANIFEST_NAME;

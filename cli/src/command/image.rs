@@ -3,28 +3,30 @@
 pub mod engine;
 mod legacy;
 pub mod oci;
+mod read;
 
 use crate::args::{Common, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::command::build::on_their_way;
 use crate::edge::EdgeArgs;
-use crate::memory::{CacheArgs, Memory};
+use crate::memory::CacheArgs;
 use crate::out::print;
 use crate::outgoing::Keeper;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use crate::registry_args::RegistryArgs;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{
-    Archive, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, MaxUnpacked, Spec,
-    Target as ArchiveTarget, Trailer, unpack_blob,
+    Archive, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, Spec, Target as ArchiveTarget,
+    Trailer,
 };
-use layerstone_layer::{Blobs, Codec, LayerFile, Meter, Packing, Part, Recipe, Source, store_layout};
+use layerstone_layer::{Blobs, Codec, Meter, Packing, Part, Recipe, Source};
 use layerstone_oci::{Descriptor, Placed};
-use layerstone_stage::{Digest, Output, Store, StorePath};
+use layerstone_stage::{Digest, Output, StorePath};
 use legacy::Legacy;
 use rayon::prelude::*;
+use read::{layer_files_of, read_layer};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -32,7 +34,6 @@ use std::io::{IsTerminal, Write, stdout};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Assemble layers into an image
@@ -42,7 +43,7 @@ use std::time::Instant;
 /// compressed, as its layer file says or with gzip. A registry is asked for each layer first, and sent what it lacks.
 #[derive(Args)]
 pub struct Options {
-    /// Layer files, the bottom one first
+    /// Layer files, the bottom one first; a folder stands for those that `layer --all` has put there
     #[arg(value_name = "LAYER.JSON", required = true)]
     layers: Vec<PathBuf>,
     /// Image spec: name, tag, config, …
@@ -51,6 +52,9 @@ pub struct Options {
     /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
     #[arg(short, long, value_name = "PLACE")]
     output: OsString,
+    /// What the image is called, instead of the spec's name and tag; the last one of several
+    #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG", overrides_with = "repo_tag")]
+    repo_tag: Option<String>,
     #[command(flatten)]
     packing: PackingArgs,
     #[command(flatten)]
@@ -78,11 +82,19 @@ pub struct ArchiveArgs {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let place = Place::parse(&options.output)?;
-    let spec = Spec::read(&options.spec)?;
+    let mut spec = Spec::read(&options.spec)?;
+    if let Some(reference) = &options.repo_tag {
+        let (name, tag) = reference
+            .rsplit_once(':')
+            .filter(|(_, tag)| !tag.contains('/'))
+            .with_context(|| format!("wrong --repo-tag: found {reference:?}, expected NAME:TAG"))?;
+        (spec.name, spec.tag) = (name.to_owned(), Some(tag.to_owned()));
+    }
     let store = options.store.store()?;
+    let files = layer_files_of(&options.layers)?;
     let mut edge = options.edge.begin(&place.files().iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     let (max, memory) = (options.base.max(), options.cache.open(&store, common)?);
-    let layers = options.layers.par_iter().map(|path| read_layer(path, &store, &memory, max));
+    let layers = files.par_iter().map(|path| read_layer(path, &store, &memory, max));
     let layers: Vec<ImageLayer> = layers.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
     if let Some(base) = &base {
@@ -96,42 +108,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     written.map_err(|error| memory.explain(error, &on_their_way))?.tell(&place, common)?;
     edge.file(&options.spec);
     edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
-    options.layers.iter().try_for_each(|layer| edge.layer(&store, layer))?;
+    files.iter().try_for_each(|layer| edge.layer(&store, layer))?;
     edge.finish()
-}
-
-fn read_layer(path: &Path, store: &Store, memory: &Memory, max: MaxUnpacked) -> Result<ImageLayer> {
-    let layer = LayerFile::read(path)?;
-    let descriptor = Descriptor::from(&layer.descriptor);
-    let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
-        (Some(recipe), _) => {
-            let store = Store::new(&recipe.store, store.root())?;
-            let packed = layer.compression.map(|packing| LayerBlob::Packed(packing, descriptor));
-            (Source::from(store_layout(&store, recipe)?), packed)
-        }
-        (None, Some(blob)) if layer.is_plain() => (Source::blob(&blob)?, None),
-        (None, Some(blob)) => {
-            let size = blob.metadata().with_context(|| format!("cannot read: {}", blob.display()))?.len();
-            let file = File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))?;
-            let part = Part::new(Arc::new(file), blob, 0, size);
-            let tar = unpack_blob(&part, descriptor.digest, layer.diff_id, max)?;
-            (Source::Part(tar), Some(LayerBlob::Stored(descriptor, part)))
-        }
-        (None, None) => bail!("no blob and no recipe: {}", path.display()),
-    };
-    if source.size() != layer.size {
-        let (found, expected) = (source.size(), layer.size);
-        let error = anyhow!("wrong size: {}: found a layer of {found} bytes, expected {expected}", path.display());
-        let recipe = layer.recipe.as_ref();
-        let differences = recipe.and_then(|recipe| memory.differences(recipe, layer.compression, &layer.diff_id));
-        return Err(match differences {
-            Some(differences) => error.context(differences),
-            None => error,
-        });
-    }
-    let LayerFile { diff_id, store_paths, comment, recipe, .. } = layer;
-    let blobs = memory.blobs().filter(|_| recipe.is_some());
-    Ok(ImageLayer { store_paths, comment, blob, recipe, blobs, ..ImageLayer::new(source, Some(diff_id), path) })
 }
 
 /// A layer on its way into an image.

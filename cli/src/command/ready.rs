@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// the package that PATH is; and tmp (/tmp with mode 1777), which nixpkgs has not.
 #[derive(Args)]
 pub struct Options {
-    /// Which contents, and the package that they link to
+    /// Which contents, and the package that they link to; or an entry of image.json's "helpers", as JSON
     #[arg(value_name = "NAME[=PATH]")]
     helper: Named,
     /// Folder to make

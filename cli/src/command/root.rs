@@ -5,6 +5,7 @@ use crate::base::{Base, BaseArgs};
 use crate::command::layer::behind::plain_blob;
 use crate::command::ready;
 use crate::edge::EdgeArgs;
+use crate::legacy_args::LegacyArgs;
 use crate::root_args::RootArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -46,6 +47,8 @@ pub struct Options {
     /// Tar to write
     #[arg(long, value_name = "TAR")]
     blob: PathBuf,
+    #[command(flatten)]
+    legacy: LegacyArgs,
     #[command(flatten)]
     stamp: StampArgs,
     #[command(flatten)]
@@ -92,6 +95,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let mut layer = make(&root, &options.blob, common)?;
     layer.set_blob(&options.output, &options.blob)?;
+    options.legacy.write(&options.blob)?;
     layer.write(&options.output)?;
     edge.finish()
 }

@@ -87,8 +87,12 @@ impl Helper {
 impl FromStr for Helper {
     type Err = String;
 
-    /// Reads `NAME` or `NAME=PATH`.
+    /// Reads `NAME`, `NAME=PATH`, or an entry of `helpers` that is an object, as JSON.
     fn from_str(text: &str) -> Result<Helper, String> {
+        if text.starts_with('{') {
+            let entry = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+            return Helper::read(&entry, Path::new(""));
+        }
         let (name, argument) = text.split_once('=').map_or((text, Value::Null), |(name, path)| (name, path.into()));
         Helper::new(name, &argument, Path::new(""))
     }

@@ -4,6 +4,7 @@ use crate::args::{Common, StoreArgs, parse_time};
 use crate::base::{Base, BaseArgs};
 use crate::command::root;
 use crate::edge::EdgeArgs;
+use crate::legacy_args::LegacyArgs;
 use crate::root_script::{Job, PlaceArgs, make, read, text};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -49,6 +50,8 @@ pub struct Options {
     /// Tar to write
     #[arg(long, value_name = "TAR")]
     blob: PathBuf,
+    #[command(flatten)]
+    legacy: LegacyArgs,
     #[command(flatten)]
     hooks: HookArgs,
     #[command(flatten)]
@@ -111,6 +114,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     // A single image's one layer says what it is when store paths are behind it.
     layer.comment = (spec.kind == Kind::Layered).then(|| COMMENT.to_owned());
     layer.set_blob(&options.output, &options.blob)?;
+    options.legacy.write(&options.blob)?;
     layer.write(&options.output)?;
     edge.finish()
 }

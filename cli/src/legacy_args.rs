@@ -1,0 +1,40 @@
+//! The flag with which `root` and `overlay run` write what docker said of a layer before there was a manifest.json.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use layerstone_image::{LAYER_VERSION, legacy_layer_json};
+use layerstone_layer::tarsum;
+use layerstone_stage::Output;
+use serde_json::{Map, Value};
+use std::fs::{self, File};
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+
+/// Whether there is to be such metadata, and of which image.
+#[derive(Args)]
+pub struct LegacyArgs {
+    /// Also write, beside the tar, what docker said of a layer before there was a manifest.json: VERSION, and json, which
+    /// is this file with the tar's tarsum, as dockerTools' mkPureLayer does
+    #[arg(long, value_name = "BASE.JSON")]
+    legacy: Option<PathBuf>,
+}
+
+impl LegacyArgs {
+    /// Writes it for the tar at `blob`.
+    pub fn write(&self, blob: &Path) -> Result<()> {
+        let Some(path) = &self.legacy else { return Ok(()) };
+        let bytes = fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
+        let base: Map<String, Value> =
+            serde_json::from_slice(&bytes).with_context(|| format!("not a JSON object: {}", path.display()))?;
+        let tar = File::open(blob).with_context(|| format!("cannot read: {}", blob.display()))?;
+        let sum = tarsum(BufReader::new(tar)).with_context(|| blob.display().to_string())?;
+        write(&blob.with_file_name("json"), &legacy_layer_json(base, &sum))?;
+        write(&blob.with_file_name("VERSION"), LAYER_VERSION.as_bytes())
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut output = Output::create(path)?;
+    output.write_all(bytes).with_context(|| format!("cannot write: {}", path.display()))?;
+    Ok(output.commit()?)
+}

@@ -1,0 +1,14 @@
+//! nix/: dockerTools' API, evaluated and built by a real Nix with a /nix of its own, from packages of the lab.
+
+mod cache;
+mod derivation;
+mod elsewhere;
+mod examples;
+mod flake;
+mod functions;
+mod layered;
+mod machine;
+mod readme;
+mod refused;
+mod remote;
+mod shell;

@@ -1,0 +1,253 @@
+//! A machine with a /nix of its own: a mount namespace, a store with the lab's small closure, and our binary in it.
+
+use crate::support::lab::Lab;
+use crate::support::skip::remove_at_exit;
+use crate::support::{Place, Run, output, require_tool, skip, test_name};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// What Nix is told: one user, no sandbox, nothing from elsewhere.
+pub const CONFIG: &str = "sandbox = false\nsubstitute = false\nbuild-users-group =\nfilter-syscalls = false\n\
+    experimental-features = nix-command flakes\nmax-jobs = 2\n";
+
+/// What prints the value of an expression; the store can be written, for what is built meanwhile.
+const EVALUATE: [&str; 5] = ["--eval", "--read-write-mode", "--strict", "--json", "-E"];
+
+/// A machine: its folder is the test's.
+pub struct Machine {
+    pub place: Place,
+    lab: Lab,
+    /// Our binary's store path.
+    binary: String,
+}
+
+/// What was built, and what Nix said meanwhile.
+#[derive(Debug)]
+pub struct Built {
+    /// Store paths, one for each derivation that was asked for.
+    pub paths: Vec<String>,
+    /// What Nix said.
+    pub log: String,
+}
+
+impl Built {
+    /// The only store path.
+    #[track_caller]
+    pub fn path(&self) -> &str {
+        let [path] = &self.paths[..] else { panic!("{:?}", self.paths) };
+        path
+    }
+
+    /// The names of the derivations that were built for it, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        names(&self.log)
+    }
+
+    /// Those among them that are layers.
+    pub fn layers(&self) -> Vec<&str> {
+        self.names().into_iter().filter(|name| name.ends_with(".layer.json")).collect()
+    }
+}
+
+/// The names of the derivations that are built here, or elsewhere, according to what Nix says.
+pub fn names(log: &str) -> Vec<&str> {
+    let built = log.lines().filter_map(|line| line.strip_prefix("building '"));
+    let mut names: Vec<&str> = built.map(|line| name(line.split_once(".drv'").unwrap().0)).collect();
+    names.sort();
+    names
+}
+
+/// A store path without folder and hash.
+pub fn name(path: &str) -> &str {
+    path.rsplit_once('/').unwrap().1.split_once('-').unwrap().1
+}
+
+impl Machine {
+    /// A new machine with the lab's small closure, or the running test is skipped.
+    #[track_caller]
+    pub fn find() -> Option<Machine> {
+        let machine = Machine::bare()?;
+        machine.add_lab();
+        Some(machine)
+    }
+
+    /// One that has only our binary.
+    #[track_caller]
+    pub fn bare() -> Option<Machine> {
+        let mut machine = Machine::empty()?;
+        machine.add_binary();
+        Some(machine)
+    }
+
+    /// The same until the process ends: for statics, which are never dropped.
+    #[track_caller]
+    pub fn until_exit() -> Option<Machine> {
+        let mut machine = Machine::within(Place::until_exit())?;
+        machine.add_binary();
+        machine.add_lab();
+        Some(machine)
+    }
+
+    /// One whose store is empty.
+    #[track_caller]
+    pub fn empty() -> Option<Machine> {
+        let place = Place::within(&Path::new(env!("CARGO_TARGET_TMPDIR")).canonicalize().unwrap());
+        Machine::within(place)
+    }
+
+    #[track_caller]
+    fn within(place: Place) -> Option<Machine> {
+        let lab = Lab::find("small")?;
+        if !["nix-build", "nix-store", "nix-instantiate", "unshare", "strip"].into_iter().all(require_tool) {
+            return None;
+        }
+        std::fs::create_dir_all(place.join("nix/store")).unwrap();
+        let machine = Machine { place, lab, binary: String::new() };
+        if !machine.command("true").status().unwrap().success() {
+            skip(&test_name(), "no mount namespace with another /nix can be made");
+            return None;
+        }
+        Some(machine)
+    }
+
+    /// Puts the lab's closure into the store.
+    fn add_lab(&self) {
+        let store = self.place.join("nix/store");
+        for info in self.lab.infos() {
+            let path = info["path"].as_str().unwrap();
+            let copy = |link: &[&str]| {
+                Command::new("cp").arg("--archive").args(link).arg(path).arg(&store).stderr(Stdio::null()).status()
+            };
+            // By hard links, or where that does not go, by copies.
+            assert!(copy(&["--link"]).unwrap().success() || copy(&[]).unwrap().success(), "{path}");
+        }
+        let registration = self.lab.graph().with_file_name("registration");
+        let mut load = self.command("nix-store");
+        load.arg("--load-db").stdin(std::fs::File::open(registration).unwrap());
+        assert!(load.status().unwrap().success());
+    }
+
+    /// Puts the binary, without what only debuggers need, into the store.
+    fn add_binary(&mut self) {
+        let stripped = stripped().to_str().unwrap();
+        self.binary = self.ok("nix-store", &["--add", stripped]).text().trim_end().to_owned();
+    }
+
+    /// A command that finds this machine's /nix, in an environment of its own.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        command.args(["--mount", "sh", "-c", r#"mount --bind "$0" /nix && exec "$@""#]);
+        command.arg(self.place.join("nix")).arg(program).current_dir(self.place.path()).stdin(Stdio::null());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("NIX_CONFIG", CONFIG);
+        command.env("HOME", self.place.path()).env("TMPDIR", self.place.temporary());
+        command
+    }
+
+    /// Runs a command on this machine.
+    pub fn run(&self, program: &str, words: &[&str]) -> Run {
+        self.command(program).args(words).output().unwrap().into()
+    }
+
+    /// Runs a command on this machine, which must succeed.
+    #[track_caller]
+    pub fn ok(&self, program: &str, words: &[&str]) -> Run {
+        let run = self.run(program, words);
+        assert_eq!(run.code, Some(0), "{program} {words:?}\n{}", run.stderr);
+        run
+    }
+
+    /// An expression with `layerstone`, our API, and packages of the lab in scope.
+    pub fn expression(&self, text: &str) -> String {
+        let graph = self.lab.graph();
+        let lab = graph.parent().unwrap().join("default.nix");
+        let api = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("nix");
+        format!(
+            r#"
+            let
+              lab = import {lab};
+              find = name: builtins.head (builtins.filter (it: builtins.match "${{name}}-[0-9].*" it.name != null) lab.env.deps);
+              hello = find "hello";
+              bash = find "bash";
+              coreutils = find "coreutils";
+              api = import {api};
+              arguments = {{
+                layerstone = builtins.storePath {binary};
+                packages = {{ inherit bash coreutils hello; }};
+                inherit bash coreutils;
+              }};
+              layerstone = api arguments;
+            in {text}
+            "#,
+            lab = lab.display(),
+            api = api.display(),
+            binary = self.binary,
+        )
+    }
+
+    /// Builds what an expression says, with these flags of nix-build.
+    #[track_caller]
+    pub fn build_with(&self, flags: &[&str], text: &str) -> Built {
+        let run = self.try_build(flags, text);
+        assert_eq!(run.code, Some(0), "{text}\n{}", run.stderr);
+        Built { paths: run.text().lines().map(str::to_owned).collect(), log: run.stderr }
+    }
+
+    /// The same, which may fail.
+    pub fn try_build(&self, flags: &[&str], text: &str) -> Run {
+        let expression = self.expression(text);
+        let mut words = vec!["--no-out-link", "-E", &expression];
+        words.extend(flags);
+        self.run("nix-build", &words)
+    }
+
+    /// Builds what an expression says.
+    #[track_caller]
+    pub fn build(&self, text: &str) -> Built {
+        self.build_with(&[], text)
+    }
+
+    /// The value of an expression as JSON.
+    #[track_caller]
+    pub fn value(&self, text: &str) -> serde_json::Value {
+        let expression = self.expression(text);
+        let run = self.ok("nix-instantiate", &[&EVALUATE[..], &[&expression]].concat());
+        serde_json::from_slice(&run.stdout).unwrap()
+    }
+
+    /// What the evaluation of an expression fails with.
+    #[track_caller]
+    pub fn refused(&self, text: &str) -> String {
+        let expression = self.expression(text);
+        let run = self.run("nix-instantiate", &[&EVALUATE[..], &[&expression]].concat());
+        assert_eq!(run.code, Some(1), "{text}\n{}", run.text());
+        run.stderr
+    }
+
+    /// Where a file of this machine is on the test's.
+    pub fn locate(&self, path: &str) -> PathBuf {
+        self.place.join(path.trim_start_matches('/'))
+    }
+
+    /// Reads a file of this machine.
+    #[track_caller]
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        std::fs::read(self.locate(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+}
+
+/// Our binary without what only debuggers need, made once for all tests of this process.
+pub fn stripped() -> &'static Path {
+    static STRIPPED: OnceLock<PathBuf> = OnceLock::new();
+    STRIPPED.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stripped-{}", std::process::id()));
+        remove_at_exit(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let binary = folder.join("layerstone");
+        output(Command::new("strip").args([env!("CARGO_BIN_EXE_layerstone"), "-o"]).arg(&binary));
+        binary
+    })
+}

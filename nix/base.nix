@@ -1,0 +1,64 @@
+# Images that are there already: pulled from a registry, exported as files, merged into one archive; and tarsum.
+{ derive, lib, architecture, variant, pkgs, cacert, ... }:
+let
+  inherit (derive) stage script;
+  inherit (lib) ensure optionals;
+  out = builtins.placeholder "out";
+  defaultVariant = variant;
+  fixName = builtins.replaceStrings [ "/" ":" ] [ "-" "-" ];
+
+  # Variables that a download may follow (curl(1), "ENVIRONMENT").
+  proxies = [ "http_proxy" "https_proxy" "ftp_proxy" "all_proxy" "no_proxy" ];
+
+  ending = archive:
+    let
+      name = archive.name or (baseNameOf (toString archive));
+      found = builtins.match ".*(\\.tar|\\.tar\\.gz|\\.tar\\.zst)" name;
+    in
+    if found == null then "" else builtins.head found;
+in
+{
+  # The image of this digest as an archive whose hash is known: `layerstone prefetch` prints both.
+  pullImage =
+    {
+      imageName,
+      imageDigest,
+      sha256 ? null,
+      hash ? null,
+      os ? "linux",
+      arch ? architecture,
+      variant ? defaultVariant,
+      finalImageName ? imageName,
+      finalImageTag ? "latest",
+      tlsVerify ? true,
+      name ? fixName "docker-image-${finalImageName}-${finalImageTag}.tar",
+    }:
+    assert ensure ((hash == null) != (sha256 == null)) "pullImage: expected one of hash and sha256";
+    stage name
+      ([ "pull" "${imageName}@${imageDigest}" "--as" "${finalImageName}:${finalImageTag}" ]
+        ++ [ "--os" os "--arch" arch "-o" out ]
+        ++ optionals (variant != null) [ "--variant" variant ]
+        ++ optionals (!tlsVerify) [ "--insecure" ]
+        ++ optionals (pkgs != null) [ "--ca" "${cacert}/etc/ssl/certs/ca-bundle.crt" ])
+      ({
+        outputHashMode = "flat";
+        impureEnvVars = proxies;
+      } // (if hash != null then { outputHash = hash; } else { outputHash = sha256; outputHashAlgo = "sha256"; }))
+    // { imageName = finalImageName; imageTag = finalImageTag; inherit imageDigest; };
+
+  # The files of an image as one flat tar. `diskSize` is taken for what it once was: no disk is needed.
+  exportImage = { name ? fromImage.name, fromImage, fromImageName ? null, fromImageTag ? null, diskSize ? 1024 }:
+    let
+      tag = if fromImageTag == null then "" else ":${fromImageTag}";
+      which = if fromImageName == null then "" else "#${fromImageName}${tag}";
+    in
+    stage name [ "overlay" "export" "${fromImage}${which}" "-o" out ] { };
+
+  # The images of several archives in one, compressed as the last one is.
+  mergeImages = images:
+    let last = builtins.elemAt images (builtins.length images - 1);
+    in stage "merge-docker-images${ending last}" ([ "merge" "-o" out ] ++ map (image: "${image}") images) { };
+
+  # docker's tarsum, a program that reads a tar.
+  tarsum = script "tarsum" "/bin/tarsum" [ "tarsum" ];
+}

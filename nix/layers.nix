@@ -1,0 +1,57 @@
+# The layers of a layered image: what it needs, the plan of its layers, and a derivation for each of them.
+{ derive, lib, ... }:
+let
+  inherit (derive) stage inStore;
+  inherit (lib) optionals;
+  out = builtins.placeholder "out";
+
+  # Nothing but its store paths goes into a layer: whatever image it is for, it is made once.
+  layer = stamp: paths:
+    stage "${nameOf paths}.layer.json" ([ "layer" "plan.json" "--index" "0" "-o" out ] ++ inStore ++ stamp) {
+      "plan.json" = [ paths ];
+    };
+
+  # Layers are called after their first store path.
+  nameOf = paths:
+    let name = builtins.unsafeDiscardStringContext (baseNameOf (builtins.head paths));
+    in builtins.substring 33 (builtins.stringLength name - 33) name;
+
+  # A store path that is there, as the plan was made of it: an input that no derivation has to be known for.
+  input = path: builtins.appendContext path { ${path} = { path = true; }; };
+
+  # The plan as the evaluator reads it once it is built: the layers' store paths, bottom first.
+  read = plan:
+    let text = builtins.unsafeDiscardStringContext (builtins.readFile plan);
+    in map (map input) (builtins.fromJSON text).layers;
+in
+{
+  # All that the references of `roots`, which are derivations, lead to from what a spec and a layer file name.
+  closure = { name, spec, root, roots }:
+    stage "${name}.closure.json"
+      ([ "closure" "--graph" "graph.json" "--spec" spec "--layer" root "-o" out ] ++ inStore)
+      {
+        exportReferencesGraph."graph.json" = roots;
+        # Elsewhere, all that it only names would have to be brought first.
+        preferLocalBuild = true;
+      };
+
+  # Which of these paths share a layer.
+  plan = { name, closure, maxLayers, base, strategy, layeringPipeline, previous ? null }:
+    let
+      isText = builtins.isList layeringPipeline;
+      pipeline = [ "--strategy" "pipeline" (if isText then "pipeline.json" else "${layeringPipeline}") ];
+    in
+    stage "${name}.layers.json"
+      ([ "layers" closure "--max-layers" (toString maxLayers) "-o" out ]
+        ++ optionals (base != null) [ "--base" "${base}" ]
+        ++ optionals (previous != null) [ "--previous" "${previous}" ]
+        ++ (if layeringPipeline != null then pipeline else optionals (strategy != null) [ "--strategy" strategy ]))
+      ({ preferLocalBuild = true; } // (if isText then { "pipeline.json" = layeringPipeline; } else { }));
+
+  # The layer files of a plan, one derivation each: known only when the plan is built.
+  perLayer = stamp: plan: map (layer stamp) (read plan);
+
+  # The layer files of a plan in one derivation, for evaluators that build nothing.
+  together = { name, stamp, plan }:
+    stage "${name}-layers" ([ "layer" plan "--all" "-o" out ] ++ inStore ++ stamp) { };
+}
