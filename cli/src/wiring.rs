@@ -77,6 +77,17 @@ pub struct Graph {
     pub image: Option<PathBuf>,
 }
 
+impl Graph {
+    /// Whether both tools read all names in a depfile as they are meant: ninja takes few characters there
+    /// (depfile_parser.in.cc), and for make it is one more makefile. Without depfiles the edges say all that is known
+    /// beforehand.
+    pub fn has_plain_names(&self) -> bool {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b" #$+,/_.~{}@!-".contains(byte);
+        let mut files = self.edges.iter().flat_map(|edge| edge.outputs.iter().chain(&edge.inputs));
+        files.all(|path| path.as_os_str().as_encoded_bytes().iter().all(is_plain))
+    }
+}
+
 /// Where the plan is, in a folder.
 pub fn plan_in(folder: &Path) -> PathBuf {
     folder.join("image.layers.json")

@@ -126,6 +126,7 @@ fn order_of_help() {
         options.lines().filter_map(|line| line.split_once("--")?.1.split([' ', '\n']).next()).collect();
     let expected = [
         "index",
+        "key",
         "all",
         "behind",
         "blob",
@@ -138,6 +139,7 @@ fn order_of_help() {
         "output",
         "quiet",
         "progress",
+        "errors",
         "jobs",
         "help",
     ];

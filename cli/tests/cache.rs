@@ -123,6 +123,9 @@ fn names_alone() {
     assert_ne!(place.listing_of(&["layers"]), before);
 }
 
+/// A change of a store, and what is told of it.
+type Change<'a> = (&'a dyn Fn(&Place), &'a str);
+
 /// An image from layer files that the store has left behind: which file of which path differs, in size, mode, contents.
 #[test]
 fn an_image_tells_which_file_differs() {
@@ -132,7 +135,7 @@ fn an_image_tells_which_file_differs() {
         fs::set_permissions(place.join(format!("root{file}")), fs::Permissions::from_mode(0o755)).unwrap();
     };
     let change_contents = |place: &Place| drop(place.write(&format!("root{file}"), "LIBRARY"));
-    let changes: [(&dyn Fn(&Place), &str); 3] = [
+    let changes: [Change<'_>; 3] = [
         (&change_size, "found 1881 bytes, expected 7"),
         (&change_mode, "found mode 0755, expected 0644"),
         (&change_contents, "found other contents of the same size"),

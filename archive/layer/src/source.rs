@@ -89,13 +89,13 @@ impl Source {
     /// A reader at the first byte.
     pub fn reader(&self) -> Result<Reader<'_>> {
         Ok(match self {
-            Source::Layout(layout) => Reader::Layout(LayoutReader::new(layout)),
+            Source::Layout(layout) => Reader::Layout(Box::new(LayoutReader::new(layout))),
             Source::Blob { path, size } => {
                 let file = File::open(path).map_err(Error::read(path))?;
                 Reader::Blob { path, file, left: *size }
             }
             Source::Part(part) => Reader::Part { path: part.name(), reader: part.reader() },
-            Source::Later(later) => Reader::Layout(LayoutReader::new(later.layout()?)),
+            Source::Later(later) => Reader::Layout(Box::new(LayoutReader::new(later.layout()?))),
         })
     }
 }
@@ -104,7 +104,7 @@ impl Source {
 #[derive(Debug)]
 pub enum Reader<'a> {
     /// Headers made and files read as laid out.
-    Layout(LayoutReader<'a>),
+    Layout(Box<LayoutReader<'a>>),
     /// A tar that is there.
     Blob {
         /// The tar.

@@ -16,7 +16,6 @@ use std::thread;
 
 /// A layer to be put somewhere.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "an image has at most some hundred")]
 pub enum Layer {
     /// A tar, which is compressed on the way.
     Tar(Tar),

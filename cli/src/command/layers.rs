@@ -93,6 +93,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return several::run(&closures, options, common);
     }
     let file = options.closure()?;
+    if options.spec.is_none() {
+        // Before anything is read.
+        options.limit_of_plan()?;
+    }
     let mut edge = options.edge.begin(&[&options.output])?;
     let closure = Closure::read(&file)?;
     let spec = options.spec.as_deref().map(Spec::read).transpose()?;

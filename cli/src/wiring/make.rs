@@ -6,14 +6,24 @@
 
 use super::word::{check, joined};
 use super::{Edge, Graph, Wiring};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Characters that mean something to make in a name and cannot be escaped there, by the variables that stand for them: the
-/// value of a variable is not looked into for these.
-const NAMED: [(u8, &str); 4] = [(b'=', "EQUALS"), (b';', "SEMICOLON"), (b'|', "BAR"), (b'&', "AND")];
+/// Characters that mean something to make in a name, by variables that stand for them: what is in a variable is not looked
+/// into for these.
+const NAMED: [(u8, &str, &str); 5] =
+    [(b'=', "EQUALS", "="), (b';', "SEMICOLON", "\\;"), (b'&', "AND", "&"), (b'(', "OPEN", "("), (b')', "CLOSE", ")")];
+
+/// Where in a rule a name stands: make reads each place in its own way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Target,
+    Prerequisite,
+    /// The argument of `$(wildcard …)`.
+    Wildcard,
+}
 
 /// The text of an image.mk.
 pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
@@ -23,18 +33,18 @@ pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
     text.extend(b"LAYERSTONE ?= ");
     text.extend(escaped(&wiring.program));
     text.extend(b"\n# What names cannot say otherwise.\n");
-    for (byte, name) in NAMED {
-        text.extend(format!("LAYERSTONE_{name} := {}\n", byte as char).bytes());
+    for (_, name, value) in NAMED {
+        text.extend(format!("LAYERSTONE_{name} := {value}\n").bytes());
     }
     text.extend(b"\n.PHONY: layerstone-image layerstone-missing\nlayerstone-image:");
     if let Some(image) = &graph.image {
         text.push(b' ');
-        text.extend(name_text(image)?);
+        text.extend(name_text(image, At::Prerequisite)?);
     }
     text.extend(b"\n.DEFAULT_GOAL := layerstone-image\n\n");
     text.extend(folders(wiring)?);
     for edge in &graph.edges {
-        text.extend(edge_text(edge, wiring)?);
+        text.extend(edge_text(edge, wiring, graph.has_plain_names())?);
     }
     text.extend(again_text(&graph.again)?);
     Ok(text)
@@ -43,18 +53,19 @@ pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
 /// The folders that outputs are in.
 fn folders(wiring: &Wiring<'_>) -> Result<Vec<u8>> {
     let layers = wiring.folder.join("layers");
-    let mut text = name_text(&layers)?;
+    let mut text = name_text(&layers, At::Target)?;
     text.extend(b":\n\t@mkdir -p ");
     text.extend(escaped(&joined([layers.as_os_str()])));
     text.extend(b"\n\n");
     Ok(text)
 }
 
-fn edge_text(edge: &Edge, wiring: &Wiring<'_>) -> Result<Vec<u8>> {
+fn edge_text(edge: &Edge, wiring: &Wiring<'_>, with_depfile: bool) -> Result<Vec<u8>> {
+    let with_depfile = with_depfile && edge.program.is_none();
     let depfile = wiring.folder.join(format!("{}.d", edge.name));
     let target = if edge.is_steady { stamp(edge, wiring) } else { edge.outputs[0].clone() };
     let mut text = Vec::new();
-    text.extend(name_text(&target)?);
+    text.extend(name_text(&target, At::Target)?);
     text.push(b':');
     append_names(&mut text, &edge.inputs)?;
     if edge.is_steady {
@@ -64,22 +75,22 @@ fn edge_text(edge: &Edge, wiring: &Wiring<'_>) -> Result<Vec<u8>> {
     append_names(&mut text, &[wiring.folder.join("layers")])?;
     append_names(&mut text, &edge.after)?;
     text.extend(b"\n\t");
-    text.extend(command(edge, &target, &depfile)?);
+    text.extend(command(edge, &target, with_depfile.then_some(&*depfile))?);
     text.push(b'\n');
     if edge.is_steady {
         text.extend(b"\t@touch ");
         text.extend(escaped(&joined([target.as_os_str()])));
         text.push(b'\n');
         for output in &edge.outputs {
-            text.extend(name_text(output)?);
+            text.extend(name_text(output, At::Target)?);
             text.extend(b": ");
-            text.extend(name_text(&target)?);
+            text.extend(name_text(&target, At::Prerequisite)?);
             text.extend(b"\n\t@:\n");
         }
     }
-    if edge.program.is_none() {
+    if with_depfile {
         text.extend(b"-include ");
-        text.extend(name_text(&depfile)?);
+        text.extend(name_text(&depfile, At::Prerequisite)?);
         text.push(b'\n');
     }
     text.push(b'\n');
@@ -91,7 +102,7 @@ fn missing(outputs: &[PathBuf]) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     for output in outputs {
         text.extend(b" $(if $(wildcard ");
-        text.extend(name_text(output)?);
+        text.extend(name_text(output, At::Wildcard)?);
         text.extend(b"),,layerstone-missing)");
     }
     Ok(text)
@@ -99,7 +110,7 @@ fn missing(outputs: &[PathBuf]) -> Result<Vec<u8>> {
 
 /// This file is newer than what it is made of whenever it was written, even if it says the same.
 fn again_text(edge: &Edge) -> Result<Vec<u8>> {
-    let mut text = name_text(&edge.outputs[0])?;
+    let mut text = name_text(&edge.outputs[0], At::Target)?;
     text.push(b':');
     append_names(&mut text, &edge.inputs)?;
     text.extend(b"\n\t$(LAYERSTONE) ");
@@ -108,15 +119,17 @@ fn again_text(edge: &Edge) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-fn command(edge: &Edge, target: &Path, depfile: &Path) -> Result<Vec<u8>> {
+fn command(edge: &Edge, target: &Path, depfile: Option<&Path>) -> Result<Vec<u8>> {
     edge.words.iter().try_for_each(|word| check(word, "make"))?;
     let words = edge.words.iter().map(OsString::as_os_str);
     Ok(match &edge.program {
         Some(program) => escaped(&[program.as_bytes(), b" ", &joined(words)].concat()),
         None => {
             let restat = edge.is_steady.then_some(OsStr::new("--restat"));
-            let told = ["--depfile".as_ref(), depfile.as_os_str(), "--depfile-target".as_ref(), target.as_os_str()];
-            let words = joined(words.chain(restat).chain(told));
+            let target = target.as_os_str();
+            let told =
+                depfile.map(|file| ["--depfile".as_ref(), file.as_os_str(), "--depfile-target".as_ref(), target]);
+            let words = joined(words.chain(restat).chain(told.into_iter().flatten()));
             [format!("$(LAYERSTONE) {} ", edge.stage).as_bytes(), &escaped(&words)].concat()
         }
     })
@@ -129,21 +142,39 @@ fn stamp(edge: &Edge, wiring: &Wiring<'_>) -> PathBuf {
 fn append_names(text: &mut Vec<u8>, paths: &[PathBuf]) -> Result<()> {
     for path in paths {
         text.push(b' ');
-        text.extend(name_text(path)?);
+        text.extend(name_text(path, At::Prerequisite)?);
     }
     Ok(())
 }
 
-/// A name in a rule ("Rule Syntax", "Wildcards").
-fn name_text(path: &Path) -> Result<Vec<u8>> {
+/// A name in a rule ("Rule Syntax", "Wildcards"; what is not there was found out with GNU make 4.3).
+fn name_text(path: &Path, at: At) -> Result<Vec<u8>> {
+    let bytes = path.as_os_str().as_bytes();
     check(path.as_os_str(), "make")?;
+    if bytes.ends_with(b"\\") || (bytes.ends_with(b")") && bytes.contains(&b'(')) {
+        let what = if bytes.ends_with(b")") { "parenthesis" } else { "backslash" };
+        bail!("cannot be written in a file of make: {}: found a {what} at its end", path.display());
+    }
     let mut text = Vec::new();
-    for &byte in path.as_os_str().as_bytes() {
-        match (byte, NAMED.iter().find(|(named, _)| *named == byte)) {
-            (_, Some((_, name))) => text.extend(format!("$(LAYERSTONE_{name})").bytes()),
-            (b'$', _) => text.extend(b"$$"),
-            (b' ' | b'\t' | b'#' | b':' | b'%' | b'*' | b'?' | b'[' | b'\\', _) => text.extend([b'\\', byte]),
-            _ => text.push(byte),
+    for (index, &byte) in bytes.iter().enumerate() {
+        let is_escaped = match byte {
+            b' ' | b'\t' | b'#' | b':' | b'*' | b'?' | b'[' => true,
+            b'%' => at == At::Target,
+            b'|' => at == At::Prerequisite,
+            b'\\' => at == At::Wildcard,
+            _ => false,
+        };
+        match NAMED.iter().find(|(named, ..)| *named == byte) {
+            Some((_, name, _)) => text.extend(format!("$(LAYERSTONE_{name})").bytes()),
+            None if byte == b'$' => text.extend(b"$$"),
+            None if is_escaped => {
+                // Backslashes before what is escaped are doubled, where they are not each by themselves.
+                let before = bytes[..index].iter().rev().take_while(|byte| **byte == b'\\').count();
+                let before = if at == At::Wildcard { 0 } else { before };
+                text.extend(std::iter::repeat_n(b'\\', before + 1));
+                text.push(byte);
+            }
+            None => text.push(byte),
         }
     }
     Ok(text)

@@ -20,7 +20,7 @@ pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
     text.extend(b"\nlayerstone = ");
     text.extend(escaped(&wiring.program));
     text.extend(b"\n\n");
-    let with_depfiles = graph.edges.iter().all(can_be_told);
+    let with_depfiles = graph.has_plain_names();
     for edge in &graph.edges {
         text.extend(edge_text(edge, false, with_depfiles)?);
     }
@@ -31,14 +31,6 @@ pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
         text.push(b'\n');
     }
     Ok(text)
-}
-
-/// Whether ninja understands the names of an edge's files in a depfile, where it takes these characters alone
-/// (depfile_parser.in.cc). All that is known beforehand is in the edges too.
-fn can_be_told(edge: &Edge) -> bool {
-    let is_known =
-        |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b" #$+,/_:.~(){}%=@[]!-".contains(byte);
-    edge.outputs.iter().chain(&edge.inputs).all(|path| path.as_os_str().as_bytes().iter().all(is_known))
 }
 
 /// A rule of its own for each edge, as each has a command of its own.
