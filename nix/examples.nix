@@ -4,33 +4,35 @@
 { layerstone, pkgs }:
 let
   inherit (layerstone) buildImage buildLayeredImage streamLayeredImage mergeImages;
-  inherit (pkgs) bash coreutils hello;
+  inherit (pkgs) coreutils hello;
+  # One of the examples is called bash.
+  shell = pkgs.bash;
 in
 rec {
   # One layer, and its name and tag.
-  bash-image = buildImage {
+  bash = buildImage {
     name = "bash";
     tag = "latest";
-    copyToRoot = [ bash coreutils ];
+    copyToRoot = [ shell coreutils ];
     config.Cmd = [ "/bin/bash" ];
   };
-  bashNoTag = buildImage { name = "bash-no-tag"; copyToRoot = bash; };
-  bashNoTagLayered = buildLayeredImage { name = "bash-no-tag-layered"; contents = bash; };
-  bashNoTagStreamLayered = streamLayeredImage { name = "bash-no-tag-stream-layered"; contents = bash; };
+  bashNoTag = buildImage { name = "bash-no-tag"; copyToRoot = shell; };
+  bashNoTagLayered = buildLayeredImage { name = "bash-no-tag-layered"; contents = shell; };
+  bashNoTagStreamLayered = streamLayeredImage { name = "bash-no-tag-stream-layered"; contents = shell; };
 
   # Compression.
-  bashZstdCompressed = buildImage { name = "bash-zstd"; tag = "latest"; compressor = "zstd"; copyToRoot = bash; };
-  bashUncompressed = buildImage { name = "bash-uncompressed"; tag = "latest"; compressor = "none"; copyToRoot = bash; };
+  bashZstdCompressed = buildImage { name = "bash-zstd"; tag = "latest"; compressor = "zstd"; copyToRoot = shell; };
+  bashUncompressed = buildImage { name = "bash-uncompressed"; tag = "latest"; compressor = "none"; copyToRoot = shell; };
   bashLayeredZstdCompressed =
-    buildLayeredImage { name = "bash-layered-zstd"; tag = "latest"; compressor = "zstd"; contents = bash; };
+    buildLayeredImage { name = "bash-layered-zstd"; tag = "latest"; compressor = "zstd"; contents = shell; };
   bashLayeredUncompressed =
-    buildLayeredImage { name = "bash-layered-uncompressed"; tag = "latest"; compressor = "none"; contents = bash; };
+    buildLayeredImage { name = "bash-layered-uncompressed"; tag = "latest"; compressor = "none"; contents = shell; };
 
   # Users and owners.
   bashLayeredWithUser = buildLayeredImage {
     name = "bash-layered-with-user";
     tag = "latest";
-    contents = [ bash coreutils (layerstone.fakeNss.override {
+    contents = [ shell coreutils (layerstone.fakeNss.override {
       extraPasswdLines = [ "somebody:x:1000:1000:somebody:/var/empty:/bin/bash" ];
       extraGroupLines = [ "somebody:x:1000:" ];
     }) ];
@@ -38,7 +40,7 @@ rec {
   layeredImageWithFakeRootCommands = streamLayeredImage {
     name = "layered-image-with-fake-root-commands";
     tag = "latest";
-    contents = [ bash coreutils ];
+    contents = [ shell coreutils ];
     fakeRootCommands = ''
       mkdir -p ./home/alice
       chown 1000 ./home/alice
@@ -48,7 +50,7 @@ rec {
   imageViaFakeChroot = streamLayeredImage {
     name = "image-via-fake-chroot";
     tag = "latest";
-    contents = [ bash coreutils ];
+    contents = [ shell coreutils ];
     enableFakechroot = true;
     fakeRootCommands = ''
       mkdir -p /greeting
@@ -60,7 +62,7 @@ rec {
   chownTestImage = buildImage {
     name = "chown-test";
     tag = "latest";
-    copyToRoot = [ bash coreutils ];
+    copyToRoot = [ shell coreutils ];
     runAsRoot = ''
       echo 'of somebody' >/testfile
       chown 12345:12345 /testfile
@@ -74,7 +76,7 @@ rec {
     gid = 1000;
     uname = "user";
     gname = "user";
-    contents = [ bash coreutils ];
+    contents = [ shell coreutils ];
     config = { User = "1000:1000"; Cmd = [ "/bin/stat" "-c" "%u:%g" "${coreutils}/bin/stat" ]; };
   };
 
@@ -92,14 +94,14 @@ rec {
     tag = "latest";
     extraCommands = ''(echo extraCommands >extraCommands)'';
     config.Cmd = [ "${hello}/bin/hello" ];
-    contents = [ hello bash coreutils ];
+    contents = [ hello shell coreutils ];
   };
   # Its layers are those of the image before, but for the uppermost ones.
   another-layered-image = streamLayeredImage {
     name = "another-layered-image";
     tag = "latest";
     config.Cmd = [ "${hello}/bin/hello" ];
-    contents = [ coreutils hello bash ];
+    contents = [ coreutils hello shell ];
   };
 
   # Bases.
@@ -114,7 +116,7 @@ rec {
     config = {
       Env = [ "PATH=${coreutils}/bin" ];
       WorkingDir = "/example-output";
-      Cmd = [ "${bash}/bin/bash" "-c" "echo hello >foo; cat foo" ];
+      Cmd = [ "${shell}/bin/bash" "-c" "echo hello >foo; cat foo" ];
     };
   };
   layered-on-top-layered = buildLayeredImage {
@@ -128,7 +130,7 @@ rec {
     config = {
       Env = [ "PATH=${coreutils}/bin" ];
       WorkingDir = "/example-output";
-      Cmd = [ "${bash}/bin/bash" "-c" "echo hello >foo; cat foo" ];
+      Cmd = [ "${shell}/bin/bash" "-c" "echo hello >foo; cat foo" ];
     };
   };
   layersOrder =
@@ -151,7 +153,7 @@ rec {
         name = "layers-unpack-order";
         tag = letter;
         inherit fromImage;
-        copyToRoot = if fromImage == null then [ bash coreutils ] else [ ];
+        copyToRoot = if fromImage == null then [ shell coreutils ] else [ ];
         runAsRoot = ''
           printf %s ${letter} >>/layer-order
         '';
@@ -182,7 +184,7 @@ rec {
     name = "two-layered-image";
     tag = "latest";
     config.Cmd = [ "${hello}/bin/hello" ];
-    contents = [ bash hello ];
+    contents = [ shell hello ];
     maxLayers = 2;
   };
   bulk-layer = buildLayeredImage {
@@ -258,15 +260,15 @@ rec {
   };
 
   # Nix in the image knows its store.
-  imageWithNixDb = layerstone.buildImageWithNixDb { name = "nix-db"; tag = "latest"; copyToRoot = [ bash coreutils ]; };
+  imageWithNixDb = layerstone.buildImageWithNixDb { name = "nix-db"; tag = "latest"; copyToRoot = [ shell coreutils ]; };
   layeredImageWithNixDb =
-    layerstone.buildLayeredImageWithNixDb { name = "nix-db-layered"; tag = "latest"; contents = [ bash coreutils ]; };
+    layerstone.buildLayeredImageWithNixDb { name = "nix-db-layered"; tag = "latest"; contents = [ shell coreutils ]; };
 
   # Several images in one archive, and one image as files.
-  mergedBashAndHello = mergeImages [ bash-image layered-image ];
+  mergedBashAndHello = mergeImages [ bash layered-image ];
   mergedBashNoTagAndHello = mergeImages [ bashNoTag layered-image ];
   mergeVaryingCompressor = mergeImages [ layered-image bashUncompressed bashZstdCompressed ];
-  exportBash = layerstone.exportImage { fromImage = bash-image; name = "bash.tar"; };
+  exportBash = layerstone.exportImage { fromImage = bash; name = "bash.tar"; };
 
   # Derivations to be built in containers.
   nix-shell-basic = layerstone.streamNixShellImage {
@@ -305,7 +307,7 @@ rec {
   shellDerivation = derivation {
     name = "greeting";
     system = hello.system or builtins.currentSystem;
-    builder = "${bash}/bin/bash";
+    builder = "${shell}/bin/bash";
     # A shell that becomes its last command would close its output before it ends, on which Nix kills it.
     args = [ "-ec" "${coreutils}/bin/mkdir -p $out/bin; ${coreutils}/bin/ln -s $input/bin/hello $out/bin/hello; exit" ];
     input = hello;
