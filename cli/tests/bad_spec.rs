@@ -139,8 +139,8 @@ fn order_of_help() {
         "output",
         "quiet",
         "progress",
-        "errors",
         "jobs",
+        "errors",
         "help",
     ];
     assert_eq!(flags, expected, "{options}");

@@ -21,6 +21,8 @@ const NAMED: [(u8, &str, &str); 5] =
 enum At {
     Target,
     Prerequisite,
+    /// Behind the bar of those that only must be there.
+    OrderOnly,
     /// The argument of `$(wildcard …)`.
     Wildcard,
 }
@@ -67,13 +69,13 @@ fn edge_text(edge: &Edge, wiring: &Wiring<'_>, with_depfile: bool) -> Result<Vec
     let mut text = Vec::new();
     text.extend(name_text(&target, At::Target)?);
     text.push(b':');
-    append_names(&mut text, &edge.inputs)?;
+    append_names(&mut text, &edge.inputs, At::Prerequisite)?;
     if edge.is_steady {
         text.extend(missing(&edge.outputs)?);
     }
     text.extend(b" |");
-    append_names(&mut text, &[wiring.folder.join("layers")])?;
-    append_names(&mut text, &edge.after)?;
+    append_names(&mut text, &[wiring.folder.join("layers")], At::OrderOnly)?;
+    append_names(&mut text, &edge.after, At::OrderOnly)?;
     text.extend(b"\n\t");
     text.extend(command(edge, &target, with_depfile.then_some(&*depfile))?);
     text.push(b'\n');
@@ -112,7 +114,7 @@ fn missing(outputs: &[PathBuf]) -> Result<Vec<u8>> {
 fn again_text(edge: &Edge) -> Result<Vec<u8>> {
     let mut text = name_text(&edge.outputs[0], At::Target)?;
     text.push(b':');
-    append_names(&mut text, &edge.inputs)?;
+    append_names(&mut text, &edge.inputs, At::Prerequisite)?;
     text.extend(b"\n\t$(LAYERSTONE) ");
     text.extend(escaped(&joined(edge.words.iter().map(OsString::as_os_str))));
     text.push(b'\n');
@@ -139,10 +141,10 @@ fn stamp(edge: &Edge, wiring: &Wiring<'_>) -> PathBuf {
     wiring.folder.join(format!("{}.stamp", edge.name))
 }
 
-fn append_names(text: &mut Vec<u8>, paths: &[PathBuf]) -> Result<()> {
+fn append_names(text: &mut Vec<u8>, paths: &[PathBuf], at: At) -> Result<()> {
     for path in paths {
         text.push(b' ');
-        text.extend(name_text(path, At::Prerequisite)?);
+        text.extend(name_text(path, at)?);
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! `cargo xtask bench incremental`: what a second build costs, beside the first one.
 //!
 //! What changes is one small store path that only the root refers to, and with it the root. The cache begins empty each
-//! round; what ninja does is measured when there is nothing to do.
+//! round; what ninja and Nix do is measured when there is nothing to do.
+//!
+//! Nix is the machine's own, single user: what it builds of the image stays in its store.
 
 use crate::bench::change::Change;
 use crate::bench::measure::is_installed;
 use crate::bench::table::median;
 use crate::bench::{CACHE, Place, table};
-use crate::process;
+use crate::{process, top};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -37,13 +39,16 @@ const ROWS: [(&str, &str, f64); 4] = [
     ("make, nothing to do", "ninja -n", f64::INFINITY),
 ];
 
+/// The evaluation of an image by Nix when its plan is built, and how many seconds it may take.
+const EVALUATION: (&str, f64) = ("nix-instantiate of an image whose plan is built", 0.3);
+
 /// Seconds of a round, by what took them.
 type Times = BTreeMap<&'static str, f64>;
 
 /// Runs the bench, and prints the table.
 pub fn run(options: &Options) -> Result<()> {
     ensure!(options.rounds > 0, "--rounds: found 0, expected 1 or more");
-    for tool in ["ninja", "make"] {
+    for tool in ["ninja", "make", "nix-instantiate"] {
         ensure!(is_installed(tool), "no {tool} in PATH");
     }
     options.place.run(|binary, work| {
@@ -111,7 +116,24 @@ impl Bench<'_> {
         process::run(&mut self.layerstone("ninja before.json --image ninja.tar --folder ninja.build"))?;
         process::run(&mut self.tool("ninja", &["--quiet"]))?;
         process::run(&mut self.layerstone("make before.json --image make.tar --folder make.build"))?;
-        process::run(&mut self.tool("make", &["-s", "-f", "image.mk"]))
+        process::run(&mut self.tool("make", &["-s", "-f", "image.mk"]))?;
+        let expression = format!(
+            "(import {}/nix {{ layerstone = {}; }}).buildLayeredImage {{\n  name = \"bench\";\n  \
+             contents = [ (builtins.storePath {}) ];\n}}\n",
+            top().display(),
+            self.binary.display(),
+            before.display()
+        );
+        fs::write(self.file("bench.nix"), expression)?;
+        process::run(&mut self.evaluation())
+    }
+
+    /// Evaluates an image, which builds its plan if that is not there.
+    fn evaluation(&self) -> Command {
+        let mut command = self.tool("nix-instantiate", &["bench.nix"]);
+        let settings = "sandbox = false\nsubstitute = false\nbuild-users-group =\nfilter-syscalls = false";
+        command.env("NIX_CONFIG", settings).stderr(Stdio::null());
+        command
     }
 
     fn round(&self) -> Result<Times> {
@@ -127,6 +149,7 @@ impl Bench<'_> {
         times.insert(ROWS[2].1, timed(&mut self.tool("ninja", &["-n"]))?);
         times.insert(ROWS[2].0, timed(&mut self.tool("ninja", &[]))?);
         times.insert(ROWS[3].0, timed(&mut self.tool("make", &["-f", "image.mk"]))?);
+        times.insert(EVALUATION.0, timed(&mut self.evaluation())?);
         Ok(times)
     }
 }
@@ -145,5 +168,8 @@ fn print(rounds: &[Times], change: &Change) {
         let target = if target.is_finite() { target.to_string() } else { String::new() };
         println!("| {ours} | {:.3} s | {theirs} | {:.3} s | {ratio:.3} | {target} |", of(ours), of(theirs));
     }
+    let (what, target) = EVALUATION;
+    let seconds = median(rounds.iter().map(|times| times[what]).collect());
+    println!("| {what} | {seconds:.3} s | | | | {target} s |");
     println!("\nThe path that changes is {}.", change.what);
 }
