@@ -80,7 +80,7 @@ fn store_folder(name: &[u8], base: Option<(u32, Owner)>) -> Placed {
 
 /// The files of a store path that are not held, named without the slash in front.
 fn store_files(store: &Store, path: &StorePath, held: &Names, xattrs: bool) -> Result<Vec<Placed>> {
-    let mut files = walk_store_path(store, below_root(path.as_str().as_bytes()), xattrs)?;
+    let mut files = walk_store_path(store, below_root(path.as_str().as_bytes()), xattrs, true)?;
     files.retain(|file| !held.contains(&file.entry.name));
     Ok(files)
 }

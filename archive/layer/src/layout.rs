@@ -64,7 +64,7 @@ impl Placed {
 /// Lays out a store layer: the store directory's ancestors and itself with mode 0755, then the paths of the recipe, as
 /// nixpkgs' `stream_layered_image.py` does (`archive_paths_to`).
 pub fn store_layout(store: &Store, recipe: &Recipe) -> Result<Layout> {
-    let walk = |path: &StorePath| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs);
+    let walk = |path: &StorePath| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs, true);
     let walked: Result<Vec<_>> = recipe.paths.par_iter().map(walk).collect();
     Ok(of_walked(store, recipe, walked?))
 }
@@ -72,7 +72,7 @@ pub fn store_layout(store: &Store, recipe: &Recipe) -> Result<Layout> {
 /// [`store_layout`] on the current thread alone: for threads that a pool's own ones may be waiting for, which would wait
 /// for the pool.
 pub(crate) fn store_layout_here(store: &Store, recipe: &Recipe) -> Result<Layout> {
-    let walk = |path: &StorePath| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs);
+    let walk = |path: &StorePath| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs, false);
     let walked: Result<Vec<_>> = recipe.paths.iter().map(walk).collect();
     Ok(of_walked(store, recipe, walked?))
 }

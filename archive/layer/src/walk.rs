@@ -2,11 +2,12 @@
 
 use crate::{Entry, Error, Kind, Placed, Result, Xattrs};
 use layerstone_stage::Store;
+use rayon::prelude::*;
 use rustix::fs::{lgetxattr, llistxattr};
 use rustix::io::Errno;
 use std::cmp::Ordering;
 use std::ffi::OsStr;
-use std::fs::Metadata;
+use std::fs::{DirEntry, Metadata};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -18,6 +19,9 @@ const FEW: usize = 256;
 /// Bytes that they have at most (limits.h, XATTR_LIST_MAX and XATTR_SIZE_MAX).
 const MOST: usize = 64 << 10;
 
+/// As many children of a folder are one thread's work; with fewer, handing out costs more than it saves.
+const FEW_CHILDREN: usize = 32;
+
 /// A whole folder as `tar --sort=name -cf - .` finds it: `.`, `./a`, `./a/b`, each folder before its contents, siblings in
 /// the order of their names' bytes. With [extended attributes](read_xattrs) if asked to.
 ///
@@ -25,14 +29,15 @@ const MOST: usize = 64 << 10;
 ///
 /// Something cannot be read, or is a socket.
 pub fn walk_tree(folder: &Path, xattrs: bool) -> Result<Vec<Placed>> {
-    let mut walk = Walk { order: <[u8]>::cmp, names_files: true, xattrs, members: Vec::new() };
+    let mut walk = Walk { order: <[u8]>::cmp, names_files: true, xattrs, at_once: false, members: Vec::new() };
     walk.enter(folder, b".")?;
     Ok(walk.members)
 }
 
-/// A store path as Python's `sorted(path.rglob("*"))` finds it; its files go by their members' names.
-pub(crate) fn walk_store_path(store: &Store, path: &[u8], xattrs: bool) -> Result<Vec<Placed>> {
-    let mut walk = Walk { order: code_point_order, names_files: false, xattrs, members: Vec::new() };
+/// A store path as Python's `sorted(path.rglob("*"))` finds it; its files go by their members' names. In the current
+/// rayon pool if so much may be looked at `at_once`.
+pub(crate) fn walk_store_path(store: &Store, path: &[u8], xattrs: bool, at_once: bool) -> Result<Vec<Placed>> {
+    let mut walk = Walk { order: code_point_order, names_files: false, xattrs, at_once, members: Vec::new() };
     walk.enter(&store.locate(OsStr::from_bytes(path)), path)?;
     Ok(walk.members)
 }
@@ -45,6 +50,8 @@ struct Walk {
     names_files: bool,
     /// Whether extended attributes are read.
     xattrs: bool,
+    /// Whether big folders are gone through by all threads of a pool.
+    at_once: bool,
     members: Vec<Placed>,
 }
 
@@ -69,14 +76,28 @@ impl Walk {
         let mut children = Vec::new();
         for child in real.read_dir().map_err(Error::read(real))? {
             let child = child.map_err(Error::read(real))?;
-            // Looks the name up in the open folder, and follows no link.
-            let metadata = child.metadata().map_err(Error::read(&child.path()))?;
-            children.push((child.file_name().into_vec(), metadata));
+            children.push((child.file_name().into_vec(), child));
         }
         children.sort_by(|(a, _), (b, _)| (self.order)(a, b));
-        for (child, metadata) in children {
-            let child_name = [name, b"/", &child].concat();
-            self.enter_known(&real.join(OsStr::from_bytes(&child)), &child_name, &metadata)?;
+        if !self.at_once || children.len() <= FEW_CHILDREN {
+            return self.enter_all(&children, real, name);
+        }
+        let parts = children.par_chunks(FEW_CHILDREN).map(|children| {
+            let mut part = Walk { members: Vec::new(), ..*self };
+            part.enter_all(children, real, name)?;
+            Ok(part.members)
+        });
+        self.members.extend(parts.collect::<Result<Vec<_>>>()?.into_iter().flatten());
+        Ok(())
+    }
+
+    /// Adds files of a folder in this order.
+    fn enter_all(&mut self, children: &[(Vec<u8>, DirEntry)], real: &Path, name: &[u8]) -> Result<()> {
+        for (child, entry) in children {
+            // Looks the name up in the open folder, and follows no link.
+            let metadata = entry.metadata().map_err(Error::read(&entry.path()))?;
+            let child_name = [name, b"/", child].concat();
+            self.enter_known(&real.join(OsStr::from_bytes(child)), &child_name, &metadata)?;
         }
         Ok(())
     }

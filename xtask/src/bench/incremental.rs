@@ -118,9 +118,9 @@ impl Bench<'_> {
         process::run(&mut self.layerstone("make before.json --image make.tar --folder make.build"))?;
         process::run(&mut self.tool("make", &["-s", "-f", "image.mk"]))?;
         let expression = format!(
-            "(import {}/nix {{ layerstone = {}; }}).buildLayeredImage {{\n  name = \"bench\";\n  \
+            "(import {} {{ layerstone = {}; }}).buildLayeredImage {{\n  name = \"bench\";\n  \
              contents = [ (builtins.storePath {}) ];\n}}\n",
-            top().display(),
+            top().join("nix").display(),
             self.binary.display(),
             before.display()
         );
@@ -132,7 +132,7 @@ impl Bench<'_> {
     fn evaluation(&self) -> Command {
         let mut command = self.tool("nix-instantiate", &["bench.nix"]);
         let settings = "sandbox = false\nsubstitute = false\nbuild-users-group =\nfilter-syscalls = false";
-        command.env("NIX_CONFIG", settings).stderr(Stdio::null());
+        command.env("NIX_CONFIG", settings);
         command
     }
 
