@@ -12,7 +12,7 @@ use layerstone_image::{Spec, Time};
 use layerstone_layer::Owner;
 use layerstone_stage::Store;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -210,13 +210,20 @@ impl StoreArgs {
     pub fn words(&self) -> Vec<OsString> {
         let mut words = Vec::new();
         if self.root != Path::new("/") {
-            words.extend(["--root".into(), self.root.clone().into()]);
+            words.push(joined("--root=", self.root.as_os_str()));
         }
         if self.store != "/nix/store" {
-            words.extend(["--store".into(), self.store.clone().into()]);
+            words.push(joined("--store=", OsStr::new(&self.store)));
         }
         words
     }
+}
+
+/// A flag and its value in one word.
+fn joined(flag: &str, value: &OsStr) -> OsString {
+    let mut word = OsString::from(flag);
+    word.push(value);
+    word
 }
 
 /// Time and owner of a layer's entries.

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_image::{Layering, References, Script, Spec};
+use layerstone_image::{Helper, Layering, References, Script, Spec};
 use layerstone_layer::{LayerFile, Recipe};
 use layerstone_stage::{Scratch, Store, StorePath, write_whole};
 use std::collections::BTreeSet;
@@ -31,6 +31,8 @@ pub struct EdgeArgs {
 pub struct Edge<'a> {
     args: &'a EdgeArgs,
     outputs: Vec<Before>,
+    /// The first output, as it is called.
+    target: Option<PathBuf>,
     inputs: BTreeSet<PathBuf>,
 }
 
@@ -49,15 +51,20 @@ impl EdgeArgs {
 
     /// Notes what is there of these outputs; `-`, standard output, is none.
     pub fn begin(&self, outputs: &[&Path]) -> Result<Edge<'_>> {
-        let outputs = outputs.iter().filter(|path| **path != Path::new("-"));
-        let outputs = outputs.map(|path| Before::new(path, self.restat)).collect::<Result<_>>()?;
-        Ok(Edge { args: self, outputs, inputs: BTreeSet::new() })
+        let outputs: Vec<&Path> = outputs.iter().filter(|path| **path != Path::new("-")).copied().collect();
+        let target = self.depfile_target.clone().or(outputs.first().map(|path| path.to_path_buf()));
+        if self.depfile.is_some() && target.is_none() {
+            bail!("--depfile: found no file among the outputs, expected one, or --depfile-target");
+        }
+        let outputs = outputs.into_iter().map(|path| Before::new(path, self.restat)).collect::<Result<_>>()?;
+        Ok(Edge { args: self, outputs, target, inputs: BTreeSet::new() })
     }
 }
 
 impl Before {
     fn new(path: &Path, keep: bool) -> Result<Before> {
-        let path = path.to_owned();
+        // A link stays, so that what it leads to is the output.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if !keep || !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(Before { path, old: None });
         }
@@ -125,7 +132,7 @@ impl Edge<'_> {
 
     /// A layer file was read, and its tar, or what it is made of.
     pub fn layer(&mut self, store: &Store, path: &Path) -> Result<()> {
-        if path != Path::new("-") {
+        if self.args.depfile.is_some() && path != Path::new("-") {
             let layer = LayerFile::read(path)?;
             self.files(&layer.blob_path(path));
             self.recipes(store, &layer.recipe);
@@ -150,7 +157,11 @@ impl Edge<'_> {
             self.file(file);
         }
         self.files(&spec.from_image.as_ref().map(|base| base.path.clone()));
-        for path in &spec.contents {
+        if self.args.depfile.is_none() {
+            return Ok(());
+        }
+        let packages = spec.helpers.iter().filter_map(Helper::package);
+        for path in spec.contents.iter().map(PathBuf::as_path).chain(packages) {
             let path = store.resolve(path)?;
             self.store_paths(store, [&path]);
         }
@@ -159,16 +170,17 @@ impl Edge<'_> {
 
     /// The outputs are there: those with the bytes that they had are put back, and what was read is told.
     pub fn finish(self) -> Result<()> {
-        let target = self.args.depfile_target.as_ref().or(self.outputs.first().map(|output| &output.path));
-        if let (Some(file), Some(target)) = (&self.args.depfile, target) {
-            write_whole(file, &rule(target, &self.inputs)?)?;
+        if let (Some(file), Some(target)) = (&self.args.depfile, &self.target) {
+            let is_for_make = self.args.depfile_target.is_some();
+            write_whole(file, &rule(target, &self.inputs, is_for_make)?)?;
         }
         self.outputs.iter().try_for_each(Before::settle)
     }
 }
 
-/// The text of a rule of make (GNU make manual, "Rule Syntax"; ninja manual, "Depfiles").
-fn rule(target: &Path, inputs: &BTreeSet<PathBuf>) -> Result<Vec<u8>> {
+/// The text of a rule of make (GNU make manual, "Rule Syntax"; ninja manual, "Depfiles"). With a rule that does nothing
+/// for each input, make goes on where one is gone, as for `gcc -MP`.
+fn rule(target: &Path, inputs: &BTreeSet<PathBuf>, with_inputs: bool) -> Result<Vec<u8>> {
     let mut text = name_in_rule(target)?;
     text.push(b':');
     for input in inputs {
@@ -176,6 +188,10 @@ fn rule(target: &Path, inputs: &BTreeSet<PathBuf>) -> Result<Vec<u8>> {
         text.extend(name_in_rule(input)?);
     }
     text.push(b'\n');
+    for input in inputs.iter().filter(|_| with_inputs) {
+        text.extend(name_in_rule(input)?);
+        text.extend(b":\n");
+    }
     Ok(text)
 }
 

@@ -36,7 +36,7 @@ pub struct CacheArgs {
     /// Bytes that the cache may have; what was used longest ago goes first [default: 1Gi]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     cache_size: Option<u64>,
-    /// Keep compressed layers too, so that none is compressed twice
+    /// Keep compressed layers of images too, so that none is compressed twice
     #[arg(long)]
     cache_blobs: bool,
     /// Remember store paths by their names alone where their NAR hashes are not known, even if you can write to the store
@@ -66,12 +66,17 @@ impl CacheArgs {
         let Some(folder) = self.folder() else { return Ok(None) };
         match Cache::open(&folder) {
             Ok(cache) => Ok(Some(cache)),
-            Err(error @ Error::NoCache { .. }) => Err(error.into()),
+            Err(error @ Error::NoCache { .. }) if self.is_named() => Err(error.into()),
             Err(error) => {
                 common.warn(format_args!("going on without a cache: {error}"));
                 Ok(None)
             }
         }
+    }
+
+    /// Whether the user has named the folder.
+    fn is_named(&self) -> bool {
+        self.cache.is_some() || var_os(CACHE).is_some()
     }
 
     fn folder(&self) -> Option<PathBuf> {
@@ -109,8 +114,6 @@ pub struct OnItsWay {
     pub source: Source,
     /// The diff ID that it must have.
     pub expected: Option<Digest>,
-    /// How it is compressed.
-    pub packing: Option<Packing>,
 }
 
 /// What is to be told beside an error: the files that differ.
@@ -133,6 +136,11 @@ impl Memory {
     /// Whether anything is remembered.
     pub fn is_there(&self) -> bool {
         self.learned.is_some()
+    }
+
+    /// Whether what is known is read all the same.
+    pub fn verifies(&self) -> bool {
+        self.verifies
     }
 
     /// Where compressed layers are kept, if they are to be.
@@ -174,12 +182,7 @@ impl Memory {
         let (found, expected) = (layer.descriptor.digest, known.descriptor.digest);
         let path = recipe.paths.first().map_or("", StorePath::as_str);
         let error = anyhow!("not what is remembered: layer of {path}: found {found}, expected {expected}");
-        let differences = self.differences(recipe, layer.compression, &known.diff_id);
-        learned.forget(recipe, layer.compression);
-        Err(match differences {
-            Some(differences) => error.context(differences),
-            None => error,
-        })
+        Err(self.with_differences(error, &[(recipe, known.diff_id)]))
     }
 
     /// Makes room, if something was added.
@@ -195,20 +198,22 @@ impl Memory {
         if !is_of_bytes(&error) {
             return error;
         }
-        let told = layers.iter().find_map(|layer| self.differences(&layer.recipe, layer.packing, &layer.expected?));
-        match told {
-            Some(differences) => error.context(differences),
-            None => error,
-        }
+        let expected: Vec<(&Recipe, Digest)> =
+            layers.iter().filter_map(|layer| Some((&layer.recipe, layer.expected?))).collect();
+        self.with_differences(error, &expected)
     }
 
-    /// What differs in a layer from what it was when it had this diff ID, if that is known; it is forgotten then.
-    pub fn differences(&self, recipe: &Recipe, packing: Option<Packing>, diff_id: &Digest) -> Option<Differences> {
-        let learned = self.learned.as_ref()?;
+    /// Forgets layers that may not have these diff IDs, and adds to an error which files are not what they were.
+    pub fn with_differences(&self, error: anyhow::Error, layers: &[(&Recipe, Digest)]) -> anyhow::Error {
+        let Some(learned) = &self.learned else { return error };
+        learned.forget(&layers.iter().map(|(_, diff_id)| *diff_id).collect());
         // A store that cannot be read tells nothing more than the error does.
-        let differences = learned.differences(recipe, diff_id).ok().filter(|differences| !differences.is_empty())?;
-        learned.forget(recipe, packing);
-        Some(Differences(differences))
+        let differences = layers.iter().flat_map(|(recipe, id)| learned.differences(recipe, id).unwrap_or_default());
+        let differences: Vec<Difference> = differences.collect();
+        match differences.is_empty() {
+            true => error,
+            false => error.context(Differences(differences)),
+        }
     }
 
     fn warn(&self, error: &dyn std::fmt::Display) {

@@ -86,6 +86,22 @@ impl Place {
         }
     }
 
+    /// What `-o` says of it, byte for byte.
+    pub fn to_word(&self) -> OsString {
+        let with = |kind: &str, path: &Path| {
+            let mut word = OsString::from(kind);
+            word.push(path);
+            word
+        };
+        match self {
+            Place::Archive(path) if split_kind(path.as_os_str()).is_some() => with("./", path),
+            Place::Archive(path) => path.clone().into(),
+            Place::OciLayout(path) => with("oci:", path),
+            Place::OciArchive(path) => with("oci-archive:", path),
+            other => other.to_string().into(),
+        }
+    }
+
     /// Whether stdout is the image.
     pub fn is_stdout(&self) -> bool {
         matches!(self, Place::Archive(path) if path == Path::new("-"))

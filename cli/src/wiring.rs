@@ -3,6 +3,7 @@
 //! Layers are known once there is a plan. Each is called after what is in it, so that one that moves is the same file.
 //! What writes the graph is an edge of it too: it runs again when the plan or the spec changes.
 
+mod input;
 pub mod make;
 pub mod ninja;
 mod word;
@@ -11,7 +12,7 @@ pub use word::quoted;
 
 use crate::place::Place;
 use anyhow::{Context, Result, bail};
-use layerstone_image::{Helper, Kind, Layering, References, Script, Spec};
+use layerstone_image::{Kind, Spec};
 use layerstone_layering::Plan;
 use layerstone_stage::{Digest, Store, StorePath};
 use std::ffi::OsString;
@@ -276,7 +277,7 @@ impl Wiring<'_> {
         }
         edge.words = [words(&["--spec"]), vec![self.file.into()], self.store_flags.clone()].concat();
         edge.words.extend(layers.iter().map(OsString::from));
-        edge.words.extend(["-o".into(), self.place.to_string().into()]);
+        edge.words.extend(["-o".into(), self.place.to_word()]);
         edge.inputs = layers.to_vec();
         let tars = before.iter().filter(|edge| layers.contains(&edge.outputs[0]));
         edge.inputs.extend(tars.flat_map(|edge| edge.outputs[1..].to_vec()));
@@ -299,28 +300,6 @@ impl Wiring<'_> {
     fn output_words(&self, edge: &Edge) -> Vec<OsString> {
         let flags = ["-o", "--blob"].into_iter().zip(&edge.outputs);
         flags.flat_map(|(flag, path)| [flag.into(), path.into()]).collect()
-    }
-
-    /// The spec, and the files that it names. What it names of the store never changes.
-    fn spec_inputs(&self) -> Vec<PathBuf> {
-        let mut inputs = vec![self.file.to_owned()];
-        let scripts = [&self.spec.script, &self.spec.fake_root_commands, &self.spec.run_as_root];
-        for script in scripts.into_iter().flatten() {
-            if let Script::File(file) = script {
-                inputs.push(file.clone());
-            }
-        }
-        if let Some(References::Graphs(graphs)) = &self.spec.references {
-            inputs.extend(graphs.iter().cloned());
-        }
-        if let Some(Layering::PipelineFile(file)) = &self.spec.layering {
-            inputs.push(file.clone());
-        }
-        inputs.extend(self.spec.from_image.as_ref().map(|base| base.path.clone()));
-        let packages = self.spec.helpers.iter().filter_map(Helper::package);
-        let outside = self.spec.contents.iter().map(PathBuf::as_path).chain(packages);
-        inputs.extend(outside.filter(|path| !path.starts_with(self.store.dir())).map(Path::to_owned));
-        inputs
     }
 }
 

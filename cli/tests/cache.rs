@@ -154,6 +154,48 @@ fn an_image_tells_which_file_differs() {
     }
 }
 
+/// A layer file that is wrong is made anew by the next run, also where nothing tells which file differs.
+#[test]
+fn what_was_wrong_is_forgotten() {
+    for with_indexes in [true, false] {
+        let place = store();
+        place.ok(LAYERS);
+        place.write(&format!("root{}/bin/lib", path("lib")), "LIBRARY");
+        if !with_indexes {
+            fs::remove_dir_all(place.join("cache/indexes")).unwrap();
+        }
+        let layers = "layers/000.layer.json layers/001.layer.json layers/002.layer.json";
+        let image = format!("image --spec x.json --root root --cache cache {layers} -o x.tar");
+        assert_eq!(failed(&place, &image).contains("differs: "), with_indexes);
+        place.ok(LAYERS);
+        place.ok(&image);
+        place.write(&format!("root{}/bin/app", path("app")), "APPLICATION");
+        let build = "build x.json --root root --cache cache -o y.tar";
+        failed(&place, build);
+        place.ok(build);
+        place.ok("build x.json --root root -o z.tar");
+        assert!(place.read("y.tar") == place.read("z.tar"));
+    }
+}
+
+/// Two stores of equal NAR hashes may have other modes: what is known of one is not said of the other.
+#[test]
+fn modes_that_no_nar_tells() {
+    let place = store();
+    place.ok(LAYERS);
+    let copied = std::process::Command::new("cp").args(["-a", "root", "other"]).current_dir(place.path()).status();
+    assert!(copied.unwrap().success());
+    let file = place.join(format!("other{}/bin/lib", path("lib")));
+    fs::set_permissions(file, fs::Permissions::from_mode(0o444)).unwrap();
+    place.ok("layer x.layers.json --root other --cache cache --all -o cached");
+    place.ok("layer x.layers.json --root other --all -o fresh");
+    assert_eq!(place.read("cached/001.layer.json"), place.read("fresh/001.layer.json"));
+    assert_ne!(
+        place.listing_of(&["cached"]).values().collect::<Vec<_>>(),
+        place.listing_of(&["layers"]).values().collect::<Vec<_>>()
+    );
+}
+
 /// Images are the same with a cache that knows nothing, with one that knows all, and without one; to every kind of place.
 #[test]
 fn images_are_the_same() {

@@ -253,6 +253,84 @@ fn rustix_kill(child: &std::process::Child) {
     assert!(status.success());
 }
 
+/// Contents named by a link, as nix-build makes one: where it leads is looked at each time, and nothing else is done.
+#[test]
+fn a_link_that_leads_elsewhere() {
+    for tool in Tool::all() {
+        let place = wired();
+        store(&place, "2");
+        let graph = place.json("graph.json");
+        store(&place, "1");
+        let mut both = place.json("graph.json");
+        let new = graph.as_array().unwrap().last().unwrap().clone();
+        both.as_array_mut().unwrap().push(new);
+        place.write("graph.json", both.to_string());
+        let mut spec = place.json("image.json");
+        spec["contents"] = json!(["./result"]);
+        place.write("image.json", spec.to_string());
+        std::os::unix::fs::symlink(path("app-1"), place.join("result")).unwrap();
+        write(&place, tool, "");
+        assert_eq!(tool.ok(&place, &[]), all(tool), "{tool:?}");
+        check(&place);
+        assert!(tool.ok(&place, &[]).is_empty(), "{tool:?}");
+        fs::remove_file(place.join("result")).unwrap();
+        std::os::unix::fs::symlink(path("app-2"), place.join("result")).unwrap();
+        let stages = tool.ok(&place, &[]);
+        assert_eq!(stages.iter().filter(|stage| *stage == "layer").count(), 1, "{tool:?}: {stages:?}");
+        check(&place);
+        assert!(tool.ok(&place, &[]).is_empty(), "{tool:?}");
+    }
+}
+
+/// What was read and is gone, a script and a store path, does not stop the rules once nothing names it.
+#[test]
+fn inputs_that_are_gone() {
+    for tool in Tool::all() {
+        let place = wired();
+        place.write("first.sh", "echo 1 > file");
+        place.write("second.sh", "echo 2 > file");
+        let with = |script: &str| {
+            let mut spec = place.json("image.json");
+            spec["extraCommandsFile"] = json!(script);
+            place.write("image.json", spec.to_string());
+        };
+        with("first.sh");
+        write(&place, tool, "");
+        tool.ok(&place, &[]);
+        store(&place, "2");
+        with("second.sh");
+        fs::remove_file(place.join("first.sh")).unwrap();
+        fs::remove_dir_all(place.join(format!("root{}", path("app-1")))).unwrap();
+        write(&place, tool, "");
+        tool.ok(&place, &[]);
+        check(&place);
+        assert!(tool.ok(&place, &[]).is_empty(), "{tool:?}");
+    }
+}
+
+/// A plan of another version is made again.
+#[test]
+fn a_plan_of_another_version() {
+    for tool in Tool::all() {
+        let place = wired();
+        write(&place, tool, "");
+        tool.ok(&place, &[]);
+        place.write(
+            "layerstone.build/image.layers.json",
+            r#"{"format": "layerstone/layers", "version": 0, "layers": []}"#,
+        );
+        let line = format!("{} image.json --root root --image x.tar --program ./layerstone", tool.name());
+        let told = place.ok(&line).stderr;
+        assert!(
+            told.starts_with("warning: planning anew: wrong format: layerstone.build/image.layers.json: "),
+            "{told}"
+        );
+        tool.ok(&place, &[]);
+        check(&place);
+        assert!(tool.ok(&place, &[]).is_empty(), "{tool:?}");
+    }
+}
+
 /// A stage that fails ends the build with its message, and the next one begins with it.
 #[test]
 fn a_stage_that_fails() {

@@ -4,7 +4,6 @@
 
 use crate::{Part, Result};
 use layerstone_stage::{Cache, Digest, Hasher, Kind, Output};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ impl Blobs {
     /// A blob that is kept, and whole.
     pub fn find(&self, digest: &Digest) -> Option<Part> {
         let path = self.cache.path(Kind::Blob, digest);
-        let mut file = File::open(&path).ok()?;
+        let mut file = self.cache.open_file(Kind::Blob, digest).ok()?;
         let (mut hasher, mut buffer, mut size) = (Hasher::default(), vec![0; 1 << 18], 0);
         loop {
             match file.read(&mut buffer) {

@@ -7,9 +7,12 @@
 use crate::{Difference, Index, LayerFile, Layout, Owner, Packed, Packing, Recipe, Result};
 use layerstone_stage::{Cache, Digest, Kind, NarHash, Store, StorePath, decode, encode};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// Raised whenever something else than what is in [`Key`] begins to decide the bytes of a layer, or the wire types change.
@@ -31,8 +34,39 @@ pub struct Learned {
     store: Store,
     hashes: OnceLock<BTreeMap<StorePath, NarHash>>,
     trusts_names: bool,
-    /// Where the store is, if its paths are to be told from those of other stores by that.
-    place: Option<PathBuf>,
+    /// Where the store is, to tell it from others, whose files may have other modes; none if names are trusted.
+    place: Option<Place>,
+}
+
+/// The folder of a store on this machine.
+#[derive(Debug)]
+struct Place {
+    path: Vec<u8>,
+    /// Device and inode: what stands for the machine, as far as one can tell.
+    number: (u64, u64),
+    /// Whether this user can write to it, or let himself.
+    is_writable: bool,
+}
+
+impl Place {
+    /// None if it is not there.
+    fn of(folder: &Path) -> Option<Place> {
+        let (path, metadata) = (folder.canonicalize().ok()?, folder.metadata().ok()?);
+        let user = geteuid();
+        let is_owner = !user.is_root() && metadata.uid() == user.as_raw();
+        let is_writable = is_owner || accessat(CWD, folder, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
+        let number = (metadata.dev(), metadata.ino());
+        Some(Place { path: path.into_os_string().into_vec(), number, is_writable })
+    }
+
+    /// What it is known by; more of it, if hashes do not tell what paths hold.
+    fn name(&self, all_known: bool) -> Vec<u8> {
+        let mut name = self.path.clone();
+        if !all_known {
+            name.extend(format!("\n{} {}", self.number.0, self.number.1).bytes());
+        }
+        name
+    }
 }
 
 /// What decides what is known of a layer.
@@ -41,7 +75,7 @@ struct Key<'a> {
     version: u32,
     paths: Vec<(&'a str, Option<String>)>,
     store: &'a str,
-    place: Option<&'a [u8]>,
+    place: Option<Vec<u8>>,
     mtime: i64,
     owner: (u32, u32, &'a str, &'a str),
     xattrs: bool,
@@ -63,12 +97,8 @@ impl Learned {
     /// What a cache knows of the layers of a store.
     pub fn new(cache: Arc<Cache>, store: Store, trust: Trust) -> Learned {
         let folder = store.locate(store.dir());
-        let is_writable = accessat(CWD, &folder, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
-        let place = match trust {
-            Trust::Names => None,
-            Trust::Store => Some(folder.canonicalize().unwrap_or(folder)),
-        };
-        let trusts_names = trust == Trust::Names || !is_writable;
+        let place = Place::of(&folder).filter(|_| trust == Trust::Store);
+        let trusts_names = trust == Trust::Names || place.as_ref().is_some_and(|place| !place.is_writable);
         Learned { cache, store, hashes: OnceLock::new(), trusts_names, place }
     }
 
@@ -87,7 +117,12 @@ impl Learned {
     pub fn get(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<LayerFile> {
         let facts = self.facts(recipe, packing)?;
         let is_there = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
-        recipe.paths.iter().all(is_there).then(|| facts.layer(recipe, packing))?
+        if !recipe.paths.iter().all(is_there) {
+            return None;
+        }
+        // What its files were may be wanted as long as it is believed.
+        self.cache.used(Kind::Index, &Digest::from_bytes(facts.diff_id));
+        facts.layer(recipe, packing)
     }
 
     /// What is remembered of a layer.
@@ -115,13 +150,13 @@ impl Learned {
         Ok(())
     }
 
-    /// Forgets a layer.
-    pub fn forget(&self, recipe: &Recipe, packing: Option<Packing>) {
-        for packing in [None, packing] {
-            if let Some(key) = self.key(recipe, packing) {
-                self.cache.forget(Kind::Layer, &key);
-            }
-        }
+    /// Forgets all layers that are said to have one of these diff IDs.
+    pub fn forget(&self, diff_ids: &BTreeSet<Digest>) {
+        let is_wrong = |bytes: &[u8]| {
+            decode(bytes).is_some_and(|facts: Facts| diff_ids.contains(&Digest::from_bytes(facts.diff_id)))
+        };
+        // A cache that cannot be read is not believed either.
+        let _ = self.cache.forget_if(Kind::Layer, is_wrong);
     }
 
     /// What the files of a layer differ in from those of a layer of the same recipe that had this diff ID; nothing if what
@@ -145,12 +180,11 @@ impl Learned {
             return None;
         }
         let Recipe { store, mtime, xattrs, owner: Owner { uid, gid, uname, gname }, .. } = recipe;
-        let place = self.place.as_ref().filter(|_| !all_known);
         let key = Key {
             version: VERSION,
             paths,
             store,
-            place: place.map(|place| place.as_os_str().as_encoded_bytes()),
+            place: self.place.as_ref().map(|place| place.name(all_known)),
             mtime: *mtime,
             owner: (*uid, *gid, uname, gname),
             xattrs: *xattrs,
@@ -258,8 +292,8 @@ mod tests {
         fs::remove_dir(dir.path().join(&PATH[1..])).unwrap();
         assert!(learned.get(&recipe(), None).is_none(), "its path is gone");
         fs::create_dir(dir.path().join(&PATH[1..])).unwrap();
-        learned.forget(&recipe(), Some(Codec::Gzip.into()));
-        assert!(learned.get(&recipe(), None).is_none());
+        learned.forget(&BTreeSet::from([Digest::of(b"tar")]));
+        assert!(learned.get(&recipe(), None).is_none() && learned.get(&recipe(), Some(Codec::Gzip.into())).is_none());
     }
 
     /// Root may write anywhere, so that this store is writable for whoever runs the tests.

@@ -8,7 +8,7 @@ mod stack;
 use crate::args::{Common, StoreArgs, usage_error};
 use crate::base::{Base, BaseArgs};
 use crate::command::image;
-use crate::command::image::{ArchiveArgs, Built, ImageLayer, LayerBlob, Target};
+use crate::command::image::{ArchiveArgs, Built, ImageLayer, Target};
 use crate::edge::EdgeArgs;
 use crate::memory::{CacheArgs, Memory, OnItsWay};
 use crate::packing_args::PackingArgs;
@@ -178,13 +178,7 @@ impl Of<'_> {
 /// The layers of the store among those of an image.
 pub fn on_their_way(layers: &[ImageLayer]) -> Vec<OnItsWay> {
     let layer = |layer: &ImageLayer| {
-        let packing = if let Some(LayerBlob::Packed(packing, _)) = &layer.blob { Some(*packing) } else { None };
-        Some(OnItsWay {
-            recipe: layer.recipe.clone()?,
-            source: layer.source.clone(),
-            expected: layer.expected,
-            packing,
-        })
+        Some(OnItsWay { recipe: layer.recipe.clone()?, source: layer.source.clone(), expected: layer.expected })
     };
     layers.iter().filter_map(layer).collect()
 }

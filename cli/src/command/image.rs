@@ -106,6 +106,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let on_their_way = on_their_way(&layers);
     let written = write(&spec, base.as_ref(), layers, &target, common);
     written.map_err(|error| memory.explain(error, &on_their_way))?.tell(&place, common)?;
+    memory.finish();
     edge.file(&options.spec);
     edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
     files.iter().try_for_each(|layer| edge.layer(&store, layer))?;

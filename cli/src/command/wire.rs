@@ -6,12 +6,14 @@ use crate::place::Place;
 use crate::root_script;
 use crate::source::Source;
 use crate::wiring::{Graph, Wiring, make as make_rules, ninja as ninja_rules, plan_in, quoted};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{Kind, Spec};
 use layerstone_layering::Plan;
 use layerstone_stage::write_whole;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -127,11 +129,12 @@ impl WireArgs {
             again: self.words(command, output),
             graph: output,
         };
-        let plan = self.plan(spec)?;
+        let plan = self.plan(spec, common)?;
         let graph = wiring.graph(plan.as_ref())?;
         let text = text(&wiring, &graph)?;
         if output == Path::new("-") {
-            return crate::out::print(OsStr::from_bytes(&text).display());
+            let mut out = std::io::stdout().lock();
+            return out.write_all(&text).and_then(|()| out.flush()).context("cannot write: standard output");
         }
         let args = EdgeArgs::keeping(restat);
         let edge = args.begin(&[output])?;
@@ -139,13 +142,20 @@ impl WireArgs {
         edge.finish()
     }
 
-    /// The plan, if there is one: what is no good is made again before it counts.
-    fn plan(&self, spec: &Spec) -> Result<Option<Plan>> {
+    /// The plan, if there is one. One that is no good, of another version perhaps, is removed, so that it is made again.
+    fn plan(&self, spec: &Spec, common: &Common) -> Result<Option<Plan>> {
         let file = plan_in(&self.folder);
         if spec.kind == Kind::Single || !file.exists() {
             return Ok(None);
         }
-        Ok(Some(Plan::read(&file)?))
+        match Plan::read(&file) {
+            Ok(plan) => Ok(Some(plan)),
+            Err(error) => {
+                common.warn(format_args!("planning anew: {error}"));
+                fs::remove_file(&file).with_context(|| format!("cannot remove: {}", file.display()))?;
+                Ok(None)
+            }
+        }
     }
 
     /// The store paths that the root script names.

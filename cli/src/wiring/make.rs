@@ -4,7 +4,7 @@
 //! outputs may stay as they were has a stamp, which is new whenever the stage has run, and the outputs have rules that
 //! run nothing. A stamp is made again too if one of its outputs is not there.
 
-use super::word::{check, joined};
+use super::word::{check, escaped, joined};
 use super::{Edge, Graph, Wiring};
 use anyhow::{Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -33,7 +33,7 @@ pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
         .SUFFIXES:\nMAKEFLAGS += --no-builtin-rules\n"
         .to_vec();
     text.extend(b"LAYERSTONE ?= ");
-    text.extend(escaped(&wiring.program));
+    text.extend(value(&wiring.program));
     text.extend(b"\n# What names cannot say otherwise.\n");
     for (_, name, value) in NAMED {
         text.extend(format!("LAYERSTONE_{name} := {value}\n").bytes());
@@ -45,11 +45,33 @@ pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
     }
     text.extend(b"\n.DEFAULT_GOAL := layerstone-image\n\n");
     text.extend(folders(wiring)?);
+    if let Some((file, command)) = wiring.note_of_links() {
+        // Each time, and not more than that.
+        text.extend(name_text(&file, At::Target)?);
+        text.extend(b": layerstone-missing |");
+        append_names(&mut text, &[wiring.folder.join("layers")], At::OrderOnly)?;
+        text.extend(b"\n\t@");
+        text.extend(escaped(&command));
+        text.extend(b"\n\n");
+    }
     for edge in &graph.edges {
         text.extend(edge_text(edge, wiring, graph.has_plain_names())?);
     }
     text.extend(again_text(&graph.again)?);
     Ok(text)
+}
+
+/// The value of a variable: `#` begins a comment there, also in quotes.
+fn value(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (index, &byte) in bytes.iter().enumerate() {
+        if byte == b'#' {
+            let before = bytes[..index].iter().rev().take_while(|byte| **byte == b'\\').count();
+            text.extend(std::iter::repeat_n(b'\\', before + 1));
+        }
+        text.push(byte);
+    }
+    escaped(&text)
 }
 
 /// The folders that outputs are in.
@@ -180,9 +202,4 @@ fn name_text(path: &Path, at: At) -> Result<Vec<u8>> {
         }
     }
     Ok(text)
-}
-
-/// A recipe: only `$` means something in it.
-fn escaped(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().flat_map(|&byte| if byte == b'$' { vec![b'$', b'$'] } else { vec![byte] }).collect()
 }

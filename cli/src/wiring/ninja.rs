@@ -1,6 +1,6 @@
 //! The graph as ninja reads it (ninja manual, "Ninja file reference").
 
-use super::word::{check, joined};
+use super::word::{check, escaped, joined};
 use super::{Edge, Graph, Wiring};
 use anyhow::Result;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The text of a build.ninja.
 pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
     let mut text = b"# Written by layerstone, and written again when the spec or the plan changes.\n\
-        ninja_required_version = 1.7\n\
+        ninja_required_version = 1.10\n\
         # What paths cannot say otherwise.\n\
         bar = |\n\n\
         pool heavy\n  depth = 1\n\n"
@@ -20,6 +20,14 @@ pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
     text.extend(b"\nlayerstone = ");
     text.extend(escaped(&wiring.program));
     text.extend(b"\n\n");
+    if let Some((file, command)) = wiring.note_of_links() {
+        // Each time, and not more than that.
+        text.extend(b"build layerstone-always: phony\n\nrule links\n  command = ");
+        text.extend(escaped(&command));
+        text.extend(b"\n  description = links\n  restat = 1\nbuild ");
+        text.extend(path_text(&file)?);
+        text.extend(b": links | layerstone-always\n\n");
+    }
     let with_depfiles = graph.has_plain_names();
     for edge in &graph.edges {
         text.extend(edge_text(edge, false, with_depfiles)?);
@@ -112,9 +120,4 @@ fn path_text(path: &Path) -> Result<Vec<u8>> {
         }
     }
     Ok(text)
-}
-
-/// A value: only `$` means something in it.
-fn escaped(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().flat_map(|&byte| if byte == b'$' { vec![b'$', b'$'] } else { vec![byte] }).collect()
 }

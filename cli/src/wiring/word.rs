@@ -29,6 +29,11 @@ pub fn joined<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
     words.join(&b' ')
 }
 
+/// A recipe or a value: only `$` means something in it.
+pub fn escaped(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().flat_map(|&byte| if byte == b'$' { vec![b'$', b'$'] } else { vec![byte] }).collect()
+}
+
 /// Refuses what no rule can hold.
 pub fn check(name: &OsStr, tool: &str) -> Result<()> {
     let bytes = name.as_bytes();

@@ -166,6 +166,13 @@ fn outputs_that_are_links_or_folders() {
     }
     place.ok("build x.json -o plain.tar");
     assert!(place.read("far/x.tar") == place.read("plain.tar") && place.read("far/new.tar") == place.read("plain.tar"));
+    let mut piped = std::process::Command::new("sh");
+    let line = format!("{} build x.json -o /dev/stdout | cat > piped.tar", env!("CARGO_BIN_EXE_layerstone"));
+    let status =
+        piped.args(["-c", &line]).current_dir(place.path()).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    assert!(status.status().unwrap().success());
+    let names = |name: &str| crate::support::archive::members(&place.read(name)).len();
+    assert_eq!(names("piped.tar"), names("plain.tar"));
     std::os::unix::fs::symlink("loop.tar", place.join("loop.tar")).unwrap();
     let told = place.fail("build x.json -o loop.tar");
     assert!(told.contains("Too many levels of symbolic links"), "{told}");

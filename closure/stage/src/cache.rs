@@ -8,10 +8,11 @@
 //! See FORMAT.md beside this crate.
 
 use crate::{Digest, Error, Hasher, Output, Result};
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use rustix::fs::{AtFlags, CWD, OFlags, Timespec, Timestamps, UTIME_NOW, utimensat};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -105,13 +106,13 @@ impl Cache {
             return Ok(cache);
         }
         fs::create_dir_all(folder).map_err(Error::io("make the cache", folder))?;
-        let mut entries = fs::read_dir(folder).map_err(Error::io("read the cache", folder))?;
-        let is_other =
-            |name: &std::ffi::OsStr| name != TAG && !name.as_encoded_bytes().starts_with(b".layerstone-tmp-");
-        if entries.any(|entry| entry.is_ok_and(|entry| is_other(&entry.file_name()))) && !cache.is_tagged() {
+        if entries(folder)?.iter().any(|entry| !is_ours(&entry.file_name())) {
             return Err(Error::NoCache { folder: folder.to_owned(), tag: TAG });
         }
-        crate::write_whole(&folder.join(TAG), TAG_TEXT.as_bytes())?;
+        let tag = folder.join(TAG);
+        let mut output = Output::create_here(&tag)?;
+        output.write_all(TAG_TEXT.as_bytes()).map_err(Error::io("write", &tag))?;
+        output.commit()?;
         Ok(cache)
     }
 
@@ -124,6 +125,15 @@ impl Cache {
         &self.folder
     }
 
+    /// Opens the file of a key.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or is no file.
+    pub fn open_file(&self, kind: Kind, key: &Digest) -> io::Result<File> {
+        open(&self.path(kind, key))
+    }
+
     /// Where the file of a key is, if it is there.
     pub fn path(&self, kind: Kind, key: &Digest) -> PathBuf {
         let hex = key.hex();
@@ -133,7 +143,8 @@ impl Cache {
     /// What is remembered under a key; a file that is not whole is removed.
     pub fn get(&self, kind: Kind, key: &Digest) -> Option<Vec<u8>> {
         let path = self.path(kind, key);
-        let mut bytes = fs::read(&path).ok()?;
+        let mut bytes = Vec::new();
+        open(&path).ok()?.read_to_end(&mut bytes).ok()?;
         if !is_whole(kind, key, &bytes) {
             // If it cannot be removed it is not believed the next time either.
             let _ = fs::remove_file(&path);
@@ -156,7 +167,7 @@ impl Cache {
     pub fn put(&self, kind: Kind, key: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.path(kind, key);
         make_folder_of(&path)?;
-        let mut output = Output::create(&path)?;
+        let mut output = Output::create_here(&path)?;
         let header = [&MAGIC[..], seal(key, bytes).as_bytes()].concat();
         let written = if kind == Kind::Blob { Ok(()) } else { output.write_all(&header) };
         written.and_then(|()| output.write_all(bytes)).map_err(Error::io("write", &path))?;
@@ -178,7 +189,7 @@ impl Cache {
     pub fn begin_blob(&self) -> Result<Output> {
         let path = self.folder.join(Kind::Blob.name()).join(UNNAMED).join("blob");
         make_folder_of(&path)?;
-        Output::create(&path)
+        Output::create_here(&path)
     }
 
     /// Lets a blob appear.
@@ -222,8 +233,11 @@ impl Cache {
         let mut outcome = Outcome::default();
         let mut total = 0_u64;
         for file in files {
-            total = total.saturating_add(file.bytes);
-            self.keep_or_remove(total <= limit, &file, &mut outcome)?;
+            let with = total.saturating_add(file.bytes);
+            let fits = with <= limit;
+            // One that is too big alone leaves room for all others.
+            total = if fits { with } else { total };
+            self.keep_or_remove(fits, &file, &mut outcome)?;
         }
         Ok(outcome)
     }
@@ -236,12 +250,12 @@ impl Cache {
     pub fn verify(&self) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         for file in self.files()? {
-            let bytes = match fs::read(&file.path) {
-                Ok(bytes) => bytes,
+            let mut bytes = Vec::new();
+            let is_good = match open(&file.path).and_then(|mut open| open.read_to_end(&mut bytes)) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(Error::io("read", &file.path)(e)),
+                // What cannot be read is as good as damaged.
+                read => read.is_ok() && key_of(&file.path).is_some_and(|key| is_whole(file.kind, &key, &bytes)),
             };
-            let is_good = key_of(&file.path).is_some_and(|key| is_whole(file.kind, &key, &bytes));
             self.keep_or_remove(is_good, &file, &mut outcome)?;
         }
         Ok(outcome)
@@ -261,23 +275,64 @@ impl Cache {
         Ok(())
     }
 
-    /// All files, in no order; folders that are gone or were never made hold none.
+    /// All files that are ours, in no order; folders that are gone or were never made hold none. No link is followed.
     fn files(&self) -> Result<Vec<Remembered>> {
         let mut files = Vec::new();
         for kind in Kind::ALL {
-            for folder in entries(&self.folder.join(kind.name()))? {
-                crate::sweep(&folder.path());
-                for entry in entries(&folder.path())? {
-                    let Ok(metadata) = entry.metadata() else { continue };
-                    if metadata.is_file() && !entry.file_name().as_encoded_bytes().starts_with(b".") {
-                        let used = (metadata.mtime(), metadata.mtime_nsec());
-                        files.push(Remembered { kind, path: entry.path(), bytes: metadata.len(), used });
-                    }
+            let folder = self.folder.join(kind.name());
+            if !folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                continue;
+            }
+            for folder in entries(&folder)? {
+                if folder.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    crate::sweep(&folder.path());
+                    files.extend(entries(&folder.path())?.iter().filter_map(|entry| Remembered::of(kind, entry)));
                 }
             }
         }
         Ok(files)
     }
+
+    /// Forgets all of a kind of which this is so.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn forget_if(&self, kind: Kind, is_so: impl Fn(&[u8]) -> bool) -> Result<()> {
+        for file in self.files()?.iter().filter(|file| file.kind == kind) {
+            let Some(key) = key_of(&file.path) else { continue };
+            if self.get(kind, &key).is_some_and(|bytes| is_so(&bytes)) {
+                self.forget(kind, &key);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Remembered {
+    /// A file that is called after a key; none if it is something else.
+    fn of(kind: Kind, entry: &fs::DirEntry) -> Option<Remembered> {
+        let (path, metadata) = (entry.path(), entry.metadata().ok()?);
+        key_of(&path).filter(|_| metadata.is_file())?;
+        Some(Remembered { kind, path, bytes: metadata.len(), used: (metadata.mtime(), metadata.mtime_nsec()) })
+    }
+}
+
+/// Opens a file of a cache: nothing else that may be in its place, and nothing that a link leads to.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Whether a name in the cache's folder may be one of ours.
+fn is_ours(name: &OsStr) -> bool {
+    name == TAG
+        || Kind::ALL.iter().any(|kind| name == kind.name())
+        || name.as_encoded_bytes().starts_with(b".layerstone-tmp-")
 }
 
 /// What is in a folder; nothing if it is none.
@@ -338,7 +393,7 @@ mod tests {
 
     fn set_used(path: &Path, seconds: u64) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     }
 
     #[test]
@@ -412,6 +467,51 @@ mod tests {
         let used = fs::metadata(cache.path(Kind::Layer, &keys[2])).unwrap().modified().unwrap();
         assert!(used > SystemTime::UNIX_EPOCH + Duration::from_secs(1000), "it was noted that it was used");
         assert_eq!(cache.prune(0).unwrap().kept, Room::default());
+    }
+
+    /// A shared folder may hold anything: links are neither followed nor written through, and what is not called after a key
+    /// stays.
+    #[test]
+    fn what_is_not_ours_stays() {
+        let (dir, cache) = cache();
+        let (mine, key) = (dir.path().join("mine"), Digest::of(b"key"));
+        fs::create_dir(&mine).unwrap();
+        let letter = mine.join("letter");
+        fs::write(&letter, "dear").unwrap();
+        cache.put(Kind::Index, &key, b"value").unwrap();
+        let path = cache.path(Kind::Index, &key);
+        std::os::unix::fs::symlink(&mine, cache.folder().join("layers")).unwrap();
+        std::os::unix::fs::symlink(&mine, cache.folder().join("indexes/zz")).unwrap();
+        fs::write(path.with_file_name("notes"), "x").unwrap();
+        cache.verify().unwrap();
+        cache.prune(0).unwrap();
+        assert!(letter.exists() && path.with_file_name("notes").exists() && !path.exists());
+        std::os::unix::fs::symlink(&letter, &path).unwrap();
+        assert_eq!(cache.get(Kind::Index, &key), None);
+        cache.put(Kind::Index, &key, b"value").unwrap();
+        assert_eq!(
+            (fs::read(&letter).unwrap(), cache.get(Kind::Index, &key).unwrap()),
+            (b"dear".to_vec(), b"value".to_vec())
+        );
+    }
+
+    #[test]
+    fn a_damaged_tag_is_written_anew() {
+        let (_dir, cache) = cache();
+        cache.put(Kind::Layer, &Digest::of(b"key"), b"value").unwrap();
+        fs::write(cache.folder().join(TAG), "").unwrap();
+        let again = Cache::open(cache.folder()).unwrap();
+        assert!(again.is_tagged() && again.get(Kind::Layer, &Digest::of(b"key")).is_some());
+    }
+
+    #[test]
+    fn forgotten_by_what_they_say() {
+        let (_dir, cache) = cache();
+        for (key, value) in [(b"a", b"1"), (b"b", b"2"), (b"c", b"1")] {
+            cache.put(Kind::Layer, &Digest::of(key), value).unwrap();
+        }
+        cache.forget_if(Kind::Layer, |bytes| bytes == b"1").unwrap();
+        assert_eq!(cache.room().unwrap()[0].1.files, 1);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! it holds an advisory lock on it (flock(2)) for as long as it lives. The kernel drops the lock with the process, so
 //! [`sweep`] can tell what a dead owner left: what can be locked has no owner.
 //!
-//! A destination that is a link stays one: what it leads to is written. One that is there and is no regular file (`/dev/null`, a named pipe) cannot be replaced by a rename without
-//! harm: it is written directly.
+//! A destination that is a link stays one: what it leads to is written. One that is there and is no regular file
+//! (`/dev/null`, a named pipe) cannot be replaced by a rename without harm: it is written directly.
 
 use crate::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
@@ -14,9 +14,11 @@ use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How every temporary name begins. Changing it orphans what older versions left.
@@ -50,8 +52,13 @@ impl Output {
         destinations.iter().map(|destination| Output::create_in(destination.as_ref(), &mut swept)).collect()
     }
 
+    /// Starts an output in the place of whatever is there, a link too: for folders that others may write to.
+    pub fn create_here(destination: &Path) -> Result<Output> {
+        Output::create_file(destination, &mut BTreeSet::new())
+    }
+
     fn create_in(destination: &Path, swept: &mut BTreeSet<PathBuf>) -> Result<Output> {
-        let destination = &followed(destination)?;
+        // Under its own name, as the kernel knows links whose text leads nowhere (proc_pid_fd(5)).
         if let Ok(metadata) = destination.metadata()
             && !metadata.is_file()
             && !metadata.is_dir()
@@ -59,6 +66,10 @@ impl Output {
             let file = OpenOptions::new().write(true).open(destination).map_err(Error::io("write", destination))?;
             return Ok(Output { file, temporary: None, destination: destination.to_owned(), seekable: false });
         }
+        Output::create_file(&followed(destination)?, swept)
+    }
+
+    fn create_file(destination: &Path, swept: &mut BTreeSet<PathBuf>) -> Result<Output> {
         let parent = parent_of(destination);
         if !parent.is_dir() {
             return Err(Error::NoParent { path: destination.to_owned(), parent });
@@ -199,11 +210,13 @@ impl Drop for Scratch {
 /// stays.
 pub fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
-    let own = format!("{PREFIX}{}-", std::process::id()).into_bytes();
+    let own = own_prefix();
     for entry in entries.flatten() {
         let name = entry.file_name();
-        // Our own are alive, or left by a dead process of our number, for the next one.
-        if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || name.as_encoded_bytes().starts_with(&own) {
+        // Our own are alive.
+        if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+            || name.as_encoded_bytes().starts_with(own.as_bytes())
+        {
             continue;
         }
         let path = entry.path();
@@ -272,7 +285,15 @@ fn parent_of(path: &Path) -> PathBuf {
 /// A name that no other process and no earlier call uses; a clash is met by trying again.
 fn temporary_name() -> OsString {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    format!("{PREFIX}{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)).into()
+    format!("{}{}", own_prefix(), COUNTER.fetch_add(1, Ordering::Relaxed)).into()
+}
+
+/// How the names of this process begin: its number, which processes in other namespaces may have too, and what they have
+/// not.
+fn own_prefix() -> String {
+    static RANDOM: OnceLock<u64> = OnceLock::new();
+    let random = RANDOM.get_or_init(|| RandomState::new().hash_one(0));
+    format!("{PREFIX}{}-{random:016x}-", std::process::id())
 }
 
 #[cfg(test)]

@@ -182,7 +182,8 @@ fn single(
 impl Job<'_> {
     /// What is known of a layer, compressed or not.
     fn known(&self, recipe: &Recipe) -> Option<LayerFile> {
-        let of_state = self.state.and_then(|state| state.known(recipe, self.packing)).cloned();
+        let state = self.state.filter(|_| !self.memory.verifies());
+        let of_state = state.and_then(|state| state.known(recipe, self.packing)).cloned();
         of_state.or_else(|| self.memory.get(recipe, self.packing)).or_else(|| self.memory.get(recipe, None))
     }
 }

@@ -41,12 +41,8 @@ pub fn read_layer(path: &Path, store: &Store, memory: &Memory, max: MaxUnpacked)
     if source.size() != layer.size {
         let (found, expected) = (source.size(), layer.size);
         let error = anyhow!("wrong size: {}: found a layer of {found} bytes, expected {expected}", path.display());
-        let recipe = layer.recipe.as_ref();
-        let differences = recipe.and_then(|recipe| memory.differences(recipe, layer.compression, &layer.diff_id));
-        return Err(match differences {
-            Some(differences) => error.context(differences),
-            None => error,
-        });
+        let recipe: Vec<_> = layer.recipe.iter().map(|recipe| (recipe, layer.diff_id)).collect();
+        return Err(memory.with_differences(error, &recipe));
     }
     let LayerFile { diff_id, store_paths, comment, recipe, .. } = layer;
     let blobs = memory.blobs().filter(|_| recipe.is_some());
