@@ -7,12 +7,14 @@
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::{Digest, Error, Hasher, Output, Result};
-use rustix::fs::{AtFlags, CWD, OFlags, Timespec, Timestamps, UTIME_NOW, utimensat};
+mod file;
+
+use crate::{Digest, Error, Output, Result};
+use file::{HEADER, header, is_whole, key_of, make_folder_of, open, touch};
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,12 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const TAG: &str = "CACHEDIR.TAG";
 /// What it holds; a folder with other files and without this is none of ours.
 const TAG_TEXT: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of layerstone: what it learned about layers. It may be deleted at any time.\n";
-/// How a file begins that is not named after its own digest. Another version begins otherwise, and has other keys.
-const MAGIC: &[u8; 16] = b"layerstone/cache";
 /// The folder of blobs whose digests are not known yet.
 const UNNAMED: &str = "new";
-/// Bytes before what was remembered: the magic and the seal.
-const HEADER: usize = MAGIC.len() + 32;
 
 /// What is remembered: each kind has a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,7 +166,7 @@ impl Cache {
         let path = self.path(kind, key);
         make_folder_of(&path)?;
         let mut output = Output::create_here(&path)?;
-        let header = [&MAGIC[..], seal(key, bytes).as_bytes()].concat();
+        let header = header(key, bytes);
         let written = if kind == Kind::Blob { Ok(()) } else { output.write_all(&header) };
         written.and_then(|()| output.write_all(bytes)).map_err(Error::io("write", &path))?;
         self.grew.store(true, Ordering::Relaxed);
@@ -318,16 +316,6 @@ impl Remembered {
     }
 }
 
-/// Opens a file of a cache: nothing else that may be in its place, and nothing that a link leads to.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::ErrorKind::InvalidInput.into()),
-    }
-}
-
 /// Whether a name in the cache's folder may be one of ours.
 fn is_ours(name: &OsStr) -> bool {
     name == TAG
@@ -342,42 +330,6 @@ fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>> {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
         Err(e) => Err(Error::io("read", folder)(e)),
     }
-}
-
-fn make_folder_of(path: &Path) -> Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(Error::io("make", folder))
-}
-
-fn is_whole(kind: Kind, key: &Digest, bytes: &[u8]) -> bool {
-    match bytes.split_at_checked(HEADER) {
-        _ if kind == Kind::Blob => Digest::of(bytes) == *key,
-        Some((header, body)) => {
-            let (magic, sum) = header.split_at(MAGIC.len());
-            magic == MAGIC && sum == seal(key, body).as_bytes()
-        }
-        None => false,
-    }
-}
-
-/// What binds bytes to their key: a file that got another's name is not whole.
-fn seal(key: &Digest, body: &[u8]) -> Digest {
-    let mut hasher = Hasher::default();
-    hasher.update(key.as_bytes());
-    hasher.update(body);
-    hasher.finish()
-}
-
-/// The key that a file is named after.
-fn key_of(path: &Path) -> Option<Digest> {
-    let (name, folder) = (path.file_name()?.to_str()?, path.parent()?.file_name()?.to_str()?);
-    format!("sha256:{folder}{name}").parse().ok()
-}
-
-/// Notes that a file was used; where that cannot be noted, it goes earlier than it might.
-fn touch(path: &Path) {
-    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    let _ = utimensat(CWD, path, &Timestamps { last_access: now, last_modification: now }, AtFlags::empty());
 }
 
 #[cfg(test)]
