@@ -4,10 +4,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_image::{LAYER_VERSION, legacy_layer_json};
 use layerstone_layer::tarsum;
-use layerstone_stage::Output;
+use layerstone_stage::write_whole;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
-use std::io::{BufReader, Write};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// Whether there is to be such metadata, and of which image.
@@ -20,6 +20,11 @@ pub struct LegacyArgs {
 }
 
 impl LegacyArgs {
+    /// The file that is read for it.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.legacy.as_ref()
+    }
+
     /// Writes it for the tar at `blob`.
     pub fn write(&self, blob: &Path) -> Result<()> {
         let Some(path) = &self.legacy else { return Ok(()) };
@@ -28,13 +33,7 @@ impl LegacyArgs {
             serde_json::from_slice(&bytes).with_context(|| format!("not a JSON object: {}", path.display()))?;
         let tar = File::open(blob).with_context(|| format!("cannot read: {}", blob.display()))?;
         let sum = tarsum(BufReader::new(tar)).with_context(|| blob.display().to_string())?;
-        write(&blob.with_file_name("json"), &legacy_layer_json(base, &sum))?;
-        write(&blob.with_file_name("VERSION"), LAYER_VERSION.as_bytes())
+        write_whole(&blob.with_file_name("json"), &legacy_layer_json(base, &sum))?;
+        Ok(write_whole(&blob.with_file_name("VERSION"), LAYER_VERSION.as_bytes())?)
     }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut output = Output::create(path)?;
-    output.write_all(bytes).with_context(|| format!("cannot write: {}", path.display()))?;
-    Ok(output.commit()?)
 }

@@ -36,7 +36,7 @@ pub struct CacheArgs {
     /// Bytes that the cache may have; what was used longest ago goes first [default: 1Gi]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     cache_size: Option<u64>,
-    /// Keep compressed layers of images too, so that none is compressed twice
+    /// Keep compressed layers too, so that none is compressed twice
     #[arg(long)]
     cache_blobs: bool,
     /// Remember store paths by their names alone where their NAR hashes are not known, even if you can write to the store

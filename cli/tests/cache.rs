@@ -246,6 +246,34 @@ fn blobs_are_kept() {
     assert_eq!(files(&place.join("cache/blobs")).len(), 3, "made again, and kept");
 }
 
+/// The stage by itself keeps and takes blobs as well; one that is damaged is made again.
+#[test]
+fn blobs_of_the_stage() {
+    let place = store();
+    let line = |flags: &str, to: &str| {
+        format!("layer x.layers.json --root root --compression gzip --blobs --all {flags} -o {to}")
+    };
+    place.ok(&line("", "fresh"));
+    for round in 0..3 {
+        place.ok(&line("--cache cache --cache-blobs", "cached"));
+        for name in ["000.layer.json", "001.layer.json", "002.tar.gz"] {
+            assert_eq!(place.read(&format!("fresh/{name}")), place.read(&format!("cached/{name}")), "{round} {name}");
+        }
+        let kept = files(&place.join("cache/blobs"));
+        assert_eq!(kept.len(), 3);
+        if round == 0 {
+            fs::write(&kept[1], "damaged").unwrap();
+        }
+    }
+    // Nothing is read for them: what is there now has no say.
+    place.write(&format!("root{}/bin/lib", path("lib")), "LIBRARY");
+    place.ok(&line("--cache cache --cache-blobs", "cached"));
+    assert_eq!(place.read("fresh/001.tar.gz"), place.read("cached/001.tar.gz"));
+    let one = "layer x.layers.json --root root --compression gzip --index 1 --cache cache --cache-blobs";
+    place.ok(&format!("{one} -o one.layer.json --blob one.tar.gz"));
+    assert_eq!(place.read("fresh/001.tar.gz"), place.read("one.tar.gz"));
+}
+
 /// docker's tarsum is remembered where it was asked for, and asked for anew where it was not.
 #[test]
 fn outputs_do_not_depend_on_what_is_known() {

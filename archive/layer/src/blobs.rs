@@ -4,6 +4,7 @@
 
 use crate::{Part, Result};
 use layerstone_stage::{Cache, Digest, Hasher, Kind, Output};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -41,6 +42,22 @@ impl Blobs {
         }
         self.cache.used(Kind::Blob, digest);
         Some(Part::new(Arc::new(file), path, 0, size))
+    }
+
+    /// Keeps a copy of a file of this digest and size in bytes; that it cannot be kept is no error.
+    pub fn copy(&self, file: &File, digest: &Digest, size: u64) {
+        // A device or a pipe does not give back what was written.
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return;
+        }
+        let Ok(file) = file.try_clone() else { return };
+        let mut reader = Part::new(Arc::new(file), "blob", 0, size).reader();
+        let mut nowhere = io::sink();
+        let mut keeping = self.keeping(&mut nowhere);
+        if io::copy(&mut reader, &mut keeping).is_ok() {
+            // What cannot be kept is made again the next time.
+            let _ = keeping.keep(digest);
+        }
     }
 
     /// Something to write a blob to besides where it goes, to be kept once its digest is known.

@@ -20,7 +20,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Make layers of a plan: digests and sizes, and the tars if wanted

@@ -96,6 +96,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut layer = make(&root, &options.blob, common)?;
     layer.set_blob(&options.output, &options.blob)?;
     options.legacy.write(&options.blob)?;
+    edge.files(options.legacy.file());
     layer.write(&options.output)?;
     edge.finish()
 }

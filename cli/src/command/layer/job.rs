@@ -30,14 +30,20 @@ impl Job<'_> {
         let written: Vec<&PathBuf> = self.files.iter().filter(|file| *file != stdout).collect();
         // First, so that a bad place is told before anything is read.
         let mut outputs = Output::create_all(&written)?;
-        let known: Vec<Option<LayerFile>> = self.recipes.par_iter().map(|recipe| self.known(recipe)).collect();
-        let unknown: Vec<&Recipe> =
-            self.recipes.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(recipe, _)| recipe).collect();
-        let sources = layouts(&unknown, self.memory, store)?;
         let blobs = Output::create_all(&self.blobs)?;
-        let made = self.make(&sources, &blobs, common)?;
-        for ((recipe, layer), source) in unknown.iter().zip(&made).zip(&sources) {
+        let known = self.recipes.par_iter().enumerate().map(|(index, recipe)| self.known(recipe, blobs.get(index)));
+        let known: Vec<Option<LayerFile>> = known.collect::<Result<_>>()?;
+        let unknown: Vec<usize> = (0..known.len()).filter(|index| known[*index].is_none()).collect();
+        let recipes: Vec<&Recipe> = unknown.iter().map(|index| &self.recipes[*index]).collect();
+        let sources = layouts(&recipes, self.memory, store)?;
+        let places: Vec<Option<Place<'_>>> = unknown.iter().map(|index| self.place(*index, &blobs)).collect();
+        let made = self.make(&sources, &places, common)?;
+        for (((recipe, layer), source), place) in recipes.iter().zip(&made).zip(&sources).zip(&places) {
             self.memory.put(recipe, layer, source)?;
+            if let (Some(place), Some(kept)) = (place, self.memory.blobs().filter(|_| self.packing.is_some())) {
+                let descriptor = &layer.descriptor;
+                kept.copy(place.output.file(), &descriptor.digest, descriptor.size);
+            }
         }
         self.memory.finish();
         let mut made = made.into_iter();
@@ -64,69 +70,76 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// What is known of a layer that need not be read; with what is wanted, and without what is not.
-    fn known(&self, recipe: &Recipe) -> Option<LayerFile> {
-        // Their bytes are wanted, not only what they are.
-        if !self.blobs.is_empty() {
-            return None;
-        }
-        let remembered = || self.memory.get(recipe, self.packing);
-        let known = self.known.get(recipe, self.packing).cloned().or_else(remembered)?;
-        match self.tarsum {
-            true => Some(known).filter(|layer| layer.tarsum.is_some()),
-            false => Some(LayerFile { tarsum: None, ..known }),
-        }
+    /// Where the blob of a layer goes, if it goes anywhere.
+    fn place<'b>(&'b self, index: usize, outputs: &'b [Output]) -> Option<Place<'b>> {
+        Some(Place { output: outputs.get(index)?, path: &self.blobs[index] })
     }
 
-    /// Layer files of layers that are read now, without blob and recipe; the blobs go into `outputs`, if there are any.
-    fn make(&self, sources: &[Source], outputs: &[Output], common: &Common) -> Result<Vec<LayerFile>> {
+    /// What is known of a layer that need not be read; with what is wanted, and without what is not. Its blob, if that is
+    /// wanted too, must be kept, and is copied.
+    fn known(&self, recipe: &Recipe, blob: Option<&Output>) -> Result<Option<LayerFile>> {
+        let remembered = || self.memory.get(recipe, self.packing);
+        let known = self.known.get(recipe, self.packing).cloned().or_else(remembered);
+        let known = match self.tarsum {
+            true => known.filter(|layer| layer.tarsum.is_some()),
+            false => known.map(|known| LayerFile { tarsum: None, recipe: None, ..known }),
+        };
+        let (Some(known), Some(output)) = (&known, blob) else { return Ok(known) };
+        let kept = self.memory.blobs().filter(|_| self.packing.is_some());
+        let Some(part) = kept.and_then(|kept| kept.find(&known.descriptor.digest)) else { return Ok(None) };
+        let copied = io::copy(&mut part.reader(), &mut output.file());
+        copied.map_err(layerstone_layer::Error::write(output.destination()))?;
+        Ok(Some(LayerFile { recipe: None, ..known.clone() }))
+    }
+
+    /// Layer files of layers that are read now, without blob and recipe; the blobs go to `places`, where there are any.
+    fn make(&self, sources: &[Source], places: &[Option<Place<'_>>], common: &Common) -> Result<Vec<LayerFile>> {
         let sums = if self.tarsum { tarsums(sources)? } else { vec![None; sources.len()] };
         let references: Vec<&Source> = sources.iter().collect();
         let layers: Vec<LayerFile> = match self.packing {
             None => {
-                let digests = self.digests(&references, outputs, common)?;
+                let digests = digests(&references, places, common)?;
                 references.iter().zip(digests).map(|(source, id)| LayerFile::new(id, source.size())).collect()
             }
             Some(packing) => {
-                let packed = self.packed(packing, &references, outputs, common)?;
+                let packed = packed(packing, &references, places, common)?;
                 let layers = references.iter().zip(&packed);
                 layers.map(|(source, packed)| LayerFile::packed(packed, source.size(), packing)).collect()
             }
         };
         Ok(layers.into_iter().zip(sums).map(|(layer, tarsum)| LayerFile { tarsum, ..layer }).collect())
     }
+}
 
-    fn digests(&self, sources: &[&Source], outputs: &[Output], common: &Common) -> Result<Vec<Digest>> {
-        let sink = |index: usize, offset: u64, bytes: &[u8]| match outputs.get(index) {
-            None => Ok(()),
-            Some(output) => {
-                let blob = &self.blobs[index];
-                output.write_all_at(bytes, offset).map_err(layerstone_layer::Error::write(blob))
-            }
-        };
-        let bytes = sources.iter().map(|source| source.size()).sum();
-        let digest = |meter: &_| digest_all(sources, &sink, meter);
-        Ok(common.progress().during("hashing", Some(bytes), sources.len(), digest)?)
-    }
+/// Where a blob goes.
+struct Place<'a> {
+    output: &'a Output,
+    path: &'a Path,
+}
 
-    fn packed(
-        &self,
-        packing: Packing,
-        sources: &[&Source],
-        outputs: &[Output],
-        common: &Common,
-    ) -> Result<Vec<Packed>> {
-        let output = |index: usize| -> (Box<dyn Write + Send + '_>, &Path) {
-            match outputs.get(index) {
-                None => (Box::new(io::sink()), Path::new("nowhere")),
-                Some(output) => (Box::new(output.file()), &self.blobs[index]),
-            }
-        };
-        let bytes = sources.iter().map(|source| source.size()).sum();
-        let threads = rayon::current_num_threads();
-        let pack = |meter: &_| Team::with(packing, threads, |team| pack_all(sources, team, &output, meter));
-        Ok(common.progress().during("compressing", Some(bytes), sources.len(), pack)?)
-    }
+fn digests(sources: &[&Source], places: &[Option<Place<'_>>], common: &Common) -> Result<Vec<Digest>> {
+    let sink = |index: usize, offset: u64, bytes: &[u8]| match &places[index] {
+        None => Ok(()),
+        Some(Place { output, path }) => {
+            output.write_all_at(bytes, offset).map_err(layerstone_layer::Error::write(path))
+        }
+    };
+    let bytes = sources.iter().map(|source| source.size()).sum();
+    let digest = |meter: &_| digest_all(sources, &sink, meter);
+    Ok(common.progress().during("hashing", Some(bytes), sources.len(), digest)?)
+}
+
+fn packed(packing: Packing, sources: &[&Source], places: &[Option<Place<'_>>], common: &Common) -> Result<Vec<Packed>> {
+    let output = |index: usize| -> (Box<dyn Write + Send + '_>, &Path) {
+        match &places[index] {
+            None => (Box::new(io::sink()), Path::new("nowhere")),
+            Some(Place { output, path }) => (Box::new(output.file()), *path),
+        }
+    };
+    let bytes = sources.iter().map(|source| source.size()).sum();
+    let threads = rayon::current_num_threads();
+    let pack = |meter: &_| Team::with(packing, threads, |team| pack_all(sources, team, &output, meter));
+    Ok(common.progress().during("compressing", Some(bytes), sources.len(), pack)?)
 }
 
 fn tarsums(sources: &[Source]) -> Result<Vec<Option<String>>> {

@@ -115,6 +115,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     layer.comment = (spec.kind == Kind::Layered).then(|| COMMENT.to_owned());
     layer.set_blob(&options.output, &options.blob)?;
     options.legacy.write(&options.blob)?;
+    edge.files(options.legacy.file());
     layer.write(&options.output)?;
     edge.finish()
 }
