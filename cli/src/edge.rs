@@ -1,9 +1,10 @@
 //! A command as an edge of a build graph: what it read, told as make and ninja read it, and outputs that stay as they are
 //! if they would get the same bytes.
 
+use crate::base::BaseArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_image::{Helper, Layering, References, Script, Spec};
+use layerstone_image::Spec;
 use layerstone_layer::{LayerFile, Recipe};
 use layerstone_stage::{Scratch, Store, StorePath, write_whole};
 use std::collections::BTreeSet;
@@ -50,8 +51,8 @@ impl EdgeArgs {
     }
 
     /// Notes what is there of these outputs; `-`, standard output, is none.
-    pub fn begin(&self, outputs: &[&Path]) -> Result<Edge<'_>> {
-        let outputs: Vec<&Path> = outputs.iter().filter(|path| **path != Path::new("-")).copied().collect();
+    pub fn begin<P: AsRef<Path>>(&self, outputs: &[P]) -> Result<Edge<'_>> {
+        let outputs: Vec<&Path> = outputs.iter().map(AsRef::as_ref).filter(|path| *path != Path::new("-")).collect();
         let target = self.depfile_target.clone().or(outputs.first().map(|path| path.to_path_buf()));
         if self.depfile.is_some() && target.is_none() {
             bail!("--depfile: found no file among the outputs, expected one, or --depfile-target");
@@ -145,27 +146,20 @@ impl Edge<'_> {
     /// there never changes either, so a database of the store is no input.
     pub fn spec(&mut self, store: &Store, path: Option<&Path>, spec: &Spec) -> Result<()> {
         self.files(&path.map(Path::to_owned));
-        for script in [&spec.script, &spec.fake_root_commands, &spec.run_as_root].into_iter().flatten() {
-            if let Script::File(file) = script {
-                self.file(file);
-            }
-        }
-        if let Some(References::Graphs(graphs)) = &spec.references {
-            self.files(graphs);
-        }
-        if let Some(Layering::PipelineFile(file)) = &spec.layering {
-            self.file(file);
-        }
-        self.files(&spec.from_image.as_ref().map(|base| base.path.clone()));
+        spec.files().into_iter().for_each(|file| self.file(file));
         if self.args.depfile.is_none() {
             return Ok(());
         }
-        let packages = spec.helpers.iter().filter_map(Helper::package);
-        for path in spec.contents.iter().map(PathBuf::as_path).chain(packages) {
+        for path in spec.store_paths() {
             let path = store.resolve(path)?;
             self.store_paths(store, [&path]);
         }
         Ok(())
+    }
+
+    /// The base was read that flags or else a spec name.
+    pub fn base(&mut self, base: &BaseArgs, spec: Option<&Spec>) {
+        self.files(&base.location(spec).map(|base| base.path));
     }
 
     /// The outputs are there: those with the bytes that they had are put back, and what was read is told.
@@ -244,7 +238,7 @@ mod tests {
         fs::write(&other, "other").unwrap();
         let old = fs::metadata(&file).unwrap();
         let args = EdgeArgs { restat: true, ..EdgeArgs::default() };
-        let edge = args.begin(&[&file, &other, Path::new("-")]).unwrap();
+        let edge = args.begin(&[&*file, &*other, Path::new("-")]).unwrap();
         write_whole(&file, b"same").unwrap();
         write_whole(&other, b"OTHER").unwrap();
         edge.finish().unwrap();

@@ -157,7 +157,7 @@ impl Wiring<'_> {
         if self.spec.run_as_root.is_none() || self.spec.kind == Kind::Layered {
             let below = layers.first().cloned();
             let mut root = self.edge("root", &["root.layer.json", "root.tar"]);
-            root.words = [words(&["--spec"]), vec![self.file.into()], self.store_flags.clone()].concat();
+            root.words = self.spec_words();
             root.words.extend(below.iter().flat_map(|file| ["--below".into(), file.into()]));
             root.words.extend(self.output_words(&root));
             root.inputs = self.spec_inputs();
@@ -172,12 +172,12 @@ impl Wiring<'_> {
     fn run_edges(&self) -> [Edge; 2] {
         let mut closure = self.edge("closure", &["script.closure.json"]);
         "script-closure".clone_into(&mut closure.name);
-        closure.words = [words(&["--spec"]), vec![self.file.into()], self.store_flags.clone()].concat();
+        closure.words = self.spec_words();
         closure.words.extend(self.mentioned.iter().map(|path| path.as_str().into()));
         closure.words.extend(self.output_words(&closure));
         closure.inputs = self.spec_inputs();
         let mut run = self.edge("overlay run", &["run.layer.json", "run.tar"]);
-        run.words = [words(&["--spec"]), vec![self.file.into()], self.store_flags.clone()].concat();
+        run.words = self.spec_words();
         run.words.extend(["--store-closure".into(), closure.outputs[0].clone().into()]);
         run.words.extend(self.output_words(&run));
         run.inputs = [self.spec_inputs(), closure.outputs.clone()].concat();
@@ -187,7 +187,7 @@ impl Wiring<'_> {
 
     fn closure(&self, before: &[Edge]) -> Edge {
         let mut edge = self.edge("closure", &["image.closure.json"]);
-        edge.words = [words(&["--spec"]), vec![self.file.into()], self.store_flags.clone()].concat();
+        edge.words = self.spec_words();
         let layers = before.iter().map(|edge| &edge.outputs[0]).filter(|file| is_layer_file(file));
         for layer in layers {
             edge.words.extend(["--layer".into(), layer.into()]);
@@ -275,7 +275,7 @@ impl Wiring<'_> {
         if edge.outputs.is_empty() || self.place.is_stdout() {
             bail!("cannot be made by rules of files: {}: expected FILE, oci:DIR or oci-archive:FILE", self.place);
         }
-        edge.words = [words(&["--spec"]), vec![self.file.into()], self.store_flags.clone()].concat();
+        edge.words = self.spec_words();
         edge.words.extend(layers.iter().map(OsString::from));
         edge.words.extend(["-o".into(), self.place.to_word()]);
         edge.inputs = layers.to_vec();
@@ -296,15 +296,16 @@ impl Wiring<'_> {
         edge
     }
 
+    /// The spec and the store, as flags.
+    fn spec_words(&self) -> Vec<OsString> {
+        [vec!["--spec".into(), self.file.into()], self.store_flags.clone()].concat()
+    }
+
     /// `-o` and `--blob` for what an edge makes.
     fn output_words(&self, edge: &Edge) -> Vec<OsString> {
         let flags = ["-o", "--blob"].into_iter().zip(&edge.outputs);
         flags.flat_map(|(flag, path)| [flag.into(), path.into()]).collect()
     }
-}
-
-fn words(words: &[&str]) -> Vec<OsString> {
-    words.iter().map(OsString::from).collect()
 }
 
 fn is_layer_file(path: &Path) -> bool {

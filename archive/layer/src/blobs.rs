@@ -2,10 +2,11 @@
 //!
 //! A blob is read and hashed whole before it is used: a damaged one is removed, and made again.
 
-use crate::{Part, Result};
-use layerstone_stage::{Cache, Digest, Hasher, Kind, Output};
+use crate::{Meter, Packed, Part, Result, Source, Team, pack, write_layer};
+use layerstone_stage::{Cache, Digest, Kind, Output};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The blobs of a cache.
@@ -22,26 +23,16 @@ impl Blobs {
 
     /// A blob that is kept, and whole.
     pub fn find(&self, digest: &Digest) -> Option<Part> {
-        let path = self.cache.path(Kind::Blob, digest);
-        let mut file = self.cache.open_file(Kind::Blob, digest).ok()?;
-        let (mut hasher, mut buffer, mut size) = (Hasher::default(), vec![0; 1 << 18], 0);
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => {
-                    hasher.update(&buffer[..count]);
-                    size += count as u64;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return None,
-            }
-        }
-        if hasher.finish() != *digest {
+        let file = self.cache.open_file(Kind::Blob, digest).ok()?;
+        let size = file.metadata().ok()?.len();
+        let part = Part::new(Arc::new(file), self.cache.path(Kind::Blob, digest), 0, size);
+        let found = write_layer(&Source::Part(part.clone()), &mut io::sink(), part.name(), &Meter::default()).ok()?;
+        if found != *digest {
             self.cache.forget(Kind::Blob, digest);
             return None;
         }
         self.cache.used(Kind::Blob, digest);
-        Some(Part::new(Arc::new(file), path, 0, size))
+        Some(part)
     }
 
     /// Keeps a copy of a file of this digest and size in bytes; that it cannot be kept is no error.
@@ -55,19 +46,38 @@ impl Blobs {
         let mut nowhere = io::sink();
         let mut keeping = self.keeping(&mut nowhere);
         if io::copy(&mut reader, &mut keeping).is_ok() {
-            // What cannot be kept is made again the next time.
-            let _ = keeping.keep(digest);
+            keeping.keep(digest);
         }
     }
 
     /// Something to write a blob to besides where it goes, to be kept once its digest is known.
-    pub fn keeping<'a>(&self, out: &'a mut (dyn Write + Send)) -> Keeping<'a> {
+    fn keeping<'a>(&self, out: &'a mut (dyn Write + Send)) -> Keeping<'a> {
         Keeping { out, kept: self.cache.begin_blob().ok(), cache: Arc::clone(&self.cache) }
     }
 }
 
+/// [`pack`], and keeps the blob if there is where; that it cannot be kept is no error.
+///
+/// # Errors
+///
+/// Those of [`pack`].
+pub fn pack_kept(
+    source: &Source,
+    team: &Team,
+    out: &mut (dyn Write + Send),
+    path: &Path,
+    meter: &Meter,
+    blobs: Option<&Blobs>,
+) -> Result<Packed> {
+    let Some(blobs) = blobs else { return pack(source, team, out, path, meter) };
+    let mut keeping = blobs.keeping(out);
+    let packed = pack(source, team, &mut keeping, path, meter)?;
+    keeping.keep(&packed.digest);
+    Ok(packed)
+}
+
 /// Writes to two places. That one of them, the cache, cannot be written is no error.
-pub struct Keeping<'a> {
+struct Keeping<'a> {
     out: &'a mut (dyn Write + Send),
     kept: Option<Output>,
     cache: Arc<Cache>,
@@ -75,14 +85,10 @@ pub struct Keeping<'a> {
 
 impl Keeping<'_> {
     /// Keeps what was written, which has this digest.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be kept.
-    pub fn keep(self, digest: &Digest) -> Result<()> {
-        match self.kept {
-            Some(output) => Ok(self.cache.finish_blob(output, digest)?),
-            None => Ok(()),
+    fn keep(self, digest: &Digest) {
+        if let Some(output) = self.kept {
+            // What cannot be kept is made again the next time.
+            let _ = self.cache.finish_blob(output, digest);
         }
     }
 }
@@ -106,6 +112,7 @@ impl Write for Keeping<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn what_is_kept_is_found_unless_it_is_damaged() {
@@ -116,7 +123,7 @@ mod tests {
         let mut out = Vec::new();
         let mut keeping = blobs.keeping(&mut out);
         keeping.write_all(b"blob").unwrap();
-        keeping.keep(&digest).unwrap();
+        keeping.keep(&digest);
         assert_eq!(out, b"blob");
         let mut found = String::new();
         blobs.find(&digest).unwrap().reader().read_to_string(&mut found).unwrap();

@@ -138,6 +138,7 @@ mod tests {
             assert!(matches!(result, Err(Error::Read { .. })));
         }
     }
+
     /// Layers that are laid out only when they are read, by threads that those of the pool wait for.
     #[test]
     fn layers_laid_out_late_need_no_thread_of_the_pool() {

@@ -30,7 +30,7 @@ mod tarsum;
 mod tree;
 mod walk;
 
-pub use blobs::{Blobs, Keeping};
+pub use blobs::{Blobs, pack_kept};
 pub use compress::{BlockWriter, Codec, Packing, Team};
 pub use digest::{Sink, digest_all, write_layer};
 pub use entry::{Entry, Kind, Owner, Xattrs};

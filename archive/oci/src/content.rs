@@ -1,7 +1,7 @@
 //! The bytes of a blob, wherever they come from.
 
 use crate::{Error, Result};
-use layerstone_layer::{Blobs, Error as LayerError, Meter, Packing, Part, Source, Team, pack, write_layer};
+use layerstone_layer::{Blobs, Error as LayerError, Meter, Packing, Part, Source, Team, pack_kept, write_layer};
 use layerstone_stage::Digest;
 use std::fmt::Debug;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -55,30 +55,13 @@ impl Content for Packable {
             return part.write_to(from, out);
         }
         let mut out = Skipping { out, left: from };
-        match self.packing {
-            None => drop(write_layer(&self.source, &mut out, Path::new("blob"), &Meter::default())?),
-            Some(packing) => {
-                let threads = rayon::current_num_threads();
-                Team::with(packing, threads, |team| self.pack(team, &mut out))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Packable {
-    /// Compresses the layer, and keeps the blob if it is the one that is to be kept.
-    fn pack(&self, team: &Team, out: &mut (dyn Write + Send)) -> Result<()> {
         let (path, meter) = (Path::new("blob"), Meter::default());
-        let Some((blobs, digest)) = &self.kept else {
-            pack(&self.source, team, out, path, &meter)?;
-            return Ok(());
-        };
-        let mut keeping = blobs.keeping(out);
-        let packed = pack(&self.source, team, &mut keeping, path, &meter)?;
-        if packed.digest == *digest {
-            // What cannot be kept is made again the next time.
-            let _ = keeping.keep(digest);
+        match self.packing {
+            None => drop(write_layer(&self.source, &mut out, path, &meter)?),
+            Some(packing) => {
+                let (threads, blobs) = (rayon::current_num_threads(), self.kept.as_ref().map(|(blobs, _)| blobs));
+                Team::with(packing, threads, |team| pack_kept(&self.source, team, &mut out, path, &meter, blobs))?;
+            }
         }
         Ok(())
     }

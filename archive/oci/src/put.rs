@@ -4,7 +4,7 @@
 //! missing; any other is made, and known then.
 
 use crate::{Content, Descriptor, Destination, Error, Packable, Put, Result};
-use layerstone_layer::{Blobs, Error as LayerError, Meter, Packed, Packing, Source, Team, pack, write_layer};
+use layerstone_layer::{Blobs, Error as LayerError, Meter, Packed, Packing, Source, Team, pack_kept, write_layer};
 use layerstone_stage::Digest;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -162,16 +162,7 @@ impl Job<'_> {
     fn give(&self, tar: &Tar, out: &mut (dyn std::io::Write + Send)) -> Result<Packed> {
         let path = Path::new("blob");
         let packed = match self.team {
-            Some(team) => match &tar.blobs {
-                None => pack(&tar.source, team, out, path, self.meter)?,
-                Some(blobs) => {
-                    let mut keeping = blobs.keeping(out);
-                    let packed = pack(&tar.source, team, &mut keeping, path, self.meter)?;
-                    // What cannot be kept is made again the next time.
-                    let _ = keeping.keep(&packed.digest);
-                    packed
-                }
-            },
+            Some(team) => pack_kept(&tar.source, team, out, path, self.meter, tar.blobs.as_ref())?,
             None => {
                 let diff_id = write_layer(&tar.source, out, path, self.meter)?;
                 Packed { diff_id, digest: diff_id, size: tar.source.size() }

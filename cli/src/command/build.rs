@@ -105,7 +105,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let legacy = options.archive.legacy;
     let target = Target { place: &place, legacy, packing: &options.packing, registry: &options.registry };
-    let mut edge = options.edge.begin(&place.files().iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    let mut edge = options.edge.begin(&place.files())?;
     match &specs[..] {
         [(spec, strategy)] => of.build(spec, strategy.clone(), &target, common)?.tell(&place, common)?,
         specs => several::run(&of, specs, &target, common)?,
@@ -113,7 +113,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let file = options.layers.strategy.only_input(NAME, options.spec.as_slice())?;
     for (spec, _) in &specs {
         edge.spec(&store, file.as_deref(), spec)?;
-        edge.files(&options.base.location(Some(spec)).map(|base| base.path));
+        edge.base(&options.base, Some(spec));
     }
     edge.files(options.plan.previous());
     edge.finish()

@@ -92,7 +92,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let store = options.store.store()?;
     let files = layer_files_of(&options.layers)?;
-    let mut edge = options.edge.begin(&place.files().iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    let mut edge = options.edge.begin(&place.files())?;
     let (max, memory) = (options.base.max(), options.cache.open(&store, common)?);
     let layers = files.par_iter().map(|path| read_layer(path, &store, &memory, max));
     let layers: Vec<ImageLayer> = layers.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?;
@@ -108,7 +108,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     written.map_err(|error| memory.explain(error, &on_their_way))?.tell(&place, common)?;
     memory.finish();
     edge.file(&options.spec);
-    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    edge.base(&options.base, Some(&spec));
     files.iter().try_for_each(|layer| edge.layer(&store, layer))?;
     edge.finish()
 }

@@ -106,7 +106,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         job.run(&options.output, blob, common)?;
         edge.layer(&store, root)?;
         edge.store_paths(&store, &paths);
-        edge.files(&options.base.location(spec.as_ref()).map(|base| base.path));
+        edge.base(&options.base, spec.as_ref());
         return options.told(edge);
     }
     let memory = options.cache.open(&store, common)?;
@@ -123,8 +123,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let blob = options.blob.iter().cloned().collect();
     let known = options.known.as_deref().map(Known::read).transpose()?.unwrap_or_default();
     let files = vec![options.output.clone()];
-    let mut edge =
-        options.edge.begin(&[&options.output].into_iter().chain(&blob).map(PathBuf::as_path).collect::<Vec<_>>())?;
+    let mut edge = options.edge.begin(&[&options.output].into_iter().chain(&blob).collect::<Vec<_>>())?;
     edge.recipes(&store, &recipe);
     let tarsum = options.tarsum;
     let job = Job { recipes: recipe, files, blobs: blob, tarsum, packing, known, memory: &memory };
@@ -199,7 +198,7 @@ fn make_all(
     let files: Vec<PathBuf> = names("layer.json");
     let blobs: Vec<PathBuf> = if options.blobs { names(&tar_ending(packing)) } else { Vec::new() };
     let keep: Vec<PathBuf> = files.iter().chain(&blobs).cloned().collect();
-    let mut edge = options.edge.begin(&keep.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    let mut edge = options.edge.begin(&keep)?;
     edge.recipes(store, &recipes);
     let made = Job { recipes, files, blobs, tarsum: options.tarsum, packing, known, memory }.run(store, common);
     if made.is_err() && is_new {

@@ -117,7 +117,7 @@ impl Options {
         if let Some(Layering::PipelineFile(file)) = spec.and_then(|spec| spec.layering.as_ref()) {
             edge.file(file);
         }
-        edge.files(&self.base.location(spec).map(|base| base.path));
+        edge.base(&self.base, spec);
     }
 
     /// What the flags say of a plan that is to be made, over what a spec says.

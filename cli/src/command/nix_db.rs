@@ -84,7 +84,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
     edge.file(&options.closure);
     edge.files(&options.stamp.spec().map(Path::to_owned));
-    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    edge.base(&options.base, Some(&spec));
     if let Some(behind) = &options.behind {
         edge.layer(&store, behind)?;
     }

@@ -89,7 +89,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
     edge.spec(&store, options.stamp.spec(), &spec)?;
-    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    edge.base(&options.base, Some(&spec));
     if let Some(below) = &options.below {
         edge.layer(&store, below)?;
     }

@@ -1,7 +1,6 @@
 //! What a spec names, as far as build tools must look at it.
 
 use super::{Wiring, quoted};
-use layerstone_image::{Helper, Layering, References, Script};
 use std::path::{Path, PathBuf};
 
 /// The file that tells where links lead.
@@ -11,19 +10,7 @@ impl Wiring<'_> {
     /// The spec, and the files that it names. What it names of the store never changes.
     pub fn spec_inputs(&self) -> Vec<PathBuf> {
         let mut inputs = vec![self.file.to_owned()];
-        let scripts = [&self.spec.script, &self.spec.fake_root_commands, &self.spec.run_as_root];
-        for script in scripts.into_iter().flatten() {
-            if let Script::File(file) = script {
-                inputs.push(file.clone());
-            }
-        }
-        if let Some(References::Graphs(graphs)) = &self.spec.references {
-            inputs.extend(graphs.iter().cloned());
-        }
-        if let Some(Layering::PipelineFile(file)) = &self.spec.layering {
-            inputs.push(file.clone());
-        }
-        inputs.extend(self.spec.from_image.as_ref().map(|base| base.path.clone()));
+        inputs.extend(self.spec.files().into_iter().map(Path::to_owned));
         inputs.extend((!self.links().is_empty()).then(|| self.in_folder(LINKS)));
         inputs
     }
@@ -31,9 +18,7 @@ impl Wiring<'_> {
     /// What is named by a link into the store, such as `result`: where it leads is known to nobody who looks at times, as
     /// store paths are all of one second.
     fn links(&self) -> Vec<&Path> {
-        let packages = self.spec.helpers.iter().filter_map(Helper::package);
-        let named = self.spec.contents.iter().map(PathBuf::as_path).chain(packages);
-        named.filter(|path| !path.starts_with(self.store.dir())).collect()
+        self.spec.store_paths().filter(|path| !path.starts_with(self.store.dir())).collect()
     }
 
     /// A command line that notes where the links lead, in a file that is new only if one leads elsewhere.

@@ -1,10 +1,10 @@
 //! A closure in which one small path that only the root refers to is another one.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The most bytes that the path may have.
@@ -55,6 +55,26 @@ impl Change {
         }
         lead(Path::new(&new_root), leaf, &new_leaf)?;
         Ok(change)
+    }
+
+    /// Writes before.json and after.json into a folder, specs of the images of a closure before and after, which say this
+    /// besides; the root before.
+    pub fn write_specs(&self, closure: &Path, folder: &Path, more: &Map<String, Value>) -> Result<PathBuf> {
+        let before = fs::read_link(closure.join("result")).context("cannot read the lab's result link")?;
+        let graph = folder.join("after.graph.json");
+        fs::write(&graph, &self.graph)?;
+        for (name, root, graph) in
+            [("before", before.display().to_string(), closure.join("graph.json")), ("after", self.root.clone(), graph)]
+        {
+            let mut spec = more.clone();
+            spec.extend(
+                [("name", "bench"), ("tag", name), ("contents", &root)]
+                    .map(|(key, value)| (key.to_owned(), value.into())),
+            );
+            spec.insert("graph".to_owned(), serde_json::to_value(&graph)?);
+            fs::write(folder.join(format!("{name}.json")), Value::Object(spec).to_string())?;
+        }
+        Ok(before)
     }
 }
 

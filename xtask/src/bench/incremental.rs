@@ -6,17 +6,17 @@
 //! Nix is the machine's own, single user: what it builds of the image stays in its store.
 
 use crate::bench::change::Change;
-use crate::bench::measure::is_installed;
+use crate::bench::measure::{is_installed, timed};
 use crate::bench::table::median;
 use crate::bench::{CACHE, Place, table};
 use crate::{process, top};
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::Map;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 /// Rounds and places.
 #[derive(clap::Args)]
@@ -83,13 +83,10 @@ impl Bench<'_> {
     }
 
     fn layerstone(&self, line: &str) -> Command {
-        let mut command = Command::new(self.binary);
-        command.args(line.split(' ')).current_dir(self.work).stdin(Stdio::null()).stdout(Stdio::null());
-        command.env(CACHE, self.file("cache"));
-        command
+        self.tool(self.binary, &line.split(' ').collect::<Vec<_>>())
     }
 
-    fn tool(&self, name: &str, arguments: &[&str]) -> Command {
+    fn tool(&self, name: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
         let mut command = Command::new(name);
         command.args(arguments).current_dir(self.work).stdin(Stdio::null()).stdout(Stdio::null());
         command.env(CACHE, self.file("cache"));
@@ -99,14 +96,8 @@ impl Bench<'_> {
     /// Plans of the closure before and after, and rules that have run.
     fn prepare(&self, closure: &Path) -> Result<()> {
         eprintln!("preparing");
-        let before = fs::read_link(closure.join("result")).context("cannot read the lab's result link")?;
-        fs::write(self.file("after.graph.json"), &self.change.graph)?;
-        for (name, root, graph) in [
-            ("before", before.display().to_string(), closure.join("graph.json")),
-            ("after", self.change.root.clone(), self.file("after.graph.json")),
-        ] {
-            let spec = json!({"name": "bench", "tag": name, "contents": root, "graph": graph});
-            fs::write(self.file(&format!("{name}.json")), spec.to_string())?;
+        let before = self.change.write_specs(closure, self.work, &Map::new())?;
+        for name in ["before", "after"] {
             process::run(&mut self.layerstone(&format!("closure --spec {name}.json -q -o {name}.closure.json")))?;
         }
         process::run(&mut self.layerstone("layers before.closure.json -q --max-layers 99 -o before.layers.json"))?;
@@ -152,12 +143,6 @@ impl Bench<'_> {
         times.insert(EVALUATION.0, timed(&mut self.evaluation())?);
         Ok(times)
     }
-}
-
-fn timed(command: &mut Command) -> Result<f64> {
-    let begin = Instant::now();
-    process::run(command)?;
-    Ok(begin.elapsed().as_secs_f64())
 }
 
 fn print(rounds: &[Times], change: &Change) {

@@ -4,6 +4,7 @@
 //! started a program into the program's peak, so this process must stay small: it holds no data.
 
 use crate::bench::CACHE;
+use crate::process;
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -47,6 +48,13 @@ pub struct Usage {
 /// A program with its arguments.
 pub fn program<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Vec<OsString> {
     arguments.into_iter().map(Into::into).collect()
+}
+
+/// Seconds that a command takes, which must succeed; what it prints is thrown away.
+pub fn timed(command: &mut Command) -> Result<f64> {
+    let begin = Instant::now();
+    process::run(command.stdout(Stdio::null()))?;
+    Ok(begin.elapsed().as_secs_f64())
 }
 
 /// Whether a program can be found.

@@ -6,13 +6,13 @@
 mod keeper;
 
 use crate::bench::change::Change;
-use crate::bench::measure::{Output, Pipeline, is_installed, program};
+use crate::bench::measure::{Output, Pipeline, is_installed, program, timed};
 use crate::bench::table::median;
 use crate::bench::{CACHE, Place, table};
 use crate::process;
 use anyhow::{Context, Result, ensure};
 use keeper::{Keeper, serve};
-use serde_json::json;
+use serde_json::{Map, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -75,16 +75,8 @@ impl Bench {
 
     /// The specs of both images, and what the others read: a docker archive, tars of the layers.
     fn prepare(&self) -> Result<()> {
-        let before = fs::read_link(self.closure.join("result")).context("cannot read the lab's result link")?;
-        fs::write(self.file("after.graph.json"), &self.change.graph)?;
-        for (name, root, graph) in [
-            ("before", before.display().to_string(), self.closure.join("graph.json")),
-            ("after", self.change.root.clone(), self.file("after.graph.json")),
-        ] {
-            let spec =
-                json!({"name": "bench", "tag": name, "contents": root, "graph": graph, "config": {"Cmd": ["/bin/sh"]}});
-            fs::write(self.file(&format!("{name}.json")), spec.to_string())?;
-        }
+        let more = Map::from_iter([("config".to_owned(), json!({"Cmd": ["/bin/sh"]}))]);
+        self.change.write_specs(&self.closure, &self.work, &more)?;
         eprintln!("preparing");
         process::run(&mut self.layerstone("build before.json -q -o before.tar"))?;
         process::run(&mut self.layerstone("build after.json -q -o after.tar"))?;
@@ -229,12 +221,6 @@ impl Bench {
         );
         Ok(())
     }
-}
-
-fn timed(command: &mut Command) -> Result<f64> {
-    let begin = Instant::now();
-    process::run(command.stdout(Stdio::null()))?;
-    Ok(begin.elapsed().as_secs_f64())
 }
 
 /// Bytes of the files of a folder whose names end so.

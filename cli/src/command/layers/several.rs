@@ -28,7 +28,7 @@ pub fn run(files: &[PathBuf], options: &Options, common: &Common) -> Result<()> 
     let plans = plans(&closures, &settings)?;
     let plans = plans.into_iter().zip(&closures).map(|(plan, closure)| plan.with_hashes_of(closure));
     make_folder(folder)?;
-    let mut edge = options.edge.begin(&outputs.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    let mut edge = options.edge.begin(&outputs)?;
     let prepared = plans.zip(&outputs).map(|(plan, path)| plan.prepare(path));
     let prepared: Vec<Output> = prepared.collect::<Result<_, _>>()?;
     prepared.into_iter().try_for_each(Output::commit)?;

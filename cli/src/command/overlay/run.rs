@@ -108,7 +108,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
     edge.spec(&store, options.spec.as_deref(), &spec)?;
     edge.files(&options.store_closure);
-    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    edge.base(&options.base, Some(&spec));
     options.hooks.files().into_iter().for_each(|file| edge.files(file));
     let mut layer = make(job, &options.blob, common)?;
     // A single image's one layer says what it is when store paths are behind it.

@@ -1,0 +1,26 @@
+//! What a spec names besides itself: files, and paths that become part of the image.
+
+use super::{Helper, Layering, References, Script, Spec};
+use std::path::Path;
+
+impl Spec {
+    /// The files that it names: scripts, references graphs, a pipeline, the base.
+    pub fn files(&self) -> Vec<&Path> {
+        let scripts = [&self.script, &self.fake_root_commands, &self.run_as_root].into_iter().flatten();
+        let scripts = scripts.filter_map(|script| if let Script::File(file) = script { Some(file) } else { None });
+        let mut files: Vec<&Path> = scripts.map(|file| &**file).collect();
+        if let Some(References::Graphs(graphs)) = &self.references {
+            files.extend(graphs.iter().map(|graph| &**graph));
+        }
+        if let Some(Layering::PipelineFile(file)) = &self.layering {
+            files.push(file);
+        }
+        files.extend(self.from_image.as_ref().map(|base| &*base.path));
+        files
+    }
+
+    /// The paths that it names of a store, by links into it or by themselves: contents, and packages of helpers.
+    pub fn store_paths(&self) -> impl Iterator<Item = &Path> {
+        self.contents.iter().map(|path| &**path).chain(self.helpers.iter().filter_map(Helper::package))
+    }
+}
