@@ -4,7 +4,8 @@
 //! Every Debian package, or group of packages that need each other, becomes one derivation; a last one, NAME-env, is
 //! a tree of links over them and the closure's root.
 //! The derivations' builder is this very program, copied into the work folder (`lab-builder`).
-//! The `debian` of the presets is no closure, but Debian itself, for images on a base.
+//! The `debian` of the presets is no closure, but Debian itself, for images on a base; `clients` are the container tools
+//! of today's Debian, for tests.
 //! Meant for a machine of one's own, as root: it fills /nix/store, and nothing is sandboxed.
 //!
 //! ```text
@@ -15,6 +16,7 @@
 
 mod apt;
 mod builder;
+mod clients;
 mod closure;
 mod component;
 mod deb;
@@ -52,7 +54,7 @@ const PRESETS: [(&str, &str); 5] = [
 /// What to make and where.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Debian packages, or without --name one of small, web, tools, medium, large, debian
+    /// Debian packages, or without --name one of small, web, tools, medium, large, debian, clients
     #[arg(required = true)]
     packages: Vec<String>,
     /// Name of a closure of your own
@@ -74,6 +76,11 @@ pub fn make(options: &Options) -> Result<()> {
     if options.name.is_none() && options.packages == ["debian"] {
         let file = if options.dry_run { debian::file(&options.work) } else { debian::make(&options.work)? };
         println!("{}", file.display());
+        return Ok(());
+    }
+    if options.name.is_none() && options.packages == ["clients"] {
+        let folder = if options.dry_run { clients::folder(&options.work) } else { clients::make(&options.work)? };
+        println!("{}", folder.display());
         return Ok(());
     }
     let clock = Clock(Instant::now());
@@ -111,7 +118,7 @@ fn selection(options: &Options) -> Result<(String, Vec<String>)> {
     let preset = PRESETS.iter().find(|(name, _)| options.packages == [*name]);
     let Some((name, packages)) = preset else {
         bail!(
-            "no such closure: {}: expected small, web, tools, medium, large or debian, or --name NAME and packages",
+            "no such closure: {}: expected small, web, tools, medium, large, debian or clients, or --name NAME and packages",
             options.packages.join(" ")
         );
     };
