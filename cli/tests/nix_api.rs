@@ -12,3 +12,4 @@ mod readme;
 mod refused;
 mod remote;
 mod shell;
+mod times;
