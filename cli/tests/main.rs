@@ -28,6 +28,7 @@
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
 //! | `legacy` | what docker archives held before there was a manifest.json |
+//! | `mentions` | store paths that files mention and a references graph does not have are left out |
 //! | `merge` | images of several files in one archive, each image and each layer once |
 //! | `merge_trees` | folders and tars merged into one tree: as cp and tar do, conflicts told |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
@@ -83,6 +84,7 @@ mod inspect;
 mod keep;
 mod kill;
 mod legacy;
+mod mentions;
 mod merge;
 mod merge_trees;
 mod names;

@@ -8,6 +8,7 @@ mod flake;
 mod functions;
 mod layered;
 mod machine;
+mod mentions;
 mod readme;
 mod refused;
 mod remote;
