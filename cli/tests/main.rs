@@ -24,6 +24,7 @@
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
 //! | `huge` | a file of 12 GiB, in little memory |
 //! | `image_diff` | what two images differ in: layers to send, store paths |
+//! | `image_spec` | what is written follows the OCI image specification, clause by clause; each check can fail |
 //! | `inspect` | what any file of the line is, for people and as JSON |
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
@@ -80,6 +81,7 @@ mod golden;
 mod graphs;
 mod huge;
 mod image_diff;
+mod image_spec;
 mod inspect;
 mod keep;
 mod kill;

@@ -5,6 +5,7 @@ pub mod caller;
 pub mod database;
 pub mod docker;
 pub mod http;
+pub mod image_spec;
 pub mod lab;
 pub mod memory;
 pub mod pieces;
