@@ -5,7 +5,7 @@
 //! is talked to without; never to where a redirect leads.
 
 use crate::challenge::{Challenge, parse};
-use crate::client::{Options, header, told};
+use crate::client::{Options, header, refused};
 use crate::credential::{Credential, default_files, find};
 use crate::transport::{Answer, Payload, Transport};
 use crate::url::{Url, encode};
@@ -142,15 +142,8 @@ impl TokenRequest<'_> {
             Some(Credential::Basic { user, secret }) => self.get(&realm, Some((user, &basic(user, secret))))?,
             None => self.get(&realm, None)?,
         };
-        let status = answer.status().as_u16();
-        if status != 200 {
-            let told = told(answer);
-            return Err(match status {
-                401 | 403 => {
-                    Error::Unauthorized { url: realm.to_string(), cause: format!("found status {status}{told}") }
-                }
-                _ => Error::Status { what: WHAT, url: realm.to_string(), status, told },
-            });
+        if answer.status().as_u16() != 200 {
+            return Err(refused(WHAT, &realm, answer));
         }
         let mut bytes = Vec::new();
         let read = answer.into_body().into_reader().take(MOST_TOKEN).read_to_end(&mut bytes);
