@@ -67,6 +67,13 @@ impl RegistryArgs {
         let RegistryArgs { insecure, ca, authfile, retries, io_timeout, .. } = self;
         let stop = Stop(Arc::new(interrupt::has_come));
         let io_timeout = Duration::from_secs((*io_timeout).into());
-        Options { insecure: *insecure, ca: ca.clone(), auth_file: authfile.clone(), retries: *retries, io_timeout, stop }
+        Options {
+            insecure: *insecure,
+            ca: ca.clone(),
+            auth_file: authfile.clone(),
+            retries: *retries,
+            io_timeout,
+            stop,
+        }
     }
 }

@@ -26,12 +26,14 @@
 //! API, deleting, and digests other than sha256.
 
 mod auth;
+mod breaks;
 mod copies;
 mod engines;
 mod faults;
 mod index;
 mod layer;
 mod layouts;
+mod lenient;
 mod pull;
 mod push;
 mod serve;

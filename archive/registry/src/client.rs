@@ -244,8 +244,7 @@ impl Registry {
     pub(crate) fn location(&self, ask: &Ask<'_>, reply: &Reply) -> Result<Url> {
         let wrong = |cause: String| Error::Protocol { what: ask.what, url: reply.url.to_string(), cause };
         let location = reply.header("location").ok_or_else(|| wrong("found no Location".to_owned()))?;
-        let next =
-            reply.url.join(location).ok_or_else(|| wrong("found a Location that is no address".to_owned()))?;
+        let next = reply.url.join(location).ok_or_else(|| wrong("found a Location that is no address".to_owned()))?;
         keep_tls(&reply.url, next).map_err(wrong)
     }
 }

@@ -124,7 +124,10 @@ impl Repository {
                 // A new token is no failure of the registry's.
                 Error::Renewed { .. } if !is_renewed => is_renewed = true,
                 Error::Renewed { url } => {
-                    return Err(Error::Unauthorized { url, cause: "found status 401, also with a new token".to_owned() });
+                    return Err(Error::Unauthorized {
+                        url,
+                        cause: "found status 401, also with a new token".to_owned(),
+                    });
                 }
                 error => {
                     let is_resumed = session.as_ref().is_some_and(|session| session.is_resumed);
