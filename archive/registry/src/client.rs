@@ -4,7 +4,7 @@ use crate::auth::{Auth, Scope};
 use crate::error::is_transient_status;
 use crate::pipe::{self, Part};
 use crate::retry::{Policy, Stop, parse_retry_after};
-use crate::transport::{Answer, Payload, Transport};
+use crate::transport::{Answer, Payload, Transport, read_within};
 use crate::url::Url;
 use crate::{Error, Reference, Repository, Result};
 use serde::Deserialize;
@@ -17,6 +17,8 @@ use std::time::{Duration, SystemTime};
 const MOST_REDIRECTS: usize = 10;
 /// Bytes of an answer that says no which are read.
 const MOST_TOLD: u64 = 16 << 10;
+/// How long they may take.
+const LONGEST_TOLD: Duration = Duration::from_secs(5);
 /// Characters of them that are shown.
 const MOST_SHOWN: usize = 300;
 
@@ -309,12 +311,9 @@ struct Refusal {
 }
 
 /// What a registry says is wrong (distribution-spec, "Error Codes"), with a colon before it.
-pub(crate) fn told(mut answer: Answer) -> String {
-    let mut bytes = Vec::new();
-    let read = answer.body_mut().as_reader().take(MOST_TOLD).read_to_end(&mut bytes);
-    if read.is_err() {
-        return String::new();
-    }
+pub(crate) fn told(answer: Answer) -> String {
+    let reader = answer.into_body().into_reader().take(MOST_TOLD);
+    let Ok(bytes) = read_within(reader, MOST_TOLD, LONGEST_TOLD) else { return String::new() };
     let texts = match serde_json::from_slice::<Refusals>(&bytes) {
         Ok(refusals) => refusals.errors.into_iter().map(|it| format!("{} {}", it.code, it.message)).collect(),
         Err(_) => vec![String::from_utf8_lossy(&bytes).into_owned()],

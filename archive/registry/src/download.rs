@@ -2,12 +2,10 @@
 //! "Pulling blobs"; RFC 9110, section 14).
 
 use crate::client::{Ask, Reply};
+use crate::retry::PROGRESS;
 use crate::{Error, Repository, Result};
 use layerstone_oci::{Content, Descriptor};
 use std::io::{Read, Write};
-
-/// Bytes after which an answer that breaks off counts as progress, so that retries are counted anew.
-const PROGRESS: u64 = 1 << 16;
 
 /// A blob in a registry.
 #[derive(Clone, Debug)]

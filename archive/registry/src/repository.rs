@@ -5,7 +5,6 @@ use crate::client::{Ask, Registry, Reply, refusal, told};
 use crate::{Error, Remote, Result};
 use layerstone_oci::{Descriptor, media_type};
 use layerstone_stage::Digest;
-use std::io::Read;
 use std::sync::Arc;
 
 /// Bytes that a manifest has at most: what registries must take (distribution-spec, "Pushing Manifests").
@@ -130,17 +129,15 @@ impl Repository {
 
     /// All of a small body.
     fn read(&self, ask: &Ask<'_>, reply: Reply, most: u64) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let url = || ask.url.to_string();
-        let read = reply.answer.into_body().into_reader().take(most + 1).read_to_end(&mut bytes);
+        let read = self.registry.transport().read_small(reply.answer, most);
         self.registry.stop().check()?;
-        read.map_err(|e| {
-            let cause = format!("the answer breaks off: {}", self.registry.transport().broken(&e));
-            Error::Unreachable { url: url(), cause }
+        let bytes = read.map_err(|cause| {
+            let cause = format!("the answer breaks off: {cause}");
+            Error::Unreachable { url: ask.url.to_string(), cause }
         })?;
         if bytes.len() as u64 > most {
             let cause = format!("found more than {most} bytes");
-            return Err(Error::Protocol { what: ask.what, url: url(), cause });
+            return Err(Error::Protocol { what: ask.what, url: ask.url.to_string(), cause });
         }
         Ok(bytes)
     }

@@ -14,6 +14,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(50);
 const FIRST: Duration = Duration::from_millis(250);
 /// The longest wait that no registry asked for.
 const LONGEST: Duration = Duration::from_secs(15);
+/// Bytes of a blob that count as progress: what breaks off after as many is counted from the beginning again.
+pub(crate) const PROGRESS: u64 = 1 << 16;
 /// The longest `Retry-After` that is waited for; with a longer one the request fails at once.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
@@ -102,7 +104,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// Counts from the beginning: something was achieved.
+    /// Counts from the beginning, after [`PROGRESS`].
     pub(crate) fn reset(&mut self) {
         self.failed = 0;
     }

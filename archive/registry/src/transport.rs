@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use std::fs;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::config::Config;
 use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -102,6 +102,11 @@ impl Transport {
         }
     }
 
+    /// Reads a small body, which may take as long as silence may, and have so many bytes and one more.
+    pub(crate) fn read_small(&self, answer: Answer, most: u64) -> Result<Vec<u8>, String> {
+        read_within(answer.into_body().into_reader(), most, self.silence).map_err(|e| self.broken(&e))
+    }
+
     /// Why the body of an answer breaks off.
     pub(crate) fn broken(&self, error: &io::Error) -> String {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
@@ -151,6 +156,21 @@ impl Read for Exact<'_> {
     }
 }
 
+/// Reads all, but not for longer than `limit` and a read: who sends a byte now and then would never be silent.
+pub(crate) fn read_within(reader: impl Read, most: u64, limit: Duration) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + limit;
+    let (mut reader, mut bytes, mut buffer) = (reader.take(most.saturating_add(1)), Vec::new(), [0; 1 << 13]);
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(bytes),
+            count => bytes.extend_from_slice(&buffer[..count]),
+        }
+        if Instant::now() >= end {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("timeout: not all came within {limit:?}")));
+        }
+    }
+}
+
 /// Why there is no answer, in words that name no value of a header.
 fn cause(error: &ureq::Error, silence: Duration) -> String {
     let seconds = silence.as_secs();
@@ -194,4 +214,30 @@ fn roots(options: &Options) -> Result<Vec<Certificate<'static>>> {
         return Err(wrong("found no certificate in PEM".to_owned()));
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_bodies_end() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(read_within(&b"body"[..], 4, minute).unwrap(), b"body");
+        assert_eq!(read_within(&b"longer"[..], 4, minute).unwrap(), b"longe");
+        // One that never ends, and is never silent.
+        let error = read_within(io::repeat(7), u64::MAX, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// A body has as many bytes as was said, or sending it is an error.
+    #[test]
+    fn exact_bodies() {
+        socket::begin();
+        for (bytes, size, expected) in [(5, 5, Some(5)), (9, 5, Some(5)), (4, 5, None), (0, 0, Some(0))] {
+            let bytes = vec![1; bytes];
+            let read = Exact { reader: &mut &bytes[..], left: size }.read_to_end(&mut Vec::new());
+            assert_eq!(read.ok(), expected, "{size}");
+        }
+    }
 }

@@ -8,6 +8,7 @@
 use crate::auth::Scope;
 use crate::client::{Ask, Body, Reply, refusal};
 use crate::pipe::Part;
+use crate::retry::PROGRESS;
 use crate::url::{Url, encode};
 use crate::{Error, Repository, Result};
 use layerstone_oci::{Content, Descriptor, Error as OciError, Put};
@@ -115,9 +116,9 @@ impl Repository {
             };
             if let Some(session) = session {
                 session.is_doubtful = true;
-                if session.at > best {
-                    best = session.at;
-                    (attempts, is_renewed) = (policy.attempts(), false);
+                if session.at >= best + PROGRESS {
+                    (best, is_renewed) = (session.at, false);
+                    attempts.reset();
                 }
             }
             match error {

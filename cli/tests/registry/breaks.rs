@@ -199,7 +199,7 @@ fn check(world: &World, cell: &Cell) {
     let registry = world.start(cell);
     let image = world.layout(cell.size);
     let place = Place::new();
-    let mut line = format!("{} --retries 2 --io-timeout 1", world.line(cell, &registry));
+    let mut line = format!("{} --retries 3 --io-timeout 1", world.line(cell, &registry));
     if cell.faults.iter().any(|fault| fault.part == "/token" && fault.method == "POST") {
         let auths = json!({"auths": {registry.host(): {"auth": "dTpw", "identitytoken": "i"}}});
         line += &format!(" --authfile {}", place.write("auth.json", auths.to_string()).display());
