@@ -36,6 +36,7 @@ mod layouts;
 mod lenient;
 mod pull;
 mod push;
+mod redirects;
 mod serve;
 mod uploads;
 
