@@ -71,6 +71,9 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str
         Registry::Unreachable { cause, .. } if cause.starts_with("TLS: invalid peer certificate: UnknownIssuer") => {
             Some("--ca FILE trusts an authority of your own")
         }
+        Registry::Unreachable { cause, .. } if cause.contains("timeout: nothing ") => {
+            Some("--io-timeout S waits longer")
+        }
         Registry::Unauthorized { .. } => {
             Some("`docker login` or `podman login` keep credentials, --authfile names a file")
         }

@@ -26,14 +26,17 @@
 //! API, deleting, and digests other than sha256.
 
 mod auth;
+mod breaks;
 mod copies;
 mod engines;
 mod faults;
 mod index;
 mod layer;
 mod layouts;
+mod lenient;
 mod pull;
 mod push;
+mod redirects;
 mod serve;
 mod uploads;
 

@@ -6,7 +6,6 @@
 //! This crate does not know what is in an image, nor where blobs come from.
 
 mod auth;
-mod backoff;
 mod challenge;
 mod client;
 mod credential;
@@ -17,18 +16,21 @@ mod pipe;
 mod push;
 mod reference;
 mod repository;
+mod retry;
 mod server;
 mod shelf;
+mod socket;
 mod transport;
 mod upload;
 mod url;
 
-pub use client::{Options, Registry, Stop};
+pub use client::{Options, Registry};
 pub use credential::default_files;
 pub use download::Remote;
 pub use error::{Error, Result};
 pub use push::{Push, Sent};
 pub use reference::Reference;
 pub use repository::{Fetched, Repository};
+pub use retry::Stop;
 pub use server::Server;
 pub use shelf::{Shelf, ShelfPlace, Stored};
