@@ -48,6 +48,7 @@
 //! | `stages` | the stages one by one give the bytes of `build` |
 //! | `strategies` | which strategy plans: by flag, by image.json, by default; bad pipelines |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
+//! | `today` | docker, containerd, podman, buildah and skopeo of Debian 13 take and run every form of image |
 //! | `workspace` | who depends on whom, how long files are, how modules begin |
 //! | `wires` | ninja and make run the stages: what is made anew, what stages may be replaced by, names of every kind |
 //! | `xattrs` | extended attributes and file capabilities: GNU tar's bytes, from store paths, copies and scripts |
@@ -106,6 +107,7 @@ mod stages;
 mod strategies;
 mod streams;
 mod support;
+mod today;
 mod wires;
 mod workspace;
 mod xattrs;

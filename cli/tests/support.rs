@@ -15,6 +15,7 @@ mod place;
 pub mod registry;
 mod signal;
 pub mod skip;
+pub mod today;
 mod tool;
 
 pub use place::{Place, Run, digest};
