@@ -173,10 +173,26 @@ fn planted_destinations() {
             let told = String::from_utf8(output.stderr).unwrap();
             let expected = format!(
                 "layerstone: cannot write: shared/{name}.tar: found a {kind} of another user in a folder that everybody can \
-                 write to, expected a file or nothing\n"
+                 write to, expected one of your own or nothing\n"
             );
             assert_eq!((output.status.code(), told), (Some(1), expected), "{user}");
         }
+        place.write("victim/folder/000.tar", "dear");
+        symlink(place.join("victim/folder"), at("folder")).unwrap();
+        std::os::unix::fs::lchown(at("folder"), Some(OTHER), Some(OTHER)).unwrap();
+        place.ok("closure --graph graph --root root --sizes -o x.closure.json");
+        place.ok("layers x.closure.json --max-layers 5 -o x.layers.json");
+        for line in [
+            "layer x.layers.json --root root --no-cache --all -o shared/folder",
+            "build x.json --root root --no-cache -o oci:shared/folder",
+            "build x.json --root root --no-cache --state shared/folder -o oci:shared/x",
+        ] {
+            let output = run(&place, user, line);
+            let told = String::from_utf8(output.stderr).unwrap();
+            let expected = "layerstone: cannot write: shared/folder: found a symbolic link of another user in a folder";
+            assert!(output.status.code() == Some(1) && told.starts_with(expected), "{user} {line}: {told}");
+        }
+        assert_eq!(fs::read_dir(place.join("victim/folder")).unwrap().count(), 1);
         assert_eq!(place.read("victim/file"), b"dear");
         let output = run(&place, user, "build x.json --root root --no-cache -o shared/own.tar");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

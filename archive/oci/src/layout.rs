@@ -5,7 +5,7 @@
 
 use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, names_annotations};
 use layerstone_layer::{Counting, Packed};
-use layerstone_stage::{Digest, Error as StageError, Output, wait_lock, write_whole};
+use layerstone_stage::{Digest, Error as StageError, Output, check_folder, wait_lock, write_whole};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -39,6 +39,7 @@ impl Layout {
     /// The folder holds something else, or cannot be written.
     pub fn open(folder: &Path) -> Result<Layout> {
         let wrong = |cause: &str| Error::NotALayout { path: folder.to_owned(), cause: cause.to_owned() };
+        check_folder(folder)?;
         match fs::create_dir(folder) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {

@@ -28,7 +28,7 @@ pub enum Error {
         parent: PathBuf,
     },
     /// A link, pipe, socket or device of another user in a directory that everybody can write to.
-    #[error("cannot write: {}: found a {kind} of another user in a folder that everybody can write to, expected a file or nothing", path.display())]
+    #[error("cannot write: {}: found a {kind} of another user in a folder that everybody can write to, expected one of your own or nothing", path.display())]
     Planted {
         /// Where it is.
         path: PathBuf,

@@ -28,7 +28,7 @@ pub use file::{
     write_stage_file, write_text,
 };
 pub use nar_hash::{NarHash, nix_base32};
-pub use output::{Output, write_whole};
+pub use output::{Output, check_folder, write_whole};
 pub use path::{HASH_LEN, StorePath};
 pub use store::Store;
 pub use temporary::Scratch;

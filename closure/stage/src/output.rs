@@ -231,6 +231,11 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     output.commit()
 }
 
+/// Refuses a folder to write into that is a link of another user in a directory for everybody.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    followed(folder).map(drop)
+}
+
 /// Where a destination that is a link leads, so that the link stays; what is at its end need not be there.
 fn followed(destination: &Path) -> Result<PathBuf> {
     let mut at = destination.to_owned();
