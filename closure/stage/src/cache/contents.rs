@@ -182,7 +182,7 @@ impl Remembered {
             let Some(key) = digits.and_then(|digits| digits.parse().ok()) else { continue };
             match folder.stat_of(&file) {
                 Ok(stat) if file_type(&stat) == FileType::RegularFile && names(&key)[0] == *name => {
-                    let used = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+                    let used = (stat.st_mtime, stat.st_mtime_nsec as i64);
                     files.push(Remembered { kind, key, bytes: stat.st_size as u64, used });
                 }
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
