@@ -65,7 +65,7 @@ fn plant(place: &Place, folder: &Path) {
     fs::write(name("file"), "another's").unwrap();
     fs::create_dir_all(name("folder/inner/deep")).unwrap();
     symlink(place.join("victim"), name("folder/swapped")).unwrap();
-    fs::set_permissions(name("folder/inner"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(name("folder/inner"), Permissions::from_mode(0o0)).unwrap();
     let all = ["pipe", "node", "socket", "file", "folder", "folder/inner", "file-link", "folder-link"];
     for path in all.map(name) {
         std::os::unix::fs::lchown(path, Some(OTHER), Some(OTHER)).unwrap();
@@ -228,7 +228,7 @@ fn a_folder_that_becomes_a_link_while_it_is_removed() {
                 place.write(&format!("made-{round}/folder/inner/{file}"), "x");
                 place.write(&format!("made-{round}/folder/{file}"), "x");
             }
-            fs::set_permissions(made.join("folder"), Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(made.join("folder"), Permissions::from_mode(0o0)).unwrap();
             symlink(if round % 2 == 0 { &victim } else { victim.parent().unwrap() }, made.join("link")).unwrap();
             fs::rename(made, &left).unwrap();
             let run = place.run("closure --graph graph -o shared/x.closure.json");
