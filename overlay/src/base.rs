@@ -4,11 +4,13 @@ use crate::{Error, Result};
 use layerstone_erofs::{Content, Contents, Inode, Kind as FileKind};
 use layerstone_guest::is_overlays;
 use layerstone_layer::{Details, Kind, Node, Part, Shown, Tree, write_flat};
-use layerstone_stage::{Digest, Output};
+use layerstone_stage::{Digest, Directory, Output};
+use rustix::fs::OFlags;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes written at a time.
@@ -40,8 +42,10 @@ impl Base {
             self.write_image(&mut file)?;
             return Ok(file);
         };
-        let path = self.kept_at(cache);
-        match File::open(&path) {
+        let name = self.name();
+        let path = cache.join(&name);
+        // Nothing but a file: no link leads elsewhere, and no pipe is waited for.
+        match Directory::open(cache).and_then(|folder| folder.open_file(&name, OFlags::RDONLY)) {
             Ok(file) => return Ok(file),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io("open", &path)(e)),
@@ -55,11 +59,11 @@ impl Base {
 
     /// Whether its file system is kept in a folder already.
     pub fn is_kept(&self, cache: &Path) -> bool {
-        self.kept_at(cache).exists()
+        cache.join(self.name()).exists()
     }
 
-    fn kept_at(&self, cache: &Path) -> PathBuf {
-        cache.join(format!("{}.erofs", self.key().hex()))
+    fn name(&self) -> OsString {
+        format!("{}.erofs", self.key().hex()).into()
     }
 
     /// What decides its files.
