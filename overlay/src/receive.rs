@@ -1,6 +1,7 @@
 //! What comes back from the inside: frames on one pipe, the console on another, each waited for no longer than it may take.
 
 use crate::console::Tail;
+use crate::limits::{MAX_LAST_WORDS, MAX_LAYER, MAX_PHASES};
 use crate::{Error, Result, Run};
 use layerstone_guest::{Ended, Failed, Failure, Frame, Packed, Phase, Space};
 use layerstone_sandbox::Interrupts;
@@ -30,12 +31,20 @@ pub struct Patience<'a> {
     pub timeout: Option<Duration>,
     /// Signals that end the waiting.
     pub interrupts: Option<&'a Interrupts>,
+    /// Bytes that the layer's tar may have.
+    pub most: u64,
 }
 
 impl<'a> Patience<'a> {
     /// What a run has, whose first sign of life may take so long.
     pub fn of(run: &Run<'a>, hello: Duration) -> Patience<'a> {
-        Patience { hello, silence: SILENCE, timeout: run.timeout, interrupts: run.interrupts }
+        Patience {
+            hello,
+            silence: SILENCE,
+            timeout: run.timeout,
+            interrupts: run.interrupts,
+            most: run.disk.saturating_mul(MAX_LAYER),
+        }
     }
 }
 
@@ -212,12 +221,19 @@ impl Receiver<'_> {
 
     fn take(&mut self, frame: Frame, outside: &mut Outside<'_>) -> Result<Option<Ended>> {
         match frame {
+            // The time that a run may take counts from the first one; more of them would stretch it without end.
+            Frame::Hello(_) if self.hello.is_some() => {
+                return Err(Error::Garbled("found a second hello, expected one".to_owned()));
+            }
             Frame::Hello(_) => {
                 self.hello = Some(Instant::now());
                 (outside.hello)();
             }
             Frame::Users => (outside.users)()?,
             Frame::Phase(phase) => {
+                if self.phases.len() == MAX_PHASES {
+                    return Err(Error::Garbled(format!("found more than {MAX_PHASES} phases")));
+                }
                 self.phase = phase;
                 self.phases.push((phase, self.begin.elapsed()));
             }
@@ -228,7 +244,11 @@ impl Receiver<'_> {
             }
             Frame::Beat => {}
             Frame::Tar(bytes) => {
-                self.size += bytes.len() as u64;
+                self.size = self.size.saturating_add(bytes.len() as u64);
+                if self.size > self.patience.most {
+                    let limit = self.patience.most;
+                    return Err(Error::LayerTooLarge { limit });
+                }
                 self.hasher.update(&bytes);
                 outside.out.write_all(&bytes).map_err(Error::io("write", "the layer of the root script"))?;
             }
@@ -267,7 +287,7 @@ impl Receiver<'_> {
     fn lost(mut self, worker: &mut Worker, mut stderr: ChildStderr) -> Error {
         let _ = worker.child.kill();
         let mut rest = Vec::new();
-        let _ = stderr.read_to_end(&mut rest);
+        let _ = stderr.by_ref().take(MAX_LAST_WORDS).read_to_end(&mut rest);
         self.console.push(&rest);
         match worker.child.wait() {
             Ok(status) => Error::Lost {
