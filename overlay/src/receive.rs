@@ -330,3 +330,63 @@ fn hint(reason: &str) -> String {
         false => reason.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of these frames, and how many bytes of the layer are written.
+    fn received(frames: &[Frame], most: u64) -> (Result<Received>, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("frames");
+        std::fs::write(&file, frames.iter().flat_map(Frame::encode).collect::<Vec<u8>>()).unwrap();
+        let mut command = Command::new("cat");
+        command.arg(&file).stdin(Stdio::null());
+        let mut worker = Worker::start("the test", &mut command).unwrap();
+        let wait = Duration::from_secs(60);
+        let patience = Patience { hello: wait, silence: wait, timeout: None, interrupts: None, most };
+        let (mut out, mut log) = (Vec::new(), Vec::new());
+        let mut outside = Outside { out: &mut out, log: &mut log, hello: &mut || (), users: &mut || Ok(()) };
+        let result = receive(&mut worker, patience, &mut outside);
+        (result, out.len() as u64)
+    }
+
+    fn hello() -> Frame {
+        Frame::Hello("6.1.0".to_owned())
+    }
+
+    /// An end that is as it must be, behind a layer of so many bytes.
+    fn layer(size: usize) -> Vec<Frame> {
+        let tar = vec![7; size];
+        let mut hasher = Hasher::default();
+        hasher.update(&tar);
+        let packed = Packed { size: size as u64, digest: hasher.finish() };
+        let mut frames: Vec<Frame> = tar.chunks(60_000).map(|piece| Frame::Tar(piece.to_vec())).collect();
+        frames.push(Frame::Ended(Ended { layer: packed, sockets: Vec::new() }));
+        frames
+    }
+
+    #[test]
+    fn a_layer_within_its_bound() {
+        let (result, written) = received(&[vec![hello()], layer(200_000)].concat(), 200_000);
+        assert_eq!((result.unwrap().size, written), (200_000, 200_000));
+    }
+
+    #[test]
+    fn what_an_inside_that_means_harm_sends() {
+        let phases = vec![Frame::Phase(Phase::Script); MAX_PHASES + 1];
+        for (frames, most, expected) in [
+            (vec![hello(), hello()], 9, "cannot understand what came back: found a second hello, expected one"),
+            (phases, 9, "cannot understand what came back: found more than 100 phases"),
+            (
+                [vec![hello()], layer(1_000_000)].concat(),
+                199_999,
+                "layer of the root script: found more than 199999 bytes, which its disk cannot hold",
+            ),
+        ] {
+            let (result, written) = received(&frames, most);
+            assert_eq!(result.unwrap_err().to_string(), expected);
+            assert!(written <= most, "{written}");
+        }
+    }
+}

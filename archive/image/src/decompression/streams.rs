@@ -146,8 +146,9 @@ impl<R: BufRead> Stream<R> for flate2::bufread::GzDecoder<Ahead<R>> {
         self.into_inner()
     }
 
+    /// A single byte behind a member that is no padding is taken by gzip(1) for a member that is cut off.
     fn begins(start: &[u8]) -> bool {
-        start == [0x1f, 0x8b]
+        start == [0x1f, 0x8b] || (start.len() == 1 && start != [0])
     }
 }
 
