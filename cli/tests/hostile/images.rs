@@ -6,6 +6,11 @@ use crate::support::pieces::{Files, Packing, add_file, blob, finish_oci, json_fi
 /// Every command fails.
 const ALL: [&str; 1] = [""];
 
+/// Commands for a row of a table: all for the first one, then those that open an image and a stream's base.
+fn commands(row: usize) -> Vec<&'static str> {
+    if row == 0 { COMMANDS.to_vec() } else { vec![COMMANDS[0], COMMANDS[8]] }
+}
+
 /// A docker archive of an image behind these headers.
 fn behind(headers: &[Vec<u8>]) -> Vec<u8> {
     [headers.concat(), tar(&plain_docker(&[image()]))].concat()
@@ -29,16 +34,20 @@ fn headers() {
     let own: Vec<Vec<u8>> = (0..40).flat_map(|_| [records(b'x', &[("comment", &large)]), member()]).collect();
     let names: Vec<Vec<u8>> = (0..40).flat_map(|_| [super::member("l", b'L', &name), member()]).collect();
     let kept = "found names and PAX records of more than 33554432 bytes in its headers";
-    for (what, headers, expected) in [
+    for (row, (what, headers, expected)) in [
         ("global", global, "found global PAX records of 1000103 bytes, expected at most 16384"),
         ("multiplied", multiplied, kept),
         ("chain", chain, "found more than 2 MiB of extended headers in front of one member, at byte "),
         ("own", own, kept),
         ("names", names, kept),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let file = format!("{what}.tar");
         write_image(&place, &file, &behind(&headers));
-        check(&place, &file, &ALL, &format!("layerstone: not an image: {file}: {expected}"));
+        let expected = format!("layerstone: not an image: {file}: {expected}");
+        check_commands(&commands(row), &place, &file, &ALL, &expected);
     }
     place.write("members.tar", member().repeat(250_001));
     let (status, told) = run(&place, COMMANDS[0], "members.tar");
@@ -59,12 +68,15 @@ fn json() {
     let long = vec![b' '; (8 << 20) + 1];
     let config = crate::support::digest(&image().config_bytes());
     for piece in ["manifest.json", &format!("{config}.json")] {
-        for (bytes, expected) in [
+        for (row, (bytes, expected)) in [
             (&wide, "found JSON of more than 200000 values"),
             (&objects, "found JSON of more than 200000 values"),
             (&deep, "not JSON: recursion limit exceeded at line 1 column 128"),
             (&long, "found 8388609 bytes, expected at most 8388608"),
-        ] {
+        ]
+        .into_iter()
+        .enumerate()
+        {
             let mut files = plain_docker(&[image()]);
             replace(&mut files, piece, Entry::File(bytes.clone()));
             // By a name that tells no digest.
@@ -76,7 +88,8 @@ fn json() {
             }
             write_image(&place, "json.tar", &tar(&files));
             let piece = if piece == "manifest.json" { piece } else { "c" };
-            check(&place, "json.tar", &ALL, &format!("layerstone: not an image: json.tar: {piece}: {expected}"));
+            let expected = format!("layerstone: not an image: json.tar: {piece}: {expected}");
+            check_commands(&commands(row), &place, "json.tar", &ALL, &expected);
         }
     }
 }
@@ -141,7 +154,7 @@ fn indexes() {
         (&json, "index.json: found JSON of more than 200000 values"),
     ] {
         place.write("oci.tar", tar(files));
-        for command in COMMANDS.into_iter().filter(|command| !command.starts_with("stream")) {
+        for command in [COMMANDS[0], COMMANDS[2], COMMANDS[6]] {
             let (status, told) = run(&place, command, "oci.tar");
             assert!(status == 1 && told.contains(expected), "{command}: {told}");
         }
