@@ -19,7 +19,7 @@ use crate::root_script::PlaceArgs;
 use crate::strategy;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::{ImageFile, Location, Merge, Spec, StoredImage};
+use layerstone_image::{Location, Merge, Spec, StoredImage};
 use layerstone_layer::Source;
 use layerstone_oci::{Destination, Layer, Name, Tar};
 use layerstone_stage::{Digest, Scratch};
@@ -186,7 +186,7 @@ impl TransferArgs {
                 Location::of(folder)
             }
         };
-        let file = ImageFile::open(&location.path, self.unpacking.max())?;
+        let file = self.unpacking.open_file(&location.path, common)?;
         let (architecture, variant) = (self.platform.arch.as_deref(), self.platform.variant.as_deref());
         Ok((file.image(&location, architecture, variant)?, location))
     }

@@ -1,5 +1,6 @@
 //! The base's files as one read-only file system for a virtual machine, or one tar for a namespace.
 
+use crate::limits::MAX_ATTRIBUTES;
 use crate::{Error, Result};
 use layerstone_erofs::{Content, Contents, Inode, Kind as FileKind};
 use layerstone_guest::is_overlays;
@@ -96,7 +97,16 @@ impl Contents for Files<'_> {
 
 /// The files of a tree as the file system describes them, folders before what is in them.
 fn inodes<'a>(tree: &'a Tree, shown: Shown<'_>) -> Result<(Vec<Inode>, Vec<&'a Node>)> {
-    let mut inodes = vec![inode(tree.root(), shown, 0)?];
+    let mut attributes = 0_usize;
+    let mut inode = |node: &Node, number: usize| -> Result<Inode> {
+        let inode = inode(node, shown, number)?;
+        attributes += inode.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        match attributes > MAX_ATTRIBUTES {
+            true => Err(Error::Attributes { limit: MAX_ATTRIBUTES }),
+            false => Ok(inode),
+        }
+    };
+    let mut inodes = vec![inode(tree.root(), 0)?];
     let mut nodes = vec![tree.root()];
     let mut linked: HashMap<(u32, u64), usize> = HashMap::new();
     // Folders whose files are to come: their number and their parent's.
@@ -111,7 +121,7 @@ fn inodes<'a>(tree: &'a Tree, shown: Shown<'_>) -> Result<(Vec<Inode>, Vec<&'a N
                 continue;
             }
             let found = inodes.len();
-            inodes.push(inode(child, shown, found)?);
+            inodes.push(inode(child, found)?);
             nodes.push(child);
             entries.push((name.into(), found));
             if child.is_directory() {
