@@ -12,6 +12,7 @@ mod difference;
 mod edge;
 mod failure;
 mod fetch;
+mod held;
 mod hint;
 mod interrupt;
 mod itself;
@@ -38,24 +39,26 @@ mod whole;
 mod wiring;
 
 use clap::Parser;
-use layerstone_overlay::{Error, end_by};
 use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     become_inside();
+    interrupt::install();
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return failure::of_usage(&error),
     };
-    match cli.run().and_then(|()| out::finish()) {
+    let done = cli.run().and_then(|()| out::finish());
+    if let (Err(_), Some(signal)) = (&done, interrupt::came()) {
+        // It is why the work did not come to its end, and all that was half done is put away.
+        interrupt::end(signal);
+    }
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(ref error) if let Some(usage) = error.downcast_ref::<clap::Error>() => failure::of_usage(usage),
-        // All that was half done is put away.
-        Err(ref error) if let Some(Error::Interrupted(signal)) = error.downcast_ref() => end_by(*signal),
-        Err(ref error) if is_stopped(error) && interrupt::has_come() => end_by(interrupt::signal().unwrap_or_default()),
         Err(error) => failure::of_work(&error, cli.form()),
     }
 }
@@ -70,15 +73,6 @@ fn become_inside() {
         let users = layerstone_guest::namespace::USERS;
         layerstone_guest::namespace::main(arguments.next().is_some_and(|argument| argument == users));
     }
-}
-
-/// Whether a signal ended the work, and what was half done is put away.
-fn is_stopped(error: &anyhow::Error) -> bool {
-    let is_stop = |e: &layerstone_registry::Error| matches!(e, layerstone_registry::Error::Stopped);
-    error.chain().any(|cause| match cause.downcast_ref() {
-        Some(layerstone_oci::Error::Destination(inner)) => inner.downcast_ref().is_some_and(is_stop),
-        _ => cause.downcast_ref().is_some_and(is_stop),
-    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

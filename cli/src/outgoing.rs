@@ -1,7 +1,7 @@
 //! Images on their way to what keeps blobs: an OCI layout, a tar of one, a registry, or the shelf of a server.
 
 use crate::args::Common;
-use crate::interrupt;
+use crate::held::Held;
 use crate::place::Place;
 use crate::registry_args::RegistryArgs;
 use crate::table::size;
@@ -22,7 +22,7 @@ use std::time::Instant;
 pub enum Keeper {
     Layout(Layout),
     Archive(OciArchive),
-    Push(Box<Push>, Reference),
+    Push(Box<Held<Push>>, Reference),
 }
 
 impl Keeper {
@@ -32,11 +32,9 @@ impl Keeper {
             Place::OciLayout(folder) => Keeper::Layout(Layout::open(folder)?),
             Place::OciArchive(path) => Keeper::Archive(OciArchive::create(path)?),
             Place::Registry(reference) => {
-                // From here on there may be something in the registry to be put away.
-                interrupt::catch_for_a_while()?;
                 let mounts: Vec<String> = args.mounts().iter().chain(sources).cloned().collect();
                 let push = Push::new(&args.repository(reference)?, reference.tag.as_deref(), &mounts);
-                Keeper::Push(Box::new(push), reference.clone())
+                Keeper::Push(Box::new(Held(push)), reference.clone())
             }
             Place::Archive(_) | Place::Engine(_) => bail!("found {place}, expected what keeps an OCI image"),
         })
@@ -66,7 +64,7 @@ impl Keeper {
         if let Keeper::Push(push, _) = self
             && !common.quiet
         {
-            eprintln!("{}", told(&push.sent(), since));
+            eprintln!("{}", told(&push.0.sent(), since));
         }
     }
 }

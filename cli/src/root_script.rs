@@ -8,7 +8,7 @@ use clap::Args;
 use layerstone_closure::{Candidates, Closure, Scanner};
 use layerstone_image::{LEAST_VM_MEMORY, MOST_VM_SIZE, Script, Spec};
 use layerstone_layer::{LayerFile, LayerTree, Meter};
-use layerstone_overlay::{Backend, Choice, Hooks, Interrupts, Machine, Passed, Phase, Ran, Run, ScriptStore};
+use layerstone_overlay::{Backend, Choice, Hooks, Machine, Passed, Phase, Ran, Run, ScriptStore};
 use layerstone_root::RootSpec;
 use layerstone_stage::{Output, Scratch, Store, StorePath};
 use std::fs::{self, File};
@@ -111,8 +111,6 @@ pub struct Job<'a> {
 
 /// Runs it, writes the layer's tar, and tells the warnings.
 pub fn make(job: Job<'_>, blob: &Path, common: &Common) -> Result<LayerFile> {
-    // What is half done is put away before we end.
-    let interrupts = Interrupts::catch().context("cannot catch signals")?;
     let mut output = Output::create(blob)?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let contents = job.contents.as_ref().map(|root| contents(root, &scratch, common)).transpose()?;
@@ -130,7 +128,6 @@ pub fn make(job: Job<'_>, blob: &Path, common: &Common) -> Result<LayerFile> {
         mtime: job.spec.mtime.seconds()?,
         disk: job.spec.disk_size << 20,
         machine: place.machine.machine(job.spec.vm_memory),
-        interrupts: Some(&interrupts),
         timeout: place.timeout.map(Duration::from_secs),
     };
     let mut tell = |backend: Backend, passed: &[Passed]| {

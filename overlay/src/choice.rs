@@ -103,7 +103,6 @@ pub fn probe(backend: Backend, machine: &Machine) -> Result<Duration> {
         mtime: 0,
         disk: 1 << 20,
         machine: machine.clone(),
-        interrupts: None,
         timeout: None,
     };
     let begin = Instant::now();

@@ -27,6 +27,6 @@ pub use choice::{Choice, Passed, probe, run};
 pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use layerstone_guest::{Hooks, Phase};
-pub use layerstone_sandbox::{Interrupts, end_by};
+pub use layerstone_sandbox::signal;
 pub use namespace::INSIDE;
 pub use run::{Machine, Ran, Run, ScriptStore};

@@ -4,7 +4,7 @@ use crate::console::Tail;
 use crate::limits::{MAX_LAST_WORDS, MAX_LAYER, MAX_PHASES};
 use crate::{Error, Result, Run};
 use layerstone_guest::{Ended, Failed, Failure, Frame, Packed, Phase, Space};
-use layerstone_sandbox::Interrupts;
+use layerstone_sandbox::signal;
 use layerstone_stage::{Digest, Hasher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -22,29 +22,21 @@ const FULL: u64 = 100;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience<'a> {
+pub struct Patience {
     /// Until the first sign of life.
     pub hello: Duration,
     /// Between two signs of life.
     pub silence: Duration,
     /// All of it, after the first sign of life; none without a limit.
     pub timeout: Option<Duration>,
-    /// Signals that end the waiting.
-    pub interrupts: Option<&'a Interrupts>,
     /// Bytes that the layer's tar may have.
     pub most: u64,
 }
 
-impl<'a> Patience<'a> {
+impl Patience {
     /// What a run has, whose first sign of life may take so long.
-    pub fn of(run: &Run<'a>, hello: Duration) -> Patience<'a> {
-        Patience {
-            hello,
-            silence: SILENCE,
-            timeout: run.timeout,
-            interrupts: run.interrupts,
-            most: run.disk.saturating_mul(MAX_LAYER),
-        }
+    pub fn of(run: &Run<'_>, hello: Duration) -> Patience {
+        Patience { hello, silence: SILENCE, timeout: run.timeout, most: run.disk.saturating_mul(MAX_LAYER) }
     }
 }
 
@@ -105,7 +97,7 @@ impl Drop for Worker {
 }
 
 /// Receives until the run has ended, one way or another. The worker's outputs are pipes.
-pub fn receive(worker: &mut Worker, patience: Patience<'_>, outside: &mut Outside<'_>) -> Result<Received> {
+pub fn receive(worker: &mut Worker, patience: Patience, outside: &mut Outside<'_>) -> Result<Received> {
     let (stdout, stderr) = (worker.child.stdout.take(), worker.child.stderr.take());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
         return Err(Error::Garbled("found no pipes".to_owned()));
@@ -127,8 +119,8 @@ pub fn receive(worker: &mut Worker, patience: Patience<'_>, outside: &mut Outsid
     receiver.run(worker, stdout, stderr, outside)
 }
 
-struct Receiver<'a> {
-    patience: Patience<'a>,
+struct Receiver {
+    patience: Patience,
     begin: Instant,
     /// When the last frame came.
     heard: Instant,
@@ -144,7 +136,7 @@ struct Receiver<'a> {
     size: u64,
 }
 
-impl Receiver<'_> {
+impl Receiver {
     fn run(
         mut self,
         worker: &mut Worker,
@@ -159,16 +151,14 @@ impl Receiver<'_> {
             let second = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
             let mut polled = vec![PollFd::new(&stdout, PollFlags::IN)];
             polled.extend(has_console.then(|| PollFd::new(&stderr, PollFlags::IN)));
-            polled.extend(self.patience.interrupts.map(|interrupts| PollFd::new(interrupts, PollFlags::IN)));
+            polled.extend(signal::descriptor().map(|signal| PollFd::from_borrowed_fd(signal, PollFlags::IN)));
             match poll(&mut polled, Some(&second)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(Error::io("wait for", worker.name)(errno.into())),
             }
             let has_come = |at: usize| polled.get(at).is_some_and(|polled| !polled.revents().is_empty());
             let (from_stdout, from_stderr) = (has_come(0), has_console && has_come(1));
-            if let Some(interrupts) = self.patience.interrupts
-                && let Some(signal) = interrupts.noted().map_err(Error::io("wait for", worker.name))?
-            {
+            if let Some(signal) = signal::came() {
                 return Err(Error::Interrupted(signal));
             }
             // First, so that the last words of a machine are there when its end is seen.

@@ -2,7 +2,6 @@
 
 use crate::{Backend, Base, Error, Result};
 use layerstone_guest::{Bind, Hooks, Job, Phase, StoreJob};
-use layerstone_sandbox::Interrupts;
 use layerstone_stage::{Digest, Store, StorePath};
 use std::fs::File;
 use std::path::PathBuf;
@@ -34,8 +33,6 @@ pub struct Run<'a> {
     pub disk: u64,
     /// How a virtual machine is made.
     pub machine: Machine,
-    /// Signals that end it before its time; none if they end the whole program.
-    pub interrupts: Option<&'a Interrupts>,
     /// How long it may take, from the first sign of life on.
     pub timeout: Option<Duration>,
 }

@@ -33,7 +33,6 @@ pub struct Options {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.packing.packing(None)?;
-    interrupt::catch_for_good()?;
     // First, so that a port that is taken is told at once.
     let server = Server::bind(options.listen)?;
     let shelf = Mutex::new(Shelf::default());
@@ -46,6 +45,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         names.push(name);
     }
     let shelf = shelf.into_inner().expect("no thread is left that has it");
+    // Until here a signal ends the program at once; from here on what is being sent is sent to its end.
+    interrupt::take();
     let address = server.address();
     for name in &names {
         print(format_args!("{address}/{name}\n"))?;
@@ -55,7 +56,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             eprintln!("{text}");
         }
     };
-    server.run(&shelf, &|| interrupt::has_come(), &tell);
+    server.run(&shelf, &interrupt::has_come, &tell);
     Ok(())
 }
 

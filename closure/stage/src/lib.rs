@@ -9,6 +9,7 @@ mod digest;
 mod directory;
 mod error;
 mod file;
+mod leftover;
 mod nar_hash;
 mod output;
 mod path;
@@ -27,6 +28,7 @@ pub use file::{
     Document, fill_stage_file, from_value, parse_document, prepare_stage_file, read_document, read_input, to_text,
     write_stage_file, write_text,
 };
+pub use leftover::{Leftover, remove_leftovers};
 pub use nar_hash::{NarHash, nix_base32};
 pub use output::{Output, check_folder, write_whole};
 pub use path::{HASH_LEN, StorePath};

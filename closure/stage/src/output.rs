@@ -11,7 +11,7 @@
 use crate::directory::{Directory, file_type};
 use crate::replaced::Replaced;
 use crate::write_back::{Sync, check_close, check_written, sync};
-use crate::{Error, Result, temporary};
+use crate::{Error, Leftover, Result, temporary};
 use rustix::fs::{FileType, Mode, fchmod, lstat, stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -50,6 +50,8 @@ pub struct Output {
 struct Temporary {
     directory: Arc<Directory>,
     name: OsString,
+    /// For when a signal ends this process.
+    leftover: Leftover,
 }
 
 /// What an output is.
@@ -78,10 +80,11 @@ impl Output {
     /// Starts a file of a cache in an open directory, of exactly this mode, in the place of whatever is there.
     pub(crate) fn create_cached(directory: Directory, destination: &Path, mode: u32) -> Result<Output> {
         temporary::sweep(&directory);
+        let directory = Arc::new(directory);
         let error = Error::io("write", destination);
-        let (file, name) = temporary::create_file(&directory, mode).map_err(error)?;
+        let (file, name, leftover) = temporary::create_file(&directory, mode).map_err(error)?;
         fchmod(&file, Mode::from_raw_mode(mode)).map_err(|e| Error::io("write", destination)(e.into()))?;
-        let temporary = Temporary { directory: Arc::new(directory), name };
+        let temporary = Temporary { directory, name, leftover };
         Ok(Output::new(file, Some(temporary), destination, Kind::Cached))
     }
 
@@ -118,8 +121,9 @@ impl Output {
         };
         let replaced = Replaced::find(&directory, name_of(&end), &end);
         let mode = Replaced::mode_at_first(replaced.as_ref());
-        let (file, name) = temporary::create_file(&directory, mode).map_err(Error::io("write", &end))?;
-        Ok(Output::new(file, Some(Temporary { directory, name }), &end, Kind::File))
+        let error = Error::io("write", &end);
+        let (file, name, leftover) = temporary::create_file(&directory, mode).map_err(error)?;
+        Ok(Output::new(file, Some(Temporary { directory, name, leftover }), &end, Kind::File))
     }
 
     /// The temporary file, for positioned writes ([`FileExt`]) and seeking.
@@ -177,15 +181,19 @@ impl Output {
     pub(crate) fn commit_in(mut self, directory: &Directory, destination: &Path) -> Result<()> {
         self.destination = destination.to_owned();
         self.check()?;
-        let Some(temporary) = self.temporary.take() else { return Ok(()) };
-        let name = name_of(&self.destination);
-        let moved = match Replaced::find(directory, name, &self.destination) {
-            Some(replaced) if self.kind == Kind::File => replaced.take_over(&self.file),
-            _ => Ok(()),
+        let Some(Temporary { directory: from, name: temporary, leftover }) = self.temporary.take() else {
+            return Ok(());
         };
-        let moved = moved.and_then(|()| temporary.directory.rename(&temporary.name, directory, name));
-        if let Err(e) = moved {
-            self.temporary = Some(temporary);
+        let name = name_of(&self.destination);
+        let moved = leftover.settle(|| {
+            match Replaced::find(directory, name, &self.destination) {
+                Some(replaced) if self.kind == Kind::File => replaced.take_over(&self.file)?,
+                _ => {}
+            }
+            from.rename(&temporary, directory, name)
+        });
+        if let Err((leftover, e)) = moved {
+            self.temporary = Some(Temporary { directory: from, name: temporary, leftover });
             return Err(Error::io("write", &self.destination)(e));
         }
         if sync() == Sync::Always && self.kind == Kind::File {
@@ -217,7 +225,7 @@ impl Write for Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if let Some(Temporary { directory, name }) = &self.temporary {
+        if let Some(Temporary { directory, name, .. }) = &self.temporary {
             // Nothing can be done about a failure here; the next sweep tries again.
             let _ = directory.remove_file(name);
         }

@@ -9,7 +9,7 @@
 
 use crate::directory::lock::{Lock, try_lock};
 use crate::directory::{Directory, file_type};
-use crate::{Error, Result};
+use crate::{Error, Leftover, Result};
 use rustix::fs::{FileType, OFlags, Stat, fstat};
 use rustix::process::geteuid;
 use std::ffi::{OsStr, OsString};
@@ -17,43 +17,44 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How every temporary name begins. Changing it orphans what older versions left.
 pub const PREFIX: &str = ".layerstone-tmp-";
 
+/// How often a work directory is removed that somebody else may be removing at the same time.
+const TRIES: usize = 10;
+
 /// A private work directory (mode 0700), removed with all that is in it when dropped.
 #[derive(Debug)]
 pub struct Scratch {
-    parent: Directory,
+    parent: Arc<Directory>,
     name: OsString,
     path: PathBuf,
-    directory: Directory,
+    directory: Arc<Directory>,
     _lock: File,
+    /// For when a signal ends this process.
+    _leftover: Leftover,
 }
 
 impl Scratch {
     /// Makes a work directory in `parent`, after removing what dead processes left there.
     pub fn create(parent: &Path) -> Result<Scratch> {
-        let directory = Directory::open(parent).map_err(Error::io("make a work folder in", parent))?;
+        let directory = Arc::new(Directory::open(parent).map_err(Error::io("make a work folder in", parent))?);
         sweep(&directory);
         loop {
             let name = temporary_name();
             let path = parent.join(&name);
-            match directory.create_directory(&name, 0o700) {
-                Ok(()) => {}
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(Error::io("make a work folder", &path)(e)),
-            }
-            let made = directory.subdirectory(&name).and_then(|made| Ok((made.reopen()?, made)));
-            let (lock, made) = match made {
+            let ((lock, made), leftover) = match Leftover::make(|| make_directory(&directory, &name)) {
                 Ok(made) => made,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(Error::io("open", &path)(e)),
+                // Somebody has this name, or has removed it.
+                Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => continue,
+                Err(e) => return Err(Error::io("make a work folder", &path)(e)),
             };
             if hold(&lock, &directory, &name) {
-                return Ok(Scratch { parent: directory, name, path, directory: made, _lock: lock });
+                let parent = directory;
+                return Ok(Scratch { parent, name, path, directory: made, _lock: lock, _leftover: leftover });
             }
         }
     }
@@ -71,12 +72,39 @@ impl Drop for Scratch {
     }
 }
 
+/// A work directory, and what removes it when this process is ended.
+fn make_directory(
+    parent: &Arc<Directory>,
+    name: &OsStr,
+) -> io::Result<((File, Arc<Directory>), impl FnOnce() + Send + 'static)> {
+    // One that is not there never will be.
+    if parent.stat().is_ok_and(|stat| stat.st_nlink == 0) {
+        return Err(io::Error::other("the directory was removed"));
+    }
+    parent.create_directory(name, 0o700)?;
+    let made = Arc::new(parent.subdirectory(name)?);
+    let lock = made.reopen()?;
+    let (parent, name, top) = (Arc::clone(parent), name.to_owned(), Arc::clone(&made));
+    let remove = move || {
+        // Whoever works may be removing it at this moment.
+        let _ = (0..TRIES).try_for_each(|_| match parent.remove_tree(&name, &top) {
+            Ok(()) => Err(()),
+            Err(_) => Ok(()),
+        });
+    };
+    Ok(((lock, made), remove))
+}
+
 /// A new temporary file in a directory, of this mode less the umask, and its name.
-pub fn create_file(directory: &Directory, mode: u32) -> io::Result<(File, OsString)> {
+pub fn create_file(directory: &Arc<Directory>, mode: u32) -> io::Result<(File, OsString, Leftover)> {
     loop {
         let name = temporary_name();
-        match directory.create_file(&name, mode) {
-            Ok(file) if hold(&file, directory, &name) => return Ok((file, name)),
+        let make = || {
+            let (at, left) = (Arc::clone(directory), name.clone());
+            Ok((directory.create_file(&name, mode)?, move || drop(at.remove_file(&left))))
+        };
+        match Leftover::make(make) {
+            Ok((file, leftover)) if hold(&file, directory, &name) => return Ok((file, name, leftover)),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(e),

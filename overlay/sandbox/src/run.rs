@@ -7,13 +7,20 @@ use crate::inner_root::InnerRoot;
 use crate::opener::{self, Opener};
 use crate::ownership::Ownership;
 use crate::report::Report;
+use crate::signal;
 use crate::tail::Tail;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open, waitid,
+};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
+
+/// Seconds that a keeper may take to give back the files of a command that a signal ends.
+const SETTLING: i64 = 3;
 
 /// Where a command runs.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +72,9 @@ pub enum Error {
     /// Its calls cannot be answered on this kind of machine.
     #[error("no fake root on this architecture: found {}, expected x86_64, aarch64 or riscv64", std::env::consts::ARCH)]
     Architecture,
+    /// A [signal](crate::signal) asks this program to end; nothing that the command started is left.
+    #[error("interrupted by signal {0}")]
+    Interrupted(i32),
 }
 
 /// Runs a command, each time made anew, until it and all that it left behind are gone: in the first sandbox that can be
@@ -72,8 +82,11 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// It cannot be started or watched; calls of a fake root cannot be answered; a folder cannot become the root.
+/// It cannot be started or watched; calls of a fake root cannot be answered; a folder cannot become the root; a signal
+/// asks this program to end.
 pub fn run(make: &dyn Fn() -> Command, place: Place<'_>, power: Power, log: &mut dyn Write) -> Result<Ended, Error> {
+    // Until the files are the caller's again, who can remove them then.
+    let _hold = signal::hold();
     run_in(attempts(place, power), make, place, power, log)
 }
 
@@ -87,7 +100,11 @@ pub(crate) fn run_in(
 ) -> Result<Ended, Error> {
     let mut unconfined = None;
     for attempt in attempts {
-        match launch(make(), place, &attempt, power, log)? {
+        let outcome = launch(make(), place, &attempt, power, log);
+        if let Some(signal) = signal::came() {
+            return Err(Error::Interrupted(signal));
+        }
+        match outcome? {
             Outcome::Ended(ended) => {
                 let unconfined = if attempt.users.is_none() { unconfined } else { None };
                 return Ok(Ended { unconfined, ..ended });
@@ -187,7 +204,8 @@ fn launch(
         let spawned = command.spawn();
         // Drops our ends of the pipes, so that reading the others comes to an end.
         drop(command);
-        let ended = spawned.and_then(|child| watch(child, output, log));
+        let is_kept = attempt.users.is_some_and(|users| users != Users::Own);
+        let ended = spawned.and_then(|child| watch(child, is_kept, output, log));
         let report = reader.map(join).transpose()?;
         let ledger = attendant.map(join).transpose();
         io::Result::Ok((report, ended, ledger))
@@ -220,19 +238,26 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, io::Result<T>>) -> io::Resu
 }
 
 /// Passes on the output of a process group until nobody is left to write; how the first process ended, and the last
-/// lines.
-fn watch(mut child: Child, output: PipeReader, log: &mut dyn Write) -> io::Result<(ExitStatus, Vec<String>)> {
+/// lines. `is_kept` if that is a keeper which gives files back.
+fn watch(
+    mut child: Child,
+    is_kept: bool,
+    output: PipeReader,
+    log: &mut dyn Write,
+) -> io::Result<(ExitStatus, Vec<String>)> {
     std::thread::scope(|scope| {
-        let waiter = std::thread::Builder::new().spawn_scoped(scope, || wait_for_group(&mut child))?;
+        let waiter = std::thread::Builder::new().spawn_scoped(scope, || wait_for_group(&mut child, is_kept))?;
         let lines = relay(output, log)?;
         Ok((join(waiter)?, lines))
     })
 }
 
 /// Waits for a process and kills the rest of its group. In a sandbox there is no rest; without one this stops what the
-/// command left in the background, unless that made a group of its own.
-fn wait_for_group(child: &mut Child) -> io::Result<ExitStatus> {
+/// command left in the background, unless that made a group of its own. A signal that asks this program to end ends the
+/// process too: its group does not get what a terminal sends.
+fn wait_for_group(child: &mut Child, is_kept: bool) -> io::Result<ExitStatus> {
     let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    end_when_asked(id, is_kept)?;
     // The id stays taken, and with it the group's, until the process is reaped.
     while let Err(errno) = waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
         if errno != Errno::INTR {
@@ -242,6 +267,28 @@ fn wait_for_group(child: &mut Child) -> io::Result<ExitStatus> {
     // An error means that nobody is left to kill.
     let _ = kill_process_group(id, Signal::KILL);
     child.wait()
+}
+
+/// Waits for a process, and ends it if a signal asks this program to end.
+fn end_when_asked(id: Pid, is_kept: bool) -> io::Result<()> {
+    // Without pidfd_open(2), before Linux 5.3, the program is ended without waiting for the process.
+    let (Ok(process), Some(asked)) = (pidfd_open(id, PidfdFlags::empty()), signal::descriptor()) else { return Ok(()) };
+    let ended = PollFd::new(&process, PollFlags::IN);
+    let mut polled = [ended.clone(), PollFd::from_borrowed_fd(asked, PollFlags::IN)];
+    wait_for_one(&mut polled, None)?;
+    if !polled[0].revents().is_empty() {
+        return Ok(());
+    }
+    // An error means that it has ended meanwhile.
+    let _ = if is_kept { kill_process(id, Signal::TERM) } else { kill_process_group(id, Signal::KILL) };
+    if wait_for_one(&mut [ended], Some(&Timespec { tv_sec: SETTLING, tv_nsec: 0 }))? == 0 {
+        let _ = kill_process_group(id, Signal::KILL);
+    }
+    Ok(())
+}
+
+fn wait_for_one(polled: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<usize> {
+    Ok(rustix::io::retry_on_intr(|| poll(polled, limit))?)
 }
 
 /// Copies the output to the log until its end; the last lines. A log that cannot be written does not stop the command.
