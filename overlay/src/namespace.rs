@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, bounded};
 use layerstone_guest::{ChunkWriter, Job, namespace};
 use layerstone_sandbox::Ids;
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use std::time::Duration;
 pub const INSIDE: &str = "inside-a-namespace";
 /// This program.
 const SELF: &str = "/proc/self/exe";
+/// Bytes of contents that are passed on at a time.
+const PIECE: usize = 1 << 17;
 /// Until the child says hello.
 const HELLO: Duration = Duration::from_secs(30);
 
@@ -99,7 +101,13 @@ fn feed(stdin: &mut ChildStdin, wait: &Receiver<Option<bool>>, job: &Job, run: &
         let mut contents: &File = contents;
         contents.rewind().map_err(Error::io("read", "contents"))?;
         let mut chunks = ChunkWriter(&mut *stdin);
-        io::copy(&mut contents, &mut chunks).map_err(lost)?;
+        let mut buffer = vec![0; PIECE];
+        loop {
+            match contents.read(&mut buffer).map_err(Error::io("read", "contents"))? {
+                0 => break,
+                count => chunks.write_all(&buffer[..count]).map_err(lost)?,
+            }
+        }
         chunks.finish().map_err(lost)?;
     }
     Ok(())

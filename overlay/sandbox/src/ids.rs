@@ -124,8 +124,14 @@ impl Ids {
 
 fn run_mapper(program: &str, process: u32, map: &IdMap) -> io::Result<()> {
     let mut command = Command::new(program);
-    command.arg(process.to_string()).args(map.words()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if command.status()?.success() { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    command.arg(process.to_string()).args(map.words()).stdin(Stdio::null());
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{program}: {error}"));
+    let output = command.output().map_err(named)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().escape_debug().to_string();
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{program}: found {}: {said}", output.status)))
 }
 
 fn caller() -> (u32, u32) {

@@ -128,7 +128,7 @@ impl Spec {
                 gname: fields.defaulted("gname", default.owner.gname, "a group name", string)?,
             },
             architecture,
-            variant: fields.optional("variant", "a string or null", string)?.or(told_variant).filter(|v| !v.is_empty()),
+            variant: variant(fields)?.or(told_variant).filter(|v| !v.is_empty()),
             include_store_paths: fields.defaulted("includeStorePaths", true, "true or false", Value::as_bool)?,
             references: references(fields, folder)?,
             include_nix_db,
@@ -262,6 +262,15 @@ fn architecture(fields: &mut Fields) -> Result<(Option<String>, Option<String>)>
     let Some(name) = fields.optional("architecture", "a string or null", string)? else { return Ok((None, None)) };
     let (go, variant) = go_architecture(&name).map_err(|e| fields.error("architecture", e))?;
     Ok((Some(go.to_owned()), variant.map(str::to_owned)))
+}
+
+/// The variant: a word, as it becomes a part of names (OCI image-spec, image-index.md, "Platform Variants").
+fn variant(fields: &mut Fields) -> Result<Option<String>> {
+    let is_word = |text: &String| {
+        text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !text.starts_with(['.', '-'])
+    };
+    let expected = "null or a word such as \"v7\", of letters, digits, dots, dashes and underscores";
+    Ok(fields.optional("variant", expected, |value| string(value).filter(is_word))?)
 }
 
 fn time(fields: &mut Fields, key: &str, default: Time) -> Result<Time> {
