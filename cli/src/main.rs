@@ -27,6 +27,7 @@ mod packing_args;
 mod place;
 mod plan_args;
 mod progress;
+mod record;
 mod registry_args;
 mod root_args;
 mod root_script;

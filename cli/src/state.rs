@@ -5,11 +5,13 @@ use crate::command::image::Built;
 use crate::command::layer::make_folder;
 use crate::known::Known;
 use crate::memory::OnItsWay;
-use anyhow::{Context, Result};
+use crate::record::{Record, Written};
+use anyhow::Result;
 use layerstone_image::Spec;
 use layerstone_layer::{LayerFile, Packing, Recipe};
 use layerstone_layering::{Plan, Previous};
 use layerstone_oci::{Descriptor, Placed};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Name of the plan.
@@ -19,6 +21,7 @@ const PLAN: &str = "image.layers.json";
 pub struct State {
     folder: PathBuf,
     known: Known,
+    record: Record,
 }
 
 impl State {
@@ -33,7 +36,7 @@ impl State {
             }
             None => folder.to_owned(),
         };
-        Ok(State { known: Known::read(&folder)?, folder })
+        Ok(State { known: Known::read(&folder)?, record: Record::read(&folder)?, folder })
     }
 
     /// The plan of the build before.
@@ -51,29 +54,14 @@ impl State {
     pub fn remember(&self, layers: Vec<LayerFile>) -> Result<()> {
         let plan = Plan::new(layers.iter().map(|layer| layer.store_paths.clone()).collect());
         let mut outputs = vec![plan.prepare(&self.folder.join(PLAN))?];
-        let mut names = Vec::new();
+        let mut written = BTreeMap::new();
         for (index, layer) in layers.iter().enumerate() {
-            let path = self.folder.join(format!("{index:03}.layer.json"));
-            outputs.push(layer.prepare(&path)?);
-            names.push(path);
+            let name = format!("{index:03}.layer.json");
+            let output = layer.prepare(&self.folder.join(&name))?;
+            written.insert(name, Written::of(&output)?);
+            outputs.push(output);
         }
-        for output in outputs {
-            output.commit()?;
-        }
-        self.forget(&names)
-    }
-
-    /// Removes layer files that tell of no layer any more.
-    fn forget(&self, keep: &[PathBuf]) -> Result<()> {
-        let context = || format!("cannot read: {}", self.folder.display());
-        for entry in self.folder.read_dir().with_context(context)? {
-            let path = entry.with_context(context)?.path();
-            let is_ours = path.as_os_str().as_encoded_bytes().ends_with(b".layer.json");
-            if is_ours && !keep.contains(&path) {
-                std::fs::remove_file(&path).with_context(|| format!("cannot remove: {}", path.display()))?;
-            }
-        }
-        Ok(())
+        self.record.replace(outputs, written)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A blob is written under a temporary name and renamed when its digest is known; index.json is replaced as the last
 //! thing, under a lock, so that several programs may add to one layout, and a kill leaves at most blobs that nobody names.
 
+use crate::new_layout::{InUse, NewLayout};
 use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, names_annotations};
 use layerstone_layer::{Counting, Packed};
 use layerstone_stage::{Digest, Error as StageError, Output, check_folder, wait_lock, write_whole};
@@ -18,7 +19,8 @@ pub const LAYOUT_NAME: &str = "oci-layout";
 pub const LAYOUT_TEXT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 /// Name of the index.
 pub const INDEX_NAME: &str = "index.json";
-const BLOBS: &str = "blobs/sha256";
+/// Name of the folder of blobs.
+pub const BLOBS: &str = "blobs/sha256";
 
 /// Name of a blob in a layout.
 pub fn blob_name(digest: &Digest) -> String {
@@ -29,6 +31,9 @@ pub fn blob_name(digest: &Digest) -> String {
 #[derive(Debug)]
 pub struct Layout {
     folder: PathBuf,
+    // Dropped in this order.
+    _new: Option<NewLayout>,
+    user: InUse,
 }
 
 impl Layout {
@@ -40,16 +45,18 @@ impl Layout {
     pub fn open(folder: &Path) -> Result<Layout> {
         let wrong = |cause: &str| Error::NotALayout { path: folder.to_owned(), cause: cause.to_owned() };
         check_folder(folder)?;
-        match fs::create_dir(folder) {
-            Ok(()) => {}
+        let is_made = match fs::create_dir(folder) {
+            Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 if !folder.is_dir() {
                     return Err(wrong("found a file, expected a folder"));
                 }
+                false
             }
             Err(e) => return Err(StageError::io("make the folder", folder)(e).into()),
-        }
-        let layout = Layout { folder: folder.to_owned() };
+        };
+        let user = InUse::new(folder).map_err(StageError::io("open", folder))?;
+        let mut layout = Layout { folder: folder.to_owned(), _new: None, user };
         let marker = folder.join(LAYOUT_NAME);
         if marker.exists() {
             let text = fs::read(&marker).map_err(StageError::io("read", &marker))?;
@@ -66,8 +73,12 @@ impl Layout {
             }
         }
         let blobs = folder.join(BLOBS);
-        fs::create_dir_all(&blobs).map_err(StageError::io("make the folder", &blobs))?;
-        if !marker.exists() {
+        let make = || fs::create_dir_all(&blobs);
+        let making = || StageError::io("make the folder", &blobs);
+        if marker.exists() {
+            make().map_err(making())?;
+        } else {
+            layout._new = Some(NewLayout::begin(folder, is_made, &layout.user, make).map_err(making())?);
             write_whole(&marker, LAYOUT_TEXT.as_bytes())?;
         }
         Ok(layout)

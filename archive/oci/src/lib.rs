@@ -14,6 +14,7 @@ mod json;
 mod layout;
 mod manifest;
 pub mod name;
+mod new_layout;
 mod put;
 
 pub use content::{Content, Packable};

@@ -170,7 +170,7 @@ impl Of<'_> {
         let layers = make(&job, scratch, common)?;
         let on_their_way = on_their_way(&layers);
         let built = write(layers, base.as_ref()).map_err(|error| memory.explain(error, &on_their_way))?;
-        remember(&job, &on_their_way, &built)?;
+        remember(&job, &on_their_way, &built, common)?;
         Ok(built)
     }
 }
@@ -184,7 +184,7 @@ pub fn on_their_way(layers: &[ImageLayer]) -> Vec<OnItsWay> {
 }
 
 /// Remembers the layers of the store that an image was built of.
-fn remember(job: &Job<'_>, layers: &[OnItsWay], built: &Built) -> Result<()> {
+fn remember(job: &Job<'_>, layers: &[OnItsWay], built: &Built, common: &Common) -> Result<()> {
     let files: Vec<LayerFile> =
         (0..).zip(layers).map(|(index, layer)| layer_of(built, index, layer, job.packing)).collect();
     for (layer, file) in layers.iter().zip(&files) {
@@ -193,10 +193,13 @@ fn remember(job: &Job<'_>, layers: &[OnItsWay], built: &Built) -> Result<()> {
         }
     }
     job.memory.finish();
-    match job.state.filter(|_| built.manifest.is_some()) {
-        Some(state) => state.remember(files),
-        None => Ok(()),
+    if let Some(state) = job.state.filter(|_| built.manifest.is_some())
+        && let Err(error) = state.remember(files)
+    {
+        // The image is where it should be.
+        common.warn(format_args!("not remembered for the next build: {error:#}"));
     }
+    Ok(())
 }
 
 /// What an image is made of, and how.

@@ -6,9 +6,10 @@ mod job;
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::BaseArgs;
 use crate::edge::{Edge, EdgeArgs};
-use crate::known::Known;
+use crate::known::{Known, layer_files};
 use crate::memory::{CacheArgs, Memory};
 use crate::packing_args::PackingArgs;
+use crate::record::Record;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use job::Job;
@@ -18,7 +19,6 @@ use layerstone_stage::{Store, StorePath, check_folder};
 use rayon::prelude::*;
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,8 @@ pub struct Options {
     /// Make the layer that has this key, wherever it lies: what `ninja` and `make` call layers
     #[arg(long, value_name = "KEY", conflicts_with_all = ["index", "all", "behind"])]
     key: Option<String>,
-    /// Make all layers, as 000.layer.json and so on in a folder
+    /// Make all layers, as 000.layer.json and so on in a folder; those that an earlier run wrote there and this one does
+    /// not are removed, as .layerstone-outputs in the folder tells them
     #[arg(long, conflicts_with = "behind")]
     all: bool,
     /// Append the files of all layers to the tar of this layer, as dockerTools' buildImage does: the layer of a single
@@ -126,7 +127,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut edge = options.edge.begin(&[&options.output].into_iter().chain(&blob).collect::<Vec<_>>())?;
     edge.recipes(&store, &recipe);
     let tarsum = options.tarsum;
-    let job = Job { recipes: recipe, files, blobs: blob, tarsum, packing, known, memory: &memory };
+    let job = Job { recipes: recipe, files, blobs: blob, tarsum, packing, known, memory: &memory, record: None };
     job.run(&store, common)?;
     options.told(edge)
 }
@@ -197,16 +198,17 @@ fn make_all(
     let names = |ending: &str| (0..recipes.len()).map(|index| folder.join(format!("{index:03}.{ending}"))).collect();
     let files: Vec<PathBuf> = names("layer.json");
     let blobs: Vec<PathBuf> = if options.blobs { names(&tar_ending(packing)) } else { Vec::new() };
-    let keep: Vec<PathBuf> = files.iter().chain(&blobs).cloned().collect();
-    let mut edge = options.edge.begin(&keep)?;
+    let mut edge = options.edge.begin(&files.iter().chain(&blobs).collect::<Vec<_>>())?;
     edge.recipes(store, &recipes);
-    let made = Job { recipes, files, blobs, tarsum: options.tarsum, packing, known, memory }.run(store, common);
+    let record = Record::read(folder)?;
+    warn_of_others(folder, recipes.len(), &record, common)?;
+    let tarsum = options.tarsum;
+    let made = Job { recipes, files, blobs, tarsum, packing, known, memory, record: Some(record) }.run(store, common);
     if made.is_err() && is_new {
         // Nothing can be done about a failure here, which leaves an empty folder.
         let _ = fs::remove_dir(folder);
     }
     made?;
-    remove_others(folder, &keep)?;
     options.told(edge)
 }
 
@@ -225,22 +227,14 @@ pub fn make_folder(folder: &Path) -> Result<bool> {
     }
 }
 
-/// Removes the numbered files of an earlier plan.
-fn remove_others(folder: &Path, keep: &[PathBuf]) -> Result<()> {
-    let context = || format!("cannot remove an earlier plan's layers: {}", folder.display());
-    for entry in fs::read_dir(folder).with_context(context)? {
-        let path = entry.with_context(context)?.path();
-        if is_numbered(path.file_name().unwrap_or_default()) && !keep.contains(&path) {
-            fs::remove_file(&path).with_context(context)?;
+/// Tells of layer files that no run of ours is known to have written: whoever names the folder takes them for layers.
+fn warn_of_others(folder: &Path, count: usize, record: &Record, common: &Common) -> Result<()> {
+    for path in layer_files(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name.strip_suffix(".layer.json").filter(|text| text.len() >= 3).map(str::parse::<usize>);
+        if number.is_some_and(|number| number.is_ok_and(|number| number >= count)) && !record.has(&name) {
+            common.warn(format_args!("left alone: {}: no earlier run has recorded it", path.display()));
         }
     }
     Ok(())
-}
-
-/// `000.layer.json`, `000.tar` and so on.
-fn is_numbered(name: &OsStr) -> bool {
-    let Some((number, ending)) = name.to_str().and_then(|name| name.split_once('.')) else { return false };
-    number.len() >= 3
-        && number.bytes().all(|byte| byte.is_ascii_digit())
-        && matches!(ending, "layer.json" | "tar" | "tar.gz" | "tar.zst")
 }

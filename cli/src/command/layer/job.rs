@@ -4,10 +4,12 @@ use super::layouts;
 use crate::args::Common;
 use crate::known::Known;
 use crate::memory::Memory;
+use crate::record::{Record, Written};
 use anyhow::Result;
 use layerstone_layer::{LayerFile, Packed, Packing, Recipe, Source, Team, digest_all, pack_all, tarsum};
 use layerstone_stage::{Digest, Output, Store};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,8 @@ pub struct Job<'a> {
     pub packing: Option<Packing>,
     pub known: Known,
     pub memory: &'a Memory,
+    /// What an earlier run wrote into the folder of all of them, if they have one.
+    pub record: Option<Record>,
 }
 
 impl Job<'_> {
@@ -61,7 +65,12 @@ impl Job<'_> {
         for ((layer, _), output) in written.iter().zip(&mut outputs) {
             layer.fill(output)?;
         }
-        Output::commit_all(blobs.into_iter().chain(outputs))?;
+        let written = self.record.as_ref().map(|_| written_of(&layers, &blobs, &outputs)).transpose()?;
+        let all: Vec<Output> = blobs.into_iter().chain(outputs).collect();
+        match self.record.zip(written) {
+            Some((record, written)) => record.replace(all, written)?,
+            None => Output::commit_all(all)?,
+        }
         for (layer, file) in told {
             layer.write(file)?;
         }
@@ -107,6 +116,21 @@ impl Job<'_> {
         };
         Ok(layers.into_iter().zip(sums).map(|(layer, tarsum)| LayerFile { tarsum, ..layer }).collect())
     }
+}
+
+/// What is about to be written, by name.
+fn written_of(
+    layers: &[LayerFile],
+    blobs: &[Output],
+    files: &[Output],
+) -> Result<BTreeMap<String, Written>> {
+    let name = |output: &Output| output.destination().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let blobs = blobs.iter().zip(layers).map(|(output, layer)| {
+        let written = Written { digest: layer.descriptor.digest, size: layer.descriptor.size };
+        Ok((name(output), written))
+    });
+    let files = files.iter().map(|output| Ok((name(output), Written::of(output)?)));
+    blobs.chain(files).collect()
 }
 
 /// Where a blob goes.
