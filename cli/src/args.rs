@@ -1,7 +1,7 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, cache, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man, merge,
+    build, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man, merge,
     merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum, wire,
 };
 use crate::progress::{Progress, When};
@@ -127,6 +127,7 @@ enum Command {
     Script(script::Options),
     Completions(completions::Options),
     Man(man::Options),
+    CheckStage(check_stage::Options),
 }
 
 impl Cli {
@@ -175,6 +176,7 @@ impl Cli {
             Command::Script(options) => script::run(options),
             Command::Completions(options) => completions::run(options),
             Command::Man(options) => man::run(options),
+            Command::CheckStage(options) => check_stage::run(options, common),
         }
     }
 }

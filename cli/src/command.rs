@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod cache;
+pub mod check_stage;
 pub mod closure;
 pub mod completions;
 pub mod copy;

@@ -3,6 +3,7 @@
 //! Layers are known once there is a plan. Each is called after what is in it, so that one that moves is the same file.
 //! What writes the graph is an edge of it too: it runs again when the plan or the spec changes.
 
+mod foreign;
 mod input;
 pub mod make;
 pub mod ninja;
@@ -30,6 +31,8 @@ pub struct Wiring<'a> {
     pub folder: &'a Path,
     /// The command line that runs the stages.
     pub program: Vec<u8>,
+    /// Whether that is this program, and no other one that must be looked after.
+    pub is_ours: bool,
     /// Programs in the place of stages.
     pub stages: &'a [(String, OsString)],
     /// Flags of the store.
@@ -66,6 +69,8 @@ pub struct Edge {
     pub is_heavy: bool,
     /// What runs in the place of the stage.
     pub program: Option<OsString>,
+    /// What `check-stage` must know besides to check what that program wrote.
+    pub checked: Vec<OsString>,
 }
 
 /// The edges of an image.
@@ -144,6 +149,7 @@ impl Wiring<'_> {
             is_steady: true,
             is_heavy: false,
             program,
+            checked: Vec::new(),
         }
     }
 
@@ -175,6 +181,7 @@ impl Wiring<'_> {
         closure.words = self.spec_words();
         closure.words.extend(self.mentioned.iter().map(|path| path.as_str().into()));
         closure.words.extend(self.output_words(&closure));
+        closure.checked = self.mentioned.iter().map(|path| format!("--path={path}").into()).collect();
         closure.inputs = self.spec_inputs();
         let mut run = self.edge("overlay run", &["run.layer.json", "run.tar"]);
         run.words = self.spec_words();
@@ -188,6 +195,7 @@ impl Wiring<'_> {
     fn closure(&self, before: &[Edge]) -> Edge {
         let mut edge = self.edge("closure", &["image.closure.json"]);
         edge.words = self.spec_words();
+        edge.checked = self.spec_words();
         let layers = before.iter().map(|edge| &edge.outputs[0]).filter(|file| is_layer_file(file));
         for layer in layers {
             edge.words.extend(["--layer".into(), layer.into()]);
@@ -203,6 +211,7 @@ impl Wiring<'_> {
         let mut edge = self.edge("layers", &["image.layers.json"]);
         let closure = self.in_folder("image.closure.json");
         edge.words = vec![closure.clone().into(), "--spec".into(), self.file.into()];
+        edge.checked = vec!["--closure".into(), closure.clone().into(), "--spec".into(), self.file.into()];
         edge.words.extend(self.previous.iter().flat_map(|plan| ["--previous".into(), OsString::from(plan)]));
         edge.words.extend(self.output_words(&edge));
         edge.inputs = [vec![closure], self.spec_inputs()].concat();
@@ -233,6 +242,7 @@ impl Wiring<'_> {
             // What takes the place of the stage knows nothing of keys.
             Some(_) => [output, flags, plan.layers[index].iter().map(|path| path.as_str().into()).collect()].concat(),
         };
+        edge.checked = plan.layers[index].iter().map(|path| format!("--path={path}").into()).collect();
         edge.inputs = plan.layers[index].iter().map(|path| self.store.locate(path.as_str())).collect();
         edge.after = vec![plan_in(self.folder)];
         edge.is_steady = false;
@@ -278,6 +288,8 @@ impl Wiring<'_> {
         edge.words = self.spec_words();
         edge.words.extend(layers.iter().map(OsString::from));
         edge.words.extend(["-o".into(), self.place.to_word()]);
+        edge.checked = vec!["--place".into(), self.place.to_word()];
+        edge.checked.extend(layers.iter().flat_map(|layer| ["--layer".into(), OsString::from(layer)]));
         edge.inputs = layers.to_vec();
         let tars = before.iter().filter(|edge| layers.contains(&edge.outputs[0]));
         edge.inputs.extend(tars.flat_map(|edge| edge.outputs[1..].to_vec()));

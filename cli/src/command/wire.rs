@@ -6,14 +6,14 @@ use crate::place::Place;
 use crate::root_script;
 use crate::source::Source;
 use crate::wiring::{Graph, Wiring, make as make_rules, ninja as ninja_rules, plan_in, quoted};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use layerstone_image::{Kind, Spec};
 use layerstone_layering::Plan;
-use layerstone_stage::write_whole;
+use layerstone_stage::{Error, write_whole};
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -67,6 +67,9 @@ struct WireArgs {
     /// and the store paths instead of the plan
     #[arg(long, value_name = "STAGE=COMMAND", value_parser = parse_stage)]
     stage: Vec<(String, OsString)>,
+    /// The rules run this: the plan must be there
+    #[arg(long, hide = true)]
+    planned: bool,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -122,6 +125,7 @@ impl WireArgs {
             place: &place,
             folder: &self.folder,
             program: self.program.as_ref().map_or_else(program, |it| it.as_bytes().to_vec()),
+            is_ours: self.program.is_none(),
             stages: &self.stage,
             store_flags: self.store.words(),
             previous: self.previous.as_deref(),
@@ -142,19 +146,37 @@ impl WireArgs {
         edge.finish()
     }
 
-    /// The plan, if there is one. One that is no good, of another version perhaps, is removed, so that it is made again.
+    /// The plan, if there is one. One of another version is removed, so that it is made again.
     fn plan(&self, spec: &Spec, common: &Common) -> Result<Option<Plan>> {
         let file = plan_in(&self.folder);
-        if spec.kind == Kind::Single || !file.exists() {
+        let command = || self.stage.iter().find(|(stage, _)| stage == "layers").map(|(_, command)| command.display());
+        let command = || command().map_or_else(|| "layerstone layers".to_owned(), |command| command.to_string());
+        if spec.kind == Kind::Single {
             return Ok(None);
+        }
+        match file.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.planned => {
+                bail!("no plan: {}: expected the one of the stage layers ({})", file.display(), command())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read: {}", file.display())),
+            Ok(metadata) if !metadata.is_file() => {
+                bail!("wrong plan of the stage layers ({}): {}: found no regular file", command(), file.display())
+            }
+            Ok(_) => {}
         }
         match Plan::read(&file) {
             Ok(plan) => Ok(Some(plan)),
-            Err(error) => {
+            Err(error) if is_of_another_version(&error) => {
                 common.warn(format_args!("planning anew: {error}"));
                 fs::remove_file(&file).with_context(|| format!("cannot remove: {}", file.display()))?;
                 Ok(None)
             }
+            Err(error) => Err(anyhow!(error).context(format!(
+                "wrong plan of the stage layers ({}), to be made again once {} is removed",
+                command(),
+                file.display()
+            ))),
         }
     }
 
@@ -178,9 +200,16 @@ impl WireArgs {
             words.extend(["--stage".into(), OsString::from_vec(told)]);
         }
         words.extend(self.store.words());
+        words.push("--planned".into());
         words.extend(["-o".into(), output.into()]);
         words
     }
+}
+
+/// Whether a file is a plan, but not of this version.
+fn is_of_another_version(error: &Error) -> bool {
+    let kind = |text: &str| text.split_once(" version ").map(|(format, _)| format.to_owned());
+    matches!(error, Error::WrongFormat { found, expected, .. } if kind(found) == kind(expected))
 }
 
 /// The command line that runs this program again.

@@ -2,10 +2,11 @@
 //!
 //! make goes by times alone: a file that is older than what it is made of is made again, each time. So a stage whose
 //! outputs may stay as they were has a stamp, which is new whenever the stage has run, and the outputs have rules that
-//! run nothing. A stamp is made again too if one of its outputs is not there.
+//! run nothing. A stamp is made again too if one of its outputs is not there. A stage that another program takes the place
+//! of has one as well: what that leaves when it fails does not count as made.
 
 use super::word::{check, escaped, joined};
-use super::{Edge, Graph, Wiring};
+use super::{Edge, Graph, Wiring, foreign};
 use anyhow::{Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -87,21 +88,22 @@ fn folders(wiring: &Wiring<'_>) -> Result<Vec<u8>> {
 fn edge_text(edge: &Edge, wiring: &Wiring<'_>, with_depfile: bool) -> Result<Vec<u8>> {
     let with_depfile = with_depfile && edge.program.is_none();
     let depfile = wiring.folder.join(format!("{}.d", edge.name));
-    let target = if edge.is_steady { stamp(edge, wiring) } else { edge.outputs[0].clone() };
+    let is_stamped = edge.is_steady || edge.program.is_some();
+    let target = if is_stamped { stamp(edge, wiring) } else { edge.outputs[0].clone() };
     let mut text = Vec::new();
     text.extend(name_text(&target, At::Target)?);
     text.push(b':');
     append_names(&mut text, &edge.inputs, At::Prerequisite)?;
-    if edge.is_steady {
+    if is_stamped {
         text.extend(missing(&edge.outputs)?);
     }
     text.extend(b" |");
     append_names(&mut text, &[wiring.folder.join("layers")], At::OrderOnly)?;
     append_names(&mut text, &edge.after, At::OrderOnly)?;
     text.extend(b"\n\t");
-    text.extend(command(edge, &target, with_depfile.then_some(&*depfile))?);
+    text.extend(command(edge, wiring, &target, with_depfile.then_some(&*depfile))?);
     text.push(b'\n');
-    if edge.is_steady {
+    if is_stamped {
         text.extend(b"\t@touch ");
         text.extend(escaped(&joined([target.as_os_str()])));
         text.push(b'\n');
@@ -143,18 +145,19 @@ fn again_text(edge: &Edge) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-fn command(edge: &Edge, target: &Path, depfile: Option<&Path>) -> Result<Vec<u8>> {
+fn command(edge: &Edge, wiring: &Wiring<'_>, target: &Path, depfile: Option<&Path>) -> Result<Vec<u8>> {
     edge.words.iter().try_for_each(|word| check(word, "make"))?;
     let words = edge.words.iter().map(OsString::as_os_str);
     Ok(match &edge.program {
-        Some(program) => escaped(&[program.as_bytes(), b" ", &joined(words)].concat()),
+        Some(program) => foreign::command(edge, program, "$(LAYERSTONE)", "make")?,
         None => {
             let restat = edge.is_steady.then_some(OsStr::new("--restat"));
             let target = target.as_os_str();
             let told =
                 depfile.map(|file| ["--depfile".as_ref(), file.as_os_str(), "--depfile-target".as_ref(), target]);
             let words = joined(words.chain(restat).chain(told.into_iter().flatten()));
-            [format!("$(LAYERSTONE) {} ", edge.stage).as_bytes(), &escaped(&words)].concat()
+            let stage = format!("$(LAYERSTONE) {} ", edge.stage);
+            [stage.as_bytes(), &escaped(&words), &foreign::is_here(edge, wiring)].concat()
         }
     })
 }

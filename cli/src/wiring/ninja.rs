@@ -1,7 +1,7 @@
 //! The graph as ninja reads it (ninja manual, "Ninja file reference").
 
 use super::word::{check, escaped, joined};
-use super::{Edge, Graph, Wiring};
+use super::{Edge, Graph, Wiring, foreign};
 use anyhow::Result;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -30,9 +30,9 @@ pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
     }
     let with_depfiles = graph.has_plain_names();
     for edge in &graph.edges {
-        text.extend(edge_text(edge, false, with_depfiles)?);
+        text.extend(edge_text(edge, wiring, false, with_depfiles)?);
     }
-    text.extend(edge_text(&graph.again, true, false)?);
+    text.extend(edge_text(&graph.again, wiring, true, false)?);
     if let Some(image) = &graph.image {
         text.extend(b"default ");
         text.extend(path_text(image)?);
@@ -42,9 +42,9 @@ pub fn text(wiring: &Wiring<'_>, graph: &Graph) -> Result<Vec<u8>> {
 }
 
 /// A rule of its own for each edge, as each has a command of its own.
-fn edge_text(edge: &Edge, is_generator: bool, with_depfile: bool) -> Result<Vec<u8>> {
+fn edge_text(edge: &Edge, wiring: &Wiring<'_>, is_generator: bool, with_depfile: bool) -> Result<Vec<u8>> {
     let mut text = format!("rule {}\n  command = ", edge.name).into_bytes();
-    text.extend(command(edge, with_depfile)?);
+    text.extend(command(edge, wiring, with_depfile)?);
     text.extend(format!("\n  description = {}\n", description(edge)).bytes());
     if edge.is_heavy {
         text.extend(b"  pool = heavy\n");
@@ -71,19 +71,20 @@ fn edge_text(edge: &Edge, is_generator: bool, with_depfile: bool) -> Result<Vec<
     Ok(text)
 }
 
-fn command(edge: &Edge, with_depfile: bool) -> Result<Vec<u8>> {
+fn command(edge: &Edge, wiring: &Wiring<'_>, with_depfile: bool) -> Result<Vec<u8>> {
     edge.words.iter().try_for_each(|word| check(word, "ninja"))?;
     let words = edge.words.iter().map(OsString::as_os_str);
     Ok(match &edge.program {
         // A command line of its own, as the user wrote it.
-        Some(program) => escaped(&[program.as_bytes(), b" ", &joined(words)].concat()),
+        Some(program) => foreign::command(edge, program, "$layerstone", "ninja")?,
         None if edge.stage == "again" => [b"$layerstone ", &*escaped(&joined(words))].concat(),
         None => {
             let depfile = depfile(edge);
             let told = ["--depfile".as_ref(), depfile.as_os_str()];
             let told = told.into_iter().filter(|_| with_depfile);
             let words = words.chain([OsStr::new("--restat")]).chain(told);
-            [format!("$layerstone {} ", edge.stage).as_bytes(), &escaped(&joined(words))].concat()
+            let stage = format!("$layerstone {} ", edge.stage);
+            [stage.as_bytes(), &escaped(&joined(words)), &foreign::is_here(edge, wiring)].concat()
         }
     })
 }
