@@ -44,6 +44,8 @@ pub struct TransferArgs {
     #[command(flatten)]
     pub registry: RegistryArgs,
     #[command(flatten)]
+    pub place: PlaceArgs,
+    #[command(flatten)]
     pub cache: CacheArgs,
 }
 
@@ -59,7 +61,8 @@ pub struct Brought {
 impl TransferArgs {
     /// The specs of an image.json.
     pub fn specs(&self, path: &std::path::Path) -> Result<Vec<Spec>> {
-        let specs = Spec::read_all(path)?;
+        let mut specs = Spec::read_all(path)?;
+        specs.iter_mut().for_each(|spec| self.place.apply(spec));
         specs.iter().try_for_each(check)?;
         Ok(specs)
     }
@@ -74,11 +77,11 @@ impl TransferArgs {
         packing: &PackingArgs,
         common: &Common,
     ) -> Result<Brought> {
-        let (plan, base, place) = (PlanArgs::default(), BaseArgs::default(), PlaceArgs::default());
+        let (plan, base, place) = (PlanArgs::default(), BaseArgs::default(), &self.place);
         let store = self.store.store()?;
         let state = self.state.as_deref();
         let cache = &self.cache;
-        let of = Of { state, plan: &plan, base: &base, place: &place, packing, cache, store: &store };
+        let of = Of { state, plan: &plan, base: &base, place, packing, cache, store: &store };
         let strategy = strategy::of_spec(spec, &path.display().to_string())?;
         let nowhere = Place::Archive(PathBuf::new());
         let target = Target { place: &nowhere, legacy: false, packing, registry: &self.registry };

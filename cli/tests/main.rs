@@ -31,6 +31,7 @@
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
 //! | `legacy` | what docker archives held before there was a manifest.json |
+//! | `matrix` | every command with every kind of spec; signals end each of them, whatever it does |
 //! | `mentions` | store paths that files mention and a references graph does not have are left out |
 //! | `merge` | images of several files in one archive, each image and each layer once |
 //! | `merge_trees` | folders and tars merged into one tree: as cp and tar do, conflicts told |
@@ -43,6 +44,7 @@
 //! | `perms` | owners and modes by rule, and contents that disagree about a folder's mode |
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `ready` | ready contents: in every kind of image, on a base, alone in a folder |
+//! | `records` | only what an earlier run wrote is removed, and only if all else succeeds |
 //! | `registry` | images of registries, OCI layouts and the engines: pushed, pulled, copied, served; clause by clause |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `root_script` | scripts as root over a base, in every backend: the layer, what they see, what goes wrong |
@@ -93,6 +95,7 @@ mod inspect;
 mod keep;
 mod kill;
 mod legacy;
+mod matrix;
 mod mentions;
 mod merge;
 mod merge_trees;
@@ -105,6 +108,7 @@ mod outputs;
 mod perms;
 mod readme;
 mod ready;
+mod records;
 mod registry;
 mod reports;
 mod root_script;

@@ -185,7 +185,7 @@ fn another_store() {
     assert_eq!(message, format!("layerstone: not a store path: \"{path}\": it is outside the store /nix/store\n"));
 }
 
-/// `layer --all` removes the numbered files of an earlier, larger plan and nothing else.
+/// `layer --all` removes what an earlier run wrote for a larger plan, and nothing else.
 #[test]
 fn an_earlier_plan_is_removed() {
     let place = Place::new();
@@ -196,6 +196,7 @@ fn an_earlier_plan_is_removed() {
         let mut names: Vec<_> =
             std::fs::read_dir(place.join("layers")).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
+        assert_eq!(names.remove(0), ".layerstone-outputs");
         names.into_iter().map(|name| name.into_string().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(all(3, "--blobs").len(), 6);

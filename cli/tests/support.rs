@@ -12,6 +12,7 @@ pub mod lab;
 pub mod memory;
 pub mod pieces;
 mod place;
+pub mod process;
 pub mod registry;
 mod signal;
 pub mod skip;

@@ -4,6 +4,7 @@ mod flags;
 mod foreign;
 mod kinds;
 mod names;
+mod replaced;
 
 use crate::support::{Place, digest, require_tool};
 use serde_json::{Value, json};

@@ -2,15 +2,11 @@
 
 use super::bad::failed;
 use super::{backends, place};
-use crate::support::{Place, Run};
+use crate::support::process::{descendants, send, wait_until_gone};
+use crate::support::{Place, Run, with_default_signals};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ExitStatus};
-use std::time::{Duration, Instant};
-
-/// How long the kernel may take to get rid of a process.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A run whose script waits.
 struct Waiting {
@@ -20,43 +16,12 @@ struct Waiting {
     workers: Vec<i32>,
 }
 
-/// Who a process's parent is, and its first word.
-fn stat(process: &str) -> Option<(i32, String)> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
-    let mut fields = rest.split(' ');
-    // A process that has ended and that nobody has waited for is none.
-    let is_there = !["Z", "X"].contains(&fields.next()?);
-    is_there.then_some((fields.next()?.parse().ok()?, name.to_owned()))
-}
-
-fn descendants(of: i32) -> Vec<i32> {
-    let all = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let parents: Vec<(i32, i32)> = all.filter_map(|name| Some((name.parse().ok()?, stat(&name)?.0))).collect();
-    let mut found = vec![of];
-    let mut at = 0;
-    while at < found.len() {
-        let children: Vec<i32> = parents.iter().filter(|(_, parent)| *parent == found[at]).map(|(id, _)| *id).collect();
-        found.extend(children);
-        at += 1;
-    }
-    found.split_off(1)
-}
-
 impl Waiting {
     fn begin(place: &Place, backend: &str) -> Waiting {
         let line = format!(
             "overlay run --backend {backend} --base base.tar --script script.sh -o run.layer.json --blob run.tar"
         );
-        let mut command = place.command(&line);
-        // Whoever runs the tests in the background may ignore it.
-        // SAFETY: a system call only.
-        unsafe {
-            command.pre_exec(|| {
-                libc::signal(libc::SIGINT, libc::SIG_DFL);
-                Ok(())
-            })
-        };
+        let mut command = with_default_signals(place.command(&line));
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
@@ -74,18 +39,9 @@ impl Waiting {
         let mut told = String::new();
         self.stderr.read_to_string(&mut told).unwrap();
         let status = self.child.wait().unwrap();
-        let begin = Instant::now();
-        while self.workers.iter().any(|worker| stat(&worker.to_string()).is_some()) {
-            assert!(begin.elapsed() < PATIENCE, "{:?} are left", self.workers);
-            std::thread::yield_now();
-        }
+        wait_until_gone(&self.workers);
         (status, told)
     }
-}
-
-fn kill(process: i32, signal: i32) {
-    // SAFETY: to processes of this test.
-    assert_eq!(unsafe { libc::kill(process, signal) }, 0);
 }
 
 const WAIT: &str = "echo begun; sleep 1000";
@@ -98,7 +54,7 @@ fn interrupted() {
     for backend in backends() {
         for signal in [libc::SIGINT, libc::SIGTERM].into_iter().take(if backend == "emulation" { 1 } else { 2 }) {
             let waiting = Waiting::begin(&place, backend);
-            kill(i32::try_from(waiting.child.id()).unwrap(), signal);
+            send(i32::try_from(waiting.child.id()).unwrap(), signal);
             let (status, told) = waiting.end();
             assert_eq!((status.signal(), &*told), (Some(signal), ""), "{backend}");
             place.check_no_leftovers();
@@ -113,7 +69,7 @@ fn killed() {
     let Some(place) = place(&[], WAIT) else { return };
     for backend in backends() {
         let waiting = Waiting::begin(&place, backend);
-        kill(i32::try_from(waiting.child.id()).unwrap(), libc::SIGKILL);
+        send(i32::try_from(waiting.child.id()).unwrap(), libc::SIGKILL);
         waiting.end();
         assert!(!place.join("run.tar").exists());
     }
@@ -129,7 +85,7 @@ fn workers_that_are_killed() {
     let Some(place) = place(&[], WAIT) else { return };
     for backend in backends() {
         let waiting = Waiting::begin(&place, backend);
-        kill(waiting.workers[0], libc::SIGKILL);
+        send(waiting.workers[0], libc::SIGKILL);
         let (status, told) = waiting.end();
         let what = if backend == "emulation" { "QEMU" } else { "the namespace" };
         let expected = format!("layerstone: {what} ended before the run did: running the script: killed by signal 9\n");

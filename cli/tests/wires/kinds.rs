@@ -79,7 +79,7 @@ fn with_a_root_script() {
 }
 
 /// A store path with a shell.
-fn add_shell(place: &Place) {
+pub fn add_shell(place: &Place) {
     let folder = place.join(format!("root{}/bin", path("sh")));
     fs::create_dir_all(&folder).unwrap();
     fs::copy("/usr/bin/busybox", folder.join("sh")).unwrap();
