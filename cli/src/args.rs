@@ -1,8 +1,8 @@
 //! The command line: subcommands, and the flags that several of them share.
 
 use crate::command::{
-    build, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man, merge,
-    merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum, wire,
+    build, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man,
+    merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum, wire,
 };
 use crate::progress::{Progress, When};
 use anyhow::{Context, Result};

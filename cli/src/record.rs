@@ -6,9 +6,7 @@
 
 use crate::interrupt;
 use anyhow::{Context, Result, bail};
-use layerstone_stage::{
-    Digest, Document, Output, Scratch, from_value, parse_document, prepare_stage_file,
-};
+use layerstone_stage::{Digest, Document, Output, Scratch, from_value, parse_document, prepare_stage_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -50,7 +50,11 @@ fn files_of_others_stay() {
             assert_eq!(place.read(&format!("out/{name}")), name.as_bytes(), "{layers} {more}");
         }
         // What somebody else takes for a layer is told.
-        assert!(run.stderr.contains("left alone: out/007.layer.json: no earlier run has recorded it"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("left alone: out/007.layer.json: no earlier run has recorded it"),
+            "{}",
+            run.stderr
+        );
         let blobs = if more.is_empty() { 0 } else { layers };
         assert_eq!(names(&place.join("out")).len(), OTHERS.len() + layers + blobs, "{layers} {more}");
         place.check_no_leftovers();
@@ -70,10 +74,7 @@ fn what_was_replaced_stays() {
     fs::remove_file(place.join("out/001.layer.json")).unwrap();
     std::os::unix::fs::symlink("000.layer.json", place.join("out/001.layer.json")).unwrap();
     place.run(&line(&place, 1, ""));
-    assert_eq!(
-        names(&place.join("out")),
-        ["000.layer.json", "001.layer.json", "001.tar", "002.layer.json", "002.tar"]
-    );
+    assert_eq!(names(&place.join("out")), ["000.layer.json", "001.layer.json", "001.tar", "002.layer.json", "002.tar"]);
     assert_eq!(place.json(&format!("out/{RECORD}"))["files"].as_object().unwrap().len(), 1);
 }
 

@@ -150,7 +150,8 @@ impl Options {
     /// An image that holds the layers, whose bytes are those of their diff IDs.
     fn image(&self, common: &Common) -> Result<()> {
         let place = self.place.as_deref().map(Place::parse).transpose()?;
-        let path = place.as_ref().and_then(Place::path).context("no place: expected --place FILE, oci:DIR or the like")?;
+        let path =
+            place.as_ref().and_then(Place::path).context("no place: expected --place FILE, oci:DIR or the like")?;
         let image = self.unpacking.open(&Location::of(path), None, common)?;
         image.check(&Meter::default())?;
         let wanted = self.layer.iter().map(|file| Ok(LayerFile::read(file)?.diff_id));

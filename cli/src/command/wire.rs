@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 /// Stages that a program may take the place of.
 const STAGES: [&str; 7] = ["root", "closure", "layers", "layer", "nix-db", "overlay run", "image"];
 
+/// The file that is there while rules plan anew. If the new plan is of another version too, they would never end.
+const ANEW: &str = "planned-anew";
+
 /// Write an image's stages as a build.ninja, one edge a stage and a layer
 ///
 /// ninja runs what is new: the graph is written again when the plan changes, and layers are called after what is in them,
@@ -165,10 +168,18 @@ impl WireArgs {
             }
             Ok(_) => {}
         }
+        let anew = self.folder.join(ANEW);
         match Plan::read(&file) {
-            Ok(plan) => Ok(Some(plan)),
-            Err(error) if is_of_another_version(&error) => {
+            Ok(plan) => {
+                // Most often it is not there.
+                let _ = fs::remove_file(&anew);
+                Ok(Some(plan))
+            }
+            Err(error) if is_of_another_version(&error) && !(self.planned && anew.exists()) => {
                 common.warn(format_args!("planning anew: {error}"));
+                if self.planned {
+                    write_whole(&anew, b"")?;
+                }
                 fs::remove_file(&file).with_context(|| format!("cannot remove: {}", file.display()))?;
                 Ok(None)
             }

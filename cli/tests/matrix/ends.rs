@@ -150,7 +150,10 @@ fn hashing() {
 fn engines() {
     let Some(place) = place(&json!({})) else { return };
     for (engine, signal) in [("docker", libc::SIGINT), ("podman", libc::SIGTERM)] {
-        let program = place.write(&format!("bin/{engine}"), format!("#!/bin/sh\n: > {}\nexec sleep 1000\n", place.join("begun").display()));
+        let program = place.write(
+            &format!("bin/{engine}"),
+            format!("#!/bin/sh\n: > {}\nexec sleep 1000\n", place.join("begun").display()),
+        );
         fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let before = listing(&place);
         for command in [format!("build image.json -o {engine}:"), format!("copy {engine}:x:1 oci:new")] {

@@ -72,8 +72,10 @@ fn harmed(place: &Place, tool: Tool, stage: &str, harms: &[(&str, String)]) {
     let write = |harm: &str| drop(place.write("harm", format!("{harm}\n")));
     place.write("stage.sh", STAGE);
     // A word of its own, so that it is found in what is told.
-    let command = if stage == "overlay run" { "sh stage.sh 'overlay run'".to_owned() } else { format!("sh stage.sh {stage}") };
-    let mut rules = place.command(&format!("{} image.json --root root --image x.tar --program ./layerstone", tool.name()));
+    let command =
+        if stage == "overlay run" { "sh stage.sh 'overlay run'".to_owned() } else { format!("sh stage.sh {stage}") };
+    let mut rules =
+        place.command(&format!("{} image.json --root root --image x.tar --program ./layerstone", tool.name()));
     let output = rules.arg("--stage").arg(format!("{stage}={command}")).output().unwrap();
     assert!(output.status.success(), "{}", super::text(&output));
     for (flag, harm) in harms {
@@ -83,7 +85,10 @@ fn harmed(place: &Place, tool: Tool, stage: &str, harms: &[(&str, String)]) {
         let expected = if tool == Tool::Make { 2 } else { 1 };
         assert_eq!(code, expected, "{tool:?} {stage} {flag} {harm}: {text}");
         if !harm.ends_with("fails") {
-            assert!(text.contains(&format!("the stage {stage} ({command}) is no good: ")), "{tool:?} {stage} {harm}: {text}");
+            assert!(
+                text.contains(&format!("the stage {stage} ({command}) is no good: ")),
+                "{tool:?} {stage} {harm}: {text}"
+            );
         }
         assert!(stage == "image" || !place.join("x.tar").exists(), "{tool:?} {stage} {flag} {harm}");
     }
@@ -155,7 +160,8 @@ fn closure() {
         };
         // The one that is named, and one that others refer to.
         let named = |value: &mut Value| value["graph"].as_array_mut().unwrap().retain(|it| it["path"] != path("app-1"));
-        let referred = |value: &mut Value| value["graph"].as_array_mut().unwrap().retain(|it| it["path"] != path("lib"));
+        let referred =
+            |value: &mut Value| value["graph"].as_array_mut().unwrap().retain(|it| it["path"] != path("lib"));
         let file = "good.closure.json";
         harms.push(("-o", bad(&place, "twice", twice, file)));
         harms.push(("-o", bad(&place, "no-content", named, file)));
@@ -276,6 +282,27 @@ fn elsewhere() {
     }
 }
 
+/// A wrapper around another version, whose plans are never of this one.
+#[test]
+fn of_another_version_for_good() {
+    for tool in Tool::all() {
+        let place = place(&json!({}));
+        let old = r#"{"format": "layerstone/layers", "version": 0, "layers": []}"#;
+        let text = format!(
+            "#!/bin/sh\nif [ $1 = layers ]; then echo '{old}' >layerstone.build/image.layers.json; exit 0; fi\n\
+             exec ./layerstone \"$@\"\n"
+        );
+        place.write("elsewhere", text);
+        let line = format!("{} image.json --root root --image x.tar --program", tool.name());
+        assert!(place.command(&line).arg("sh elsewhere").output().unwrap().status.success());
+        let (code, text) = run(&place, tool);
+        let expected = if tool == Tool::Make { 2 } else { 1 };
+        assert_eq!(code, expected, "{tool:?}: {text}");
+        assert!(text.contains("wrong plan of the stage layers (layerstone layers)"), "{tool:?}: {text}");
+        assert_eq!(text.matches("planning anew").count(), 1, "{tool:?}: {text}");
+    }
+}
+
 /// The command that writes the rules: a plan that cannot be read is an error that names the stage's command.
 #[test]
 fn plans_that_cannot_be_read() {
@@ -287,7 +314,9 @@ fn plans_that_cannot_be_read() {
             let output = command.args(["--stage", "layers=python3 plan.py"]).output().unwrap();
             (output.status.code(), super::text(&output))
         };
-        for text in ["", "{}", "hello", r#"{"format": "layerstone/closure", "version": 1, "graph": []}"#, r#"[["hello"]]"#] {
+        for text in
+            ["", "{}", "hello", r#"{"format": "layerstone/closure", "version": 1, "graph": []}"#, r#"[["hello"]]"#]
+        {
             place.write(file, text);
             let (code, told) = rules("");
             assert_eq!(code, Some(1), "{text}: {told}");

@@ -119,11 +119,7 @@ impl Job<'_> {
 }
 
 /// What is about to be written, by name.
-fn written_of(
-    layers: &[LayerFile],
-    blobs: &[Output],
-    files: &[Output],
-) -> Result<BTreeMap<String, Written>> {
+fn written_of(layers: &[LayerFile], blobs: &[Output], files: &[Output]) -> Result<BTreeMap<String, Written>> {
     let name = |output: &Output| output.destination().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let blobs = blobs.iter().zip(layers).map(|(output, layer)| {
         let written = Written { digest: layer.descriptor.digest, size: layer.descriptor.size };
