@@ -106,10 +106,13 @@ pub fn end(signal: i32) -> ! {
         PIPE.get().is_some() && !state.is_taken
     };
     CHANGED.notify_all();
-    while is_watched {
+    if !is_watched {
+        end_by(signal);
+    }
+    // The thread that watches does it.
+    loop {
         thread::park();
     }
-    end_by(signal)
 }
 
 fn state() -> MutexGuard<'static, State> {
