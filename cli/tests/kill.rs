@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How often each command is killed.
 const KILLS: u32 = 20;
+/// What says which files of a folder are ours: it is read too, so that it cannot be `old`.
+const RECORD: &str = ".layerstone-outputs";
 
 /// Kills a command after fractions of the time that it takes, spread evenly but in no order.
 ///
@@ -58,7 +60,7 @@ fn check_leftovers(place: &Place, outputs: &BTreeMap<PathBuf, String>) {
     let temporary = fs::read_dir(place.temporary()).unwrap().map(|entry| entry.unwrap().path());
     for path in work.chain(temporary) {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let is_input = ["s.json", "x.layers.json"].contains(&name);
+        let is_input = ["s.json", "x.layers.json", RECORD].contains(&name);
         assert!(is_input || name.starts_with(".layerstone-tmp-"), "left: {path:?}");
     }
 }
@@ -69,8 +71,8 @@ fn files(place: &Place, output: &str) -> BTreeMap<PathBuf, String> {
 }
 
 fn files_and<T>(place: &Place, output: &str, what: impl Fn(&PathBuf) -> T) -> BTreeMap<PathBuf, T> {
-    let is_output =
-        |path: &PathBuf| path.is_file() && !path.file_name().unwrap().to_str().unwrap().starts_with(".layerstone-tmp-");
+    let is_ours = |name: &str| name.starts_with(".layerstone-tmp-") || name == RECORD;
+    let is_output = |path: &PathBuf| path.is_file() && !is_ours(path.file_name().unwrap().to_str().unwrap());
     let below = place.listing().into_keys().filter(|path| path.starts_with(place.join(output)) && is_output(path));
     below.map(|path| (path.clone(), what(&path))).collect()
 }

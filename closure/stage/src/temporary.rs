@@ -17,8 +17,8 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// How every temporary name begins. Changing it orphans what older versions left.
 pub const PREFIX: &str = ".layerstone-tmp-";
