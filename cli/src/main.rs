@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     become_inside();
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::of_usage(&error),
+        Err(error) => return failure::of_usage(&failure::with_tip(error)),
     };
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,

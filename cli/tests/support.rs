@@ -9,6 +9,7 @@ pub mod lab;
 pub mod memory;
 pub mod pieces;
 mod place;
+pub mod proxy;
 pub mod registry;
 pub mod skip;
 mod tool;

@@ -2,9 +2,11 @@
 
 use crate::auth::{Auth, Scope};
 use crate::error::is_transient_status;
-use crate::transport::{Answer, Payload, Transport};
+use crate::proxy::Proxies;
+use crate::transport::{Answer, Payload, Speech, Transport};
+use crate::trust::{InsecureHost, Trust};
 use crate::url::Url;
-use crate::{Error, Reference, Repository, Result, backoff};
+use crate::{Error, Reference, Repository, Result, backoff, challenge, encoding};
 use serde::Deserialize;
 use std::io::Read;
 use std::path::PathBuf;
@@ -24,8 +26,8 @@ const MOST_SHOWN: usize = 300;
 /// How registries are talked to.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether a certificate need not be checked, nor TLS be spoken.
-    pub insecure: bool,
+    /// Hosts whose certificates need not be checked, and who may speak plain HTTP. This machine needs not be named.
+    pub insecure: Vec<InsecureHost>,
     /// Certificates of authorities, in PEM, besides the system's.
     pub ca: Option<PathBuf>,
     /// The file with credentials, if one is named.
@@ -86,25 +88,39 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Registry {
-    /// Finds out how a registry is to be talked to.
+    /// Finds out how a registry is to be talked to. Plain HTTP is spoken with none but those that may speak it, and then
+    /// only if that is what they answer to TLS.
     ///
     /// # Errors
     ///
-    /// It does not answer, or not as a registry does.
+    /// It may speak plain HTTP and does not answer to TLS; a file of certificates or a variable of a proxy is no good.
     pub fn connect(host: &str, options: &Options) -> Result<Arc<Registry>> {
-        let new = |is_https: bool| -> Result<Registry> {
-            let base = Url::new(is_https, Reference::authority(host), "/v2/");
-            let transport = Transport::new(options, options.insecure)?;
-            let auth = Auth::new(host, options);
-            Ok(Registry { host: host.to_owned(), base, transport, auth, options: options.clone() })
+        let authority = Reference::authority(host);
+        let trust = Trust::new(&options.insecure, host, authority);
+        let mut registry = Registry {
+            host: host.to_owned(),
+            base: Url::new(true, authority, "/v2/"),
+            transport: Transport::new(options, trust, Proxies::of_environment())?,
+            auth: Auth::new(host, options),
+            options: options.clone(),
         };
-        let registry = new(true)?;
-        if !options.insecure {
-            return Ok(Arc::new(registry));
+        if registry.transport.trust().is_exempt(&registry.base) {
+            registry.base.is_https = matches!(registry.speech()?, Speech::Tls);
         }
-        match registry.transport.send("GET", &registry.base, &[], None) {
-            Ok(_) => Ok(Arc::new(registry)),
-            Err(_) => Ok(Arc::new(new(false)?)),
+        Ok(Arc::new(registry))
+    }
+
+    /// Asks with TLS, and again where that may help, for what comes back.
+    fn speech(&self) -> Result<Speech> {
+        let mut attempt = 0;
+        loop {
+            let result = self.transport.speech(&self.base);
+            attempt += 1;
+            let may_try = result.as_ref().is_err_and(Error::is_transient) && attempt <= self.options.retries;
+            match backoff::wait(attempt, None, SystemTime::now()).filter(|_| may_try) {
+                Some(wait) => self.options.stop.wait(wait)?,
+                None => return result,
+            }
         }
     }
 
@@ -162,8 +178,7 @@ impl Registry {
                 return Ok(answer);
             }
             let wrong = |cause: String| Error::Protocol { what: ask.what, url: url.to_string(), cause };
-            let location =
-                header(&answer, "location").ok_or_else(|| wrong("found a redirect to nowhere".to_owned()))?;
+            let location = location(&answer).ok_or_else(|| wrong("found a redirect to nowhere".to_owned()))?;
             let next = url.join(location).ok_or_else(|| wrong("found a redirect to no address".to_owned()))?;
             self.check_downgrade(&next).map_err(wrong)?;
             url = next;
@@ -195,8 +210,11 @@ impl Registry {
 
     /// What to say after a 401.
     pub(crate) fn authorize(&self, scope: &Scope, answer: &Answer, said: Option<&str>, url: &Url) -> Result<String> {
-        let headers = answer.headers().get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
-        let challenge = headers.collect::<Vec<_>>().join(", ");
+        let mut challenge = challenges(answer);
+        if challenge::parse(&challenge).is_empty() {
+            // Some say at the root alone how one shows who asks (distribution-spec, "Determining Support").
+            challenge = challenges(&self.transport.send("GET", &self.base, &[], None)?);
+        }
         self.auth.answer(scope, &challenge, said, url, &self.base, &self.transport)
     }
 
@@ -218,18 +236,29 @@ impl Registry {
     /// Where an upload goes on.
     pub(crate) fn location(&self, ask: &Ask<'_>, answer: &Answer) -> Result<Url> {
         let wrong = |cause: String| Error::Protocol { what: ask.what, url: ask.url.to_string(), cause };
-        let location = header(answer, "location").ok_or_else(|| wrong("found no Location".to_owned()))?;
+        let location = location(answer).ok_or_else(|| wrong("found no Location".to_owned()))?;
         let next = ask.url.join(location).ok_or_else(|| wrong("found a Location that is no address".to_owned()))?;
         self.check_downgrade(&next).map_err(wrong)?;
         Ok(next)
     }
 
     fn check_downgrade(&self, next: &Url) -> Result<(), String> {
-        if next.is_https || !self.base.is_https || self.options.insecure {
+        if self.transport.trust().may_redirect(&self.base, next) {
             return Ok(());
         }
         Err(format!("found a redirect from TLS to {next}, expected https"))
     }
+}
+
+/// All ways to show who asks that an answer offers.
+fn challenges(answer: &Answer) -> String {
+    let headers = answer.headers().get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
+    headers.collect::<Vec<_>>().join(", ")
+}
+
+/// Where an answer leads, which may be written with characters that need a %-code.
+fn location(answer: &Answer) -> Option<&str> {
+    answer.headers().get("location").and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
 }
 
 /// A header's text.
@@ -261,10 +290,10 @@ struct Refusal {
 }
 
 /// What a registry says is wrong (distribution-spec, "Error Codes"), with a colon before it.
-pub(crate) fn told(mut answer: Answer) -> String {
+pub(crate) fn told(answer: Answer) -> String {
     let mut bytes = Vec::new();
-    let read = answer.body_mut().as_reader().take(MOST_TOLD).read_to_end(&mut bytes);
-    if read.is_err() {
+    let Ok(reader) = encoding::reader(answer, None) else { return String::new() };
+    if reader.take(MOST_TOLD).read_to_end(&mut bytes).is_err() {
         return String::new();
     }
     let texts = match serde_json::from_slice::<Refusals>(&bytes) {

@@ -3,7 +3,7 @@
 
 use crate::client::{Ask, header};
 use crate::transport::Answer;
-use crate::{Error, Repository, Result, backoff};
+use crate::{Error, Repository, Result, backoff, encoding};
 use layerstone_oci::{Content, Descriptor};
 use std::io::{Read, Write};
 use std::time::SystemTime;
@@ -68,7 +68,7 @@ impl Remote {
             // Whoever knows no ranges sends all of it.
             _ => *at,
         };
-        let mut reader = answer.into_body().into_reader();
+        let mut reader = encoding::reader(answer, Some(self.descriptor.size + skip - *at)).map_err(&wrong)?;
         let mut buffer = vec![0; 1 << 18];
         loop {
             let count = reader.read(&mut buffer).map_err(|e| Error::Unreachable {

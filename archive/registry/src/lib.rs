@@ -5,21 +5,26 @@
 //!
 //! This crate does not know what is in an image, nor where blobs come from.
 
+mod agents;
 mod auth;
 mod backoff;
 mod challenge;
 mod client;
 mod credential;
 mod download;
+mod encoding;
 mod error;
+mod forward;
 mod http;
 mod pipe;
+mod proxy;
 mod push;
 mod reference;
 mod repository;
 mod server;
 mod shelf;
 mod transport;
+mod trust;
 mod upload;
 mod url;
 
@@ -32,3 +37,4 @@ pub use reference::Reference;
 pub use repository::{Fetched, Repository};
 pub use server::Server;
 pub use shelf::{Shelf, ShelfPlace, Stored};
+pub use trust::InsecureHost;

@@ -3,7 +3,7 @@
 use crate::auth::Scope;
 use crate::client::{Ask, Registry, header, refusal, told};
 use crate::transport::Answer;
-use crate::{Error, Remote, Result};
+use crate::{Error, Remote, Result, encoding};
 use layerstone_oci::{Descriptor, media_type};
 use layerstone_stage::Digest;
 use std::io::Read;
@@ -138,7 +138,9 @@ impl Repository {
 fn read(ask: &Ask<'_>, answer: Answer, most: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let url = || ask.url.to_string();
-    let read = answer.into_body().into_reader().take(most + 1).read_to_end(&mut bytes);
+    let reader = encoding::reader(answer, None);
+    let reader = reader.map_err(|cause| Error::Protocol { what: ask.what, url: url(), cause })?;
+    let read = reader.take(most + 1).read_to_end(&mut bytes);
     read.map_err(|e| Error::Unreachable { url: url(), cause: format!("the answer breaks off: {e}") })?;
     if bytes.len() as u64 > most {
         let cause = format!("found more than {most} bytes");

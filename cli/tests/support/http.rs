@@ -154,7 +154,16 @@ fn serve<S: Read + Write>(
     answer: &(dyn Fn(&Request) -> Answer + Send + Sync),
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    while let Some(request) = read(&mut reader)? {
+    loop {
+        let request = match read(&mut reader) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                // Such as TLS where there is none: servers say so in plain HTTP.
+                return reader.get_mut().write_all(b"HTTP/1.1 400 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+            Err(e) => return Err(e),
+        };
         seen.lock().unwrap().push(request.clone());
         let answer = answer(&request);
         let mut head = format!("HTTP/1.1 {} x\r\n", answer.status);
@@ -172,13 +181,15 @@ fn serve<S: Read + Write>(
             return Ok(());
         }
     }
-    Ok(())
 }
 
 fn read<S: Read>(reader: &mut BufReader<S>) -> std::io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
+    }
+    if !line.trim_end().ends_with(" HTTP/1.1") {
+        return Err(std::io::ErrorKind::InvalidData.into());
     }
     let mut words = line.split_whitespace().map(str::to_owned);
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
