@@ -14,6 +14,7 @@
 //! | distribution | Content discovery: tags, `n` and `last`, `Link` | `serve::lists` |
 //! | distribution | Error codes, in both directions | `faults::statuses`, `serve::what_is_not_there` |
 //! | distribution | Determining support: `GET /v2/`, where the challenge may be alone | `serve::lists`, `unusual::challenges` |
+//! | distribution | Listing referrers, filtered by `artifactType` | `catalog::referrers` |
 //! | distribution (docker) | token.md, oauth.md: tokens for anyone, for a password, for an identity token | `auth` |
 //! | image | descriptor.md: digests, sizes, annotations, platforms | `layouts::descriptors` |
 //! | image | image-layout.md: oci-layout, index.json, blobs, several images | `layouts` |
@@ -26,6 +27,7 @@
 //! for referrers, deleting, and digests other than sha256.
 
 mod auth;
+mod catalog;
 mod copies;
 mod engines;
 mod faults;
