@@ -76,6 +76,9 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             let host = realm.split(['/', ',']).next().unwrap_or_default();
             format!("--insecure {host} lets it get passwords over plain HTTP")
         }
+        Registry::Unreachable { cause, .. } if cause.contains("timeout: nothing ") => {
+            "--io-timeout S waits longer".to_owned()
+        }
         Registry::Unauthorized { .. } => {
             "`docker login` or `podman login` keep credentials, --authfile names a file".to_owned()
         }

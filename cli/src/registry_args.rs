@@ -7,6 +7,7 @@ use layerstone_registry::{InsecureHost, Options, Reference, Registry, Repository
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// How registries are talked to.
 #[derive(Args, Default)]
@@ -24,9 +25,12 @@ pub struct RegistryArgs {
     /// File with credentials [default: $REGISTRY_AUTH_FILE, or podman's and docker's]
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
-    /// How often something is tried again
+    /// How often a failed request is tried again
     #[arg(long, value_name = "N", default_value_t = 5)]
     retries: u32,
+    /// How long a connection may be silent before the request is tried again
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    io_timeout: u32,
     /// Repositories of the same registry that blobs may be taken over from; one --mount-from for each
     #[arg(long, value_name = "NAME")]
     mount_from: Vec<String>,
@@ -73,8 +77,16 @@ impl RegistryArgs {
     }
 
     fn options(&self) -> Options {
-        let RegistryArgs { insecure, ca, authfile, retries, .. } = self;
+        let RegistryArgs { insecure, ca, authfile, retries, io_timeout, .. } = self;
         let stop = Stop(Arc::new(interrupt::has_come));
-        Options { insecure: insecure.clone(), ca: ca.clone(), auth_file: authfile.clone(), retries: *retries, stop }
+        let io_timeout = Duration::from_secs((*io_timeout).into());
+        Options {
+            insecure: insecure.clone(),
+            ca: ca.clone(),
+            auth_file: authfile.clone(),
+            retries: *retries,
+            io_timeout,
+            stop,
+        }
     }
 }

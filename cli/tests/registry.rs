@@ -27,6 +27,7 @@
 //! for referrers, deleting, and digests other than sha256.
 
 mod auth;
+mod breaks;
 mod catalog;
 mod copies;
 mod engines;
@@ -35,9 +36,11 @@ mod index;
 mod insecure;
 mod layer;
 mod layouts;
+mod lenient;
 mod proxies;
 mod pull;
 mod push;
+mod redirects;
 mod serve;
 mod unusual;
 mod uploads;

@@ -4,6 +4,8 @@ pub mod archive;
 pub mod caller;
 pub mod database;
 pub mod docker;
+pub mod fake_registry;
+pub mod faulty;
 pub mod http;
 pub mod lab;
 pub mod memory;

@@ -3,6 +3,8 @@
 
 use crate::forward::{ProxyConnector, ProxyResolver};
 use crate::proxy::{Proxy, Scheme};
+use crate::retry::Stop;
+use crate::socket::SocketConnector;
 use crate::url::Url;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,18 +13,22 @@ use ureq::config::ConfigBuilder;
 use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector, SocksConnector};
 use ureq::{Agent, Error, ProxyProtocol};
 
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(20);
-/// How long nothing may come, or nothing be taken, on a connection.
-const SILENCE: Duration = Duration::from_secs(60);
+/// How long resolving a name, and making a connection with its TLS handshake, may take at most, whatever the options say.
+pub(crate) const CONNECT: Duration = Duration::from_secs(20);
 
 /// All that make requests.
 #[derive(Debug)]
 pub(crate) struct Agents {
     roots: RootCerts,
+    /// How long nothing may come, or nothing be taken, on a connection.
+    silence: Duration,
+    /// How long a whole request may take.
+    limit: Option<Duration>,
+    stop: Stop,
     made: Mutex<BTreeMap<Way, Agent>>,
 }
 
@@ -37,8 +43,8 @@ struct Way {
 
 impl Agents {
     /// With the certificates of authorities that are trusted.
-    pub(crate) fn new(roots: RootCerts) -> Agents {
-        Agents { roots, made: Mutex::default() }
+    pub(crate) fn new(roots: RootCerts, silence: Duration, limit: Option<Duration>, stop: Stop) -> Agents {
+        Agents { roots, silence, limit, stop, made: Mutex::default() }
     }
 
     /// The one for an address; with `is_exempt`, any certificate of that host will do.
@@ -52,14 +58,20 @@ impl Agents {
             return Ok(agent.clone());
         }
         let config = self.config(is_blind);
+        let socket = || SocketConnector { stop: self.stop.clone() };
         let agent = match proxy {
-            None => config.build().new_agent(),
             Some(proxy) if forwards => {
                 let uri: Uri = format!("{proxy}/").parse().map_err(|_| Error::InvalidProxyUrl)?;
-                let connector = ProxyConnector { proxy: uri.clone(), inner: DefaultConnector::default() };
+                let inner = ().chain(socket()).chain(RustlsConnector::default());
+                let connector = ProxyConnector { proxy: uri.clone(), inner };
                 Agent::with_parts(config.build(), connector, ProxyResolver { proxy: uri })
             }
-            Some(proxy) => config.proxy(Some(proxy.tunnel()?)).build().new_agent(),
+            proxy => {
+                let config = config.proxy(proxy.map(Proxy::tunnel).transpose()?).build();
+                let connector = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
+                let connector = connector.chain(socket()).chain(RustlsConnector::default());
+                Agent::with_parts(config, connector, DefaultResolver::default())
+            }
         };
         made.insert(way, agent.clone());
         Ok(agent)
@@ -81,10 +93,12 @@ impl Agents {
             .tls_config(tls)
             .user_agent(concat!("layerstone/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
-            .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE))
-            .timeout_per_write(Some(SILENCE))
+            .timeout_global(self.limit)
+            .timeout_resolve(Some(self.silence.min(CONNECT)))
+            .timeout_connect(Some(self.silence.min(CONNECT)))
+            .timeout_recv_response(Some(self.silence))
+            .timeout_per_read(Some(self.silence))
+            .timeout_per_write(Some(self.silence))
             .max_idle_connections_per_host(16)
             .output_buffer_size(1 << 18)
             .input_buffer_size(1 << 18)

@@ -5,7 +5,7 @@
 //! is talked to without; never to where a redirect leads.
 
 use crate::challenge::{Challenge, parse};
-use crate::client::{Options, header, told};
+use crate::client::{Options, header, refused};
 use crate::credential::{Credential, default_files, find};
 use crate::transport::{Answer, Payload, Transport};
 use crate::url::{Url, encode};
@@ -14,7 +14,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -143,20 +142,12 @@ impl TokenRequest<'_> {
             Some(Credential::Basic { user, secret }) => self.get(&realm, Some((user, &basic(user, secret))))?,
             None => self.get(&realm, None)?,
         };
-        let status = answer.status().as_u16();
-        if status != 200 {
-            let told = told(answer);
-            return Err(match status {
-                401 | 403 => {
-                    Error::Unauthorized { url: realm.to_string(), cause: format!("found status {status}{told}") }
-                }
-                _ => Error::Status { what: WHAT, url: realm.to_string(), status, told },
-            });
+        if answer.status().as_u16() != 200 {
+            return Err(refused(WHAT, &realm, answer));
         }
-        let mut bytes = Vec::new();
         let reader = encoding::reader(answer, None).map_err(&wrong)?;
-        let read = reader.take(MOST_TOKEN).read_to_end(&mut bytes);
-        read.map_err(|e| Error::Unreachable { url: realm.to_string(), cause: e.to_string() })?;
+        let bytes = self.transport.read_small(reader, MOST_TOKEN);
+        let bytes = bytes.map_err(|cause| Error::Unreachable { url: realm.to_string(), cause })?;
         let answer = serde_json::from_slice::<Token>(&bytes).ok();
         // Some answer with both, of which one is empty.
         let tokens = answer.into_iter().flat_map(|answer| [answer.token, answer.access_token]).flatten();

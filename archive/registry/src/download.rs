@@ -1,12 +1,11 @@
 //! A blob in a registry, read as it comes; a connection that breaks is taken up where it broke (distribution-spec,
 //! "Pulling blobs"; RFC 9110, section 14).
 
-use crate::client::{Ask, header};
-use crate::transport::Answer;
-use crate::{Error, Repository, Result, backoff, encoding};
+use crate::client::{Ask, Reply};
+use crate::retry::PROGRESS;
+use crate::{Error, Repository, Result, encoding};
 use layerstone_oci::{Content, Descriptor};
 use std::io::{Read, Write};
-use std::time::SystemTime;
 
 /// A blob in a registry.
 #[derive(Clone, Debug)]
@@ -26,39 +25,40 @@ impl Remote {
     }
 
     fn copy(&self, from: u64, out: &mut (dyn Write + Send)) -> Result<()> {
-        let Remote { repository, descriptor } = self;
-        let url = repository.registry.url(&format!("{}/blobs/{}", repository.name, descriptor.digest));
-        let (mut at, mut attempt) = (from, 0);
-        while at < descriptor.size || attempt == 0 {
-            let range = format!("bytes={at}-");
-            let headers: &[(&str, &str)] = if at > 0 { &[("range", &range)] } else { &[] };
-            let ask = Ask { what: "cannot read the blob", method: "GET", url: &url, headers };
-            let answer = repository.registry.ask(&repository.scope, &ask)?;
-            let answer = repository.found(&ask, answer, &descriptor.digest.to_string())?;
-            let begin = at;
-            match self.take(&ask, answer, &mut at, out) {
-                Err(error) if error.is_transient() => {
-                    // Progress is as good as a new beginning.
-                    attempt = if at > begin { 1 } else { attempt + 1 };
-                    let wait = backoff::wait(attempt, None, SystemTime::now());
-                    match wait.filter(|_| attempt <= repository.registry.retries()) {
-                        Some(wait) => repository.registry.stop().wait(wait)?,
-                        None => return Err(error),
-                    }
-                }
-                result => return result,
-            }
+        if from > 0 && from >= self.descriptor.size {
+            return Ok(());
         }
-        Ok(())
+        let policy = self.repository.registry.policy();
+        let (mut attempts, mut at) = (policy.attempts(), from);
+        loop {
+            let begin = at;
+            let Err(error) = self.copy_once(&mut at, out) else { return Ok(()) };
+            if at - begin >= PROGRESS {
+                attempts.reset();
+            }
+            attempts.again(error, Error::is_transient)?;
+        }
     }
 
-    /// Takes what an answer brings, `at` being how far the blob is.
-    fn take(&self, ask: &Ask<'_>, answer: Answer, at: &mut u64, out: &mut (dyn Write + Send)) -> Result<()> {
+    /// Asks for what is missing, `at` being how far the blob is.
+    fn copy_once(&self, at: &mut u64, out: &mut (dyn Write + Send)) -> Result<()> {
+        let Remote { repository, descriptor } = self;
+        let url = repository.registry.url(&format!("{}/blobs/{}", repository.name, descriptor.digest));
+        let range = format!("bytes={at}-");
+        let headers: &[(&str, &str)] = if *at > 0 { &[("range", &range)] } else { &[] };
+        let ask = Ask { what: "cannot read the blob", method: "GET", url: &url, headers };
+        let reply = repository.registry.ask_once(&repository.scope, &ask)?;
+        let reply = repository.found(&ask, reply, &descriptor.digest.to_string())?;
+        self.take(&ask, reply, at, out)
+    }
+
+    /// Takes what an answer brings.
+    fn take(&self, ask: &Ask<'_>, reply: Reply, at: &mut u64, out: &mut (dyn Write + Send)) -> Result<()> {
         let url = || ask.url.to_string();
         let wrong = |cause: String| Error::Protocol { what: ask.what, url: url(), cause };
-        let mut skip = match answer.status().as_u16() {
+        let mut skip = match reply.status() {
             206 => {
-                let range = header(&answer, "content-range").unwrap_or_default();
+                let range = reply.header("content-range").unwrap_or_default();
                 let begins = range.strip_prefix("bytes ").and_then(|range| range.split('-').next()?.parse().ok());
                 if begins != Some(*at) {
                     return Err(wrong(format!("found Content-Range {range:?}, expected it to begin at {at}")));
@@ -68,17 +68,20 @@ impl Remote {
             // Whoever knows no ranges sends all of it.
             _ => *at,
         };
-        let mut reader = encoding::reader(answer, Some(self.descriptor.size + skip - *at)).map_err(&wrong)?;
+        let registry = &self.repository.registry;
+        let mut reader = encoding::reader(reply.answer, Some(self.descriptor.size + skip - *at)).map_err(&wrong)?;
         let mut buffer = vec![0; 1 << 18];
         loop {
-            let count = reader.read(&mut buffer).map_err(|e| Error::Unreachable {
-                url: url(),
-                cause: format!("the answer breaks off after {at} of {} bytes: {e}", self.descriptor.size),
+            let read = reader.read(&mut buffer);
+            registry.stop().check()?;
+            let count = read.map_err(|e| {
+                let cause = registry.transport().broken(&e);
+                let cause = format!("the answer breaks off after {at} of {} bytes: {cause}", self.descriptor.size);
+                Error::Unreachable { url: url(), cause }
             })?;
             if count == 0 {
                 break;
             }
-            self.repository.registry.stop().check()?;
             let passed = usize::try_from(skip).unwrap_or(usize::MAX).min(count);
             skip -= passed as u64;
             *at += (count - passed) as u64;

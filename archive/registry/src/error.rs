@@ -3,6 +3,7 @@
 
 use layerstone_stage::Digest;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -37,6 +38,8 @@ pub enum Error {
         status: u16,
         /// What the registry says, with a colon before it.
         told: String,
+        /// How long the registry asks to wait (RFC 9110, section 10.2.3).
+        retry_after: Option<Duration>,
     },
     /// An answer that is not what the protocol says.
     #[error("{what}: {url}: {cause}")]
@@ -73,6 +76,12 @@ pub enum Error {
         url: String,
         /// What was tried.
         cause: String,
+    },
+    /// A token that ran out while a body was sent, and was replaced: the body can be sent again.
+    #[error("not allowed: {url}: found status 401")]
+    Renewed {
+        /// What was asked for.
+        url: String,
     },
     /// A file of credentials that cannot be used.
     #[error("cannot read credentials: {}: {cause}", path.display())]
@@ -118,7 +127,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it may go away by itself.
+    /// Whether it may go away by itself, so that a retry can help.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Error::Unreachable { .. } => true,
@@ -126,9 +135,17 @@ impl Error {
             _ => false,
         }
     }
+
+    /// How long the registry asks to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }
 
-/// Statuses after which asking again may help (RFC 9110, section 15.6; RFC 6585, section 4).
+/// Statuses after which a retry may help (RFC 9110, section 15.6; RFC 6585, section 4; Cloudflare's 520 to 524).
 pub(crate) fn is_transient_status(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+    matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 520..=524)
 }

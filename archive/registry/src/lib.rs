@@ -7,7 +7,6 @@
 
 mod agents;
 mod auth;
-mod backoff;
 mod challenge;
 mod client;
 mod credential;
@@ -21,20 +20,23 @@ mod proxy;
 mod push;
 mod reference;
 mod repository;
+mod retry;
 mod server;
 mod shelf;
+mod socket;
 mod transport;
 mod trust;
 mod upload;
 mod url;
 
-pub use client::{Options, Registry, Stop};
+pub use client::{Options, Registry};
 pub use credential::default_files;
 pub use download::Remote;
 pub use error::{Error, Result};
 pub use push::{Push, Sent};
 pub use reference::Reference;
 pub use repository::{Fetched, Repository};
+pub use retry::Stop;
 pub use server::Server;
 pub use shelf::{Shelf, ShelfPlace, Stored};
 pub use trust::InsecureHost;

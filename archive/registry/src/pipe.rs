@@ -1,9 +1,10 @@
-//! Bytes that one side writes and the other reads, hashed on the way.
+//! Streams part of a blob from the thread that makes it to the one that sends it, and hashes it on the way.
 
-use crate::client::Stop;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crate::retry::{Stop, TICK};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use layerstone_oci::{Content, Error as OciError};
 use layerstone_stage::{Digest, Hasher};
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::thread;
 
@@ -11,24 +12,33 @@ use std::thread;
 const DEPTH: usize = 8;
 const PIECE: usize = 1 << 18;
 
-/// What came of a content that was read.
-pub(crate) struct Told {
+/// A part of a blob that is sent: from an offset to the end.
+pub(crate) struct Part<'a> {
+    pub content: &'a dyn Content,
+    pub from: u64,
+    /// Bytes that are expected from there on.
+    pub size: u64,
+    /// What came of it when it was sent the last time.
+    pub taken: RefCell<Option<Taken>>,
+}
+
+/// What came of a part that was sent.
+pub(crate) struct Taken {
     /// Digest of what was read of it.
     pub digest: Digest,
-    /// How many bytes that were.
+    /// How many bytes that were: one too many if there are more than expected.
     pub size: u64,
-    /// What went wrong with it, if not with its reader.
+    /// Whether it ended before as many bytes as expected.
+    pub is_short: bool,
+    /// What went wrong with the content, if not with its reader.
     pub error: Option<OciError>,
 }
 
-/// Lets `read` read a content from an offset on, until it is time to end.
-pub(crate) fn read<T>(
-    content: &dyn Content,
-    from: u64,
-    stop: &Stop,
-    read: impl FnOnce(&mut dyn Read) -> T,
-) -> (T, Told) {
-    let (pieces, taken) = bounded(DEPTH);
+/// Lets `send` read a part, until it has enough or a signal comes. Whatever it does, the thread that makes the bytes ends
+/// as soon as nobody reads them any more.
+pub(crate) fn read<T>(part: &Part<'_>, stop: &Stop, send: impl FnOnce(&mut dyn Read) -> T) -> T {
+    let (pieces, source) = bounded(DEPTH);
+    let (content, from) = (part.content, part.from);
     thread::scope(|scope| {
         let writer = scope.spawn(move || {
             let mut out = Writer { pieces, is_gone: false };
@@ -38,11 +48,18 @@ pub(crate) fn read<T>(
             }
             result.err().filter(|_| !out.is_gone)
         });
-        let mut reader = Reader { stop, taken, piece: Vec::new(), at: 0, hasher: Hasher::default(), size: 0 };
-        let result = read(&mut reader);
-        let Reader { hasher, size, .. } = reader;
+        let mut reader =
+            Reader { stop, source, piece: Vec::new(), at: 0, hasher: Hasher::default(), size: 0, is_over: false };
+        let result = send(&mut reader);
+        if reader.size == part.size {
+            // A byte more than expected is noticed.
+            let _ = reader.read(&mut [0]);
+        }
+        let is_short = reader.is_over && reader.size < part.size;
+        let (digest, size) = reader.finish();
         let error = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (result, Told { digest: hasher.finish(), size, error })
+        part.taken.replace(Some(Taken { digest, size, is_short, error }));
+        result
     })
 }
 
@@ -69,23 +86,44 @@ impl Write for Writer {
 
 struct Reader<'a> {
     stop: &'a Stop,
-    taken: Receiver<Option<Vec<u8>>>,
+    source: Receiver<Option<Vec<u8>>>,
     piece: Vec<u8>,
     at: usize,
     hasher: Hasher,
     size: u64,
+    /// Whether the end of the content came.
+    is_over: bool,
+}
+
+impl Reader<'_> {
+    /// Drops the receiver, so that the writer does not wait for somebody to take its pieces.
+    fn finish(self) -> (Digest, u64) {
+        (self.hasher.finish(), self.size)
+    }
+
+    /// The next piece; an empty one at the end.
+    fn next(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            self.stop.check().map_err(io::Error::other)?;
+            match self.source.recv_timeout(TICK) {
+                Ok(Some(piece)) => return Ok(piece),
+                Ok(None) => return Err(io::Error::other("the content cannot be read")),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.is_over = true;
+                    return Ok(Vec::new());
+                }
+            }
+        }
+    }
 }
 
 impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.piece.len() {
-            self.stop.check().map_err(io::Error::other)?;
             self.at = 0;
-            self.piece = match self.taken.recv() {
-                Ok(Some(piece)) => piece,
-                Ok(None) => return Err(io::Error::other("the content cannot be read")),
-                Err(_) => Vec::new(),
-            };
+            self.piece = Vec::new();
+            self.piece = self.next()?;
         }
         let count = buffer.len().min(self.piece.len() - self.at);
         buffer[..count].copy_from_slice(&self.piece[self.at..self.at + count]);
@@ -93,5 +131,48 @@ impl Read for Reader<'_> {
         self.at += count;
         self.size += count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// Sends a content of so many bytes that is said to have `size`; `send` reads at most `most` of it.
+    fn taken(bytes: usize, from: u64, size: u64, most: u64, stop: &Stop) -> Taken {
+        let content = vec![7u8; bytes];
+        let part = Part { content: &content, from, size, taken: RefCell::default() };
+        let _ = read(&part, stop, |reader| io::copy(&mut reader.take(most), &mut io::sink()));
+        part.taken.into_inner().unwrap()
+    }
+
+    /// A reader that stops early must not leave the writer waiting, however much is left.
+    #[test]
+    fn whoever_stops_reading_ends_the_writer() {
+        for most in [0, 1, 1 << 18, 3 << 20] {
+            let taken = taken(20 << 20, 0, 20 << 20, most, &Stop::never());
+            assert_eq!((taken.size, taken.is_short), (most, false));
+            assert!(taken.error.is_none());
+        }
+        let stopped = Stop(Arc::new(|| true));
+        assert_eq!(taken(20 << 20, 0, 20 << 20, u64::MAX, &stopped).size, 0);
+    }
+
+    #[test]
+    fn sizes() {
+        let never = Stop::never();
+        for (bytes, from, size, expected) in [
+            (0, 0, 0, (0, false)),
+            (1000, 0, 1000, (1000, false)),
+            (1000, 400, 600, (600, false)),
+            (1000, 0, 1001, (1000, true)),
+            (0, 0, 1, (0, true)),
+            (1001, 0, 1000, (1001, false)),
+        ] {
+            let taken = taken(bytes, from, size, size, &never);
+            assert_eq!((taken.size, taken.is_short), expected, "{bytes} {from} {size}");
+        }
+        assert_eq!(taken(1000, 0, 1000, 1000, &never).digest, Digest::of(&[7; 1000]));
     }
 }

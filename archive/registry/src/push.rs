@@ -1,8 +1,10 @@
 //! A repository as a place to put images into.
 
 use crate::auth::Scope;
-use crate::client::{Ask, Stop, header, refusal};
-use crate::transport::Payload;
+use crate::client::{Ask, Body, refusal};
+use crate::retry::Stop;
+use crate::upload::Sources;
+use crate::url::Url;
 use crate::{Error, Repository, Result};
 use layerstone_layer::Packed;
 use layerstone_oci::{Content, Descriptor, Destination, Error as OciError, Given, Name, Put, media_type, spool};
@@ -27,7 +29,7 @@ pub struct Sent {
 #[derive(Debug)]
 pub struct Push {
     repository: Repository,
-    mounts: Vec<String>,
+    sources: Sources,
     tag: Option<String>,
     done: Mutex<Done>,
 }
@@ -44,9 +46,9 @@ impl Push {
     /// `mounts`, repositories of the same registry.
     pub fn new(repository: &Repository, tag: Option<&str>, mounts: &[String]) -> Push {
         let mounts: Vec<String> = mounts.iter().filter(|name| **name != repository.name).cloned().collect();
-        let scope = Scope { name: repository.name.clone(), is_push: true, sources: mounts.clone() };
+        let scope = Scope { name: repository.name.clone(), is_push: true, sources: Vec::new() };
         let repository = Repository { scope, ..repository.clone() };
-        Push { repository, mounts, tag: tag.map(str::to_owned), done: Mutex::default() }
+        Push { repository, sources: Sources::new(mounts), tag: tag.map(str::to_owned), done: Mutex::default() }
     }
 
     /// What was done so far.
@@ -59,7 +61,7 @@ impl Push {
         if is_known {
             return Ok(Put::There);
         }
-        let put = self.repository.upload(descriptor, content, &self.mounts)?;
+        let put = self.repository.upload(descriptor, content, &self.sources)?;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.known.insert(descriptor.digest);
         let counted = match put {
@@ -74,35 +76,45 @@ impl Push {
     fn put_named(&self, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<()> {
         let Repository { registry, name, scope } = &self.repository;
         let url = registry.url(&format!("{name}/manifests/{target}"));
-        let accept = media_type::MANIFESTS.join(", ");
-        let ask =
-            Ask { what: "cannot ask for the manifest", method: "HEAD", url: &url, headers: &[("accept", &accept)] };
-        let answer = registry.ask(scope, &ask)?;
-        let digest = descriptor.digest.to_string();
-        if answer.status().as_u16() == 200 && header(&answer, "docker-content-digest") == Some(&digest) {
+        if self.is_there(&url, descriptor, bytes, target)? {
             return Ok(());
         }
         let headers = [("content-type", descriptor.media_type.as_str())];
         let ask = Ask { what: "cannot send the manifest", method: "PUT", url: &url, headers: &headers };
-        let mut attempt = 0;
-        loop {
-            let payload = Payload { reader: &mut &bytes[..], size: bytes.len() as u64 };
-            let error = match registry.send(scope, &ask, payload) {
-                Ok(answer) if answer.status().as_u16() == 201 => break,
-                Ok(answer) => refusal(&ask, answer),
-                Err(error) => error,
-            };
-            attempt += 1;
-            let is_fresh_token = attempt == 1 && matches!(error, Error::Unauthorized { .. });
-            let may_try = error.is_transient() || is_fresh_token;
-            let wait = crate::backoff::wait(attempt, None, std::time::SystemTime::now());
-            match wait.filter(|_| may_try && attempt <= registry.retries().max(1)) {
-                Some(wait) => registry.stop().wait(wait)?,
-                None => return Err(error),
+        let mut is_first = true;
+        registry.policy().run(|| {
+            // What was sent may have arrived though its answer did not; a tag that must not change is refused then.
+            if !std::mem::take(&mut is_first) && self.is_there(&url, descriptor, bytes, target)? {
+                return Ok(());
             }
-        }
+            let reply = registry.send(scope, &ask, &Body::Bytes(bytes))?;
+            match reply.status() {
+                200..=299 => Ok(()),
+                _ => Err(refusal(&ask, reply)),
+            }
+        })?;
         self.done.lock().unwrap_or_else(PoisonError::into_inner).sent.manifests += 1;
         Ok(())
+    }
+
+    /// Whether the registry has this manifest there. One that does not tell the digest is asked for the bytes.
+    fn is_there(&self, url: &Url, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<bool> {
+        let Repository { registry, scope, .. } = &self.repository;
+        let accept = media_type::MANIFESTS.join(", ");
+        let ask = Ask { what: "cannot ask for the manifest", method: "HEAD", url, headers: &[("accept", &accept)] };
+        let reply = registry.ask(scope, &ask)?;
+        if reply.status() != 200 {
+            return Ok(false);
+        }
+        match reply.header("docker-content-digest") {
+            Some(digest) => Ok(digest == descriptor.digest.to_string()),
+            None => match self.repository.manifest(target) {
+                Ok(found) => Ok(found.bytes == bytes),
+                // Whatever it is, it is not this one.
+                Err(Error::NotFound { .. } | Error::Protocol { .. } | Error::Digest { .. }) => Ok(false),
+                Err(error) => Err(error),
+            },
+        }
     }
 }
 

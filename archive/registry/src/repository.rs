@@ -1,12 +1,10 @@
 //! One name of a registry: its manifests, tags and blobs, read (distribution-spec, "Pull").
 
 use crate::auth::Scope;
-use crate::client::{Ask, Registry, header, refusal, told};
-use crate::transport::Answer;
+use crate::client::{Ask, Registry, Reply, refusal, told};
 use crate::{Error, Remote, Result, encoding};
 use layerstone_oci::{Descriptor, media_type};
 use layerstone_stage::Digest;
-use std::io::Read;
 use std::sync::Arc;
 
 /// Bytes that a manifest has at most: what registries must take (distribution-spec, "Pushing Manifests").
@@ -58,16 +56,12 @@ impl Repository {
         let accept = media_type::MANIFESTS.join(", ");
         let headers = [("accept", accept.as_str())];
         let ask = Ask { what: "cannot read the manifest", method: "GET", url: &url, headers: &headers };
-        let mut attempt = 0;
-        let (kind, bytes) = loop {
-            let answer = self.found(&ask, self.registry.ask(&self.scope, &ask)?, target)?;
-            let kind = header(&answer, "content-type").unwrap_or_default();
+        let (kind, bytes) = self.registry.policy().run(|| {
+            let reply = self.found(&ask, self.registry.ask_once(&self.scope, &ask)?, target)?;
+            let kind = reply.header("content-type").unwrap_or_default();
             let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
-            match read(&ask, answer, MOST_MANIFEST) {
-                Err(error) if error.is_transient() && attempt < self.registry.retries() => attempt += 1,
-                bytes => break (kind, bytes?),
-            }
-        };
+            Ok((kind, self.read(&ask, reply, MOST_MANIFEST)?))
+        })?;
         let found = Digest::of(&bytes);
         if let Some(expected) = target.parse().ok().filter(|expected| *expected != found) {
             return Err(Error::Digest { name: url.to_string(), found, expected });
@@ -112,41 +106,42 @@ impl Repository {
     pub(crate) fn has(&self, digest: &Digest) -> Result<bool> {
         let url = self.registry.url(&format!("{}/blobs/{digest}", self.name));
         let ask = Ask { what: "cannot ask for the blob", method: "HEAD", url: &url, headers: &[] };
-        let answer = self.registry.ask(&self.scope, &ask)?;
-        match answer.status().as_u16() {
+        let reply = self.registry.ask(&self.scope, &ask)?;
+        match reply.status() {
             200 => Ok(true),
             404 => Ok(false),
-            _ => Err(refusal(&ask, answer)),
+            _ => Err(refusal(&ask, reply)),
         }
     }
 
     /// An answer that says yes.
-    pub(crate) fn found(&self, ask: &Ask<'_>, answer: Answer, target: &str) -> Result<Answer> {
-        match answer.status().as_u16() {
-            200 | 206 => Ok(answer),
+    pub(crate) fn found(&self, ask: &Ask<'_>, reply: Reply, target: &str) -> Result<Reply> {
+        match reply.status() {
+            200 | 206 => Ok(reply),
             404 => {
                 let joint = if target.contains(':') { '@' } else { ':' };
                 let name = format!("{}/{}{joint}{target}", self.registry.host(), self.name);
-                Err(Error::NotFound { name, told: told(answer) })
+                Err(Error::NotFound { name, told: told(reply.answer) })
             }
-            _ => Err(refusal(ask, answer)),
+            _ => Err(refusal(ask, reply)),
         }
     }
-}
 
-/// All of a small body.
-fn read(ask: &Ask<'_>, answer: Answer, most: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let url = || ask.url.to_string();
-    let reader = encoding::reader(answer, None);
-    let reader = reader.map_err(|cause| Error::Protocol { what: ask.what, url: url(), cause })?;
-    let read = reader.take(most + 1).read_to_end(&mut bytes);
-    read.map_err(|e| Error::Unreachable { url: url(), cause: format!("the answer breaks off: {e}") })?;
-    if bytes.len() as u64 > most {
-        let cause = format!("found more than {most} bytes");
-        return Err(Error::Protocol { what: ask.what, url: url(), cause });
+    /// All of a small body.
+    fn read(&self, ask: &Ask<'_>, reply: Reply, most: u64) -> Result<Vec<u8>> {
+        let wrong = |cause| Error::Protocol { what: ask.what, url: ask.url.to_string(), cause };
+        let reader = encoding::reader(reply.answer, None).map_err(wrong)?;
+        let read = self.registry.transport().read_small(reader, most);
+        self.registry.stop().check()?;
+        let bytes = read.map_err(|cause| {
+            let cause = format!("the answer breaks off: {cause}");
+            Error::Unreachable { url: ask.url.to_string(), cause }
+        })?;
+        if bytes.len() as u64 > most {
+            return Err(wrong(format!("found more than {most} bytes")));
+        }
+        Ok(bytes)
     }
-    Ok(bytes)
 }
 
 /// The media type that a manifest itself tells.

@@ -1,9 +1,12 @@
-//! One request and its answer over HTTP/1.1, with or without TLS, directly or through a proxy.
+//! One request and its answer over HTTP/1.1, with or without TLS, directly or through a proxy; each step
+//! of it has a bound.
 
-use crate::agents::Agents;
+use crate::agents::{Agents, CONNECT};
 use crate::auth::basic;
 use crate::client::Options;
 use crate::proxy::{Proxies, Proxy};
+use crate::retry::Stop;
+use crate::socket;
 use crate::trust::Trust;
 use crate::url::Url;
 use crate::{Error, Result};
@@ -11,9 +14,14 @@ use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
-use ureq::{Body, SendBody};
+use ureq::{Body, SendBody, Timeout};
+
+/// How long a request may take, its answer included, that cleans up after a signal. The program ends by that signal
+/// some seconds after it came, whatever it does then.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What is told of a host that answers TLS in plain.
 pub(crate) const PLAIN_ANSWER: &str = "found an answer without TLS";
@@ -29,11 +37,21 @@ pub(crate) struct Payload<'a> {
 }
 
 /// Something that makes requests: to each host with the proxy and the trust that are for that host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Transport {
+    ways: Arc<Ways>,
+    agents: Arc<Agents>,
+    /// For requests that clean up after a signal.
+    farewell: Arc<Agents>,
+    stop: Stop,
+    silence: Duration,
+}
+
+/// What decides how a host is reached.
+#[derive(Debug)]
+struct Ways {
     trust: Trust,
     proxies: Proxies,
-    agents: Agents,
 }
 
 /// How a host answers to TLS.
@@ -53,16 +71,25 @@ struct Failure<'a> {
 impl Transport {
     /// With the certificates that the system trusts and those of a file.
     pub(crate) fn new(options: &Options, trust: Trust, proxies: Proxies) -> Result<Transport> {
-        let agents = Agents::new(RootCerts::Specific(Arc::new(roots(options)?)));
-        Ok(Transport { trust, proxies, agents })
+        let roots = RootCerts::Specific(Arc::new(roots(options)?));
+        let (silence, stop) = (options.io_timeout, options.stop.clone());
+        let agents = Arc::new(Agents::new(roots.clone(), silence, None, stop.clone()));
+        let farewell = Arc::new(Agents::new(roots, silence, Some(FAREWELL), Stop::never()));
+        Ok(Transport { ways: Arc::new(Ways { trust, proxies }), agents, farewell, stop, silence })
     }
 
     /// What is allowed for which host.
     pub(crate) fn trust(&self) -> &Trust {
-        &self.trust
+        &self.ways.trust
     }
 
-    /// Sends a request and waits for the head of the answer, whatever its status.
+    /// For a few requests more after a signal.
+    pub(crate) fn farewell(&self) -> Transport {
+        Transport { agents: Arc::clone(&self.farewell), stop: Stop::never(), ..self.clone() }
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status. An answer that comes before the body
+    /// was sent counts if it says no.
     pub(crate) fn send(
         &self,
         method: &str,
@@ -70,11 +97,22 @@ impl Transport {
         headers: &[(&str, &str)],
         payload: Option<Payload<'_>>,
     ) -> Result<Answer> {
-        let proxy = self.proxies.of(url)?;
-        let answer = self.run(method, url, headers, payload, proxy).map_err(|failure| failure.into_error(url))?;
-        match proxy {
-            Some(proxy) if answer.status().as_u16() == 407 && !url.is_https => Err(refusal(proxy, 407)),
-            _ => Ok(answer),
+        self.stop.check()?;
+        socket::begin();
+        let proxy = self.ways.proxies.of(url)?;
+        match self.run(method, url, headers, payload, proxy) {
+            Ok(answer) if socket::is_cut() && answer.status().is_success() => {
+                let cause = format!("found status {} before the body was sent", answer.status().as_u16());
+                Err(Error::Unreachable { url: url.to_string(), cause })
+            }
+            Ok(answer) => match proxy {
+                Some(proxy) if answer.status().as_u16() == 407 && !url.is_https => Err(refusal(proxy, 407)),
+                _ => Ok(answer),
+            },
+            Err(failure) => {
+                self.stop.check()?;
+                Err(failure.into_error(url, self.silence))
+            }
         }
     }
 
@@ -82,22 +120,38 @@ impl Transport {
     /// to TLS, or if TLS cannot be tried: the proxy makes no tunnel to this port, or the name is one that only the proxy
     /// for plain HTTP can look up. Any other error says nothing of the sort: it may be somebody between us and the host.
     pub(crate) fn speech(&self, url: &Url) -> Result<Speech> {
-        let proxy = self.proxies.of(url)?;
+        self.stop.check()?;
+        socket::begin();
+        let proxy = self.ways.proxies.of(url)?;
         let failure = match self.run("GET", url, &[], None, proxy) {
             Ok(_) => return Ok(Speech::Tls),
             Err(failure) => failure,
         };
+        self.stop.check()?;
         let is_plain = match &failure.error {
             ureq::Error::ConnectProxyFailed(_) => matches!(failure.status(), Some(400 | 403 | 405 | 501)),
             error => is_plain_answer(error) || (proxy.is_none() && self.is_known_to_proxy_alone(url)?),
         };
-        if is_plain { Ok(Speech::Plain) } else { Err(failure.into_error(url)) }
+        if is_plain { Ok(Speech::Plain) } else { Err(failure.into_error(url, self.silence)) }
+    }
+
+    /// Reads a small body, which may take as long as silence may, and have so many bytes and one more.
+    pub(crate) fn read_small(&self, reader: impl Read, most: u64) -> Result<Vec<u8>, String> {
+        read_within(reader, most, self.silence).map_err(|e| self.broken(&e))
+    }
+
+    /// Why the body of an answer breaks off.
+    pub(crate) fn broken(&self, error: &io::Error) -> String {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+            Some(inner) => cause(inner, self.silence),
+            None => io_cause(error),
+        }
     }
 
     /// Whether a name cannot be looked up here, while plain HTTP has a proxy that may know it.
     fn is_known_to_proxy_alone(&self, url: &Url) -> Result<bool> {
         let plain = Url::new(false, &url.authority, "/");
-        Ok(self.proxies.of(&plain)?.is_some() && (url.host(), url.port()).to_socket_addrs().is_err())
+        Ok(self.ways.proxies.of(&plain)?.is_some() && (url.host(), url.port()).to_socket_addrs().is_err())
     }
 
     fn run<'a>(
@@ -116,10 +170,11 @@ impl Transport {
         if let Some(Proxy { user: Some((name, password)), .. }) = proxy.filter(|proxy| proxy.forwards(url)) {
             request = request.header("proxy-authorization", basic(name, password));
         }
-        let agent = self.agents.of(url, self.trust.is_exempt(url), proxy).map_err(failed)?;
+        let agent = self.agents.of(url, self.ways.trust.is_exempt(url), proxy).map_err(failed)?;
         let answer = match payload {
             Some(Payload { reader, size }) => {
-                let request = request.header("content-length", size).body(SendBody::from_reader(reader));
+                let mut reader = Exact { reader, left: size };
+                let request = request.header("content-length", size).body(SendBody::from_reader(&mut reader));
                 agent.run(request.map_err(|e| failed(e.into()))?)
             }
             None => agent.run(request.body(()).map_err(|e| failed(e.into()))?),
@@ -129,15 +184,15 @@ impl Transport {
 }
 
 impl Failure<'_> {
-    fn into_error(self, url: &Url) -> Error {
-        let Some(proxy) = self.proxy else {
-            return Error::Unreachable { url: url.to_string(), cause: cause(&self.error) };
-        };
+    fn into_error(self, url: &Url, silence: Duration) -> Error {
+        let cut = if socket::is_cut() { "the connection broke: " } else { "" };
+        let cause = format!("{cut}{}", cause(&self.error, silence));
+        let Some(proxy) = self.proxy else { return Error::Unreachable { url: url.to_string(), cause } };
         match self.status() {
             // Statuses of gateways may go away by themselves.
             Some(status) if status < 500 => refusal(proxy, status),
             _ => {
-                let cause = format!("through {proxy} of {}: {}", proxy.variable, cause(&self.error));
+                let cause = format!("through {proxy} of {}: {cause}", proxy.variable);
                 Error::Unreachable { url: url.to_string(), cause }
             }
         }
@@ -159,19 +214,62 @@ fn refusal(proxy: &Proxy, status: u16) -> Error {
     Error::Proxy { variable: proxy.variable, cause }
 }
 
+/// A body of exactly so many bytes: ureq would wait for good for those that are missing. What is sent on a connection
+/// that was cut does not matter, and is not asked for.
+struct Exact<'a> {
+    reader: &'a mut dyn Read,
+    left: u64,
+}
+
+impl Read for Exact<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = if socket::is_cut() { most } else { self.reader.read(&mut buffer[..most])? };
+        if count == 0 && most > 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{} bytes are missing", self.left)));
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+/// Reads all, but not for longer than `limit` and a read: who sends a byte now and then would never be silent.
+pub(crate) fn read_within(reader: impl Read, most: u64, limit: Duration) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + limit;
+    let (mut reader, mut bytes, mut buffer) = (reader.take(most.saturating_add(1)), Vec::new(), [0; 1 << 13]);
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(bytes),
+            count => bytes.extend_from_slice(&buffer[..count]),
+        }
+        if Instant::now() >= end {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("timeout: not all came within {limit:?}")));
+        }
+    }
+}
+
 /// Why there is no answer, in words that name no value of a header.
-fn cause(error: &ureq::Error) -> String {
+fn cause(error: &ureq::Error, silence: Duration) -> String {
+    let seconds = silence.as_secs();
     match error {
         error if is_plain_answer(error) => PLAIN_ANSWER.to_owned(),
-        ureq::Error::Io(e) => match tls_error(e) {
-            Some(tls) => format!("TLS: {tls}"),
-            None => e.to_string(),
-        },
+        ureq::Error::Io(e) => io_cause(e),
         ureq::Error::HostNotFound => "no such host".to_owned(),
-        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            format!("timeout: no connection within {} s", silence.min(CONNECT).as_secs())
+        }
+        ureq::Error::Timeout(Timeout::PerWrite) => format!("timeout: nothing was taken for {seconds} s"),
+        ureq::Error::Timeout(_) => format!("timeout: nothing came for {seconds} s"),
         ureq::Error::Rustls(e) => format!("TLS: {e}"),
         ureq::Error::Protocol(_) => "found no HTTP/1.1".to_owned(),
         other => other.to_string(),
+    }
+}
+
+fn io_cause(error: &io::Error) -> String {
+    match tls_error(error) {
+        Some(tls) => format!("TLS: {tls}"),
+        None => error.to_string(),
     }
 }
 
@@ -208,4 +306,30 @@ fn roots(options: &Options) -> Result<Vec<Certificate<'static>>> {
         return Err(wrong("found no certificate in PEM".to_owned()));
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_bodies_end() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(read_within(&b"body"[..], 4, minute).unwrap(), b"body");
+        assert_eq!(read_within(&b"longer"[..], 4, minute).unwrap(), b"longe");
+        // One that never ends, and is never silent.
+        let error = read_within(io::repeat(7), u64::MAX, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// A body has as many bytes as was said, or sending it is an error.
+    #[test]
+    fn exact_bodies() {
+        socket::begin();
+        for (bytes, size, expected) in [(5, 5, Some(5)), (9, 5, Some(5)), (4, 5, None), (0, 0, Some(0))] {
+            let bytes = vec![1; bytes];
+            let read = Exact { reader: &mut &bytes[..], left: size }.read_to_end(&mut Vec::new());
+            assert_eq!(read.ok(), expected, "{size}");
+        }
+    }
 }

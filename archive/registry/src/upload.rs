@@ -1,177 +1,262 @@
-//! A blob on its way into a registry (distribution-spec, "Push"): asked for, taken over from another repository if that
-//! is possible, or sent; taken up again where the registry says it stopped, and cancelled where it cannot be finished.
+//! Uploads of blobs (distribution-spec, "Push"): asks for the blob, mounts it from another repository where that is
+//! possible, or sends it; resumes where the registry says the upload stopped, and cancels what cannot be finished.
 //!
 //! docker-registry 2.8 knows an upload no longer whose connection broke, not even to cancel it: such a blob is sent again.
+//!
+//! Registries answer less exactly than the specification says; docs/registries.md lists what is accepted.
 
-use crate::client::{Ask, header, refusal};
-use crate::error::is_transient_status;
-use crate::transport::{Answer, Payload};
+use crate::auth::Scope;
+use crate::client::{Ask, Body, Reply, refusal};
+use crate::pipe::Part;
+use crate::retry::PROGRESS;
 use crate::url::{Url, encode};
-use crate::{Error, Repository, Result, backoff, pipe};
+use crate::{Error, Repository, Result};
 use layerstone_oci::{Content, Descriptor, Error as OciError, Put};
-use std::io::Read;
-use std::time::SystemTime;
+use layerstone_stage::Digest;
+use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 /// A blob up to this size, in bytes, goes in one request with its digest; a bigger one before its digest, so that it can
-/// be taken up again.
+/// be resumed.
 const SMALL: u64 = 1 << 20;
 const WHAT: &str = "cannot send the blob";
 const OCTETS: (&str, &str) = ("content-type", "application/octet-stream");
+
+/// Repositories of the same registry that blobs are mounted from.
+#[derive(Debug)]
+pub(crate) struct Sources(Mutex<Vec<String>>);
+
+impl Sources {
+    pub(crate) fn new(names: Vec<String>) -> Sources {
+        Sources(Mutex::new(names))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remove(&self, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|it| it != name);
+    }
+}
 
 /// An upload that the registry has begun.
 struct Session {
     url: Url,
     /// Bytes that the registry has.
     at: u64,
+    /// Whether that has to be asked, since a request failed.
+    is_doubtful: bool,
+    /// Whether it was resumed at bytes that the registry named.
+    is_resumed: bool,
+}
+
+impl Session {
+    fn new(url: Url) -> Session {
+        Session { url, at: 0, is_doubtful: false, is_resumed: false }
+    }
 }
 
 impl Repository {
     /// Puts a blob there unless it is there.
-    pub(crate) fn upload(&self, descriptor: &Descriptor, content: &dyn Content, mounts: &[String]) -> Result<Put> {
+    pub(crate) fn upload(&self, descriptor: &Descriptor, content: &dyn Content, sources: &Sources) -> Result<Put> {
         self.registry.stop().check()?;
         if self.has(&descriptor.digest)? {
             return Ok(Put::There);
         }
-        let mut begun = None;
-        for source in mounts {
-            match self.begin(Some((descriptor, source)))? {
-                None => {
-                    begun.iter().for_each(|session| self.cancel(session));
-                    return Ok(Put::Mounted);
-                }
-                // Whoever does not mount begins an upload instead, of which one is enough.
-                Some(session) => begun.replace(session).iter().for_each(|session| self.cancel(session)),
-            }
+        let mut session = None;
+        let result = self.mount(descriptor, sources, &mut session).and_then(|put| match put {
+            Some(put) => Ok(put),
+            None => self.send_blob(descriptor, content, &mut session).map(|()| Put::Sent),
+        });
+        if let Some(session) = session {
+            self.cancel(&session);
         }
-        self.send_blob(descriptor, content, begun)?;
-        Ok(Put::Sent)
+        result
     }
 
-    fn send_blob(&self, descriptor: &Descriptor, content: &dyn Content, begun: Option<Session>) -> Result<()> {
-        let mut session = match begun {
-            Some(session) => session,
-            None => self.begin(None)?.expect("nothing can be mounted"),
-        };
-        let (mut attempt, mut best) = (0, session.at);
+    /// Mounts a blob from another repository. A registry that does not mount begins an upload instead; one that refuses,
+    /// in whatever way, is not asked for that source again: the blob is sent.
+    fn mount(&self, descriptor: &Descriptor, sources: &Sources, begun: &mut Option<Session>) -> Result<Option<Put>> {
+        for source in sources.names() {
+            match self.mount_from(descriptor, &source) {
+                Ok(None) => return Ok(Some(Put::Mounted)),
+                // One upload is enough.
+                Ok(Some(session)) => begun.replace(session).iter().for_each(|session| self.cancel(session)),
+                Err(Error::Stopped) => return Err(Error::Stopped),
+                Err(_) => sources.remove(&source),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks for a mount, with a token for the source; the upload that was begun instead.
+    fn mount_from(&self, descriptor: &Descriptor, source: &str) -> Result<Option<Session>> {
+        let url = self.registry.url(&format!("{}/blobs/uploads/", self.name));
+        let url = url.with("mount", &encode(&descriptor.digest.to_string())).with("from", &encode(source));
+        let scope = Scope { sources: vec![source.to_owned()], ..self.scope.clone() };
+        let ask = Ask { what: WHAT, method: "POST", url: &url, headers: &[] };
+        let reply = self.registry.policy().run(|| self.registry.send(&scope, &ask, &Body::Bytes(&[])))?;
+        match reply.status() {
+            201 => Ok(None),
+            200 | 202 | 204 => Ok(Some(Session::new(self.registry.location(&ask, &reply)?))),
+            _ => Err(refusal(&ask, reply)),
+        }
+    }
+
+    /// Sends a blob. What is left in `session` is to be cancelled.
+    fn send_blob(&self, descriptor: &Descriptor, content: &dyn Content, session: &mut Option<Session>) -> Result<()> {
+        let policy = self.registry.policy();
+        let (mut attempts, mut best, mut is_renewed) = (policy.attempts(), 0, false);
         loop {
-            let error = match self.send_rest(&mut session, descriptor, content) {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
+            let result = self.send_once(session, descriptor, content);
+            let Err(error) = result else {
+                *session = None;
+                return Ok(());
             };
-            attempt += 1;
-            let may_try = may_try_again(&error) && attempt <= self.registry.retries();
-            let wait = backoff::wait(attempt, None, SystemTime::now()).filter(|_| may_try);
-            let waited = wait.ok_or(error).and_then(|wait| self.registry.stop().wait(wait));
-            if let Err(error) = waited {
-                self.cancel(&session);
-                return Err(error);
+            if let Some(session) = session {
+                session.is_doubtful = true;
+                if session.at >= best + PROGRESS {
+                    (best, is_renewed) = (session.at, false);
+                    attempts.reset();
+                }
             }
-            session = match self.taken_up(&session, descriptor.size) {
-                Some(session) => {
-                    if session.at > best {
-                        // Progress is as good as a new beginning.
-                        (attempt, best) = (0, session.at);
+            match error {
+                // A new token is no failure of the registry's.
+                Error::Renewed { .. } if !is_renewed => is_renewed = true,
+                Error::Renewed { url } => {
+                    return Err(Error::Unauthorized {
+                        url,
+                        cause: "found status 401, also with a new token".to_owned(),
+                    });
+                }
+                error => {
+                    let is_resumed = session.as_ref().is_some_and(|session| session.is_resumed);
+                    let begins_again = is_resumed && matches!(error, Error::Status { status: 400, .. });
+                    if begins_again {
+                        // The registry had other bytes than it said.
+                        self.drop_session(session);
                     }
-                    session
+                    attempts.again(error, |error| begins_again || may_try_again(error))?;
                 }
-                None => {
-                    self.cancel(&session);
-                    self.begin(None)?.expect("nothing can be mounted")
-                }
-            };
+            }
         }
     }
 
-    /// Begins an upload, or takes a blob over from another repository; none if there is nothing to be sent any more.
-    fn begin(&self, mount: Option<(&Descriptor, &String)>) -> Result<Option<Session>> {
-        let mut url = self.registry.url(&format!("{}/blobs/uploads/", self.name));
-        if let Some((descriptor, source)) = mount {
-            url = url.with("mount", &encode(&descriptor.digest.to_string())).with("from", &encode(source));
+    /// Sends what is missing of a blob, in a new upload if there is none.
+    fn send_once(&self, current: &mut Option<Session>, descriptor: &Descriptor, content: &dyn Content) -> Result<()> {
+        if current.as_ref().is_some_and(|session| session.is_doubtful) && self.resume(current, descriptor)? {
+            return Ok(());
         }
-        let ask = Ask { what: WHAT, method: "POST", url: &url, headers: &[("content-length", "0")] };
-        let answer = self.registry.ask(&self.scope, &ask)?;
-        match answer.status().as_u16() {
-            201 if mount.is_some() => Ok(None),
-            202 => Ok(Some(Session { url: self.registry.location(&ask, &answer)?, at: 0 })),
-            _ => Err(refusal(&ask, answer)),
-        }
-    }
-
-    /// Sends what is missing, and the digest at last.
-    fn send_rest(&self, session: &mut Session, descriptor: &Descriptor, content: &dyn Content) -> Result<()> {
-        let Descriptor { digest, size, .. } = descriptor;
-        if session.at == 0 && *size <= SMALL {
+        let session = match current {
+            Some(session) => session,
+            None => current.insert(self.begin()?),
+        };
+        if session.at == 0 && descriptor.size <= SMALL {
             let mut bytes = Vec::new();
             content.write_to(0, &mut bytes)?;
-            self.check(descriptor, layerstone_stage::Digest::of(&bytes), bytes.len() as u64)?;
-            return self.commit(session, digest, &mut &bytes[..], *size);
+            self.check(descriptor, Digest::of(&bytes), bytes.len() as u64)?;
+            return self.commit(session, &descriptor.digest, &bytes);
         }
-        if session.at == *size {
-            return self.commit(session, digest, &mut std::io::empty(), 0);
+        if session.at < descriptor.size {
+            self.send_rest(session, descriptor, content)?;
         }
+        self.commit(session, &descriptor.digest, &[])
+    }
+
+    /// Begins an upload.
+    fn begin(&self) -> Result<Session> {
+        let url = self.registry.url(&format!("{}/blobs/uploads/", self.name));
+        let ask = Ask { what: WHAT, method: "POST", url: &url, headers: &[] };
+        let reply = self.registry.send(&self.scope, &ask, &Body::Bytes(&[]))?;
+        match reply.status() {
+            200..=204 => Ok(Session::new(self.registry.location(&ask, &reply)?)),
+            _ => Err(refusal(&ask, reply)),
+        }
+    }
+
+    /// Sends all that the registry has not.
+    fn send_rest(&self, session: &mut Session, descriptor: &Descriptor, content: &dyn Content) -> Result<()> {
+        let size = descriptor.size;
         let range = format!("{}-{}", session.at, size - 1);
         let headers = [OCTETS, ("content-range", range.as_str())];
         // A first piece is the whole, which not every registry knows to be a range.
         let headers = if session.at == 0 { &headers[..1] } else { &headers[..] };
         let url = session.url.clone();
         let ask = Ask { what: WHAT, method: "PATCH", url: &url, headers };
-        let left = size - session.at;
-        let (answer, told) = pipe::read(content, session.at, self.registry.stop(), |reader| {
-            // One byte more than there may be shows that there are too many.
-            let mut reader = reader.take(left);
-            self.registry.send(&self.scope, &ask, Payload { reader: &mut reader, size: left })
-        });
-        if let Some(error) = told.error {
-            return Err(error.into());
+        let part = Part { content, from: session.at, size: size - session.at, taken: RefCell::default() };
+        let reply = self.registry.send(&self.scope, &ask, &Body::Part(&part));
+        if let Some(taken) = part.taken.into_inner() {
+            if let Some(error) = taken.error {
+                return Err(error.into());
+            }
+            let is_whole = reply.is_ok() && session.at == 0;
+            if taken.is_short || taken.size > part.size || is_whole && taken.size == part.size {
+                self.check(descriptor, taken.digest, session.at + taken.size)?;
+            }
         }
-        let answer = answer?;
-        if answer.status().as_u16() != 202 {
-            return Err(refusal(&ask, answer));
+        let reply = reply?;
+        if !(200..=204).contains(&reply.status()) {
+            return Err(refusal(&ask, reply));
         }
-        if session.at == 0 {
-            self.check(descriptor, told.digest, told.size)?;
-        }
-        session.url = self.registry.location(&ask, &answer)?;
-        session.at = *size;
-        self.commit(session, digest, &mut std::io::empty(), 0)
+        session.url = self.next(&ask, &reply, &session.url)?;
+        session.at = size;
+        Ok(())
     }
 
     /// Ends an upload with its digest, and the bytes if they were not sent before.
-    fn commit(
-        &self,
-        session: &Session,
-        digest: &layerstone_stage::Digest,
-        reader: &mut dyn Read,
-        size: u64,
-    ) -> Result<()> {
+    fn commit(&self, session: &Session, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let url = session.url.clone().with("digest", &encode(&digest.to_string()));
         let ask = Ask { what: WHAT, method: "PUT", url: &url, headers: &[OCTETS] };
-        let answer: Answer = self.registry.send(&self.scope, &ask, Payload { reader, size })?;
-        match answer.status().as_u16() {
+        let reply = self.registry.send(&self.scope, &ask, &Body::Bytes(bytes))?;
+        match reply.status() {
             201 | 204 => Ok(()),
-            _ => Err(refusal(&ask, answer)),
+            // Neither is what the specification says: whether the blob is there is asked.
+            200 | 202 if self.has(digest)? => Ok(()),
+            _ => Err(refusal(&ask, reply)),
         }
     }
 
-    /// Asks how far an upload is that broke off; none if it cannot go on.
-    fn taken_up(&self, session: &Session, size: u64) -> Option<Session> {
+    /// Asks how far an upload is of which a request failed; one that cannot go on is dropped. Whether the blob is there
+    /// already, since only the answer was lost.
+    fn resume(&self, current: &mut Option<Session>, descriptor: &Descriptor) -> Result<bool> {
+        let Some(session) = current else { return Ok(false) };
         let ask = Ask { what: WHAT, method: "GET", url: &session.url, headers: &[] };
-        let answer = self.registry.ask(&self.scope, &ask).ok().filter(|answer| answer.status().as_u16() == 204)?;
-        let url = self.registry.location(&ask, &answer).unwrap_or_else(|_| session.url.clone());
-        let last = header(&answer, "range")?.trim_start_matches("bytes=").rsplit('-').next()?.parse::<u64>().ok()?;
-        // `0-0` is said of no byte as well as of one: one byte more costs nothing.
-        let at = if last == 0 { 0 } else { last + 1 };
-        // A registry that has one byte of it, and means it, would get that byte twice.
-        (at > 0 && at <= size).then_some(Session { url, at })
+        let reply = self.registry.ask_once(&self.scope, &ask)?;
+        let at = reply_at(&reply).filter(|at| (1..=descriptor.size).contains(at));
+        if let Some(at) = at {
+            let url = self.next(&ask, &reply, &session.url)?;
+            *session = Session { url, at, is_doubtful: false, is_resumed: true };
+            return Ok(false);
+        }
+        if reply.status() == 404 && self.has(&descriptor.digest)? {
+            return Ok(true);
+        }
+        self.drop_session(current);
+        Ok(false)
+    }
+
+    /// Where an upload goes on: where it was, if the registry does not say.
+    fn next(&self, ask: &Ask<'_>, reply: &Reply, current: &Url) -> Result<Url> {
+        if reply.header("location").is_none() {
+            return Ok(current.clone());
+        }
+        self.registry.location(ask, reply)
+    }
+
+    fn drop_session(&self, session: &mut Option<Session>) {
+        if let Some(session) = session.take() {
+            self.cancel(&session);
+        }
     }
 
     /// Lets the registry forget an upload. Nothing can be done if that fails: it forgets by itself later.
     fn cancel(&self, session: &Session) {
         let ask = Ask { what: WHAT, method: "DELETE", url: &session.url, headers: &[] };
-        let _ = self.registry.ask(&self.scope, &ask);
+        let _ = self.registry.forget(&self.scope, &ask);
     }
 
-    fn check(&self, descriptor: &Descriptor, found: layerstone_stage::Digest, found_size: u64) -> Result<()> {
+    fn check(&self, descriptor: &Descriptor, found: Digest, found_size: u64) -> Result<()> {
         if (found, found_size) == (descriptor.digest, descriptor.size) {
             return Ok(());
         }
@@ -181,11 +266,21 @@ impl Repository {
     }
 }
 
-/// A token may have run out while a big blob was sent; a session may have been lost.
+/// How many bytes the registry says it has of an upload. `0-0` is said of no byte as well as of one: none is right of
+/// both, since one byte more costs nothing.
+fn reply_at(reply: &Reply) -> Option<u64> {
+    if !matches!(reply.status(), 200 | 202 | 204) {
+        return None;
+    }
+    let last = reply.header("range")?.trim_start_matches("bytes=").rsplit('-').next()?.parse::<u64>().ok()?;
+    last.checked_add(1).filter(|_| last > 0)
+}
+
+/// A session may have been lost. A refusal stays one, however often the blob is sent: only a token that ran out (401) is
+/// replaced, before this is asked.
 fn may_try_again(error: &Error) -> bool {
     match error {
-        Error::Unauthorized { .. } => true,
-        Error::Status { status, .. } => is_transient_status(*status) || matches!(status, 404 | 416),
+        Error::Status { status, .. } => error.is_transient() || matches!(status, 404 | 410 | 416),
         error => error.is_transient(),
     }
 }

@@ -1,81 +1,21 @@
 //! Uploads that break off, are refused, or are interrupted: taken up again, or cancelled.
 
 use super::{place, told};
+use crate::support::Place;
+use crate::support::fake_registry::FakeRegistry;
 use crate::support::http::{Answer, Request, Server};
 use crate::support::registry::{Registry, root};
-use crate::support::{Place, digest};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A registry in memory that takes images, whose answers may be changed.
-#[derive(Default)]
-struct Taking {
-    blobs: Mutex<BTreeMap<String, Vec<u8>>>,
-    uploads: Mutex<BTreeMap<usize, Vec<u8>>>,
-    count: AtomicUsize,
-}
-
-impl Taking {
-    fn answer(&self, request: &Request) -> Answer {
-        let path = request.path();
-        let session: Option<usize> = path.rsplit_once("/uploads/").and_then(|(_, id)| id.parse().ok());
-        let mut uploads = self.uploads.lock().unwrap();
-        let mut blobs = self.blobs.lock().unwrap();
-        match (request.method.as_str(), session) {
-            ("HEAD", _) if path.contains("/blobs/") => {
-                let there = blobs.contains_key(path.rsplit('/').next().unwrap());
-                Answer::new(if there { 200 } else { 404 })
-            }
-            ("HEAD", _) => Answer::new(404),
-            ("POST", None) => {
-                let id = self.count.fetch_add(1, Ordering::Relaxed);
-                uploads.insert(id, Vec::new());
-                Answer::new(202).with("Location", format!("/v2/a/blobs/uploads/{id}"))
-            }
-            ("PATCH", Some(id)) => {
-                let Some(upload) = uploads.get_mut(&id) else { return Answer::new(404) };
-                let begin =
-                    request.header("content-range").map_or(0, |it| it.split('-').next().unwrap().parse().unwrap());
-                if begin != upload.len() {
-                    return Answer::new(416);
-                }
-                upload.extend(&request.body);
-                Answer::new(202).with("Location", format!("/v2/a/blobs/uploads/{id}"))
-            }
-            ("GET", Some(id)) => match uploads.get(&id) {
-                Some(upload) => Answer::new(204).with("Range", format!("0-{}", upload.len().saturating_sub(1))),
-                None => Answer::new(404),
-            },
-            ("PUT", Some(id)) => {
-                let Some(mut bytes) = uploads.remove(&id) else { return Answer::new(404) };
-                bytes.extend(&request.body);
-                let name = format!("sha256:{}", digest(&bytes));
-                if request.query("digest") != [name.as_str()] {
-                    return Answer::bytes(
-                        400,
-                        json!({"errors": [{"code": "DIGEST_INVALID", "message": "no"}]}).to_string(),
-                    );
-                }
-                blobs.insert(name, bytes);
-                Answer::new(201)
-            }
-            ("PUT", None) => Answer::new(201),
-            ("DELETE", Some(id)) => Answer::new(if uploads.remove(&id).is_some() { 204 } else { 404 }),
-            _ => Answer::new(404),
-        }
-    }
-}
-
-/// Such a registry, with other answers where there are some.
-fn taking(other: impl Fn(&Taking, &Request) -> Option<Answer> + Send + Sync + 'static) -> (Server, Arc<Taking>) {
-    let taking = Arc::new(Taking::default());
-    let kept = Arc::clone(&taking);
-    let server = Server::start(move |request| other(&kept, request).unwrap_or_else(|| kept.answer(request)));
-    (server, taking)
+/// A registry in memory, with other answers where there are some.
+fn taking(
+    other: impl Fn(&FakeRegistry, &Request) -> Option<Answer> + Send + Sync + 'static,
+) -> (Server, Arc<FakeRegistry>) {
+    FakeRegistry::start(other)
 }
 
 /// A spec whose layers are big and small: a file of two MiB that is hard to compress.

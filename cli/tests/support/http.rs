@@ -29,6 +29,11 @@ impl Request {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Bytes of its body.
+    pub fn length(&self) -> usize {
+        self.header("content-length").map_or(0, |length| length.parse().unwrap())
+    }
+
     /// The values of a key in the query, not decoded but for `%2F` and `%3A`.
     pub fn query(&self, key: &str) -> Vec<String> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
@@ -70,7 +75,20 @@ impl Answer {
     pub fn cut(self, after: usize) -> Answer {
         Answer { cut: Some(after), ..self }
     }
+
+    /// The status line and the headers.
+    pub fn head(&self) -> Vec<u8> {
+        let mut head = format!("HTTP/1.1 {} x\r\n", self.status);
+        head += &format!("Content-Length: {}\r\n", self.length.unwrap_or(self.body.len() as u64));
+        for (name, value) in &self.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        format!("{head}\r\n").into_bytes()
+    }
 }
+
+/// What servers of plain HTTP say to something else, such as TLS; [`read_head`] tells that it came.
+pub const NO_HTTP: &[u8] = b"HTTP/1.1 400 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// A server, which ends when dropped.
 pub struct Server {
@@ -88,13 +106,7 @@ impl Server {
 
     /// The same with TLS.
     pub fn start_tls(tls: &Certificates, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Server {
-        let certificate = CertificateDer::from_pem_file(&tls.certificate).unwrap();
-        let key = PrivateKeyDer::from_pem_file(&tls.key).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config =
-            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
-        Server::with(Some(Arc::new(config)), answer)
+        Server::with(Some(tls_config(tls)), answer)
     }
 
     fn with(
@@ -148,6 +160,15 @@ impl Drop for Server {
     }
 }
 
+/// How a server with these certificates speaks TLS.
+pub fn tls_config(tls: &Certificates) -> Arc<rustls::ServerConfig> {
+    let certificate = CertificateDer::from_pem_file(&tls.certificate).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&tls.key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap())
+}
+
 fn serve<S: Read + Write>(
     stream: S,
     seen: &Mutex<Vec<Request>>,
@@ -159,20 +180,14 @@ fn serve<S: Read + Write>(
             Ok(Some(request)) => request,
             Ok(None) => return Ok(()),
             Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
-                // Such as TLS where there is none: servers say so in plain HTTP.
-                return reader.get_mut().write_all(b"HTTP/1.1 400 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                return reader.get_mut().write_all(NO_HTTP);
             }
             Err(e) => return Err(e),
         };
         seen.lock().unwrap().push(request.clone());
         let answer = answer(&request);
-        let mut head = format!("HTTP/1.1 {} x\r\n", answer.status);
-        head += &format!("Content-Length: {}\r\n", answer.length.unwrap_or(answer.body.len() as u64));
-        for (name, value) in &answer.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
         let stream = reader.get_mut();
-        stream.write_all(format!("{head}\r\n").as_bytes())?;
+        stream.write_all(&answer.head())?;
         if request.method != "HEAD" {
             stream.write_all(&answer.body[..answer.cut.unwrap_or(answer.body.len())])?;
         }
@@ -184,7 +199,16 @@ fn serve<S: Read + Write>(
 }
 
 fn read<S: Read>(reader: &mut BufReader<S>) -> std::io::Result<Option<Request>> {
+    let Some(mut request) = read_head(reader)? else { return Ok(None) };
+    request.body = vec![0; request.length()];
+    reader.read_exact(&mut request.body)?;
+    Ok(Some(request))
+}
+
+/// A request without its body; none at the end of the connection.
+pub fn read_head<S: Read>(reader: &mut BufReader<S>) -> std::io::Result<Option<Request>> {
     let mut line = String::new();
+    // What is no text is an error of this kind as well.
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
     }
@@ -197,11 +221,7 @@ fn read<S: Read>(reader: &mut BufReader<S>) -> std::io::Result<Option<Request>> 
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        let Some((name, value)) = line.trim_end().split_once(": ") else { return Ok(Some(request)) };
         request.headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
-    let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
-    request.body.resize(length, 0);
-    reader.read_exact(&mut request.body)?;
-    Ok(Some(request))
 }
