@@ -233,7 +233,7 @@ pub struct StampArgs {
     /// Image spec to take them from
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
-    /// Modification time: seconds since the epoch, RFC 3339, or now [default: 1]
+    /// Modification time: a date with a time and a zone or without, @SECONDS, or now [default: @1]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     mtime: Option<Time>,
     #[command(flatten)]
@@ -292,10 +292,12 @@ impl OwnerArgs {
     }
 }
 
-/// A time on the command line: what image.json takes, and plain seconds.
+/// A time on the command line: what image.json takes, and plain seconds, where it is no date such as 20240501.
 pub fn parse_time(text: &str) -> Result<Time, String> {
-    match text.parse::<i64>() {
-        Ok(seconds) => Time::from_seconds(seconds).map_err(|e| e.to_string()),
-        Err(_) => text.parse().map_err(|e: layerstone_image::Error| e.to_string()),
-    }
+    let is_date = matches!(text.len(), 8 | 14) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let time = match text.parse::<i64>() {
+        Ok(seconds) if !is_date => Time::from_seconds(seconds),
+        _ => text.parse(),
+    };
+    time.map_err(|error| error.to_string())
 }

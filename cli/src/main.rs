@@ -18,6 +18,7 @@ mod itself;
 mod known;
 mod legacy_args;
 mod memory;
+mod mention;
 mod origin;
 mod out;
 mod outgoing;

@@ -215,7 +215,7 @@ impl Wiring<'_> {
         let key = plan.key(index).context("a plan has its layers")?;
         let owner = &self.spec.owner;
         let stamps = [
-            ("--mtime", self.spec.mtime.seconds()?.to_string()),
+            ("--mtime", format!("@{}", self.spec.mtime.seconds()?)),
             ("--uid", owner.uid.to_string()),
             ("--gid", owner.gid.to_string()),
             ("--uname", owner.uname.clone()),

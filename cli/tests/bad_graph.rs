@@ -63,6 +63,17 @@ fn graph_without_a_reference() {
     check_graph(&text, "", &format!("reference absent from the references graph: g.json: {A} refers to {B}"));
 }
 
+/// A path that is not valid in its store, as Nix of every age tells it.
+#[test]
+fn path_that_is_not_valid() {
+    let malformed = |found: &str| {
+        format!("malformed references graph: g.json: entry {found}, expected a path that is valid in its store")
+    };
+    check_graph(&json!({A: null}).to_string(), "", &malformed(&format!("{A:?}: found null")));
+    let old = json!([{"path": A, "valid": false}]).to_string();
+    check_graph(&old, "", &malformed(&format!("[0]: found {A:?} with \"valid\": false")));
+}
+
 /// A ring is an error, a path that refers to itself is none.
 #[test]
 fn graph_with_a_cycle() {

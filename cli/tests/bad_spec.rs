@@ -39,7 +39,9 @@ fn values() {
     );
     check_malformed(
         json!({"name": "x", "created": "soon"}),
-        "created: found the string \"soon\", expected \"now\" or a time such as \"1970-01-01T00:00:01Z\" (RFC 3339)",
+        "created: found the string \"soon\", expected \"now\", a date (\"2024-05-01\" or \"20240501\"), a date with a time and \
+         a zone (UTC if there is none; \"2024-05-01 12:00\", \"2024-05-01T12:00:00+02:00\"), \"20240501120000\", or \
+         \"@SECONDS\" since the epoch",
     );
     check_malformed(
         json!({"name": "x", "extraCommands": "a", "extraCommandsFile": "b"}),

@@ -44,6 +44,15 @@ fn every_form() {
     }
 }
 
+/// A graph of no paths, as Nix prints it for none, is an empty closure.
+#[test]
+fn no_paths() {
+    let expected = closure_of("[]", "");
+    for text in ["{}", r#"{"graph": []}"#, r#"{"info": {}, "storeDir": "/nix/store", "version": 2}"#] {
+        assert_eq!(closure_of(text, ""), expected, "{text}");
+    }
+}
+
 /// Without sizes and hashes a closure is one all the same: `path` and `references` are required.
 #[test]
 fn paths_and_references_suffice() {

@@ -24,10 +24,12 @@
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
 //! | `huge` | a file of 12 GiB, in little memory |
 //! | `image_diff` | what two images differ in: layers to send, store paths |
+//! | `image_spec` | what is written follows the OCI image specification, clause by clause; each check can fail |
 //! | `inspect` | what any file of the line is, for people and as JSON |
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
 //! | `legacy` | what docker archives held before there was a manifest.json |
+//! | `mentions` | store paths that files mention and a references graph does not have are left out |
 //! | `merge` | images of several files in one archive, each image and each layer once |
 //! | `merge_trees` | folders and tars merged into one tree: as cp and tar do, conflicts told |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
@@ -79,10 +81,12 @@ mod golden;
 mod graphs;
 mod huge;
 mod image_diff;
+mod image_spec;
 mod inspect;
 mod keep;
 mod kill;
 mod legacy;
+mod mentions;
 mod merge;
 mod merge_trees;
 mod names;

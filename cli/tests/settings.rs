@@ -1,9 +1,10 @@
 //! Settings and what they reach: time, owner, root folder, architecture; each by flag and by image.json.
 
 use crate::support::archive::{self, members};
-use crate::support::{Place, synth};
+use crate::support::{Place, Run, output, synth};
 use serde_json::json;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 const A: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a";
 
@@ -61,6 +62,96 @@ fn created() {
         let mut command = place.command("build s.json --root root -o x.tar");
         assert!(command.env("SOURCE_DATE_EPOCH", epoch).status().unwrap().success());
         assert_eq!(archive::config(&place.read("x.tar"))["created"], expected);
+    }
+}
+
+/// What GNU date takes: our `created` and the `mtime` of files, by flag and by image.json, are the instant that it prints.
+/// Without a zone that is UTC, whatever TZ says.
+#[test]
+fn times_as_date_takes_them() {
+    for text in [
+        "@0",
+        "@1700000000",
+        "@1700000000.25",
+        "@-1.5",
+        "@ +7,5",
+        "20240229",
+        "2024-02-29",
+        "2024-02-29 12:34",
+        "2024-02-29T12:34",
+        "20240229 12:34:56",
+        "2024-02-29T12:34:56.789",
+        "2024-02-29 12:34:56,5",
+        "2024-02-29Z",
+        "20240229 UTC",
+        "2024-02-29T12:34:56Z",
+        "2024-02-29t12:34z",
+        "2024-02-29 12:34:56 UTC",
+        "2024-02-29 12:34:56 gmt",
+        "2024-02-29T12:34:56+02",
+        "2024-02-29T12:34:56-0230",
+        "2024-02-29T12:34:56.5+02:30",
+        "2024-02-29 12:34 -11:00",
+        " 2024-02-29 \n",
+        "1066-10-14",
+        "9999-12-30 21:59:59Z",
+    ] {
+        let mut date = Command::new("date");
+        date.env("TZ", "UTC").args(["-d", text, "+%s %Y-%m-%dT%H:%M:%S.%N"]);
+        let printed = output(&mut date);
+        let (seconds, instant) = printed.trim_end().split_once(' ').unwrap();
+        let instant = instant.trim_end_matches('0').trim_end_matches('.');
+        check_time(text, seconds, &format!("{instant}Z"));
+    }
+    // What date refuses: the form of `self.lastModifiedDate` of flakes.
+    check_time("20240229123456", "1709210096", "2024-02-29T12:34:56Z");
+    check_time("20240229T123456Z", "1709210096", "2024-02-29T12:34:56Z");
+}
+
+#[track_caller]
+fn check_time(text: &str, seconds: &str, instant: &str) {
+    let by_spec = place(&json!({"created": text, "mtime": text}));
+    let by_flag = place(&json!({}));
+    let ok = |place: &Place, flags: &[&str]| {
+        let mut build = place.command("build s.json --root root -o x.tar");
+        let run: Run = build.args(flags).env("TZ", "America/New_York").output().unwrap().into();
+        assert_eq!(run.code, Some(0), "{text:?}\n{}", run.stderr);
+        place.read("x.tar")
+    };
+    let tar = ok(&by_spec, &[]);
+    assert_eq!(tar, ok(&by_flag, &["--created", text, "--mtime", text]), "{text:?}");
+    assert_eq!(archive::config(&tar)["created"], instant, "{text:?}");
+    let listed =
+        by_spec.write("layer.tar", archive::member(&tar, archive::manifest(&tar)["Layers"][1].as_str().unwrap()));
+    let mut gnu_tar = Command::new("tar");
+    let listing = output(gnu_tar.env("TZ", "UTC").args(["--list", "-v", "--full-time", "-f"]).arg(listed));
+    let mut date = Command::new("date");
+    let time = output(date.env("TZ", "UTC").args(["-d", &format!("@{seconds}"), "+%Y-%m-%d %H:%M:%S"]));
+    assert!(listing.lines().all(|line| line.contains(time.trim_end())), "{text:?}: {time}{listing}");
+}
+
+/// On the command line plain seconds are a time too, unless they could be a date; every command takes the same.
+#[test]
+fn times_of_flags() {
+    let place = place(&json!({}));
+    let mtime = |line: &str| {
+        place.ok(&format!("layer plan --root root --index 0 -o x.layer.json --mtime {line}"));
+        place.json("x.layer.json")["recipe"]["mtime"].clone()
+    };
+    for (flag, seconds) in
+        [("1", 1), ("1700000000", 1_700_000_000), ("20240229", 1_709_164_800), ("20240229123456", 1_709_210_096)]
+    {
+        assert_eq!(mtime(flag), json!(seconds), "{flag}");
+    }
+    for line in ["layer plan --index 0 -o x", "build s.json -o x", "root -o x --blob y", "merge-trees root -o x"] {
+        for bad in ["99999999", "2024-02", "yesterday", "2024-02-29T24:00"] {
+            let run = place.run(&format!("{line} --mtime {bad}"));
+            assert!(
+                run.code == Some(2) && run.stderr.contains("\"@SECONDS\" since the epoch"),
+                "{line}: {}",
+                run.stderr
+            );
+        }
     }
 }
 

@@ -7,16 +7,19 @@ pub mod docker;
 pub mod fake_registry;
 pub mod faulty;
 pub mod http;
+pub mod image_spec;
 pub mod lab;
 pub mod memory;
 pub mod pieces;
 mod place;
 pub mod proxy;
 pub mod registry;
+mod signal;
 pub mod skip;
 mod tool;
 
 pub use place::{Place, Run, digest};
+pub use signal::with_default_signals;
 pub use skip::{require_root, require_tool, skip, test_name};
 pub use tool::{output, output_json};
 

@@ -95,6 +95,11 @@ impl Graph {
         &self.entries
     }
 
+    /// Whether the graph has an entry for this path.
+    pub fn contains(&self, path: &StorePath) -> bool {
+        self.entries.binary_search_by(|entry| entry.path.cmp(path)).is_ok()
+    }
+
     /// The graph's paths, to be looked for in files and texts.
     pub fn candidates(&self) -> Candidates {
         Candidates::new(&self.name, self.entries.iter().map(|entry| entry.path.clone()))
@@ -135,6 +140,8 @@ mod tests {
     fn sorted_without_repetitions() {
         let graph = graph("g", &[info("b", &["c", "a", "c", "b"]), info("a", &[])]);
         assert_eq!(graph.entries(), [info("a", &[]), info("b", &["a", "b", "c"])]);
+        let has = |path: &str| graph.contains(&info(path, &[]).path);
+        assert!(has("a") && has("b") && !has("c") && !has("0"));
         let error = Graph::new("g", vec![info("a", &[]), info("b", &[]), info("a", &["b"])]).unwrap_err();
         assert_eq!(error.to_string(), "path twice in the references graph: g: /s/a");
     }

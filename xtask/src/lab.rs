@@ -32,24 +32,7 @@ use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Closures that tests and benches know: 23 paths and 54 MB, 31 paths and 32 MB, 96 paths and 220 MB, 128 paths and 255 MB,
-/// 608 paths and 1.5 GB.
-const PRESETS: [(&str, &str); 5] = [
-    ("small", "hello bash coreutils dash"),
-    ("web", "nginx-light"),
-    ("tools", "nix-bin passwd util-linux libpam-modules curl bash coreutils"),
-    (
-        "medium",
-        "bash coreutils dash python3 git perl nginx-light curl redis-server sed grep gawk findutils tar gzip \
-         openssh-client vim-tiny sqlite3 jq",
-    ),
-    (
-        "large",
-        "bash coreutils dash python3 git perl nginx-light curl redis-server sed grep gawk findutils tar gzip jq \
-         postgresql-15 npm python3-scipy texlive-latex-base gcc python3-pandas ruby",
-    ),
-];
+use xtask::stamp::{self, PRESETS};
 
 /// What to make and where.
 #[derive(clap::Args)]
@@ -71,7 +54,7 @@ pub struct Options {
     dry_run: bool,
 }
 
-/// Makes a closure and leaves what Nix knows of it in WORK/closures/NAME, or Debian itself.
+/// Makes a closure and leaves what Nix knows of it in WORK/closures/NAME, or Debian itself; at last a stamp of it.
 pub fn make(options: &Options) -> Result<()> {
     if options.name.is_none() && options.packages == ["debian"] {
         let file = if options.dry_run { debian::file(&options.work) } else { debian::make(&options.work)? };
@@ -98,6 +81,8 @@ pub fn make(options: &Options) -> Result<()> {
     for folder in [&debs, &folder] {
         fs::create_dir_all(folder).with_context(|| format!("cannot create: {}", folder.display()))?;
     }
+    // Until all of it is there, it is no closure of this recipe.
+    stamp::remove(&folder)?;
     apt::download(&packages, &debs)?;
     clock.say("downloaded");
     let packages = with_facts(packages, &debs)?;
@@ -105,6 +90,7 @@ pub fn make(options: &Options) -> Result<()> {
     clock.say(&format!("{} components", components.len()));
     let expression = expression::expression(&name, &install_builder(&work)?, &debs, &components)?;
     let summary = closure::build(&expression, &folder, options.jobs)?;
+    stamp::write(&folder, &stamp::text(&requested.join(" ")))?;
     clock.say(&summary);
     println!("{}", folder.display());
     Ok(())

@@ -1,7 +1,9 @@
-//! What layerstone's tests share with its developer tasks: the synthetic store and the golden facts about it.
+//! What layerstone's tests share with its developer tasks: the synthetic store and the golden facts about it, and the stamp
+//! of a lab.
 //!
 //! The tasks themselves are the binary: `cargo xtask help` lists them.
 
+pub mod stamp;
 pub mod synth;
 
 use std::path::PathBuf;

@@ -82,5 +82,5 @@ pub use spec::{
     References, RootMode, Script, Spec, VERSION, Which,
 };
 pub use stored::{ImageFile, StoredImage, StoredLayer, unpack_blob};
-pub use time::Time;
+pub use time::{TIME_FORMS, Time};
 pub use unpacked::{MaxUnpacked, open_plain};

@@ -4,13 +4,13 @@ mod question;
 
 use crate::args::{Common, StoreArgs, usage_error};
 use crate::edge::EdgeArgs;
+use crate::mention::Mentions;
 use crate::source::{Source, SourceArgs};
 use anyhow::Result;
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, Database, measure};
 use layerstone_image::Spec;
-use layerstone_layer::LayerFile;
 use layerstone_stage::{Store, StorePath};
 use question::QuestionArgs;
 use std::collections::BTreeSet;
@@ -51,6 +51,9 @@ pub struct Options {
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
     /// Begin with what a layer refers to
+    ///
+    /// With a references graph, paths that it does not have are left out, with a warning: files may mention what is no
+    /// input, and Nix does not look for it either.
     #[arg(long, value_name = "LAYER.JSON")]
     layer: Vec<PathBuf>,
     /// Store path to leave out, with all that only it brings in
@@ -93,15 +96,14 @@ impl Options {
             return Ok(Closure::default());
         }
         let mut roots: Vec<StorePath> = self.roots.iter().map(|root| store.resolve(root)).collect::<Result<_, _>>()?;
-        for layer in &self.layer {
-            roots.extend(LayerFile::read(layer)?.references);
-        }
+        let mentions = Mentions::read(&self.layer)?;
         let named = self.source.over(spec.and_then(|spec| spec.references.clone()));
         let source = match Source::open(named.as_ref(), store)? {
             Some(source) => source,
             None if spec.is_some() => Source::Scan,
             None => return Err(no_source(store)),
         };
+        roots.extend(mentions.kept(&source, spec, store, common));
         if let Some(spec) = spec {
             roots.extend(source.roots(spec, store)?);
         }

@@ -2,7 +2,7 @@
 
 use crate::support::lab::Lab;
 use crate::support::skip::remove_at_exit;
-use crate::support::{Place, Run, output, require_tool, skip, test_name};
+use crate::support::{Place, Run, output, require_tool, skip, test_name, with_default_signals};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -136,7 +136,7 @@ impl Machine {
 
     /// A command that finds this machine's /nix, in an environment of its own.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("unshare");
+        let mut command = with_default_signals(Command::new("unshare"));
         if !rustix::process::geteuid().is_root() {
             command.arg("--map-root-user");
         }

@@ -1,7 +1,7 @@
 //! Whoever may run the binary: us, a user who is nobody, each with or without what the kernel gives to some.
 
 use crate::support::skip::{remove_at_exit, require_root, require_tool};
-use crate::support::{Place, skip, test_name};
+use crate::support::{Place, skip, test_name, with_default_signals};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ impl Caller {
                 format!("unshare -Ur sh -c '{deny}; exec {nested} \"$@\"' sh")
             }
         };
-        let mut command = Command::new("sh");
+        let mut command = with_default_signals(Command::new("sh"));
         let binary = open_folder().join("layerstone");
         command.args(["-c", &format!("exec {before} {} {line}", binary.display())]).current_dir(place.path());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());

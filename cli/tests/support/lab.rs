@@ -1,10 +1,11 @@
 //! The lab: closures and a base image made of Debian packages, in the folder that `LAYERSTONE_LAB` names, or where
-//! `cargo xtask lab` puts them.
+//! `cargo xtask lab` puts them. What has no stamp of this recipe was made by something else and counts as absent.
 
 use crate::support::{skip, test_name};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use xtask::stamp;
 
 /// Where `cargo xtask lab` leaves what it makes.
 const LAB: &str = "/var/tmp/layerstone-lab";
@@ -24,13 +25,21 @@ impl Lab {
     /// The closure of that name, or the running test is skipped.
     #[track_caller]
     pub fn find(name: &str) -> Option<Lab> {
-        let folder = lab().join("closures").join(name);
+        match Lab::open(lab().join("closures").join(name), name) {
+            Ok(lab) => Some(lab),
+            Err(reason) => {
+                absent(&reason, name);
+                None
+            }
+        }
+    }
+
+    /// The closure in this folder; or why it cannot be used.
+    fn open(folder: PathBuf, name: &str) -> Result<Lab, String> {
         let env = fs::read_link(folder.join("result")).ok().filter(|env| env.exists());
-        let Some(env) = env else {
-            absent(&folder, name);
-            return None;
-        };
-        Some(Lab { folder, env: env.to_str().unwrap().to_owned() })
+        let env = env.ok_or_else(|| format!("no {}", folder.display()))?;
+        stamp::check(&folder, &stamp::expected(name).unwrap())?;
+        Ok(Lab { folder, env: env.to_str().unwrap().to_owned() })
     }
 
     /// Its references graph.
@@ -60,14 +69,37 @@ impl Lab {
 #[track_caller]
 pub fn debian() -> Option<PathBuf> {
     let file = lab().join("debian.tar");
-    if !file.exists() {
-        absent(&file, "debian");
-        return None;
+    let stamped = match file.exists() {
+        true => stamp::check(&file, &stamp::expected("debian").unwrap()),
+        false => Err(format!("no {}", file.display())),
+    };
+    match stamped {
+        Ok(()) => Some(file),
+        Err(reason) => {
+            absent(&reason, "debian");
+            None
+        }
     }
-    Some(file)
 }
 
 #[track_caller]
-fn absent(path: &Path, name: &str) {
-    skip(&test_name(), &format!("no {}: `cargo xtask lab {name}` makes it", path.display()));
+fn absent(reason: &str, name: &str) {
+    skip(&test_name(), &format!("{reason}; `cargo xtask lab {name} --work {}` makes it", lab().display()));
+}
+
+/// A closure that something else made, or another recipe, is none: the reason names the stamp.
+#[test]
+fn what_something_else_made_counts_as_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Lab::open(folder.path().to_owned(), "small").map(|lab| lab.env);
+    assert_eq!(open(), Err(format!("no {}", folder.path().display())));
+    std::os::unix::fs::symlink("/", folder.path().join("result")).unwrap();
+    let place = stamp::place(folder.path());
+    let made_by = "something else than this `cargo xtask lab` made it";
+    assert_eq!(open(), Err(format!("no stamp {}: {made_by}", place.display())));
+    fs::write(&place, "layerstone lab, recipe 0: hello\n").unwrap();
+    let reason = open().unwrap_err();
+    assert!(reason.starts_with(&format!("{}: found \"layerstone lab, recipe 0: hello\", expected", place.display())));
+    stamp::write(folder.path(), &stamp::expected("small").unwrap()).unwrap();
+    assert_eq!(open().as_deref(), Ok("/"));
 }

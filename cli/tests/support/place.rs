@@ -1,6 +1,7 @@
 //! A folder of a test's own in which the binary runs, with nothing of the caller's environment.
 
 use crate::support::skip::remove_at_exit;
+use crate::support::with_default_signals;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -105,7 +106,7 @@ impl Place {
     ///
     /// [`run`]: Place::run
     pub fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layerstone"));
+        let mut command = with_default_signals(Command::new(env!("CARGO_BIN_EXE_layerstone")));
         command.args(line.split_whitespace()).current_dir(&self.work).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TMPDIR", &self.temporary);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -66,6 +66,22 @@ impl Registry {
         self.folder.path().join("data/docker/registry/v2")
     }
 
+    /// What it keeps under a digest.
+    pub fn blob(&self, name: &str) -> Option<Vec<u8>> {
+        let hex = name.strip_prefix("sha256:")?;
+        fs::read(self.data().join(format!("blobs/sha256/{}/{hex}/data", hex.get(..2)?))).ok()
+    }
+
+    /// The descriptor of what a tag names.
+    #[track_caller]
+    pub fn descriptor(&self, name: &str, tag: &str) -> serde_json::Value {
+        let link = self.data().join(format!("repositories/{name}/_manifests/tags/{tag}/current/link"));
+        let name = fs::read_to_string(link).unwrap();
+        let bytes = self.blob(&name).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        serde_json::json!({"mediaType": document["mediaType"], "digest": name, "size": bytes.len()})
+    }
+
     /// Uploads that a repository was left with. Of one that was cancelled docker-registry keeps an empty folder.
     pub fn uploads(&self, name: &str) -> usize {
         let folder = self.data().join(format!("repositories/{name}/_uploads"));

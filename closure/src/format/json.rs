@@ -8,8 +8,10 @@
 //!   `version` it is the closure file;
 //! - an object whose keys are absolute store paths: `nix path-info --json` since Nix 2.19;
 //! - an object with `info`, an object whose keys are base names, and `storeDir`: `nix path-info --json` with
-//!   `--json-format 2` and later.
+//!   `--json-format 2` and later;
+//! - an object without any key: `nix path-info --json` since Nix 2.19 for no paths.
 //!
+//! A path that its store does not have is `null`, or before Nix 2.19 an entry with `"valid": false`; both are errors.
 //! Of an entry, `path` (where it is no key), `references`, `narSize` and `narHash` are read, other keys are skipped.
 
 use super::malformed;
@@ -72,6 +74,7 @@ struct Entry<'a> {
     #[serde(borrow)]
     nar_hash: Option<HashForm<'a>>,
     nar_size: Option<u64>,
+    valid: Option<bool>,
 }
 
 /// A NAR hash: text in any form that [`NarHash`] reads, or in parts (`--json-format 2`).
@@ -116,6 +119,9 @@ fn path_info(place: &Place, entry: Option<Entry>, store_dir: Option<&str>) -> Re
         (None, Place::Key(key)) => key,
         (None, Place::Position(_)) => return Err("found no path".to_owned()),
     };
+    if entry.valid == Some(false) {
+        return Err(format!("found {path:?} with \"valid\": false, expected a path that is valid in its store"));
+    }
     let path = store_path(path, store_dir)?;
     let references = entry.references.ok_or_else(|| format!("found no references of {path}"))?;
     let references = references.iter().map(|text| store_path(&text.0, store_dir)).collect::<Result<_, _>>()?;
@@ -176,7 +182,9 @@ impl<'de> Visitor<'de> for DocumentVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut document = Document::default();
+        let mut is_empty = true;
         while let Some(Text(key)) = map.next_key()? {
+            is_empty = false;
             match key.as_ref() {
                 "format" => document.format = Some(map.next_value()?),
                 "version" => document.version = Some(map.next_value()?),
@@ -191,6 +199,9 @@ impl<'de> Visitor<'de> for DocumentVisitor {
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
+        }
+        if is_empty {
+            document.entries = Some(Vec::new());
         }
         Ok(document)
     }
@@ -280,6 +291,13 @@ mod tests {
     }
 
     #[test]
+    fn no_paths() {
+        for text in ["{}", " { }\n", "[]", r#"{"graph": []}"#, r#"{"info": {}, "storeDir": "/s", "version": 2}"#] {
+            assert_eq!(parse(text.as_bytes(), "x.json").unwrap(), [], "{text}");
+        }
+    }
+
+    #[test]
     fn size_and_hash_may_be_missing_or_null() {
         for entry in [r#""narSize": null, "narHash": null,"#, ""] {
             let entries = parse(format!(r#"[{{{entry} "path": "/s/a", "references": []}}]"#).as_bytes(), "x").unwrap();
@@ -299,6 +317,13 @@ mod tests {
             r#"{"/s/a": null}"#,
             "malformed references graph: x.json: entry \"/s/a\": found null, expected a path that is valid in its store",
         );
+        // Before Nix 2.19, with nothing but the path, and since then where somebody writes it all the same.
+        for text in [r#"[{"path": "/s/a", "valid": false}]"#, r#"{"/s/a": {"references": [], "valid": false}}"#] {
+            let error = parse(text.as_bytes(), "x.json").unwrap_err().to_string();
+            let expected = r#"found "/s/a" with "valid": false, expected a path that is valid in its store"#;
+            assert!(error.ends_with(expected), "{error}");
+        }
+        assert!(parse(br#"[{"path": "/s/a", "references": [], "valid": true}]"#, "x.json").is_ok());
         check_error(
             r#"[{"path": "/s/a", "references": ["b"]}]"#,
             "malformed references graph: x.json: entry [0]: not a store path: \"b\": it is not absolute",
@@ -312,7 +337,7 @@ mod tests {
     #[test]
     fn what_is_no_graph() {
         check_error(
-            "{}",
+            r#"{"layers": []}"#,
             "malformed references graph: x.json: found no graph, expected an array of entries or one under \"graph\"",
         );
         check_error(

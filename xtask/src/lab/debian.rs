@@ -4,21 +4,21 @@ use crate::process;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Of the packages that the lab's closures are made of.
-const RELEASE: &str = "bookworm";
+use xtask::stamp::{self, RELEASE};
 
 /// Where it is in the work folder.
 pub fn file(work: &Path) -> PathBuf {
     work.join("debian.tar")
 }
 
-/// Makes it, unless it is there.
+/// Makes it, unless this recipe has made it before.
 pub fn make(work: &Path) -> Result<PathBuf> {
     let file = file(work);
-    if file.exists() {
+    let expected = stamp::expected("debian").context("the base has a stamp")?;
+    if file.exists() && stamp::check(&file, &expected).is_ok() {
         return Ok(file);
     }
+    stamp::remove(&file)?;
     std::fs::create_dir_all(work).with_context(|| format!("cannot create: {}", work.display()))?;
     // Its ending tells mmdebstrap what to write.
     let new = work.join(format!("debian.{}.tar", std::process::id()));
@@ -30,5 +30,6 @@ pub fn make(work: &Path) -> Result<PathBuf> {
         let _ = std::fs::remove_file(&new);
     }
     made.and_then(|()| std::fs::rename(&new, &file).with_context(|| format!("cannot write: {}", file.display())))?;
+    stamp::write(&file, &expected)?;
     Ok(file)
 }

@@ -5,9 +5,8 @@ use super::component::Component;
 use super::layout::SYSTEM;
 use anyhow::{Context, Result};
 use std::path::Path;
+use xtask::stamp::RECIPE;
 
-/// Goes into every derivation, so that a changed builder makes new store paths: raise it with every such change.
-const BUILDER_VERSION: u32 = 1;
 /// Names that Debian and nixpkgs do not share, where people look for nixpkgs' one.
 const RENAMED: [(&str, &str); 1] = [("libc6", "glibc")];
 
@@ -16,7 +15,7 @@ pub fn expression(name: &str, program: &Path, debs: &Path, components: &[Compone
     let program = program.to_str().context("the work folder's name is no UTF-8")?;
     let common = |builder: Builder| {
         format!(
-            "system = {}; builder = {}; args = [ \"lab-builder\" {} ]; PATH = \"/usr/bin:/bin\"; builderVersion = {BUILDER_VERSION};",
+            "system = {}; builder = {}; args = [ \"lab-builder\" {} ]; PATH = \"/usr/bin:/bin\"; builderVersion = {RECIPE};",
             quote(SYSTEM),
             quote(program),
             quote(builder.name())

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::architecture::go_architecture;
 use crate::fields::{Fields, string};
-use crate::{Location, Result, Time};
+use crate::{Location, Result, TIME_FORMS, Time};
 use layerstone_layer::Owner;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -265,8 +265,7 @@ fn architecture(fields: &mut Fields) -> Result<(Option<String>, Option<String>)>
 }
 
 fn time(fields: &mut Fields, key: &str, default: Time) -> Result<Time> {
-    let expected = "\"now\" or a time such as \"1970-01-01T00:00:01Z\" (RFC 3339)";
-    Ok(fields.defaulted(key, default, expected, |value| value.as_str()?.parse().ok())?)
+    Ok(fields.defaulted(key, default, TIME_FORMS, |value| value.as_str()?.parse().ok())?)
 }
 
 /// The commands at a key, or in the file that the key with `File` behind it names.
@@ -459,7 +458,7 @@ mod tests {
         check_error(json!({"name": "t", "config": "x"}), "config: found the string \"x\", expected an object or null");
         check_error(
             json!({"name": "t", "created": "today"}),
-            "created: found the string \"today\", expected \"now\" or a time such as \"1970-01-01T00:00:01Z\" (RFC 3339)",
+            &format!("created: found the string \"today\", expected {TIME_FORMS}"),
         );
         check_error(
             json!({"name": "t", "extraCommands": "true", "extraCommandsFile": "x"}),

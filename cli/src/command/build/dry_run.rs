@@ -4,6 +4,7 @@ use super::Job;
 use super::stack::{measured_closure, recipes};
 use crate::args::Common;
 use crate::command::layer;
+use crate::mention::Mentions;
 use crate::out::print;
 use crate::table::{Table, size};
 use anyhow::Result;
@@ -11,12 +12,14 @@ use layerstone_image::{Helper, Kind, RootMode};
 use layerstone_layer::Source as LayerSource;
 use layerstone_layering::plan;
 use layerstone_stage::StorePath;
+use std::path::Path;
 
 /// Plans an image and shows the sizes of its layers.
 pub fn run(job: &Job<'_>, common: &Common) -> Result<()> {
     let packages = job.spec.helpers.iter().filter_map(Helper::package);
-    let packages = packages.map(|path| job.store.resolve(path)).collect::<Result<_, _>>()?;
-    let plan = plan(&measured_closure(job, packages, common)?, &job.settings)?;
+    let packages = packages.map(|path| job.store.resolve(path)).collect::<Result<Vec<_>, _>>()?;
+    let mentions = Mentions::default().with(packages, Path::new("the ready contents"));
+    let plan = plan(&measured_closure(job, mentions, common)?, &job.settings)?;
     let sources = layer::layouts(&recipes(job, &plan)?, job.memory, job.store)?;
     let mut table = Table::new(&["layer", "size", "paths", "first path"], &[0, 1, 2]);
     for (index, (source, paths)) in sources.iter().zip(&plan.layers).enumerate() {

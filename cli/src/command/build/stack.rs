@@ -6,6 +6,7 @@ use crate::base::Base;
 use crate::command::image::{ImageLayer, LayerBlob};
 use crate::command::layer::behind;
 use crate::command::{layer, nix_db, overlay, root};
+use crate::mention::Mentions;
 use crate::root_script;
 use crate::source::Source;
 use anyhow::Result;
@@ -27,8 +28,7 @@ pub fn make(job: &Job<'_>, scratch: &Scratch, common: &Common) -> Result<Vec<Ima
         (Kind::Layered, ran) => {
             let below = ran.as_ref().map(|ran| ran.blob.clone());
             let root = root::root_spec(job.spec, job.store, root::tree_below(job.base, below)?)?;
-            let mut custom = root::make(&root, &blob, common)?;
-            custom.references.extend(ran.iter().flat_map(|ran| ran.layer.references.iter().cloned()));
+            let custom = root::make(&root, &blob, common)?;
             layers(job, scratch, &blob, custom, ran, common)?
         }
         (Kind::Single, Some(ran)) => vec![single(job, scratch, ran.blob, ran.layer, common)?],
@@ -97,7 +97,11 @@ fn layers(
     ran: Option<RootLayer>,
     common: &Common,
 ) -> Result<Vec<ImageLayer>> {
-    let closure = measured_closure(job, custom.references, common)?;
+    let mut mentions = Mentions::default().with(custom.references, blob);
+    if let Some(RootLayer { layer, blob }) = &ran {
+        mentions = mentions.with(layer.references.iter().cloned(), blob);
+    }
+    let closure = measured_closure(job, mentions, common)?;
     job.memory.tell_hashes(closure.graph.iter().filter_map(|info| Some((info.path.clone(), info.nar_hash?))));
     let plan = plan(&closure, &job.settings)?;
     if let Some(base) = job.base.filter(|_| !plan.layers.is_empty()) {
@@ -166,7 +170,7 @@ fn single(
     custom: LayerFile,
     common: &Common,
 ) -> Result<ImageLayer> {
-    let closure = closure_of(job, custom.references, common)?;
+    let closure = closure_of(job, Mentions::default().with(custom.references, &blob), common)?;
     if job.spec.include_nix_db {
         let root = std::mem::replace(&mut blob, scratch.path().join("nix-db.tar"));
         nix_db(job, NixDbPlace::Behind { root }, closure.clone(), &blob)?;
@@ -193,20 +197,20 @@ pub fn recipes(job: &Job<'_>, plan: &Plan) -> Result<Vec<Recipe>> {
 }
 
 /// All that the spec and the customisation layer refer to, with NAR sizes.
-pub fn measured_closure(job: &Job<'_>, references: Vec<StorePath>, common: &Common) -> Result<Closure> {
-    let mut closure = closure_of(job, references, common)?;
+pub fn measured_closure(job: &Job<'_>, mentions: Mentions, common: &Common) -> Result<Closure> {
+    let mut closure = closure_of(job, mentions, common)?;
     measure(&mut closure, job.store)?;
     Ok(closure)
 }
 
 /// All that the spec and the customisation layer refer to.
-fn closure_of(job: &Job<'_>, references: Vec<StorePath>, common: &Common) -> Result<Closure> {
+fn closure_of(job: &Job<'_>, mentions: Mentions, common: &Common) -> Result<Closure> {
     if !job.spec.include_store_paths {
         return Ok(Closure::default());
     }
     let source = Source::of_spec(job.spec, job.store)?;
     let mut roots = source.roots(job.spec, job.store)?;
-    roots.extend(references);
+    roots.extend(mentions.kept(&source, Some(job.spec), job.store, common));
     match roots.is_empty() {
         true => Ok(Closure::default()),
         false => source.closure(&roots, job.store, false, common),

@@ -56,7 +56,7 @@ pub struct Options {
     hooks: HookArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Latest modification time in the layer: seconds since the epoch, RFC 3339, or now [default: 1]
+    /// Latest modification time in the layer: a date with a time and a zone or without, @SECONDS, or now [default: @1]
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time of the files")]
     mtime: Option<Time>,
     #[command(flatten)]

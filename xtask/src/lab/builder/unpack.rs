@@ -4,6 +4,7 @@ use crate::lab::layout::{canonical, join};
 use crate::process;
 use anyhow::{Context, Result};
 use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,7 +41,7 @@ pub fn unpack(out: &Path, debs: &[&Path]) -> Result<Unpacked> {
     fs::create_dir(out).with_context(|| format!("cannot create: {}", out.display()))?;
     let mut unpacked = Unpacked::default();
     for deb in debs {
-        // On the same file system as what will be, because files are moved by renaming.
+        // On the same file system as what will be, most of the time: there files are moved by renaming.
         let tree = out.join(".unpacked");
         process::run(Command::new("dpkg-deb").arg("-x").arg(deb).arg(&tree))?;
         let of_libc = deb.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"libc6_"));
@@ -49,6 +50,17 @@ pub fn unpack(out: &Path, debs: &[&Path]) -> Result<Unpacked> {
         fs::remove_dir_all(&tree).with_context(|| format!("cannot remove: {}", tree.display()))?;
     }
     Ok(unpacked)
+}
+
+/// Moves a file by renaming, or where both places lie on different file systems, by copying.
+fn put(source: &Path, place: &Path) -> io::Result<()> {
+    match fs::rename(source, place) {
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+            fs::copy(source, place)?;
+            fs::remove_file(source)
+        }
+        moved => moved,
+    }
 }
 
 struct Mover<'a> {
@@ -80,7 +92,7 @@ impl Mover<'_> {
             fs::create_dir_all(&place)?;
             self.folder(debian_path)?;
         } else if kind.is_file() && !super::is_there(&place) {
-            fs::rename(&source, &place)?;
+            put(&source, &place)?;
             self.unpacked.files.push(File { path, of_libc: self.of_libc });
         }
         Ok(())
@@ -88,5 +100,29 @@ impl Mover<'_> {
 
     fn here(&self, debian_path: &Path) -> PathBuf {
         self.tree.join(debian_path.strip_prefix("/").unwrap_or(debian_path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    /// From one file system to another, where this machine has two that can be written.
+    #[test]
+    fn files_are_moved_across_file_systems() -> io::Result<()> {
+        let here = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR"))?;
+        let places = [here.path().to_owned(), std::env::temp_dir(), PathBuf::from("/dev/shm")];
+        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+        for folder in places.iter().filter(|folder| device(folder).is_some()) {
+            let there = tempfile::tempdir_in(folder)?;
+            let (source, place) = (here.path().join("source"), there.path().join("place"));
+            fs::write(&source, "text")?;
+            fs::set_permissions(&source, Permissions::from_mode(0o755))?;
+            put(&source, &place)?;
+            assert!(!source.exists() && fs::read_to_string(&place)? == "text", "{}", folder.display());
+            assert_eq!(place.metadata()?.mode() & 0o777, 0o755);
+        }
+        Ok(())
     }
 }
