@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use layerstone_image::{Spec, Time};
 use layerstone_layer::Owner;
-use layerstone_stage::Store;
+use layerstone_stage::{Store, Sync, set_sync};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
@@ -63,6 +63,16 @@ pub struct Common {
     /// How to print errors and warnings on stderr: as text, or as one JSON object a line
     #[arg(long, global = true, value_name = "FORM", default_value = "text", display_order = 903)]
     errors: Form,
+    /// When to sync outputs to the disk before they get their names; auto: on file systems that are not local
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = false,
+        display_order = 904
+    )]
+    sync: SyncWhen,
     /// Threads to use [default: one a core]
     #[arg(short, long, global = true, value_name = "N", display_order = 902)]
     jobs: Option<NonZeroUsize>,
@@ -73,6 +83,16 @@ pub struct Common {
 pub enum Form {
     Text,
     Json,
+}
+
+/// When outputs are synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SyncWhen {
+    /// Where the file system may report only then that something could not be written.
+    Auto,
+    /// Always: outputs survive a power loss.
+    Always,
+    Never,
 }
 
 #[derive(Subcommand)]
@@ -118,6 +138,11 @@ impl Cli {
     /// Runs the chosen command in a pool of the chosen size.
     pub fn run(&self) -> Result<()> {
         raise_file_limit();
+        set_sync(match self.common.sync {
+            SyncWhen::Auto => Sync::Auto,
+            SyncWhen::Always => Sync::Always,
+            SyncWhen::Never => Sync::Never,
+        });
         let threads = self.common.jobs.map_or(0, NonZeroUsize::get);
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
         let common = &self.common;

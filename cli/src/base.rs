@@ -10,6 +10,7 @@ use layerstone_layer::{Codec, Kind, Meter, Source, Tree, media_type};
 use layerstone_oci::Descriptor;
 use layerstone_stage::Store;
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// The flags that name a base.
@@ -26,8 +27,8 @@ pub struct BaseArgs {
 /// The flags for whoever reads an image.
 #[derive(Args, Default)]
 pub struct UnpackingArgs {
-    /// Bytes that the image or a layer of it may have when it is unpacked [default: 100 times what it has compressed, at
-    /// least 1Gi]
+    /// Bytes that the image or a layer of it, and all layers together, may have when unpacked; files' holes may have as
+    /// many [default: 100 times what is compressed, at least 1Gi]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_unpacked: Option<u64>,
 }
@@ -37,14 +38,26 @@ impl UnpackingArgs {
         self.max_unpacked.map_or(MaxUnpacked::default(), MaxUnpacked::bytes)
     }
 
+    /// Opens a file or folder of images, and tells what is odd about it.
+    pub fn open_file(&self, path: &Path, common: &Common) -> Result<ImageFile> {
+        open_file(path, self.max(), common)
+    }
+
     /// Opens an image and makes its layers plain.
     pub fn open(&self, location: &Location, spec: Option<&Spec>, common: &Common) -> Result<StoredImage> {
         let architecture = spec.and_then(|spec| spec.architecture.as_deref());
         let variant = spec.and_then(|spec| spec.variant.as_deref());
-        let mut image = ImageFile::open(&location.path, self.max())?.image(location, architecture, variant)?;
+        let mut image = self.open_file(&location.path, common)?.image(location, architecture, variant)?;
         make_plain(&mut image, self.max(), common)?;
         Ok(image)
     }
+}
+
+/// Opens a file or folder of images, and tells what is odd about it.
+pub fn open_file(path: &Path, max: MaxUnpacked, common: &Common) -> Result<ImageFile> {
+    let file = ImageFile::open(path, max)?;
+    file.warning().into_iter().for_each(|warning| common.warn(warning));
+    Ok(file)
 }
 
 /// A layer's descriptor with OCI's media type in the place of docker's.
@@ -125,6 +138,13 @@ impl Base {
             }
         }
         Ok(())
+    }
+
+    /// Its files, which are going to be written.
+    pub fn tree_to_write(&self) -> Result<Arc<Tree>> {
+        let tree = self.tree()?;
+        self.image.check_holes(&tree)?;
+        Ok(tree)
     }
 
     /// The store paths that it holds.

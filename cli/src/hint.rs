@@ -35,7 +35,9 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
             _ => {}
         }
         match cause.downcast_ref() {
-            Some(Image::TooLarge { .. }) => return Some("--max-unpacked BYTES allows more".to_owned()),
+            Some(Image::TooLarge { .. } | Image::TooLargeTogether { .. } | Image::Holes { .. }) => {
+                return Some("--max-unpacked BYTES allows more".to_owned());
+            }
             Some(Image::TagTwice { .. }) => {
                 return Some("FILE#NAME:TAG takes one image of a file, under this name".to_owned());
             }

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::of_usage(&failure::with_tip(error)),
     };
-    match cli.run() {
+    match cli.run().and_then(|()| out::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,

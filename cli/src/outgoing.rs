@@ -117,7 +117,7 @@ pub fn put(
     uploads: usize,
     common: &Common,
 ) -> Result<Arrived> {
-    let bytes = image.layers.iter().map(Layer::size).sum();
+    let bytes = image.layers.iter().map(Layer::size).fold(0, u64::saturating_add);
     let put = |meter: &Meter| put_layers(&image.layers, packing, destination, uploads, meter);
     let layers = common.progress().during("putting", Some(bytes), image.layers.len(), put)?;
     let known = layers.iter().zip(&image.diff_ids);
@@ -145,7 +145,7 @@ pub fn put_kept(
     uploads: usize,
     common: &Common,
 ) -> Result<Arrived> {
-    let bytes = layers.iter().map(Layer::size).sum();
+    let bytes = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
     let put = |meter: &Meter| put_layers(&layers, None, destination, uploads, meter);
     let placed = common.progress().during("putting", Some(bytes), layers.len(), put)?;
     let platform = platform(&config);

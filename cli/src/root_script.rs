@@ -195,7 +195,7 @@ fn contents(root: &RootSpec, scratch: &Scratch, common: &Common) -> Result<File>
 
 fn overlay_base(base: &Base) -> Result<layerstone_overlay::Base> {
     Ok(layerstone_overlay::Base {
-        tree: base.tree()?,
+        tree: base.tree_to_write()?,
         layers: base.image.parts(),
         diff_ids: base.image.layers.iter().map(|layer| layer.diff_id).collect(),
     })

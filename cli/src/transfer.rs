@@ -258,7 +258,7 @@ impl TransferArgs {
                 Location::of(folder)
             }
         };
-        Ok((ImageFile::open(&location.path, self.unpacking.max())?, location))
+        Ok((self.unpacking.open_file(&location.path, common)?, location))
     }
 
     /// Writes a docker archive of an image that is somewhere, or loads it; what it is called there, and its ID.

@@ -1,16 +1,16 @@
 //! Images for several architectures, copied whole: an index, and all that it lists.
 
 use crate::args::Common;
+use crate::base::open_file;
 use crate::fetch;
 use crate::origin::Origin;
 use crate::registry_args::RegistryArgs;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use layerstone_image::{ImageFile, Location, MaxUnpacked};
 use layerstone_layer::Meter;
 use layerstone_oci::{Content, Descriptor, Destination, Index, Layer, Manifest, Name, media_type, put_layers};
 use layerstone_registry::{Fetched, Reference, Repository};
 use layerstone_stage::Digest;
-use std::io::Read;
 use std::sync::Arc;
 
 /// Where all of it is.
@@ -26,6 +26,8 @@ pub struct Whole {
     pub name: Option<Name>,
 }
 
+/// Bytes of all manifests at most; those of an image for ten platforms have some twenty kilobytes.
+const MAX_MANIFESTS: usize = 32 << 20;
 /// Indexes in indexes that are followed.
 const MAX_DEPTH: usize = 8;
 
@@ -41,7 +43,7 @@ pub fn bring(
     let listed = match origin {
         Origin::Registry(reference) => Listed::of_registry(reference, args)?,
         Origin::File(location) => {
-            file = ImageFile::open(&location.path, max)?;
+            file = open_file(&location.path, max, common)?;
             Listed::of_file(&file, location)?
         }
         Origin::Spec(_) | Origin::Engine(..) => bail!("--all: expected registry:REF or an OCI layout with it"),
@@ -82,7 +84,7 @@ impl<'a> Listed<'a> {
         let mut layers = Vec::new();
         let mut manifests = Vec::new();
         keeper.collect(&descriptor, &bytes, &mut layers, &mut manifests, 0)?;
-        let size = layers.iter().map(Layer::size).sum();
+        let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
         let put = |meter: &Meter| put_layers(&layers, None, destination, args.uploads(), meter);
         common.progress().during("putting", Some(size), layers.len(), put)?;
         for (descriptor, bytes) in &manifests {
@@ -121,6 +123,10 @@ impl Keeper<'_> {
                 continue;
             }
             let bytes = self.manifest(&child)?;
+            let kept = manifests.iter().map(|(_, bytes)| bytes.len()).sum::<usize>().saturating_add(bytes.len());
+            if kept > MAX_MANIFESTS {
+                bail!("found manifests of more than {MAX_MANIFESTS} bytes: {name}");
+            }
             let is_known = media_type::MANIFESTS.contains(&child.media_type.as_str());
             if !is_known {
                 bail!("found media type {:?} in the index {name}, expected a manifest or an index", child.media_type);
@@ -136,13 +142,13 @@ impl Keeper<'_> {
             Keeper::Registry(repository) => return Ok(repository.manifest(&descriptor.digest.to_string())?.bytes),
             Keeper::File(file) => file,
         };
-        let part = file.blob(&descriptor.digest)?;
-        let mut bytes = Vec::new();
-        let context = || format!("cannot read: {}", part.name().display());
-        part.reader().take(descriptor.size + 1).read_to_end(&mut bytes).with_context(context)?;
+        let bytes = file.small_blob(&descriptor.digest)?;
         match Digest::of(&bytes) {
             found if found == descriptor.digest => Ok(bytes),
-            found => bail!("wrong digest: {}: found {found}, expected {}", part.name().display(), descriptor.digest),
+            found => {
+                let path = file.blob(&descriptor.digest)?.name().to_owned();
+                bail!("wrong digest: {}: found {found}, expected {}", path.display(), descriptor.digest)
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use crate::support::{Place, require_tool, synth};
 use std::process::{Command, Stdio};
 
 /// A place where every command could run, and the output of old.
-fn place() -> Place {
+pub fn place() -> Place {
     let place = Place::new();
     let root = synth().root.display();
     let spec = serde_json::json!({"name": "x", "contents": [synth().path("root-env")], "graph": synth().graph});
@@ -16,7 +16,7 @@ fn place() -> Place {
 }
 
 /// Every command that writes, without the output.
-fn writers() -> Vec<(String, &'static str)> {
+pub fn writers() -> Vec<(String, &'static str)> {
     let root = format!("--root {}", synth().root.display());
     vec![
         (format!("closure --graph {} -o ", synth().graph.display()), "x.closure.json"),

@@ -143,6 +143,7 @@ fn order_of_help() {
         "progress",
         "jobs",
         "errors",
+        "sync",
         "help",
     ];
     assert_eq!(flags, expected, "{options}");

@@ -3,6 +3,7 @@
 mod bad;
 mod blobs;
 mod crowd;
+mod shared;
 
 use crate::support::{Place, digest, synth};
 use serde_json::{Value, json};

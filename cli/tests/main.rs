@@ -20,8 +20,10 @@
 //! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
 //! | `export` | the files of an image as one flat tar: as GNU tar unpacks its layers, as docker exports it |
 //! | `fake_root` | scripts as a root who is none: fakeroot's bytes, whoever runs them; the layer as their root |
+//! | `faults` | system calls that fail: locks, write-back, close, openat2 |
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
+//! | `hostile` | archives, layers and codecs that mean harm: a clear error or the right result, in little memory, disk and time |
 //! | `huge` | a file of 12 GiB, in little memory |
 //! | `image_diff` | what two images differ in: layers to send, store paths |
 //! | `image_spec` | what is written follows the OCI image specification, clause by clause; each check can fail |
@@ -32,6 +34,7 @@
 //! | `mentions` | store paths that files mention and a references graph does not have are left out |
 //! | `merge` | images of several files in one archive, each image and each layer once |
 //! | `merge_trees` | folders and tars merged into one tree: as cp and tar do, conflicts told |
+//! | `modes` | modes and owners of outputs that replace others |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
 //! | `nix_api` | nix/: dockerTools' API in a real Nix: what is built, built again, built elsewhere, substituted, run |
@@ -44,10 +47,12 @@
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `root_script` | scripts as root over a base, in every backend: the layer, what they see, what goes wrong |
 //! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
+//! | `shared_folders` | directories that everybody can write to, and what others put there |
 //! | `single` | images of one layer: GNU tar's bytes of the root and the store paths behind it |
 //! | `stages` | the stages one by one give the bytes of `build` |
 //! | `strategies` | which strategy plans: by flag, by image.json, by default; bad pipelines |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
+//! | `today` | docker, containerd, podman, buildah and skopeo of Debian 13 take and run every form of image |
 //! | `workspace` | who depends on whom, how long files are, how modules begin |
 //! | `wires` | ninja and make run the stages: what is made anew, what stages may be replaced by, names of every kind |
 //! | `xattrs` | extended attributes and file capabilities: GNU tar's bytes, from store paths, copies and scripts |
@@ -77,8 +82,10 @@ mod dist;
 mod docker_tools;
 mod export;
 mod fake_root;
+mod faults;
 mod golden;
 mod graphs;
+mod hostile;
 mod huge;
 mod image_diff;
 mod image_spec;
@@ -89,6 +96,7 @@ mod legacy;
 mod mentions;
 mod merge;
 mod merge_trees;
+mod modes;
 mod names;
 mod nix;
 mod nix_api;
@@ -101,11 +109,13 @@ mod registry;
 mod reports;
 mod root_script;
 mod settings;
+mod shared_folders;
 mod single;
 mod stages;
 mod strategies;
 mod streams;
 mod support;
+mod today;
 mod wires;
 mod workspace;
 mod xattrs;

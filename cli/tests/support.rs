@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod registry;
 mod signal;
 pub mod skip;
+pub mod today;
 mod tool;
 
 pub use place::{Place, Run, digest};

@@ -79,7 +79,8 @@ pub struct Sum {
 ///
 /// # Errors
 ///
-/// The plans are about two stores, the closure does not hold a path of the new plan or does not tell its size.
+/// The plans are about two stores, the closure does not hold a path of the new plan or does not tell its size, or the sizes
+/// add up to more than can be.
 pub fn compare(old: &Plan, new: &Plan, closure: Option<&Closure>) -> Result<Comparison> {
     check_stores(old, new)?;
     let sizes: Option<HashMap<&StorePath, Option<u64>>> =
@@ -104,13 +105,15 @@ pub fn compare(old: &Plan, new: &Plan, closure: Option<&Closure>) -> Result<Comp
         |paths: &Vec<StorePath>| Ok(ComparedLayer { paths: paths.clone(), size: size(paths)?, state: state(paths) });
     let layers: Vec<ComparedLayer> = new.layers.iter().map(compared).collect::<Result<_>>()?;
     let (there, sent) = layers.iter().partition(|layer| layer.state == State::There);
-    let sum = |layers: Vec<&ComparedLayer>| Sum {
-        layers: layers.len(),
-        paths: layers.iter().map(|layer| layer.paths.len()).sum(),
-        size: closure.map(|_| layers.iter().filter_map(|layer| layer.size).sum()),
+    let sum = |layers: Vec<&ComparedLayer>| -> Result<Sum> {
+        Ok(Sum {
+            layers: layers.len(),
+            paths: layers.iter().map(|layer| layer.paths.len()).sum(),
+            size: closure.map(|_| total(layers.iter().filter_map(|layer| layer.size).map(Ok))).transpose()?,
+        })
     };
     let removed = paths.removed.into_iter().map(|item| item.path).collect();
-    Ok(Comparison { removed, there: sum(there), sent: sum(sent), layers })
+    Ok(Comparison { removed, there: sum(there)?, sent: sum(sent)?, layers })
 }
 
 fn check_stores(old: &Plan, new: &Plan) -> Result<()> {
@@ -126,7 +129,12 @@ fn size_of(layer: &[StorePath], sizes: &HashMap<&StorePath, Option<u64>>) -> Res
         let known = sizes.get(path).ok_or_else(|| Error::NotInClosure { path: path.clone() })?;
         known.ok_or_else(|| Error::NoSize { path: path.clone(), purpose: "comparing plans" })
     };
-    layer.iter().map(size).sum()
+    total(layer.iter().map(size))
+}
+
+/// A sum of sizes that somebody told.
+fn total(mut sizes: impl Iterator<Item = Result<u64>>) -> Result<u64> {
+    sizes.try_fold(0_u64, |sum, size| sum.checked_add(size?).ok_or(Error::TooLarge))
 }
 
 /// The paths of a plan, without sizes: those of the old plan are not known.
@@ -229,6 +237,16 @@ mod tests {
         let error = |text: &str| compare(&old, &new, Some(&sized_closure(text))).unwrap_err().to_string();
         let absent = "not a plan of the closure: /nix/store/h-app: the closure does not hold it";
         assert_eq!(error("lib 20: libc; libc 100:"), absent);
+        // Of one layer, and of several.
+        let (most, new) = (u64::MAX, of_sample(&["app lib", "libc"]));
+        let expected = format!("sizes too large: found more than {most} bytes in all, expected less");
+        for sizes in [[most, 1, 0], [most, 0, most]] {
+            let [app, lib, libc] = sizes;
+            let text = format!("app {app}: lib; lib {lib}: libc; libc {libc}:");
+            let nothing = Plan::new(Vec::new());
+            let found = compare(&nothing, &new, Some(&sized_closure(&text)));
+            assert_eq!(found.unwrap_err().to_string(), expected);
+        }
         let error = compare(&old, &new, Some(&closure("app: lib; lib: libc; libc:"))).unwrap_err().to_string();
         assert_eq!(error, "unknown size: /nix/store/h-libc: comparing plans needs the narSize of every path");
     }

@@ -1,14 +1,17 @@
 //! The base's files as one read-only file system for a virtual machine, or one tar for a namespace.
 
+use crate::limits::MAX_ATTRIBUTES;
 use crate::{Error, Result};
 use layerstone_erofs::{Content, Contents, Inode, Kind as FileKind};
 use layerstone_guest::is_overlays;
 use layerstone_layer::{Details, Kind, Node, Part, Shown, Tree, write_flat};
-use layerstone_stage::{Digest, Output};
+use layerstone_stage::{Digest, Directory, Output};
+use rustix::fs::OFlags;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes written at a time.
@@ -40,8 +43,10 @@ impl Base {
             self.write_image(&mut file)?;
             return Ok(file);
         };
-        let path = self.kept_at(cache);
-        match File::open(&path) {
+        let name = self.name();
+        let path = cache.join(&name);
+        // Nothing but a file: no link leads elsewhere, and no pipe is waited for.
+        match Directory::open(cache).and_then(|folder| folder.open_file(&name, OFlags::RDONLY)) {
             Ok(file) => return Ok(file),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io("open", &path)(e)),
@@ -55,11 +60,11 @@ impl Base {
 
     /// Whether its file system is kept in a folder already.
     pub fn is_kept(&self, cache: &Path) -> bool {
-        self.kept_at(cache).exists()
+        cache.join(self.name()).exists()
     }
 
-    fn kept_at(&self, cache: &Path) -> PathBuf {
-        cache.join(format!("{}.erofs", self.key().hex()))
+    fn name(&self) -> OsString {
+        format!("{}.erofs", self.key().hex()).into()
     }
 
     /// What decides its files.
@@ -92,7 +97,16 @@ impl Contents for Files<'_> {
 
 /// The files of a tree as the file system describes them, folders before what is in them.
 fn inodes<'a>(tree: &'a Tree, shown: Shown<'_>) -> Result<(Vec<Inode>, Vec<&'a Node>)> {
-    let mut inodes = vec![inode(tree.root(), shown, 0)?];
+    let mut attributes = 0_usize;
+    let mut inode = |node: &Node, number: usize| -> Result<Inode> {
+        let inode = inode(node, shown, number)?;
+        attributes += inode.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        match attributes > MAX_ATTRIBUTES {
+            true => Err(Error::Attributes { limit: MAX_ATTRIBUTES }),
+            false => Ok(inode),
+        }
+    };
+    let mut inodes = vec![inode(tree.root(), 0)?];
     let mut nodes = vec![tree.root()];
     let mut linked: HashMap<(u32, u64), usize> = HashMap::new();
     // Folders whose files are to come: their number and their parent's.
@@ -107,7 +121,7 @@ fn inodes<'a>(tree: &'a Tree, shown: Shown<'_>) -> Result<(Vec<Inode>, Vec<&'a N
                 continue;
             }
             let found = inodes.len();
-            inodes.push(inode(child, shown, found)?);
+            inodes.push(inode(child, found)?);
             nodes.push(child);
             entries.push((name.into(), found));
             if child.is_directory() {

@@ -71,6 +71,18 @@ pub enum Error {
         /// The console's last lines.
         console: Vec<String>,
     },
+    /// The layer that came back is larger than one of the run's disk can be.
+    #[error("layer of the root script: found more than {limit} bytes, which its disk cannot hold")]
+    LayerTooLarge {
+        /// Bytes that it may have.
+        limit: u64,
+    },
+    /// The base's files have more extended attributes than may be kept in memory.
+    #[error("extended attributes of the base's files: found more than {limit} bytes")]
+    Attributes {
+        /// Bytes that they may have together.
+        limit: usize,
+    },
     /// What came back is not what a run sends.
     #[error("cannot understand what came back: {0}")]
     Garbled(String),

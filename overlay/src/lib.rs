@@ -12,6 +12,7 @@ mod console;
 mod error;
 mod initramfs;
 mod kernel;
+mod limits;
 mod machine;
 mod modules;
 mod namespace;

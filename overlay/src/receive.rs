@@ -1,6 +1,7 @@
 //! What comes back from the inside: frames on one pipe, the console on another, each waited for no longer than it may take.
 
 use crate::console::Tail;
+use crate::limits::{MAX_LAST_WORDS, MAX_LAYER, MAX_PHASES};
 use crate::{Error, Result, Run};
 use layerstone_guest::{Ended, Failed, Failure, Frame, Packed, Phase, Space};
 use layerstone_sandbox::Interrupts;
@@ -30,12 +31,20 @@ pub struct Patience<'a> {
     pub timeout: Option<Duration>,
     /// Signals that end the waiting.
     pub interrupts: Option<&'a Interrupts>,
+    /// Bytes that the layer's tar may have.
+    pub most: u64,
 }
 
 impl<'a> Patience<'a> {
     /// What a run has, whose first sign of life may take so long.
     pub fn of(run: &Run<'a>, hello: Duration) -> Patience<'a> {
-        Patience { hello, silence: SILENCE, timeout: run.timeout, interrupts: run.interrupts }
+        Patience {
+            hello,
+            silence: SILENCE,
+            timeout: run.timeout,
+            interrupts: run.interrupts,
+            most: run.disk.saturating_mul(MAX_LAYER),
+        }
     }
 }
 
@@ -212,12 +221,19 @@ impl Receiver<'_> {
 
     fn take(&mut self, frame: Frame, outside: &mut Outside<'_>) -> Result<Option<Ended>> {
         match frame {
+            // The time that a run may take counts from the first one; more of them would stretch it without end.
+            Frame::Hello(_) if self.hello.is_some() => {
+                return Err(Error::Garbled("found a second hello, expected one".to_owned()));
+            }
             Frame::Hello(_) => {
                 self.hello = Some(Instant::now());
                 (outside.hello)();
             }
             Frame::Users => (outside.users)()?,
             Frame::Phase(phase) => {
+                if self.phases.len() == MAX_PHASES {
+                    return Err(Error::Garbled(format!("found more than {MAX_PHASES} phases")));
+                }
                 self.phase = phase;
                 self.phases.push((phase, self.begin.elapsed()));
             }
@@ -228,7 +244,11 @@ impl Receiver<'_> {
             }
             Frame::Beat => {}
             Frame::Tar(bytes) => {
-                self.size += bytes.len() as u64;
+                self.size = self.size.saturating_add(bytes.len() as u64);
+                if self.size > self.patience.most {
+                    let limit = self.patience.most;
+                    return Err(Error::LayerTooLarge { limit });
+                }
                 self.hasher.update(&bytes);
                 outside.out.write_all(&bytes).map_err(Error::io("write", "the layer of the root script"))?;
             }
@@ -267,7 +287,7 @@ impl Receiver<'_> {
     fn lost(mut self, worker: &mut Worker, mut stderr: ChildStderr) -> Error {
         let _ = worker.child.kill();
         let mut rest = Vec::new();
-        let _ = stderr.read_to_end(&mut rest);
+        let _ = stderr.by_ref().take(MAX_LAST_WORDS).read_to_end(&mut rest);
         self.console.push(&rest);
         match worker.child.wait() {
             Ok(status) => Error::Lost {
@@ -308,5 +328,65 @@ fn hint(reason: &str) -> String {
     match reason.starts_with("Out of memory") {
         true => format!("{reason}: raise buildVMMemorySize (--memory)"),
         false => reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of these frames, and how many bytes of the layer are written.
+    fn received(frames: &[Frame], most: u64) -> (Result<Received>, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("frames");
+        std::fs::write(&file, frames.iter().flat_map(Frame::encode).collect::<Vec<u8>>()).unwrap();
+        let mut command = Command::new("cat");
+        command.arg(&file).stdin(Stdio::null());
+        let mut worker = Worker::start("the test", &mut command).unwrap();
+        let wait = Duration::from_secs(60);
+        let patience = Patience { hello: wait, silence: wait, timeout: None, interrupts: None, most };
+        let (mut out, mut log) = (Vec::new(), Vec::new());
+        let mut outside = Outside { out: &mut out, log: &mut log, hello: &mut || (), users: &mut || Ok(()) };
+        let result = receive(&mut worker, patience, &mut outside);
+        (result, out.len() as u64)
+    }
+
+    fn hello() -> Frame {
+        Frame::Hello("6.1.0".to_owned())
+    }
+
+    /// An end that is as it must be, behind a layer of so many bytes.
+    fn layer(size: usize) -> Vec<Frame> {
+        let tar = vec![7; size];
+        let mut hasher = Hasher::default();
+        hasher.update(&tar);
+        let packed = Packed { size: size as u64, digest: hasher.finish() };
+        let mut frames: Vec<Frame> = tar.chunks(60_000).map(|piece| Frame::Tar(piece.to_vec())).collect();
+        frames.push(Frame::Ended(Ended { layer: packed, sockets: Vec::new() }));
+        frames
+    }
+
+    #[test]
+    fn a_layer_within_its_bound() {
+        let (result, written) = received(&[vec![hello()], layer(200_000)].concat(), 200_000);
+        assert_eq!((result.unwrap().size, written), (200_000, 200_000));
+    }
+
+    #[test]
+    fn what_an_inside_that_means_harm_sends() {
+        let phases = vec![Frame::Phase(Phase::Script); MAX_PHASES + 1];
+        for (frames, most, expected) in [
+            (vec![hello(), hello()], 9, "cannot understand what came back: found a second hello, expected one"),
+            (phases, 9, "cannot understand what came back: found more than 100 phases"),
+            (
+                [vec![hello()], layer(1_000_000)].concat(),
+                199_999,
+                "layer of the root script: found more than 199999 bytes, which its disk cannot hold",
+            ),
+        ] {
+            let (result, written) = received(&frames, most);
+            assert_eq!(result.unwrap_err().to_string(), expected);
+            assert!(written <= most, "{written}");
+        }
     }
 }

@@ -32,6 +32,13 @@ pub const PRESETS: [(&str, &str); 5] = [
 /// The Debian that closures and the base are made of.
 pub const RELEASE: &str = "bookworm";
 
+/// The Debian that today's clients come from.
+pub const CLIENTS_RELEASE: &str = "trixie";
+
+/// Its packages, separated by commas. Nothing that starts by itself is run.
+pub const CLIENTS: &str = "ca-certificates,mount,procps,passwd,xz-utils,podman,skopeo,buildah,docker.io,docker-cli,\
+                           containerd,runc,nix-bin";
+
 /// What a closure of these packages, or the base, is stamped with.
 pub fn text(packages: &str) -> String {
     format!("layerstone lab, recipe {RECIPE}: {packages}\n")
@@ -41,6 +48,7 @@ pub fn text(packages: &str) -> String {
 pub fn expected(name: &str) -> Option<String> {
     match name {
         "debian" => Some(text(&format!("{RELEASE}, minbase"))),
+        "clients" => Some(text(&format!("{CLIENTS_RELEASE}, {CLIENTS}"))),
         _ => PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, packages)| text(packages)),
     }
 }

@@ -7,6 +7,7 @@
 use crate::blobs::Blobs;
 use crate::config::paths_comment;
 use crate::inherit::merge_env;
+use crate::stored::Kept;
 use crate::tar_file::TarFile;
 use crate::{LayerFacts, MaxUnpacked, Result, docker_archive};
 use layerstone_layer::{BLOCK, Part};
@@ -40,9 +41,14 @@ impl Base {
         let image = &images[0];
         let config = blobs.json(&image.config.name)?;
         let layers = image.with_diff_ids(&config, &blobs)?;
-        let members: Result<_> =
-            layers.into_iter().map(|(blob, diff_id)| member(archive, &blob.name, diff_id)).collect();
-        Ok(Base { members: members?, config })
+        let mut kept = Kept::default();
+        let mut members = Vec::new();
+        for (blob, diff_id) in layers {
+            let member = member(archive, &blob.name, diff_id)?;
+            kept.add(member.header.len(), 1).map_err(|cause| archive.error(cause))?;
+            members.push(member);
+        }
+        Ok(Base { members, config })
     }
 
     /// The whole image config.
@@ -100,6 +106,7 @@ fn member(archive: &TarFile, name: &str, diff_id: Digest) -> Result<BaseMember> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decompression::Trailing;
     use crate::{Compression, Conf};
     use std::io::Write;
     use std::path::PathBuf;
@@ -139,7 +146,7 @@ mod tests {
     fn plain(name: &str) -> Vec<u8> {
         let mut tar = Vec::new();
         let compressed = std::fs::read(golden(name)).unwrap();
-        Compression::Xz.reader(&compressed[..]).unwrap().read_to_end(&mut tar).unwrap();
+        Compression::Xz.reader(&compressed[..], Trailing::Refused).unwrap().read_to_end(&mut tar).unwrap();
         tar
     }
 

@@ -1,18 +1,17 @@
 //! Where the pieces of an image lie: the members of a tar, or the files of a folder, found by name.
 
+use crate::limits::MAX_JSON;
 use crate::tar_file::TarFile;
 use crate::unpacked::MaxUnpacked;
 use crate::{Compression, Error, Result};
 use layerstone_layer::Part;
+use layerstone_oci::check_json;
 use layerstone_stage::Error as StageError;
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Most bytes of a JSON piece; those of real images have kilobytes.
-const MAX_JSON: u64 = 64 << 20;
 
 /// Pieces by name.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ impl Blobs {
         Ok(Part::new(Arc::new(file), path, 0, metadata.len()))
     }
 
-    /// The bytes of a small piece.
+    /// The bytes of a piece of JSON, not larger than such pieces may be.
     pub(crate) fn bytes(&self, name: &str) -> Result<Vec<u8>> {
         let part = self.part(name)?;
         if part.size() > MAX_JSON {
@@ -65,6 +64,7 @@ impl Blobs {
         }
         let mut bytes = Vec::new();
         part.reader().read_to_end(&mut bytes).map_err(Error::archive(self.path()))?;
+        check_json(&bytes).map_err(|cause| self.error(format!("{name}: {cause}")))?;
         Ok(bytes)
     }
 

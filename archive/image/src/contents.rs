@@ -1,7 +1,7 @@
 //! The contents of one file of an image, from the layer that shows it.
 
 use crate::{Error, Result, StoredImage, StoredLayer};
-use layerstone_layer::{Kind, Members};
+use layerstone_layer::{Kind, Members, PartReader};
 use std::io::{self, BufReader, Write};
 
 /// Bytes read of a layer at a time; members are passed over, so that more would be read in vain.
@@ -15,7 +15,8 @@ impl StoredImage {
     ///
     /// # Errors
     ///
-    /// A layer cannot be read or is no tar, or writing fails.
+    /// A layer cannot be read or is no tar, the file has more holes than the image may have when it is unpacked, or writing
+    /// fails.
     pub fn copy_file(&self, name: &[u8], out: &mut dyn Write) -> Result<bool> {
         let mut name = name.to_vec();
         let mut links = 0;
@@ -24,7 +25,9 @@ impl StoredImage {
             while let Some((index, kind)) = last_member(layer, &name).map_err(wrong())? {
                 match kind {
                     Kind::File { .. } => {
-                        copy_member(layer, index, out).map_err(wrong())?;
+                        let mut member = open_member(layer, index).map_err(wrong())?;
+                        self.check_zeros(member.holes())?;
+                        member.copy_contents(out).map_err(wrong())?;
                         return Ok(true);
                     }
                     Kind::HardLink { target } if links < MAX_LINKS => (name, links) = (target.into(), links + 1),
@@ -51,14 +54,15 @@ fn last_member(layer: &StoredLayer, name: &[u8]) -> io::Result<Option<(usize, Ki
     Ok(found)
 }
 
-fn copy_member(layer: &StoredLayer, index: usize, out: &mut dyn Write) -> io::Result<()> {
+/// The members of a layer from that of this number on, which is read.
+fn open_member(layer: &StoredLayer, index: usize) -> io::Result<Members<BufReader<PartReader>>> {
     let mut members = Members::new(BufReader::with_capacity(BUFFER, layer.part.reader()));
     for _ in 0..index {
         members.next_member()?;
         members.pass_contents()?;
     }
     members.next_member()?;
-    members.copy_contents(out)
+    Ok(members)
 }
 
 #[cfg(test)]

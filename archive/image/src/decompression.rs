@@ -1,7 +1,13 @@
 //! Compressed files, told by how they begin.
 
+mod streams;
+
+pub(crate) use streams::Trailing;
+
+use liblzma::stream::{CONCATENATED, Stream};
 use serde::Serialize;
 use std::io::{self, BufRead, Read};
+use streams::Streams;
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -21,8 +27,12 @@ pub enum Compression {
 
 /// Bytes of the longest magic number.
 pub(crate) const MAGIC_LEN: usize = 6;
-/// Largest window of zstd that is accepted, as a power of two: what `zstd --ultra --long=31` writes.
-const ZSTD_WINDOW_LOG: u32 = 31;
+/// Largest window of zstd that is accepted, as a power of two: as much as zstd(1) takes without flags (128 MiB), and writes
+/// without `--long`. All of it is kept in memory.
+const ZSTD_WINDOW_LOG: u32 = 27;
+/// Bytes of memory that unpacking xz may take: those of `xz -9`, whose dictionary has 64 MiB, are fewer. A header can ask for
+/// 1.5 GiB.
+const XZ_MEMORY: u64 = 80 << 20;
 
 impl Compression {
     /// Tells the compression by the first bytes of a file, of which six are enough.
@@ -34,18 +44,26 @@ impl Compression {
                 Compression::Bzip2
             }
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+            // A frame, or one that is skipped (RFC 8878, section 3.1.2).
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
             _ => Compression::None,
         }
     }
 
     /// A reader of what `compressed` holds; several streams or frames in a row are one.
-    pub(crate) fn reader<'a>(self, compressed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    pub(crate) fn reader<'a, R: BufRead + 'a>(
+        self,
+        compressed: R,
+        trailing: Trailing,
+    ) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Compression::None => Box::new(compressed),
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
-            Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(compressed)),
-            Compression::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(compressed)),
+            Compression::Gzip => Box::new(Streams::<R, flate2::bufread::GzDecoder<_>>::new(compressed, trailing)),
+            Compression::Bzip2 => Box::new(Streams::<R, bzip2::bufread::BzDecoder<_>>::new(compressed, trailing)),
+            Compression::Xz => {
+                let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(compressed, stream))
+            }
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(compressed)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
@@ -73,6 +91,7 @@ mod tests {
         for name in ["BZh", "BZhang/", "BZh9/1AY", "etc/"] {
             check(name.as_bytes(), Compression::None);
         }
+        check(&[0x53, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], Compression::Zstd);
         check(b"", Compression::None);
     }
 }

@@ -123,6 +123,24 @@ pub enum Error {
         /// Bytes that it may have.
         limit: u64,
     },
+    /// The compressed layers of an image together have more bytes than they may have.
+    #[error("layers unpack to more than {limit} bytes together: {}", path.display())]
+    TooLargeTogether {
+        /// The layer that was being unpacked.
+        path: PathBuf,
+        /// Bytes that they may have.
+        limit: u64,
+    },
+    /// Files that are to be written have more holes than they may have.
+    #[error("files with holes: {name}: found {found} bytes of zeros that no layer holds, expected at most {limit}")]
+    Holes {
+        /// What the image is called.
+        name: String,
+        /// Bytes of the holes.
+        found: u64,
+        /// Bytes that they may have.
+        limit: u64,
+    },
 }
 
 /// An image that has a tag.

@@ -6,7 +6,7 @@
 //! hidden is no longer that store path, so it is not held.
 
 use crate::{Error, Result, StoredImage, StoredLayer};
-use layerstone_layer::{Member, Members};
+use layerstone_layer::{Allowance, Member, Members};
 use layerstone_stage::{Store, StorePath};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,10 @@ const BUFFER: usize = 16 * 1024;
 const WHITEOUT: &[u8] = b".wh.";
 /// The entry that hides all that lower layers hold of its folder.
 const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Bytes of memory that an entry of a store takes: its name twice, of 200 bytes at most, and its places in maps.
+const ENTRY_BYTES: usize = 600;
+/// Bytes of an entry's name at most (limits.h, NAME_MAX).
+const MAX_ENTRY: usize = 255;
 
 /// Store paths and the bytes of their files' contents, holes included; a hard link counts nothing.
 pub type HeldPaths = BTreeMap<StorePath, u64>;
@@ -41,8 +45,9 @@ pub struct Held {
 /// A layer cannot be read or is no tar, or `store_dir` is not absolute.
 pub fn held(image: &StoredImage, store_dir: &str) -> Result<Held> {
     let store = Store::new(store_dir, "/")?;
+    let allowance = Allowance::default();
     let contents: Result<Vec<LayerContents>> =
-        image.layers.par_iter().map(|layer| layer_contents(layer, store.dir())).collect();
+        image.layers.par_iter().map(|layer| layer_contents(layer, store.dir(), &allowance)).collect();
     let contents = contents?;
     let mut seen = HeldPaths::new();
     for layer in &contents {
@@ -76,9 +81,9 @@ impl LayerContents {
     }
 }
 
-fn layer_contents(layer: &StoredLayer, store_dir: &str) -> Result<LayerContents> {
+fn layer_contents(layer: &StoredLayer, store_dir: &str, allowance: &Allowance) -> Result<LayerContents> {
     let tar = BufReader::with_capacity(BUFFER, layer.part.reader());
-    read_layer(Members::new(tar), Members::pass_contents, store_dir).map_err(Error::layer(layer.part.name()))
+    read_layer(Members::new(tar), Members::pass_contents, store_dir, allowance).map_err(Error::layer(layer.part.name()))
 }
 
 /// Reads all members; `pass` goes over the contents of one, if that can be done without reading them.
@@ -86,11 +91,15 @@ fn read_layer<R: Read>(
     mut members: Members<R>,
     pass: impl Fn(&mut Members<R>) -> io::Result<()>,
     store_dir: &str,
+    allowance: &Allowance,
 ) -> io::Result<LayerContents> {
     let mut entries = Entries::default();
     let store_dir = &store_dir.as_bytes()[1..];
     while let Some(member) = members.next_member()? {
+        let before = entries.bytes();
         entries.add(&member, store_dir);
+        let taken = allowance.take(entries.bytes() - before);
+        taken.map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?;
         pass(&mut members)?;
     }
     Ok(entries.contents(store_dir))
@@ -116,6 +125,9 @@ impl Entries {
             Some(slash) => (&inside[..slash], Some(&inside[slash + 1..])),
             None => (inside, None),
         };
+        if base.len() > MAX_ENTRY {
+            return;
+        }
         if inside == OPAQUE {
             self.hides_all = true;
         } else if let Some(hidden) = base.strip_prefix(WHITEOUT) {
@@ -125,10 +137,16 @@ impl Entries {
         } else if rest.is_some_and(|rest| last(rest).starts_with(WHITEOUT)) {
             self.hidden.entry(base.to_vec()).or_insert(false);
         } else if let Some(size) = self.sizes.get_mut(base) {
-            *size += member.size();
+            // Files with holes may have as many bytes as they like.
+            *size = size.saturating_add(member.size());
         } else {
             self.sizes.insert(base.to_vec(), member.size());
         }
+    }
+
+    /// Bytes of memory that this and what comes of it takes.
+    fn bytes(&self) -> usize {
+        (self.sizes.len() + self.hidden.len()) * ENTRY_BYTES
     }
 
     fn contents(self, store_dir: &[u8]) -> LayerContents {

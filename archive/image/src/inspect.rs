@@ -67,9 +67,19 @@ struct HistoryEntry {
 /// Reads a docker archive, an OCI archive or the folder of an OCI layout; `-` is standard input. All that its table of
 /// contents names must be there.
 pub fn inspect(path: &Path, max: MaxUnpacked) -> Result<ArchiveSummary> {
-    let file = ImageFile::open(path, max)?;
-    let images: Result<_> = file.images()?.iter().map(ImageSummary::of).collect();
-    Ok(ArchiveSummary { compression: file.compression(), images: images? })
+    ArchiveSummary::of(&ImageFile::open(path, max)?)
+}
+
+impl ArchiveSummary {
+    /// All images of a file or folder that is open, in short.
+    ///
+    /// # Errors
+    ///
+    /// Something that its table of contents names is not there or not what it must be.
+    pub fn of(file: &ImageFile) -> Result<ArchiveSummary> {
+        let images: Result<_> = file.images()?.iter().map(ImageSummary::of).collect();
+        Ok(ArchiveSummary { compression: file.compression(), images: images? })
+    }
 }
 
 impl ImageSummary {

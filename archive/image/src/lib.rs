@@ -41,6 +41,7 @@ mod inherit;
 mod inspect;
 mod jshon;
 mod legacy;
+mod limits;
 mod listed;
 mod location;
 mod manifest;
@@ -57,6 +58,7 @@ mod tar_file;
 mod tarinfo;
 mod time;
 mod unpacked;
+mod unpacking;
 
 pub use architecture::{go_architecture, host_architecture};
 pub use archive::{Archive, LayerMember, Target, Trailer};
@@ -81,6 +83,7 @@ pub use spec::{
     DEFAULT_MAX_LAYERS, FORMAT, Helper, Kind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm,
     References, RootMode, Script, Spec, VERSION, Which,
 };
-pub use stored::{ImageFile, StoredImage, StoredLayer, unpack_blob};
+pub use stored::{ImageFile, StoredImage, StoredLayer};
 pub use time::{TIME_FORMS, Time};
 pub use unpacked::{MaxUnpacked, open_plain};
+pub use unpacking::unpack_blob;

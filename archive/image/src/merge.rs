@@ -6,7 +6,7 @@
 use crate::archive::layer_name;
 use crate::error::Claim;
 use crate::manifest::{MANIFEST_NAME, Named, manifest_of};
-use crate::stored::unpack_all;
+use crate::unpacking::unpack_all;
 use crate::{
     Archive, Compression, Error, LayerMember, Location, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer,
 };

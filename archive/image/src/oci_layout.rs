@@ -2,6 +2,7 @@
 //! image-layout.md, image-index.md, manifest.md).
 
 use crate::blobs::Blobs;
+use crate::limits::MAX_DESCRIPTIONS;
 use crate::listed::{Blob, Listed, Platform, StoredManifest};
 use crate::{Location, Result};
 use layerstone_oci::{
@@ -68,6 +69,8 @@ struct Found {
     images: Vec<Listed>,
     /// Manifests and indexes that were read.
     read: usize,
+    /// Bytes of the manifests that are kept.
+    kept: usize,
 }
 
 /// The images of a layout, in the index's order. What is no image is passed over.
@@ -111,7 +114,13 @@ fn collect(blobs: &Blobs, index: &Index, level: &Level<'_>, found: &mut Found) -
         if is_image(&descriptor.media_type) {
             let platform = descriptor.platform.as_ref().map(DescribedPlatform::platform);
             if platform.as_ref().is_none_or(|platform| platform.os != UNKNOWN) {
-                found.images.push(image(blobs, &descriptor.media_type, blob()?, platform, names)?);
+                let image = image(blobs, &descriptor.media_type, blob()?, platform, names)?;
+                found.kept += image.manifest.as_ref().map_or(0, |manifest| manifest.bytes.len());
+                if found.kept > MAX_DESCRIPTIONS {
+                    let cause = format!("{INDEX_NAME}: found manifests of more than {MAX_DESCRIPTIONS} bytes");
+                    return Err(blobs.error(cause));
+                }
+                found.images.push(image);
             }
         } else if is_index(&descriptor.media_type) && level.depth < MAX_DEPTH {
             let blob = blob()?;

@@ -6,20 +6,19 @@
 use crate::architecture::{go_architecture, host_architecture};
 use crate::blobs::Blobs;
 use crate::decompression::MAGIC_LEN;
-use crate::hashing::Hashing;
+use crate::limits::{MAX_DESCRIPTIONS, MAX_LAYERS};
 use crate::listed::{Blob, Listed, StoredManifest, choose, label};
 use crate::manifest::MANIFEST_NAME;
-use crate::unpacked::{MaxUnpacked, copy};
+use crate::unpacked::MaxUnpacked;
+use crate::unpacking::unpack_all;
 use crate::{Compression, Error, Location, Result, docker_archive, oci_layout};
-use layerstone_layer::{LayerTree, Meter, Part, Source, Tree, digest_all};
+use layerstone_layer::{Allowance, LayerTree, Meter, Part, Source, Tree, digest_all};
 use layerstone_oci::{Descriptor, INDEX_NAME, blob_name};
-use layerstone_stage::{Digest, Error as StageError, Hasher};
+use layerstone_stage::{Digest, Error as StageError};
 use rayon::prelude::*;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Bytes read of a layer at a time for its headers; contents are passed over, so that more would be read in vain.
 const HEADERS: usize = 16 * 1024;
@@ -29,6 +28,7 @@ const HEADERS: usize = 16 * 1024;
 pub struct ImageFile {
     blobs: Blobs,
     images: Vec<Listed>,
+    max: MaxUnpacked,
 }
 
 /// An image in it.
@@ -48,6 +48,8 @@ pub struct StoredImage {
     pub layers: Vec<StoredLayer>,
     /// Its manifest, which describes them in the same order; a docker archive has none.
     pub manifest: Option<StoredManifest>,
+    /// How much of it may be unpacked.
+    pub(crate) max: MaxUnpacked,
 }
 
 /// A layer of such an image.
@@ -66,9 +68,9 @@ pub struct StoredLayer {
     /// What an old docker archive says about it, the `json` beside `layer.tar`.
     pub legacy: Option<Vec<u8>>,
     /// sha256 that the bytes must have, if that is told.
-    blob: Option<Digest>,
+    pub(crate) blob: Option<Digest>,
     /// Whether its tar was checked against the diff ID.
-    is_checked: bool,
+    pub(crate) is_checked: bool,
 }
 
 impl ImageFile {
@@ -88,7 +90,7 @@ impl ImageFile {
             let cause = format!("found no {MANIFEST_NAME} of a docker archive and no {INDEX_NAME} of an OCI layout");
             return Err(blobs.error(cause));
         };
-        Ok(ImageFile { blobs, images })
+        Ok(ImageFile { blobs, images, max })
     }
 
     /// How all of it is compressed.
@@ -96,10 +98,17 @@ impl ImageFile {
         self.blobs.compression()
     }
 
+    /// What a reader should be told of it, if anything: bytes behind the compressed data that were passed over.
+    pub fn warning(&self) -> Option<String> {
+        let Blobs::Tar(tar) = &self.blobs else { return None };
+        tar.has_garbage.then(|| format!("unpacked, trailing garbage ignored: {}", tar.path.display()))
+    }
+
     /// All images that are there, in the order of the table of contents.
     pub fn images(&self) -> Result<Vec<StoredImage>> {
         let there = self.images.iter().filter(|image| image.is_there);
-        there.map(|image| self.stored(image, label_of(self.blobs.path(), image))).collect()
+        let mut kept = Kept::default();
+        there.map(|image| self.stored(image, label_of(self.blobs.path(), image), &mut kept)).collect()
     }
 
     /// The image that is meant: the only one, or the one of this name and tag, exactly; among images for several
@@ -114,7 +123,7 @@ impl ImageFile {
             None => (host_architecture(), None),
         };
         let image = choose(&self.images, location, architecture, variant.or(told))?;
-        self.stored(image, location.to_string())
+        self.stored(image, location.to_string(), &mut Kept::default())
     }
 
     /// Of an OCI layout, the manifest or the index that is meant, with its bytes and what it is called there.
@@ -138,12 +147,22 @@ impl ImageFile {
         self.blobs.part(&blob_name(digest))
     }
 
-    fn stored(&self, image: &Listed, name: String) -> Result<StoredImage> {
+    /// The bytes of a manifest or index of an OCI layout, which are not compared with the digest.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or larger than such pieces may be.
+    pub fn small_blob(&self, digest: &Digest) -> Result<Vec<u8>> {
+        self.blobs.bytes(&blob_name(digest))
+    }
+
+    fn stored(&self, image: &Listed, name: String, kept: &mut Kept) -> Result<StoredImage> {
         let config_bytes = image.config.read(&self.blobs)?;
+        kept.add(config_bytes.len(), image.layers.len()).map_err(|cause| self.blobs.error(cause))?;
         let config: Value = serde_json::from_slice(&config_bytes)
             .map_err(|e| self.blobs.error(format!("{}: not JSON: {e}", image.config.name)))?;
         let layers = image.with_diff_ids(&config, &self.blobs)?;
-        let layers: Result<_> = layers.into_iter().map(|(blob, id)| self.layer(blob, id)).collect();
+        let layers: Result<_> = layers.into_iter().map(|(blob, id)| self.layer(blob, id, kept)).collect();
         Ok(StoredImage {
             name,
             references: image.references.clone(),
@@ -152,10 +171,11 @@ impl ImageFile {
             config,
             layers: layers?,
             manifest: image.manifest.clone(),
+            max: self.max,
         })
     }
 
-    fn layer(&self, blob: &Blob, diff_id: Digest) -> Result<StoredLayer> {
+    fn layer(&self, blob: &Blob, diff_id: Digest, kept: &mut Kept) -> Result<StoredLayer> {
         let part = self.blobs.part(&blob.name)?;
         blob.check_size(part.size(), &self.blobs)?;
         let mut magic = Vec::new();
@@ -168,6 +188,8 @@ impl ImageFile {
         let folder = blob.name.strip_suffix("/layer.tar");
         let json = folder.map(|folder| format!("{folder}/json")).filter(|name| self.blobs.has(name));
         let legacy = json.map(|name| self.blobs.bytes(&name)).transpose()?;
+        let bytes = legacy.as_ref().map_or(0, Vec::len);
+        kept.add(bytes, 0).map_err(|cause| self.blobs.error(cause))?;
         Ok(StoredLayer {
             name: blob.name.clone(),
             diff_id,
@@ -178,6 +200,28 @@ impl ImageFile {
             blob: blob.digest,
             is_checked: false,
         })
+    }
+}
+
+/// What is kept in memory of the images of a file.
+#[derive(Default)]
+pub(crate) struct Kept {
+    bytes: usize,
+    layers: usize,
+}
+
+impl Kept {
+    /// Counts bytes of JSON, and layers; the error says what was found.
+    pub(crate) fn add(&mut self, bytes: usize, layers: usize) -> Result<(), String> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.layers = self.layers.saturating_add(layers);
+        if self.bytes > MAX_DESCRIPTIONS {
+            return Err(format!("found configs and descriptions of layers of more than {MAX_DESCRIPTIONS} bytes"));
+        }
+        match self.layers > MAX_LAYERS {
+            true => Err(format!("found {} layers, expected at most {MAX_LAYERS}", self.layers)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -222,9 +266,10 @@ impl StoredImage {
     ///
     /// A layer cannot be read, is no tar, or does not fit the ones below it.
     pub fn tree(&self) -> Result<Tree> {
+        let allowance = Allowance::default();
         let read = |(number, layer): (u32, &StoredLayer)| {
             let tar = BufReader::with_capacity(HEADERS, layer.part.reader());
-            LayerTree::read_nth(tar, number).map_err(Error::layer(layer.part.name()))
+            LayerTree::read_nth(tar, number, &allowance).map_err(Error::layer(layer.part.name()))
         };
         let numbered: Vec<(u32, &StoredLayer)> = (0..).zip(&self.layers).collect();
         let layers: Result<Vec<LayerTree>> = numbered.into_par_iter().map(read).collect();
@@ -237,71 +282,24 @@ impl StoredImage {
     }
 }
 
-/// Unpacks those of some layers that are compressed, as [`StoredImage::unpack`] does; of several errors the first one by
-/// order is told, not by time.
-pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<()> {
-    // A layer that stands twice is unpacked once.
-    let mut first: BTreeMap<(&str, Digest), usize> = BTreeMap::new();
-    let packed = layers.iter().enumerate().filter(|(_, layer)| layer.compression != Compression::None);
-    let same: Vec<(usize, usize)> =
-        packed.map(|(at, layer)| (at, *first.entry((&layer.name, layer.diff_id)).or_insert(at))).collect();
-    let unpack = |&(at, first): &(usize, usize)| (at == first).then(|| layers[at].unpack(max, done));
-    let unpacked: Vec<Option<Result<Part>>> = same.par_iter().map(unpack).collect();
-    for ((at, first), part) in same.into_iter().zip(unpacked) {
-        layers[at].part = part.unwrap_or_else(|| Ok(layers[first].part.clone()))?;
-        (layers[at].compression, layers[at].is_checked) = (Compression::None, true);
+impl StoredImage {
+    /// Checks that files of its [`tree`](StoredImage::tree) may be written: their holes count as if they were unpacked.
+    ///
+    /// # Errors
+    ///
+    /// They have more bytes of holes than the image may have when it is unpacked.
+    pub fn check_holes(&self, tree: &Tree) -> Result<()> {
+        self.check_zeros(tree.holes())
     }
-    Ok(())
-}
 
-impl StoredLayer {
-    fn unpack(&self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<Part> {
-        unpack(&self.part, self.compression, self.blob, self.diff_id, max, done)
-    }
-}
-
-/// Unpacks a blob into a temporary file, whatever compressed it; its bytes and its tar are compared with their digests.
-///
-/// # Errors
-///
-/// It cannot be read or unpacked, is not what it must be, or has more bytes than it may.
-pub fn unpack_blob(blob: &Part, digest: Digest, diff_id: Digest, max: MaxUnpacked) -> Result<Part> {
-    let mut magic = Vec::new();
-    let read = blob.reader().take(MAGIC_LEN as u64).read_to_end(&mut magic);
-    read.map_err(StageError::io("read", blob.name()))?;
-    unpack(blob, Compression::of(&magic), Some(digest), diff_id, max, &|_| ())
-}
-
-fn unpack(
-    part: &Part,
-    compression: Compression,
-    blob: Option<Digest>,
-    diff_id: Digest,
-    max: MaxUnpacked,
-    done: &(dyn Fn(usize) + Sync),
-) -> Result<Part> {
-    let name = part.name();
-    let unpacking = || StageError::io("unpack", name);
-    let mut file = tempfile::tempfile().map_err(unpacking())?;
-    let mut compressed = Hashing::new(part.reader());
-    let mut hasher = Hasher::default();
-    let mut reader = compression.reader(BufReader::with_capacity(1 << 17, &mut compressed)).map_err(unpacking())?;
-    let size = copy(&mut reader, name, max.of(Some(part.size())), |bytes| {
-        hasher.update(bytes);
-        done(bytes.len());
-        file.write_all(bytes)
-    })?;
-    drop(reader);
-    let wrong = |found, expected| Error::Digest { path: name.to_owned(), found, expected };
-    if let Some(expected) = blob {
-        let found = compressed.finish().map_err(unpacking())?;
-        if found != expected {
-            return Err(wrong(found, expected));
+    /// Checks bytes of holes that are to be written as zeros. Layers are plain.
+    pub(crate) fn check_zeros(&self, found: u64) -> Result<()> {
+        let sizes = self.layers.iter().map(|layer| layer.part.size());
+        let limit = self.max.of(Some(sizes.fold(0, u64::saturating_add)));
+        match found > limit {
+            true => Err(Error::Holes { name: self.name.clone(), found, limit }),
+            false => Ok(()),
         }
-    }
-    match hasher.finish() {
-        found if found == diff_id => Ok(Part::new(Arc::new(file), name, 0, size)),
-        found => Err(wrong(found, diff_id)),
     }
 }
 

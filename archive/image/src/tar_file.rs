@@ -5,10 +5,11 @@
 
 use crate::decompression::MAGIC_LEN;
 use crate::tarinfo::{Member, read_members};
-use crate::unpacked::{MaxUnpacked, unpack};
+use crate::unpacked::{MaxUnpacked, Unpacked, unpack};
 use crate::{Compression, Error, Result};
 use layerstone_layer::Part;
 use layerstone_stage::Error as StageError;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -23,17 +24,23 @@ const MAX_LINKS: usize = 40;
 pub(crate) struct TarFile {
     pub path: PathBuf,
     pub compression: Compression,
+    /// Whether bytes behind the compressed data were passed over that are more than padding.
+    pub has_garbage: bool,
     /// The uncompressed tar.
     file: Arc<File>,
     members: Vec<Member>,
+    /// Numbers of members in the order of their names, and those of one name in the order of the tar.
+    by_name: Vec<u32>,
 }
 
 impl TarFile {
     /// Opens a tar; `-` is standard input.
     pub(crate) fn open(path: &Path, max: MaxUnpacked) -> Result<TarFile> {
-        let (file, compression) = open_uncompressed(path, max)?;
+        let Unpacked { file, compression, has_garbage } = open_uncompressed(path, max)?;
         let members = read_members(&mut &file).map_err(Error::archive(path))?;
-        Ok(TarFile { path: path.to_owned(), compression, file: Arc::new(file), members })
+        let mut by_name: Vec<u32> = (0..).take(members.len()).collect();
+        by_name.sort_by(|&a, &b| normal(&members[a as usize].info.name).cmp(&normal(&members[b as usize].info.name)));
+        Ok(TarFile { path: path.to_owned(), compression, has_garbage, file: Arc::new(file), members, by_name })
     }
 
     /// The member of a name; of several, the last one.
@@ -43,8 +50,17 @@ impl TarFile {
 
     /// The member of a name, if there is one.
     pub(crate) fn find(&self, name: &str) -> Option<&Member> {
-        let name = normal(name.as_bytes());
-        self.members.iter().rfind(|member| normal(&member.info.name) == name)
+        self.find_before(name.as_bytes(), self.members.len())
+    }
+
+    /// The last member of a name among so many first ones.
+    fn find_before(&self, name: &[u8], count: usize) -> Option<&Member> {
+        let name = normal(name);
+        let member = |at: &u32| &self.members[*at as usize];
+        let is_before = |at: &u32| (normal(&member(at).info.name), *at as usize) < (Cow::Borrowed(&name), count);
+        let end = self.by_name.partition_point(is_before);
+        let found = member(self.by_name.get(end.checked_sub(1)?)?);
+        Some(found).filter(|found| normal(&found.info.name) == name)
     }
 
     /// The regular file that a member is or links to: a symbolic link to any member, a hard link to an earlier one.
@@ -84,33 +100,35 @@ impl TarFile {
             let joined = if info.linkname.starts_with(b"/") { &[][..] } else { folder };
             ([joined, b"/", &info.linkname].concat(), self.members.len())
         } else if info.is_hard_link() {
-            let is_link = |member: &Member| std::ptr::eq(member, link);
-            (info.linkname.clone(), self.members.iter().position(is_link).unwrap_or(self.members.len()))
+            (info.linkname.clone(), link.number)
         } else {
             return Err(self.error(format!("found no regular file: {}", info.name.escape_ascii())));
         };
-        let target = normal(&target);
-        let found = self.members[..before].iter().rfind(|member| normal(&member.info.name) == target);
+        let found = self.find_before(&target, before);
         let names = || format!("{} links to {}", info.name.escape_ascii(), info.linkname.escape_ascii());
         found.ok_or_else(|| self.error(format!("{}, which is not there", names())))
     }
 }
 
-/// Parts of a name without `.`, `..` and needless slashes.
-fn normal(name: &[u8]) -> Vec<&[u8]> {
-    let mut parts = Vec::new();
-    for part in name.split(|&byte| byte == b'/') {
+/// A name without `.`, `..` and needless slashes.
+fn normal(name: &[u8]) -> Cow<'_, [u8]> {
+    let parts = || name.split(|&byte| byte == b'/');
+    if parts().all(|part| !matches!(part, b"" | b"." | b"..")) {
+        return Cow::Borrowed(name);
+    }
+    let mut normal = Vec::new();
+    for part in parts() {
         match part {
             b"" | b"." => {}
-            b".." => drop(parts.pop()),
-            part => parts.push(part),
+            b".." => drop(normal.pop()),
+            part => normal.push(part),
         }
     }
-    parts
+    Cow::Owned(normal.join(&b'/'))
 }
 
 /// A file that can be read at any place: the tar itself, or a temporary one with its contents.
-fn open_uncompressed(path: &Path, max: MaxUnpacked) -> Result<(File, Compression)> {
+fn open_uncompressed(path: &Path, max: MaxUnpacked) -> Result<Unpacked> {
     let read = StageError::io("read", path);
     if path == Path::new("-") {
         return unpack(io::stdin().lock(), path, max.of(None));
@@ -127,7 +145,7 @@ fn open_uncompressed(path: &Path, max: MaxUnpacked) -> Result<(File, Compression
     };
     let (file, metadata, is_plain) = open().map_err(read)?;
     if is_plain {
-        return Ok((file, Compression::None));
+        return Ok(Unpacked { file, compression: Compression::None, has_garbage: false });
     }
     unpack(file, path, max.of(Some(metadata.len()).filter(|_| metadata.is_file())))
 }

@@ -5,13 +5,15 @@
 //! Lib/tarfile.py, of Python 3.13 and of older releases with the fix of CVE-2024-6232: `frombuf` and the `_proc_*` methods
 //! for reading, `create_pax_header` for writing.
 //!
-//! Stricter than Python: a damaged header is an error wherever it stands; sparse members, extended headers of more than
-//! a mebibyte and owners beyond 32 bits are refused.
+//! Stricter than Python: a damaged header is an error wherever it stands; sparse members, owners beyond 32 bits, and
+//! headers that take more memory than those of real archives (see `limits`) are refused.
 
 mod read;
 mod write;
 
 pub(crate) use read::read_members;
+
+use std::sync::Arc;
 
 /// A member's header fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +33,9 @@ pub(crate) struct TarInfo {
     pub linkname: Vec<u8>,
     pub uname: Vec<u8>,
     pub gname: Vec<u8>,
-    /// PAX records, its own and the global ones, in the order in which their keys first came.
-    pub pax: Pax,
+    /// PAX records, its own and the global ones, in the order in which their keys first came. Members without records of
+    /// their own share the global ones.
+    pub pax: Arc<Pax>,
 }
 
 /// PAX records: keys and values.
@@ -44,6 +47,8 @@ pub(crate) struct Member {
     pub info: TarInfo,
     /// Offset of the contents in bytes.
     pub offset: u64,
+    /// How many members stand before it.
+    pub number: usize,
 }
 
 impl TarInfo {

@@ -1,11 +1,13 @@
 //! Unpacking what is compressed into anonymous temporary files, up to a limit: a few bytes may stand for many.
 
-use crate::decompression::MAGIC_LEN;
+use crate::decompression::{MAGIC_LEN, Trailing};
 use crate::{Compression, Error, Result};
 use layerstone_stage::Error as StageError;
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, Write};
 use std::path::Path;
+use std::rc::Rc;
 
 /// How many times its size a compressed file may have when it is unpacked, unless told otherwise: gzip makes a thousand
 /// zeros of one byte, and files of real images hardly more than ten bytes.
@@ -18,7 +20,7 @@ const STREAM: u64 = 64 << 30;
 const CHUNK: usize = 1 << 17;
 
 /// How many bytes a compressed file may have when it is unpacked: a hundred times what it has, and at least 1 GiB (64 GiB
-/// for a stream), unless it is told.
+/// for a stream), unless it is told. All layers of an image together may have as many, and so may the holes of its files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaxUnpacked(Option<u64>);
 
@@ -29,7 +31,7 @@ impl MaxUnpacked {
     }
 
     /// The limit for a file of this many bytes, if that is known.
-    pub(crate) fn of(self, compressed: Option<u64>) -> u64 {
+    pub fn of(self, compressed: Option<u64>) -> u64 {
         let usual = compressed.map_or(STREAM, |size| size.saturating_mul(USUAL_RATIO).max(ALWAYS));
         self.0.unwrap_or(usual)
     }
@@ -50,25 +52,36 @@ pub fn open_plain(path: &Path, max: MaxUnpacked) -> Result<File> {
         _ => {
             let size = file.metadata().map_err(reading())?.len();
             (&file).rewind().map_err(reading())?;
-            unpack(file, path, max.of(Some(size)))?.0
+            unpack(file, path, max.of(Some(size)))?.file
         }
     };
     (&plain).rewind().map_err(reading())?;
     Ok(plain)
 }
 
-/// Unpacks into a temporary file, and tells the compression; `path` is what messages call the input.
-pub(crate) fn unpack(mut input: impl Read, path: &Path, limit: u64) -> Result<(File, Compression)> {
+/// What something was unpacked to.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    pub file: File,
+    /// How it was compressed.
+    pub compression: Compression,
+    /// Whether bytes behind it were passed over that are more than padding.
+    pub has_garbage: bool,
+}
+
+/// Unpacks into a temporary file; `path` is what messages call the input.
+pub(crate) fn unpack(mut input: impl Read, path: &Path, limit: u64) -> Result<Unpacked> {
     let unpacking = || StageError::io("unpack", path);
     let mut magic = Vec::new();
     input.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut magic).map_err(unpacking())?;
     let compression = Compression::of(&magic);
     let whole = BufReader::with_capacity(1 << 16, Cursor::new(magic).chain(input));
     let mut file = tempfile::tempfile().map_err(unpacking())?;
-    let mut reader = compression.reader(whole).map_err(unpacking())?;
-    copy(&mut reader, path, limit, |bytes| file.write_all(bytes))?;
+    let garbage = Rc::new(Cell::new(false));
+    let mut reader = compression.reader(whole, Trailing::Ignored(Rc::clone(&garbage))).map_err(unpacking())?;
+    copy(&mut reader, path, limit, |bytes| Ok(file.write_all(bytes).map_err(unpacking())?))?;
     drop(reader);
-    Ok((file, compression))
+    Ok(Unpacked { file, compression, has_garbage: garbage.get() })
 }
 
 /// Copies all that a reader gives, which must not be more than the limit.
@@ -76,7 +89,7 @@ pub(crate) fn copy(
     reader: &mut dyn Read,
     path: &Path,
     limit: u64,
-    mut write: impl FnMut(&[u8]) -> std::io::Result<()>,
+    mut write: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<u64> {
     let mut buffer = vec![0; CHUNK];
     let mut total = 0;
@@ -91,7 +104,7 @@ pub(crate) fn copy(
         if total > limit {
             return Err(Error::TooLarge { path: path.to_owned(), limit });
         }
-        write(&buffer[..read]).map_err(StageError::io("unpack", path))?;
+        write(&buffer[..read])?;
     }
 }
 
@@ -112,7 +125,7 @@ mod tests {
     #[test]
     fn no_byte_more_than_the_limit() {
         let compressed = zstd::encode_all(&[7; 100_000][..], 1).unwrap();
-        let (file, compression) = unpack(&compressed[..], Path::new("x.zst"), 100_000).unwrap();
+        let Unpacked { file, compression, .. } = unpack(&compressed[..], Path::new("x.zst"), 100_000).unwrap();
         assert_eq!((file.metadata().unwrap().len(), compression), (100_000, Compression::Zstd));
         let mut last = [0];
         file.read_exact_at(&mut last, 99_999).unwrap();

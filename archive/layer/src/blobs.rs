@@ -131,6 +131,6 @@ mod tests {
         std::fs::write(cache.path(Kind::Blob, &digest), "blab").unwrap();
         assert!(blobs.find(&digest).is_none() && !cache.path(Kind::Blob, &digest).exists());
         drop(blobs.keeping(&mut out));
-        assert_eq!(cache.room().unwrap().map(|(_, room)| room.files), [0; 3]);
+        assert_eq!(cache.contents().unwrap().kinds.map(|(_, room)| room.files), [0; 3]);
     }
 }

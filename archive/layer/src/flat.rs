@@ -9,13 +9,14 @@ use crate::{BLOCK, Common, Dialect, Entry, Error, Members, Node, Owner, Part, Re
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::rc::Rc;
 
 /// Bytes written at a time.
 const WRITTEN: usize = 1 << 17;
 
 /// Writes all files of a tree, which was read from these uncompressed layers with their numbers
-/// ([`LayerTree::read_nth`](crate::LayerTree::read_nth)): names begin with `./`, folders come before what is in them, and
-/// headers are those of [`Dialect::Pax`]; `to` is what messages call the output. A folder without a header is root's, of mode 0755 and of 1970.
+/// ([`LayerTree::read_nth`](crate::LayerTree::read_nth)): names begin with `./`, folders come before what is in them, holes
+/// are filled ([`Tree::holes`] tells how many bytes these are), and headers are those of [`Dialect::Pax`]; `to` is what messages call the output. A folder without a header is root's, of mode 0755 and of 1970.
 ///
 /// # Errors
 ///
@@ -28,14 +29,22 @@ pub fn write_flat(tree: &Tree, layers: &[Part], out: &mut dyn Write, to: &Path) 
         header: Vec::new(),
         linked: linked(tree),
     };
-    let mut left = vec![(b".".to_vec(), tree.root())];
-    while let Some((name, node)) = left.pop() {
+    flat.write(b".", tree.root())?;
+    // Names are put together when their turn comes: a folder may have very many files.
+    let mut left = below(&Rc::from(&b"."[..]), tree.root());
+    while let Some((folder, base, node)) = left.pop() {
+        let name = [&folder, &b"/"[..], base].concat();
         flat.write(&name, node)?;
-        let children: Vec<_> =
-            node.children().map(|(base, child)| ([name.as_slice(), b"/", base].concat(), child)).collect();
-        left.extend(children.into_iter().rev());
+        left.extend(below(&name.into(), node));
     }
     flat.finish().map_err(Error::write(to))
+}
+
+/// The files in a folder with its name and theirs, the last one first.
+fn below<'a>(folder: &Rc<[u8]>, node: &'a Node) -> Vec<(Rc<[u8]>, &'a [u8], &'a Node)> {
+    let mut children: Vec<_> = node.children().map(|(base, child)| (Rc::clone(folder), base, child)).collect();
+    children.reverse();
+    children
 }
 
 /// Files that have several names, and the first of these once it is written.
@@ -132,8 +141,8 @@ impl Write for Counted<'_> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::LayerTree;
     use crate::tree::tests::tar;
+    use crate::{Allowance, LayerTree};
     use std::fs::File;
     use std::sync::Arc;
 
@@ -147,7 +156,7 @@ pub(crate) mod tests {
         let parts: Vec<Part> = layers.iter().map(part).collect();
         let mut tree = Tree::default();
         for (number, part) in (0..).zip(&parts) {
-            tree.put(LayerTree::read_nth(part.reader(), number).unwrap()).unwrap();
+            tree.put(LayerTree::read_nth(part.reader(), number, &Allowance::default()).unwrap()).unwrap();
         }
         (tree, parts)
     }

@@ -1,11 +1,14 @@
 //! A tar in front of a layout's members: all of it but the zeros that end it.
 
-use crate::{BLOCK, Error, Members, Result};
+use crate::{Allowance, BLOCK, Error, Members, Result};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Bytes of memory that a name takes besides its own.
+const NAME_BYTES: usize = 64;
 
 /// A tar that is there, up to the end of its last member.
 #[derive(Clone, Debug)]
@@ -28,8 +31,12 @@ impl Front {
         let metadata = file.metadata().map_err(Error::read(path))?;
         let mut members = Members::new(BufReader::new(file));
         let mut names = BTreeSet::new();
+        let allowance = Allowance::default();
         let mut next = || {
             let member = members.next_member()?;
+            if let Some(member) = &member {
+                allowance.take(NAME_BYTES + member.name.len()).map_err(|cause| members.invalid(&cause))?;
+            }
             members.pass_contents()?;
             Ok(member)
         };

@@ -3,6 +3,7 @@
 //! What a doubtful header means is decided by the reader that [`tarsum`](crate::tarsum()) uses, which follows Go's.
 
 use crate::header::{Fields, Records, append_pax};
+use crate::limits::MAX_NAME;
 use crate::tarsum::{self, Archive, clean_name};
 use crate::{Details, Kind};
 use std::io::{self, Read, Seek, Write};
@@ -54,7 +55,7 @@ fn kind(header: &tarsum::Member) -> Result<Kind, String> {
     let device = || Ok::<_, String>((number("major", header.device.0)?, number("minor", header.device.1)?));
     Ok(match header.typeflag {
         b'1' => Kind::HardLink { target: below_root("hard link target", &header.link_name)?.into() },
-        b'2' => Kind::Symlink { target: header.link_name.as_slice().into() },
+        b'2' => Kind::Symlink { target: of_length("link target", &header.link_name)?.into() },
         b'3' => device().map(|(major, minor)| Kind::CharDevice { major, minor })?,
         b'4' => device().map(|(major, minor)| Kind::BlockDevice { major, minor })?,
         b'5' => Kind::Directory,
@@ -76,7 +77,15 @@ fn below_root(what: &str, name: &[u8]) -> Result<Vec<u8>, String> {
             _ => depth + 1,
         };
     }
-    Ok(clean_name(name))
+    of_length(what, &clean_name(name)).map(<[u8]>::to_vec)
+}
+
+/// A name that is not longer than any file's.
+fn of_length<'a>(what: &str, name: &'a [u8]) -> Result<&'a [u8], String> {
+    match name.len() {
+        length if length > MAX_NAME => Err(format!("found a {what} of {length} bytes, expected at most {MAX_NAME}")),
+        _ => Ok(name),
+    }
 }
 
 fn number(what: &str, number: i64) -> Result<u32, String> {
@@ -102,8 +111,9 @@ impl<R: Read> Members<R> {
     /// # Errors
     ///
     /// What reading gives; `UnexpectedEof` if the tar ends inside a header or a member's contents; `InvalidData`, with
-    /// the position of the member, if its header is none, if its name or a hard link's target leads out of the image, or
-    /// if its mode, owner or device numbers are negative or have more than 32 bits.
+    /// the position of the member, if its header is none, if its name or a hard link's target leads out of the image, if a
+    /// name or target has more than 4096 bytes, if its mode, owner or device numbers are negative or have more than 32
+    /// bits, or if there are more than 2,000,000 members.
     pub fn next_member(&mut self) -> io::Result<Option<Member>> {
         while let Some(found) = self.archive.next_member()? {
             // A header that describes all later ones is no member.
@@ -129,6 +139,12 @@ impl<R: Read> Members<R> {
                 n => out.write_all(&buffer[..n])?,
             }
         }
+    }
+
+    /// Bytes of the member that was read last that are not in the tar, but are zeros where its contents are written. They
+    /// may be many times what the tar has.
+    pub fn holes(&self) -> u64 {
+        self.archive.holes()
     }
 
     /// Where the member that was read last begins, its extended headers counted.

@@ -287,7 +287,7 @@ impl<'a> Open<'a> {
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let got = self.file.read(&mut buffer[..want]).map_err(Error::read(&self.wanted.path))?;
+        let got = read_some(&mut self.file, &mut buffer[..want]).map_err(Error::read(&self.wanted.path))?;
         if got == 0 {
             let Wanted { size, length, .. } = self.wanted;
             return Err(self.changed(format!("found {} bytes, expected {size}", length - self.left)));
@@ -325,17 +325,25 @@ impl<'a> Open<'a> {
 fn read_full(file: &mut impl Read, mut buffer: &mut [u8]) -> io::Result<usize> {
     let mut total = 0;
     while !buffer.is_empty() {
-        match file.read(buffer) {
-            Ok(0) => break,
-            Ok(count) => {
+        match read_some(file, buffer)? {
+            0 => break,
+            count => {
                 total += count;
                 buffer = &mut buffer[count..];
             }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
         }
     }
     Ok(total)
+}
+
+/// Reads once; again where a signal came first, as it may on network file systems (NFS's `intr`, FUSE).
+fn read_some(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(buffer) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -343,6 +351,30 @@ mod tests {
     use super::*;
     use crate::{Owner, walk_tree};
     use std::fs;
+
+    /// Gives a byte at every second call, and a signal at the others.
+    struct Interrupted(usize);
+
+    impl Read for Interrupted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0 += 1;
+            match self.0 {
+                calls if !calls.is_multiple_of(2) => Err(io::ErrorKind::Interrupted.into()),
+                calls if calls > 6 => Ok(0),
+                _ => {
+                    buffer[0] = b'x';
+                    Ok(1)
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn interrupted_reads_are_retried() {
+        let mut buffer = [0; 9];
+        assert_eq!(read_some(&mut Interrupted(0), &mut buffer).unwrap(), 1);
+        assert_eq!(read_full(&mut Interrupted(0), &mut buffer).unwrap(), 3);
+    }
 
     /// A folder with a file of this many bytes, laid out.
     fn laid_out(size: usize) -> (tempfile::TempDir, Source) {

@@ -16,9 +16,9 @@ mod sparse;
 pub(crate) use header::Member;
 pub(crate) use reader::Archive;
 
+use crate::limits::{ALWAYS_HOLES, HOLES_RATIO};
 use layerstone_stage::{Digest, Hasher};
 use order::sort_as_go;
-use std::collections::HashSet;
 use std::io::{self, Read};
 
 /// Bytes of a member's contents read at a time; any other number gives the same sum.
@@ -36,12 +36,19 @@ const BUFFER: usize = 64 * 1024;
 ///
 /// What reading gives; `UnexpectedEof` if the input ends inside a header or a member's contents; `InvalidData`, with
 /// the position of the member, if Go's reader would call its header invalid or docker's code could not write the
-/// member again: a name of a file that ends in a slash.
+/// member again: a name of a file that ends in a slash; or if the tar has more than 2,000,000 members, or its files more
+/// than 1 GiB of holes, and more than 100 times what the tar has before them.
 pub fn tarsum(input: impl Read) -> io::Result<String> {
     let mut archive = Archive::new(input);
     let mut buffer = vec![0; BUFFER];
     let mut sums = Vec::new();
+    let mut holes = 0_u64;
     while let Some(member) = archive.next_member()? {
+        holes = holes.saturating_add(archive.holes());
+        let most = archive.position().saturating_mul(HOLES_RATIO).max(ALWAYS_HOLES);
+        if holes > most {
+            return Err(archive.invalid(&format!("found files with {holes} bytes of holes, expected at most {most}")));
+        }
         let mut hasher = Hasher::default();
         hash_fields(&mut hasher, &member);
         loop {
@@ -113,8 +120,10 @@ pub(crate) fn clean_name(name: &[u8]) -> Vec<u8> {
 /// That is an order only as long as no name stands twice. Otherwise the result is an accident of the algorithm that
 /// sorts, so that it must be Go's.
 fn sort(sums: &mut [Sum]) {
-    let mut names = HashSet::with_capacity(sums.len());
-    if sums.iter().all(|sum| names.insert(sum.name)) {
+    let mut by_name: Vec<u32> = (0..).take(sums.len()).collect();
+    by_name.sort_unstable_by_key(|&at| sums[at as usize].name);
+    let is_twice = |pair: &[u32]| sums[pair[0] as usize].name == sums[pair[1] as usize].name;
+    if !by_name.windows(2).any(is_twice) {
         sums.sort_unstable_by_key(|sum| sum.sum);
     } else {
         sort_as_go(sums, |a, b| if a.name == b.name { a.position < b.position } else { a.sum < b.sum });

@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::fs::{DirEntry, Metadata};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The attribute that holds a file's capabilities (capabilities(7)).
 const CAPABILITY: &[u8] = b"security.capability";
@@ -21,6 +21,9 @@ const MOST: usize = 64 << 10;
 
 /// As many children of a folder are one thread's work; with fewer, handing out costs more than it saves.
 const FEW_CHILDREN: usize = 32;
+/// Big folders in big folders that are split among threads. Each takes room on a thread's stack, so that the number of
+/// levels must not depend on how deep the folders are.
+const SPLITS: usize = 8;
 
 /// A whole folder as `tar --sort=name -cf - .` finds it: `.`, `./a`, `./a/b`, each folder before its contents, siblings in
 /// the order of their names' bytes. With [extended attributes](read_xattrs) if asked to.
@@ -29,7 +32,7 @@ const FEW_CHILDREN: usize = 32;
 ///
 /// Something cannot be read, or is a socket.
 pub fn walk_tree(folder: &Path, xattrs: bool) -> Result<Vec<Placed>> {
-    let mut walk = Walk { order: <[u8]>::cmp, names_files: true, xattrs, at_once: false, members: Vec::new() };
+    let mut walk = Walk { order: <[u8]>::cmp, names_files: true, xattrs, splits: 0, members: Vec::new() };
     walk.enter(folder, b".")?;
     Ok(walk.members)
 }
@@ -37,7 +40,8 @@ pub fn walk_tree(folder: &Path, xattrs: bool) -> Result<Vec<Placed>> {
 /// A store path as Python's `sorted(path.rglob("*"))` finds it; its files go by their members' names. In the current
 /// rayon pool if so much may be looked at `at_once`.
 pub(crate) fn walk_store_path(store: &Store, path: &[u8], xattrs: bool, at_once: bool) -> Result<Vec<Placed>> {
-    let mut walk = Walk { order: code_point_order, names_files: false, xattrs, at_once, members: Vec::new() };
+    let splits = if at_once { SPLITS } else { 0 };
+    let mut walk = Walk { order: code_point_order, names_files: false, xattrs, splits, members: Vec::new() };
     walk.enter(&store.locate(OsStr::from_bytes(path)), path)?;
     Ok(walk.members)
 }
@@ -50,56 +54,81 @@ struct Walk {
     names_files: bool,
     /// Whether extended attributes are read.
     xattrs: bool,
-    /// Whether big folders are gone through by all threads of a pool.
-    at_once: bool,
+    /// How many big folders in each other may be gone through by all threads of a pool.
+    splits: usize,
     members: Vec<Placed>,
+}
+
+/// A file that was found, and where it is if it is a folder that is still to be gone through.
+struct Found {
+    member: Placed,
+    folder: Option<PathBuf>,
 }
 
 impl Walk {
     /// Adds a file, and if it is a folder all that is in it, each folder before its contents.
     fn enter(&mut self, real: &Path, name: &[u8]) -> Result<()> {
         let metadata = real.symlink_metadata().map_err(Error::read(real))?;
-        self.enter_known(real, name, &metadata)
+        let found = self.find(real.to_owned(), name, &metadata)?;
+        self.enter_all(vec![found])
     }
 
-    fn enter_known(&mut self, real: &Path, name: &[u8], metadata: &Metadata) -> Result<()> {
-        let kind = kind_of(real, metadata)?.ok_or_else(|| Error::Socket { path: real.to_owned() })?;
-        let mut entry = Entry::new(name, kind, metadata.permissions().mode() & 0o7777);
-        if self.xattrs && !metadata.is_symlink() {
-            entry.xattrs = read_xattrs(real)?;
+    /// Adds files, of which the last comes first, and all below them. Without recursion: folders may be nested deeper than
+    /// a thread's stack is, and no folder stays open while those in it are gone through.
+    fn enter_all(&mut self, mut left: Vec<Found>) -> Result<()> {
+        while let Some(Found { member, folder }) = left.pop() {
+            let name = folder.is_some().then(|| member.entry.name.clone());
+            self.members.push(member);
+            let (Some(folder), Some(name)) = (folder, name) else { continue };
+            let children = self.children(&folder)?;
+            if self.splits == 0 || children.len() <= FEW_CHILDREN {
+                left.extend(self.find_all(&children, &folder, &name)?);
+                continue;
+            }
+            let parts = children.par_chunks(FEW_CHILDREN).map(|children| {
+                let mut part = Walk { members: Vec::new(), splits: self.splits - 1, ..*self };
+                part.enter_all(part.find_all(children, &folder, &name)?)?;
+                Ok(part.members)
+            });
+            let parts = parts.collect::<Result<Vec<_>>>()?;
+            self.members.extend(parts.into_iter().flatten());
         }
-        let file = (self.names_files && metadata.is_file()).then(|| real.into());
-        self.members.push(Placed { entry, file, modified: (metadata.mtime(), metadata.mtime_nsec()) });
-        if !metadata.is_dir() {
-            return Ok(());
-        }
-        let mut children = Vec::new();
-        for child in real.read_dir().map_err(Error::read(real))? {
-            let child = child.map_err(Error::read(real))?;
-            children.push((child.file_name().into_vec(), child));
-        }
-        children.sort_by(|(a, _), (b, _)| (self.order)(a, b));
-        if !self.at_once || children.len() <= FEW_CHILDREN {
-            return self.enter_all(&children, real, name);
-        }
-        let parts = children.par_chunks(FEW_CHILDREN).map(|children| {
-            let mut part = Walk { members: Vec::new(), ..*self };
-            part.enter_all(children, real, name)?;
-            Ok(part.members)
-        });
-        self.members.extend(parts.collect::<Result<Vec<_>>>()?.into_iter().flatten());
         Ok(())
     }
 
-    /// Adds files of a folder in this order.
-    fn enter_all(&mut self, children: &[(Vec<u8>, DirEntry)], real: &Path, name: &[u8]) -> Result<()> {
+    /// The names in a folder, in order.
+    fn children(&self, folder: &Path) -> Result<Vec<(Vec<u8>, DirEntry)>> {
+        let mut children = Vec::new();
+        for child in folder.read_dir().map_err(Error::read(folder))? {
+            let child = child.map_err(Error::read(folder))?;
+            children.push((child.file_name().into_vec(), child));
+        }
+        children.sort_by(|(a, _), (b, _)| (self.order)(a, b));
+        Ok(children)
+    }
+
+    /// Files of a folder, the last one first.
+    fn find_all(&self, children: &[(Vec<u8>, DirEntry)], real: &Path, name: &[u8]) -> Result<Vec<Found>> {
+        let mut found = Vec::with_capacity(children.len());
         for (child, entry) in children {
             // Looks the name up in the open folder, and follows no link.
             let metadata = entry.metadata().map_err(Error::read(&entry.path()))?;
             let child_name = [name, b"/", child].concat();
-            self.enter_known(&real.join(OsStr::from_bytes(child)), &child_name, &metadata)?;
+            found.push(self.find(real.join(OsStr::from_bytes(child)), &child_name, &metadata)?);
         }
-        Ok(())
+        found.reverse();
+        Ok(found)
+    }
+
+    fn find(&self, real: PathBuf, name: &[u8], metadata: &Metadata) -> Result<Found> {
+        let kind = kind_of(&real, metadata)?.ok_or_else(|| Error::Socket { path: real.clone() })?;
+        let mut entry = Entry::new(name, kind, metadata.permissions().mode() & 0o7777);
+        if self.xattrs && !metadata.is_symlink() {
+            entry.xattrs = read_xattrs(&real)?;
+        }
+        let file = (self.names_files && metadata.is_file()).then(|| real.as_path().into());
+        let member = Placed { entry, file, modified: (metadata.mtime(), metadata.mtime_nsec()) };
+        Ok(Found { member, folder: metadata.is_dir().then_some(real) })
     }
 }
 
@@ -208,6 +237,36 @@ fn code_points(name: &[u8]) -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As deep as paths can be (PATH_MAX), with more levels than a process may have files open, on a small stack.
+    #[test]
+    fn deep_folders() {
+        const LEVELS: usize = 1900;
+        let root = tempfile::tempdir().unwrap();
+        let mut path = root.path().to_owned();
+        path.push("a/".repeat(LEVELS));
+        std::fs::create_dir_all(&path).unwrap();
+        for (index, folder) in path.ancestors().take(20).enumerate() {
+            // Big folders in big folders are handed to other threads.
+            (0..FEW_CHILDREN).for_each(|file| std::fs::write(folder.join(format!("{index} {file}")), "").unwrap());
+        }
+        let real = root.path().to_owned();
+        let walk = move || {
+            let store = Store::new("/a", &real).unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).stack_size(256 << 10).build().unwrap();
+            let found = pool.install(|| walk_store_path(&store, b"a", false, true)).unwrap();
+            assert_eq!(found, walk_store_path(&store, b"a", false, false).unwrap());
+            assert_eq!(found.len(), LEVELS + 20 * FEW_CHILDREN);
+            assert_eq!(walk_tree(&real, false).unwrap().len(), LEVELS + 20 * FEW_CHILDREN + 1);
+        };
+        std::thread::Builder::new().stack_size(256 << 10).spawn(walk).unwrap().join().unwrap();
+        // remove_dir_all of the standard library goes down by descriptors, one for each level.
+        while path != root.path() {
+            std::fs::read_dir(&path).unwrap().for_each(|file| drop(std::fs::remove_file(file.unwrap().path())));
+            std::fs::remove_dir(&path).unwrap();
+            path.pop();
+        }
+    }
 
     /// Python: sorted(["\udce9", "\ue000", "\ud7ff", "\U00010000"]) puts the byte E9 between U+D7FF and U+E000.
     #[test]

@@ -5,8 +5,7 @@
 
 use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, names_annotations};
 use layerstone_layer::{Counting, Packed};
-use layerstone_stage::{Digest, Error as StageError, Output, write_whole};
-use rustix::fs::{FlockOperation, flock};
+use layerstone_stage::{Digest, Error as StageError, Output, check_folder, wait_lock, write_whole};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -40,6 +39,7 @@ impl Layout {
     /// The folder holds something else, or cannot be written.
     pub fn open(folder: &Path) -> Result<Layout> {
         let wrong = |cause: &str| Error::NotALayout { path: folder.to_owned(), cause: cause.to_owned() };
+        check_folder(folder)?;
         match fs::create_dir(folder) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -133,8 +133,11 @@ impl Destination for Layout {
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
         let marker = self.folder.join(LAYOUT_NAME);
-        let lock = File::open(&marker).map_err(StageError::io("open", &marker))?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|e| StageError::io("lock", &marker)(e.into()))?;
+        // Held until the end. Network file systems lock for writers alone; where there are no locks, one that adds at the
+        // same moment may be lost, and the index is whole all the same.
+        let writable = File::options().read(true).write(true).open(&marker);
+        let lock = writable.or_else(|_| File::open(&marker)).map_err(StageError::io("open", &marker))?;
+        wait_lock(&lock).map_err(StageError::io("lock", &marker))?;
         let mut index = self.read_index()?;
         let names = name.map_or_else(BTreeMap::new, names_annotations);
         let named = |known: &Descriptor| names.iter().all(|(key, name)| known.annotations.get(key) == Some(name));

@@ -2,7 +2,7 @@
 //!
 //! What we write is compact JSON with keys in the order of the spec, so that the same image has the same digest.
 
-use crate::{Descriptor, Error, Result, media_type};
+use crate::{Descriptor, Error, Result, check_json, media_type};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,7 +96,9 @@ impl Index {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|e| Error::Manifest { name: name.to_owned(), cause: e.to_string() })
+    let wrong = |cause| Error::Manifest { name: name.to_owned(), cause };
+    check_json(bytes).map_err(wrong)?;
+    serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))
 }
 
 /// That of a manifest which tells none, as some tools leave it out.

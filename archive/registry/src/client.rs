@@ -247,7 +247,8 @@ impl Registry {
         let mut challenge = challenges(answer);
         if challenge::parse(&challenge).is_empty() {
             // Some say at the root alone how one shows who asks (distribution-spec, "Determining Support").
-            challenge = challenges(&transport.send("GET", &self.base, &[], None)?);
+            // The connection of the 401 may be closed meanwhile, so that asking again helps.
+            challenge = challenges(&self.policy().run(|| transport.send("GET", &self.base, &[], None))?);
         }
         self.auth.answer(scope, &challenge, said, url, &self.base, transport)
     }

@@ -69,7 +69,7 @@ impl Push {
             Put::There => &mut done.sent.there,
             Put::Mounted => &mut done.sent.mounted,
         };
-        *counted = (counted.0 + 1, counted.1 + descriptor.size);
+        *counted = (counted.0 + 1, counted.1.saturating_add(descriptor.size));
         Ok(put)
     }
 

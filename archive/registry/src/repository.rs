@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Bytes that a manifest has at most: what registries must take (distribution-spec, "Pushing Manifests").
 const MOST_MANIFEST: u64 = 4 << 20;
 /// Bytes that a config has at most.
-const MOST_CONFIG: u64 = 64 << 20;
+const MOST_CONFIG: u64 = 8 << 20;
 
 /// A repository.
 #[derive(Clone, Debug)]
@@ -89,7 +89,13 @@ impl Repository {
         let mut bytes = Vec::new();
         layerstone_oci::Content::write_to(&self.blob(descriptor), 0, &mut bytes)?;
         match Digest::of(&bytes) {
-            found if found == descriptor.digest => Ok(bytes),
+            found if found == descriptor.digest => match layerstone_oci::check_json(&bytes) {
+                Ok(()) => Ok(bytes),
+                Err(cause) => {
+                    let url = self.registry.url(&format!("{}/blobs/{}", self.name, descriptor.digest)).to_string();
+                    Err(Error::Protocol { what: "cannot read the config", url, cause })
+                }
+            },
             found => {
                 let name = format!("{}/{}", self.registry.host(), self.name);
                 Err(Error::Digest { name, found, expected: descriptor.digest })

@@ -2,11 +2,12 @@
 
 use crate::{Error, Result};
 use layerstone_layer::{Entry as Member, Placed};
+use layerstone_stage::check_written;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{DirBuilder, Permissions};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
 /// A folder of the tree.
@@ -128,8 +129,12 @@ fn write(entry: &Entry, path: &Path) -> Result<()> {
             folder.write(path)
         }
         Node::File(file) => {
-            std::fs::copy(&file.real, path).map_err(Error::io("copy", &file.real))?;
-            set_mode(path, file.mode)
+            let mut from = std::fs::File::open(&file.real).map_err(Error::io("read", &file.real))?;
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            let mut to = made.map_err(Error::io("make", path))?;
+            let copied = std::io::copy(&mut from, &mut to).and_then(|_| check_written(&to));
+            copied.map_err(Error::io("write", path))?;
+            to.set_permissions(Permissions::from_mode(file.mode)).map_err(Error::io("make", path))
         }
         Node::Link(_) | Node::Pointer => Ok(()),
     }

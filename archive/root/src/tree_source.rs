@@ -5,7 +5,7 @@
 
 use crate::tree::{Entry, File, Folder, Node};
 use crate::{Error, Result};
-use layerstone_layer::{Kind, Members, walk_tree};
+use layerstone_layer::{Allowance, Kind, Members, walk_tree};
 use layerstone_stage::Scratch;
 use std::ffi::OsStr;
 use std::fs;
@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 
 /// Mode of a folder that no member of a tar describes.
 const FOLDER_MODE: u32 = 0o755;
-/// Bytes of a name at most: PATH_MAX of Linux (limits.h).
-const LONGEST: usize = 4096;
+
+/// Bytes of memory that an entry of a tree takes besides its name.
+const ENTRY_BYTES: usize = 256;
 
 /// Where a tree comes from.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub enum TreeSource {
         name: PathBuf,
         /// The tar, at its begin.
         file: fs::File,
+        /// Bytes of holes that its files may have.
+        max_holes: u64,
     },
 }
 
@@ -45,10 +48,10 @@ impl TreeSource {
     pub(crate) fn read(&self, scratch: &Scratch, number: usize) -> Result<Folder> {
         match self {
             TreeSource::Folder(path) => read_folder(path),
-            TreeSource::Tar { name, file } => {
+            TreeSource::Tar { name, file, max_holes } => {
                 let contents = scratch.path().join(number.to_string());
                 fs::create_dir(&contents).map_err(Error::io("make", &contents))?;
-                read_tar(name, file, &contents)
+                read_tar(name, file, *max_holes, &contents)
             }
         }
     }
@@ -72,8 +75,10 @@ fn read_folder(path: &Path) -> Result<Folder> {
     Ok(root)
 }
 
-fn read_tar(tar: &Path, file: &fs::File, contents: &Path) -> Result<Folder> {
+fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path) -> Result<Folder> {
     let mut root = Folder::new(FOLDER_MODE);
+    let allowance = Allowance::default();
+    let mut holes = 0_u64;
     let mut members = Members::new(BufReader::new(file));
     let mut count = 0_u64;
     while let Some(member) = members.next_member().map_err(Error::tar(tar))? {
@@ -81,11 +86,21 @@ fn read_tar(tar: &Path, file: &fs::File, contents: &Path) -> Result<Folder> {
         if name.as_os_str().is_empty() && member.is_directory() {
             continue;
         }
-        if name.as_os_str().is_empty() || name.as_os_str().len() > LONGEST {
-            let cause = format!("found a name of {} bytes, expected 1 to {LONGEST}", name.as_os_str().len());
+        if name.as_os_str().is_empty() {
+            return Err(tar_error(tar, "found a name of 0 bytes, expected at least 1".to_owned()));
+        }
+        holes = holes.saturating_add(members.holes());
+        if holes > max_holes {
+            let cause = format!("found files with {holes} bytes of holes, expected at most {max_holes}");
             return Err(tar_error(tar, cause));
         }
         let source = tar.join(name);
+        // Folders on the way there are named by it too.
+        let target =
+            if let Kind::Symlink { target } | Kind::HardLink { target } = &member.kind { target.len() } else { 0 };
+        let entries = name.components().count();
+        let bytes = entries * (ENTRY_BYTES + source.as_os_str().len()) + target;
+        allowance.take(bytes).map_err(|cause| tar_error(tar, cause))?;
         let node = match &member.kind {
             Kind::File { size } => {
                 let real = contents.join(count.to_string());

@@ -6,7 +6,7 @@ use crate::out::print;
 use crate::table::size;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use layerstone_stage::{Cache, Outcome, Room};
+use layerstone_stage::{Cache, Contents, Outcome, Room};
 use std::path::PathBuf;
 
 /// Look into the cache, which remembers what layers are
@@ -50,36 +50,46 @@ pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Stats(options) => stats(options),
         Command::Prune(options) => {
-            let Outcome { kept, removed } = options.folder.open()?.prune(options.cache_size)?;
-            print(format_args!("removed {}, kept {}\n", told(removed), told(kept)))
+            let Outcome { kept, removed, passed_over } = options.folder.open()?.prune(options.cache_size)?;
+            print(format_args!("removed {}, kept {}{}\n", told(removed), told(kept), told_passed_over(passed_over)))
         }
         Command::Verify(options) => {
             let cache = options.open()?;
-            let Outcome { kept, removed } = cache.verify()?;
+            let Outcome { kept, removed, passed_over } = cache.verify()?;
+            let (removed_text, kept, passed_over) = (told(removed), told(kept), told_passed_over(passed_over));
             if removed.files > 0 {
-                bail!("damaged: {}: removed {}, kept {}", cache.folder().display(), told(removed), told(kept));
+                bail!("damaged: {}: removed {removed_text}, kept {kept}{passed_over}", cache.folder().display());
             }
-            print(format_args!("read {}, all good\n", told(kept)))
+            print(format_args!("read {kept}, all good{passed_over}\n"))
         }
     }
 }
 
 fn stats(options: &StatsOptions) -> Result<()> {
     let cache = options.folder.open()?;
-    let room = cache.room()?;
+    let Contents { kinds, passed_over } = cache.contents()?;
     let folder = cache.folder().display();
     if options.json {
-        let kinds = room.map(|(kind, room)| {
+        let kinds = kinds.map(|(kind, room)| {
             (kind.name().to_owned(), serde_json::json!({"files": room.files, "bytes": room.bytes}))
         });
-        let answer = serde_json::json!({"folder": folder.to_string(), "kinds": serde_json::Map::from_iter(kinds)});
+        let kinds = serde_json::Map::from_iter(kinds);
+        let answer = serde_json::json!({"folder": folder.to_string(), "kinds": kinds, "passedOver": passed_over});
         return print(format_args!("{answer}\n"));
     }
     print(format_args!("{folder}\n"))?;
-    for (kind, room) in room {
+    for (kind, room) in kinds {
         print(format_args!("  {:8} {}\n", kind.name(), told(room)))?;
     }
-    Ok(())
+    match passed_over {
+        0 => Ok(()),
+        count => print(format_args!("  passed over {count} without permission\n")),
+    }
+}
+
+/// What this user may not list, read or remove.
+fn told_passed_over(count: u64) -> String {
+    if count == 0 { String::new() } else { format!(", passed over {count} without permission") }
 }
 
 fn told(room: Room) -> String {

@@ -9,7 +9,7 @@ use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use layerstone_closure::{Closure, Graph};
-use layerstone_image::{ImageFile, ImageSummary, Kind as SpecKind, Location, References, Spec, inspect};
+use layerstone_image::{ArchiveSummary, ImageSummary, Kind as SpecKind, Location, References, Spec};
 use layerstone_layer::LayerFile;
 use layerstone_layering::Plan;
 use layerstone_stage::StorePath;
@@ -52,11 +52,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let path = options.file.as_deref().context("no file: expected FILE")?;
     let location = Location::parse(path.as_os_str());
     if location.reference().is_some() {
-        return print(one_image(&location, options)?);
+        return print(one_image(&location, options, common)?);
     }
     let path = &*location.path;
     let text = match kind_of(path)? {
-        Kind::Archive => archive(path, options)?,
+        Kind::Archive => archive(path, options, common)?,
         Kind::Registration => closure(&Graph::read(path)?.closure(&[])?, options.json)?,
         Kind::Json(value) => match value.get("format").and_then(Value::as_str) {
             Some(layerstone_layering::FORMAT) => plan(&Plan::read(path)?, options.json)?,
@@ -113,7 +113,7 @@ fn closure(closure: &Closure, as_json: bool) -> Result<String> {
         let nar_size = info.nar_size.map(size).unwrap_or_default();
         table.row(vec![nar_size, info.references.len().to_string(), info.path.to_string()]);
     }
-    let total: u64 = closure.graph.iter().filter_map(|info| info.nar_size).sum();
+    let total = closure.graph.iter().filter_map(|info| info.nar_size).fold(0, u64::saturating_add);
     Ok(format!("closure of {} paths, {} of NARs\n\n{table}", closure.graph.len(), size(total)))
 }
 
@@ -193,8 +193,8 @@ fn spec(path: &Path, value: &Value, as_json: bool) -> Result<String> {
     Ok(text)
 }
 
-fn archive(path: &Path, options: &Options) -> Result<String> {
-    let summary = inspect(path, options.unpacking.max())?;
+fn archive(path: &Path, options: &Options, common: &Common) -> Result<String> {
+    let summary = ArchiveSummary::of(&options.unpacking.open_file(path, common)?)?;
     if options.json {
         return json(&summary);
     }
@@ -202,8 +202,8 @@ fn archive(path: &Path, options: &Options) -> Result<String> {
 }
 
 /// One image of several.
-fn one_image(location: &Location, options: &Options) -> Result<String> {
-    let found = ImageFile::open(&location.path, options.unpacking.max())?.image(location, None, None)?;
+fn one_image(location: &Location, options: &Options, common: &Common) -> Result<String> {
+    let found = options.unpacking.open_file(&location.path, common)?.image(location, None, None)?;
     let summary = ImageSummary::of(&found)?;
     if options.json { json(&summary) } else { image(&summary) }
 }
@@ -214,7 +214,7 @@ fn image(image: &ImageSummary) -> Result<String> {
         let comment = layer.comment.clone().unwrap_or_default();
         table.row(vec![index.to_string(), size(layer.size), layer.diff_id.to_string(), shortened(&comment)]);
     }
-    let total: u64 = image.layers.iter().map(|layer| layer.size).sum();
+    let total = image.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add);
     let names = if image.repo_tags.is_empty() { "no name".to_owned() } else { image.repo_tags.join(", ") };
     let config = image.config.get("config").unwrap_or(&Value::Null);
     Ok(format!(

@@ -14,7 +14,7 @@ use clap::Args;
 use job::Job;
 use layerstone_layer::{Owner, Packing, Recipe, Source, store_layout};
 use layerstone_layering::Plan;
-use layerstone_stage::{Store, StorePath};
+use layerstone_stage::{Store, StorePath, check_folder};
 use rayon::prelude::*;
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -216,6 +216,7 @@ fn tar_ending(packing: Option<Packing>) -> String {
 
 /// Whether the folder had to be made.
 pub fn make_folder(folder: &Path) -> Result<bool> {
+    check_folder(folder)?;
     match fs::create_dir(folder) {
         Ok(()) => Ok(true),
         Err(_) if folder.is_dir() => Ok(false),

@@ -1,14 +1,14 @@
 //! `layerstone merge`: the images of several files in one docker archive.
 
 use crate::args::Common;
-use crate::base::UnpackingArgs;
+use crate::base::{UnpackingArgs, open_file};
 use crate::command::image::write_archive;
 use crate::out::print;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use anyhow::Result;
 use clap::Args;
-use layerstone_image::{ImageFile, Location, MaxUnpacked, Merge, StoredImage};
+use layerstone_image::{Location, MaxUnpacked, Merge, StoredImage};
 use layerstone_layer::Meter;
 use rayon::prelude::*;
 use std::ffi::OsString;
@@ -49,7 +49,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(Location, Vec<StoredImage>)>> {
     let open = |text: &OsString| {
         let location = Location::parse(text);
-        let file = ImageFile::open(&location.path, max)?;
+        let file = open_file(&location.path, max, common)?;
         let images = match location.reference() {
             Some(_) => vec![file.image(&location, None, None)?],
             None => file.images()?,

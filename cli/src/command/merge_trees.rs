@@ -73,7 +73,8 @@ fn open(source: &Path, unpacking: &UnpackingArgs) -> Result<TreeSource> {
     if !metadata.is_file() {
         bail!("cannot merge: {}: expected a folder or a tar", source.display());
     }
-    Ok(TreeSource::Tar { name: source.to_owned(), file: open_plain(source, unpacking.max())? })
+    let max_holes = unpacking.max().of(Some(metadata.len()));
+    Ok(TreeSource::Tar { name: source.to_owned(), file: open_plain(source, unpacking.max())?, max_holes })
 }
 
 fn write_tar(merged: &MergedTrees, mtime: Option<Time>, output: &Path) -> Result<()> {

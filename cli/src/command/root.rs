@@ -10,7 +10,7 @@ use crate::root_args::RootArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{Kind, Perm, RootMode, Spec};
-use layerstone_layer::{LayerFile, LayerTree, Owner, Tree};
+use layerstone_layer::{Allowance, LayerFile, LayerTree, Owner, Tree};
 use layerstone_root::{FakeRoot, Mode, RootSpec, Rule, Script, Which, build};
 use layerstone_stage::{Output, Store};
 use std::fs::File;
@@ -150,7 +150,8 @@ pub fn tree_below(base: Option<&Base>, layer: Option<PathBuf>) -> Result<Option<
     let mut tree = base.map(|base| base.image.tree()).transpose()?.unwrap_or_default();
     let number = u32::try_from(base.map_or(0, |base| base.image.layers.len())).context("too many layers")?;
     let file = File::open(&tar).with_context(unusable)?;
-    tree.put(LayerTree::read_nth(BufReader::new(file), number).with_context(unusable)?).with_context(unusable)?;
+    tree.put(LayerTree::read_nth(BufReader::new(file), number, &Allowance::default()).with_context(unusable)?)
+        .with_context(unusable)?;
     Ok(Some(Arc::new(tree)))
 }
 

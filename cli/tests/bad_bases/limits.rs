@@ -133,7 +133,7 @@ fn an_archive_of_many_members() {
 #[test]
 fn json_that_is_too_large() {
     let place = place();
-    let limit = 64 << 20;
+    let limit = 8 << 20;
     let size = limit + 1;
     write_folder(&place.join("base"), &oci(&[image()], &Packing::plain()));
     // Sparse, so that it takes no room on the disk.

@@ -10,7 +10,8 @@ use xtask::stamp;
 /// Where `cargo xtask lab` leaves what it makes.
 const LAB: &str = "/var/tmp/layerstone-lab";
 
-fn lab() -> PathBuf {
+/// The lab's folder.
+pub fn folder() -> PathBuf {
     std::env::var_os("LAYERSTONE_LAB").map_or(PathBuf::from(LAB), PathBuf::from)
 }
 
@@ -25,7 +26,7 @@ impl Lab {
     /// The closure of that name, or the running test is skipped.
     #[track_caller]
     pub fn find(name: &str) -> Option<Lab> {
-        match Lab::open(lab().join("closures").join(name), name) {
+        match Lab::open(folder().join("closures").join(name), name) {
             Ok(lab) => Some(lab),
             Err(reason) => {
                 absent(&reason, name);
@@ -68,7 +69,7 @@ impl Lab {
 /// Debian's files as a tar, or the running test is skipped.
 #[track_caller]
 pub fn debian() -> Option<PathBuf> {
-    let file = lab().join("debian.tar");
+    let file = folder().join("debian.tar");
     let stamped = match file.exists() {
         true => stamp::check(&file, &stamp::expected("debian").unwrap()),
         false => Err(format!("no {}", file.display())),
@@ -82,9 +83,10 @@ pub fn debian() -> Option<PathBuf> {
     }
 }
 
+/// Skips the running test for this reason.
 #[track_caller]
-fn absent(reason: &str, name: &str) {
-    skip(&test_name(), &format!("{reason}; `cargo xtask lab {name} --work {}` makes it", lab().display()));
+pub fn absent(reason: &str, name: &str) {
+    skip(&test_name(), &format!("{reason}; `cargo xtask lab {name} --work {}` makes it", folder().display()));
 }
 
 /// A closure that something else made, or another recipe, is none: the reason names the stamp.

@@ -5,13 +5,19 @@ use crate::support::Place;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// Runs its arguments but the first, waits, and writes the peak memory in KiB to the file that the first names.
+/// Bytes of a file that a bounded command may write; bytes of its address space; seconds of its processor time.
+const BOUNDS: [u64; 3] = [100_000_000, 4_000_000_000, 120];
+
+/// Runs its arguments but the first two, waits, and writes the peak memory in KiB to the file that the first names. The
+/// second is empty, or holds the bounds on the size of files, on the address space, and on the processor time.
 const MEASURE: &str = "
-import os, signal, sys
+import os, resource, signal, sys
 child = os.fork()
 if child == 0:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.execvp(sys.argv[2], sys.argv[2:])
+    for kind, bound in zip((resource.RLIMIT_FSIZE, resource.RLIMIT_AS, resource.RLIMIT_CPU), sys.argv[2].split()):
+        resource.setrlimit(kind, (int(bound), int(bound)))
+    os.execvp(sys.argv[3], sys.argv[3:])
 for stream in (0, 1, 2):
     os.close(stream)
 _, status, usage = os.wait4(child, 0)
@@ -38,10 +44,19 @@ pub struct Peak {
 impl Measured {
     /// Runs a command of this place.
     pub fn new(command: &Command, place: &Place) -> Measured {
+        Measured::start(command, place, "")
+    }
+
+    /// Runs a command that is ended by the kernel where it writes or takes more than it may.
+    pub fn bounded(command: &Command, place: &Place) -> Measured {
+        Measured::start(command, place, &BOUNDS.map(|bound| bound.to_string()).join(" "))
+    }
+
+    fn start(command: &Command, place: &Place, bounds: &str) -> Measured {
         // Beside the work folder, whose files tests count.
         let result = place.path().with_extension("memory");
         let mut python = Command::new("python3");
-        python.args(["-c", MEASURE]).arg(&result).arg(command.get_program()).args(command.get_args());
+        python.args(["-c", MEASURE]).arg(&result).arg(bounds).arg(command.get_program()).args(command.get_args());
         python.current_dir(place.path()).env_clear();
         python.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -104,10 +104,10 @@ fn docker(images: &[Pieces], config: impl Fn(&str) -> String, layer: impl Fn(usi
         let hexes: Vec<String> = image.layers.iter().map(|layer| digest(layer)).collect();
         let names: Vec<String> = hexes.iter().enumerate().map(|(index, hex)| layer(index, hex)).collect();
         for (name, layer) in names.iter().zip(&image.layers) {
-            add(&mut files, name, layer);
+            add_file(&mut files, name, layer);
         }
         let config = config(&digest(&image.config_bytes()));
-        add(&mut files, &config, &image.config_bytes());
+        add_file(&mut files, &config, &image.config_bytes());
         manifest.push(json!({"Config": config, "RepoTags": image.names, "Layers": names}));
     }
     files.push(("manifest.json".to_owned(), json_file(&json!(manifest))));
@@ -169,7 +169,7 @@ pub fn oci_image(image: &Pieces, packing: &Packing, files: &mut Files) -> Value 
 
 /// Adds a blob; its descriptor.
 pub fn blob(files: &mut Files, media_type: &str, bytes: &[u8]) -> Value {
-    add(files, &format!("blobs/sha256/{}", digest(bytes)), bytes);
+    add_file(files, &format!("blobs/sha256/{}", digest(bytes)), bytes);
     json!({"mediaType": media_type, "digest": format!("sha256:{}", digest(bytes)), "size": bytes.len()})
 }
 
@@ -180,7 +180,7 @@ pub fn finish_oci(files: &mut Files, descriptors: Vec<Value>) {
 }
 
 /// A file, unless one of that name is there.
-fn add(files: &mut Files, name: &str, bytes: &[u8]) {
+pub fn add_file(files: &mut Files, name: &str, bytes: &[u8]) {
     if files.iter().all(|(known, _)| known != name) {
         files.push((name.to_owned(), Entry::File(bytes.to_vec())));
     }

@@ -5,16 +5,24 @@
 //! none leaves half a file, whatever kills it; no lock is needed, as two that write one key write the same bytes. Files
 //! are found by name alone, and clocks decide only which of them goes first when there are too many.
 //!
+//! Several users may share a cache: what is made in it has the mode and the group of the cache's folder, whatever the umask,
+//! and what a user may not read or remove is passed over. Every file is reached through descriptors of the folders that lead
+//! to it, so that no link is followed, whoever put it there.
+//!
 //! See FORMAT.md beside this crate.
 
+mod contents;
 mod file;
 
-use crate::{Digest, Error, Output, Result};
-use file::{HEADER, header, is_whole, key_of, make_folder_of, open, touch};
-use std::ffi::OsStr;
+pub use contents::{Contents, Outcome, Room};
+
+use crate::directory::Directory;
+use crate::{Digest, Error, Output, Result, temporary};
+use file::{HEADER, Shared, header, is_whole, touch};
+use rustix::fs::OFlags;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,40 +66,6 @@ pub struct Cache {
     grew: AtomicBool,
 }
 
-/// What is in a cache of one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Room {
-    /// How many files.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// What became of a cache that was gone through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// What stays.
-    pub kept: Room,
-    /// What was removed.
-    pub removed: Room,
-}
-
-impl Room {
-    fn add(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes += bytes;
-    }
-}
-
-/// A file of a cache.
-struct Remembered {
-    kind: Kind,
-    path: PathBuf,
-    bytes: u64,
-    /// When it was last used, in seconds and nanoseconds, as far as clocks can be believed.
-    used: (i64, i64),
-}
-
 impl Cache {
     /// Opens the cache in a folder, made if it is not there.
     ///
@@ -104,18 +78,23 @@ impl Cache {
             return Ok(cache);
         }
         fs::create_dir_all(folder).map_err(Error::io("make the cache", folder))?;
-        if entries(folder)?.iter().any(|entry| !is_ours(&entry.file_name())) {
+        let directory = Directory::open(folder).map_err(Error::io("read", folder))?;
+        if directory.names().map_err(Error::io("read", folder))?.iter().any(|name| !is_ours(name)) {
             return Err(Error::NoCache { folder: folder.to_owned(), tag: TAG });
         }
+        let shared = Shared::of(&directory).map_err(Error::io("read", folder))?;
         let tag = folder.join(TAG);
-        let mut output = Output::create_here(&tag)?;
+        let mut output = Output::create_cached(directory, &tag, shared.file_mode())?;
         output.write_all(TAG_TEXT.as_bytes()).map_err(Error::io("write", &tag))?;
         output.commit()?;
         Ok(cache)
     }
 
     fn is_tagged(&self) -> bool {
-        fs::read(self.folder.join(TAG)).is_ok_and(|text| text == TAG_TEXT.as_bytes())
+        let mut text = String::new();
+        let tag = Directory::open(&self.folder).and_then(|folder| folder.open_file(OsStr::new(TAG), OFlags::RDONLY));
+        let read = tag.and_then(|file| file.take(TAG_TEXT.len() as u64 + 1).read_to_string(&mut text));
+        read.is_ok() && text == TAG_TEXT
     }
 
     /// Where it is.
@@ -129,32 +108,48 @@ impl Cache {
     ///
     /// It is not there, or is no file.
     pub fn open_file(&self, kind: Kind, key: &Digest) -> io::Result<File> {
-        open(&self.path(kind, key))
+        let (directory, name) = self.find(kind, key)?;
+        directory.open_file(&name, OFlags::RDONLY)
     }
 
     /// Where the file of a key is, if it is there.
     pub fn path(&self, kind: Kind, key: &Digest) -> PathBuf {
-        let hex = key.hex();
-        self.folder.join(kind.name()).join(&hex[..2]).join(&hex[2..])
+        let [folder, name] = names(key);
+        self.folder.join(kind.name()).join(folder).join(name)
+    }
+
+    /// The folder that the file of a key is in, if it is there, and its name.
+    fn find(&self, kind: Kind, key: &Digest) -> io::Result<(Directory, OsString)> {
+        let [folder, name] = names(key);
+        let folder = Directory::open(&self.folder)?.subdirectory(OsStr::new(kind.name()))?.subdirectory(&folder)?;
+        Ok((folder, name))
+    }
+
+    /// The folder of this name, of a kind, made if it is not there; and what the cache's users have in common.
+    fn make_folder(&self, kind: Kind, name: &OsStr) -> Result<(Directory, Shared)> {
+        let make = || -> io::Result<_> {
+            fs::create_dir_all(&self.folder)?;
+            let top = Directory::open(&self.folder)?;
+            let shared = Shared::of(&top)?;
+            let folder = shared.make_folder(&shared.make_folder(&top, OsStr::new(kind.name()))?, name)?;
+            Ok((folder, shared))
+        };
+        make().map_err(|e| Error::io("make", &self.folder.join(kind.name()).join(name))(e))
     }
 
     /// What is remembered under a key; a file that is not whole is removed.
     pub fn get(&self, kind: Kind, key: &Digest) -> Option<Vec<u8>> {
-        let path = self.path(kind, key);
-        let mut bytes = Vec::new();
-        open(&path).ok()?.read_to_end(&mut bytes).ok()?;
-        if !is_whole(kind, key, &bytes) {
-            // If it cannot be removed it is not believed the next time either.
-            let _ = fs::remove_file(&path);
-            return None;
-        }
-        touch(&path);
-        Some(if kind == Kind::Blob { bytes } else { bytes.split_off(HEADER) })
+        let (directory, name) = self.find(kind, key).ok()?;
+        let bytes = read(kind, key, &directory, &name)?;
+        touch(&directory, &name);
+        Some(bytes)
     }
 
     /// Notes that something was used.
     pub fn used(&self, kind: Kind, key: &Digest) {
-        touch(&self.path(kind, key));
+        if let Ok((directory, name)) = self.find(kind, key) {
+            touch(&directory, &name);
+        }
     }
 
     /// Remembers bytes under a key.
@@ -163,9 +158,9 @@ impl Cache {
     ///
     /// They cannot be written.
     pub fn put(&self, kind: Kind, key: &Digest, bytes: &[u8]) -> Result<()> {
+        let (directory, shared) = self.make_folder(kind, &names(key)[0])?;
         let path = self.path(kind, key);
-        make_folder_of(&path)?;
-        let mut output = Output::create_here(&path)?;
+        let mut output = Output::create_cached(directory, &path, shared.file_mode())?;
         let header = header(key, bytes);
         let written = if kind == Kind::Blob { Ok(()) } else { output.write_all(&header) };
         written.and_then(|()| output.write_all(bytes)).map_err(Error::io("write", &path))?;
@@ -176,7 +171,12 @@ impl Cache {
     /// Forgets what is remembered under a key.
     pub fn forget(&self, kind: Kind, key: &Digest) {
         // What is not there is forgotten already, and what cannot be removed is told by whoever cannot write it anew.
-        let _ = fs::remove_file(self.path(kind, key));
+        let _ = self.remove(kind, key);
+    }
+
+    fn remove(&self, kind: Kind, key: &Digest) -> io::Result<()> {
+        let (directory, name) = self.find(kind, key)?;
+        directory.remove_file(&name)
     }
 
     /// A blob on its way, whose digest is not known yet.
@@ -185,9 +185,9 @@ impl Cache {
     ///
     /// It cannot be made.
     pub fn begin_blob(&self) -> Result<Output> {
+        let (directory, shared) = self.make_folder(Kind::Blob, OsStr::new(UNNAMED))?;
         let path = self.folder.join(Kind::Blob.name()).join(UNNAMED).join("blob");
-        make_folder_of(&path)?;
-        Output::create_here(&path)
+        Output::create_cached(directory, &path, shared.file_mode())
     }
 
     /// Lets a blob appear.
@@ -196,145 +196,46 @@ impl Cache {
     ///
     /// It cannot be renamed.
     pub fn finish_blob(&self, output: Output, digest: &Digest) -> Result<()> {
-        let path = self.path(Kind::Blob, digest);
-        make_folder_of(&path)?;
+        let (directory, _) = self.make_folder(Kind::Blob, &names(digest)[0])?;
         self.grew.store(true, Ordering::Relaxed);
-        output.commit_as(&path)
+        output.commit_in(&directory, &self.path(Kind::Blob, digest))
     }
 
     /// Whether something was added since it was opened.
     pub fn grew(&self) -> bool {
         self.grew.load(Ordering::Relaxed)
     }
-
-    /// What is in it, of each kind.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read.
-    pub fn room(&self) -> Result<[(Kind, Room); 3]> {
-        let mut room = Kind::ALL.map(|kind| (kind, Room::default()));
-        for file in self.files()? {
-            room[file.kind as usize].1.add(file.bytes);
-        }
-        Ok(room)
-    }
-
-    /// Removes what was used longest ago until no more than so many bytes are left, and what dead processes left.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read, or something cannot be removed.
-    pub fn prune(&self, limit: u64) -> Result<Outcome> {
-        let mut files = self.files()?;
-        files.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.path.cmp(&b.path)));
-        let mut outcome = Outcome::default();
-        let mut total = 0_u64;
-        for file in files {
-            let with = total.saturating_add(file.bytes);
-            let fits = with <= limit;
-            // One that is too big alone leaves room for all others.
-            total = if fits { with } else { total };
-            self.keep_or_remove(fits, &file, &mut outcome)?;
-        }
-        Ok(outcome)
-    }
-
-    /// Reads all of it and removes what is not whole.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read, or something cannot be removed.
-    pub fn verify(&self) -> Result<Outcome> {
-        let mut outcome = Outcome::default();
-        for file in self.files()? {
-            let mut bytes = Vec::new();
-            let is_good = match open(&file.path).and_then(|mut open| open.read_to_end(&mut bytes)) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                // What cannot be read is as good as damaged.
-                read => read.is_ok() && key_of(&file.path).is_some_and(|key| is_whole(file.kind, &key, &bytes)),
-            };
-            self.keep_or_remove(is_good, &file, &mut outcome)?;
-        }
-        Ok(outcome)
-    }
-
-    fn keep_or_remove(&self, keep: bool, file: &Remembered, outcome: &mut Outcome) -> Result<()> {
-        if keep {
-            outcome.kept.add(file.bytes);
-            return Ok(());
-        }
-        match fs::remove_file(&file.path) {
-            Ok(()) => outcome.removed.add(file.bytes),
-            // Another process was first.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(Error::io("remove", &file.path)(e)),
-        }
-        Ok(())
-    }
-
-    /// All files that are ours, in no order; folders that are gone or were never made hold none. No link is followed.
-    fn files(&self) -> Result<Vec<Remembered>> {
-        let mut files = Vec::new();
-        for kind in Kind::ALL {
-            let folder = self.folder.join(kind.name());
-            if !folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                continue;
-            }
-            for folder in entries(&folder)? {
-                if folder.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    crate::sweep(&folder.path());
-                    files.extend(entries(&folder.path())?.iter().filter_map(|entry| Remembered::of(kind, entry)));
-                }
-            }
-        }
-        Ok(files)
-    }
-
-    /// Forgets all of a kind of which this is so.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read.
-    pub fn forget_if(&self, kind: Kind, is_so: impl Fn(&[u8]) -> bool) -> Result<()> {
-        for file in self.files()?.iter().filter(|file| file.kind == kind) {
-            let Some(key) = key_of(&file.path) else { continue };
-            if self.get(kind, &key).is_some_and(|bytes| is_so(&bytes)) {
-                self.forget(kind, &key);
-            }
-        }
-        Ok(())
-    }
 }
 
-impl Remembered {
-    /// A file that is called after a key; none if it is something else.
-    fn of(kind: Kind, entry: &fs::DirEntry) -> Option<Remembered> {
-        let (path, metadata) = (entry.path(), entry.metadata().ok()?);
-        key_of(&path).filter(|_| metadata.is_file())?;
-        Some(Remembered { kind, path, bytes: metadata.len(), used: (metadata.mtime(), metadata.mtime_nsec()) })
+/// What a file of a cache holds; one that is not whole is removed.
+fn read(kind: Kind, key: &Digest, directory: &Directory, name: &OsStr) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    directory.open_file(name, OFlags::RDONLY).ok()?.read_to_end(&mut bytes).ok()?;
+    if !is_whole(kind, key, &bytes) {
+        // If it cannot be removed it is not believed the next time either.
+        let _ = directory.remove_file(name);
+        return None;
     }
+    Some(if kind == Kind::Blob { bytes } else { bytes.split_off(HEADER) })
+}
+
+/// The names of a key's folder and file.
+fn names(key: &Digest) -> [OsString; 2] {
+    let hex = key.hex();
+    [hex[..2].into(), hex[2..].into()]
 }
 
 /// Whether a name in the cache's folder may be one of ours.
 fn is_ours(name: &OsStr) -> bool {
     name == TAG
         || Kind::ALL.iter().any(|kind| name == kind.name())
-        || name.as_encoded_bytes().starts_with(b".layerstone-tmp-")
-}
-
-/// What is in a folder; nothing if it is none.
-fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.collect::<io::Result<_>>().map_err(Error::io("read", folder)),
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
-        Err(e) => Err(Error::io("read", folder)(e)),
-    }
+        || name.as_encoded_bytes().starts_with(temporary::PREFIX.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
     use std::time::{Duration, SystemTime};
 
     fn cache() -> (tempfile::TempDir, Cache) {
@@ -399,7 +300,7 @@ mod tests {
         }
         let outcome = cache.verify().unwrap();
         assert_eq!((outcome.kept.files, outcome.removed), (0, Room { files: 3, bytes: 21 }));
-        assert_eq!(cache.room().unwrap().map(|(_, room)| room.files), [0; 3]);
+        assert_eq!(cache.contents().unwrap().kinds.map(|(_, room)| room.files), [0; 3]);
     }
 
     /// A clock that went backwards makes the order a bad one, and nothing else.
@@ -447,6 +348,23 @@ mod tests {
         );
     }
 
+    /// A folder and its files have the mode of the cache's folder, also those that this user made otherwise before.
+    #[test]
+    fn modes_are_those_of_the_cache() {
+        let (_dir, cache) = cache();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let key = Digest::of(b"key");
+        let path = cache.path(Kind::Layer, &key);
+        for (of_cache, of_folders, of_files) in
+            [(0o2775, 0o2775, 0o664), (0o700, 0o700, 0o600), (0o755, 0o755, 0o644), (0o1777, 0o777, 0o666)]
+        {
+            fs::set_permissions(cache.folder(), fs::Permissions::from_mode(of_cache)).unwrap();
+            cache.put(Kind::Layer, &key, b"value").unwrap();
+            let folder = path.parent().unwrap();
+            assert_eq!((mode(folder), mode(folder.parent().unwrap()), mode(&path)), (of_folders, of_folders, of_files));
+        }
+    }
+
     #[test]
     fn a_damaged_tag_is_written_anew() {
         let (_dir, cache) = cache();
@@ -463,7 +381,7 @@ mod tests {
             cache.put(Kind::Layer, &Digest::of(key), value).unwrap();
         }
         cache.forget_if(Kind::Layer, |bytes| bytes == b"1").unwrap();
-        assert_eq!(cache.room().unwrap()[0].1.files, 1);
+        assert_eq!(cache.contents().unwrap().kinds[0].1.files, 1);
     }
 
     #[test]

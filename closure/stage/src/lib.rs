@@ -6,22 +6,30 @@
 mod cache;
 mod codec;
 mod digest;
+mod directory;
 mod error;
 mod file;
 mod nar_hash;
 mod output;
 mod path;
+mod replaced;
 mod store;
+mod temporary;
+mod write_back;
 
-pub use cache::{Cache, Kind, Outcome, Room};
+pub use cache::{Cache, Contents, Kind, Outcome, Room};
 pub use codec::{decode, encode};
 pub use digest::{Digest, Hasher};
+pub use directory::Directory;
+pub use directory::lock::{Lock, try_lock, wait_lock};
 pub use error::{Error, Result};
 pub use file::{
     Document, fill_stage_file, from_value, parse_document, prepare_stage_file, read_document, read_input, to_text,
     write_stage_file, write_text,
 };
 pub use nar_hash::{NarHash, nix_base32};
-pub use output::{Output, Scratch, sweep, write_whole};
+pub use output::{Output, check_folder, write_whole};
 pub use path::{HASH_LEN, StorePath};
 pub use store::Store;
+pub use temporary::Scratch;
+pub use write_back::{Sync, check_close, check_written, set_sync};

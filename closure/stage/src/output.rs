@@ -1,102 +1,125 @@
-//! Outputs written whole or not at all, and work folders that leave nothing behind.
+//! Outputs written whole or not at all.
 //!
-//! A file is written under a temporary name in the folder of its destination, flushed, and renamed over it; until then
-//! the destination keeps what it had, whatever kills us. Every temporary name begins with [`PREFIX`], and whoever made
-//! it holds an advisory lock on it (flock(2)) for as long as it lives. The kernel drops the lock with the process, so
-//! [`sweep`] can tell what a dead owner left: what can be locked has no owner.
+//! A file is written under a temporary name in the directory of its destination, checked for errors that come late
+//! (see [`crate::write_back`]), and renamed over the destination; until then that keeps what it had, whatever kills us.
+//! The new file has the mode of the one that it replaces (see [`crate::replaced`]).
 //!
-//! A destination that is a link stays one: what it leads to is written. One that is there and is no regular file
-//! (`/dev/null`, a named pipe) cannot be replaced by a rename without harm: it is written directly.
+//! A destination that is a symbolic link stays one: what it leads to is written. One that is there and is no regular file
+//! (`/dev/null`, a named pipe) cannot be replaced by a rename without harm: it is written directly. Links and pipes that
+//! another user put into a directory for everybody are refused.
 
-use crate::{Error, Result};
-use rustix::fs::{FlockOperation, flock};
+use crate::directory::{Directory, file_type};
+use crate::replaced::Replaced;
+use crate::write_back::{Sync, check_close, check_written, sync};
+use crate::{Error, Result, temporary};
+use rustix::fs::{FileType, Mode, fchmod, lstat, stat};
 use rustix::io::Errno;
-use std::collections::BTreeSet;
+use rustix::process::geteuid;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::hash::{BuildHasher, RandomState};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// How every temporary name begins. Changing it orphans what older versions left.
-const PREFIX: &str = ".layerstone-tmp-";
+use std::sync::Arc;
 
 /// Links followed before a chain counts as a loop, as Linux does (path_resolution(7)).
 const MAX_LINKS: usize = 40;
+/// The sticky bit of a directory: whoever can write to it cannot remove what is another's (inode(7)).
+const STICKY: u32 = 0o1000;
+/// Whether the group or others can write.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// A file on its way: writes go to a temporary file beside the destination, [`Output::commit`] moves it there. Dropped
 /// without commit, it disappears.
 ///
-/// The file is created readable by all and writable by its owner, less the umask, as any new file is.
+/// A file that replaces none is created readable by all and writable by its owner, less the umask, as any new file is.
 #[derive(Debug)]
 pub struct Output {
     file: File,
     /// The name to be renamed or removed; none once committed, or when the destination is written directly.
-    temporary: Option<PathBuf>,
+    temporary: Option<Temporary>,
     destination: PathBuf,
-    seekable: bool,
+    kind: Kind,
+    /// Whether all that was written is known to have arrived.
+    is_checked: bool,
+}
+
+/// A temporary name in a directory.
+#[derive(Debug)]
+struct Temporary {
+    directory: Arc<Directory>,
+    name: OsString,
+}
+
+/// What an output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A file that keeps the mode of the one that it replaces.
+    File,
+    /// A file of a cache, which is checked when it is read: of a fixed mode, and never synced.
+    Cached,
+    /// A device or a pipe.
+    Special,
 }
 
 impl Output {
-    /// Starts an output; its folder must exist. Removes what dead processes left in that folder first.
+    /// Starts an output; its directory must exist. Removes what dead processes left in that directory first.
     pub fn create(destination: &Path) -> Result<Output> {
-        Output::create_in(destination, &mut BTreeSet::new())
+        Output::create_in(destination, &mut BTreeMap::new())
     }
 
-    /// Starts several outputs, all or none; each folder is looked through once.
+    /// Starts several outputs, all or none; each directory is looked through once.
     pub fn create_all<P: AsRef<Path>>(destinations: &[P]) -> Result<Vec<Output>> {
-        let mut swept = BTreeSet::new();
-        destinations.iter().map(|destination| Output::create_in(destination.as_ref(), &mut swept)).collect()
+        let mut directories = BTreeMap::new();
+        destinations.iter().map(|destination| Output::create_in(destination.as_ref(), &mut directories)).collect()
     }
 
-    /// Starts an output in the place of whatever is there, a link too: for folders that others may write to.
-    pub fn create_here(destination: &Path) -> Result<Output> {
-        Output::create_file(destination, &mut BTreeSet::new())
+    /// Starts a file of a cache in an open directory, of exactly this mode, in the place of whatever is there.
+    pub(crate) fn create_cached(directory: Directory, destination: &Path, mode: u32) -> Result<Output> {
+        temporary::sweep(&directory);
+        let error = Error::io("write", destination);
+        let (file, name) = temporary::create_file(&directory, mode).map_err(error)?;
+        fchmod(&file, Mode::from_raw_mode(mode)).map_err(|e| Error::io("write", destination)(e.into()))?;
+        let temporary = Temporary { directory: Arc::new(directory), name };
+        Ok(Output::new(file, Some(temporary), destination, Kind::Cached))
     }
 
-    fn create_in(destination: &Path, swept: &mut BTreeSet<PathBuf>) -> Result<Output> {
+    fn new(file: File, temporary: Option<Temporary>, destination: &Path, kind: Kind) -> Output {
+        Output { file, temporary, destination: destination.to_owned(), kind, is_checked: false }
+    }
+
+    fn create_in(destination: &Path, directories: &mut BTreeMap<PathBuf, Arc<Directory>>) -> Result<Output> {
+        let end = followed(destination)?;
         // Under its own name, as the kernel knows links whose text leads nowhere (proc_pid_fd(5)).
         if let Ok(metadata) = destination.metadata()
             && !metadata.is_file()
             && !metadata.is_dir()
         {
+            refuse_planted(&end)?;
             let file = OpenOptions::new().write(true).open(destination).map_err(Error::io("write", destination))?;
-            return Ok(Output { file, temporary: None, destination: destination.to_owned(), seekable: false });
+            return Ok(Output::new(file, None, destination, Kind::Special));
         }
-        Output::create_file(&followed(destination)?, swept)
-    }
-
-    fn create_file(destination: &Path, swept: &mut BTreeSet<PathBuf>) -> Result<Output> {
-        let parent = parent_of(destination);
+        let parent = parent_of(&end);
         if !parent.is_dir() {
-            return Err(Error::NoParent { path: destination.to_owned(), parent });
+            return Err(Error::NoParent { path: end, parent });
         }
-        if destination.is_dir() {
-            return Err(Error::Io {
-                action: "write",
-                path: destination.to_owned(),
-                source: io::Error::from(io::ErrorKind::IsADirectory),
-            });
+        if end.is_dir() {
+            return Err(Error::io("write", &end)(io::ErrorKind::IsADirectory.into()));
         }
-        if swept.insert(parent.clone()) {
-            sweep(&parent);
-        }
-        loop {
-            let temporary = parent.join(temporary_name());
-            let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(0o666).open(&temporary);
-            let file = match opened {
-                Ok(file) => file,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(Error::io("write", destination)(e)),
-            };
-            if hold(&file, &temporary) {
-                let destination = destination.to_owned();
-                return Ok(Output { file, temporary: Some(temporary), destination, seekable: true });
+        let directory = match directories.get(&parent) {
+            Some(directory) => Arc::clone(directory),
+            None => {
+                let directory = Arc::new(Directory::open(&parent).map_err(Error::io("write", &end))?);
+                temporary::sweep(&directory);
+                directories.insert(parent, Arc::clone(&directory));
+                directory
             }
-        }
+        };
+        let replaced = Replaced::find(&directory, name_of(&end), &end);
+        let mode = Replaced::mode_at_first(replaced.as_ref());
+        let (file, name) = temporary::create_file(&directory, mode).map_err(Error::io("write", &end))?;
+        Ok(Output::new(file, Some(Temporary { directory, name }), &end, Kind::File))
     }
 
     /// The temporary file, for positioned writes ([`FileExt`]) and seeking.
@@ -106,7 +129,7 @@ impl Output {
 
     /// Whether bytes can be written at any place in any order: true but for devices and pipes.
     pub fn is_seekable(&self) -> bool {
-        self.seekable
+        self.kind != Kind::Special
     }
 
     /// The name under which the file will appear.
@@ -121,21 +144,64 @@ impl Output {
 
     /// Moves the finished file to another name on the same file system: one that is known only now.
     pub fn commit_as(mut self, destination: &Path) -> Result<()> {
-        self.destination = destination.to_owned();
-        self.commit()
+        if parent_of(destination) == parent_of(&self.destination) {
+            self.destination = destination.to_owned();
+            return self.commit();
+        }
+        let directory = Directory::open(&parent_of(destination)).map_err(Error::io("write", destination))?;
+        self.commit_in(&directory, destination)
     }
 
     /// Moves the finished file to its destination, replacing what was there.
-    pub fn commit(mut self) -> Result<()> {
-        self.file.flush().map_err(Error::io("write", &self.destination))?;
-        if let Some(temporary) = self.temporary.take() {
-            let renamed = std::fs::rename(&temporary, &self.destination);
-            if renamed.is_err() {
-                self.temporary = Some(temporary);
+    pub fn commit(self) -> Result<()> {
+        match &self.temporary {
+            Some(temporary) => {
+                let (directory, destination) = (Arc::clone(&temporary.directory), self.destination.clone());
+                self.commit_in(&directory, &destination)
             }
-            renamed.map_err(Error::io("write", &self.destination))?;
+            None => self.check(),
+        }
+    }
+
+    /// Moves several finished files to their destinations, after all of them were checked.
+    pub fn commit_all(outputs: impl IntoIterator<Item = Output>) -> Result<()> {
+        let mut outputs: Vec<Output> = outputs.into_iter().collect();
+        for output in &mut outputs {
+            output.check()?;
+            output.is_checked = true;
+        }
+        outputs.into_iter().try_for_each(Output::commit)
+    }
+
+    /// Moves the finished file into an open directory; `destination` leads there.
+    pub(crate) fn commit_in(mut self, directory: &Directory, destination: &Path) -> Result<()> {
+        self.destination = destination.to_owned();
+        self.check()?;
+        let Some(temporary) = self.temporary.take() else { return Ok(()) };
+        let name = name_of(&self.destination);
+        let moved = match Replaced::find(directory, name, &self.destination) {
+            Some(replaced) if self.kind == Kind::File => replaced.take_over(&self.file),
+            _ => Ok(()),
+        };
+        let moved = moved.and_then(|()| temporary.directory.rename(&temporary.name, directory, name));
+        if let Err(e) = moved {
+            self.temporary = Some(temporary);
+            return Err(Error::io("write", &self.destination)(e));
+        }
+        if sync() == Sync::Always && self.kind == Kind::File {
+            directory.sync().map_err(Error::io("write", &self.destination))?;
         }
         Ok(())
+    }
+
+    /// Checks that all that was written has arrived.
+    fn check(&self) -> Result<()> {
+        let checked = match self.kind {
+            _ if self.is_checked => Ok(()),
+            Kind::Cached => check_close(&self.file),
+            Kind::File | Kind::Special => check_written(&self.file),
+        };
+        checked.map_err(Error::io("write", &self.destination))
     }
 }
 
@@ -151,9 +217,9 @@ impl Write for Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
+        if let Some(Temporary { directory, name }) = &self.temporary {
             // Nothing can be done about a failure here; the next sweep tries again.
-            let _ = std::fs::remove_file(temporary);
+            let _ = directory.remove_file(name);
         }
     }
 }
@@ -165,102 +231,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     output.commit()
 }
 
-/// A private work folder (mode 0700), removed with all that is in it when dropped.
-#[derive(Debug)]
-pub struct Scratch {
-    path: PathBuf,
-    _lock: File,
-}
-
-impl Scratch {
-    /// Makes a work folder in `parent`, after removing what dead processes left there.
-    pub fn create(parent: &Path) -> Result<Scratch> {
-        sweep(parent);
-        loop {
-            let path = parent.join(temporary_name());
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => {}
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(Error::io("make a work folder", &path)(e)),
-            }
-            let lock = match File::open(&path) {
-                Ok(lock) => lock,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(Error::io("open", &path)(e)),
-            };
-            if hold(&lock, &path) {
-                return Ok(Scratch { path, _lock: lock });
-            }
-        }
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        remove_tree(&self.path);
-    }
-}
-
-/// Removes the temporary files and work folders in a folder whose owners are dead. Best effort: what cannot be removed
-/// stays.
-pub fn sweep(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    let own = own_prefix();
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        // Our own are alive.
-        if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
-            || name.as_encoded_bytes().starts_with(own.as_bytes())
-        {
-            continue;
-        }
-        let path = entry.path();
-        let Ok(file) = File::open(&path) else { continue };
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            continue;
-        }
-        if entry.file_type().is_ok_and(|t| t.is_dir()) {
-            remove_tree(&path);
-        } else {
-            let _ = std::fs::remove_file(&path);
-        }
-    }
-}
-
-/// Takes the owner's lock; false if a sweeper was there first and the name is gone or about to go. Where there are no
-/// locks (some network file systems) nobody can sweep either.
-fn hold(file: &File, path: &Path) -> bool {
-    if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-        return false;
-    }
-    match (file.metadata(), path.symlink_metadata()) {
-        (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
-        _ => false,
-    }
-}
-
-/// Removes a tree although scripts may have left folders in it that cannot be written.
-fn remove_tree(path: &Path) {
-    if std::fs::remove_dir_all(path).is_ok() {
-        return;
-    }
-    make_writable(path);
-    let _ = std::fs::remove_dir_all(path);
-}
-
-fn make_writable(folder: &Path) {
-    let _ = std::fs::set_permissions(folder, Permissions::from_mode(0o700));
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|t| t.is_dir()) {
-            make_writable(&entry.path());
-        }
-    }
+/// Refuses a folder to write into that is a link of another user in a directory for everybody.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    followed(folder).map(drop)
 }
 
 /// Where a destination that is a link leads, so that the link stays; what is at its end need not be there.
@@ -268,11 +241,31 @@ fn followed(destination: &Path) -> Result<PathBuf> {
     let mut at = destination.to_owned();
     for _ in 0..MAX_LINKS {
         match std::fs::read_link(&at) {
-            Ok(target) => at = parent_of(&at).join(target),
+            Ok(target) => {
+                refuse_planted(&at)?;
+                at = parent_of(&at).join(target);
+            }
             Err(_) => return Ok(at),
         }
     }
     Err(Error::io("write", destination)(Errno::LOOP.into()))
+}
+
+/// Refuses a link, pipe, socket or device that another user put into a directory where everybody may put things, as the
+/// kernel does on demand (proc_sys_fs(5), protected_symlinks and protected_fifos).
+fn refuse_planted(path: &Path) -> Result<()> {
+    let (Ok(found), Ok(parent)) = (lstat(path), stat(parent_of(path))) else { return Ok(()) };
+    let is_shared = parent.st_mode & STICKY != 0 && parent.st_mode & OTHERS_WRITE != 0;
+    if !is_shared || [geteuid().as_raw(), parent.st_uid].contains(&found.st_uid) {
+        return Ok(());
+    }
+    let kind = match file_type(&found) {
+        FileType::Symlink => "symbolic link",
+        FileType::Fifo => "named pipe",
+        FileType::Socket => "socket",
+        _ => "device",
+    };
+    Err(Error::Planted { path: path.to_owned(), kind })
 }
 
 fn parent_of(path: &Path) -> PathBuf {
@@ -282,18 +275,8 @@ fn parent_of(path: &Path) -> PathBuf {
     }
 }
 
-/// A name that no other process and no earlier call uses; a clash is met by trying again.
-fn temporary_name() -> OsString {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    format!("{}{}", own_prefix(), COUNTER.fetch_add(1, Ordering::Relaxed)).into()
-}
-
-/// How the names of this process begin: its number, which processes in other namespaces may have too, and what they have
-/// not.
-fn own_prefix() -> String {
-    static RANDOM: OnceLock<u64> = OnceLock::new();
-    let random = RANDOM.get_or_init(|| RandomState::new().hash_one(0));
-    format!("{PREFIX}{}-{random:016x}-", std::process::id())
+fn name_of(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -316,21 +299,6 @@ mod tests {
     }
 
     #[test]
-    fn dead_owners_are_swept_and_living_ones_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let living = Output::create(&dir.path().join("x")).unwrap();
-        let scratch = Scratch::create(dir.path()).unwrap();
-        std::fs::write(dir.path().join(format!("{PREFIX}1-0")), "left").unwrap();
-        let left = dir.path().join(format!("{PREFIX}1-1"));
-        std::fs::create_dir_all(left.join("a")).unwrap();
-        std::fs::set_permissions(left.join("a"), Permissions::from_mode(0o0)).unwrap();
-        sweep(dir.path());
-        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
-        assert_eq!(names.len(), 2, "{names:?}");
-        assert!(names.contains(living.temporary.as_ref().unwrap()) && names.contains(&scratch.path));
-    }
-
-    #[test]
     fn devices_are_not_replaced() {
         let mut output = Output::create(Path::new("/dev/null")).unwrap();
         output.write_all(b"x").unwrap();
@@ -343,5 +311,18 @@ mod tests {
     fn missing_folder_is_told() {
         let error = Output::create(Path::new("/nonexistent/x")).unwrap_err().to_string();
         assert_eq!(error, "cannot write: /nonexistent/x: its folder /nonexistent does not exist");
+    }
+
+    #[test]
+    fn a_name_that_is_known_late() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("far")).unwrap();
+        for name in ["near", "far/x"] {
+            let mut output = Output::create(&dir.path().join("new")).unwrap();
+            output.write_all(name.as_bytes()).unwrap();
+            output.commit_as(&dir.path().join(name)).unwrap();
+            assert_eq!(std::fs::read(dir.path().join(name)).unwrap(), name.as_bytes());
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

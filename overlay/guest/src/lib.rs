@@ -26,6 +26,7 @@ pub use chunks::{ChunkReader, ChunkWriter};
 pub use error::{Error, Result};
 pub use frame::{Channel, Ended, Failed, Failure, Frame, Packed, Space};
 pub use job::{Bind, Hooks, Job, Phase, StoreJob};
+pub use pack::HOLES;
 pub use unpack::is_overlays;
 
 /// Where the files of the base are.

@@ -14,7 +14,7 @@ const RECORD: u64 = 10_240;
 
 /// How many times the size of the disk the files of a layer may have together: a few files with holes are usual
 /// (lastlog(8)), but a tar holds every byte of them.
-const HOLES: u64 = 8;
+pub const HOLES: u64 = 8;
 
 /// Whether files with holes make the layer many times larger than what the disk holds.
 pub fn check_holes(members: &[Changed], disk: u64) -> Result<()> {

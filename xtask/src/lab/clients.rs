@@ -1,7 +1,7 @@
 //! Today's clients: a root directory with the container tools and Nix of Debian 13, and a wrapper for each of them.
 //!
 //! WORK/clients/bin goes in front of PATH: `docker`, `podman`, `nix-build` and so on then are those of Debian 13, with the
-//! kernel, the files and the network of this machine (`enter.sh`). The directory is made anew when `VERSION` changes.
+//! kernel, the files and the network of this machine (`enter.sh`). The directory has a stamp, as closures have.
 
 use crate::process;
 use anyhow::{Context, Result};
@@ -9,11 +9,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::stamp::{self, CLIENTS, CLIENTS_RELEASE};
 
-const RELEASE: &str = "trixie";
-/// What is installed. Nothing that starts by itself is run.
-const PACKAGES: &str = "ca-certificates,mount,procps,passwd,xz-utils,podman,skopeo,buildah,docker.io,docker-cli,containerd,\
-                        runc,nix-bin";
 /// Programs that get a wrapper. umoci is missing: it is that of Debian 12.
 const PROGRAMS: [&str; 13] = [
     "buildah",
@@ -30,8 +27,6 @@ const PROGRAMS: [&str; 13] = [
     "podman",
     "skopeo",
 ];
-/// Changes when a directory that was made before must be made again.
-const VERSION: &str = "1";
 const ENTER: &str = include_str!("clients/enter.sh");
 
 /// Where they are in the work folder.
@@ -43,8 +38,8 @@ pub fn folder(work: &Path) -> PathBuf {
 pub fn make(work: &Path) -> Result<PathBuf> {
     let work = std::path::absolute(work).context("cannot find the current folder")?;
     let folder = folder(&work);
-    let stamp = folder.join("version");
-    if fs::read_to_string(&stamp).is_ok_and(|version| version == VERSION) {
+    let expected = stamp::expected("clients").context("the clients have a stamp")?;
+    if stamp::check(&folder, &expected).is_ok() {
         install_wrappers(&folder)?;
         return Ok(folder);
     }
@@ -54,7 +49,7 @@ pub fn make(work: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot create: {}", folder.display()))?;
     install_root(&folder)?;
     install_wrappers(&folder)?;
-    write(&stamp, VERSION)?;
+    stamp::write(&folder, &expected)?;
     Ok(folder)
 }
 
@@ -64,12 +59,12 @@ fn install_root(folder: &Path) -> Result<()> {
     let settings = settings.context("cannot run: apt-config")?;
     write(&folder.join("apt.conf"), &String::from_utf8_lossy(&settings.stdout))?;
     let mut command = Command::new("mmdebstrap");
-    command.args(["--quiet", "--variant=apt", "--mode=root", "--include", PACKAGES]);
+    command.args(["--quiet", "--variant=apt", "--mode=root", "--include", CLIENTS]);
     command.arg(format!("--aptopt={}", folder.join("apt.conf").display()));
     for unread in ["doc", "man", "locale"] {
         command.arg(format!("--dpkgopt=path-exclude=/usr/share/{unread}/*"));
     }
-    process::run(command.arg(RELEASE).arg(folder.join("root")))
+    process::run(command.arg(CLIENTS_RELEASE).arg(folder.join("root")))
 }
 
 fn install_wrappers(folder: &Path) -> Result<()> {

@@ -1,17 +1,23 @@
 //! Reading headers: V7, ustar, GNU and PAX.
 
 use super::{Member, Pax, TarInfo};
+use crate::limits::{MAX_EXTENSIONS, MAX_GLOBAL, MAX_MEMBERS, MAX_NAMES};
 use layerstone_layer::BLOCK;
+use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Most bytes of an extended header; more would be no name but an attack.
 const MAX_EXTENSION: u64 = 1 << 20;
+/// Bytes of memory that a record takes besides its own.
+const RECORD_BYTES: usize = 96;
 
-/// Reads the headers of all members. What is no tar, or a damaged one, gives [`io::ErrorKind::InvalidData`].
+/// Reads the headers of all members. What is no tar, or a damaged one, or has more headers than may be kept in memory, gives
+/// [`io::ErrorKind::InvalidData`].
 pub(crate) fn read_members<R: Read + Seek>(tar: &mut R) -> io::Result<Vec<Member>> {
     let end = tar.seek(SeekFrom::End(0))?;
-    let mut headers = Headers { tar, at: 0, end, global: Vec::new() };
+    let mut headers = Headers { tar, at: 0, end, global: Arc::default(), count: 0, kept: 0 };
     let mut members = Vec::new();
     while let Some(member) = headers.next_member()? {
         members.push(member);
@@ -25,7 +31,11 @@ struct Headers<'a, R> {
     at: u64,
     end: u64,
     /// Records for all members from here on.
-    global: Pax,
+    global: Arc<Pax>,
+    /// Members so far.
+    count: usize,
+    /// Bytes of names and records that are kept of them.
+    kept: usize,
 }
 
 /// What a header before a member's own says about it.
@@ -38,6 +48,7 @@ enum Extension {
 impl<R: Read + Seek> Headers<'_, R> {
     fn next_member(&mut self) -> io::Result<Option<Member>> {
         let mut extensions = Vec::new();
+        let begin = self.at;
         loop {
             let Some(block) = self.block()? else {
                 let error = || damaged("the archive ends after an extended header");
@@ -48,34 +59,60 @@ impl<R: Read + Seek> Headers<'_, R> {
                 info.apply_records(&self.global)?;
                 // The one that stands nearest to the member comes first.
                 for extension in extensions.into_iter().rev() {
-                    info.extend(extension)?;
+                    info.extend(extension, &self.global)?;
                 }
                 return self.place(info).map(Some);
             }
             let payload = self.payload(info.size)?;
+            if self.at - begin > MAX_EXTENSIONS {
+                let found = "found more than 2 MiB of extended headers in front of one member";
+                return Err(damaged(format!("{found}, at byte {begin}")));
+            }
             match info.flag {
                 b'L' => extensions.push(Extension::Name(until_nul(&payload).to_vec())),
                 b'K' => extensions.push(Extension::Link(until_nul(&payload).to_vec())),
-                b'g' => parse_records(&payload, &mut self.global)?,
-                _ => {
-                    let mut records = self.global.clone();
-                    parse_records(&payload, &mut records)?;
-                    extensions.push(Extension::Records(records));
-                }
+                b'g' => self.set_global(parse_records(&payload)?)?,
+                _ => extensions.push(Extension::Records(parse_records(&payload)?)),
             }
+        }
+    }
+
+    /// Records that hold for all members from here on. Members that came before keep those that they have.
+    fn set_global(&mut self, records: Pax) -> io::Result<()> {
+        self.global = over(&self.global, records);
+        let bytes = bytes_of(&self.global);
+        if bytes > MAX_GLOBAL {
+            return Err(damaged(format!("found global PAX records of {bytes} bytes, expected at most {MAX_GLOBAL}")));
+        }
+        self.keep(bytes)
+    }
+
+    /// Counts what is kept in memory.
+    fn keep(&mut self, bytes: usize) -> io::Result<()> {
+        self.kept = self.kept.saturating_add(bytes);
+        match self.kept > MAX_NAMES {
+            true => Err(damaged(format!("found names and PAX records of more than {MAX_NAMES} bytes in its headers"))),
+            false => Ok(()),
         }
     }
 
     /// Steps over the contents.
     fn place(&mut self, info: TarInfo) -> io::Result<Member> {
-        let offset = self.at;
+        if self.count == MAX_MEMBERS {
+            return Err(damaged(format!("found more than {MAX_MEMBERS} members")));
+        }
+        let own = if Arc::ptr_eq(&info.pax, &self.global) { 0 } else { bytes_of(&info.pax) };
+        let names = [&info.name, &info.linkname, &info.uname, &info.gname].map(Vec::len);
+        self.keep(own + names.iter().sum::<usize>())?;
+        let (offset, number) = (self.at, self.count);
+        self.count += 1;
         if info.has_contents() {
             let padded = info.size.checked_next_multiple_of(BLOCK as u64);
             let next = padded.and_then(|size| offset.checked_add(size)).filter(|next| *next <= self.end);
             let cut = || damaged(format!("the archive ends in the contents of {}", info.name.escape_ascii()));
             self.at = next.ok_or_else(cut)?;
         }
-        Ok(Member { info, offset })
+        Ok(Member { info, offset, number })
     }
 
     /// The next block; none at the end, which is a block of zeros or that of the file.
@@ -129,7 +166,7 @@ impl TarInfo {
             linkname: until_nul(&block[157..257]).to_vec(),
             uname: until_nul(&block[265..297]).to_vec(),
             gname: until_nul(&block[297..329]).to_vec(),
-            pax: Vec::new(),
+            pax: Arc::default(),
         };
         match info.flag {
             b'S' => return Err(damaged(format!("found a sparse member at byte {at}, expected a plain one"))),
@@ -145,19 +182,19 @@ impl TarInfo {
         Ok(info)
     }
 
-    fn extend(&mut self, extension: Extension) -> io::Result<()> {
+    fn extend(&mut self, extension: Extension, global: &Arc<Pax>) -> io::Result<()> {
         match extension {
             Extension::Name(name) => self.name = name,
             Extension::Link(linkname) => self.linkname = linkname,
-            Extension::Records(records) => self.apply_records(&records)?,
+            Extension::Records(records) => self.apply_records(&over(global, records))?,
         }
         self.trim_folder();
         Ok(())
     }
 
     /// Overrides the fields that records name, and keeps the records. A number that is none counts as 0.
-    fn apply_records(&mut self, records: &Pax) -> io::Result<()> {
-        for (key, value) in records {
+    fn apply_records(&mut self, records: &Arc<Pax>) -> io::Result<()> {
+        for (key, value) in records.iter() {
             let bad = || damaged(format!("bad PAX record {}={}", key.escape_ascii(), value.escape_ascii()));
             let text = std::str::from_utf8(value).unwrap_or_default().trim();
             let integer = || text.parse::<i128>().unwrap_or(0);
@@ -182,7 +219,7 @@ impl TarInfo {
                 _ => {}
             }
         }
-        self.pax.clone_from(records);
+        self.pax = Arc::clone(records);
         self.trim_folder();
         Ok(())
     }
@@ -195,17 +232,39 @@ impl TarInfo {
     }
 }
 
-/// Takes in `LEN KEY=VALUE\n` records up to the end or a NUL; a key that was there keeps its place.
-fn parse_records(mut payload: &[u8], records: &mut Pax) -> io::Result<()> {
+/// `LEN KEY=VALUE\n` records up to the end or a NUL.
+fn parse_records(mut payload: &[u8]) -> io::Result<Pax> {
+    let mut records = Vec::new();
     while payload.first().is_some_and(|&byte| byte != 0) {
         let (key, value, rest) = parse_record(payload).ok_or_else(|| damaged("found a malformed PAX record"))?;
-        match records.iter_mut().find(|(known, _)| known == key) {
-            Some((_, place)) => *place = value.to_vec(),
-            None => records.push((key.to_vec(), value.to_vec())),
-        }
+        records.push((key.to_vec(), value.to_vec()));
         payload = rest;
     }
-    Ok(())
+    Ok(records)
+}
+
+/// Global records and those over them; a key that was there keeps its place. Without any, the global ones are shared.
+fn over(global: &Arc<Pax>, records: Pax) -> Arc<Pax> {
+    if records.is_empty() {
+        return Arc::clone(global);
+    }
+    let mut all = Pax::clone(global);
+    let mut places: HashMap<Vec<u8>, usize> = all.iter().map(|(key, _)| key.clone()).zip(0..).collect();
+    for (key, value) in records {
+        match places.get(&key) {
+            Some(&place) => all[place].1 = value,
+            None => {
+                places.insert(key.clone(), all.len());
+                all.push((key, value));
+            }
+        }
+    }
+    Arc::new(all)
+}
+
+/// Bytes of memory that records take.
+fn bytes_of(records: &Pax) -> usize {
+    records.iter().map(|(key, value)| key.len() + value.len() + RECORD_BYTES).sum()
 }
 
 fn parse_record(payload: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {

@@ -5,15 +5,12 @@
 //! mean, and functions here say so.
 
 use super::header::{
-    BLOCK, Block, Dialect, Member, Records, apply_records, decimal, global, number, parse_fields, parse_records,
-    until_nul,
+    BLOCK, Block, Dialect, Member, Records, apply_records, global, parse_fields, parse_records, until_nul,
 };
-use super::sparse::{Sparse, apply_sparse_records, data_ranges, is_map_in_records, map_in_records};
+use super::sparse::Sparse;
+use crate::limits::{MAX_EXTENSION, MAX_MEMBERS};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
-
-/// Largest extended header or long name that Go reads.
-const MAX_SPECIAL: usize = 1 << 20;
 
 /// Numbers that a field of eight bytes holds in octal, with the NUL that ends them.
 const OCTAL: Range<i64> = 0..1 << 21;
@@ -34,12 +31,14 @@ pub(crate) struct Archive<R> {
     stored: u64,
     /// Bytes that follow them up to the next header.
     padding: u64,
-    sparse: Option<Sparse>,
+    pub(super) sparse: Option<Sparse>,
+    /// Headers read so far.
+    count: u64,
 }
 
 impl<R: Read> Archive<R> {
     pub fn new(input: R) -> Archive<R> {
-        Archive { input, position: 0, start: 0, first: 0, stored: 0, padding: 0, sparse: None }
+        Archive { input, position: 0, start: 0, first: 0, stored: 0, padding: 0, sparse: None, count: 0 }
     }
 
     /// Goes on to the next member; none at the end of the archive.
@@ -49,6 +48,10 @@ impl<R: Read> Archive<R> {
         let mut is_first = true;
         loop {
             let Some(block) = self.next_header()? else { return Ok(None) };
+            self.count += 1;
+            if self.count > MAX_MEMBERS {
+                return Err(self.invalid(&format!("found more than {MAX_MEMBERS} headers")));
+            }
             if std::mem::take(&mut is_first) {
                 self.first = self.start;
             }
@@ -80,6 +83,16 @@ impl<R: Read> Archive<R> {
         }
     }
 
+    /// Bytes of the present member that are in no archive: its holes.
+    pub fn holes(&self) -> u64 {
+        self.sparse.as_ref().map_or(0, Sparse::holes)
+    }
+
+    /// Bytes read so far.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Where the headers of the present member begin.
     pub fn first(&self) -> u64 {
         self.first
@@ -107,7 +120,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// Notes that so many bytes of a file with holes are read; at its end nothing may be left in the archive.
-    fn advance_sparse(&mut self, n: usize) -> io::Result<()> {
+    pub(super) fn advance_sparse(&mut self, n: usize) -> io::Result<()> {
         let at_end = self.sparse.as_mut().is_some_and(|sparse| sparse.advance(n as u64));
         if at_end && self.stored > 0 {
             return Err(self.invalid("found more data than the sparse map says"));
@@ -116,7 +129,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// Reads what the archive holds of the present member's contents; 0 at their end.
-    fn read_stored(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read_stored(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = at_most(buffer.len(), self.stored);
         let n = self.read_some(&mut buffer[..wanted])?;
         if n == 0 && wanted > 0 {
@@ -174,7 +187,7 @@ impl<R: Read> Archive<R> {
                 0 => return Ok(contents),
                 n => contents.extend_from_slice(&buffer[..n]),
             }
-            if contents.len() > MAX_SPECIAL {
+            if contents.len() > MAX_EXTENSION {
                 return Err(self.invalid("found an extended header of more than 1 MiB"));
             }
         }
@@ -183,86 +196,6 @@ impl<R: Read> Archive<R> {
     fn read_records(&mut self) -> io::Result<Records> {
         let contents = self.read_special()?;
         parse_records(&contents).ok_or_else(|| self.invalid("malformed PAX record"))
-    }
-
-    /// Reads the map of a file with holes, if the member is one, in whichever of the formats it is written: GNU's own,
-    /// or 0.0, 0.1 and 1.0 in PAX records. The member gets its real name and size.
-    fn start_sparse(
-        &mut self,
-        member: &mut Member,
-        dialect: Dialect,
-        block: Block,
-        records: &Records,
-    ) -> io::Result<()> {
-        let invalid = "malformed sparse map";
-        let map = if member.typeflag == b'S' {
-            if dialect != Dialect::Gnu {
-                return Err(self.invalid(invalid));
-            }
-            member.size = number(&block[483..495]).ok_or_else(|| self.invalid(invalid))?;
-            self.read_gnu_map(block)?
-        } else {
-            let Some(in_records) = is_map_in_records(records) else { return Ok(()) };
-            apply_sparse_records(member, records).ok_or_else(|| self.invalid(invalid))?;
-            if in_records {
-                map_in_records(records).ok_or_else(|| self.invalid(invalid))?
-            } else {
-                self.read_map_before_contents()?
-            }
-        };
-        let data = data_ranges(&map, member.size).filter(|_| !member.is_header_only());
-        let data = data.ok_or_else(|| self.invalid(invalid))?;
-        self.sparse = Some(Sparse::new(data, member.size as u64));
-        self.advance_sparse(0)
-    }
-
-    /// GNU's own map: four entries in the header, 21 in each block that follows while a flag says so.
-    fn read_gnu_map(&mut self, header: Block) -> io::Result<Vec<i64>> {
-        let mut map = Vec::new();
-        let (mut block, mut entries) = (header, 386..482);
-        loop {
-            for entry in block[entries.clone()].chunks(24).take_while(|entry| entry[0] != 0) {
-                for field in entry.chunks(12) {
-                    map.push(number(field).ok_or_else(|| self.invalid("malformed sparse map"))?);
-                }
-            }
-            if block[entries.end] == 0 {
-                return Ok(map);
-            }
-            block = self.read_block()?.ok_or_else(|| self.ends_early())?;
-            entries = 0..504;
-        }
-    }
-
-    /// Version 1.0: decimal numbers, one a line, the number of entries first, in as many blocks as they need before the
-    /// contents.
-    fn read_map_before_contents(&mut self) -> io::Result<Vec<i64>> {
-        let mut text = Vec::new();
-        let mut lines = 0;
-        let mut wanted = 1;
-        loop {
-            while lines < wanted {
-                let mut block = [0; BLOCK];
-                let mut filled = 0;
-                while filled < BLOCK {
-                    match self.read_stored(&mut block[filled..])? {
-                        0 => return Err(self.ends_early()),
-                        n => filled += n,
-                    }
-                }
-                lines += block.iter().filter(|&&byte| byte == b'\n').count();
-                text.extend_from_slice(&block);
-            }
-            let mut numbers = text.split(|&byte| byte == b'\n').map(decimal);
-            let entries = numbers.next().flatten().and_then(|count| usize::try_from(count).ok());
-            let entries = entries.and_then(|count| count.checked_mul(2)).filter(|&count| count < usize::MAX);
-            let entries = entries.ok_or_else(|| self.invalid("malformed sparse map"))?;
-            if lines > entries {
-                let map: Option<Vec<i64>> = numbers.take(entries).collect();
-                return map.ok_or_else(|| self.invalid("malformed sparse map"));
-            }
-            wanted = entries + 1;
-        }
     }
 
     /// docker's code writes every member into a second archive as it reads, and ends in an error where that cannot be
@@ -282,7 +215,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// A whole block; none at the end of the input.
-    fn read_block(&mut self) -> io::Result<Option<Block>> {
+    pub(super) fn read_block(&mut self) -> io::Result<Option<Block>> {
         let mut block = [0; BLOCK];
         match self.read_up_to(&mut block)? {
             0 => Ok(None),
@@ -322,7 +255,7 @@ impl<R: Read> Archive<R> {
         io::Error::new(ErrorKind::InvalidData, message)
     }
 
-    fn ends_early(&self) -> io::Error {
+    pub(super) fn ends_early(&self) -> io::Error {
         let message =
             format!("not a whole tar: header at byte {}: the input ends at byte {}", self.start, self.position);
         io::Error::new(ErrorKind::UnexpectedEof, message)

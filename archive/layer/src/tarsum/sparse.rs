@@ -1,7 +1,13 @@
 //! Maps of files with holes (GNU tar manual, "Storing Sparse Files"): which parts of a file an archive holds.
 
-use super::header::{Member, Records, decimal};
+use super::header::{BLOCK, Block, Dialect, Member, Records, decimal, number};
+use super::reader::Archive;
+use crate::limits::MAX_EXTENSION;
+use std::io::{self, Read};
 use std::ops::Range;
+
+/// Numbers in GNU's own map at most: as many as fit in the largest map of the other formats, 12 bytes each.
+const MAX_MAP: usize = MAX_EXTENSION / 12;
 
 /// The contents of a file with holes, part by part.
 #[derive(Debug)]
@@ -12,6 +18,8 @@ pub(super) struct Sparse {
     next: Range<u64>,
     at: u64,
     size: u64,
+    /// Bytes that are in holes.
+    holes: u64,
 }
 
 /// Bytes of a file that are alike: all in the archive, or all in a hole.
@@ -24,7 +32,13 @@ pub(super) struct Part {
 impl Sparse {
     /// From ranges made by [`data_ranges`] for a file of this size.
     pub fn new(data: Vec<Range<u64>>, size: u64) -> Sparse {
-        Sparse { data: data.into_iter(), next: 0..0, at: 0, size }
+        let data_bytes = data.iter().fold(0, |sum: u64, range| sum.saturating_add(range.end - range.start));
+        Sparse { data: data.into_iter(), next: 0..0, at: 0, size, holes: size.saturating_sub(data_bytes) }
+    }
+
+    /// Bytes that are in holes.
+    pub fn holes(&self) -> u64 {
+        self.holes
     }
 
     /// What follows; of no length at the end.
@@ -44,9 +58,101 @@ impl Sparse {
     }
 }
 
+impl<R: Read> Archive<R> {
+    /// Reads the map of a file with holes, if the member is one, in whichever of the formats it is written: GNU's own,
+    /// or 0.0, 0.1 and 1.0 in PAX records. The member gets its real name and size.
+    pub(super) fn start_sparse(
+        &mut self,
+        member: &mut Member,
+        dialect: Dialect,
+        block: Block,
+        records: &Records,
+    ) -> io::Result<()> {
+        let invalid = "malformed sparse map";
+        let map = if member.typeflag == b'S' {
+            if dialect != Dialect::Gnu {
+                return Err(self.invalid(invalid));
+            }
+            member.size = number(&block[483..495]).ok_or_else(|| self.invalid(invalid))?;
+            self.read_gnu_map(block)?
+        } else {
+            let Some(in_records) = is_map_in_records(records) else { return Ok(()) };
+            apply_sparse_records(member, records).ok_or_else(|| self.invalid(invalid))?;
+            if in_records {
+                map_in_records(records).ok_or_else(|| self.invalid(invalid))?
+            } else {
+                self.read_map_before_contents()?
+            }
+        };
+        let data = data_ranges(&map, member.size).filter(|_| !member.is_header_only());
+        let data = data.ok_or_else(|| self.invalid(invalid))?;
+        self.sparse = Some(Sparse::new(data, member.size as u64));
+        self.advance_sparse(0)
+    }
+
+    /// GNU's own map: four entries in the header, 21 in each block that follows while a flag says so.
+    fn read_gnu_map(&mut self, header: Block) -> io::Result<Vec<i64>> {
+        let mut map = Vec::new();
+        let (mut block, mut entries) = (header, 386..482);
+        loop {
+            for entry in block[entries.clone()].chunks(24).take_while(|entry| entry[0] != 0) {
+                for field in entry.chunks(12) {
+                    map.push(number(field).ok_or_else(|| self.invalid("malformed sparse map"))?);
+                }
+            }
+            if block[entries.end] == 0 {
+                return Ok(map);
+            }
+            if map.len() > MAX_MAP {
+                return Err(self.too_large());
+            }
+            block = self.read_block()?.ok_or_else(|| self.ends_early())?;
+            entries = 0..504;
+        }
+    }
+
+    /// Version 1.0: decimal numbers, one a line, the number of entries first, in as many blocks as they need before the
+    /// contents.
+    fn read_map_before_contents(&mut self) -> io::Result<Vec<i64>> {
+        let mut text = Vec::new();
+        let mut lines = 0;
+        let mut wanted = 1;
+        loop {
+            while lines < wanted {
+                if text.len() >= MAX_EXTENSION {
+                    return Err(self.too_large());
+                }
+                let mut block = [0; BLOCK];
+                let mut filled = 0;
+                while filled < BLOCK {
+                    match self.read_stored(&mut block[filled..])? {
+                        0 => return Err(self.ends_early()),
+                        n => filled += n,
+                    }
+                }
+                lines += block.iter().filter(|&&byte| byte == b'\n').count();
+                text.extend_from_slice(&block);
+            }
+            let mut numbers = text.split(|&byte| byte == b'\n').map(decimal);
+            let entries = numbers.next().flatten().and_then(|count| usize::try_from(count).ok());
+            let entries = entries.and_then(|count| count.checked_mul(2)).filter(|&count| count < usize::MAX);
+            let entries = entries.ok_or_else(|| self.invalid("malformed sparse map"))?;
+            if lines > entries {
+                let map: Option<Vec<i64>> = numbers.take(entries).collect();
+                return map.ok_or_else(|| self.invalid("malformed sparse map"));
+            }
+            wanted = entries + 1;
+        }
+    }
+
+    fn too_large(&self) -> io::Error {
+        self.invalid("found a sparse map of more than 1 MiB")
+    }
+}
+
 /// Whether records say that the file has holes, and if so, whether they hold the map (versions 0.0, which has become
 /// 0.1 on reading, and 0.1) or it stands before the contents (version 1.0).
-pub(super) fn is_map_in_records(records: &Records) -> Option<bool> {
+fn is_map_in_records(records: &Records) -> Option<bool> {
     match (record(records, "major"), record(records, "minor")) {
         (b"0", b"0" | b"1") => Some(true),
         (b"1", b"0") => Some(false),
@@ -56,7 +162,7 @@ pub(super) fn is_map_in_records(records: &Records) -> Option<bool> {
 }
 
 /// Gives the member the name and size that the file has when its holes are filled.
-pub(super) fn apply_sparse_records(member: &mut Member, records: &Records) -> Option<()> {
+fn apply_sparse_records(member: &mut Member, records: &Records) -> Option<()> {
     let name = record(records, "name");
     if !name.is_empty() {
         member.name = name.to_vec();
@@ -70,7 +176,7 @@ pub(super) fn apply_sparse_records(member: &mut Member, records: &Records) -> Op
 }
 
 /// The map of version 0.1: offsets and lengths in turn.
-pub(super) fn map_in_records(records: &Records) -> Option<Vec<i64>> {
+fn map_in_records(records: &Records) -> Option<Vec<i64>> {
     let map = record(records, "map");
     let map: Vec<&[u8]> = if map.is_empty() { Vec::new() } else { map.split(|&byte| byte == b',').collect() };
     let entries = usize::try_from(decimal(record(records, "numblocks"))?).ok()?;
@@ -81,7 +187,7 @@ pub(super) fn map_in_records(records: &Records) -> Option<Vec<i64>> {
 }
 
 /// Offsets and lengths as ranges; none unless they are in order, apart and inside a file of this size.
-pub(super) fn data_ranges(map: &[i64], size: i64) -> Option<Vec<Range<u64>>> {
+fn data_ranges(map: &[i64], size: i64) -> Option<Vec<Range<u64>>> {
     let size = u64::try_from(size).ok()?;
     let mut last = 0;
     let mut ranges = Vec::with_capacity(map.len() / 2);

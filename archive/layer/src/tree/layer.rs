@@ -1,7 +1,8 @@
 //! The files of one layer and what it hides of lower ones (OCI image-spec, layer.md, "Whiteouts").
 
-use super::node::{Node, Origin, components, join, split};
-use crate::{Error, Kind, Member, Members, Result};
+use super::node::{Made, Node, Origin, components, join, split};
+use crate::limits::{MAX_COPIED_TARGETS, MAX_IMPLIED};
+use crate::{Allowance, Error, Kind, Member, Members, Result};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek};
 
@@ -12,11 +13,8 @@ const META: &[u8] = b".wh..wh.";
 /// The entry that hides all that lower layers hold of its folder.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// Bytes of a name at most: PATH_MAX of Linux (limits.h). No container could have the file.
-const LONGEST: usize = 4096;
-/// Folders that may be there only because something is in them, so that a tar of long names does not fill the memory:
-/// a name of 4096 bytes is one of 2048 folders.
-const MAX_IMPLIED: usize = 1_000_000;
+/// Bytes of memory that a name in a list takes besides its own.
+const LISTED: usize = 64;
 
 /// The files of one layer, and what it hides of lower ones; contents are left in the tar.
 #[derive(Debug)]
@@ -32,8 +30,10 @@ pub struct LayerTree {
     /// Names of hard links, from front to back.
     links: Vec<Vec<u8>>,
     /// Files that were made, and members among them.
-    made: usize,
+    made: Made,
     members: usize,
+    /// Bytes of holes that its files have together.
+    pub(super) holes: u64,
 }
 
 impl LayerTree {
@@ -43,19 +43,20 @@ impl LayerTree {
     ///
     /// What reading gives; `UnexpectedEof` if the tar ends early; `InvalidData`, with the position of the header, if the
     /// tar is none, or has a member that no image can hold: a name that leads out of the image or is longer than 4096
-    /// bytes, a root that is no folder, a whiteout of nothing; or if it has more than a million folders without a header.
+    /// bytes, a root that is no folder, a whiteout of nothing; or if it has more than 250,000 folders without a header, or
+    /// more files than an image may have.
     pub fn read<R: Read + Seek>(tar: R) -> io::Result<LayerTree> {
-        LayerTree::read_nth(tar, 0)
+        LayerTree::read_nth(tar, 0, &Allowance::default())
     }
 
     /// [`read`](LayerTree::read) for the layer of this number, counted from the bottom, for
-    /// [`write_flat`](crate::write_flat) to find it again.
+    /// [`write_flat`](crate::write_flat) to find it again. All layers of an image share one allowance.
     ///
     /// # Errors
     ///
     /// As [`read`](LayerTree::read).
-    pub fn read_nth<R: Read + Seek>(tar: R, number: u32) -> io::Result<LayerTree> {
-        LayerTree::read_members(Members::new(tar), number, Members::pass_contents)
+    pub fn read_nth<R: Read + Seek>(tar: R, number: u32, allowance: &Allowance) -> io::Result<LayerTree> {
+        LayerTree::read_members(Members::new(tar), number, allowance, Members::pass_contents)
     }
 
     /// [`read`](LayerTree::read) for a tar that can only be read from front to back.
@@ -64,40 +65,50 @@ impl LayerTree {
     ///
     /// As [`read`](LayerTree::read).
     pub fn read_stream<R: Read>(tar: R) -> io::Result<LayerTree> {
-        LayerTree::read_members(Members::new(tar), 0, |_| Ok(()))
+        LayerTree::read_members(Members::new(tar), 0, &Allowance::default(), |_| Ok(()))
     }
 
     /// Reads all members; `pass` goes over the contents of one, if that can be done without reading them.
     fn read_members<R: Read>(
         mut members: Members<R>,
         number: u32,
+        allowance: &Allowance,
         pass: impl Fn(&mut Members<R>) -> io::Result<()>,
     ) -> io::Result<LayerTree> {
-        let (hidden, opaque, notes) = Default::default();
-        let root = Node::implied();
-        let mut layer = LayerTree { root, hidden, opaque, notes, links: Vec::new(), made: 0, members: 0 };
+        let (hidden, opaque, notes, links, made) = Default::default();
+        let mut layer = LayerTree { root: Node::implied(), hidden, opaque, notes, links, made, members: 0, holes: 0 };
+        let mut counted = 0;
+        let mut count = |made: Made| allowance.take(made.bytes - std::mem::replace(&mut counted, made.bytes));
         while let Some(member) = members.next_member()? {
             let origin = Origin { layer: number, at: members.position() };
-            layer.add(member, origin).map_err(|cause| members.invalid(&cause))?;
+            layer.holes = layer.holes.saturating_add(members.holes());
+            let added = layer.add(member, origin).and_then(|()| count(layer.made));
+            added.map_err(|cause| members.invalid(&cause))?;
             pass(&mut members)?;
         }
-        layer.imply_folders().map_err(|cause| members.invalid(&cause))?;
+        let implied = layer.imply_folders().and_then(|()| count(layer.made));
+        implied.map_err(|cause| members.invalid(&cause))?;
         Ok(layer)
     }
 
     /// Takes a member up, whatever it means, or says what is wrong with it.
     fn add(&mut self, member: Member, origin: Origin) -> Result<(), String> {
-        check(&member)?;
+        if member.name.is_empty() && !member.is_directory() {
+            return Err("found a file with the name of the root, expected a folder".to_owned());
+        }
         let (folder, base) = split(&member.name);
         if let Some(note) = note(&member.name) {
+            self.made.bytes += LISTED + note.len();
             self.notes.insert(note.to_vec());
             self.add_file(member, origin);
         } else if base == OPAQUE {
+            self.made.bytes += LISTED + folder.len();
             self.opaque.insert(folder.to_vec());
         } else if let Some(hidden) = base.strip_prefix(WHITEOUT) {
             if matches!(hidden, b"" | b"." | b"..") {
                 return Err(format!("found the whiteout {}, which names no file", member.name.escape_ascii()));
             }
+            self.made.bytes += LISTED + member.name.len();
             self.hidden.insert(join(folder, hidden));
         } else {
             self.add_file(member, origin);
@@ -106,7 +117,11 @@ impl LayerTree {
     }
 
     fn add_file(&mut self, member: Member, origin: Origin) {
+        if let Kind::HardLink { target } | Kind::Symlink { target } = &member.kind {
+            self.made.bytes += target.len();
+        }
         if let Kind::HardLink { .. } = member.kind {
+            self.made.bytes += LISTED + member.name.len();
             self.links.push(member.name.clone());
         }
         self.members += 1;
@@ -114,7 +129,7 @@ impl LayerTree {
     }
 
     fn check_made(&self) -> Result<(), String> {
-        let implied = self.made.saturating_sub(self.members);
+        let implied = self.made.count.saturating_sub(self.members);
         let cause = || format!("found more than {MAX_IMPLIED} folders that no header describes");
         if implied > MAX_IMPLIED { Err(cause()) } else { Ok(()) }
     }
@@ -134,8 +149,9 @@ impl LayerTree {
     /// hidden. Notes of aufs are gone then.
     pub(super) fn settle(&mut self, lower: &Node) -> Result<()> {
         let links = std::mem::take(&mut self.links);
+        let mut copied = 0;
         for name in &links {
-            self.resolve(name, links.len(), lower)?;
+            copied += self.resolve(name, links.len(), lower, MAX_COPIED_TARGETS - copied)?;
         }
         for name in std::mem::take(&mut self.notes) {
             self.root.remove(&name);
@@ -144,10 +160,10 @@ impl LayerTree {
     }
 
     /// Makes a hard link, and all others that it leads through, the file that the last one names; `count` is how many
-    /// links there are.
-    fn resolve(&mut self, name: &[u8], count: usize, lower: &Node) -> Result<()> {
+    /// links there are. Returns how many bytes of targets of symbolic links were copied, which may not be more than `most`.
+    fn resolve(&mut self, name: &[u8], count: usize, lower: &Node, most: usize) -> Result<usize> {
         let (passed, last) = self.chain(name, count);
-        let Some(link) = passed.last() else { return Ok(()) };
+        let Some(link) = passed.last() else { return Ok(0) };
         let wrong = |cause| Error::HardLink { name: link.clone(), target: last.clone(), cause };
         let found = self.root.find(&last).or_else(|| lower.find(&last));
         let file = match found.map(|node| (node, &node.kind)) {
@@ -156,10 +172,15 @@ impl LayerTree {
             Some((_, Kind::HardLink { .. })) => return Err(wrong("which leads back to the link")),
             Some((node, _)) => node.bare(),
         };
+        let target = if let Kind::Symlink { target } = &file.kind { target.len() } else { 0 };
+        let copied = target.saturating_mul(passed.len());
+        if copied > most {
+            return Err(wrong("a symbolic link: found more than 16 MiB of such targets"));
+        }
         for link in &passed {
             *self.root.make(link, &mut self.made) = file.bare();
         }
-        Ok(())
+        Ok(copied)
     }
 
     /// The hard links from a name on, each naming the next, and what the last one names; no links if the name is none any
@@ -175,18 +196,6 @@ impl LayerTree {
             at = target;
         }
         (passed, at.to_vec())
-    }
-}
-
-/// What is wrong with a member, if anything.
-fn check(member: &Member) -> Result<(), String> {
-    let target = if let Kind::HardLink { target } = &member.kind { target.len() } else { 0 };
-    match member.name.len().max(target) {
-        longest if longest > LONGEST => Err(format!("found a name of {longest} bytes, expected at most {LONGEST}")),
-        _ if member.name.is_empty() && !member.is_directory() => {
-            Err("found a file with the name of the root, expected a folder".to_owned())
-        }
-        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,20 @@ use std::fmt;
 /// Mode of a folder that no header describes.
 const FOLDER_MODE: u32 = 0o755;
 
+/// Bytes of memory that a file takes: a [`Node`], its place in the map of its folder, and what the allocator adds.
+const NODE_BYTES: usize = 144;
+/// Bytes that a folder takes when the first file comes into it: a map with room for eleven.
+const FOLDER_BYTES: usize = 320;
+
+/// What was made of a tree.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Made {
+    /// Files.
+    pub count: usize,
+    /// Bytes of memory that they take, as far as they are known by now: about.
+    pub bytes: usize,
+}
+
 /// A file of an image; if it is a folder, with all that is in it.
 #[derive(Debug)]
 pub struct Node {
@@ -84,8 +98,8 @@ impl Node {
     }
 
     /// The file of a name below this one, made as an implied folder if there is none, as are all folders on the way
-    /// there; `made` counts them.
-    pub(super) fn make(&mut self, name: &[u8], made: &mut usize) -> &mut Node {
+    /// there; what is new is noted in `made`.
+    pub(super) fn make(&mut self, name: &[u8], made: &mut Made) -> &mut Node {
         components(name).fold(self, |node, part| {
             if !node.is_directory() {
                 *node = Node::implied();
@@ -95,7 +109,7 @@ impl Node {
     }
 
     /// Makes a folder of that name and all on the way there, unless something that is no folder is in the way.
-    pub(super) fn imply(&mut self, name: &[u8], made: &mut usize) {
+    pub(super) fn imply(&mut self, name: &[u8], made: &mut Made) {
         let mut node = self;
         for part in components(name) {
             if !node.is_directory() {
@@ -105,9 +119,13 @@ impl Node {
         }
     }
 
-    fn make_child(&mut self, name: &[u8], made: &mut usize) -> &mut Node {
+    fn make_child(&mut self, name: &[u8], made: &mut Made) -> &mut Node {
+        if self.children.0.is_none() {
+            made.bytes += FOLDER_BYTES;
+        }
         self.children.folder().entry(name.into()).or_insert_with(|| {
-            *made += 1;
+            made.count += 1;
+            made.bytes += NODE_BYTES + name.len();
             Box::new(Node::implied())
         })
     }

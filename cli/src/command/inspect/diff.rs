@@ -8,7 +8,7 @@ use crate::out::print;
 use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::{Difference, Item, difference};
-use layerstone_image::{Held, HeldPaths, ImageFile, ImageSummary, LayerSummary, Location, held};
+use layerstone_image::{Held, HeldPaths, ImageSummary, LayerSummary, Location, held};
 use layerstone_stage::{Digest, StorePath};
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -68,7 +68,7 @@ struct Side {
 /// Compares two images; store paths are the entries of the store.
 pub fn run(old: &Location, new: &Location, options: &Options, common: &Common) -> Result<()> {
     let open = |location: &Location| -> Result<Side> {
-        let mut image = ImageFile::open(&location.path, options.unpacking.max())?.image(location, None, None)?;
+        let mut image = options.unpacking.open_file(&location.path, common)?.image(location, None, None)?;
         // What is compressed has another size there than it has unpacked.
         let summary = ImageSummary::of(&image)?;
         make_plain(&mut image, options.unpacking.max(), common)?;
@@ -94,7 +94,7 @@ fn answer<'a>(old: &'a Side, new: &'a Side) -> Answer<'a> {
     let layers: Vec<Layer> = new.image.layers.iter().zip(&new.held.layers).map(layer).collect();
     let sum = |state: State| {
         let layers = layers.iter().filter(|layer| layer.state == state);
-        Sum { layers: layers.clone().count(), size: layers.map(|layer| layer.size).sum() }
+        Sum { layers: layers.clone().count(), size: layers.map(|layer| layer.size).fold(0, u64::saturating_add) }
     };
     Answer {
         old: image(&old.image),

@@ -61,9 +61,7 @@ impl Job<'_> {
         for ((layer, _), output) in written.iter().zip(&mut outputs) {
             layer.fill(output)?;
         }
-        for output in blobs.into_iter().chain(outputs) {
-            output.commit()?;
-        }
+        Output::commit_all(blobs.into_iter().chain(outputs))?;
         for (layer, file) in told {
             layer.write(file)?;
         }

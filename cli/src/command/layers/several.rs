@@ -31,7 +31,7 @@ pub fn run(files: &[PathBuf], options: &Options, common: &Common) -> Result<()> 
     let mut edge = options.edge.begin(&outputs)?;
     let prepared = plans.zip(&outputs).map(|(plan, path)| plan.prepare(path));
     let prepared: Vec<Output> = prepared.collect::<Result<_, _>>()?;
-    prepared.into_iter().try_for_each(Output::commit)?;
+    Output::commit_all(prepared)?;
     edge.files(files);
     options.tell(None, &mut edge);
     edge.finish()

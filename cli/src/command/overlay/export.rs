@@ -50,8 +50,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 /// Writes the flat tar while the layers are checked.
 fn export(image: &StoredImage, out: &mut (dyn Write + Send), to: &Path, common: &Common) -> Result<()> {
     let parts = image.parts();
-    let bytes = parts.iter().map(Part::size).sum();
-    let write = || -> Result<()> { Ok(write_flat(&image.tree()?, &parts, out, to)?) };
+    let bytes = parts.iter().map(Part::size).fold(0, u64::saturating_add);
+    let write = || -> Result<()> {
+        let tree = image.tree()?;
+        image.check_holes(&tree)?;
+        Ok(write_flat(&tree, &parts, out, to)?)
+    };
     let both = |meter: &Meter| rayon::join(|| image.check(meter), write);
     let (checked, written) = common.progress().during("exporting", Some(bytes), parts.len(), both);
     // What is wrong with a layer explains what went wrong with writing its files.

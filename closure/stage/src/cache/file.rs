@@ -1,12 +1,13 @@
 //! One file of a cache: what it is called, how it begins, and whether it is whole.
 
 use super::Kind;
-use crate::{Digest, Error, Hasher, Result};
-use rustix::fs::{AtFlags, CWD, OFlags, Timespec, Timestamps, UTIME_NOW, utimensat};
-use std::fs::{self, File, OpenOptions};
+use crate::directory::Directory;
+use crate::replaced::without_group;
+use crate::{Digest, Hasher};
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW, utimensat};
+use rustix::process::geteuid;
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 /// How a file begins that is not named after its own digest. Another version begins otherwise, and has other keys.
 const MAGIC: &[u8; 16] = b"layerstone/cache";
@@ -18,19 +19,44 @@ pub fn header(key: &Digest, body: &[u8]) -> Vec<u8> {
     [&MAGIC[..], seal(key, body).as_bytes()].concat()
 }
 
-/// Opens a file of a cache: nothing else that may be in its place, and nothing that a link leads to.
-pub fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::ErrorKind::InvalidInput.into()),
-    }
+/// What the users of a cache have in common: mode and group of its folder.
+#[derive(Clone, Copy)]
+pub struct Shared {
+    mode: u32,
+    group: u32,
 }
 
-pub fn make_folder_of(path: &Path) -> Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(Error::io("make", folder))
+impl Shared {
+    /// As the folder of the cache says.
+    pub fn of(folder: &Directory) -> io::Result<Shared> {
+        let stat = folder.stat()?;
+        Ok(Shared { mode: stat.st_mode & 0o2777, group: stat.st_gid })
+    }
+
+    /// The mode of a file.
+    pub fn file_mode(self) -> u32 {
+        self.mode & 0o666
+    }
+
+    /// Opens a folder in another one, made if it is not there. One of our own gets what is shared: neither the umask nor
+    /// the sticky bit may keep another user from repairing what is in it.
+    pub fn make_folder(self, parent: &Directory, name: &OsStr) -> io::Result<Directory> {
+        match parent.create_directory(name, 0o700) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+        let folder = parent.subdirectory(name)?;
+        let stat = folder.stat()?;
+        if stat.st_uid != geteuid().as_raw() {
+            return Ok(folder);
+        }
+        let has_group = stat.st_gid == self.group || folder.set_group(self.group).is_ok();
+        let mode = if has_group { self.mode } else { without_group(self.mode) };
+        if stat.st_mode & 0o7777 != mode {
+            folder.set_mode(mode)?;
+        }
+        Ok(folder)
+    }
 }
 
 pub fn is_whole(kind: Kind, key: &Digest, bytes: &[u8]) -> bool {
@@ -52,14 +78,9 @@ fn seal(key: &Digest, body: &[u8]) -> Digest {
     hasher.finish()
 }
 
-/// The key that a file is named after.
-pub fn key_of(path: &Path) -> Option<Digest> {
-    let (name, folder) = (path.file_name()?.to_str()?, path.parent()?.file_name()?.to_str()?);
-    format!("sha256:{folder}{name}").parse().ok()
-}
-
 /// Notes that a file was used; where that cannot be noted, it goes earlier than it might.
-pub fn touch(path: &Path) {
+pub fn touch(directory: &Directory, name: &OsStr) {
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    let _ = utimensat(CWD, path, &Timestamps { last_access: now, last_modification: now }, AtFlags::empty());
+    let times = Timestamps { last_access: now, last_modification: now };
+    let _ = utimensat(directory, name, &times, AtFlags::SYMLINK_NOFOLLOW);
 }

@@ -1,0 +1,112 @@
+//! Unpacks the compressed layers of an image into temporary files, several at once.
+
+use crate::decompression::{MAGIC_LEN, Trailing};
+use crate::hashing::Hashing;
+use crate::unpacked::{MaxUnpacked, copy};
+use crate::{Compression, Error, Result, StoredLayer};
+use layerstone_layer::Part;
+use layerstone_stage::{Digest, Error as StageError, Hasher};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes to which the layers of an image may be unpacked together, and how many have been.
+struct Budget {
+    limit: u64,
+    used: AtomicU64,
+}
+
+impl Budget {
+    fn new(limit: u64) -> Budget {
+        Budget { limit, used: AtomicU64::new(0) }
+    }
+
+    /// Takes some bytes for a layer.
+    fn take(&self, bytes: usize, layer: &Path) -> Result<()> {
+        let bytes = bytes as u64;
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        match used > self.limit {
+            true => Err(Error::TooLargeTogether { path: layer.to_owned(), limit: self.limit }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Unpacks those of some layers that are compressed, as [`StoredImage::unpack`](crate::StoredImage::unpack) does; of several errors the first one by
+/// order is told, not by time.
+pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<()> {
+    // A layer that stands twice is unpacked once.
+    let mut first: BTreeMap<(&str, Digest), usize> = BTreeMap::new();
+    let packed = layers.iter().enumerate().filter(|(_, layer)| layer.compression != Compression::None);
+    let same: Vec<(usize, usize)> =
+        packed.map(|(at, layer)| (at, *first.entry((&layer.name, layer.diff_id)).or_insert(at))).collect();
+    let sizes = same.iter().filter(|(at, first)| at == first).map(|(at, _)| layers[*at].part.size());
+    let budget = Budget::new(max.of(Some(sizes.fold(0, u64::saturating_add))));
+    let unpack = |&(at, first): &(usize, usize)| (at == first).then(|| layers[at].unpack(max, &budget, done));
+    let unpacked: Vec<Option<Result<Part>>> = same.par_iter().map(unpack).collect();
+    for ((at, first), part) in same.into_iter().zip(unpacked) {
+        layers[at].part = part.unwrap_or_else(|| Ok(layers[first].part.clone()))?;
+        (layers[at].compression, layers[at].is_checked) = (Compression::None, true);
+    }
+    Ok(())
+}
+
+impl StoredLayer {
+    fn unpack(&self, max: MaxUnpacked, budget: &Budget, done: &(dyn Fn(usize) + Sync)) -> Result<Part> {
+        let limit = max.of(Some(self.part.size()));
+        let count = |bytes: usize| {
+            done(bytes);
+            budget.take(bytes, self.part.name())
+        };
+        unpack(&self.part, self.compression, self.blob, self.diff_id, limit, &count)
+    }
+}
+
+/// Unpacks a blob into a temporary file, whatever compressed it; its bytes and its tar are compared with their digests.
+///
+/// # Errors
+///
+/// It cannot be read or unpacked, is not what it must be, or has more bytes than it may.
+pub fn unpack_blob(blob: &Part, digest: Digest, diff_id: Digest, max: MaxUnpacked) -> Result<Part> {
+    let mut magic = Vec::new();
+    let read = blob.reader().take(MAGIC_LEN as u64).read_to_end(&mut magic);
+    read.map_err(StageError::io("read", blob.name()))?;
+    unpack(blob, Compression::of(&magic), Some(digest), diff_id, max.of(Some(blob.size())), &|_| Ok(()))
+}
+
+fn unpack(
+    part: &Part,
+    compression: Compression,
+    blob: Option<Digest>,
+    diff_id: Digest,
+    limit: u64,
+    count: &dyn Fn(usize) -> Result<()>,
+) -> Result<Part> {
+    let name = part.name();
+    let unpacking = || StageError::io("unpack", name);
+    let mut file = tempfile::tempfile().map_err(unpacking())?;
+    let mut compressed = Hashing::new(part.reader());
+    let mut hasher = Hasher::default();
+    let buffered = BufReader::with_capacity(1 << 17, &mut compressed);
+    let mut reader = compression.reader(buffered, Trailing::Refused).map_err(unpacking())?;
+    let size = copy(&mut reader, name, limit, |bytes| {
+        count(bytes.len())?;
+        hasher.update(bytes);
+        Ok(file.write_all(bytes).map_err(unpacking())?)
+    })?;
+    drop(reader);
+    let wrong = |found, expected| Error::Digest { path: name.to_owned(), found, expected };
+    if let Some(expected) = blob {
+        let found = compressed.finish().map_err(unpacking())?;
+        if found != expected {
+            return Err(wrong(found, expected));
+        }
+    }
+    match hasher.finish() {
+        found if found == diff_id => Ok(Part::new(Arc::new(file), name, 0, size)),
+        found => Err(wrong(found, diff_id)),
+    }
+}

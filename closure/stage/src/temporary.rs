@@ -1,0 +1,173 @@
+//! Names of temporary files and work directories, whose they are, and how those of dead processes are removed.
+//!
+//! Every temporary name begins with [`PREFIX`], and whoever made it holds an advisory lock on it (flock(2)) for as long as
+//! it lives. The kernel drops the lock with the process, so [`sweep`] can tell what a dead owner left: what can be locked
+//! has no owner. Where there are no locks nothing is removed.
+//!
+//! The directory may be one that everybody can write to, such as /tmp. Only regular files and directories of our own user
+//! count; anything else of such a name is neither opened nor touched.
+
+use crate::directory::lock::{Lock, try_lock};
+use crate::directory::{Directory, file_type};
+use crate::{Error, Result};
+use rustix::fs::{FileType, OFlags, Stat, fstat};
+use rustix::process::geteuid;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How every temporary name begins. Changing it orphans what older versions left.
+pub const PREFIX: &str = ".layerstone-tmp-";
+
+/// A private work directory (mode 0700), removed with all that is in it when dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    parent: Directory,
+    name: OsString,
+    path: PathBuf,
+    directory: Directory,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes a work directory in `parent`, after removing what dead processes left there.
+    pub fn create(parent: &Path) -> Result<Scratch> {
+        let directory = Directory::open(parent).map_err(Error::io("make a work folder in", parent))?;
+        sweep(&directory);
+        loop {
+            let name = temporary_name();
+            let path = parent.join(&name);
+            match directory.create_directory(&name, 0o700) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(e) => return Err(Error::io("make a work folder", &path)(e)),
+            }
+            let made = directory.subdirectory(&name).and_then(|made| Ok((made.reopen()?, made)));
+            let (lock, made) = match made {
+                Ok(made) => made,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(Error::io("open", &path)(e)),
+            };
+            if hold(&lock, &directory, &name) {
+                return Ok(Scratch { parent: directory, name, path, directory: made, _lock: lock });
+            }
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here; the next sweep tries again.
+        let _ = self.parent.remove_tree(&self.name, &self.directory);
+    }
+}
+
+/// A new temporary file in a directory, of this mode less the umask, and its name.
+pub fn create_file(directory: &Directory, mode: u32) -> io::Result<(File, OsString)> {
+    loop {
+        let name = temporary_name();
+        match directory.create_file(&name, mode) {
+            Ok(file) if hold(&file, directory, &name) => return Ok((file, name)),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Removes the temporary files and work directories of dead processes of this user. Best effort: what cannot be removed
+/// stays.
+pub fn sweep(directory: &Directory) {
+    let own = own_prefix();
+    for name in directory.names().unwrap_or_default() {
+        let bytes = name.as_encoded_bytes();
+        // Those of this process are alive.
+        if bytes.starts_with(PREFIX.as_bytes()) && !bytes.starts_with(own.as_bytes()) {
+            // The next sweep tries again.
+            let _ = remove_if_abandoned(directory, &name);
+        }
+    }
+}
+
+fn remove_if_abandoned(directory: &Directory, name: &OsStr) -> io::Result<()> {
+    // Looked at before it is opened, as opening a device may do something, and on the descriptor again.
+    let Some(kind) = our_kind(&directory.stat_of(name)?) else { return Ok(()) };
+    if kind == FileType::Directory {
+        let top = directory.subdirectory(name)?;
+        let stat = top.stat()?;
+        let lock = top.reopen()?;
+        if our_kind(&stat) == Some(kind) && try_lock(&lock) == Lock::Taken && directory.still_has(name, &stat) {
+            directory.remove_tree(name, &top)?;
+        }
+        return Ok(());
+    }
+    // Network file systems lock for writers alone.
+    let file = directory.open_file(name, OFlags::RDWR).or_else(|_| directory.open_file(name, OFlags::RDONLY))?;
+    let stat = fstat(&file)?;
+    if our_kind(&stat) == Some(kind) && try_lock(&file) == Lock::Taken && directory.still_has(name, &stat) {
+        directory.remove_file(name)?;
+    }
+    Ok(())
+}
+
+/// The kind of a file that a process of this user may have made under a temporary name; none for any other.
+fn our_kind(stat: &Stat) -> Option<FileType> {
+    let kind = file_type(stat);
+    let is_kind_of_ours = matches!(kind, FileType::RegularFile | FileType::Directory);
+    (is_kind_of_ours && stat.st_uid == geteuid().as_raw()).then_some(kind)
+}
+
+/// Takes the owner's lock; false if a sweeper was there first and the name is gone or about to go. Where there are no
+/// locks nobody sweeps either.
+fn hold(file: &File, directory: &Directory, name: &OsStr) -> bool {
+    try_lock(file) != Lock::Busy && fstat(file).is_ok_and(|stat| directory.still_has(name, &stat))
+}
+
+/// A name that no other process and no earlier call uses; a clash is met by trying again.
+fn temporary_name() -> OsString {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    format!("{}{}", own_prefix(), COUNTER.fetch_add(1, Ordering::Relaxed)).into()
+}
+
+/// How the names of this process begin: its number, which processes in other namespaces may have too, and what they have
+/// not.
+fn own_prefix() -> String {
+    static RANDOM: OnceLock<u64> = OnceLock::new();
+    let random = RANDOM.get_or_init(|| RandomState::new().hash_one(0));
+    format!("{PREFIX}{}-{random:016x}-", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Output;
+    use std::collections::BTreeSet;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn dead_owners_are_swept_and_living_ones_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let _living = Output::create(&dir.path().join("x")).unwrap();
+        let _scratch = Scratch::create(dir.path()).unwrap();
+        let names = || fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect::<BTreeSet<_>>();
+        let before = names();
+        fs::write(dir.path().join(format!("{PREFIX}1-0")), "left").unwrap();
+        let left = dir.path().join(format!("{PREFIX}1-1"));
+        fs::create_dir_all(left.join("a/b/c")).unwrap();
+        fs::set_permissions(left.join("a/b"), Permissions::from_mode(0o0)).unwrap();
+        fs::set_permissions(left.join("a"), Permissions::from_mode(0o0)).unwrap();
+        sweep(&Directory::open(dir.path()).unwrap());
+        assert_eq!(names(), before);
+        assert_eq!(before.len(), 2);
+    }
+}

@@ -1,0 +1,20 @@
+//! Bounds on what comes back from where a script runs, and on what a base image may make us keep.
+//!
+//! Real runs and images stay far below each of them. A machine is a wall around a script that nobody has read, and whoever
+//! has broken out of the script inside must not fill the memory or the disk outside.
+
+use layerstone_guest::HOLES;
+
+/// How many times the size of the run's disk its layer may have: files with holes may have [`HOLES`] times its size, and
+/// headers take less than as much again.
+pub(crate) const MAX_LAYER: u64 = 2 * HOLES;
+
+/// Phases of a run that are noted at most; there are about ten.
+pub(crate) const MAX_PHASES: usize = 100;
+
+/// Bytes that are read of the console of a machine that has ended.
+pub(crate) const MAX_LAST_WORDS: u64 = 1 << 20;
+
+/// Bytes of extended attributes of all files of a base at most, names included: file capabilities have 20 bytes, and labels
+/// some fifty.
+pub(crate) const MAX_ATTRIBUTES: usize = 32 << 20;
