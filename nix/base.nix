@@ -8,7 +8,12 @@ let
   fixName = builtins.replaceStrings [ "/" ":" ] [ "-" "-" ];
 
   # Variables that a download may follow (curl(1), "ENVIRONMENT").
-  proxies = [ "http_proxy" "https_proxy" "ftp_proxy" "all_proxy" "no_proxy" ];
+  proxies = [ "http_proxy" "https_proxy" "ftp_proxy" "all_proxy" "no_proxy" "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY" "NO_PROXY" ];
+
+  # The registry of an image's name (distribution/reference: a first part that looks like a host is one).
+  registryOf = name:
+    let found = builtins.match "([^/]*[.:][^/]*|localhost)/.*" name;
+    in if found == null then "docker.io" else builtins.head found;
 
   ending = archive:
     let
@@ -38,7 +43,7 @@ in
       ([ "pull" "${imageName}@${imageDigest}" "--as" "${finalImageName}:${finalImageTag}" ]
         ++ [ "--os" os "--arch" arch "-o" out ]
         ++ optionals (variant != null) [ "--variant" variant ]
-        ++ optionals (!tlsVerify) [ "--insecure" ]
+        ++ optionals (!tlsVerify) [ "--insecure" (registryOf imageName) ]
         ++ optionals (pkgs != null) [ "--ca" "${cacert}/etc/ssl/certs/ca-bundle.crt" ])
       ({
         outputHashMode = "flat";

@@ -3,6 +3,7 @@
 use crate::args::Form;
 use crate::hint;
 use crate::memory::Differences;
+use clap::error::{ContextKind, ContextValue};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -28,6 +29,16 @@ pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
         }
     }
     ExitCode::FAILURE
+}
+
+/// Adds what may have been meant to an error of a command line.
+pub fn with_tip(mut error: clap::Error) -> clap::Error {
+    let argument = error.get(ContextKind::InvalidArg);
+    if matches!(argument, Some(ContextValue::String(name)) if name.starts_with("--insecure ")) {
+        let tip = "it names a registry, as in --insecure registry.example:5000; this machine needs none";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// Tells what is wrong with a command line, or the help that it asks for.

@@ -24,6 +24,11 @@ pub struct PlatformArgs {
 }
 
 impl PlatformArgs {
+    /// Whether a flag is given.
+    pub fn is_given(&self) -> bool {
+        self.os.is_some() || self.arch.is_some() || self.variant.is_some()
+    }
+
     /// The one of an index that is meant.
     fn choose<'a>(&self, index: &'a Index, name: &str) -> Result<&'a Descriptor> {
         let os = self.os.as_deref().unwrap_or("linux");

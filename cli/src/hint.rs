@@ -50,7 +50,7 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
             _ => {}
         }
         if let Some(hint) = of_registry(cause) {
-            return Some(hint.to_owned());
+            return Some(hint);
         }
         let stage = cause.downcast_ref::<Stage>().or_else(|| within(cause))?;
         match stage {
@@ -61,26 +61,37 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     let inner = match cause.downcast_ref() {
         Some(layerstone_oci::Error::Destination(inner)) => inner.downcast_ref(),
         _ => None,
     };
-    match cause.downcast_ref().or(inner)? {
-        Registry::Unreachable { cause, .. } if cause.contains("InvalidContentType") => {
-            Some("--insecure talks to a registry without TLS")
+    Some(match cause.downcast_ref().or(inner)? {
+        Registry::Unreachable { url, cause } if cause.contains("found an answer without TLS") => {
+            format!("--insecure {} lets it speak plain HTTP", host_of(url))
         }
-        Registry::Unreachable { cause, .. } if cause.starts_with("TLS: invalid peer certificate: UnknownIssuer") => {
-            Some("--ca FILE trusts an authority of your own")
+        Registry::Unreachable { url, cause } if cause.contains("TLS: invalid peer certificate: ") => {
+            let host = host_of(url);
+            format!("--ca FILE trusts an authority of your own, --insecure {host} any certificate of that host")
+        }
+        Registry::Protocol { cause, .. } if let Some(realm) = cause.strip_prefix("found the token server http://") => {
+            let host = realm.split(['/', ',']).next().unwrap_or_default();
+            format!("--insecure {host} lets it get passwords over plain HTTP")
         }
         Registry::Unreachable { cause, .. } if cause.contains("timeout: nothing ") => {
-            Some("--io-timeout S waits longer")
+            "--io-timeout S waits longer".to_owned()
         }
         Registry::Unauthorized { .. } => {
-            Some("`docker login` or `podman login` keep credentials, --authfile names a file")
+            "`docker login` or `podman login` keep credentials, --authfile names a file".to_owned()
         }
-        _ => None,
-    }
+        _ => return None,
+    })
+}
+
+/// The host of an address, with its port.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
 }
 
 /// The ground's error inside another library's, which shows it as its own.

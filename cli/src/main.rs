@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     interrupt::install();
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::of_usage(&error),
+        Err(error) => return failure::of_usage(&failure::with_tip(error)),
     };
     let done = cli.run().and_then(|()| out::finish());
     if let (Err(_), Some(signal)) = (&done, interrupt::came()) {

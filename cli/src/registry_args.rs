@@ -3,9 +3,9 @@
 use crate::interrupt;
 use anyhow::Result;
 use clap::Args;
-use layerstone_registry::{Options, Reference, Registry, Repository, Stop};
+use layerstone_registry::{InsecureHost, Options, Reference, Registry, Repository, Stop};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,9 +13,12 @@ use std::time::Duration;
 #[derive(Args, Default)]
 #[command(next_help_heading = "Registry")]
 pub struct RegistryArgs {
-    /// Talk to registries whose certificate nobody vouches for, or without TLS
-    #[arg(long)]
-    insecure: bool,
+    /// A registry whose certificate need not be valid, and that may speak plain HTTP; one --insecure for each
+    ///
+    /// HOST covers all of its ports. This machine (localhost, 127.0.0.0/8, [::1]) needs none. Plain HTTP is used only if
+    /// the host answers TLS without TLS.
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = insecure_host)]
+    insecure: Vec<InsecureHost>,
     /// Certificates of authorities to trust besides the system's, in PEM
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -35,20 +38,30 @@ pub struct RegistryArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     uploads: u16,
     #[arg(skip)]
-    known: Mutex<BTreeMap<String, Arc<Registry>>>,
+    known: Mutex<BTreeMap<String, Slot>>,
+}
+
+/// A registry once it is connected to. Whoever needs it meanwhile waits for this one alone.
+type Slot = Arc<Mutex<Option<Arc<Registry>>>>;
+
+/// Reads a host. What is a file here is another argument, before which the host was left out.
+fn insecure_host(text: &str) -> Result<InsecureHost, String> {
+    if Path::new(text).is_file() {
+        return Err(format!("found the file {text}, expected a host: --insecure names the registry that it is for"));
+    }
+    text.parse()
 }
 
 impl RegistryArgs {
     /// The repository of a reference.
     pub fn repository(&self, reference: &Reference) -> Result<Repository> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let registry = match known.get(&reference.host) {
+        let slot = Arc::clone(known.entry(reference.host.clone()).or_default());
+        drop(known);
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = match &*slot {
             Some(registry) => Arc::clone(registry),
-            None => {
-                let registry = Registry::connect(&reference.host, &self.options())?;
-                known.insert(reference.host.clone(), Arc::clone(&registry));
-                registry
-            }
+            None => Arc::clone(slot.insert(Registry::connect(&reference.host, &self.options())?)),
         };
         Ok(registry.repository(&reference.name))
     }
@@ -68,7 +81,7 @@ impl RegistryArgs {
         let stop = Stop(Arc::new(interrupt::has_come));
         let io_timeout = Duration::from_secs((*io_timeout).into());
         Options {
-            insecure: *insecure,
+            insecure: insecure.clone(),
             ca: ca.clone(),
             auth_file: authfile.clone(),
             retries: *retries,

@@ -17,11 +17,12 @@ use crate::plan_args::PlanArgs;
 use crate::registry_args::RegistryArgs;
 use crate::root_script::PlaceArgs;
 use crate::strategy;
+use crate::whole::{Listed, Whole};
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::{Location, Merge, Spec, StoredImage};
+use layerstone_image::{ImageFile, Location, Merge, Spec, StoredImage};
 use layerstone_layer::Source;
-use layerstone_oci::{Destination, Layer, Name, Tar};
+use layerstone_oci::{Destination, Layer, Name, Tar, media_type};
 use layerstone_stage::{Digest, Scratch};
 use std::collections::BTreeMap;
 use std::env::temp_dir;
@@ -47,6 +48,12 @@ pub struct TransferArgs {
     pub place: PlaceArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
+}
+
+/// What was put: an image, or the index of several with all of them, and where the bytes of some layers are.
+pub enum Either {
+    Image(Brought),
+    Index(Whole, Option<Scratch>),
 }
 
 /// An image that is where it should be but for its name.
@@ -119,8 +126,21 @@ impl TransferArgs {
             return self.bring_remote(&remote, destination, common);
         }
         let scratch = Scratch::create(&temp_dir())?;
-        let (image, location) = self.stored(origin, &scratch, common)?;
-        let name = name_of(&image, &location);
+        let (file, location) = self.opened(origin, &scratch, common)?;
+        self.bring_file(&file, &location, scratch, destination, packing, common)
+    }
+
+    fn bring_file(
+        &self,
+        file: &ImageFile,
+        location: &Location,
+        scratch: Scratch,
+        destination: &dyn Destination,
+        packing: &PackingArgs,
+        common: &Common,
+    ) -> Result<Brought> {
+        let image = self.chosen(file, location)?;
+        let name = name_of(&image, location);
         let arrived = match &image.manifest {
             Some(manifest) if !packing.is_given() => {
                 let layers = kept_layers(&image, manifest);
@@ -129,6 +149,46 @@ impl TransferArgs {
             _ => self.put_again(image, destination, packing, common)?,
         };
         Ok(Brought { arrived, name, scratch: Some(scratch) })
+    }
+
+    /// Puts all of an image that is somewhere but its name: one for several platforms with its index, as it is, unless one
+    /// of them is asked for.
+    pub fn bring_whole(
+        &self,
+        origin: &Origin,
+        destination: &dyn Destination,
+        packing: &PackingArgs,
+        common: &Common,
+    ) -> Result<Either> {
+        if self.platform.is_given() {
+            return self.bring(origin, destination, packing, common).map(Either::Image);
+        }
+        let whole = |listed: Listed<'_>| {
+            if packing.is_given() {
+                bail!("--compression: found an image for several platforms, expected --arch NAME with it");
+            }
+            listed.bring(destination, &self.registry, common)
+        };
+        let is_index = |listed: &Listed<'_>| media_type::is_index(&listed.descriptor.media_type);
+        if let Origin::Registry(reference) = origin {
+            let listed = Listed::of_registry(reference, &self.registry)?;
+            if is_index(&listed) {
+                return Ok(Either::Index(whole(listed)?, None));
+            }
+            return self.bring(origin, destination, packing, common).map(Either::Image);
+        }
+        let scratch = Scratch::create(&temp_dir())?;
+        let (file, location) = self.opened(origin, &scratch, common)?;
+        // What has no index is an image, and what has several images says so when one is chosen.
+        if let Some(listed) = Listed::of_file(&file, &location).ok().filter(is_index) {
+            match listed.check() {
+                Ok(()) => return Ok(Either::Index(whole(listed)?, Some(scratch))),
+                Err(e) => {
+                    common.warn(format!("{location}: one image of its index is taken, others are not there: {e:#}"))
+                }
+            }
+        }
+        self.bring_file(&file, &location, scratch, destination, packing, common).map(Either::Image)
     }
 
     fn bring_remote(&self, remote: &RemoteImage, destination: &dyn Destination, common: &Common) -> Result<Brought> {
@@ -172,6 +232,18 @@ impl TransferArgs {
 
     /// Opens an image that is somewhere, what is not a file here being fetched into the work folder.
     fn stored(&self, origin: &Origin, scratch: &Scratch, common: &Common) -> Result<(StoredImage, Location)> {
+        let (file, location) = self.opened(origin, scratch, common)?;
+        Ok((self.chosen(&file, &location)?, location))
+    }
+
+    /// The image of a file that is meant.
+    fn chosen(&self, file: &ImageFile, location: &Location) -> Result<StoredImage> {
+        let (architecture, variant) = (self.platform.arch.as_deref(), self.platform.variant.as_deref());
+        Ok(file.image(location, architecture, variant)?)
+    }
+
+    /// Opens a file of images, what is not one being fetched into the work folder.
+    fn opened(&self, origin: &Origin, scratch: &Scratch, common: &Common) -> Result<(ImageFile, Location)> {
         let location = match origin {
             Origin::Spec(path) => bail!("found a spec, expected an image: {}", path.display()),
             Origin::File(location) => location.clone(),
@@ -189,9 +261,7 @@ impl TransferArgs {
                 Location::of(folder)
             }
         };
-        let file = self.unpacking.open_file(&location.path, common)?;
-        let (architecture, variant) = (self.platform.arch.as_deref(), self.platform.variant.as_deref());
-        Ok((file.image(&location, architecture, variant)?, location))
+        Ok((self.unpacking.open_file(&location.path, common)?, location))
     }
 
     /// Writes a docker archive of an image that is somewhere, or loads it; what it is called there, and its ID.

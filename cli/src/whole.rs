@@ -6,17 +6,17 @@ use crate::fetch;
 use crate::origin::Origin;
 use crate::registry_args::RegistryArgs;
 use anyhow::{Result, bail};
-use layerstone_image::{ImageFile, MaxUnpacked};
+use layerstone_image::{ImageFile, Location, MaxUnpacked};
 use layerstone_layer::Meter;
 use layerstone_oci::{Content, Descriptor, Destination, Index, Layer, Manifest, Name, media_type, put_layers};
-use layerstone_registry::{Fetched, Repository};
+use layerstone_registry::{Fetched, Reference, Repository};
 use layerstone_stage::Digest;
 use std::sync::Arc;
 
 /// Where all of it is.
-enum Keeper {
+enum Keeper<'a> {
     Registry(Repository),
-    File(ImageFile),
+    File(&'a ImageFile),
 }
 
 /// What was copied but for its name.
@@ -39,33 +39,62 @@ pub fn bring(
     args: &RegistryArgs,
     common: &Common,
 ) -> Result<Whole> {
-    let (keeper, descriptor, bytes, name) = match origin {
-        Origin::Registry(reference) => {
-            let repository = args.repository(reference)?;
-            let Fetched { descriptor, bytes } = repository.manifest(&reference.target())?;
-            (Keeper::Registry(repository), descriptor, bytes, Some(fetch::name_of(reference)))
-        }
+    let file;
+    let listed = match origin {
+        Origin::Registry(reference) => Listed::of_registry(reference, args)?,
         Origin::File(location) => {
-            let file = open_file(&location.path, max, common)?;
-            let (descriptor, bytes, names) = file.listed(location)?;
-            let name = names.iter().find(|name| name.contains(':')).map(|name| Name::parse(name));
-            (Keeper::File(file), descriptor, bytes, name)
+            file = open_file(&location.path, max, common)?;
+            Listed::of_file(&file, location)?
         }
         Origin::Spec(_) | Origin::Engine(..) => bail!("--all: expected registry:REF or an OCI layout with it"),
     };
-    let mut layers = Vec::new();
-    let mut manifests = Vec::new();
-    keeper.collect(&descriptor, &bytes, &mut layers, &mut manifests, 0)?;
-    let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
-    let put = |meter: &Meter| put_layers(&layers, None, destination, args.uploads(), meter);
-    common.progress().during("putting", Some(size), layers.len(), put)?;
-    for (descriptor, bytes) in &manifests {
-        destination.put_manifest(descriptor, bytes)?;
-    }
-    Ok(Whole { descriptor, bytes, name })
+    listed.bring(destination, args, common)
 }
 
-impl Keeper {
+/// A manifest or an index, and where all that it lists is.
+pub struct Listed<'a> {
+    keeper: Keeper<'a>,
+    pub descriptor: Descriptor,
+    bytes: Vec<u8>,
+    name: Option<Name>,
+}
+
+impl<'a> Listed<'a> {
+    pub fn of_registry(reference: &Reference, args: &RegistryArgs) -> Result<Listed<'a>> {
+        let repository = args.repository(reference)?;
+        let Fetched { descriptor, bytes } = repository.manifest(&reference.target())?;
+        let name = Some(fetch::name_of(reference));
+        Ok(Listed { keeper: Keeper::Registry(repository), descriptor, bytes, name })
+    }
+
+    pub fn of_file(file: &'a ImageFile, location: &Location) -> Result<Listed<'a>> {
+        let (descriptor, bytes, names) = file.listed(location)?;
+        let name = names.iter().find(|name| name.contains(':')).map(|name| Name::parse(name));
+        Ok(Listed { keeper: Keeper::File(file), descriptor, bytes, name })
+    }
+
+    /// An error if something that is listed is not there.
+    pub fn check(&self) -> Result<()> {
+        self.keeper.collect(&self.descriptor, &self.bytes, &mut Vec::new(), &mut Vec::new(), 0)
+    }
+
+    /// Puts all of it.
+    pub fn bring(self, destination: &dyn Destination, args: &RegistryArgs, common: &Common) -> Result<Whole> {
+        let Listed { keeper, descriptor, bytes, name } = self;
+        let mut layers = Vec::new();
+        let mut manifests = Vec::new();
+        keeper.collect(&descriptor, &bytes, &mut layers, &mut manifests, 0)?;
+        let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
+        let put = |meter: &Meter| put_layers(&layers, None, destination, args.uploads(), meter);
+        common.progress().during("putting", Some(size), layers.len(), put)?;
+        for (descriptor, bytes) in &manifests {
+            destination.put_manifest(descriptor, bytes)?;
+        }
+        Ok(Whole { descriptor, bytes, name })
+    }
+}
+
+impl Keeper<'_> {
     /// All blobs below a manifest or an index, each once, and the manifests below it, those that others list first.
     fn collect(
         &self,

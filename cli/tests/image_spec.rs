@@ -288,17 +288,17 @@ fn registries() {
     place.ok(&format!("build image.json -o x.tar {}", root()));
     place.write("arm.json", changed(place.json("image.json"), "/architecture", &json!("aarch64")).to_string());
     place.ok(&format!("build arm.json -o arm.tar {}", root()));
-    place.ok(&format!("push image.json {host}/pushed:1 --insecure {}", root()));
-    place.ok(&format!("push image.json {host}/zstd:1 --insecure --compression zstd {}", root()));
-    place.ok(&format!("push several.json {host}/several:1 --insecure {}", root()));
-    place.ok(&format!("build image.json -o registry:{host}/built:1 --insecure {}", root()));
-    place.ok(&format!("copy x.tar registry:{host}/copied:1 --insecure"));
-    place.ok(&format!("index x.tar arm.tar -o registry:{host}/indexed:1 --insecure"));
+    place.ok(&format!("push image.json {host}/pushed:1 {}", root()));
+    place.ok(&format!("push image.json {host}/zstd:1 --compression zstd {}", root()));
+    place.ok(&format!("push several.json {host}/several:1 {}", root()));
+    place.ok(&format!("build image.json -o registry:{host}/built:1 {}", root()));
+    place.ok(&format!("copy x.tar registry:{host}/copied:1"));
+    place.ok(&format!("index x.tar arm.tar -o registry:{host}/indexed:1"));
     for name in ["pushed", "zstd", "several", "built", "copied", "indexed"] {
         let blobs = Blobs(Box::new(|name| registry.blob(name)));
         let listed = registry.descriptor(name, "1");
         assert_eq!(blobs.broken(&listed), [""; 0], "{name}");
-        place.ok(&format!("pull {host}/{name}:1 -o oci:{name} --insecure"));
+        place.ok(&format!("pull {host}/{name}:1 -o oci:{name}"));
         assert_eq!(broken_layout(&place.join(name)), [""; 0], "{name}");
     }
 }

@@ -16,9 +16,6 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-/// Talks to a registry without TLS.
-const PLAIN: &str = "--insecure";
-
 /// Commands that put a whole image of `image.json` somewhere as an OCI image, and the layout or registry that it is in.
 const COMMANDS: [&str; 8] = [
     "build image.json -o oci:built",
@@ -87,8 +84,7 @@ fn place(more: &Value) -> Option<Place> {
 
 /// A command on a place's store. Root scripts run where they begin at once: no machine is waited for that hangs.
 fn line(command: &str, host: &str) -> String {
-    let plain = if command.contains("HOST") { PLAIN } else { "" };
-    format!("{} {plain} --root root --backend userns", command.replace("HOST", host))
+    format!("{} --root root --backend userns", command.replace("HOST", host))
 }
 
 /// What a layout's index.json names last.

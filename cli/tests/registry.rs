@@ -13,7 +13,8 @@
 //! | distribution | Push: manifests by tag and by digest, indexes after what they list | `index` |
 //! | distribution | Content discovery: tags, `n` and `last`, `Link` | `serve::lists` |
 //! | distribution | Error codes, in both directions | `faults::statuses`, `serve::what_is_not_there` |
-//! | distribution | Determining support: `GET /v2/` | `serve::lists` |
+//! | distribution | Determining support: `GET /v2/`, where the challenge may be alone | `serve::lists`, `unusual::challenges` |
+//! | distribution | Listing referrers, filtered by `artifactType` | `catalog::referrers` |
 //! | distribution (docker) | token.md, oauth.md: tokens for anyone, for a password, for an identity token | `auth` |
 //! | image | descriptor.md: digests, sizes, annotations, platforms | `layouts::descriptors` |
 //! | image | image-layout.md: oci-layout, index.json, blobs, several images | `layouts` |
@@ -22,22 +23,26 @@
 //! | image | config.md: diff IDs of what was compressed | `layouts::compressions`, `copies` |
 //! | image | annotations.md: ref.name, what an image.json says | `layouts::names`, `layouts::descriptors` |
 //!
-//! Not implemented: chunked uploads of several `PATCH` on purpose (one takes up where another broke off), the referrers
-//! API, deleting, and digests other than sha256.
+//! Not implemented: chunked uploads of several `PATCH` on purpose (one takes up where another broke off), asking
+//! for referrers, deleting, and digests other than sha256.
 
 mod auth;
 mod breaks;
+mod catalog;
 mod copies;
 mod engines;
 mod faults;
 mod index;
+mod insecure;
 mod layer;
 mod layouts;
 mod lenient;
+mod proxies;
 mod pull;
 mod push;
 mod redirects;
 mod serve;
+mod unusual;
 mod uploads;
 
 use crate::support::registry::{root, spec};

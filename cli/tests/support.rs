@@ -13,6 +13,7 @@ pub mod memory;
 pub mod pieces;
 mod place;
 pub mod process;
+pub mod proxy;
 pub mod registry;
 mod signal;
 pub mod skip;

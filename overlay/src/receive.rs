@@ -334,7 +334,7 @@ mod tests {
         command.arg(&file).stdin(Stdio::null());
         let mut worker = Worker::start("the test", &mut command).unwrap();
         let wait = Duration::from_secs(60);
-        let patience = Patience { hello: wait, silence: wait, timeout: None, interrupts: None, most };
+        let patience = Patience { hello: wait, silence: wait, timeout: None, most };
         let (mut out, mut log) = (Vec::new(), Vec::new());
         let mut outside = Outside { out: &mut out, log: &mut log, hello: &mut || (), users: &mut || Ok(()) };
         let result = receive(&mut worker, patience, &mut outside);

@@ -9,7 +9,7 @@ use crate::client::{Options, header, refused};
 use crate::credential::{Credential, default_files, find};
 use crate::transport::{Answer, Payload, Transport};
 use crate::url::{Url, encode};
-use crate::{Error, Result};
+use crate::{Error, Result, encoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -116,7 +116,8 @@ impl Auth {
     }
 }
 
-fn basic(user: &str, secret: &str) -> String {
+/// What is said of a name and a password (RFC 7617).
+pub(crate) fn basic(user: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
 }
 
@@ -133,7 +134,7 @@ impl TokenRequest<'_> {
         let wrong = |cause: String| Error::Protocol { what: WHAT, url: self.registry.to_string(), cause };
         let realm =
             self.registry.join(self.realm).ok_or_else(|| wrong("found a realm that is no address".to_owned()))?;
-        if self.registry.is_https && !realm.is_https {
+        if !self.transport.trust().may_get_token(self.registry, &realm) {
             return Err(wrong(format!("found the token server {realm}, expected https")));
         }
         let answer = match credential {
@@ -144,11 +145,14 @@ impl TokenRequest<'_> {
         if answer.status().as_u16() != 200 {
             return Err(refused(WHAT, &realm, answer));
         }
-        let bytes = self.transport.read_small(answer, MOST_TOKEN);
+        let reader = encoding::reader(answer, None).map_err(&wrong)?;
+        let bytes = self.transport.read_small(reader, MOST_TOKEN);
         let bytes = bytes.map_err(|cause| Error::Unreachable { url: realm.to_string(), cause })?;
-        let token = serde_json::from_slice::<Token>(&bytes).ok().and_then(|it| it.token.or(it.access_token));
+        let answer = serde_json::from_slice::<Token>(&bytes).ok();
+        // Some answer with both, of which one is empty.
+        let tokens = answer.into_iter().flat_map(|answer| [answer.token, answer.access_token]).flatten();
         let is_sound = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        token.filter(is_sound).ok_or_else(|| Error::Protocol {
+        tokens.into_iter().find(is_sound).ok_or_else(|| Error::Protocol {
             what: WHAT,
             url: realm.to_string(),
             cause: "found no token in the answer".to_owned(),
@@ -176,7 +180,7 @@ impl TokenRequest<'_> {
             let wrong = |cause: &str| Error::Protocol { what: WHAT, url: realm.to_string(), cause: cause.to_owned() };
             let next = header(&answer, "location").and_then(|location| url.join(location));
             let next = next.ok_or_else(|| wrong("found a redirect to no address"))?;
-            if url.is_https && !next.is_https {
+            if !self.transport.trust().may_redirect(&url, &next) {
                 return Err(wrong("found a redirect from TLS to plain HTTP, expected https"));
             }
             url = next;

@@ -3,10 +3,12 @@
 use crate::auth::{Auth, Scope};
 use crate::error::is_transient_status;
 use crate::pipe::{self, Part};
+use crate::proxy::Proxies;
 use crate::retry::{Policy, Stop, parse_retry_after};
-use crate::transport::{Answer, Payload, Transport, read_within};
+use crate::transport::{Answer, Payload, Speech, Transport, read_within};
+use crate::trust::{InsecureHost, Trust};
 use crate::url::Url;
-use crate::{Error, Reference, Repository, Result};
+use crate::{Error, Reference, Repository, Result, challenge, encoding};
 use serde::Deserialize;
 use std::io::Read;
 use std::path::PathBuf;
@@ -25,8 +27,8 @@ const MOST_SHOWN: usize = 300;
 /// How registries are talked to.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether a certificate need not be checked, nor TLS be spoken.
-    pub insecure: bool,
+    /// Hosts whose certificates need not be checked, and who may speak plain HTTP. This machine needs not be named.
+    pub insecure: Vec<InsecureHost>,
     /// Certificates of authorities, in PEM, besides the system's.
     pub ca: Option<PathBuf>,
     /// The file with credentials, if one is named.
@@ -84,26 +86,31 @@ impl Reply {
 }
 
 impl Registry {
-    /// Finds out how a registry is to be talked to.
+    /// Finds out how a registry is to be talked to. Plain HTTP is spoken with none but those that may speak it, and then
+    /// only if that is what they answer to TLS.
     ///
     /// # Errors
     ///
-    /// It does not answer, or not as a registry does.
+    /// It may speak plain HTTP and does not answer to TLS; a file of certificates or a variable of a proxy is no good.
     pub fn connect(host: &str, options: &Options) -> Result<Arc<Registry>> {
-        let new = |is_https: bool| -> Result<Registry> {
-            let base = Url::new(is_https, Reference::authority(host), "/v2/");
-            let transport = Transport::new(options, options.insecure)?;
-            let auth = Auth::new(host, options);
-            Ok(Registry { host: host.to_owned(), base, transport, auth, options: options.clone() })
+        let authority = Reference::authority(host);
+        let trust = Trust::new(&options.insecure, host, authority);
+        let mut registry = Registry {
+            host: host.to_owned(),
+            base: Url::new(true, authority, "/v2/"),
+            transport: Transport::new(options, trust, Proxies::of_environment())?,
+            auth: Auth::new(host, options),
+            options: options.clone(),
         };
-        let registry = new(true)?;
-        if !options.insecure {
-            return Ok(Arc::new(registry));
+        if registry.transport.trust().is_exempt(&registry.base) {
+            registry.base.is_https = matches!(registry.speech()?, Speech::Tls);
         }
-        match registry.transport.send("GET", &registry.base, &[], None) {
-            Ok(_) => Ok(Arc::new(registry)),
-            Err(_) => Ok(Arc::new(new(false)?)),
-        }
+        Ok(Arc::new(registry))
+    }
+
+    /// Asks with TLS, and again where that may help, for what comes back.
+    fn speech(&self) -> Result<Speech> {
+        self.policy().run(|| self.transport.speech(&self.base))
     }
 
     /// A repository of it.
@@ -174,7 +181,7 @@ impl Registry {
             if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(Reply { answer, url });
             }
-            url = redirect(ask, &answer, &url)?;
+            url = self.redirect(ask, &answer, &url)?;
         }
         let cause = format!("found more than {MOST_REDIRECTS} redirects");
         Err(Error::Protocol { what: ask.what, url: ask.url.to_string(), cause })
@@ -237,43 +244,59 @@ impl Registry {
         said: Option<&str>,
         url: &Url,
     ) -> Result<String> {
-        let headers = answer.headers().get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
-        let challenge = headers.collect::<Vec<_>>().join(", ");
+        let mut challenge = challenges(answer);
+        if challenge::parse(&challenge).is_empty() {
+            // Some say at the root alone how one shows who asks (distribution-spec, "Determining Support").
+            // The connection of the 401 may be closed meanwhile, so that asking again helps.
+            challenge = challenges(&self.policy().run(|| transport.send("GET", &self.base, &[], None))?);
+        }
         self.auth.answer(scope, &challenge, said, url, &self.base, transport)
     }
 
     /// Where an upload goes on.
     pub(crate) fn location(&self, ask: &Ask<'_>, reply: &Reply) -> Result<Url> {
         let wrong = |cause: String| Error::Protocol { what: ask.what, url: reply.url.to_string(), cause };
-        let location = reply.header("location").ok_or_else(|| wrong("found no Location".to_owned()))?;
+        let location = location(&reply.answer).ok_or_else(|| wrong("found no Location".to_owned()))?;
         let next = reply.url.join(location).ok_or_else(|| wrong("found a Location that is no address".to_owned()))?;
-        keep_tls(&reply.url, next).map_err(wrong)
+        self.keep_tls(&reply.url, next).map_err(wrong)
+    }
+
+    /// Where a redirect leads: GET and HEAD follow all of them, other methods those that keep the method. 301 and 302 keep
+    /// it as well, as for most clients that are no browsers; 303 would make it a GET, which sends nothing (RFC 9110, section
+    /// 15.4).
+    fn redirect(&self, ask: &Ask<'_>, answer: &Answer, from: &Url) -> Result<Url> {
+        let wrong = |cause: String| Error::Protocol { what: ask.what, url: from.to_string(), cause };
+        if answer.status().as_u16() == 303 && !matches!(ask.method, "GET" | "HEAD") {
+            return Err(wrong(format!("found redirect 303 of a {}, expected 307 or 308", ask.method)));
+        }
+        let location = location(answer).ok_or_else(|| wrong("found a redirect to nowhere".to_owned()))?;
+        let next = from.join(location).ok_or_else(|| wrong("found a redirect to no address".to_owned()))?;
+        self.keep_tls(from, next).map_err(wrong)
+    }
+
+    /// Refuses to leave TLS, but for a host that the user names. A registry behind a proxy that ends TLS may not know of it
+    /// and name its own address with http://: that is the same server, and is asked over TLS.
+    fn keep_tls(&self, from: &Url, next: Url) -> Result<Url, String> {
+        if from.is_https && !next.is_https && next.authority == from.authority {
+            let secure = next.text().replacen("http://", "https://", 1);
+            return Url::parse(&secure).ok_or_else(|| "found a redirect to no address".to_owned());
+        }
+        if self.transport.trust().may_redirect(from, &next) {
+            return Ok(next);
+        }
+        Err(format!("found a redirect from TLS to {next}, expected https"))
     }
 }
 
-/// Where a redirect leads: GET and HEAD follow all of them, other methods those that keep the method. 301 and 302 keep it
-/// as well, as for most clients that are no browsers; 303 would make it a GET, which sends nothing (RFC 9110, section 15.4).
-fn redirect(ask: &Ask<'_>, answer: &Answer, from: &Url) -> Result<Url> {
-    let wrong = |cause: String| Error::Protocol { what: ask.what, url: from.to_string(), cause };
-    if answer.status().as_u16() == 303 && !matches!(ask.method, "GET" | "HEAD") {
-        return Err(wrong(format!("found redirect 303 of a {}, expected 307 or 308", ask.method)));
-    }
-    let location = header(answer, "location").ok_or_else(|| wrong("found a redirect to nowhere".to_owned()))?;
-    let next = from.join(location).ok_or_else(|| wrong("found a redirect to no address".to_owned()))?;
-    keep_tls(from, next).map_err(wrong)
+/// All ways to show who asks that an answer offers.
+fn challenges(answer: &Answer) -> String {
+    let headers = answer.headers().get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
+    headers.collect::<Vec<_>>().join(", ")
 }
 
-/// Refuses to leave TLS. A registry behind a proxy that ends TLS may not know of it and name its own address with
-/// http://: that is the same server, and is asked over TLS.
-fn keep_tls(from: &Url, next: Url) -> Result<Url, String> {
-    if next.is_https || !from.is_https {
-        return Ok(next);
-    }
-    if next.authority == from.authority {
-        let secure = next.text().replacen("http://", "https://", 1);
-        return Url::parse(&secure).ok_or_else(|| "found a redirect to no address".to_owned());
-    }
-    Err(format!("found a redirect from TLS to {next}, expected https"))
+/// Where an answer leads, which may be written with characters that need a %-code.
+fn location(answer: &Answer) -> Option<&str> {
+    answer.headers().get("location").and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
 }
 
 /// A header's text.
@@ -312,8 +335,8 @@ struct Refusal {
 
 /// What a registry says is wrong (distribution-spec, "Error Codes"), with a colon before it.
 pub(crate) fn told(answer: Answer) -> String {
-    let reader = answer.into_body().into_reader().take(MOST_TOLD);
-    let Ok(bytes) = read_within(reader, MOST_TOLD, LONGEST_TOLD) else { return String::new() };
+    let Ok(reader) = encoding::reader(answer, None) else { return String::new() };
+    let Ok(bytes) = read_within(reader.take(MOST_TOLD), MOST_TOLD, LONGEST_TOLD) else { return String::new() };
     let texts = match serde_json::from_slice::<Refusals>(&bytes) {
         Ok(refusals) => refusals.errors.into_iter().map(|it| format!("{} {}", it.code, it.message)).collect(),
         Err(_) => vec![String::from_utf8_lossy(&bytes).into_owned()],

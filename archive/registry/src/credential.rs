@@ -53,7 +53,9 @@ impl Credential {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct AuthFile {
+    #[serde(deserialize_with = "without_nulls")]
     auths: BTreeMap<String, Entry>,
+    #[serde(deserialize_with = "without_nulls")]
     cred_helpers: BTreeMap<String, String>,
     creds_store: Option<String>,
 }
@@ -65,6 +67,16 @@ struct Entry {
     username: Option<String>,
     password: Option<String>,
     identitytoken: Option<String>,
+}
+
+/// A map in which a value that is null, and the map itself if it is, counts as absent, as Go's tools read it.
+fn without_nulls<'de, D, T>(deserializer: D) -> std::result::Result<BTreeMap<String, T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let map = Option::<BTreeMap<String, Option<T>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(map.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
 /// What a helper prints.
@@ -232,6 +244,11 @@ mod tests {
         check(text, "empty.example", "a", None);
         check(text, "i.example", "a", None);
         check("{}", "r.example", "a", None);
+        check(r#"{"auths": null, "credHelpers": null, "credsStore": null}"#, "r.example", "a", None);
+        let nulls = r#"{"auths": {"o.example": null, "r.example": {"auth": "YTpi", "identitytoken": null}},
+            "credHelpers": {"r.example": null}}"#;
+        check(nulls, "r.example", "a", basic("a", "b"));
+        check(nulls, "o.example", "a", None);
     }
 
     /// An error has the file and the place, and nothing that stands there.

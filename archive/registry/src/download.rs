@@ -3,7 +3,7 @@
 
 use crate::client::{Ask, Reply};
 use crate::retry::PROGRESS;
-use crate::{Error, Repository, Result};
+use crate::{Error, Repository, Result, encoding};
 use layerstone_oci::{Content, Descriptor};
 use std::io::{Read, Write};
 
@@ -69,7 +69,7 @@ impl Remote {
             _ => *at,
         };
         let registry = &self.repository.registry;
-        let mut reader = reply.answer.into_body().into_reader();
+        let mut reader = encoding::reader(reply.answer, Some(self.descriptor.size + skip - *at)).map_err(&wrong)?;
         let mut buffer = vec![0; 1 << 18];
         loop {
             let read = reader.read(&mut buffer);

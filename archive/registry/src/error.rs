@@ -99,6 +99,14 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+    /// A proxy that cannot be used, or that refuses.
+    #[error("cannot use the proxy of {variable}: {cause}")]
+    Proxy {
+        /// The variable that names it.
+        variable: &'static str,
+        /// Why; without the user and the password.
+        cause: String,
+    },
     /// A certificate file that cannot be used.
     #[error("cannot read certificates: {}: {cause}", path.display())]
     Certificates {

@@ -5,14 +5,18 @@
 //!
 //! This crate does not know what is in an image, nor where blobs come from.
 
+mod agents;
 mod auth;
 mod challenge;
 mod client;
 mod credential;
 mod download;
+mod encoding;
 mod error;
+mod forward;
 mod http;
 mod pipe;
+mod proxy;
 mod push;
 mod reference;
 mod repository;
@@ -21,6 +25,7 @@ mod server;
 mod shelf;
 mod socket;
 mod transport;
+mod trust;
 mod upload;
 mod url;
 
@@ -34,3 +39,4 @@ pub use repository::{Fetched, Repository};
 pub use retry::Stop;
 pub use server::Server;
 pub use shelf::{Shelf, ShelfPlace, Stored};
+pub use trust::InsecureHost;

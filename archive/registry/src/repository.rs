@@ -2,7 +2,7 @@
 
 use crate::auth::Scope;
 use crate::client::{Ask, Registry, Reply, refusal, told};
-use crate::{Error, Remote, Result};
+use crate::{Error, Remote, Result, encoding};
 use layerstone_oci::{Descriptor, media_type};
 use layerstone_stage::Digest;
 use std::sync::Arc;
@@ -135,15 +135,16 @@ impl Repository {
 
     /// All of a small body.
     fn read(&self, ask: &Ask<'_>, reply: Reply, most: u64) -> Result<Vec<u8>> {
-        let read = self.registry.transport().read_small(reply.answer, most);
+        let wrong = |cause| Error::Protocol { what: ask.what, url: ask.url.to_string(), cause };
+        let reader = encoding::reader(reply.answer, None).map_err(wrong)?;
+        let read = self.registry.transport().read_small(reader, most);
         self.registry.stop().check()?;
         let bytes = read.map_err(|cause| {
             let cause = format!("the answer breaks off: {cause}");
             Error::Unreachable { url: ask.url.to_string(), cause }
         })?;
         if bytes.len() as u64 > most {
-            let cause = format!("found more than {most} bytes");
-            return Err(Error::Protocol { what: ask.what, url: ask.url.to_string(), cause });
+            return Err(wrong(format!("found more than {most} bytes")));
         }
         Ok(bytes)
     }

@@ -8,15 +8,17 @@ use crate::http::{Head, NoRequest, Request, Requests, range};
 use crate::shelf::{Answer, Shelf, Stored};
 use crate::{Error, Result};
 use layerstone_oci::Descriptor;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use serde_json::json;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a thread that waits looks whether it is to stop.
-const TICK: Duration = Duration::from_millis(100);
+/// How long is waited before a connection is taken again after that failed, for want of descriptors perhaps.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long nothing may be asked, or be taken, on a connection.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Connections at a time; others wait.
@@ -48,67 +50,128 @@ impl Server {
         self.address
     }
 
-    /// Answers until `stop`; `tell` is told what was given away, and what went wrong with it.
-    pub fn run(&self, shelf: &Shelf, stop: &(dyn Fn() -> bool + Sync), tell: &(dyn Fn(&str) + Sync)) {
+    /// Answers until something can be read from `stop`, or its other end is closed; `tell` is told what was given away,
+    /// and what went wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be waited for connections.
+    pub fn run(&self, shelf: &Shelf, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> Result<()> {
+        let url = format!("http://{}", self.address);
+        self.accept(shelf, stop, tell).map_err(|e| Error::Unreachable { url, cause: e.to_string() })
+    }
+
+    fn accept(&self, shelf: &Shelf, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> io::Result<()> {
         let open = AtomicUsize::new(0);
-        let is_over = AtomicBool::new(false);
+        // Counts connections that have ended.
+        let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         thread::scope(|scope| {
-            while !stop() {
-                if open.load(Ordering::Relaxed) >= MOST_CONNECTIONS {
-                    thread::sleep(TICK);
+            loop {
+                let is_full = open.load(Ordering::Acquire) >= MOST_CONNECTIONS;
+                let next = if is_full { ended.as_fd() } else { self.listener.as_fd() };
+                if wait(next, Some(stop), None)?.is_over {
+                    return Ok(());
+                }
+                if is_full {
+                    let _ = rustix::io::read(&ended, &mut [0; 8]);
                     continue;
                 }
-                let Ok((stream, _)) = self.listener.accept() else {
-                    thread::sleep(Duration::from_millis(10));
-                    continue;
+                let stream = match self.listener.accept() {
+                    Ok((stream, _)) => stream,
+                    Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {
+                        continue;
+                    }
+                    Err(_) => {
+                        if wait(stop, None, Some(PAUSE))?.is_ready {
+                            return Ok(());
+                        }
+                        continue;
+                    }
                 };
-                open.fetch_add(1, Ordering::Relaxed);
-                let (open, is_over) = (&open, &is_over);
+                open.fetch_add(1, Ordering::AcqRel);
+                let (open, ended) = (&open, &ended);
                 scope.spawn(move || {
                     // A connection that breaks is its other side's concern.
-                    let _ = Connection { stream, shelf, is_over, tell }.run();
-                    open.fetch_sub(1, Ordering::Relaxed);
+                    let _ = Connection { stream, shelf, stop, tell }.run();
+                    open.fetch_sub(1, Ordering::AcqRel);
+                    note(ended);
                 });
             }
-            is_over.store(true, Ordering::Relaxed);
-        });
+        })
+    }
+}
+
+/// Counts one more. A counter that is full wakes whoever waits as well.
+fn note(counter: &OwnedFd) {
+    let _ = rustix::io::write(counter, &1_u64.to_ne_bytes());
+}
+
+/// What came of waiting; nothing if it was for too long.
+struct Waited {
+    /// Something can be read.
+    is_ready: bool,
+    /// It is to stop.
+    is_over: bool,
+}
+
+/// Waits until something can be read from a descriptor, or from the one that tells to stop, or for so long.
+fn wait(fd: BorrowedFd<'_>, stop: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> io::Result<Waited> {
+    let end = limit.map(|limit| Instant::now() + limit);
+    loop {
+        let mut fds = vec![PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        fds.extend(stop.map(|stop| PollFd::from_borrowed_fd(stop, PollFlags::IN)));
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut fds, left.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+            Ok(_) => {
+                let has_come = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+                return Ok(Waited { is_ready: has_come(0), is_over: has_come(1) });
+            }
+        }
     }
 }
 
 struct Connection<'a> {
     stream: TcpStream,
     shelf: &'a Shelf,
-    is_over: &'a AtomicBool,
+    stop: BorrowedFd<'a>,
     tell: &'a (dyn Fn(&str) + Sync),
 }
 
 impl Connection<'_> {
     fn run(&mut self) -> io::Result<()> {
-        self.stream.set_nonblocking(false)?;
+        self.stream.set_nonblocking(true)?;
         self.stream.set_nodelay(true)?;
-        self.stream.set_read_timeout(Some(TICK))?;
         self.stream.set_write_timeout(Some(SILENCE))?;
         let (mut requests, mut since) = (Requests::default(), Instant::now());
         loop {
             match requests.next(&mut self.stream) {
                 Ok(request) => {
+                    self.stream.set_nonblocking(false)?;
                     self.answer(&request)?;
+                    self.stream.set_nonblocking(true)?;
                     if request.is_last {
                         return Ok(());
                     }
                     since = Instant::now();
                 }
-                Err(NoRequest::Io(e)) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    let is_over = self.is_over.load(Ordering::Relaxed) && !requests.has_begun();
-                    if is_over || since.elapsed() > SILENCE {
+                Err(NoRequest::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
+                    // A request that has begun is answered still.
+                    let stop = Some(self.stop).filter(|_| !requests.has_begun());
+                    let left = SILENCE.saturating_sub(since.elapsed());
+                    if !wait(self.stream.as_fd(), stop, Some(left))?.is_ready {
                         return Ok(());
                     }
                 }
+                Err(NoRequest::Io(e)) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(NoRequest::End) => return Ok(()),
                 Err(NoRequest::Io(e)) => return Err(e),
                 Err(NoRequest::Bad(cause)) => {
                     let request =
                         Request { method: "GET".to_owned(), target: String::new(), range: None, is_last: true };
+                    self.stream.set_nonblocking(false)?;
                     return self.say(&request, Answer::No(400, "UNSUPPORTED", cause));
                 }
             }
@@ -134,7 +197,9 @@ impl Connection<'_> {
             }
         };
         let body = body.to_string();
-        headers.push(("Content-Type", "application/json".to_owned()));
+        if !headers.iter().any(|(name, _)| *name == "Content-Type") {
+            headers.push(("Content-Type", "application/json".to_owned()));
+        }
         if status == 405 {
             headers.push(("Allow", "GET, HEAD".to_owned()));
         }

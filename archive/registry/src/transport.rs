@@ -1,26 +1,30 @@
-//! One request and its answer over HTTP/1.1, with or without TLS, each step of which has a bound.
+//! One request and its answer over HTTP/1.1, with or without TLS, directly or through a proxy; each step
+//! of it has a bound.
 
+use crate::agents::{Agents, CONNECT};
+use crate::auth::basic;
 use crate::client::Options;
+use crate::proxy::{Proxies, Proxy};
 use crate::retry::Stop;
-use crate::socket::{self, SocketConnector};
+use crate::socket;
+use crate::trust::Trust;
 use crate::url::Url;
 use crate::{Error, Result};
 use std::fs;
 use std::io::{self, Read};
+use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ureq::config::Config;
 use ureq::http::{Request, Response};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
-use ureq::{Agent, Body, SendBody, Timeout};
+use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+use ureq::{Body, SendBody, Timeout};
 
-/// How long resolving a name, and making a connection with its TLS handshake, may take at most, whatever the options say.
-const CONNECT: Duration = Duration::from_secs(20);
 /// How long a request may take, its answer included, that cleans up after a signal. The program ends by that signal
 /// some seconds after it came, whatever it does then.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What is told of a host that answers TLS in plain.
+pub(crate) const PLAIN_ANSWER: &str = "found an answer without TLS";
 
 /// An answer.
 pub(crate) type Answer = Response<Body>;
@@ -32,37 +36,56 @@ pub(crate) struct Payload<'a> {
     pub size: u64,
 }
 
-/// Something that makes requests.
+/// Something that makes requests: to each host with the proxy and the trust that are for that host.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
-    agent: Agent,
+    ways: Arc<Ways>,
+    agents: Arc<Agents>,
     /// For requests that clean up after a signal.
-    farewell: Agent,
+    farewell: Arc<Agents>,
     stop: Stop,
     silence: Duration,
 }
 
+/// What decides how a host is reached.
+#[derive(Debug)]
+struct Ways {
+    trust: Trust,
+    proxies: Proxies,
+}
+
+/// How a host answers to TLS.
+pub(crate) enum Speech {
+    /// With TLS.
+    Tls,
+    /// In plain, or it is where TLS cannot be tried.
+    Plain,
+}
+
+/// Why there is no answer.
+struct Failure<'a> {
+    error: ureq::Error,
+    proxy: Option<&'a Proxy>,
+}
+
 impl Transport {
-    /// With the certificates that the system trusts and those of a file; with `is_blind`, any will do.
-    pub(crate) fn new(options: &Options, is_blind: bool) -> Result<Transport> {
-        let tls = TlsConfig::builder()
-            .disable_verification(is_blind)
-            .root_certs(RootCerts::Specific(Arc::new(roots(options)?)))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let silence = options.io_timeout;
-        let agent = |limit, stop| {
-            let connector = ().chain(ConnectProxyConnector::default()).chain(SocketConnector { stop });
-            let connector = connector.chain(RustlsConnector::default());
-            Agent::with_parts(config(tls.clone(), silence, limit), connector, DefaultResolver::default())
-        };
-        let (farewell, stop) = (agent(Some(FAREWELL), Stop::never()), options.stop.clone());
-        Ok(Transport { agent: agent(None, stop.clone()), farewell, stop, silence })
+    /// With the certificates that the system trusts and those of a file.
+    pub(crate) fn new(options: &Options, trust: Trust, proxies: Proxies) -> Result<Transport> {
+        let roots = RootCerts::Specific(Arc::new(roots(options)?));
+        let (silence, stop) = (options.io_timeout, options.stop.clone());
+        let agents = Arc::new(Agents::new(roots.clone(), silence, None, stop.clone()));
+        let farewell = Arc::new(Agents::new(roots, silence, Some(FAREWELL), Stop::never()));
+        Ok(Transport { ways: Arc::new(Ways { trust, proxies }), agents, farewell, stop, silence })
+    }
+
+    /// What is allowed for which host.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.ways.trust
     }
 
     /// For a few requests more after a signal.
     pub(crate) fn farewell(&self) -> Transport {
-        Transport { agent: self.farewell.clone(), stop: Stop::never(), ..self.clone() }
+        Transport { agents: Arc::clone(&self.farewell), stop: Stop::never(), ..self.clone() }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status. An answer that comes before the body
@@ -74,37 +97,47 @@ impl Transport {
         headers: &[(&str, &str)],
         payload: Option<Payload<'_>>,
     ) -> Result<Answer> {
-        let unreachable = |cause: String| Error::Unreachable { url: url.to_string(), cause };
         self.stop.check()?;
         socket::begin();
-        let mut request = Request::builder().method(method).uri(url.text());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = match payload {
-            Some(Payload { reader, size }) => {
-                let mut reader = Exact { reader, left: size };
-                let request = request.header("content-length", size).body(SendBody::from_reader(&mut reader));
-                self.agent.run(request.map_err(|e| unreachable(e.to_string()))?)
-            }
-            None => self.agent.run(request.body(()).map_err(|e| unreachable(e.to_string()))?),
-        };
-        match answer {
+        let proxy = self.ways.proxies.of(url)?;
+        match self.run(method, url, headers, payload, proxy) {
             Ok(answer) if socket::is_cut() && answer.status().is_success() => {
-                Err(unreachable(format!("found status {} before the body was sent", answer.status().as_u16())))
+                let cause = format!("found status {} before the body was sent", answer.status().as_u16());
+                Err(Error::Unreachable { url: url.to_string(), cause })
             }
-            Ok(answer) => Ok(answer),
-            Err(e) => {
+            Ok(answer) => match proxy {
+                Some(proxy) if answer.status().as_u16() == 407 && !url.is_https => Err(refusal(proxy, 407)),
+                _ => Ok(answer),
+            },
+            Err(failure) => {
                 self.stop.check()?;
-                let cut = if socket::is_cut() { "the connection broke: " } else { "" };
-                Err(unreachable(format!("{cut}{}", cause(&e, self.silence))))
+                Err(failure.into_error(url, self.silence))
             }
         }
     }
 
+    /// Finds out whether a host speaks TLS, which is told nothing else. It speaks plain HTTP if that is what it answers
+    /// to TLS, or if TLS cannot be tried: the proxy makes no tunnel to this port, or the name is one that only the proxy
+    /// for plain HTTP can look up. Any other error says nothing of the sort: it may be somebody between us and the host.
+    pub(crate) fn speech(&self, url: &Url) -> Result<Speech> {
+        self.stop.check()?;
+        socket::begin();
+        let proxy = self.ways.proxies.of(url)?;
+        let failure = match self.run("GET", url, &[], None, proxy) {
+            Ok(_) => return Ok(Speech::Tls),
+            Err(failure) => failure,
+        };
+        self.stop.check()?;
+        let is_plain = match &failure.error {
+            ureq::Error::ConnectProxyFailed(_) => matches!(failure.status(), Some(400 | 403 | 405 | 501)),
+            error => is_plain_answer(error) || (proxy.is_none() && self.is_known_to_proxy_alone(url)?),
+        };
+        if is_plain { Ok(Speech::Plain) } else { Err(failure.into_error(url, self.silence)) }
+    }
+
     /// Reads a small body, which may take as long as silence may, and have so many bytes and one more.
-    pub(crate) fn read_small(&self, answer: Answer, most: u64) -> Result<Vec<u8>, String> {
-        read_within(answer.into_body().into_reader(), most, self.silence).map_err(|e| self.broken(&e))
+    pub(crate) fn read_small(&self, reader: impl Read, most: u64) -> Result<Vec<u8>, String> {
+        read_within(reader, most, self.silence).map_err(|e| self.broken(&e))
     }
 
     /// Why the body of an answer breaks off.
@@ -114,27 +147,71 @@ impl Transport {
             None => io_cause(error),
         }
     }
+
+    /// Whether a name cannot be looked up here, while plain HTTP has a proxy that may know it.
+    fn is_known_to_proxy_alone(&self, url: &Url) -> Result<bool> {
+        let plain = Url::new(false, &url.authority, "/");
+        Ok(self.ways.proxies.of(&plain)?.is_some() && (url.host(), url.port()).to_socket_addrs().is_err())
+    }
+
+    fn run<'a>(
+        &self,
+        method: &str,
+        url: &Url,
+        headers: &[(&str, &str)],
+        payload: Option<Payload<'_>>,
+        proxy: Option<&'a Proxy>,
+    ) -> Result<Answer, Failure<'a>> {
+        let failed = |error: ureq::Error| Failure { error, proxy };
+        let mut request = Request::builder().method(method).uri(url.text());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(Proxy { user: Some((name, password)), .. }) = proxy.filter(|proxy| proxy.forwards(url)) {
+            request = request.header("proxy-authorization", basic(name, password));
+        }
+        let agent = self.agents.of(url, self.ways.trust.is_exempt(url), proxy).map_err(failed)?;
+        let answer = match payload {
+            Some(Payload { reader, size }) => {
+                let mut reader = Exact { reader, left: size };
+                let request = request.header("content-length", size).body(SendBody::from_reader(&mut reader));
+                agent.run(request.map_err(|e| failed(e.into()))?)
+            }
+            None => agent.run(request.body(()).map_err(|e| failed(e.into()))?),
+        };
+        answer.map_err(failed)
+    }
 }
 
-fn config(tls: TlsConfig, silence: Duration, limit: Option<Duration>) -> Config {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        // Where a redirect leads decides what may be told there.
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .tls_config(tls)
-        .user_agent(concat!("layerstone/", env!("CARGO_PKG_VERSION")))
-        .accept_encoding("identity")
-        .timeout_global(limit)
-        .timeout_resolve(Some(silence.min(CONNECT)))
-        .timeout_connect(Some(silence.min(CONNECT)))
-        .timeout_recv_response(Some(silence))
-        .timeout_per_read(Some(silence))
-        .timeout_per_write(Some(silence))
-        .max_idle_connections_per_host(16)
-        .output_buffer_size(1 << 18)
-        .input_buffer_size(1 << 18)
-        .build()
+impl Failure<'_> {
+    fn into_error(self, url: &Url, silence: Duration) -> Error {
+        let cut = if socket::is_cut() { "the connection broke: " } else { "" };
+        let cause = format!("{cut}{}", cause(&self.error, silence));
+        let Some(proxy) = self.proxy else { return Error::Unreachable { url: url.to_string(), cause } };
+        match self.status() {
+            // Statuses of gateways may go away by themselves.
+            Some(status) if status < 500 => refusal(proxy, status),
+            _ => {
+                let cause = format!("through {proxy} of {}: {cause}", proxy.variable);
+                Error::Unreachable { url: url.to_string(), cause }
+            }
+        }
+    }
+
+    /// The status with which a proxy refuses a tunnel, which ureq has in a message alone.
+    fn status(&self) -> Option<u16> {
+        let ureq::Error::ConnectProxyFailed(text) = &self.error else { return None };
+        text.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok())
+    }
+}
+
+/// An error for a proxy that says no.
+fn refusal(proxy: &Proxy, status: u16) -> Error {
+    let cause = match status {
+        407 => format!("{proxy} does not take the user and password, or wants some: found status 407"),
+        status => format!("{proxy} makes no connection: found status {status}"),
+    };
+    Error::Proxy { variable: proxy.variable, cause }
 }
 
 /// A body of exactly so many bytes: ureq would wait for good for those that are missing. What is sent on a connection
@@ -175,6 +252,7 @@ pub(crate) fn read_within(reader: impl Read, most: u64, limit: Duration) -> io::
 fn cause(error: &ureq::Error, silence: Duration) -> String {
     let seconds = silence.as_secs();
     match error {
+        error if is_plain_answer(error) => PLAIN_ANSWER.to_owned(),
         ureq::Error::Io(e) => io_cause(e),
         ureq::Error::HostNotFound => "no such host".to_owned(),
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
@@ -189,10 +267,24 @@ fn cause(error: &ureq::Error, silence: Duration) -> String {
 }
 
 fn io_cause(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    match tls_error(error) {
         Some(tls) => format!("TLS: {tls}"),
         None => error.to_string(),
     }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether TLS was answered with what is none, as servers of plain HTTP do.
+fn is_plain_answer(error: &ureq::Error) -> bool {
+    let tls = match error {
+        ureq::Error::Io(error) => tls_error(error),
+        ureq::Error::Rustls(error) => Some(error),
+        _ => None,
+    };
+    matches!(tls, Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
 }
 
 /// The certificates of authorities that are trusted.

@@ -4,7 +4,8 @@ use crate::args::Common;
 use crate::interrupt;
 use crate::origin::Origin;
 use crate::out::print;
-use crate::transfer::{Brought, TransferArgs};
+use crate::transfer::{Brought, Either, TransferArgs};
+use crate::whole::Whole;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_oci::{Descriptor, Destination, Index, Name, media_type};
@@ -13,12 +14,14 @@ use layerstone_stage::Scratch;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Mutex;
 
 /// Give images away on this machine, as a registry does: docker pull takes only the layers that it lacks
 ///
 /// Layers of an image.json are made from the store when they are asked for, and not compressed unless --compression says
-/// so. SIGINT and SIGTERM end it, when what is being sent is sent.
+/// so. An image for several platforms is given with its index, unless --arch, --variant or --os picks one of it. SIGINT and
+/// SIGTERM end it, when what is being sent is sent.
 #[derive(Args)]
 pub struct Options {
     /// The images: image.json files, files or folders of images, registry:REF, docker:NAME or podman:NAME
@@ -56,7 +59,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             eprintln!("{text}");
         }
     };
-    server.run(&shelf, &interrupt::has_come, &tell);
+    // Where signals are not noted, they end the program, and nothing is ever read from this.
+    let (never, _writer) = std::io::pipe().context("cannot make a pipe")?;
+    server.run(&shelf, interrupt::descriptor().unwrap_or(never.as_fd()), &tell)?;
     Ok(())
 }
 
@@ -83,11 +88,22 @@ fn put(
         origin => {
             // Blobs are given away from any repository.
             let nameless = ShelfPlace { shelf, repository: String::new() };
-            let mut brought = transfer.bring(&origin, &nameless, packing, common)?;
-            let name = brought.name.as_ref().context("no name: expected an image that has one")?;
-            let repository = repository_of(&name.name);
-            scratches.extend(brought.scratch.take());
-            finish(&ShelfPlace { shelf, repository }, vec![brought])
+            match transfer.bring_whole(&origin, &nameless, packing, common)? {
+                Either::Index(Whole { descriptor, bytes, name }, scratch) => {
+                    let name = name.context("no name: expected an image that has one")?;
+                    let name = Name { name: repository_of(&name.name), ..name };
+                    scratches.extend(scratch);
+                    let place = ShelfPlace { shelf, repository: name.name.clone() };
+                    place.finish(&descriptor, &bytes, Some(&name))?;
+                    Ok(name)
+                }
+                Either::Image(mut brought) => {
+                    let name = brought.name.as_ref().context("no name: expected an image that has one")?;
+                    let repository = repository_of(&name.name);
+                    scratches.extend(brought.scratch.take());
+                    finish(&ShelfPlace { shelf, repository }, vec![brought])
+                }
+            }
         }
     }
 }

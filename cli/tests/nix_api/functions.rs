@@ -224,13 +224,8 @@ fn pulled_images() {
     let built = machine.build(r#"layerstone.buildImage { name = "base"; tag = "1"; copyToRoot = hello; }"#);
     let layerstone = || Command::new(env!("CARGO_BIN_EXE_layerstone"));
     let reference = format!("{}/team/base:1", registry.host());
-    output(
-        layerstone()
-            .args(["copy", "--insecure"])
-            .arg(machine.locate(built.path()))
-            .arg(format!("registry:{reference}")),
-    );
-    let facts = output(layerstone().args(["prefetch", "--insecure", &reference, "--as", "team/base:1"]));
+    output(layerstone().arg("copy").arg(machine.locate(built.path())).arg(format!("registry:{reference}")));
+    let facts = output(layerstone().args(["prefetch", &reference, "--as", "team/base:1"]));
     let pull = format!(r#"layerstone.pullImage ({facts} // {{ tlsVerify = false; }})"#);
     let told = machine.value(&format!("{{ inherit ({pull}) name imageName imageTag; }}"));
     let expected = json!({"name": "docker-image-team-base-1.tar", "imageName": "team/base", "imageTag": "1"});

@@ -19,7 +19,7 @@ const AUTH: &str = "dXNlcjpjb3JyZWN0IGhvcnNlOiBiYXR0ZXJ5";
 
 /// Runs a push with these variables; nothing that it prints is a secret.
 #[track_caller]
-fn push(place: &Place, line: &str, variables: &[(&str, &Path)]) -> Run {
+pub(super) fn push(place: &Place, line: &str, variables: &[(&str, &Path)]) -> Run {
     let mut command = place.command(&format!("push image.json {line} {}", root()));
     command.envs(variables.iter().copied());
     let run: Run = command.output().unwrap().into();
@@ -29,46 +29,6 @@ fn push(place: &Place, line: &str, variables: &[(&str, &Path)]) -> Run {
     }
     place.check_no_leftovers();
     run
-}
-
-#[test]
-fn certificates() {
-    let place = place();
-    let certificates = Certificates::make(&place.join(""), "IP:127.0.0.1");
-    let Some(registry) = Registry::with(&certificates.config(), |_| String::new()) else { return };
-    let to = format!("{}/synth", registry.host());
-    let run = push(&place, &to, &[]);
-    assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("TLS: invalid peer certificate: UnknownIssuer"), "{}", run.stderr);
-    assert!(run.stderr.ends_with("hint: --ca FILE trusts an authority of your own\n"), "{}", run.stderr);
-    assert_eq!(push(&place, &format!("{to} --ca ca.pem"), &[]).code, Some(0));
-    assert_eq!(push(&place, &to, &[("SSL_CERT_FILE", &certificates.ca)]).code, Some(0));
-    assert_eq!(push(&place, &format!("{to} --insecure"), &[]).code, Some(0));
-    for (file, cause) in [("absent.pem", "No such file"), ("image.json", "found no certificate in PEM")] {
-        let run = push(&place, &format!("{to} --ca {file}"), &[]);
-        assert!(
-            run.stderr.starts_with(&format!("layerstone: cannot read certificates: {file}: {cause}")),
-            "{}",
-            run.stderr
-        );
-    }
-}
-
-/// A certificate of somebody else, and a registry without TLS.
-#[test]
-fn wrong_names() {
-    let place = place();
-    let certificates = Certificates::make(&place.join(""), "DNS:registry.example");
-    let Some(registry) = Registry::with(&certificates.config(), |_| String::new()) else { return };
-    let run = push(&place, &format!("{}/synth --ca ca.pem --retries 1", registry.host()), &[]);
-    assert!(
-        run.stderr.contains("invalid peer certificate: certificate not valid for name \"127.0.0.1\""),
-        "{}",
-        run.stderr
-    );
-    let Some(plain) = Registry::start() else { return };
-    let run = push(&place, &format!("{}/synth --retries 1", plain.host()), &[]);
-    assert!(run.stderr.ends_with("hint: --insecure talks to a registry without TLS\n"), "{}", run.stderr);
 }
 
 fn with_password() -> Option<Registry> {
@@ -92,7 +52,7 @@ fn passwords() {
     let Some(registry) = with_password() else { return };
     let place = place();
     let host = registry.host();
-    let to = format!("{host}/synth --insecure");
+    let to = format!("{host}/synth");
     let run = push(&place, &to, &[]);
     assert!(run.stderr.contains("no credentials for it in any auth file"), "{}", run.stderr);
     assert!(run.stderr.contains("hint: `docker login` or `podman login` keep credentials"), "{}", run.stderr);
@@ -150,7 +110,7 @@ fn helpers() {
     let path = format!("{}:{}", place.join("bin").display(), std::env::var("PATH").unwrap());
     let run = |file: serde_json::Value| {
         place.write("auth.json", file.to_string());
-        push(&place, &format!("{host}/synth --insecure --authfile auth.json"), &[("PATH", Path::new(&path))])
+        push(&place, &format!("{host}/synth --authfile auth.json"), &[("PATH", Path::new(&path))])
     };
     assert_eq!(run(json!({"credHelpers": {host: "good"}})).code, Some(0));
     assert_eq!(place.read("args"), b"get\n");
@@ -264,7 +224,7 @@ fn tokens() {
     place.write("password.json", auth_file(host));
     place.write("identity.json", json!({"auths": {host: {"auth": AUTH, "identitytoken": "identity"}}}).to_string());
     place.write("wrong.json", auth_file(host).replace(AUTH, "dXNlcjp3cm9uZw=="));
-    let run = push(&place, &format!("{host}/team/one --insecure --authfile password.json"), &[]);
+    let run = push(&place, &format!("{host}/team/one --authfile password.json"), &[]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     // One token for all blobs, not one for each.
     let asked = tokens.server.seen();
@@ -272,14 +232,14 @@ fn tokens() {
     assert!(asked.iter().all(|it| it.query("service") == ["here"] && it.query("account") == ["user"]), "{asked:?}");
     assert!(asked.iter().all(|it| it.query("scope") == ["repository:team/one:pull,push"]), "{asked:?}");
     // Taking over from another repository needs a word for that one too.
-    let run = push(&place, &format!("{host}/two --insecure --authfile identity.json --mount-from team/one"), &[]);
+    let run = push(&place, &format!("{host}/two --authfile identity.json --mount-from team/one"), &[]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert_eq!(told(&run)[0], 0, "{}", run.stderr);
     // Anyone may read, as far as the server of tokens goes.
-    place.ok(&format!("pull {host}/two:1 -o x.tar --insecure"));
-    let run = push(&place, &format!("{host}/three --insecure"), &[]);
+    place.ok(&format!("pull {host}/two:1 -o x.tar"));
+    let run = push(&place, &format!("{host}/three"), &[]);
     assert!(run.code == Some(1) && run.stderr.contains("not allowed: "), "{}", run.stderr);
-    let run = push(&place, &format!("{host}/three --insecure --authfile wrong.json"), &[]);
+    let run = push(&place, &format!("{host}/three --authfile wrong.json"), &[]);
     assert!(
         run.stderr.contains(&format!("not allowed: http://{}/token: found status 401", tokens.server.host())),
         "{}",
@@ -298,7 +258,7 @@ fn tokens_that_run_out() {
     let host = registry.host();
     place.write("auth.json", auth_file(host));
     // The first one does not do: refused.
-    let run = push(&place, &format!("{host}/a --insecure --authfile auth.json --uploads 1"), &[]);
+    let run = push(&place, &format!("{host}/a --authfile auth.json --uploads 1"), &[]);
     assert!(run.code == Some(1) && run.stderr.contains("not allowed"), "{}", run.stderr);
     let first = tokens.server.seen().len();
     assert!(first <= 2, "{first}");
@@ -334,7 +294,7 @@ fn token_servers_that_redirect() {
         _ => Answer::new(401).with("WWW-Authenticate", format!("Bearer realm=\"{realm}\"")),
     });
     place.write("auth.json", auth_file(&registry.host()));
-    let run = place.run(&format!("pull {}/a:1 -o x.tar --insecure --authfile auth.json --retries 0", registry.host()));
+    let run = place.run(&format!("pull {}/a:1 -o x.tar --authfile auth.json --retries 0", registry.host()));
     assert!(run.code == Some(1) && run.stderr.contains("not in the registry: "), "{}", run.stderr);
     assert!(first.seen().iter().all(|it| it.header("authorization").is_some()));
     assert!(!other.seen().is_empty() && other.seen().iter().all(|it| it.header("authorization").is_none()));

@@ -64,7 +64,7 @@ impl World {
     }
 
     fn trust(&self, cell: &Cell) -> String {
-        if cell.is_tls { format!("--ca {}", self.certificates.ca.display()) } else { "--insecure".to_owned() }
+        if cell.is_tls { format!("--ca {}", self.certificates.ca.display()) } else { String::new() }
     }
 
     /// The command that pushes or pulls the image of a cell.

@@ -37,7 +37,7 @@ fn every_kind_to_every_other() {
     let word = |text: &str, number: usize| text.replace('N', &number.to_string()).replace("HOST", registry.host());
     // At 0 to 3 is the image in each kind.
     for (number, (ours, _)) in KINDS.into_iter().enumerate() {
-        place.on_synth(&format!("build image.json -o {} --insecure", word(ours, number)));
+        place.on_synth(&format!("build image.json -o {}", word(ours, number)));
     }
     let mut next = 10;
     for (from, (ours_from, theirs_from)) in KINDS.into_iter().enumerate() {
@@ -50,11 +50,11 @@ fn every_kind_to_every_other() {
             };
             skopeo(&place, &word(theirs_from, from), &named(theirs_to, a));
             // What skopeo wrote is taken by us, into the kind that it came from.
-            place.ok(&format!("copy {} {} --as synth:1 --insecure", word(ours_to, a), word(ours_from, b)));
-            place.ok(&format!("copy {} {} --as synth:1 --insecure", word(ours_from, from), word(ours_to, c)));
+            place.ok(&format!("copy {} {} --as synth:1", word(ours_to, a), word(ours_from, b)));
+            place.ok(&format!("copy {} {} --as synth:1", word(ours_from, from), word(ours_to, c)));
             for (ours, number) in [(ours_from, b), (ours_to, c)] {
                 let at = word(ours, number);
-                place.ok(&format!("copy {at} {number}.check.tar --as synth:1 --insecure"));
+                place.ok(&format!("copy {at} {number}.check.tar --as synth:1"));
                 let archive = place.read(&format!("{number}.check.tar"));
                 let found = config(&archive);
                 assert_eq!(found["rootfs"], expected["rootfs"], "{ours_from} to {ours_to}: {at}");
@@ -83,12 +83,12 @@ fn manifests_stay() {
     let mut skopeo = Command::new("skopeo");
     skopeo.args(["copy", "-q", "--format", "v2s2", "--dest-tls-verify=false", "docker-archive:built.tar"]);
     output(skopeo.arg(format!("docker://{host}/docker:1")).current_dir(place.path()));
-    place.on_synth(&format!("push image.json {host}/oci:1 --insecure"));
+    place.on_synth(&format!("push image.json {host}/oci:1"));
     for name in ["docker", "oci"] {
         let raw = registry.inspect(&format!("{name}:1"), "--raw");
-        place.ok(&format!("copy registry:{host}/{name}:1 oci:{name} --insecure"));
+        place.ok(&format!("copy registry:{host}/{name}:1 oci:{name}"));
         place.ok(&format!("copy oci:{name} oci-archive:{name}.tar"));
-        place.ok(&format!("copy oci-archive:{name}.tar registry:{host}/{name}:2 --insecure"));
+        place.ok(&format!("copy oci-archive:{name}.tar registry:{host}/{name}:2"));
         assert_eq!(registry.inspect(&format!("{name}:2"), "--raw"), raw);
         let [first, second] =
             ["1", "2"].map(|tag| registry.inspect(&format!("{name}:{tag}"), "--no-tags")["Digest"].clone());

@@ -52,7 +52,7 @@ fn docker_and_a_registry() {
     place.write("image.json", spec.to_string());
     place.ok("build image.json -o built.tar");
     for (name, flags) in [("gzip", ""), ("plain", "--compression none")] {
-        place.ok(&format!("push image.json {host}/{name}:1 --insecure {flags}"));
+        place.ok(&format!("push image.json {host}/{name}:1 {flags}"));
         let turn = docker.turn();
         let (ours, theirs) =
             (turn.loaded(&format!("{host}/{name}:1")), turn.loaded(&format!("{host}/theirs-{name}:2")));
@@ -60,7 +60,7 @@ fn docker_and_a_registry() {
         assert_eq!(ours.run(&[]), "Hello, world!\n");
         output(client("tag").arg(format!("{host}/{name}:1")).arg(format!("{host}/theirs-{name}:2")));
         output(client("push -q").arg(format!("{host}/theirs-{name}:2")));
-        place.ok(&format!("pull {host}/theirs-{name}:2 -o theirs.tar --as small:1 --insecure"));
+        place.ok(&format!("pull {host}/theirs-{name}:2 -o theirs.tar --as small:1"));
         assert!(place.read("theirs.tar") == place.read("built.tar"), "{name}");
         drop((ours, theirs));
     }
@@ -73,12 +73,12 @@ fn podman_and_a_registry() {
     let place = place();
     let host = registry.host();
     place.on_synth("build image.json -o built.tar");
-    place.on_synth(&format!("push image.json {host}/layerstone-test-podman:1 --insecure"));
+    place.on_synth(&format!("push image.json {host}/layerstone-test-podman:1"));
     let podman = |words: &str| output(Command::new("podman").args(words.split_whitespace()));
     podman(&format!("pull -q --tls-verify=false {host}/layerstone-test-podman:1"));
     podman(&format!("push -q --tls-verify=false {host}/layerstone-test-podman:1 docker://{host}/theirs:1"));
     podman(&format!("rmi -f {host}/layerstone-test-podman:1"));
-    place.ok(&format!("pull {host}/theirs:1 -o theirs.tar --as synth:1 --insecure"));
+    place.ok(&format!("pull {host}/theirs:1 -o theirs.tar --as synth:1"));
     assert!(place.read("theirs.tar") == place.read("built.tar"));
 }
 

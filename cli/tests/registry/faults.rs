@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An image of one layer, as a registry has it.
 #[derive(Clone)]
-struct Image {
-    manifest: Vec<u8>,
+pub(super) struct Image {
+    pub(super) manifest: Vec<u8>,
     blobs: BTreeMap<String, Vec<u8>>,
-    layer: String,
+    pub(super) layer: String,
 }
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -23,7 +23,7 @@ fn named(bytes: &[u8]) -> String {
     format!("sha256:{}", digest(bytes))
 }
 
-fn image() -> Image {
+pub(super) fn image() -> Image {
     let mut tar = tar::Builder::new(Vec::new());
     let contents: Vec<u8> = (0..600_000u64).map(|i| ((i * i) >> 5) as u8).collect();
     let mut header = tar::Header::new_gnu();
@@ -46,7 +46,7 @@ fn image() -> Image {
 
 impl Image {
     /// What a registry without faults answers.
-    fn answer(&self, request: &Request) -> Answer {
+    pub(super) fn answer(&self, request: &Request) -> Answer {
         if request.path().contains("/manifests/") {
             return Answer::bytes(200, self.manifest.clone()).with("Content-Type", MANIFEST);
         }
@@ -64,7 +64,7 @@ impl Image {
 }
 
 /// A registry that answers `other` where that is something.
-fn serve(other: impl Fn(&Image, &Request) -> Option<Answer> + Send + Sync + 'static) -> Server {
+pub(super) fn serve(other: impl Fn(&Image, &Request) -> Option<Answer> + Send + Sync + 'static) -> Server {
     let image = image();
     Server::start(move |request| other(&image, request).unwrap_or_else(|| image.answer(request)))
 }
@@ -74,7 +74,7 @@ fn serve(other: impl Fn(&Image, &Request) -> Option<Answer> + Send + Sync + 'sta
 fn check(registry: &Server, flags: &str, expected: &str) {
     let place = Place::new();
     for (output, what) in [("-o x.tar", "x.tar"), ("-o oci-archive:y.tar", "y.tar"), ("-o oci:z", "z/index.json")] {
-        let run = place.run(&format!("pull {}/a/b:1 {output} --insecure --retries 2 {flags}", registry.host()));
+        let run = place.run(&format!("pull {}/a/b:1 {output} --retries 2 {flags}", registry.host()));
         assert_eq!(run.code, Some(1), "{output}: {}", run.stderr);
         let said = run.stderr.replace(&registry.host(), "HOST");
         assert!(said.contains(expected), "{output}: {said}");
@@ -98,7 +98,7 @@ fn is_manifest(request: &Request) -> bool {
 fn without_faults() {
     let registry = serve(|_, _| None);
     let place = Place::new();
-    place.ok(&format!("pull {}/a/b:1 -o x.tar --insecure", registry.host()));
+    place.ok(&format!("pull {}/a/b:1 -o x.tar", registry.host()));
     assert!(place.join("x.tar").exists());
 }
 
@@ -137,7 +137,7 @@ fn busy() {
             is_busy.then(|| Answer::new(status).with("Retry-After", header))
         });
         let (place, begin) = (Place::new(), std::time::Instant::now());
-        place.ok(&format!("pull {}/a/b:1 -o x.tar --insecure", registry.host()));
+        place.ok(&format!("pull {}/a/b:1 -o x.tar", registry.host()));
         assert!(begin.elapsed().as_secs_f64() >= 2.0 * expected);
     }
     let registry = serve(|_, request| is_manifest(request).then(|| Answer::new(429).with("Retry-After", "9999")));
@@ -187,7 +187,7 @@ fn manifests() {
     let registry = serve(|_, _| None);
     let wrong = named(b"another");
     let place = Place::new();
-    let error = place.fail(&format!("pull {}/a/b@{wrong} -o x.tar --insecure", registry.host()));
+    let error = place.fail(&format!("pull {}/a/b@{wrong} -o x.tar", registry.host()));
     assert!(
         error.contains(&format!("wrong digest: http://{}/v2/a/b/manifests/{wrong}: found ", registry.host())),
         "{error}"
@@ -236,7 +236,7 @@ fn broken_blobs() {
             Some(if answer.body.len() > cut { answer.cut(cut) } else { answer })
         });
         let place = Place::new();
-        place.ok(&format!("pull {}/a/b:1 -o x.tar --insecure", registry.host()));
+        place.ok(&format!("pull {}/a/b:1 -o x.tar", registry.host()));
         assert!(count.load(Ordering::Relaxed) >= 4);
     }
     let stuck = serve(|image, request| request.path().ends_with(&image.layer).then(|| image.answer(request).cut(0)));
@@ -271,7 +271,7 @@ fn redirects() {
     });
     let place = Place::new();
     place.write("auth.json", json!({"auths": {registry.host(): {"auth": "dXNlcjpwYXNz"}}}).to_string());
-    place.ok(&format!("pull {}/a/b:1 -o x.tar --insecure --authfile auth.json", registry.host()));
+    place.ok(&format!("pull {}/a/b:1 -o x.tar --authfile auth.json", registry.host()));
     assert!(elsewhere.seen().len() >= 2);
     assert!(elsewhere.seen().iter().all(|request| request.header("authorization").is_none()));
     let circle = serve(|_, request| is_manifest(request).then(|| Answer::new(302).with("Location", &request.target)));
@@ -293,7 +293,7 @@ fn redirects() {
             }
         })
     });
-    let error = Place::new().fail(&format!("pull {}/a/b:1 -o x.tar --insecure", refused.host()));
+    let error = Place::new().fail(&format!("pull {}/a/b:1 -o x.tar", refused.host()));
     assert!(!error.contains("secret"), "{error}");
 }
 
@@ -322,8 +322,8 @@ fn redirects_to_plain_http() {
 #[test]
 fn no_registry() {
     let place = Place::new();
-    let error = place.fail("pull 127.0.0.1:1/a:1 -o x.tar --insecure --retries 1");
-    assert!(error.contains("cannot reach: http://127.0.0.1:1/v2/a/manifests/1: "), "{error}");
+    let error = place.fail("pull 127.0.0.1:1/a:1 -o x.tar --retries 1");
+    assert!(error.contains("cannot reach: https://127.0.0.1:1/v2/: "), "{error}");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap();
     let thread = std::thread::spawn(move || {
@@ -332,7 +332,7 @@ fn no_registry() {
             let _ = stream.unwrap().write_all(b"SSH-2.0-x\r\n");
         }
     });
-    let error = place.fail(&format!("pull {host}/a:1 -o x.tar --insecure --retries 2"));
+    let error = place.fail(&format!("pull {host}/a:1 -o x.tar --retries 2"));
     assert!(error.contains(&format!("cannot reach: http://{host}/v2/a/manifests/1: ")), "{error}");
     thread.join().unwrap();
     let _: Option<Value> = None;

@@ -58,16 +58,16 @@ fn of_images_that_are_there() {
     let place = Place::new();
     let host = registry.host();
     for (architecture, line) in
-        [("amd64", "-o amd64.tar"), ("arm64", "-o oci:arm64"), ("riscv64", "-o registry:HOST/riscv:1 --insecure")]
+        [("amd64", "-o amd64.tar"), ("arm64", "-o oci:arm64"), ("riscv64", "-o registry:HOST/riscv:1")]
     {
         spec(&place, json!({"architecture": architecture}));
         place.on_synth(&format!("build image.json {}", line.replace("HOST", host)));
     }
     spec(&place, json!({"architecture": "s390x"}));
     let images = format!("amd64.tar oci:arm64 registry:{host}/riscv:1 image.json");
-    place.on_synth(&format!("index {images} -o registry:{host}/all:1 --insecure"));
-    place.on_synth(&format!("index {images} -o oci:all --insecure"));
-    place.on_synth(&format!("index {images} -o oci-archive:all.tar --insecure --as x:1"));
+    place.on_synth(&format!("index {images} -o registry:{host}/all:1"));
+    place.on_synth(&format!("index {images} -o oci:all"));
+    place.on_synth(&format!("index {images} -o oci-archive:all.tar --as x:1"));
     let raw = registry.inspect("all:1", "--raw");
     assert_eq!(platforms(&raw), ["linux/amd64", "linux/arm64", "linux/riscv64", "linux/s390x"]);
     assert_eq!(raw, index_of(&place, "all"));
@@ -81,12 +81,12 @@ fn of_images_that_are_there() {
         }
     }
     // Copied whole, between every two of the kinds that can hold it.
-    place.ok(&format!("copy --all registry:{host}/all:1 oci:b --insecure"));
+    place.ok(&format!("copy --all registry:{host}/all:1 oci:b"));
     place.ok("copy --all oci:b oci-archive:b.tar");
-    place.ok(&format!("copy --all oci-archive:b.tar registry:{host}/b:2 --insecure"));
+    place.ok(&format!("copy --all oci-archive:b.tar registry:{host}/b:2"));
     assert_eq!(registry.inspect("b:2", "--raw"), raw);
     assert_eq!(index_of(&place, "b"), raw);
-    place.ok(&format!("pull {host}/b:2 --arch s390x -o x.tar --insecure"));
+    place.ok(&format!("pull {host}/b:2 --arch s390x -o x.tar"));
     assert_eq!(crate::support::archive::config(&place.read("x.tar"))["architecture"], "s390x");
 }
 

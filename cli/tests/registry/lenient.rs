@@ -19,7 +19,7 @@ pub(super) fn with_layout(size: usize) -> (Place, Layout) {
 
 pub(super) fn push(server: &Server, more: &str) -> String {
     let retries = if more.contains("--retries") { "" } else { "--retries 2" };
-    format!("push lay {}/a:1 --insecure {retries} {more}", server.host())
+    format!("push lay {}/a:1 {retries} {more}", server.host())
 }
 
 fn is_upload(request: &Request) -> bool {
@@ -82,7 +82,7 @@ fn mounts() {
         assert_eq!(server.count("POST", "mount="), asked, "{status}");
         // `copy` mounts by itself.
         let host = server.host();
-        let line = format!("copy registry:{host}/source:1 registry:{host}/b/c:1 --insecure --retries 0 --uploads 1");
+        let line = format!("copy registry:{host}/source:1 registry:{host}/b/c:1 --retries 0 --uploads 1");
         let run = place.ok(&line);
         assert!(run.stderr.contains("sent 2 blobs"), "{status}: {}", run.stderr);
         assert!(held.uploads.lock().unwrap().is_empty(), "{status}");

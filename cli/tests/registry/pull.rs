@@ -21,17 +21,17 @@ fn archives_depend_on_the_image_alone() {
         ("plain", "--compression none"),
         ("nine", "--compression gzip --level 9"),
     ] {
-        place.on_synth(&format!("push image.json {host}/{name}:x --insecure {flags}"));
-        let run = place.ok(&format!("pull {host}/{name}:x -o {name}.tar --as synth:1 --insecure"));
+        place.on_synth(&format!("push image.json {host}/{name}:x {flags}"));
+        let run = place.ok(&format!("pull {host}/{name}:x -o {name}.tar --as synth:1"));
         assert!(run.text().starts_with("synth:1 sha256:"), "{}", run.text());
         archives.push(place.read(&format!("{name}.tar")));
     }
     let built = place.read("built.tar");
     assert!(archives.iter().all(|archive| *archive == built));
     // -o - and a compressed archive.
-    let run = place.ok(&format!("pull {host}/gzip:x -o - --as synth:1 --insecure -j1"));
+    let run = place.ok(&format!("pull {host}/gzip:x -o - --as synth:1 -j1"));
     assert!(run.stdout == built);
-    place.ok(&format!("pull {host}/gzip:x -o x.tar.gz --as synth:1 --insecure"));
+    place.ok(&format!("pull {host}/gzip:x -o x.tar.gz --as synth:1"));
     assert!(flate2_all(&place.read("x.tar.gz")) == built);
 }
 
@@ -46,22 +46,22 @@ fn names_and_digests() {
     let Some(registry) = Registry::start() else { return };
     let place = place();
     let host = registry.host();
-    let pushed = place.on_synth(&format!("push image.json {host}/team/synth:1 --insecure"));
+    let pushed = place.on_synth(&format!("push image.json {host}/team/synth:1"));
     let (_, found) = pushed.text().trim().split_once('@').unwrap();
     // Without a digest, the one that it leads to is told.
-    let run = place.ok(&format!("pull {host}/team/synth:1 -o a.tar --insecure"));
+    let run = place.ok(&format!("pull {host}/team/synth:1 -o a.tar"));
     assert_eq!(run.stderr, format!("{host}/team/synth:1@{found}\n"));
     assert_eq!(archive_manifest(&place.read("a.tar"))["RepoTags"], json!([format!("{host}/team/synth:1")]));
     // With one, the tag is but a name, and may be absent.
     for (reference, name) in [("team/synth", "latest"), ("team/synth:gone", "gone")] {
-        let run = place.ok(&format!("pull {host}/{reference}@{found} -o a.tar --insecure"));
+        let run = place.ok(&format!("pull {host}/{reference}@{found} -o a.tar"));
         assert_eq!(run.stderr, "");
         assert_eq!(archive_manifest(&place.read("a.tar"))["RepoTags"], json!([format!("{host}/team/synth:{name}")]));
     }
     let wrong = format!("sha256:{}", digest(b"no such"));
-    let error = place.fail(&format!("pull {host}/team/synth@{wrong} -o b.tar --insecure"));
+    let error = place.fail(&format!("pull {host}/team/synth@{wrong} -o b.tar"));
     assert!(error.starts_with(&format!("layerstone: not in the registry: {host}/team/synth@{wrong}")), "{error}");
-    let error = place.fail(&format!("pull {host}/team/synth:1 -o b.tar --insecure --as Bad:1"));
+    let error = place.fail(&format!("pull {host}/team/synth:1 -o b.tar --as Bad:1"));
     assert!(error.contains("not a name: \"Bad:1\""), "{error}");
 }
 
@@ -71,10 +71,10 @@ fn prefetch() {
     let Some(registry) = Registry::start() else { return };
     let place = place();
     let host = registry.host();
-    let pushed = place.on_synth(&format!("push image.json {host}/synth:1 --insecure"));
+    let pushed = place.on_synth(&format!("push image.json {host}/synth:1"));
     let (_, found) = pushed.text().trim().split_once('@').unwrap();
-    place.ok(&format!("pull {host}/synth:1 -o a.tar --as tool:2 --insecure"));
-    let run = place.ok(&format!("prefetch {host}/synth:1 --as tool:2 --form json --insecure"));
+    place.ok(&format!("pull {host}/synth:1 -o a.tar --as tool:2"));
+    let run = place.ok(&format!("prefetch {host}/synth:1 --as tool:2 --form json"));
     let told: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
     let keys: Vec<&String> = told.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["imageName", "imageDigest", "hash", "finalImageName", "finalImageTag"]);
@@ -86,7 +86,7 @@ fn prefetch() {
     let mut nix = Command::new("nix");
     nix.args(["--extra-experimental-features", "nix-command", "hash", "file"]).arg(place.join("a.tar"));
     assert_eq!(told["hash"].as_str().unwrap(), output(&mut nix).trim());
-    place.write("x.nix", place.ok(&format!("prefetch {host}/synth:1 --as tool:2 --insecure")).stdout);
+    place.write("x.nix", place.ok(&format!("prefetch {host}/synth:1 --as tool:2")).stdout);
     let mut nix = Command::new("nix-instantiate");
     nix.args(["--eval", "--strict", "--json"]).arg(place.join("x.nix"));
     assert_eq!(serde_json::from_str::<serde_json::Value>(&output(&mut nix)).unwrap(), told);
@@ -102,7 +102,7 @@ fn platforms() {
     let armv6 = json!({"architecture": "armv6l"});
     let here = std::env::consts::ARCH;
     spec(&place, json!({"architectures": [here, "arm64", armv7, armv6, "riscv64"]}));
-    place.on_synth(&format!("push image.json {host}/synth:1 --insecure"));
+    place.on_synth(&format!("push image.json {host}/synth:1"));
     for (flags, architecture, variant) in [
         ("--arch arm64", "arm64", json!(null)),
         ("--arch aarch64-linux", "arm64", json!(null)),
@@ -110,18 +110,18 @@ fn platforms() {
         ("--arch armv7l", "arm", json!("v7")),
         ("--os linux --arch riscv64", "riscv64", json!(null)),
     ] {
-        place.ok(&format!("pull {host}/synth:1 -o x.tar --insecure {flags}"));
+        place.ok(&format!("pull {host}/synth:1 -o x.tar {flags}"));
         let config = config(&place.read("x.tar"));
         assert_eq!((&config["architecture"], &config["variant"]), (&json!(architecture), &variant), "{flags}");
     }
-    place.ok(&format!("pull {host}/synth:1 -o oci:here --insecure"));
+    place.ok(&format!("pull {host}/synth:1 -o oci:here"));
     assert!(manifest(&place, "here")["layers"].is_array());
     for (flags, cause) in [
         ("--arch s390x", "no image for linux/s390x: "),
         ("--os windows", "no image for windows/"),
         ("--arch arm", "several images for linux/arm: "),
     ] {
-        let error = place.fail(&format!("pull {host}/synth:1 -o y.tar --insecure {flags}"));
+        let error = place.fail(&format!("pull {host}/synth:1 -o y.tar {flags}"));
         assert!(error.starts_with(&format!("layerstone: {cause}")), "{error}");
         assert!(error.contains("linux/arm/v7, linux/arm/v6"), "{error}");
     }
@@ -133,13 +133,13 @@ fn a_base_that_was_pulled() {
     let Some(registry) = Registry::start() else { return };
     let place = place();
     let host = registry.host();
-    place.on_synth(&format!("push image.json {host}/base:1 --insecure --compression zstd --level 7"));
-    place.ok(&format!("pull {host}/base:1 -o oci:base --insecure"));
+    place.on_synth(&format!("push image.json {host}/base:1 --compression zstd --level 7"));
+    place.ok(&format!("pull {host}/base:1 -o oci:base"));
     spec(
         &place,
         json!({"name": "above", "contents": [], "fromImage": "base", "extraCommands": "echo x > x", "includeStorePaths": false}),
     );
-    let run = place.ok(&format!("push image.json {host}/above --insecure --mount-from base {}", root()));
+    let run = place.ok(&format!("push image.json {host}/above --mount-from base {}", root()));
     let [sent, mounted, _] = super::told(&run);
     let layers = manifest(&place, "base")["layers"].as_array().unwrap().len() as u64;
     assert_eq!((sent, mounted), (2, layers), "{}", run.stderr);

@@ -10,7 +10,7 @@ fn first() {
     let Some(registry) = Registry::start() else { return };
     let place = place();
     let host = registry.host();
-    let run = place.on_synth(&format!("push image.json {host}/team/synth --insecure"));
+    let run = place.on_synth(&format!("push image.json {host}/team/synth"));
     // The tag is the image's own, and what is printed is what the registry has.
     let shown = registry.inspect("team/synth:1", "--raw");
     let bytes = shown.to_string();
@@ -29,7 +29,7 @@ fn first() {
 fn nothing_is_sent_twice() {
     let Some(registry) = Registry::start() else { return };
     let place = place();
-    let to = format!("{}/synth:1 --insecure", registry.host());
+    let to = format!("{}/synth:1", registry.host());
     let first = place.on_synth(&format!("push image.json {to}"));
     let [count, ..] = told(&first);
     place.on_synth("build image.json -o oci:layout");
@@ -49,7 +49,7 @@ fn after_a_change() {
     let place = Place::new();
     let synth = crate::support::synth();
     spec(&place, json!({"contents": synth.path("bash-5.2")}));
-    let line = format!("push image.json {}/synth --insecure --state state", registry.host());
+    let line = format!("push image.json {}/synth --state state", registry.host());
     let first = place.on_synth(&line);
     let [all, ..] = told(&first);
     spec(&place, json!({"contents": [synth.path("bash-5.2")], "tag": "2", "extraCommands": "echo new > new"}));
@@ -60,13 +60,12 @@ fn after_a_change() {
     for path in synth.paths() {
         std::fs::create_dir_all(store.join(&path[1..])).unwrap();
     }
-    let line = format!("push image.json {}/synth:3 --insecure --state state", registry.host());
+    let line = format!("push image.json {}/synth:3 --state state", registry.host());
     spec(&place, json!({"contents": [], "config": {"Cmd": [format!("{}/bin/bash", synth.path("bash-5.2"))]}}));
     let third = place.ok(&format!("{line} --root {}", store.display()));
     assert!(told(&third)[0] <= 2, "{}", third.stderr);
     // Without a state they are looked at, and are other layers.
-    let fourth =
-        place.ok(&format!("push image.json {}/synth:4 --insecure --root {}", registry.host(), store.display()));
+    let fourth = place.ok(&format!("push image.json {}/synth:4 --root {}", registry.host(), store.display()));
     assert!(told(&fourth)[0] > 2, "{}", fourth.stderr);
 }
 
@@ -75,12 +74,12 @@ fn after_a_change() {
 fn a_state_that_is_wrong() {
     let Some(registry) = Registry::start() else { return };
     let place = place();
-    place.on_synth(&format!("push image.json {}/synth --insecure --state state", registry.host()));
+    place.on_synth(&format!("push image.json {}/synth --state state", registry.host()));
     let name = "state/000.layer.json";
     let mut layer = place.json(name);
     layer["descriptor"]["digest"] = format!("sha256:{}", digest(b"another")).into();
     place.write(name, layer.to_string());
-    let run = place.run(&format!("push image.json {}/other --insecure --state state {}", registry.host(), root()));
+    let run = place.run(&format!("push image.json {}/other --state state {}", registry.host(), root()));
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert!(run.stderr.contains("layerstone: wrong blob: "), "{}", run.stderr);
     assert_eq!(registry.uploads("other"), 0);
@@ -92,10 +91,10 @@ fn mounts() {
     let Some(registry) = Registry::start() else { return };
     let place = place();
     let host = registry.host();
-    let [count, ..] = told(&place.on_synth(&format!("push image.json {host}/one --insecure")));
-    let run = place.on_synth(&format!("push image.json {host}/two --insecure --mount-from none/such --mount-from one"));
+    let [count, ..] = told(&place.on_synth(&format!("push image.json {host}/one")));
+    let run = place.on_synth(&format!("push image.json {host}/two --mount-from none/such --mount-from one"));
     assert_eq!(told(&run), [0, count, 0]);
-    let run = place.ok(&format!("copy registry:{host}/two:1 registry:{host}/three --insecure"));
+    let run = place.ok(&format!("copy registry:{host}/two:1 registry:{host}/three"));
     assert_eq!(told(&run), [0, count, 0]);
     for name in ["two", "three"] {
         assert_eq!(registry.inspect(&format!("{name}:1"), "--raw"), registry.inspect("one:1", "--raw"));
@@ -109,7 +108,7 @@ fn stages() {
     let Some(registry) = Registry::start() else { return };
     let place = place();
     let (host, synth) = (registry.host(), crate::support::synth());
-    let built = place.on_synth(&format!("build image.json -o registry:{host}/built --insecure"));
+    let built = place.on_synth(&format!("build image.json -o registry:{host}/built"));
     place.on_synth("root --spec image.json -o root.layer.json --blob root.tar");
     place.ok(&format!(
         "closure --graph {} --spec image.json --layer root.layer.json -o x.closure.json {}",
@@ -121,8 +120,7 @@ fn stages() {
     let mut files: Vec<String> =
         place.listing_of(&["layers"]).into_keys().map(|path| path.display().to_string()).collect();
     files.retain(|path| path.ends_with(".json"));
-    let line =
-        format!("image --spec image.json {} root.layer.json -o registry:{host}/staged --insecure", files.join(" "));
+    let line = format!("image --spec image.json {} root.layer.json -o registry:{host}/staged", files.join(" "));
     let staged = place.on_synth(&line);
     let digest = |run: &crate::support::Run| run.text().split_once('@').unwrap().1.to_owned();
     assert_eq!(digest(&staged), digest(&built));
@@ -136,7 +134,7 @@ fn bad_references() {
         ("host/name:", "not an image in a registry"),
         ("host/name@sha256:00", "expected @sha256: and 64 lower-case hexadecimal digits"),
     ] {
-        let error = place.fail(&format!("push image.json {reference} --insecure"));
+        let error = place.fail(&format!("push image.json {reference}"));
         assert!(error.contains(cause), "{error}");
     }
     let hex = "0".repeat(64);

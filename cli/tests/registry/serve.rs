@@ -10,16 +10,16 @@ use std::net::TcpStream;
 use std::process::{Child, Command};
 
 /// `layerstone serve`, which ends when dropped.
-struct Served {
-    child: Child,
-    host: String,
+pub(super) struct Served {
+    pub(super) child: Child,
+    pub(super) host: String,
     /// What it said that it serves.
     names: Vec<String>,
 }
 
 impl Served {
     #[track_caller]
-    fn start(place: &Place, images: &str, count: usize) -> Served {
+    pub(super) fn start(place: &Place, images: &str, count: usize) -> Served {
         let line = format!("serve {images} --listen 127.0.0.1:0 {}", root());
         let mut child = place.command(&line).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -34,7 +34,7 @@ impl Served {
     }
 
     /// Says something, and reads all that is answered.
-    fn ask(&self, text: &str) -> (String, Vec<u8>) {
+    pub(super) fn ask(&self, text: &str) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         stream.write_all(text.as_bytes()).unwrap();
         let mut answer = Vec::new();
@@ -43,18 +43,24 @@ impl Served {
         (String::from_utf8(answer[..end].to_owned()).unwrap(), answer[end + 4..].to_owned())
     }
 
-    fn get(&self, target: &str, headers: &str) -> (String, Vec<u8>) {
+    pub(super) fn get(&self, target: &str, headers: &str) -> (String, Vec<u8>) {
         self.ask(&format!("GET {target} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n"))
     }
 
     #[track_caller]
-    fn json(&self, target: &str) -> Value {
+    pub(super) fn json(&self, target: &str) -> Value {
         let (head, body) = self.get(target, "");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         serde_json::from_slice(&body).unwrap()
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    /// A blob that is JSON.
+    #[track_caller]
+    pub(super) fn json_of(&self, target: &str) -> Value {
+        serde_json::from_slice(&self.get(target, "").1).unwrap()
+    }
+
+    pub(super) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
     }
@@ -96,6 +102,36 @@ fn lists() {
     let (head, body) = served.get("/v2/_catalog?n=2&last=b", "");
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), json!({"repositories": ["d"]}));
     assert!(!head.contains("Link"), "{head}");
+}
+
+/// More connections than are answered at a time: the next is answered when one has ended.
+#[test]
+fn many_connections() {
+    let place = place();
+    let mut served = Served::start(&place, "image.json", 1);
+    let mut silent: Vec<TcpStream> = (0..128).map(|_| TcpStream::connect(&served.host).unwrap()).collect();
+    let host = served.host.clone();
+    let waiting = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.write_all(b"GET /v2/ HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    silent.pop();
+    assert!(waiting.join().unwrap().starts_with("HTTP/1.1 200 "));
+    // All that say nothing are closed when it ends; one that has begun to ask is answered.
+    let mut begun = silent.pop().unwrap();
+    begun.write_all(b"GET /v2/ HTTP/1.1\r\n").unwrap();
+    served.signal(rustix::process::Signal::TERM);
+    for mut stream in silent {
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+    }
+    begun.write_all(b"Connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    begun.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -175,13 +211,10 @@ fn who_takes_from_it() {
     place.on_synth("build image.json -o built.tar");
     place.on_synth("build image.json -o oci:gzip");
     let served = Served::start(&place, "image.json", 1);
-    beside(&place, &format!("pull {}/synth:1 -o pulled.tar --insecure --as synth:1", served.host));
+    beside(&place, &format!("pull {}/synth:1 -o pulled.tar --as synth:1", served.host));
     assert!(place.read("pulled.tar") == place.read("built.tar"));
     if let Some(registry) = Registry::start() {
-        let run = beside(
-            &place,
-            &format!("copy registry:{}/synth:1 registry:{}/synth --insecure", served.host, registry.host()),
-        );
+        let run = beside(&place, &format!("copy registry:{}/synth:1 registry:{}/synth", served.host, registry.host()));
         assert!(told(&run)[0] > 2);
     }
     if require_tool("skopeo") {
@@ -193,7 +226,7 @@ fn who_takes_from_it() {
     spec(&place, json!({"kind": "single"}));
     beside(&place, &format!("build image.json -o single.tar {}", root()));
     let single = Served::start(&place, "image.json", 1);
-    beside(&place, &format!("pull {}/synth:1 -o pulled.tar --insecure --as synth:1", single.host));
+    beside(&place, &format!("pull {}/synth:1 -o pulled.tar --as synth:1", single.host));
     assert!(place.read("pulled.tar") == place.read("single.tar"));
     drop(single);
     spec(&place, json!({}));

@@ -37,7 +37,7 @@ fn big() -> Place {
 fn small_and_big() {
     let (server, taking) = taking(|_, _| None);
     let place = big();
-    let run = place.on_synth(&format!("push image.json {}/a:1 --insecure --compression none", server.host()));
+    let run = place.on_synth(&format!("push image.json {}/a:1 --compression none", server.host()));
     assert_eq!(told(&run)[0], taking.blobs.lock().unwrap().len() as u64);
     // The big one in a PATCH before its digest, the config in one PUT with it.
     assert_eq!(server.count("PATCH", "/uploads/"), 1);
@@ -59,7 +59,7 @@ fn taken_up() {
         })
     });
     let place = big();
-    place.on_synth(&format!("push image.json {}/a:1 --insecure --compression none", server.host()));
+    place.on_synth(&format!("push image.json {}/a:1 --compression none", server.host()));
     let patches: Vec<Request> = server.seen().into_iter().filter(|it| it.method == "PATCH").collect();
     assert_eq!(patches.len(), 2);
     assert!(
@@ -82,7 +82,7 @@ fn begun_again() {
         if is_first { Some(Answer::new(500)) } else { is_lost.then(|| Answer::new(404)) }
     });
     let place = big();
-    place.on_synth(&format!("push image.json {}/a:1 --insecure --compression none --uploads 1", server.host()));
+    place.on_synth(&format!("push image.json {}/a:1 --compression none --uploads 1", server.host()));
     assert_eq!(server.count("PATCH", "/uploads/"), 2);
 }
 
@@ -100,7 +100,7 @@ fn given_up() {
             is_it.then(|| Answer::new(status))
         });
         let place = big();
-        let error = place.fail(&format!("push image.json {}/a:1 --insecure --retries 1 {}", server.host(), root()));
+        let error = place.fail(&format!("push image.json {}/a:1 --retries 1 {}", server.host(), root()));
         assert!(error.contains(expected), "{method} {status}: {error}");
         assert!(taking.uploads.lock().unwrap().is_empty(), "{method} {status}");
         assert!(server.count("DELETE", "/uploads/") > 0);
@@ -110,7 +110,7 @@ fn given_up() {
     let (server, _) = taking(|_, request| {
         (request.method == "PUT" && request.path().contains("/manifests/")).then(|| Answer::new(400))
     });
-    let error = place().fail(&format!("push image.json {}/a:1 --insecure {}", server.host(), root()));
+    let error = place().fail(&format!("push image.json {}/a:1 {}", server.host(), root()));
     assert!(error.contains("cannot send the manifest: ") && error.contains("found status 400"), "{error}");
 }
 
@@ -119,7 +119,7 @@ fn given_up() {
 fn mounts_refused() {
     let (server, taking) = taking(|_, _| None);
     let place = place();
-    place.on_synth(&format!("push image.json {}/a:1 --insecure --mount-from b --mount-from c", server.host()));
+    place.on_synth(&format!("push image.json {}/a:1 --mount-from b --mount-from c", server.host()));
     let blobs = taking.blobs.lock().unwrap().len();
     assert_eq!(server.count("POST", "mount="), 2 * blobs);
     assert_eq!(server.count("POST", "/uploads/"), 2 * blobs, "no third one");
@@ -139,8 +139,7 @@ fn interrupted() {
         })
     });
     let place = big();
-    let mut command =
-        place.command(&format!("push image.json {}/a:1 --insecure --retries 50 {}", server.host(), root()));
+    let mut command = place.command(&format!("push image.json {}/a:1 --retries 50 {}", server.host(), root()));
     let mut child = command.spawn().unwrap();
     wait.recv().unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
@@ -166,10 +165,10 @@ fn broken_connections() {
         }
     });
     let place = big();
-    place.on_synth(&format!("push image.json {host}/a:1 --insecure --compression none --retries 20"));
+    place.on_synth(&format!("push image.json {host}/a:1 --compression none --retries 20"));
     assert!(count.load(Ordering::Relaxed) >= 3, "{count:?}");
     assert_eq!(registry.uploads("a"), 3, "those that broke, and no other");
-    place.ok(&format!("pull {}/a:1 -o x.tar --insecure", registry.host()));
+    place.ok(&format!("pull {}/a:1 -o x.tar", registry.host()));
 }
 
 /// Passes bytes on in both directions; the first connections break in the middle of what is sent.

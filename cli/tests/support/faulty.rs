@@ -1,9 +1,9 @@
 //! A registry in memory whose connections break on chosen requests, in chosen ways, with TLS or without.
 
 use crate::support::fake_registry::FakeRegistry;
-use crate::support::http::{Answer, Request, read_head, tls_config};
+use crate::support::http::{Answer, NO_HTTP, Request, read_head, tls_config};
 use crate::support::registry::Certificates;
-use std::io::{BufReader, Read, Result, Write};
+use std::io::{BufReader, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -140,7 +140,13 @@ impl Drop for FaultyRegistry {
 impl State {
     fn serve<S: Read + Write>(&self, stream: S, raw: &TcpStream) -> Result<()> {
         let mut reader = BufReader::new(stream);
-        while let Some(mut request) = read_head(&mut reader)? {
+        loop {
+            let mut request = match read_head(&mut reader) {
+                Ok(Some(request)) => request,
+                Ok(None) => return Ok(()),
+                Err(e) if e.kind() == ErrorKind::InvalidData => return reader.get_mut().write_all(NO_HTTP),
+                Err(e) => return Err(e),
+            };
             self.seen.lock().unwrap().push((request.method.clone(), request.target.clone()));
             if let Some(how) = self.fault(&request) {
                 let result = self.break_off(&mut reader, request, how, raw);
@@ -156,7 +162,6 @@ impl State {
             reader.get_mut().write_all(&bytes_of(&answer, &request))?;
             reader.get_mut().flush()?;
         }
-        Ok(())
     }
 
     fn fault(&self, request: &Request) -> Option<How> {

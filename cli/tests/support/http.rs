@@ -87,6 +87,9 @@ impl Answer {
     }
 }
 
+/// What servers of plain HTTP say to something else, such as TLS; [`read_head`] tells that it came.
+pub const NO_HTTP: &[u8] = b"HTTP/1.1 400 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// A server, which ends when dropped.
 pub struct Server {
     address: SocketAddr,
@@ -172,7 +175,15 @@ fn serve<S: Read + Write>(
     answer: &(dyn Fn(&Request) -> Answer + Send + Sync),
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    while let Some(request) = read(&mut reader)? {
+    loop {
+        let request = match read(&mut reader) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                return reader.get_mut().write_all(NO_HTTP);
+            }
+            Err(e) => return Err(e),
+        };
         seen.lock().unwrap().push(request.clone());
         let answer = answer(&request);
         let stream = reader.get_mut();
@@ -185,7 +196,6 @@ fn serve<S: Read + Write>(
             return Ok(());
         }
     }
-    Ok(())
 }
 
 fn read<S: Read>(reader: &mut BufReader<S>) -> std::io::Result<Option<Request>> {
@@ -198,8 +208,12 @@ fn read<S: Read>(reader: &mut BufReader<S>) -> std::io::Result<Option<Request>> 
 /// A request without its body; none at the end of the connection.
 pub fn read_head<S: Read>(reader: &mut BufReader<S>) -> std::io::Result<Option<Request>> {
     let mut line = String::new();
+    // What is no text is an error of this kind as well.
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
+    }
+    if !line.trim_end().ends_with(" HTTP/1.1") {
+        return Err(std::io::ErrorKind::InvalidData.into());
     }
     let mut words = line.split_whitespace().map(str::to_owned);
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

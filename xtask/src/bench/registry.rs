@@ -105,17 +105,15 @@ impl Bench {
     fn push(&self) -> Result<Times> {
         let mut times = Times::new();
         let registry = Keeper::start(&self.file("registry-fast"))?;
-        let line = format!(
-            "push before.json {}/bench -q --insecure --compression gzip --level {LEVEL_OF_SKOPEO}",
-            registry.host()
-        );
+        let line =
+            format!("push before.json {}/bench -q --compression gzip --level {LEVEL_OF_SKOPEO}", registry.host());
         times.insert("first push, skopeo's size", timed(&mut self.layerstone(&line))?);
         times.insert("(bytes) skopeo's size", registry.bytes()?);
         drop(registry);
         let registry = Keeper::start(&self.file("registry-ours"))?;
         let _ = fs::remove_dir_all(self.file("state"));
         let push = |spec: &str| {
-            let line = format!("push {spec}.json {}/bench -q --insecure --state state", registry.host());
+            let line = format!("push {spec}.json {}/bench -q --state state", registry.host());
             timed(&mut self.layerstone(&line))
         };
         times.insert("first push", push("before")?);
