@@ -40,8 +40,11 @@ pub fn write_flat(tree: &Tree, layers: &[Part], out: &mut dyn Write, to: &Path) 
     flat.finish().map_err(Error::write(to))
 }
 
-/// The files in a folder with its name and theirs, the last one first.
-fn below<'a>(folder: &Rc<[u8]>, node: &'a Node) -> Vec<(Rc<[u8]>, &'a [u8], &'a Node)> {
+/// A file by the name of its folder and its own.
+type Named<'a> = (Rc<[u8]>, &'a [u8], &'a Node);
+
+/// The files in a folder, the last one first.
+fn below<'a>(folder: &Rc<[u8]>, node: &'a Node) -> Vec<Named<'a>> {
     let mut children: Vec<_> = node.children().map(|(base, child)| (Rc::clone(folder), base, child)).collect();
     children.reverse();
     children
