@@ -2,14 +2,15 @@
 //! files, so that layers which stay need not be read.
 
 use crate::command::image::Built;
-use crate::command::layer::make_folder;
-use crate::known::Known;
+use crate::known::{Known, layer_files};
 use crate::memory::OnItsWay;
+use crate::new_folder::NewFolder;
 use anyhow::{Context, Result};
 use layerstone_image::Spec;
 use layerstone_layer::{LayerFile, Packing, Recipe};
 use layerstone_layering::{Plan, Previous};
 use layerstone_oci::{Descriptor, Placed};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Name of the plan.
@@ -19,21 +20,23 @@ const PLAN: &str = "image.layers.json";
 pub struct State {
     folder: PathBuf,
     known: Known,
+    /// The folders that were made for it, the inner one first.
+    _made: Vec<NewFolder>,
 }
 
 impl State {
     /// Opens a folder, made if its parent is there; the one of an architecture, if the image has several.
     pub fn open(folder: &Path, architecture: Option<&Spec>) -> Result<State> {
-        make_folder(folder)?;
+        let mut made = vec![NewFolder::make(folder)?];
         let folder = match architecture.and_then(|spec| Some((spec.architecture.as_ref()?, &spec.variant))) {
             Some((architecture, variant)) => {
                 let folder = folder.join(format!("{architecture}{}", variant.as_deref().unwrap_or_default()));
-                make_folder(&folder)?;
+                made.insert(0, NewFolder::make(&folder)?);
                 folder
             }
             None => folder.to_owned(),
         };
-        Ok(State { known: Known::read(&folder)?, folder })
+        Ok(State { known: Known::read(&folder)?, folder, _made: made })
     }
 
     /// The plan of the build before.
@@ -75,6 +78,18 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// The files that a folder will have, as far as that is known before a build.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    // A folder that is not there has none.
+    let there = layer_files(folder).unwrap_or_default();
+    there
+        .into_iter()
+        .chain([folder.join(PLAN), folder.join("000.layer.json")])
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 /// The layer file of a layer of the store, counted from the lowest of them, that an image was built of; as compressed as it

@@ -1,14 +1,16 @@
 //! The folder of an OCI layout (image-spec, image-layout.md), made or added to.
 //!
-//! A blob is written under a temporary name and renamed when its digest is known; index.json is replaced as the last
-//! thing, under a lock, so that several programs may add to one layout, and a kill leaves at most blobs that nobody names.
+//! Blobs get their names when the image is whole, and index.json is replaced as the last thing, under a lock, so that
+//! several programs may add to one layout. What fails leaves the layout as it was, and none where there was none; a kill
+//! leaves at most files of temporary names, which the next program removes, and blobs that nobody names.
 
+use crate::staging::Staging;
 use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, names_annotations};
 use layerstone_layer::{Counting, Packed};
-use layerstone_stage::{Digest, Error as StageError, Output, check_folder, wait_lock, write_whole};
+use layerstone_stage::{Digest, Error as StageError, Output, check_folder, is_temporary, wait_lock, write_whole};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +20,8 @@ pub const LAYOUT_NAME: &str = "oci-layout";
 pub const LAYOUT_TEXT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 /// Name of the index.
 pub const INDEX_NAME: &str = "index.json";
-const BLOBS: &str = "blobs/sha256";
+/// Name of the folder of blobs.
+pub(crate) const BLOBS: &str = "blobs/sha256";
 
 /// Name of a blob in a layout.
 pub fn blob_name(digest: &Digest) -> String {
@@ -29,6 +32,7 @@ pub fn blob_name(digest: &Digest) -> String {
 #[derive(Debug)]
 pub struct Layout {
     folder: PathBuf,
+    staging: Staging,
 }
 
 impl Layout {
@@ -40,16 +44,17 @@ impl Layout {
     pub fn open(folder: &Path) -> Result<Layout> {
         let wrong = |cause: &str| Error::NotALayout { path: folder.to_owned(), cause: cause.to_owned() };
         check_folder(folder)?;
-        match fs::create_dir(folder) {
-            Ok(()) => {}
+        let is_new = match fs::create_dir(folder) {
+            Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 if !folder.is_dir() {
                     return Err(wrong("found a file, expected a folder"));
                 }
+                false
             }
             Err(e) => return Err(StageError::io("make the folder", folder)(e).into()),
-        }
-        let layout = Layout { folder: folder.to_owned() };
+        };
+        let layout = Layout { folder: folder.to_owned(), staging: Staging::new(folder, is_new) };
         let marker = folder.join(LAYOUT_NAME);
         if marker.exists() {
             let text = fs::read(&marker).map_err(StageError::io("read", &marker))?;
@@ -61,15 +66,13 @@ impl Layout {
             layout.read_index()?;
         } else {
             let mut entries = fs::read_dir(folder).map_err(StageError::io("read", folder))?;
-            if entries.next().is_some() {
+            // Another program may be making the same layout.
+            if entries.any(|entry| !entry.is_ok_and(|entry| is_temporary(&entry.file_name()))) {
                 return Err(wrong("found other files, expected oci-layout or an empty folder"));
             }
         }
-        let blobs = folder.join(BLOBS);
-        fs::create_dir_all(&blobs).map_err(StageError::io("make the folder", &blobs))?;
-        if !marker.exists() {
-            write_whole(&marker, LAYOUT_TEXT.as_bytes())?;
-        }
+        // That it can be written to is told before anything is made for it.
+        drop(layout.staging.create()?);
         Ok(layout)
     }
 
@@ -79,7 +82,8 @@ impl Layout {
 
     /// Whether a blob is there, whole as far as its size tells.
     fn has(&self, digest: &Digest, size: u64) -> bool {
-        self.path(digest).metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+        let is_there = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size;
+        self.staging.has(digest, size) || self.path(digest).metadata().is_ok_and(is_there)
     }
 
     fn read_index(&self) -> Result<Index> {
@@ -90,11 +94,6 @@ impl Layout {
             Err(e) => Err(StageError::io("read", &path)(e).into()),
         }
     }
-
-    fn create(&self) -> Result<Output> {
-        // Its name is known when its bytes are.
-        Ok(Output::create(&self.folder.join(BLOBS).join("new"))?)
-    }
 }
 
 impl Destination for Layout {
@@ -103,7 +102,7 @@ impl Destination for Layout {
         if self.has(digest, *size) {
             return Ok(Put::There);
         }
-        let mut output = self.create()?;
+        let mut output = self.staging.create()?;
         let mut counting = Counting::new(&mut output);
         content.write_to(0, &mut counting)?;
         let (found, found_size) = counting.finish();
@@ -111,17 +110,17 @@ impl Destination for Layout {
             let label = self.path(digest).display().to_string();
             return Err(Error::Blob { label, found, found_size, expected: *digest, size: *size });
         }
-        output.commit_as(&self.path(digest))?;
+        self.staging.keep(output, digest, *size)?;
         Ok(Put::Sent)
     }
 
     fn put_given(&self, write: &mut Given<'_>) -> Result<(Packed, Put)> {
-        let mut output = self.create()?;
+        let mut output = self.staging.create()?;
         let packed = write(&mut output)?;
         if self.has(&packed.digest, packed.size) {
             return Ok((packed, Put::There));
         }
-        output.commit_as(&self.path(&packed.digest))?;
+        self.staging.keep(output, &packed.digest, packed.size)?;
         Ok((packed, Put::Sent))
     }
 
@@ -133,6 +132,9 @@ impl Destination for Layout {
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
         let marker = self.folder.join(LAYOUT_NAME);
+        if !marker.exists() {
+            write_whole(&marker, LAYOUT_TEXT.as_bytes())?;
+        }
         // Held until the end. Network file systems lock for writers alone; where there are no locks, one that adds at the
         // same moment may be lost, and the index is whole all the same.
         let writable = File::options().read(true).write(true).open(&marker);
@@ -144,6 +146,9 @@ impl Destination for Layout {
         let is_same = |known: &Descriptor| known.digest == descriptor.digest && known.annotations.is_empty();
         index.manifests.retain(|known| if names.is_empty() { !is_same(known) } else { !named(known) });
         index.manifests.push(Descriptor { annotations: names, ..descriptor.clone() });
-        Ok(write_whole(&self.folder.join(INDEX_NAME), &index.to_bytes())?)
+        // Written before the blobs get their names, so that a full disk changes nothing.
+        let mut output = Output::create(&self.folder.join(INDEX_NAME))?;
+        output.write_all(&index.to_bytes()).map_err(StageError::io("write", &self.folder.join(INDEX_NAME)))?;
+        self.staging.publish(|| Ok(output.commit()?))
     }
 }

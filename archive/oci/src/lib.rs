@@ -15,6 +15,7 @@ mod layout;
 mod manifest;
 pub mod name;
 mod put;
+mod staging;
 
 pub use content::{Content, Packable};
 pub use descriptor::{Descriptor, Platform, STORE_PATHS, media_type, names_annotations};

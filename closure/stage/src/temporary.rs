@@ -23,6 +23,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How every temporary name begins. Changing it orphans what older versions left.
 pub const PREFIX: &str = ".layerstone-tmp-";
 
+/// Whether a file or folder of this name is on its way to another one.
+pub fn is_temporary(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+}
+
 /// A private work directory (mode 0700), removed with all that is in it when dropped.
 #[derive(Debug)]
 pub struct Scratch {
