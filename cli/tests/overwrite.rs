@@ -15,7 +15,7 @@ fn inputs() -> Place {
     for name in ["db.sqlite", "rates.json", "ca.pem", "auth.json", "old.json"] {
         place.write(name, "[]");
     }
-    place.write("pipeline.json", r#"[["split_paths", ["nothing"]]]"#);
+    place.write("pipeline.json", r#"[["popularity_contest"]]"#);
     place.write("tree/file", "x");
     place.write(
         "b.json",
