@@ -309,7 +309,8 @@ impl Wiring<'_> {
     /// `-o` and `--blob` for what an edge makes.
     fn output_words(&self, edge: &Edge) -> Vec<OsString> {
         let flags = ["-o", "--blob"].into_iter().zip(&edge.outputs);
-        flags.flat_map(|(flag, path)| [flag.into(), path.into()]).collect()
+        // A name that begins with a word and a colon is that of a file.
+        flags.flat_map(|(flag, path)| [flag.into(), Place::Archive(path.clone()).to_word()]).collect()
     }
 }
 
