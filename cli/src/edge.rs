@@ -50,6 +50,11 @@ impl EdgeArgs {
         EdgeArgs { restat, ..EdgeArgs::default() }
     }
 
+    /// The depfile, if there is to be one.
+    pub fn depfile(&self) -> Option<&Path> {
+        self.depfile.as_deref()
+    }
+
     /// Notes what is there of these outputs; `-`, standard output, is none.
     pub fn begin<P: AsRef<Path>>(&self, outputs: &[P]) -> Result<Edge<'_>> {
         let outputs: Vec<&Path> = outputs.iter().map(AsRef::as_ref).filter(|path| *path != Path::new("-")).collect();

@@ -1,5 +1,6 @@
 //! What to do about an error, where a command would help.
 
+use crate::place::Refused;
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
 use layerstone_overlay::Error as Overlay;
@@ -26,6 +27,9 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(layerstone_root::Error::HelperOverBase { .. }) = cause.downcast_ref() {
             return Some("leave the helper out, or --replace lets it hide what the base has there".to_owned());
+        }
+        if let Some(refused) = cause.downcast_ref::<Refused>() {
+            return refused.hint().map(str::to_owned);
         }
         match cause.downcast_ref() {
             Some(Overlay::Timeout { .. }) => return Some("--timeout S allows more".to_owned()),

@@ -25,6 +25,11 @@ impl LegacyArgs {
         self.legacy.as_ref()
     }
 
+    /// What is written for the tar at `blob`.
+    pub fn outputs(&self, blob: &Path) -> Vec<PathBuf> {
+        self.legacy.iter().flat_map(|_| ["json", "VERSION"]).map(|name| blob.with_file_name(name)).collect()
+    }
+
     /// Writes it for the tar at `blob`.
     pub fn write(&self, blob: &Path) -> Result<()> {
         let Some(path) = &self.legacy else { return Ok(()) };

@@ -4,9 +4,11 @@
 
 use crate::args::Common;
 use crate::bytes::parse_bytes;
+use crate::command::image::{ImageLayer, LayerBlob};
 use anyhow::{Result, anyhow};
 use clap::Args;
-use layerstone_layer::{Blobs, Difference, LayerFile, Learned, Packing, Recipe, Source, Trust};
+use layerstone_layer::{Blobs, Difference, LayerFile, Learned, Packed, Packing, Recipe, Source, Trust};
+use layerstone_oci::{Descriptor, Placed};
 use layerstone_stage::{Cache, Digest, Error, NarHash, Store, StorePath};
 use serde_json::{Value, json};
 use std::env::var_os;
@@ -171,6 +173,35 @@ impl Memory {
             self.warn(&error);
         }
         Ok(())
+    }
+
+    /// Tells layers what they are when they are compressed so, as far as that is known of them.
+    pub fn tell_packed(&self, layers: &mut [ImageLayer], packing: Option<Packing>) {
+        let (Some(learned), Some(packing)) = (self.learned.as_ref().filter(|_| !self.verifies), packing) else {
+            return;
+        };
+        for layer in layers {
+            if let Some(diff_id) = layer.expected.filter(|_| !layer.is_packed(packing))
+                && let Some(packed) = learned.packed(&diff_id, packing)
+            {
+                let descriptor = Descriptor::layer(Some(packing.codec), packed.digest, packed.size);
+                layer.blob = Some(LayerBlob::Packed(packing, descriptor));
+            }
+        }
+    }
+
+    /// Remembers what layers became that were compressed so on their way.
+    pub fn put_packed(&self, layers: &[ImageLayer], placed: &[Placed], packing: Option<Packing>) {
+        let (Some(learned), Some(packing)) = (self.learned.as_ref().filter(|_| !self.verifies), packing) else {
+            return;
+        };
+        for (layer, placed) in layers.iter().zip(placed) {
+            let Some(diff_id) = placed.diff_id.filter(|_| !layer.is_packed(packing)) else { continue };
+            let packed = Packed { diff_id, digest: placed.descriptor.digest, size: placed.descriptor.size };
+            if let Err(error) = learned.put_packed(&packed, layer.source.size(), packing) {
+                self.warn(&error);
+            }
+        }
     }
 
     /// Compares a layer that was made with what is known of it, which is forgotten if it is wrong.

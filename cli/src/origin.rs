@@ -1,6 +1,6 @@
 //! Where an image comes from, for the commands that take one wherever it is.
 
-use crate::place::{Engine, Kind, split_kind};
+use crate::place::{Engine, Kind, check_source, parse_reference, split_kind};
 use anyhow::{Context, Result, bail};
 use layerstone_image::Location;
 use layerstone_registry::Reference;
@@ -28,7 +28,10 @@ const LOOK: u64 = 64;
 impl Origin {
     /// Reads what an argument says.
     pub fn parse(text: &OsStr) -> Result<Origin> {
-        let Some((kind, rest)) = split_kind(text) else { return Ok(Origin::of_file(text)) };
+        let Some((kind, rest)) = split_kind(text) else {
+            check_source(text)?;
+            return Ok(Origin::of_file(text));
+        };
         let name =
             || rest.to_str().filter(|name| !name.is_empty()).with_context(|| format!("no image: {}", text.display()));
         Ok(match kind {
@@ -36,9 +39,18 @@ impl Origin {
                 bail!("no path: {}", text.display())
             }
             Kind::DockerArchive | Kind::Oci | Kind::OciArchive => Origin::File(Location::parse(&rest)),
-            Kind::Registry => Origin::Registry(name()?.parse()?),
+            Kind::Registry => Origin::Registry(parse_reference(name()?)?),
             Kind::Engine(engine) => Origin::Engine(engine, name()?.to_owned()),
         })
+    }
+
+    /// The file or folder that it is, or that a spec is in.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Origin::Spec(path) => Some(path),
+            Origin::File(location) => Some(&location.path),
+            Origin::Registry(_) | Origin::Engine(..) => None,
+        }
     }
 
     fn of_file(text: &OsStr) -> Origin {

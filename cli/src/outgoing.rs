@@ -36,7 +36,9 @@ impl Keeper {
                 let push = Push::new(&args.repository(reference)?, reference.tag.as_deref(), &mounts);
                 Keeper::Push(Box::new(Held(push)), reference.clone())
             }
-            Place::Archive(_) | Place::Engine(_) => bail!("found {place}, expected what keeps an OCI image"),
+            Place::Archive(_) | Place::DockerArchive(_) | Place::Engine(_) => {
+                bail!("found {place}, expected what keeps an OCI image")
+            }
         })
     }
 

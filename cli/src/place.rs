@@ -1,6 +1,16 @@
-//! Where an image goes: what `-o` may say.
+//! Where an image goes: parses what `-o` says into a place. Does not know how anything is written there.
+//!
+//! A place is `KIND:REST` or the name of a file. There is one table of the kinds and one of the endings of file names.
+//! Whatever is neither is an error, so that no typo makes a file: a word before the first colon that is no kind, and an
+//! ending of an archive or a compression that is not written. `./` before a name makes it a file's.
 
+mod ending;
+
+use crate::nix_build;
+use crate::packing_args::PackingArgs;
 use anyhow::{Context, Result, bail};
+use ending::Ending;
+use layerstone_layer::{Codec, Packing};
 use layerstone_registry::Reference;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -10,8 +20,10 @@ use std::path::{Path, PathBuf};
 /// Where an image goes.
 #[derive(Clone, Debug)]
 pub enum Place {
-    /// A docker archive; `-` is stdout.
+    /// A docker archive, compressed as its name says; `-` is stdout.
     Archive(PathBuf),
+    /// A docker archive of any name, not compressed unless a flag says so.
+    DockerArchive(PathBuf),
     /// The folder of an OCI layout.
     OciLayout(PathBuf),
     /// A tar of an OCI layout.
@@ -29,8 +41,62 @@ pub enum Engine {
     Podman,
 }
 
+/// What stands before the first colon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    DockerArchive,
+    Oci,
+    OciArchive,
+    Registry,
+    Engine(Engine),
+}
+
 /// The kinds, for messages and help.
-pub const KINDS: &str = "FILE, oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:";
+pub const KINDS: &str =
+    "FILE, docker-archive:FILE, oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:";
+
+/// The kinds by what a place begins with; `docker://` is skopeo's word for a registry, and comes before `docker:`.
+const PREFIXES: [(&str, Kind); 7] = [
+    ("docker-archive:", Kind::DockerArchive),
+    ("oci:", Kind::Oci),
+    ("oci-archive:", Kind::OciArchive),
+    ("registry:", Kind::Registry),
+    ("docker://", Kind::Registry),
+    ("docker:", Kind::Engine(Engine::Docker)),
+    ("podman:", Kind::Engine(Engine::Podman)),
+];
+
+/// Words of other programs (containers-transports(5), URLs), and the kind that does what they mean.
+const FOREIGN: [(&str, &str); 6] = [
+    ("docker-daemon", "docker:"),
+    ("containers-storage", "podman:"),
+    ("dir", "oci:DIR"),
+    ("http", "registry:HOST/NAME:TAG"),
+    ("https", "registry:HOST/NAME:TAG"),
+    ("file", "FILE"),
+];
+
+/// A place that is refused, and what to write instead.
+#[derive(Debug)]
+pub struct Refused {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Refused {
+    /// What to write instead.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 impl Engine {
     /// The program.
@@ -45,18 +111,38 @@ impl Engine {
 impl Place {
     /// Reads what `-o` says. A file that is called like a kind has `./` before its name.
     pub fn parse(text: &OsStr) -> Result<Place> {
-        let Some((kind, rest)) = split_kind(text) else { return Ok(Place::Archive(text.into())) };
-        let path = || match rest.is_empty() {
-            true => bail!("no path: {}: expected {KINDS}", text.display()),
-            false => Ok(PathBuf::from(&rest)),
+        if text.is_empty() {
+            bail!("no place: expected {KINDS}");
+        }
+        let Some((kind, rest)) = split_kind(text) else {
+            refuse_word(text, word_of(text))?;
+            let place = Place::Archive(text.into());
+            // What flags say of its compression may still contradict it.
+            place.check_ending(Ending::of(Path::new(text)).and_then(Ending::codec))?;
+            return Ok(place);
+        };
+        let path = || match rest.as_bytes() {
+            b"" => bail!("no path: {}: expected {KINDS}", text.display()),
+            b"-" if kind != Kind::DockerArchive => {
+                bail!(
+                    "cannot write: {}: found -, expected a path: only a docker archive goes to stdout",
+                    text.display()
+                )
+            }
+            _ => Ok(PathBuf::from(&rest)),
         };
         Ok(match kind {
-            Kind::DockerArchive => Place::Archive(path()?),
+            Kind::DockerArchive => Place::DockerArchive(path()?),
             Kind::Oci => Place::OciLayout(path()?),
-            Kind::OciArchive => Place::OciArchive(path()?),
+            Kind::OciArchive => {
+                let place = Place::OciArchive(path()?);
+                // Its layers are compressed, the tar around them is not.
+                place.check_ending(None)?;
+                place
+            }
             Kind::Registry => {
                 let text = rest.to_str().with_context(|| format!("not UTF-8: {}", rest.display()))?;
-                let reference: Reference = text.parse()?;
+                let reference = parse_reference(text)?;
                 if reference.digest.is_some() {
                     bail!("found a digest, expected HOST/NAME:TAG to write to: {text}");
                 }
@@ -69,10 +155,47 @@ impl Place {
         })
     }
 
+    /// Reads what `-o` of a command says that writes a docker archive and nothing else.
+    pub fn parse_archive(text: &OsStr) -> Result<Place> {
+        let place = Place::parse(text)?;
+        match place {
+            Place::Archive(_) | Place::DockerArchive(_) => Ok(place),
+            _ => Err(only_files(text, "FILE, docker-archive:FILE or - for stdout")),
+        }
+    }
+
+    /// How an archive is compressed: as flags say, or else its name; an error if they contradict each other. None
+    /// elsewhere, where layers are compressed.
+    pub fn packing(&self, flags: &PackingArgs) -> Result<Option<Packing>> {
+        let named = match self {
+            Place::Archive(path) => Ending::of(path).and_then(Ending::codec),
+            Place::DockerArchive(_) | Place::Engine(_) => None,
+            Place::OciLayout(_) | Place::OciArchive(_) | Place::Registry(_) => return Ok(None),
+        };
+        let packing = flags.packing(named.map(Packing::from))?;
+        if let Place::Archive(_) = self {
+            self.check_ending(packing.map(|packing| packing.codec))?;
+        }
+        Ok(packing)
+    }
+
+    /// Refuses an archive whose name does not end as one does that is compressed so.
+    fn check_ending(&self, codec: Option<Codec>) -> Result<()> {
+        let path = self.path().expect("it is a file");
+        let hint = format!("names end in .tar, .tar.gz or .tar.zst; docker-archive:{} takes any name", path.display());
+        ending::check(path, codec).map_err(|message| Refused { message, hint: Some(hint) }.into())
+    }
+
+    /// Whether layers and manifests are kept there as registries have them, which docker archives do not.
+    pub fn keeps_oci_images(&self) -> bool {
+        matches!(self, Place::OciLayout(_) | Place::OciArchive(_) | Place::Registry(_))
+    }
+
     /// The file of an archive or its folder, if it is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Place::Archive(path) | Place::OciLayout(path) | Place::OciArchive(path) => Some(path),
+            Place::Archive(path) | Place::DockerArchive(path) => Some(path),
+            Place::OciLayout(path) | Place::OciArchive(path) => Some(path),
             Place::Registry(_) | Place::Engine(_) => None,
         }
     }
@@ -80,9 +203,8 @@ impl Place {
     /// The file that is there when the image is.
     pub fn files(&self) -> Vec<PathBuf> {
         match self {
-            Place::Archive(path) | Place::OciArchive(path) => vec![path.clone()],
             Place::OciLayout(folder) => vec![folder.join("index.json")],
-            Place::Registry(_) | Place::Engine(_) => Vec::new(),
+            other => other.path().map(Path::to_owned).into_iter().collect(),
         }
     }
 
@@ -94,8 +216,9 @@ impl Place {
             word
         };
         match self {
-            Place::Archive(path) if split_kind(path.as_os_str()).is_some() => with("./", path),
+            Place::Archive(path) if word_of(path.as_os_str()).is_some() => with("./", path),
             Place::Archive(path) => path.clone().into(),
+            Place::DockerArchive(path) => with("docker-archive:", path),
             Place::OciLayout(path) => with("oci:", path),
             Place::OciArchive(path) => with("oci-archive:", path),
             other => other.to_string().into(),
@@ -104,7 +227,7 @@ impl Place {
 
     /// Whether stdout is the image.
     pub fn is_stdout(&self) -> bool {
-        matches!(self, Place::Archive(path) if path == Path::new("-"))
+        matches!(self, Place::Archive(path) | Place::DockerArchive(path) if path == Path::new("-"))
     }
 }
 
@@ -112,6 +235,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Archive(path) => write!(f, "{}", path.display()),
+            Place::DockerArchive(path) => write!(f, "docker-archive:{}", path.display()),
             Place::OciLayout(path) => write!(f, "oci:{}", path.display()),
             Place::OciArchive(path) => write!(f, "oci-archive:{}", path.display()),
             Place::Registry(reference) => write!(f, "registry:{reference}"),
@@ -120,29 +244,83 @@ impl fmt::Display for Place {
     }
 }
 
-/// What stands before the first colon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    DockerArchive,
-    Oci,
-    OciArchive,
-    Registry,
-    Engine(Engine),
+/// The kind that a text begins with, and the rest.
+pub fn split_kind(text: &OsStr) -> Option<(Kind, OsString)> {
+    let begins = |(prefix, _): &(&str, Kind)| text.as_bytes().starts_with(prefix.as_bytes());
+    let (prefix, kind) = PREFIXES.into_iter().find(begins)?;
+    Some((kind, OsStr::from_bytes(&text.as_bytes()[prefix.len()..]).to_owned()))
 }
 
-/// The kind that a text begins with, and the rest; `docker://` is skopeo's word for a registry.
-pub fn split_kind(text: &OsStr) -> Option<(Kind, OsString)> {
-    const PREFIXES: [(&[u8], Kind); 7] = [
-        (b"docker-archive:", Kind::DockerArchive),
-        (b"oci:", Kind::Oci),
-        (b"oci-archive:", Kind::OciArchive),
-        (b"registry:", Kind::Registry),
-        (b"docker://", Kind::Registry),
-        (b"docker:", Kind::Engine(Engine::Docker)),
-        (b"podman:", Kind::Engine(Engine::Podman)),
-    ];
-    let (prefix, kind) = PREFIXES.into_iter().find(|(prefix, _)| text.as_bytes().starts_with(prefix))?;
-    Some((kind, OsStr::from_bytes(&text.as_bytes()[prefix.len()..]).to_owned()))
+/// Refuses the name of a file to read that is not there and begins with a word that is no kind.
+pub fn check_source(text: &OsStr) -> Result<()> {
+    // Behind a # stands the name of an image.
+    let word = word_of(text).filter(|word| !word.contains(&b'#'));
+    if Path::new(text).exists() { Ok(()) } else { refuse_word(text, word) }
+}
+
+/// Refuses the name of a tar that is to be written, compressed so, by a command that writes nothing but files: one that
+/// begins with a word, and one with the ending of something else.
+pub fn check_tar(path: &Path, codec: Option<Codec>) -> Result<()> {
+    if split_kind(path.as_os_str()).is_some() {
+        return Err(only_files(path.as_os_str(), "the file of a tar"));
+    }
+    refuse_word(path.as_os_str(), word_of(path.as_os_str()))?;
+    // The name of a Nix build's output is its derivation's, as dockerTools names what exportImage makes of a .tar.gz.
+    if nix_build::outputs().iter().any(|output| output == path) {
+        return Ok(());
+    }
+    ending::check(path, codec).map_err(|message| Refused { message, hint: None }.into())
+}
+
+/// The name of an image in a registry: `HOST/NAME:TAG`, not a URL.
+pub fn parse_reference(text: &str) -> Result<Reference> {
+    if let Some((word, _)) = text.split_once("://") {
+        refuse_word(OsStr::new(text), Some(word.as_bytes()))?;
+    }
+    Ok(text.parse()?)
+}
+
+/// Refuses the name of an image in a registry that is rather a place of another kind.
+pub fn refuse_other_kind(text: &str) -> Result<()> {
+    match split_kind(OsStr::new(text)) {
+        None | Some((Kind::Registry, _)) => Ok(()),
+        Some(_) => {
+            bail!("found the place {text}, expected HOST/NAME:TAG of a registry: `layerstone copy` writes elsewhere")
+        }
+    }
+}
+
+/// What stands before the first colon, if it is not a path.
+fn word_of(text: &OsStr) -> Option<&[u8]> {
+    let bytes = text.as_bytes();
+    let colon = bytes.iter().position(|&byte| byte == b':')?;
+    Some(&bytes[..colon]).filter(|word| !word.contains(&b'/'))
+}
+
+fn refuse_word(text: &OsStr, word: Option<&[u8]>) -> Result<()> {
+    let Some(word) = word else { return Ok(()) };
+    let small = String::from_utf8_lossy(word).to_ascii_lowercase();
+    let foreign = FOREIGN.into_iter().find(|(word, _)| *word == small).map(|(_, kind)| kind);
+    let own = PREFIXES.into_iter().map(|(prefix, _)| prefix).find(|prefix| *prefix == format!("{small}:"));
+    let text = text.display();
+    let file = format!("./{text} is a file of this name");
+    Err(Refused {
+        message: format!("unknown kind of place: {text}: found {}:, expected {KINDS}", word.escape_ascii()),
+        hint: Some(match own.or(foreign) {
+            Some(kind) => format!("write {kind}; {file}"),
+            None => file,
+        }),
+    }
+    .into())
+}
+
+fn only_files(text: &OsStr, expected: &str) -> anyhow::Error {
+    let text = text.display();
+    Refused {
+        message: format!("cannot write: {text}: found another kind of place, expected {expected}"),
+        hint: Some(format!("`layerstone copy FILE {text}` puts an image there; ./{text} is a file of this name")),
+    }
+    .into()
 }
 
 #[cfg(test)]
@@ -154,14 +332,60 @@ mod tests {
         for text in ["x.tar", "-", "oci:d", "oci-archive:x.tar", "registry:h:1/n:t", "docker:", "podman:"] {
             assert_eq!(Place::parse(text.as_ref()).unwrap().to_string(), text);
         }
-        assert_eq!(Place::parse("docker-archive:x".as_ref()).unwrap().to_string(), "x");
+        assert_eq!(Place::parse("docker-archive:x".as_ref()).unwrap().to_word(), "docker-archive:x");
         assert_eq!(Place::parse("./oci:x".as_ref()).unwrap().to_string(), "./oci:x");
         let registry = Place::parse("docker://h:1/n".as_ref()).unwrap();
         assert_eq!(registry.to_string(), "registry:h:1/n");
-        for bad in ["oci:", "registry:", "registry:h/N", "docker:x", "podman:x:1", "oci-archive:"] {
+        for bad in ["", "oci:", "registry:", "registry:h/N", "docker:x", "podman:x:1", "oci-archive:", "oci:-"] {
             assert!(Place::parse(bad.as_ref()).is_err(), "{bad}");
         }
         let digest = format!("registry:h/n@sha256:{}", "0".repeat(64));
         assert!(Place::parse(digest.as_ref()).is_err());
+    }
+
+    /// What a place says to whoever writes one that is none.
+    #[track_caller]
+    fn check_hint(text: &str, expected: &str) {
+        let error = Place::parse(text.as_ref()).unwrap_err();
+        let hint = error.downcast_ref::<Refused>().unwrap().hint().unwrap();
+        assert!(hint.starts_with(expected), "{text}: {hint}");
+        assert!(Place::parse(format!("./{text}").as_ref()).is_ok() || text.starts_with("http"), "{text}");
+    }
+
+    #[test]
+    fn words_that_are_no_kinds() {
+        check_hint("dokcer:", "./dokcer: is a file");
+        check_hint("myname:2", "./myname:2 is");
+        check_hint("docker-daemon:x:1", "write docker:; ");
+        check_hint("containers-storage:x", "write podman:; ");
+        check_hint("dir:x", "write oci:DIR; ");
+        check_hint("OCI:x", "write oci:; ");
+        check_hint("https://h:1/x", "write registry:HOST/NAME:TAG; ");
+        assert!(check_source("x.tar#a:1".as_ref()).is_ok() && check_source("h:1/x".as_ref()).is_err());
+        assert!(parse_reference("https://h/x").is_err() && parse_reference("h:1/x:2").is_ok());
+    }
+
+    /// What an archive of this name is compressed with, if it may be called so.
+    #[track_caller]
+    fn check_name(name: &str, expected: Option<Option<Codec>>) {
+        let place = Place::parse(name.as_ref());
+        let found = place.and_then(|place| place.packing(&PackingArgs::default()));
+        assert_eq!(found.ok().map(|packing| packing.map(|packing| packing.codec)), expected, "{name}");
+    }
+
+    #[test]
+    fn endings() {
+        for plain in ["x.tar", "x", "x.json", "-", "/dev/null", "x.1", "docker-archive:x.gz", "docker-archive:x.zip"] {
+            check_name(plain, Some(None));
+        }
+        for (name, codec) in [("x.tar.gz", Codec::Gzip), ("X.TGZ", Codec::Gzip), ("x.tzst", Codec::Zstd)] {
+            check_name(name, Some(Some(codec)));
+        }
+        for other in ["x.tar.xz", "x.zip", "x.IMG", "x.7z", "oci-archive:x.tar.gz", "oci-archive:x.zip"] {
+            check_name(other, None);
+        }
+        assert!(check_tar(Path::new("x.tar.gz"), None).is_err() && check_tar(Path::new("x.tar.gz/"), None).is_ok());
+        assert!(check_tar(Path::new("x.tar"), Some(Codec::Gzip)).is_err());
+        assert!(check_tar(Path::new("oci:x"), None).is_err() && check_tar(Path::new("x"), Some(Codec::Zstd)).is_ok());
     }
 }

@@ -66,6 +66,11 @@ impl RegistryArgs {
         Ok(registry.repository(&reference.name))
     }
 
+    /// Files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.ca.iter().chain(&self.authfile)
+    }
+
     /// Repositories that blobs may be taken over from.
     pub fn mounts(&self) -> &[String] {
         &self.mount_from

@@ -73,6 +73,11 @@ impl PlaceArgs {
         spec.vm_memory = self.memory.unwrap_or(spec.vm_memory);
     }
 
+    /// Files that are read.
+    pub fn files(&self) -> Option<&Path> {
+        self.machine.kernel.as_deref()
+    }
+
     /// Whether merged bases are kept.
     pub fn keeps_bases(&self) -> bool {
         self.machine.base_cache.is_some()

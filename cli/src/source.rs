@@ -31,6 +31,11 @@ impl SourceArgs {
         &self.graph
     }
 
+    /// The files that flags name.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.graph.iter().chain(&self.db)
+    }
+
     /// What the flags name, or else what the spec does.
     pub fn over(&self, spec: Option<References>) -> Option<References> {
         match &self.db {

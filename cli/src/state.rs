@@ -2,16 +2,16 @@
 //! files, so that layers which stay need not be read.
 
 use crate::command::image::Built;
-use crate::command::layer::make_folder;
-use crate::known::Known;
+use crate::known::{Known, layer_files};
 use crate::memory::OnItsWay;
-use crate::record::{Record, Written};
+use crate::new_folder::NewFolder;
+use crate::record::{self, Record, Written};
 use anyhow::Result;
 use layerstone_image::Spec;
 use layerstone_layer::{LayerFile, Packing, Recipe};
 use layerstone_layering::{Plan, Previous};
 use layerstone_oci::{Descriptor, Placed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Name of the plan.
@@ -22,21 +22,23 @@ pub struct State {
     folder: PathBuf,
     known: Known,
     record: Record,
+    /// The folders that were made for it, the inner one first.
+    _made: Vec<NewFolder>,
 }
 
 impl State {
     /// Opens a folder, made if its parent is there; the one of an architecture, if the image has several.
     pub fn open(folder: &Path, architecture: Option<&Spec>) -> Result<State> {
-        make_folder(folder)?;
+        let mut made = vec![NewFolder::make(folder)?];
         let folder = match architecture.and_then(|spec| Some((spec.architecture.as_ref()?, &spec.variant))) {
             Some((architecture, variant)) => {
                 let folder = folder.join(format!("{architecture}{}", variant.as_deref().unwrap_or_default()));
-                make_folder(&folder)?;
+                made.insert(0, NewFolder::make(&folder)?);
                 folder
             }
             None => folder.to_owned(),
         };
-        Ok(State { known: Known::read(&folder)?, record: Record::read(&folder)?, folder })
+        Ok(State { known: Known::read(&folder)?, record: Record::read(&folder)?, folder, _made: made })
     }
 
     /// The plan of the build before.
@@ -63,6 +65,18 @@ impl State {
         }
         self.record.replace(outputs, written)
     }
+}
+
+/// The files that a folder will have, as far as that is known before a build.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    // A folder that is not there has none.
+    let there = layer_files(folder).unwrap_or_default();
+    there
+        .into_iter()
+        .chain([PLAN, "000.layer.json", record::NAME].map(|name| folder.join(name)))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 /// The layer file of a layer of the store, counted from the lowest of them, that an image was built of; as compressed as it

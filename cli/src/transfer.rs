@@ -11,6 +11,7 @@ use crate::fetch::{self, PlatformArgs, RemoteImage};
 use crate::memory::CacheArgs;
 use crate::origin::Origin;
 use crate::outgoing::{Arrived, Keeper, Unfinished, kept_layers, put, put_kept};
+use crate::overwrite::Files;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use crate::plan_args::PlanArgs;
@@ -26,7 +27,7 @@ use layerstone_oci::{Destination, Layer, Name, Tar, media_type};
 use layerstone_stage::{Digest, Scratch};
 use std::collections::BTreeMap;
 use std::env::temp_dir;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How images are moved.
 #[derive(Args)]
@@ -67,18 +68,34 @@ pub struct Brought {
 
 impl TransferArgs {
     /// The specs of an image.json.
-    pub fn specs(&self, path: &std::path::Path) -> Result<Vec<Spec>> {
+    pub fn specs(&self, path: &Path) -> Result<Vec<Spec>> {
         let mut specs = Spec::read_all(path)?;
         specs.iter_mut().for_each(|spec| self.place.apply(spec));
         specs.iter().try_for_each(check)?;
         Ok(specs)
     }
 
+    /// Refuses a place that contradicts flags, or is one of the inputs.
+    pub fn check_files(&self, origins: &[&Origin], place: &Place) -> Result<()> {
+        place.packing(&self.packing)?;
+        let mut files = Files::of(&self.store.store()?).reads(self.registry.files());
+        for origin in origins {
+            if let Origin::Spec(path) = origin {
+                for spec in Spec::read_all(path)? {
+                    files = files.reads_spec(Some(path), &spec);
+                }
+            } else {
+                files = files.reads(origin.path());
+            }
+        }
+        files.writes_state(self.state.as_deref()).writes_to(place).check()
+    }
+
     /// Puts all of an image but its name. `architecture` is the spec itself if it is one of several.
     pub fn bring_spec(
         &self,
         spec: &Spec,
-        path: &std::path::Path,
+        path: &Path,
         architecture: Option<&Spec>,
         destination: &dyn Destination,
         packing: &PackingArgs,
@@ -94,8 +111,8 @@ impl TransferArgs {
         let target = Target { place: &nowhere, legacy: false, packing, registry: &self.registry };
         let scratch = Scratch::create(&temp_dir())?;
         let mut brought = None;
-        of.with_layers(spec, strategy, architecture, &scratch, common, |layers, base| {
-            let arrived = oci::put_layers_of(spec, base, layers, destination, &target, common)?;
+        of.with_layers(spec, strategy, architecture, &scratch, common, |layers, base, memory| {
+            let arrived = oci::put_layers_of(spec, base, layers, destination, &target, memory, common)?;
             let built = Built {
                 reference: spec.reference()?.for_image(&arrived.image_id),
                 image_id: arrived.image_id,

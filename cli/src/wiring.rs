@@ -132,6 +132,14 @@ impl Wiring<'_> {
         Ok(Graph { edges, again: self.again(plan), image: output })
     }
 
+    /// Refuses a place that is no file or folder.
+    pub fn check_place(&self) -> Result<()> {
+        match self.place.path() {
+            Some(_) if !self.place.is_stdout() => Ok(()),
+            _ => bail!("cannot be made by rules of files: {}: expected FILE, oci:DIR or oci-archive:FILE", self.place),
+        }
+    }
+
     fn in_folder(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -282,9 +290,6 @@ impl Wiring<'_> {
     fn image(&self, layers: &[PathBuf], before: &[Edge]) -> Result<Edge> {
         let mut edge = self.edge("image", &[]);
         edge.outputs = self.place.files();
-        if edge.outputs.is_empty() || self.place.is_stdout() {
-            bail!("cannot be made by rules of files: {}: expected FILE, oci:DIR or oci-archive:FILE", self.place);
-        }
         edge.words = self.spec_words();
         edge.words.extend(layers.iter().map(OsString::from));
         edge.words.extend(["-o".into(), self.place.to_word()]);
@@ -316,7 +321,8 @@ impl Wiring<'_> {
     /// `-o` and `--blob` for what an edge makes.
     fn output_words(&self, edge: &Edge) -> Vec<OsString> {
         let flags = ["-o", "--blob"].into_iter().zip(&edge.outputs);
-        flags.flat_map(|(flag, path)| [flag.into(), path.into()]).collect()
+        // A name that begins with a word and a colon is that of a file.
+        flags.flat_map(|(flag, path)| [flag.into(), Place::Archive(path.clone()).to_word()]).collect()
     }
 }
 

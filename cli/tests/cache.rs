@@ -3,6 +3,7 @@
 mod bad;
 mod blobs;
 mod crowd;
+mod orders;
 mod shared;
 
 use crate::support::{Place, digest, synth};

@@ -173,7 +173,10 @@ fn bad_sources() {
         ("absent -o out", "cannot read: absent: No such file or directory"),
         ("good -o out", "found a socket"),
         ("/dev/null -o out", "cannot merge: /dev/null: expected a folder or a tar"),
-        ("there -o out.tar.gz", "cannot make: out.tar.gz: expected a folder, or a name that ends in .tar"),
+        (
+            "there -o out.tar.gz",
+            "cannot write: out.tar.gz: found the ending of a tar in gzip, expected that of a plain tar",
+        ),
     ] {
         let told = place.fail(&format!("merge-trees {line}"));
         assert!(told.contains(cause), "{line}: {told}");

@@ -38,15 +38,6 @@ pub struct Packing {
 }
 
 impl Codec {
-    /// What a file name's ending asks for: `.gz` and `.tgz` gzip, `.zst` zstd, everything else no compression.
-    pub fn of_name(name: &[u8]) -> Option<Codec> {
-        match name.rsplit(|&byte| byte == b'.').next() {
-            Some(b"gz" | b"tgz") => Some(Codec::Gzip),
-            Some(b"zst") => Some(Codec::Zstd),
-            _ => None,
-        }
-    }
-
     /// Ending of a file's name, with its dot.
     pub fn ending(self) -> &'static str {
         match self {

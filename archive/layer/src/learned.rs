@@ -3,6 +3,9 @@
 //! A store path never changes under its name, if the store keeps its word. Where the NAR hash of a path is known it is
 //! part of what a layer is found by. Where it is not, the name alone has to do, in a store that the user cannot write to,
 //! or for a user who says so.
+//!
+//! What a tar is when it is compressed depends on its bytes alone, so that is found by the diff ID. Hence it does not
+//! matter who learned what first, and layers that are not the store's are known too.
 
 use crate::{Difference, Index, LayerFile, Layout, Owner, Packed, Packing, Recipe, Result};
 use layerstone_stage::{Cache, Digest, Kind, NarHash, Store, StorePath, decode, encode};
@@ -16,7 +19,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// Raised whenever something else than what is in [`Key`] begins to decide the bytes of a layer, or the wire types change.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Which paths without a NAR hash are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +82,16 @@ struct Key<'a> {
     mtime: i64,
     owner: (u32, u32, &'a str, &'a str),
     xattrs: bool,
-    /// How the layer is compressed, and by which version of this program: another may compress otherwise.
-    packing: Option<(Packing, &'static str)>,
+}
+
+/// What decides what a tar is when it is compressed.
+#[derive(Serialize)]
+struct PackedKey {
+    version: u32,
+    diff_id: [u8; 32],
+    packing: Packing,
+    /// The version of this program: another may compress otherwise.
+    program: &'static str,
 }
 
 /// What is known of a layer.
@@ -88,7 +99,7 @@ struct Key<'a> {
 struct Facts {
     diff_id: [u8; 32],
     size: u64,
-    /// Digest and size of the blob.
+    /// Digest and size of the blob, where this is about one.
     packed: Option<([u8; 32], u64)>,
     tarsum: Option<String>,
 }
@@ -115,19 +126,32 @@ impl Learned {
     /// What is known of a layer that is made and compressed so, its recipe included; none if it is not known, or if one of
     /// its paths is not there.
     pub fn get(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<LayerFile> {
-        let facts = self.facts(recipe, packing)?;
+        let facts = self.facts(&self.key(recipe)?)?;
         let is_there = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
         if !recipe.paths.iter().all(is_there) {
             return None;
         }
         // What its files were may be wanted as long as it is believed.
-        self.cache.used(Kind::Index, &Digest::from_bytes(facts.diff_id));
-        facts.layer(recipe, packing)
+        let diff_id = Digest::from_bytes(facts.diff_id);
+        self.cache.used(Kind::Index, &diff_id);
+        let layer = match packing {
+            None => LayerFile::new(diff_id, facts.size),
+            Some(packing) => LayerFile::packed(&self.packed(&diff_id, packing)?, facts.size, packing),
+        };
+        let (store_paths, recipe) = (recipe.paths.clone(), Some(recipe.clone()));
+        Some(LayerFile { recipe, store_paths, tarsum: facts.tarsum, ..layer })
     }
 
-    /// What is remembered of a layer.
-    fn facts(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<Facts> {
-        decode(&self.cache.get(Kind::Layer, &self.key(recipe, packing)?)?)
+    /// What is known of a tar that is compressed so.
+    pub fn packed(&self, diff_id: &Digest, packing: Packing) -> Option<Packed> {
+        let facts = self.facts(&packed_key(diff_id, packing)?).filter(|facts| facts.diff_id == *diff_id.as_bytes())?;
+        let (digest, size) = facts.packed?;
+        Some(Packed { diff_id: *diff_id, digest: Digest::from_bytes(digest), size })
+    }
+
+    /// What is remembered under a key.
+    fn facts(&self, key: &Digest) -> Option<Facts> {
+        decode(&self.cache.get(Kind::Layer, key)?)
     }
 
     /// Remembers a layer that was made and compressed so; with what its files were, if it was read to its end.
@@ -136,18 +160,39 @@ impl Learned {
     ///
     /// The cache cannot be written.
     pub fn put(&self, recipe: &Recipe, layer: &LayerFile, layout: Option<&Layout>) -> Result<()> {
-        let plain = LayerFile { compression: None, ..LayerFile::new(layer.diff_id, layer.size) };
-        let packed = layer.compression.is_some().then_some(layer);
-        for layer in [Some(&LayerFile { tarsum: layer.tarsum.clone(), ..plain }), packed].into_iter().flatten() {
-            let Some(key) = self.key(recipe, layer.compression) else { return Ok(()) };
-            if let Some(bytes) = encode(&Facts::of(layer)) {
-                self.cache.put(Kind::Layer, &key, &bytes)?;
-            }
+        let LayerFile { diff_id, size, descriptor, .. } = layer;
+        if let Some(packing) = layer.compression {
+            let packed = Packed { diff_id: *diff_id, digest: descriptor.digest, size: descriptor.size };
+            self.put_packed(&packed, *size, packing)?;
         }
+        let Some(key) = self.key(recipe) else { return Ok(()) };
+        // Whoever asks for no tarsum does not forget one.
+        let known = || self.facts(&key).filter(|known| known.diff_id == *diff_id.as_bytes())?.tarsum;
+        let tarsum = layer.tarsum.clone().or_else(known);
+        self.put_facts(&key, &Facts { diff_id: *diff_id.as_bytes(), size: *size, packed: None, tarsum })?;
         if let Some(bytes) = layout.and_then(Index::of).and_then(|index| index.to_bytes()) {
             self.cache.put(Kind::Index, &layer.diff_id, &bytes)?;
         }
         Ok(())
+    }
+
+    /// Remembers what a tar of so many bytes is when it is compressed so.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written.
+    pub fn put_packed(&self, packed: &Packed, size: u64, packing: Packing) -> Result<()> {
+        let Some(key) = packed_key(&packed.diff_id, packing) else { return Ok(()) };
+        let blob = (*packed.digest.as_bytes(), packed.size);
+        let diff_id = *packed.diff_id.as_bytes();
+        self.put_facts(&key, &Facts { diff_id, size, packed: Some(blob), tarsum: None })
+    }
+
+    fn put_facts(&self, key: &Digest, facts: &Facts) -> Result<()> {
+        match encode(facts) {
+            Some(bytes) => Ok(self.cache.put(Kind::Layer, key, &bytes)?),
+            None => Ok(()),
+        }
     }
 
     /// Forgets all layers that are said to have one of these diff IDs.
@@ -172,7 +217,7 @@ impl Learned {
     }
 
     /// What a layer is found by; none if one of its paths is not to be believed by its name.
-    fn key(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<Digest> {
+    fn key(&self, recipe: &Recipe) -> Option<Digest> {
         let hash = |path| self.hashes.get()?.get(path).map(NarHash::to_string);
         let paths: Vec<_> = recipe.paths.iter().map(|path| (path.as_str(), hash(path))).collect();
         let all_known = paths.iter().all(|(_, hash)| hash.is_some());
@@ -188,37 +233,15 @@ impl Learned {
             mtime: *mtime,
             owner: (*uid, *gid, uname, gname),
             xattrs: *xattrs,
-            packing: packing.map(|packing| (packing, env!("CARGO_PKG_VERSION"))),
         };
         encode(&key).map(|bytes| Digest::of(&bytes))
     }
 }
 
-impl Facts {
-    fn of(layer: &LayerFile) -> Facts {
-        let packed = (*layer.descriptor.digest.as_bytes(), layer.descriptor.size);
-        Facts {
-            diff_id: *layer.diff_id.as_bytes(),
-            size: layer.size,
-            packed: layer.compression.map(|_| packed),
-            tarsum: layer.tarsum.clone(),
-        }
-    }
-
-    /// A layer file that says this; none if it says less than is needed.
-    fn layer(self, recipe: &Recipe, packing: Option<Packing>) -> Option<LayerFile> {
-        let diff_id = Digest::from_bytes(self.diff_id);
-        let layer = match packing {
-            None => LayerFile::new(diff_id, self.size),
-            Some(packing) => {
-                let (digest, size) = self.packed?;
-                let digest = Digest::from_bytes(digest);
-                LayerFile::packed(&Packed { diff_id, digest, size }, self.size, packing)
-            }
-        };
-        let store_paths = recipe.paths.clone();
-        Some(LayerFile { recipe: Some(recipe.clone()), store_paths, tarsum: self.tarsum, ..layer })
-    }
+/// What a tar that is compressed so is found by.
+fn packed_key(diff_id: &Digest, packing: Packing) -> Option<Digest> {
+    let (diff_id, program) = (*diff_id.as_bytes(), env!("CARGO_PKG_VERSION"));
+    encode(&PackedKey { version: VERSION, diff_id, packing, program }).map(|bytes| Digest::of(&bytes))
 }
 
 #[cfg(test)]
@@ -254,9 +277,11 @@ mod tests {
             learned
         };
         let learned = learned(dir.path(), Trust::Names);
-        let gzip = Some(Packing::from(Codec::Gzip));
-        let mut keys = vec![learned.key(&recipe(), None), learned.key(&recipe(), gzip)];
-        keys.push(learned.key(&recipe(), Some(Packing { level: 9, ..Codec::Gzip.into() })));
+        let diff_id = Digest::of(b"tar");
+        let mut keys = vec![learned.key(&recipe()), packed_key(&diff_id, Codec::Gzip.into())];
+        keys.push(packed_key(&Digest::of(b"other"), Codec::Gzip.into()));
+        keys.push(packed_key(&diff_id, Codec::Zstd.into()));
+        keys.push(packed_key(&diff_id, Packing { level: 9, ..Codec::Gzip.into() }));
         let changed: [fn(&mut Recipe); 8] = [
             |it| it.mtime = 2,
             |it| it.xattrs = true,
@@ -270,9 +295,9 @@ mod tests {
         for change in changed {
             let mut recipe = recipe();
             change(&mut recipe);
-            keys.push(learned.key(&recipe, None));
+            keys.push(learned.key(&recipe));
         }
-        keys.extend([b"1", b"2"].map(|hash| learned_of(hash).key(&recipe(), None)));
+        keys.extend([b"1", b"2"].map(|hash| learned_of(hash).key(&recipe())));
         let count = keys.len();
         keys.sort();
         keys.dedup();
@@ -294,6 +319,19 @@ mod tests {
         fs::create_dir(dir.path().join(&PATH[1..])).unwrap();
         learned.forget(&BTreeSet::from([Digest::of(b"tar")]));
         assert!(learned.get(&recipe(), None).is_none() && learned.get(&recipe(), Some(Codec::Gzip.into())).is_none());
+    }
+
+    #[test]
+    fn order_does_not_matter() {
+        let plain = LayerFile { tarsum: Some("sum".to_owned()), ..LayerFile::new(Digest::of(b"tar"), 3) };
+        for layers in [[plain.clone(), layer()], [layer(), plain]] {
+            let dir = tempfile::tempdir().unwrap();
+            let learned = learned(dir.path(), Trust::Names);
+            layers.iter().for_each(|layer| learned.put(&recipe(), layer, None).unwrap());
+            let packed = learned.get(&recipe(), Some(Codec::Gzip.into())).unwrap();
+            assert_eq!((packed.descriptor, packed.tarsum.as_deref()), (layer().descriptor, Some("sum")));
+            assert_eq!(learned.get(&recipe(), None).unwrap().tarsum.as_deref(), Some("sum"));
+        }
     }
 
     /// Root may write anywhere, so that this store is writable for whoever runs the tests.

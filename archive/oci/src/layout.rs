@@ -1,15 +1,18 @@
 //! The folder of an OCI layout (image-spec, image-layout.md), made or added to.
 //!
-//! A blob is written under a temporary name and renamed when its digest is known; index.json is replaced as the last
-//! thing, under a lock, so that several programs may add to one layout, and a kill leaves at most blobs that nobody names.
+//! Blobs get their names when the image is whole, and index.json is replaced as the last thing, under a lock, so that
+//! several programs may add to one layout. What fails leaves the layout as it was, and none where there was none; a kill
+//! leaves at most files of temporary names, which the next program removes, and blobs that nobody names.
 
-use crate::new_layout::{InUse, NewLayout};
+use crate::staging::Staging;
 use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, names_annotations};
 use layerstone_layer::{Counting, Packed};
-use layerstone_stage::{Digest, Error as StageError, Output, check_folder, wait_lock, write_whole};
+use layerstone_stage::{
+    Digest, Error as StageError, Leftover, Output, check_folder, is_temporary, wait_lock, write_whole,
+};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,9 +34,7 @@ pub fn blob_name(digest: &Digest) -> String {
 #[derive(Debug)]
 pub struct Layout {
     folder: PathBuf,
-    // Dropped in this order.
-    _new: Option<NewLayout>,
-    user: InUse,
+    staging: Staging,
 }
 
 impl Layout {
@@ -45,18 +46,20 @@ impl Layout {
     pub fn open(folder: &Path) -> Result<Layout> {
         let wrong = |cause: &str| Error::NotALayout { path: folder.to_owned(), cause: cause.to_owned() };
         check_folder(folder)?;
-        let is_made = match fs::create_dir(folder) {
-            Ok(()) => true,
+        let removed = folder.to_owned();
+        // If a signal ends the program, the folder goes as soon as nothing is in it.
+        let make = || Ok((fs::create_dir(folder)?, move || drop(fs::remove_dir(removed))));
+        let new = match Leftover::make(make) {
+            Ok(((), leftover)) => Some(leftover),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 if !folder.is_dir() {
                     return Err(wrong("found a file, expected a folder"));
                 }
-                false
+                None
             }
             Err(e) => return Err(StageError::io("make the folder", folder)(e).into()),
         };
-        let user = InUse::new(folder).map_err(StageError::io("open", folder))?;
-        let mut layout = Layout { folder: folder.to_owned(), _new: None, user };
+        let layout = Layout { folder: folder.to_owned(), staging: Staging::new(folder, new) };
         let marker = folder.join(LAYOUT_NAME);
         if marker.exists() {
             let text = fs::read(&marker).map_err(StageError::io("read", &marker))?;
@@ -68,19 +71,13 @@ impl Layout {
             layout.read_index()?;
         } else {
             let mut entries = fs::read_dir(folder).map_err(StageError::io("read", folder))?;
-            if entries.next().is_some() {
+            // Another program may be making the same layout.
+            if entries.any(|entry| !entry.is_ok_and(|entry| is_temporary(&entry.file_name()))) {
                 return Err(wrong("found other files, expected oci-layout or an empty folder"));
             }
         }
-        let blobs = folder.join(BLOBS);
-        let make = || fs::create_dir_all(&blobs);
-        let making = || StageError::io("make the folder", &blobs);
-        if marker.exists() {
-            make().map_err(making())?;
-        } else {
-            layout._new = Some(NewLayout::begin(folder, is_made, &layout.user, make).map_err(making())?);
-            write_whole(&marker, LAYOUT_TEXT.as_bytes())?;
-        }
+        // That it can be written to is told before anything is made for it.
+        drop(layout.staging.create()?);
         Ok(layout)
     }
 
@@ -90,7 +87,8 @@ impl Layout {
 
     /// Whether a blob is there, whole as far as its size tells.
     fn has(&self, digest: &Digest, size: u64) -> bool {
-        self.path(digest).metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+        let is_there = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size;
+        self.staging.has(digest, size) || self.path(digest).metadata().is_ok_and(is_there)
     }
 
     fn read_index(&self) -> Result<Index> {
@@ -101,11 +99,6 @@ impl Layout {
             Err(e) => Err(StageError::io("read", &path)(e).into()),
         }
     }
-
-    fn create(&self) -> Result<Output> {
-        // Its name is known when its bytes are.
-        Ok(Output::create(&self.folder.join(BLOBS).join("new"))?)
-    }
 }
 
 impl Destination for Layout {
@@ -114,7 +107,7 @@ impl Destination for Layout {
         if self.has(digest, *size) {
             return Ok(Put::There);
         }
-        let mut output = self.create()?;
+        let mut output = self.staging.create()?;
         let mut counting = Counting::new(&mut output);
         content.write_to(0, &mut counting)?;
         let (found, found_size) = counting.finish();
@@ -122,17 +115,17 @@ impl Destination for Layout {
             let label = self.path(digest).display().to_string();
             return Err(Error::Blob { label, found, found_size, expected: *digest, size: *size });
         }
-        output.commit_as(&self.path(digest))?;
+        self.staging.keep(output, digest, *size)?;
         Ok(Put::Sent)
     }
 
     fn put_given(&self, write: &mut Given<'_>) -> Result<(Packed, Put)> {
-        let mut output = self.create()?;
+        let mut output = self.staging.create()?;
         let packed = write(&mut output)?;
         if self.has(&packed.digest, packed.size) {
             return Ok((packed, Put::There));
         }
-        output.commit_as(&self.path(&packed.digest))?;
+        self.staging.keep(output, &packed.digest, packed.size)?;
         Ok((packed, Put::Sent))
     }
 
@@ -144,6 +137,9 @@ impl Destination for Layout {
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
         let marker = self.folder.join(LAYOUT_NAME);
+        if !marker.exists() {
+            write_whole(&marker, LAYOUT_TEXT.as_bytes())?;
+        }
         // Held until the end. Network file systems lock for writers alone; where there are no locks, one that adds at the
         // same moment may be lost, and the index is whole all the same.
         let writable = File::options().read(true).write(true).open(&marker);
@@ -155,6 +151,9 @@ impl Destination for Layout {
         let is_same = |known: &Descriptor| known.digest == descriptor.digest && known.annotations.is_empty();
         index.manifests.retain(|known| if names.is_empty() { !is_same(known) } else { !named(known) });
         index.manifests.push(Descriptor { annotations: names, ..descriptor.clone() });
-        Ok(write_whole(&self.folder.join(INDEX_NAME), &index.to_bytes())?)
+        // Written before the blobs get their names, so that a full disk changes nothing.
+        let mut output = Output::create(&self.folder.join(INDEX_NAME))?;
+        output.write_all(&index.to_bytes()).map_err(StageError::io("write", &self.folder.join(INDEX_NAME)))?;
+        self.staging.publish(|| Ok(output.commit()?))
     }
 }

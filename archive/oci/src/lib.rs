@@ -14,8 +14,8 @@ mod json;
 mod layout;
 mod manifest;
 pub mod name;
-mod new_layout;
 mod put;
+mod staging;
 
 pub use content::{Content, Packable};
 pub use descriptor::{Descriptor, Platform, STORE_PATHS, media_type, names_annotations};

@@ -11,6 +11,7 @@ use crate::command::image;
 use crate::command::image::{ArchiveArgs, Built, ImageLayer, Target};
 use crate::edge::EdgeArgs;
 use crate::memory::{CacheArgs, Memory, OnItsWay};
+use crate::overwrite::Files;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use crate::plan_args::PlanArgs;
@@ -91,6 +92,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         cache: &options.cache,
         store: &store,
     };
+    options.check_files(&specs, output.as_ref(), &store)?;
     if options.dry_run {
         for (spec, strategy) in &specs {
             let base = options.base.open(Some(spec), common)?;
@@ -100,7 +102,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return Ok(());
     }
     let place = output.context("no output: expected -o PLACE")?;
-    if let (Some(_), Place::Archive(_) | Place::Engine(_)) = (&options.state, &place) {
+    if options.state.is_some() && !place.keeps_oci_images() {
         bail!("--state: found {place}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG with it");
     }
     let legacy = options.archive.legacy;
@@ -148,7 +150,8 @@ impl Of<'_> {
 
     /// Builds the image of a spec.
     pub fn build(&self, spec: &Spec, strategy: Strategy, target: &Target<'_>, common: &Common) -> Result<Built> {
-        let write = |layers, base: Option<&Base>| image::write(spec, base, layers, target, common);
+        let write =
+            |layers, base: Option<&Base>, memory: &Memory| image::write(spec, base, layers, target, memory, common);
         self.with_layers(spec, strategy, None, &Scratch::create(&std::env::temp_dir())?, common, write)
     }
 
@@ -161,7 +164,7 @@ impl Of<'_> {
         architecture: Option<&Spec>,
         scratch: &Scratch,
         common: &Common,
-        write: impl FnOnce(Vec<ImageLayer>, Option<&Base>) -> Result<Built>,
+        write: impl FnOnce(Vec<ImageLayer>, Option<&Base>, &Memory) -> Result<Built>,
     ) -> Result<Built> {
         let state = self.state.map(|folder| State::open(folder, architecture)).transpose()?;
         let base = self.base.open(Some(spec), common)?;
@@ -169,7 +172,7 @@ impl Of<'_> {
         let job = self.job(spec, strategy, base.as_ref(), state.as_ref(), &memory)?;
         let layers = make(&job, scratch, common)?;
         let on_their_way = on_their_way(&layers);
-        let built = write(layers, base.as_ref()).map_err(|error| memory.explain(error, &on_their_way))?;
+        let built = write(layers, base.as_ref(), &memory).map_err(|error| memory.explain(error, &on_their_way))?;
         remember(&job, &on_their_way, &built, common)?;
         Ok(built)
     }
@@ -231,7 +234,7 @@ pub fn build(job: &Job<'_>, target: &Target<'_>, common: &Common) -> Result<Buil
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let layers = make(job, &scratch, common)?;
     let sizes = layers.iter().map(|layer| (layer.source.size(), layer.store_paths.clone())).collect();
-    let image = image::write(job.spec, job.base, layers, target, common)?;
+    let image = image::write(job.spec, job.base, layers, target, job.memory, common)?;
     Ok(BuiltLayers { image, layers: sizes })
 }
 
@@ -253,6 +256,20 @@ pub fn settings(spec: &Spec, strategy: Strategy, base: Option<&Base>, store: &St
 }
 
 impl Options {
+    /// Refuses a place that contradicts flags or is one of the inputs.
+    fn check_files(&self, specs: &[(Spec, Strategy)], place: Option<&Place>, store: &Store) -> Result<()> {
+        let Some(place) = place else { return Ok(()) };
+        place.packing(&self.packing)?;
+        let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
+        let mut files = Files::of(store).reads(self.plan.previous()).reads(self.layers.strategy.file());
+        for (spec, _) in specs {
+            files = files.reads_spec(file.as_deref(), spec);
+            files = files.reads(self.base.location(Some(spec)).map(|base| base.path));
+        }
+        let files = files.reads(self.place.files()).reads(self.registry.files());
+        files.edge(&self.edge).writes_state(self.state.as_deref()).writes_to(place).check()
+    }
+
     /// The specs with the flags over them, and the strategy that one of them names.
     fn resolve(&self) -> Result<Vec<(Spec, Strategy)>> {
         let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;

@@ -5,6 +5,7 @@ mod question;
 use crate::args::{Common, StoreArgs, usage_error};
 use crate::edge::EdgeArgs;
 use crate::mention::Mentions;
+use crate::overwrite::Files;
 use crate::source::{Source, SourceArgs};
 use anyhow::Result;
 use clap::Args;
@@ -79,6 +80,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return Ok(());
     }
     let spec = options.spec.as_deref().map(Spec::read).transpose()?;
+    let database = Database::place(&store);
+    let files = Files::of(&store).reads_layers(&options.layer).reads(options.source.files()).reads([&database]);
+    let files = spec.iter().fold(files, |files, spec| files.reads_spec(options.spec.as_deref(), spec));
+    files.edge(&options.edge).writes([&options.output]).check()?;
     let mut edge = options.edge.begin(&[&options.output])?;
     if let Some(spec) = &spec {
         edge.spec(&store, options.spec.as_deref(), spec)?;

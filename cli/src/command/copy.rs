@@ -43,6 +43,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let origin = Origin::parse(&options.source)?;
     let place = Place::parse(&options.place)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
+    // An archive of one image may be replaced by a copy of it: it is open, and the copy takes its name at the end.
+    let replaced =
+        matches!(&origin, Origin::File(location) if !location.path.is_dir() && location.reference().is_none());
+    let read: Vec<&Origin> = [&origin].into_iter().filter(|_| !replaced).collect();
+    options.transfer.check_files(&read, &place)?;
     if options.all {
         return copy_all(&origin, &place, name, &options.transfer, common);
     }
@@ -109,10 +114,12 @@ pub fn copy(
     transfer: &TransferArgs,
     common: &Common,
 ) -> Result<()> {
-    if let (Origin::Spec(path), Place::Archive(_) | Place::Engine(_)) = (origin, place) {
+    if let Origin::Spec(path) = origin
+        && !place.keeps_oci_images()
+    {
         bail!("found the spec {}, expected an image: `layerstone build` makes archives of specs", path.display());
     }
-    if let Place::Archive(_) | Place::Engine(_) = place {
+    if !place.keeps_oci_images() {
         let (name, image_id) = transfer.archive_to(origin, name.as_ref(), place, common)?;
         if place.is_stdout() || common.quiet {
             return Ok(());

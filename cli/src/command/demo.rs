@@ -6,6 +6,7 @@ use crate::command::image::Target;
 use crate::demo;
 use crate::memory::Memory;
 use crate::out::print;
+use crate::overwrite::Files;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use crate::registry_args::RegistryArgs;
@@ -16,7 +17,7 @@ use clap::Args;
 use layerstone_image::Spec;
 use layerstone_layering::Strategy;
 use layerstone_stage::{Scratch, Store, StorePath};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Make an image of a small store that comes with this program, and show what was built
 ///
@@ -30,6 +31,8 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let place = Place::parse_archive(options.output.as_os_str())?;
+    Files::default().writes_to(&place).check()?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let store = Store::new("/nix/store", scratch.path())?;
     let env = demo::make(&store)?;
@@ -38,7 +41,6 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
     let settings = settings(&spec, Strategy::default(), None, &store)?;
-    let place = Place::Archive(options.output.clone());
     let (packing, registry) = (PackingArgs::default(), RegistryArgs::default());
     let target = Target { place: &place, legacy: false, packing: &packing, registry: &registry };
     let built = build(
@@ -55,7 +57,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         &target,
         common,
     )?;
-    if common.quiet || options.output == Path::new("-") {
+    if common.quiet || place.is_stdout() {
         return Ok(());
     }
     let mut table = Table::new(&["layer", "size", "diff ID", "holds"], &[0, 1]);
@@ -64,7 +66,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         let holds = if paths.is_empty() { "customisation layer".to_owned() } else { paths.join(" ") };
         table.row(vec![index.to_string(), size(*bytes), diff_id.to_string(), holds]);
     }
-    let output = options.output.display();
+    let output = place.path().unwrap_or(&options.output).display();
     let (reference, image_id) = (&built.image.reference, &built.image.image_id);
     print(format_args!(
         "{output}: {reference}\nimage ID {image_id}\n\n{table}\n\

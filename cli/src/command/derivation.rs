@@ -2,6 +2,7 @@
 
 use crate::itself::become_ourselves;
 use crate::memory::CACHE;
+use crate::nix_build::attributes_file;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Map, Value};
@@ -29,11 +30,6 @@ pub struct Options {
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
 }
-
-/// The variable in which Nix says where the attributes are (Nix manual, "Advanced Attributes", since Nix 2.4).
-const ATTRIBUTES: &str = "NIX_ATTRS_JSON_FILE";
-/// Where they are in the build's folder.
-const ATTRIBUTES_FILE: &str = ".attrs.json";
 
 pub fn run(options: &Options) -> Result<()> {
     let attributes = Attributes::read()?;
@@ -72,9 +68,7 @@ struct Attributes {
 
 impl Attributes {
     fn read() -> Result<Attributes> {
-        // In a sandbox, Nix 2.8 tells where the file is outside of it.
-        let told = std::env::var_os(ATTRIBUTES).map(PathBuf::from).filter(|file| file.exists());
-        let file = told.unwrap_or_else(|| PathBuf::from(ATTRIBUTES_FILE));
+        let file = attributes_file();
         let bytes = match fs::read(&file) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => bail!(
                 "no attributes of a derivation: {}: found no file, expected the one that Nix writes with __structuredAttrs",

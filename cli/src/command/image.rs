@@ -9,9 +9,10 @@ use crate::args::{Common, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::command::build::on_their_way;
 use crate::edge::EdgeArgs;
-use crate::memory::CacheArgs;
+use crate::memory::{CacheArgs, Memory};
 use crate::out::print;
 use crate::outgoing::Keeper;
+use crate::overwrite::Files;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use crate::registry_args::RegistryArgs;
@@ -21,7 +22,7 @@ use layerstone_image::{
     Archive, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, Spec, Target as ArchiveTarget,
     Trailer,
 };
-use layerstone_layer::{Blobs, Codec, Meter, Packing, Part, Recipe, Source};
+use layerstone_layer::{Blobs, Meter, Packing, Part, Recipe, Source};
 use layerstone_oci::{Descriptor, Placed};
 use layerstone_stage::{Digest, Output, StorePath};
 use legacy::Legacy;
@@ -32,7 +33,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IsTerminal, Write, stdout};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -92,6 +92,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let store = options.store.store()?;
     let files = layer_files_of(&options.layers)?;
+    place.packing(&options.packing)?;
+    let read = Files::of(&store).reads_spec(Some(&options.spec), &spec).reads_layers(&files);
+    let read = read.reads(options.base.location(Some(&spec)).map(|base| base.path)).reads(options.registry.files());
+    read.edge(&options.edge).writes_to(&place).check()?;
     let mut edge = options.edge.begin(&place.files())?;
     let (max, memory) = (options.base.max(), options.cache.open(&store, common)?);
     let layers = files.par_iter().map(|path| read_layer(path, &store, &memory, max));
@@ -104,7 +108,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let legacy = options.archive.legacy;
     let target = Target { place: &place, legacy, packing: &options.packing, registry: &options.registry };
     let on_their_way = on_their_way(&layers);
-    let written = write(&spec, base.as_ref(), layers, &target, common);
+    let written = write(&spec, base.as_ref(), layers, &target, &memory, common);
     written.map_err(|error| memory.explain(error, &on_their_way))?.tell(&place, common)?;
     memory.finish();
     edge.file(&options.spec);
@@ -153,6 +157,15 @@ impl ImageLayer {
             blob: None,
             recipe: None,
             blobs: None,
+        }
+    }
+
+    /// Whether it is known what it is when it is compressed so, or it goes as it is.
+    pub fn is_packed(&self, packing: Packing) -> bool {
+        match &self.blob {
+            Some(LayerBlob::Packed(known, _)) => *known == packing,
+            Some(LayerBlob::Stored(..)) => true,
+            None => false,
         }
     }
 
@@ -208,15 +221,16 @@ pub fn write(
     base: Option<&Base>,
     layers: Vec<ImageLayer>,
     target: &Target<'_>,
+    memory: &Memory,
     common: &Common,
 ) -> Result<Built> {
     match target.place {
-        Place::Archive(_) | Place::Engine(_) => write_docker_archive(spec, base, layers, target, common),
+        place if !place.keeps_oci_images() => write_docker_archive(spec, base, layers, target, common),
         place if target.legacy => bail!("--legacy: found {place}, expected a docker archive with it"),
         place => {
             let since = Instant::now();
             let keeper = Keeper::open(place, target.registry, &[])?;
-            let built = oci::write(spec, base, layers, &keeper, target, common)?;
+            let built = oci::write(spec, base, layers, &keeper, target, memory, common)?;
             keeper.tell(since, common);
             Ok(built)
         }
@@ -318,9 +332,9 @@ pub fn write_archive(
         }
         // Past std's line buffer, which would look for newlines in the tar.
         let mut out = File::from(out.as_fd().try_clone_to_owned().context("cannot write: stdout")?);
-        return Ok(pipe(&mut out, Path::new("stdout"), packing.packing(None)?)?);
+        return Ok(pipe(&mut out, Path::new("stdout"), place.packing(packing)?)?);
     }
-    let packing = packing.packing(Codec::of_name(output.as_os_str().as_bytes()).map(Packing::from))?;
+    let packing = place.packing(packing)?;
     let mut file = Output::create(output)?;
     let work = archive.work(file.is_seekable());
     let write = |meter: &_| archive.write(ArchiveTarget::File(&mut file), packing, trailer, meter);

@@ -37,6 +37,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let place = Place::parse(&options.output)?;
     let mut name = options.name.as_deref().map(parse_name).transpose()?;
     let transfer = &options.transfer;
+    transfer.check_files(&origins.iter().collect::<Vec<_>>(), &place)?;
     let sources = origins.iter().filter_map(|origin| match (origin, &place) {
         (Origin::Registry(from), Place::Registry(to)) if from.host == to.host => Some(from.name.clone()),
         _ => None,

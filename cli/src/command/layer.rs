@@ -8,19 +8,21 @@ use crate::base::BaseArgs;
 use crate::edge::{Edge, EdgeArgs};
 use crate::known::{Known, layer_files};
 use crate::memory::{CacheArgs, Memory};
+use crate::new_folder::NewFolder;
+use crate::overwrite::Files;
 use crate::packing_args::PackingArgs;
+use crate::place::check_tar;
 use crate::record::Record;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use job::Job;
+use layerstone_image::Spec;
 use layerstone_layer::{Owner, Packing, Recipe, Source, store_layout};
 use layerstone_layering::Plan;
-use layerstone_stage::{Store, StorePath, check_folder};
+use layerstone_stage::{Store, StorePath};
 use rayon::prelude::*;
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Make layers of a plan: digests and sizes, and the tars if wanted
@@ -83,11 +85,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let plan = Plan::read(&options.plan)?;
     let store = options.store.store()?;
     let index = options.index_in(&plan)?;
-    let hashes = plan.nar_hashes;
     let spec = options.stamp.read_spec()?;
     let (mtime, owner) = options.stamp.resolve(spec.as_ref())?;
     let xattrs = options.xattrs || spec.as_ref().is_some_and(|spec| spec.xattrs);
     let packing = options.packing.packing(None)?;
+    options.check_files(spec.as_ref(), &plan, packing, &store)?;
     if let (Some(root), Some(blob)) = (&options.behind, &options.blob) {
         let base = options.base.open(spec.as_ref(), common)?;
         // In an order that no plan decides: the tar has one of its own.
@@ -111,7 +113,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return options.told(edge);
     }
     let memory = options.cache.open(&store, common)?;
-    memory.tell_hashes(hashes);
+    memory.tell_hashes(plan.nar_hashes);
     let recipes = |layers: &[Vec<StorePath>]| recipes(layers, &store, mtime, &owner, xattrs);
     let Some(index) = index else {
         return make_all(options, recipes(&plan.layers)?, packing, &memory, &store, common);
@@ -141,6 +143,26 @@ impl Options {
             Some(index) => Ok(Some(index)),
             None => bail!("no such layer: {}: found none with the key {key}", self.plan.display()),
         }
+    }
+
+    /// Refuses a name that is no tar's, and an output that is one of the inputs.
+    fn check_files(&self, spec: Option<&Spec>, plan: &Plan, packing: Option<Packing>, store: &Store) -> Result<()> {
+        if let Some(blob) = &self.blob {
+            check_tar(blob, packing.map(|packing| packing.codec))?;
+        }
+        let files = Files::of(store).reads([&self.plan]).reads(self.stamp.spec()).reads_layers(&self.behind);
+        let files = files.reads(self.base.location(spec).map(|base| base.path)).edge(&self.edge).writes(&self.blob);
+        if !self.all {
+            return files.writes([&self.output]).check();
+        }
+        let (layers, blobs) = self.names(plan.layers.len(), packing);
+        files.adds_to(&self.output, layers.iter().chain(&blobs).filter_map(|path| path.file_name())).check()
+    }
+
+    /// The layer files and the blobs of all layers.
+    fn names(&self, count: usize, packing: Option<Packing>) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let names = |ending: &str| (0..count).map(|index| self.output.join(format!("{index:03}.{ending}"))).collect();
+        (names("layer.json"), if self.blobs { names(&tar_ending(packing)) } else { Vec::new() })
     }
 
     /// Tells what was read besides store paths.
@@ -194,37 +216,20 @@ fn make_all(
 ) -> Result<()> {
     let folder = &options.output;
     let known = options.known.as_deref().map(Known::read).transpose()?.unwrap_or_default();
-    let is_new = make_folder(folder)?;
-    let names = |ending: &str| (0..recipes.len()).map(|index| folder.join(format!("{index:03}.{ending}"))).collect();
-    let files: Vec<PathBuf> = names("layer.json");
-    let blobs: Vec<PathBuf> = if options.blobs { names(&tar_ending(packing)) } else { Vec::new() };
+    let made = NewFolder::make(folder)?;
+    let (files, blobs) = options.names(recipes.len(), packing);
     let mut edge = options.edge.begin(&files.iter().chain(&blobs).collect::<Vec<_>>())?;
     edge.recipes(store, &recipes);
     let record = Record::read(folder)?;
     warn_of_others(folder, recipes.len(), &record, common)?;
     let tarsum = options.tarsum;
-    let made = Job { recipes, files, blobs, tarsum, packing, known, memory, record: Some(record) }.run(store, common);
-    if made.is_err() && is_new {
-        // Nothing can be done about a failure here, which leaves an empty folder.
-        let _ = fs::remove_dir(folder);
-    }
-    made?;
+    Job { recipes, files, blobs, tarsum, packing, known, memory, record: Some(record) }.run(store, common)?;
+    made.keep();
     options.told(edge)
 }
 
 fn tar_ending(packing: Option<Packing>) -> String {
     format!("tar{}", packing.map_or("", |packing| packing.codec.ending()))
-}
-
-/// Whether the folder had to be made.
-pub fn make_folder(folder: &Path) -> Result<bool> {
-    check_folder(folder)?;
-    match fs::create_dir(folder) {
-        Ok(()) => Ok(true),
-        Err(_) if folder.is_dir() => Ok(false),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => bail!("not a folder: {}", folder.display()),
-        Err(e) => Err(e).with_context(|| format!("cannot make the folder: {}", folder.display())),
-    }
 }
 
 /// Tells of layer files that no run of ours is known to have written: whoever names the folder takes them for layers.

@@ -7,6 +7,7 @@ use crate::args::{Common, usage_error};
 use crate::base::BaseArgs;
 use crate::command::build::settings;
 use crate::edge::{Edge, EdgeArgs};
+use crate::overwrite::Files;
 use crate::plan_args::PlanArgs;
 use crate::strategy::{self, INPUTS, StrategyArgs};
 use anyhow::{Context, Result};
@@ -97,9 +98,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         // Before anything is read.
         options.limit_of_plan()?;
     }
+    let spec = options.spec.as_deref().map(Spec::read).transpose()?;
+    options.files(spec.as_ref()).reads([&file]).writes([&options.output]).check()?;
     let mut edge = options.edge.begin(&[&options.output])?;
     let closure = Closure::read(&file)?;
-    let spec = options.spec.as_deref().map(Spec::read).transpose()?;
     let settings = options.settings_of_plan(spec.as_ref(), &closure, common)?;
     plan(&closure, &settings)?.with_hashes_of(&closure).write(&options.output)?;
     edge.file(file);
@@ -108,6 +110,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 impl Options {
+    /// What is read besides closures.
+    fn files(&self, spec: Option<&Spec>) -> Files {
+        let files = Files::default().reads(&self.rates).reads(self.plan.previous()).reads(self.strategy.file());
+        let files = files.reads(self.base.location(spec).map(|base| base.path)).edge(&self.edge);
+        spec.iter().fold(files, |files, spec| files.reads_spec(self.spec.as_deref(), spec))
+    }
+
     /// Tells what is read besides closures.
     fn tell(&self, spec: Option<&Spec>, edge: &mut Edge<'_>) {
         edge.files(&self.rates);

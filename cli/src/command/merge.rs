@@ -4,6 +4,7 @@ use crate::args::Common;
 use crate::base::{UnpackingArgs, open_file};
 use crate::command::image::write_archive;
 use crate::out::print;
+use crate::overwrite::Files;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use anyhow::Result;
@@ -12,7 +13,7 @@ use layerstone_image::{Location, MaxUnpacked, Merge, StoredImage};
 use layerstone_layer::Meter;
 use rayon::prelude::*;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Put the images of several files into one docker archive
 ///
@@ -33,6 +34,12 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let (place, packing) = (Place::parse_archive(options.output.as_os_str())?, PackingArgs::default());
+    // An archive all of whose images are in the output may be replaced by it: it is open, and read before.
+    let is_replaced = |location: &Location| !location.path.is_dir() && location.reference().is_none();
+    let inputs = options.files.iter().map(|text| Location::parse(text)).filter(|location| !is_replaced(location));
+    let inputs = inputs.map(|location| location.path);
+    Files::default().reads(inputs).writes_to(&place).check()?;
     let max = options.unpacking.max();
     let mut merge = Merge::default();
     for (location, images) in opened(&options.files, max, common)? {
@@ -40,9 +47,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let unpack = |meter: &Meter| merge.unpack(max, &|bytes| meter.add_bytes(bytes));
     common.progress().during("unpacking", None, 0, unpack)?;
-    let (place, packing) = (Place::Archive(options.output.clone()), PackingArgs::default());
     write_archive(&merge.archive(), &place, &packing, &|_| merge.trailer(), common)?;
-    tell(&merge, &options.output, common)
+    tell(&merge, &place, common)
 }
 
 /// The images that are meant, file by file; several files are opened at once, since that may mean to unpack them.
@@ -62,8 +68,8 @@ fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(
 }
 
 /// Says which images were written, unless stdout holds them.
-fn tell(merge: &Merge, output: &Path, common: &Common) -> Result<()> {
-    if output == Path::new("-") || common.quiet {
+fn tell(merge: &Merge, place: &Place, common: &Common) -> Result<()> {
+    if place.is_stdout() || common.quiet {
         return Ok(());
     }
     for image in merge.images() {

@@ -2,6 +2,8 @@
 
 use crate::args::{Common, parse_time};
 use crate::base::UnpackingArgs;
+use crate::overwrite::Files;
+use crate::place::check_tar;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{Time, open_plain};
@@ -39,6 +41,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    Files::default().reads(&options.sources).writes([&options.output]).check()?;
     if options.only_deps {
         let names: Vec<&[u8]> = options.sources.iter().map(|source| source.as_os_str().as_bytes()).collect();
         return Ok(write_whole(&options.output, &[names.join(&b' '), b"\n".to_vec()].concat())?);
@@ -46,11 +49,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if options.output == Path::new("-") {
         bail!("cannot make: -: expected a folder, or a name that ends in .tar");
     }
-    let name = options.output.as_os_str().as_bytes();
-    let is_tar = name.ends_with(b".tar");
-    if [&b".tar.gz"[..], b".tgz", b".tar.zst", b".tar.xz", b".tar.bz2"].iter().any(|ending| name.ends_with(ending)) {
-        bail!("cannot make: {}: expected a folder, or a name that ends in .tar", options.output.display());
-    }
+    check_tar(&options.output, None)?;
+    let is_tar = options.output.as_os_str().as_bytes().to_ascii_lowercase().ends_with(b".tar");
     let open = |source: &PathBuf| open(source, &options.unpacking);
     let sources = options.sources.iter().map(open).collect::<Result<Vec<_>>>()?;
     let merged = merge_trees(&sources)?;

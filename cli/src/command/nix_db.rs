@@ -4,6 +4,8 @@ use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::command::layer::behind::{check_front, plain_blob};
 use crate::edge::EdgeArgs;
+use crate::overwrite::Files;
+use crate::place::check_tar;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::{Closure, measure_nars};
@@ -76,6 +78,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     for info in &closure.graph {
         store.parse(info.path.as_str()).with_context(|| options.closure.display().to_string())?;
     }
+    check_tar(&options.blob, None)?;
+    let files = Files::of(&store).reads([&options.closure]).reads_spec(options.stamp.spec(), &spec);
+    let files = files.reads_layers(&options.behind).reads(options.base.location(Some(&spec)).map(|base| base.path));
+    files.edge(&options.edge).writes([&options.output, &options.blob]).check()?;
     let base = options.base.open(Some(&spec), common)?;
     if options.output != Path::new("-") {
         // First, so that a bad place is told before the blob is there.

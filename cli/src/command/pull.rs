@@ -4,7 +4,7 @@ use super::copy::{copy, parse_name};
 use crate::args::Common;
 use crate::fetch;
 use crate::origin::Origin;
-use crate::place::Place;
+use crate::place::{self, Place};
 use crate::transfer::TransferArgs;
 use anyhow::Result;
 use clap::Args;
@@ -35,6 +35,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut reference = parse_reference(&options.reference)?;
     let place = Place::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
+    options.transfer.check_files(&[], &place)?;
     if reference.digest.is_none() {
         let remote = fetch::image(&reference, &options.transfer.platform, &options.transfer.registry)?;
         // What is pulled is what was told, even if the tag moves meanwhile.
@@ -49,5 +50,5 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 /// A reference from the command line, with or without the word for a registry in front.
 pub fn parse_reference(text: &str) -> Result<Reference> {
     let bare = text.strip_prefix("registry:").or(text.strip_prefix("docker://"));
-    Ok(bare.unwrap_or(text).parse()?)
+    place::parse_reference(bare.unwrap_or(text))
 }

@@ -1,13 +1,13 @@
 //! `layerstone push`: an image into a registry, only what it lacks.
 
 use super::copy::copy;
+use super::pull::parse_reference;
 use crate::args::Common;
 use crate::origin::Origin;
-use crate::place::Place;
+use crate::place::{Place, refuse_other_kind};
 use crate::transfer::TransferArgs;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_registry::Reference;
 use std::ffi::OsString;
 
 /// Put an image into a registry, sending only what it lacks
@@ -29,10 +29,12 @@ pub struct Options {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.packing.packing(None)?;
-    let text = options.reference.strip_prefix("registry:").or(options.reference.strip_prefix("docker://"));
-    let reference: Reference = text.unwrap_or(&options.reference).parse()?;
+    refuse_other_kind(&options.reference)?;
+    let reference = parse_reference(&options.reference)?;
     if reference.digest.is_some() {
         bail!("found a digest, expected HOST/NAME:TAG to push to: {reference}");
     }
-    copy(&Origin::parse(&options.image)?, &Place::Registry(reference), None, &options.transfer, common)
+    let (origin, place) = (Origin::parse(&options.image)?, Place::Registry(reference));
+    options.transfer.check_files(&[&origin], &place)?;
+    copy(&origin, &place, None, &options.transfer, common)
 }

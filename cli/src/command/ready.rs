@@ -1,6 +1,7 @@
 //! `layerstone helper`: ready contents alone, and what they are to the root stage.
 
 use crate::args::StoreArgs;
+use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::Helper as Named;
@@ -28,6 +29,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     let store = options.store.store()?;
+    Files::of(&store).reads(options.helper.package()).writes([&options.folder]).check()?;
     Ok(write_helper(&store, &of_store(&options.helper, &store)?, &options.folder)?)
 }
 

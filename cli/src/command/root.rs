@@ -6,6 +6,8 @@ use crate::command::layer::behind::plain_blob;
 use crate::command::ready;
 use crate::edge::EdgeArgs;
 use crate::legacy_args::LegacyArgs;
+use crate::overwrite::Files;
+use crate::place::check_tar;
 use crate::root_args::RootArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -83,6 +85,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let owner = options.stamp.owner.over(root.owner.clone());
     let numeric = root.numeric && owner.uname.is_empty() && owner.gname.is_empty();
     let root = RootSpec { mtime, owner, numeric, strict: options.strict, ..root };
+    check_tar(&options.blob, None)?;
+    let files = Files::of(&store).reads_spec(options.stamp.spec(), &spec).reads_layers(&options.below);
+    let files = files.reads(options.base.location(Some(&spec)).map(|base| base.path)).edge(&options.edge);
+    let files = files.reads(options.legacy.file()).writes(options.legacy.outputs(&options.blob));
+    files.writes([&options.output, &options.blob]).check()?;
     if options.output != Path::new("-") {
         // First, so that a bad place is told before the blob is there.
         Output::create(&options.output)?;

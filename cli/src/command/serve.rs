@@ -4,6 +4,7 @@ use crate::args::Common;
 use crate::interrupt;
 use crate::origin::Origin;
 use crate::out::print;
+use crate::overwrite::Files;
 use crate::transfer::{Brought, Either, TransferArgs};
 use crate::whole::Whole;
 use anyhow::{Context, Result, bail};
@@ -36,6 +37,7 @@ pub struct Options {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.packing.packing(None)?;
+    Files::default().writes_state(options.transfer.state.as_deref()).check()?;
     // First, so that a port that is taken is told at once.
     let server = Server::bind(options.listen)?;
     let shelf = Mutex::new(Shelf::default());

@@ -4,6 +4,7 @@ use crate::args::Common;
 use crate::command::image::write_archive;
 use crate::command::layer::{layouts, recipes};
 use crate::memory::Memory;
+use crate::overwrite::Files;
 use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use anyhow::{Context, Result};
@@ -36,6 +37,9 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let conf = Conf::read(&options.conf)?;
     let store = Store::new(&conf.store_dir, &options.root)?;
+    let (place, packing) = (Place::parse_archive(options.output.as_os_str())?, PackingArgs::default());
+    let files = Files::of(&store).reads([&options.conf]).reads(&conf.from_image);
+    files.writes_to(&place).check()?;
     let base = conf.from_image.as_deref().map(Base::open).transpose()?;
     let facts = conf.facts(base.as_ref())?;
     let recipes = recipes(&conf.store_layers, &store, conf.mtime, &conf.owner, false)?;
@@ -54,7 +58,6 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         let manifest = image.manifest(std::slice::from_ref(&repo_tag));
         vec![(image.config_name(), image.config), (MANIFEST_NAME.to_owned(), manifest)]
     };
-    let (place, packing) = (Place::Archive(options.output.clone()), PackingArgs::default());
     write_archive(&archive, &place, &packing, &trailer, common)?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use crate::args::{Common, StoreArgs};
 use crate::edge::EdgeArgs;
+use crate::overwrite::Files;
+use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use crate::root_script;
 use crate::source::Source;
@@ -136,6 +138,7 @@ impl WireArgs {
             again: self.words(command, output),
             graph: output,
         };
+        self.check_files(&wiring, output)?;
         let plan = self.plan(spec, common)?;
         let graph = wiring.graph(plan.as_ref())?;
         let text = text(&wiring, &graph)?;
@@ -147,6 +150,17 @@ impl WireArgs {
         let edge = args.begin(&[output])?;
         write_whole(output, &text)?;
         edge.finish()
+    }
+
+    /// Refuses rules that would write over what they are written from, or over each other.
+    fn check_files(&self, wiring: &Wiring<'_>, output: &Path) -> Result<()> {
+        wiring.place.packing(&PackingArgs::default())?;
+        wiring.check_place()?;
+        // Without a plan all edges are there but those of the layers, which are called after what is in them.
+        let graph = wiring.graph(None)?;
+        let made = graph.edges.iter().filter(|edge| edge.stage != "image").flat_map(|edge| &edge.outputs);
+        let files = Files::of(wiring.store).reads_spec(Some(wiring.file), wiring.spec).reads(&self.previous);
+        files.writes(made).writes_to(wiring.place).writes([output]).check()
     }
 
     /// The plan, if there is one. One of another version is removed, so that it is made again.

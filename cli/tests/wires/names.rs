@@ -9,7 +9,7 @@ const SPECIAL: &str = " !\"#$%&'()*+,-.:;<=>?@[\\]^_`{|}~ü\u{2028}";
 
 /// Writes rules for a spec, a folder and an image of these names, and runs them.
 fn build(place: &Place, tool: Tool, name: &str) -> Result<(), String> {
-    let (spec, folder, image) = (format!("s{name}s/i{name}i.json"), format!("f{name}f"), format!("o{name}o.tar"));
+    let (spec, folder, image) = (format!("s{name}s/i{name}i.json"), format!("f{name}f"), format!("./o{name}o.tar"));
     place.write(
         &spec,
         format!(r#"{{"name": "x", "tag": "1", "extraCommandsFile": {}}}"#, serde_json::json!(format!("c{name}c.sh"))),

@@ -33,5 +33,5 @@ pub use nar_hash::{NarHash, nix_base32};
 pub use output::{Output, check_folder, write_whole};
 pub use path::{HASH_LEN, StorePath};
 pub use store::Store;
-pub use temporary::Scratch;
-pub use write_back::{Sync, check_close, check_written, set_sync};
+pub use temporary::{Scratch, is_temporary};
+pub use write_back::{Sync, check_close, check_written, set_sync, sync};

@@ -26,6 +26,11 @@ pub const PREFIX: &str = ".layerstone-tmp-";
 /// How often a work directory is removed that somebody else may be removing at the same time.
 const TRIES: usize = 10;
 
+/// Whether a file or folder of this name is on its way to another one.
+pub fn is_temporary(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+}
+
 /// A private work directory (mode 0700), removed with all that is in it when dropped.
 #[derive(Debug)]
 pub struct Scratch {

@@ -52,7 +52,7 @@ pub fn set_sync(sync: Sync) {
 }
 
 /// When outputs are synced.
-pub(crate) fn sync() -> Sync {
+pub fn sync() -> Sync {
     match SYNC.load(Ordering::Relaxed) {
         it if it == Sync::Always as u8 => Sync::Always,
         it if it == Sync::Never as u8 => Sync::Never,

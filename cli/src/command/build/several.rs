@@ -23,9 +23,9 @@ pub fn run(of: &Of<'_>, specs: &[(Spec, Strategy)], target: &Target<'_>, common:
     let mut manifests = Vec::new();
     for (spec, strategy) in specs {
         let scratch = Scratch::create(&std::env::temp_dir())?;
-        let built = of.with_layers(spec, strategy.clone(), Some(spec), &scratch, common, |layers, base| {
+        let built = of.with_layers(spec, strategy.clone(), Some(spec), &scratch, common, |layers, base, memory| {
             let destination = keeper.destination();
-            let arrived = oci::put_layers_of(spec, base, layers, destination, target, common)?;
+            let arrived = oci::put_layers_of(spec, base, layers, destination, target, memory, common)?;
             destination.put_manifest(&arrived.manifest, &arrived.bytes)?;
             let Arrived { manifest, image_id, diff_ids, layers: placed, .. } = arrived;
             let layers_below = base.map_or(0, |base| base.image.layers.len());
@@ -43,7 +43,7 @@ pub fn run(of: &Of<'_>, specs: &[(Spec, Strategy)], target: &Target<'_>, common:
 
 /// Opens what can keep an index.
 pub fn open(target: &Target<'_>, sources: &[String]) -> Result<Keeper> {
-    if matches!(target.place, crate::place::Place::Archive(_) | crate::place::Place::Engine(_)) {
+    if !target.place.keeps_oci_images() {
         let place = target.place;
         bail!("several architectures: found {place}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG");
     }

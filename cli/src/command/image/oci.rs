@@ -3,6 +3,7 @@
 use super::{Built, ImageLayer, LayerBlob, Target, facts};
 use crate::args::Common;
 use crate::base::Base;
+use crate::memory::Memory;
 use crate::outgoing::{Arrived, Keeper, Unfinished, put};
 use anyhow::Result;
 use layerstone_image::{LayerFacts, Spec};
@@ -19,10 +20,11 @@ pub fn write(
     layers: Vec<ImageLayer>,
     keeper: &Keeper,
     target: &Target<'_>,
+    memory: &Memory,
     common: &Common,
 ) -> Result<Built> {
     let reference = spec.reference()?;
-    let arrived = put_layers_of(spec, base, layers, keeper.destination(), target, common)?;
+    let arrived = put_layers_of(spec, base, layers, keeper.destination(), target, memory, common)?;
     let name = Name::parse(&reference.for_image(&arrived.image_id));
     keeper.destination().finish(&arrived.manifest, &arrived.bytes, Some(&name))?;
     let Arrived { manifest, image_id, diff_ids, layers: placed, .. } = arrived;
@@ -38,12 +40,14 @@ pub fn put_layers_of(
     layers: Vec<ImageLayer>,
     destination: &dyn Destination,
     target: &Target<'_>,
+    memory: &Memory,
     common: &Common,
 ) -> Result<Arrived> {
     let (facts, warnings) = facts(spec, base, layers.len())?;
     warnings.into_iter().for_each(|warning| common.warn(warning));
-    let layers: Vec<ImageLayer> = base.map_or_else(Vec::new, Base::layers).into_iter().chain(layers).collect();
+    let mut layers: Vec<ImageLayer> = base.map_or_else(Vec::new, Base::layers).into_iter().chain(layers).collect();
     let packing = target.packing.of_layers(packing_of(&layers))?;
+    memory.tell_packed(&mut layers, packing);
     let config = |diff_ids: &[Digest]| {
         let facts_of = |(layer, diff_id): (&ImageLayer, &Digest)| layer.facts(*diff_id);
         let layers: Vec<LayerFacts> = layers.iter().zip(diff_ids).map(facts_of).collect();
@@ -55,7 +59,9 @@ pub fn put_layers_of(
         config: &config,
         annotations: spec.annotations.clone(),
     };
-    put(&image, packing, destination, target.registry.uploads(), common)
+    let arrived = put(&image, packing, destination, target.registry.uploads(), common)?;
+    memory.put_packed(&layers, &arrived.layers, packing);
+    Ok(arrived)
 }
 
 /// How layer files say that their layers are compressed.

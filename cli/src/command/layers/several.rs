@@ -2,7 +2,7 @@
 
 use super::{NAME, Options, missing};
 use crate::args::{Common, usage_error};
-use crate::command::layer::make_folder;
+use crate::new_folder::NewFolder;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
@@ -21,17 +21,20 @@ pub fn run(files: &[PathBuf], options: &Options, common: &Common) -> Result<()> 
     let folder = Some(&options.output).filter(|output| output.as_os_str() != "-");
     let folder = folder.ok_or_else(|| missing("--output <FOLDER>, for the plans of several closures"))?;
     let outputs = outputs(files, folder)?;
+    let names = outputs.iter().filter_map(|path| path.file_name());
+    options.files(None).reads(files).adds_to(folder, names).check()?;
     let limit = options.limit_of_plan()?;
     let closures: Vec<Closure> = files.iter().map(|file| Closure::read(file)).collect::<Result<_, _>>()?;
     let first = closures.iter().find(|closure| !closure.graph.is_empty()).or(closures.first());
     let settings = options.settings(first.context("no closure")?, limit, common)?;
     let plans = plans(&closures, &settings)?;
     let plans = plans.into_iter().zip(&closures).map(|(plan, closure)| plan.with_hashes_of(closure));
-    make_folder(folder)?;
+    let made = NewFolder::make(folder)?;
     let mut edge = options.edge.begin(&outputs)?;
     let prepared = plans.zip(&outputs).map(|(plan, path)| plan.prepare(path));
     let prepared: Vec<Output> = prepared.collect::<Result<_, _>>()?;
     Output::commit_all(prepared)?;
+    made.keep();
     edge.files(files);
     options.tell(None, &mut edge);
     edge.finish()

@@ -2,6 +2,8 @@
 
 use crate::args::Common;
 use crate::base::UnpackingArgs;
+use crate::overwrite::Files;
+use crate::place::check_tar;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::{Location, StoredImage};
@@ -31,6 +33,8 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    check_tar(&options.output, None)?;
+    Files::default().reads([Location::parse(&options.image).path]).writes([&options.output]).check()?;
     let stdout_name = Path::new("stdout");
     if options.output == Path::new("-") {
         if stdout().is_terminal() {

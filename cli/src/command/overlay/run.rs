@@ -5,6 +5,8 @@ use crate::base::{Base, BaseArgs};
 use crate::command::root;
 use crate::edge::EdgeArgs;
 use crate::legacy_args::LegacyArgs;
+use crate::overwrite::Files;
+use crate::place::check_tar;
 use crate::root_script::{Job, PlaceArgs, make, read, text};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -86,6 +88,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let closure = options.store_closure.as_deref().map(Closure::read).transpose()?;
     let spec = options.resolve()?;
+    options.check_files(&spec, &store)?;
     let base = options.base.open(Some(&spec), common)?;
     let Some(script) = &spec.run_as_root else {
         bail!("no script: expected --script FILE, or runAsRoot in the spec");
@@ -121,6 +124,16 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 impl Options {
+    /// Refuses a name that is no tar's, and an output that is one of the inputs.
+    fn check_files(&self, spec: &Spec, store: &Store) -> Result<()> {
+        check_tar(&self.blob, None)?;
+        let files = Files::of(store).reads_spec(self.spec.as_deref(), spec).reads(&self.store_closure);
+        let files = files.reads(self.base.location(Some(spec)).map(|base| base.path)).reads(self.place.files());
+        let files = self.hooks.files().into_iter().fold(files, Files::reads);
+        let files = files.reads(self.legacy.file()).writes(self.legacy.outputs(&self.blob));
+        files.edge(&self.edge).writes([&self.output, &self.blob]).check()
+    }
+
     /// What is to be run: what the spec says of it, and the flags over that.
     fn resolve(&self) -> Result<Spec> {
         let mut spec = match &self.spec {

@@ -1,0 +1,106 @@
+//! New blobs of a layout's folder, under temporary names until the image that needs them is whole. Does not know what
+//! the blobs are.
+//!
+//! They lie in a work folder inside of the layout's, so that moving them to their names costs nothing and needs no other
+//! file system. Whoever fails leaves the layout as it was: the work folder disappears, and so does a folder that was
+//! made for the layout.
+
+use crate::Result;
+use crate::layout::{BLOBS, INDEX_NAME, LAYOUT_NAME, blob_name};
+use layerstone_stage::{Digest, Directory, Error as StageError, Leftover, Output, Scratch, Sync, sync};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Blobs on their way into a layout.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    folder: PathBuf,
+    /// The folder if it was made for the layout: it is removed if nothing is published.
+    new: Option<Leftover>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    work: Option<Scratch>,
+    /// Size in bytes of each blob that is whole.
+    blobs: BTreeMap<Digest, u64>,
+    /// Those that have their own names now.
+    moved: Vec<Digest>,
+    is_published: bool,
+}
+
+impl Staging {
+    pub(crate) fn new(folder: &Path, new: Option<Leftover>) -> Staging {
+        Staging { folder: folder.to_owned(), new, state: Mutex::default() }
+    }
+
+    /// Begins a blob whose digest is not known yet.
+    pub(crate) fn create(&self) -> Result<Output> {
+        let mut state = self.state();
+        let work = match state.work.take() {
+            Some(work) => work,
+            None => Scratch::create(&self.folder)?,
+        };
+        let work = state.work.insert(work);
+        Ok(Output::create(&work.path().join("new"))?)
+    }
+
+    /// Keeps a blob that is whole.
+    pub(crate) fn keep(&self, output: Output, digest: &Digest, size: u64) -> Result<()> {
+        let mut state = self.state();
+        let work = state.work.as_ref().map(Scratch::path).unwrap_or(&self.folder);
+        output.commit_as(&work.join(digest.hex()))?;
+        state.blobs.insert(*digest, size);
+        Ok(())
+    }
+
+    pub(crate) fn has(&self, digest: &Digest, size: u64) -> bool {
+        self.state().blobs.get(digest) == Some(&size)
+    }
+
+    /// Gives all blobs their names, and then calls what names them; nothing is put away afterwards.
+    pub(crate) fn publish(&self, finish: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut state = self.state();
+        let folder = self.folder.join(BLOBS);
+        fs::create_dir_all(&folder).map_err(StageError::io("make the folder", &folder))?;
+        while let Some((digest, _)) = state.blobs.pop_first() {
+            let Some(work) = &state.work else { break };
+            let path = self.folder.join(blob_name(&digest));
+            fs::rename(work.path().join(digest.hex()), &path).map_err(StageError::io("write", &path))?;
+            state.moved.push(digest);
+        }
+        if sync() == Sync::Always {
+            let synced = Directory::open(&folder).and_then(|directory| directory.sync());
+            synced.map_err(StageError::io("write", &folder))?;
+        }
+        finish()?;
+        state.is_published = true;
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        drop(state.work.take());
+        // Somebody else may have made an image in the same folder.
+        if self.new.is_none() || state.is_published || self.folder.join(INDEX_NAME).exists() {
+            return;
+        }
+        // Nothing can be done about a failure here. Folders go only if they are empty.
+        for digest in &state.moved {
+            let _ = fs::remove_file(self.folder.join(blob_name(digest)));
+        }
+        let _ = fs::remove_dir(self.folder.join(BLOBS));
+        let _ = fs::remove_dir(self.folder.join(Path::new(BLOBS).parent().unwrap_or(Path::new(""))));
+        let _ = fs::remove_file(self.folder.join(LAYOUT_NAME));
+        let _ = fs::remove_dir(&self.folder);
+    }
+}

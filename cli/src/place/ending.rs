@@ -1,0 +1,105 @@
+//! What the ending of a file's name says of the file: one table. Does not know who writes it.
+
+use layerstone_layer::Codec;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What an ending says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A tar, compressed so.
+    Tar(Option<Codec>),
+    /// What nothing here writes.
+    Other,
+}
+
+/// Endings in small letters: those of GNU tar's --auto-compress, of archives, and of disk images.
+const ENDINGS: [(Ending, &[&str]); 4] = [
+    (Ending::Tar(None), &[".tar"]),
+    (Ending::Tar(Some(Codec::Gzip)), &[".gz", ".tgz", ".taz"]),
+    (Ending::Tar(Some(Codec::Zstd)), &[".zst", ".tzst", ".zstd"]),
+    (
+        Ending::Other,
+        &[
+            ".xz",
+            ".txz",
+            ".bz2",
+            ".tbz",
+            ".tbz2",
+            ".tz2",
+            ".bz3",
+            ".lz",
+            ".tlz",
+            ".lzma",
+            ".lzo",
+            ".lz4",
+            ".br",
+            ".sz",
+            ".z",
+            ".zip",
+            ".7z",
+            ".rar",
+            ".cpio",
+            ".ar",
+            ".arj",
+            ".cab",
+            ".lzh",
+            ".zpaq",
+            ".jar",
+            ".deb",
+            ".rpm",
+            ".apk",
+            ".img",
+            ".iso",
+            ".raw",
+            ".qcow",
+            ".qcow2",
+            ".vhd",
+            ".vhdx",
+            ".vdi",
+            ".vmdk",
+            ".ova",
+            ".dmg",
+            ".wim",
+            ".ext4",
+            ".erofs",
+            ".squashfs",
+            ".sqfs",
+            ".sif",
+        ],
+    ),
+];
+
+impl Ending {
+    /// What a name ends in, in letters of any case; none if that says nothing, or if a slash makes it a folder's.
+    pub fn of(path: &Path) -> Option<Ending> {
+        let name = path.file_name()?.as_bytes().to_ascii_lowercase();
+        let is_folder = path.as_os_str().as_bytes().ends_with(b"/");
+        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending.as_bytes()));
+        ENDINGS.into_iter().find(|(_, endings)| !is_folder && ends(endings)).map(|(ending, _)| ending)
+    }
+
+    /// What a tar of this name is compressed with.
+    pub fn codec(self) -> Option<Codec> {
+        if let Ending::Tar(codec) = self { codec } else { None }
+    }
+}
+
+/// What is wrong with the name of a tar that is compressed so, if its ending is another one's.
+pub fn check(path: &Path, codec: Option<Codec>) -> Result<(), String> {
+    let found = match Ending::of(path) {
+        None => return Ok(()),
+        Some(Ending::Tar(named)) if named == codec => return Ok(()),
+        Some(Ending::Tar(named)) => name(named),
+        Some(Ending::Other) => "another format",
+    };
+    Err(format!("cannot write: {}: found the ending of {found}, expected that of {}", path.display(), name(codec)))
+}
+
+fn name(codec: Option<Codec>) -> &'static str {
+    match codec {
+        None => "a plain tar",
+        Some(Codec::Gzip) => "a tar in gzip",
+        Some(Codec::Zstd) => "a tar in zstd",
+    }
+}
