@@ -70,7 +70,7 @@ fn pushes() {
         let place = store();
         let (_, line, _) = FORMS.into_iter().find(|(name, _, _)| *name == first).unwrap();
         run(&place, line, "a", "");
-        let push = format!("push x.json {}/{first}:1 --insecure --root root --cache cache", registry.host());
+        let push = format!("push x.json {}/{first}:1 --root root --cache cache", registry.host());
         let before = place.ok(&push).stdout;
         place.write(&format!("root{}/bin/lib", path("lib")), "LIBRARY");
         assert_eq!(place.ok(&push).stdout, before, "{first}");
