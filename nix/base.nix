@@ -1,5 +1,5 @@
 # Images that are there already: pulled from a registry, exported as files, merged into one archive; and tarsum.
-{ derive, lib, architecture, variant, pkgs, cacert, ... }:
+{ derive, lib, architecture, variant, isNative, pkgs, cacert, ... }:
 let
   inherit (derive) stage script;
   inherit (lib) ensure optionals;
@@ -30,19 +30,26 @@ in
       imageDigest,
       sha256 ? null,
       hash ? null,
-      os ? "linux",
-      arch ? architecture,
-      variant ? defaultVariant,
+      os ? null,
+      arch ? null,
+      variant ? null,
       finalImageName ? imageName,
       finalImageTag ? "latest",
       tlsVerify ? true,
       name ? fixName "docker-image-${finalImageName}-${finalImageTag}.tar",
     }:
+    let
+      or' = value: default: if value == null then default else value;
+      # A platform that is named must be the image's; one that is not only chooses among several.
+      named = os != null || arch != null || variant != null;
+      wantedVariant = if arch == null then or' variant defaultVariant else variant;
+    in
     assert ensure ((hash == null) != (sha256 == null)) "pullImage: expected one of hash and sha256";
     stage name
       ([ "pull" "${imageName}@${imageDigest}" "--as" "${finalImageName}:${finalImageTag}" ]
-        ++ [ "--os" os "--arch" arch "-o" out ]
-        ++ optionals (variant != null) [ "--variant" variant ]
+        ++ [ "-o" out ]
+        ++ optionals (named || !isNative) ([ "--os" (or' os "linux") "--arch" (or' arch architecture) ]
+          ++ optionals (wantedVariant != null) [ "--variant" wantedVariant ])
         ++ optionals (!tlsVerify) [ "--insecure" (registryOf imageName) ]
         ++ optionals (pkgs != null) [ "--ca" "${cacert}/etc/ssl/certs/ca-bundle.crt" ])
       ({

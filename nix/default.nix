@@ -61,6 +61,7 @@ let
     overlay = { flags = [ ]; features = [ ]; tools = [ ]; } // overlay;
     binary = if isPackage then "${layerstone}/bin/layerstone" else "${layerstone}";
     inherit (platform) architecture variant;
+    isNative = imageSystem == system;
     lib = call ./lib.nix;
     derive = call ./stage.nix;
     contents = call ./contents.nix;

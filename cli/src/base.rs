@@ -3,13 +3,14 @@
 use crate::args::Common;
 use crate::bytes::parse_bytes;
 use crate::command::image::{ImageLayer, LayerBlob};
+use crate::origin::Origin;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::{Held, ImageFile, Location, MaxUnpacked, Spec, StoredImage, StoredLayer, held};
-use layerstone_layer::{Codec, Kind, Meter, Source, Tree, media_type};
-use layerstone_oci::Descriptor;
+use layerstone_image::{Held, ImageFile, Location, MaxUnpacked, Spec, StoredImage, StoredLayer, Wanted, held};
+use layerstone_layer::{Kind, Meter, Source, Tree};
+use layerstone_oci::{Descriptor, media_type};
 use layerstone_stage::Store;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -17,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Args, Default)]
 #[command(next_help_heading = "Base image")]
 pub struct BaseArgs {
-    /// Image to build on: a docker archive, an OCI archive, or the folder of an OCI layout
+    /// Image to build on: a docker archive, an OCI archive, or the directory of an OCI layout or of skopeo's dir:
     #[arg(long, value_name = "FILE[#NAME:TAG]")]
     base: Option<OsString>,
     #[command(flatten)]
@@ -38,16 +39,14 @@ impl UnpackingArgs {
         self.max_unpacked.map_or(MaxUnpacked::default(), MaxUnpacked::bytes)
     }
 
-    /// Opens a file or folder of images, and tells what is odd about it.
+    /// Opens a file or directory of images, and tells what is odd about it.
     pub fn open_file(&self, path: &Path, common: &Common) -> Result<ImageFile> {
         open_file(path, self.max(), common)
     }
 
-    /// Opens an image and makes its layers plain.
-    pub fn open(&self, location: &Location, spec: Option<&Spec>, common: &Common) -> Result<StoredImage> {
-        let architecture = spec.and_then(|spec| spec.architecture.as_deref());
-        let variant = spec.and_then(|spec| spec.variant.as_deref());
-        let mut image = self.open_file(&location.path, common)?.image(location, architecture, variant)?;
+    /// Opens an image to look into or to build on, and makes its layers plain.
+    pub fn open(&self, location: &Location, wanted: &Wanted, common: &Common) -> Result<StoredImage> {
+        let mut image = self.open_file(&location.path, common)?.image(location, wanted)?;
         make_plain(&mut image, self.max(), common)?;
         Ok(image)
     }
@@ -55,19 +54,19 @@ impl UnpackingArgs {
 
 /// Opens a file or folder of images, and tells what is odd about it.
 pub fn open_file(path: &Path, max: MaxUnpacked, common: &Common) -> Result<ImageFile> {
-    let file = ImageFile::open(path, max)?;
+    open_file_as(path, path, max, common)
+}
+
+/// The same for a file that messages call by another name.
+pub fn open_file_as(path: &Path, shown: &Path, max: MaxUnpacked, common: &Common) -> Result<ImageFile> {
+    let file = ImageFile::open_as(path, shown, max)?;
     file.warning().into_iter().for_each(|warning| common.warn(warning));
     Ok(file)
 }
 
 /// A layer's descriptor with OCI's media type in the place of docker's.
 fn in_oci(descriptor: &Descriptor) -> Descriptor {
-    let kind = match descriptor.media_type.as_str() {
-        "application/vnd.docker.image.rootfs.diff.tar" => media_type(None),
-        "application/vnd.docker.image.rootfs.diff.tar.gzip" => media_type(Some(Codec::Gzip)),
-        other => other.to_owned(),
-    };
-    Descriptor { media_type: kind, ..descriptor.clone() }
+    Descriptor { media_type: media_type::layer_in_oci(&descriptor.media_type), ..descriptor.clone() }
 }
 
 /// Unpacks the layers that are compressed.
@@ -84,14 +83,32 @@ impl BaseArgs {
 
     /// Where the base is that the flag names, or else the spec.
     pub fn location(&self, spec: Option<&Spec>) -> Option<Location> {
-        let named = self.base.as_deref().map(Location::parse);
+        let named = self.base.as_deref().map(of_flag);
         named.or_else(|| spec.and_then(|spec| spec.from_image.clone()))
     }
 
     /// The base that the flag names, or else the spec.
     pub fn open(&self, spec: Option<&Spec>, common: &Common) -> Result<Option<Base>> {
         let Some(location) = self.location(spec) else { return Ok(None) };
-        Ok(Some(Base { image: self.unpacking.open(&location, spec, common)?, tree: OnceLock::new() }))
+        let named = self.base.as_deref().filter(|text| !Path::new(text).exists());
+        if let Some(text) = named
+            && let Ok(Origin::Engine(..) | Origin::Registry(_)) = Origin::parse(text)
+        {
+            let text = text.display();
+            bail!("not a file: --base {text}: `layerstone copy {text} FILE` makes one of it");
+        }
+        let (architecture, variant) =
+            spec.map_or((None, None), |spec| (spec.architecture.as_deref(), spec.variant.as_deref()));
+        let wanted = Wanted::new(None, architecture, variant).of_base();
+        Ok(Some(Base { image: self.unpacking.open(&location, &wanted, common)?, tree: OnceLock::new() }))
+    }
+}
+
+/// Where the base is that the flag names, with the word of its kind or without.
+fn of_flag(text: &OsStr) -> Location {
+    match Origin::parse(text) {
+        Ok(Origin::File(location)) => location,
+        _ => Location::parse(text),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Images in registries: found by tag or digest, the one for a platform chosen among several.
 
 use crate::registry_args::RegistryArgs;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use layerstone_image::{StoredManifest, go_architecture, host_architecture};
+use layerstone_image::{Spec, StoredManifest, Wanted, host_architecture};
 use layerstone_oci::{Content, Descriptor, Index, Layer, Manifest, Name, Platform, media_type};
 use layerstone_registry::{Fetched, Reference, Repository};
 use layerstone_stage::Digest;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Which image of several is meant.
@@ -18,7 +19,7 @@ pub struct PlatformArgs {
     /// Architecture that the image is for, by any of its names [default: this machine's]
     #[arg(long, value_name = "NAME")]
     pub arch: Option<String>,
-    /// Variant of the architecture, such as v7
+    /// Variant of the architecture, such as v7; an image for a lesser one will do, or for none
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
 }
@@ -26,37 +27,98 @@ pub struct PlatformArgs {
 impl PlatformArgs {
     /// Whether a flag is given.
     pub fn is_given(&self) -> bool {
-        self.os.is_some() || self.arch.is_some() || self.variant.is_some()
+        self.wanted().is_named()
     }
 
-    /// The one of an index that is meant.
-    fn choose<'a>(&self, index: &'a Index, name: &str) -> Result<&'a Descriptor> {
-        let os = self.os.as_deref().unwrap_or("linux");
-        let (arch, told) = match &self.arch {
-            Some(arch) => go_architecture(arch).unwrap_or((arch, None)),
-            None => (host_architecture(), None),
-        };
-        let variant = self.variant.as_deref().or(told);
-        let fits = |platform: &Platform| {
-            let same_variant = variant.is_none_or(|variant| platform.variant.as_deref() == Some(variant));
-            platform.os == os && platform.architecture == arch && same_variant
-        };
-        let images = index.manifests.iter().filter(|it| media_type::is_image(&it.media_type));
-        let fitting: Vec<&Descriptor> = images.clone().filter(|it| it.platform.as_ref().is_some_and(fits)).collect();
-        let list = |images: &[&Descriptor]| -> String {
-            let texts = images.iter().filter_map(|it| it.platform.as_ref()).filter(|it| it.os != "unknown");
-            texts.map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        };
-        match &fitting[..] {
-            [one] => Ok(one),
-            [] => {
-                let variant = variant.map(|variant| format!("/{variant}")).unwrap_or_default();
-                bail!("no image for {os}/{arch}{variant}: {name}: found {}", list(&images.collect::<Vec<_>>()))
-            }
-            [first, ..] if fitting.iter().all(|it| it.digest == first.digest) => Ok(first),
-            several => bail!("several images for {os}/{arch}: {name}: found {}, expected one --variant", list(several)),
-        }
+    /// The platform that is wanted.
+    pub fn wanted(&self) -> Wanted {
+        Wanted::new(self.os.as_deref(), self.arch.as_deref(), self.variant.as_deref())
     }
+}
+
+/// Indexes in indexes that are followed.
+const MAX_DEPTH: usize = 8;
+/// Manifests and indexes that are fetched to find the one for a platform.
+const MAX_FETCHED: usize = 100;
+
+/// What an index of a registry lists, on the way to the one image that is meant.
+struct Search<'a> {
+    repository: &'a Repository,
+    wanted: &'a Wanted,
+    name: &'a str,
+    /// What images were found to run on, for messages.
+    found: Vec<String>,
+    /// What was fetched.
+    fetched: BTreeSet<Digest>,
+}
+
+impl Search<'_> {
+    /// The image of an index, or of one that it lists, for the platform that is wanted.
+    fn image(&mut self, index: &Index, depth: usize) -> Result<Option<Descriptor>> {
+        let images = index.manifests.iter().filter(|it| media_type::is_image(&it.media_type));
+        let images: Vec<&Descriptor> = images.filter(|it| !is_unknown(it) && it.artifact_type().is_none()).collect();
+        self.found.extend(images.iter().filter_map(|it| it.platform.as_ref()).map(ToString::to_string));
+        let wanted = self.wanted;
+        if let Some(best) = wanted.best(&images, |it| it.platform.as_ref(), &mut |it| self.look(it))? {
+            return Ok(Some(best.clone()));
+        }
+        for inner in index.manifests.iter().filter(|it| media_type::is_index(&it.media_type)) {
+            if depth < MAX_DEPTH
+                && let Some(fetched) = self.fetch(inner)?
+                && let Some(found) = self.image(&Index::parse(&fetched.bytes, self.name)?, depth + 1)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What an image runs on, by its config, where the index does not tell; none for an artifact.
+    fn look(&mut self, image: &Descriptor) -> Result<Option<Platform>> {
+        let Some(fetched) = self.fetch(image)? else { return Ok(Some(Platform::default())) };
+        let manifest = Manifest::parse(&fetched.bytes, &format!("{}@{}", self.name, image.digest))?;
+        if manifest.artifact().is_some() {
+            return Ok(Some(Platform::default()));
+        }
+        let config = self.repository.small_blob(&manifest.config).context("cannot read the config")?;
+        let platform = serde_json::from_slice(&config).ok().as_ref().and_then(Platform::of_config);
+        self.found.push(platform.as_ref().map_or_else(|| UNTOLD.to_owned(), ToString::to_string));
+        Ok(platform)
+    }
+
+    /// A manifest or index, once; none if it was fetched before, or too many were.
+    fn fetch(&mut self, descriptor: &Descriptor) -> Result<Option<Fetched>> {
+        if self.fetched.len() >= MAX_FETCHED || !self.fetched.insert(descriptor.digest) {
+            return Ok(None);
+        }
+        Ok(Some(self.repository.manifest(&descriptor.digest.to_string())?))
+    }
+
+    fn nothing(mut self) -> anyhow::Error {
+        if self.found.is_empty() {
+            self.found.push("no image".to_owned());
+        }
+        no_image(self.wanted, self.name, &self.found.join(", "))
+    }
+}
+
+/// What an image runs on whose config does not say so.
+const UNTOLD: &str = "an image that tells no platform";
+
+/// What the image of a spec is to run on: this machine, if the spec does not say.
+pub fn platform_of(spec: &Spec) -> Platform {
+    let architecture = spec.architecture.clone().unwrap_or_else(|| host_architecture().to_owned());
+    Platform { architecture, os: "linux".to_owned(), variant: spec.variant.clone(), ..Platform::default() }
+}
+
+/// The error where nothing is for the platform that is wanted.
+pub fn no_image(wanted: &Wanted, name: &str, found: &str) -> anyhow::Error {
+    anyhow!("no image for {wanted}: {name}: found {found}")
+}
+
+/// Whether an entry of an index is a statement about an image (BuildKit, attestation-storage.md).
+fn is_unknown(descriptor: &Descriptor) -> bool {
+    descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
 }
 
 /// An image in a registry, its layers not yet read.
@@ -67,9 +129,16 @@ pub struct RemoteImage {
     pub config: Vec<u8>,
     /// The digest of what the name leads to: the manifest, or the index that it was chosen from.
     pub digest: Digest,
+    /// Whether the name leads to it and not to an index.
+    pub is_alone: bool,
 }
 
 impl RemoteImage {
+    /// What it runs on, as its config says.
+    pub fn platform(&self) -> Option<Platform> {
+        serde_json::from_slice(&self.config).ok().as_ref().and_then(Platform::of_config)
+    }
+
     /// What it is called, as short as can be.
     pub fn name(&self) -> Name {
         name_of(&self.reference)
@@ -90,21 +159,40 @@ pub fn name_of(reference: &Reference) -> Name {
     Name { name: reference.short_name(), tag: reference.tag_or_latest().to_owned() }
 }
 
-/// Finds an image.
+/// Finds an image. One that stands for itself is taken whatever it runs on, unless a platform was named.
 pub fn image(reference: &Reference, platform: &PlatformArgs, args: &RegistryArgs) -> Result<RemoteImage> {
     let repository = args.repository(reference)?;
+    let wanted = platform.wanted();
     let named = repository.manifest(&reference.target())?;
     let digest = named.descriptor.digest;
-    let Fetched { descriptor, bytes } = match media_type::is_index(&named.descriptor.media_type) {
-        true => {
-            let index = Index::parse(&named.bytes, &reference.to_string())?;
-            let chosen = platform.choose(&index, &reference.to_string())?;
-            repository.manifest(&chosen.digest.to_string())?
+    let is_alone = !media_type::is_index(&named.descriptor.media_type);
+    let Fetched { descriptor, bytes } = if is_alone {
+        named
+    } else {
+        let name = reference.to_string();
+        let index = Index::parse(&named.bytes, &name)?;
+        let mut search = Search {
+            repository: &repository,
+            wanted: &wanted,
+            name: &name,
+            found: Vec::new(),
+            fetched: BTreeSet::new(),
+        };
+        match search.image(&index, 0)? {
+            Some(chosen) => repository.manifest(&chosen.digest.to_string())?,
+            None => return Err(search.nothing()),
         }
-        false => named,
     };
     let manifest = Manifest::parse(&bytes, &format!("{}@{}", reference.full_name(), descriptor.digest))?;
     let config = repository.small_blob(&manifest.config).context("cannot read the config")?;
     let manifest = StoredManifest { descriptor, bytes, manifest };
-    Ok(RemoteImage { reference: reference.clone(), repository, manifest, config, digest })
+    let image = RemoteImage { reference: reference.clone(), repository, manifest, config, digest, is_alone };
+    if is_alone && wanted.is_named() && image.manifest.manifest.artifact().is_none() {
+        let found = image.platform();
+        if found.as_ref().is_none_or(|found| wanted.rank(found).is_none()) {
+            let found = found.map_or_else(|| UNTOLD.to_owned(), |found| found.to_string());
+            return Err(no_image(&wanted, &reference.to_string(), &found));
+        }
+    }
+    Ok(image)
 }

@@ -34,6 +34,7 @@ mod record;
 mod registry_args;
 mod root_args;
 mod root_script;
+mod skopeo_word;
 mod source;
 mod state;
 mod strategy;

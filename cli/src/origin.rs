@@ -1,12 +1,14 @@
 //! Where an image comes from, for the commands that take one wherever it is.
 
 use crate::place::{Engine, Kind, check_source, parse_reference, split_kind};
+use crate::skopeo_word;
 use anyhow::{Context, Result, bail};
 use layerstone_image::Location;
 use layerstone_registry::Reference;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Where an image comes from.
@@ -14,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub enum Origin {
     /// What is to be made of a spec.
     Spec(PathBuf),
-    /// A docker archive, an OCI archive or the folder of an OCI layout.
+    /// A docker archive, an OCI archive, the directory of an OCI layout, or a `dir:` directory.
     File(Location),
     /// A registry; and what it was called on the command line.
     Registry(Reference),
@@ -22,12 +24,20 @@ pub enum Origin {
     Engine(Engine, String),
 }
 
+/// What may stand before a `dir:` directory of skopeo or podman.
+const DIR: &[u8] = b"dir:";
 /// Bytes of a file that are looked at to tell a spec from an archive.
 const LOOK: u64 = 64;
 
 impl Origin {
     /// Reads what an argument says.
     pub fn parse(text: &OsStr) -> Result<Origin> {
+        if let Some(rest) = text.as_bytes().strip_prefix(DIR).filter(|_| !Path::new(text).exists()) {
+            if rest.is_empty() {
+                bail!("no path: {}", text.display());
+            }
+            return Ok(Origin::File(Location::parse(OsStr::from_bytes(rest))));
+        }
         let Some((kind, rest)) = split_kind(text) else {
             check_source(text)?;
             return Ok(Origin::of_file(text));
@@ -38,7 +48,7 @@ impl Origin {
             Kind::DockerArchive | Kind::Oci | Kind::OciArchive if rest.is_empty() => {
                 bail!("no path: {}", text.display())
             }
-            Kind::DockerArchive | Kind::Oci | Kind::OciArchive => Origin::File(Location::parse(&rest)),
+            Kind::DockerArchive | Kind::Oci | Kind::OciArchive => Origin::File(skopeo_word::location(&rest)),
             Kind::Registry => Origin::Registry(parse_reference(name()?)?),
             Kind::Engine(engine) => Origin::Engine(engine, name()?.to_owned()),
         })
@@ -82,7 +92,8 @@ mod tests {
         assert!(matches!(parse("oci:dir#1").unwrap(), Origin::File(at) if at.path == Path::new("dir")));
         assert!(matches!(parse("docker://a/b:1").unwrap(), Origin::Registry(_)));
         assert!(matches!(parse("docker:a:1").unwrap(), Origin::Engine(Engine::Docker, name) if name == "a:1"));
-        for bad in ["docker:", "podman:", "oci:", "registry:", "registry:A"] {
+        assert!(matches!(parse("dir:x").unwrap(), Origin::File(at) if at.path == Path::new("x")));
+        for bad in ["dir:", "docker:", "podman:", "oci:", "registry:", "registry:A"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

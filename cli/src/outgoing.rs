@@ -172,11 +172,5 @@ pub fn kept_layers(image: &StoredImage, manifest: &StoredManifest) -> Vec<Layer>
 /// What an image runs on, as its config says.
 pub fn platform(config: &[u8]) -> Option<Platform> {
     let value: Value = serde_json::from_slice(config).ok()?;
-    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-    Some(Platform {
-        architecture: text("architecture")?,
-        os: text("os")?,
-        os_version: text("os.version"),
-        variant: text("variant"),
-    })
+    Platform::of_config(&value).filter(|platform| !platform.os.is_empty())
 }

@@ -8,6 +8,7 @@ mod ending;
 
 use crate::nix_build;
 use crate::packing_args::PackingArgs;
+use crate::skopeo_word::refuse_name;
 use anyhow::{Context, Result, bail};
 use ending::Ending;
 use layerstone_layer::{Codec, Packing};
@@ -131,11 +132,15 @@ impl Place {
             }
             _ => Ok(PathBuf::from(&rest)),
         };
+        let unnamed = |word, is_directory| {
+            let path = path()?;
+            refuse_name(word, is_directory, path.as_os_str()).map(|()| path)
+        };
         Ok(match kind {
-            Kind::DockerArchive => Place::DockerArchive(path()?),
-            Kind::Oci => Place::OciLayout(path()?),
+            Kind::DockerArchive => Place::DockerArchive(unnamed("docker-archive:", false)?),
+            Kind::Oci => Place::OciLayout(unnamed("oci:", true)?),
             Kind::OciArchive => {
-                let place = Place::OciArchive(path()?);
+                let place = Place::OciArchive(unnamed("oci-archive:", false)?);
                 // Its layers are compressed, the tar around them is not.
                 place.check_ending(None)?;
                 place

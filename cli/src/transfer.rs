@@ -4,7 +4,7 @@
 //! of a docker archive or of a spec, gets one.
 
 use crate::args::{Common, StoreArgs};
-use crate::base::{BaseArgs, UnpackingArgs, make_plain};
+use crate::base::{BaseArgs, UnpackingArgs, make_plain, open_file_as};
 use crate::command::build::{Of, check};
 use crate::command::image::{Built, Target, engine, oci, write_archive};
 use crate::fetch::{self, PlatformArgs, RemoteImage};
@@ -21,9 +21,10 @@ use crate::strategy;
 use crate::whole::{Listed, Whole};
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::{ImageFile, Location, Merge, Spec, StoredImage};
+use layerstone_image::{ImageFile, Location, Merge, Spec, StoredImage, Wanted};
 use layerstone_layer::Source;
-use layerstone_oci::{Destination, Layer, Name, Tar, media_type};
+use layerstone_oci::name::full;
+use layerstone_oci::{Destination, Layer, Name, Platform, Tar, drop_annotations_of_bytes, media_type};
 use layerstone_stage::{Digest, Scratch};
 use std::collections::BTreeMap;
 use std::env::temp_dir;
@@ -66,13 +67,34 @@ pub struct Brought {
     pub scratch: Option<Scratch>,
 }
 
+/// A file of images, and which of them is meant.
+struct Opened {
+    file: ImageFile,
+    location: Location,
+    wanted: Wanted,
+}
+
 impl TransferArgs {
-    /// The specs of an image.json.
+    /// The specs of an image.json: all, or the one for the platform that is named.
     pub fn specs(&self, path: &Path) -> Result<Vec<Spec>> {
         let mut specs = Spec::read_all(path)?;
         specs.iter_mut().for_each(|spec| self.place.apply(spec));
         specs.iter().try_for_each(check)?;
-        Ok(specs)
+        let wanted = self.platform.wanted();
+        if !wanted.is_named() {
+            return Ok(specs);
+        }
+        let platforms: Vec<(Platform, Spec)> =
+            specs.into_iter().map(|spec| (fetch::platform_of(&spec), spec)).collect();
+        let nothing = &mut |_: &(Platform, Spec)| Ok::<_, anyhow::Error>(None);
+        let best = wanted.best(&platforms.iter().collect::<Vec<_>>(), |(platform, _)| Some(platform), nothing)?;
+        match best {
+            Some((_, spec)) => Ok(vec![spec.clone()]),
+            None => {
+                let found: Vec<String> = platforms.iter().map(|(platform, _)| platform.to_string()).collect();
+                Err(fetch::no_image(&wanted, &path.display().to_string(), &found.join(", ")))
+            }
+        }
     }
 
     /// Refuses a place that contradicts flags, or is one of the inputs.
@@ -143,20 +165,20 @@ impl TransferArgs {
             return self.bring_remote(&remote, destination, common);
         }
         let scratch = Scratch::create(&temp_dir())?;
-        let (file, location) = self.opened(origin, &scratch, common)?;
-        self.bring_file(&file, &location, scratch, destination, packing, common)
+        let opened = self.opened(origin, &scratch, common)?;
+        self.bring_file(&opened, scratch, destination, packing, common)
     }
 
     fn bring_file(
         &self,
-        file: &ImageFile,
-        location: &Location,
+        opened: &Opened,
         scratch: Scratch,
         destination: &dyn Destination,
         packing: &PackingArgs,
         common: &Common,
     ) -> Result<Brought> {
-        let image = self.chosen(file, location)?;
+        let Opened { file, location, wanted } = opened;
+        let image = file.image(location, wanted)?;
         let name = name_of(&image, location);
         let arrived = match &image.manifest {
             Some(manifest) if !packing.is_given() => {
@@ -195,9 +217,10 @@ impl TransferArgs {
             return self.bring(origin, destination, packing, common).map(Either::Image);
         }
         let scratch = Scratch::create(&temp_dir())?;
-        let (file, location) = self.opened(origin, &scratch, common)?;
+        let opened = self.opened(origin, &scratch, common)?;
+        let Opened { file, location, .. } = &opened;
         // What has no index is an image, and what has several images says so when one is chosen.
-        if let Some(listed) = Listed::of_file(&file, &location).ok().filter(is_index) {
+        if let Some(listed) = Listed::of_file(file, location).ok().filter(is_index) {
             match listed.check() {
                 Ok(()) => return Ok(Either::Index(whole(listed)?, Some(scratch))),
                 Err(e) => {
@@ -205,7 +228,7 @@ impl TransferArgs {
                 }
             }
         }
-        self.bring_file(&file, &location, scratch, destination, packing, common).map(Either::Image)
+        self.bring_file(&opened, scratch, destination, packing, common).map(Either::Image)
     }
 
     fn bring_remote(&self, remote: &RemoteImage, destination: &dyn Destination, common: &Common) -> Result<Brought> {
@@ -225,7 +248,12 @@ impl TransferArgs {
     ) -> Result<Arrived> {
         make_plain(&mut image, self.unpacking.max(), common)?;
         let said = image.manifest.iter().flat_map(|manifest| &manifest.manifest.layers);
-        let said = said.map(|descriptor| descriptor.annotations.clone()).chain(std::iter::repeat(BTreeMap::new()));
+        let said = said.map(|descriptor| {
+            let mut annotations = descriptor.annotations.clone();
+            drop_annotations_of_bytes(&mut annotations);
+            annotations
+        });
+        let said = said.chain(std::iter::repeat(BTreeMap::new()));
         let tar = |(layer, annotations): (&layerstone_image::StoredLayer, _)| {
             Layer::Tar(Tar {
                 source: Source::Part(layer.part.clone()),
@@ -249,36 +277,38 @@ impl TransferArgs {
 
     /// Opens an image that is somewhere, what is not a file here being fetched into the work folder.
     fn stored(&self, origin: &Origin, scratch: &Scratch, common: &Common) -> Result<(StoredImage, Location)> {
-        let (file, location) = self.opened(origin, scratch, common)?;
-        Ok((self.chosen(&file, &location)?, location))
-    }
-
-    /// The image of a file that is meant.
-    fn chosen(&self, file: &ImageFile, location: &Location) -> Result<StoredImage> {
-        let (architecture, variant) = (self.platform.arch.as_deref(), self.platform.variant.as_deref());
-        Ok(file.image(location, architecture, variant)?)
+        let Opened { file, location, wanted } = self.opened(origin, scratch, common)?;
+        Ok((file.image(&location, &wanted)?, location))
     }
 
     /// Opens a file of images, what is not one being fetched into the work folder.
-    fn opened(&self, origin: &Origin, scratch: &Scratch, common: &Common) -> Result<(ImageFile, Location)> {
-        let location = match origin {
+    fn opened(&self, origin: &Origin, scratch: &Scratch, common: &Common) -> Result<Opened> {
+        let mut wanted = self.platform.wanted();
+        // Messages call the image what the command line calls it, whatever file it is in on the way.
+        let (path, location) = match origin {
             Origin::Spec(path) => bail!("found a spec, expected an image: {}", path.display()),
-            Origin::File(location) => location.clone(),
+            Origin::File(location) => (location.path.clone(), location.clone()),
             Origin::Engine(engine, name) => {
                 let path = scratch.path().join("saved.tar");
                 engine::save(*engine, name, &path)?;
-                Location { path, name: None, tag: None }
+                (path, Location::of(format!("{}:{name}", engine.program())))
             }
             Origin::Registry(reference) => {
                 let remote = fetch::image(reference, &self.platform, &self.registry)?;
-                let folder = scratch.path().join("fetched");
-                let keeper = Keeper::open(&Place::OciLayout(folder.clone()), &self.registry, &[])?;
+                if let Some(kind) = remote.manifest.manifest.artifact() {
+                    bail!("not an image: {reference}: found an artifact of type {kind}");
+                }
+                let path = scratch.path().join("fetched");
+                let keeper = Keeper::open(&Place::OciLayout(path.clone()), &self.registry, &[])?;
                 let Brought { arrived, name, .. } = self.bring_remote(&remote, keeper.destination(), common)?;
                 keeper.destination().finish(&arrived.manifest, &arrived.bytes, name.as_ref())?;
-                Location::of(folder)
+                // It was chosen already.
+                wanted = Wanted::new(None, None, None).of_base();
+                (path, Location::of(reference.to_string()))
             }
         };
-        Ok((self.unpacking.open_file(&location.path, common)?, location))
+        let file = open_file_as(&path, &location.path, self.unpacking.max(), common)?;
+        Ok(Opened { file, location, wanted })
     }
 
     /// Writes a docker archive of an image that is somewhere, or loads it; what it is called there, and its ID.
@@ -319,7 +349,7 @@ impl TransferArgs {
 /// What an image is called where it is: the whole name rather than a tag alone.
 fn name_of(image: &StoredImage, location: &Location) -> Option<Name> {
     let is_whole = |text: &&String| text.contains(':');
-    let matching = |text: &&String| location.reference().is_none_or(|wanted| wanted == **text);
+    let matching = |text: &&String| location.reference().is_none_or(|wanted| full(&wanted) == full(text));
     let mut whole = image.references.iter().filter(is_whole);
     let named = image.references.iter().filter(is_whole).find(matching).or_else(|| whole.next());
     named.map(|name| Name::parse(name))

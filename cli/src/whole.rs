@@ -11,6 +11,7 @@ use layerstone_layer::Meter;
 use layerstone_oci::{Content, Descriptor, Destination, Index, Layer, Manifest, Name, media_type, put_layers};
 use layerstone_registry::{Fetched, Reference, Repository};
 use layerstone_stage::Digest;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Where all of it is.
@@ -30,6 +31,8 @@ pub struct Whole {
 const MAX_MANIFESTS: usize = 32 << 20;
 /// Indexes in indexes that are followed.
 const MAX_DEPTH: usize = 8;
+/// Manifests and blobs that are copied: a hundred platforms of a hundred layers each.
+const MAX_FOUND: usize = 10_000;
 
 /// Puts an index and all that it lists, or an image, byte for byte.
 pub fn bring(
@@ -75,15 +78,15 @@ impl<'a> Listed<'a> {
 
     /// An error if something that is listed is not there.
     pub fn check(&self) -> Result<()> {
-        self.keeper.collect(&self.descriptor, &self.bytes, &mut Vec::new(), &mut Vec::new(), 0)
+        self.keeper.collect(&self.descriptor, &self.bytes, &mut Found::default(), 0)
     }
 
     /// Puts all of it.
     pub fn bring(self, destination: &dyn Destination, args: &RegistryArgs, common: &Common) -> Result<Whole> {
         let Listed { keeper, descriptor, bytes, name } = self;
-        let mut layers = Vec::new();
-        let mut manifests = Vec::new();
-        keeper.collect(&descriptor, &bytes, &mut layers, &mut manifests, 0)?;
+        let mut found = Found::default();
+        keeper.collect(&descriptor, &bytes, &mut found, 0)?;
+        let Found { layers, manifests, .. } = found;
         let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
         let put = |meter: &Meter| put_layers(&layers, None, destination, args.uploads(), meter);
         common.progress().during("putting", Some(size), layers.len(), put)?;
@@ -94,23 +97,28 @@ impl<'a> Listed<'a> {
     }
 }
 
+/// What is below an index.
+#[derive(Default)]
+struct Found {
+    /// All blobs, each once.
+    layers: Vec<Layer>,
+    /// All manifests and indexes, those that others list first.
+    manifests: Vec<(Descriptor, Vec<u8>)>,
+    /// What is in either.
+    seen: HashSet<Digest>,
+    /// Bytes of the manifests.
+    kept: usize,
+}
+
 impl Keeper<'_> {
-    /// All blobs below a manifest or an index, each once, and the manifests below it, those that others list first.
-    fn collect(
-        &self,
-        descriptor: &Descriptor,
-        bytes: &[u8],
-        layers: &mut Vec<Layer>,
-        manifests: &mut Vec<(Descriptor, Vec<u8>)>,
-        depth: usize,
-    ) -> Result<()> {
+    /// Adds what is below a manifest or an index.
+    fn collect(&self, descriptor: &Descriptor, bytes: &[u8], found: &mut Found, depth: usize) -> Result<()> {
         let name = descriptor.digest.to_string();
         if media_type::is_image(&descriptor.media_type) {
             let manifest = Manifest::parse(bytes, &name)?;
             for blob in manifest.layers.iter().chain([&manifest.config]) {
-                let is_it = |known: &Layer| matches!(known, Layer::Blob(known, _) if known.digest == blob.digest);
-                if !layers.iter().any(is_it) {
-                    layers.push(Layer::Blob(blob.clone(), self.blob(blob)?));
+                if found.seen.insert(blob.digest) {
+                    found.layers.push(Layer::Blob(blob.clone(), self.blob(blob)?));
                 }
             }
             return Ok(());
@@ -119,20 +127,23 @@ impl Keeper<'_> {
             bail!("found more than {MAX_DEPTH} indexes in each other: {name}");
         }
         for child in Index::parse(bytes, &name)?.manifests {
-            if manifests.iter().any(|(known, _)| known.digest == child.digest) {
+            if !found.seen.insert(child.digest) {
                 continue;
             }
-            let bytes = self.manifest(&child)?;
-            let kept = manifests.iter().map(|(_, bytes)| bytes.len()).sum::<usize>().saturating_add(bytes.len());
-            if kept > MAX_MANIFESTS {
-                bail!("found manifests of more than {MAX_MANIFESTS} bytes: {name}");
+            if found.seen.len() > MAX_FOUND {
+                bail!("found more than {MAX_FOUND} manifests and blobs below: {name}");
             }
             let is_known = media_type::MANIFESTS.contains(&child.media_type.as_str());
             if !is_known {
                 bail!("found media type {:?} in the index {name}, expected a manifest or an index", child.media_type);
             }
-            self.collect(&child, &bytes, layers, manifests, depth + 1)?;
-            manifests.push((child, bytes));
+            let bytes = self.manifest(&child)?;
+            found.kept = found.kept.saturating_add(bytes.len());
+            if found.kept > MAX_MANIFESTS {
+                bail!("found manifests of more than {MAX_MANIFESTS} bytes: {name}");
+            }
+            self.collect(&child, &bytes, found, depth + 1)?;
+            found.manifests.push((child, bytes));
         }
         Ok(())
     }
@@ -142,14 +153,7 @@ impl Keeper<'_> {
             Keeper::Registry(repository) => return Ok(repository.manifest(&descriptor.digest.to_string())?.bytes),
             Keeper::File(file) => file,
         };
-        let bytes = file.small_blob(&descriptor.digest)?;
-        match Digest::of(&bytes) {
-            found if found == descriptor.digest => Ok(bytes),
-            found => {
-                let path = file.blob(&descriptor.digest)?.name().to_owned();
-                bail!("wrong digest: {}: found {found}, expected {}", path.display(), descriptor.digest)
-            }
-        }
+        Ok(file.manifest(&descriptor.digest)?)
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Arc<dyn Content>> {

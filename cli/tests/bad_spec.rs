@@ -63,7 +63,7 @@ fn max_layers() {
     );
     let place = Place::new();
     for (max_layers, warning) in
-        [(127, ""), (128, "warning: maxLayers is 128, docker loads images of at most 127 layers\n")]
+        [(125, ""), (126, "warning: maxLayers is 126, docker loads images of at most 125 layers\n")]
     {
         place.write("s.json", json!({"name": "x", "maxLayers": max_layers}).to_string());
         assert_eq!(place.ok("build s.json -o x.tar").stderr, warning);

@@ -40,10 +40,12 @@
 //! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
 //! | `nix_api` | nix/: dockerTools' API in a real Nix: what is built, built again, built elsewhere, substituted, run |
 //! | `nix_db` | Nix's database in an image: Nix takes what is unpacked for its own; bases that bring one along |
+//! | `others` | layouts and archives as other programs write them: names, artifacts, what they say, `dir:` |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
 //! | `overwrite` | no output over an input, over another output, or in the store: every command, every kind of input |
 //! | `perms` | owners and modes by rule, and contents that disagree about a folder's mode |
 //! | `places` | kinds of places and endings of names, by every command; nothing is left of what fails |
+//! | `platforms` | which of several images for several platforms is taken, whatever holds them |
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `ready` | ready contents: in every kind of image, on a base, alone in a folder |
 //! | `records` | only what an earlier run wrote is removed, and only if all else succeeds |
@@ -106,10 +108,12 @@ mod names;
 mod nix;
 mod nix_api;
 mod nix_db;
+mod others;
 mod outputs;
 mod overwrite;
 mod perms;
 mod places;
+mod platforms;
 mod readme;
 mod ready;
 mod records;

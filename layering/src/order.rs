@@ -15,7 +15,7 @@ pub(crate) fn by_name(graph: &Graph, paths: &[u32]) -> Vec<u32> {
 }
 
 /// The most layers that are ordered by what they cost on top of each other, which takes the square of their number; docker
-/// stacks 127.
+/// stacks 125.
 const MOST_STACKED: usize = 512;
 
 /// The layers in the order of `least-churn`, paths of a layer by name: so that a daemon which unpacks layer on layer has

@@ -24,6 +24,8 @@ const RECORD: u64 = 10_240;
 pub struct Archive<'a> {
     /// The image below, whose layers are copied as they are.
     pub base: Option<&'a Base>,
+    /// Directories before the layers, for what looks for them; docker archives have none.
+    pub directories: &'static [&'static str],
     /// Layers, bottom first.
     pub layers: Vec<LayerMember>,
     /// Modification time of all members but the base's, in seconds since the epoch.
@@ -218,7 +220,9 @@ impl Archive<'_> {
         Ok(digests)
     }
 
+    /// Writes what stands before the layers.
     fn write_base(&self, out: &mut dyn Write, path: &Path) -> Result<()> {
+        out.write_all(&self.directory_members()).map_err(Error::write(path))?;
         let Some(base) = self.base else { return Ok(()) };
         for index in 0..base.layer_count() {
             io::copy(&mut base.member_reader(index), out).map_err(Error::write(path))?;
@@ -226,9 +230,19 @@ impl Archive<'_> {
         Ok(())
     }
 
-    /// Bytes of the base's members.
+    /// Bytes of what stands before the layers.
     fn base_size(&self) -> u64 {
-        self.base.map_or(0, |base| (0..base.layer_count()).map(|index| base.member_size(index)).sum())
+        let base = self.base.map_or(0, |base| (0..base.layer_count()).map(|index| base.member_size(index)).sum());
+        base + self.directory_members().len() as u64
+    }
+
+    fn directory_members(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let common = self.common(&Owner::numeric_root());
+        self.directories
+            .iter()
+            .for_each(|name| common.append_header(&Entry::directory(name.as_bytes(), 0o755), &mut bytes));
+        bytes
     }
 
     /// All that follows the layers, which end at `end`: the trailer's members, two zero blocks, padding.

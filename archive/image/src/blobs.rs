@@ -1,12 +1,13 @@
-//! Where the pieces of an image lie: the members of a tar, or the files of a folder, found by name.
+//! Where the pieces of an image lie: the members of a tar, or the files of a directory, found by name.
 
 use crate::limits::MAX_JSON;
+use crate::manifest::MANIFEST_NAME;
 use crate::tar_file::TarFile;
 use crate::unpacked::MaxUnpacked;
 use crate::{Compression, Error, Result};
 use layerstone_layer::Part;
-use layerstone_oci::check_json;
-use layerstone_stage::Error as StageError;
+use layerstone_oci::{INDEX_NAME, blob_name, check_json};
+use layerstone_stage::{Digest, Error as StageError};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
@@ -18,24 +19,54 @@ use std::sync::Arc;
 pub(crate) enum Blobs {
     /// Members of a tar.
     Tar(TarFile),
-    /// Files of a folder.
-    Folder(PathBuf),
+    /// Files of a directory.
+    Folder(Folder),
+}
+
+/// A directory of pieces.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub path: PathBuf,
+    /// What messages call it.
+    pub shown: PathBuf,
+    /// Whether it is a `dir:` directory of skopeo and podman, where blobs are called by their digests alone
+    /// (containers/image, directory/directory_transport.go).
+    pub is_flat: bool,
 }
 
 impl Blobs {
-    /// Opens a tar, compressed or not (`-` is standard input), or a folder.
-    pub(crate) fn open(path: &Path, max: MaxUnpacked) -> Result<Blobs> {
+    /// Opens a tar, compressed or not (`-` is standard input), or a directory; messages call it `shown`.
+    pub(crate) fn open(path: &Path, shown: &Path, max: MaxUnpacked) -> Result<Blobs> {
         if path != Path::new("-") && path.is_dir() {
-            return Ok(Blobs::Folder(path.to_owned()));
+            let is_there = |name: &str| path.join(name).exists();
+            let is_flat = is_there(MANIFEST_NAME) && !is_there(INDEX_NAME);
+            return Ok(Blobs::Folder(Folder { path: path.to_owned(), shown: shown.to_owned(), is_flat }));
         }
-        Ok(Blobs::Tar(TarFile::open(path, max)?))
+        let mut tar = TarFile::open(path, max)?;
+        tar.path = shown.to_owned();
+        Ok(Blobs::Tar(tar))
+    }
+
+    /// Whether it is a `dir:` directory.
+    pub(crate) fn is_flat(&self) -> bool {
+        matches!(self, Blobs::Folder(Folder { is_flat: true, .. }))
+    }
+
+    /// The name of a blob.
+    pub(crate) fn blob_name(&self, digest: &Digest) -> String {
+        if self.is_flat() { digest.hex() } else { blob_name(digest) }
+    }
+
+    /// The name of a manifest that an index lists.
+    pub(crate) fn manifest_name(&self, digest: &Digest) -> String {
+        if self.is_flat() { format!("{}.manifest.json", digest.hex()) } else { blob_name(digest) }
     }
 
     /// Whether there is a piece of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         match self {
             Blobs::Tar(tar) => tar.find(name).is_some(),
-            Blobs::Folder(folder) => folder.join(name).exists(),
+            Blobs::Folder(folder) => folder.path.join(name).exists(),
         }
     }
 
@@ -45,15 +76,18 @@ impl Blobs {
             Blobs::Tar(tar) => return tar.part(name),
             Blobs::Folder(folder) => folder,
         };
-        let path = folder.join(name);
-        let read = |e| StageError::io("read", &path)(e);
+        if name.is_empty() {
+            return Err(self.error("found no \"\"".to_owned()));
+        }
+        let (path, shown) = (folder.path.join(name), folder.shown.join(name));
+        let read = |e| StageError::io("read", &shown)(e);
         // Before it is opened, which waits for ever if it is a pipe.
         let metadata = path.metadata().map_err(read)?;
         if !metadata.is_file() {
             return Err(self.error(format!("{name}: found no regular file")));
         }
         let file = File::open(&path).map_err(read)?;
-        Ok(Part::new(Arc::new(file), path, 0, metadata.len()))
+        Ok(Part::new(Arc::new(file), shown, 0, metadata.len()))
     }
 
     /// The bytes of a piece of JSON, not larger than such pieces may be.
@@ -81,11 +115,11 @@ impl Blobs {
         }
     }
 
-    /// The tar or folder.
+    /// The tar or directory, as messages call it.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Blobs::Tar(tar) => &tar.path,
-            Blobs::Folder(folder) => folder,
+            Blobs::Folder(folder) => &folder.shown,
         }
     }
 

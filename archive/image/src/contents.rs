@@ -109,7 +109,7 @@ mod tests {
         }
         tar.finish().unwrap();
         let file = ImageFile::open(archive, MaxUnpacked::default()).unwrap();
-        file.image(&Location::of(archive), None, None).unwrap()
+        file.image(&Location::of(archive), &crate::Wanted::new(None, None, None)).unwrap()
     }
 
     /// The contents of `f` in these layers, bottom first.

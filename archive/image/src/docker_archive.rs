@@ -29,11 +29,17 @@ pub(crate) fn images(blobs: &Blobs) -> Result<Vec<Listed>> {
     Ok(entries.into_iter().map(listed).collect())
 }
 
+/// Whether the manifest lists nothing, as where containerd exports images of other platforms alone.
+pub(crate) fn is_empty(blobs: &Blobs) -> bool {
+    blobs.json(MANIFEST_NAME).is_ok_and(|value| value.as_array().is_some_and(Vec::is_empty))
+}
+
 fn listed(entry: ManifestEntry) -> Listed {
     let layer = |name: String| Blob { name, digest: None, size: None };
     Listed {
         references: entry.repo_tags.unwrap_or_default(),
         platform: None,
+        index: None,
         is_there: true,
         config: Blob { digest: digest_of(&entry.config), name: entry.config, size: None },
         layers: entry.layers.unwrap_or_default().into_iter().map(layer).collect(),

@@ -246,7 +246,8 @@ mod tests {
     }
 
     fn opened(archive: &Path) -> Result<StoredImage> {
-        let mut image = ImageFile::open(archive, MaxUnpacked::default())?.image(&Location::of(archive), None, None)?;
+        let mut image = ImageFile::open(archive, MaxUnpacked::default())?
+            .image(&Location::of(archive), &crate::Wanted::new(None, None, None))?;
         image.unpack(MaxUnpacked::default(), &|_| ())?;
         Ok(image)
     }

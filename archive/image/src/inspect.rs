@@ -1,6 +1,6 @@
 //! What a file of images holds, in short, for people and programs to look at.
 
-use crate::{Compression, Error, ImageFile, MaxUnpacked, Result, StoredImage, StoredLayer};
+use crate::{Artifact, Compression, Error, ImageFile, MaxUnpacked, Result, StoredImage, StoredLayer};
 use layerstone_stage::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +14,24 @@ pub struct ArchiveSummary {
     pub compression: Compression,
     /// Its images, in the manifest's order.
     pub images: Vec<ImageSummary>,
+    /// What an OCI layout lists besides, such as what is attached to images.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<ArtifactSummary>,
+}
+
+/// What is no image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArtifactSummary {
+    /// What kind of artifact it is.
+    pub artifact_type: String,
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// What it is called.
+    pub repo_tags: Vec<String>,
+    /// The manifest that it is attached to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Digest>,
 }
 
 /// An image.
@@ -71,14 +89,22 @@ pub fn inspect(path: &Path, max: MaxUnpacked) -> Result<ArchiveSummary> {
 }
 
 impl ArchiveSummary {
-    /// All images of a file or folder that is open, in short.
+    /// All images and artifacts of a file or directory that is open, in short.
     ///
     /// # Errors
     ///
     /// Something that its table of contents names is not there or not what it must be.
     pub fn of(file: &ImageFile) -> Result<ArchiveSummary> {
         let images: Result<_> = file.images()?.iter().map(ImageSummary::of).collect();
-        Ok(ArchiveSummary { compression: file.compression(), images: images? })
+        let artifacts = file.artifacts().iter().cloned().map(ArtifactSummary::from).collect();
+        Ok(ArchiveSummary { compression: file.compression(), images: images?, artifacts })
+    }
+}
+
+impl From<Artifact> for ArtifactSummary {
+    fn from(artifact: Artifact) -> ArtifactSummary {
+        let Artifact { references: repo_tags, kind: artifact_type, digest, subject } = artifact;
+        ArtifactSummary { artifact_type, digest, repo_tags, subject }
     }
 }
 

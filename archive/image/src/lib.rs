@@ -37,6 +37,7 @@ mod fields;
 mod hashing;
 mod held;
 mod history;
+mod image_file;
 mod inherit;
 mod inspect;
 mod jshon;
@@ -49,6 +50,7 @@ mod merge;
 mod oci_archive;
 mod oci_layout;
 mod over;
+mod platform;
 mod python_json;
 mod python_time;
 mod reference;
@@ -68,7 +70,8 @@ pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
 pub use decompression::Compression;
 pub use error::{Claim, Error, Result};
 pub use held::{Held, HeldPaths, held};
-pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary, inspect};
+pub use image_file::ImageFile;
+pub use inspect::{ArchiveSummary, ArtifactSummary, ImageSummary, LayerSummary, inspect};
 pub use legacy::{
     LAYER_VERSION, LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layer_json,
     legacy_layers, repositories,
@@ -78,12 +81,14 @@ pub use location::Location;
 pub use manifest::MANIFEST_NAME;
 pub use merge::{Merge, MergedImage};
 pub use oci_archive::OciArchive;
+pub use oci_layout::Artifact;
+pub use platform::Wanted;
 pub use reference::Reference;
 pub use spec::{
     DEFAULT_MAX_LAYERS, FORMAT, Helper, Kind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm,
     References, RootMode, Script, Spec, VERSION, Which,
 };
-pub use stored::{ImageFile, StoredImage, StoredLayer};
+pub use stored::{StoredImage, StoredLayer};
 pub use time::{TIME_FORMS, Time};
 pub use unpacked::{MaxUnpacked, open_plain};
 pub use unpacking::unpack_blob;

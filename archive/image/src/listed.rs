@@ -1,14 +1,11 @@
-//! An image as the table of contents of its file lists it, before anything of it is read.
+//! An image as the table of contents of its file lists it, before anything of it is read, and which of several is meant.
 
 use crate::blobs::Blobs;
-use crate::{Error, Location, Result};
-use layerstone_oci::{Descriptor, Manifest};
+use crate::{Error, Location, Result, Wanted};
+use layerstone_oci::{Descriptor, Manifest, Platform};
 use layerstone_stage::Digest;
 use serde_json::Value;
 use std::path::Path;
-
-/// The system that an image must be for where there are several; indexes of others list Windows too.
-const OS: &str = "linux";
 
 /// An image and where its pieces are.
 #[derive(Clone, Debug)]
@@ -17,6 +14,8 @@ pub(crate) struct Listed {
     pub references: Vec<String>,
     /// What it runs on, if the table tells.
     pub platform: Option<Platform>,
+    /// Of an image in an index of several, which entry of the table that index is.
+    pub index: Option<usize>,
     /// Whether it is in the file or folder at all. If not, its config is what is missing.
     pub is_there: bool,
     pub config: Blob,
@@ -37,14 +36,6 @@ pub struct StoredManifest {
     pub manifest: Manifest,
 }
 
-/// What an image runs on, by Go's names (OCI image-spec, image-index.md, "platform").
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Platform {
-    pub os: String,
-    pub architecture: String,
-    pub variant: Option<String>,
-}
-
 /// A piece of an image.
 #[derive(Clone, Debug)]
 pub(crate) struct Blob {
@@ -57,20 +48,15 @@ pub(crate) struct Blob {
 }
 
 impl Listed {
-    fn variant(&self) -> Option<&str> {
-        self.platform.as_ref()?.variant.as_deref()
-    }
-
     /// What lists call it.
     pub(crate) fn title(&self) -> String {
         let name = match &self.references[..] {
             [] => "one without a name".to_owned(),
             names => names.join(" "),
         };
-        let platform = self.platform.as_ref().map(|Platform { os, architecture, variant }| {
-            let variant = variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+        let platform = self.platform.as_ref().map(|platform| {
             let absent = if self.is_there { "" } else { ", not there" };
-            format!(" ({os}/{architecture}{variant}{absent})")
+            format!(" ({platform}{absent})")
         });
         name + &platform.unwrap_or_default()
     }
@@ -95,13 +81,6 @@ fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
         None => Err("found no rootfs.diff_ids".to_owned()),
         Some(Value::Null) => Ok(Vec::new()),
         Some(list) => serde_json::from_value(list.clone()).map_err(|e| format!("rootfs.diff_ids: {e}")),
-    }
-}
-
-impl Platform {
-    /// Whether it is Linux on this architecture.
-    fn runs(&self, architecture: &str) -> bool {
-        self.architecture == architecture && self.os == OS
     }
 }
 
@@ -133,8 +112,11 @@ impl Blob {
     }
 }
 
-/// The image that is meant: by name and tag if they are given, exactly; among images of one name for several platforms,
-/// that of Linux on the architecture, and among those of several variants that of the variant.
+/// The image that is meant: by name and tag if they are given; of images of one name, or of one index, for several
+/// platforms the one for the platform that is wanted. `look` finds the platform of one that the table tells none of.
+///
+/// An image that stands for itself is taken whatever it runs on, unless a platform was named: what it runs on may be unknown,
+/// or none of this machine's business.
 ///
 /// # Errors
 ///
@@ -142,31 +124,82 @@ impl Blob {
 pub(crate) fn choose<'a>(
     images: &'a [Listed],
     location: &Location,
-    architecture: &str,
-    variant: Option<&str>,
+    wanted: &Wanted,
+    look: &mut dyn FnMut(&Listed) -> Result<Option<Platform>>,
 ) -> Result<&'a Listed> {
-    let is_meant = |image: &&Listed| {
-        location.reference().is_none() || image.references.iter().any(|known| location.matches(known))
-    };
-    let mut meant: Vec<&Listed> = images.iter().filter(is_meant).collect();
-    if meant.len() > 1 && meant.iter().all(|image| image.platform.is_some()) {
-        let known = titles(&meant);
-        meant.retain(|image| image.platform.as_ref().is_some_and(|platform| platform.runs(architecture)));
-        if meant.is_empty() {
-            return Err(Error::NoSuchImage { wanted: format!("{location} for {OS}/{architecture}"), known });
-        }
-        let is_of_variant = |image: &&Listed| image.variant() == variant;
-        if variant.is_some() && meant.iter().any(is_of_variant) {
-            meant.retain(is_of_variant);
+    let meant: Vec<&Listed> = images.iter().filter(|image| location.means(&image.references)).collect();
+    if meant.is_empty() {
+        return Err(Error::NoSuchImage { wanted: location.to_string(), known: titles(images) });
+    }
+    let mut chosen: Vec<&Listed> = Vec::new();
+    for family in families(&meant) {
+        for image in choose_of(&family, wanted, look)? {
+            // One image under several names is one image.
+            if chosen.iter().all(|known| known.config.name != image.config.name) {
+                chosen.push(image);
+            }
         }
     }
-    // One image under several names is one image.
-    meant.dedup_by(|a, b| a.config.name == b.config.name);
-    match meant[..] {
+    match chosen[..] {
         [image] => Ok(image),
-        [] => Err(Error::NoSuchImage { wanted: location.to_string(), known: titles(images) }),
-        _ => Err(Error::SeveralImages { path: location.path.clone(), known: titles(&meant) }),
+        [] => {
+            Err(Error::NoSuchImage { wanted: format!("{location} for {wanted}"), known: with_platforms(&meant, look)? })
+        }
+        _ => Err(Error::SeveralImages { path: location.path.clone(), known: titles(&chosen) }),
     }
+}
+
+/// Images that are one for several platforms: those of one index, and those of one name.
+fn families<'a>(images: &[&'a Listed]) -> Vec<Vec<&'a Listed>> {
+    let is_one = |a: &Listed, b: &Listed| a.index == b.index && (a.index.is_some() || a.references == b.references);
+    let mut families: Vec<Vec<&Listed>> = Vec::new();
+    for image in images {
+        match families.iter_mut().find(|family| is_one(family[0], image)) {
+            Some(family) => family.push(image),
+            None => families.push(vec![image]),
+        }
+    }
+    families
+}
+
+/// Those of a family that are meant: one, unless several of one name are for one platform, or none.
+fn choose_of<'a>(
+    family: &[&'a Listed],
+    wanted: &Wanted,
+    look: &mut dyn FnMut(&Listed) -> Result<Option<Platform>>,
+) -> Result<Vec<&'a Listed>> {
+    let [first, ..] = family else { return Ok(Vec::new()) };
+    let is_same = |image: &&Listed| image.config.name == first.config.name;
+    if first.index.is_none() && family.iter().all(is_same) && (wanted.is_base() || !wanted.is_named()) {
+        return Ok(vec![first]);
+    }
+    if first.index.is_some() {
+        let best = wanted.best(family, |image| image.platform.as_ref(), look)?;
+        let only = || match family {
+            [only] if wanted.is_base() && !wanted.is_named() => Some(*only),
+            _ => None,
+        };
+        return Ok(best.or_else(only).into_iter().collect());
+    }
+    let known: Vec<(&Listed, Option<Platform>)> =
+        family.iter().map(|image| Ok((*image, platform_of(image, look)?))).collect::<Result<_>>()?;
+    let nothing = &mut |_: &(&Listed, Option<Platform>)| Ok::<_, Error>(None);
+    let best = wanted.best(&known.iter().collect::<Vec<_>>(), |(_, platform)| platform.as_ref(), nothing)?;
+    let Some((_, best)) = best else { return Ok(Vec::new()) };
+    Ok(known.iter().filter(|(_, platform)| platform == best).map(|(image, _)| *image).collect())
+}
+
+fn platform_of(image: &Listed, look: &mut dyn FnMut(&Listed) -> Result<Option<Platform>>) -> Result<Option<Platform>> {
+    if image.platform.is_some() { Ok(image.platform.clone()) } else { look(image) }
+}
+
+/// Images with what they run on, for messages.
+fn with_platforms(
+    images: &[&Listed],
+    look: &mut dyn FnMut(&Listed) -> Result<Option<Platform>>,
+) -> Result<Vec<String>> {
+    let title = |image: &&Listed| Ok(Listed { platform: platform_of(image, look)?, ..(*image).clone() }.title());
+    images.iter().map(title).collect()
 }
 
 fn titles<I: std::borrow::Borrow<Listed>>(images: &[I]) -> Vec<String> {
@@ -182,16 +215,17 @@ pub(crate) fn label(path: &Path, name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn image(references: &[&str], architecture: Option<&str>, config: &str) -> Listed {
-        let platform = architecture.map(|architecture| Platform {
-            os: "linux".to_owned(),
-            architecture: architecture.to_owned(),
-            variant: (architecture == "arm").then(|| "v7".to_owned()),
+    fn image(references: &[&str], platform: Option<&str>, config: &str) -> Listed {
+        let platform = platform.map(|text| {
+            let mut parts = text.split('/').map(str::to_owned);
+            let architecture = parts.next().unwrap();
+            Platform { os: "linux".to_owned(), architecture, variant: parts.next(), ..Platform::default() }
         });
         let references = references.iter().map(|text| (*text).to_owned()).collect();
         Listed {
             references,
             platform,
+            index: None,
             is_there: true,
             config: Blob { name: config.to_owned(), digest: None, size: None },
             layers: vec![],
@@ -199,11 +233,20 @@ mod tests {
         }
     }
 
+    /// Whatever is looked at is for amd64.
     #[track_caller]
-    fn check(images: &[Listed], wanted: &str, expected: Result<&str, &str>) {
-        let location: Location = wanted.parse().unwrap();
-        let found = choose(images, &location, "arm64", None).map(|image| image.config.name.as_str());
-        assert_eq!(found.map_err(|e| e.to_string()), expected.map_err(str::to_owned), "{wanted}");
+    fn check_for(wanted: &Wanted, images: &[Listed], text: &str, expected: Result<&str, &str>) {
+        let location: Location = text.parse().unwrap();
+        let amd64 = Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), ..Platform::default() };
+        let found = choose(images, &location, wanted, &mut |_| Ok(Some(amd64.clone())));
+        let found = found.map(|image| image.config.name.as_str());
+        assert_eq!(found.map_err(|e| e.to_string()), expected.map_err(str::to_owned), "{text}");
+    }
+
+    /// For an image to build on.
+    #[track_caller]
+    fn check(images: &[Listed], text: &str, expected: Result<&str, &str>) {
+        check_for(&Wanted::new(None, Some("arm64"), None).of_base(), images, text, expected);
     }
 
     #[test]
@@ -227,7 +270,7 @@ mod tests {
         check(&images, "f", Ok("y"));
         check(&images[..1], "f", Ok("x"));
         let others = [image(&["a:1"], Some("arm"), "x"), image(&["a:1"], Some("amd64"), "y")];
-        let none = "no such image: f#a:1 for linux/arm64: found a:1 (linux/arm/v7), a:1 (linux/amd64)";
+        let none = "no such image: f#a:1 for linux/arm64: found a:1 (linux/arm), a:1 (linux/amd64)";
         check(&others, "f#a:1", Err(none));
         let mut windows = image(&["a:1"], Some("arm64"), "z");
         windows.platform.as_mut().unwrap().os = "windows".to_owned();
@@ -239,18 +282,45 @@ mod tests {
 
     #[test]
     fn by_variant_where_the_architecture_does_not_decide() {
-        let of = |variant: &str, config| {
-            let mut image = image(&["a:1"], Some("arm"), config);
-            image.platform.as_mut().unwrap().variant = Some(variant.to_owned());
-            image
-        };
-        let images = [of("v5", "x"), of("v7", "y")];
-        let location: Location = "f".parse().unwrap();
-        let chosen = |variant| choose(&images, &location, "arm", variant).map(|image| &*image.config.name);
-        assert_eq!(chosen(Some("v7")).unwrap(), "y");
-        let several = "several images: f: expected f#NAME:TAG, found a:1 (linux/arm/v5), a:1 (linux/arm/v7)";
-        for variant in [None, Some("v6")] {
-            assert_eq!(chosen(variant).unwrap_err().to_string(), several);
+        let images = [image(&["a:1"], Some("arm/v5"), "x"), image(&["a:1"], Some("arm/v7"), "y")];
+        for (variant, expected) in [(Some("v7"), "y"), (Some("v6"), "x"), (Some("v5"), "x"), (None, "y")] {
+            check_for(&Wanted::new(None, Some("arm"), variant), &images, "f", Ok(expected));
         }
+    }
+
+    /// What stands alone is taken unless another platform is named; what an index lists is for a platform.
+    #[test]
+    fn one_image() {
+        let [none, arm64, amd64, s390x] = [None, Some("arm64"), Some("amd64"), Some("s390x")]
+            .map(|architecture| Wanted::new(None, architecture, None));
+        let told = [image(&["a:1"], Some("s390x"), "x")];
+        let untold = [image(&["a:1"], None, "x")];
+        let mut nested = told.clone();
+        nested[0].index = Some(0);
+        for images in [&told, &untold] {
+            check_for(&none, images, "f", Ok("x"));
+            check_for(&arm64.clone().of_base(), images, "f", Ok("x"));
+        }
+        check_for(&s390x, &told, "f", Ok("x"));
+        check_for(&amd64, &untold, "f", Ok("x"));
+        let refused = "no such image: f for linux/arm64: found a:1 (linux/s390x)";
+        check_for(&arm64, &told, "f", Err(refused));
+        check_for(&arm64, &untold, "f", Err("no such image: f for linux/arm64: found a:1 (linux/amd64)"));
+        check_for(&arm64, &nested, "f", Err(refused));
+        check_for(&arm64.of_base(), &nested, "f", Err(refused));
+        check_for(&none.clone().of_base(), &nested, "f", Ok("x"));
+        let here = format!("no such image: f for {none}: found a:1 (linux/s390x)");
+        check_for(&none, &nested, "f", Err(&here));
+    }
+
+    /// Names tell images apart before platforms do, unless one is named.
+    #[test]
+    fn platforms_of_several_images() {
+        let here = crate::host_architecture();
+        let images = [image(&["a:1"], Some(here), "x"), image(&["b:1"], Some("s390x"), "y")];
+        let several = format!("several images: f: expected f#NAME:TAG, found a:1 (linux/{here}), b:1 (linux/s390x)");
+        check_for(&Wanted::new(None, None, None), &images, "f", Err(&several));
+        check_for(&Wanted::new(None, Some("s390x"), None), &images, "f", Ok("y"));
+        check_for(&Wanted::new(None, None, None), &images, "f#b", Ok("y"));
     }
 }

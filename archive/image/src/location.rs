@@ -39,16 +39,24 @@ impl Location {
         Location { path: OsStr::from_bytes(path).into(), name: text(name), tag: tag.and_then(text) }
     }
 
-    /// Whether an image that is called `known` there is the one that is meant: an exact match of what is given.
+    /// Whether an image of these names is the one that is meant; any is if no name is given.
+    pub(crate) fn means(&self, names: &[String]) -> bool {
+        self.reference().is_none() || names.iter().any(|name| self.matches(name))
+    }
+
+    /// Whether an image that is called `known` there is the one that is meant: a match of what is given, each name with
+    /// what docker adds to a short one.
     pub(crate) fn matches(&self, known: &str) -> bool {
         let (name, tag) = name::split(known);
+        // Of an OCI layout a tag may be all that is known.
+        let is_word = !known.contains(['/', ':']);
+        let is_name = |wanted: &str| wanted == name || (!is_word && name::full(wanted) == name::full(name));
         match (&self.name, &self.tag) {
             (None, None) => true,
-            // Of an OCI layout a tag may be all that is known.
             (Some(text), None) | (None, Some(text)) if text == known => true,
-            (Some(wanted), None) => wanted == name,
+            (Some(wanted), None) => is_name(wanted),
             (None, Some(wanted)) => Some(wanted.as_str()) == tag,
-            (Some(wanted), Some(wanted_tag)) => wanted == name && Some(wanted_tag.as_str()) == tag,
+            (Some(wanted), Some(wanted_tag)) => is_name(wanted) && Some(wanted_tag.as_str()) == tag,
         }
     }
 
@@ -117,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_are_exact() {
+    fn matches_are_of_whole_names() {
         check_match("", "anything:1", true);
         check_match("a:b", "a:b", true);
         check_match("a:b", "xa:bc", false);
@@ -128,5 +136,15 @@ mod tests {
         check_match("latest", "latest", true);
         check_match(":latest", "latest", true);
         check_match("a:b", "a", false);
+        for wanted in ["small:1", "library/small:1", "docker.io/library/small:1", "index.docker.io/small:1", "small"] {
+            for known in ["small:1", "docker.io/library/small:1", "index.docker.io/library/small:1"] {
+                check_match(wanted, known, true);
+            }
+            check_match(wanted, "reg.example/small:1", false);
+            check_match(wanted, "team/small:1", false);
+            check_match(wanted, "small:2", wanted == "small");
+        }
+        check_match("library/latest", "latest", false);
+        check_match("docker.io/team/small", "team/small:1", true);
     }
 }

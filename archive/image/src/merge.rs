@@ -75,7 +75,7 @@ impl Merge {
         let member = |layer: &StoredLayer| {
             LayerMember::new(Source::Part(layer.part.clone()), Some(layer.diff_id), layer.part.name())
         };
-        Archive { base: None, layers: self.layers.iter().map(member).collect(), mtime: MTIME }
+        Archive { base: None, directories: &[], layers: self.layers.iter().map(member).collect(), mtime: MTIME }
     }
 
     /// What follows the layers: the configs and the manifest.
@@ -145,7 +145,7 @@ fn tags(location: &Location, references: &[String]) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ImageFile, Target};
+    use crate::{ImageFile, Target, Wanted};
     use layerstone_layer::Codec;
     use layerstone_layer::Meter;
     use serde_json::{Value, json};
@@ -185,8 +185,11 @@ mod tests {
 
     fn add(merge: &mut Merge, location: &Location) -> Result<()> {
         let file = ImageFile::open(&location.path, MaxUnpacked::default())?;
-        let images =
-            if location.reference().is_some() { vec![file.image(location, None, None)?] } else { file.images()? };
+        let images = if location.reference().is_some() {
+            vec![file.image(location, &Wanted::new(None, None, None))?]
+        } else {
+            file.images()?
+        };
         images.into_iter().try_for_each(|image| merge.add(location, image))
     }
 

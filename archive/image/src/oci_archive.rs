@@ -1,4 +1,5 @@
-//! An OCI layout as a tar: its blobs first, in the order of their digests, then what names them.
+//! An OCI layout as a tar: its directories, which some readers look for, its blobs in the order of their digests, then what
+//! names them.
 //!
 //! The digest of a blob is its member's name, so blobs are collected in temporary files until all are known.
 
@@ -16,6 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Modification time of the members, in seconds since the epoch, as in docker archives.
 const MTIME: i64 = 1;
+/// Directories of a layout.
+const DIRECTORIES: [&str; 2] = ["blobs", "blobs/sha256"];
 
 /// A tar of an OCI layout on its way.
 #[derive(Debug)]
@@ -67,7 +70,8 @@ impl Destination for OciArchive {
             let member = LayerMember::new(Source::Part(part.clone()), Some(*digest), digest.to_string());
             LayerMember { name, ..member }
         };
-        let archive = Archive { base: None, layers: blobs.iter().map(member).collect(), mtime: MTIME };
+        let archive =
+            Archive { base: None, directories: &DIRECTORIES, layers: blobs.iter().map(member).collect(), mtime: MTIME };
         let trailer = |_: &[Digest]| -> Trailer {
             vec![(LAYOUT_NAME.to_owned(), LAYOUT_TEXT.into()), (INDEX_NAME.to_owned(), index.to_bytes())]
         };

@@ -1,21 +1,24 @@
-//! index.json of an OCI layout, read: the images that it lists, in a folder or in a tar of one (OCI image-spec,
-//! image-layout.md, image-index.md, manifest.md).
+//! What an OCI layout lists, read: the images of its index.json, in a directory or in a tar of one (OCI image-spec,
+//! image-layout.md, image-index.md, manifest.md), and those of a `dir:` directory.
+//!
+//! Artifacts that are attached to images (manifest.md, "Guidelines for Artifact Usage") are no images and kept apart.
 
 use crate::blobs::Blobs;
 use crate::limits::MAX_DESCRIPTIONS;
-use crate::listed::{Blob, Listed, Platform, StoredManifest};
+use crate::listed::{Blob, Listed, StoredManifest};
+use crate::manifest::MANIFEST_NAME;
 use crate::{Location, Result};
 use layerstone_oci::{
-    INDEX_NAME, Manifest, blob_name,
+    Descriptor as OciDescriptor, INDEX_NAME, Index as OciIndex, Manifest, Platform, media_type,
     media_type::{is_image, is_index},
+    names_in, without_names,
 };
 use layerstone_stage::Digest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What an image is called, by OCI (image-spec, annotations.md) and by containerd and docker.
-const NAMES: [&str; 2] = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
 /// The platform of what is no image but tells of one (BuildKit, attestation-storage.md).
 const UNKNOWN: &str = "unknown";
 /// Indexes in indexes that are looked into.
@@ -24,13 +27,15 @@ const MAX_DEPTH: usize = 8;
 const MAX_READ: usize = 10_000;
 
 #[derive(Debug, Deserialize)]
-#[serde(expecting = "an object")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Index {
+    #[serde(default)]
+    artifact_type: Option<String>,
     manifests: Vec<Descriptor>,
 }
 
 /// What an index says of a manifest (OCI image-spec, descriptor.md); of what is no image, anything may be said.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 struct Descriptor {
     #[serde(default)]
@@ -40,18 +45,25 @@ struct Descriptor {
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
     #[serde(default)]
-    platform: Option<DescribedPlatform>,
+    artifact_type: Option<String>,
+    #[serde(default)]
+    platform: Option<Platform>,
+    /// Whether it is the manifest.json of a `dir:` directory.
+    #[serde(skip)]
+    is_top: bool,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(expecting = "an object")]
-struct DescribedPlatform {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
-    #[serde(default)]
-    variant: Option<String>,
+/// What a layout lists besides images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// What it is called.
+    pub references: Vec<String>,
+    /// What kind of artifact it is.
+    pub kind: String,
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// The manifest that it is attached to, if any.
+    pub subject: Option<Digest>,
 }
 
 /// An index on the way down from that of the layout.
@@ -60,147 +72,242 @@ struct Level<'a> {
     piece: &'a str,
     /// What it is called, and so are its images.
     names: &'a [String],
+    /// Which entry of index.json leads here; none for index.json itself.
+    entry: Option<usize>,
     depth: usize,
 }
 
 /// What was found so far.
 #[derive(Default)]
-struct Found {
-    images: Vec<Listed>,
+pub(crate) struct Found {
+    pub images: Vec<Listed>,
+    pub artifacts: Vec<Artifact>,
     /// Manifests and indexes that were read.
     read: usize,
     /// Bytes of the manifests that are kept.
     kept: usize,
+    /// What was looked into, by digest, entry of index.json and names: again it would give the same.
+    seen: BTreeSet<(String, Option<usize>, Vec<String>)>,
 }
 
-/// The images of a layout, in the index's order. What is no image is passed over.
-pub(crate) fn images(blobs: &Blobs) -> Result<Vec<Listed>> {
-    let index: Index = parse(blobs, INDEX_NAME, &blobs.bytes(INDEX_NAME)?)?;
+/// What is listed by itself, or as one of several platforms.
+pub(crate) struct Entry {
+    pub descriptor: OciDescriptor,
+    pub bytes: Vec<u8>,
+    pub names: Vec<String>,
+}
+
+/// The images of a layout, in the index's order, and the artifacts. What is neither is passed over.
+pub(crate) fn images(blobs: &Blobs) -> Result<Found> {
+    let index = top(blobs)?;
     let mut found = Found::default();
-    collect(blobs, &index, &Level { piece: INDEX_NAME, names: &[], depth: 0 }, &mut found)?;
-    let images = found.images;
+    let piece = if blobs.is_flat() { MANIFEST_NAME } else { INDEX_NAME };
+    collect(blobs, &index, &Level { piece, names: &[], entry: None, depth: 0 }, &mut found)?;
+    let images = &found.images;
     match images.iter().find(|image| image.is_there).or(images.first()) {
-        Some(image) if image.is_there => Ok(images),
+        Some(image) if image.is_there => Ok(found),
         Some(image) => Err(blobs.error(format!("found no {}", image.config.name))),
-        None => Err(blobs.error(format!("{INDEX_NAME}: found no image{}", index.kinds()))),
+        None => Err(blobs.error(format!("{piece}: found no image{}", found.kinds(&index)))),
     }
 }
 
-/// What index.json itself lists of this name, or all that it lists: a manifest or an index, its bytes, and what it is
-/// called.
-pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<(layerstone_oci::Descriptor, Vec<u8>, Vec<String>)> {
-    let index: Index = parse(blobs, INDEX_NAME, &blobs.bytes(INDEX_NAME)?)?;
-    let is_one = |it: &&Descriptor| is_image(&it.media_type) || is_index(&it.media_type);
-    let is_meant =
-        |it: &&Descriptor| location.reference().is_none() || it.names().iter().any(|name| location.matches(name));
-    let meant: Vec<&Descriptor> = index.manifests.iter().filter(is_one).filter(is_meant).collect();
-    let [one] = &meant[..] else {
-        let wanted = location.reference().map(|name| format!(" called {name}")).unwrap_or_default();
-        return Err(blobs.error(format!("{INDEX_NAME}: found {} images{wanted}, expected one", meant.len())));
+/// index.json; of a `dir:` directory one that lists its manifest.json, which is a manifest or an index.
+fn top(blobs: &Blobs) -> Result<Index> {
+    if !blobs.is_flat() {
+        return parse(blobs, INDEX_NAME, &blobs.bytes(INDEX_NAME)?);
+    }
+    let bytes = blobs.bytes(MANIFEST_NAME)?;
+    let value: Value = parse(blobs, MANIFEST_NAME, &bytes)?;
+    if value.is_array() {
+        let cause = format!("found the {MANIFEST_NAME} of a docker archive, expected the archive as a tar");
+        return Err(blobs.error(cause));
+    }
+    let told = value["mediaType"].as_str();
+    let kind = told.unwrap_or(if value["manifests"].is_array() { media_type::INDEX } else { media_type::MANIFEST });
+    let OciDescriptor { media_type, digest, size, .. } = OciDescriptor::of(kind, &bytes);
+    let descriptor = Descriptor {
+        media_type,
+        digest: digest.to_string(),
+        size,
+        annotations: None,
+        artifact_type: None,
+        platform: None,
+        is_top: true,
     };
-    let bytes = one.blob(blobs, INDEX_NAME)?.read(blobs)?;
-    Ok((layerstone_oci::Descriptor::of(&one.media_type, &bytes), bytes, one.names()))
+    Ok(Index { artifact_type: None, manifests: vec![descriptor] })
 }
 
-/// Adds the images of an index, which are called like it besides what it calls them.
+/// What index.json itself lists of this name, or all that it lists: a manifest or an index, its bytes, and what it is
+/// called. Of several images of one name for several platforms, the index that they would be in.
+pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<Entry> {
+    let index = top(blobs)?;
+    let is_meant = |it: &&Descriptor| is_image(&it.media_type) || is_index(&it.media_type);
+    let mut meant = Vec::new();
+    for descriptor in index.manifests.iter().filter(is_meant).filter(|it| location.means(&it.names())) {
+        if descriptor.artifact_type.as_ref().is_some_and(|told| !told.is_empty()) {
+            continue;
+        }
+        let bytes = descriptor.blob(blobs, INDEX_NAME)?.read(blobs)?;
+        if kind_of_artifact(blobs, descriptor, &bytes)?.is_none() {
+            meant.push((descriptor, bytes));
+        }
+    }
+    meant.dedup_by(|(a, _), (b, _)| a.digest == b.digest);
+    let wrong = |cause: String| blobs.error(format!("{INDEX_NAME}: {cause}"));
+    match &meant[..] {
+        [(one, bytes)] => {
+            let descriptor = OciDescriptor::of(&one.media_type, bytes);
+            return Ok(Entry { descriptor, bytes: bytes.clone(), names: one.names() });
+        }
+        [(first, _), rest @ ..]
+            if rest.iter().all(|(it, _)| it.names() == first.names() && is_image(&it.media_type)) => {}
+        _ => {
+            let wanted = location.reference().map(|name| format!(" called {name}")).unwrap_or_default();
+            return Err(wrong(format!("found {} images{wanted}, expected one", meant.len())));
+        }
+    }
+    let names = meant[0].0.names();
+    let manifests =
+        meant.iter().map(|(descriptor, bytes)| in_index(blobs, descriptor, bytes)).collect::<Result<_>>()?;
+    let bytes = OciIndex::new(manifests, BTreeMap::new()).to_bytes();
+    Ok(Entry { descriptor: OciDescriptor::of(media_type::INDEX, &bytes), bytes, names })
+}
+
+/// What an index says of an image that index.json lists: what it says there but for its name, and what it runs on.
+fn in_index(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Result<OciDescriptor> {
+    let platform = match &descriptor.platform {
+        Some(platform) => Some(platform.clone()),
+        None => {
+            let manifest: Manifest = parse(blobs, INDEX_NAME, bytes)?;
+            Platform::of_config(&blobs.json(&blobs.blob_name(&manifest.config.digest))?)
+        }
+    };
+    let annotations = descriptor.annotations.as_ref().map(without_names).unwrap_or_default();
+    Ok(OciDescriptor { annotations, platform, ..OciDescriptor::of(&descriptor.media_type, bytes) })
+}
+
+/// What kind of artifact a manifest or an index says that it is; none for images.
+fn kind_of_artifact(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<String>> {
+    if is_index(&descriptor.media_type) {
+        let index: Index = parse(blobs, &descriptor.digest, bytes)?;
+        return Ok(index.artifact_type.filter(|told| !told.is_empty()));
+    }
+    let manifest: Manifest = parse(blobs, &descriptor.digest, bytes)?;
+    Ok(manifest.artifact().map(str::to_owned))
+}
+
+/// Adds the images and artifacts of an index, which are called like it besides what it calls them.
 fn collect(blobs: &Blobs, index: &Index, level: &Level<'_>, found: &mut Found) -> Result<()> {
-    for descriptor in &index.manifests {
+    for (number, descriptor) in index.manifests.iter().enumerate() {
+        let names = [level.names, &descriptor.names()].concat();
+        if !found.seen.insert((descriptor.digest.clone(), level.entry, names.clone())) {
+            continue;
+        }
         found.read += 1;
         if found.read > MAX_READ {
             return Err(blobs.error(format!("{INDEX_NAME}: found more than {MAX_READ} manifests")));
         }
-        let names = [level.names, &descriptor.names()].concat();
         let blob = || descriptor.blob(blobs, level.piece);
         if is_image(&descriptor.media_type) {
-            let platform = descriptor.platform.as_ref().map(DescribedPlatform::platform);
-            if platform.as_ref().is_none_or(|platform| platform.os != UNKNOWN) {
-                let image = image(blobs, &descriptor.media_type, blob()?, platform, names)?;
-                found.kept += image.manifest.as_ref().map_or(0, |manifest| manifest.bytes.len());
-                if found.kept > MAX_DESCRIPTIONS {
-                    let cause = format!("{INDEX_NAME}: found manifests of more than {MAX_DESCRIPTIONS} bytes");
-                    return Err(blobs.error(cause));
-                }
-                found.images.push(image);
+            let platform = descriptor.platform.as_ref();
+            if platform.is_none_or(|platform| platform.os != UNKNOWN) {
+                image(blobs, descriptor, blob()?, names, level, found)?;
             }
         } else if is_index(&descriptor.media_type) && level.depth < MAX_DEPTH {
             let blob = blob()?;
-            let level = Level { piece: &blob.name, names: &names, depth: level.depth + 1 };
-            collect(blobs, &checked(blobs, &blob)?, &level, found)?;
+            let entry = level.entry.or(Some(number));
+            let level = Level { piece: &blob.name, names: &names, entry, depth: level.depth + 1 };
+            collect(blobs, &parse(blobs, &blob.name, &blob.read(blobs)?)?, &level, found)?;
         }
     }
     Ok(())
 }
 
-/// The image of a manifest. An index may list what is kept elsewhere (image-layout.md, "Content"): whoever saves the image
-/// of one platform keeps the index of all.
+/// Adds the image of a manifest, or the artifact. An index may list what is kept elsewhere (image-layout.md, "Content"):
+/// whoever saves the image of one platform keeps the index of all.
 fn image(
     blobs: &Blobs,
-    media_type: &str,
+    descriptor: &Descriptor,
     blob: Blob,
-    platform: Option<Platform>,
     references: Vec<String>,
-) -> Result<Listed> {
+    level: &Level<'_>,
+    found: &mut Found,
+) -> Result<()> {
+    let (platform, index) = (descriptor.platform.clone(), level.entry);
     if platform.is_some() && !blobs.has(&blob.name) {
-        return Ok(Listed { references, platform, is_there: false, config: blob, layers: Vec::new(), manifest: None });
+        let (layers, is_there, manifest) = (Vec::new(), false, None);
+        found.images.push(Listed { references, platform, index, is_there, config: blob, layers, manifest });
+        return Ok(());
+    }
+    let told = descriptor.artifact_type.as_deref().filter(|told| !told.is_empty());
+    if let (Some(kind), Some(digest), false) = (told, blob.digest, blobs.has(&blob.name)) {
+        found.artifacts.push(Artifact { references, kind: kind.to_owned(), digest, subject: None });
+        return Ok(());
     }
     let bytes = blob.read(blobs)?;
     let manifest: Manifest = parse(blobs, &blob.name, &bytes)?;
-    let piece = |descriptor: &layerstone_oci::Descriptor| Blob {
-        name: blob_name(&descriptor.digest),
+    let oci_descriptor = OciDescriptor::of(&descriptor.media_type, &bytes);
+    if let Some(kind) = told.or(manifest.artifact()) {
+        let subject = manifest.subject.as_ref().map(|subject| subject.digest);
+        found.artifacts.push(Artifact { references, kind: kind.to_owned(), digest: oci_descriptor.digest, subject });
+        return Ok(());
+    }
+    let piece = |descriptor: &OciDescriptor| Blob {
+        name: blobs.blob_name(&descriptor.digest),
         digest: Some(descriptor.digest),
         size: Some(descriptor.size),
     };
     let (config, layers) = (piece(&manifest.config), manifest.layers.iter().map(piece).collect());
-    let descriptor = layerstone_oci::Descriptor::of(media_type, &bytes);
-    let manifest = Some(StoredManifest { descriptor, bytes, manifest });
-    Ok(Listed { references, platform, is_there: true, config, layers, manifest })
-}
-
-/// A blob of JSON whose bytes are those that its descriptor promises.
-fn checked<T: DeserializeOwned>(blobs: &Blobs, blob: &Blob) -> Result<T> {
-    parse(blobs, &blob.name, &blob.read(blobs)?)
+    found.kept += bytes.len();
+    if found.kept > MAX_DESCRIPTIONS {
+        return Err(blobs.error(format!("{INDEX_NAME}: found manifests of more than {MAX_DESCRIPTIONS} bytes")));
+    }
+    let manifest = Some(StoredManifest { descriptor: oci_descriptor, bytes, manifest });
+    found.images.push(Listed { references, platform, index, is_there: true, config, layers, manifest });
+    Ok(())
 }
 
 fn parse<T: DeserializeOwned>(blobs: &Blobs, name: &str, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| blobs.error(format!("{name}: {e}")))
 }
 
-impl Index {
-    /// What an index lists that is no image, for messages.
-    fn kinds(&self) -> String {
-        let kinds: Vec<String> = self.manifests.iter().map(|it| it.media_type.escape_debug().to_string()).collect();
+impl Found {
+    /// What is listed that is no image, for messages.
+    fn kinds(&self, index: &Index) -> String {
+        if !self.artifacts.is_empty() {
+            let kinds: Vec<String> = self.artifacts.iter().map(|it| it.kind.escape_debug().to_string()).collect();
+            return format!(", only artifacts of type {}", kinds.join(", "));
+        }
+        let kinds: Vec<String> = index.manifests.iter().map(|it| it.media_type.escape_debug().to_string()).collect();
         if kinds.is_empty() { String::new() } else { format!(", only {}", kinds.join(", ")) }
     }
 }
 
 impl Descriptor {
     fn names(&self) -> Vec<String> {
-        let annotations = self.annotations.iter().flatten();
-        annotations.filter(|(key, _)| NAMES.contains(&key.as_str())).map(|(_, name)| name.clone()).collect()
+        self.annotations.as_ref().map(names_in).unwrap_or_default()
     }
 
-    /// Where the blob is; this descriptor is in `piece`. Other algorithms than sha256 are not in use (image-spec,
-    /// descriptor.md, "Registered Algorithms").
+    /// Where the manifest or index is; this descriptor is in `piece`. Other algorithms than sha256 are not in use
+    /// (image-spec, descriptor.md, "Registered Algorithms").
     fn blob(&self, blobs: &Blobs, piece: &str) -> Result<Blob> {
         let wrong = |e: layerstone_stage::Error| blobs.error(format!("{piece}: {e}"));
         let digest: Digest = self.digest.parse().map_err(wrong)?;
-        Ok(Blob { name: blob_name(&digest), digest: Some(digest), size: Some(self.size) })
-    }
-}
-
-impl DescribedPlatform {
-    fn platform(&self) -> Platform {
-        let variant = self.variant.clone().filter(|variant| !variant.is_empty());
-        Platform { os: self.os.clone(), architecture: self.architecture.clone(), variant }
+        let name = if self.is_top { MANIFEST_NAME.to_owned() } else { blobs.manifest_name(&digest) };
+        Ok(Blob { name, digest: Some(digest), size: Some(self.size) })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blobs::Folder;
     use layerstone_oci::media_type::{DOCKER_LIST, INDEX, MANIFEST};
     use serde_json::{Value, json};
     use std::path::Path;
+
+    const REF_NAME: &str = "org.opencontainers.image.ref.name";
+    const IMAGE_NAME: &str = "io.containerd.image.name";
 
     /// Writes a blob; its descriptor.
     fn blob(folder: &Path, media_type: &str, value: &Value) -> Value {
@@ -220,7 +327,8 @@ mod tests {
     #[track_caller]
     fn check(folder: &Path, manifests: &[Value], expected: Result<&[&str], &str>) {
         std::fs::write(folder.join(INDEX_NAME), json!({"manifests": manifests}).to_string()).unwrap();
-        let found = images(&Blobs::Folder(folder.to_owned()));
+        let (path, shown) = (folder.to_owned(), folder.to_owned());
+        let found = images(&Blobs::Folder(Folder { path, shown, is_flat: false })).map(|found| found.images);
         let told = |e: crate::Error| e.to_string().replace(&format!("{}", folder.display()), "F");
         let found = found.map(|images| images.iter().map(Listed::title).collect::<Vec<_>>()).map_err(told);
         let expected = expected.map(|titles| titles.iter().map(|title| (*title).to_owned()).collect());
@@ -232,13 +340,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let mut named = manifest(folder, "a");
-        named["annotations"] = json!({NAMES[0]: "1", NAMES[1]: "x:1", "other": "y"});
+        named["annotations"] = json!({REF_NAME: "1", IMAGE_NAME: "docker.io/library/x:1", "other": "y"});
         let mut unknown = manifest(folder, "b");
         unknown["platform"] = json!({"os": "unknown", "architecture": "unknown"});
         let mut arm = manifest(folder, "c");
         arm["platform"] = json!({"os": "linux", "architecture": "arm", "variant": "v7"});
         let mut nested = blob(folder, DOCKER_LIST, &json!({"manifests": [unknown, arm]}));
-        nested["annotations"] = json!({NAMES[0]: "2"});
+        nested["annotations"] = json!({REF_NAME: "2"});
         check(folder, &[named, nested], Ok(&["x:1 1", "2 (linux/arm/v7)"]));
     }
 
@@ -267,13 +375,27 @@ mod tests {
         check(folder, &[bad], Err("not an image: F: index.json: not a sha256 digest: \"sha512:0\""));
     }
 
-    /// Five indexes of thirty each would be read twenty million times.
+    /// Five indexes of thirty each would be read twenty million times: each is read once under a name.
     #[test]
     fn indexes_that_list_each_other_often() {
         let folder = tempfile::tempdir().unwrap();
         let mut inner = blob(folder.path(), INDEX, &json!({"manifests": []}));
         for _ in 0..5 {
             inner = blob(folder.path(), INDEX, &json!({"manifests": vec![inner; 30]}));
+        }
+        check(folder.path(), &[inner], Err(&format!("not an image: F: index.json: found no image, only {INDEX}")));
+        // Names of their own make different ones of them.
+        let named = |inner: &Value| {
+            let called = |number: usize| {
+                let mut inner = inner.clone();
+                inner["annotations"] = json!({REF_NAME: number.to_string()});
+                inner
+            };
+            blob(folder.path(), INDEX, &json!({"manifests": (0..30).map(called).collect::<Vec<_>>()}))
+        };
+        let mut inner = blob(folder.path(), INDEX, &json!({"manifests": []}));
+        for _ in 0..5 {
+            inner = named(&inner);
         }
         check(folder.path(), &[inner], Err("not an image: F: index.json: found more than 10000 manifests"));
     }

@@ -45,7 +45,11 @@ impl TarFile {
 
     /// The member of a name; of several, the last one.
     pub(crate) fn member(&self, name: &str) -> Result<&Member> {
-        self.find(name).ok_or_else(|| self.error(format!("found no {}", name.escape_debug())))
+        let shown = || match name.is_empty() || name.trim() != name {
+            true => format!("{name:?}"),
+            false => name.escape_debug().to_string(),
+        };
+        self.find(name).ok_or_else(|| self.error(format!("found no {}", shown())))
     }
 
     /// The member of a name, if there is one.

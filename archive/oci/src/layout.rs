@@ -4,12 +4,14 @@
 //! several programs may add to one layout. What fails leaves the layout as it was, and none where there was none; a kill
 //! leaves at most files of temporary names, which the next program removes, and blobs that nobody names.
 
+use crate::descriptor::is_named;
 use crate::staging::Staging;
-use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, names_annotations};
+use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, check_json, names_annotations};
 use layerstone_layer::{Counting, Packed};
 use layerstone_stage::{
     Digest, Error as StageError, Leftover, Output, check_folder, is_temporary, wait_lock, write_whole,
 };
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -68,7 +70,7 @@ impl Layout {
             if !version.is_some_and(|version| version.starts_with("1.")) {
                 return Err(wrong("oci-layout: expected {\"imageLayoutVersion\":\"1.0.0\"}"));
             }
-            layout.read_index()?;
+            layout.check_index()?;
         } else {
             let mut entries = fs::read_dir(folder).map_err(StageError::io("read", folder))?;
             // Another program may be making the same layout.
@@ -91,11 +93,15 @@ impl Layout {
         self.staging.has(digest, size) || self.path(digest).metadata().is_ok_and(is_there)
     }
 
-    fn read_index(&self) -> Result<Index> {
+    /// Whether an image can be added to the index that is there, before anything is written.
+    fn check_index(&self) -> Result<()> {
         let path = self.folder.join(INDEX_NAME);
         match fs::read(&path) {
-            Ok(bytes) => Index::parse(&bytes, &path.display().to_string()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Index::new(Vec::new(), BTreeMap::new())),
+            Ok(bytes) => {
+                let trial = Descriptor::of("", b"");
+                with_image(&bytes, &trial, None, &path.display().to_string()).map(drop)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(StageError::io("read", &path)(e).into()),
         }
     }
@@ -145,15 +151,42 @@ impl Destination for Layout {
         let writable = File::options().read(true).write(true).open(&marker);
         let lock = writable.or_else(|_| File::open(&marker)).map_err(StageError::io("open", &marker))?;
         wait_lock(&lock).map_err(StageError::io("lock", &marker))?;
-        let mut index = self.read_index()?;
-        let names = name.map_or_else(BTreeMap::new, names_annotations);
-        let named = |known: &Descriptor| names.iter().all(|(key, name)| known.annotations.get(key) == Some(name));
-        let is_same = |known: &Descriptor| known.digest == descriptor.digest && known.annotations.is_empty();
-        index.manifests.retain(|known| if names.is_empty() { !is_same(known) } else { !named(known) });
-        index.manifests.push(Descriptor { annotations: names, ..descriptor.clone() });
+        let path = self.folder.join(INDEX_NAME);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Index::new(Vec::new(), BTreeMap::new()).to_bytes(),
+            Err(e) => return Err(StageError::io("read", &path)(e).into()),
+        };
+        let annotations = name.map_or_else(BTreeMap::new, names_annotations);
+        let descriptor = Descriptor { annotations, ..descriptor.clone() };
+        let index = with_image(&bytes, &descriptor, name, &path.display().to_string())?;
         // Written before the blobs get their names, so that a full disk changes nothing.
-        let mut output = Output::create(&self.folder.join(INDEX_NAME))?;
-        output.write_all(&index.to_bytes()).map_err(StageError::io("write", &self.folder.join(INDEX_NAME)))?;
+        let mut output = Output::create(&path)?;
+        output.write_all(&index).map_err(StageError::io("write", &path))?;
         self.staging.publish(|| Ok(output.commit()?))
     }
+}
+
+/// An index.json with an image more, which takes its name from whatever had it; what others say in it stays as they said it,
+/// known to us or not.
+fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Name>, path: &str) -> Result<Vec<u8>> {
+    let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
+    check_json(index).map_err(wrong)?;
+    let mut index: Value = serde_json::from_slice(index).map_err(|e| wrong(e.to_string()))?;
+    let keys = index.as_object_mut().ok_or_else(|| wrong("expected an object".to_owned()))?;
+    let listed = keys.entry("manifests").or_insert(Value::Null);
+    if listed.is_null() {
+        *listed = Value::Array(Vec::new());
+    }
+    let listed = listed.as_array_mut().ok_or_else(|| wrong("manifests: expected a list".to_owned()))?;
+    let digest = descriptor.digest.to_string();
+    listed.retain(|known| {
+        let annotations = &known["annotations"];
+        match name {
+            Some(name) => !is_named(annotations, name),
+            None => known["digest"] != *digest || annotations.as_object().is_some_and(|some| !some.is_empty()),
+        }
+    });
+    listed.push(serde_json::to_value(descriptor).expect("text and numbers"));
+    Ok(serde_json::to_vec(&index).expect("it was JSON"))
 }

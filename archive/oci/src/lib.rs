@@ -14,14 +14,18 @@ mod json;
 mod layout;
 mod manifest;
 pub mod name;
+mod platform;
 mod put;
 mod staging;
 
 pub use content::{Content, Packable};
-pub use descriptor::{Descriptor, Platform, STORE_PATHS, media_type, names_annotations};
+pub use descriptor::{
+    Descriptor, STORE_PATHS, drop_annotations_of_bytes, media_type, names_annotations, names_in, without_names,
+};
 pub use destination::{Destination, Given, Name, Put, spool};
 pub use error::{Error, Result};
 pub use json::check_json;
 pub use layout::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, Layout, blob_name};
 pub use manifest::{Index, Manifest};
+pub use platform::Platform;
 pub use put::{Layer, Placed, Tar, put_layers};

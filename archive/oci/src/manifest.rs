@@ -2,9 +2,11 @@
 //!
 //! What we write is compact JSON with keys in the order of the spec, so that the same image has the same digest.
 
+use crate::descriptor::or_null;
 use crate::{Descriptor, Error, Result, check_json, media_type};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The manifest of one image.
@@ -18,11 +20,18 @@ pub struct Manifest {
     pub media_type: String,
     /// The image config.
     pub config: Descriptor,
-    /// The layers, bottom first.
+    /// The layers, bottom first; some tools leave out an empty list, or write null for it.
+    #[serde(default, deserialize_with = "or_null")]
     pub layers: Vec<Descriptor>,
     /// What is said of the image.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// What it is if it is no image (image-spec, manifest.md, "Guidelines for Artifact Usage").
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<String>,
+    /// What an artifact is attached to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
 }
 
 /// An index of manifests.
@@ -37,8 +46,11 @@ pub struct Index {
     /// Manifests, or other indexes.
     pub manifests: Vec<Descriptor>,
     /// What is said of the index.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// All else that is said of it, as it was said.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// The version that all manifests have by now.
@@ -48,7 +60,15 @@ impl Manifest {
     /// OCI's manifest of an image.
     pub fn new(config: Descriptor, layers: Vec<Descriptor>, annotations: BTreeMap<String, String>) -> Manifest {
         let media_type = media_type::MANIFEST.to_owned();
-        Manifest { schema_version: SCHEMA_VERSION, media_type, config, layers, annotations }
+        Manifest {
+            schema_version: SCHEMA_VERSION,
+            media_type,
+            config,
+            layers,
+            annotations,
+            artifact_type: None,
+            subject: None,
+        }
     }
 
     /// Reads a manifest, OCI's or docker's.
@@ -60,6 +80,16 @@ impl Manifest {
         let manifest: Manifest = parse(bytes, name)?;
         check_version(manifest.schema_version, name)?;
         Ok(manifest)
+    }
+
+    /// What kind of artifact it is; none for an image. An artifact says so, or has a config that is none of an image, or
+    /// nothing but JSON in the place of layers, as signatures and statements about images have.
+    pub fn artifact(&self) -> Option<&str> {
+        let told = self.artifact_type.as_deref().filter(|told| !told.is_empty());
+        let config = Some(&*self.config.media_type).filter(|config| !media_type::is_config(config));
+        let is_json = |layer: &&Descriptor| layer.media_type.ends_with("json");
+        let json = || self.layers.first().filter(|_| self.layers.iter().all(|layer| is_json(&layer)));
+        told.or(config).or_else(|| json().map(|layer| &*layer.media_type))
     }
 
     /// Its bytes.
@@ -77,7 +107,7 @@ impl Index {
     /// OCI's index of manifests.
     pub fn new(manifests: Vec<Descriptor>, annotations: BTreeMap<String, String>) -> Index {
         let media_type = media_type::INDEX.to_owned();
-        Index { schema_version: SCHEMA_VERSION, media_type, manifests, annotations }
+        Index { schema_version: SCHEMA_VERSION, media_type, manifests, annotations, more: Map::new() }
     }
 
     /// Reads an index, OCI's or docker's.
@@ -141,11 +171,35 @@ mod tests {
         let hex = "0".repeat(64);
         let config = format!(r#"{{"digest": "sha256:{hex}", "size": 1, "annotations": null, "platform": null}}"#);
         assert!(read(&format!(r#"{{"schemaVersion": 2, "config": {config}, "layers": [], "more": 1}}"#)).is_ok());
-        assert!(read(&format!(r#"{{"config": {config}, "layers": []}}"#)).is_ok());
+        for layers in ["", r#", "layers": []"#, r#", "layers": null"#] {
+            assert_eq!(read(&format!(r#"{{"config": {config}{layers}, "annotations": null}}"#)).unwrap().layers, []);
+        }
         let error = read(&format!(r#"{{"schemaVersion": 1, "config": {config}, "layers": []}}"#)).unwrap_err();
         assert_eq!(error, "not a manifest: x: found schemaVersion 1, expected 2");
-        for bad in ["", "[]", "{}", r#"{"config": {}, "layers": []}"#, &format!(r#"{{"config": {config}}}"#)] {
+        for bad in ["", "[]", "{}", r#"{"config": {}, "layers": []}"#] {
             assert!(read(bad).is_err(), "{bad}");
         }
+    }
+
+    /// What is no image tells it in one way or another.
+    #[test]
+    fn artifacts() {
+        let blob = |media_type: &str| Descriptor::of(media_type, b"");
+        let kind = |artifact_type: Option<&str>, config: &str, layers: &[&str]| {
+            let layers = layers.iter().map(|layer| blob(layer)).collect();
+            let artifact_type = artifact_type.map(str::to_owned);
+            let manifest = Manifest { artifact_type, ..Manifest::new(blob(config), layers, BTreeMap::new()) };
+            manifest.artifact().map(str::to_owned)
+        };
+        let (config, layer) = (media_type::CONFIG, "application/vnd.oci.image.layer.v1.tar");
+        assert_eq!(kind(None, config, &[layer]), None);
+        assert_eq!(kind(None, media_type::DOCKER_CONFIG, &[]), None);
+        assert_eq!(kind(Some(""), "", &["application/octet-stream"]), None);
+        assert_eq!(kind(Some("a/sbom"), media_type::EMPTY, &["text/plain"]).as_deref(), Some("a/sbom"));
+        assert_eq!(kind(None, media_type::EMPTY, &[]).as_deref(), Some(media_type::EMPTY));
+        let helm = "application/vnd.cncf.helm.config.v1+json";
+        assert_eq!(kind(None, helm, &[layer]).as_deref(), Some(helm));
+        assert_eq!(kind(None, config, &["a/in-toto+json", "a/b+json"]).as_deref(), Some("a/in-toto+json"));
+        assert_eq!(kind(None, config, &["a/in-toto+json", layer]), None);
     }
 }

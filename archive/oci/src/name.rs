@@ -32,6 +32,14 @@ pub fn full(text: &str) -> String {
     format!("{}/{folder}{path}", REGISTRIES[0])
 }
 
+/// A name without the registry and the folder that docker adds to a short one, as docker shows it: the other way round of
+/// [`full`] (distribution/reference, `FamiliarName`).
+pub fn familiar(text: &str) -> String {
+    let full = full(text);
+    let Some(path) = full.strip_prefix(REGISTRIES[0]).and_then(|rest| rest.strip_prefix('/')) else { return full };
+    path.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(path).to_owned()
+}
+
 /// `[host[:port]/]component[/component]…` (distribution/reference, `reference.go`).
 pub fn check(name: &str) -> Result<(), String> {
     let (first, rest) = name.split_once('/').map_or((name, None), |(first, rest)| (first, Some(rest)));
@@ -91,5 +99,28 @@ pub fn split(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
         _ => (text, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_full_and_short() {
+        for (text, expected_full, expected_familiar) in [
+            ("tool:1", "docker.io/library/tool:1", "tool:1"),
+            ("library/tool:1", "docker.io/library/tool:1", "tool:1"),
+            ("docker.io/tool:1", "docker.io/library/tool:1", "tool:1"),
+            ("docker.io/library/tool:1", "docker.io/library/tool:1", "tool:1"),
+            ("index.docker.io/library/tool:1", "docker.io/library/tool:1", "tool:1"),
+            ("team/tool", "docker.io/team/tool", "team/tool"),
+            ("docker.io/library/a/b", "docker.io/library/a/b", "library/a/b"),
+            ("localhost/tool:1", "localhost/tool:1", "localhost/tool:1"),
+            ("reg.example:5000/tool:1", "reg.example:5000/tool:1", "reg.example:5000/tool:1"),
+        ] {
+            assert_eq!((&*full(text), &*familiar(text)), (expected_full, expected_familiar), "{text}");
+            assert_eq!(full(&familiar(text)), expected_full);
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::place::Place;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_image::{Location, RootMode, Spec};
+use layerstone_image::{Location, RootMode, Spec, Wanted};
 use layerstone_layer::{LayerFile, Meter};
 use layerstone_layering::{Draft, Finding, check};
 use layerstone_stage::{Digest, StorePath};
@@ -152,7 +152,7 @@ impl Options {
         let place = self.place.as_deref().map(Place::parse).transpose()?;
         let path =
             place.as_ref().and_then(Place::path).context("no place: expected --place FILE, oci:DIR or the like")?;
-        let image = self.unpacking.open(&Location::of(path), None, common)?;
+        let image = self.unpacking.open(&Location::of(path), &Wanted::new(None, None, None).of_base(), common)?;
         image.check(&Meter::default())?;
         let wanted = self.layer.iter().map(|file| Ok(LayerFile::read(file)?.diff_id));
         let wanted: Vec<Digest> = wanted.collect::<Result<_>>()?;

@@ -4,12 +4,15 @@ mod diff;
 
 use crate::args::Common;
 use crate::base::UnpackingArgs;
+use crate::fetch::PlatformArgs;
 use crate::out::print;
 use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use layerstone_closure::{Closure, Graph};
-use layerstone_image::{ArchiveSummary, ImageSummary, Kind as SpecKind, Location, References, Spec};
+use layerstone_image::{
+    ArchiveSummary, ArtifactSummary, ImageSummary, Kind as SpecKind, Location, References, Spec, Wanted,
+};
 use layerstone_layer::LayerFile;
 use layerstone_layering::Plan;
 use layerstone_stage::StorePath;
@@ -27,7 +30,8 @@ layerstone inspect [--json] <FILE[#NAME:TAG]>
 #[derive(Args)]
 #[command(override_usage = USAGE)]
 pub struct Options {
-    /// Closure, plan, layer file, image spec, references graph, docker archive, OCI archive, or the folder of an OCI layout
+    /// Closure, plan, layer file, image spec, references graph, docker archive, OCI archive, or the directory of an OCI
+    /// layout or of skopeo's dir:
     #[arg(value_name = "FILE[#NAME:TAG]", required_unless_present = "diff")]
     file: Option<PathBuf>,
     /// Show which layers of NEW whoever has OLD must still receive, and the store paths that were added, removed and
@@ -41,7 +45,17 @@ pub struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    platform: PlatformArgs,
+    #[command(flatten)]
     unpacking: UnpackingArgs,
+}
+
+impl Options {
+    /// The platform of an image to look into.
+    fn wanted(&self) -> Wanted {
+        let wanted = self.platform.wanted();
+        if wanted.is_named() { wanted } else { wanted.of_base() }
+    }
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -55,7 +69,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return print(one_image(&location, options, common)?);
     }
     let path = &*location.path;
+    let wanted = options.platform.wanted();
     let text = match kind_of(path)? {
+        Kind::Archive if wanted.is_named() => one_image(&location, options, common)?,
         Kind::Archive => archive(path, options, common)?,
         Kind::Registration => closure(&Graph::read(path)?.closure(&[])?, options.json)?,
         Kind::Json(value) => match value.get("format").and_then(Value::as_str) {
@@ -198,12 +214,21 @@ fn archive(path: &Path, options: &Options, common: &Common) -> Result<String> {
     if options.json {
         return json(&summary);
     }
-    Ok(summary.images.iter().map(image).collect::<Result<Vec<_>>>()?.join("\n"))
+    let mut texts = summary.images.iter().map(image).collect::<Result<Vec<_>>>()?;
+    texts.extend(summary.artifacts.iter().map(artifact));
+    Ok(texts.join("\n"))
+}
+
+fn artifact(artifact: &ArtifactSummary) -> String {
+    let ArtifactSummary { artifact_type, digest, repo_tags, subject } = artifact;
+    let names = if repo_tags.is_empty() { "no name".to_owned() } else { repo_tags.join(", ") };
+    let subject = subject.map(|subject| format!("about     {subject}\n")).unwrap_or_default();
+    format!("artifact {names}\n\ntype      {artifact_type}\nmanifest  {digest}\n{subject}")
 }
 
 /// One image of several.
 fn one_image(location: &Location, options: &Options, common: &Common) -> Result<String> {
-    let found = options.unpacking.open_file(&location.path, common)?.image(location, None, None)?;
+    let found = options.unpacking.open_file(&location.path, common)?.image(location, &options.wanted())?;
     let summary = ImageSummary::of(&found)?;
     if options.json { json(&summary) } else { image(&summary) }
 }

@@ -9,7 +9,7 @@ use crate::packing_args::PackingArgs;
 use crate::place::Place;
 use anyhow::Result;
 use clap::Args;
-use layerstone_image::{Location, MaxUnpacked, Merge, StoredImage};
+use layerstone_image::{Location, MaxUnpacked, Merge, StoredImage, Wanted};
 use layerstone_layer::Meter;
 use rayon::prelude::*;
 use std::ffi::OsString;
@@ -57,7 +57,7 @@ fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(
         let location = Location::parse(text);
         let file = open_file(&location.path, max, common)?;
         let images = match location.reference() {
-            Some(_) => vec![file.image(&location, None, None)?],
+            Some(_) => vec![file.image(&location, &Wanted::new(None, None, None).of_base())?],
             None => file.images()?,
         };
         Ok((location, images))

@@ -38,6 +38,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.check_files(&[], &place)?;
     if reference.digest.is_none() {
         let remote = fetch::image(&reference, &options.transfer.platform, &options.transfer.registry)?;
+        let wanted = options.transfer.platform.wanted();
+        let other = remote.platform().filter(|found| remote.is_alone && wanted.rank(found).is_none());
+        if let Some(found) = other {
+            common.warn(format!("the image is for {found}, and not for {wanted}: {reference}"));
+        }
         // What is pulled is what was told, even if the tag moves meanwhile.
         reference.digest = Some(remote.digest);
         if !common.quiet {

@@ -47,7 +47,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut layers: Vec<LayerMember> =
         sources.map(|(index, source)| LayerMember::new(source, None, format!("layer {index}"))).collect();
     layers.push(customisation_layer(&conf, &store)?);
-    let archive = Archive { base: base.as_ref(), layers, mtime: conf.mtime };
+    let archive = Archive { base: base.as_ref(), directories: &[], layers, mtime: conf.mtime };
     let repo_tag = options.repo_tag.clone().unwrap_or_else(|| conf.repo_tag.clone());
     let trailer = |diff_ids: &[Digest]| -> Trailer {
         let mut layers: Vec<LayerFacts> = base.iter().flat_map(|base| base.layers().cloned()).collect();

@@ -160,7 +160,7 @@ fn json_that_is_too_large() {
     assert!(told.starts_with("layerstone: not an image: base: index.json: "), "{told}");
 }
 
-/// Indexes that list the next one many times, and so all below it many times many times.
+/// Indexes that list the next one many times, and so all below it many times many times: each is read once.
 #[test]
 fn indexes_of_indexes() {
     let place = place();
@@ -168,7 +168,7 @@ fn indexes_of_indexes() {
     for (width, depth, expected) in [
         (1, 7, None),
         (1, 30, Some("index.json: found no image, only application/vnd.oci.image.index.v1+json")),
-        (20, 7, Some("index.json: found more than 10000 manifests")),
+        (20, 7, None),
     ] {
         let mut files = oci(&[image()], &Packing::plain());
         files.pop();

@@ -13,7 +13,8 @@ fn no_images() {
     std::fs::create_dir(place.join("folder")).unwrap();
     check_everywhere(&place, "folder", &format!("not an image: folder: {neither}"));
     place.write("docker/manifest.json", "[]");
-    check_everywhere(&place, "docker", &format!("not an image: docker: {neither}"));
+    let unpacked = "found the manifest.json of a docker archive, expected the archive as a tar";
+    check_everywhere(&place, "docker", &format!("not an image: docker: {unpacked}"));
     std::fs::create_dir_all(place.join("strange/index.json")).unwrap();
     check_everywhere(&place, "strange", "not an image: strange: index.json: found no regular file");
     place.write("empty.tar", tar(&Files::new()));

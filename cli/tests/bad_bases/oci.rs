@@ -109,7 +109,7 @@ fn manifests_of_oci() {
         ),
         (
             &|manifest| manifest["layers"] = json!(null),
-            "base.tar: MANIFEST: invalid type: null, expected a sequence".into(),
+            "base.tar: found 0 layers, expected 2 as the config has diff IDs".into(),
         ),
         (
             &|manifest| manifest["config"] = json!(null),

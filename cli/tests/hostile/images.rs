@@ -145,7 +145,13 @@ fn indexes() {
     descriptor = json!({"annotations": descriptor["annotations"]});
     let large = blob(&mut files, packing.manifest_type, &padded);
     descriptor.as_object_mut().unwrap().extend(large.as_object().unwrap().clone());
-    finish_oci(&mut files, vec![descriptor; 100]);
+    // Each by a name of its own: what is listed again by one name is read once.
+    let called = |number: usize| {
+        let mut descriptor = descriptor.clone();
+        descriptor["annotations"]["org.opencontainers.image.ref.name"] = json!(format!("a:{number}"));
+        descriptor
+    };
+    finish_oci(&mut files, (0..100).map(called).collect());
     let wide = format!("{{\"manifests\":[{}0]}}", "0,".repeat(1_000_000)).into_bytes();
     let mut json = oci(&[image()], &packing);
     replace(&mut json, "index.json", Entry::File(wide));

@@ -99,11 +99,11 @@ fn names() {
         let manifests = index["manifests"].as_array().unwrap();
         manifests.iter().map(|it| it["annotations"]["io.containerd.image.name"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(named(&place.json("layout/index.json")), ["synth:1", "other:1"]);
+    assert_eq!(named(&place.json("layout/index.json")), ["docker.io/library/synth:1", "docker.io/library/other:1"]);
     assert_eq!(blobs(), first, "the images differ in their names alone");
     spec(&place, json!({"config": {"Cmd": ["changed"]}}));
     place.on_synth("build image.json -o oci:layout");
-    assert_eq!(named(&place.json("layout/index.json")), ["other:1", "synth:1"]);
+    assert_eq!(named(&place.json("layout/index.json")), ["docker.io/library/other:1", "docker.io/library/synth:1"]);
     assert_eq!(blobs(), first + 2);
     place.ok("copy oci:layout#other:1 x.tar");
     assert_eq!(config(&place.read("x.tar"))["config"]["Cmd"], json!(["/bin/bash"]));

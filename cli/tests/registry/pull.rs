@@ -107,6 +107,7 @@ fn platforms() {
         ("--arch arm64", "arm64", json!(null)),
         ("--arch aarch64-linux", "arm64", json!(null)),
         ("--arch arm --variant v6", "arm", json!("v6")),
+        ("--arch arm", "arm", json!("v7")),
         ("--arch armv7l", "arm", json!("v7")),
         ("--os linux --arch riscv64", "riscv64", json!(null)),
     ] {
@@ -119,7 +120,7 @@ fn platforms() {
     for (flags, cause) in [
         ("--arch s390x", "no image for linux/s390x: "),
         ("--os windows", "no image for windows/"),
-        ("--arch arm", "several images for linux/arm: "),
+        ("--arch arm --variant v5", "no image for linux/arm/v5: "),
     ] {
         let error = place.fail(&format!("pull {host}/synth:1 -o y.tar {flags}"));
         assert!(error.starts_with(&format!("layerstone: {cause}")), "{error}");

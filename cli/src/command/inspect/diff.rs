@@ -68,7 +68,7 @@ struct Side {
 /// Compares two images; store paths are the entries of the store.
 pub fn run(old: &Location, new: &Location, options: &Options, common: &Common) -> Result<()> {
     let open = |location: &Location| -> Result<Side> {
-        let mut image = options.unpacking.open_file(&location.path, common)?.image(location, None, None)?;
+        let mut image = options.unpacking.open_file(&location.path, common)?.image(location, &options.wanted())?;
         // What is compressed has another size there than it has unpacked.
         let summary = ImageSummary::of(&image)?;
         make_plain(&mut image, options.unpacking.max(), common)?;

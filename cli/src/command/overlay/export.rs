@@ -2,6 +2,7 @@
 
 use crate::args::Common;
 use crate::base::UnpackingArgs;
+use crate::fetch::PlatformArgs;
 use crate::overwrite::Files;
 use crate::place::check_tar;
 use anyhow::{Context, Result, bail};
@@ -22,12 +23,14 @@ use std::path::{Path, PathBuf};
 /// checked against their diff IDs. The tar is not compressed.
 #[derive(Args)]
 pub struct Options {
-    /// Docker archive, OCI archive, or the folder of an OCI layout
+    /// Docker archive, OCI archive, or the directory of an OCI layout or of skopeo's dir:
     #[arg(value_name = "IMAGE[#NAME:TAG]")]
     image: OsString,
     /// Tar to write, - for stdout
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    platform: PlatformArgs,
     #[command(flatten)]
     unpacking: UnpackingArgs,
 }
@@ -35,18 +38,20 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     check_tar(&options.output, None)?;
     Files::default().reads([Location::parse(&options.image).path]).writes([&options.output]).check()?;
+    let wanted = options.platform.wanted();
+    let wanted = if wanted.is_named() { wanted } else { wanted.of_base() };
     let stdout_name = Path::new("stdout");
     if options.output == Path::new("-") {
         if stdout().is_terminal() {
             bail!("stdout is a terminal: expected a file or a pipe, such as `| tar -x`");
         }
-        let image = options.unpacking.open(&Location::parse(&options.image), None, common)?;
+        let image = options.unpacking.open(&Location::parse(&options.image), &wanted, common)?;
         let mut out = File::from(stdout().as_fd().try_clone_to_owned().context("cannot write: stdout")?);
         return export(&image, &mut out, stdout_name, common);
     }
     // First, so that a bad place is told before anything is unpacked.
     let mut output = Output::create(&options.output)?;
-    let image = options.unpacking.open(&Location::parse(&options.image), None, common)?;
+    let image = options.unpacking.open(&Location::parse(&options.image), &wanted, common)?;
     export(&image, &mut output, &options.output, common)?;
     Ok(output.commit()?)
 }

@@ -1,0 +1,225 @@
+//! A file or directory of images, whatever its form: which images it lists, and the one that is meant, opened.
+
+use crate::blobs::Blobs;
+use crate::decompression::MAGIC_LEN;
+use crate::listed::{Blob, Listed, choose, label};
+use crate::manifest::MANIFEST_NAME;
+use crate::oci_layout::Artifact;
+use crate::stored::Kept;
+use crate::{
+    Compression, Error, Location, MaxUnpacked, Result, StoredImage, StoredLayer, Wanted, docker_archive, oci_layout,
+};
+use layerstone_layer::Part;
+use layerstone_oci::{Descriptor, INDEX_NAME, Platform};
+use layerstone_stage::{Digest, Error as StageError};
+use serde_json::Value;
+use std::io::Read;
+use std::path::Path;
+
+/// A file or directory of images: a docker archive, an OCI archive, the directory of an OCI layout, or a `dir:` directory.
+#[derive(Debug)]
+pub struct ImageFile {
+    blobs: Blobs,
+    images: Vec<Listed>,
+    artifacts: Vec<Artifact>,
+    /// Whether an index.json lists images besides, which may be for other platforms.
+    has_index: bool,
+    max: MaxUnpacked,
+}
+
+impl ImageFile {
+    /// Opens a file, compressed or not (`-` is standard input), or a directory.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, holds no image, or unpacks to more than it may.
+    pub fn open(path: &Path, max: MaxUnpacked) -> Result<ImageFile> {
+        ImageFile::open_as(path, path, max)
+    }
+
+    /// The same for a file that messages call by another name, such as that of the image which it was made of.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ImageFile::open`].
+    pub fn open_as(path: &Path, shown: &Path, max: MaxUnpacked) -> Result<ImageFile> {
+        let blobs = Blobs::open(path, shown, max)?;
+        let is_tar = matches!(blobs, Blobs::Tar(_));
+        let has_index = blobs.has(INDEX_NAME);
+        // `docker save` writes both since version 25; the manifest knows the names as docker does.
+        if is_tar && blobs.has(MANIFEST_NAME) {
+            match docker_archive::images(&blobs) {
+                Ok(images) => return Ok(ImageFile { blobs, images, artifacts: Vec::new(), has_index, max }),
+                Err(error) if !has_index || !docker_archive::is_empty(&blobs) => return Err(error),
+                Err(_) => {}
+            }
+        } else if !has_index && !blobs.is_flat() {
+            let cause = format!("found no {MANIFEST_NAME} of a docker archive and no {INDEX_NAME} of an OCI layout");
+            return Err(blobs.error(cause));
+        }
+        let found = oci_layout::images(&blobs)?;
+        Ok(ImageFile { blobs, images: found.images, artifacts: found.artifacts, has_index: false, max })
+    }
+
+    /// How all of it is compressed.
+    pub fn compression(&self) -> Compression {
+        self.blobs.compression()
+    }
+
+    /// What a reader should be told of it, if anything: bytes behind the compressed data that were passed over.
+    pub fn warning(&self) -> Option<String> {
+        let Blobs::Tar(tar) = &self.blobs else { return None };
+        tar.has_garbage.then(|| format!("unpacked, trailing garbage ignored: {}", tar.path.display()))
+    }
+
+    /// All images that are there, in the order of the table of contents.
+    pub fn images(&self) -> Result<Vec<StoredImage>> {
+        let there = self.images.iter().filter(|image| image.is_there);
+        let mut kept = Kept::default();
+        there.map(|image| self.stored(image, label_of(self.blobs.path(), image), &mut kept)).collect()
+    }
+
+    /// What is listed besides images, in the order of the table of contents.
+    pub fn artifacts(&self) -> &[Artifact] {
+        &self.artifacts
+    }
+
+    /// The image that is meant: the only one, or the one of this name and tag; among images for several platforms the one
+    /// for the platform that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// None is meant or several are, or something of it is not there or not what it must be.
+    pub fn image(&self, location: &Location, wanted: &Wanted) -> Result<StoredImage> {
+        let look = &mut |image: &Listed| self.look(image);
+        let chosen = choose(&self.images, location, wanted, look);
+        let rank = self.rank(&chosen, wanted)?;
+        if self.has_index && rank != Some(0) {
+            // The table of docker's own form knows one platform alone; that of OCI beside it may know others.
+            if let Ok(found) = oci_layout::images(&self.blobs) {
+                let other = choose(&found.images, location, wanted, look);
+                let other_rank = self.rank(&other, wanted)?;
+                if other_rank.is_some_and(|other| rank.is_none_or(|rank| other < rank)) {
+                    return self.stored(other?, location.to_string(), &mut Kept::default());
+                }
+                // It tells all that there is.
+                if let (Err(_), Err(error)) = (&chosen, other) {
+                    return Err(error);
+                }
+            }
+        }
+        self.stored(chosen?, location.to_string(), &mut Kept::default())
+    }
+
+    /// How well an image that was found fits a platform that was named; none if it does not, or none was found.
+    fn rank(&self, chosen: &Result<&Listed>, wanted: &Wanted) -> Result<Option<usize>> {
+        let Ok(image) = chosen else { return Ok(None) };
+        if !wanted.is_named() {
+            return Ok(Some(0));
+        }
+        let platform = if image.platform.is_some() { image.platform.clone() } else { self.look(image)? };
+        Ok(platform.and_then(|platform| wanted.rank(&platform)))
+    }
+
+    /// What an image runs on, by its config; none if that tells none, or is not there.
+    fn look(&self, image: &Listed) -> Result<Option<Platform>> {
+        if !image.is_there {
+            return Ok(None);
+        }
+        let config: Option<Value> = serde_json::from_slice(&image.config.read(&self.blobs)?).ok();
+        Ok(config.as_ref().and_then(Platform::of_config))
+    }
+
+    /// Of an OCI layout or a `dir:` directory, the manifest or the index that is meant, with its bytes and what it is
+    /// called there.
+    ///
+    /// # Errors
+    ///
+    /// It is neither; none is meant, or several are.
+    pub fn listed(&self, location: &Location) -> Result<(Descriptor, Vec<u8>, Vec<String>)> {
+        if !self.blobs.has(INDEX_NAME) && !self.blobs.is_flat() {
+            return Err(self.blobs.error(format!("found no {INDEX_NAME}, expected an OCI layout")));
+        }
+        let oci_layout::Entry { descriptor, bytes, names } = oci_layout::listed(&self.blobs, location)?;
+        Ok((descriptor, bytes, names))
+    }
+
+    /// A blob of an OCI layout or a `dir:` directory; its bytes are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// It is not there.
+    pub fn blob(&self, digest: &Digest) -> Result<Part> {
+        self.blobs.part(&self.blobs.blob_name(digest))
+    }
+
+    /// The bytes of a manifest or index that an index of an OCI layout or a `dir:` directory lists.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, larger than such pieces may be, or of another digest.
+    pub fn manifest(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let name = self.blobs.manifest_name(digest);
+        let bytes = self.blobs.bytes(&name)?;
+        match Digest::of(&bytes) {
+            found if found == *digest => Ok(bytes),
+            found => {
+                let path = self.blobs.part(&name)?.name().to_owned();
+                Err(Error::Digest { path, found, expected: *digest })
+            }
+        }
+    }
+
+    fn stored(&self, image: &Listed, name: String, kept: &mut Kept) -> Result<StoredImage> {
+        let config_bytes = image.config.read(&self.blobs)?;
+        kept.add(config_bytes.len(), image.layers.len()).map_err(|cause| self.blobs.error(cause))?;
+        let config: Value = serde_json::from_slice(&config_bytes)
+            .map_err(|e| self.blobs.error(format!("{}: not JSON: {e}", image.config.name)))?;
+        let layers = image.with_diff_ids(&config, &self.blobs)?;
+        let layers: Result<_> = layers.into_iter().map(|(blob, id)| self.layer(blob, id, kept)).collect();
+        Ok(StoredImage {
+            name,
+            references: image.references.clone(),
+            image_id: Digest::of(&config_bytes),
+            config_bytes,
+            config,
+            layers: layers?,
+            manifest: image.manifest.clone(),
+            max: self.max,
+        })
+    }
+
+    fn layer(&self, blob: &Blob, diff_id: Digest, kept: &mut Kept) -> Result<StoredLayer> {
+        let part = self.blobs.part(&blob.name)?;
+        blob.check_size(part.size(), &self.blobs)?;
+        let mut magic = Vec::new();
+        let read = part.reader().take(MAGIC_LEN as u64).read_to_end(&mut magic);
+        read.map_err(StageError::io("read", self.blobs.path()))?;
+        let compression = Compression::of(&magic);
+        if compression == Compression::None {
+            blob.check_digest(diff_id, &self.blobs)?;
+        }
+        let folder = blob.name.strip_suffix("/layer.tar");
+        let json = folder.map(|folder| format!("{folder}/json")).filter(|name| self.blobs.has(name));
+        let legacy = json.map(|name| self.blobs.bytes(&name)).transpose()?;
+        let bytes = legacy.as_ref().map_or(0, Vec::len);
+        kept.add(bytes, 0).map_err(|cause| self.blobs.error(cause))?;
+        Ok(StoredLayer {
+            name: blob.name.clone(),
+            diff_id,
+            compression,
+            stored: part.clone(),
+            part,
+            legacy,
+            blob: blob.digest,
+            is_checked: false,
+        })
+    }
+}
+
+fn label_of(path: &Path, image: &Listed) -> String {
+    match image.references.first() {
+        Some(reference) => format!("{}#{reference}", path.display()),
+        None => label(path, &image.config.name),
+    }
+}
