@@ -295,7 +295,7 @@ fn registries() {
     place.ok(&format!("copy x.tar registry:{host}/copied:1"));
     place.ok(&format!("index x.tar arm.tar -o registry:{host}/indexed:1"));
     for name in ["pushed", "zstd", "several", "built", "copied", "indexed"] {
-        let blobs = Blobs(Box::new(|name| registry.blob(name)));
+        let blobs = Blobs(|name: &str| registry.blob(name));
         let listed = registry.descriptor(name, "1");
         assert_eq!(blobs.broken(&listed), [""; 0], "{name}");
         place.ok(&format!("pull {host}/{name}:1 -o oci:{name}"));

@@ -79,9 +79,9 @@ fn parts(kind: Kind) -> &'static [(&'static str, Kind)] {
 }
 
 /// Where blobs are found by digest.
-pub struct Blobs<'a>(pub Box<dyn Fn(&str) -> Option<Vec<u8>> + 'a>);
+pub struct Blobs<F>(pub F);
 
-impl Blobs<'_> {
+impl<F: Fn(&str) -> Option<Vec<u8>>> Blobs<F> {
     /// Checks what a descriptor stands for: the blob, and all that it lists.
     pub fn broken(&self, descriptor: &Value) -> Vec<String> {
         let name = descriptor["digest"].as_str().unwrap_or_default();
@@ -218,7 +218,7 @@ fn broken_files(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
             all.push(format!("{name}: the blob has its digest (image-layout.md, Blobs)"));
         }
     }
-    let blobs = Blobs(Box::new(|name| files.get(&format!("blobs/{}", name.replacen(':', "/", 1))).cloned()));
+    let blobs = Blobs(|name: &str| files.get(&format!("blobs/{}", name.replacen(':', "/", 1))).cloned());
     all.extend(list(&index["manifests"]).flat_map(|descriptor| blobs.broken(descriptor)));
     all
 }

@@ -76,7 +76,7 @@ pub fn is_ref_name(text: &str) -> bool {
 /// Base 64 with padding (RFC 4648, section 4).
 pub fn is_base64(text: &str) -> bool {
     let digits = text.trim_end_matches('=');
-    text.len() % 4 == 0
+    text.len().is_multiple_of(4)
         && text.len() - digits.len() <= 2
         && digits.chars().all(|c| c.is_ascii_alphanumeric() || "+/".contains(c))
 }
