@@ -218,7 +218,7 @@ impl Repository {
     }
 
     /// Asks how far an upload is of which a request failed; one that cannot go on is dropped. Whether the blob is there
-    /// already, since only the answer was lost.
+    /// already: not every registry tells that of an upload that is over.
     fn resume(&self, current: &mut Option<Session>, descriptor: &Descriptor) -> Result<bool> {
         let Some(session) = current else { return Ok(false) };
         let ask = Ask { what: WHAT, method: "GET", url: &session.url, headers: &[] };
@@ -229,7 +229,7 @@ impl Repository {
             *session = Session { url, at, is_doubtful: false, is_resumed: true };
             return Ok(false);
         }
-        if reply.status() == 404 && self.has(&descriptor.digest)? {
+        if self.has(&descriptor.digest)? {
             return Ok(true);
         }
         self.drop_session(current);

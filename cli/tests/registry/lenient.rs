@@ -235,6 +235,25 @@ fn tokens_that_run_out() {
     }
 }
 
+/// A registry that tells nothing of uploads, and whose last answer is lost: the blob is there, and not sent again.
+#[test]
+fn no_status_of_uploads() {
+    for status in [400, 404, 405, 501] {
+        let (server, held) = FakeRegistry::start(move |held, request| match request.method.as_str() {
+            "PUT" if is_upload(request) => {
+                held.answer(request);
+                Some(Answer::new(504))
+            }
+            "GET" if is_upload(request) => Some(Answer::new(status)),
+            _ => None,
+        });
+        let (place, image) = with_layout(BIG);
+        place.ok(&push(&server, ""));
+        assert!(held.has(&image), "{status}");
+        assert_eq!(server.count("PATCH", ""), 1, "{status}");
+    }
+}
+
 /// A registry that does not remember what it said it had gets all of the blob again.
 #[test]
 fn wrong_ranges() {
