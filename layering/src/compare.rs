@@ -238,13 +238,13 @@ mod tests {
         let absent = "not a plan of the closure: /nix/store/h-app: the closure does not hold it";
         assert_eq!(error("lib 20: libc; libc 100:"), absent);
         // Of one layer, and of several.
-        let (most, new) = (u64::MAX, of_sample(&["app lib", "libc"]));
+        let (most, plan) = (u64::MAX, of_sample(&["app lib", "libc"]));
         let expected = format!("sizes too large: found more than {most} bytes in all, expected less");
         for sizes in [[most, 1, 0], [most, 0, most]] {
             let [app, lib, libc] = sizes;
             let text = format!("app {app}: lib; lib {lib}: libc; libc {libc}:");
             let nothing = Plan::new(Vec::new());
-            let found = compare(&nothing, &new, Some(&sized_closure(&text)));
+            let found = compare(&nothing, &plan, Some(&sized_closure(&text)));
             assert_eq!(found.unwrap_err().to_string(), expected);
         }
         let error = compare(&old, &new, Some(&closure("app: lib; lib: libc; libc:"))).unwrap_err().to_string();

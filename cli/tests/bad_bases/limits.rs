@@ -147,7 +147,7 @@ fn json_that_is_too_large() {
     let told = place.fail("build s.json -o x.tar --base base.tar");
     let expected = format!("not an image: base.tar: manifest.json: found {size} bytes, expected at most {limit}");
     assert_eq!(told, format!("layerstone: {expected}\n"));
-    let deep = [vec![b'['; 200_000], vec![b']'; 200_000]].concat();
+    let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     let mut files = plain_docker(&[image()]);
     replace(&mut files, "manifest.json", Entry::File(deep.clone()));
     place.write("base.tar", tar(&files));
