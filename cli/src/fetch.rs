@@ -8,6 +8,7 @@ use layerstone_oci::{Content, Descriptor, Index, Layer, Manifest, Name, Platform
 use layerstone_registry::{Fetched, Reference, Repository};
 use layerstone_stage::Digest;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Which image of several is meant.
@@ -105,14 +106,28 @@ impl Search<'_> {
 /// What an image runs on whose config does not say so.
 const UNTOLD: &str = "an image that tells no platform";
 
-/// What the image of a spec is to run on: this machine, if the spec does not say.
-pub fn platform_of(spec: &Spec) -> Platform {
-    let architecture = spec.architecture.clone().unwrap_or_else(|| host_architecture().to_owned());
-    Platform { architecture, os: "linux".to_owned(), variant: spec.variant.clone(), ..Platform::default() }
+/// Of the specs of one image.json, the one for a platform that is named, or all. A spec that does not say what its image
+/// runs on is for this machine.
+pub fn specs_for(wanted: &Wanted, specs: Vec<Spec>, path: &Path) -> Result<Vec<Spec>> {
+    if !wanted.is_named() {
+        return Ok(specs);
+    }
+    let platform = |spec: &Spec| Platform {
+        architecture: spec.architecture.clone().unwrap_or_else(|| host_architecture().to_owned()),
+        os: "linux".to_owned(),
+        variant: spec.variant.clone(),
+        ..Platform::default()
+    };
+    let known: Vec<(Platform, Spec)> = specs.into_iter().map(|spec| (platform(&spec), spec)).collect();
+    let nothing = &mut |_: &(Platform, Spec)| Ok::<_, anyhow::Error>(None);
+    let best = wanted.best(&known.iter().collect::<Vec<_>>(), |(platform, _)| Some(platform), nothing)?;
+    let found = || known.iter().map(|(platform, _)| platform.to_string()).collect::<Vec<_>>().join(", ");
+    let (_, spec) = best.ok_or_else(|| no_image(wanted, &path.display().to_string(), &found()))?;
+    Ok(vec![spec.clone()])
 }
 
 /// The error where nothing is for the platform that is wanted.
-pub fn no_image(wanted: &Wanted, name: &str, found: &str) -> anyhow::Error {
+fn no_image(wanted: &Wanted, name: &str, found: &str) -> anyhow::Error {
     anyhow!("no image for {wanted}: {name}: found {found}")
 }
 

@@ -24,7 +24,7 @@ use clap::Args;
 use layerstone_image::{ImageFile, Location, Merge, Spec, StoredImage, Wanted};
 use layerstone_layer::Source;
 use layerstone_oci::name::full;
-use layerstone_oci::{Destination, Layer, Name, Platform, Tar, drop_annotations_of_bytes, media_type};
+use layerstone_oci::{Destination, Layer, Name, Tar, drop_annotations_of_bytes, media_type};
 use layerstone_stage::{Digest, Scratch};
 use std::collections::BTreeMap;
 use std::env::temp_dir;
@@ -80,21 +80,7 @@ impl TransferArgs {
         let mut specs = Spec::read_all(path)?;
         specs.iter_mut().for_each(|spec| self.place.apply(spec));
         specs.iter().try_for_each(check)?;
-        let wanted = self.platform.wanted();
-        if !wanted.is_named() {
-            return Ok(specs);
-        }
-        let platforms: Vec<(Platform, Spec)> =
-            specs.into_iter().map(|spec| (fetch::platform_of(&spec), spec)).collect();
-        let nothing = &mut |_: &(Platform, Spec)| Ok::<_, anyhow::Error>(None);
-        let best = wanted.best(&platforms.iter().collect::<Vec<_>>(), |(platform, _)| Some(platform), nothing)?;
-        match best {
-            Some((_, spec)) => Ok(vec![spec.clone()]),
-            None => {
-                let found: Vec<String> = platforms.iter().map(|(platform, _)| platform.to_string()).collect();
-                Err(fetch::no_image(&wanted, &path.display().to_string(), &found.join(", ")))
-            }
-        }
+        fetch::specs_for(&self.platform.wanted(), specs, path)
     }
 
     /// Refuses a place that contradicts flags, or is one of the inputs.

@@ -175,7 +175,7 @@ fn of_indexes() {
             write_folder(&place.join("top"), &nested(&platforms, 0));
             sources.push("top");
         }
-        let remote = [&direct, &deep].map(|server| format!("registry:{}/m:1 --insecure", server.host()));
+        let remote = [&direct, &deep].map(|server| format!("registry:{}/m:1", server.host()));
         for source in sources.into_iter().chain(remote.iter().map(String::as_str)) {
             let what = format!("{source} {flags} of {platforms:?}");
             match (copied(&place, source, flags), expected) {

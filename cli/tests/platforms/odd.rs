@@ -73,13 +73,13 @@ fn manifests_of_registries() {
         let files = blobs(layers, json!([]));
         place.write("x.tar", tar(&files));
         let server = registry(&files);
-        for source in ["x.tar".to_owned(), format!("registry:{}/m:1 --insecure", server.host())] {
+        for source in ["x.tar".to_owned(), format!("registry:{}/m:1", server.host())] {
             place.ok(&format!("copy {source} out.tar --as x:1"));
             assert_eq!(archive::manifest(&place.read("out.tar"))["Layers"], json!([]), "{source}");
         }
     }
     let server = registry(&blobs(None, json!([format!("sha256:{}", "0".repeat(64))])));
-    let said = place.fail(&format!("pull {}/m:1 -o no.tar --insecure --arch amd64 -q", server.host()));
+    let said = place.fail(&format!("pull {}/m:1 -o no.tar --arch amd64 -q", server.host()));
     let said = said.replace(&server.host(), "HOST");
     assert!(said.starts_with("layerstone: not an image: HOST/m:1@sha256:"), "{said}");
     assert!(said.ends_with(": found 0 layers, expected 1 as the config has diff IDs\n"), "{said}");
@@ -92,7 +92,7 @@ fn manifests_of_registries() {
     finish_oci(&mut files, vec![named(manifest)]);
     let server = registry(&files);
     for flags in ["", "--arch arm64"] {
-        let run = place.run(&format!("copy registry:{}/m:1 no.tar --insecure {flags}", server.host()));
+        let run = place.run(&format!("copy registry:{}/m:1 no.tar {flags}", server.host()));
         let said = run.stderr.replace(&server.host(), "HOST");
         assert_eq!(
             said,
@@ -118,7 +118,7 @@ fn indexes_of_indexes() {
         let server = registry(&files);
         let said = place.fail("copy layout out.tar --as x:1");
         assert!(said.contains("index.json: found no image"), "{said}");
-        let run = place.run(&format!("copy registry:{}/m:1 out.tar --as x:1 --insecure", server.host()));
+        let run = place.run(&format!("copy registry:{}/m:1 out.tar --as x:1", server.host()));
         assert!(run.code == Some(1) && run.stderr.contains(": found no image"), "{}", run.stderr);
         assert!(server.seen().len() < 150, "{}", server.seen().len());
         std::fs::remove_dir_all(place.join("layout")).unwrap();

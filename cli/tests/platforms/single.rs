@@ -18,7 +18,7 @@ fn of_single_images() {
             place.write(&format!("{name}.tar"), tar(&layout));
         }
         let server = registry(&nested(&[platform], 0));
-        let remote = format!("registry:{}/m:1 --insecure", server.host());
+        let remote = format!("registry:{}/m:1", server.host());
         let own = match parts(platform) {
             (architecture, None) => format!("--arch {architecture}"),
             (architecture, Some(variant)) => format!("--arch {architecture} --variant {variant}"),
@@ -41,10 +41,10 @@ fn of_single_images() {
                 }
             }
         }
-        let pulled = place.ok(&format!("pull {}/m:1 -o out.tar --insecure", server.host()));
+        let pulled = place.ok(&format!("pull {}/m:1 -o out.tar", server.host()));
         let warning = format!("the image is for linux/{platform}, and not for linux/");
         assert!(pulled.stderr.contains(&warning), "{}", pulled.stderr);
-        let pulled = place.ok(&format!("pull {}/m:1 -o out.tar --insecure {own}", server.host()));
+        let pulled = place.ok(&format!("pull {}/m:1 -o out.tar {own}", server.host()));
         assert!(!pulled.stderr.contains("and not for"), "{}", pulled.stderr);
     }
 }
