@@ -221,10 +221,13 @@ fn make_all(
     let mut edge = options.edge.begin(&files.iter().chain(&blobs).collect::<Vec<_>>())?;
     edge.recipes(store, &recipes);
     let record = Record::read(folder)?;
-    warn_of_others(folder, recipes.len(), &record, common)?;
+    let others = others(folder, recipes.len(), &record)?;
     let tarsum = options.tarsum;
     Job { recipes, files, blobs, tarsum, packing, known, memory, record: Some(record) }.run(store, common)?;
     made.keep();
+    for path in others {
+        common.warn(format_args!("left alone: {}: no earlier run has recorded it", path.display()));
+    }
     options.told(edge)
 }
 
@@ -232,14 +235,13 @@ fn tar_ending(packing: Option<Packing>) -> String {
     format!("tar{}", packing.map_or("", |packing| packing.codec.ending()))
 }
 
-/// Tells of layer files that no run of ours is known to have written: whoever names the folder takes them for layers.
-fn warn_of_others(folder: &Path, count: usize, record: &Record, common: &Common) -> Result<()> {
-    for path in layer_files(folder)? {
+/// Numbered layer files of a folder that this plan has no layer for, and that no run of ours is known to have written:
+/// whoever names the folder takes them for layers.
+fn others(folder: &Path, count: usize, record: &Record) -> Result<Vec<PathBuf>> {
+    let is_other = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let number = name.strip_suffix(".layer.json").filter(|text| text.len() >= 3).map(str::parse::<usize>);
-        if number.is_some_and(|number| number.is_ok_and(|number| number >= count)) && !record.has(&name) {
-            common.warn(format_args!("left alone: {}: no earlier run has recorded it", path.display()));
-        }
-    }
-    Ok(())
+        number.is_some_and(|number| number.is_ok_and(|number| number >= count)) && !record.has(&name)
+    };
+    Ok(layer_files(folder)?.into_iter().filter(is_other).collect())
 }
