@@ -260,7 +260,7 @@ pub struct StampArgs {
     /// Image spec to take them from
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
-    /// Modification time: a date with a time and a zone or without, @SECONDS, or now [default: @1]
+    /// Modification time: a date with a time and a zone or without, @SECONDS, or now [default: 1970-01-01T00:00:01Z]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     mtime: Option<Time>,
     #[command(flatten)]

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct RegistryArgs {
     /// A registry whose certificate need not be valid, and that may speak plain HTTP; one --insecure for each
     ///
-    /// HOST covers all of its ports. This machine (localhost, 127.0.0.0/8, [::1]) needs none. Plain HTTP is used only if
+    /// HOST covers all of its ports. This machine (localhost, 127.0.0.0/8, ::1) needs none. Plain HTTP is used only if
     /// the host answers TLS without TLS.
     #[arg(long, value_name = "HOST[:PORT]", value_parser = insecure_host)]
     insecure: Vec<InsecureHost>,

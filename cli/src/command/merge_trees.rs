@@ -33,7 +33,7 @@ pub struct Options {
     /// Make it an error if sources disagree
     #[arg(long)]
     strict: bool,
-    /// Modification time of all that is in the tar: a date with a time and a zone or without, @SECONDS, or now [default: @1]
+    /// Modification time of all that is in the tar: a date with a time and a zone or without, @SECONDS, or now [default: 1970-01-01T00:00:01Z]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     mtime: Option<Time>,
     #[command(flatten)]

@@ -44,7 +44,7 @@ pub struct ImageArgs {
     /// Label
     #[arg(long, value_name = "NAME=VALUE")]
     label: Vec<String>,
-    /// When the image was made: a date with a time and a zone or without, @SECONDS, or now [default: @1]
+    /// When the image was made: a date with a time and a zone or without, @SECONDS, or now [default: 1970-01-01T00:00:01Z]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     created: Option<Time>,
     /// Architecture, by any common name [default: the base's, or this machine's]
@@ -87,7 +87,7 @@ pub struct LayersArgs {
     max_layers: Option<usize>,
     #[command(flatten)]
     pub strategy: StrategyArgs,
-    /// Modification time of all files: a date with a time and a zone or without, @SECONDS, or now [default: @1]
+    /// Modification time of all files: a date with a time and a zone or without, @SECONDS, or now [default: 1970-01-01T00:00:01Z]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     mtime: Option<Time>,
     #[command(flatten)]

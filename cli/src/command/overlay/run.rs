@@ -58,7 +58,7 @@ pub struct Options {
     hooks: HookArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Latest modification time in the layer: a date with a time and a zone or without, @SECONDS, or now [default: @1]
+    /// Latest modification time in the layer: a date with a time and a zone or without, @SECONDS, or now [default: 1970-01-01T00:00:01Z]
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time of the files")]
     mtime: Option<Time>,
     #[command(flatten)]
