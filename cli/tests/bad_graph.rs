@@ -170,7 +170,7 @@ fn absent_inputs() {
         ("stream absent -o old", "absent"),
         ("tarsum absent", "absent"),
         ("inspect absent", "absent"),
-        ("root --extra-commands absent -o old --blob old", "absent"),
+        ("root --extra-commands absent -o old --blob old.tar", "absent"),
     ] {
         let told = place("x", "").fail(line);
         assert_eq!(
