@@ -37,7 +37,7 @@ pub const CLIENTS_RELEASE: &str = "trixie";
 
 /// Its packages, separated by commas. Nothing that starts by itself is run.
 pub const CLIENTS: &str = "ca-certificates,mount,procps,passwd,xz-utils,podman,skopeo,buildah,docker.io,docker-cli,\
-                           containerd,runc,nix-bin";
+                           containerd,runc,nix-bin,patchelf,openssh-client";
 
 /// What a closure of these packages, or the base, is stamped with.
 pub fn text(packages: &str) -> String {
