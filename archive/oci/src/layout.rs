@@ -25,7 +25,7 @@ pub const LAYOUT_TEXT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 /// Name of the index.
 pub const INDEX_NAME: &str = "index.json";
 /// Name of the folder of blobs.
-pub const BLOBS: &str = "blobs/sha256";
+pub(crate) const BLOBS: &str = "blobs/sha256";
 
 /// Name of a blob in a layout.
 pub fn blob_name(digest: &Digest) -> String {

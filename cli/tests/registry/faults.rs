@@ -1,6 +1,7 @@
 //! Registries that answer what they should not: a clear error each, nothing half-written, nothing told to strangers.
 
 use super::place;
+use crate::support::fake_registry::{MANIFEST, documents, named};
 use crate::support::http::{Answer, Request, Server};
 use crate::support::registry::Certificates;
 use crate::support::{Place, digest};
@@ -17,12 +18,6 @@ pub(super) struct Image {
     pub(super) layer: String,
 }
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-
-fn named(bytes: &[u8]) -> String {
-    format!("sha256:{}", digest(bytes))
-}
-
 pub(super) fn image() -> Image {
     let mut tar = tar::Builder::new(Vec::new());
     let contents: Vec<u8> = (0..600_000u64).map(|i| ((i * i) >> 5) as u8).collect();
@@ -31,17 +26,10 @@ pub(super) fn image() -> Image {
     header.set_mode(0o644);
     tar.append_data(&mut header, "x", &contents[..]).unwrap();
     let layer = tar.into_inner().unwrap();
-    let config = json!({"architecture": "amd64", "os": "linux", "config": {},
-        "rootfs": {"type": "layers", "diff_ids": [named(&layer)]}})
-    .to_string()
-    .into_bytes();
-    let descriptor = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": named(bytes), "size": bytes.len()});
-    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST,
-        "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
-        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)]});
+    let (manifest, config) = documents(&layer);
     let name = named(&layer);
     let blobs = [layer, config].into_iter().map(|bytes| (named(&bytes), bytes)).collect();
-    Image { manifest: manifest.to_string().into_bytes(), blobs, layer: name }
+    Image { manifest, blobs, layer: name }
 }
 
 impl Image {

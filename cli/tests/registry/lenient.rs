@@ -1,7 +1,7 @@
 //! Registries that answer otherwise than the specification says, and what is done about it: the rows of docs/registries.md.
 
 use crate::support::Place;
-use crate::support::fake_registry::{FakeRegistry, Layout, layout};
+use crate::support::fake_registry::{FakeRegistry, Layout, REQUESTS_OF_A_PUSH, layout};
 use crate::support::http::{Answer, Request, Server};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -113,15 +113,7 @@ fn scopes_of_mounts() {
 /// `Retry-After` is heeded for every request, with a body or without; one that is too long is an error at once.
 #[test]
 fn retry_after() {
-    let requests = [
-        ("HEAD", "/blobs/"),
-        ("POST", "/uploads/"),
-        ("PATCH", "/uploads/"),
-        ("PUT", "/uploads/"),
-        ("HEAD", "/manifests/"),
-        ("PUT", "/manifests/"),
-        ("GET", "/token"),
-    ];
+    let requests = REQUESTS_OF_A_PUSH.into_iter().chain([("GET", "/token")]);
     std::thread::scope(|scope| {
         for (method, part) in requests {
             scope.spawn(move || {

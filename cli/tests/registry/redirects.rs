@@ -1,7 +1,7 @@
 //! Redirects of every request, with its body: where they lead, and what is told there.
 
 use super::lenient::{BIG, push, with_layout};
-use crate::support::fake_registry::FakeRegistry;
+use crate::support::fake_registry::{FakeRegistry, REQUESTS_OF_A_PUSH};
 use crate::support::http::{Answer, Server};
 use crate::support::registry::Certificates;
 use crate::support::require_tool;
@@ -11,14 +11,7 @@ use std::sync::Arc;
 /// Every request follows redirects, with its body; who asks is told to the registry alone.
 #[test]
 fn every_method() {
-    for (method, part) in [
-        ("HEAD", "/blobs/"),
-        ("POST", "/uploads/"),
-        ("PATCH", "/uploads/"),
-        ("PUT", "/uploads/"),
-        ("HEAD", "/manifests/"),
-        ("PUT", "/manifests/"),
-    ] {
+    for (method, part) in REQUESTS_OF_A_PUSH {
         for status in [301, 302, 303, 307, 308] {
             let held = Arc::new(FakeRegistry::default());
             let there = Arc::clone(&held);

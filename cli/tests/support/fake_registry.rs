@@ -2,7 +2,7 @@
 
 use crate::support::digest;
 use crate::support::http::{Answer, Request, Server};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,6 +22,16 @@ pub struct FakeRegistry {
     pub tells_digests: std::sync::atomic::AtomicBool,
     count: AtomicUsize,
 }
+
+/// Every kind of request that a push makes of a registry, and a part of its path.
+pub const REQUESTS_OF_A_PUSH: [(&str, &str); 6] = [
+    ("HEAD", "/blobs/"),
+    ("POST", "/uploads/"),
+    ("PATCH", "/uploads/"),
+    ("PUT", "/uploads/"),
+    ("HEAD", "/manifests/"),
+    ("PUT", "/manifests/"),
+];
 
 /// The digest of bytes, as descriptors have it.
 pub fn named(bytes: &[u8]) -> String {
@@ -143,6 +153,22 @@ impl FakeRegistry {
     }
 }
 
+/// Manifest and config of an image of one plain layer.
+pub fn documents(layer: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let config = json!({"architecture": "amd64", "os": "linux", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [named(layer)]}})
+    .to_string()
+    .into_bytes();
+    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST,
+        "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
+        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", layer)]});
+    (manifest.to_string().into_bytes(), config)
+}
+
+fn descriptor(kind: &str, bytes: &[u8]) -> Value {
+    json!({"mediaType": kind, "digest": named(bytes), "size": bytes.len()})
+}
+
 /// An OCI layout with one image, `m:1`, of one layer, whose bytes are no tar.
 pub struct Layout {
     pub folder: PathBuf,
@@ -160,16 +186,7 @@ pub fn layout(folder: &Path, size: usize) -> Layout {
         layer.extend((word >> 20).to_le_bytes());
     }
     layer.truncate(size);
-    let config = json!({"architecture": "amd64", "os": "linux", "config": {},
-        "rootfs": {"type": "layers", "diff_ids": [named(&layer)]}})
-    .to_string()
-    .into_bytes();
-    let descriptor = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": named(bytes), "size": bytes.len()});
-    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST,
-        "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
-        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)]})
-    .to_string()
-    .into_bytes();
+    let (manifest, config) = documents(&layer);
     let mut described = descriptor(MANIFEST, &manifest);
     described["annotations"] = json!({"org.opencontainers.image.ref.name": "m:1"});
     std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
