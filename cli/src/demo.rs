@@ -3,7 +3,7 @@
 mod program;
 
 use anyhow::{Context, Result};
-use layerstone_stage::{Digest, HASH_LEN, Store, StorePath, nix_base32};
+use layerstone_store::{Digest, HASH_LEN, Store, StorePath, nix_base32};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;

@@ -4,9 +4,9 @@
 use crate::base::BaseArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_image::Spec;
 use layerstone_layer::{LayerFile, Recipe};
-use layerstone_stage::{Scratch, Store, StorePath, write_whole};
+use layerstone_spec::Spec;
+use layerstone_store::{Scratch, Store, StorePath, write_whole};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;

@@ -3,10 +3,13 @@
 use crate::registry_args::RegistryArgs;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use layerstone_image::{Spec, StoredManifest, Wanted, host_architecture};
-use layerstone_oci::{Content, Descriptor, Index, Layer, Manifest, Name, Platform, media_type};
+use layerstone_image::StoredManifest;
+use layerstone_oci::{
+    Content, Descriptor, Index, Layer, Manifest, Name, Platform, Wanted, host_architecture, media_type,
+};
 use layerstone_registry::{Fetched, Reference, Repository};
-use layerstone_stage::Digest;
+use layerstone_spec::Spec;
+use layerstone_store::Digest;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
 use layerstone_overlay::Error as Overlay;
 use layerstone_registry::Error as Registry;
-use layerstone_stage::Error as Stage;
+use layerstone_store::Error as Stage;
 
 /// A hint for the first error in the chain that has one.
 pub fn of(error: &anyhow::Error) -> Option<String> {
@@ -101,6 +101,9 @@ fn host_of(url: &str) -> &str {
 /// The ground's error inside another library's, which shows it as its own.
 fn within<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Stage> {
     if let Some(layerstone_layer::Error::Stage(stage)) = cause.downcast_ref() {
+        return Some(stage);
+    }
+    if let Some(layerstone_spec::Error::Stage(stage)) = cause.downcast_ref() {
         return Some(stage);
     }
     if let Some(layerstone_image::Error::Stage(stage)) = cause.downcast_ref() {

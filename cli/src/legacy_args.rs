@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_image::{LAYER_VERSION, legacy_layer_json};
-use layerstone_layer::tarsum;
-use layerstone_stage::write_whole;
+use layerstone_store::write_whole;
+use layerstone_tar::tarsum;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
 use std::io::BufReader;

@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use layerstone_layer::{Blobs, Difference, LayerFile, Learned, Packed, Packing, Recipe, Source, Trust};
 use layerstone_oci::{Descriptor, Placed};
-use layerstone_stage::{Cache, Digest, Error, NarHash, Store, StorePath};
+use layerstone_store::{Cache, Digest, Error, NarHash, Store, StorePath};
 use serde_json::{Value, json};
 use std::env::var_os;
 use std::fmt::Write;
@@ -256,8 +256,11 @@ impl Memory {
 
 /// Whether the bytes of a layer were others than they must be.
 fn is_of_bytes(error: &anyhow::Error) -> bool {
-    use {layerstone_image::Error as Image, layerstone_layer::Error as Layer, layerstone_oci::Error as Oci};
-    let is_layer = |error: &Layer| matches!(error, Layer::Digest { .. } | Layer::Changed { .. });
+    use {
+        layerstone_image::Error as Image, layerstone_layer::Error as Layer, layerstone_oci::Error as Oci,
+        layerstone_tar::Error as Tar,
+    };
+    let is_layer = |error: &Layer| matches!(error, Layer::Digest { .. } | Layer::Tar(Tar::Changed { .. }));
     error.chain().any(|cause| {
         cause.downcast_ref().is_some_and(is_layer)
             || matches!(cause.downcast_ref(), Some(Image::Digest { .. }))

@@ -1,7 +1,7 @@
 //! A folder that is made for outputs, and goes again if nothing comes of them.
 
 use anyhow::{Context, Result, bail};
-use layerstone_stage::check_folder;
+use layerstone_store::check_folder;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Text on stdout, where a reader may have gone or a disk be full.
 
 use anyhow::{Context, Result};
-use layerstone_stage::check_written;
+use layerstone_store::check_written;
 use std::fmt::Display;
 use std::io::{Write, stdout};
 

@@ -12,7 +12,7 @@ use layerstone_oci::{
     Content, Descriptor, Destination, Layer, Layout, Manifest, Name, Placed, Platform, media_type, put_layers,
 };
 use layerstone_registry::{Push, Reference, Sent};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;

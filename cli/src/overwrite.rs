@@ -6,13 +6,12 @@
 //! nobody's: several outputs may go to /dev/null.
 
 use crate::edge::EdgeArgs;
-use crate::nix_build;
 use crate::place::Place;
-use crate::state;
+use crate::{nix_build, state};
 use anyhow::{Result, bail};
-use layerstone_image::{References, Spec};
 use layerstone_layer::LayerFile;
-use layerstone_stage::Store;
+use layerstone_spec::{References, Spec};
+use layerstone_store::Store;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@
 
 use crate::interrupt;
 use anyhow::{Context, Result, bail};
-use layerstone_stage::{Digest, Document, Output, Scratch, from_value, parse_document, prepare_stage_file};
+use layerstone_store::{Digest, Document, Output, Scratch, from_value, parse_document, prepare_stage_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -57,7 +57,7 @@ impl Written {
         if !metadata.is_file() || metadata.len() != self.size {
             return Ok(false);
         }
-        let mut hasher = layerstone_stage::Hasher::default();
+        let mut hasher = layerstone_store::Hasher::default();
         let mut file = File::open(path)?;
         let mut buffer = vec![0; 1 << 17];
         loop {

@@ -4,7 +4,7 @@ use crate::args::usage_error;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use layerstone_image::{Helper, RootMode, Script, Spec};
+use layerstone_spec::{Helper, RootMode, Script, Spec};
 use std::path::PathBuf;
 
 /// How contents get into the root, and over what of a base.

@@ -3,7 +3,7 @@
 //! are an error, since an image has its name elsewhere.
 
 use anyhow::{Result, bail};
-use layerstone_image::Location;
+use layerstone_oci::Location;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

@@ -5,9 +5,9 @@ use crate::args::Common;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::{Candidates, Closure, Database, Graph, scan_store, store_paths_in};
-use layerstone_image::{References, RootMode, Spec};
 use layerstone_layer::Meter;
-use layerstone_stage::{Store, StorePath};
+use layerstone_spec::{References, RootMode, Spec};
+use layerstone_store::{Store, StorePath};
 use std::path::PathBuf;
 
 /// The flags that name a source; at most one of them.

@@ -7,10 +7,10 @@ use crate::memory::OnItsWay;
 use crate::new_folder::NewFolder;
 use crate::record::{self, Record, Written};
 use anyhow::Result;
-use layerstone_image::Spec;
 use layerstone_layer::{LayerFile, Packing, Recipe};
 use layerstone_layering::{Plan, Previous};
 use layerstone_oci::{Descriptor, Placed};
+use layerstone_spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -7,9 +7,9 @@ use crate::args::usage_error;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use layerstone_image::{FORMAT, Layering, Spec};
 use layerstone_layering::{Pipeline, Strategy};
-use layerstone_stage::Error;
+use layerstone_spec::{FORMAT, Layering, Spec};
+use layerstone_store::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 

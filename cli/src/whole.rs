@@ -6,11 +6,13 @@ use crate::fetch;
 use crate::origin::Origin;
 use crate::registry_args::RegistryArgs;
 use anyhow::{Result, bail};
-use layerstone_image::{ImageFile, Location, MaxUnpacked};
+use layerstone_image::{ImageFile, MaxUnpacked};
 use layerstone_layer::Meter;
-use layerstone_oci::{Content, Descriptor, Destination, Index, Layer, Manifest, Name, media_type, put_layers};
+use layerstone_oci::{
+    Content, Descriptor, Destination, Index, Layer, Location, Manifest, Name, media_type, put_layers,
+};
 use layerstone_registry::{Fetched, Reference, Repository};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use std::collections::HashSet;
 use std::sync::Arc;
 

@@ -13,9 +13,9 @@ pub use word::quoted;
 
 use crate::place::Place;
 use anyhow::{Context, Result, bail};
-use layerstone_image::{Kind, Spec};
 use layerstone_layering::Plan;
-use layerstone_stage::{Digest, Store, StorePath};
+use layerstone_spec::{Kind, Spec};
+use layerstone_store::{Digest, Store, StorePath};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 

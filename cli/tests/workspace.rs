@@ -4,44 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Which of our packages each package may use: a crate uses from another its file types and its named shared tools.
-const EDGES: [(&str, &[&str]); 14] = [
-    ("layerstone-stage", &[]),
-    ("layerstone-closure", &["layerstone-stage"]),
-    ("layerstone-layering", &["layerstone-closure", "layerstone-stage"]),
-    ("layerstone-layer", &["layerstone-layering", "layerstone-stage"]),
-    ("layerstone-oci", &["layerstone-layer", "layerstone-stage"]),
-    ("layerstone-registry", &["layerstone-layer", "layerstone-oci", "layerstone-stage"]),
-    ("layerstone-image", &["layerstone-layer", "layerstone-oci", "layerstone-stage"]),
-    ("layerstone-sandbox", &[]),
-    ("layerstone-erofs", &[]),
-    ("layerstone-guest", &["layerstone-layer", "layerstone-sandbox", "layerstone-stage"]),
-    (
-        "layerstone-overlay",
-        &["layerstone-erofs", "layerstone-guest", "layerstone-layer", "layerstone-sandbox", "layerstone-stage"],
-    ),
-    (
-        "layerstone-root",
-        &["layerstone-closure", "layerstone-image", "layerstone-layer", "layerstone-sandbox", "layerstone-stage"],
-    ),
-    (
-        "layerstone",
-        &[
-            "layerstone-closure",
-            "layerstone-guest",
-            "layerstone-image",
-            "layerstone-layer",
-            "layerstone-layering",
-            "layerstone-oci",
-            "layerstone-overlay",
-            "layerstone-registry",
-            "layerstone-root",
-            "layerstone-stage",
-        ],
-    ),
-    ("xtask", &[]),
-];
-
 /// Lines that a source file may have before its tests.
 const LINES: usize = 350;
 
@@ -75,31 +37,59 @@ fn sources() -> impl Iterator<Item = (PathBuf, String)> {
     rust.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
 }
 
-/// Dependencies point one way. What only tests use does not count.
+/// The crates and what they use of each other are those that ARCHITECTURE.md lists, from the ground up: what is made here
+/// of the manifests is what stands there, between two comments, and is put there under LAYERSTONE_BLESS. What only tests
+/// use does not count.
 #[test]
-fn edges() {
+fn crates() {
+    const BEGIN: &str = "<!-- crates: `LAYERSTONE_BLESS=1 cargo test workspace::crates` writes what follows -->\n";
+    const END: &str = "<!-- end of crates -->";
+    let page = std::fs::read_to_string(top().join("ARCHITECTURE.md")).unwrap();
+    let (_, rest) = page.split_once(BEGIN).expect("the list begins with a comment");
+    let (found, _) = rest.split_once(END).expect("the list ends with a comment");
+    let expected = crate_list();
+    if std::env::var_os("LAYERSTONE_BLESS").is_some() {
+        return std::fs::write(
+            top().join("ARCHITECTURE.md"),
+            page.replace(&[BEGIN, found].concat(), &[BEGIN, &expected].concat()),
+        )
+        .unwrap();
+    }
+    assert!(found == expected, "expected in ARCHITECTURE.md:\n{expected}");
+}
+
+/// A line for each crate: its folder, its name, what it is for, and which of ours it uses; each after all that it uses.
+fn crate_list() -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(top());
     let output = cargo.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let ours: BTreeSet<&str> = packages.iter().map(|package| package["name"].as_str().unwrap()).collect();
-    let uses = |package: &serde_json::Value| -> BTreeSet<String> {
-        let dependencies = package["dependencies"].as_array().unwrap().iter();
+    let packages: BTreeMap<&str, &serde_json::Value> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (package["name"].as_str().unwrap(), package))
+        .collect();
+    let uses = |name: &str| -> BTreeSet<&str> {
+        let dependencies = packages[name]["dependencies"].as_array().unwrap().iter();
         let real = dependencies.filter(|dependency| dependency["kind"] != "dev");
-        let names = real.map(|dependency| dependency["name"].as_str().unwrap());
-        names.filter(|name| ours.contains(name)).map(str::to_owned).collect()
+        real.map(|dependency| dependency["name"].as_str().unwrap()).filter(|used| packages.contains_key(used)).collect()
     };
-    let found: BTreeMap<&str, BTreeSet<String>> =
-        packages.iter().map(|package| (package["name"].as_str().unwrap(), uses(package))).collect();
-    let allowed: BTreeMap<&str, &[&str]> = EDGES.into_iter().collect();
-    assert_eq!(found.keys().collect::<Vec<_>>(), allowed.keys().collect::<Vec<_>>());
-    for (package, uses) in found {
-        for used in uses {
-            assert!(allowed[package].contains(&&*used), "{package} may not use {used}");
-        }
+    let (mut list, mut listed) = (String::new(), BTreeSet::new());
+    while listed.len() < packages.len() {
+        let is_next = |name: &&&str| !listed.contains(**name) && uses(name).iter().all(|used| listed.contains(used));
+        let name = *packages.keys().find(is_next).expect("no crate uses itself");
+        let manifest = packages[name]["manifest_path"].as_str().unwrap();
+        let folder = Path::new(manifest).parent().unwrap().strip_prefix(top()).unwrap().display();
+        let short = |used: &str| used.strip_prefix("layerstone-").unwrap_or(used).to_owned();
+        let used: Vec<String> = uses(name).into_iter().map(short).collect();
+        let used = if used.is_empty() { "none of ours".to_owned() } else { used.join(", ") };
+        let description = packages[name]["description"].as_str().unwrap();
+        list += &format!("- [`{name}`]({folder}): {description}. Uses {used}.\n");
+        listed.insert(name);
     }
+    list
 }
 
 /// Every module begins with a sentence that says what it does.

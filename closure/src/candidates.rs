@@ -1,7 +1,7 @@
 //! Store paths to look for, by the hash part that gives them away.
 
 use crate::Result;
-use layerstone_stage::{Error, HASH_LEN, Store, StorePath};
+use layerstone_store::{Error, HASH_LEN, Store, StorePath};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 

@@ -5,7 +5,7 @@
 //! where it fails all the same, that is remembered.
 
 use crate::{Closure, Error, PathInfo, Result};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::collections::{HashMap, HashSet};
 
 /// The chains of references from some roots to a path: an iterator over them, by length, then by the names and hashes

@@ -21,7 +21,7 @@ pub use write::{Earlier, write_database};
 use crate::text::hash_parts;
 use crate::{Candidates, Closure, Error, Graph, Result};
 use access::Access;
-use layerstone_stage::{Store, StorePath};
+use layerstone_store::{Store, StorePath};
 use row::Rows;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

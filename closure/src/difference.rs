@@ -7,7 +7,7 @@
 
 mod version;
 
-use layerstone_stage::{NarHash, StorePath};
+use layerstone_store::{NarHash, StorePath};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -158,7 +158,7 @@ impl<'a> Sides<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layerstone_stage::Digest;
+    use layerstone_store::Digest;
     use proptest::prelude::*;
 
     /// A path of a hash part of one digit repeated, a name and a size: `a openssl-3.0 7`; no size for `-`.

@@ -1,6 +1,6 @@
 //! What can go wrong on the way to a closure.
 
-use layerstone_stage::{NarHash, StorePath};
+use layerstone_store::{NarHash, StorePath};
 use std::path::PathBuf;
 
 /// Result of this crate.
@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// Reading, writing, or the form of a file.
     #[error(transparent)]
-    Stage(#[from] layerstone_stage::Error),
+    Stage(#[from] layerstone_store::Error),
     /// A graph has two entries for one path.
     #[error("path twice in the references graph: {name}: {path}")]
     Repeated {
@@ -146,7 +146,7 @@ pub enum Error {
         /// The database.
         path: PathBuf,
         /// What the path is, and the store.
-        source: layerstone_stage::Error,
+        source: layerstone_store::Error,
     },
     /// A database has another hash of a path than a closure.
     #[error("registered with another hash: {path}: found {found} in {}, expected {expected}", database.display())]

@@ -3,7 +3,7 @@
 //! See FORMAT.md beside this crate.
 
 use crate::{Error, Graph, Result, reach};
-use layerstone_stage::{NarHash, StorePath, write_text};
+use layerstone_store::{NarHash, StorePath, write_text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -169,7 +169,7 @@ mod tests {
         };
         let closure = Graph::parse(block("text").as_bytes(), "example").unwrap().closure(&[]).unwrap();
         assert_eq!(closure.text(), block("json"));
-        assert_eq!(closure.text(), layerstone_stage::to_text(FORMAT, VERSION, &closure));
+        assert_eq!(closure.text(), layerstone_store::to_text(FORMAT, VERSION, &closure));
         let again = Graph::parse(block("json").as_bytes(), "example").unwrap().closure(&[]).unwrap();
         assert_eq!(again, closure);
     }

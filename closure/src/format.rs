@@ -4,7 +4,7 @@ mod json;
 mod registration;
 
 use crate::{PathInfo, Result};
-use layerstone_stage::Error;
+use layerstone_store::Error;
 
 /// The format that messages name.
 const REFERENCES_GRAPH: &str = "references graph";

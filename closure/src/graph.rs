@@ -1,7 +1,7 @@
 //! A references graph as some tool wrote it: read, merged with others, cut down to a closure.
 
 use crate::{Candidates, Closure, Error, PathInfo, Result, format, reach};
-use layerstone_stage::{StorePath, read_input};
+use layerstone_store::{StorePath, read_input};
 use std::path::Path;
 
 /// A references graph: sorted by path, no path twice, references sorted and without repetitions. A reference may be
@@ -124,7 +124,7 @@ fn unite(a: PathInfo, b: PathInfo) -> Result<PathInfo, (&'static str, StorePath)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layerstone_stage::{Digest, NarHash};
+    use layerstone_store::{Digest, NarHash};
 
     fn info(path: &str, references: &[&str]) -> PathInfo {
         let parse = |base: &&str| StorePath::parse(&format!("/s/{base}")).unwrap();

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use layerstone_closure::Graph;
-//! use layerstone_stage::StorePath;
+//! use layerstone_store::StorePath;
 //!
 //! let json = br#"[
 //!     {"path": "/nix/store/5wqnl34l8k8y01bqi4livgq7x9r214kc-ssl", "references":

@@ -2,7 +2,7 @@
 //! needs the sizes, and a database both.
 
 use crate::{Closure, Result, nar_hash, nar_size};
-use layerstone_stage::Store;
+use layerstone_store::Store;
 use rayon::prelude::*;
 
 /// Measures every path whose size the closure does not tell, from the metadata of its files.
@@ -45,7 +45,7 @@ pub fn measure_nars(closure: &mut Closure, store: &Store) -> Result<()> {
 mod tests {
     use super::*;
     use crate::PathInfo;
-    use layerstone_stage::StorePath;
+    use layerstone_store::StorePath;
 
     fn closure(sizes: &[(&str, Option<u64>)]) -> Closure {
         let info = |&(name, nar_size): &(&str, Option<u64>)| PathInfo {

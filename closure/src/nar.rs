@@ -14,7 +14,7 @@
 
 use crate::tree::{Node, Step, Walk, read_file};
 use crate::{Error, Result};
-use layerstone_stage::{Hasher, NarHash};
+use layerstone_store::{Hasher, NarHash};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 //! references may be as long as the graph.
 
 use crate::{Closure, Error, PathInfo, Result};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::collections::HashMap;
 
 /// What the roots reach, or all entries if there are no roots. The entries are sorted by path, no path stands twice.

@@ -7,7 +7,7 @@
 use crate::Result;
 use crate::candidates::{BuildFold, Candidates, HashPart, is_digit};
 use crate::tree::{Node, Step, Walk, read_file, read_part};
-use layerstone_stage::{HASH_LEN, StorePath};
+use layerstone_store::{HASH_LEN, StorePath};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;

@@ -3,7 +3,7 @@
 use crate::nar::{Part, serialise};
 use crate::scan::{Count, scan_file};
 use crate::{Candidates, Closure, Graph, PathInfo, Result, Scanner, stream_nar};
-use layerstone_stage::{Hasher, NarHash, Store, StorePath};
+use layerstone_store::{Hasher, NarHash, Store, StorePath};
 use rayon::Scope;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -2,7 +2,7 @@
 
 use crate::candidates::{Candidates, HashPart, hash_part};
 use crate::{Error, Result};
-use layerstone_stage::{HASH_LEN, StorePath};
+use layerstone_store::{HASH_LEN, StorePath};
 
 /// The store paths that a text names: each `STORE_DIR/` with 32 base 32 digits behind it, looked up among the
 /// candidates (those of a graph, or of a store directory). Sorted, none twice.
@@ -46,7 +46,7 @@ fn is_name_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layerstone_stage::Store;
+    use layerstone_store::Store;
 
     const BASH: &str = "/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-bash-5.2";
     const SSL: &str = "/nix/store/5wqnl34l8k8y01bqi4livgq7x9r214kc-ssl";

@@ -3,7 +3,7 @@
 //! The walk keeps its own stack, so that no depth of folders can overflow the thread's.
 
 use crate::{Error, Result};
-use layerstone_stage::Error as StageError;
+use layerstone_store::Error as StageError;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};

@@ -1,7 +1,7 @@
 //! Whether the files of a store still are what a closure recorded of them.
 
 use crate::{Closure, Error, PathInfo, Result, stream_nar};
-use layerstone_stage::{Hasher, NarHash, Store, StorePath};
+use layerstone_store::{Hasher, NarHash, Store, StorePath};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 

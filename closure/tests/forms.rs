@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 use layerstone_closure::{Closure, Graph};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::path::Path;
 
 fn forms() -> std::path::PathBuf {

@@ -6,7 +6,7 @@
 use crate::file::RERUN;
 use crate::{Error, FORMAT, Plan, Result, VERSION};
 use layerstone_closure::Closure;
-use layerstone_stage::{Document, NarHash, Result as StageResult, StorePath, from_value, parse_document, read_input};
+use layerstone_store::{Document, NarHash, Result as StageResult, StorePath, from_value, parse_document, read_input};
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -5,7 +5,7 @@
 
 use crate::{Error, Plan, Result};
 use layerstone_closure::{Closure, Item, difference};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -1,6 +1,6 @@
 //! What can go wrong when a closure is divided into layers.
 
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 
 /// Result of this crate's algorithms; reading and writing files has the stage crate's errors.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

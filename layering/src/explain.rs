@@ -4,7 +4,7 @@ use crate::churn::{Churn, bytes};
 use crate::graph::Graph;
 use crate::{Error, Plan, Rates, Result};
 use layerstone_closure::Closure;
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};

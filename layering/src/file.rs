@@ -4,7 +4,7 @@
 
 use crate::Draft;
 use layerstone_closure::Closure;
-use layerstone_stage::{
+use layerstone_store::{
     Digest, Error, NarHash, Output, Result, StorePath, prepare_stage_file, read_input, write_stage_file,
 };
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::{Settings, Strategy, plan};
     use layerstone_closure::Closure;
-    use layerstone_stage::to_text;
+    use layerstone_store::to_text;
     use std::num::NonZeroUsize;
 
     const OURS: &str = r#"{"format":"layerstone/layers","version":1,"layers":[["/s/b","/s/a"],["/s/c"]]}"#;

@@ -6,7 +6,7 @@
 
 use crate::{Error, Result};
 use layerstone_closure::{Closure, PathInfo};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::collections::HashMap;
 
 /// The paths of a closure in an order in which users come before what they use.

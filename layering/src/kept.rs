@@ -13,7 +13,7 @@ use crate::merge::{Bundle, join_down};
 use crate::order::by_name;
 use crate::{Error, Plan, Result};
 use layerstone_closure::{Item, difference};
-use layerstone_stage::{Result as StageResult, StorePath};
+use layerstone_store::{Result as StageResult, StorePath};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
     use crate::{Rates, Settings, plan};
     use layerstone_closure::{Closure, Graph as References, PathInfo};
-    use layerstone_stage::StorePath;
+    use layerstone_store::StorePath;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     const WEB: &[u8] = include_bytes!("../golden/web/graph.json");

@@ -7,7 +7,7 @@
 //! ```
 //! use layerstone_closure::{Closure, PathInfo};
 //! use layerstone_layering::{Settings, plan};
-//! use layerstone_stage::StorePath;
+//! use layerstone_store::StorePath;
 //! use std::num::NonZeroUsize;
 //!
 //! let libc = StorePath::parse("/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-libc")?;

@@ -5,7 +5,7 @@ use crate::churn::Churn;
 use crate::graph::Graph;
 use crate::layer::Layer;
 use crate::least_churn::rounded;
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 
 /// The paths by name; those of one name by path.
 pub(crate) fn by_name(graph: &Graph, paths: &[u32]) -> Vec<u32> {

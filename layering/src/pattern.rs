@@ -1,7 +1,7 @@
 //! Patterns that choose store paths by name: `glibc`, `python3*`, `/nix/store/*-source`.
 
 use crate::{Error, Result};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::fmt;
 use std::str::FromStr;
 

@@ -11,7 +11,7 @@ mod subgraph;
 
 use crate::Result;
 use crate::graph::Graph;
-use layerstone_stage::{Result as StageResult, read_input};
+use layerstone_store::{Result as StageResult, read_input};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -138,7 +138,7 @@ mod tests {
     use crate::sample::sized_closure;
     use crate::{Plan, Settings, Strategy, plan};
     use layerstone_closure::{Closure, PathInfo};
-    use layerstone_stage::StorePath;
+    use layerstone_store::StorePath;
     use proptest::prelude::{Just, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
     use proptest::strategy::{BoxedStrategy, Strategy as _};
     use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use crate::small::join_small;
 use crate::split::split;
 use crate::{Error, Patterns, Plan, Previous, Rates, Result, Strategy, kept, least_churn, own, size};
 use layerstone_closure::Closure;
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;

@@ -6,7 +6,7 @@
 
 use crate::count::popularity;
 use crate::graph::Graph;
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::cmp::Reverse;
 
 /// The paths of a closure by their numbers, most popular first.

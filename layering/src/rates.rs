@@ -8,7 +8,7 @@
 //! that a plan depends on whole numbers alone.
 
 use crate::{Error, Pattern, Result};
-use layerstone_stage::{Error as StageError, Result as StageResult, StorePath, read_input};
+use layerstone_store::{Error as StageError, Result as StageResult, StorePath, read_input};
 use serde_json::{Map, Value};
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Closures for tests, from a line of text.
 
 use layerstone_closure::{Closure, PathInfo};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 
 /// The closure written as `a: b c; b: c; c:` (who: whom it refers to), in the order given.
 pub(crate) fn closure(text: &str) -> Closure {

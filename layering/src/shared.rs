@@ -23,7 +23,7 @@ use crate::order::{by_name, by_rate};
 use crate::{Error, Plan, Result, Settings, Strategy, least_churn, own};
 use holders::Holders;
 use layerstone_closure::{Closure, PathInfo};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;

@@ -115,10 +115,10 @@ pub enum Error {
     },
     /// A layer of the base.
     #[error(transparent)]
-    Layer(#[from] layerstone_layer::Error),
+    Tar(#[from] layerstone_tar::Error),
     /// Store paths or outputs.
     #[error(transparent)]
-    Stage(#[from] layerstone_stage::Error),
+    Stage(#[from] layerstone_store::Error),
 }
 
 impl Error {

@@ -3,11 +3,10 @@
 //! Disks and the initramfs are files without names, which QEMU opens as ours in /proc; the port to us is its standard
 //! output, the console its standard error. That QEMU ends says nothing: it does so with status 0 after a panic.
 
-use crate::initramfs;
 use crate::kernel::Kernel;
 use crate::modules::modules;
 use crate::receive::{Outside, Patience, Received, Worker, receive};
-use crate::{Backend, Error, Result, Run, store};
+use crate::{Backend, Error, Result, Run, initramfs, store};
 use layerstone_guest::machine::{BASE_DISK, CONTENTS_DISK, PORT, STORE_DISK, SWAP_DISK};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;

@@ -74,7 +74,7 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
     });
     match fed {
         // A base that cannot be read explains what went wrong inside.
-        Ok(Err(error @ (Error::Layer(_) | Error::Io { .. }))) if received.is_err() => Err(error),
+        Ok(Err(error @ (Error::Tar(_) | Error::Io { .. }))) if received.is_err() => Err(error),
         _ => received,
     }
 }
@@ -92,7 +92,7 @@ fn feed(stdin: &mut ChildStdin, wait: &Receiver<Option<bool>>, job: &Job, run: &
     if let Some(base) = run.base {
         let mut chunks = ChunkWriter(&mut *stdin);
         base.write_tar(&mut chunks).map_err(|error| match error {
-            Error::Layer(layerstone_layer::Error::Write { source, .. }) => lost(source),
+            Error::Tar(layerstone_tar::Error::Write { source, .. }) => lost(source),
             error => error,
         })?;
         chunks.finish().map_err(lost)?;

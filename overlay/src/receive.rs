@@ -5,7 +5,7 @@ use crate::limits::{MAX_LAST_WORDS, MAX_LAYER, MAX_PHASES};
 use crate::{Error, Result, Run};
 use layerstone_guest::{Ended, Failed, Failure, Frame, Packed, Phase, Space};
 use layerstone_sandbox::signal;
-use layerstone_stage::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::io::{self, Read, Write};

@@ -2,7 +2,7 @@
 
 use crate::{Backend, Base, Error, Result};
 use layerstone_guest::{Bind, Hooks, Job, Phase, StoreJob};
-use layerstone_stage::{Digest, Store, StorePath};
+use layerstone_store::{Digest, Store, StorePath};
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;

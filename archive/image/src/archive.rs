@@ -9,11 +9,9 @@
 //!   since what was read twice must not have changed in between, and what is given must be true.
 
 use crate::Base;
-use layerstone_layer::{
-    BLOCK, BlockWriter, Common, Dialect, Entry, Error, Meter, Owner, Packing, Result, Source, Team, digest_all,
-    write_layer,
-};
-use layerstone_stage::{Digest, Output};
+use layerstone_layer::{BlockWriter, Error, Meter, Packing, Result, Source, Team, digest_all, write_layer};
+use layerstone_store::{Digest, Output};
+use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 

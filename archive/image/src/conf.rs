@@ -2,11 +2,11 @@
 //!
 //! Unknown keys are left alone, since nixpkgs passes some that the script does not use (`os`, `variant`).
 
-use crate::fields::{Fields, string};
 use crate::python_time::PythonTime;
-use crate::{Base, BaseFacts, ImageFacts, Result, Time};
-use layerstone_layer::Owner;
-use layerstone_stage::{Error, Store, StorePath, read_input};
+use crate::{Base, BaseFacts, ImageFacts, Result};
+use layerstone_oci::Time;
+use layerstone_store::{Error, Fields, Store, StorePath, read_input, string};
+use layerstone_tar::Owner;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -123,7 +123,7 @@ fn id(value: &Value) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::LayerFacts;
-    use layerstone_stage::Digest;
+    use layerstone_store::Digest;
     use serde_json::json;
 
     #[derive(serde::Deserialize)]

@@ -6,7 +6,7 @@
 use crate::archive::layer_name;
 use crate::manifest::manifest_text;
 use crate::python_json::{python_list, to_python_json};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use serde_json::{Map, Value, json};
 
 /// What an image config says besides its layers.

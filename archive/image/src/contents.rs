@@ -1,7 +1,7 @@
 //! The contents of one file of an image, from the layer that shows it.
 
 use crate::{Error, Result, StoredImage, StoredLayer};
-use layerstone_layer::{Kind, Members, PartReader};
+use layerstone_tar::{Kind, Members, PartReader};
 use std::io::{self, BufReader, Write};
 
 /// Bytes read of a layer at a time; members are passed over, so that more would be read in vain.
@@ -68,8 +68,9 @@ fn open_member(layer: &StoredLayer, index: usize) -> io::Result<Members<BufReade
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ImageFile, Location, MaxUnpacked};
-    use layerstone_stage::Digest;
+    use crate::{ImageFile, MaxUnpacked};
+    use layerstone_oci::Location;
+    use layerstone_store::Digest;
     use std::path::Path;
 
     /// A layer of files with their contents; with `->` before them, hard links, and with `~`, links.
@@ -109,7 +110,7 @@ mod tests {
         }
         tar.finish().unwrap();
         let file = ImageFile::open(archive, MaxUnpacked::default()).unwrap();
-        file.image(&Location::of(archive), &crate::Wanted::new(None, None, None)).unwrap()
+        file.image(&Location::of(archive), &layerstone_oci::Wanted::new(None, None, None)).unwrap()
     }
 
     /// The contents of `f` in these layers, bottom first.

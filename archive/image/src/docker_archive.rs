@@ -5,7 +5,7 @@ use crate::blobs::Blobs;
 use crate::listed::{Blob, Listed};
 use crate::manifest::MANIFEST_NAME;
 use crate::{Error, Result};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use serde::Deserialize;
 
 /// One image in manifest.json (moby, image/spec/v1.2.md).

@@ -1,6 +1,6 @@
-//! What can go wrong with an image: its spec, its name, its base.
+//! What can go wrong with an image that is read, merged or assembled.
 
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,46 +13,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// Store paths, stage files, or files in general.
     #[error(transparent)]
-    Stage(#[from] layerstone_stage::Error),
-    /// A name or tag that docker would refuse.
-    #[error("not an image reference: {text:?}: {cause}")]
-    Reference {
-        /// The name or tag.
-        text: String,
-        /// What was expected.
-        cause: String,
-    },
-    /// A text that is not a time.
-    #[error("not a time: {text:?}: {cause}")]
-    Time {
-        /// The text.
-        text: String,
-        /// What was expected.
-        cause: String,
-    },
-    /// A machine's name that no architecture of Go belongs to.
-    #[error("unknown architecture: {text:?}: expected one of {expected}")]
-    Architecture {
-        /// The text.
-        text: String,
-        /// Go's names, separated by commas.
-        expected: String,
-    },
-    /// The layers that an image needs besides those of store paths use up all that it may have.
-    #[error(
-        "no layer left for store paths: maxLayers {max_layers} - 1 customisation layer - {}{base_layers} layers of the \
-         base image = {}, expected at least 1",
-        if *nix_db { "1 layer of the Nix database - " } else { "" },
-        *max_layers as i128 - 1 - i128::from(*nix_db) - *base_layers as i128
-    )]
-    MaxLayers {
-        /// Layers that the image may have.
-        max_layers: usize,
-        /// Whether one of them is that of the Nix database.
-        nix_db: bool,
-        /// Layers that its base has.
-        base_layers: usize,
-    },
+    Stage(#[from] layerstone_store::Error),
+    /// Names, times, platforms.
+    #[error(transparent)]
+    Oci(#[from] layerstone_oci::Error),
     /// A file or folder is neither a docker archive nor an OCI layout, or is damaged.
     #[error("not an image: {}: {cause}", path.display())]
     NotAnImage {
@@ -166,7 +130,7 @@ impl Error {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => {
                 Error::NotAnImage { path, cause: source.to_string() }
             }
-            _ => layerstone_stage::Error::Io { action: "read", path, source }.into(),
+            _ => layerstone_store::Error::Io { action: "read", path, source }.into(),
         }
     }
 
@@ -174,7 +138,7 @@ impl Error {
     pub(crate) fn layer(name: &Path) -> impl FnOnce(io::Error) -> Error {
         let name = name.to_owned();
         move |source| match source.raw_os_error() {
-            Some(_) => layerstone_stage::Error::Io { action: "read", path: name, source }.into(),
+            Some(_) => layerstone_store::Error::Io { action: "read", path: name, source }.into(),
             None => Error::Layer { name, cause: source.to_string() },
         }
     }

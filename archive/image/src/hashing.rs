@@ -1,6 +1,6 @@
 //! A reader that hashes all that goes through it.
 
-use layerstone_stage::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher};
 use std::io::{self, Read};
 
 /// A reader and the hash of what was read.

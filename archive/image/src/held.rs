@@ -6,8 +6,8 @@
 //! hidden is no longer that store path, so it is not held.
 
 use crate::{Error, Result, StoredImage, StoredLayer};
-use layerstone_layer::{Allowance, Member, Members};
-use layerstone_stage::{Store, StorePath};
+use layerstone_store::{Store, StorePath};
+use layerstone_tar::{Allowance, Member, Members};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
@@ -197,8 +197,9 @@ fn last(name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ImageFile, Location, MaxUnpacked};
-    use layerstone_stage::Digest;
+    use crate::{ImageFile, MaxUnpacked};
+    use layerstone_oci::Location;
+    use layerstone_store::Digest;
     use std::io::Write;
     use std::path::Path;
     use tempfile::NamedTempFile;
@@ -247,7 +248,7 @@ mod tests {
 
     fn opened(archive: &Path) -> Result<StoredImage> {
         let mut image = ImageFile::open(archive, MaxUnpacked::default())?
-            .image(&Location::of(archive), &crate::Wanted::new(None, None, None))?;
+            .image(&Location::of(archive), &layerstone_oci::Wanted::new(None, None, None))?;
         image.unpack(MaxUnpacked::default(), &|_| ())?;
         Ok(image)
     }

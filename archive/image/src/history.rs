@@ -3,7 +3,7 @@
 //! Each entry that is not marked `empty_layer` stands for one diff ID, in their order. Tools that build on an image find
 //! out by counting which entry tells of which layer, so a history of another length would shift all entries above it.
 
-use crate::fields::describe;
+use layerstone_store::describe;
 use serde_json::{Value, json};
 
 /// What a history says of a base's layer of which the base says nothing.

@@ -6,12 +6,10 @@ use crate::listed::{Blob, Listed, choose, label};
 use crate::manifest::MANIFEST_NAME;
 use crate::oci_layout::Artifact;
 use crate::stored::Kept;
-use crate::{
-    Compression, Error, Location, MaxUnpacked, Result, StoredImage, StoredLayer, Wanted, docker_archive, oci_layout,
-};
-use layerstone_layer::Part;
-use layerstone_oci::{Descriptor, INDEX_NAME, Platform};
-use layerstone_stage::{Digest, Error as StageError};
+use crate::{Compression, Error, MaxUnpacked, Result, StoredImage, StoredLayer, docker_archive, oci_layout};
+use layerstone_oci::{Descriptor, INDEX_NAME, Location, Platform, Wanted};
+use layerstone_store::{Digest, Error as StageError};
+use layerstone_tar::Part;
 use serde_json::Value;
 use std::io::Read;
 use std::path::Path;

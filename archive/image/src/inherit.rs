@@ -5,7 +5,7 @@
 //! one of `docker build` does: each parameter is then what the instruction of that name would make of it (Dockerfile
 //! reference; moby, `builder/dockerfile/dispatchers.go`; BuildKit, `frontend/dockerfile/dockerfile2llb/convert.go`).
 
-use crate::fields::describe;
+use layerstone_store::describe;
 use serde_json::{Map, Value};
 
 /// Parameters of a container that docker's first builder and `docker commit` left in images (moby,

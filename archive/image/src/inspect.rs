@@ -1,7 +1,7 @@
 //! What a file of images holds, in short, for people and programs to look at.
 
 use crate::{Artifact, Compression, Error, ImageFile, MaxUnpacked, Result, StoredImage, StoredLayer};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;

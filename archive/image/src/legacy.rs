@@ -5,7 +5,7 @@
 
 use crate::jshon::to_jshon;
 use crate::{ImageFacts, StoredLayer};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use serde_json::{Map, Value, json};
 
 /// Name of the file that says which tag has which layer on top.

@@ -1,29 +1,32 @@
-//! Images: what they are to be, what they say about themselves, and docker archives.
+//! Images: what they say about themselves, docker archives, and images to build on.
 //!
-//! A [`Spec`] is an image.json, a [`Conf`] the conf.json of nixpkgs' `stream_layered_image.py`. Either gives
-//! [`ImageFacts`], and these with the facts of the layers a [`Finished`] image: its ID, its config, its manifest. A
-//! [`Base`] is an image to build on; [`inspect`] tells what an archive holds, [`held()`] which store paths its image
-//! does.
+//! An [`OwnConfig`], or the [`Conf`] of nixpkgs' `stream_layered_image.py`, gives [`ImageFacts`], and these with the facts
+//! of the layers a [`Finished`] image: its ID, its config, its manifest. A [`Base`] is an image to build on; [`inspect`]
+//! tells what an archive holds, [`held()`] which store paths its image does.
 //!
 //! This crate knows layers by their digests; what is in them and why is not known here.
 //!
 //! ```
-//! use layerstone_image::{LayerFacts, Spec};
-//! use layerstone_stage::Digest;
+//! use layerstone_image::{LayerFacts, OwnConfig};
+//! use layerstone_store::Digest;
+//! use serde_json::json;
 //!
-//! let spec = Spec::parse(br#"{"name": "Hello", "config": {"Cmd": ["/bin/hello"]}}"#, "image.json", "".as_ref())?;
+//! let parameters = json!({"Cmd": ["/bin/hello"]});
+//! let own = OwnConfig {
+//!     created: "1970-01-01T00:00:01Z".to_owned(),
+//!     architecture: Some("amd64"),
+//!     variant: None,
+//!     parameters: parameters.as_object().unwrap(),
+//!     inherit: false,
+//! };
 //! let layers = [
 //!     LayerFacts::of_paths(Digest::of(b"a tar"), &["/nix/store/xr2yc61k4shzhlyhz13n4pgbqyy4wvxr-hello"]),
 //!     LayerFacts::customisation(Digest::of(b"another tar")),
 //! ];
-//! let image = spec.facts()?.finish(&layers);
-//! let tag = spec.reference()?.for_image(&image.image_id);
-//! assert!(tag.starts_with("hello:"));
-//! assert!(image.manifest(&[tag]).starts_with(b"[\n    {\n        \"Config\": "));
-//! # Ok::<(), layerstone_image::Error>(())
+//! let image = own.facts().finish(&layers);
+//! assert!(image.manifest(&["hello:1".to_owned()]).starts_with(b"[\n    {\n        \"Config\": "));
 //! ```
 
-mod architecture;
 mod archive;
 mod base;
 mod blobs;
@@ -33,7 +36,6 @@ mod contents;
 mod decompression;
 mod docker_archive;
 mod error;
-mod fields;
 mod hashing;
 mod held;
 mod history;
@@ -44,25 +46,19 @@ mod jshon;
 mod legacy;
 mod limits;
 mod listed;
-mod location;
 mod manifest;
 mod merge;
 mod oci_archive;
 mod oci_layout;
 mod over;
-mod platform;
 mod python_json;
 mod python_time;
-mod reference;
-mod spec;
 mod stored;
 mod tar_file;
 mod tarinfo;
-mod time;
 mod unpacked;
 mod unpacking;
 
-pub use architecture::{go_architecture, host_architecture};
 pub use archive::{Archive, LayerMember, Target, Trailer};
 pub use base::Base;
 pub use conf::Conf;
@@ -77,18 +73,11 @@ pub use legacy::{
     legacy_layers, repositories,
 };
 pub use listed::StoredManifest;
-pub use location::Location;
 pub use manifest::MANIFEST_NAME;
 pub use merge::{Merge, MergedImage};
 pub use oci_archive::OciArchive;
 pub use oci_layout::Artifact;
-pub use platform::Wanted;
-pub use reference::Reference;
-pub use spec::{
-    DEFAULT_MAX_LAYERS, FORMAT, Helper, Kind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm,
-    References, RootMode, Script, Spec, VERSION, Which,
-};
+pub use over::OwnConfig;
 pub use stored::{StoredImage, StoredLayer};
-pub use time::{TIME_FORMS, Time};
 pub use unpacked::{MaxUnpacked, open_plain};
 pub use unpacking::unpack_blob;

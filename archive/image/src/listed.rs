@@ -1,9 +1,9 @@
 //! An image as the table of contents of its file lists it, before anything of it is read, and which of several is meant.
 
 use crate::blobs::Blobs;
-use crate::{Error, Location, Result, Wanted};
-use layerstone_oci::{Descriptor, Manifest, Platform};
-use layerstone_stage::Digest;
+use crate::{Error, Result};
+use layerstone_oci::{Descriptor, Location, Manifest, Platform, Wanted};
+use layerstone_store::Digest;
 use serde_json::Value;
 use std::path::Path;
 
@@ -316,7 +316,7 @@ mod tests {
     /// Names tell images apart before platforms do, unless one is named.
     #[test]
     fn platforms_of_several_images() {
-        let here = crate::host_architecture();
+        let here = layerstone_oci::host_architecture();
         let images = [image(&["a:1"], Some(here), "x"), image(&["b:1"], Some("s390x"), "y")];
         let several = format!("several images: f: expected f#NAME:TAG, found a:1 (linux/{here}), b:1 (linux/s390x)");
         check_for(&Wanted::new(None, None, None), &images, "f", Err(&several));

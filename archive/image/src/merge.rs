@@ -7,12 +7,10 @@ use crate::archive::layer_name;
 use crate::error::Claim;
 use crate::manifest::{MANIFEST_NAME, Named, manifest_of};
 use crate::unpacking::unpack_all;
-use crate::{
-    Archive, Compression, Error, LayerMember, Location, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer,
-};
+use crate::{Archive, Compression, Error, LayerMember, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer};
 use layerstone_layer::Source;
-use layerstone_oci::name;
-use layerstone_stage::Digest;
+use layerstone_oci::{Location, name};
+use layerstone_store::Digest;
 use std::collections::BTreeMap;
 
 /// Modification time of the archive's members, in seconds since the epoch, as in other archives by default.
@@ -145,9 +143,9 @@ fn tags(location: &Location, references: &[String]) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ImageFile, Target, Wanted};
-    use layerstone_layer::Codec;
-    use layerstone_layer::Meter;
+    use crate::{ImageFile, Target};
+    use layerstone_layer::{Codec, Meter};
+    use layerstone_oci::Wanted;
     use serde_json::{Value, json};
     use std::io::Write;
     use std::path::Path;

@@ -4,12 +4,13 @@
 //! The digest of a blob is its member's name, so blobs are collected in temporary files until all are known.
 
 use crate::archive::{Archive, LayerMember, Target, Trailer};
-use layerstone_layer::{Meter, Packed, Part, Source};
+use layerstone_layer::{Meter, Packed, Source};
 use layerstone_oci::{
     Content, Descriptor, Destination, Error, Given, INDEX_NAME, Index, LAYOUT_NAME, LAYOUT_TEXT, Name, Put, Result,
     blob_name, names_annotations, spool,
 };
-use layerstone_stage::{Digest, Output};
+use layerstone_store::{Digest, Output};
+use layerstone_tar::Part;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -3,17 +3,17 @@
 //!
 //! Artifacts that are attached to images (manifest.md, "Guidelines for Artifact Usage") are no images and kept apart.
 
+use crate::Result;
 use crate::blobs::Blobs;
 use crate::limits::MAX_DESCRIPTIONS;
 use crate::listed::{Blob, Listed, StoredManifest};
 use crate::manifest::MANIFEST_NAME;
-use crate::{Location, Result};
 use layerstone_oci::{
-    Descriptor as OciDescriptor, INDEX_NAME, Index as OciIndex, Manifest, Platform, media_type,
+    Descriptor as OciDescriptor, INDEX_NAME, Index as OciIndex, Location, Manifest, Platform, media_type,
     media_type::{is_image, is_index},
     names_in, without_names,
 };
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -291,7 +291,7 @@ impl Descriptor {
     /// Where the manifest or index is; this descriptor is in `piece`. Other algorithms than sha256 are not in use
     /// (image-spec, descriptor.md, "Registered Algorithms").
     fn blob(&self, blobs: &Blobs, piece: &str) -> Result<Blob> {
-        let wrong = |e: layerstone_stage::Error| blobs.error(format!("{piece}: {e}"));
+        let wrong = |e: layerstone_store::Error| blobs.error(format!("{piece}: {e}"));
         let digest: Digest = self.digest.parse().map_err(wrong)?;
         let name = if self.is_top { MANIFEST_NAME.to_owned() } else { blobs.manifest_name(&digest) };
         Ok(Blob { name, digest: Some(digest), size: Some(self.size) })

@@ -1,16 +1,17 @@
 //! What an image says over a base: what the base's config is asked for, and what becomes of it.
 
-use crate::architecture::go_architecture;
-use crate::fields::describe;
 use crate::inherit::{ON_BUILD, check, inherit, merge_env};
-use crate::{BaseFacts, ImageFacts, Result, Spec, history};
-use layerstone_stage::{Digest, Error as StageError};
+use crate::{BaseFacts, ImageFacts, Result, history};
+use layerstone_oci::{go_architecture, host_architecture};
+use layerstone_store::{Digest, Error as StageError, describe};
 use serde_json::{Map, Value};
 
 /// What messages call the config of an image.
 const FORMAT: &str = "image config";
 /// What they call the one of the image that is made.
 const OURS: &str = "the spec";
+/// What the history says made the layers.
+const CREATED_BY: &str = "layerstone";
 
 /// Keys beside the execution parameters that an image inherits, if it inherits everything (BuildKit copies the whole
 /// config of the base; the others of the image-spec are made anew).
@@ -28,7 +29,35 @@ struct BaseConfig<'a> {
     layers: usize,
 }
 
-impl Spec {
+/// What an image's maker says of its config, whatever it is built on.
+#[derive(Clone, Debug)]
+pub struct OwnConfig<'a> {
+    /// When the image was made, as it is to be written.
+    pub created: String,
+    /// Architecture by Go's name; none for the base's, or this machine's.
+    pub architecture: Option<&'a str>,
+    /// Variant of the architecture; none for the base's.
+    pub variant: Option<&'a str>,
+    /// The execution parameters.
+    pub parameters: &'a Map<String, Value>,
+    /// Whether all execution parameters of the base are inherited, instead of its environment alone.
+    pub inherit: bool,
+}
+
+impl OwnConfig<'_> {
+    /// What the image config says, if there is no base.
+    pub fn facts(&self) -> ImageFacts {
+        ImageFacts {
+            created: self.created.clone(),
+            architecture: self.architecture.unwrap_or(host_architecture()).to_owned(),
+            variant: self.variant.map(str::to_owned),
+            os: "linux".to_owned(),
+            config: Value::Object(self.parameters.clone()),
+            created_by: Some(CREATED_BY),
+            base: BaseFacts::default(),
+        }
+    }
+
     /// What the image config says over a base of this config, which messages call `name`.
     ///
     /// # Errors
@@ -37,7 +66,7 @@ impl Spec {
     /// execution parameters of the spec.
     pub fn facts_over(&self, base: &Value, name: &str) -> Result<ImageFacts> {
         let base = BaseConfig::parse(base, name)?;
-        let own = self.facts()?;
+        let own = self.facts();
         let history = history::fitted(base.whole.get("history"), base.layers, &own.created);
         let (architecture, variant) = self.platform_over(&base);
         Ok(ImageFacts {
@@ -58,7 +87,7 @@ impl Spec {
     pub fn warnings_over(&self, base: &Value, name: &str) -> Result<Vec<String>> {
         let base = BaseConfig::parse(base, name)?;
         let mut warnings = Vec::new();
-        if let (Some(ours), Some(theirs)) = (&self.architecture, base.architecture)
+        if let (Some(ours), Some(theirs)) = (self.architecture, base.architecture)
             && ours != theirs
         {
             warnings.push(format!("the image is for {ours}, but its base for {theirs}: {name}"));
@@ -72,21 +101,21 @@ impl Spec {
 
     /// Architecture and variant: what the spec says, and otherwise the base's, whose programs are to run.
     fn platform_over(&self, base: &BaseConfig<'_>) -> (Option<String>, Option<String>) {
-        let same = self.architecture.as_deref().is_none_or(|ours| base.architecture == Some(ours));
+        let same = self.architecture.is_none_or(|ours| base.architecture == Some(ours));
         let variant = base.variant.filter(|_| same).map(str::to_owned);
-        let architecture = self.architecture.clone().or(base.architecture.map(str::to_owned));
-        (architecture, self.variant.clone().or(variant))
+        let architecture = self.architecture.or(base.architecture).map(str::to_owned);
+        (architecture, self.variant.map(str::to_owned).or(variant))
     }
 
     fn parameters_over(&self, base: &BaseConfig<'_>) -> Result<Value> {
         let looked_into = if self.inherit { None } else { Some("Env") };
         check(&base.parameters, looked_into).map_err(|cause| malformed(base.name, cause))?;
-        check(&self.config, looked_into).map_err(|cause| malformed(OURS, cause))?;
+        check(self.parameters, looked_into).map_err(|cause| malformed(OURS, cause))?;
         if self.inherit {
-            return Ok(Value::Object(inherit(&base.parameters, &self.config)));
+            return Ok(Value::Object(inherit(&base.parameters, self.parameters)));
         }
         let below = Value::Object(base.parameters.clone());
-        merge_env(&below, Value::Object(self.config.clone())).map_err(|cause| malformed(OURS, cause).into())
+        merge_env(&below, Value::Object(self.parameters.clone())).map_err(|cause| malformed(OURS, cause).into())
     }
 }
 
@@ -168,8 +197,20 @@ mod tests {
         Digest::of(text.as_bytes())
     }
 
-    fn spec(value: Value) -> Spec {
-        Spec::parse(value.to_string().as_bytes(), "image.json", "".as_ref()).unwrap()
+    /// What is told by these keys of an image.json.
+    fn with_own<T>(keys: &Value, then: impl FnOnce(OwnConfig) -> T) -> T {
+        let text = |key: &str| keys.get(key).map(|value| value.as_str().unwrap());
+        let (architecture, told) = text("architecture").map_or((None, None), |name| {
+            let (architecture, variant) = go_architecture(name).unwrap();
+            (Some(architecture), variant)
+        });
+        then(OwnConfig {
+            created: "1970-01-01T00:00:01Z".to_owned(),
+            architecture,
+            variant: text("variant").or(told),
+            parameters: keys.get("config").map_or(&Map::new(), |config| config.as_object().unwrap()),
+            inherit: keys.get("inherit") == Some(&json!(true)),
+        })
     }
 
     /// The config of an image of a layer `own` over a base of layers `a` and `b`, which has these keys besides.
@@ -177,9 +218,7 @@ mod tests {
         let mut base = json!({"architecture": "arm64", "os": "linux",
             "rootfs": {"type": "layers", "diff_ids": [diff_id("a"), diff_id("b")]}});
         base.as_object_mut().unwrap().extend(base_keys.as_object().unwrap().clone());
-        let mut keys = json!({"name": "t"});
-        keys.as_object_mut().unwrap().extend(spec_keys.as_object().unwrap().clone());
-        let facts = spec(keys).facts_over(&base, NAME)?;
+        let facts = with_own(&spec_keys, |own| own.facts_over(&base, NAME))?;
         let layers = ["a", "b", "own"].map(|text| LayerFacts::customisation(diff_id(text)));
         Ok(serde_json::from_slice(&facts.finish(&layers).config).unwrap())
     }
@@ -227,7 +266,7 @@ mod tests {
             assert_eq!(json!([config["architecture"], config["variant"], config["os"]]), expected);
         }
         let untold = over(json!({}), json!({"architecture": ""})).unwrap();
-        assert_eq!(untold["architecture"], crate::architecture::host_architecture());
+        assert_eq!(untold["architecture"], host_architecture());
     }
 
     #[test]
@@ -277,7 +316,7 @@ mod tests {
         ] {
             check_error(json!({}), base, &format!("{NAME}: {expected}"));
         }
-        let error = Spec::new("t").facts_over(&json!([]), NAME).unwrap_err().to_string();
+        let error = with_own(&json!({}), |own| own.facts_over(&json!([]), NAME)).unwrap_err().to_string();
         assert_eq!(error, format!("malformed image config: {NAME}: found a list, expected an object"));
     }
 
@@ -286,16 +325,16 @@ mod tests {
         let warnings = |keys: Value, architecture: &str| {
             let base =
                 json!({"architecture": architecture, "rootfs": {"diff_ids": []}, "config": {"OnBuild": ["RUN x"]}});
-            spec(keys).warnings_over(&base, "base.tar").unwrap()
+            with_own(&keys, |own| own.warnings_over(&base, "base.tar")).unwrap()
         };
-        assert!(warnings(json!({"name": "t"}), "arm64").is_empty());
-        assert!(warnings(json!({"name": "t", "architecture": "arm64"}), "aarch64").is_empty());
+        assert!(warnings(json!({}), "arm64").is_empty());
+        assert!(warnings(json!({"architecture": "arm64"}), "aarch64").is_empty());
         assert_eq!(
-            warnings(json!({"name": "t", "architecture": "amd64"}), "arm64"),
+            warnings(json!({"architecture": "amd64"}), "arm64"),
             ["the image is for amd64, but its base for arm64: base.tar"]
         );
         assert_eq!(
-            warnings(json!({"name": "t", "inherit": true}), "arm64"),
+            warnings(json!({"inherit": true}), "arm64"),
             ["instructions for a Dockerfile in the base image are not followed: base.tar: OnBuild"]
         );
     }

@@ -4,10 +4,10 @@
 //! time, fractions cut to microseconds (Python 3.11's manual, "datetime.fromisoformat"). Python also takes some
 //! malformed texts, which are refused here.
 
-use crate::{Error, Result};
 use jiff::civil::{Date, DateTime, ISOWeekDate, Time, Weekday};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
+use layerstone_oci::{Error, Result};
 
 /// Microseconds in a second.
 const SECOND: i64 = 1_000_000;

@@ -2,7 +2,7 @@
 
 use crate::decompression::{MAGIC_LEN, Trailing};
 use crate::{Compression, Error, Result};
-use layerstone_stage::Error as StageError;
+use layerstone_store::Error as StageError;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, Write};

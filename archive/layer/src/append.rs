@@ -2,9 +2,9 @@
 //! -rf … --no-recursion --owner=0 --group=0 --files-from`, all of it in the order of bytes.
 
 use crate::layout::{ancestors, below_root};
-use crate::walk::walk_store_path;
-use crate::{Entry, Layout, Owner, Placed, Result};
-use layerstone_stage::{Store, StorePath};
+use crate::{Layout, Result};
+use layerstone_store::{Store, StorePath};
+use layerstone_tar::{Entry, Owner, Placed, walk_store_path};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
@@ -88,7 +88,8 @@ fn store_files(store: &Store, path: &StorePath, held: &Names, xattrs: bool) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Front, Kind, Source};
+    use crate::{Front, Source};
+    use layerstone_tar::Kind;
     use std::fs;
     use std::io::Read;
     use std::path::Path;

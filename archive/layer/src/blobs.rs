@@ -2,8 +2,9 @@
 //!
 //! A blob is read and hashed whole before it is used: a damaged one is removed, and made again.
 
-use crate::{Meter, Packed, Part, Result, Source, Team, pack, write_layer};
-use layerstone_stage::{Cache, Digest, Kind, Output};
+use crate::{Meter, Packed, Result, Source, Team, pack, write_layer};
+use layerstone_store::{Cache, Digest, Kind, Output};
+use layerstone_tar::Part;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! is the time of the whole, unless its reading overlaps its hashing and the others are done beside it.
 
 use crate::{Error, Meter, Result, Source, chain};
-use layerstone_stage::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::io::Write;
@@ -70,8 +70,9 @@ pub fn write_layer(source: &Source, out: &mut dyn Write, path: &Path, meter: &Me
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layout, Owner, Recipe, store_layout, walk_tree};
-    use layerstone_stage::{Store, StorePath};
+    use crate::{Layout, Recipe, store_layout};
+    use layerstone_store::{Store, StorePath};
+    use layerstone_tar::{Owner, walk_tree};
     use std::fs;
     use std::sync::Mutex;
 
@@ -127,15 +128,15 @@ mod tests {
         };
         for threads in [1, 2, 8] {
             let error = in_pool(threads, || digest_all(&references, &full, &Meter::default())).unwrap_err();
-            assert!(matches!(error, Error::Write { .. }), "{error}");
+            assert!(matches!(error, Error::Tar(layerstone_tar::Error::Write { .. })), "{error}");
         }
         fs::remove_file(dirs[3].path().join("x")).unwrap();
         for threads in [1, 2, 8] {
             let error = in_pool(threads, || digest_all(&references, &|_, _, _| Ok(()), &Meter::default())).unwrap_err();
-            assert!(matches!(error, Error::Read { .. }), "{error}");
+            assert!(matches!(error, Error::Tar(layerstone_tar::Error::Read { .. })), "{error}");
             let result =
                 in_pool(threads, || write_layer(&sources[3], &mut Vec::new(), Path::new("x"), &Meter::default()));
-            assert!(matches!(result, Err(Error::Read { .. })));
+            assert!(matches!(result, Err(Error::Tar(layerstone_tar::Error::Read { .. }))));
         }
     }
 

@@ -11,110 +11,40 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// Store paths or stage files.
     #[error(transparent)]
-    Stage(#[from] layerstone_stage::Error),
-    /// A file of the layer cannot be read.
-    #[error("cannot read: {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// The layer's bytes cannot be written.
-    #[error("cannot write: {}: {source}", path.display())]
-    Write {
-        /// The output.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// A file that a tar cannot hold.
-    #[error("cannot archive: {}: found a socket, expected a file, folder, link, pipe or device", path.display())]
-    Socket {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// A file is not what it was when the layer was laid out.
-    #[error("changed while it was read: {}: {cause}", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-        /// What was found and what was expected.
-        cause: String,
-    },
+    Stage(#[from] layerstone_store::Error),
+    /// The layer's tar, or a file of it.
+    #[error(transparent)]
+    Tar(#[from] layerstone_tar::Error),
     /// A layer's bytes are not those that its file promises.
     #[error("wrong digest: {}: found {found}, expected {expected}", path.display())]
     Digest {
         /// The layer file or blob.
         path: PathBuf,
         /// Digest of the bytes.
-        found: layerstone_stage::Digest,
+        found: layerstone_store::Digest,
         /// Digest promised.
-        expected: layerstone_stage::Digest,
-    },
-    /// A hard link that names no file.
-    #[error("cannot link: {}: found the target {}, {cause}", name.escape_ascii(), target.escape_ascii())]
-    HardLink {
-        /// The link's name below the root of the image.
-        name: Vec<u8>,
-        /// The name of the file.
-        target: Vec<u8>,
-        /// What is wrong with it.
-        cause: &'static str,
-    },
-    /// A name in an image that leads to nothing that can be used.
-    #[error("cannot follow: {}: {cause}", name.escape_ascii())]
-    Follow {
-        /// The name that was asked for.
-        name: Vec<u8>,
-        /// Why.
-        cause: FollowError,
+        expected: layerstone_store::Digest,
     },
     /// The work was called off because of an error elsewhere.
     #[error("called off")]
     CalledOff,
 }
 
-/// Why a name in an image cannot be followed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FollowError {
-    /// More links than Linux follows.
-    #[error("found more than {limit} symbolic links")]
-    TooManyLinks {
-        /// As many are allowed.
-        limit: usize,
-    },
-    /// A link that climbs above the root of the image.
-    #[error("found the link {} -> {}, which leads out of the image", link.escape_ascii(), target.escape_ascii())]
-    LinkLeadsOut {
-        /// Where the link is.
-        link: Vec<u8>,
-        /// Its text.
-        target: Vec<u8>,
-    },
-    /// The name itself climbs above the root of the image.
-    #[error("found a name that leads out of the image")]
-    NameLeadsOut,
-    /// A component that has others below it.
-    #[error("found {} at {}, expected a folder", what, component.escape_ascii())]
-    NoFolder {
-        /// Where it is.
-        component: Vec<u8>,
-        /// What is there instead of a folder.
-        what: &'static str,
-    },
-}
-
 impl Error {
     /// For `map_err` when reading.
     pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Error {
-        let path = path.to_owned();
-        move |source| Error::Read { path, source }
+        let error = layerstone_tar::Error::read(path);
+        move |source| error(source).into()
     }
 
     /// For `map_err` when writing.
     pub fn write(path: &Path) -> impl FnOnce(io::Error) -> Error {
-        let path = path.to_owned();
-        move |source| Error::Write { path, source }
+        let error = layerstone_tar::Error::write(path);
+        move |source| error(source).into()
+    }
+
+    /// A file is not what it was when the layer was laid out: `cause` says what was found and what was expected.
+    pub(crate) fn changed(path: &Path, cause: String) -> Error {
+        layerstone_tar::Error::Changed { path: path.to_owned(), cause }.into()
     }
 }

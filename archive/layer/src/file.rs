@@ -2,11 +2,12 @@
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::{Codec, Owner, Packed, Packing};
-use layerstone_stage::{
+use crate::{Codec, Packed, Packing};
+use layerstone_store::{
     Digest, Document, Error, Output, Result, StorePath, fill_stage_file, from_value, prepare_stage_file, read_document,
     write_stage_file,
 };
+use layerstone_tar::Owner;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
 

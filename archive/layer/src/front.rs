@@ -1,6 +1,7 @@
 //! A tar in front of a layout's members: all of it but the zeros that end it.
 
-use crate::{Allowance, BLOCK, Error, Members, Result};
+use crate::{Error, Result};
+use layerstone_tar::{Allowance, BLOCK, Members};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader};

@@ -5,8 +5,9 @@
 //!
 //! See FORMAT.md beside this crate for its bytes.
 
-use crate::{Kind, Layout, Placed, Recipe, Result, Source, store_layout};
-use layerstone_stage::{Store, decode, encode};
+use crate::{Layout, Recipe, Result, Source, store_layout};
+use layerstone_store::{Store, decode, encode};
+use layerstone_tar::{Kind, Placed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -184,8 +185,8 @@ pub(crate) fn noted(sum: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Owner;
-    use layerstone_stage::StorePath;
+    use layerstone_store::StorePath;
+    use layerstone_tar::Owner;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
@@ -260,8 +261,8 @@ mod tests {
     /// The bytes that FORMAT.md describes.
     #[test]
     fn golden_bytes() {
-        let entry = crate::Entry::file(b"/a", 0o444, 3);
-        let link = crate::Entry::symlink(b"/b", b"a");
+        let entry = layerstone_tar::Entry::file(b"/a", 0o444, 3);
+        let link = layerstone_tar::Entry::symlink(b"/b", b"a");
         let members = [(Placed::bare(entry), 7), (Placed::bare(link), 0)];
         let files = members.iter().map(|(member, sum)| file(member, *sum).unwrap()).collect();
         let expected: &[u8] = b"\x02\0\0\0\0\0\0\0\

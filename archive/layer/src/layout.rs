@@ -6,20 +6,15 @@
 //! Memory is about 200 bytes a member: headers are made again when they are written, not kept, and a file of the store
 //! is found by its member's name.
 
-use crate::header::{BLOCK, Common, Dialect};
-use crate::walk::walk_store_path;
-use crate::{Entry, Front, Owner, Recipe, Result};
-use layerstone_stage::{Store, StorePath};
+use crate::{Front, Recipe, Result};
+use layerstone_store::{Store, StorePath};
+use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, Placed, RECORD, walk_store_path};
 use rayon::prelude::*;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-
-/// A tar ends in two zero blocks and is padded to this size, in bytes: both Python's `RECORDSIZE` and GNU tar's default
-/// blocking factor of 20.
-pub(crate) const RECORD: u64 = 10_240;
 
 /// The members of a layer's tar, in order, and where their contents are on this machine.
 #[derive(Clone, Debug)]
@@ -37,34 +32,10 @@ pub struct Layout {
     sums: Option<Arc<[AtomicU64]>>,
 }
 
-/// An entry and, for a regular file, where its contents are on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
-    /// What stands in the header.
-    pub entry: Entry,
-    /// The file; none where there are no contents, and for a file of the store that is found by its name.
-    pub file: Option<Box<Path>>,
-    /// When the file was last modified as it was laid out, in seconds and nanoseconds: another time when it is read is an
-    /// error.
-    pub modified: (i64, i64),
-}
-
-impl Placed {
-    /// An entry without contents, which is nowhere on this machine.
-    pub fn bare(entry: Entry) -> Placed {
-        Placed { entry, file: None, modified: (0, 0) }
-    }
-
-    /// Whether it says where its contents are, if it has any.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.entry.kind.size() == 0 || self.file.is_some()
-    }
-}
-
 /// Lays out a store layer: the store directory's ancestors and itself with mode 0755, then the paths of the recipe, as
 /// nixpkgs' `stream_layered_image.py` does (`archive_paths_to`).
 pub fn store_layout(store: &Store, recipe: &Recipe) -> Result<Layout> {
-    let walk = |path: &StorePath| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs, true);
+    let walk = |path: &StorePath| Ok(walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs, true)?);
     let walked: Result<Vec<_>> = recipe.paths.par_iter().map(walk).collect();
     Ok(of_walked(store, recipe, walked?))
 }
@@ -72,7 +43,7 @@ pub fn store_layout(store: &Store, recipe: &Recipe) -> Result<Layout> {
 /// [`store_layout`] on the current thread alone: for threads that a pool's own ones may be waiting for, which would wait
 /// for the pool.
 pub(crate) fn store_layout_here(store: &Store, recipe: &Recipe) -> Result<Layout> {
-    let walk = |path: &StorePath| walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs, false);
+    let walk = |path: &StorePath| Ok(walk_store_path(store, path.as_str().as_bytes(), recipe.xattrs, false)?);
     let walked: Result<Vec<_>> = recipe.paths.iter().map(walk).collect();
     Ok(of_walked(store, recipe, walked?))
 }
@@ -201,7 +172,7 @@ pub(crate) fn below_root(name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
+    use layerstone_tar::Kind;
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;

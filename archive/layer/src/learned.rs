@@ -7,8 +7,9 @@
 //! What a tar is when it is compressed depends on its bytes alone, so that is found by the diff ID. Hence it does not
 //! matter who learned what first, and layers that are not the store's are known too.
 
-use crate::{Difference, Index, LayerFile, Layout, Owner, Packed, Packing, Recipe, Result};
-use layerstone_stage::{Cache, Digest, Kind, NarHash, Store, StorePath, decode, encode};
+use crate::{Difference, Index, LayerFile, Layout, Packed, Packing, Recipe, Result};
+use layerstone_store::{Cache, Digest, Kind, NarHash, Store, StorePath, decode, encode};
+use layerstone_tar::Owner;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use crate::compress::BLOCK;
 use crate::{BlockWriter, Error, Meter, Result, Source, Team, chain};
-use layerstone_stage::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::io::{self, Read, Write};
@@ -135,7 +135,8 @@ impl Write for Counting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Codec, Layout, Owner, Packing, walk_tree};
+    use crate::{Codec, Layout, Packing};
+    use layerstone_tar::{Owner, walk_tree};
     use std::sync::Mutex;
 
     fn layer(size: usize) -> (tempfile::TempDir, Source) {
@@ -209,7 +210,7 @@ mod tests {
             std::fs::remove_file(dir.path().join("x")).unwrap();
             let pack = |team: &Team| pack(&source, team, &mut io::sink(), Path::new("out"), &Meter::default());
             let error = Team::with(Codec::Gzip.into(), 2, pack).unwrap_err();
-            assert!(matches!(error, Error::Read { .. }), "{error}");
+            assert!(matches!(error, Error::Tar(layerstone_tar::Error::Read { .. })), "{error}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Where a layer's bytes come from, and reading them front to back.
 
-use crate::header::BLOCK;
 use crate::index::noted;
 use crate::layout::store_layout_here;
-use crate::{Error, Front, Layout, Part, PartReader, Placed, Recipe, Result};
-use layerstone_stage::Store;
+use crate::{Error, Front, Layout, Recipe, Result};
+use layerstone_store::Store;
+use layerstone_tar::{BLOCK, Part, PartReader, Placed};
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::hash::Hasher;
@@ -51,7 +51,7 @@ impl Later {
         if layout.size() != self.size {
             let path = self.recipe.paths.first().map_or_else(PathBuf::new, |path| path.as_str().into());
             let cause = format!("found a layer of {} bytes, expected {}", layout.size(), self.size);
-            return Err(Error::Changed { path, cause });
+            return Err(Error::changed(&path, cause));
         }
         Ok(self.layout.get_or_init(|| layout))
     }
@@ -134,7 +134,7 @@ impl Reader<'_> {
                 *left -= got as u64;
                 if got < want || (*left == 0 && read_full(file, &mut [0]).map_err(Error::read(path))? > 0) {
                     let cause = "its size is not what it was".to_owned();
-                    return Err(Error::Changed { path: path.to_path_buf(), cause });
+                    return Err(Error::changed(path, cause));
                 }
                 Ok(got)
             }
@@ -317,7 +317,7 @@ impl<'a> Open<'a> {
     }
 
     fn changed(&self, cause: String) -> Error {
-        Error::Changed { path: self.wanted.path.clone(), cause }
+        Error::changed(&self.wanted.path, cause)
     }
 }
 
@@ -349,7 +349,7 @@ fn read_some(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Owner, walk_tree};
+    use layerstone_tar::{Owner, walk_tree};
     use std::fs;
 
     /// Gives a byte at every second call, and a signal at the others.
@@ -427,7 +427,7 @@ mod tests {
         assert!(read(&source).is_ok());
         fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
-        assert!(matches!(read(&source), Err(Error::Read { .. })));
+        assert!(matches!(read(&source), Err(Error::Tar(layerstone_tar::Error::Read { .. }))));
     }
 
     /// `nix-store --optimise` replaces equal files by links to one, which changes inode and change time.

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use layerstone_layer::{FORMAT, LayerFile, Meter, Owner, Recipe, Source, VERSION, digest_all, store_layout, tarsum};
-use layerstone_stage::{Store, to_text};
+use layerstone_layer::{FORMAT, LayerFile, Meter, Recipe, Source, VERSION, digest_all, store_layout};
+use layerstone_store::{Store, to_text};
+use layerstone_tar::{Owner, tarsum};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;

@@ -1,8 +1,9 @@
 //! The bytes of a blob, wherever they come from.
 
 use crate::{Error, Result};
-use layerstone_layer::{Blobs, Error as LayerError, Meter, Packing, Part, Source, Team, pack_kept, write_layer};
-use layerstone_stage::Digest;
+use layerstone_layer::{Blobs, Error as LayerError, Meter, Packing, Source, Team, pack_kept, write_layer};
+use layerstone_store::Digest;
+use layerstone_tar::Part;
 use std::fmt::Debug;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;

@@ -3,7 +3,7 @@
 use crate::name::{familiar, full};
 use crate::{Name, Platform};
 use layerstone_layer::Codec;
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

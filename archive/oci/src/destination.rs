@@ -1,8 +1,9 @@
 //! What keeps blobs and manifests, and takes new ones.
 
 use crate::{Content, Descriptor, Result};
-use layerstone_layer::{Packed, Part};
-use layerstone_stage::Error as StageError;
+use layerstone_layer::Packed;
+use layerstone_store::Error as StageError;
+use layerstone_tar::Part;
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;

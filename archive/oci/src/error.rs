@@ -1,6 +1,6 @@
 //! What can go wrong on an image's way to where it is kept.
 
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use std::path::PathBuf;
 
 /// Result of this crate.
@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// Files of the output.
     #[error(transparent)]
-    Stage(#[from] layerstone_stage::Error),
+    Stage(#[from] layerstone_store::Error),
     /// A layer cannot be read or written.
     #[error(transparent)]
     Layer(#[from] layerstone_layer::Error),
@@ -38,6 +38,30 @@ pub enum Error {
         found: Digest,
         /// sha256 that it must have.
         expected: Digest,
+    },
+    /// A name or tag that docker would refuse.
+    #[error("not an image reference: {text:?}: {cause}")]
+    Reference {
+        /// The name or tag.
+        text: String,
+        /// What was expected.
+        cause: String,
+    },
+    /// A text that is not a time.
+    #[error("not a time: {text:?}: {cause}")]
+    Time {
+        /// The text.
+        text: String,
+        /// What was expected.
+        cause: String,
+    },
+    /// A machine's name that no architecture of Go belongs to.
+    #[error("unknown architecture: {text:?}: expected one of {expected}")]
+    Architecture {
+        /// The text.
+        text: String,
+        /// Go's names, separated by commas.
+        expected: String,
     },
     /// A folder that cannot be taken for an OCI layout.
     #[error("not an OCI layout: {}: {cause}", path.display())]

@@ -8,7 +8,7 @@ use crate::descriptor::is_named;
 use crate::staging::Staging;
 use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, check_json, names_annotations};
 use layerstone_layer::{Counting, Packed};
-use layerstone_stage::{
+use layerstone_store::{
     Digest, Error as StageError, Leftover, Output, check_folder, is_temporary, wait_lock, write_whole,
 };
 use serde_json::Value;

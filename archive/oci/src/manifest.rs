@@ -147,7 +147,7 @@ fn check_version(found: u64, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layerstone_stage::Digest;
+    use layerstone_store::Digest;
 
     /// What we write: a change of these bytes is a change of every digest.
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::{Content, Descriptor, Destination, Error, Packable, Put, Result};
 use layerstone_layer::{Blobs, Error as LayerError, Meter, Packed, Packing, Source, Team, pack_kept, write_layer};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -7,7 +7,7 @@
 
 use crate::Result;
 use crate::layout::{BLOBS, INDEX_NAME, LAYOUT_NAME, blob_name};
-use layerstone_stage::{Digest, Directory, Error as StageError, Leftover, Output, Scratch, Sync, sync};
+use layerstone_store::{Digest, Directory, Error as StageError, Leftover, Output, Scratch, Sync, sync};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! What can go wrong between us and a registry. No error holds a credential, nor the query of an address, which may be
 //! one.
 
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ pub enum Error {
     Content(#[from] layerstone_oci::Error),
     /// Files of our own.
     #[error(transparent)]
-    Stage(#[from] layerstone_stage::Error),
+    Stage(#[from] layerstone_store::Error),
 }
 
 impl Error {

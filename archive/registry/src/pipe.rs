@@ -3,7 +3,7 @@
 use crate::retry::{Stop, TICK};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use layerstone_oci::{Content, Error as OciError};
-use layerstone_stage::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher};
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::thread;

@@ -38,7 +38,7 @@ pub struct Push {
 struct Done {
     sent: Sent,
     /// Blobs that are there for certain.
-    known: BTreeSet<layerstone_stage::Digest>,
+    known: BTreeSet<layerstone_store::Digest>,
 }
 
 impl Push {

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use layerstone_oci::name::{A_TAG, REGISTRIES, check, full, is_tag, split};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use std::fmt;
 use std::str::FromStr;
 

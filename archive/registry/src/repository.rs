@@ -4,7 +4,7 @@ use crate::auth::Scope;
 use crate::client::{Ask, Registry, Reply, refusal, told};
 use crate::{Error, Remote, Result, encoding};
 use layerstone_oci::{Descriptor, media_type};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use std::sync::Arc;
 
 /// Bytes that a manifest has at most: what registries must take (distribution-spec, "Pushing Manifests").

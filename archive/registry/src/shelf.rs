@@ -4,7 +4,7 @@
 use crate::url::{decode, encode};
 use layerstone_layer::Packed;
 use layerstone_oci::{Content, Descriptor, Destination, Given, Name, Put, media_type, spool};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

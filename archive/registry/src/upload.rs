@@ -12,7 +12,7 @@ use crate::retry::PROGRESS;
 use crate::url::{Url, encode};
 use crate::{Error, Repository, Result};
 use layerstone_oci::{Content, Descriptor, Error as OciError, Put};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 

@@ -6,7 +6,7 @@
 use crate::script::{Setting, is_program};
 use crate::{Error, Result, Script};
 use layerstone_sandbox::{InnerRoot, MountPoints, SCRATCH};
-use layerstone_stage::Store;
+use layerstone_store::Store;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};

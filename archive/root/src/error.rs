@@ -1,7 +1,7 @@
 //! What can go wrong when a customisation layer is made.
 
 use crate::Conflict;
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -17,8 +17,11 @@ const CONFLICTS_TOLD: usize = 10;
 pub enum Error {
     /// A file cannot be read or written, or a path is not a store path.
     #[error(transparent)]
-    Stage(#[from] layerstone_stage::Error),
-    /// The finished tree cannot be made a tar.
+    Stage(#[from] layerstone_store::Error),
+    /// The finished tree cannot be made a tar, or the tar of a base cannot be read.
+    #[error(transparent)]
+    Tar(#[from] layerstone_tar::Error),
+    /// The finished tree cannot be made a layer.
     #[error(transparent)]
     Layer(#[from] layerstone_layer::Error),
     /// The finished tree cannot be scanned for references.
@@ -83,7 +86,7 @@ pub enum Error {
         /// The name of the folder.
         name: PathBuf,
         /// Why.
-        source: layerstone_layer::Error,
+        source: layerstone_tar::Error,
     },
     /// Two entries of the layer that come to one place over the base.
     #[error(
@@ -165,7 +168,7 @@ pub enum Error {
     },
     /// A tar that is to be merged and cannot.
     #[error("cannot merge: {}: {source}", tar.display())]
-    Tar {
+    TarFile {
         /// The tar.
         tar: PathBuf,
         /// What is wrong with it, and where.
@@ -229,7 +232,7 @@ pub struct Side {
 impl Error {
     /// For `map_err` on I/O: `Error::io("read", path)`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-        let stage = layerstone_stage::Error::io(action, path);
+        let stage = layerstone_store::Error::io(action, path);
         move |source| Error::Stage(stage(source))
     }
 }
@@ -238,7 +241,7 @@ impl Error {
     /// For `map_err` on reading a tar that is merged.
     pub(crate) fn tar(tar: &Path) -> impl FnOnce(io::Error) -> Error {
         let tar = tar.to_owned();
-        move |source| Error::Tar { tar, source }
+        move |source| Error::TarFile { tar, source }
     }
 }
 

@@ -4,7 +4,7 @@
 //! a time below the store's root, because the system would follow absolute ones to the store of this machine.
 
 use crate::{Error, Result};
-use layerstone_stage::{Store, StorePath};
+use layerstone_store::{Store, StorePath};
 use std::ffi::{OsStr, OsString};
 use std::fs::FileType;
 use std::io;

@@ -11,7 +11,7 @@ use crate::error::Side;
 use crate::read::{FOLDER_MODE, read};
 use crate::tree::{Entry, Folder, Node};
 use crate::{Error, Result};
-use layerstone_stage::{Store, StorePath};
+use layerstone_store::{Store, StorePath};
 use std::collections::btree_map::Entry as Slot;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -7,10 +7,9 @@
 
 use crate::{Error, Result};
 use layerstone_closure::{Closure, Database, Earlier, write_database};
-use layerstone_layer::{
-    Entry, Front, Kind, LayerFile, LayerTree, Layout, Meter, Node, Owner, Placed, Source, Tree, write_layer,
-};
-use layerstone_stage::{Output, Scratch, Store};
+use layerstone_layer::{Front, LayerFile, Layout, Meter, Source, write_layer};
+use layerstone_store::{Output, Scratch, Store};
+use layerstone_tar::{Entry, Kind, LayerTree, Node, Owner, Placed, Tree};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -259,7 +258,7 @@ mod tests {
     use super::*;
     use crate::sample::{base, paths};
     use layerstone_closure::PathInfo;
-    use layerstone_stage::{NarHash, StorePath};
+    use layerstone_store::{NarHash, StorePath};
 
     const A: &str = "516z65g5d2g7yfc9yv6n2g1q21jqv0m1-a";
 
@@ -282,11 +281,11 @@ mod tests {
     }
 
     /// Names, modes and owners of the layer, and its bytes' digest.
-    fn made(spec: &NixDbSpec) -> Result<(Vec<String>, layerstone_stage::Digest)> {
+    fn made(spec: &NixDbSpec) -> Result<(Vec<String>, layerstone_store::Digest)> {
         let folder = tempfile::tempdir().unwrap();
         let blob = folder.path().join("x.tar");
         let layer = build_nix_db(spec, &closure(&spec.store), &blob)?;
-        let mut members = layerstone_layer::Members::new(BufReader::new(File::open(&blob).unwrap()));
+        let mut members = layerstone_tar::Members::new(BufReader::new(File::open(&blob).unwrap()));
         let mut found = Vec::new();
         while let Some(member) = members.next_member().unwrap() {
             let name = String::from_utf8(member.name).unwrap();

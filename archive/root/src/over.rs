@@ -19,7 +19,7 @@ use crate::read::FOLDER_MODE;
 use crate::tree::{Folder, Node};
 use crate::way::{Step, follow};
 use crate::{Error, Result};
-use layerstone_layer::{Entry, FollowError, Kind, Node as BaseNode, Owner, Placed, Tree};
+use layerstone_tar::{Entry, FollowError, Kind, Node as BaseNode, Owner, Placed, Tree};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -118,7 +118,7 @@ impl Placing<'_> {
     fn folder_behind(&self, name: &Path, link: &Path) -> Result<Option<PathBuf>> {
         match self.base.resolve(link.as_os_str().as_bytes()) {
             Ok(found) if found.node.is_some_and(BaseNode::is_directory) => Ok(Some(path(&found.name).to_owned())),
-            Ok(_) | Err(layerstone_layer::Error::Follow { cause: FollowError::NoFolder { .. }, .. }) => Ok(None),
+            Ok(_) | Err(layerstone_tar::Error::Follow { cause: FollowError::NoFolder { .. }, .. }) => Ok(None),
             Err(source) => Err(Error::Unfollowed { name: name.to_owned(), source }),
         }
     }

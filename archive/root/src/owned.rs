@@ -1,8 +1,8 @@
 //! The members of a layer in which a fake root has worked, as it left them: owners, device nodes, capabilities.
 
 use crate::{Error, Result};
-use layerstone_layer::{Kind, Owner, Placed};
 use layerstone_sandbox::{Facts, Ownership};
+use layerstone_tar::{Kind, Owner, Placed};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;

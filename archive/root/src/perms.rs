@@ -6,7 +6,7 @@
 use crate::over::{below_root, path};
 use crate::{Error, Result};
 use glob::MatchOptions;
-use layerstone_layer::{Entry, Kind, Owner, Placed};
+use layerstone_tar::{Entry, Kind, Owner, Placed};
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};

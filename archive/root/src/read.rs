@@ -10,7 +10,7 @@
 use crate::item::{Lost, describe, folder_of, follow};
 use crate::tree::{Entry, File, Folder, Node};
 use crate::{Error, Mode, Result};
-use layerstone_stage::{Store, StorePath};
+use layerstone_store::{Store, StorePath};
 use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};

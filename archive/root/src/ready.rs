@@ -3,7 +3,7 @@
 use crate::item::{Lost, follow};
 use crate::read::FOLDER_MODE;
 use crate::{Error, Result, users};
-use layerstone_stage::{Store, StorePath};
+use layerstone_store::{Store, StorePath};
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -8,10 +8,9 @@ use crate::perms::{self, Common};
 use crate::script::{self, Guise, Workplace};
 use crate::{Conflict, Error, Helper, Mode, Result, Rule, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
-use layerstone_layer::{
-    Kind, LayerFile, Layout, Meter, Owner, Placed, Source, Tree, Xattrs, read_xattrs, walk_tree, write_layer,
-};
-use layerstone_stage::{Output, Scratch, Store, StorePath};
+use layerstone_layer::{LayerFile, Layout, Meter, Source, write_layer};
+use layerstone_store::{Output, Scratch, Store, StorePath};
+use layerstone_tar::{Kind, Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
@@ -282,7 +281,7 @@ mod tests {
     use super::*;
     use crate::Which;
     use crate::sample::base;
-    use layerstone_stage::Digest;
+    use layerstone_store::Digest;
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::Command;
@@ -568,7 +567,7 @@ mod tests {
 
     /// Names of the blob's members, with the modes of folders.
     fn members(machine: &Machine) -> Vec<String> {
-        let mut members = layerstone_layer::Members::new(std::fs::File::open(machine.blob()).unwrap());
+        let mut members = layerstone_tar::Members::new(std::fs::File::open(machine.blob()).unwrap());
         std::iter::from_fn(|| members.next_member().unwrap())
             .map(|member| {
                 let mode = if member.is_directory() { format!("/ {:o}", member.mode) } else { String::new() };

@@ -1,7 +1,8 @@
 //! For tests: stores and base images made from a few lines.
 
-use layerstone_layer::{Entry, LayerTree, Layout, Owner, Placed, Source, Tree};
-use layerstone_stage::{Store, StorePath};
+use layerstone_layer::{Layout, Source};
+use layerstone_store::{Store, StorePath};
+use layerstone_tar::{Entry, LayerTree, Owner, Placed, Tree};
 use std::fs::{create_dir_all, write};
 use std::os::unix::fs::symlink;
 

@@ -4,7 +4,7 @@
 use crate::chroot::Chroot;
 use crate::{Error, Result, Warning};
 use layerstone_sandbox::{Ended, Ownership, Place, Power};
-use layerstone_stage::Store;
+use layerstone_store::Store;
 use std::ffi::{OsStr, OsString};
 use std::fs::DirBuilder;
 use std::io::Write;

@@ -1,8 +1,8 @@
 //! The tree of a layer in memory: writing it to disk and listing it as members of a tar.
 
 use crate::{Error, Result};
-use layerstone_layer::{Entry as Member, Placed};
-use layerstone_stage::check_written;
+use layerstone_store::check_written;
+use layerstone_tar::{Entry as Member, Placed};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, OpenOptions, Permissions};
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(std::fs::read_link(out.join("a/l")).unwrap().as_os_str(), "f//f");
         let modes = ["", "a", "a/d", "a/f"].map(|name| mode(&out.join(name)));
         assert_eq!(modes, [0o750, 0o555, 0o1700, 0o4511]);
-        let walked = layerstone_layer::walk_tree(&out, false).unwrap();
+        let walked = layerstone_tar::walk_tree(&out, false).unwrap();
         let listed = tree(&text).members();
         let entries = |members: &[Placed]| members.iter().map(|member| member.entry.clone()).collect::<Vec<_>>();
         assert_eq!(entries(&walked), entries(&listed));

@@ -5,8 +5,8 @@
 
 use crate::tree::{Entry, File, Folder, Node};
 use crate::{Error, Result};
-use layerstone_layer::{Allowance, Kind, Members, walk_tree};
-use layerstone_stage::Scratch;
+use layerstone_store::Scratch;
+use layerstone_tar::{Allowance, Kind, Members, walk_tree};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufReader};

@@ -6,8 +6,9 @@
 use crate::merge::{Conflict, disagreement};
 use crate::tree::{Entry, File, Folder, Node};
 use crate::{Error, Result, TreeSource};
-use layerstone_layer::{Layout, Owner, Source};
-use layerstone_stage::Scratch;
+use layerstone_layer::{Layout, Source};
+use layerstone_store::Scratch;
+use layerstone_tar::Owner;
 use std::collections::btree_map::Entry as Slot;
 use std::fs;
 use std::io::{self, BufRead, BufReader};

@@ -3,9 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use layerstone_layer::{Kind, LayerTree, Layout, Member, Members, Owner, Placed, Source, Tree, walk_tree};
+use layerstone_layer::{Layout, Source};
 use layerstone_root::{Error, Mode, RootSpec, build};
-use layerstone_stage::Store;
+use layerstone_store::Store;
+use layerstone_tar::{Kind, LayerTree, Member, Members, Owner, Placed, Tree, walk_tree};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::BTreeMap;

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use layerstone_layer::Owner;
 use layerstone_root::{Error, Mode, RootSpec, Script, build};
-use layerstone_stage::Store;
+use layerstone_store::Store;
+use layerstone_tar::Owner;
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use crate::out::print;
 use crate::table::size;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use layerstone_stage::{Cache, Contents, Outcome, Room};
+use layerstone_store::{Cache, Contents, Outcome, Room};
 use std::path::PathBuf;
 
 /// Look into the cache, which remembers what layers are

@@ -14,9 +14,9 @@ use crate::root_script::PlaceArgs;
 use crate::table::{Table, size};
 use anyhow::Result;
 use clap::Args;
-use layerstone_image::Spec;
 use layerstone_layering::Strategy;
-use layerstone_stage::{Scratch, Store, StorePath};
+use layerstone_spec::Spec;
+use layerstone_store::{Scratch, Store, StorePath};
 use std::path::PathBuf;
 
 /// Make an image of a small store that comes with this program, and show what was built

@@ -1,5 +1,6 @@
 //! `layerstone image`: layer files and a spec to a docker archive.
 
+mod config;
 pub mod engine;
 mod legacy;
 pub mod oci;
@@ -18,13 +19,13 @@ use crate::place::Place;
 use crate::registry_args::RegistryArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_image::{
-    Archive, ImageFacts, LAYERS_OF_DOCKER, LayerFacts, LayerMember, MANIFEST_NAME, Spec, Target as ArchiveTarget,
-    Trailer,
-};
-use layerstone_layer::{Blobs, Meter, Packing, Part, Recipe, Source};
+use config::facts;
+use layerstone_image::{Archive, LayerFacts, LayerMember, MANIFEST_NAME, Target as ArchiveTarget, Trailer};
+use layerstone_layer::{Blobs, Meter, Packing, Recipe, Source};
 use layerstone_oci::{Descriptor, Placed};
-use layerstone_stage::{Digest, Output, StorePath};
+use layerstone_spec::Spec;
+use layerstone_store::{Digest, Output, StorePath};
+use layerstone_tar::Part;
 use legacy::Legacy;
 use rayon::prelude::*;
 use read::{layer_files_of, read_layer};
@@ -275,18 +276,6 @@ fn write_docker_archive(
     let (reference, diff_ids) = (reference.for_image(&image_id), all(&diff_ids));
     let layers_below = base.map_or(0, |base| base.image.layers.len());
     Ok(Built { reference, image_id, diff_ids, manifest: None, placed: Vec::new(), layers_below })
-}
-
-/// What the image says, and what the user should know about it; so many layers come on top of the base.
-fn facts(spec: &Spec, base: Option<&Base>, layers: usize) -> Result<(ImageFacts, Vec<String>)> {
-    let mut warnings = spec.warnings();
-    let Some(Base { image, .. }) = base else { return Ok((spec.facts()?, warnings)) };
-    warnings.extend(spec.warnings_over(&image.config, &image.name)?);
-    let total = image.layers.len() + layers;
-    if total > LAYERS_OF_DOCKER {
-        warnings.push(format!("the image has {total} layers, docker loads images of at most {LAYERS_OF_DOCKER}"));
-    }
-    Ok((spec.facts_over(&image.config, &image.name)?, warnings))
 }
 
 /// The layers as members of an archive, and the member of each. One that stands twice, as far as its digest is known, is

@@ -10,12 +10,12 @@ use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use layerstone_closure::{Closure, Graph};
-use layerstone_image::{
-    ArchiveSummary, ArtifactSummary, ImageSummary, Kind as SpecKind, Location, References, Spec, Wanted,
-};
+use layerstone_image::{ArchiveSummary, ArtifactSummary, ImageSummary};
 use layerstone_layer::LayerFile;
 use layerstone_layering::Plan;
-use layerstone_stage::StorePath;
+use layerstone_oci::{Location, Wanted};
+use layerstone_spec::{Kind as SpecKind, References, Spec};
+use layerstone_store::StorePath;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs::File;
@@ -77,7 +77,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         Kind::Json(value) => match value.get("format").and_then(Value::as_str) {
             Some(layerstone_layering::FORMAT) => plan(&Plan::read(path)?, options.json)?,
             Some(layerstone_layer::FORMAT) => layer(&LayerFile::read(path)?, options.json)?,
-            Some(layerstone_image::FORMAT) => spec(path, &value, options.json)?,
+            Some(layerstone_spec::FORMAT) => spec(path, &value, options.json)?,
             None if is_plan(&value) => plan(&Plan::read(path)?, options.json)?,
             None if value.get("name").is_some() => spec(path, &value, options.json)?,
             _ => closure(&Closure::read(path)?, options.json)?,

@@ -6,10 +6,11 @@ use crate::overwrite::Files;
 use crate::place::check_tar;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_image::{Time, open_plain};
+use layerstone_image::open_plain;
 use layerstone_layer::{Meter, write_layer};
+use layerstone_oci::Time;
 use layerstone_root::{Error as RootError, MergedTrees, TreeSource, merge_trees};
-use layerstone_stage::{Output, write_whole};
+use layerstone_store::{Output, write_whole};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 

@@ -9,10 +9,10 @@ use crate::place::check_tar;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::{Closure, measure_nars};
-use layerstone_image::Spec;
 use layerstone_layer::LayerFile;
 use layerstone_root::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_folder};
-use layerstone_stage::{Error, Output, Scratch, Store};
+use layerstone_spec::Spec;
+use layerstone_store::{Error, Output, Scratch, Store};
 use std::fs::{File, remove_file};
 use std::path::{Path, PathBuf};
 

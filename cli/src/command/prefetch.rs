@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use layerstone_image::Target;
 use layerstone_oci::Name;
-use layerstone_stage::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher};
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::Path;

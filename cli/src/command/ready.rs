@@ -4,9 +4,9 @@ use crate::args::StoreArgs;
 use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
-use layerstone_image::Helper as Named;
 use layerstone_root::{Helper, write_helper};
-use layerstone_stage::Store;
+use layerstone_spec::Helper as Named;
+use layerstone_store::Store;
 use std::path::PathBuf;
 
 /// Write ready contents into a new folder: users, a /tmp, links to a shell, to env, to certificates

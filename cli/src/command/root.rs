@@ -11,10 +11,11 @@ use crate::place::check_tar;
 use crate::root_args::RootArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_image::{Kind, Perm, RootMode, Spec};
-use layerstone_layer::{Allowance, LayerFile, LayerTree, Owner, Tree};
+use layerstone_layer::LayerFile;
 use layerstone_root::{FakeRoot, Mode, RootSpec, Rule, Script, Which, build};
-use layerstone_stage::{Output, Store};
+use layerstone_spec::{Kind, Perm, RootMode, Spec};
+use layerstone_store::{Output, Store};
+use layerstone_tar::{Allowance, LayerTree, Owner, Tree};
 use std::fs::File;
 use std::io::{BufReader, stderr};
 use std::path::{Path, PathBuf};
@@ -75,7 +76,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         if spec.script.is_some() {
             bail!("two scripts: found --extra-commands and one in the spec, expected one of them");
         }
-        spec.script = Some(layerstone_image::Script::File(file.clone()));
+        spec.script = Some(layerstone_spec::Script::File(file.clone()));
     }
     if spec.run_as_root.is_some() && spec.kind == Kind::Single {
         bail!("runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`");
@@ -162,18 +163,18 @@ pub fn tree_below(base: Option<&Base>, layer: Option<PathBuf>) -> Result<Option<
     Ok(Some(Arc::new(tree)))
 }
 
-fn named_script(name: &str, script: &layerstone_image::Script) -> Script {
+fn named_script(name: &str, script: &layerstone_spec::Script) -> Script {
     match script {
-        layerstone_image::Script::File(path) => Script::File(path.clone()),
-        layerstone_image::Script::Text(text) => Script::Text { name: name.to_owned(), text: text.clone() },
+        layerstone_spec::Script::File(path) => Script::File(path.clone()),
+        layerstone_spec::Script::Text(text) => Script::Text { name: name.to_owned(), text: text.clone() },
     }
 }
 
 /// What a rule of a spec is to the root stage.
 fn rule(perm: &Perm) -> Result<Rule> {
     let which = match &perm.which {
-        layerstone_image::Which::Path(path) => Which::path(path),
-        layerstone_image::Which::Glob(pattern) => Which::glob(pattern)?,
+        layerstone_spec::Which::Path(path) => Which::path(path),
+        layerstone_spec::Which::Glob(pattern) => Which::glob(pattern)?,
     };
     let Perm { mode, uid, gid, uname, gname, .. } = perm.clone();
     Ok(Rule { which, mode, uid, gid, uname, gname })

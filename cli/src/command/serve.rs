@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_oci::{Descriptor, Destination, Index, Name, media_type};
 use layerstone_registry::{Server, Shelf, ShelfPlace};
-use layerstone_stage::Scratch;
+use layerstone_store::Scratch;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;

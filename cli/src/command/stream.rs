@@ -10,8 +10,9 @@ use crate::place::Place;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_image::{Archive, Base, Conf, LayerFacts, LayerMember, MANIFEST_NAME, Trailer};
-use layerstone_layer::{Owner, Source};
-use layerstone_stage::{Digest, Store, StorePath};
+use layerstone_layer::Source;
+use layerstone_store::{Digest, Store, StorePath};
+use layerstone_tar::Owner;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 

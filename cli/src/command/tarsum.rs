@@ -3,7 +3,7 @@
 use crate::out::print;
 use anyhow::{Context, Result};
 use clap::Args;
-use layerstone_layer::tarsum;
+use layerstone_tar::tarsum;
 use std::fs::File;
 use std::io::stdin;
 use std::path::{Path, PathBuf};

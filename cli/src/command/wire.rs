@@ -10,9 +10,9 @@ use crate::source::Source;
 use crate::wiring::{Graph, Wiring, make as make_rules, ninja as ninja_rules, plan_in, quoted};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use layerstone_image::{Kind, Spec};
 use layerstone_layering::Plan;
-use layerstone_stage::{Error, write_whole};
+use layerstone_spec::{Kind, Spec};
+use layerstone_store::{Error, write_whole};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -206,7 +206,7 @@ impl WireArgs {
     }
 
     /// The store paths that the root script names.
-    fn mentioned(&self, spec: &Spec) -> Result<Vec<layerstone_stage::StorePath>> {
+    fn mentioned(&self, spec: &Spec) -> Result<Vec<layerstone_store::StorePath>> {
         let Some(script) = &spec.run_as_root else { return Ok(Vec::new()) };
         let store = self.store.store()?;
         let text = root_script::text(script)?;

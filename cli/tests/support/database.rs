@@ -1,7 +1,7 @@
 //! Databases as Nix keeps them, of the synthetic store.
 
 use crate::support::synth;
-use layerstone_stage::NarHash;
+use layerstone_store::NarHash;
 use rusqlite::{Connection, params};
 use serde_json::Value;
 use std::path::Path;

@@ -18,7 +18,7 @@
 
 use crate::db::header::Header;
 use crate::{Error, Result};
-use layerstone_stage::{Error as StageError, Scratch};
+use layerstone_store::{Error as StageError, Scratch};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;

@@ -3,7 +3,7 @@
 use crate::candidates::HashPart;
 use crate::db::access::failure;
 use crate::{Error, PathInfo, Result};
-use layerstone_stage::{Store, StorePath};
+use layerstone_store::{Store, StorePath};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Statement};
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use crate::db::access::failure;
 use crate::{Error, Result};
-use layerstone_stage::Error as StageError;
+use layerstone_store::Error as StageError;
 use rusqlite::Connection;
 use std::io::ErrorKind;
 use std::ops::RangeInclusive;

@@ -12,7 +12,7 @@
 use crate::db::access::{failure, uri};
 use crate::db::schema::{check_tables, check_version};
 use crate::{Closure, Error, PathInfo, Result};
-use layerstone_stage::{Error as StageError, NarHash, StorePath};
+use layerstone_store::{Error as StageError, NarHash, StorePath};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Statement};
 use std::collections::HashMap;
@@ -185,7 +185,7 @@ fn set_fields(file: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layerstone_stage::Digest;
+    use layerstone_store::Digest;
     use std::fs;
     use std::path::PathBuf;
 

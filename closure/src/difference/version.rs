@@ -1,6 +1,6 @@
 //! The version and the output in a store path's name, and Nix's order of versions.
 
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 
 /// A version, part by part; the order is that of `nix-env --upgrade`: `1.9` < `1.10`, `1.0pre2` < `1.0` < `1.0a` <
 /// `1.0.1` (nix, src/libstore/names.cc, `compareVersions`).

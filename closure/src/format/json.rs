@@ -17,7 +17,7 @@
 use super::malformed;
 use crate::PathInfo;
 use crate::file::{FORMAT, VERSION};
-use layerstone_stage::{Error, NarHash, StorePath};
+use layerstone_store::{Error, NarHash, StorePath};
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};

@@ -10,7 +10,7 @@
 //! size out. The deriver is a store path or empty, so a second line that is neither is a hash.
 
 use crate::PathInfo;
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::str::FromStr;
 
 /// The entries, or what is wrong in which line.

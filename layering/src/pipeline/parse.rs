@@ -1,7 +1,7 @@
 //! The pipeline file: JSON to operations; an error names the operation and its place.
 
 use super::{Choice, Operation, Part, Step};
-use layerstone_stage::{Error, Result as StageResult};
+use layerstone_store::{Error, Result as StageResult};
 use serde_json::Value;
 use std::num::NonZeroUsize;
 

@@ -2,7 +2,7 @@
 
 use crate::graph::Graph;
 use layerstone_closure::Closure;
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::collections::HashMap;
 
 /// A set of closures by their numbers. Only sets among equally many closures can be compared.

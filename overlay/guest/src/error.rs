@@ -30,7 +30,7 @@ pub enum Error {
     },
     /// A layer cannot be read or written.
     #[error(transparent)]
-    Layer(#[from] layerstone_layer::Error),
+    Tar(#[from] layerstone_tar::Error),
     /// The outside is gone, or does not speak as we do.
     #[error("cannot talk to the outside: {0}")]
     Channel(io::Error),

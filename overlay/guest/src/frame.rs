@@ -4,7 +4,7 @@
 //! virtual machine ends proves nothing, as it does so after a panic too.
 
 use crate::Phase;
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::io::{self, Write};

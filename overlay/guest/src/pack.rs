@@ -2,8 +2,8 @@
 
 use crate::upper::Changed;
 use crate::{Channel, Error, Frame, Packed, Result};
-use layerstone_layer::{BLOCK, Common, Dialect, Kind, Owner};
-use layerstone_stage::Hasher;
+use layerstone_store::Hasher;
+use layerstone_tar::{BLOCK, Common, Dialect, Kind, Owner};
 use std::fs::File;
 use std::io::{self, Read};
 

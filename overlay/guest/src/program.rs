@@ -6,8 +6,7 @@
 //!
 //! The program is not process 1: signals that are sent to that from inside are lost, so that `kill $$` did nothing.
 
-use crate::{Channel, Error, Frame, Result, root};
-use crate::{Job, mounts::make_private};
+use crate::{Channel, Error, Frame, Job, Result, mounts::make_private, root};
 use layerstone_sandbox::system::{exit, fork, unshare};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};

@@ -5,7 +5,7 @@
 
 use crate::mounts::set_time;
 use crate::{Error, Result};
-use layerstone_layer::{Details, Kind, Member, Members};
+use layerstone_tar::{Details, Kind, Member, Members};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, XattrFlags, chmodat, chownat, linkat, lsetxattr, makedev, mkdirat, mknodat,
     open, symlinkat,

@@ -6,7 +6,7 @@
 
 use crate::unpack::is_overlays;
 use crate::{Error, Result};
-use layerstone_layer::{Entry, Kind, Owner, Xattrs, kind_of, read_xattrs_if};
+use layerstone_tar::{Entry, Kind, Owner, Xattrs, kind_of, read_xattrs_if};
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStringExt;

@@ -2,7 +2,7 @@
 
 use super::{Member, Pax, TarInfo};
 use crate::limits::{MAX_EXTENSIONS, MAX_GLOBAL, MAX_MEMBERS, MAX_NAMES};
-use layerstone_layer::BLOCK;
+use layerstone_tar::BLOCK;
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Writing the header of a copied member.
 
 use super::TarInfo;
-use layerstone_layer::{Fields, Records, append_pax};
+use layerstone_tar::{Fields, Records, append_pax};
 
 impl TarInfo {
     /// The header blocks, as Python writes them in its PAX format: a record that the member came with stays, and has

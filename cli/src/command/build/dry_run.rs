@@ -8,10 +8,10 @@ use crate::mention::Mentions;
 use crate::out::print;
 use crate::table::{Table, size};
 use anyhow::Result;
-use layerstone_image::{Helper, Kind, RootMode};
 use layerstone_layer::Source as LayerSource;
 use layerstone_layering::plan;
-use layerstone_stage::StorePath;
+use layerstone_spec::{Helper, Kind, RootMode};
+use layerstone_store::StorePath;
 use std::path::Path;
 
 /// Plans an image and shows the sizes of its layers.

@@ -6,10 +6,10 @@ use crate::command::image::{Built, Target, oci};
 use crate::out::print;
 use crate::outgoing::{Arrived, Keeper};
 use anyhow::{Result, bail};
-use layerstone_image::Spec;
 use layerstone_layering::Strategy;
 use layerstone_oci::{Descriptor, Index, Name, media_type};
-use layerstone_stage::Scratch;
+use layerstone_spec::Spec;
+use layerstone_store::Scratch;
 use std::collections::BTreeMap;
 use std::time::Instant;
 

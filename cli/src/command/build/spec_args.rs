@@ -9,7 +9,8 @@ use crate::strategy::StrategyArgs;
 use anyhow::{Result, bail};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use layerstone_image::{Kind as SpecKind, Script, Spec, Time};
+use layerstone_oci::Time;
+use layerstone_spec::{Kind as SpecKind, Script, Spec};
 use serde_json::Value;
 use std::path::PathBuf;
 

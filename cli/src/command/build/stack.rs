@@ -11,12 +11,12 @@ use crate::root_script;
 use crate::source::Source;
 use anyhow::Result;
 use layerstone_closure::{Closure, measure};
-use layerstone_image::{Kind, RootMode, Script, Spec};
 use layerstone_layer::{LayerFile, Recipe, Source as LayerSource};
 use layerstone_layering::{Plan, plan};
 use layerstone_overlay::Hooks;
 use layerstone_root::NixDbPlace;
-use layerstone_stage::{Scratch, StorePath};
+use layerstone_spec::{Kind, RootMode, Script, Spec};
+use layerstone_store::{Scratch, StorePath};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -7,7 +7,7 @@ mod why;
 use crate::args::Common;
 use anyhow::Result;
 use clap::{ArgAction, Args};
-use layerstone_stage::{Store, StorePath};
+use layerstone_store::{Store, StorePath};
 use std::path::PathBuf;
 
 /// A question, and how its answer is printed.

@@ -2,7 +2,7 @@
 
 use crate::place::Engine;
 use anyhow::{Context, Result, anyhow, bail};
-use layerstone_stage::Leftover;
+use layerstone_store::Leftover;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::error::Error;
 use std::io::{self, Read, Write};

@@ -5,10 +5,11 @@ use crate::args::Common;
 use crate::base::Base;
 use anyhow::{Context, Result};
 use layerstone_image::{
-    ImageFacts, LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, Spec, Trailer, legacy_layers,
+    ImageFacts, LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, Trailer, legacy_layers,
     repositories,
 };
-use layerstone_layer::tarsum;
+use layerstone_spec::Spec;
+use layerstone_tar::tarsum;
 use rayon::prelude::*;
 
 /// The metadata of an image's layers, bottom first.

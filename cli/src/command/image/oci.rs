@@ -6,10 +6,11 @@ use crate::base::Base;
 use crate::memory::Memory;
 use crate::outgoing::{Arrived, Keeper, Unfinished, put};
 use anyhow::Result;
-use layerstone_image::{LayerFacts, Spec};
+use layerstone_image::LayerFacts;
 use layerstone_layer::Packing;
 use layerstone_oci::{Content, Destination, Layer, Name, STORE_PATHS, Tar};
-use layerstone_stage::{Digest, StorePath};
+use layerstone_spec::Spec;
+use layerstone_store::{Digest, StorePath};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

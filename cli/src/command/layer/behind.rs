@@ -4,8 +4,9 @@ use crate::args::Common;
 use crate::base::Base;
 use anyhow::{Context, Result, bail};
 use layerstone_image::paths_comment;
-use layerstone_layer::{Front, LayerFile, Layout, Meter, Owner, Packing, Source, Team, pack, tarsum, write_layer};
-use layerstone_stage::{Output, Store, StorePath};
+use layerstone_layer::{Front, LayerFile, Layout, Meter, Packing, Source, Team, pack, write_layer};
+use layerstone_store::{Output, Store, StorePath};
+use layerstone_tar::{Owner, tarsum};
 use std::path::{Path, PathBuf};
 
 /// A root's layer file and the store paths to append to its tar.

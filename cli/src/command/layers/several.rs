@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
 use layerstone_layering::plans;
-use layerstone_stage::Output;
+use layerstone_store::Output;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -4,8 +4,8 @@ use crate::out::print;
 use crate::root_script::MachineArgs;
 use anyhow::Result;
 use clap::Args;
-use layerstone_image::LEAST_VM_MEMORY;
 use layerstone_overlay::{Backend, Kernel, probe};
+use layerstone_spec::LEAST_VM_MEMORY;
 
 /// Show which backends can run root scripts here, and why the others cannot
 ///

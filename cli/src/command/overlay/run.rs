@@ -11,10 +11,11 @@ use crate::root_script::{Job, PlaceArgs, make, read, text};
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_image::{Kind, RootMode, Script, Spec, Time};
+use layerstone_oci::Time;
 use layerstone_overlay::Hooks;
 use layerstone_root::RootSpec;
-use layerstone_stage::{Output, Store};
+use layerstone_spec::{Kind, RootMode, Script, Spec};
+use layerstone_store::{Output, Store};
 use std::path::{Path, PathBuf};
 
 /// What the history says about the layer of a layered image's root script.

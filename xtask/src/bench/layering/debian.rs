@@ -6,8 +6,7 @@
 
 use crate::bench::layering::closure::{Closure, StorePath};
 use crate::bench::random::Random;
-use crate::lab;
-use crate::process;
+use crate::{lab, process};
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use std::process::Command;

@@ -6,7 +6,7 @@ use crate::table::size;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::{Closure, Mismatch, verify};
 use layerstone_layer::Meter;
-use layerstone_stage::Store;
+use layerstone_store::Store;
 use serde_json::{Value, json};
 use std::path::Path;
 

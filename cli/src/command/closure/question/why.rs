@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use layerstone_closure::{Chains, Closure, chains};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use serde_json::json;
 use std::io::{BufWriter, Write, stdout};
 use std::path::Path;

@@ -5,7 +5,7 @@ use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
 use layerstone_layering::{ComparedLayer, Comparison, Plan, Renamed, State, compare};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use std::path::Path;
 
 /// Paths named where there are many.

@@ -7,7 +7,7 @@ use crate::table::{Table, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
 use layerstone_layering::{Explanation, LayerCost, Plan, Settings, Strategy, explain, plan};
-use layerstone_stage::StorePath;
+use layerstone_store::StorePath;
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! What an image is called: `NAME:TAG`, by the grammar of docker's distribution/reference.
 
+use crate::name::{A_TAG, check, is_tag};
 use crate::{Error, Result};
-use layerstone_oci::name::{A_TAG, check, is_tag};
-use layerstone_stage::Digest;
+use layerstone_store::Digest;
 
 /// How many digits of the image ID stand in for a tag: as many as a store path's hash has, which dockerTools uses.
 const TAG_DIGITS: usize = 32;
@@ -41,7 +41,7 @@ impl Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layerstone_oci::name;
+    use crate::name;
 
     #[test]
     fn names_that_docker_takes() {

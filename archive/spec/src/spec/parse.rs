@@ -3,10 +3,10 @@
 use super::{
     FORMAT, Helper, Kind, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm, References, RootMode, Script, Spec, VERSION,
 };
-use crate::architecture::go_architecture;
-use crate::fields::{Fields, string};
-use crate::{Location, Result, TIME_FORMS, Time};
-use layerstone_layer::Owner;
+use crate::Result;
+use layerstone_oci::{Location, TIME_FORMS, Time, go_architecture};
+use layerstone_store::{Fields, string};
+use layerstone_tar::Owner;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -493,7 +493,7 @@ mod tests {
         let text = text.strip_prefix("json\n").unwrap();
         let spec = Spec::parse(text.as_bytes(), "image.json", Path::new("/specs")).unwrap();
         assert_eq!(spec.name, "Hello");
-        assert_eq!(spec.reference().unwrap().for_image(&layerstone_stage::Digest::of(b"")), "hello:1.0");
+        assert_eq!(spec.reference().unwrap().for_image(&layerstone_store::Digest::of(b"")), "hello:1.0");
         assert_eq!(spec.contents, [Path::new("/specs/./result")]);
         assert_eq!(spec.config["Cmd"], json!(["/bin/hello"]));
         assert_eq!(spec.created, Time::Now);

@@ -17,7 +17,7 @@ pub(crate) use header::Member;
 pub(crate) use reader::Archive;
 
 use crate::limits::{ALWAYS_HOLES, HOLES_RATIO};
-use layerstone_stage::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher};
 use order::sort_as_go;
 use std::io::{self, Read};
 

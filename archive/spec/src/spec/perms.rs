@@ -1,7 +1,7 @@
 //! `perms` as an image.json says it: `{"path": "bin/x", "mode": "0755", "uid": 0}`.
 
 use super::parse::id;
-use crate::fields::{describe, string};
+use layerstone_store::{describe, string};
 use serde_json::{Map, Value};
 
 /// The bits that a mode may have (chmod(2)).

@@ -74,7 +74,7 @@ pub enum Kind {
 
 impl Kind {
     /// The type flag (POSIX.1-2017, pax, "ustar Interchange Format": typeflag).
-    pub(crate) fn flag(&self) -> u8 {
+    pub fn flag(&self) -> u8 {
         match self {
             Kind::File { .. } => b'0',
             Kind::HardLink { .. } => b'1',
@@ -87,12 +87,12 @@ impl Kind {
     }
 
     /// Bytes of contents that follow the header.
-    pub(crate) fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         if let Kind::File { size } = self { *size } else { 0 }
     }
 
     /// Major and minor number of a device.
-    pub(crate) fn device(&self) -> Option<(u32, u32)> {
+    pub fn device(&self) -> Option<(u32, u32)> {
         match self {
             Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } => Some((*major, *minor)),
             _ => None,
@@ -100,7 +100,7 @@ impl Kind {
     }
 
     /// Text of a symbolic link or name of the file that a hard link names, empty for everything else.
-    pub(crate) fn target(&self) -> &[u8] {
+    pub fn target(&self) -> &[u8] {
         if let Kind::Symlink { target } | Kind::HardLink { target } = self { target } else { b"" }
     }
 }

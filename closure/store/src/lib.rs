@@ -8,6 +8,7 @@ mod codec;
 mod digest;
 mod directory;
 mod error;
+mod fields;
 mod file;
 mod leftover;
 mod nar_hash;
@@ -24,6 +25,7 @@ pub use digest::{Digest, Hasher};
 pub use directory::Directory;
 pub use directory::lock::{Lock, try_lock, wait_lock};
 pub use error::{Error, Result};
+pub use fields::{Fields, describe, string};
 pub use file::{
     Document, fill_stage_file, from_value, parse_document, prepare_stage_file, read_document, read_input, to_text,
     write_stage_file, write_text,

@@ -1,7 +1,7 @@
 //! Walking folders for layouts: every file with what its header will say, in the order of a tar.
 
 use crate::{Entry, Error, Kind, Placed, Result, Xattrs};
-use layerstone_stage::Store;
+use layerstone_store::Store;
 use rayon::prelude::*;
 use rustix::fs::{lgetxattr, llistxattr};
 use rustix::io::Errno;
@@ -39,7 +39,11 @@ pub fn walk_tree(folder: &Path, xattrs: bool) -> Result<Vec<Placed>> {
 
 /// A store path as Python's `sorted(path.rglob("*"))` finds it; its files go by their members' names. In the current
 /// rayon pool if so much may be looked at `at_once`.
-pub(crate) fn walk_store_path(store: &Store, path: &[u8], xattrs: bool, at_once: bool) -> Result<Vec<Placed>> {
+///
+/// # Errors
+///
+/// Something cannot be read, or is a socket.
+pub fn walk_store_path(store: &Store, path: &[u8], xattrs: bool, at_once: bool) -> Result<Vec<Placed>> {
     let splits = if at_once { SPLITS } else { 0 };
     let mut walk = Walk { order: code_point_order, names_files: false, xattrs, splits, members: Vec::new() };
     walk.enter(&store.locate(OsStr::from_bytes(path)), path)?;

@@ -2,7 +2,7 @@
 //!
 //! This module does not know what images a file holds.
 
-use layerstone_oci::name;
+use crate::name;
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fmt;
@@ -40,13 +40,13 @@ impl Location {
     }
 
     /// Whether an image of these names is the one that is meant; any is if no name is given.
-    pub(crate) fn means(&self, names: &[String]) -> bool {
+    pub fn means(&self, names: &[String]) -> bool {
         self.reference().is_none() || names.iter().any(|name| self.matches(name))
     }
 
     /// Whether an image that is called `known` there is the one that is meant: a match of what is given, each name with
     /// what docker adds to a short one.
-    pub(crate) fn matches(&self, known: &str) -> bool {
+    pub fn matches(&self, known: &str) -> bool {
         let (name, tag) = name::split(known);
         // Of an OCI layout a tag may be all that is known.
         let is_word = !known.contains(['/', ':']);

@@ -16,6 +16,9 @@ use crate::{Entry, Kind, Owner};
 
 /// Size of a tar block in bytes; contents are padded to it.
 pub const BLOCK: usize = 512;
+/// A tar ends in two zero blocks and is padded to this size, in bytes: both Python's `RECORDSIZE` and GNU tar's default
+/// blocking factor of 20.
+pub const RECORD: u64 = 10_240;
 
 /// How a member is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! The keys of a JSON object that people and other tools write, taken one by one: what does not fit is told with the
 //! file, the key, what was found and what was expected.
 
-use layerstone_stage::{Error, Result};
+use crate::{Error, Result};
 use serde_json::{Map, Value};
 
 /// An object whose keys are being taken.
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     format: &'static str,
     name: &'a str,
     map: Map<String, Value>,
@@ -13,7 +13,7 @@ pub(crate) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Parses an object; `format` and the file's `name` stand in messages.
-    pub(crate) fn parse(bytes: &[u8], format: &'static str, name: &'a str) -> Result<Fields<'a>> {
+    pub fn parse(bytes: &[u8], format: &'static str, name: &'a str) -> Result<Fields<'a>> {
         let json = |source| Error::Json { name: name.to_owned(), source };
         match serde_json::from_slice(bytes).map_err(json)? {
             Value::Object(map) => Ok(Fields { format, name, map }),
@@ -22,7 +22,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A value that may be absent or null, read by `read`, which gives none for what is not `expected`.
-    pub(crate) fn optional<T>(
+    pub fn optional<T>(
         &mut self,
         key: &str,
         expected: &str,
@@ -35,12 +35,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A value that must be there.
-    pub(crate) fn required<T>(
-        &mut self,
-        key: &str,
-        expected: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Result<T> {
+    pub fn required<T>(&mut self, key: &str, expected: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<T> {
         match self.map.shift_remove(key) {
             None => Err(self.error(key, format!("missing, expected {expected}"))),
             Some(value) => self.read(key, value, expected, read),
@@ -48,7 +43,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A value that has a default, which null does not stand for.
-    pub(crate) fn defaulted<T>(
+    pub fn defaulted<T>(
         &mut self,
         key: &str,
         default: T,
@@ -62,17 +57,17 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether a key is there and nobody took it.
-    pub(crate) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
 
     /// The next key that nobody took.
-    pub(crate) fn left_over(&self) -> Option<&str> {
+    pub fn left_over(&self) -> Option<&str> {
         self.map.keys().next().map(String::as_str)
     }
 
     /// An error about a key.
-    pub(crate) fn error(&self, key: &str, cause: impl std::fmt::Display) -> Error {
+    pub fn error(&self, key: &str, cause: impl std::fmt::Display) -> Error {
         malformed(self.format, self.name, format!("{key}: {cause}"))
     }
 
@@ -86,11 +81,12 @@ fn malformed(format: &'static str, name: &str, cause: String) -> Error {
 }
 
 /// For [`Fields`]: a string.
-pub(crate) fn string(value: &Value) -> Option<String> {
+pub fn string(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-pub(crate) fn describe(value: &Value) -> String {
+/// What a value is, for a message: `the number 5`, `a list`.
+pub fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(bool) => bool.to_string(),

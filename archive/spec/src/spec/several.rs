@@ -2,7 +2,7 @@
 
 use super::{FORMAT, Spec};
 use crate::Result;
-use crate::fields::Fields;
+use layerstone_store::Fields;
 use serde_json::{Map, Value};
 use std::path::Path;
 

@@ -197,13 +197,13 @@ impl<R: Read> Members<R> {
     }
 
     /// An error that names the header of the member that was read last.
-    pub(crate) fn invalid(&self, cause: &str) -> io::Error {
+    pub fn invalid(&self, cause: &str) -> io::Error {
         self.archive.invalid(cause)
     }
 
     /// Once there are no more members: how many bytes they take, headers and padding counted, without the zeros that end
     /// the tar. No multiple of [`BLOCK`](crate::BLOCK) if the input ends in the padding of the last one.
-    pub(crate) fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.archive.end()
     }
 }

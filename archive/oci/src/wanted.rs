@@ -5,8 +5,8 @@
 //! v6, else v5, else one without. Where no variant is named, one without is taken first, and then, but for amd64, the
 //! greatest variant; amd64 without a variant is v1, which every machine runs.
 
+use crate::Platform;
 use crate::architecture::{go_architecture, host_architecture};
-use layerstone_oci::Platform;
 use std::fmt;
 
 /// The system of images, unless another one is named; indexes of others list Windows too.
@@ -58,7 +58,8 @@ impl Wanted {
         self.is_named
     }
 
-    pub(crate) fn is_base(&self) -> bool {
+    /// Whether it is that of an image to look into or to build on.
+    pub fn is_base(&self) -> bool {
         self.is_base
     }
 

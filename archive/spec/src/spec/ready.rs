@@ -1,6 +1,6 @@
 //! Ready contents as an image.json and the command line name them: `fakeNss`, `{"binSh": "/nix/store/…-bash"}`.
 
-use crate::fields::{describe, string};
+use layerstone_store::{describe, string};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;

@@ -9,10 +9,10 @@ mod perms;
 mod ready;
 mod several;
 
-use crate::architecture::{go_architecture, host_architecture};
-use crate::{BaseFacts, Error, ImageFacts, Location, Reference, Result, Time};
-use layerstone_layer::Owner;
-use layerstone_stage::{Error as StageError, read_input};
+use crate::{Error, Result};
+use layerstone_oci::{Location, Reference, Time, go_architecture};
+use layerstone_store::{Error as StageError, read_input};
+use layerstone_tar::Owner;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,6 @@ pub const LEAST_VM_MEMORY: u64 = 256;
 pub const MOST_VM_SIZE: u64 = 1 << 24;
 /// How many layers docker's own store loads (moby, layer/layer_store.go, `maxLayerDepth`); containerd's takes more.
 pub const LAYERS_OF_DOCKER: usize = 125;
-/// What made a layer, for the history.
-const CREATED_BY: &str = "layerstone";
 
 /// What an image is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -232,7 +230,7 @@ impl Spec {
 
     /// What the image is called, checked.
     pub fn reference(&self) -> Result<Reference> {
-        Reference::new(&self.name, self.tag.as_deref())
+        Ok(Reference::new(&self.name, self.tag.as_deref())?)
     }
 
     /// How many layers are left for store paths, beside the customisation layer, that of the Nix database and those of a
@@ -241,19 +239,6 @@ impl Spec {
         let Spec { max_layers, include_nix_db: nix_db, .. } = *self;
         let left = max_layers.checked_sub(1 + usize::from(nix_db)).and_then(|left| left.checked_sub(base_layers));
         left.filter(|left| *left > 0).ok_or(Error::MaxLayers { max_layers, nix_db, base_layers })
-    }
-
-    /// What the image config says, if there is no base.
-    pub fn facts(&self) -> Result<ImageFacts> {
-        Ok(ImageFacts {
-            created: self.created.rfc3339()?,
-            architecture: self.architecture.clone().unwrap_or(host_architecture().to_owned()),
-            variant: self.variant.clone(),
-            os: "linux".to_owned(),
-            config: Value::Object(self.config.clone()),
-            created_by: Some(CREATED_BY),
-            base: BaseFacts::default(),
-        })
     }
 
     /// What is allowed but likely wrong, for the user to be told.

@@ -3,9 +3,8 @@
 //! Every file stands once, in the order of the names of each folder, with the mode, owner, time and extended attributes
 //! that the layer's header tells of it; further names of a file are hard links. Nothing is unpacked.
 
-use crate::layout::RECORD;
 use crate::tree::Origin;
-use crate::{BLOCK, Common, Dialect, Entry, Error, Members, Node, Owner, Part, Result, Shown, Tree};
+use crate::{BLOCK, Common, Dialect, Entry, Error, Members, Node, Owner, Part, RECORD, Result, Shown, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

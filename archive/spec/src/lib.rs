@@ -1,0 +1,14 @@
+//! image.json: what an image is to be, as a person writes it.
+//!
+//! A [`Spec`] is parsed from such a file; FORMAT.md beside this crate says what each key means.
+//!
+//! This crate does not read what a spec names, and does not know how an image is made.
+
+mod error;
+mod spec;
+
+pub use error::{Error, Result};
+pub use spec::{
+    DEFAULT_MAX_LAYERS, FORMAT, Helper, Kind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm,
+    References, RootMode, Script, Spec, VERSION, Which,
+};

@@ -1,0 +1,33 @@
+//! Tars as the layers of images have them: headers in three dialects, a reader with Go's rules, and what a stack of layers
+//! shows.
+//!
+//! An [`Entry`] is a member before it is written, [`walk_tree`] finds the entries of a directory, [`Members`] reads those
+//! of a tar. A [`Tree`] is what a stack of layers shows, whoever made them: put together from one [`LayerTree`] each.
+//!
+//! This crate does not know digests of layers, compression, or what an image is.
+
+mod entry;
+mod error;
+mod flat;
+mod header;
+mod limits;
+mod member;
+mod part;
+mod placed;
+mod shown;
+mod tarsum;
+mod tree;
+mod walk;
+
+pub use entry::{Entry, Kind, Owner, Xattrs};
+pub use error::{Error, FollowError, Result};
+pub use flat::write_flat;
+pub use header::{BLOCK, Common, Dialect, Fields, RECORD, Records, append_pax};
+pub use limits::Allowance;
+pub use member::{Member, Members};
+pub use part::{Part, PartReader};
+pub use placed::Placed;
+pub use shown::{Details, Shown};
+pub use tarsum::tarsum;
+pub use tree::{LayerTree, Node, Resolved, Tree};
+pub use walk::{kind_of, read_xattrs, read_xattrs_if, walk_store_path, walk_tree};
