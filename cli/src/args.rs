@@ -4,11 +4,12 @@ use crate::command::{
     build, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man,
     merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum, wire,
 };
-use crate::progress::{Progress, When};
+use crate::progress::When;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use layerstone_oci::Time;
+use layerstone_pipeline::Report;
 use layerstone_spec::Spec;
 use layerstone_store::{Store, Sync, set_sync};
 use layerstone_tar::Owner;
@@ -60,10 +61,10 @@ pub struct Common {
         hide_possible_values = false,
         display_order = 901
     )]
-    progress: When,
+    pub progress: When,
     /// How to print errors and warnings on stderr: as text, or as one JSON object a line
     #[arg(long, global = true, value_name = "FORM", default_value = "text", display_order = 903)]
-    errors: Form,
+    pub errors: Form,
     /// When to sync outputs to the disk before they get their names; auto: on file systems that are not local
     #[arg(
         long,
@@ -191,18 +192,14 @@ fn raise_file_limit() {
 }
 
 impl Common {
-    /// How progress is shown.
-    pub fn progress(&self) -> Progress {
-        Progress::new(if self.quiet { When::Never } else { self.progress })
+    /// Where a build reports to.
+    pub fn report(&self) -> &dyn Report {
+        self
     }
 
     /// Tells the user something that is no error.
-    pub fn warn(&self, message: impl std::fmt::Display) {
-        match self.errors {
-            _ if self.quiet => {}
-            Form::Text => eprintln!("warning: {message}"),
-            Form::Json => eprintln!("{}", serde_json::json!({"warning": message.to_string()})),
-        }
+    pub fn warn(&self, message: impl Display) {
+        self.report().warn(message);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::args::Form;
 use crate::hint;
-use crate::memory::Differences;
 use clap::error::{ContextKind, ContextValue};
+use layerstone_layer::Difference;
+use layerstone_pipeline::{Differences, Error};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ const USAGE: u8 = 2;
 
 /// Tells why the work failed.
 pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
-    let (text, hint, differences) = (chain_text(error), hint::of(error), error.downcast_ref::<Differences>());
+    let (text, hint, differences) = (chain_text(error), hint::of(error), differences_of(error));
     match form {
         Form::Text => {
             eprintln!("layerstone: {text}");
@@ -24,7 +25,7 @@ pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
             }
         }
         Form::Json => {
-            let differences = differences.map_or(Value::Array(Vec::new()), Differences::to_json);
+            let differences = differences.map_or(Value::Array(Vec::new()), to_json);
             eprintln!("{}", json!({"error": text, "hint": hint, "differences": differences, "status": 1}));
         }
     }
@@ -61,11 +62,25 @@ fn wants_json() -> bool {
         || words.windows(2).any(|two| two[0] == "--errors" && two[1] == "json")
 }
 
+/// The files that explain an error.
+fn differences_of(error: &anyhow::Error) -> Option<&Differences> {
+    match error.downcast_ref() {
+        Some(Error::Differs { differences, .. }) => Some(differences),
+        _ => None,
+    }
+}
+
+/// Files that differ as objects of `path` and `cause`.
+fn to_json(differences: &Differences) -> Value {
+    let object = |it: &Difference| json!({"path": it.path.to_string_lossy(), "cause": it.cause});
+    differences.0.iter().map(object).collect()
+}
+
 /// The error and its causes, but for those that the text before already ends in.
 fn chain_text(error: &anyhow::Error) -> String {
     let mut text = String::new();
     // They are told by themselves.
-    let told = usize::from(error.downcast_ref::<Differences>().is_some());
+    let told = usize::from(differences_of(error).is_some());
     for cause in error.chain().skip(told).map(|cause| cause.to_string()) {
         if text.is_empty() {
             text = cause;

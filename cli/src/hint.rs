@@ -1,9 +1,9 @@
 //! What to do about an error, where a command would help.
 
-use crate::place::Refused;
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
 use layerstone_overlay::Error as Overlay;
+use layerstone_pipeline::Refused;
 use layerstone_registry::Error as Registry;
 use layerstone_store::Error as Stage;
 

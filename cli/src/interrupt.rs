@@ -1,6 +1,6 @@
 //! Signals that end the program, and what is removed then; [`layerstone_overlay::signal`] notes them.
 
-pub use layerstone_overlay::signal::{came, descriptor, end, hold, take};
+pub use layerstone_overlay::signal::{came, descriptor, end, take};
 
 use layerstone_overlay::signal;
 

@@ -5,11 +5,10 @@
 //! name that it will have in its real directory, links followed as the writer follows them. Devices and pipes are
 //! nobody's: several outputs may go to /dev/null.
 
-use crate::edge::EdgeArgs;
-use crate::place::Place;
-use crate::{nix_build, state};
+use crate::step_args::StepArgs;
 use anyhow::{Result, bail};
 use layerstone_layer::LayerFile;
+use layerstone_pipeline::{ImageTarget, nix_outputs, state_files};
 use layerstone_spec::{References, Spec};
 use layerstone_store::Store;
 use std::os::unix::fs::MetadataExt;
@@ -107,20 +106,20 @@ impl Files {
     }
 
     /// Where an image goes; an OCI layout is added to, and may be an input too.
-    pub fn writes_to(self, place: &Place) -> Files {
+    pub fn writes_to(self, place: &ImageTarget) -> Files {
         match place {
-            Place::OciLayout(folder) => self.adds_to(folder, ["index.json", "oci-layout"]),
+            ImageTarget::OciLayout(folder) => self.adds_to(folder, ["index.json", "oci-layout"]),
             other => self.writes(other.path()),
         }
     }
 
     /// The folder of `--state`.
     pub fn writes_state(self, folder: Option<&Path>) -> Files {
-        self.writes(folder.map(state::files).unwrap_or_default())
+        self.writes(folder.map(state_files).unwrap_or_default())
     }
 
     /// What flags for build tools say is written.
-    pub fn edge(self, args: &EdgeArgs) -> Files {
+    pub fn edge(self, args: &StepArgs) -> Files {
         self.writes(args.depfile())
     }
 
@@ -131,7 +130,7 @@ impl Files {
         for (index, output) in self.outputs.iter().enumerate() {
             let (name, file) = (output.file.name.display(), &output.file.identity);
             if let Some(store) = stores.iter().find(|store| file.path.starts_with(&store.path)) {
-                let own = nix_build::outputs();
+                let own = nix_outputs();
                 let own = own.iter().filter_map(|path| identity(path));
                 if !own.into_iter().any(|own| file.path.starts_with(&own.path)) {
                     bail!("cannot write: {name}: it is in the store {}, expected another place", store.path.display());

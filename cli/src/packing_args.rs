@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use layerstone_layer::{Codec, Packing};
+use layerstone_pipeline::CompressionChoice;
 
 /// How layers are compressed; where neither flag is given, what fits the output.
 #[derive(Args, Clone, Default)]
@@ -15,9 +16,6 @@ pub struct PackingArgs {
     /// How hard to compress: gzip 1 to 12 [default: 4], zstd 1 to 22 [default: 3]
     #[arg(long, value_name = "N", requires = "compression")]
     level: Option<i32>,
-    /// Whether layers are not compressed where nobody says.
-    #[arg(skip)]
-    is_plain: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,29 +26,17 @@ enum Format {
 }
 
 impl PackingArgs {
-    /// Whether a flag is given.
-    pub fn is_given(&self) -> bool {
-        self.compression.is_some()
+    /// What the flags say.
+    pub fn choice(&self) -> Result<CompressionChoice> {
+        let asked = self.compression.map(|format| self.packing(format)).transpose()?;
+        Ok(CompressionChoice { asked, plain_by_default: false })
     }
 
-    /// The same flags, for layers that are not compressed where nobody says.
-    pub fn or_plain(&self) -> PackingArgs {
-        PackingArgs { is_plain: true, ..self.clone() }
-    }
-
-    /// What the flags say of layers where layers are blobs, or else what is said already, or else what is usual.
-    pub fn of_layers(&self, said: Option<Packing>) -> Result<Option<Packing>> {
-        let usual = Some(Codec::Gzip.into()).filter(|_| !self.is_plain);
-        self.packing(said.or(usual))
-    }
-
-    /// What the flags say, or else this; none for no compression.
-    pub fn packing(&self, default: Option<Packing>) -> Result<Option<Packing>> {
-        let codec = match self.compression {
-            None => return Ok(default),
-            Some(Format::None) => None,
-            Some(Format::Gzip) => Some(Codec::Gzip),
-            Some(Format::Zstd) => Some(Codec::Zstd),
+    fn packing(&self, format: Format) -> Result<Option<Packing>> {
+        let codec = match format {
+            Format::None => None,
+            Format::Gzip => Some(Codec::Gzip),
+            Format::Zstd => Some(Codec::Zstd),
         };
         match (codec, self.level) {
             (codec, None) => Ok(codec.map(Packing::from)),

@@ -1,9 +1,9 @@
 //! The flags of a plan that `layers` and `build` share.
 
 use crate::bytes::parse_bytes;
-use anyhow::Result;
 use clap::Args;
-use layerstone_layering::{Patterns, Previous, Settings};
+use layerstone_layering::Patterns;
+use layerstone_pipeline::PlanOptions;
 use std::path::PathBuf;
 
 /// Which paths a plan keeps together.
@@ -31,13 +31,8 @@ impl PlanArgs {
         self.previous.as_ref()
     }
 
-    /// Settings with the flags over them.
-    pub fn over(&self, settings: Settings) -> Result<Settings> {
-        Ok(Settings {
-            previous: self.previous.as_deref().map(Previous::read).transpose()?.or(settings.previous),
-            own: if self.layer.is_empty() { settings.own } else { self.layer.clone() },
-            min_size: self.min_layer_size.unwrap_or(settings.min_size),
-            ..settings
-        })
+    /// What the flags say.
+    pub fn options(&self) -> PlanOptions {
+        PlanOptions { previous: self.previous.clone(), pinned: self.layer.clone(), min_size: self.min_layer_size }
     }
 }

@@ -4,9 +4,11 @@ use crate::table::size;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use layerstone_layer::Meter;
+use layerstone_pipeline::Task;
 use std::io::{IsTerminal, Write};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// When progress is shown.
@@ -18,49 +20,46 @@ pub enum When {
     Never,
 }
 
-/// Shows how far a work has come, or does not.
-pub struct Progress {
-    shown: bool,
-}
-
-impl Progress {
-    pub fn new(when: When) -> Progress {
-        let shown = match when {
+impl When {
+    fn is_now(self) -> bool {
+        match self {
             When::Auto => std::io::stderr().is_terminal(),
             When::Always => true,
             When::Never => false,
-        };
-        Progress { shown }
-    }
-
-    /// Runs `work`, which counts up to so many bytes and layers on the meter that it is given: how many bytes may be
-    /// unknown, and work on anything but layers has none of them.
-    pub fn during<T>(
-        &self,
-        what: &'static str,
-        bytes: Option<u64>,
-        layers: usize,
-        work: impl FnOnce(&Meter) -> T,
-    ) -> T {
-        let meter = Meter::default();
-        if !self.shown {
-            return work(&meter);
         }
-        let display = Display::new(what, bytes, layers);
-        let result = thread::scope(|scope| {
-            let (done, until_done) = channel::<()>();
-            let (meter, display) = (&meter, &display);
-            scope.spawn(move || {
-                while let Err(RecvTimeoutError::Timeout) = until_done.recv_timeout(display.tick()) {
-                    display.show(meter);
-                }
-            });
-            let result = work(meter);
-            drop(done);
-            result
-        });
+    }
+}
+
+/// Progress of a task on stderr, until it is dropped.
+struct Shown {
+    done: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Shows the progress of a task, if it is to be shown, until what is returned is dropped.
+pub fn show(when: When, task: Task, meter: &Arc<Meter>) -> Box<dyn Send> {
+    if !when.is_now() {
+        return Box::new(());
+    }
+    let display = Display::new(task.name, task.bytes, task.layers);
+    let (done, until_done) = channel::<()>();
+    let meter = Arc::clone(meter);
+    let thread = thread::spawn(move || {
+        while let Err(RecvTimeoutError::Timeout) = until_done.recv_timeout(display.tick()) {
+            display.show(&meter);
+        }
         display.finish(&meter);
-        result
+    });
+    Box::new(Shown { done: Some(done), thread: Some(thread) })
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        drop(self.done.take());
+        if let Some(thread) = self.thread.take() {
+            // Progress is no reason to fail.
+            let _ = thread.join();
+        }
     }
 }
 

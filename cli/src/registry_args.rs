@@ -1,12 +1,11 @@
 //! The flags of every command that may talk to a registry.
 
 use crate::interrupt;
-use anyhow::Result;
 use clap::Args;
-use layerstone_registry::{InsecureHost, Options, Reference, Registry, Repository, Stop};
-use std::collections::BTreeMap;
+use layerstone_pipeline::Registries;
+use layerstone_registry::{InsecureHost, Options, Stop};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How registries are talked to.
@@ -37,12 +36,7 @@ pub struct RegistryArgs {
     /// Blobs to send at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     uploads: u16,
-    #[arg(skip)]
-    known: Mutex<BTreeMap<String, Slot>>,
 }
-
-/// A registry once it is connected to. Whoever needs it meanwhile waits for this one alone.
-type Slot = Arc<Mutex<Option<Arc<Registry>>>>;
 
 /// Reads a host. What is a file here is another argument, before which the host was left out.
 fn insecure_host(text: &str) -> Result<InsecureHost, String> {
@@ -53,32 +47,14 @@ fn insecure_host(text: &str) -> Result<InsecureHost, String> {
 }
 
 impl RegistryArgs {
-    /// The repository of a reference.
-    pub fn repository(&self, reference: &Reference) -> Result<Repository> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = Arc::clone(known.entry(reference.host.clone()).or_default());
-        drop(known);
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let registry = match &*slot {
-            Some(registry) => Arc::clone(registry),
-            None => Arc::clone(slot.insert(Registry::connect(&reference.host, &self.options())?)),
-        };
-        Ok(registry.repository(&reference.name))
+    /// The registries that the flags speak of.
+    pub fn registries(&self) -> Registries {
+        Registries::new(self.options(), self.mount_from.clone(), self.uploads.into())
     }
 
     /// Files that are read.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.ca.iter().chain(&self.authfile)
-    }
-
-    /// Repositories that blobs may be taken over from.
-    pub fn mounts(&self) -> &[String] {
-        &self.mount_from
-    }
-
-    /// Blobs that are sent at a time.
-    pub fn uploads(&self) -> usize {
-        self.uploads.into()
     }
 
     fn options(&self) -> Options {

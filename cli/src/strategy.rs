@@ -8,8 +8,6 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use layerstone_layering::{Pipeline, Strategy};
-use layerstone_spec::{FORMAT, Layering, Spec};
-use layerstone_store::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -123,21 +121,4 @@ fn inputs_before_second(matches: &ArgMatches) -> usize {
 
 fn invalid(cause: &str) -> clap::Error {
     clap::Error::raw(ErrorKind::ValueValidation, format!("invalid value for '--{OPTION} <NAME> [FILE]': {cause}"))
-}
-
-/// The strategy that an image spec asks for; `name` is the spec's, for messages.
-pub fn of_spec(spec: &Spec, name: &str) -> Result<Strategy> {
-    Ok(match &spec.layering {
-        None => Strategy::default(),
-        Some(Layering::Strategy(strategy)) => strategy.parse().map_err(|e| Error::Malformed {
-            format: FORMAT,
-            name: name.to_owned(),
-            cause: format!("{OPTION}: {e}"),
-        })?,
-        Some(Layering::Pipeline(operations)) => {
-            let operations = operations.to_string();
-            Strategy::Pipeline(Pipeline::parse(operations.as_bytes(), &format!("{name}: layeringPipeline"))?)
-        }
-        Some(Layering::PipelineFile(file)) => Strategy::Pipeline(Pipeline::read(file)?),
-    })
 }

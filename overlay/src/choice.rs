@@ -8,9 +8,10 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
     /// The fastest one that isolates the script from the machine: KVM, a user namespace, or emulation.
+    #[default]
     Best,
     /// A virtual machine, and nothing else.
     Vm,

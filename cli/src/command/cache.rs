@@ -1,11 +1,12 @@
 //! `layerstone cache`: what is in the cache, and making room in it.
 
 use crate::bytes::parse_bytes;
-use crate::memory::{SIZE, usual_folder};
+use crate::cache_args::usual_folder;
 use crate::out::print;
 use crate::table::size;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use layerstone_pipeline::SIZE;
 use layerstone_store::{Cache, Contents, Outcome, Room};
 use std::path::PathBuf;
 

@@ -1,14 +1,14 @@
 //! `layerstone check-stage`: whether a program in the place of a stage wrote what the stage writes, for rules that run it.
 
 use crate::args::{Common, StoreArgs};
-use crate::base::{BaseArgs, UnpackingArgs};
-use crate::place::Place;
+use crate::base_args::{BaseArgs, UnpackingArgs};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::Closure;
 use layerstone_layer::{LayerFile, Meter};
 use layerstone_layering::{Draft, Finding, check};
 use layerstone_oci::{Location, Wanted};
+use layerstone_pipeline::ImageTarget;
 use layerstone_spec::{RootMode, Spec};
 use layerstone_store::{Digest, StorePath};
 use std::collections::BTreeSet;
@@ -150,9 +150,11 @@ impl Options {
 
     /// An image that holds the layers, whose bytes are those of their diff IDs.
     fn image(&self, common: &Common) -> Result<()> {
-        let place = self.place.as_deref().map(Place::parse).transpose()?;
-        let path =
-            place.as_ref().and_then(Place::path).context("no place: expected --place FILE, oci:DIR or the like")?;
+        let place = self.place.as_deref().map(ImageTarget::parse).transpose()?;
+        let path = place
+            .as_ref()
+            .and_then(ImageTarget::path)
+            .context("no place: expected --place FILE, oci:DIR or the like")?;
         let image = self.unpacking.open(&Location::of(path), &Wanted::new(None, None, None).of_base(), common)?;
         image.check(&Meter::default())?;
         let wanted = self.layer.iter().map(|file| Ok(LayerFile::read(file)?.diff_id));

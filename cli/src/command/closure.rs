@@ -3,14 +3,14 @@
 mod question;
 
 use crate::args::{Common, StoreArgs, usage_error};
-use crate::edge::EdgeArgs;
-use crate::mention::Mentions;
 use crate::overwrite::Files;
-use crate::source::{Source, SourceArgs};
+use crate::source_args::SourceArgs;
+use crate::step_args::StepArgs;
 use anyhow::Result;
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, Database, measure};
+use layerstone_pipeline::{Mentions, ReferenceSource};
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
 use question::QuestionArgs;
@@ -71,7 +71,7 @@ pub struct Options {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    edge: EdgeArgs,
+    edge: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -91,7 +91,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     edge.files(&options.layer);
     edge.files(options.source.graphs());
     options.closure(spec.as_ref(), &store, common)?.write(&options.output)?;
-    edge.finish()
+    Ok(edge.finish()?)
 }
 
 impl Options {
@@ -103,9 +103,9 @@ impl Options {
         let mut roots: Vec<StorePath> = self.roots.iter().map(|root| store.resolve(root)).collect::<Result<_, _>>()?;
         let mentions = Mentions::read(&self.layer)?;
         let named = self.source.over(spec.and_then(|spec| spec.references.clone()));
-        let source = match Source::open(named.as_ref(), store)? {
+        let source = match ReferenceSource::open(named.as_ref(), store)? {
             Some(source) => source,
-            None if spec.is_some() => Source::Scan,
+            None if spec.is_some() => ReferenceSource::Scan,
             None => return Err(no_source(store)),
         };
         roots.extend(mentions.kept(&source, spec, store, common));

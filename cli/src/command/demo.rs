@@ -1,20 +1,15 @@
 //! `layerstone demo`: an image of a small store that comes with the program.
 
 use crate::args::Common;
-use crate::command::build::{Job, build, settings};
-use crate::command::image::Target;
 use crate::demo;
-use crate::memory::Memory;
 use crate::out::print;
 use crate::overwrite::Files;
-use crate::packing_args::PackingArgs;
-use crate::place::Place;
 use crate::registry_args::RegistryArgs;
-use crate::root_script::PlaceArgs;
 use crate::table::{Table, size};
 use anyhow::Result;
 use clap::Args;
 use layerstone_layering::Strategy;
+use layerstone_pipeline::{BuildOptions, Builder, ImageTarget, WriteOptions};
 use layerstone_spec::Spec;
 use layerstone_store::{Scratch, Store, StorePath};
 use std::path::PathBuf;
@@ -31,7 +26,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let place = Place::parse_archive(options.output.as_os_str())?;
+    let place = ImageTarget::parse_archive(options.output.as_os_str())?;
     Files::default().writes_to(&place).check()?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let store = Store::new("/nix/store", scratch.path())?;
@@ -40,34 +35,25 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.tag = Some("latest".to_owned());
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
-    let settings = settings(&spec, Strategy::default(), None, &store)?;
-    let (packing, registry) = (PackingArgs::default(), RegistryArgs::default());
-    let target = Target { place: &place, legacy: false, packing: &packing, registry: &registry };
-    let built = build(
-        &Job {
-            spec: &spec,
-            settings,
-            base: None,
-            store: &store,
-            place: &PlaceArgs::default(),
-            state: None,
-            memory: &Memory::none(),
-            packing: None,
-        },
-        &target,
-        common,
-    )?;
+    let (build, registries) = (BuildOptions::new(&store, common), RegistryArgs::default().registries());
+    let builder = Builder::open(&spec, Strategy::default(), false, &build)?;
+    let work = Scratch::create(&std::env::temp_dir())?;
+    let layers = builder.layers(&work)?;
+    let sizes: Vec<(u64, Vec<StorePath>)> =
+        layers.iter().map(|layer| (layer.source.size(), layer.store_paths.clone())).collect();
+    let to = WriteOptions { target: &place, legacy: false, compression: build.compression, registries: &registries };
+    let image = builder.write(layers, &to)?;
     if common.quiet || place.is_stdout() {
         return Ok(());
     }
     let mut table = Table::new(&["layer", "size", "diff ID", "holds"], &[0, 1]);
-    for (index, ((bytes, paths), diff_id)) in built.layers.iter().zip(&built.image.diff_ids).enumerate() {
+    for (index, ((bytes, paths), diff_id)) in sizes.iter().zip(&image.diff_ids).enumerate() {
         let paths: Vec<&str> = paths.iter().map(StorePath::as_str).collect();
         let holds = if paths.is_empty() { "customisation layer".to_owned() } else { paths.join(" ") };
         table.row(vec![index.to_string(), size(*bytes), diff_id.to_string(), holds]);
     }
     let output = place.path().unwrap_or(&options.output).display();
-    let (reference, image_id) = (&built.image.reference, &built.image.image_id);
+    let (reference, image_id) = (&image.reference, &image.image_id);
     print(format_args!(
         "{output}: {reference}\nimage ID {image_id}\n\n{table}\n\
          Run it:\n  docker load -i {output}\n  docker run --rm {reference}\n"

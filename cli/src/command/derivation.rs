@@ -1,10 +1,10 @@
 //! `layerstone derivation`: a command as the builder of a Nix derivation, what its attributes hold lying there as files.
 
+use crate::cache_args::CACHE;
 use crate::itself::become_ourselves;
-use crate::memory::CACHE;
-use crate::nix_build::attributes_file;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use layerstone_pipeline::attributes_file;
 use serde_json::{Map, Value};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};

@@ -1,16 +1,13 @@
 //! `layerstone index`: images for several architectures as one.
 
-use super::build::several::{finish, open};
 use super::copy::parse_name;
 use crate::args::Common;
-use crate::command::image::Target;
-use crate::origin::Origin;
-use crate::place::Place;
-use crate::transfer::TransferArgs;
-use anyhow::{Context, Result, bail};
+use crate::out::print;
+use crate::transfer_args::TransferArgs;
+use anyhow::Result;
 use clap::Args;
+use layerstone_pipeline::{ImageSource, ImageTarget, Published};
 use std::ffi::OsString;
-use std::time::Instant;
 
 /// Put images for one architecture each together into one image for all
 ///
@@ -31,43 +28,37 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.transfer.packing.packing(None)?;
-    let since = Instant::now();
-    let origins: Vec<Origin> = options.images.iter().map(|image| Origin::parse(image)).collect::<Result<_>>()?;
-    let place = Place::parse(&options.output)?;
-    let mut name = options.name.as_deref().map(parse_name).transpose()?;
     let transfer = &options.transfer;
-    transfer.check_files(&origins.iter().collect::<Vec<_>>(), &place)?;
-    let sources = origins.iter().filter_map(|origin| match (origin, &place) {
-        (Origin::Registry(from), Place::Registry(to)) if from.host == to.host => Some(from.name.clone()),
-        _ => None,
-    });
-    let target = Target { place: &place, legacy: false, packing: &transfer.packing, registry: &transfer.registry };
-    let keeper = open(&target, &sources.collect::<Vec<_>>())?;
-    let mut manifests = Vec::new();
-    for (origin, text) in origins.iter().zip(&options.images) {
-        let brought = match origin {
-            Origin::Spec(path) => {
-                let specs = transfer.specs(path)?;
-                let architecture = |spec| if origins.len() > 1 || specs.len() > 1 { Some(spec) } else { None };
-                let bring = |spec| {
-                    transfer.bring_spec(spec, path, architecture(spec), keeper.destination(), &transfer.packing, common)
-                };
-                specs.iter().map(bring).collect::<Result<Vec<_>>>()?
-            }
-            origin => vec![transfer.bring(origin, keeper.destination(), &transfer.packing, common)?],
-        };
-        for brought in brought {
-            if brought.arrived.manifest.platform.is_none() {
-                bail!("no platform: {}: found no architecture and os in its config", text.display());
-            }
-            keeper.destination().put_manifest(&brought.arrived.manifest, &brought.arrived.bytes)?;
-            manifests.push(brought.arrived.manifest);
-            name = name.or(brought.name);
+    transfer.packing.choice()?;
+    let parse = |image: &OsString| Ok((ImageSource::parse(image)?, image.display().to_string()));
+    let sources: Vec<(ImageSource, String)> = options.images.iter().map(parse).collect::<Result<_>>()?;
+    let target = ImageTarget::parse(&options.output)?;
+    let name = options.name.as_deref().map(parse_name).transpose()?;
+    transfer.check_files(&sources.iter().map(|(source, _)| source).collect::<Vec<_>>(), &target)?;
+    let (store, registries) = (transfer.store.store()?, transfer.registry.registries());
+    let published = transfer.copier(&store, &registries, common)?.index(&sources, &target, name)?;
+    tell_published(&published, common)
+}
+
+/// Says what was published.
+pub fn tell_published(published: &Published, common: &Common) -> Result<()> {
+    if common.quiet {
+        return Ok(());
+    }
+    match published {
+        Published::Manifest { name, manifest } => {
+            print(format_args!("{}@{}\n", name.as_deref().unwrap_or_default(), manifest.digest))
+        }
+        Published::Image { name, image_id } => {
+            let name = name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+            print(format_args!("{name}{image_id}\n"))
+        }
+        Published::Index { name, index, manifests } => {
+            print(format_args!("{name}@{}\n", index.digest))?;
+            manifests.iter().try_for_each(|manifest| {
+                let platform = manifest.platform.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+                print(format_args!("  {platform} {}\n", manifest.digest))
+            })
         }
     }
-    let name = name.context("no name: expected --as NAME:TAG")?;
-    finish(&keeper, manifests, &name, common)?;
-    keeper.tell(since, common);
-    Ok(())
 }

@@ -3,9 +3,9 @@
 mod diff;
 
 use crate::args::Common;
-use crate::base::UnpackingArgs;
-use crate::fetch::PlatformArgs;
+use crate::base_args::UnpackingArgs;
 use crate::out::print;
+use crate::platform_args::PlatformArgs;
 use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};

@@ -1,28 +1,21 @@
 //! `layerstone layer`: a plan to layer files, one or all, or to one layer behind a root.
 
-pub mod behind;
-mod job;
-
 use crate::args::{Common, StampArgs, StoreArgs};
-use crate::base::BaseArgs;
-use crate::edge::{Edge, EdgeArgs};
-use crate::known::{Known, layer_files};
-use crate::memory::{CacheArgs, Memory};
-use crate::new_folder::NewFolder;
+use crate::base_args::BaseArgs;
+use crate::cache_args::CacheArgs;
 use crate::overwrite::Files;
 use crate::packing_args::PackingArgs;
-use crate::place::check_tar;
-use crate::record::Record;
+use crate::step_args::StepArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use job::Job;
-use layerstone_layer::{Packing, Recipe, Source, store_layout};
+use layerstone_layer::{Packing, Recipe};
 use layerstone_layering::Plan;
+use layerstone_pipeline::{
+    BuildCache, BuildStep, LayersToMake, NewDirectory, PriorLayers, Record, check_tar, layer_files,
+    recipes as recipes_of, single_layer::SingleLayer,
+};
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
-use layerstone_tar::Owner;
-use rayon::prelude::*;
-use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -79,7 +72,7 @@ pub struct Options {
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
-    edge: EdgeArgs,
+    edge: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -89,14 +82,14 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let spec = options.stamp.read_spec()?;
     let (mtime, owner) = options.stamp.resolve(spec.as_ref())?;
     let xattrs = options.xattrs || spec.as_ref().is_some_and(|spec| spec.xattrs);
-    let packing = options.packing.packing(None)?;
+    let packing = options.packing.choice()?.or(None);
     options.check_files(spec.as_ref(), &plan, packing, &store)?;
     if let (Some(root), Some(blob)) = (&options.behind, &options.blob) {
         let base = options.base.open(spec.as_ref(), common)?;
         // In an order that no plan decides: the tar has one of its own.
         let paths: BTreeSet<StorePath> = plan.layers.into_iter().flatten().collect();
         let paths: Vec<StorePath> = paths.into_iter().collect();
-        let job = behind::Job {
+        let job = SingleLayer {
             root,
             paths: &paths,
             mtime,
@@ -110,12 +103,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         job.run(&options.output, blob, common)?;
         edge.layer(&store, root)?;
         edge.store_paths(&store, &paths);
-        edge.base(&options.base, spec.as_ref());
-        return options.told(edge);
+        edge.files(&options.base.location(spec.as_ref()).map(|base| base.path));
+        return options.finish(edge);
     }
-    let memory = options.cache.open(&store, common)?;
+    let memory = options.cache.options().open(&store, common)?;
     memory.tell_hashes(plan.nar_hashes);
-    let recipes = |layers: &[Vec<StorePath>]| recipes(layers, &store, mtime, &owner, xattrs);
+    let recipes = |layers: &[Vec<StorePath>]| recipes_of(layers, &store, mtime, &owner, xattrs);
     let Some(index) = index else {
         return make_all(options, recipes(&plan.layers)?, packing, &memory, &store, common);
     };
@@ -125,14 +118,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     })?;
     let recipe = recipes(std::slice::from_ref(layer))?;
     let blob = options.blob.iter().cloned().collect();
-    let known = options.known.as_deref().map(Known::read).transpose()?.unwrap_or_default();
+    let known = options.known.as_deref().map(PriorLayers::read).transpose()?.unwrap_or_default();
     let files = vec![options.output.clone()];
     let mut edge = options.edge.begin(&[&options.output].into_iter().chain(&blob).collect::<Vec<_>>())?;
     edge.recipes(&store, &recipe);
     let tarsum = options.tarsum;
-    let job = Job { recipes: recipe, files, blobs: blob, tarsum, packing, known, memory: &memory, record: None };
+    let job =
+        LayersToMake { recipes: recipe, files, blobs: blob, tarsum, packing, known, cache: &memory, record: None };
     job.run(&store, common)?;
-    options.told(edge)
+    options.finish(edge)
 }
 
 impl Options {
@@ -167,69 +161,40 @@ impl Options {
     }
 
     /// Tells what was read besides store paths.
-    fn told(&self, mut edge: Edge<'_>) -> Result<()> {
+    fn finish(&self, mut edge: BuildStep) -> Result<()> {
         // What has a key is the same in any plan that holds it.
         if self.key.is_none() {
             edge.file(&self.plan);
         }
         edge.files(&self.stamp.spec().map(Path::to_owned));
-        edge.finish()
+        Ok(edge.finish()?)
     }
-}
-
-/// One recipe a layer.
-pub fn recipes(
-    layers: &[Vec<StorePath>],
-    store: &Store,
-    mtime: i64,
-    owner: &Owner,
-    xattrs: bool,
-) -> Result<Vec<Recipe>> {
-    for path in layers.iter().flatten() {
-        store.parse(path.as_str())?;
-    }
-    let recipe = |paths: &Vec<StorePath>| Recipe {
-        store: store.dir().to_owned(),
-        paths: paths.clone(),
-        mtime,
-        owner: owner.clone(),
-        xattrs,
-    };
-    Ok(layers.iter().map(recipe).collect())
-}
-
-/// Layouts of recipes; noting what files are, if it is to be remembered.
-pub fn layouts<R: Borrow<Recipe> + Sync>(recipes: &[R], memory: &Memory, store: &Store) -> Result<Vec<Source>> {
-    let layouts = recipes.par_iter().map(|recipe| {
-        let layout = store_layout(store, recipe.borrow())?;
-        Ok(Source::from(if memory.is_there() { layout.noting() } else { layout }))
-    });
-    layouts.collect()
 }
 
 fn make_all(
     options: &Options,
     recipes: Vec<Recipe>,
     packing: Option<Packing>,
-    memory: &Memory,
+    memory: &BuildCache<'_>,
     store: &Store,
     common: &Common,
 ) -> Result<()> {
     let folder = &options.output;
-    let known = options.known.as_deref().map(Known::read).transpose()?.unwrap_or_default();
-    let made = NewFolder::make(folder)?;
+    let known = options.known.as_deref().map(PriorLayers::read).transpose()?.unwrap_or_default();
+    let made = NewDirectory::make(folder)?;
     let (files, blobs) = options.names(recipes.len(), packing);
     let mut edge = options.edge.begin(&files.iter().chain(&blobs).collect::<Vec<_>>())?;
     edge.recipes(store, &recipes);
     let record = Record::read(folder)?;
     let others = others(folder, recipes.len(), &record)?;
     let tarsum = options.tarsum;
-    Job { recipes, files, blobs, tarsum, packing, known, memory, record: Some(record) }.run(store, common)?;
+    LayersToMake { recipes, files, blobs, tarsum, packing, known, cache: memory, record: Some(record) }
+        .run(store, common)?;
     made.keep();
     for path in others {
         common.warn(format_args!("left alone: {}: no earlier run has recorded it", path.display()));
     }
-    options.told(edge)
+    options.finish(edge)
 }
 
 fn tar_ending(packing: Option<Packing>) -> String {

@@ -4,17 +4,17 @@ mod question;
 mod several;
 
 use crate::args::{Common, usage_error};
-use crate::base::BaseArgs;
-use crate::command::build::settings;
-use crate::edge::{Edge, EdgeArgs};
+use crate::base_args::BaseArgs;
 use crate::overwrite::Files;
 use crate::plan_args::PlanArgs;
-use crate::strategy::{self, INPUTS, StrategyArgs};
+use crate::step_args::StepArgs;
+use crate::strategy::{INPUTS, StrategyArgs};
 use anyhow::{Context, Result};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
 use layerstone_layering::{Base, Rates, Settings, plan};
+use layerstone_pipeline::{BuildStep, settings, strategy_of};
 use layerstone_spec::{Layering, Spec};
 use layerstone_store::{Store, StorePath};
 use question::QuestionArgs;
@@ -82,7 +82,7 @@ pub struct Options {
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
-    edge: EdgeArgs,
+    edge: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -106,7 +106,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     plan(&closure, &settings)?.with_hashes_of(&closure).write(&options.output)?;
     edge.file(file);
     options.tell(spec.as_ref(), &mut edge);
-    edge.finish()
+    Ok(edge.finish()?)
 }
 
 impl Options {
@@ -118,7 +118,7 @@ impl Options {
     }
 
     /// Tells what is read besides closures.
-    fn tell(&self, spec: Option<&Spec>, edge: &mut Edge<'_>) {
+    fn tell(&self, spec: Option<&Spec>, edge: &mut BuildStep) {
         edge.files(&self.rates);
         edge.files(self.plan.previous());
         edge.files(self.strategy.file());
@@ -126,7 +126,7 @@ impl Options {
         if let Some(Layering::PipelineFile(file)) = spec.and_then(|spec| spec.layering.as_ref()) {
             edge.file(file);
         }
-        edge.base(&self.base, spec);
+        edge.files(&self.base.location(spec).map(|base| base.path));
     }
 
     /// What the flags say of a plan that is to be made, over what a spec says.
@@ -137,16 +137,16 @@ impl Options {
         let base = self.base.open(Some(spec), common)?;
         let strategy = match self.strategy.strategy()? {
             Some(strategy) => strategy,
-            None => strategy::of_spec(spec, &path.display().to_string())?,
+            None => strategy_of(spec, &path.display().to_string())?,
         };
         let store = Store::new(closure.graph.first().map_or("/nix/store", |info| info.path.store_dir()), "/")?;
         let settings = settings(spec, strategy, base.as_ref(), &store)?;
-        self.plan.over(Settings {
+        Ok(self.plan.options().over(Settings {
             limit: self.limit()?.unwrap_or(settings.limit),
             exclude: self.exclude(),
             rates: self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
             ..settings
-        })
+        })?)
     }
 
     /// The closure's file.
@@ -168,13 +168,13 @@ impl Options {
 
     /// What the flags say, for a closure.
     fn settings(&self, closure: &Closure, limit: NonZeroUsize, common: &Common) -> Result<Settings> {
-        self.plan.over(Settings {
+        Ok(self.plan.options().over(Settings {
             strategy: self.strategy.strategy()?.unwrap_or_default(),
             base: self.base(closure, common)?,
             exclude: self.exclude(),
             rates: self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
             ..Settings::new(limit)
-        })
+        })?)
     }
 
     fn limit(&self) -> Result<Option<NonZeroUsize>> {

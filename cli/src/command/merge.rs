@@ -1,17 +1,15 @@
 //! `layerstone merge`: the images of several files in one docker archive.
 
 use crate::args::Common;
-use crate::base::{UnpackingArgs, open_file};
-use crate::command::image::write_archive;
+use crate::base_args::UnpackingArgs;
 use crate::out::print;
 use crate::overwrite::Files;
-use crate::packing_args::PackingArgs;
-use crate::place::Place;
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::{MaxUnpacked, Merge, StoredImage};
 use layerstone_layer::Meter;
 use layerstone_oci::{Location, Wanted};
+use layerstone_pipeline::{CompressionChoice, ImageTarget, open_file, write_archive};
 use rayon::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -35,7 +33,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let (place, packing) = (Place::parse_archive(options.output.as_os_str())?, PackingArgs::default());
+    let (place, packing) = (ImageTarget::parse_archive(options.output.as_os_str())?, CompressionChoice::default());
     // An archive all of whose images are in the output may be replaced by it: it is open, and read before.
     let is_replaced = |location: &Location| !location.path.is_dir() && location.reference().is_none();
     let inputs = options.files.iter().map(|text| Location::parse(text)).filter(|location| !is_replaced(location));
@@ -47,7 +45,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         images.into_iter().try_for_each(|image| merge.add(&location, image))?;
     }
     let unpack = |meter: &Meter| merge.unpack(max, &|bytes| meter.add_bytes(bytes));
-    common.progress().during("unpacking", None, 0, unpack)?;
+    common.report().during("unpacking", None, 0, unpack)?;
     write_archive(&merge.archive(), &place, &packing, &|_| merge.trailer(), common)?;
     tell(&merge, &place, common)
 }
@@ -65,11 +63,11 @@ fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(
     };
     let open_all = |_: &Meter| files.par_iter().map(open).collect::<Vec<Result<_>>>();
     // Of several errors the first one by order, not by time.
-    common.progress().during("opening", None, 0, open_all).into_iter().collect()
+    common.report().during("opening", None, 0, open_all).into_iter().collect()
 }
 
 /// Says which images were written, unless stdout holds them.
-fn tell(merge: &Merge, place: &Place, common: &Common) -> Result<()> {
+fn tell(merge: &Merge, place: &ImageTarget, common: &Common) -> Result<()> {
     if place.is_stdout() || common.quiet {
         return Ok(());
     }

@@ -1,14 +1,14 @@
 //! `layerstone merge-trees`: folders and tars merged into one tree.
 
 use crate::args::{Common, parse_time};
-use crate::base::UnpackingArgs;
+use crate::base_args::UnpackingArgs;
 use crate::overwrite::Files;
-use crate::place::check_tar;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::open_plain;
 use layerstone_layer::{Meter, write_layer};
 use layerstone_oci::Time;
+use layerstone_pipeline::check_tar;
 use layerstone_root::{Error as RootError, MergedTrees, TreeSource, merge_trees};
 use layerstone_store::{Output, write_whole};
 use std::os::unix::ffi::OsStrExt;

@@ -1,23 +1,19 @@
 //! `layerstone nix-db`: a closure to the layer from which Nix in the image knows its store paths.
 
 use crate::args::{Common, StampArgs, StoreArgs};
-use crate::base::{Base, BaseArgs};
-use crate::command::layer::behind::{check_front, plain_blob};
-use crate::edge::EdgeArgs;
+use crate::base_args::BaseArgs;
 use crate::overwrite::Files;
-use crate::place::check_tar;
-use anyhow::{Context, Result, bail};
+use crate::step_args::StepArgs;
+use anyhow::{Context, Result};
 use clap::Args;
-use layerstone_closure::{Closure, measure_nars};
+use layerstone_closure::Closure;
 use layerstone_layer::LayerFile;
-use layerstone_root::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_folder};
+use layerstone_pipeline::single_layer::{check_front, plain_blob};
+use layerstone_pipeline::{NixDbLayer, check_tar};
+use layerstone_root::NixDbPlace;
 use layerstone_spec::Spec;
-use layerstone_store::{Error, Output, Scratch, Store};
-use std::fs::{File, remove_file};
+use layerstone_store::Output;
 use std::path::{Path, PathBuf};
-
-/// What the history says about the layer.
-pub const COMMENT: &str = "nix database";
 
 /// Make the layer of Nix's database: what Nix in a container knows of the image's store paths
 ///
@@ -47,7 +43,7 @@ pub struct Options {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    edge: EdgeArgs,
+    edge: StepArgs,
 }
 
 /// Who owns the database.
@@ -90,7 +86,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
     edge.file(&options.closure);
     edge.files(&options.stamp.spec().map(Path::to_owned));
-    edge.base(&options.base, Some(&spec));
+    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
     if let Some(behind) = &options.behind {
         edge.layer(&store, behind)?;
     }
@@ -103,58 +99,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             (NixDbPlace::Behind { root }, front.references)
         }
     };
-    let job = Job { spec: &spec, mtime, place, base: base.as_ref(), store: &store };
+    let job = NixDbLayer { spec: &spec, mtime, place, base: base.as_ref(), store: &store };
     let mut layer = LayerFile { references, ..job.make(closure, &options.blob)? };
     layer.set_blob(&options.output, &options.blob)?;
     layer.write(&options.output)?;
-    edge.finish()
-}
-
-/// What the layer is made of, besides the closure.
-pub struct Job<'a> {
-    /// Who owns the database.
-    pub spec: &'a Spec,
-    pub mtime: i64,
-    pub place: NixDbPlace,
-    pub base: Option<&'a Base>,
-    pub store: &'a Store,
-}
-
-impl Job<'_> {
-    /// Makes the layer's tar.
-    pub fn make(self, mut closure: Closure, blob: &Path) -> Result<LayerFile> {
-        if self.store.dir() == "/gnu/store" {
-            bail!("no Nix database for the store /gnu/store, which is that of Guix: expected another one");
-        }
-        measure_nars(&mut closure, self.store).context("no NAR hash or size in the closure")?;
-        let scratch = Scratch::create(&std::env::temp_dir())?;
-        let comment = matches!(self.place, NixDbPlace::OnTop { .. }).then(|| COMMENT.to_owned());
-        let spec = NixDbSpec {
-            store: self.store.clone(),
-            mtime: self.mtime,
-            uid: self.spec.nix_uid,
-            gid: self.spec.nix_gid,
-            base: self.base.map(|base| base_of(base, self.store, scratch.path())).transpose()?,
-            place: self.place,
-        };
-        Ok(LayerFile { comment, ..build_nix_db(&spec, &closure, blob)? })
-    }
-}
-
-/// The base, with copies of what it has of a database in this folder.
-fn base_of(base: &Base, store: &Store, folder: &Path) -> Result<NixDbBase> {
-    let tree = base.tree()?;
-    for file in EARLIER_FILES {
-        let name = [&nix_db_folder(store)[..], b"/", file.as_bytes()].concat();
-        let copy = folder.join(file);
-        if tree.get(&name).is_none() {
-            continue;
-        }
-        let mut out = File::create(&copy).map_err(Error::io("write", &copy))?;
-        if !base.image.copy_file(&name, &mut out)? {
-            // It is something else than a file, which the root stage tells.
-            remove_file(&copy).map_err(Error::io("remove", &copy))?;
-        }
-    }
-    Ok(NixDbBase { name: base.image.name.clone(), tree, copies: folder.to_owned() })
+    Ok(edge.finish()?)
 }

@@ -3,16 +3,15 @@
 use super::copy::parse_name;
 use super::pull::parse_reference;
 use crate::args::Common;
-use crate::fetch;
-use crate::origin::Origin;
 use crate::out::print;
-use crate::transfer::TransferArgs;
+use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use layerstone_image::Target;
 use layerstone_oci::Name;
+use layerstone_pipeline::{ImageSource, remote_image};
 use layerstone_store::{Digest, Hasher};
 use serde_json::json;
 use std::io::{self, Write};
@@ -43,9 +42,10 @@ enum Form {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.transfer.packing.packing(None)?;
+    options.transfer.packing.choice()?;
     let mut reference = parse_reference(&options.reference)?;
-    let remote = fetch::image(&reference, &options.transfer.platform, &options.transfer.registry)?;
+    let remote =
+        remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registry.registries())?;
     reference.digest = Some(remote.digest);
     let name = options.name.as_deref().map(parse_name).transpose()?.unwrap_or_else(|| remote.name());
     let (hash, image_name) = (hash(&reference, &name, options, common)?, reference.short_name());
@@ -79,7 +79,9 @@ fn hash(reference: &layerstone_registry::Reference, name: &Name, options: &Optio
         archive.write(target, None, &|_| merge.trailer(), &layerstone_layer::Meter::default())?;
         Ok(())
     };
-    options.transfer.archive(&Origin::Registry(reference.clone()), Some(name), &mut write, common)?;
+    let (store, registries) = (options.transfer.store.store()?, options.transfer.registry.registries());
+    let copier = options.transfer.copier(&store, &registries, common)?;
+    copier.archive(&ImageSource::Registry(reference.clone()), Some(name), &mut write)?;
     Ok(hashed.0.finish())
 }
 

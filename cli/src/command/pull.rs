@@ -2,12 +2,10 @@
 
 use super::copy::{copy, parse_name};
 use crate::args::Common;
-use crate::fetch;
-use crate::origin::Origin;
-use crate::place::{self, Place};
-use crate::transfer::TransferArgs;
+use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
+use layerstone_pipeline::{ImageSource, ImageTarget, remote_image};
 use layerstone_registry::Reference;
 use std::ffi::OsString;
 
@@ -31,13 +29,14 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.transfer.packing.packing(None)?;
+    options.transfer.packing.choice()?;
     let mut reference = parse_reference(&options.reference)?;
-    let place = Place::parse(&options.output)?;
+    let place = ImageTarget::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     options.transfer.check_files(&[], &place)?;
     if reference.digest.is_none() {
-        let remote = fetch::image(&reference, &options.transfer.platform, &options.transfer.registry)?;
+        let remote =
+            remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registry.registries())?;
         let wanted = options.transfer.platform.wanted();
         let other = remote.platform().filter(|found| remote.is_alone && wanted.rank(found).is_none());
         if let Some(found) = other {
@@ -49,11 +48,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             eprintln!("{reference}");
         }
     }
-    copy(&Origin::Registry(reference), &place, name, &options.transfer, common)
+    copy(&ImageSource::Registry(reference), &place, name, false, &options.transfer, common)
 }
 
 /// A reference from the command line, with or without the word for a registry in front.
 pub fn parse_reference(text: &str) -> Result<Reference> {
     let bare = text.strip_prefix("registry:").or(text.strip_prefix("docker://"));
-    place::parse_reference(bare.unwrap_or(text))
+    Ok(layerstone_pipeline::parse_reference(bare.unwrap_or(text))?)
 }

@@ -3,11 +3,10 @@
 use super::copy::copy;
 use super::pull::parse_reference;
 use crate::args::Common;
-use crate::origin::Origin;
-use crate::place::{Place, refuse_other_kind};
-use crate::transfer::TransferArgs;
+use crate::transfer_args::TransferArgs;
 use anyhow::{Result, bail};
 use clap::Args;
+use layerstone_pipeline::{ImageSource, ImageTarget, refuse_other_kind};
 use std::ffi::OsString;
 
 /// Put an image into a registry, sending only what it lacks
@@ -28,13 +27,13 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.transfer.packing.packing(None)?;
+    options.transfer.packing.choice()?;
     refuse_other_kind(&options.reference)?;
     let reference = parse_reference(&options.reference)?;
     if reference.digest.is_some() {
         bail!("found a digest, expected HOST/NAME:TAG to push to: {reference}");
     }
-    let (origin, place) = (Origin::parse(&options.image)?, Place::Registry(reference));
+    let (origin, place) = (ImageSource::parse(&options.image)?, ImageTarget::Registry(reference));
     options.transfer.check_files(&[&origin], &place)?;
-    copy(&origin, &place, None, &options.transfer, common)
+    copy(&origin, &place, None, false, &options.transfer, common)
 }

@@ -1,25 +1,21 @@
 //! `layerstone root`: contents and a script to the customisation layer.
 
 use crate::args::{Common, StampArgs, StoreArgs};
-use crate::base::{Base, BaseArgs};
-use crate::command::layer::behind::plain_blob;
-use crate::command::ready;
-use crate::edge::EdgeArgs;
+use crate::base_args::BaseArgs;
 use crate::legacy_args::LegacyArgs;
 use crate::overwrite::Files;
-use crate::place::check_tar;
 use crate::root_args::RootArgs;
-use anyhow::{Context, Result, bail};
+use crate::step_args::StepArgs;
+use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_layer::LayerFile;
-use layerstone_root::{FakeRoot, Mode, RootSpec, Rule, Script, Which, build};
-use layerstone_spec::{Kind, Perm, RootMode, Spec};
-use layerstone_store::{Output, Store};
-use layerstone_tar::{Allowance, LayerTree, Owner, Tree};
-use std::fs::File;
-use std::io::{BufReader, stderr};
+use layerstone_pipeline::check_tar;
+use layerstone_pipeline::root_layer::{make, root_spec, tree_below};
+use layerstone_pipeline::single_layer::plain_blob;
+use layerstone_root::RootSpec;
+use layerstone_spec::{Kind, Spec};
+use layerstone_store::Output;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What the command is called.
 const NAME: &str = "root";
@@ -62,7 +58,7 @@ pub struct Options {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    edge: EdgeArgs,
+    edge: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -97,7 +93,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
     edge.spec(&store, options.stamp.spec(), &spec)?;
-    edge.base(&options.base, Some(&spec));
+    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
     if let Some(below) = &options.below {
         edge.layer(&store, below)?;
     }
@@ -106,85 +102,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.legacy.write(&options.blob)?;
     edge.files(options.legacy.file());
     layer.write(&options.output)?;
-    edge.finish()
-}
-
-/// The customisation layer, or the root of the only layer, that an image spec asks for, over the files of a base.
-pub fn root_spec(spec: &Spec, store: &Store, base: Option<Arc<Tree>>) -> Result<RootSpec> {
-    let contents = spec.contents.iter().map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
-    let script = spec.script.as_ref().map(|script| named_script("extraCommands", script));
-    let fake_root = spec
-        .fake_root_commands
-        .as_ref()
-        .map(|script| FakeRoot { script: named_script("fakeRootCommands", script), chroot: spec.enable_fakechroot });
-    let owner = match spec.kind {
-        // The spec's owner is that of the store paths.
-        Kind::Layered => Owner::numeric_root(),
-        // The spec's owner is that of all but the store paths.
-        Kind::Single => Owner::numbered(spec.owner.uid, spec.owner.gid),
-    };
-    let mode = match spec.root_mode {
-        RootMode::Links => Mode::Links,
-        RootMode::Copy => Mode::Copy,
-        RootMode::CopyKeepingDirlinks => Mode::CopyKeepingDirlinks,
-    };
-    Ok(RootSpec {
-        store: store.clone(),
-        contents,
-        mode,
-        helpers: spec.helpers.iter().map(|helper| ready::of_store(helper, store)).collect::<Result<_>>()?,
-        script,
-        fake_root,
-        xattrs: spec.xattrs,
-        perms: spec.perms.iter().map(rule).collect::<Result<_>>()?,
-        mtime: spec.mtime.seconds()?,
-        owner,
-        numeric: spec.kind == Kind::Layered,
-        strict: false,
-        base,
-        replace: spec.replace,
-    })
+    Ok(edge.finish()?)
 }
 
 /// A layer that has a tar.
 fn read_layer(path: &Path) -> Result<PathBuf> {
-    plain_blob(&LayerFile::read(path)?, path)
-}
-
-/// The files of a base, and of a layer over it whose tar this is.
-pub fn tree_below(base: Option<&Base>, layer: Option<PathBuf>) -> Result<Option<Arc<Tree>>> {
-    let Some(tar) = layer else { return base.map(Base::tree).transpose() };
-    let unusable = || format!("cannot use the layer: {}", tar.display());
-    let mut tree = base.map(|base| base.image.tree()).transpose()?.unwrap_or_default();
-    let number = u32::try_from(base.map_or(0, |base| base.image.layers.len())).context("too many layers")?;
-    let file = File::open(&tar).with_context(unusable)?;
-    tree.put(LayerTree::read_nth(BufReader::new(file), number, &Allowance::default()).with_context(unusable)?)
-        .with_context(unusable)?;
-    Ok(Some(Arc::new(tree)))
-}
-
-fn named_script(name: &str, script: &layerstone_spec::Script) -> Script {
-    match script {
-        layerstone_spec::Script::File(path) => Script::File(path.clone()),
-        layerstone_spec::Script::Text(text) => Script::Text { name: name.to_owned(), text: text.clone() },
-    }
-}
-
-/// What a rule of a spec is to the root stage.
-fn rule(perm: &Perm) -> Result<Rule> {
-    let which = match &perm.which {
-        layerstone_spec::Which::Path(path) => Which::path(path),
-        layerstone_spec::Which::Glob(pattern) => Which::glob(pattern)?,
-    };
-    let Perm { mode, uid, gid, uname, gname, .. } = perm.clone();
-    Ok(Rule { which, mode, uid, gid, uname, gname })
-}
-
-/// Makes the layer's tar and tells the warnings.
-pub fn make(root: &RootSpec, blob: &Path, common: &Common) -> Result<LayerFile> {
-    let made = build(root, blob, &mut stderr())?;
-    for warning in &made.warnings {
-        common.warn(warning);
-    }
-    Ok(made.layer)
+    Ok(plain_blob(&LayerFile::read(path)?, path)?)
 }

@@ -2,14 +2,13 @@
 
 use crate::args::Common;
 use crate::interrupt;
-use crate::origin::Origin;
 use crate::out::print;
 use crate::overwrite::Files;
-use crate::transfer::{Brought, Either, TransferArgs};
-use crate::whole::Whole;
+use crate::transfer_args::TransferArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_oci::{Descriptor, Destination, Index, Name, media_type};
+use layerstone_pipeline::{Brought, Copier, Either, ImageSource, Whole};
 use layerstone_registry::{Server, Shelf, ShelfPlace};
 use layerstone_store::Scratch;
 use std::collections::BTreeMap;
@@ -36,14 +35,16 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.transfer.packing.packing(None)?;
+    let (store, registries) = (options.transfer.store.store()?, options.transfer.registry.registries());
+    let mut copier = options.transfer.copier(&store, &registries, common)?;
+    copier.options.compression = copier.options.compression.or_plain();
     Files::default().writes_state(options.transfer.state.as_deref()).check()?;
     // First, so that a port that is taken is told at once.
     let server = Server::bind(options.listen)?;
     let shelf = Mutex::new(Shelf::default());
     let (mut names, mut scratches) = (Vec::new(), Vec::new());
     for image in &options.images {
-        let name = put(image, &options.transfer, &shelf, &mut scratches, common)?;
+        let name = put(image, &copier, &shelf, &mut scratches)?;
         if names.contains(&name) {
             bail!("two images called {name}: expected names of their own");
         }
@@ -68,29 +69,21 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 /// Puts an image on the shelf; what it is called there.
-fn put(
-    text: &OsString,
-    transfer: &TransferArgs,
-    shelf: &Mutex<Shelf>,
-    scratches: &mut Vec<Scratch>,
-    common: &Common,
-) -> Result<Name> {
-    let packing = &transfer.packing.or_plain();
-    match Origin::parse(text)? {
-        Origin::Spec(path) => {
-            let specs = transfer.specs(&path)?;
+fn put(text: &OsString, copier: &Copier<'_>, shelf: &Mutex<Shelf>, scratches: &mut Vec<Scratch>) -> Result<Name> {
+    match ImageSource::parse(text)? {
+        ImageSource::Spec(path) => {
+            let specs = copier.specs(&path)?;
             let repository = specs[0].reference()?.name().to_owned();
             let place = ShelfPlace { shelf, repository };
-            let architecture = |spec| if specs.len() > 1 { Some(spec) } else { None };
-            let bring = |spec| transfer.bring_spec(spec, &path, architecture(spec), &place, packing, common);
-            let mut brought: Vec<Brought> = specs.iter().map(bring).collect::<Result<_>>()?;
+            let bring = |spec| copier.bring_spec(spec, &path, specs.len() > 1, &place);
+            let mut brought: Vec<Brought> = specs.iter().map(bring).collect::<layerstone_pipeline::Result<_>>()?;
             scratches.extend(brought.iter_mut().filter_map(|it| it.scratch.take()));
             finish(&place, brought)
         }
         origin => {
             // Blobs are given away from any repository.
             let nameless = ShelfPlace { shelf, repository: String::new() };
-            match transfer.bring_whole(&origin, &nameless, packing, common)? {
+            match copier.bring_whole(&origin, &nameless)? {
                 Either::Index(Whole { descriptor, bytes, name }, scratch) => {
                     let name = name.context("no name: expected an image that has one")?;
                     let name = Name { name: repository_of(&name.name), ..name };

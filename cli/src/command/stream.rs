@@ -1,16 +1,12 @@
 //! `layerstone stream`: what nixpkgs' stream_layered_image.py writes, to the byte.
 
 use crate::args::Common;
-use crate::command::image::write_archive;
-use crate::command::layer::{layouts, recipes};
-use crate::memory::Memory;
 use crate::overwrite::Files;
-use crate::packing_args::PackingArgs;
-use crate::place::Place;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_image::{Archive, Base, Conf, LayerFacts, LayerMember, MANIFEST_NAME, Trailer};
 use layerstone_layer::Source;
+use layerstone_pipeline::{BuildCache, CompressionChoice, ImageTarget, layouts, recipes, write_archive};
 use layerstone_store::{Digest, Store, StorePath};
 use layerstone_tar::Owner;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -38,13 +34,13 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let conf = Conf::read(&options.conf)?;
     let store = Store::new(&conf.store_dir, &options.root)?;
-    let (place, packing) = (Place::parse_archive(options.output.as_os_str())?, PackingArgs::default());
+    let (place, packing) = (ImageTarget::parse_archive(options.output.as_os_str())?, CompressionChoice::default());
     let files = Files::of(&store).reads([&options.conf]).reads(&conf.from_image);
     files.writes_to(&place).check()?;
     let base = conf.from_image.as_deref().map(Base::open).transpose()?;
     let facts = conf.facts(base.as_ref())?;
     let recipes = recipes(&conf.store_layers, &store, conf.mtime, &conf.owner, false)?;
-    let sources = layouts(&recipes, &Memory::none(), &store)?.into_iter().enumerate();
+    let sources = layouts(&recipes, &BuildCache::none(), &store)?.into_iter().enumerate();
     let mut layers: Vec<LayerMember> =
         sources.map(|(index, source)| LayerMember::new(source, None, format!("layer {index}"))).collect();
     layers.push(customisation_layer(&conf, &store)?);

@@ -1,16 +1,14 @@
 //! `layerstone ninja` and `layerstone make`: the stages of an image as rules of a build tool.
 
 use crate::args::{Common, StoreArgs};
-use crate::edge::EdgeArgs;
 use crate::overwrite::Files;
-use crate::packing_args::PackingArgs;
-use crate::place::Place;
-use crate::root_script;
-use crate::source::Source;
-use crate::wiring::{Graph, Wiring, make as make_rules, ninja as ninja_rules, plan_in, quoted};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use layerstone_layering::Plan;
+use layerstone_pipeline::build_graph::{
+    BuildGraph, GraphInput, make as make_rules, ninja as ninja_rules, plan_in, quoted,
+};
+use layerstone_pipeline::{BuildStep, CompressionChoice, ImageTarget, ReferenceSource, StepOptions, root_script};
 use layerstone_spec::{Kind, Spec};
 use layerstone_store::{Error, write_whole};
 use std::ffi::OsString;
@@ -105,7 +103,7 @@ fn parse_command(text: &str) -> Result<OsString, String> {
 }
 
 /// What writes a graph.
-type Writer = fn(&Wiring<'_>, &Graph) -> Result<Vec<u8>>;
+type Writer = fn(&GraphInput<'_>, &BuildGraph) -> layerstone_pipeline::Result<Vec<u8>>;
 
 impl WireArgs {
     fn write(&self, command: &str, output: &Path, text: Writer, restat: bool, common: &Common) -> Result<()> {
@@ -116,14 +114,14 @@ impl WireArgs {
         let [spec] = &specs[..] else {
             bail!("{}: found {} architectures, expected one", self.spec.display(), specs.len());
         };
-        crate::command::build::check(spec)?;
+        layerstone_pipeline::check(spec)?;
         spec.warnings().into_iter().for_each(|warning| common.warn(warning));
         let store = self.store.store()?;
         let place = match &self.image {
-            Some(place) => Place::parse(place)?,
-            None => Place::Archive(format!("{}.tar.gz", spec.name.replace('/', "-")).into()),
+            Some(place) => ImageTarget::parse(place)?,
+            None => ImageTarget::Archive(format!("{}.tar.gz", spec.name.replace('/', "-")).into()),
         };
-        let wiring = Wiring {
+        let wiring = GraphInput {
             spec,
             file: &self.spec,
             store: &store,
@@ -146,15 +144,15 @@ impl WireArgs {
             let mut out = std::io::stdout().lock();
             return out.write_all(&text).and_then(|()| out.flush()).context("cannot write: standard output");
         }
-        let args = EdgeArgs::keeping(restat);
-        let edge = args.begin(&[output])?;
+        let options = StepOptions { restat, ..StepOptions::default() };
+        let edge = BuildStep::begin(options, &[output])?;
         write_whole(output, &text)?;
-        edge.finish()
+        Ok(edge.finish()?)
     }
 
     /// Refuses rules that would write over what they are written from, or over each other.
-    fn check_files(&self, wiring: &Wiring<'_>, output: &Path) -> Result<()> {
-        wiring.place.packing(&PackingArgs::default())?;
+    fn check_files(&self, wiring: &GraphInput<'_>, output: &Path) -> Result<()> {
+        wiring.place.packing(&CompressionChoice::default())?;
         wiring.check_place()?;
         // Without a plan all edges are there but those of the layers, which are called after what is in them.
         let graph = wiring.graph(None)?;
@@ -210,7 +208,7 @@ impl WireArgs {
         let Some(script) = &spec.run_as_root else { return Ok(Vec::new()) };
         let store = self.store.store()?;
         let text = root_script::text(script)?;
-        Source::of_spec(spec, &store)?.mentioned(&text, &store)
+        Ok(ReferenceSource::of_spec(spec, &store)?.mentioned(&text, &store)?)
     }
 
     /// The words that write the same file again.

@@ -4,7 +4,7 @@ use super::NAME;
 use crate::args::{OwnerArgs, parse_time, usage_error};
 use crate::command::nix_db::NixOwnerArgs;
 use crate::root_args::RootArgs;
-use crate::source::SourceArgs;
+use crate::source_args::SourceArgs;
 use crate::strategy::StrategyArgs;
 use anyhow::{Result, bail};
 use clap::error::ErrorKind;

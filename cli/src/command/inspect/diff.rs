@@ -2,7 +2,6 @@
 
 use super::Options;
 use crate::args::Common;
-use crate::base::make_plain;
 use crate::difference::text as difference_text;
 use crate::out::print;
 use crate::table::{Table, percent, size, some_of};
@@ -10,6 +9,7 @@ use anyhow::Result;
 use layerstone_closure::{Difference, Item, difference};
 use layerstone_image::{Held, HeldPaths, ImageSummary, LayerSummary, held};
 use layerstone_oci::Location;
+use layerstone_pipeline::make_plain;
 use layerstone_store::{Digest, StorePath};
 use serde::Serialize;
 use std::cmp::Reverse;

@@ -2,11 +2,11 @@
 
 use super::{NAME, Options, missing};
 use crate::args::{Common, usage_error};
-use crate::new_folder::NewFolder;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
 use layerstone_layering::plans;
+use layerstone_pipeline::NewDirectory;
 use layerstone_store::Output;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -29,7 +29,7 @@ pub fn run(files: &[PathBuf], options: &Options, common: &Common) -> Result<()> 
     let settings = options.settings(first.context("no closure")?, limit, common)?;
     let plans = plans(&closures, &settings)?;
     let plans = plans.into_iter().zip(&closures).map(|(plan, closure)| plan.with_hashes_of(closure));
-    let made = NewFolder::make(folder)?;
+    let made = NewDirectory::make(folder)?;
     let mut edge = options.edge.begin(&outputs)?;
     let prepared = plans.zip(&outputs).map(|(plan, path)| plan.prepare(path));
     let prepared: Vec<Output> = prepared.collect::<Result<_, _>>()?;
@@ -37,7 +37,7 @@ pub fn run(files: &[PathBuf], options: &Options, common: &Common) -> Result<()> 
     made.keep();
     edge.files(files);
     options.tell(None, &mut edge);
-    edge.finish()
+    Ok(edge.finish()?)
 }
 
 /// The plan's file for each closure.

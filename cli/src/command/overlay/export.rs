@@ -1,15 +1,15 @@
 //! `layerstone overlay export`: the files of an image as one flat tar.
 
 use crate::args::Common;
-use crate::base::UnpackingArgs;
-use crate::fetch::PlatformArgs;
+use crate::base_args::UnpackingArgs;
 use crate::overwrite::Files;
-use crate::place::check_tar;
+use crate::platform_args::PlatformArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::StoredImage;
 use layerstone_layer::Meter;
 use layerstone_oci::Location;
+use layerstone_pipeline::check_tar;
 use layerstone_store::Output;
 use layerstone_tar::{Part, write_flat};
 use std::ffi::OsString;
@@ -68,7 +68,7 @@ fn export(image: &StoredImage, out: &mut (dyn Write + Send), to: &Path, common: 
         Ok(write_flat(&tree, &parts, out, to)?)
     };
     let both = |meter: &Meter| rayon::join(|| image.check(meter), write);
-    let (checked, written) = common.progress().during("exporting", Some(bytes), parts.len(), both);
+    let (checked, written) = common.report().during("exporting", Some(bytes), parts.len(), both);
     // What is wrong with a layer explains what went wrong with writing its files.
     checked?;
     written

@@ -1,7 +1,7 @@
 //! `layerstone overlay probe`: which backends work here.
 
 use crate::out::print;
-use crate::root_script::MachineArgs;
+use crate::script_args::MachineArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_overlay::{Backend, Kernel, probe};

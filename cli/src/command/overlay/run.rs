@@ -1,25 +1,21 @@
 //! `layerstone overlay run`: a script as root over a base image, to the layer of what it changes.
 
 use crate::args::{Common, StoreArgs, parse_time};
-use crate::base::{Base, BaseArgs};
-use crate::command::root;
-use crate::edge::EdgeArgs;
+use crate::base_args::BaseArgs;
 use crate::legacy_args::LegacyArgs;
 use crate::overwrite::Files;
-use crate::place::check_tar;
-use crate::root_script::{Job, PlaceArgs, make, read, text};
+use crate::script_args::ScriptArgs;
+use crate::step_args::StepArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_closure::Closure;
 use layerstone_oci::Time;
 use layerstone_overlay::Hooks;
-use layerstone_root::RootSpec;
+use layerstone_pipeline::check_tar;
+use layerstone_pipeline::root_script::{COMMENT, RootScript, contents, make, read, text};
 use layerstone_spec::{Kind, RootMode, Script, Spec};
 use layerstone_store::{Output, Store};
 use std::path::{Path, PathBuf};
-
-/// What the history says about the layer of a layered image's root script.
-pub const COMMENT: &str = "runAsRoot";
 
 /// Run a script as root over a base image, and write what it changes as a layer
 ///
@@ -58,7 +54,7 @@ pub struct Options {
     #[command(flatten)]
     hooks: HookArgs,
     #[command(flatten)]
-    place: PlaceArgs,
+    place: ScriptArgs,
     /// Latest modification time in the layer: a date with a time and a zone or without, @SECONDS, or now [default: 1970-01-01T00:00:01Z]
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time of the files")]
     mtime: Option<Time>,
@@ -67,7 +63,7 @@ pub struct Options {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    edge: EdgeArgs,
+    edge: StepArgs,
 }
 
 /// The scripts beside the mount.
@@ -94,7 +90,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let Some(script) = &spec.run_as_root else {
         bail!("no script: expected --script FILE, or runAsRoot in the spec");
     };
-    let job = Job {
+    let scripts = options.place.options();
+    let job = RootScript {
         script: text(script)?,
         hooks: Hooks { extra_commands: spec.script.as_ref().map(text).transpose()?, ..options.hooks.read()? },
         contents: contents(&spec, &store, base.as_ref())?,
@@ -103,7 +100,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         checks_base: true,
         store: &store,
         spec: &spec,
-        place: &options.place,
+        options: &scripts,
     };
     if options.output != Path::new("-") {
         // First, so that a bad place is told before the script has run.
@@ -112,7 +109,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
     edge.spec(&store, options.spec.as_deref(), &spec)?;
     edge.files(&options.store_closure);
-    edge.base(&options.base, Some(&spec));
+    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
     options.hooks.files().into_iter().for_each(|file| edge.files(file));
     let mut layer = make(job, &options.blob, common)?;
     // A single image's one layer says what it is when store paths are behind it.
@@ -121,7 +118,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.legacy.write(&options.blob)?;
     edge.files(options.legacy.file());
     layer.write(&options.output)?;
-    edge.finish()
+    Ok(edge.finish()?)
 }
 
 impl Options {
@@ -153,7 +150,7 @@ impl Options {
             spec.script = Some(Script::File(file.clone()));
         }
         spec.mtime = self.mtime.unwrap_or(spec.mtime);
-        self.place.apply(&mut spec);
+        self.place.options().apply(&mut spec);
         Ok(spec)
     }
 }
@@ -172,13 +169,4 @@ impl HookArgs {
             extra_commands: None,
         })
     }
-}
-
-/// What is in the layer before a script runs.
-pub fn contents(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Option<RootSpec>> {
-    if spec.contents.is_empty() && spec.helpers.is_empty() {
-        return Ok(None);
-    }
-    let root = root::root_spec(spec, store, base.map(Base::tree).transpose()?)?;
-    Ok(Some(RootSpec { script: None, fake_root: None, ..root }))
 }

@@ -16,7 +16,7 @@ pub fn run(file: &Path, store: &Store, as_json: bool, common: &Common) -> Result
     let bytes = closure.graph.iter().filter_map(|info| info.nar_size).fold(0, u64::saturating_add);
     let work = |meter: &Meter| verify(&closure, store, |count| meter.add_bytes(count));
     let mismatches =
-        common.progress().during("verifying", Some(bytes), 0, work).with_context(|| file.display().to_string())?;
+        common.report().during("verifying", Some(bytes), 0, work).with_context(|| file.display().to_string())?;
     let paths = closure.graph.len();
     if as_json {
         let differing: Vec<Value> = mismatches.iter().map(entry).collect();

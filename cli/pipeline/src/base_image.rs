@@ -1,0 +1,121 @@
+//! The image to build on, or to look into: opened, its layers plain, and what they hold.
+
+use crate::image::{ImageLayer, LayerBlob};
+use crate::{Report, Result};
+use layerstone_image::{Held, ImageFile, MaxUnpacked, StoredImage, StoredLayer, held};
+use layerstone_layer::{Meter, Source};
+use layerstone_oci::{Descriptor, Location, Wanted, media_type};
+use layerstone_spec::Spec;
+use layerstone_store::Store;
+use layerstone_tar::{Kind, Tree};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// Opens a file or folder of images, and tells what is odd about it.
+pub fn open_file(path: &Path, max: MaxUnpacked, report: &dyn Report) -> Result<ImageFile> {
+    open_file_as(path, path, max, report)
+}
+
+/// The same for a file that messages call by another name.
+pub fn open_file_as(path: &Path, shown: &Path, max: MaxUnpacked, report: &dyn Report) -> Result<ImageFile> {
+    let file = ImageFile::open_as(path, shown, max)?;
+    file.warning().into_iter().for_each(|warning| report.warn(warning));
+    Ok(file)
+}
+
+/// Opens an image and unpacks its layers.
+///
+/// # Errors
+///
+/// It cannot be read, or is no image for the platform that is wanted.
+pub fn open_plain_image(
+    location: &Location,
+    wanted: &Wanted,
+    max: MaxUnpacked,
+    report: &dyn Report,
+) -> Result<StoredImage> {
+    let mut image = open_file(&location.path, max, report)?.image(location, wanted)?;
+    make_plain(&mut image, max, report)?;
+    Ok(image)
+}
+
+/// A layer's descriptor with OCI's media type in the place of docker's.
+fn in_oci(descriptor: &Descriptor) -> Descriptor {
+    Descriptor { media_type: media_type::layer_in_oci(&descriptor.media_type), ..descriptor.clone() }
+}
+
+/// Unpacks the layers that are compressed.
+pub fn make_plain(image: &mut StoredImage, max: MaxUnpacked, report: &dyn Report) -> Result<()> {
+    let unpack = |meter: &Meter| image.unpack(max, &|bytes| meter.add_bytes(bytes));
+    Ok(report.during("unpacking", None, 0, unpack)?)
+}
+
+/// An image to build on, its layers plain.
+pub struct BaseImage {
+    pub image: StoredImage,
+    tree: OnceLock<Arc<Tree>>,
+}
+
+impl BaseImage {
+    /// Opens an image to build on and unpacks its layers; `spec` says for which platform.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is no image for that platform.
+    pub fn open(location: &Location, spec: Option<&Spec>, max: MaxUnpacked, report: &dyn Report) -> Result<BaseImage> {
+        let (architecture, variant) =
+            spec.map_or((None, None), |spec| (spec.architecture.as_deref(), spec.variant.as_deref()));
+        let wanted = Wanted::new(None, architecture, variant).of_base();
+        Ok(BaseImage { image: open_plain_image(location, &wanted, max, report)?, tree: OnceLock::new() })
+    }
+
+    /// Its layers as they go into an image: what the history says about them is the base's.
+    pub fn layers(&self) -> Vec<ImageLayer> {
+        let described = self.image.manifest.iter().flat_map(|manifest| &manifest.manifest.layers);
+        let described = described.map(Some).chain(std::iter::repeat(None));
+        let layer = |(layer, described): (&StoredLayer, Option<&Descriptor>)| {
+            let (part, diff_id) = (layer.part.clone(), layer.diff_id);
+            let label = part.name().to_owned();
+            let blob = described.map(|descriptor| LayerBlob::Stored(in_oci(descriptor), layer.stored.clone()));
+            ImageLayer { blob, ..ImageLayer::new(Source::Part(part), Some(diff_id), label) }
+        };
+        self.image.layers.iter().zip(described).map(layer).collect()
+    }
+
+    /// The files that a container of it sees.
+    pub fn tree(&self) -> Result<Arc<Tree>> {
+        if let Some(tree) = self.tree.get() {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = Arc::new(self.image.tree()?);
+        Ok(Arc::clone(self.tree.get_or_init(|| tree)))
+    }
+
+    /// Store paths keep their names in an image, so that the base must have folders on the way to them, or nothing.
+    pub fn check_store(&self, store: &Store) -> Result<()> {
+        let (tree, dir) = (self.tree()?, store.dir());
+        for end in dir.match_indices('/').map(|(at, _)| at).skip(1).chain([dir.len()]) {
+            let folder = &dir[..end];
+            if let Some(node) = tree.get(&folder.as_bytes()[1..]).filter(|node| !node.is_directory()) {
+                let found = match &node.kind {
+                    Kind::Symlink { target } => format!("a link to {}", target.escape_ascii()),
+                    _ => "a file".to_owned(),
+                };
+                bail!("cannot put store paths over {}: {folder}: found {found}, expected a folder", self.image.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Its files, which are going to be written.
+    pub fn tree_to_write(&self) -> Result<Arc<Tree>> {
+        let tree = self.tree()?;
+        self.image.check_holes(&tree)?;
+        Ok(tree)
+    }
+
+    /// The store paths that it holds.
+    pub fn held(&self, store_dir: &str) -> Result<Held> {
+        Ok(held(&self.image, store_dir)?)
+    }
+}

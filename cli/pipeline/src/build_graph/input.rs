@@ -1,0 +1,38 @@
+//! What a spec names, as far as build tools must look at it.
+
+use super::{GraphInput, quoted};
+use std::path::{Path, PathBuf};
+
+/// The file that tells where links lead.
+const LINKS: &str = "links";
+
+impl GraphInput<'_> {
+    /// The spec, and the files that it names. What it names of the store never changes.
+    pub fn spec_inputs(&self) -> Vec<PathBuf> {
+        let mut inputs = vec![self.file.to_owned()];
+        inputs.extend(self.spec.files().into_iter().map(Path::to_owned));
+        inputs.extend((!self.links().is_empty()).then(|| self.in_folder(LINKS)));
+        inputs
+    }
+
+    /// What is named by a link into the store, such as `result`: where it leads is known to nobody who looks at times, as
+    /// store paths are all of one second.
+    fn links(&self) -> Vec<&Path> {
+        self.spec.store_paths().filter(|path| !path.starts_with(self.store.dir())).collect()
+    }
+
+    /// A command line that notes where the links lead, in a file that is new only if one leads elsewhere.
+    pub fn note_of_links(&self) -> Option<(PathBuf, Vec<u8>)> {
+        let links = self.links();
+        let file = self.in_folder(LINKS);
+        let new = self.in_folder(&format!("{LINKS}.new"));
+        let [noted, new] = [&file, &new].map(|path| quoted(path.as_os_str()));
+        let mut command = b"{ ".to_vec();
+        for link in &links {
+            let link = quoted(link.as_os_str());
+            command.extend([b"readlink -f ", &*link, b" || readlink ", &link, b" || echo; "].concat());
+        }
+        command.extend([b"} >", &*new, b"; cmp -s ", &new, b" ", &noted, b" || cp ", &new, b" ", &noted].concat());
+        (!links.is_empty()).then_some((file, command))
+    }
+}

@@ -1,0 +1,94 @@
+//! What a build remembers for the next one of the same image: the plan, so that layers stay as they are, and the layer
+//! files, so that layers which stay need not be read.
+
+use crate::build_cache::StoreLayer;
+use crate::image::Built;
+use crate::prior_layers::{PriorLayers, layer_files};
+use crate::record::{self, Record, Written};
+use crate::{NewDirectory, Result};
+use layerstone_layer::{LayerFile, Packing, Recipe};
+use layerstone_layering::{Plan, Previous};
+use layerstone_oci::{Descriptor, Placed};
+use layerstone_spec::Spec;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Name of the plan.
+const PLAN: &str = "image.layers.json";
+
+/// A folder that remembers.
+pub struct BuildState {
+    folder: PathBuf,
+    known: PriorLayers,
+    record: Record,
+    /// The folders that were made for it, the inner one first.
+    _made: Vec<NewDirectory>,
+}
+
+impl BuildState {
+    /// Opens a folder, made if its parent is there; the one of an architecture, if the image has several.
+    pub fn open(folder: &Path, architecture: Option<&Spec>) -> Result<BuildState> {
+        let mut made = vec![NewDirectory::make(folder)?];
+        let folder = match architecture.and_then(|spec| Some((spec.architecture.as_ref()?, &spec.variant))) {
+            Some((architecture, variant)) => {
+                let folder = folder.join(format!("{architecture}{}", variant.as_deref().unwrap_or_default()));
+                made.insert(0, NewDirectory::make(&folder)?);
+                folder
+            }
+            None => folder.to_owned(),
+        };
+        Ok(BuildState { known: PriorLayers::read(&folder)?, record: Record::read(&folder)?, folder, _made: made })
+    }
+
+    /// The plan of the build before.
+    pub fn previous(&self) -> Result<Option<Previous>> {
+        let path = self.folder.join(PLAN);
+        Ok(if path.exists() { Some(Previous::read(&path)?) } else { None })
+    }
+
+    /// What is known of a layer that is made and compressed so.
+    pub fn known(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<&LayerFile> {
+        self.known.get(recipe, packing)
+    }
+
+    /// Remembers the layers that an image was built of, in the place of what was known before: all of it, or nothing.
+    pub fn remember(&self, layers: Vec<LayerFile>) -> Result<()> {
+        let plan = Plan::new(layers.iter().map(|layer| layer.store_paths.clone()).collect());
+        let mut outputs = vec![plan.prepare(&self.folder.join(PLAN))?];
+        let mut written = BTreeMap::new();
+        for (index, layer) in layers.iter().enumerate() {
+            let name = format!("{index:03}.layer.json");
+            let output = layer.prepare(&self.folder.join(&name))?;
+            written.insert(name, Written::of(&output)?);
+            outputs.push(output);
+        }
+        self.record.replace(outputs, written)
+    }
+}
+
+/// The files that a folder will have, as far as that is known before a build.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    // A folder that is not there has none.
+    let there = layer_files(folder).unwrap_or_default();
+    there
+        .into_iter()
+        .chain([PLAN, "000.layer.json", record::NAME].map(|name| folder.join(name)))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
+
+/// The layer file of a layer of the store, counted from the lowest of them, that an image was built of; as compressed as it
+/// is there.
+pub(crate) fn layer_of(built: &Built, index: usize, layer: &StoreLayer, packing: Option<Packing>) -> LayerFile {
+    // They lie above those of the base, and below all others.
+    let index = built.layers_below + index;
+    let mut file = LayerFile::new(built.diff_ids[index], layer.source.size());
+    if let Some(Placed { descriptor: Descriptor { digest, size, media_type, .. }, .. }) = built.placed.get(index) {
+        file.descriptor.digest = *digest;
+        file.descriptor.size = *size;
+        file.descriptor.media_type.clone_from(media_type);
+        file.compression = packing;
+    }
+    LayerFile { store_paths: layer.recipe.paths.clone(), recipe: Some(layer.recipe.clone()), ..file }
+}

@@ -1,0 +1,35 @@
+//! How layers are to be compressed, as far as anybody said.
+
+use layerstone_layer::{Codec, Packing};
+
+/// What was asked for; what was not follows from the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompressionChoice {
+    /// The compression that was asked for, of which one is none.
+    pub asked: Option<Option<Packing>>,
+    /// Whether layers stay as they are, instead of gzip, where nobody says.
+    pub plain_by_default: bool,
+}
+
+impl CompressionChoice {
+    /// Whether anything was asked for.
+    pub fn is_given(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// The same, for layers that stay plain where nobody says.
+    pub fn or_plain(self) -> CompressionChoice {
+        CompressionChoice { plain_by_default: true, ..self }
+    }
+
+    /// The compression of layers that are blobs: what was asked for, or else what `described` says, or else what is usual.
+    pub fn of_layers(&self, described: Option<Packing>) -> Option<Packing> {
+        let usual = Some(Codec::Gzip.into()).filter(|_| !self.plain_by_default);
+        self.or(described.or(usual))
+    }
+
+    /// What was asked for, or else this; none for no compression.
+    pub fn or(&self, default: Option<Packing>) -> Option<Packing> {
+        self.asked.unwrap_or(default)
+    }
+}

@@ -1,0 +1,165 @@
+//! Images for several architectures, copied whole: an index, and all that it lists.
+
+use crate::base_image::open_file;
+use crate::{ImageSource, Registries, Report, Result, remote};
+use layerstone_image::{ImageFile, MaxUnpacked};
+use layerstone_layer::Meter;
+use layerstone_oci::{
+    Content, Descriptor, Destination, Index, Layer, Location, Manifest, Name, media_type, put_layers,
+};
+use layerstone_registry::{Fetched, Reference, Repository};
+use layerstone_store::Digest;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Where all of it is.
+enum Whereabouts<'a> {
+    Registry(Repository),
+    File(&'a ImageFile),
+}
+
+/// What was copied but for its name.
+pub struct Whole {
+    pub descriptor: Descriptor,
+    pub bytes: Vec<u8>,
+    pub name: Option<Name>,
+}
+
+/// Bytes of all manifests at most; those of an image for ten platforms have some twenty kilobytes.
+const MAX_MANIFESTS: usize = 32 << 20;
+/// Indexes in indexes that are followed.
+const MAX_DEPTH: usize = 8;
+/// Manifests and blobs that are copied: a hundred platforms of a hundred layers each.
+const MAX_FOUND: usize = 10_000;
+
+/// Puts an index and all that it lists, or an image, byte for byte.
+pub fn bring(
+    origin: &ImageSource,
+    destination: &dyn Destination,
+    max: MaxUnpacked,
+    registries: &Registries,
+    report: &dyn Report,
+) -> Result<Whole> {
+    let file;
+    let listed = match origin {
+        ImageSource::Registry(reference) => Listed::of_registry(reference, registries)?,
+        ImageSource::File(location) => {
+            file = open_file(&location.path, max, report)?;
+            Listed::of_file(&file, location)?
+        }
+        ImageSource::Spec(_) | ImageSource::Engine(..) => {
+            bail!("--all: expected registry:REF or an OCI layout with it")
+        }
+    };
+    listed.bring(destination, registries, report)
+}
+
+/// A manifest or an index, and where all that it lists is.
+pub struct Listed<'a> {
+    keeper: Whereabouts<'a>,
+    pub descriptor: Descriptor,
+    bytes: Vec<u8>,
+    name: Option<Name>,
+}
+
+impl<'a> Listed<'a> {
+    pub fn of_registry(reference: &Reference, registries: &Registries) -> Result<Listed<'a>> {
+        let repository = registries.repository(reference)?;
+        let Fetched { descriptor, bytes } = repository.manifest(&reference.target())?;
+        let name = Some(remote::name_of(reference));
+        Ok(Listed { keeper: Whereabouts::Registry(repository), descriptor, bytes, name })
+    }
+
+    pub fn of_file(file: &'a ImageFile, location: &Location) -> Result<Listed<'a>> {
+        let (descriptor, bytes, names) = file.listed(location)?;
+        let name = names.iter().find(|name| name.contains(':')).map(|name| Name::parse(name));
+        Ok(Listed { keeper: Whereabouts::File(file), descriptor, bytes, name })
+    }
+
+    /// An error if something that is listed is not there.
+    pub fn check(&self) -> Result<()> {
+        self.keeper.collect(&self.descriptor, &self.bytes, &mut Found::default(), 0)
+    }
+
+    /// Puts all of it.
+    pub fn bring(self, destination: &dyn Destination, registries: &Registries, report: &dyn Report) -> Result<Whole> {
+        let Listed { keeper, descriptor, bytes, name } = self;
+        let mut found = Found::default();
+        keeper.collect(&descriptor, &bytes, &mut found, 0)?;
+        let Found { layers, manifests, .. } = found;
+        let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
+        let put = |meter: &Meter| put_layers(&layers, None, destination, registries.uploads, meter);
+        report.during("putting", Some(size), layers.len(), put)?;
+        for (descriptor, bytes) in &manifests {
+            destination.put_manifest(descriptor, bytes)?;
+        }
+        Ok(Whole { descriptor, bytes, name })
+    }
+}
+
+/// What is below an index.
+#[derive(Default)]
+struct Found {
+    /// All blobs, each once.
+    layers: Vec<Layer>,
+    /// All manifests and indexes, those that others list first.
+    manifests: Vec<(Descriptor, Vec<u8>)>,
+    /// What is in either.
+    seen: HashSet<Digest>,
+    /// Bytes of the manifests.
+    kept: usize,
+}
+
+impl Whereabouts<'_> {
+    /// Adds what is below a manifest or an index.
+    fn collect(&self, descriptor: &Descriptor, bytes: &[u8], found: &mut Found, depth: usize) -> Result<()> {
+        let name = descriptor.digest.to_string();
+        if media_type::is_image(&descriptor.media_type) {
+            let manifest = Manifest::parse(bytes, &name)?;
+            for blob in manifest.layers.iter().chain([&manifest.config]) {
+                if found.seen.insert(blob.digest) {
+                    found.layers.push(Layer::Blob(blob.clone(), self.blob(blob)?));
+                }
+            }
+            return Ok(());
+        }
+        if depth == MAX_DEPTH {
+            bail!("found more than {MAX_DEPTH} indexes in each other: {name}");
+        }
+        for child in Index::parse(bytes, &name)?.manifests {
+            if !found.seen.insert(child.digest) {
+                continue;
+            }
+            if found.seen.len() > MAX_FOUND {
+                bail!("found more than {MAX_FOUND} manifests and blobs below: {name}");
+            }
+            let is_known = media_type::MANIFESTS.contains(&child.media_type.as_str());
+            if !is_known {
+                bail!("found media type {:?} in the index {name}, expected a manifest or an index", child.media_type);
+            }
+            let bytes = self.manifest(&child)?;
+            found.kept = found.kept.saturating_add(bytes.len());
+            if found.kept > MAX_MANIFESTS {
+                bail!("found manifests of more than {MAX_MANIFESTS} bytes: {name}");
+            }
+            self.collect(&child, &bytes, found, depth + 1)?;
+            found.manifests.push((child, bytes));
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        let file = match self {
+            Whereabouts::Registry(repository) => return Ok(repository.manifest(&descriptor.digest.to_string())?.bytes),
+            Whereabouts::File(file) => file,
+        };
+        Ok(file.manifest(&descriptor.digest)?)
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Arc<dyn Content>> {
+        Ok(match self {
+            Whereabouts::Registry(repository) => Arc::new(repository.blob(descriptor)),
+            Whereabouts::File(file) => Arc::new(file.blob(&descriptor.digest)?),
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! `-o docker:` and `-o podman:`: a docker archive into the program that loads it.
+
+use crate::Result;
+use crate::error::{Context, Error};
+use crate::image_target::Engine;
+use layerstone_store::Leftover;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+
+/// Runs `docker load`, and `write` into it. An error of ours that stops the stream is what is told, and what the program
+/// says about the end of the stream is told beside it.
+pub fn load<T>(
+    engine: Engine,
+    write: impl FnOnce(&mut (dyn Write + Send), &Path) -> layerstone_layer::Result<T>,
+) -> Result<T> {
+    let program = engine.program();
+    let mut command = Command::new(program);
+    command.arg("load").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let (mut child, _leftover) = start(&mut command).with_context(|| format!("cannot run: {program} load"))?;
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let mut stderr = child.stderr.take().expect("it is piped");
+    // Read beside, so that a program which says much does not wait for us while we wait for it.
+    let said = thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = stderr.read_to_end(&mut said);
+        said
+    });
+    let written = write(&mut stdin, Path::new(program));
+    drop(stdin);
+    let status = child.wait().with_context(|| format!("cannot wait for: {program} load"))?;
+    let said = said.join().unwrap_or_default();
+    match written {
+        Ok(_) if !status.success() => Err(failure(program, status, &said)),
+        Ok(written) => Ok(written),
+        // What it says is why nothing could be written to it.
+        Err(error) if is_broken_pipe(&error) && !status.success() => Err(failure(program, status, &said)),
+        Err(error) if is_broken_pipe(&error) => Err(invalid!("{program} load: it ended before it had read the image")),
+        Err(error) => Err(error).context(spoiled(program, status, &said)),
+    }
+}
+
+fn failure(program: &str, status: ExitStatus, said: &[u8]) -> Error {
+    invalid!("{program} load: found {status}: {}", words(said))
+}
+
+/// What stands before an error of ours.
+fn spoiled(program: &str, status: ExitStatus, said: &[u8]) -> String {
+    match status.success() {
+        true => format!("cannot give the image to {program} load"),
+        false => format!("cannot give the image to {program} load (which then says {:?})", words(said)),
+    }
+}
+
+/// What a program said, on one line.
+fn words(said: &[u8]) -> String {
+    String::from_utf8_lossy(said).trim().escape_debug().to_string()
+}
+
+fn is_broken_pipe(error: &layerstone_layer::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Starts a program that a signal which ends us ends too.
+fn start(command: &mut Command) -> io::Result<(Child, Leftover)> {
+    Leftover::make(|| {
+        let child = command.spawn()?;
+        // Before Linux 5.3 it goes on.
+        let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+        let end = move || {
+            // An error means that it has ended.
+            let _ = process.map(|process| pidfd_send_signal(process, Signal::TERM));
+        };
+        Ok((child, end))
+    })
+}
+
+/// Runs `docker save`, its archive going into a file.
+pub fn save(engine: Engine, image: &str, path: &Path) -> Result<()> {
+    let program = engine.program();
+    if image.starts_with('-') {
+        bail!("no image: {image:?}: expected a name");
+    }
+    let mut command = Command::new(program);
+    command.args(["save", "-o"]).arg(path).arg(image).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let (child, _leftover) = start(&mut command).with_context(|| format!("cannot run: {program} save"))?;
+    let output = child.wait_with_output().with_context(|| format!("cannot wait for: {program} save"))?;
+    if !output.status.success() {
+        bail!("{program} save {image}: found {}: {}", output.status, words(&output.stderr));
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! What can go wrong while an image is built or copied.
+
+use crate::image_target::Refused;
+use layerstone_layer::Difference;
+use std::fmt::{self, Display};
+use std::io;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a stage reports that belongs to no stage's own error.
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// An error of a stage, or of what lies between stages. Each stage's own error is the `source` of what wraps it, so that
+/// whoever shows the chain may pass over a text that the one before ends in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Store paths, stage files, outputs.
+    #[error("{0}")]
+    Store(#[from] layerstone_store::Error),
+    /// Closures.
+    #[error("{0}")]
+    Closure(#[from] layerstone_closure::Error),
+    /// Plans.
+    #[error("{0}")]
+    Layering(#[from] layerstone_layering::Error),
+    /// Tars.
+    #[error("{0}")]
+    Tar(#[from] layerstone_tar::Error),
+    /// Layers.
+    #[error("{0}")]
+    Layer(#[from] layerstone_layer::Error),
+    /// OCI images, and what keeps their blobs.
+    #[error("{0}")]
+    Oci(#[from] layerstone_oci::Error),
+    /// Registries.
+    #[error("{0}")]
+    Registry(#[from] layerstone_registry::Error),
+    /// Images that are read or assembled.
+    #[error("{0}")]
+    Image(#[from] layerstone_image::Error),
+    /// The spec.
+    #[error("{0}")]
+    Spec(#[from] layerstone_spec::Error),
+    /// The customisation layer.
+    #[error("{0}")]
+    Root(#[from] layerstone_root::Error),
+    /// Root scripts.
+    #[error("{0}")]
+    Overlay(#[from] layerstone_overlay::Error),
+    /// Reading, writing or waiting.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// JSON.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// What names no place for an image.
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    /// A request that cannot be met: what was found and what was expected.
+    #[error("{0}")]
+    Invalid(String),
+    /// What was being done when an error came.
+    #[error("{doing}")]
+    During {
+        /// What, in a phrase such as `cannot read: PATH`.
+        doing: String,
+        /// The error.
+        source: Source,
+    },
+    /// An error that files of the store explain: they are not what they were when they were cached.
+    #[error("{differences}")]
+    Differs {
+        /// The files.
+        differences: Differences,
+        /// The error.
+        source: Box<Error>,
+    },
+}
+
+impl Error {
+    /// The error and its causes in one line, but for those that the text before already ends in.
+    pub(crate) fn chain_text(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let own = error.to_string();
+            if !text.ends_with(&own) {
+                text = format!("{text}: {own}");
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// Files of the store that are not what they were.
+#[derive(Debug)]
+pub struct Differences(pub Vec<Difference>);
+
+/// As many files that differ are named in a message.
+const NAMED: usize = 20;
+
+impl Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = self.0.iter().take(NAMED).map(|difference| format!("differs: {difference}"));
+        let more = self.0.len().checked_sub(NAMED).filter(|more| *more > 0);
+        let more = more.map(|more| format!("differs: {more} more files"));
+        f.write_str(&named.chain(more).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Says what was being done when an error came.
+pub(crate) trait Context<T> {
+    /// By a phrase.
+    fn context(self, doing: impl Into<String>) -> Result<T>;
+
+    /// By a phrase that is put together only if there is an error.
+    fn with_context<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T, E: Into<Source>> Context<T> for std::result::Result<T, E> {
+    fn context(self, doing: impl Into<String>) -> Result<T> {
+        self.with_context(|| doing)
+    }
+
+    fn with_context<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|source| Error::During { doing: doing().into(), source: source.into() })
+    }
+}
+
+impl<T> Context<T> for Option<T> {
+    fn context(self, doing: impl Into<String>) -> Result<T> {
+        self.with_context(|| doing)
+    }
+
+    fn with_context<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T> {
+        self.ok_or_else(|| Error::Invalid(doing().into()))
+    }
+}
+
+/// Makes an [`Error::Invalid`] of a message.
+macro_rules! invalid {
+    ($($message:tt)*) => { $crate::Error::Invalid(format!($($message)*)) };
+}
+
+/// Returns an [`Error::Invalid`] of a message.
+macro_rules! bail {
+    ($($message:tt)*) => { return Err(invalid!($($message)*)) };
+}

@@ -1,0 +1,51 @@
+//! Layer files as layers on their way into an image.
+
+use super::{ImageLayer, LayerBlob};
+use crate::error::Context;
+use crate::prior_layers::layer_files;
+use crate::{BuildCache, Result};
+use layerstone_image::{MaxUnpacked, unpack_blob};
+use layerstone_layer::{LayerFile, Source, store_layout};
+use layerstone_oci::Descriptor;
+use layerstone_store::Store;
+use layerstone_tar::Part;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The files themselves, in the place of folders.
+pub fn layer_files_of(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let files = named.iter().map(|path| if path.is_dir() { layer_files(path) } else { Ok(vec![path.clone()]) });
+    Ok(files.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// Reads one.
+pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUnpacked) -> Result<ImageLayer> {
+    let layer = LayerFile::read(path)?;
+    let descriptor = Descriptor::from(&layer.descriptor);
+    let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
+        (Some(recipe), _) => {
+            let store = Store::new(&recipe.store, store.root())?;
+            let packed = layer.compression.map(|packing| LayerBlob::Packed(packing, descriptor));
+            (Source::from(store_layout(&store, recipe)?), packed)
+        }
+        (None, Some(blob)) if layer.is_plain() => (Source::blob(&blob)?, None),
+        (None, Some(blob)) => {
+            let size = blob.metadata().with_context(|| format!("cannot read: {}", blob.display()))?.len();
+            let file = File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))?;
+            let part = Part::new(Arc::new(file), blob, 0, size);
+            let tar = unpack_blob(&part, descriptor.digest, layer.diff_id, max)?;
+            (Source::Part(tar), Some(LayerBlob::Stored(descriptor, part)))
+        }
+        (None, None) => bail!("no blob and no recipe: {}", path.display()),
+    };
+    if source.size() != layer.size {
+        let (found, expected) = (source.size(), layer.size);
+        let error = invalid!("wrong size: {}: found a layer of {found} bytes, expected {expected}", path.display());
+        let recipe: Vec<_> = layer.recipe.iter().map(|recipe| (recipe, layer.diff_id)).collect();
+        return Err(cache.with_differences(error, &recipe));
+    }
+    let LayerFile { diff_id, store_paths, comment, recipe, .. } = layer;
+    let blobs = cache.blobs().filter(|_| recipe.is_some());
+    Ok(ImageLayer { store_paths, comment, blob, recipe, blobs, ..ImageLayer::new(source, Some(diff_id), path) })
+}

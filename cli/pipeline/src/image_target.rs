@@ -1,0 +1,395 @@
+//! Where an image goes: parses what `-o` says into a place. Does not know how anything is written there.
+//!
+//! A place is `KIND:REST` or the name of a file. There is one table of the kinds and one of the endings of file names.
+//! Whatever is neither is an error, so that no typo makes a file: a word before the first colon that is no kind, and an
+//! ending of an archive or a compression that is not written. `./` before a name makes it a file's.
+
+mod ending;
+
+use crate::error::Context;
+use crate::skopeo::refuse_name;
+use crate::{CompressionChoice, Result, nix_build};
+use ending::Ending;
+use layerstone_layer::{Codec, Packing};
+use layerstone_registry::Reference;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Where an image goes.
+#[derive(Clone, Debug)]
+pub enum ImageTarget {
+    /// A docker archive, compressed as its name says; `-` is stdout.
+    Archive(PathBuf),
+    /// A docker archive of any name, not compressed unless a flag says so.
+    DockerArchive(PathBuf),
+    /// The folder of an OCI layout.
+    OciLayout(PathBuf),
+    /// A tar of an OCI layout.
+    OciArchive(PathBuf),
+    /// A registry.
+    Registry(Reference),
+    /// Whatever runs images on this machine.
+    Engine(Engine),
+}
+
+/// A program that loads images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Docker,
+    Podman,
+}
+
+/// What stands before the first colon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    DockerArchive,
+    Oci,
+    OciArchive,
+    Registry,
+    Engine(Engine),
+}
+
+/// The kinds, for messages and help.
+pub const KINDS: &str =
+    "FILE, docker-archive:FILE, oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:";
+
+/// The kinds by what a place begins with; `docker://` is skopeo's word for a registry, and comes before `docker:`.
+const PREFIXES: [(&str, Kind); 7] = [
+    ("docker-archive:", Kind::DockerArchive),
+    ("oci:", Kind::Oci),
+    ("oci-archive:", Kind::OciArchive),
+    ("registry:", Kind::Registry),
+    ("docker://", Kind::Registry),
+    ("docker:", Kind::Engine(Engine::Docker)),
+    ("podman:", Kind::Engine(Engine::Podman)),
+];
+
+/// Words of other programs (containers-transports(5), URLs), and the kind that does what they mean.
+const FOREIGN: [(&str, &str); 6] = [
+    ("docker-daemon", "docker:"),
+    ("containers-storage", "podman:"),
+    ("dir", "oci:DIR"),
+    ("http", "registry:HOST/NAME:TAG"),
+    ("https", "registry:HOST/NAME:TAG"),
+    ("file", "FILE"),
+];
+
+/// A place that is refused, and what to write instead.
+#[derive(Debug)]
+pub struct Refused {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Refused {
+    /// What to write instead.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Engine {
+    /// The program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Engine::Docker => "docker",
+            Engine::Podman => "podman",
+        }
+    }
+}
+
+impl ImageTarget {
+    /// Reads what `-o` says. A file that is called like a kind has `./` before its name.
+    pub fn parse(text: &OsStr) -> Result<ImageTarget> {
+        if text.is_empty() {
+            bail!("no place: expected {KINDS}");
+        }
+        let Some((kind, rest)) = split_kind(text) else {
+            refuse_word(text, word_of(text))?;
+            let place = ImageTarget::Archive(text.into());
+            // What flags say of its compression may still contradict it.
+            place.check_ending(Ending::of(Path::new(text)).and_then(Ending::codec))?;
+            return Ok(place);
+        };
+        let path = || match rest.as_bytes() {
+            b"" => bail!("no path: {}: expected {KINDS}", text.display()),
+            b"-" if kind != Kind::DockerArchive => {
+                bail!(
+                    "cannot write: {}: found -, expected a path: only a docker archive goes to stdout",
+                    text.display()
+                )
+            }
+            _ => Ok(PathBuf::from(&rest)),
+        };
+        let unnamed = |word, is_directory| {
+            let path = path()?;
+            refuse_name(word, is_directory, path.as_os_str()).map(|()| path)
+        };
+        Ok(match kind {
+            Kind::DockerArchive => ImageTarget::DockerArchive(unnamed("docker-archive:", false)?),
+            Kind::Oci => ImageTarget::OciLayout(unnamed("oci:", true)?),
+            Kind::OciArchive => {
+                let place = ImageTarget::OciArchive(unnamed("oci-archive:", false)?);
+                // Its layers are compressed, the tar around them is not.
+                place.check_ending(None)?;
+                place
+            }
+            Kind::Registry => {
+                let text = rest.to_str().with_context(|| format!("not UTF-8: {}", rest.display()))?;
+                let reference = parse_reference(text)?;
+                if reference.digest.is_some() {
+                    bail!("found a digest, expected HOST/NAME:TAG to write to: {text}");
+                }
+                ImageTarget::Registry(reference)
+            }
+            Kind::Engine(_) if !rest.is_empty() => {
+                bail!("found a name behind {}, expected none: the image has its own", text.display())
+            }
+            Kind::Engine(engine) => ImageTarget::Engine(engine),
+        })
+    }
+
+    /// Reads what `-o` of a command says that writes a docker archive and nothing else.
+    pub fn parse_archive(text: &OsStr) -> Result<ImageTarget> {
+        let place = ImageTarget::parse(text)?;
+        match place {
+            ImageTarget::Archive(_) | ImageTarget::DockerArchive(_) => Ok(place),
+            _ => Err(only_files(text, "FILE, docker-archive:FILE or - for stdout")),
+        }
+    }
+
+    /// How an archive is compressed: as flags say, or else its name; an error if they contradict each other. None
+    /// elsewhere, where layers are compressed.
+    pub fn packing(&self, choice: &CompressionChoice) -> Result<Option<Packing>> {
+        let named = match self {
+            ImageTarget::Archive(path) => Ending::of(path).and_then(Ending::codec),
+            ImageTarget::DockerArchive(_) | ImageTarget::Engine(_) => None,
+            ImageTarget::OciLayout(_) | ImageTarget::OciArchive(_) | ImageTarget::Registry(_) => return Ok(None),
+        };
+        let packing = choice.or(named.map(Packing::from));
+        if let ImageTarget::Archive(_) = self {
+            self.check_ending(packing.map(|packing| packing.codec))?;
+        }
+        Ok(packing)
+    }
+
+    /// Refuses an archive whose name does not end as one does that is compressed so.
+    fn check_ending(&self, codec: Option<Codec>) -> Result<()> {
+        let path = self.path().expect("it is a file");
+        let hint = format!("names end in .tar, .tar.gz or .tar.zst; docker-archive:{} takes any name", path.display());
+        ending::check(path, codec).map_err(|message| Refused { message, hint: Some(hint) }.into())
+    }
+
+    /// Whether layers and manifests are kept there as registries have them, which docker archives do not.
+    pub fn keeps_oci_images(&self) -> bool {
+        matches!(self, ImageTarget::OciLayout(_) | ImageTarget::OciArchive(_) | ImageTarget::Registry(_))
+    }
+
+    /// The file of an archive or its folder, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            ImageTarget::Archive(path) | ImageTarget::DockerArchive(path) => Some(path),
+            ImageTarget::OciLayout(path) | ImageTarget::OciArchive(path) => Some(path),
+            ImageTarget::Registry(_) | ImageTarget::Engine(_) => None,
+        }
+    }
+
+    /// The file that is there when the image is.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self {
+            ImageTarget::OciLayout(folder) => vec![folder.join("index.json")],
+            other => other.path().map(Path::to_owned).into_iter().collect(),
+        }
+    }
+
+    /// What `-o` says of it, byte for byte.
+    pub fn to_word(&self) -> OsString {
+        let with = |kind: &str, path: &Path| {
+            let mut word = OsString::from(kind);
+            word.push(path);
+            word
+        };
+        match self {
+            ImageTarget::Archive(path) if word_of(path.as_os_str()).is_some() => with("./", path),
+            ImageTarget::Archive(path) => path.clone().into(),
+            ImageTarget::DockerArchive(path) => with("docker-archive:", path),
+            ImageTarget::OciLayout(path) => with("oci:", path),
+            ImageTarget::OciArchive(path) => with("oci-archive:", path),
+            other => other.to_string().into(),
+        }
+    }
+
+    /// Whether stdout is the image.
+    pub fn is_stdout(&self) -> bool {
+        matches!(self, ImageTarget::Archive(path) | ImageTarget::DockerArchive(path) if path == Path::new("-"))
+    }
+}
+
+impl fmt::Display for ImageTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageTarget::Archive(path) => write!(f, "{}", path.display()),
+            ImageTarget::DockerArchive(path) => write!(f, "docker-archive:{}", path.display()),
+            ImageTarget::OciLayout(path) => write!(f, "oci:{}", path.display()),
+            ImageTarget::OciArchive(path) => write!(f, "oci-archive:{}", path.display()),
+            ImageTarget::Registry(reference) => write!(f, "registry:{reference}"),
+            ImageTarget::Engine(engine) => write!(f, "{}:", engine.program()),
+        }
+    }
+}
+
+/// The kind that a text begins with, and the rest.
+pub fn split_kind(text: &OsStr) -> Option<(Kind, OsString)> {
+    let begins = |(prefix, _): &(&str, Kind)| text.as_bytes().starts_with(prefix.as_bytes());
+    let (prefix, kind) = PREFIXES.into_iter().find(begins)?;
+    Some((kind, OsStr::from_bytes(&text.as_bytes()[prefix.len()..]).to_owned()))
+}
+
+/// Refuses the name of a file to read that is not there and begins with a word that is no kind.
+pub fn check_source(text: &OsStr) -> Result<()> {
+    // Behind a # stands the name of an image.
+    let word = word_of(text).filter(|word| !word.contains(&b'#'));
+    if Path::new(text).exists() { Ok(()) } else { refuse_word(text, word) }
+}
+
+/// Refuses the name of a tar that is to be written, compressed so, by a command that writes nothing but files: one that
+/// begins with a word, and one with the ending of something else.
+pub fn check_tar(path: &Path, codec: Option<Codec>) -> Result<()> {
+    if split_kind(path.as_os_str()).is_some() {
+        return Err(only_files(path.as_os_str(), "the file of a tar"));
+    }
+    refuse_word(path.as_os_str(), word_of(path.as_os_str()))?;
+    // The name of a Nix build's output is its derivation's, as dockerTools names what exportImage makes of a .tar.gz.
+    if nix_build::outputs().iter().any(|output| output == path) {
+        return Ok(());
+    }
+    ending::check(path, codec).map_err(|message| Refused { message, hint: None }.into())
+}
+
+/// The name of an image in a registry: `HOST/NAME:TAG`, not a URL.
+pub fn parse_reference(text: &str) -> Result<Reference> {
+    if let Some((word, _)) = text.split_once("://") {
+        refuse_word(OsStr::new(text), Some(word.as_bytes()))?;
+    }
+    Ok(text.parse()?)
+}
+
+/// Refuses the name of an image in a registry that is rather a place of another kind.
+pub fn refuse_other_kind(text: &str) -> Result<()> {
+    match split_kind(OsStr::new(text)) {
+        None | Some((Kind::Registry, _)) => Ok(()),
+        Some(_) => {
+            bail!("found the place {text}, expected HOST/NAME:TAG of a registry: `layerstone copy` writes elsewhere")
+        }
+    }
+}
+
+/// What stands before the first colon, if it is not a path.
+fn word_of(text: &OsStr) -> Option<&[u8]> {
+    let bytes = text.as_bytes();
+    let colon = bytes.iter().position(|&byte| byte == b':')?;
+    Some(&bytes[..colon]).filter(|word| !word.contains(&b'/'))
+}
+
+fn refuse_word(text: &OsStr, word: Option<&[u8]>) -> Result<()> {
+    let Some(word) = word else { return Ok(()) };
+    let small = String::from_utf8_lossy(word).to_ascii_lowercase();
+    let foreign = FOREIGN.into_iter().find(|(word, _)| *word == small).map(|(_, kind)| kind);
+    let own = PREFIXES.into_iter().map(|(prefix, _)| prefix).find(|prefix| *prefix == format!("{small}:"));
+    let text = text.display();
+    let file = format!("./{text} is a file of this name");
+    Err(Refused {
+        message: format!("unknown kind of place: {text}: found {}:, expected {KINDS}", word.escape_ascii()),
+        hint: Some(match own.or(foreign) {
+            Some(kind) => format!("write {kind}; {file}"),
+            None => file,
+        }),
+    }
+    .into())
+}
+
+fn only_files(text: &OsStr, expected: &str) -> crate::Error {
+    let text = text.display();
+    Refused {
+        message: format!("cannot write: {text}: found another kind of place, expected {expected}"),
+        hint: Some(format!("`layerstone copy FILE {text}` puts an image there; ./{text} is a file of this name")),
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        for text in ["x.tar", "-", "oci:d", "oci-archive:x.tar", "registry:h:1/n:t", "docker:", "podman:"] {
+            assert_eq!(ImageTarget::parse(text.as_ref()).unwrap().to_string(), text);
+        }
+        assert_eq!(ImageTarget::parse("docker-archive:x".as_ref()).unwrap().to_word(), "docker-archive:x");
+        assert_eq!(ImageTarget::parse("./oci:x".as_ref()).unwrap().to_string(), "./oci:x");
+        let registry = ImageTarget::parse("docker://h:1/n".as_ref()).unwrap();
+        assert_eq!(registry.to_string(), "registry:h:1/n");
+        for bad in ["", "oci:", "registry:", "registry:h/N", "docker:x", "podman:x:1", "oci-archive:", "oci:-"] {
+            assert!(ImageTarget::parse(bad.as_ref()).is_err(), "{bad}");
+        }
+        let digest = format!("registry:h/n@sha256:{}", "0".repeat(64));
+        assert!(ImageTarget::parse(digest.as_ref()).is_err());
+    }
+
+    /// What a place says to whoever writes one that is none.
+    #[track_caller]
+    fn check_hint(text: &str, expected: &str) {
+        let error = ImageTarget::parse(text.as_ref()).unwrap_err();
+        let hint = error.downcast_ref::<Refused>().unwrap().hint().unwrap();
+        assert!(hint.starts_with(expected), "{text}: {hint}");
+        assert!(ImageTarget::parse(format!("./{text}").as_ref()).is_ok() || text.starts_with("http"), "{text}");
+    }
+
+    #[test]
+    fn words_that_are_no_kinds() {
+        check_hint("dokcer:", "./dokcer: is a file");
+        check_hint("myname:2", "./myname:2 is");
+        check_hint("docker-daemon:x:1", "write docker:; ");
+        check_hint("containers-storage:x", "write podman:; ");
+        check_hint("dir:x", "write oci:DIR; ");
+        check_hint("OCI:x", "write oci:; ");
+        check_hint("https://h:1/x", "write registry:HOST/NAME:TAG; ");
+        assert!(check_source("x.tar#a:1".as_ref()).is_ok() && check_source("h:1/x".as_ref()).is_err());
+        assert!(parse_reference("https://h/x").is_err() && parse_reference("h:1/x:2").is_ok());
+    }
+
+    /// What an archive of this name is compressed with, if it may be called so.
+    #[track_caller]
+    fn check_name(name: &str, expected: Option<Option<Codec>>) {
+        let place = ImageTarget::parse(name.as_ref());
+        let found = place.and_then(|place| place.packing(&CompressionChoice::default()));
+        assert_eq!(found.ok().map(|packing| packing.map(|packing| packing.codec)), expected, "{name}");
+    }
+
+    #[test]
+    fn endings() {
+        for plain in ["x.tar", "x", "x.json", "-", "/dev/null", "x.1", "docker-archive:x.gz", "docker-archive:x.zip"] {
+            check_name(plain, Some(None));
+        }
+        for (name, codec) in [("x.tar.gz", Codec::Gzip), ("X.TGZ", Codec::Gzip), ("x.tzst", Codec::Zstd)] {
+            check_name(name, Some(Some(codec)));
+        }
+        for other in ["x.tar.xz", "x.zip", "x.IMG", "x.7z", "oci-archive:x.tar.gz", "oci-archive:x.zip"] {
+            check_name(other, None);
+        }
+        assert!(check_tar(Path::new("x.tar.gz"), None).is_err() && check_tar(Path::new("x.tar.gz/"), None).is_ok());
+        assert!(check_tar(Path::new("x.tar"), Some(Codec::Gzip)).is_err());
+        assert!(check_tar(Path::new("oci:x"), None).is_err() && check_tar(Path::new("x"), Some(Codec::Zstd)).is_ok());
+    }
+}

@@ -1,0 +1,73 @@
+//! What a build is: from an image spec and a store to an image, stage by stage or in one go, and copies of images.
+//!
+//! A [`Builder`] has all that the image of one spec is built on; its stages can be run one by one. An [`ImageTarget`] says
+//! where an image goes, an [`ImageSource`] where one comes from, and a [`Copier`] takes images from the one to the other.
+//! What is cached of layers is behind a [`BuildCache`]. A [`BuildGraph`] is a build as rules of ninja or make.
+//!
+//! This crate knows no command line and prints nothing: what a user should know goes to a [`Report`].
+
+#[macro_use]
+mod error;
+
+mod base_image;
+mod build_cache;
+pub mod build_graph;
+mod build_state;
+mod builder;
+mod compression_choice;
+mod copy;
+mod copy_index;
+mod depfile;
+pub mod engine;
+mod image;
+mod image_source;
+mod image_target;
+mod layers;
+mod make_layers;
+mod mentions;
+mod new_directory;
+mod nix_build;
+mod nix_db;
+mod open_target;
+mod prior_layers;
+mod publish;
+mod record;
+mod reference_source;
+mod registries;
+mod remote;
+mod report;
+pub mod root_layer;
+pub mod root_script;
+mod signal_safe;
+pub mod single_layer;
+mod skopeo;
+mod strategy;
+
+pub use base_image::{BaseImage, make_plain, open_file, open_plain_image};
+pub use build_cache::{BuildCache, CacheOptions, SIZE};
+pub use build_graph::BuildGraph;
+pub use build_state::{BuildState, files as state_files};
+pub use builder::{Brought, BuildOptions, Builder, PlanOptions, check, settings};
+pub use compression_choice::CompressionChoice;
+pub use copy::{Copier, Either};
+pub use copy_index::Whole;
+pub use depfile::{BuildStep, StepOptions};
+pub use error::{Differences, Error, Result};
+pub use image::{Built, ImageLayer, WriteOptions, layer_files_of, read_layer, write_archive, write_image};
+pub use image_source::ImageSource;
+pub use image_target::{Engine, ImageTarget, Refused, check_tar, parse_reference, refuse_other_kind};
+pub use make_layers::{LayersToMake, layouts, recipes};
+pub use mentions::Mentions;
+pub use new_directory::NewDirectory;
+pub use nix_build::{ATTRIBUTES, ATTRIBUTES_FILE, attributes_file, outputs as nix_outputs};
+pub use nix_db::{COMMENT as NIX_DB_COMMENT, NixDbLayer};
+pub use open_target::{Arrived, OpenTarget};
+pub use prior_layers::{PriorLayers, layer_files};
+pub use publish::{Published, build_index};
+pub use record::{NAME as RECORD_NAME, Record};
+pub use reference_source::ReferenceSource;
+pub use registries::Registries;
+pub use remote::{RemoteImage, image as remote_image, name_of};
+pub use report::{Report, Silent, Task};
+pub use root_script::{RootScript, ScriptOptions};
+pub use strategy::strategy_of;

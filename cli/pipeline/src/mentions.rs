@@ -1,0 +1,127 @@
+//! Decides which of the store paths that layers of files refer to belong in the image.
+//!
+//! A scan of files finds every store path of this machine that they mention. Nix looks for the inputs of a build alone,
+//! so a path that a references graph of Nix does not have is no input: as in Nix it is left out, with a warning that
+//! names the file. What the spec itself asks for stays: where the graph does not have that, it is an error later on.
+
+use crate::{ReferenceSource, Report, Result};
+use layerstone_closure::{Candidates, Graph, Scanner};
+use layerstone_layer::LayerFile;
+use layerstone_spec::{Helper, Spec};
+use layerstone_store::{Store, StorePath};
+use layerstone_tar::{Kind, Members};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+/// The store paths that layers refer to, and where the files are that mention them.
+#[derive(Default)]
+pub struct Mentions {
+    paths: BTreeSet<StorePath>,
+    layers: Vec<Layer>,
+}
+
+/// A layer whose files were scanned.
+struct Layer {
+    /// What messages call it.
+    name: PathBuf,
+    /// Its tar, if it can be read.
+    tar: Option<PathBuf>,
+}
+
+impl Mentions {
+    /// What these layer files say that their layers refer to.
+    pub fn read(files: &[PathBuf]) -> Result<Mentions> {
+        let mut mentions = Mentions::default();
+        for file in files {
+            let layer = LayerFile::read(file)?;
+            let tar = layer.blob_path(file).filter(|_| layer.is_plain());
+            mentions.paths.extend(layer.references);
+            mentions.layers.push(Layer { name: file.clone(), tar });
+        }
+        Ok(mentions)
+    }
+
+    /// Adds what the layer with this tar refers to.
+    pub fn with(mut self, references: impl IntoIterator<Item = StorePath>, tar: &Path) -> Mentions {
+        self.paths.extend(references);
+        self.layers.push(Layer { name: tar.to_owned(), tar: Some(tar.to_owned()) });
+        self
+    }
+
+    /// Those that belong in the image, sorted; warns of the others.
+    pub fn kept(
+        self,
+        source: &ReferenceSource,
+        spec: Option<&Spec>,
+        store: &Store,
+        report: &dyn Report,
+    ) -> Vec<StorePath> {
+        let ReferenceSource::Graph(graph) = source else { return self.paths.into_iter().collect() };
+        let asked = spec.map(|spec| asked_for(spec, store)).unwrap_or_default();
+        let (kept, absent): (Vec<StorePath>, Vec<StorePath>) =
+            self.paths.iter().cloned().partition(|path| graph.contains(path) || asked.contains(path));
+        if !absent.is_empty() {
+            self.warn(&absent, graph, report);
+        }
+        kept
+    }
+
+    fn warn(&self, absent: &[StorePath], graph: &Graph, report: &dyn Report) {
+        let mut files = BTreeMap::new();
+        for tar in self.layers.iter().filter_map(|layer| layer.tar.as_deref()) {
+            // The tar may lie on another machine; the layer is named then.
+            let _ = find(tar, absent, &mut files);
+        }
+        let layers: Vec<String> = self.layers.iter().map(|layer| layer.name.display().to_string()).collect();
+        for path in absent {
+            let file = files.get(path).cloned().unwrap_or_else(|| layers.join(", "));
+            let graph = graph.name();
+            report.warn(format_args!(
+                "left out of the image: {path}: found it in {file} but not in the references graph {graph}, so it is no input"
+            ));
+        }
+    }
+}
+
+/// What a spec names besides its config: contents, and packages that ready contents link to.
+fn asked_for(spec: &Spec, store: &Store) -> BTreeSet<StorePath> {
+    let packages = spec.helpers.iter().filter_map(Helper::package);
+    let named = spec.contents.iter().map(PathBuf::as_path).chain(packages.map(Path::new));
+    named.filter_map(|path| store.resolve(path).ok()).collect()
+}
+
+/// Finds for each of these paths the first member of a tar that mentions it, as a path in the image.
+fn find(tar: &Path, paths: &[StorePath], files: &mut BTreeMap<StorePath, String>) -> io::Result<()> {
+    let candidates = Candidates::new("", paths.iter().cloned());
+    let mut members = Members::new(BufReader::new(File::open(tar)?));
+    while let Some(member) = members.next_member()? {
+        let mut scanned = Scanned(Scanner::new(&candidates));
+        // The last part of the name: that of each folder above stands in a member of its own.
+        scanned.0.feed(member.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default());
+        scanned.0.cut();
+        match &member.kind {
+            Kind::Symlink { target } => scanned.0.feed(target),
+            _ => members.copy_contents(&mut scanned)?,
+        }
+        for path in scanned.0.finish() {
+            files.entry(path).or_insert_with(|| format!("/{}", member.name.escape_ascii()));
+        }
+    }
+    Ok(())
+}
+
+/// Looks for store paths in what is written.
+struct Scanned<'a>(Scanner<'a>);
+
+impl Write for Scanned<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.feed(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

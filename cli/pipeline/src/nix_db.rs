@@ -1,0 +1,63 @@
+//! The layer of the database from which Nix in a container knows the image's store paths.
+
+use crate::error::Context;
+use crate::{BaseImage, Result};
+use layerstone_closure::{Closure, measure_nars};
+use layerstone_layer::LayerFile;
+use layerstone_root::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_folder};
+use layerstone_spec::Spec;
+use layerstone_store::{Scratch, Store};
+use std::fs::{File, remove_file};
+use std::path::Path;
+
+/// What the history says about the layer.
+pub const COMMENT: &str = "nix database";
+
+/// What the layer is made of, besides the closure.
+pub struct NixDbLayer<'a> {
+    /// Who owns the database.
+    pub spec: &'a Spec,
+    pub mtime: i64,
+    pub place: NixDbPlace,
+    pub base: Option<&'a BaseImage>,
+    pub store: &'a Store,
+}
+
+impl NixDbLayer<'_> {
+    /// Makes the layer's tar.
+    pub fn make(self, mut closure: Closure, blob: &Path) -> Result<LayerFile> {
+        if self.store.dir() == "/gnu/store" {
+            bail!("no Nix database for the store /gnu/store, which is that of Guix: expected another one");
+        }
+        measure_nars(&mut closure, self.store).context("no NAR hash or size in the closure")?;
+        let scratch = Scratch::create(&std::env::temp_dir())?;
+        let comment = matches!(self.place, NixDbPlace::OnTop { .. }).then(|| COMMENT.to_owned());
+        let spec = NixDbSpec {
+            store: self.store.clone(),
+            mtime: self.mtime,
+            uid: self.spec.nix_uid,
+            gid: self.spec.nix_gid,
+            base: self.base.map(|base| base_of(base, self.store, scratch.path())).transpose()?,
+            place: self.place,
+        };
+        Ok(LayerFile { comment, ..build_nix_db(&spec, &closure, blob)? })
+    }
+}
+
+/// The base, with copies of what it has of a database in this folder.
+fn base_of(base: &BaseImage, store: &Store, folder: &Path) -> Result<NixDbBase> {
+    let tree = base.tree()?;
+    for file in EARLIER_FILES {
+        let name = [&nix_db_folder(store)[..], b"/", file.as_bytes()].concat();
+        let copy = folder.join(file);
+        if tree.get(&name).is_none() {
+            continue;
+        }
+        let mut out = File::create(&copy).map_err(layerstone_store::Error::io("write", &copy))?;
+        if !base.image.copy_file(&name, &mut out)? {
+            // It is something else than a file, which the root stage tells.
+            remove_file(&copy).map_err(layerstone_store::Error::io("remove", &copy))?;
+        }
+    }
+    Ok(NixDbBase { name: base.image.name.clone(), tree, copies: folder.to_owned() })
+}

@@ -1,0 +1,174 @@
+//! Records which files of a folder a run wrote, so that the next one removes those that it does not write again, and no
+//! others.
+//!
+//! The record is a file of the folder, [`NAME`]. A file counts as written by us as long as it has the size and the sha256
+//! that the record says.
+
+use crate::Result;
+use crate::error::Context;
+use layerstone_overlay::signal;
+use layerstone_store::{Digest, Document, Output, Scratch, from_value, parse_document, prepare_stage_file};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Name of the record in its folder.
+pub const NAME: &str = ".layerstone-outputs";
+const FORMAT: &str = "layerstone/outputs";
+const VERSION: u64 = 1;
+/// What writes records.
+const RERUN: &str = "layerstone layer --all";
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    pub digest: Digest,
+    pub size: u64,
+}
+
+/// What stands in a record: files of its folder by their names.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Files {
+    files: BTreeMap<String, Written>,
+}
+
+/// The record of a folder.
+#[derive(Debug)]
+pub struct Record {
+    folder: PathBuf,
+    files: BTreeMap<String, Written>,
+}
+
+impl Written {
+    /// A small file that is on its way.
+    pub fn of(output: &Output) -> Result<Written> {
+        let mut file = output.file();
+        let read = || format!("cannot read: {}", output.destination().display());
+        io::Seek::rewind(&mut file).with_context(read)?;
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut file, &mut bytes).with_context(read)?;
+        Ok(Written { digest: Digest::of(&bytes), size: bytes.len() as u64 })
+    }
+
+    /// Whether a file is still what was written.
+    fn is(&self, path: &Path) -> io::Result<bool> {
+        let metadata = path.symlink_metadata()?;
+        if !metadata.is_file() || metadata.len() != self.size {
+            return Ok(false);
+        }
+        let mut hasher = layerstone_store::Hasher::default();
+        let mut file = File::open(path)?;
+        let mut buffer = vec![0; 1 << 17];
+        loop {
+            match io::Read::read(&mut file, &mut buffer) {
+                Ok(0) => return Ok(hasher.finish() == self.digest),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Record {
+    /// Reads the record of a folder; without one nothing in the folder is ours.
+    pub fn read(folder: &Path) -> Result<Record> {
+        let path = folder.join(NAME);
+        let name = path.display().to_string();
+        let files = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Files::default(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read: {name}")),
+            Ok(bytes) => match parse_document(&bytes, &name, FORMAT, VERSION, RERUN)? {
+                Document::Ours(value) => from_value(value, FORMAT, &name)?,
+                Document::Bare(_) => bail!("malformed {FORMAT}: {name}: found no format, expected {FORMAT:?}"),
+            },
+        };
+        let is_name = |name: &&String| !name.is_empty() && !name.contains('/') && *name != "." && *name != "..";
+        if let Some(bad) = files.files.keys().find(|name| !is_name(name)) {
+            bail!("malformed {FORMAT}: {name}: found {bad:?}, expected the name of a file of the folder");
+        }
+        Ok(Record { folder: folder.to_owned(), files: files.files })
+    }
+
+    /// Whether an earlier run wrote a file of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
+    /// Gives outputs of the folder their names, and removes what an earlier run wrote and this one does not. After an
+    /// error the folder is what it was, as far as names can be given back.
+    pub fn replace(&self, outputs: Vec<Output>, new: BTreeMap<String, Written>) -> Result<()> {
+        let stale = self.stale(&new)?;
+        let list = self.list(new)?;
+        // Between the first rename and the last nothing is broken off.
+        let _hold = signal::hold();
+        let aside = Aside::put(&self.folder, &stale)?;
+        Output::commit_all(outputs.into_iter().chain(list))?;
+        aside.remove();
+        Ok(())
+    }
+
+    /// What an earlier run wrote, is still what it was, and is not written again.
+    fn stale(&self, new: &BTreeMap<String, Written>) -> Result<Vec<String>> {
+        let mut stale = Vec::new();
+        for (name, written) in self.files.iter().filter(|(name, _)| !new.contains_key(*name)) {
+            let path = self.folder.join(name);
+            match written.is(&path) {
+                Ok(true) => stale.push(name.clone()),
+                Ok(false) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot read: {}", path.display())),
+            }
+        }
+        Ok(stale)
+    }
+
+    /// The new record; none if it says what the old one does.
+    fn list(&self, files: BTreeMap<String, Written>) -> Result<Option<Output>> {
+        if files == self.files {
+            return Ok(None);
+        }
+        Ok(Some(prepare_stage_file(&self.folder.join(NAME), FORMAT, VERSION, &Files { files })?))
+    }
+}
+
+/// Files that are out of the way, and come back unless they are removed.
+struct Aside {
+    scratch: Option<Scratch>,
+    /// Where each was, and where it is.
+    moved: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Aside {
+    fn put(folder: &Path, names: &[String]) -> Result<Aside> {
+        let mut aside = Aside { scratch: None, moved: Vec::new() };
+        if names.is_empty() {
+            return Ok(aside);
+        }
+        let scratch = Scratch::create(folder)?;
+        let place = scratch.path().to_owned();
+        aside.scratch = Some(scratch);
+        for name in names {
+            let (from, to) = (folder.join(name), place.join(name));
+            fs::rename(&from, &to)
+                .with_context(|| format!("cannot remove what an earlier run wrote: {}", from.display()))?;
+            aside.moved.push((from, to));
+        }
+        Ok(aside)
+    }
+
+    fn remove(mut self) {
+        self.moved.clear();
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        for (from, to) in self.moved.drain(..) {
+            // Nothing can be done about a failure here.
+            let _ = fs::rename(to, from);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a build reports while it runs: warnings, notices, progress. Whoever calls it decides how they are shown.
+
+use layerstone_layer::Meter;
+use layerstone_registry::Sent;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Work of which progress is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// What is done, such as `hashing`.
+    pub name: &'static str,
+    /// Bytes that will be counted, if that is known beforehand.
+    pub bytes: Option<u64>,
+    /// Layers that will be counted; 0 for work on anything else.
+    pub layers: usize,
+}
+
+/// Receives what a build reports. All methods may be called from any thread.
+pub trait Report: Sync {
+    /// Something is likely wrong.
+    fn warning(&self, message: &str);
+
+    /// Something that is good to know.
+    fn notice(&self, message: &str);
+
+    /// Something that was asked for by name.
+    fn answer(&self, message: &str);
+
+    /// So much was sent to a registry, within this time.
+    fn sent(&self, sent: &Sent, within: Duration);
+
+    /// Where scripts print.
+    fn script_output(&self) -> Box<dyn Write + '_>;
+
+    /// A task begins, which counts on this meter until what is returned is dropped.
+    fn begin(&self, task: Task, meter: &Arc<Meter>) -> Box<dyn Send + '_>;
+}
+
+impl dyn Report + '_ {
+    /// Reports a warning.
+    pub fn warn(&self, message: impl Display) {
+        self.warning(&message.to_string());
+    }
+
+    /// Does some work and reports its progress: it counts up to so many bytes and layers on the meter that it is given.
+    pub fn during<T>(
+        &self,
+        name: &'static str,
+        bytes: Option<u64>,
+        layers: usize,
+        work: impl FnOnce(&Meter) -> T,
+    ) -> T {
+        let meter = Arc::new(Meter::default());
+        let shown = self.begin(Task { name, bytes, layers }, &meter);
+        let result = work(&meter);
+        drop(shown);
+        result
+    }
+}
+
+/// Reports nothing; what scripts print goes to standard error.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Report for Silent {
+    fn warning(&self, _message: &str) {}
+
+    fn notice(&self, _message: &str) {}
+
+    fn answer(&self, _message: &str) {}
+
+    fn sent(&self, _sent: &Sent, _within: Duration) {}
+
+    fn script_output(&self) -> Box<dyn Write + '_> {
+        Box::new(io::stderr())
+    }
+
+    fn begin(&self, _task: Task, _meter: &Arc<Meter>) -> Box<dyn Send + '_> {
+        Box::new(())
+    }
+}

@@ -1,0 +1,264 @@
+//! Root scripts: where they run, what they see, and the layer that comes of them.
+
+use crate::error::Context;
+use crate::{BaseImage, Report, Result, root_layer};
+use layerstone_closure::{Candidates, Closure, Scanner};
+use layerstone_layer::{LayerFile, Meter};
+use layerstone_overlay::{Backend, Choice, Hooks, Machine, Passed, Phase, Ran, Run, ScriptStore};
+use layerstone_root::RootSpec;
+use layerstone_spec::{Script, Spec};
+use layerstone_store::{Output, Scratch, Store, StorePath};
+use layerstone_tar::LayerTree;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What the history says about the layer of a layered image's root script.
+pub const COMMENT: &str = "runAsRoot";
+
+/// Where root scripts run, and with what.
+#[derive(Clone, Debug, Default)]
+pub struct ScriptOptions {
+    /// The backend.
+    pub backend: Choice,
+    /// Linux kernel of a virtual machine; none for the newest in /boot.
+    pub kernel: Option<PathBuf>,
+    /// Directory to keep merged bases of virtual machines in.
+    pub base_cache: Option<PathBuf>,
+    /// How long until a virtual machine must have begun; none for what is usual for the backend.
+    pub boot_timeout: Option<Duration>,
+    /// How long scripts may take; none for as long as they need.
+    pub timeout: Option<Duration>,
+    /// Whether to report how long each phase took.
+    pub timings: bool,
+    /// Space for what scripts write, in MiB; none for what the spec says.
+    pub disk_size: Option<u64>,
+    /// Memory of a virtual machine, in MiB; none for what the spec says.
+    pub memory: Option<u64>,
+}
+
+impl ScriptOptions {
+    /// Puts sizes over those of a spec.
+    pub fn apply(&self, spec: &mut Spec) {
+        spec.disk_size = self.disk_size.unwrap_or(spec.disk_size);
+        spec.vm_memory = self.memory.unwrap_or(spec.vm_memory);
+    }
+
+    /// A virtual machine with so many MiB of memory.
+    pub fn machine(&self, memory: u64) -> Machine {
+        Machine {
+            memory: memory << 20,
+            kernel: self.kernel.clone(),
+            cache: self.base_cache.clone(),
+            boot_timeout: self.boot_timeout,
+        }
+    }
+}
+
+/// The text of a script.
+pub fn text(script: &Script) -> Result<Vec<u8>> {
+    match script {
+        Script::File(path) => read(path),
+        Script::Text(text) => Ok(text.clone().into_bytes()),
+    }
+}
+
+/// The text of a script's file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read: {}", path.display()))
+}
+
+/// A root script to be run.
+pub struct RootScript<'a> {
+    pub script: Vec<u8>,
+    pub hooks: Hooks,
+    /// What is in the layer before it runs.
+    pub contents: Option<RootSpec>,
+    /// What of the store it sees.
+    pub closure: Option<&'a Closure>,
+    pub base: Option<&'a BaseImage>,
+    /// Whether the base's bytes are checked, which nobody does later.
+    pub checks_base: bool,
+    pub store: &'a Store,
+    /// Times, and sizes of disk and memory.
+    pub spec: &'a Spec,
+    pub options: &'a ScriptOptions,
+}
+
+/// What is in the layer before a script runs.
+pub fn contents(spec: &Spec, store: &Store, base: Option<&BaseImage>) -> Result<Option<RootSpec>> {
+    if spec.contents.is_empty() && spec.helpers.is_empty() {
+        return Ok(None);
+    }
+    let root = root_layer::root_spec(spec, store, base.map(BaseImage::tree).transpose()?)?;
+    Ok(Some(RootSpec { script: None, fake_root: None, ..root }))
+}
+
+/// Runs it, writes the layer's tar, and tells the warnings.
+pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<LayerFile> {
+    let mut output = Output::create(blob)?;
+    let scratch = Scratch::create(&std::env::temp_dir())?;
+    let contents = job.contents.as_ref().map(|root| contents_tar(root, &scratch, report)).transpose()?;
+    let base = job.base.map(overlay_base).transpose()?;
+    let options = job.options;
+    let config = job.base.map(|base| &base.image.config);
+    let run = Run {
+        base: base.as_ref(),
+        architecture: config.and_then(|config| Some(config.get("architecture")?.as_str()?.to_owned())),
+        script: Some(job.script),
+        hooks: job.hooks,
+        contents,
+        store: job.closure.map(|closure| script_store(closure, job.store)),
+        path: config.and_then(path_of),
+        mtime: job.spec.mtime.seconds()?,
+        disk: job.spec.disk_size << 20,
+        machine: options.machine(job.spec.vm_memory),
+        timeout: options.timeout,
+    };
+    let mut tell = |backend: Backend, passed: &[Passed]| {
+        report.notice(&format!("root script in {}{}", backend.describe(), reasons(passed)));
+    };
+    let candidates = match job.store.locate(job.store.dir()).is_dir() {
+        true => Some(Candidates::in_store(job.store)?),
+        false => None,
+    };
+    let mut scanned = Scanned { out: &mut output, scanner: candidates.as_ref().map(Scanner::new) };
+    let choice = options.backend;
+    let mut output_of_script = report.script_output();
+    let ran = beside_check(job.base.filter(|_| job.checks_base), run.base, options, || {
+        layerstone_overlay::run(&run, choice, &mut scanned, &mut output_of_script, &mut tell)
+    })?;
+    let references = scanned.scanner.map(Scanner::finish).unwrap_or_default();
+    // It comes from where a script was root.
+    check(&output, &ran)?;
+    output.commit()?;
+    if options.timings {
+        report.answer(timings(&ran).trim_end());
+    }
+    for socket in &ran.sockets {
+        report.warn(format_args!("left out of the layer: {}: a socket", socket.escape_ascii()));
+    }
+    Ok(LayerFile { references, ..LayerFile::new(ran.diff_id, ran.size) })
+}
+
+/// Runs something while the bytes of a base are checked; before that, if something is to be kept of them.
+fn beside_check<T>(
+    base: Option<&BaseImage>,
+    merged: Option<&layerstone_overlay::Base>,
+    options: &ScriptOptions,
+    run: impl FnOnce() -> layerstone_overlay::Result<T>,
+) -> Result<T> {
+    let check = |base: &BaseImage| base.image.check(&Meter::default());
+    let cache = options.base_cache.as_deref();
+    let is_kept_first = cache.is_some_and(|cache| merged.is_some_and(|merged| !merged.is_kept(cache)));
+    match base {
+        None => Ok(run()?),
+        Some(base) if is_kept_first => {
+            check(base)?;
+            Ok(run()?)
+        }
+        Some(base) => std::thread::scope(|scope| {
+            let checker = scope.spawn(|| check(base));
+            let ran = run();
+            // What is wrong with a layer explains what went wrong with the script.
+            checker.join().map_err(|_| invalid!("a thread that checks the base panicked"))??;
+            Ok(ran?)
+        }),
+    }
+}
+
+/// What is in the layer first, as a tar.
+fn contents_tar(root: &RootSpec, scratch: &Scratch, report: &dyn Report) -> Result<File> {
+    let blob = scratch.path().join("contents.tar");
+    root_layer::make(root, &blob, report)?;
+    File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))
+}
+
+fn overlay_base(base: &BaseImage) -> Result<layerstone_overlay::Base> {
+    Ok(layerstone_overlay::Base {
+        tree: base.tree_to_write()?,
+        layers: base.image.parts(),
+        diff_ids: base.image.layers.iter().map(|layer| layer.diff_id).collect(),
+    })
+}
+
+/// A closure as scripts see it: first in PATH are the programs of the paths that nobody refers to, then coreutils.
+fn script_store<'a>(closure: &Closure, store: &'a Store) -> ScriptStore<'a> {
+    let all: Vec<StorePath> = closure.graph.iter().map(|info| info.path.clone()).collect();
+    let mut roots = closure.roots();
+    roots.extend(all.iter().filter(|path| path.package() == "coreutils").cloned());
+    ScriptStore { store, roots, closure: all }
+}
+
+/// PATH of an image's config (OCI image-spec, config.md, `Env`).
+fn path_of(config: &serde_json::Value) -> Option<String> {
+    let variables = config.get("config")?.get("Env")?.as_array()?;
+    let path = variables.iter().filter_map(|variable| variable.as_str()?.strip_prefix("PATH=")).next_back();
+    path.map(str::to_owned)
+}
+
+fn reasons(passed: &[Passed]) -> String {
+    match passed.is_empty() {
+        true => String::new(),
+        false => {
+            let reasons: Vec<String> =
+                passed.iter().map(|it| format!("no {}: {}", it.backend, first_line(&it.reason))).collect();
+            format!(" ({})", reasons.join("; "))
+        }
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// What took how long, a line each, and the memory that this program needed for it.
+fn timings(ran: &Ran) -> String {
+    let mut text = format!("{:7.3} s  making ready\n", ran.prepared.as_secs_f64());
+    let ends = ran.phases.iter().skip(1).map(|(_, begin)| *begin).chain([ran.whole.saturating_sub(ran.prepared)]);
+    let first = ran.phases.first().map(|(_, begin)| (Phase::Boot, Duration::ZERO, *begin));
+    let rest = ran.phases.iter().zip(ends).map(|((phase, begin), end)| (*phase, *begin, end));
+    for (phase, begin, end) in first.into_iter().chain(rest) {
+        text += &format!("{:7.3} s  {phase}\n", end.saturating_sub(begin).as_secs_f64());
+    }
+    // proc_pid_status(5): the peak of resident memory, in kB.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    text + &format!(
+        "{:7.3} s  all, with {} MB of memory\n",
+        ran.whole.as_secs_f64(),
+        peak.unwrap_or(0) * 1024 / 1_000_000
+    )
+}
+
+/// Whether what came back is a layer.
+fn check(output: &Output, ran: &Ran) -> Result<()> {
+    let mut file = output.file();
+    io::Seek::rewind(&mut file).context("cannot read the layer of the root script")?;
+    match LayerTree::read_stream(BufReader::new(io::Read::take(file, ran.size))) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("cannot use what the root script left: {error}"),
+    }
+}
+
+/// Looks for store paths in what is written.
+struct Scanned<'a, 'b> {
+    out: &'a mut Output,
+    scanner: Option<Scanner<'b>>,
+}
+
+impl Write for Scanned<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        if let Some(scanner) = &mut self.scanner {
+            scanner.feed(&bytes[..written]);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

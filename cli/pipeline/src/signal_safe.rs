@@ -1,0 +1,36 @@
+//! A destination in which a signal waits: an upload that has begun is cancelled before the program ends.
+
+use layerstone_layer::Packed;
+use layerstone_oci::{Content, Descriptor, Destination, Given, Name, Put, Result};
+use layerstone_overlay::signal::hold;
+use std::sync::Arc;
+
+/// A destination whose every call a signal waits for, as it waits for nothing else: what is read or hashed between two
+/// calls is broken off.
+pub struct SignalSafe<D>(pub D);
+
+impl<D: Destination> Destination for SignalSafe<D> {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<Put> {
+        let _hold = hold();
+        self.0.put(descriptor, content)
+    }
+
+    fn put_given(&self, write: &mut Given<'_>) -> Result<(Packed, Put)> {
+        let _hold = hold();
+        self.0.put_given(write)
+    }
+
+    fn is_near(&self) -> bool {
+        self.0.is_near()
+    }
+
+    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        let _hold = hold();
+        self.0.put_manifest(descriptor, bytes)
+    }
+
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
+        let _hold = hold();
+        self.0.finish(descriptor, bytes, name)
+    }
+}

@@ -1,0 +1,61 @@
+//! What a build reports, on stderr.
+
+use crate::args::{Common, Form};
+use crate::progress::{When, show};
+use crate::table::size;
+use layerstone_layer::Meter;
+use layerstone_pipeline::{Report, Task};
+use layerstone_registry::Sent;
+use serde_json::json;
+use std::io::{Write, stderr};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Report for Common {
+    fn warning(&self, message: &str) {
+        match self.errors {
+            _ if self.quiet => {}
+            Form::Text => eprintln!("warning: {message}"),
+            Form::Json => eprintln!("{}", json!({"warning": message})),
+        }
+    }
+
+    fn notice(&self, message: &str) {
+        if !self.quiet {
+            eprintln!("{message}");
+        }
+    }
+
+    fn answer(&self, message: &str) {
+        eprintln!("{message}");
+    }
+
+    fn sent(&self, sent: &Sent, within: Duration) {
+        self.notice(&sent_text(sent, within));
+    }
+
+    fn script_output(&self) -> Box<dyn Write + '_> {
+        Box::new(stderr())
+    }
+
+    fn begin(&self, task: Task, meter: &Arc<Meter>) -> Box<dyn Send + '_> {
+        show(if self.quiet { When::Never } else { self.progress }, task, meter)
+    }
+}
+
+fn sent_text(sent: &Sent, within: Duration) -> String {
+    let blobs = |(count, bytes): (u64, u64)| match count {
+        0 => "0 blobs".to_owned(),
+        1 => format!("1 blob of {}", size(bytes)),
+        count => format!("{count} blobs of {}", size(bytes)),
+    };
+    let some = |before: &str, some: (u64, u64), after: &str| match some {
+        (0, _) => String::new(),
+        some => format!("{before}{}{after}", blobs(some)),
+    };
+    let manifest = if sent.manifests == 0 { "" } else { " and a manifest" };
+    let mounted = some(", took over ", sent.mounted, " of another repository");
+    let there = some(", skipped ", sent.there, " that were there");
+    let seconds = within.as_secs_f64();
+    format!("sent {}{manifest}{mounted}{there}, in {seconds:.1} s", blobs(sent.sent))
+}

@@ -1,0 +1,69 @@
+//! The flags that `copy`, `push`, `pull`, `index`, `serve` and `prefetch` share.
+
+use crate::args::{Common, StoreArgs};
+use crate::base_args::UnpackingArgs;
+use crate::cache_args::CacheArgs;
+use crate::overwrite::Files;
+use crate::packing_args::PackingArgs;
+use crate::platform_args::PlatformArgs;
+use crate::registry_args::RegistryArgs;
+use crate::script_args::ScriptArgs;
+use anyhow::Result;
+use clap::Args;
+use layerstone_pipeline::{BuildOptions, Copier, ImageSource, ImageTarget, Registries};
+use layerstone_spec::Spec;
+use layerstone_store::Store;
+use std::path::PathBuf;
+
+/// How images are moved.
+#[derive(Args)]
+pub struct TransferArgs {
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+    /// Folder that remembers the plan and the layers of an image that is made of a spec
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub packing: PackingArgs,
+    #[command(flatten)]
+    pub unpacking: UnpackingArgs,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    #[command(flatten)]
+    pub place: ScriptArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+impl TransferArgs {
+    /// What copies images as the flags say.
+    pub fn copier<'a>(&self, store: &'a Store, registries: &'a Registries, common: &'a Common) -> Result<Copier<'a>> {
+        let options = BuildOptions {
+            state: self.state.clone(),
+            max_unpacked: self.unpacking.max(),
+            scripts: self.place.options(),
+            compression: self.packing.choice()?,
+            cache: self.cache.options(),
+            ..BuildOptions::new(store, common)
+        };
+        Ok(Copier { wanted: self.platform.wanted(), options, registries })
+    }
+
+    /// Refuses a target that contradicts flags, or is one of the inputs.
+    pub fn check_files(&self, sources: &[&ImageSource], target: &ImageTarget) -> Result<()> {
+        target.packing(&self.packing.choice()?)?;
+        let mut files = Files::of(&self.store.store()?).reads(self.registry.files());
+        for source in sources {
+            if let ImageSource::Spec(path) = source {
+                for spec in Spec::read_all(path)? {
+                    files = files.reads_spec(Some(path), &spec);
+                }
+            } else {
+                files = files.reads(source.path());
+            }
+        }
+        files.writes_state(self.state.as_deref()).writes_to(target).check()
+    }
+}
