@@ -1,18 +1,30 @@
-//! The commands that README.md shows print what it says they print.
+//! The commands that README.md and the pages of docs/ show print what they say.
 //!
 //! A fence such as `json image.json` is a file of that name; the lines of a `console` fence that begin with `$ ` are run
 //! by bash, all in one folder, and what follows each is what it prints.
 
 use crate::support::{Place, require_tool, skip};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGE: &str = include_str!("../../README.md");
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// README.md and the pages of docs/: where each is, and its text.
+fn pages() -> Vec<(PathBuf, String)> {
+    let docs = fs::read_dir(top().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    pages.sort();
+    pages.insert(0, top().join("README.md"));
+    pages.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
 
 /// Language, file name (may be empty), and text of every fence.
-fn fences() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    PAGE.split("```").skip(1).step_by(2).map(|fence| {
+fn fences(page: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    page.split("```").skip(1).step_by(2).map(|fence| {
         let (info, text) = fence.split_once('\n').unwrap();
         let (language, file) = info.split_once(' ').unwrap_or((info, ""));
         (language, file, text)
@@ -41,7 +53,7 @@ case "$*" in
 esac
 "#;
 
-fn prepare(place: &Place) {
+fn prepare(page: &str, place: &Place) {
     fs::create_dir_all(place.join("root/nix/store")).unwrap();
     let made = xtask::synth::make(&place.join("root/nix/store"), &place.join("out")).unwrap();
     let bytes: u64 = made.graph.iter().map(|info| info.nar_size).sum();
@@ -49,7 +61,7 @@ fn prepare(place: &Place) {
     place.write("bin/cargo", CARGO);
     assert!(Command::new("chmod").arg("+x").arg(place.join("bin/cargo")).status().unwrap().success());
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_layerstone"), place.join("bin/layerstone")).unwrap();
-    for (_, file, text) in fences().filter(|(_, file, _)| !file.is_empty()) {
+    for (_, file, text) in fences(page).filter(|(_, file, _)| !file.is_empty()) {
         place.write(file, text);
     }
 }
@@ -84,23 +96,44 @@ fn commands_print_what_it_says() {
         skip("readme", "the demo's digests are those of x86_64");
         return;
     }
-    let place = Place::new();
-    prepare(&place);
-    let all: Vec<_> =
-        fences().filter(|(language, ..)| *language == "console").flat_map(|(.., text)| commands(text)).collect();
-    assert!(all.len() > 10, "{}", all.len());
-    for (command, expected) in all {
-        assert_eq!(without_times(&run(command, &place)), without_times(&expected), "$ {command}");
+    let mut count = 0;
+    for (path, page) in pages() {
+        let consoles = fences(&page).filter(|(language, ..)| *language == "console");
+        let all: Vec<_> = consoles.flat_map(|(.., text)| commands(text)).collect();
+        if all.is_empty() {
+            continue;
+        }
+        count += all.len();
+        let place = Place::new();
+        prepare(&page, &place);
+        for (command, expected) in all {
+            let found = without_times(&run(command, &place));
+            assert_eq!(found, without_times(&expected), "{}: $ {command}", path.display());
+        }
     }
+    assert!(count > 10, "{count}");
 }
 
 #[test]
 fn links_lead_somewhere() {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let links: Vec<&str> =
-        PAGE.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|link| !link.contains(':')).collect();
-    assert!(links.len() > 4);
-    for link in links {
-        assert!(top.join(link).is_file(), "{link}");
+    let mut count = 0;
+    for (path, page) in pages() {
+        let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains(':')) {
+            let file = link.split('#').next().unwrap();
+            assert!(path.parent().unwrap().join(file).exists(), "{}: {link}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count}");
+}
+
+/// Each page is a chapter of the book.
+#[test]
+fn pages_are_in_the_summary() {
+    let summary = fs::read_to_string(top().join("docs/SUMMARY.md")).unwrap();
+    for (path, _) in pages().into_iter().skip(1) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(name == "SUMMARY.md" || summary.contains(&format!("]({name})")), "{name} is not in docs/SUMMARY.md");
     }
 }

@@ -92,6 +92,23 @@ fn crate_list() -> String {
     list
 }
 
+/// Each dependency has a row in ARCHITECTURE.md that says why it is there, and each row a dependency.
+#[test]
+fn dependencies_have_reasons() {
+    let manifest = std::fs::read_to_string(top().join("Cargo.toml")).unwrap();
+    let (_, rest) = manifest.split_once("[workspace.dependencies]\n").unwrap();
+    let table = rest.split("\n[").next().unwrap();
+    let names = table.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let declared: BTreeSet<&str> =
+        names.filter(|name| !name.starts_with('#') && !name.starts_with("layerstone") && *name != "xtask").collect();
+    let page = std::fs::read_to_string(top().join("ARCHITECTURE.md")).unwrap();
+    let (_, rest) = page.split_once("\n## Dependencies\n").unwrap();
+    let rows = rest.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `"));
+    let named: BTreeSet<&str> =
+        rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect();
+    assert_eq!(declared, named);
+}
+
 /// Every module begins with a sentence that says what it does.
 #[test]
 fn modules_begin_with_a_sentence() {

@@ -41,6 +41,20 @@ pub struct Options {
     pub stop: Stop,
 }
 
+impl Default for Options {
+    /// Five retries, a minute of silence, no host beside this machine insecure, never called off.
+    fn default() -> Options {
+        Options {
+            insecure: Vec::new(),
+            ca: None,
+            auth_file: None,
+            retries: 5,
+            io_timeout: Duration::from_secs(60),
+            stop: Stop(Arc::new(|| false)),
+        }
+    }
+}
+
 /// A registry.
 #[derive(Debug)]
 pub struct Registry {

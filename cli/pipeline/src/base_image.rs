@@ -52,6 +52,7 @@ pub fn make_plain(image: &mut StoredImage, max: MaxUnpacked, report: &dyn Report
 
 /// An image to build on, its layers plain.
 pub struct BaseImage {
+    /// The image.
     pub image: StoredImage,
     tree: OnceLock<Arc<Tree>>,
 }

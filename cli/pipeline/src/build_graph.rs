@@ -21,9 +21,11 @@ use std::path::{Path, PathBuf};
 
 /// What a graph is written for.
 pub struct GraphInput<'a> {
+    /// The spec.
     pub spec: &'a Spec,
     /// The spec's file.
     pub file: &'a Path,
+    /// Where store paths are read.
     pub store: &'a Store,
     /// Where the image goes: an archive, or the folder of an OCI layout.
     pub place: &'a ImageTarget,

@@ -32,7 +32,9 @@ pub struct Copier<'a> {
 
 /// What was put: an image, or the index of several with all of them, and where the bytes of some layers are.
 pub enum Either {
+    /// One image.
     Image(Brought),
+    /// An index, and where bytes of its images are until they are copied.
     Index(Whole, Option<Scratch>),
 }
 

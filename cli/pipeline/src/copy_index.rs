@@ -20,8 +20,11 @@ enum Whereabouts<'a> {
 
 /// What was copied but for its name.
 pub struct Whole {
+    /// The index or manifest.
     pub descriptor: Descriptor,
+    /// Its bytes.
     pub bytes: Vec<u8>,
+    /// What it is called.
     pub name: Option<Name>,
 }
 

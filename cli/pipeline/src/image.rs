@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 /// A layer on its way into an image.
 pub struct ImageLayer {
+    /// The bytes of its tar.
     pub source: Source,
     /// Diff ID, if it is known.
     pub expected: Option<Digest>,
@@ -94,7 +95,9 @@ impl ImageLayer {
 
 /// An image that was written.
 pub struct Built {
+    /// `NAME:TAG`, with the registry if it is in one.
     pub reference: String,
+    /// sha256 of its config.
     pub image_id: Digest,
     /// The layers' diff IDs, bottom first.
     pub diff_ids: Vec<Digest>,
@@ -122,11 +125,21 @@ impl Built {
 
 /// Where an image goes, and how.
 pub struct WriteOptions<'a> {
+    /// Where.
     pub target: &'a ImageTarget,
     /// Whether a docker archive holds legacy metadata.
     pub legacy: bool,
+    /// How it, or its layers, are compressed.
     pub compression: CompressionChoice,
+    /// The registry, if it goes to one.
     pub registries: &'a Registries,
+}
+
+impl<'a> WriteOptions<'a> {
+    /// No legacy metadata, and the usual compression.
+    pub fn new(target: &'a ImageTarget, registries: &'a Registries) -> WriteOptions<'a> {
+        WriteOptions { target, legacy: false, compression: CompressionChoice::default(), registries }
+    }
 }
 
 /// Writes an image: the layers of the base, and these on top. Where a layer is not what the cache says, the error names

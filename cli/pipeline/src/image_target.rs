@@ -37,7 +37,9 @@ pub enum ImageTarget {
 /// A program that loads images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
+    /// `docker load`.
     Docker,
+    /// `podman load`.
     Podman,
 }
 
@@ -351,7 +353,8 @@ mod tests {
     #[track_caller]
     fn check_hint(text: &str, expected: &str) {
         let error = ImageTarget::parse(text.as_ref()).unwrap_err();
-        let hint = error.downcast_ref::<Refused>().unwrap().hint().unwrap();
+        let crate::Error::Refused(refused) = error else { panic!("{error}") };
+        let hint = refused.hint().unwrap();
         assert!(hint.starts_with(expected), "{text}: {hint}");
         assert!(ImageTarget::parse(format!("./{text}").as_ref()).is_ok() || text.starts_with("http"), "{text}");
     }

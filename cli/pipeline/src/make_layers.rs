@@ -13,12 +13,19 @@ use std::path::{Path, PathBuf};
 
 /// Layers to make, and their files; with blobs, one each.
 pub struct LayersToMake<'a> {
+    /// What makes them.
     pub recipes: Vec<Recipe>,
+    /// Layer files, one a recipe; `-` is stdout.
     pub files: Vec<PathBuf>,
+    /// Blobs, one a recipe or none at all.
     pub blobs: Vec<PathBuf>,
+    /// Whether docker's tarsums are computed.
     pub tarsum: bool,
+    /// How blobs are compressed.
     pub packing: Option<Packing>,
+    /// Layer files of an earlier run.
     pub known: PriorLayers,
+    /// The cache.
     pub cache: &'a BuildCache<'a>,
     /// What an earlier run wrote into the folder of all of them, if they have one.
     pub record: Option<Record>,

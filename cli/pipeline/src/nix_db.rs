@@ -17,9 +17,13 @@ pub const COMMENT: &str = "nix database";
 pub struct NixDbLayer<'a> {
     /// Who owns the database.
     pub spec: &'a Spec,
+    /// Modification time of all files, in seconds since the epoch.
     pub mtime: i64,
+    /// What it lies on, or behind.
     pub place: NixDbPlace,
+    /// The base, whose database comes first.
     pub base: Option<&'a BaseImage>,
+    /// Where store paths are read.
     pub store: &'a Store,
 }
 

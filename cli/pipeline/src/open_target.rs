@@ -45,6 +45,7 @@ impl OpenTarget {
         Ok(OpenTarget { kind, since })
     }
 
+    /// What takes the blobs.
     pub fn destination(&self) -> &dyn Destination {
         match &self.kind {
             Kind::Layout(layout) => layout,
@@ -85,9 +86,13 @@ pub struct Unfinished<'a> {
 
 /// An image that is there.
 pub struct Arrived {
+    /// Its manifest.
     pub manifest: Descriptor,
+    /// The bytes of the manifest.
     pub bytes: Vec<u8>,
+    /// sha256 of its config.
     pub image_id: Digest,
+    /// The diff IDs of its layers, bottom first; none for one that went as it was.
     pub diff_ids: Vec<Digest>,
     /// What each layer is there.
     pub layers: Vec<Placed>,

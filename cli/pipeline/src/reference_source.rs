@@ -10,8 +10,11 @@ use layerstone_store::{Store, StorePath};
 
 /// A source that has been opened.
 pub enum ReferenceSource {
+    /// References graphs.
     Graph(Graph),
+    /// The database of a store.
     Database(Database),
+    /// The files of the store.
     Scan,
 }
 

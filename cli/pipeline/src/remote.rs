@@ -114,9 +114,13 @@ fn is_unknown(descriptor: &Descriptor) -> bool {
 
 /// An image in a registry, its layers not yet read.
 pub struct RemoteImage {
+    /// What it was asked for by.
     pub reference: Reference,
+    /// Where its blobs are.
     pub repository: Repository,
+    /// Its manifest.
     pub manifest: StoredManifest,
+    /// The bytes of its config.
     pub config: Vec<u8>,
     /// The digest of what the name leads to: the manifest, or the index that it was chosen from.
     pub digest: Digest,

@@ -71,18 +71,23 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// A root script to be run.
 pub struct RootScript<'a> {
+    /// The text of the script.
     pub script: Vec<u8>,
+    /// Scripts around it.
     pub hooks: Hooks,
     /// What is in the layer before it runs.
     pub contents: Option<RootSpec>,
     /// What of the store it sees.
     pub closure: Option<&'a Closure>,
+    /// The base, whose files it sees as its root.
     pub base: Option<&'a BaseImage>,
     /// Whether the base's bytes are checked, which nobody does later.
     pub checks_base: bool,
+    /// Where store paths are read.
     pub store: &'a Store,
     /// Times, and sizes of disk and memory.
     pub spec: &'a Spec,
+    /// Where it runs.
     pub options: &'a ScriptOptions,
 }
 

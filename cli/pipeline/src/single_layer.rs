@@ -10,13 +10,21 @@ use std::path::{Path, PathBuf};
 
 /// A root's layer file and the store paths to append to its tar.
 pub struct SingleLayer<'a> {
+    /// The layer file of the root.
     pub root: &'a Path,
+    /// The store paths, in order.
     pub paths: &'a [StorePath],
+    /// Modification time of what is appended, in seconds since the epoch.
     pub mtime: i64,
+    /// The base, which tells modes of the directories that lead to the store.
     pub base: Option<&'a BaseImage>,
+    /// Where store paths are read.
     pub store: &'a Store,
+    /// Whether docker's tarsum is computed.
     pub tarsum: bool,
+    /// Whether extended attributes are kept.
     pub xattrs: bool,
+    /// How the blob is compressed.
     pub packing: Option<Packing>,
 }
 
