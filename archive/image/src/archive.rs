@@ -11,12 +11,9 @@
 use crate::Base;
 use layerstone_layer::{BlockWriter, Error, Meter, Packing, Result, Source, Team, digest_all, write_layer};
 use layerstone_store::{Digest, Output};
-use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner};
+use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, RECORD};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-
-/// An archive is padded to this size, in bytes (Python's `tarfile.RECORDSIZE`).
-const RECORD: u64 = 10_240;
 
 /// An archive about to be written.
 pub struct Archive<'a> {

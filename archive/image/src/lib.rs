@@ -32,7 +32,6 @@ mod base;
 mod blobs;
 mod conf;
 mod config;
-mod contents;
 mod decompression;
 mod docker_archive;
 mod error;

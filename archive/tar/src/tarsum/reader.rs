@@ -4,10 +4,9 @@
 //! manual ("Basic Tar Format", "Sparse Formats"). Where archives deviate from them, Go 1.19's reader decides what they
 //! mean, and functions here say so.
 
-use super::header::{
-    BLOCK, Block, Dialect, Member, Records, apply_records, global, parse_fields, parse_records, until_nul,
-};
+use super::header::{Block, Dialect, Member, Records, apply_records, global, parse_fields, parse_records, until_nul};
 use super::sparse::Sparse;
+use crate::BLOCK;
 use crate::limits::{MAX_EXTENSION, MAX_MEMBERS};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -86,6 +85,11 @@ impl<R: Read> Archive<R> {
     /// Bytes of the present member that are in no archive: its holes.
     pub fn holes(&self) -> u64 {
         self.sparse.as_ref().map_or(0, Sparse::holes)
+    }
+
+    /// Whether the present member has holes, or a map that says it has none.
+    pub fn is_sparse(&self) -> bool {
+        self.sparse.is_some()
     }
 
     /// Bytes read so far.
