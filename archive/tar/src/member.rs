@@ -192,6 +192,11 @@ impl<R: Read> Members<R> {
         self.archive.holes()
     }
 
+    /// Whether a header was found at all: if not, an error says that the input is no tar.
+    pub fn has_headers(&self) -> bool {
+        self.archive.has_headers()
+    }
+
     /// Where the member that was read last begins, its extended headers counted.
     pub fn position(&self) -> u64 {
         self.archive.first()

@@ -47,8 +47,7 @@ impl<R: Read> Archive<R> {
         let mut is_first = true;
         loop {
             let Some(block) = self.next_header()? else { return Ok(None) };
-            self.count += 1;
-            if self.count > MAX_MEMBERS {
+            if self.count == MAX_MEMBERS {
                 return Err(self.invalid(&format!("found more than {MAX_MEMBERS} headers")));
             }
             if std::mem::take(&mut is_first) {
@@ -85,6 +84,11 @@ impl<R: Read> Archive<R> {
     /// Bytes of the present member that are in no archive: its holes.
     pub fn holes(&self) -> u64 {
         self.sparse.as_ref().map_or(0, Sparse::holes)
+    }
+
+    /// Whether a header was found at all.
+    pub fn has_headers(&self) -> bool {
+        self.count > 0
     }
 
     /// Whether the present member has holes, or a map that says it has none.
@@ -166,8 +170,9 @@ impl<R: Read> Archive<R> {
     }
 
     /// The fields of a header before any extended header applies.
-    fn parse_header(&self, block: &Block) -> io::Result<(Member, Dialect)> {
+    fn parse_header(&mut self, block: &Block) -> io::Result<(Member, Dialect)> {
         let dialect = Dialect::of(block).ok_or_else(|| self.invalid("wrong checksum"))?;
+        self.count += 1;
         parse_fields(block, dialect)
             .map(|member| (member, dialect))
             .ok_or_else(|| self.invalid("found no number where one must be"))

@@ -4,9 +4,9 @@ use super::ImageLayer;
 use crate::args::Common;
 use crate::base::Base;
 use anyhow::{Context, Result};
-use layerstone_image::{
-    ImageFacts, LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, Trailer, legacy_layers,
-    repositories,
+use layerstone_image::{ImageFacts, Trailer};
+use layerstone_nixpkgs::{
+    LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layers, repositories,
 };
 use layerstone_spec::Spec;
 use layerstone_tar::tarsum;
