@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use layerstone_image::{LAYER_VERSION, legacy_layer_json};
+use layerstone_nixpkgs::{LAYER_VERSION, legacy_layer_json};
 use layerstone_store::write_whole;
 use layerstone_tar::tarsum;
 use serde_json::{Map, Value};

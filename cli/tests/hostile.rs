@@ -46,7 +46,7 @@ fn image() -> Pieces {
 /// Writes an image archive, and what streams an image on it.
 fn write_image(place: &Place, name: &str, bytes: &[u8]) {
     place.write(name, bytes);
-    let golden = include_str!("../../archive/image/golden/conf-on-base.json");
+    let golden = include_str!("../../archive/nixpkgs/golden/conf-on-base.json");
     let mut conf: Value = serde_json::from_str(golden).unwrap();
     conf["from_image"] = name.into();
     place.write(&format!("{name}.conf"), conf.to_string());

@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use layerstone_erofs::{Content, Contents, Inode, Kind as FileKind};
 use layerstone_guest::is_overlays;
 use layerstone_store::{Digest, Directory, Output};
-use layerstone_tar::{Details, Kind, Node, Part, Shown, Tree, write_flat};
+use layerstone_tar::{FileMeta, Kind, Node, Part, Tree, UnionReader, write_flat};
 use rustix::fs::OFlags;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -75,10 +75,10 @@ impl Base {
 
     fn write_image(&self, out: &mut dyn Write) -> Result<()> {
         let mut out = BufWriter::with_capacity(WRITTEN, out);
-        let shown = Shown(&self.layers);
-        let (inodes, nodes) = inodes(&self.tree, shown)?;
+        let reader = UnionReader(&self.layers);
+        let (inodes, nodes) = inodes(&self.tree, reader)?;
         let written =
-            layerstone_erofs::write(&inodes, &mut Files { nodes, shown }, &mut out).and_then(|()| out.flush());
+            layerstone_erofs::write(&inodes, &mut Files { nodes, reader }, &mut out).and_then(|()| out.flush());
         written.map_err(Error::io("write", "the base's files"))
     }
 }
@@ -86,20 +86,20 @@ impl Base {
 /// Where contents come from: the key is a file's number.
 struct Files<'a> {
     nodes: Vec<&'a Node>,
-    shown: Shown<'a>,
+    reader: UnionReader<'a>,
 }
 
 impl Contents for Files<'_> {
     fn copy(&mut self, key: usize, out: &mut dyn Write) -> io::Result<()> {
-        self.shown.copy(self.nodes[key], out)
+        self.reader.copy(self.nodes[key], out)
     }
 }
 
 /// The files of a tree as the file system describes them, folders before what is in them.
-fn inodes<'a>(tree: &'a Tree, shown: Shown<'_>) -> Result<(Vec<Inode>, Vec<&'a Node>)> {
+fn inodes<'a>(tree: &'a Tree, reader: UnionReader<'_>) -> Result<(Vec<Inode>, Vec<&'a Node>)> {
     let mut attributes = 0_usize;
     let mut inode = |node: &Node, number: usize| -> Result<Inode> {
-        let inode = inode(node, shown, number)?;
+        let inode = inode(node, reader, number)?;
         attributes += inode.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         match attributes > MAX_ATTRIBUTES {
             true => Err(Error::Attributes { limit: MAX_ATTRIBUTES }),
@@ -141,8 +141,8 @@ fn is_whiteout(node: &Node) -> bool {
     node.kind == Kind::CharDevice { major: 0, minor: 0 }
 }
 
-fn inode(node: &Node, shown: Shown<'_>, number: usize) -> Result<Inode> {
-    let Details { mtime, xattrs } = shown.details(node)?;
+fn inode(node: &Node, reader: UnionReader<'_>, number: usize) -> Result<Inode> {
+    let FileMeta { mtime, xattrs } = reader.meta(node)?;
     let kind = match &node.kind {
         Kind::File { size } => FileKind::File(Content { size: *size, key: number }),
         Kind::Directory => FileKind::Directory { parent: 0, entries: Vec::new() },

@@ -1,4 +1,4 @@
-//! The docker archive itself: layers copied from a base, layers, then what names them, as one tar.
+//! The docker archive itself: what is copied from a base, layers, then what names them, as one tar.
 //!
 //! A layer stands in the archive under its digest, which is only known once the layer is through. But its size is known
 //! before, and so is the place of every byte, unless the archive is compressed. Hence three ways to write the same bytes:
@@ -8,26 +8,43 @@
 //! - a pipe: layers whose digests are not given are hashed in a first pass, and all are hashed while they are written,
 //!   since what was read twice must not have changed in between, and what is given must be true.
 
-use crate::Base;
 use layerstone_layer::{BlockWriter, Error, Meter, Packing, Result, Source, Team, digest_all, write_layer};
 use layerstone_store::{Digest, Output};
-use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner};
+use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, Part, RECORD};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// An archive is padded to this size, in bytes (Python's `tarfile.RECORDSIZE`).
-const RECORD: u64 = 10_240;
-
 /// An archive about to be written.
 pub struct Archive<'a> {
-    /// The image below, whose layers are copied as they are.
-    pub base: Option<&'a Base>,
-    /// Directories before the layers, for what looks for them; docker archives have none.
-    pub directories: &'static [&'static str],
+    /// What stands before the layers, copied as it is.
+    pub before: &'a [CopiedMember],
     /// Layers, bottom first.
     pub layers: Vec<LayerMember>,
-    /// Modification time of all members but the base's, in seconds since the epoch.
+    /// Modification time of all other members, in seconds since the epoch.
     pub mtime: i64,
+}
+
+/// A member that is copied as it is.
+#[derive(Debug)]
+pub struct CopiedMember {
+    /// Its header blocks.
+    pub header: Vec<u8>,
+    /// Its contents, if it has any.
+    pub contents: Option<Part>,
+}
+
+impl CopiedMember {
+    /// How many bytes it takes in an archive, padding included.
+    fn size(&self) -> u64 {
+        self.header.len() as u64 + self.contents.as_ref().map_or(0, |contents| padded(contents.size()))
+    }
+
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&self.header)?;
+        let Some(contents) = &self.contents else { return Ok(()) };
+        io::copy(&mut contents.reader(), out)?;
+        write_zeros(out, padded(contents.size()) - contents.size())
+    }
 }
 
 /// A layer in an archive.
@@ -104,9 +121,9 @@ impl Archive<'_> {
         meter: &Meter,
     ) -> Result<Vec<Digest>> {
         let path = output.destination().to_owned();
-        self.write_base(output, &path)?;
+        self.write_before(output, &path)?;
         let mut places = Vec::with_capacity(self.layers.len());
-        let mut end = self.base_size();
+        let mut end = self.size_before();
         for layer in &self.layers {
             let header = end;
             let contents = header + self.header(layer, &ZERO).len() as u64;
@@ -200,8 +217,8 @@ impl Archive<'_> {
         finish: &dyn Fn(&[Digest]) -> Trailer,
         meter: &Meter,
     ) -> Result<Vec<Digest>> {
-        self.write_base(out, path)?;
-        let mut end = self.base_size();
+        self.write_before(out, path)?;
+        let mut end = self.size_before();
         let mut digests = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let expected = known.map(|digests| digests[index]);
@@ -219,28 +236,13 @@ impl Archive<'_> {
     }
 
     /// Writes what stands before the layers.
-    fn write_base(&self, out: &mut dyn Write, path: &Path) -> Result<()> {
-        out.write_all(&self.directory_members()).map_err(Error::write(path))?;
-        let Some(base) = self.base else { return Ok(()) };
-        for index in 0..base.layer_count() {
-            io::copy(&mut base.member_reader(index), out).map_err(Error::write(path))?;
-        }
-        Ok(())
+    fn write_before(&self, out: &mut dyn Write, path: &Path) -> Result<()> {
+        self.before.iter().try_for_each(|member| member.write_to(out)).map_err(Error::write(path))
     }
 
     /// Bytes of what stands before the layers.
-    fn base_size(&self) -> u64 {
-        let base = self.base.map_or(0, |base| (0..base.layer_count()).map(|index| base.member_size(index)).sum());
-        base + self.directory_members().len() as u64
-    }
-
-    fn directory_members(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let common = self.common(&Owner::numeric_root());
-        self.directories
-            .iter()
-            .for_each(|name| common.append_header(&Entry::directory(name.as_bytes(), 0o755), &mut bytes));
-        bytes
+    fn size_before(&self) -> u64 {
+        self.before.iter().map(CopiedMember::size).sum()
     }
 
     /// All that follows the layers, which end at `end`: the trailer's members, two zero blocks, padding.

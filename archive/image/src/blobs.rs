@@ -2,7 +2,7 @@
 
 use crate::limits::MAX_JSON;
 use crate::manifest::MANIFEST_NAME;
-use crate::tar_file::TarFile;
+use crate::tar_file::{TarFile, read_members};
 use crate::unpacked::MaxUnpacked;
 use crate::{Compression, Error, Result};
 use layerstone_oci::{INDEX_NAME, blob_name, check_json};
@@ -42,7 +42,7 @@ impl Blobs {
             let is_flat = is_there(MANIFEST_NAME) && !is_there(INDEX_NAME);
             return Ok(Blobs::Folder(Folder { path: path.to_owned(), shown: shown.to_owned(), is_flat }));
         }
-        let mut tar = TarFile::open(path, max)?;
+        let mut tar = TarFile::open(path, max, read_members)?;
         tar.path = shown.to_owned();
         Ok(Blobs::Tar(tar))
     }
@@ -92,19 +92,12 @@ impl Blobs {
 
     /// The bytes of a piece of JSON, not larger than such pieces may be.
     pub(crate) fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        let part = self.part(name)?;
-        if part.size() > MAX_JSON {
-            return Err(self.error(format!("{name}: found {} bytes, expected at most {MAX_JSON}", part.size())));
-        }
-        let mut bytes = Vec::new();
-        part.reader().read_to_end(&mut bytes).map_err(Error::archive(self.path()))?;
-        check_json(&bytes).map_err(|cause| self.error(format!("{name}: {cause}")))?;
-        Ok(bytes)
+        read_json(&self.part(name)?, name, self.path())
     }
 
     /// A small piece as JSON.
     pub(crate) fn json(&self, name: &str) -> Result<Value> {
-        serde_json::from_slice(&self.bytes(name)?).map_err(|e| self.error(format!("{name}: not JSON: {e}")))
+        parse_json(&self.bytes(name)?, name, self.path())
     }
 
     /// How all of it is compressed.
@@ -127,4 +120,22 @@ impl Blobs {
     pub(crate) fn error(&self, cause: String) -> Error {
         Error::NotAnImage { path: self.path().to_owned(), cause }
     }
+}
+
+/// The bytes of a piece of JSON of this name in there, not larger than such pieces may be.
+pub(crate) fn read_json(part: &Part, name: &str, path: &Path) -> Result<Vec<u8>> {
+    let wrong = |cause: String| Error::NotAnImage { path: path.to_owned(), cause: format!("{name}: {cause}") };
+    if part.size() > MAX_JSON {
+        return Err(wrong(format!("found {} bytes, expected at most {MAX_JSON}", part.size())));
+    }
+    let mut bytes = Vec::new();
+    part.reader().read_to_end(&mut bytes).map_err(Error::archive(path))?;
+    check_json(&bytes).map_err(wrong)?;
+    Ok(bytes)
+}
+
+/// The value of such a piece.
+pub(crate) fn parse_json(bytes: &[u8], name: &str, path: &Path) -> Result<Value> {
+    let wrong = |e| Error::NotAnImage { path: path.to_owned(), cause: format!("{name}: not JSON: {e}") };
+    serde_json::from_slice(bytes).map_err(wrong)
 }

@@ -1,12 +1,14 @@
 //! manifest.json of a docker archive, read: the images that it lists, whoever wrote it, `docker save` in its old style
 //! with `ID/layer.tar` or in its new one with `blobs/sha256/HEX`.
 
-use crate::blobs::Blobs;
+use crate::blobs::{parse_json, read_json};
 use crate::listed::{Blob, Listed};
 use crate::manifest::MANIFEST_NAME;
-use crate::{Error, Result};
+use crate::stored::Kept;
+use crate::{Result, TarFile};
 use layerstone_store::Digest;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// One image in manifest.json (moby, image/spec/v1.2.md).
 #[derive(Debug, Deserialize)]
@@ -19,19 +21,40 @@ struct ManifestEntry {
     layers: Option<Vec<String>>,
 }
 
-/// The images of an archive, in the manifest's order.
-pub(crate) fn images(blobs: &Blobs) -> Result<Vec<Listed>> {
-    let entries: Vec<ManifestEntry> =
-        serde_json::from_value(blobs.json(MANIFEST_NAME)?).map_err(|e| wrong(blobs, e.to_string()))?;
-    if entries.is_empty() {
-        return Err(wrong(blobs, "found no image".to_owned()));
-    }
-    Ok(entries.into_iter().map(listed).collect())
+/// The first image that a docker archive lists, as its manifest and its config tell it: its layers were not looked at.
+#[derive(Debug)]
+pub struct FirstImage {
+    /// The config.
+    pub config: Value,
+    /// Names of the layers' members, bottom first, and the diff IDs that the config has for them.
+    pub layers: Vec<(String, Digest)>,
 }
 
-/// Whether the manifest lists nothing, as where containerd exports images of other platforms alone.
-pub(crate) fn is_empty(blobs: &Blobs) -> bool {
-    blobs.json(MANIFEST_NAME).is_ok_and(|value| value.as_array().is_some_and(Vec::is_empty))
+impl TarFile {
+    /// The first image of a docker archive.
+    ///
+    /// # Errors
+    ///
+    /// The tar is no docker archive, or manifest and config disagree.
+    pub fn first_image(&self) -> Result<FirstImage> {
+        let json = |name: &str| parse_json(&read_json(&self.part(name)?, name, &self.path)?, name, &self.path);
+        let wrong = |cause| self.error(cause);
+        let images = images(json(MANIFEST_NAME)?).map_err(wrong)?;
+        let config = json(&images[0].config.name)?;
+        let layers = images[0].with_diff_ids(&config).map_err(wrong)?;
+        Kept::default().add(0, layers.len()).map_err(wrong)?;
+        let layers = layers.into_iter().map(|(blob, diff_id)| (blob.name.clone(), diff_id)).collect();
+        Ok(FirstImage { config, layers })
+    }
+}
+
+/// The images of a manifest, in its order; one at least.
+pub(crate) fn images(manifest: Value) -> Result<Vec<Listed>, String> {
+    let entries: Vec<ManifestEntry> = serde_json::from_value(manifest).map_err(|e| format!("{MANIFEST_NAME}: {e}"))?;
+    match entries.is_empty() {
+        true => Err(format!("{MANIFEST_NAME}: found no image")),
+        false => Ok(entries.into_iter().map(listed).collect()),
+    }
 }
 
 fn listed(entry: ManifestEntry) -> Listed {
@@ -51,10 +74,6 @@ fn listed(entry: ManifestEntry) -> Listed {
 fn digest_of(name: &str) -> Option<Digest> {
     let hex = name.strip_suffix(".json").or(name.strip_prefix("blobs/sha256/"))?;
     format!("sha256:{hex}").parse().ok()
-}
-
-fn wrong(blobs: &Blobs, cause: String) -> Error {
-    blobs.error(format!("{MANIFEST_NAME}: {cause}"))
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ pub enum Error {
     /// Store paths, stage files, or files in general.
     #[error(transparent)]
     Stage(#[from] layerstone_store::Error),
+    /// A layer that is read again.
+    #[error(transparent)]
+    Tar(#[from] layerstone_tar::Error),
     /// Names, times, platforms.
     #[error(transparent)]
     Oci(#[from] layerstone_oci::Error),

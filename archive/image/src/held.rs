@@ -1,23 +1,20 @@
 //! Which store paths an image holds: told by the members of its layers, whoever made them, and not by what its config
 //! says.
 //!
-//! A layer hides what lower layers hold (OCI image-spec, layer.md, "Whiteouts"): `.wh.NAME` the entry of that name,
-//! `.wh..wh..opq` all of its folder, and a file in the place of a folder that folder. A store path of which a part is
-//! hidden is no longer that store path, so it is not held.
+//! A store path of which a part is hidden by an upper layer ([`Whiteout`], or a file in the place of a folder) is no longer
+//! that store path, so it is not held. A [`Tree`](layerstone_tar::Tree) cannot tell: it knows what is left, and not that
+//! something is gone; it has no layer of its own for each path; and it keeps every file of an image, where this keeps the
+//! entries of one directory.
 
 use crate::{Error, Result, StoredImage, StoredLayer};
 use layerstone_store::{Store, StorePath};
-use layerstone_tar::{Allowance, Member, Members};
+use layerstone_tar::{Allowance, Member, Members, Whiteout};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader};
 
 /// Bytes read of a layer at a time; members are passed over, so that more would be read in vain.
 const BUFFER: usize = 16 * 1024;
-/// How the name of an entry begins that hides another one.
-const WHITEOUT: &[u8] = b".wh.";
-/// The entry that hides all that lower layers hold of its folder.
-const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Bytes of memory that an entry of a store takes: its name twice, of 200 bytes at most, and its places in maps.
 const ENTRY_BYTES: usize = 600;
 /// Bytes of an entry's name at most (limits.h, NAME_MAX).
@@ -82,27 +79,20 @@ impl LayerContents {
 }
 
 fn layer_contents(layer: &StoredLayer, store_dir: &str, allowance: &Allowance) -> Result<LayerContents> {
-    let tar = BufReader::with_capacity(BUFFER, layer.part.reader());
-    read_layer(Members::new(tar), Members::pass_contents, store_dir, allowance).map_err(Error::layer(layer.part.name()))
-}
-
-/// Reads all members; `pass` goes over the contents of one, if that can be done without reading them.
-fn read_layer<R: Read>(
-    mut members: Members<R>,
-    pass: impl Fn(&mut Members<R>) -> io::Result<()>,
-    store_dir: &str,
-    allowance: &Allowance,
-) -> io::Result<LayerContents> {
-    let mut entries = Entries::default();
-    let store_dir = &store_dir.as_bytes()[1..];
-    while let Some(member) = members.next_member()? {
-        let before = entries.bytes();
-        entries.add(&member, store_dir);
-        let taken = allowance.take(entries.bytes() - before);
-        taken.map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?;
-        pass(&mut members)?;
-    }
-    Ok(entries.contents(store_dir))
+    let read = || -> io::Result<LayerContents> {
+        let mut members = Members::new(BufReader::with_capacity(BUFFER, layer.part.reader()));
+        let mut entries = Entries::default();
+        let store_dir = &store_dir.as_bytes()[1..];
+        while let Some(member) = members.next_member()? {
+            let before = entries.bytes();
+            entries.add(&member, store_dir);
+            let taken = allowance.take(entries.bytes() - before);
+            taken.map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?;
+            members.pass_contents()?;
+        }
+        Ok(entries.contents(store_dir))
+    };
+    read().map_err(Error::layer(layer.part.name()))
 }
 
 /// What the members of a layer say about the entries of a store, by their base names.
@@ -117,30 +107,36 @@ struct Entries {
 impl Entries {
     /// `store_dir` without the slash that it begins with.
     fn add(&mut self, member: &Member, store_dir: &[u8]) {
-        let Some(inside) = below(&member.name, store_dir) else {
-            self.hides_all |= hides(member, store_dir);
-            return;
-        };
-        let (base, rest) = match inside.iter().position(|&byte| byte == b'/') {
-            Some(slash) => (&inside[..slash], Some(&inside[slash + 1..])),
-            None => (inside, None),
-        };
-        if base.len() > MAX_ENTRY {
-            return;
+        match Whiteout::of(&member.name) {
+            Some(whiteout) => self.hide(&whiteout, store_dir),
+            None => self.add_file(member, store_dir),
         }
-        if inside == OPAQUE {
-            self.hides_all = true;
-        } else if let Some(hidden) = base.strip_prefix(WHITEOUT) {
-            self.hidden.insert(hidden.to_vec(), true);
-        } else if rest == Some(OPAQUE) {
-            self.hidden.insert(base.to_vec(), true);
-        } else if rest.is_some_and(|rest| last(rest).starts_with(WHITEOUT)) {
-            self.hidden.entry(base.to_vec()).or_insert(false);
-        } else if let Some(size) = self.sizes.get_mut(base) {
+    }
+
+    fn add_file(&mut self, member: &Member, store_dir: &[u8]) {
+        let Some(inside) = below(&member.name, store_dir) else {
+            // A file in the place of a folder that the store directory is in hides that folder.
+            self.hides_all |= !member.is_directory() && holds(&member.name, store_dir);
+            return;
+        };
+        let (base, _) = first(inside);
+        if let Some(size) = self.sizes.get_mut(base) {
             // Files with holes may have as many bytes as they like.
             *size = size.saturating_add(member.size());
-        } else {
+        } else if base.len() <= MAX_ENTRY {
             self.sizes.insert(base.to_vec(), member.size());
+        }
+    }
+
+    fn hide(&mut self, whiteout: &Whiteout<'_>, store_dir: &[u8]) {
+        let Some(hidden) = whiteout.hidden() else { return };
+        let is_opaque = matches!(whiteout, Whiteout::Opaque { .. });
+        if holds(&hidden, store_dir) || (is_opaque && hidden.is_empty()) {
+            self.hides_all = true;
+        } else if let Some((base, is_whole)) =
+            below(&hidden, store_dir).map(first).filter(|(base, _)| base.len() <= MAX_ENTRY)
+        {
+            *self.hidden.entry(base.to_vec()).or_default() |= is_whole;
         }
     }
 
@@ -165,23 +161,9 @@ impl Entries {
     }
 }
 
-/// Whether a member that is not inside the store directory hides all of it: it is, hides or empties a folder that the
-/// store directory is in, or is no folder and stands in the place of one.
-fn hides(member: &Member, store_dir: &[u8]) -> bool {
-    let name = &member.name[..];
-    let holds_store = |folder: &[u8]| folder.is_empty() || folder == store_dir || below(store_dir, folder).is_some();
-    let (folder, base) = match name.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (&name[..slash], &name[slash + 1..]),
-        None => (&name[..0], name),
-    };
-    if base == OPAQUE {
-        return holds_store(folder);
-    }
-    match base.strip_prefix(WHITEOUT) {
-        Some(hidden) if folder.is_empty() => holds_store(hidden) && !hidden.is_empty(),
-        Some(hidden) => holds_store(&[folder, b"/", hidden].concat()),
-        None => !name.is_empty() && !member.is_directory() && holds_store(name),
-    }
+/// Whether a folder is the store directory or one that it is in, but for the root.
+fn holds(folder: &[u8], store_dir: &[u8]) -> bool {
+    folder == store_dir || (!folder.is_empty() && below(store_dir, folder).is_some())
 }
 
 /// The part of a name below a folder.
@@ -189,9 +171,12 @@ fn below<'a>(name: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     name.strip_prefix(folder)?.strip_prefix(b"/")
 }
 
-/// The last component of a name.
-fn last(name: &[u8]) -> &[u8] {
-    name.rsplit(|&byte| byte == b'/').next().unwrap_or(name)
+/// The first component of a name, and whether that is all of it.
+fn first(name: &[u8]) -> (&[u8], bool) {
+    match name.iter().position(|&byte| byte == b'/') {
+        Some(slash) => (&name[..slash], false),
+        None => (name, true),
+    }
 }
 
 #[cfg(test)]

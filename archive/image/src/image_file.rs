@@ -46,10 +46,11 @@ impl ImageFile {
         let has_index = blobs.has(INDEX_NAME);
         // `docker save` writes both since version 25; the manifest knows the names as docker does.
         if is_tar && blobs.has(MANIFEST_NAME) {
-            match docker_archive::images(&blobs) {
-                Ok(images) => return Ok(ImageFile { blobs, images, artifacts: Vec::new(), has_index, max }),
-                Err(error) if !has_index || !docker_archive::is_empty(&blobs) => return Err(error),
-                Err(_) => {}
+            let manifest = blobs.json(MANIFEST_NAME)?;
+            // It lists nothing where containerd exports images of other platforms alone.
+            if !has_index || manifest.as_array().is_none_or(|images| !images.is_empty()) {
+                let images = docker_archive::images(manifest).map_err(|cause| blobs.error(cause))?;
+                return Ok(ImageFile { blobs, images, artifacts: Vec::new(), has_index, max });
             }
         } else if !has_index && !blobs.is_flat() {
             let cause = format!("found no {MANIFEST_NAME} of a docker archive and no {INDEX_NAME} of an OCI layout");
@@ -173,7 +174,7 @@ impl ImageFile {
         kept.add(config_bytes.len(), image.layers.len()).map_err(|cause| self.blobs.error(cause))?;
         let config: Value = serde_json::from_slice(&config_bytes)
             .map_err(|e| self.blobs.error(format!("{}: not JSON: {e}", image.config.name)))?;
-        let layers = image.with_diff_ids(&config, &self.blobs)?;
+        let layers = image.with_diff_ids(&config).map_err(|cause| self.blobs.error(cause))?;
         let layers: Result<_> = layers.into_iter().map(|(blob, id)| self.layer(blob, id, kept)).collect();
         Ok(StoredImage {
             name,

@@ -52,7 +52,7 @@ pub(crate) fn check(parameters: &Map<String, Value>, only: Option<&str>) -> Resu
 /// # Errors
 ///
 /// If an `Env` is neither null nor a list of strings; a `child` that is no object counts as an empty one.
-pub(crate) fn merge_env(base: &Value, child: Value) -> Result<Value, String> {
+pub fn merge_env(base: &Value, child: Value) -> Result<Value, String> {
     let merged = merged_env(env(base)?, env(&child)?);
     if merged.is_empty() {
         return Ok(child);

@@ -1,8 +1,8 @@
 //! Images: what they say about themselves, docker archives, and images to build on.
 //!
-//! An [`OwnConfig`], or the [`Conf`] of nixpkgs' `stream_layered_image.py`, gives [`ImageFacts`], and these with the facts
-//! of the layers a [`Finished`] image: its ID, its config, its manifest. A [`Base`] is an image to build on; [`inspect`]
-//! tells what an archive holds, [`held()`] which store paths its image does.
+//! An [`OwnConfig`] gives [`ImageFacts`], and these with the facts of the layers a [`Finished`] image: its ID, its config,
+//! its manifest. A [`StoredImage`] is an image to build on; [`inspect`] tells what an archive holds, [`held()`] which store
+//! paths its image does.
 //!
 //! This crate knows layers by their digests; what is in them and why is not known here.
 //!
@@ -28,11 +28,8 @@
 //! ```
 
 mod archive;
-mod base;
 mod blobs;
-mod conf;
 mod config;
-mod contents;
 mod decompression;
 mod docker_archive;
 mod error;
@@ -42,8 +39,6 @@ mod history;
 mod image_file;
 mod inherit;
 mod inspect;
-mod jshon;
-mod legacy;
 mod limits;
 mod listed;
 mod manifest;
@@ -52,26 +47,21 @@ mod oci_archive;
 mod oci_layout;
 mod over;
 mod python_json;
-mod python_time;
 mod stored;
 mod tar_file;
-mod tarinfo;
 mod unpacked;
 mod unpacking;
 
-pub use archive::{Archive, LayerMember, Target, Trailer};
-pub use base::Base;
-pub use conf::Conf;
+pub use archive::{Archive, CopiedMember, LayerMember, Target, Trailer};
 pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
 pub use decompression::Compression;
+pub use docker_archive::FirstImage;
 pub use error::{Claim, Error, Result};
 pub use held::{Held, HeldPaths, held};
 pub use image_file::ImageFile;
+pub use inherit::merge_env;
 pub use inspect::{ArchiveSummary, ArtifactSummary, ImageSummary, LayerSummary, inspect};
-pub use legacy::{
-    LAYER_VERSION, LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layer_json,
-    legacy_layers, repositories,
-};
+pub use limits::HeaderBounds;
 pub use listed::StoredManifest;
 pub use manifest::MANIFEST_NAME;
 pub use merge::{Merge, MergedImage};
@@ -79,5 +69,6 @@ pub use oci_archive::OciArchive;
 pub use oci_layout::Artifact;
 pub use over::OwnConfig;
 pub use stored::{StoredImage, StoredLayer};
+pub use tar_file::TarFile;
 pub use unpacked::{MaxUnpacked, open_plain};
 pub use unpacking::unpack_blob;

@@ -64,14 +64,13 @@ impl Listed {
 
 impl Listed {
     /// The layers with the diff IDs that the image's config has for them, bottom first.
-    pub(crate) fn with_diff_ids(&self, config: &Value, blobs: &Blobs) -> Result<Vec<(&Blob, Digest)>> {
-        let diff_ids = diff_ids(config).map_err(|cause| blobs.error(format!("{}: {cause}", self.config.name)))?;
-        if diff_ids.len() != self.layers.len() {
-            let (found, expected) = (self.layers.len(), diff_ids.len());
-            let cause = format!("found {found} layers, expected {expected} as the config has diff IDs");
-            return Err(blobs.error(cause));
+    pub(crate) fn with_diff_ids(&self, config: &Value) -> Result<Vec<(&Blob, Digest)>, String> {
+        let diff_ids = diff_ids(config).map_err(|cause| format!("{}: {cause}", self.config.name))?;
+        let (found, expected) = (self.layers.len(), diff_ids.len());
+        match found == expected {
+            true => Ok(self.layers.iter().zip(diff_ids).collect()),
+            false => Err(format!("found {found} layers, expected {expected} as the config has diff IDs")),
         }
-        Ok(self.layers.iter().zip(diff_ids).collect())
     }
 }
 

@@ -73,7 +73,7 @@ impl Merge {
         let member = |layer: &StoredLayer| {
             LayerMember::new(Source::Part(layer.part.clone()), Some(layer.diff_id), layer.part.name())
         };
-        Archive { base: None, directories: &[], layers: self.layers.iter().map(member).collect(), mtime: MTIME }
+        Archive { before: &[], layers: self.layers.iter().map(member).collect(), mtime: MTIME }
     }
 
     /// What follows the layers: the configs and the manifest.

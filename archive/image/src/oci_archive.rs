@@ -3,14 +3,14 @@
 //!
 //! The digest of a blob is its member's name, so blobs are collected in temporary files until all are known.
 
-use crate::archive::{Archive, LayerMember, Target, Trailer};
+use crate::archive::{Archive, CopiedMember, LayerMember, Target, Trailer};
 use layerstone_layer::{Meter, Packed, Source};
 use layerstone_oci::{
     Content, Descriptor, Destination, Error, Given, INDEX_NAME, Index, LAYOUT_NAME, LAYOUT_TEXT, Name, Put, Result,
     blob_name, names_annotations, spool,
 };
 use layerstone_store::{Digest, Output};
-use layerstone_tar::Part;
+use layerstone_tar::{Common, Dialect, Entry, Owner, Part};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ impl Destination for OciArchive {
             LayerMember { name, ..member }
         };
         let archive =
-            Archive { base: None, directories: &DIRECTORIES, layers: blobs.iter().map(member).collect(), mtime: MTIME };
+            Archive { before: &DIRECTORIES.map(directory), layers: blobs.iter().map(member).collect(), mtime: MTIME };
         let trailer = |_: &[Digest]| -> Trailer {
             vec![(LAYOUT_NAME.to_owned(), LAYOUT_TEXT.into()), (INDEX_NAME.to_owned(), index.to_bytes())]
         };
@@ -80,4 +80,12 @@ impl Destination for OciArchive {
         archive.write(Target::File(&mut output), None, &trailer, &Meter::default()).map_err(Error::Layer)?;
         Ok(output.commit()?)
     }
+}
+
+/// A directory as the other members are written.
+fn directory(name: &str) -> CopiedMember {
+    let mut header = Vec::new();
+    let common = Common { dialect: Dialect::Pax, mtime: MTIME, owner: Owner::numeric_root() };
+    common.append_header(&Entry::directory(name.as_bytes(), 0o755), &mut header);
+    CopiedMember { header, contents: None }
 }

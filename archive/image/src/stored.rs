@@ -10,10 +10,10 @@ use crate::unpacking::unpack_all;
 use crate::{Compression, Error, Result};
 use layerstone_layer::{Meter, Source, digest_all};
 use layerstone_store::Digest;
-use layerstone_tar::{Allowance, LayerTree, Part, Tree};
+use layerstone_tar::{Allowance, LayerTree, Node, Part, Tree, UnionReader};
 use rayon::prelude::*;
 use serde_json::Value;
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 
 /// Bytes read of a layer at a time for its headers; contents are passed over, so that more would be read in vain.
 const HEADERS: usize = 16 * 1024;
@@ -149,8 +149,21 @@ impl StoredImage {
         self.check_zeros(tree.holes())
     }
 
+    /// Writes the contents of a regular file of its [`tree`](StoredImage::tree). Layers are plain.
+    ///
+    /// # Errors
+    ///
+    /// A layer cannot be read or is not what it was, the file has more holes than the image may have when it is unpacked, or
+    /// writing fails.
+    pub fn copy_file(&self, node: &Node, out: &mut dyn Write) -> Result<()> {
+        let parts = self.parts();
+        let reader = UnionReader(&parts);
+        self.check_zeros(reader.holes(node)?)?;
+        reader.copy(node, out).map_err(Error::layer(self.name.as_ref()))
+    }
+
     /// Checks bytes of holes that are to be written as zeros. Layers are plain.
-    pub(crate) fn check_zeros(&self, found: u64) -> Result<()> {
+    fn check_zeros(&self, found: u64) -> Result<()> {
         let sizes = self.layers.iter().map(|layer| layer.part.size());
         let limit = self.max.of(Some(sizes.fold(0, u64::saturating_add)));
         match found > limit {

@@ -1,17 +1,18 @@
-//! A tar opened for reading: its members by name, wherever they stand, links followed.
+//! A tar opened for reading: its members by name, wherever they stand, links followed. By whose rules its headers are read is
+//! not known here: docker's for images, Python's for the base of nixpkgs' script.
 //!
 //! What is compressed or comes through a pipe is unpacked into an anonymous temporary file first: members are asked for
 //! in an order that need not be that of the tar.
 
 use crate::decompression::MAGIC_LEN;
-use crate::tarinfo::{Member, read_members};
+use crate::limits::HeaderBounds;
 use crate::unpacked::{MaxUnpacked, Unpacked, unpack};
 use crate::{Compression, Error, Result};
 use layerstone_store::Error as StageError;
-use layerstone_tar::Part;
+use layerstone_tar::{ArchiveMember, BLOCK, Kind, Members, Part};
 use std::borrow::Cow;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,32 +20,51 @@ use std::sync::Arc;
 /// Links followed before a chain counts as a loop.
 const MAX_LINKS: usize = 40;
 
+/// Bytes read at a time for headers; contents are passed over, so that more would be read in vain.
+const HEADERS: usize = 16 * 1024;
+
 /// A tar and its table of contents.
 #[derive(Debug)]
-pub(crate) struct TarFile {
-    pub path: PathBuf,
-    pub compression: Compression,
+pub struct TarFile {
+    pub(crate) path: PathBuf,
+    pub(crate) compression: Compression,
     /// Whether bytes behind the compressed data were passed over that are more than padding.
-    pub has_garbage: bool,
+    pub(crate) has_garbage: bool,
     /// The uncompressed tar.
     file: Arc<File>,
-    members: Vec<Member>,
+    members: Vec<ArchiveMember>,
     /// Numbers of members in the order of their names, and those of one name in the order of the tar.
     by_name: Vec<u32>,
 }
 
 impl TarFile {
-    /// Opens a tar; `-` is standard input.
-    pub(crate) fn open(path: &Path, max: MaxUnpacked) -> Result<TarFile> {
+    /// Opens a tar of which `read` finds the members, compressed or not; `-` is standard input.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, unpacks to more than it may, or `read` finds that it is no good tar (`InvalidData`,
+    /// `UnexpectedEof`).
+    pub fn open(
+        path: &Path,
+        max: MaxUnpacked,
+        read: impl FnOnce(&Part, HeaderBounds) -> io::Result<Vec<ArchiveMember>>,
+    ) -> Result<TarFile> {
         let Unpacked { file, compression, has_garbage } = open_uncompressed(path, max)?;
-        let members = read_members(&mut &file).map_err(Error::archive(path))?;
+        let size = file.metadata().map_err(StageError::io("read", path))?.len();
+        let file = Arc::new(file);
+        let whole = Part::new(Arc::clone(&file), path, 0, size);
+        let members = read(&whole, HeaderBounds::default()).map_err(Error::archive(path))?;
         let mut by_name: Vec<u32> = (0..).take(members.len()).collect();
-        by_name.sort_by(|&a, &b| normal(&members[a as usize].info.name).cmp(&normal(&members[b as usize].info.name)));
-        Ok(TarFile { path: path.to_owned(), compression, has_garbage, file: Arc::new(file), members, by_name })
+        by_name.sort_by(|&a, &b| normal(&members[a as usize].name).cmp(&normal(&members[b as usize].name)));
+        Ok(TarFile { path: path.to_owned(), compression, has_garbage, file, members, by_name })
     }
 
-    /// The member of a name; of several, the last one.
-    pub(crate) fn member(&self, name: &str) -> Result<&Member> {
+    /// The number of the member of a name, as it stands in the tar; of several, the last one.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn member(&self, name: &str) -> Result<usize> {
         let shown = || match name.is_empty() || name.trim() != name {
             true => format!("{name:?}"),
             false => name.escape_debug().to_string(),
@@ -53,65 +73,93 @@ impl TarFile {
     }
 
     /// The member of a name, if there is one.
-    pub(crate) fn find(&self, name: &str) -> Option<&Member> {
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.find_before(name.as_bytes(), self.members.len())
     }
 
     /// The last member of a name among so many first ones.
-    fn find_before(&self, name: &[u8], count: usize) -> Option<&Member> {
+    fn find_before(&self, name: &[u8], count: usize) -> Option<usize> {
         let name = normal(name);
-        let member = |at: &u32| &self.members[*at as usize];
-        let is_before = |at: &u32| (normal(&member(at).info.name), *at as usize) < (Cow::Borrowed(&name), count);
+        let name_of = |at: u32| normal(&self.members[at as usize].name);
+        let is_before = |at: &u32| (name_of(*at), *at as usize) < (Cow::Borrowed(&name), count);
         let end = self.by_name.partition_point(is_before);
-        let found = member(self.by_name.get(end.checked_sub(1)?)?);
-        Some(found).filter(|found| normal(&found.info.name) == name)
+        let found = *self.by_name.get(end.checked_sub(1)?)?;
+        Some(found as usize).filter(|_| name_of(found) == name)
     }
 
-    /// The regular file that a member is or links to: a symbolic link to any member, a hard link to an earlier one.
-    pub(crate) fn contents<'a>(&'a self, member: &'a Member) -> Result<&'a Member> {
-        let mut at = member;
+    /// The regular file that a member is or links to, of which messages speak by this name: a symbolic link to any member,
+    /// a hard link to an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// The member leads to none.
+    pub fn contents(&self, number: usize, name: &str) -> Result<Part> {
+        let mut at = number;
         for _ in 0..MAX_LINKS {
-            if at.info.has_contents() {
-                return Ok(at);
+            let ArchiveMember { kind, offset, .. } = &self.members[at];
+            if let Kind::File { size } = kind {
+                let mut label = self.path.clone().into_os_string();
+                label.push(format!(": {name}"));
+                return Ok(Part::new(Arc::clone(&self.file), label, *offset, *size));
             }
             at = self.link_target(at)?;
         }
-        Err(self.error(format!("too many links: {}", member.info.name.escape_ascii())))
+        Err(self.error(format!("too many links: {}", self.members[number].name.escape_ascii())))
     }
 
-    /// The contents of a member, which messages call by the tar and this name; `name` alone where the tar has one name.
+    /// The contents of the member of a name.
     pub(crate) fn part(&self, name: &str) -> Result<Part> {
-        let member = self.contents(self.member(name)?)?;
-        Ok(self.section(name, member.offset, member.info.size))
-    }
-
-    /// Some bytes of the tar.
-    pub(crate) fn section(&self, name: &str, offset: u64, size: u64) -> Part {
-        let mut label = self.path.clone().into_os_string();
-        label.push(format!(": {name}"));
-        Part::new(Arc::clone(&self.file), label, offset, size)
+        self.contents(self.member(name)?, name)
     }
 
     /// An error about this archive.
-    pub(crate) fn error(&self, cause: String) -> Error {
+    pub fn error(&self, cause: String) -> Error {
         Error::NotAnImage { path: self.path.clone(), cause }
     }
 
-    fn link_target(&self, link: &Member) -> Result<&Member> {
-        let info = &link.info;
-        let (target, before) = if info.is_symlink() {
-            let folder = info.name.rsplitn(2, |&byte| byte == b'/').nth(1).unwrap_or_default();
-            let joined = if info.linkname.starts_with(b"/") { &[][..] } else { folder };
-            ([joined, b"/", &info.linkname].concat(), self.members.len())
-        } else if info.is_hard_link() {
-            (info.linkname.clone(), link.number)
-        } else {
-            return Err(self.error(format!("found no regular file: {}", info.name.escape_ascii())));
+    fn link_target(&self, number: usize) -> Result<usize> {
+        let ArchiveMember { name, kind, .. } = &self.members[number];
+        let (link, target, before) = match kind {
+            Kind::Symlink { target } => {
+                let folder = name.rsplitn(2, |&byte| byte == b'/').nth(1).unwrap_or_default();
+                let joined = if target.starts_with(b"/") { &[][..] } else { folder };
+                (target, [joined, b"/", target].concat(), self.members.len())
+            }
+            Kind::HardLink { target } => (target, target.to_vec(), number),
+            _ => return Err(self.error(format!("found no regular file: {}", name.escape_ascii()))),
         };
-        let found = self.find_before(&target, before);
-        let names = || format!("{} links to {}", info.name.escape_ascii(), info.linkname.escape_ascii());
-        found.ok_or_else(|| self.error(format!("{}, which is not there", names())))
+        let names = || format!("{} links to {}", name.escape_ascii(), link.escape_ascii());
+        self.find_before(&target, before).ok_or_else(|| self.error(format!("{}, which is not there", names())))
     }
+}
+
+/// The members of a tar by the rules of Go, as docker reads them.
+pub(crate) fn read_members(tar: &Part, mut bounds: HeaderBounds) -> io::Result<Vec<ArchiveMember>> {
+    let mut members = Members::new(BufReader::with_capacity(HEADERS, tar.reader()));
+    let mut found = Vec::new();
+    loop {
+        let member = match members.next_archive_member() {
+            Ok(Some(member)) => member,
+            // docker takes what is cut so for whole.
+            Ok(None) if !members.end().is_multiple_of(BLOCK as u64) => {
+                return Err(damaged("the archive ends in the padding of its last member"));
+            }
+            Ok(None) => return Ok(found),
+            Err(e) if e.raw_os_error().is_none() && !members.has_headers() => {
+                return Err(damaged("found no tar header"));
+            }
+            Err(e) => return Err(e),
+        };
+        bounds.count()?;
+        bounds.check_extensions(members.position(), member.offset - BLOCK as u64)?;
+        bounds.keep(member.name.len() + member.kind.target().len())?;
+        members.pass_contents()?;
+        found.push(member);
+    }
+}
+
+fn damaged(cause: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, cause)
 }
 
 /// A name without `.`, `..` and needless slashes.
@@ -152,4 +200,96 @@ fn open_uncompressed(path: &Path, max: MaxUnpacked) -> Result<Unpacked> {
         return Ok(Unpacked { file, compression: Compression::None, has_garbage: false });
     }
     unpack(file, path, max.of(Some(metadata.len()).filter(|_| metadata.is_file())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// A member with fields of its own.
+    fn member(name: &str, typeflag: u8, link: &str, contents: &[u8]) -> Vec<u8> {
+        let mut header = tar::Header::new_ustar();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_entry_type(tar::EntryType::new(typeflag));
+        header.set_size(contents.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(contents);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes
+    }
+
+    fn open(parts: &[Vec<u8>]) -> Result<TarFile, String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&parts.concat()).unwrap();
+        let path = file.path().display().to_string();
+        let opened = TarFile::open(file.path(), MaxUnpacked::default(), read_members);
+        opened.map_err(|e| e.to_string().replace(&format!("not an image: {path}: "), ""))
+    }
+
+    fn contents(tar: &TarFile, name: &str) -> Result<String, String> {
+        let mut text = String::new();
+        let part = tar.part(name).map_err(|e| e.to_string())?;
+        io::Read::read_to_string(&mut part.reader(), &mut text).unwrap();
+        Ok(text)
+    }
+
+    #[test]
+    fn by_name_and_through_links() {
+        let parts = [
+            member("./a", b'0', "", b"1"),
+            member("d/l", b'2', "../a", b""),
+            member("h", b'1', "a", b""),
+            member("a", b'0', "", b"2"),
+            member("dir/", b'5', "", b""),
+        ];
+        let tar = open(&parts).unwrap();
+        for (name, expected) in [("a", "2"), ("/x/.././a", "2"), ("d/l", "2"), ("h", "1")] {
+            assert_eq!(contents(&tar, name).unwrap(), expected, "{name}");
+        }
+        assert!(contents(&tar, "dir").unwrap_err().ends_with(": found no regular file: dir"));
+        assert!(contents(&tar, "b").unwrap_err().ends_with(": found no b"));
+    }
+
+    /// Where Go's reader decides otherwise than Python's.
+    #[test]
+    fn as_docker_reads() {
+        let named = [member("g", b'g', "", b"10 path=b\n"), member("a", b'0', "", b"1")];
+        assert_eq!(contents(&open(&named).unwrap(), "a").unwrap(), "1");
+        let [a, b] = ["a", "b"].map(|name| member(name, b'0', "", b""));
+        let error = open(&[a, vec![0; BLOCK], b]).unwrap_err();
+        assert!(error.ends_with("found a header after a block of zeros, expected a second one"), "{error}");
+        let error = open(&[member("x", b'x', "", b"9 uid=x1\n"), member("a", b'0', "", b"")]).unwrap_err();
+        assert!(error.ends_with("a PAX record holds no number or time where one must be"), "{error}");
+        let error = open(&[
+            member("x", b'x', "", b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n27 GNU.sparse.realsize=512\n"),
+            member("a", b'0', "", &[&b"0\n"[..], &[0; 510]].concat()),
+        ])
+        .unwrap_err();
+        assert!(error.ends_with("found a sparse member, expected a plain one"), "{error}");
+    }
+
+    #[test]
+    fn what_is_cut() {
+        let whole = member("a", b'0', "", b"1");
+        for (length, cause) in [
+            (BLOCK - 1, "found no tar header"),
+            (BLOCK, "not a whole tar: header at byte 0: the input ends at byte 512"),
+            (BLOCK + 1, "the archive ends in the padding of its last member"),
+        ] {
+            assert_eq!(open(&[whole[..length].to_vec()]).unwrap_err(), cause);
+        }
+        assert_eq!(contents(&open(&[whole]).unwrap(), "a").unwrap(), "1");
+    }
+
+    #[test]
+    fn what_is_no_tar() {
+        for bytes in [&b"hello"[..], &[b'x'; 2000]] {
+            assert_eq!(open(&[bytes.to_vec()]).unwrap_err(), "found no tar header");
+        }
+        assert!(contents(&open(&[]).unwrap(), "a").unwrap_err().ends_with(": found no a"));
+    }
 }

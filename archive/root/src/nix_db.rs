@@ -9,7 +9,7 @@ use crate::{Error, Result};
 use layerstone_closure::{Closure, Database, Earlier, write_database};
 use layerstone_layer::{Front, LayerFile, Layout, Meter, Source, write_layer};
 use layerstone_store::{Output, Scratch, Store};
-use layerstone_tar::{Entry, Kind, LayerTree, Node, Owner, Placed, Tree};
+use layerstone_tar::{Entry, Kind, LayerTree, Node, Owner, Placed, Tree, Whiteout};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -153,7 +153,8 @@ impl<'a> Members<'a> {
             self.file(&folder.join("schema"), 0o644, &schema)?;
         }
         for left in LEFT_BEHIND.into_iter().filter(|left| has(left)) {
-            self.bare(&folder.join(format!(".wh.{left}")), Kind::File { size: 0 }, 0o644)?;
+            let whiteout = Whiteout::hiding(left.as_bytes());
+            self.bare(&folder.join(OsStr::from_bytes(&whiteout)), Kind::File { size: 0 }, 0o644)?;
         }
         Ok(database)
     }

@@ -4,7 +4,7 @@
 //! that the layer's header tells of it; further names of a file are hard links. Nothing is unpacked.
 
 use crate::tree::Origin;
-use crate::{BLOCK, Common, Dialect, Entry, Error, Members, Node, Owner, Part, RECORD, Result, Shown, Tree};
+use crate::{BLOCK, Common, Dialect, Entry, Error, Members, Node, Owner, Part, RECORD, Result, Tree, UnionReader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -80,7 +80,7 @@ impl Flat<'_> {
             common.append_header(&Entry::directory(name, node.mode), &mut self.header);
             return self.out.write_all(&self.header).map_err(Error::write(self.to));
         };
-        let mut members = Shown(self.layers).members(node, origin)?;
+        let mut members = UnionReader(self.layers).members(node, origin)?;
         let full_name = if node.is_directory() { [name, b"/"].concat() } else { name.to_owned() };
         let link = self.linked.get_mut(&origin).and_then(|first| match first.is_empty() {
             true => {
@@ -149,7 +149,7 @@ pub(crate) mod tests {
     use std::sync::Arc;
 
     /// Layers in files, and what they show.
-    fn stack(layers: &[Vec<u8>]) -> (Tree, Vec<Part>) {
+    pub(crate) fn stack(layers: &[Vec<u8>]) -> (Tree, Vec<Part>) {
         let part = |layer: &Vec<u8>| {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(layer).unwrap();

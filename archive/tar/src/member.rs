@@ -5,7 +5,7 @@
 use crate::header::{Fields, Records, append_pax};
 use crate::limits::MAX_NAME;
 use crate::tarsum::{self, Archive, clean_name};
-use crate::{Details, Kind};
+use crate::{FileMeta, Kind};
 use std::io::{self, Read, Seek, Write};
 
 /// Bytes of contents that are copied at a time.
@@ -28,6 +28,18 @@ pub struct Member {
     pub gid: u32,
 }
 
+/// A member of an archive that is looked into and never unpacked, such as a tar of images: found by its name, which leads
+/// nowhere and so may be any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveMember {
+    /// Its name as the header has it; a folder's without slashes at its end.
+    pub name: Vec<u8>,
+    /// What it is; the targets of links are as the header has them.
+    pub kind: Kind,
+    /// Where its contents begin, in bytes.
+    pub offset: u64,
+}
+
 impl Member {
     /// Whether it is a folder.
     pub fn is_directory(&self) -> bool {
@@ -43,7 +55,7 @@ impl Member {
     fn of(header: &tarsum::Member) -> Result<Member, String> {
         Ok(Member {
             name: below_root("name", &header.name)?,
-            kind: kind(header)?,
+            kind: kind(header, below_root, of_length)?,
             mode: number("mode", header.mode)? & 0o7777,
             uid: number("user id", header.uid)?,
             gid: number("group id", header.gid)?,
@@ -51,11 +63,16 @@ impl Member {
     }
 }
 
-fn kind(header: &tarsum::Member) -> Result<Kind, String> {
+/// What a header says that a member is; these say what becomes of the targets of hard and of symbolic links.
+fn kind(
+    header: &tarsum::Member,
+    hard_link: impl Fn(&str, &[u8]) -> Result<Vec<u8>, String>,
+    symlink: impl Fn(&str, &[u8]) -> Result<Vec<u8>, String>,
+) -> Result<Kind, String> {
     let device = || Ok::<_, String>((number("major", header.device.0)?, number("minor", header.device.1)?));
     Ok(match header.typeflag {
-        b'1' => Kind::HardLink { target: below_root("hard link target", &header.link_name)?.into() },
-        b'2' => Kind::Symlink { target: of_length("link target", &header.link_name)?.into() },
+        b'1' => Kind::HardLink { target: hard_link("hard link target", &header.link_name)?.into() },
+        b'2' => Kind::Symlink { target: symlink("link target", &header.link_name)?.into() },
         b'3' => device().map(|(major, minor)| Kind::CharDevice { major, minor })?,
         b'4' => device().map(|(major, minor)| Kind::BlockDevice { major, minor })?,
         b'5' => Kind::Directory,
@@ -77,14 +94,14 @@ fn below_root(what: &str, name: &[u8]) -> Result<Vec<u8>, String> {
             _ => depth + 1,
         };
     }
-    of_length(what, &clean_name(name)).map(<[u8]>::to_vec)
+    of_length(what, &clean_name(name))
 }
 
 /// A name that is not longer than any file's.
-fn of_length<'a>(what: &str, name: &'a [u8]) -> Result<&'a [u8], String> {
+fn of_length(what: &str, name: &[u8]) -> Result<Vec<u8>, String> {
     match name.len() {
         length if length > MAX_NAME => Err(format!("found a {what} of {length} bytes, expected at most {MAX_NAME}")),
-        _ => Ok(name),
+        _ => Ok(name.to_vec()),
     }
 }
 
@@ -115,14 +132,42 @@ impl<R: Read> Members<R> {
     /// name or target has more than 4096 bytes, if its mode, owner or device numbers are negative or have more than 32
     /// bits, or if there are more than 2,000,000 members.
     pub fn next_member(&mut self) -> io::Result<Option<Member>> {
+        match self.next_header()? {
+            true => Member::of(&self.header).map(Some).map_err(|cause| self.invalid(&cause)),
+            false => Ok(None),
+        }
+    }
+
+    /// The next member as one of an archive; none at the end. Contents are read and dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_member`](Members::next_member), but names may be any; and `InvalidData` if it has holes.
+    pub fn next_archive_member(&mut self) -> io::Result<Option<ArchiveMember>> {
+        if !self.next_header()? {
+            return Ok(None);
+        }
+        if self.archive.is_sparse() {
+            return Err(self.invalid("found a sparse member, expected a plain one"));
+        }
+        let target = |_: &str, name: &[u8]| Ok(name.to_vec());
+        let kind = kind(&self.header, target, target).map_err(|cause| self.invalid(&cause))?;
+        let mut name = self.header.name.clone();
+        while kind == Kind::Directory && name.ends_with(b"/") {
+            name.pop();
+        }
+        Ok(Some(ArchiveMember { name, kind, offset: self.archive.position() }))
+    }
+
+    /// Goes on to the next header of a member; false at the end. One that describes all later ones is none.
+    fn next_header(&mut self) -> io::Result<bool> {
         while let Some(found) = self.archive.next_member()? {
-            // A header that describes all later ones is no member.
             if found.typeflag != b'g' {
                 self.header = found;
-                return Member::of(&self.header).map(Some).map_err(|cause| self.invalid(&cause));
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Writes the contents of the member that was read last, holes as zeros.
@@ -147,17 +192,22 @@ impl<R: Read> Members<R> {
         self.archive.holes()
     }
 
+    /// Whether a header was found at all: if not, an error says that the input is no tar.
+    pub fn has_headers(&self) -> bool {
+        self.archive.has_headers()
+    }
+
     /// Where the member that was read last begins, its extended headers counted.
     pub fn position(&self) -> u64 {
         self.archive.first()
     }
 
     /// The time and the extended attributes of the member that was read last.
-    pub fn details(&self) -> Details {
+    pub fn meta(&self) -> FileMeta {
         let header = &self.header;
         let xattrs = header.xattrs.iter().filter(|(name, _)| !name.is_empty());
         let xattrs = xattrs.map(|(name, value)| (decode_xattr(name), value.as_slice().into())).collect();
-        Details { mtime: (header.mtime, nanoseconds(&header.exact_mtime)), xattrs }
+        FileMeta { mtime: (header.mtime, nanoseconds(&header.exact_mtime)), xattrs }
     }
 
     /// Appends a header of the member that was read last under another name, as Python's tarfile writes it: with its

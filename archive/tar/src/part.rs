@@ -40,6 +40,11 @@ impl Part {
         self.size
     }
 
+    /// So many of its first bytes, or as many as it has.
+    pub fn first(self, size: u64) -> Part {
+        Part { size: size.min(self.size), ..self }
+    }
+
     /// A reader at the first byte.
     pub fn reader(&self) -> PartReader {
         let Part { start, size, .. } = *self;

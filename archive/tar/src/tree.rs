@@ -12,8 +12,10 @@ pub use node::Node;
 pub(crate) use node::Origin;
 pub use resolve::Resolved;
 
+pub(crate) use node::{components, join, split};
+
 use crate::Result;
-use node::{Children, join};
+use node::Children;
 
 /// The files that a stack of layers shows.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Tree {
     }
 
     /// Bytes of holes that the files of its layers have together, hidden ones counted: zeros that are in no layer, but in
-    /// what is written of the files ([`write_flat`](crate::write_flat), [`Shown`](crate::Shown)). They may be many times
+    /// what is written of the files ([`write_flat`](crate::write_flat), [`UnionReader`](crate::UnionReader)). They may be many times
     /// what the layers have; whoever writes files of others compares them with a bound first.
     pub fn holes(&self) -> u64 {
         self.holes

@@ -198,7 +198,7 @@ fn write_docker_archive(
         false => None,
     };
     let (members, places) = members(&layers, legacy.as_ref());
-    let archive = Archive { base: None, directories: &[], layers: members, mtime: spec.mtime.seconds()? };
+    let archive = Archive { before: &[], layers: members, mtime: spec.mtime.seconds()? };
     let all = |diff_ids: &[Digest]| -> Vec<Digest> { places.iter().map(|&place| diff_ids[place]).collect() };
     let finished = |diff_ids: &[Digest]| {
         let layer = |(index, (layer, diff_id)): (usize, (&ImageLayer, Digest))| {

@@ -7,7 +7,8 @@ use layerstone_layer::LayerFile;
 use layerstone_root::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_folder};
 use layerstone_spec::Spec;
 use layerstone_store::{Scratch, Store};
-use std::fs::{File, remove_file};
+use layerstone_tar::Kind;
+use std::fs::File;
 use std::path::Path;
 
 /// What the history says about the layer.
@@ -53,15 +54,11 @@ fn base_of(base: &BaseImage, store: &Store, folder: &Path) -> Result<NixDbBase> 
     let tree = base.tree()?;
     for file in EARLIER_FILES {
         let name = [&nix_db_folder(store)[..], b"/", file.as_bytes()].concat();
+        // What is something else than a file, the root stage tells.
+        let Some(node) = tree.get(&name).filter(|node| matches!(node.kind, Kind::File { .. })) else { continue };
         let copy = folder.join(file);
-        if tree.get(&name).is_none() {
-            continue;
-        }
         let mut out = File::create(&copy).map_err(layerstone_store::Error::io("write", &copy))?;
-        if !base.image.copy_file(&name, &mut out)? {
-            // It is something else than a file, which the root stage tells.
-            remove_file(&copy).map_err(layerstone_store::Error::io("remove", &copy))?;
-        }
+        base.image.copy_file(node, &mut out)?;
     }
     Ok(NixDbBase { name: base.image.name.clone(), tree, copies: folder.to_owned() })
 }

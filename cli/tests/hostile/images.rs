@@ -34,12 +34,14 @@ fn headers() {
     let own: Vec<Vec<u8>> = (0..40).flat_map(|_| [records(b'x', &[("comment", &large)]), member()]).collect();
     let names: Vec<Vec<u8>> = (0..40).flat_map(|_| [super::member("l", b'L', &name), member()]).collect();
     let kept = "found names and PAX records of more than 33554432 bytes in its headers";
-    for (row, (what, headers, expected)) in [
-        ("global", global, "found global PAX records of 1000103 bytes, expected at most 16384"),
-        ("multiplied", multiplied, kept),
-        ("chain", chain, "found more than 2 MiB of extended headers in front of one member, at byte "),
-        ("own", own, kept),
-        ("names", names, kept),
+    // Docker's reader keeps no comments, Python's all of them.
+    let python = &["stream"][..];
+    for (row, (what, headers, failing, expected)) in [
+        ("names", names, &ALL[..], kept),
+        ("chain", chain, &ALL, "found more than 2 MiB of extended headers in front of one member, at byte "),
+        ("global", global, python, "found global PAX records of 1000103 bytes, expected at most 16384"),
+        ("multiplied", multiplied, python, kept),
+        ("own", own, python, kept),
     ]
     .into_iter()
     .enumerate()
@@ -47,7 +49,7 @@ fn headers() {
         let file = format!("{what}.tar");
         write_image(&place, &file, &behind(&headers));
         let expected = format!("layerstone: not an image: {file}: {expected}");
-        check_commands(&commands(row), &place, &file, &ALL, &expected);
+        check_commands(&commands(row), &place, &file, failing, &expected);
     }
     place.write("members.tar", member().repeat(250_001));
     let (status, told) = run(&place, COMMANDS[0], "members.tar");

@@ -3,14 +3,12 @@
 use crate::upper::Changed;
 use crate::{Channel, Error, Frame, Packed, Result};
 use layerstone_store::Hasher;
-use layerstone_tar::{BLOCK, Common, Dialect, Kind, Owner};
+use layerstone_tar::{BLOCK, Common, Dialect, Kind, Owner, RECORD};
 use std::fs::File;
 use std::io::{self, Read};
 
 /// Bytes of a frame.
 const FRAME: usize = 64 << 10;
-/// GNU tar's default blocking factor of 20.
-const RECORD: u64 = 10_240;
 
 /// How many times the size of the disk the files of a layer may have together: a few files with holes are usual
 /// (lastlog(8)), but a tar holds every byte of them.

@@ -5,7 +5,7 @@
 
 use crate::mounts::set_time;
 use crate::{Error, Result};
-use layerstone_tar::{Details, Kind, Member, Members};
+use layerstone_tar::{FileMeta, Kind, Member, Members};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, XattrFlags, chmodat, chownat, linkat, lsetxattr, makedev, mkdirat, mknodat,
     open, symlinkat,
@@ -26,7 +26,7 @@ const OFTEN: usize = 512;
 /// Unpacks a tar into a folder. `beat` is called now and then.
 pub fn unpack(tar: &mut dyn Read, folder: &Path, beat: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     let mut members = Members::new(BufReader::with_capacity(READ, tar));
-    let mut folders: Vec<(PathBuf, Details)> = Vec::new();
+    let mut folders: Vec<(PathBuf, FileMeta)> = Vec::new();
     let mut count = 0_usize;
     while let Some(member) = members.next_member().map_err(Error::io("unpack", folder))? {
         let path = match &*member.name {
@@ -35,10 +35,10 @@ pub fn unpack(tar: &mut dyn Read, folder: &Path, beat: &mut dyn FnMut() -> Resul
         };
         let made = make(&member, &path, folder, &mut members).map_err(Error::io("unpack", &path))?;
         if made {
-            let details = members.details();
-            describe(&member, &path, &details).map_err(Error::io("unpack", &path))?;
+            let meta = members.meta();
+            describe(&member, &path, &meta).map_err(Error::io("unpack", &path))?;
             if member.is_directory() {
-                folders.push((path, details));
+                folders.push((path, meta));
             }
         }
         count += 1;
@@ -47,7 +47,7 @@ pub fn unpack(tar: &mut dyn Read, folder: &Path, beat: &mut dyn FnMut() -> Resul
         }
     }
     // What is put into a folder changes its time.
-    folders.iter().try_for_each(|(path, details)| set_time(path, details.mtime)).map_err(Error::io("unpack", folder))
+    folders.iter().try_for_each(|(path, meta)| set_time(path, meta.mtime)).map_err(Error::io("unpack", folder))
 }
 
 /// Makes a file; false if there is nothing to be described.
@@ -82,13 +82,13 @@ fn make(member: &Member, path: &Path, folder: &Path, members: &mut Members<impl 
 }
 
 /// Gives a file owner, mode, attributes and time, in this order: each of them may undo the ones behind it.
-fn describe(member: &Member, path: &Path, details: &Details) -> io::Result<()> {
+fn describe(member: &Member, path: &Path, meta: &FileMeta) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
     chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     if !matches!(member.kind, Kind::Symlink { .. }) {
         chmodat(CWD, path, Mode::from_raw_mode(member.mode), AtFlags::empty())?;
     }
-    for (name, value) in details.xattrs.iter().filter(|(name, _)| !is_overlays(name)) {
+    for (name, value) in meta.xattrs.iter().filter(|(name, _)| !is_overlays(name)) {
         match lsetxattr(path, &**name, value, XattrFlags::empty()) {
             Ok(()) | Err(Errno::PERM | Errno::NOTSUP) => {}
             Err(errno) => return Err(errno.into()),
@@ -96,7 +96,7 @@ fn describe(member: &Member, path: &Path, details: &Details) -> io::Result<()> {
     }
     match member.is_directory() {
         true => Ok(()),
-        false => set_time(path, details.mtime),
+        false => set_time(path, meta.mtime),
     }
 }
 

@@ -6,17 +6,12 @@
 
 use crate::unpack::is_overlays;
 use crate::{Error, Result};
-use layerstone_tar::{Entry, Kind, Owner, Xattrs, kind_of, read_xattrs_if};
+use layerstone_tar::{Entry, Kind, Owner, Whiteout, Xattrs, kind_of, read_xattrs_if};
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-
-/// What whiteouts begin with.
-const WHITEOUT: &[u8] = b".wh.";
-/// The marker of an opaque folder.
-const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// A member of the layer, and the file that it is.
 #[derive(Debug)]
@@ -93,7 +88,7 @@ impl Walk {
     /// Adds all that is in a folder; `lower` is the folder of the base that shows through.
     fn enter(&mut self, folder: &Path, name: &[u8], lower: Option<&Path>, is_opaque: bool) -> Result<()> {
         if is_opaque && lower.is_some() {
-            self.whiteout(folder, &[name, b"/", OPAQUE].concat());
+            self.whiteout(folder, &[name, b"/", Whiteout::OPAQUE].concat());
         }
         for child in children(folder)? {
             let base = child.file.file_name().unwrap_or_default();
@@ -106,7 +101,7 @@ impl Walk {
                 }
                 continue;
             }
-            if child.name.starts_with(WHITEOUT) {
+            if child.name.starts_with(Whiteout::PREFIX) {
                 let shown = full[1..].escape_ascii();
                 return Err(Error::Found(format!("cannot pack {shown}: in a layer such a name deletes a file")));
             }
@@ -169,7 +164,7 @@ fn children(folder: &Path) -> Result<Vec<Child>> {
         let attributes = Attributes::of(&file, &metadata)?;
         let is_whiteout = is_whiteout(&metadata, &attributes);
         let base = child.file_name().into_vec();
-        let name = if is_whiteout { [WHITEOUT, &base].concat() } else { base };
+        let name = if is_whiteout { Whiteout::hiding(&base) } else { base };
         children.push(Child { name, file, metadata, attributes, is_whiteout });
     }
     children.sort_by(|a, b| a.name.cmp(&b.name));

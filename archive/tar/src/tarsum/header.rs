@@ -1,8 +1,8 @@
 //! One header block, and the records of an extended header, as fields of a member.
 
+use crate::BLOCK;
 use std::collections::BTreeMap;
 
-pub(super) const BLOCK: usize = 512;
 pub(super) type Block = [u8; BLOCK];
 
 /// Keywords and values of an extended header; of a keyword that comes twice, the last value.

@@ -4,10 +4,9 @@
 //! manual ("Basic Tar Format", "Sparse Formats"). Where archives deviate from them, Go 1.19's reader decides what they
 //! mean, and functions here say so.
 
-use super::header::{
-    BLOCK, Block, Dialect, Member, Records, apply_records, global, parse_fields, parse_records, until_nul,
-};
+use super::header::{Block, Dialect, Member, Records, apply_records, global, parse_fields, parse_records, until_nul};
 use super::sparse::Sparse;
+use crate::BLOCK;
 use crate::limits::{MAX_EXTENSION, MAX_MEMBERS};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -48,8 +47,7 @@ impl<R: Read> Archive<R> {
         let mut is_first = true;
         loop {
             let Some(block) = self.next_header()? else { return Ok(None) };
-            self.count += 1;
-            if self.count > MAX_MEMBERS {
+            if self.count == MAX_MEMBERS {
                 return Err(self.invalid(&format!("found more than {MAX_MEMBERS} headers")));
             }
             if std::mem::take(&mut is_first) {
@@ -86,6 +84,16 @@ impl<R: Read> Archive<R> {
     /// Bytes of the present member that are in no archive: its holes.
     pub fn holes(&self) -> u64 {
         self.sparse.as_ref().map_or(0, Sparse::holes)
+    }
+
+    /// Whether a header was found at all.
+    pub fn has_headers(&self) -> bool {
+        self.count > 0
+    }
+
+    /// Whether the present member has holes, or a map that says it has none.
+    pub fn is_sparse(&self) -> bool {
+        self.sparse.is_some()
     }
 
     /// Bytes read so far.
@@ -162,8 +170,9 @@ impl<R: Read> Archive<R> {
     }
 
     /// The fields of a header before any extended header applies.
-    fn parse_header(&self, block: &Block) -> io::Result<(Member, Dialect)> {
+    fn parse_header(&mut self, block: &Block) -> io::Result<(Member, Dialect)> {
         let dialect = Dialect::of(block).ok_or_else(|| self.invalid("wrong checksum"))?;
+        self.count += 1;
         parse_fields(block, dialect)
             .map(|member| (member, dialect))
             .ok_or_else(|| self.invalid("found no number where one must be"))

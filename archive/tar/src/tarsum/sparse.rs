@@ -1,7 +1,8 @@
 //! Maps of files with holes (GNU tar manual, "Storing Sparse Files"): which parts of a file an archive holds.
 
-use super::header::{BLOCK, Block, Dialect, Member, Records, decimal, number};
+use super::header::{Block, Dialect, Member, Records, decimal, number};
 use super::reader::Archive;
+use crate::BLOCK;
 use crate::limits::MAX_EXTENSION;
 use std::io::{self, Read};
 use std::ops::Range;

@@ -1,17 +1,10 @@
 //! The files of one layer and what it hides of lower ones (OCI image-spec, layer.md, "Whiteouts").
 
-use super::node::{Made, Node, Origin, components, join, split};
+use super::node::{Made, Node, Origin, join, split};
 use crate::limits::{MAX_COPIED_TARGETS, MAX_IMPLIED};
-use crate::{Allowance, Error, Kind, Member, Members, Result};
+use crate::{Allowance, Error, Kind, Member, Members, Result, Whiteout};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek};
-
-/// How the name of an entry begins that hides another one.
-const WHITEOUT: &[u8] = b".wh.";
-/// How the names of entries begin that are no files; all but the next one are notes of aufs to itself.
-const META: &[u8] = b".wh..wh.";
-/// The entry that hides all that lower layers hold of its folder.
-const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// Bytes of memory that a name in a list takes besides its own.
 const LISTED: usize = 64;
@@ -96,22 +89,24 @@ impl LayerTree {
         if member.name.is_empty() && !member.is_directory() {
             return Err("found a file with the name of the root, expected a folder".to_owned());
         }
-        let (folder, base) = split(&member.name);
-        if let Some(note) = note(&member.name) {
-            self.made.bytes += LISTED + note.len();
-            self.notes.insert(note.to_vec());
-            self.add_file(member, origin);
-        } else if base == OPAQUE {
-            self.made.bytes += LISTED + folder.len();
-            self.opaque.insert(folder.to_vec());
-        } else if let Some(hidden) = base.strip_prefix(WHITEOUT) {
-            if matches!(hidden, b"" | b"." | b"..") {
+        match Whiteout::of(&member.name) {
+            None => self.add_file(member, origin),
+            Some(Whiteout::Note(note)) => {
+                self.made.bytes += LISTED + note.len();
+                self.notes.insert(note.to_vec());
+                self.add_file(member, origin);
+            }
+            Some(Whiteout::Opaque { folder }) => {
+                self.made.bytes += LISTED + folder.len();
+                self.opaque.insert(folder.to_vec());
+            }
+            Some(Whiteout::File { base: b"" | b"." | b"..", .. }) => {
                 return Err(format!("found the whiteout {}, which names no file", member.name.escape_ascii()));
             }
-            self.made.bytes += LISTED + member.name.len();
-            self.hidden.insert(join(folder, hidden));
-        } else {
-            self.add_file(member, origin);
+            Some(Whiteout::File { folder, base }) => {
+                self.made.bytes += LISTED + member.name.len();
+                self.hidden.insert(join(folder, base));
+            }
         }
         self.check_made()
     }
@@ -197,17 +192,4 @@ impl LayerTree {
         }
         (passed, at.to_vec())
     }
-}
-
-/// The part of a name up to the first component that says that this is a note of aufs, if there is one.
-fn note(name: &[u8]) -> Option<&[u8]> {
-    let mut end = 0;
-    for part in components(name) {
-        end += part.len();
-        if part.starts_with(META) && (part != OPAQUE || end < name.len()) {
-            return Some(&name[..end]);
-        }
-        end += 1;
-    }
-    None
 }

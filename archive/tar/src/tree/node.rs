@@ -186,12 +186,12 @@ impl Drop for Children {
 }
 
 /// The components of a name; none for the root.
-pub(super) fn components(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn components(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     name.split(|&byte| byte == b'/').filter(|_| !name.is_empty())
 }
 
 /// A name's folder and what it is called there.
-pub(super) fn split(name: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(name: &[u8]) -> (&[u8], &[u8]) {
     match name.iter().rposition(|&byte| byte == b'/') {
         Some(slash) => (&name[..slash], &name[slash + 1..]),
         None => (b"", name),
@@ -199,6 +199,6 @@ pub(super) fn split(name: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// The name of something in a folder.
-pub(super) fn join(folder: &[u8], base: &[u8]) -> Vec<u8> {
+pub(crate) fn join(folder: &[u8], base: &[u8]) -> Vec<u8> {
     if folder.is_empty() { base.to_vec() } else { [folder, b"/", base].concat() }
 }

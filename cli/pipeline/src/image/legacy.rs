@@ -3,9 +3,9 @@
 use super::ImageLayer;
 use crate::error::Context;
 use crate::{BaseImage, Report, Result};
-use layerstone_image::{
-    ImageFacts, LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, Trailer, legacy_layers,
-    repositories,
+use layerstone_image::{ImageFacts, Trailer};
+use layerstone_nixpkgs::{
+    LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layers, repositories,
 };
 use layerstone_spec::Spec;
 use layerstone_tar::tarsum;

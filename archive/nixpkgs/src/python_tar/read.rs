@@ -1,8 +1,9 @@
 //! Reading headers: V7, ustar, GNU and PAX.
 
-use super::{Member, Pax, TarInfo};
-use crate::limits::{MAX_EXTENSIONS, MAX_GLOBAL, MAX_MEMBERS, MAX_NAMES};
-use layerstone_tar::BLOCK;
+use super::{Pax, TarInfo};
+use crate::limits::MAX_GLOBAL;
+use layerstone_image::HeaderBounds;
+use layerstone_tar::{ArchiveMember, BLOCK, Kind, Part, PartReader};
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -13,29 +14,30 @@ const MAX_EXTENSION: u64 = 1 << 20;
 /// Bytes of memory that a record takes besides its own.
 const RECORD_BYTES: usize = 96;
 
-/// Reads the headers of all members. What is no tar, or a damaged one, or has more headers than may be kept in memory, gives
-/// [`io::ErrorKind::InvalidData`].
-pub(crate) fn read_members<R: Read + Seek>(tar: &mut R) -> io::Result<Vec<Member>> {
-    let end = tar.seek(SeekFrom::End(0))?;
-    let mut headers = Headers { tar, at: 0, end, global: Arc::default(), count: 0, kept: 0 };
+/// Reads the headers of all members, and adds their fields to `infos`. What is no tar, or a damaged one, or has more headers
+/// than may be kept in memory, gives [`io::ErrorKind::InvalidData`].
+pub(crate) fn read_members(
+    tar: &Part,
+    bounds: HeaderBounds,
+    infos: &mut Vec<TarInfo>,
+) -> io::Result<Vec<ArchiveMember>> {
+    let mut headers = Headers { tar: tar.reader(), at: 0, end: tar.size(), global: Arc::default(), bounds };
     let mut members = Vec::new();
-    while let Some(member) = headers.next_member()? {
-        members.push(member);
+    while let Some((info, offset)) = headers.next_member()? {
+        members.push(ArchiveMember { name: info.name.clone(), kind: info.kind(), offset });
+        infos.push(info);
     }
     Ok(members)
 }
 
 /// Where reading stands.
-struct Headers<'a, R> {
-    tar: &'a mut R,
+struct Headers {
+    tar: PartReader,
     at: u64,
     end: u64,
     /// Records for all members from here on.
     global: Arc<Pax>,
-    /// Members so far.
-    count: usize,
-    /// Bytes of names and records that are kept of them.
-    kept: usize,
+    bounds: HeaderBounds,
 }
 
 /// What a header before a member's own says about it.
@@ -45,8 +47,9 @@ enum Extension {
     Records(Pax),
 }
 
-impl<R: Read + Seek> Headers<'_, R> {
-    fn next_member(&mut self) -> io::Result<Option<Member>> {
+impl Headers {
+    /// The next member, and where its contents begin.
+    fn next_member(&mut self) -> io::Result<Option<(TarInfo, u64)>> {
         let mut extensions = Vec::new();
         let begin = self.at;
         loop {
@@ -64,10 +67,7 @@ impl<R: Read + Seek> Headers<'_, R> {
                 return self.place(info).map(Some);
             }
             let payload = self.payload(info.size)?;
-            if self.at - begin > MAX_EXTENSIONS {
-                let found = "found more than 2 MiB of extended headers in front of one member";
-                return Err(damaged(format!("{found}, at byte {begin}")));
-            }
+            self.bounds.check_extensions(begin, self.at)?;
             match info.flag {
                 b'L' => extensions.push(Extension::Name(until_nul(&payload).to_vec())),
                 b'K' => extensions.push(Extension::Link(until_nul(&payload).to_vec())),
@@ -84,35 +84,23 @@ impl<R: Read + Seek> Headers<'_, R> {
         if bytes > MAX_GLOBAL {
             return Err(damaged(format!("found global PAX records of {bytes} bytes, expected at most {MAX_GLOBAL}")));
         }
-        self.keep(bytes)
-    }
-
-    /// Counts what is kept in memory.
-    fn keep(&mut self, bytes: usize) -> io::Result<()> {
-        self.kept = self.kept.saturating_add(bytes);
-        match self.kept > MAX_NAMES {
-            true => Err(damaged(format!("found names and PAX records of more than {MAX_NAMES} bytes in its headers"))),
-            false => Ok(()),
-        }
+        self.bounds.keep(bytes)
     }
 
     /// Steps over the contents.
-    fn place(&mut self, info: TarInfo) -> io::Result<Member> {
-        if self.count == MAX_MEMBERS {
-            return Err(damaged(format!("found more than {MAX_MEMBERS} members")));
-        }
+    fn place(&mut self, info: TarInfo) -> io::Result<(TarInfo, u64)> {
+        self.bounds.count()?;
         let own = if Arc::ptr_eq(&info.pax, &self.global) { 0 } else { bytes_of(&info.pax) };
         let names = [&info.name, &info.linkname, &info.uname, &info.gname].map(Vec::len);
-        self.keep(own + names.iter().sum::<usize>())?;
-        let (offset, number) = (self.at, self.count);
-        self.count += 1;
-        if info.has_contents() {
-            let padded = info.size.checked_next_multiple_of(BLOCK as u64);
+        self.bounds.keep(own + names.iter().sum::<usize>())?;
+        let offset = self.at;
+        if let Kind::File { size } = info.kind() {
+            let padded = size.checked_next_multiple_of(BLOCK as u64);
             let next = padded.and_then(|size| offset.checked_add(size)).filter(|next| *next <= self.end);
             let cut = || damaged(format!("the archive ends in the contents of {}", info.name.escape_ascii()));
             self.at = next.ok_or_else(cut)?;
         }
-        Ok(Member { info, offset, number })
+        Ok((info, offset))
     }
 
     /// The next block; none at the end, which is a block of zeros or that of the file.

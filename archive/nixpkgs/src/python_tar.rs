@@ -13,6 +13,7 @@ mod write;
 
 pub(crate) use read::read_members;
 
+use layerstone_tar::Kind;
 use std::sync::Arc;
 
 /// A member's header fields.
@@ -41,27 +42,16 @@ pub(crate) struct TarInfo {
 /// PAX records: keys and values.
 pub(crate) type Pax = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// A member and where its contents begin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub info: TarInfo,
-    /// Offset of the contents in bytes.
-    pub offset: u64,
-    /// How many members stand before it.
-    pub number: usize,
-}
-
 impl TarInfo {
-    pub(crate) fn is_symlink(&self) -> bool {
-        self.flag == b'2'
-    }
-
-    pub(crate) fn is_hard_link(&self) -> bool {
-        self.flag == b'1'
-    }
-
-    /// Whether contents follow the header: regular files (old, new, contiguous), and types that POSIX does not know.
-    pub(crate) fn has_contents(&self) -> bool {
-        !matches!(self.flag, b'1'..=b'6')
+    /// What it is, as far as that decides what is read of it: contents follow the header of regular files (old, new,
+    /// contiguous) and of types that POSIX does not know. Devices are as good as pipes.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.flag {
+            b'1' => Kind::HardLink { target: self.linkname.as_slice().into() },
+            b'2' => Kind::Symlink { target: self.linkname.as_slice().into() },
+            b'3' | b'4' | b'6' => Kind::Fifo,
+            b'5' => Kind::Directory,
+            _ => Kind::File { size: self.size },
+        }
     }
 }

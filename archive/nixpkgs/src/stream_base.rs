@@ -1,84 +1,58 @@
-//! The image that another one is built on: its config, and its layers copied as nixpkgs' `stream_layered_image.py`
-//! copies them.
+//! The image that a [`Stream`](crate::Stream) is built on: its config, and its layers copied as nixpkgs'
+//! `stream_layered_image.py` copies them.
 //!
 //! It is the first image that the archive's manifest lists. Diff IDs are taken from its config without looking at the
 //! layers, which may be compressed; a layer that is a link stays one.
 
-use crate::blobs::Blobs;
-use crate::config::paths_comment;
-use crate::inherit::merge_env;
-use crate::stored::Kept;
-use crate::tar_file::TarFile;
-use crate::{LayerFacts, MaxUnpacked, Result, docker_archive};
-use layerstone_store::Digest;
-use layerstone_tar::{BLOCK, Part};
+use crate::Result;
+use crate::limits::MAX_COPIED;
+use crate::python_tar::{TarInfo, read_members};
+use layerstone_image::{CopiedMember, LayerFacts, MaxUnpacked, TarFile, merge_env, paths_comment};
 use serde_json::Value;
-use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-/// A base image.
+/// The base of a stream.
 #[derive(Debug)]
-pub struct Base {
+pub struct StreamBase {
     config: Value,
-    members: Vec<BaseMember>,
+    layers: Vec<LayerFacts>,
+    members: Vec<CopiedMember>,
 }
 
-/// One layer of a base image, as a member of the new archive.
-#[derive(Debug)]
-struct BaseMember {
-    facts: LayerFacts,
-    header: Vec<u8>,
-    /// The contents in the base; empty for a link.
-    contents: Part,
-}
-
-impl Base {
+impl StreamBase {
     /// Opens a docker archive: plain, gzip, bzip2, xz or zstd; `-` is standard input.
-    pub fn open(path: &Path) -> Result<Base> {
-        let blobs = Blobs::Tar(TarFile::open(path, MaxUnpacked::default())?);
-        let images = docker_archive::images(&blobs)?;
-        let Blobs::Tar(archive) = &blobs else { unreachable!("a tar was opened") };
-        let image = &images[0];
-        let config = blobs.json(&image.config.name)?;
-        let layers = image.with_diff_ids(&config, &blobs)?;
-        let mut kept = Kept::default();
-        let mut members = Vec::new();
-        for (blob, diff_id) in layers {
-            let member = member(archive, &blob.name, diff_id)?;
-            kept.add(member.header.len(), 1).map_err(|cause| archive.error(cause))?;
-            members.push(member);
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is no docker archive by the rules of Python.
+    pub fn open(path: &Path) -> Result<StreamBase> {
+        let mut infos = Vec::new();
+        let tar = TarFile::open(path, MaxUnpacked::default(), |tar, bounds| read_members(tar, bounds, &mut infos))?;
+        let image = tar.first_image()?;
+        let mut base = StreamBase { config: image.config, layers: Vec::new(), members: Vec::new() };
+        let mut copied = 0;
+        for (name, diff_id) in &image.layers {
+            let member = copied_member(&tar, &infos, name)?;
+            copied += member.header.len();
+            if copied > MAX_COPIED {
+                return Err(tar.error(format!("found headers of layers of more than {MAX_COPIED} bytes")).into());
+            }
+            let name = name.trim_end_matches('/');
+            let comment = paths_comment(&[name]);
+            base.layers.push(LayerFacts { diff_id: *diff_id, name: name.to_owned(), comment });
+            base.members.push(member);
         }
-        Ok(Base { members, config })
-    }
-
-    /// The whole image config.
-    pub fn config(&self) -> &Value {
-        &self.config
-    }
-
-    /// How many layers it has.
-    pub fn layer_count(&self) -> usize {
-        self.members.len()
+        Ok(base)
     }
 
     /// What the new image says about the layers, bottom first.
-    pub fn layers(&self) -> impl Iterator<Item = &LayerFacts> {
-        self.members.iter().map(|member| &member.facts)
+    pub fn layers(&self) -> &[LayerFacts] {
+        &self.layers
     }
 
-    /// How many bytes a layer's member takes in the new archive, headers and padding included.
-    pub fn member_size(&self, index: usize) -> u64 {
-        let member = &self.members[index];
-        member.header.len() as u64 + member.contents.size().next_multiple_of(BLOCK as u64)
-    }
-
-    /// Reads a layer's member for the new archive: header in Python's PAX dialect, contents, padding. Reads at places
-    /// of its own, so several may be read at the same time.
-    pub fn member_reader(&self, index: usize) -> impl Read + Send + '_ {
-        let member = &self.members[index];
-        let size = member.contents.size();
-        let padding = size.next_multiple_of(BLOCK as u64) - size;
-        Cursor::new(&member.header).chain(member.contents.reader()).chain(io::repeat(0).take(padding))
+    /// The layers as members of the new archive, with headers in Python's PAX dialect.
+    pub fn members(&self) -> &[CopiedMember] {
+        &self.members
     }
 
     /// Puts the base's environment under that of `config`.
@@ -87,40 +61,40 @@ impl Base {
     }
 }
 
-fn member(archive: &TarFile, name: &str, diff_id: Digest) -> Result<BaseMember> {
-    let member = archive.member(name)?;
-    let contents = archive.contents(member)?;
-    let size = member.info.size;
-    if size > contents.info.size {
-        let found = contents.info.size;
-        return Err(archive.error(format!("{name}: found {found} bytes where it links to, expected {size}")));
+/// The member of a name: its header written again, and as many bytes of what it is or links to as the header says, which for
+/// a link are none.
+fn copied_member(tar: &TarFile, infos: &[TarInfo], name: &str) -> layerstone_image::Result<CopiedMember> {
+    let number = tar.member(name)?;
+    let (info, contents) = (&infos[number], tar.contents(number, name.trim_end_matches('/'))?);
+    let (found, expected) = (contents.size(), info.size);
+    if expected > found {
+        return Err(tar.error(format!("{name}: found {found} bytes where it links to, expected {expected}")));
     }
-    let name = name.trim_end_matches('/');
-    Ok(BaseMember {
-        facts: LayerFacts { diff_id, name: name.to_owned(), comment: paths_comment(&[name]) },
-        header: member.info.header(),
-        contents: archive.section(name, contents.offset, size),
-    })
+    Ok(CopiedMember { header: info.header(), contents: Some(contents.first(expected)) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decompression::Trailing;
-    use crate::{Compression, Conf};
-    use std::io::Write;
+    use crate::Conf;
+    use layerstone_image::{Archive, Target};
+    use layerstone_layer::Meter;
+    use layerstone_store::Digest;
+    use std::io::{Read, Write};
     use std::path::PathBuf;
 
     fn golden(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
     }
 
-    fn copied(base: &Base) -> Vec<u8> {
+    /// The members as an archive holds them, without its end.
+    fn copied(base: &StreamBase) -> Vec<u8> {
+        let archive = Archive { before: base.members(), layers: Vec::new(), mtime: 0 };
         let mut out = Vec::new();
-        for index in 0..base.layer_count() {
-            let read = base.member_reader(index).read_to_end(&mut out).unwrap();
-            assert_eq!(read as u64, base.member_size(index));
-        }
+        let target = Target::Pipe(&mut out, Path::new("out"));
+        archive.write(target, None, &|_| Vec::new(), &Meter::default()).unwrap();
+        let padded = |member: &CopiedMember| member.header.len() + size(member).next_multiple_of(512) as usize;
+        out.truncate(base.members().iter().map(padded).sum());
         out
     }
 
@@ -129,24 +103,28 @@ mod tests {
     fn copies_as_python_makes_them() {
         for line in include_str!("../golden/base-members.sha256").lines() {
             let (sum, name) = line.split_once("  ").unwrap();
-            let base = Base::open(&golden(&format!("base-{name}.tar.xz"))).unwrap();
+            let base = StreamBase::open(&golden(&format!("base-{name}.tar.xz"))).unwrap();
             assert_eq!(Digest::of(&copied(&base)).hex(), sum, "{name}");
-            assert_eq!(base.layer_count(), 5);
+            assert_eq!(base.layers().len(), 5);
         }
     }
 
     #[test]
     fn links_stay_links() {
-        let base = Base::open(&golden("base-gnu.tar.xz")).unwrap();
-        let sizes: Vec<_> = base.members.iter().map(|member| member.contents.size()).collect();
+        let base = StreamBase::open(&golden("base-gnu.tar.xz")).unwrap();
+        let sizes: Vec<_> = base.members.iter().map(size).collect();
         assert_eq!(sizes, [513, 0, 512, 1, 0]);
-        assert_eq!(base.layers().nth(1).unwrap().comment, "store paths: ['a/layer.tar']");
+        assert_eq!(base.layers()[1].comment, "store paths: ['a/layer.tar']");
+    }
+
+    fn size(member: &CopiedMember) -> u64 {
+        member.contents.as_ref().unwrap().size()
     }
 
     fn plain(name: &str) -> Vec<u8> {
         let mut tar = Vec::new();
         let compressed = std::fs::read(golden(name)).unwrap();
-        Compression::Xz.reader(&compressed[..], Trailing::Refused).unwrap().read_to_end(&mut tar).unwrap();
+        liblzma::read::XzDecoder::new(&compressed[..]).read_to_end(&mut tar).unwrap();
         tar
     }
 
@@ -168,9 +146,9 @@ mod tests {
         let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
         bzip2.write_all(&tar).unwrap();
         let zstd = zstd::encode_all(&tar[..], 1).unwrap();
-        let expected = copied(&Base::open(&golden("base-gnu.tar.xz")).unwrap());
+        let expected = copied(&StreamBase::open(&golden("base-gnu.tar.xz")).unwrap());
         for bytes in [tar, gzip, bzip2.finish().unwrap(), zstd] {
-            assert_eq!(copied(&Base::open(written(&bytes).path()).unwrap()), expected);
+            assert_eq!(copied(&StreamBase::open(written(&bytes).path()).unwrap()), expected);
         }
     }
 
@@ -195,12 +173,12 @@ mod tests {
         let mut members: Vec<(&str, &[u8])> = layers.iter().map(|name| (*name, &b""[..])).collect();
         members.extend([(listed[0]["Config"].as_str().unwrap(), &config[..]), ("manifest.json", &manifest[..])]);
         let file = written(&archive(&members));
-        let base = Base::open(file.path()).unwrap();
+        let base = StreamBase::open(file.path()).unwrap();
         let conf = Conf::parse(include_bytes!("../golden/conf-on-base.json"), "conf.json").unwrap();
         assert_eq!(conf.from_image.as_deref(), Some(Path::new("image-5.tar")));
         let expected: Value = serde_json::from_str(include_str!("../golden/image-config-on-base.json")).unwrap();
         let diff_ids: Vec<Digest> = serde_json::from_value(expected["rootfs"]["diff_ids"].clone()).unwrap();
-        let mut facts: Vec<LayerFacts> = base.layers().cloned().collect();
+        let mut facts: Vec<LayerFacts> = base.layers().to_vec();
         let own = conf.store_layers.iter().map(|l| l.iter().map(|path| path.to_string()).collect());
         let own: Vec<Vec<String>> = own.chain([vec![conf.customisation_layer.clone()]]).collect();
         facts.extend(own.iter().zip(&diff_ids[5..]).map(|(paths, id)| LayerFacts::of_paths(*id, paths)));
@@ -213,7 +191,7 @@ mod tests {
     #[track_caller]
     fn check_error(bytes: &[u8], cause: &str) {
         let file = written(bytes);
-        let error = Base::open(file.path()).unwrap_err().to_string();
+        let error = StreamBase::open(file.path()).unwrap_err().to_string();
         assert_eq!(error, format!("not an image: {}: {cause}", file.path().display()));
     }
 
@@ -235,7 +213,7 @@ mod tests {
             &archive(&[("manifest.json", MANIFEST), ("c", br#"{"rootfs":{"diff_ids":[]}}"#)]),
             "found 1 layers, expected 0 as the config has diff IDs",
         );
-        let error = Base::open(Path::new("/nonexistent")).unwrap_err().to_string();
+        let error = StreamBase::open(Path::new("/nonexistent")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read: /nonexistent: "), "{error}");
     }
 
@@ -253,7 +231,7 @@ mod tests {
         check_error(&link("away"), "l links to away, which is not there");
         check_error(&link("../l"), "too many links: l");
         let file = written(&link("./x/../c"));
-        assert_eq!(Base::open(file.path()).unwrap().members[0].contents.size(), 0);
+        assert_eq!(size(&StreamBase::open(file.path()).unwrap().members[0]), 0);
     }
 
     /// Cut anywhere before its end marker, an archive is refused; none of the ways panics.
@@ -263,11 +241,11 @@ mod tests {
             let tar = plain(&format!("base-{name}.tar.xz"));
             let end = tar.iter().rposition(|&byte| byte != 0).unwrap().next_multiple_of(512);
             for len in (0..end).step_by(61).chain((512..end).step_by(512)) {
-                assert!(Base::open(written(&tar[..len]).path()).is_err(), "{name} {len}");
+                assert!(StreamBase::open(written(&tar[..len]).path()).is_err(), "{name} {len}");
             }
         }
         let compressed = std::fs::read(golden("base-gnu.tar.xz")).unwrap();
-        let error = Base::open(written(&compressed[..compressed.len() - 30]).path()).unwrap_err().to_string();
+        let error = StreamBase::open(written(&compressed[..compressed.len() - 30]).path()).unwrap_err().to_string();
         assert!(error.starts_with("cannot unpack: "), "{error}");
     }
 }

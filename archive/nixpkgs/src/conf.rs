@@ -3,7 +3,8 @@
 //! Unknown keys are left alone, since nixpkgs passes some that the script does not use (`os`, `variant`).
 
 use crate::python_time::PythonTime;
-use crate::{Base, BaseFacts, ImageFacts, Result};
+use crate::{Result, StreamBase};
+use layerstone_image::{BaseFacts, ImageFacts};
 use layerstone_oci::Time;
 use layerstone_store::{Error, Fields, Store, StorePath, read_input, string};
 use layerstone_tar::Owner;
@@ -74,7 +75,7 @@ impl Conf {
     }
 
     /// What the image config says, the environment of the base included.
-    pub fn facts(&self, base: Option<&Base>) -> Result<ImageFacts> {
+    pub(crate) fn facts(&self, base: Option<&StreamBase>) -> Result<ImageFacts> {
         let config = match base {
             Some(base) => base.merge_env(self.config.clone()).map_err(|cause| Error::Malformed {
                 format: FORMAT,
@@ -122,7 +123,7 @@ fn id(value: &Value) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LayerFacts;
+    use layerstone_image::LayerFacts;
     use layerstone_store::Digest;
     use serde_json::json;
 

@@ -4,7 +4,7 @@
 //! A layer's ID is the sha256 of its `json`, which names the tarsum of the layer and the ID of the one below.
 
 use crate::jshon::to_jshon;
-use crate::{ImageFacts, StoredLayer};
+use layerstone_image::{ImageFacts, StoredLayer};
 use layerstone_store::Digest;
 use serde_json::{Map, Value, json};
 
