@@ -10,12 +10,9 @@ use anyhow::{Result, bail};
 use layerstone_layer::LayerFile;
 use layerstone_pipeline::{ImageTarget, nix_outputs, state_files};
 use layerstone_spec::{References, Spec};
-use layerstone_store::Store;
+use layerstone_store::{Store, follow_last};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Symlinks followed before a chain counts as a loop, as Linux does (path_resolution(7)).
-const MAX_LINKS: usize = 40;
 
 /// Stores that nothing is written to, whichever store a command reads.
 const STORES: [&str; 2] = ["/nix/store", "/gnu/store"];
@@ -177,16 +174,10 @@ fn identity(path: &Path) -> Option<Identity> {
 
 /// Where a file is, or will be when it is written: links followed, the last one too though it leads to nothing yet.
 fn real(path: &Path) -> PathBuf {
-    let mut at = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        if let Ok(real) = at.canonicalize() {
-            return real;
-        }
-        match at.read_link() {
-            Ok(target) => at = at.parent().unwrap_or(Path::new("")).join(target),
-            Err(_) => break,
-        }
+    if let Ok(real) = path.canonicalize() {
+        return real;
     }
+    let at = follow_last(path).ok().and_then(|mut links| links.pop()).unwrap_or_else(|| path.to_owned());
     // The folders that are there, and behind them what is not.
     let whole = std::path::absolute(&at).unwrap_or(at);
     let there = whole.ancestors().skip(1).find_map(|folder| Some((folder, folder.canonicalize().ok()?)));

@@ -6,17 +6,15 @@
 use crate::script::{Setting, is_program};
 use crate::{Error, Result, Script};
 use layerstone_sandbox::{InnerRoot, MountPoints, SCRATCH};
-use layerstone_store::Store;
+use layerstone_store::{Found, Store, Walk};
 use std::ffi::OsStr;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Folders of programs in a root.
 const FOLDERS: [&str; 4] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"];
 /// Where the script is.
 const SCRIPT: &str = "/dev/script";
-/// Links that are followed to find a program.
-const LINKS: usize = 40;
 
 /// A layer that is made ready to become the root; what was made in it for that goes when this is dropped.
 #[derive(Debug)]
@@ -82,29 +80,8 @@ fn inner_path(store: &Store, path: &OsStr) -> io::Result<std::ffi::OsString> {
 
 /// Where a file of the inner root is on this machine, its links followed as they are inside.
 fn locate(name: &Path, layer: &Path, store: &Store) -> Option<PathBuf> {
-    let mut left: Vec<PathBuf> = parts(name);
-    let mut at = PathBuf::from("/");
-    let mut links = 0;
-    while let Some(part) = left.pop() {
-        if part == Path::new("..") {
-            at.pop();
-            continue;
-        }
-        let next = at.join(part);
-        let Ok(target) = real(&next, layer, store).read_link() else {
-            at = next;
-            continue;
-        };
-        links += 1;
-        if links > LINKS {
-            return None;
-        }
-        if target.is_absolute() {
-            at = PathBuf::from("/");
-        }
-        left.append(&mut parts(&target));
-    }
-    Some(real(&at, layer, store))
+    let look = |at: &Path| Found::on_disk(&real(at, layer, store));
+    Walk::new("/", "/", name).follow(look).ok().map(|at| real(&at, layer, store))
 }
 
 fn real(inside: &Path, layer: &Path, store: &Store) -> PathBuf {
@@ -112,10 +89,4 @@ fn real(inside: &Path, layer: &Path, store: &Store) -> PathBuf {
         true => store.locate(inside),
         false => layer.join(inside.strip_prefix("/").unwrap_or(inside)),
     }
-}
-
-/// The names of a path, the last one first.
-fn parts(path: &Path) -> Vec<PathBuf> {
-    let named = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
-    path.components().filter(named).map(|part| PathBuf::from(part.as_os_str())).rev().collect()
 }

@@ -10,9 +10,10 @@
 
 use crate::merge::{Conflict, disagreement};
 use crate::tree::{Entry, Folder, Node};
-use crate::way::{Step, follow};
 use crate::{Error, Result};
+use layerstone_store::{Found, Walk};
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// A tree that items are copied into. Its folders stay: nothing replaces them.
@@ -69,7 +70,7 @@ impl Copying<'_> {
         };
         let target = match &there.node {
             Node::Folder(_) => Some(place),
-            Node::Link(text) if self.keep_dirlinks => follow(at, text, |name| look(self.root, name)),
+            Node::Link(text) if self.keep_dirlinks => Walk::new("", at, text).follow(|name| look(self.root, name)).ok(),
             _ => None,
         };
         match (target, entry) {
@@ -90,12 +91,13 @@ impl Copying<'_> {
     }
 }
 
-/// What a way through the tree can go on from at a name.
-pub fn look<'a>(root: &'a Folder, name: &Path) -> Option<Step<'a>> {
-    match &root.find(name)?.node {
-        Node::Folder(_) => Some(Step::Folder),
-        Node::Link(text) => Some(Step::Link(text)),
-        Node::Pointer | Node::File(_) => None,
+/// What a walk through a tree finds at a name; an error for what leads to no folder.
+pub fn look(root: &Folder, name: &Path) -> Result<Found, ErrorKind> {
+    match root.find(name).map(|entry| &entry.node) {
+        Some(Node::Folder(_)) => Ok(Found::Directory),
+        Some(Node::Link(text)) => Ok(Found::Symlink(text.to_path_buf())),
+        Some(Node::Pointer | Node::File(_)) => Err(ErrorKind::NotADirectory),
+        None => Err(ErrorKind::NotFound),
     }
 }
 

@@ -13,9 +13,8 @@ use crate::merge::{Conflict, Merged, disagreement};
 use crate::read::FOLDER_MODE;
 use crate::ready::{Part, What};
 use crate::tree::{Entry, File, Folder, Node};
-use crate::way::follow;
 use crate::{Error, Helper, Result};
-use layerstone_store::{Error as StageError, Scratch, Store};
+use layerstone_store::{Error as StageError, Scratch, Store, Walk};
 use layerstone_tar::{Kind, Node as BaseNode, Tree};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -102,7 +101,7 @@ impl Filling<'_> {
     /// Where a folder is: its name, the links of the merged tree on the way followed as far as they lead to folders.
     fn place_of(&self, folder: &Path) -> PathBuf {
         let look = |name: &Path| look(&self.merged.root, name);
-        let found = folder.ancestors().find_map(|upper| Some((upper, follow(Path::new(""), upper, look)?)));
+        let found = folder.ancestors().find_map(|upper| Some((upper, Walk::new("", "", upper).follow(look).ok()?)));
         match found.and_then(|(upper, place)| Some((place, folder.strip_prefix(upper).ok()?))) {
             Some((place, rest)) if rest.as_os_str().is_empty() => place,
             Some((place, rest)) => place.join(rest),

@@ -1,18 +1,14 @@
 //! Contents items: where the folder that a store path stands for is, and where links in it lead.
 //!
-//! An item is a folder in the store, or a symbolic link to one in the same store. Links are followed one component at
-//! a time below the store's root, because the system would follow absolute ones to the store of this machine.
+//! An item is a folder in the store, or a symbolic link to one in the same store. Links are followed below the store's
+//! root, because the system would follow absolute ones to the store of this machine.
 
 use crate::{Error, Result};
-use layerstone_store::{Store, StorePath};
-use std::ffi::{OsStr, OsString};
+use layerstone_store::{Found, Stop, Store, StorePath, Walk};
 use std::fs::FileType;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Component, Path, PathBuf};
-
-/// Links followed before a chain counts as a loop, as Linux does (path_resolution(7)).
-const MAX_LINKS: usize = 40;
+use std::path::{Path, PathBuf};
 
 /// Why there is nothing at the end of links.
 #[derive(Debug)]
@@ -57,50 +53,24 @@ pub fn describe(kind: FileType) -> &'static str {
 }
 
 /// The logical path to which `text` leads from a folder of the store, all links followed: an entry of the store or
-/// something in one. The folder's own path has no links.
+/// something in one. The folder's own path has no links. The store is known by its name: whatever the folders above it are,
+/// a link that leads above it and back into it leads into it.
 pub fn follow(store: &Store, folder: &Path, text: &Path) -> Result<PathBuf, Lost> {
     let dir = Path::new(store.dir());
-    let mut at = folder.to_owned();
-    let mut links = 0;
-    let mut pending = Vec::new();
-    turn(dir, text, &mut at, &mut pending)?;
-    while let Some(part) = pending.pop() {
-        if part == ".." {
-            at.pop();
-            if !at.starts_with(dir) {
-                return Err(Lost::Outside);
-            }
-            continue;
+    let look = |at: &Path| match at.starts_with(dir) && at != dir {
+        true => {
+            let real = store.locate(at);
+            Found::on_disk(&real).map_err(|source| lost(&real, source))
         }
-        at.push(&part);
-        let real = store.locate(&at);
-        let found = real.symlink_metadata().map_err(|source| lost(&real, source))?;
-        if found.is_symlink() {
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(Lost::Loop);
-            }
-            at.pop();
-            let text = real.read_link().map_err(|source| lost(&real, source))?;
-            turn(dir, &text, &mut at, &mut pending)?;
-        } else if !found.is_dir() && !pending.is_empty() {
-            return Err(Lost::Nowhere(real, io::ErrorKind::NotADirectory.into()));
-        }
-    }
-    if at == dir { Err(Lost::Outside) } else { Ok(at) }
-}
-
-/// Turns to where a link in the folder `at` leads: its parts are next, from the store on if it is absolute.
-fn turn(dir: &Path, text: &Path, at: &mut PathBuf, pending: &mut Vec<OsString>) -> Result<(), Lost> {
-    let rest = if text.is_absolute() {
-        at.clear();
-        at.push(dir);
-        text.strip_prefix(dir).map_err(|_| Lost::Outside)?
-    } else {
-        text
+        false if dir.starts_with(at) => Ok(Found::Directory),
+        false => Err(Lost::Outside),
     };
-    pending.extend(parts(rest).rev().map(OsStr::to_owned));
-    Ok(())
+    let at = Walk::new("/", folder, text).follow(look).map_err(|stop| match stop {
+        Stop::TooManySymlinks => Lost::Loop,
+        Stop::NotADirectory(at) => Lost::Nowhere(store.locate(at), io::ErrorKind::NotADirectory.into()),
+        Stop::Lookup(lost) => lost,
+    })?;
+    if at.starts_with(dir) && at != dir { Ok(at) } else { Err(Lost::Outside) }
 }
 
 fn lost(path: &Path, source: io::Error) -> Lost {
@@ -109,10 +79,6 @@ fn lost(path: &Path, source: io::Error) -> Lost {
         NotFound | NotADirectory | InvalidFilename => Lost::Nowhere(path.to_owned(), source),
         _ => Lost::Unread(path.to_owned(), source),
     }
-}
-
-fn parts(path: &Path) -> impl DoubleEndedIterator<Item = &OsStr> {
-    path.components().filter(|part| *part != Component::CurDir).map(Component::as_os_str)
 }
 
 #[cfg(test)]
@@ -142,6 +108,8 @@ mod tests {
             ("self", "/s/t"),
             ("dangling", "nowhere"),
             ("through-file", "file/../tree"),
+            ("file-as-folder", "file/"),
+            ("round-about", "../../../s/t/tree"),
         ] {
             symlink(target, at.join(name)).unwrap();
         }
@@ -157,6 +125,7 @@ mod tests {
         check("absolute", Ok("tree"));
         check("relative", Ok("tree/deep"));
         check("chain", Ok("tree/deep/er"));
+        check("round-about", Ok("tree"));
     }
 
     #[test]
@@ -168,6 +137,7 @@ mod tests {
             check(outside, Err("its links lead out of the store /s/t"));
         }
         check("through-file", Err("not a directory"));
+        check("file-as-folder", Err("not a directory"));
         check("dangling", Err("No such file or directory (os error 2)"));
         check("absent", Err("No such file or directory (os error 2)"));
     }

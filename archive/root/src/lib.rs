@@ -26,7 +26,6 @@ mod tree;
 mod tree_source;
 mod trees;
 mod users;
-mod way;
 
 pub use error::{Error, Result, Side};
 pub use fill::write_helper;

@@ -17,11 +17,12 @@
 
 use crate::read::FOLDER_MODE;
 use crate::tree::{Folder, Node};
-use crate::way::{Step, follow};
 use crate::{Error, Result};
+use layerstone_store::{Found, Walk};
 use layerstone_tar::{Entry, FollowError, Kind, Node as BaseNode, Owner, Placed, Tree};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -178,23 +179,23 @@ impl Placing<'_> {
     /// Checks that the folders that go through links of the base still do when the layer is over it.
     fn check_ways(&self) -> Result<()> {
         for (name, link, place) in &self.redirected {
-            if follow(Path::new(""), link, |name| self.look(name)).as_ref() != Some(place) {
+            if Walk::new("", "", link).follow(|name| self.look(name)).as_ref() != Ok(place) {
                 return Err(Error::WayLost { name: name.clone(), place: place.clone() });
             }
         }
         Ok(())
     }
 
-    /// What has a name when the layer is over the base.
-    fn look(&self, name: &Path) -> Option<Step<'_>> {
+    /// What has a name when the layer is over the base; an error for what leads to no folder.
+    fn look(&self, name: &Path) -> Result<Found, ErrorKind> {
         let kind = match self.spots.get(name) {
             Some(spot) => &spot.member.entry.kind,
-            None => &node(self.base, name)?.kind,
+            None => &node(self.base, name).ok_or(ErrorKind::NotFound)?.kind,
         };
         match kind {
-            Kind::Directory => Some(Step::Folder),
-            Kind::Symlink { target } => Some(Step::Link(path(target))),
-            _ => None,
+            Kind::Directory => Ok(Found::Directory),
+            Kind::Symlink { target } => Ok(Found::Symlink(path(target).to_owned())),
+            _ => Err(ErrorKind::NotADirectory),
         }
     }
 

@@ -16,6 +16,7 @@ mod output;
 mod path;
 mod replaced;
 mod store;
+mod symlink;
 mod temporary;
 mod write_back;
 
@@ -35,5 +36,6 @@ pub use nar_hash::{NarHash, nix_base32};
 pub use output::{Output, check_folder, write_whole};
 pub use path::{HASH_LEN, StorePath};
 pub use store::Store;
+pub use symlink::{Components, Escape, Found, MAX_SYMLINKS, Stop, TooManySymlinks, Walk, follow_last};
 pub use temporary::{Scratch, is_temporary};
 pub use write_back::{Sync, check_close, check_written, set_sync, sync};

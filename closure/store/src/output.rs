@@ -10,10 +10,10 @@
 
 use crate::directory::{Directory, file_type};
 use crate::replaced::Replaced;
+use crate::symlink::follow_last;
 use crate::write_back::{Sync, check_close, check_written, sync};
 use crate::{Error, Leftover, Result, temporary};
 use rustix::fs::{FileType, Mode, fchmod, lstat, stat};
-use rustix::io::Errno;
 use rustix::process::geteuid;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -23,8 +23,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Links followed before a chain counts as a loop, as Linux does (path_resolution(7)).
-const MAX_LINKS: usize = 40;
 /// The sticky bit of a directory: whoever can write to it cannot remove what is another's (inode(7)).
 const STICKY: u32 = 0o1000;
 /// Whether the group or others can write.
@@ -246,17 +244,10 @@ pub fn check_folder(folder: &Path) -> Result<()> {
 
 /// Where a destination that is a link leads, so that the link stays; what is at its end need not be there.
 fn followed(destination: &Path) -> Result<PathBuf> {
-    let mut at = destination.to_owned();
-    for _ in 0..MAX_LINKS {
-        match std::fs::read_link(&at) {
-            Ok(target) => {
-                refuse_planted(&at)?;
-                at = parent_of(&at).join(target);
-            }
-            Err(_) => return Ok(at),
-        }
-    }
-    Err(Error::io("write", destination)(Errno::LOOP.into()))
+    let mut links = follow_last(destination).map_err(Error::io("write", destination))?;
+    let end = links.pop().unwrap_or_default();
+    links.iter().try_for_each(|link| refuse_planted(link))?;
+    Ok(end)
 }
 
 /// Refuses a link, pipe, socket or device that another user put into a directory where everybody may put things, as the
@@ -276,7 +267,8 @@ fn refuse_planted(path: &Path) -> Result<()> {
     Err(Error::Planted { path: path.to_owned(), kind })
 }
 
-fn parent_of(path: &Path) -> PathBuf {
+/// The directory in which a path's last component is.
+pub(crate) fn parent_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if parent != OsStr::new("") => parent.to_owned(),
         _ => PathBuf::from("."),

@@ -2,14 +2,10 @@
 //!
 //! Outputs only ever name logical paths (`/nix/store/…`); this is the one place that knows where they really are.
 
+use crate::symlink::{Found, Stop, Walk};
 use crate::{Error, Result, StorePath};
-use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-
-/// Links followed before a chain counts as a loop, as Linux does (path_resolution(7)).
-const MAX_LINKS: usize = 40;
 
 /// A store directory such as `/nix/store` and the root below which it is found (`/` unless `--root` says otherwise).
 #[derive(Clone, Debug)]
@@ -74,72 +70,47 @@ impl Store {
     /// at, except where it leads out again by `..`. A relative path begins in the current directory of this machine;
     /// absolute paths and targets of links are looked up below the root.
     pub fn resolve(&self, path: &Path) -> Result<StorePath> {
+        let current = || std::env::current_dir().map_err(Error::io("find", path));
+        self.resolve_from(&if path.is_absolute() { PathBuf::new() } else { current()? }, path)
+    }
+
+    /// [`resolve`](Store::resolve) of a path that begins in `current` if it is relative.
+    fn resolve_from(&self, current: &Path, path: &Path) -> Result<StorePath> {
         let outside = |cause: String| Error::StorePath { text: path.display().to_string(), cause };
-        let mut walk = Walk::new(self.absolute(path));
-        for _ in 0..=MAX_LINKS {
-            match self.walk(&mut walk, path)? {
-                Step::Arrived(found) => return Ok(found),
-                Step::Link(target) => walk.follow(&target),
-                Step::End => {
-                    self.real(&walk.at).symlink_metadata().map_err(Error::io("find", path))?;
-                    return Err(outside(format!("it is outside the store {}", self.dir)));
-                }
-            }
-        }
-        Err(outside("too many links".to_owned()))
-    }
-
-    /// Walks to the next symbolic link, the store path, or the end.
-    fn walk(&self, walk: &mut Walk, path: &Path) -> Result<Step> {
+        let mut walk = Walk::new("/", current, path);
+        // Whether the walk is below the root of the store, and not in the directories of this machine.
+        let mut is_below = path.is_absolute() || self.root == Path::new("/");
         loop {
-            if let Some((entry, behind)) = self.entry_of(&walk.whole())? {
-                if !behind.contains(&OsString::from("..")) {
-                    return Ok(Step::Arrived(entry));
-                }
-                if !walk.at.starts_with(&self.dir) {
-                    // The store is known by its name, links that lead to it or not.
-                    let base = OsString::from(entry.base_name());
-                    *walk = Walk { at: self.dir.clone().into(), rest: [base].into_iter().chain(behind).collect() };
-                }
+            let whole: PathBuf = [walk.at().as_os_str()].into_iter().chain(walk.left()).collect();
+            let entry = if is_below { self.entry_of(&whole)? } else { None };
+            if let Some((entry, false)) = entry {
+                return Ok(entry);
             }
-            let Some(name) = walk.rest.pop_front() else { return Ok(Step::End) };
-            if name == ".." {
-                walk.up();
-                continue;
-            }
-            let next = walk.at.join(name);
-            let real = self.real(&next);
-            match std::fs::read_link(&real) {
-                Ok(target) => return Ok(Step::Link(target)),
-                // The kernel goes through directories alone.
-                Err(_) if walk.rest.is_empty() || real.is_dir() => walk.at = next,
-                Err(_) => {
-                    let metadata = real.metadata().map_err(Error::io("find", path))?;
-                    let kind = if metadata.is_dir() { io::ErrorKind::Other } else { io::ErrorKind::NotADirectory };
-                    return Err(Error::io("find", path)(kind.into()));
+            let look = |at: &Path| {
+                // The store is known by its name, links that lead to it or not.
+                if entry.is_some() && Path::new(&self.dir).starts_with(at) {
+                    return Ok(Found::Directory);
                 }
+                let found = Found::on_disk(&if is_below { self.locate(at) } else { at.to_owned() })?;
+                is_below |= matches!(&found, Found::Symlink(target) if target.is_absolute());
+                Ok(found)
+            };
+            let is_end = match walk.step(look) {
+                Ok(has_more) => !has_more,
+                Err(Stop::TooManySymlinks) => return Err(outside("too many links".to_owned())),
+                Err(Stop::NotADirectory(_)) => {
+                    return Err(Error::io("find", path)(io::ErrorKind::NotADirectory.into()));
+                }
+                Err(Stop::Lookup(source)) => return Err(Error::io("find", path)(source)),
+            };
+            if is_end {
+                return Err(outside(format!("it is outside the store {}", self.dir)));
             }
         }
     }
 
-    /// The path from the top, if paths of this machine are those of the store.
-    fn absolute(&self, path: &Path) -> PathBuf {
-        match std::env::current_dir() {
-            Ok(current) if self.root == Path::new("/") => current.join(path),
-            _ => path.to_owned(),
-        }
-    }
-
-    fn real(&self, path: &Path) -> PathBuf {
-        match path.is_absolute() {
-            true => self.locate(path),
-            // The directory itself is called `.`.
-            false => Path::new(".").join(path),
-        }
-    }
-
-    /// The store path that an absolute logical path is or lies in, by its name alone, and what follows in the path.
-    fn entry_of(&self, path: &Path) -> Result<Option<(StorePath, VecDeque<OsString>)>> {
+    /// The store path that an absolute logical path is or lies in, by its name alone, and whether `..` follows in the path.
+    fn entry_of(&self, path: &Path) -> Result<Option<(StorePath, bool)>> {
         let Ok(inside) = path.strip_prefix(&self.dir) else { return Ok(None) };
         let mut components = inside.components();
         let Some(Component::Normal(base)) = components.next() else { return Ok(None) };
@@ -147,54 +118,7 @@ impl Store {
             text: path.display().to_string(),
             cause: "its name is not UTF-8".to_owned(),
         })?;
-        Ok(Some((self.entry(base)?, components.map(|component| component.as_os_str().to_owned()).collect())))
-    }
-}
-
-/// A path on the way: what was walked, without links, and what is to come.
-struct Walk {
-    at: PathBuf,
-    rest: VecDeque<OsString>,
-}
-
-/// What was met on the way.
-enum Step {
-    Arrived(StorePath),
-    /// A symbolic link with this target, in the directory that was walked to.
-    Link(PathBuf),
-    End,
-}
-
-impl Walk {
-    fn new(path: PathBuf) -> Walk {
-        let mut walk = Walk { at: PathBuf::new(), rest: VecDeque::new() };
-        walk.follow(&path);
-        walk
-    }
-
-    /// Goes on with a target of a link, and then with the rest.
-    fn follow(&mut self, target: &Path) {
-        if target.is_absolute() {
-            self.at = PathBuf::from("/");
-        }
-        for component in target.components().rev() {
-            if matches!(component, Component::Normal(_) | Component::ParentDir) {
-                self.rest.push_front(component.as_os_str().to_owned());
-            }
-        }
-    }
-
-    /// All of it.
-    fn whole(&self) -> PathBuf {
-        self.at.iter().chain(self.rest.iter().map(OsString::as_os_str)).collect()
-    }
-
-    /// To the parent directory; that of the root is the root.
-    fn up(&mut self) {
-        match self.at.components().next_back() {
-            None | Some(Component::ParentDir) => self.at.push(".."),
-            _ => drop(self.at.pop()),
-        }
+        Ok(Some((self.entry(base)?, components.any(|component| component == Component::ParentDir))))
     }
 }
 
@@ -260,15 +184,30 @@ mod tests {
         }
     }
 
+    /// A relative path begins in a directory of this machine, which need not lie below the root.
     #[test]
     fn relative_paths_are_walked_as_well() {
-        let mut walk = Walk::new("a/../../b/..".into());
-        walk.at.push(walk.rest.pop_front().unwrap());
-        assert_eq!((walk.at.as_path(), walk.whole()), (Path::new("a"), "a/../../b/..".into()));
-        for expected in ["", ".."] {
-            walk.rest.pop_front();
-            walk.up();
-            assert_eq!(walk.at, Path::new(expected));
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["root/nix/store/a/bin", "root/nix/store/b", "home/far"] {
+            std::fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        symlink("/nix/store/a", dir.path().join("home/result")).unwrap();
+        symlink("far", dir.path().join("home/near")).unwrap();
+        let home = dir.path().canonicalize().unwrap().join("home/far");
+        for root in ["root", "other"] {
+            let store = Store::new("/nix/store", dir.path().join(root)).unwrap();
+            for path in ["../result", "../result/bin", "../near/../result/absent", ".././far/../result"] {
+                assert_eq!(store.resolve_from(&home, path.as_ref()).unwrap(), store.entry("a").unwrap(), "{path}");
+            }
+            let found = store.resolve_from(&home, "../result/../b".as_ref()).map_err(|e| e.to_string());
+            match root {
+                "root" => assert_eq!(found, Ok(store.entry("b").unwrap())),
+                _ => assert!(found.unwrap_err().contains("No such file")),
+            }
+            for path in ["..", "../near", "../../root/nix/store/a"] {
+                let error = store.resolve_from(&home, path.as_ref()).unwrap_err().to_string();
+                assert!(error.contains("outside the store"), "{path}: {error}");
+            }
         }
     }
 }

@@ -4,9 +4,10 @@ use crate::mounts::set_mode;
 use crate::program::{Program, run};
 use crate::root::SCRIPT;
 use crate::{Channel, DISK, Error, Job, Result};
+use layerstone_store::{Found, Walk};
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A hook, in the stage.
 const HOOK: &str = "/dev/hook";
@@ -78,29 +79,8 @@ fn words(text: &[u8], at: &str, shell: &dyn Fn() -> Result<String>) -> Result<Ve
 
 /// Whether an image has a shell, whose links are the image's.
 fn has_shell(root: &Path) -> bool {
-    let mut left: Vec<OsString> = vec!["sh".into(), "bin".into()];
-    let mut at = PathBuf::new();
-    for _ in 0..100 {
-        let Some(part) = left.pop() else { return root.join(&at).is_file() };
-        match part.to_str() {
-            Some("..") => drop(at.pop()),
-            Some("." | "/" | "") => {}
-            _ => {
-                let next = at.join(&part);
-                match fs::read_link(root.join(&next)) {
-                    Ok(target) => {
-                        if target.is_absolute() {
-                            at = PathBuf::new();
-                        }
-                        let parts: Vec<OsString> = target.iter().map(OsString::from).collect();
-                        left.extend(parts.into_iter().rev());
-                    }
-                    Err(_) => at = next,
-                }
-            }
-        }
-    }
-    false
+    let shell = Walk::new(root, root, Path::new(SHELL)).follow(Found::on_disk);
+    shell.is_ok_and(|shell| shell.is_file())
 }
 
 #[cfg(test)]

@@ -1,15 +1,19 @@
 //! The file that a process means by a path: looked up from outside, as the kernel would for it.
 //!
-//! Its root may be another one than ours, so links that begin with a slash lead to its root, and `..` not above it.
+//! Its root may be another one than ours, so links that begin with a slash lead to its root, and `..` not above it. The walk
+//! is on open directories, where [`Walk`](layerstone_store::Walk) is on paths: a path of the process may be another file for
+//! us, the keeper opens what we may not, and links of /proc lead to files and not to names. No openat2(2) can do that.
 
 use super::process::Process;
 use crate::opener::Opener;
+use layerstone_store::{Components, TooManySymlinks};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstatfs, readlinkat, statat};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-/// Links that are followed in one path (path_resolution(7)).
-const LINKS: usize = 40;
 /// linux/magic.h, PROC_SUPER_MAGIC.
 const PROC: i64 = 0x9FA0;
 
@@ -42,7 +46,6 @@ struct Walk<'a> {
     opener: &'a Opener,
     root: OwnedFd,
     at: OwnedFd,
-    links: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -50,35 +53,31 @@ impl<'a> Walk<'a> {
         let root = process.open("root")?;
         let at =
             if path.starts_with(b"/") { root.try_clone().map_err(|_| Errno::MFILE)? } else { folder(process, start)? };
-        Ok(Walk { process, opener, root, at, links: 0 })
+        Ok(Walk { process, opener, root, at })
     }
 
     fn go(&mut self, path: &[u8], follow: bool) -> Result<(), Errno> {
-        let mut left = parts(path);
-        while let Some(part) = left.pop() {
-            if part == b".." && is_same(&self.at, &self.root)? {
+        let mut left = Components::new(as_path(path));
+        while let Some(part) = left.next() {
+            let is_here = part.is_empty() || part == ".";
+            if is_here || part == ".." && is_same(&self.at, &self.root)? {
                 continue;
             }
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let next = self.opener.open(&self.at, &part, flags, Mode::empty())?;
+            let next = self.opener.open(&self.at, part.as_bytes(), flags, Mode::empty())?;
             let is_link = FileType::from_raw_mode(stat(&next)?.st_mode) == FileType::Symlink;
-            if !is_link || left.is_empty() && !follow && !path.ends_with(b"/") {
+            if !is_link || left.is_empty() && !follow {
                 self.at = next;
                 continue;
             }
-            self.links += 1;
-            if self.links > LINKS {
-                return Err(Errno::LOOP);
-            }
-            if fstatfs(&next)?.f_type as i64 == PROC {
-                self.at = self.through_proc(&part)?;
-                continue;
-            }
-            let target = readlinkat(&next, c"", Vec::new())?.into_bytes();
-            if target.starts_with(b"/") {
+            let is_of_proc = fstatfs(&next)?.f_type as i64 == PROC;
+            let target = if is_of_proc { Vec::new() } else { readlinkat(&next, c"", Vec::new())?.into_bytes() };
+            left.enter(part.clone().into(), as_path(&target).to_owned()).map_err(|TooManySymlinks| Errno::LOOP)?;
+            if is_of_proc {
+                self.at = self.through_proc(part.as_bytes())?;
+            } else if target.starts_with(b"/") {
                 self.at = self.root.try_clone().map_err(|_| Errno::MFILE)?;
             }
-            left.append(&mut parts(&target));
         }
         Ok(())
     }
@@ -94,10 +93,8 @@ impl Walk<'_> {
     }
 }
 
-/// The names of a path, the last one first.
-fn parts(path: &[u8]) -> Vec<Vec<u8>> {
-    let named = |part: &&[u8]| !part.is_empty() && *part != b".";
-    path.split(|&byte| byte == b'/').filter(named).rev().map(<[u8]>::to_vec).collect()
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
 /// What an open file is.

@@ -1,11 +1,13 @@
-//! Where a name leads in an image, as a process whose root is the image's would find it (path_resolution(7)).
+//! Follows a name in an image as a process whose root is the image's would (path_resolution(7)), but refuses what leads out.
 
 use super::Tree;
 use super::node::Node;
 use crate::{Error, FollowError, Kind, Result};
-
-/// Symbolic links that are followed for one name: as many as Linux follows (path_resolution(7)).
-const MAX_LINKS: usize = 40;
+use layerstone_store::{Escape, Found, MAX_SYMLINKS, Stop, Walk};
+use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Where a name leads.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Tree {
     /// [`Error::Follow`]: more than 40 links; a name or link that climbs above the root of the image, where a container
     /// would stay at the root, but a program outside would leave it; something below a file that is no folder.
     pub fn resolve(&self, name: &[u8]) -> Result<Resolved<'_>> {
-        self.follow(name, true)
+        self.follow(name, Walk::new("", "", path(name)))
     }
 
     /// [`resolve`](Tree::resolve) without following the last component, if that is a link.
@@ -36,127 +38,50 @@ impl Tree {
     ///
     /// As [`resolve`](Tree::resolve).
     pub fn resolve_link(&self, name: &[u8]) -> Result<Resolved<'_>> {
-        self.follow(name, false)
+        self.follow(name, Walk::new("", "", path(name)).keeping_last())
     }
 
-    fn follow(&self, name: &[u8], follow_last: bool) -> Result<Resolved<'_>> {
-        let mut walk = Walk { place: Place { root: self.root(), steps: Vec::new() }, texts: Vec::new(), links: 0 };
-        walk.texts.push(Text::new(None, name));
-        walk.run(follow_last).map_err(|cause| Error::Follow { name: name.to_vec(), cause })?;
-        Ok(Resolved { name: walk.place.name(), node: walk.place.node() })
-    }
-}
-
-/// A name that is being followed.
-struct Walk<'a, 'n> {
-    place: Place<'a, 'n>,
-    /// The name, and the texts of the links that are not yet followed to their ends, the last first.
-    texts: Vec<Text<'n>>,
-    /// Links followed so far.
-    links: usize,
-}
-
-/// A text of which components are left.
-struct Text<'n> {
-    /// Where the link is of which this is the text; none for the name that was asked for.
-    link: Option<Vec<u8>>,
-    whole: &'n [u8],
-    /// What is left of it; none at its end.
-    rest: Option<&'n [u8]>,
-}
-
-/// A place in the image.
-struct Place<'a, 'n> {
-    root: &'a Node,
-    /// The components that lead there from the root, with what each of them is.
-    steps: Vec<(&'n [u8], Option<&'a Node>)>,
-}
-
-impl<'a: 'n, 'n> Walk<'a, 'n> {
-    fn run(&mut self, follow_last: bool) -> Result<(), FollowError> {
-        while let Some(text) = self.texts.last_mut() {
-            let Some(part) = text.next() else {
-                self.texts.pop();
-                continue;
-            };
-            self.step(part)?;
-            if let Some(Kind::Symlink { target }) = self.place.node().map(|node| &node.kind) {
-                let is_last = self.texts.iter().all(|text| text.rest.is_none());
-                if follow_last || !is_last {
-                    self.enter(target)?;
-                }
+    fn follow(&self, name: &[u8], mut walk: Walk) -> Result<Resolved<'_>> {
+        let look = |at: &Path| -> Result<Found, Infallible> {
+            Ok(match self.get(bytes(at)).map(|node| &node.kind) {
+                None => Found::Nothing,
+                Some(Kind::Directory) => Found::Directory,
+                Some(Kind::Symlink { target }) => Found::Symlink(path(target).to_owned()),
+                Some(_) => Found::Other,
+            })
+        };
+        let cause = match (walk.follow(look), walk.escape()) {
+            (_, Some(Escape::Path)) => FollowError::NameLeadsOut,
+            (_, Some(Escape::Symlink { link, target })) => {
+                FollowError::LinkLeadsOut { link: bytes(link).to_vec(), target: bytes(target).to_vec() }
             }
-        }
-        Ok(())
-    }
-
-    /// Goes on by one component, which is not followed.
-    fn step(&mut self, part: &'n [u8]) -> Result<(), FollowError> {
-        if let Some(what) = self.place.node().and_then(|node| no_folder(&node.kind)) {
-            return Err(FollowError::NoFolder { component: self.place.name(), what });
-        }
-        match part {
-            b"" | b"." => {}
-            b".." => self.place.steps.pop().map(|_| ()).ok_or_else(|| self.leads_out())?,
-            part => self.place.steps.push((part, self.place.node().and_then(|node| node.child(part)))),
-        }
-        Ok(())
-    }
-
-    /// Leaves the link at the present place for its text.
-    fn enter(&mut self, target: &'n [u8]) -> Result<(), FollowError> {
-        self.links += 1;
-        if self.links > MAX_LINKS {
-            return Err(FollowError::TooManyLinks { limit: MAX_LINKS });
-        }
-        self.texts.push(Text::new(Some(self.place.name()), target));
-        if target.starts_with(b"/") {
-            self.place.steps.clear();
-        } else {
-            self.place.steps.pop();
-        }
-        Ok(())
-    }
-
-    /// The error for the present text.
-    fn leads_out(&self) -> FollowError {
-        let link = self.texts.last().and_then(|text| Some((text.link.clone()?, text.whole.to_vec())));
-        link.map_or(FollowError::NameLeadsOut, |(link, target)| FollowError::LinkLeadsOut { link, target })
+            (Ok(at), None) => return Ok(Resolved { node: self.get(bytes(&at)), name: bytes(&at).to_vec() }),
+            (Err(Stop::TooManySymlinks), None) => FollowError::TooManyLinks { limit: MAX_SYMLINKS },
+            (Err(Stop::NotADirectory(at)), None) => {
+                let what = self.get(bytes(&at)).map_or("nothing", |node| describe(&node.kind));
+                FollowError::NoFolder { component: bytes(&at).to_vec(), what }
+            }
+        };
+        Err(Error::Follow { name: name.to_vec(), cause })
     }
 }
 
-impl<'n> Text<'n> {
-    fn new(link: Option<Vec<u8>>, whole: &'n [u8]) -> Text<'n> {
-        Text { link, whole, rest: Some(whole) }
-    }
-
-    /// The next component; empty where two slashes are, or one at an end.
-    fn next(&mut self) -> Option<&'n [u8]> {
-        let rest = self.rest?;
-        let slash = rest.iter().position(|&byte| byte == b'/');
-        self.rest = slash.map(|slash| &rest[slash + 1..]);
-        Some(&rest[..slash.unwrap_or(rest.len())])
-    }
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
-impl<'a> Place<'a, '_> {
-    fn name(&self) -> Vec<u8> {
-        self.steps.iter().map(|(part, _)| *part).collect::<Vec<_>>().join(&b'/')
-    }
-
-    fn node(&self) -> Option<&'a Node> {
-        self.steps.last().map_or(Some(self.root), |(_, node)| *node)
-    }
+fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
 }
 
-/// What something is that is no folder.
-fn no_folder(kind: &Kind) -> Option<&'static str> {
+/// What something is, for messages.
+fn describe(kind: &Kind) -> &'static str {
     match kind {
-        Kind::Directory => None,
-        Kind::File { .. } | Kind::HardLink { .. } => Some("a file"),
-        Kind::Symlink { .. } => Some("a link"),
-        Kind::Fifo => Some("a pipe"),
-        Kind::CharDevice { .. } | Kind::BlockDevice { .. } => Some("a device"),
+        Kind::Directory => "a folder",
+        Kind::File { .. } | Kind::HardLink { .. } => "a file",
+        Kind::Symlink { .. } => "a link",
+        Kind::Fifo => "a pipe",
+        Kind::CharDevice { .. } | Kind::BlockDevice { .. } => "a device",
     }
 }
 
