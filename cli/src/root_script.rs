@@ -8,7 +8,7 @@ use clap::Args;
 use layerstone_closure::{Candidates, Closure, Scanner};
 use layerstone_layer::{LayerFile, Meter};
 use layerstone_overlay::{Backend, Choice, Hooks, Machine, Passed, Phase, Ran, Run, ScriptStore};
-use layerstone_root::RootSpec;
+use layerstone_root::RootConfig;
 use layerstone_spec::{LEAST_VM_MEMORY, MOST_VM_SIZE, Script, Spec};
 use layerstone_store::{Output, Scratch, Store, StorePath};
 use layerstone_tar::LayerTree;
@@ -102,8 +102,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 pub struct Job<'a> {
     pub script: Vec<u8>,
     pub hooks: Hooks,
-    /// What is in the layer before it runs.
-    pub contents: Option<RootSpec>,
+    /// What the spec's contents, which are in the layer before it runs, are made with.
+    pub contents: Option<RootConfig>,
     /// What of the store it sees.
     pub closure: Option<&'a Closure>,
     pub base: Option<&'a Base>,
@@ -119,7 +119,7 @@ pub struct Job<'a> {
 pub fn make(job: Job<'_>, blob: &Path, common: &Common) -> Result<LayerFile> {
     let mut output = Output::create(blob)?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
-    let contents = job.contents.as_ref().map(|root| contents(root, &scratch, common)).transpose()?;
+    let contents = job.contents.as_ref().map(|config| contents(job.spec, config, &scratch, common)).transpose()?;
     let base = job.base.map(overlay_base).transpose()?;
     let place = job.place;
     let config = job.base.map(|base| &base.image.config);
@@ -190,9 +190,10 @@ fn beside_check<T>(
 }
 
 /// What is in the layer first, as a tar.
-fn contents(root: &RootSpec, scratch: &Scratch, common: &Common) -> Result<File> {
+fn contents(spec: &Spec, config: &RootConfig, scratch: &Scratch, common: &Common) -> Result<File> {
     let blob = scratch.path().join("contents.tar");
-    root::make(root, &blob, common)?;
+    let spec = Spec { script: None, fake_root_commands: None, ..spec.clone() };
+    root::make(&spec, config, &blob, common)?;
     File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))
 }
 

@@ -1,4 +1,4 @@
-//! The members of a layer in which a fake root has worked, as it left them: owners, device nodes, capabilities.
+//! Gives the members of a layer the owners, device nodes and capabilities that a fake root left there.
 
 use crate::{Error, Result};
 use layerstone_sandbox::{Facts, Ownership};

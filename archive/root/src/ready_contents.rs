@@ -1,8 +1,9 @@
-//! Ready contents: what an image needs besides its packages, by the names that nixpkgs has for it.
+//! Lists the files of ready contents: what an image needs besides its packages, by the names that nixpkgs has for it.
 
 use crate::item::{Lost, follow};
-use crate::read::FOLDER_MODE;
+use crate::load::FOLDER_MODE;
 use crate::{Error, Result, users};
+use layerstone_spec::Helper;
 use layerstone_store::{Store, StorePath};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,108 +16,73 @@ const SECRET: u32 = 0o600;
 const FOR_ALL: u32 = 0o1777;
 /// Where `caCertificates` finds the certificates in a package, and where programs look for them.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-bundle.crt";
-const PLACES_OF_CERTIFICATES: [&str; 3] =
+const CERTIFICATE_PATHS: [&str; 3] =
     [CERTIFICATES, "etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt"];
 
-/// Ready contents.
+/// A file of a helper.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Helper {
-    /// /etc/passwd and /etc/group with root, the lines given, and nobody; /etc/nsswitch.conf; the folder /var/empty.
-    FakeNss {
-        /// Lines of /etc/passwd (passwd(5)).
-        extra_passwd_lines: Vec<String>,
-        /// Lines of /etc/group (group(5)).
-        extra_group_lines: Vec<String>,
-    },
-    /// The folder /tmp, mode 1777.
-    Tmp,
-    /// What the tools of the package shadow and PAM ask for: /etc/passwd, group, shadow, gshadow, login.defs and
-    /// pam.d/other, each where it is absent.
-    ShadowSetup,
-    /// /usr/bin/env, a link into this package.
-    UsrBinEnv(StorePath),
-    /// /bin/sh, a link to the bash of this package, or its sh if it has none.
-    BinSh(StorePath),
-    /// The places where programs look for certificates, as links to this package's.
-    CaCertificates(StorePath),
-}
-
-/// An entry of a helper, named below the root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct HelperFile {
+    /// Its path below the root.
     pub path: &'static Path,
-    pub what: What,
-    /// Whether it gives way, in silence, to what is there.
+    pub content: Content,
+    /// Whether it gives way, in silence, to an existing file.
     pub when_absent: bool,
 }
 
-/// What an entry of a helper is.
+/// What a file of a helper is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Content {
     /// A regular file with its text and permission bits.
     Text(String, u32),
-    /// A symbolic link with its text.
+    /// A symlink with its text.
     Link(PathBuf),
-    /// A folder with its permission bits, which hold over others' unless they are those of any folder.
+    /// A directory with its permission bits, which hold over others' unless they are those of any directory.
     Folder(u32),
 }
 
-impl Helper {
-    /// What it is called, also in image.json.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Helper::FakeNss { .. } => "fakeNss",
-            Helper::Tmp => "tmp",
-            Helper::ShadowSetup => "shadowSetup",
-            Helper::UsrBinEnv(_) => "usrBinEnv",
-            Helper::BinSh(_) => "binSh",
-            Helper::CaCertificates(_) => "caCertificates",
-        }
-    }
+/// How messages name a helper where they name the path that a file comes from.
+pub fn label(helper: &Helper) -> PathBuf {
+    PathBuf::from(format!("helper {}", helper.name()))
+}
 
-    /// How messages name it where they name the path that an entry comes from.
-    pub(crate) fn label(&self) -> PathBuf {
-        PathBuf::from(format!("helper {}", self.name()))
-    }
-
-    /// What it consists of.
-    pub(crate) fn parts(&self, store: &Store) -> Result<Vec<Part>> {
-        match self {
-            Helper::FakeNss { extra_passwd_lines, extra_group_lines } => {
-                let bad = |cause| Error::Helper { name: self.name(), cause };
-                Ok(vec![
-                    text("etc/passwd", &users::passwd(extra_passwd_lines).map_err(bad)?, READABLE),
-                    text("etc/group", &users::group(extra_group_lines).map_err(bad)?, READABLE),
-                    text("etc/nsswitch.conf", users::NSSWITCH, READABLE),
-                    part("var/empty", What::Folder(FOLDER_MODE)),
-                ])
-            }
-            Helper::Tmp => Ok(vec![part("tmp", What::Folder(FOR_ALL))]),
-            Helper::ShadowSetup => Ok(shadow_setup()),
-            Helper::UsrBinEnv(package) => Ok(vec![part("usr/bin/env", self.link(store, package, &["bin/env"])?)]),
-            Helper::BinSh(package) => Ok(vec![part("bin/sh", self.link(store, package, &["bin/bash", "bin/sh"])?)]),
-            Helper::CaCertificates(package) => {
-                let link = self.link(store, package, &[CERTIFICATES])?;
-                Ok(PLACES_OF_CERTIFICATES.map(|place| part(place, link.clone())).into())
-            }
+/// The files of a helper; packages are looked up in the store.
+pub fn files_of(helper: &Helper, store: &Store) -> Result<Vec<HelperFile>> {
+    let link = |package: &Path, targets: &[&str]| link(helper, store, &store.resolve(package)?, targets);
+    match helper {
+        Helper::FakeNss { extra_passwd_lines, extra_group_lines } => {
+            let bad = |cause| Error::Helper { name: helper.name(), cause };
+            Ok(vec![
+                text("etc/passwd", &users::passwd(extra_passwd_lines).map_err(bad)?, READABLE),
+                text("etc/group", &users::group(extra_group_lines).map_err(bad)?, READABLE),
+                text("etc/nsswitch.conf", users::NSSWITCH, READABLE),
+                file("var/empty", Content::Folder(FOLDER_MODE)),
+            ])
         }
-    }
-
-    /// A link to the first of these files that the package has.
-    fn link(&self, store: &Store, package: &StorePath, files: &[&str]) -> Result<What> {
-        let mut told = Vec::new();
-        for file in files {
-            let path = Path::new(package.as_str()).join(file);
-            match target(store, package, file) {
-                Ok(()) => return Ok(What::Link(path)),
-                Err(cause) => told.push(format!("{}: {cause}", path.display())),
-            }
+        Helper::Tmp => Ok(vec![file("tmp", Content::Folder(FOR_ALL))]),
+        Helper::ShadowSetup => Ok(shadow_setup()),
+        Helper::UsrBinEnv(package) => Ok(vec![file("usr/bin/env", link(package, &["bin/env"])?)]),
+        Helper::BinSh(package) => Ok(vec![file("bin/sh", link(package, &["bin/bash", "bin/sh"])?)]),
+        Helper::CaCertificates(package) => {
+            let link = link(package, &[CERTIFICATES])?;
+            Ok(CERTIFICATE_PATHS.map(|path| file(path, link.clone())).into())
         }
-        Err(Error::Helper { name: self.name(), cause: told.join("; ") })
     }
 }
 
-fn shadow_setup() -> Vec<Part> {
+/// A link to the first of these files that the package has.
+fn link(helper: &Helper, store: &Store, package: &StorePath, targets: &[&str]) -> Result<Content> {
+    let mut causes = Vec::new();
+    for target in targets {
+        let path = Path::new(package.as_str()).join(target);
+        match check_target(store, package, target) {
+            Ok(()) => return Ok(Content::Link(path)),
+            Err(cause) => causes.push(format!("{}: {cause}", path.display())),
+        }
+    }
+    Err(Error::Helper { name: helper.name(), cause: causes.join("; ") })
+}
+
+fn shadow_setup() -> Vec<HelperFile> {
     let texts = [
         ("etc/passwd", users::SHADOW_PASSWD, READABLE),
         ("etc/shadow", users::SHADOW, SECRET),
@@ -125,19 +91,19 @@ fn shadow_setup() -> Vec<Part> {
         ("etc/pam.d/other", users::PAM_OTHER, READABLE),
         ("etc/login.defs", "", READABLE),
     ];
-    texts.map(|(path, contents, mode)| Part { when_absent: true, ..text(path, contents, mode) }).into()
+    texts.map(|(path, contents, mode)| HelperFile { when_absent: true, ..text(path, contents, mode) }).into()
 }
 
-fn text(path: &'static str, text: &str, mode: u32) -> Part {
-    part(path, What::Text(text.to_owned(), mode))
+fn text(path: &'static str, text: &str, mode: u32) -> HelperFile {
+    file(path, Content::Text(text.to_owned(), mode))
 }
 
-fn part(path: &'static str, what: What) -> Part {
-    Part { path: Path::new(path), what, when_absent: false }
+fn file(path: &'static str, content: Content) -> HelperFile {
+    HelperFile { path: Path::new(path), content, when_absent: false }
 }
 
-/// Checks that a package has a file, or why it has none.
-fn target(store: &Store, package: &StorePath, file: &str) -> Result<(), String> {
+/// Checks that a package has a file; the error says why it has none.
+fn check_target(store: &Store, package: &StorePath, file: &str) -> Result<(), String> {
     let at = follow(store, Path::new(store.dir()), &Path::new(package.base_name()).join(file)).map_err(reason)?;
     match store.locate(&at).symlink_metadata() {
         Ok(found) if found.is_file() => Ok(()),
@@ -158,55 +124,57 @@ fn reason(lost: Lost) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample;
+    use crate::fixtures;
 
     /// What a helper for the item `a` of a store of these lines is, in lines, or the error.
-    fn parts(lines: &[&str], helper: fn(StorePath) -> Helper) -> Result<Vec<String>, String> {
-        let (_dir, store) = sample::store(lines);
-        let parts = helper(store.entry("a").unwrap()).parts(&store).map_err(|e| e.to_string())?;
-        Ok(parts.into_iter().map(line).collect())
+    fn files_in(lines: &[&str], helper: fn(PathBuf) -> Helper) -> Result<Vec<String>, String> {
+        let (_dir, store) = fixtures::store(lines);
+        let files = files_of(&helper("/nix/store/a".into()), &store).map_err(|e| e.to_string())?;
+        Ok(files.into_iter().map(line).collect())
     }
 
-    fn line(Part { path, what, .. }: Part) -> String {
-        match what {
-            What::Text(text, mode) => format!("{mode:o}: {} = {}", path.display(), text.lines().next().unwrap_or("")),
-            What::Link(text) => format!("{} -> {}", path.display(), text.display()),
-            What::Folder(mode) => format!("{mode:o}: {}/", path.display()),
+    fn line(HelperFile { path, content, .. }: HelperFile) -> String {
+        match content {
+            Content::Text(text, mode) => {
+                format!("{mode:o}: {} = {}", path.display(), text.lines().next().unwrap_or(""))
+            }
+            Content::Link(text) => format!("{} -> {}", path.display(), text.display()),
+            Content::Folder(mode) => format!("{mode:o}: {}/", path.display()),
         }
     }
 
     #[test]
     fn links_into_packages() {
         let files = ["a/bin/env -> coreutils", "a/bin/coreutils", "a/bin/bash", "a/bin/sh -> bash"];
-        assert_eq!(parts(&files, Helper::UsrBinEnv).unwrap(), ["usr/bin/env -> /nix/store/a/bin/env"]);
-        assert_eq!(parts(&files, Helper::BinSh).unwrap(), ["bin/sh -> /nix/store/a/bin/bash"]);
-        assert_eq!(parts(&["a/bin/sh"], Helper::BinSh).unwrap(), ["bin/sh -> /nix/store/a/bin/sh"]);
+        assert_eq!(files_in(&files, Helper::UsrBinEnv).unwrap(), ["usr/bin/env -> /nix/store/a/bin/env"]);
+        assert_eq!(files_in(&files, Helper::BinSh).unwrap(), ["bin/sh -> /nix/store/a/bin/bash"]);
+        assert_eq!(files_in(&["a/bin/sh"], Helper::BinSh).unwrap(), ["bin/sh -> /nix/store/a/bin/sh"]);
         let bundle = "/nix/store/a/etc/ssl/certs/ca-bundle.crt";
         assert_eq!(
-            parts(&["a/etc/ssl/certs/ca-bundle.crt -> ../../b", "a/etc/b"], Helper::CaCertificates).unwrap(),
+            files_in(&["a/etc/ssl/certs/ca-bundle.crt -> ../../b", "a/etc/b"], Helper::CaCertificates).unwrap(),
             ["etc/ssl/certs/ca-bundle.crt", "etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt"]
-                .map(|place| format!("{place} -> {bundle}"))
+                .map(|path| format!("{path} -> {bundle}"))
         );
     }
 
     #[test]
-    fn packages_without_what_is_linked_to() {
-        let told = |lines: &[&str], helper| parts(lines, helper).unwrap_err();
+    fn packages_without_the_target() {
+        let error = |lines: &[&str], helper| files_in(lines, helper).unwrap_err();
         assert_eq!(
-            told(&["b/x"], Helper::UsrBinEnv),
+            error(&["b/x"], Helper::UsrBinEnv),
             "cannot make helper: usrBinEnv: /nix/store/a/bin/env: does not exist"
         );
         assert_eq!(
-            told(&["a/bin/bash/", "a/bin/sh -> sh"], Helper::BinSh),
+            error(&["a/bin/bash/", "a/bin/sh -> sh"], Helper::BinSh),
             "cannot make helper: binSh: /nix/store/a/bin/bash: found a folder, expected a regular file; \
              /nix/store/a/bin/sh: too many links"
         );
         assert_eq!(
-            told(&["a/etc -> /etc"], Helper::CaCertificates),
+            error(&["a/etc -> /etc"], Helper::CaCertificates),
             "cannot make helper: caCertificates: /nix/store/a/etc/ssl/certs/ca-bundle.crt: its links lead out of the store"
         );
         assert_eq!(
-            told(&["a"], Helper::UsrBinEnv),
+            error(&["a"], Helper::UsrBinEnv),
             "cannot make helper: usrBinEnv: /nix/store/a/bin/env: not a directory"
         );
     }
@@ -215,7 +183,7 @@ mod tests {
     fn texts_and_folders() {
         let nss = |_| Helper::FakeNss { extra_passwd_lines: Vec::new(), extra_group_lines: Vec::new() };
         assert_eq!(
-            parts(&[], nss).unwrap(),
+            files_in(&[], nss).unwrap(),
             [
                 "644: etc/passwd = root:x:0:0:root user:/var/empty:/bin/sh",
                 "644: etc/group = root:x:0:",
@@ -223,15 +191,15 @@ mod tests {
                 "755: var/empty/",
             ]
         );
-        assert_eq!(parts(&[], |_| Helper::Tmp).unwrap(), ["1777: tmp/"]);
-        let shadow = parts(&[], |_| Helper::ShadowSetup).unwrap();
+        assert_eq!(files_in(&[], |_| Helper::Tmp).unwrap(), ["1777: tmp/"]);
+        let shadow = files_in(&[], |_| Helper::ShadowSetup).unwrap();
         assert_eq!(
             shadow[1..4],
             ["600: etc/shadow = root:!x:::::::", "644: etc/group = root:x:0:", "600: etc/gshadow = root:x::"]
         );
         let bad = |_| Helper::FakeNss { extra_passwd_lines: vec!["x".to_owned()], extra_group_lines: Vec::new() };
         assert_eq!(
-            parts(&[], bad).unwrap_err(),
+            files_in(&[], bad).unwrap_err(),
             "cannot make helper: fakeNss: not a passwd line: \"x\": found 1 fields, expected 7"
         );
     }

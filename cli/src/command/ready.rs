@@ -1,12 +1,11 @@
-//! `layerstone helper`: ready contents alone, and what they are to the root stage.
+//! `layerstone helper`: writes ready contents alone into a new folder.
 
 use crate::args::StoreArgs;
 use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
-use layerstone_root::{Helper, write_helper};
-use layerstone_spec::Helper as Named;
-use layerstone_store::Store;
+use layerstone_root::write_helper;
+use layerstone_spec::Helper;
 use std::path::PathBuf;
 
 /// Write ready contents into a new folder: users, a /tmp, links to a shell, to env, to certificates
@@ -19,7 +18,7 @@ use std::path::PathBuf;
 pub struct Options {
     /// Which contents, and the package that they link to; or an entry of image.json's "helpers", as JSON
     #[arg(value_name = "NAME[=PATH]")]
-    helper: Named,
+    helper: Helper,
     /// Folder to make
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -30,20 +29,5 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let store = options.store.store()?;
     Files::of(&store).reads(options.helper.package()).writes([&options.folder]).check()?;
-    Ok(write_helper(&store, &of_store(&options.helper, &store)?, &options.folder)?)
-}
-
-/// The helper that is named, its package found in the store.
-pub fn of_store(helper: &Named, store: &Store) -> Result<Helper> {
-    Ok(match helper {
-        Named::FakeNss { extra_passwd_lines, extra_group_lines } => Helper::FakeNss {
-            extra_passwd_lines: extra_passwd_lines.clone(),
-            extra_group_lines: extra_group_lines.clone(),
-        },
-        Named::Tmp => Helper::Tmp,
-        Named::ShadowSetup => Helper::ShadowSetup,
-        Named::UsrBinEnv(package) => Helper::UsrBinEnv(store.resolve(package)?),
-        Named::BinSh(package) => Helper::BinSh(store.resolve(package)?),
-        Named::CaCertificates(package) => Helper::CaCertificates(store.resolve(package)?),
-    })
+    Ok(write_helper(&store, &options.helper, &options.folder)?)
 }

@@ -3,7 +3,6 @@
 use crate::args::{Common, StampArgs, StoreArgs};
 use crate::base::{Base, BaseArgs};
 use crate::command::layer::behind::plain_blob;
-use crate::command::ready;
 use crate::edge::EdgeArgs;
 use crate::legacy_args::LegacyArgs;
 use crate::overwrite::Files;
@@ -12,10 +11,11 @@ use crate::root_args::RootArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_layer::LayerFile;
-use layerstone_root::{FakeRoot, Mode, RootSpec, Rule, Script, Which, build};
-use layerstone_spec::{Kind, Perm, RootMode, Spec};
-use layerstone_store::{Output, Store};
-use layerstone_tar::{Allowance, LayerTree, Owner, Tree};
+use layerstone_oci::Time;
+use layerstone_root::{RootConfig, build};
+use layerstone_spec::{Kind, Script, Spec};
+use layerstone_store::Output;
+use layerstone_tar::{Allowance, LayerTree, Tree};
 use std::fs::File;
 use std::io::{BufReader, stderr};
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let mut spec = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
-    let (mtime, _) = options.stamp.resolve(Some(&spec))?;
+    spec.mtime = Time::from_seconds(options.stamp.resolve(Some(&spec))?.0)?;
     options.root.apply(NAME, &mut spec)?;
     let base = options.base.open(Some(&spec), common)?;
     spec.contents.extend(options.contents.iter().cloned());
@@ -76,16 +76,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         if spec.script.is_some() {
             bail!("two scripts: found --extra-commands and one in the spec, expected one of them");
         }
-        spec.script = Some(layerstone_spec::Script::File(file.clone()));
+        spec.script = Some(Script::File(file.clone()));
     }
     if spec.run_as_root.is_some() && spec.kind == Kind::Single {
         bail!("runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`");
     }
     let below = options.below.as_deref().map(read_layer).transpose()?;
-    let root = root_spec(&spec, &store, tree_below(base.as_ref(), below)?)?;
-    let owner = options.stamp.owner.over(root.owner.clone());
-    let numeric = root.numeric && owner.uname.is_empty() && owner.gname.is_empty();
-    let root = RootSpec { mtime, owner, numeric, strict: options.strict, ..root };
+    let mut config = RootConfig::new(&spec, &store, tree_below(base.as_ref(), below)?);
+    config.owner = options.stamp.owner.over(config.owner);
+    config.strict = options.strict;
     check_tar(&options.blob, None)?;
     let files = Files::of(&store).reads_spec(options.stamp.spec(), &spec).reads_layers(&options.below);
     let files = files.reads(options.base.location(Some(&spec)).map(|base| base.path)).edge(&options.edge);
@@ -101,49 +100,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if let Some(below) = &options.below {
         edge.layer(&store, below)?;
     }
-    let mut layer = make(&root, &options.blob, common)?;
+    let mut layer = make(&spec, &config, &options.blob, common)?;
     layer.set_blob(&options.output, &options.blob)?;
     options.legacy.write(&options.blob)?;
     edge.files(options.legacy.file());
     layer.write(&options.output)?;
     edge.finish()
-}
-
-/// The customisation layer, or the root of the only layer, that an image spec asks for, over the files of a base.
-pub fn root_spec(spec: &Spec, store: &Store, base: Option<Arc<Tree>>) -> Result<RootSpec> {
-    let contents = spec.contents.iter().map(|path| store.resolve(path)).collect::<Result<_, _>>()?;
-    let script = spec.script.as_ref().map(|script| named_script("extraCommands", script));
-    let fake_root = spec
-        .fake_root_commands
-        .as_ref()
-        .map(|script| FakeRoot { script: named_script("fakeRootCommands", script), chroot: spec.enable_fakechroot });
-    let owner = match spec.kind {
-        // The spec's owner is that of the store paths.
-        Kind::Layered => Owner::numeric_root(),
-        // The spec's owner is that of all but the store paths.
-        Kind::Single => Owner::numbered(spec.owner.uid, spec.owner.gid),
-    };
-    let mode = match spec.root_mode {
-        RootMode::Links => Mode::Links,
-        RootMode::Copy => Mode::Copy,
-        RootMode::CopyKeepingDirlinks => Mode::CopyKeepingDirlinks,
-    };
-    Ok(RootSpec {
-        store: store.clone(),
-        contents,
-        mode,
-        helpers: spec.helpers.iter().map(|helper| ready::of_store(helper, store)).collect::<Result<_>>()?,
-        script,
-        fake_root,
-        xattrs: spec.xattrs,
-        perms: spec.perms.iter().map(rule).collect::<Result<_>>()?,
-        mtime: spec.mtime.seconds()?,
-        owner,
-        numeric: spec.kind == Kind::Layered,
-        strict: false,
-        base,
-        replace: spec.replace,
-    })
 }
 
 /// A layer that has a tar.
@@ -163,26 +125,9 @@ pub fn tree_below(base: Option<&Base>, layer: Option<PathBuf>) -> Result<Option<
     Ok(Some(Arc::new(tree)))
 }
 
-fn named_script(name: &str, script: &layerstone_spec::Script) -> Script {
-    match script {
-        layerstone_spec::Script::File(path) => Script::File(path.clone()),
-        layerstone_spec::Script::Text(text) => Script::Text { name: name.to_owned(), text: text.clone() },
-    }
-}
-
-/// What a rule of a spec is to the root stage.
-fn rule(perm: &Perm) -> Result<Rule> {
-    let which = match &perm.which {
-        layerstone_spec::Which::Path(path) => Which::path(path),
-        layerstone_spec::Which::Glob(pattern) => Which::glob(pattern)?,
-    };
-    let Perm { mode, uid, gid, uname, gname, .. } = perm.clone();
-    Ok(Rule { which, mode, uid, gid, uname, gname })
-}
-
-/// Makes the layer's tar and tells the warnings.
-pub fn make(root: &RootSpec, blob: &Path, common: &Common) -> Result<LayerFile> {
-    let made = build(root, blob, &mut stderr())?;
+/// Makes the layer's tar and prints the warnings.
+pub fn make(spec: &Spec, config: &RootConfig, blob: &Path, common: &Common) -> Result<LayerFile> {
+    let made = build(spec, config, blob, &mut stderr())?;
     for warning in &made.warnings {
         common.warn(warning);
     }

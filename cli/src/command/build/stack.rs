@@ -14,7 +14,7 @@ use layerstone_closure::{Closure, measure};
 use layerstone_layer::{LayerFile, Recipe, Source as LayerSource};
 use layerstone_layering::{Plan, plan};
 use layerstone_overlay::Hooks;
-use layerstone_root::NixDbPlace;
+use layerstone_root::{NixDbPlace, RootConfig};
 use layerstone_spec::{Kind, RootMode, Script, Spec};
 use layerstone_store::{Scratch, StorePath};
 use std::collections::BTreeSet;
@@ -27,14 +27,14 @@ pub fn make(job: &Job<'_>, scratch: &Scratch, common: &Common) -> Result<Vec<Ima
     Ok(match (job.spec.kind, ran) {
         (Kind::Layered, ran) => {
             let below = ran.as_ref().map(|ran| ran.blob.clone());
-            let root = root::root_spec(job.spec, job.store, root::tree_below(job.base, below)?)?;
-            let custom = root::make(&root, &blob, common)?;
+            let config = RootConfig::new(job.spec, job.store, root::tree_below(job.base, below)?);
+            let custom = root::make(job.spec, &config, &blob, common)?;
             layers(job, scratch, &blob, custom, ran, common)?
         }
         (Kind::Single, Some(ran)) => vec![single(job, scratch, ran.blob, ran.layer, common)?],
         (Kind::Single, None) => {
             let tree = job.base.map(Base::tree).transpose()?;
-            let custom = root::make(&root::root_spec(job.spec, job.store, tree)?, &blob, common)?;
+            let custom = root::make(job.spec, &RootConfig::new(job.spec, job.store, tree), &blob, common)?;
             vec![single(job, scratch, blob, custom, common)?]
         }
     })

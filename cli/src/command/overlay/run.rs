@@ -2,7 +2,6 @@
 
 use crate::args::{Common, StoreArgs, parse_time};
 use crate::base::{Base, BaseArgs};
-use crate::command::root;
 use crate::edge::EdgeArgs;
 use crate::legacy_args::LegacyArgs;
 use crate::overwrite::Files;
@@ -13,7 +12,7 @@ use clap::Args;
 use layerstone_closure::Closure;
 use layerstone_oci::Time;
 use layerstone_overlay::Hooks;
-use layerstone_root::RootSpec;
+use layerstone_root::RootConfig;
 use layerstone_spec::{Kind, RootMode, Script, Spec};
 use layerstone_store::{Output, Store};
 use std::path::{Path, PathBuf};
@@ -174,11 +173,10 @@ impl HookArgs {
     }
 }
 
-/// What is in the layer before a script runs.
-pub fn contents(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Option<RootSpec>> {
+/// What the contents that are in the layer before a script runs are made with.
+pub fn contents(spec: &Spec, store: &Store, base: Option<&Base>) -> Result<Option<RootConfig>> {
     if spec.contents.is_empty() && spec.helpers.is_empty() {
         return Ok(None);
     }
-    let root = root::root_spec(spec, store, base.map(Base::tree).transpose()?)?;
-    Ok(Some(RootSpec { script: None, fake_root: None, ..root }))
+    Ok(Some(RootConfig::new(spec, store, base.map(Base::tree).transpose()?)))
 }
