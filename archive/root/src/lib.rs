@@ -24,6 +24,7 @@ mod ownership;
 mod perms;
 mod place_on_base;
 mod ready_contents;
+mod references;
 mod root;
 mod script;
 mod tree;

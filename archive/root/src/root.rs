@@ -5,14 +5,14 @@ use crate::merge::{Merged, merge};
 use crate::ownership::{Owned, apply};
 use crate::perms::{Defaults, Rules};
 use crate::place_on_base::{Origin, place_on_base};
+use crate::references::references;
 use crate::script::{self, RunAs, Workplace};
 use crate::warning::Warning;
 use crate::{Error, Result};
-use layerstone_closure::{Candidates, Scanner, scan_tree};
 use layerstone_layer::{LayerFile, Layout, Meter, Source, write_layer};
 use layerstone_spec::{Error as SpecError, Kind as ImageKind, Spec};
-use layerstone_store::{Output, Scratch, Store, StorePath};
-use layerstone_tar::{Kind, Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
+use layerstone_store::{Output, Scratch, Store};
+use layerstone_tar::{Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
@@ -215,41 +215,13 @@ fn with_files(members: &mut [Placed]) -> impl Iterator<Item = (&mut Placed, Box<
     members.iter_mut().filter_map(|member| member.file.clone().map(|file| (member, file)))
 }
 
-/// The store paths that members refer to, sorted: those of the store's entries whose hash part stands in them. Where there
-/// is no store there is nothing to refer to.
-fn references(store: &Store, members: &[Placed]) -> Result<Vec<StorePath>> {
-    if !store.locate(store.dir()).is_dir() {
-        return Ok(Vec::new());
-    }
-    let candidates = Candidates::in_store(store)?;
-    let mut scanner = Scanner::new(&candidates);
-    members.iter().try_for_each(|member| scan_member(member, &mut scanner))?;
-    Ok(scanner.finish())
-}
-
-/// Looks where [`scan_tree`] looks in a tree of files: at the last part of the name, at the text of a link and at the
-/// contents of a file.
-fn scan_member(member: &Placed, scanner: &mut Scanner<'_>) -> Result<()> {
-    let name = member.entry.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    scanner.cut();
-    scanner.feed(name);
-    scanner.cut();
-    if let Kind::Symlink { target } = &member.entry.kind {
-        scanner.feed(target);
-    }
-    if let Some(file) = &member.file {
-        scan_tree(file, scanner)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixtures::base;
     use layerstone_oci::Time;
     use layerstone_spec::{Helper, Perm, RootMode, Script, Which};
-    use layerstone_store::Digest;
+    use layerstone_store::{Digest, StorePath};
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::Command;
