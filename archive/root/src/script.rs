@@ -4,7 +4,7 @@ use crate::bash::{Bash, find_bash};
 use crate::chroot::Chroot;
 use crate::warning::Warning;
 use crate::{Error, Result};
-use layerstone_sandbox::{Ended, Ownership, Place, Power};
+use layerstone_sandbox::{Ended, Ownership, Privileges, WorkDirs};
 use layerstone_spec::Script;
 use layerstone_store::Store;
 use std::fs::DirBuilder;
@@ -61,11 +61,11 @@ pub fn run(script: &Script, place: &Workplace<'_>, run_as: RunAs<'_>, log: &mut 
     let temporary = make_temporary_folder(place)?;
     let file = script_file(script, place)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let (power, chroot) = match run_as {
-        RunAs::Caller => (Power::Own, None),
-        RunAs::FakeRoot => (Power::FakeRoot, None),
+    let (privileges, chroot) = match run_as {
+        RunAs::Caller => (Privileges::Caller, None),
+        RunAs::FakeRoot => (Privileges::FakeRoot, None),
         RunAs::FakeChroot(store) => {
-            (Power::FakeRoot, Some(Chroot::make(&name, place.layer, &temporary, &file, store, &path)?))
+            (Privileges::FakeRoot, Some(Chroot::make(&name, place.layer, &temporary, &file, store, &path)?))
         }
     };
     let outer;
@@ -78,7 +78,7 @@ pub fn run(script: &Script, place: &Workplace<'_>, run_as: RunAs<'_>, log: &mut 
     };
     let inner = chroot.as_ref().map(Chroot::inner_root);
     let make = || bash.command(place.layer, place.mtime);
-    let run = layerstone_sandbox::run(&make, Place { enter: place.layer, scratch: &temporary, inner }, power, log);
+    let run = layerstone_sandbox::run(&make, WorkDirs { enter: place.layer, scratch: &temporary, inner }, privileges, log);
     let Ended { status, last_lines, unconfined, ownership } =
         run.map_err(|source| Error::Spawn { script: name.clone(), source })?;
     if !status.success() {
