@@ -43,11 +43,33 @@ impl Candidates {
             let name = entry.map_err(Error::io("read the store directory", &folder))?.file_name();
             // Nix's names are ASCII; what is not even UTF-8 is no store path.
             let Some(base) = name.to_str() else { continue };
-            if base.as_bytes().get(HASH_LEN) == Some(&b'-') && !base.ends_with(".lock") {
+            if is_entry(base) {
                 paths.push(store.entry(base)?);
             }
         }
         Ok(Candidates::new(store.dir(), paths))
+    }
+
+    /// The entries of a store directory that a text names in full, found without listing the directory; none if the text
+    /// has a run of 32 digits that is not the beginning of an entry's whole name there.
+    pub fn named_in(store: &Store, text: &[u8]) -> Result<Option<Candidates>> {
+        let mut found: HashMap<&HashPart, StorePath, BuildFold> = HashMap::default();
+        let mut run = 0;
+        for (end, byte) in text.iter().enumerate() {
+            run = if is_digit(*byte) { run + 1 } else { 0 };
+            let Some(hash) = text[..=end].last_chunk().filter(|_| run >= HASH_LEN) else { continue };
+            let rest = text[end + 1..].iter().take_while(|byte| is_name_byte(**byte));
+            let base: String = hash.iter().chain(rest).map(|byte| char::from(*byte)).collect();
+            if found.get(hash).is_some_and(|path| path.base_name() == base) {
+                continue;
+            }
+            let path = if is_entry(&base) { store.entry(&base)? } else { return Ok(None) };
+            if found.contains_key(hash) || store.locate(path.as_str()).symlink_metadata().is_err() {
+                return Ok(None);
+            }
+            found.insert(hash, path);
+        }
+        Ok(Some(Candidates::new(store.dir(), found.into_values())))
     }
 
     /// Where the candidates came from, as messages say it.
@@ -59,6 +81,16 @@ impl Candidates {
     pub(crate) fn get(&self, hash: &HashPart) -> Option<(&HashPart, &[StorePath])> {
         self.by_hash.get_key_value(hash).map(|(hash, paths)| (hash, paths.as_slice()))
     }
+}
+
+/// Whether a name in a store directory, which begins with a hash part if any of its paths does, can be a store path's.
+fn is_entry(base: &str) -> bool {
+    base.as_bytes().get(HASH_LEN) == Some(&b'-') && !base.ends_with(".lock")
+}
+
+/// What Nix allows in a base name (nix, src/libstore/path.cc).
+pub(crate) fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte)
 }
 
 /// The hash part at the beginning of these bytes, if the first 32 are digits.
@@ -128,6 +160,29 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, [".drv", "a", "x"]);
         assert_eq!(candidates.by_hash.len(), 1);
+    }
+
+    /// The same as of the whole directory, or none where a name is cut off, goes on, or is no entry's.
+    #[test]
+    fn named_in_a_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = HASH.replace('5', "6");
+        for name in [format!("{HASH}-a"), format!("{other}-b.drv")] {
+            std::fs::create_dir_all(dir.path().join("nix/store").join(name)).unwrap();
+        }
+        let store = Store::new("/nix/store", dir.path()).unwrap();
+        let named = |text: &str| {
+            let found = Candidates::named_in(&store, text.as_bytes()).unwrap()?;
+            let mut names: Vec<_> = found.by_hash.into_values().flatten().map(|path| path.name().to_owned()).collect();
+            names.sort_unstable();
+            Some(names.join(" "))
+        };
+        assert_eq!(named("").as_deref(), Some(""));
+        assert_eq!(named(&HASH[1..]).as_deref(), Some(""));
+        assert_eq!(named(&format!("/nix/store/{HASH}-a/bin\0{HASH}-a\0{other}-b.drv")).as_deref(), Some("a b.drv"));
+        for text in [HASH.to_owned(), format!("{HASH}-"), format!("{HASH}-a.b"), format!("0{HASH}-a")] {
+            assert_eq!(named(&text), None, "{text}");
+        }
     }
 
     #[test]

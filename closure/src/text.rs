@@ -1,6 +1,6 @@
 //! Store paths named in a text, such as an image config.
 
-use crate::candidates::{Candidates, HashPart, hash_part};
+use crate::candidates::{Candidates, HashPart, hash_part, is_name_byte};
 use crate::{Error, Result};
 use layerstone_store::{HASH_LEN, StorePath};
 
@@ -36,11 +36,6 @@ pub(crate) fn hash_parts<'a>(text: &'a [u8], store_dir: &str) -> impl Iterator<I
     let prefix = format!("{store_dir}/").into_bytes();
     let starts = (0..text.len()).filter_map(move |start| text[start..].strip_prefix(&*prefix));
     starts.filter_map(|base| hash_part(base).map(|hash| (hash, &base[HASH_LEN..])))
-}
-
-/// What Nix allows in a base name (nix, src/libstore/path.cc).
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte)
 }
 
 #[cfg(test)]

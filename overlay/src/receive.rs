@@ -82,7 +82,7 @@ impl Worker {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // What a terminal sends to its foreground is for us alone.
         command.process_group(0);
-        layerstone_sandbox::die_with_us(command);
+        layerstone_sandbox::kill_with_us(command);
         let child = command.spawn().map_err(Error::io("run", command.get_program()))?;
         Ok(Worker { name, child })
     }

@@ -1,10 +1,10 @@
-//! The layer as the root of all files, for a script that runs in it: what is mounted there, and what it finds.
+//! Makes a layer the root directory of a script: mounts the store, /dev and /proc there, and finds bash in it.
 //!
-//! Programs are those of the layer and of the store; of PATH counts what is in the store, and then the folders in which a
-//! root has programs.
+//! Programs are those of the layer and of the store: PATH keeps its directories in the store, followed by those in which
+//! a root directory has programs.
 
-use crate::script::{Setting, is_program};
-use crate::{Error, Result, Script};
+use crate::bash::{Bash, is_program};
+use crate::{Error, Result};
 use layerstone_sandbox::{InnerRoot, MountPoints, SCRATCH};
 use layerstone_store::{Found, Store, Walk};
 use std::ffi::OsStr;
@@ -20,7 +20,7 @@ const SCRIPT: &str = "/dev/script";
 #[derive(Debug)]
 pub struct Chroot {
     inner_root: InnerRoot,
-    setting: Setting,
+    bash: Bash,
     _mount_points: MountPoints,
 }
 
@@ -31,7 +31,7 @@ impl Chroot {
     ///
     /// There is no bash for the script, or something that is no folder where the store, /dev or /proc goes.
     pub fn make(
-        script: &Script,
+        script: &str,
         layer: &Path,
         temporary: &Path,
         file: &Path,
@@ -46,16 +46,16 @@ impl Chroot {
         names.extend(has_store.then_some(store_dir));
         let mount_points = MountPoints::make(layer, &names).map_err(|(place, source)| {
             let name = place.strip_prefix(layer).unwrap_or(&place).to_owned();
-            Error::NoMountPoint { script: script.name(), name, source }
+            Error::NoMountPoint { script: script.to_owned(), name, source }
         })?;
-        let mut bash = std::env::split_paths(&path).map(|folder| folder.join("bash"));
-        let found = bash.find(|bash| locate(bash, layer, store).is_some_and(|real| is_program(&real)));
-        let bash = found.ok_or_else(|| Error::NoBashInside { script: script.name(), path: (&path).into() })?;
+        let mut programs = std::env::split_paths(&path).map(|folder| folder.join("bash"));
+        let found = programs.find(|program| locate(program, layer, store).is_some_and(|real| is_program(&real)));
+        let program = found.ok_or_else(|| Error::NoBashInside { script: script.to_owned(), path: (&path).into() })?;
         let mut shown = vec![(file.to_owned(), PathBuf::from(SCRIPT))];
         shown.extend(has_store.then(|| (real_store, store_dir.to_owned())));
         let inner_root = InnerRoot::new(layer, temporary, &shown).map_err(|source| spawn_error(script, source))?;
-        let setting = Setting { bash, script: SCRIPT.into(), path, temporary: SCRATCH.into() };
-        Ok(Chroot { inner_root, setting, _mount_points: mount_points })
+        let bash = Bash { program, script: SCRIPT.into(), path, temporary: SCRATCH.into() };
+        Ok(Chroot { inner_root, bash, _mount_points: mount_points })
     }
 
     /// What is mounted.
@@ -63,14 +63,14 @@ impl Chroot {
         &self.inner_root
     }
 
-    /// Where things are inside.
-    pub fn setting(&self) -> &Setting {
-        &self.setting
+    /// The script and its bash, by their paths inside.
+    pub fn bash(&self) -> &Bash {
+        &self.bash
     }
 }
 
-fn spawn_error(script: &Script, source: io::Error) -> Error {
-    Error::Spawn { script: script.name(), source: source.into() }
+fn spawn_error(script: &str, source: io::Error) -> Error {
+    Error::Spawn { script: script.to_owned(), source: source.into() }
 }
 
 fn inner_path(store: &Store, path: &OsStr) -> io::Result<std::ffi::OsString> {

@@ -1,6 +1,6 @@
 //! What can go wrong when a customisation layer is made.
 
-use crate::Conflict;
+use crate::conflict::Conflict;
 use layerstone_store::StorePath;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::process::ExitStatus;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Conflicts that a message spells out; the others are counted.
-const CONFLICTS_TOLD: usize = 10;
+const LISTED_CONFLICTS: usize = 10;
 
 /// An error of the root stage.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum Error {
     /// A file cannot be read or written, or a path is not a store path.
     #[error(transparent)]
     Stage(#[from] layerstone_store::Error),
+    /// The spec names a file or time that cannot be used.
+    #[error(transparent)]
+    Spec(#[from] layerstone_spec::Error),
     /// The finished tree cannot be made a tar, or the tar of a base cannot be read.
     #[error(transparent)]
     Tar(#[from] layerstone_tar::Error),
@@ -88,29 +91,29 @@ pub enum Error {
         /// Why.
         source: layerstone_tar::Error,
     },
-    /// Two entries of the layer that come to one place over the base.
+    /// Two entries of the layer that have one destination over the base.
     #[error(
         "cannot place over the base: {}: found {}, a {}, and {}, a {}, which come to one place",
-        place.display(), first.0.display(), first.1, second.0.display(), second.1
+        path.display(), first.0.display(), first.1, second.0.display(), second.1
     )]
-    Meeting {
-        /// Where that is.
-        place: PathBuf,
+    Collision {
+        /// The destination.
+        path: PathBuf,
         /// The name and kind of one.
         first: (PathBuf, &'static str),
         /// The name and kind of the other.
         second: (PathBuf, &'static str),
     },
-    /// A folder of the layer that goes through a link of the base which is gone with the layer over it.
+    /// A directory of the layer that goes through a symlink of the base which is gone with the layer over it.
     #[error(
         "cannot place over the base: {}: links of the base lead to {}, but not with this layer over it",
-        name.display(), place.display()
+        name.display(), destination.display()
     )]
-    WayLost {
-        /// The name of the folder.
+    RedirectLost {
+        /// The name of the directory.
         name: PathBuf,
-        /// Where it goes in the base.
-        place: PathBuf,
+        /// Its path in the base.
+        destination: PathBuf,
     },
     /// Something of the image in the way of Nix's database.
     #[error("cannot put the Nix database over {over}: {}: found {found}, expected {expected}", path.display())]
@@ -125,7 +128,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// Contents that disagree, where that was not to be tolerated; never empty.
-    #[error("contents conflict: {}", tell(conflicts))]
+    #[error("contents conflict: {}", list(conflicts))]
     Conflicts {
         /// All of them, in the order of the contents and then of the paths.
         conflicts: Vec<Conflict>,
@@ -235,9 +238,7 @@ impl Error {
         let stage = layerstone_store::Error::io(action, path);
         move |source| Error::Stage(stage(source))
     }
-}
 
-impl Error {
     /// For `map_err` on reading a tar that is merged.
     pub(crate) fn tar(tar: &Path) -> impl FnOnce(io::Error) -> Error {
         let tar = tar.to_owned();
@@ -245,11 +246,11 @@ impl Error {
     }
 }
 
-fn tell(conflicts: &[Conflict]) -> String {
-    let told: Vec<_> = conflicts.iter().take(CONFLICTS_TOLD).map(Conflict::to_string).collect();
-    match conflicts.len().saturating_sub(CONFLICTS_TOLD) {
-        0 => told.join("; "),
-        more => format!("{}; and {more} more", told.join("; ")),
+fn list(conflicts: &[Conflict]) -> String {
+    let listed: Vec<_> = conflicts.iter().take(LISTED_CONFLICTS).map(Conflict::to_string).collect();
+    match conflicts.len().saturating_sub(LISTED_CONFLICTS) {
+        0 => listed.join("; "),
+        more => format!("{}; and {more} more", listed.join("; ")),
     }
 }
 

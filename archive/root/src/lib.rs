@@ -1,39 +1,41 @@
-//! The customisation layer: contents merged into one tree, a script run in it, the tar of that, and the store paths that
-//! it refers to.
+//! Makes the customisation layer of an image: contents merged into one tree, scripts run in it, a tar of that, and the
+//! store paths that it refers to.
 //!
-//! [`build`] does all of it. Contents get into the tree as links or as copies ([`Mode`]), ready ones ([`Helper`]) beside
-//! them, and over a base image the layer goes through the base's links to folders. [`build_nix_db`] makes the layer from
-//! which Nix knows the store paths. This crate does not know how store layers are made, nor of an image below
-//! its layer more than the files.
+//! [`build`] does all of it from an image's spec. Contents get into the tree as symlinks or as copies, helpers (`fakeNss`
+//! and others) beside them, and over a base image the layer goes through the base's symlinks to directories.
+//! [`build_nix_db`] makes the layer from which Nix knows the store paths. This crate does not know how store layers are
+//! made, nor more of an image below its layer than the files.
 
+mod add_helpers;
+mod bash;
 mod chroot;
-mod copy;
+mod conflict;
 mod error;
-mod fill;
-mod item;
-mod merge;
-mod nix_db;
-mod over;
-mod owned;
-mod perms;
-mod read;
-mod ready;
-mod root;
 #[cfg(test)]
-mod sample;
+mod fixtures;
+mod input;
+mod item;
+mod load;
+mod merge;
+mod merge_rsync;
+mod merge_trees;
+mod nix_db;
+mod ownership;
+mod perms;
+mod place_on_base;
+mod ready_contents;
+mod references;
+mod root;
 mod script;
 mod tree;
-mod tree_source;
-mod trees;
 mod users;
+mod warning;
 
+pub use add_helpers::write_helper;
+pub use conflict::Conflict;
 pub use error::{Error, Result, Side};
-pub use fill::write_helper;
-pub use merge::{Conflict, Mode};
+pub use input::TreeSource;
+pub use merge_trees::{MergedTrees, merge_trees};
 pub use nix_db::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_folder};
-pub use perms::{Rule, Which};
-pub use ready::Helper;
-pub use root::{Customised, FakeRoot, RootSpec, Warning, build};
-pub use script::Script;
-pub use tree_source::TreeSource;
-pub use trees::{MergedTrees, merge_trees};
+pub use root::{Customised, RootConfig, build};
+pub use warning::Warning;

@@ -1,95 +1,48 @@
-//! Contents merged into one tree, in the order of the contents.
+//! Merges contents into one tree, in the order of the contents.
 //!
 //! The items are read and merged in memory before anything is written, so that conflicts are known first. A folder
 //! and something else cannot have one name; folders are merged. What else has one name:
 //!
-//! - With [`Mode::Links`], as lndir does it, the first one wins. Two links of the same text agree; others are a conflict.
-//! - With the other modes, as `rsync` does it, the last one wins; see [`crate::copy`].
+//! - With [`RootMode::Links`], as lndir does it, the first one wins. Two links of the same text agree; others are a conflict.
+//! - With the other modes, as `rsync` does it, the last one wins; see [`crate::merge_rsync`].
 
-use crate::copy::Copying;
-use crate::error::Side;
-use crate::read::{FOLDER_MODE, read};
+use crate::load::{FOLDER_MODE, load};
+use crate::merge_rsync::Copying;
 use crate::tree::{Entry, Folder, Node};
-use crate::{Error, Result};
+use crate::{Conflict, Result};
+use layerstone_spec::RootMode;
 use layerstone_store::{Store, StorePath};
 use std::collections::btree_map::Entry as Slot;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What the root of a copied tree gets besides its mode: `chmod ug+w layer` in dockerTools.
 const WRITABLE: u32 = 0o220;
-
-/// How contents get into the layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// As links into the store; links are copied, folders have mode 0755. The first of two items wins.
-    #[default]
-    Links,
-    /// Copied with their modes, links to folders as folders: `rsync -ak`. The last of two items wins.
-    Copy,
-    /// Copied with their modes, links as links, and where a link of items before leads to a folder of the layer, a
-    /// folder of that name goes there: `rsync -aK`. The last of two items wins.
-    CopyKeepingDirlinks,
-}
-
-/// Two contents items that disagree about a link or file, or about the mode of a folder.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Conflict {
-    /// The name, relative to the root of the layer.
-    pub path: PathBuf,
-    /// Logical path of what the layer has.
-    pub kept: PathBuf,
-    /// Logical path of what it has not.
-    pub ignored: PathBuf,
-    /// The permission bits of the two, if these are what they disagree about.
-    pub modes: Option<(u32, u32)>,
-}
-
-impl Conflict {
-    /// The conflict of what is kept with what is not.
-    pub(crate) fn of_entries(path: &Path, kept: &Entry, ignored: &Entry) -> Conflict {
-        let (kept, ignored) = (kept.source.to_path_buf(), ignored.source.to_path_buf());
-        Conflict { path: path.to_owned(), kept, ignored, modes: None }
-    }
-}
-
-impl fmt::Display for Conflict {
-    /// `bin/x: /nix/store/a/bin/x kept, /nix/store/b/bin/x ignored`, or `bin: mode 755 of /nix/store/b/bin kept, 555 of
-    /// /nix/store/a/bin ignored`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, kept, ignored) = (self.path.display(), self.kept.display(), self.ignored.display());
-        match self.modes {
-            None => write!(f, "{path}: {kept} kept, {ignored} ignored"),
-            Some((ours, theirs)) => write!(f, "{path}: mode {ours:o} of {kept} kept, {theirs:o} of {ignored} ignored"),
-        }
-    }
-}
 
 /// Contents as they will be written.
 #[derive(Debug)]
 pub struct Merged {
     /// The root of the layer.
     pub root: Folder,
-    /// What disagreed, in the order of the contents and then of the paths; links with [`Mode::Links`], and
+    /// What disagreed, in the order of the contents and then of the paths; links with [`RootMode::Links`], and
     /// modes with the others.
     pub conflicts: Vec<Conflict>,
 }
 
 /// Reads contents and merges them.
-pub fn merge(store: &Store, contents: &[StorePath], mode: Mode) -> Result<Merged> {
+pub fn merge(store: &Store, contents: &[StorePath], mode: RootMode) -> Result<Merged> {
     let mut merged = Merged { root: Folder::new(FOLDER_MODE), conflicts: Vec::new() };
     for (index, path) in contents.iter().enumerate() {
-        let item = read(store, path, mode)?;
+        let item = load(store, path, mode)?;
         let Merged { root, conflicts } = &mut merged;
-        if mode == Mode::Links {
+        if mode == RootMode::Links {
             merge_folder(root, item, &mut PathBuf::new(), conflicts)?;
             continue;
         }
         let before = index.checked_sub(1).map(|index| Path::new(contents[index].as_str()));
-        let keep_dirlinks = mode == Mode::CopyKeepingDirlinks;
+        let keep_dirlinks = mode == RootMode::CopyKeepingDirlinks;
         Copying { root, root_source: before, keep_dirlinks, conflicts }.add(Path::new(path.as_str()), item)?;
     }
-    if mode != Mode::Links {
+    if mode != RootMode::Links {
         merged.root.mode |= WRITABLE;
     }
     Ok(merged)
@@ -114,22 +67,16 @@ fn merge_entry(theirs: &mut Entry, ours: Entry, path: &mut PathBuf, conflicts: &
     match (&mut theirs.node, ours.node) {
         (Node::Folder(theirs), Node::Folder(ours)) => return merge_folder(theirs, ours, path, conflicts),
         (Node::Folder(_), node) | (_, node @ Node::Folder(_)) => {
-            return Err(disagreement(path, theirs, &Entry { node, ..ours }));
+            return Err(theirs.disagreement(path, &Entry { node, ..ours }));
         }
         (_, node) => {
             let ours = Entry { node, ..ours };
             if !same_text(theirs.text(), ours.text()) {
-                conflicts.push(Conflict::of_entries(path, theirs, &ours));
+                conflicts.push(theirs.conflict(path, &ours));
             }
         }
     }
     Ok(())
-}
-
-/// A folder and something else for one name.
-pub fn disagreement(path: &Path, first: &Entry, second: &Entry) -> Error {
-    let side = |entry: &Entry| Side { path: entry.source.to_path_buf(), what: entry.describe() };
-    Error::Disagreement { path: path.to_owned(), first: side(first), second: side(second) }
 }
 
 /// Whether two link texts are the same bytes. (Paths compare by component: `a//b` equals `a/b`.)
@@ -140,7 +87,7 @@ fn same_text(a: Option<&Path>, b: Option<&Path>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{paths, store};
+    use crate::fixtures::{paths, store};
     use crate::tree::{self, lines};
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
@@ -150,7 +97,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn merge_named(store: &Store, items: &[&str]) -> Result<Merged> {
-        merge(store, &paths(store, items), Mode::Links)
+        merge(store, &paths(store, items), RootMode::Links)
     }
 
     #[track_caller]

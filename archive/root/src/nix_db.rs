@@ -257,7 +257,7 @@ fn what(node: &Node) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{base, paths};
+    use crate::fixtures::{base, paths};
     use layerstone_closure::PathInfo;
     use layerstone_store::{NarHash, StorePath};
 

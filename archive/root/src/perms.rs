@@ -1,11 +1,12 @@
-//! Owners and modes by rule: what whoever makes an image without being root cannot set in the file system.
+//! Applies the rules of `perms` to the entries of a finished layer: owners and modes that only root could set on disk.
 //!
-//! The rules go over the entries of the finished layer, one after the other, so that of those that match the last one
-//! decides, field by field. Names are those of the layer, or over a base those where entries come to be.
+//! The rules are applied one after the other, so that of those that match the last one decides, field by field. A rule
+//! names an entry by its name in the layer, or over a base by the name that it has in the image.
 
-use crate::over::{below_root, path};
+use crate::place_on_base::{below_root, path};
 use crate::{Error, Result};
 use glob::MatchOptions;
+use layerstone_spec::{Perm, Which};
 use layerstone_tar::{Entry, Kind, Owner, Placed};
 use std::borrow::Cow;
 use std::fmt;
@@ -17,112 +18,94 @@ const OPTIONS: MatchOptions =
 /// The bits that a mode may have (chmod(2)).
 const MODE_BITS: u32 = 0o7777;
 
-/// What entries get that a rule finds; what it does not say stays as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// The entries.
-    pub which: Which,
-    /// Permission bits; links have none.
-    pub mode: Option<u32>,
-    /// User id.
-    pub uid: Option<u32>,
-    /// Group id.
-    pub gid: Option<u32>,
-    /// User name; with a user id alone it is that of [`Owner::numbered`].
-    pub uname: Option<String>,
-    /// Group name, likewise.
-    pub gname: Option<String>,
+/// The rules of a spec, with their patterns compiled.
+#[derive(Debug)]
+pub struct Rules<'a>(Vec<Rule<'a>>);
+
+#[derive(Debug)]
+struct Rule<'a> {
+    perm: &'a Perm,
+    pattern: Pattern,
 }
 
 /// Which entries a rule is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The one of this name; `.` or `/` for the root folder.
+#[derive(Debug)]
+enum Pattern {
+    /// The one of this name; empty for the root directory.
     Path(PathBuf),
-    /// Those whose whole names below the root match: `*` and `?` within a name, `**` for any folders, `[…]`.
+    /// Those whose whole names below the root match. Of a name that is not UTF-8, the bytes that are not match `*`, `?`
+    /// and `**` alone.
     Glob(glob::Pattern),
 }
 
-impl Which {
-    /// The entry of a name, with or without a slash or `./` in front.
-    pub fn path(name: &str) -> Which {
-        Which::Path(trimmed(name).into())
-    }
-
-    /// The entries that match a pattern, with or without a slash or `./` in front. Of a name that is not UTF-8, the bytes
-    /// that are not are found by `*`, `?` and `**` alone.
-    pub fn glob(pattern: &str) -> Result<Which> {
-        let bad = |cause: glob::PatternError| Error::Glob { pattern: pattern.to_owned(), cause: cause.to_string() };
-        glob::Pattern::new(trimmed(pattern)).map(Which::Glob).map_err(bad)
+impl Pattern {
+    fn new(which: &Which) -> Result<Pattern> {
+        match which {
+            Which::Path(name) => Ok(Pattern::Path(trimmed(name).into())),
+            Which::Glob(text) => {
+                let bad = |cause: glob::PatternError| Error::Glob { pattern: text.clone(), cause: cause.to_string() };
+                glob::Pattern::new(trimmed(text)).map(Pattern::Glob).map_err(bad)
+            }
+        }
     }
 
     fn matches(&self, name: &Path) -> bool {
         match self {
-            Which::Path(path) => path.as_os_str() == name.as_os_str(),
-            Which::Glob(_) if name.as_os_str().is_empty() => false,
-            Which::Glob(pattern) => pattern.matches_with(&name.as_os_str().to_string_lossy(), OPTIONS),
+            Pattern::Path(path) => path.as_os_str() == name.as_os_str(),
+            Pattern::Glob(_) if name.as_os_str().is_empty() => false,
+            Pattern::Glob(pattern) => pattern.matches_with(&name.as_os_str().to_string_lossy(), OPTIONS),
         }
     }
 }
 
-impl fmt::Display for Which {
+impl fmt::Display for Pattern {
     /// `path bin/x`, `glob home/**`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Which::Path(path) if path.as_os_str().is_empty() => f.write_str("path ."),
-            Which::Path(path) => write!(f, "path {}", path.display()),
-            Which::Glob(pattern) => write!(f, "glob {pattern}"),
+            Pattern::Path(path) if path.as_os_str().is_empty() => f.write_str("path ."),
+            Pattern::Path(path) => write!(f, "path {}", path.display()),
+            Pattern::Glob(pattern) => write!(f, "glob {pattern}"),
         }
     }
 }
 
-impl Rule {
-    /// Whether it gives a name to an owner.
-    pub(crate) fn has_names(&self) -> bool {
-        self.uname.is_some() || self.gname.is_some()
+/// Gives an entry what a rule says; what it does not say stays as it is.
+fn change(entry: &mut Entry, perm: &Perm, defaults: &Defaults<'_>) {
+    if let Some(mode) = perm.mode
+        && !is_link(entry)
+    {
+        entry.mode = mode & MODE_BITS;
     }
-
-    fn has_owner(&self) -> bool {
-        self.uid.is_some() || self.gid.is_some() || self.has_names()
+    if !perm.has_owner() {
+        return;
     }
-
-    fn apply(&self, entry: &mut Entry, common: &Common<'_>) {
-        if let Some(mode) = self.mode
-            && !is_link(entry)
-        {
-            entry.mode = mode & MODE_BITS;
-        }
-        if !self.has_owner() {
-            return;
-        }
-        let mut owner = entry.owner.take().map_or_else(|| common.owner.clone(), |owner| *owner);
-        let named = common.numbered(self.uid.unwrap_or(owner.uid), self.gid.unwrap_or(owner.gid));
-        if self.uid.is_some() {
-            (owner.uid, owner.uname) = (named.uid, named.uname);
-        }
-        if self.gid.is_some() {
-            (owner.gid, owner.gname) = (named.gid, named.gname);
-        }
-        if let Some(uname) = &self.uname {
-            owner.uname.clone_from(uname);
-        }
-        if let Some(gname) = &self.gname {
-            owner.gname.clone_from(gname);
-        }
-        entry.owner = Some(Box::new(owner));
+    let mut owner = entry.owner.take().map_or_else(|| defaults.owner.clone(), |owner| *owner);
+    let named = defaults.numbered(perm.uid.unwrap_or(owner.uid), perm.gid.unwrap_or(owner.gid));
+    if perm.uid.is_some() {
+        (owner.uid, owner.uname) = (named.uid, named.uname);
     }
+    if perm.gid.is_some() {
+        (owner.gid, owner.gname) = (named.gid, named.gname);
+    }
+    if let Some(uname) = &perm.uname {
+        owner.uname.clone_from(uname);
+    }
+    if let Some(gname) = &perm.gname {
+        owner.gname.clone_from(gname);
+    }
+    entry.owner = Some(Box::new(owner));
 }
 
-/// What entries of a layer have in common.
+/// The owner of entries that no rule gives one.
 #[derive(Clone, Copy, Debug)]
-pub struct Common<'a> {
+pub struct Defaults<'a> {
     /// Owner of those that name none.
     pub owner: &'a Owner,
     /// Whether owners have numbers only, unless a rule names them.
     pub numeric: bool,
 }
 
-impl Common<'_> {
+impl Defaults<'_> {
     fn numbered(&self, uid: u32, gid: u32) -> Owner {
         match self.numeric {
             true => Owner { uid, gid, ..Owner::numeric_root() },
@@ -131,34 +114,47 @@ impl Common<'_> {
     }
 }
 
-/// Applies the rules to the members of a layer. `names` are what the members are called before they come to their places
-/// over a base, none if there is no base; either name will do.
-///
-/// # Errors
-///
-/// A rule finds no entry, or sets a mode and finds nothing but links.
-pub fn apply(rules: &[Rule], members: &mut [Placed], names: &[PathBuf], common: Common<'_>) -> Result<()> {
-    for rule in rules {
-        let (mut is_found, mut is_used) = (false, false);
-        for (index, member) in members.iter_mut().enumerate() {
-            let own = names.get(index).is_some_and(|name| rule.which.matches(name));
-            if !own && !rule.which.matches(&place(&member.entry)) {
-                continue;
-            }
-            is_found = true;
-            is_used |= rule.has_owner() || !is_link(&member.entry);
-            rule.apply(&mut member.entry, &common);
-        }
-        match (is_found, is_used) {
-            (true, true) => {}
-            (true, false) => return Err(Error::ModeOfLinks { which: rule.which.to_string() }),
-            (false, _) => return Err(Error::NothingFound { which: rule.which.to_string() }),
-        }
+impl<'a> Rules<'a> {
+    /// Compiles the rules of a spec.
+    pub fn new(perms: &'a [Perm]) -> Result<Rules<'a>> {
+        let rules = perms.iter().map(|perm| Ok(Rule { perm, pattern: Pattern::new(&perm.which)? }));
+        rules.collect::<Result<_>>().map(Rules)
     }
-    Ok(())
+
+    /// Whether any gives a name to an owner.
+    pub fn have_names(&self) -> bool {
+        self.0.iter().any(|rule| rule.perm.has_names())
+    }
+
+    /// Applies the rules to the members of a layer. `names` are the names of the members before they were placed on a
+    /// base, none if there is no base; either name will do.
+    ///
+    /// # Errors
+    ///
+    /// A rule finds no entry, or sets a mode and finds nothing but links.
+    pub fn apply(&self, members: &mut [Placed], names: &[PathBuf], defaults: Defaults<'_>) -> Result<()> {
+        for Rule { perm, pattern } in &self.0 {
+            let (mut is_found, mut is_used) = (false, false);
+            for (index, member) in members.iter_mut().enumerate() {
+                let is_named = names.get(index).is_some_and(|name| pattern.matches(name));
+                if !is_named && !pattern.matches(&name_below_root(&member.entry)) {
+                    continue;
+                }
+                is_found = true;
+                is_used |= perm.has_owner() || !is_link(&member.entry);
+                change(&mut member.entry, perm, &defaults);
+            }
+            match (is_found, is_used) {
+                (true, true) => {}
+                (true, false) => return Err(Error::ModeOfLinks { which: pattern.to_string() }),
+                (false, _) => return Err(Error::NothingFound { which: pattern.to_string() }),
+            }
+        }
+        Ok(())
+    }
 }
 
-fn place(entry: &Entry) -> Cow<'_, Path> {
+fn name_below_root(entry: &Entry) -> Cow<'_, Path> {
     match entry.name.strip_prefix(b"./") {
         Some(name) => Cow::Borrowed(path(name)),
         None => Cow::Owned(below_root(&entry.name)),
@@ -179,11 +175,11 @@ fn trimmed(name: &str) -> &str {
 mod tests {
     use super::*;
 
-    const NOTHING: Rule =
-        Rule { which: Which::Path(PathBuf::new()), mode: None, uid: None, gid: None, uname: None, gname: None };
+    const NOTHING: Perm =
+        Perm { which: Which::Path(String::new()), mode: None, uid: None, gid: None, uname: None, gname: None };
 
-    fn on(glob: &str) -> Rule {
-        Rule { which: Which::glob(glob).unwrap(), ..NOTHING }
+    fn on(glob: &str) -> Perm {
+        Perm { which: Which::Glob(glob.to_owned()), ..NOTHING }
     }
 
     /// The root, `a/`, `a/.h`, `a/b/`, `a/b/c`, `a/l -> b`, `a/X` where X is no text, `d`.
@@ -201,17 +197,18 @@ mod tests {
         entries.into_iter().map(Placed::bare).collect()
     }
 
-    fn applied(rules: &[Rule], names: &[&str]) -> Result<Vec<Placed>> {
+    fn applied(rules: &[Perm], names: &[&str]) -> Result<Vec<Placed>> {
         let mut members = members();
         let names: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
-        apply(rules, &mut members, &names, Common { owner: &Owner::numbered(5, 5), numeric: false })?;
+        let defaults = Defaults { owner: &Owner::numbered(5, 5), numeric: false };
+        Rules::new(rules)?.apply(&mut members, &names, defaults)?;
         Ok(members)
     }
 
     /// The names of those that a rule gives the mode 0700 or a new owner.
     #[track_caller]
-    fn check(rule: Rule, expected: &[&str]) {
-        let found = applied(&[Rule { uid: Some(7), ..rule }], &[]).unwrap();
+    fn check(rule: Perm, expected: &[&str]) {
+        let found = applied(&[Perm { uid: Some(7), ..rule }], &[]).unwrap();
         let names = found.iter().filter(|member| member.entry.owner.is_some());
         let names: Vec<String> = names.map(|member| member.entry.name.escape_ascii().to_string()).collect();
         assert_eq!(names, expected);
@@ -219,7 +216,7 @@ mod tests {
 
     #[test]
     fn which_entries() {
-        let path = |name| Rule { which: Which::path(name), ..NOTHING };
+        let path = |name: &str| Perm { which: Which::Path(name.to_owned()), ..NOTHING };
         for name in ["a/b", "/a/b", "./a/b", "a/b/"] {
             check(path(name), &["./a/b"]);
         }
@@ -233,16 +230,16 @@ mod tests {
         check(on("a/**"), &["./a/.h", "./a/b", "./a/b/c", "./a/l", "./a/\\xe9"]);
         check(on("**/c"), &["./a/b/c"]);
         check(on("**"), &["./a", "./a/.h", "./a/b", "./a/b/c", "./a/l", "./a/\\xe9", "./d"]);
-        let error = Which::glob("a/[").unwrap_err().to_string();
+        let error = applied(&[on("a/[")], &[]).unwrap_err().to_string();
         assert!(error.starts_with("not a glob: \"a/[\": "), "{error}");
     }
 
     #[test]
     fn the_last_one_wins_field_by_field() {
         let rules = [
-            Rule { mode: Some(0o700), uid: Some(1000), gid: Some(0), ..on("a/**") },
-            Rule { mode: Some(0o4711), ..on("**/c") },
-            Rule { uname: Some("app".to_owned()), gid: Some(9), ..on("a/b/*") },
+            Perm { mode: Some(0o700), uid: Some(1000), gid: Some(0), ..on("a/**") },
+            Perm { mode: Some(0o4711), ..on("**/c") },
+            Perm { uname: Some("app".to_owned()), gid: Some(9), ..on("a/b/*") },
         ];
         let found = applied(&rules, &[]).unwrap();
         let line = |entry: &Entry| {
@@ -258,26 +255,26 @@ mod tests {
     /// A group alone leaves the user what it is.
     #[test]
     fn what_is_not_said_stays() {
-        let found = applied(&[Rule { gid: Some(0), ..on("d") }], &[]).unwrap();
+        let found = applied(&[Perm { gid: Some(0), ..on("d") }], &[]).unwrap();
         let owner = Owner { gid: 0, gname: "root".to_owned(), ..Owner::numbered(5, 5) };
         assert_eq!((found[7].entry.owner.as_deref(), found[7].entry.mode), (Some(&owner), 0o644));
     }
 
     #[test]
     fn rules_without_effect() {
-        let told = |rule: Rule| applied(&[rule], &[]).unwrap_err().to_string();
+        let error = |rule: Perm| applied(&[rule], &[]).unwrap_err().to_string();
         let mode = Some(0o700);
-        assert_eq!(told(Rule { mode, ..on("x*") }), "cannot apply perms: glob x*: found nothing in the layer");
-        let path = Rule { which: Which::path("/a/l"), mode, ..NOTHING };
-        assert_eq!(told(path.clone()), "cannot apply perms: path a/l: found symbolic links only, which have no mode");
-        applied(&[Rule { uid: Some(1), ..path }], &[]).unwrap();
+        assert_eq!(error(Perm { mode, ..on("x*") }), "cannot apply perms: glob x*: found nothing in the layer");
+        let path = Perm { which: Which::Path("/a/l".to_owned()), mode, ..NOTHING };
+        assert_eq!(error(path.clone()), "cannot apply perms: path a/l: found symbolic links only, which have no mode");
+        applied(&[Perm { uid: Some(1), ..path }], &[]).unwrap();
     }
 
     #[test]
     fn names_before_they_came_to_their_places() {
         let names = ["", "x", "x/.h", "x/b", "x/b/c", "x/l", "x/y", "d"];
         for glob in ["x/b/c", "a/b/c"] {
-            let found = applied(&[Rule { mode: Some(0o600), ..on(glob) }], &names).unwrap();
+            let found = applied(&[Perm { mode: Some(0o600), ..on(glob) }], &names).unwrap();
             assert_eq!(found[4].entry.mode, 0o600);
         }
     }

@@ -1,66 +1,50 @@
-//! Making the customisation layer: merge, run the script, find what it refers to, place it over a base, write the tar.
+//! Makes the customisation layer: merges contents, runs the scripts, finds references, places it on a base, writes the tar.
 
-use crate::fill::{Place, fill};
+use crate::add_helpers::{Context, add_helpers};
 use crate::merge::{Merged, merge};
-use crate::over::{Origin, place_over};
-use crate::owned::{Owned, apply};
-use crate::perms::{self, Common};
-use crate::script::{self, Guise, Workplace};
-use crate::{Conflict, Error, Helper, Mode, Result, Rule, Script};
-use layerstone_closure::{Candidates, Scanner, scan_tree};
+use crate::ownership::{Owned, apply};
+use crate::perms::{Defaults, Rules};
+use crate::place_on_base::{Origin, place_on_base};
+use crate::references::references;
+use crate::script::{self, RunAs, Workplace};
+use crate::warning::Warning;
+use crate::{Error, Result};
 use layerstone_layer::{LayerFile, Layout, Meter, Source, write_layer};
-use layerstone_store::{Output, Scratch, Store, StorePath};
-use layerstone_tar::{Kind, Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
+use layerstone_spec::{Error as SpecError, Kind as ImageKind, Spec};
+use layerstone_store::{Output, Scratch, Store};
+use layerstone_tar::{Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fmt;
 use std::fs::DirBuilder;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a customisation layer is made of.
+/// What a customisation layer is made with, besides the spec of its image.
 #[derive(Clone, Debug)]
-pub struct RootSpec {
-    /// The store that the contents are in.
+pub struct RootConfig {
+    /// The store of contents and of the packages of helpers.
     pub store: Store,
-    /// Store paths, each a folder or a link to one in the store, merged into the root of the layer, the first one first.
-    pub contents: Vec<StorePath>,
-    /// How they get there.
-    pub mode: Mode,
-    /// Ready contents, which give way to the others.
-    pub helpers: Vec<Helper>,
-    /// What to run there afterwards.
-    pub script: Option<Script>,
-    /// What to run there after that, as root.
-    pub fake_root: Option<FakeRoot>,
-    /// Whether extended attributes of copied contents, and of what a script leaves, are kept.
-    pub xattrs: bool,
-    /// Owners and modes of entries, given when all else is done, the last rule that matches winning.
-    pub perms: Vec<Rule>,
-    /// Modification time of every entry, in seconds since the epoch.
-    pub mtime: i64,
-    /// Owner of every entry; [`Owner::numeric_root`] is what dockerTools gives them.
+    /// Owner of every entry that nothing else gives one.
     pub owner: Owner,
-    /// Whether owners have numbers only in the tar (GNU tar's `--numeric-owner`), as dockerTools' customisation layers.
-    pub numeric: bool,
-    /// Makes conflicts an error.
+    /// Whether conflicts are an error.
     pub strict: bool,
-    /// The files of the image below the layer, whose links to folders it goes through.
+    /// The files of the image below the layer, whose symlinks to directories it goes through.
     pub base: Option<Arc<Tree>>,
-    /// Whether folders may replace files and links of the base, and files and links its folders.
-    pub replace: bool,
 }
 
-/// A script that gives files to users, makes device nodes and sets file capabilities, whoever runs it.
-#[derive(Clone, Debug)]
-pub struct FakeRoot {
-    /// The script.
-    pub script: Script,
-    /// Whether the layer is the root of all files for it.
-    pub chroot: bool,
+impl RootConfig {
+    /// What dockerTools does for an image of this kind: root owns the entries of a customisation layer, and the spec's
+    /// owner those of a single image's root.
+    pub fn new(spec: &Spec, store: &Store, base: Option<Arc<Tree>>) -> RootConfig {
+        let owner = match spec.kind {
+            ImageKind::Layered => Owner::numeric_root(),
+            ImageKind::Single => Owner::numbered(spec.owner.uid, spec.owner.gid),
+        };
+        RootConfig { store: store.clone(), owner, strict: false, base }
+    }
 }
 
 /// A customisation layer that was made.
@@ -72,110 +56,126 @@ pub struct Customised {
     pub warnings: Vec<Warning>,
 }
 
-/// Something that did not stop the layer from being made.
-#[derive(Debug)]
-pub enum Warning {
-    /// Contents disagree.
-    Conflict(Conflict),
-    /// The script ran without a sandbox: what it wrote elsewhere stayed there.
-    NoSandbox {
-        /// What the script is called.
-        script: String,
-        /// What could not be done, as a verb phrase.
-        step: &'static str,
-        /// The system's answer.
-        source: io::Error,
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::Conflict(conflict) => write!(f, "contents conflict: {conflict}"),
-            Warning::NoSandbox { script, step, source } => {
-                write!(f, "script not confined to the layer: {script}: no sandbox: cannot {step}: {source}")
-            }
-        }
-    }
-}
-
-/// Makes the layer and writes its tar to `blob`, whole or not at all: GNU's dialect, the bytes of `tar --sort=name
-/// --hard-dereference --owner=0 --group=0 --numeric-owner --mtime=@…`. What the script prints goes to `log`.
+/// Makes the layer of a spec and writes its tar to `blob`, whole or not at all: GNU's dialect, the bytes of `tar
+/// --sort=name --hard-dereference --owner=0 --group=0 --numeric-owner --mtime=@…`. What the scripts print goes to `log`.
 ///
-/// Without contents and script the layer is an empty root folder.
-pub fn build(spec: &RootSpec, blob: &Path, log: &mut dyn Write) -> Result<Customised> {
-    // First, so that a bad place is told before the script has run.
-    let mut output = Output::create(blob)?;
-    let mut merged = merge(&spec.store, &spec.contents, spec.mode)?;
-    let _texts = add_helpers(spec, &mut merged)?;
-    if spec.strict && !merged.conflicts.is_empty() {
+/// The spec's contents, helpers, scripts other than `runAsRoot`, perms and modification time are used; without any of
+/// them the layer is an empty root directory.
+pub fn build(spec: &Spec, config: &RootConfig, blob: &Path, log: &mut dyn Write) -> Result<Customised> {
+    let contents = spec.contents.iter().map(|path| Ok(config.store.resolve(path)?)).collect::<Result<Vec<_>>>()?;
+    let (rules, mtime) = (Rules::new(&spec.perms)?, spec.mtime.seconds().map_err(SpecError::from)?);
+    // First, so that a bad path is an error before the script has run.
+    let output = Output::create(blob)?;
+    let mut merged = merge(&config.store, &contents, spec.root_mode)?;
+    let _texts = add_ready_contents(spec, config, &mut merged)?;
+    if config.strict && !merged.conflicts.is_empty() {
         return Err(Error::Conflicts { conflicts: merged.conflicts });
     }
-    let (layer, sandbox) = match (&spec.script, &spec.fake_root) {
-        (None, None) => (archive_merged(spec, &merged, &mut output, blob)?, Vec::new()),
-        _ => archive_tree(spec, &merged, log, &mut output, blob)?,
+    let mut making = Making { spec, config, rules, mtime, merged: &merged, output, blob };
+    let (layer, sandbox) = match (&spec.script, &spec.fake_root_commands) {
+        (None, None) => (making.archive_merged()?, Vec::new()),
+        _ => making.archive_tree(log)?,
     };
-    output.commit()?;
+    making.output.commit()?;
     Ok(Customised { layer, warnings: merged.conflicts.into_iter().map(Warning::Conflict).chain(sandbox).collect() })
 }
 
-/// Adds the ready contents; their texts are in the folder that is returned.
-fn add_helpers(spec: &RootSpec, merged: &mut Merged) -> Result<Option<Scratch>> {
+/// Adds the helpers; their texts are in the directory that is returned.
+fn add_ready_contents(spec: &Spec, config: &RootConfig, merged: &mut Merged) -> Result<Option<Scratch>> {
     if spec.helpers.is_empty() {
         return Ok(None);
     }
     let scratch = Scratch::create(&std::env::temp_dir())?;
-    let (base, replace) = (spec.base.as_deref(), spec.replace);
-    fill(merged, &spec.helpers, Place { store: &spec.store, texts: scratch.path(), base, replace })?;
+    let (base, replace) = (config.base.as_deref(), spec.replace);
+    add_helpers(merged, &spec.helpers, Context { store: &config.store, texts: scratch.path(), base, replace })?;
     Ok(Some(scratch))
 }
 
-/// Archives what was merged without writing it as files: some file systems take longer to make and remove thousands of
-/// links than all the rest of an image takes.
-fn archive_merged(spec: &RootSpec, merged: &Merged, output: &mut Output, blob: &Path) -> Result<LayerFile> {
-    let mut members = merged.root.members();
-    if spec.xattrs {
-        for (member, file) in with_files(&mut members) {
-            member.entry.xattrs = read_xattrs(&file)?;
-        }
-    }
-    archive(spec, merged, members, output, blob)
+/// A layer whose contents are merged.
+struct Making<'a> {
+    spec: &'a Spec,
+    config: &'a RootConfig,
+    rules: Rules<'a>,
+    /// Modification time of every entry, in seconds since the epoch.
+    mtime: i64,
+    merged: &'a Merged,
+    output: Output,
+    blob: &'a Path,
 }
 
-/// Writes what was merged into a new folder, runs the scripts there, and archives the folder; warns if there was no
-/// sandbox.
-fn archive_tree(
-    spec: &RootSpec,
-    merged: &Merged,
-    log: &mut dyn Write,
-    output: &mut Output,
-    blob: &Path,
-) -> Result<(LayerFile, Vec<Warning>)> {
-    let scratch = Scratch::create(&std::env::temp_dir())?;
-    // Absolute and without links: scripts see it as PWD, and it is mounted.
-    let workplace = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
-    let tree = workplace.join("layer");
-    DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
-    merged.root.write(&tree)?;
-    let inherited = if spec.xattrs { inherited(merged, &tree)? } else { Inherited::default() };
-    let place = Workplace { layer: &tree, scratch: &workplace, mtime: spec.mtime };
-    let mut warnings = Vec::new();
-    if let Some(script) = &spec.script {
-        warnings.extend(script::run(script, &place, Guise::Caller, log)?.warning);
+impl Making<'_> {
+    /// Archives what was merged without writing it as files: some file systems take longer to make and remove thousands of
+    /// links than all the rest of an image takes.
+    fn archive_merged(&mut self) -> Result<LayerFile> {
+        let mut members = self.merged.root.members();
+        if self.spec.xattrs {
+            for (member, file) in with_files(&mut members) {
+                member.entry.xattrs = read_xattrs(&file)?;
+            }
+        }
+        self.archive(members)
     }
-    let mut ownership = None;
-    if let Some(FakeRoot { script, chroot }) = &spec.fake_root {
-        let guise = if *chroot { Guise::FakeChroot(&spec.store) } else { Guise::FakeRoot };
-        let ran = script::run(script, &place, guise, log)?;
-        warnings.extend(ran.warning);
-        ownership = Some(ran.ownership);
+
+    /// Writes what was merged into a new directory, runs the scripts there, and archives the directory; warns if there was
+    /// no sandbox.
+    fn archive_tree(&mut self, log: &mut dyn Write) -> Result<(LayerFile, Vec<Warning>)> {
+        let scratch = Scratch::create(&std::env::temp_dir())?;
+        // Absolute and without links: scripts see it as PWD, and it is mounted.
+        let workplace = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
+        let tree = workplace.join("layer");
+        DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
+        self.merged.root.write(&tree)?;
+        let inherited = if self.spec.xattrs { inherited(self.merged, &tree)? } else { Inherited::default() };
+        let place = Workplace { layer: &tree, scratch: &workplace, mtime: self.mtime };
+        let mut warnings = Vec::new();
+        if let Some(script) = &self.spec.script {
+            warnings.extend(script::run(script, &place, RunAs::Caller, log)?.warning);
+        }
+        let mut ownership = None;
+        if let Some(script) = &self.spec.fake_root_commands {
+            let has_chroot = self.spec.enable_fakechroot;
+            let run_as = if has_chroot { RunAs::FakeChroot(&self.config.store) } else { RunAs::FakeRoot };
+            let ran = script::run(script, &place, run_as, log)?;
+            warnings.extend(ran.warning);
+            ownership = Some(ran.ownership);
+        }
+        let mut members = walk_tree(&tree, self.spec.xattrs)?;
+        inherit(&mut members, &inherited)?;
+        if let Some(ownership) = &ownership {
+            apply(&mut members, &Owned { folder: &tree, ownership })?;
+        }
+        Ok((self.archive(members)?, warnings))
     }
-    let mut members = walk_tree(&tree, spec.xattrs)?;
-    inherit(&mut members, &inherited)?;
-    if let Some(ownership) = &ownership {
-        apply(&mut members, &Owned { folder: &tree, ownership })?;
+
+    fn archive(&mut self, mut members: Vec<Placed>) -> Result<LayerFile> {
+        let owner = &self.config.owner;
+        // Before directories of the base are among them: those refer to nothing of ours.
+        let references = references(&self.config.store, &members)?;
+        let mut names = Vec::new();
+        if let Some(base) = &self.config.base {
+            let origin = Origin { merged: &self.merged.root, owner, replace: self.spec.replace };
+            (names, members) = place_on_base(base, members, origin)?.into_iter().unzip();
+        }
+        let numeric = self.set_perms(&mut members, &names)?;
+        let lay_out = if numeric { Layout::gnu_numeric } else { Layout::gnu };
+        let source = Source::from(lay_out(members, self.mtime, owner));
+        let diff_id = write_layer(&source, &mut self.output, self.blob, &Meter::default())?;
+        Ok(LayerFile { references, ..LayerFile::new(diff_id, source.size()) })
     }
-    Ok((archive(spec, merged, members, output, blob)?, warnings))
+
+    /// Gives members the owners and modes of the rules. Returns whether owners have numbers only in the tar (GNU tar's
+    /// `--numeric-owner`), as in dockerTools' customisation layers, unless somebody gives one a name.
+    fn set_perms(&self, members: &mut [Placed], names: &[PathBuf]) -> Result<bool> {
+        let owner = &self.config.owner;
+        let is_numeric = self.spec.kind == ImageKind::Layered && owner.uname.is_empty() && owner.gname.is_empty();
+        if is_numeric && self.rules.have_names() {
+            for owner in members.iter_mut().filter_map(|member| member.entry.owner.as_deref_mut()) {
+                *owner = Owner { uid: owner.uid, gid: owner.gid, ..Owner::numeric_root() };
+            }
+        }
+        self.rules.apply(members, names, Defaults { owner, numeric: is_numeric })?;
+        Ok(is_numeric && !self.rules.have_names())
+    }
 }
 
 /// Extended attributes of copied files by what identifies the copy: not everybody may give them to a file.
@@ -215,73 +215,13 @@ fn with_files(members: &mut [Placed]) -> impl Iterator<Item = (&mut Placed, Box<
     members.iter_mut().filter_map(|member| member.file.clone().map(|file| (member, file)))
 }
 
-fn archive(
-    spec: &RootSpec,
-    merged: &Merged,
-    mut members: Vec<Placed>,
-    output: &mut Output,
-    blob: &Path,
-) -> Result<LayerFile> {
-    // Before folders of the base are among them: those refer to nothing of ours.
-    let references = references(&spec.store, &members)?;
-    let mut names = Vec::new();
-    if let Some(base) = &spec.base {
-        let origin = Origin { merged: &merged.root, owner: &spec.owner, replace: spec.replace };
-        (names, members) = place_over(base, members, origin)?.into_iter().unzip();
-    }
-    let numeric = set_perms(spec, &mut members, &names)?;
-    let lay_out = if numeric { Layout::gnu_numeric } else { Layout::gnu };
-    let source = Source::from(lay_out(members, spec.mtime, &spec.owner));
-    let diff_id = write_layer(&source, output, blob, &Meter::default())?;
-    Ok(LayerFile { references, ..LayerFile::new(diff_id, source.size()) })
-}
-
-/// Gives members the owners and modes of the rules. Returns whether owners have numbers only.
-fn set_perms(spec: &RootSpec, members: &mut [Placed], names: &[PathBuf]) -> Result<bool> {
-    let numeric = spec.numeric && !spec.perms.iter().any(Rule::has_names);
-    if spec.numeric && !numeric {
-        for owner in members.iter_mut().filter_map(|member| member.entry.owner.as_deref_mut()) {
-            *owner = Owner { uid: owner.uid, gid: owner.gid, ..Owner::numeric_root() };
-        }
-    }
-    perms::apply(&spec.perms, members, names, Common { owner: &spec.owner, numeric: spec.numeric })?;
-    Ok(numeric)
-}
-
-/// The store paths that members refer to, sorted: those of the store's entries whose hash part stands in them. Where there
-/// is no store there is nothing to refer to.
-fn references(store: &Store, members: &[Placed]) -> Result<Vec<StorePath>> {
-    if !store.locate(store.dir()).is_dir() {
-        return Ok(Vec::new());
-    }
-    let candidates = Candidates::in_store(store)?;
-    let mut scanner = Scanner::new(&candidates);
-    members.iter().try_for_each(|member| scan_member(member, &mut scanner))?;
-    Ok(scanner.finish())
-}
-
-/// Looks where [`scan_tree`] looks in a tree of files: at the last part of the name, at the text of a link and at the
-/// contents of a file.
-fn scan_member(member: &Placed, scanner: &mut Scanner<'_>) -> Result<()> {
-    let name = member.entry.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    scanner.cut();
-    scanner.feed(name);
-    scanner.cut();
-    if let Kind::Symlink { target } = &member.entry.kind {
-        scanner.feed(target);
-    }
-    if let Some(file) = &member.file {
-        scan_tree(file, scanner)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Which;
-    use crate::sample::base;
-    use layerstone_store::Digest;
+    use crate::fixtures::base;
+    use layerstone_oci::Time;
+    use layerstone_spec::{Helper, Perm, RootMode, Script, Which};
+    use layerstone_store::{Digest, StorePath};
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::Command;
@@ -306,34 +246,33 @@ mod tests {
             self.0.path().join("nix/store").join(base)
         }
 
-        fn spec(&self, contents: &[&str], script: &str) -> RootSpec {
-            let store = Store::new("/nix/store", self.0.path()).unwrap();
-            let contents = contents.iter().map(|base| store.entry(base).unwrap()).collect();
-            let script = Script::Text { name: "extraCommands".to_owned(), text: script.to_owned() };
-            RootSpec {
-                store,
-                contents,
-                mode: Mode::Links,
-                helpers: Vec::new(),
-                script: Some(script),
-                fake_root: None,
-                xattrs: false,
-                perms: Vec::new(),
-                mtime: 315_532_800,
-                owner: Owner::numeric_root(),
-                numeric: true,
-                strict: false,
-                base: None,
-                replace: false,
-            }
+        /// A spec of these contents and this `extraCommands`.
+        fn spec(&self, contents: &[&str], script: &str) -> Spec {
+            let contents = contents.iter().map(|base| Path::new("/nix/store").join(base)).collect();
+            let mtime = Time::from_seconds(315_532_800).unwrap();
+            Spec { contents, script: Some(Script::Text(script.to_owned())), mtime, ..Spec::new("t") }
+        }
+
+        fn config(&self, spec: &Spec) -> RootConfig {
+            RootConfig::new(spec, &Store::new("/nix/store", self.0.path()).unwrap(), None)
+        }
+
+        fn paths(&self, items: &[&str]) -> Vec<StorePath> {
+            items.iter().map(|base| StorePath::parse(&format!("/nix/store/{base}")).unwrap()).collect()
         }
 
         fn blob(&self) -> PathBuf {
             self.0.path().join("root.tar")
         }
 
-        fn build(&self, spec: &RootSpec) -> Result<Customised> {
-            build(spec, &self.blob(), &mut Vec::new())
+        fn build(&self, spec: &Spec) -> Result<Customised> {
+            self.build_on(None, spec)
+        }
+
+        /// Builds a layer on a base of these files.
+        fn build_on(&self, files: Option<&[&str]>, spec: &Spec) -> Result<Customised> {
+            let base = files.map(|files| Arc::new(base(files)));
+            build(spec, &RootConfig { base, ..self.config(spec) }, &self.blob(), &mut Vec::new())
         }
 
         /// The blob unpacked into a new folder.
@@ -357,7 +296,7 @@ mod tests {
         let blob = std::fs::read(machine.blob()).unwrap();
         assert_eq!(customised.layer.diff_id, Digest::of(&blob));
         assert_eq!(customised.layer.size, blob.len() as u64);
-        assert_eq!(customised.layer.references, [machine.spec(&[A], "").contents[0].clone()]);
+        assert_eq!(customised.layer.references, machine.paths(&[A]));
         let conflict = format!("contents conflict: bin/x: /nix/store/{A}/bin/x kept, /nix/store/{B}/bin/x ignored");
         assert_eq!(customised.warnings.iter().map(Warning::to_string).next(), Some(conflict));
         let root = machine.unpack();
@@ -374,7 +313,8 @@ mod tests {
             tar --sort=name --hard-dereference --owner=0 --group=0 --numeric-owner --mtime=@$SOURCE_DATE_EPOCH \
             --format=gnu -cf $TMPDIR/tar . && sha256sum < $TMPDIR/tar";
         let mut log = Vec::new();
-        let customised = build(&machine.spec(&[A], tar), &machine.blob(), &mut log).unwrap();
+        let spec = machine.spec(&[A], tar);
+        let customised = build(&spec, &machine.config(&spec), &machine.blob(), &mut log).unwrap();
         assert_eq!(String::from_utf8(log).unwrap(), format!("{}  -\n", customised.layer.diff_id.hex()));
     }
 
@@ -382,24 +322,9 @@ mod tests {
     fn nothing_at_all_is_an_empty_root_folder() {
         let machine = Machine::new();
         let store = Store::new("/absent/store", "/").unwrap();
-        let owner = Owner::numeric_root();
-        let spec = RootSpec {
-            store,
-            contents: Vec::new(),
-            mode: Mode::Links,
-            helpers: Vec::new(),
-            script: None,
-            fake_root: None,
-            xattrs: false,
-            perms: Vec::new(),
-            mtime: 1,
-            owner,
-            numeric: true,
-            strict: true,
-            base: None,
-            replace: false,
-        };
-        assert_eq!(machine.build(&spec).unwrap().layer.references, []);
+        let spec = Spec::new("t");
+        let config = RootConfig { strict: true, ..RootConfig::new(&spec, &store, None) };
+        assert_eq!(build(&spec, &config, &machine.blob(), &mut Vec::new()).unwrap().layer.references, []);
         assert_eq!(
             &std::fs::read(machine.blob()).unwrap()[..108],
             format!("./{}0000755\0", "\0".repeat(98)).as_bytes()
@@ -418,7 +343,7 @@ mod tests {
             format!("printf '%5000s{b}{a}' 0 > f"),
         ] {
             let layer = machine.build(&machine.spec(&[], &script)).unwrap().layer;
-            assert_eq!(layer.references, machine.spec(&[A, B], "").contents, "{script}");
+            assert_eq!(layer.references, machine.paths(&[A, B]), "{script}");
         }
         let half = format!("echo {} > f; echo {}-a > g", &A[..31], "0".repeat(32));
         assert_eq!(machine.build(&machine.spec(&[], &half)).unwrap().layer.references, []);
@@ -428,16 +353,15 @@ mod tests {
     fn an_error_changes_no_output() {
         let machine = Machine::new();
         std::fs::write(machine.blob(), "old").unwrap();
-        let mut strict = machine.spec(&[A, B], "");
-        strict.strict = true;
-        for (spec, message) in [
-            (
-                machine.spec(&[], "echo one; echo two >&2; exit 3"),
-                "script failed: extraCommands: exit status 3\n  | one\n  | two",
-            ),
-            (strict, &*format!("contents conflict: bin/x: /nix/store/{A}/bin/x kept, /nix/store/{B}/bin/x ignored")),
-        ] {
-            assert_eq!(machine.build(&spec).unwrap_err().to_string(), message);
+        let failing = machine.spec(&[], "echo one; echo two >&2; exit 3");
+        let disagreeing = machine.spec(&[A, B], "");
+        let conflict = format!("contents conflict: bin/x: /nix/store/{A}/bin/x kept, /nix/store/{B}/bin/x ignored");
+        for (spec, message) in
+            [(failing, "script failed: extraCommands: exit status 3\n  | one\n  | two"), (disagreeing, &*conflict)]
+        {
+            let config = RootConfig { strict: true, ..machine.config(&spec) };
+            let error = build(&spec, &config, &machine.blob(), &mut Vec::new()).unwrap_err();
+            assert_eq!(error.to_string(), message);
         }
         let socket = machine.0.path().join("socket");
         std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -456,14 +380,14 @@ mod tests {
         symlink(format!("/nix/store/{B}/bin"), machine.entry(A).join("b-bin")).unwrap();
         symlink("x", machine.entry(B).join("bin/y-x")).unwrap();
         std::fs::create_dir_all(machine.entry(A).join("empty").join("n".repeat(120))).unwrap();
-        for mode in [Mode::Links, Mode::Copy, Mode::CopyKeepingDirlinks] {
-            let bare = RootSpec { script: None, mode, ..machine.spec(&[A, B], "") };
+        for mode in [RootMode::Links, RootMode::Copy, RootMode::CopyKeepingDirlinks] {
+            let bare = Spec { script: None, root_mode: mode, ..machine.spec(&[A, B], "") };
             let layer = machine.build(&bare).unwrap().layer;
             let bytes = std::fs::read(machine.blob()).unwrap();
-            let script = RootSpec { mode, ..machine.spec(&[A, B], ":") };
+            let script = Spec { root_mode: mode, ..machine.spec(&[A, B], ":") };
             assert_eq!(layer, machine.build(&script).unwrap().layer);
             assert!(bytes == std::fs::read(machine.blob()).unwrap());
-            let count = [(Mode::Links, 2), (Mode::Copy, 0), (Mode::CopyKeepingDirlinks, 1)];
+            let count = [(RootMode::Links, 2), (RootMode::Copy, 0), (RootMode::CopyKeepingDirlinks, 1)];
             assert!(count.contains(&(mode, layer.references.len())), "{mode:?}: {:?}", layer.references);
         }
     }
@@ -475,18 +399,17 @@ mod tests {
         std::fs::write(machine.entry(B).join("bin/env"), "").unwrap();
         let shell = format!("app:x:1000:100::/data:/nix/store/{A}/bin/x");
         let nss = Helper::FakeNss { extra_passwd_lines: vec![shell], extra_group_lines: Vec::new() };
-        let package = machine.spec(&[B], "").contents[0].clone();
+        let package = Path::new("/nix/store").join(B);
         let helpers = vec![nss, Helper::Tmp, Helper::ShadowSetup, Helper::UsrBinEnv(package)];
         let files = ["usr/", "755,5,5: tmp/", "700: var/"];
-        for base in [None, Some(Arc::new(base(&files)))] {
-            let spec = RootSpec { helpers: helpers.clone(), base, ..machine.spec(&[], ":") };
-            let layer = machine.build(&spec).unwrap().layer;
+        for base in [None, Some(&files[..])] {
+            let spec = Spec { helpers: helpers.clone(), ..machine.spec(&[], ":") };
+            let layer = machine.build_on(base, &spec).unwrap().layer;
             let names = members(&machine);
-            assert_eq!(layer, machine.build(&RootSpec { script: None, ..spec.clone() }).unwrap().layer);
-            let folders =
-                if spec.base.is_none() { ["tmp/ 1777 0", "var/ 755 0"] } else { ["tmp/ 1777 5", "var/ 700 0"] };
+            assert_eq!(layer, machine.build_on(base, &Spec { script: None, ..spec.clone() }).unwrap().layer);
+            let folders = if base.is_none() { ["tmp/ 1777 0", "var/ 755 0"] } else { ["tmp/ 1777 5", "var/ 700 0"] };
             assert!(folders.iter().all(|folder| names.iter().any(|name| name == folder)), "{names:?}");
-            assert_eq!(layer.references, machine.spec(&[A, B], "").contents);
+            assert_eq!(layer.references, machine.paths(&[A, B]));
             let root = machine.unpack();
             let modes = ["etc/passwd", "etc/shadow", "etc/gshadow"].map(|name| mode(root.path().join(name)));
             assert_eq!(modes, [0o644, 0o600, 0o600]);
@@ -499,18 +422,18 @@ mod tests {
         let machine = Machine::new();
         let rule = |name: &str, mode| {
             let (uid, gid, uname, gname) = (Some(7), None, None, None);
-            Rule { which: Which::path(name), mode: Some(mode), uid, gid, uname, gname }
+            Perm { which: Which::Path(name.to_owned()), mode: Some(mode), uid, gid, uname, gname }
         };
         let script = "mkdir home; echo x > home/x";
         let perms = vec![rule("bin", 0o711), rule("home", 0o700), rule("home/x", 0o600), rule("usr", 0o750)];
         let files = ["711,3,3: usr/", "bin -> usr", "755,4,4: home/"];
-        let spec = RootSpec { base: Some(Arc::new(base(&files))), perms, ..machine.spec(&[A], script) };
-        machine.build(&spec).unwrap();
+        let spec = Spec { perms, ..machine.spec(&[A], script) };
+        machine.build_on(Some(&files), &spec).unwrap();
         assert_eq!(members(&machine), ["/ 755 0", "home/ 700 7", "home/x 7", "usr/ 750 7", "usr/x 0"]);
-        let bare = RootSpec { base: None, perms: spec.perms[..3].to_vec(), ..spec.clone() };
+        let bare = Spec { perms: spec.perms[..3].to_vec(), ..spec.clone() };
         machine.build(&bare).unwrap();
         assert_eq!(members(&machine), ["/ 755 0", "bin/ 711 7", "bin/x 0", "home/ 700 7", "home/x 7"]);
-        let error = machine.build(&RootSpec { base: None, ..spec }).unwrap_err().to_string();
+        let error = machine.build(&spec).unwrap_err().to_string();
         assert_eq!(error, "cannot apply perms: path usr: found nothing in the layer");
     }
 
@@ -520,9 +443,10 @@ mod tests {
         let machine = Machine::new();
         let named = |uname: Option<&str>| {
             let uname = uname.map(str::to_owned);
-            let rule = Rule { which: Which::path("x"), mode: None, uid: Some(7), gid: None, uname, gname: None };
-            let base = Some(Arc::new(base(&["755,0,3: usr/"])));
-            machine.build(&RootSpec { perms: vec![rule], base, ..machine.spec(&[], "mkdir usr x") }).unwrap();
+            let which = Which::Path("x".to_owned());
+            let rule = Perm { which, mode: None, uid: Some(7), gid: None, uname, gname: None };
+            let spec = Spec { perms: vec![rule], ..machine.spec(&[], "mkdir usr x") };
+            machine.build_on(Some(&["755,0,3: usr/"]), &spec).unwrap();
             let listed = Command::new("tar").arg("-tvf").arg(machine.blob()).output().unwrap();
             let listed = String::from_utf8(listed.stdout).unwrap();
             listed.lines().map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect::<Vec<_>>()
@@ -540,9 +464,9 @@ mod tests {
         std::fs::create_dir(machine.entry(third)).unwrap();
         std::fs::write(a.join(&third[..32]), "").unwrap();
         for script in [None, machine.spec(&[], ":").script] {
-            let spec = RootSpec { script, mode: Mode::Copy, ..machine.spec(&[A], "") };
+            let spec = Spec { script, root_mode: RootMode::Copy, ..machine.spec(&[A], "") };
             let layer = machine.build(&spec).unwrap().layer;
-            assert_eq!(layer.references, machine.spec(&[third, B], "").contents);
+            assert_eq!(layer.references, machine.paths(&[third, B]));
         }
     }
 
@@ -553,7 +477,7 @@ mod tests {
             std::fs::set_permissions(machine.entry(A).join(name), Permissions::from_mode(mode)).unwrap();
         }
         let script = "echo more > more; chmod u+w bin; mv bin/x bin/y; ln bin/y z";
-        machine.build(&RootSpec { mode: Mode::Copy, ..machine.spec(&[A], script) }).unwrap();
+        machine.build(&Spec { root_mode: RootMode::Copy, ..machine.spec(&[A], script) }).unwrap();
         let root = machine.unpack();
         let modes = ["", "bin", "bin/y", "z", "more"].map(|name| mode(root.path().join(name)));
         assert_eq!(modes, [0o775, 0o755, 0o444, 0o444, 0o644]);
@@ -561,7 +485,7 @@ mod tests {
         assert_eq!(std::fs::read(machine.entry(A).join("bin/x")).unwrap(), b"first", "the store's file is another one");
         std::fs::set_permissions(machine.entry(A).join("bin"), Permissions::from_mode(0o755)).unwrap();
         // No contents at all.
-        machine.build(&RootSpec { mode: Mode::Copy, script: None, ..machine.spec(&[], "") }).unwrap();
+        machine.build(&Spec { root_mode: RootMode::Copy, script: None, ..machine.spec(&[], "") }).unwrap();
         assert_eq!(mode(machine.unpack().path().to_owned()), 0o775);
     }
 
@@ -581,16 +505,16 @@ mod tests {
         let machine = Machine::new();
         std::fs::set_permissions(machine.entry(A).join("bin"), Permissions::from_mode(0o555)).unwrap();
         let files = ["usr/", "711,3,3: usr/bin/", "bin -> usr/bin", "1777: tmp/", "750,7,7: var/", "700,8,8: opt/"];
-        let base = Some(Arc::new(base(&files)));
         let script = "mkdir tmp var opt; chmod 770 var; mkdir -m 700 new; chmod u+rw bin; touch bin/y; chmod u=rx bin";
         let before = ["/ 755 0", "new/ 700 0", "opt/ 700 8", "tmp/ 1777 0", "usr/ 755 0"];
-        for (mode, bin) in [(Mode::Links, "usr/bin/ 555 3"), (Mode::Copy, "usr/bin/ 711 3")] {
-            machine.build(&RootSpec { mode, base: base.clone(), ..machine.spec(&[A], script) }).unwrap();
+        for (mode, bin) in [(RootMode::Links, "usr/bin/ 555 3"), (RootMode::Copy, "usr/bin/ 711 3")] {
+            let spec = Spec { root_mode: mode, ..machine.spec(&[A], script) };
+            machine.build_on(Some(&files), &spec).unwrap();
             let expected = [&before[..], &[bin, "usr/bin/x 0", "usr/bin/y 0", "var/ 770 7"]].concat();
             assert_eq!(members(&machine), expected, "{mode:?}");
         }
-        let bare = RootSpec { script: None, base, ..machine.spec(&[A], "") };
-        machine.build(&bare).unwrap();
+        let bare = Spec { script: None, ..machine.spec(&[A], "") };
+        machine.build_on(Some(&files), &bare).unwrap();
         assert_eq!(members(&machine), ["/ 755 0", "usr/ 755 0", "usr/bin/ 711 3", "usr/bin/x 0"]);
         std::fs::set_permissions(machine.entry(A).join("bin"), Permissions::from_mode(0o755)).unwrap();
     }
@@ -600,9 +524,10 @@ mod tests {
     fn folders_of_the_base_are_no_references() {
         let machine = Machine::new();
         let folder = format!("store/{B}/");
-        let base = Some(Arc::new(base(&["store/", &folder, &format!("bin -> {folder}")])));
-        let layer = machine.build(&RootSpec { script: None, base, ..machine.spec(&[A], "") }).unwrap().layer;
-        assert_eq!(layer.references, machine.spec(&[A], "").contents);
+        let files = ["store/", &*folder, &format!("bin -> {folder}")];
+        let spec = Spec { script: None, ..machine.spec(&[A], "") };
+        let layer = machine.build_on(Some(&files), &spec).unwrap().layer;
+        assert_eq!(layer.references, machine.paths(&[A]));
         assert_eq!(members(&machine)[2..], [format!("store/{B}/ 755 0"), format!("store/{B}/x 0")]);
     }
 
@@ -614,7 +539,7 @@ mod tests {
             "echo $TMPDIR; mkdir -p a/b $TMPDIR/c; touch a/b/f $TMPDIR/c/f; chmod 555 a/b a $TMPDIR/c $TMPDIR",
         );
         let mut log = Vec::new();
-        build(&spec, &machine.blob(), &mut log).unwrap();
+        build(&spec, &machine.config(&spec), &machine.blob(), &mut log).unwrap();
         let temporary = PathBuf::from(String::from_utf8(log).unwrap().trim_end());
         let scratch = temporary.parent().unwrap();
         assert!(temporary.is_absolute() && scratch.parent().unwrap().is_dir());
@@ -622,11 +547,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_place_is_told_before_the_script_runs() {
+    fn a_bad_path_is_an_error_before_the_script_runs() {
         let machine = Machine::new();
         let blob = machine.0.path().join("absent/root.tar");
         let mut log = Vec::new();
-        let error = build(&machine.spec(&[], "echo ran"), &blob, &mut log).unwrap_err().to_string();
+        let spec = machine.spec(&[], "echo ran");
+        let error = build(&spec, &machine.config(&spec), &blob, &mut log).unwrap_err().to_string();
         assert!(error.ends_with("absent does not exist") && log.is_empty(), "{error}");
     }
 }

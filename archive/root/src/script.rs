@@ -1,43 +1,16 @@
-//! Running the scripts that finish a layer: `bash -e`, in the layer's folder, in a sandbox, with an environment that is
-//! the same everywhere.
+//! Runs the scripts that finish a layer: `bash -e` in the layer's directory, in a sandbox.
 
+use crate::bash::{Bash, find_bash};
 use crate::chroot::Chroot;
-use crate::{Error, Result, Warning};
-use layerstone_sandbox::{Ended, Ownership, Place, Power};
+use crate::warning::Warning;
+use crate::{Error, Result};
+use layerstone_sandbox::{Ended, Ownership, Privileges, WorkDirs};
+use layerstone_spec::Script;
 use layerstone_store::Store;
-use std::ffi::{OsStr, OsString};
 use std::fs::DirBuilder;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-/// A home that does not exist: a program that needs one fails where it would write, as in Nix builds.
-const HOME: &str = "/homeless-shelter";
-
-/// A bash script.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Script {
-    /// A file.
-    File(PathBuf),
-    /// Text.
-    Text {
-        /// What messages call it.
-        name: String,
-        /// The script itself.
-        text: String,
-    },
-}
-
-impl Script {
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Script::File(path) => path.display().to_string(),
-            Script::Text { name, .. } => name.clone(),
-        }
-    }
-}
 
 /// Where a script runs.
 #[derive(Debug)]
@@ -50,95 +23,81 @@ pub struct Workplace<'a> {
     pub mtime: i64,
 }
 
-/// Who a script is, and where.
+/// The user that a script runs as, and its root directory.
 #[derive(Clone, Copy, Debug)]
-pub enum Guise<'a> {
-    /// Its caller, in the layer's folder.
+pub enum RunAs<'a> {
+    /// The caller, in the layer's directory: `extraCommands`.
     Caller,
-    /// Root, who gives files to users, makes device nodes and sets file capabilities; in the layer's folder.
+    /// A fake root, who gives files to users, makes device nodes and sets file capabilities, in the layer's directory:
+    /// `fakeRootCommands`.
     FakeRoot,
-    /// The same with the layer as the root of all files, this store and a /dev and /proc mounted in it.
+    /// The same with the layer as its root directory, and this store, a /dev and a /proc mounted in it.
     FakeChroot(&'a Store),
 }
 
-/// What came of a script besides files.
+impl RunAs<'_> {
+    /// How messages name a script that runs so: by its file, or by its key in image.json.
+    fn name(self, script: &Script) -> String {
+        match (script, self) {
+            (Script::File(path), _) => path.display().to_string(),
+            (Script::Text(_), RunAs::Caller) => "extraCommands".to_owned(),
+            (Script::Text(_), RunAs::FakeRoot | RunAs::FakeChroot(_)) => "fakeRootCommands".to_owned(),
+        }
+    }
+}
+
+/// The result of a script besides files.
 #[derive(Debug)]
 pub struct Ran {
     /// [`Warning::NoSandbox`], where none could be made.
     pub warning: Option<Warning>,
-    /// What the files are that it gave away.
+    /// Owners, modes and devices that it gave its files.
     pub ownership: Ownership,
 }
 
 /// Runs a script to its end, which must be exit status 0. Its standard output and error both go to `log` as they come.
-pub fn run(script: &Script, place: &Workplace<'_>, guise: Guise<'_>, log: &mut dyn Write) -> Result<Ran> {
+pub fn run(script: &Script, place: &Workplace<'_>, run_as: RunAs<'_>, log: &mut dyn Write) -> Result<Ran> {
+    let name = run_as.name(script);
     let temporary = make_temporary_folder(place)?;
-    let file = settle(script, place)?;
+    let file = script_file(script, place)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let (power, chroot) = match guise {
-        Guise::Caller => (Power::Own, None),
-        Guise::FakeRoot => (Power::FakeRoot, None),
-        Guise::FakeChroot(store) => {
-            (Power::FakeRoot, Some(Chroot::make(script, place.layer, &temporary, &file, store, &path)?))
+    let (privileges, chroot) = match run_as {
+        RunAs::Caller => (Privileges::Caller, None),
+        RunAs::FakeRoot => (Privileges::FakeRoot, None),
+        RunAs::FakeChroot(store) => {
+            (Privileges::FakeRoot, Some(Chroot::make(&name, place.layer, &temporary, &file, store, &path)?))
         }
     };
-    let outside;
-    let setting = match &chroot {
-        Some(chroot) => chroot.setting(),
+    let outer;
+    let bash = match &chroot {
+        Some(chroot) => chroot.bash(),
         None => {
-            outside = Setting { bash: find_bash(script, &path)?, script: file, path, temporary: temporary.clone() };
-            &outside
+            outer = Bash { program: find_bash(&name, &path)?, script: file, path, temporary: temporary.clone() };
+            &outer
         }
     };
     let inner = chroot.as_ref().map(Chroot::inner_root);
-    let make = || command(setting, place);
-    let run = layerstone_sandbox::run(&make, Place { enter: place.layer, scratch: &temporary, inner }, power, log);
+    let make = || bash.command(place.layer, place.mtime);
+    let run = layerstone_sandbox::run(&make, WorkDirs { enter: place.layer, scratch: &temporary, inner }, privileges, log);
     let Ended { status, last_lines, unconfined, ownership } =
-        run.map_err(|source| Error::Spawn { script: script.name(), source })?;
+        run.map_err(|source| Error::Spawn { script: name.clone(), source })?;
     if !status.success() {
-        return Err(Error::Script { script: script.name(), status, last_lines });
+        return Err(Error::Script { script: name, status, last_lines });
     }
-    let warning =
-        unconfined.map(|(step, source)| Warning::NoSandbox { script: script.name(), step: step.describe(), source });
+    let warning = unconfined.map(|(step, source)| Warning::NoSandbox { script: name, step: step.describe(), source });
     // For the next script.
     std::fs::remove_dir_all(&temporary).map_err(Error::io("remove", &temporary))?;
     Ok(Ran { warning, ownership })
 }
 
-/// Where things are, as the script's process sees them.
-#[derive(Debug)]
-pub struct Setting {
-    /// The shell.
-    pub bash: PathBuf,
-    /// The script.
-    pub script: PathBuf,
-    /// PATH.
-    pub path: OsString,
-    /// TMPDIR.
-    pub temporary: PathBuf,
-}
-
-/// The first bash in PATH.
-fn find_bash(script: &Script, path: &OsStr) -> Result<PathBuf> {
-    let found = std::env::split_paths(path).map(|folder| folder.join("bash")).find(|file| is_program(file));
-    let bash = found.ok_or_else(|| Error::NoBash { script: script.name(), path: path.into() })?;
-    // The script runs in another folder.
-    std::path::absolute(&bash).map_err(Error::io("find", &bash))
-}
-
-/// Whether a file can be run.
-pub fn is_program(file: &Path) -> bool {
-    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-/// Puts the script where bash can read it; its absolute path.
-fn settle(script: &Script, place: &Workplace<'_>) -> Result<PathBuf> {
+/// The absolute path of the script's file; a text is written to one.
+fn script_file(script: &Script, place: &Workplace<'_>) -> Result<PathBuf> {
     match script {
         Script::File(path) => {
             std::fs::File::open(path).map_err(Error::io("read", path))?;
             std::path::absolute(path).map_err(Error::io("find", path))
         }
-        Script::Text { text, .. } => {
+        Script::Text(text) => {
             let path = place.scratch.join("script");
             std::fs::write(&path, text).map_err(Error::io("write", &path))?;
             Ok(path)
@@ -150,15 +109,6 @@ fn make_temporary_folder(place: &Workplace<'_>) -> Result<PathBuf> {
     let temporary = place.scratch.join("tmp");
     DirBuilder::new().mode(0o700).create(&temporary).map_err(Error::io("make", &temporary))?;
     Ok(temporary)
-}
-
-/// The command, in a process group of its own, all but its outputs and sandbox.
-fn command(setting: &Setting, place: &Workplace<'_>) -> Command {
-    let mut command = Command::new(&setting.bash);
-    command.arg("-e").arg(&setting.script).current_dir(place.layer).stdin(Stdio::null()).process_group(0);
-    command.env_clear().env("PATH", &setting.path).env("HOME", HOME).env("TMPDIR", &setting.temporary);
-    command.env("LC_ALL", "C").env("TZ", "UTC").env("SOURCE_DATE_EPOCH", place.mtime.to_string());
-    command
 }
 
 #[cfg(test)]
@@ -186,13 +136,13 @@ mod tests {
 
         /// What a script printed, and how it went.
         fn run(&self, text: &str) -> (String, Result<Ran>) {
-            self.run_script(&Script::Text { name: "extraCommands".to_owned(), text: text.to_owned() })
+            self.run_script(&Script::Text(text.to_owned()))
         }
 
         fn run_script(&self, script: &Script) -> (String, Result<Ran>) {
             let mut log = Vec::new();
             let workplace = Workplace { layer: &self.layer(), scratch: &self.scratch(), mtime: 315_532_800 };
-            let result = run(script, &workplace, Guise::Caller, &mut log);
+            let result = run(script, &workplace, RunAs::Caller, &mut log);
             (String::from_utf8(log).unwrap(), result)
         }
     }
@@ -247,19 +197,5 @@ mod tests {
             result.unwrap_err().to_string(),
             "cannot read: /absent/file: No such file or directory (os error 2)"
         );
-    }
-
-    #[test]
-    fn bash_is_looked_for_in_path() {
-        let place = Place::new();
-        let (folder, script) = (place.layer(), Script::File("x.sh".into()));
-        let path = OsStr::new("/absent").to_owned();
-        let error = find_bash(&script, &path).unwrap_err().to_string();
-        assert_eq!(error, "cannot run: x.sh: no bash in PATH (/absent)");
-        std::fs::write(folder.join("bash"), "").unwrap();
-        assert!(find_bash(&script, folder.as_os_str()).is_err(), "not executable");
-        std::fs::set_permissions(folder.join("bash"), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let path = std::env::join_paths([path.as_ref(), folder.as_path()]).unwrap();
-        assert_eq!(find_bash(&script, &path).unwrap(), folder.join("bash"));
     }
 }

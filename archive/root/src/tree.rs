@@ -1,14 +1,15 @@
-//! The tree of a layer in memory: writing it to disk and listing it as members of a tar.
+//! The tree of a layer in memory: writes it to disk, and lists it as members of a tar.
 
-use crate::{Error, Result};
+use crate::error::Side;
+use crate::{Conflict, Error, Result};
 use layerstone_store::check_written;
 use layerstone_tar::{Entry as Member, Placed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A folder of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,18 @@ impl Entry {
             Node::Pointer | Node::File(_) => "regular file",
         }
     }
+
+    /// The conflict in which this entry is kept and another one of its name is not.
+    pub fn conflict(&self, path: &Path, ignored: &Entry) -> Conflict {
+        let (kept, ignored) = (self.source.to_path_buf(), ignored.source.to_path_buf());
+        Conflict { path: path.to_owned(), kept, ignored, modes: None }
+    }
+
+    /// The error that this entry and another one of its name are a folder and something else.
+    pub fn disagreement(&self, path: &Path, second: &Entry) -> Error {
+        let side = |entry: &Entry| Side { path: entry.source.to_path_buf(), what: entry.describe() };
+        Error::Disagreement { path: path.to_owned(), first: side(self), second: side(second) }
+    }
 }
 
 impl Folder {
@@ -105,29 +118,82 @@ impl Folder {
     /// Writes the tree into an empty folder, and gives that folder its mode. A folder gets its mode after its contents:
     /// one of mode 0555 takes none.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        for (name, entry) in &self.entries {
-            write(entry, &folder.join(name))?;
+        let mut walk = Walk::new(self);
+        while let Some(step) = walk.next() {
+            let path = folder.join(&walk.path);
+            match step {
+                Step::Enter(entry) => write(entry, &path)?,
+                Step::Leave(left) => {
+                    set_mode(if walk.path.as_os_str().is_empty() { folder } else { &path }, left.mode)?
+                }
+            }
         }
-        set_mode(folder, self.mode)
+        Ok(())
     }
 
     /// The tree as it would be written, as members of a tar, each folder before its contents.
     pub fn members(&self) -> Vec<Placed> {
         let mut members = vec![Placed::bare(Member::directory(b".", self.mode))];
-        list(self, b".", &mut members);
+        let mut walk = Walk::new(self);
+        while let Some(step) = walk.next() {
+            if let Step::Enter(entry) = step {
+                members.push(member(entry, &[b"./", walk.path.as_os_str().as_bytes()].concat()));
+            }
+        }
         members
     }
 }
 
+/// A walk through a tree in the order of names: each folder before its contents, and again after them.
+struct Walk<'a> {
+    /// The path of the last step, below the root.
+    path: PathBuf,
+    /// The folders on the way there, each with what is left of it.
+    open: Vec<(&'a Folder, btree_map::Iter<'a, OsString, Entry>)>,
+    /// Whether the last step was the last one at its path.
+    is_done: bool,
+}
+
+/// A step of a walk.
+enum Step<'a> {
+    /// An entry.
+    Enter(&'a Entry),
+    /// The end of a folder, the root's too.
+    Leave(&'a Folder),
+}
+
+impl<'a> Walk<'a> {
+    fn new(root: &'a Folder) -> Walk<'a> {
+        Walk { path: PathBuf::new(), open: vec![(root, root.entries.iter())], is_done: false }
+    }
+
+    fn next(&mut self) -> Option<Step<'a>> {
+        if std::mem::take(&mut self.is_done) {
+            self.path.pop();
+        }
+        let (folder, entries) = self.open.last_mut()?;
+        let Some((name, entry)) = entries.next() else {
+            let left = Step::Leave(folder);
+            self.open.pop();
+            self.is_done = true;
+            return Some(left);
+        };
+        self.path.push(name);
+        match &entry.node {
+            Node::Folder(folder) => self.open.push((folder, folder.entries.iter())),
+            _ => self.is_done = true,
+        }
+        Some(Step::Enter(entry))
+    }
+}
+
+/// Writes an entry; a folder is empty yet, and only its owner can enter it.
 fn write(entry: &Entry, path: &Path) -> Result<()> {
     if let Some(text) = entry.text() {
         return symlink(text, path).map_err(Error::io("link", path));
     }
     match &entry.node {
-        Node::Folder(folder) => {
-            DirBuilder::new().mode(0o700).create(path).map_err(Error::io("make", path))?;
-            folder.write(path)
-        }
+        Node::Folder(_) => DirBuilder::new().mode(0o700).create(path).map_err(Error::io("make", path)),
         Node::File(file) => {
             let mut from = std::fs::File::open(&file.real).map_err(Error::io("read", &file.real))?;
             let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -137,16 +203,6 @@ fn write(entry: &Entry, path: &Path) -> Result<()> {
             to.set_permissions(Permissions::from_mode(file.mode)).map_err(Error::io("make", path))
         }
         Node::Link(_) | Node::Pointer => Ok(()),
-    }
-}
-
-fn list(folder: &Folder, at: &[u8], members: &mut Vec<Placed>) {
-    for (name, entry) in &folder.entries {
-        let name = [at, b"/", name.as_bytes()].concat();
-        members.push(member(entry, &name));
-        if let Node::Folder(folder) = &entry.node {
-            list(folder, &name, members);
-        }
     }
 }
 
@@ -169,21 +225,16 @@ fn set_mode(path: &Path, mode: u32) -> Result<()> {
 /// For tests: the tree as lines `a/`, `a/b -> TEXT`, `a/c = REAL`, each folder before its contents.
 #[cfg(test)]
 pub fn lines(folder: &Folder) -> Vec<String> {
-    fn add(folder: &Folder, at: &str, lines: &mut Vec<String>) {
-        for (name, entry) in &folder.entries {
-            let path = format!("{at}{}", name.display());
-            match (&entry.node, entry.text()) {
-                (Node::Folder(folder), _) => {
-                    lines.push(format!("{path}/"));
-                    add(folder, &format!("{path}/"), lines);
-                }
-                (Node::File(file), _) => lines.push(format!("{path} = {}", file.real.display())),
-                (_, text) => lines.push(format!("{path} -> {}", text.unwrap().display())),
-            }
-        }
+    let (mut lines, mut walk) = (Vec::new(), Walk::new(folder));
+    while let Some(step) = walk.next() {
+        let Step::Enter(entry) = step else { continue };
+        let path = walk.path.display();
+        lines.push(match (&entry.node, entry.text()) {
+            (Node::Folder(_), _) => format!("{path}/"),
+            (Node::File(file), _) => format!("{path} = {}", file.real.display()),
+            (_, text) => format!("{path} -> {}", text.unwrap().display()),
+        });
     }
-    let mut lines = Vec::new();
-    add(folder, "", &mut lines);
     lines
 }
 

@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use layerstone_layer::{Layout, Source};
-use layerstone_root::{Error, Mode, RootSpec, build};
+use layerstone_root::{Error, RootConfig, build};
+use layerstone_spec::{RootMode, Spec};
 use layerstone_store::Store;
 use layerstone_tar::{Kind, LayerTree, Member, Members, Owner, Placed, Tree, walk_tree};
 use proptest::prelude::*;
@@ -140,26 +141,13 @@ fn check(base: &Files, layer: &Files, replace: bool) {
     write(&at("base"), base, "base");
     write(&at("store/item"), layer, "layer");
     let store = Store::new(at("store").to_str().unwrap(), "/").unwrap();
-    let spec = RootSpec {
-        contents: vec![store.entry("item").unwrap()],
-        store,
-        mode: Mode::CopyKeepingDirlinks,
-        helpers: Vec::new(),
-        script: None,
-        fake_root: None,
-        xattrs: false,
-        perms: Vec::new(),
-        mtime: 1,
-        owner: Owner::numeric_root(),
-        numeric: true,
-        strict: false,
-        base: Some(Arc::new(base_tree(&at("base")))),
-        replace,
-    };
-    match build(&spec, &at("layer.tar"), &mut Vec::new()) {
+    let spec =
+        Spec { contents: vec![at("store/item")], root_mode: RootMode::CopyKeepingDirlinks, replace, ..Spec::new("t") };
+    let config = RootConfig::new(&spec, &store, Some(Arc::new(base_tree(&at("base")))));
+    match build(&spec, &config, &at("layer.tar"), &mut Vec::new()) {
         Ok(_) => {}
         Err(Error::OverBase { .. }) if !replace => return,
-        Err(Error::Unfollowed { .. } | Error::Meeting { .. } | Error::WayLost { .. }) => return,
+        Err(Error::Unfollowed { .. } | Error::Collision { .. } | Error::RedirectLost { .. }) => return,
         Err(error) => panic!("{error}"),
     }
     let members = members(&at("layer.tar"));

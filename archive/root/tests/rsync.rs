@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use layerstone_root::{Error, Mode, RootSpec, Script, build};
+use layerstone_oci::Time;
+use layerstone_root::{Error, RootConfig, build};
+use layerstone_spec::{Kind, RootMode, Script, Spec};
 use layerstone_store::Store;
 use layerstone_tar::Owner;
 use proptest::prelude::*;
@@ -72,39 +74,27 @@ impl Machine {
     }
 
     /// The layer's tar, made by us.
-    fn ours(&self, mode: Mode, script: Option<&str>) -> Result<Vec<u8>, Error> {
+    fn ours(&self, mode: RootMode, script: Option<&str>) -> Result<Vec<u8>, Error> {
         let store = Store::new(self.store().to_str().unwrap(), "/").unwrap();
-        let script = script.map(|text| Script::Text { name: "script".to_owned(), text: text.to_owned() });
-        let contents = (0..self.items).map(|item| store.entry(&item.to_string()).unwrap()).collect();
-        let owner = Owner::numbered(self.owner.0, self.owner.1);
-        let (numeric, strict, base, replace) = (false, false, None, false);
-        let (helpers, perms) = (Vec::new(), Vec::new());
-        let spec = RootSpec {
-            store,
-            contents,
-            mode,
-            helpers,
-            script,
-            fake_root: None,
-            xattrs: false,
-            perms,
-            mtime: MTIME,
-            owner,
-            numeric,
-            strict,
-            base,
-            replace,
+        let spec = Spec {
+            kind: Kind::Single,
+            contents: (0..self.items).map(|item| self.store().join(item.to_string())).collect(),
+            root_mode: mode,
+            script: script.map(|text| Script::Text(text.to_owned())),
+            mtime: Time::from_seconds(MTIME).unwrap(),
+            owner: Owner::numbered(self.owner.0, self.owner.1),
+            ..Spec::new("t")
         };
         let blob = self.dir.path().join("ours.tar");
-        build(&spec, &blob, &mut Vec::new())?;
+        build(&spec, &RootConfig::new(&spec, &store, None), &blob, &mut Vec::new())?;
         Ok(fs::read(blob).unwrap())
     }
 
     /// The layer's tar, made by the tools.
-    fn theirs(&self, mode: Mode) -> Vec<u8> {
+    fn theirs(&self, mode: RootMode) -> Vec<u8> {
         let layer = self.dir.path().join("layer");
         fs::create_dir(&layer).unwrap();
-        let flags = if mode == Mode::Copy { "-ak" } else { "-aK" };
+        let flags = if mode == RootMode::Copy { "-ak" } else { "-aK" };
         for item in 0..self.items {
             let item = format!("{}/", self.store().join(item.to_string()).display());
             run(Command::new("rsync").args([flags, &item]).arg(format!("{}/", layer.display())));
@@ -131,7 +121,7 @@ impl Machine {
 
     /// Compares the tools' tar with ours, made without a script.
     #[track_caller]
-    fn check(&self, mode: Mode, ours: &[u8]) {
+    fn check(&self, mode: RootMode, ours: &[u8]) {
         let theirs = self.theirs(mode);
         assert!(ours == theirs, "ours:\n{}theirs:\n{}", self.list(ours), self.list(&theirs));
         let written = self.ours(mode, Some(":")).unwrap();
@@ -212,9 +202,9 @@ fn corners() {
     if !has_rsync("corners") {
         return;
     }
-    let both = BOTH.iter().flat_map(|case| [(Mode::Copy, case), (Mode::CopyKeepingDirlinks, case)]);
-    let copy = COPY.iter().map(|case| (Mode::Copy, case));
-    let keep = KEEP.iter().map(|case| (Mode::CopyKeepingDirlinks, case));
+    let both = BOTH.iter().flat_map(|case| [(RootMode::Copy, case), (RootMode::CopyKeepingDirlinks, case)]);
+    let copy = COPY.iter().map(|case| (RootMode::Copy, case));
+    let keep = KEEP.iter().map(|case| (RootMode::CopyKeepingDirlinks, case));
     for (mode, (name, items)) in both.chain(copy).chain(keep) {
         println!("{name}, {mode:?}");
         let mut machine = Machine::new((0, 0));
@@ -269,7 +259,7 @@ fn add_line(item: &mut BTreeMap<String, String>, folder: &str, mode: Option<&str
 }
 
 #[track_caller]
-fn check_random(mode: Mode, items: &[Vec<String>]) {
+fn check_random(mode: RootMode, items: &[Vec<String>]) {
     let mut machine = Machine::new((0, 54_321));
     items.iter().for_each(|lines| machine.add(lines));
     match machine.ours(mode, None) {
@@ -286,7 +276,7 @@ proptest! {
     #[test]
     fn copies_are_those_of_rsync(items in proptest::collection::vec(item(&["555", "755", "700"]), 2..4)) {
         if has_rsync("copies_are_those_of_rsync") {
-            check_random(Mode::Copy, &items);
+            check_random(RootMode::Copy, &items);
         }
     }
 
@@ -294,7 +284,7 @@ proptest! {
     #[test]
     fn kept_links_are_those_of_rsync(items in proptest::collection::vec(item(&["755"]), 2..4)) {
         if has_rsync("kept_links_are_those_of_rsync") {
-            check_random(Mode::CopyKeepingDirlinks, &items);
+            check_random(RootMode::CopyKeepingDirlinks, &items);
         }
     }
 }

@@ -1,25 +1,25 @@
-//! What happens between fork and exec: the sandbox is made around the child, step by step.
+//! Makes the sandbox around the child, step by step, between fork and exec.
 //!
 //! Three processes come of it:
 //!
 //! ```text
-//! us ── keeper ── init (process 1 of the new process namespace) ── the command
+//! us ── supervisor ── init (process 1 of the new process namespace) ── the command
 //! ```
 //!
-//! unshare(2) does not move its caller into a new process namespace, so the keeper stays outside and waits for init.
-//! When init ends, the kernel kills all that is left in the namespace before the keeper hears of it
+//! unshare(2) does not move its caller into a new process namespace, so the supervisor stays outside and waits for init.
+//! When init ends, the kernel kills all that is left in the namespace before the supervisor hears of it
 //! (pid_namespaces(7)). The command itself is not made process 1, because signals sent to that from inside are lost:
 //! `kill $$` in a script would do nothing. What becomes of the command therefore comes back through a pipe.
 //!
 //! This is a guard against mistakes, not against malice: the network and other processes' sockets are in reach.
 
-use crate::confine::{DROPPED, Step, UMASK, Users};
 use crate::fake;
+use crate::fd_broker::serve;
 use crate::inner_root::InnerRoot;
-use crate::opener::serve;
+use crate::reclaim::reclaim;
 use crate::report::tell;
-use crate::settle::settle;
-use crate::system::{Signals, become_root, close_from, exit, fork, listen_to_calls, set_read_only, unshare};
+use crate::step::Step;
+use crate::system::{Signals, UMASK, become_root, close_from, exit, fork, listen_to_calls, set_read_only, unshare};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
@@ -27,13 +27,31 @@ use rustix::process::{
     Pid, Signal, WaitOptions, chdir, chroot, getpid, kill_process, set_parent_process_death_signal, umask, wait,
     waitpid,
 };
-use rustix::thread::{UnshareFlags, remove_capability_from_bounding_set};
+use rustix::thread::{CapabilitySet, UnshareFlags, remove_capability_from_bounding_set};
 use std::ffi::{CStr, CString};
 use std::io::{self, PipeWriter};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+
+/// Capabilities that root loses in the sandbox, since with them it could remount what was made read-only, or write
+/// through /proc/PID/root of a process outside (capabilities(7)).
+pub const DROPPED: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_PTRACE];
+
+/// Which users there are in the sandbox, and who the command is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Users {
+    /// The caller, as itself; in a user namespace only where none of the others is to be had without.
+    Own,
+    /// Root of a user namespace, with as many other users as the caller may map ([`IdMap`](crate::ids::IdMap)): whoever
+    /// listens at the socket does it.
+    Many,
+    /// Root of a user namespace, which is the caller and has no other user.
+    Alone,
+    /// The caller, who is root, without a user namespace.
+    Real,
+}
 
 /// All that the child needs, in memory before the fork.
 #[derive(Debug)]
@@ -50,11 +68,11 @@ pub struct Child {
     pub gid: u32,
     /// What is mounted in the folder to run in.
     pub inner: Option<InnerRoot>,
-    /// Where the attendant listens, and the filter.
-    pub attended: Option<(UnixStream, Vec<libc::sock_filter>)>,
-    /// Where the keeper serves.
+    /// The socket of the notifier, and the filter.
+    pub notifier: Option<(UnixStream, Vec<libc::sock_filter>)>,
+    /// The socket at which the supervisor serves.
     pub service: Option<OwnedFd>,
-    /// The pipe to tell things through.
+    /// The pipe of the report.
     pub report: PipeWriter,
 }
 
@@ -78,7 +96,7 @@ impl Child {
 }
 
 impl Prepared {
-    /// Makes the sandbox around the calling process, which becomes the keeper; returns in the command's process only.
+    /// Makes the sandbox around the calling process, which becomes the supervisor; returns in the command's process only.
     pub fn make(&self) -> io::Result<()> {
         let child = &self.child;
         umask(UMASK.into());
@@ -115,7 +133,7 @@ impl Prepared {
         if child.inner.is_some() {
             self.step(Step::Enter, chroot(c"."))?;
         }
-        if let Some((socket, program)) = &child.attended {
+        if let Some((socket, program)) = &child.notifier {
             let listener = self.step(Step::Listen, listen_to_calls(program))?;
             self.step(Step::Listen, fake::hand_over(socket, listener))?;
         }
@@ -153,11 +171,11 @@ impl Prepared {
     }
 
     fn have_users_mapped(&self) -> Result<(), Errno> {
-        let (socket, _) = self.child.attended.as_ref().ok_or(Errno::NOTCONN)?;
+        let (socket, _) = self.child.notifier.as_ref().ok_or(Errno::NOTCONN)?;
         fake::ask_for_users(socket, getpid())
     }
 
-    /// Tells a failure before returning it: of the error only the number would reach the parent.
+    /// Reports a failure before returning it: of the error only the number would reach the parent.
     fn step<T>(&self, step: Step, result: Result<T, Errno>) -> io::Result<T> {
         if let Err(errno) = result {
             tell(&self.child.report, step as u8, errno.raw_os_error());
@@ -165,7 +183,7 @@ impl Prepared {
         Ok(result?)
     }
 
-    /// The keeper's life: waits for init, tells how it ended if it was killed, and gives files of other users back. It
+    /// What the supervisor does: waits for init, tells how it ended if it was killed, and gives files of other users back. It
     /// does so when we are killed too: nobody else could remove those files.
     fn keep(&self, init: Pid) -> ! {
         self.hold_report_only(self.child.service.as_ref());
@@ -178,9 +196,9 @@ impl Prepared {
             tell(rustix::stdio::stdin(), 0, status);
         }
         if self.child.users != Users::Own
-            && let Err(errno) = self.settle()
+            && let Err(errno) = self.reclaim()
         {
-            tell(rustix::stdio::stdin(), Step::Settle as u8, errno.raw_os_error());
+            tell(rustix::stdio::stdin(), Step::Reclaim as u8, errno.raw_os_error());
         }
         exit(0)
     }
@@ -208,15 +226,15 @@ impl Prepared {
         }
     }
 
-    fn settle(&self) -> Result<(), Errno> {
+    fn reclaim(&self) -> Result<(), Errno> {
         if let Some(inner) = &self.child.inner {
             inner.unmount()?;
         }
-        settle(&self.child.enter, rustix::stdio::stdin())?;
-        settle(&self.child.scratch, rustix::stdio::stdin())
+        reclaim(&self.child.enter, rustix::stdio::stdin())?;
+        reclaim(&self.child.scratch, rustix::stdio::stdin())
     }
 
-    /// Init's life: waits for the command and for whatever becomes an orphan, and tells how the command ended.
+    /// What init does: waits for the command and for whatever becomes an orphan, and reports how the command ended.
     fn reap(&self, command: Pid) -> ! {
         self.hold_report_only(None);
         let status = wait_for(command);
@@ -224,8 +242,8 @@ impl Prepared {
         exit(0)
     }
 
-    /// Closes all descriptors but the report's, which becomes descriptor 0, and the one to serve at if asked to, which
-    /// becomes 1: nobody shall wait on the far end of a pipe for the keeper or init.
+    /// Closes all descriptors but the report's, which becomes descriptor 0, and the one to serve at if notification to, which
+    /// becomes 1: nobody shall wait on the far end of a pipe for the supervisor or init.
     fn hold_report_only(&self, service: Option<&OwnedFd>) {
         let is_held = rustix::stdio::dup2_stdin(&self.child.report).is_ok()
             && service.is_none_or(|service| rustix::stdio::dup2_stdout(service).is_ok())

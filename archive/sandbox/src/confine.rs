@@ -1,11 +1,10 @@
-//! The sandbox of one command, as its caller describes it, and the steps in which it is made.
+//! Makes a command run in a sandbox, which its process builds between fork and exec.
 
-use crate::child::Child;
+use crate::child::{Child, Users};
+use crate::fd_broker::BrokerSocket;
 use crate::inner_root::InnerRoot;
-use crate::opener::Service;
-use crate::system;
+use crate::system::{self, UMASK};
 use rustix::process::{Signal, set_parent_process_death_signal, umask};
-use rustix::thread::CapabilitySet;
 use std::ffi::CString;
 use std::io::{self, PipeReader};
 use std::os::unix::ffi::OsStrExt;
@@ -13,93 +12,6 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-
-/// Umask of the command: what it creates is readable by all, as in Nix builds.
-pub const UMASK: u32 = 0o022;
-
-/// Capabilities that root loses in the sandbox, since with them it could remount what was made read-only, or write
-/// through /proc/PID/root of a process outside (capabilities(7)).
-pub const DROPPED: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_PTRACE];
-
-/// A step of making the sandbox, or of taking it down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Step {
-    /// unshare(2).
-    Unshare = 1,
-    /// Writing the maps of user and group ids, user_namespaces(7).
-    MapUser,
-    /// Making all mounts private, so that nothing shows outside.
-    Private,
-    /// Mounting the writable folders on themselves, to give them mount flags of their own.
-    Bind,
-    /// Mounting the store, /dev and /proc into the folder that becomes the root.
-    Inner,
-    /// Making everything read-only and the two folders writable again, mount_setattr(2), Linux 5.12.
-    ReadOnly,
-    /// Entering the folder's new mount.
-    Enter,
-    /// Giving up capabilities, prctl(2).
-    Drop,
-    /// Making the processes.
-    Fork,
-    /// Having system calls answered, seccomp(2), Linux 5.5.
-    Listen,
-    /// Giving the files back to the caller.
-    Settle,
-}
-
-impl Step {
-    const ALL: [Step; 11] = [
-        Step::Unshare,
-        Step::MapUser,
-        Step::Private,
-        Step::Bind,
-        Step::Inner,
-        Step::ReadOnly,
-        Step::Enter,
-        Step::Drop,
-        Step::Fork,
-        Step::Listen,
-        Step::Settle,
-    ];
-
-    /// What is done, as a verb phrase.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Step::Unshare => "make namespaces",
-            Step::MapUser => "map users into its namespace",
-            Step::Private => "make mounts private",
-            Step::Bind => "mount the work folders",
-            Step::Inner => "mount the store, /dev and /proc in the layer",
-            Step::ReadOnly => "make the rest read-only",
-            Step::Enter => "enter the work folder",
-            Step::Drop => "give up capabilities",
-            Step::Fork => "make its first process",
-            Step::Listen => "have its system calls answered",
-            Step::Settle => "take its files back",
-        }
-    }
-
-    /// The step that a message is about.
-    pub(crate) fn of_tag(tag: u8) -> Option<Step> {
-        Step::ALL.into_iter().find(|step| *step as u8 == tag)
-    }
-}
-
-/// Which users there are in the sandbox, and who the command is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Users {
-    /// The caller, as itself; in a user namespace only where none of the others is to be had without.
-    Own,
-    /// Root of a user namespace, with as many other users as the caller may map ([`IdMap`](crate::ids::IdMap)): whoever
-    /// listens at the socket does it.
-    Many,
-    /// Root of a user namespace, which is the caller and has no other user.
-    Alone,
-    /// The caller, who is root, without a user namespace.
-    Real,
-}
 
 /// A sandbox.
 #[derive(Debug)]
@@ -112,10 +24,10 @@ pub struct Confinement<'a> {
     pub users: Users,
     /// What is mounted in the folder to run in, for it to become the root.
     pub inner: Option<&'a InnerRoot>,
-    /// Where [`Attendant`](crate::fake::Attendant) listens, and which calls it answers.
-    pub attended: Option<(UnixStream, Vec<libc::sock_filter>)>,
-    /// Where files are opened for [`Opener`](crate::opener::Opener).
-    pub service: Option<Service>,
+    /// Where [`Notifier`](crate::fake::Notifier) listens, and which calls it answers.
+    pub notifier: Option<(UnixStream, Vec<libc::sock_filter>)>,
+    /// Where files are opened for [`FdBroker`](crate::fd_broker::FdBroker).
+    pub service: Option<BrokerSocket>,
 }
 
 /// Makes the command run in a sandbox. The pipe is for [`Report::read`](crate::Report::read). The umask is set too.
@@ -128,8 +40,8 @@ pub fn confine(command: &mut Command, confinement: Confinement<'_>) -> io::Resul
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         inner: confinement.inner.cloned(),
-        attended: confinement.attended,
-        service: confinement.service.map(Service::into_descriptor),
+        notifier: confinement.notifier,
+        service: confinement.service.map(BrokerSocket::into_descriptor),
         report,
     }
     .prepared();
@@ -139,15 +51,15 @@ pub fn confine(command: &mut Command, confinement: Confinement<'_>) -> io::Resul
     Ok(reader)
 }
 
-/// Sets the command's umask, and has its system calls answered if asked to; the command dies with us. For where no sandbox
+/// Sets the command's umask, and has its system calls answered if notification to; the command dies with us. For where no sandbox
 /// can be made.
-pub fn leave_open(command: &mut Command, attended: Option<(UnixStream, Vec<libc::sock_filter>)>) {
+pub fn leave_open(command: &mut Command, notifier: Option<(UnixStream, Vec<libc::sock_filter>)>) {
     // SAFETY: as in `confine`.
     unsafe {
         command.pre_exec(move || {
             umask(UMASK.into());
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            if let Some((socket, program)) = &attended {
+            if let Some((socket, program)) = &notifier {
                 crate::fake::hand_over(socket, system::listen_to_calls(program)?)?;
             }
             Ok(())

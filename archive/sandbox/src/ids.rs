@@ -1,4 +1,4 @@
-//! Which users a user namespace has: maps of ids inside to ids outside (user_namespaces(7)).
+//! Maps ids inside a user namespace to ids outside (user_namespaces(7)).
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! A folder made a root to run in: the store, a `/dev` and a `/proc` mounted in it.
+//! Makes a directory a root to run in: mounts the store, a `/dev` and a `/proc` in it.
 //!
 //! Mount points are made in the folder where they are absent, and removed by [`MountPoints`] afterwards. What the folder
 //! has at these places is hidden while the command runs, and there again after it.

@@ -1,29 +1,32 @@
-//! Running a script where it can write nothing but a folder, as itself or as a root who is none.
+//! Runs a command confined to one writable directory, as the caller or as a fake root.
 //!
-//! [`run`] makes the best sandbox that the machine allows, runs a command in it until nothing that it started is left, and
-//! tells how it ended. As [`Power::FakeRoot`] the command may give files to others, make device nodes and set file
-//! capabilities, in a user namespace or in [our own books](fake); [`Ownership`] says what became of it.
+//! [`run`] makes the best sandbox that the machine allows, runs a command in it until no process that it started is left,
+//! and returns its exit status. With [`Privileges::FakeRoot`] the command may chown files, make device nodes and set file
+//! capabilities: a user namespace or [a seccomp notifier](fake) lets it, and [`Ownership`] holds the result.
+//!
+//! This guards against mistakes, not against malice: the network and the sockets of other processes stay in reach.
 
-mod bond;
 mod child;
 mod confine;
+mod death_signal;
 pub mod fake;
+mod fd_broker;
+#[cfg(test)]
+mod fixtures;
 mod ids;
 mod inner_root;
-mod opener;
 mod ownership;
+mod reclaim;
 mod report;
 mod run;
-mod settle;
 pub mod signal;
+mod step;
 pub mod system;
 mod tail;
-#[cfg(test)]
-mod trial;
 
-pub use bond::die_with_us;
-pub use confine::Step;
+pub use death_signal::kill_with_us;
 pub use ids::Ids;
 pub use inner_root::{DEVICES, InnerRoot, LINKS, MountPoints, SCRATCH};
-pub use ownership::{Facts, Ownership};
-pub use run::{Ended, Error, Place, Power, run};
+pub use ownership::{FileFacts, Ownership};
+pub use run::{Ended, Error, Privileges, WorkDirs, run};
+pub use step::Step;

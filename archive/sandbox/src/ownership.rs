@@ -1,17 +1,16 @@
-//! What the files of a folder are, in which a fake root has worked: the kernel's word and the ledger's.
+//! Joins what the kernel and the owner table record about the files of a directory in which a fake root has worked.
 
-use crate::fake::{Device, Ledger};
-use crate::report::Settled;
+use crate::fake::{Device, OwnerTable};
+use crate::report::Reclaimed;
 use std::collections::HashMap;
 
-/// What is to be known of files, by device number of their file system and inode number; a file that is not there is
-/// root's, and as it is.
+/// Facts about files, by device number of their file system and inode number; a file without any is root's, and as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ownership(HashMap<(u64, u64), Facts>);
+pub struct Ownership(HashMap<(u64, u64), FileFacts>);
 
-/// What is to be known of a file.
+/// The facts about a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct FileFacts {
     /// User id.
     pub uid: u32,
     /// Group id.
@@ -25,16 +24,16 @@ pub struct Facts {
 }
 
 impl Ownership {
-    /// The ledger counts before the files themselves.
-    pub(crate) fn new(settled: &[Settled], ledger: &Ledger) -> Ownership {
-        let mut facts: HashMap<(u64, u64), Facts> = HashMap::new();
-        for file in settled {
+    /// The table takes precedence over the files themselves.
+    pub(crate) fn new(reclaimed: &[Reclaimed], table: &OwnerTable) -> Ownership {
+        let mut facts: HashMap<(u64, u64), FileFacts> = HashMap::new();
+        for file in reclaimed {
             let capability = file.capability.map(Vec::from);
-            let Settled { dev, ino, uid, gid, mode, .. } = *file;
+            let Reclaimed { dev, ino, uid, gid, mode, .. } = *file;
             // A file of several names is met first as it was.
-            facts.entry((dev, ino)).or_insert(Facts { uid, gid, mode: Some(mode), device: None, capability });
+            facts.entry((dev, ino)).or_insert(FileFacts { uid, gid, mode: Some(mode), device: None, capability });
         }
-        for (inode, record) in ledger.records() {
+        for (inode, record) in table.records() {
             let facts = facts.entry(inode).or_default();
             if let Some((uid, gid)) = record.owner {
                 (facts.uid, facts.gid) = (uid, gid);
@@ -47,12 +46,12 @@ impl Ownership {
         Ownership(facts)
     }
 
-    /// What is to be known of a file beyond what it is.
-    pub fn get(&self, dev: u64, ino: u64) -> Option<&Facts> {
+    /// The facts about a file that differ from what it is on disk.
+    pub fn get(&self, dev: u64, ino: u64) -> Option<&FileFacts> {
         self.0.get(&(dev, ino))
     }
 
-    /// Whether there is nothing to be known.
+    /// Whether there are no facts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

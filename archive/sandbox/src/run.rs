@@ -1,13 +1,15 @@
-//! Running a command in the best sandbox that is to be had.
+//! Runs a command in the best sandbox that the machine allows.
 
-use crate::confine::{Confinement, Step, Users, confine, leave_open};
-use crate::fake::{self, Ledger, Nature};
+use crate::child::Users;
+use crate::confine::{Confinement, confine, leave_open};
+use crate::fake::{self, Identity, OwnerTable};
+use crate::fd_broker::{self, FdBroker};
 use crate::ids::Ids;
 use crate::inner_root::InnerRoot;
-use crate::opener::{self, Opener};
 use crate::ownership::Ownership;
 use crate::report::Report;
 use crate::signal;
+use crate::step::Step;
 use crate::tail::Tail;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -19,12 +21,12 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 
-/// Seconds that a keeper may take to give back the files of a command that a signal ends.
-const SETTLING: i64 = 3;
+/// Seconds that a supervisor may take to give back the files of a command that a signal ends.
+const RECLAIM_SECONDS: i64 = 3;
 
-/// Where a command runs.
+/// The directories of a command.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct WorkDirs<'a> {
     /// The folder to run in, absolute; it can be written.
     pub enter: &'a Path,
     /// Another folder that can be written, absolute.
@@ -33,12 +35,12 @@ pub struct Place<'a> {
     pub inner: Option<&'a InnerRoot>,
 }
 
-/// What a command may do.
+/// The privileges of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Power {
-    /// What its caller may.
-    Own,
-    /// What root may do with files, as far as it and whoever looks at them later can tell.
+pub enum Privileges {
+    /// Those of its caller.
+    Caller,
+    /// Those of root over files, as far as the command and readers of the result can tell.
     FakeRoot,
 }
 
@@ -84,23 +86,28 @@ pub enum Error {
 ///
 /// It cannot be started or watched; calls of a fake root cannot be answered; a folder cannot become the root; a signal
 /// asks this program to end.
-pub fn run(make: &dyn Fn() -> Command, place: Place<'_>, power: Power, log: &mut dyn Write) -> Result<Ended, Error> {
+pub fn run(
+    make: &dyn Fn() -> Command,
+    dirs: WorkDirs<'_>,
+    privileges: Privileges,
+    log: &mut dyn Write,
+) -> Result<Ended, Error> {
     // Until the files are the caller's again, who can remove them then.
     let _hold = signal::hold();
-    run_in(attempts(place, power), make, place, power, log)
+    run_in(attempts(dirs, privileges), make, dirs, privileges, log)
 }
 
 /// Runs a command in the first of several ways that is to be had.
 pub(crate) fn run_in(
     attempts: Vec<Attempt>,
     make: &dyn Fn() -> Command,
-    place: Place<'_>,
-    power: Power,
+    dirs: WorkDirs<'_>,
+    privileges: Privileges,
     log: &mut dyn Write,
 ) -> Result<Ended, Error> {
     let mut unconfined = None;
     for attempt in attempts {
-        let outcome = launch(make(), place, &attempt, power, log);
+        let outcome = launch(make(), dirs, &attempt, privileges, log);
         if let Some(signal) = signal::came() {
             return Err(Error::Interrupted(signal));
         }
@@ -109,7 +116,7 @@ pub(crate) fn run_in(
                 let unconfined = if attempt.users.is_none() { unconfined } else { None };
                 return Ok(Ended { unconfined, ..ended });
             }
-            Outcome::Failed(step, source) if step == Step::Settle || step == Step::Listen => {
+            Outcome::Failed(step, source) if step == Step::Reclaim || step == Step::Listen => {
                 return Err(Error::Step { step, source });
             }
             // The first of the sandboxes is the one that is expected to work.
@@ -126,17 +133,17 @@ pub(crate) struct Attempt {
     /// Who it is in its sandbox; none without a sandbox.
     pub(crate) users: Option<Users>,
     /// What a fake root is.
-    nature: Nature,
+    identity: Identity,
 }
 
 /// The ways to try, the best one first.
-pub(crate) fn attempts(place: Place<'_>, power: Power) -> Vec<Attempt> {
+pub(crate) fn attempts(dirs: WorkDirs<'_>, privileges: Privileges) -> Vec<Attempt> {
     let is_root = rustix::process::geteuid().is_root();
-    let attempt = |users, ids, gives, pretends| Attempt { users, nature: Nature { ids, gives, pretends } };
+    let attempt = |users, ids, gives, pretends| Attempt { users, identity: Identity { ids, gives, pretends } };
     let mut attempts = Vec::new();
-    match power {
-        Power::Own => attempts.push(attempt(Some(Users::Own), Ids::alone(), false, false)),
-        Power::FakeRoot => {
+    match privileges {
+        Privileges::Caller => attempts.push(attempt(Some(Users::Own), Ids::alone(), false, false)),
+        Privileges::FakeRoot => {
             attempts.extend(Ids::many().map(|ids| attempt(Some(Users::Many), ids, true, false)));
             if is_root {
                 attempts.push(attempt(Some(Users::Real), Ids::identity(), true, false));
@@ -145,14 +152,14 @@ pub(crate) fn attempts(place: Place<'_>, power: Power) -> Vec<Attempt> {
             }
         }
     }
-    if place.inner.is_none() {
+    if dirs.inner.is_none() {
         let ids = if is_root { Ids::identity() } else { Ids::alone() };
         attempts.push(attempt(None, ids, false, !is_root));
     }
     attempts
 }
 
-/// What came of a launch.
+/// The outcome of a launch.
 enum Outcome {
     Ended(Ended),
     /// It was not run because a step of making the sandbox failed, or its files could not be taken back.
@@ -162,44 +169,44 @@ enum Outcome {
 /// Runs the command until it and all that it left behind are gone.
 fn launch(
     mut command: Command,
-    place: Place<'_>,
+    dirs: WorkDirs<'_>,
     attempt: &Attempt,
-    power: Power,
+    privileges: Privileges,
     log: &mut dyn Write,
 ) -> Result<Outcome, Error> {
     let (output, input) = io::pipe()?;
     command.stdout(input.try_clone()?).stderr(input);
-    let (ours, attended) = match power {
-        Power::Own => (None, None),
-        Power::FakeRoot => {
+    let (ours, notifier) = match privileges {
+        Privileges::Caller => (None, None),
+        Privileges::FakeRoot => {
             let (ours, theirs) = UnixStream::pair()?;
-            let filter = fake::filter(attempt.nature.pretends).ok_or(Error::Architecture)?;
+            let filter = fake::filter(attempt.identity.pretends).ok_or(Error::Architecture)?;
             (Some(ours), Some((theirs, filter)))
         }
     };
-    let (opener, service) = match (power, attempt.users) {
-        (Power::FakeRoot, Some(Users::Many)) => opener::pair().map(|(opener, service)| (opener, Some(service))),
-        _ => Ok((Opener::default(), None)),
+    let (broker, service) = match (privileges, attempt.users) {
+        (Privileges::FakeRoot, Some(Users::Many)) => fd_broker::pair().map(|(broker, service)| (broker, Some(service))),
+        _ => Ok((FdBroker::default(), None)),
     }
     .map_err(io::Error::from)?;
     let report = match attempt.users {
         Some(users) => {
-            let Place { enter, scratch, inner } = place;
-            Some(confine(&mut command, Confinement { enter, scratch, users, inner, attended, service })?)
+            let WorkDirs { enter, scratch, inner } = dirs;
+            Some(confine(&mut command, Confinement { enter, scratch, users, inner, notifier, service })?)
         }
         None => {
-            leave_open(&mut command, attended);
+            leave_open(&mut command, notifier);
             None
         }
     };
-    let (report, ended, ledger) = std::thread::scope(|scope| {
+    let (report, ended, table) = std::thread::scope(|scope| {
         let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let attendant = ours
+        let notifier = ours
             .map(|socket| {
-                spawn("attendant").spawn_scoped(scope, move || fake::attend(&socket, &attempt.nature, opener))
+                spawn("notifier").spawn_scoped(scope, move || fake::serve(&socket, &attempt.identity, broker))
             })
             .transpose()?;
-        // What is settled may be more than a pipe holds.
+        // What is reclaimed may be more than a pipe holds.
         let reader = report.map(|pipe| spawn("report").spawn_scoped(scope, || Report::read(pipe))).transpose()?;
         let spawned = command.spawn();
         // Drops our ends of the pipes, so that reading the others comes to an end.
@@ -207,29 +214,29 @@ fn launch(
         let is_kept = attempt.users.is_some_and(|users| users != Users::Own);
         let ended = spawned.and_then(|child| watch(child, is_kept, output, log));
         let report = reader.map(join).transpose()?;
-        let ledger = attendant.map(join).transpose();
-        io::Result::Ok((report, ended, ledger))
+        let table = notifier.map(join).transpose();
+        io::Result::Ok((report, ended, table))
     })?;
-    conclude(report, ended, ledger)
+    conclude(report, ended, table)
 }
 
 /// What is to be made of all that came back.
 fn conclude(
     report: Option<Report>,
     ended: io::Result<(ExitStatus, Vec<String>)>,
-    ledger: io::Result<Option<Ledger>>,
+    table: io::Result<Option<OwnerTable>>,
 ) -> Result<Outcome, Error> {
-    let (status, last_lines, settled) = match (report, ended) {
+    let (status, last_lines, reclaimed) = match (report, ended) {
         (Some(Report::Failed(step, source)), _) => return Ok(Outcome::Failed(step, source)),
         (_, Err(source)) => return Err(source.into()),
         (None, Ok((status, lines))) => (status, lines, Vec::new()),
-        (Some(Report::Ended(status, settled)), Ok((_, lines))) => (status, lines, settled),
+        (Some(Report::Ended(status, reclaimed)), Ok((_, lines))) => (status, lines, reclaimed),
         (Some(Report::Nothing), Ok((status, _))) => {
             return Err(io::Error::other(format!("its sandbox was lost: {status}")).into());
         }
     };
-    let ledger = ledger.map_err(|source| Error::Step { step: Step::Listen, source })?.unwrap_or_default();
-    let ownership = Ownership::new(&settled, &ledger);
+    let table = table.map_err(|source| Error::Step { step: Step::Listen, source })?.unwrap_or_default();
+    let ownership = Ownership::new(&reclaimed, &table);
     Ok(Outcome::Ended(Ended { status, last_lines, unconfined: None, ownership }))
 }
 
@@ -238,7 +245,7 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, io::Result<T>>) -> io::Resu
 }
 
 /// Passes on the output of a process group until nobody is left to write; how the first process ended, and the last
-/// lines. `is_kept` if that is a keeper which gives files back.
+/// lines. `is_kept` if that is a supervisor which gives files back.
 fn watch(
     mut child: Child,
     is_kept: bool,
@@ -272,16 +279,18 @@ fn wait_for_group(child: &mut Child, is_kept: bool) -> io::Result<ExitStatus> {
 /// Waits for a process, and ends it if a signal asks this program to end.
 fn end_when_asked(id: Pid, is_kept: bool) -> io::Result<()> {
     // Without pidfd_open(2), before Linux 5.3, the program is ended without waiting for the process.
-    let (Ok(process), Some(asked)) = (pidfd_open(id, PidfdFlags::empty()), signal::descriptor()) else { return Ok(()) };
+    let (Ok(process), Some(notification)) = (pidfd_open(id, PidfdFlags::empty()), signal::descriptor()) else {
+        return Ok(());
+    };
     let ended = PollFd::new(&process, PollFlags::IN);
-    let mut polled = [ended.clone(), PollFd::from_borrowed_fd(asked, PollFlags::IN)];
+    let mut polled = [ended.clone(), PollFd::from_borrowed_fd(notification, PollFlags::IN)];
     wait_for_one(&mut polled, None)?;
     if !polled[0].revents().is_empty() {
         return Ok(());
     }
     // An error means that it has ended meanwhile.
     let _ = if is_kept { kill_process(id, Signal::TERM) } else { kill_process_group(id, Signal::KILL) };
-    if wait_for_one(&mut [ended], Some(&Timespec { tv_sec: SETTLING, tv_nsec: 0 }))? == 0 {
+    if wait_for_one(&mut [ended], Some(&Timespec { tv_sec: RECLAIM_SECONDS, tv_nsec: 0 }))? == 0 {
         let _ = kill_process_group(id, Signal::KILL);
     }
     Ok(())
@@ -311,7 +320,7 @@ fn relay(mut output: PipeReader, log: &mut dyn Write) -> io::Result<Vec<String>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::Trial;
+    use crate::fixtures::Fixture;
 
     /// All ways that the caller has.
     const WAYS: [Option<Users>; 4] = [Some(Users::Many), Some(Users::Real), Some(Users::Alone), None];
@@ -330,14 +339,17 @@ mod tests {
 
     #[test]
     fn nothing_else_can_be_written() {
-        let ways = ways().flatten().map(|users| (users, Power::FakeRoot));
-        for (users, power) in ways.chain([(Users::Own, Power::Own)]) {
-            let trial = Trial::new();
-            let beside = trial.folder().join("beside");
+        let ways = ways().flatten().map(|users| (users, Privileges::FakeRoot));
+        for (users, privileges) in ways.chain([(Users::Own, Privileges::Caller)]) {
+            let fixture = Fixture::new();
+            let beside = fixture.folder().join("beside");
             std::fs::create_dir(&beside).unwrap();
             let home = std::env::var("HOME").unwrap_or("/root".to_owned());
-            let folders =
-                format!("{} {} {home} /tmp /etc /dev/shm / .. $TMPDIR/..", beside.display(), trial.folder().display());
+            let folders = format!(
+                "{} {} {home} /tmp /etc /dev/shm / .. $TMPDIR/..",
+                beside.display(),
+                fixture.folder().display()
+            );
             let text = format!(
                 "for folder in {folders}; do\n\
                    if touch $folder/layerstone-probe 2> $TMPDIR/error; then rm $folder/layerstone-probe; echo $folder\n\
@@ -351,7 +363,7 @@ mod tests {
                  touch inside $TMPDIR/inside; echo > /dev/null",
                 beside.display()
             );
-            if let Some((log, _)) = trial.printed(Some(users), power, &text) {
+            if let Some((log, _)) = fixture.printed(Some(users), privileges, &text) {
                 assert_eq!(log, "", "{users:?}");
             }
         }
@@ -361,23 +373,25 @@ mod tests {
     const LEAVE: &str = "bash -c 'read -r pid rest < /proc/self/stat; echo $pid > pid; exec sleep 1000' > /dev/null 2>&1 &\n\
          until test -s pid; do :; done";
 
-    fn left(trial: &Trial) -> bool {
-        let pid = std::fs::read_to_string(trial.layer().join("pid")).unwrap();
+    fn left(fixture: &Fixture) -> bool {
+        let pid = std::fs::read_to_string(fixture.layer().join("pid")).unwrap();
         // A killed process that nobody has reaped yet has no command line.
         std::fs::read(format!("/proc/{}/cmdline", pid.trim_end())).is_ok_and(|line| !line.is_empty())
     }
 
     #[test]
     fn nobody_is_left_behind() {
-        for (users, power) in ways().map(|users| (users, Power::FakeRoot)).chain([(Some(Users::Own), Power::Own)]) {
-            let trial = Trial::new();
+        for (users, privileges) in
+            ways().map(|users| (users, Privileges::FakeRoot)).chain([(Some(Users::Own), Privileges::Caller)])
+        {
+            let fixture = Fixture::new();
             let text = if users.is_some() { format!("setsid {LEAVE}") } else { LEAVE.to_owned() };
-            if trial.printed(users, power, &text).is_none() {
+            if fixture.printed(users, privileges, &text).is_none() {
                 continue;
             }
             // Without a sandbox the signal is sent, and the process dies when the kernel gets to it.
             let start = std::time::Instant::now();
-            while left(&trial) {
+            while left(&fixture) {
                 assert!(users.is_none() && start.elapsed().as_secs() < 60, "{users:?}: the process is still there");
                 std::thread::yield_now();
             }
@@ -386,11 +400,11 @@ mod tests {
 
     #[test]
     fn a_sandbox_tells_which_step_failed() {
-        let trial = Trial::new();
+        let fixture = Fixture::new();
         let mut command = Command::new("true");
-        let (enter, scratch) = (trial.layer(), Path::new("/absent"));
+        let (enter, scratch) = (fixture.layer(), Path::new("/absent"));
         let confinement =
-            Confinement { enter: &enter, scratch, users: Users::Own, inner: None, attended: None, service: None };
+            Confinement { enter: &enter, scratch, users: Users::Own, inner: None, notifier: None, service: None };
         let pipe = confine(&mut command, confinement).unwrap();
         let error = command.spawn().unwrap_err();
         drop(command);
@@ -428,22 +442,22 @@ mod tests {
             moved 1000\nsecond 1000\nmoved 755\nfolder 0:0\n\
             -rws--x--x 1000/100\ncrw-r----- 0/0\n";
         for users in ways() {
-            let trial = Trial::new();
-            let Some((log, ownership)) = trial.printed(users, Power::FakeRoot, text) else { continue };
+            let fixture = Fixture::new();
+            let Some((log, ownership)) = fixture.printed(users, Privileges::FakeRoot, text) else { continue };
             assert_eq!(log, expected, "{users:?}");
-            assert_eq!(facts(&trial, &ownership, "second").unwrap().uid, 1000, "{users:?}");
-            assert_eq!(facts(&trial, &ownership, "link").unwrap().uid, 1001, "{users:?}");
-            assert!(facts(&trial, &ownership, "folder").is_none_or(|f| (f.uid, f.gid) == (0, 0)), "{users:?}");
-            let disk = facts(&trial, &ownership, "disk").unwrap();
+            assert_eq!(facts(&fixture, &ownership, "second").unwrap().uid, 1000, "{users:?}");
+            assert_eq!(facts(&fixture, &ownership, "link").unwrap().uid, 1001, "{users:?}");
+            assert!(facts(&fixture, &ownership, "folder").is_none_or(|f| (f.uid, f.gid) == (0, 0)), "{users:?}");
+            let disk = facts(&fixture, &ownership, "disk").unwrap();
             let device = fake::Device { is_block: true, major: 259, minor: 70_000 };
             assert_eq!((disk.uid, disk.gid, disk.device), (0, 6, Some(device)), "{users:?}");
-            assert_eq!(facts(&trial, &ownership, "copy"), None, "{users:?}");
+            assert_eq!(facts(&fixture, &ownership, "copy"), None, "{users:?}");
         }
     }
 
-    fn facts(trial: &Trial, ownership: &Ownership, name: &str) -> Option<crate::Facts> {
+    fn facts(fixture: &Fixture, ownership: &Ownership, name: &str) -> Option<crate::FileFacts> {
         use std::os::unix::fs::MetadataExt;
-        let metadata = trial.layer().join(name).symlink_metadata().unwrap();
+        let metadata = fixture.layer().join(name).symlink_metadata().unwrap();
         ownership.get(metadata.dev(), metadata.ino()).cloned()
     }
 
@@ -464,17 +478,17 @@ mod tests {
             if setfattr -n security.capability -v 0x01 other 2> /dev/null; then echo wrong; fi\n\
             mkdir folder; if setfattr -n security.capability -v $value folder 2> /dev/null; then echo wrong; fi";
         for users in ways() {
-            let trial = Trial::new();
-            let Some((log, ownership)) = trial.printed(users, Power::FakeRoot, text) else { continue };
+            let fixture = Fixture::new();
+            let Some((log, ownership)) = fixture.printed(users, Privileges::FakeRoot, text) else { continue };
             assert_eq!(
                 log,
                 "security.capability=0x0100000200200000000000000000000000000000\n\
                  security.capability\nsecurity.capability\n5\n",
                 "{users:?}"
             );
-            assert_eq!(facts(&trial, &ownership, "file").unwrap().capability, Some(NET_RAW.to_vec()), "{users:?}");
-            assert_eq!(facts(&trial, &ownership, "copy").unwrap().capability, None, "{users:?}");
-            assert!(facts(&trial, &ownership, "other").is_none_or(|f| f.capability.is_none()), "{users:?}");
+            assert_eq!(facts(&fixture, &ownership, "file").unwrap().capability, Some(NET_RAW.to_vec()), "{users:?}");
+            assert_eq!(facts(&fixture, &ownership, "copy").unwrap().capability, None, "{users:?}");
+            assert!(facts(&fixture, &ownership, "other").is_none_or(|f| f.capability.is_none()), "{users:?}");
         }
     }
 
@@ -483,8 +497,8 @@ mod tests {
     fn removed_files_leave_nothing_behind() {
         let text = "for round in 1 2 3 4 5 6 7 8 9; do : > a; chown 5:6 a; rm a; : > b; stat -c %u:%g b; rm b; done";
         for users in ways() {
-            let trial = Trial::new();
-            let Some((log, _)) = trial.printed(users, Power::FakeRoot, text) else { continue };
+            let fixture = Fixture::new();
+            let Some((log, _)) = fixture.printed(users, Privileges::FakeRoot, text) else { continue };
             assert_eq!(log, "0:0\n".repeat(9), "{users:?}");
         }
     }
@@ -495,13 +509,13 @@ mod tests {
         let text = "mkdir -p shut/inner; echo x > shut/inner/file; chown 7 shut/inner/file\n\
             chmod 0 shut/inner/file shut/inner shut; echo y > $TMPDIR/left; chown 8 $TMPDIR/left; chmod 0 $TMPDIR/left";
         for users in ways().flatten() {
-            let trial = Trial::new();
-            let Some((_, ownership)) = trial.printed(Some(users), Power::FakeRoot, text) else { continue };
-            let file = std::fs::read(trial.layer().join("shut/inner/file")).unwrap();
+            let fixture = Fixture::new();
+            let Some((_, ownership)) = fixture.printed(Some(users), Privileges::FakeRoot, text) else { continue };
+            let file = std::fs::read(fixture.layer().join("shut/inner/file")).unwrap();
             assert_eq!(file, b"x\n");
             // Root may read a file of mode 0, and is told the mode all the same.
-            assert_eq!(facts(&trial, &ownership, "shut/inner").unwrap().mode, Some(0), "{users:?}");
-            assert_eq!(facts(&trial, &ownership, "shut/inner/file").unwrap().uid, 7, "{users:?}");
+            assert_eq!(facts(&fixture, &ownership, "shut/inner").unwrap().mode, Some(0), "{users:?}");
+            assert_eq!(facts(&fixture, &ownership, "shut/inner/file").unwrap().uid, 7, "{users:?}");
         }
     }
 
@@ -513,8 +527,8 @@ mod tests {
             chown -h 9 ../../c/link; stat -c %u ../../c/link .; ln -s loop loop; if stat -L loop 2> /dev/null; then echo wrong; fi\n\
             if chown 5 absent 2> /dev/null; then echo wrong; fi; if mknod file c 1 3 2> /dev/null; then echo wrong; fi";
         for users in ways() {
-            let trial = Trial::new();
-            let Some((log, _)) = trial.printed(users, Power::FakeRoot, text) else { continue };
+            let fixture = Fixture::new();
+            let Some((log, _)) = fixture.printed(users, Privileges::FakeRoot, text) else { continue };
             assert_eq!(log, "5\n5\n5\n5\n0\n0\n5\n5\n9\n0\n", "{users:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Notes the signals that ask this program to end (SIGINT, SIGTERM, SIGHUP): once, for the whole process.
+//! Records the signals that ask this program to end (SIGINT, SIGTERM, SIGHUP): once, for the whole process.
 //!
 //! [`install`] is called when the program starts. A signal then ends it in three steps. Whoever works asks [`came`], or
 //! polls [`descriptor`] beside what it waits for, and returns an error. The program waits for everybody who has a

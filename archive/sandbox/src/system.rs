@@ -1,6 +1,6 @@
-//! System calls that rustix does not have, or not without threads in mind. All of them are async-signal-safe, and may be
-//! made between fork and exec (signal-safety(7)). They are for processes of one thread: a child that has just been forked, or
-//! a program that starts none.
+//! Makes system calls that rustix lacks, or offers only for programs with threads. All of them are async-signal-safe, and
+//! may be made between fork and exec (signal-safety(7)). They are for processes of one thread: a child that has just been
+//! forked, or a program that starts none.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
@@ -8,6 +8,9 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
+
+/// Umask of the command: what it creates is readable by all, as in Nix builds.
+pub const UMASK: u32 = 0o022;
 
 /// Moves the calling process into new namespaces.
 pub fn unshare(flags: UnshareFlags) -> Result<(), Errno> {

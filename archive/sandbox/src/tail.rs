@@ -1,4 +1,4 @@
-//! The last lines of an output that is passed on as it comes.
+//! Keeps the last lines of an output that is passed on as it comes.
 
 use std::collections::VecDeque;
 
@@ -34,7 +34,7 @@ impl Tail {
         }
     }
 
-    /// The lines, what is no text in them replaced.
+    /// The lines, bytes that are not UTF-8 replaced.
     pub fn into_lines(self) -> Vec<String> {
         self.lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
     }

@@ -3,6 +3,7 @@
 //! See FORMAT.md beside this crate. The spec is written by people: `format` and `version` are optional, and a key that
 //! is not known is an error that names the nearest one.
 
+mod keys;
 mod named;
 mod parse;
 mod perms;

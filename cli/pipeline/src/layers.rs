@@ -10,7 +10,7 @@ use layerstone_closure::{Closure, measure};
 use layerstone_layer::{LayerFile, Recipe, Source};
 use layerstone_layering::{Plan, plan};
 use layerstone_overlay::Hooks;
-use layerstone_root::NixDbPlace;
+use layerstone_root::{NixDbPlace, RootConfig};
 use layerstone_spec::{Kind, RootMode, Script, Spec};
 use layerstone_store::{Scratch, StorePath};
 use std::collections::BTreeSet;
@@ -36,15 +36,15 @@ impl Builder<'_> {
             (Kind::Layered, ran) => {
                 let below = ran.as_ref().map(|ran| ran.blob.clone());
                 let tree = root_layer::tree_below(self.base.as_ref(), below)?;
-                let root = root_layer::root_spec(self.spec, self.store, tree)?;
-                let custom = root_layer::make(&root, &blob, self.report)?;
+                let config = RootConfig::new(self.spec, self.store, tree);
+                let custom = root_layer::make(self.spec, &config, &blob, self.report)?;
                 self.layered(scratch, &blob, custom, ran)?
             }
             (Kind::Single, Some(ran)) => vec![self.single(scratch, ran.blob, ran.layer)?],
             (Kind::Single, None) => {
                 let tree = self.base.as_ref().map(BaseImage::tree).transpose()?;
-                let root = root_layer::root_spec(self.spec, self.store, tree)?;
-                let custom = root_layer::make(&root, &blob, self.report)?;
+                let config = RootConfig::new(self.spec, self.store, tree);
+                let custom = root_layer::make(self.spec, &config, &blob, self.report)?;
                 vec![self.single(scratch, blob, custom)?]
             }
         })

@@ -5,7 +5,7 @@ use crate::{BaseImage, Report, Result, root_layer};
 use layerstone_closure::{Candidates, Closure, Scanner};
 use layerstone_layer::{LayerFile, Meter};
 use layerstone_overlay::{Backend, Choice, Hooks, Machine, Passed, Phase, Ran, Run, ScriptStore};
-use layerstone_root::RootSpec;
+use layerstone_root::RootConfig;
 use layerstone_spec::{Script, Spec};
 use layerstone_store::{Output, Scratch, Store, StorePath};
 use layerstone_tar::LayerTree;
@@ -75,8 +75,8 @@ pub struct RootScript<'a> {
     pub script: Vec<u8>,
     /// Scripts around it.
     pub hooks: Hooks,
-    /// What is in the layer before it runs.
-    pub contents: Option<RootSpec>,
+    /// What the spec's contents, which are in the layer before it runs, are made with.
+    pub contents: Option<RootConfig>,
     /// What of the store it sees.
     pub closure: Option<&'a Closure>,
     /// The base, whose files it sees as its root.
@@ -91,20 +91,24 @@ pub struct RootScript<'a> {
     pub options: &'a ScriptOptions,
 }
 
-/// What is in the layer before a script runs.
-pub fn contents(spec: &Spec, store: &Store, base: Option<&BaseImage>) -> Result<Option<RootSpec>> {
+/// What the contents that are in the layer before a script runs are made with; none if there are none.
+///
+/// # Errors
+///
+/// The base cannot be read.
+pub fn contents(spec: &Spec, store: &Store, base: Option<&BaseImage>) -> Result<Option<RootConfig>> {
     if spec.contents.is_empty() && spec.helpers.is_empty() {
         return Ok(None);
     }
-    let root = root_layer::root_spec(spec, store, base.map(BaseImage::tree).transpose()?)?;
-    Ok(Some(RootSpec { script: None, fake_root: None, ..root }))
+    Ok(Some(RootConfig::new(spec, store, base.map(BaseImage::tree).transpose()?)))
 }
 
 /// Runs it, writes the layer's tar, and tells the warnings.
 pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<LayerFile> {
     let mut output = Output::create(blob)?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
-    let contents = job.contents.as_ref().map(|root| contents_tar(root, &scratch, report)).transpose()?;
+    let contents =
+        job.contents.as_ref().map(|config| contents_tar(job.spec, config, &scratch, report)).transpose()?;
     let base = job.base.map(overlay_base).transpose()?;
     let options = job.options;
     let config = job.base.map(|base| &base.image.config);
@@ -174,9 +178,10 @@ fn beside_check<T>(
 }
 
 /// What is in the layer first, as a tar.
-fn contents_tar(root: &RootSpec, scratch: &Scratch, report: &dyn Report) -> Result<File> {
+fn contents_tar(spec: &Spec, config: &RootConfig, scratch: &Scratch, report: &dyn Report) -> Result<File> {
     let blob = scratch.path().join("contents.tar");
-    root_layer::make(root, &blob, report)?;
+    let spec = Spec { script: None, fake_root_commands: None, ..spec.clone() };
+    root_layer::make(&spec, config, &blob, report)?;
     File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))
 }
 

@@ -1,11 +1,11 @@
-//! `layerstone helper`: ready contents alone, and what they are to the root stage.
+//! `layerstone helper`: writes ready contents alone into a new folder.
 
 use crate::args::StoreArgs;
 use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
 use layerstone_root::write_helper;
-use layerstone_spec::Helper as Named;
+use layerstone_spec::Helper;
 use std::path::PathBuf;
 
 /// Write ready contents into a new folder: users, a /tmp, links to a shell, to env, to certificates
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub struct Options {
     /// Which contents, and the package that they link to; or an entry of image.json's "helpers", as JSON
     #[arg(value_name = "NAME[=PATH]")]
-    helper: Named,
+    helper: Helper,
     /// Folder to make
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -29,5 +29,5 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let store = options.store.store()?;
     Files::of(&store).reads(options.helper.package()).writes([&options.folder]).check()?;
-    Ok(write_helper(&store, &layerstone_pipeline::root_layer::of_store(&options.helper, &store)?, &options.folder)?)
+    Ok(write_helper(&store, &options.helper, &options.folder)?)
 }

@@ -10,10 +10,11 @@ use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_layer::LayerFile;
 use layerstone_pipeline::check_tar;
-use layerstone_pipeline::root_layer::{make, root_spec, tree_below};
+use layerstone_oci::Time;
+use layerstone_pipeline::root_layer::{make, tree_below};
 use layerstone_pipeline::single_layer::plain_blob;
-use layerstone_root::RootSpec;
-use layerstone_spec::{Kind, Spec};
+use layerstone_root::RootConfig;
+use layerstone_spec::{Kind, Script, Spec};
 use layerstone_store::Output;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +65,7 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let mut spec = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
-    let (mtime, _) = options.stamp.resolve(Some(&spec))?;
+    spec.mtime = Time::from_seconds(options.stamp.resolve(Some(&spec))?.0)?;
     options.root.apply(NAME, &mut spec)?;
     let base = options.base.open(Some(&spec), common)?;
     spec.contents.extend(options.contents.iter().cloned());
@@ -72,16 +73,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         if spec.script.is_some() {
             bail!("two scripts: found --extra-commands and one in the spec, expected one of them");
         }
-        spec.script = Some(layerstone_spec::Script::File(file.clone()));
+        spec.script = Some(Script::File(file.clone()));
     }
     if spec.run_as_root.is_some() && spec.kind == Kind::Single {
         bail!("runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`");
     }
     let below = options.below.as_deref().map(read_layer).transpose()?;
-    let root = root_spec(&spec, &store, tree_below(base.as_ref(), below)?)?;
-    let owner = options.stamp.owner.over(root.owner.clone());
-    let numeric = root.numeric && owner.uname.is_empty() && owner.gname.is_empty();
-    let root = RootSpec { mtime, owner, numeric, strict: options.strict, ..root };
+    let mut config = RootConfig::new(&spec, &store, tree_below(base.as_ref(), below)?);
+    config.owner = options.stamp.owner.over(config.owner);
+    config.strict = options.strict;
     check_tar(&options.blob, None)?;
     let files = Files::of(&store).reads_spec(options.stamp.spec(), &spec).reads_layers(&options.below);
     let files = files.reads(options.base.location(Some(&spec)).map(|base| base.path)).edge(&options.edge);
@@ -97,7 +97,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if let Some(below) = &options.below {
         edge.layer(&store, below)?;
     }
-    let mut layer = make(&root, &options.blob, common)?;
+    let mut layer = make(&spec, &config, &options.blob, common)?;
     layer.set_blob(&options.output, &options.blob)?;
     options.legacy.write(&options.blob)?;
     edge.files(options.legacy.file());

@@ -1,14 +1,14 @@
-//! What each call is answered.
+//! Answers each call from the owner table.
 //!
-//! Whatever goes wrong on our side, such as a path that leads nowhere, is left to the kernel, which finds the same and says
-//! it with the right error.
+//! An error on our side, such as a path that leads nowhere, is left to the kernel, which finds it too and returns the right
+//! error number.
 
-use super::Nature;
 use super::calls::{Act, Call, Way, find};
-use super::find::{file, folder, place, stat};
-use super::ledger::{Device, Ledger};
-use super::listener::{Answer, Asked};
-use crate::opener::Opener;
+use super::find::{file, folder, parent, stat};
+use super::identity::Identity;
+use super::listener::{Answer, Notification};
+use super::owner_table::{Device, OwnerTable};
+use crate::fd_broker::FdBroker;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatVfsMountFlags, StatxFlags, fchmod, fstatvfs, statx};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -17,15 +17,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 const CAP_MKNOD: u32 = 27;
 /// An id that means none, in chown(2).
 const NO_ID: u32 = u32::MAX;
-/// Who owns files of users that a namespace does not have (/proc/sys/kernel/overflowuid).
-const NOBODY: u32 = 65534;
-
-/// Answers calls and writes down what it told.
+/// Answers calls, and records the owners and devices that they set.
 #[derive(Debug)]
 pub struct Answers {
-    pub(super) nature: Nature,
-    pub(super) ledger: Ledger,
-    pub(super) opener: Opener,
+    pub(super) identity: Identity,
+    pub(super) table: OwnerTable,
+    pub(super) broker: FdBroker,
 }
 
 /// The arguments behind those that name the file.
@@ -43,43 +40,48 @@ impl Arguments<'_> {
 }
 
 impl Answers {
-    /// Nothing is written down yet.
-    pub fn new(nature: Nature, opener: Opener) -> Answers {
-        Answers { nature, ledger: Ledger::default(), opener }
+    /// With an empty table.
+    pub fn new(identity: Identity, broker: FdBroker) -> Answers {
+        Answers { identity, table: OwnerTable::default(), broker }
     }
 
-    /// What was written down.
-    pub fn into_ledger(self) -> Ledger {
-        self.ledger
+    /// The table of what was set.
+    pub fn into_table(self) -> OwnerTable {
+        self.table
     }
 
     /// Answers a call.
-    pub fn answer(&mut self, asked: &Asked<'_>) -> Answer {
-        let Some(call) = find(asked.number) else { return Answer::Continue };
-        let arguments = Arguments(&asked.arguments[call.way.length()..]);
+    pub fn answer(&mut self, notification: &Notification<'_>) -> Answer {
+        let Some(call) = find(notification.number) else { return Answer::Continue };
+        let arguments = Arguments(&notification.arguments[call.way.length()..]);
         let result = match call.act {
-            Act::Stat | Act::Statx if self.ledger.is_empty() && !self.nature.pretends => Ok(Answer::Continue),
-            Act::Stat => self.stat(asked, call, &arguments),
-            Act::Statx => self.statx(asked, call, &arguments),
-            Act::Chown => self.chown(asked, call, &arguments),
-            Act::MakeNode => self.make_node(asked, call, &arguments),
-            Act::SetAttribute => self.set_attribute(asked, call, &arguments),
-            Act::GetAttribute => self.get_attribute(asked, call, &arguments),
-            Act::ListAttributes => self.list_attributes(asked, call, &arguments),
-            Act::RemoveAttribute => self.remove_attribute(asked, call, &arguments),
+            Act::Stat | Act::Statx if self.table.is_empty() && !self.identity.pretends => Ok(Answer::Continue),
+            Act::Stat => self.stat(notification, call, &arguments),
+            Act::Statx => self.statx(notification, call, &arguments),
+            Act::Chown => self.chown(notification, call, &arguments),
+            Act::MakeNode => self.make_node(notification, call, &arguments),
+            Act::SetAttribute => self.set_attribute(notification, call, &arguments),
+            Act::GetAttribute => self.get_attribute(notification, call, &arguments),
+            Act::ListAttributes => self.list_attributes(notification, call, &arguments),
+            Act::RemoveAttribute => self.remove_attribute(notification, call, &arguments),
         };
         result.unwrap_or(Answer::Continue)
     }
 
-    fn chown(&mut self, asked: &Asked<'_>, call: Call, arguments: &Arguments<'_>) -> Result<Answer, Errno> {
+    fn chown(
+        &mut self,
+        notification: &Notification<'_>,
+        call: Call,
+        arguments: &Arguments<'_>,
+    ) -> Result<Answer, Errno> {
         let (uid, gid) = (arguments.number(0), arguments.number(1));
-        let target = target(asked, call, &self.opener)?;
+        let target = target(notification, call, &self.broker)?;
         let is_known = |map: &crate::ids::IdMap, id| id == NO_ID || map.has(id);
-        let ids = &self.nature.ids;
-        if self.nature.gives && is_known(&ids.users, uid) && is_known(&ids.groups, gid) {
+        let ids = &self.identity.ids;
+        if self.identity.gives && is_known(&ids.users, uid) && is_known(&ids.groups, gid) {
             let found = stat(&target)?;
-            if self.ledger.get(found.st_dev, found.st_ino).is_some() {
-                self.ledger.change(target, |record| (record.owner, record.capability) = (None, None))?;
+            if self.table.get(found.st_dev, found.st_ino).is_some() {
+                self.table.change(target, |record| (record.owner, record.capability) = (None, None))?;
             }
             return Ok(Answer::Continue);
         }
@@ -91,8 +93,8 @@ impl Answers {
         let keep = |new: u32, old: u32| if new == NO_ID { old } else { new };
         let owner = (keep(uid, old.0), keep(gid, old.1));
         drop_set_id(&target, found.st_mode)?;
-        let is_root = self.nature.seen(found.st_uid, found.st_gid) == (0, 0);
-        self.ledger.change(target, |record| {
+        let is_root = self.identity.seen(found.st_uid, found.st_gid) == (0, 0);
+        self.table.change(target, |record| {
             // What is not root's without being said so need not be said.
             record.owner = (owner != (0, 0) || !is_root).then_some(owner);
             record.capability = None;
@@ -100,36 +102,41 @@ impl Answers {
         Ok(Answer::Value(0))
     }
 
-    fn make_node(&mut self, asked: &Asked<'_>, call: Call, arguments: &Arguments<'_>) -> Result<Answer, Errno> {
-        if !self.nature.pretends && !asked.process.has_capability(CAP_MKNOD) {
+    fn make_node(
+        &mut self,
+        notification: &Notification<'_>,
+        call: Call,
+        arguments: &Arguments<'_>,
+    ) -> Result<Answer, Errno> {
+        if !self.identity.pretends && !notification.process.has_capability(CAP_MKNOD) {
             return Ok(Answer::Error(Errno::PERM));
         }
         let (mode, number) = (arguments.number(0), arguments.number(1));
-        let (start, path) = path(asked, call)?;
-        let (folder, name) = place(asked.process, &self.opener, start, &path)?;
-        if !asked.is_alive() {
+        let (start, path) = path(notification, call)?;
+        let (folder, name) = parent(notification.process, &self.broker, start, &path)?;
+        if !notification.is_alive() {
             return Ok(Answer::Continue);
         }
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-        let made = match self.opener.open(&folder, &name, flags, Mode::from_raw_mode(0o600)) {
+        let made = match self.broker.open(&folder, &name, flags, Mode::from_raw_mode(0o600)) {
             Ok(made) => made,
             Err(errno) => return Ok(Answer::Error(errno)),
         };
-        fchmod(&made, Mode::from_raw_mode(mode & 0o7777 & !asked.process.umask()))?;
+        fchmod(&made, Mode::from_raw_mode(mode & 0o7777 & !notification.process.umask()))?;
         // linux/kdev_t.h, new_decode_dev.
         let device = Device {
             is_block: FileType::from_raw_mode(mode) == FileType::BlockDevice,
             major: number >> 8 & 0xfff,
             minor: number & 0xff | number >> 12 & 0xfff00,
         };
-        self.ledger.change(made, |record| record.device = Some(device))?;
+        self.table.change(made, |record| record.device = Some(device))?;
         Ok(Answer::Value(0))
     }
 
-    fn stat(&self, asked: &Asked<'_>, call: Call, arguments: &Arguments<'_>) -> Result<Answer, Errno> {
-        let mut found = stat(&target(asked, call, &self.opener)?)?;
-        let record = self.ledger.get(found.st_dev, found.st_ino);
-        if record.is_none() && !self.nature.pretends {
+    fn stat(&self, notification: &Notification<'_>, call: Call, arguments: &Arguments<'_>) -> Result<Answer, Errno> {
+        let mut found = stat(&target(notification, call, &self.broker)?)?;
+        let record = self.table.get(found.st_dev, found.st_ino);
+        if record.is_none() && !self.identity.pretends {
             return Ok(Answer::Continue);
         }
         (found.st_uid, found.st_gid) = self.owner(&found);
@@ -137,15 +144,15 @@ impl Answers {
             found.st_mode = device.mode(found.st_mode);
             found.st_rdev = rustix::fs::makedev(device.major, device.minor);
         }
-        asked.process.write(arguments.address(0), bytes_of(&found))?;
+        notification.process.write(arguments.address(0), bytes_of(&found))?;
         Ok(Answer::Value(0))
     }
 
-    fn statx(&self, asked: &Asked<'_>, call: Call, arguments: &Arguments<'_>) -> Result<Answer, Errno> {
-        let target = target(asked, call, &self.opener)?;
+    fn statx(&self, notification: &Notification<'_>, call: Call, arguments: &Arguments<'_>) -> Result<Answer, Errno> {
+        let target = target(notification, call, &self.broker)?;
         let plain = stat(&target)?;
-        let record = self.ledger.get(plain.st_dev, plain.st_ino);
-        if record.is_none() && !self.nature.pretends {
+        let record = self.table.get(plain.st_dev, plain.st_ino);
+        if record.is_none() && !self.identity.pretends {
             return Ok(Answer::Continue);
         }
         let mut found = statx(&target, c"", AtFlags::EMPTY_PATH, StatxFlags::from_bits_retain(arguments.number(1)))?;
@@ -155,22 +162,14 @@ impl Answers {
             found.stx_mode = device.mode(found.stx_mode.into()) as u16;
             (found.stx_rdev_major, found.stx_rdev_minor) = (device.major, device.minor);
         }
-        asked.process.write(arguments.address(2), bytes_of(&found))?;
+        notification.process.write(arguments.address(2), bytes_of(&found))?;
         Ok(Answer::Value(0))
     }
 
     /// Who owns a file, as the processes are to see it.
     fn owner(&self, found: &rustix::fs::Stat) -> (u32, u32) {
-        let said = self.ledger.get(found.st_dev, found.st_ino).and_then(|record| record.owner);
-        said.unwrap_or_else(|| self.nature.seen(found.st_uid, found.st_gid))
-    }
-}
-
-impl Nature {
-    /// What an owner outside is inside.
-    fn seen(&self, uid: u32, gid: u32) -> (u32, u32) {
-        let inside = |map: &crate::ids::IdMap, id| map.inside(id).unwrap_or(NOBODY);
-        (inside(&self.ids.users, uid), inside(&self.ids.groups, gid))
+        let said = self.table.get(found.st_dev, found.st_ino).and_then(|record| record.owner);
+        said.unwrap_or_else(|| self.identity.seen(found.st_uid, found.st_gid))
     }
 }
 
@@ -182,33 +181,33 @@ impl Device {
 }
 
 /// The file that a call means.
-pub(super) fn target(asked: &Asked<'_>, call: Call, opener: &Opener) -> Result<OwnedFd, Errno> {
-    let (start, path) = path(asked, call)?;
+pub(super) fn target(notification: &Notification<'_>, call: Call, broker: &FdBroker) -> Result<OwnedFd, Errno> {
+    let (start, path) = path(notification, call)?;
     let found = match call.way {
-        Way::Descriptor => folder(asked.process, start),
-        Way::Path(follow) => file(asked.process, opener, start, &path, follow),
-        Way::AtPlain => file(asked.process, opener, start, &path, false),
+        Way::Descriptor => folder(notification.process, start),
+        Way::Path(follow) => file(notification.process, broker, start, &path, follow),
+        Way::AtPlain => file(notification.process, broker, start, &path, false),
         Way::At(flags) => {
-            let flags = asked.arguments[flags] as i32;
+            let flags = notification.arguments[flags] as i32;
             match path.is_empty() {
-                true if flags & libc::AT_EMPTY_PATH != 0 => folder(asked.process, start),
+                true if flags & libc::AT_EMPTY_PATH != 0 => folder(notification.process, start),
                 true => Err(Errno::NOENT),
-                false => file(asked.process, opener, start, &path, flags & libc::AT_SYMLINK_NOFOLLOW == 0),
+                false => file(notification.process, broker, start, &path, flags & libc::AT_SYMLINK_NOFOLLOW == 0),
             }
         }
     }?;
     // Only now is it known that all of this was read of the right process.
-    if asked.is_alive() { Ok(found) } else { Err(Errno::SRCH) }
+    if notification.is_alive() { Ok(found) } else { Err(Errno::SRCH) }
 }
 
 /// The descriptor and the path that a call names a file by.
-fn path(asked: &Asked<'_>, call: Call) -> Result<(i32, Vec<u8>), Errno> {
-    let text = |index: usize| match asked.arguments[index] {
+fn path(notification: &Notification<'_>, call: Call) -> Result<(i32, Vec<u8>), Errno> {
+    let text = |index: usize| match notification.arguments[index] {
         0 => Ok(Vec::new()),
-        address => asked.process.text(address),
+        address => notification.process.text(address),
     };
     // Descriptors are passed in the low half.
-    let descriptor = asked.arguments[0] as i32;
+    let descriptor = notification.arguments[0] as i32;
     match call.way {
         Way::Descriptor => Ok((descriptor, Vec::new())),
         Way::Path(_) => Ok((libc::AT_FDCWD, text(0)?)),

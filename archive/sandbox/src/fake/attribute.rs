@@ -1,9 +1,9 @@
-//! What calls about a file's capabilities are answered; other attributes are the kernel's.
+//! Answers calls about a file's capabilities; other attributes are the kernel's.
 
 use super::answer::{Answers, Arguments, is_read_only, target};
 use super::calls::Call;
 use super::find::stat;
-use super::listener::{Answer, Asked};
+use super::listener::{Answer, Notification};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -18,17 +18,17 @@ const CAP_SETFCAP: u32 = 31;
 impl Answers {
     pub(super) fn set_attribute(
         &mut self,
-        asked: &Asked<'_>,
+        notification: &Notification<'_>,
         call: Call,
         arguments: &Arguments<'_>,
     ) -> Result<Answer, Errno> {
-        if !means_capability(asked, arguments)? {
+        if !means_capability(notification, arguments)? {
             return Ok(Answer::Continue);
         }
-        if !self.nature.pretends && !asked.process.has_capability(CAP_SETFCAP) {
+        if !self.identity.pretends && !notification.process.has_capability(CAP_SETFCAP) {
             return Ok(Answer::Error(Errno::PERM));
         }
-        let target = target(asked, call, &self.opener)?;
+        let target = target(notification, call, &self.broker)?;
         let found = stat(&target)?;
         if is_read_only(&target)? {
             return Ok(Answer::Error(Errno::ROFS));
@@ -37,78 +37,78 @@ impl Answers {
         if !CAPABILITY_LENGTHS.contains(&length) || FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
             return Ok(Answer::Error(Errno::INVAL));
         }
-        let has = self.ledger.get(found.st_dev, found.st_ino).is_some_and(|record| record.capability.is_some());
+        let has = self.table.get(found.st_dev, found.st_ino).is_some_and(|record| record.capability.is_some());
         match arguments.number(3) as i32 {
             libc::XATTR_CREATE if has => return Ok(Answer::Error(Errno::EXIST)),
             libc::XATTR_REPLACE if !has => return Ok(Answer::Error(Errno::NODATA)),
             _ => {}
         }
-        let value = asked.process.read(arguments.address(1), length)?;
+        let value = notification.process.read(arguments.address(1), length)?;
         let Some(value) = revision_2(&value) else { return Ok(Answer::Error(Errno::INVAL)) };
-        self.ledger.change(target, |record| record.capability = Some(value))?;
+        self.table.change(target, |record| record.capability = Some(value))?;
         Ok(Answer::Value(0))
     }
 
     pub(super) fn get_attribute(
         &self,
-        asked: &Asked<'_>,
+        notification: &Notification<'_>,
         call: Call,
         arguments: &Arguments<'_>,
     ) -> Result<Answer, Errno> {
-        if self.ledger.is_empty() || !means_capability(asked, arguments)? {
+        if self.table.is_empty() || !means_capability(notification, arguments)? {
             return Ok(Answer::Continue);
         }
-        match self.capability(&target(asked, call, &self.opener)?)? {
-            Some(value) => give(asked, arguments.address(1), arguments.address(2), value),
+        match self.capability(&target(notification, call, &self.broker)?)? {
+            Some(value) => give(notification, arguments.address(1), arguments.address(2), value),
             None => Ok(Answer::Continue),
         }
     }
 
     pub(super) fn list_attributes(
         &self,
-        asked: &Asked<'_>,
+        notification: &Notification<'_>,
         call: Call,
         arguments: &Arguments<'_>,
     ) -> Result<Answer, Errno> {
-        if self.ledger.is_empty() {
+        if self.table.is_empty() {
             return Ok(Answer::Continue);
         }
-        let target = target(asked, call, &self.opener)?;
+        let target = target(notification, call, &self.broker)?;
         if self.capability(&target)?.is_none() {
             return Ok(Answer::Continue);
         }
         let mut names = names_of_attributes(&target)?;
         names.extend_from_slice(CAPABILITY);
         names.push(0);
-        give(asked, arguments.address(0), arguments.address(1), &names)
+        give(notification, arguments.address(0), arguments.address(1), &names)
     }
 
     pub(super) fn remove_attribute(
         &mut self,
-        asked: &Asked<'_>,
+        notification: &Notification<'_>,
         call: Call,
         arguments: &Arguments<'_>,
     ) -> Result<Answer, Errno> {
-        if self.ledger.is_empty() || !means_capability(asked, arguments)? {
+        if self.table.is_empty() || !means_capability(notification, arguments)? {
             return Ok(Answer::Continue);
         }
-        let target = target(asked, call, &self.opener)?;
+        let target = target(notification, call, &self.broker)?;
         if self.capability(&target)?.is_none() {
             return Ok(Answer::Continue);
         }
-        self.ledger.change(target, |record| record.capability = None)?;
+        self.table.change(target, |record| record.capability = None)?;
         Ok(Answer::Value(0))
     }
 
     fn capability(&self, file: &OwnedFd) -> Result<Option<&Vec<u8>>, Errno> {
         let found = stat(file)?;
-        Ok(self.ledger.get(found.st_dev, found.st_ino).and_then(|record| record.capability.as_ref()))
+        Ok(self.table.get(found.st_dev, found.st_ino).and_then(|record| record.capability.as_ref()))
     }
 }
 
 /// Whether the attribute that a call names is the one that holds capabilities.
-fn means_capability(asked: &Asked<'_>, arguments: &Arguments<'_>) -> Result<bool, Errno> {
-    Ok(asked.process.text(arguments.address(0))? == CAPABILITY)
+fn means_capability(notification: &Notification<'_>, arguments: &Arguments<'_>) -> Result<bool, Errno> {
+    Ok(notification.process.text(arguments.address(0))? == CAPABILITY)
 }
 
 /// The value of the attribute without the root user of a namespace: who that is depends on who runs this.
@@ -125,13 +125,13 @@ fn revision_2(value: &[u8]) -> Option<Vec<u8>> {
     (value.len() == length).then(|| [&(REVISION_2 | flags).to_le_bytes(), &rest[..CAPABILITY_LENGTHS[0] - 4]].concat())
 }
 
-/// Gives a value of an attribute, or asked with no room its length.
-fn give(asked: &Asked<'_>, address: u64, room: u64, value: &[u8]) -> Result<Answer, Errno> {
+/// Gives a value of an attribute, or notification with no room its length.
+fn give(notification: &Notification<'_>, address: u64, room: u64, value: &[u8]) -> Result<Answer, Errno> {
     if room > 0 && room < value.len() as u64 {
         return Ok(Answer::Error(Errno::RANGE));
     }
     if room > 0 {
-        asked.process.write(address, value)?;
+        notification.process.write(address, value)?;
     }
     // A value of an attribute has at most 64 KiB.
     Ok(Answer::Value(value.len() as i64))

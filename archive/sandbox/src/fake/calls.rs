@@ -1,4 +1,4 @@
-//! The calls that are answered, and where their arguments stand.
+//! Lists the system calls that are answered, and the positions of their arguments.
 
 /// A call.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! The filter: which calls stop and ask (seccomp(2), bpf(4) of the classic kind).
+//! Builds the filter that stops these calls until they are answered (seccomp(2), classic bpf(4)).
 
 use super::calls::{ABSENT, DEVICES, WHO, always};
 

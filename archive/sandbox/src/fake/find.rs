@@ -1,11 +1,11 @@
-//! The file that a process means by a path: looked up from outside, as the kernel would for it.
+//! Looks up the file that a process means by a path, as the kernel would for it.
 //!
 //! Its root may be another one than ours, so links that begin with a slash lead to its root, and `..` not above it. The walk
 //! is on open directories, where [`Walk`](layerstone_store::Walk) is on paths: a path of the process may be another file for
 //! us, the keeper opens what we may not, and links of /proc lead to files and not to names. No openat2(2) can do that.
 
 use super::process::Process;
-use crate::opener::Opener;
+use crate::fd_broker::FdBroker;
 use layerstone_store::{Components, TooManySymlinks};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstatfs, readlinkat, statat};
 use rustix::io::Errno;
@@ -22,38 +22,38 @@ pub fn folder(process: Process, descriptor: i32) -> Result<OwnedFd, Errno> {
     if descriptor == libc::AT_FDCWD { process.open("cwd") } else { process.open(&format!("fd/{descriptor}")) }
 }
 
-/// The file at a path that begins at a folder; a link at the end is followed if so asked.
-pub fn file(process: Process, opener: &Opener, start: i32, path: &[u8], follow: bool) -> Result<OwnedFd, Errno> {
-    let mut walk = Walk::begin(process, opener, start, path)?;
+/// The file at a path that begins at a folder; a link at the end is followed if so notification.
+pub fn file(process: Process, broker: &FdBroker, start: i32, path: &[u8], follow: bool) -> Result<OwnedFd, Errno> {
+    let mut walk = Walk::begin(process, broker, start, path)?;
     walk.go(path, follow)?;
     Ok(walk.at)
 }
 
-/// The folder in which a path's last name is, and that name.
-pub fn place(process: Process, opener: &Opener, start: i32, path: &[u8]) -> Result<(OwnedFd, Vec<u8>), Errno> {
+/// The directory of a path's last name, and that name.
+pub fn parent(process: Process, broker: &FdBroker, start: i32, path: &[u8]) -> Result<(OwnedFd, Vec<u8>), Errno> {
     let cut = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
     let (folder, name) = path.split_at(cut);
     if name.is_empty() || name == b"." || name == b".." {
         return Err(Errno::EXIST);
     }
-    let mut walk = Walk::begin(process, opener, start, path)?;
+    let mut walk = Walk::begin(process, broker, start, path)?;
     walk.go(folder, true)?;
     Ok((walk.at, name.to_vec()))
 }
 
 struct Walk<'a> {
     process: Process,
-    opener: &'a Opener,
+    broker: &'a FdBroker,
     root: OwnedFd,
     at: OwnedFd,
 }
 
 impl<'a> Walk<'a> {
-    fn begin(process: Process, opener: &'a Opener, start: i32, path: &[u8]) -> Result<Walk<'a>, Errno> {
+    fn begin(process: Process, broker: &'a FdBroker, start: i32, path: &[u8]) -> Result<Walk<'a>, Errno> {
         let root = process.open("root")?;
         let at =
             if path.starts_with(b"/") { root.try_clone().map_err(|_| Errno::MFILE)? } else { folder(process, start)? };
-        Ok(Walk { process, opener, root, at })
+        Ok(Walk { process, broker, root, at })
     }
 
     fn go(&mut self, path: &[u8], follow: bool) -> Result<(), Errno> {
@@ -64,7 +64,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let next = self.opener.open(&self.at, part.as_bytes(), flags, Mode::empty())?;
+            let next = self.broker.open(&self.at, part.as_bytes(), flags, Mode::empty())?;
             let is_link = FileType::from_raw_mode(stat(&next)?.st_mode) == FileType::Symlink;
             if !is_link || left.is_empty() && !follow {
                 self.at = next;
@@ -88,7 +88,7 @@ impl Walk<'_> {
     fn through_proc(&self, part: &[u8]) -> Result<OwnedFd, Errno> {
         match part {
             b"self" | b"thread-self" => self.process.open("."),
-            _ => self.opener.open(&self.at, part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+            _ => self.broker.open(&self.at, part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Receiving calls from a filter and sending answers (seccomp_unotify(2)).
+//! Receives calls from a filter and sends answers (seccomp_unotify(2)).
 
 use super::process::Process;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -12,7 +12,7 @@ pub struct Listener(OwnedFd);
 
 /// A call that waits for its answer.
 #[derive(Debug)]
-pub struct Asked<'a> {
+pub struct Notification<'a> {
     /// Number of the call.
     pub number: libc::c_long,
     /// Its arguments.
@@ -34,7 +34,7 @@ pub enum Answer {
     Error(Errno),
 }
 
-impl Asked<'_> {
+impl Notification<'_> {
     /// Whether the one who makes it is still the one who made it, and waits: no other process has got its number.
     pub fn is_alive(&self) -> bool {
         // SAFETY: the kernel reads an id.
@@ -63,10 +63,10 @@ impl Listener {
     }
 
     /// Answers calls until no process is left that could make one.
-    pub fn serve(&self, mut answer: impl FnMut(&Asked<'_>) -> Answer) -> io::Result<()> {
+    pub fn serve(&self, mut answer: impl FnMut(&Notification<'_>) -> Answer) -> io::Result<()> {
         while self.wait()? {
-            if let Some(asked) = self.receive()? {
-                self.send(asked.id, answer(&asked))?;
+            if let Some(notification) = self.receive()? {
+                self.send(notification.id, answer(&notification))?;
             }
         }
         Ok(())
@@ -80,14 +80,14 @@ impl Listener {
     }
 
     /// The next call; none if it was taken back meanwhile.
-    fn receive(&self) -> io::Result<Option<Asked<'_>>> {
+    fn receive(&self) -> io::Result<Option<Notification<'_>>> {
         // SAFETY: all of it are numbers. The kernel wants zeros there.
         let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-        // SAFETY: the kernel writes a message no longer than this, as `new` has asked.
+        // SAFETY: the kernel writes a message no longer than this, as `new` has notification.
         if unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) } != 0 {
             return gone(io::Error::last_os_error()).map(|()| None);
         }
-        Ok(Some(Asked {
+        Ok(Some(Notification {
             number: call.data.nr.into(),
             arguments: call.data.args,
             process: Process::new(call.pid),

@@ -1,4 +1,4 @@
-//! A process that waits for an answer: its memory, and what /proc says of it (proc(5)).
+//! Reads and writes the memory of a process that waits for an answer, and reads its status from /proc (proc(5)).
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -68,7 +68,7 @@ impl Process {
 
     /// The permission bits that files which it makes do not get.
     pub fn umask(self) -> u32 {
-        self.status("Umask:").and_then(|text| u32::from_str_radix(&text, 8).ok()).unwrap_or(crate::confine::UMASK)
+        self.status("Umask:").and_then(|text| u32::from_str_radix(&text, 8).ok()).unwrap_or(crate::system::UMASK)
     }
 
     fn status(self, key: &str) -> Option<String> {

@@ -1,71 +1,17 @@
 //! Reading an image.json: key by key, with what was found and what was expected for each that is wrong.
 
+use super::keys::{self as key, Key, nearest_key};
 use super::{
     FORMAT, Helper, Kind, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm, References, RootMode, Script, Spec, VERSION,
 };
 use crate::Result;
-use layerstone_oci::{Location, TIME_FORMS, Time, go_architecture};
+use layerstone_oci::{Location, Time, go_architecture};
 use layerstone_store::{Fields, string};
 use layerstone_tar::Owner;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-
-/// The keys, for telling which one a misspelt one is nearest to.
-const KEYS: [&str; 48] = [
-    "format",
-    "version",
-    "name",
-    "tag",
-    "contents",
-    "config",
-    "created",
-    "mtime",
-    "maxLayers",
-    "minLayerSize",
-    "strategy",
-    "layeringPipeline",
-    "extraCommands",
-    "extraCommandsFile",
-    "fakeRootCommands",
-    "fakeRootCommandsFile",
-    "enableFakechroot",
-    "runAsRoot",
-    "runAsRootFile",
-    "diskSize",
-    "buildVMMemorySize",
-    "xattrs",
-    "perms",
-    "uid",
-    "gid",
-    "uname",
-    "gname",
-    "architecture",
-    "variant",
-    "includeStorePaths",
-    "graph",
-    "db",
-    "kind",
-    "copyToRoot",
-    "helpers",
-    "rootMode",
-    "keepContentsDirlinks",
-    "replace",
-    "fromImage",
-    "fromImageName",
-    "fromImageTag",
-    "inherit",
-    "includeNixDB",
-    "nixUid",
-    "nixGid",
-    "annotations",
-    "labels",
-    "architectures",
-];
-
-/// The keys that say how store paths are divided into layers, or who owns them, which is fixed in a single layer.
-const KEYS_OF_LAYERED: [&str; 6] = ["maxLayers", "minLayerSize", "strategy", "layeringPipeline", "uname", "gname"];
 
 /// The strategy that layeringPipeline belongs to.
 const PIPELINE: &str = "pipeline";
@@ -74,13 +20,13 @@ impl Spec {
     /// Reads an image.json in memory; `name` stands in messages, `folder` before relative paths.
     pub fn parse(bytes: &[u8], name: &str, folder: &Path) -> Result<Spec> {
         let mut fields = Fields::parse(bytes, FORMAT, name)?;
-        fields.optional("format", "\"layerstone/image\"", |value| (value == FORMAT).then_some(()))?;
-        fields.optional("version", "1", |value| (*value == VERSION).then_some(()))?;
-        if fields.has("architectures") {
+        key::FORMAT.optional(&mut fields, |value| (value == FORMAT).then_some(()))?;
+        key::VERSION.optional(&mut fields, |value| (*value == VERSION).then_some(()))?;
+        if fields.has(key::ARCHITECTURES.name) {
             let cause = "found several images in one spec, expected one: build, push, index and serve take them";
-            return Err(fields.error("architectures", cause).into());
+            return Err(key::ARCHITECTURES.error(&fields, cause));
         }
-        let name = fields.required("name", "a string", string)?;
+        let name = fields.required(key::NAME.name, key::NAME.expected, string)?;
         let spec = Spec::take(&mut fields, Spec::new(&name), folder)?;
         if let Some(key) = fields.left_over() {
             let nearest = nearest_key(key);
@@ -96,44 +42,44 @@ impl Spec {
         let (architecture, told_variant) = architecture(fields)?;
         let include_nix_db = include_nix_db(fields)?;
         Ok(Spec {
-            tag: fields.optional("tag", "a string or null", string)?,
+            tag: key::TAG.optional(fields, string)?,
             kind,
             contents: contents(fields, folder)?,
             helpers: helpers(fields, folder)?,
             root_mode: root_mode(fields)?,
-            replace: fields.defaulted("replace", false, "true or false", Value::as_bool)?,
+            replace: key::REPLACE.defaulted(fields, false, Value::as_bool)?,
             from_image: from_image(fields, folder)?,
-            inherit: fields.defaulted("inherit", false, "true or false", Value::as_bool)?,
+            inherit: key::INHERIT.defaulted(fields, false, Value::as_bool)?,
             config: config(fields)?,
-            annotations: texts(fields, "annotations")?,
-            created: time(fields, "created", default.created)?,
-            mtime: time(fields, "mtime", default.mtime)?,
-            max_layers: fields.defaulted("maxLayers", default.max_layers, "a whole number above 0", |value| {
+            annotations: texts(fields, key::ANNOTATIONS)?,
+            created: key::CREATED.defaulted(fields, default.created, time)?,
+            mtime: key::MTIME.defaulted(fields, default.mtime, time)?,
+            max_layers: key::MAX_LAYERS.defaulted(fields, default.max_layers, |value| {
                 value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0)
             })?,
-            min_layer_size: fields.defaulted("minLayerSize", 0, "a number of bytes", Value::as_u64)?,
+            min_layer_size: key::MIN_LAYER_SIZE.defaulted(fields, 0, Value::as_u64)?,
             layering: layering(fields, folder)?,
-            script: script(fields, "extraCommands", folder)?,
-            fake_root_commands: script(fields, "fakeRootCommands", folder)?,
-            enable_fakechroot: fields.defaulted("enableFakechroot", false, "true or false", Value::as_bool)?,
-            run_as_root: script(fields, "runAsRoot", folder)?,
-            disk_size: mebibytes(fields, "diskSize", 1, default.disk_size)?,
-            vm_memory: mebibytes(fields, "buildVMMemorySize", LEAST_VM_MEMORY, default.vm_memory)?,
-            xattrs: fields.defaulted("xattrs", false, "true or false", Value::as_bool)?,
+            script: script(fields, key::EXTRA_COMMANDS, key::EXTRA_COMMANDS_FILE, folder)?,
+            fake_root_commands: script(fields, key::FAKE_ROOT_COMMANDS, key::FAKE_ROOT_COMMANDS_FILE, folder)?,
+            enable_fakechroot: key::ENABLE_FAKECHROOT.defaulted(fields, false, Value::as_bool)?,
+            run_as_root: script(fields, key::RUN_AS_ROOT, key::RUN_AS_ROOT_FILE, folder)?,
+            disk_size: mebibytes(fields, key::DISK_SIZE, 1, default.disk_size)?,
+            vm_memory: mebibytes(fields, key::BUILD_VM_MEMORY_SIZE, LEAST_VM_MEMORY, default.vm_memory)?,
+            xattrs: key::XATTRS.defaulted(fields, false, Value::as_bool)?,
             perms: perms(fields)?,
             owner: Owner {
-                uid: fields.defaulted("uid", default.owner.uid, "a user id", id)?,
-                gid: fields.defaulted("gid", default.owner.gid, "a group id", id)?,
-                uname: fields.defaulted("uname", default.owner.uname, "a user name", string)?,
-                gname: fields.defaulted("gname", default.owner.gname, "a group name", string)?,
+                uid: key::UID.defaulted(fields, default.owner.uid, id)?,
+                gid: key::GID.defaulted(fields, default.owner.gid, id)?,
+                uname: key::UNAME.defaulted(fields, default.owner.uname, string)?,
+                gname: key::GNAME.defaulted(fields, default.owner.gname, string)?,
             },
             architecture,
             variant: variant(fields)?.or(told_variant).filter(|v| !v.is_empty()),
-            include_store_paths: fields.defaulted("includeStorePaths", true, "true or false", Value::as_bool)?,
+            include_store_paths: key::INCLUDE_STORE_PATHS.defaulted(fields, true, Value::as_bool)?,
             references: references(fields, folder)?,
             include_nix_db,
-            nix_uid: fields.optional("nixUid", "a user id", id)?,
-            nix_gid: fields.optional("nixGid", "a group id", id)?,
+            nix_uid: key::NIX_UID.optional(fields, id)?,
+            nix_gid: key::NIX_GID.optional(fields, id)?,
             name: default.name,
         })
     }
@@ -141,23 +87,22 @@ impl Spec {
 
 /// What the image is made of; a single layer takes no keys that divide it.
 fn kind(fields: &mut Fields) -> Result<Kind> {
-    let kind =
-        fields.defaulted("kind", Kind::Layered, "\"layered\" or \"single\"", |value| match value.as_str()? {
-            "layered" => Some(Kind::Layered),
-            "single" => Some(Kind::Single),
-            _ => None,
-        })?;
-    match KEYS_OF_LAYERED.into_iter().find(|key| kind == Kind::Single && fields.has(key)) {
-        Some(key) => Err(fields.error(key, "found in an image of kind \"single\", expected in a layered one").into()),
+    let kind = key::KIND.defaulted(fields, Kind::Layered, |value| match value.as_str()? {
+        "layered" => Some(Kind::Layered),
+        "single" => Some(Kind::Single),
+        _ => None,
+    })?;
+    match key::KEYS_OF_LAYERED.into_iter().find(|key| kind == Kind::Single && fields.has(key.name)) {
+        Some(key) => Err(key.error(fields, "found in an image of kind \"single\", expected in a layered one")),
         None => Ok(kind),
     }
 }
 
 /// The execution parameters; labels may stand beside them.
 fn config(fields: &mut Fields) -> Result<Map<String, Value>> {
-    let config = fields.optional("config", "an object or null", |value| value.as_object().cloned())?;
+    let config = key::CONFIG.optional(fields, |value| value.as_object().cloned())?;
     let mut config = config.unwrap_or_default();
-    let labels = texts(fields, "labels")?;
+    let labels = texts(fields, key::LABELS)?;
     if labels.is_empty() {
         return Ok(config);
     }
@@ -167,39 +112,38 @@ fn config(fields: &mut Fields) -> Result<Map<String, Value>> {
     }
     match known.as_object_mut() {
         Some(known) => known.extend(labels.into_iter().map(|(key, label)| (key, label.into()))),
-        None => return Err(fields.error("labels", "found config.Labels that is no object, expected one").into()),
+        None => return Err(key::LABELS.error(fields, "found config.Labels that is no object, expected one")),
     }
     Ok(config)
 }
 
-/// Texts by name.
-fn texts(fields: &mut Fields, key: &'static str) -> Result<BTreeMap<String, String>> {
+/// Strings by name.
+fn texts(fields: &mut Fields, key: Key) -> Result<BTreeMap<String, String>> {
     let read = |value: &Value| {
         let texts = value.as_object()?.iter().map(|(key, value)| Some((key.clone(), string(value)?)));
         texts.collect::<Option<BTreeMap<_, _>>>().filter(|texts| !texts.contains_key(""))
     };
-    Ok(fields.optional(key, "an object of strings, or null", read)?.unwrap_or_default())
+    Ok(key.optional(fields, read)?.unwrap_or_default())
 }
 
 /// `copyToRoot` is nixpkgs' newer word for the `contents` of buildImage.
 fn contents(fields: &mut Fields, folder: &Path) -> Result<Vec<PathBuf>> {
-    let expected = "a path or a list of paths";
-    let contents = fields.optional("contents", expected, paths)?;
-    let copy_to_root = fields.optional("copyToRoot", expected, paths)?;
+    let contents = key::CONTENTS.optional(fields, paths)?;
+    let copy_to_root = key::COPY_TO_ROOT.optional(fields, paths)?;
     if contents.is_some() && copy_to_root.is_some() {
-        return Err(fields.error("contents", "found copyToRoot too, expected one of them").into());
+        return Err(key::CONTENTS.error(fields, "found copyToRoot too, expected one of them"));
     }
     let paths = contents.or(copy_to_root).unwrap_or_default();
     Ok(paths.into_iter().map(|path| folder.join(path)).collect())
 }
 
 fn helpers(fields: &mut Fields, folder: &Path) -> Result<Vec<Helper>> {
-    let values = fields.optional("helpers", "a list", |value| value.as_array().cloned())?.unwrap_or_default();
+    let values = key::HELPERS.optional(fields, |value| value.as_array().cloned())?.unwrap_or_default();
     let mut helpers: Vec<Helper> = Vec::new();
     for value in &values {
-        let helper = Helper::read(value, folder).map_err(|cause| fields.error("helpers", cause))?;
+        let helper = Helper::read(value, folder).map_err(|cause| key::HELPERS.error(fields, cause))?;
         if helpers.iter().any(|other| other.name() == helper.name()) {
-            return Err(fields.error("helpers", format!("{}: found twice, expected once", helper.name())).into());
+            return Err(key::HELPERS.error(fields, format!("{}: found twice, expected once", helper.name())));
         }
         helpers.push(helper);
     }
@@ -207,22 +151,20 @@ fn helpers(fields: &mut Fields, folder: &Path) -> Result<Vec<Helper>> {
 }
 
 /// A number of MiB, at least this one.
-fn mebibytes(fields: &mut Fields, key: &'static str, least: u64, default: u64) -> Result<u64> {
-    let expected = format!("a number of MiB, {least} to {MOST_VM_SIZE}");
-    let read = |value: &Value| value.as_u64().filter(|n| (least..=MOST_VM_SIZE).contains(n));
-    Ok(fields.defaulted(key, default, &expected, read)?)
+fn mebibytes(fields: &mut Fields, key: Key, least: u64, default: u64) -> Result<u64> {
+    key.defaulted(fields, default, |value| value.as_u64().filter(|n| (least..=MOST_VM_SIZE).contains(n)))
 }
 
 fn root_mode(fields: &mut Fields) -> Result<RootMode> {
-    let copies = fields.defaulted("rootMode", false, "\"links\" or \"copy\"", |value| match value.as_str()? {
+    let copies = key::ROOT_MODE.defaulted(fields, false, |value| match value.as_str()? {
         "links" => Some(false),
         "copy" => Some(true),
         _ => None,
     })?;
-    let keeps = fields.optional("keepContentsDirlinks", "true or false", Value::as_bool)?;
+    let keeps = key::KEEP_CONTENTS_DIRLINKS.optional(fields, Value::as_bool)?;
     match (copies, keeps) {
         (false, Some(true)) => {
-            Err(fields.error("keepContentsDirlinks", "found without rootMode \"copy\", expected with it").into())
+            Err(key::KEEP_CONTENTS_DIRLINKS.error(fields, "found without rootMode \"copy\", expected with it"))
         }
         (false, _) => Ok(RootMode::Links),
         (true, Some(true)) => Ok(RootMode::CopyKeepingDirlinks),
@@ -232,35 +174,35 @@ fn root_mode(fields: &mut Fields) -> Result<RootMode> {
 
 /// Without a database there is nothing for anyone to own.
 fn include_nix_db(fields: &mut Fields) -> Result<bool> {
-    let include = fields.defaulted("includeNixDB", false, "true or false", Value::as_bool)?;
-    match ["nixUid", "nixGid"].into_iter().find(|key| !include && fields.has(key)) {
-        Some(key) => Err(fields.error(key, "found without includeNixDB, expected with it").into()),
+    let include = key::INCLUDE_NIX_DB.defaulted(fields, false, Value::as_bool)?;
+    match [key::NIX_UID, key::NIX_GID].into_iter().find(|key| !include && fields.has(key.name)) {
+        Some(key) => Err(key.error(fields, "found without includeNixDB, expected with it")),
         None => Ok(include),
     }
 }
 
 /// The base image: its file, and which of the images there, in `fromImage` itself or in keys of their own.
 fn from_image(fields: &mut Fields, folder: &Path) -> Result<Option<Location>> {
-    let image = fields.optional("fromImage", "a path or null", string)?;
-    let name = fields.optional("fromImageName", "a string or null", string)?;
-    let tag = fields.optional("fromImageTag", "a string or null", string)?;
-    let key = if name.is_some() { "fromImageName" } else { "fromImageTag" };
+    let image = key::FROM_IMAGE.optional(fields, string)?;
+    let name = key::FROM_IMAGE_NAME.optional(fields, string)?;
+    let tag = key::FROM_IMAGE_TAG.optional(fields, string)?;
+    let key = if name.is_some() { key::FROM_IMAGE_NAME } else { key::FROM_IMAGE_TAG };
     let Some(image) = image else {
         return match name.or(tag) {
-            Some(_) => Err(fields.error(key, "found no fromImage, expected one").into()),
+            Some(_) => Err(key.error(fields, "found no fromImage, expected one")),
             None => Ok(None),
         };
     };
     let location = Location::parse(OsStr::new(&folder.join(image)));
     if location.reference().is_some() && (name.is_some() || tag.is_some()) {
-        return Err(fields.error(key, "found a name in fromImage too, expected one of them").into());
+        return Err(key.error(fields, "found a name in fromImage too, expected one of them"));
     }
     Ok(Some(Location { name: location.name.or(name), tag: location.tag.or(tag), path: location.path }))
 }
 
 fn architecture(fields: &mut Fields) -> Result<(Option<String>, Option<String>)> {
-    let Some(name) = fields.optional("architecture", "a string or null", string)? else { return Ok((None, None)) };
-    let (go, variant) = go_architecture(&name).map_err(|e| fields.error("architecture", e))?;
+    let Some(name) = key::ARCHITECTURE.optional(fields, string)? else { return Ok((None, None)) };
+    let (go, variant) = go_architecture(&name).map_err(|e| key::ARCHITECTURE.error(fields, e))?;
     Ok((Some(go.to_owned()), variant.map(str::to_owned)))
 }
 
@@ -269,53 +211,52 @@ fn variant(fields: &mut Fields) -> Result<Option<String>> {
     let is_word = |text: &String| {
         text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !text.starts_with(['.', '-'])
     };
-    let expected = "null or a word such as \"v7\", of letters, digits, dots, dashes and underscores";
-    Ok(fields.optional("variant", expected, |value| string(value).filter(is_word))?)
+    key::VARIANT.optional(fields, |value| string(value).filter(is_word))
 }
 
-fn time(fields: &mut Fields, key: &str, default: Time) -> Result<Time> {
-    Ok(fields.defaulted(key, default, TIME_FORMS, |value| value.as_str()?.parse().ok())?)
+fn time(value: &Value) -> Option<Time> {
+    value.as_str()?.parse().ok()
 }
 
-/// The commands at a key, or in the file that the key with `File` behind it names.
-fn script(fields: &mut Fields, key: &str, folder: &Path) -> Result<Option<Script>> {
-    let key_of_file = format!("{key}File");
-    let text = fields.optional(key, "a string", string)?.filter(|text| !text.is_empty());
-    let file = fields.optional(&key_of_file, "a path", string)?;
+/// The commands at a key, or in the file that another one names.
+fn script(fields: &mut Fields, key: Key, key_of_file: Key, folder: &Path) -> Result<Option<Script>> {
+    let text = key.optional(fields, string)?.filter(|text| !text.is_empty());
+    let file = key_of_file.optional(fields, string)?;
     match (text, file) {
-        (Some(_), Some(_)) => Err(fields.error(key, format!("found {key_of_file} too, expected one of them")).into()),
+        (Some(_), Some(_)) => Err(key.error(fields, format!("found {} too, expected one of them", key_of_file.name))),
         (text, file) => Ok(text.map(Script::Text).or(file.map(|file| Script::File(folder.join(file))))),
     }
 }
 
 fn perms(fields: &mut Fields) -> Result<Vec<Perm>> {
-    let values = fields.optional("perms", "a list", |value| value.as_array().cloned())?.unwrap_or_default();
-    let read =
-        |(index, value)| Perm::read(value).map_err(|cause| fields.error(&format!("perms[{index}]"), cause).into());
+    let values = key::PERMS.optional(fields, |value| value.as_array().cloned())?.unwrap_or_default();
+    let read = |(index, value)| {
+        Perm::read(value).map_err(|cause| fields.error(&format!("{}[{index}]", key::PERMS.name), cause).into())
+    };
     values.iter().enumerate().map(read).collect()
 }
 
 /// A pipeline is a strategy by itself, so that `strategy` need not name it.
 fn layering(fields: &mut Fields, folder: &Path) -> Result<Option<Layering>> {
-    let strategy = fields.optional("strategy", "a string or null", string)?;
-    let pipeline = fields.optional("layeringPipeline", "a list of operations or a path", |value| match value {
+    let strategy = key::STRATEGY.optional(fields, string)?;
+    let pipeline = key::LAYERING_PIPELINE.optional(fields, |value| match value {
         Value::Array(_) => Some(Layering::Pipeline(value.clone())),
         _ => Some(Layering::PipelineFile(folder.join(string(value)?))),
     })?;
     match (strategy, pipeline) {
-        (Some(name), Some(_)) if name != PIPELINE => Err(fields
-            .error("strategy", format!("found {name:?} and layeringPipeline too, expected one of them"))
-            .into()),
+        (Some(name), Some(_)) if name != PIPELINE => {
+            Err(key::STRATEGY.error(fields, format!("found {name:?} and layeringPipeline too, expected one of them")))
+        }
         (Some(name), None) => Ok(Some(Layering::Strategy(name))),
         (_, pipeline) => Ok(pipeline),
     }
 }
 
 fn references(fields: &mut Fields, folder: &Path) -> Result<Option<References>> {
-    let graph = fields.optional("graph", "a path or null", string)?.map(|path| folder.join(path));
-    let database = fields.optional("db", "a path or null", string)?.map(|path| folder.join(path));
+    let graph = key::GRAPH.optional(fields, string)?.map(|path| folder.join(path));
+    let database = key::DB.optional(fields, string)?.map(|path| folder.join(path));
     match (graph, database) {
-        (Some(_), Some(_)) => Err(fields.error("graph", "found db too, expected one of them").into()),
+        (Some(_), Some(_)) => Err(key::GRAPH.error(fields, "found db too, expected one of them")),
         (graph, database) => {
             Ok(graph.map(|path| References::Graphs(vec![path])).or(database.map(References::Database)))
         }
@@ -333,15 +274,10 @@ pub(super) fn id(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
-/// The key that takes the fewest edits, swaps counted as one; among equals the first in [`KEYS`].
-fn nearest_key(key: &str) -> &'static str {
-    let by_distance = |known: &&&str| strsim::damerau_levenshtein(key, known);
-    KEYS.iter().min_by_key(by_distance).expect("there are keys")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layerstone_oci::TIME_FORMS;
     use serde_json::json;
 
     fn parse(spec: Value) -> Result<Spec> {
@@ -504,20 +440,6 @@ mod tests {
         assert_eq!((spec.architecture.as_deref(), spec.variant.as_deref()), (Some("amd64"), None));
         assert!(spec.include_store_paths);
         assert_eq!(spec.references, Some(References::Graphs(vec![PathBuf::from("/specs/graph.json")])));
-    }
-
-    /// FORMAT.md names every key that the parser takes, and no other.
-    #[test]
-    fn format_page_is_complete() {
-        let page = include_str!("../../FORMAT.md");
-        // What follows is about what is made of them.
-        let spec = page.split("## The image config").next().unwrap();
-        let rows = spec.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        let mut rows: Vec<_> = rows.collect();
-        let mut keys = KEYS.to_vec();
-        rows.sort_unstable();
-        keys.sort_unstable();
-        assert_eq!(rows, keys);
     }
 
     #[test]

@@ -9,29 +9,29 @@ const MODE_BITS: u32 = 0o7777;
 /// The keys of a rule.
 const KEYS: &str = "path, glob, mode, uid, gid, uname and gname";
 
-/// Owner and mode for entries of the topmost layer; what is not said stays as it is.
+/// Owner and mode for entries of the topmost layer; what a rule does not say stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Perm {
     /// The entries.
     pub which: Which,
-    /// Permission bits.
+    /// Permission bits; symlinks have none.
     pub mode: Option<u32>,
     /// User id.
     pub uid: Option<u32>,
     /// Group id.
     pub gid: Option<u32>,
-    /// User name.
+    /// User name; with a user id alone it is that of [`Owner::numbered`](layerstone_tar::Owner::numbered).
     pub uname: Option<String>,
-    /// Group name.
+    /// Group name, likewise.
     pub gname: Option<String>,
 }
 
 /// Which entries are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The one of this name.
+    /// The one of this name, with or without a slash or `./` in front; `.` for the root directory.
     Path(String),
-    /// Those whose names match this pattern.
+    /// Those whose whole names below the root match: `*` and `?` within a name, `**` for any directories, `[…]`.
     Glob(String),
 }
 
@@ -57,15 +57,20 @@ impl Perm {
         if let Some(key) = keys.0.keys().next() {
             return Err(format!("{key}: unknown key, the known ones are {KEYS}"));
         }
-        match perm.says_something() {
+        match perm.mode.is_some() || perm.has_owner() {
             true => Ok(perm),
             false => Err("found no mode and no owner, expected some of them".to_owned()),
         }
     }
 
-    fn says_something(&self) -> bool {
-        let has_number = self.mode.or(self.uid).or(self.gid).is_some();
-        has_number || self.uname.is_some() || self.gname.is_some()
+    /// Whether it gives an owner, by number or by name.
+    pub fn has_owner(&self) -> bool {
+        self.uid.is_some() || self.gid.is_some() || self.has_names()
+    }
+
+    /// Whether it gives a name to an owner.
+    pub fn has_names(&self) -> bool {
+        self.uname.is_some() || self.gname.is_some()
     }
 }
 

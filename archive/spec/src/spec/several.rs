@@ -1,37 +1,39 @@
 //! An image.json of one image for several architectures: a spec for each.
 
+use super::keys::{ARCHITECTURE, ARCHITECTURES};
 use super::{FORMAT, Spec};
 use crate::Result;
 use layerstone_store::Fields;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// What `architectures` must be.
-const EXPECTED: &str = "expected a list of architectures, or of objects with one each";
-
 impl Spec {
     /// Reads an image.json that may be one of several images: for each entry of `architectures`, the spec with the
     /// entry's keys over its own.
     pub fn parse_all(bytes: &[u8], name: &str, folder: &Path) -> Result<Vec<Spec>> {
         let whole: Option<Map<String, Value>> = serde_json::from_slice(bytes).ok();
-        let Some((mut whole, entries)) = whole.and_then(|mut it| it.remove("architectures").map(|list| (it, list)))
+        let Some((mut whole, entries)) = whole.and_then(|mut it| it.remove(ARCHITECTURES.name).map(|list| (it, list)))
         else {
             return Ok(vec![Spec::parse(bytes, name, folder)?]);
         };
-        let wrong = |cause: &str| Fields::parse(b"{}", FORMAT, name).map(|it| it.error("architectures", cause));
+        let expected = format!("expected {}", ARCHITECTURES.expected);
+        let wrong = |cause: &str| match Fields::parse(b"{}", FORMAT, name) {
+            Ok(fields) => ARCHITECTURES.error(&fields, cause),
+            Err(error) => error.into(),
+        };
         let entries = match entries.as_array().filter(|entries| !entries.is_empty()) {
             Some(entries) => entries.clone(),
-            None => return Err(wrong(EXPECTED)?.into()),
+            None => return Err(wrong(&expected)),
         };
-        if whole.remove("architecture").is_some() {
-            return Err(wrong("found architecture too, expected one of them")?.into());
+        if whole.remove(ARCHITECTURE.name).is_some() {
+            return Err(wrong("found architecture too, expected one of them"));
         }
         let specs = entries.into_iter().enumerate().map(|(index, entry)| {
             let mut spec = whole.clone();
             match entry {
-                Value::Object(keys) if keys.contains_key("architecture") => spec.extend(keys),
-                Value::String(architecture) => drop(spec.insert("architecture".to_owned(), architecture.into())),
-                _ => return Err(wrong(EXPECTED)?.into()),
+                Value::Object(keys) if keys.contains_key(ARCHITECTURE.name) => spec.extend(keys),
+                Value::String(architecture) => drop(spec.insert(ARCHITECTURE.name.to_owned(), architecture.into())),
+                _ => return Err(wrong(&expected)),
             }
             let bytes = Value::Object(spec).to_string();
             Spec::parse(bytes.as_bytes(), &format!("{name}: architectures[{index}]"), folder)
@@ -69,7 +71,8 @@ mod tests {
     fn what_is_wrong() {
         let error = |spec: Value| parse(spec).unwrap_err().to_string();
         for list in [json!([]), json!(null), json!("amd64"), json!([1]), json!([{"variant": "v7"}])] {
-            let expected = format!("malformed layerstone/image: image.json: architectures: {EXPECTED}");
+            let expected =
+                format!("malformed layerstone/image: image.json: architectures: expected {}", ARCHITECTURES.expected);
             assert_eq!(error(json!({"name": "t", "architectures": list})), expected);
         }
         assert_eq!(

@@ -1,8 +1,8 @@
-//! Giving the files of a user namespace back to the one who made it, who may neither read nor remove those of others.
+//! Gives the files of a user namespace back to its creator, who may neither read nor remove those of others.
 //!
 //! Runs in the namespace, in a process between fork and exec: nothing is allocated, and the depth of folders is bounded.
 
-use crate::report::Settled;
+use crate::report::Reclaimed;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Uid, chmodat, chownat, fgetxattr, openat, statat,
 };
@@ -20,8 +20,8 @@ const DIRECTORY_BITS: u32 = 0o700;
 /// What a file needs.
 const FILE_BITS: u32 = 0o400;
 
-/// Gives a folder and all that is in it to root of the namespace, readable; what that changes is told first.
-pub fn settle(folder: &CStr, report: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Gives a directory and all that is in it to root of the namespace, readable; what that changes is reported first.
+pub fn reclaim(folder: &CStr, report: BorrowedFd<'_>) -> Result<(), Errno> {
     visit(rustix::fs::CWD, folder, report, DEPTH)
 }
 
@@ -38,7 +38,7 @@ fn visit(parent: BorrowedFd<'_>, name: &CStr, report: BorrowedFd<'_>, depth: usi
     let capability = if kind == FileType::RegularFile { capability(parent, name)? } else { None };
     if !is_ours || !is_open || capability.is_some() {
         // Nobody listens if our parent is dead, and the files are to be given back all the same.
-        let _ = rustix::io::write(report, &settled(&stat, capability).encode());
+        let _ = rustix::io::write(report, &reclaimed(&stat, capability).encode());
     }
     if !is_ours {
         chownat(parent, name, Some(Uid::ROOT), Some(Gid::ROOT), AtFlags::SYMLINK_NOFOLLOW)?;
@@ -65,17 +65,17 @@ fn enter(parent: BorrowedFd<'_>, name: &CStr, report: BorrowedFd<'_>, depth: usi
     Ok(())
 }
 
-fn settled(stat: &Stat, capability: Option<[u8; Settled::CAPABILITY]>) -> Settled {
+fn reclaimed(stat: &Stat, capability: Option<[u8; Reclaimed::CAPABILITY]>) -> Reclaimed {
     let Stat { st_dev: dev, st_ino: ino, st_uid: uid, st_gid: gid, st_mode, .. } = *stat;
-    Settled { dev, ino, uid, gid, mode: st_mode & 0o7777, capability }
+    Reclaimed { dev, ino, uid, gid, mode: st_mode & 0o7777, capability }
 }
 
 /// Seen from inside the namespace, a capability that counts there is one of revision 2 (capabilities(7)).
-fn capability(parent: BorrowedFd<'_>, name: &CStr) -> Result<Option<[u8; Settled::CAPABILITY]>, Errno> {
+fn capability(parent: BorrowedFd<'_>, name: &CStr) -> Result<Option<[u8; Reclaimed::CAPABILITY]>, Errno> {
     let file = openat(parent, name, OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
-    let mut value = [0; Settled::CAPABILITY];
+    let mut value = [0; Reclaimed::CAPABILITY];
     match fgetxattr(&file, c"security.capability", &mut value) {
-        Ok(Settled::CAPABILITY) => Ok(Some(value)),
+        Ok(Reclaimed::CAPABILITY) => Ok(Some(value)),
         // None, none of ours, or a file system that has none.
         Ok(_) | Err(Errno::NODATA | Errno::NOTSUP | Errno::RANGE) => Ok(None),
         Err(errno) => Err(errno),

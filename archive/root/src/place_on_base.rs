@@ -1,21 +1,22 @@
-//! The layer placed over the files of a base image, so that the base's links stay and its folders keep what they are.
+//! Places a layer on a base image, so that the base's symlinks stay and its directories keep their modes and owners.
 //!
-//! A folder that the base has as a link to a folder is not written: what is in it goes to where the link leads, `bin/x`
-//! to `usr/bin/x`, as it would in a container. The folders on the way there are entries of the layer, with the base's
-//! modes and owners. A layer in which two entries come to one place is refused, unless both are folders or links of one
-//! text; so is one that takes away a link or folder through which it goes.
+//! Each entry of the layer has a source path, its name in the layer, and a destination path, its name in the image. They
+//! differ below a directory that the base has as a symlink to one: with `bin -> usr/bin` in the base, `bin/x` goes to
+//! `usr/bin/x`, as it would in a container, and the symlink stays. The directories on the way there become entries of
+//! the layer, with the base's modes and owners. It is an error if two entries have one destination, unless both are
+//! directories or symlinks of one text, and if an entry replaces a symlink or directory that another one goes through.
 //!
-//! **A folder that the base has keeps its mode and owner.** The mode that a folder has in the store (0555) or got when
-//! contents were merged (0755) says nothing about the image's folder, which may be `/tmp` with 1777, or belong to a
-//! user. Only a mode that the script gave on purpose counts: one that is another after the script than before it, or,
-//! for a folder that the script made, than 0755; and one that ready contents have on purpose, as /tmp. The owner is the base's even then, for a script cannot give one. This
-//! goes for the root folder too.
+//! **A directory that the base has keeps its mode and owner.** The mode that it has in the store (0555) or got when
+//! contents were merged (0755) says nothing about the image's directory, which may be `/tmp` with 1777, or belong to a
+//! user. Only a mode that was set on purpose counts: one that differs after the script from before it, or, for a directory
+//! that the script made, from 0755; and one that helpers set on purpose, as /tmp. The owner is the base's even then, for a
+//! script cannot set one. This goes for the root directory too.
 //!
-//! A folder instead of something else, or the other way round, is an error unless it was asked for: a link that leads
-//! nowhere may be a mistake, and a file in place of a folder hides all that the base has there. When it was asked for,
-//! the layer's entry stands at its own place, and nothing goes through the link. Files and links replace each other.
+//! A directory instead of something else, or the other way round, is an error unless the spec says `replace`: a dangling
+//! symlink may be a mistake, and a file in place of a directory hides all that the base has there. With `replace`, the
+//! layer's entry stands at its own path, and nothing goes through the symlink. Files and symlinks replace each other.
 
-use crate::read::FOLDER_MODE;
+use crate::load::FOLDER_MODE;
 use crate::tree::{Folder, Node};
 use crate::{Error, Result};
 use layerstone_store::{Found, Walk};
@@ -26,170 +27,175 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What is known of a layer besides its members.
+/// The layer that is placed, besides its members.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// What was merged, before the script ran.
     pub merged: &'a Folder,
     /// Owner of entries that name none.
     pub owner: &'a Owner,
-    /// Whether folders may take the place of files and links, and these that of folders.
+    /// Whether directories may replace files and symlinks, and these directories.
     pub replace: bool,
 }
 
-/// Places the members of a layer over a base. Both the members given and those returned are in the order of names, each
-/// folder before its contents; with those returned is what the layer called them.
-pub fn place_over(base: &Tree, members: Vec<Placed>, origin: Origin<'_>) -> Result<Vec<(PathBuf, Placed)>> {
+/// Places the members of a layer on a base. Both the members given and those returned are in the order of names, each
+/// directory before its contents; with each of those returned comes its source path.
+pub fn place_on_base(base: &Tree, members: Vec<Placed>, origin: Origin<'_>) -> Result<Vec<(PathBuf, Placed)>> {
     let mut placing =
-        Placing { base, origin, folders: BTreeMap::new(), redirected: Vec::new(), spots: BTreeMap::new() };
+        Placing { base, origin, directories: BTreeMap::new(), redirects: Vec::new(), placed: BTreeMap::new() };
     members.into_iter().try_for_each(|member| placing.add(member))?;
-    placing.add_parents()?;
-    placing.check_ways()?;
-    Ok(placing.spots.into_iter().map(|(place, spot)| spot.at(&place)).collect())
+    placing.add_parents();
+    placing.check_redirects()?;
+    Ok(placing.placed.into_iter().map(|(destination, item)| item.named(&destination)).collect())
 }
 
-/// A layer that is being placed. Names are below the root, empty for the root itself; they sort by component.
+/// A layer that is being placed. Paths are below the root, empty for the root itself; they sort by component.
 struct Placing<'a> {
     base: &'a Tree,
     origin: Origin<'a>,
-    /// Where the folders of the layer are, by the names that they have in it.
-    folders: BTreeMap<PathBuf, PathBuf>,
-    /// The folders that are where a link of the base leads: name in the layer, name of the link, where it leads.
-    redirected: Vec<(PathBuf, PathBuf, PathBuf)>,
-    spots: BTreeMap<PathBuf, Spot>,
+    /// Destinations of the layer's directories, by source.
+    directories: BTreeMap<PathBuf, PathBuf>,
+    /// Directories of the layer that the base has as symlinks.
+    redirects: Vec<Redirect>,
+    /// Entries by destination.
+    placed: BTreeMap<PathBuf, Item>,
 }
 
-/// An entry at its place.
-struct Spot {
-    /// What the layer calls it.
-    name: PathBuf,
+/// A directory of the layer that goes where a symlink of the base leads.
+struct Redirect {
+    source: PathBuf,
+    link: PathBuf,
+    destination: PathBuf,
+}
+
+/// An entry of the layer.
+struct Item {
+    source: PathBuf,
     member: Placed,
-    /// Whether the script gave a folder its mode.
-    is_on_purpose: bool,
+    /// Whether it is a directory whose mode was set on purpose.
+    sets_mode: bool,
 }
 
-impl Spot {
-    /// What the layer calls it, and the member that it is there.
-    fn at(mut self, place: &Path) -> (PathBuf, Placed) {
-        let place = place.as_os_str().as_bytes();
-        self.member.entry.name = if place.is_empty() { b"."[..].into() } else { [b"./", place].concat().into() };
-        (self.name, self.member)
+impl Item {
+    /// The source, and the member by the name of its destination.
+    fn named(mut self, destination: &Path) -> (PathBuf, Placed) {
+        let name = destination.as_os_str().as_bytes();
+        self.member.entry.name = if name.is_empty() { b"."[..].into() } else { [b"./", name].concat().into() };
+        (self.source, self.member)
     }
 }
 
 impl Placing<'_> {
     fn add(&mut self, member: Placed) -> Result<()> {
-        let name = below_root(&member.entry.name);
-        let own = match name.parent().and_then(|parent| Some((self.folders.get(parent)?, name.file_name()?))) {
-            Some((folder, base)) => folder.join(base),
-            None => name.clone(),
-        };
+        let source = below_root(&member.entry.name);
+        let parent = source.parent().and_then(|parent| Some((self.directories.get(parent)?, source.file_name()?)));
+        let destination = parent.map_or_else(|| source.clone(), |(parent, name)| parent.join(name));
         if member.entry.kind == Kind::Directory {
-            return self.add_folder(name, own, member);
+            return self.add_directory(source, destination, member);
         }
-        if let Some(there) = node(self.base, &own).filter(|there| there.is_directory() && !self.origin.replace) {
-            return Err(self.disagreement(&name, &member.entry.kind, there));
+        if let Some(below) = node(self.base, &destination).filter(|it| it.is_directory() && !self.origin.replace) {
+            return Err(self.disagreement(&source, &member.entry.kind, below));
         }
-        self.put(own, Spot { name, member, is_on_purpose: false })
+        self.put(destination, Item { source, member, sets_mode: false })
     }
 
-    fn add_folder(&mut self, name: PathBuf, own: PathBuf, mut member: Placed) -> Result<()> {
-        let place = match node(self.base, &own) {
-            Some(there) if !there.is_directory() => match self.folder_behind(&name, &own)? {
-                Some(place) => {
-                    self.redirected.push((name.clone(), own, place.clone()));
-                    place
+    /// Adds a directory, at `path` unless the base has a symlink to a directory there.
+    fn add_directory(&mut self, source: PathBuf, path: PathBuf, mut member: Placed) -> Result<()> {
+        let destination = match node(self.base, &path) {
+            Some(below) if !below.is_directory() => match self.target_directory(&source, &path)? {
+                Some(destination) => {
+                    let redirect = Redirect { source: source.clone(), link: path, destination: destination.clone() };
+                    self.redirects.push(redirect);
+                    destination
                 }
-                None if self.origin.replace => own,
-                None => return Err(self.disagreement(&name, &member.entry.kind, there)),
+                None if self.origin.replace => path,
+                None => return Err(self.disagreement(&source, &member.entry.kind, below)),
             },
-            _ => own,
+            _ => path,
         };
-        let is_on_purpose = Some(member.entry.mode) != self.mode_before(&name);
-        if let Some(there) = node(self.base, &place).filter(|there| there.is_directory()) {
-            let mode = if is_on_purpose { member.entry.mode } else { there.mode };
+        let sets_mode = Some(member.entry.mode) != self.mode_before(&source);
+        if let Some(below) = node(self.base, &destination).filter(|below| below.is_directory()) {
+            let mode = if sets_mode { member.entry.mode } else { below.mode };
             let xattrs = member.entry.xattrs.take();
-            member.entry = Entry { mode, xattrs, ..self.folder_of_base(there) };
+            member.entry = Entry { mode, xattrs, ..self.directory_of_base(below) };
         }
-        self.folders.insert(name.clone(), place.clone());
-        self.put(place, Spot { name, member, is_on_purpose })
+        self.directories.insert(source.clone(), destination.clone());
+        self.put(destination, Item { source, member, sets_mode })
     }
 
-    /// Where a link of the base leads that is in place of a folder of the layer, if that is a folder.
-    fn folder_behind(&self, name: &Path, link: &Path) -> Result<Option<PathBuf>> {
+    /// The directory that a symlink of the base leads to, if it leads to one.
+    fn target_directory(&self, source: &Path, link: &Path) -> Result<Option<PathBuf>> {
         match self.base.resolve(link.as_os_str().as_bytes()) {
             Ok(found) if found.node.is_some_and(BaseNode::is_directory) => Ok(Some(path(&found.name).to_owned())),
             Ok(_) | Err(layerstone_tar::Error::Follow { cause: FollowError::NoFolder { .. }, .. }) => Ok(None),
-            Err(source) => Err(Error::Unfollowed { name: name.to_owned(), source }),
+            Err(error) => Err(Error::Unfollowed { name: source.to_owned(), source: error }),
         }
     }
 
-    /// The mode that a folder had before the script, or has if a script only makes it; none if it was asked for then.
-    fn mode_before(&self, name: &Path) -> Option<u32> {
-        match self.origin.merged.find(name).map(|entry| &entry.node) {
+    /// The mode that a directory had before the script, or has if a script only makes it; none if it was set on purpose
+    /// then.
+    fn mode_before(&self, source: &Path) -> Option<u32> {
+        match self.origin.merged.find(source).map(|entry| &entry.node) {
             Some(Node::Folder(folder)) => (!folder.is_on_purpose).then_some(folder.mode),
-            None if name.as_os_str().is_empty() => Some(self.origin.merged.mode),
+            None if source.as_os_str().is_empty() => Some(self.origin.merged.mode),
             _ => Some(FOLDER_MODE),
         }
     }
 
-    fn folder_of_base(&self, there: &BaseNode) -> Entry {
-        let mut entry = Entry::directory(b"", there.mode);
-        if (there.uid, there.gid) != (self.origin.owner.uid, self.origin.owner.gid) {
-            entry.owner = Some(Box::new(Owner::numbered(there.uid, there.gid)));
+    fn directory_of_base(&self, below: &BaseNode) -> Entry {
+        let mut entry = Entry::directory(b"", below.mode);
+        if (below.uid, below.gid) != (self.origin.owner.uid, self.origin.owner.gid) {
+            entry.owner = Some(Box::new(Owner::numbered(below.uid, below.gid)));
         }
         entry
     }
 
-    /// Puts an entry at its place, beside what other entries of the layer come to be there.
-    fn put(&mut self, place: PathBuf, spot: Spot) -> Result<()> {
-        let Some(there) = self.spots.get_mut(&place) else {
-            self.spots.insert(place, spot);
+    /// Puts an entry at its destination, unless another one that agrees with it is there.
+    fn put(&mut self, destination: PathBuf, item: Item) -> Result<()> {
+        let Some(existing) = self.placed.get_mut(&destination) else {
+            self.placed.insert(destination, item);
             return Ok(());
         };
-        match (&there.member.entry.kind, &spot.member.entry.kind) {
+        match (&existing.member.entry.kind, &item.member.entry.kind) {
             (Kind::Directory, Kind::Directory) => {
-                if spot.is_on_purpose {
-                    *there = spot;
+                if item.sets_mode {
+                    *existing = item;
                 }
                 Ok(())
             }
             (Kind::Symlink { target: a }, Kind::Symlink { target: b }) if a == b => Ok(()),
-            _ => Err(meeting(&place, there, &spot)),
+            _ => Err(collision(destination, existing, &item)),
         }
     }
 
-    /// Adds the folders of the base that entries are in.
-    fn add_parents(&mut self) -> Result<()> {
-        let places: Vec<PathBuf> = self.redirected.iter().map(|(_, _, place)| place.clone()).collect();
-        for place in &places {
-            for folder in place.ancestors().skip(1) {
-                if !self.spots.contains_key(folder)
-                    && let Some(there) = node(self.base, folder)
-                {
-                    let member = Placed::bare(self.folder_of_base(there));
-                    self.spots
-                        .insert(folder.to_owned(), Spot { name: folder.to_owned(), member, is_on_purpose: false });
-                }
+    /// Adds the directories of the base above redirected ones.
+    fn add_parents(&mut self) {
+        let parents: Vec<PathBuf> =
+            self.redirects.iter().flat_map(|it| it.destination.ancestors().skip(1)).map(Path::to_owned).collect();
+        for parent in parents {
+            if !self.placed.contains_key(&parent)
+                && let Some(below) = node(self.base, &parent)
+            {
+                let member = Placed::bare(self.directory_of_base(below));
+                self.placed.insert(parent.clone(), Item { source: parent, member, sets_mode: false });
+            }
+        }
+    }
+
+    /// Checks that symlinks of the base still lead to the same directories with the layer over it.
+    fn check_redirects(&self) -> Result<()> {
+        for Redirect { source, link, destination } in &self.redirects {
+            if Walk::new("", "", link).follow(|name| self.look(name)).as_ref() != Ok(destination) {
+                return Err(Error::RedirectLost { name: source.clone(), destination: destination.clone() });
             }
         }
         Ok(())
     }
 
-    /// Checks that the folders that go through links of the base still do when the layer is over it.
-    fn check_ways(&self) -> Result<()> {
-        for (name, link, place) in &self.redirected {
-            if Walk::new("", "", link).follow(|name| self.look(name)).as_ref() != Ok(place) {
-                return Err(Error::WayLost { name: name.clone(), place: place.clone() });
-            }
-        }
-        Ok(())
-    }
-
-    /// What has a name when the layer is over the base; an error for what leads to no folder.
+    /// The directory or symlink of a name with the layer over the base; an error for what leads to no directory.
     fn look(&self, name: &Path) -> Result<Found, ErrorKind> {
-        let kind = match self.spots.get(name) {
-            Some(spot) => &spot.member.entry.kind,
+        let kind = match self.placed.get(name) {
+            Some(item) => &item.member.entry.kind,
             None => &node(self.base, name).ok_or(ErrorKind::NotFound)?.kind,
         };
         match kind {
@@ -199,29 +205,29 @@ impl Placing<'_> {
         }
     }
 
-    /// A folder and something else, or the other way round.
-    fn disagreement(&self, name: &Path, ours: &Kind, base: &BaseNode) -> Error {
+    /// The error that layer and base have a directory and something else.
+    fn disagreement(&self, source: &Path, ours: &Kind, below: &BaseNode) -> Error {
         let from_contents = self
             .origin
             .merged
-            .find(name)
+            .find(source)
             .filter(|entry| matches!(entry.node, Node::Folder(_)) == (*ours == Kind::Directory));
         let ours = match from_contents {
             Some(entry) => format!("{} is a {}", entry.source.display(), entry.describe()),
             None => format!("the script's is a {}", describe(ours)),
         };
-        let base = match &base.kind {
-            Kind::Symlink { target } => format!("{} to {}", describe(&base.kind), target.escape_ascii()),
+        let base = match &below.kind {
+            Kind::Symlink { target } => format!("{} to {}", describe(&below.kind), target.escape_ascii()),
             kind => describe(kind).to_owned(),
         };
-        Error::OverBase { name: name.to_owned(), ours, base }
+        Error::OverBase { name: source.to_owned(), ours, base }
     }
 }
 
-/// Two entries of the layer that come to one place.
-fn meeting(place: &Path, first: &Spot, second: &Spot) -> Error {
-    let tell = |spot: &Spot| (spot.name.clone(), describe(&spot.member.entry.kind));
-    Error::Meeting { place: place.to_owned(), first: tell(first), second: tell(second) }
+/// The error that two entries of the layer have one destination.
+fn collision(destination: PathBuf, first: &Item, second: &Item) -> Error {
+    let side = |item: &Item| (item.source.clone(), describe(&item.member.entry.kind));
+    Error::Collision { path: destination, first: side(first), second: side(second) }
 }
 
 fn describe(kind: &Kind) -> &'static str {
@@ -251,8 +257,9 @@ pub fn path(bytes: &[u8]) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merge::{Mode, merge};
-    use crate::sample::{base, paths, store};
+    use crate::fixtures::{base, paths, store};
+    use crate::merge::merge;
+    use layerstone_spec::RootMode;
 
     /// How the item `a` and a script that changes members come to be over a base.
     struct Case<'a> {
@@ -267,7 +274,7 @@ mod tests {
     impl Case<'_> {
         fn place(&self) -> Result<Vec<Placed>> {
             let (_dir, store) = store(self.files);
-            let merged = merge(&store, &paths(&store, &["a"]), Mode::Links).unwrap().root;
+            let merged = merge(&store, &paths(&store, &["a"]), RootMode::Links).unwrap().root;
             let mut members = merged.members();
             for (name, mode) in self.script {
                 let name = if name.is_empty() { ".".to_owned() } else { format!("./{name}") };
@@ -276,7 +283,7 @@ mod tests {
             }
             members.sort_by_key(|member| below_root(&member.entry.name));
             let origin = Origin { merged: &merged, owner: &Owner::numeric_root(), replace: self.replace };
-            Ok(place_over(&base(self.base), members, origin)?.into_iter().map(|(_, member)| member).collect())
+            Ok(place_on_base(&base(self.base), members, origin)?.into_iter().map(|(_, member)| member).collect())
         }
 
         /// The layer in lines: a folder with its mode, and its owner if it is another than the layer's.

@@ -1,4 +1,4 @@
-//! A tree to be merged, read: a folder as it is, or the members of a tar.
+//! Reads a tree to be merged: a directory as it is, or the members of a tar.
 //!
 //! A tar is never unpacked by its members' names: their contents go into numbered files, and names are looked at in memory
 //! alone. Whiteouts are files like others: a tar that is merged is no layer.

@@ -1,21 +1,21 @@
-//! Scripts in each kind of sandbox, for the tests of this crate.
+//! Runs scripts in each kind of sandbox, for the tests of this crate.
 
-use crate::confine::Users;
+use crate::child::Users;
 use crate::run::{Attempt, attempts, run_in};
-use crate::{Ended, Error, Ownership, Place, Power};
+use crate::{Ended, Error, Ownership, Privileges, WorkDirs};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// A folder to run in, and a scratch folder.
-pub struct Trial(tempfile::TempDir);
+pub struct Fixture(tempfile::TempDir);
 
-impl Trial {
-    pub fn new() -> Trial {
-        let trial = Trial(tempfile::tempdir().unwrap());
-        std::fs::create_dir(trial.layer()).unwrap();
-        std::fs::create_dir(trial.scratch()).unwrap();
-        trial
+impl Fixture {
+    pub fn new() -> Fixture {
+        let fixture = Fixture(tempfile::tempdir().unwrap());
+        std::fs::create_dir(fixture.layer()).unwrap();
+        std::fs::create_dir(fixture.scratch()).unwrap();
+        fixture
     }
 
     pub fn folder(&self) -> PathBuf {
@@ -31,8 +31,8 @@ impl Trial {
     }
 
     /// Runs a script as this one; none without a sandbox.
-    pub fn run(&self, users: Option<Users>, power: Power, text: &str) -> (String, Result<Ended, Error>) {
-        let attempts = attempts(self.place(&self.layer(), &self.scratch()), power);
+    pub fn run(&self, users: Option<Users>, privileges: Privileges, text: &str) -> (String, Result<Ended, Error>) {
+        let attempts = attempts(self.dirs(&self.layer(), &self.scratch()), privileges);
         let attempt: Vec<Attempt> = attempts.into_iter().filter(|attempt| attempt.users == users).collect();
         assert_eq!(attempt.len(), 1, "{users:?}");
         let mut log = Vec::new();
@@ -43,18 +43,18 @@ impl Trial {
             command.env("TMPDIR", &scratch);
             command
         };
-        let result = run_in(attempt, &make, self.place(&layer, &scratch), power, &mut log);
+        let result = run_in(attempt, &make, self.dirs(&layer, &scratch), privileges, &mut log);
         (String::from_utf8(log).unwrap(), result)
     }
 
-    fn place<'a>(&self, enter: &'a std::path::Path, scratch: &'a std::path::Path) -> Place<'a> {
-        Place { enter, scratch, inner: None }
+    fn dirs<'a>(&self, enter: &'a std::path::Path, scratch: &'a std::path::Path) -> WorkDirs<'a> {
+        WorkDirs { enter, scratch, inner: None }
     }
 
     /// What a script printed; it must succeed. None if there is no such sandbox here, which the reader of the test's
     /// output is told.
-    pub fn printed(&self, users: Option<Users>, power: Power, text: &str) -> Option<(String, Ownership)> {
-        let (log, result) = self.run(users, power, text);
+    pub fn printed(&self, users: Option<Users>, privileges: Privileges, text: &str) -> Option<(String, Ownership)> {
+        let (log, result) = self.run(users, privileges, text);
         match result {
             Ok(ended) => {
                 assert!(ended.status.success(), "{users:?} {}\n{log}", ended.status);

@@ -1,4 +1,4 @@
-//! For tests: stores and base images made from a few lines.
+//! Makes stores and base images from a few lines, for tests.
 
 use layerstone_layer::{Layout, Source};
 use layerstone_store::{Store, StorePath};

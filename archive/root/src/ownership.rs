@@ -1,7 +1,7 @@
-//! The members of a layer in which a fake root has worked, as it left them: owners, device nodes, capabilities.
+//! Gives the members of a layer the owners, device nodes and capabilities that a fake root left there.
 
 use crate::{Error, Result};
-use layerstone_sandbox::{Facts, Ownership};
+use layerstone_sandbox::{FileFacts, Ownership};
 use layerstone_tar::{Kind, Owner, Placed};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -34,7 +34,7 @@ pub fn apply(members: &mut [Placed], owned: &Owned<'_>) -> Result<()> {
     Ok(())
 }
 
-fn change(member: &mut Placed, facts: &Facts) {
+fn change(member: &mut Placed, facts: &FileFacts) {
     let entry = &mut member.entry;
     if (facts.uid, facts.gid) != (0, 0) {
         entry.owner = Some(Box::new(Owner::numbered(facts.uid, facts.gid)));

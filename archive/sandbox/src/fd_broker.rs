@@ -1,6 +1,6 @@
-//! Opening files that only root of a user namespace may, for us who are outside of it.
+//! Opens files that only root of a user namespace may open, for the process outside of it.
 //!
-//! The keeper of a sandbox serves such requests while it waits. A request is a folder's descriptor and, in one packet,
+//! The supervisor of a sandbox serves such requests while it waits. A request is a folder's descriptor and, in one packet,
 //! flags and mode of openat(2) and a name; the answer is an error number and, if that is 0, a descriptor.
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -19,45 +19,45 @@ const HEAD: usize = 8;
 /// Bytes of the longest name and its NUL (limits.h, NAME_MAX).
 const NAME: usize = 256;
 
-/// Opens files, with the keeper's help if there is one and it is needed.
+/// Opens files, with the supervisor's help if there is one and it is needed.
 #[derive(Debug, Default)]
-pub struct Opener(Option<OwnedFd>);
+pub struct FdBroker(Option<OwnedFd>);
 
-/// The end at which a keeper serves.
+/// The end of the socket at which a supervisor serves.
 #[derive(Debug)]
-pub struct Service(OwnedFd);
+pub struct BrokerSocket(OwnedFd);
 
 /// Two ends that belong together.
-pub fn pair() -> Result<(Opener, Service), Errno> {
+pub fn pair() -> Result<(FdBroker, BrokerSocket), Errno> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    Ok((Opener(Some(ours)), Service(theirs)))
+    Ok((FdBroker(Some(ours)), BrokerSocket(theirs)))
 }
 
-impl Opener {
+impl FdBroker {
     /// openat(2), of a single name.
     pub fn open(&self, folder: &OwnedFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
         match (openat(folder, name, flags, mode), &self.0) {
-            (Err(Errno::ACCESS | Errno::PERM), Some(keeper)) => ask(keeper, folder, name, flags, mode),
+            (Err(Errno::ACCESS | Errno::PERM), Some(supervisor)) => ask(supervisor, folder, name, flags, mode),
             (result, _) => result,
         }
     }
 }
 
-fn ask(keeper: &OwnedFd, folder: &OwnedFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+fn ask(supervisor: &OwnedFd, folder: &OwnedFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     if name.len() >= NAME || name.contains(&0) {
         return Err(Errno::NAMETOOLONG);
     }
     let head = [flags.bits().to_ne_bytes(), mode.bits().to_ne_bytes()].concat();
-    send(keeper.as_fd(), &[&head, name, b"\0"].concat(), Some(folder.as_fd()))?;
+    send(supervisor.as_fd(), &[&head, name, b"\0"].concat(), Some(folder.as_fd()))?;
     let mut answer = [0; 4];
-    match (receive(keeper.as_fd(), &mut answer)?, i32::from_ne_bytes(answer)) {
+    match (receive(supervisor.as_fd(), &mut answer)?, i32::from_ne_bytes(answer)) {
         ((4, Some(file)), 0) => Ok(file),
         ((4, None), errno) if errno != 0 => Err(Errno::from_raw_os_error(errno)),
         _ => Err(Errno::CONNRESET),
     }
 }
 
-impl Service {
+impl BrokerSocket {
     /// The descriptor to serve at.
     pub fn into_descriptor(self) -> OwnedFd {
         self.0
@@ -112,20 +112,23 @@ mod tests {
 
     #[test]
     fn requests_are_served() {
-        let (opener, service) = pair().unwrap();
-        let keeper = opener.0.unwrap();
+        let (broker, service) = pair().unwrap();
+        let supervisor = broker.0.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let descriptor = openat(CWD, folder.path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| while serve(service.0.as_fd()).is_ok() {});
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            let made = ask(&keeper, &descriptor, b"x", flags, Mode::from_raw_mode(0o600)).unwrap();
+            let made = ask(&supervisor, &descriptor, b"x", flags, Mode::from_raw_mode(0o600)).unwrap();
             rustix::io::write(&made, b"hi").unwrap();
             assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), b"hi");
-            let again = ask(&keeper, &descriptor, b"x", flags, Mode::from_raw_mode(0o600));
+            let again = ask(&supervisor, &descriptor, b"x", flags, Mode::from_raw_mode(0o600));
             assert_eq!(again.unwrap_err(), Errno::EXIST);
-            assert_eq!(ask(&keeper, &descriptor, &[b'n'; 256], flags, Mode::empty()).unwrap_err(), Errno::NAMETOOLONG);
-            drop(keeper);
+            assert_eq!(
+                ask(&supervisor, &descriptor, &[b'n'; 256], flags, Mode::empty()).unwrap_err(),
+                Errno::NAMETOOLONG
+            );
+            drop(supervisor);
         });
     }
 }

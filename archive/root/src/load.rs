@@ -1,7 +1,7 @@
-//! A contents item read as the tree that it becomes in a layer.
+//! Loads a contents item as the tree that it becomes in a layer.
 //!
-//! With [`Mode::Links`] regular files become links to themselves. Otherwise they are copied, and folders keep their
-//! modes; with [`Mode::Copy`] a link that leads to a folder of the store becomes a folder with all that is there, as
+//! With [`RootMode::Links`] regular files become links to themselves. Otherwise they are copied, and folders keep their
+//! modes; with [`RootMode::Copy`] a link that leads to a folder of the store becomes a folder with all that is there, as
 //! `rsync --copy-dirlinks` has it (rsync(1)). A link that leads out of the store, to the store as a whole or to nothing
 //! stays a link.
 //!
@@ -9,7 +9,8 @@
 
 use crate::item::{Lost, describe, folder_of, follow};
 use crate::tree::{Entry, File, Folder, Node};
-use crate::{Error, Mode, Result};
+use crate::{Error, Result};
+use layerstone_spec::RootMode;
 use layerstone_store::{Store, StorePath};
 use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -23,29 +24,31 @@ pub const FOLDER_MODE: u32 = 0o755;
 const MAX_PATH: usize = 4096;
 
 /// Reads a contents item.
-pub fn read(store: &Store, item: &StorePath, mode: Mode) -> Result<Folder> {
-    let mut reading = Reading { store, mode, way: Vec::new(), link: None };
+pub fn load(store: &Store, item: &StorePath, mode: RootMode) -> Result<Folder> {
+    let mut reading = Loading { store, mode, way: Vec::new(), link: None };
     reading.folder(&folder_of(store, item)?, Path::new(item.as_str()))
 }
 
 /// An item that is being read. Folders have two logical paths: where they are, free of links, and their source, as the
 /// item names them.
-struct Reading<'a> {
+struct Loading<'a> {
     store: &'a Store,
-    mode: Mode,
+    mode: RootMode,
     /// Where the folders are that are being read, each in the one before it.
     way: Vec<PathBuf>,
     /// The source of the link that was followed last.
     link: Option<PathBuf>,
 }
 
-impl Reading<'_> {
+impl Loading<'_> {
     fn folder(&mut self, at: &Path, source: &Path) -> Result<Folder> {
         self.check(at, source)?;
         let real = self.store.locate(at);
         let mode = match self.mode {
-            Mode::Links => FOLDER_MODE,
-            Mode::Copy | Mode::CopyKeepingDirlinks => mode_of(&real.metadata().map_err(Error::io("read", &real))?),
+            RootMode::Links => FOLDER_MODE,
+            RootMode::Copy | RootMode::CopyKeepingDirlinks => {
+                mode_of(&real.metadata().map_err(Error::io("read", &real))?)
+            }
         };
         let mut folder = Folder::new(mode);
         self.way.push(at.to_owned());
@@ -84,7 +87,7 @@ impl Reading<'_> {
         if !kind.is_file() {
             return Err(Error::Special { path: source.to_owned(), found: describe(kind) });
         }
-        if self.mode == Mode::Links {
+        if self.mode == RootMode::Links {
             return Ok(Node::Pointer);
         }
         // Looks the name up in the open folder, and follows no link.
@@ -94,7 +97,7 @@ impl Reading<'_> {
     }
 
     fn link(&mut self, text: PathBuf, folder: &Path, source: &Path) -> Result<Node> {
-        if self.mode == Mode::Copy
+        if self.mode == RootMode::Copy
             && let Some(target) = self.folder_behind(&text, folder)?
         {
             let before = self.link.replace(source.to_owned());
@@ -133,14 +136,14 @@ fn mode_of(metadata: &Metadata) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::store;
+    use crate::fixtures::store;
     use crate::tree::lines;
 
     /// Lines of a store; how the item `a` is read.
     #[track_caller]
-    fn check(mode: Mode, files: &[&str], expected: Result<&[&str], &str>) {
+    fn check(mode: RootMode, files: &[&str], expected: Result<&[&str], &str>) {
         let (dir, store) = store(files);
-        let folder = read(&store, &store.entry("a").unwrap(), mode);
+        let folder = load(&store, &store.entry("a").unwrap(), mode);
         let real = format!("{}/nix/store", dir.path().display());
         let found =
             folder.map(|folder| lines(&folder).iter().map(|line| line.replace(&real, "REAL")).collect::<Vec<_>>());
@@ -188,17 +191,17 @@ mod tests {
             "e/",
             "e/g = REAL/a/e/g",
         ];
-        check(Mode::Copy, &files, Ok(&expected));
+        check(RootMode::Copy, &files, Ok(&expected));
     }
 
     #[test]
     fn or_stay_links() {
         let text = ["1 -> d", "2 -> /nix/store/b/deep", "3 -> /nix/store/b/f", "4 -> /nix/store/b/way", "d/"];
         let copied = [&text[..], &["d/f = REAL/a/d/f", "d/up -> ../e", "e/", "e/g = REAL/a/e/g"]].concat();
-        check(Mode::CopyKeepingDirlinks, &LINKS, Ok(&copied));
+        check(RootMode::CopyKeepingDirlinks, &LINKS, Ok(&copied));
         let linked =
             [&text[..], &["d/f -> /nix/store/a/d/f", "d/up -> ../e", "e/", "e/g -> /nix/store/a/e/g"]].concat();
-        check(Mode::Links, &LINKS, Ok(&linked));
+        check(RootMode::Links, &LINKS, Ok(&linked));
     }
 
     #[test]
@@ -217,21 +220,21 @@ mod tests {
             links.iter().map(|line| format!("a/{line}")).chain(["a/f".into(), "a/d/".into()]).collect();
         let mut expected = [&links[..], &["d/", "f = REAL/a/f"]].concat();
         expected.sort_unstable();
-        check(Mode::Copy, &files.iter().map(String::as_str).collect::<Vec<_>>(), Ok(&expected));
+        check(RootMode::Copy, &files.iter().map(String::as_str).collect::<Vec<_>>(), Ok(&expected));
     }
 
     #[test]
     fn circles() {
         let error = "cannot copy: /nix/store/a/d/l: a link to /nix/store/a/d, a folder that it lies in";
-        check(Mode::Copy, &["a/d/l -> ."], Err(error));
+        check(RootMode::Copy, &["a/d/l -> ."], Err(error));
         let error = "cannot copy: /nix/store/a/d/l: a link to /nix/store/a, a folder that it lies in";
-        check(Mode::Copy, &["a/d/l -> .."], Err(error));
+        check(RootMode::Copy, &["a/d/l -> .."], Err(error));
         let error = "cannot copy: /nix/store/a/x/to-y/to-x: a link to /nix/store/a/x, a folder that it lies in";
-        check(Mode::Copy, &["a/x/to-y -> ../y", "a/y/to-x -> ../x"], Err(error));
+        check(RootMode::Copy, &["a/x/to-y -> ../y", "a/y/to-x -> ../x"], Err(error));
         // The link leads to the folder around a folder that is being read.
         let error = "cannot copy: /nix/store/a/l: a link to /nix/store/b/sub, a folder that it lies in";
-        check(Mode::Copy, &["a -> /nix/store/b/sub", "b/sub/l -> .."], Err(error));
-        check(Mode::CopyKeepingDirlinks, &["a/d/l -> ."], Ok(&["d/", "d/l -> ."]));
+        check(RootMode::Copy, &["a -> /nix/store/b/sub", "b/sub/l -> .."], Err(error));
+        check(RootMode::CopyKeepingDirlinks, &["a/d/l -> ."], Ok(&["d/", "d/l -> ."]));
     }
 
     /// Every folder leads to the next one: no circle, yet deeper than any path may be.
@@ -241,7 +244,7 @@ mod tests {
         let links: Vec<String> =
             (0..30).map(|n| format!("a/{n}/{name} -> ../{}", n + 1)).chain(["a/30/".into()]).collect();
         let (_dir, store) = store(&links.iter().map(String::as_str).collect::<Vec<_>>());
-        let error = read(&store, &store.entry("a").unwrap(), Mode::Copy).unwrap_err().to_string();
+        let error = load(&store, &store.entry("a").unwrap(), RootMode::Copy).unwrap_err().to_string();
         assert!(error.ends_with(": it leads to folders that are too deep"), "{error}");
     }
 
@@ -255,8 +258,8 @@ mod tests {
         for (name, mode) in [("d/f", 0o4555), ("d", 0o1711), ("", 0o750)] {
             std::fs::set_permissions(item.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
         }
-        for (mode, modes) in [(Mode::Copy, [0o750, 0o1711]), (Mode::Links, [0o755, 0o755])] {
-            let root = read(&store, &store.entry("a").unwrap(), mode).unwrap();
+        for (mode, modes) in [(RootMode::Copy, [0o750, 0o1711]), (RootMode::Links, [0o755, 0o755])] {
+            let root = load(&store, &store.entry("a").unwrap(), mode).unwrap();
             let Node::Folder(folder) = &root.entries["d".as_ref() as &std::ffi::OsStr].node else { panic!() };
             assert_eq!([root.mode, folder.mode], modes);
             if let Node::File(file) = &folder.entries["f".as_ref() as &std::ffi::OsStr].node {

@@ -1,4 +1,4 @@
-//! Copied contents merged as `rsync -a ITEM/ layer/` does it for one item after the other (rsync(1)).
+//! Merges copied contents as `rsync -a ITEM/ layer/` does for one item after the other (rsync(1)).
 //!
 //! Files and links replace what items before have under their names; a folder gets the mode of the last item that has
 //! it, the root too, and where that is another one than before it is a conflict. Where rsync would replace a folder by something else or the other way round, contents disagree:
@@ -8,9 +8,8 @@
 //! With `--keep-dirlinks` a folder goes through a link of the tree that leads to a folder. The link is followed inside
 //! the tree, as in a container, not on this machine; one into the store therefore leads nowhere.
 
-use crate::merge::{Conflict, disagreement};
 use crate::tree::{Entry, Folder, Node};
-use crate::{Error, Result};
+use crate::{Conflict, Error, Result};
 use layerstone_store::{Found, Walk};
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -102,21 +101,22 @@ pub fn look(root: &Folder, name: &Path) -> Result<Found, ErrorKind> {
 }
 
 fn refuse(at: &Path, name: &OsStr, there: &Entry, entry: &Entry) -> Error {
-    disagreement(&at.join(name), there, entry)
+    there.disagreement(&at.join(name), entry)
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::fixtures::{paths, store};
     use crate::merge::merge;
-    use crate::sample::{paths, store};
     use crate::tree::lines;
-    use crate::{Conflict, Mode, Result};
+    use crate::{Conflict, Result};
+    use layerstone_spec::RootMode;
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
     /// Lines of a store whose items are `a`, `b` and so on, merged in this order; the tree.
     #[track_caller]
-    fn check(mode: Mode, files: &[&str], expected: Result<&[&str], &str>) {
+    fn check(mode: RootMode, files: &[&str], expected: Result<&[&str], &str>) {
         let (dir, store) = store(files);
         let mut items: Vec<&str> = files.iter().map(|line| &line[..1]).collect();
         items.dedup();
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn the_last_one_wins() {
         let files = ["a/d/x", "a/d/y -> 1", "a/d/z", "a/w", "b/d/x", "b/d/y -> 2", "b/d/z -> x", "c/d/y"];
-        for mode in [Mode::Copy, Mode::CopyKeepingDirlinks] {
+        for mode in [RootMode::Copy, RootMode::CopyKeepingDirlinks] {
             check(mode, &files, Ok(&["d/", "d/x = b/d/x", "d/y = c/d/y", "d/z -> x", "w = a/w"]));
         }
     }
@@ -146,7 +146,7 @@ mod tests {
             let path = dir.path().join("nix/store").join(name);
             std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
-        for mode in [Mode::Copy, Mode::CopyKeepingDirlinks] {
+        for mode in [RootMode::Copy, RootMode::CopyKeepingDirlinks] {
             let merged = merge(&store, &paths(&store, &["a", "b", "c"]), mode).unwrap();
             let told: Vec<String> = merged.conflicts.iter().map(Conflict::to_string).collect();
             let expected = [
@@ -159,21 +159,21 @@ mod tests {
             ];
             assert_eq!(told, expected);
         }
-        let links = merge(&store, &paths(&store, &["a", "b", "c"]), Mode::Links).unwrap();
+        let links = merge(&store, &paths(&store, &["a", "b", "c"]), RootMode::Links).unwrap();
         assert_eq!(links.conflicts, []);
     }
 
     #[test]
     fn a_folder_and_something_else_disagree() {
         let error = "contents disagree: x/y: /nix/store/a/x/y is a folder, /nix/store/b/x/y a regular file";
-        check(Mode::Copy, &["a/x/y/z", "b/x/y"], Err(error));
+        check(RootMode::Copy, &["a/x/y/z", "b/x/y"], Err(error));
         let error = "contents disagree: x: /nix/store/a/x is a symbolic link, /nix/store/b/x a folder";
-        check(Mode::Copy, &["a/x -> nowhere", "b/x/y"], Err(error));
+        check(RootMode::Copy, &["a/x -> nowhere", "b/x/y"], Err(error));
         let error = "contents disagree: x: /nix/store/a/x is a folder, /nix/store/b/x a symbolic link";
-        check(Mode::CopyKeepingDirlinks, &["a/x/", "a/y/", "b/x -> y"], Err(error));
+        check(RootMode::CopyKeepingDirlinks, &["a/x/", "a/y/", "b/x -> y"], Err(error));
         // Both links are folders.
         check(
-            Mode::Copy,
+            RootMode::Copy,
             &["a/x -> y", "a/y/1", "b/x -> z", "b/z/2"],
             Ok(&["x/", "x/1 = a/y/1", "x/2 = b/z/2", "y/", "y/1 = a/y/1", "z/", "z/2 = b/z/2"]),
         );
@@ -189,11 +189,11 @@ mod tests {
             let files = ["a/usr/bin/x", &bin, "a/way -> /usr/way", "a/usr/way -> bin", "b/bin/y"];
             let line = &bin[2..];
             let expected = [&[line], &usr[..], &both, &[way[1], way[0]]].concat();
-            check(Mode::CopyKeepingDirlinks, &files, Ok(&expected));
+            check(RootMode::CopyKeepingDirlinks, &files, Ok(&expected));
         }
         // Links below a link, and a folder of its own behind one.
         check(
-            Mode::CopyKeepingDirlinks,
+            RootMode::CopyKeepingDirlinks,
             &["a/l -> d", "a/d/m -> ../e", "a/e/", "b/l/m/x", "b/l/n/x"],
             Ok(&["d/", "d/m -> ../e", "d/n/", "d/n/x = b/l/n/x", "e/", "e/x = b/l/m/x", "l -> d"]),
         );
@@ -204,9 +204,9 @@ mod tests {
         for text in ["nowhere", "/nix/store/a/d", "x", "f", "f/..", "f/../d"] {
             let link = format!("a/x -> {text}");
             let error = "contents disagree: x: /nix/store/a/x is a symbolic link, /nix/store/b/x a folder";
-            check(Mode::CopyKeepingDirlinks, &[&link, "a/d/", "a/f", "b/x/y"], Err(error));
+            check(RootMode::CopyKeepingDirlinks, &[&link, "a/d/", "a/f", "b/x/y"], Err(error));
         }
         let error = "contents disagree: d/y: /nix/store/a/d/y is a regular file, /nix/store/b/x/y a folder";
-        check(Mode::CopyKeepingDirlinks, &["a/x -> d", "a/d/y", "b/x/y/"], Err(error));
+        check(RootMode::CopyKeepingDirlinks, &["a/x -> d", "a/d/y", "b/x/y/"], Err(error));
     }
 }

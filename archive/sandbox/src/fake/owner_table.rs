@@ -1,11 +1,11 @@
-//! What files are said to be, where that is not what they are.
+//! Records the owners, devices and capabilities that a fake root gave files, where the files have others.
 
 use rustix::fs::{AtFlags, Stat, statat};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
-/// What is said of a file; what is not said is as the file has it.
+/// The record of a file; what it does not set is as the file has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// User and group.
@@ -29,27 +29,27 @@ pub struct Device {
 
 /// Records of files by device number of their file system and inode number.
 ///
-/// Every file with a record is held open, so that no other one gets its inode number when it is removed.
+/// Every file with a record stays open, so that no other one gets its inode number when it is removed.
 #[derive(Debug, Default)]
-pub struct Ledger(HashMap<(u64, u64), (Record, OwnedFd)>);
+pub struct OwnerTable(HashMap<(u64, u64), (Record, OwnedFd)>);
 
-impl Ledger {
-    /// Whether nothing is said of any file.
+impl OwnerTable {
+    /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is said of a file.
+    /// The record of a file.
     pub fn get(&self, dev: u64, ino: u64) -> Option<&Record> {
         self.0.get(&(dev, ino)).map(|(record, _)| record)
     }
 
-    /// All that is said, in no order.
+    /// All records, in no order.
     pub fn records(&self) -> impl Iterator<Item = ((u64, u64), &Record)> {
         self.0.iter().map(|(inode, (record, _))| (*inode, record))
     }
 
-    /// Changes what is said of a file.
+    /// Changes the record of a file.
     pub fn change(&mut self, file: OwnedFd, change: impl FnOnce(&mut Record)) -> Result<(), Errno> {
         let Stat { st_dev, st_ino, .. } = statat(&file, c"", AtFlags::EMPTY_PATH)?;
         let (record, _) = self.0.entry((st_dev, st_ino)).or_insert_with(|| (Record::default(), file));

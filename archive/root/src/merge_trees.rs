@@ -1,11 +1,10 @@
-//! Trees merged into one, the last one winning: what dockerTools' `mergeDrvs` does, with every conflict told.
+//! Merges trees into one, the last one winning, as dockerTools' `mergeDrvs` does, and lists every conflict.
 //!
 //! Folders are merged, and have the mode of the last one. Of two files or links of one name the last one wins; files of
 //! the same bytes and mode, and links of the same text, agree. A folder and something else cannot have one name.
 
-use crate::merge::{Conflict, disagreement};
 use crate::tree::{Entry, File, Folder, Node};
-use crate::{Error, Result, TreeSource};
+use crate::{Conflict, Error, Result, TreeSource};
 use layerstone_layer::{Layout, Source};
 use layerstone_store::Scratch;
 use layerstone_tar::Owner;
@@ -79,7 +78,7 @@ fn merge(into: &mut Folder, from: Folder, path: &mut PathBuf, conflicts: &mut Ve
 }
 
 fn merge_entry(old: &mut Entry, new: Entry, path: &mut PathBuf, conflicts: &mut Vec<Conflict>) -> Result<()> {
-    let conflict = Conflict::of_entries(path, &new, old);
+    let conflict = new.conflict(path, old);
     match (&mut old.node, new.node) {
         (Node::Folder(folder), Node::Folder(from)) => {
             // A tar need not describe the folders that its files are in.
@@ -93,7 +92,7 @@ fn merge_entry(old: &mut Entry, new: Entry, path: &mut PathBuf, conflicts: &mut 
             merge(folder, from, path, conflicts)
         }
         (Node::Folder(_), node) | (_, node @ Node::Folder(_)) => {
-            Err(disagreement(path, old, &Entry { node, source: new.source }))
+            Err(old.disagreement(path, &Entry { node, source: new.source }))
         }
         (before, node) => {
             match (&*before, &node) {

@@ -1,4 +1,4 @@
-//! A child that dies when we do, however we do.
+//! Has the kernel kill a child when this process ends, for whatever reason.
 
 use rustix::io::Errno;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// Has the kernel kill a child when the thread that starts it ends (prctl(2), PR_SET_PDEATHSIG). Threads of a pool end with
 /// the program, others may end sooner.
-pub fn die_with_us(command: &mut Command) {
+pub fn kill_with_us(command: &mut Command) {
     let us = rustix::process::getpid();
     let bind = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;

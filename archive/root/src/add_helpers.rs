@@ -1,31 +1,32 @@
-//! Ready contents put into merged ones, where these leave room.
+//! Adds the files of helpers to merged contents.
 //!
-//! Contents win: what they have under a helper's name stays, and that is a conflict like any other, but for parts that
-//! are only meant for where nothing is. Of two helpers the first one wins. Where a link of
-//! contents leads to a folder of the layer, a part goes there, as it would in a container. A folder's mode that a helper gives on purpose
-//! (/tmp) holds over that of contents, which only tells what a store makes of all folders.
+//! Contents win: a file that they have under a helper's name stays, and that is a conflict like any other, except for
+//! files that a helper only adds where nothing exists. Of two helpers the first one wins. Where a symlink of contents
+//! leads to a directory of the layer, a helper's file goes there, as it would in a container. The mode that a helper
+//! gives a directory on purpose (/tmp) replaces that of contents, which is what a store gives all directories.
 //!
-//! Over a base, a helper replaces no file: it would hide the base's users, certificates or shell. That is an error unless
-//! it was asked for; a link of the same text is no second one.
+//! Over a base, a helper replaces no file, since it would hide the base's users, certificates or shell. That is an error
+//! unless the spec says `replace`; a symlink with the same text is left as it is.
 
-use crate::copy::look;
-use crate::merge::{Conflict, Merged, disagreement};
-use crate::read::FOLDER_MODE;
-use crate::ready::{Part, What};
+use crate::load::FOLDER_MODE;
+use crate::merge::Merged;
+use crate::merge_rsync::look;
+use crate::ready_contents::{Content, HelperFile, files_of, label};
 use crate::tree::{Entry, File, Folder, Node};
-use crate::{Error, Helper, Result};
+use crate::{Error, Result};
+use layerstone_spec::Helper;
 use layerstone_store::{Error as StageError, Scratch, Store, Walk};
 use layerstone_tar::{Kind, Node as BaseNode, Tree};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What helpers are put into besides the merged contents.
+/// What helpers are added with.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// Where their packages are.
+pub struct Context<'a> {
+    /// The store of their packages.
     pub store: &'a Store,
-    /// An empty folder for their texts, which are read there until the layer is written.
+    /// An empty directory for their texts, which are read there until the layer is written.
     pub texts: &'a Path,
     /// The files of the image below.
     pub base: Option<&'a Tree>,
@@ -33,20 +34,20 @@ pub struct Place<'a> {
     pub replace: bool,
 }
 
-/// Adds helpers, the parts that are for where nothing is last.
-pub fn fill(merged: &mut Merged, helpers: &[Helper], place: Place<'_>) -> Result<()> {
-    let mut parts = Vec::new();
+/// Adds helpers to merged contents, the files that give way to all others last.
+pub fn add_helpers(merged: &mut Merged, helpers: &[Helper], context: Context<'_>) -> Result<()> {
+    let mut files = Vec::new();
     for helper in helpers {
-        parts.extend(helper.parts(place.store)?.into_iter().map(|part| (helper, part)));
+        files.extend(files_of(helper, context.store)?.into_iter().map(|file| (helper, file)));
     }
     // A stable sort: otherwise they stay in the order of the helpers.
-    parts.sort_by_key(|(_, part)| part.when_absent);
-    parts.into_iter().enumerate().try_for_each(|(index, (helper, part))| {
-        Filling { merged: &mut *merged, place, source: helper.label() }.add(index, part)
+    files.sort_by_key(|(_, file)| file.when_absent);
+    files.into_iter().enumerate().try_for_each(|(index, (helper, file))| {
+        Adding { merged: &mut *merged, context, source: label(helper) }.add(index, file)
     })
 }
 
-/// Writes what a helper consists of into a new folder, whole or not at all.
+/// Writes the files of a helper into a new directory, which appears complete or not at all.
 pub fn write_helper(store: &Store, helper: &Helper, folder: &Path) -> Result<()> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !parent.is_dir() {
@@ -61,45 +62,49 @@ pub fn write_helper(store: &Store, helper: &Helper, folder: &Path) -> Result<()>
         std::fs::create_dir(made).map_err(Error::io("make", made))?;
     }
     let mut merged = Merged { root: Folder::new(FOLDER_MODE), conflicts: Vec::new() };
-    fill(&mut merged, std::slice::from_ref(helper), Place { store, texts: &texts, base: None, replace: false })?;
+    add_helpers(
+        &mut merged,
+        std::slice::from_ref(helper),
+        Context { store, texts: &texts, base: None, replace: false },
+    )?;
     merged.root.write(&tree)?;
     std::fs::rename(&tree, folder).map_err(Error::io("make", folder))
 }
 
-/// A helper whose parts are being added.
-struct Filling<'a> {
+/// A helper whose files are being added.
+struct Adding<'a> {
     merged: &'a mut Merged,
-    place: Place<'a>,
+    context: Context<'a>,
     /// What messages call the helper.
     source: PathBuf,
 }
 
-impl Filling<'_> {
-    fn add(&mut self, index: usize, part: Part) -> Result<()> {
-        let node = match part.what {
-            What::Folder(mode) => return self.add_folder(&self.place_of(part.path), mode),
-            What::Link(text) => Node::Link(text.into()),
-            What::Text(text, mode) => Node::File(write(&self.place.texts.join(index.to_string()), &text, mode)?),
+impl Adding<'_> {
+    fn add(&mut self, index: usize, file: HelperFile) -> Result<()> {
+        let node = match file.content {
+            Content::Folder(mode) => return self.add_folder(&self.destination(file.path), mode),
+            Content::Link(text) => Node::Link(text.into()),
+            Content::Text(text, mode) => Node::File(write(&self.context.texts.join(index.to_string()), &text, mode)?),
         };
-        let (Some(folder), Some(name)) = (part.path.parent(), part.path.file_name()) else { return Ok(()) };
-        let path = self.place_of(folder).join(name);
+        let (Some(folder), Some(name)) = (file.path.parent(), file.path.file_name()) else { return Ok(()) };
+        let path = self.destination(folder).join(name);
         let entry = Entry { source: self.source.as_path().into(), node };
-        if let Some(there) = self.merged.root.find(&path) {
-            return self.meet(&path, there.clone(), entry, part.when_absent);
+        if let Some(existing) = self.merged.root.find(&path) {
+            return self.collide(&path, existing.clone(), entry, file.when_absent);
         }
-        if let Some(there) = self.in_base(&path) {
-            if part.when_absent || is_link_to(there, entry.text()) {
+        if let Some(existing) = self.in_base(&path) {
+            if file.when_absent || is_link_to(existing, entry.text()) {
                 return Ok(());
             }
-            if !self.place.replace && !there.is_directory() {
+            if !self.context.replace && !existing.is_directory() {
                 return Err(Error::HelperOverBase { name: path, helper: self.source.clone() });
             }
         }
         self.insert(&path, entry)
     }
 
-    /// Where a folder is: its name, the links of the merged tree on the way followed as far as they lead to folders.
-    fn place_of(&self, folder: &Path) -> PathBuf {
+    /// The path of a directory in the merged tree: symlinks in it are followed as far as they lead to directories.
+    fn destination(&self, folder: &Path) -> PathBuf {
         let look = |name: &Path| look(&self.merged.root, name);
         let found = folder.ancestors().find_map(|upper| Some((upper, Walk::new("", "", upper).follow(look).ok()?)));
         match found.and_then(|(upper, place)| Some((place, folder.strip_prefix(upper).ok()?))) {
@@ -109,14 +114,14 @@ impl Filling<'_> {
         }
     }
 
-    /// What becomes of an entry whose name is taken.
-    fn meet(&mut self, path: &Path, there: Entry, ours: Entry, when_absent: bool) -> Result<()> {
-        if matches!(there.node, Node::Folder(_)) {
-            return Err(disagreement(path, &there, &ours));
+    /// Keeps the existing entry of a name, and records a conflict unless ours gives way or is the same symlink.
+    fn collide(&mut self, path: &Path, existing: Entry, ours: Entry, when_absent: bool) -> Result<()> {
+        if matches!(existing.node, Node::Folder(_)) {
+            return Err(existing.disagreement(path, &ours));
         }
-        let agree = ours.text().is_some_and(|text| there.text().map(Path::as_os_str) == Some(text.as_os_str()));
+        let agree = ours.text().is_some_and(|text| existing.text().map(Path::as_os_str) == Some(text.as_os_str()));
         if !when_absent && !agree {
-            self.merged.conflicts.push(Conflict::of_entries(path, &there, &ours));
+            self.merged.conflicts.push(existing.conflict(path, &ours));
         }
         Ok(())
     }
@@ -144,7 +149,7 @@ impl Filling<'_> {
         for name in path {
             at.push(name);
             let entry = folder.entries.entry(name.to_owned()).or_insert_with(new);
-            let refused = disagreement(&at, entry, &new());
+            let refused = entry.disagreement(&at, &new());
             let Node::Folder(next) = &mut entry.node else { return Err(refused) };
             folder = next;
         }
@@ -152,7 +157,7 @@ impl Filling<'_> {
     }
 
     fn in_base(&self, path: &Path) -> Option<&BaseNode> {
-        self.place.base?.resolve_link(path.as_os_str().as_bytes()).ok()?.node
+        self.context.base?.resolve_link(path.as_os_str().as_bytes()).ok()?.node
     }
 }
 
@@ -169,8 +174,10 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merge::{Mode, merge};
-    use crate::sample::{base, paths, store};
+    use crate::Conflict;
+    use crate::fixtures::{base, paths, store};
+    use crate::merge::merge;
+    use layerstone_spec::RootMode;
     use std::os::unix::fs::PermissionsExt;
 
     fn nss() -> Helper {
@@ -180,22 +187,23 @@ mod tests {
     /// The item `a` of a store of these lines, and helpers, over a base.
     struct Case<'a> {
         files: &'a [&'a str],
-        mode: Mode,
+        mode: RootMode,
         helpers: &'a [Helper],
         base: Option<&'a [&'a str]>,
         replace: bool,
     }
 
-    const BARE: Case<'static> = Case { files: &["a/"], mode: Mode::Links, helpers: &[], base: None, replace: false };
+    const BARE: Case<'static> =
+        Case { files: &["a/"], mode: RootMode::Links, helpers: &[], base: None, replace: false };
 
     impl Case<'_> {
-        fn fill(&self) -> Result<(Vec<String>, Vec<String>)> {
+        fn add(&self) -> Result<(Vec<String>, Vec<String>)> {
             let (_dir, store) = store(self.files);
             let mut merged = merge(&store, &paths(&store, &["a"]), self.mode).unwrap();
             let texts = tempfile::tempdir().unwrap();
             let base = self.base.map(base);
-            let place = Place { store: &store, texts: texts.path(), base: base.as_ref(), replace: self.replace };
-            fill(&mut merged, self.helpers, place)?;
+            let context = Context { store: &store, texts: texts.path(), base: base.as_ref(), replace: self.replace };
+            add_helpers(&mut merged, self.helpers, context)?;
             let conflicts = merged.conflicts.iter().map(Conflict::to_string).collect();
             let mut lines = Vec::new();
             list(&merged.root, "", &mut lines);
@@ -204,13 +212,13 @@ mod tests {
 
         #[track_caller]
         fn check(&self, expected: &[&str], conflicts: &[&str]) {
-            let (lines, found) = self.fill().unwrap();
+            let (lines, found) = self.add().unwrap();
             assert_eq!((lines, found), (owned(expected), owned(conflicts)));
         }
 
         #[track_caller]
         fn check_error(&self, expected: &str) {
-            assert_eq!(self.fill().unwrap_err().to_string(), expected);
+            assert_eq!(self.add().unwrap_err().to_string(), expected);
         }
     }
 
@@ -249,7 +257,7 @@ mod tests {
 
     #[test]
     fn beside_contents() {
-        for mode in [Mode::Links, Mode::Copy, Mode::CopyKeepingDirlinks] {
+        for mode in [RootMode::Links, RootMode::Copy, RootMode::CopyKeepingDirlinks] {
             Case { mode, helpers: &[nss()], ..BARE }.check(&NSS, &[]);
             Case { mode, ..BARE }.check(&[], &[]);
         }
@@ -259,8 +267,8 @@ mod tests {
     fn contents_win_in_every_mode() {
         let files = ["a/etc/group -> other", "a/tmp/x -> y"];
         let conflicts = ["etc/group: /nix/store/a/etc/group kept, helper fakeNss ignored"];
-        for mode in [Mode::Links, Mode::Copy, Mode::CopyKeepingDirlinks] {
-            let (lines, found) = Case { files: &files, mode, helpers: &[nss(), Helper::Tmp], ..BARE }.fill().unwrap();
+        for mode in [RootMode::Links, RootMode::Copy, RootMode::CopyKeepingDirlinks] {
+            let (lines, found) = Case { files: &files, mode, helpers: &[nss(), Helper::Tmp], ..BARE }.add().unwrap();
             assert_eq!((&*lines[1], &*lines[4], &*lines[5]), ("etc/group -> other", "tmp/ 1777", "tmp/x -> y"));
             assert_eq!(found, conflicts);
         }
@@ -270,11 +278,10 @@ mod tests {
     fn through_links_of_contents() {
         let files =
             ["a/usr -> .", "a/bin/env -> /nix/store/a/bin/coreutils", "a/bin/coreutils", "a/etc -> e/e", "a/e/e/"];
-        let (_dir, store) = store(&files);
-        let helpers = [Helper::UsrBinEnv(store.entry("a").unwrap()), nss()];
+        let helpers = [Helper::UsrBinEnv(PathBuf::from("/nix/store/a")), nss()];
         let conflicts = ["bin/env: /nix/store/a/bin/env kept, helper usrBinEnv ignored"];
         let (lines, found) =
-            Case { files: &files, mode: Mode::CopyKeepingDirlinks, helpers: &helpers, ..BARE }.fill().unwrap();
+            Case { files: &files, mode: RootMode::CopyKeepingDirlinks, helpers: &helpers, ..BARE }.add().unwrap();
         assert_eq!(found, conflicts);
         let expected = ["e/ 755", "e/e/ 755", "e/e/group 644 = root:x:0:", "e/e/nsswitch.conf 644 = hosts: files dns"];
         assert_eq!(lines[3..7], expected);
@@ -282,10 +289,10 @@ mod tests {
         let files = ["a/tmp -> var/tmp", "a/var/tmp/"];
         let expected = ["tmp -> var/tmp", "var/ 755", "var/tmp/ 1777"];
         Case { files: &files, helpers: &[Helper::Tmp], ..BARE }.check(&expected, &[]);
-        let told = "contents disagree: etc: /nix/store/a/etc is a symbolic link, helper fakeNss a folder";
+        let error = "contents disagree: etc: /nix/store/a/etc is a symbolic link, helper fakeNss a folder";
         for text in ["/nix/store/a/e", "nowhere", "etc"] {
             let files = [&*format!("a/etc -> {text}"), "a/e/"];
-            Case { files: &files, helpers: &[nss()], ..BARE }.check_error(told);
+            Case { files: &files, helpers: &[nss()], ..BARE }.check_error(error);
         }
     }
 
@@ -331,9 +338,7 @@ mod tests {
 
     #[test]
     fn links_over_a_base() {
-        let files = ["a/bin/bash"];
-        let (_dir, store) = store(&files);
-        let helpers = [Helper::BinSh(store.entry("a").unwrap())];
+        let helpers = [Helper::BinSh(PathBuf::from("/nix/store/a"))];
         let over = |base| Case { files: &["a/", "a/bin/bash"], helpers: &helpers, base: Some(base), ..BARE };
         over(&["usr/", "usr/bin/", "bin -> usr/bin", "usr/bin/sh -> dash"])
             .check_error("layer and base disagree: bin/sh: helper binSh would replace what the base has");
@@ -343,12 +348,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_together() {
-        let told = "contents disagree: etc: /nix/store/a/etc is a regular file, helper fakeNss a folder";
-        Case { files: &["a/etc"], helpers: &[nss()], ..BARE }.check_error(told);
-        let told = "contents disagree: etc/group: /nix/store/a/etc/group is a folder, helper fakeNss a regular file";
-        Case { files: &["a/etc/group/"], helpers: &[nss()], ..BARE }.check_error(told);
-        let told = "contents disagree: tmp: /nix/store/a/tmp is a symbolic link, helper tmp a folder";
-        Case { files: &["a/tmp -> x"], helpers: &[Helper::Tmp], ..BARE }.check_error(told);
+        let error = "contents disagree: etc: /nix/store/a/etc is a regular file, helper fakeNss a folder";
+        Case { files: &["a/etc"], helpers: &[nss()], ..BARE }.check_error(error);
+        let error = "contents disagree: etc/group: /nix/store/a/etc/group is a folder, helper fakeNss a regular file";
+        Case { files: &["a/etc/group/"], helpers: &[nss()], ..BARE }.check_error(error);
+        let error = "contents disagree: tmp: /nix/store/a/tmp is a symbolic link, helper tmp a folder";
+        Case { files: &["a/tmp -> x"], helpers: &[Helper::Tmp], ..BARE }.check_error(error);
     }
 
     #[test]
@@ -362,7 +367,7 @@ mod tests {
         assert!(error.ends_with("out: entity already exists"), "{error}");
         let error = write_helper(&store, &nss(), &out.join("x/y")).unwrap_err().to_string();
         assert!(error.ends_with("out/x does not exist"), "{error}");
-        let bad = Helper::UsrBinEnv(store.entry("a").unwrap());
+        let bad = Helper::UsrBinEnv(PathBuf::from("/nix/store/a"));
         write_helper(&store, &bad, &dir.path().join("bad")).unwrap_err();
         let names: Vec<_> = dir.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "nix and out: {names:?}");
