@@ -4,7 +4,7 @@ use crate::command::{
     build, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man,
     merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum, wire,
 };
-use crate::progress::{Progress, When};
+use crate::progress::{ProgressDisplay, When};
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -192,8 +192,8 @@ fn raise_file_limit() {
 
 impl Common {
     /// How progress is shown.
-    pub fn progress(&self) -> Progress {
-        Progress::new(if self.quiet { When::Never } else { self.progress })
+    pub fn progress(&self) -> ProgressDisplay {
+        ProgressDisplay::new(if self.quiet { When::Never } else { self.progress })
     }
 
     /// Tells the user something that is no error.

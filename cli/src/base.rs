@@ -7,7 +7,7 @@ use crate::origin::Origin;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_image::{Held, ImageFile, MaxUnpacked, StoredImage, StoredLayer, held};
-use layerstone_layer::{Meter, Source};
+use layerstone_layer::{Progress, Source};
 use layerstone_oci::{Descriptor, Location, Wanted, media_type};
 use layerstone_spec::Spec;
 use layerstone_store::Store;
@@ -73,7 +73,7 @@ fn in_oci(descriptor: &Descriptor) -> Descriptor {
 
 /// Unpacks the layers that are compressed.
 pub fn make_plain(image: &mut StoredImage, max: MaxUnpacked, common: &Common) -> Result<()> {
-    let unpack = |meter: &Meter| image.unpack(max, &|bytes| meter.add_bytes(bytes));
+    let unpack = |progress: &Progress| image.unpack(max, &|bytes| progress.add_bytes(bytes));
     Ok(common.progress().during("unpacking", None, 0, unpack)?)
 }
 

@@ -4,7 +4,7 @@
 //! layer files says that this holds for them.
 
 use anyhow::{Context, Result};
-use layerstone_layer::{LayerFile, Packing, Recipe};
+use layerstone_layer::{CompressionParams, LayerFile, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ const ENDING: &str = ".layer.json";
 /// Layer files with recipes, by their recipes and compression.
 #[derive(Default)]
 pub struct Known {
-    layers: BTreeMap<(String, Option<Packing>), LayerFile>,
+    layers: BTreeMap<(String, Option<CompressionParams>), LayerFile>,
 }
 
 impl Known {
@@ -36,7 +36,7 @@ impl Known {
     }
 
     /// The layer file of a layer that is made and compressed so.
-    pub fn get(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<&LayerFile> {
+    pub fn get(&self, recipe: &Recipe, packing: Option<CompressionParams>) -> Option<&LayerFile> {
         self.layers.get(&(key(recipe), packing))
     }
 }

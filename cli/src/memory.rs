@@ -7,8 +7,10 @@ use crate::bytes::parse_bytes;
 use crate::command::image::{ImageLayer, LayerBlob};
 use anyhow::{Result, anyhow};
 use clap::Args;
-use layerstone_layer::{Blobs, Difference, LayerFile, Learned, Packed, Packing, Recipe, Source, Trust};
-use layerstone_oci::{Descriptor, Placed};
+use layerstone_layer::{
+    BlobCache, CompressedBlob, CompressionParams, Difference, LayerCache, LayerFile, Recipe, Source, Trust,
+};
+use layerstone_oci::{Descriptor, LayerOutcome};
 use layerstone_store::{Cache, Digest, Error, NarHash, Store, StorePath};
 use serde_json::{Value, json};
 use std::env::var_os;
@@ -55,9 +57,9 @@ impl CacheArgs {
         let mut memory = Memory::none();
         let Some(cache) = self.cache(common)? else { return Ok(memory) };
         let cache = Arc::new(cache);
-        memory.blobs = self.cache_blobs.then(|| Blobs::of(&cache));
+        memory.blobs = self.cache_blobs.then(|| BlobCache::new(&cache));
         let trust = if self.cache_trust_names { Trust::Names } else { Trust::Store };
-        memory.learned = Some(Learned::new(cache, store.clone(), trust));
+        memory.learned = Some(LayerCache::new(cache, store.clone(), trust));
         memory.verifies = self.verify_cache;
         memory.limit = self.cache_size.unwrap_or(SIZE);
         memory.common = Some(common.clone());
@@ -102,8 +104,8 @@ pub fn usual_folder() -> Option<PathBuf> {
 
 /// What is remembered about layers of a store, or nothing.
 pub struct Memory {
-    learned: Option<Learned>,
-    blobs: Option<Blobs>,
+    learned: Option<LayerCache>,
+    blobs: Option<BlobCache>,
     verifies: bool,
     limit: u64,
     common: Option<Common>,
@@ -146,19 +148,19 @@ impl Memory {
     }
 
     /// Where compressed layers are kept, if they are to be.
-    pub fn blobs(&self) -> Option<Blobs> {
+    pub fn blobs(&self) -> Option<BlobCache> {
         self.blobs.clone()
     }
 
     /// Tells the NAR hashes of paths.
     pub fn tell_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
         if let Some(learned) = &self.learned {
-            learned.tell_hashes(hashes);
+            learned.set_nar_hashes(hashes);
         }
     }
 
     /// What is known of a layer that is made and compressed so, if it is to be believed.
-    pub fn get(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<LayerFile> {
+    pub fn get(&self, recipe: &Recipe, packing: Option<CompressionParams>) -> Option<LayerFile> {
         self.learned.as_ref().filter(|_| !self.verifies)?.get(recipe, packing)
     }
 
@@ -176,36 +178,36 @@ impl Memory {
     }
 
     /// Tells layers what they are when they are compressed so, as far as that is known of them.
-    pub fn tell_packed(&self, layers: &mut [ImageLayer], packing: Option<Packing>) {
+    pub fn tell_packed(&self, layers: &mut [ImageLayer], packing: Option<CompressionParams>) {
         let (Some(learned), Some(packing)) = (self.learned.as_ref().filter(|_| !self.verifies), packing) else {
             return;
         };
         for layer in layers {
             if let Some(diff_id) = layer.expected.filter(|_| !layer.is_packed(packing))
-                && let Some(packed) = learned.packed(&diff_id, packing)
+                && let Some(packed) = learned.compressed(&diff_id, packing)
             {
-                let descriptor = Descriptor::layer(Some(packing.codec), packed.digest, packed.size);
+                let descriptor = Descriptor::layer(Some(packing), packed.digest, packed.size);
                 layer.blob = Some(LayerBlob::Packed(packing, descriptor));
             }
         }
     }
 
     /// Remembers what layers became that were compressed so on their way.
-    pub fn put_packed(&self, layers: &[ImageLayer], placed: &[Placed], packing: Option<Packing>) {
+    pub fn put_packed(&self, layers: &[ImageLayer], placed: &[LayerOutcome], packing: Option<CompressionParams>) {
         let (Some(learned), Some(packing)) = (self.learned.as_ref().filter(|_| !self.verifies), packing) else {
             return;
         };
         for (layer, placed) in layers.iter().zip(placed) {
             let Some(diff_id) = placed.diff_id.filter(|_| !layer.is_packed(packing)) else { continue };
-            let packed = Packed { diff_id, digest: placed.descriptor.digest, size: placed.descriptor.size };
-            if let Err(error) = learned.put_packed(&packed, layer.source.size(), packing) {
+            let packed = CompressedBlob { diff_id, digest: placed.descriptor.digest, size: placed.descriptor.size };
+            if let Err(error) = learned.put_compressed(&packed, layer.source.size(), packing) {
                 self.warn(&error);
             }
         }
     }
 
     /// Compares a layer that was made with what is known of it, which is forgotten if it is wrong.
-    fn compare(&self, learned: &Learned, recipe: &Recipe, layer: &LayerFile) -> Result<()> {
+    fn compare(&self, learned: &LayerCache, recipe: &Recipe, layer: &LayerFile) -> Result<()> {
         let Some(known) = learned.get(recipe, layer.compression) else { return Ok(()) };
         if known.diff_id == layer.diff_id && known.descriptor == layer.descriptor {
             return Ok(());

@@ -3,8 +3,7 @@
 use crate::place::{Engine, Kind, check_source, parse_reference, split_kind};
 use crate::skopeo_word;
 use anyhow::{Context, Result, bail};
-use layerstone_oci::Location;
-use layerstone_registry::Reference;
+use layerstone_oci::{Location, Reference};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;

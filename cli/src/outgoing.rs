@@ -7,11 +7,12 @@ use crate::registry_args::RegistryArgs;
 use crate::table::size;
 use anyhow::{Result, bail};
 use layerstone_image::{OciArchive, StoredImage, StoredManifest};
-use layerstone_layer::{Meter, Packing};
+use layerstone_layer::{CompressionParams, Progress};
 use layerstone_oci::{
-    Content, Descriptor, Destination, Layer, Layout, Manifest, Name, Placed, Platform, media_type, put_layers,
+    Content, Descriptor, Destination, Layer, LayerOutcome, Layout, Manifest, Platform, Reference, media_type,
+    put_layers,
 };
-use layerstone_registry::{Push, Reference, Sent};
+use layerstone_registry::{Push, PushStats};
 use layerstone_store::Digest;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ impl Keeper {
             Place::OciArchive(path) => Keeper::Archive(OciArchive::create(path)?),
             Place::Registry(reference) => {
                 let mounts: Vec<String> = args.mounts().iter().chain(sources).cloned().collect();
-                let push = Push::new(&args.repository(reference)?, reference.tag.as_deref(), &mounts);
+                let push = Push::new(&args.repository(reference)?, reference.tag(), &mounts);
                 Keeper::Push(Box::new(Held(push)), reference.clone())
             }
             Place::Archive(_) | Place::DockerArchive(_) | Place::Engine(_) => {
@@ -51,12 +52,12 @@ impl Keeper {
     }
 
     /// What the image is called there; `name` is what it calls itself.
-    pub fn called(&self, name: &Name) -> String {
+    pub fn called(&self, name: &Reference) -> String {
         match self {
             Keeper::Layout(_) | Keeper::Archive(_) => name.to_string(),
             Keeper::Push(_, reference) => {
-                let tag = reference.tag.as_ref().unwrap_or(&name.tag);
-                format!("{}:{tag}", reference.full_name())
+                let tag = reference.tag().unwrap_or(name.tag_or_latest());
+                format!("{}:{tag}", reference.name())
             }
         }
     }
@@ -71,7 +72,7 @@ impl Keeper {
     }
 }
 
-fn told(sent: &Sent, since: Instant) -> String {
+fn told(sent: &PushStats, since: Instant) -> String {
     let blobs = |(count, bytes): (u64, u64)| match count {
         0 => "0 blobs".to_owned(),
         1 => format!("1 blob of {}", size(bytes)),
@@ -106,19 +107,19 @@ pub struct Arrived {
     pub image_id: Digest,
     pub diff_ids: Vec<Digest>,
     /// What each layer is there.
-    pub layers: Vec<Placed>,
+    pub layers: Vec<LayerOutcome>,
 }
 
 /// Puts the layers and the config of an image; its manifest is made, but not put.
 pub fn put(
     image: &Unfinished<'_>,
-    packing: Option<Packing>,
+    packing: Option<CompressionParams>,
     destination: &dyn Destination,
     uploads: usize,
     common: &Common,
 ) -> Result<Arrived> {
     let bytes = image.layers.iter().map(Layer::size).fold(0, u64::saturating_add);
-    let put = |meter: &Meter| put_layers(&image.layers, packing, destination, uploads, meter);
+    let put = |progress: &Progress| put_layers(&image.layers, packing, destination, uploads, progress);
     let layers = common.progress().during("putting", Some(bytes), image.layers.len(), put)?;
     let known = layers.iter().zip(&image.diff_ids);
     let diff_ids: Vec<Digest> =
@@ -146,7 +147,7 @@ pub fn put_kept(
     common: &Common,
 ) -> Result<Arrived> {
     let bytes = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
-    let put = |meter: &Meter| put_layers(&layers, None, destination, uploads, meter);
+    let put = |progress: &Progress| put_layers(&layers, None, destination, uploads, progress);
     let placed = common.progress().during("putting", Some(bytes), layers.len(), put)?;
     let platform = platform(&config);
     let content: Arc<dyn Content> = Arc::new(config);

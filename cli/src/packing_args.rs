@@ -4,7 +4,7 @@ use crate::args::usage_error;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use layerstone_layer::{Codec, Packing};
+use layerstone_layer::{Compression, CompressionParams};
 
 /// How layers are compressed; where neither flag is given, what fits the output.
 #[derive(Args, Clone, Default)]
@@ -39,27 +39,26 @@ impl PackingArgs {
     }
 
     /// What the flags say of layers where layers are blobs, or else what is said already, or else what is usual.
-    pub fn of_layers(&self, said: Option<Packing>) -> Result<Option<Packing>> {
-        let usual = Some(Codec::Gzip.into()).filter(|_| !self.is_plain);
+    pub fn of_layers(&self, said: Option<CompressionParams>) -> Result<Option<CompressionParams>> {
+        let usual = Some(CompressionParams::GZIP).filter(|_| !self.is_plain);
         self.packing(said.or(usual))
     }
 
     /// What the flags say, or else this; none for no compression.
-    pub fn packing(&self, default: Option<Packing>) -> Result<Option<Packing>> {
-        let codec = match self.compression {
+    pub fn packing(&self, default: Option<CompressionParams>) -> Result<Option<CompressionParams>> {
+        let compression = match self.compression {
             None => return Ok(default),
-            Some(Format::None) => None,
-            Some(Format::Gzip) => Some(Codec::Gzip),
-            Some(Format::Zstd) => Some(Codec::Zstd),
+            Some(Format::None) => Compression::None,
+            Some(Format::Gzip) => Compression::Gzip,
+            Some(Format::Zstd) => Compression::Zstd,
         };
-        match (codec, self.level) {
-            (codec, None) => Ok(codec.map(Packing::from)),
-            (Some(codec), Some(level)) if codec.levels().contains(&level) => Ok(Some(Packing { codec, level })),
-            (Some(codec), Some(level)) => {
-                let (first, last) = codec.levels().into_inner();
+        match (compression.params(self.level), compression.params(None), self.level) {
+            (None, None, Some(_)) => Err(wrong("--level: expected a compression beside it")),
+            (None, Some(usual), Some(level)) => {
+                let (first, last) = usual.levels().into_inner();
                 Err(wrong(&format!("--level: found {level}, expected {first} to {last}")))
             }
-            (None, Some(_)) => Err(wrong("--level: expected a compression beside it")),
+            (params, ..) => Ok(params),
         }
     }
 }

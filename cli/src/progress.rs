@@ -3,7 +3,7 @@
 use crate::table::size;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -19,47 +19,47 @@ pub enum When {
 }
 
 /// Shows how far a work has come, or does not.
-pub struct Progress {
+pub struct ProgressDisplay {
     shown: bool,
 }
 
-impl Progress {
-    pub fn new(when: When) -> Progress {
+impl ProgressDisplay {
+    pub fn new(when: When) -> ProgressDisplay {
         let shown = match when {
             When::Auto => std::io::stderr().is_terminal(),
             When::Always => true,
             When::Never => false,
         };
-        Progress { shown }
+        ProgressDisplay { shown }
     }
 
-    /// Runs `work`, which counts up to so many bytes and layers on the meter that it is given: how many bytes may be
+    /// Runs `work`, which counts up to so many bytes and layers on the counters that it is given: how many bytes may be
     /// unknown, and work on anything but layers has none of them.
     pub fn during<T>(
         &self,
         what: &'static str,
         bytes: Option<u64>,
         layers: usize,
-        work: impl FnOnce(&Meter) -> T,
+        work: impl FnOnce(&Progress) -> T,
     ) -> T {
-        let meter = Meter::default();
+        let progress = Progress::default();
         if !self.shown {
-            return work(&meter);
+            return work(&progress);
         }
         let display = Display::new(what, bytes, layers);
         let result = thread::scope(|scope| {
             let (done, until_done) = channel::<()>();
-            let (meter, display) = (&meter, &display);
+            let (progress, display) = (&progress, &display);
             scope.spawn(move || {
                 while let Err(RecvTimeoutError::Timeout) = until_done.recv_timeout(display.tick()) {
-                    display.show(meter);
+                    display.show(progress);
                 }
             });
-            let result = work(meter);
+            let result = work(progress);
             drop(done);
             result
         });
-        display.finish(&meter);
+        display.finish(&progress);
         result
     }
 }
@@ -87,26 +87,26 @@ impl Display {
         Display::Bar(bar, layers)
     }
 
-    /// Time between two looks at the meter.
+    /// Time between two looks at the counters.
     fn tick(&self) -> Duration {
         Duration::from_millis(if matches!(self, Display::Bar(..)) { 100 } else { 5000 })
     }
 
-    fn show(&self, meter: &Meter) {
+    fn show(&self, progress: &Progress) {
         match self {
             Display::Bar(bar, layers) => {
-                bar.set_position(meter.bytes());
+                bar.set_position(progress.bytes());
                 if *layers > 0 {
-                    bar.set_message(format!("layer {}/{layers}", meter.layers().min(*layers as u64)));
+                    bar.set_message(format!("layer {}/{layers}", progress.layers().min(*layers as u64)));
                 }
             }
             Display::Lines(what, bytes, layers) => {
-                let mut line = format!("{what}: {}", size(meter.bytes()));
+                let mut line = format!("{what}: {}", size(progress.bytes()));
                 if let Some(bytes) = bytes {
                     line.push_str(&format!(" of {}", size(*bytes)));
                 }
                 if *layers > 0 {
-                    line.push_str(&format!(", layer {}/{layers}", meter.layers().min(*layers as u64)));
+                    line.push_str(&format!(", layer {}/{layers}", progress.layers().min(*layers as u64)));
                 }
                 // Progress is no reason to fail.
                 let _ = writeln!(std::io::stderr(), "{line}");
@@ -114,10 +114,10 @@ impl Display {
         }
     }
 
-    fn finish(&self, meter: &Meter) {
+    fn finish(&self, progress: &Progress) {
         match self {
             Display::Bar(bar, _) => bar.finish_and_clear(),
-            Display::Lines(..) => self.show(meter),
+            Display::Lines(..) => self.show(progress),
         }
     }
 }

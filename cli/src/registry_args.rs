@@ -3,7 +3,9 @@
 use crate::interrupt;
 use anyhow::Result;
 use clap::Args;
-use layerstone_registry::{InsecureHost, Options, Reference, Registry, Repository, Stop};
+use layerstone_oci::Reference;
+use layerstone_registry::{InsecureHost, Options, Registry, Repository};
+use layerstone_store::Cancel;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,14 +58,14 @@ impl RegistryArgs {
     /// The repository of a reference.
     pub fn repository(&self, reference: &Reference) -> Result<Repository> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = Arc::clone(known.entry(reference.host.clone()).or_default());
+        let slot = Arc::clone(known.entry(reference.host().to_owned()).or_default());
         drop(known);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         let registry = match &*slot {
             Some(registry) => Arc::clone(registry),
-            None => Arc::clone(slot.insert(Registry::connect(&reference.host, &self.options())?)),
+            None => Arc::clone(slot.insert(Registry::connect(reference.host(), &self.options())?)),
         };
-        Ok(registry.repository(&reference.name))
+        Ok(registry.repository(&reference.repository()))
     }
 
     /// Files that are read.
@@ -83,7 +85,7 @@ impl RegistryArgs {
 
     fn options(&self) -> Options {
         let RegistryArgs { insecure, ca, authfile, retries, io_timeout, .. } = self;
-        let stop = Stop(Arc::new(interrupt::has_come));
+        let cancel = Cancel::when(interrupt::has_come);
         let io_timeout = Duration::from_secs((*io_timeout).into());
         Options {
             insecure: insecure.clone(),
@@ -91,7 +93,7 @@ impl RegistryArgs {
             auth_file: authfile.clone(),
             retries: *retries,
             io_timeout,
-            stop,
+            cancel,
         }
     }
 }

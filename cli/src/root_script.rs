@@ -6,7 +6,7 @@ use crate::command::root;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use layerstone_closure::{Candidates, Closure, Scanner};
-use layerstone_layer::{LayerFile, Meter};
+use layerstone_layer::{LayerFile, Progress};
 use layerstone_overlay::{Backend, Choice, Hooks, Machine, Passed, Phase, Ran, Run, ScriptStore};
 use layerstone_root::RootSpec;
 use layerstone_spec::{LEAST_VM_MEMORY, MOST_VM_SIZE, Script, Spec};
@@ -170,7 +170,7 @@ fn beside_check<T>(
     place: &PlaceArgs,
     run: impl FnOnce() -> layerstone_overlay::Result<T>,
 ) -> Result<T> {
-    let check = |base: &Base| base.image.check(&Meter::default());
+    let check = |base: &Base| base.image.check(&Progress::default());
     let cache = place.machine.base_cache.as_deref();
     let is_kept_first = cache.is_some_and(|cache| merged.is_some_and(|merged| !merged.is_kept(cache)));
     match base {

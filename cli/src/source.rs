@@ -5,7 +5,7 @@ use crate::args::Common;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::{Candidates, Closure, Database, Graph, scan_store, store_paths_in};
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_spec::{References, RootMode, Spec};
 use layerstone_store::{Store, StorePath};
 use std::path::PathBuf;
@@ -112,7 +112,8 @@ impl Source {
             Source::Database(database) => Ok(database.closure(roots)?),
             Source::Scan if roots.is_empty() => bail!("nothing to scan: expected a ROOT, --spec or --layer"),
             Source::Scan => {
-                let scan = |meter: &Meter| scan_store(store, roots, nar_hashes, |bytes| meter.add_bytes(bytes));
+                let scan =
+                    |progress: &Progress| scan_store(store, roots, nar_hashes, |bytes| progress.add_bytes(bytes));
                 Ok(common.progress().during("scanning", None, 0, scan)?)
             }
         }

@@ -7,9 +7,9 @@ use crate::memory::OnItsWay;
 use crate::new_folder::NewFolder;
 use crate::record::{self, Record, Written};
 use anyhow::Result;
-use layerstone_layer::{LayerFile, Packing, Recipe};
+use layerstone_layer::{CompressionParams, LayerFile, Recipe};
 use layerstone_layering::{Plan, Previous};
-use layerstone_oci::{Descriptor, Placed};
+use layerstone_oci::{Descriptor, LayerOutcome};
 use layerstone_spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl State {
     }
 
     /// What is known of a layer that is made and compressed so.
-    pub fn known(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<&LayerFile> {
+    pub fn known(&self, recipe: &Recipe, packing: Option<CompressionParams>) -> Option<&LayerFile> {
         self.known.get(recipe, packing)
     }
 
@@ -81,11 +81,12 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// The layer file of a layer of the store, counted from the lowest of them, that an image was built of; as compressed as it
 /// is there.
-pub fn layer_of(built: &Built, index: usize, layer: &OnItsWay, packing: Option<Packing>) -> LayerFile {
+pub fn layer_of(built: &Built, index: usize, layer: &OnItsWay, packing: Option<CompressionParams>) -> LayerFile {
     // They lie above those of the base, and below all others.
     let index = built.layers_below + index;
     let mut file = LayerFile::new(built.diff_ids[index], layer.source.size());
-    if let Some(Placed { descriptor: Descriptor { digest, size, media_type, .. }, .. }) = built.placed.get(index) {
+    if let Some(LayerOutcome { descriptor: Descriptor { digest, size, media_type, .. }, .. }) = built.placed.get(index)
+    {
         file.descriptor.digest = *digest;
         file.descriptor.size = *size;
         file.descriptor.media_type.clone_from(media_type);

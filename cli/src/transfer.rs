@@ -23,8 +23,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_image::{ImageFile, Merge, StoredImage};
 use layerstone_layer::Source;
-use layerstone_oci::name::full;
-use layerstone_oci::{Destination, Layer, Location, Name, Tar, Wanted, drop_annotations_of_bytes, media_type};
+use layerstone_oci::{Destination, Layer, Location, Reference, Tar, Wanted, drop_annotations_of_bytes, media_type};
 use layerstone_spec::Spec;
 use layerstone_store::{Digest, Scratch};
 use std::collections::BTreeMap;
@@ -63,7 +62,7 @@ pub enum Either {
 pub struct Brought {
     pub arrived: Arrived,
     /// What it calls itself; none if it does not.
-    pub name: Option<Name>,
+    pub name: Option<Reference>,
     /// Where the bytes of some of its layers are, for whoever makes them only when they are asked for.
     pub scratch: Option<Scratch>,
 }
@@ -123,14 +122,14 @@ impl TransferArgs {
         of.with_layers(spec, strategy, architecture, &scratch, common, |layers, base, memory| {
             let arrived = oci::put_layers_of(spec, base, layers, destination, &target, memory, common)?;
             let built = Built {
-                reference: spec.reference()?.for_image(&arrived.image_id),
+                reference: spec.reference()?.for_image(&arrived.image_id).to_string(),
                 image_id: arrived.image_id,
                 diff_ids: arrived.diff_ids.clone(),
                 manifest: Some(arrived.manifest.clone()),
                 placed: arrived.layers.clone(),
                 layers_below: base.map_or(0, |base| base.image.layers.len()),
             };
-            brought = Some((Some(Name::parse(&built.reference)), arrived));
+            brought = Some((Some(Reference::unchecked(&built.reference)), arrived));
             Ok(built)
         })?;
         let (name, arrived) = brought.expect("it was made");
@@ -245,7 +244,7 @@ impl TransferArgs {
             Layer::Tar(Tar {
                 source: Source::Part(layer.part.clone()),
                 diff_id: Some(layer.diff_id),
-                packed: None,
+                compressed: None,
                 annotations,
                 label: layer.part.name().display().to_string(),
                 blobs: None,
@@ -302,10 +301,10 @@ impl TransferArgs {
     pub fn archive(
         &self,
         origin: &Origin,
-        name: Option<&Name>,
+        name: Option<&Reference>,
         write: &mut dyn FnMut(&Merge) -> Result<()>,
         common: &Common,
-    ) -> Result<(Option<Name>, Digest)> {
+    ) -> Result<(Option<Reference>, Digest)> {
         let scratch = Scratch::create(&temp_dir())?;
         let (mut image, location) = self.stored(origin, &scratch, common)?;
         make_plain(&mut image, self.unpacking.max(), common)?;
@@ -322,10 +321,10 @@ impl TransferArgs {
     pub fn archive_to(
         &self,
         origin: &Origin,
-        name: Option<&Name>,
+        name: Option<&Reference>,
         place: &Place,
         common: &Common,
-    ) -> Result<(Option<Name>, Digest)> {
+    ) -> Result<(Option<Reference>, Digest)> {
         let mut write = |merge: &Merge| {
             write_archive(&merge.archive(), place, &self.packing, &|_| merge.trailer(), common).map(drop)
         };
@@ -334,10 +333,11 @@ impl TransferArgs {
 }
 
 /// What an image is called where it is: the whole name rather than a tag alone.
-fn name_of(image: &StoredImage, location: &Location) -> Option<Name> {
+fn name_of(image: &StoredImage, location: &Location) -> Option<Reference> {
     let is_whole = |text: &&String| text.contains(':');
+    let full = |text: &str| Reference::unchecked(text).full();
     let matching = |text: &&String| location.reference().is_none_or(|wanted| full(&wanted) == full(text));
     let mut whole = image.references.iter().filter(is_whole);
     let named = image.references.iter().filter(is_whole).find(matching).or_else(|| whole.next());
-    named.map(|name| Name::parse(name))
+    named.map(|name| Reference::unchecked(name).tagged())
 }

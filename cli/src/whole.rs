@@ -7,11 +7,11 @@ use crate::origin::Origin;
 use crate::registry_args::RegistryArgs;
 use anyhow::{Result, bail};
 use layerstone_image::{ImageFile, MaxUnpacked};
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_oci::{
-    Content, Descriptor, Destination, Index, Layer, Location, Manifest, Name, media_type, put_layers,
+    Content, Descriptor, Destination, Index, Layer, Location, Manifest, Reference, media_type, put_layers,
 };
-use layerstone_registry::{Fetched, Reference, Repository};
+use layerstone_registry::{FetchedManifest, Repository};
 use layerstone_store::Digest;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ enum Keeper<'a> {
 pub struct Whole {
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
-    pub name: Option<Name>,
+    pub name: Option<Reference>,
 }
 
 /// Bytes of all manifests at most; those of an image for ten platforms have some twenty kilobytes.
@@ -61,20 +61,20 @@ pub struct Listed<'a> {
     keeper: Keeper<'a>,
     pub descriptor: Descriptor,
     bytes: Vec<u8>,
-    name: Option<Name>,
+    name: Option<Reference>,
 }
 
 impl<'a> Listed<'a> {
     pub fn of_registry(reference: &Reference, args: &RegistryArgs) -> Result<Listed<'a>> {
         let repository = args.repository(reference)?;
-        let Fetched { descriptor, bytes } = repository.manifest(&reference.target())?;
+        let FetchedManifest { descriptor, bytes } = repository.manifest(&reference.tag_or_digest())?;
         let name = Some(fetch::name_of(reference));
         Ok(Listed { keeper: Keeper::Registry(repository), descriptor, bytes, name })
     }
 
     pub fn of_file(file: &'a ImageFile, location: &Location) -> Result<Listed<'a>> {
         let (descriptor, bytes, names) = file.listed(location)?;
-        let name = names.iter().find(|name| name.contains(':')).map(|name| Name::parse(name));
+        let name = names.iter().find(|name| name.contains(':')).map(|name| Reference::unchecked(name).tagged());
         Ok(Listed { keeper: Keeper::File(file), descriptor, bytes, name })
     }
 
@@ -90,7 +90,7 @@ impl<'a> Listed<'a> {
         keeper.collect(&descriptor, &bytes, &mut found, 0)?;
         let Found { layers, manifests, .. } = found;
         let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
-        let put = |meter: &Meter| put_layers(&layers, None, destination, args.uploads(), meter);
+        let put = |progress: &Progress| put_layers(&layers, None, destination, args.uploads(), progress);
         common.progress().during("putting", Some(size), layers.len(), put)?;
         for (descriptor, bytes) in &manifests {
             destination.put_manifest(descriptor, bytes)?;

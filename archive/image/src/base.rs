@@ -106,7 +106,7 @@ fn member(archive: &TarFile, name: &str, diff_id: Digest) -> Result<BaseMember> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decompression::Trailing;
+    use crate::decompression::{Trailing, decompress};
     use crate::{Compression, Conf};
     use std::io::Write;
     use std::path::PathBuf;
@@ -146,7 +146,7 @@ mod tests {
     fn plain(name: &str) -> Vec<u8> {
         let mut tar = Vec::new();
         let compressed = std::fs::read(golden(name)).unwrap();
-        Compression::Xz.reader(&compressed[..], Trailing::Refused).unwrap().read_to_end(&mut tar).unwrap();
+        decompress(Compression::Xz, &compressed[..], Trailing::Refused).unwrap().read_to_end(&mut tar).unwrap();
         tar
     }
 

@@ -63,11 +63,11 @@ pub use archive::{Archive, LayerMember, Target, Trailer};
 pub use base::Base;
 pub use conf::Conf;
 pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
-pub use decompression::Compression;
 pub use error::{Claim, Error, Result};
 pub use held::{Held, HeldPaths, held};
 pub use image_file::ImageFile;
 pub use inspect::{ArchiveSummary, ArtifactSummary, ImageSummary, LayerSummary, inspect};
+pub use layerstone_layer::Compression;
 pub use legacy::{
     LAYER_VERSION, LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layer_json,
     legacy_layers, repositories,

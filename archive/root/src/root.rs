@@ -8,7 +8,7 @@ use crate::perms::{self, Common};
 use crate::script::{self, Guise, Workplace};
 use crate::{Conflict, Error, Helper, Mode, Result, Rule, Script};
 use layerstone_closure::{Candidates, Scanner, scan_tree};
-use layerstone_layer::{LayerFile, Layout, Meter, Source, write_layer};
+use layerstone_layer::{LayerFile, Layout, Progress, Source, write_layer};
 use layerstone_store::{Output, Scratch, Store, StorePath};
 use layerstone_tar::{Kind, Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
 use std::collections::HashMap;
@@ -232,7 +232,7 @@ fn archive(
     let numeric = set_perms(spec, &mut members, &names)?;
     let lay_out = if numeric { Layout::gnu_numeric } else { Layout::gnu };
     let source = Source::from(lay_out(members, spec.mtime, &spec.owner));
-    let diff_id = write_layer(&source, output, blob, &Meter::default())?;
+    let diff_id = write_layer(&source, output, blob, &Progress::default())?;
     Ok(LayerFile { references, ..LayerFile::new(diff_id, source.size()) })
 }
 

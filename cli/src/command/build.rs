@@ -22,7 +22,7 @@ use crate::strategy::{self, INPUTS};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::error::ErrorKind;
-use layerstone_layer::{LayerFile, Packing, Source};
+use layerstone_layer::{CompressionParams, LayerFile, Source};
 use layerstone_layering::{Base as PlanBase, Settings, Strategy};
 use layerstone_spec::{Kind, Spec};
 use layerstone_store::{Scratch, Store, StorePath};
@@ -219,7 +219,7 @@ pub struct Job<'a> {
     /// What is known of layers.
     pub memory: &'a Memory,
     /// How layers are compressed where an image has layers that are.
-    pub packing: Option<Packing>,
+    pub packing: Option<CompressionParams>,
 }
 
 /// An image that was built, layer by layer.

@@ -6,7 +6,7 @@ use crate::place::Place;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_layer::{LayerFile, Meter};
+use layerstone_layer::{LayerFile, Progress};
 use layerstone_layering::{Draft, Finding, check};
 use layerstone_oci::{Location, Wanted};
 use layerstone_spec::{RootMode, Spec};
@@ -154,7 +154,7 @@ impl Options {
         let path =
             place.as_ref().and_then(Place::path).context("no place: expected --place FILE, oci:DIR or the like")?;
         let image = self.unpacking.open(&Location::of(path), &Wanted::new(None, None, None).of_base(), common)?;
-        image.check(&Meter::default())?;
+        image.check(&Progress::default())?;
         let wanted = self.layer.iter().map(|file| Ok(LayerFile::read(file)?.diff_id));
         let wanted: Vec<Digest> = wanted.collect::<Result<_>>()?;
         let found: Vec<Digest> = image.layers.iter().map(|layer| layer.diff_id).collect();

@@ -9,9 +9,9 @@ use crate::outgoing::Keeper;
 use crate::place::Place;
 use crate::transfer::{Brought, TransferArgs};
 use crate::whole::{self, Whole};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use layerstone_oci::{Descriptor, Name};
+use layerstone_oci::{Descriptor, Reference};
 use std::ffi::OsString;
 use std::time::Instant;
 
@@ -58,7 +58,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 fn copy_all(
     origin: &Origin,
     place: &Place,
-    name: Option<Name>,
+    name: Option<Reference>,
     transfer: &TransferArgs,
     common: &Common,
 ) -> Result<()> {
@@ -76,20 +76,20 @@ fn copy_all(
 /// Repositories of the registry that an image goes to, which it may be in.
 fn sources(origin: &Origin, place: &Place) -> Vec<String> {
     match (origin, place) {
-        (Origin::Registry(from), Place::Registry(to)) if from.host == to.host => vec![from.name.clone()],
+        (Origin::Registry(from), Place::Registry(to)) if from.host() == to.host() => vec![from.repository()],
         _ => Vec::new(),
     }
 }
 
 /// What a registry calls an image that has no name.
-fn name_in(place: &Place) -> Option<Name> {
+fn name_in(place: &Place) -> Option<Reference> {
     match place {
         Place::Registry(reference) => Some(fetch::name_of(reference)),
         _ => None,
     }
 }
 
-fn tell(keeper: &Keeper, name: Option<&Name>, manifest: &Descriptor, common: &Common) -> Result<()> {
+fn tell(keeper: &Keeper, name: Option<&Reference>, manifest: &Descriptor, common: &Common) -> Result<()> {
     if common.quiet {
         return Ok(());
     }
@@ -98,19 +98,16 @@ fn tell(keeper: &Keeper, name: Option<&Name>, manifest: &Descriptor, common: &Co
 }
 
 /// A name from the command line.
-pub fn parse_name(text: &str) -> Result<Name> {
-    let name = Name::parse(text);
-    if let Err(cause) = layerstone_oci::name::check_with_tag(&name.to_string()) {
-        bail!("not a name: {text:?}: {cause}");
-    }
-    Ok(name)
+pub fn parse_name(text: &str) -> Result<Reference> {
+    let name = Reference::unchecked(text).tagged();
+    Reference::parse_tagged(&name.to_string()).map_err(|e| anyhow!("not a name: {text:?}: {}", e.cause))
 }
 
 /// Copies an image, and says what it is there.
 pub fn copy(
     origin: &Origin,
     place: &Place,
-    name: Option<Name>,
+    name: Option<Reference>,
     transfer: &TransferArgs,
     common: &Common,
 ) -> Result<()> {

@@ -21,8 +21,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use config::facts;
 use layerstone_image::{Archive, LayerFacts, LayerMember, MANIFEST_NAME, Target as ArchiveTarget, Trailer};
-use layerstone_layer::{Blobs, Meter, Packing, Recipe, Source};
-use layerstone_oci::{Descriptor, Placed};
+use layerstone_layer::{BlobCache, CompressionParams, Progress, Recipe, Source};
+use layerstone_oci::{Descriptor, LayerOutcome};
 use layerstone_spec::Spec;
 use layerstone_store::{Digest, Output, StorePath};
 use layerstone_tar::Part;
@@ -134,13 +134,13 @@ pub struct ImageLayer {
     /// What makes it from the store, if that is to be remembered.
     pub recipe: Option<Recipe>,
     /// Where it is kept when it is compressed.
-    pub blobs: Option<Blobs>,
+    pub blobs: Option<BlobCache>,
 }
 
 /// A layer as registries keep it.
 pub enum LayerBlob {
     /// What it is when it is compressed so.
-    Packed(Packing, Descriptor),
+    Packed(CompressionParams, Descriptor),
     /// It is there.
     Stored(Descriptor, Part),
 }
@@ -162,7 +162,7 @@ impl ImageLayer {
     }
 
     /// Whether it is known what it is when it is compressed so, or it goes as it is.
-    pub fn is_packed(&self, packing: Packing) -> bool {
+    pub fn is_packed(&self, packing: CompressionParams) -> bool {
         match &self.blob {
             Some(LayerBlob::Packed(known, _)) => *known == packing,
             Some(LayerBlob::Stored(..)) => true,
@@ -189,7 +189,7 @@ pub struct Built {
     /// Its manifest, where it has one.
     pub manifest: Option<Descriptor>,
     /// What each of its layers is there, if it has a manifest.
-    pub placed: Vec<Placed>,
+    pub placed: Vec<LayerOutcome>,
     /// How many of its layers are the base's.
     pub layers_below: usize,
 }
@@ -265,7 +265,7 @@ fn write_docker_archive(
     };
     let trailer = |diff_ids: &[Digest]| -> Trailer {
         let image = finished(diff_ids);
-        let reference = reference.for_image(&image.image_id);
+        let reference = reference.for_image(&image.image_id).to_string();
         let manifest = image.manifest(std::slice::from_ref(&reference));
         let mut members = legacy.as_ref().map_or(Trailer::new(), |legacy| legacy.trailer(&reference));
         members.extend([(image.config_name(), image.config), (MANIFEST_NAME.to_owned(), manifest)]);
@@ -273,7 +273,7 @@ fn write_docker_archive(
     };
     let diff_ids = write_archive(&archive, target.place, target.packing, &trailer, common)?;
     let image_id = finished(&diff_ids).image_id;
-    let (reference, diff_ids) = (reference.for_image(&image_id), all(&diff_ids));
+    let (reference, diff_ids) = (reference.for_image(&image_id).to_string(), all(&diff_ids));
     let layers_below = base.map_or(0, |base| base.image.layers.len());
     Ok(Built { reference, image_id, diff_ids, manifest: None, placed: Vec::new(), layers_below })
 }
@@ -306,8 +306,8 @@ pub fn write_archive(
     common: &Common,
 ) -> Result<Vec<Digest>> {
     let count = archive.layers.len();
-    let pipe = |out: &mut (dyn Write + Send), name: &Path, packing: Option<Packing>| {
-        let write = |meter: &Meter| archive.write(ArchiveTarget::Pipe(out, name), packing, trailer, meter);
+    let pipe = |out: &mut (dyn Write + Send), name: &Path, packing: Option<CompressionParams>| {
+        let write = |progress: &Progress| archive.write(ArchiveTarget::Pipe(out, name), packing, trailer, progress);
         common.progress().during("writing", Some(archive.work(false)), count, write)
     };
     let output = match place {
@@ -326,7 +326,7 @@ pub fn write_archive(
     let packing = place.packing(packing)?;
     let mut file = Output::create(output)?;
     let work = archive.work(file.is_seekable());
-    let write = |meter: &_| archive.write(ArchiveTarget::File(&mut file), packing, trailer, meter);
+    let write = |progress: &_| archive.write(ArchiveTarget::File(&mut file), packing, trailer, progress);
     let diff_ids = common.progress().during("writing", Some(work), count, write)?;
     file.commit()?;
     Ok(diff_ids)

@@ -39,7 +39,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let transfer = &options.transfer;
     transfer.check_files(&origins.iter().collect::<Vec<_>>(), &place)?;
     let sources = origins.iter().filter_map(|origin| match (origin, &place) {
-        (Origin::Registry(from), Place::Registry(to)) if from.host == to.host => Some(from.name.clone()),
+        (Origin::Registry(from), Place::Registry(to)) if from.host() == to.host() => Some(from.repository()),
         _ => None,
     });
     let target = Target { place: &place, legacy: false, packing: &transfer.packing, registry: &transfer.registry };

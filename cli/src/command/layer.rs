@@ -16,7 +16,7 @@ use crate::record::Record;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use job::Job;
-use layerstone_layer::{Packing, Recipe, Source, store_layout};
+use layerstone_layer::{CompressionParams, Recipe, Source, store_layout};
 use layerstone_layering::Plan;
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
@@ -147,9 +147,15 @@ impl Options {
     }
 
     /// Refuses a name that is no tar's, and an output that is one of the inputs.
-    fn check_files(&self, spec: Option<&Spec>, plan: &Plan, packing: Option<Packing>, store: &Store) -> Result<()> {
+    fn check_files(
+        &self,
+        spec: Option<&Spec>,
+        plan: &Plan,
+        packing: Option<CompressionParams>,
+        store: &Store,
+    ) -> Result<()> {
         if let Some(blob) = &self.blob {
-            check_tar(blob, packing.map(|packing| packing.codec))?;
+            check_tar(blob, packing)?;
         }
         let files = Files::of(store).reads([&self.plan]).reads(self.stamp.spec()).reads_layers(&self.behind);
         let files = files.reads(self.base.location(spec).map(|base| base.path)).edge(&self.edge).writes(&self.blob);
@@ -161,7 +167,7 @@ impl Options {
     }
 
     /// The layer files and the blobs of all layers.
-    fn names(&self, count: usize, packing: Option<Packing>) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    fn names(&self, count: usize, packing: Option<CompressionParams>) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let names = |ending: &str| (0..count).map(|index| self.output.join(format!("{index:03}.{ending}"))).collect();
         (names("layer.json"), if self.blobs { names(&tar_ending(packing)) } else { Vec::new() })
     }
@@ -202,7 +208,7 @@ pub fn recipes(
 pub fn layouts<R: Borrow<Recipe> + Sync>(recipes: &[R], memory: &Memory, store: &Store) -> Result<Vec<Source>> {
     let layouts = recipes.par_iter().map(|recipe| {
         let layout = store_layout(store, recipe.borrow())?;
-        Ok(Source::from(if memory.is_there() { layout.noting() } else { layout }))
+        Ok(Source::from(if memory.is_there() { layout.with_content_sums() } else { layout }))
     });
     layouts.collect()
 }
@@ -210,7 +216,7 @@ pub fn layouts<R: Borrow<Recipe> + Sync>(recipes: &[R], memory: &Memory, store: 
 fn make_all(
     options: &Options,
     recipes: Vec<Recipe>,
-    packing: Option<Packing>,
+    packing: Option<CompressionParams>,
     memory: &Memory,
     store: &Store,
     common: &Common,
@@ -232,8 +238,8 @@ fn make_all(
     options.told(edge)
 }
 
-fn tar_ending(packing: Option<Packing>) -> String {
-    format!("tar{}", packing.map_or("", |packing| packing.codec.ending()))
+fn tar_ending(packing: Option<CompressionParams>) -> String {
+    format!("tar{}", packing.map_or("", |packing| packing.ending()))
 }
 
 /// Numbered layer files of a folder that this plan has no layer for, and that no run of ours is known to have written:

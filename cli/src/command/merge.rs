@@ -10,7 +10,7 @@ use crate::place::Place;
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::{MaxUnpacked, Merge, StoredImage};
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_oci::{Location, Wanted};
 use rayon::prelude::*;
 use std::ffi::OsString;
@@ -46,7 +46,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     for (location, images) in opened(&options.files, max, common)? {
         images.into_iter().try_for_each(|image| merge.add(&location, image))?;
     }
-    let unpack = |meter: &Meter| merge.unpack(max, &|bytes| meter.add_bytes(bytes));
+    let unpack = |progress: &Progress| merge.unpack(max, &|bytes| progress.add_bytes(bytes));
     common.progress().during("unpacking", None, 0, unpack)?;
     write_archive(&merge.archive(), &place, &packing, &|_| merge.trailer(), common)?;
     tell(&merge, &place, common)
@@ -63,7 +63,7 @@ fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(
         };
         Ok((location, images))
     };
-    let open_all = |_: &Meter| files.par_iter().map(open).collect::<Vec<Result<_>>>();
+    let open_all = |_: &Progress| files.par_iter().map(open).collect::<Vec<Result<_>>>();
     // Of several errors the first one by order, not by time.
     common.progress().during("opening", None, 0, open_all).into_iter().collect()
 }

@@ -8,7 +8,7 @@ use crate::place::{self, Place};
 use crate::transfer::TransferArgs;
 use anyhow::Result;
 use clap::Args;
-use layerstone_registry::Reference;
+use layerstone_oci::Reference;
 use std::ffi::OsString;
 
 /// Get an image of a registry: dockerTools' pullImage
@@ -36,7 +36,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let place = Place::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     options.transfer.check_files(&[], &place)?;
-    if reference.digest.is_none() {
+    if reference.digest().is_none() {
         let remote = fetch::image(&reference, &options.transfer.platform, &options.transfer.registry)?;
         let wanted = options.transfer.platform.wanted();
         let other = remote.platform().filter(|found| remote.is_alone && wanted.rank(found).is_none());
@@ -44,7 +44,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             common.warn(format!("the image is for {found}, and not for {wanted}: {reference}"));
         }
         // What is pulled is what was told, even if the tag moves meanwhile.
-        reference.digest = Some(remote.digest);
+        reference = reference.with_digest(remote.digest);
         if !common.quiet {
             eprintln!("{reference}");
         }

@@ -31,7 +31,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.packing.packing(None)?;
     refuse_other_kind(&options.reference)?;
     let reference = parse_reference(&options.reference)?;
-    if reference.digest.is_some() {
+    if reference.digest().is_some() {
         bail!("found a digest, expected HOST/NAME:TAG to push to: {reference}");
     }
     let (origin, place) = (Origin::parse(&options.image)?, Place::Registry(reference));

@@ -9,8 +9,8 @@ use crate::transfer::{Brought, Either, TransferArgs};
 use crate::whole::Whole;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_oci::{Descriptor, Destination, Index, Name, media_type};
-use layerstone_registry::{Server, Shelf, ShelfPlace};
+use layerstone_oci::{Descriptor, Destination, Index, Reference, media_type};
+use layerstone_registry::{MemoryRegistry, RepositoryHandle, Server};
 use layerstone_store::Scratch;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -40,7 +40,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     Files::default().writes_state(options.transfer.state.as_deref()).check()?;
     // First, so that a port that is taken is told at once.
     let server = Server::bind(options.listen)?;
-    let shelf = Mutex::new(Shelf::default());
+    let shelf = Mutex::new(MemoryRegistry::default());
     let (mut names, mut scratches) = (Vec::new(), Vec::new());
     for image in &options.images {
         let name = put(image, &options.transfer, &shelf, &mut scratches, common)?;
@@ -71,16 +71,16 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 fn put(
     text: &OsString,
     transfer: &TransferArgs,
-    shelf: &Mutex<Shelf>,
+    shelf: &Mutex<MemoryRegistry>,
     scratches: &mut Vec<Scratch>,
     common: &Common,
-) -> Result<Name> {
+) -> Result<Reference> {
     let packing = &transfer.packing.or_plain();
     match Origin::parse(text)? {
         Origin::Spec(path) => {
             let specs = transfer.specs(&path)?;
             let repository = specs[0].reference()?.name().to_owned();
-            let place = ShelfPlace { shelf, repository };
+            let place = RepositoryHandle { registry: shelf, repository };
             let architecture = |spec| if specs.len() > 1 { Some(spec) } else { None };
             let bring = |spec| transfer.bring_spec(spec, &path, architecture(spec), &place, packing, common);
             let mut brought: Vec<Brought> = specs.iter().map(bring).collect::<Result<_>>()?;
@@ -89,21 +89,21 @@ fn put(
         }
         origin => {
             // Blobs are given away from any repository.
-            let nameless = ShelfPlace { shelf, repository: String::new() };
+            let nameless = RepositoryHandle { registry: shelf, repository: String::new() };
             match transfer.bring_whole(&origin, &nameless, packing, common)? {
                 Either::Index(Whole { descriptor, bytes, name }, scratch) => {
                     let name = name.context("no name: expected an image that has one")?;
-                    let name = Name { name: repository_of(&name.name), ..name };
+                    let name = named(&repository_of(name.name()), &name);
                     scratches.extend(scratch);
-                    let place = ShelfPlace { shelf, repository: name.name.clone() };
+                    let place = RepositoryHandle { registry: shelf, repository: name.name().to_owned() };
                     place.finish(&descriptor, &bytes, Some(&name))?;
                     Ok(name)
                 }
                 Either::Image(mut brought) => {
                     let name = brought.name.as_ref().context("no name: expected an image that has one")?;
-                    let repository = repository_of(&name.name);
+                    let repository = repository_of(name.name());
                     scratches.extend(brought.scratch.take());
-                    finish(&ShelfPlace { shelf, repository }, vec![brought])
+                    finish(&RepositoryHandle { registry: shelf, repository }, vec![brought])
                 }
             }
         }
@@ -111,9 +111,9 @@ fn put(
 }
 
 /// Puts the manifest of one image, or the index of several.
-fn finish(place: &ShelfPlace<'_>, brought: Vec<Brought>) -> Result<Name> {
+fn finish(place: &RepositoryHandle<'_>, brought: Vec<Brought>) -> Result<Reference> {
     let name = brought.iter().find_map(|it| it.name.clone()).context("no name: expected an image that has one")?;
-    let name = Name { name: place.repository.clone(), ..name };
+    let name = named(&place.repository, &name);
     if let [Brought { arrived, .. }] = &brought[..] {
         place.finish(&arrived.manifest, &arrived.bytes, Some(&name))?;
         return Ok(name);
@@ -125,6 +125,11 @@ fn finish(place: &ShelfPlace<'_>, brought: Vec<Brought>) -> Result<Name> {
     let bytes = index.to_bytes();
     place.finish(&Descriptor::of(media_type::INDEX, &bytes), &bytes, Some(&name))?;
     Ok(name)
+}
+
+/// What an image is called in a repository on this machine.
+fn named(repository: &str, name: &Reference) -> Reference {
+    Reference::unchecked(&format!("{repository}:{}", name.tag_or_latest()))
 }
 
 /// The repository of an image on this machine: its name without the registry that it came from.

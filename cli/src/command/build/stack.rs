@@ -145,11 +145,11 @@ fn store_layers(job: &Job<'_>, recipes: Vec<Recipe>) -> Result<Vec<ImageLayer>> 
     let mut layers = Vec::new();
     for (index, (recipe, known)) in recipes.iter().zip(&known).enumerate() {
         let source = match known {
-            Some(known) => LayerSource::later(job.store, recipe, known.size),
+            Some(known) => LayerSource::lazy(job.store, recipe, known.size),
             None => sources.next().expect("every layer that is not known was laid out"),
         };
         let blob =
-            known.as_ref().and_then(|known| Some(LayerBlob::Packed(known.compression?, (&known.descriptor).into())));
+            known.as_ref().and_then(|known| Some(LayerBlob::Packed(known.compression?, known.descriptor.clone())));
         layers.push(ImageLayer {
             store_paths: recipe.paths.clone(),
             blob,

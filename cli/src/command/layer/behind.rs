@@ -4,7 +4,9 @@ use crate::args::Common;
 use crate::base::Base;
 use anyhow::{Context, Result, bail};
 use layerstone_image::paths_comment;
-use layerstone_layer::{Front, LayerFile, Layout, Meter, Packing, Source, Team, pack, write_layer};
+use layerstone_layer::{
+    CompressionParams, CompressorPool, LayerFile, Layout, Prefix, Progress, Source, compress_layer, write_layer,
+};
 use layerstone_store::{Output, Store, StorePath};
 use layerstone_tar::{Owner, tarsum};
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ pub struct Job<'a> {
     pub store: &'a Store,
     pub tarsum: bool,
     pub xattrs: bool,
-    pub packing: Option<Packing>,
+    pub packing: Option<CompressionParams>,
 }
 
 impl Job<'_> {
@@ -33,12 +35,14 @@ impl Job<'_> {
         let tar = plain_blob(&front, root)?;
         let source = layout(&tar, paths, mtime, base, store, self.xattrs)?;
         check_front(&front, &tar, common)?;
-        let write = |meter: &Meter| match self.packing {
-            None => Ok(LayerFile::new(write_layer(&source, &mut out, blob, meter)?, source.size())),
+        let write = |progress: &Progress| match self.packing {
+            None => Ok(LayerFile::new(write_layer(&source, &mut out, blob, progress)?, source.size())),
             Some(packing) => {
                 let threads = rayon::current_num_threads();
-                let packed = Team::with(packing, threads, |team| pack(&source, team, &mut out, blob, meter))?;
-                Ok(LayerFile::packed(&packed, source.size(), packing))
+                let packed = CompressorPool::with(packing, threads, |pool| {
+                    compress_layer(&source, pool, &mut out, blob, progress)
+                })?;
+                Ok(LayerFile::compressed(&packed, source.size(), packing))
             }
         };
         let made: layerstone_layer::Result<LayerFile> =
@@ -68,7 +72,7 @@ pub fn plain_blob(layer: &LayerFile, path: &Path) -> Result<PathBuf> {
 /// The root's tar must be what its layer file says.
 pub fn check_front(front: &LayerFile, tar: &Path, common: &Common) -> Result<()> {
     let source = Source::blob(tar)?;
-    let hash = |meter: &_| write_layer(&source, &mut std::io::sink(), tar, meter);
+    let hash = |progress: &_| write_layer(&source, &mut std::io::sink(), tar, progress);
     let found = common.progress().during("checking", Some(source.size()), 1, hash)?;
     if found != front.diff_id {
         bail!("wrong digest: {}: found {found}, expected {}", tar.display(), front.diff_id);
@@ -91,7 +95,7 @@ pub fn layout(
     if let Some(base) = base.filter(|_| !paths.is_empty()) {
         base.check_store(store)?;
     }
-    let mut layout = Layout::behind(Front::read(blob)?, mtime).keep_xattrs(xattrs);
+    let mut layout = Layout::appending_to(Prefix::read(blob)?, mtime).keep_xattrs(xattrs);
     let of_base = |name: &[u8]| {
         let node = tree?.get(name)?;
         Some((node.mode, Owner::numbered(node.uid, node.gid)))

@@ -6,7 +6,9 @@ use crate::known::Known;
 use crate::memory::Memory;
 use crate::record::{Record, Written};
 use anyhow::Result;
-use layerstone_layer::{LayerFile, Packed, Packing, Recipe, Source, Team, digest_all, pack_all};
+use layerstone_layer::{
+    CompressedBlob, CompressionParams, CompressorPool, LayerFile, Recipe, Source, compress_all, digest_all,
+};
 use layerstone_store::{Digest, Output, Store};
 use layerstone_tar::tarsum;
 use rayon::prelude::*;
@@ -20,7 +22,7 @@ pub struct Job<'a> {
     pub files: Vec<PathBuf>,
     pub blobs: Vec<PathBuf>,
     pub tarsum: bool,
-    pub packing: Option<Packing>,
+    pub packing: Option<CompressionParams>,
     pub known: Known,
     pub memory: &'a Memory,
     /// What an earlier run wrote into the folder of all of them, if they have one.
@@ -112,7 +114,7 @@ impl Job<'_> {
             Some(packing) => {
                 let packed = packed(packing, &references, places, common)?;
                 let layers = references.iter().zip(&packed);
-                layers.map(|(source, packed)| LayerFile::packed(packed, source.size(), packing)).collect()
+                layers.map(|(source, packed)| LayerFile::compressed(packed, source.size(), packing)).collect()
             }
         };
         Ok(layers.into_iter().zip(sums).map(|(layer, tarsum)| LayerFile { tarsum, ..layer }).collect())
@@ -144,11 +146,16 @@ fn digests(sources: &[&Source], places: &[Option<Place<'_>>], common: &Common) -
         }
     };
     let bytes = sources.iter().map(|source| source.size()).sum();
-    let digest = |meter: &_| digest_all(sources, &sink, meter);
+    let digest = |progress: &_| digest_all(sources, &sink, progress);
     Ok(common.progress().during("hashing", Some(bytes), sources.len(), digest)?)
 }
 
-fn packed(packing: Packing, sources: &[&Source], places: &[Option<Place<'_>>], common: &Common) -> Result<Vec<Packed>> {
+fn packed(
+    packing: CompressionParams,
+    sources: &[&Source],
+    places: &[Option<Place<'_>>],
+    common: &Common,
+) -> Result<Vec<CompressedBlob>> {
     let output = |index: usize| -> (Box<dyn Write + Send + '_>, &Path) {
         match &places[index] {
             None => (Box::new(io::sink()), Path::new("nowhere")),
@@ -157,7 +164,8 @@ fn packed(packing: Packing, sources: &[&Source], places: &[Option<Place<'_>>], c
     };
     let bytes = sources.iter().map(|source| source.size()).sum();
     let threads = rayon::current_num_threads();
-    let pack = |meter: &_| Team::with(packing, threads, |team| pack_all(sources, team, &output, meter));
+    let pack =
+        |progress: &_| CompressorPool::with(packing, threads, |pool| compress_all(sources, pool, &output, progress));
     Ok(common.progress().during("compressing", Some(bytes), sources.len(), pack)?)
 }
 

@@ -8,7 +8,7 @@ use crate::place::check_tar;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::StoredImage;
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_oci::Location;
 use layerstone_store::Output;
 use layerstone_tar::{Part, write_flat};
@@ -67,7 +67,7 @@ fn export(image: &StoredImage, out: &mut (dyn Write + Send), to: &Path, common: 
         image.check_holes(&tree)?;
         Ok(write_flat(&tree, &parts, out, to)?)
     };
-    let both = |meter: &Meter| rayon::join(|| image.check(meter), write);
+    let both = |progress: &Progress| rayon::join(|| image.check(progress), write);
     let (checked, written) = common.progress().during("exporting", Some(bytes), parts.len(), both);
     // What is wrong with a layer explains what went wrong with writing its files.
     checked?;
