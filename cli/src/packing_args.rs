@@ -4,7 +4,7 @@ use crate::args::usage_error;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use layerstone_layer::{Codec, Packing};
+use layerstone_layer::{Compression, CompressionParams};
 use layerstone_pipeline::CompressionChoice;
 
 /// How layers are compressed; where neither flag is given, what fits the output.
@@ -32,20 +32,19 @@ impl PackingArgs {
         Ok(CompressionChoice { asked, plain_by_default: false })
     }
 
-    fn packing(&self, format: Format) -> Result<Option<Packing>> {
-        let codec = match format {
-            Format::None => None,
-            Format::Gzip => Some(Codec::Gzip),
-            Format::Zstd => Some(Codec::Zstd),
+    fn packing(&self, format: Format) -> Result<Option<CompressionParams>> {
+        let compression = match format {
+            Format::None => Compression::None,
+            Format::Gzip => Compression::Gzip,
+            Format::Zstd => Compression::Zstd,
         };
-        match (codec, self.level) {
-            (codec, None) => Ok(codec.map(Packing::from)),
-            (Some(codec), Some(level)) if codec.levels().contains(&level) => Ok(Some(Packing { codec, level })),
-            (Some(codec), Some(level)) => {
-                let (first, last) = codec.levels().into_inner();
+        match (compression.params(self.level), compression.params(None), self.level) {
+            (None, None, Some(_)) => Err(wrong("--level: expected a compression beside it")),
+            (None, Some(usual), Some(level)) => {
+                let (first, last) = usual.levels().into_inner();
                 Err(wrong(&format!("--level: found {level}, expected {first} to {last}")))
             }
-            (None, Some(_)) => Err(wrong("--level: expected a compression beside it")),
+            (params, ..) => Ok(params),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::table::size;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_pipeline::Task;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ struct Shown {
 }
 
 /// Shows the progress of a task, if it is to be shown, until what is returned is dropped.
-pub fn show(when: When, task: Task, meter: &Arc<Meter>) -> Box<dyn Send> {
+pub fn show(when: When, task: Task, meter: &Arc<Progress>) -> Box<dyn Send> {
     if !when.is_now() {
         return Box::new(());
     }
@@ -86,26 +86,26 @@ impl Display {
         Display::Bar(bar, layers)
     }
 
-    /// Time between two looks at the meter.
+    /// Time between two looks at the counters.
     fn tick(&self) -> Duration {
         Duration::from_millis(if matches!(self, Display::Bar(..)) { 100 } else { 5000 })
     }
 
-    fn show(&self, meter: &Meter) {
+    fn show(&self, progress: &Progress) {
         match self {
             Display::Bar(bar, layers) => {
-                bar.set_position(meter.bytes());
+                bar.set_position(progress.bytes());
                 if *layers > 0 {
-                    bar.set_message(format!("layer {}/{layers}", meter.layers().min(*layers as u64)));
+                    bar.set_message(format!("layer {}/{layers}", progress.layers().min(*layers as u64)));
                 }
             }
             Display::Lines(what, bytes, layers) => {
-                let mut line = format!("{what}: {}", size(meter.bytes()));
+                let mut line = format!("{what}: {}", size(progress.bytes()));
                 if let Some(bytes) = bytes {
                     line.push_str(&format!(" of {}", size(*bytes)));
                 }
                 if *layers > 0 {
-                    line.push_str(&format!(", layer {}/{layers}", meter.layers().min(*layers as u64)));
+                    line.push_str(&format!(", layer {}/{layers}", progress.layers().min(*layers as u64)));
                 }
                 // Progress is no reason to fail.
                 let _ = writeln!(std::io::stderr(), "{line}");
@@ -113,10 +113,10 @@ impl Display {
         }
     }
 
-    fn finish(&self, meter: &Meter) {
+    fn finish(&self, progress: &Progress) {
         match self {
             Display::Bar(bar, _) => bar.finish_and_clear(),
-            Display::Lines(..) => self.show(meter),
+            Display::Lines(..) => self.show(progress),
         }
     }
 }

@@ -3,9 +3,9 @@
 use crate::interrupt;
 use clap::Args;
 use layerstone_pipeline::Registries;
-use layerstone_registry::{InsecureHost, Options, Stop};
+use layerstone_registry::{InsecureHost, Options};
+use layerstone_store::Cancel;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How registries are talked to.
@@ -33,7 +33,7 @@ pub struct RegistryArgs {
     /// Repositories of the same registry that blobs may be taken over from; one --mount-from for each
     #[arg(long, value_name = "NAME")]
     mount_from: Vec<String>,
-    /// Blobs to send at a time
+    /// BlobCache to send at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     uploads: u16,
 }
@@ -59,7 +59,7 @@ impl RegistryArgs {
 
     fn options(&self) -> Options {
         let RegistryArgs { insecure, ca, authfile, retries, io_timeout, .. } = self;
-        let stop = Stop(Arc::new(interrupt::has_come));
+        let cancel = Cancel::when(interrupt::has_come);
         let io_timeout = Duration::from_secs((*io_timeout).into());
         Options {
             insecure: insecure.clone(),
@@ -67,7 +67,7 @@ impl RegistryArgs {
             auth_file: authfile.clone(),
             retries: *retries,
             io_timeout,
-            stop,
+            cancel,
         }
     }
 }

@@ -3,9 +3,9 @@
 use crate::args::{Common, Form};
 use crate::progress::{When, show};
 use crate::table::size;
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_pipeline::{Report, Task};
-use layerstone_registry::Sent;
+use layerstone_registry::PushStats;
 use serde_json::json;
 use std::io::{Write, stderr};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Report for Common {
         eprintln!("{message}");
     }
 
-    fn sent(&self, sent: &Sent, within: Duration) {
+    fn sent(&self, sent: &PushStats, within: Duration) {
         self.notice(&sent_text(sent, within));
     }
 
@@ -38,12 +38,12 @@ impl Report for Common {
         Box::new(stderr())
     }
 
-    fn begin(&self, task: Task, meter: &Arc<Meter>) -> Box<dyn Send + '_> {
+    fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_> {
         show(if self.quiet { When::Never } else { self.progress }, task, meter)
     }
 }
 
-fn sent_text(sent: &Sent, within: Duration) -> String {
+fn sent_text(sent: &PushStats, within: Duration) -> String {
     let blobs = |(count, bytes): (u64, u64)| match count {
         0 => "0 blobs".to_owned(),
         1 => format!("1 blob of {}", size(bytes)),

@@ -8,7 +8,9 @@
 //! - a pipe: layers whose digests are not given are hashed in a first pass, and all are hashed while they are written,
 //!   since what was read twice must not have changed in between, and what is given must be true.
 
-use layerstone_layer::{BlockWriter, Error, Meter, Packing, Result, Source, Team, digest_all, write_layer};
+use layerstone_layer::{
+    BlockWriter, CompressionParams, CompressorPool, Error, Progress, Result, Source, digest_all, write_layer,
+};
 use layerstone_store::{Digest, Output};
 use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, Part, RECORD};
 use std::io::{self, Write};
@@ -82,31 +84,31 @@ pub enum Target<'a> {
 }
 
 impl Archive<'_> {
-    /// Writes the archive; `finish` makes the trailer from the layers' diff IDs, `meter` counts what is done, of
+    /// Writes the archive; `finish` makes the trailer from the layers' diff IDs, `progress` counts what is done, of
     /// [`Archive::work`] bytes.
     ///
     /// Nothing is committed here: after an error the caller drops the output.
     pub fn write(
         &self,
         target: Target<'_>,
-        packing: Option<Packing>,
+        params: Option<CompressionParams>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &Meter,
+        progress: &Progress,
     ) -> Result<Vec<Digest>> {
         match target {
-            Target::File(output) if output.is_seekable() => match packing {
-                None => self.write_at_places(output, finish, meter),
-                Some(packing) => self.write_with_slots(output, packing, finish, meter),
+            Target::File(output) if output.is_seekable() => match params {
+                None => self.write_at_places(output, finish, progress),
+                Some(params) => self.write_with_slots(output, params, finish, progress),
             },
             Target::File(output) => {
                 let path = output.destination().to_owned();
-                self.write_in_order(output, &path, packing, finish, meter)
+                self.write_in_order(output, &path, params, finish, progress)
             }
-            Target::Pipe(out, path) => self.write_in_order(out, path, packing, finish, meter),
+            Target::Pipe(out, path) => self.write_in_order(out, path, params, finish, progress),
         }
     }
 
-    /// Bytes that the meter will count, for a target written in any order or in order.
+    /// Bytes that the progress will count, for a target written in any order or in order.
     pub fn work(&self, seekable: bool) -> u64 {
         let once: u64 = self.layers.iter().map(|layer| layer.source.size()).sum();
         let unknown = self.layers.iter().filter(|layer| layer.expected.is_none());
@@ -118,7 +120,7 @@ impl Archive<'_> {
         &self,
         output: &mut Output,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &Meter,
+        progress: &Progress,
     ) -> Result<Vec<Digest>> {
         let path = output.destination().to_owned();
         self.write_before(output, &path)?;
@@ -136,7 +138,7 @@ impl Archive<'_> {
             let (_, contents): (u64, u64) = places[index];
             output.write_all_at(bytes, contents + offset).map_err(Error::write(&path))
         };
-        let digests = digest_all(&sources, &sink, meter)?;
+        let digests = digest_all(&sources, &sink, progress)?;
         self.check(&digests)?;
         for ((layer, digest), (header, _)) in self.layers.iter().zip(&digests).zip(&places) {
             output.write_all_at(&self.header(layer, digest), *header).map_err(Error::write(&path))?;
@@ -149,20 +151,20 @@ impl Archive<'_> {
     fn write_with_slots(
         &self,
         output: &mut Output,
-        packing: Packing,
+        params: CompressionParams,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &Meter,
+        progress: &Progress,
     ) -> Result<Vec<Digest>> {
         let path = output.destination().to_owned();
         let threads = rayon::current_num_threads();
         let write =
-            |blocks: &mut BlockWriter| self.write_members(blocks, &path, None, BlockWriter::slot, finish, meter);
-        let compressed = Team::with(packing, threads, |team| team.compress(output, write));
+            |blocks: &mut BlockWriter| self.write_members(blocks, &path, None, BlockWriter::slot, finish, progress);
+        let compressed = CompressorPool::with(params, threads, |pool| pool.compress(output, write));
         let (written, slots) = compressed.map_err(Error::write(&path))?;
         let digests = written?;
         self.check(&digests)?;
         for ((layer, digest), slot) in self.layers.iter().zip(&digests).zip(slots) {
-            let member = packing.codec.store(&self.header(layer, digest));
+            let member = params.store(&self.header(layer, digest));
             output.write_all_at(&member, slot).map_err(Error::write(&path))?;
         }
         Ok(digests)
@@ -172,24 +174,24 @@ impl Archive<'_> {
         &self,
         out: &mut (dyn Write + Send),
         path: &Path,
-        packing: Option<Packing>,
+        params: Option<CompressionParams>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &Meter,
+        progress: &Progress,
     ) -> Result<Vec<Digest>> {
-        let digests = self.known_digests(meter)?;
-        match packing {
+        let digests = self.known_digests(progress)?;
+        match params {
             None => {
                 let slot = |out: &mut &mut (dyn Write + Send), header: &[u8]| out.write_all(header);
                 let mut out = out;
-                self.write_members(&mut out, path, Some(&digests), slot, finish, meter)?;
+                self.write_members(&mut out, path, Some(&digests), slot, finish, progress)?;
                 out.flush().map_err(Error::write(path))?;
             }
-            Some(packing) => {
+            Some(params) => {
                 let threads = rayon::current_num_threads();
                 let write = |blocks: &mut BlockWriter| {
-                    self.write_members(blocks, path, Some(&digests), BlockWriter::slot, finish, meter)
+                    self.write_members(blocks, path, Some(&digests), BlockWriter::slot, finish, progress)
                 };
-                let compressed = Team::with(packing, threads, |team| team.compress(out, write));
+                let compressed = CompressorPool::with(params, threads, |pool| pool.compress(out, write));
                 compressed.map_err(Error::write(path))?.0?;
             }
         }
@@ -197,10 +199,10 @@ impl Archive<'_> {
     }
 
     /// Diff IDs before anything is written: those given, the others found by a pass over their layers.
-    fn known_digests(&self, meter: &Meter) -> Result<Vec<Digest>> {
+    fn known_digests(&self, progress: &Progress) -> Result<Vec<Digest>> {
         let unknown = self.layers.iter().filter(|layer| layer.expected.is_none());
         let sources: Vec<&Source> = unknown.map(|layer| &layer.source).collect();
-        let mut found = digest_all(&sources, &|_, _, _| Ok(()), meter)?.into_iter();
+        let mut found = digest_all(&sources, &|_, _, _| Ok(()), progress)?.into_iter();
         let digest =
             |layer: &LayerMember| layer.expected.or_else(|| found.next()).expect("every other layer was hashed");
         Ok(self.layers.iter().map(digest).collect())
@@ -215,7 +217,7 @@ impl Archive<'_> {
         known: Option<&[Digest]>,
         slot: impl Fn(&mut W, &[u8]) -> io::Result<()>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
-        meter: &Meter,
+        progress: &Progress,
     ) -> Result<Vec<Digest>> {
         self.write_before(out, path)?;
         let mut end = self.size_before();
@@ -224,7 +226,7 @@ impl Archive<'_> {
             let expected = known.map(|digests| digests[index]);
             let header = self.header(layer, &expected.unwrap_or(ZERO));
             slot(out, &header).map_err(Error::write(path))?;
-            let found = write_layer(&layer.source, out, path, meter)?;
+            let found = write_layer(&layer.source, out, path, progress)?;
             layer.check(found, expected.unwrap_or(found))?;
             digests.push(found);
             let size = layer.source.size();

@@ -1,7 +1,6 @@
 //! A file or directory of images, whatever its form: which images it lists, and the one that is meant, opened.
 
 use crate::blobs::Blobs;
-use crate::decompression::MAGIC_LEN;
 use crate::listed::{Blob, Listed, choose, label};
 use crate::manifest::MANIFEST_NAME;
 use crate::oci_layout::Artifact;
@@ -192,7 +191,7 @@ impl ImageFile {
         let part = self.blobs.part(&blob.name)?;
         blob.check_size(part.size(), &self.blobs)?;
         let mut magic = Vec::new();
-        let read = part.reader().take(MAGIC_LEN as u64).read_to_end(&mut magic);
+        let read = part.reader().take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic);
         read.map_err(StageError::io("read", self.blobs.path()))?;
         let compression = Compression::of(&magic);
         if compression == Compression::None {

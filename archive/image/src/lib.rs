@@ -54,13 +54,13 @@ mod unpacking;
 
 pub use archive::{Archive, CopiedMember, LayerMember, Target, Trailer};
 pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
-pub use decompression::Compression;
 pub use docker_archive::FirstImage;
 pub use error::{Claim, Error, Result};
 pub use held::{Held, HeldPaths, held};
 pub use image_file::ImageFile;
 pub use inherit::merge_env;
 pub use inspect::{ArchiveSummary, ArtifactSummary, ImageSummary, LayerSummary, inspect};
+pub use layerstone_layer::Compression;
 pub use limits::HeaderBounds;
 pub use listed::StoredManifest;
 pub use manifest::MANIFEST_NAME;

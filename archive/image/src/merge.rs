@@ -9,7 +9,7 @@ use crate::manifest::{MANIFEST_NAME, Named, manifest_of};
 use crate::unpacking::unpack_all;
 use crate::{Archive, Compression, Error, LayerMember, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer};
 use layerstone_layer::Source;
-use layerstone_oci::{Location, name};
+use layerstone_oci::{Location, Reference};
 use layerstone_store::Digest;
 use std::collections::BTreeMap;
 
@@ -107,9 +107,10 @@ impl Merge {
     fn claim(&mut self, tag: String, index: usize, location: &Location) -> Result<()> {
         let image = &mut self.images[index];
         let claim = Claim { file: location.path.clone(), image_id: image.image_id };
-        match self.claims.get(&name::full(&tag)) {
+        let full = Reference::unchecked(&tag).full().to_string();
+        match self.claims.get(&full) {
             None => {
-                self.claims.insert(name::full(&tag), claim);
+                self.claims.insert(full, claim);
                 image.tags.push(tag);
                 Ok(())
             }
@@ -130,11 +131,11 @@ impl MergedImage {
 ///
 /// In an OCI layout a name may be a tag only, which says nothing new beside a whole `NAME:TAG` (BuildKit writes both).
 fn tags(location: &Location, references: &[String]) -> Result<Vec<String>> {
-    let whole: Vec<&String> = references.iter().filter(|text| name::check_with_tag(text).is_ok()).collect();
+    let whole: Vec<&String> = references.iter().filter(|text| Reference::parse_tagged(text).is_ok()).collect();
     let is_bare = |text: &str| !text.contains([':', '/', '@']);
     for text in references.iter().filter(|text| whole.is_empty() || !is_bare(text)) {
         let no_tag = |cause| Error::NoTag { text: text.clone(), path: location.path.clone(), cause };
-        name::check_with_tag(text).map_err(no_tag)?;
+        Reference::parse_tagged(text).map_err(|error| no_tag(error.cause))?;
     }
     let named: Vec<&String> = whole.iter().copied().filter(|text| location.matches(text)).collect();
     Ok(if named.is_empty() { whole } else { named }.into_iter().cloned().collect())
@@ -144,7 +145,7 @@ fn tags(location: &Location, references: &[String]) -> Result<Vec<String>> {
 mod tests {
     use super::*;
     use crate::{ImageFile, Target};
-    use layerstone_layer::{Codec, Meter};
+    use layerstone_layer::{CompressionParams, Progress};
     use layerstone_oci::Wanted;
     use serde_json::{Value, json};
     use std::io::Write;
@@ -154,7 +155,7 @@ mod tests {
     /// Layers by the letter that they hold, with a `z` before it if they are compressed; their names and bytes.
     fn layer(letter: &str) -> (String, Vec<u8>, Digest) {
         let plain = letter.trim_start_matches('z').as_bytes().repeat(1000);
-        let bytes = if letter.starts_with('z') { Codec::Gzip.store(&plain) } else { plain.clone() };
+        let bytes = if letter.starts_with('z') { CompressionParams::GZIP.store(&plain) } else { plain.clone() };
         (format!("{letter}/layer.tar"), bytes, Digest::of(&plain))
     }
 
@@ -201,7 +202,7 @@ mod tests {
     fn written(merge: &Merge) -> layerstone_layer::Result<NamedTempFile> {
         let (mut bytes, path) = (Vec::new(), Path::new("out"));
         let target = Target::Pipe(&mut bytes, path);
-        merge.archive().write(target, None, &|_| merge.trailer(), &Meter::default())?;
+        merge.archive().write(target, None, &|_| merge.trailer(), &Progress::default())?;
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(&bytes).unwrap();
         Ok(file)

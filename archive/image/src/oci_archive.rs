@@ -4,10 +4,10 @@
 //! The digest of a blob is its member's name, so blobs are collected in temporary files until all are known.
 
 use crate::archive::{Archive, CopiedMember, LayerMember, Target, Trailer};
-use layerstone_layer::{Meter, Packed, Source};
+use layerstone_layer::{CompressedBlob, Progress, Source};
 use layerstone_oci::{
-    Content, Descriptor, Destination, Error, Given, INDEX_NAME, Index, LAYOUT_NAME, LAYOUT_TEXT, Name, Put, Result,
-    blob_name, names_annotations, spool,
+    BlobWriter, Content, Descriptor, Destination, Error, INDEX_NAME, Index, LAYOUT_NAME, LAYOUT_TEXT, PutOutcome,
+    Reference, Result, blob_name, names_annotations, spool_to_temp,
 };
 use layerstone_store::{Digest, Output};
 use layerstone_tar::{Common, Dialect, Entry, Owner, Part};
@@ -41,27 +41,27 @@ impl OciArchive {
 }
 
 impl Destination for OciArchive {
-    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<Put> {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<PutOutcome> {
         let Descriptor { digest, size, .. } = *descriptor;
         let mut write = |out: &mut (dyn Write + Send)| {
             content.write_to(0, out)?;
-            Ok(Packed { diff_id: digest, digest, size })
+            Ok(CompressedBlob { diff_id: digest, digest, size })
         };
         // The bytes are compared with the digest when they go into the archive.
-        self.put_given(&mut write).map(|(_, put)| put)
+        self.put_streaming(&mut write).map(|(_, put)| put)
     }
 
-    fn put_given(&self, write: &mut Given<'_>) -> Result<(Packed, Put)> {
-        let (packed, part) = spool(write)?;
+    fn put_streaming(&self, write: &mut BlobWriter<'_>) -> Result<(CompressedBlob, PutOutcome)> {
+        let (packed, part) = spool_to_temp(write)?;
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner).entry(packed.digest).or_insert(part);
-        Ok((packed, Put::Sent))
+        Ok((packed, PutOutcome::Sent))
     }
 
-    fn is_near(&self) -> bool {
+    fn prefers_streaming(&self) -> bool {
         true
     }
 
-    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
         let annotations = name.map_or_else(BTreeMap::new, names_annotations);
         let index = Index::new(vec![Descriptor { annotations, ..descriptor.clone() }], BTreeMap::new());
@@ -77,7 +77,7 @@ impl Destination for OciArchive {
             vec![(LAYOUT_NAME.to_owned(), LAYOUT_TEXT.into()), (INDEX_NAME.to_owned(), index.to_bytes())]
         };
         let mut output = Output::create(&self.path)?;
-        archive.write(Target::File(&mut output), None, &trailer, &Meter::default()).map_err(Error::Layer)?;
+        archive.write(Target::File(&mut output), None, &trailer, &Progress::default()).map_err(Error::Layer)?;
         Ok(output.commit()?)
     }
 }

@@ -1,4 +1,4 @@
-//! What an OCI layout lists, read: the images of its index.json, in a directory or in a tar of one (OCI image-spec,
+//! Reads what an OCI layout lists: the images of its index.json, in a directory or in a tar of one (OCI image-spec,
 //! image-layout.md, image-index.md, manifest.md), and those of a `dir:` directory.
 //!
 //! Artifacts that are attached to images (manifest.md, "Guidelines for Artifact Usage") are no images and kept apart.
@@ -8,11 +8,8 @@ use crate::blobs::Blobs;
 use crate::limits::MAX_DESCRIPTIONS;
 use crate::listed::{Blob, Listed, StoredManifest};
 use crate::manifest::MANIFEST_NAME;
-use layerstone_oci::{
-    Descriptor as OciDescriptor, INDEX_NAME, Index as OciIndex, Location, Manifest, Platform, media_type,
-    media_type::{is_image, is_index},
-    names_in, without_names,
-};
+use layerstone_oci::media_type::{self, is_image, is_index};
+use layerstone_oci::{Descriptor, INDEX_NAME, Index, Location, Manifest, Platform, names_in, without_names};
 use layerstone_store::Digest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -26,32 +23,8 @@ const MAX_DEPTH: usize = 8;
 /// Manifests and indexes that are read; a few that list each other often would be read without end.
 const MAX_READ: usize = 10_000;
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
-struct Index {
-    #[serde(default)]
-    artifact_type: Option<String>,
-    manifests: Vec<Descriptor>,
-}
-
-/// What an index says of a manifest (OCI image-spec, descriptor.md); of what is no image, anything may be said.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
-struct Descriptor {
-    #[serde(default)]
-    media_type: String,
-    digest: String,
-    size: u64,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    artifact_type: Option<String>,
-    #[serde(default)]
-    platform: Option<Platform>,
-    /// Whether it is the manifest.json of a `dir:` directory.
-    #[serde(skip)]
-    is_top: bool,
-}
+/// An index whose entries are not read yet: anything may be said of what is no image.
+type Listing = Index<Value>;
 
 /// What a layout lists besides images.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,12 +60,12 @@ pub(crate) struct Found {
     /// Bytes of the manifests that are kept.
     kept: usize,
     /// What was looked into, by digest, entry of index.json and names: again it would give the same.
-    seen: BTreeSet<(String, Option<usize>, Vec<String>)>,
+    seen: BTreeSet<(Digest, Option<usize>, Vec<String>)>,
 }
 
 /// What is listed by itself, or as one of several platforms.
 pub(crate) struct Entry {
-    pub descriptor: OciDescriptor,
+    pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
     pub names: Vec<String>,
 }
@@ -112,7 +85,7 @@ pub(crate) fn images(blobs: &Blobs) -> Result<Found> {
 }
 
 /// index.json; of a `dir:` directory one that lists its manifest.json, which is a manifest or an index.
-fn top(blobs: &Blobs) -> Result<Index> {
+fn top(blobs: &Blobs) -> Result<Listing> {
     if !blobs.is_flat() {
         return parse(blobs, INDEX_NAME, &blobs.bytes(INDEX_NAME)?);
     }
@@ -124,31 +97,22 @@ fn top(blobs: &Blobs) -> Result<Index> {
     }
     let told = value["mediaType"].as_str();
     let kind = told.unwrap_or(if value["manifests"].is_array() { media_type::INDEX } else { media_type::MANIFEST });
-    let OciDescriptor { media_type, digest, size, .. } = OciDescriptor::of(kind, &bytes);
-    let descriptor = Descriptor {
-        media_type,
-        digest: digest.to_string(),
-        size,
-        annotations: None,
-        artifact_type: None,
-        platform: None,
-        is_top: true,
-    };
-    Ok(Index { artifact_type: None, manifests: vec![descriptor] })
+    let descriptor = serde_json::to_value(Descriptor::of(kind, &bytes)).expect("text and numbers");
+    Ok(Index::new(vec![descriptor], BTreeMap::new()))
 }
 
 /// What index.json itself lists of this name, or all that it lists: a manifest or an index, its bytes, and what it is
 /// called. Of several images of one name for several platforms, the index that they would be in.
 pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<Entry> {
     let index = top(blobs)?;
-    let is_meant = |it: &&Descriptor| is_image(&it.media_type) || is_index(&it.media_type);
     let mut meant = Vec::new();
-    for descriptor in index.manifests.iter().filter(is_meant).filter(|it| location.means(&it.names())) {
-        if descriptor.artifact_type.as_ref().is_some_and(|told| !told.is_empty()) {
+    for value in &index.manifests {
+        let Some(descriptor) = descriptor(blobs, INDEX_NAME, value)? else { continue };
+        if descriptor.artifact_type().is_some() || !location.means(&names_in(&descriptor.annotations)) {
             continue;
         }
-        let bytes = descriptor.blob(blobs, INDEX_NAME)?.read(blobs)?;
-        if kind_of_artifact(blobs, descriptor, &bytes)?.is_none() {
+        let bytes = blob(blobs, &descriptor, true).read(blobs)?;
+        if kind_of_artifact(blobs, &descriptor, &bytes)?.is_none() {
             meant.push((descriptor, bytes));
         }
     }
@@ -156,25 +120,26 @@ pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<Entry> {
     let wrong = |cause: String| blobs.error(format!("{INDEX_NAME}: {cause}"));
     match &meant[..] {
         [(one, bytes)] => {
-            let descriptor = OciDescriptor::of(&one.media_type, bytes);
-            return Ok(Entry { descriptor, bytes: bytes.clone(), names: one.names() });
+            let descriptor = Descriptor::of(&one.media_type, bytes);
+            return Ok(Entry { descriptor, bytes: bytes.clone(), names: names_in(&one.annotations) });
         }
         [(first, _), rest @ ..]
-            if rest.iter().all(|(it, _)| it.names() == first.names() && is_image(&it.media_type)) => {}
+            if rest.iter().all(|(it, _)| names_in(&it.annotations) == names_in(&first.annotations))
+                && rest.iter().all(|(it, _)| is_image(&it.media_type)) => {}
         _ => {
             let wanted = location.reference().map(|name| format!(" called {name}")).unwrap_or_default();
             return Err(wrong(format!("found {} images{wanted}, expected one", meant.len())));
         }
     }
-    let names = meant[0].0.names();
+    let names = names_in(&meant[0].0.annotations);
     let manifests =
         meant.iter().map(|(descriptor, bytes)| in_index(blobs, descriptor, bytes)).collect::<Result<_>>()?;
-    let bytes = OciIndex::new(manifests, BTreeMap::new()).to_bytes();
-    Ok(Entry { descriptor: OciDescriptor::of(media_type::INDEX, &bytes), bytes, names })
+    let bytes = Index::new(manifests, BTreeMap::new()).to_bytes();
+    Ok(Entry { descriptor: Descriptor::of(media_type::INDEX, &bytes), bytes, names })
 }
 
 /// What an index says of an image that index.json lists: what it says there but for its name, and what it runs on.
-fn in_index(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Result<OciDescriptor> {
+fn in_index(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Result<Descriptor> {
     let platform = match &descriptor.platform {
         Some(platform) => Some(platform.clone()),
         None => {
@@ -182,39 +147,39 @@ fn in_index(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Result<OciD
             Platform::of_config(&blobs.json(&blobs.blob_name(&manifest.config.digest))?)
         }
     };
-    let annotations = descriptor.annotations.as_ref().map(without_names).unwrap_or_default();
-    Ok(OciDescriptor { annotations, platform, ..OciDescriptor::of(&descriptor.media_type, bytes) })
+    let annotations = without_names(&descriptor.annotations);
+    Ok(Descriptor { annotations, platform, ..Descriptor::of(&descriptor.media_type, bytes) })
 }
 
 /// What kind of artifact a manifest or an index says that it is; none for images.
 fn kind_of_artifact(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<String>> {
     if is_index(&descriptor.media_type) {
-        let index: Index = parse(blobs, &descriptor.digest, bytes)?;
-        return Ok(index.artifact_type.filter(|told| !told.is_empty()));
+        let index: Listing = parse(blobs, &descriptor.digest.to_string(), bytes)?;
+        return Ok(index.artifact_type().map(str::to_owned));
     }
-    let manifest: Manifest = parse(blobs, &descriptor.digest, bytes)?;
+    let manifest: Manifest = parse(blobs, &descriptor.digest.to_string(), bytes)?;
     Ok(manifest.artifact().map(str::to_owned))
 }
 
 /// Adds the images and artifacts of an index, which are called like it besides what it calls them.
-fn collect(blobs: &Blobs, index: &Index, level: &Level<'_>, found: &mut Found) -> Result<()> {
-    for (number, descriptor) in index.manifests.iter().enumerate() {
-        let names = [level.names, &descriptor.names()].concat();
-        if !found.seen.insert((descriptor.digest.clone(), level.entry, names.clone())) {
+fn collect(blobs: &Blobs, index: &Listing, level: &Level<'_>, found: &mut Found) -> Result<()> {
+    for (number, value) in index.manifests.iter().enumerate() {
+        let Some(descriptor) = descriptor(blobs, level.piece, value)? else { continue };
+        let names = [level.names, &names_in(&descriptor.annotations)].concat();
+        if !found.seen.insert((descriptor.digest, level.entry, names.clone())) {
             continue;
         }
         found.read += 1;
         if found.read > MAX_READ {
             return Err(blobs.error(format!("{INDEX_NAME}: found more than {MAX_READ} manifests")));
         }
-        let blob = || descriptor.blob(blobs, level.piece);
+        let blob = blob(blobs, &descriptor, level.entry.is_none());
         if is_image(&descriptor.media_type) {
             let platform = descriptor.platform.as_ref();
             if platform.is_none_or(|platform| platform.os != UNKNOWN) {
-                image(blobs, descriptor, blob()?, names, level, found)?;
+                image(blobs, &descriptor, blob, names, level, found)?;
             }
-        } else if is_index(&descriptor.media_type) && level.depth < MAX_DEPTH {
-            let blob = blob()?;
+        } else if level.depth < MAX_DEPTH {
             let entry = level.entry.or(Some(number));
             let level = Level { piece: &blob.name, names: &names, entry, depth: level.depth + 1 };
             collect(blobs, &parse(blobs, &blob.name, &blob.read(blobs)?)?, &level, found)?;
@@ -239,20 +204,20 @@ fn image(
         found.images.push(Listed { references, platform, index, is_there, config: blob, layers, manifest });
         return Ok(());
     }
-    let told = descriptor.artifact_type.as_deref().filter(|told| !told.is_empty());
+    let told = descriptor.artifact_type();
     if let (Some(kind), Some(digest), false) = (told, blob.digest, blobs.has(&blob.name)) {
         found.artifacts.push(Artifact { references, kind: kind.to_owned(), digest, subject: None });
         return Ok(());
     }
     let bytes = blob.read(blobs)?;
     let manifest: Manifest = parse(blobs, &blob.name, &bytes)?;
-    let oci_descriptor = OciDescriptor::of(&descriptor.media_type, &bytes);
+    let oci_descriptor = Descriptor::of(&descriptor.media_type, &bytes);
     if let Some(kind) = told.or(manifest.artifact()) {
         let subject = manifest.subject.as_ref().map(|subject| subject.digest);
         found.artifacts.push(Artifact { references, kind: kind.to_owned(), digest: oci_descriptor.digest, subject });
         return Ok(());
     }
-    let piece = |descriptor: &OciDescriptor| Blob {
+    let piece = |descriptor: &Descriptor| Blob {
         name: blobs.blob_name(&descriptor.digest),
         digest: Some(descriptor.digest),
         size: Some(descriptor.size),
@@ -267,34 +232,39 @@ fn image(
     Ok(())
 }
 
+/// An entry of the index in `piece` that is a manifest or an index.
+fn descriptor(blobs: &Blobs, piece: &str, entry: &Value) -> Result<Option<Descriptor>> {
+    if !is_image(media_type_of(entry)) && !is_index(media_type_of(entry)) {
+        return Ok(None);
+    }
+    Descriptor::deserialize(entry).map(Some).map_err(|e| blobs.error(format!("{piece}: {e}")))
+}
+
+fn media_type_of(entry: &Value) -> &str {
+    entry["mediaType"].as_str().unwrap_or_default()
+}
+
+/// Where a manifest or an index is; that of a `dir:` directory itself is its manifest.json.
+fn blob(blobs: &Blobs, descriptor: &Descriptor, is_top: bool) -> Blob {
+    let is_manifest = is_top && blobs.is_flat();
+    let name = if is_manifest { MANIFEST_NAME.to_owned() } else { blobs.manifest_name(&descriptor.digest) };
+    Blob { name, digest: Some(descriptor.digest), size: Some(descriptor.size) }
+}
+
 fn parse<T: DeserializeOwned>(blobs: &Blobs, name: &str, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| blobs.error(format!("{name}: {e}")))
 }
 
 impl Found {
     /// What is listed that is no image, for messages.
-    fn kinds(&self, index: &Index) -> String {
+    fn kinds(&self, index: &Listing) -> String {
         if !self.artifacts.is_empty() {
             let kinds: Vec<String> = self.artifacts.iter().map(|it| it.kind.escape_debug().to_string()).collect();
             return format!(", only artifacts of type {}", kinds.join(", "));
         }
-        let kinds: Vec<String> = index.manifests.iter().map(|it| it.media_type.escape_debug().to_string()).collect();
+        let kinds: Vec<String> =
+            index.manifests.iter().map(|it| media_type_of(it).escape_debug().to_string()).collect();
         if kinds.is_empty() { String::new() } else { format!(", only {}", kinds.join(", ")) }
-    }
-}
-
-impl Descriptor {
-    fn names(&self) -> Vec<String> {
-        self.annotations.as_ref().map(names_in).unwrap_or_default()
-    }
-
-    /// Where the manifest or index is; this descriptor is in `piece`. Other algorithms than sha256 are not in use
-    /// (image-spec, descriptor.md, "Registered Algorithms").
-    fn blob(&self, blobs: &Blobs, piece: &str) -> Result<Blob> {
-        let wrong = |e: layerstone_store::Error| blobs.error(format!("{piece}: {e}"));
-        let digest: Digest = self.digest.parse().map_err(wrong)?;
-        let name = if self.is_top { MANIFEST_NAME.to_owned() } else { blobs.manifest_name(&digest) };
-        Ok(Blob { name, digest: Some(digest), size: Some(self.size) })
     }
 }
 

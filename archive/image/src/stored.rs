@@ -8,7 +8,7 @@ use crate::listed::StoredManifest;
 use crate::unpacked::MaxUnpacked;
 use crate::unpacking::unpack_all;
 use crate::{Compression, Error, Result};
-use layerstone_layer::{Meter, Source, digest_all};
+use layerstone_layer::{Progress, Source, digest_all};
 use layerstone_store::Digest;
 use layerstone_tar::{Allowance, LayerTree, Node, Part, Tree, UnionReader};
 use rayon::prelude::*;
@@ -104,10 +104,10 @@ impl StoredImage {
     /// # Errors
     ///
     /// A layer, which is plain, cannot be read or is not what it must be.
-    pub fn check(&self, meter: &Meter) -> layerstone_layer::Result<()> {
+    pub fn check(&self, progress: &Progress) -> layerstone_layer::Result<()> {
         let unchecked: Vec<&StoredLayer> = self.layers.iter().filter(|layer| !layer.is_checked).collect();
         let sources: Vec<Source> = unchecked.iter().map(|layer| Source::Part(layer.part.clone())).collect();
-        let found = digest_all(&sources.iter().collect::<Vec<_>>(), &|_, _, _| Ok(()), meter)?;
+        let found = digest_all(&sources.iter().collect::<Vec<_>>(), &|_, _, _| Ok(()), progress)?;
         match unchecked.iter().zip(found).find(|(layer, found)| layer.diff_id != *found) {
             None => Ok(()),
             Some((layer, found)) => {

@@ -4,7 +4,6 @@
 //! What is compressed or comes through a pipe is unpacked into an anonymous temporary file first: members are asked for
 //! in an order that need not be that of the tar.
 
-use crate::decompression::MAGIC_LEN;
 use crate::limits::HeaderBounds;
 use crate::unpacked::{MaxUnpacked, Unpacked, unpack};
 use crate::{Compression, Error, Result};
@@ -188,7 +187,7 @@ fn open_uncompressed(path: &Path, max: MaxUnpacked) -> Result<Unpacked> {
     let open = || {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
-        let mut magic = [0; MAGIC_LEN];
+        let mut magic = [0; Compression::MAGIC_LEN];
         let is_plain = metadata.is_file() && {
             let read = file.read_at(&mut magic, 0)?;
             Compression::of(&magic[..read]) == Compression::None

@@ -1,6 +1,6 @@
 //! Unpacking what is compressed into anonymous temporary files, up to a limit: a few bytes may stand for many.
 
-use crate::decompression::{MAGIC_LEN, Trailing};
+use crate::decompression::{Trailing, decompress};
 use crate::{Compression, Error, Result};
 use layerstone_store::Error as StageError;
 use std::cell::Cell;
@@ -46,7 +46,7 @@ pub fn open_plain(path: &Path, max: MaxUnpacked) -> Result<File> {
     let reading = || StageError::io("read", path);
     let file = File::open(path).map_err(reading())?;
     let mut magic = Vec::new();
-    (&file).take(MAGIC_LEN as u64).read_to_end(&mut magic).map_err(reading())?;
+    (&file).take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic).map_err(reading())?;
     let plain = match Compression::of(&magic) {
         Compression::None => file,
         _ => {
@@ -73,12 +73,12 @@ pub(crate) struct Unpacked {
 pub(crate) fn unpack(mut input: impl Read, path: &Path, limit: u64) -> Result<Unpacked> {
     let unpacking = || StageError::io("unpack", path);
     let mut magic = Vec::new();
-    input.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut magic).map_err(unpacking())?;
+    input.by_ref().take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic).map_err(unpacking())?;
     let compression = Compression::of(&magic);
     let whole = BufReader::with_capacity(1 << 16, Cursor::new(magic).chain(input));
     let mut file = tempfile::tempfile().map_err(unpacking())?;
     let garbage = Rc::new(Cell::new(false));
-    let mut reader = compression.reader(whole, Trailing::Ignored(Rc::clone(&garbage))).map_err(unpacking())?;
+    let mut reader = decompress(compression, whole, Trailing::Ignored(Rc::clone(&garbage))).map_err(unpacking())?;
     copy(&mut reader, path, limit, |bytes| Ok(file.write_all(bytes).map_err(unpacking())?))?;
     drop(reader);
     Ok(Unpacked { file, compression, has_garbage: garbage.get() })

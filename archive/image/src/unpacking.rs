@@ -1,6 +1,6 @@
 //! Unpacks the compressed layers of an image into temporary files, several at once.
 
-use crate::decompression::{MAGIC_LEN, Trailing};
+use crate::decompression::{Trailing, decompress};
 use crate::hashing::Hashing;
 use crate::unpacked::{MaxUnpacked, copy};
 use crate::{Compression, Error, Result, StoredLayer};
@@ -72,7 +72,7 @@ impl StoredLayer {
 /// It cannot be read or unpacked, is not what it must be, or has more bytes than it may.
 pub fn unpack_blob(blob: &Part, digest: Digest, diff_id: Digest, max: MaxUnpacked) -> Result<Part> {
     let mut magic = Vec::new();
-    let read = blob.reader().take(MAGIC_LEN as u64).read_to_end(&mut magic);
+    let read = blob.reader().take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic);
     read.map_err(StageError::io("read", blob.name()))?;
     unpack(blob, Compression::of(&magic), Some(digest), diff_id, max.of(Some(blob.size())), &|_| Ok(()))
 }
@@ -91,7 +91,7 @@ fn unpack(
     let mut compressed = Hashing::new(part.reader());
     let mut hasher = Hasher::default();
     let buffered = BufReader::with_capacity(1 << 17, &mut compressed);
-    let mut reader = compression.reader(buffered, Trailing::Refused).map_err(unpacking())?;
+    let mut reader = decompress(compression, buffered, Trailing::Refused).map_err(unpacking())?;
     let size = copy(&mut reader, name, limit, |bytes| {
         count(bytes.len())?;
         hasher.update(bytes);

@@ -1,4 +1,4 @@
-//! Store paths behind a layer's own files, as nixpkgs' `buildImage` appends them: `find PATH… | sort | uniq`, then `tar
+//! Appends store paths behind a layer's own files, as nixpkgs' `buildImage` appends them: `find PATH… | sort | uniq`, then `tar
 //! -rf … --no-recursion --owner=0 --group=0 --files-from`, all of it in the order of bytes.
 
 use crate::layout::{ancestors, below_root};
@@ -23,8 +23,8 @@ impl Layout {
     pub fn append(&mut self, mut members: Vec<Placed>) {
         assert!(members.iter().all(Placed::is_whole), "an entry with contents has a file");
         let own = self.entries().map(|entry| below_root(&entry.name));
-        let front = self.front().into_iter().flat_map(|front| front.names());
-        let held: Names = own.chain(front).map(Box::from).collect();
+        let prefix = self.prefix().into_iter().flat_map(|prefix| prefix.names());
+        let held: Names = own.chain(prefix).map(Box::from).collect();
         members.retain(|member| !held.contains(below_root(&member.entry.name)));
         self.extend(members);
     }
@@ -64,8 +64,8 @@ impl Layout {
     /// What the layer holds in the store, and of the folders that lead to it.
     fn held(&self, store: &[u8]) -> Names {
         let own = self.entries().map(|entry| below_root(&entry.name));
-        let front = self.front().into_iter().flat_map(|front| front.names());
-        own.chain(front).filter(|name| name.starts_with(store) || store.starts_with(name)).map(Box::from).collect()
+        let prefix = self.prefix().into_iter().flat_map(|prefix| prefix.names());
+        own.chain(prefix).filter(|name| name.starts_with(store) || store.starts_with(name)).map(Box::from).collect()
     }
 }
 
@@ -88,7 +88,7 @@ fn store_files(store: &Store, path: &StorePath, held: &Names, xattrs: bool) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Front, Source};
+    use crate::{Prefix, Source};
     use layerstone_tar::Kind;
     use std::fs;
     use std::io::Read;
@@ -162,7 +162,7 @@ mod tests {
         let blob = root.path().join("root.tar");
         fs::write(&blob, bytes(whole.clone())).unwrap();
         append(&mut whole, &store, &[]);
-        let mut behind = Layout::behind(Front::read(&blob).unwrap(), 1);
+        let mut behind = Layout::appending_to(Prefix::read(&blob).unwrap(), 1);
         append(&mut behind, &store, &[]);
         assert_eq!(behind.size(), whole.size());
         assert!(bytes(behind.clone()) == bytes(whole));
@@ -187,12 +187,12 @@ mod tests {
         let blob = folder.path().join("x.tar");
         let mut tar = bytes(Layout::gnu(vec![Placed::bare(Entry::directory(b".", 0o755))], 1, &Owner::root()));
         fs::write(&blob, &tar[..100]).unwrap();
-        let error = Front::read(&blob).unwrap_err().to_string();
+        let error = Prefix::read(&blob).unwrap_err().to_string();
         assert!(error.ends_with("not a whole tar: header at byte 0: the input ends at byte 100"), "{error}");
         tar[156] = b'0';
         tar[135] = b'1';
         fs::write(&blob, &tar).unwrap();
-        assert!(Front::read(&blob).unwrap_err().to_string().ends_with("header at byte 0: wrong checksum"));
-        assert!(Front::read(Path::new("/absent.tar")).is_err());
+        assert!(Prefix::read(&blob).unwrap_err().to_string().ends_with("header at byte 0: wrong checksum"));
+        assert!(Prefix::read(Path::new("/absent.tar")).is_err());
     }
 }

@@ -1,7 +1,8 @@
-//! A reader and a consumer of one layer on two threads, joined by a bounded channel of buffers that go round.
+//! Reads and consumes a layer on two threads, joined by a bounded channel of buffers that go round.
 
-use crate::{Error, Result, Source};
+use crate::{Result, Source};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use layerstone_store::Cancelled;
 use std::thread;
 
 /// Bytes in a buffer: small enough that what one thread read is still in a cache when the other consumes it.
@@ -81,7 +82,7 @@ fn read(
             break;
         }
     }
-    Err(Error::CalledOff)
+    Err(Cancelled.into())
 }
 
 /// Consumes buffers until the reader is done, and gives them back.

@@ -1,15 +1,14 @@
-//! Diff IDs: hashing layers, each a chain of a reader and a hasher, several layers at once, the biggest first.
+//! Computes diff IDs: hashes layers, each by a chain of a reader and a hasher, several layers at once, the biggest first.
 //!
 //! sha256 goes through a layer front to back, and one layer may hold most of an image's bytes: the biggest layer's time
 //! is the time of the whole, unless its reading overlaps its hashing and the others are done beside it.
 
-use crate::{Error, Meter, Result, Source, chain};
-use layerstone_store::{Digest, Hasher};
+use crate::{Error, Progress, Result, Source, chain};
+use layerstone_store::{Cancel, Digest, Hasher};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Takes a piece of a layer: the layer's index, the piece's offset in the layer, its bytes. The pieces of one layer come
 /// in order, those of several layers at the same time.
@@ -17,18 +16,16 @@ pub type Sink<'a> = dyn Fn(usize, u64, &[u8]) -> Result<()> + Sync + 'a;
 
 /// Reads and hashes layers, handing every piece to `sink` on the way; the diff IDs in the order of the layers.
 ///
-/// Runs in the current rayon pool, as many layers at once as it has threads. `meter` counts what is done. After an
-/// error the rest is called off.
-pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, meter: &Meter) -> Result<Vec<Digest>> {
+/// Runs in the current rayon pool, as many layers at once as it has threads. `progress` counts what is done. After an
+/// error the rest is cancelled.
+pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, progress: &Progress) -> Result<Vec<Digest>> {
     let mut order: Vec<usize> = (0..sources.len()).collect();
     order.sort_by_key(|&i| (Reverse(sources[i].size()), i));
-    let stop = AtomicBool::new(false);
+    let cancel = Cancel::default();
     let digest = |index: usize| {
         let tap = |offset, bytes: &[u8]| {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::CalledOff);
-            }
-            meter.add_bytes(bytes.len());
+            cancel.check()?;
+            progress.add_bytes(bytes.len());
             sink(index, offset, bytes)
         };
         let mut hasher = Hasher::default();
@@ -37,9 +34,9 @@ pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, meter: &Meter) -> Result
             Ok(())
         });
         if result.is_err() {
-            stop.store(true, Ordering::Relaxed);
+            cancel.cancel();
         }
-        meter.add_layer();
+        progress.add_layer();
         (index, result.map(|()| hasher.finish()))
     };
     // A bridge hands out the layers in this order, one at a time, to whichever thread is free.
@@ -47,23 +44,26 @@ pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, meter: &Meter) -> Result
     in_order(results)
 }
 
-/// The results by index, or the error that made the others be called off.
+/// The results by index, or the error that cancelled the others.
 pub(crate) fn in_order<T>(mut results: Vec<(usize, Result<T>)>) -> Result<Vec<T>> {
-    results.sort_by_key(|(index, result)| (!matches!(result, Err(e) if !matches!(e, Error::CalledOff)), *index));
+    results.sort_by_key(|(index, result)| match result {
+        Ok(_) | Err(Error::Cancelled(_)) => (1, *index),
+        Err(_) => (0, *index),
+    });
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Writes a layer's bytes and returns its diff ID; `path` names the output in messages, `meter` counts what is done.
+/// Writes a layer's bytes and returns its diff ID; `path` names the output in messages, `progress` counts what is done.
 ///
 /// Reading overlaps with hashing and writing.
-pub fn write_layer(source: &Source, out: &mut dyn Write, path: &Path, meter: &Meter) -> Result<Digest> {
+pub fn write_layer(source: &Source, out: &mut dyn Write, path: &Path, progress: &Progress) -> Result<Digest> {
     let mut hasher = Hasher::default();
     chain::run(source, &|_, _| Ok(()), &mut |bytes| {
         hasher.update(bytes);
-        meter.add_bytes(bytes.len());
+        progress.add_bytes(bytes.len());
         out.write_all(bytes).map_err(Error::write(path))
     })?;
-    meter.add_layer();
+    progress.add_layer();
     Ok(hasher.finish())
 }
 
@@ -104,17 +104,17 @@ mod tests {
                 layer.extend_from_slice(bytes);
                 Ok(())
             };
-            let meter = Meter::default();
-            let digests = in_pool(threads, || digest_all(&references, &sink, &meter)).unwrap();
+            let progress = Progress::default();
+            let digests = in_pool(threads, || digest_all(&references, &sink, &progress)).unwrap();
             for ((digest, piece), source) in digests.iter().zip(pieces.into_inner().unwrap()).zip(&sources) {
                 assert_eq!(*digest, Digest::of(&piece));
                 assert_eq!(piece.len() as u64, source.size());
                 let mut written = Vec::new();
-                let again = in_pool(threads, || write_layer(source, &mut written, Path::new("x"), &meter)).unwrap();
+                let again = in_pool(threads, || write_layer(source, &mut written, Path::new("x"), &progress)).unwrap();
                 assert_eq!((again, written), (*digest, piece));
             }
-            assert_eq!(meter.layers(), 10);
-            assert_eq!(meter.bytes(), 2 * sources.iter().map(Source::size).sum::<u64>());
+            assert_eq!(progress.layers(), 10);
+            assert_eq!(progress.bytes(), 2 * sources.iter().map(Source::size).sum::<u64>());
         }
     }
 
@@ -127,15 +127,16 @@ mod tests {
             _ => Ok(()),
         };
         for threads in [1, 2, 8] {
-            let error = in_pool(threads, || digest_all(&references, &full, &Meter::default())).unwrap_err();
+            let error = in_pool(threads, || digest_all(&references, &full, &Progress::default())).unwrap_err();
             assert!(matches!(error, Error::Tar(layerstone_tar::Error::Write { .. })), "{error}");
         }
         fs::remove_file(dirs[3].path().join("x")).unwrap();
         for threads in [1, 2, 8] {
-            let error = in_pool(threads, || digest_all(&references, &|_, _, _| Ok(()), &Meter::default())).unwrap_err();
+            let error =
+                in_pool(threads, || digest_all(&references, &|_, _, _| Ok(()), &Progress::default())).unwrap_err();
             assert!(matches!(error, Error::Tar(layerstone_tar::Error::Read { .. })), "{error}");
             let result =
-                in_pool(threads, || write_layer(&sources[3], &mut Vec::new(), Path::new("x"), &Meter::default()));
+                in_pool(threads, || write_layer(&sources[3], &mut Vec::new(), Path::new("x"), &Progress::default()));
             assert!(matches!(result, Err(Error::Tar(layerstone_tar::Error::Read { .. }))));
         }
     }
@@ -160,11 +161,11 @@ mod tests {
         let recipes: Vec<Recipe> = paths.chunks(2).map(recipe).collect();
         let layouts = recipes.iter().map(|recipe| store_layout(&store, recipe).unwrap());
         let (sizes, ready): (Vec<u64>, Vec<Source>) = layouts.map(|it| (it.size(), Source::from(it))).unzip();
-        let late = recipes.iter().zip(&sizes).map(|(recipe, size)| Source::later(&store, recipe, *size));
+        let late = recipes.iter().zip(&sizes).map(|(recipe, size)| Source::lazy(&store, recipe, *size));
         let late: Vec<Source> = late.collect();
         let digests = |sources: &[Source]| {
             let references: Vec<&Source> = sources.iter().collect();
-            in_pool(2, || digest_all(&references, &|_, _, _| Ok(()), &Meter::default())).unwrap()
+            in_pool(2, || digest_all(&references, &|_, _, _| Ok(()), &Progress::default())).unwrap()
         };
         assert_eq!(digests(&late), digests(&ready));
     }

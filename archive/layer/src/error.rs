@@ -1,4 +1,4 @@
-//! What can go wrong with a layer.
+//! Errors of layers.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,9 +25,9 @@ pub enum Error {
         /// Digest promised.
         expected: layerstone_store::Digest,
     },
-    /// The work was called off because of an error elsewhere.
-    #[error("called off")]
-    CalledOff,
+    /// The work was cancelled, because of an error elsewhere.
+    #[error(transparent)]
+    Cancelled(#[from] layerstone_store::Cancelled),
 }
 
 impl Error {

@@ -1,13 +1,12 @@
-//! The layer file: `layerstone/layer`, what a layer is and where its bytes come from.
+//! Reads and writes the layer file, `layerstone/layer`: what a layer is and where its bytes come from.
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::{Codec, Packed, Packing};
+use crate::{CompressedBlob, CompressionParams, Descriptor, Recipe, media_type};
 use layerstone_store::{
     Digest, Document, Error, Output, Result, StorePath, fill_stage_file, from_value, prepare_stage_file, read_document,
     write_stage_file,
 };
-use layerstone_tar::Owner;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
 
@@ -17,18 +16,6 @@ pub const FORMAT: &str = "layerstone/layer";
 pub const VERSION: u64 = 1;
 /// The commands that write layer files, named when a file is of another version.
 const RERUN: &str = "layerstone layer";
-/// Media type of an uncompressed layer (OCI image-spec, layer.md).
-const MEDIA_TYPE_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
-
-/// Media type of a layer that is compressed so, or not at all (OCI image-spec, layer.md, "`+gzip` Media Types").
-pub fn media_type(codec: Option<Codec>) -> String {
-    match codec {
-        None => MEDIA_TYPE_TAR.to_owned(),
-        Some(Codec::Gzip) => format!("{MEDIA_TYPE_TAR}+gzip"),
-        Some(Codec::Zstd) => format!("{MEDIA_TYPE_TAR}+zstd"),
-    }
-}
-
 /// One layer of an image: its identity, and exactly one of a blob beside the file and a recipe to make it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,7 +28,7 @@ pub struct LayerFile {
     pub descriptor: Descriptor,
     /// What made the blob of the tar; none if they are the same, or if somebody else compressed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compression: Option<Packing>,
+    pub compression: Option<CompressionParams>,
     /// Path of the blob, relative to the layer file's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<String>,
@@ -63,42 +50,13 @@ pub struct LayerFile {
     pub tarsum: Option<String>,
 }
 
-/// Media type, digest and size of a blob (OCI image-spec, descriptor.md).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Descriptor {
-    /// What the blob is.
-    pub media_type: String,
-    /// sha256 of the blob.
-    pub digest: Digest,
-    /// Size of the blob in bytes.
-    pub size: u64,
-}
-
-/// All that decides the bytes of a store layer, besides the contents of its paths.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// The store directory.
-    pub store: String,
-    /// The store paths, in the order of the tar.
-    pub paths: Vec<StorePath>,
-    /// Modification time of every entry, in seconds since the epoch.
-    pub mtime: i64,
-    /// Owner of every entry.
-    #[serde(flatten)]
-    pub owner: Owner,
-    /// Whether extended attributes are kept.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub xattrs: bool,
-}
-
 impl LayerFile {
     /// A layer file for an uncompressed tar, neither blob nor recipe set yet.
     pub fn new(diff_id: Digest, size: u64) -> LayerFile {
         LayerFile {
             diff_id,
             size,
-            descriptor: Descriptor { media_type: media_type(None), digest: diff_id, size },
+            descriptor: Descriptor::layer(None, diff_id, size),
             compression: None,
             blob: None,
             recipe: None,
@@ -110,10 +68,9 @@ impl LayerFile {
     }
 
     /// A layer file for a layer that was compressed, of a tar of so many bytes.
-    pub fn packed(packed: &Packed, size: u64, packing: Packing) -> LayerFile {
-        let Packed { diff_id, digest, size: packed } = *packed;
-        let descriptor = Descriptor { media_type: media_type(Some(packing.codec)), digest, size: packed };
-        LayerFile { descriptor, compression: Some(packing), ..LayerFile::new(diff_id, size) }
+    pub fn compressed(blob: &CompressedBlob, size: u64, params: CompressionParams) -> LayerFile {
+        let descriptor = Descriptor::layer(Some(params), blob.digest, blob.size);
+        LayerFile { descriptor, compression: Some(params), ..LayerFile::new(blob.diff_id, size) }
     }
 
     /// Whether the blob is the tar itself.
@@ -169,20 +126,21 @@ impl LayerFile {
 
     /// The descriptor, the tar and what makes one of the other must fit.
     fn check_compression(&self) -> Result<(), String> {
-        let codec = self.compression.map(|packing| packing.codec);
+        let params = self.compression;
         let Descriptor { media_type: found, size, .. } = &self.descriptor;
-        if let Some(packing) = self.compression.filter(|packing| !packing.codec.levels().contains(&packing.level)) {
-            let (level, levels) = (packing.level, packing.codec.levels());
+        if let Some(params) = params.filter(|params| !params.levels().contains(&params.level())) {
+            let (level, levels) = (params.level(), params.levels());
             return Err(format!("compression.level: found {level}, expected {} to {}", levels.start(), levels.end()));
         }
-        if self.is_plain() && (codec.is_some() || *size != self.size) {
+        if self.is_plain() && (params.is_some() || *size != self.size) {
             return Err("found a compressed layer that has the digest of its tar".to_owned());
         }
-        if !self.is_plain() && codec.is_none() && self.recipe.is_some() {
+        if !self.is_plain() && params.is_none() && self.recipe.is_some() {
             return Err("found a compressed layer, expected its blob or how it is compressed".to_owned());
         }
-        if codec.is_some() && *found != media_type(codec) {
-            return Err(format!("descriptor.mediaType: found {found:?}, expected {:?}", media_type(codec)));
+        let expected = media_type::layer(params);
+        if found.is_empty() || params.is_some() && found != expected {
+            return Err(format!("descriptor.mediaType: found {found:?}, expected {expected:?}"));
         }
         Ok(())
     }
@@ -213,6 +171,7 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layerstone_tar::Owner;
 
     fn read(body: serde_json::Value) -> Result<LayerFile> {
         let dir = tempfile::tempdir().unwrap();
@@ -236,6 +195,17 @@ mod tests {
         layer.recipe = None;
         layer.blob = Some("/etc/passwd".to_owned());
         assert!(read(serde_json::to_value(&layer).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_descriptor_has_a_media_type() {
+        let mut layer =
+            serde_json::to_value(LayerFile { blob: Some("x".to_owned()), ..LayerFile::new(Digest::of(b""), 0) });
+        let layer = layer.as_mut().unwrap();
+        assert!(read(layer.clone()).is_ok());
+        layer["descriptor"].as_object_mut().unwrap().remove("mediaType");
+        let error = read(layer.clone()).unwrap_err().to_string();
+        assert!(error.contains("descriptor.mediaType: found \"\", expected"), "{error}");
     }
 
     #[test]

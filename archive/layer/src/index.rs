@@ -1,10 +1,11 @@
-//! The index of a layer: what each of its files was, so that what differs later can be told by name.
+//! Records what each file of a layer was, so that later differences can be named.
 //!
 //! Contents are told apart by XXH3 (64 bits), which is computed beside sha256 at a tenth of its cost: an index says where
 //! a difference is, never that there is none.
 //!
 //! See FORMAT.md beside this crate for its bytes.
 
+use crate::layout::nonzero;
 use crate::{Layout, Recipe, Result, Source, store_layout};
 use layerstone_store::{Store, decode, encode};
 use layerstone_tar::{Kind, Placed};
@@ -58,7 +59,7 @@ impl fmt::Display for Difference {
 }
 
 impl Index {
-    /// The index of a layer that was laid out [noting](Layout::noting) sums, and read since; none if it was not read to
+    /// The index of a layer that was laid out [with content sums](Layout::with_content_sums), and read since; none if it was not read to
     /// its end.
     pub fn of(layout: &Layout) -> Option<Index> {
         let file = |(member, sum)| file(member, sum);
@@ -72,7 +73,7 @@ impl Index {
     ///
     /// Something cannot be read, or changes meanwhile.
     pub fn of_store(store: &Store, recipe: &Recipe) -> Result<Index> {
-        let source = Source::from(store_layout(store, recipe)?.noting());
+        let source = Source::from(store_layout(store, recipe)?.with_content_sums());
         let mut reader = source.reader()?;
         let mut buffer = vec![0; 256 << 10];
         while reader.fill(&mut buffer)? > 0 {}
@@ -172,14 +173,9 @@ fn file(member: &Placed, sum: u64) -> Option<File> {
             hasher.write_u64(bytes.len() as u64);
             hasher.write(bytes);
         }
-        noted(hasher.finish())
+        nonzero(hasher.finish())
     });
     Some(File { name: entry.name.to_vec(), mode: entry.mode, what, xattrs })
-}
-
-/// A sum that is there: 0 stands for none.
-pub(crate) fn noted(sum: u64) -> u64 {
-    sum.max(1)
 }
 
 #[cfg(test)]
@@ -274,12 +270,12 @@ mod tests {
     #[test]
     fn a_layer_that_was_not_read_has_no_index() {
         let (_root, store, recipe) = sample();
-        let source = Source::from(store_layout(&store, &recipe).unwrap().noting());
+        let source = Source::from(store_layout(&store, &recipe).unwrap().with_content_sums());
         let Source::Layout(layout) = &source else { panic!("no layout") };
         assert_eq!(Index::of(layout), None);
         source.reader().unwrap().fill(&mut [0; 3000]).unwrap();
         assert_eq!(Index::of(layout), None);
-        crate::write_layer(&source, &mut std::io::sink(), Path::new("x"), &crate::Meter::default()).unwrap();
+        crate::write_layer(&source, &mut std::io::sink(), Path::new("x"), &crate::Progress::default()).unwrap();
         assert!(Index::of(layout).is_some());
         assert_eq!(Index::of(&store_layout(&store, &recipe).unwrap()), None);
     }

@@ -1,4 +1,4 @@
-//! The layout of a layer: every member with its header fields and its place, known from metadata alone.
+//! Lays out a layer: every member with its header fields and its offset, from metadata alone.
 //!
 //! Contents are not read here, so the size of a layer, and with it the place of every byte in an image, is known before
 //! any content is. What a file was when it was laid out is remembered, and compared when it is read.
@@ -6,7 +6,7 @@
 //! Memory is about 200 bytes a member: headers are made again when they are written, not kept, and a file of the store
 //! is found by its member's name.
 
-use crate::{Front, Recipe, Result};
+use crate::{Prefix, Recipe, Result};
 use layerstone_store::{Store, StorePath};
 use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, Placed, RECORD, walk_store_path};
 use rayon::prelude::*;
@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicU64;
 #[derive(Clone, Debug)]
 pub struct Layout {
     common: Common,
-    front: Option<Front>,
+    prefix: Option<Prefix>,
     members: Vec<Placed>,
     /// Below this folder are the files of members that have none of their own, by name.
     base: PathBuf,
@@ -28,7 +28,7 @@ pub struct Layout {
     length: u64,
     /// Whether the files of store paths that are appended keep their extended attributes.
     pub(crate) xattrs: bool,
-    /// Sums of the members' contents as they are read, if they are to be noted.
+    /// Sums of the members' contents as they are read, if they are to be recorded.
     sums: Option<Arc<[AtomicU64]>>,
 }
 
@@ -89,11 +89,11 @@ impl Layout {
         layout
     }
 
-    /// Lays out the members of a tar that is there, for more to be appended in GNU tar's dialect, root's.
-    pub fn behind(front: Front, mtime: i64) -> Layout {
+    /// Lays out an existing tar, to which members are appended in GNU tar's dialect, owned by root.
+    pub fn appending_to(prefix: Prefix, mtime: i64) -> Layout {
         let mut layout = Layout::gnu(Vec::new(), mtime, &Owner::root());
-        layout.length = front.length();
-        layout.front = Some(front);
+        layout.length = prefix.length();
+        layout.prefix = Some(prefix);
         layout
     }
 
@@ -104,16 +104,16 @@ impl Layout {
 
     fn new(common: Common, base: &Path) -> Layout {
         let (members, base) = (Vec::new(), base.to_owned());
-        Layout { common, front: None, members, base, length: 0, xattrs: false, sums: None }
+        Layout { common, prefix: None, members, base, length: 0, xattrs: false, sums: None }
     }
 
-    /// Has the sums of all contents noted when they are read, for an [`Index`](crate::Index).
-    pub fn noting(self) -> Layout {
+    /// Records a sum of each file's contents when it is read, for an [`Index`](crate::Index).
+    pub fn with_content_sums(self) -> Layout {
         let sums = self.members.iter().map(|_| AtomicU64::new(0)).collect();
         Layout { sums: Some(sums), ..self }
     }
 
-    /// The sums as far as they are noted.
+    /// The sums as far as they are recorded.
     pub(crate) fn sums(&self) -> Option<&[AtomicU64]> {
         self.sums.as_deref()
     }
@@ -139,14 +139,14 @@ impl Layout {
         (self.length + 2 * BLOCK as u64).next_multiple_of(RECORD)
     }
 
-    /// The members in order, without those of a tar in front.
+    /// The members in order, without those of an existing tar.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.members.iter().map(|member| &member.entry)
     }
 
-    /// The tar in front of the members.
-    pub(crate) fn front(&self) -> Option<&Front> {
-        self.front.as_ref()
+    /// The existing tar that the members are appended to.
+    pub(crate) fn prefix(&self) -> Option<&Prefix> {
+        self.prefix.as_ref()
     }
 
     pub(crate) fn members(&self) -> &[Placed] {
@@ -162,6 +162,11 @@ impl Layout {
         let below = || self.base.join(OsStr::from_bytes(below_root(&member.entry.name)));
         member.file.as_deref().map_or_else(below, Path::to_owned)
     }
+}
+
+/// A sum as it is recorded: 0 stands for none.
+pub(crate) fn nonzero(sum: u64) -> u64 {
+    sum.max(1)
 }
 
 /// A member's name below the root of the image, as far as our own layouts write them: without `/` or `./` in front.

@@ -1,34 +1,43 @@
-//! Layers of an image: laid out from files, read, hashed, compressed and remembered.
+//! Layers of an image: lays out files as a tar, reads, hashes, compresses and caches it.
 //!
-//! A [`Layout`] knows every member of a layer and the layer's size from metadata alone; a [`Source`] is a layout or a tar
-//! that is there; [`digest_all`] reads and hashes many at once. A [`LayerFile`] is what the stage hands on.
+//! A [`Layout`] knows every member of a layer and the layer's size from metadata alone; a [`Source`] is a layout or an
+//! existing tar; [`digest_all`] reads and hashes many at once. A [`LayerFile`] is what the stage hands on.
 //!
 //! This crate does not know why paths share a layer, nor what an image is.
 
 mod append;
-mod blobs;
+mod blob_cache;
 mod chain;
-mod compress;
+mod compressed_blob;
+mod compression;
+mod compressor_pool;
+mod descriptor;
 mod digest;
 mod error;
 mod file;
-mod front;
 mod index;
+mod layer_cache;
 mod layout;
-mod learned;
-mod meter;
-mod pack;
+pub mod media_type;
+mod platform;
+mod prefix;
+mod progress;
+mod recipe;
 mod source;
 
-pub use blobs::{Blobs, pack_kept};
-pub use compress::{BlockWriter, Codec, Packing, Team};
+pub use blob_cache::{BlobCache, compress_cached};
+pub use compressed_blob::{CompressedBlob, DigestWriter, compress_all, compress_layer};
+pub use compression::{Compression, CompressionParams};
+pub use compressor_pool::{BlockWriter, CompressorPool};
+pub use descriptor::{Descriptor, or_null};
 pub use digest::{Sink, digest_all, write_layer};
 pub use error::{Error, Result};
-pub use file::{Descriptor, FORMAT, LayerFile, Recipe, VERSION, media_type};
-pub use front::Front;
+pub use file::{FORMAT, LayerFile, VERSION};
 pub use index::{Difference, Index};
+pub use layer_cache::{LayerCache, Trust};
 pub use layout::{Layout, store_layout};
-pub use learned::{Learned, Trust};
-pub use meter::Meter;
-pub use pack::{Counting, Packed, pack, pack_all};
+pub use platform::Platform;
+pub use prefix::Prefix;
+pub use progress::Progress;
+pub use recipe::Recipe;
 pub use source::{LayoutReader, Reader, Source};

@@ -1,8 +1,7 @@
-//! Where a layer's bytes come from, and reading them front to back.
+//! Reads a layer's bytes front to back, wherever they come from.
 
-use crate::index::noted;
-use crate::layout::store_layout_here;
-use crate::{Error, Front, Layout, Recipe, Result};
+use crate::layout::{nonzero, store_layout_here};
+use crate::{Error, Layout, Prefix, Recipe, Result};
 use layerstone_store::Store;
 use layerstone_tar::{BLOCK, Part, PartReader, Placed};
 use rustix::fs::OFlags;
@@ -29,20 +28,20 @@ pub enum Source {
     },
     /// A tar inside of a file that is open.
     Part(Part),
-    /// Made from files, which are looked at only when its bytes are wanted.
-    Later(Arc<Later>),
+    /// Made from files, which are looked at only when its bytes are read.
+    Lazy(Arc<LazyLayout>),
 }
 
-/// A layer of the store whose size is known already.
+/// A store layer of a known size, laid out when it is read.
 #[derive(Debug)]
-pub struct Later {
+pub struct LazyLayout {
     store: Store,
     recipe: Recipe,
     size: u64,
     layout: OnceLock<Layout>,
 }
 
-impl Later {
+impl LazyLayout {
     fn layout(&self) -> Result<&Layout> {
         if let Some(layout) = self.layout.get() {
             return Ok(layout);
@@ -64,10 +63,10 @@ impl From<Layout> for Source {
 }
 
 impl Source {
-    /// A layer of the store of which is known how many bytes it has.
-    pub fn later(store: &Store, recipe: &Recipe, size: u64) -> Source {
+    /// A store layer of a known size, laid out when it is read.
+    pub fn lazy(store: &Store, recipe: &Recipe, size: u64) -> Source {
         let (store, recipe) = (store.clone(), recipe.clone());
-        Source::Later(Arc::new(Later { store, recipe, size, layout: OnceLock::new() }))
+        Source::Lazy(Arc::new(LazyLayout { store, recipe, size, layout: OnceLock::new() }))
     }
 
     /// A tar that is there.
@@ -82,7 +81,7 @@ impl Source {
             Source::Layout(layout) => layout.size(),
             Source::Blob { size, .. } => *size,
             Source::Part(part) => part.size(),
-            Source::Later(later) => later.size,
+            Source::Lazy(lazy) => lazy.size,
         }
     }
 
@@ -95,7 +94,7 @@ impl Source {
                 Reader::Blob { path, file, left: *size }
             }
             Source::Part(part) => Reader::Part { path: part.name(), reader: part.reader() },
-            Source::Later(later) => Reader::Layout(Box::new(LayoutReader::new(later.layout()?))),
+            Source::Lazy(lazy) => Reader::Layout(Box::new(LayoutReader::new(lazy.layout()?))),
         })
     }
 }
@@ -157,7 +156,7 @@ pub struct LayoutReader<'a> {
     /// Header bytes of the current member, and how many of them are out.
     header: Vec<u8>,
     header_out: usize,
-    file: Option<Open<'a>>,
+    file: Option<OpenFile<'a>>,
     /// Zeros to come before the next member.
     padding: u64,
     position: u64,
@@ -213,8 +212,8 @@ impl<'a> LayoutReader<'a> {
         let layout = self.layout;
         self.header.clear();
         self.header_out = 0;
-        if let Some(front) = layout.front().filter(|front| self.position == 0 && front.length() > 0) {
-            self.file = Some(Open::new(Wanted::front(front))?);
+        if let Some(prefix) = layout.prefix().filter(|prefix| self.position == 0 && prefix.length() > 0) {
+            self.file = Some(OpenFile::new(ExpectedFile::prefix(prefix))?);
             return Ok(());
         }
         let index = self.next;
@@ -227,8 +226,8 @@ impl<'a> LayoutReader<'a> {
         let size = member.entry.kind.size();
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         if size > 0 {
-            let sum = layout.sums().map(|sums| Sum { hasher: XxHash3_64::new(), place: &sums[index] });
-            self.file = Some(Open { sum, ..Open::new(Wanted::member(layout, member))? });
+            let sum = layout.sums().map(|sums| ContentSum { hasher: XxHash3_64::new(), place: &sums[index] });
+            self.file = Some(OpenFile { sum, ..OpenFile::new(ExpectedFile::member(layout, member))? });
         }
         Ok(())
     }
@@ -236,7 +235,7 @@ impl<'a> LayoutReader<'a> {
 
 /// A file as it was when it was laid out.
 #[derive(Debug)]
-struct Wanted {
+struct ExpectedFile {
     path: PathBuf,
     size: u64,
     modified: (i64, i64),
@@ -244,52 +243,52 @@ struct Wanted {
     length: u64,
 }
 
-impl Wanted {
-    fn member(layout: &Layout, member: &Placed) -> Wanted {
+impl ExpectedFile {
+    fn member(layout: &Layout, member: &Placed) -> ExpectedFile {
         let size = member.entry.kind.size();
-        Wanted { path: layout.locate(member), size, modified: member.modified, length: size }
+        ExpectedFile { path: layout.locate(member), size, modified: member.modified, length: size }
     }
 
-    fn front(front: &Front) -> Wanted {
-        let (size, modified) = front.stamp();
-        Wanted { path: front.path().to_owned(), size, modified, length: front.length() }
+    fn prefix(prefix: &Prefix) -> ExpectedFile {
+        let (size, modified) = prefix.stamp();
+        ExpectedFile { path: prefix.path().to_owned(), size, modified, length: prefix.length() }
     }
 }
 
 /// A file being read.
 #[derive(Debug)]
-struct Open<'a> {
+struct OpenFile<'a> {
     file: File,
-    wanted: Wanted,
+    expected: ExpectedFile,
     left: u64,
-    sum: Option<Sum<'a>>,
+    sum: Option<ContentSum<'a>>,
 }
 
-/// The sum of a file's contents on its way to where it is noted.
-struct Sum<'a> {
+/// The sum of a file's contents, and where it is recorded.
+struct ContentSum<'a> {
     hasher: XxHash3_64,
     place: &'a AtomicU64,
 }
 
-impl std::fmt::Debug for Sum<'_> {
+impl std::fmt::Debug for ContentSum<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sum")
+        f.write_str("ContentSum")
     }
 }
 
-impl<'a> Open<'a> {
-    fn new(wanted: Wanted) -> Result<Open<'a>> {
+impl<'a> OpenFile<'a> {
+    fn new(expected: ExpectedFile) -> Result<OpenFile<'a>> {
         // A link or pipe that took the file's place must neither be followed nor waited for.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&wanted.path);
-        Ok(Open { file: opened.map_err(Error::read(&wanted.path))?, left: wanted.length, wanted, sum: None })
+        let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&expected.path);
+        Ok(OpenFile { file: opened.map_err(Error::read(&expected.path))?, left: expected.length, expected, sum: None })
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let got = read_some(&mut self.file, &mut buffer[..want]).map_err(Error::read(&self.wanted.path))?;
+        let got = read_some(&mut self.file, &mut buffer[..want]).map_err(Error::read(&self.expected.path))?;
         if got == 0 {
-            let Wanted { size, length, .. } = self.wanted;
+            let ExpectedFile { size, length, .. } = self.expected;
             return Err(self.changed(format!("found {} bytes, expected {size}", length - self.left)));
         }
         self.left -= got as u64;
@@ -302,8 +301,8 @@ impl<'a> Open<'a> {
     /// Notices a write between layout and now. Not the change time nor the inode: Nix may hard-link equal files of the
     /// store at any moment (`auto-optimise-store`), which changes both and no content.
     fn finish(&self) -> Result<()> {
-        let metadata = self.file.metadata().map_err(Error::read(&self.wanted.path))?;
-        let Wanted { size, modified, .. } = self.wanted;
+        let metadata = self.file.metadata().map_err(Error::read(&self.expected.path))?;
+        let ExpectedFile { size, modified, .. } = self.expected;
         if metadata.len() != size {
             return Err(self.changed(format!("found {} bytes, expected {size}", metadata.len())));
         }
@@ -311,13 +310,13 @@ impl<'a> Open<'a> {
             return Err(self.changed("its modification time is not what it was".to_owned()));
         }
         if let Some(sum) = &self.sum {
-            sum.place.store(noted(sum.hasher.finish()), Ordering::Relaxed);
+            sum.place.store(nonzero(sum.hasher.finish()), Ordering::Relaxed);
         }
         Ok(())
     }
 
     fn changed(&self, cause: String) -> Error {
-        Error::changed(&self.wanted.path, cause)
+        Error::changed(&self.expected.path, cause)
     }
 }
 

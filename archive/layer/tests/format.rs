@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use layerstone_layer::{FORMAT, LayerFile, Meter, Recipe, Source, VERSION, digest_all, store_layout};
+use layerstone_layer::{FORMAT, LayerFile, Progress, Recipe, Source, VERSION, digest_all, store_layout};
 use layerstone_store::{Store, to_text};
 use layerstone_tar::{Owner, tarsum};
 use std::fs::{self, Permissions};
@@ -50,7 +50,7 @@ fn the_store_gives_the_layer_file() {
     let recipe =
         Recipe { store: "/nix/store".to_owned(), paths: paths.clone(), mtime: 1, owner: Owner::root(), xattrs: false };
     let source = Source::from(store_layout(&store, &recipe).unwrap());
-    let diff_ids = digest_all(&[&source], &|_, _, _| Ok(()), &Meter::default()).unwrap();
+    let diff_ids = digest_all(&[&source], &|_, _, _| Ok(()), &Progress::default()).unwrap();
     let sum = tarsum(source.reader().unwrap()).unwrap();
     let layer = LayerFile {
         recipe: Some(recipe),

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::Conf;
     use layerstone_image::{Archive, Target};
-    use layerstone_layer::Meter;
+    use layerstone_layer::Progress;
     use layerstone_store::Digest;
     use std::io::{Read, Write};
     use std::path::PathBuf;
@@ -92,7 +92,7 @@ mod tests {
         let archive = Archive { before: base.members(), layers: Vec::new(), mtime: 0 };
         let mut out = Vec::new();
         let target = Target::Pipe(&mut out, Path::new("out"));
-        archive.write(target, None, &|_| Vec::new(), &Meter::default()).unwrap();
+        archive.write(target, None, &|_| Vec::new(), &Progress::default()).unwrap();
         let padded = |member: &CopiedMember| member.header.len() + size(member).next_multiple_of(512) as usize;
         out.truncate(base.members().iter().map(padded).sum());
         out

@@ -1,5 +1,5 @@
-//! Architectures by Go's names, which image configs use (OCI image-spec, config.md, "architecture"), and by the names
-//! that uname, Nix and docker's own images have for them.
+//! Maps the names that uname, Nix and docker's own images have for architectures to Go's names, which image configs use
+//! (OCI image-spec, config.md, "architecture").
 
 use crate::{Error, Result};
 

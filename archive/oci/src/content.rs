@@ -1,20 +1,22 @@
-//! The bytes of a blob, wherever they come from.
+//! Writes the bytes of a blob from any offset, as often as needed. Does not know where they go.
 
 use crate::{Error, Result};
-use layerstone_layer::{Blobs, Error as LayerError, Meter, Packing, Source, Team, pack_kept, write_layer};
+use layerstone_layer::{
+    BlobCache, CompressionParams, CompressorPool, Error as LayerError, Progress, Source, compress_cached, write_layer,
+};
 use layerstone_store::Digest;
 use layerstone_tar::Part;
 use std::fmt::Debug;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Bytes that can be had as often as wanted, the same each time.
+/// The bytes of a blob, the same each time they are read.
 pub trait Content: Send + Sync + Debug {
     /// Writes the bytes from this offset on.
     ///
     /// # Errors
     ///
-    /// They cannot be had, or not be written.
+    /// They cannot be read, or not be written.
     fn write_to(&self, from: u64, out: &mut (dyn Write + Send)) -> Result<()>;
 }
 
@@ -39,42 +41,44 @@ impl Content for Part {
     }
 }
 
-/// A layer that is made, and compressed, whenever its bytes are asked for.
+/// A layer that is made, and compressed, each time its bytes are read.
 #[derive(Clone, Debug)]
-pub struct Packable {
+pub struct LayerContent {
     /// The tar.
     pub source: Source,
     /// How it is compressed, if it is.
-    pub packing: Option<Packing>,
-    /// Where it is kept, and its digest.
-    pub kept: Option<(Blobs, Digest)>,
+    pub params: Option<CompressionParams>,
+    /// The cache of its blob, and the blob's digest.
+    pub cached: Option<(BlobCache, Digest)>,
 }
 
-impl Content for Packable {
+impl Content for LayerContent {
     fn write_to(&self, from: u64, out: &mut (dyn Write + Send)) -> Result<()> {
-        if let Some(part) = self.kept.as_ref().and_then(|(blobs, digest)| blobs.find(digest)) {
+        if let Some(part) = self.cached.as_ref().and_then(|(blobs, digest)| blobs.find(digest)) {
             return part.write_to(from, out);
         }
-        let mut out = Skipping { out, left: from };
-        let (path, meter) = (Path::new("blob"), Meter::default());
-        match self.packing {
-            None => drop(write_layer(&self.source, &mut out, path, &meter)?),
-            Some(packing) => {
-                let (threads, blobs) = (rayon::current_num_threads(), self.kept.as_ref().map(|(blobs, _)| blobs));
-                Team::with(packing, threads, |team| pack_kept(&self.source, team, &mut out, path, &meter, blobs))?;
+        let mut out = SkipWriter { out, left: from };
+        let (path, progress) = (Path::new("blob"), Progress::default());
+        match self.params {
+            None => drop(write_layer(&self.source, &mut out, path, &progress)?),
+            Some(params) => {
+                let (threads, blobs) = (rayon::current_num_threads(), self.cached.as_ref().map(|(blobs, _)| blobs));
+                CompressorPool::with(params, threads, |pool| {
+                    compress_cached(&self.source, pool, &mut out, path, &progress, blobs)
+                })?;
             }
         }
         Ok(())
     }
 }
 
-/// Passes over the bytes at the beginning.
-struct Skipping<'a> {
+/// Drops the bytes at the beginning.
+struct SkipWriter<'a> {
     out: &'a mut (dyn Write + Send),
     left: u64,
 }
 
-impl Write for Skipping<'_> {
+impl Write for SkipWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
         if skipped > 0 {
@@ -97,7 +101,6 @@ fn written() -> impl FnOnce(io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layerstone_layer::Codec;
 
     #[test]
     fn from_any_offset() {
@@ -106,7 +109,7 @@ mod tests {
         file.write_all(&tar).unwrap();
         let source = Source::blob(file.path()).unwrap();
         let part = Part::new(file.reopen().unwrap().into(), "x", 0, tar.len() as u64);
-        let gzip = Packable { source: source.clone(), packing: Some(Codec::Gzip.into()), kept: None };
+        let gzip = LayerContent { source: source.clone(), params: Some(CompressionParams::GZIP), cached: None };
         let mut packed = Vec::new();
         gzip.write_to(0, &mut packed).unwrap();
         let mut plain = Vec::new();
@@ -115,7 +118,7 @@ mod tests {
         let contents: [(&dyn Content, &[u8]); 4] = [
             (&tar.clone(), &tar),
             (&part, &tar),
-            (&Packable { source, packing: None, kept: None }, &tar),
+            (&LayerContent { source, params: None, cached: None }, &tar),
             (&gzip, &packed),
         ];
         for (content, bytes) in contents {

@@ -1,78 +1,60 @@
-//! What keeps blobs and manifests, and takes new ones.
+//! A destination stores the blobs and manifests of images: a layout, an archive, a repository.
 
-use crate::{Content, Descriptor, Result};
-use layerstone_layer::Packed;
+use crate::{Content, Descriptor, Reference, Result};
+use layerstone_layer::CompressedBlob;
 use layerstone_store::Error as StageError;
 use layerstone_tar::Part;
-use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
-/// How a blob got there.
+/// How a blob got to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
+pub enum PutOutcome {
     /// Its bytes went there.
     Sent,
     /// It was there.
-    There,
+    Existing,
     /// It was taken over from elsewhere in the same place, without its bytes going anywhere.
     Mounted,
 }
 
-/// What an image is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
-    /// The name, without a tag.
-    pub name: String,
-    /// The tag.
-    pub tag: String,
-}
+/// Writes a blob whose digest is not known yet, and returns its digests and size.
+pub type BlobWriter<'a> = dyn FnMut(&mut (dyn Write + Send)) -> Result<CompressedBlob> + 'a;
 
-impl Name {
-    /// Splits `NAME:TAG`; without a tag it is `latest`.
-    pub fn parse(text: &str) -> Name {
-        let (name, tag) = crate::name::split(text);
-        Name { name: name.to_owned(), tag: tag.unwrap_or("latest").to_owned() }
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.name, self.tag)
-    }
-}
-
-/// Writes a blob of which nothing is known into the output that it is given, and tells what it is then.
-pub type Given<'a> = dyn FnMut(&mut (dyn Write + Send)) -> Result<Packed> + 'a;
-
-/// A place for images.
+/// Stores images.
 pub trait Destination: Sync {
-    /// Puts a blob there unless it is there already; its bytes are compared with the descriptor.
-    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<Put>;
+    /// Stores a blob unless it exists; its bytes are compared with the descriptor.
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<PutOutcome>;
 
-    /// Puts a blob there whose digest is known only when it was written.
-    fn put_given(&self, write: &mut Given<'_>) -> Result<(Packed, Put)>;
+    /// Stores a blob whose digest is known only once it is written.
+    fn put_streaming(&self, write: &mut BlobWriter<'_>) -> Result<(CompressedBlob, PutOutcome)> {
+        let (blob, part) = spool_to_temp(write)?;
+        let content: Arc<dyn Content> = Arc::new(part);
+        let outcome = self.put(&Descriptor::layer(None, blob.digest, blob.size), &content)?;
+        Ok((blob, outcome))
+    }
 
-    /// Whether a blob that is not compressed costs less when it is written and hashed at the same time than when it is
-    /// hashed first.
-    fn is_near(&self) -> bool;
+    /// Whether an uncompressed blob is better written and hashed in one pass than hashed first.
+    fn prefers_streaming(&self) -> bool {
+        false
+    }
 
-    /// Puts a manifest there that an index will name: as a blob, where manifests are blobs.
+    /// Stores a manifest that an index will list.
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
         let content: Arc<dyn Content> = Arc::new(bytes.to_vec());
         self.put(descriptor, &content).map(drop)
     }
 
-    /// Puts a manifest or an index there under a name, as the last thing of all.
-    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()>;
+    /// Stores the manifest or index of an image under a name; the last call for an image.
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()>;
 }
 
-/// Writes a blob into a temporary file without a name: for what wants to know its digest before its bytes.
+/// Writes a blob into an unnamed temporary file: for a destination that needs its digest before its bytes.
 ///
 /// # Errors
 ///
 /// The file or the blob cannot be written.
-pub fn spool(write: &mut Given<'_>) -> Result<(Packed, Part)> {
+pub fn spool_to_temp(write: &mut BlobWriter<'_>) -> Result<(CompressedBlob, Part)> {
     let mut file = tempfile::tempfile().map_err(StageError::io("write", &std::env::temp_dir()))?;
     let packed = write(&mut file)?;
     Ok((packed, Part::new(Arc::new(file), "blob", 0, packed.size)))

@@ -1,4 +1,4 @@
-//! What can go wrong on an image's way to where it is kept.
+//! Errors while blobs are written or manifests are read.
 
 use layerstone_store::Digest;
 use std::path::PathBuf;
@@ -39,14 +39,9 @@ pub enum Error {
         /// sha256 that it must have.
         expected: Digest,
     },
-    /// A name or tag that docker would refuse.
-    #[error("not an image reference: {text:?}: {cause}")]
-    Reference {
-        /// The name or tag.
-        text: String,
-        /// What was expected.
-        cause: String,
-    },
+    /// A text that docker would not take for a reference.
+    #[error(transparent)]
+    Reference(#[from] crate::InvalidReference),
     /// A text that is not a time.
     #[error("not a time: {text:?}: {cause}")]
     Time {

@@ -1,4 +1,4 @@
-//! JSON of others: what is too large to be parsed is refused before.
+//! Refuses JSON with more values than fit into memory, before it is parsed.
 
 /// Values in a manifest, index or config at most: in memory, each takes up to some hundred bytes, however short its text is.
 /// A config of 127 layers has about a thousand.

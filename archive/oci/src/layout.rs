@@ -1,13 +1,17 @@
-//! The folder of an OCI layout (image-spec, image-layout.md), made or added to.
+//! Writes images into the directory of an OCI layout (image-spec, image-layout.md), a new or an existing one.
 //!
-//! Blobs get their names when the image is whole, and index.json is replaced as the last thing, under a lock, so that
-//! several programs may add to one layout. What fails leaves the layout as it was, and none where there was none; a kill
-//! leaves at most files of temporary names, which the next program removes, and blobs that nobody names.
+//! Blobs get their names when all blobs of an image are complete, and index.json is replaced last, under a lock, so that
+//! several programs may add to one layout. A failure leaves the layout as it was, and removes a new one; a kill leaves at
+//! most temporary files, which the next program removes, and blobs that no manifest lists.
 
-use crate::descriptor::is_named;
+use crate::annotation::is_named;
+use crate::layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};
 use crate::staging::Staging;
-use crate::{Content, Descriptor, Destination, Error, Given, Index, Name, Put, Result, check_json, names_annotations};
-use layerstone_layer::{Counting, Packed};
+use crate::{
+    BlobWriter, Content, Descriptor, Destination, Error, Index, PutOutcome, Reference, Result, check_json,
+    names_annotations,
+};
+use layerstone_layer::{CompressedBlob, DigestWriter};
 use layerstone_store::{
     Digest, Error as StageError, Leftover, Output, check_folder, is_temporary, wait_lock, write_whole,
 };
@@ -17,20 +21,6 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Name of the file that says what the folder is.
-pub const LAYOUT_NAME: &str = "oci-layout";
-/// What it says.
-pub const LAYOUT_TEXT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
-/// Name of the index.
-pub const INDEX_NAME: &str = "index.json";
-/// Name of the folder of blobs.
-pub(crate) const BLOBS: &str = "blobs/sha256";
-
-/// Name of a blob in a layout.
-pub fn blob_name(digest: &Digest) -> String {
-    format!("{BLOBS}/{}", digest.hex())
-}
 
 /// The folder of a layout.
 #[derive(Debug)]
@@ -108,39 +98,39 @@ impl Layout {
 }
 
 impl Destination for Layout {
-    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<Put> {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<PutOutcome> {
         let Descriptor { digest, size, .. } = descriptor;
         if self.has(digest, *size) {
-            return Ok(Put::There);
+            return Ok(PutOutcome::Existing);
         }
         let mut output = self.staging.create()?;
-        let mut counting = Counting::new(&mut output);
-        content.write_to(0, &mut counting)?;
-        let (found, found_size) = counting.finish();
+        let mut writer = DigestWriter::new(&mut output);
+        content.write_to(0, &mut writer)?;
+        let (found, found_size) = writer.finish();
         if (found, found_size) != (*digest, *size) {
             let label = self.path(digest).display().to_string();
             return Err(Error::Blob { label, found, found_size, expected: *digest, size: *size });
         }
         self.staging.keep(output, digest, *size)?;
-        Ok(Put::Sent)
+        Ok(PutOutcome::Sent)
     }
 
-    fn put_given(&self, write: &mut Given<'_>) -> Result<(Packed, Put)> {
+    fn put_streaming(&self, write: &mut BlobWriter<'_>) -> Result<(CompressedBlob, PutOutcome)> {
         let mut output = self.staging.create()?;
         let packed = write(&mut output)?;
         if self.has(&packed.digest, packed.size) {
-            return Ok((packed, Put::There));
+            return Ok((packed, PutOutcome::Existing));
         }
         self.staging.keep(output, &packed.digest, packed.size)?;
-        Ok((packed, Put::Sent))
+        Ok((packed, PutOutcome::Sent))
     }
 
-    fn is_near(&self) -> bool {
+    fn prefers_streaming(&self) -> bool {
         true
     }
 
     /// Takes the name from whatever had it.
-    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
         let marker = self.folder.join(LAYOUT_NAME);
         if !marker.exists() {
@@ -154,7 +144,9 @@ impl Destination for Layout {
         let path = self.folder.join(INDEX_NAME);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Index::new(Vec::new(), BTreeMap::new()).to_bytes(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Index::<Descriptor>::new(Vec::new(), BTreeMap::new()).to_bytes()
+            }
             Err(e) => return Err(StageError::io("read", &path)(e).into()),
         };
         let annotations = name.map_or_else(BTreeMap::new, names_annotations);
@@ -169,7 +161,7 @@ impl Destination for Layout {
 
 /// An index.json with an image more, which takes its name from whatever had it; what others say in it stays as they said it,
 /// known to us or not.
-fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Name>, path: &str) -> Result<Vec<u8>> {
+fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Reference>, path: &str) -> Result<Vec<u8>> {
     let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
     check_json(index).map_err(wrong)?;
     let mut index: Value = serde_json::from_slice(index).map_err(|e| wrong(e.to_string()))?;

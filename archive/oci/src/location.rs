@@ -1,8 +1,7 @@
-//! Where an image is: a file or folder, and which of its images is meant, `FILE[#NAME:TAG]`.
-//!
-//! This module does not know what images a file holds.
+//! Parses `FILE[#NAME:TAG]`: a file or directory of images, and which of them is meant. Does not know what it holds.
 
-use crate::name;
+use crate::Reference;
+use crate::reference::split_tag;
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A file or folder that holds images, and the name of one of them.
+/// A file or directory of images, and the name or tag, or both, that one of them has there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
     /// The file or folder; `-` is standard input.
@@ -34,23 +33,24 @@ impl Location {
         let hash = bytes.iter().rposition(|&byte| byte == b'#').filter(|_| !Path::new(text).exists());
         let split = hash.map(|hash| (&bytes[..hash], std::str::from_utf8(&bytes[hash + 1..])));
         let Some((path, Ok(name))) = split else { return Location::of(text) };
-        let (name, tag) = name::split(name);
+        let (name, tag) = split_tag(name);
         let text = |part: &str| Some(part.to_owned()).filter(|part| !part.is_empty());
         Location { path: OsStr::from_bytes(path).into(), name: text(name), tag: tag.and_then(text) }
     }
 
-    /// Whether an image of these names is the one that is meant; any is if no name is given.
+    /// Whether an image of these names is meant; any is if no name is given.
     pub fn means(&self, names: &[String]) -> bool {
         self.reference().is_none() || names.iter().any(|name| self.matches(name))
     }
 
-    /// Whether an image that is called `known` there is the one that is meant: a match of what is given, each name with
-    /// what docker adds to a short one.
+    /// Whether an image that is called `known` there is meant: the given name and tag match, names in their full form.
     pub fn matches(&self, known: &str) -> bool {
-        let (name, tag) = name::split(known);
+        let reference = Reference::unchecked(known);
+        let tag = reference.tag();
         // Of an OCI layout a tag may be all that is known.
         let is_word = !known.contains(['/', ':']);
-        let is_name = |wanted: &str| wanted == name || (!is_word && name::full(wanted) == name::full(name));
+        let is_same = |wanted: &str| Reference::unchecked(wanted).full().name() == reference.full().name();
+        let is_name = |wanted: &str| wanted == reference.name() || (!is_word && is_same(wanted));
         match (&self.name, &self.tag) {
             (None, None) => true,
             (Some(text), None) | (None, Some(text)) if text == known => true,

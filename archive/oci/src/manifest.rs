@@ -1,9 +1,9 @@
-//! Manifests of images and indexes of manifests: their texts, both ways (OCI image-spec, manifest.md, image-index.md).
+//! Reads and writes manifests of images and indexes of manifests (OCI image-spec, manifest.md, image-index.md).
 //!
 //! What we write is compact JSON with keys in the order of the spec, so that the same image has the same digest.
 
-use crate::descriptor::or_null;
 use crate::{Descriptor, Error, Result, check_json, media_type};
+use layerstone_layer::or_null;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -34,17 +34,17 @@ pub struct Manifest {
     pub subject: Option<Descriptor>,
 }
 
-/// An index of manifests.
+/// An index of manifests; `D` is what its entries are read as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
-pub struct Index {
+pub struct Index<D = Descriptor> {
     #[serde(default = "schema_version")]
     schema_version: u64,
     /// What it is; may be left out of OCI's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub media_type: String,
     /// Manifests, or other indexes.
-    pub manifests: Vec<Descriptor>,
+    pub manifests: Vec<D>,
     /// What is said of the index.
     #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
@@ -104,12 +104,6 @@ impl Manifest {
 }
 
 impl Index {
-    /// OCI's index of manifests.
-    pub fn new(manifests: Vec<Descriptor>, annotations: BTreeMap<String, String>) -> Index {
-        let media_type = media_type::INDEX.to_owned();
-        Index { schema_version: SCHEMA_VERSION, media_type, manifests, annotations, more: Map::new() }
-    }
-
     /// Reads an index, OCI's or docker's.
     ///
     /// # Errors
@@ -122,6 +116,19 @@ impl Index {
     /// Its bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("text and numbers")
+    }
+}
+
+impl<D> Index<D> {
+    /// OCI's index of manifests.
+    pub fn new(manifests: Vec<D>, annotations: BTreeMap<String, String>) -> Index<D> {
+        let media_type = media_type::INDEX.to_owned();
+        Index { schema_version: SCHEMA_VERSION, media_type, manifests, annotations, more: Map::new() }
+    }
+
+    /// What kind of artifact it is; none for an index of images.
+    pub fn artifact_type(&self) -> Option<&str> {
+        self.more.get("artifactType").and_then(Value::as_str).filter(|kind| !kind.is_empty())
     }
 }
 

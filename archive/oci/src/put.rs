@@ -1,20 +1,23 @@
-//! Layers on their way to a destination: compressed if they must be, several at once.
+//! Puts layers into a destination: compresses them if they must be, several at once.
 //!
-//! What is known of a layer decides what is done: a blob that is described is asked for first and made only if it is
-//! missing; any other is made, and known then.
+//! If the digest of a blob is known, the destination is asked first, and only a missing blob is made or copied. Any other
+//! layer is read, hashed and compressed in one pass.
 
-use crate::{Content, Descriptor, Destination, Error, Packable, Put, Result};
-use layerstone_layer::{Blobs, Error as LayerError, Meter, Packed, Packing, Source, Team, pack_kept, write_layer};
-use layerstone_store::Digest;
+use crate::{Content, Descriptor, Destination, Error, LayerContent, PutOutcome, Result};
+use layerstone_layer::{
+    BlobCache, CompressedBlob, CompressionParams, CompressorPool, Error as LayerError, Progress, Source,
+    compress_cached, write_layer,
+};
+use layerstone_store::{Cancel, Digest};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// A layer to be put somewhere.
+/// A layer to be put into a destination.
 #[derive(Clone, Debug)]
 pub enum Layer {
     /// A tar, which is compressed on the way.
@@ -30,25 +33,25 @@ pub struct Tar {
     pub source: Source,
     /// sha256 that it must have, if that is known.
     pub diff_id: Option<Digest>,
-    /// What it is when it is compressed, if that is known.
-    pub packed: Option<Descriptor>,
-    /// What its descriptor is to say besides.
+    /// Its compressed blob, if that is known.
+    pub compressed: Option<Descriptor>,
+    /// Annotations of its descriptor.
     pub annotations: BTreeMap<String, String>,
     /// What messages call it.
     pub label: String,
-    /// Where it is kept when it is compressed, so that it need not be again.
-    pub blobs: Option<Blobs>,
+    /// A cache for its compressed blob.
+    pub blobs: Option<BlobCache>,
 }
 
-/// A layer that is there.
+/// A layer in its destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
-    /// What it is there.
+pub struct LayerOutcome {
+    /// Its blob there.
     pub descriptor: Descriptor,
     /// sha256 of its tar; none for a blob that went as it was.
     pub diff_id: Option<Digest>,
     /// How it got there.
-    pub put: Put,
+    pub put: PutOutcome,
 }
 
 impl Layer {
@@ -61,50 +64,50 @@ impl Layer {
     }
 }
 
-/// Puts layers, compressed by this packing where they are tars, `at_once` at a time, the biggest first; what they are
-/// there, in the order of the layers. `meter` counts [`Layer::size`].
+/// Puts layers into a destination, tars compressed with these parameters, `at_once` at a time, the biggest first; the
+/// outcomes in the order of the layers. `progress` counts [`Layer::size`].
 ///
 /// # Errors
 ///
-/// One cannot be read, is not what it must be, or cannot be put; the others are called off.
+/// One cannot be read, is not what it must be, or cannot be put; the others are cancelled.
 pub fn put_layers(
     layers: &[Layer],
-    packing: Option<Packing>,
+    params: Option<CompressionParams>,
     destination: &dyn Destination,
     at_once: usize,
-    meter: &Meter,
-) -> Result<Vec<Placed>> {
+    progress: &Progress,
+) -> Result<Vec<LayerOutcome>> {
     let threads = rayon::current_num_threads();
-    let job = |team: Option<&Team>| Job { destination, packing, team, meter }.run(layers, at_once);
-    match packing {
+    let job = |pool: Option<&CompressorPool>| Job { destination, params, pool, progress }.run(layers, at_once);
+    match params {
         None => job(None),
-        Some(packing) => Team::with(packing, threads, |team| job(Some(team))),
+        Some(params) => CompressorPool::with(params, threads, |pool| job(Some(pool))),
     }
 }
 
 struct Job<'a> {
     destination: &'a dyn Destination,
-    packing: Option<Packing>,
-    team: Option<&'a Team>,
-    meter: &'a Meter,
+    params: Option<CompressionParams>,
+    pool: Option<&'a CompressorPool>,
+    progress: &'a Progress,
 }
 
 impl Job<'_> {
-    fn run(&self, layers: &[Layer], at_once: usize) -> Result<Vec<Placed>> {
+    fn run(&self, layers: &[Layer], at_once: usize) -> Result<Vec<LayerOutcome>> {
         let mut order: Vec<usize> = (0..layers.len()).collect();
         order.sort_by_key(|&index| (Reverse(layers[index].size()), index));
-        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (next, cancel) = (AtomicUsize::new(0), Cancel::default());
         let results = Mutex::new(Vec::new());
         let work = || {
             while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if stop.load(Ordering::Relaxed) {
+                if cancel.is_cancelled() {
                     break;
                 }
                 let result = self.put(&layers[index]);
                 if result.is_err() {
-                    stop.store(true, Ordering::Relaxed);
+                    cancel.cancel();
                 }
-                self.meter.add_layer();
+                self.progress.add_layer();
                 results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
             }
         };
@@ -119,53 +122,53 @@ impl Job<'_> {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    fn put(&self, layer: &Layer) -> Result<Placed> {
+    fn put(&self, layer: &Layer) -> Result<LayerOutcome> {
         let tar = match layer {
             Layer::Tar(tar) => tar,
             Layer::Blob(descriptor, content) => {
                 let put = self.destination.put(descriptor, content)?;
-                self.meter.add_bytes(usize::try_from(descriptor.size).unwrap_or(usize::MAX));
-                return Ok(Placed { descriptor: descriptor.clone(), diff_id: None, put });
+                self.progress.add_bytes(usize::try_from(descriptor.size).unwrap_or(usize::MAX));
+                return Ok(LayerOutcome { descriptor: descriptor.clone(), diff_id: None, put });
             }
         };
-        let known = match (self.packing, &tar.packed, tar.diff_id) {
-            (Some(packing), Some(packed), Some(diff_id)) => {
-                let codec = Some(packing.codec);
-                Some((diff_id, Descriptor::layer(codec, packed.digest, packed.size)))
+        let known = match (self.params, &tar.compressed, tar.diff_id) {
+            (params @ Some(_), Some(blob), Some(diff_id)) => {
+                Some((diff_id, Descriptor::layer(params, blob.digest, blob.size)))
             }
             (None, _, Some(diff_id)) => Some((diff_id, Descriptor::layer(None, diff_id, tar.source.size()))),
-            (None, _, None) if !self.destination.is_near() => {
-                let diff_id = write_layer(&tar.source, &mut std::io::sink(), Path::new("nowhere"), &Meter::default())?;
+            (None, _, None) if !self.destination.prefers_streaming() => {
+                let diff_id =
+                    write_layer(&tar.source, &mut std::io::sink(), Path::new("nowhere"), &Progress::default())?;
                 Some((diff_id, Descriptor::layer(None, diff_id, tar.source.size())))
             }
             _ => None,
         };
         let (diff_id, descriptor, put) = match known {
             Some((diff_id, descriptor)) => {
-                let kept = tar.blobs.clone().filter(|_| self.packing.is_some()).map(|blobs| (blobs, descriptor.digest));
+                let cached =
+                    tar.blobs.clone().filter(|_| self.params.is_some()).map(|blobs| (blobs, descriptor.digest));
                 let content: Arc<dyn Content> =
-                    Arc::new(Packable { source: tar.source.clone(), packing: self.packing, kept });
+                    Arc::new(LayerContent { source: tar.source.clone(), params: self.params, cached });
                 let put = self.destination.put(&descriptor, &content)?;
-                self.meter.add_bytes(usize::try_from(tar.source.size()).unwrap_or(usize::MAX));
+                self.progress.add_bytes(usize::try_from(tar.source.size()).unwrap_or(usize::MAX));
                 (diff_id, descriptor, put)
             }
             None => {
-                let (packed, put) = self.destination.put_given(&mut |out| self.give(tar, out))?;
-                let codec = self.packing.map(|packing| packing.codec);
-                (packed.diff_id, Descriptor::layer(codec, packed.digest, packed.size), put)
+                let (packed, put) = self.destination.put_streaming(&mut |out| self.write(tar, out))?;
+                (packed.diff_id, Descriptor::layer(self.params, packed.digest, packed.size), put)
             }
         };
         let descriptor = Descriptor { annotations: tar.annotations.clone(), ..descriptor };
-        Ok(Placed { descriptor, diff_id: Some(diff_id), put })
+        Ok(LayerOutcome { descriptor, diff_id: Some(diff_id), put })
     }
 
-    fn give(&self, tar: &Tar, out: &mut (dyn std::io::Write + Send)) -> Result<Packed> {
+    fn write(&self, tar: &Tar, out: &mut (dyn std::io::Write + Send)) -> Result<CompressedBlob> {
         let path = Path::new("blob");
-        let packed = match self.team {
-            Some(team) => pack_kept(&tar.source, team, out, path, self.meter, tar.blobs.as_ref())?,
+        let packed = match self.pool {
+            Some(pool) => compress_cached(&tar.source, pool, out, path, self.progress, tar.blobs.as_ref())?,
             None => {
-                let diff_id = write_layer(&tar.source, out, path, self.meter)?;
-                Packed { diff_id, digest: diff_id, size: tar.source.size() }
+                let diff_id = write_layer(&tar.source, out, path, self.progress)?;
+                CompressedBlob { diff_id, digest: diff_id, size: tar.source.size() }
             }
         };
         match tar.diff_id {

@@ -1,19 +1,17 @@
-//! New blobs of a layout's folder, under temporary names until the image that needs them is whole. Does not know what
-//! the blobs are.
+//! Stages new blobs of a layout under temporary names until the image is complete. Does not know what the blobs are.
 //!
-//! They lie in a work folder inside of the layout's, so that moving them to their names costs nothing and needs no other
-//! file system. Whoever fails leaves the layout as it was: the work folder disappears, and so does a folder that was
-//! made for the layout.
+//! They lie in a temporary directory inside the layout, on the same file system, so that a rename publishes them. A failure
+//! removes that directory, and the layout's own if it was new.
 
 use crate::Result;
-use crate::layout::{BLOBS, INDEX_NAME, LAYOUT_NAME, blob_name};
+use crate::layout_file::{BLOBS, INDEX_NAME, LAYOUT_NAME, blob_name};
 use layerstone_store::{Digest, Directory, Error as StageError, Leftover, Output, Scratch, Sync, sync};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Blobs on their way into a layout.
+/// New blobs of a layout.
 #[derive(Debug)]
 pub(crate) struct Staging {
     folder: PathBuf,

@@ -1,5 +1,5 @@
-//! Which platform is wanted, and which of several images for several platforms is the one: by the rules of
-//! containers/image (internal/pkg/platform, `WantedPlatforms`), whatever holds the images. Does not know what they are in.
+//! Selects the image for a platform from several, by the rules of containers/image (internal/pkg/platform,
+//! `WantedPlatforms`). Does not know what holds the images.
 //!
 //! A machine of a variant runs images for lesser variants too, and those without a variant: a wanted `arm/v7` takes v7, else
 //! v6, else v5, else one without. Where no variant is named, one without is taken first, and then, but for amd64, the

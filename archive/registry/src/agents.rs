@@ -1,11 +1,11 @@
-//! What makes requests, one for each way to a host: with a certificate that is checked or not, directly or through a proxy.
-//! Requests that go the same way share connections.
+//! Keeps an HTTP agent for each combination of proxy and certificate check. Requests with the same agent share
+//! connections.
 
 use crate::forward::{ProxyConnector, ProxyResolver};
 use crate::proxy::{Proxy, Scheme};
-use crate::retry::Stop;
 use crate::socket::SocketConnector;
 use crate::url::Url;
+use layerstone_store::Cancel;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,22 +20,22 @@ use ureq::{Agent, Error, ProxyProtocol};
 /// How long resolving a name, and making a connection with its TLS handshake, may take at most, whatever the options say.
 pub(crate) const CONNECT: Duration = Duration::from_secs(20);
 
-/// All that make requests.
+/// The agents that make requests.
 #[derive(Debug)]
 pub(crate) struct Agents {
     roots: RootCerts,
-    /// How long nothing may come, or nothing be taken, on a connection.
+    /// Timeout of silence: nothing is received, or nothing can be sent.
     silence: Duration,
-    /// How long a whole request may take.
+    /// Timeout of a whole request.
     limit: Option<Duration>,
-    stop: Stop,
+    cancel: Cancel,
     made: Mutex<BTreeMap<Way, Agent>>,
 }
 
-/// What requests have in common that share connections.
+/// The key of an agent: requests with equal keys share connections.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Way {
-    /// Whether any certificate will do.
+    /// Whether any certificate is accepted.
     is_blind: bool,
     /// The variable that names the proxy, and whether that forwards requests rather than connections.
     proxy: Option<(&'static str, bool)>,
@@ -43,8 +43,8 @@ struct Way {
 
 impl Agents {
     /// With the certificates of authorities that are trusted.
-    pub(crate) fn new(roots: RootCerts, silence: Duration, limit: Option<Duration>, stop: Stop) -> Agents {
-        Agents { roots, silence, limit, stop, made: Mutex::default() }
+    pub(crate) fn new(roots: RootCerts, silence: Duration, limit: Option<Duration>, cancel: Cancel) -> Agents {
+        Agents { roots, silence, limit, cancel, made: Mutex::default() }
     }
 
     /// The one for an address; with `is_exempt`, any certificate of that host will do.
@@ -58,7 +58,7 @@ impl Agents {
             return Ok(agent.clone());
         }
         let config = self.config(is_blind);
-        let socket = || SocketConnector { stop: self.stop.clone() };
+        let socket = || SocketConnector { cancel: self.cancel.clone() };
         let agent = match proxy {
             Some(proxy) if forwards => {
                 let uri: Uri = format!("{proxy}/").parse().map_err(|_| Error::InvalidProxyUrl)?;

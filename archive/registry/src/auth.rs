@@ -1,17 +1,16 @@
-//! What a registry is told about who asks: a password, or a token that is got for the purpose (distribution,
-//! token.md and oauth.md).
+//! Authenticates requests with a password, or with a token from a token server (distribution, token.md and oauth.md).
 //!
-//! A password goes to the registry, or to the token server that the registry names, over TLS unless the registry itself
-//! is talked to without; never to where a redirect leads.
+//! A password is sent to the registry or to the token server that the registry names, over TLS unless the registry itself
+//! speaks plain HTTP; it is never sent where a redirect leads.
 
+use crate::answer::{Answer, body, header};
 use crate::challenge::{Challenge, parse};
-use crate::client::{Options, header, refused};
-use crate::credential::{Credential, default_files, find};
-use crate::transport::{Answer, Payload, Transport};
+use crate::credential::{Credentials, basic, default_files, find};
+use crate::options::Options;
+use crate::refusal::refused;
+use crate::transport::{Payload, Transport};
 use crate::url::{Url, encode};
-use crate::{Error, Result, encoding};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::{Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +22,7 @@ const MOST_TOKEN: u64 = 1 << 20;
 const MOST_REDIRECTS: usize = 5;
 const WHAT: &str = "cannot get a token";
 
-/// What is to be done, as far as it needs a permission.
+/// The permission that a request needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Scope {
     /// The repository.
@@ -35,7 +34,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// In the words of token servers.
+    /// The scopes as token servers write them.
     fn texts(&self) -> Vec<String> {
         let actions = if self.is_push { "pull,push" } else { "pull" };
         let sources = self.sources.iter().map(|name| format!("repository:{name}:pull"));
@@ -43,7 +42,7 @@ impl Scope {
     }
 }
 
-/// What is known of who asks a registry.
+/// Authentication at a registry.
 #[derive(Debug)]
 pub(crate) struct Auth {
     host: String,
@@ -67,12 +66,12 @@ impl Auth {
         Auth { host: host.to_owned(), files, must_exist, headers: Mutex::default() }
     }
 
-    /// What to say at once.
+    /// The known `Authorization` of a scope.
     pub(crate) fn header(&self, scope: &Scope) -> Option<String> {
         self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned()
     }
 
-    /// What to say to a challenge, after `said` did not do.
+    /// The `Authorization` that answers a challenge, after `said` was refused.
     pub(crate) fn answer(
         &self,
         scope: &Scope,
@@ -102,8 +101,8 @@ impl Auth {
             (None, _) if !challenges.contains(&Challenge::Basic) => {
                 return Err(denied("found no challenge that is understood, expected Basic or Bearer"));
             }
-            (None, Some(Credential::Basic { user, secret })) => basic(user, secret),
-            (None, Some(Credential::Identity(_))) => {
+            (None, Some(Credentials::Basic { user, secret })) => basic(user, secret),
+            (None, Some(Credentials::Identity(_))) => {
                 return Err(denied("found an identity token for a registry that takes passwords alone"));
             }
             (None, None) => return Err(denied("no credentials for it in any auth file")),
@@ -116,11 +115,6 @@ impl Auth {
     }
 }
 
-/// What is said of a name and a password (RFC 7617).
-pub(crate) fn basic(user: &str, secret: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
-}
-
 struct TokenRequest<'a> {
     realm: &'a str,
     service: Option<&'a str>,
@@ -130,7 +124,7 @@ struct TokenRequest<'a> {
 }
 
 impl TokenRequest<'_> {
-    fn run(&self, credential: Option<&Credential>) -> Result<String> {
+    fn run(&self, credential: Option<&Credentials>) -> Result<String> {
         let wrong = |cause: String| Error::Protocol { what: WHAT, url: self.registry.to_string(), cause };
         let realm =
             self.registry.join(self.realm).ok_or_else(|| wrong("found a realm that is no address".to_owned()))?;
@@ -138,14 +132,14 @@ impl TokenRequest<'_> {
             return Err(wrong(format!("found the token server {realm}, expected https")));
         }
         let answer = match credential {
-            Some(Credential::Identity(token)) => self.post(&realm, token)?,
-            Some(Credential::Basic { user, secret }) => self.get(&realm, Some((user, &basic(user, secret))))?,
+            Some(Credentials::Identity(token)) => self.post(&realm, token)?,
+            Some(Credentials::Basic { user, secret }) => self.get(&realm, Some((user, &basic(user, secret))))?,
             None => self.get(&realm, None)?,
         };
         if answer.status().as_u16() != 200 {
             return Err(refused(WHAT, &realm, answer));
         }
-        let reader = encoding::reader(answer, None).map_err(&wrong)?;
+        let reader = body(answer, None).map_err(&wrong)?;
         let bytes = self.transport.read_small(reader, MOST_TOKEN);
         let bytes = bytes.map_err(|cause| Error::Unreachable { url: realm.to_string(), cause })?;
         let answer = serde_json::from_slice::<Token>(&bytes).ok();

@@ -1,4 +1,4 @@
-//! What a registry wants to know before it answers: `WWW-Authenticate` (RFC 9110, section 11.6.1; distribution, token.md).
+//! Parses the challenges of `WWW-Authenticate` (RFC 9110, section 11.6.1; distribution, token.md).
 
 /// How one may show who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,61 +1,27 @@
-//! Requests to a registry: with its credentials, redirects followed, and failed ones tried again.
+//! Sends requests to a registry: adds credentials, follows redirects, retries.
 
+use crate::answer::{Answer, header};
 use crate::auth::{Auth, Scope};
 use crate::error::is_transient_status;
+use crate::options::Options;
 use crate::pipe::{self, Part};
 use crate::proxy::Proxies;
-use crate::retry::{Policy, Stop, parse_retry_after};
-use crate::transport::{Answer, Payload, Speech, Transport, read_within};
-use crate::trust::{InsecureHost, Trust};
+use crate::refusal::refused;
+use crate::retry::Retry;
+use crate::transport::{Payload, Speech, Transport};
+use crate::trust::Trust;
 use crate::url::Url;
-use crate::{Error, Reference, Repository, Result, challenge, encoding};
-use serde::Deserialize;
-use std::io::Read;
-use std::path::PathBuf;
+use crate::{Error, Result, challenge};
+use layerstone_oci::DOCKER_HOSTS;
+use layerstone_store::Cancel;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
+/// Where the registry of docker.io answers.
+const HUB: &str = "registry-1.docker.io";
 /// Redirects that are followed.
 const MOST_REDIRECTS: usize = 10;
-/// Bytes of an answer that says no which are read.
-const MOST_TOLD: u64 = 16 << 10;
-/// How long they may take.
-const LONGEST_TOLD: Duration = Duration::from_secs(5);
-/// Characters of them that are shown.
-const MOST_SHOWN: usize = 300;
 
-/// How registries are talked to.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Hosts whose certificates need not be checked, and who may speak plain HTTP. This machine needs not be named.
-    pub insecure: Vec<InsecureHost>,
-    /// Certificates of authorities, in PEM, besides the system's.
-    pub ca: Option<PathBuf>,
-    /// The file with credentials, if one is named.
-    pub auth_file: Option<PathBuf>,
-    /// How often a failed request is tried again.
-    pub retries: u32,
-    /// How long a connection may be silent: nothing comes though something must, or nothing is taken.
-    pub io_timeout: Duration,
-    /// Whether a signal asked the program to end.
-    pub stop: Stop,
-}
-
-impl Default for Options {
-    /// Five retries, a minute of silence, no host beside this machine insecure, never called off.
-    fn default() -> Options {
-        Options {
-            insecure: Vec::new(),
-            ca: None,
-            auth_file: None,
-            retries: 5,
-            io_timeout: Duration::from_secs(60),
-            stop: Stop(Arc::new(|| false)),
-        }
-    }
-}
-
-/// A registry.
+/// A connection to a registry.
 #[derive(Debug)]
 pub struct Registry {
     host: String,
@@ -65,9 +31,9 @@ pub struct Registry {
     options: Options,
 }
 
-/// A request, but for its body.
+/// A request without its body.
 #[derive(Clone, Copy)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct Request<'a> {
     /// What it is for, in messages.
     pub what: &'static str,
     pub method: &'static str,
@@ -75,7 +41,7 @@ pub(crate) struct Ask<'a> {
     pub headers: &'a [(&'a str, &'a str)],
 }
 
-/// The body of a request, which can be sent again after a redirect.
+/// The body of a request; it can be sent again after a redirect.
 pub(crate) enum Body<'a> {
     None,
     Bytes(&'a [u8]),
@@ -83,7 +49,7 @@ pub(crate) enum Body<'a> {
     Part(&'a Part<'a>),
 }
 
-/// An answer, and the address that gave it.
+/// An answer, and the URL that gave it.
 pub(crate) struct Reply {
     pub answer: Answer,
     pub url: Url,
@@ -100,14 +66,13 @@ impl Reply {
 }
 
 impl Registry {
-    /// Finds out how a registry is to be talked to. Plain HTTP is spoken with none but those that may speak it, and then
-    /// only if that is what they answer to TLS.
+    /// Connects to a registry. Plain HTTP is used only for exempt hosts, and only if they answer TLS in plain.
     ///
     /// # Errors
     ///
-    /// It may speak plain HTTP and does not answer to TLS; a file of certificates or a variable of a proxy is no good.
+    /// An exempt host does not answer; a file of certificates or a proxy variable is invalid.
     pub fn connect(host: &str, options: &Options) -> Result<Arc<Registry>> {
-        let authority = Reference::authority(host);
+        let authority = if DOCKER_HOSTS.contains(&host) { HUB } else { host };
         let trust = Trust::new(&options.insecure, host, authority);
         let mut registry = Registry {
             host: host.to_owned(),
@@ -122,29 +87,24 @@ impl Registry {
         Ok(Arc::new(registry))
     }
 
-    /// Asks with TLS, and again where that may help, for what comes back.
+    /// Finds out whether the host speaks TLS, with retries.
     fn speech(&self) -> Result<Speech> {
-        self.policy().run(|| self.transport.speech(&self.base))
+        self.retry().run(|| self.transport.speech(&self.base))
     }
 
-    /// A repository of it.
-    pub fn repository(self: &Arc<Registry>, name: &str) -> Repository {
-        Repository::new(Arc::clone(self), name)
-    }
-
-    /// The host, as it was given.
+    /// The host.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Whether a signal asked the program to end.
-    pub(crate) fn stop(&self) -> &Stop {
-        &self.options.stop
+    /// Ends its requests.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.options.cancel
     }
 
-    /// How often requests are tried again.
-    pub(crate) fn policy(&self) -> Policy {
-        Policy { retries: self.options.retries, stop: self.options.stop.clone() }
+    /// The policy of retries.
+    pub(crate) fn retry(&self) -> Retry {
+        Retry { retries: self.options.retries, cancel: self.options.cancel.clone() }
     }
 
     /// How requests are made.
@@ -157,48 +117,48 @@ impl Registry {
         Url::new(self.base.is_https, &self.base.authority, &format!("/v2/{path}"))
     }
 
-    /// Sends a request without a body, again where that may help. The answer may say no.
-    pub(crate) fn ask(&self, scope: &Scope, ask: &Ask<'_>) -> Result<Reply> {
-        self.policy().run(|| self.ask_once(scope, ask))
+    /// Sends a request without a body, with retries. The answer may be a refusal.
+    pub(crate) fn request(&self, scope: &Scope, request: &Request<'_>) -> Result<Reply> {
+        self.retry().run(|| self.request_once(scope, request))
     }
 
-    /// Sends a request without a body. The answer may say no; one that may go away by itself is an error.
-    pub(crate) fn ask_once(&self, scope: &Scope, ask: &Ask<'_>) -> Result<Reply> {
-        self.send(scope, ask, &Body::None)
+    /// Sends a request without a body once. The answer may be a refusal; a transient status is an error.
+    pub(crate) fn request_once(&self, scope: &Scope, request: &Request<'_>) -> Result<Reply> {
+        self.send(scope, request, &Body::None)
     }
 
-    /// Sends a request. The answer may say no; one that may go away by itself is an error.
-    pub(crate) fn send(&self, scope: &Scope, ask: &Ask<'_>, body: &Body<'_>) -> Result<Reply> {
-        match self.exchange(&self.transport, scope, ask, body)? {
-            reply if is_transient_status(reply.status()) => Err(refusal(ask, reply)),
+    /// Sends a request once. The answer may be a refusal; a transient status is an error.
+    pub(crate) fn send(&self, scope: &Scope, request: &Request<'_>, body: &Body<'_>) -> Result<Reply> {
+        match self.exchange(&self.transport, scope, request, body)? {
+            reply if is_transient_status(reply.status()) => Err(refusal(request, reply)),
             reply => Ok(reply),
         }
     }
 
-    /// Asks the registry to forget something. After a signal this is tried once, and not for long.
-    pub(crate) fn forget(&self, scope: &Scope, ask: &Ask<'_>) -> Result<Reply> {
-        if self.options.stop.is_set() {
-            return self.exchange(&self.transport.farewell(), scope, ask, &Body::None);
+    /// Asks the registry to delete something. After cancellation this is tried once, with a short timeout.
+    pub(crate) fn forget(&self, scope: &Scope, request: &Request<'_>) -> Result<Reply> {
+        if self.options.cancel.is_cancelled() {
+            return self.exchange(&self.transport.farewell(), scope, request, &Body::None);
         }
         let retries = self.options.retries.min(1);
-        match (Policy { retries, ..self.policy() }).run(|| self.ask_once(scope, ask)) {
-            Err(Error::Stopped) => self.exchange(&self.transport.farewell(), scope, ask, &Body::None),
+        match (Retry { retries, ..self.retry() }).run(|| self.request_once(scope, request)) {
+            Err(Error::Cancelled) => self.exchange(&self.transport.farewell(), scope, request, &Body::None),
             result => result,
         }
     }
 
-    /// Sends a request once, and to where redirects lead.
-    fn exchange(&self, transport: &Transport, scope: &Scope, ask: &Ask<'_>, body: &Body<'_>) -> Result<Reply> {
-        let mut url = ask.url.clone();
+    /// Sends a request once, and follows redirects.
+    fn exchange(&self, transport: &Transport, scope: &Scope, request: &Request<'_>, body: &Body<'_>) -> Result<Reply> {
+        let mut url = request.url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let answer = self.exchange_with(transport, scope, ask, &url, body)?;
+            let answer = self.exchange_with(transport, scope, request, &url, body)?;
             if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(Reply { answer, url });
             }
-            url = self.redirect(ask, &answer, &url)?;
+            url = self.redirect(request, &answer, &url)?;
         }
         let cause = format!("found more than {MOST_REDIRECTS} redirects");
-        Err(Error::Protocol { what: ask.what, url: ask.url.to_string(), cause })
+        Err(Error::Protocol { what: request.what, url: request.url.to_string(), cause })
     }
 
     /// Sends a request to one server, with credentials only if it is the registry.
@@ -206,15 +166,15 @@ impl Registry {
         &self,
         transport: &Transport,
         scope: &Scope,
-        ask: &Ask<'_>,
+        request: &Request<'_>,
         url: &Url,
         body: &Body<'_>,
     ) -> Result<Answer> {
         if !url.is_same_place(&self.base) {
-            return self.say(transport, ask, url, None, body);
+            return self.say(transport, request, url, None, body);
         }
         let mut known = self.auth.header(scope);
-        let mut answer = self.say(transport, ask, url, known.as_deref(), body)?;
+        let mut answer = self.say(transport, request, url, known.as_deref(), body)?;
         if answer.status().as_u16() == 401 {
             // What was known may have run out; what is new would be refused again.
             known = Some(self.authorize(transport, scope, &answer, known.as_deref(), url)?);
@@ -222,7 +182,7 @@ impl Registry {
                 // Some of it may have arrived, which has to be asked first.
                 return Err(Error::Renewed { url: url.to_string() });
             }
-            answer = self.say(transport, ask, url, known.as_deref(), body)?;
+            answer = self.say(transport, request, url, known.as_deref(), body)?;
         }
         Ok(answer)
     }
@@ -230,26 +190,26 @@ impl Registry {
     fn say(
         &self,
         transport: &Transport,
-        ask: &Ask<'_>,
+        request: &Request<'_>,
         url: &Url,
         authorization: Option<&str>,
         body: &Body<'_>,
     ) -> Result<Answer> {
-        let mut headers = ask.headers.to_vec();
+        let mut headers = request.headers.to_vec();
         headers.extend(authorization.map(|header| ("authorization", header)));
         match body {
-            Body::None => transport.send(ask.method, url, &headers, None),
+            Body::None => transport.send(request.method, url, &headers, None),
             Body::Bytes(bytes) => {
                 let payload = Payload { reader: &mut &bytes[..], size: bytes.len() as u64 };
-                transport.send(ask.method, url, &headers, Some(payload))
+                transport.send(request.method, url, &headers, Some(payload))
             }
-            Body::Part(part) => pipe::read(part, &self.options.stop, |reader| {
-                transport.send(ask.method, url, &headers, Some(Payload { reader, size: part.size }))
+            Body::Part(part) => pipe::read(part, &self.options.cancel, |reader| {
+                transport.send(request.method, url, &headers, Some(Payload { reader, size: part.size }))
             }),
         }
     }
 
-    /// What to say after a 401.
+    /// The `Authorization` to send after a 401.
     fn authorize(
         &self,
         transport: &Transport,
@@ -262,14 +222,14 @@ impl Registry {
         if challenge::parse(&challenge).is_empty() {
             // Some say at the root alone how one shows who asks (distribution-spec, "Determining Support").
             // The connection of the 401 may be closed meanwhile, so that asking again helps.
-            challenge = challenges(&self.policy().run(|| transport.send("GET", &self.base, &[], None))?);
+            challenge = challenges(&self.retry().run(|| transport.send("GET", &self.base, &[], None))?);
         }
         self.auth.answer(scope, &challenge, said, url, &self.base, transport)
     }
 
     /// Where an upload goes on.
-    pub(crate) fn location(&self, ask: &Ask<'_>, reply: &Reply) -> Result<Url> {
-        let wrong = |cause: String| Error::Protocol { what: ask.what, url: reply.url.to_string(), cause };
+    pub(crate) fn location(&self, request: &Request<'_>, reply: &Reply) -> Result<Url> {
+        let wrong = |cause: String| Error::Protocol { what: request.what, url: reply.url.to_string(), cause };
         let location = location(&reply.answer).ok_or_else(|| wrong("found no Location".to_owned()))?;
         let next = reply.url.join(location).ok_or_else(|| wrong("found a Location that is no address".to_owned()))?;
         self.keep_tls(&reply.url, next).map_err(wrong)
@@ -278,10 +238,10 @@ impl Registry {
     /// Where a redirect leads: GET and HEAD follow all of them, other methods those that keep the method. 301 and 302 keep
     /// it as well, as for most clients that are no browsers; 303 would make it a GET, which sends nothing (RFC 9110, section
     /// 15.4).
-    fn redirect(&self, ask: &Ask<'_>, answer: &Answer, from: &Url) -> Result<Url> {
-        let wrong = |cause: String| Error::Protocol { what: ask.what, url: from.to_string(), cause };
-        if answer.status().as_u16() == 303 && !matches!(ask.method, "GET" | "HEAD") {
-            return Err(wrong(format!("found redirect 303 of a {}, expected 307 or 308", ask.method)));
+    fn redirect(&self, request: &Request<'_>, answer: &Answer, from: &Url) -> Result<Url> {
+        let wrong = |cause: String| Error::Protocol { what: request.what, url: from.to_string(), cause };
+        if answer.status().as_u16() == 303 && !matches!(request.method, "GET" | "HEAD") {
+            return Err(wrong(format!("found redirect 303 of a {}, expected 307 or 308", request.method)));
         }
         let location = location(answer).ok_or_else(|| wrong("found a redirect to nowhere".to_owned()))?;
         let next = from.join(location).ok_or_else(|| wrong("found a redirect to no address".to_owned()))?;
@@ -302,60 +262,18 @@ impl Registry {
     }
 }
 
-/// All ways to show who asks that an answer offers.
+/// All challenges of an answer.
 fn challenges(answer: &Answer) -> String {
     let headers = answer.headers().get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
     headers.collect::<Vec<_>>().join(", ")
 }
 
-/// Where an answer leads, which may be written with characters that need a %-code.
+/// The `Location` of an answer, which may have characters that need a %-code.
 fn location(answer: &Answer) -> Option<&str> {
     answer.headers().get("location").and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
 }
 
-/// A header's text.
-pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
-    answer.headers().get(name).and_then(|value| value.to_str().ok())
-}
-
-/// An error for an answer that says no.
-pub(crate) fn refusal(ask: &Ask<'_>, reply: Reply) -> Error {
-    refused(ask.what, ask.url, reply.answer)
-}
-
-/// The same, of a request for something.
-pub(crate) fn refused(what: &'static str, url: &Url, answer: Answer) -> Error {
-    let (status, url) = (answer.status().as_u16(), url.to_string());
-    let retry_after = header(&answer, "retry-after").and_then(|text| parse_retry_after(text, SystemTime::now()));
-    let told = told(answer);
-    match status {
-        401 | 403 => Error::Unauthorized { url, cause: format!("found status {status}{told}") },
-        status => Error::Status { what, url, status, told, retry_after },
-    }
-}
-
-#[derive(Deserialize)]
-struct Refusals {
-    errors: Vec<Refusal>,
-}
-
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct Refusal {
-    code: String,
-    message: String,
-}
-
-/// What a registry says is wrong (distribution-spec, "Error Codes"), with a colon before it.
-pub(crate) fn told(answer: Answer) -> String {
-    let Ok(reader) = encoding::reader(answer, None) else { return String::new() };
-    let Ok(bytes) = read_within(reader.take(MOST_TOLD), MOST_TOLD, LONGEST_TOLD) else { return String::new() };
-    let texts = match serde_json::from_slice::<Refusals>(&bytes) {
-        Ok(refusals) => refusals.errors.into_iter().map(|it| format!("{} {}", it.code, it.message)).collect(),
-        Err(_) => vec![String::from_utf8_lossy(&bytes).into_owned()],
-    };
-    let text = texts.join("; ");
-    let text: String = text.trim().chars().take(MOST_SHOWN).collect();
-    if text.is_empty() || text.starts_with('<') { String::new() } else { format!(": {}", text.escape_debug()) }
+/// The error for a refusal.
+pub(crate) fn refusal(request: &Request<'_>, reply: Reply) -> Error {
+    refused(request.what, request.url, reply.answer)
 }

@@ -1,13 +1,12 @@
-//! Who asks: the auth files of docker and podman, and the programs that keep credentials for them (docker,
-//! config.json; containers-auth.json(5); docker-credential-helpers).
+//! Finds credentials in the auth files of docker and podman, or asks their credential helpers (docker, config.json;
+//! containers-auth.json(5); docker-credential-helpers).
 //!
-//! Secrets are never printed, and go to helpers' stdin and registries' headers alone, so that no list of processes shows
-//! them.
+//! Secrets are never printed, and never stand in a command line, where a list of processes would show them.
 
 use crate::{Error, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use layerstone_oci::name::REGISTRIES;
+use layerstone_oci::DOCKER_HOSTS;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::env;
@@ -22,9 +21,9 @@ const HUB_KEY: &str = "https://index.docker.io/v1/";
 /// The user of a secret that is a token (docker-credential-helpers, README, "Development").
 const TOKEN_USER: &str = "<token>";
 
-/// What a registry is told about who asks.
+/// The credentials of a user.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Credential {
+pub(crate) enum Credentials {
     /// A name and a password.
     Basic { user: String, secret: String },
     /// A token that gets tokens (OAuth 2's refresh token).
@@ -32,22 +31,27 @@ pub(crate) enum Credential {
 }
 
 /// Without the secrets.
-impl fmt::Debug for Credential {
+impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Credential::Basic { .. } => "Basic(…)",
-            Credential::Identity(_) => "Identity(…)",
+            Credentials::Basic { .. } => "Basic(…)",
+            Credentials::Identity(_) => "Identity(…)",
         })
     }
 }
 
-impl Credential {
-    fn basic(user: &str, secret: &str) -> Credential {
+impl Credentials {
+    fn basic(user: &str, secret: &str) -> Credentials {
         match user {
-            TOKEN_USER => Credential::Identity(secret.to_owned()),
-            _ => Credential::Basic { user: user.to_owned(), secret: secret.to_owned() },
+            TOKEN_USER => Credentials::Identity(secret.to_owned()),
+            _ => Credentials::Basic { user: user.to_owned(), secret: secret.to_owned() },
         }
     }
+}
+
+/// The `Authorization` of a name and a password (RFC 7617).
+pub(crate) fn basic(user: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
 }
 
 #[derive(Default, Deserialize)]
@@ -79,7 +83,7 @@ where
     Ok(map.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
-/// What a helper prints.
+/// The output of a credential helper.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Kept {
@@ -87,7 +91,7 @@ struct Kept {
     secret: String,
 }
 
-/// Where auth files are, in the order in which they are asked: podman's, then docker's.
+/// The default auth files in the order in which they are searched: podman's, then docker's.
 pub fn default_files() -> Vec<PathBuf> {
     let folder = |key: &str| env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(file) = folder("REGISTRY_AUTH_FILE") {
@@ -106,7 +110,7 @@ pub fn default_files() -> Vec<PathBuf> {
 
 /// The credential for a repository of a host, from the first of these files that has one. A file that is named must be
 /// there, of the default ones any may be absent.
-pub(crate) fn find(host: &str, name: &str, files: &[PathBuf], must_exist: bool) -> Result<Option<Credential>> {
+pub(crate) fn find(host: &str, name: &str, files: &[PathBuf], must_exist: bool) -> Result<Option<Credentials>> {
     for path in files {
         let text = match fs::read(path) {
             Ok(text) => text,
@@ -126,8 +130,8 @@ pub(crate) fn find(host: &str, name: &str, files: &[PathBuf], must_exist: bool) 
 }
 
 impl AuthFile {
-    fn find(&self, host: &str, name: &str, path: &Path) -> Result<Option<Credential>> {
-        let key = if REGISTRIES.contains(&host) { HUB_KEY } else { host };
+    fn find(&self, host: &str, name: &str, path: &Path) -> Result<Option<Credentials>> {
+        let key = if DOCKER_HOSTS.contains(&host) { HUB_KEY } else { host };
         if let Some(helper) = self.cred_helpers.get(host).or_else(|| self.cred_helpers.get(key)) {
             return ask(helper, key);
         }
@@ -144,7 +148,7 @@ impl AuthFile {
 
 /// Whom an entry may be for, the nearest first: the repository, its folders, the host (containers-auth.json(5)).
 fn keys(host: &str, name: &str) -> Vec<String> {
-    let host = if REGISTRIES.contains(&host) { normal(HUB_KEY) } else { host.to_owned() };
+    let host = if DOCKER_HOSTS.contains(&host) { normal(HUB_KEY) } else { host.to_owned() };
     let full = format!("{host}/{name}");
     let ends = full.match_indices('/').map(|(at, _)| at).chain([full.len()]);
     ends.map(|end| full[..end].to_owned()).rev().collect()
@@ -155,13 +159,13 @@ fn normal(key: &str) -> String {
     let name = key.trim_start_matches("https://").trim_start_matches("http://");
     let name = name.trim_end_matches('/');
     let name = name.strip_suffix("/v1").or_else(|| name.strip_suffix("/v2")).unwrap_or(name);
-    if name == REGISTRIES[0] { REGISTRIES[1].to_owned() } else { name.to_owned() }
+    if name == DOCKER_HOSTS[0] { DOCKER_HOSTS[1].to_owned() } else { name.to_owned() }
 }
 
 impl Entry {
-    fn credential(&self, path: &Path) -> Result<Option<Credential>> {
+    fn credential(&self, path: &Path) -> Result<Option<Credentials>> {
         if let Some(token) = self.identitytoken.as_ref().filter(|token| !token.is_empty()) {
-            return Ok(Some(Credential::Identity(token.clone())));
+            return Ok(Some(Credentials::Identity(token.clone())));
         }
         if let Some(auth) = self.auth.as_ref().filter(|auth| !auth.is_empty()) {
             let wrong = || Error::Credentials {
@@ -171,17 +175,17 @@ impl Entry {
             let text = String::from_utf8(STANDARD.decode(auth.trim()).map_err(|_| wrong())?).map_err(|_| wrong())?;
             let (user, secret) = text.split_once(':').ok_or_else(wrong)?;
             // docker pads old entries with zeros.
-            return Ok(Some(Credential::basic(user, secret.trim_matches('\0'))));
+            return Ok(Some(Credentials::basic(user, secret.trim_matches('\0'))));
         }
         match (&self.username, &self.password) {
-            (Some(user), Some(secret)) => Ok(Some(Credential::basic(user, secret))),
+            (Some(user), Some(secret)) => Ok(Some(Credentials::basic(user, secret))),
             _ => Ok(None),
         }
     }
 }
 
 /// Asks a helper.
-fn ask(helper: &str, key: &str) -> Result<Option<Credential>> {
+fn ask(helper: &str, key: &str) -> Result<Option<Credentials>> {
     let program = format!("docker-credential-{helper}");
     let failed = |cause: String| Error::CredentialHelper { program: program.clone(), cause };
     if helper.contains('/') {
@@ -205,19 +209,19 @@ fn ask(helper: &str, key: &str) -> Result<Option<Credential>> {
     }
     let kept: Kept = serde_json::from_slice(&output.stdout)
         .map_err(|_| failed("expected JSON with Username and Secret".to_owned()))?;
-    Ok(Some(Credential::basic(&kept.username, &kept.secret)))
+    Ok(Some(Credentials::basic(&kept.username, &kept.secret)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn basic(user: &str, secret: &str) -> Option<Credential> {
-        Some(Credential::Basic { user: user.to_owned(), secret: secret.to_owned() })
+    fn basic(user: &str, secret: &str) -> Option<Credentials> {
+        Some(Credentials::Basic { user: user.to_owned(), secret: secret.to_owned() })
     }
 
     #[track_caller]
-    fn check(text: &str, host: &str, name: &str, expected: Option<Credential>) {
+    fn check(text: &str, host: &str, name: &str, expected: Option<Credentials>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("auth.json");
         fs::write(&path, text).unwrap();
@@ -239,8 +243,8 @@ mod tests {
         check(text, "r.example", "team/a", basic("team", "x"));
         check(text, "r.example", "teams/a", basic("a", "b:c"));
         check(text, "old.example", "a", basic("u", "p"));
-        check(text, "t.example", "a", Some(Credential::Identity("t".to_owned())));
-        check(text, "i.example:5000", "a", Some(Credential::Identity("id".to_owned())));
+        check(text, "t.example", "a", Some(Credentials::Identity("t".to_owned())));
+        check(text, "i.example:5000", "a", Some(Credentials::Identity("id".to_owned())));
         check(text, "empty.example", "a", None);
         check(text, "i.example", "a", None);
         check("{}", "r.example", "a", None);
@@ -268,7 +272,7 @@ mod tests {
             assert!(!shown.contains("secret") && !debug.contains("secret"), "{shown}");
             assert!(shown.starts_with("cannot read credentials: "), "{shown}");
         }
-        assert_eq!(format!("{:?}", Credential::basic("u", "secret")), "Basic(…)");
+        assert_eq!(format!("{:?}", Credentials::basic("u", "secret")), "Basic(…)");
         fs::remove_file(&path).unwrap();
         assert!(find("r.example", "a", std::slice::from_ref(&path), true).is_err());
         assert_eq!(find("r.example", "a", &[path], false).unwrap(), None);

@@ -1,24 +1,59 @@
-//! A blob in a registry, read as it comes; a connection that breaks is taken up where it broke (distribution-spec,
-//! "Pulling blobs"; RFC 9110, section 14).
+//! Downloads blobs; resumes where a connection broke (distribution-spec, "Pulling blobs"; RFC 9110, section 14).
 
-use crate::client::{Ask, Reply};
+use crate::answer::body;
+use crate::client::{Reply, Request};
 use crate::retry::PROGRESS;
-use crate::{Error, Repository, Result, encoding};
-use layerstone_oci::{Content, Descriptor};
+use crate::{Error, Repository, Result};
+use layerstone_oci::{Content, Descriptor, check_json};
+use layerstone_store::Digest;
 use std::io::{Read, Write};
+
+/// Bytes that a config has at most.
+const MOST_CONFIG: u64 = 8 << 20;
 
 /// A blob in a registry.
 #[derive(Clone, Debug)]
-pub struct Remote {
+pub struct RemoteBlob {
     repository: Repository,
     descriptor: Descriptor,
 }
 
-impl Remote {
-    pub(crate) fn new(repository: Repository, descriptor: Descriptor) -> Remote {
-        Remote { repository, descriptor }
+impl Repository {
+    /// A blob to download.
+    pub fn blob(&self, descriptor: &Descriptor) -> RemoteBlob {
+        RemoteBlob { repository: self.clone(), descriptor: descriptor.clone() }
     }
 
+    /// Downloads a small blob, and compares its bytes with its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// It does not exist, is too big, or has another digest.
+    pub fn small_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        if descriptor.size > MOST_CONFIG {
+            let cause = format!("found {} bytes, expected at most {MOST_CONFIG}", descriptor.size);
+            let url = self.registry.url(&format!("{}/blobs/{}", self.name, descriptor.digest)).to_string();
+            return Err(Error::Protocol { what: "cannot read the config", url, cause });
+        }
+        let mut bytes = Vec::new();
+        self.blob(descriptor).write_to(0, &mut bytes)?;
+        match Digest::of(&bytes) {
+            found if found == descriptor.digest => match check_json(&bytes) {
+                Ok(()) => Ok(bytes),
+                Err(cause) => {
+                    let url = self.registry.url(&format!("{}/blobs/{}", self.name, descriptor.digest)).to_string();
+                    Err(Error::Protocol { what: "cannot read the config", url, cause })
+                }
+            },
+            found => {
+                let name = format!("{}/{}", self.registry.host(), self.name);
+                Err(Error::Digest { name, found, expected: descriptor.digest })
+            }
+        }
+    }
+}
+
+impl RemoteBlob {
     /// The repository that it is in.
     pub fn repository(&self) -> &Repository {
         &self.repository
@@ -28,7 +63,7 @@ impl Remote {
         if from > 0 && from >= self.descriptor.size {
             return Ok(());
         }
-        let policy = self.repository.registry.policy();
+        let policy = self.repository.registry.retry();
         let (mut attempts, mut at) = (policy.attempts(), from);
         loop {
             let begin = at;
@@ -40,22 +75,22 @@ impl Remote {
         }
     }
 
-    /// Asks for what is missing, `at` being how far the blob is.
+    /// Requests the rest of the blob from offset `at`.
     fn copy_once(&self, at: &mut u64, out: &mut (dyn Write + Send)) -> Result<()> {
-        let Remote { repository, descriptor } = self;
+        let RemoteBlob { repository, descriptor } = self;
         let url = repository.registry.url(&format!("{}/blobs/{}", repository.name, descriptor.digest));
         let range = format!("bytes={at}-");
         let headers: &[(&str, &str)] = if *at > 0 { &[("range", &range)] } else { &[] };
-        let ask = Ask { what: "cannot read the blob", method: "GET", url: &url, headers };
-        let reply = repository.registry.ask_once(&repository.scope, &ask)?;
-        let reply = repository.found(&ask, reply, &descriptor.digest.to_string())?;
-        self.take(&ask, reply, at, out)
+        let request = Request { what: "cannot read the blob", method: "GET", url: &url, headers };
+        let reply = repository.registry.request_once(&repository.scope, &request)?;
+        let reply = repository.found(&request, reply, &descriptor.digest.to_string())?;
+        self.take(&request, reply, at, out)
     }
 
-    /// Takes what an answer brings.
-    fn take(&self, ask: &Ask<'_>, reply: Reply, at: &mut u64, out: &mut (dyn Write + Send)) -> Result<()> {
-        let url = || ask.url.to_string();
-        let wrong = |cause: String| Error::Protocol { what: ask.what, url: url(), cause };
+    /// Copies the body of an answer, and advances `at`.
+    fn take(&self, request: &Request<'_>, reply: Reply, at: &mut u64, out: &mut (dyn Write + Send)) -> Result<()> {
+        let url = || request.url.to_string();
+        let wrong = |cause: String| Error::Protocol { what: request.what, url: url(), cause };
         let mut skip = match reply.status() {
             206 => {
                 let range = reply.header("content-range").unwrap_or_default();
@@ -69,11 +104,11 @@ impl Remote {
             _ => *at,
         };
         let registry = &self.repository.registry;
-        let mut reader = encoding::reader(reply.answer, Some(self.descriptor.size + skip - *at)).map_err(&wrong)?;
+        let mut reader = body(reply.answer, Some(self.descriptor.size + skip - *at)).map_err(&wrong)?;
         let mut buffer = vec![0; 1 << 18];
         loop {
             let read = reader.read(&mut buffer);
-            registry.stop().check()?;
+            registry.cancel().check()?;
             let count = read.map_err(|e| {
                 let cause = registry.transport().broken(&e);
                 let cause = format!("the answer breaks off after {at} of {} bytes: {cause}", self.descriptor.size);
@@ -99,7 +134,7 @@ impl Remote {
     }
 }
 
-impl Content for Remote {
+impl Content for RemoteBlob {
     fn write_to(&self, from: u64, out: &mut (dyn Write + Send)) -> layerstone_oci::Result<()> {
         self.copy(from, out).map_err(|error| match error {
             Error::Content(error) => error,

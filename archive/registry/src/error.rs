@@ -1,7 +1,6 @@
-//! What can go wrong between us and a registry. No error holds a credential, nor the query of an address, which may be
-//! one.
+//! Errors of registries. No error holds a credential, nor the query of a URL, which may be one.
 
-use layerstone_store::Digest;
+use layerstone_store::{Cancelled, Digest};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,14 +10,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error of a registry, or on the way to it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A text that names no image in a registry.
-    #[error("not an image in a registry: {text:?}: {cause}")]
-    Reference {
-        /// The text.
-        text: String,
-        /// What was expected.
-        cause: String,
-    },
     /// No answer, or one that is no HTTP.
     #[error("cannot reach: {url}: {cause}")]
     Unreachable {
@@ -28,7 +19,7 @@ pub enum Error {
         cause: String,
     },
     /// An answer that says no.
-    #[error("{what}: {url}: found status {status}{told}")]
+    #[error("{what}: {url}: found status {status}{explanation}")]
     Status {
         /// What was to be done.
         what: &'static str,
@@ -37,7 +28,7 @@ pub enum Error {
         /// The answer's status code (RFC 9110, section 15).
         status: u16,
         /// What the registry says, with a colon before it.
-        told: String,
+        explanation: String,
         /// How long the registry asks to wait (RFC 9110, section 10.2.3).
         retry_after: Option<Duration>,
     },
@@ -62,12 +53,12 @@ pub enum Error {
         expected: Digest,
     },
     /// A name that the registry does not have.
-    #[error("not in the registry: {name}{told}")]
+    #[error("not in the registry: {name}{explanation}")]
     NotFound {
         /// What was asked for.
         name: String,
         /// What the registry says, with a colon before it.
-        told: String,
+        explanation: String,
     },
     /// The registry wants to know who asks, or does not let them.
     #[error("not allowed: {url}: {cause}")]
@@ -115,15 +106,21 @@ pub enum Error {
         /// Why.
         cause: String,
     },
-    /// Everything is to end.
+    /// The work was cancelled.
     #[error("stopped by a signal")]
-    Stopped,
+    Cancelled,
     /// The content to be sent cannot be had.
     #[error(transparent)]
     Content(#[from] layerstone_oci::Error),
     /// Files of our own.
     #[error(transparent)]
     Stage(#[from] layerstone_store::Error),
+}
+
+impl From<Cancelled> for Error {
+    fn from(_: Cancelled) -> Error {
+        Error::Cancelled
+    }
 }
 
 impl Error {

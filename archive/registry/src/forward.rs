@@ -1,4 +1,4 @@
-//! Requests for plain HTTP through a proxy: in absolute form (RFC 9112, section 3.2.2), over a connection to the proxy.
+//! Sends requests of plain HTTP through a proxy, in absolute form (RFC 9112, section 3.2.2), over a connection to the proxy.
 //!
 //! ureq tunnels whatever goes through a proxy with CONNECT, which many proxies allow to port 443 alone. So here the
 //! connection is one to the proxy, and the line that begins a request gets the scheme and the host on its way out.

@@ -1,4 +1,4 @@
-//! The little of HTTP/1.1 that a server needs which only gives (RFC 9112).
+//! Parses requests and writes answers of HTTP/1.1, as far as a read-only server needs them (RFC 9112).
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -1,9 +1,8 @@
 //! Streams part of a blob from the thread that makes it to the one that sends it, and hashes it on the way.
 
-use crate::retry::{Stop, TICK};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use layerstone_oci::{Content, Error as OciError};
-use layerstone_store::{Digest, Hasher};
+use layerstone_store::{Cancel, Digest, Hasher};
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::thread;
@@ -34,9 +33,9 @@ pub(crate) struct Taken {
     pub error: Option<OciError>,
 }
 
-/// Lets `send` read a part, until it has enough or a signal comes. Whatever it does, the thread that makes the bytes ends
+/// Lets `send` read a part, until it has enough or the work is cancelled. Whatever it does, the thread that makes the bytes ends
 /// as soon as nobody reads them any more.
-pub(crate) fn read<T>(part: &Part<'_>, stop: &Stop, send: impl FnOnce(&mut dyn Read) -> T) -> T {
+pub(crate) fn read<T>(part: &Part<'_>, cancel: &Cancel, send: impl FnOnce(&mut dyn Read) -> T) -> T {
     let (pieces, source) = bounded(DEPTH);
     let (content, from) = (part.content, part.from);
     thread::scope(|scope| {
@@ -49,7 +48,7 @@ pub(crate) fn read<T>(part: &Part<'_>, stop: &Stop, send: impl FnOnce(&mut dyn R
             result.err().filter(|_| !out.is_gone)
         });
         let mut reader =
-            Reader { stop, source, piece: Vec::new(), at: 0, hasher: Hasher::default(), size: 0, is_over: false };
+            Reader { cancel, source, piece: Vec::new(), at: 0, hasher: Hasher::default(), size: 0, is_over: false };
         let result = send(&mut reader);
         if reader.size == part.size {
             // A byte more than expected is noticed.
@@ -85,7 +84,7 @@ impl Write for Writer {
 }
 
 struct Reader<'a> {
-    stop: &'a Stop,
+    cancel: &'a Cancel,
     source: Receiver<Option<Vec<u8>>>,
     piece: Vec<u8>,
     at: usize,
@@ -104,8 +103,8 @@ impl Reader<'_> {
     /// The next piece; an empty one at the end.
     fn next(&mut self) -> io::Result<Vec<u8>> {
         loop {
-            self.stop.check().map_err(io::Error::other)?;
-            match self.source.recv_timeout(TICK) {
+            self.cancel.check().map_err(io::Error::other)?;
+            match self.source.recv_timeout(Cancel::TICK) {
                 Ok(Some(piece)) => return Ok(piece),
                 Ok(None) => return Err(io::Error::other("the content cannot be read")),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -137,13 +136,12 @@ impl Read for Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     /// Sends a content of so many bytes that is said to have `size`; `send` reads at most `most` of it.
-    fn taken(bytes: usize, from: u64, size: u64, most: u64, stop: &Stop) -> Taken {
+    fn taken(bytes: usize, from: u64, size: u64, most: u64, cancel: &Cancel) -> Taken {
         let content = vec![7u8; bytes];
         let part = Part { content: &content, from, size, taken: RefCell::default() };
-        let _ = read(&part, stop, |reader| io::copy(&mut reader.take(most), &mut io::sink()));
+        let _ = read(&part, cancel, |reader| io::copy(&mut reader.take(most), &mut io::sink()));
         part.taken.into_inner().unwrap()
     }
 
@@ -151,17 +149,17 @@ mod tests {
     #[test]
     fn whoever_stops_reading_ends_the_writer() {
         for most in [0, 1, 1 << 18, 3 << 20] {
-            let taken = taken(20 << 20, 0, 20 << 20, most, &Stop::never());
+            let taken = taken(20 << 20, 0, 20 << 20, most, &Cancel::default());
             assert_eq!((taken.size, taken.is_short), (most, false));
             assert!(taken.error.is_none());
         }
-        let stopped = Stop(Arc::new(|| true));
-        assert_eq!(taken(20 << 20, 0, 20 << 20, u64::MAX, &stopped).size, 0);
+        let cancelled = Cancel::when(|| true);
+        assert_eq!(taken(20 << 20, 0, 20 << 20, u64::MAX, &cancelled).size, 0);
     }
 
     #[test]
     fn sizes() {
-        let never = Stop::never();
+        let never = Cancel::default();
         for (bytes, from, size, expected) in [
             (0, 0, 0, (0, false)),
             (1000, 0, 1000, (1000, false)),

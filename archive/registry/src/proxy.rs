@@ -1,4 +1,4 @@
-//! Which proxy a request goes through: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, read as Go's
+//! Finds the proxy of a request: reads `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` as Go's
 //! `golang.org/x/net/http/httpproxy` reads them, and curl's `ALL_PROXY` for a scheme that has none of its own.
 //!
 //! Does not know how a proxy is talked to.

@@ -1,31 +1,33 @@
-//! A repository as a place to put images into.
+//! Pushes images into a repository.
 
 use crate::auth::Scope;
-use crate::client::{Ask, Body, refusal};
-use crate::retry::Stop;
+use crate::client::{Body, Request, refusal};
 use crate::upload::Sources;
 use crate::url::Url;
 use crate::{Error, Repository, Result};
-use layerstone_layer::Packed;
-use layerstone_oci::{Content, Descriptor, Destination, Error as OciError, Given, Name, Put, media_type, spool};
+use layerstone_layer::CompressedBlob;
+use layerstone_oci::{
+    BlobWriter, Content, Descriptor, Destination, Error as OciError, PutOutcome, Reference, media_type, spool_to_temp,
+};
+use layerstone_store::{Cancel, Digest};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a push has done so far, by how blobs got there: how many, and their bytes.
+/// Statistics of a push: numbers of blobs and of their bytes, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
+pub struct PushStats {
     /// Blobs that were sent.
     pub sent: (u64, u64),
-    /// Blobs that were there.
+    /// Blobs that existed.
     pub there: (u64, u64),
-    /// Blobs that were taken over from another repository.
+    /// Blobs that were mounted from another repository.
     pub mounted: (u64, u64),
     /// Manifests and indexes that were sent.
     pub manifests: u64,
 }
 
-/// A repository that images are put into.
+/// A repository as a destination of images.
 #[derive(Debug)]
 pub struct Push {
     repository: Repository,
@@ -36,13 +38,13 @@ pub struct Push {
 
 #[derive(Debug, Default)]
 struct Done {
-    sent: Sent,
-    /// Blobs that are there for certain.
-    known: BTreeSet<layerstone_store::Digest>,
+    sent: PushStats,
+    /// Blobs that are known to exist.
+    known: BTreeSet<Digest>,
 }
 
 impl Push {
-    /// Puts images into this repository under this tag, or under their digests alone; blobs may be taken over from
+    /// Pushes images into this repository under this tag, or under their digests alone; blobs may be mounted from
     /// `mounts`, repositories of the same registry.
     pub fn new(repository: &Repository, tag: Option<&str>, mounts: &[String]) -> Push {
         let mounts: Vec<String> = mounts.iter().filter(|name| **name != repository.name).cloned().collect();
@@ -51,23 +53,23 @@ impl Push {
         Push { repository, sources: Sources::new(mounts), tag: tag.map(str::to_owned), done: Mutex::default() }
     }
 
-    /// What was done so far.
-    pub fn sent(&self) -> Sent {
+    /// Statistics so far.
+    pub fn sent(&self) -> PushStats {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).sent
     }
 
-    fn put_blob(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<Put> {
+    fn put_blob(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<PutOutcome> {
         let is_known = self.done.lock().unwrap_or_else(PoisonError::into_inner).known.contains(&descriptor.digest);
         if is_known {
-            return Ok(Put::There);
+            return Ok(PutOutcome::Existing);
         }
         let put = self.repository.upload(descriptor, content, &self.sources)?;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.known.insert(descriptor.digest);
         let counted = match put {
-            Put::Sent => &mut done.sent.sent,
-            Put::There => &mut done.sent.there,
-            Put::Mounted => &mut done.sent.mounted,
+            PutOutcome::Sent => &mut done.sent.sent,
+            PutOutcome::Existing => &mut done.sent.there,
+            PutOutcome::Mounted => &mut done.sent.mounted,
         };
         *counted = (counted.0 + 1, counted.1.saturating_add(descriptor.size));
         Ok(put)
@@ -80,29 +82,30 @@ impl Push {
             return Ok(());
         }
         let headers = [("content-type", descriptor.media_type.as_str())];
-        let ask = Ask { what: "cannot send the manifest", method: "PUT", url: &url, headers: &headers };
+        let request = Request { what: "cannot send the manifest", method: "PUT", url: &url, headers: &headers };
         let mut is_first = true;
-        registry.policy().run(|| {
+        registry.retry().run(|| {
             // What was sent may have arrived though its answer did not; a tag that must not change is refused then.
             if !std::mem::take(&mut is_first) && self.is_there(&url, descriptor, bytes, target)? {
                 return Ok(());
             }
-            let reply = registry.send(scope, &ask, &Body::Bytes(bytes))?;
+            let reply = registry.send(scope, &request, &Body::Bytes(bytes))?;
             match reply.status() {
                 200..=299 => Ok(()),
-                _ => Err(refusal(&ask, reply)),
+                _ => Err(refusal(&request, reply)),
             }
         })?;
         self.done.lock().unwrap_or_else(PoisonError::into_inner).sent.manifests += 1;
         Ok(())
     }
 
-    /// Whether the registry has this manifest there. One that does not tell the digest is asked for the bytes.
+    /// Whether the registry has this manifest under this name. If it sends no digest, the bytes are compared.
     fn is_there(&self, url: &Url, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<bool> {
         let Repository { registry, scope, .. } = &self.repository;
         let accept = media_type::MANIFESTS.join(", ");
-        let ask = Ask { what: "cannot ask for the manifest", method: "HEAD", url, headers: &[("accept", &accept)] };
-        let reply = registry.ask(scope, &ask)?;
+        let request =
+            Request { what: "cannot ask for the manifest", method: "HEAD", url, headers: &[("accept", &accept)] };
+        let reply = registry.request(scope, &request)?;
         if reply.status() != 200 {
             return Ok(false);
         }
@@ -119,45 +122,42 @@ impl Push {
 }
 
 impl Destination for Push {
-    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<Put> {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<PutOutcome> {
         self.put_blob(descriptor, &**content).map_err(outer)
     }
 
-    /// Into a temporary file first: what is there already is known by its digest alone.
-    fn put_given(&self, write: &mut Given<'_>) -> layerstone_oci::Result<(Packed, Put)> {
-        let stop = self.repository.registry.stop();
-        let mut until_stopped = |out: &mut (dyn Write + Send)| write(&mut Stopping { out, stop });
-        let (packed, part) = spool(&mut until_stopped).map_err(|error| stop.check().map_or_else(outer, |()| error))?;
+    /// Writes a temporary file first: only with its digest can the registry be asked for the blob.
+    fn put_streaming(&self, write: &mut BlobWriter<'_>) -> layerstone_oci::Result<(CompressedBlob, PutOutcome)> {
+        let cancel = self.repository.registry.cancel();
+        let mut until_cancelled = |out: &mut (dyn Write + Send)| write(&mut CancelWriter { out, cancel });
+        let (packed, part) = spool_to_temp(&mut until_cancelled)
+            .map_err(|error| cancel.check().map_or_else(|e| outer(e.into()), |()| error))?;
         let part: Arc<dyn Content> = Arc::new(part);
         let put = self.put(&Descriptor::layer(None, packed.digest, packed.size), &part)?;
         Ok((packed, put))
-    }
-
-    fn is_near(&self) -> bool {
-        false
     }
 
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> layerstone_oci::Result<()> {
         self.put_named(descriptor, bytes, &descriptor.digest.to_string()).map_err(outer)
     }
 
-    /// Its own tag goes first.
-    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> layerstone_oci::Result<()> {
+    /// The tag of the push overrides the one of the name.
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> layerstone_oci::Result<()> {
         let digest = descriptor.digest.to_string();
-        let tag = self.tag.as_deref().or(name.map(|name| name.tag.as_str()));
+        let tag = self.tag.as_deref().or(name.map(Reference::tag_or_latest));
         self.put_named(descriptor, bytes, tag.unwrap_or(&digest)).map_err(outer)
     }
 }
 
-/// Takes bytes until it is time to end.
-struct Stopping<'a> {
+/// Writes until the work is cancelled.
+struct CancelWriter<'a> {
     out: &'a mut (dyn Write + Send),
-    stop: &'a Stop,
+    cancel: &'a Cancel,
 }
 
-impl Write for Stopping<'_> {
+impl Write for CancelWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stop.check().map_err(io::Error::other)?;
+        self.cancel.check().map_err(io::Error::other)?;
         self.out.write(bytes)
     }
 

@@ -1,71 +1,30 @@
-//! Retries: which failed requests are sent again, how often, and after which wait (RFC 9110, section 10.2.3).
+//! Retries failed requests with exponential backoff or after `Retry-After` (RFC 9110, section 10.2.3). Does not know what a
+//! request is.
 //!
-//! Every request of the client goes through here, so that `--retries`, `Retry-After` and a signal mean the same for all of
-//! them. Does not know what a request is.
+//! All requests of the client use this policy, so that `--retries`, `Retry-After` and cancellation mean the same for each.
 
 use crate::{Error, Result};
-use std::sync::Arc;
-use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime};
+use layerstone_store::Cancel;
+use std::time::{Duration, SystemTime};
 
-/// How often a wait looks for a signal.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
 /// The wait before the first retry; it doubles with each one.
 const FIRST: Duration = Duration::from_millis(250);
-/// The longest wait that no registry asked for.
+/// The longest wait without `Retry-After`.
 const LONGEST: Duration = Duration::from_secs(15);
-/// Bytes of a blob that count as progress: what breaks off after as many is counted from the beginning again.
+/// Bytes of a blob that count as progress: after as many the count of attempts starts again.
 pub(crate) const PROGRESS: u64 = 1 << 16;
 /// The longest `Retry-After` that is waited for; with a longer one the request fails at once.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
-/// Tells whether a signal asked the program to end.
-#[derive(Clone)]
-pub struct Stop(pub Arc<dyn Fn() -> bool + Send + Sync>);
-
-impl std::fmt::Debug for Stop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stop(…)")
-    }
-}
-
-impl Stop {
-    /// Never stops: for requests that clean up.
-    pub(crate) fn never() -> Stop {
-        Stop(Arc::new(|| false))
-    }
-
-    /// An error once a signal has come.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.is_set() { Err(Error::Stopped) } else { Ok(()) }
-    }
-
-    pub(crate) fn is_set(&self) -> bool {
-        (self.0)()
-    }
-
-    /// Waits, unless a signal comes.
-    fn wait(&self, time: Duration) -> Result<()> {
-        let end = Instant::now() + time;
-        loop {
-            self.check()?;
-            match end.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => return Ok(()),
-                left => sleep(left.min(TICK)),
-            }
-        }
-    }
-}
-
-/// How often requests are tried again.
+/// The policy of retries.
 #[derive(Clone, Debug)]
-pub(crate) struct Policy {
+pub(crate) struct Retry {
     /// Retries after the first attempt.
     pub retries: u32,
-    pub stop: Stop,
+    pub cancel: Cancel,
 }
 
-impl Policy {
+impl Retry {
     /// Tries until it succeeds or a retry cannot help.
     pub(crate) fn run<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         let mut attempts = self.attempts();
@@ -79,32 +38,32 @@ impl Policy {
 
     /// Begins to count attempts.
     pub(crate) fn attempts(&self) -> Attempts<'_> {
-        Attempts { policy: self, failed: 0 }
+        Attempts { retry: self, failed: 0 }
     }
 }
 
 /// The attempts of one request.
 pub(crate) struct Attempts<'a> {
-    policy: &'a Policy,
+    retry: &'a Retry,
     failed: u32,
 }
 
 impl Attempts<'_> {
-    /// Waits for the next attempt; the error comes back where there is none, because it is not transient, because the
-    /// registry asks for too long a wait, or because there were enough attempts.
+    /// Waits for the next attempt. Returns the error if there is none: it is not transient, the registry asks for too long a
+    /// wait, or there were enough attempts.
     pub(crate) fn again(&mut self, error: Error, is_transient: impl Fn(&Error) -> bool) -> Result<()> {
-        self.policy.stop.check()?;
+        self.retry.cancel.check()?;
         if !is_transient(&error) {
             return Err(error);
         }
         self.failed += 1;
-        match wait(self.failed, error.retry_after()).filter(|_| self.failed <= self.policy.retries) {
-            Some(time) => self.policy.stop.wait(time),
+        match wait(self.failed, error.retry_after()).filter(|_| self.failed <= self.retry.retries) {
+            Some(time) => Ok(self.retry.cancel.sleep(time)?),
             None => Err(error),
         }
     }
 
-    /// Counts from the beginning, after [`PROGRESS`].
+    /// Restarts the count, after [`PROGRESS`].
     pub(crate) fn reset(&mut self) {
         self.failed = 0;
     }
@@ -164,13 +123,13 @@ mod tests {
 
     fn status(status: u16, retry_after: u64) -> Error {
         let retry_after = Some(Duration::from_secs(retry_after));
-        Error::Status { what: "", url: String::new(), status, told: String::new(), retry_after }
+        Error::Status { what: "", url: String::new(), status, explanation: String::new(), retry_after }
     }
 
     /// Runs attempts that always fail so; how many there were.
-    fn attempts(retries: u32, stop: Stop, error: impl Fn() -> Error) -> (u32, Error) {
+    fn attempts(retries: u32, cancel: Cancel, error: impl Fn() -> Error) -> (u32, Error) {
         let count = Cell::new(0);
-        let failed = Policy { retries, stop }.run(|| -> Result<()> {
+        let failed = Retry { retries, cancel }.run(|| -> Result<()> {
             count.set(count.get() + 1);
             Err(error())
         });
@@ -188,10 +147,10 @@ mod tests {
             (3, || status(400, 0), 1),
             (3, || status(403, 0), 1),
         ] {
-            let (count, last) = attempts(retries, Stop::never(), error);
+            let (count, last) = attempts(retries, Cancel::default(), error);
             assert_eq!((count, last.to_string()), (expected, error().to_string()), "{retries}");
         }
-        let (count, last) = attempts(9, Stop(Arc::new(|| true)), unreachable);
-        assert!(count == 1 && matches!(last, Error::Stopped), "{count} {last}");
+        let (count, last) = attempts(9, Cancel::when(|| true), unreachable);
+        assert!(count == 1 && matches!(last, Error::Cancelled), "{count} {last}");
     }
 }

@@ -1,11 +1,10 @@
-//! A registry that only gives (distribution-spec, "Pull" and "Content Discovery"): manifests by tag and digest, blobs made
-//! when they are asked for, whole or in part, and lists of tags and repositories.
+//! Serves a registry in memory, read-only (distribution-spec, "Pull" and "Content Discovery"). Blobs are made when they are
+//! requested, whole or in part.
 //!
-//! Each connection has a thread. When it is to stop, what is being sent is sent to its end, and connections on which
-//! nothing is asked are closed.
+//! Each connection has a thread. On shutdown, answers that have begun are completed, and idle connections are closed.
 
 use crate::http::{Head, NoRequest, Request, Requests, range};
-use crate::shelf::{Answer, Shelf, Stored};
+use crate::memory_registry::{Answer, MemoryRegistry, StoredContent};
 use crate::{Error, Result};
 use layerstone_oci::Descriptor;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -24,7 +23,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Connections at a time; others wait.
 const MOST_CONNECTIONS: usize = 128;
 
-/// A server on its port.
+/// A server that listens on a port.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -32,11 +31,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes a port; 0 for any that is free.
+    /// Binds a port; 0 for any that is free.
     ///
     /// # Errors
     ///
-    /// It is taken, or may not be taken.
+    /// The port is in use, or not permitted.
     pub fn bind(address: SocketAddr) -> Result<Server> {
         let failed = |e: io::Error| Error::Unreachable { url: format!("http://{address}"), cause: e.to_string() };
         let listener = TcpListener::bind(address).map_err(failed)?;
@@ -45,23 +44,23 @@ impl Server {
         Ok(Server { listener, address })
     }
 
-    /// Where it answers.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until something can be read from `stop`, or its other end is closed; `tell` is told what was given away,
-    /// and what went wrong with it.
+    /// Serves until `stop` is readable or its other end is closed; `tell` receives a line for each manifest and blob that is
+    /// sent, and for each error.
     ///
     /// # Errors
     ///
-    /// It cannot be waited for connections.
-    pub fn run(&self, shelf: &Shelf, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> Result<()> {
+    /// Connections cannot be accepted.
+    pub fn run(&self, registry: &MemoryRegistry, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> Result<()> {
         let url = format!("http://{}", self.address);
-        self.accept(shelf, stop, tell).map_err(|e| Error::Unreachable { url, cause: e.to_string() })
+        self.accept(registry, stop, tell).map_err(|e| Error::Unreachable { url, cause: e.to_string() })
     }
 
-    fn accept(&self, shelf: &Shelf, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> io::Result<()> {
+    fn accept(&self, registry: &MemoryRegistry, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> io::Result<()> {
         let open = AtomicUsize::new(0);
         // Counts connections that have ended.
         let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -92,7 +91,7 @@ impl Server {
                 let (open, ended) = (&open, &ended);
                 scope.spawn(move || {
                     // A connection that breaks is its other side's concern.
-                    let _ = Connection { stream, shelf, stop, tell }.run();
+                    let _ = Connection { stream, registry, stop, tell }.run();
                     open.fetch_sub(1, Ordering::AcqRel);
                     note(ended);
                 });
@@ -135,7 +134,7 @@ fn wait(fd: BorrowedFd<'_>, stop: Option<BorrowedFd<'_>>, limit: Option<Duration
 
 struct Connection<'a> {
     stream: TcpStream,
-    shelf: &'a Shelf,
+    registry: &'a MemoryRegistry,
     stop: BorrowedFd<'a>,
     tell: &'a (dyn Fn(&str) + Sync),
 }
@@ -180,7 +179,7 @@ impl Connection<'_> {
 
     fn answer(&mut self, request: &Request) -> io::Result<()> {
         let answer = match request.method.as_str() {
-            "GET" | "HEAD" => self.shelf.answer(&request.target),
+            "GET" | "HEAD" => self.registry.answer(&request.target),
             _ => Answer::No(405, "UNSUPPORTED", "this registry only gives"),
         };
         self.say(request, answer)
@@ -207,7 +206,7 @@ impl Connection<'_> {
         if is_head { Ok(()) } else { self.stream.write_all(body.as_bytes()) }
     }
 
-    fn give(&mut self, request: &Request, stored: &Stored, kind: &str) -> io::Result<()> {
+    fn give(&mut self, request: &Request, stored: &StoredContent, kind: &str) -> io::Result<()> {
         let Descriptor { digest, size, media_type, .. } = &stored.descriptor;
         let is_last = request.is_last;
         let media_type = if kind == "blob" { "application/octet-stream" } else { media_type };

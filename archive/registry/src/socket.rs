@@ -1,11 +1,11 @@
-//! TCP connections whose silence has a bound, that a signal interrupts, and on which an answer is read that comes before
-//! the request's body was sent.
+//! Makes TCP connections with a timeout of silence. Cancellation interrupts them, and an answer that comes before the whole
+//! body was sent is read.
 //!
 //! A registry that refuses a big body may answer at once and close the connection. Whoever goes on writing gets "broken
 //! pipe", and the answer is lost. Here the first failed write, or an answer that waits to be read, *cuts* the request: all
 //! further writes are passed over, and what has arrived is read. Does not know HTTP but for the first bytes of an answer.
 
-use crate::retry::{Stop, TICK};
+use layerstone_store::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::cell::Cell;
 use std::io::{self, Read, Write};
@@ -38,7 +38,7 @@ pub(crate) fn is_cut() -> bool {
 /// Makes connections.
 #[derive(Debug)]
 pub(crate) struct SocketConnector {
-    pub stop: Stop,
+    pub cancel: Cancel,
 }
 
 impl<In: Transport> Connector<In> for SocketConnector {
@@ -53,7 +53,7 @@ impl<In: Transport> Connector<In> for SocketConnector {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(Either::B(Socket { stream, buffers, stop: self.stop.clone(), cut: None })))
+        Ok(Some(Either::B(Socket { stream, buffers, cancel: self.cancel.clone(), cut: None })))
     }
 }
 
@@ -83,7 +83,7 @@ fn connect(addresses: &[SocketAddr], limit: Option<Duration>) -> Result<TcpStrea
 pub(crate) struct Socket {
     stream: TcpStream,
     buffers: LazyBuffers,
-    stop: Stop,
+    cancel: Cancel,
     /// Why no more is written.
     cut: Option<Cut>,
 }
@@ -110,7 +110,7 @@ impl Socket {
         let limit = *timeout.after;
         let (mut at, mut last) = (0, Instant::now());
         while at < amount {
-            self.check_stop()?;
+            self.check_cancel()?;
             if self.has_answer() {
                 return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
             }
@@ -136,13 +136,13 @@ impl Socket {
         count == begin.len() && begin.starts_with(b"HTTP/1.") && begin[8] == b' ' && begin[9] != b'1'
     }
 
-    fn check_stop(&self) -> Result<(), Error> {
-        if self.stop.is_set() { Err(io::Error::other("stopped by a signal").into()) } else { Ok(()) }
+    fn check_cancel(&self) -> Result<(), Error> {
+        if self.cancel.is_cancelled() { Err(io::Error::other("stopped by a signal").into()) } else { Ok(()) }
     }
 
     /// Waits for a little while.
     fn wait(&self, flags: PollFlags, left: Duration) -> Result<(), Error> {
-        let time = Timespec::try_from(left.min(TICK)).map_err(io::Error::other)?;
+        let time = Timespec::try_from(left.min(Cancel::TICK)).map_err(io::Error::other)?;
         match poll(&mut [PollFd::new(&self.stream, flags)], Some(&time)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(e) => Err(io::Error::from(e).into()),
@@ -153,19 +153,19 @@ impl Socket {
     fn read(&mut self, timeout: NextTimeout) -> Result<usize, Error> {
         let mut end = Instant::now().checked_add(*timeout.after);
         end = end.into_iter().chain(self.cut.as_ref().map(|cut| cut.end)).min();
-        let mut is_stopped = false;
+        let mut is_cut_short = false;
         loop {
             match (&self.stream).read(self.buffers.input_append_buf()) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Ok(read?),
             }
-            if !is_stopped && self.stop.is_set() {
-                is_stopped = true;
+            if !is_cut_short && self.cancel.is_cancelled() {
+                is_cut_short = true;
                 // An answer that is on its way may name an upload, which could not be cancelled otherwise.
                 end = end.into_iter().chain([Instant::now() + LAST_WORDS]).min();
             }
-            let left = end.map_or(TICK, |end| end.saturating_duration_since(Instant::now()));
+            let left = end.map_or(Cancel::TICK, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Err(Error::Timeout(timeout.reason));
             }
@@ -183,7 +183,7 @@ impl Transport for Socket {
         if self.cut.is_none()
             && let Err(error) = self.write(amount, timeout.for_write())
         {
-            self.check_stop()?;
+            self.check_cancel()?;
             self.cut(error);
         }
         Ok(())

@@ -1,52 +1,50 @@
-//! One request and its answer over HTTP/1.1, with or without TLS, directly or through a proxy; each step
-//! of it has a bound.
+//! Sends one request over HTTP/1.1 and receives its answer, with or without TLS, directly or through a proxy; each step has
+//! a timeout.
 
 use crate::agents::{Agents, CONNECT};
-use crate::auth::basic;
-use crate::client::Options;
+use crate::answer::{Answer, read_within};
+use crate::credential::basic;
+use crate::options::Options;
 use crate::proxy::{Proxies, Proxy};
-use crate::retry::Stop;
 use crate::trust::Trust;
 use crate::url::Url;
 use crate::{Error, Result, socket};
+use layerstone_store::Cancel;
 use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use ureq::http::{Request, Response};
+use std::time::Duration;
+use ureq::http::Request;
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
-use ureq::{Body, SendBody, Timeout};
+use ureq::{SendBody, Timeout};
 
-/// How long a request may take, its answer included, that cleans up after a signal. The program ends by that signal
-/// some seconds after it came, whatever it does then.
+/// Timeout of a request that cleans up after cancellation, its answer included. After a signal the program ends within
+/// some seconds, whatever it does then.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// What is told of a host that answers TLS in plain.
+/// The message about a host that answers TLS in plain.
 pub(crate) const PLAIN_ANSWER: &str = "found an answer without TLS";
 
-/// An answer.
-pub(crate) type Answer = Response<Body>;
-
-/// What is sent besides the headers.
+/// The body of a request.
 pub(crate) struct Payload<'a> {
     pub reader: &'a mut dyn Read,
     /// Its length in bytes.
     pub size: u64,
 }
 
-/// Something that makes requests: to each host with the proxy and the trust that are for that host.
+/// Sends requests, to each host through its proxy and with its exemptions.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     ways: Arc<Ways>,
     agents: Arc<Agents>,
-    /// For requests that clean up after a signal.
+    /// For requests that clean up after cancellation.
     farewell: Arc<Agents>,
-    stop: Stop,
+    cancel: Cancel,
     silence: Duration,
 }
 
-/// What decides how a host is reached.
+/// Decides how a host is reached.
 #[derive(Debug)]
 struct Ways {
     trust: Trust,
@@ -57,7 +55,7 @@ struct Ways {
 pub(crate) enum Speech {
     /// With TLS.
     Tls,
-    /// In plain, or it is where TLS cannot be tried.
+    /// In plain, or TLS cannot be tried.
     Plain,
 }
 
@@ -68,27 +66,27 @@ struct Failure<'a> {
 }
 
 impl Transport {
-    /// With the certificates that the system trusts and those of a file.
+    /// Trusts the certificates of the system and those of a file.
     pub(crate) fn new(options: &Options, trust: Trust, proxies: Proxies) -> Result<Transport> {
         let roots = RootCerts::Specific(Arc::new(roots(options)?));
-        let (silence, stop) = (options.io_timeout, options.stop.clone());
-        let agents = Arc::new(Agents::new(roots.clone(), silence, None, stop.clone()));
-        let farewell = Arc::new(Agents::new(roots, silence, Some(FAREWELL), Stop::never()));
-        Ok(Transport { ways: Arc::new(Ways { trust, proxies }), agents, farewell, stop, silence })
+        let (silence, cancel) = (options.io_timeout, options.cancel.clone());
+        let agents = Arc::new(Agents::new(roots.clone(), silence, None, cancel.clone()));
+        let farewell = Arc::new(Agents::new(roots, silence, Some(FAREWELL), Cancel::default()));
+        Ok(Transport { ways: Arc::new(Ways { trust, proxies }), agents, farewell, cancel, silence })
     }
 
-    /// What is allowed for which host.
+    /// The exemptions of hosts.
     pub(crate) fn trust(&self) -> &Trust {
         &self.ways.trust
     }
 
-    /// For a few requests more after a signal.
+    /// For a few requests after cancellation.
     pub(crate) fn farewell(&self) -> Transport {
-        Transport { agents: Arc::clone(&self.farewell), stop: Stop::never(), ..self.clone() }
+        Transport { agents: Arc::clone(&self.farewell), cancel: Cancel::default(), ..self.clone() }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status. An answer that comes before the body
-    /// was sent counts if it says no.
+    /// was sent counts if it is a refusal.
     pub(crate) fn send(
         &self,
         method: &str,
@@ -96,7 +94,7 @@ impl Transport {
         headers: &[(&str, &str)],
         payload: Option<Payload<'_>>,
     ) -> Result<Answer> {
-        self.stop.check()?;
+        self.cancel.check()?;
         socket::begin();
         let proxy = self.ways.proxies.of(url)?;
         match self.run(method, url, headers, payload, proxy) {
@@ -109,7 +107,7 @@ impl Transport {
                 _ => Ok(answer),
             },
             Err(failure) => {
-                self.stop.check()?;
+                self.cancel.check()?;
                 Err(failure.into_error(url, self.silence))
             }
         }
@@ -119,14 +117,14 @@ impl Transport {
     /// to TLS, or if TLS cannot be tried: the proxy makes no tunnel to this port, or the name is one that only the proxy
     /// for plain HTTP can look up. Any other error says nothing of the sort: it may be somebody between us and the host.
     pub(crate) fn speech(&self, url: &Url) -> Result<Speech> {
-        self.stop.check()?;
+        self.cancel.check()?;
         socket::begin();
         let proxy = self.ways.proxies.of(url)?;
         let failure = match self.run("GET", url, &[], None, proxy) {
             Ok(_) => return Ok(Speech::Tls),
             Err(failure) => failure,
         };
-        self.stop.check()?;
+        self.cancel.check()?;
         let is_plain = match &failure.error {
             ureq::Error::ConnectProxyFailed(_) => matches!(failure.status(), Some(400 | 403 | 405 | 501)),
             error => is_plain_answer(error) || (proxy.is_none() && self.is_known_to_proxy_alone(url)?),
@@ -139,7 +137,7 @@ impl Transport {
         read_within(reader, most, self.silence).map_err(|e| self.broken(&e))
     }
 
-    /// Why the body of an answer breaks off.
+    /// The reason why the body of an answer breaks off.
     pub(crate) fn broken(&self, error: &io::Error) -> String {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
             Some(inner) => cause(inner, self.silence),
@@ -204,7 +202,7 @@ impl Failure<'_> {
     }
 }
 
-/// An error for a proxy that says no.
+/// The error for a refusal of a proxy.
 fn refusal(proxy: &Proxy, status: u16) -> Error {
     let cause = match status {
         407 => format!("{proxy} does not take the user and password, or wants some: found status 407"),
@@ -229,21 +227,6 @@ impl Read for Exact<'_> {
         }
         self.left -= count as u64;
         Ok(count)
-    }
-}
-
-/// Reads all, but not for longer than `limit` and a read: who sends a byte now and then would never be silent.
-pub(crate) fn read_within(reader: impl Read, most: u64, limit: Duration) -> io::Result<Vec<u8>> {
-    let end = Instant::now() + limit;
-    let (mut reader, mut bytes, mut buffer) = (reader.take(most.saturating_add(1)), Vec::new(), [0; 1 << 13]);
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(bytes),
-            count => bytes.extend_from_slice(&buffer[..count]),
-        }
-        if Instant::now() >= end {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("timeout: not all came within {limit:?}")));
-        }
     }
 }
 
@@ -310,16 +293,6 @@ fn roots(options: &Options) -> Result<Vec<Certificate<'static>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn small_bodies_end() {
-        let minute = Duration::from_secs(60);
-        assert_eq!(read_within(&b"body"[..], 4, minute).unwrap(), b"body");
-        assert_eq!(read_within(&b"longer"[..], 4, minute).unwrap(), b"longe");
-        // One that never ends, and is never silent.
-        let error = read_within(io::repeat(7), u64::MAX, Duration::ZERO).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-    }
 
     /// A body has as many bytes as was said, or sending it is an error.
     #[test]

@@ -1,5 +1,5 @@
-//! Which hosts may be talked to over plain HTTP, or with a certificate that nobody vouches for: those that the user
-//! names, and this machine. What is allowed for one host says nothing about another.
+//! Decides which hosts may use plain HTTP or a certificate that no authority signed: those that the user names, and this
+//! machine. An exemption is for one host alone.
 
 use crate::url::Url;
 use std::net::IpAddr;

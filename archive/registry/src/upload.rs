@@ -1,17 +1,17 @@
-//! Uploads of blobs (distribution-spec, "Push"): asks for the blob, mounts it from another repository where that is
-//! possible, or sends it; resumes where the registry says the upload stopped, and cancels what cannot be finished.
+//! Uploads blobs (distribution-spec, "Push"): asks for the blob, mounts it from another repository where that is possible,
+//! or sends it; resumes where the registry says the upload stopped, and cancels uploads that cannot be finished.
 //!
 //! docker-registry 2.8 knows an upload no longer whose connection broke, not even to cancel it: such a blob is sent again.
 //!
 //! Registries answer less exactly than the specification says; docs/registries.md lists what is accepted.
 
 use crate::auth::Scope;
-use crate::client::{Ask, Body, Reply, refusal};
+use crate::client::{Body, Reply, Request, refusal};
 use crate::pipe::Part;
 use crate::retry::PROGRESS;
 use crate::url::{Url, encode};
 use crate::{Error, Repository, Result};
-use layerstone_oci::{Content, Descriptor, Error as OciError, Put};
+use layerstone_oci::{Content, Descriptor, Error as OciError, PutOutcome};
 use layerstone_store::Digest;
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
@@ -58,16 +58,21 @@ impl Session {
 }
 
 impl Repository {
-    /// Puts a blob there unless it is there.
-    pub(crate) fn upload(&self, descriptor: &Descriptor, content: &dyn Content, sources: &Sources) -> Result<Put> {
-        self.registry.stop().check()?;
+    /// Uploads a blob unless it exists.
+    pub(crate) fn upload(
+        &self,
+        descriptor: &Descriptor,
+        content: &dyn Content,
+        sources: &Sources,
+    ) -> Result<PutOutcome> {
+        self.registry.cancel().check()?;
         if self.has(&descriptor.digest)? {
-            return Ok(Put::There);
+            return Ok(PutOutcome::Existing);
         }
         let mut session = None;
         let result = self.mount(descriptor, sources, &mut session).and_then(|put| match put {
             Some(put) => Ok(put),
-            None => self.send_blob(descriptor, content, &mut session).map(|()| Put::Sent),
+            None => self.send_blob(descriptor, content, &mut session).map(|()| PutOutcome::Sent),
         });
         if let Some(session) = session {
             self.cancel(&session);
@@ -75,38 +80,43 @@ impl Repository {
         result
     }
 
-    /// Mounts a blob from another repository. A registry that does not mount begins an upload instead; one that refuses,
-    /// in whatever way, is not asked for that source again: the blob is sent.
-    fn mount(&self, descriptor: &Descriptor, sources: &Sources, begun: &mut Option<Session>) -> Result<Option<Put>> {
+    /// Mounts a blob from another repository. A registry that does not mount begins an upload instead. After any
+    /// refusal the source is not tried again, and the blob is sent.
+    fn mount(
+        &self,
+        descriptor: &Descriptor,
+        sources: &Sources,
+        begun: &mut Option<Session>,
+    ) -> Result<Option<PutOutcome>> {
         for source in sources.names() {
             match self.mount_from(descriptor, &source) {
-                Ok(None) => return Ok(Some(Put::Mounted)),
+                Ok(None) => return Ok(Some(PutOutcome::Mounted)),
                 // One upload is enough.
                 Ok(Some(session)) => begun.replace(session).iter().for_each(|session| self.cancel(session)),
-                Err(Error::Stopped) => return Err(Error::Stopped),
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(_) => sources.remove(&source),
             }
         }
         Ok(None)
     }
 
-    /// Asks for a mount, with a token for the source; the upload that was begun instead.
+    /// Requests a mount, with a token for the source; returns the upload that was begun instead, if any.
     fn mount_from(&self, descriptor: &Descriptor, source: &str) -> Result<Option<Session>> {
         let url = self.registry.url(&format!("{}/blobs/uploads/", self.name));
         let url = url.with("mount", &encode(&descriptor.digest.to_string())).with("from", &encode(source));
         let scope = Scope { sources: vec![source.to_owned()], ..self.scope.clone() };
-        let ask = Ask { what: WHAT, method: "POST", url: &url, headers: &[] };
-        let reply = self.registry.policy().run(|| self.registry.send(&scope, &ask, &Body::Bytes(&[])))?;
+        let request = Request { what: WHAT, method: "POST", url: &url, headers: &[] };
+        let reply = self.registry.retry().run(|| self.registry.send(&scope, &request, &Body::Bytes(&[])))?;
         match reply.status() {
             201 => Ok(None),
-            200 | 202 | 204 => Ok(Some(Session::new(self.registry.location(&ask, &reply)?))),
-            _ => Err(refusal(&ask, reply)),
+            200 | 202 | 204 => Ok(Some(Session::new(self.registry.location(&request, &reply)?))),
+            _ => Err(refusal(&request, reply)),
         }
     }
 
-    /// Sends a blob. What is left in `session` is to be cancelled.
+    /// Sends a blob. The caller cancels what is left in `session`.
     fn send_blob(&self, descriptor: &Descriptor, content: &dyn Content, session: &mut Option<Session>) -> Result<()> {
-        let policy = self.registry.policy();
+        let policy = self.registry.retry();
         let (mut attempts, mut best, mut is_renewed) = (policy.attempts(), 0, false);
         loop {
             let result = self.send_once(session, descriptor, content);
@@ -143,7 +153,7 @@ impl Repository {
         }
     }
 
-    /// Sends what is missing of a blob, in a new upload if there is none.
+    /// Sends the rest of a blob, in a new upload if there is none.
     fn send_once(&self, current: &mut Option<Session>, descriptor: &Descriptor, content: &dyn Content) -> Result<()> {
         if current.as_ref().is_some_and(|session| session.is_doubtful) && self.resume(current, descriptor)? {
             return Ok(());
@@ -167,15 +177,15 @@ impl Repository {
     /// Begins an upload.
     fn begin(&self) -> Result<Session> {
         let url = self.registry.url(&format!("{}/blobs/uploads/", self.name));
-        let ask = Ask { what: WHAT, method: "POST", url: &url, headers: &[] };
-        let reply = self.registry.send(&self.scope, &ask, &Body::Bytes(&[]))?;
+        let request = Request { what: WHAT, method: "POST", url: &url, headers: &[] };
+        let reply = self.registry.send(&self.scope, &request, &Body::Bytes(&[]))?;
         match reply.status() {
-            200..=204 => Ok(Session::new(self.registry.location(&ask, &reply)?)),
-            _ => Err(refusal(&ask, reply)),
+            200..=204 => Ok(Session::new(self.registry.location(&request, &reply)?)),
+            _ => Err(refusal(&request, reply)),
         }
     }
 
-    /// Sends all that the registry has not.
+    /// Sends all bytes that the registry does not have.
     fn send_rest(&self, session: &mut Session, descriptor: &Descriptor, content: &dyn Content) -> Result<()> {
         let size = descriptor.size;
         let range = format!("{}-{}", session.at, size - 1);
@@ -183,9 +193,9 @@ impl Repository {
         // A first piece is the whole, which not every registry knows to be a range.
         let headers = if session.at == 0 { &headers[..1] } else { &headers[..] };
         let url = session.url.clone();
-        let ask = Ask { what: WHAT, method: "PATCH", url: &url, headers };
+        let request = Request { what: WHAT, method: "PATCH", url: &url, headers };
         let part = Part { content, from: session.at, size: size - session.at, taken: RefCell::default() };
-        let reply = self.registry.send(&self.scope, &ask, &Body::Part(&part));
+        let reply = self.registry.send(&self.scope, &request, &Body::Part(&part));
         if let Some(taken) = part.taken.into_inner() {
             if let Some(error) = taken.error {
                 return Err(error.into());
@@ -197,9 +207,9 @@ impl Repository {
         }
         let reply = reply?;
         if !(200..=204).contains(&reply.status()) {
-            return Err(refusal(&ask, reply));
+            return Err(refusal(&request, reply));
         }
-        session.url = self.next(&ask, &reply, &session.url)?;
+        session.url = self.next(&request, &reply, &session.url)?;
         session.at = size;
         Ok(())
     }
@@ -207,25 +217,25 @@ impl Repository {
     /// Ends an upload with its digest, and the bytes if they were not sent before.
     fn commit(&self, session: &Session, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let url = session.url.clone().with("digest", &encode(&digest.to_string()));
-        let ask = Ask { what: WHAT, method: "PUT", url: &url, headers: &[OCTETS] };
-        let reply = self.registry.send(&self.scope, &ask, &Body::Bytes(bytes))?;
+        let request = Request { what: WHAT, method: "PUT", url: &url, headers: &[OCTETS] };
+        let reply = self.registry.send(&self.scope, &request, &Body::Bytes(bytes))?;
         match reply.status() {
             201 | 204 => Ok(()),
             // Neither is what the specification says: whether the blob is there is asked.
             200 | 202 if self.has(digest)? => Ok(()),
-            _ => Err(refusal(&ask, reply)),
+            _ => Err(refusal(&request, reply)),
         }
     }
 
-    /// Asks how far an upload is of which a request failed; one that cannot go on is dropped. Whether the blob is there
-    /// already: not every registry tells that of an upload that is over.
+    /// Asks how much of an interrupted upload arrived; an upload that cannot be resumed is dropped. Returns whether the blob
+    /// exists by now, which not every registry tells of a finished upload.
     fn resume(&self, current: &mut Option<Session>, descriptor: &Descriptor) -> Result<bool> {
         let Some(session) = current else { return Ok(false) };
-        let ask = Ask { what: WHAT, method: "GET", url: &session.url, headers: &[] };
-        let reply = self.registry.ask_once(&self.scope, &ask)?;
+        let request = Request { what: WHAT, method: "GET", url: &session.url, headers: &[] };
+        let reply = self.registry.request_once(&self.scope, &request)?;
         let at = reply_at(&reply).filter(|at| (1..=descriptor.size).contains(at));
         if let Some(at) = at {
-            let url = self.next(&ask, &reply, &session.url)?;
+            let url = self.next(&request, &reply, &session.url)?;
             *session = Session { url, at, is_doubtful: false, is_resumed: true };
             return Ok(false);
         }
@@ -236,12 +246,12 @@ impl Repository {
         Ok(false)
     }
 
-    /// Where an upload goes on: where it was, if the registry does not say.
-    fn next(&self, ask: &Ask<'_>, reply: &Reply, current: &Url) -> Result<Url> {
+    /// The URL of the next request of an upload: the current one, if the registry sends none.
+    fn next(&self, request: &Request<'_>, reply: &Reply, current: &Url) -> Result<Url> {
         if reply.header("location").is_none() {
             return Ok(current.clone());
         }
-        self.registry.location(ask, reply)
+        self.registry.location(request, reply)
     }
 
     fn drop_session(&self, session: &mut Option<Session>) {
@@ -250,10 +260,10 @@ impl Repository {
         }
     }
 
-    /// Lets the registry forget an upload. Nothing can be done if that fails: it forgets by itself later.
+    /// Cancels an upload. A failure is ignored: the registry drops the upload later by itself.
     fn cancel(&self, session: &Session) {
-        let ask = Ask { what: WHAT, method: "DELETE", url: &session.url, headers: &[] };
-        let _ = self.registry.forget(&self.scope, &ask);
+        let request = Request { what: WHAT, method: "DELETE", url: &session.url, headers: &[] };
+        let _ = self.registry.forget(&self.scope, &request);
     }
 
     fn check(&self, descriptor: &Descriptor, found: Digest, found_size: u64) -> Result<()> {
@@ -266,8 +276,8 @@ impl Repository {
     }
 }
 
-/// How many bytes the registry says it has of an upload. `0-0` is said of no byte as well as of one: none is right of
-/// both, since one byte more costs nothing.
+/// How many bytes of an upload arrived. `Range: 0-0` is ambiguous (0 or 1 byte), so such an upload is restarted from the
+/// beginning.
 fn reply_at(reply: &Reply) -> Option<u64> {
     if !matches!(reply.status(), 200 | 202 | 204) {
         return None;
@@ -276,8 +286,8 @@ fn reply_at(reply: &Reply) -> Option<u64> {
     last.checked_add(1).filter(|_| last > 0)
 }
 
-/// A session may have been lost. A refusal stays one, however often the blob is sent: only a token that ran out (401) is
-/// replaced, before this is asked.
+/// Whether to send again: after transient errors, and where the registry may have lost the upload. Other refusals are
+/// final; an expired token (401) is replaced before this is asked.
 fn may_try_again(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => error.is_transient() || matches!(status, 404 | 410 | 416),

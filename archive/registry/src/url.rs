@@ -1,5 +1,5 @@
-//! Addresses of registries: http and https alone, without users in them; references relative to one, and %-codes
-//! (RFC 3986).
+//! Parses URLs of registries, http and https without users in them; resolves relative references, encodes and decodes
+//! %-codes (RFC 3986).
 
 use std::fmt;
 use std::net::IpAddr;

@@ -7,7 +7,7 @@
 
 use crate::{Error, Result};
 use layerstone_closure::{Closure, Database, Earlier, write_database};
-use layerstone_layer::{Front, LayerFile, Layout, Meter, Source, write_layer};
+use layerstone_layer::{LayerFile, Layout, Prefix, Progress, Source, write_layer};
 use layerstone_store::{Output, Scratch, Store};
 use layerstone_tar::{Entry, Kind, LayerTree, Node, Owner, Placed, Tree, Whiteout};
 use std::collections::BTreeMap;
@@ -89,13 +89,13 @@ pub fn build_nix_db(spec: &NixDbSpec, closure: &Closure, blob: &Path) -> Result<
     let layout = match &spec.place {
         NixDbPlace::OnTop { .. } => Layout::gnu_numeric(members, spec.mtime, &Owner::numeric_root()),
         NixDbPlace::Behind { root } => {
-            let mut layout = Layout::behind(Front::read(root)?, spec.mtime);
+            let mut layout = Layout::appending_to(Prefix::read(root)?, spec.mtime);
             layout.append(members);
             layout
         }
     };
     let source = Source::from(layout);
-    let diff_id = write_layer(&source, &mut output, blob, &Meter::default())?;
+    let diff_id = write_layer(&source, &mut output, blob, &Progress::default())?;
     output.commit()?;
     Ok(LayerFile::new(diff_id, source.size()))
 }

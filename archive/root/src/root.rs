@@ -9,7 +9,7 @@ use crate::references::references;
 use crate::script::{self, RunAs, Workplace};
 use crate::warning::Warning;
 use crate::{Error, Result};
-use layerstone_layer::{LayerFile, Layout, Meter, Source, write_layer};
+use layerstone_layer::{LayerFile, Layout, Progress, Source, write_layer};
 use layerstone_spec::{Error as SpecError, Kind as ImageKind, Spec};
 use layerstone_store::{Output, Scratch, Store};
 use layerstone_tar::{Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
@@ -159,7 +159,7 @@ impl Making<'_> {
         let numeric = self.set_perms(&mut members, &names)?;
         let lay_out = if numeric { Layout::gnu_numeric } else { Layout::gnu };
         let source = Source::from(lay_out(members, self.mtime, owner));
-        let diff_id = write_layer(&source, &mut self.output, self.blob, &Meter::default())?;
+        let diff_id = write_layer(&source, &mut self.output, self.blob, &Progress::default())?;
         Ok(LayerFile { references, ..LayerFile::new(diff_id, source.size()) })
     }
 

@@ -78,7 +78,8 @@ pub fn run(script: &Script, place: &Workplace<'_>, run_as: RunAs<'_>, log: &mut 
     };
     let inner = chroot.as_ref().map(Chroot::inner_root);
     let make = || bash.command(place.layer, place.mtime);
-    let run = layerstone_sandbox::run(&make, WorkDirs { enter: place.layer, scratch: &temporary, inner }, privileges, log);
+    let run =
+        layerstone_sandbox::run(&make, WorkDirs { enter: place.layer, scratch: &temporary, inner }, privileges, log);
     let Ended { status, last_lines, unconfined, ownership } =
         run.map_err(|source| Error::Spawn { script: name.clone(), source })?;
     if !status.success() {

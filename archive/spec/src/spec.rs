@@ -231,7 +231,7 @@ impl Spec {
 
     /// What the image is called, checked.
     pub fn reference(&self) -> Result<Reference> {
-        Ok(Reference::new(&self.name, self.tag.as_deref())?)
+        Ok(Reference::new(&self.name.to_ascii_lowercase(), self.tag.as_deref()).map_err(layerstone_oci::Error::from)?)
     }
 
     /// How many layers are left for store paths, beside the customisation layer, that of the Nix database and those of a

@@ -1,6 +1,6 @@
 //! Streams the tar of a layer of store paths, and prints its diff ID.
 
-use layerstone_layer::{Meter, write_layer};
+use layerstone_layer::{Progress, write_layer};
 use layerstone_pipeline::{BuildCache, layouts, recipes};
 use layerstone_store::{Store, StorePath};
 use layerstone_tar::Owner;
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let recipes = recipes(&[vec![path]], &store, 1, &Owner::root(), false)?;
     let layers = layouts(&recipes, &BuildCache::none(), &store)?;
     let mut tar = Vec::new();
-    let diff_id = write_layer(&layers[0], &mut tar, Path::new("tar"), &Meter::default())?;
+    let diff_id = write_layer(&layers[0], &mut tar, Path::new("tar"), &Progress::default())?;
     println!("{diff_id} {} bytes", tar.len());
     Ok(())
 }

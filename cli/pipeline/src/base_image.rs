@@ -3,7 +3,7 @@
 use crate::image::{ImageLayer, LayerBlob};
 use crate::{Report, Result};
 use layerstone_image::{Held, ImageFile, MaxUnpacked, StoredImage, StoredLayer, held};
-use layerstone_layer::{Meter, Source};
+use layerstone_layer::{Progress, Source};
 use layerstone_oci::{Descriptor, Location, Wanted, media_type};
 use layerstone_spec::Spec;
 use layerstone_store::Store;
@@ -46,7 +46,7 @@ fn in_oci(descriptor: &Descriptor) -> Descriptor {
 
 /// Unpacks the layers that are compressed.
 pub fn make_plain(image: &mut StoredImage, max: MaxUnpacked, report: &dyn Report) -> Result<()> {
-    let unpack = |meter: &Meter| image.unpack(max, &|bytes| meter.add_bytes(bytes));
+    let unpack = |meter: &Progress| image.unpack(max, &|bytes| meter.add_bytes(bytes));
     Ok(report.during("unpacking", None, 0, unpack)?)
 }
 

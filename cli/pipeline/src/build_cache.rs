@@ -5,8 +5,10 @@
 use crate::error::Differences;
 use crate::image::{ImageLayer, LayerBlob};
 use crate::{Error, Report, Result};
-use layerstone_layer::{Blobs, Difference, LayerFile, Learned, Packed, Packing, Recipe, Source, Trust};
-use layerstone_oci::{Descriptor, Placed};
+use layerstone_layer::{
+    BlobCache, CompressedBlob, CompressionParams, Difference, LayerCache, LayerFile, Recipe, Source, Trust,
+};
+use layerstone_oci::{Descriptor, LayerOutcome};
 use layerstone_store::{Cache, Digest, NarHash, Store, StorePath};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,8 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub const SIZE: u64 = 1 << 30;
 /// What is remembered about layers of a store, or nothing.
 pub struct BuildCache<'a> {
-    learned: Option<Learned>,
-    blobs: Option<Blobs>,
+    learned: Option<LayerCache>,
+    blobs: Option<BlobCache>,
     verifies: bool,
     limit: u64,
     report: Option<&'a dyn Report>,
@@ -51,9 +53,9 @@ impl CacheOptions {
         let mut cache = BuildCache::none();
         let Some(files) = self.files(report)? else { return Ok(cache) };
         let files = Arc::new(files);
-        cache.blobs = self.blobs.then(|| Blobs::of(&files));
+        cache.blobs = self.blobs.then(|| BlobCache::new(&files));
         let trust = if self.trust_names { Trust::Names } else { Trust::Store };
-        cache.learned = Some(Learned::new(files, store.clone(), trust));
+        cache.learned = Some(LayerCache::new(files, store.clone(), trust));
         cache.verifies = self.verify;
         cache.limit = self.size.unwrap_or(SIZE);
         cache.report = Some(report);
@@ -115,19 +117,19 @@ impl<'a> BuildCache<'a> {
     }
 
     /// Where compressed layers are kept, if they are to be.
-    pub fn blobs(&self) -> Option<Blobs> {
+    pub fn blobs(&self) -> Option<BlobCache> {
         self.blobs.clone()
     }
 
     /// Tells the NAR hashes of paths.
     pub fn tell_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
         if let Some(learned) = &self.learned {
-            learned.tell_hashes(hashes);
+            learned.set_nar_hashes(hashes);
         }
     }
 
     /// What is known of a layer that is made and compressed so, if it is to be believed.
-    pub fn get(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<LayerFile> {
+    pub fn get(&self, recipe: &Recipe, packing: Option<CompressionParams>) -> Option<LayerFile> {
         self.learned.as_ref().filter(|_| !self.verifies)?.get(recipe, packing)
     }
 
@@ -145,36 +147,36 @@ impl<'a> BuildCache<'a> {
     }
 
     /// Tells layers what they are when they are compressed so, as far as that is known of them.
-    pub fn tell_packed(&self, layers: &mut [ImageLayer], packing: Option<Packing>) {
+    pub fn tell_packed(&self, layers: &mut [ImageLayer], packing: Option<CompressionParams>) {
         let (Some(learned), Some(packing)) = (self.learned.as_ref().filter(|_| !self.verifies), packing) else {
             return;
         };
         for layer in layers {
             if let Some(diff_id) = layer.expected.filter(|_| !layer.is_packed(packing))
-                && let Some(packed) = learned.packed(&diff_id, packing)
+                && let Some(packed) = learned.compressed(&diff_id, packing)
             {
-                let descriptor = Descriptor::layer(Some(packing.codec), packed.digest, packed.size);
+                let descriptor = Descriptor::layer(Some(packing), packed.digest, packed.size);
                 layer.blob = Some(LayerBlob::Packed(packing, descriptor));
             }
         }
     }
 
     /// Remembers what layers became that were compressed so on their way.
-    pub fn put_packed(&self, layers: &[ImageLayer], placed: &[Placed], packing: Option<Packing>) {
+    pub fn put_packed(&self, layers: &[ImageLayer], placed: &[LayerOutcome], packing: Option<CompressionParams>) {
         let (Some(learned), Some(packing)) = (self.learned.as_ref().filter(|_| !self.verifies), packing) else {
             return;
         };
         for (layer, placed) in layers.iter().zip(placed) {
             let Some(diff_id) = placed.diff_id.filter(|_| !layer.is_packed(packing)) else { continue };
-            let packed = Packed { diff_id, digest: placed.descriptor.digest, size: placed.descriptor.size };
-            if let Err(error) = learned.put_packed(&packed, layer.source.size(), packing) {
+            let packed = CompressedBlob { diff_id, digest: placed.descriptor.digest, size: placed.descriptor.size };
+            if let Err(error) = learned.put_compressed(&packed, layer.source.size(), packing) {
                 self.warn(&error);
             }
         }
     }
 
     /// Compares a layer that was made with what is known of it, which is forgotten if it is wrong.
-    fn compare(&self, learned: &Learned, recipe: &Recipe, layer: &LayerFile) -> Result<()> {
+    fn compare(&self, learned: &LayerCache, recipe: &Recipe, layer: &LayerFile) -> Result<()> {
         let Some(known) = learned.get(recipe, layer.compression) else { return Ok(()) };
         if known.diff_id == layer.diff_id && known.descriptor == layer.descriptor {
             return Ok(());

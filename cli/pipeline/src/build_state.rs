@@ -6,14 +6,14 @@ use crate::image::Built;
 use crate::prior_layers::{PriorLayers, layer_files};
 use crate::record::{self, Record, Written};
 use crate::{NewDirectory, Result};
-use layerstone_layer::{LayerFile, Packing, Recipe};
+use layerstone_layer::{CompressionParams, LayerFile, Recipe};
 use layerstone_layering::{Plan, Previous};
-use layerstone_oci::{Descriptor, Placed};
+use layerstone_oci::{Descriptor, LayerOutcome};
 use layerstone_spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Name of the plan.
+/// Reference of the plan.
 const PLAN: &str = "image.layers.json";
 
 /// A folder that remembers.
@@ -47,7 +47,7 @@ impl BuildState {
     }
 
     /// What is known of a layer that is made and compressed so.
-    pub fn known(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<&LayerFile> {
+    pub fn known(&self, recipe: &Recipe, packing: Option<CompressionParams>) -> Option<&LayerFile> {
         self.known.get(recipe, packing)
     }
 
@@ -80,11 +80,17 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// The layer file of a layer of the store, counted from the lowest of them, that an image was built of; as compressed as it
 /// is there.
-pub(crate) fn layer_of(built: &Built, index: usize, layer: &StoreLayer, packing: Option<Packing>) -> LayerFile {
+pub(crate) fn layer_of(
+    built: &Built,
+    index: usize,
+    layer: &StoreLayer,
+    packing: Option<CompressionParams>,
+) -> LayerFile {
     // They lie above those of the base, and below all others.
     let index = built.layers_below + index;
     let mut file = LayerFile::new(built.diff_ids[index], layer.source.size());
-    if let Some(Placed { descriptor: Descriptor { digest, size, media_type, .. }, .. }) = built.placed.get(index) {
+    if let Some(LayerOutcome { descriptor: Descriptor { digest, size, media_type, .. }, .. }) = built.placed.get(index)
+    {
         file.descriptor.digest = *digest;
         file.descriptor.size = *size;
         file.descriptor.media_type.clone_from(media_type);

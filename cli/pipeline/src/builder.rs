@@ -9,9 +9,9 @@ use crate::open_target::Arrived;
 use crate::strategy::strategy_of;
 use crate::{BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Report, Result, ScriptOptions};
 use layerstone_image::MaxUnpacked;
-use layerstone_layer::{LayerFile, Packing, Source};
+use layerstone_layer::{CompressionParams, LayerFile, Source};
 use layerstone_layering::{Base as PlanBase, Patterns, Previous, Settings, Strategy};
-use layerstone_oci::{Destination, Location, Name};
+use layerstone_oci::{Destination, Location, Reference};
 use layerstone_spec::{Kind, Spec};
 use layerstone_store::{Scratch, Store};
 use std::num::NonZeroUsize;
@@ -95,7 +95,7 @@ pub struct Builder<'a> {
     pub(crate) state: Option<BuildState>,
     pub(crate) cache: BuildCache<'a>,
     /// How layers are compressed where an image has layers that are.
-    pub(crate) packing: Option<Packing>,
+    pub(crate) packing: Option<CompressionParams>,
     pub(crate) compression: CompressionChoice,
     pub(crate) report: &'a dyn Report,
 }
@@ -105,7 +105,7 @@ pub struct Brought {
     /// What it is there.
     pub arrived: Arrived,
     /// What it calls itself; none if it does not.
-    pub name: Option<Name>,
+    pub name: Option<Reference>,
     /// Where the bytes of some of its layers are, for whoever makes them only when they are asked for.
     pub scratch: Option<Scratch>,
 }
@@ -176,13 +176,13 @@ impl<'a> Builder<'a> {
             let how = (self.compression, uploads);
             let base = self.base.as_ref();
             let put = put_layers_of(self.spec, base, layers, destination, how, &self.cache, self.report)?;
-            let reference = self.spec.reference()?.for_image(&put.image_id);
+            let reference = self.spec.reference()?.for_image(&put.image_id).to_string();
             let built = Built::of(reference, &put, base);
             arrived = Some(put);
             Ok(built)
         })?;
         let arrived = arrived.expect("it was put");
-        Ok(Brought { arrived, name: Some(Name::parse(&built.reference)), scratch: Some(scratch) })
+        Ok(Brought { arrived, name: Some(Reference::unchecked(&built.reference)), scratch: Some(scratch) })
     }
 
     /// Passes layers to `write`, and stores the result in cache and state.

@@ -1,12 +1,12 @@
 //! How layers are to be compressed, as far as anybody said.
 
-use layerstone_layer::{Codec, Packing};
+use layerstone_layer::CompressionParams;
 
 /// What was asked for; what was not follows from the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CompressionChoice {
     /// The compression that was asked for, of which one is none.
-    pub asked: Option<Option<Packing>>,
+    pub asked: Option<Option<CompressionParams>>,
     /// Whether layers stay as they are, instead of gzip, where nobody says.
     pub plain_by_default: bool,
 }
@@ -23,13 +23,13 @@ impl CompressionChoice {
     }
 
     /// The compression of layers that are blobs: what was asked for, or else what `described` says, or else what is usual.
-    pub fn of_layers(&self, described: Option<Packing>) -> Option<Packing> {
-        let usual = Some(Codec::Gzip.into()).filter(|_| !self.plain_by_default);
+    pub fn of_layers(&self, described: Option<CompressionParams>) -> Option<CompressionParams> {
+        let usual = Some(CompressionParams::GZIP).filter(|_| !self.plain_by_default);
         self.or(described.or(usual))
     }
 
     /// What was asked for, or else this; none for no compression.
-    pub fn or(&self, default: Option<Packing>) -> Option<Packing> {
+    pub fn or(&self, default: Option<CompressionParams>) -> Option<CompressionParams> {
         self.asked.unwrap_or(default)
     }
 }

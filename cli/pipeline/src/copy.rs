@@ -12,8 +12,7 @@ use crate::remote::{self, RemoteImage};
 use crate::{BuildOptions, Builder, ImageSource, ImageTarget, OpenTarget, Registries, Report, Result, engine};
 use layerstone_image::{ImageFile, Merge, StoredImage};
 use layerstone_layer::Source;
-use layerstone_oci::name::full;
-use layerstone_oci::{Destination, Layer, Location, Name, Tar, Wanted, drop_annotations_of_bytes, media_type};
+use layerstone_oci::{Destination, Layer, Location, Reference, Tar, Wanted, drop_annotations_of_bytes, media_type};
 use layerstone_spec::Spec;
 use layerstone_store::{Digest, Scratch};
 use std::collections::BTreeMap;
@@ -169,7 +168,7 @@ impl Copier<'_> {
             Layer::Tar(Tar {
                 source: Source::Part(layer.part.clone()),
                 diff_id: Some(layer.diff_id),
-                packed: None,
+                compressed: None,
                 annotations,
                 label: layer.part.name().display().to_string(),
                 blobs: None,
@@ -226,9 +225,9 @@ impl Copier<'_> {
     pub fn archive(
         &self,
         origin: &ImageSource,
-        name: Option<&Name>,
+        name: Option<&Reference>,
         write: &mut dyn FnMut(&Merge) -> Result<()>,
-    ) -> Result<(Option<Name>, Digest)> {
+    ) -> Result<(Option<Reference>, Digest)> {
         let scratch = Scratch::create(&temp_dir())?;
         let (mut image, location) = self.stored(origin, &scratch)?;
         make_plain(&mut image, self.options.max_unpacked, self.report())?;
@@ -245,9 +244,9 @@ impl Copier<'_> {
     pub fn archive_to(
         &self,
         origin: &ImageSource,
-        name: Option<&Name>,
+        name: Option<&Reference>,
         place: &ImageTarget,
-    ) -> Result<(Option<Name>, Digest)> {
+    ) -> Result<(Option<Reference>, Digest)> {
         let mut write = |merge: &Merge| {
             write_archive(&merge.archive(), place, &self.options.compression, &|_| merge.trailer(), self.report())
                 .map(drop)
@@ -257,10 +256,11 @@ impl Copier<'_> {
 }
 
 /// What an image is called where it is: the whole name rather than a tag alone.
-fn name_of(image: &StoredImage, location: &Location) -> Option<Name> {
+fn name_of(image: &StoredImage, location: &Location) -> Option<Reference> {
     let is_whole = |text: &&String| text.contains(':');
+    let full = |text: &str| Reference::unchecked(text).full();
     let matching = |text: &&String| location.reference().is_none_or(|wanted| full(&wanted) == full(text));
     let mut whole = image.references.iter().filter(is_whole);
     let named = image.references.iter().filter(is_whole).find(matching).or_else(|| whole.next());
-    named.map(|name| Name::parse(name))
+    named.map(|name| Reference::unchecked(name).tagged())
 }

@@ -3,11 +3,11 @@
 use crate::base_image::open_file;
 use crate::{ImageSource, Registries, Report, Result, remote};
 use layerstone_image::{ImageFile, MaxUnpacked};
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_oci::{
-    Content, Descriptor, Destination, Index, Layer, Location, Manifest, Name, media_type, put_layers,
+    Content, Descriptor, Destination, Index, Layer, Location, Manifest, Reference, media_type, put_layers,
 };
-use layerstone_registry::{Fetched, Reference, Repository};
+use layerstone_registry::{FetchedManifest, Repository};
 use layerstone_store::Digest;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Whole {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// What it is called.
-    pub name: Option<Name>,
+    pub name: Option<Reference>,
 }
 
 /// Bytes of all manifests at most; those of an image for ten platforms have some twenty kilobytes.
@@ -62,20 +62,20 @@ pub struct Listed<'a> {
     keeper: Whereabouts<'a>,
     pub descriptor: Descriptor,
     bytes: Vec<u8>,
-    name: Option<Name>,
+    name: Option<Reference>,
 }
 
 impl<'a> Listed<'a> {
     pub fn of_registry(reference: &Reference, registries: &Registries) -> Result<Listed<'a>> {
         let repository = registries.repository(reference)?;
-        let Fetched { descriptor, bytes } = repository.manifest(&reference.target())?;
+        let FetchedManifest { descriptor, bytes } = repository.manifest(&reference.tag_or_digest())?;
         let name = Some(remote::name_of(reference));
         Ok(Listed { keeper: Whereabouts::Registry(repository), descriptor, bytes, name })
     }
 
     pub fn of_file(file: &'a ImageFile, location: &Location) -> Result<Listed<'a>> {
         let (descriptor, bytes, names) = file.listed(location)?;
-        let name = names.iter().find(|name| name.contains(':')).map(|name| Name::parse(name));
+        let name = names.iter().find(|name| name.contains(':')).map(|name| Reference::unchecked(name).tagged());
         Ok(Listed { keeper: Whereabouts::File(file), descriptor, bytes, name })
     }
 
@@ -91,7 +91,7 @@ impl<'a> Listed<'a> {
         keeper.collect(&descriptor, &bytes, &mut found, 0)?;
         let Found { layers, manifests, .. } = found;
         let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
-        let put = |meter: &Meter| put_layers(&layers, None, destination, registries.uploads, meter);
+        let put = |meter: &Progress| put_layers(&layers, None, destination, registries.uploads, meter);
         report.during("putting", Some(size), layers.len(), put)?;
         for (descriptor, bytes) in &manifests {
             destination.put_manifest(descriptor, bytes)?;

@@ -13,8 +13,8 @@ use crate::open_target::{Arrived, OpenTarget};
 use crate::{BaseImage, BuildCache, CompressionChoice, ImageTarget, Registries, Report, Result, engine};
 use config::facts;
 use layerstone_image::{Archive, LayerFacts, LayerMember, MANIFEST_NAME, Target as ArchiveTarget, Trailer};
-use layerstone_layer::{Blobs, LayerFile, Meter, Packing, Recipe, Source};
-use layerstone_oci::{Descriptor, Placed};
+use layerstone_layer::{BlobCache, CompressionParams, LayerFile, Progress, Recipe, Source};
+use layerstone_oci::{Descriptor, LayerOutcome};
 use layerstone_spec::Spec;
 use layerstone_store::{Digest, Output, StorePath};
 use layerstone_tar::Part;
@@ -42,13 +42,13 @@ pub struct ImageLayer {
     /// What makes it from the store, if that is to be remembered.
     pub recipe: Option<Recipe>,
     /// Where it is kept when it is compressed.
-    pub blobs: Option<Blobs>,
+    pub blobs: Option<BlobCache>,
 }
 
 /// A layer as registries keep it.
 pub enum LayerBlob {
     /// What it is when it is compressed so.
-    Packed(Packing, Descriptor),
+    Packed(CompressionParams, Descriptor),
     /// It is there.
     Stored(Descriptor, Part),
 }
@@ -70,7 +70,7 @@ impl ImageLayer {
     }
 
     /// Whether it is known what it is when it is compressed so, or it goes as it is.
-    pub fn is_packed(&self, packing: Packing) -> bool {
+    pub fn is_packed(&self, packing: CompressionParams) -> bool {
         match &self.blob {
             Some(LayerBlob::Packed(known, _)) => *known == packing,
             Some(LayerBlob::Stored(..)) => true,
@@ -104,7 +104,7 @@ pub struct Built {
     /// Its manifest, where it has one.
     pub manifest: Option<Descriptor>,
     /// What each of its layers is there, if it has a manifest.
-    pub placed: Vec<Placed>,
+    pub placed: Vec<LayerOutcome>,
     /// How many of its layers are the base's.
     pub layers_below: usize,
 }
@@ -209,7 +209,7 @@ fn write_docker_archive(
     };
     let trailer = |diff_ids: &[Digest]| -> Trailer {
         let image = finished(diff_ids);
-        let reference = reference.for_image(&image.image_id);
+        let reference = reference.for_image(&image.image_id).to_string();
         let manifest = image.manifest(std::slice::from_ref(&reference));
         let mut members = legacy.as_ref().map_or(Trailer::new(), |legacy| legacy.trailer(&reference));
         members.extend([(image.config_name(), image.config), (MANIFEST_NAME.to_owned(), manifest)]);
@@ -217,7 +217,7 @@ fn write_docker_archive(
     };
     let diff_ids = write_archive(&archive, to.target, &to.compression, &trailer, report)?;
     let image_id = finished(&diff_ids).image_id;
-    let (reference, diff_ids) = (reference.for_image(&image_id), all(&diff_ids));
+    let (reference, diff_ids) = (reference.for_image(&image_id).to_string(), all(&diff_ids));
     let layers_below = base.map_or(0, |base| base.image.layers.len());
     Ok(Built { reference, image_id, diff_ids, manifest: None, placed: Vec::new(), layers_below })
 }
@@ -250,8 +250,8 @@ pub fn write_archive(
     report: &dyn Report,
 ) -> Result<Vec<Digest>> {
     let count = archive.layers.len();
-    let pipe = |out: &mut (dyn Write + Send), name: &Path, packing: Option<Packing>| {
-        let write = |meter: &Meter| archive.write(ArchiveTarget::Pipe(out, name), packing, trailer, meter);
+    let pipe = |out: &mut (dyn Write + Send), name: &Path, packing: Option<CompressionParams>| {
+        let write = |meter: &Progress| archive.write(ArchiveTarget::Pipe(out, name), packing, trailer, meter);
         report.during("writing", Some(archive.work(false)), count, write)
     };
     let output = match place {

@@ -3,8 +3,7 @@
 use crate::error::Context;
 use crate::image_target::{Engine, Kind, check_source, parse_reference, split_kind};
 use crate::{Result, skopeo};
-use layerstone_oci::Location;
-use layerstone_registry::Reference;
+use layerstone_oci::{Location, Reference};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;

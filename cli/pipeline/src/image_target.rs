@@ -10,8 +10,8 @@ use crate::error::Context;
 use crate::skopeo::refuse_name;
 use crate::{CompressionChoice, Result, nix_build};
 use ending::Ending;
-use layerstone_layer::{Codec, Packing};
-use layerstone_registry::Reference;
+use layerstone_layer::{Compression, CompressionParams};
+use layerstone_oci::{InvalidReference, Reference};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -120,7 +120,7 @@ impl ImageTarget {
             refuse_word(text, word_of(text))?;
             let place = ImageTarget::Archive(text.into());
             // What flags say of its compression may still contradict it.
-            place.check_ending(Ending::of(Path::new(text)).and_then(Ending::codec))?;
+            place.check_ending(Ending::of(Path::new(text)).map_or(Compression::None, Ending::compression))?;
             return Ok(place);
         };
         let path = || match rest.as_bytes() {
@@ -143,13 +143,13 @@ impl ImageTarget {
             Kind::OciArchive => {
                 let place = ImageTarget::OciArchive(unnamed("oci-archive:", false)?);
                 // Its layers are compressed, the tar around them is not.
-                place.check_ending(None)?;
+                place.check_ending(Compression::None)?;
                 place
             }
             Kind::Registry => {
                 let text = rest.to_str().with_context(|| format!("not UTF-8: {}", rest.display()))?;
                 let reference = parse_reference(text)?;
-                if reference.digest.is_some() {
+                if reference.digest().is_some() {
                     bail!("found a digest, expected HOST/NAME:TAG to write to: {text}");
                 }
                 ImageTarget::Registry(reference)
@@ -172,24 +172,24 @@ impl ImageTarget {
 
     /// How an archive is compressed: as flags say, or else its name; an error if they contradict each other. None
     /// elsewhere, where layers are compressed.
-    pub fn packing(&self, choice: &CompressionChoice) -> Result<Option<Packing>> {
+    pub fn packing(&self, choice: &CompressionChoice) -> Result<Option<CompressionParams>> {
         let named = match self {
-            ImageTarget::Archive(path) => Ending::of(path).and_then(Ending::codec),
+            ImageTarget::Archive(path) => Ending::of(path).and_then(|ending| ending.compression().params(None)),
             ImageTarget::DockerArchive(_) | ImageTarget::Engine(_) => None,
             ImageTarget::OciLayout(_) | ImageTarget::OciArchive(_) | ImageTarget::Registry(_) => return Ok(None),
         };
-        let packing = choice.or(named.map(Packing::from));
+        let packing = choice.or(named);
         if let ImageTarget::Archive(_) = self {
-            self.check_ending(packing.map(|packing| packing.codec))?;
+            self.check_ending(packing.into())?;
         }
         Ok(packing)
     }
 
     /// Refuses an archive whose name does not end as one does that is compressed so.
-    fn check_ending(&self, codec: Option<Codec>) -> Result<()> {
+    fn check_ending(&self, compression: Compression) -> Result<()> {
         let path = self.path().expect("it is a file");
         let hint = format!("names end in .tar, .tar.gz or .tar.zst; docker-archive:{} takes any name", path.display());
-        ending::check(path, codec).map_err(|message| Refused { message, hint: Some(hint) }.into())
+        ending::check(path, compression).map_err(|message| Refused { message, hint: Some(hint) }.into())
     }
 
     /// Whether layers and manifests are kept there as registries have them, which docker archives do not.
@@ -266,7 +266,7 @@ pub fn check_source(text: &OsStr) -> Result<()> {
 
 /// Refuses the name of a tar that is to be written, compressed so, by a command that writes nothing but files: one that
 /// begins with a word, and one with the ending of something else.
-pub fn check_tar(path: &Path, codec: Option<Codec>) -> Result<()> {
+pub fn check_tar(path: &Path, params: Option<CompressionParams>) -> Result<()> {
     if split_kind(path.as_os_str()).is_some() {
         return Err(only_files(path.as_os_str(), "the file of a tar"));
     }
@@ -275,7 +275,7 @@ pub fn check_tar(path: &Path, codec: Option<Codec>) -> Result<()> {
     if nix_build::outputs().iter().any(|output| output == path) {
         return Ok(());
     }
-    ending::check(path, codec).map_err(|message| Refused { message, hint: None }.into())
+    ending::check(path, params.into()).map_err(|message| Refused { message, hint: None }.into())
 }
 
 /// The name of an image in a registry: `HOST/NAME:TAG`, not a URL.
@@ -283,7 +283,8 @@ pub fn parse_reference(text: &str) -> Result<Reference> {
     if let Some((word, _)) = text.split_once("://") {
         refuse_word(OsStr::new(text), Some(word.as_bytes()))?;
     }
-    Ok(text.parse()?)
+    let wrong = |e: InvalidReference| invalid!("not an image in a registry: {:?}: {}", e.text, e.cause);
+    text.parse().map(|reference: Reference| reference.full()).map_err(wrong)
 }
 
 /// Refuses the name of an image in a registry that is rather a place of another kind.
@@ -374,25 +375,30 @@ mod tests {
 
     /// What an archive of this name is compressed with, if it may be called so.
     #[track_caller]
-    fn check_name(name: &str, expected: Option<Option<Codec>>) {
+    fn check_name(name: &str, expected: Option<Compression>) {
         let place = ImageTarget::parse(name.as_ref());
         let found = place.and_then(|place| place.packing(&CompressionChoice::default()));
-        assert_eq!(found.ok().map(|packing| packing.map(|packing| packing.codec)), expected, "{name}");
+        assert_eq!(found.ok().map(Compression::from), expected, "{name}");
     }
 
     #[test]
     fn endings() {
         for plain in ["x.tar", "x", "x.json", "-", "/dev/null", "x.1", "docker-archive:x.gz", "docker-archive:x.zip"] {
-            check_name(plain, Some(None));
+            check_name(plain, Some(Compression::None));
         }
-        for (name, codec) in [("x.tar.gz", Codec::Gzip), ("X.TGZ", Codec::Gzip), ("x.tzst", Codec::Zstd)] {
-            check_name(name, Some(Some(codec)));
+        for (name, compression) in
+            [("x.tar.gz", Compression::Gzip), ("X.TGZ", Compression::Gzip), ("x.tzst", Compression::Zstd)]
+        {
+            check_name(name, Some(compression));
         }
         for other in ["x.tar.xz", "x.zip", "x.IMG", "x.7z", "oci-archive:x.tar.gz", "oci-archive:x.zip"] {
             check_name(other, None);
         }
         assert!(check_tar(Path::new("x.tar.gz"), None).is_err() && check_tar(Path::new("x.tar.gz/"), None).is_ok());
-        assert!(check_tar(Path::new("x.tar"), Some(Codec::Gzip)).is_err());
-        assert!(check_tar(Path::new("oci:x"), None).is_err() && check_tar(Path::new("x"), Some(Codec::Zstd)).is_ok());
+        assert!(check_tar(Path::new("x.tar"), Some(CompressionParams::GZIP)).is_err());
+        assert!(
+            check_tar(Path::new("oci:x"), None).is_err()
+                && check_tar(Path::new("x"), Some(CompressionParams::ZSTD)).is_ok()
+        );
     }
 }

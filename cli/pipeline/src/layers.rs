@@ -189,13 +189,13 @@ impl Builder<'_> {
         let mut layers = Vec::new();
         for (index, (recipe, cached)) in recipes.iter().zip(&cached).enumerate() {
             let source = match cached {
-                Some(cached) => Source::later(self.store, recipe, cached.size),
+                Some(cached) => Source::lazy(self.store, recipe, cached.size),
                 None => sources.next().expect("every layer that is not cached was laid out"),
             };
             let packed = cached.as_ref().and_then(|cached| Some((cached.compression?, &cached.descriptor)));
             layers.push(ImageLayer {
                 store_paths: recipe.paths.clone(),
-                blob: packed.map(|(packing, descriptor)| LayerBlob::Packed(packing, descriptor.into())),
+                blob: packed.map(|(packing, descriptor)| LayerBlob::Packed(packing, descriptor.clone())),
                 recipe: Some(recipe.clone()),
                 blobs: self.cache.blobs(),
                 ..ImageLayer::new(source, cached.as_ref().map(|cached| cached.diff_id), format!("layer {index}"))

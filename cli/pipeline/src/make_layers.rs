@@ -2,7 +2,10 @@
 
 use crate::record::{Record, Written};
 use crate::{BuildCache, PriorLayers, Report, Result};
-use layerstone_layer::{LayerFile, Packed, Packing, Recipe, Source, Team, digest_all, pack_all, store_layout};
+use layerstone_layer::{
+    CompressedBlob, CompressionParams, CompressorPool, LayerFile, Recipe, Source, compress_all, digest_all,
+    store_layout,
+};
 use layerstone_store::{Digest, Output, Store, StorePath};
 use layerstone_tar::{Owner, tarsum};
 use rayon::prelude::*;
@@ -17,12 +20,12 @@ pub struct LayersToMake<'a> {
     pub recipes: Vec<Recipe>,
     /// Layer files, one a recipe; `-` is stdout.
     pub files: Vec<PathBuf>,
-    /// Blobs, one a recipe or none at all.
+    /// BlobCache, one a recipe or none at all.
     pub blobs: Vec<PathBuf>,
     /// Whether docker's tarsums are computed.
     pub tarsum: bool,
     /// How blobs are compressed.
-    pub packing: Option<Packing>,
+    pub packing: Option<CompressionParams>,
     /// Layer files of an earlier run.
     pub known: PriorLayers,
     /// The cache.
@@ -116,7 +119,7 @@ impl LayersToMake<'_> {
             Some(packing) => {
                 let packed = packed(packing, &references, places, report)?;
                 let layers = references.iter().zip(&packed);
-                layers.map(|(source, packed)| LayerFile::packed(packed, source.size(), packing)).collect()
+                layers.map(|(source, packed)| LayerFile::compressed(packed, source.size(), packing)).collect()
             }
         };
         Ok(layers.into_iter().zip(sums).map(|(layer, tarsum)| LayerFile { tarsum, ..layer }).collect())
@@ -148,7 +151,7 @@ pub fn recipes(
 pub fn layouts<R: Borrow<Recipe> + Sync>(recipes: &[R], cache: &BuildCache<'_>, store: &Store) -> Result<Vec<Source>> {
     let layouts = recipes.par_iter().map(|recipe| {
         let layout = store_layout(store, recipe.borrow())?;
-        Ok(Source::from(if cache.is_there() { layout.noting() } else { layout }))
+        Ok(Source::from(if cache.is_there() { layout.with_content_sums() } else { layout }))
     });
     layouts.collect()
 }
@@ -183,11 +186,11 @@ fn digests(sources: &[&Source], places: &[Option<BlobFile<'_>>], report: &dyn Re
 }
 
 fn packed(
-    packing: Packing,
+    packing: CompressionParams,
     sources: &[&Source],
     places: &[Option<BlobFile<'_>>],
     report: &dyn Report,
-) -> Result<Vec<Packed>> {
+) -> Result<Vec<CompressedBlob>> {
     let output = |index: usize| -> (Box<dyn Write + Send + '_>, &Path) {
         match &places[index] {
             None => (Box::new(io::sink()), Path::new("nowhere")),
@@ -196,7 +199,7 @@ fn packed(
     };
     let bytes = sources.iter().map(|source| source.size()).sum();
     let threads = rayon::current_num_threads();
-    let pack = |meter: &_| Team::with(packing, threads, |team| pack_all(sources, team, &output, meter));
+    let pack = |meter: &_| CompressorPool::with(packing, threads, |team| compress_all(sources, team, &output, meter));
     Ok(report.during("compressing", Some(bytes), sources.len(), pack)?)
 }
 

@@ -3,11 +3,12 @@
 use crate::signal_safe::SignalSafe;
 use crate::{ImageTarget, Registries, Report, Result};
 use layerstone_image::{OciArchive, StoredImage, StoredManifest};
-use layerstone_layer::{Meter, Packing};
+use layerstone_layer::{CompressionParams, Progress};
 use layerstone_oci::{
-    Content, Descriptor, Destination, Layer, Layout, Manifest, Name, Placed, Platform, media_type, put_layers,
+    Content, Descriptor, Destination, Layer, LayerOutcome, Layout, Manifest, Platform, Reference, media_type,
+    put_layers,
 };
-use layerstone_registry::{Push, Reference};
+use layerstone_registry::Push;
 use layerstone_store::Digest;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ impl OpenTarget {
             ImageTarget::OciArchive(path) => Kind::Archive(OciArchive::create(path)?),
             ImageTarget::Registry(reference) => {
                 let mounts: Vec<String> = registries.mount_from.iter().chain(sources).cloned().collect();
-                let push = Push::new(&registries.repository(reference)?, reference.tag.as_deref(), &mounts);
+                let push = Push::new(&registries.repository(reference)?, reference.tag(), &mounts);
                 Kind::Push(Box::new(SignalSafe(push)), reference.clone())
             }
             ImageTarget::Archive(_) | ImageTarget::DockerArchive(_) | ImageTarget::Engine(_) => {
@@ -55,12 +56,12 @@ impl OpenTarget {
     }
 
     /// What the image is called there; `name` is what it calls itself.
-    pub fn called(&self, name: &Name) -> String {
+    pub fn called(&self, name: &Reference) -> String {
         match &self.kind {
             Kind::Layout(_) | Kind::Archive(_) => name.to_string(),
             Kind::Push(_, reference) => {
-                let tag = reference.tag.as_ref().unwrap_or(&name.tag);
-                format!("{}:{tag}", reference.full_name())
+                let tag = reference.tag().unwrap_or(name.tag_or_latest());
+                format!("{}:{tag}", reference.name())
             }
         }
     }
@@ -95,19 +96,19 @@ pub struct Arrived {
     /// The diff IDs of its layers, bottom first; none for one that went as it was.
     pub diff_ids: Vec<Digest>,
     /// What each layer is there.
-    pub layers: Vec<Placed>,
+    pub layers: Vec<LayerOutcome>,
 }
 
 /// Puts the layers and the config of an image; its manifest is made, but not put.
 pub fn put(
     image: &Unfinished<'_>,
-    packing: Option<Packing>,
+    packing: Option<CompressionParams>,
     destination: &dyn Destination,
     uploads: usize,
     report: &dyn Report,
 ) -> Result<Arrived> {
     let bytes = image.layers.iter().map(Layer::size).fold(0, u64::saturating_add);
-    let put = |meter: &Meter| put_layers(&image.layers, packing, destination, uploads, meter);
+    let put = |meter: &Progress| put_layers(&image.layers, packing, destination, uploads, meter);
     let layers = report.during("putting", Some(bytes), image.layers.len(), put)?;
     let known = layers.iter().zip(&image.diff_ids);
     let diff_ids: Vec<Digest> =
@@ -135,7 +136,7 @@ pub fn put_kept(
     report: &dyn Report,
 ) -> Result<Arrived> {
     let bytes = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
-    let put = |meter: &Meter| put_layers(&layers, None, destination, uploads, meter);
+    let put = |meter: &Progress| put_layers(&layers, None, destination, uploads, meter);
     let placed = report.during("putting", Some(bytes), layers.len(), put)?;
     let platform = platform(&config);
     let content: Arc<dyn Content> = Arc::new(config);

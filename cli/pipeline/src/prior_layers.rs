@@ -5,7 +5,7 @@
 
 use crate::Result;
 use crate::error::Context;
-use layerstone_layer::{LayerFile, Packing, Recipe};
+use layerstone_layer::{CompressionParams, LayerFile, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ const ENDING: &str = ".layer.json";
 /// Layer files with recipes, by their recipes and compression.
 #[derive(Default)]
 pub struct PriorLayers {
-    layers: BTreeMap<(String, Option<Packing>), LayerFile>,
+    layers: BTreeMap<(String, Option<CompressionParams>), LayerFile>,
 }
 
 impl PriorLayers {
@@ -37,7 +37,7 @@ impl PriorLayers {
     }
 
     /// The layer file of a layer that is made and compressed so.
-    pub fn get(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<&LayerFile> {
+    pub fn get(&self, recipe: &Recipe, packing: Option<CompressionParams>) -> Option<&LayerFile> {
         self.layers.get(&(key(recipe), packing))
     }
 }

@@ -5,7 +5,7 @@ use crate::copy_index::{self, Whole};
 use crate::error::Context;
 use crate::{BuildOptions, Builder, Copier, ImageSource, ImageTarget, OpenTarget, Registries, Result, remote};
 use layerstone_layering::Strategy;
-use layerstone_oci::{Descriptor, Index, Name, media_type};
+use layerstone_oci::{Descriptor, Index, Reference, media_type};
 use layerstone_spec::Spec;
 use layerstone_store::Digest;
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ pub enum Published {
     /// An image where there are no manifests: what it is called there, and its ID.
     Image {
         /// The name, if it has one.
-        name: Option<Name>,
+        name: Option<Reference>,
         /// The ID.
         image_id: Digest,
     },
@@ -43,7 +43,7 @@ impl Copier<'_> {
     /// # Errors
     ///
     /// The source is not there or damaged, or the target cannot be written or does not fit it.
-    pub fn copy(&self, source: &ImageSource, target: &ImageTarget, name: Option<Name>) -> Result<Published> {
+    pub fn copy(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
         if !target.keeps_oci_images() {
             if let ImageSource::Spec(path) = source {
                 bail!(
@@ -75,7 +75,7 @@ impl Copier<'_> {
     /// # Errors
     ///
     /// Those of [`Copier::copy`].
-    pub fn copy_all(&self, source: &ImageSource, target: &ImageTarget, name: Option<Name>) -> Result<Published> {
+    pub fn copy_all(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
         let open = OpenTarget::open(target, self.registries, &mounts([source], target))?;
         let (max, destination) = (self.options.max_unpacked, open.destination());
         let Whole { descriptor, bytes, name: own } =
@@ -95,7 +95,7 @@ impl Copier<'_> {
         &self,
         sources: &[(ImageSource, String)],
         target: &ImageTarget,
-        mut name: Option<Name>,
+        mut name: Option<Reference>,
     ) -> Result<Published> {
         let open = open_for_index(target, self.registries, &mounts(sources.iter().map(|(source, _)| source), target))?;
         let destination = open.destination();
@@ -128,7 +128,7 @@ impl Copier<'_> {
         specs: &[Spec],
         path: &std::path::Path,
         open: &OpenTarget,
-        mut name: Option<Name>,
+        mut name: Option<Reference>,
     ) -> Result<Published> {
         let mut manifests = Vec::new();
         for spec in specs {
@@ -140,7 +140,12 @@ impl Copier<'_> {
         self.finish_index(open, manifests, name)
     }
 
-    fn finish_index(&self, open: &OpenTarget, manifests: Vec<Descriptor>, name: Option<Name>) -> Result<Published> {
+    fn finish_index(
+        &self,
+        open: &OpenTarget,
+        manifests: Vec<Descriptor>,
+        name: Option<Reference>,
+    ) -> Result<Published> {
         let name = name.context("no name: expected --as NAME:TAG")?;
         let published = finish_index(open, manifests, &name)?;
         open.report_sent(self.report());
@@ -182,7 +187,7 @@ fn open_for_index(target: &ImageTarget, registries: &Registries, mounts: &[Strin
 }
 
 /// Puts the index of images that are there.
-fn finish_index(open: &OpenTarget, manifests: Vec<Descriptor>, name: &Name) -> Result<Published> {
+fn finish_index(open: &OpenTarget, manifests: Vec<Descriptor>, name: &Reference) -> Result<Published> {
     let mut platforms = BTreeMap::new();
     for (number, manifest) in (1..).zip(&manifests) {
         let Some(platform) = &manifest.platform else { continue };
@@ -200,14 +205,14 @@ fn finish_index(open: &OpenTarget, manifests: Vec<Descriptor>, name: &Name) -> R
 /// Repositories of the registry that images go to, which they may be in.
 fn mounts<'a>(sources: impl IntoIterator<Item = &'a ImageSource>, target: &ImageTarget) -> Vec<String> {
     let in_target = |source: &'a ImageSource| match (source, target) {
-        (ImageSource::Registry(from), ImageTarget::Registry(to)) if from.host == to.host => Some(from.name.clone()),
+        (ImageSource::Registry(from), ImageTarget::Registry(to)) if from.host() == to.host() => Some(from.repository()),
         _ => None,
     };
     sources.into_iter().filter_map(in_target).collect()
 }
 
 /// What a registry calls an image that has no name.
-fn name_in(target: &ImageTarget) -> Option<Name> {
+fn name_in(target: &ImageTarget) -> Option<Reference> {
     match target {
         ImageTarget::Registry(reference) => Some(remote::name_of(reference)),
         _ => None,

@@ -4,7 +4,7 @@
 use crate::error::Context;
 use crate::{Report, Result};
 use layerstone_closure::{Candidates, Closure, Database, Graph, scan_store, store_paths_in};
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_spec::{References, RootMode, Spec};
 use layerstone_store::{Store, StorePath};
 
@@ -76,7 +76,7 @@ impl ReferenceSource {
             ReferenceSource::Database(database) => Ok(database.closure(roots)?),
             ReferenceSource::Scan if roots.is_empty() => bail!("nothing to scan: expected a ROOT, --spec or --layer"),
             ReferenceSource::Scan => {
-                let scan = |meter: &Meter| scan_store(store, roots, nar_hashes, |bytes| meter.add_bytes(bytes));
+                let scan = |meter: &Progress| scan_store(store, roots, nar_hashes, |bytes| meter.add_bytes(bytes));
                 Ok(report.during("scanning", None, 0, scan)?)
             }
         }

@@ -1,7 +1,8 @@
 //! Connections to registries, one a host, made when they are first needed.
 
 use crate::Result;
-use layerstone_registry::{Options, Reference, Registry, Repository};
+use layerstone_oci::Reference;
+use layerstone_registry::{Options, Registry, Repository};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +12,7 @@ pub struct Registries {
     pub options: Options,
     /// Repositories that blobs may be mounted from, in the registry that they go to.
     pub mount_from: Vec<String>,
-    /// Blobs that are sent at a time.
+    /// BlobCache that are sent at a time.
     pub uploads: usize,
     connected: Mutex<BTreeMap<String, Slot>>,
 }
@@ -32,13 +33,13 @@ impl Registries {
     /// The host cannot be reached, or is no registry.
     pub fn repository(&self, reference: &Reference) -> Result<Repository> {
         let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = Arc::clone(connected.entry(reference.host.clone()).or_default());
+        let slot = Arc::clone(connected.entry(reference.host().to_owned()).or_default());
         drop(connected);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         let registry = match &*slot {
             Some(registry) => Arc::clone(registry),
-            None => Arc::clone(slot.insert(Registry::connect(&reference.host, &self.options)?)),
+            None => Arc::clone(slot.insert(Registry::connect(reference.host(), &self.options)?)),
         };
-        Ok(registry.repository(&reference.name))
+        Ok(registry.repository(&reference.repository()))
     }
 }

@@ -4,9 +4,9 @@ use crate::error::Context;
 use crate::{Registries, Result};
 use layerstone_image::StoredManifest;
 use layerstone_oci::{
-    Content, Descriptor, Index, Layer, Manifest, Name, Platform, Wanted, host_architecture, media_type,
+    Content, Descriptor, Index, Layer, Manifest, Platform, Reference, Wanted, host_architecture, media_type,
 };
-use layerstone_registry::{Fetched, Reference, Repository};
+use layerstone_registry::{FetchedManifest, Repository};
 use layerstone_spec::Spec;
 use layerstone_store::Digest;
 use std::collections::BTreeSet;
@@ -64,7 +64,7 @@ impl Search<'_> {
     }
 
     /// A manifest or index, once; none if it was fetched before, or too many were.
-    fn fetch(&mut self, descriptor: &Descriptor) -> Result<Option<Fetched>> {
+    fn fetch(&mut self, descriptor: &Descriptor) -> Result<Option<FetchedManifest>> {
         if self.fetched.len() >= MAX_FETCHED || !self.fetched.insert(descriptor.digest) {
             return Ok(None);
         }
@@ -135,7 +135,7 @@ impl RemoteImage {
     }
 
     /// What it is called, as short as can be.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> Reference {
         name_of(&self.reference)
     }
 
@@ -150,17 +150,17 @@ impl RemoteImage {
 }
 
 /// What an image of a registry is called, as short as can be.
-pub fn name_of(reference: &Reference) -> Name {
-    Name { name: reference.short_name(), tag: reference.tag_or_latest().to_owned() }
+pub fn name_of(reference: &Reference) -> Reference {
+    reference.familiar().tagged()
 }
 
 /// Finds an image. One that stands for itself is taken whatever it runs on, unless a platform was named.
 pub fn image(reference: &Reference, wanted: &Wanted, registries: &Registries) -> Result<RemoteImage> {
     let repository = registries.repository(reference)?;
-    let named = repository.manifest(&reference.target())?;
+    let named = repository.manifest(&reference.tag_or_digest())?;
     let digest = named.descriptor.digest;
     let is_alone = !media_type::is_index(&named.descriptor.media_type);
-    let Fetched { descriptor, bytes } = if is_alone {
+    let FetchedManifest { descriptor, bytes } = if is_alone {
         named
     } else {
         let name = reference.to_string();
@@ -172,7 +172,7 @@ pub fn image(reference: &Reference, wanted: &Wanted, registries: &Registries) ->
             None => return Err(search.nothing()),
         }
     };
-    let manifest = Manifest::parse(&bytes, &format!("{}@{}", reference.full_name(), descriptor.digest))?;
+    let manifest = Manifest::parse(&bytes, &format!("{}@{}", reference.name(), descriptor.digest))?;
     let config = repository.small_blob(&manifest.config).context("cannot read the config")?;
     let manifest = StoredManifest { descriptor, bytes, manifest };
     let image = RemoteImage { reference: reference.clone(), repository, manifest, config, digest, is_alone };

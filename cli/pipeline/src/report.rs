@@ -1,7 +1,7 @@
 //! What a build reports while it runs: warnings, notices, progress. Whoever calls it decides how they are shown.
 
-use layerstone_layer::Meter;
-use layerstone_registry::Sent;
+use layerstone_layer::Progress;
+use layerstone_registry::PushStats;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -30,13 +30,13 @@ pub trait Report: Sync {
     fn answer(&self, message: &str);
 
     /// So much was sent to a registry, within this time.
-    fn sent(&self, sent: &Sent, within: Duration);
+    fn sent(&self, sent: &PushStats, within: Duration);
 
     /// Where scripts print.
     fn script_output(&self) -> Box<dyn Write + '_>;
 
     /// A task begins, which counts on this meter until what is returned is dropped.
-    fn begin(&self, task: Task, meter: &Arc<Meter>) -> Box<dyn Send + '_>;
+    fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_>;
 }
 
 impl dyn Report + '_ {
@@ -51,9 +51,9 @@ impl dyn Report + '_ {
         name: &'static str,
         bytes: Option<u64>,
         layers: usize,
-        work: impl FnOnce(&Meter) -> T,
+        work: impl FnOnce(&Progress) -> T,
     ) -> T {
-        let meter = Arc::new(Meter::default());
+        let meter = Arc::new(Progress::default());
         let shown = self.begin(Task { name, bytes, layers }, &meter);
         let result = work(&meter);
         drop(shown);
@@ -72,13 +72,13 @@ impl Report for Silent {
 
     fn answer(&self, _message: &str) {}
 
-    fn sent(&self, _sent: &Sent, _within: Duration) {}
+    fn sent(&self, _sent: &PushStats, _within: Duration) {}
 
     fn script_output(&self) -> Box<dyn Write + '_> {
         Box::new(io::stderr())
     }
 
-    fn begin(&self, _task: Task, _meter: &Arc<Meter>) -> Box<dyn Send + '_> {
+    fn begin(&self, _task: Task, _meter: &Arc<Progress>) -> Box<dyn Send + '_> {
         Box::new(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::Context;
 use crate::{BaseImage, Report, Result, root_layer};
 use layerstone_closure::{Candidates, Closure, Scanner};
-use layerstone_layer::{LayerFile, Meter};
+use layerstone_layer::{LayerFile, Progress};
 use layerstone_overlay::{Backend, Choice, Hooks, Machine, Passed, Phase, Ran, Run, ScriptStore};
 use layerstone_root::RootConfig;
 use layerstone_spec::{Script, Spec};
@@ -107,8 +107,7 @@ pub fn contents(spec: &Spec, store: &Store, base: Option<&BaseImage>) -> Result<
 pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<LayerFile> {
     let mut output = Output::create(blob)?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
-    let contents =
-        job.contents.as_ref().map(|config| contents_tar(job.spec, config, &scratch, report)).transpose()?;
+    let contents = job.contents.as_ref().map(|config| contents_tar(job.spec, config, &scratch, report)).transpose()?;
     let base = job.base.map(overlay_base).transpose()?;
     let options = job.options;
     let config = job.base.map(|base| &base.image.config);
@@ -158,7 +157,7 @@ fn beside_check<T>(
     options: &ScriptOptions,
     run: impl FnOnce() -> layerstone_overlay::Result<T>,
 ) -> Result<T> {
-    let check = |base: &BaseImage| base.image.check(&Meter::default());
+    let check = |base: &BaseImage| base.image.check(&Progress::default());
     let cache = options.base_cache.as_deref();
     let is_kept_first = cache.is_some_and(|cache| merged.is_some_and(|merged| !merged.is_kept(cache)));
     match base {

@@ -1,7 +1,7 @@
 //! A destination in which a signal waits: an upload that has begun is cancelled before the program ends.
 
-use layerstone_layer::Packed;
-use layerstone_oci::{Content, Descriptor, Destination, Given, Name, Put, Result};
+use layerstone_layer::CompressedBlob;
+use layerstone_oci::{BlobWriter, Content, Descriptor, Destination, PutOutcome, Reference, Result};
 use layerstone_overlay::signal::hold;
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use std::sync::Arc;
 pub struct SignalSafe<D>(pub D);
 
 impl<D: Destination> Destination for SignalSafe<D> {
-    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<Put> {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<PutOutcome> {
         let _hold = hold();
         self.0.put(descriptor, content)
     }
 
-    fn put_given(&self, write: &mut Given<'_>) -> Result<(Packed, Put)> {
+    fn put_streaming(&self, write: &mut BlobWriter<'_>) -> Result<(CompressedBlob, PutOutcome)> {
         let _hold = hold();
-        self.0.put_given(write)
+        self.0.put_streaming(write)
     }
 
-    fn is_near(&self) -> bool {
-        self.0.is_near()
+    fn prefers_streaming(&self) -> bool {
+        self.0.prefers_streaming()
     }
 
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
@@ -29,7 +29,7 @@ impl<D: Destination> Destination for SignalSafe<D> {
         self.0.put_manifest(descriptor, bytes)
     }
 
-    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> Result<()> {
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()> {
         let _hold = hold();
         self.0.finish(descriptor, bytes, name)
     }

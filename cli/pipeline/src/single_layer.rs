@@ -3,7 +3,9 @@
 use crate::error::Context;
 use crate::{BaseImage, Report, Result};
 use layerstone_image::paths_comment;
-use layerstone_layer::{Front, LayerFile, Layout, Meter, Packing, Source, Team, pack, write_layer};
+use layerstone_layer::{
+    CompressionParams, CompressorPool, LayerFile, Layout, Prefix, Progress, Source, compress_layer, write_layer,
+};
 use layerstone_store::{Output, Store, StorePath};
 use layerstone_tar::{Owner, tarsum};
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ pub struct SingleLayer<'a> {
     /// Whether extended attributes are kept.
     pub xattrs: bool,
     /// How the blob is compressed.
-    pub packing: Option<Packing>,
+    pub packing: Option<CompressionParams>,
 }
 
 impl SingleLayer<'_> {
@@ -40,12 +42,14 @@ impl SingleLayer<'_> {
         let tar = plain_blob(&front, root)?;
         let source = layout(&tar, paths, mtime, base, store, self.xattrs)?;
         check_front(&front, &tar, report)?;
-        let write = |meter: &Meter| match self.packing {
+        let write = |meter: &Progress| match self.packing {
             None => Ok(LayerFile::new(write_layer(&source, &mut out, blob, meter)?, source.size())),
             Some(packing) => {
                 let threads = rayon::current_num_threads();
-                let packed = Team::with(packing, threads, |team| pack(&source, team, &mut out, blob, meter))?;
-                Ok(LayerFile::packed(&packed, source.size(), packing))
+                let packed = CompressorPool::with(packing, threads, |pool| {
+                    compress_layer(&source, pool, &mut out, blob, meter)
+                })?;
+                Ok(LayerFile::compressed(&packed, source.size(), packing))
             }
         };
         let made: layerstone_layer::Result<LayerFile> = report.during("writing", Some(source.size()), 1, write);
@@ -97,7 +101,7 @@ pub fn layout(
     if let Some(base) = base.filter(|_| !paths.is_empty()) {
         base.check_store(store)?;
     }
-    let mut layout = Layout::behind(Front::read(blob)?, mtime).keep_xattrs(xattrs);
+    let mut layout = Layout::appending_to(Prefix::read(blob)?, mtime).keep_xattrs(xattrs);
     let of_base = |name: &[u8]| {
         let node = tree?.get(name)?;
         Some((node.mode, Owner::numbered(node.uid, node.gid)))

@@ -5,7 +5,7 @@ use crate::base_args::{BaseArgs, UnpackingArgs};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_layer::{LayerFile, Meter};
+use layerstone_layer::{LayerFile, Progress};
 use layerstone_layering::{Draft, Finding, check};
 use layerstone_oci::{Location, Wanted};
 use layerstone_pipeline::ImageTarget;
@@ -156,7 +156,7 @@ impl Options {
             .and_then(ImageTarget::path)
             .context("no place: expected --place FILE, oci:DIR or the like")?;
         let image = self.unpacking.open(&Location::of(path), &Wanted::new(None, None, None).of_base(), common)?;
-        image.check(&Meter::default())?;
+        image.check(&Progress::default())?;
         let wanted = self.layer.iter().map(|file| Ok(LayerFile::read(file)?.diff_id));
         let wanted: Vec<Digest> = wanted.collect::<Result<_>>()?;
         let found: Vec<Digest> = image.layers.iter().map(|layer| layer.diff_id).collect();

@@ -3,9 +3,9 @@
 use crate::args::Common;
 use crate::command::index::tell_published;
 use crate::transfer_args::TransferArgs;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use clap::Args;
-use layerstone_oci::Name;
+use layerstone_oci::Reference;
 use layerstone_pipeline::{ImageSource, ImageTarget};
 use std::ffi::OsString;
 
@@ -49,7 +49,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 pub fn copy(
     source: &ImageSource,
     target: &ImageTarget,
-    name: Option<Name>,
+    name: Option<Reference>,
     all: bool,
     transfer: &TransferArgs,
     common: &Common,
@@ -61,10 +61,7 @@ pub fn copy(
 }
 
 /// A name from the command line.
-pub fn parse_name(text: &str) -> Result<Name> {
-    let name = Name::parse(text);
-    if let Err(cause) = layerstone_oci::name::check_with_tag(&name.to_string()) {
-        bail!("not a name: {text:?}: {cause}");
-    }
-    Ok(name)
+pub fn parse_name(text: &str) -> Result<Reference> {
+    let name = Reference::unchecked(text).tagged();
+    Reference::parse_tagged(&name.to_string()).map_err(|e| anyhow!("not a name: {text:?}: {}", e.cause))
 }

@@ -8,7 +8,7 @@ use crate::packing_args::PackingArgs;
 use crate::step_args::StepArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_layer::{Packing, Recipe};
+use layerstone_layer::{CompressionParams, Recipe};
 use layerstone_layering::Plan;
 use layerstone_pipeline::{
     BuildCache, BuildStep, LayersToMake, NewDirectory, PriorLayers, Record, check_tar, layer_files,
@@ -141,9 +141,15 @@ impl Options {
     }
 
     /// Refuses a name that is no tar's, and an output that is one of the inputs.
-    fn check_files(&self, spec: Option<&Spec>, plan: &Plan, packing: Option<Packing>, store: &Store) -> Result<()> {
+    fn check_files(
+        &self,
+        spec: Option<&Spec>,
+        plan: &Plan,
+        packing: Option<CompressionParams>,
+        store: &Store,
+    ) -> Result<()> {
         if let Some(blob) = &self.blob {
-            check_tar(blob, packing.map(|packing| packing.codec))?;
+            check_tar(blob, packing)?;
         }
         let files = Files::of(store).reads([&self.plan]).reads(self.stamp.spec()).reads_layers(&self.behind);
         let files = files.reads(self.base.location(spec).map(|base| base.path)).edge(&self.edge).writes(&self.blob);
@@ -155,7 +161,7 @@ impl Options {
     }
 
     /// The layer files and the blobs of all layers.
-    fn names(&self, count: usize, packing: Option<Packing>) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    fn names(&self, count: usize, packing: Option<CompressionParams>) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let names = |ending: &str| (0..count).map(|index| self.output.join(format!("{index:03}.{ending}"))).collect();
         (names("layer.json"), if self.blobs { names(&tar_ending(packing)) } else { Vec::new() })
     }
@@ -174,7 +180,7 @@ impl Options {
 fn make_all(
     options: &Options,
     recipes: Vec<Recipe>,
-    packing: Option<Packing>,
+    packing: Option<CompressionParams>,
     memory: &BuildCache<'_>,
     store: &Store,
     common: &Common,
@@ -197,8 +203,8 @@ fn make_all(
     options.finish(edge)
 }
 
-fn tar_ending(packing: Option<Packing>) -> String {
-    format!("tar{}", packing.map_or("", |packing| packing.codec.ending()))
+fn tar_ending(packing: Option<CompressionParams>) -> String {
+    format!("tar{}", packing.map_or("", |packing| packing.ending()))
 }
 
 /// Numbered layer files of a folder that this plan has no layer for, and that no run of ours is known to have written:

@@ -7,14 +7,14 @@ use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::{MaxUnpacked, Merge, StoredImage};
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_oci::{Location, Wanted};
 use layerstone_pipeline::{CompressionChoice, ImageTarget, open_file, write_archive};
 use rayon::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Put the images of several files into one docker archive
+/// PutOutcome the images of several files into one docker archive
 ///
 /// Image IDs stay as they are, and layers that images share are stored once. An image that comes several times has all
 /// its tags; a tag that two images claim is an error. The output's name decides on compression: .tar none, .tar.gz gzip,
@@ -44,7 +44,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     for (location, images) in opened(&options.files, max, common)? {
         images.into_iter().try_for_each(|image| merge.add(&location, image))?;
     }
-    let unpack = |meter: &Meter| merge.unpack(max, &|bytes| meter.add_bytes(bytes));
+    let unpack = |meter: &Progress| merge.unpack(max, &|bytes| meter.add_bytes(bytes));
     common.report().during("unpacking", None, 0, unpack)?;
     write_archive(&merge.archive(), &place, &packing, &|_| merge.trailer(), common)?;
     tell(&merge, &place, common)
@@ -61,7 +61,7 @@ fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(
         };
         Ok((location, images))
     };
-    let open_all = |_: &Meter| files.par_iter().map(open).collect::<Vec<Result<_>>>();
+    let open_all = |_: &Progress| files.par_iter().map(open).collect::<Vec<Result<_>>>();
     // Of several errors the first one by order, not by time.
     common.report().during("opening", None, 0, open_all).into_iter().collect()
 }

@@ -6,7 +6,7 @@ use crate::overwrite::Files;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::open_plain;
-use layerstone_layer::{Meter, write_layer};
+use layerstone_layer::{Progress, write_layer};
 use layerstone_oci::Time;
 use layerstone_pipeline::check_tar;
 use layerstone_root::{Error as RootError, MergedTrees, TreeSource, merge_trees};
@@ -81,6 +81,6 @@ fn open(source: &Path, unpacking: &UnpackingArgs) -> Result<TreeSource> {
 fn write_tar(merged: &MergedTrees, mtime: Option<Time>, output: &Path) -> Result<()> {
     let source = merged.tar(mtime.unwrap_or(Time::one_second()).seconds()?);
     let mut out = Output::create(output)?;
-    write_layer(&source, &mut out, output, &Meter::default())?;
+    write_layer(&source, &mut out, output, &Progress::default())?;
     Ok(out.commit()?)
 }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use layerstone_image::Target;
-use layerstone_oci::Name;
+use layerstone_oci::Reference;
 use layerstone_pipeline::{ImageSource, remote_image};
 use layerstone_store::{Digest, Hasher};
 use serde_json::json;
@@ -43,18 +43,18 @@ enum Form {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.packing.choice()?;
-    let mut reference = parse_reference(&options.reference)?;
+    let reference = parse_reference(&options.reference)?;
     let remote =
         remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registry.registries())?;
-    reference.digest = Some(remote.digest);
+    let reference = reference.with_digest(remote.digest);
     let name = options.name.as_deref().map(parse_name).transpose()?.unwrap_or_else(|| remote.name());
-    let (hash, image_name) = (hash(&reference, &name, options, common)?, reference.short_name());
+    let (hash, image_name) = (hash(&reference, &name, options, common)?, reference.familiar().name().to_owned());
     let fields = [
         ("imageName", image_name),
         ("imageDigest", remote.digest.to_string()),
         ("hash", format!("sha256-{}", STANDARD.encode(hash.as_bytes()))),
-        ("finalImageName", name.name),
-        ("finalImageTag", name.tag),
+        ("finalImageName", name.name().to_owned()),
+        ("finalImageTag", name.tag_or_latest().to_owned()),
     ];
     match options.form {
         Form::Json => {
@@ -71,12 +71,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 /// sha256 of the docker archive of an image under a name.
-fn hash(reference: &layerstone_registry::Reference, name: &Name, options: &Options, common: &Common) -> Result<Digest> {
+fn hash(reference: &Reference, name: &Reference, options: &Options, common: &Common) -> Result<Digest> {
     let mut hashed = Hashed(Hasher::default());
     let mut write = |merge: &layerstone_image::Merge| {
         let archive = merge.archive();
         let target = Target::Pipe(&mut hashed, Path::new("nowhere"));
-        archive.write(target, None, &|_| merge.trailer(), &layerstone_layer::Meter::default())?;
+        archive.write(target, None, &|_| merge.trailer(), &layerstone_layer::Progress::default())?;
         Ok(())
     };
     let (store, registries) = (options.transfer.store.store()?, options.transfer.registry.registries());

@@ -5,8 +5,8 @@ use crate::args::Common;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
+use layerstone_oci::Reference;
 use layerstone_pipeline::{ImageSource, ImageTarget, remote_image};
-use layerstone_registry::Reference;
 use std::ffi::OsString;
 
 /// Get an image of a registry: dockerTools' pullImage
@@ -34,7 +34,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let place = ImageTarget::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     options.transfer.check_files(&[], &place)?;
-    if reference.digest.is_none() {
+    if reference.digest().is_none() {
         let remote =
             remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registry.registries())?;
         let wanted = options.transfer.platform.wanted();
@@ -43,7 +43,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             common.warn(format!("the image is for {found}, and not for {wanted}: {reference}"));
         }
         // What is pulled is what was told, even if the tag moves meanwhile.
-        reference.digest = Some(remote.digest);
+        reference = reference.with_digest(remote.digest);
         if !common.quiet {
             eprintln!("{reference}");
         }

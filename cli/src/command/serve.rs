@@ -7,9 +7,9 @@ use crate::overwrite::Files;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_oci::{Descriptor, Destination, Index, Name, media_type};
+use layerstone_oci::{Descriptor, Destination, Index, Reference, media_type};
 use layerstone_pipeline::{Brought, Copier, Either, ImageSource, Whole};
-use layerstone_registry::{Server, Shelf, ShelfPlace};
+use layerstone_registry::{MemoryRegistry, RepositoryHandle, Server};
 use layerstone_store::Scratch;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -41,7 +41,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     Files::default().writes_state(options.transfer.state.as_deref()).check()?;
     // First, so that a port that is taken is told at once.
     let server = Server::bind(options.listen)?;
-    let shelf = Mutex::new(Shelf::default());
+    let shelf = Mutex::new(MemoryRegistry::default());
     let (mut names, mut scratches) = (Vec::new(), Vec::new());
     for image in &options.images {
         let name = put(image, &copier, &shelf, &mut scratches)?;
@@ -69,34 +69,39 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 /// Puts an image on the shelf; what it is called there.
-fn put(text: &OsString, copier: &Copier<'_>, shelf: &Mutex<Shelf>, scratches: &mut Vec<Scratch>) -> Result<Name> {
+fn put(
+    text: &OsString,
+    copier: &Copier<'_>,
+    shelf: &Mutex<MemoryRegistry>,
+    scratches: &mut Vec<Scratch>,
+) -> Result<Reference> {
     match ImageSource::parse(text)? {
         ImageSource::Spec(path) => {
             let specs = copier.specs(&path)?;
             let repository = specs[0].reference()?.name().to_owned();
-            let place = ShelfPlace { shelf, repository };
+            let place = RepositoryHandle { registry: shelf, repository };
             let bring = |spec| copier.bring_spec(spec, &path, specs.len() > 1, &place);
             let mut brought: Vec<Brought> = specs.iter().map(bring).collect::<layerstone_pipeline::Result<_>>()?;
             scratches.extend(brought.iter_mut().filter_map(|it| it.scratch.take()));
             finish(&place, brought)
         }
         origin => {
-            // Blobs are given away from any repository.
-            let nameless = ShelfPlace { shelf, repository: String::new() };
+            // BlobCache are given away from any repository.
+            let nameless = RepositoryHandle { registry: shelf, repository: String::new() };
             match copier.bring_whole(&origin, &nameless)? {
                 Either::Index(Whole { descriptor, bytes, name }, scratch) => {
                     let name = name.context("no name: expected an image that has one")?;
-                    let name = Name { name: repository_of(&name.name), ..name };
+                    let name = named(&repository_of(name.name()), &name);
                     scratches.extend(scratch);
-                    let place = ShelfPlace { shelf, repository: name.name.clone() };
+                    let place = RepositoryHandle { registry: shelf, repository: name.name().to_owned() };
                     place.finish(&descriptor, &bytes, Some(&name))?;
                     Ok(name)
                 }
                 Either::Image(mut brought) => {
                     let name = brought.name.as_ref().context("no name: expected an image that has one")?;
-                    let repository = repository_of(&name.name);
+                    let repository = repository_of(name.name());
                     scratches.extend(brought.scratch.take());
-                    finish(&ShelfPlace { shelf, repository }, vec![brought])
+                    finish(&RepositoryHandle { registry: shelf, repository }, vec![brought])
                 }
             }
         }
@@ -104,9 +109,9 @@ fn put(text: &OsString, copier: &Copier<'_>, shelf: &Mutex<Shelf>, scratches: &m
 }
 
 /// Puts the manifest of one image, or the index of several.
-fn finish(place: &ShelfPlace<'_>, brought: Vec<Brought>) -> Result<Name> {
+fn finish(place: &RepositoryHandle<'_>, brought: Vec<Brought>) -> Result<Reference> {
     let name = brought.iter().find_map(|it| it.name.clone()).context("no name: expected an image that has one")?;
-    let name = Name { name: place.repository.clone(), ..name };
+    let name = named(&place.repository, &name);
     if let [Brought { arrived, .. }] = &brought[..] {
         place.finish(&arrived.manifest, &arrived.bytes, Some(&name))?;
         return Ok(name);
@@ -118,6 +123,11 @@ fn finish(place: &ShelfPlace<'_>, brought: Vec<Brought>) -> Result<Name> {
     let bytes = index.to_bytes();
     place.finish(&Descriptor::of(media_type::INDEX, &bytes), &bytes, Some(&name))?;
     Ok(name)
+}
+
+/// What an image is called in a repository on this machine.
+fn named(repository: &str, name: &Reference) -> Reference {
+    Reference::unchecked(&format!("{repository}:{}", name.tag_or_latest()))
 }
 
 /// The repository of an image on this machine: its name without the registry that it came from.

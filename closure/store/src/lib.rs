@@ -1,9 +1,10 @@
-//! The ground that every stage of layerstone stands on: store paths, digests, stage files, files
-//! written whole or not at all, and a folder that remembers what was learned.
+//! What every stage of layerstone stands on: store paths, digests, stage files, atomic files, a cache directory,
+//! cancellation.
 //!
 //! This crate knows nothing of closures, layers or images.
 
 mod cache;
+mod cancel;
 mod codec;
 mod digest;
 mod directory;
@@ -21,6 +22,7 @@ mod temporary;
 mod write_back;
 
 pub use cache::{Cache, Contents, Kind, Outcome, Room};
+pub use cancel::{Cancel, Cancelled};
 pub use codec::{decode, encode};
 pub use digest::{Digest, Hasher};
 pub use directory::Directory;

@@ -429,7 +429,7 @@ mod tests {
         let text = text.strip_prefix("json\n").unwrap();
         let spec = Spec::parse(text.as_bytes(), "image.json", Path::new("/specs")).unwrap();
         assert_eq!(spec.name, "Hello");
-        assert_eq!(spec.reference().unwrap().for_image(&layerstone_store::Digest::of(b"")), "hello:1.0");
+        assert_eq!(spec.reference().unwrap().for_image(&layerstone_store::Digest::of(b"")).to_string(), "hello:1.0");
         assert_eq!(spec.contents, [Path::new("/specs/./result")]);
         assert_eq!(spec.config["Cmd"], json!(["/bin/hello"]));
         assert_eq!(spec.created, Time::Now);

@@ -4,8 +4,8 @@ use super::{Built, ImageLayer, LayerBlob, facts};
 use crate::open_target::{Arrived, OpenTarget, Unfinished, put};
 use crate::{BaseImage, BuildCache, CompressionChoice, Report, Result};
 use layerstone_image::LayerFacts;
-use layerstone_layer::Packing;
-use layerstone_oci::{Content, Destination, Layer, Name, STORE_PATHS, Tar};
+use layerstone_layer::CompressionParams;
+use layerstone_oci::{Content, Destination, Layer, STORE_PATHS, Tar};
 use layerstone_spec::Spec;
 use layerstone_store::{Digest, StorePath};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub fn write(
 ) -> Result<Built> {
     let reference = spec.reference()?;
     let arrived = put_layers_of(spec, base, layers, target.destination(), how, cache, report)?;
-    let name = Name::parse(&reference.for_image(&arrived.image_id));
+    let name = reference.for_image(&arrived.image_id);
     target.destination().finish(&arrived.manifest, &arrived.bytes, Some(&name))?;
     Ok(Built::of(target.called(&name), &arrived, base))
 }
@@ -60,7 +60,7 @@ pub fn put_layers_of(
 }
 
 /// How layer files say that their layers are compressed.
-fn packing_of(layers: &[ImageLayer]) -> Option<Packing> {
+fn packing_of(layers: &[ImageLayer]) -> Option<CompressionParams> {
     layers.iter().find_map(|layer| match &layer.blob {
         Some(LayerBlob::Packed(packing, _)) => Some(*packing),
         _ => None,
@@ -68,7 +68,7 @@ fn packing_of(layers: &[ImageLayer]) -> Option<Packing> {
 }
 
 /// A layer as it goes: a blob that is there as it is, unless a layer file's own compression is not the one that is wanted.
-fn as_layer(layer: &ImageLayer, packing: Option<Packing>) -> Layer {
+fn as_layer(layer: &ImageLayer, packing: Option<CompressionParams>) -> Layer {
     let paths: Vec<&str> = layer.store_paths.iter().map(StorePath::as_str).collect();
     let mut annotations = BTreeMap::new();
     if !paths.is_empty() {
@@ -87,7 +87,7 @@ fn as_layer(layer: &ImageLayer, packing: Option<Packing>) -> Layer {
     Layer::Tar(Tar {
         source: layer.source.clone(),
         diff_id: layer.expected,
-        packed,
+        compressed: packed,
         annotations,
         label: layer.label.display().to_string(),
         blobs: layer.blobs.clone(),

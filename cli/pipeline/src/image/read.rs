@@ -6,7 +6,6 @@ use crate::prior_layers::layer_files;
 use crate::{BuildCache, Result};
 use layerstone_image::{MaxUnpacked, unpack_blob};
 use layerstone_layer::{LayerFile, Source, store_layout};
-use layerstone_oci::Descriptor;
 use layerstone_store::Store;
 use layerstone_tar::Part;
 use std::fs::File;
@@ -22,7 +21,7 @@ pub fn layer_files_of(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 /// Reads one.
 pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUnpacked) -> Result<ImageLayer> {
     let layer = LayerFile::read(path)?;
-    let descriptor = Descriptor::from(&layer.descriptor);
+    let descriptor = layer.descriptor.clone();
     let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
         (Some(recipe), _) => {
             let store = Store::new(&recipe.store, store.root())?;

@@ -1,6 +1,6 @@
 //! What the ending of a file's name says of the file: one table. Does not know who writes it.
 
-use layerstone_layer::Codec;
+use layerstone_layer::Compression;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// A tar, compressed so.
-    Tar(Option<Codec>),
+    Tar(Compression),
     /// What nothing here writes.
     Other,
 }
 
 /// Endings in small letters: those of GNU tar's --auto-compress, of archives, and of disk images.
 const ENDINGS: [(Ending, &[&str]); 4] = [
-    (Ending::Tar(None), &[".tar"]),
-    (Ending::Tar(Some(Codec::Gzip)), &[".gz", ".tgz", ".taz"]),
-    (Ending::Tar(Some(Codec::Zstd)), &[".zst", ".tzst", ".zstd"]),
+    (Ending::Tar(Compression::None), &[".tar"]),
+    (Ending::Tar(Compression::Gzip), &[".gz", ".tgz", ".taz"]),
+    (Ending::Tar(Compression::Zstd), &[".zst", ".tzst", ".zstd"]),
     (
         Ending::Other,
         &[
@@ -80,26 +80,30 @@ impl Ending {
     }
 
     /// What a tar of this name is compressed with.
-    pub fn codec(self) -> Option<Codec> {
-        if let Ending::Tar(codec) = self { codec } else { None }
+    pub fn compression(self) -> Compression {
+        if let Ending::Tar(compression) = self { compression } else { Compression::None }
     }
 }
 
 /// What is wrong with the name of a tar that is compressed so, if its ending is another one's.
-pub fn check(path: &Path, codec: Option<Codec>) -> Result<(), String> {
+pub fn check(path: &Path, compression: Compression) -> Result<(), String> {
     let found = match Ending::of(path) {
         None => return Ok(()),
-        Some(Ending::Tar(named)) if named == codec => return Ok(()),
+        Some(Ending::Tar(named)) if named == compression => return Ok(()),
         Some(Ending::Tar(named)) => name(named),
         Some(Ending::Other) => "another format",
     };
-    Err(format!("cannot write: {}: found the ending of {found}, expected that of {}", path.display(), name(codec)))
+    Err(format!(
+        "cannot write: {}: found the ending of {found}, expected that of {}",
+        path.display(),
+        name(compression)
+    ))
 }
 
-fn name(codec: Option<Codec>) -> &'static str {
-    match codec {
-        None => "a plain tar",
-        Some(Codec::Gzip) => "a tar in gzip",
-        Some(Codec::Zstd) => "a tar in zstd",
+fn name(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Gzip => "a tar in gzip",
+        Compression::Zstd => "a tar in zstd",
+        _ => "a plain tar",
     }
 }

@@ -7,7 +7,7 @@ use crate::out::print;
 use crate::outgoing::{Arrived, Keeper};
 use anyhow::{Result, bail};
 use layerstone_layering::Strategy;
-use layerstone_oci::{Descriptor, Index, Name, media_type};
+use layerstone_oci::{Descriptor, Index, Reference, media_type};
 use layerstone_spec::Spec;
 use layerstone_store::Scratch;
 use std::collections::BTreeMap;
@@ -29,14 +29,14 @@ pub fn run(of: &Of<'_>, specs: &[(Spec, Strategy)], target: &Target<'_>, common:
             destination.put_manifest(&arrived.manifest, &arrived.bytes)?;
             let Arrived { manifest, image_id, diff_ids, layers: placed, .. } = arrived;
             let layers_below = base.map_or(0, |base| base.image.layers.len());
-            let reference = spec.reference()?.for_image(&image_id);
+            let reference = spec.reference()?.for_image(&image_id).to_string();
             Ok(Built { reference, image_id, diff_ids, manifest: Some(manifest), placed, layers_below })
         })?;
         manifests.extend(built.manifest.map(|manifest| (built.reference, manifest)));
     }
     let (reference, _) = manifests.first().cloned().expect("there are specs");
     let manifests = manifests.into_iter().map(|(_, manifest)| manifest).collect();
-    finish(&keeper, manifests, &Name::parse(&reference), common)?;
+    finish(&keeper, manifests, &Reference::unchecked(&reference), common)?;
     keeper.tell(since, common);
     Ok(())
 }
@@ -51,7 +51,7 @@ pub fn open(target: &Target<'_>, sources: &[String]) -> Result<Keeper> {
 }
 
 /// Puts the index of images that are there, and says what it is.
-pub fn finish(keeper: &Keeper, manifests: Vec<Descriptor>, name: &Name, common: &Common) -> Result<()> {
+pub fn finish(keeper: &Keeper, manifests: Vec<Descriptor>, name: &Reference, common: &Common) -> Result<()> {
     let mut platforms = BTreeMap::new();
     for (index, manifest) in manifests.iter().enumerate() {
         let Some(platform) = &manifest.platform else { continue };

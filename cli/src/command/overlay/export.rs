@@ -7,7 +7,7 @@ use crate::platform_args::PlatformArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::StoredImage;
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_oci::Location;
 use layerstone_pipeline::check_tar;
 use layerstone_store::Output;
@@ -67,7 +67,7 @@ fn export(image: &StoredImage, out: &mut (dyn Write + Send), to: &Path, common: 
         image.check_holes(&tree)?;
         Ok(write_flat(&tree, &parts, out, to)?)
     };
-    let both = |meter: &Meter| rayon::join(|| image.check(meter), write);
+    let both = |meter: &Progress| rayon::join(|| image.check(meter), write);
     let (checked, written) = common.report().during("exporting", Some(bytes), parts.len(), both);
     // What is wrong with a layer explains what went wrong with writing its files.
     checked?;

@@ -5,7 +5,7 @@ use crate::out::print;
 use crate::table::size;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::{Closure, Mismatch, verify};
-use layerstone_layer::Meter;
+use layerstone_layer::Progress;
 use layerstone_store::Store;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -14,7 +14,7 @@ use std::path::Path;
 pub fn run(file: &Path, store: &Store, as_json: bool, common: &Common) -> Result<()> {
     let closure = Closure::read(file)?;
     let bytes = closure.graph.iter().filter_map(|info| info.nar_size).fold(0, u64::saturating_add);
-    let work = |meter: &Meter| verify(&closure, store, |count| meter.add_bytes(count));
+    let work = |progress: &Progress| verify(&closure, store, |count| progress.add_bytes(count));
     let mismatches =
         common.report().during("verifying", Some(bytes), 0, work).with_context(|| file.display().to_string())?;
     let paths = closure.graph.len();

@@ -1,13 +1,13 @@
-//! What was learned about layers of the store, remembered in a cache under all that decides their bytes.
+//! Caches what is known of layers (diff IDs, sizes, compressed blobs), each fact under a key of all that decides it.
 //!
-//! A store path never changes under its name, if the store keeps its word. Where the NAR hash of a path is known it is
-//! part of what a layer is found by. Where it is not, the name alone has to do, in a store that the user cannot write to,
-//! or for a user who says so.
+//! A store path never changes under its name, if the store keeps its word. The NAR hash of a path is part of a layer's
+//! key where it is known. Where it is not, the name alone has to do, in a store that the user cannot write to, or for a
+//! user who says so.
 //!
-//! What a tar is when it is compressed depends on its bytes alone, so that is found by the diff ID. Hence it does not
-//! matter who learned what first, and layers that are not the store's are known too.
+//! The compressed blob of a tar depends on the tar's bytes alone, so its key has the diff ID. Hence facts may come in any
+//! order, and compressed layers that are not the store's are known too.
 
-use crate::{Difference, Index, LayerFile, Layout, Packed, Packing, Recipe, Result};
+use crate::{CompressedBlob, CompressionParams, Difference, Index, LayerFile, Layout, Recipe, Result};
 use layerstone_store::{Cache, Digest, Kind, NarHash, Store, StorePath, decode, encode};
 use layerstone_tar::Owner;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -31,9 +31,9 @@ pub enum Trust {
     Names,
 }
 
-/// What was learned about layers of a store.
+/// The facts that a cache knows of the layers of a store.
 #[derive(Debug)]
-pub struct Learned {
+pub struct LayerCache {
     cache: Arc<Cache>,
     store: Store,
     hashes: OnceLock<BTreeMap<StorePath, NarHash>>,
@@ -73,7 +73,7 @@ impl Place {
     }
 }
 
-/// What decides what is known of a layer.
+/// What decides the bytes of a layer.
 #[derive(Serialize)]
 struct Key<'a> {
     version: u32,
@@ -85,12 +85,13 @@ struct Key<'a> {
     xattrs: bool,
 }
 
-/// What decides what a tar is when it is compressed.
+/// What decides the compressed blob of a tar.
 #[derive(Serialize)]
-struct PackedKey {
+struct CompressedKey {
     version: u32,
     diff_id: [u8; 32],
-    packing: Packing,
+    /// Number of the codec, and level.
+    params: (u32, i32),
     /// The version of this program: another may compress otherwise.
     program: &'static str,
 }
@@ -101,17 +102,17 @@ struct Facts {
     diff_id: [u8; 32],
     size: u64,
     /// Digest and size of the blob, where this is about one.
-    packed: Option<([u8; 32], u64)>,
+    blob: Option<([u8; 32], u64)>,
     tarsum: Option<String>,
 }
 
-impl Learned {
-    /// What a cache knows of the layers of a store.
-    pub fn new(cache: Arc<Cache>, store: Store, trust: Trust) -> Learned {
+impl LayerCache {
+    /// The facts of this cache about layers of this store.
+    pub fn new(cache: Arc<Cache>, store: Store, trust: Trust) -> LayerCache {
         let folder = store.locate(store.dir());
         let place = Place::of(&folder).filter(|_| trust == Trust::Store);
         let trusts_names = trust == Trust::Names || place.as_ref().is_some_and(|place| !place.is_writable);
-        Learned { cache, store, hashes: OnceLock::new(), trusts_names, place }
+        LayerCache { cache, store, hashes: OnceLock::new(), trusts_names, place }
     }
 
     /// The cache.
@@ -119,14 +120,14 @@ impl Learned {
         &self.cache
     }
 
-    /// Tells the NAR hashes of paths; those that are told first count.
-    pub fn tell_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
+    /// Sets the NAR hashes of paths; only the first call counts.
+    pub fn set_nar_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
         self.hashes.get_or_init(|| hashes.into_iter().collect());
     }
 
-    /// What is known of a layer that is made and compressed so, its recipe included; none if it is not known, or if one of
-    /// its paths is not there.
-    pub fn get(&self, recipe: &Recipe, packing: Option<Packing>) -> Option<LayerFile> {
+    /// The layer file of a layer that is made and compressed so; none if it is not known, or if one of its paths does not
+    /// exist.
+    pub fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile> {
         let facts = self.facts(&self.key(recipe)?)?;
         let is_there = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
         if !recipe.paths.iter().all(is_there) {
@@ -135,19 +136,20 @@ impl Learned {
         // What its files were may be wanted as long as it is believed.
         let diff_id = Digest::from_bytes(facts.diff_id);
         self.cache.used(Kind::Index, &diff_id);
-        let layer = match packing {
+        let layer = match params {
             None => LayerFile::new(diff_id, facts.size),
-            Some(packing) => LayerFile::packed(&self.packed(&diff_id, packing)?, facts.size, packing),
+            Some(params) => LayerFile::compressed(&self.compressed(&diff_id, params)?, facts.size, params),
         };
         let (store_paths, recipe) = (recipe.paths.clone(), Some(recipe.clone()));
         Some(LayerFile { recipe, store_paths, tarsum: facts.tarsum, ..layer })
     }
 
-    /// What is known of a tar that is compressed so.
-    pub fn packed(&self, diff_id: &Digest, packing: Packing) -> Option<Packed> {
-        let facts = self.facts(&packed_key(diff_id, packing)?).filter(|facts| facts.diff_id == *diff_id.as_bytes())?;
-        let (digest, size) = facts.packed?;
-        Some(Packed { diff_id: *diff_id, digest: Digest::from_bytes(digest), size })
+    /// The blob of a tar that is compressed so.
+    pub fn compressed(&self, diff_id: &Digest, params: CompressionParams) -> Option<CompressedBlob> {
+        let facts =
+            self.facts(&compressed_key(diff_id, params)?).filter(|facts| facts.diff_id == *diff_id.as_bytes())?;
+        let (digest, size) = facts.blob?;
+        Some(CompressedBlob { diff_id: *diff_id, digest: Digest::from_bytes(digest), size })
     }
 
     /// What is remembered under a key.
@@ -155,38 +157,38 @@ impl Learned {
         decode(&self.cache.get(Kind::Layer, key)?)
     }
 
-    /// Remembers a layer that was made and compressed so; with what its files were, if it was read to its end.
+    /// Stores a layer that was made and compressed so, and the index of its files if it was read to its end.
     ///
     /// # Errors
     ///
     /// The cache cannot be written.
     pub fn put(&self, recipe: &Recipe, layer: &LayerFile, layout: Option<&Layout>) -> Result<()> {
         let LayerFile { diff_id, size, descriptor, .. } = layer;
-        if let Some(packing) = layer.compression {
-            let packed = Packed { diff_id: *diff_id, digest: descriptor.digest, size: descriptor.size };
-            self.put_packed(&packed, *size, packing)?;
+        if let Some(params) = layer.compression {
+            let packed = CompressedBlob { diff_id: *diff_id, digest: descriptor.digest, size: descriptor.size };
+            self.put_compressed(&packed, *size, params)?;
         }
         let Some(key) = self.key(recipe) else { return Ok(()) };
         // Whoever asks for no tarsum does not forget one.
         let known = || self.facts(&key).filter(|known| known.diff_id == *diff_id.as_bytes())?.tarsum;
         let tarsum = layer.tarsum.clone().or_else(known);
-        self.put_facts(&key, &Facts { diff_id: *diff_id.as_bytes(), size: *size, packed: None, tarsum })?;
+        self.put_facts(&key, &Facts { diff_id: *diff_id.as_bytes(), size: *size, blob: None, tarsum })?;
         if let Some(bytes) = layout.and_then(Index::of).and_then(|index| index.to_bytes()) {
             self.cache.put(Kind::Index, &layer.diff_id, &bytes)?;
         }
         Ok(())
     }
 
-    /// Remembers what a tar of so many bytes is when it is compressed so.
+    /// Stores the compressed blob of a tar of so many bytes.
     ///
     /// # Errors
     ///
     /// The cache cannot be written.
-    pub fn put_packed(&self, packed: &Packed, size: u64, packing: Packing) -> Result<()> {
-        let Some(key) = packed_key(&packed.diff_id, packing) else { return Ok(()) };
+    pub fn put_compressed(&self, packed: &CompressedBlob, size: u64, params: CompressionParams) -> Result<()> {
+        let Some(key) = compressed_key(&packed.diff_id, params) else { return Ok(()) };
         let blob = (*packed.digest.as_bytes(), packed.size);
         let diff_id = *packed.diff_id.as_bytes();
-        self.put_facts(&key, &Facts { diff_id, size, packed: Some(blob), tarsum: None })
+        self.put_facts(&key, &Facts { diff_id, size, blob: Some(blob), tarsum: None })
     }
 
     fn put_facts(&self, key: &Digest, facts: &Facts) -> Result<()> {
@@ -217,7 +219,7 @@ impl Learned {
         Ok(index.differences(&Index::of_store(&self.store, recipe)?))
     }
 
-    /// What a layer is found by; none if one of its paths is not to be believed by its name.
+    /// The key of a layer; none if the name of one of its paths is not trusted.
     fn key(&self, recipe: &Recipe) -> Option<Digest> {
         let hash = |path| self.hashes.get()?.get(path).map(NarHash::to_string);
         let paths: Vec<_> = recipe.paths.iter().map(|path| (path.as_str(), hash(path))).collect();
@@ -239,16 +241,19 @@ impl Learned {
     }
 }
 
-/// What a tar that is compressed so is found by.
-fn packed_key(diff_id: &Digest, packing: Packing) -> Option<Digest> {
+/// The key of the compressed blob of a tar.
+fn compressed_key(diff_id: &Digest, params: CompressionParams) -> Option<Digest> {
     let (diff_id, program) = (*diff_id.as_bytes(), env!("CARGO_PKG_VERSION"));
-    encode(&PackedKey { version: VERSION, diff_id, packing, program }).map(|bytes| Digest::of(&bytes))
+    let params = match params {
+        CompressionParams::Gzip { level } => (0, level),
+        CompressionParams::Zstd { level } => (1, level),
+    };
+    encode(&CompressedKey { version: VERSION, diff_id, params, program }).map(|bytes| Digest::of(&bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Codec;
     use std::fs;
 
     const PATH: &str = "/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-x";
@@ -258,31 +263,31 @@ mod tests {
         Recipe { store: "/nix/store".to_owned(), paths, mtime: 1, owner: Owner::root(), xattrs: false }
     }
 
-    fn learned(folder: &std::path::Path, trust: Trust) -> Learned {
+    fn cache(folder: &std::path::Path, trust: Trust) -> LayerCache {
         fs::create_dir_all(folder.join(&PATH[1..])).unwrap();
         let store = Store::new("/nix/store", folder).unwrap();
-        Learned::new(Arc::new(Cache::open(&folder.join("cache")).unwrap()), store, trust)
+        LayerCache::new(Arc::new(Cache::open(&folder.join("cache")).unwrap()), store, trust)
     }
 
     fn layer() -> LayerFile {
-        let packed = Packed { diff_id: Digest::of(b"tar"), digest: Digest::of(b"gz"), size: 2 };
-        LayerFile::packed(&packed, 3, Codec::Gzip.into())
+        let packed = CompressedBlob { diff_id: Digest::of(b"tar"), digest: Digest::of(b"gz"), size: 2 };
+        LayerFile::compressed(&packed, 3, CompressionParams::GZIP)
     }
 
     #[test]
     fn all_that_decides_the_bytes_is_in_the_key() {
         let dir = tempfile::tempdir().unwrap();
-        let learned_of = |hash: &[u8]| {
-            let learned = learned(dir.path(), Trust::Names);
-            learned.tell_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(hash)))]);
-            learned
+        let cache_of = |hash: &[u8]| {
+            let cache = cache(dir.path(), Trust::Names);
+            cache.set_nar_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(hash)))]);
+            cache
         };
-        let learned = learned(dir.path(), Trust::Names);
+        let cache = cache(dir.path(), Trust::Names);
         let diff_id = Digest::of(b"tar");
-        let mut keys = vec![learned.key(&recipe()), packed_key(&diff_id, Codec::Gzip.into())];
-        keys.push(packed_key(&Digest::of(b"other"), Codec::Gzip.into()));
-        keys.push(packed_key(&diff_id, Codec::Zstd.into()));
-        keys.push(packed_key(&diff_id, Packing { level: 9, ..Codec::Gzip.into() }));
+        let mut keys = vec![cache.key(&recipe()), compressed_key(&diff_id, CompressionParams::GZIP)];
+        keys.push(compressed_key(&Digest::of(b"other"), CompressionParams::GZIP));
+        keys.push(compressed_key(&diff_id, CompressionParams::ZSTD));
+        keys.push(compressed_key(&diff_id, CompressionParams::Gzip { level: 9 }));
         let changed: [fn(&mut Recipe); 8] = [
             |it| it.mtime = 2,
             |it| it.xattrs = true,
@@ -296,9 +301,9 @@ mod tests {
         for change in changed {
             let mut recipe = recipe();
             change(&mut recipe);
-            keys.push(learned.key(&recipe));
+            keys.push(cache.key(&recipe));
         }
-        keys.extend([b"1", b"2"].map(|hash| learned_of(hash).key(&recipe())));
+        keys.extend([b"1", b"2"].map(|hash| cache_of(hash).key(&recipe())));
         let count = keys.len();
         keys.sort();
         keys.dedup();
@@ -308,18 +313,18 @@ mod tests {
     #[test]
     fn a_compressed_layer_is_known_uncompressed_too() {
         let dir = tempfile::tempdir().unwrap();
-        let learned = learned(dir.path(), Trust::Names);
-        learned.put(&recipe(), &layer(), None).unwrap();
-        let found = learned.get(&recipe(), Some(Codec::Gzip.into())).unwrap();
+        let cache = cache(dir.path(), Trust::Names);
+        cache.put(&recipe(), &layer(), None).unwrap();
+        let found = cache.get(&recipe(), Some(CompressionParams::GZIP)).unwrap();
         assert_eq!(found.descriptor, layer().descriptor);
         assert_eq!((found.recipe.as_ref(), found.store_paths), (Some(&recipe()), recipe().paths));
-        assert_eq!(learned.get(&recipe(), None).unwrap().descriptor, LayerFile::new(Digest::of(b"tar"), 3).descriptor);
-        assert!(learned.get(&recipe(), Some(Codec::Zstd.into())).is_none());
+        assert_eq!(cache.get(&recipe(), None).unwrap().descriptor, LayerFile::new(Digest::of(b"tar"), 3).descriptor);
+        assert!(cache.get(&recipe(), Some(CompressionParams::ZSTD)).is_none());
         fs::remove_dir(dir.path().join(&PATH[1..])).unwrap();
-        assert!(learned.get(&recipe(), None).is_none(), "its path is gone");
+        assert!(cache.get(&recipe(), None).is_none(), "its path is gone");
         fs::create_dir(dir.path().join(&PATH[1..])).unwrap();
-        learned.forget(&BTreeSet::from([Digest::of(b"tar")]));
-        assert!(learned.get(&recipe(), None).is_none() && learned.get(&recipe(), Some(Codec::Gzip.into())).is_none());
+        cache.forget(&BTreeSet::from([Digest::of(b"tar")]));
+        assert!(cache.get(&recipe(), None).is_none() && cache.get(&recipe(), Some(CompressionParams::GZIP)).is_none());
     }
 
     #[test]
@@ -327,11 +332,11 @@ mod tests {
         let plain = LayerFile { tarsum: Some("sum".to_owned()), ..LayerFile::new(Digest::of(b"tar"), 3) };
         for layers in [[plain.clone(), layer()], [layer(), plain]] {
             let dir = tempfile::tempdir().unwrap();
-            let learned = learned(dir.path(), Trust::Names);
-            layers.iter().for_each(|layer| learned.put(&recipe(), layer, None).unwrap());
-            let packed = learned.get(&recipe(), Some(Codec::Gzip.into())).unwrap();
+            let cache = cache(dir.path(), Trust::Names);
+            layers.iter().for_each(|layer| cache.put(&recipe(), layer, None).unwrap());
+            let packed = cache.get(&recipe(), Some(CompressionParams::GZIP)).unwrap();
             assert_eq!((packed.descriptor, packed.tarsum.as_deref()), (layer().descriptor, Some("sum")));
-            assert_eq!(learned.get(&recipe(), None).unwrap().tarsum.as_deref(), Some("sum"));
+            assert_eq!(cache.get(&recipe(), None).unwrap().tarsum.as_deref(), Some("sum"));
         }
     }
 
@@ -339,11 +344,11 @@ mod tests {
     #[test]
     fn names_in_a_writable_store_are_not_believed() {
         let dir = tempfile::tempdir().unwrap();
-        let learned = learned(dir.path(), Trust::Store);
-        learned.put(&recipe(), &layer(), None).unwrap();
-        assert!(learned.get(&recipe(), None).is_none());
-        learned.tell_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(b"1")))]);
-        learned.put(&recipe(), &layer(), None).unwrap();
-        assert!(learned.get(&recipe(), None).is_some());
+        let cache = cache(dir.path(), Trust::Store);
+        cache.put(&recipe(), &layer(), None).unwrap();
+        assert!(cache.get(&recipe(), None).is_none());
+        cache.set_nar_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(b"1")))]);
+        cache.put(&recipe(), &layer(), None).unwrap();
+        assert!(cache.get(&recipe(), None).is_some());
     }
 }

@@ -1,15 +1,15 @@
-//! How far the work has come, for whoever shows it.
+//! Counts bytes and layers done, for whoever shows progress.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts bytes and layers done; read from any thread while the work goes on.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct Progress {
     bytes: AtomicU64,
     layers: AtomicU64,
 }
 
-impl Meter {
+impl Progress {
     /// Bytes done.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)

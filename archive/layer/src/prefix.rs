@@ -1,4 +1,4 @@
-//! A tar in front of a layout's members: all of it but the zeros that end it.
+//! An existing tar that a layout's members are appended to: all of it but the zeros that end it.
 
 use crate::{Error, Result};
 use layerstone_tar::{Allowance, BLOCK, Members};
@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 /// Bytes of memory that a name takes besides its own.
 const NAME_BYTES: usize = 64;
 
-/// A tar that is there, up to the end of its last member.
+/// An existing tar, up to the end of its last member.
 #[derive(Clone, Debug)]
-pub struct Front {
+pub struct Prefix {
     path: PathBuf,
     length: u64,
     size: u64,
@@ -21,13 +21,13 @@ pub struct Front {
     names: BTreeSet<Vec<u8>>,
 }
 
-impl Front {
+impl Prefix {
     /// Looks at the headers of a tar, and passes over contents.
     ///
     /// # Errors
     ///
     /// The file cannot be read, or is no whole tar.
-    pub fn read(path: &Path) -> Result<Front> {
+    pub fn read(path: &Path) -> Result<Prefix> {
         let file = File::open(path).map_err(Error::read(path))?;
         let metadata = file.metadata().map_err(Error::read(path))?;
         let mut members = Members::new(BufReader::new(file));
@@ -52,7 +52,7 @@ impl Front {
         let modified = (metadata.mtime(), metadata.mtime_nsec());
         // Reading follows no link, so that nothing can take the file's place.
         let path = path.canonicalize().map_err(Error::read(path))?;
-        Ok(Front { path, length, size: metadata.len(), modified, names })
+        Ok(Prefix { path, length, size: metadata.len(), modified, names })
     }
 
     /// Bytes up to the end of the last member.

@@ -1,4 +1,4 @@
-//! What an image runs on (OCI image-spec, image-index.md, "platform"; config.md). Does not know which one is wanted.
+//! Describes the platform of an image (OCI image-spec, image-index.md, "platform"; config.md). Does not choose one.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

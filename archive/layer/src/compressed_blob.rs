@@ -1,17 +1,16 @@
-//! Layers as the blobs that registries keep: compressed, with the digests of the tar and of the blob from one pass.
+//! Compresses layers into blobs, and computes the digests of tar and blob in the same pass.
 
-use crate::compress::BLOCK;
-use crate::{BlockWriter, Error, Meter, Result, Source, Team, chain};
-use layerstone_store::{Digest, Hasher};
+use crate::compressor_pool::BLOCK;
+use crate::{BlockWriter, CompressorPool, Error, Progress, Result, Source, chain};
+use layerstone_store::{Cancel, Digest, Hasher};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A layer that was compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Packed {
+pub struct CompressedBlob {
     /// sha256 of the tar.
     pub diff_id: Digest,
     /// sha256 of the compressed tar.
@@ -21,14 +20,20 @@ pub struct Packed {
 }
 
 /// Compresses a layer into `out`, which `path` names in messages; reading, hashing, compressing and writing overlap.
-/// `meter` counts the bytes of the tar.
+/// `progress` counts the bytes of the tar.
 ///
 /// # Errors
 ///
 /// The layer cannot be read, or `out` cannot be written.
-pub fn pack(source: &Source, team: &Team, out: &mut (dyn Write + Send), path: &Path, meter: &Meter) -> Result<Packed> {
-    let stop = AtomicBool::new(false);
-    pack_until(source, team, out, path, meter, &stop)
+pub fn compress_layer(
+    source: &Source,
+    pool: &CompressorPool,
+    out: &mut (dyn Write + Send),
+    path: &Path,
+    progress: &Progress,
+) -> Result<CompressedBlob> {
+    let cancel = Cancel::default();
+    compress_until(source, pool, out, path, progress, &cancel)
 }
 
 /// Compresses layers, the biggest first, as many at once as the current rayon pool has threads; each into what `output`
@@ -36,90 +41,90 @@ pub fn pack(source: &Source, team: &Team, out: &mut (dyn Write + Send), path: &P
 ///
 /// # Errors
 ///
-/// As for [`pack`], and those of `output`; the rest is called off then.
-pub fn pack_all<'a>(
+/// As for [`compress_layer`], and those of `output`; the rest is cancelled then.
+pub fn compress_all<'a>(
     sources: &[&Source],
-    team: &Team,
+    pool: &CompressorPool,
     output: &(dyn Fn(usize) -> (Box<dyn Write + Send + 'a>, &'a Path) + Sync),
-    meter: &Meter,
-) -> Result<Vec<Packed>> {
+    progress: &Progress,
+) -> Result<Vec<CompressedBlob>> {
     let mut order: Vec<usize> = (0..sources.len()).collect();
     order.sort_by_key(|&i| (Reverse(sources[i].size()), i));
-    let stop = AtomicBool::new(false);
-    let pack = |index: usize| {
+    let cancel = Cancel::default();
+    let compress = |index: usize| {
         let (mut out, path) = output(index);
-        let result = pack_until(sources[index], team, &mut *out, path, meter, &stop);
+        let result = compress_until(sources[index], pool, &mut *out, path, progress, &cancel);
         if result.is_err() {
-            stop.store(true, Ordering::Relaxed);
+            cancel.cancel();
         }
-        meter.add_layer();
+        progress.add_layer();
         (index, result)
     };
-    let results: Vec<(usize, Result<Packed>)> = order.into_iter().par_bridge().map(pack).collect();
+    let results: Vec<(usize, Result<CompressedBlob>)> = order.into_iter().par_bridge().map(compress).collect();
     crate::digest::in_order(results)
 }
 
-fn pack_until(
+fn compress_until(
     source: &Source,
-    team: &Team,
+    pool: &CompressorPool,
     out: &mut (dyn Write + Send),
     path: &Path,
-    meter: &Meter,
-    stop: &AtomicBool,
-) -> Result<Packed> {
-    let mut out = Counting::new(out);
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<CompressedBlob> {
+    let mut out = DigestWriter::new(out);
     let diff_id = if source.size() <= BLOCK as u64 {
         let mut tar = Vec::new();
-        source.reader()?.read_to_end(&mut tar).map_err(|e| told(e, path))?;
-        meter.add_bytes(tar.len());
-        let block = team.compress_small(&tar).and_then(|block| out.write_all(&block));
+        source.reader()?.read_to_end(&mut tar).map_err(|e| unwrap_io(e, path))?;
+        progress.add_bytes(tar.len());
+        let block = pool.compress_small(&tar).and_then(|block| out.write_all(&block));
         block.map_err(Error::write(path))?;
         Digest::of(&tar)
     } else {
         let mut hasher = Hasher::default();
         let produce = |blocks: &mut BlockWriter| {
             let tap = |_, bytes: &[u8]| {
-                meter.add_bytes(bytes.len());
-                if stop.load(Ordering::Relaxed) { Err(Error::CalledOff) } else { Ok(()) }
+                progress.add_bytes(bytes.len());
+                Ok(cancel.check()?)
             };
             chain::run(source, &tap, &mut |bytes| {
                 hasher.update(bytes);
                 blocks.write_all(bytes).map_err(Error::write(path))
             })
         };
-        let (read, _) = team.compress(&mut out, produce).map_err(Error::write(path))?;
+        let (read, _) = pool.compress(&mut out, produce).map_err(Error::write(path))?;
         read?;
         hasher.finish()
     };
     let (digest, size) = out.finish();
-    Ok(Packed { diff_id, digest, size })
+    Ok(CompressedBlob { diff_id, digest, size })
 }
 
 /// The reader's own error, which went through [`io::Error`].
-fn told(error: io::Error, path: &Path) -> Error {
+fn unwrap_io(error: io::Error, path: &Path) -> Error {
     error.downcast::<Error>().unwrap_or_else(Error::read(path))
 }
 
-/// Hashes and counts what goes through.
-pub struct Counting<'a> {
+/// Passes bytes on to another writer, and hashes and counts them.
+pub struct DigestWriter<'a> {
     out: &'a mut (dyn Write + Send),
     hasher: Hasher,
     size: u64,
 }
 
-impl<'a> Counting<'a> {
-    /// What goes through goes on to `out`.
-    pub fn new(out: &'a mut (dyn Write + Send)) -> Counting<'a> {
-        Counting { out, hasher: Hasher::default(), size: 0 }
+impl<'a> DigestWriter<'a> {
+    /// Writes to `out`.
+    pub fn new(out: &'a mut (dyn Write + Send)) -> DigestWriter<'a> {
+        DigestWriter { out, hasher: Hasher::default(), size: 0 }
     }
 
-    /// The sha256 of all that went through, and how many bytes that were.
+    /// The sha256 and the number of the bytes that were written.
     pub fn finish(self) -> (Digest, u64) {
         (self.hasher.finish(), self.size)
     }
 }
 
-impl Write for Counting<'_> {
+impl Write for DigestWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.hasher.update(&bytes[..count]);
@@ -135,7 +140,7 @@ impl Write for Counting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Codec, Layout, Packing};
+    use crate::{CompressionParams, Layout};
     use layerstone_tar::{Owner, walk_tree};
     use std::sync::Mutex;
 
@@ -153,14 +158,14 @@ mod tests {
         tar
     }
 
-    fn unpacked(codec: Codec, blob: &[u8]) -> Vec<u8> {
-        match codec {
-            Codec::Gzip => {
+    fn unpacked(params: CompressionParams, blob: &[u8]) -> Vec<u8> {
+        match params {
+            CompressionParams::Gzip { .. } => {
                 let mut tar = Vec::new();
                 flate2::read::MultiGzDecoder::new(blob).read_to_end(&mut tar).unwrap();
                 tar
             }
-            Codec::Zstd => zstd::decode_all(blob).unwrap(),
+            CompressionParams::Zstd { .. } => zstd::decode_all(blob).unwrap(),
         }
     }
 
@@ -170,9 +175,9 @@ mod tests {
         let (_dirs, sources): (Vec<_>, Vec<_>) =
             [0, 100, BLOCK - 10_240, BLOCK, 3_000_000].into_iter().map(layer).unzip();
         let sources: Vec<&Source> = sources.iter().collect();
-        for (codec, level) in
-            [(Codec::Gzip, 1), (Codec::Gzip, 5), (Codec::Gzip, 12), (Codec::Zstd, 1), (Codec::Zstd, 19)]
-        {
+        let gzip = [1, 5, 12].map(|level| CompressionParams::Gzip { level });
+        let zstd = [1, 19].map(|level| CompressionParams::Zstd { level });
+        for params in gzip.into_iter().chain(zstd) {
             let run = |threads: usize| {
                 let blobs: Vec<Mutex<Vec<u8>>> = sources.iter().map(|_| Mutex::default()).collect();
                 struct Into<'a>(&'a Mutex<Vec<u8>>);
@@ -184,11 +189,12 @@ mod tests {
                         Ok(())
                     }
                 }
-                let meter = Meter::default();
-                let packed = Team::with(Packing { codec, level }, threads, |team| {
-                    pack_all(&sources, team, &|index| (Box::new(Into(&blobs[index])), Path::new("x")), &meter).unwrap()
+                let progress = Progress::default();
+                let packed = CompressorPool::with(params, threads, |pool| {
+                    compress_all(&sources, pool, &|index| (Box::new(Into(&blobs[index])), Path::new("x")), &progress)
+                        .unwrap()
                 });
-                assert_eq!(meter.bytes(), sources.iter().map(|source| source.size()).sum::<u64>());
+                assert_eq!(progress.bytes(), sources.iter().map(|source| source.size()).sum::<u64>());
                 let blobs: Vec<Vec<u8>> = blobs.into_iter().map(|blob| blob.into_inner().unwrap()).collect();
                 (packed, blobs)
             };
@@ -196,8 +202,9 @@ mod tests {
             assert_eq!((&packed, &blobs), (&run(8).0, &run(8).1));
             for ((packed, blob), source) in packed.iter().zip(&blobs).zip(&sources) {
                 let tar = tar(source);
-                assert!(unpacked(codec, blob) == tar);
-                let expected = Packed { diff_id: Digest::of(&tar), digest: Digest::of(blob), size: blob.len() as u64 };
+                assert!(unpacked(params, blob) == tar);
+                let expected =
+                    CompressedBlob { diff_id: Digest::of(&tar), digest: Digest::of(blob), size: blob.len() as u64 };
                 assert_eq!(*packed, expected);
             }
         }
@@ -208,8 +215,10 @@ mod tests {
         for size in [100, 3_000_000] {
             let (dir, source) = layer(size);
             std::fs::remove_file(dir.path().join("x")).unwrap();
-            let pack = |team: &Team| pack(&source, team, &mut io::sink(), Path::new("out"), &Meter::default());
-            let error = Team::with(Codec::Gzip.into(), 2, pack).unwrap_err();
+            let compress = |pool: &CompressorPool| {
+                compress_layer(&source, pool, &mut io::sink(), Path::new("out"), &Progress::default())
+            };
+            let error = CompressorPool::with(CompressionParams::GZIP, 2, compress).unwrap_err();
             assert!(matches!(error, Error::Tar(layerstone_tar::Error::Read { .. })), "{error}");
         }
     }

@@ -1,8 +1,8 @@
-//! Compressed layers, kept in a cache by their digests, so that nobody has to compress them again.
+//! Keeps compressed layers in a cache, by their digests, so that they need not be compressed again.
 //!
-//! A blob is read and hashed whole before it is used: a damaged one is removed, and made again.
+//! A blob is read and hashed whole before it is used: a damaged one is removed, and compressed again.
 
-use crate::{Meter, Packed, Result, Source, Team, pack, write_layer};
+use crate::{CompressedBlob, CompressorPool, Progress, Result, Source, compress_layer, write_layer};
 use layerstone_store::{Cache, Digest, Kind, Output};
 use layerstone_tar::Part;
 use std::fs::File;
@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 /// The blobs of a cache.
 #[derive(Clone, Debug)]
-pub struct Blobs {
+pub struct BlobCache {
     cache: Arc<Cache>,
 }
 
-impl Blobs {
+impl BlobCache {
     /// The blobs of this cache.
-    pub fn of(cache: &Arc<Cache>) -> Blobs {
-        Blobs { cache: Arc::clone(cache) }
+    pub fn new(cache: &Arc<Cache>) -> BlobCache {
+        BlobCache { cache: Arc::clone(cache) }
     }
 
     /// A blob that is kept, and whole.
@@ -27,7 +27,8 @@ impl Blobs {
         let file = self.cache.open_file(Kind::Blob, digest).ok()?;
         let size = file.metadata().ok()?.len();
         let part = Part::new(Arc::new(file), self.cache.path(Kind::Blob, digest), 0, size);
-        let found = write_layer(&Source::Part(part.clone()), &mut io::sink(), part.name(), &Meter::default()).ok()?;
+        let found =
+            write_layer(&Source::Part(part.clone()), &mut io::sink(), part.name(), &Progress::default()).ok()?;
         if found != *digest {
             self.cache.forget(Kind::Blob, digest);
             return None;
@@ -45,47 +46,47 @@ impl Blobs {
         let Ok(file) = file.try_clone() else { return };
         let mut reader = Part::new(Arc::new(file), "blob", 0, size).reader();
         let mut nowhere = io::sink();
-        let mut keeping = self.keeping(&mut nowhere);
-        if io::copy(&mut reader, &mut keeping).is_ok() {
-            keeping.keep(digest);
+        let mut tee = self.tee(&mut nowhere);
+        if io::copy(&mut reader, &mut tee).is_ok() {
+            tee.keep(digest);
         }
     }
 
-    /// Something to write a blob to besides where it goes, to be kept once its digest is known.
-    fn keeping<'a>(&self, out: &'a mut (dyn Write + Send)) -> Keeping<'a> {
-        Keeping { out, kept: self.cache.begin_blob().ok(), cache: Arc::clone(&self.cache) }
+    /// Writes a blob to `out` and into a temporary file of the cache, which is kept once the digest is known.
+    fn tee<'a>(&self, out: &'a mut (dyn Write + Send)) -> TeeWriter<'a> {
+        TeeWriter { out, kept: self.cache.begin_blob().ok(), cache: Arc::clone(&self.cache) }
     }
 }
 
-/// [`pack`], and keeps the blob if there is where; that it cannot be kept is no error.
+/// [`compress_layer`], which also keeps the blob in a cache if there is one; an error of the cache is ignored.
 ///
 /// # Errors
 ///
-/// Those of [`pack`].
-pub fn pack_kept(
+/// Those of [`compress_layer`].
+pub fn compress_cached(
     source: &Source,
-    team: &Team,
+    pool: &CompressorPool,
     out: &mut (dyn Write + Send),
     path: &Path,
-    meter: &Meter,
-    blobs: Option<&Blobs>,
-) -> Result<Packed> {
-    let Some(blobs) = blobs else { return pack(source, team, out, path, meter) };
-    let mut keeping = blobs.keeping(out);
-    let packed = pack(source, team, &mut keeping, path, meter)?;
-    keeping.keep(&packed.digest);
+    progress: &Progress,
+    blobs: Option<&BlobCache>,
+) -> Result<CompressedBlob> {
+    let Some(blobs) = blobs else { return compress_layer(source, pool, out, path, progress) };
+    let mut tee = blobs.tee(out);
+    let packed = compress_layer(source, pool, &mut tee, path, progress)?;
+    tee.keep(&packed.digest);
     Ok(packed)
 }
 
-/// Writes to two places. That one of them, the cache, cannot be written is no error.
-struct Keeping<'a> {
+/// Writes to an output and to the cache; errors of the cache are ignored.
+struct TeeWriter<'a> {
     out: &'a mut (dyn Write + Send),
     kept: Option<Output>,
     cache: Arc<Cache>,
 }
 
-impl Keeping<'_> {
-    /// Keeps what was written, which has this digest.
+impl TeeWriter<'_> {
+    /// Keeps what was written under its digest.
     fn keep(self, digest: &Digest) {
         if let Some(output) = self.kept {
             // What cannot be kept is made again the next time.
@@ -94,7 +95,7 @@ impl Keeping<'_> {
     }
 }
 
-impl Write for Keeping<'_> {
+impl Write for TeeWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         if let Some(output) = &mut self.kept
@@ -119,19 +120,19 @@ mod tests {
     fn what_is_kept_is_found_unless_it_is_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Arc::new(Cache::open(dir.path()).unwrap());
-        let (blobs, digest) = (Blobs::of(&cache), Digest::of(b"blob"));
+        let (blobs, digest) = (BlobCache::new(&cache), Digest::of(b"blob"));
         assert!(blobs.find(&digest).is_none());
         let mut out = Vec::new();
-        let mut keeping = blobs.keeping(&mut out);
-        keeping.write_all(b"blob").unwrap();
-        keeping.keep(&digest);
+        let mut tee = blobs.tee(&mut out);
+        tee.write_all(b"blob").unwrap();
+        tee.keep(&digest);
         assert_eq!(out, b"blob");
         let mut found = String::new();
         blobs.find(&digest).unwrap().reader().read_to_string(&mut found).unwrap();
         assert_eq!(found, "blob");
         std::fs::write(cache.path(Kind::Blob, &digest), "blab").unwrap();
         assert!(blobs.find(&digest).is_none() && !cache.path(Kind::Blob, &digest).exists());
-        drop(blobs.keeping(&mut out));
+        drop(blobs.tee(&mut out));
         assert_eq!(cache.contents().unwrap().kinds.map(|(_, room)| room.files), [0; 3]);
     }
 }

@@ -1,84 +1,35 @@
-//! Compression on all cores, into the same bytes whatever their number.
+//! Compresses on all cores, into the same bytes whatever their number.
 //!
 //! The input is cut into blocks of a fixed size, and each becomes a gzip member (RFC 1952, section 2.2) or a zstd frame
 //! (RFC 8878, section 3.1) of its own, compressed by whichever thread is free and written in order; both formats define
 //! the concatenation as the concatenation of contents. The cost is the window lost at every block's start; with libdeflate
 //! at the default level the result is less than three percent larger than `pigz -6` makes it (see `cargo xtask bench`).
 //!
-//! A [`Team`] of threads serves several outputs at once: while a big layer is through all of them, small ones take what is
-//! left over.
+//! A [`CompressorPool`] serves several outputs at once: while a big layer keeps most threads busy, small layers take the
+//! others.
 //!
 //! A *slot* is a piece stored uncompressed in a member of known length, which can be written again later: the header of
 //! a layer names the layer's digest, which is only known once the layer is through.
 
+use crate::CompressionParams;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use libdeflater::{CompressionLvl, Compressor};
-use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
-use std::ops::RangeInclusive;
 use std::thread;
 
-/// A format to compress into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Codec {
-    /// gzip (RFC 1952).
-    Gzip,
-    /// zstd (RFC 8878).
-    Zstd,
-}
-
-/// How bytes are compressed: with the bytes themselves, this decides the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Packing {
-    /// The format.
-    pub codec: Codec,
-    /// libdeflate's level from 1 to 12, or zstd's from 1 to 22.
-    pub level: i32,
-}
-
-impl Codec {
-    /// Ending of a file's name, with its dot.
-    pub fn ending(self) -> &'static str {
-        match self {
-            Codec::Gzip => ".gz",
-            Codec::Zstd => ".zst",
-        }
-    }
-
-    /// The levels that there are.
-    pub fn levels(self) -> RangeInclusive<i32> {
-        match self {
-            Codec::Gzip => 1..=12,
-            Codec::Zstd => 1..=22,
-        }
-    }
-
+impl CompressionParams {
     /// A member that holds the bytes uncompressed; its length depends on theirs alone.
     pub fn store(self, bytes: &[u8]) -> Vec<u8> {
         match self {
-            Codec::Gzip => gzip_member(bytes, 0),
-            Codec::Zstd => zstd_raw_frame(bytes),
+            CompressionParams::Gzip { .. } => gzip_member(bytes, 0),
+            CompressionParams::Zstd { .. } => zstd_raw_frame(bytes),
         }
     }
-}
 
-impl From<Codec> for Packing {
-    /// The format at its default level.
-    fn from(codec: Codec) -> Packing {
-        let level = match codec {
-            Codec::Gzip => GZIP_LEVEL,
-            Codec::Zstd => ZSTD_LEVEL,
-        };
-        Packing { codec, level }
-    }
-}
-
-impl Packing {
     fn compress(self, block: &[u8]) -> io::Result<Vec<u8>> {
-        match self.codec {
-            Codec::Gzip => Ok(gzip_member(block, self.level)),
-            Codec::Zstd => zstd::bulk::compress(block, self.level),
+        match self {
+            CompressionParams::Gzip { level } => Ok(gzip_member(block, level)),
+            CompressionParams::Zstd { level } => zstd::bulk::compress(block, level),
         }
     }
 }
@@ -110,39 +61,32 @@ fn zstd_raw_frame(bytes: &[u8]) -> Vec<u8> {
 /// Bytes of input in a block. Larger blocks compress better and take more memory; a change changes the output.
 pub(crate) const BLOCK: usize = 1 << 20;
 
-/// libdeflate's level. 4 stays within 3 % of the size that zlib's level 6 reaches, at a third of its time; a change
-/// changes the output.
-const GZIP_LEVEL: i32 = 4;
-
-/// zstd's own default; a change changes the output.
-const ZSTD_LEVEL: i32 = 3;
-
-/// Threads that compress.
+/// A pool of threads that compress blocks.
 #[derive(Debug)]
-pub struct Team {
-    packing: Packing,
+pub struct CompressorPool {
+    params: CompressionParams,
     jobs: Sender<Job>,
     threads: usize,
 }
 
-impl Team {
-    /// Runs `work` with a team of so many threads, which are gone afterwards.
-    pub fn with<T>(packing: Packing, threads: usize, work: impl FnOnce(&Team) -> T) -> T {
+impl CompressorPool {
+    /// Runs `work` with a pool of so many threads, which are gone afterwards.
+    pub fn with<T>(params: CompressionParams, threads: usize, work: impl FnOnce(&CompressorPool) -> T) -> T {
         thread::scope(|scope| {
             let (jobs, queue) = bounded::<Job>(threads);
             for _ in 0..threads {
                 let queue = queue.clone();
-                scope.spawn(move || compress_blocks(packing, &queue));
+                scope.spawn(move || compress_blocks(params, &queue));
             }
             drop(queue);
             // Dropped at the end of this closure, which lets the threads go.
-            work(&Team { packing, jobs, threads })
+            work(&CompressorPool { params, jobs, threads })
         })
     }
 
     /// How it compresses.
-    pub fn packing(&self) -> Packing {
-        self.packing
+    pub fn params(&self) -> CompressionParams {
+        self.params
     }
 
     /// Runs `produce` with a writer whose blocks are compressed and written to `out`; the result, and the offset in `out`
@@ -160,8 +104,8 @@ impl Team {
             // What may be compressed but not yet written: enough that no thread waits for a slow neighbour.
             let (pieces, ordered) = bounded::<Piece>(self.threads + 2);
             let writer = scope.spawn(move || write_pieces(&ordered, out));
-            let codec = self.packing.codec;
-            let mut blocks = BlockWriter { codec, buffer: Vec::with_capacity(BLOCK), jobs: self.jobs.clone(), pieces };
+            let params = self.params;
+            let mut blocks = BlockWriter { params, buffer: Vec::with_capacity(BLOCK), jobs: self.jobs.clone(), pieces };
             let result = produce(&mut blocks);
             // A writer that is gone tells why itself.
             let _ = blocks.cut();
@@ -174,7 +118,7 @@ impl Team {
     /// Compresses what fits into one block, in this thread: the same bytes as through a writer.
     pub(crate) fn compress_small(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         assert!(bytes.len() <= BLOCK, "fits into one block");
-        if bytes.is_empty() { Ok(Vec::new()) } else { self.packing.compress(bytes) }
+        if bytes.is_empty() { Ok(Vec::new()) } else { self.params.compress(bytes) }
     }
 }
 
@@ -193,7 +137,7 @@ enum Piece {
 /// Takes bytes and hands them on in blocks.
 #[derive(Debug)]
 pub struct BlockWriter {
-    codec: Codec,
+    params: CompressionParams,
     buffer: Vec<u8>,
     jobs: Sender<Job>,
     pieces: Sender<Piece>,
@@ -203,7 +147,7 @@ impl BlockWriter {
     /// Ends the current block and stores bytes in a member of their own.
     pub fn slot(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.cut()?;
-        self.pieces.send(Piece::Slot(self.codec.store(bytes))).map_err(gone)
+        self.pieces.send(Piece::Slot(self.params.store(bytes))).map_err(gone)
     }
 
     /// Ends the current block, so that where the next begins depends on what follows alone.
@@ -239,10 +183,10 @@ fn gone<T>(_: crossbeam_channel::SendError<T>) -> io::Error {
     io::Error::from(io::ErrorKind::BrokenPipe)
 }
 
-fn compress_blocks(packing: Packing, queue: &Receiver<Job>) {
+fn compress_blocks(params: CompressionParams, queue: &Receiver<Job>) {
     for (block, result) in queue {
         // Nobody waits for the result once the writer has failed.
-        let _ = result.send(packing.compress(&block));
+        let _ = result.send(params.compress(&block));
     }
 }
 
@@ -271,10 +215,10 @@ mod tests {
     use super::*;
     use std::io::Read;
 
-    fn round_trip(codec: Codec, threads: usize, input: &[u8]) -> Vec<u8> {
+    fn round_trip(params: CompressionParams, threads: usize, input: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        let ((), slots) = Team::with(codec.into(), threads, |team| {
-            team.compress(&mut out, |writer| {
+        let ((), slots) = CompressorPool::with(params, threads, |pool| {
+            pool.compress(&mut out, |writer| {
                 writer.write_all(&input[..input.len() / 3]).unwrap();
                 writer.slot(&[7; 512]).unwrap();
                 writer.write_all(&input[input.len() / 3..]).unwrap();
@@ -283,27 +227,31 @@ mod tests {
         .unwrap();
         assert_eq!(slots.len(), 1);
         let mut plain = Vec::new();
-        match codec {
-            Codec::Gzip => flate2::read::MultiGzDecoder::new(&out[..]).read_to_end(&mut plain).unwrap(),
-            Codec::Zstd => zstd::stream::read::Decoder::new(&out[..]).unwrap().read_to_end(&mut plain).unwrap(),
+        match params {
+            CompressionParams::Gzip { .. } => {
+                flate2::read::MultiGzDecoder::new(&out[..]).read_to_end(&mut plain).unwrap()
+            }
+            CompressionParams::Zstd { .. } => {
+                zstd::stream::read::Decoder::new(&out[..]).unwrap().read_to_end(&mut plain).unwrap()
+            }
         };
         let expected = [&input[..input.len() / 3], &[7; 512], &input[input.len() / 3..]].concat();
         assert!(plain == expected);
         // A slot can be written again in place.
-        let stored = codec.store(&[7; 512]);
+        let stored = params.store(&[7; 512]);
         let at = slots[0] as usize;
         assert_eq!(out[at..at + stored.len()], stored);
-        assert_eq!(codec.store(&[9; 512]).len(), stored.len());
+        assert_eq!(params.store(&[9; 512]).len(), stored.len());
         out
     }
 
     #[test]
     fn same_bytes_for_any_thread_count() {
         let input: Vec<u8> = (0..5_000_000u32).flat_map(|i| (i.wrapping_mul(i) >> 7).to_le_bytes()).collect();
-        for codec in [Codec::Gzip, Codec::Zstd] {
+        for params in [CompressionParams::GZIP, CompressionParams::ZSTD] {
             for len in [0, 1, BLOCK - 1, 3 * BLOCK, input.len()] {
-                let one = round_trip(codec, 1, &input[..len]);
-                assert!(one == round_trip(codec, 8, &input[..len]), "{codec:?} {len}");
+                let one = round_trip(params, 1, &input[..len]);
+                assert!(one == round_trip(params, 8, &input[..len]), "{params:?} {len}");
             }
         }
     }
@@ -319,8 +267,8 @@ mod tests {
                 Ok(())
             }
         }
-        let result = Team::with(Codec::Gzip.into(), 2, |team| {
-            team.compress(&mut Full, |writer| {
+        let result = CompressorPool::with(CompressionParams::GZIP, 2, |pool| {
+            pool.compress(&mut Full, |writer| {
                 let zeros = vec![0; BLOCK];
                 while writer.write_all(&zeros).is_ok() {}
             })

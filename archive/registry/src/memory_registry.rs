@@ -1,89 +1,78 @@
-//! What a server gives away: manifests by tag and digest, blobs by digest, and lists of tags and repositories
+//! Holds a registry in memory: manifests by tag and digest, blobs by digest, lists of tags, repositories and referrers
 //! (distribution-spec, "Content Discovery").
 
 use crate::url::{decode, encode};
-use layerstone_layer::Packed;
-use layerstone_oci::{Content, Descriptor, Destination, Given, Name, Put, media_type, spool};
+use layerstone_oci::{Content, Descriptor, Destination, PutOutcome, Reference, media_type};
 use layerstone_store::Digest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Something that is given away.
+/// A manifest or blob, and its bytes.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredContent {
     /// What it is.
     pub descriptor: Descriptor,
     /// Its bytes.
     pub content: Arc<dyn Content>,
 }
 
-/// All that is given away.
+/// The repositories of a registry.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct MemoryRegistry {
     /// Manifests by tag, for each repository.
     tags: BTreeMap<String, BTreeMap<String, Digest>>,
     /// Manifests and indexes, of any repository.
-    manifests: BTreeMap<Digest, Stored>,
+    manifests: BTreeMap<Digest, StoredContent>,
     /// Blobs, of any repository: all of them are for anyone.
-    blobs: BTreeMap<Digest, Stored>,
+    blobs: BTreeMap<Digest, StoredContent>,
     /// Descriptors of the manifests that have a subject, by the subject and by their own digest.
     referrers: BTreeMap<Digest, BTreeMap<Digest, Value>>,
 }
 
-/// A repository on a shelf, to put images into.
+/// A repository of a registry in memory, to put images into.
 #[derive(Debug)]
-pub struct ShelfPlace<'a> {
-    /// The shelf.
-    pub shelf: &'a Mutex<Shelf>,
-    /// What the repository is called.
+pub struct RepositoryHandle<'a> {
+    /// The registry.
+    pub registry: &'a Mutex<MemoryRegistry>,
+    /// The name of the repository.
     pub repository: String,
 }
 
-impl ShelfPlace<'_> {
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+impl RepositoryHandle<'_> {
+    fn lock(&self) -> MutexGuard<'_, MemoryRegistry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Destination for ShelfPlace<'_> {
-    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<Put> {
-        let blob = Stored { descriptor: descriptor.clone(), content: Arc::clone(content) };
-        self.shelf().blobs.insert(descriptor.digest, blob);
-        Ok(Put::Sent)
-    }
-
-    fn put_given(&self, write: &mut Given<'_>) -> layerstone_oci::Result<(Packed, Put)> {
-        let (packed, part) = spool(write)?;
-        let content: Arc<dyn Content> = Arc::new(part);
-        let put = self.put(&Descriptor::layer(None, packed.digest, packed.size), &content)?;
-        Ok((packed, put))
-    }
-
-    fn is_near(&self) -> bool {
-        false
+impl Destination for RepositoryHandle<'_> {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<PutOutcome> {
+        let blob = StoredContent { descriptor: descriptor.clone(), content: Arc::clone(content) };
+        self.lock().blobs.insert(descriptor.digest, blob);
+        Ok(PutOutcome::Sent)
     }
 
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> layerstone_oci::Result<()> {
-        let manifest = Stored { descriptor: descriptor.clone(), content: Arc::new(bytes.to_vec()) };
-        let mut shelf = self.shelf();
+        let manifest = StoredContent { descriptor: descriptor.clone(), content: Arc::new(bytes.to_vec()) };
+        let mut registry = self.lock();
         if let Some((subject, referrer)) = referrer(descriptor, bytes) {
-            shelf.referrers.entry(subject).or_default().insert(descriptor.digest, referrer);
+            registry.referrers.entry(subject).or_default().insert(descriptor.digest, referrer);
         }
-        shelf.manifests.insert(descriptor.digest, manifest);
+        registry.manifests.insert(descriptor.digest, manifest);
         Ok(())
     }
 
-    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Name>) -> layerstone_oci::Result<()> {
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> layerstone_oci::Result<()> {
         self.put_manifest(descriptor, bytes)?;
-        let mut shelf = self.shelf();
-        let tags = shelf.tags.entry(self.repository.clone()).or_default();
-        tags.extend(name.map(|name| (name.tag.clone(), descriptor.digest)));
+        let mut registry = self.lock();
+        let tags = registry.tags.entry(self.repository.clone()).or_default();
+        tags.extend(name.map(|name| (name.tag_or_latest().to_owned(), descriptor.digest)));
         Ok(())
     }
 }
 
-/// What a manifest refers to, and how it is listed there (distribution-spec, "Listing Referrers"); none if it does not.
+/// The subject of a manifest, and its entry in the list of that subject's referrers (distribution-spec, "Listing
+/// Referrers").
 fn referrer(descriptor: &Descriptor, bytes: &[u8]) -> Option<(Digest, Value)> {
     let manifest: Value = serde_json::from_slice(bytes).ok()?;
     let subject = manifest.get("subject")?.get("digest")?.as_str()?.parse().ok()?;
@@ -102,19 +91,19 @@ fn referrer(descriptor: &Descriptor, bytes: &[u8]) -> Option<(Digest, Value)> {
     Some((subject, listed))
 }
 
-/// What is said to a request.
+/// The answer to a request.
 pub(crate) enum Answer<'a> {
-    Content(&'a Stored, &'static str),
+    Content(&'a StoredContent, &'static str),
     Json(Value, Vec<(&'static str, String)>),
     No(u16, &'static str, &'static str),
 }
 
-/// A name of no repository here.
+/// The answer to an unknown name.
 const NO_NAME: Answer<'static> = Answer::No(404, "NAME_UNKNOWN", "repository name not known to registry");
 
-impl Shelf {
-    /// What is said to whoever asks for this path and query. %-codes in them are decoded; a whole address is taken for its
-    /// path (RFC 9112, section 3.2.2).
+impl MemoryRegistry {
+    /// The answer to a request for this path and query. %-codes in them are decoded; of a whole URL the path counts (RFC
+    /// 9112, section 3.2.2).
     pub(crate) fn answer(&self, target: &str) -> Answer<'_> {
         let target = match target.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => {
@@ -196,8 +185,8 @@ mod tests {
     /// Manifests with a subject are listed there, by their own type or their config's.
     #[test]
     fn referrers() {
-        let shelf = Mutex::new(Shelf::default());
-        let place = ShelfPlace { shelf: &shelf, repository: "a/b".to_owned() };
+        let registry = Mutex::new(MemoryRegistry::default());
+        let place = RepositoryHandle { registry: &registry, repository: "a/b".to_owned() };
         let subject = Digest::of(b"subject");
         let put = |more: Value| {
             let mut manifest = json!({"schemaVersion": 2, "subject": {"digest": subject.to_string()}});
@@ -211,8 +200,8 @@ mod tests {
         let signature = put(json!({"config": {"mediaType": "x/signature"}}));
         put(json!({"subject": {"digest": Digest::of(b"other").to_string()}}));
         put(json!({"subject": null}));
-        let shelf = shelf.into_inner().unwrap();
-        let listed = |query: &str| match shelf.answer(&format!("/v2/a/b/referrers/{subject}{query}")) {
+        let registry = registry.into_inner().unwrap();
+        let listed = |query: &str| match registry.answer(&format!("/v2/a/b/referrers/{subject}{query}")) {
             Answer::Json(index, headers) => {
                 let digests = index["manifests"].as_array().unwrap().iter();
                 let mut digests: Vec<String> = digests.map(|it| it["digest"].as_str().unwrap().to_owned()).collect();
