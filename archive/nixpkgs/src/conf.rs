@@ -2,8 +2,9 @@
 //!
 //! Unknown keys are left alone, since nixpkgs passes some that the script does not use (`os`, `variant`).
 
+use crate::Result;
 use crate::python_time::PythonTime;
-use crate::{Result, StreamBase};
+use crate::stream_base::StreamBase;
 use layerstone_image::{BaseFacts, ImageFacts};
 use layerstone_oci::Time;
 use layerstone_store::{Error, Fields, Store, StorePath, read_input, string};

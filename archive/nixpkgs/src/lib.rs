@@ -22,4 +22,3 @@ pub use legacy::{
     legacy_layers, repositories,
 };
 pub use stream::Stream;
-pub use stream_base::StreamBase;

@@ -1,6 +1,7 @@
 //! What nixpkgs' `stream_layered_image.py` writes for a conf.json, as an archive that is ready to be written.
 
-use crate::{Conf, Error, Result, StreamBase};
+use crate::stream_base::StreamBase;
+use crate::{Conf, Error, Result};
 use layerstone_image::{Archive, ImageFacts, LayerFacts, LayerMember, MANIFEST_NAME, Trailer};
 use layerstone_layer::{Recipe, Source, store_layout};
 use layerstone_store::{Digest, Error as StageError, Store, StorePath};

@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// The base of a stream.
 #[derive(Debug)]
-pub struct StreamBase {
+pub(crate) struct StreamBase {
     config: Value,
     layers: Vec<LayerFacts>,
     members: Vec<CopiedMember>,
@@ -25,7 +25,7 @@ impl StreamBase {
     /// # Errors
     ///
     /// It cannot be read, or is no docker archive by the rules of Python.
-    pub fn open(path: &Path) -> Result<StreamBase> {
+    pub(crate) fn open(path: &Path) -> Result<StreamBase> {
         let mut infos = Vec::new();
         let tar = TarFile::open(path, MaxUnpacked::default(), |tar, bounds| read_members(tar, bounds, &mut infos))?;
         let image = tar.first_image()?;
@@ -46,12 +46,12 @@ impl StreamBase {
     }
 
     /// What the new image says about the layers, bottom first.
-    pub fn layers(&self) -> &[LayerFacts] {
+    pub(crate) fn layers(&self) -> &[LayerFacts] {
         &self.layers
     }
 
     /// The layers as members of the new archive, with headers in Python's PAX dialect.
-    pub fn members(&self) -> &[CopiedMember] {
+    pub(crate) fn members(&self) -> &[CopiedMember] {
         &self.members
     }
 
