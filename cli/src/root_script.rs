@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use layerstone_closure::{Candidates, Closure, Scanner};
 use layerstone_layer::{LayerFile, Meter};
-use layerstone_overlay::{Backend, Choice, Hooks, Machine, Passed, Phase, Ran, Run, ScriptStore};
+use layerstone_overlay::{Backend, Choice, Hooks, Machine, Phase, Ran, Run, ScriptStore, Unavailable};
 use layerstone_root::RootConfig;
 use layerstone_spec::{LEAST_VM_MEMORY, MOST_VM_SIZE, Script, Spec};
 use layerstone_store::{Output, Scratch, Store, StorePath};
@@ -136,7 +136,7 @@ pub fn make(job: Job<'_>, blob: &Path, common: &Common) -> Result<LayerFile> {
         machine: place.machine.machine(job.spec.vm_memory),
         timeout: place.timeout.map(Duration::from_secs),
     };
-    let mut tell = |backend: Backend, passed: &[Passed]| {
+    let mut tell = |backend: Backend, passed: &[Unavailable]| {
         if !common.quiet {
             eprintln!("root script in {}{}", backend.describe(), reasons(passed));
         }
@@ -166,7 +166,7 @@ pub fn make(job: Job<'_>, blob: &Path, common: &Common) -> Result<LayerFile> {
 /// Runs something while the bytes of a base are checked; before that, if something is to be kept of them.
 fn beside_check<T>(
     base: Option<&Base>,
-    merged: Option<&layerstone_overlay::Base>,
+    merged: Option<&layerstone_overlay::LowerImage>,
     place: &PlaceArgs,
     run: impl FnOnce() -> layerstone_overlay::Result<T>,
 ) -> Result<T> {
@@ -197,8 +197,8 @@ fn contents(spec: &Spec, config: &RootConfig, scratch: &Scratch, common: &Common
     File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))
 }
 
-fn overlay_base(base: &Base) -> Result<layerstone_overlay::Base> {
-    Ok(layerstone_overlay::Base {
+fn overlay_base(base: &Base) -> Result<layerstone_overlay::LowerImage> {
+    Ok(layerstone_overlay::LowerImage {
         tree: base.tree_to_write()?,
         layers: base.image.parts(),
         diff_ids: base.image.layers.iter().map(|layer| layer.diff_id).collect(),
@@ -220,7 +220,7 @@ fn path_of(config: &serde_json::Value) -> Option<String> {
     path.map(str::to_owned)
 }
 
-fn reasons(passed: &[Passed]) -> String {
+fn reasons(passed: &[Unavailable]) -> String {
     match passed.is_empty() {
         true => String::new(),
         false => {

@@ -1,4 +1,4 @@
-//! The ways to run a script as root.
+//! Names the backends, the ways to run a script as root.
 
 use std::fmt;
 use std::str::FromStr;
