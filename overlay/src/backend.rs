@@ -16,6 +16,15 @@ pub enum Backend {
     Namespace,
 }
 
+/// A backend that is not available, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The backend.
+    pub backend: Backend,
+    /// Why it is not available.
+    pub reason: String,
+}
+
 impl Backend {
     /// All of them.
     pub const ALL: [Backend; 4] = [Backend::Kvm, Backend::Userns, Backend::Emulation, Backend::Namespace];

@@ -20,7 +20,7 @@ mod run;
 mod select;
 mod store;
 
-pub use backend::Backend;
+pub use backend::{Backend, Unavailable};
 pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use layerstone_guest::{Hooks, Phase};
@@ -28,4 +28,4 @@ pub use layerstone_sandbox::signal;
 pub use lower::LowerImage;
 pub use namespace::INSIDE;
 pub use run::{Machine, Ran, Run, ScriptStore};
-pub use select::{Choice, Unavailable, probe, run};
+pub use select::{Choice, probe, run};

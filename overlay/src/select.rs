@@ -1,7 +1,7 @@
 //! Selects the backend of a run: the first of several that is available.
 
 use crate::receive::{HostSide, Received};
-use crate::{Backend, Error, Machine, Ran, Result, Run, machine, namespace};
+use crate::{Backend, Error, Machine, Ran, Result, Run, Unavailable, machine, namespace};
 use layerstone_guest::Hooks;
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -40,15 +40,6 @@ impl Choice {
             Choice::Only(backend) => vec![backend],
         }
     }
-}
-
-/// A backend that is not available, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unavailable {
-    /// The backend.
-    pub backend: Backend,
-    /// Why it is not available.
-    pub reason: String,
 }
 
 /// Runs scripts over a base, and writes the tar of the layer that comes of it to `out`: in GNU tar's dialect, `./` in
