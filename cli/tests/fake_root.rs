@@ -1,4 +1,4 @@
-//! Scripts as a root who is none: the same bytes whoever runs them, those of fakeroot(1) and GNU tar; the layer as the root
+//! Scripts as a fake root: the same bytes whoever runs them, those of fakeroot(1) and GNU tar; the layer as the root
 //! of all files; scripts that go wrong.
 
 mod bad;

@@ -19,7 +19,7 @@
 //! | `debian` | images on Debian, as docker, buildah and skopeo hand it over, run; nginx serves a page |
 //! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
 //! | `export` | the files of an image as one flat tar: as GNU tar unpacks its layers, as docker exports it |
-//! | `fake_root` | scripts as a root who is none: fakeroot's bytes, whoever runs them; the layer as their root |
+//! | `fake_root` | scripts as a fake root: fakeroot's bytes, whoever runs them; the layer as their root |
 //! | `faults` | system calls that fail: locks, write-back, close, openat2 |
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |

@@ -1,4 +1,4 @@
-//! The ways to run a script as root.
+//! Names the backends, the ways to run a script as root.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +14,15 @@ pub enum Backend {
     Userns,
     /// Root, in namespaces.
     Namespace,
+}
+
+/// A backend that is not available, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The backend.
+    pub backend: Backend,
+    /// Why it is not available.
+    pub reason: String,
 }
 
 impl Backend {

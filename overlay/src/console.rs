@@ -1,4 +1,4 @@
-//! What was printed last: of a script, or on the console of a machine.
+//! Keeps the last lines of a script or of a virtual machine's console.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
-//! What can go wrong with a run.
+//! The errors of a run.
 
-use crate::Passed;
+use crate::Unavailable;
 use layerstone_guest::Phase;
 use std::fmt;
 use std::io;
@@ -91,7 +91,7 @@ pub enum Error {
     Unavailable(String),
     /// No backend is to be had.
     #[error("no way to run a root script here{}", Reasons(.0))]
-    NoBackend(Vec<Passed>),
+    NoBackend(Vec<Unavailable>),
     /// A signal asked us to end.
     #[error("interrupted by signal {0}")]
     Interrupted(i32),
@@ -175,10 +175,10 @@ impl fmt::Display for LastLines<'_> {
 }
 
 /// Why each backend is not to be had.
-struct Reasons<'a>(&'a [Passed]);
+struct Reasons<'a>(&'a [Unavailable]);
 
 impl fmt::Display for Reasons<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|passed| write!(f, "\n  {}: {}", passed.backend, passed.reason))
+        self.0.iter().try_for_each(|unavailable| write!(f, "\n  {}: {}", unavailable.backend, unavailable.reason))
     }
 }

@@ -1,11 +1,11 @@
-//! The first files of a virtual machine: this program, the modules that it loads, and its job.
+//! Builds the initramfs of a virtual machine: this program, the modules that it loads, and its request.
 //!
 //! The format is the kernel's Documentation/driver-api/early-userspace/buffer-format.rst, "newc". It is not compressed: the
 //! machine would need longer to unpack it than to copy it.
 
 use crate::program::program_files;
 use crate::{Error, Result};
-use layerstone_guest::{Job, machine};
+use layerstone_guest::{Request, machine};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -25,7 +25,7 @@ const FOLDER: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
 
 /// Writes the initramfs.
-pub fn write(job: &Job, modules: &[Module], out: &mut dyn Write) -> Result<()> {
+pub fn write(request: &Request, modules: &[Module], out: &mut dyn Write) -> Result<()> {
     let program = program_files(machine::INIT)?;
     let to_write = Error::io("write", "the initramfs");
     let mut archive = Archive { out, count: 0, folders: BTreeSet::new(), number: 0 };
@@ -40,7 +40,7 @@ pub fn write(job: &Job, modules: &[Module], out: &mut dyn Write) -> Result<()> {
             order += &format!("{name}\n");
         }
         archive.file(Path::new(machine::MODULES), 0o644, order.as_bytes())?;
-        archive.file(Path::new(machine::JOB), 0o600, &serde_json::to_vec(job)?)?;
+        archive.file(Path::new(machine::REQUEST), 0o600, &serde_json::to_vec(request)?)?;
         archive.finish()
     })();
     written.map_err(to_write)

@@ -1,4 +1,4 @@
-//! Finding a Linux kernel for a virtual machine: the host's, or one that is named.
+//! Finds a Linux kernel for a virtual machine: the host's, or one that is named.
 //!
 //! A kernel says its release in its header (Documentation/arch/x86/boot.rst, `kernel_version`), and its modules are in a
 //! folder of that name: in `/lib/modules`, or in `lib/modules` beside the kernel's folder, where unpacking a package puts

@@ -1,32 +1,31 @@
-//! Running a script as root over a base image, and what it changes as a layer.
+//! Runs a script as root over a base image, and writes its changes as a layer.
 //!
-//! A [`Run`] says what is to be done, and [`run`] does it in one of several [`Backend`]s, which share all that happens
-//! [inside](layerstone_guest): a virtual machine, a user namespace, or namespaces of root's own. Nothing of a run has a
-//! name outside: disks are anonymous files, the way back is a pipe, mounts are in memory of a namespace, and whatever
-//! works for us dies with us.
+//! [`run`] executes a [`Run`] in one of several [`Backend`]s: a virtual machine, a user namespace, or namespaces of root's
+//! own. The [guest](layerstone_guest) is the same in all of them. A run leaves nothing behind: disks are anonymous files,
+//! the guest answers through a pipe, mounts live in a namespace, and child processes die with this one.
 
 mod backend;
-mod base;
-mod choice;
 mod console;
 mod error;
 mod initramfs;
 mod kernel;
 mod limits;
+mod lower;
 mod machine;
 mod modules;
 mod namespace;
 mod program;
 mod receive;
 mod run;
+mod select;
 mod store;
 
-pub use backend::Backend;
-pub use base::Base;
-pub use choice::{Choice, Passed, probe, run};
+pub use backend::{Backend, Unavailable};
 pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use layerstone_guest::{Hooks, Phase};
 pub use layerstone_sandbox::signal;
+pub use lower::LowerImage;
 pub use namespace::INSIDE;
 pub use run::{Machine, Ran, Run, ScriptStore};
+pub use select::{Choice, probe, run};

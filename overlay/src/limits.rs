@@ -1,13 +1,13 @@
-//! Bounds on what comes back from where a script runs, and on what a base image may make us keep.
+//! Bounds what a guest may send, and what a base image may make this program keep.
 //!
 //! Real runs and images stay far below each of them. A machine is a wall around a script that nobody has read, and whoever
 //! has broken out of the script inside must not fill the memory or the disk outside.
 
-use layerstone_guest::HOLES;
+use layerstone_guest::MAX_HOLES;
 
-/// How many times the size of the run's disk its layer may have: files with holes may have [`HOLES`] times its size, and
+/// How many times the size of the run's disk its layer may have: files with holes may have [`MAX_HOLES`] times its size, and
 /// headers take less than as much again.
-pub(crate) const MAX_LAYER: u64 = 2 * HOLES;
+pub(crate) const MAX_LAYER: u64 = 2 * MAX_HOLES;
 
 /// Phases of a run that are noted at most; there are about ten.
 pub(crate) const MAX_PHASES: usize = 100;

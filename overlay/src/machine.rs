@@ -1,11 +1,11 @@
-//! A virtual machine by QEMU: one processor, disks by their names, no network, and nothing that outlives us.
+//! Runs a guest in QEMU: one processor, disks with names, no network, and no process that outlives this one.
 //!
 //! Disks and the initramfs are files without names, which QEMU opens as ours in /proc; the port to us is its standard
 //! output, the console its standard error. That QEMU ends says nothing: it does so with status 0 after a panic.
 
 use crate::kernel::Kernel;
 use crate::modules::modules;
-use crate::receive::{Outside, Patience, Received, Worker, receive};
+use crate::receive::{ChildGuard, HostSide, Received, Timeouts, receive};
 use crate::{Backend, Error, Result, Run, initramfs, store};
 use layerstone_guest::machine::{BASE_DISK, CONTENTS_DISK, PORT, STORE_DISK, SWAP_DISK};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -53,10 +53,10 @@ fn check(backend: Backend, run: &Run<'_>) -> Result<Kernel> {
 }
 
 /// Runs in a virtual machine.
-pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result<Received> {
+pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<Received> {
     let begin = Instant::now();
     let kernel = check(backend, run)?;
-    let job = run.job(backend)?;
+    let request = run.request(backend)?;
     let modules = modules(&kernel)?;
     let (base, store) = rayon::join(
         || run.base.map(|base| base.image(run.machine.cache.as_deref())).transpose(),
@@ -67,7 +67,7 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
         memfd_create("initramfs", MemfdFlags::CLOEXEC).map_err(|e| Error::io("make", "the initramfs")(e.into()))?;
     let first = File::from(memory);
     let mut out = BufWriter::with_capacity(1 << 18, &first);
-    initramfs::write(&job, &modules, &mut out)?;
+    initramfs::write(&request, &modules, &mut out)?;
     out.flush().map_err(Error::io("write", "the initramfs"))?;
     drop(out);
     let swap = swap(run.disk.max(LEAST_SWAP))?;
@@ -78,11 +78,11 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
     for (name, file) in disks.into_iter().filter_map(|(name, file)| Some((name, file.as_ref()?))) {
         add_disk(&mut command, name, file, true);
     }
-    let mut worker = Worker::start("QEMU", &mut command)?;
+    let mut guard = ChildGuard::start("QEMU", &mut command)?;
     let usual = if backend == Backend::Kvm { BOOT_KVM } else { BOOT };
     let hello = run.machine.boot_timeout.unwrap_or(usual);
     let prepared = begin.elapsed();
-    Ok(Received { prepared, ..receive(&mut worker, Patience::of(run, hello), outside)? })
+    Ok(Received { prepared, ..receive(&mut guard, Timeouts::of(run, hello), host)? })
 }
 
 fn command(backend: Backend, kernel: &Kernel, run: &Run<'_>, first: &File) -> Command {

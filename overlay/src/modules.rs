@@ -1,4 +1,4 @@
-//! The modules of a kernel that a run needs, in the order in which they are loaded.
+//! Finds the modules of a kernel that a run needs, in the order in which they are loaded.
 
 use crate::initramfs::Module;
 use crate::{Error, Kernel, Result};

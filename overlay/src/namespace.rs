@@ -1,9 +1,9 @@
-//! A child of this very program in namespaces: of users, or as root of the machine in all others.
+//! Runs a guest as a child process of this program in namespaces, with a user namespace or as root of the machine.
 
-use crate::receive::{Outside, Patience, Received, Worker, receive};
+use crate::receive::{ChildGuard, HostSide, Received, Timeouts, receive};
 use crate::{Backend, Error, Result, Run};
 use crossbeam_channel::{Receiver, bounded};
-use layerstone_guest::{ChunkWriter, Job, namespace};
+use layerstone_guest::{ChunkWriter, Request, namespace};
 use layerstone_sandbox::Ids;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -37,16 +37,16 @@ fn users(backend: Backend) -> Result<Option<Ids>> {
 }
 
 /// Runs in namespaces.
-pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result<Received> {
+pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<Received> {
     let ids = users(backend)?;
-    let job = run.job(backend)?;
+    let request = run.request(backend)?;
     let mut command = Command::new(SELF);
     command.arg(INSIDE).args(ids.as_ref().map(|_| namespace::USERS)).env_clear().current_dir("/");
-    let mut worker = Worker::start("the namespace", command.stdin(Stdio::piped()))?;
-    let Some(mut stdin) = worker.child.stdin.take() else {
+    let mut guard = ChildGuard::start("the namespace", command.stdin(Stdio::piped()))?;
+    let Some(mut stdin) = guard.child.stdin.take() else {
         return Err(Error::Garbled("found no pipe".to_owned()));
     };
-    let process = worker.child.id();
+    let process = guard.child.id();
     // Whether users were mapped; nothing if there is nothing to be fed any more.
     let (go, wait) = bounded(1);
     let stop = go.clone();
@@ -64,11 +64,11 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
         None => Err(Error::Garbled("found a wish for users".to_owned())),
     };
     let (received, fed) = std::thread::scope(|scope| {
-        let feeder = scope.spawn(|| feed(&mut stdin, &wait, &job, run));
-        let mut outside = Outside { out: outside.out, log: outside.log, hello: outside.hello, users: &mut map };
-        let received = receive(&mut worker, Patience::of(run, HELLO), &mut outside);
+        let feeder = scope.spawn(|| feed(&mut stdin, &wait, &request, run));
+        let mut host = HostSide { out: host.out, log: host.log, hello: host.hello, users: &mut map };
+        let received = receive(&mut guard, Timeouts::of(run, HELLO), &mut host);
         // Whoever still feeds it gets an error now.
-        drop(worker);
+        drop(guard);
         let _ = stop.try_send(None);
         (received, feeder.join())
     });
@@ -80,14 +80,14 @@ pub fn run(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result
 }
 
 /// Gives the child what it reads: nothing until it may go on.
-fn feed(stdin: &mut ChildStdin, wait: &Receiver<Option<bool>>, job: &Job, run: &Run<'_>) -> Result<()> {
+fn feed(stdin: &mut ChildStdin, wait: &Receiver<Option<bool>>, request: &Request, run: &Run<'_>) -> Result<()> {
     let Ok(Some(has_users)) = wait.recv() else { return Ok(()) };
     let lost = |_: io::Error| Error::Garbled("it does not read".to_owned());
     if has_users {
         stdin.write_all(&[1]).map_err(lost)?;
     }
     let mut chunks = ChunkWriter(&mut *stdin);
-    serde_json::to_writer(&mut chunks, job).map_err(|e| lost(e.into()))?;
+    serde_json::to_writer(&mut chunks, request).map_err(|e| lost(e.into()))?;
     chunks.finish().map_err(lost)?;
     if let Some(base) = run.base {
         let mut chunks = ChunkWriter(&mut *stdin);

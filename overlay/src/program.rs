@@ -1,4 +1,4 @@
-//! This program as files of an initramfs: itself, the libraries that it is linked with, and the one that loads them.
+//! Lists this program's files for an initramfs: itself, the libraries that it is linked with, and their loader.
 //!
 //! So the inside of a machine is the very program outside, however that was built. What is not loaded of a file (symbols,
 //! debug information) is left out: it is most of a program that is being developed.

@@ -1,9 +1,9 @@
-//! What comes back from the inside: frames on one pipe, the console on another, each waited for no longer than it may take.
+//! Receives what a guest sends: frames on one pipe, its console on another, with a timeout for each.
 
 use crate::console::Tail;
 use crate::limits::{MAX_LAST_WORDS, MAX_LAYER, MAX_PHASES};
 use crate::{Error, Result, Run};
-use layerstone_guest::{Ended, Failed, Failure, Frame, Packed, Phase, Space};
+use layerstone_guest::{DiskUsage, Done, Failed, Failure, Frame, Phase, SentLayer};
 use layerstone_sandbox::signal;
 use layerstone_store::{Digest, Hasher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,9 +20,9 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// Parts of a disk that may be left when it counts as full.
 const FULL: u64 = 100;
 
-/// How long things may take.
+/// The timeouts of a run, and the bound of its layer.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// Until the first sign of life.
     pub hello: Duration,
     /// Between two signs of life.
@@ -33,15 +33,15 @@ pub struct Patience {
     pub most: u64,
 }
 
-impl Patience {
+impl Timeouts {
     /// What a run has, whose first sign of life may take so long.
-    pub fn of(run: &Run<'_>, hello: Duration) -> Patience {
-        Patience { hello, silence: SILENCE, timeout: run.timeout, most: run.disk.saturating_mul(MAX_LAYER) }
+    pub fn of(run: &Run<'_>, hello: Duration) -> Timeouts {
+        Timeouts { hello, silence: SILENCE, timeout: run.timeout, most: run.disk.saturating_mul(MAX_LAYER) }
     }
 }
 
-/// Whom a run tells things.
-pub struct Outside<'a> {
+/// The host's side of a run: where its output goes.
+pub struct HostSide<'a> {
     /// The layer's tar.
     pub out: &'a mut dyn Write,
     /// What scripts print.
@@ -52,7 +52,7 @@ pub struct Outside<'a> {
     pub users: &'a mut dyn FnMut() -> Result<()>,
 }
 
-/// What has come back.
+/// What a run has sent.
 #[derive(Debug)]
 pub struct Received {
     /// How long it took to make everything ready.
@@ -67,28 +67,28 @@ pub struct Received {
     pub phases: Vec<(Phase, Duration)>,
 }
 
-/// Whoever works for us; killed and waited for when dropped.
+/// A child process that is killed and waited for when dropped.
 #[derive(Debug)]
-pub struct Worker {
+pub struct ChildGuard {
     /// What messages call it.
     pub name: &'static str,
     /// The process.
     pub child: Child,
 }
 
-impl Worker {
+impl ChildGuard {
     /// Starts a program with pipes at its outputs, which dies with us.
-    pub fn start(name: &'static str, command: &mut Command) -> Result<Worker> {
+    pub fn start(name: &'static str, command: &mut Command) -> Result<ChildGuard> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // What a terminal sends to its foreground is for us alone.
         command.process_group(0);
         layerstone_sandbox::kill_with_us(command);
         let child = command.spawn().map_err(Error::io("run", command.get_program()))?;
-        Ok(Worker { name, child })
+        Ok(ChildGuard { name, child })
     }
 }
 
-impl Drop for Worker {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         // An error means that it has ended.
         let _ = self.child.kill();
@@ -97,14 +97,14 @@ impl Drop for Worker {
 }
 
 /// Receives until the run has ended, one way or another. The worker's outputs are pipes.
-pub fn receive(worker: &mut Worker, patience: Patience, outside: &mut Outside<'_>) -> Result<Received> {
-    let (stdout, stderr) = (worker.child.stdout.take(), worker.child.stderr.take());
+pub fn receive(guard: &mut ChildGuard, timeouts: Timeouts, host: &mut HostSide<'_>) -> Result<Received> {
+    let (stdout, stderr) = (guard.child.stdout.take(), guard.child.stderr.take());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
         return Err(Error::Garbled("found no pipes".to_owned()));
     };
     let begin = Instant::now();
     let receiver = Receiver {
-        patience,
+        timeouts,
         begin,
         heard: begin,
         hello: None,
@@ -116,11 +116,11 @@ pub fn receive(worker: &mut Worker, patience: Patience, outside: &mut Outside<'_
         hasher: Hasher::default(),
         size: 0,
     };
-    receiver.run(worker, stdout, stderr, outside)
+    receiver.run(guard, stdout, stderr, host)
 }
 
 struct Receiver {
-    patience: Patience,
+    timeouts: Timeouts,
     begin: Instant,
     /// When the last frame came.
     heard: Instant,
@@ -139,10 +139,10 @@ struct Receiver {
 impl Receiver {
     fn run(
         mut self,
-        worker: &mut Worker,
+        guard: &mut ChildGuard,
         mut stdout: ChildStdout,
         mut stderr: ChildStderr,
-        outside: &mut Outside<'_>,
+        host: &mut HostSide<'_>,
     ) -> Result<Received> {
         let mut buffer = vec![0; READ];
         let mut has_console = true;
@@ -154,7 +154,7 @@ impl Receiver {
             polled.extend(signal::descriptor().map(|signal| PollFd::from_borrowed_fd(signal, PollFlags::IN)));
             match poll(&mut polled, Some(&second)) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::io("wait for", worker.name)(errno.into())),
+                Err(errno) => return Err(Error::io("wait for", guard.name)(errno.into())),
             }
             let has_come = |at: usize| polled.get(at).is_some_and(|polled| !polled.revents().is_empty());
             let (from_stdout, from_stderr) = (has_come(0), has_console && has_come(1));
@@ -163,17 +163,17 @@ impl Receiver {
             }
             // First, so that the last words of a machine are there when its end is seen.
             if from_stderr {
-                let length = read(&mut stderr, &mut buffer).map_err(Error::io("read from", worker.name))?;
+                let length = read(&mut stderr, &mut buffer).map_err(Error::io("read from", guard.name))?;
                 self.console.push(&buffer[..length]);
                 has_console = length > 0;
             }
             if from_stdout {
-                let length = read(&mut stdout, &mut buffer).map_err(Error::io("read from", worker.name))?;
+                let length = read(&mut stdout, &mut buffer).map_err(Error::io("read from", guard.name))?;
                 if length == 0 {
-                    return Err(self.lost(worker, stderr));
+                    return Err(self.lost(guard, stderr));
                 }
                 self.frames.extend_from_slice(&buffer[..length]);
-                if let Some(ended) = self.take_frames(outside)? {
+                if let Some(ended) = self.take_frames(host)? {
                     return self.conclude(ended);
                 }
             }
@@ -182,12 +182,12 @@ impl Receiver {
 
     /// How long may be waited now.
     fn time_left(&self) -> Result<Duration> {
-        let allowed = if self.hello.is_some() { self.patience.silence } else { self.patience.hello };
+        let allowed = if self.hello.is_some() { self.timeouts.silence } else { self.timeouts.hello };
         let silence = allowed.saturating_sub(self.heard.elapsed());
         if silence.is_zero() {
             return Err(Error::Silent { phase: self.phase, after: allowed, console: self.console.lines() });
         }
-        let (Some(hello), Some(timeout)) = (self.hello, self.patience.timeout) else { return Ok(silence) };
+        let (Some(hello), Some(timeout)) = (self.hello, self.timeouts.timeout) else { return Ok(silence) };
         let left = timeout.saturating_sub(hello.elapsed());
         match left.is_zero() {
             true => Err(Error::Timeout { phase: self.phase, after: timeout, last_lines: self.script.lines() }),
@@ -196,12 +196,12 @@ impl Receiver {
     }
 
     /// Takes all frames that are whole; the last one if it ends the run.
-    fn take_frames(&mut self, outside: &mut Outside<'_>) -> Result<Option<Ended>> {
+    fn take_frames(&mut self, host: &mut HostSide<'_>) -> Result<Option<Done>> {
         let mut taken = 0;
         while let Some((frame, length)) = Frame::decode(&self.frames[taken..]).map_err(garbled)? {
             taken += length;
             self.heard = Instant::now();
-            if let Some(ended) = self.take(frame, outside)? {
+            if let Some(ended) = self.take(frame, host)? {
                 return Ok(Some(ended));
             }
         }
@@ -209,7 +209,7 @@ impl Receiver {
         Ok(None)
     }
 
-    fn take(&mut self, frame: Frame, outside: &mut Outside<'_>) -> Result<Option<Ended>> {
+    fn take(&mut self, frame: Frame, host: &mut HostSide<'_>) -> Result<Option<Done>> {
         match frame {
             // The time that a run may take counts from the first one; more of them would stretch it without end.
             Frame::Hello(_) if self.hello.is_some() => {
@@ -217,9 +217,9 @@ impl Receiver {
             }
             Frame::Hello(_) => {
                 self.hello = Some(Instant::now());
-                (outside.hello)();
+                (host.hello)();
             }
-            Frame::Users => (outside.users)()?,
+            Frame::Users => (host.users)()?,
             Frame::Phase(phase) => {
                 if self.phases.len() == MAX_PHASES {
                     return Err(Error::Garbled(format!("found more than {MAX_PHASES} phases")));
@@ -230,27 +230,27 @@ impl Receiver {
             Frame::Log(bytes) => {
                 self.script.push(&bytes);
                 // Whether somebody reads what a script prints does not change what it does.
-                let _ = outside.log.write_all(&bytes).and_then(|()| outside.log.flush());
+                let _ = host.log.write_all(&bytes).and_then(|()| host.log.flush());
             }
             Frame::Beat => {}
             Frame::Tar(bytes) => {
                 self.size = self.size.saturating_add(bytes.len() as u64);
-                if self.size > self.patience.most {
-                    let limit = self.patience.most;
+                if self.size > self.timeouts.most {
+                    let limit = self.timeouts.most;
                     return Err(Error::LayerTooLarge { limit });
                 }
                 self.hasher.update(&bytes);
-                outside.out.write_all(&bytes).map_err(Error::io("write", "the layer of the root script"))?;
+                host.out.write_all(&bytes).map_err(Error::io("write", "the layer of the root script"))?;
             }
-            Frame::Ended(ended) => return Ok(Some(ended)),
+            Frame::Done(ended) => return Ok(Some(ended)),
             Frame::Failed(failed) => return Err(self.failed(failed)),
         }
         Ok(None)
     }
 
-    fn conclude(self, ended: Ended) -> Result<Received> {
+    fn conclude(self, ended: Done) -> Result<Received> {
         let (size, digest) = (self.size, self.hasher.finish());
-        if ended.layer != (Packed { size, digest }) {
+        if ended.layer != (SentLayer { size, digest }) {
             return Err(Error::Garbled(format!(
                 "found a layer of {} bytes, expected {} with their sha256",
                 size, ended.layer.size
@@ -274,20 +274,20 @@ impl Receiver {
     }
 
     /// What is to be said of a worker that ended too early.
-    fn lost(mut self, worker: &mut Worker, mut stderr: ChildStderr) -> Error {
-        let _ = worker.child.kill();
+    fn lost(mut self, guard: &mut ChildGuard, mut stderr: ChildStderr) -> Error {
+        let _ = guard.child.kill();
         let mut rest = Vec::new();
         let _ = stderr.by_ref().take(MAX_LAST_WORDS).read_to_end(&mut rest);
         self.console.push(&rest);
-        match worker.child.wait() {
+        match guard.child.wait() {
             Ok(status) => Error::Lost {
-                what: worker.name,
+                what: guard.name,
                 phase: self.phase,
                 status,
                 note: self.console.reason().map(hint),
                 console: self.console.lines(),
             },
-            Err(source) => Error::io("wait for", worker.name)(source),
+            Err(source) => Error::io("wait for", guard.name)(source),
         }
     }
 }
@@ -306,8 +306,8 @@ fn garbled(error: io::Error) -> Error {
 }
 
 /// What a disk that is full explains.
-fn full(space: Space) -> Option<String> {
-    let Space { total, free } = space;
+fn full(space: DiskUsage) -> Option<String> {
+    let DiskUsage { total, free } = space;
     let mib = total >> 20;
     (total > 0 && free <= total / FULL)
         .then(|| format!("the disk of the run was full ({mib} MiB): raise diskSize (--disk-size)"))
@@ -332,12 +332,12 @@ mod tests {
         std::fs::write(&file, frames.iter().flat_map(Frame::encode).collect::<Vec<u8>>()).unwrap();
         let mut command = Command::new("cat");
         command.arg(&file).stdin(Stdio::null());
-        let mut worker = Worker::start("the test", &mut command).unwrap();
+        let mut guard = ChildGuard::start("the test", &mut command).unwrap();
         let wait = Duration::from_secs(60);
-        let patience = Patience { hello: wait, silence: wait, timeout: None, most };
+        let timeouts = Timeouts { hello: wait, silence: wait, timeout: None, most };
         let (mut out, mut log) = (Vec::new(), Vec::new());
-        let mut outside = Outside { out: &mut out, log: &mut log, hello: &mut || (), users: &mut || Ok(()) };
-        let result = receive(&mut worker, patience, &mut outside);
+        let mut host = HostSide { out: &mut out, log: &mut log, hello: &mut || (), users: &mut || Ok(()) };
+        let result = receive(&mut guard, timeouts, &mut host);
         (result, out.len() as u64)
     }
 
@@ -350,9 +350,9 @@ mod tests {
         let tar = vec![7; size];
         let mut hasher = Hasher::default();
         hasher.update(&tar);
-        let packed = Packed { size: size as u64, digest: hasher.finish() };
+        let packed = SentLayer { size: size as u64, digest: hasher.finish() };
         let mut frames: Vec<Frame> = tar.chunks(60_000).map(|piece| Frame::Tar(piece.to_vec())).collect();
-        frames.push(Frame::Ended(Ended { layer: packed, sockets: Vec::new() }));
+        frames.push(Frame::Done(Done { layer: packed, sockets: Vec::new() }));
         frames
     }
 

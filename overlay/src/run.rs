@@ -1,7 +1,7 @@
-//! What a run is made of, and what comes of it.
+//! Describes a run and its result.
 
-use crate::{Backend, Base, Error, Result};
-use layerstone_guest::{Bind, Hooks, Job, Phase, StoreJob};
+use crate::{Backend, Error, LowerImage, Result};
+use layerstone_guest::{Bind, Hooks, Phase, Request, StoreRequest};
 use layerstone_store::{Digest, Store, StorePath};
 use std::fs::File;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 #[derive(Debug)]
 pub struct Run<'a> {
     /// The image below; none starts from nothing.
-    pub base: Option<&'a Base>,
+    pub base: Option<&'a LowerImage>,
     /// The image's architecture, by Go's name; none is this machine's.
     pub architecture: Option<String>,
     /// The script; none runs none.
@@ -82,16 +82,16 @@ pub struct Ran {
 
 impl Run<'_> {
     /// What the inside is told. Store paths are mounted one by one if it is in a namespace.
-    pub(crate) fn job(&self, backend: Backend) -> Result<Job> {
+    pub(crate) fn request(&self, backend: Backend) -> Result<Request> {
         let contents = match &self.contents {
             Some(file) => Some(file.metadata().map_err(Error::io("read", "contents"))?.len()),
             None => None,
         };
-        Ok(Job {
+        Ok(Request {
             script: self.script.clone(),
             hooks: self.hooks.clone(),
             path: self.script_path(),
-            store: self.store.as_ref().map(|store| store.job(backend)),
+            store: self.store.as_ref().map(|store| store.request(backend)),
             mtime: self.mtime,
             disk: self.disk,
             has_base: self.base.is_some(),
@@ -108,7 +108,7 @@ impl Run<'_> {
 }
 
 impl ScriptStore<'_> {
-    fn job(&self, backend: Backend) -> StoreJob {
+    fn request(&self, backend: Backend) -> StoreRequest {
         let others: Vec<StorePath> = self.closure.iter().filter(|path| !self.roots.contains(path)).cloned().collect();
         let programs: Vec<String> = self.programs(&self.roots).chain(self.programs(&others)).collect();
         let shells = programs.iter().flat_map(|folder| ["bash", "sh"].map(|name| format!("{folder}/{name}")));
@@ -118,14 +118,14 @@ impl ScriptStore<'_> {
             name: path.base_name().to_owned(),
         };
         let binds = if backend.is_machine() { Vec::new() } else { self.closure.iter().map(bind).collect() };
-        StoreJob { dir: self.store.dir().to_owned(), programs, shell, binds }
+        StoreRequest { dir: self.store.dir().to_owned(), programs, shell, binds }
     }
 
     /// Where a path is, whatever folder whoever mounts it is in.
     fn place_of(&self, path: &StorePath) -> PathBuf {
-        let place = self.store.locate(path.as_str());
+        let real = self.store.locate(path.as_str());
         // Without a current folder, it has to do as it is.
-        std::path::absolute(&place).unwrap_or(place)
+        std::path::absolute(&real).unwrap_or(real)
     }
 
     /// The folders of programs of some paths.

@@ -1,4 +1,4 @@
-//! Store paths as a read-only file system for a virtual machine: what the script needs, and nothing else of the store.
+//! Writes the store paths that a script needs as a read-only file system for a virtual machine.
 
 use crate::{Error, Result, ScriptStore};
 use layerstone_erofs::{Content, Contents, Inode, Kind};

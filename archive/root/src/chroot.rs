@@ -44,8 +44,8 @@ impl Chroot {
         let has_store = real_store.is_dir();
         let mut names = vec![dev, proc];
         names.extend(has_store.then_some(store_dir));
-        let mount_points = MountPoints::make(layer, &names).map_err(|(place, source)| {
-            let name = place.strip_prefix(layer).unwrap_or(&place).to_owned();
+        let mount_points = MountPoints::make(layer, &names).map_err(|(path, source)| {
+            let name = path.strip_prefix(layer).unwrap_or(&path).to_owned();
             Error::NoMountPoint { script: script.to_owned(), name, source }
         })?;
         let mut programs = std::env::split_paths(&path).map(|folder| folder.join("bash"));

@@ -1,4 +1,4 @@
-//! What can go wrong when a customisation layer is made.
+//! The errors of the root stage.
 
 use crate::conflict::Conflict;
 use layerstone_store::StorePath;

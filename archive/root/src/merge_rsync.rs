@@ -29,25 +29,27 @@ pub struct Copying<'a> {
 impl Copying<'_> {
     /// Adds an item, called `source`, to the tree, the last one winning.
     pub fn add(&mut self, source: &Path, item: Folder) -> Result<()> {
-        self.place(Path::new(""), source, item)
+        self.merge_into(Path::new(""), source, item)
     }
 
-    /// Adds what is in a folder to the folder at a place: files and links before folders, as rsync sorts them.
-    fn place(&mut self, at: &Path, source: &Path, from: Folder) -> Result<()> {
+    /// Merges the entries of a directory into the one at a path: files and links before directories, as rsync sorts them.
+    fn merge_into(&mut self, at: &Path, source: &Path, from: Folder) -> Result<()> {
         self.take_mode(at, source, from.mode);
         let into = self.folder_mut(at);
         let (folders, others): (Vec<_>, Vec<_>) =
             from.entries.into_iter().partition(|(_, entry)| matches!(entry.node, Node::Folder(_)));
         for (name, entry) in others {
             match into.entries.get(&name) {
-                Some(there @ Entry { node: Node::Folder(_), .. }) => return Err(refuse(at, &name, there, &entry)),
+                Some(existing @ Entry { node: Node::Folder(_), .. }) => {
+                    return Err(refuse(at, &name, existing, &entry));
+                }
                 _ => into.entries.insert(name, entry),
             };
         }
-        folders.into_iter().try_for_each(|(name, entry)| self.place_folder(at, name, entry))
+        folders.into_iter().try_for_each(|(name, entry)| self.merge_directory(at, name, entry))
     }
 
-    /// Gives the folder at a place the mode of a folder that comes to it.
+    /// Gives the directory at a path the mode of a directory that is merged into it.
     fn take_mode(&mut self, at: &Path, source: &Path, mode: u32) {
         let before = match self.root.find_mut(at) {
             Some(entry) => Some(std::mem::replace(&mut entry.source, source.into()).into_path_buf()),
@@ -61,20 +63,20 @@ impl Copying<'_> {
         }
     }
 
-    fn place_folder(&mut self, at: &Path, name: OsString, entry: Entry) -> Result<()> {
-        let place = at.join(&name);
-        let Some(there) = self.root.find(&place) else {
+    fn merge_directory(&mut self, at: &Path, name: OsString, entry: Entry) -> Result<()> {
+        let path = at.join(&name);
+        let Some(existing) = self.root.find(&path) else {
             self.folder_mut(at).entries.insert(name, entry);
             return Ok(());
         };
-        let target = match &there.node {
-            Node::Folder(_) => Some(place),
+        let target = match &existing.node {
+            Node::Folder(_) => Some(path),
             Node::Link(text) if self.keep_dirlinks => Walk::new("", at, text).follow(|name| look(self.root, name)).ok(),
             _ => None,
         };
         match (target, entry) {
-            (Some(target), Entry { node: Node::Folder(folder), source }) => self.place(&target, &source, folder),
-            (_, entry) => Err(refuse(at, &name, there, &entry)),
+            (Some(target), Entry { node: Node::Folder(folder), source }) => self.merge_into(&target, &source, folder),
+            (_, entry) => Err(refuse(at, &name, existing, &entry)),
         }
     }
 
@@ -86,7 +88,7 @@ impl Copying<'_> {
                 _ => None,
             }),
         };
-        found.expect("a folder was found at this place, and folders stay")
+        found.expect("a folder was found at this path, and folders stay")
     }
 }
 
@@ -100,8 +102,8 @@ pub fn look(root: &Folder, name: &Path) -> Result<Found, ErrorKind> {
     }
 }
 
-fn refuse(at: &Path, name: &OsStr, there: &Entry, entry: &Entry) -> Error {
-    there.disagreement(&at.join(name), entry)
+fn refuse(at: &Path, name: &OsStr, existing: &Entry, entry: &Entry) -> Error {
+    existing.disagreement(&at.join(name), entry)
 }
 
 #[cfg(test)]
@@ -148,7 +150,7 @@ mod tests {
         }
         for mode in [RootMode::Copy, RootMode::CopyKeepingDirlinks] {
             let merged = merge(&store, &paths(&store, &["a", "b", "c"]), mode).unwrap();
-            let told: Vec<String> = merged.conflicts.iter().map(Conflict::to_string).collect();
+            let found: Vec<String> = merged.conflicts.iter().map(Conflict::to_string).collect();
             let expected = [
                 ".: mode 711 of /nix/store/b kept, 755 of /nix/store/a ignored",
                 "x: mode 700 of /nix/store/b/x kept, 755 of /nix/store/a/x ignored",
@@ -157,7 +159,7 @@ mod tests {
                 "x: mode 711 of /nix/store/c/x kept, 700 of /nix/store/b/x ignored",
                 "z: mode 755 of /nix/store/c/z kept, 1777 of /nix/store/a/z ignored",
             ];
-            assert_eq!(told, expected);
+            assert_eq!(found, expected);
         }
         let links = merge(&store, &paths(&store, &["a", "b", "c"]), RootMode::Links).unwrap();
         assert_eq!(links.conflicts, []);

@@ -1,5 +1,5 @@
-//! The layer of Nix's database: what Nix keeps beside its store, so that it knows the store paths of the image, with a
-//! root for the garbage collector for each.
+//! Makes the layer of Nix's database, from which Nix knows the store paths of the image, with a garbage collector root for
+//! each.
 //!
 //! Folders, files and their modes are those that `nix-store --init` leaves (Nix 2.8; nix, src/libstore/local-store.cc,
 //! `LocalStore::LocalStore`), but for `reserved`, 8 MiB of nothing that Nix makes again, and the folders of users, which

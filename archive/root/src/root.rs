@@ -121,21 +121,21 @@ impl Making<'_> {
     fn archive_tree(&mut self, log: &mut dyn Write) -> Result<(LayerFile, Vec<Warning>)> {
         let scratch = Scratch::create(&std::env::temp_dir())?;
         // Absolute and without links: scripts see it as PWD, and it is mounted.
-        let workplace = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
-        let tree = workplace.join("layer");
+        let scratch_dir = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
+        let tree = scratch_dir.join("layer");
         DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
         self.merged.root.write(&tree)?;
         let inherited = if self.spec.xattrs { inherited(self.merged, &tree)? } else { Inherited::default() };
-        let place = Workplace { layer: &tree, scratch: &workplace, mtime: self.mtime };
+        let workplace = Workplace { layer: &tree, scratch: &scratch_dir, mtime: self.mtime };
         let mut warnings = Vec::new();
         if let Some(script) = &self.spec.script {
-            warnings.extend(script::run(script, &place, RunAs::Caller, log)?.warning);
+            warnings.extend(script::run(script, &workplace, RunAs::Caller, log)?.warning);
         }
         let mut ownership = None;
         if let Some(script) = &self.spec.fake_root_commands {
             let has_chroot = self.spec.enable_fakechroot;
             let run_as = if has_chroot { RunAs::FakeChroot(&self.config.store) } else { RunAs::FakeRoot };
-            let ran = script::run(script, &place, run_as, log)?;
+            let ran = script::run(script, &workplace, run_as, log)?;
             warnings.extend(ran.warning);
             ownership = Some(ran.ownership);
         }

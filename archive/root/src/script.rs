@@ -56,16 +56,16 @@ pub struct Ran {
 }
 
 /// Runs a script to its end, which must be exit status 0. Its standard output and error both go to `log` as they come.
-pub fn run(script: &Script, place: &Workplace<'_>, run_as: RunAs<'_>, log: &mut dyn Write) -> Result<Ran> {
+pub fn run(script: &Script, workplace: &Workplace<'_>, run_as: RunAs<'_>, log: &mut dyn Write) -> Result<Ran> {
     let name = run_as.name(script);
-    let temporary = make_temporary_folder(place)?;
-    let file = script_file(script, place)?;
+    let temporary = make_temporary_folder(workplace)?;
+    let file = script_file(script, workplace)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let (privileges, chroot) = match run_as {
         RunAs::Caller => (Privileges::Caller, None),
         RunAs::FakeRoot => (Privileges::FakeRoot, None),
         RunAs::FakeChroot(store) => {
-            (Privileges::FakeRoot, Some(Chroot::make(&name, place.layer, &temporary, &file, store, &path)?))
+            (Privileges::FakeRoot, Some(Chroot::make(&name, workplace.layer, &temporary, &file, store, &path)?))
         }
     };
     let outer;
@@ -77,9 +77,13 @@ pub fn run(script: &Script, place: &Workplace<'_>, run_as: RunAs<'_>, log: &mut 
         }
     };
     let inner = chroot.as_ref().map(Chroot::inner_root);
-    let make = || bash.command(place.layer, place.mtime);
-    let run =
-        layerstone_sandbox::run(&make, WorkDirs { enter: place.layer, scratch: &temporary, inner }, privileges, log);
+    let make = || bash.command(workplace.layer, workplace.mtime);
+    let run = layerstone_sandbox::run(
+        &make,
+        WorkDirs { enter: workplace.layer, scratch: &temporary, inner },
+        privileges,
+        log,
+    );
     let Ended { status, last_lines, unconfined, ownership } =
         run.map_err(|source| Error::Spawn { script: name.clone(), source })?;
     if !status.success() {
@@ -92,22 +96,22 @@ pub fn run(script: &Script, place: &Workplace<'_>, run_as: RunAs<'_>, log: &mut 
 }
 
 /// The absolute path of the script's file; a text is written to one.
-fn script_file(script: &Script, place: &Workplace<'_>) -> Result<PathBuf> {
+fn script_file(script: &Script, workplace: &Workplace<'_>) -> Result<PathBuf> {
     match script {
         Script::File(path) => {
             std::fs::File::open(path).map_err(Error::io("read", path))?;
             std::path::absolute(path).map_err(Error::io("find", path))
         }
         Script::Text(text) => {
-            let path = place.scratch.join("script");
+            let path = workplace.scratch.join("script");
             std::fs::write(&path, text).map_err(Error::io("write", &path))?;
             Ok(path)
         }
     }
 }
 
-fn make_temporary_folder(place: &Workplace<'_>) -> Result<PathBuf> {
-    let temporary = place.scratch.join("tmp");
+fn make_temporary_folder(workplace: &Workplace<'_>) -> Result<PathBuf> {
+    let temporary = workplace.scratch.join("tmp");
     DirBuilder::new().mode(0o700).create(&temporary).map_err(Error::io("make", &temporary))?;
     Ok(temporary)
 }
@@ -117,14 +121,14 @@ mod tests {
     use super::*;
 
     /// A folder for the layer, and a scratch folder.
-    struct Place(tempfile::TempDir);
+    struct Fixture(tempfile::TempDir);
 
-    impl Place {
-        fn new() -> Place {
-            let place = Place(tempfile::tempdir().unwrap());
-            std::fs::create_dir(place.layer()).unwrap();
-            std::fs::create_dir(place.scratch()).unwrap();
-            place
+    impl Fixture {
+        fn new() -> Fixture {
+            let fixture = Fixture(tempfile::tempdir().unwrap());
+            std::fs::create_dir(fixture.layer()).unwrap();
+            std::fs::create_dir(fixture.scratch()).unwrap();
+            fixture
         }
 
         fn layer(&self) -> PathBuf {
@@ -150,9 +154,9 @@ mod tests {
 
     const SHOW_ENVIRONMENT: &str = "env | grep -v ^_= | sort; umask; cat; test -d $TMPDIR; touch $TMPDIR/x";
 
-    fn environment(place: &Place) -> String {
+    fn environment(fixture: &Fixture) -> String {
         let path = std::env::var("PATH").unwrap();
-        let (layer, scratch) = (place.layer(), place.scratch());
+        let (layer, scratch) = (fixture.layer(), fixture.scratch());
         let (layer, scratch) = (layer.display(), scratch.display());
         // PWD and SHLVL are of bash's own making, as is _.
         format!(
@@ -163,15 +167,15 @@ mod tests {
 
     #[test]
     fn the_environment_is_the_same_everywhere() {
-        let place = Place::new();
-        let (log, result) = place.run(SHOW_ENVIRONMENT);
+        let fixture = Fixture::new();
+        let (log, result) = fixture.run(SHOW_ENVIRONMENT);
         result.unwrap();
-        assert_eq!(log, environment(&place));
+        assert_eq!(log, environment(&fixture));
     }
 
     #[track_caller]
     fn check_failure(text: &str, expected: &str) {
-        let (_, result) = Place::new().run(text);
+        let (_, result) = Fixture::new().run(text);
         assert_eq!(result.unwrap_err().to_string(), expected);
     }
 
@@ -187,13 +191,13 @@ mod tests {
 
     #[test]
     fn a_file_is_read_where_it_is() {
-        let place = Place::new();
-        let file = place.0.path().join("my script");
+        let fixture = Fixture::new();
+        let file = fixture.0.path().join("my script");
         std::fs::write(&file, "echo $0 > here").unwrap();
-        let (_, result) = place.run_script(&Script::File(file.clone()));
+        let (_, result) = fixture.run_script(&Script::File(file.clone()));
         result.unwrap();
-        assert_eq!(std::fs::read_to_string(place.layer().join("here")).unwrap(), format!("{}\n", file.display()));
-        let (_, result) = Place::new().run_script(&Script::File("/absent/file".into()));
+        assert_eq!(std::fs::read_to_string(fixture.layer().join("here")).unwrap(), format!("{}\n", file.display()));
+        let (_, result) = Fixture::new().run_script(&Script::File("/absent/file".into()));
         assert_eq!(
             result.unwrap_err().to_string(),
             "cannot read: /absent/file: No such file or directory (os error 2)"

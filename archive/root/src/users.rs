@@ -1,4 +1,4 @@
-//! The files that tell of users and groups: the texts that dockerTools has for them, and lines that are added.
+//! Writes the files of users and groups: dockerTools' texts, with added lines checked.
 //!
 //! `fakeNss` has them as nixpkgs today, `shadowSetup` as dockerTools' script of that name. A line is checked against
 //! passwd(5) and group(5), since a program that reads a bad one passes over it in silence, or over all that follow.

@@ -1,4 +1,4 @@
-//! What can go wrong with a spec.
+//! The errors of a spec.
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,8 +1,7 @@
-//! image.json: what an image is to be, as a person writes it.
+//! Parses image.json, the description of an image to build, which people write.
 //!
-//! A [`Spec`] is parsed from such a file; FORMAT.md beside this crate says what each key means.
-//!
-//! This crate does not read what a spec names, and does not know how an image is made.
+//! A [`Spec`] is parsed from such a file; FORMAT.md beside this crate says what each key means, and [`Spec::schema`] gives a
+//! JSON Schema of it. This crate does not read the files that a spec names, and does not know how an image is made.
 
 mod error;
 mod spec;

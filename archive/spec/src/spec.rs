@@ -1,4 +1,4 @@
-//! image.json, `layerstone/image`: what an image is to be, by dockerTools' argument names.
+//! The spec of an image, as image.json (`layerstone/image`) holds it under dockerTools' argument names.
 //!
 //! See FORMAT.md beside this crate. The spec is written by people: `format` and `version` are optional, and a key that
 //! is not known is an error that names the nearest one.
@@ -7,7 +7,7 @@ mod keys;
 mod named;
 mod parse;
 mod perms;
-mod ready;
+mod ready_contents;
 mod several;
 
 use crate::{Error, Result};
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use perms::{Perm, Which};
-pub use ready::Helper;
+pub use ready_contents::Helper;
 
 /// Format name of an image spec.
 pub const FORMAT: &str = "layerstone/image";
@@ -39,7 +39,7 @@ pub const MOST_VM_SIZE: u64 = 1 << 24;
 /// How many layers docker's own store loads (moby, layer/layer_store.go, `maxLayerDepth`); containerd's takes more.
 pub const LAYERS_OF_DOCKER: usize = 125;
 
-/// What an image is to be.
+/// The description of an image to build.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// What the image is called; lower-cased in its reference.
@@ -61,7 +61,7 @@ pub struct Spec {
     pub from_image: Option<Location>,
     /// Whether all of the base's config is taken over, not its environment alone.
     pub inherit: bool,
-    /// The execution parameters (OCI image-spec, config.md, "config").
+    /// Execution parameters (OCI image-spec, config.md, "config").
     pub config: Map<String, Value>,
     /// What the image's manifest says besides (OCI image-spec, annotations.md).
     pub annotations: BTreeMap<String, String>,

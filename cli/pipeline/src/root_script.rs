@@ -4,7 +4,7 @@ use crate::error::Context;
 use crate::{BaseImage, Report, Result, root_layer};
 use layerstone_closure::{Candidates, Closure, Scanner};
 use layerstone_layer::{LayerFile, Progress};
-use layerstone_overlay::{Backend, Choice, Hooks, Machine, Passed, Phase, Ran, Run, ScriptStore};
+use layerstone_overlay::{Backend, Choice, Hooks, Machine, Phase, Ran, Run, ScriptStore, Unavailable};
 use layerstone_root::RootConfig;
 use layerstone_spec::{Script, Spec};
 use layerstone_store::{Output, Scratch, Store, StorePath};
@@ -124,7 +124,7 @@ pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<Lay
         machine: options.machine(job.spec.vm_memory),
         timeout: options.timeout,
     };
-    let mut tell = |backend: Backend, passed: &[Passed]| {
+    let mut tell = |backend: Backend, passed: &[Unavailable]| {
         report.notice(&format!("root script in {}{}", backend.describe(), reasons(passed)));
     };
     let candidates = match job.store.locate(job.store.dir()).is_dir() {
@@ -153,7 +153,7 @@ pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<Lay
 /// Runs something while the bytes of a base are checked; before that, if something is to be kept of them.
 fn beside_check<T>(
     base: Option<&BaseImage>,
-    merged: Option<&layerstone_overlay::Base>,
+    merged: Option<&layerstone_overlay::LowerImage>,
     options: &ScriptOptions,
     run: impl FnOnce() -> layerstone_overlay::Result<T>,
 ) -> Result<T> {
@@ -184,8 +184,8 @@ fn contents_tar(spec: &Spec, config: &RootConfig, scratch: &Scratch, report: &dy
     File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))
 }
 
-fn overlay_base(base: &BaseImage) -> Result<layerstone_overlay::Base> {
-    Ok(layerstone_overlay::Base {
+fn overlay_base(base: &BaseImage) -> Result<layerstone_overlay::LowerImage> {
+    Ok(layerstone_overlay::LowerImage {
         tree: base.tree_to_write()?,
         layers: base.image.parts(),
         diff_ids: base.image.layers.iter().map(|layer| layer.diff_id).collect(),
@@ -207,7 +207,7 @@ fn path_of(config: &serde_json::Value) -> Option<String> {
     path.map(str::to_owned)
 }
 
-fn reasons(passed: &[Passed]) -> String {
+fn reasons(passed: &[Unavailable]) -> String {
     match passed.is_empty() {
         true => String::new(),
         false => {

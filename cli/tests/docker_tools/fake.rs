@@ -1,4 +1,4 @@
-//! Images whose scripts run as a root who is none, and in the layer as the root of all files.
+//! Images whose scripts run as a fake root, and in the layer as the root of all files.
 
 use super::alone::{failure, files, load};
 use super::examples::{Built, Examples};

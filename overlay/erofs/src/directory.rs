@@ -1,4 +1,4 @@
-//! The blocks of a folder: entries in the order of names, each block with its own names behind its entries.
+//! Encodes the blocks of a directory: entries in the order of names, each block with its names after its entries.
 
 use crate::BLOCK;
 

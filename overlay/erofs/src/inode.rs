@@ -1,4 +1,4 @@
-//! A file as the file system describes it, and its record (`struct erofs_inode_extended`).
+//! Describes a file, and encodes its record (`struct erofs_inode_extended`).
 
 /// Bytes of the record.
 pub const RECORD: u64 = 64;

@@ -1,4 +1,4 @@
-//! Where everything is in the file system, known before anything is written.
+//! Lays out the file system: computes where every inode and block goes before anything is written.
 
 use crate::inode::RECORD;
 use crate::{BLOCK, Inode, Kind, directory};
@@ -12,7 +12,7 @@ const SMALL: u64 = 2048;
 
 /// Where a file's parts are.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Extent {
     /// The record, in bytes from the beginning.
     pub record: u64,
     /// Bytes of the contents, a folder's too.
@@ -21,7 +21,7 @@ pub struct Place {
     pub block: Option<u32>,
 }
 
-impl Place {
+impl Extent {
     /// The file's number in the file system.
     pub fn nid(&self) -> u64 {
         self.record / SLOT
@@ -32,7 +32,7 @@ impl Place {
 #[derive(Debug)]
 pub struct Layout {
     /// In the order of the inodes.
-    pub places: Vec<Place>,
+    pub extents: Vec<Extent>,
 
     /// Blocks altogether.
     pub blocks: u64,
@@ -42,7 +42,7 @@ impl Layout {
     /// Places the files. None if there are more bytes than block numbers for them.
     pub fn new(inodes: &[Inode]) -> Option<Layout> {
         let mut at = FIRST;
-        let mut places = Vec::with_capacity(inodes.len());
+        let mut extents = Vec::with_capacity(inodes.len());
         for inode in inodes {
             let size = match &inode.kind {
                 Kind::Directory { entries, .. } => directory::size(sorted_names(entries).into_iter()),
@@ -56,18 +56,18 @@ impl Layout {
             if at % BLOCK + unit > BLOCK {
                 at = at.next_multiple_of(BLOCK);
             }
-            places.push(Place { record: at, size, block: (!is_small).then_some(0) });
+            extents.push(Extent { record: at, size, block: (!is_small).then_some(0) });
             at = (at + length).next_multiple_of(SLOT);
         }
         let mut blocks = at.div_ceil(BLOCK);
-        for place in &mut places {
-            if let Some(block) = &mut place.block {
+        for extent in &mut extents {
+            if let Some(block) = &mut extent.block {
                 *block = u32::try_from(blocks).ok()?;
-                blocks += place.size.div_ceil(BLOCK);
+                blocks += extent.size.div_ceil(BLOCK);
             }
         }
         u32::try_from(blocks).ok()?;
-        Some(Layout { places, blocks })
+        Some(Layout { extents, blocks })
     }
 }
 

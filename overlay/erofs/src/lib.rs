@@ -1,4 +1,4 @@
-//! Writing EROFS, Linux' read-only file system, uncompressed: what a virtual machine mounts instead of unpacking a tar.
+//! Writes EROFS, a read-only file system of Linux, uncompressed: a virtual machine mounts it instead of unpacking a tar.
 //!
 //! The format is that of the kernel's Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h, of which every kernel
 //! since 5.4 reads what is written here: blocks of 4 KiB, extended inodes, contents plain or behind their inode.

@@ -1,4 +1,4 @@
-//! Writing the file system front to back.
+//! Writes the file system front to back.
 
 use crate::directory::{self, Entry};
 use crate::layout::Layout;
@@ -31,16 +31,16 @@ pub fn write(inodes: &[Inode], contents: &mut dyn Contents, out: &mut dyn Write)
     let layout = Layout::new(inodes).ok_or(io::ErrorKind::FileTooLarge)?;
     let mut out = Counted { out, count: 0 };
     out.write_all(&superblock(&layout, inodes.len()))?;
-    for (number, (inode, place)) in inodes.iter().zip(&layout.places).enumerate() {
-        out.pad_to(place.record)?;
-        out.write_all(&inode.record(number, place.size, place.block))?;
+    for (number, (inode, extent)) in inodes.iter().zip(&layout.extents).enumerate() {
+        out.pad_to(extent.record)?;
+        out.write_all(&inode.record(number, extent.size, extent.block))?;
         out.write_all(&inode.xattr_bytes())?;
-        if place.block.is_none() {
+        if extent.block.is_none() {
             write_contents(number, inodes, &layout, contents, &mut out)?;
         }
     }
-    for (number, place) in layout.places.iter().enumerate() {
-        if let (Some(block), 1..) = (place.block, place.size) {
+    for (number, extent) in layout.extents.iter().enumerate() {
+        if let (Some(block), 1..) = (extent.block, extent.size) {
             out.pad_to(u64::from(block) * BLOCK)?;
             write_contents(number, inodes, &layout, contents, &mut out)?;
         }
@@ -55,7 +55,7 @@ fn write_contents(
     contents: &mut dyn Contents,
     out: &mut Counted<'_>,
 ) -> io::Result<()> {
-    let end = out.count + layout.places[number].size;
+    let end = out.count + layout.extents[number].size;
     match &inodes[number].kind {
         Kind::File(content) => contents.copy(content.key, out)?,
         Kind::Symlink(text) => out.write_all(text)?,
@@ -64,7 +64,7 @@ fn write_contents(
             let mut all: Vec<(&[u8], usize)> = named.chain([(&b"."[..], number), (b"..", *parent)]).collect();
             all.sort_unstable();
             let entry =
-                |(name, number): &(_, usize)| (*name, layout.places[*number].nid(), inodes[*number].entry_type());
+                |(name, number): &(_, usize)| (*name, layout.extents[*number].nid(), inodes[*number].entry_type());
             let entries: Vec<Entry> = all.iter().map(entry).collect();
             out.write_all(&directory::bytes(&entries))?;
         }
@@ -83,7 +83,7 @@ fn superblock(layout: &Layout, inodes: usize) -> Vec<u8> {
     put(0, &MAGIC.to_le_bytes());
     put(12, &[BLOCK_BITS]);
     // The root's record is the first one.
-    put(14, &(layout.places[0].nid() as u16).to_le_bytes());
+    put(14, &(layout.extents[0].nid() as u16).to_le_bytes());
     put(16, &(inodes as u64).to_le_bytes());
     put(36, &(layout.blocks as u32).to_le_bytes());
     block

@@ -1,11 +1,11 @@
 //! Process 1 of a virtual machine: loads modules, finds its disks and the way out, and becomes a stage.
 //!
-//! The initramfs holds this program as `/init`, [`JOB`], and modules in the order of [`MODULES`]. Disks and the port are
+//! The initramfs holds this program as `/init`, [`REQUEST`], and modules in the order of [`MODULES`]. Disks and the port are
 //! found by what QEMU calls them, never by the order in which they appear.
 
 use crate::mounts::{make_dev, make_folder, mount_at, mount_memory, move_mount};
-use crate::work::{Inputs, work};
-use crate::{Channel, DISK, Error, Frame, Job, LOWER, Phase, Result};
+use crate::run::{Inputs, run};
+use crate::{Channel, DISK, Error, Frame, LOWER, Phase, Request, Result};
 use layerstone_sandbox::system::{exit, swap_on};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::MountFlags;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// The program in the initramfs.
 pub const INIT: &str = "/init";
 /// The job, as JSON.
-pub const JOB: &str = "/job.json";
+pub const REQUEST: &str = "/request.json";
 /// Names of modules' files in the order in which they are loaded, one a line.
 pub const MODULES: &str = "/modules.order";
 /// What the port to the outside is called.
@@ -63,7 +63,7 @@ fn start() -> Result<()> {
     let mut channel = Channel::new(out);
     channel.greet()?;
     let result = stage(&mut channel);
-    crate::work::conclude(result, &mut channel)
+    crate::run::conclude(result, &mut channel)
 }
 
 fn load_modules() -> Result<()> {
@@ -112,8 +112,9 @@ fn disk(name: &str) -> Option<PathBuf> {
 /// Becomes a stage, and works.
 fn stage(channel: &mut Channel) -> Result<()> {
     channel.send(&Frame::Phase(Phase::Mount))?;
-    let job = fs::read(JOB).map_err(Error::io("read", JOB))?;
-    let job: Job = serde_json::from_slice(&job).map_err(|e| Error::io("read", JOB)(std::io::Error::from(e)))?;
+    let request = fs::read(REQUEST).map_err(Error::io("read", REQUEST))?;
+    let request: Request =
+        serde_json::from_slice(&request).map_err(|e| Error::io("read", REQUEST)(std::io::Error::from(e)))?;
     let swap = CString::new(wait_for(SWAP_DISK, &disk)?.into_os_string().into_encoded_bytes()).unwrap_or_default();
     swap_on(&swap).map_err(Error::call("use the swap disk"))?;
     let root = Path::new("/stage");
@@ -125,13 +126,13 @@ fn stage(channel: &mut Channel) -> Result<()> {
         // Without this flag the kernel refuses a disk that cannot be written.
         mount_at("erofs", &wait_for(name, &disk)?, below(at), MountFlags::RDONLY, "")
     };
-    if job.has_base {
+    if request.has_base {
         mount_disk(BASE_DISK, LOWER)?;
     }
-    if let Some(store) = &job.store {
+    if let Some(store) = &request.store {
         mount_disk(STORE_DISK, &store.dir)?;
     }
-    let contents = match job.contents {
+    let contents = match request.contents {
         Some(size) => {
             let disk = wait_for(CONTENTS_DISK, &disk)?;
             Some(File::open(&disk).map_err(Error::io("open", &disk))?.take(size))
@@ -150,12 +151,12 @@ fn stage(channel: &mut Channel) -> Result<()> {
         move_mount(Path::new("/").join(name), root.join(name))?;
     }
     make_folder(below(DISK))?;
-    mount_memory(below(DISK), MountFlags::empty(), Some(job.disk))?;
+    mount_memory(below(DISK), MountFlags::empty(), Some(request.disk))?;
     // The initramfs cannot be left by pivot_root(2), but a root that is mounted over it can.
     rustix::process::chdir(root).map_err(Error::io("enter", root))?;
     move_mount(".", "/")?;
     rustix::process::chroot(".").map_err(Error::io("enter", root))?;
     rustix::process::chdir("/").map_err(Error::io("enter", "/"))?;
     let contents = contents.map(|contents| Box::new(contents) as Box<dyn Read>);
-    work(&job, Inputs { contents, is_machine: true, in_user_namespace: false }, channel)
+    run(&request, Inputs { contents, is_machine: true, in_user_namespace: false }, channel)
 }

@@ -1,4 +1,4 @@
-//! Mounting, with errors that say what and where.
+//! Mounts file systems, with errors that name the mount.
 
 use crate::{Error, Result};
 use layerstone_sandbox::{DEVICES, LINKS};
@@ -55,9 +55,14 @@ pub fn move_mount(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
     mount_move(from.as_ref(), to.as_ref()).map_err(Error::io("mount", to))
 }
 
-/// Takes a mount away; an error if it is in use.
-pub fn take_away(at: impl AsRef<Path>) -> Result<()> {
+/// Unmounts; an error if it is in use.
+pub fn unmount_at(at: impl AsRef<Path>) -> Result<()> {
     unmount(at.as_ref(), UnmountFlags::empty()).map_err(Error::io("unmount", at))
+}
+
+/// Detaches a mount, also if it is in use.
+pub fn detach(at: impl AsRef<Path>) -> Result<()> {
+    unmount(at.as_ref(), UnmountFlags::DETACH).map_err(Error::io("unmount", at))
 }
 
 /// Makes `/dev` below a root: memory with the usual devices, which `make` makes, links, and `shm`.

@@ -1,4 +1,4 @@
-//! A child in namespaces of its own: of users, if it is asked to, and of all else.
+//! Runs a guest as a child process in namespaces of its own, a user namespace among them if asked for.
 //!
 //! It reads on standard input, each as [chunks](crate::ChunkWriter), a job, the base as one tar if there is one, and the tar
 //! of the contents if there are any; it speaks on standard output.
@@ -10,15 +10,15 @@
 //! Whoever dies takes all to the right along: the kernel kills a child of these with its parent, and a process namespace
 //! with its first process. All mounts and all files are in memory that belongs to the namespace, so nothing is left.
 
-use crate::chunks::ChunkReader;
+use crate::chunked::ChunkReader;
 use crate::mounts::{bind, bind_device, make_dev, make_folder, make_private, make_read_only, mount_memory};
 use crate::root::mount_sys;
+use crate::run::{Inputs, conclude, run};
 use crate::unpack::unpack;
-use crate::work::{Inputs, conclude, work};
-use crate::{Channel, DISK, Error, Frame, Job, LOWER, Phase, Result};
+use crate::{Channel, DISK, Error, Frame, LOWER, Phase, Request, Result};
 use layerstone_sandbox::system::{become_root, close_from, exit, fork, unshare};
 use rustix::fs::Mode;
-use rustix::mount::{MountFlags, UnmountFlags, unmount};
+use rustix::mount::MountFlags;
 use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal, setsid, umask, waitpid};
 use rustix::thread::UnshareFlags;
 use std::fs::{self, File};
@@ -95,12 +95,12 @@ fn enter(with_users: bool, channel: &mut Channel) -> Result<()> {
 
 /// Becomes a stage, and works.
 fn stage(mut input: File, with_users: bool, channel: &mut Channel) -> Result<()> {
-    let mut job = Vec::new();
-    ChunkReader::new(&mut input).read_to_end(&mut job).map_err(Error::Channel)?;
-    let job: Job = serde_json::from_slice(&job).map_err(|e| Error::Channel(io::Error::from(e)))?;
+    let mut request = Vec::new();
+    ChunkReader::new(&mut input).read_to_end(&mut request).map_err(Error::Channel)?;
+    let request: Request = serde_json::from_slice(&request).map_err(|e| Error::Channel(io::Error::from(e)))?;
     channel.send(&Frame::Phase(Phase::Mount))?;
-    make_stage(&job)?;
-    if job.has_base {
+    make_stage(&request)?;
+    if request.has_base {
         make_folder(LOWER)?;
         mount_memory(LOWER, MountFlags::NODEV, None)?;
         let mut base = ChunkReader::new(&mut input);
@@ -109,13 +109,13 @@ fn stage(mut input: File, with_users: bool, channel: &mut Channel) -> Result<()>
         make_read_only(LOWER)?;
     }
     make_folder(DISK)?;
-    mount_memory(DISK, MountFlags::NODEV, Some(job.disk))?;
-    let contents = job.contents.map(|_| Box::new(ChunkReader::new(input)) as Box<dyn Read>);
-    work(&job, Inputs { contents, is_machine: false, in_user_namespace: with_users }, channel)
+    mount_memory(DISK, MountFlags::NODEV, Some(request.disk))?;
+    let contents = request.contents.map(|_| Box::new(ChunkReader::new(input)) as Box<dyn Read>);
+    run(&request, Inputs { contents, is_machine: false, in_user_namespace: with_users }, channel)
 }
 
 /// Makes a root of memory that shows nothing of the machine but some devices and the store, and enters it.
-fn make_stage(job: &Job) -> Result<()> {
+fn make_stage(request: &Request) -> Result<()> {
     // Nobody else sees what is mounted there, and nothing that is shown comes from there.
     let root = Path::new(SYS);
     mount_memory(root, MountFlags::NODEV, Some(64 << 20))?;
@@ -125,7 +125,7 @@ fn make_stage(job: &Job) -> Result<()> {
     make_folder(root.join("sys"))?;
     // Without one that is seen, none can be mounted later (user_namespaces(7), "mount_too_revealing").
     mount_sys(root)?;
-    if let Some(store) = &job.store {
+    if let Some(store) = &request.store {
         let dir = root.join(store.dir.trim_start_matches('/'));
         make_folder(&dir)?;
         mount_memory(&dir, MountFlags::NODEV, Some(16 << 20))?;
@@ -150,9 +150,4 @@ fn show(source: &Path, at: &Path) -> Result<()> {
         File::create(at).map_err(Error::io("make", at))?;
     }
     bind(source, at)
-}
-
-/// Takes a mount away from under everybody who is in it.
-pub(crate) fn detach(at: impl AsRef<Path>) -> Result<()> {
-    unmount(at.as_ref(), UnmountFlags::DETACH).map_err(Error::io("unmount", at))
 }

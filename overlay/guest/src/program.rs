@@ -1,4 +1,4 @@
-//! Running a program until nothing that it started is left.
+//! Runs a program until no process that it started is left.
 //!
 //! ```text
 //! the stage ── a process that enters namespaces ── process 1 of the process namespace ── the program
@@ -6,7 +6,7 @@
 //!
 //! The program is not process 1: signals that are sent to that from inside are lost, so that `kill $$` did nothing.
 
-use crate::{Channel, Error, Frame, Job, Result, mounts::make_private, root};
+use crate::{Channel, Error, Frame, Request, Result, mounts::make_private, root};
 use layerstone_sandbox::system::{exit, fork, unshare};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What docker leaves to root in a container: enough for files and users, not for the machine.
-const KEPT: CapabilitySet = CapabilitySet::CHOWN
+const KEPT_CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::FOWNER)
@@ -53,16 +53,16 @@ pub struct Program<'a> {
     /// What becomes its root, if that is another than the stage's, and the script that is put there; the folder is in it.
     pub root: Option<(&'a Path, &'a [u8])>,
     /// Whether it may do all that root may.
-    pub is_mighty: bool,
+    pub is_privileged: bool,
 }
 
-/// Runs a program; its status (wait(2)). What it prints is told as it comes.
-pub fn run(program: &Program<'_>, job: &Job, channel: &mut Channel) -> Result<i32> {
+/// Runs a program; its status (wait(2)). What it prints is sent as it comes.
+pub fn run(program: &Program<'_>, request: &Request, channel: &mut Channel) -> Result<i32> {
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(Error::call("make a pipe"));
     let ((output, output_in), (report, report_in)) = (pipe()?, pipe()?);
     let Some(first) = fork().map_err(Error::call("fork"))? else {
         drop((output, report));
-        match confine(program, job, &output_in, &report_in) {
+        match confine(program, request, &output_in, &report_in) {
             Ok(()) => exit(0),
             Err(error) => {
                 let _ = rustix::io::write(&report_in, format!("E{error}\0").as_bytes());
@@ -72,10 +72,10 @@ pub fn run(program: &Program<'_>, job: &Job, channel: &mut Channel) -> Result<i3
     };
     drop((output_in, report_in));
     relay(&output, channel)?;
-    let mut told = [0; 4096];
-    let length = rustix::io::retry_on_intr(|| rustix::io::read(&report, &mut told)).map_err(Error::call("read"))?;
+    let mut message = [0; 4096];
+    let length = rustix::io::retry_on_intr(|| rustix::io::read(&report, &mut message)).map_err(Error::call("read"))?;
     rustix::io::retry_on_intr(|| waitpid(Some(first), WaitOptions::empty())).map_err(Error::call("wait"))?;
-    match &told[..length] {
+    match &message[..length] {
         [b'S', a, b, c, d] => Ok(i32::from_ne_bytes([*a, *b, *c, *d])),
         // Process 1 tells what became of a program that could not be run, too.
         [b'E', text @ ..] => {
@@ -106,7 +106,7 @@ fn relay(output: &OwnedFd, channel: &mut Channel) -> Result<()> {
 }
 
 /// The first process: makes namespaces, and waits.
-fn confine(program: &Program<'_>, job: &Job, output: &OwnedFd, report: &OwnedFd) -> Result<()> {
+fn confine(program: &Program<'_>, request: &Request, output: &OwnedFd, report: &OwnedFd) -> Result<()> {
     let input =
         open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(Error::io("open", "/dev/null"))?;
     let copied = rustix::stdio::dup2_stdin(&input)
@@ -120,7 +120,7 @@ fn confine(program: &Program<'_>, job: &Job, output: &OwnedFd, report: &OwnedFd)
     unshare(flags).map_err(Error::call("make namespaces"))?;
     if let Some((root, script)) = program.root {
         make_private()?;
-        root::furnish(root, job, script)?;
+        root::mount_system_dirs(root, request, script)?;
     }
     match fork().map_err(Error::call("fork"))? {
         Some(init) => {
@@ -153,12 +153,12 @@ fn close_output(null: &OwnedFd) -> Result<()> {
 /// Process 1: enters the root, starts the program, waits for it, and tells how it ended.
 fn start(program: &Program<'_>, report: &OwnedFd, null: &OwnedFd) -> Result<()> {
     if let Some((root, _)) = program.root {
-        root::mount_proc(root, program.is_mighty)?;
+        root::mount_proc(root, program.is_privileged)?;
         root::pivot(root)?;
     }
     chdir(program.folder).map_err(Error::io("enter", program.folder))?;
-    if !program.is_mighty {
-        renounce()?;
+    if !program.is_privileged {
+        drop_capabilities()?;
     }
     umask(Mode::from_raw_mode(0o022));
     let Some(child) = fork().map_err(Error::call("fork"))? else {
@@ -177,15 +177,19 @@ fn start(program: &Program<'_>, report: &OwnedFd, null: &OwnedFd) -> Result<()> 
 }
 
 /// Gives up what root may do to the machine, for good.
-fn renounce() -> Result<()> {
-    for capability in (CapabilitySet::all() - KEPT).iter() {
+fn drop_capabilities() -> Result<()> {
+    for capability in (CapabilitySet::all() - KEPT_CAPABILITIES).iter() {
         match remove_capability_from_bounding_set(capability) {
             // One that this kernel does not know.
             Ok(()) | Err(Errno::INVAL) => {}
             Err(errno) => return Err(Error::call("give up capabilities")(errno)),
         }
     }
-    let sets = CapabilitySets { effective: KEPT, permitted: KEPT, inheritable: CapabilitySet::empty() };
+    let sets = CapabilitySets {
+        effective: KEPT_CAPABILITIES,
+        permitted: KEPT_CAPABILITIES,
+        inheritable: CapabilitySet::empty(),
+    };
     set_capabilities(None, sets).map_err(Error::call("give up capabilities"))
 }
 

@@ -1,8 +1,7 @@
-//! The image's root as the script sees it: the overlay with `/dev`, `/proc`, `/sys` and the store mounted in it.
+//! Makes the root directory that the script sees: the overlay with `/dev`, `/proc`, `/sys` and the store mounted in it.
 
-use crate::mounts::{bind, bind_device, make_dev, make_read_only, mount_at, set_mode};
-use crate::namespace::detach;
-use crate::{Error, Job, Result};
+use crate::mounts::{bind, bind_device, detach, make_dev, make_read_only, mount_at, set_mode};
+use crate::{Error, Request, Result};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount_bind_recursive};
@@ -28,18 +27,18 @@ pub fn pivot(root: &Path) -> Result<()> {
 /// The root script, in a folder that the image's root shows too: its own files stay as they are.
 pub const SCRIPT: &str = "/dev/root-script";
 /// Where the script's /dev is put together, in its own mounts.
-const WORKSHOP: &str = "/script";
+const DEV_ROOT: &str = "/script";
 
 /// Mounts what is seen below a root, but for /proc; the script is in a /dev of its own, since the stage trusts what is in
 /// its own.
-pub fn furnish(root: &Path, job: &Job, script: &[u8]) -> Result<()> {
-    let workshop = Path::new(WORKSHOP);
-    make_dev(workshop, &bind_device)?;
-    let file = workshop.join(SCRIPT.trim_start_matches('/'));
+pub fn mount_system_dirs(root: &Path, request: &Request, script: &[u8]) -> Result<()> {
+    let dev_root = Path::new(DEV_ROOT);
+    make_dev(dev_root, &bind_device)?;
+    let file = dev_root.join(SCRIPT.trim_start_matches('/'));
     fs::write(&file, script).map_err(Error::io("write", &file))?;
     set_mode(&file, 0o755)?;
-    bind_below(&workshop.join("dev"), root, "/dev")?;
-    if let Some(store) = &job.store {
+    bind_below(&dev_root.join("dev"), root, "/dev")?;
+    if let Some(store) = &request.store {
         bind_below(Path::new(&store.dir), root, &store.dir)?;
     }
     mount_sys(root)

@@ -1,9 +1,9 @@
-//! The scripts of a run: which program reads each, where, and in which environment.
+//! Runs the scripts of a request: chooses the interpreter, the directory and the environment of each.
 
 use crate::mounts::set_mode;
 use crate::program::{Program, run};
 use crate::root::SCRIPT;
-use crate::{Channel, DISK, Error, Job, Result};
+use crate::{Channel, DISK, Error, Request, Result};
 use layerstone_store::{Found, Walk};
 use std::ffi::OsString;
 use std::fs;
@@ -15,10 +15,10 @@ const HOOK: &str = "/dev/hook";
 const SHELL: &str = "/bin/sh";
 
 /// Runs the root script in the image's root; its status (wait(2)).
-pub fn run_script(text: &[u8], job: &Job, is_machine: bool, channel: &mut Channel) -> Result<i32> {
+pub fn run_script(text: &[u8], request: &Request, is_machine: bool, channel: &mut Channel) -> Result<i32> {
     let root = Path::new(DISK).join("mnt");
     let shell = || {
-        let own = job.store.as_ref().and_then(|store| store.shell.clone());
+        let own = request.store.as_ref().and_then(|store| store.shell.clone());
         match has_shell(&root) {
             true => Ok(SHELL.to_owned()),
             false => own.ok_or_else(|| {
@@ -30,15 +30,15 @@ pub fn run_script(text: &[u8], job: &Job, is_machine: bool, channel: &mut Channe
         }
     };
     let words = words(text, SCRIPT, &shell)?;
-    let mut environment = environment(job, OsString::from(&job.path));
+    let mut environment = environment(request, OsString::from(&request.path));
     environment.push(("HOME", "/root".into()));
     let root = Some((root.as_path(), text));
-    run(&Program { words, environment, folder: Path::new("/"), root, is_mighty: is_machine }, job, channel)
+    run(&Program { words, environment, folder: Path::new("/"), root, is_privileged: is_machine }, request, channel)
 }
 
 /// Runs a hook beside the image's root; its status (wait(2)).
-pub fn run_hook(text: &[u8], folder: &Path, job: &Job, is_machine: bool, channel: &mut Channel) -> Result<i32> {
-    let store = job.store.as_ref();
+pub fn run_hook(text: &[u8], folder: &Path, request: &Request, is_machine: bool, channel: &mut Channel) -> Result<i32> {
+    let store = request.store.as_ref();
     let shell = || {
         let shell = store.and_then(|store| store.shell.clone());
         shell.ok_or_else(|| {
@@ -53,19 +53,19 @@ pub fn run_hook(text: &[u8], folder: &Path, job: &Job, is_machine: bool, channel
     fs::write(HOOK, text).map_err(Error::io("write", HOOK))?;
     set_mode(Path::new(HOOK), 0o755)?;
     let programs = store.map(|store| store.programs.join(":")).unwrap_or_default();
-    let mut environment = environment(job, programs.into());
+    let mut environment = environment(request, programs.into());
     environment.extend([("HOME", "/homeless-shelter".into()), ("TMPDIR", "/tmp".into())]);
-    let status = run(&Program { words, environment, folder, root: None, is_mighty: is_machine }, job, channel);
+    let status = run(&Program { words, environment, folder, root: None, is_privileged: is_machine }, request, channel);
     fs::remove_file(HOOK).map_err(Error::io("remove", HOOK))?;
     status
 }
 
-fn environment(job: &Job, path: OsString) -> Vec<(&'static str, OsString)> {
+fn environment(request: &Request, path: OsString) -> Vec<(&'static str, OsString)> {
     vec![
         ("PATH", path),
         ("LC_ALL", "C".into()),
         ("TZ", "UTC".into()),
-        ("SOURCE_DATE_EPOCH", job.mtime.to_string().into()),
+        ("SOURCE_DATE_EPOCH", request.mtime.to_string().into()),
     ]
 }
 

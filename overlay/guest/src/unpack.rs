@@ -1,4 +1,4 @@
-//! Unpacking a tar in a stage: every file once, with owner, mode, time and attributes.
+//! Unpacks a tar in a guest: every file once, with owner, mode, time and attributes.
 //!
 //! Left out is what an overlay would take for its own: attributes of overlayfs and devices 0:0, which are whiteouts; and
 //! devices and attributes that only root of the machine may make.

@@ -1,4 +1,4 @@
-//! What a spec names besides itself: files, and paths that become part of the image.
+//! Lists the files that a spec names, and the store paths that become part of the image.
 
 use super::{Helper, Layering, References, Script, Spec};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Reading an image.json: key by key, with what was found and what was expected for each that is wrong.
+//! Parses an image.json key by key; an error says what was found and what was expected.
 
 use super::keys::{self as key, Key, nearest_key};
 use super::{
@@ -39,7 +39,7 @@ impl Spec {
     /// Takes all keys but the name; what is absent stays as in `default`.
     fn take(fields: &mut Fields, default: Spec, folder: &Path) -> Result<Spec> {
         let kind = kind(fields)?;
-        let (architecture, told_variant) = architecture(fields)?;
+        let (architecture, implied_variant) = architecture(fields)?;
         let include_nix_db = include_nix_db(fields)?;
         Ok(Spec {
             tag: key::TAG.optional(fields, string)?,
@@ -74,7 +74,7 @@ impl Spec {
                 gname: key::GNAME.defaulted(fields, default.owner.gname, string)?,
             },
             architecture,
-            variant: variant(fields)?.or(told_variant).filter(|v| !v.is_empty()),
+            variant: variant(fields)?.or(implied_variant).filter(|v| !v.is_empty()),
             include_store_paths: key::INCLUDE_STORE_PATHS.defaulted(fields, true, Value::as_bool)?,
             references: references(fields, folder)?,
             include_nix_db,
@@ -106,12 +106,12 @@ fn config(fields: &mut Fields) -> Result<Map<String, Value>> {
     if labels.is_empty() {
         return Ok(config);
     }
-    let known = config.entry("Labels").or_insert_with(|| Value::Object(Map::new()));
-    if known.is_null() {
-        *known = Value::Object(Map::new());
+    let existing = config.entry("Labels").or_insert_with(|| Value::Object(Map::new()));
+    if existing.is_null() {
+        *existing = Value::Object(Map::new());
     }
-    match known.as_object_mut() {
-        Some(known) => known.extend(labels.into_iter().map(|(key, label)| (key, label.into()))),
+    match existing.as_object_mut() {
+        Some(existing) => existing.extend(labels.into_iter().map(|(key, label)| (key, label.into()))),
         None => return Err(key::LABELS.error(fields, "found config.Labels that is no object, expected one")),
     }
     Ok(config)
@@ -172,7 +172,7 @@ fn root_mode(fields: &mut Fields) -> Result<RootMode> {
     }
 }
 
-/// Without a database there is nothing for anyone to own.
+/// Without a database there is nothing to own.
 fn include_nix_db(fields: &mut Fields) -> Result<bool> {
     let include = key::INCLUDE_NIX_DB.defaulted(fields, false, Value::as_bool)?;
     match [key::NIX_UID, key::NIX_GID].into_iter().find(|key| !include && fields.has(key.name)) {

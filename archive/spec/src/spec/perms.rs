@@ -1,4 +1,4 @@
-//! `perms` as an image.json says it: `{"path": "bin/x", "mode": "0755", "uid": 0}`.
+//! Parses an entry of `perms`: `{"path": "bin/x", "mode": "0755", "uid": 0}`.
 
 use super::parse::id;
 use layerstone_store::{describe, string};

@@ -1,4 +1,4 @@
-//! An image.json of one image for several architectures: a spec for each.
+//! Parses an image.json of one image for several architectures into a spec for each.
 
 use super::keys::{ARCHITECTURE, ARCHITECTURES};
 use super::{FORMAT, Spec};

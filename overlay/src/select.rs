@@ -1,13 +1,13 @@
-//! Which backend a run gets: the first of several that is to be had.
+//! Selects the backend of a run: the first of several that is available.
 
-use crate::receive::{Outside, Received};
-use crate::{Backend, Error, Machine, Ran, Result, Run, machine, namespace};
+use crate::receive::{HostSide, Received};
+use crate::{Backend, Error, Machine, Ran, Result, Run, Unavailable, machine, namespace};
 use layerstone_guest::Hooks;
 use std::io::{self, Write};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-/// What is asked for.
+/// The backend that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
     /// The fastest one that isolates the script from the machine: KVM, a user namespace, or emulation.
@@ -43,55 +43,46 @@ impl Choice {
     }
 }
 
-/// A backend that is not to be had, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// The backend.
-    pub backend: Backend,
-    /// Why it is not to be had.
-    pub reason: String,
-}
-
 /// Runs scripts over a base, and writes the tar of the layer that comes of it to `out`: in GNU tar's dialect, `./` in
 /// front of names, owners in numbers. What scripts print goes to `log`; `tell` is called when a backend works, with it and
 /// those that do not.
 ///
 /// # Errors
 ///
-/// A script fails, or no backend is to be had; whatever was written to `out` then is no layer.
+/// A script fails, or no backend is available; whatever was written to `out` then is no layer.
 pub fn run(
     run: &Run<'_>,
     choice: Choice,
     out: &mut dyn Write,
     log: &mut dyn Write,
-    tell: &mut dyn FnMut(Backend, &[Passed]),
+    tell: &mut dyn FnMut(Backend, &[Unavailable]),
 ) -> Result<Ran> {
     check_architecture(run)?;
-    let mut passed = Vec::new();
+    let mut unavailable = Vec::new();
     for backend in choice.backends() {
         let begin = Instant::now();
-        let hello = &mut || tell(backend, &passed);
+        let hello = &mut || tell(backend, &unavailable);
         let users = &mut || Ok(());
-        let mut outside = Outside { out: &mut *out, log: &mut *log, hello, users };
-        match run_in(backend, run, &mut outside) {
+        let mut host = HostSide { out: &mut *out, log: &mut *log, hello, users };
+        match run_in(backend, run, &mut host) {
             Ok(Received { prepared, size, digest: diff_id, sockets, phases }) => {
                 return Ok(Ran { backend, size, diff_id, sockets, prepared, phases, whole: begin.elapsed() });
             }
-            Err(error) if error.is_of_backend() => passed.push(Passed { backend, reason: error.to_string() }),
+            Err(error) if error.is_of_backend() => unavailable.push(Unavailable { backend, reason: error.to_string() }),
             Err(error) => return Err(error),
         }
     }
-    Err(Error::NoBackend(passed))
+    Err(Error::NoBackend(unavailable))
 }
 
-fn run_in(backend: Backend, run: &Run<'_>, outside: &mut Outside<'_>) -> Result<Received> {
+fn run_in(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<Received> {
     match backend {
-        Backend::Kvm | Backend::Emulation => machine::run(backend, run, outside),
-        Backend::Userns | Backend::Namespace => namespace::run(backend, run, outside),
+        Backend::Kvm | Backend::Emulation => machine::run(backend, run, host),
+        Backend::Userns | Backend::Namespace => namespace::run(backend, run, host),
     }
 }
 
-/// Whether a backend is to be had: tried by doing nothing in it. How long that took, or why not.
+/// Tries a backend by running nothing in it. Returns how long that took, or why it is not available.
 pub fn probe(backend: Backend, machine: &Machine) -> Result<Duration> {
     let nothing = Run {
         base: None,
@@ -108,8 +99,8 @@ pub fn probe(backend: Backend, machine: &Machine) -> Result<Duration> {
     };
     let begin = Instant::now();
     let (hello, users) = (&mut || (), &mut || Ok(()));
-    let mut outside = Outside { out: &mut io::sink(), log: &mut io::sink(), hello, users };
-    run_in(backend, &nothing, &mut outside).map(|_| begin.elapsed())
+    let mut host = HostSide { out: &mut io::sink(), log: &mut io::sink(), hello, users };
+    run_in(backend, &nothing, &mut host).map(|_| begin.elapsed())
 }
 
 /// Nothing here emulates the programs of another kind of machine.

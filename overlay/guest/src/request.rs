@@ -1,11 +1,11 @@
-//! What a stage is told to do.
+//! The request that a host gives to a guest: scripts, store, sizes and times of a run.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A run. Names and texts are bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
+pub struct Request {
     /// The script that runs as root in the image; none runs none.
     pub script: Option<Vec<u8>>,
     /// Scripts that run beside it.
@@ -13,7 +13,7 @@ pub struct Job {
     /// PATH of the script.
     pub path: String,
     /// The store that the script sees; none if it sees none.
-    pub store: Option<StoreJob>,
+    pub store: Option<StoreRequest>,
     /// Later times of files become this one, in seconds since the epoch.
     pub mtime: i64,
     /// Bytes that the layer, and what scripts write besides, may have.
@@ -39,7 +39,7 @@ pub struct Hooks {
 
 /// The store in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreJob {
+pub struct StoreRequest {
     /// The store directory.
     pub dir: String,
     /// Folders of programs, for hooks.

@@ -1,11 +1,13 @@
-//! A run, in a stage: contents, hooks, the overlay, the script, and the layer.
+//! Runs a request in a guest: unpacks contents, mounts the overlay, runs hooks and script, sends the layer.
 
-use crate::mounts::{make_folder, mount_at, mount_memory, set_mode, set_time, take_away};
-use crate::pack::{check_holes, pack};
+use crate::mounts::{make_folder, mount_at, mount_memory, set_mode, set_time, unmount_at};
 use crate::scripts::{run_hook, run_script};
+use crate::send_layer::{check_holes, send_layer};
 use crate::unpack::unpack;
-use crate::upper::{RootFacts, read_upper};
-use crate::{Channel, DISK, Ended, Error, Failed, Failure, Frame, Job, LOWER, POINTS, Phase, Result, Space};
+use crate::upperdir::{RootFacts, read_upper};
+use crate::{
+    Channel, DISK, DiskUsage, Done, Error, Failed, Failure, Frame, LOWER, MOUNT_POINTS, Phase, Request, Result,
+};
 use rustix::fs::statvfs;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
@@ -17,7 +19,7 @@ use std::time::Duration;
 /// How often a mount is taken away that is in use: what used it is dead, and its last file soon closed.
 const TRIES: usize = 50;
 
-/// What a run is given besides its job.
+/// The inputs of a run besides its job.
 pub struct Inputs {
     /// The tar of the contents.
     pub contents: Option<Box<dyn Read>>,
@@ -27,8 +29,8 @@ pub struct Inputs {
     pub in_user_namespace: bool,
 }
 
-/// Does a job in a stage, and sends the layer.
-pub fn work(job: &Job, mut inputs: Inputs, channel: &mut Channel) -> Result<()> {
+/// Runs a request, and sends the layer.
+pub fn run(request: &Request, mut inputs: Inputs, channel: &mut Channel) -> Result<()> {
     let disk = Path::new(DISK);
     let [mnt, layer] = ["mnt", "layer"].map(|name| disk.join(name));
     for name in ["mnt", "layer", "work"] {
@@ -36,38 +38,38 @@ pub fn work(job: &Job, mut inputs: Inputs, channel: &mut Channel) -> Result<()> 
     }
     make_folder("/tmp")?;
     set_mode(Path::new("/tmp"), 0o1777)?;
-    make_points(job)?;
+    make_mount_points(request)?;
     if inputs.in_user_namespace {
         try_overlay()?;
     }
-    let root = dress_root(&layer)?;
+    let root = copy_root_attributes(&layer)?;
     if let Some(contents) = &mut inputs.contents {
         channel.send(&Frame::Phase(Phase::Contents))?;
         unpack(contents, &layer, &mut || channel.send(&Frame::Beat))?;
     }
-    let hooks = &job.hooks;
+    let hooks = &request.hooks;
     let hook = |phase: Phase, text: &Option<Vec<u8>>, folder: &Path, channel: &mut Channel| match text {
         None => Ok(()),
         Some(text) => {
             channel.send(&Frame::Phase(phase))?;
-            check(run_hook(text, folder, job, inputs.is_machine, channel)?)
+            check(run_hook(text, folder, request, inputs.is_machine, channel)?)
         }
     };
     hook(Phase::PreMount, &hooks.pre_mount, disk, channel)?;
     mount_overlay(&inputs, &mnt)?;
     hook(Phase::PostMount, &hooks.post_mount, disk, channel)?;
-    if let Some(script) = &job.script {
+    if let Some(script) = &request.script {
         channel.send(&Frame::Phase(Phase::Script))?;
-        check(run_script(script, job, inputs.is_machine, channel)?)?;
+        check(run_script(script, request, inputs.is_machine, channel)?)?;
     }
-    unmount(&mnt)?;
+    unmount_when_free(&mnt)?;
     hook(Phase::PostUmount, &hooks.post_umount, disk, channel)?;
     hook(Phase::ExtraCommands, &hooks.extra_commands, &layer, channel)?;
     channel.send(&Frame::Phase(Phase::Pack))?;
     let changes = read_upper(&layer, Path::new(LOWER), root)?;
-    check_holes(&changes.members, job.disk)?;
-    let packed = pack(&changes.members, job.mtime, channel)?;
-    channel.send(&Frame::Ended(Ended { layer: packed, sockets: changes.sockets }))
+    check_holes(&changes.members, request.disk)?;
+    let packed = send_layer(&changes.members, request.mtime, channel)?;
+    channel.send(&Frame::Done(Done { layer: packed, sockets: changes.sockets }))
 }
 
 /// Tells how a run went that did not get to its end.
@@ -77,13 +79,13 @@ pub fn conclude(result: Result<()>, channel: &mut Channel) -> Result<()> {
         Err(Error::Script(status)) => Failure::Script(status),
         Err(error) => Failure::Stage(error.to_string()),
     };
-    channel.send(&Frame::Failed(Failed { phase: channel.phase, failure, space: space() }))
+    channel.send(&Frame::Failed(Failed { phase: channel.phase, failure, space: disk_usage() }))
 }
 
 /// How full the disk is.
-fn space() -> Option<Space> {
+fn disk_usage() -> Option<DiskUsage> {
     let stat = statvfs(DISK).ok()?;
-    Some(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
+    Some(DiskUsage { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
 }
 
 fn check(status: i32) -> Result<()> {
@@ -95,9 +97,9 @@ fn check(status: i32) -> Result<()> {
 
 /// Folders to mount at that the base may not have, in a layer below it: what is made for a run alone is in no upper
 /// folder, and changes the time of none.
-fn make_points(job: &Job) -> Result<()> {
-    let points = Path::new(POINTS);
-    let store = job.store.iter().flat_map(|store| Path::new(&store.dir).ancestors());
+fn make_mount_points(request: &Request) -> Result<()> {
+    let points = Path::new(MOUNT_POINTS);
+    let store = request.store.iter().flat_map(|store| Path::new(&store.dir).ancestors());
     let names = ["/dev", "/proc", "/sys", "/tmp"].map(Path::new).into_iter().chain(store);
     let folders: Vec<PathBuf> =
         names.filter_map(|name| Some(points.join(name.strip_prefix("/").ok()?))).chain([points.to_owned()]).collect();
@@ -108,7 +110,7 @@ fn make_points(job: &Job) -> Result<()> {
 }
 
 /// Gives the layer's root folder what the base's has: an overlay shows the upper one's.
-fn dress_root(layer: &Path) -> Result<RootFacts> {
+fn copy_root_attributes(layer: &Path) -> Result<RootFacts> {
     let lower = Path::new(LOWER);
     if let Ok(metadata) = lower.symlink_metadata() {
         chown(layer, Some(metadata.uid()), Some(metadata.gid())).map_err(Error::io("change the owner of", layer))?;
@@ -122,7 +124,7 @@ fn dress_root(layer: &Path) -> Result<RootFacts> {
 /// Mounts the overlay. What would make a layer depend on the base's files is switched off; a user namespace keeps
 /// overlayfs' attributes where it may, without which removing a folder of the base fails (EIO).
 fn mount_overlay(inputs: &Inputs, mnt: &Path) -> Result<()> {
-    let lower = if Path::new(LOWER).is_dir() { format!("{LOWER}:{POINTS}") } else { POINTS.to_owned() };
+    let lower = if Path::new(LOWER).is_dir() { format!("{LOWER}:{MOUNT_POINTS}") } else { MOUNT_POINTS.to_owned() };
     let users = if inputs.in_user_namespace { ",userxattr" } else { "" };
     let options = format!(
         "lowerdir={lower},upperdir={DISK}/layer,workdir={DISK}/work,redirect_dir=nofollow,metacopy=off,index=off,xino=off{users}"
@@ -149,8 +151,8 @@ fn try_overlay() -> Result<()> {
     let folder = trial.join("mnt/folder");
     let hidden = std::fs::remove_dir_all(&folder).and_then(|()| std::fs::create_dir(&folder));
     let is_empty = hidden.and_then(|()| Ok(std::fs::read_dir(&folder)?.next().is_none()));
-    take_away(trial.join("mnt"))?;
-    take_away(trial.join("upper"))?;
+    unmount_at(trial.join("mnt"))?;
+    unmount_at(trial.join("upper"))?;
     match is_empty {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::Found("an overlay in memory does not hide folders: needs Linux 6.6".to_owned())),
@@ -159,13 +161,13 @@ fn try_overlay() -> Result<()> {
 }
 
 /// Takes the overlay away, whole: the layer must not change any more when it is read.
-fn unmount(mnt: &Path) -> Result<()> {
-    let mut result = take_away(mnt);
+fn unmount_when_free(mnt: &Path) -> Result<()> {
+    let mut result = unmount_at(mnt);
     for _ in 0..TRIES {
         match &result {
             Err(Error::Io { source, .. }) if Errno::from_io_error(source) == Some(Errno::BUSY) => {
                 std::thread::sleep(Duration::from_millis(20));
-                result = take_away(mnt);
+                result = unmount_at(mnt);
             }
             _ => break,
         }

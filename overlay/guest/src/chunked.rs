@@ -1,5 +1,5 @@
-//! A stream of unknown length inside another: chunks with their lengths in front, four bytes, little-endian; one of no bytes
-//! ends it.
+//! Writes and reads a stream of unknown length inside another, as chunks: four bytes of length, little-endian, then the
+//! bytes. An empty chunk ends it.
 
 use std::io::{self, Read, Write};
 

@@ -1,8 +1,8 @@
-//! What an overlay's upper folder says, as members of a layer (OCI image-spec, layer.md, "Representing Changes").
+//! Reads an overlay's upper directory into members of a layer (OCI image-spec, layer.md, "Representing Changes").
 //!
-//! A character device 0:0 is a whiteout and becomes `.wh.NAME`; an opaque folder gets a `.wh..wh..opq` in front of all that
-//! is in it; every other file is itself, further names of one are hard links. What a whiteout or marker hides must be in
-//! the base, not only among the mount points that were made for the run.
+//! A character device 0:0 is a whiteout and becomes `.wh.NAME`; an opaque directory gets a `.wh..wh..opq` before its
+//! contents; every other file is itself, and further names of one become hard links. A whiteout or marker is written only
+//! for files of the base, not for the mount points that were made for the run.
 
 use crate::unpack::is_overlays;
 use crate::{Error, Result};
@@ -49,7 +49,7 @@ impl RootFacts {
     }
 }
 
-/// Reads an upper folder. The base's files are below `lower`.
+/// Reads an upper directory. The base's files are below `lower`.
 pub fn read_upper(upper: &Path, lower: &Path, root: RootFacts) -> Result<Changes> {
     let mut walk = Walk { changes: Changes::default(), links: HashMap::new() };
     let metadata = upper.symlink_metadata().map_err(Error::io("read", upper))?;
@@ -58,8 +58,29 @@ pub fn read_upper(upper: &Path, lower: &Path, root: RootFacts) -> Result<Changes
     if RootFacts::of(upper)? != root || attributes.own.is_some() {
         walk.add(upper, b".", Kind::Directory, &metadata, attributes.own);
     }
-    walk.enter(upper, b".", Some(lower).filter(|lower| lower.is_dir()), is_opaque)?;
+    let lower = Some(lower.to_owned()).filter(|lower| lower.is_dir());
+    let mut open = vec![walk.enter(upper, b".".to_vec(), lower, is_opaque)?];
+    while let Some(directory) = open.last_mut() {
+        let Some(child) = directory.children.next() else {
+            open.pop();
+            continue;
+        };
+        let next = walk.visit(directory, child)?;
+        open.extend(next);
+    }
     Ok(walk.changes)
+}
+
+/// A directory that is being read.
+struct OpenDirectory {
+    /// Its name in the layer.
+    name: Vec<u8>,
+    /// The directory of the base that shows through.
+    lower: Option<PathBuf>,
+    /// Whether it hides all that the base has in it.
+    is_opaque: bool,
+    /// What is left of it.
+    children: std::vec::IntoIter<Child>,
 }
 
 struct Walk {
@@ -85,35 +106,44 @@ struct Attributes {
 }
 
 impl Walk {
-    /// Adds all that is in a folder; `lower` is the folder of the base that shows through.
-    fn enter(&mut self, folder: &Path, name: &[u8], lower: Option<&Path>, is_opaque: bool) -> Result<()> {
+    /// Opens a directory, and adds its marker if it is opaque.
+    fn enter(
+        &mut self,
+        folder: &Path,
+        name: Vec<u8>,
+        lower: Option<PathBuf>,
+        is_opaque: bool,
+    ) -> Result<OpenDirectory> {
         if is_opaque && lower.is_some() {
-            self.whiteout(folder, &[name, b"/", Whiteout::OPAQUE].concat());
+            self.whiteout(folder, &[&name[..], b"/", Whiteout::OPAQUE].concat());
         }
-        for child in children(folder)? {
-            let base = child.file.file_name().unwrap_or_default();
-            let full = [name, b"/", &child.name].concat();
-            let below = lower.map(|lower| lower.join(base));
-            let hidden = below.as_deref().and_then(|path| path.symlink_metadata().ok());
-            if child.is_whiteout {
-                if hidden.is_some() {
-                    self.whiteout(&child.file, &full);
-                }
-                continue;
+        Ok(OpenDirectory { name, lower, is_opaque, children: children(folder)?.into_iter() })
+    }
+
+    /// Adds a file; if it is a directory, it is to be read next.
+    fn visit(&mut self, parent: &OpenDirectory, child: Child) -> Result<Option<OpenDirectory>> {
+        let base = child.file.file_name().unwrap_or_default();
+        let full = [&parent.name[..], b"/", &child.name].concat();
+        let below = parent.lower.as_ref().map(|lower| lower.join(base));
+        let hidden = below.as_deref().and_then(|path| path.symlink_metadata().ok());
+        if child.is_whiteout {
+            if hidden.is_some() {
+                self.whiteout(&child.file, &full);
             }
-            if child.name.starts_with(Whiteout::PREFIX) {
-                let shown = full[1..].escape_ascii();
-                return Err(Error::Found(format!("cannot pack {shown}: in a layer such a name deletes a file")));
-            }
-            let Child { file, metadata, attributes, .. } = child;
-            let hides_all = metadata.is_dir() && attributes.is_opaque(&file)?;
-            self.add_child(&file, &metadata, attributes.own, &full)?;
-            if metadata.is_dir() {
-                let shows = hidden.is_some_and(|hidden| hidden.is_dir()) && !is_opaque;
-                self.enter(&file, &full, below.as_deref().filter(|_| shows), hides_all)?;
-            }
+            return Ok(None);
         }
-        Ok(())
+        if child.name.starts_with(Whiteout::PREFIX) {
+            let shown = full[1..].escape_ascii();
+            return Err(Error::Found(format!("cannot pack {shown}: in a layer such a name deletes a file")));
+        }
+        let Child { file, metadata, attributes, .. } = child;
+        let is_opaque = metadata.is_dir() && attributes.is_opaque(&file)?;
+        self.add_child(&file, &metadata, attributes.own, &full)?;
+        if !metadata.is_dir() {
+            return Ok(None);
+        }
+        let shows = hidden.is_some_and(|hidden| hidden.is_dir()) && !parent.is_opaque;
+        self.enter(&file, full, below.filter(|_| shows), is_opaque).map(Some)
     }
 
     fn add_child(&mut self, file: &Path, metadata: &Metadata, xattrs: Option<Box<Xattrs>>, name: &[u8]) -> Result<()> {

@@ -1,7 +1,7 @@
-//! Writing the layer's tar to the outside while its files are read.
+//! Sends the layer's tar to the host while its files are read.
 
-use crate::upper::Changed;
-use crate::{Channel, Error, Frame, Packed, Result};
+use crate::upperdir::Changed;
+use crate::{Channel, Error, Frame, Result, SentLayer};
 use layerstone_store::Hasher;
 use layerstone_tar::{BLOCK, Common, Dialect, Kind, Owner, RECORD};
 use std::fs::File;
@@ -12,14 +12,14 @@ const FRAME: usize = 64 << 10;
 
 /// How many times the size of the disk the files of a layer may have together: a few files with holes are usual
 /// (lastlog(8)), but a tar holds every byte of them.
-pub const HOLES: u64 = 8;
+pub const MAX_HOLES: u64 = 8;
 
 /// Whether files with holes make the layer many times larger than what the disk holds.
 pub fn check_holes(members: &[Changed], disk: u64) -> Result<()> {
     let size = |member: &Changed| if let Kind::File { size } = member.entry.kind { size } else { 0 };
     let all: u64 = members.iter().map(size).fold(0, u64::saturating_add);
     match members.iter().max_by_key(|member| size(member)) {
-        Some(largest) if all > disk.saturating_mul(HOLES) => Err(Error::Found(format!(
+        Some(largest) if all > disk.saturating_mul(MAX_HOLES) => Err(Error::Found(format!(
             "cannot pack {}: found files with holes of {} MiB together in a layer on a disk of {} MiB, this one of {} MiB: a \
              layer would hold all of their zeros",
             largest.entry.name.escape_ascii(),
@@ -32,7 +32,7 @@ pub fn check_holes(members: &[Changed], disk: u64) -> Result<()> {
 }
 
 /// Sends the members as GNU tar writes them, owners in numbers, no time later than `mtime`.
-pub fn pack(members: &[Changed], mtime: i64, channel: &mut Channel) -> Result<Packed> {
+pub fn send_layer(members: &[Changed], mtime: i64, channel: &mut Channel) -> Result<SentLayer> {
     let mut out = Sender { channel, frame: Vec::with_capacity(FRAME), hasher: Hasher::default(), size: 0 };
     for member in members {
         let common =
@@ -47,7 +47,7 @@ pub fn pack(members: &[Changed], mtime: i64, channel: &mut Channel) -> Result<Pa
     out.send(&[0; 2 * BLOCK])?;
     out.pad_to(RECORD)?;
     out.flush()?;
-    Ok(Packed { size: out.size, digest: out.hasher.finish() })
+    Ok(SentLayer { size: out.size, digest: out.hasher.finish() })
 }
 
 struct Sender<'a> {

@@ -1,4 +1,4 @@
-//! The base's files as one read-only file system for a virtual machine, or one tar for a namespace.
+//! Writes the image below a script as one read-only file system for a virtual machine, or one tar for a namespace.
 
 use crate::limits::MAX_ATTRIBUTES;
 use crate::{Error, Result};
@@ -21,7 +21,7 @@ const KEPT: &str = "layerstone base 1";
 
 /// The image below a script.
 #[derive(Clone, Debug)]
-pub struct Base {
+pub struct LowerImage {
     /// Its files.
     pub tree: Arc<Tree>,
     /// Its layers, plain, bottom first.
@@ -30,7 +30,7 @@ pub struct Base {
     pub diff_ids: Vec<Digest>,
 }
 
-impl Base {
+impl LowerImage {
     /// Its files as one tar.
     pub(crate) fn write_tar(&self, out: &mut dyn Write) -> Result<()> {
         Ok(write_flat(&self.tree, &self.layers, out, Path::new("the root script's namespace"))?)

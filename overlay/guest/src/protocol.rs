@@ -1,6 +1,7 @@
-//! What a stage tells the outside: frames of a kind, a length of four bytes, little-endian, and so many bytes.
+//! Encodes and decodes the messages of a guest to its host: frames of a kind, a length of four bytes, little-endian, and
+//! so many bytes.
 //!
-//! A run is good if it ends in [`Frame::Ended`], whose length and sha256 are those of all [`Frame::Tar`] together; that a
+//! A run is good if it ends in [`Frame::Done`], whose length and sha256 are those of all [`Frame::Tar`] together; that a
 //! virtual machine ends proves nothing, as it does so after a panic too.
 
 use crate::Phase;
@@ -27,24 +28,24 @@ pub enum Frame {
     Beat,
     /// More of the layer's tar.
     Tar(Vec<u8>),
-    /// It is done.
-    Ended(Ended),
+    /// It is done, and this is the layer.
+    Done(Done),
     /// It cannot go on.
     Failed(Failed),
 }
 
 /// How a run ended that got to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct Done {
     /// The layer.
-    pub layer: Packed,
+    pub layer: SentLayer,
     /// Names of sockets, which a layer cannot hold.
     pub sockets: Vec<Vec<u8>>,
 }
 
 /// The tar that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Packed {
+pub struct SentLayer {
     /// Bytes.
     pub size: u64,
     /// sha256 of them.
@@ -59,7 +60,7 @@ pub struct Failed {
     /// What happened.
     pub failure: Failure,
     /// The disk as it was then.
-    pub space: Option<Space>,
+    pub space: Option<DiskUsage>,
 }
 
 /// What happened to a run.
@@ -73,7 +74,7 @@ pub enum Failure {
 
 /// How full the disk of a run is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Space {
+pub struct DiskUsage {
     /// What there is.
     pub total: u64,
     /// What is left.
@@ -91,7 +92,7 @@ impl Frame {
             Frame::Log(bytes) => (b'L', bytes.into()),
             Frame::Beat => (b'B', Cow::default()),
             Frame::Tar(bytes) => (b'T', bytes.into()),
-            Frame::Ended(ended) => (b'E', json(serde_json::to_vec(ended))),
+            Frame::Done(done) => (b'E', json(serde_json::to_vec(done))),
             Frame::Failed(failed) => (b'F', json(serde_json::to_vec(failed))),
         }
     }
@@ -127,7 +128,7 @@ impl Frame {
             b'L' => Frame::Log(body.to_owned()),
             b'B' => Frame::Beat,
             b'T' => Frame::Tar(body.to_owned()),
-            b'E' => Frame::Ended(serde_json::from_slice(body).map_err(json)?),
+            b'E' => Frame::Done(serde_json::from_slice(body).map_err(json)?),
             b'F' => Frame::Failed(serde_json::from_slice(body).map_err(json)?),
             kind => return Err(invalid(format!("found a frame of kind {}", kind.escape_ascii()))),
         };
@@ -135,11 +136,11 @@ impl Frame {
     }
 }
 
-/// The stage's end of the way to the outside.
+/// The guest's end of the channel to the host.
 #[derive(Debug)]
 pub struct Channel {
     out: std::fs::File,
-    /// The phase that was told last.
+    /// The phase that was sent last.
     pub phase: Phase,
 }
 
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     fn frames() -> Vec<Frame> {
-        let packed = Packed { size: 7, digest: Digest::of(b"x") };
+        let packed = SentLayer { size: 7, digest: Digest::of(b"x") };
         vec![
             Frame::Hello("6.1.0".to_owned()),
             Frame::Users,
@@ -176,11 +177,11 @@ mod tests {
             Frame::Log(b"\xff\n".to_vec()),
             Frame::Beat,
             Frame::Tar(vec![0; 1000]),
-            Frame::Ended(Ended { layer: packed, sockets: vec![b"s".to_vec()] }),
+            Frame::Done(Done { layer: packed, sockets: vec![b"s".to_vec()] }),
             Frame::Failed(Failed {
                 phase: Phase::Pack,
                 failure: Failure::Script(256),
-                space: Some(Space { total: 2, free: 1 }),
+                space: Some(DiskUsage { total: 2, free: 1 }),
             }),
             Frame::Failed(Failed { phase: Phase::Boot, failure: Failure::Stage("no".to_owned()), space: None }),
         ]

@@ -1,4 +1,4 @@
-//! Ready contents as an image.json and the command line name them: `fakeNss`, `{"binSh": "/nix/store/…-bash"}`.
+//! Parses ready contents as image.json and the command line name them: `fakeNss`, `{"binSh": "/nix/store/…-bash"}`.
 
 use layerstone_store::{describe, string};
 use serde_json::{Map, Value};
