@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use layerstone_image::{OciArchive, StoredImage, StoredManifest};
 use layerstone_layer::{CompressionParams, Progress};
 use layerstone_oci::{
-    Content, Descriptor, Destination, Layer, LayerOutcome, Layout, Manifest, Platform, Reference, media_type,
+    Content, Descriptor, Destination, Layer, LayerOutcome, Manifest, OciLayout, Platform, Reference, media_type,
     put_layers,
 };
 use layerstone_registry::{Push, PushStats};
@@ -21,7 +21,7 @@ use std::time::Instant;
 
 /// What keeps blobs, opened.
 pub enum Keeper {
-    Layout(Layout),
+    Layout(OciLayout),
     Archive(OciArchive),
     Push(Box<Held<Push>>, Reference),
 }
@@ -30,7 +30,7 @@ impl Keeper {
     /// Opens what keeps blobs; blobs of a registry may be taken over from `sources` too.
     pub fn open(place: &Place, args: &RegistryArgs, sources: &[String]) -> Result<Keeper> {
         Ok(match place {
-            Place::OciLayout(folder) => Keeper::Layout(Layout::open(folder)?),
+            Place::OciLayout(folder) => Keeper::Layout(OciLayout::open(folder)?),
             Place::OciArchive(path) => Keeper::Archive(OciArchive::create(path)?),
             Place::Registry(reference) => {
                 let mounts: Vec<String> = args.mounts().iter().chain(sources).cloned().collect();
