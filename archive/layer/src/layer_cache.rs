@@ -7,7 +7,7 @@
 //! The compressed blob of a tar depends on the tar's bytes alone, so its key has the diff ID. Hence facts may come in any
 //! order, and compressed layers that are not the store's are known too.
 
-use crate::{CompressedBlob, CompressionParams, Difference, Index, LayerFile, Layout, Recipe, Result};
+use crate::{CompressedBlob, CompressionParams, Difference, FileIndex, LayerFile, Layout, Recipe, Result};
 use layerstone_store::{Cache, Digest, Kind, NarHash, Store, StorePath, decode, encode};
 use layerstone_tar::Owner;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -173,7 +173,7 @@ impl LayerCache {
         let known = || self.facts(&key).filter(|known| known.diff_id == *diff_id.as_bytes())?.tarsum;
         let tarsum = layer.tarsum.clone().or_else(known);
         self.put_facts(&key, &Facts { diff_id: *diff_id.as_bytes(), size: *size, blob: None, tarsum })?;
-        if let Some(bytes) = layout.and_then(Index::of).and_then(|index| index.to_bytes()) {
+        if let Some(bytes) = layout.and_then(FileIndex::of).and_then(|index| index.to_bytes()) {
             self.cache.put(Kind::Index, &layer.diff_id, &bytes)?;
         }
         Ok(())
@@ -214,9 +214,9 @@ impl LayerCache {
     ///
     /// The layer cannot be read.
     pub fn differences(&self, recipe: &Recipe, diff_id: &Digest) -> Result<Vec<Difference>> {
-        let index = self.cache.get(Kind::Index, diff_id).and_then(|bytes| Index::from_bytes(&bytes));
+        let index = self.cache.get(Kind::Index, diff_id).and_then(|bytes| FileIndex::from_bytes(&bytes));
         let Some(index) = index else { return Ok(Vec::new()) };
-        Ok(index.differences(&Index::of_store(&self.store, recipe)?))
+        Ok(index.differences(&FileIndex::of_store(&self.store, recipe)?))
     }
 
     /// The key of a layer; none if the name of one of its paths is not trusted.

@@ -107,7 +107,7 @@ impl Layout {
         Layout { common, prefix: None, members, base, length: 0, xattrs: false, sums: None }
     }
 
-    /// Records a sum of each file's contents when it is read, for an [`Index`](crate::Index).
+    /// Records a sum of each file's contents when it is read, for a [`FileIndex`](crate::FileIndex).
     pub fn with_content_sums(self) -> Layout {
         let sums = self.members.iter().map(|_| AtomicU64::new(0)).collect();
         Layout { sums: Some(sums), ..self }

@@ -24,18 +24,18 @@ use std::sync::Arc;
 
 /// The folder of a layout.
 #[derive(Debug)]
-pub struct Layout {
+pub struct OciLayout {
     folder: PathBuf,
     staging: Staging,
 }
 
-impl Layout {
+impl OciLayout {
     /// A layout in this folder: the one that is there, or a new one.
     ///
     /// # Errors
     ///
     /// The folder holds something else, or cannot be written.
-    pub fn open(folder: &Path) -> Result<Layout> {
+    pub fn open(folder: &Path) -> Result<OciLayout> {
         let wrong = |cause: &str| Error::NotALayout { path: folder.to_owned(), cause: cause.to_owned() };
         check_folder(folder)?;
         let removed = folder.to_owned();
@@ -51,7 +51,7 @@ impl Layout {
             }
             Err(e) => return Err(StageError::io("make the folder", folder)(e).into()),
         };
-        let layout = Layout { folder: folder.to_owned(), staging: Staging::new(folder, new) };
+        let layout = OciLayout { folder: folder.to_owned(), staging: Staging::new(folder, new) };
         let marker = folder.join(LAYOUT_NAME);
         if marker.exists() {
             let text = fs::read(&marker).map_err(StageError::io("read", &marker))?;
@@ -97,7 +97,7 @@ impl Layout {
     }
 }
 
-impl Destination for Layout {
+impl Destination for OciLayout {
     fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<PutOutcome> {
         let Descriptor { digest, size, .. } = descriptor;
         if self.has(digest, *size) {

@@ -1,6 +1,6 @@
 //! Images as OCI has them: blobs by digest, manifests that list them, indexes that list manifests (OCI image-spec 1.1).
 //!
-//! A [`Reference`] names an image. A [`Destination`] stores it: a [`Layout`] is one, a registry another. [`put_layers`]
+//! A [`Reference`] names an image. A [`Destination`] stores it: a [`OciLayout`] is one, a registry another. [`put_layers`]
 //! puts layers there, compressed if they must be, several at once; a [`Manifest`] or an [`Index`] lists them.
 //!
 //! This crate does not know where images come from, what is in a config, nor the protocol of registries.
@@ -28,7 +28,7 @@ pub use destination::{BlobWriter, Destination, PutOutcome, spool_to_temp};
 pub use error::{Error, Result};
 pub use json::check_json;
 pub use layerstone_layer::{Descriptor, Platform, media_type};
-pub use layout::Layout;
+pub use layout::OciLayout;
 pub use layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};
 pub use location::Location;
 pub use manifest::{Index, Manifest};

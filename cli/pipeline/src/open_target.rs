@@ -5,7 +5,7 @@ use crate::{ImageTarget, Registries, Report, Result};
 use layerstone_image::{OciArchive, StoredImage, StoredManifest};
 use layerstone_layer::{CompressionParams, Progress};
 use layerstone_oci::{
-    Content, Descriptor, Destination, Layer, LayerOutcome, Layout, Manifest, Platform, Reference, media_type,
+    Content, Descriptor, Destination, Layer, LayerOutcome, Manifest, OciLayout, Platform, Reference, media_type,
     put_layers,
 };
 use layerstone_registry::Push;
@@ -22,7 +22,7 @@ pub struct OpenTarget {
 }
 
 enum Kind {
-    Layout(Layout),
+    Layout(OciLayout),
     Archive(OciArchive),
     Push(Box<SignalSafe<Push>>, Reference),
 }
@@ -32,7 +32,7 @@ impl OpenTarget {
     pub fn open(place: &ImageTarget, registries: &Registries, sources: &[String]) -> Result<OpenTarget> {
         let since = Instant::now();
         let kind = match place {
-            ImageTarget::OciLayout(folder) => Kind::Layout(Layout::open(folder)?),
+            ImageTarget::OciLayout(folder) => Kind::Layout(OciLayout::open(folder)?),
             ImageTarget::OciArchive(path) => Kind::Archive(OciArchive::create(path)?),
             ImageTarget::Registry(reference) => {
                 let mounts: Vec<String> = registries.mount_from.iter().chain(sources).cloned().collect();

@@ -21,7 +21,7 @@ use twox_hash::XxHash3_64;
 
 /// What the files of a layer were, in the order of the tar.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Index {
+pub struct FileIndex {
     files: Vec<File>,
 }
 
@@ -58,13 +58,13 @@ impl fmt::Display for Difference {
     }
 }
 
-impl Index {
+impl FileIndex {
     /// The index of a layer that was laid out [with content sums](Layout::with_content_sums), and read since; none if it was not read to
     /// its end.
-    pub fn of(layout: &Layout) -> Option<Index> {
+    pub fn of(layout: &Layout) -> Option<FileIndex> {
         let file = |(member, sum)| file(member, sum);
         let sums = layout.sums()?.iter().map(|sum| sum.load(Ordering::Relaxed));
-        Some(Index { files: layout.members().iter().zip(sums).map(file).collect::<Option<_>>()? })
+        Some(FileIndex { files: layout.members().iter().zip(sums).map(file).collect::<Option<_>>()? })
     }
 
     /// The index of what a recipe makes of the store now; reads all of it.
@@ -72,13 +72,13 @@ impl Index {
     /// # Errors
     ///
     /// Something cannot be read, or changes meanwhile.
-    pub fn of_store(store: &Store, recipe: &Recipe) -> Result<Index> {
+    pub fn of_store(store: &Store, recipe: &Recipe) -> Result<FileIndex> {
         let source = Source::from(store_layout(store, recipe)?.with_content_sums());
         let mut reader = source.reader()?;
         let mut buffer = vec![0; 256 << 10];
         while reader.fill(&mut buffer)? > 0 {}
         let Source::Layout(layout) = &source else { unreachable!("it was made of a layout") };
-        Ok(Index::of(layout).expect("it was read to its end"))
+        Ok(FileIndex::of(layout).expect("it was read to its end"))
     }
 
     /// Its bytes; none if there are too many files.
@@ -87,12 +87,12 @@ impl Index {
     }
 
     /// The index of these bytes; none if they are those of none.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Index> {
-        decode(bytes).map(|files| Index { files })
+    pub fn from_bytes(bytes: &[u8]) -> Option<FileIndex> {
+        decode(bytes).map(|files| FileIndex { files })
     }
 
     /// What `now` has otherwise than this: in the order of the tar, what is gone first.
-    pub fn differences(&self, now: &Index) -> Vec<Difference> {
+    pub fn differences(&self, now: &FileIndex) -> Vec<Difference> {
         let (old, new) = (by_name(self), by_name(now));
         let mut differences = Vec::new();
         let mut tell = |name: &[u8], cause: String| {
@@ -111,7 +111,7 @@ impl Index {
     }
 }
 
-fn by_name(index: &Index) -> BTreeMap<&[u8], &File> {
+fn by_name(index: &FileIndex) -> BTreeMap<&[u8], &File> {
     index.files.iter().map(|file| (&*file.name, file)).collect()
 }
 
@@ -208,8 +208,8 @@ mod tests {
     #[test]
     fn what_differs_is_told_by_name() {
         let (root, store, recipe) = sample();
-        let before = Index::of_store(&store, &recipe).unwrap();
-        assert_eq!(before.differences(&Index::of_store(&store, &recipe).unwrap()), []);
+        let before = FileIndex::of_store(&store, &recipe).unwrap();
+        assert_eq!(before.differences(&FileIndex::of_store(&store, &recipe).unwrap()), []);
         let real = root.path().join(&PATH[1..]);
         let rewrite = |name: &str, contents: &str| {
             fs::remove_file(real.join(name)).unwrap();
@@ -224,7 +224,7 @@ mod tests {
             fs::remove_file(real.join(name)).unwrap();
         }
         symlink("bin/b", real.join("link")).unwrap();
-        let differences = before.differences(&Index::of_store(&store, &recipe).unwrap());
+        let differences = before.differences(&FileIndex::of_store(&store, &recipe).unwrap());
         let told: Vec<String> = differences.iter().map(ToString::to_string).collect();
         let expected = [
             "/gone: found nothing, expected a file",
@@ -239,18 +239,18 @@ mod tests {
             fs::remove_file(real.join(name)).unwrap();
         }
         fs::create_dir(real.join("bin/a")).unwrap();
-        let differences = before.differences(&Index::of_store(&store, &recipe).unwrap());
+        let differences = before.differences(&FileIndex::of_store(&store, &recipe).unwrap());
         assert!(differences.iter().any(|it| it.cause == "found a folder, expected a file"), "{differences:?}");
     }
 
     #[test]
     fn write_read_same() {
         let (_root, store, recipe) = sample();
-        let index = Index::of_store(&store, &recipe).unwrap();
+        let index = FileIndex::of_store(&store, &recipe).unwrap();
         let bytes = index.to_bytes().unwrap();
-        assert_eq!(Index::from_bytes(&bytes), Some(index));
+        assert_eq!(FileIndex::from_bytes(&bytes), Some(index));
         for end in 0..bytes.len() {
-            assert_eq!(Index::from_bytes(&bytes[..end]), None, "{end}");
+            assert_eq!(FileIndex::from_bytes(&bytes[..end]), None, "{end}");
         }
     }
 
@@ -264,7 +264,7 @@ mod tests {
         let expected: &[u8] = b"\x02\0\0\0\0\0\0\0\
             \x02\0\0\0\0\0\0\0/a\x24\x01\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
             \x02\0\0\0\0\0\0\0/b\xff\x01\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0a\0\0\0\0\0\0\0\0";
-        assert_eq!(Index { files }.to_bytes().unwrap(), expected);
+        assert_eq!(FileIndex { files }.to_bytes().unwrap(), expected);
     }
 
     #[test]
@@ -272,11 +272,11 @@ mod tests {
         let (_root, store, recipe) = sample();
         let source = Source::from(store_layout(&store, &recipe).unwrap().with_content_sums());
         let Source::Layout(layout) = &source else { panic!("no layout") };
-        assert_eq!(Index::of(layout), None);
+        assert_eq!(FileIndex::of(layout), None);
         source.reader().unwrap().fill(&mut [0; 3000]).unwrap();
-        assert_eq!(Index::of(layout), None);
+        assert_eq!(FileIndex::of(layout), None);
         crate::write_layer(&source, &mut std::io::sink(), Path::new("x"), &crate::Progress::default()).unwrap();
-        assert!(Index::of(layout).is_some());
-        assert_eq!(Index::of(&store_layout(&store, &recipe).unwrap()), None);
+        assert!(FileIndex::of(layout).is_some());
+        assert_eq!(FileIndex::of(&store_layout(&store, &recipe).unwrap()), None);
     }
 }
