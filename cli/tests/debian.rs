@@ -12,11 +12,10 @@ mod web;
 
 use crate::support::docker::{Docker, Turn, client};
 use crate::support::lab::{Lab, debian};
-use crate::support::{Place, output};
+use crate::support::{Place, output, shared};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 /// What docker calls Debian's files.
 pub const SAVED_REFERENCE: &str = "layerstone-test-debian:12";
@@ -28,19 +27,21 @@ fn ready() -> Option<(Docker, PathBuf, Lab)> {
 }
 
 /// What docker saves of Debian's files, which it has imported: an image of one layer, made once for all tests. It stays in
-/// the daemon as long as they run, which spares every test the making and removing of its files.
+/// the daemon until the process ends, which spares every test the making and removing of its files.
 #[track_caller]
 pub fn saved(turn: &Turn, debian: &Path) -> PathBuf {
-    static SAVED: OnceLock<Place> = OnceLock::new();
-    let place = SAVED.get_or_init(|| {
-        let place = Place::until_exit();
-        let imported = turn.loaded(SAVED_REFERENCE);
+    let file = shared("debian-saved", &[debian], &output(&mut client("version")), |folder| {
+        let _imported = turn.loaded(SAVED_REFERENCE);
         output(client("import --change").arg("ENV FROM=docker").arg(debian).arg(SAVED_REFERENCE));
-        output(client("save --output").arg(place.join("debian.tar")).arg(SAVED_REFERENCE));
-        turn.keep(imported);
-        place
+        output(client("save --output").arg(folder.join("debian.tar")).arg(SAVED_REFERENCE));
     });
-    place.join("debian.tar")
+    let file = file.join("debian.tar");
+    // Another process may have ended meanwhile.
+    if !client("image inspect").arg(SAVED_REFERENCE).output().unwrap().status.success() {
+        let [loaded] = turn.load_all(&file, [SAVED_REFERENCE]);
+        turn.keep(loaded);
+    }
+    file
 }
 
 /// Builds `NAME.tar` on a base, with one package of the lab; what the image is called.

@@ -1,6 +1,6 @@
 //! Same inputs, same bytes: whatever the machine, the user, the threads and the order of the graph are.
 
-use crate::support::{Place, require_root, require_tool, synth};
+use crate::support::{Place, require_root, require_tool, shared, synth};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -82,12 +82,33 @@ fn check(what: &str, graph: &Value, shell: Command) {
 /// Compares with what a plain run gives.
 #[track_caller]
 fn check_same(what: &str, found: &Outputs) {
-    static PLAIN: std::sync::OnceLock<Outputs> = std::sync::OnceLock::new();
-    let plain = PLAIN.get_or_init(|| outputs(&place(&graph()), &synth().root, bash()));
-    assert_eq!(found.keys().collect::<Vec<_>>(), plain.keys().collect::<Vec<_>>(), "{what}");
+    let plain = shared("plain", &[], "", |folder| {
+        for (name, bytes) in outputs(&place(&graph()), &synth().root, bash()) {
+            let file = folder.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, bytes).unwrap();
+        }
+    });
+    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), names_below(&plain), "{what}");
     for (name, bytes) in found {
-        assert!(bytes == &plain[name], "{what}: other bytes in {name}");
+        assert!(*bytes == std::fs::read(plain.join(name)).unwrap(), "{what}: other bytes in {name}");
     }
+}
+
+/// The names of all files below a folder, sorted.
+fn names_below(folder: &Path) -> Vec<String> {
+    let (mut folders, mut names) = (vec![folder.to_owned()], Vec::new());
+    while let Some(next) = folders.pop() {
+        for path in std::fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                names.push(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    names.sort();
+    names
 }
 
 #[test]

@@ -27,10 +27,13 @@ fn the_static_binary_runs_in_an_empty_root() {
     assert_eq!(fs::read_dir(root.join("tmp")).unwrap().count(), 0);
 }
 
-/// Builds it as `cargo xtask dist` does, with the target folder that cargo has by itself, so that it is compiled once.
+/// Builds it as `cargo xtask dist` does, but with the profile that the tests are compiled with: how it is linked is what is
+/// looked at here, not how fast it is, and only the program itself is compiled for it.
 fn make(place: &Place) -> PathBuf {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.args(["run", "--quiet", "--package", "xtask", "--", "dist", "--output"]).arg(place.join("dist"));
+    let mut cargo = xtask::cargo();
+    cargo
+        .args(["run", "--quiet", "--package", "xtask", "--", "dist", "--profile", "dev", "--output"])
+        .arg(place.join("dist"));
     output(cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
     fs::read_dir(place.join("dist")).unwrap().next().unwrap().unwrap().path()
 }

@@ -24,7 +24,7 @@
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
 //! | `hostile` | archives, layers and codecs that mean harm: a clear error or the right result, in little memory, disk and time |
-//! | `huge` | a file of 12 GiB, in little memory |
+//! | `huge` | a file of more than 8 GiB, in little memory |
 //! | `image_diff` | what two images differ in: layers to send, store paths |
 //! | `image_spec` | what is written follows the OCI image specification, clause by clause; each check can fail |
 //! | `inspect` | what any file of the line is, for people and as JSON |
@@ -66,7 +66,7 @@
 //!
 //! `cargo test -p layerstone --test program` runs them all. A test that needs a tool which this machine lacks prints
 //! `SKIP name: reason`, and the run ends with the list of all that was skipped; under `LAYERSTONE_REQUIRE_ALL=1` a skip
-//! is a failure.
+//! is a failure. docs/testing.md says more.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

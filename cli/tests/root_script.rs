@@ -24,7 +24,7 @@ mod sight;
 use crate::support::lab::debian;
 use crate::support::pieces::{Pieces, plain_docker, tar};
 use crate::support::skip::require_root;
-use crate::support::{Place, Run, require_tool, skip, test_name};
+use crate::support::{Place, Run, require_tool, shared, skip, test_name};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -148,15 +148,12 @@ pub fn place(layers: &[Vec<u8>], script: &str) -> Option<Place> {
 /// Debian with another layer on top, made once for all tests; or the running test is skipped.
 #[track_caller]
 pub fn debian_base() -> Option<PathBuf> {
-    static BASE: OnceLock<Place> = OnceLock::new();
     let debian = debian()?;
-    let place = BASE.get_or_init(|| {
-        let place = Place::until_exit();
-        let layers = [std::fs::read(debian).unwrap(), layer_of(&layer::second_layer())];
-        place.write("base.tar", archive(&layers));
-        place
+    let folder = shared("debian-base", &[&debian], "", |folder| {
+        let layers = [std::fs::read(&debian).unwrap(), layer_of(&layer::second_layer())];
+        std::fs::write(folder.join("base.tar"), archive(&layers)).unwrap();
     });
-    Some(place.join("base.tar"))
+    Some(folder.join("base.tar"))
 }
 
 /// Runs `script.sh` of a place over `base.tar` there, if that is there, with more flags.

@@ -15,20 +15,22 @@ mod place;
 pub mod process;
 pub mod proxy;
 pub mod registry;
+mod shared;
 mod signal;
 pub mod skip;
 pub mod today;
 mod tool;
 
 pub use place::{Place, Run, digest};
+pub use shared::{shared, turn};
 pub use signal::with_default_signals;
 pub use skip::{require_root, require_tool, skip, test_name};
 pub use tool::{output, output_json};
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// The synthetic store, made once for all tests of this process; nobody may change it.
+/// The synthetic store, made once for all tests; nobody may change it.
 pub struct Synth {
     /// What `--root` is given: the store is at `nix/store` below it.
     pub root: PathBuf,
@@ -63,16 +65,19 @@ impl Synth {
 pub fn synth() -> &'static Synth {
     static SYNTH: OnceLock<Synth> = OnceLock::new();
     SYNTH.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("synth-{}", std::process::id()));
-        skip::remove_at_exit(&folder);
-        let (root, out) = (folder.join("root"), folder.join("out"));
-        let made = xtask::synth::make(&root.join("nix/store"), &out).unwrap();
+        let folder = shared("synth", &[], "", |folder| {
+            let made = xtask::synth::make(&folder.join("root/nix/store"), &folder.join("out")).unwrap();
+            let paths: Vec<String> = made.graph.into_iter().map(|info| info.path).collect();
+            std::fs::write(folder.join("paths"), paths.join("\n")).unwrap();
+            std::fs::write(folder.join("customisation-layer"), made.customisation_layer).unwrap();
+        });
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         Synth {
-            root,
-            graph: out.join("graph.json"),
-            registration: out.join("registration"),
-            customisation_layer: made.customisation_layer,
-            paths: made.graph.into_iter().map(|info| info.path).collect(),
+            root: folder.join("root"),
+            graph: folder.join("out/graph.json"),
+            registration: folder.join("out/registration"),
+            customisation_layer: read("customisation-layer"),
+            paths: read("paths").lines().map(str::to_owned).collect(),
         }
     })
 }

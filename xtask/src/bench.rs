@@ -19,7 +19,7 @@ mod store;
 mod subject;
 mod table;
 
-use crate::{process, top};
+use crate::{dist, process, top};
 use anyhow::{Context, Result, ensure};
 use measure::{Pipeline, Usage};
 use row::Row;
@@ -105,10 +105,11 @@ impl Place {
     }
 }
 
-/// The release binary, which is run directly: cargo's own time is not layerstone's.
+/// The binary of the profile that `cargo xtask dist` builds, which is run directly: cargo's own time is not layerstone's.
 fn build() -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    command.args(["build", "--release", "--package", "layerstone", "--message-format", "json-render-diagnostics"]);
+    let mut command = xtask::cargo();
+    command.args(["build", "--profile", dist::PROFILE, "--package", "layerstone"]);
+    command.args(["--message-format", "json-render-diagnostics"]);
     process::executable(&process::output(command.current_dir(top()))?).context("cargo build names no executable")
 }
 

@@ -1,16 +1,20 @@
-//! One static release binary of layerstone, which runs without a libc of the machine: in an empty root, as a Nix
+//! Builds one static binary of layerstone, which runs without a libc of the machine: in an empty root, as a Nix
 //! builder, as a VM's guest.
 
-use crate::{elf, process};
+use crate::{elf, process, top};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::cargo;
 
-/// Builds it, checks that it is static, and puts it into `folder` as `layerstone-VERSION-TARGET`.
-pub fn build(folder: &Path) -> Result<PathBuf> {
+/// The profile of what is handed out, and so of what is measured.
+pub const PROFILE: &str = "dist";
+
+/// Builds it with a profile, checks that it is static, and puts it into `folder` as `layerstone-VERSION-TARGET`.
+pub fn build(folder: &Path, profile: &str) -> Result<PathBuf> {
     let target = host()?;
-    let binary = compile(&target)?;
+    let binary = compile(profile)?;
     let linked = elf::read(&binary).with_context(|| format!("cannot read: {}", binary.display()))?;
     let linked = linked.with_context(|| format!("no 64-bit ELF program: {}", binary.display()))?;
     ensure!(linked.interpreter.is_none(), "not static: {}: it asks for {:?}", binary.display(), linked.interpreter);
@@ -27,15 +31,27 @@ fn host() -> Result<String> {
     Ok(host.context("rustc -vV names no host")?.to_owned())
 }
 
-/// Naming the target, although it is the host, keeps the flag away from build scripts and procedural macros, which
-/// cannot be static.
-fn compile(target: &str) -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+/// The program alone is linked so: the flag is kept away from build scripts and procedural macros, which cannot be static,
+/// and all else is what `cargo build` with this profile makes. The result lies in a folder of its own, `static`, because
+/// another build, which may be in use, lies where cargo would put it.
+fn compile(profile: &str) -> Result<PathBuf> {
+    let mut metadata = cargo();
+    metadata.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(top());
+    let metadata: Metadata =
+        serde_json::from_str(&process::output(&mut metadata)?).context("cannot read: cargo metadata")?;
+    let mut command = cargo();
     command
-        .args(["build", "--release", "--package", "layerstone", "--bin", "layerstone", "--target", target])
-        .args(["--message-format", "json-render-diagnostics"])
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    process::executable(&process::output(&mut command)?).context("cargo build names no executable")
+        .args(["rustc", "--profile", profile, "--package", "layerstone", "--bin", "layerstone"])
+        .args(["--message-format", "json-render-diagnostics", "--", "-C", "target-feature=+crt-static"])
+        .env("CARGO_TARGET_DIR", metadata.target_directory.join("static"))
+        .env("CARGO_BUILD_BUILD_DIR", metadata.build_directory)
+        .current_dir(top());
+    process::executable(&process::output(&mut command)?).context("cargo rustc names no executable")
+}
+
+/// Where cargo puts what it makes, and what it needs for that.
+#[derive(serde::Deserialize)]
+struct Metadata {
+    target_directory: PathBuf,
+    build_directory: PathBuf,
 }

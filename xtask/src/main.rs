@@ -9,7 +9,7 @@ mod process;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// Developer tasks of layerstone
 #[derive(Parser)]
@@ -37,11 +37,14 @@ enum Task {
         /// Which kind of derivation
         builder: lab::Builder,
     },
-    /// Build one static release binary of layerstone
+    /// Build one static binary of layerstone
     Dist {
         /// Folder that receives layerstone-VERSION-TARGET [default: dist at the workspace's top]
         #[arg(short, long)]
         output: Option<PathBuf>,
+        /// Profile of Cargo.toml that it is built with
+        #[arg(long, value_name = "NAME", default_value = dist::PROFILE)]
+        profile: String,
     },
     /// Measure layerstone beside tar, cat, pigz and openssl; a table in Markdown
     Bench(bench::Options),
@@ -68,7 +71,7 @@ fn run(task: Task) -> Result<()> {
         Task::Synth { store_dir, out_dir } => synth(&store_dir, &out_dir),
         Task::Lab(options) => lab::make(&options),
         Task::LabBuilder { builder } => builder.run(),
-        Task::Dist { output } => dist(&output.unwrap_or_else(|| top().join("dist"))),
+        Task::Dist { output, profile } => dist(&output.unwrap_or_else(|| top().join("dist")), &profile),
         Task::Bench(options) => bench::run(&options),
         Task::Man { output } => man(&output.unwrap_or_else(|| top().join("target/man"))),
     }
@@ -86,15 +89,14 @@ fn synth(store_dir: &Path, out_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn dist(folder: &Path) -> Result<()> {
-    let binary = dist::build(folder)?;
+fn dist(folder: &Path, profile: &str) -> Result<()> {
+    let binary = dist::build(folder, profile)?;
     println!("{} {} bytes", binary.display(), binary.metadata()?.len());
     Ok(())
 }
 
 fn man(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create: {}", folder.display()))?;
-    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let arguments = ["run", "--quiet", "--package", "layerstone", "--", "man"];
-    process::run(Command::new(cargo).args(arguments).arg(folder))
+    process::run(xtask::cargo().args(arguments).arg(folder))
 }

@@ -1,8 +1,8 @@
-//! Images of the lab's small closure, built once for all tests of this process, and a store of their own: that closure and
-//! a few store paths beside it.
+//! Images of the lab's small closure, built once for all tests of this process, and a store of their own, made once for all:
+//! that closure and a few store paths beside it.
 
 use crate::support::lab::Lab;
-use crate::support::{Place, output, require_tool};
+use crate::support::{Place, output, require_tool, shared};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -55,15 +55,18 @@ impl Examples {
 
     fn new(lab: Lab) -> Examples {
         let place = Place::until_exit();
-        let root = place.join("root");
-        fs::create_dir_all(root.join("nix/store")).unwrap();
         let mut infos = lab.infos();
-        for info in &infos {
-            copy(info["path"].as_str().unwrap(), &root);
-        }
+        let root = shared("docker-tools", &[&lab.graph(), &busybox()], "", |root| {
+            fs::create_dir_all(root.join("nix/store")).unwrap();
+            for info in &infos {
+                copy(info["path"].as_str().unwrap(), root);
+            }
+            for name in OWN {
+                add(name, &root.join(&own(name)[1..]));
+            }
+        });
         for name in OWN {
             let path = own(name);
-            add(name, &root.join(&path[1..]));
             let references = if name == "symlink" { vec![own("target")] } else { Vec::new() };
             infos.push(json!({"path": path, "narSize": 1000, "references": references}));
         }
@@ -183,12 +186,16 @@ fn add(name: &str, path: &Path) {
     }
 }
 
-/// Debian's static busybox, and links to it for some of what it can do.
+/// Debian's static busybox.
+fn busybox() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|folder| folder.join("busybox")).find(|file| file.is_file()).unwrap()
+}
+
+/// It, and links to it for some of what it can do.
 fn add_busybox(bin: &Path) {
     fs::create_dir_all(bin).unwrap();
-    let path = std::env::var_os("PATH").unwrap();
-    let busybox = std::env::split_paths(&path).map(|folder| folder.join("busybox")).find(|file| file.is_file());
-    fs::copy(busybox.unwrap(), bin.join("busybox")).unwrap();
+    fs::copy(busybox(), bin.join("busybox")).unwrap();
     for applet in ["sh", "ls", "cat", "readlink"] {
         symlink("busybox", bin.join(applet)).unwrap();
     }

@@ -5,11 +5,11 @@ use crate::support::archive::{manifest, members};
 use crate::support::docker::{Docker, Loaded, Turn, client};
 use crate::support::{output, require_tool};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The examples, built once for all tests of this process, and docker.
+/// The examples, built once for all tests, and docker.
 pub struct Examples {
     pub machine: Machine,
     /// Of each: its store path, and what it says of its name and tag.
@@ -24,17 +24,25 @@ impl Examples {
         if !require_tool("zstd") {
             return None;
         }
-        EXAMPLES.get_or_init(|| Machine::until_exit().map(Examples::new)).as_ref()
+        EXAMPLES.get_or_init(Examples::new).as_ref()
     }
 
-    fn new(machine: Machine) -> Examples {
-        machine.build("layerstone.examples");
+    #[track_caller]
+    fn new() -> Option<Examples> {
+        let api = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("nix");
+        let mut sources: Vec<PathBuf> = api.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+        sources.sort();
+        let sources: Vec<&Path> = sources.iter().map(|path| &**path).collect();
         let facts = r#"builtins.mapAttrs (_: it: {
             path = it.outPath;
             reference = if it ? imageName then "${it.imageName}:${it.imageTag}" else null;
             isExe = it.isExe or false;
         }) layerstone.examples"#;
-        Examples { facts: machine.value(facts), machine }
+        let machine = Machine::shared("nix-examples", &sources, |machine| {
+            machine.build("layerstone.examples");
+            machine.place.write("facts.json", machine.value(facts).to_string());
+        })?;
+        Some(Examples { facts: machine.place.json("facts.json"), machine })
     }
 
     /// Where an example is, on the test's machine.

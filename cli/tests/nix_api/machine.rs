@@ -1,8 +1,7 @@
 //! A machine with a /nix of its own: a mount namespace, a store with the lab's small closure, and our binary in it.
 
 use crate::support::lab::Lab;
-use crate::support::skip::remove_at_exit;
-use crate::support::{Place, Run, output, require_tool, skip, test_name, with_default_signals};
+use crate::support::{Place, Run, output, require_tool, shared, skip, test_name, with_default_signals};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -80,13 +79,22 @@ impl Machine {
         Some(machine)
     }
 
-    /// The same until the process ends: for statics, which are never dropped.
+    /// The same, made once for all tests, with what `build` makes in it from these files besides; or the running test is
+    /// skipped.
     #[track_caller]
-    pub fn until_exit() -> Option<Machine> {
-        let mut machine = Machine::within(Place::until_exit())?;
-        machine.add_binary();
-        machine.add_lab();
-        Some(machine)
+    pub fn shared(name: &str, from: &[&Path], build: impl FnOnce(&Machine)) -> Option<Machine> {
+        let lab = Machine::empty()?.lab;
+        let tools = format!("{:?}", std::env::var_os("PATH"));
+        let folder = shared(name, &[&[&*lab.graph()], from].concat(), &tools, |folder| {
+            let mut machine = Machine::within(Place::at(folder)).unwrap();
+            machine.add_binary();
+            machine.add_lab();
+            build(&machine);
+            machine.place.write("binary", &machine.binary);
+        });
+        let place = Place::at(&folder);
+        let binary = String::from_utf8(place.read("binary")).unwrap();
+        Some(Machine { place, lab, binary })
     }
 
     /// One whose store is empty.
@@ -239,15 +247,13 @@ impl Machine {
     }
 }
 
-/// Our binary without what only debuggers need, made once for all tests of this process.
+/// Our binary without what only debuggers need, made once for all tests.
 pub fn stripped() -> &'static Path {
     static STRIPPED: OnceLock<PathBuf> = OnceLock::new();
     STRIPPED.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stripped-{}", std::process::id()));
-        remove_at_exit(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        let binary = folder.join("layerstone");
-        output(Command::new("strip").args([env!("CARGO_BIN_EXE_layerstone"), "-o"]).arg(&binary));
-        binary
+        let folder = shared("stripped", &[], "", |folder| {
+            output(Command::new("strip").args([env!("CARGO_BIN_EXE_layerstone"), "-o"]).arg(folder.join("layerstone")));
+        });
+        folder.join("layerstone")
     })
 }

@@ -1,12 +1,12 @@
 //! A docker daemon that answers, and images in it.
 
 use crate::support::skip::do_at_exit;
-use crate::support::{output, output_json, require_tool, skip, test_name};
+use crate::support::{output, output_json, require_tool, skip, test_name, turn};
 use serde_json::Value;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// docker with these words (separated by spaces).
 pub fn client(words: &str) -> Command {
@@ -35,15 +35,14 @@ impl Docker {
 
     /// The daemon for this test alone, which has built its images before, as others wait: images share layers, and one
     /// test's removal must not meet another's load.
+    #[track_caller]
     pub fn turn(&self) -> Turn {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        // A test that failed leaves nothing that another one needs.
-        Turn(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
+        Turn(turn("docker"))
     }
 }
 
 /// A test's turn at the daemon.
-pub struct Turn(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+pub struct Turn(#[expect(dead_code, reason = "held")] File);
 
 impl Turn {
     /// Loads an archive, which holds one image of this name.
@@ -62,11 +61,14 @@ impl Turn {
         loaded
     }
 
-    /// Keeps an image in the daemon until the process ends.
+    /// Keeps an image in the daemon until the process ends, and then until nobody has a turn.
     pub fn keep(&self, loaded: Loaded<'_>) {
         let reference = loaded.reference.clone();
         std::mem::forget(loaded);
-        do_at_exit(move || drop(remove(&reference)));
+        do_at_exit(move || {
+            let _turn = turn("docker");
+            drop(remove(&reference));
+        });
     }
 
     /// An image that something else loads.

@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 /// A test's folder: commands run in it, their temporary files are beside it. It disappears when dropped.
 pub struct Place {
-    _whole: tempfile::TempDir,
+    _whole: Option<tempfile::TempDir>,
     work: PathBuf,
     temporary: PathBuf,
 }
@@ -60,10 +60,16 @@ impl Place {
     pub fn within(folder: &Path) -> Place {
         let whole = tempfile::tempdir_in(folder).unwrap();
         fs::set_permissions(whole.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let [work, temporary] = ["work", "temporary"].map(|name| whole.path().join(name));
-        fs::create_dir(&work).unwrap();
-        fs::create_dir(&temporary).unwrap();
-        Place { _whole: whole, work, temporary }
+        let place = Place::at(whole.path());
+        Place { _whole: Some(whole), ..place }
+    }
+
+    /// The place in a folder that stays.
+    pub fn at(folder: &Path) -> Place {
+        let [work, temporary] = ["work", "temporary"].map(|name| folder.join(name));
+        fs::create_dir_all(&work).unwrap();
+        fs::create_dir_all(&temporary).unwrap();
+        Place { _whole: None, work, temporary }
     }
 
     /// The folder that commands run in.

@@ -82,7 +82,7 @@ extern "C" fn at_exit() {
 }
 
 /// Removes a tree although the folders of a store cannot be written.
-fn remove(folder: &Path) {
+pub fn remove(folder: &Path) {
     let _ = std::fs::set_permissions(folder, Permissions::from_mode(0o700));
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
