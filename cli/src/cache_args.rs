@@ -13,7 +13,7 @@ pub const CACHE: &str = "LAYERSTONE_CACHE";
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Cache")]
 pub struct CacheArgs {
-    /// Folder that remembers what layers are, so that none is read twice [default: $LAYERSTONE_CACHE, or layerstone in the
+    /// Directory that caches what layers are, so that none is read twice [default: $LAYERSTONE_CACHE, or layerstone in the
     /// user's cache folder]
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     cache: Option<PathBuf>,
@@ -29,7 +29,7 @@ pub struct CacheArgs {
     /// Remember store paths by their names alone where their NAR hashes are not known, even if you can write to the store
     #[arg(long)]
     cache_trust_names: bool,
-    /// Read what is known already all the same; it is an error if the store is not what it was
+    /// Re-read cached layers too, and fail if the store no longer matches the cache
     #[arg(long)]
     verify_cache: bool,
 }

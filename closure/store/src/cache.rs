@@ -1,7 +1,6 @@
-//! A folder that remembers bytes by key: what was learned once and can be learned again.
+//! A directory that caches bytes by key.
 //!
-//! Nothing in it is needed, so nothing about it is an error for long: what is missing, damaged or of another version is
-//! learned again. A file is written under a temporary name and renamed, so many processes may use a folder at once, and
+//! The cache is disposable: missing, corrupt or outdated entries are recomputed, never reported as errors. A file is written under a temporary name and renamed, so many processes may use a folder at once, and
 //! none leaves half a file, whatever kills it; no lock is needed, as two that write one key write the same bytes. Files
 //! are found by name alone, and clocks decide only which of them goes first when there are too many.
 //!
