@@ -209,9 +209,9 @@ impl Copier<'_> {
                     bail!("not an image: {reference}: found an artifact of type {kind}");
                 }
                 let path = scratch.path().join("fetched");
-                let keeper = OpenTarget::open(&ImageTarget::OciLayout(path.clone()), self.registries, &[])?;
-                let Brought { arrived, name, .. } = self.bring_remote(&remote, keeper.destination())?;
-                keeper.destination().finish(&arrived.manifest, &arrived.bytes, name.as_ref())?;
+                let open = OpenTarget::open(&ImageTarget::OciLayout(path.clone()), self.registries, &[])?;
+                let Brought { arrived, name, .. } = self.bring_remote(&remote, open.destination())?;
+                open.destination().finish(&arrived.manifest, &arrived.bytes, name.as_ref())?;
                 // It was chosen already.
                 wanted = Wanted::new(None, None, None).of_base();
                 (path, Location::of(reference.to_string()))

@@ -12,8 +12,8 @@ use layerstone_store::Digest;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Where all of it is.
-enum Whereabouts<'a> {
+/// Where manifests and blobs are read.
+enum BlobSource<'a> {
     Registry(Repository),
     File(&'a ImageFile),
 }
@@ -59,7 +59,7 @@ pub fn bring(
 
 /// A manifest or an index, and where all that it lists is.
 pub struct Listed<'a> {
-    keeper: Whereabouts<'a>,
+    source: BlobSource<'a>,
     pub descriptor: Descriptor,
     bytes: Vec<u8>,
     name: Option<Reference>,
@@ -70,25 +70,25 @@ impl<'a> Listed<'a> {
         let repository = registries.repository(reference)?;
         let FetchedManifest { descriptor, bytes } = repository.manifest(&reference.tag_or_digest())?;
         let name = Some(remote::name_of(reference));
-        Ok(Listed { keeper: Whereabouts::Registry(repository), descriptor, bytes, name })
+        Ok(Listed { source: BlobSource::Registry(repository), descriptor, bytes, name })
     }
 
     pub fn of_file(file: &'a ImageFile, location: &Location) -> Result<Listed<'a>> {
         let (descriptor, bytes, names) = file.listed(location)?;
         let name = names.iter().find(|name| name.contains(':')).map(|name| Reference::unchecked(name).tagged());
-        Ok(Listed { keeper: Whereabouts::File(file), descriptor, bytes, name })
+        Ok(Listed { source: BlobSource::File(file), descriptor, bytes, name })
     }
 
     /// An error if something that is listed is not there.
     pub fn check(&self) -> Result<()> {
-        self.keeper.collect(&self.descriptor, &self.bytes, &mut Found::default(), 0)
+        self.source.collect(&self.descriptor, &self.bytes, &mut Found::default(), 0)
     }
 
     /// Puts all of it.
     pub fn bring(self, destination: &dyn Destination, registries: &Registries, report: &dyn Report) -> Result<Whole> {
-        let Listed { keeper, descriptor, bytes, name } = self;
+        let Listed { source, descriptor, bytes, name } = self;
         let mut found = Found::default();
-        keeper.collect(&descriptor, &bytes, &mut found, 0)?;
+        source.collect(&descriptor, &bytes, &mut found, 0)?;
         let Found { layers, manifests, .. } = found;
         let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
         let put = |meter: &Progress| put_layers(&layers, None, destination, registries.uploads, meter);
@@ -113,7 +113,7 @@ struct Found {
     kept: usize,
 }
 
-impl Whereabouts<'_> {
+impl BlobSource<'_> {
     /// Adds what is below a manifest or an index.
     fn collect(&self, descriptor: &Descriptor, bytes: &[u8], found: &mut Found, depth: usize) -> Result<()> {
         let name = descriptor.digest.to_string();
@@ -153,16 +153,16 @@ impl Whereabouts<'_> {
 
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         let file = match self {
-            Whereabouts::Registry(repository) => return Ok(repository.manifest(&descriptor.digest.to_string())?.bytes),
-            Whereabouts::File(file) => file,
+            BlobSource::Registry(repository) => return Ok(repository.manifest(&descriptor.digest.to_string())?.bytes),
+            BlobSource::File(file) => file,
         };
         Ok(file.manifest(&descriptor.digest)?)
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Arc<dyn Content>> {
         Ok(match self {
-            Whereabouts::Registry(repository) => Arc::new(repository.blob(descriptor)),
-            Whereabouts::File(file) => Arc::new(file.blob(&descriptor.digest)?),
+            BlobSource::Registry(repository) => Arc::new(repository.blob(descriptor)),
+            BlobSource::File(file) => Arc::new(file.blob(&descriptor.digest)?),
         })
     }
 }

@@ -173,10 +173,10 @@ pub(crate) fn write(
         place if !place.keeps_oci_images() => write_docker_archive(spec, base, layers, to, report),
         place if to.legacy => bail!("--legacy: found {place}, expected a docker archive with it"),
         place => {
-            let keeper = OpenTarget::open(place, to.registries, &[])?;
+            let open = OpenTarget::open(place, to.registries, &[])?;
             let built =
-                oci::write(spec, base, layers, &keeper, (to.compression, to.registries.uploads), cache, report)?;
-            keeper.report_sent(report);
+                oci::write(spec, base, layers, &open, (to.compression, to.registries.uploads), cache, report)?;
+            open.report_sent(report);
             Ok(built)
         }
     }
