@@ -1,50 +1,18 @@
-//! The command line: subcommands, and the flags that several of them share.
+//! The flags that several subcommands share.
 
-use crate::command::{
-    build, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man,
-    merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum, wire,
-};
 use crate::progress::When;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use layerstone_oci::Time;
 use layerstone_pipeline::Report;
 use layerstone_spec::Spec;
-use layerstone_store::{Store, Sync, set_sync};
+use layerstone_store::Store;
 use layerstone_tar::Owner;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use std::ffi::{OsStr, OsString};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-
-/// Layered container images from closures of store paths, one stage at a time
-///
-/// `build` makes an image from an image.json in one go. The other commands are its stages, which talk through files:
-/// root, closure, layers, layer, image.
-#[derive(Parser)]
-#[command(version, after_help = EXAMPLES, max_term_width = 120)]
-pub struct Cli {
-    #[command(flatten)]
-    pub common: Common,
-    #[command(subcommand)]
-    command: Command,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  layerstone demo -o demo.tar && docker load -i demo.tar && docker run --rm layerstone-demo:latest
-  layerstone build --name web --contents ./result --cmd /bin/web -o web.tar.gz
-  layerstone build image.json -o docker:
-  layerstone push image.json registry.example/team/web:1 --state web.state
-
-Every stage by itself:
-  layerstone root    --spec image.json -o root.layer.json --blob root.tar
-  layerstone closure --spec image.json --layer root.layer.json -o web.closure.json
-  layerstone layers  web.closure.json --max-layers 99 -o web.layers.json
-  layerstone layer   web.layers.json --spec image.json --all -o layers
-  layerstone image   --spec image.json layers/*.layer.json root.layer.json -o web.tar";
 
 /// Flags of every command, shown behind its own.
 #[derive(Args, Clone)]
@@ -74,10 +42,10 @@ pub struct Common {
         hide_possible_values = false,
         display_order = 904
     )]
-    sync: SyncWhen,
+    pub sync: SyncWhen,
     /// Threads to use [default: one a core]
     #[arg(short, long, global = true, value_name = "N", display_order = 902)]
-    jobs: Option<NonZeroUsize>,
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// How errors and warnings are printed.
@@ -89,106 +57,12 @@ pub enum Form {
 
 /// When outputs are synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum SyncWhen {
+pub enum SyncWhen {
     /// Where the file system may report only then that something could not be written.
     Auto,
     /// Always: outputs survive a power loss.
     Always,
     Never,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Build(Box<build::Options>),
-    Root(root::Options),
-    Closure(closure::Options),
-    Layers(layers::Options),
-    Layer(layer::Options),
-    NixDb(nix_db::Options),
-    Ninja(wire::NinjaOptions),
-    Make(wire::MakeOptions),
-    #[command(subcommand)]
-    Overlay(overlay::Command),
-    Image(Box<image::Options>),
-    Push(Box<push::Options>),
-    Pull(Box<pull::Options>),
-    Copy(Box<copy::Options>),
-    Index(Box<index::Options>),
-    Serve(Box<serve::Options>),
-    Prefetch(Box<prefetch::Options>),
-    Merge(merge::Options),
-    Stream(stream::Options),
-    Helper(ready::Options),
-    MergeTrees(merge_trees::Options),
-    Tarsum(tarsum::Options),
-    Inspect(inspect::Options),
-    #[command(subcommand)]
-    Cache(cache::Command),
-    Demo(demo::Options),
-    Derivation(derivation::Options),
-    Script(script::Options),
-    Completions(completions::Options),
-    Man(man::Options),
-    CheckStage(check_stage::Options),
-}
-
-impl Cli {
-    /// How errors are printed.
-    pub fn form(&self) -> Form {
-        self.common.errors
-    }
-
-    /// Runs the chosen command in a pool of the chosen size.
-    pub fn run(&self) -> Result<()> {
-        raise_file_limit();
-        set_sync(match self.common.sync {
-            SyncWhen::Auto => Sync::Auto,
-            SyncWhen::Always => Sync::Always,
-            SyncWhen::Never => Sync::Never,
-        });
-        let threads = self.common.jobs.map_or(0, NonZeroUsize::get);
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
-        let common = &self.common;
-        match &self.command {
-            Command::Build(options) => build::run(options, common),
-            Command::Root(options) => root::run(options, common),
-            Command::Closure(options) => closure::run(options, common),
-            Command::Layers(options) => layers::run(options, common),
-            Command::Layer(options) => layer::run(options, common),
-            Command::NixDb(options) => nix_db::run(options, common),
-            Command::Ninja(options) => wire::ninja(options, common),
-            Command::Make(options) => wire::make(options, common),
-            Command::Overlay(command) => overlay::run(command, common),
-            Command::Image(options) => image::run(options, common),
-            Command::Push(options) => push::run(options, common),
-            Command::Pull(options) => pull::run(options, common),
-            Command::Copy(options) => copy::run(options, common),
-            Command::Index(options) => index::run(options, common),
-            Command::Serve(options) => serve::run(options, common),
-            Command::Prefetch(options) => prefetch::run(options, common),
-            Command::Merge(options) => merge::run(options, common),
-            Command::Stream(options) => stream::run(options, common),
-            Command::Helper(options) => ready::run(options),
-            Command::MergeTrees(options) => merge_trees::run(options, common),
-            Command::Tarsum(options) => tarsum::run(options),
-            Command::Inspect(options) => inspect::run(options, common),
-            Command::Cache(command) => cache::run(command),
-            Command::Demo(options) => demo::run(options, common),
-            Command::Derivation(options) => derivation::run(options),
-            Command::Script(options) => script::run(options),
-            Command::Completions(options) => completions::run(options),
-            Command::Man(options) => man::run(options),
-            Command::CheckStage(options) => check_stage::run(options, common),
-        }
-    }
-}
-
-/// Lets us have as many files open as the system allows: every layer that is being written is one.
-fn raise_file_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Without it, plans of many hundred layers run into "too many open files", and say so.
-    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 impl Common {
@@ -204,14 +78,25 @@ impl Common {
 }
 
 /// A command line that clap takes and the command does not; exit status 2.
-pub fn usage_error(command: &str, kind: ErrorKind, message: impl Display) -> anyhow::Error {
-    let mut cli = Cli::command();
-    // Names the subcommands as the usage shows them.
-    cli.build();
-    match cli.find_subcommand_mut(command) {
-        Some(command) => command.error(kind, message).into(),
-        None => cli.error(kind, message).into(),
+#[derive(Debug)]
+pub struct UsageError {
+    /// The subcommand; empty for none.
+    pub command: String,
+    pub kind: ErrorKind,
+    pub message: String,
+}
+
+impl Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
+}
+
+impl std::error::Error for UsageError {}
+
+/// The error for a command line that clap takes and the command does not.
+pub fn usage_error(command: &str, kind: ErrorKind, message: impl Display) -> anyhow::Error {
+    UsageError { command: command.to_owned(), kind, message: message.to_string() }.into()
 }
 
 /// Where the store is.

@@ -7,6 +7,7 @@ mod args;
 mod base_args;
 mod bytes;
 mod cache_args;
+mod cli;
 mod command;
 mod demo;
 mod difference;
@@ -21,6 +22,7 @@ mod packing_args;
 mod plan_args;
 mod platform_args;
 mod progress;
+mod published;
 mod registry_args;
 mod report;
 mod root_args;
@@ -38,7 +40,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     become_inside();
     interrupt::install();
-    let cli = match args::Cli::try_parse() {
+    let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return failure::of_usage(&failure::with_tip(error)),
     };
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
-        Err(ref error) if let Some(usage) = error.downcast_ref::<clap::Error>() => failure::of_usage(usage),
+        Err(ref error) if let Some(usage) = error.downcast_ref() => failure::of_usage(&cli::shown(usage)),
         Err(error) => failure::of_work(&error, cli.form()),
     }
 }

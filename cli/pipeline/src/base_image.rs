@@ -1,6 +1,6 @@
 //! The image to build on, or to look into: opened, its layers plain, and what they hold.
 
-use crate::image::{ImageLayer, LayerBlob};
+use crate::image_layer::{ImageLayer, LayerBlob};
 use crate::{Report, Result};
 use layerstone_image::{Held, ImageFile, MaxUnpacked, StoredImage, StoredLayer, held};
 use layerstone_layer::{Progress, Source};

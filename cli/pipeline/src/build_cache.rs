@@ -3,7 +3,7 @@
 //! A cache that cannot be used is no reason to fail: the user is told once, and all is learned anew.
 
 use crate::error::Differences;
-use crate::image::{ImageLayer, LayerBlob};
+use crate::image_layer::{ImageLayer, LayerBlob};
 use crate::{Error, Report, Result};
 use layerstone_layer::{
     BlobCache, CompressedBlob, CompressionParams, Difference, LayerCache, LayerFile, Recipe, Source, Trust,

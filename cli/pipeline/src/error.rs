@@ -1,6 +1,6 @@
 //! What can go wrong while an image is built or copied.
 
-use crate::image_target::Refused;
+use crate::refused::Refused;
 use layerstone_layer::Difference;
 use std::fmt::{self, Display};
 use std::io;

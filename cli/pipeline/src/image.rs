@@ -9,89 +9,21 @@ pub use read::{layer_files_of, read_layer};
 
 use crate::build_cache::StoreLayer;
 use crate::error::Context;
+use crate::image_layer::ImageLayer;
 use crate::open_target::{Arrived, OpenTarget};
 use crate::{BaseImage, BuildCache, CompressionChoice, ImageTarget, Registries, Report, Result, engine};
 use config::facts;
 use layerstone_image::{Archive, LayerFacts, LayerMember, MANIFEST_NAME, Target as ArchiveTarget, Trailer};
-use layerstone_layer::{BlobCache, CompressionParams, LayerFile, Progress, Recipe, Source};
+use layerstone_layer::{CompressionParams, Progress};
 use layerstone_oci::{Descriptor, LayerOutcome};
 use layerstone_spec::Spec;
-use layerstone_store::{Digest, Output, StorePath};
-use layerstone_tar::Part;
+use layerstone_store::{Digest, Output};
 use legacy::Legacy;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal, Write, stdout};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
-
-/// A layer on its way into an image.
-pub struct ImageLayer {
-    /// The bytes of its tar.
-    pub source: Source,
-    /// Diff ID, if it is known.
-    pub expected: Option<Digest>,
-    /// What messages call it.
-    pub label: PathBuf,
-    /// The store paths that it holds; none for a customisation layer.
-    pub store_paths: Vec<StorePath>,
-    /// What the history says about it; none for what the store paths tell.
-    pub comment: Option<String>,
-    /// What is known of it compressed.
-    pub blob: Option<LayerBlob>,
-    /// What makes it from the store, if that is to be remembered.
-    pub recipe: Option<Recipe>,
-    /// Where it is kept when it is compressed.
-    pub blobs: Option<BlobCache>,
-}
-
-/// A layer as registries keep it.
-pub enum LayerBlob {
-    /// What it is when it is compressed so.
-    Packed(CompressionParams, Descriptor),
-    /// It is there.
-    Stored(Descriptor, Part),
-}
-
-impl ImageLayer {
-    /// A layer without store paths.
-    pub fn new(source: Source, expected: Option<Digest>, label: impl Into<PathBuf>) -> ImageLayer {
-        let label = label.into();
-        ImageLayer {
-            source,
-            expected,
-            label,
-            store_paths: Vec::new(),
-            comment: None,
-            blob: None,
-            recipe: None,
-            blobs: None,
-        }
-    }
-
-    /// Whether it is known what it is when it is compressed so, or it goes as it is.
-    pub fn is_packed(&self, packing: CompressionParams) -> bool {
-        match &self.blob {
-            Some(LayerBlob::Packed(known, _)) => *known == packing,
-            Some(LayerBlob::Stored(..)) => true,
-            None => false,
-        }
-    }
-
-    /// A layer that is this tar, as its layer file says.
-    pub(crate) fn of_tar(tar: &Path, layer: &LayerFile, label: &str) -> Result<ImageLayer> {
-        Ok(ImageLayer::new(Source::blob(tar)?, Some(layer.diff_id), label))
-    }
-
-    fn facts(&self, diff_id: Digest) -> LayerFacts {
-        let paths: Vec<&str> = self.store_paths.iter().map(StorePath::as_str).collect();
-        match &self.comment {
-            Some(comment) => LayerFacts::new(diff_id, comment),
-            None if paths.is_empty() => LayerFacts::customisation(diff_id),
-            None => LayerFacts::of_paths(diff_id, &paths),
-        }
-    }
-}
+use std::path::Path;
 
 /// An image that was written.
 pub struct Built {
@@ -174,8 +106,7 @@ pub(crate) fn write(
         place if to.legacy => bail!("--legacy: found {place}, expected a docker archive with it"),
         place => {
             let open = OpenTarget::open(place, to.registries, &[])?;
-            let built =
-                oci::write(spec, base, layers, &open, (to.compression, to.registries.uploads), cache, report)?;
+            let built = oci::write(spec, base, layers, &open, (to.compression, to.registries.uploads), cache, report)?;
             open.report_sent(report);
             Ok(built)
         }

@@ -7,6 +7,7 @@
 mod ending;
 
 use crate::error::Context;
+use crate::refused::Refused;
 use crate::skopeo::refuse_name;
 use crate::{CompressionChoice, Result, nix_build};
 use ending::Ending;
@@ -77,28 +78,6 @@ const FOREIGN: [(&str, &str); 6] = [
     ("https", "registry:HOST/NAME:TAG"),
     ("file", "FILE"),
 ];
-
-/// A place that is refused, and what to write instead.
-#[derive(Debug)]
-pub struct Refused {
-    message: String,
-    hint: Option<String>,
-}
-
-impl Refused {
-    /// What to write instead.
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Refused {}
 
 impl Engine {
     /// The program.

@@ -1,7 +1,7 @@
 //! The stages of a build that make layers: of store paths, made or cached; of the root, of a root script, of Nix's
 //! database; or one layer of all of it.
 
-use crate::image::{ImageLayer, LayerBlob};
+use crate::image_layer::{ImageLayer, LayerBlob};
 use crate::make_layers::{layouts, recipes};
 use crate::nix_db::{self, NixDbLayer};
 use crate::root_script::{self, RootScript};

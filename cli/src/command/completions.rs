@@ -1,9 +1,8 @@
 //! `layerstone completions`: completions for a shell.
 
-use crate::args::Cli;
 use crate::out::print;
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::{Shell, generate};
 
 /// Print completions for a shell
@@ -13,8 +12,8 @@ pub struct Options {
     shell: Shell,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options, mut cli: clap::Command) -> Result<()> {
     let mut text = Vec::new();
-    generate(options.shell, &mut Cli::command(), "layerstone", &mut text);
+    generate(options.shell, &mut cli, "layerstone", &mut text);
     print(String::from_utf8(text)?)
 }

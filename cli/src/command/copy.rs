@@ -1,7 +1,7 @@
 //! `layerstone copy`: an image from anywhere to anywhere.
 
 use crate::args::Common;
-use crate::command::index::tell_published;
+use crate::published::tell_published;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Result, anyhow};
 use clap::Args;

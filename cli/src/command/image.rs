@@ -3,14 +3,14 @@
 use crate::args::{Common, StoreArgs};
 use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
-use crate::out::print;
 use crate::overwrite::Files;
 use crate::packing_args::PackingArgs;
+use crate::published::tell_built;
 use crate::registry_args::RegistryArgs;
 use crate::step_args::StepArgs;
 use anyhow::{Context, Result};
 use clap::Args;
-use layerstone_pipeline::{Built, ImageLayer, ImageTarget, WriteOptions, layer_files_of, read_layer, write_image};
+use layerstone_pipeline::{ImageLayer, ImageTarget, WriteOptions, layer_files_of, read_layer, write_image};
 use layerstone_spec::Spec;
 use rayon::prelude::*;
 use std::ffi::OsString;
@@ -94,15 +94,4 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     step.files(&options.base.location(Some(&spec)).map(|base| base.path));
     files.iter().try_for_each(|layer| step.layer(&store, layer))?;
     Ok(step.finish()?)
-}
-
-/// Says what was written, unless stdout holds the image itself.
-pub fn tell_built(built: &Built, target: &ImageTarget, common: &Common) -> Result<()> {
-    if target.is_stdout() || common.quiet {
-        return Ok(());
-    }
-    match (&built.manifest, target) {
-        (Some(manifest), ImageTarget::Registry(_)) => print(format_args!("{}@{}\n", built.reference, manifest.digest)),
-        _ => print(format_args!("{} {}\n", built.reference, built.image_id)),
-    }
 }

@@ -2,11 +2,11 @@
 
 use super::copy::parse_name;
 use crate::args::Common;
-use crate::out::print;
+use crate::published::tell_published;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
-use layerstone_pipeline::{ImageSource, ImageTarget, Published};
+use layerstone_pipeline::{ImageSource, ImageTarget};
 use std::ffi::OsString;
 
 /// PutOutcome images for one architecture each together into one image for all
@@ -38,27 +38,4 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (store, registries) = (transfer.store.store()?, transfer.registry.registries());
     let published = transfer.copier(&store, &registries, common)?.index(&sources, &target, name)?;
     tell_published(&published, common)
-}
-
-/// Says what was published.
-pub fn tell_published(published: &Published, common: &Common) -> Result<()> {
-    if common.quiet {
-        return Ok(());
-    }
-    match published {
-        Published::Manifest { name, manifest } => {
-            print(format_args!("{}@{}\n", name.as_deref().unwrap_or_default(), manifest.digest))
-        }
-        Published::Image { name, image_id } => {
-            let name = name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
-            print(format_args!("{name}{image_id}\n"))
-        }
-        Published::Index { name, index, manifests } => {
-            print(format_args!("{name}@{}\n", index.digest))?;
-            manifests.iter().try_for_each(|manifest| {
-                let platform = manifest.platform.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-                print(format_args!("  {platform} {}\n", manifest.digest))
-            })
-        }
-    }
 }

@@ -1,8 +1,7 @@
 //! `layerstone man`: man pages of all commands, for `cargo xtask man` and packagers.
 
-use crate::args::Cli;
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory};
+use clap::Args;
 use std::path::PathBuf;
 
 /// Write man pages
@@ -13,7 +12,7 @@ pub struct Options {
     folder: PathBuf,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options, cli: clap::Command) -> Result<()> {
     let context = || format!("cannot write man pages: {}", options.folder.display());
-    clap_mangen::generate_to(Cli::command(), &options.folder).with_context(context)
+    clap_mangen::generate_to(cli, &options.folder).with_context(context)
 }

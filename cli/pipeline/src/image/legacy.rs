@@ -1,7 +1,7 @@
 //! `--legacy`: what docker archives said before there was a manifest.json, for an image on its way out.
 
-use super::ImageLayer;
 use crate::error::Context;
+use crate::image_layer::ImageLayer;
 use crate::{BaseImage, Report, Result};
 use layerstone_image::{ImageFacts, Trailer};
 use layerstone_nixpkgs::{

@@ -1,6 +1,7 @@
 //! An image of layers, on its way to what keeps OCI images.
 
-use super::{Built, ImageLayer, LayerBlob, facts};
+use super::{Built, facts};
+use crate::image_layer::{ImageLayer, LayerBlob};
 use crate::open_target::{Arrived, OpenTarget, Unfinished, put};
 use crate::{BaseImage, BuildCache, CompressionChoice, Report, Result};
 use layerstone_image::LayerFacts;

@@ -1,7 +1,7 @@
 //! Layer files as layers on their way into an image.
 
-use super::{ImageLayer, LayerBlob};
 use crate::error::Context;
+use crate::image_layer::{ImageLayer, LayerBlob};
 use crate::prior_layers::layer_files;
 use crate::{BuildCache, Result};
 use layerstone_image::{MaxUnpacked, unpack_blob};
