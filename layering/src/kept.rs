@@ -7,9 +7,10 @@
 //! layer to another, so that a plan which was kept for long costs more than a new one.
 
 use crate::churn::Churn;
+use crate::cluster::Cluster;
 use crate::graph::Graph;
 use crate::layer::Layer;
-use crate::merge::{Bundle, join_down};
+use crate::merge::join_down;
 use crate::order::by_name;
 use crate::{Error, Plan, Result};
 use layerstone_closure::{Item, difference};
@@ -99,19 +100,25 @@ pub(crate) fn layers(
     let before: Vec<Before> = layers.iter().map(|layer| previous.before(graph, layer)).collect();
     let new: Vec<u32> = free.iter().copied().filter(|path| placed.binary_search(path).is_err()).collect();
     layers.extend(by_name(graph, &new).into_iter().map(|path| Layer::free(vec![path])));
-    // What an old layer costs by being sent now, if nothing was changed in it until now.
-    let sent = |(index, bundle): (usize, &Bundle)| match before.get(index) {
-        Some(old) if old.same && old.len == bundle.layer.paths.len() => {
-            u128::from(bundle.size) * u128::from(churn.mean_rate())
+    // What an old layer costs by being sent now, if nothing was changed in it until now; none for one that was asked for,
+    // which nothing may join.
+    let sent = |(index, cluster): (usize, &Cluster)| match before.get(index) {
+        _ if cluster.own => None,
+        Some(old) if old.same && old.len == cluster.paths.len() => {
+            Some(u128::from(cluster.size) * u128::from(churn.mean_rate()))
         }
-        _ => 0,
+        _ => Some(0),
     };
-    let mut layers = join_down(churn, layers, limit, |a, b| (b.0 >= before.len()).then(|| sent(a) + sent(b)));
-    for (index, layer) in layers.iter_mut().enumerate() {
-        let joined = layer.paths.split_off(before.get(index).map_or(0, |old| old.len));
-        layer.paths.extend(by_name(graph, &joined));
+    let clusters = layers.into_iter().map(|layer| Cluster::of(churn, layer)).collect();
+    // Of a pair the later one goes, which is new here: the old ones keep their places in the list.
+    let mut clusters =
+        join_down(churn, clusters, limit, |a, b| Some(sent(a)? + sent(b)?).filter(|_| b.0 >= before.len()));
+    for (index, cluster) in clusters.iter_mut().enumerate() {
+        let joined = cluster.paths.split_off(before.get(index).map_or(0, |old| old.len));
+        cluster.paths.extend(by_name(graph, &joined));
     }
-    Ok(join_down(churn, layers, limit, |a, b| Some(sent(a) + sent(b))))
+    let clusters = join_down(churn, clusters, limit, |a, b| Some(sent(a)? + sent(b)?));
+    Ok(clusters.into_iter().map(Layer::from).collect())
 }
 
 /// A layer before anything new joined it.

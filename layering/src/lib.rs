@@ -27,6 +27,7 @@
 
 mod check;
 mod churn;
+mod cluster;
 mod compare;
 mod count;
 mod error;

@@ -94,6 +94,28 @@ enum Operation {
     RemovePaths(Vec<String>),
 }
 
+#[cfg(test)]
+impl Operation {
+    /// Its name in a file: a new operation without one does not compile.
+    fn name(&self) -> &'static str {
+        match self {
+            Operation::PopularityContest => "popularity_contest",
+            Operation::SplitPaths(_) => "split_paths",
+            Operation::SubcomponentOut(_) => "subcomponent_out",
+            Operation::SubcomponentIn(_) => "subcomponent_in",
+            Operation::Over(..) => "over",
+            Operation::Map(_) => "map",
+            Operation::Pipe(_) => "pipe",
+            Operation::Flatten => "flatten",
+            Operation::Reverse => "reverse",
+            Operation::Reorder(_) => "reorder",
+            Operation::SplitEvery(_) => "split_every",
+            Operation::LimitLayers(_) => "limit_layers",
+            Operation::RemovePaths(_) => "remove_paths",
+        }
+    }
+}
+
 /// What `split_paths` chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Choice {

@@ -16,9 +16,10 @@
 mod holders;
 
 use crate::churn::Churn;
+use crate::cluster::Cluster;
 use crate::graph::Graph;
 use crate::layer::Layer;
-use crate::merge::{Bundle, Pairs};
+use crate::merge::Pairs;
 use crate::order::{by_name, by_rate};
 use crate::{Error, Plan, Result, Settings, Strategy, least_churn, own};
 use holders::Holders;
@@ -96,7 +97,7 @@ fn unite(closures: &[Closure]) -> Result<Closure> {
 
 /// A layer of all plans whose closures hold it.
 struct Item {
-    bundle: Bundle,
+    cluster: Cluster,
     held_by: Holders,
     /// The two layers of the same plans that were joined to this one, if it is made of such.
     parts: Option<Box<[Item; 2]>>,
@@ -104,7 +105,7 @@ struct Item {
 
 impl Item {
     fn new(churn: &Churn, paths: Vec<u32>, held_by: &Holders) -> Item {
-        Item { bundle: Bundle::new(churn, Layer::free(paths)), held_by: held_by.clone(), parts: None }
+        Item { cluster: Cluster::of(churn, Layer::free(paths)), held_by: held_by.clone(), parts: None }
     }
 }
 
@@ -135,36 +136,39 @@ impl<'a> Cut<'a> {
     }
 
     /// Joins layers until no plan has too many.
+    ///
+    /// That ends: a joint takes a layer from plans that have too many, and none ever gets one. Where no pair may be joined,
+    /// those plans become crowded, and then any two layers of one of them may be.
     fn meet_limits(&mut self) {
         loop {
             let over = self.over();
             if over.is_empty() {
                 return;
             }
-            let mut pairs = Pairs::new(self.items.len(), |a, b, bound| self.cost(&over, a, b, bound));
+            let mut pairs = Pairs::new(self.items.len(), |a, b, below| self.cost(&over, a, b, below));
             // What a pair costs depends on which plans have too many, so that all is asked again when that changes.
             while self.over() == over {
-                let Some((a, b)) = pairs.least(|a, b, bound| self.cost(&over, a, b, bound)) else {
+                let Some((a, b)) = pairs.least(|a, b, below| self.cost(&over, a, b, below)) else {
                     self.crowded = over;
                     break;
                 };
-                let changed = self.join(a, b);
-                pairs.update(&changed, |a, b, bound| self.cost(&over, a, b, bound));
+                let changed = self.join(a, b, &mut pairs);
+                pairs.update(&changed, |a, b, below| self.cost(&over, a, b, below));
             }
         }
     }
 
     /// Joins layers of fewer than `least` bytes to others that the same closures hold.
     fn join_small(&mut self, least: u64) {
-        let cost = |cut: &Cut, a: usize, b: usize, bound: u128| {
+        let cost = |cut: &Cut, a: usize, b: usize, below: u128| {
             let (one, other) = (cut.items[a].as_ref()?, cut.items[b].as_ref()?);
-            let may = one.held_by == other.held_by && one.bundle.size.min(other.bundle.size) < least;
-            may.then(|| one.bundle.extra_cost(&other.bundle, cut.churn, bound))?
+            let may = one.held_by == other.held_by && one.cluster.size.min(other.cluster.size) < least;
+            may.then(|| one.cluster.extra_cost(&other.cluster, cut.churn, below))?
         };
-        let mut pairs = Pairs::new(self.items.len(), |a, b, bound| cost(self, a, b, bound));
-        while let Some((a, b)) = pairs.least(|a, b, bound| cost(self, a, b, bound)) {
-            let changed = self.join(a, b);
-            pairs.update(&changed, |a, b, bound| cost(self, a, b, bound));
+        let mut pairs = Pairs::new(self.items.len(), |a, b, below| cost(self, a, b, below));
+        while let Some((a, b)) = pairs.least(|a, b, below| cost(self, a, b, below)) {
+            let changed = self.join(a, b, &mut pairs);
+            pairs.update(&changed, |a, b, below| cost(self, a, b, below));
         }
     }
 
@@ -175,38 +179,43 @@ impl<'a> Cut<'a> {
     }
 
     /// What it costs to join two layers for all plans that have both, for each of these that has too many: if that is
-    /// not above `bound`.
-    fn cost(&self, over: &Holders, a: usize, b: usize, bound: u128) -> Option<u128> {
+    /// less than `below`.
+    fn cost(&self, over: &Holders, a: usize, b: usize, below: u128) -> Option<u128> {
         let (one, other) = (self.items[a].as_ref()?, self.items[b].as_ref()?);
-        let common = one.held_by.and(&other.held_by);
-        let relieved = u128::from(common.and(over).len());
-        if relieved == 0 || (one.held_by != other.held_by && common.and(&self.crowded).is_empty()) {
+        let common = |third: &Holders| one.held_by.common(&other.held_by, third);
+        let relieved = u128::from(common(over));
+        if relieved == 0 || (one.held_by != other.held_by && common(&self.crowded) == 0) {
             return None;
         }
         // What plans keep that have only one of the two is paid for twice.
-        let kept = [one, other].into_iter().filter(|item| item.held_by != common).map(|item| item.bundle.cost());
-        let kept: u128 = kept.sum();
-        let most = bound.saturating_add(1).saturating_mul(relieved).checked_sub(kept)?;
-        let cost = (one.bundle.extra_cost(&other.bundle, self.churn, most)? + kept) / relieved;
-        (cost <= bound).then_some(cost)
+        let kept =
+            |item: &Item, other: &Item| if other.held_by.has_all(&item.held_by) { 0 } else { item.cluster.cost() };
+        let kept = kept(one, other) + kept(other, one);
+        let below = below.saturating_mul(relieved).checked_sub(kept)?;
+        Some((one.cluster.extra_cost(&other.cluster, self.churn, below)? + kept) / relieved)
     }
 
     /// Joins two layers for all plans that have both; which items are not what they were.
-    fn join(&mut self, a: usize, b: usize) -> Vec<usize> {
+    fn join(&mut self, a: usize, b: usize, pairs: &mut Pairs) -> Vec<usize> {
         let (Some(one), Some(other)) = (self.items[a].take(), self.items[b].take()) else { return Vec::new() };
         let common = one.held_by.and(&other.held_by);
         common.iter().for_each(|plan| self.counts[plan] -= 1);
-        let mut bundle = one.bundle.clone();
-        bundle.join(&other.bundle, self.churn);
+        let mut cluster = one.cluster.clone();
+        cluster.join(&other.cluster, self.churn);
         if one.held_by == other.held_by {
-            self.items[a] = Some(Item { bundle, held_by: common, parts: Some(Box::new([one, other])) });
+            self.items[a] = Some(Item { cluster, held_by: common, parts: Some(Box::new([one, other])) });
+            pairs.remove(b);
             return vec![a, b];
         }
         for (place, item) in [(a, one), (b, other)] {
             let held_by = item.held_by.without(&common);
-            self.items[place] = (!held_by.is_empty()).then_some(Item { held_by, ..item });
+            if held_by.is_empty() {
+                pairs.remove(place);
+            } else {
+                self.items[place] = Some(Item { held_by, ..item });
+            }
         }
-        self.items.push(Some(Item { bundle, held_by: common, parts: None }));
+        self.items.push(Some(Item { cluster, held_by: common, parts: None }));
         vec![a, b, self.items.len() - 1]
     }
 
@@ -215,7 +224,7 @@ impl<'a> Cut<'a> {
         let saved = |cut: &Cut, item: &Item| {
             let has_room = item.held_by.iter().all(|plan| cut.counts[plan] < cut.rooms[plan]);
             let [one, other] = &**item.parts.as_ref().filter(|_| has_room)?;
-            Some(item.bundle.cost() - one.bundle.cost() - other.bundle.cost())
+            Some(item.cluster.cost() - one.cluster.cost() - other.cluster.cost())
         };
         let dearest = |cut: &Cut| {
             let items = (0..).zip(&cut.items).filter_map(|(place, item)| Some((place, saved(cut, item.as_ref()?)?)));
@@ -239,11 +248,11 @@ impl<'a> Cut<'a> {
             sets.entry(item.held_by.clone()).or_default().push(item);
         }
         for (held_by, items) in sets {
-            let paths: Vec<u32> = items.iter().flat_map(|item| &item.bundle.layer.paths).copied().collect();
+            let paths: Vec<u32> = items.iter().flat_map(|item| &item.cluster.paths).copied().collect();
             let count = NonZeroUsize::new(items.len()).expect("a set is there as something is in it");
             let layers = least_churn::layers(graph, self.churn, &paths, count);
             let anew: Vec<Item> = layers.into_iter().map(|paths| Item::new(self.churn, paths, &held_by)).collect();
-            let cost = |items: &[Item]| items.iter().map(|item| item.bundle.cost()).sum::<u128>();
+            let cost = |items: &[Item]| items.iter().map(|item| item.cluster.cost()).sum::<u128>();
             let better = if cost(&anew) < cost(&items) { anew } else { items };
             self.items.extend(better.into_iter().map(Some));
         }
@@ -252,7 +261,7 @@ impl<'a> Cut<'a> {
     /// The layers of a plan.
     fn layers(&self, plan: usize) -> impl Iterator<Item = Layer> {
         let items = self.items.iter().flatten().filter(move |item| item.held_by.has(plan));
-        items.map(|item| item.bundle.layer.clone())
+        items.map(|item| item.cluster.clone().into())
     }
 }
 

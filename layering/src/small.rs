@@ -1,13 +1,17 @@
 //! Layers too small to be worth a request each: they are joined to others, where it costs least.
 
 use crate::churn::Churn;
+use crate::cluster::Cluster;
 use crate::layer::Layer;
 use crate::merge::join_down;
 
 /// Joins layers of fewer than `least` bytes of NARs to others until there are none, or nothing to join them to. The
 /// later of the two joins the earlier one.
 pub(crate) fn join_small(churn: &Churn, layers: Vec<Layer>, least: u64) -> Vec<Layer> {
-    join_down(churn, layers, 1, |(_, a), (_, b)| (a.size.min(b.size) < least).then_some(0))
+    let clusters = layers.into_iter().map(|layer| Cluster::of(churn, layer)).collect();
+    let joined =
+        join_down(churn, clusters, 1, |(_, a), (_, b)| (!a.own && !b.own && a.size.min(b.size) < least).then_some(0));
+    joined.into_iter().map(Layer::from).collect()
 }
 
 #[cfg(test)]

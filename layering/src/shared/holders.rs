@@ -42,14 +42,19 @@ impl Holders {
         Holders(self.0.iter().zip(&other.0).map(|(a, b)| a & !b).collect())
     }
 
-    /// How many closures are in it.
-    pub(super) fn len(&self) -> u32 {
-        self.0.iter().map(|word| word.count_ones()).sum()
+    /// How many closures are in all three. Makes no set: all pairs of layers are asked.
+    pub(super) fn common(&self, other: &Holders, third: &Holders) -> u32 {
+        self.0.iter().zip(&other.0).zip(&third.0).map(|((a, b), c)| (a & b & c).count_ones()).sum()
+    }
+
+    /// Whether all closures of another set are in it.
+    pub(super) fn has_all(&self, other: &Holders) -> bool {
+        self.0.iter().zip(&other.0).all(|(a, b)| b & !a == 0)
     }
 
     /// Whether it is empty.
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.iter().all(|&word| word == 0)
     }
 
     /// The closures in it, by their numbers.
@@ -67,7 +72,9 @@ mod tests {
         let (a, b) = (Holders::of([0, 63, 64, 99].into_iter(), 100), Holders::of([63, 99, 7].into_iter(), 100));
         assert_eq!(a.and(&b).iter().collect::<Vec<_>>(), [63, 99]);
         assert_eq!(a.without(&b).iter().collect::<Vec<_>>(), [0, 64]);
-        assert_eq!((a.len(), a.has(64), a.has(65), a.is_empty()), (4, true, false, false));
+        assert_eq!((a.has(64), a.has(65), a.is_empty()), (true, false, false));
+        assert_eq!((a.common(&b, &a), a.common(&b, &a.without(&b)), a.common(&a, &a)), (2, 0, 4));
+        assert_eq!((a.has_all(&a.and(&b)), a.has_all(&b), b.has_all(&a)), (true, false, false));
         assert!(a.without(&a).is_empty());
     }
 }
