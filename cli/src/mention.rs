@@ -7,7 +7,7 @@
 use crate::args::Common;
 use crate::source::Source;
 use anyhow::Result;
-use layerstone_closure::{Candidates, Graph, Scanner};
+use layerstone_closure::{Candidates, ReferencesGraph, Scanner};
 use layerstone_layer::LayerFile;
 use layerstone_spec::{Helper, Spec};
 use layerstone_store::{Store, StorePath};
@@ -64,7 +64,7 @@ impl Mentions {
         kept
     }
 
-    fn warn(&self, absent: &[StorePath], graph: &Graph, common: &Common) {
+    fn warn(&self, absent: &[StorePath], graph: &ReferencesGraph, common: &Common) {
         let mut files = BTreeMap::new();
         for tar in self.layers.iter().filter_map(|layer| layer.tar.as_deref()) {
             // The tar may lie on another machine; the layer is named then.

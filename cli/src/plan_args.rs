@@ -35,7 +35,7 @@ impl PlanArgs {
     pub fn over(&self, settings: Settings) -> Result<Settings> {
         Ok(Settings {
             previous: self.previous.as_deref().map(Previous::read).transpose()?.or(settings.previous),
-            own: if self.layer.is_empty() { settings.own } else { self.layer.clone() },
+            pinned: if self.layer.is_empty() { settings.pinned } else { self.layer.clone() },
             min_size: self.min_layer_size.unwrap_or(settings.min_size),
             ..settings
         })

@@ -4,7 +4,7 @@
 use crate::args::Common;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_closure::{Candidates, Closure, Database, Graph, scan_store, store_paths_in};
+use layerstone_closure::{Candidates, Closure, Database, ReferencesGraph, scan_store, store_paths_in};
 use layerstone_layer::Meter;
 use layerstone_spec::{References, RootMode, Spec};
 use layerstone_store::{Store, StorePath};
@@ -49,7 +49,7 @@ impl SourceArgs {
 
 /// A source that has been opened.
 pub enum Source {
-    Graph(Graph),
+    Graph(ReferencesGraph),
     Database(Database),
     Scan,
 }
@@ -59,7 +59,7 @@ impl Source {
     pub fn open(named: Option<&References>, store: &Store) -> Result<Option<Source>> {
         let source = match named {
             Some(References::Graphs(paths)) => {
-                let mut graphs = paths.iter().map(|path| Graph::read(path));
+                let mut graphs = paths.iter().map(|path| ReferencesGraph::read(path));
                 let first = graphs.next().context("no references graph")??;
                 Source::Graph(graphs.try_fold(first, |merged, graph| merged.merge(graph?))?)
             }

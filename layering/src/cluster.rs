@@ -1,4 +1,4 @@
-//! Some paths that share a layer while a plan is being looked for, and what it costs to join two of these.
+//! Holds paths that share a layer while a plan is searched for, and computes what it costs to join two layers.
 
 use crate::churn::Churn;
 use crate::layer::Layer;
@@ -9,7 +9,7 @@ pub(crate) struct Cluster {
     /// The paths: their numbers, or their positions in some order.
     pub paths: Vec<u32>,
     /// Whether a user asked for these paths to have a layer of their own: nothing else may join it.
-    pub own: bool,
+    pub pinned: bool,
     /// Their sizes together.
     pub size: u64,
     /// How often anything in their closure changes, in millionths.
@@ -21,14 +21,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Paths of this size and closure.
     pub fn new(churn: &Churn, paths: Vec<u32>, size: u64, closure: Vec<u64>) -> Cluster {
-        Cluster { paths, own: false, size, rate: churn.rate(&closure), closure }
+        Cluster { paths, pinned: false, size, rate: churn.rate(&closure), closure }
     }
 
     /// The paths of a layer, by their numbers.
     pub fn of(churn: &Churn, layer: Layer) -> Cluster {
         let size = layer.paths.iter().map(|&path| churn.sizes[path as usize]).sum();
         let closure = churn.union(&layer.paths);
-        Cluster { own: layer.own, ..Cluster::new(churn, layer.paths, size, closure) }
+        Cluster { pinned: layer.pinned, ..Cluster::new(churn, layer.paths, size, closure) }
     }
 
     /// What the layer costs, in millionths of bytes.
@@ -60,6 +60,6 @@ impl Cluster {
 
 impl From<Cluster> for Layer {
     fn from(cluster: Cluster) -> Layer {
-        Layer { paths: cluster.paths, own: cluster.own }
+        Layer { paths: cluster.paths, pinned: cluster.pinned }
     }
 }

@@ -1,4 +1,4 @@
-//! The strategy `least-churn`: the plan that costs least to send again; `churn.rs` tells what a plan costs.
+//! Plans by the strategy `least-churn`: searches for the plan of the least expected upload cost (`churn.rs`).
 //!
 //! To find the best plan is a problem of clustering, and those are hard. So a good one is looked for, in two steps:
 //! starting from a layer for each path, the pair of layers that costs least together is merged until the limit is met
@@ -10,7 +10,7 @@
 
 mod improve;
 
-use crate::churn::Churn;
+use crate::churn::{Churn, rounded};
 use crate::cluster::Cluster;
 use crate::graph::Graph;
 use crate::merge::join_down;
@@ -28,18 +28,11 @@ pub(crate) fn layers(graph: &Graph, churn: &Churn, free: &[u32], limit: NonZeroU
     clusters.into_iter().map(|cluster| cluster.paths.into_iter().map(|id| paths[id as usize]).collect()).collect()
 }
 
-/// The nearest power of two, 1 for nothing: an update seldom brings a path to another one.
-pub(crate) fn rounded(size: u64) -> u64 {
-    let lower = 1 << size.max(1).ilog2();
-    // 181/128 is the square root of two: the middle between two powers, as factors go.
-    if u128::from(size) * 128 > u128::from(lower) * 181 { lower << 1 } else { lower }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Rates, Settings, plan};
-    use layerstone_closure::{Closure, Graph as References, PathInfo};
+    use layerstone_closure::{Closure, PathInfo, ReferencesGraph as References};
     use layerstone_store::StorePath;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
@@ -71,13 +64,6 @@ mod tests {
         check_cost(WEB, 40, 1023);
         check_cost(WEB, 99, 1001);
         check_cost(WEB, 116, 1000);
-    }
-
-    #[test]
-    fn sizes_in_powers_of_two() {
-        for (size, expected) in [(0, 1), (1, 1), (2, 2), (5, 4), (6, 8), (181, 128), (182, 256), (1 << 40, 1 << 40)] {
-            assert_eq!(rounded(size), expected, "{size}");
-        }
     }
 
     /// The closure with other hashes: path P gets the hash part that `turn` and its place give it.

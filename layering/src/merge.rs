@@ -1,5 +1,5 @@
-//! Joins layers two by two, always the pair that costs least, until there are few enough. Does not know which layers may be
-//! joined: the caller says so, and what a pair costs besides.
+//! Joins layers two by two, always the pair that costs least, until there are few enough. Does not know which layers
+//! may be joined: the caller says so, and what a pair costs besides.
 //!
 //! Asking all pairs each time would take the third power of their number: each item remembers the best of the
 //! others. When that one has changed, what was known is a bound from below, and the item looks again only if no other
@@ -76,8 +76,8 @@ impl Pairs {
     /// The pair that costs least, if any may be joined; the smaller number first.
     pub fn least(&mut self, cost: impl Fn(usize, usize, u128) -> Option<u128>) -> Option<(usize, usize)> {
         loop {
-            // The first item of all least pairs: its partner, the first of equals, stands behind it. A plain loop, since
-            // most of the time goes here.
+            // The first item of all least pairs: its partner, the first of equals, stands behind it. A plain loop,
+            // since most of the time goes here.
             let (mut least, mut item) = (Partner::NOBODY, 0);
             for (at, best) in self.best.iter().enumerate() {
                 if best.cost < least.cost {

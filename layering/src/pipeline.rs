@@ -1,4 +1,5 @@
-//! The strategy `pipeline`: a list of operations that take the graph of references apart and put layers together.
+//! Plans by the strategy `pipeline`: a list of operations that divide the graph of references and make layers of the
+//! parts.
 //!
 //! The operations are those of nixpkgs' `layeringPipeline` (`pkgs/build-support/flatten-references-graph`), with the
 //! same results; FORMAT.md tells what each does. A file is read as a whole before anything runs. What a file can be
@@ -26,6 +27,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// The name of the strategy.
+    pub(crate) const NAME: &str = "pipeline";
+
     /// Reads a pipeline file; `-` is standard input.
     ///
     /// # Errors

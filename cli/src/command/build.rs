@@ -23,7 +23,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_layer::{LayerFile, Packing, Source};
-use layerstone_layering::{Base as PlanBase, Settings, Strategy};
+use layerstone_layering::{PlanBase, Settings, Strategy};
 use layerstone_spec::{Kind, Spec};
 use layerstone_store::{Scratch, Store, StorePath};
 use spec_args::{ImageArgs, LayersArgs};

@@ -10,7 +10,7 @@
 
 use crate::directory::{Directory, file_type};
 use crate::replaced::Replaced;
-use crate::symlink::follow_last;
+use crate::symlink::{follow_last, parent_of};
 use crate::write_back::{Sync, check_close, check_written, sync};
 use crate::{Error, Leftover, Result, temporary};
 use rustix::fs::{FileType, Mode, fchmod, lstat, stat};
@@ -265,14 +265,6 @@ fn refuse_planted(path: &Path) -> Result<()> {
         _ => "device",
     };
     Err(Error::Planted { path: path.to_owned(), kind })
-}
-
-/// The directory in which a path's last component is.
-pub(crate) fn parent_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if parent != OsStr::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 fn name_of(path: &Path) -> &OsStr {

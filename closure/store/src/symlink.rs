@@ -7,7 +7,6 @@
 //!
 //! [`Walk`] is the whole algorithm on paths. [`Components`] is what is common to it and to a walk on open directories.
 
-use crate::output::parent_of;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -263,6 +262,14 @@ pub fn follow_last(path: &Path) -> io::Result<Vec<PathBuf>> {
         chain.push(at.clone());
     }
     Ok(chain)
+}
+
+/// The directory in which a path's last component is.
+pub(crate) fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != OsStr::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Local search: changes of a plan that make it cheaper, until none is left.
+//! Makes a plan cheaper by local search, until no change gains enough.
 //!
 //! Three kinds of change are tried in turns. A path moves to another layer. A layer is cut at one of its dependencies,
 //! those paths that need it on one side and the rest on the other, and one side moves to another layer: it is only when
-//! the last path that needs something leaves that a layer gets cheaper. And two layers become one while a third is cut in
-//! two. Every change makes the plan cheaper, in whole numbers, so the search ends.
+//! the last path that needs something leaves that a layer gets cheaper. And two layers become one while a third is cut
+//! in two. Every change makes the plan cheaper, in whole numbers, so the search ends.
 
 use crate::churn::{Churn, bits};
 use crate::cluster::Cluster;
@@ -13,8 +13,8 @@ use rayon::prelude::*;
 /// thousands of cuts, and the first ones will do.
 const CUT_WORK: usize = 1 << 26;
 
-/// A round that gains less than this part of the cost is the last one. A finer end costs time and gains little, and
-/// every change that is not made is one that an update cannot turn around.
+/// A round that gains less than this part of the cost is the last one. A lower bound costs time and gains little.
+/// Stopping early also makes plans stabler: a move that is not made cannot flip in an update.
 const WORTHWHILE: u128 = 5_000;
 
 /// A plan that is being made cheaper. An empty layer costs nothing and is room for one more.

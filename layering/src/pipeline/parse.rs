@@ -1,4 +1,4 @@
-//! The pipeline file: JSON to operations; an error names the operation and its place.
+//! Parses the pipeline file: JSON to operations. An error names the operation and its place.
 
 use super::{Choice, Operation, Part, Step};
 use layerstone_store::{Error, Result as StageResult};
