@@ -1,12 +1,12 @@
 //! What two sets of paths differ in, as a table.
 
 use crate::table::{Table, size};
-use layerstone_closure::{Change, Difference, Item};
+use layerstone_closure::{Change, Item, PathDiff};
 use std::cmp::Ordering;
 
 /// A line for each path that was added, removed or changed, and the totals.
-pub fn text(difference: &Difference) -> String {
-    let Difference { added, removed, changed, unchanged, old, new } = difference;
+pub fn text(difference: &PathDiff) -> String {
+    let PathDiff { added, removed, changed, unchanged, old, new } = difference;
     let mut table = Table::new(&["change", "name", "old size", "new size", "difference"], &[2, 3, 4]);
     let mut row = |what: &str, name: String, old: Option<u64>, new: Option<u64>, grown: String| {
         let cell = |bytes: Option<u64>| bytes.map(size).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Store paths to look for, by the hash part that gives them away.
+//! Holds the store paths that a scan looks for, by the hash part that gives them away.
 
 use crate::Result;
 use layerstone_store::{Error, HASH_LEN, Store, StorePath};

@@ -1,4 +1,4 @@
-//! Why a path is in a closure: the chains of references that lead to it, shortest first.
+//! Finds why a path is in a closure: the chains of references that lead to it, shortest first.
 //!
 //! There may be exponentially many chains, so they are counted first and then made one by one. For each length a walk
 //! from the roots takes only those references from which the target can be reached in as many steps as are left;
@@ -14,7 +14,8 @@ use std::collections::{HashMap, HashSet};
 pub struct Chains<'a> {
     /// The closure's paths by name, then by path: their places here stand for them below.
     paths: Vec<&'a StorePath>,
-    /// For each path what it refers to on the way to the target. Behind the last path, a start that refers to the roots.
+    /// For each path what it refers to on the way to the target. Behind the last path, a start that refers to the
+    /// roots.
     next: Vec<Vec<usize>>,
     /// How many steps away the target is; none where no reference leads to it.
     ways: Vec<Option<Ways>>,
@@ -214,7 +215,7 @@ mod tests {
             nar_size: None,
             references: line.split(':').nth(1).unwrap().split_whitespace().map(named).collect(),
         };
-        crate::Graph::new("test", lines.iter().map(info).collect()).unwrap().closure(&[]).unwrap()
+        crate::ReferencesGraph::new("test", lines.iter().map(info).collect()).unwrap().closure(&[]).unwrap()
     }
 
     fn named<'a>(closure: &'a Closure, name: &str) -> &'a StorePath {
@@ -339,7 +340,7 @@ mod tests {
             let info = |(n, row): (usize, &Vec<proptest::sample::Index>)| PathInfo {
                 path: at(n), nar_hash: None, nar_size: None, references: row.iter().map(|index| at(index.index(n + 1))).collect(),
             };
-            let graph = crate::Graph::new("g", rows.iter().enumerate().map(info).collect()).unwrap().closure(&[]).unwrap();
+            let graph = crate::ReferencesGraph::new("g", rows.iter().enumerate().map(info).collect()).unwrap().closure(&[]).unwrap();
             let target = at(target.index(rows.len()));
             let mut expected = Vec::new();
             let roots = graph.roots();

@@ -1,5 +1,5 @@
-//! The SQLite database in which Nix and Guix keep what is in their store and what refers to what: read without either
-//! of them, and without a trace.
+//! Reads the references of a closure from the SQLite database of Nix or Guix, without either of them and without a
+//! trace.
 //!
 //! Two of its tables matter here (nix, src/libstore/schema.sql; guix, nix/libstore/schema.sql):
 //!
@@ -19,7 +19,7 @@ mod write;
 pub use write::{Earlier, write_database};
 
 use crate::text::hash_parts;
-use crate::{Candidates, Closure, Error, Graph, Result};
+use crate::{Candidates, Closure, Error, ReferencesGraph, Result};
 use access::Access;
 use layerstone_store::{Store, StorePath};
 use row::Rows;
@@ -83,7 +83,7 @@ impl Database {
     /// Those of [`Database::open`]; a root is outside the store or not valid; and within reach a path is outside the
     /// store, a row is no good, or paths form a cycle.
     pub fn closure(&self, roots: &[StorePath]) -> Result<Closure> {
-        Graph::new(&self.name(), self.read(|rows| rows.entries(roots))?)?.closure(&[])
+        ReferencesGraph::new(&self.name(), self.read(|rows| rows.entries(roots))?)?.closure(&[])
     }
 
     /// Those paths of the database that a text may name, for [`crate::store_paths_in`].

@@ -1,5 +1,4 @@
-//! What two sets of store paths differ in, told by name: when something changes, all that depends on it gets new paths
-//! of old names.
+//! Pairs the paths of two sets by name: when something changes, all that depends on it gets new paths of old names.
 //!
 //! Paths that only one side has are paired in three rounds: first those of one name and one size, then those of one
 //! name, then those of one package and output in different versions. What is left was added or removed. Where a round
@@ -30,7 +29,7 @@ pub struct Item {
 
 /// What two sets of paths differ in. Lists are sorted by name, then by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct PathDiff {
     /// Paths that only the new side has.
     pub added: Vec<Item>,
     /// Paths that only the old side has.
@@ -67,7 +66,7 @@ pub struct Total {
 ///
 /// A version begins where Nix sees one ([`StorePath::package`]); at its end an output's name, such as `-dev` or `-lib`,
 /// is no part of it (nix, src/nix/diff-closures.cc).
-pub fn difference(old: &[Item], new: &[Item]) -> Difference {
+pub fn difference(old: &[Item], new: &[Item]) -> PathDiff {
     let (old, new) = (by_path(old), by_path(new));
     let (mut changed, mut unchanged) = (Vec::new(), Vec::new());
     for (path, &before) in &old {
@@ -81,7 +80,7 @@ pub fn difference(old: &[Item], new: &[Item]) -> Difference {
     sides.pair(|item| (item.path.name(), item.size), |_| ());
     sides.pair(|item| item.path.name(), |item| item.size);
     sides.pair(|item| (item.path.package(), output(&item.path)), |item| Version::of(&item.path));
-    Difference {
+    PathDiff {
         added: by_name(sides.added.into_iter().cloned().collect(), |item| item),
         removed: by_name(sides.removed.into_iter().cloned().collect(), |item| item),
         changed: by_name(sides.changed, |change| &change.old),

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to a closure.
+//! The errors of this crate.
 
 use layerstone_store::{NarHash, StorePath};
 use std::path::PathBuf;

@@ -1,17 +1,17 @@
-//! The closure file: `layerstone/closure`, a references graph as Nix writes it for exportReferencesGraph.
+//! Writes the closure file, `layerstone/closure`: a references graph as Nix writes it for exportReferencesGraph.
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::{Error, Graph, Result, reach};
+use crate::Result;
 use layerstone_store::{NarHash, StorePath, write_text};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Format name of a closure file.
-pub const FORMAT: &str = "layerstone/closure";
+pub const CLOSURE_FORMAT: &str = "layerstone/closure";
 /// Version of the format; a change makes older files unreadable (they are derived data: rerun `layerstone closure`).
-pub const VERSION: u64 = 1;
+pub const CLOSURE_VERSION: u64 = 1;
 
 /// A closure: every path that its paths refer to is in it, sorted by path, no path twice, no cycle but self references.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,44 +37,11 @@ pub struct PathInfo {
 }
 
 impl Closure {
-    /// Reads a closure file, or a references graph in any other form that [`Graph::read`] takes, whole; `-` is standard
-    /// input.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Graph::read`] and [`Graph::closure`].
-    pub fn read(path: &Path) -> Result<Closure> {
-        Graph::read(path)?.closure(&[])
-    }
-
     /// The paths that no other path refers to, sorted: whatever is in the closure, one of these leads to it.
     pub fn roots(&self) -> Vec<StorePath> {
         let others = self.graph.iter().flat_map(|info| info.references.iter().filter(move |path| **path != info.path));
         let used: HashSet<&StorePath> = others.collect();
         self.graph.iter().map(|info| &info.path).filter(|path| !used.contains(path)).cloned().collect()
-    }
-
-    /// The closure without some paths and without what only they bring in: the paths are cut out with all references to
-    /// them, and what the roots still reach is left. Without roots, they are those of [`Closure::roots`] before the cut.
-    /// A root that is cut out is none any more.
-    ///
-    /// # Errors
-    ///
-    /// An excluded path is not in the closure.
-    pub fn without(mut self, excluded: &BTreeSet<StorePath>, roots: &[StorePath]) -> Result<Closure> {
-        if let Some(path) = excluded.iter().find(|path| self.position(path).is_none()) {
-            return Err(Error::NotExcluded { path: path.clone() });
-        }
-        let mut roots = if roots.is_empty() { self.roots() } else { roots.to_vec() };
-        roots.retain(|path| !excluded.contains(path));
-        self.graph.retain(|info| !excluded.contains(&info.path));
-        for info in &mut self.graph {
-            info.references.retain(|path| !excluded.contains(path));
-        }
-        if roots.is_empty() {
-            return Ok(Closure::default());
-        }
-        reach::closure("the closure", self.graph, &roots)
     }
 
     /// Where a path stands.
@@ -90,7 +57,7 @@ impl Closure {
     /// The text of the file. It may have hundreds of thousands of references, so it is made without a tree of JSON
     /// values in between: the keys stand in their order from the beginning.
     fn text(&self) -> String {
-        let file = File { format: FORMAT, graph: &self.graph, version: VERSION };
+        let file = File { format: CLOSURE_FORMAT, graph: &self.graph, version: CLOSURE_VERSION };
         let text = serde_json::to_string_pretty(&file).expect("no key but a text, and no serializer that fails");
         text + "\n"
     }
@@ -107,13 +74,16 @@ struct File<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ReferencesGraph;
 
     #[test]
     fn write_read_same() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.closure.json");
-        let closure =
-            Graph::parse(include_bytes!("../tests/forms/registration"), "registration").unwrap().closure(&[]).unwrap();
+        let closure = ReferencesGraph::parse(include_bytes!("../tests/forms/registration"), "registration")
+            .unwrap()
+            .closure(&[])
+            .unwrap();
         assert!(!closure.graph.is_empty());
         closure.write(&file).unwrap();
         assert_eq!(Closure::read(&file).unwrap(), closure);
@@ -128,7 +98,7 @@ mod tests {
             references: references.chars().map(|name| StorePath::parse(&format!("/s/{name}")).unwrap()).collect(),
         };
         let entries = [("a", "bc"), ("b", "cf"), ("c", "c"), ("d", "c"), ("e", "d"), ("f", "")].map(info).to_vec();
-        Graph::new("sample", entries).unwrap().closure(&[]).unwrap()
+        ReferencesGraph::new("sample", entries).unwrap().closure(&[]).unwrap()
     }
 
     fn paths(text: &str) -> Vec<StorePath> {
@@ -167,20 +137,22 @@ mod tests {
             let found = blocks.iter().find_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
             found.unwrap_or_else(|| panic!("no {language} block in FORMAT.md"))
         };
-        let closure = Graph::parse(block("text").as_bytes(), "example").unwrap().closure(&[]).unwrap();
+        let closure = ReferencesGraph::parse(block("text").as_bytes(), "example").unwrap().closure(&[]).unwrap();
         assert_eq!(closure.text(), block("json"));
-        assert_eq!(closure.text(), layerstone_store::to_text(FORMAT, VERSION, &closure));
-        let again = Graph::parse(block("json").as_bytes(), "example").unwrap().closure(&[]).unwrap();
+        assert_eq!(closure.text(), layerstone_store::to_text(CLOSURE_FORMAT, CLOSURE_VERSION, &closure));
+        let again = ReferencesGraph::parse(block("json").as_bytes(), "example").unwrap().closure(&[]).unwrap();
         assert_eq!(again, closure);
     }
 
     #[test]
     fn strict_prefixes_are_errors() {
-        let closure =
-            Graph::parse(include_bytes!("../tests/forms/registration"), "registration").unwrap().closure(&[]).unwrap();
+        let closure = ReferencesGraph::parse(include_bytes!("../tests/forms/registration"), "registration")
+            .unwrap()
+            .closure(&[])
+            .unwrap();
         let text = closure.text();
         for end in 0..text.trim_end().len() {
-            assert!(Graph::parse(&text.as_bytes()[..end], "cut").is_err(), "{end}");
+            assert!(ReferencesGraph::parse(&text.as_bytes()[..end], "cut").is_err(), "{end}");
         }
     }
 }

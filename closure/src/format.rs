@@ -1,4 +1,4 @@
-//! The forms in which tools write references graphs, told apart by their first byte.
+//! Parses a references graph in any of the forms in which tools write it, told apart by the first byte.
 
 mod json;
 mod registration;

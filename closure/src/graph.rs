@@ -1,36 +1,36 @@
-//! A references graph as some tool wrote it: read, merged with others, cut down to a closure.
+//! Reads references graphs, merges them and cuts them down to closures.
 
 use crate::{Candidates, Closure, Error, PathInfo, Result, format, reach};
 use layerstone_store::{StorePath, read_input};
 use std::path::Path;
 
 /// A references graph: sorted by path, no path twice, references sorted and without repetitions. A reference may be
-/// absent and paths may form a cycle: [`Graph::closure`] finds that.
+/// absent and paths may form a cycle: [`ReferencesGraph::closure`] finds that.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Graph {
+pub struct ReferencesGraph {
     name: String,
     entries: Vec<PathInfo>,
 }
 
-impl Graph {
+impl ReferencesGraph {
     /// Reads a references graph; its form is told from its first bytes and keys, FORMAT.md lists the forms. `-` is
     /// standard input.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or see [`Graph::parse`].
-    pub fn read(path: &Path) -> Result<Graph> {
-        Graph::parse(&read_input(path)?, &path.display().to_string())
+    /// The file cannot be read, or see [`ReferencesGraph::parse`].
+    pub fn read(path: &Path) -> Result<ReferencesGraph> {
+        ReferencesGraph::parse(&read_input(path)?, &path.display().to_string())
     }
 
-    /// [`Graph::read`] on bytes in memory; `name` stands in messages.
+    /// [`ReferencesGraph::read`] on bytes in memory; `name` stands in messages.
     ///
     /// # Errors
     ///
     /// The text is of no known form, an entry has no path or no references, a path is no store path, or a path stands
     /// twice.
-    pub fn parse(bytes: &[u8], name: &str) -> Result<Graph> {
-        Graph::new(name, format::parse(bytes, name)?)
+    pub fn parse(bytes: &[u8], name: &str) -> Result<ReferencesGraph> {
+        ReferencesGraph::new(name, format::parse(bytes, name)?)
     }
 
     /// A graph of entries in any order; `name` stands in messages.
@@ -38,7 +38,7 @@ impl Graph {
     /// # Errors
     ///
     /// A path stands twice.
-    pub fn new(name: &str, mut entries: Vec<PathInfo>) -> Result<Graph> {
+    pub fn new(name: &str, mut entries: Vec<PathInfo>) -> Result<ReferencesGraph> {
         for entry in &mut entries {
             entry.references.sort_unstable();
             entry.references.dedup();
@@ -47,7 +47,7 @@ impl Graph {
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].path == pair[1].path) {
             return Err(Error::Repeated { name: name.to_owned(), path: pair[0].path.clone() });
         }
-        Ok(Graph { name: name.to_owned(), entries })
+        Ok(ReferencesGraph { name: name.to_owned(), entries })
     }
 
     /// Both graphs in one. What both have must be the same; a NAR hash or size may be missing in one of them.
@@ -55,7 +55,7 @@ impl Graph {
     /// # Errors
     ///
     /// The graphs say different things of one path.
-    pub fn merge(mut self, other: Graph) -> Result<Graph> {
+    pub fn merge(mut self, other: ReferencesGraph) -> Result<ReferencesGraph> {
         let (mut mine, mut theirs) = (self.entries.into_iter().peekable(), other.entries.into_iter().peekable());
         let mut entries = Vec::with_capacity(mine.len() + theirs.len());
         while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
@@ -73,7 +73,7 @@ impl Graph {
         entries.extend(mine);
         entries.extend(theirs);
         self.name = format!("{}, {}", self.name, other.name);
-        Ok(Graph { name: self.name, entries })
+        Ok(ReferencesGraph { name: self.name, entries })
     }
 
     /// The closure of some roots, or of everything if there are none.
@@ -106,6 +106,18 @@ impl Graph {
     }
 }
 
+impl Closure {
+    /// Reads a closure file, or a references graph in any other form that [`ReferencesGraph::read`] takes, whole; `-`
+    /// is standard input.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ReferencesGraph::read`] and [`ReferencesGraph::closure`].
+    pub fn read(path: &Path) -> Result<Closure> {
+        ReferencesGraph::read(path)?.closure(&[])
+    }
+}
+
 /// One entry of two for the same path; or what differs.
 fn unite(a: PathInfo, b: PathInfo) -> Result<PathInfo, (&'static str, StorePath)> {
     let differ = |x: bool, y: bool, same: bool| x && y && !same;
@@ -132,8 +144,8 @@ mod tests {
         PathInfo { path: parse(&path), nar_hash: None, nar_size: None, references }
     }
 
-    fn graph(name: &str, entries: &[PathInfo]) -> Graph {
-        Graph::new(name, entries.to_vec()).unwrap()
+    fn graph(name: &str, entries: &[PathInfo]) -> ReferencesGraph {
+        ReferencesGraph::new(name, entries.to_vec()).unwrap()
     }
 
     #[test]
@@ -142,7 +154,7 @@ mod tests {
         assert_eq!(graph.entries(), [info("a", &[]), info("b", &["a", "b", "c"])]);
         let has = |path: &str| graph.contains(&info(path, &[]).path);
         assert!(has("a") && has("b") && !has("c") && !has("0"));
-        let error = Graph::new("g", vec![info("a", &[]), info("b", &[]), info("a", &["b"])]).unwrap_err();
+        let error = ReferencesGraph::new("g", vec![info("a", &[]), info("b", &[]), info("a", &["b"])]).unwrap_err();
         assert_eq!(error.to_string(), "path twice in the references graph: g: /s/a");
     }
 

@@ -1,12 +1,13 @@
-//! Who refers to whom: references graphs as Nix and its neighbours write them, their databases, and references found by
-//! reading the files themselves, to the closure file.
+//! Makes closures: from references graphs as Nix and its neighbours write them, from their databases, and by scanning
+//! the files of a store.
 //!
-//! Four ways lead to a [`Closure`]. [`Graph::read`] takes what a tool wrote, in any of the forms that FORMAT.md lists,
-//! and [`Graph::closure`] keeps what some roots reach. [`Database`] reads what Nix or Guix keep of their store.
-//! [`scan_store`] asks nobody and reads the store itself. And [`Closure::read`] reads what one of the three wrote.
+//! Four ways lead to a [`Closure`]. [`ReferencesGraph::read`] takes what a tool wrote, in any of the forms that
+//! FORMAT.md lists, and [`ReferencesGraph::closure`] keeps what some roots reach. [`Database`] reads what Nix or Guix
+//! keep of their store. [`scan_store`] asks nobody and reads the store itself. And [`Closure::read`] reads what one of
+//! the three wrote.
 //!
 //! ```
-//! use layerstone_closure::Graph;
+//! use layerstone_closure::ReferencesGraph;
 //! use layerstone_store::StorePath;
 //!
 //! let json = br#"[
@@ -16,7 +17,7 @@
 //!     {"path": "/nix/store/17ql70zj7ri5a0i87244d6dq5ih8q0fr-unused", "references": []}
 //! ]"#;
 //! let root = StorePath::parse("/nix/store/5wqnl34l8k8y01bqi4livgq7x9r214kc-ssl")?;
-//! let closure = Graph::parse(json, "web.json")?.closure(&[root])?;
+//! let closure = ReferencesGraph::parse(json, "web.json")?.closure(&[root])?;
 //! let names: Vec<&str> = closure.graph.iter().map(|info| info.path.name()).collect();
 //! assert_eq!(names, ["libc", "ssl"]);
 //! # Ok::<(), layerstone_closure::Error>(())
@@ -48,10 +49,10 @@ mod verify;
 pub use candidates::Candidates;
 pub use chain::{Chains, chains};
 pub use db::{Database, Earlier, write_database};
-pub use difference::{Change, Difference, Item, Total, difference};
+pub use difference::{Change, Item, PathDiff, Total, difference};
 pub use error::{Error, Result};
-pub use file::{Closure, FORMAT, PathInfo, VERSION};
-pub use graph::Graph;
+pub use file::{CLOSURE_FORMAT, CLOSURE_VERSION, Closure, PathInfo};
+pub use graph::ReferencesGraph;
 pub use measure::{measure, measure_nars};
 pub use nar::{nar_hash, nar_size, stream_nar};
 pub use scan::{Scanner, scan_tree};

@@ -1,5 +1,5 @@
-//! The NAR sizes and hashes that a closure does not tell, from the store: registration text may be without them, a plan
-//! needs the sizes, and a database both.
+//! Adds the NAR sizes and hashes that a closure lacks, measured in the store: registration text may be without them, a
+//! plan needs the sizes, and a database both.
 
 use crate::{Closure, Result, nar_hash, nar_size};
 use layerstone_store::Store;

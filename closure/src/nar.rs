@@ -1,4 +1,4 @@
-//! NAR, the serialisation by which Nix measures and hashes a store path.
+//! Writes NARs, the serialisation by which Nix measures and hashes a store path.
 //!
 //! ```text
 //! nar       = str("nix-archive-1") node

@@ -1,11 +1,11 @@
-//! From a references graph to a closure: the check that it is one, and what the roots reach.
+//! Checks that a references graph is a closure, and keeps what its roots reach.
 //!
 //! Everything is done on positions in the sorted entries, with stacks of our own instead of recursion: a chain of
 //! references may be as long as the graph.
 
 use crate::{Closure, Error, PathInfo, Result};
 use layerstone_store::StorePath;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// What the roots reach, or all entries if there are no roots. The entries are sorted by path, no path stands twice.
 pub(crate) fn closure(name: &str, mut entries: Vec<PathInfo>, roots: &[StorePath]) -> Result<Closure> {
@@ -25,6 +25,31 @@ pub(crate) fn closure(name: &str, mut entries: Vec<PathInfo>, roots: &[StorePath
         entries.retain(|_| reached.next().expect("one answer an entry"));
     }
     Ok(Closure { graph: entries })
+}
+
+impl Closure {
+    /// The closure without some paths and without what only they bring in: the paths are cut out with all references to
+    /// them, and what the roots still reach is left. Without roots, they are those of [`Closure::roots`] before the
+    /// cut. A root that is cut out is none any more.
+    ///
+    /// # Errors
+    ///
+    /// An excluded path is not in the closure.
+    pub fn without(mut self, excluded: &BTreeSet<StorePath>, roots: &[StorePath]) -> Result<Closure> {
+        if let Some(path) = excluded.iter().find(|path| self.position(path).is_none()) {
+            return Err(Error::NotExcluded { path: path.clone() });
+        }
+        let mut roots = if roots.is_empty() { self.roots() } else { roots.to_vec() };
+        roots.retain(|path| !excluded.contains(path));
+        self.graph.retain(|info| !excluded.contains(&info.path));
+        for info in &mut self.graph {
+            info.references.retain(|path| !excluded.contains(path));
+        }
+        if roots.is_empty() {
+            return Ok(Closure::default());
+        }
+        closure("the closure", self.graph, &roots)
+    }
 }
 
 /// For each entry the positions of what it refers to, itself left out.
@@ -103,7 +128,7 @@ fn reached(edges: &[Vec<usize>], mut waiting: Vec<usize>) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Graph;
+    use crate::ReferencesGraph;
     use proptest::prelude::*;
 
     fn path(n: usize) -> StorePath {
@@ -123,7 +148,7 @@ mod tests {
 
     fn reach(references: &[Vec<usize>], roots: &[usize]) -> Result<Vec<StorePath>> {
         let roots: Vec<StorePath> = roots.iter().copied().map(path).collect();
-        let closure = Graph::new("g", entries(references))?.closure(&roots)?;
+        let closure = ReferencesGraph::new("g", entries(references))?.closure(&roots)?;
         Ok(closure.graph.into_iter().map(|info| info.path).collect())
     }
 
@@ -196,8 +221,8 @@ mod tests {
         fn input_order_does_not_matter((ordered, shuffled) in graphs(), root: proptest::sample::Index) {
             let roots = [path(root.index(ordered.len()))];
             for roots in [&roots[..], &[]] {
-                let one = Graph::new("g", ordered.clone()).unwrap().closure(roots).unwrap();
-                let other = Graph::new("g", shuffled.clone()).unwrap().closure(roots).unwrap();
+                let one = ReferencesGraph::new("g", ordered.clone()).unwrap().closure(roots).unwrap();
+                let other = ReferencesGraph::new("g", shuffled.clone()).unwrap().closure(roots).unwrap();
                 prop_assert_eq!(&one, &other);
                 let paths: Vec<_> = one.graph.iter().map(|info| &info.path).collect();
                 prop_assert!(paths.is_sorted());

@@ -1,4 +1,4 @@
-//! Finding references in bytes: any run of 32 base 32 digits that is the hash part of a candidate, as Nix does.
+//! Finds references in bytes: any run of 32 base 32 digits that is the hash part of a candidate, as Nix does.
 //!
 //! A window of 32 bytes is read from its end backwards. A byte that is no digit rules out every window that holds it,
 //! so the window moves beyond it at once: mostly one look in 32 bytes (nix, src/libstore/references.cc). What was found

@@ -1,8 +1,8 @@
-//! A closure without any database: from the roots on, every path is scanned for the paths that it refers to.
+//! Makes a closure without a database: scans every path for the paths that it refers to, from the roots on.
 
 use crate::nar::{Part, serialise};
 use crate::scan::{Count, scan_file};
-use crate::{Candidates, Closure, Graph, PathInfo, Result, Scanner, stream_nar};
+use crate::{Candidates, Closure, PathInfo, ReferencesGraph, Result, Scanner, stream_nar};
 use layerstone_store::{Hasher, NarHash, Store, StorePath};
 use rayon::Scope;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub fn scan_store(
     rayon::scope(|scope| scan.discover(scope, roots));
     let seen = scan.seen.into_inner().expect("no thread panics while it holds the lock");
     let entries = seen.into_values().flatten().collect::<Result<Vec<_>>>()?;
-    Graph::new(store.dir(), entries)?.closure(&[])
+    ReferencesGraph::new(store.dir(), entries)?.closure(&[])
 }
 
 /// A scan in progress.

@@ -1,4 +1,4 @@
-//! Store paths named in a text, such as an image config.
+//! Finds the store paths that a text names, such as an image config.
 
 use crate::candidates::{Candidates, HashPart, hash_part, is_name_byte};
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-//! Walking a tree of files: names in byte order, a folder before what it holds, links not followed.
+//! Walks a tree of files: names in byte order, a directory before its entries, symlinks not followed.
 //!
 //! The walk keeps its own stack, so that no depth of folders can overflow the thread's.
 

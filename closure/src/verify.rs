@@ -1,4 +1,4 @@
-//! Whether the files of a store still are what a closure recorded of them.
+//! Compares the files of a store with what a closure recorded of them.
 
 use crate::{Closure, Error, PathInfo, Result, stream_nar};
 use layerstone_store::{Hasher, NarHash, Store, StorePath};
@@ -18,7 +18,8 @@ pub struct Mismatch {
     pub found: Result<(NarHash, u64)>,
 }
 
-/// Reads all paths of a closure and compares their NAR hashes and sizes with those recorded; those that differ, by path.
+/// Reads all paths of a closure and compares their NAR hashes and sizes with those recorded; those that differ, by
+/// path.
 ///
 /// Paths are read in parallel, in rayon's current pool, the largest first; `count` is told how many bytes of NARs are
 /// done, piece by piece, from any thread.

@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use layerstone_closure::{Closure, Graph};
+use layerstone_closure::{Closure, ReferencesGraph};
 use layerstone_store::StorePath;
 use std::path::Path;
 
@@ -77,7 +77,7 @@ fn plain_text_has_neither_hash_nor_size() {
 
 #[test]
 fn a_root_and_what_it_reaches() {
-    let graph = Graph::read(&forms().join("dump-db.txt")).unwrap();
+    let graph = ReferencesGraph::read(&forms().join("dump-db.txt")).unwrap();
     let root = StorePath::parse("/nix/store/xiwik1z9bwn53hbpsxmy1mwjkg99qwkb-glibc-2.36").unwrap();
     let names: Vec<_> = graph.closure(&[root]).unwrap().graph.iter().map(|info| info.path.name().to_owned()).collect();
     assert_eq!(names, ["gcc-12-base-12.2.0", "glibc-2.36"]);
@@ -85,6 +85,6 @@ fn a_root_and_what_it_reaches() {
 
 #[test]
 fn an_empty_file_is_no_graph() {
-    let error = Graph::parse(b" \n", "x").unwrap_err().to_string();
+    let error = ReferencesGraph::parse(b" \n", "x").unwrap_err().to_string();
     assert_eq!(error, "malformed references graph: x: found an empty file, expected JSON or registration text");
 }

@@ -1,35 +1,17 @@
-//! What is wrong with a plan that anyone's program made: all of it, not only the first.
+//! Finds all faults of a plan that another program made, not only the first.
 //!
-//! A [`Draft`] is a plan as it is written. What is wrong with it by itself is wrong in any plan file; what is wrong with
-//! it for a closure shows in [`check()`].
+//! A [`Draft`] is a plan as it is written. What is wrong with it by itself is wrong in any plan file; what is wrong
+//! with it for a closure shows in [`check()`].
 
-use crate::file::RERUN;
-use crate::{Error, FORMAT, Plan, Result, VERSION};
+use crate::draft::Draft;
+use crate::{Error, Result};
 use layerstone_closure::Closure;
-use layerstone_store::{Document, NarHash, Result as StageResult, StorePath, from_value, parse_document, read_input};
-use serde::{Deserialize, Serialize};
+use layerstone_store::StorePath;
+use serde::Serialize;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::Path;
-
-/// The layers of a plan as they are written, bottom first: texts that should be store paths.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Draft {
-    /// The layers.
-    pub layers: Vec<Vec<String>>,
-    /// NAR hashes of paths.
-    pub nar_hashes: BTreeMap<StorePath, NarHash>,
-}
-
-/// The object around the layers.
-#[derive(Deserialize)]
-struct Layers {
-    layers: Vec<Vec<String>>,
-    #[serde(default, rename = "narHashes")]
-    nar_hashes: BTreeMap<StorePath, NarHash>,
-}
 
 /// One thing that is wrong with a plan. Layers are counted from 0, the bottom one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -116,30 +98,6 @@ impl fmt::Display for Finding {
 }
 
 impl Draft {
-    /// Reads a plan file, ours or another tool's, whatever its layers hold; `-` is standard input.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read, or is no list of lists of texts.
-    pub fn read(path: &Path) -> StageResult<Draft> {
-        Draft::parse(&read_input(path)?, &path.display().to_string())
-    }
-
-    /// The draft in a file's bytes; `name` stands in messages.
-    ///
-    /// # Errors
-    ///
-    /// It is no list of lists of texts.
-    pub fn parse(bytes: &[u8], name: &str) -> StageResult<Draft> {
-        let Layers { layers, nar_hashes } = match parse_document(bytes, name, FORMAT, VERSION, RERUN)? {
-            Document::Bare(value) if value.is_array() => {
-                Layers { layers: from_value(value, FORMAT, name)?, nar_hashes: BTreeMap::new() }
-            }
-            Document::Ours(value) | Document::Bare(value) => from_value(value, FORMAT, name)?,
-        };
-        Ok(Draft { layers, nar_hashes })
-    }
-
     /// What is wrong with it in itself, whatever the closure is; `store` is the store directory, that of the first path
     /// unless given. By kind, then by layer.
     pub fn findings(&self, store: Option<&str>) -> Vec<Finding> {
@@ -181,16 +139,9 @@ impl Draft {
     }
 }
 
-impl From<&Plan> for Draft {
-    fn from(plan: &Plan) -> Draft {
-        let texts = |layer: &Vec<StorePath>| layer.iter().map(StorePath::to_string).collect();
-        Draft { layers: plan.layers.iter().map(texts).collect(), nar_hashes: plan.nar_hashes.clone() }
-    }
-}
-
 /// What is wrong with a plan for a closure; nothing if it may take the place of one of ours: every path that is not
-/// excluded in exactly one layer, no other path, no empty layer, and no more layers than `limit`. By kind: what is wrong
-/// with the plan in itself, what it holds and should not, what it does not hold, too many layers.
+/// excluded in exactly one layer, no other path, no empty layer, and no more layers than `limit`. By kind: what is
+/// wrong with the plan in itself, what it holds and should not, what it does not hold, too many layers.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What a plan costs to send again, in bytes per update.
+//! Computes the expected upload cost of a plan, in bytes per update.
 //!
 //! In a store that names paths after what they are made of, a path that changes renames everything that depends on it.
 //! So a layer must be sent again whenever anything in the closure of its paths changes, and a plan costs
@@ -8,7 +8,8 @@
 //! ```
 //!
 //! where size is that of the NARs in bytes and a rate says how often a path changes by itself. One path a layer costs
-//! least: that is the lower bound for any limit. Rates are whole millionths, so costs are exact, in millionths of bytes.
+//! least: that is the lower bound for any limit. Rates are whole millionths, so costs are exact, in millionths of
+//! bytes.
 
 use crate::graph::Graph;
 use crate::rates::ONE;
@@ -153,6 +154,13 @@ pub(crate) fn bytes(cost: u128) -> u128 {
     (cost + one / 2) / one
 }
 
+/// The nearest power of two, 1 for nothing: an update seldom brings a path to another one.
+pub(crate) fn rounded(size: u64) -> u64 {
+    let lower = 1 << size.max(1).ilog2();
+    // 181/128 is the square root of two: the middle between two powers, as factors go.
+    if u128::from(size) * 128 > u128::from(lower) * 181 { lower << 1 } else { lower }
+}
+
 /// The closure of every path, where path P is bit `bit[P]` of a row.
 fn closures(graph: &Graph, bit: &[usize], width: usize) -> Vec<u64> {
     let mut rows = vec![0; graph.len() * width];
@@ -216,6 +224,13 @@ mod tests {
         names(0..200).iter().for_each(|name| text.push_str(&format!("{name} 2: ; ")));
         check(&text, "{}", &["all", &names(0..200).join(" ")], &[201, 400 * 200]);
         check(&text, r#"{"p1?": 2, "p?": 3, "p3": 0.5}"#, &["all", "p3 p12 p0"], &[201 + 10 + 18 - 1, 6 * 5 + 3]);
+    }
+
+    #[test]
+    fn sizes_in_powers_of_two() {
+        for (size, expected) in [(0, 1), (1, 1), (2, 2), (5, 4), (6, 8), (181, 128), (182, 256), (1 << 40, 1 << 40)] {
+            assert_eq!(rounded(size), expected, "{size}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a registry that has the layers of one plan must still receive for another.
+//! Compares two plans: which layers of the new one a registry that has the old one must receive, and why.
 //!
 //! Layers of equal lists of paths have equal bytes. A store path that changes has another name, so every other layer is
 //! sent: because it holds paths that the old plan has not, or because it groups or orders paths in another way.
@@ -9,7 +9,7 @@ use layerstone_store::StorePath;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// What is sent of a new plan to whom has an old one.
+/// The layers of a new plan that a holder of the old one must receive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Comparison {
     /// The layers of the new plan, bottom first.
@@ -32,13 +32,13 @@ pub struct ComparedLayer {
     pub size: Option<u64>,
     /// Whether it is sent, and why.
     #[serde(flatten)]
-    pub state: State,
+    pub state: LayerState,
 }
 
 /// Whether a layer is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
-pub enum State {
+pub enum LayerState {
     /// The old plan has a layer of the same list of paths.
     There,
     /// The old plan has a layer of the same paths in another order.
@@ -79,8 +79,8 @@ pub struct Sum {
 ///
 /// # Errors
 ///
-/// The plans are about two stores, the closure does not hold a path of the new plan or does not tell its size, or the sizes
-/// add up to more than can be.
+/// The plans are about two stores, the closure does not hold a path of the new plan or does not tell its size, or the
+/// sizes add up to more than can be.
 pub fn compare(old: &Plan, new: &Plan, closure: Option<&Closure>) -> Result<Comparison> {
     check_stores(old, new)?;
     let sizes: Option<HashMap<&StorePath, Option<u64>>> =
@@ -94,9 +94,9 @@ pub fn compare(old: &Plan, new: &Plan, closure: Option<&Closure>) -> Result<Comp
     let sets: HashSet<BTreeSet<&StorePath>> = old.layers.iter().map(|layer| layer.iter().collect()).collect();
     let state = |layer: &[StorePath]| {
         if lists.contains(layer) {
-            State::There
+            LayerState::There
         } else if sets.contains(&layer.iter().collect()) {
-            State::Reordered
+            LayerState::Reordered
         } else {
             updated(layer.iter().filter(|path| !known.contains(path)).collect(), &renamed)
         }
@@ -104,7 +104,7 @@ pub fn compare(old: &Plan, new: &Plan, closure: Option<&Closure>) -> Result<Comp
     let compared =
         |paths: &Vec<StorePath>| Ok(ComparedLayer { paths: paths.clone(), size: size(paths)?, state: state(paths) });
     let layers: Vec<ComparedLayer> = new.layers.iter().map(compared).collect::<Result<_>>()?;
-    let (there, sent) = layers.iter().partition(|layer| layer.state == State::There);
+    let (there, sent) = layers.iter().partition(|layer| layer.state == LayerState::There);
     let sum = |layers: Vec<&ComparedLayer>| -> Result<Sum> {
         Ok(Sum {
             layers: layers.len(),
@@ -144,9 +144,9 @@ fn items(plan: &Plan) -> Vec<Item> {
 }
 
 /// The state of a layer that holds these paths which the old plan has not.
-fn updated(mut unknown: Vec<&StorePath>, renamed: &HashMap<&StorePath, &StorePath>) -> State {
+fn updated(mut unknown: Vec<&StorePath>, renamed: &HashMap<&StorePath, &StorePath>) -> LayerState {
     if unknown.is_empty() {
-        return State::Regrouped;
+        return LayerState::Regrouped;
     }
     unknown.sort_by_key(|path| (path.name(), *path));
     let (mut changed, mut added) = (Vec::new(), Vec::new());
@@ -156,7 +156,7 @@ fn updated(mut unknown: Vec<&StorePath>, renamed: &HashMap<&StorePath, &StorePat
             None => added.push(path.clone()),
         }
     }
-    State::Updated { changed, added }
+    LayerState::Updated { changed, added }
 }
 
 #[cfg(test)]
@@ -180,10 +180,10 @@ mod tests {
 
     fn text(layer: &ComparedLayer) -> String {
         match &layer.state {
-            State::There => "there".to_owned(),
-            State::Reordered => "reordered".to_owned(),
-            State::Regrouped => "regrouped".to_owned(),
-            State::Updated { changed, added } => {
+            LayerState::There => "there".to_owned(),
+            LayerState::Reordered => "reordered".to_owned(),
+            LayerState::Regrouped => "regrouped".to_owned(),
+            LayerState::Updated { changed, added } => {
                 let change = |change: &Renamed| format!("{}>{}", change.old.name(), change.new.name());
                 format!("changed {} added {}", changed.iter().map(change).collect::<Vec<_>>().join(" "), names(added))
             }

@@ -1,4 +1,4 @@
-//! Popularity counts: how many references, direct and through others, lead to each path, exactly.
+//! Counts the references, direct and through others, that lead to each path, exactly.
 //!
 //! Write w(x) for the number of ways in which x is reached: 1 for a path that nobody refers to, otherwise the sum of
 //! w over its users. Each way to x also counts for all that lies below x, so that

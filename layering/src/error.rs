@@ -1,4 +1,4 @@
-//! What can go wrong when a closure is divided into layers.
+//! The errors of this crate.
 
 use layerstone_store::StorePath;
 
@@ -107,7 +107,7 @@ pub enum Error {
     },
     /// The limit leaves no layer for paths that need one.
     #[error(
-        "too few layers: found a limit of {limit}, expected {needed} or more: the base image has {base}, {own} are asked \
+        "too few layers: found a limit of {limit}, expected {needed} or more: the base image has {base}, {pinned} are asked \
          for by pattern"
     )]
     Limit {
@@ -118,7 +118,7 @@ pub enum Error {
         /// How many of them the base image has.
         base: usize,
         /// How many of them are asked for.
-        own: usize,
+        pinned: usize,
     },
     /// A previous plan is about paths of another store directory.
     #[error("previous plan of another store: {name}: found paths in {found}, expected {expected}")]

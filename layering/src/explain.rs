@@ -1,4 +1,4 @@
-//! What a plan costs to send again, layer by layer, and what for.
+//! Explains the expected upload cost of a plan: layer by layer, and which paths cause it.
 
 use crate::churn::{Churn, bytes};
 use crate::graph::Graph;
@@ -53,7 +53,8 @@ pub struct LayerCost {
 ///
 /// # Errors
 ///
-/// If the closure is none, does not tell a size, or does not hold a path of the plan; if rates are given and all in vain.
+/// If the closure is none, does not tell a size, or does not hold a path of the plan; if rates are given and all in
+/// vain.
 pub fn explain(closure: &Closure, plan: &Plan, rates: &Rates) -> Result<Explanation> {
     let graph = Graph::new(closure)?;
     let churn = Churn::new(&graph, rates, "bytes per update")?;

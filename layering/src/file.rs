@@ -1,8 +1,8 @@
-//! The plan file: `layerstone/layers`, which store paths share a layer.
+//! Reads and writes the plan file, `layerstone/layers`: which store paths share a layer.
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::Draft;
+use crate::draft::{Draft, PLAN_FORMAT, PLAN_VERSION};
 use layerstone_closure::Closure;
 use layerstone_store::{
     Digest, Error, NarHash, Output, Result, StorePath, prepare_stage_file, read_input, write_stage_file,
@@ -11,21 +11,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Format name of a plan.
-pub const FORMAT: &str = "layerstone/layers";
-/// Version of the format; a change makes older files unreadable (they are derived data: rerun `layerstone layers`).
-pub const VERSION: u64 = 1;
 /// Digits of a layer's key: as many as a store path's hash has. More make all keys other ones.
 const KEY_LENGTH: usize = 32;
-/// The command that writes plans, named when a file is of another version.
-pub(crate) const RERUN: &str = "layerstone layers";
-
 /// Which store paths share a layer; bottom layer first, no path twice, no empty layer, one store directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The layers, bottom first; within a layer, the order in which the paths stand in the tar.
     pub layers: Vec<Vec<StorePath>>,
-    /// NAR hashes of the paths, as far as the closure tells them: what a store path holds, for whoever remembers layers.
+    /// NAR hashes of the paths, as far as the closure tells them: what a store path holds, for whoever remembers
+    /// layers.
     #[serde(default, rename = "narHashes", skip_serializing_if = "BTreeMap::is_empty")]
     pub nar_hashes: BTreeMap<StorePath, NarHash>,
 }
@@ -54,15 +48,15 @@ impl Plan {
     pub fn parse(bytes: &[u8], name: &str) -> Result<Plan> {
         let draft = Draft::parse(bytes, name)?;
         if let Some(finding) = draft.findings(None).first() {
-            return Err(Error::Malformed { format: FORMAT, name: name.to_owned(), cause: finding.to_string() });
+            return Err(Error::Malformed { format: PLAN_FORMAT, name: name.to_owned(), cause: finding.to_string() });
         }
         let layer = |texts: Vec<String>| texts.into_iter().map(StorePath::try_from).collect();
         let layers = draft.layers.into_iter().map(layer).collect::<Result<_>>()?;
         Ok(Plan { layers, nar_hashes: draft.nar_hashes })
     }
 
-    /// What a layer is called whatever its place is: 32 hexadecimal digits that its paths, their order and their NAR hashes
-    /// decide. None if there are fewer layers.
+    /// What a layer is called whatever its place is: 32 hexadecimal digits that its paths, their order and their NAR
+    /// hashes decide. None if there are fewer layers.
     pub fn key(&self, index: usize) -> Option<String> {
         let line = |path: &StorePath| match self.nar_hashes.get(path) {
             Some(hash) => format!("{path} {hash}\n"),
@@ -74,12 +68,19 @@ impl Plan {
 
     /// Starts a plan file: all of it on the disk, but not under its name until it is committed.
     pub fn prepare(&self, path: &Path) -> Result<Output> {
-        prepare_stage_file(path, FORMAT, VERSION, self)
+        prepare_stage_file(path, PLAN_FORMAT, PLAN_VERSION, self)
     }
 
     /// Writes a plan file; `-` is standard output.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_stage_file(path, FORMAT, VERSION, self)
+        write_stage_file(path, PLAN_FORMAT, PLAN_VERSION, self)
+    }
+}
+
+impl From<&Plan> for Draft {
+    fn from(plan: &Plan) -> Draft {
+        let texts = |layer: &Vec<StorePath>| layer.iter().map(StorePath::to_string).collect();
+        Draft { layers: plan.layers.iter().map(texts).collect(), nar_hashes: plan.nar_hashes.clone() }
     }
 }
 
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn write_read_same() {
-        let text = to_text(FORMAT, VERSION, &sample());
+        let text = to_text(PLAN_FORMAT, PLAN_VERSION, &sample());
         assert_eq!(Plan::parse(text.as_bytes(), "").unwrap(), sample());
         for end in 0..text.len() - 1 {
             assert!(Plan::parse(&text.as_bytes()[..end], "").is_err(), "{}", &text[..end]);
@@ -126,7 +127,7 @@ mod tests {
         let text = OURS.replace("]]", &format!(r#"]],"narHashes":{{"/s/a":"{hash}"}}"#));
         let plan = Plan::parse(text.as_bytes(), "").unwrap();
         assert_eq!(plan.nar_hashes.values().map(ToString::to_string).collect::<Vec<_>>(), [hash]);
-        let again = to_text(FORMAT, VERSION, &plan);
+        let again = to_text(PLAN_FORMAT, PLAN_VERSION, &plan);
         assert_eq!(Plan::parse(again.as_bytes(), "").unwrap(), plan);
         let closure = format!(
             r#"{{"graph":[{{"path":"/s/a","narHash":"{hash}","references":[]}},{{"path":"/s/x","narHash":"{hash}","references":[]}}]}}"#
@@ -171,7 +172,7 @@ mod tests {
         let closure: Closure = serde_json::from_str(closure).unwrap();
         let settings = Settings { strategy: Strategy::Popularity, ..Settings::new(NonZeroUsize::new(3).unwrap()) };
         let plan = plan(&closure, &settings).unwrap();
-        assert_eq!(to_text(FORMAT, VERSION, &plan), expected);
+        assert_eq!(to_text(PLAN_FORMAT, PLAN_VERSION, &plan), expected);
         assert_eq!(Plan::parse(expected.as_bytes(), "").unwrap(), plan);
         crate::Rates::parse(rates.as_bytes(), "").unwrap();
     }

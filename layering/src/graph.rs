@@ -1,5 +1,5 @@
-//! The references of a closure as numbers: users before what they use, so that one pass from front to back sees
-//! every user of a path before the path itself.
+//! Numbers the paths of a closure, users before what they use: one pass from front to back sees every user of a path
+//! before the path itself.
 //!
 //! Self references are dropped and repeated references count once.
 //! What the numbers are depends on nothing but the set of paths and their references.

@@ -1,4 +1,4 @@
-//! The strategy `least-churn`: the plan that costs least to send again; `churn.rs` tells what a plan costs.
+//! Plans by the strategy `least-churn`: searches for the plan of the least expected upload cost (`churn.rs`).
 //!
 //! To find the best plan is a problem of clustering, and those are hard. So a good one is looked for, in two steps:
 //! starting from a layer for each path, the pair of layers that costs least together is merged until the limit is met
@@ -8,16 +8,14 @@
 //! different: a layer of another cut is a layer to be sent. Ties are therefore decided by names, by hashes only between
 //! paths of one name, and both steps take sizes as powers of two.
 
-mod cluster;
 mod improve;
-mod merge;
 
-use crate::churn::Churn;
+use crate::churn::{Churn, rounded};
+use crate::cluster::Cluster;
 use crate::graph::Graph;
+use crate::merge::join_down;
 use crate::order::by_name;
-use cluster::Cluster;
 use improve::Search;
-use merge::merge_down;
 use std::num::NonZeroUsize;
 
 /// Divides some paths of a graph into at most `limit` layers.
@@ -25,23 +23,16 @@ pub(crate) fn layers(graph: &Graph, churn: &Churn, free: &[u32], limit: NonZeroU
     let paths = by_name(graph, free);
     let sizes: Vec<u64> = paths.iter().map(|&path| rounded(churn.sizes[path as usize])).collect();
     let single = |(id, &path)| Cluster::new(churn, vec![id], sizes[id as usize], churn.closure(path).to_vec());
-    let merged = merge_down(churn, (0..).zip(&paths).map(single).collect(), limit.get());
+    let merged = join_down(churn, (0..).zip(&paths).map(single).collect(), limit.get(), |_, _| Some(0));
     let clusters = Search::new(churn, &paths, &sizes, merged).improve();
-    clusters.into_iter().map(|cluster| cluster.ids.into_iter().map(|id| paths[id as usize]).collect()).collect()
-}
-
-/// The nearest power of two, 1 for nothing: an update seldom brings a path to another one.
-pub(crate) fn rounded(size: u64) -> u64 {
-    let lower = 1 << size.max(1).ilog2();
-    // 181/128 is the square root of two: the middle between two powers, as factors go.
-    if u128::from(size) * 128 > u128::from(lower) * 181 { lower << 1 } else { lower }
+    clusters.into_iter().map(|cluster| cluster.paths.into_iter().map(|id| paths[id as usize]).collect()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Rates, Settings, plan};
-    use layerstone_closure::{Closure, Graph as References, PathInfo};
+    use layerstone_closure::{Closure, PathInfo, ReferencesGraph as References};
     use layerstone_store::StorePath;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
@@ -73,13 +64,6 @@ mod tests {
         check_cost(WEB, 40, 1023);
         check_cost(WEB, 99, 1001);
         check_cost(WEB, 116, 1000);
-    }
-
-    #[test]
-    fn sizes_in_powers_of_two() {
-        for (size, expected) in [(0, 1), (1, 1), (2, 2), (5, 4), (6, 8), (181, 128), (182, 256), (1 << 40, 1 << 40)] {
-            assert_eq!(rounded(size), expected, "{size}");
-        }
     }
 
     /// The closure with other hashes: path P gets the hash part that `turn` and its place give it.
@@ -144,17 +128,17 @@ mod tests {
             let paths: Vec<u32> = (0..24).collect();
             let sizes: Vec<u64> = paths.iter().map(|&path| rounded(churn.sizes[path as usize])).collect();
             let single = |id: u32| Cluster::new(&churn, vec![id], sizes[id as usize], churn.closure(id).to_vec());
-            let merged = merge_down(&churn, paths.iter().map(|&id| single(id)).collect(), limit);
+            let merged = join_down(&churn, paths.iter().map(|&id| single(id)).collect(), limit, |_, _| Some(0));
             let cost = |clusters: &[Cluster]| clusters.iter().map(Cluster::cost).sum::<u128>();
             let before = cost(&merged);
             let found = Search::new(&churn, &paths, &sizes, merged).improve();
             prop_assert!(cost(&found) <= before);
             // What the search says of its layers is what they are.
             for cluster in &found {
-                let size: u64 = cluster.ids.iter().map(|&id| sizes[id as usize]).sum();
-                prop_assert_eq!((cluster.size, cluster.rate), (size, churn.rate(&churn.union(&cluster.ids))));
+                let size: u64 = cluster.paths.iter().map(|&id| sizes[id as usize]).sum();
+                prop_assert_eq!((cluster.size, cluster.rate), (size, churn.rate(&churn.union(&cluster.paths))));
             }
-            let mut ids: Vec<u32> = found.into_iter().flat_map(|cluster| cluster.ids).collect();
+            let mut ids: Vec<u32> = found.into_iter().flat_map(|cluster| cluster.paths).collect();
             ids.sort_unstable();
             prop_assert_eq!(ids, paths);
         }

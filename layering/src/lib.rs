@@ -1,4 +1,4 @@
-//! Which store paths share a layer: from a closure to a plan of at most so many layers.
+//! Plans which store paths share a layer: makes a plan of at most so many layers from a closure.
 //!
 //! An image has room for about a hundred layers and a closure may have a thousand paths, so some must share one. A
 //! [`Strategy`] decides; [`plan()`] runs it; a [`Plan`] is the result and a file, described in FORMAT.md beside this
@@ -25,42 +25,45 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cap;
 mod check;
 mod churn;
+mod cluster;
 mod compare;
 mod count;
+mod draft;
 mod error;
 mod explain;
 mod file;
 mod graph;
-mod kept;
 mod layer;
 mod least_churn;
 mod merge;
+mod min_size;
+mod multi;
 mod order;
-mod own;
 mod pattern;
+mod pinned;
 mod pipeline;
 mod plan;
 mod popularity;
+mod previous;
 mod rates;
 #[cfg(test)]
 mod sample;
-mod shared;
 mod size;
-mod small;
-mod split;
 mod strategy;
 
-pub use check::{Draft, Finding, check};
-pub use compare::{ComparedLayer, Comparison, Renamed, State, Sum, compare};
+pub use check::{Finding, check};
+pub use compare::{ComparedLayer, Comparison, LayerState, Renamed, Sum, compare};
+pub use draft::{Draft, PLAN_FORMAT, PLAN_VERSION};
 pub use error::{Error, Result};
 pub use explain::{Explanation, LayerCost, explain};
-pub use file::{FORMAT, Plan, VERSION};
-pub use kept::Previous;
+pub use file::Plan;
+pub use multi::plans;
 pub use pattern::{Pattern, Patterns};
 pub use pipeline::Pipeline;
-pub use plan::{Base, Settings, plan};
+pub use plan::{PlanBase, Settings, plan};
+pub use previous::Previous;
 pub use rates::Rates;
-pub use shared::plans;
 pub use strategy::Strategy;

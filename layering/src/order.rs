@@ -1,10 +1,10 @@
-//! The orders of paths and layers where nothing else decides: by name, and by hash only between paths of one name, so
-//! that the same packages stand at the same places after an update.
+//! Sorts paths and layers by name, and by hash only between paths of one name: the same packages stand at the same
+//! places after an update.
 
 use crate::churn::Churn;
+use crate::churn::rounded;
 use crate::graph::Graph;
 use crate::layer::Layer;
-use crate::least_churn::rounded;
 use layerstone_store::StorePath;
 
 /// The paths by name; those of one name by path.
@@ -14,19 +14,19 @@ pub(crate) fn by_name(graph: &Graph, paths: &[u32]) -> Vec<u32> {
     sorted
 }
 
-/// The most layers that are ordered by what they cost on top of each other, which takes the square of their number; docker
-/// stacks 125.
+/// The most layers that are ordered by what they cost on top of each other, which takes the square of their number;
+/// docker stacks 125.
 const MOST_STACKED: usize = 512;
 
-/// The layers in the order of `least-churn`, paths of a layer by name: so that a daemon which unpacks layer on layer has
-/// least to unpack again, all that lies on a changed layer being new to it.
+/// The layers in the order of `least-churn`, paths of a layer by name: so that a daemon which unpacks layer on layer
+/// has least to unpack again, all that lies on a changed layer being new to it.
 ///
-/// An order costs, for each path that may change, its rate times the bytes from the lowest layer that needs it to the top.
-/// From the bottom up, the next layer is the one that brings fewest changes that no layer below it has, for its bytes
-/// (Smith's rule for jobs of weight and length, with weights that shrink as others go first), and then neighbours are
-/// exchanged as long as that costs less: big layers that seldom
-/// change lie low, small ones that often do lie high, and nothing lies below what it depends on without a reason. Sizes
-/// are rounded to powers of two and ties decided by the name of the first path, so that an update moves nothing.
+/// An order costs, for each path that may change, its rate times the bytes from the lowest layer that needs it to the
+/// top. From the bottom up, the next layer is the one that brings fewest changes that no layer below it has, for its
+/// bytes (Smith's rule for jobs of weight and length, with weights that shrink as others go first), and then neighbours
+/// are exchanged as long as that costs less: big layers that seldom change lie low, small ones that often do lie high,
+/// and nothing lies below what it depends on without a reason. Sizes are rounded to powers of two and ties decided by
+/// the name of the first path, so that an update moves nothing.
 pub(crate) fn by_rate(graph: &Graph, churn: &Churn, mut layers: Vec<Layer>) -> Vec<Layer> {
     for layer in &mut layers {
         layer.paths = by_name(graph, &layer.paths);

@@ -1,4 +1,4 @@
-//! Patterns that choose store paths by name: `glibc`, `python3*`, `/nix/store/*-source`.
+//! Parses and matches patterns of store paths: `glibc`, `python3*`, `/nix/store/*-source`.
 
 use crate::{Error, Result};
 use layerstone_store::StorePath;

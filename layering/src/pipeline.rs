@@ -1,4 +1,5 @@
-//! The strategy `pipeline`: a list of operations that take the graph of references apart and put layers together.
+//! Plans by the strategy `pipeline`: a list of operations that divide the graph of references and make layers of the
+//! parts.
 //!
 //! The operations are those of nixpkgs' `layeringPipeline` (`pkgs/build-support/flatten-references-graph`), with the
 //! same results; FORMAT.md tells what each does. A file is read as a whole before anything runs. What a file can be
@@ -26,6 +27,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// The name of the strategy.
+    pub(crate) const NAME: &str = "pipeline";
+
     /// Reads a pipeline file; `-` is standard input.
     ///
     /// # Errors
@@ -92,6 +96,28 @@ enum Operation {
     LimitLayers(NonZeroUsize),
     /// A graph without these paths.
     RemovePaths(Vec<String>),
+}
+
+#[cfg(test)]
+impl Operation {
+    /// Its name in a file: a new operation without one does not compile.
+    fn name(&self) -> &'static str {
+        match self {
+            Operation::PopularityContest => "popularity_contest",
+            Operation::SplitPaths(_) => "split_paths",
+            Operation::SubcomponentOut(_) => "subcomponent_out",
+            Operation::SubcomponentIn(_) => "subcomponent_in",
+            Operation::Over(..) => "over",
+            Operation::Map(_) => "map",
+            Operation::Pipe(_) => "pipe",
+            Operation::Flatten => "flatten",
+            Operation::Reverse => "reverse",
+            Operation::Reorder(_) => "reorder",
+            Operation::SplitEvery(_) => "split_every",
+            Operation::LimitLayers(_) => "limit_layers",
+            Operation::RemovePaths(_) => "remove_paths",
+        }
+    }
 }
 
 /// What `split_paths` chooses.

@@ -1,14 +1,14 @@
-//! From closure to plan, step by step: what needs a layer, which of it a user asked for, how a strategy or a previous
-//! plan divides the rest, what is too small, and in which order the layers lie.
+//! Makes the plan of a closure: chooses the paths that need a layer, takes out pinned layers, divides the rest by a
+//! strategy or a previous plan, joins layers that are too small, and orders them.
 
+use crate::cap::cap;
 use crate::churn::Churn;
 use crate::graph::Graph;
 use crate::layer::Layer;
+use crate::min_size::join_small;
 use crate::order::by_rate;
 use crate::popularity::popularity_order;
-use crate::small::join_small;
-use crate::split::split;
-use crate::{Error, Patterns, Plan, Previous, Rates, Result, Strategy, kept, least_churn, own, size};
+use crate::{Error, Patterns, Plan, Previous, Rates, Result, Strategy, least_churn, pinned, previous, size};
 use layerstone_closure::Closure;
 use layerstone_store::StorePath;
 use std::cell::OnceCell;
@@ -23,11 +23,11 @@ pub struct Settings {
     /// How many layers there may be, those of the base included.
     pub limit: NonZeroUsize,
     /// What the image is built on.
-    pub base: Base,
+    pub base: PlanBase,
     /// Paths that count as users of others and are in no layer.
     pub exclude: BTreeSet<StorePath>,
     /// Paths that are to have layers of their own: what each of these chooses, and nothing else.
-    pub own: Vec<Patterns>,
+    pub pinned: Vec<Patterns>,
     /// How many bytes of NARs a layer holds at least, unless it was asked for or is the only one.
     pub min_size: u64,
     /// The plan whose layers are kept; the strategy has no say then.
@@ -38,7 +38,7 @@ pub struct Settings {
 
 /// The image that others are built on.
 #[derive(Clone, Debug, Default)]
-pub struct Base {
+pub struct PlanBase {
     /// How many layers it has.
     pub layers: usize,
     /// Store paths that it holds; a closure may have any of them or none.
@@ -51,9 +51,9 @@ impl Settings {
         Settings {
             strategy: Strategy::default(),
             limit,
-            base: Base::default(),
+            base: PlanBase::default(),
             exclude: BTreeSet::new(),
-            own: Vec::new(),
+            pinned: Vec::new(),
             min_size: 0,
             previous: None,
             rates: Rates::default(),
@@ -61,7 +61,7 @@ impl Settings {
     }
 
     /// The previous plan, if there is one and anything in it.
-    fn kept(&self) -> Option<&Previous> {
+    fn followed(&self) -> Option<&Previous> {
         self.previous.as_ref().filter(|previous| !previous.is_empty())
     }
 
@@ -76,49 +76,49 @@ impl Settings {
     }
 
     /// How many layers are left for so many paths, beside the base's and so many that were asked for.
-    pub(crate) fn room(&self, paths: usize, own: usize) -> Result<NonZeroUsize> {
+    pub(crate) fn room(&self, paths: usize, pinned: usize) -> Result<NonZeroUsize> {
         let limit = self.limit.get();
-        let taken = self.base.layers.saturating_add(own);
+        let taken = self.base.layers.saturating_add(pinned);
         match NonZeroUsize::new(limit.saturating_sub(taken)) {
             Some(room) => Ok(room),
             // Nobody needs the layer that is not there.
-            None if paths == 0 && (own == 0 || taken == limit) => Ok(NonZeroUsize::MIN),
-            None => Err(Error::Limit { limit, needed: taken + usize::from(paths > 0), base: self.base.layers, own }),
+            None if paths == 0 && (pinned == 0 || taken == limit) => Ok(NonZeroUsize::MIN),
+            None => Err(Error::Limit { limit, needed: taken + usize::from(paths > 0), base: self.base.layers, pinned }),
         }
     }
 }
 
 /// Divides a closure into at most so many layers as there may be. Every path is in exactly one of them, but for the
-/// excluded ones and those of the base: they count as users of others (not in a pipeline) and are in none. A pipeline may
-/// remove more paths. The plan does not depend on the order of the closure's paths.
+/// excluded ones and those of the base: they count as users of others (not in a pipeline) and are in none. A pipeline
+/// may remove more paths. The plan does not depend on the order of the closure's paths.
 ///
 /// # Errors
 ///
 /// If the closure is none (a path twice, an absent reference, a cycle), or an excluded path is not in it: who excludes
 /// a path knows it to be there, so that an absent one is a typing error or belongs to another closure, and the image
 /// would silently hold what was meant to be left out. If costs are needed and the closure does not tell sizes, or rates
-/// are given and all in vain. If a pattern chooses nothing, an operation of a pipeline cannot do its work, or no layer is
-/// left for the paths that need one. If the previous plan is of another store directory, or has nothing in common with
-/// the closure.
+/// are given and all in vain. If a pattern chooses nothing, an operation of a pipeline cannot do its work, or no layer
+/// is left for the paths that need one. If the previous plan is of another store directory, or has nothing in common
+/// with the closure.
 pub fn plan(closure: &Closure, settings: &Settings) -> Result<Plan> {
     let graph = Graph::new(closure)?;
     let costs = Costs { graph: &graph, rates: &settings.rates, churn: OnceCell::new() };
-    let (own, free) = own::choose(&graph, settings.free(&graph)?, &settings.own)?;
-    let room = settings.room(free.len(), own.len())?;
-    let mut layers = match settings.kept() {
+    let (pinned, free) = pinned::choose(&graph, settings.free(&graph)?, &settings.pinned)?;
+    let room = settings.room(free.len(), pinned.len())?;
+    let mut layers = match settings.followed() {
         Some(previous) => {
             let churn = costs.get("keeping a previous plan")?;
-            kept::layers(&graph, churn, &free, &own, room.get() + own.len(), previous)?
+            previous::layers(&graph, churn, &free, &pinned, room.get() + pinned.len(), previous)?
         }
         None => {
             let layers = divide(&graph, &costs, &free, room, &settings.strategy)?;
-            layers.into_iter().map(Layer::free).chain(own.into_iter().map(Layer::own)).collect()
+            layers.into_iter().map(Layer::free).chain(pinned.into_iter().map(Layer::pinned)).collect()
         }
     };
     if settings.min_size > 0 {
         layers = join_small(costs.get("a least size of layers")?, layers, settings.min_size);
     }
-    if settings.kept().is_none() && settings.strategy == Strategy::LeastChurn {
+    if settings.followed().is_none() && settings.strategy == Strategy::LeastChurn {
         layers = by_rate(&graph, costs.get("least-churn")?, layers);
     }
     let path = |number: u32| graph.paths[number as usize].clone();
@@ -138,7 +138,7 @@ fn divide(
         Strategy::Popularity => {
             let mut order = popularity_order(graph);
             order.retain(|number| free.binary_search(number).is_ok());
-            split(&order, limit)
+            cap(&order, limit)
         }
         Strategy::Size => size::layers(graph, free, limit)?,
         Strategy::Pipeline(pipeline) => pipeline.layers(graph, free, limit)?,
@@ -211,10 +211,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_base(layers: usize, paths: &str, own: &str, limit: usize, expected: Result<&str, &str>) {
-        let base = Base { layers, paths: paths.split_whitespace().map(path).collect() };
-        let own = own.split_whitespace().map(|patterns| patterns.parse().unwrap()).collect();
-        let settings = Settings { base, own, ..popularity(limit, BTreeSet::new()) };
+    fn check_base(layers: usize, paths: &str, pinned: &str, limit: usize, expected: Result<&str, &str>) {
+        let base = PlanBase { layers, paths: paths.split_whitespace().map(path).collect() };
+        let pinned = pinned.split_whitespace().map(|patterns| patterns.parse().unwrap()).collect();
+        let settings = Settings { base, pinned, ..popularity(limit, BTreeSet::new()) };
         let plan = plan(&closure("a: x; b: x; x:"), &settings).map_err(|e| e.to_string());
         let layer = |layer: &Vec<StorePath>| layer.iter().map(StorePath::name).collect::<Vec<_>>().join(" ");
         let text = plan.map(|plan| plan.layers.iter().map(layer).collect::<Vec<_>>().join(", "));
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn layers_asked_for_lie_on_top_or_by_rate() {
         let plan = |strategy| {
-            let own = vec!["lib".parse().unwrap()];
-            let settings = Settings { own, strategy, ..Settings::new(NonZeroUsize::MAX) };
+            let pinned = vec!["lib".parse().unwrap()];
+            let settings = Settings { pinned, strategy, ..Settings::new(NonZeroUsize::MAX) };
             plan(&crate::sample::sized_closure("app 1: lib; lib 1: libc; libc 1:"), &settings).unwrap()
         };
         let [libc, lib, app] = ["libc", "lib", "app"].map(|name| vec![path(name)]);

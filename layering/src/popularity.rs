@@ -1,4 +1,4 @@
-//! The popularity order: the paths to which most references lead come first.
+//! Sorts paths by popularity: those to which most references lead come first.
 //!
 //! It is the order of nixpkgs' `pkgs/build-support/references-by-popularity/closure-graph.py`, for every closure and
 //! however large the counts grow; `count.rs` tells what is counted. Paths of equal count stand in the order of their

@@ -1,4 +1,4 @@
-//! How often paths change: a file of patterns and rates, for plans that cost little to send again.
+//! Parses the file of rates, which says by pattern how often paths change.
 //!
 //! ```json
 //! {"*": 1, "glibc": 0.2, "my-app*": 50}

@@ -1,12 +1,12 @@
-//! The strategy `size`: the largest paths get a layer each, together with what nobody else needs; what several of them
-//! need lies in layers between.
+//! Plans by the strategy `size`: each of the largest paths gets a layer, together with what only it needs; what several
+//! of them need is in layers between.
 //!
 //! It is what nixpkgs does since 2025 (`pkgs/build-support/docker/auto-layer.py`), with the same sets of layers. Every
 //! path has a label, a set of *primaries*, and paths of one label share a layer. At first all labels are empty, so that
-//! there is one layer. Then paths become primaries, the largest first. A new primary's own label is itself alone. In the
-//! label of each path below it, it takes the place of all who need that path by way of it; but where a primary stands
-//! that is below the new one, nothing changes, since it is that one who needs the path. The step that would make more
-//! labels than there may be layers is not done, and nothing after it.
+//! there is one layer. Then paths become primaries, the largest first. A new primary's own label is itself alone. In
+//! the label of each path below it, it takes the place of all who need that path by way of it; but where a primary
+//! stands that is below the new one, nothing changes, since it is that one who needs the path. The step that would make
+//! more labels than there may be layers is not done, and nothing after it.
 //!
 //! So a label says who needs a path at first hand. A primary's label stays what it is, hence there are never more
 //! primaries than layers.
@@ -22,8 +22,8 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
-/// Divides some paths of a graph into at most `limit` layers, small closures first, the paths of each by name. The other
-/// paths count as if they were in layers too, so that there may be fewer layers than could be.
+/// Divides some paths of a graph into at most `limit` layers, small closures first, the paths of each by name. The
+/// other paths count as if they were in layers too, so that there may be fewer layers than could be.
 ///
 /// # Errors
 ///

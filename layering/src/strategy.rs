@@ -1,4 +1,4 @@
-//! The strategies by name: how to decide which paths share a layer.
+//! Names the strategies, which decide which paths share a layer.
 
 use crate::{Error, Pipeline, Result};
 use std::fmt;
@@ -25,7 +25,7 @@ impl Strategy {
     pub const ALL: [Strategy; 3] = [Strategy::LeastChurn, Strategy::Popularity, Strategy::Size];
 
     /// The name of the strategy that a [`Pipeline`] is needed for.
-    pub const PIPELINE: &str = "pipeline";
+    pub const PIPELINE: &str = Pipeline::NAME;
 
     /// The name by which a user chooses it.
     pub const fn name(&self) -> &'static str {

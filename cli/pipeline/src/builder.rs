@@ -11,7 +11,7 @@ use crate::strategy::strategy_of;
 use crate::{BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Report, Result, ScriptOptions};
 use layerstone_image::MaxUnpacked;
 use layerstone_layer::{CompressionParams, LayerFile, Source};
-use layerstone_layering::{Base as PlanBase, Patterns, Previous, Settings, Strategy};
+use layerstone_layering::{Patterns, PlanBase, Previous, Settings, Strategy};
 use layerstone_oci::{Destination, Location, Reference};
 use layerstone_spec::{Kind, Spec};
 use layerstone_store::{Scratch, Store};
@@ -61,7 +61,7 @@ impl PlanOptions {
     pub fn over(&self, settings: Settings) -> Result<Settings> {
         Ok(Settings {
             previous: self.previous.as_deref().map(Previous::read).transpose()?.or(settings.previous),
-            own: if self.pinned.is_empty() { settings.own } else { self.pinned.clone() },
+            pinned: if self.pinned.is_empty() { settings.pinned } else { self.pinned.clone() },
             min_size: self.min_size.unwrap_or(settings.min_size),
             ..settings
         })

@@ -5,7 +5,7 @@
 //! names the file. What the spec itself asks for stays: where the graph does not have that, it is an error later on.
 
 use crate::{ReferenceSource, Report, Result};
-use layerstone_closure::{Candidates, Graph, Scanner};
+use layerstone_closure::{Candidates, ReferencesGraph, Scanner};
 use layerstone_layer::LayerFile;
 use layerstone_spec::{Helper, Spec};
 use layerstone_store::{Store, StorePath};
@@ -68,7 +68,7 @@ impl Mentions {
         kept
     }
 
-    fn warn(&self, absent: &[StorePath], graph: &Graph, report: &dyn Report) {
+    fn warn(&self, absent: &[StorePath], graph: &ReferencesGraph, report: &dyn Report) {
         let mut files = BTreeMap::new();
         for tar in self.layers.iter().filter_map(|layer| layer.tar.as_deref()) {
             // The tar may lie on another machine; the layer is named then.

@@ -3,7 +3,7 @@
 
 use crate::error::Context;
 use crate::{Report, Result};
-use layerstone_closure::{Candidates, Closure, Database, Graph, scan_store, store_paths_in};
+use layerstone_closure::{Candidates, Closure, Database, ReferencesGraph, scan_store, store_paths_in};
 use layerstone_layer::Progress;
 use layerstone_spec::{References, RootMode, Spec};
 use layerstone_store::{Store, StorePath};
@@ -11,7 +11,7 @@ use layerstone_store::{Store, StorePath};
 /// A source that has been opened.
 pub enum ReferenceSource {
     /// References graphs.
-    Graph(Graph),
+    Graph(ReferencesGraph),
     /// The database of a store.
     Database(Database),
     /// The files of the store.
@@ -23,7 +23,7 @@ impl ReferenceSource {
     pub fn open(named: Option<&References>, store: &Store) -> Result<Option<ReferenceSource>> {
         let source = match named {
             Some(References::Graphs(paths)) => {
-                let mut graphs = paths.iter().map(|path| Graph::read(path));
+                let mut graphs = paths.iter().map(|path| ReferencesGraph::read(path));
                 let first = graphs.next().context("no references graph")??;
                 ReferenceSource::Graph(graphs.try_fold(first, |merged, graph| merged.merge(graph?))?)
             }

@@ -9,7 +9,7 @@ use crate::platform_args::PlatformArgs;
 use crate::table::{Table, size};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
-use layerstone_closure::{Closure, Graph};
+use layerstone_closure::{Closure, ReferencesGraph};
 use layerstone_image::{ArchiveSummary, ArtifactSummary, ImageSummary};
 use layerstone_layer::LayerFile;
 use layerstone_layering::Plan;
@@ -73,9 +73,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let text = match kind_of(path)? {
         Kind::Archive if wanted.is_named() => one_image(&location, options, common)?,
         Kind::Archive => archive(path, options, common)?,
-        Kind::Registration => closure(&Graph::read(path)?.closure(&[])?, options.json)?,
+        Kind::Registration => closure(&ReferencesGraph::read(path)?.closure(&[])?, options.json)?,
         Kind::Json(value) => match value.get("format").and_then(Value::as_str) {
-            Some(layerstone_layering::FORMAT) => plan(&Plan::read(path)?, options.json)?,
+            Some(layerstone_layering::PLAN_FORMAT) => plan(&Plan::read(path)?, options.json)?,
             Some(layerstone_layer::FORMAT) => layer(&LayerFile::read(path)?, options.json)?,
             Some(layerstone_spec::FORMAT) => spec(path, &value, options.json)?,
             None if is_plan(&value) => plan(&Plan::read(path)?, options.json)?,

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
-use layerstone_layering::{Base, Rates, Settings, plan};
+use layerstone_layering::{PlanBase, Rates, Settings, plan};
 use layerstone_pipeline::{BuildStep, settings, strategy_of};
 use layerstone_spec::{Layering, Spec};
 use layerstone_store::{Store, StorePath};
@@ -187,11 +187,11 @@ impl Options {
     }
 
     /// What the base image holds of the store that the closure is in.
-    fn base(&self, closure: &Closure, common: &Common) -> Result<Base> {
-        let Some(base) = self.base.open(None, common)? else { return Ok(Base::default()) };
+    fn base(&self, closure: &Closure, common: &Common) -> Result<PlanBase> {
+        let Some(base) = self.base.open(None, common)? else { return Ok(PlanBase::default()) };
         let store = closure.graph.first().map_or("/nix/store", |info| info.path.store_dir());
         let held = base.held(store)?;
-        Ok(Base { layers: held.layers.len(), paths: held.paths.into_keys().collect() })
+        Ok(PlanBase { layers: held.layers.len(), paths: held.paths.into_keys().collect() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opening another program's SQLite database so that nothing is written beside it and nothing that it says is missed.
+//! Opens another program's SQLite database without writing beside it and without missing what a log holds.
 //!
 //! Left to itself, SQLite leaves files behind: whoever reads a database with a write-ahead log makes `-wal` and `-shm`
 //! where they are absent, and without the right to write does not remove them again; in a folder that cannot be written
@@ -181,8 +181,8 @@ impl Target<'_> {
         connect().map_err(failure(self.path))
     }
 
-    /// Checks that the last page is whole, which SQLite does not: for it, what is missing there is zero. Not to be asked
-    /// of a database with a log, which may hold the last pages.
+    /// Checks that the last page is whole, which SQLite does not: for it, what is missing there is zero. Not to be
+    /// asked of a database with a log, which may hold the last pages.
     fn check_size(self, connection: &Connection) -> Result<()> {
         let size = "select page_count * page_size from pragma_page_count, pragma_page_size";
         let expected: i64 = connection.query_row(size, [], |row| row.get(0)).map_err(failure(self.path))?;

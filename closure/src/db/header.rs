@@ -1,4 +1,4 @@
-//! The first bytes of an SQLite database (<https://sqlite.org/fileformat.html>, section 1.3).
+//! Parses the first bytes of an SQLite database (<https://sqlite.org/fileformat.html>, section 1.3).
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! The rows of a store database that an answer is made of.
+//! Reads the rows of a store database.
 
 use crate::candidates::HashPart;
 use crate::db::access::failure;

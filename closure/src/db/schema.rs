@@ -1,4 +1,4 @@
-//! Which databases are understood, told by the version that Nix keeps beside them and by their tables.
+//! Tells which databases are supported, by the version that Nix keeps beside them and by their tables.
 
 use crate::db::access::failure;
 use crate::{Error, Result};

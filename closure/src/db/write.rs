@@ -1,13 +1,14 @@
-//! Writing a database that Nix takes for its own, without Nix, and the same bytes for the same closure.
+//! Writes a database that Nix takes for its own, without Nix, and the same bytes for the same closure.
 //!
 //! The tables are those of version 10, which every Nix since 2.0 has (nix, src/libstore/schema.sql). A path's row says
 //! what `nix-store --load-db` would: path, hash, NAR size, no deriver, no signature; its time of registration is
 //! [`REGISTERED`]. Rows are in the order of the paths.
 //!
-//! SQLite decides the pages: `VACUUM INTO` writes them table by table in the order of the rows, so that the file depends
-//! on the contents alone (<https://sqlite.org/lang_vacuum.html>). Three fields of the header count what happened to the
-//! file and say which SQLite did it (<https://sqlite.org/fileformat.html>, section 1.3); they are set to fixed numbers.
-//! Changes go to the database and not into a log, as then one file is all; Nix turns to a log when it first writes.
+//! SQLite decides the pages: `VACUUM INTO` writes them table by table in the order of the rows, so that the file
+//! depends on the contents alone (<https://sqlite.org/lang_vacuum.html>). Three fields of the header count what
+//! happened to the file and say which SQLite did it (<https://sqlite.org/fileformat.html>, section 1.3); they are set
+//! to fixed numbers. Changes go to the database and not into a log, as then one file is all; Nix turns to a log when it
+//! first writes.
 
 use crate::db::access::{failure, uri};
 use crate::db::schema::{check_tables, check_version};
@@ -48,7 +49,8 @@ create index IndexDerivationOutputs on DerivationOutputs(path);
 ";
 
 /// Fields of the header that are written anew, with their places: that changes do not go to a log; how often the file
-/// was changed, for which change the number of pages holds, and the version of SQLite, here 3.27.0, the first one with `VACUUM INTO`.
+/// was changed, for which change the number of pages holds, and the version of SQLite, here 3.27.0, the first one with
+/// `VACUUM INTO`.
 const FIELDS: [(u64, &[u8]); 3] = [(18, &[1, 1]), (24, &[0, 0, 0, 1]), (92, &[0, 0, 0, 1, 0, 0x2e, 0x30, 0x38])];
 
 /// A database whose paths stay registered.

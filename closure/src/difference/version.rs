@@ -1,4 +1,4 @@
-//! The version and the output in a store path's name, and Nix's order of versions.
+//! Splits the version and the output from a store path's name, and compares versions in Nix's order.
 
 use layerstone_store::StorePath;
 

@@ -1,4 +1,4 @@
-//! References graphs in JSON: exportReferencesGraph, `nix path-info --json` of all ages, the closure file.
+//! Parses references graphs in JSON: exportReferencesGraph, `nix path-info --json` of all ages, the closure file.
 //!
 //! One pass over the text without a tree of values in between: a graph may have millions of references. What is
 //! around the entries decides the form:
@@ -16,7 +16,7 @@
 
 use super::malformed;
 use crate::PathInfo;
-use crate::file::{FORMAT, VERSION};
+use crate::file::{CLOSURE_FORMAT, CLOSURE_VERSION};
 use layerstone_store::{Error, NarHash, StorePath};
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
@@ -99,14 +99,14 @@ impl Document<'_> {
     fn check_format(&self, name: &str) -> Result<(), Error> {
         let Some(format) = &self.format else { return Ok(()) };
         let version = self.version.as_ref().unwrap_or(&Value::Null);
-        if format == FORMAT && *version == VERSION {
+        if format == CLOSURE_FORMAT && *version == CLOSURE_VERSION {
             return Ok(());
         }
         let format = format.as_str().unwrap_or("an unknown format");
         Err(Error::WrongFormat {
             name: name.to_owned(),
             found: format!("{format} version {version}"),
-            expected: format!("{FORMAT} version {VERSION}"),
+            expected: format!("{CLOSURE_FORMAT} version {CLOSURE_VERSION}"),
             rerun: RERUN,
         })
     }

@@ -1,5 +1,5 @@
-//! Registration text: what `nix-store --load-db` and `--register-validity` read, without names or quotes, a value a
-//! line.
+//! Parses registration text, which `nix-store --load-db` and `--register-validity` read: values without names or
+//! quotes, one a line.
 //!
 //! ```text
 //! entry = path LF [hash LF size LF] deriver LF count LF count*(reference LF)

@@ -1,20 +1,20 @@
-//! Local search: changes of a plan that make it cheaper, until none is left.
+//! Makes a plan cheaper by local search, until no change gains enough.
 //!
 //! Three kinds of change are tried in turns. A path moves to another layer. A layer is cut at one of its dependencies,
 //! those paths that need it on one side and the rest on the other, and one side moves to another layer: it is only when
-//! the last path that needs something leaves that a layer gets cheaper. And two layers become one while a third is cut in
-//! two. Every change makes the plan cheaper, in whole numbers, so the search ends.
+//! the last path that needs something leaves that a layer gets cheaper. And two layers become one while a third is cut
+//! in two. Every change makes the plan cheaper, in whole numbers, so the search ends.
 
-use super::cluster::Cluster;
 use crate::churn::{Churn, bits};
+use crate::cluster::Cluster;
 use rayon::prelude::*;
 
 /// How many words of closures are looked at to find the cuts of one layer, at most; a layer of thousands of paths has
 /// thousands of cuts, and the first ones will do.
 const CUT_WORK: usize = 1 << 26;
 
-/// A round that gains less than this part of the cost is the last one. A finer end costs time and gains little, and
-/// every change that is not made is one that an update cannot turn around.
+/// A round that gains less than this part of the cost is the last one. A lower bound costs time and gains little.
+/// Stopping early also makes plans stabler: a move that is not made cannot flip in an update.
 const WORTHWHILE: u128 = 5_000;
 
 /// A plan that is being made cheaper. An empty layer costs nothing and is room for one more.
@@ -28,8 +28,18 @@ pub(crate) struct Search<'a> {
     home: Vec<usize>,
     /// For each layer and each bit of a closure how many of the layer's paths need it.
     needs: Vec<Vec<u32>>,
-    /// For each layer its best cut, if it was looked for since the layer changed.
-    best_cuts: Vec<Option<Option<Cut>>>,
+    /// For each layer its best cut.
+    best_cuts: Vec<BestCut>,
+}
+
+/// The best cut of a layer.
+#[derive(Clone)]
+enum BestCut {
+    /// The layer has changed since it was looked for, or it never was.
+    Unknown,
+    /// No cut gains anything.
+    None,
+    Found(Cut),
 }
 
 /// A layer cut in two.
@@ -48,12 +58,12 @@ impl<'a> Search<'a> {
         let mut home = vec![0; paths.len()];
         let mut needs = vec![vec![0; churn.bits()]; layers.len()];
         for (at, layer) in layers.iter().enumerate() {
-            for &id in &layer.ids {
+            for &id in &layer.paths {
                 home[id as usize] = at;
                 bits(closures[id as usize]).for_each(|bit| needs[at][bit] += 1);
             }
         }
-        let best_cuts = vec![None; layers.len()];
+        let best_cuts = vec![BestCut::Unknown; layers.len()];
         Search { churn, closures, sizes, layers, home, needs, best_cuts }
     }
 
@@ -68,7 +78,7 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-        self.layers.retain(|layer| !layer.ids.is_empty());
+        self.layers.retain(|layer| !layer.paths.is_empty());
         self.layers
     }
 
@@ -107,17 +117,17 @@ impl<'a> Search<'a> {
             let (one, rest) = self.sides(own, ids);
             let to = self.best_home(own, &one, cost - rest.cost());
             if let Some(to) = to {
-                return Some((one.ids, to));
+                return Some((one.paths, to));
             }
-            self.best_home(own, &rest, cost - one.cost()).map(|to| (rest.ids, to))
+            self.best_home(own, &rest, cost - one.cost()).map(|to| (rest.paths, to))
         })
     }
 
     /// Makes one layer of two and two of a third, as long as that pays.
     fn merge_and_cut(&mut self) {
         while let Some((kept, gone, torn)) = self.merge_for_a_cut() {
-            let cut = self.best_cuts[torn].clone().flatten().expect("only a layer with a cut is chosen");
-            self.relocate(&self.layers[gone].ids.clone(), kept);
+            let BestCut::Found(cut) = self.best_cuts[torn].clone() else { break };
+            self.relocate(&self.layers[gone].paths.clone(), kept);
             self.relocate(&cut.ids, gone);
         }
     }
@@ -132,7 +142,7 @@ impl<'a> Search<'a> {
             for kept in 0..gone {
                 let Some(&third) = torn.iter().find(|&&at| at != kept && at != gone) else { continue };
                 let Some(bound) = gains[third].checked_sub(best.0) else { continue };
-                if let Some(cost) = self.layers[kept].merged_cost(&self.layers[gone], self.churn, bound) {
+                if let Some(cost) = self.layers[kept].extra_cost(&self.layers[gone], self.churn, bound) {
                     best = (gains[third] - cost, Some((kept, gone, third)));
                 }
             }
@@ -142,16 +152,19 @@ impl<'a> Search<'a> {
 
     /// What the best cut of a layer gains, looked for if need be.
     fn cut_gain(&mut self, at: usize) -> u128 {
-        if self.best_cuts[at].is_none() {
-            self.best_cuts[at] = Some(self.best_cut(at));
+        if matches!(self.best_cuts[at], BestCut::Unknown) {
+            self.best_cuts[at] = self.best_cut(at).map_or(BestCut::None, BestCut::Found);
         }
-        self.best_cuts[at].iter().flatten().map(|cut| cut.gain).sum()
+        match &self.best_cuts[at] {
+            BestCut::Found(cut) => cut.gain,
+            BestCut::Unknown | BestCut::None => 0,
+        }
     }
 
     fn best_cut(&self, at: usize) -> Option<Cut> {
         let cut = |ids| {
             let (one, rest) = self.sides(at, ids);
-            Cut { gain: self.layers[at].cost() - one.cost() - rest.cost(), ids: one.ids }
+            Cut { gain: self.layers[at].cost() - one.cost() - rest.cost(), ids: one.paths }
         };
         let cuts: Vec<Cut> = self.cuts(at).into_par_iter().map(cut).filter(|cut| cut.gain > 0).collect();
         // The first of equals.
@@ -161,7 +174,7 @@ impl<'a> Search<'a> {
     /// The ways to cut a layer at a dependency: the paths that need it, where some do and some do not. Sorted.
     fn cuts(&self, at: usize) -> Vec<Vec<u32>> {
         let layer = &self.layers[at];
-        let mut ids = layer.ids.clone();
+        let mut ids = layer.paths.clone();
         ids.sort_unstable();
         let some = |&bit: &usize| (self.needs[at][bit] as usize) < ids.len();
         let need = |bit: usize| -> Vec<u32> {
@@ -176,7 +189,7 @@ impl<'a> Search<'a> {
 
     /// The two sides of a cut: these paths, and the layer's other ones.
     fn sides(&self, at: usize, ids: Vec<u32>) -> (Cluster, Cluster) {
-        let rest = self.layers[at].ids.iter().copied().filter(|id| ids.binary_search(id).is_err()).collect();
+        let rest = self.layers[at].paths.iter().copied().filter(|id| ids.binary_search(id).is_err()).collect();
         (self.layer(ids), self.layer(rest))
     }
 
@@ -195,7 +208,7 @@ impl<'a> Search<'a> {
         for (to, layer) in self.layers.iter().enumerate().filter(|&(to, _)| to != own) {
             // What a layer costs more with the paths is what both cost more together, and what they cost alone.
             let Some(bound) = best.0.checked_sub(paths.cost()) else { break };
-            if let Some(more) = layer.merged_cost(paths, self.churn, bound) {
+            if let Some(more) = layer.extra_cost(paths, self.churn, bound) {
                 best = (more + paths.cost(), Some(to));
             }
         }
@@ -221,12 +234,12 @@ impl<'a> Search<'a> {
             }
         }
         let (stay, go) =
-            std::mem::take(&mut self.layers[from].ids).into_iter().partition(|id| self.home[*id as usize] == from);
+            std::mem::take(&mut self.layers[from].paths).into_iter().partition(|id| self.home[*id as usize] == from);
         self.layers[from] = self.layer(stay);
         let moved = self.layer(go);
-        self.layers[to].absorb(moved, self.churn);
-        self.best_cuts[from] = None;
-        self.best_cuts[to] = None;
+        self.layers[to].join(&moved, self.churn);
+        self.best_cuts[from] = BestCut::Unknown;
+        self.best_cuts[to] = BestCut::Unknown;
     }
 }
 

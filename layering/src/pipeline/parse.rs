@@ -1,4 +1,4 @@
-//! The pipeline file: JSON to operations; an error names the operation and its place.
+//! Parses the pipeline file: JSON to operations. An error names the operation and its place.
 
 use super::{Choice, Operation, Part, Step};
 use layerstone_store::{Error, Result as StageResult};
@@ -175,5 +175,29 @@ fn shown(value: &Value) -> String {
         Value::Array(items) => format!("a list of {} items", items.len()),
         Value::Object(_) => "an object".to_owned(),
         _ => format!("a text of {} bytes", text.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The table that messages are made of and the operations that are read are the same.
+    #[test]
+    fn the_table_names_all_operations() {
+        for (name, wanted) in OPERATIONS {
+            let argument = |wanted: &&str| match *wanted {
+                COUNT => json!(1),
+                OPERATION => json!(["reverse"]),
+                PART => json!("main"),
+                LIST => json!([["reverse"]]),
+                CHOICES | PARTS | PATHS | PATH_OR_PATHS => json!([]),
+                other => panic!("no argument for {other}"),
+            };
+            let arguments: Vec<Value> = wanted.iter().map(argument).collect();
+            let found = step(name, &arguments, name.to_owned());
+            assert_eq!(found.map(|step| step.operation.name()), Ok(name));
+        }
     }
 }

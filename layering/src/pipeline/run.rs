@@ -1,4 +1,4 @@
-//! Runs a pipeline: a value goes from operation to operation, and what is left at the end are the layers.
+//! Runs a pipeline: each operation gets the value that the one before it made, and the last value is the layers.
 
 use super::subgraph::Subgraph;
 use super::{Choice, Operation, Part, Pipeline, Step};
@@ -18,7 +18,7 @@ enum Value {
 
 /// Runs the operations on some paths of a graph.
 pub(super) fn layers(pipeline: &Pipeline, graph: &Graph, free: &[u32], limit: NonZeroUsize) -> Result<Vec<Vec<u32>>> {
-    let sizes = graph.sizes(crate::Strategy::PIPELINE)?;
+    let sizes = graph.sizes(Pipeline::NAME)?;
     let run =
         Run { name: &pipeline.name, graph, numbers: graph.paths.iter().map(|path| path.as_str()).zip(0..).collect() };
     let mut value = Value::Graph(Subgraph::new(graph, free, &sizes));

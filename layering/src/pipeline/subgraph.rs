@@ -1,4 +1,4 @@
-//! Some paths of a closure with some of its references: what the operations of a pipeline take apart.
+//! A subgraph of a closure: the value that the operations of a pipeline divide.
 
 use crate::graph::Graph;
 use crate::popularity::order_by_popularity;

@@ -6,7 +6,7 @@ use crate::difference::text as difference_text;
 use crate::out::print;
 use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
-use layerstone_closure::{Difference, Item, difference};
+use layerstone_closure::{Item, PathDiff, difference};
 use layerstone_image::{Held, HeldPaths, ImageSummary, LayerSummary, held};
 use layerstone_oci::Location;
 use layerstone_pipeline::make_plain;
@@ -27,7 +27,7 @@ struct Answer<'a> {
     layers: Vec<Layer<'a>>,
     there: Sum,
     sent: Sum,
-    store_paths: Difference,
+    store_paths: PathDiff,
 }
 
 #[derive(Serialize)]

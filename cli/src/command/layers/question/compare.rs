@@ -4,7 +4,7 @@ use crate::out::print;
 use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
-use layerstone_layering::{ComparedLayer, Comparison, Plan, Renamed, State, compare};
+use layerstone_layering::{ComparedLayer, Comparison, LayerState, Plan, Renamed, compare};
 use layerstone_store::StorePath;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ fn text(found: &Comparison) -> String {
     let mut table = Table::new(&["layer", "size", "paths", "", "why"], &[0, 1, 2]);
     for (index, layer) in found.layers.iter().enumerate() {
         let size = layer.size.map(size).unwrap_or_default();
-        let state = if layer.state == State::There { "there" } else { "sent" };
+        let state = if layer.state == LayerState::There { "there" } else { "sent" };
         table.row(vec![index.to_string(), size, layer.paths.len().to_string(), state.to_owned(), reason(layer)]);
     }
     let mut sums = Table::new(&["", "layers", "paths", "size", ""], &[1, 2, 3, 4]);
@@ -46,10 +46,10 @@ fn text(found: &Comparison) -> String {
 
 fn reason(layer: &ComparedLayer) -> String {
     match &layer.state {
-        State::There => String::new(),
-        State::Reordered => "the same paths in another order".to_owned(),
-        State::Regrouped => "paths of other layers".to_owned(),
-        State::Updated { changed, added } => {
+        LayerState::There => String::new(),
+        LayerState::Reordered => "the same paths in another order".to_owned(),
+        LayerState::Regrouped => "paths of other layers".to_owned(),
+        LayerState::Updated { changed, added } => {
             let changed: Vec<StorePath> = changed.iter().map(|Renamed { new, .. }| new.clone()).collect();
             let parts = [("changed", names(&changed)), ("new", names(added))];
             let parts = parts.iter().filter(|(_, names)| !names.is_empty());

@@ -1,13 +1,18 @@
-//! Layers too small to be worth a request each: they are joined to others, where it costs least.
+//! Joins layers that are too small to be worth a request each to others, where that costs least.
 
 use crate::churn::Churn;
+use crate::cluster::Cluster;
 use crate::layer::Layer;
 use crate::merge::join_down;
 
 /// Joins layers of fewer than `least` bytes of NARs to others until there are none, or nothing to join them to. The
 /// later of the two joins the earlier one.
 pub(crate) fn join_small(churn: &Churn, layers: Vec<Layer>, least: u64) -> Vec<Layer> {
-    join_down(churn, layers, 1, |(_, a), (_, b)| (a.size.min(b.size) < least).then_some(0))
+    let clusters = layers.into_iter().map(|layer| Cluster::of(churn, layer)).collect();
+    let joined = join_down(churn, clusters, 1, |(_, a), (_, b)| {
+        (!a.pinned && !b.pinned && a.size.min(b.size) < least).then_some(0)
+    });
+    joined.into_iter().map(Layer::from).collect()
 }
 
 #[cfg(test)]
@@ -25,13 +30,13 @@ mod tests {
         let churn = Churn::new(&graph, &Rates::default(), "test").unwrap();
         let number = |name: &str| graph.paths.iter().position(|path| path.name() == name).unwrap() as u32;
         let layer = |text: &str| Layer {
-            own: text.starts_with('!'),
+            pinned: text.starts_with('!'),
             paths: text.trim_start_matches('!').split(' ').map(number).collect(),
         };
         let joined = join_small(&churn, layers.split(", ").map(layer).collect(), least);
         let text = |layer: &Layer| {
             let names: Vec<&str> = layer.paths.iter().map(|&path| graph.paths[path as usize].name()).collect();
-            format!("{}{}", if layer.own { "!" } else { "" }, names.join(" "))
+            format!("{}{}", if layer.pinned { "!" } else { "" }, names.join(" "))
         };
         assert_eq!(joined.iter().map(text).collect::<Vec<_>>().join(", "), expected);
     }

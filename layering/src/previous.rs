@@ -1,5 +1,5 @@
-//! Plans that follow a previous one: what was together stays together, so that a registry which has the old image need
-//! only receive the layers in which something changed.
+//! Plans a closure after a previous plan: paths that shared a layer still do, so that a registry which has the old
+//! image receives only the layers in which something changed.
 //!
 //! A path takes the place that it had; else that of the path which it replaces: one of its name, or its package in
 //! another version. What has no place joins the layer where it costs least, or has a layer of its own as long as there
@@ -7,9 +7,10 @@
 //! layer to another, so that a plan which was kept for long costs more than a new one.
 
 use crate::churn::Churn;
+use crate::cluster::Cluster;
 use crate::graph::Graph;
 use crate::layer::Layer;
-use crate::merge::{Bundle, join_down};
+use crate::merge::join_down;
 use crate::order::by_name;
 use crate::{Error, Plan, Result};
 use layerstone_closure::{Item, difference};
@@ -78,8 +79,8 @@ impl Previous {
     }
 }
 
-/// Divides paths into the layers of a previous plan, and at most `limit` with those that a user asked for: bottom first,
-/// in the old order, what is new on top.
+/// Divides paths into the layers of a previous plan, and at most `limit` with those that a user asked for: bottom
+/// first, in the old order, what is new on top.
 ///
 /// # Errors
 ///
@@ -88,30 +89,36 @@ pub(crate) fn layers(
     graph: &Graph,
     churn: &Churn,
     free: &[u32],
-    own: &[Vec<u32>],
+    pinned: &[Vec<u32>],
     limit: usize,
     previous: &Previous,
 ) -> Result<Vec<Layer>> {
-    let all: Vec<u32> = free.iter().chain(own.iter().flatten()).copied().collect();
+    let all: Vec<u32> = free.iter().chain(pinned.iter().flatten()).copied().collect();
     let old = previous.layers(graph, &all)?;
     let placed: Vec<u32> = sorted(old.iter().flatten().copied());
-    let mut layers = with_own(old, own);
+    let mut layers = with_pinned(old, pinned);
     let before: Vec<Before> = layers.iter().map(|layer| previous.before(graph, layer)).collect();
     let new: Vec<u32> = free.iter().copied().filter(|path| placed.binary_search(path).is_err()).collect();
     layers.extend(by_name(graph, &new).into_iter().map(|path| Layer::free(vec![path])));
-    // What an old layer costs by being sent now, if nothing was changed in it until now.
-    let sent = |(index, bundle): (usize, &Bundle)| match before.get(index) {
-        Some(old) if old.same && old.len == bundle.layer.paths.len() => {
-            u128::from(bundle.size) * u128::from(churn.mean_rate())
+    // What an old layer costs by being sent now, if nothing was changed in it until now; none for one that was asked
+    // for, which nothing may join.
+    let sent = |(index, cluster): (usize, &Cluster)| match before.get(index) {
+        _ if cluster.pinned => None,
+        Some(old) if old.same && old.len == cluster.paths.len() => {
+            Some(u128::from(cluster.size) * u128::from(churn.mean_rate()))
         }
-        _ => 0,
+        _ => Some(0),
     };
-    let mut layers = join_down(churn, layers, limit, |a, b| (b.0 >= before.len()).then(|| sent(a) + sent(b)));
-    for (index, layer) in layers.iter_mut().enumerate() {
-        let joined = layer.paths.split_off(before.get(index).map_or(0, |old| old.len));
-        layer.paths.extend(by_name(graph, &joined));
+    let clusters = layers.into_iter().map(|layer| Cluster::of(churn, layer)).collect();
+    // Of a pair the later one goes, which is new here: the old ones keep their places in the list.
+    let mut clusters =
+        join_down(churn, clusters, limit, |a, b| Some(sent(a)? + sent(b)?).filter(|_| b.0 >= before.len()));
+    for (index, cluster) in clusters.iter_mut().enumerate() {
+        let joined = cluster.paths.split_off(before.get(index).map_or(0, |old| old.len));
+        cluster.paths.extend(by_name(graph, &joined));
     }
-    Ok(join_down(churn, layers, limit, |a, b| Some(sent(a) + sent(b))))
+    let clusters = join_down(churn, clusters, limit, |a, b| Some(sent(a)? + sent(b)?));
+    Ok(clusters.into_iter().map(Layer::from).collect())
 }
 
 /// A layer before anything new joined it.
@@ -124,10 +131,10 @@ struct Before {
 
 /// The old layers that still hold something, and those that a user asks for: in place of the first old layer that holds
 /// nothing else, or on top.
-fn with_own(old: Vec<Vec<u32>>, own: &[Vec<u32>]) -> Vec<Layer> {
+fn with_pinned(old: Vec<Vec<u32>>, pinned: &[Vec<u32>]) -> Vec<Layer> {
     let owner: HashMap<u32, usize> =
-        own.iter().enumerate().flat_map(|(index, paths)| paths.iter().map(move |&path| (path, index))).collect();
-    let mut homeless: BTreeMap<usize, &Vec<u32>> = own.iter().enumerate().collect();
+        pinned.iter().enumerate().flat_map(|(index, paths)| paths.iter().map(move |&path| (path, index))).collect();
+    let mut homeless: BTreeMap<usize, &Vec<u32>> = pinned.iter().enumerate().collect();
     let mut layers = Vec::new();
     for mut paths in old {
         let whose = paths.first().and_then(|path| owner.get(path));
@@ -135,7 +142,7 @@ fn with_own(old: Vec<Vec<u32>>, own: &[Vec<u32>]) -> Vec<Layer> {
         if let Some(wanted) = only.and_then(|index| homeless.remove(index)) {
             let there = sorted(paths.iter().copied());
             paths.extend(wanted.iter().filter(|path| there.binary_search(path).is_err()));
-            layers.push(Layer::own(paths));
+            layers.push(Layer::pinned(paths));
             continue;
         }
         paths.retain(|path| !owner.contains_key(path));
@@ -143,7 +150,7 @@ fn with_own(old: Vec<Vec<u32>>, own: &[Vec<u32>]) -> Vec<Layer> {
             layers.push(Layer::free(paths));
         }
     }
-    layers.extend(homeless.into_values().map(|paths| Layer::own(paths.clone())));
+    layers.extend(homeless.into_values().map(|paths| Layer::pinned(paths.clone())));
     layers
 }
 
@@ -177,15 +184,15 @@ mod tests {
         plan.layers.iter().map(names).collect::<Vec<_>>().join(", ")
     }
 
-    fn follow(closure: &str, old: &str, limit: usize, own: &[&str]) -> Result<Plan> {
-        let own = own.iter().map(|patterns| patterns.parse().unwrap()).collect();
+    fn follow(closure: &str, old: &str, limit: usize, pinned: &[&str]) -> Result<Plan> {
+        let pinned = pinned.iter().map(|patterns| patterns.parse().unwrap()).collect();
         let limit = NonZeroUsize::new(limit).unwrap();
-        plan(&sized_closure(closure), &Settings { own, previous: Some(previous(old)), ..Settings::new(limit) })
+        plan(&sized_closure(closure), &Settings { pinned, previous: Some(previous(old)), ..Settings::new(limit) })
     }
 
     #[track_caller]
-    fn check(closure: &str, old: &str, limit: usize, own: &[&str], expected: &str) {
-        assert_eq!(names(&follow(closure, old, limit, own).unwrap()), expected);
+    fn check(closure: &str, old: &str, limit: usize, pinned: &[&str], expected: &str) {
+        assert_eq!(names(&follow(closure, old, limit, pinned).unwrap()), expected);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Plans of several closures, cut so that what the closures share lies in layers that they share, which a registry
-//! stores once and sends again once.
+//! Plans several closures at once: what they share lies in layers that they share, which a registry stores once and
+//! receives once.
 //!
 //! All closures are one graph, and every path in it is held by a set of closures. At first each path is a layer of all
 //! plans whose closures hold it. Then two layers are joined, again and again, until every plan is within its limit: the
@@ -13,15 +13,16 @@
 //! of two sets are joined for the plans that have both. The other plans keep them as they are: what was shared is then
 //! stored twice, and counts twice in what the plans cost.
 
-mod holders;
+mod closure_set;
 
 use crate::churn::Churn;
+use crate::cluster::Cluster;
 use crate::graph::Graph;
 use crate::layer::Layer;
-use crate::merge::{Bundle, Pairs};
+use crate::merge::Pairs;
 use crate::order::{by_name, by_rate};
-use crate::{Error, Plan, Result, Settings, Strategy, least_churn, own};
-use holders::Holders;
+use crate::{Error, Plan, Result, Settings, Strategy, least_churn, pinned};
+use closure_set::ClosureSet;
 use layerstone_closure::{Closure, PathInfo};
 use layerstone_store::StorePath;
 use std::cmp::Reverse;
@@ -32,13 +33,14 @@ use std::num::NonZeroUsize;
 /// that several plans have is the same list of paths in all. The plans do not depend on the order of the closures, or
 /// of the paths in them.
 ///
-/// A layer that is asked for holds what its patterns choose of a closure: closures of which they choose other paths have
-/// other layers. Layers of less than the least size are joined only to layers that the same closures hold.
+/// A layer that is asked for holds what its patterns choose of a closure: closures of which they choose other paths
+/// have other layers. Layers of less than the least size are joined only to layers that the same closures hold.
 ///
 /// # Errors
 ///
-/// Those of [`plan()`](crate::plan()), where an excluded path and what a pattern chooses need to be in one closure only;
-/// if closures say different things of one path; if the strategy is not `least-churn` or there is a previous plan.
+/// Those of [`plan()`](crate::plan()), where an excluded path and what a pattern chooses need to be in one closure
+/// only; if closures say different things of one path; if the strategy is not `least-churn` or there is a previous
+/// plan.
 pub fn plans(closures: &[Closure], settings: &Settings) -> Result<Vec<Plan>> {
     if settings.strategy != Strategy::LeastChurn {
         return Err(Error::Together { found: format!("the strategy {}", settings.strategy) });
@@ -52,29 +54,32 @@ pub fn plans(closures: &[Closure], settings: &Settings) -> Result<Vec<Plan>> {
     let united = unite(closures)?;
     let graph = Graph::new(&united)?;
     let churn = Churn::new(&graph, &settings.rates, "least-churn")?;
-    let held_by = Holders::of_each(&graph, closures);
-    let (own, free) = own::choose(&graph, settings.free(&graph)?, &settings.own)?;
+    let held_by = ClosureSet::of_each(&graph, closures);
+    let (pinned, free) = pinned::choose(&graph, settings.free(&graph)?, &settings.pinned)?;
     let of_closure = |closure: usize, paths: &[u32]| -> Vec<u32> {
         paths.iter().copied().filter(|&path| held_by[path as usize].has(closure)).collect()
     };
-    let own_of = |closure: usize| -> Vec<Layer> {
-        let layers = own.iter().map(|paths| Layer::own(of_closure(closure, paths)));
+    let pinned_of = |closure: usize| -> Vec<Layer> {
+        let layers = pinned.iter().map(|paths| Layer::pinned(of_closure(closure, paths)));
         layers.filter(|layer| !layer.paths.is_empty()).collect()
     };
-    let own: Vec<Vec<Layer>> = (0..closures.len()).map(own_of).collect();
-    let rooms = own.iter().enumerate().map(|(closure, own)| settings.room(of_closure(closure, &free).len(), own.len()));
+    let pinned: Vec<Vec<Layer>> = (0..closures.len()).map(pinned_of).collect();
+    let rooms = pinned
+        .iter()
+        .enumerate()
+        .map(|(closure, pinned)| settings.room(of_closure(closure, &free).len(), pinned.len()));
     let rooms: Vec<usize> = rooms.map(|room| room.map(usize::from)).collect::<Result<_>>()?;
-    let mut cut = Cut::new(&churn, &by_name(&graph, &free), &held_by, rooms);
-    cut.meet_limits();
-    cut.use_room();
-    cut.divide_anew(&graph);
-    cut.join_small(settings.min_size);
+    let mut joint = JointPlan::new(&churn, &by_name(&graph, &free), &held_by, rooms);
+    joint.meet_limits();
+    joint.use_room();
+    joint.divide_anew(&graph);
+    joint.join_small(settings.min_size);
     let path = |number: u32| graph.paths[number as usize].clone();
-    let plan = |(closure, own): (usize, Vec<Layer>)| {
-        let layers = by_rate(&graph, &churn, cut.layers(closure).chain(own).collect());
+    let plan = |(closure, pinned): (usize, Vec<Layer>)| {
+        let layers = by_rate(&graph, &churn, joint.layers(closure).chain(pinned).collect());
         Plan::new(layers.into_iter().map(|layer| layer.paths.into_iter().map(path).collect()).collect())
     };
-    Ok(own.into_iter().enumerate().map(plan).collect())
+    Ok(pinned.into_iter().enumerate().map(plan).collect())
 }
 
 /// All paths of the closures, which must say the same of each.
@@ -96,20 +101,20 @@ fn unite(closures: &[Closure]) -> Result<Closure> {
 
 /// A layer of all plans whose closures hold it.
 struct Item {
-    bundle: Bundle,
-    held_by: Holders,
+    cluster: Cluster,
+    held_by: ClosureSet,
     /// The two layers of the same plans that were joined to this one, if it is made of such.
     parts: Option<Box<[Item; 2]>>,
 }
 
 impl Item {
-    fn new(churn: &Churn, paths: Vec<u32>, held_by: &Holders) -> Item {
-        Item { bundle: Bundle::new(churn, Layer::free(paths)), held_by: held_by.clone(), parts: None }
+    fn new(churn: &Churn, paths: Vec<u32>, held_by: &ClosureSet) -> Item {
+        Item { cluster: Cluster::of(churn, Layer::free(paths)), held_by: held_by.clone(), parts: None }
     }
 }
 
 /// The plans in the making.
-struct Cut<'a> {
+struct JointPlan<'a> {
     churn: &'a Churn,
     /// All layers; none where one was joined to another.
     items: Vec<Option<Item>>,
@@ -118,107 +123,116 @@ struct Cut<'a> {
     /// How many each may have.
     rooms: Vec<usize>,
     /// The plans for which layers of two sets may be joined.
-    crowded: Holders,
+    crowded: ClosureSet,
 }
 
-impl<'a> Cut<'a> {
+impl<'a> JointPlan<'a> {
     /// A layer for each path; the plans in which more sets meet than there may be layers are crowded.
-    fn new(churn: &'a Churn, paths: &[u32], held_by: &[Holders], rooms: Vec<usize>) -> Cut<'a> {
+    fn new(churn: &'a Churn, paths: &[u32], held_by: &[ClosureSet], rooms: Vec<usize>) -> JointPlan<'a> {
         let item = |&path: &u32| Some(Item::new(churn, vec![path], &held_by[path as usize]));
-        let mut sets: Vec<&Holders> = paths.iter().map(|&path| &held_by[path as usize]).collect();
-        let count = |sets: &[&Holders], plan: usize| sets.iter().filter(|set| set.has(plan)).count();
+        let mut sets: Vec<&ClosureSet> = paths.iter().map(|&path| &held_by[path as usize]).collect();
+        let count = |sets: &[&ClosureSet], plan: usize| sets.iter().filter(|set| set.has(plan)).count();
         let counts = (0..rooms.len()).map(|plan| count(&sets, plan)).collect();
         sets.sort_unstable();
         sets.dedup();
-        let crowded = Holders::of((0..rooms.len()).filter(|&plan| count(&sets, plan) > rooms[plan]), rooms.len());
-        Cut { churn, items: paths.iter().map(item).collect(), counts, rooms, crowded }
+        let crowded = ClosureSet::of((0..rooms.len()).filter(|&plan| count(&sets, plan) > rooms[plan]), rooms.len());
+        JointPlan { churn, items: paths.iter().map(item).collect(), counts, rooms, crowded }
     }
 
     /// Joins layers until no plan has too many.
+    ///
+    /// That ends: a joint takes a layer from plans that have too many, and none ever gets one. Where no pair may be
+    /// joined, those plans become crowded, and then any two layers of one of them may be.
     fn meet_limits(&mut self) {
         loop {
             let over = self.over();
             if over.is_empty() {
                 return;
             }
-            let mut pairs = Pairs::new(self.items.len(), |a, b, bound| self.cost(&over, a, b, bound));
+            let mut pairs = Pairs::new(self.items.len(), |a, b, below| self.cost(&over, a, b, below));
             // What a pair costs depends on which plans have too many, so that all is asked again when that changes.
             while self.over() == over {
-                let Some((a, b)) = pairs.least(|a, b, bound| self.cost(&over, a, b, bound)) else {
+                let Some((a, b)) = pairs.least(|a, b, below| self.cost(&over, a, b, below)) else {
                     self.crowded = over;
                     break;
                 };
-                let changed = self.join(a, b);
-                pairs.update(&changed, |a, b, bound| self.cost(&over, a, b, bound));
+                let changed = self.join(a, b, &mut pairs);
+                pairs.update(&changed, |a, b, below| self.cost(&over, a, b, below));
             }
         }
     }
 
     /// Joins layers of fewer than `least` bytes to others that the same closures hold.
     fn join_small(&mut self, least: u64) {
-        let cost = |cut: &Cut, a: usize, b: usize, bound: u128| {
-            let (one, other) = (cut.items[a].as_ref()?, cut.items[b].as_ref()?);
-            let may = one.held_by == other.held_by && one.bundle.size.min(other.bundle.size) < least;
-            may.then(|| one.bundle.extra_cost(&other.bundle, cut.churn, bound))?
+        let cost = |joint: &JointPlan, a: usize, b: usize, below: u128| {
+            let (one, other) = (joint.items[a].as_ref()?, joint.items[b].as_ref()?);
+            let may = one.held_by == other.held_by && one.cluster.size.min(other.cluster.size) < least;
+            may.then(|| one.cluster.extra_cost(&other.cluster, joint.churn, below))?
         };
-        let mut pairs = Pairs::new(self.items.len(), |a, b, bound| cost(self, a, b, bound));
-        while let Some((a, b)) = pairs.least(|a, b, bound| cost(self, a, b, bound)) {
-            let changed = self.join(a, b);
-            pairs.update(&changed, |a, b, bound| cost(self, a, b, bound));
+        let mut pairs = Pairs::new(self.items.len(), |a, b, below| cost(self, a, b, below));
+        while let Some((a, b)) = pairs.least(|a, b, below| cost(self, a, b, below)) {
+            let changed = self.join(a, b, &mut pairs);
+            pairs.update(&changed, |a, b, below| cost(self, a, b, below));
         }
     }
 
     /// The plans that have too many layers.
-    fn over(&self) -> Holders {
+    fn over(&self) -> ClosureSet {
         let over = (0..self.rooms.len()).filter(|&plan| self.counts[plan] > self.rooms[plan]);
-        Holders::of(over, self.rooms.len())
+        ClosureSet::of(over, self.rooms.len())
     }
 
     /// What it costs to join two layers for all plans that have both, for each of these that has too many: if that is
-    /// not above `bound`.
-    fn cost(&self, over: &Holders, a: usize, b: usize, bound: u128) -> Option<u128> {
+    /// less than `below`.
+    fn cost(&self, over: &ClosureSet, a: usize, b: usize, below: u128) -> Option<u128> {
         let (one, other) = (self.items[a].as_ref()?, self.items[b].as_ref()?);
-        let common = one.held_by.and(&other.held_by);
-        let relieved = u128::from(common.and(over).len());
-        if relieved == 0 || (one.held_by != other.held_by && common.and(&self.crowded).is_empty()) {
+        let common = |third: &ClosureSet| one.held_by.common(&other.held_by, third);
+        let relieved = u128::from(common(over));
+        if relieved == 0 || (one.held_by != other.held_by && common(&self.crowded) == 0) {
             return None;
         }
         // What plans keep that have only one of the two is paid for twice.
-        let kept = [one, other].into_iter().filter(|item| item.held_by != common).map(|item| item.bundle.cost());
-        let kept: u128 = kept.sum();
-        let most = bound.saturating_add(1).saturating_mul(relieved).checked_sub(kept)?;
-        let cost = (one.bundle.extra_cost(&other.bundle, self.churn, most)? + kept) / relieved;
-        (cost <= bound).then_some(cost)
+        let kept =
+            |item: &Item, other: &Item| if other.held_by.has_all(&item.held_by) { 0 } else { item.cluster.cost() };
+        let kept = kept(one, other) + kept(other, one);
+        let below = below.saturating_mul(relieved).checked_sub(kept)?;
+        Some((one.cluster.extra_cost(&other.cluster, self.churn, below)? + kept) / relieved)
     }
 
     /// Joins two layers for all plans that have both; which items are not what they were.
-    fn join(&mut self, a: usize, b: usize) -> Vec<usize> {
+    fn join(&mut self, a: usize, b: usize, pairs: &mut Pairs) -> Vec<usize> {
         let (Some(one), Some(other)) = (self.items[a].take(), self.items[b].take()) else { return Vec::new() };
         let common = one.held_by.and(&other.held_by);
         common.iter().for_each(|plan| self.counts[plan] -= 1);
-        let mut bundle = one.bundle.clone();
-        bundle.join(&other.bundle, self.churn);
+        let mut cluster = one.cluster.clone();
+        cluster.join(&other.cluster, self.churn);
         if one.held_by == other.held_by {
-            self.items[a] = Some(Item { bundle, held_by: common, parts: Some(Box::new([one, other])) });
+            self.items[a] = Some(Item { cluster, held_by: common, parts: Some(Box::new([one, other])) });
+            pairs.remove(b);
             return vec![a, b];
         }
         for (place, item) in [(a, one), (b, other)] {
             let held_by = item.held_by.without(&common);
-            self.items[place] = (!held_by.is_empty()).then_some(Item { held_by, ..item });
+            if held_by.is_empty() {
+                pairs.remove(place);
+            } else {
+                self.items[place] = Some(Item { held_by, ..item });
+            }
         }
-        self.items.push(Some(Item { bundle, held_by: common, parts: None }));
+        self.items.push(Some(Item { cluster, held_by: common, parts: None }));
         vec![a, b, self.items.len() - 1]
     }
 
     /// Undoes joints as long as all plans that have the layer have room for one more, the dearest first.
     fn use_room(&mut self) {
-        let saved = |cut: &Cut, item: &Item| {
-            let has_room = item.held_by.iter().all(|plan| cut.counts[plan] < cut.rooms[plan]);
+        let saved = |joint: &JointPlan, item: &Item| {
+            let has_room = item.held_by.iter().all(|plan| joint.counts[plan] < joint.rooms[plan]);
             let [one, other] = &**item.parts.as_ref().filter(|_| has_room)?;
-            Some(item.bundle.cost() - one.bundle.cost() - other.bundle.cost())
+            Some(item.cluster.cost() - one.cluster.cost() - other.cluster.cost())
         };
-        let dearest = |cut: &Cut| {
-            let items = (0..).zip(&cut.items).filter_map(|(place, item)| Some((place, saved(cut, item.as_ref()?)?)));
+        let dearest = |joint: &JointPlan| {
+            let items =
+                (0..).zip(&joint.items).filter_map(|(place, item)| Some((place, saved(joint, item.as_ref()?)?)));
             items.min_by_key(|&(place, saved)| (Reverse(saved), place)).map(|(place, _)| place)
         };
         while let Some(place) = dearest(self)
@@ -234,16 +248,16 @@ impl<'a> Cut<'a> {
 
     /// Divides the paths of each set of plans into as many layers as they are in, where that costs less.
     fn divide_anew(&mut self, graph: &Graph) {
-        let mut sets: BTreeMap<Holders, Vec<Item>> = BTreeMap::new();
+        let mut sets: BTreeMap<ClosureSet, Vec<Item>> = BTreeMap::new();
         for item in std::mem::take(&mut self.items).into_iter().flatten() {
             sets.entry(item.held_by.clone()).or_default().push(item);
         }
         for (held_by, items) in sets {
-            let paths: Vec<u32> = items.iter().flat_map(|item| &item.bundle.layer.paths).copied().collect();
+            let paths: Vec<u32> = items.iter().flat_map(|item| &item.cluster.paths).copied().collect();
             let count = NonZeroUsize::new(items.len()).expect("a set is there as something is in it");
             let layers = least_churn::layers(graph, self.churn, &paths, count);
             let anew: Vec<Item> = layers.into_iter().map(|paths| Item::new(self.churn, paths, &held_by)).collect();
-            let cost = |items: &[Item]| items.iter().map(|item| item.bundle.cost()).sum::<u128>();
+            let cost = |items: &[Item]| items.iter().map(|item| item.cluster.cost()).sum::<u128>();
             let better = if cost(&anew) < cost(&items) { anew } else { items };
             self.items.extend(better.into_iter().map(Some));
         }
@@ -252,7 +266,7 @@ impl<'a> Cut<'a> {
     /// The layers of a plan.
     fn layers(&self, plan: usize) -> impl Iterator<Item = Layer> {
         let items = self.items.iter().flatten().filter(move |item| item.held_by.has(plan));
-        items.map(|item| item.bundle.layer.clone())
+        items.map(|item| item.cluster.clone().into())
     }
 }
 
@@ -304,12 +318,12 @@ mod tests {
 
     #[test]
     fn layers_asked_for_and_small_ones() {
-        let own = |patterns: &str| vec![patterns.parse().unwrap()];
-        let asked = Settings { own: own("lib*,data"), ..settings(2) };
+        let pinned = |patterns: &str| vec![patterns.parse().unwrap()];
+        let asked = Settings { pinned: pinned("lib*,data"), ..settings(2) };
         check(&[WEB, JOB], &asked, &["lib libc, tls web", "data lib libc, job"]);
         check(
             &[WEB, JOB],
-            &Settings { own: own("tls"), ..settings(3) },
+            &Settings { pinned: pinned("tls"), ..settings(3) },
             &["lib libc, tls, web", "lib libc, data, job"],
         );
         check(&[WEB, JOB], &Settings { min_size: 15, ..settings(9) }, &["lib libc, tls web", "lib libc, data job"]);
@@ -341,10 +355,10 @@ mod tests {
             &settings(9),
             &format!("not a closure: {}: refers to {}, which is absent", path("a"), path("b")),
         );
-        let own = vec!["b".parse().unwrap()];
+        let pinned = vec!["b".parse().unwrap()];
         let few =
             "too few layers: found a limit of 1, expected 2 or more: the base image has 0, 1 are asked for by pattern";
-        check_error(&["a 1: ", "a 1: ; b 1: "], &Settings { own, ..settings(1) }, few);
+        check_error(&["a 1: ", "a 1: ; b 1: "], &Settings { pinned, ..settings(1) }, few);
     }
 
     /// Up to 5 closures of up to 30 paths, each the closure of some of them.

@@ -1,4 +1,4 @@
-//! Layers that a user asks for: the paths that some patterns choose, and nothing else.
+//! Chooses the paths of pinned layers: those that a user's patterns match, and nothing else.
 
 use crate::graph::Graph;
 use crate::order::by_name;

@@ -1,11 +1,11 @@
-//! Cutting an order of paths into layers: one path a layer while there are layers, the rest together.
+//! Caps the number of layers of an order of paths: one path a layer while there are layers, the rest together.
 //!
 //! The rule of dockerTools' buildLayeredImage since 2018: what comes first is shared most, and shared best alone.
 
 use std::num::NonZeroUsize;
 
 /// The first `limit - 1` items alone, all others together, in their order; no layer is empty.
-pub(crate) fn split<T: Clone>(order: &[T], limit: NonZeroUsize) -> Vec<Vec<T>> {
+pub(crate) fn cap<T: Clone>(order: &[T], limit: NonZeroUsize) -> Vec<Vec<T>> {
     let (alone, together) = order.split_at(order.len().min(limit.get() - 1));
     let mut layers: Vec<Vec<T>> = alone.iter().map(|item| vec![item.clone()]).collect();
     if !together.is_empty() {
@@ -21,7 +21,7 @@ mod tests {
     #[track_caller]
     fn check(items: usize, limit: usize, expected: &[&[usize]]) {
         let order: Vec<usize> = (0..items).collect();
-        assert_eq!(split(&order, NonZeroUsize::new(limit).unwrap()), expected, "{items} items, limit {limit}");
+        assert_eq!(cap(&order, NonZeroUsize::new(limit).unwrap()), expected, "{items} items, limit {limit}");
     }
 
     #[test]
