@@ -2,7 +2,7 @@
 
 use crate::limits::MAX_ATTRIBUTES;
 use crate::{Error, Result};
-use layerstone_erofs::{Content, Contents, Inode, Kind as FileKind};
+use layerstone_erofs::{FileContent, FileContents, Inode, InodeKind};
 use layerstone_guest::is_overlays;
 use layerstone_store::{Digest, Directory, Output};
 use layerstone_tar::{FileMeta, Kind, Node, Part, Tree, UnionReader, write_flat};
@@ -89,7 +89,7 @@ struct Files<'a> {
     reader: UnionReader<'a>,
 }
 
-impl Contents for Files<'_> {
+impl FileContents for Files<'_> {
     fn copy(&mut self, key: usize, out: &mut dyn Write) -> io::Result<()> {
         self.reader.copy(self.nodes[key], out)
     }
@@ -131,7 +131,7 @@ fn inodes<'a>(tree: &'a Tree, reader: UnionReader<'_>) -> Result<(Vec<Inode>, Ve
                 linked.insert(identity, found);
             }
         }
-        inodes[number].kind = FileKind::Directory { parent, entries };
+        inodes[number].kind = InodeKind::Directory { parent, entries };
     }
     Ok((inodes, nodes))
 }
@@ -144,12 +144,12 @@ fn is_whiteout(node: &Node) -> bool {
 fn inode(node: &Node, reader: UnionReader<'_>, number: usize) -> Result<Inode> {
     let FileMeta { mtime, xattrs } = reader.meta(node)?;
     let kind = match &node.kind {
-        Kind::File { size } => FileKind::File(Content { size: *size, key: number }),
-        Kind::Directory => FileKind::Directory { parent: 0, entries: Vec::new() },
-        Kind::Symlink { target } | Kind::HardLink { target } => FileKind::Symlink(target.clone()),
-        Kind::Fifo => FileKind::Fifo,
-        Kind::CharDevice { major, minor } => FileKind::CharDevice(*major, *minor),
-        Kind::BlockDevice { major, minor } => FileKind::BlockDevice(*major, *minor),
+        Kind::File { size } => InodeKind::File(FileContent { size: *size, key: number }),
+        Kind::Directory => InodeKind::Directory { parent: 0, entries: Vec::new() },
+        Kind::Symlink { target } | Kind::HardLink { target } => InodeKind::Symlink(target.clone()),
+        Kind::Fifo => InodeKind::Fifo,
+        Kind::CharDevice { major, minor } => InodeKind::CharDevice(*major, *minor),
+        Kind::BlockDevice { major, minor } => InodeKind::BlockDevice(*major, *minor),
     };
     // What an image says to overlayfs is not for it to say.
     let xattrs = xattrs.into_iter().filter(|(name, _)| !is_overlays(name)).collect();

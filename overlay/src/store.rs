@@ -1,7 +1,7 @@
 //! Writes the store paths that a script needs as a read-only file system for a virtual machine.
 
 use crate::{Error, Result, ScriptStore};
-use layerstone_erofs::{Content, Contents, Inode, Kind};
+use layerstone_erofs::{FileContent, FileContents, Inode, InodeKind};
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Write};
@@ -34,7 +34,7 @@ struct Files {
     linked: HashMap<(u64, u64), usize>,
 }
 
-impl Contents for Files {
+impl FileContents for Files {
     fn copy(&mut self, key: usize, out: &mut dyn Write) -> io::Result<()> {
         io::copy(&mut File::open(&self.paths[key])?, out).map(drop)
     }
@@ -42,7 +42,7 @@ impl Contents for Files {
 
 impl Files {
     fn add_all(&mut self, store: &ScriptStore<'_>) -> Result<()> {
-        let kind = Kind::Directory { parent: 0, entries: Vec::new() };
+        let kind = InodeKind::Directory { parent: 0, entries: Vec::new() };
         self.inodes.push(Inode { kind, mode: 0o755, uid: 0, gid: 0, mtime: (1, 0), links: 2, xattrs: Vec::new() });
         self.paths.push(PathBuf::new());
         let mut entries = Vec::new();
@@ -64,9 +64,9 @@ impl Files {
             for (name, path) in found {
                 entries.push((name, self.add(&path, number, &mut folders)?));
             }
-            self.inodes[number].kind = Kind::Directory { parent, entries };
+            self.inodes[number].kind = InodeKind::Directory { parent, entries };
         }
-        self.inodes[0].kind = Kind::Directory { parent: 0, entries };
+        self.inodes[0].kind = InodeKind::Directory { parent: 0, entries };
         Ok(())
     }
 
@@ -94,12 +94,12 @@ impl Files {
 /// A file of a store: root's, whoever owns it here.
 fn inode(path: &Path, metadata: &Metadata, number: usize) -> Result<Inode> {
     let kind = if metadata.is_file() {
-        Kind::File(Content { size: metadata.len(), key: number })
+        InodeKind::File(FileContent { size: metadata.len(), key: number })
     } else if metadata.is_dir() {
-        Kind::Directory { parent: 0, entries: Vec::new() }
+        InodeKind::Directory { parent: 0, entries: Vec::new() }
     } else if metadata.is_symlink() {
         let target = fs::read_link(path).map_err(Error::io("read", path))?;
-        Kind::Symlink(target.into_os_string().into_vec().into())
+        InodeKind::Symlink(target.into_os_string().into_vec().into())
     } else {
         let cause = io::Error::new(io::ErrorKind::InvalidData, "expected a file, folder or link");
         return Err(Error::io("read", path)(cause));

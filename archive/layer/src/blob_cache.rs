@@ -3,7 +3,7 @@
 //! A blob is read and hashed whole before it is used: a damaged one is removed, and compressed again.
 
 use crate::{CompressedBlob, CompressorPool, Progress, Result, Source, compress_layer, write_layer};
-use layerstone_store::{Cache, Digest, Kind, Output};
+use layerstone_store::{Cache, CacheKind, Digest, Output};
 use layerstone_tar::Part;
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,16 +24,16 @@ impl BlobCache {
 
     /// A blob that is kept, and whole.
     pub fn find(&self, digest: &Digest) -> Option<Part> {
-        let file = self.cache.open_file(Kind::Blob, digest).ok()?;
+        let file = self.cache.open_file(CacheKind::Blob, digest).ok()?;
         let size = file.metadata().ok()?.len();
-        let part = Part::new(Arc::new(file), self.cache.path(Kind::Blob, digest), 0, size);
+        let part = Part::new(Arc::new(file), self.cache.path(CacheKind::Blob, digest), 0, size);
         let found =
             write_layer(&Source::Part(part.clone()), &mut io::sink(), part.name(), &Progress::default()).ok()?;
         if found != *digest {
-            self.cache.forget(Kind::Blob, digest);
+            self.cache.forget(CacheKind::Blob, digest);
             return None;
         }
-        self.cache.used(Kind::Blob, digest);
+        self.cache.used(CacheKind::Blob, digest);
         Some(part)
     }
 
@@ -130,8 +130,8 @@ mod tests {
         let mut found = String::new();
         blobs.find(&digest).unwrap().reader().read_to_string(&mut found).unwrap();
         assert_eq!(found, "blob");
-        std::fs::write(cache.path(Kind::Blob, &digest), "blab").unwrap();
-        assert!(blobs.find(&digest).is_none() && !cache.path(Kind::Blob, &digest).exists());
+        std::fs::write(cache.path(CacheKind::Blob, &digest), "blab").unwrap();
+        assert!(blobs.find(&digest).is_none() && !cache.path(CacheKind::Blob, &digest).exists());
         drop(blobs.tee(&mut out));
         assert_eq!(cache.contents().unwrap().kinds.map(|(_, room)| room.files), [0; 3]);
     }

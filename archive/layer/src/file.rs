@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
 
 /// Format name of a layer file.
-pub const FORMAT: &str = "layerstone/layer";
+pub const LAYER_FORMAT: &str = "layerstone/layer";
 /// Version of the format; a change makes older files unreadable (they are derived data: rerun the stage).
-pub const VERSION: u64 = 1;
+pub const LAYER_FORMAT_VERSION: u64 = 1;
 /// The commands that write layer files, named when a file is of another version.
 const RERUN: &str = "layerstone layer";
 /// One layer of an image: its identity, and exactly one of a blob beside the file and a recipe to make it again.
@@ -97,7 +97,7 @@ impl LayerFile {
         let name = blob.file_name().unwrap_or_default();
         let way = relative(&folder(path)?, &folder(blob)?).join(name);
         let text = way.to_str().ok_or_else(|| Error::Malformed {
-            format: FORMAT,
+            format: LAYER_FORMAT,
             name: path.display().to_string(),
             cause: format!("blob {} is not UTF-8", way.display()),
         })?;
@@ -108,9 +108,9 @@ impl LayerFile {
     /// Reads a layer file.
     pub fn read(path: &Path) -> Result<LayerFile> {
         let name = path.display().to_string();
-        let malformed = |cause: String| Error::Malformed { format: FORMAT, name: name.clone(), cause };
-        let layer: LayerFile = match read_document(path, FORMAT, VERSION, RERUN)? {
-            Document::Ours(value) => from_value(value, FORMAT, &name)?,
+        let malformed = |cause: String| Error::Malformed { format: LAYER_FORMAT, name: name.clone(), cause };
+        let layer: LayerFile = match read_document(path, LAYER_FORMAT, LAYER_FORMAT_VERSION, RERUN)? {
+            Document::Ours(value) => from_value(value, LAYER_FORMAT, &name)?,
             Document::Bare(_) => return Err(malformed("found no format, expected \"layerstone/layer\"".to_owned())),
         };
         if layer.blob.is_some() == layer.recipe.is_some() {
@@ -147,17 +147,17 @@ impl LayerFile {
 
     /// Starts a layer file: all of it on the disk, but not under its name until it is committed.
     pub fn prepare(&self, path: &Path) -> Result<Output> {
-        prepare_stage_file(path, FORMAT, VERSION, self)
+        prepare_stage_file(path, LAYER_FORMAT, LAYER_FORMAT_VERSION, self)
     }
 
     /// Writes a layer file into an output that was started.
     pub fn fill(&self, output: &mut Output) -> Result<()> {
-        fill_stage_file(output, FORMAT, VERSION, self)
+        fill_stage_file(output, LAYER_FORMAT, LAYER_FORMAT_VERSION, self)
     }
 
     /// Writes a layer file; `-` is standard output.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_stage_file(path, FORMAT, VERSION, self)
+        write_stage_file(path, LAYER_FORMAT, LAYER_FORMAT_VERSION, self)
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
     fn read(body: serde_json::Value) -> Result<LayerFile> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.layer.json");
-        write_stage_file(&path, FORMAT, VERSION, &body).unwrap();
+        write_stage_file(&path, LAYER_FORMAT, LAYER_FORMAT_VERSION, &body).unwrap();
         LayerFile::read(&path)
     }
 

@@ -8,7 +8,7 @@
 //! order, and compressed layers that are not the store's are known too.
 
 use crate::{CompressedBlob, CompressionParams, Difference, FileIndex, LayerFile, Layout, Recipe, Result};
-use layerstone_store::{Cache, Digest, Kind, NarHash, Store, StorePath, decode, encode};
+use layerstone_store::{Cache, CacheKind, Digest, NarHash, Store, StorePath, decode, encode};
 use layerstone_tar::Owner;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::process::geteuid;
@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// Raised whenever something else than what is in [`Key`] begins to decide the bytes of a layer, or the wire types change.
-const VERSION: u32 = 2;
+const LAYER_VERSION: u32 = 2;
 
 /// Which paths without a NAR hash are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl LayerCache {
         }
         // What its files were may be wanted as long as it is believed.
         let diff_id = Digest::from_bytes(facts.diff_id);
-        self.cache.used(Kind::Index, &diff_id);
+        self.cache.used(CacheKind::Index, &diff_id);
         let layer = match params {
             None => LayerFile::new(diff_id, facts.size),
             Some(params) => LayerFile::compressed(&self.compressed(&diff_id, params)?, facts.size, params),
@@ -154,7 +154,7 @@ impl LayerCache {
 
     /// What is remembered under a key.
     fn facts(&self, key: &Digest) -> Option<Facts> {
-        decode(&self.cache.get(Kind::Layer, key)?)
+        decode(&self.cache.get(CacheKind::Layer, key)?)
     }
 
     /// Stores a layer that was made and compressed so, and the index of its files if it was read to its end.
@@ -174,7 +174,7 @@ impl LayerCache {
         let tarsum = layer.tarsum.clone().or_else(known);
         self.put_facts(&key, &Facts { diff_id: *diff_id.as_bytes(), size: *size, blob: None, tarsum })?;
         if let Some(bytes) = layout.and_then(FileIndex::of).and_then(|index| index.to_bytes()) {
-            self.cache.put(Kind::Index, &layer.diff_id, &bytes)?;
+            self.cache.put(CacheKind::Index, &layer.diff_id, &bytes)?;
         }
         Ok(())
     }
@@ -193,7 +193,7 @@ impl LayerCache {
 
     fn put_facts(&self, key: &Digest, facts: &Facts) -> Result<()> {
         match encode(facts) {
-            Some(bytes) => Ok(self.cache.put(Kind::Layer, key, &bytes)?),
+            Some(bytes) => Ok(self.cache.put(CacheKind::Layer, key, &bytes)?),
             None => Ok(()),
         }
     }
@@ -204,7 +204,7 @@ impl LayerCache {
             decode(bytes).is_some_and(|facts: Facts| diff_ids.contains(&Digest::from_bytes(facts.diff_id)))
         };
         // A cache that cannot be read is not believed either.
-        let _ = self.cache.forget_if(Kind::Layer, is_wrong);
+        let _ = self.cache.forget_if(CacheKind::Layer, is_wrong);
     }
 
     /// What the files of a layer differ in from those of a layer of the same recipe that had this diff ID; nothing if what
@@ -214,7 +214,7 @@ impl LayerCache {
     ///
     /// The layer cannot be read.
     pub fn differences(&self, recipe: &Recipe, diff_id: &Digest) -> Result<Vec<Difference>> {
-        let index = self.cache.get(Kind::Index, diff_id).and_then(|bytes| FileIndex::from_bytes(&bytes));
+        let index = self.cache.get(CacheKind::Index, diff_id).and_then(|bytes| FileIndex::from_bytes(&bytes));
         let Some(index) = index else { return Ok(Vec::new()) };
         Ok(index.differences(&FileIndex::of_store(&self.store, recipe)?))
     }
@@ -229,7 +229,7 @@ impl LayerCache {
         }
         let Recipe { store, mtime, xattrs, owner: Owner { uid, gid, uname, gname }, .. } = recipe;
         let key = Key {
-            version: VERSION,
+            version: LAYER_VERSION,
             paths,
             store,
             place: self.place.as_ref().map(|place| place.name(all_known)),
@@ -248,7 +248,7 @@ fn compressed_key(diff_id: &Digest, params: CompressionParams) -> Option<Digest>
         CompressionParams::Gzip { level } => (0, level),
         CompressionParams::Zstd { level } => (1, level),
     };
-    encode(&CompressedKey { version: VERSION, diff_id, params, program }).map(|bytes| Digest::of(&bytes))
+    encode(&CompressedKey { version: LAYER_VERSION, diff_id, params, program }).map(|bytes| Digest::of(&bytes))
 }
 
 #[cfg(test)]

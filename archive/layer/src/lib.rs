@@ -32,7 +32,7 @@ pub use compressor_pool::{BlockWriter, CompressorPool};
 pub use descriptor::{Descriptor, or_null};
 pub use digest::{Sink, digest_all, write_layer};
 pub use error::{Error, Result};
-pub use file::{FORMAT, LayerFile, VERSION};
+pub use file::{LAYER_FORMAT, LAYER_FORMAT_VERSION, LayerFile};
 pub use file_index::{Difference, FileIndex};
 pub use layer_cache::{LayerCache, Trust};
 pub use layout::{Layout, store_layout};

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use layerstone_layer::{FORMAT, LayerFile, Progress, Recipe, Source, VERSION, digest_all, store_layout};
+use layerstone_layer::{
+    LAYER_FORMAT, LAYER_FORMAT_VERSION, LayerFile, Progress, Recipe, Source, digest_all, store_layout,
+};
 use layerstone_store::{Store, to_text};
 use layerstone_tar::{Owner, tarsum};
 use std::fs::{self, Permissions};
@@ -58,7 +60,7 @@ fn the_store_gives_the_layer_file() {
         tarsum: Some(sum),
         ..LayerFile::new(diff_ids[0], source.size())
     };
-    assert_eq!(to_text(FORMAT, VERSION, &layer), block("json"));
+    assert_eq!(to_text(LAYER_FORMAT, LAYER_FORMAT_VERSION, &layer), block("json"));
 
     let file = root.path().join("x.layer.json");
     fs::write(&file, block("json")).unwrap();

@@ -10,7 +10,7 @@ use crate::script::{self, RunAs, Workplace};
 use crate::warning::Warning;
 use crate::{Error, Result};
 use layerstone_layer::{LayerFile, Layout, Progress, Source, write_layer};
-use layerstone_spec::{Error as SpecError, Kind as ImageKind, Spec};
+use layerstone_spec::{Error as SpecError, ImageKind, Spec};
 use layerstone_store::{Output, Scratch, Store};
 use layerstone_tar::{Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
 use std::collections::HashMap;

@@ -78,7 +78,7 @@ pub fn run(script: &Script, workplace: &Workplace<'_>, run_as: RunAs<'_>, log: &
     };
     let inner = chroot.as_ref().map(Chroot::inner_root);
     let make = || bash.command(workplace.layer, workplace.mtime);
-    let run = layerstone_sandbox::run(
+    let run = layerstone_sandbox::run_confined(
         &make,
         WorkDirs { enter: workplace.layer, scratch: &temporary, inner },
         privileges,

@@ -4,7 +4,7 @@
 
 use layerstone_oci::Time;
 use layerstone_root::{Error, RootConfig, build};
-use layerstone_spec::{Kind, RootMode, Script, Spec};
+use layerstone_spec::{ImageKind, RootMode, Script, Spec};
 use layerstone_store::Store;
 use layerstone_tar::Owner;
 use proptest::prelude::*;
@@ -77,7 +77,7 @@ impl Machine {
     fn ours(&self, mode: RootMode, script: Option<&str>) -> Result<Vec<u8>, Error> {
         let store = Store::new(self.store().to_str().unwrap(), "/").unwrap();
         let spec = Spec {
-            kind: Kind::Single,
+            kind: ImageKind::Single,
             contents: (0..self.items).map(|item| self.store().join(item.to_string())).collect(),
             root_mode: mode,
             script: script.map(|text| Script::Text(text.to_owned())),

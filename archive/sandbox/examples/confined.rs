@@ -1,6 +1,6 @@
 //! Runs a script as a fake root in a temporary directory, and prints the owners that it set.
 
-use layerstone_sandbox::{Privileges, WorkDirs, run};
+use layerstone_sandbox::{Privileges, WorkDirs, run_confined};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         command
     };
     let dirs = WorkDirs { enter: &enter, scratch: &scratch, inner: None };
-    let ended = run(&make, dirs, Privileges::FakeRoot, &mut std::io::stdout())?;
+    let ended = run_confined(&make, dirs, Privileges::FakeRoot, &mut std::io::stdout())?;
     let file = enter.join("file").symlink_metadata()?;
     println!("{}: {:?}", ended.status, ended.ownership.get(file.dev(), file.ino()));
     Ok(())

@@ -1,6 +1,6 @@
 //! Runs a command confined to one writable directory, as the caller or as a fake root.
 //!
-//! [`run`] makes the best sandbox that the machine allows, runs a command in it until no process that it started is left,
+//! [`run_confined`] makes the best sandbox that the machine allows, runs a command in it until no process that it started is left,
 //! and returns its exit status. With [`Privileges::FakeRoot`] the command may chown files, make device nodes and set file
 //! capabilities: a user namespace or [a seccomp notifier](fake) lets it, and [`Ownership`] holds the result.
 //!
@@ -28,5 +28,5 @@ pub use death_signal::kill_with_us;
 pub use ids::Ids;
 pub use inner_root::{DEVICES, InnerRoot, LINKS, MountPoints, SCRATCH};
 pub use ownership::{FileFacts, Ownership};
-pub use run::{Ended, Error, Privileges, WorkDirs, run};
+pub use run::{Ended, Error, Privileges, WorkDirs, run_confined};
 pub use step::Step;

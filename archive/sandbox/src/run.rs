@@ -86,7 +86,7 @@ pub enum Error {
 ///
 /// It cannot be started or watched; calls of a fake root cannot be answered; a folder cannot become the root; a signal
 /// asks this program to end.
-pub fn run(
+pub fn run_confined(
     make: &dyn Fn() -> Command,
     dirs: WorkDirs<'_>,
     privileges: Privileges,

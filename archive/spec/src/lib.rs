@@ -8,6 +8,6 @@ mod spec;
 
 pub use error::{Error, Result};
 pub use spec::{
-    DEFAULT_MAX_LAYERS, FORMAT, Helper, Kind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm,
-    References, RootMode, Script, Spec, VERSION, Which,
+    DEFAULT_MAX_LAYERS, Helper, ImageKind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm, References,
+    RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec, Which,
 };

@@ -22,9 +22,9 @@ pub use perms::{Perm, Which};
 pub use ready_contents::Helper;
 
 /// Format name of an image spec.
-pub const FORMAT: &str = "layerstone/image";
+pub const SPEC_FORMAT: &str = "layerstone/image";
 /// Version of the format; a spec of another one must be looked at by whoever wrote it.
-pub const VERSION: u64 = 1;
+pub const SPEC_VERSION: u64 = 1;
 /// How many layers an image has at most unless told otherwise: dockerTools' default, leaving room below
 /// [`LAYERS_OF_DOCKER`] for images built on top.
 pub const DEFAULT_MAX_LAYERS: usize = 100;
@@ -47,7 +47,7 @@ pub struct Spec {
     /// Its tag; none for the first digits of the image ID.
     pub tag: Option<String>,
     /// What it is made of.
-    pub kind: Kind,
+    pub kind: ImageKind,
     /// Paths whose contents are merged into the root of the image; the first one wins if they become links, the last one
     /// if they are copied.
     pub contents: Vec<PathBuf>,
@@ -111,7 +111,7 @@ pub struct Spec {
 
 /// What an image is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ImageKind {
     /// Layers of store paths and a customisation layer on top: dockerTools' buildLayeredImage.
     Layered,
     /// One layer of everything: dockerTools' buildImage.
@@ -176,7 +176,7 @@ impl Spec {
         Spec {
             name: name.to_owned(),
             tag: None,
-            kind: Kind::Layered,
+            kind: ImageKind::Layered,
             contents: Vec::new(),
             helpers: Vec::new(),
             root_mode: RootMode::Links,

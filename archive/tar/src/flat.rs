@@ -235,7 +235,7 @@ pub(crate) mod tests {
         let mut records = crate::Records::default();
         records.set(b"SCHILY.xattr.user.x", b"a\xff\n=");
         records.set(b"mtime", b"12.345");
-        let fields = crate::Fields {
+        let fields = crate::HeaderFields {
             name: name.as_bytes(),
             mode: 0o4755,
             uid: 5,
@@ -254,7 +254,7 @@ pub(crate) mod tests {
         layer.resize(layer.len().next_multiple_of(BLOCK) + 2 * BLOCK, 0);
         let full_name = format!("./{name}");
         let mut expected = Vec::new();
-        crate::append_pax(&crate::Fields { name: full_name.as_bytes(), ..fields }, records, &mut expected);
+        crate::append_pax(&crate::HeaderFields { name: full_name.as_bytes(), ..fields }, records, &mut expected);
         let found = flat(&[layer]);
         // Behind the root, which has no header.
         assert_eq!(found[BLOCK..][..expected.len()].escape_ascii().to_string(), expected.escape_ascii().to_string());

@@ -45,7 +45,7 @@ pub struct Common {
 
 /// All fields of a header, not yet fitted into a block.
 #[derive(Clone, Copy, Debug)]
-pub struct Fields<'a> {
+pub struct HeaderFields<'a> {
     /// Name, with the slash that folders end in.
     pub name: &'a [u8],
     /// Permission bits, 07777 at most.
@@ -74,7 +74,7 @@ impl Common {
     /// Appends the header blocks of a member, one or more, to `out`.
     pub fn append_header(&self, entry: &Entry, out: &mut Vec<u8>) {
         let owner = entry.owner.as_deref().unwrap_or(&self.owner);
-        let fields = Fields {
+        let fields = HeaderFields {
             name: &full_name(entry),
             mode: entry.mode,
             uid: owner.uid,

@@ -23,7 +23,7 @@ mod whiteout;
 pub use entry::{Entry, Kind, Owner, Xattrs};
 pub use error::{Error, FollowError, Result};
 pub use flat::write_flat;
-pub use header::{BLOCK, Common, Dialect, Fields, RECORD, Records, append_pax};
+pub use header::{BLOCK, Common, Dialect, HeaderFields, RECORD, Records, append_pax};
 pub use limits::Allowance;
 pub use member::{ArchiveMember, Member, Members};
 pub use part::{Part, PartReader};

@@ -2,7 +2,7 @@
 //!
 //! What a doubtful header means is decided by the reader that [`tarsum`](crate::tarsum()) uses, which follows Go's.
 
-use crate::header::{Fields, Records, append_pax};
+use crate::header::{HeaderFields, Records, append_pax};
 use crate::limits::MAX_NAME;
 use crate::tarsum::{self, Archive, clean_name};
 use crate::{FileMeta, Kind};
@@ -225,7 +225,7 @@ impl<R: Read> Members<R> {
         }
         // Numbers are as `Member::of` has checked them.
         let id = |number: i64| u32::try_from(number).unwrap_or_default();
-        let fields = Fields {
+        let fields = HeaderFields {
             name,
             mode: id(header.mode) & 0o7777,
             uid: id(header.uid),

@@ -14,7 +14,7 @@ pub use word::quoted;
 use crate::error::Context;
 use crate::{ImageTarget, Result};
 use layerstone_layering::Plan;
-use layerstone_spec::{Kind, Spec};
+use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Digest, Store, StorePath};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ impl GraphInput<'_> {
     /// The graph, as far as a plan says what the layers are.
     pub fn graph(&self, plan: Option<&Plan>) -> Result<BuildGraph> {
         let (mut edges, root) = self.root_edges();
-        let (is_single, is_layered) = (self.spec.kind == Kind::Single, self.spec.kind == Kind::Layered);
+        let (is_single, is_layered) = (self.spec.kind == ImageKind::Single, self.spec.kind == ImageKind::Layered);
         edges.push(self.closure(&edges));
         edges.push(self.layers());
         let mut layers = Vec::new();
@@ -170,7 +170,7 @@ impl GraphInput<'_> {
             edges.extend(self.run_edges());
             layers.push(self.in_folder("run.layer.json"));
         }
-        if self.spec.run_as_root.is_none() || self.spec.kind == Kind::Layered {
+        if self.spec.run_as_root.is_none() || self.spec.kind == ImageKind::Layered {
             let below = layers.first().cloned();
             let mut root = self.edge("root", &["root.layer.json", "root.tar"]);
             root.words = self.spec_words();

@@ -13,7 +13,7 @@ use layerstone_image::MaxUnpacked;
 use layerstone_layer::{CompressionParams, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Previous, Settings, Strategy};
 use layerstone_oci::{Destination, Location, Reference};
-use layerstone_spec::{Kind, Spec};
+use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Scratch, Store};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -228,8 +228,8 @@ pub fn settings(spec: &Spec, strategy: Strategy, base: Option<&BaseImage>, store
         }
     };
     let left = match spec.kind {
-        Kind::Layered => spec.store_layers(base.layers + usize::from(spec.run_as_root.is_some()))?,
-        Kind::Single => 1,
+        ImageKind::Layered => spec.store_layers(base.layers + usize::from(spec.run_as_root.is_some()))?,
+        ImageKind::Single => 1,
     };
     let limit = NonZeroUsize::new(left + base.layers).context("no layer left for store paths")?;
     Ok(Settings { strategy, base, min_size: spec.min_layer_size, ..Settings::new(limit) })
@@ -240,8 +240,8 @@ pub fn settings(spec: &Spec, strategy: Strategy, base: Option<&BaseImage>, store
 /// # Errors
 ///
 /// Two keys contradict each other, or the name is none.
-pub fn check(spec: &Spec) -> Result<()> {
-    if spec.run_as_root.is_some() && spec.kind == Kind::Single && spec.fake_root_commands.is_some() {
+pub fn check_spec(spec: &Spec) -> Result<()> {
+    if spec.run_as_root.is_some() && spec.kind == ImageKind::Single && spec.fake_root_commands.is_some() {
         bail!("fakeRootCommands: found runAsRoot too, expected one of them in an image of kind \"single\"");
     }
     spec.reference()?;

@@ -4,7 +4,7 @@
 //! of a docker archive or of a spec, gets one.
 
 use crate::base_image::{make_plain, open_file_as};
-use crate::builder::{Brought, check};
+use crate::builder::{Brought, check_spec};
 use crate::copy_index::{Listed, Whole};
 use crate::image::write_archive;
 use crate::open_target::{Arrived, Unfinished, kept_layers, put, put_kept};
@@ -53,7 +53,7 @@ impl Copier<'_> {
     pub fn specs(&self, path: &Path) -> Result<Vec<Spec>> {
         let mut specs = Spec::read_all(path)?;
         specs.iter_mut().for_each(|spec| self.options.scripts.apply(spec));
-        specs.iter().try_for_each(check)?;
+        specs.iter().try_for_each(check_spec)?;
         remote::specs_for(&self.wanted, specs, path)
     }
 

@@ -11,7 +11,7 @@ use layerstone_layer::{LayerFile, Recipe, Source};
 use layerstone_layering::{Plan, plan};
 use layerstone_overlay::Hooks;
 use layerstone_root::{NixDbPlace, RootConfig};
-use layerstone_spec::{Kind, RootMode, Script, Spec};
+use layerstone_spec::{ImageKind, RootMode, Script, Spec};
 use layerstone_store::{Scratch, StorePath};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -33,15 +33,15 @@ impl Builder<'_> {
         let blob = scratch.path().join("root.tar");
         let ran = self.spec.run_as_root.as_ref().map(|script| self.run_as_root(script, scratch)).transpose()?;
         Ok(match (self.spec.kind, ran) {
-            (Kind::Layered, ran) => {
+            (ImageKind::Layered, ran) => {
                 let below = ran.as_ref().map(|ran| ran.blob.clone());
                 let tree = root_layer::tree_below(self.base.as_ref(), below)?;
                 let config = RootConfig::new(self.spec, self.store, tree);
                 let custom = root_layer::make(self.spec, &config, &blob, self.report)?;
                 self.layered(scratch, &blob, custom, ran)?
             }
-            (Kind::Single, Some(ran)) => vec![self.single(scratch, ran.blob, ran.layer)?],
-            (Kind::Single, None) => {
+            (ImageKind::Single, Some(ran)) => vec![self.single(scratch, ran.blob, ran.layer)?],
+            (ImageKind::Single, None) => {
                 let tree = self.base.as_ref().map(BaseImage::tree).transpose()?;
                 let config = RootConfig::new(self.spec, self.store, tree);
                 let custom = root_layer::make(self.spec, &config, &blob, self.report)?;
@@ -99,7 +99,7 @@ impl Builder<'_> {
 
     /// Runs the root script over the base: in a single image with the contents in its layer, and extraCommands after it.
     fn run_as_root(&self, script: &Script, scratch: &Scratch) -> Result<ScriptLayer> {
-        let is_single = self.spec.kind == Kind::Single;
+        let is_single = self.spec.kind == ImageKind::Single;
         let extra_commands = self.spec.script.as_ref().filter(|_| is_single).map(root_script::text).transpose()?;
         let contents = match is_single {
             true => root_script::contents(self.spec, self.store, self.base.as_ref())?,

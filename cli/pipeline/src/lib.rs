@@ -49,7 +49,7 @@ pub use base_image::{BaseImage, make_plain, open_file, open_plain_image};
 pub use build_cache::{BuildCache, CacheOptions, SIZE};
 pub use build_graph::BuildGraph;
 pub use build_state::{BuildState, files as state_files};
-pub use builder::{Brought, BuildOptions, Builder, PlanOptions, check, settings};
+pub use builder::{Brought, BuildOptions, Builder, PlanOptions, check_spec, settings};
 pub use compression_choice::CompressionChoice;
 pub use copy::{Copier, Either};
 pub use copy_index::Whole;

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use layerstone_layering::{Pipeline, Strategy};
-use layerstone_spec::{FORMAT, Layering, Spec};
+use layerstone_spec::{Layering, SPEC_FORMAT, Spec};
 use layerstone_store::Error;
 
 /// The strategy that an image spec asks for; `name` is the spec's, for messages.
@@ -10,7 +10,7 @@ pub fn strategy_of(spec: &Spec, name: &str) -> Result<Strategy> {
     Ok(match &spec.layering {
         None => Strategy::default(),
         Some(Layering::Strategy(strategy)) => strategy.parse().map_err(|e| Error::Malformed {
-            format: FORMAT,
+            format: SPEC_FORMAT,
             name: name.to_owned(),
             cause: format!("strategy: {e}"),
         })?,

@@ -20,9 +20,9 @@ use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_layering::Strategy;
 use layerstone_pipeline::{
-    BuildOptions, Builder, CacheOptions, ImageTarget, WriteOptions, build_index, check, strategy_of,
+    BuildOptions, Builder, CacheOptions, ImageTarget, WriteOptions, build_index, check_spec, strategy_of,
 };
-use layerstone_spec::{Kind, Spec};
+use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::Store;
 use spec_args::{ImageArgs, LayersArgs};
 use std::ffi::OsString;
@@ -161,8 +161,8 @@ impl Options {
         self.image.apply(&mut spec)?;
         self.layers.apply(&mut spec)?;
         self.place.options().apply(&mut spec);
-        check(&spec)?;
-        if spec.kind == Kind::Single && (self.layers.is_for_layered() || self.plan.is_given()) {
+        check_spec(&spec)?;
+        if spec.kind == ImageKind::Single && (self.layers.is_for_layered() || self.plan.is_given()) {
             let message = "--max-layers, --strategy, --previous, --layer, --min-layer-size, --uname and --gname: \
                 expected an image of kind layered with them";
             return Err(usage_error(NAME, ErrorKind::ArgumentConflict, message));

@@ -7,7 +7,7 @@ use crate::table::size;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use layerstone_pipeline::SIZE;
-use layerstone_store::{Cache, Contents, Outcome, Room};
+use layerstone_store::{Cache, CacheContents, PruneStats, Usage};
 use std::path::PathBuf;
 
 /// Look into the cache, which remembers what layers are
@@ -51,12 +51,12 @@ pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Stats(options) => stats(options),
         Command::Prune(options) => {
-            let Outcome { kept, removed, passed_over } = options.folder.open()?.prune(options.cache_size)?;
+            let PruneStats { kept, removed, passed_over } = options.folder.open()?.prune(options.cache_size)?;
             print(format_args!("removed {}, kept {}{}\n", told(removed), told(kept), told_passed_over(passed_over)))
         }
         Command::Verify(options) => {
             let cache = options.open()?;
-            let Outcome { kept, removed, passed_over } = cache.verify()?;
+            let PruneStats { kept, removed, passed_over } = cache.verify()?;
             let (removed_text, kept, passed_over) = (told(removed), told(kept), told_passed_over(passed_over));
             if removed.files > 0 {
                 bail!("damaged: {}: removed {removed_text}, kept {kept}{passed_over}", cache.folder().display());
@@ -68,7 +68,7 @@ pub fn run(command: &Command) -> Result<()> {
 
 fn stats(options: &StatsOptions) -> Result<()> {
     let cache = options.folder.open()?;
-    let Contents { kinds, passed_over } = cache.contents()?;
+    let CacheContents { kinds, passed_over } = cache.contents()?;
     let folder = cache.folder().display();
     if options.json {
         let kinds = kinds.map(|(kind, room)| {
@@ -93,7 +93,7 @@ fn told_passed_over(count: u64) -> String {
     if count == 0 { String::new() } else { format!(", passed over {count} without permission") }
 }
 
-fn told(room: Room) -> String {
+fn told(room: Usage) -> String {
     let files = if room.files == 1 { "1 file".to_owned() } else { format!("{} files", room.files) };
     format!("{files} of {}", size(room.bytes))
 }

@@ -14,7 +14,7 @@ use layerstone_image::{ArchiveSummary, ArtifactSummary, ImageSummary};
 use layerstone_layer::LayerFile;
 use layerstone_layering::Plan;
 use layerstone_oci::{Location, Wanted};
-use layerstone_spec::{Kind as SpecKind, References, Spec};
+use layerstone_spec::{ImageKind, References, Spec};
 use layerstone_store::StorePath;
 use serde_json::Value;
 use std::ffi::OsString;
@@ -76,8 +76,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         Kind::Registration => closure(&ReferencesGraph::read(path)?.closure(&[])?, options.json)?,
         Kind::Json(value) => match value.get("format").and_then(Value::as_str) {
             Some(layerstone_layering::PLAN_FORMAT) => plan(&Plan::read(path)?, options.json)?,
-            Some(layerstone_layer::FORMAT) => layer(&LayerFile::read(path)?, options.json)?,
-            Some(layerstone_spec::FORMAT) => spec(path, &value, options.json)?,
+            Some(layerstone_layer::LAYER_FORMAT) => layer(&LayerFile::read(path)?, options.json)?,
+            Some(layerstone_spec::SPEC_FORMAT) => spec(path, &value, options.json)?,
             None if is_plan(&value) => plan(&Plan::read(path)?, options.json)?,
             None if value.get("name").is_some() => spec(path, &value, options.json)?,
             _ => closure(&Closure::read(path)?, options.json)?,
@@ -191,8 +191,8 @@ fn spec(path: &Path, value: &Value, as_json: bool) -> Result<String> {
         text.push_str(&format!("architecture  {architecture}\n"));
     }
     match spec.kind {
-        SpecKind::Layered => text.push_str(&format!("maxLayers     {}\n", spec.max_layers)),
-        SpecKind::Single => text.push_str("kind          single\n"),
+        ImageKind::Layered => text.push_str(&format!("maxLayers     {}\n", spec.max_layers)),
+        ImageKind::Single => text.push_str("kind          single\n"),
     }
     if let Some(base) = &spec.from_image {
         text.push_str(&format!("fromImage     {base}\n"));

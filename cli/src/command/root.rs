@@ -14,7 +14,7 @@ use layerstone_pipeline::check_tar;
 use layerstone_pipeline::root_layer::{make, tree_below};
 use layerstone_pipeline::single_layer::plain_blob;
 use layerstone_root::RootConfig;
-use layerstone_spec::{Kind, Script, Spec};
+use layerstone_spec::{ImageKind, Script, Spec};
 use layerstone_store::Output;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         }
         spec.script = Some(Script::File(file.clone()));
     }
-    if spec.run_as_root.is_some() && spec.kind == Kind::Single {
+    if spec.run_as_root.is_some() && spec.kind == ImageKind::Single {
         bail!("runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`");
     }
     let below = options.below.as_deref().map(read_layer).transpose()?;

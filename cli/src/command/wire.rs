@@ -9,7 +9,7 @@ use layerstone_pipeline::build_graph::{
     BuildGraph, GraphInput, make as make_rules, ninja as ninja_rules, plan_in, quoted,
 };
 use layerstone_pipeline::{BuildStep, CompressionChoice, ImageTarget, ReferenceSource, StepOptions, root_script};
-use layerstone_spec::{Kind, Spec};
+use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Error, write_whole};
 use std::ffi::OsString;
 use std::fs;
@@ -114,7 +114,7 @@ impl WireArgs {
         let [spec] = &specs[..] else {
             bail!("{}: found {} architectures, expected one", self.spec.display(), specs.len());
         };
-        layerstone_pipeline::check(spec)?;
+        layerstone_pipeline::check_spec(spec)?;
         spec.warnings().into_iter().for_each(|warning| common.warn(warning));
         let store = self.store.store()?;
         let place = match &self.image {
@@ -166,7 +166,7 @@ impl WireArgs {
         let file = plan_in(&self.folder);
         let command = || self.stage.iter().find(|(stage, _)| stage == "layers").map(|(_, command)| command.display());
         let command = || command().map_or_else(|| "layerstone layers".to_owned(), |command| command.to_string());
-        if spec.kind == Kind::Single {
+        if spec.kind == ImageKind::Single {
             return Ok(None);
         }
         match file.metadata() {

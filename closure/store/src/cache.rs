@@ -13,7 +13,7 @@
 mod contents;
 mod file;
 
-pub use contents::{Contents, Outcome, Room};
+pub use contents::{CacheContents, PruneStats, Usage};
 
 use crate::directory::Directory;
 use crate::{Digest, Error, Output, Result, temporary};
@@ -34,7 +34,7 @@ const UNNAMED: &str = "new";
 
 /// What is remembered: each kind has a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum CacheKind {
     /// What a layer is, by what decides its bytes.
     Layer,
     /// What the files of a layer were, by its diff ID.
@@ -43,16 +43,16 @@ pub enum Kind {
     Blob,
 }
 
-impl Kind {
+impl CacheKind {
     /// All of them.
-    pub const ALL: [Kind; 3] = [Kind::Layer, Kind::Index, Kind::Blob];
+    pub const ALL: [CacheKind; 3] = [CacheKind::Layer, CacheKind::Index, CacheKind::Blob];
 
     /// The name of its folder.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Layer => "layers",
-            Kind::Index => "indexes",
-            Kind::Blob => "blobs",
+            CacheKind::Layer => "layers",
+            CacheKind::Index => "indexes",
+            CacheKind::Blob => "blobs",
         }
     }
 }
@@ -106,26 +106,26 @@ impl Cache {
     /// # Errors
     ///
     /// It is not there, or is no file.
-    pub fn open_file(&self, kind: Kind, key: &Digest) -> io::Result<File> {
+    pub fn open_file(&self, kind: CacheKind, key: &Digest) -> io::Result<File> {
         let (directory, name) = self.find(kind, key)?;
         directory.open_file(&name, OFlags::RDONLY)
     }
 
     /// Where the file of a key is, if it is there.
-    pub fn path(&self, kind: Kind, key: &Digest) -> PathBuf {
+    pub fn path(&self, kind: CacheKind, key: &Digest) -> PathBuf {
         let [folder, name] = names(key);
         self.folder.join(kind.name()).join(folder).join(name)
     }
 
     /// The folder that the file of a key is in, if it is there, and its name.
-    fn find(&self, kind: Kind, key: &Digest) -> io::Result<(Directory, OsString)> {
+    fn find(&self, kind: CacheKind, key: &Digest) -> io::Result<(Directory, OsString)> {
         let [folder, name] = names(key);
         let folder = Directory::open(&self.folder)?.subdirectory(OsStr::new(kind.name()))?.subdirectory(&folder)?;
         Ok((folder, name))
     }
 
     /// The folder of this name, of a kind, made if it is not there; and what the cache's users have in common.
-    fn make_folder(&self, kind: Kind, name: &OsStr) -> Result<(Directory, Shared)> {
+    fn make_folder(&self, kind: CacheKind, name: &OsStr) -> Result<(Directory, Shared)> {
         let make = || -> io::Result<_> {
             fs::create_dir_all(&self.folder)?;
             let top = Directory::open(&self.folder)?;
@@ -137,7 +137,7 @@ impl Cache {
     }
 
     /// What is remembered under a key; a file that is not whole is removed.
-    pub fn get(&self, kind: Kind, key: &Digest) -> Option<Vec<u8>> {
+    pub fn get(&self, kind: CacheKind, key: &Digest) -> Option<Vec<u8>> {
         let (directory, name) = self.find(kind, key).ok()?;
         let bytes = read(kind, key, &directory, &name)?;
         touch(&directory, &name);
@@ -145,7 +145,7 @@ impl Cache {
     }
 
     /// Notes that something was used.
-    pub fn used(&self, kind: Kind, key: &Digest) {
+    pub fn used(&self, kind: CacheKind, key: &Digest) {
         if let Ok((directory, name)) = self.find(kind, key) {
             touch(&directory, &name);
         }
@@ -156,24 +156,24 @@ impl Cache {
     /// # Errors
     ///
     /// They cannot be written.
-    pub fn put(&self, kind: Kind, key: &Digest, bytes: &[u8]) -> Result<()> {
+    pub fn put(&self, kind: CacheKind, key: &Digest, bytes: &[u8]) -> Result<()> {
         let (directory, shared) = self.make_folder(kind, &names(key)[0])?;
         let path = self.path(kind, key);
         let mut output = Output::create_cached(directory, &path, shared.file_mode())?;
         let header = header(key, bytes);
-        let written = if kind == Kind::Blob { Ok(()) } else { output.write_all(&header) };
+        let written = if kind == CacheKind::Blob { Ok(()) } else { output.write_all(&header) };
         written.and_then(|()| output.write_all(bytes)).map_err(Error::io("write", &path))?;
         self.grew.store(true, Ordering::Relaxed);
         output.commit()
     }
 
     /// Forgets what is remembered under a key.
-    pub fn forget(&self, kind: Kind, key: &Digest) {
+    pub fn forget(&self, kind: CacheKind, key: &Digest) {
         // What is not there is forgotten already, and what cannot be removed is told by whoever cannot write it anew.
         let _ = self.remove(kind, key);
     }
 
-    fn remove(&self, kind: Kind, key: &Digest) -> io::Result<()> {
+    fn remove(&self, kind: CacheKind, key: &Digest) -> io::Result<()> {
         let (directory, name) = self.find(kind, key)?;
         directory.remove_file(&name)
     }
@@ -184,8 +184,8 @@ impl Cache {
     ///
     /// It cannot be made.
     pub fn begin_blob(&self) -> Result<Output> {
-        let (directory, shared) = self.make_folder(Kind::Blob, OsStr::new(UNNAMED))?;
-        let path = self.folder.join(Kind::Blob.name()).join(UNNAMED).join("blob");
+        let (directory, shared) = self.make_folder(CacheKind::Blob, OsStr::new(UNNAMED))?;
+        let path = self.folder.join(CacheKind::Blob.name()).join(UNNAMED).join("blob");
         Output::create_cached(directory, &path, shared.file_mode())
     }
 
@@ -195,9 +195,9 @@ impl Cache {
     ///
     /// It cannot be renamed.
     pub fn finish_blob(&self, output: Output, digest: &Digest) -> Result<()> {
-        let (directory, _) = self.make_folder(Kind::Blob, &names(digest)[0])?;
+        let (directory, _) = self.make_folder(CacheKind::Blob, &names(digest)[0])?;
         self.grew.store(true, Ordering::Relaxed);
-        output.commit_in(&directory, &self.path(Kind::Blob, digest))
+        output.commit_in(&directory, &self.path(CacheKind::Blob, digest))
     }
 
     /// Whether something was added since it was opened.
@@ -207,7 +207,7 @@ impl Cache {
 }
 
 /// What a file of a cache holds; one that is not whole is removed.
-fn read(kind: Kind, key: &Digest, directory: &Directory, name: &OsStr) -> Option<Vec<u8>> {
+fn read(kind: CacheKind, key: &Digest, directory: &Directory, name: &OsStr) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     directory.open_file(name, OFlags::RDONLY).ok()?.read_to_end(&mut bytes).ok()?;
     if !is_whole(kind, key, &bytes) {
@@ -215,7 +215,7 @@ fn read(kind: Kind, key: &Digest, directory: &Directory, name: &OsStr) -> Option
         let _ = directory.remove_file(name);
         return None;
     }
-    Some(if kind == Kind::Blob { bytes } else { bytes.split_off(HEADER) })
+    Some(if kind == CacheKind::Blob { bytes } else { bytes.split_off(HEADER) })
 }
 
 /// The names of a key's folder and file.
@@ -227,7 +227,7 @@ fn names(key: &Digest) -> [OsString; 2] {
 /// Whether a name in the cache's folder may be one of ours.
 fn is_ours(name: &OsStr) -> bool {
     name == TAG
-        || Kind::ALL.iter().any(|kind| name == kind.name())
+        || CacheKind::ALL.iter().any(|kind| name == kind.name())
         || name.as_encoded_bytes().starts_with(temporary::PREFIX.as_bytes())
 }
 
@@ -252,17 +252,17 @@ mod tests {
     fn what_is_put_is_got() {
         let (_dir, cache) = cache();
         let key = Digest::of(b"key");
-        assert_eq!(cache.get(Kind::Layer, &key), None);
-        cache.put(Kind::Layer, &key, b"value").unwrap();
-        assert_eq!(cache.get(Kind::Layer, &key).unwrap(), b"value");
-        assert_eq!(cache.get(Kind::Index, &key), None);
-        cache.put(Kind::Layer, &key, b"").unwrap();
-        assert_eq!(cache.get(Kind::Layer, &key).unwrap(), b"");
+        assert_eq!(cache.get(CacheKind::Layer, &key), None);
+        cache.put(CacheKind::Layer, &key, b"value").unwrap();
+        assert_eq!(cache.get(CacheKind::Layer, &key).unwrap(), b"value");
+        assert_eq!(cache.get(CacheKind::Index, &key), None);
+        cache.put(CacheKind::Layer, &key, b"").unwrap();
+        assert_eq!(cache.get(CacheKind::Layer, &key).unwrap(), b"");
         let blob = Digest::of(b"blob");
-        cache.put(Kind::Blob, &blob, b"blob").unwrap();
-        assert_eq!(cache.get(Kind::Blob, &blob).unwrap(), b"blob");
-        cache.forget(Kind::Layer, &key);
-        assert_eq!(cache.get(Kind::Layer, &key), None);
+        cache.put(CacheKind::Blob, &blob, b"blob").unwrap();
+        assert_eq!(cache.get(CacheKind::Blob, &blob).unwrap(), b"blob");
+        cache.forget(CacheKind::Layer, &key);
+        assert_eq!(cache.get(CacheKind::Layer, &key), None);
         assert!(Cache::open(cache.folder()).is_ok());
     }
 
@@ -270,8 +270,8 @@ mod tests {
     fn every_flipped_bit_and_every_cut_is_noticed() {
         let (_dir, cache) = cache();
         let key = Digest::of(b"key");
-        let path = cache.path(Kind::Index, &key);
-        cache.put(Kind::Index, &key, b"value").unwrap();
+        let path = cache.path(CacheKind::Index, &key);
+        cache.put(CacheKind::Index, &key, b"value").unwrap();
         let bytes = fs::read(&path).unwrap();
         let mut bad: Vec<Vec<u8>> = (0..bytes.len()).map(|end| bytes[..end].to_vec()).collect();
         for bit in 0..bytes.len() * 8 {
@@ -281,7 +281,7 @@ mod tests {
         }
         for bytes in bad {
             fs::write(&path, &bytes).unwrap();
-            assert_eq!(cache.get(Kind::Index, &key), None, "{bytes:?}");
+            assert_eq!(cache.get(CacheKind::Index, &key), None, "{bytes:?}");
             assert!(!path.exists());
         }
     }
@@ -290,15 +290,15 @@ mod tests {
     fn verify_removes_what_is_not_whole() {
         let (_dir, cache) = cache();
         let keys = [b"a", b"b", b"c"].map(|key| Digest::of(key));
-        cache.put(Kind::Layer, &keys[0], b"a").unwrap();
-        cache.put(Kind::Index, &keys[1], b"b").unwrap();
-        cache.put(Kind::Blob, &keys[2], b"c").unwrap();
-        assert_eq!(cache.verify().unwrap().removed, Room::default());
-        for (kind, key) in Kind::ALL.iter().zip(&keys) {
+        cache.put(CacheKind::Layer, &keys[0], b"a").unwrap();
+        cache.put(CacheKind::Index, &keys[1], b"b").unwrap();
+        cache.put(CacheKind::Blob, &keys[2], b"c").unwrap();
+        assert_eq!(cache.verify().unwrap().removed, Usage::default());
+        for (kind, key) in CacheKind::ALL.iter().zip(&keys) {
             fs::write(cache.path(*kind, key), "damaged").unwrap();
         }
         let outcome = cache.verify().unwrap();
-        assert_eq!((outcome.kept.files, outcome.removed), (0, Room { files: 3, bytes: 21 }));
+        assert_eq!((outcome.kept.files, outcome.removed), (0, Usage { files: 3, bytes: 21 }));
         assert_eq!(cache.contents().unwrap().kinds.map(|(_, room)| room.files), [0; 3]);
     }
 
@@ -308,17 +308,17 @@ mod tests {
         let (_dir, cache) = cache();
         let keys: Vec<Digest> = (0..5_u8).map(|i| Digest::of(&[i])).collect();
         for (key, used) in keys.iter().zip([500, 100, 400, 1 << 40, 300]) {
-            cache.put(Kind::Layer, key, &[7; 52]).unwrap();
-            set_used(&cache.path(Kind::Layer, key), used);
+            cache.put(CacheKind::Layer, key, &[7; 52]).unwrap();
+            set_used(&cache.path(CacheKind::Layer, key), used);
         }
         let outcome = cache.prune(350).unwrap();
-        assert_eq!((outcome.kept, outcome.removed), (Room { files: 3, bytes: 300 }, Room { files: 2, bytes: 200 }));
-        let left: Vec<bool> = keys.iter().map(|key| cache.path(Kind::Layer, key).exists()).collect();
+        assert_eq!((outcome.kept, outcome.removed), (Usage { files: 3, bytes: 300 }, Usage { files: 2, bytes: 200 }));
+        let left: Vec<bool> = keys.iter().map(|key| cache.path(CacheKind::Layer, key).exists()).collect();
         assert_eq!(left, [true, false, true, true, false]);
-        cache.get(Kind::Layer, &keys[2]);
-        let used = fs::metadata(cache.path(Kind::Layer, &keys[2])).unwrap().modified().unwrap();
+        cache.get(CacheKind::Layer, &keys[2]);
+        let used = fs::metadata(cache.path(CacheKind::Layer, &keys[2])).unwrap().modified().unwrap();
         assert!(used > SystemTime::UNIX_EPOCH + Duration::from_secs(1000), "it was noted that it was used");
-        assert_eq!(cache.prune(0).unwrap().kept, Room::default());
+        assert_eq!(cache.prune(0).unwrap().kept, Usage::default());
     }
 
     /// A shared folder may hold anything: links are neither followed nor written through, and what is not called after a key
@@ -330,8 +330,8 @@ mod tests {
         fs::create_dir(&mine).unwrap();
         let letter = mine.join("letter");
         fs::write(&letter, "dear").unwrap();
-        cache.put(Kind::Index, &key, b"value").unwrap();
-        let path = cache.path(Kind::Index, &key);
+        cache.put(CacheKind::Index, &key, b"value").unwrap();
+        let path = cache.path(CacheKind::Index, &key);
         std::os::unix::fs::symlink(&mine, cache.folder().join("layers")).unwrap();
         std::os::unix::fs::symlink(&mine, cache.folder().join("indexes/zz")).unwrap();
         fs::write(path.with_file_name("notes"), "x").unwrap();
@@ -339,10 +339,10 @@ mod tests {
         cache.prune(0).unwrap();
         assert!(letter.exists() && path.with_file_name("notes").exists() && !path.exists());
         std::os::unix::fs::symlink(&letter, &path).unwrap();
-        assert_eq!(cache.get(Kind::Index, &key), None);
-        cache.put(Kind::Index, &key, b"value").unwrap();
+        assert_eq!(cache.get(CacheKind::Index, &key), None);
+        cache.put(CacheKind::Index, &key, b"value").unwrap();
         assert_eq!(
-            (fs::read(&letter).unwrap(), cache.get(Kind::Index, &key).unwrap()),
+            (fs::read(&letter).unwrap(), cache.get(CacheKind::Index, &key).unwrap()),
             (b"dear".to_vec(), b"value".to_vec())
         );
     }
@@ -353,12 +353,12 @@ mod tests {
         let (_dir, cache) = cache();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         let key = Digest::of(b"key");
-        let path = cache.path(Kind::Layer, &key);
+        let path = cache.path(CacheKind::Layer, &key);
         for (of_cache, of_folders, of_files) in
             [(0o2775, 0o2775, 0o664), (0o700, 0o700, 0o600), (0o755, 0o755, 0o644), (0o1777, 0o777, 0o666)]
         {
             fs::set_permissions(cache.folder(), fs::Permissions::from_mode(of_cache)).unwrap();
-            cache.put(Kind::Layer, &key, b"value").unwrap();
+            cache.put(CacheKind::Layer, &key, b"value").unwrap();
             let folder = path.parent().unwrap();
             assert_eq!((mode(folder), mode(folder.parent().unwrap()), mode(&path)), (of_folders, of_folders, of_files));
         }
@@ -367,19 +367,19 @@ mod tests {
     #[test]
     fn a_damaged_tag_is_written_anew() {
         let (_dir, cache) = cache();
-        cache.put(Kind::Layer, &Digest::of(b"key"), b"value").unwrap();
+        cache.put(CacheKind::Layer, &Digest::of(b"key"), b"value").unwrap();
         fs::write(cache.folder().join(TAG), "").unwrap();
         let again = Cache::open(cache.folder()).unwrap();
-        assert!(again.is_tagged() && again.get(Kind::Layer, &Digest::of(b"key")).is_some());
+        assert!(again.is_tagged() && again.get(CacheKind::Layer, &Digest::of(b"key")).is_some());
     }
 
     #[test]
     fn forgotten_by_what_they_say() {
         let (_dir, cache) = cache();
         for (key, value) in [(b"a", b"1"), (b"b", b"2"), (b"c", b"1")] {
-            cache.put(Kind::Layer, &Digest::of(key), value).unwrap();
+            cache.put(CacheKind::Layer, &Digest::of(key), value).unwrap();
         }
-        cache.forget_if(Kind::Layer, |bytes| bytes == b"1").unwrap();
+        cache.forget_if(CacheKind::Layer, |bytes| bytes == b"1").unwrap();
         assert_eq!(cache.contents().unwrap().kinds[0].1.files, 1);
     }
 

@@ -21,7 +21,7 @@ mod symlink;
 mod temporary;
 mod write_back;
 
-pub use cache::{Cache, Contents, Kind, Outcome, Room};
+pub use cache::{Cache, CacheContents, CacheKind, PruneStats, Usage};
 pub use cancel::{Cancel, Cancelled};
 pub use codec::{decode, encode};
 pub use digest::{Digest, Hasher};

@@ -1,11 +1,11 @@
 //! Writes a file system with one file in its root directory, and prints its size.
 
-use layerstone_erofs::{Content, Contents, Inode, Kind, write};
+use layerstone_erofs::{FileContent, FileContents, Inode, InodeKind, write};
 use std::io::{self, Write};
 
 struct Hello;
 
-impl Contents for Hello {
+impl FileContents for Hello {
     fn copy(&mut self, _: usize, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(b"hello")
     }
@@ -13,8 +13,8 @@ impl Contents for Hello {
 
 fn main() -> io::Result<()> {
     let inode = |kind, mode, links| Inode { kind, mode, uid: 0, gid: 0, mtime: (0, 0), links, xattrs: Vec::new() };
-    let root = Kind::Directory { parent: 0, entries: vec![(b"greeting"[..].into(), 1)] };
-    let file = Kind::File(Content { size: 5, key: 0 });
+    let root = InodeKind::Directory { parent: 0, entries: vec![(b"greeting"[..].into(), 1)] };
+    let file = InodeKind::File(FileContent { size: 5, key: 0 });
     let mut image = Vec::new();
     write(&[inode(root, 0o755, 2), inode(file, 0o644, 1)], &mut Hello, &mut image)?;
     println!("{} bytes", image.len());

@@ -13,7 +13,7 @@ const WHOLE: [(&[u8], u8); 2] = [(b"system.posix_acl_access", 2), (b"system.posi
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inode {
     /// What it is.
-    pub kind: Kind,
+    pub kind: InodeKind,
     /// Permission bits, 07777 at most.
     pub mode: u32,
     /// User id.
@@ -34,9 +34,9 @@ pub type Xattr = (Box<[u8]>, Box<[u8]>);
 
 /// What kind of file it is, with what only this kind has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum InodeKind {
     /// A regular file.
-    File(Content),
+    File(FileContent),
     /// A folder: names in any order, and the numbers of the files in the list of inodes; its own first, then its parent's.
     Directory {
         /// Number of the folder around it, its own for the root.
@@ -56,7 +56,7 @@ pub enum Kind {
 
 /// The contents of a regular file: how many bytes, and a number by which their source knows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct FileContent {
     /// Bytes.
     pub size: u64,
     /// What the source of contents is asked for.
@@ -67,8 +67,8 @@ impl Inode {
     /// Bytes of its contents, without those of a folder.
     pub(crate) fn plain_size(&self) -> u64 {
         match &self.kind {
-            Kind::File(content) => content.size,
-            Kind::Symlink(text) => text.len() as u64,
+            InodeKind::File(content) => content.size,
+            InodeKind::Symlink(text) => text.len() as u64,
             _ => 0,
         }
     }
@@ -76,24 +76,24 @@ impl Inode {
     /// File type bits of stat(2).
     fn type_bits(&self) -> u16 {
         match self.kind {
-            Kind::Fifo => 0o010_000,
-            Kind::CharDevice(..) => 0o020_000,
-            Kind::Directory { .. } => 0o040_000,
-            Kind::BlockDevice(..) => 0o060_000,
-            Kind::File(_) => 0o100_000,
-            Kind::Symlink(_) => 0o120_000,
+            InodeKind::Fifo => 0o010_000,
+            InodeKind::CharDevice(..) => 0o020_000,
+            InodeKind::Directory { .. } => 0o040_000,
+            InodeKind::BlockDevice(..) => 0o060_000,
+            InodeKind::File(_) => 0o100_000,
+            InodeKind::Symlink(_) => 0o120_000,
         }
     }
 
     /// The file type of a folder's entry (`EROFS_FT_*`, which are those of dirent.h's generic table).
     pub(crate) fn entry_type(&self) -> u8 {
         match self.kind {
-            Kind::File(_) => 1,
-            Kind::Directory { .. } => 2,
-            Kind::CharDevice(..) => 3,
-            Kind::BlockDevice(..) => 4,
-            Kind::Fifo => 5,
-            Kind::Symlink(_) => 7,
+            InodeKind::File(_) => 1,
+            InodeKind::Directory { .. } => 2,
+            InodeKind::CharDevice(..) => 3,
+            InodeKind::BlockDevice(..) => 4,
+            InodeKind::Fifo => 5,
+            InodeKind::Symlink(_) => 7,
         }
     }
 
@@ -124,7 +124,7 @@ impl Inode {
             size => (size - XATTR_HEADER) / 4 + 1,
         };
         let device = match self.kind {
-            Kind::CharDevice(major, minor) | Kind::BlockDevice(major, minor) => encode_device(major, minor),
+            InodeKind::CharDevice(major, minor) | InodeKind::BlockDevice(major, minor) => encode_device(major, minor),
             _ => block.unwrap_or(u32::MAX),
         };
         let mut record = Vec::with_capacity(64);

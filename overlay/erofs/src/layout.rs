@@ -1,13 +1,13 @@
 //! Lays out the file system: computes where every inode and block goes before anything is written.
 
 use crate::inode::RECORD;
-use crate::{BLOCK, Inode, Kind, directory};
+use crate::{BLOCK, Inode, InodeKind, directory};
 
 /// Where the first record is: behind the block of the superblock.
 const FIRST: u64 = BLOCK;
 /// Records begin at multiples of this, by which they are numbered.
 pub const SLOT: u64 = 32;
-/// Contents of at most so many bytes follow their record, so that one block read brings both.
+/// FileContents of at most so many bytes follow their record, so that one block read brings both.
 const SMALL: u64 = 2048;
 
 /// Where a file's parts are.
@@ -45,7 +45,7 @@ impl Layout {
         let mut extents = Vec::with_capacity(inodes.len());
         for inode in inodes {
             let size = match &inode.kind {
-                Kind::Directory { entries, .. } => directory::size(sorted_names(entries).into_iter()),
+                InodeKind::Directory { entries, .. } => directory::size(sorted_names(entries).into_iter()),
                 _ => inode.plain_size(),
             };
             let fixed = RECORD + inode.xattr_size();

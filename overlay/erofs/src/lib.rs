@@ -11,8 +11,8 @@ mod inode;
 mod layout;
 mod write;
 
-pub use inode::{Content, Inode, Kind, Xattr};
-pub use write::{Contents, write};
+pub use inode::{FileContent, Inode, InodeKind, Xattr};
+pub use write::{FileContents, write};
 
 /// Bytes of a block.
 const BLOCK: u64 = 4096;

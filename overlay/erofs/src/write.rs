@@ -2,7 +2,7 @@
 
 use crate::directory::{self, Entry};
 use crate::layout::Layout;
-use crate::{BLOCK, Inode, Kind};
+use crate::{BLOCK, Inode, InodeKind};
 use std::io::{self, Write};
 
 /// Where the superblock is in its block, in bytes (`EROFS_SUPER_OFFSET`).
@@ -13,8 +13,8 @@ const MAGIC: u32 = 0xE0F5_E1E2;
 const BLOCK_BITS: u8 = 12;
 
 /// What gives the contents of files.
-pub trait Contents {
-    /// Writes the contents of the file of this key ([`Content::key`](crate::Content)), exactly as many bytes as were told.
+pub trait FileContents {
+    /// Writes the contents of the file of this key ([`FileContent::key`](crate::FileContent)), exactly as many bytes as were told.
     ///
     /// # Errors
     ///
@@ -26,8 +26,8 @@ pub trait Contents {
 ///
 /// # Errors
 ///
-/// Contents cannot be read; writing fails; `FileTooLarge`: there are more than 16 TiB.
-pub fn write(inodes: &[Inode], contents: &mut dyn Contents, out: &mut dyn Write) -> io::Result<()> {
+/// FileContents cannot be read; writing fails; `FileTooLarge`: there are more than 16 TiB.
+pub fn write(inodes: &[Inode], contents: &mut dyn FileContents, out: &mut dyn Write) -> io::Result<()> {
     let layout = Layout::new(inodes).ok_or(io::ErrorKind::FileTooLarge)?;
     let mut out = Counted { out, count: 0 };
     out.write_all(&superblock(&layout, inodes.len()))?;
@@ -52,14 +52,14 @@ fn write_contents(
     number: usize,
     inodes: &[Inode],
     layout: &Layout,
-    contents: &mut dyn Contents,
+    contents: &mut dyn FileContents,
     out: &mut Counted<'_>,
 ) -> io::Result<()> {
     let end = out.count + layout.extents[number].size;
     match &inodes[number].kind {
-        Kind::File(content) => contents.copy(content.key, out)?,
-        Kind::Symlink(text) => out.write_all(text)?,
-        Kind::Directory { parent, entries } => {
+        InodeKind::File(content) => contents.copy(content.key, out)?,
+        InodeKind::Symlink(text) => out.write_all(text)?,
+        InodeKind::Directory { parent, entries } => {
             let named = entries.iter().map(|(name, number)| (&**name, *number));
             let mut all: Vec<(&[u8], usize)> = named.chain([(&b"."[..], number), (b"..", *parent)]).collect();
             all.sort_unstable();
@@ -68,7 +68,7 @@ fn write_contents(
             let entries: Vec<Entry> = all.iter().map(entry).collect();
             out.write_all(&directory::bytes(&entries))?;
         }
-        Kind::Fifo | Kind::CharDevice(..) | Kind::BlockDevice(..) => {}
+        InodeKind::Fifo | InodeKind::CharDevice(..) | InodeKind::BlockDevice(..) => {}
     }
     match out.count == end {
         true => Ok(()),
@@ -121,19 +121,19 @@ impl Write for Counted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Content;
+    use crate::FileContent;
     use std::collections::BTreeMap;
 
-    /// Contents by key: as many bytes as asked for, all the key.
+    /// FileContents by key: as many bytes as asked for, all the key.
     struct Keys(Vec<u64>);
 
-    impl Contents for Keys {
+    impl FileContents for Keys {
         fn copy(&mut self, key: usize, out: &mut dyn Write) -> io::Result<()> {
             out.write_all(&vec![key as u8; self.0[key] as usize])
         }
     }
 
-    fn inode(kind: Kind, mode: u32) -> Inode {
+    fn inode(kind: InodeKind, mode: u32) -> Inode {
         Inode { kind, mode, uid: 70_000, gid: 5, mtime: (-3, 7), links: 1, xattrs: Vec::new() }
     }
 
@@ -184,19 +184,19 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let sizes: Vec<u64> = vec![0, 0, 1, 2048, 2049, 4095, 4096, 4097, 70_000, 0, 1900, 1900, 1900];
-        let mut inodes = vec![inode(Kind::Fifo, 0)];
+        let mut inodes = vec![inode(InodeKind::Fifo, 0)];
         let mut names: Vec<(Box<[u8]>, usize)> = Vec::new();
         for (key, size) in sizes.iter().enumerate().skip(1) {
             names.push((format!("file-{key}").into_bytes().into(), inodes.len()));
             let xattrs = vec![(b"user.x"[..].into(), vec![1; key * 30].into()), (b"odd.y"[..].into(), b""[..].into())];
-            inodes.push(Inode { xattrs, ..inode(Kind::File(Content { size: *size, key }), 0o4755) });
+            inodes.push(Inode { xattrs, ..inode(InodeKind::File(FileContent { size: *size, key }), 0o4755) });
         }
         for (name, kind) in [
-            (&b"-link"[..], Kind::Symlink(b"a/b"[..].into())),
-            (b"!long", Kind::Symlink(vec![b'x'; 4095].into())),
-            (b"pipe", Kind::Fifo),
-            (b"char", Kind::CharDevice(259, 1_048_575)),
-            (b"block", Kind::BlockDevice(8, 1)),
+            (&b"-link"[..], InodeKind::Symlink(b"a/b"[..].into())),
+            (b"!long", InodeKind::Symlink(vec![b'x'; 4095].into())),
+            (b"pipe", InodeKind::Fifo),
+            (b"char", InodeKind::CharDevice(259, 1_048_575)),
+            (b"block", InodeKind::BlockDevice(8, 1)),
         ] {
             names.push((name.into(), inodes.len()));
             inodes.push(inode(kind, 0o777));
@@ -205,9 +205,9 @@ mod tests {
         names.push((b"same".to_vec().into(), 1));
         let folder = inodes.len();
         let many = (0..1000).map(|n| (format!("{n:0>200}").into_bytes().into(), 2)).collect();
-        inodes.push(inode(Kind::Directory { parent: 0, entries: many }, 0o1777));
+        inodes.push(inode(InodeKind::Directory { parent: 0, entries: many }, 0o1777));
         names.push((b"many".to_vec().into(), folder));
-        inodes[0] = inode(Kind::Directory { parent: 0, entries: names.clone() }, 0o755);
+        inodes[0] = inode(InodeKind::Directory { parent: 0, entries: names.clone() }, 0o755);
 
         let mut bytes = Vec::new();
         write(&inodes, &mut Keys(sizes.clone()), &mut bytes).unwrap();
@@ -237,8 +237,8 @@ mod tests {
 
     #[test]
     fn contents_of_another_size_are_an_error() {
-        let root = inode(Kind::Directory { parent: 0, entries: vec![(b"x"[..].into(), 1)] }, 0o755);
-        let file = inode(Kind::File(Content { size: 3, key: 0 }), 0o644);
+        let root = inode(InodeKind::Directory { parent: 0, entries: vec![(b"x"[..].into(), 1)] }, 0o755);
+        let file = inode(InodeKind::File(FileContent { size: 3, key: 0 }), 0o644);
         let error = write(&[root, file], &mut Keys(vec![4]), &mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }

@@ -1,7 +1,7 @@
 //! Writing the header of a copied member.
 
 use super::TarInfo;
-use layerstone_tar::{Fields, Records, append_pax};
+use layerstone_tar::{HeaderFields, Records, append_pax};
 
 impl TarInfo {
     /// The header blocks, as Python writes them in its PAX format: a record that the member came with stays, and has
@@ -9,7 +9,7 @@ impl TarInfo {
     pub(crate) fn header(&self) -> Vec<u8> {
         let mut records = Records::default();
         self.pax.iter().for_each(|(key, value)| records.set(key, value));
-        let fields = Fields {
+        let fields = HeaderFields {
             name: &self.name,
             mode: self.mode,
             uid: self.uid,

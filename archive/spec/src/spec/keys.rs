@@ -62,9 +62,9 @@ const LIST_OF_ARCHITECTURES: &str = r#"{"type": "array", "minItems": 1, "items":
     {"type": "object", "required": ["architecture"]}]}}"#;
 
 keys! {
-    FORMAT: "format", "\"layerstone/image\"", r#"{"enum": ["layerstone/image", null]}"#, "",
+    SPEC_FORMAT: "format", "\"layerstone/image\"", r#"{"enum": ["layerstone/image", null]}"#, "",
         "What the file is; may be left out.";
-    VERSION: "version", "1", r#"{"enum": [1, null]}"#, "", "Version of the format; may be left out.";
+    SPEC_VERSION: "version", "1", r#"{"enum": [1, null]}"#, "", "Version of the format; may be left out.";
     NAME: "name", "a string", STRING, "", "Name of the image, lower-cased in its reference.";
     TAG: "tag", "a string or null", STRING_OR_NULL, "null",
         "Tag of the image; null for the first 32 hexadecimal digits of the image ID.";
@@ -167,8 +167,8 @@ impl Spec {
         let properties: Map<String, Value> = KEYS.iter().map(|key| (key.name.to_owned(), key.property())).collect();
         let schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": super::FORMAT,
-            "description": format!("What an image is to be, version {}.", super::VERSION),
+            "title": super::SPEC_FORMAT,
+            "description": format!("What an image is to be, version {}.", super::SPEC_VERSION),
             "type": "object",
             "required": [NAME.name],
             "additionalProperties": false,

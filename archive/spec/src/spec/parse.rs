@@ -2,7 +2,8 @@
 
 use super::keys::{self as key, Key, nearest_key};
 use super::{
-    FORMAT, Helper, Kind, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm, References, RootMode, Script, Spec, VERSION,
+    Helper, ImageKind, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION,
+    Script, Spec,
 };
 use crate::Result;
 use layerstone_oci::{Location, Time, go_architecture};
@@ -19,9 +20,9 @@ const PIPELINE: &str = "pipeline";
 impl Spec {
     /// Reads an image.json in memory; `name` stands in messages, `folder` before relative paths.
     pub fn parse(bytes: &[u8], name: &str, folder: &Path) -> Result<Spec> {
-        let mut fields = Fields::parse(bytes, FORMAT, name)?;
-        key::FORMAT.optional(&mut fields, |value| (value == FORMAT).then_some(()))?;
-        key::VERSION.optional(&mut fields, |value| (*value == VERSION).then_some(()))?;
+        let mut fields = Fields::parse(bytes, SPEC_FORMAT, name)?;
+        key::SPEC_FORMAT.optional(&mut fields, |value| (value == SPEC_FORMAT).then_some(()))?;
+        key::SPEC_VERSION.optional(&mut fields, |value| (*value == SPEC_VERSION).then_some(()))?;
         if fields.has(key::ARCHITECTURES.name) {
             let cause = "found several images in one spec, expected one: build, push, index and serve take them";
             return Err(key::ARCHITECTURES.error(&fields, cause));
@@ -86,13 +87,13 @@ impl Spec {
 }
 
 /// What the image is made of; a single layer takes no keys that divide it.
-fn kind(fields: &mut Fields) -> Result<Kind> {
-    let kind = key::KIND.defaulted(fields, Kind::Layered, |value| match value.as_str()? {
-        "layered" => Some(Kind::Layered),
-        "single" => Some(Kind::Single),
+fn kind(fields: &mut Fields) -> Result<ImageKind> {
+    let kind = key::KIND.defaulted(fields, ImageKind::Layered, |value| match value.as_str()? {
+        "layered" => Some(ImageKind::Layered),
+        "single" => Some(ImageKind::Single),
         _ => None,
     })?;
-    match key::KEYS_OF_LAYERED.into_iter().find(|key| kind == Kind::Single && fields.has(key.name)) {
+    match key::KEYS_OF_LAYERED.into_iter().find(|key| kind == ImageKind::Single && fields.has(key.name)) {
         Some(key) => Err(key.error(fields, "found in an image of kind \"single\", expected in a layered one")),
         None => Ok(kind),
     }
@@ -297,7 +298,7 @@ mod tests {
         assert_eq!(spec.reference().unwrap().name(), "tool");
         assert_eq!(spec.store_layers(0).unwrap(), 99);
         assert!(spec.warnings().is_empty());
-        let nulls = json!({"name": "Tool", "format": FORMAT, "version": 1, "tag": null, "contents": null,
+        let nulls = json!({"name": "Tool", "format": SPEC_FORMAT, "version": 1, "tag": null, "contents": null,
             "config": null, "graph": null, "db": null, "extraCommands": "", "architecture": null, "variant": ""});
         assert_eq!(parse(nulls).unwrap(), spec);
     }
@@ -463,10 +464,10 @@ mod tests {
     fn kinds_and_roots() {
         let spec = |value: Value| parse(value).unwrap();
         let single = spec(json!({"name": "t", "kind": "single", "copyToRoot": "x", "rootMode": "copy"}));
-        assert_eq!((single.kind, single.root_mode), (Kind::Single, RootMode::Copy));
+        assert_eq!((single.kind, single.root_mode), (ImageKind::Single, RootMode::Copy));
         assert_eq!(single.contents, [Path::new("/specs/x")]);
         let kept = spec(json!({"name": "t", "rootMode": "copy", "keepContentsDirlinks": true}));
-        assert_eq!((kept.kind, kept.root_mode), (Kind::Layered, RootMode::CopyKeepingDirlinks));
+        assert_eq!((kept.kind, kept.root_mode), (ImageKind::Layered, RootMode::CopyKeepingDirlinks));
         assert_eq!(spec(json!({"name": "t", "keepContentsDirlinks": false})).root_mode, RootMode::Links);
         check_error(
             json!({"name": "t", "keepContentsDirlinks": true}),

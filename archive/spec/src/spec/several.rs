@@ -1,7 +1,7 @@
 //! Parses an image.json of one image for several architectures into a spec for each.
 
 use super::keys::{ARCHITECTURE, ARCHITECTURES};
-use super::{FORMAT, Spec};
+use super::{SPEC_FORMAT, Spec};
 use crate::Result;
 use layerstone_store::Fields;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ impl Spec {
             return Ok(vec![Spec::parse(bytes, name, folder)?]);
         };
         let expected = format!("expected {}", ARCHITECTURES.expected);
-        let wrong = |cause: &str| match Fields::parse(b"{}", FORMAT, name) {
+        let wrong = |cause: &str| match Fields::parse(b"{}", SPEC_FORMAT, name) {
             Ok(fields) => ARCHITECTURES.error(&fields, cause),
             Err(error) => error.into(),
         };

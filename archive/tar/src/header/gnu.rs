@@ -1,6 +1,6 @@
 //! GNU tar's dialect: old GNU blocks, `././@LongLink` entries for long names, base 256 for large numbers (src/create.c).
 
-use super::Fields;
+use super::HeaderFields;
 use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad};
 
 /// Magic and version of an old GNU block, which run into each other.
@@ -8,7 +8,7 @@ const MAGIC: &[u8; 8] = b"ustar  \0";
 
 /// Appends the header blocks of a member as GNU tar writes them in its GNU format; `named` is false for
 /// `--numeric-owner`, with which no owner has a name.
-pub(super) fn append_gnu(fields: &Fields<'_>, named: bool, out: &mut Vec<u8>) {
+pub(super) fn append_gnu(fields: &HeaderFields<'_>, named: bool, out: &mut Vec<u8>) {
     // The link's text comes before the name when both are long.
     for (flag, text) in [(b'K', fields.link), (b'L', fields.name)] {
         if text.len() > NAME.len() {

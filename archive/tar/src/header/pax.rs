@@ -1,7 +1,7 @@
 //! Python's dialect: ustar blocks, and a PAX extended header for what does not fit (Lib/tarfile.py,
 //! `create_pax_header`).
 
-use super::Fields;
+use super::HeaderFields;
 use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad};
 use crate::Xattrs;
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ const MAGIC: &[u8; 8] = b"ustar\x0000";
 
 /// Appends the header blocks of a member as Python's `tarfile` writes them in its PAX format. Records that are there
 /// already stay, first and unchanged; one is added for each field that is too small or not ASCII.
-pub fn append_pax(fields: &Fields<'_>, mut records: Records, out: &mut Vec<u8>) {
+pub fn append_pax(fields: &HeaderFields<'_>, mut records: Records, out: &mut Vec<u8>) {
     records.text("path", fields.name, 100);
     records.text("linkpath", fields.link, 100);
     records.text("uname", fields.uname, 32);
@@ -90,7 +90,7 @@ impl Records {
     }
 
     /// Fills in mode, owner, size, time and type, and records what does not fit.
-    pub(super) fn fill(&mut self, fields: &Fields<'_>, block: &mut Block) {
+    pub(super) fn fill(&mut self, fields: &HeaderFields<'_>, block: &mut Block) {
         block.octal(MODE, u64::from(fields.mode));
         block.octal(UID, self.number("uid", i64::from(fields.uid), 7));
         block.octal(GID, self.number("gid", i64::from(fields.gid), 7));

@@ -4,7 +4,7 @@
 //!
 //! GNU tar takes attributes in the order in which a file system lists them; here they are sorted.
 
-use super::Fields;
+use super::HeaderFields;
 use super::block::{
     Block, DEVICE_MAJOR, DEVICE_MINOR, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad,
 };
@@ -17,7 +17,7 @@ const MAGIC: &[u8; 8] = b"ustar\x0000";
 const LARGEST: i64 = (1 << 33) - 1;
 
 /// Appends the header blocks of a member and its attributes; `named` is false for `--numeric-owner`.
-pub(super) fn append_posix(fields: &Fields<'_>, xattrs: &Xattrs, named: bool, out: &mut Vec<u8>) {
+pub(super) fn append_posix(fields: &HeaderFields<'_>, xattrs: &Xattrs, named: bool, out: &mut Vec<u8>) {
     let mut records = Records::default();
     if fields.link.len() > NAME.len() {
         records.set(b"linkpath", fields.link);
@@ -46,7 +46,7 @@ pub(super) fn append_posix(fields: &Fields<'_>, xattrs: &Xattrs, named: bool, ou
 }
 
 /// The block before the records (src/xheader.c, `xheader_write`).
-fn append_extended(fields: &Fields<'_>, payload: &[u8], out: &mut Vec<u8>) {
+fn append_extended(fields: &HeaderFields<'_>, payload: &[u8], out: &mut Vec<u8>) {
     let mut block = Block::new(MAGIC);
     block.text(NAME, &header_name(fields.name));
     block.octal(MODE, 0o644);

@@ -5,7 +5,7 @@ use crate::table::{Table, size};
 use anyhow::Result;
 use layerstone_layer::Source as LayerSource;
 use layerstone_pipeline::{BuildCache, Builder, Mentions, layouts};
-use layerstone_spec::{Helper, Kind, RootMode, Spec};
+use layerstone_spec::{Helper, ImageKind, RootMode, Spec};
 use layerstone_store::{Store, StorePath};
 use std::path::Path;
 
@@ -32,14 +32,14 @@ pub fn run(spec: &Spec, builder: &Builder<'_>, store: &Store) -> Result<()> {
         _ => "three scripts run; what else they refer to would join the paths",
     };
     let below = match (spec.kind, &spec.run_as_root) {
-        (Kind::Layered, Some(_)) => "the layer of the root script, ",
+        (ImageKind::Layered, Some(_)) => "the layer of the root script, ",
         _ => "",
     };
     let rest = match (spec.kind, spec.include_nix_db) {
-        (Kind::Layered, false) => "the customisation layer",
-        (Kind::Layered, true) => "the customisation layer, and the layer of the Nix database on top",
-        (Kind::Single, false) => "in front of them the root",
-        (Kind::Single, true) => "in front of them the root, and behind them the Nix database",
+        (ImageKind::Layered, false) => "the customisation layer",
+        (ImageKind::Layered, true) => "the customisation layer, and the layer of the Nix database on top",
+        (ImageKind::Single, false) => "in front of them the root",
+        (ImageKind::Single, true) => "in front of them the root, and behind them the Nix database",
     };
     let contents = match spec.root_mode {
         RootMode::Links => "contents merged",

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use layerstone_oci::Time;
-use layerstone_spec::{Kind as SpecKind, Script, Spec};
+use layerstone_spec::{ImageKind, Script, Spec};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -109,8 +109,8 @@ impl ImageArgs {
             spec.tag = Some(tag.clone());
         }
         match self.kind {
-            Some(Kind::Layered) => spec.kind = SpecKind::Layered,
-            Some(Kind::Single) => spec.kind = SpecKind::Single,
+            Some(Kind::Layered) => spec.kind = ImageKind::Layered,
+            Some(Kind::Single) => spec.kind = ImageKind::Single,
             None => {}
         }
         spec.inherit |= self.inherit;

@@ -13,7 +13,7 @@ use layerstone_oci::Time;
 use layerstone_overlay::Hooks;
 use layerstone_pipeline::check_tar;
 use layerstone_pipeline::root_script::{COMMENT, RootScript, contents, make, read, text};
-use layerstone_spec::{Kind, RootMode, Script, Spec};
+use layerstone_spec::{ImageKind, RootMode, Script, Spec};
 use layerstone_store::{Output, Store};
 use std::path::{Path, PathBuf};
 
@@ -113,7 +113,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.hooks.files().into_iter().for_each(|file| edge.files(file));
     let mut layer = make(job, &options.blob, common)?;
     // A single image's one layer says what it is when store paths are behind it.
-    layer.comment = (spec.kind == Kind::Layered).then(|| COMMENT.to_owned());
+    layer.comment = (spec.kind == ImageKind::Layered).then(|| COMMENT.to_owned());
     layer.set_blob(&options.output, &options.blob)?;
     options.legacy.write(&options.blob)?;
     edge.files(options.legacy.file());
@@ -136,9 +136,9 @@ impl Options {
     fn resolve(&self) -> Result<Spec> {
         let mut spec = match &self.spec {
             Some(path) => Spec::read(path)?,
-            None => Spec { kind: Kind::Single, root_mode: RootMode::Copy, ..Spec::new("run") },
+            None => Spec { kind: ImageKind::Single, root_mode: RootMode::Copy, ..Spec::new("run") },
         };
-        if spec.kind == Kind::Layered {
+        if spec.kind == ImageKind::Layered {
             // What belongs to the customisation layer, which lies above.
             (spec.contents, spec.helpers, spec.script) = (Vec::new(), Vec::new(), None);
         }

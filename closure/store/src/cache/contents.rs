@@ -1,7 +1,7 @@
 //! What is in a cache as a whole: counted, pruned, verified, and forgotten by what it says.
 
 use super::file::is_whole;
-use super::{Cache, Kind, names, read};
+use super::{Cache, CacheKind, names, read};
 use crate::directory::{Directory, file_type};
 use crate::{Digest, Error, Result, temporary};
 use rustix::fs::FileType;
@@ -11,7 +11,7 @@ use std::io::{self, Read};
 
 /// What is in a cache of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct Usage {
     /// How many files.
     pub files: u64,
     /// Their bytes.
@@ -20,25 +20,25 @@ pub struct Room {
 
 /// What is in a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contents {
+pub struct CacheContents {
     /// Of each kind.
-    pub kinds: [(Kind, Room); 3],
+    pub kinds: [(CacheKind, Usage); 3],
     /// How many folders this user may not list.
     pub passed_over: u64,
 }
 
 /// What became of a cache that was gone through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct PruneStats {
     /// What stays.
-    pub kept: Room,
+    pub kept: Usage,
     /// What was removed.
-    pub removed: Room,
+    pub removed: Usage,
     /// How many folders this user may not list, and how many files he may not read or remove.
     pub passed_over: u64,
 }
 
-impl Room {
+impl Usage {
     fn add(&mut self, bytes: u64) {
         self.files += 1;
         self.bytes += bytes;
@@ -47,7 +47,7 @@ impl Room {
 
 /// A file of a cache.
 struct Remembered {
-    kind: Kind,
+    kind: CacheKind,
     key: Digest,
     bytes: u64,
     /// When it was last used, in seconds and nanoseconds, as far as clocks can be believed.
@@ -60,13 +60,13 @@ impl Cache {
     /// # Errors
     ///
     /// Its folder cannot be read.
-    pub fn contents(&self) -> Result<Contents> {
-        let mut kinds = Kind::ALL.map(|kind| (kind, Room::default()));
+    pub fn contents(&self) -> Result<CacheContents> {
+        let mut kinds = CacheKind::ALL.map(|kind| (kind, Usage::default()));
         let (files, passed_over) = self.files()?;
         for file in files {
             kinds[file.kind as usize].1.add(file.bytes);
         }
-        Ok(Contents { kinds, passed_over })
+        Ok(CacheContents { kinds, passed_over })
     }
 
     /// Removes what was used longest ago until no more than so many bytes are left, and what dead processes left.
@@ -74,10 +74,10 @@ impl Cache {
     /// # Errors
     ///
     /// Its folder cannot be read, or something cannot be removed for another reason than that the user may not.
-    pub fn prune(&self, limit: u64) -> Result<Outcome> {
+    pub fn prune(&self, limit: u64) -> Result<PruneStats> {
         let (mut files, passed_over) = self.files()?;
         files.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| (a.kind, &a.key).cmp(&(b.kind, &b.key))));
-        let mut outcome = Outcome { passed_over, ..Outcome::default() };
+        let mut outcome = PruneStats { passed_over, ..PruneStats::default() };
         let mut total = 0_u64;
         for file in files {
             let with = total.saturating_add(file.bytes);
@@ -94,9 +94,9 @@ impl Cache {
     /// # Errors
     ///
     /// As [`Cache::prune`].
-    pub fn verify(&self) -> Result<Outcome> {
+    pub fn verify(&self) -> Result<PruneStats> {
         let (files, passed_over) = self.files()?;
-        let mut outcome = Outcome { passed_over, ..Outcome::default() };
+        let mut outcome = PruneStats { passed_over, ..PruneStats::default() };
         for file in files {
             let mut bytes = Vec::new();
             let read = self.open_file(file.kind, &file.key).and_then(|mut open| open.read_to_end(&mut bytes));
@@ -113,7 +113,7 @@ impl Cache {
         Ok(outcome)
     }
 
-    fn keep_or_remove(&self, keep: bool, file: &Remembered, outcome: &mut Outcome) -> Result<()> {
+    fn keep_or_remove(&self, keep: bool, file: &Remembered, outcome: &mut PruneStats) -> Result<()> {
         if keep {
             outcome.kept.add(file.bytes);
             return Ok(());
@@ -133,7 +133,7 @@ impl Cache {
     fn files(&self) -> Result<(Vec<Remembered>, u64)> {
         let top = Directory::open(&self.folder).map_err(Error::io("read", &self.folder))?;
         let (mut files, mut passed_over) = (Vec::new(), 0);
-        for kind in Kind::ALL {
+        for kind in CacheKind::ALL {
             let opened = top.subdirectory(OsStr::new(kind.name()));
             let listed = opened.and_then(|directory| Ok((directory.names()?, directory)));
             let Some((names, directory)) = seen(listed, &mut passed_over) else { continue };
@@ -152,7 +152,7 @@ impl Cache {
     /// # Errors
     ///
     /// Its folder cannot be read.
-    pub fn forget_if(&self, kind: Kind, is_so: impl Fn(&[u8]) -> bool) -> Result<()> {
+    pub fn forget_if(&self, kind: CacheKind, is_so: impl Fn(&[u8]) -> bool) -> Result<()> {
         for Remembered { key, .. } in self.files()?.0.iter().filter(|file| file.kind == kind) {
             let Ok((directory, name)) = self.find(kind, key) else { continue };
             if read(kind, key, &directory, &name).is_some_and(|bytes| is_so(&bytes)) {
@@ -175,7 +175,7 @@ fn seen<T>(found: io::Result<T>, passed_over: &mut u64) -> Option<T> {
 
 impl Remembered {
     /// The files of a folder that are called after keys.
-    fn all_in(kind: Kind, name: &OsStr, folder: &Directory) -> io::Result<Vec<Remembered>> {
+    fn all_in(kind: CacheKind, name: &OsStr, folder: &Directory) -> io::Result<Vec<Remembered>> {
         let mut files = Vec::new();
         for file in folder.names()? {
             let digits = name.to_str().zip(file.to_str()).map(|(folder, file)| format!("sha256:{folder}{file}"));

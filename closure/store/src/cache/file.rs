@@ -1,6 +1,6 @@
 //! One file of a cache: what it is called, how it begins, and whether it is whole.
 
-use super::Kind;
+use super::CacheKind;
 use crate::directory::Directory;
 use crate::replaced::without_group;
 use crate::{Digest, Hasher};
@@ -59,9 +59,9 @@ impl Shared {
     }
 }
 
-pub fn is_whole(kind: Kind, key: &Digest, bytes: &[u8]) -> bool {
+pub fn is_whole(kind: CacheKind, key: &Digest, bytes: &[u8]) -> bool {
     match bytes.split_at_checked(HEADER) {
-        _ if kind == Kind::Blob => Digest::of(bytes) == *key,
+        _ if kind == CacheKind::Blob => Digest::of(bytes) == *key,
         Some((header, body)) => {
             let (magic, sum) = header.split_at(MAGIC.len());
             magic == MAGIC && sum == seal(key, body).as_bytes()
