@@ -13,9 +13,9 @@ use std::io::Read;
 /// Bytes of zeros, of which a compressor makes less than a hundredth.
 const ZEROS: usize = 20_000_000;
 /// Files in a layer of many.
-const MANY: usize = 100_000;
-/// Peak memory that is allowed for them, in KiB: some 200 bytes for each and what the program needs anyway.
-const MEMORY: u64 = 60_000;
+const MANY: usize = 40_000;
+/// Peak memory that is allowed for them, in KiB: 400 bytes for each and what the program needs anyway.
+const MEMORY: u64 = 36_000;
 /// What is said beside the error.
 const HINT: &str = "hint: --max-unpacked BYTES allows more\n";
 
