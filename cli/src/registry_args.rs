@@ -33,7 +33,7 @@ pub struct RegistryArgs {
     /// Repositories of the same registry that blobs may be taken over from; one --mount-from for each
     #[arg(long, value_name = "NAME")]
     mount_from: Vec<String>,
-    /// BlobCache to send at a time
+    /// Blobs to send at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     uploads: u16,
 }

@@ -18,7 +18,7 @@ pub struct ScriptArgs {
     /// Space for the layer and whatever else they write, in MiB [default: 1024]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=MOST_VM_SIZE))]
     disk_size: Option<u64>,
-    /// BuildCache of a virtual machine, in MiB, 256 at least [default: 512]
+    /// Memory of a virtual machine, in MiB, 256 at least [default: 512]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(LEAST_VM_MEMORY..=MOST_VM_SIZE))]
     memory: Option<u64>,
     /// Seconds that they may take [default: as long as they need]

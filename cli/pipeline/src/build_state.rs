@@ -13,7 +13,7 @@ use layerstone_spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Reference of the plan.
+/// Name of the plan.
 const PLAN: &str = "image.layers.json";
 
 /// A folder that remembers.

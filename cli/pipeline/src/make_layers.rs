@@ -20,7 +20,7 @@ pub struct LayersToMake<'a> {
     pub recipes: Vec<Recipe>,
     /// Layer files, one a recipe; `-` is stdout.
     pub files: Vec<PathBuf>,
-    /// BlobCache, one a recipe or none at all.
+    /// Blobs, one a recipe or none at all.
     pub blobs: Vec<PathBuf>,
     /// Whether docker's tarsums are computed.
     pub tarsum: bool,

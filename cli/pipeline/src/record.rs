@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Reference of the record in its folder.
+/// Name of the record in its folder.
 pub const NAME: &str = ".layerstone-outputs";
 const FORMAT: &str = "layerstone/outputs";
 const VERSION: u64 = 1;

@@ -12,7 +12,7 @@ pub struct Registries {
     pub options: Options,
     /// Repositories that blobs may be mounted from, in the registry that they go to.
     pub mount_from: Vec<String>,
-    /// BlobCache that are sent at a time.
+    /// Blobs that are sent at a time.
     pub uploads: usize,
     connected: Mutex<BTreeMap<String, Slot>>,
 }

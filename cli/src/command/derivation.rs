@@ -23,7 +23,7 @@ pub struct Options {
     /// Give the image spec in this file the hash in the output's name as its tag
     #[arg(long, value_name = "IMAGE.JSON")]
     tag: Option<PathBuf>,
-    /// PutOutcome a file somewhere, such as into the output; a script becomes a program
+    /// Put a file somewhere, such as into the output; a script becomes a program
     #[arg(long, num_args = 2, value_names = ["FILE", "PATH"])]
     put: Vec<PathBuf>,
     /// The command: a subcommand of layerstone and its flags

@@ -9,7 +9,7 @@ use clap::Args;
 use layerstone_pipeline::{ImageSource, ImageTarget};
 use std::ffi::OsString;
 
-/// PutOutcome images for one architecture each together into one image for all
+/// Put images for one architecture each together into one image for all
 ///
 /// Each image keeps its manifest. What it runs on is taken from its config; two for the same platform are an error.
 #[derive(Args)]

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// PutOutcome the images of several files into one docker archive
+/// Put the images of several files into one docker archive
 ///
 /// Image IDs stay as they are, and layers that images share are stored once. An image that comes several times has all
 /// its tags; a tag that two images claim is an error. The output's name decides on compression: .tar none, .tar.gz gzip,

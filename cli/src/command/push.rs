@@ -9,9 +9,9 @@ use clap::Args;
 use layerstone_pipeline::{ImageSource, ImageTarget, refuse_other_kind};
 use std::ffi::OsString;
 
-/// PutOutcome an image into a registry, sending only what it lacks
+/// Put an image into a registry, sending only what it lacks
 ///
-/// The registry is asked for each blob first. BlobCache of an image that is made of an image.json come straight from the
+/// The registry is asked for each blob first. Blobs of an image that is made of an image.json come straight from the
 /// store, without an image file in between; with --state, layers that stayed are not even read. What is not there is
 /// sent, several at a time, or taken over from --mount-from; what breaks off is taken up again.
 #[derive(Args)]

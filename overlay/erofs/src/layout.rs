@@ -7,7 +7,7 @@ use crate::{BLOCK, Inode, InodeKind, directory};
 const FIRST: u64 = BLOCK;
 /// Records begin at multiples of this, by which they are numbered.
 pub const SLOT: u64 = 32;
-/// FileContents of at most so many bytes follow their record, so that one block read brings both.
+/// Contents of at most so many bytes follow their record, so that one block read brings both.
 const SMALL: u64 = 2048;
 
 /// Where a file's parts are.

@@ -26,7 +26,7 @@ pub trait FileContents {
 ///
 /// # Errors
 ///
-/// FileContents cannot be read; writing fails; `FileTooLarge`: there are more than 16 TiB.
+/// Contents cannot be read; writing fails; `FileTooLarge`: there are more than 16 TiB.
 pub fn write(inodes: &[Inode], contents: &mut dyn FileContents, out: &mut dyn Write) -> io::Result<()> {
     let layout = Layout::new(inodes).ok_or(io::ErrorKind::FileTooLarge)?;
     let mut out = Counted { out, count: 0 };
@@ -124,7 +124,7 @@ mod tests {
     use crate::FileContent;
     use std::collections::BTreeMap;
 
-    /// FileContents by key: as many bytes as asked for, all the key.
+    /// Contents by key: as many bytes as asked for, all the key.
     struct Keys(Vec<u64>);
 
     impl FileContents for Keys {

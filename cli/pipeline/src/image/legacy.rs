@@ -39,7 +39,7 @@ impl Legacy {
         Ok(Legacy(legacy_layers(&facts, &inputs)))
     }
 
-    /// Reference of a layer's member.
+    /// Name of a layer's member.
     pub fn layer_name(&self, index: usize) -> String {
         self.0[index].layer_name()
     }

@@ -93,7 +93,7 @@ pub struct LayersArgs {
     mtime: Option<Time>,
     #[command(flatten)]
     owner: OwnerArgs,
-    /// PutOutcome Nix's database of the store paths into the image, so that Nix in a container knows them
+    /// Put Nix's database of the store paths into the image, so that Nix in a container knows them
     #[arg(long)]
     include_nix_db: bool,
     #[command(flatten)]

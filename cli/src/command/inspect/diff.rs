@@ -51,7 +51,7 @@ struct Layer<'a> {
 #[serde(rename_all = "lowercase")]
 enum State {
     There,
-    PushStats,
+    Sent,
 }
 
 #[derive(Serialize)]
@@ -89,7 +89,7 @@ fn answer<'a>(old: &'a Side, new: &'a Side) -> Answer<'a> {
         diff_id: layer.diff_id,
         size: layer.size,
         // What an image has twice is sent once.
-        state: if known.insert(layer.diff_id) { State::PushStats } else { State::There },
+        state: if known.insert(layer.diff_id) { State::Sent } else { State::There },
         store_paths: paths.keys().collect(),
     };
     let layers: Vec<Layer> = new.image.layers.iter().zip(&new.held.layers).map(layer).collect();
@@ -101,7 +101,7 @@ fn answer<'a>(old: &'a Side, new: &'a Side) -> Answer<'a> {
         old: image(&old.image),
         new: image(&new.image),
         there: sum(State::There),
-        sent: sum(State::PushStats),
+        sent: sum(State::Sent),
         store_paths: difference(&items(&old.held.paths), &items(&new.held.paths)),
         layers,
     }
