@@ -223,7 +223,7 @@ fn changes_under_a_file_output() {
         let mut child = place.command(line).spawn().unwrap();
         while !has_open(&child, &first) {
             assert!(child.try_wait().unwrap().is_none(), "{line}: ended before it was seen to read");
-            std::thread::yield_now();
+            crate::support::process::pause();
         }
         std::fs::write(&large, "short").unwrap();
         let told = finish(&place, child);

@@ -237,7 +237,7 @@ fn interrupted_and_taken_up() {
         let begin = Instant::now();
         while !place.join("layerstone.build/image.closure.json").exists() {
             assert!(begin.elapsed() < Duration::from_secs(60), "{tool:?}");
-            std::thread::yield_now();
+            crate::support::process::pause();
         }
         rustix_kill(&child);
         child.wait().unwrap();

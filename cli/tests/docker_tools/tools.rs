@@ -109,7 +109,7 @@ impl Server {
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(start.elapsed() < Duration::from_secs(60), "no server");
-            std::thread::yield_now();
+            crate::support::process::pause();
         }
         server
     }

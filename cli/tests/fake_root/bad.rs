@@ -151,7 +151,7 @@ fn killed() {
         let start = Instant::now();
         while !processes_in(place.temporary()).is_empty() || !is_ours(place.temporary(), caller) {
             assert!(start.elapsed() < Duration::from_secs(60), "{caller:?}: {:?}", processes_in(place.temporary()));
-            std::thread::yield_now();
+            crate::support::process::pause();
         }
         place.write("x.json", spec("true", false));
         let output = caller.command(&place, "root --spec x.json -o x.layer.json --blob x.tar").output().unwrap();

@@ -132,7 +132,7 @@ fn hashing() {
         let begin = Instant::now();
         while !has_begun() {
             assert!(begin.elapsed() < Duration::from_secs(60));
-            std::thread::yield_now();
+            crate::support::process::pause();
         }
         let begin = Instant::now();
         send(i32::try_from(child.id()).unwrap(), signal);
@@ -165,7 +165,7 @@ fn engines() {
             let begin = Instant::now();
             while !place.join("begun").exists() {
                 assert!(begin.elapsed() < Duration::from_secs(60), "{command}");
-                std::thread::yield_now();
+                crate::support::process::pause();
             }
             let workers = descendants(i32::try_from(child.id()).unwrap());
             assert!(!workers.is_empty(), "{command}");

@@ -36,8 +36,13 @@ pub fn wait_until_gone(processes: &[i32]) {
     let begin = Instant::now();
     while processes.iter().any(|process| stat(&process.to_string()).is_some()) {
         assert!(begin.elapsed() < PATIENCE, "{processes:?} are left");
-        std::thread::yield_now();
+        pause();
     }
+}
+
+/// Leaves the processor to those that are waited for, before it is looked again whether they have got there.
+pub fn pause() {
+    std::thread::sleep(Duration::from_millis(2));
 }
 
 /// Sends a signal to a process of this test.
