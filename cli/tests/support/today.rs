@@ -117,10 +117,16 @@ impl<'a> Daemon<'a> {
         output(&mut self.client(line))
     }
 
-    /// What an image prints when it is run.
+    /// What an image prints when it is run, as the daemon has it in its log: what an attached client gets may be nothing
+    /// where a container ends at once on a busy machine.
     #[track_caller]
     pub fn run(&self, reference: &str) -> String {
-        self.docker(&format!("run --rm --network none {reference}"))
+        let created = self.docker(&format!("create --network none {reference}"));
+        let container = created.trim();
+        self.docker(&format!("start --attach {container}"));
+        let printed = self.docker(&format!("logs {container}"));
+        self.docker(&format!("rm {container}"));
+        printed
     }
 
     /// containerd's own client, with these words.
