@@ -8,7 +8,7 @@ use layerstone_oci::{Location, Wanted};
 use layerstone_pipeline::{BaseImage, ImageSource, Report, open_file, open_plain_image};
 use layerstone_spec::Spec;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The flags that name a base.
 #[derive(Args, Default)]
@@ -35,7 +35,7 @@ impl UnpackingArgs {
         self.max_unpacked.map_or(MaxUnpacked::default(), MaxUnpacked::bytes)
     }
 
-    /// Opens a file or directory of images, and tells what is odd about it.
+    /// Opens a file or directory of images, and reports what is odd about it.
     pub fn open_file(&self, path: &Path, report: &dyn Report) -> Result<ImageFile> {
         Ok(open_file(path, self.max(), report)?)
     }
@@ -56,6 +56,11 @@ impl BaseArgs {
     pub fn location(&self, spec: Option<&Spec>) -> Option<Location> {
         let named = self.base.as_deref().map(of_flag);
         named.or_else(|| spec.and_then(|spec| spec.from_image.clone()))
+    }
+
+    /// The file or directory of that base.
+    pub fn file(&self, spec: Option<&Spec>) -> Option<PathBuf> {
+        self.location(spec).map(|location| location.path)
     }
 
     /// Where the base is that the flag names.

@@ -6,10 +6,10 @@ use layerstone_pipeline::CacheOptions;
 use std::env::var_os;
 use std::path::PathBuf;
 
-/// The variable that names the cache's folder; empty for none.
+/// The variable that names the cache's directory; empty for none.
 pub const CACHE: &str = "LAYERSTONE_CACHE";
 
-/// The cache of what was learned about layers.
+/// The cache of layers.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Cache")]
 pub struct CacheArgs {
@@ -51,15 +51,15 @@ impl CacheArgs {
         match (self.no_cache, &self.cache) {
             (true, _) => None,
             (_, Some(directory)) => Some(directory.clone()),
-            _ => usual_folder(),
+            _ => default_directory(),
         }
     }
 }
 
-/// The cache's folder where no flag names one; none for a user without a home (XDG Base Directory Specification).
-pub fn usual_folder() -> Option<PathBuf> {
-    if let Some(folder) = var_os(CACHE) {
-        return Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty());
+/// The cache's directory where no flag names one; none for a user without a home (XDG Base Directory Specification).
+pub fn default_directory() -> Option<PathBuf> {
+    if let Some(directory) = var_os(CACHE) {
+        return Some(PathBuf::from(directory)).filter(|directory| !directory.as_os_str().is_empty());
     }
     let absolute = |name| var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || absolute("HOME").filter(|home| home.is_dir()).map(|home| home.join(".cache"));

@@ -1,10 +1,11 @@
 //! The command line: its subcommands, and what each of them runs.
 
-use crate::args::{Common, Form, SyncWhen, UsageError};
+use crate::args::{Common, SyncWhen};
 use crate::command::{
-    build, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer, layers, man,
-    merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum, wire,
+    build, build_graph, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer,
+    layers, man, merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum,
 };
+use crate::usage_error::UsageError;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use layerstone_store::{Sync, set_sync};
@@ -46,8 +47,8 @@ enum Command {
     Layers(layers::Options),
     Layer(layer::Options),
     NixDb(nix_db::Options),
-    Ninja(wire::NinjaOptions),
-    Make(wire::MakeOptions),
+    Ninja(build_graph::NinjaOptions),
+    Make(build_graph::MakeOptions),
     #[command(subcommand)]
     Overlay(overlay::Command),
     Image(Box<image::Options>),
@@ -74,11 +75,6 @@ enum Command {
 }
 
 impl Cli {
-    /// How errors are printed.
-    pub fn form(&self) -> Form {
-        self.common.errors
-    }
-
     /// Runs the chosen command in a pool of the chosen size.
     pub fn run(&self) -> Result<()> {
         raise_file_limit();
@@ -97,8 +93,8 @@ impl Cli {
             Command::Layers(options) => layers::run(options, common),
             Command::Layer(options) => layer::run(options, common),
             Command::NixDb(options) => nix_db::run(options, common),
-            Command::Ninja(options) => wire::ninja(options, common),
-            Command::Make(options) => wire::make(options, common),
+            Command::Ninja(options) => build_graph::ninja(options, common),
+            Command::Make(options) => build_graph::make(options, common),
             Command::Overlay(command) => overlay::run(command, common),
             Command::Image(options) => image::run(options, common),
             Command::Push(options) => push::run(options, common),

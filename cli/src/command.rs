@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 pub mod build;
+pub mod build_graph;
 pub mod cache;
 pub mod check_stage;
 pub mod closure;
@@ -27,4 +28,3 @@ pub mod script;
 pub mod serve;
 pub mod stream;
 pub mod tarsum;
-pub mod wire;

@@ -25,33 +25,32 @@ pub fn make(store: &Store) -> Result<StorePath> {
     Ok(env)
 }
 
-/// A store path whose hash part is made from its name, as nothing else decides what it holds.
+/// A store path whose hash part is made from its name, as nothing else decides its contents.
 fn store_path(store: &Store, name: &str) -> Result<StorePath> {
     let hash = nix_base32(&Digest::of(format!("layerstone demo: {name}").as_bytes()).as_bytes()[..HASH_LEN * 5 / 8]);
     Ok(store.entry(&format!("{hash}-{name}"))?)
 }
 
 fn write(store: &Store, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
-    let real = with_folders(store, path)?;
+    let real = with_parents(store, path)?;
     let context = || format!("cannot write: {}", real.display());
     fs::write(&real, bytes).with_context(context)?;
     fs::set_permissions(&real, Permissions::from_mode(mode)).with_context(context)
 }
 
 fn link(store: &Store, path: &str, target: &str) -> Result<()> {
-    let real = with_folders(store, path)?;
+    let real = with_parents(store, path)?;
     symlink(target, &real).with_context(|| format!("cannot write: {}", real.display()))
 }
 
-/// Where a path is, all folders above it made with one mode whatever the umask.
-fn with_folders(store: &Store, path: &str) -> Result<std::path::PathBuf> {
+/// Where a path is, all directories above it made with one mode whatever the umask.
+fn with_parents(store: &Store, path: &str) -> Result<std::path::PathBuf> {
     let real = store.locate(path);
-    let mut folders: Vec<&Path> = real.ancestors().skip(1).take_while(|folder| !folder.is_dir()).collect();
-    folders.reverse();
-    for folder in folders {
-        let context = || format!("cannot make the folder: {}", folder.display());
-        fs::create_dir(folder).with_context(context)?;
-        fs::set_permissions(folder, Permissions::from_mode(0o755)).with_context(context)?;
+    let missing: Vec<&Path> = real.ancestors().skip(1).take_while(|directory| !directory.is_dir()).collect();
+    for directory in missing.into_iter().rev() {
+        let context = || format!("cannot make the folder: {}", directory.display());
+        fs::create_dir(directory).with_context(context)?;
+        fs::set_permissions(directory, Permissions::from_mode(0o755)).with_context(context)?;
     }
     Ok(real)
 }

@@ -1,4 +1,4 @@
-//! How errors are told: as text for people, or as one JSON object a line for programs.
+//! How errors are printed: as text for people, or as one JSON object a line for programs.
 
 use crate::args::Form;
 use crate::hint;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// Exit status of a command line that is no good.
 const USAGE: u8 = 2;
 
-/// Tells why the work failed.
+/// Prints why the work failed.
 pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
     let (text, hint, differences) = (chain_text(error), hint::of(error), differences_of(error));
     match form {
@@ -42,16 +42,16 @@ pub fn with_tip(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Tells what is wrong with a command line, or the help that it asks for.
+/// Prints what is wrong with a command line, or the help that it asks for.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || !wants_json() {
         error.exit();
     }
     // Without the usage and the hint to --help that follow a blank line.
     let text = error.to_string();
-    let told = text.split("\n\nUsage:").next().unwrap_or_default().trim_end();
-    let told = told.strip_prefix("error: ").unwrap_or(told);
-    eprintln!("{}", json!({"error": told, "hint": null, "differences": [], "status": USAGE}));
+    let message = text.split("\n\nUsage:").next().unwrap_or_default().trim_end();
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    eprintln!("{}", json!({"error": message, "hint": null, "differences": [], "status": USAGE}));
     ExitCode::from(USAGE)
 }
 
@@ -79,9 +79,9 @@ fn to_json(differences: &Differences) -> Value {
 /// The error and its causes, but for those that the text before already ends in.
 fn chain_text(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    // They are told by themselves.
-    let told = usize::from(differences_of(error).is_some());
-    for cause in error.chain().skip(told).map(|cause| cause.to_string()) {
+    // They are printed by themselves.
+    let printed = usize::from(differences_of(error).is_some());
+    for cause in error.chain().skip(printed).map(|cause| cause.to_string()) {
         if text.is_empty() {
             text = cause;
         } else if !text.ends_with(&cause) {

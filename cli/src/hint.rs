@@ -5,72 +5,66 @@ use layerstone_image::Error as Image;
 use layerstone_overlay::Error as Overlay;
 use layerstone_pipeline::Refused;
 use layerstone_registry::Error as Registry;
-use layerstone_store::Error as Stage;
+use layerstone_root::Error as Root;
+use layerstone_store::Error as Store;
 
 /// A hint for the first error in the chain that has one.
 pub fn of(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        match cause.downcast_ref() {
-            Some(Closure::NoHash { .. }) => {
-                return Some("`layerstone closure --scan --nar-hash` records them".to_owned());
+    error.chain().find_map(|cause| of_library(cause).or_else(|| of_registry(cause)).or_else(|| of_file(cause)))
+}
+
+/// A hint for an error of one library.
+fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let hint = match cause {
+        _ if let Some(error) = cause.downcast_ref::<Closure>() => match error {
+            Closure::NoHash { .. } => "`layerstone closure --scan --nar-hash` records them",
+            Closure::NotValid { .. } => "--scan finds references in the files, for paths that no database has",
+            _ => return None,
+        },
+        _ if let Some(layerstone_layering::Error::NoSize { .. }) = cause.downcast_ref() => {
+            "`layerstone closure --graph FILE --sizes` measures what a graph does not tell"
+        }
+        _ if let Some(error) = cause.downcast_ref::<Root>() => match error {
+            Root::OverBase { .. } => "--replace lets the layer hide what the base has there",
+            Root::HelperOverBase { .. } => "leave the helper out, or --replace lets it hide what the base has there",
+            _ => return None,
+        },
+        _ if let Some(refused) = cause.downcast_ref::<Refused>() => refused.hint()?,
+        _ if let Some(error) = cause.downcast_ref::<Overlay>() => match error {
+            Overlay::Timeout { .. } => "--timeout S allows more",
+            Overlay::NoBackend(_) | Overlay::Lost { .. } | Overlay::Silent { .. } => {
+                "`layerstone overlay probe` tells which --backend works here"
             }
-            Some(Closure::NotValid { .. }) => {
-                return Some("--scan finds references in the files, for paths that no database has".to_owned());
+            _ => return None,
+        },
+        _ if let Some(error) = cause.downcast_ref::<Image>() => match error {
+            Image::TooLarge { .. } | Image::TooLargeTogether { .. } | Image::Holes { .. } => {
+                "--max-unpacked BYTES allows more"
             }
-            _ => {}
-        }
-        if let Some(layerstone_layering::Error::NoSize { .. }) = cause.downcast_ref() {
-            return Some("`layerstone closure --graph FILE --sizes` measures what a graph does not tell".to_owned());
-        }
-        if let Some(layerstone_root::Error::OverBase { .. }) = cause.downcast_ref() {
-            return Some("--replace lets the layer hide what the base has there".to_owned());
-        }
-        if let Some(layerstone_root::Error::HelperOverBase { .. }) = cause.downcast_ref() {
-            return Some("leave the helper out, or --replace lets it hide what the base has there".to_owned());
-        }
-        if let Some(refused) = cause.downcast_ref::<Refused>() {
-            return refused.hint().map(str::to_owned);
-        }
-        match cause.downcast_ref() {
-            Some(Overlay::Timeout { .. }) => return Some("--timeout S allows more".to_owned()),
-            Some(Overlay::NoBackend(_) | Overlay::Lost { .. } | Overlay::Silent { .. }) => {
-                return Some("`layerstone overlay probe` tells which --backend works here".to_owned());
-            }
-            _ => {}
-        }
-        match cause.downcast_ref() {
-            Some(Image::TooLarge { .. } | Image::TooLargeTogether { .. } | Image::Holes { .. }) => {
-                return Some("--max-unpacked BYTES allows more".to_owned());
-            }
-            Some(Image::TagTwice { .. }) => {
-                return Some("FILE#NAME:TAG takes one image of a file, under this name".to_owned());
-            }
-            Some(Image::NoTag { text, path, .. }) if !text.contains(':') => {
+            Image::TagTwice { .. } => "FILE#NAME:TAG takes one image of a file, under this name",
+            Image::NoTag { text, path, .. } if !text.contains(':') => {
                 let (kind, path) = (if path.is_dir() { "oci" } else { "oci-archive" }, path.display());
-                return Some(format!(
-                    "`skopeo copy {kind}:{path}:{text} docker-archive:FILE:NAME:TAG` gives it a name"
-                ));
+                let hint = format!("`skopeo copy {kind}:{path}:{text} docker-archive:FILE:NAME:TAG` gives it a name");
+                return Some(hint);
             }
-            _ => {}
-        }
-        if let Some(hint) = of_registry(cause) {
-            return Some(hint);
-        }
-        let stage = cause.downcast_ref::<Stage>().or_else(|| within(cause))?;
-        match stage {
-            Stage::WrongFormat { rerun, .. } => Some(format!("write it again with `{rerun}`")),
-            Stage::NoParent { parent, .. } => Some(format!("mkdir -p {}", parent.display())),
-            _ => None,
-        }
-    })
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// A hint for an error of a stage file.
+fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    match cause.downcast_ref().or_else(|| within(cause))? {
+        Store::WrongFormat { rerun, .. } => Some(format!("write it again with `{rerun}`")),
+        Store::NoParent { parent, .. } => Some(format!("mkdir -p {}", parent.display())),
+        _ => None,
+    }
 }
 
 fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let inner = match cause.downcast_ref() {
-        Some(layerstone_oci::Error::Destination(inner)) => inner.downcast_ref(),
-        _ => None,
-    };
-    Some(match cause.downcast_ref().or(inner)? {
+    Some(match cause.downcast_ref().or_else(|| registry_within(cause))? {
         Registry::Unreachable { url, cause } if cause.contains("found an answer without TLS") => {
             format!("--insecure {} lets it speak plain HTTP", host_of(url))
         }
@@ -92,31 +86,33 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     })
 }
 
+/// A registry's error inside that of a blob that goes to it or comes from it.
+fn registry_within<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Registry> {
+    use {layerstone_layer::Error as Layer, layerstone_oci::Error as Oci};
+    let inner = match (cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(Oci::BlobStore(inner) | Oci::Layer(Layer::Content(inner))), _) | (_, Some(Layer::Content(inner))) => {
+            inner
+        }
+        _ => return None,
+    };
+    inner.downcast_ref()
+}
+
 /// The host of an address, with its port.
 fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default()
 }
 
-/// The ground's error inside another library's, which shows it as its own.
-fn within<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Stage> {
-    if let Some(layerstone_layer::Error::Stage(stage)) = cause.downcast_ref() {
-        return Some(stage);
-    }
-    if let Some(layerstone_spec::Error::Stage(stage)) = cause.downcast_ref() {
-        return Some(stage);
-    }
-    if let Some(layerstone_image::Error::Stage(stage)) = cause.downcast_ref() {
-        return Some(stage);
-    }
-    if let Some(layerstone_closure::Error::Stage(stage)) = cause.downcast_ref() {
-        return Some(stage);
-    }
-    if let Some(Overlay::Stage(stage)) = cause.downcast_ref() {
-        return Some(stage);
-    }
-    if let Some(layerstone_root::Error::Stage(stage)) = cause.downcast_ref() {
-        return Some(stage);
-    }
-    None
+/// The error of a stage file inside another library's, which shows it as its own.
+fn within<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Store> {
+    Some(match cause {
+        _ if let Some(layerstone_layer::Error::Stage(error)) = cause.downcast_ref() => error,
+        _ if let Some(layerstone_spec::Error::Stage(error)) = cause.downcast_ref() => error,
+        _ if let Some(Image::Stage(error)) = cause.downcast_ref() => error,
+        _ if let Some(Closure::Stage(error)) = cause.downcast_ref() => error,
+        _ if let Some(Overlay::Stage(error)) = cause.downcast_ref() => error,
+        _ if let Some(Root::Stage(error)) = cause.downcast_ref() => error,
+        _ => return None,
+    })
 }

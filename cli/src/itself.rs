@@ -1,4 +1,4 @@
-//! This program once more, in the place of this process.
+//! This program once more, instead of this process.
 
 use anyhow::{Context, Result, anyhow};
 use std::ffi::OsStr;

@@ -15,24 +15,19 @@ use std::path::{Path, PathBuf};
 pub struct LegacyArgs {
     /// Also write, beside the tar, what docker said of a layer before there was a manifest.json: VERSION, and json, which
     /// is this file with the tar's tarsum, as dockerTools' mkPureLayer does
-    #[arg(long, value_name = "BASE.JSON")]
-    legacy: Option<PathBuf>,
+    #[arg(id = "legacy", long = "legacy", value_name = "BASE.JSON")]
+    pub file: Option<PathBuf>,
 }
 
 impl LegacyArgs {
-    /// The file that is read for it.
-    pub fn file(&self) -> Option<&PathBuf> {
-        self.legacy.as_ref()
-    }
-
     /// What is written for the tar at `blob`.
     pub fn outputs(&self, blob: &Path) -> Vec<PathBuf> {
-        self.legacy.iter().flat_map(|_| ["json", "VERSION"]).map(|name| blob.with_file_name(name)).collect()
+        self.file.iter().flat_map(|_| ["json", "VERSION"]).map(|name| blob.with_file_name(name)).collect()
     }
 
     /// Writes it for the tar at `blob`.
     pub fn write(&self, blob: &Path) -> Result<()> {
-        let Some(path) = &self.legacy else { return Ok(()) };
+        let Some(path) = &self.file else { return Ok(()) };
         let bytes = fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
         let base: Map<String, Value> =
             serde_json::from_slice(&bytes).with_context(|| format!("not a JSON object: {}", path.display()))?;

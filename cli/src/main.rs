@@ -9,16 +9,17 @@ mod bytes;
 mod cache_args;
 mod cli;
 mod command;
+mod compression_args;
 mod demo;
 mod difference;
 mod failure;
 mod hint;
 mod interrupt;
 mod itself;
+mod layer_output_args;
 mod legacy_args;
 mod out;
 mod overwrite;
-mod packing_args;
 mod plan_args;
 mod platform_args;
 mod progress;
@@ -28,10 +29,14 @@ mod report;
 mod root_args;
 mod script_args;
 mod source_args;
+mod stamp_args;
 mod step_args;
+mod store_args;
 mod strategy;
 mod table;
+mod time;
 mod transfer_args;
+mod usage_error;
 
 use clap::Parser;
 use std::io;
@@ -54,7 +59,7 @@ fn main() -> ExitCode {
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(ref error) if let Some(usage) = error.downcast_ref() => failure::of_usage(&cli::shown(usage)),
-        Err(error) => failure::of_work(&error, cli.form()),
+        Err(error) => failure::of_work(&error, cli.common.errors),
     }
 }
 

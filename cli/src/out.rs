@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use layerstone_store::check_written;
+use serde::Serialize;
 use std::fmt::Display;
 use std::io::{Write, stdout};
 
@@ -9,6 +10,17 @@ use std::io::{Write, stdout};
 pub fn print(text: impl Display) -> Result<()> {
     let mut out = stdout().lock();
     write!(out, "{text}").and_then(|()| out.flush()).context("cannot write: standard output")
+}
+
+/// Writes bytes to stdout.
+pub fn write(bytes: &[u8]) -> Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).context("cannot write: standard output")
+}
+
+/// Writes a value as JSON over several lines.
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    print(serde_json::to_string_pretty(value)? + "\n")
 }
 
 /// Asks whether all that was written to stdout has arrived where it leads, which may be a file.

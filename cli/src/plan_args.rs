@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub struct PlanArgs {
     /// Plan of the image before: its layers are kept, new paths go where they cost least; --strategy has no say then
     #[arg(long, value_name = "OLD.LAYERS.JSON")]
-    previous: Option<PathBuf>,
+    pub previous: Option<PathBuf>,
     /// Paths to put into a layer of their own: name patterns with commas between; one --layer for each layer
     #[arg(long, value_name = "PATTERN,...")]
     layer: Vec<Patterns>,
@@ -24,11 +24,6 @@ impl PlanArgs {
     /// Whether any of them is given.
     pub fn is_given(&self) -> bool {
         self.previous.is_some() || !self.layer.is_empty() || self.min_layer_size.is_some()
-    }
-
-    /// The plan of the image before.
-    pub fn previous(&self) -> Option<&PathBuf> {
-        self.previous.as_ref()
     }
 
     /// What the flags say.

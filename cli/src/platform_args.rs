@@ -22,4 +22,10 @@ impl PlatformArgs {
     pub fn wanted(&self) -> Wanted {
         Wanted::new(self.os.as_deref(), self.arch.as_deref(), self.variant.as_deref())
     }
+
+    /// The platform of an image to look into: without a flag, one that is alone in its file is meant whatever it runs on.
+    pub fn of_image(&self) -> Wanted {
+        let wanted = self.wanted();
+        if wanted.is_named() { wanted } else { wanted.of_base() }
+    }
 }

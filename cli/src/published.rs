@@ -5,14 +5,17 @@ use crate::out::print;
 use anyhow::Result;
 use layerstone_pipeline::{Built, ImageTarget, Published};
 
-/// Says what was written, unless stdout holds the image itself.
+/// Says what was written, unless the image itself goes to stdout.
 pub fn tell_built(built: &Built, target: &ImageTarget, common: &Common) -> Result<()> {
     if target.is_stdout() || common.quiet {
         return Ok(());
     }
-    match (&built.manifest, target) {
-        (Some(manifest), ImageTarget::Registry(_)) => print(format_args!("{}@{}\n", built.reference, manifest.digest)),
-        _ => print(format_args!("{} {}\n", built.reference, built.image_id)),
+    let Built { reference, image } = built;
+    match (&image.manifest, target) {
+        (Some((manifest, _)), ImageTarget::Registry(_)) => {
+            print(format_args!("{reference}@{}\n", manifest.descriptor.digest))
+        }
+        _ => print(format_args!("{reference} {}\n", image.image_id)),
     }
 }
 

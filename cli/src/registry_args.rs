@@ -58,16 +58,13 @@ impl RegistryArgs {
     }
 
     fn options(&self) -> Options {
-        let RegistryArgs { insecure, ca, authfile, retries, io_timeout, .. } = self;
-        let cancel = Cancel::when(interrupt::has_come);
-        let io_timeout = Duration::from_secs((*io_timeout).into());
         Options {
-            insecure: insecure.clone(),
-            ca: ca.clone(),
-            auth_file: authfile.clone(),
-            retries: *retries,
-            io_timeout,
-            cancel,
+            insecure: self.insecure.clone(),
+            ca: self.ca.clone(),
+            auth_file: self.authfile.clone(),
+            retries: self.retries,
+            io_timeout: Duration::from_secs(self.io_timeout.into()),
+            cancel: Cancel::when(interrupt::has_come),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The flags that say how contents get into the root, which `root` and `build` share.
 
-use crate::args::usage_error;
+use crate::usage_error::conflict;
 use anyhow::Result;
-use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use layerstone_spec::{Helper, RootMode, Script, Spec};
 use std::path::PathBuf;
@@ -54,8 +53,7 @@ impl RootArgs {
         }
         if self.keep_dirlinks {
             if spec.root_mode == RootMode::Links {
-                let message = "--keep-dirlinks: expected --mode copy with it";
-                return Err(usage_error(command, ErrorKind::ArgumentConflict, message));
+                return Err(conflict(command, "--keep-dirlinks: expected --mode copy with it"));
             }
             spec.root_mode = RootMode::CopyKeepingDirlinks;
         }
@@ -64,12 +62,9 @@ impl RootArgs {
             spec.helpers.retain(|other| other.name() != helper.name());
             spec.helpers.push(helper.clone());
         }
-        if let Some(file) = &self.fake_root_commands {
-            spec.fake_root_commands = Some(Script::File(file.clone()));
-        }
+        spec.fake_root_commands = self.fake_root_commands.clone().map(Script::File).or(spec.fake_root_commands.take());
         if self.enable_fakechroot && spec.fake_root_commands.is_none() {
-            let message = "--enable-fakechroot: expected --fake-root-commands with it";
-            return Err(usage_error(command, ErrorKind::ArgumentConflict, message));
+            return Err(conflict(command, "--enable-fakechroot: expected --fake-root-commands with it"));
         }
         spec.enable_fakechroot |= self.enable_fakechroot;
         spec.xattrs |= self.xattrs;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub struct SourceArgs {
     /// Take references from a references graph; several are merged
     #[arg(long, value_name = "FILE")]
-    graph: Vec<PathBuf>,
+    pub graph: Vec<PathBuf>,
     /// Take references from a store's database, db.sqlite of Nix or Guix [default: that of the store, if it is there]
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
@@ -20,11 +20,6 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
-    /// The graphs that flags name.
-    pub fn graphs(&self) -> &[PathBuf] {
-        &self.graph
-    }
-
     /// The files that flags name.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.graph.iter().chain(&self.db)

@@ -14,19 +14,14 @@ pub struct StepArgs {
     restat: bool,
     /// Write which files and store paths were read, as a rule of make
     #[arg(long, value_name = "FILE")]
-    depfile: Option<PathBuf>,
+    pub depfile: Option<PathBuf>,
     /// What that rule is for [default: the first output]
     #[arg(long, value_name = "NAME", requires = "depfile")]
     depfile_target: Option<PathBuf>,
 }
 
 impl StepArgs {
-    /// The depfile, if there is to be one.
-    pub fn depfile(&self) -> Option<&Path> {
-        self.depfile.as_deref()
-    }
-
-    /// Notes what is there of these outputs; `-`, standard output, is none.
+    /// Notes what exists of these outputs; `-`, standard output, is none.
     pub fn begin<P: AsRef<Path>>(&self, outputs: &[P]) -> Result<BuildStep> {
         let StepArgs { restat, depfile, depfile_target } = self.clone();
         Ok(BuildStep::begin(StepOptions { restat, depfile, depfile_target }, outputs)?)

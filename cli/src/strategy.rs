@@ -3,7 +3,7 @@
 //! Only `pipeline` takes a file, so that the word after any other name is one of the command's inputs. clap cannot know
 //! that: it takes both words for the option's, and the second one is given back here.
 
-use crate::args::usage_error;
+use crate::usage_error::usage_error;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
@@ -45,7 +45,7 @@ impl StrategyArgs {
         if let Some(Choice::Pipeline(file)) = &self.choice { Some(file) } else { None }
     }
 
-    /// Whether there is one.
+    /// Whether a strategy is given.
     pub fn is_given(&self) -> bool {
         self.choice.is_some()
     }
@@ -55,18 +55,18 @@ impl StrategyArgs {
         matches!(self.choice, Some(Choice::Pipeline(_)))
     }
 
-    /// All inputs of a command, of which clap knows these.
-    pub fn inputs(&self, known: &[PathBuf]) -> Vec<PathBuf> {
-        let mut inputs = known.to_vec();
+    /// All inputs of a command, of which clap has found these.
+    pub fn inputs(&self, found: &[PathBuf]) -> Vec<PathBuf> {
+        let mut inputs = found.to_vec();
         if let Some((before, input)) = &self.input {
             inputs.insert(*before, input.clone());
         }
         inputs
     }
 
-    /// The one input of a command, if there is any, of which clap may know.
-    pub fn only_input(&self, command: &str, known: &[PathBuf]) -> Result<Option<PathBuf>> {
-        let mut inputs = self.inputs(known).into_iter();
+    /// The one input of a command, if there is any, which clap may have found.
+    pub fn only_input(&self, command: &str, found: &[PathBuf]) -> Result<Option<PathBuf>> {
+        let mut inputs = self.inputs(found).into_iter();
         let first = inputs.next();
         match inputs.next() {
             None => Ok(first),

@@ -61,9 +61,9 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// A share of bytes in percent, with one digit behind the point: `3.8 %`; nothing of nothing is `0.0 %`.
-pub fn percent(part: u64, whole: u64) -> String {
-    let (part, whole) = (u128::from(part), u128::from(whole));
-    let tenths = (part * 1000 + whole / 2).checked_div(whole).unwrap_or(0);
+pub fn percent(part: u64, total: u64) -> String {
+    let (part, total) = (u128::from(part), u128::from(total));
+    let tenths = (part * 1000 + total / 2).checked_div(total).unwrap_or(0);
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
@@ -101,8 +101,8 @@ mod tests {
     fn shares() {
         let cases =
             [(0, 0, "0.0 %"), (1, 3, "33.3 %"), (2, 3, "66.7 %"), (7, 7, "100.0 %"), (u64::MAX, u64::MAX, "100.0 %")];
-        for (part, whole, text) in cases {
-            assert_eq!(percent(part, whole), text);
+        for (part, total, text) in cases {
+            assert_eq!(percent(part, total), text);
         }
     }
 

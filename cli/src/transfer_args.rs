@@ -1,13 +1,14 @@
 //! The flags that `copy`, `push`, `pull`, `index`, `serve` and `prefetch` share.
 
-use crate::args::{Common, StoreArgs};
+use crate::args::Common;
 use crate::base_args::UnpackingArgs;
 use crate::cache_args::CacheArgs;
+use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
-use crate::packing_args::PackingArgs;
 use crate::platform_args::PlatformArgs;
 use crate::registry_args::RegistryArgs;
 use crate::script_args::ScriptArgs;
+use crate::store_args::StoreArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_pipeline::{BuildOptions, Copier, ImageSource, ImageTarget, Registries};
@@ -24,7 +25,7 @@ pub struct TransferArgs {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     #[command(flatten)]
-    pub packing: PackingArgs,
+    pub compression: CompressionArgs,
     #[command(flatten)]
     pub unpacking: UnpackingArgs,
     #[command(flatten)]
@@ -32,7 +33,7 @@ pub struct TransferArgs {
     #[command(flatten)]
     pub registry: RegistryArgs,
     #[command(flatten)]
-    pub place: ScriptArgs,
+    pub scripts: ScriptArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
 }
@@ -43,8 +44,8 @@ impl TransferArgs {
         let options = BuildOptions {
             state: self.state.clone(),
             max_unpacked: self.unpacking.max(),
-            scripts: self.place.options(),
-            compression: self.packing.choice()?,
+            scripts: self.scripts.options(),
+            compression: self.compression.choice()?,
             cache: self.cache.options(),
             ..BuildOptions::new(store, common)
         };
@@ -53,7 +54,7 @@ impl TransferArgs {
 
     /// Refuses a target that contradicts flags, or is one of the inputs.
     pub fn check_files(&self, sources: &[&ImageSource], target: &ImageTarget) -> Result<()> {
-        target.packing(&self.packing.choice()?)?;
+        target.packing(&self.compression.choice()?)?;
         let mut files = Files::of(&self.store.store()?).reads(self.registry.files());
         for source in sources {
             if let ImageSource::Spec(path) = source {

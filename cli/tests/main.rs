@@ -23,6 +23,7 @@
 //! | `faults` | system calls that fail: locks, write-back, close, openat2 |
 //! | `golden` | what nixpkgs makes of the synthetic store comes out, to the byte |
 //! | `graphs` | references graphs in every form, and the scanned store, give one closure |
+//! | `help` | the help of every command, word for word |
 //! | `hostile` | archives, layers and codecs that mean harm: a clear error or the right result, in little memory, disk and time |
 //! | `huge` | a file of more than 8 GiB, in little memory |
 //! | `image_diff` | what two images differ in: layers to send, store paths |
@@ -91,6 +92,7 @@ mod fake_root;
 mod faults;
 mod golden;
 mod graphs;
+mod help;
 mod hostile;
 mod huge;
 mod image_diff;

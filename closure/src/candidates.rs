@@ -37,10 +37,10 @@ impl Candidates {
     ///
     /// The store directory cannot be read.
     pub fn in_store(store: &Store) -> Result<Candidates> {
-        let folder = store.locate(store.dir());
+        let directory = store.locate(store.dir());
         let mut paths = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(Error::io("read the store directory", &folder))? {
-            let name = entry.map_err(Error::io("read the store directory", &folder))?.file_name();
+        for entry in std::fs::read_dir(&directory).map_err(Error::io("read the store directory", &directory))? {
+            let name = entry.map_err(Error::io("read the store directory", &directory))?.file_name();
             // Nix's names are ASCII; what is not even UTF-8 is no store path.
             let Some(base) = name.to_str() else { continue };
             if is_entry(base) {

@@ -9,43 +9,43 @@ use layerstone_store::StorePath;
 use std::collections::{HashMap, HashSet};
 
 /// The chains of references from some roots to a path: an iterator over them, by length, then by the names and hashes
-/// on the way. Each begins with a root and ends with the path, which may be the same.
+/// on the route. Each begins with a root and ends with the path, which may be the same.
 #[derive(Clone, Debug)]
 pub struct Chains<'a> {
-    /// The closure's paths by name, then by path: their places here stand for them below.
+    /// The closure's paths by name, then by path: their positions here stand for them below.
     paths: Vec<&'a StorePath>,
-    /// For each path what it refers to on the way to the target. Behind the last path, a start that refers to the
+    /// For each path what it refers to on the route to the target. Behind the last path, a start that refers to the
     /// roots.
     next: Vec<Vec<usize>>,
     /// How many steps away the target is; none where no reference leads to it.
-    ways: Vec<Option<Ways>>,
+    routes: Vec<Option<Routes>>,
     /// Steps from the start to the target in the chains that are being made.
     length: usize,
     /// Where the walk is: from the start on.
     walk: Vec<Step>,
-    /// Places from which the target is not to be reached in just so many steps.
+    /// Positions from which the target is not to be reached in just so many steps.
     dead: HashSet<(usize, usize)>,
 }
 
-/// The ways from a path to the target.
+/// The routes from a path to the target.
 #[derive(Clone, Copy, Debug)]
-struct Ways {
+struct Routes {
     shortest: usize,
     longest: usize,
-    /// Number of ways, at most [`u64::MAX`].
+    /// Number of routes, at most [`u64::MAX`].
     count: u64,
 }
 
-impl Ways {
+impl Routes {
     /// From the target itself.
-    const HERE: Ways = Ways { shortest: 0, longest: 0, count: 1 };
+    const HERE: Routes = Routes { shortest: 0, longest: 0, count: 1 };
 
-    fn one_step_more(self) -> Ways {
-        Ways { shortest: self.shortest + 1, longest: self.longest + 1, ..self }
+    fn one_step_more(self) -> Routes {
+        Routes { shortest: self.shortest + 1, longest: self.longest + 1, ..self }
     }
 
-    fn or(self, other: Ways) -> Ways {
-        Ways {
+    fn or(self, other: Routes) -> Routes {
+        Routes {
             shortest: self.shortest.min(other.shortest),
             longest: self.longest.max(other.longest),
             count: self.count.saturating_add(other.count),
@@ -56,7 +56,7 @@ impl Ways {
 /// A path on the walk.
 #[derive(Clone, Debug)]
 struct Step {
-    place: usize,
+    position: usize,
     /// How many of its references have been tried.
     tried: usize,
     /// Whether one of them led to the target.
@@ -71,28 +71,28 @@ struct Step {
 pub fn chains<'a>(closure: &'a Closure, roots: &[StorePath], path: &StorePath) -> Result<Chains<'a>> {
     let mut infos: Vec<&PathInfo> = closure.graph.iter().collect();
     infos.sort_unstable_by(|a, b| a.path.name().cmp(b.path.name()).then_with(|| a.path.cmp(&b.path)));
-    let places: HashMap<&StorePath, usize> = infos.iter().enumerate().map(|(n, info)| (&info.path, n)).collect();
-    let find = |path: &StorePath| places.get(path).copied().ok_or_else(|| Error::NotThere { path: path.clone() });
+    let positions: HashMap<&StorePath, usize> = infos.iter().enumerate().map(|(n, info)| (&info.path, n)).collect();
+    let find = |path: &StorePath| positions.get(path).copied().ok_or_else(|| Error::NotThere { path: path.clone() });
     let target = find(path)?;
     let roots: Vec<usize> = roots.iter().map(find).collect::<Result<_>>()?;
     let others = |info: &PathInfo| {
         let others = info.references.iter().filter(|path| **path != info.path);
-        in_order(others.filter_map(|path| places.get(path).copied()).collect())
+        in_order(others.filter_map(|path| positions.get(path).copied()).collect())
     };
     let mut next: Vec<Vec<usize>> = infos.iter().map(|info| others(info)).collect();
     next.push(if roots.is_empty() { unused(&next) } else { in_order(roots) });
-    let ways = ways(&next, target);
-    next.iter_mut().for_each(|next| next.retain(|&place| ways[place].is_some()));
+    let routes = routes(&next, target);
+    next.iter_mut().for_each(|next| next.retain(|&position| routes[position].is_some()));
     // The walk begins with the next length.
-    let length = ways[infos.len()].map_or(0, |ways| ways.shortest - 1);
+    let length = routes[infos.len()].map_or(0, |routes| routes.shortest - 1);
     let paths = infos.into_iter().map(|info| &info.path).collect();
-    Ok(Chains { paths, next, ways, length, walk: Vec::new(), dead: HashSet::new() })
+    Ok(Chains { paths, next, routes, length, walk: Vec::new(), dead: HashSet::new() })
 }
 
 impl Chains<'_> {
     /// How many chains there are; [`u64::MAX`] stands for so many or more.
     pub fn total(&self) -> u64 {
-        self.ways[self.start()].map_or(0, |ways| ways.count)
+        self.routes[self.start()].map_or(0, |routes| routes.count)
     }
 
     fn start(&self) -> usize {
@@ -105,13 +105,13 @@ impl Chains<'_> {
             // The steps that are left; none at the target, from which no reference leads back to it.
             let left = self.length - last;
             let step = &mut self.walk[last];
-            let Some(&place) = self.next[step.place].get(step.tried) else {
+            let Some(&position) = self.next[step.position].get(step.tried) else {
                 self.step_back(left);
                 continue;
             };
             step.tried += 1;
-            if self.leads(place, left - 1) {
-                self.walk.push(Step { place, tried: 0, found: left == 1 });
+            if self.leads(position, left - 1) {
+                self.walk.push(Step { position, tried: 0, found: left == 1 });
                 if left == 1 {
                     return true;
                 }
@@ -121,16 +121,16 @@ impl Chains<'_> {
     }
 
     /// Whether the target may be so many steps away.
-    fn leads(&self, place: usize, left: usize) -> bool {
-        let possible = |ways: Ways| (ways.shortest..=ways.longest).contains(&left);
-        self.ways[place].is_some_and(possible) && !self.dead.contains(&(place, left))
+    fn leads(&self, position: usize, left: usize) -> bool {
+        let possible = |routes: Routes| (routes.shortest..=routes.longest).contains(&left);
+        self.routes[position].is_some_and(possible) && !self.dead.contains(&(position, left))
     }
 
     /// Leaves a path when all of its references have been tried.
     fn step_back(&mut self, left: usize) {
         let Some(step) = self.walk.pop() else { return };
         if !step.found {
-            self.dead.insert((step.place, left));
+            self.dead.insert((step.position, left));
         } else if let Some(before) = self.walk.last_mut() {
             before.found = true;
         }
@@ -141,40 +141,40 @@ impl<'a> Iterator for Chains<'a> {
     type Item = Vec<&'a StorePath>;
 
     fn next(&mut self) -> Option<Vec<&'a StorePath>> {
-        let longest = self.ways[self.start()]?.longest;
+        let longest = self.routes[self.start()]?.longest;
         while !self.advance() {
             self.length += 1;
             if self.length > longest {
                 return None;
             }
-            self.walk.push(Step { place: self.start(), tried: 0, found: false });
+            self.walk.push(Step { position: self.start(), tried: 0, found: false });
         }
-        Some(self.walk[1..].iter().map(|step| self.paths[step.place]).collect())
+        Some(self.walk[1..].iter().map(|step| self.paths[step.position]).collect())
     }
 }
 
-fn in_order(mut places: Vec<usize>) -> Vec<usize> {
-    places.sort_unstable();
-    places.dedup();
-    places
+fn in_order(mut positions: Vec<usize>) -> Vec<usize> {
+    positions.sort_unstable();
+    positions.dedup();
+    positions
 }
 
 /// What nothing refers to.
 fn unused(next: &[Vec<usize>]) -> Vec<usize> {
     let mut used = vec![false; next.len()];
-    next.iter().flatten().for_each(|&place| used[place] = true);
-    (0..next.len()).filter(|&place| !used[place]).collect()
+    next.iter().flatten().for_each(|&position| used[position] = true);
+    (0..next.len()).filter(|&position| !used[position]).collect()
 }
 
-/// The ways to the target from all that the last place leads to, found on a walk that leaves a place after all that it
+/// The routes to the target from all that the last position leads to, found on a walk that leaves a position after all that it
 /// leads to itself.
-fn ways(next: &[Vec<usize>], target: usize) -> Vec<Option<Ways>> {
-    let mut ways = vec![None; next.len()];
+fn routes(next: &[Vec<usize>], target: usize) -> Vec<Option<Routes>> {
+    let mut routes = vec![None; next.len()];
     let mut seen = vec![false; next.len()];
     let mut walk = vec![(next.len() - 1, 0)];
-    while let Some((place, tried)) = walk.last_mut() {
-        let place = *place;
-        match next[place].get(*tried) {
+    while let Some((position, tried)) = walk.last_mut() {
+        let position = *position;
+        match next[position].get(*tried) {
             Some(&other) => {
                 *tried += 1;
                 if !std::mem::replace(&mut seen[other], true) {
@@ -182,13 +182,13 @@ fn ways(next: &[Vec<usize>], target: usize) -> Vec<Option<Ways>> {
                 }
             }
             None => {
-                let onwards = next[place].iter().filter_map(|&other| ways[other]).map(Ways::one_step_more);
-                ways[place] = if place == target { Some(Ways::HERE) } else { onwards.reduce(Ways::or) };
+                let onwards = next[position].iter().filter_map(|&other| routes[other]).map(Routes::one_step_more);
+                routes[position] = if position == target { Some(Routes::HERE) } else { onwards.reduce(Routes::or) };
                 walk.pop();
             }
         }
     }
-    ways
+    routes
 }
 
 #[cfg(test)]

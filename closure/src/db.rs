@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 /// How long a locked database is waited for. Whoever writes to one in SQLite's default mode locks it for some
 /// milliseconds; with a write-ahead log readers are not locked out at all.
 const WAIT: Duration = Duration::from_secs(5);
+/// How often a database that is locked, or changes, is tried again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The database of a store. It is opened for each question anew, and what one answer is made of was in the database at
 /// one moment, whoever writes to it.
@@ -60,22 +62,6 @@ impl Database {
         path.is_file().then(|| Database { path, store: store.clone(), wait: WAIT })
     }
 
-    /// Where the database of a store is on this machine, if it is at its default place: for `/gnu/store`
-    /// `/var/guix/db/db.sqlite`, for any other store directory `var/nix/db/db.sqlite` beside it, as in
-    /// `/nix/var/nix/db/db.sqlite`; all of them below the store's root.
-    pub fn place(store: &Store) -> PathBuf {
-        match store.dir() {
-            "/gnu/store" => store.locate("/var/guix/db/db.sqlite"),
-            dir => store.locate(Database::state_of_nix(dir).join("db/db.sqlite")),
-        }
-    }
-
-    /// The folder in which Nix keeps its database, its profiles and its roots, for a store directory: `var/nix` beside
-    /// it, as `/nix/var/nix`.
-    pub fn state_of_nix(store_dir: &str) -> PathBuf {
-        Path::new(store_dir).with_file_name("var/nix")
-    }
-
     /// The closure of some roots, or of everything in the database if there are none.
     ///
     /// # Errors
@@ -105,21 +91,19 @@ impl Database {
     fn read<T>(&self, query: impl Fn(&Rows) -> Result<T>) -> Result<T> {
         let deadline = Instant::now() + self.wait;
         loop {
-            let access = Access::open(&self.path, self.wait)?;
-            let answer = self.ask(&access, &query);
-            // An error, too, may come from a state that never was.
-            if access.is_unchanged() {
-                return answer;
+            if let Some(access) = Access::open(&self.path, self.wait)? {
+                let rows = Rows { connection: &access.connection, path: &self.path, store: &self.store };
+                let answer = schema::check(&self.path, &access.connection).and_then(|()| query(&rows));
+                // An error, too, may come from a state that never was.
+                if access.is_unchanged() {
+                    return answer;
+                }
             }
-            if Instant::now() > deadline {
+            if Instant::now() >= deadline {
                 return Err(Error::Locked { path: self.path.clone() });
             }
+            std::thread::sleep(PAUSE);
         }
-    }
-
-    fn ask<T>(&self, access: &Access, query: impl Fn(&Rows) -> Result<T>) -> Result<T> {
-        schema::check(&self.path, &access.connection)?;
-        query(&Rows { connection: &access.connection, path: &self.path, store: &self.store })
     }
 }
 
@@ -159,34 +143,34 @@ mod tests {
         format!("insert into ValidPaths (path, hash, registrationTime) values ('{path}', 'sha256:{hash}', 1)")
     }
 
-    /// A folder with a database, and a connection to it, kept open.
+    /// A directory with a database, and a connection to it, kept open.
     fn writer(mode: &str) -> (tempfile::TempDir, Connection) {
-        let folder = tempfile::tempdir().unwrap();
-        let connection = Connection::open(folder.path().join("db.sqlite")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let connection = Connection::open(directory.path().join("db.sqlite")).unwrap();
         connection.pragma_update(None, "journal_mode", mode).unwrap();
         connection.execute_batch(&content()).unwrap();
-        (folder, connection)
+        (directory, connection)
     }
 
-    /// A folder with a database that nobody has open.
+    /// A directory with a database that nobody has open.
     fn closed(mode: &str) -> tempfile::TempDir {
-        let (folder, connection) = writer(mode);
+        let (directory, connection) = writer(mode);
         connection.close().unwrap();
-        folder
+        directory
     }
 
-    /// Another folder with these files, as a dead writer would have left them.
-    fn abandoned(folder: &tempfile::TempDir, suffixes: &[&str]) -> tempfile::TempDir {
+    /// Another directory with these files, as a dead writer would have left them.
+    fn abandoned(directory: &tempfile::TempDir, suffixes: &[&str]) -> tempfile::TempDir {
         let other = tempfile::tempdir().unwrap();
         for suffix in suffixes {
             let name = format!("db.sqlite{suffix}");
-            fs::copy(folder.path().join(&name), other.path().join(&name)).unwrap();
+            fs::copy(directory.path().join(&name), other.path().join(&name)).unwrap();
         }
         other
     }
 
-    fn open(folder: &Path) -> Result<Database> {
-        open_file(&folder.join("db.sqlite"))
+    fn open(directory: &Path) -> Result<Database> {
+        open_file(&directory.join("db.sqlite"))
     }
 
     fn open_file(path: &Path) -> Result<Database> {
@@ -203,20 +187,20 @@ mod tests {
         closure.graph.iter().map(|info| info.path.as_str()).collect()
     }
 
-    /// What is in a folder: names and contents, but not those of `-shm`, which all connections of this process share.
-    fn listing(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    /// What is in a directory: names and contents, but not those of `-shm`, which all connections of this process share.
+    fn listing(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
         let contents = |path: &Path| if path.ends_with("db.sqlite-shm") { vec![] } else { fs::read(path).unwrap() };
         paths.map(|path| (path.clone(), contents(&path))).collect()
     }
 
-    /// The paths that a database in this folder has, all of them; nothing there may change.
+    /// The paths that a database in this directory has, all of them; nothing there may change.
     #[track_caller]
-    fn check_paths(folder: &Path, expected: &[&str]) {
-        let before = listing(folder);
-        let closure = open(folder).unwrap().closure(&[]).unwrap();
+    fn check_paths(directory: &Path, expected: &[&str]) {
+        let before = listing(directory);
+        let closure = open(directory).unwrap().closure(&[]).unwrap();
         assert_eq!(paths(&closure), expected);
-        let after = listing(folder);
+        let after = listing(directory);
         assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
         assert!(after == before, "contents changed");
     }
@@ -224,8 +208,8 @@ mod tests {
     #[test]
     fn what_a_closure_says() {
         for mode in ["delete", "wal"] {
-            let folder = closed(mode);
-            let database = open(folder.path()).unwrap();
+            let directory = closed(mode);
+            let database = open(directory.path()).unwrap();
             let closure = database.closure(&roots(&[APP])).unwrap();
             assert_eq!(paths(&closure), [APP, LIB]);
             assert_eq!(closure.graph[0].references, roots(&[APP, LIB]));
@@ -244,48 +228,48 @@ mod tests {
         for mode in ["delete", "truncate", "persist", "wal"] {
             check_paths(closed(mode).path(), &[DATA, APP, LIB]);
         }
-        let folder = closed("wal");
-        fs::write(folder.path().join("db.sqlite-wal"), "").unwrap();
-        check_paths(folder.path(), &[DATA, APP, LIB]);
-        fs::write(folder.path().join("db.sqlite-shm"), "").unwrap();
-        check_paths(folder.path(), &[DATA, APP, LIB]);
+        let directory = closed("wal");
+        fs::write(directory.path().join("db.sqlite-wal"), "").unwrap();
+        check_paths(directory.path(), &[DATA, APP, LIB]);
+        fs::write(directory.path().join("db.sqlite-shm"), "").unwrap();
+        check_paths(directory.path(), &[DATA, APP, LIB]);
     }
 
     #[test]
     fn a_writer_at_work() {
         for mode in ["delete", "wal"] {
-            let (folder, connection) = writer(mode);
+            let (directory, connection) = writer(mode);
             connection.execute_batch(&format!("{}; begin immediate", insertion(NEW))).unwrap();
             connection.execute_batch(&format!("delete from ValidPaths where path = '{DATA}'")).unwrap();
-            check_paths(folder.path(), &[DATA, APP, LIB, NEW]);
+            check_paths(directory.path(), &[DATA, APP, LIB, NEW]);
             connection.execute_batch("commit").unwrap();
-            check_paths(folder.path(), &[APP, LIB, NEW]);
+            check_paths(directory.path(), &[APP, LIB, NEW]);
         }
     }
 
     #[test]
     fn a_dead_writers_log_is_read() {
-        let (folder, connection) = writer("wal");
+        let (directory, connection) = writer("wal");
         connection.execute_batch("pragma wal_checkpoint; pragma wal_autocheckpoint = 0").unwrap();
         connection.execute_batch(&insertion(NEW)).unwrap();
         let all = [DATA, APP, LIB, NEW];
-        check_paths(abandoned(&folder, &["", "-wal"]).path(), &all);
-        check_paths(abandoned(&folder, &["", "-wal", "-shm"]).path(), &all);
+        check_paths(abandoned(&directory, &["", "-wal"]).path(), &all);
+        check_paths(abandoned(&directory, &["", "-wal", "-shm"]).path(), &all);
         // Another connection's uncommitted rows, spilled into the log, do not count.
         connection.execute_batch("pragma cache_size = 1; begin").unwrap();
         connection.execute_batch("update ValidPaths set deriver = zeroblob(100000)").unwrap();
         connection.execute_batch(&format!("delete from ValidPaths where path = '{NEW}'")).unwrap();
-        check_paths(abandoned(&folder, &["", "-wal"]).path(), &all);
-        check_paths(abandoned(&folder, &["", "-wal", "-shm"]).path(), &all);
+        check_paths(abandoned(&directory, &["", "-wal"]).path(), &all);
+        check_paths(abandoned(&directory, &["", "-wal", "-shm"]).path(), &all);
     }
 
     #[test]
     fn a_dead_writers_transaction_is_rolled_back() {
-        let (folder, connection) = writer("delete");
+        let (directory, connection) = writer("delete");
         connection.execute_batch("pragma cache_size = 1; begin").unwrap();
         connection.execute_batch("update ValidPaths set deriver = zeroblob(100000)").unwrap();
         connection.execute_batch("delete from ValidPaths; delete from Refs").unwrap();
-        let left = abandoned(&folder, &["", "-journal"]);
+        let left = abandoned(&directory, &["", "-journal"]);
         assert!(fs::read(left.path().join("db.sqlite-journal")).unwrap().len() > 512);
         check_paths(left.path(), &[DATA, APP, LIB]);
     }
@@ -293,13 +277,13 @@ mod tests {
     /// A database that is read as unchanging changes nevertheless: what was read before does not count.
     #[test]
     fn a_writer_that_comes_meanwhile() {
-        let folder = closed("wal");
-        let database = open(folder.path()).unwrap();
+        let directory = closed("wal");
+        let database = open(directory.path()).unwrap();
         let connection = std::cell::OnceCell::new();
         let answer = database.read(|rows| {
             let entries = rows.entries(&[])?;
             connection.get_or_init(|| {
-                let connection = Connection::open(folder.path().join("db.sqlite")).unwrap();
+                let connection = Connection::open(directory.path().join("db.sqlite")).unwrap();
                 connection.execute_batch(&insertion(NEW)).unwrap();
                 connection
             });
@@ -310,21 +294,21 @@ mod tests {
 
     #[test]
     fn any_file_name() {
-        let folder = closed("wal");
-        let name = folder.path().join(OsStr::from_bytes(b"50% of #1? &mode=rwc \xff:db"));
-        fs::rename(folder.path().join("db.sqlite"), &name).unwrap();
-        let link = folder.path().join("link");
+        let directory = closed("wal");
+        let name = directory.path().join(OsStr::from_bytes(b"50% of #1? &mode=rwc \xff:db"));
+        fs::rename(directory.path().join("db.sqlite"), &name).unwrap();
+        let link = directory.path().join("link");
         std::os::unix::fs::symlink(&name, &link).unwrap();
         for path in [&name, &link] {
             assert_eq!(paths(&open_file(path).unwrap().closure(&[]).unwrap()).len(), 3);
         }
-        assert_eq!(listing(folder.path()).len(), 2);
+        assert_eq!(listing(directory.path()).len(), 2);
     }
 
     #[test]
     fn candidates_are_those_of_the_text() {
-        let folder = closed("delete");
-        let database = open(folder.path()).unwrap();
+        let directory = closed("delete");
+        let database = open(directory.path()).unwrap();
         let text = format!("PATH={APP}/bin:{}:/nix/store/{}", &LIB[..43], "0".repeat(32));
         let candidates = database.candidates(text.as_bytes()).unwrap();
         let found = crate::store_paths_in(text.as_bytes(), "/nix/store", &candidates).unwrap();
@@ -332,7 +316,7 @@ mod tests {
         let unknown = format!("{NEW}/bin");
         let candidates = database.candidates(unknown.as_bytes()).unwrap();
         let error = crate::store_paths_in(unknown.as_bytes(), "/nix/store", &candidates).unwrap_err().to_string();
-        let name = folder.path().join("db.sqlite");
+        let name = directory.path().join("db.sqlite");
         assert_eq!(error, format!("unknown store path: {NEW}: no path with this hash in {}", name.display()));
     }
 
@@ -358,16 +342,16 @@ mod tests {
     /// What is said of the database of [`content`] after these statements; FILE stands for its name.
     #[track_caller]
     fn check_error(statements: &str, asked: &[&str], expected: &str) {
-        let (folder, connection) = writer("delete");
+        let (directory, connection) = writer("delete");
         connection.execute_batch(statements).unwrap();
         connection.close().unwrap();
-        let error = open(folder.path()).and_then(|database| database.closure(&roots(asked))).unwrap_err();
-        check_text(folder.path(), &error, expected);
+        let error = open(directory.path()).and_then(|database| database.closure(&roots(asked))).unwrap_err();
+        check_text(directory.path(), &error, expected);
     }
 
     #[track_caller]
-    fn check_text(folder: &Path, error: &Error, expected: &str) {
-        let name = folder.join("db.sqlite").display().to_string();
+    fn check_text(directory: &Path, error: &Error, expected: &str) {
+        let name = directory.join("db.sqlite").display().to_string();
         assert_eq!(error.to_string().replace(&name, "FILE"), expected);
     }
 
@@ -422,21 +406,21 @@ mod tests {
 
     #[test]
     fn schema_versions() {
-        let folder = closed("delete");
+        let directory = closed("delete");
         for (version, is_known) in
             [("10", true), ("6\n", true), ("7", true), ("5", false), ("11", false), ("x", false), ("", false)]
         {
-            fs::write(folder.path().join("schema"), version).unwrap();
-            match open(folder.path()) {
+            fs::write(directory.path().join("schema"), version).unwrap();
+            match open(directory.path()) {
                 Ok(_) => assert!(is_known, "{version:?}"),
                 Err(error) => {
                     assert!(!is_known, "{version:?}");
-                    let schema = folder.path().join("schema");
+                    let schema = directory.path().join("schema");
                     let expected = format!(
                         "unknown schema of a store database: FILE: found version {version:?} in {}, expected 6 to 10",
                         schema.display()
                     );
-                    check_text(folder.path(), &error, &expected);
+                    check_text(directory.path(), &error, &expected);
                 }
             }
         }
@@ -444,48 +428,52 @@ mod tests {
 
     #[test]
     fn no_database() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("db.sqlite");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("db.sqlite");
         check_text(
-            folder.path(),
-            &open(folder.path()).unwrap_err(),
+            directory.path(),
+            &open(directory.path()).unwrap_err(),
             "cannot read: FILE: No such file or directory (os error 2)",
         );
         for text in ["", "hello", &"SQLite format 4\0".repeat(100)] {
             fs::write(&file, text).unwrap();
             check_text(
-                folder.path(),
-                &open(folder.path()).unwrap_err(),
+                directory.path(),
+                &open(directory.path()).unwrap_err(),
                 "not a store database: FILE: found no SQLite file, expected the db.sqlite of Nix or Guix",
             );
         }
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
-        check_text(folder.path(), &open(folder.path()).unwrap_err(), "cannot read: FILE: Is a directory (os error 21)");
+        check_text(
+            directory.path(),
+            &open(directory.path()).unwrap_err(),
+            "cannot read: FILE: Is a directory (os error 21)",
+        );
     }
 
     #[test]
     fn truncated_and_overwritten() {
         for mode in ["delete", "wal"] {
-            let folder = closed(mode);
-            let file = folder.path().join("db.sqlite");
+            let directory = closed(mode);
+            let file = directory.path().join("db.sqlite");
             let bytes = fs::read(&file).unwrap();
             for end in (0..bytes.len()).step_by(512) {
                 fs::write(&file, &bytes[..end]).unwrap();
-                let error = open(folder.path()).and_then(|database| database.closure(&[])).unwrap_err();
+                let error = open(directory.path()).and_then(|database| database.closure(&[])).unwrap_err();
                 let expected = match end {
                     0 => {
                         "not a store database: FILE: found no SQLite file, expected the db.sqlite of Nix or Guix".into()
                     }
                     _ => format!("damaged store database: FILE: found {end} bytes, expected {}", bytes.len()),
                 };
-                check_text(folder.path(), &error, &expected);
+                check_text(directory.path(), &error, &expected);
             }
             let mut noise = bytes.clone();
             noise[bytes.len() / 2..].fill(0xa5);
             fs::write(&file, noise).unwrap();
-            let error = open(folder.path()).and_then(|database| database.closure(&[])).unwrap_err();
-            check_text(folder.path(), &error, "damaged store database: FILE: database disk image is malformed");
+            let error = open(directory.path()).and_then(|database| database.closure(&[])).unwrap_err();
+            check_text(directory.path(), &error, "damaged store database: FILE: database disk image is malformed");
         }
     }
 }

@@ -27,6 +27,13 @@ pub struct Item {
     pub nar_hash: Option<NarHash>,
 }
 
+impl Item {
+    /// A path of whose contents nothing is known.
+    pub fn of(path: &StorePath) -> Item {
+        Item { path: path.clone(), size: None, nar_hash: None }
+    }
+}
+
 /// What two sets of paths differ in. Lists are sorted by name, then by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PathDiff {
@@ -34,7 +41,7 @@ pub struct PathDiff {
     pub added: Vec<Item>,
     /// Paths that only the old side has.
     pub removed: Vec<Item>,
-    /// Paths in place of others, and paths whose contents are not what they were.
+    /// Paths that replace others, and paths whose contents are not what they were.
     pub changed: Vec<Change>,
     /// Paths that are the same on both sides.
     pub unchanged: Total,
@@ -44,7 +51,7 @@ pub struct PathDiff {
     pub new: Total,
 }
 
-/// A path that came in place of another, or whose size or NAR hash is another.
+/// A path that replaces another, or whose size or NAR hash is another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Change {
     /// What was there.
@@ -71,7 +78,9 @@ pub fn difference(old: &[Item], new: &[Item]) -> PathDiff {
     let (mut changed, mut unchanged) = (Vec::new(), Vec::new());
     for (path, &before) in &old {
         match new.get(path) {
-            Some(after) if differ(before, after) => changed.push(Change { old: before.clone(), new: (*after).clone() }),
+            Some(after) if differ(before.size, after.size) || differ(before.nar_hash, after.nar_hash) => {
+                changed.push(Change { old: before.clone(), new: (*after).clone() })
+            }
             Some(after) => unchanged.push(*after),
             None => {}
         }
@@ -112,12 +121,9 @@ fn only<'a>(these: &Paths<'a>, others: &Paths) -> Vec<&'a Item> {
     these.iter().filter(|(path, _)| !others.contains_key(*path)).map(|(_, item)| *item).collect()
 }
 
-/// Whether what is known of a path on both sides is not the same.
-fn differ(old: &Item, new: &Item) -> bool {
-    fn other<T: PartialEq>(old: Option<T>, new: Option<T>) -> bool {
-        old.zip(new).is_some_and(|(old, new)| old != new)
-    }
-    other(old.size, new.size) || other(old.nar_hash, new.nar_hash)
+/// Whether something is known on both sides and is not the same.
+pub(crate) fn differ<T: PartialEq>(old: Option<T>, new: Option<T>) -> bool {
+    old.zip(new).is_some_and(|(old, new)| old != new)
 }
 
 fn by_name<T: Ord>(mut list: Vec<T>, item: impl Fn(&T) -> &Item) -> Vec<T> {

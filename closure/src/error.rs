@@ -1,4 +1,4 @@
-//! The errors of this crate.
+//! Defines the errors of this crate.
 
 use layerstone_store::{NarHash, StorePath};
 use std::path::PathBuf;
@@ -132,9 +132,18 @@ pub enum Error {
         /// The database.
         path: PathBuf,
     },
-    /// SQLite cannot read a database for another reason.
-    #[error("cannot read the store database: {}: {cause}", path.display())]
+    /// The program was built without the feature `nix-db`.
+    #[error("cannot use the store database: {}: this program was built without SQLite (feature nix-db)", path.display())]
+    NoSqlite {
+        /// The database.
+        path: PathBuf,
+    },
+    /// SQLite cannot read or write a database for another reason.
+    #[cfg(feature = "nix-db")]
+    #[error("cannot {action} the store database: {}: {cause}", path.display())]
     Sqlite {
+        /// What was tried: `read` or `write`.
+        action: &'static str,
         /// The database.
         path: PathBuf,
         /// SQLite's reason, in one text with what lies behind it.
@@ -159,14 +168,6 @@ pub enum Error {
         found: NarHash,
         /// The hash in the closure.
         expected: NarHash,
-    },
-    /// SQLite cannot write a database.
-    #[error("cannot write the store database: {}: {cause}", path.display())]
-    Unwritten {
-        /// The database.
-        path: PathBuf,
-        /// SQLite's reason.
-        cause: rusqlite::Error,
     },
     /// The closure of a path was asked for that the database does not have.
     #[error("root absent from the store database: {}: {root}", path.display())]

@@ -1,4 +1,4 @@
-//! Parses a references graph in any of the forms in which tools write it, told apart by the first byte.
+//! Parses a references graph in any of the forms in which tools write it, which the first byte tells apart.
 
 mod json;
 mod registration;

@@ -1,5 +1,6 @@
 //! Reads references graphs, merges them and cuts them down to closures.
 
+use crate::difference::differ;
 use crate::{Candidates, Closure, Error, PathInfo, Result, format, reach};
 use layerstone_store::{StorePath, read_input};
 use std::path::Path;
@@ -13,7 +14,7 @@ pub struct ReferencesGraph {
 }
 
 impl ReferencesGraph {
-    /// Reads a references graph; its form is told from its first bytes and keys, FORMAT.md lists the forms. `-` is
+    /// Reads a references graph; its first bytes and keys decide its form, FORMAT.md lists the forms. `-` is
     /// standard input.
     ///
     /// # Errors
@@ -120,14 +121,13 @@ impl Closure {
 
 /// One entry of two for the same path; or what differs.
 fn unite(a: PathInfo, b: PathInfo) -> Result<PathInfo, (&'static str, StorePath)> {
-    let differ = |x: bool, y: bool, same: bool| x && y && !same;
     if a.references != b.references {
         return Err(("references", a.path));
     }
-    if differ(a.nar_hash.is_some(), b.nar_hash.is_some(), a.nar_hash == b.nar_hash) {
+    if differ(a.nar_hash, b.nar_hash) {
         return Err(("NAR hash", a.path));
     }
-    if differ(a.nar_size.is_some(), b.nar_size.is_some(), a.nar_size == b.nar_size) {
+    if differ(a.nar_size, b.nar_size) {
         return Err(("NAR size", a.path));
     }
     Ok(PathInfo { nar_hash: a.nar_hash.or(b.nar_hash), nar_size: a.nar_size.or(b.nar_size), ..a })

@@ -31,7 +31,12 @@
 
 mod candidates;
 mod chain;
+#[cfg(feature = "nix-db")]
 mod db;
+#[cfg(not(feature = "nix-db"))]
+#[path = "no_db.rs"]
+mod db;
+mod db_place;
 mod difference;
 mod error;
 mod file;
@@ -54,7 +59,7 @@ pub use error::{Error, Result};
 pub use file::{CLOSURE_FORMAT, CLOSURE_VERSION, Closure, PathInfo};
 pub use graph::ReferencesGraph;
 pub use measure::{measure, measure_nars};
-pub use nar::{nar_hash, nar_size, stream_nar};
+pub use nar::{nar_hash, nar_size};
 pub use scan::{Scanner, scan_tree};
 pub use store_scan::scan_store;
 pub use text::store_paths_in;

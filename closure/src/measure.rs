@@ -1,44 +1,44 @@
 //! Adds the NAR sizes and hashes that a closure lacks, measured in the store: registration text may be without them, a
 //! plan needs the sizes, and a database both.
 
-use crate::{Closure, Result, nar_hash, nar_size};
+use crate::{Closure, PathInfo, Result, nar_hash, nar_size};
 use layerstone_store::Store;
 use rayon::prelude::*;
 
-/// Measures every path whose size the closure does not tell, from the metadata of its files.
+/// Measures every path whose size the closure lacks, from the metadata of its files.
 ///
 /// # Errors
 ///
 /// A path cannot be looked at; of several, the first one in the closure's order is named.
 pub fn measure(closure: &mut Closure, store: &Store) -> Result<()> {
-    let unknown: Vec<_> = closure.graph.iter_mut().filter(|info| info.nar_size.is_none()).collect();
-    let results: Vec<Result<()>> = unknown
-        .into_par_iter()
-        .map(|info| {
+    complete(closure, |info| {
+        if info.nar_size.is_none() {
             info.nar_size = Some(nar_size(&store.locate(info.path.as_str()))?);
-            Ok(())
-        })
-        .collect();
-    results.into_iter().collect()
+        }
+        Ok(())
+    })
 }
 
-/// Reads every path whose NAR hash the closure does not tell, for hash and size; then [`measure`]s the others.
+/// Reads every path whose NAR hash the closure lacks, for hash and size; then [`measure`]s the others.
 ///
 /// # Errors
 ///
 /// A path cannot be read; of several, the first one in the closure's order is named.
 pub fn measure_nars(closure: &mut Closure, store: &Store) -> Result<()> {
-    let unknown: Vec<_> = closure.graph.iter_mut().filter(|info| info.nar_hash.is_none()).collect();
-    let results: Vec<Result<()>> = unknown
-        .into_par_iter()
-        .map(|info| {
+    complete(closure, |info| {
+        if info.nar_hash.is_none() {
             let (hash, size) = nar_hash(&store.locate(info.path.as_str()))?;
             (info.nar_hash, info.nar_size) = (Some(hash), Some(size));
-            Ok(())
-        })
-        .collect();
-    results.into_iter().collect::<Result<()>>()?;
+        }
+        Ok(())
+    })?;
     measure(closure, store)
+}
+
+/// Measures all paths in parallel; the first error in the closure's order counts.
+fn complete(closure: &mut Closure, measure: impl Fn(&mut PathInfo) -> Result<()> + Sync + Send) -> Result<()> {
+    let results: Vec<Result<()>> = closure.graph.par_iter_mut().map(measure).collect();
+    results.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -27,43 +27,39 @@ const GATHER: usize = 16 << 10;
 ///
 /// # Errors
 ///
-/// A file cannot be looked at, or is not a file, folder or link.
+/// A file cannot be looked at, or is not a file, directory or link.
 pub fn nar_size(path: &Path) -> Result<u64> {
-    let mut size = 0;
-    serialise(path, |part| {
-        size += part.size();
-        Ok(())
-    })?;
-    Ok(size)
+    serialise(path, |_| Ok(()))
 }
 
 /// The sha256 and the size in bytes of a path's NAR.
 ///
 /// # Errors
 ///
-/// See [`stream_nar`].
+/// A file cannot be read, changes its size while it is read, or is not a file, directory or link.
 pub fn nar_hash(path: &Path) -> Result<(NarHash, u64)> {
+    hash_nar(path, |_| ())
+}
+
+/// [`nar_hash`], while `sink` gets the NAR in chunks.
+pub(crate) fn hash_nar(path: &Path, mut sink: impl FnMut(&[u8])) -> Result<(NarHash, u64)> {
     let mut hasher = Hasher::default();
-    let size = stream_nar(path, |bytes| hasher.update(bytes))?;
+    let size = stream_nar(path, |bytes| {
+        hasher.update(bytes);
+        sink(bytes);
+    })?;
     Ok((NarHash::new(hasher.finish()), size))
 }
 
 /// Passes a path's NAR on in chunks and gives its size in bytes. Memory does not grow with the size of a file.
-///
-/// # Errors
-///
-/// A file cannot be read, changes its size while it is read, or is not a file, folder or link.
-pub fn stream_nar(path: &Path, mut sink: impl FnMut(&[u8])) -> Result<u64> {
-    let mut total = 0;
-    serialise(path, |part| {
-        total += part.size();
-        match part {
-            Part::Text(bytes) => sink(bytes),
-            Part::Contents { path, size } => read_file(path, size, &mut sink)?,
+fn stream_nar(path: &Path, mut sink: impl FnMut(&[u8])) -> Result<u64> {
+    serialise(path, |part| match part {
+        Part::Text(bytes) => {
+            sink(bytes);
+            Ok(())
         }
-        Ok(())
-    })?;
-    Ok(total)
+        Part::Contents { path, size } => read_file(path, size, &mut sink),
+    })
 }
 
 /// A piece of a NAR.
@@ -74,18 +70,16 @@ pub(crate) enum Part<'a> {
     Contents { path: &'a Path, size: u64 },
 }
 
-impl Part<'_> {
-    /// Its size in bytes.
-    pub(crate) fn size(&self) -> u64 {
-        match self {
+/// Passes a path's NAR on piece by piece, files' contents unread, and gives its size in bytes.
+pub(crate) fn serialise(root: &Path, mut emit: impl FnMut(Part) -> Result<()>) -> Result<u64> {
+    let mut total = 0;
+    let mut emit = |part: Part| {
+        total += match part {
             Part::Text(bytes) => bytes.len() as u64,
-            Part::Contents { size, .. } => *size,
-        }
-    }
-}
-
-/// Passes a path's NAR on piece by piece, files' contents unread.
-pub(crate) fn serialise(root: &Path, mut emit: impl FnMut(Part) -> Result<()>) -> Result<()> {
+            Part::Contents { size, .. } => size,
+        };
+        emit(part)
+    };
     let mut text = Vec::new();
     let mut walk = Walk::new(root);
     put(&mut text, &["nix-archive-1"]);
@@ -100,7 +94,7 @@ pub(crate) fn serialise(root: &Path, mut emit: impl FnMut(Part) -> Result<()>) -
         }
         match step {
             Step::Leave => depth -= 1,
-            Step::Enter(Node::Folder) => {
+            Step::Enter(Node::Directory) => {
                 put(&mut text, &["(", "type", "directory"]);
                 depth += 1;
                 continue;
@@ -126,7 +120,8 @@ pub(crate) fn serialise(root: &Path, mut emit: impl FnMut(Part) -> Result<()>) -
             text.clear();
         }
     }
-    emit(Part::Text(&text))
+    emit(Part::Text(&text))?;
+    Ok(total)
 }
 
 fn put(text: &mut Vec<u8>, strings: &[&str]) {
@@ -161,8 +156,8 @@ mod tests {
             std::fs::write(&path, contents).unwrap();
             set_permissions(path, Permissions::from_mode(mode)).unwrap();
         };
-        for folder in ["empty", "a", "a.b"] {
-            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        for directory in ["empty", "a", "a.b"] {
+            std::fs::create_dir(dir.path().join(directory)).unwrap();
         }
         file(b"a/one", "x", 0o644);
         file(b"a/eight", "12345678", 0o755);

@@ -16,7 +16,7 @@ use std::path::Path;
 /// How many bytes at the end of a chunk can be the beginning of a hash part that the next one ends.
 const TAIL: usize = HASH_LEN - 1;
 
-/// Is told that so many more bytes are done.
+/// Receives how many more bytes are done.
 pub(crate) type Count<'a> = &'a (dyn Fn(usize) + Sync);
 
 /// Large files are scanned in parts of so many bytes: enough that opening the file again costs nothing beside reading
@@ -96,7 +96,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// Looks for references in a file that should have so many bytes: a large one in parts, in parallel, in rayon's current
-/// pool. `count` is told how many bytes are done, piece by piece, from any thread.
+/// pool. `count` receives how many bytes are done, piece by piece, from any thread.
 pub(crate) fn scan_file(path: &Path, size: u64, scanner: &mut Scanner, count: Count) -> Result<()> {
     scanner.cut();
     if size < 2 * PART {
@@ -141,7 +141,7 @@ pub fn scan_tree(root: &Path, scanner: &mut Scanner) -> Result<()> {
         match node {
             Node::File { size, .. } => scan_file(walk.path(), size, scanner, &|_| ())?,
             Node::Symlink { target } => scanner.feed(&target),
-            Node::Folder | Node::Special { .. } => {}
+            Node::Directory | Node::Special { .. } => {}
         }
     }
     scanner.cut();

@@ -1,9 +1,9 @@
 //! Makes a closure without a database: scans every path for the paths that it refers to, from the roots on.
 
-use crate::nar::{Part, serialise};
+use crate::nar::{Part, hash_nar, serialise};
 use crate::scan::{Count, scan_file};
-use crate::{Candidates, Closure, PathInfo, ReferencesGraph, Result, Scanner, stream_nar};
-use layerstone_store::{Hasher, NarHash, Store, StorePath};
+use crate::{Candidates, Closure, PathInfo, ReferencesGraph, Result, Scanner};
+use layerstone_store::{Store, StorePath};
 use rayon::Scope;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -70,13 +70,11 @@ impl Scan<'_> {
         let real = self.store.locate(path.as_str());
         let mut scanner = Scanner::new(self.candidates);
         let (nar_size, nar_hash) = if self.nar_hashes {
-            let mut hasher = Hasher::default();
-            let size = stream_nar(&real, |bytes| {
+            let (hash, size) = hash_nar(&real, |bytes| {
                 scanner.feed(bytes);
-                hasher.update(bytes);
                 (self.count)(bytes.len());
             })?;
-            (size, Some(NarHash::new(hasher.finish())))
+            (size, Some(hash))
         } else {
             (scan_nar(&real, &mut scanner, self.count)?, None)
         };
@@ -91,19 +89,14 @@ impl Scan<'_> {
 /// Looks for references in a path's NAR and gives its size in bytes. Unlike its hash, they need no order: large files
 /// are scanned in parts.
 fn scan_nar(path: &Path, scanner: &mut Scanner, count: Count) -> Result<u64> {
-    let mut total = 0;
-    serialise(path, |part| {
-        total += part.size();
-        match part {
-            Part::Text(bytes) => {
-                scanner.feed(bytes);
-                count(bytes.len());
-            }
-            Part::Contents { path, size } => scan_file(path, size, scanner, count)?,
+    serialise(path, |part| match part {
+        Part::Text(bytes) => {
+            scanner.feed(bytes);
+            count(bytes.len());
+            Ok(())
         }
-        Ok(())
-    })?;
-    Ok(total)
+        Part::Contents { path, size } => scan_file(path, size, scanner, count),
+    })
 }
 
 #[cfg(test)]
@@ -123,8 +116,8 @@ mod tests {
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join("nix/store").join(name);
-        for folder in [&format!("{APP}/bin"), LIB, DATA, ".links"] {
-            std::fs::create_dir_all(at(folder)).unwrap();
+        for directory in [&format!("{APP}/bin"), LIB, DATA, ".links"] {
+            std::fs::create_dir_all(at(directory)).unwrap();
         }
         std::fs::write(at(&format!("{APP}/bin/app")), format!("\x7fELF\0/nix/store/{APP}\0/nix/store/{LIB}\0"))
             .unwrap();

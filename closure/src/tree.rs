@@ -1,6 +1,6 @@
 //! Walks a tree of files: names in byte order, a directory before its entries, symlinks not followed.
 //!
-//! The walk keeps its own stack, so that no depth of folders can overflow the thread's.
+//! The walk keeps its own stack, so that no depth of directories can overflow the thread's.
 
 use crate::{Error, Result};
 use layerstone_store::Error as StageError;
@@ -22,8 +22,8 @@ pub(crate) enum Node {
     File { size: u64, executable: bool },
     /// A symbolic link and its text.
     Symlink { target: Vec<u8> },
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// Anything else.
     Special { kind: &'static str },
 }
@@ -32,23 +32,23 @@ pub(crate) enum Node {
 pub(crate) enum Step {
     /// A file; [`Walk::path`] and [`Walk::name`] say which.
     Enter(Node),
-    /// The end of the folder entered last and not left yet.
+    /// The end of the directory entered last and not left yet.
     Leave,
 }
 
 /// A walk through a tree.
 pub(crate) struct Walk {
     path: PathBuf,
-    /// The names that are left in each folder on the way to the current one; none before the first step.
-    folders: Option<Vec<vec::IntoIter<OsString>>>,
-    /// Whether the path is that of a file in the innermost folder and not of that folder.
+    /// The names that are left in each directory on the way to the current one; none before the first step.
+    directories: Option<Vec<vec::IntoIter<OsString>>>,
+    /// Whether the path is that of a file in the innermost directory and not of that directory.
     inside: bool,
 }
 
 impl Walk {
     /// A walk from `root`, itself the first step.
     pub(crate) fn new(root: &Path) -> Walk {
-        Walk { path: root.to_owned(), folders: None, inside: false }
+        Walk { path: root.to_owned(), directories: None, inside: false }
     }
 
     /// The file that was entered last.
@@ -56,28 +56,30 @@ impl Walk {
         &self.path
     }
 
-    /// Its name in its folder; none for the root.
+    /// Its name in its directory; none for the root.
     pub(crate) fn name(&self) -> Option<&OsStr> {
-        self.path.file_name().filter(|_| self.inside || self.folders.as_ref().is_some_and(|folders| folders.len() > 1))
+        self.path
+            .file_name()
+            .filter(|_| self.inside || self.directories.as_ref().is_some_and(|directories| directories.len() > 1))
     }
 
     /// The next step; none at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Step>> {
-        let Some(folders) = &mut self.folders else {
-            self.folders = Some(Vec::new());
+        let Some(directories) = &mut self.directories else {
+            self.directories = Some(Vec::new());
             return self.enter().map(Some);
         };
         if std::mem::take(&mut self.inside) {
             self.path.pop();
         }
-        let Some(names) = folders.last_mut() else { return Ok(None) };
+        let Some(names) = directories.last_mut() else { return Ok(None) };
         if let Some(name) = names.next() {
             self.path.push(name);
             self.inside = true;
             return self.enter().map(Some);
         }
-        folders.pop();
-        self.inside = !folders.is_empty();
+        directories.pop();
+        self.inside = !directories.is_empty();
         Ok(Some(Step::Leave))
     }
 
@@ -86,9 +88,9 @@ impl Walk {
         let kind = metadata.file_type();
         let node = if kind.is_dir() {
             let names = names(&self.path)?;
-            self.folders.get_or_insert_default().push(names.into_iter());
+            self.directories.get_or_insert_default().push(names.into_iter());
             self.inside = false;
-            Node::Folder
+            Node::Directory
         } else if kind.is_file() {
             Node::File { size: metadata.len(), executable: metadata.permissions().mode() & 0o100 != 0 }
         } else if kind.is_symlink() {
@@ -107,11 +109,11 @@ impl Walk {
     }
 }
 
-/// The names in a folder in byte order.
-fn names(folder: &Path) -> Result<Vec<OsString>> {
-    let entries = std::fs::read_dir(folder).map_err(StageError::io("read", folder))?;
+/// The names in a directory in byte order.
+fn names(directory: &Path) -> Result<Vec<OsString>> {
+    let entries = std::fs::read_dir(directory).map_err(StageError::io("read", directory))?;
     let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<Vec<_>, _>>();
-    let mut names = names.map_err(StageError::io("read", folder))?;
+    let mut names = names.map_err(StageError::io("read", directory))?;
     names.sort_unstable();
     Ok(names)
 }

@@ -1,7 +1,8 @@
 //! Compares the files of a store with what a closure recorded of them.
 
-use crate::{Closure, Error, PathInfo, Result, stream_nar};
-use layerstone_store::{Hasher, NarHash, Store, StorePath};
+use crate::nar::hash_nar;
+use crate::{Closure, Error, PathInfo, Result};
+use layerstone_store::{NarHash, Store, StorePath};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 
@@ -21,7 +22,7 @@ pub struct Mismatch {
 /// Reads all paths of a closure and compares their NAR hashes and sizes with those recorded; those that differ, by
 /// path.
 ///
-/// Paths are read in parallel, in rayon's current pool, the largest first; `count` is told how many bytes of NARs are
+/// Paths are read in parallel, in rayon's current pool, the largest first; `count` receives how many bytes of NARs are
 /// done, piece by piece, from any thread.
 ///
 /// # Errors
@@ -33,7 +34,7 @@ pub fn verify(closure: &Closure, store: &Store, count: impl Fn(usize) + Sync) ->
         closure.graph.iter().map(|info| Ok((recorded(info)?, info))).collect::<Result<_>>()?;
     recorded.sort_by_key(|(_, info)| Reverse(info.nar_size));
     let compare = |(nar_hash, info): (NarHash, &PathInfo)| {
-        let found = read(store, &info.path, &count);
+        let found = hash_nar(&store.locate(info.path.as_str()), |bytes| count(bytes.len()));
         let same_size = |size| info.nar_size.is_none_or(|recorded| recorded == size);
         let same = found.as_ref().is_ok_and(|&(hash, size)| hash == nar_hash && same_size(size));
         (!same).then(|| Mismatch { path: info.path.clone(), nar_hash, nar_size: info.nar_size, found })
@@ -42,15 +43,6 @@ pub fn verify(closure: &Closure, store: &Store, count: impl Fn(usize) + Sync) ->
     let mut mismatches: Vec<Mismatch> = recorded.into_iter().par_bridge().filter_map(compare).collect();
     mismatches.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(mismatches)
-}
-
-fn read(store: &Store, path: &StorePath, count: impl Fn(usize)) -> Result<(NarHash, u64)> {
-    let mut hasher = Hasher::default();
-    let size = stream_nar(&store.locate(path.as_str()), |bytes| {
-        hasher.update(bytes);
-        count(bytes.len());
-    })?;
-    Ok((NarHash::new(hasher.finish()), size))
 }
 
 #[cfg(test)]

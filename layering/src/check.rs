@@ -160,9 +160,9 @@ pub fn check(
     let store = closure.graph.first().map(|info| info.path.store_dir());
     let mut findings = draft.findings(store);
     let is_of_store = |text: &str| StorePath::parse(text).is_ok_and(|path| Some(path.store_dir()) == store);
-    let mut held = HashSet::new();
+    let mut seen = HashSet::new();
     for (layer, text) in draft.texts() {
-        let again = !held.insert(text);
+        let again = !seen.insert(text);
         match wanted.get(text) {
             _ if again => {}
             Some(path) if exclude.contains(*path) => findings.push(Finding::Excluded { path: text.to_owned(), layer }),
@@ -173,7 +173,7 @@ pub fn check(
             None => {}
         }
     }
-    let missing = wanted.values().filter(|path| !exclude.contains(**path) && !held.contains(path.as_str()));
+    let missing = wanted.values().filter(|path| !exclude.contains(**path) && !seen.contains(path.as_str()));
     findings.extend(missing.map(|path| Finding::Missing { path: (*path).clone() }));
     if let Some(limit) = limit.map(NonZeroUsize::get)
         && draft.layers.len() > limit

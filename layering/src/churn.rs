@@ -52,7 +52,7 @@ impl Churn {
     ///
     /// # Errors
     ///
-    /// The closure does not tell a path's size, or rates are given and all in vain.
+    /// The closure lacks a path's size, or rates are given and all in vain.
     pub fn new(graph: &Graph, rates: &Rates, purpose: &'static str) -> Result<Churn> {
         let sizes = graph.sizes(purpose)?;
         let by_path = rates.of(&graph.paths)?;
@@ -77,7 +77,7 @@ impl Churn {
     pub fn union(&self, paths: &[u32]) -> Vec<u64> {
         let mut union = vec![0; self.width];
         for &path in paths {
-            union.iter_mut().zip(self.closure(path)).for_each(|(all, own)| *all |= own);
+            unite(&mut union, self.closure(path));
         }
         union
     }
@@ -111,8 +111,12 @@ impl Churn {
 
     /// What a layer of these paths costs, in millionths of bytes.
     pub fn cost(&self, layer: &[u32]) -> u128 {
-        let size: u64 = layer.iter().map(|&path| self.sizes[path as usize]).sum();
-        u128::from(size) * u128::from(self.rate(&self.union(layer)))
+        u128::from(self.size(layer)) * u128::from(self.rate(&self.union(layer)))
+    }
+
+    /// The sum of the sizes of these paths, in bytes.
+    pub fn size(&self, paths: &[u32]) -> u64 {
+        paths.iter().map(|&path| self.sizes[path as usize]).sum()
     }
 
     /// What these paths cost with a layer each, in millionths of bytes: no plan costs less.
@@ -170,11 +174,15 @@ fn closures(graph: &Graph, bit: &[usize], width: usize) -> Vec<u64> {
         let own = &mut before[path * width..];
         own[bit[path] / WORD] |= 1 << (bit[path] % WORD);
         for &other in used {
-            let row = &below[(other as usize - path - 1) * width..][..width];
-            own.iter_mut().zip(row).for_each(|(own, other)| *own |= other);
+            unite(&mut own[..width], &below[(other as usize - path - 1) * width..][..width]);
         }
     }
     rows
+}
+
+/// Adds another closure to one.
+pub(crate) fn unite(closure: &mut [u64], other: &[u64]) {
+    closure.iter_mut().zip(other).for_each(|(all, own)| *all |= own);
 }
 
 /// The positions of the bits that are set in a closure.

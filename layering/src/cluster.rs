@@ -1,6 +1,6 @@
 //! Holds paths that share a layer while a plan is searched for, and computes what it costs to join two layers.
 
-use crate::churn::Churn;
+use crate::churn::{Churn, unite};
 use crate::layer::Layer;
 
 /// Some paths that share a layer.
@@ -26,8 +26,7 @@ impl Cluster {
 
     /// The paths of a layer, by their numbers.
     pub fn of(churn: &Churn, layer: Layer) -> Cluster {
-        let size = layer.paths.iter().map(|&path| churn.sizes[path as usize]).sum();
-        let closure = churn.union(&layer.paths);
+        let (size, closure) = (churn.size(&layer.paths), churn.union(&layer.paths));
         Cluster { pinned: layer.pinned, ..Cluster::new(churn, layer.paths, size, closure) }
     }
 
@@ -53,7 +52,7 @@ impl Cluster {
     pub fn join(&mut self, other: &Cluster, churn: &Churn) {
         self.paths.extend(&other.paths);
         self.size += other.size;
-        self.closure.iter_mut().zip(&other.closure).for_each(|(own, other)| *own |= other);
+        unite(&mut self.closure, &other.closure);
         self.rate = churn.rate(&self.closure);
     }
 }

@@ -4,7 +4,7 @@
 //! sent: because it holds paths that the old plan has not, or because it groups or orders paths in another way.
 
 use crate::{Error, Plan, Result};
-use layerstone_closure::{Closure, Item, difference};
+use layerstone_closure::{Closure, difference};
 use layerstone_store::StorePath;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 pub struct Comparison {
     /// The layers of the new plan, bottom first.
     pub layers: Vec<ComparedLayer>,
-    /// The paths of the old plan that are in no layer of the new one and of which no changed path tells, by name.
+    /// The paths of the old plan that are in no layer of the new one and that no path replaces, by name.
     pub removed: Vec<StorePath>,
     /// What is there already.
     pub there: Sum,
@@ -27,7 +27,7 @@ pub struct Comparison {
 pub struct ComparedLayer {
     /// Its paths, in the plan's order.
     pub paths: Vec<StorePath>,
-    /// Bytes of their NARs, if a closure tells.
+    /// Bytes of their NARs, if a closure is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// Whether it is sent, and why.
@@ -47,14 +47,14 @@ pub enum LayerState {
     Regrouped,
     /// It holds paths that the old plan has not.
     Updated {
-        /// Paths that came in place of others, by name.
+        /// Paths that replace others, by name.
         changed: Vec<Renamed>,
-        /// Paths that came in place of nothing, by name.
+        /// Paths that replace nothing, by name.
         added: Vec<StorePath>,
     },
 }
 
-/// A path in place of another of the same name, or of the same package in another version.
+/// A path that replaces another of the same name, or of the same package in another version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Renamed {
     /// What the old plan has.
@@ -70,7 +70,7 @@ pub struct Sum {
     pub layers: usize,
     /// How many paths they hold.
     pub paths: usize,
-    /// Bytes of the paths' NARs, if a closure tells.
+    /// Bytes of the paths' NARs, if a closure is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
 }
@@ -79,17 +79,17 @@ pub struct Sum {
 ///
 /// # Errors
 ///
-/// The plans are about two stores, the closure does not hold a path of the new plan or does not tell its size, or the
+/// The plans are about two stores, the closure does not hold a path of the new plan or lacks its size, or the
 /// sizes add up to more than can be.
 pub fn compare(old: &Plan, new: &Plan, closure: Option<&Closure>) -> Result<Comparison> {
     check_stores(old, new)?;
     let sizes: Option<HashMap<&StorePath, Option<u64>>> =
         closure.map(|closure| closure.graph.iter().map(|info| (&info.path, info.nar_size)).collect());
     let size = |layer: &[StorePath]| sizes.as_ref().map(|sizes| size_of(layer, sizes)).transpose();
-    let paths = difference(&items(old), &items(new));
+    let paths = difference(&old.items(), &new.items());
     let renamed: HashMap<&StorePath, &StorePath> =
         paths.changed.iter().map(|change| (&change.new.path, &change.old.path)).collect();
-    let known: HashSet<&StorePath> = old.layers.iter().flatten().collect();
+    let old_paths: HashSet<&StorePath> = old.layers.iter().flatten().collect();
     let lists: HashSet<&[StorePath]> = old.layers.iter().map(Vec::as_slice).collect();
     let sets: HashSet<BTreeSet<&StorePath>> = old.layers.iter().map(|layer| layer.iter().collect()).collect();
     let state = |layer: &[StorePath]| {
@@ -98,7 +98,7 @@ pub fn compare(old: &Plan, new: &Plan, closure: Option<&Closure>) -> Result<Comp
         } else if sets.contains(&layer.iter().collect()) {
             LayerState::Reordered
         } else {
-            updated(layer.iter().filter(|path| !known.contains(path)).collect(), &renamed)
+            updated(layer.iter().filter(|path| !old_paths.contains(path)).collect(), &renamed)
         }
     };
     let compared =
@@ -117,30 +117,23 @@ pub fn compare(old: &Plan, new: &Plan, closure: Option<&Closure>) -> Result<Comp
 }
 
 fn check_stores(old: &Plan, new: &Plan) -> Result<()> {
-    let store = |plan: &Plan| plan.layers.iter().flatten().next().map(|path| path.store_dir().to_owned());
-    match (store(old), store(new)) {
-        (Some(old), Some(new)) if old != new => Err(Error::TwoStores { old, new }),
+    match (old.store_dir(), new.store_dir()) {
+        (Some(old), Some(new)) if old != new => Err(Error::TwoStores { old: old.to_owned(), new: new.to_owned() }),
         _ => Ok(()),
     }
 }
 
 fn size_of(layer: &[StorePath], sizes: &HashMap<&StorePath, Option<u64>>) -> Result<u64> {
     let size = |path: &StorePath| {
-        let known = sizes.get(path).ok_or_else(|| Error::NotInClosure { path: path.clone() })?;
-        known.ok_or_else(|| Error::NoSize { path: path.clone(), purpose: "comparing plans" })
+        let size = sizes.get(path).ok_or_else(|| Error::NotInClosure { path: path.clone() })?;
+        size.ok_or_else(|| Error::NoSize { path: path.clone(), purpose: "comparing plans" })
     };
     total(layer.iter().map(size))
 }
 
-/// A sum of sizes that somebody told.
+/// A sum of sizes of others, which may overflow.
 fn total(mut sizes: impl Iterator<Item = Result<u64>>) -> Result<u64> {
     sizes.try_fold(0_u64, |sum, size| sum.checked_add(size?).ok_or(Error::TooLarge))
-}
-
-/// The paths of a plan, without sizes: those of the old plan are not known.
-fn items(plan: &Plan) -> Vec<Item> {
-    let item = |path: &StorePath| Item { path: path.clone(), size: None, nar_hash: None };
-    plan.layers.iter().flatten().map(item).collect()
 }
 
 /// The state of a layer that holds these paths which the old plan has not.

@@ -14,20 +14,13 @@ pub const PLAN_VERSION: u64 = 1;
 const RERUN: &str = "layerstone layers";
 
 /// The layers of a plan as they are written, bottom first: texts that should be store paths.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Draft {
     /// The layers.
     pub layers: Vec<Vec<String>>,
     /// NAR hashes of paths.
-    pub nar_hashes: BTreeMap<StorePath, NarHash>,
-}
-
-/// The object around the layers.
-#[derive(Deserialize)]
-struct Layers {
-    layers: Vec<Vec<String>>,
     #[serde(default, rename = "narHashes")]
-    nar_hashes: BTreeMap<StorePath, NarHash>,
+    pub nar_hashes: BTreeMap<StorePath, NarHash>,
 }
 
 impl Draft {
@@ -46,12 +39,11 @@ impl Draft {
     ///
     /// It is no list of lists of texts.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Draft> {
-        let Layers { layers, nar_hashes } = match parse_document(bytes, name, PLAN_FORMAT, PLAN_VERSION, RERUN)? {
+        match parse_document(bytes, name, PLAN_FORMAT, PLAN_VERSION, RERUN)? {
             Document::Bare(value) if value.is_array() => {
-                Layers { layers: from_value(value, PLAN_FORMAT, name)?, nar_hashes: BTreeMap::new() }
+                Ok(Draft { layers: from_value(value, PLAN_FORMAT, name)?, nar_hashes: BTreeMap::new() })
             }
-            Document::Ours(value) | Document::Bare(value) => from_value(value, PLAN_FORMAT, name)?,
-        };
-        Ok(Draft { layers, nar_hashes })
+            Document::Ours(value) | Document::Bare(value) => from_value(value, PLAN_FORMAT, name),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The errors of this crate.
+//! Defines the errors of this crate.
 
 use layerstone_store::StorePath;
 
@@ -30,7 +30,7 @@ pub enum Error {
         /// The path on the circle that refers to it.
         via: StorePath,
     },
-    /// The closure does not tell how large a path is.
+    /// The closure lacks the size of a path.
     #[error("unknown size: {path}: {purpose} needs the narSize of every path")]
     NoSize {
         /// The path.

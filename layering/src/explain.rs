@@ -53,7 +53,7 @@ pub struct LayerCost {
 ///
 /// # Errors
 ///
-/// If the closure is none, does not tell a size, or does not hold a path of the plan; if rates are given and all in
+/// If the closure is none, lacks a size, or does not hold a path of the plan; if rates are given and all in
 /// vain.
 pub fn explain(closure: &Closure, plan: &Plan, rates: &Rates) -> Result<Explanation> {
     let graph = Graph::new(closure)?;
@@ -86,7 +86,7 @@ fn layer_cost(graph: &Graph, churn: &Churn, layer: &[u32]) -> LayerCost {
     let rank = |path: u32| (rates[&path], !own.contains(&path), dependent[path as usize], size(path));
     LayerCost {
         paths: layer.iter().map(|&path| graph.paths[path as usize].clone()).collect(),
-        size: layer.iter().map(|&path| size(path)).sum(),
+        size: churn.size(layer),
         largest: telling(graph, layer.to_vec(), size),
         changes: rates.len(),
         most_telling: telling(graph, rates.keys().copied().collect(), rank),

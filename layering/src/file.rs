@@ -3,7 +3,7 @@
 //! See FORMAT.md beside this crate.
 
 use crate::draft::{Draft, PLAN_FORMAT, PLAN_VERSION};
-use layerstone_closure::Closure;
+use layerstone_closure::{Closure, Item};
 use layerstone_store::{
     Digest, Error, NarHash, Output, Result, StorePath, prepare_stage_file, read_input, write_stage_file,
 };
@@ -18,19 +18,19 @@ const KEY_LENGTH: usize = 32;
 pub struct Plan {
     /// The layers, bottom first; within a layer, the order in which the paths stand in the tar.
     pub layers: Vec<Vec<StorePath>>,
-    /// NAR hashes of the paths, as far as the closure tells them: what a store path holds, for whoever remembers
+    /// NAR hashes of the paths, as far as the closure has them: what a store path holds, for whoever caches
     /// layers.
     #[serde(default, rename = "narHashes", skip_serializing_if = "BTreeMap::is_empty")]
     pub nar_hashes: BTreeMap<StorePath, NarHash>,
 }
 
 impl Plan {
-    /// A plan of these layers, which tells no NAR hashes.
+    /// A plan of these layers, without NAR hashes.
     pub fn new(layers: Vec<Vec<StorePath>>) -> Plan {
         Plan { layers, nar_hashes: BTreeMap::new() }
     }
 
-    /// The same layers, and the NAR hashes that a closure tells of their paths.
+    /// The same layers, and the NAR hashes that a closure has of their paths.
     pub fn with_hashes_of(self, closure: &Closure) -> Plan {
         let planned: BTreeSet<&StorePath> = self.layers.iter().flatten().collect();
         let hashed = closure.graph.iter().filter(|info| planned.contains(&info.path));
@@ -50,12 +50,22 @@ impl Plan {
         if let Some(finding) = draft.findings(None).first() {
             return Err(Error::Malformed { format: PLAN_FORMAT, name: name.to_owned(), cause: finding.to_string() });
         }
-        let layer = |texts: Vec<String>| texts.into_iter().map(StorePath::try_from).collect();
+        let layer = |texts: Vec<String>| texts.iter().map(|text| text.parse()).collect();
         let layers = draft.layers.into_iter().map(layer).collect::<Result<_>>()?;
         Ok(Plan { layers, nar_hashes: draft.nar_hashes })
     }
 
-    /// What a layer is called whatever its place is: 32 hexadecimal digits that its paths, their order and their NAR
+    /// The store directory of its paths, if it has any.
+    pub(crate) fn store_dir(&self) -> Option<&str> {
+        self.layers.iter().flatten().next().map(StorePath::store_dir)
+    }
+
+    /// Its paths as items that say nothing of their contents.
+    pub(crate) fn items(&self) -> Vec<Item> {
+        self.layers.iter().flatten().map(Item::of).collect()
+    }
+
+    /// The name of a layer whatever its position is: 32 hexadecimal digits that its paths, their order and their NAR
     /// hashes decide. None if there are fewer layers.
     pub fn key(&self, index: usize) -> Option<String> {
         let line = |path: &StorePath| match self.nar_hashes.get(path) {

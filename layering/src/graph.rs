@@ -4,10 +4,12 @@
 //! Self references are dropped and repeated references count once.
 //! What the numbers are depends on nothing but the set of paths and their references.
 
-use crate::{Error, Result};
+use crate::layer::Layer;
+use crate::{Error, Plan, Result};
 use layerstone_closure::{Closure, PathInfo};
 use layerstone_store::StorePath;
 use std::collections::HashMap;
+use std::mem;
 
 /// The paths of a closure in an order in which users come before what they use.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub(crate) struct Graph<'a> {
     pub users: Vec<Vec<u32>>,
     /// For each path the distinct other paths that it refers to; their numbers are larger than its own.
     pub used: Vec<Vec<u32>>,
-    /// For each path the size of its NAR in bytes, where the closure tells it.
+    /// For each path the size of its NAR in bytes, where the closure has it.
     sizes: Vec<Option<u64>>,
 }
 
@@ -62,11 +64,17 @@ impl<'a> Graph<'a> {
         self.paths.len()
     }
 
+    /// The plan of these layers.
+    pub fn plan(&self, layers: Vec<Layer>) -> Plan {
+        let path = |number: u32| self.paths[number as usize].clone();
+        Plan::new(layers.into_iter().map(|layer| layer.paths.into_iter().map(path).collect()).collect())
+    }
+
     /// The size of each path's NAR in bytes, for `purpose`.
     ///
     /// # Errors
     ///
-    /// The closure does not tell the size of a path; the first in path order is named. Or they add up to more than 64
+    /// The closure lacks the size of a path; the first in path order is named. Or they add up to more than 64
     /// bits hold, so that no sum of some of them could be trusted.
     pub fn sizes(&self, purpose: &'static str) -> Result<Vec<u64>> {
         let missing = self.paths.iter().zip(&self.sizes).filter(|(_, size)| size.is_none()).map(|(path, _)| *path);
@@ -79,6 +87,18 @@ impl<'a> Graph<'a> {
             }
         }
     }
+}
+
+/// Some paths, then everything that they lead to; `seen` marks all of them.
+pub(crate) fn reach(edges: &[Vec<u32>], from: &[u32], seen: &mut [bool]) -> Vec<u32> {
+    from.iter().for_each(|&path| seen[path as usize] = true);
+    let mut order = from.to_vec();
+    let mut done = 0;
+    while let Some(&path) = order.get(done) {
+        done += 1;
+        order.extend(edges[path as usize].iter().filter(|&&next| !mem::replace(&mut seen[next as usize], true)));
+    }
+    order
 }
 
 /// For each path the distinct other paths that it refers to, as indices, sorted.

@@ -1,4 +1,4 @@
-//! A layer of a plan in the making: its paths by their numbers, and whether a user pinned it.
+//! Holds a layer of a plan in the making: its paths by their numbers, and whether a user pinned it.
 
 /// A layer of a plan in the making.
 #[derive(Clone, Debug, PartialEq, Eq)]

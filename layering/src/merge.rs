@@ -10,12 +10,12 @@ use crate::churn::Churn;
 use crate::cluster::Cluster;
 use rayon::prelude::*;
 
-/// How many items a thread looks at, at least: less is not worth the way to another thread.
+/// How many items a thread looks at, at least: less is not worth another thread.
 const GRAIN: usize = 512;
 
 /// Joins the pair of layers that costs least, the later one to the earlier one, as long as there are more than `limit`
 /// and a pair that may be joined. `extra` is asked for two positions in the list and what stands there, the earlier one
-/// first: it tells what joining them costs besides, in millionths of bytes, or none if they may not be joined.
+/// first: it gives what joining them costs besides, in millionths of bytes, or none if they may not be joined.
 pub(crate) fn join_down(
     churn: &Churn,
     clusters: Vec<Cluster>,
@@ -91,7 +91,7 @@ impl Pairs {
         }
     }
 
-    /// Notes that an item is there no more, before [`update`](Pairs::update) is told so.
+    /// Notes that an item is there no more, before [`update`](Pairs::update).
     pub fn remove(&mut self, item: usize) {
         self.best[item] = Partner { is_gone: true, ..Partner::NOBODY };
     }

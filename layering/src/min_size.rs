@@ -2,17 +2,12 @@
 
 use crate::churn::Churn;
 use crate::cluster::Cluster;
-use crate::layer::Layer;
 use crate::merge::join_down;
 
 /// Joins layers of fewer than `least` bytes of NARs to others until there are none, or nothing to join them to. The
 /// later of the two joins the earlier one.
-pub(crate) fn join_small(churn: &Churn, layers: Vec<Layer>, least: u64) -> Vec<Layer> {
-    let clusters = layers.into_iter().map(|layer| Cluster::of(churn, layer)).collect();
-    let joined = join_down(churn, clusters, 1, |(_, a), (_, b)| {
-        (!a.pinned && !b.pinned && a.size.min(b.size) < least).then_some(0)
-    });
-    joined.into_iter().map(Layer::from).collect()
+pub(crate) fn join_small(churn: &Churn, layers: Vec<Cluster>, least: u64) -> Vec<Cluster> {
+    join_down(churn, layers, 1, |(_, a), (_, b)| (!a.pinned && !b.pinned && a.size.min(b.size) < least).then_some(0))
 }
 
 #[cfg(test)]
@@ -20,6 +15,7 @@ mod tests {
     use super::*;
     use crate::Rates;
     use crate::graph::Graph;
+    use crate::layer::Layer;
     use crate::sample::sized_closure;
 
     /// Layers of names, `!` before those that were asked for.
@@ -29,12 +25,12 @@ mod tests {
         let graph = Graph::new(&closure).unwrap();
         let churn = Churn::new(&graph, &Rates::default(), "test").unwrap();
         let number = |name: &str| graph.paths.iter().position(|path| path.name() == name).unwrap() as u32;
-        let layer = |text: &str| Layer {
-            pinned: text.starts_with('!'),
-            paths: text.trim_start_matches('!').split(' ').map(number).collect(),
+        let layer = |text: &str| {
+            let paths = text.trim_start_matches('!').split(' ').map(number).collect();
+            Cluster::of(&churn, Layer { pinned: text.starts_with('!'), paths })
         };
         let joined = join_small(&churn, layers.split(", ").map(layer).collect(), least);
-        let text = |layer: &Layer| {
+        let text = |layer: &Cluster| {
             let names: Vec<&str> = layer.paths.iter().map(|&path| graph.paths[path as usize].name()).collect();
             format!("{}{}", if layer.pinned { "!" } else { "" }, names.join(" "))
         };

@@ -1,9 +1,9 @@
 //! Plans several closures at once: what they share lies in layers that they share, which a registry stores once and
 //! receives once.
 //!
-//! All closures are one graph, and every path in it is held by a set of closures. At first each path is a layer of all
+//! All closures are one graph, and every path in it belongs to a set of closures. At first each path is a layer of all
 //! plans whose closures hold it. Then two layers are joined, again and again, until every plan is within its limit: the
-//! two that cost least more as one layer than as two (`churn.rs` tells what a layer costs), for each plan that has too
+//! two that cost least more as one layer than as two (`churn.rs` says what a layer costs), for each plan that has too
 //! many layers and both of these. Then joints are undone, the dearest first, for which all plans that have the layer
 //! turn out to have room. At last the paths of each set of closures are divided anew, as `least-churn` divides a
 //! closure, into as many layers as that has left them.
@@ -20,6 +20,7 @@ use crate::cluster::Cluster;
 use crate::graph::Graph;
 use crate::layer::Layer;
 use crate::merge::Pairs;
+use crate::min_size::join_small;
 use crate::order::{by_name, by_rate};
 use crate::{Error, Plan, Result, Settings, Strategy, least_churn, pinned};
 use closure_set::ClosureSet;
@@ -72,14 +73,9 @@ pub fn plans(closures: &[Closure], settings: &Settings) -> Result<Vec<Plan>> {
     let mut joint = JointPlan::new(&churn, &by_name(&graph, &free), &held_by, rooms);
     joint.meet_limits();
     joint.use_room();
-    joint.divide_anew(&graph);
-    joint.join_small(settings.min_size);
-    let path = |number: u32| graph.paths[number as usize].clone();
-    let plan = |(closure, pinned): (usize, Vec<Layer>)| {
-        let layers = by_rate(&graph, &churn, joint.layers(closure).chain(pinned).collect());
-        Plan::new(layers.into_iter().map(|layer| layer.paths.into_iter().map(path).collect()).collect())
-    };
-    Ok(pinned.into_iter().enumerate().map(plan).collect())
+    let plans = joint.divide_anew(&graph, settings.min_size).into_iter().zip(pinned);
+    let layers = |(free, pinned): (Vec<Layer>, Vec<Layer>)| by_rate(&graph, &churn, [free, pinned].concat());
+    Ok(plans.map(|plan| graph.plan(layers(plan))).collect())
 }
 
 /// All paths of the closures, which must say the same of each.
@@ -162,20 +158,6 @@ impl<'a> JointPlan<'a> {
         }
     }
 
-    /// Joins layers of fewer than `least` bytes to others that the same closures hold.
-    fn join_small(&mut self, least: u64) {
-        let cost = |joint: &JointPlan, a: usize, b: usize, below: u128| {
-            let (one, other) = (joint.items[a].as_ref()?, joint.items[b].as_ref()?);
-            let may = one.held_by == other.held_by && one.cluster.size.min(other.cluster.size) < least;
-            may.then(|| one.cluster.extra_cost(&other.cluster, joint.churn, below))?
-        };
-        let mut pairs = Pairs::new(self.items.len(), |a, b, below| cost(self, a, b, below));
-        while let Some((a, b)) = pairs.least(|a, b, below| cost(self, a, b, below)) {
-            let changed = self.join(a, b, &mut pairs);
-            pairs.update(&changed, |a, b, below| cost(self, a, b, below));
-        }
-    }
-
     /// The plans that have too many layers.
     fn over(&self) -> ClosureSet {
         let over = (0..self.rooms.len()).filter(|&plan| self.counts[plan] > self.rooms[plan]);
@@ -211,12 +193,12 @@ impl<'a> JointPlan<'a> {
             pairs.remove(b);
             return vec![a, b];
         }
-        for (place, item) in [(a, one), (b, other)] {
+        for (position, item) in [(a, one), (b, other)] {
             let held_by = item.held_by.without(&common);
             if held_by.is_empty() {
-                pairs.remove(place);
+                pairs.remove(position);
             } else {
-                self.items[place] = Some(Item { held_by, ..item });
+                self.items[position] = Some(Item { held_by, ..item });
             }
         }
         self.items.push(Some(Item { cluster, held_by: common, parts: None }));
@@ -232,41 +214,39 @@ impl<'a> JointPlan<'a> {
         };
         let dearest = |joint: &JointPlan| {
             let items =
-                (0..).zip(&joint.items).filter_map(|(place, item)| Some((place, saved(joint, item.as_ref()?)?)));
-            items.min_by_key(|&(place, saved)| (Reverse(saved), place)).map(|(place, _)| place)
+                (0..).zip(&joint.items).filter_map(|(position, item)| Some((position, saved(joint, item.as_ref()?)?)));
+            items.min_by_key(|&(position, saved)| (Reverse(saved), position)).map(|(position, _)| position)
         };
-        while let Some(place) = dearest(self)
-            && let Some(Item { held_by, parts: Some(parts), .. }) = self.items[place].take()
+        while let Some(position) = dearest(self)
+            && let Some(Item { held_by, parts: Some(parts), .. }) = self.items[position].take()
         {
             held_by.iter().for_each(|plan| self.counts[plan] += 1);
             // The parts were made for the same plans, but for those that have since taken them into other layers.
             let [one, other] = parts.map(|part| Some(Item { held_by: held_by.clone(), ..part }));
-            self.items[place] = one;
+            self.items[position] = one;
             self.items.push(other);
         }
     }
 
-    /// Divides the paths of each set of plans into as many layers as they are in, where that costs less.
-    fn divide_anew(&mut self, graph: &Graph) {
-        let mut sets: BTreeMap<ClosureSet, Vec<Item>> = BTreeMap::new();
-        for item in std::mem::take(&mut self.items).into_iter().flatten() {
-            sets.entry(item.held_by.clone()).or_default().push(item);
+    /// Divides the paths of each set of plans into as many layers as they are in, where that costs less, and joins
+    /// layers of fewer than `least` bytes to others of the set. Gives the layers of each plan.
+    fn divide_anew(self, graph: &Graph, least: u64) -> Vec<Vec<Layer>> {
+        let mut sets: BTreeMap<ClosureSet, Vec<Cluster>> = BTreeMap::new();
+        for item in self.items.into_iter().flatten() {
+            sets.entry(item.held_by).or_default().push(item.cluster);
         }
-        for (held_by, items) in sets {
-            let paths: Vec<u32> = items.iter().flat_map(|item| &item.cluster.paths).copied().collect();
-            let count = NonZeroUsize::new(items.len()).expect("a set is there as something is in it");
-            let layers = least_churn::layers(graph, self.churn, &paths, count);
-            let anew: Vec<Item> = layers.into_iter().map(|paths| Item::new(self.churn, paths, &held_by)).collect();
-            let cost = |items: &[Item]| items.iter().map(|item| item.cluster.cost()).sum::<u128>();
-            let better = if cost(&anew) < cost(&items) { anew } else { items };
-            self.items.extend(better.into_iter().map(Some));
+        let mut plans = vec![Vec::new(); self.rooms.len()];
+        for (held_by, clusters) in sets {
+            let paths: Vec<u32> = clusters.iter().flat_map(|cluster| &cluster.paths).copied().collect();
+            let count = NonZeroUsize::new(clusters.len()).expect("a set is there as something is in it");
+            let layers = least_churn::layers(graph, self.churn, &paths, count).into_iter();
+            let anew: Vec<Cluster> = layers.map(|paths| Cluster::of(self.churn, Layer::free(paths))).collect();
+            let cost = |clusters: &[Cluster]| clusters.iter().map(Cluster::cost).sum::<u128>();
+            let better = if cost(&anew) < cost(&clusters) { anew } else { clusters };
+            let layers: Vec<Layer> = join_small(self.churn, better, least).into_iter().map(Layer::from).collect();
+            held_by.iter().for_each(|plan| plans[plan].extend_from_slice(&layers));
         }
-    }
-
-    /// The layers of a plan.
-    fn layers(&self, plan: usize) -> impl Iterator<Item = Layer> {
-        let items = self.items.iter().flatten().filter(move |item| item.held_by.has(plan));
-        items.map(|item| item.cluster.clone().into())
+        plans
     }
 }
 

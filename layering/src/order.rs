@@ -1,8 +1,8 @@
 //! Sorts paths and layers by name, and by hash only between paths of one name: the same packages stand at the same
 //! places after an update.
 
-use crate::churn::Churn;
-use crate::churn::rounded;
+use crate::churn::{Churn, rounded, unite};
+use crate::cluster::Cluster;
 use crate::graph::Graph;
 use crate::layer::Layer;
 use layerstone_store::StorePath;
@@ -31,22 +31,19 @@ pub(crate) fn by_rate(graph: &Graph, churn: &Churn, mut layers: Vec<Layer>) -> V
     for layer in &mut layers {
         layer.paths = by_name(graph, &layer.paths);
     }
-    layers.sort_by_cached_key(|layer| {
-        let first = layer.paths.first().map(|&path| key(graph, path));
-        (churn.rate(&churn.union(&layer.paths)), first)
-    });
-    if layers.len() > MOST_STACKED {
-        return layers;
+    let mut stack: Vec<Cluster> = layers.into_iter().map(|layer| Cluster::of(churn, layer)).collect();
+    stack.sort_by_cached_key(|layer| (layer.rate, layer.paths.first().map(|&path| key(graph, path))));
+    if stack.len() <= MOST_STACKED {
+        stack.iter_mut().for_each(|layer| layer.size = rounded(layer.size));
+        stack = stacked(churn, stack);
+        // Each pass that changes something makes the order cheaper, so that there is a last one.
+        while improve(churn, &mut stack) {}
     }
-    let left = layers.into_iter().map(|layer| Stacked::new(churn, layer)).collect();
-    let mut stack = stacked(churn, left);
-    // Each pass that changes something makes the order cheaper, so that there is a last one.
-    while improve(churn, &mut stack) {}
-    stack.into_iter().map(|stacked| stacked.layer).collect()
+    stack.into_iter().map(Layer::from).collect()
 }
 
 /// The layers by Smith's rule.
-fn stacked(churn: &Churn, mut left: Vec<Stacked>) -> Vec<Stacked> {
+fn stacked(churn: &Churn, mut left: Vec<Cluster>) -> Vec<Cluster> {
     let (mut below, mut sorted) = (churn.union(&[]), Vec::new());
     while !left.is_empty() {
         let rates: Vec<u64> = left.iter().map(|layer| new_rate(churn, &below, &layer.closure)).collect();
@@ -55,22 +52,22 @@ fn stacked(churn: &Churn, mut left: Vec<Stacked>) -> Vec<Stacked> {
             if this * u128::from(left[best].size) < other * u128::from(left[at].size) { at } else { best }
         });
         let next = left.remove(next);
-        put(&mut below, &next.closure);
+        unite(&mut below, &next.closure);
         sorted.push(next);
     }
     sorted
 }
 
 /// Exchanges neighbours where that costs less; whether there were any.
-fn improve(churn: &Churn, stack: &mut [Stacked]) -> bool {
+fn improve(churn: &Churn, stack: &mut [Cluster]) -> bool {
     let mut below = churn.union(&[]);
     let mut above: u128 = stack.iter().map(|layer| u128::from(layer.size)).sum();
     let mut is_better = false;
     for at in 0..stack.len() {
         if at + 1 < stack.len() {
-            let cost = |first: &Stacked, second: &Stacked| {
+            let cost = |first: &Cluster, second: &Cluster| {
                 let mut both = below.clone();
-                put(&mut both, &first.closure);
+                unite(&mut both, &first.closure);
                 let rates = [new_rate(churn, &below, &first.closure), new_rate(churn, &both, &second.closure)];
                 u128::from(rates[0]) * above + u128::from(rates[1]) * (above - u128::from(first.size))
             };
@@ -79,7 +76,7 @@ fn improve(churn: &Churn, stack: &mut [Stacked]) -> bool {
                 is_better = true;
             }
         }
-        put(&mut below, &stack[at].closure);
+        unite(&mut below, &stack[at].closure);
         above -= u128::from(stack[at].size);
     }
     is_better
@@ -88,25 +85,6 @@ fn improve(churn: &Churn, stack: &mut [Stacked]) -> bool {
 /// How often something of a closure changes that is in none below, in millionths.
 fn new_rate(churn: &Churn, below: &[u64], closure: &[u64]) -> u64 {
     churn.rate_of_both(below, closure) - churn.rate(below)
-}
-
-fn put(below: &mut [u64], closure: &[u64]) {
-    below.iter_mut().zip(closure).for_each(|(all, own)| *all |= own);
-}
-
-/// A layer that waits for its place.
-struct Stacked {
-    layer: Layer,
-    closure: Vec<u64>,
-    /// In bytes, a power of two.
-    size: u64,
-}
-
-impl Stacked {
-    fn new(churn: &Churn, layer: Layer) -> Stacked {
-        let size = layer.paths.iter().map(|&path| churn.sizes[path as usize]).sum();
-        Stacked { closure: churn.union(&layer.paths), size: rounded(size), layer }
-    }
 }
 
 fn key<'a>(graph: &Graph<'a>, path: u32) -> (&'a str, &'a StorePath) {

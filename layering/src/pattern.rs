@@ -64,10 +64,7 @@ impl FromStr for Patterns {
 
 impl fmt::Display for Patterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, pattern) in self.0.iter().enumerate() {
-            write!(f, "{}{pattern}", if index == 0 { "" } else { "," })?;
-        }
-        Ok(())
+        f.write_str(&self.0.iter().map(Pattern::to_string).collect::<Vec<_>>().join(","))
     }
 }
 

@@ -2,9 +2,9 @@
 //! parts.
 //!
 //! The operations are those of nixpkgs' `layeringPipeline` (`pkgs/build-support/flatten-references-graph`), with the
-//! same results; FORMAT.md tells what each does. A file is read as a whole before anything runs. What a file can be
-//! wrong about and what makes an operation fail is told with the operation and its place in the file; nixpkgs' program
-//! ends in a Python error there.
+//! same results; FORMAT.md says what each does. A file is read as a whole before anything runs. Errors
+//! of a file, and of an operation that fails, name the operation and its place in the file; nixpkgs' program ends in a
+//! Python error there.
 
 mod parse;
 mod run;
@@ -53,7 +53,7 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// The closure does not tell the size of a path, or an operation cannot do its work.
+    /// The closure lacks the size of a path, or an operation cannot do its work.
     pub(crate) fn layers(&self, graph: &Graph, free: &[u32], limit: NonZeroUsize) -> Result<Vec<Vec<u32>>> {
         run::layers(self, graph, free, limit)
     }
@@ -96,28 +96,6 @@ enum Operation {
     LimitLayers(NonZeroUsize),
     /// A graph without these paths.
     RemovePaths(Vec<String>),
-}
-
-#[cfg(test)]
-impl Operation {
-    /// Its name in a file: a new operation without one does not compile.
-    fn name(&self) -> &'static str {
-        match self {
-            Operation::PopularityContest => "popularity_contest",
-            Operation::SplitPaths(_) => "split_paths",
-            Operation::SubcomponentOut(_) => "subcomponent_out",
-            Operation::SubcomponentIn(_) => "subcomponent_in",
-            Operation::Over(..) => "over",
-            Operation::Map(_) => "map",
-            Operation::Pipe(_) => "pipe",
-            Operation::Flatten => "flatten",
-            Operation::Reverse => "reverse",
-            Operation::Reorder(_) => "reorder",
-            Operation::SplitEvery(_) => "split_every",
-            Operation::LimitLayers(_) => "limit_layers",
-            Operation::RemovePaths(_) => "remove_paths",
-        }
-    }
 }
 
 /// What `split_paths` chooses.
@@ -169,6 +147,27 @@ mod tests {
     use proptest::strategy::{BoxedStrategy, Strategy as _};
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
+
+    impl Operation {
+        /// Its name in a file: a new operation without one does not compile.
+        pub(crate) fn name(&self) -> &'static str {
+            match self {
+                Operation::PopularityContest => "popularity_contest",
+                Operation::SplitPaths(_) => "split_paths",
+                Operation::SubcomponentOut(_) => "subcomponent_out",
+                Operation::SubcomponentIn(_) => "subcomponent_in",
+                Operation::Over(..) => "over",
+                Operation::Map(_) => "map",
+                Operation::Pipe(_) => "pipe",
+                Operation::Flatten => "flatten",
+                Operation::Reverse => "reverse",
+                Operation::Reorder(_) => "reorder",
+                Operation::SplitEvery(_) => "split_every",
+                Operation::LimitLayers(_) => "limit_layers",
+                Operation::RemovePaths(_) => "remove_paths",
+            }
+        }
+    }
 
     /// `app` with a library of its own; `env` and `app` share `ssl` and `libc`; nobody uses `data`.
     const CLOSURE: &str = "data 3: ; app 50: lib ssl; lib 20: libc; env 10: ssl bash; ssl 40: libc; bash 30: libc; \

@@ -3,11 +3,12 @@
 
 use crate::cap::cap;
 use crate::churn::Churn;
+use crate::cluster::Cluster;
 use crate::graph::Graph;
 use crate::layer::Layer;
 use crate::min_size::join_small;
 use crate::order::by_rate;
-use crate::popularity::popularity_order;
+use crate::popularity::order_by_popularity;
 use crate::{Error, Patterns, Plan, Previous, Rates, Result, Strategy, least_churn, pinned, previous, size};
 use layerstone_closure::Closure;
 use layerstone_store::StorePath;
@@ -96,7 +97,7 @@ impl Settings {
 ///
 /// If the closure is none (a path twice, an absent reference, a cycle), or an excluded path is not in it: who excludes
 /// a path knows it to be there, so that an absent one is a typing error or belongs to another closure, and the image
-/// would silently hold what was meant to be left out. If costs are needed and the closure does not tell sizes, or rates
+/// would silently hold what was meant to be left out. If costs are needed and the closure lacks sizes, or rates
 /// are given and all in vain. If a pattern chooses nothing, an operation of a pipeline cannot do its work, or no layer
 /// is left for the paths that need one. If the previous plan is of another store directory, or has nothing in common
 /// with the closure.
@@ -111,32 +112,28 @@ pub fn plan(closure: &Closure, settings: &Settings) -> Result<Plan> {
             previous::layers(&graph, churn, &free, &pinned, room.get() + pinned.len(), previous)?
         }
         None => {
-            let layers = divide(&graph, &costs, &free, room, &settings.strategy)?;
+            let layers = divide(&costs, &free, room, &settings.strategy)?;
             layers.into_iter().map(Layer::free).chain(pinned.into_iter().map(Layer::pinned)).collect()
         }
     };
     if settings.min_size > 0 {
-        layers = join_small(costs.get("a least size of layers")?, layers, settings.min_size);
+        let churn = costs.get("a least size of layers")?;
+        let clusters = layers.into_iter().map(|layer| Cluster::of(churn, layer)).collect();
+        layers = join_small(churn, clusters, settings.min_size).into_iter().map(Layer::from).collect();
     }
     if settings.followed().is_none() && settings.strategy == Strategy::LeastChurn {
         layers = by_rate(&graph, costs.get("least-churn")?, layers);
     }
-    let path = |number: u32| graph.paths[number as usize].clone();
-    Ok(Plan::new(layers.into_iter().map(|layer| layer.paths.into_iter().map(path).collect()).collect()))
+    Ok(graph.plan(layers))
 }
 
 /// Divides some paths into at most `limit` layers.
-fn divide(
-    graph: &Graph,
-    costs: &Costs,
-    free: &[u32],
-    limit: NonZeroUsize,
-    strategy: &Strategy,
-) -> Result<Vec<Vec<u32>>> {
+fn divide(costs: &Costs, free: &[u32], limit: NonZeroUsize, strategy: &Strategy) -> Result<Vec<Vec<u32>>> {
+    let graph = costs.graph;
     Ok(match strategy {
         Strategy::LeastChurn => least_churn::layers(graph, costs.get("least-churn")?, free, limit),
         Strategy::Popularity => {
-            let mut order = popularity_order(graph);
+            let mut order = order_by_popularity(&graph.paths, &graph.users);
             order.retain(|number| free.binary_search(number).is_ok());
             cap(&order, limit)
         }
@@ -145,7 +142,7 @@ fn divide(
     })
 }
 
-/// What layers cost: told only if a step asks for it, as it takes sizes, which a closure need not have.
+/// Costs of layers, computed only if a step asks for them: they take sizes, which a closure need not have.
 struct Costs<'a> {
     graph: &'a Graph<'a>,
     rates: &'a Rates,

@@ -1,18 +1,12 @@
 //! Sorts paths by popularity: those to which most references lead come first.
 //!
 //! It is the order of nixpkgs' `pkgs/build-support/references-by-popularity/closure-graph.py`, for every closure and
-//! however large the counts grow; `count.rs` tells what is counted. Paths of equal count stand in the order of their
+//! however large the counts grow; `count.rs` says what is counted. Paths of equal count stand in the order of their
 //! names.
 
 use crate::count::popularity;
-use crate::graph::Graph;
 use layerstone_store::StorePath;
 use std::cmp::Reverse;
-
-/// The paths of a closure by their numbers, most popular first.
-pub(crate) fn popularity_order(graph: &Graph) -> Vec<u32> {
-    order_by_popularity(&graph.paths, &graph.users)
-}
 
 /// The indices of paths, most popular first, given each path's distinct users, who must stand before the path.
 pub(crate) fn order_by_popularity(paths: &[&StorePath], users: &[Vec<u32>]) -> Vec<u32> {
@@ -41,6 +35,7 @@ fn tie_key(path: &StorePath) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Graph;
     use crate::sample::{closure, path};
     use layerstone_closure::{Closure, PathInfo};
     use proptest::prelude::*;
@@ -48,7 +43,7 @@ mod tests {
 
     fn order(closure: &Closure) -> Vec<&StorePath> {
         let graph = Graph::new(closure).unwrap();
-        popularity_order(&graph).into_iter().map(|number| graph.paths[number as usize]).collect()
+        order_by_popularity(&graph.paths, &graph.users).into_iter().map(|number| graph.paths[number as usize]).collect()
     }
 
     #[track_caller]

@@ -1,8 +1,8 @@
 //! Plans a closure after a previous plan: paths that shared a layer still do, so that a registry which has the old
 //! image receives only the layers in which something changed.
 //!
-//! A path takes the place that it had; else that of the path which it replaces: one of its name, or its package in
-//! another version. What has no place joins the layer where it costs least, or has a layer of its own as long as there
+//! A path takes the position that it had; else that of the path which it replaces: one of its name, or its package in
+//! another version. What has no position joins the layer where it costs least, or has a layer of its own as long as there
 //! is room; layers that were there are joined only if there are more of them than the limit. Nothing is moved from one
 //! layer to another, so that a plan which was kept for long costs more than a new one.
 
@@ -37,19 +37,17 @@ impl Previous {
         Ok(Previous::new(&path.display().to_string(), Plan::read(path)?))
     }
 
-    /// Whether it is the plan of an empty closure, in which nothing has a place.
+    /// Whether it is the plan of an empty closure, in which nothing has a position.
     pub(crate) fn is_empty(&self) -> bool {
         self.plan.layers.is_empty()
     }
 
-    /// The old layers with the paths of today: in each place its path or what replaced it, if there is something.
+    /// The old layers with the paths of today: at each position its path or what replaced it, if there is something.
     fn layers(&self, graph: &Graph, paths: &[u32]) -> Result<Vec<Vec<u32>>> {
         let today: BTreeMap<&StorePath, u32> = paths.iter().map(|&path| (graph.paths[path as usize], path)).collect();
         self.check_store(today.keys().next().copied())?;
-        let item = |path: &StorePath| Item { path: path.clone(), size: None, nar_hash: None };
-        let old: Vec<Item> = self.plan.layers.iter().flatten().map(item).collect();
-        let new: Vec<Item> = today.keys().copied().map(item).collect();
-        let changes = difference(&old, &new).changed;
+        let new: Vec<Item> = today.keys().copied().map(Item::of).collect();
+        let changes = difference(&self.plan.items(), &new).changed;
         let successors: HashMap<&StorePath, &StorePath> = changes.iter().map(|c| (&c.old.path, &c.new.path)).collect();
         let in_place = |path: &StorePath| today.get(path).or_else(|| today.get(*successors.get(path)?)).copied();
         let layers: Vec<Vec<u32>> =
@@ -67,8 +65,7 @@ impl Previous {
     }
 
     fn check_store(&self, path: Option<&StorePath>) -> Result<()> {
-        let found = self.plan.layers.iter().flatten().next().map(StorePath::store_dir);
-        match (found, path.map(StorePath::store_dir)) {
+        match (self.plan.store_dir(), path.map(StorePath::store_dir)) {
             (Some(found), Some(expected)) if found != expected => Err(Error::OtherStore {
                 name: self.name.clone(),
                 found: found.to_owned(),
@@ -110,7 +107,7 @@ pub(crate) fn layers(
         _ => Some(0),
     };
     let clusters = layers.into_iter().map(|layer| Cluster::of(churn, layer)).collect();
-    // Of a pair the later one goes, which is new here: the old ones keep their places in the list.
+    // Of a pair the later one goes, which is new here: the old ones keep their positions in the list.
     let mut clusters =
         join_down(churn, clusters, limit, |a, b| Some(sent(a)? + sent(b)?).filter(|_| b.0 >= before.len()));
     for (index, cluster) in clusters.iter_mut().enumerate() {

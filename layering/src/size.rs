@@ -16,7 +16,7 @@
 //! whose closures have one size stand in the order of their first paths' names: theirs in the order of Python's hashes.
 
 use crate::Result;
-use crate::graph::Graph;
+use crate::graph::{Graph, reach};
 use crate::order::by_name;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ use std::num::NonZeroUsize;
 ///
 /// # Errors
 ///
-/// The closure does not tell the size of a path.
+/// The closure lacks the size of a path.
 pub(crate) fn layers(graph: &Graph, free: &[u32], limit: NonZeroUsize) -> Result<Vec<Vec<u32>>> {
     let sizes = graph.sizes("size")?;
     let labels = labels(graph, &sizes, limit);
@@ -35,7 +35,7 @@ pub(crate) fn layers(graph: &Graph, free: &[u32], limit: NonZeroUsize) -> Result
     for (path, &label) in (0..).zip(&labels) {
         labelled.entry(label).or_default().push(path);
     }
-    let mut layers: Vec<(u128, Vec<u32>)> = Vec::new();
+    let mut layers: Vec<(u64, Vec<u32>)> = Vec::new();
     let mut layer_of: HashMap<u32, usize> = HashMap::new();
     for path in by_name(graph, free) {
         let label = labels[path as usize];
@@ -71,33 +71,8 @@ fn labels(graph: &Graph, sizes: &[u64], limit: NonZeroUsize) -> Vec<u32> {
 }
 
 /// The sum of the sizes of some paths and of all that they need, in bytes.
-fn closure_size(graph: &Graph, sizes: &[u64], paths: &[u32]) -> u128 {
-    let mut seen = vec![false; graph.len()];
-    reach(&graph.used, paths, &mut seen)
-        .into_iter()
-        .chain(paths.iter().copied())
-        .map(|path| u128::from(sizes[path as usize]))
-        .sum()
-}
-
-/// Everything that some paths lead to, without those paths; `seen` marks all of them.
-fn reach(edges: &[Vec<u32>], from: &[u32], seen: &mut [bool]) -> Vec<u32> {
-    from.iter().for_each(|&path| seen[path as usize] = true);
-    let mut reached = Vec::new();
-    let mut visit = |path: u32, reached: &mut Vec<u32>| {
-        for &next in &edges[path as usize] {
-            if !std::mem::replace(&mut seen[next as usize], true) {
-                reached.push(next);
-            }
-        }
-    };
-    from.iter().for_each(|&path| visit(path, &mut reached));
-    let mut done = 0;
-    while let Some(&path) = reached.get(done) {
-        done += 1;
-        visit(path, &mut reached);
-    }
-    reached
+fn closure_size(graph: &Graph, sizes: &[u64], paths: &[u32]) -> u64 {
+    reach(&graph.used, paths, &mut vec![false; graph.len()]).into_iter().map(|path| sizes[path as usize]).sum()
 }
 
 /// Which label each path has; equal labels are stored once, so that comparing them is comparing their numbers.
@@ -135,10 +110,10 @@ impl Labels {
         reach(&graph.users, &[primary], &mut above);
         let dependencies = reach(&graph.used, &[primary], &mut below);
         let mut changes = vec![(primary, self.number(vec![primary]))];
-        let mut known: HashMap<u32, u32> = HashMap::new();
-        for path in dependencies {
+        let mut numbers: HashMap<u32, u32> = HashMap::new();
+        for &path in &dependencies[1..] {
             let old = self.of[path as usize];
-            let new = *known.entry(old).or_insert_with(|| {
+            let new = *numbers.entry(old).or_insert_with(|| {
                 let mut set: Vec<u32> =
                     self.sets[old as usize].iter().copied().filter(|&other| !above[other as usize]).collect();
                 if !set.iter().any(|&other| below[other as usize]) {

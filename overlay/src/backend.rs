@@ -1,9 +1,9 @@
-//! Names the backends, the ways to run a script as root.
+//! Names the backends that run a script as root.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A way to run a script as root.
+/// What runs a script as root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Backend {
     /// A virtual machine on the processor's own support.

@@ -1,11 +1,10 @@
-//! The errors of a run.
+//! Defines the errors of a run.
 
 use crate::Unavailable;
 use layerstone_guest::Phase;
-use std::fmt;
+use layerstone_sandbox::{describe_exit, quote};
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -16,29 +15,29 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A script failed.
-    #[error("script failed: {what}: {}{}{}", Ending(status), Note(note), LastLines(last_lines))]
+    #[error("script failed: {what}: {}{}{}", describe_exit(*status), remark(note.as_ref()), quote(last_lines))]
     Script {
         /// What it is called.
         what: &'static str,
         /// How it ended.
         status: ExitStatus,
-        /// What is known about why.
+        /// A remark about the reason, if there is one.
         note: Option<String>,
         /// The last lines that it printed.
         last_lines: Vec<String>,
     },
     /// The inside could not do what it must.
-    #[error("root script not run to its end: {phase}: {text}{}", Note(note))]
+    #[error("root script not run to its end: {phase}: {text}{}", remark(note.as_ref()))]
     Inside {
         /// Where it was.
         phase: Phase,
         /// What it said.
         text: String,
-        /// What is known about why.
+        /// A remark about the reason, if there is one.
         note: Option<String>,
     },
     /// Nothing came back for too long.
-    #[error("no sign of life for {} s: {phase}{}", after.as_secs(), LastLines(console))]
+    #[error("no sign of life for {} s: {phase}{}", after.as_secs(), quote(console))]
     Silent {
         /// Where it was.
         phase: Phase,
@@ -48,7 +47,7 @@ pub enum Error {
         console: Vec<String>,
     },
     /// It took longer than it may.
-    #[error("timed out after {} s: {phase}{}", after.as_secs(), LastLines(last_lines))]
+    #[error("timed out after {} s: {phase}{}", after.as_secs(), quote(last_lines))]
     Timeout {
         /// Where it was.
         phase: Phase,
@@ -58,7 +57,7 @@ pub enum Error {
         last_lines: Vec<String>,
     },
     /// The inside ended without a word.
-    #[error("{what} ended before the run did: {phase}: {}{}{}", Ending(status), Note(note), LastLines(console))]
+    #[error("{what} ended before the run did: {phase}: {}{}{}", describe_exit(*status), remark(note.as_ref()), quote(console))]
     Lost {
         /// What ended.
         what: &'static str,
@@ -66,7 +65,7 @@ pub enum Error {
         phase: Phase,
         /// How it ended.
         status: ExitStatus,
-        /// What is known about why.
+        /// A remark about the reason, if there is one.
         note: Option<String>,
         /// The console's last lines.
         console: Vec<String>,
@@ -86,11 +85,11 @@ pub enum Error {
     /// What came back is not what a run sends.
     #[error("cannot understand what came back: {0}")]
     Garbled(String),
-    /// A backend is not to be had here.
+    /// A backend is unavailable here.
     #[error("{0}")]
     Unavailable(String),
-    /// No backend is to be had.
-    #[error("no way to run a root script here{}", Reasons(.0))]
+    /// All backends are unavailable.
+    #[error("no way to run a root script here{}", reasons(.0))]
     NoBackend(Vec<Unavailable>),
     /// A signal asked us to end.
     #[error("interrupted by signal {0}")]
@@ -103,20 +102,10 @@ pub enum Error {
         /// This machine's.
         machine: &'static str,
     },
-    /// A file cannot be used.
-    #[error("cannot {action}: {}: {source}", path.display())]
-    Io {
-        /// A verb.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
     /// A layer of the base.
     #[error(transparent)]
     Tar(#[from] layerstone_tar::Error),
-    /// Store paths or outputs.
+    /// A file cannot be used.
     #[error(transparent)]
     Stage(#[from] layerstone_store::Error),
 }
@@ -125,7 +114,7 @@ impl Error {
     /// Makes an error of what a file gave.
     pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
         let path = path.as_ref().to_owned();
-        move |source| Error::Io { action, path, source }
+        move |source| layerstone_store::Error::Io { action, path, source }.into()
     }
 
     /// Whether another backend may do what this one could not: the script has not run.
@@ -140,45 +129,12 @@ impl Error {
     }
 }
 
-/// How something ended.
-struct Ending<'a>(&'a ExitStatus);
-
-impl fmt::Display for Ending<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.code(), self.0.signal()) {
-            (Some(code), _) => write!(f, "exit status {code}"),
-            (None, Some(signal)) => write!(f, "killed by signal {signal}"),
-            (None, None) => write!(f, "{}", self.0),
-        }
-    }
-}
-
 /// A remark behind a message.
-struct Note<'a>(&'a Option<String>);
-
-impl fmt::Display for Note<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(note) => write!(f, ": {note}"),
-            None => Ok(()),
-        }
-    }
+fn remark(note: Option<&String>) -> String {
+    note.map(|note| format!(": {note}")).unwrap_or_default()
 }
 
-/// The last lines of a log, below a message.
-struct LastLines<'a>(&'a [String]);
-
-impl fmt::Display for LastLines<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|line| write!(f, "\n  | {line}"))
-    }
-}
-
-/// Why each backend is not to be had.
-struct Reasons<'a>(&'a [Unavailable]);
-
-impl fmt::Display for Reasons<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|unavailable| write!(f, "\n  {}: {}", unavailable.backend, unavailable.reason))
-    }
+/// Why each backend is unavailable.
+fn reasons(backends: &[Unavailable]) -> String {
+    backends.iter().map(|Unavailable { backend, reason }| format!("\n  {backend}: {reason}")).collect()
 }

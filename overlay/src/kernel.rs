@@ -1,8 +1,8 @@
 //! Finds a Linux kernel for a virtual machine: the host's, or one that is named.
 //!
-//! A kernel says its release in its header (Documentation/arch/x86/boot.rst, `kernel_version`), and its modules are in a
-//! folder of that name: in `/lib/modules`, or in `lib/modules` beside the kernel's folder, where unpacking a package puts
-//! them.
+//! A kernel says its release in its header (Documentation/arch/x86/boot.rst, `kernel_version`), and its modules are in
+//! a directory of that name: in `/lib/modules`, or in `lib/modules` beside the kernel's directory, where unpacking a
+//! package puts them.
 
 use crate::{Error, Result};
 use std::cmp::Reverse;
@@ -22,7 +22,7 @@ pub struct Kernel {
     pub image: PathBuf,
     /// Its release, such as `6.1.0-17-cloud-amd64`.
     pub release: String,
-    /// The folder of its modules.
+    /// The directory of its modules.
     pub modules: PathBuf,
 }
 
@@ -59,14 +59,15 @@ impl Kernel {
     fn of(image: &Path) -> Result<Kernel> {
         let release = release(image)?;
         let beside = image.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.join("lib/modules")));
-        let folders = [Some(PathBuf::from("/lib/modules")), beside];
-        let folders: Vec<PathBuf> = folders.into_iter().flatten().map(|folder| folder.join(&release)).collect();
-        match folders.iter().find(|folder| folder.join("modules.dep").is_file()) {
+        let directories = [Some(PathBuf::from("/lib/modules")), beside];
+        let directories: Vec<PathBuf> =
+            directories.into_iter().flatten().map(|directory| directory.join(&release)).collect();
+        match directories.iter().find(|directory| directory.join("modules.dep").is_file()) {
             Some(modules) => Ok(Kernel { image: image.to_owned(), release, modules: modules.clone() }),
             None => Err(Error::Unavailable(format!(
                 "no modules of the guest kernel {}: found no modules.dep in {}: install its package, or run depmod -b",
                 image.display(),
-                folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" or ")
+                directories.iter().map(|directory| directory.display().to_string()).collect::<Vec<_>>().join(" or ")
             ))),
         }
     }
@@ -128,8 +129,8 @@ mod tests {
 
     #[test]
     fn the_best_kernel_of_a_machine() {
-        let folder = tempfile::tempdir().unwrap();
-        let boot = folder.path().join("boot");
+        let directory = tempfile::tempdir().unwrap();
+        let boot = directory.path().join("boot");
         let error = || Kernel::of_machine(&boot).unwrap_err().to_string();
         assert!(error().starts_with("no guest kernel: found no vmlinuz-* in"), "{}", error());
         fs::create_dir(&boot).unwrap();
@@ -142,7 +143,7 @@ mod tests {
             error()
         );
         for release in ["6.9.1-amd64", "6.10.1-amd64"] {
-            let modules = folder.path().join("lib/modules").join(release);
+            let modules = directory.path().join("lib/modules").join(release);
             fs::create_dir_all(&modules).unwrap();
             fs::write(modules.join("modules.dep"), "").unwrap();
         }

@@ -7,18 +7,18 @@
 mod backend;
 mod console;
 mod error;
-mod initramfs;
 mod kernel;
 mod limits;
 mod lower;
+#[cfg(feature = "vm")]
 mod machine;
-mod modules;
+#[cfg(not(feature = "vm"))]
+#[path = "no_machine.rs"]
+mod machine;
 mod namespace;
-mod program;
 mod receive;
 mod run;
 mod select;
-mod store;
 
 pub use backend::{Backend, Unavailable};
 pub use error::{Error, Result};

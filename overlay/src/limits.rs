@@ -1,6 +1,6 @@
 //! Bounds what a guest may send, and what a base image may make this program keep.
 //!
-//! Real runs and images stay far below each of them. A machine is a wall around a script that nobody has read, and whoever
+//! Real runs and images stay far below each of them. A machine isolates a script that is not trusted, and what
 //! has broken out of the script inside must not fill the memory or the disk outside.
 
 use layerstone_guest::MAX_HOLES;
@@ -14,7 +14,3 @@ pub(crate) const MAX_PHASES: usize = 100;
 
 /// Bytes that are read of the console of a machine that has ended.
 pub(crate) const MAX_LAST_WORDS: u64 = 1 << 20;
-
-/// Bytes of extended attributes of all files of a base at most, names included: file capabilities have 20 bytes, and labels
-/// some fifty.
-pub(crate) const MAX_ATTRIBUTES: usize = 32 << 20;

@@ -3,11 +3,17 @@
 //! Disks and the initramfs are files without names, which QEMU opens as ours in /proc; the port to us is its standard
 //! output, the console its standard error. That QEMU ends says nothing: it does so with status 0 after a panic.
 
+mod disk;
+mod initramfs;
+mod modules;
+mod program;
+mod store;
+
 use crate::kernel::Kernel;
-use crate::modules::modules;
 use crate::receive::{ChildGuard, HostSide, Received, Timeouts, receive};
-use crate::{Backend, Error, Result, Run, initramfs, store};
+use crate::{Backend, Error, Result, Run};
 use layerstone_guest::machine::{BASE_DISK, CONTENTS_DISK, PORT, STORE_DISK, SWAP_DISK};
+use modules::modules;
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -19,7 +25,7 @@ use std::time::{Duration, Instant};
 
 /// The emulator of this kind of machine.
 const QEMU: &str = "qemu-system-x86_64";
-/// What the kernel is told: to say little, to restart after a panic (which QEMU does not do, but ends), to leave out guards
+/// Arguments of the kernel: to print little, to restart after a panic (which QEMU does not do, but ends), to leave out guards
 /// against other users of the processor, of which there are none, and to trust the timer: its test of that panics where the
 /// emulator waits for a processor for a tenth of a second (Linux itself leaves it out under KVM and Hyper-V).
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check";
@@ -32,7 +38,7 @@ const BOOT_KVM: Duration = Duration::from_secs(10);
 /// Bytes that a disk for memory has at least.
 const LEAST_SWAP: u64 = 64 << 20;
 
-/// Why there can be no such machine here, if it is known before one is started.
+/// Why there can be no such machine here, as far as that is certain before one is started.
 fn check(backend: Backend, run: &Run<'_>) -> Result<Kernel> {
     if std::env::consts::ARCH != "x86_64" {
         return Err(Error::Unavailable(format!("no virtual machine on {}: expected x86_64", std::env::consts::ARCH)));
@@ -47,7 +53,7 @@ fn check(backend: Backend, run: &Run<'_>) -> Result<Kernel> {
         })?;
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    if !std::env::split_paths(&path).any(|folder| folder.join(QEMU).is_file()) {
+    if !std::env::split_paths(&path).any(|directory| directory.join(QEMU).is_file()) {
         return Err(Error::Unavailable(format!("found no {QEMU} in PATH: install qemu-system-x86")));
     }
     Kernel::find(run.machine.kernel.as_deref())

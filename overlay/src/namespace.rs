@@ -19,7 +19,7 @@ const PIECE: usize = 1 << 17;
 /// Until the child says hello.
 const HELLO: Duration = Duration::from_secs(30);
 
-/// Who can be root, if it is known before a child is started.
+/// The users of the namespace, as far as they are mapped from outside.
 fn users(backend: Backend) -> Result<Option<Ids>> {
     if backend == Backend::Namespace {
         return match rustix::process::geteuid().is_root() {
@@ -74,7 +74,7 @@ pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<R
     });
     match fed {
         // A base that cannot be read explains what went wrong inside.
-        Ok(Err(error @ (Error::Tar(_) | Error::Io { .. }))) if received.is_err() => Err(error),
+        Ok(Err(error @ (Error::Tar(_) | Error::Stage(_)))) if received.is_err() => Err(error),
         _ => received,
     }
 }

@@ -1,14 +1,15 @@
 //! Receives what a guest sends: frames on one pipe, its console on another, with a timeout for each.
 
-use crate::console::Tail;
+use crate::console::Console;
 use crate::limits::{MAX_LAST_WORDS, MAX_LAYER, MAX_PHASES};
 use crate::{Error, Result, Run};
 use layerstone_guest::{DiskUsage, Done, Failed, Failure, Frame, Phase, SentLayer};
 use layerstone_sandbox::signal;
 use layerstone_store::{Digest, Hasher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -96,7 +97,7 @@ impl Drop for ChildGuard {
     }
 }
 
-/// Receives until the run has ended, one way or another. The worker's outputs are pipes.
+/// Receives until the run has ended, well or not. The worker's outputs are pipes.
 pub fn receive(guard: &mut ChildGuard, timeouts: Timeouts, host: &mut HostSide<'_>) -> Result<Received> {
     let (stdout, stderr) = (guard.child.stdout.take(), guard.child.stderr.take());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
@@ -111,8 +112,8 @@ pub fn receive(guard: &mut ChildGuard, timeouts: Timeouts, host: &mut HostSide<'
         phase: Phase::Boot,
         phases: Vec::new(),
         frames: Vec::new(),
-        script: Tail::default(),
-        console: Tail::default(),
+        script: Console::default(),
+        console: Console::default(),
         hasher: Hasher::default(),
         size: 0,
     };
@@ -128,10 +129,10 @@ struct Receiver {
     hello: Option<Instant>,
     phase: Phase,
     phases: Vec<(Phase, Duration)>,
-    /// Bytes of a frame that is not whole yet.
+    /// Bytes of an incomplete frame.
     frames: Vec<u8>,
-    script: Tail,
-    console: Tail,
+    script: Console,
+    console: Console,
     hasher: Hasher,
     size: u64,
 }
@@ -140,8 +141,8 @@ impl Receiver {
     fn run(
         mut self,
         guard: &mut ChildGuard,
-        mut stdout: ChildStdout,
-        mut stderr: ChildStderr,
+        stdout: ChildStdout,
+        stderr: ChildStderr,
         host: &mut HostSide<'_>,
     ) -> Result<Received> {
         let mut buffer = vec![0; READ];
@@ -163,12 +164,12 @@ impl Receiver {
             }
             // First, so that the last words of a machine are there when its end is seen.
             if from_stderr {
-                let length = read(&mut stderr, &mut buffer).map_err(Error::io("read from", guard.name))?;
+                let length = read(&stderr, &mut buffer).map_err(Error::io("read from", guard.name))?;
                 self.console.push(&buffer[..length]);
                 has_console = length > 0;
             }
             if from_stdout {
-                let length = read(&mut stdout, &mut buffer).map_err(Error::io("read from", guard.name))?;
+                let length = read(&stdout, &mut buffer).map_err(Error::io("read from", guard.name))?;
                 if length == 0 {
                     return Err(self.lost(guard, stderr));
                 }
@@ -195,7 +196,7 @@ impl Receiver {
         }
     }
 
-    /// Takes all frames that are whole; the last one if it ends the run.
+    /// Takes all complete frames; the last one if it ends the run.
     fn take_frames(&mut self, host: &mut HostSide<'_>) -> Result<Option<Done>> {
         let mut taken = 0;
         while let Some((frame, length)) = Frame::decode(&self.frames[taken..]).map_err(garbled)? {
@@ -292,13 +293,8 @@ impl Receiver {
     }
 }
 
-fn read(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match input.read(buffer) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
+fn read(input: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| rustix::io::read(&input, &mut *buffer))?)
 }
 
 fn garbled(error: io::Error) -> Error {
@@ -327,8 +323,8 @@ mod tests {
 
     /// What comes of these frames, and how many bytes of the layer are written.
     fn received(frames: &[Frame], most: u64) -> (Result<Received>, u64) {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("frames");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("frames");
         std::fs::write(&file, frames.iter().flat_map(Frame::encode).collect::<Vec<u8>>()).unwrap();
         let mut command = Command::new("cat");
         command.arg(&file).stdin(Stdio::null());

@@ -11,7 +11,7 @@ use std::time::Duration;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A script to be run as root over a base image.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Run<'a> {
     /// The image below; none starts from nothing.
     pub base: Option<&'a LowerImage>,
@@ -38,13 +38,13 @@ pub struct Run<'a> {
 }
 
 /// How a virtual machine is made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Machine {
     /// Its memory in bytes; what does not fit goes to a disk.
     pub memory: u64,
     /// Its kernel; none looks for one.
     pub kernel: Option<PathBuf>,
-    /// A folder in which merged bases are kept.
+    /// A directory in which merged bases are kept.
     pub cache: Option<PathBuf>,
     /// How long it may take until its first sign of life; none for what is usual.
     pub boot_timeout: Option<Duration>,
@@ -77,11 +77,11 @@ pub struct Ran {
     /// When each phase began, after that.
     pub phases: Vec<(Phase, Duration)>,
     /// How long it took.
-    pub whole: Duration,
+    pub total: Duration,
 }
 
 impl Run<'_> {
-    /// What the inside is told. Store paths are mounted one by one if it is in a namespace.
+    /// The request to the guest. Store paths are mounted one by one if it is in a namespace.
     pub(crate) fn request(&self, backend: Backend) -> Result<Request> {
         let contents = match &self.contents {
             Some(file) => Some(file.metadata().map_err(Error::io("read", "contents"))?.len()),
@@ -111,7 +111,7 @@ impl ScriptStore<'_> {
     fn request(&self, backend: Backend) -> StoreRequest {
         let others: Vec<StorePath> = self.closure.iter().filter(|path| !self.roots.contains(path)).cloned().collect();
         let programs: Vec<String> = self.programs(&self.roots).chain(self.programs(&others)).collect();
-        let shells = programs.iter().flat_map(|folder| ["bash", "sh"].map(|name| format!("{folder}/{name}")));
+        let shells = programs.iter().flat_map(|directory| ["bash", "sh"].map(|name| format!("{directory}/{name}")));
         let shell = shells.into_iter().find(|shell| self.store.locate(shell).exists());
         let bind = |path: &StorePath| Bind {
             source: self.place_of(path).into_os_string().into_encoded_bytes(),
@@ -121,16 +121,16 @@ impl ScriptStore<'_> {
         StoreRequest { dir: self.store.dir().to_owned(), programs, shell, binds }
     }
 
-    /// Where a path is, whatever folder whoever mounts it is in.
+    /// The absolute path of a store path on this machine.
     fn place_of(&self, path: &StorePath) -> PathBuf {
         let real = self.store.locate(path.as_str());
-        // Without a current folder, it has to do as it is.
+        // Without a current directory, it has to do as it is.
         std::path::absolute(&real).unwrap_or(real)
     }
 
-    /// The folders of programs of some paths.
+    /// The directories of programs of some paths.
     fn programs(&self, paths: &[StorePath]) -> impl Iterator<Item = String> {
-        let folders = paths.iter().map(|path| format!("{}/bin", path.as_str()));
-        folders.filter(|folder| self.store.locate(folder).is_dir())
+        let directories = paths.iter().map(|path| format!("{}/bin", path.as_str()));
+        directories.filter(|directory| self.store.locate(directory).is_dir())
     }
 }

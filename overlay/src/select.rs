@@ -2,7 +2,6 @@
 
 use crate::receive::{HostSide, Received};
 use crate::{Backend, Error, Machine, Ran, Result, Run, Unavailable, machine, namespace};
-use layerstone_guest::Hooks;
 use std::io::{self, Write};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -43,8 +42,8 @@ impl Choice {
     }
 }
 
-/// Runs scripts over a base, and writes the tar of the layer that comes of it to `out`: in GNU tar's dialect, `./` in
-/// front of names, owners in numbers. What scripts print goes to `log`; `tell` is called when a backend works, with it and
+/// Runs scripts over a base, and writes the tar of their layer to `out`: in GNU tar's dialect, `./` in
+/// front of names, owners in numbers. What scripts print goes to `log`; `report` is called when a backend works, with it and
 /// those that do not.
 ///
 /// # Errors
@@ -55,18 +54,18 @@ pub fn run(
     choice: Choice,
     out: &mut dyn Write,
     log: &mut dyn Write,
-    tell: &mut dyn FnMut(Backend, &[Unavailable]),
+    report: &mut dyn FnMut(Backend, &[Unavailable]),
 ) -> Result<Ran> {
     check_architecture(run)?;
     let mut unavailable = Vec::new();
     for backend in choice.backends() {
         let begin = Instant::now();
-        let hello = &mut || tell(backend, &unavailable);
+        let hello = &mut || report(backend, &unavailable);
         let users = &mut || Ok(());
         let mut host = HostSide { out: &mut *out, log: &mut *log, hello, users };
         match run_in(backend, run, &mut host) {
             Ok(Received { prepared, size, digest: diff_id, sockets, phases }) => {
-                return Ok(Ran { backend, size, diff_id, sockets, prepared, phases, whole: begin.elapsed() });
+                return Ok(Ran { backend, size, diff_id, sockets, prepared, phases, total: begin.elapsed() });
             }
             Err(error) if error.is_of_backend() => unavailable.push(Unavailable { backend, reason: error.to_string() }),
             Err(error) => return Err(error),
@@ -84,19 +83,7 @@ fn run_in(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<Re
 
 /// Tries a backend by running nothing in it. Returns how long that took, or why it is not available.
 pub fn probe(backend: Backend, machine: &Machine) -> Result<Duration> {
-    let nothing = Run {
-        base: None,
-        architecture: None,
-        script: None,
-        hooks: Hooks::default(),
-        contents: None,
-        store: None,
-        path: None,
-        mtime: 0,
-        disk: 1 << 20,
-        machine: machine.clone(),
-        timeout: None,
-    };
+    let nothing = Run { disk: 1 << 20, machine: machine.clone(), ..Run::default() };
     let begin = Instant::now();
     let (hello, users) = (&mut || (), &mut || Ok(()));
     let mut host = HostSide { out: &mut io::sink(), log: &mut io::sink(), hello, users };

@@ -101,6 +101,20 @@ pub fn check(of: &Path, expected: &str) -> Result<(), String> {
     }
 }
 
+/// The folder of a closure of a lab. One that `cargo xtask lab` knows must be as it makes it.
+///
+/// # Errors
+///
+/// It is not there, or its stamp is missing or another one.
+pub fn closure(lab: &Path, name: &str) -> Result<PathBuf, String> {
+    let folder = lab.join("closures").join(name);
+    if !folder.join("graph.json").is_file() {
+        return Err(format!("no closure {}: `cargo xtask lab {name}` makes it", folder.display()));
+    }
+    expected(name).map_or(Ok(()), |expected| check(&folder, &expected))?;
+    Ok(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@
 //!   since what was read twice must not have changed in between, and what is given must be true.
 
 use layerstone_layer::{
-    BlockWriter, CompressionParams, CompressorPool, Error, Progress, Result, Source, digest_all, write_layer,
+    BlockWriter, CompressionParams, CompressorPool, Error, Layer, Progress, Result, Source, digest_all, write_layer,
 };
 use layerstone_store::{Digest, Output};
 use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, Part, RECORD};
@@ -69,6 +69,15 @@ impl LayerMember {
     /// A layer whose member has mode 0644 and no named owner, as Python's `TarInfo` begins.
     pub fn new(source: Source, expected: Option<Digest>, label: impl Into<PathBuf>) -> LayerMember {
         LayerMember { source, expected, label: label.into(), mode: 0o644, owner: Owner::numeric_root(), name: None }
+    }
+
+    /// The member of a layer of an image.
+    ///
+    /// # Errors
+    ///
+    /// Only its blob exists.
+    pub fn of(layer: &Layer) -> Result<LayerMember> {
+        Ok(LayerMember::new(layer.tar()?.clone(), layer.diff_id, layer.label.clone()))
     }
 }
 

@@ -6,7 +6,8 @@
 use crate::archive::layer_name;
 use crate::manifest::manifest_text;
 use crate::python_json::{python_list, to_python_json};
-use layerstone_store::Digest;
+use layerstone_layer::Layer;
+use layerstone_store::{Digest, StorePath};
 use serde_json::{Map, Value, json};
 
 /// What an image config says besides its layers.
@@ -54,6 +55,16 @@ impl LayerFacts {
     /// A layer of which the history says this; named `HEX/layer.tar`.
     pub fn new(diff_id: Digest, comment: &str) -> LayerFacts {
         LayerFacts { diff_id, name: layer_name(&diff_id), comment: comment.to_owned() }
+    }
+
+    /// What an image says about a layer that has this diff ID.
+    pub fn of(layer: &Layer, diff_id: Digest) -> LayerFacts {
+        let paths: Vec<&str> = layer.store_paths.iter().map(StorePath::as_str).collect();
+        match &layer.comment {
+            Some(comment) => LayerFacts::new(diff_id, comment),
+            None if paths.is_empty() => LayerFacts::customisation(diff_id),
+            None => LayerFacts::of_paths(diff_id, &paths),
+        }
     }
 
     /// A layer of store paths, in the order of its tar; named `HEX/layer.tar`.

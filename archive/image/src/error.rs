@@ -11,6 +11,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error while an image is described, read or assembled.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The work was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] layerstone_store::Cancelled),
     /// Store paths, stage files, or files in general.
     #[error(transparent)]
     Stage(#[from] layerstone_store::Error),

@@ -1,8 +1,8 @@
 //! Images: what they say about themselves, docker archives, and images to build on.
 //!
 //! An [`OwnConfig`] gives [`ImageFacts`], and these with the facts of the layers a [`Finished`] image: its ID, its config,
-//! its manifest. A [`StoredImage`] is an image to build on; [`inspect`] tells what an archive holds, [`held()`] which store
-//! paths its image does.
+//! its manifest. A [`StoredImage`] is an image to build on; [`inspect`] lists what an archive has, [`store_paths_of`] the
+//! store paths of an image.
 //!
 //! This crate knows layers by their digests; what is in them and why is not known here.
 //!
@@ -32,9 +32,9 @@ mod blobs;
 mod config;
 mod decompression;
 mod docker_archive;
+mod docker_image;
 mod error;
 mod hashing;
-mod held;
 mod history;
 mod image_file;
 mod inherit;
@@ -47,6 +47,7 @@ mod oci_archive;
 mod oci_layout;
 mod over;
 mod python_json;
+mod store_paths;
 mod stored;
 mod tar_file;
 mod unpacked;
@@ -55,19 +56,19 @@ mod unpacking;
 pub use archive::{Archive, CopiedMember, LayerMember, Target, Trailer};
 pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
 pub use docker_archive::FirstImage;
+pub use docker_image::{DockerImage, LegacyMetadata};
 pub use error::{Claim, Error, Result};
-pub use held::{Held, HeldPaths, held};
 pub use image_file::ImageFile;
 pub use inherit::merge_env;
 pub use inspect::{ArchiveSummary, ArtifactSummary, ImageSummary, LayerSummary, inspect};
 pub use layerstone_layer::Compression;
 pub use limits::HeaderBounds;
-pub use listed::StoredManifest;
 pub use manifest::MANIFEST_NAME;
 pub use merge::{Merge, MergedImage};
 pub use oci_archive::OciArchive;
 pub use oci_layout::Artifact;
 pub use over::OwnConfig;
+pub use store_paths::{ImageStorePaths, PathSizes, store_paths_of};
 pub use stored::{StoredImage, StoredLayer};
 pub use tar_file::TarFile;
 pub use unpacked::{MaxUnpacked, open_plain};

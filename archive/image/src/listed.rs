@@ -2,7 +2,7 @@
 
 use crate::blobs::Blobs;
 use crate::{Error, Result};
-use layerstone_oci::{Descriptor, Location, Manifest, Platform, Wanted};
+use layerstone_oci::{Location, Platform, StoredManifest, Wanted};
 use layerstone_store::Digest;
 use serde_json::Value;
 use std::path::Path;
@@ -23,17 +23,6 @@ pub(crate) struct Listed {
     pub layers: Vec<Blob>,
     /// The manifest that lists them, if it is one of OCI's or docker's registry.
     pub manifest: Option<StoredManifest>,
-}
-
-/// The manifest of an image, as it is kept.
-#[derive(Clone, Debug)]
-pub struct StoredManifest {
-    /// What names it.
-    pub descriptor: Descriptor,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// What they say.
-    pub manifest: Manifest,
 }
 
 /// A piece of an image.

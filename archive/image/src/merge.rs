@@ -6,15 +6,13 @@
 use crate::archive::layer_name;
 use crate::error::Claim;
 use crate::manifest::{MANIFEST_NAME, Named, manifest_of};
+use crate::stored::MTIME;
 use crate::unpacking::unpack_all;
 use crate::{Archive, Compression, Error, LayerMember, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer};
-use layerstone_layer::Source;
+use layerstone_layer::{Progress, Source};
 use layerstone_oci::{Location, Reference};
 use layerstone_store::Digest;
 use std::collections::BTreeMap;
-
-/// Modification time of the archive's members, in seconds since the epoch, as in other archives by default.
-const MTIME: i64 = 1;
 
 /// Images on their way into one archive.
 #[derive(Debug, Default)]
@@ -64,8 +62,8 @@ impl Merge {
     /// # Errors
     ///
     /// As for [`StoredImage::unpack`].
-    pub fn unpack(&mut self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<()> {
-        unpack_all(&mut self.layers, max, done)
+    pub fn unpack(&mut self, max: MaxUnpacked, progress: &Progress) -> Result<()> {
+        unpack_all(&mut self.layers, max, progress)
     }
 
     /// The archive to write, with layers that are plain; their bytes are checked while they are written.
@@ -145,7 +143,7 @@ fn tags(location: &Location, references: &[String]) -> Result<Vec<String>> {
 mod tests {
     use super::*;
     use crate::{ImageFile, Target};
-    use layerstone_layer::{CompressionParams, Progress};
+    use layerstone_layer::CompressionParams;
     use layerstone_oci::Wanted;
     use serde_json::{Value, json};
     use std::io::Write;
@@ -195,7 +193,7 @@ mod tests {
     fn merged(locations: &[Location]) -> Result<Merge> {
         let mut merge = Merge::default();
         locations.iter().try_for_each(|location| add(&mut merge, location))?;
-        merge.unpack(MaxUnpacked::default(), &|_| ())?;
+        merge.unpack(MaxUnpacked::default(), &Progress::default())?;
         Ok(merge)
     }
 

@@ -6,7 +6,7 @@
 use crate::archive::{Archive, CopiedMember, LayerMember, Target, Trailer};
 use layerstone_layer::{CompressedBlob, Progress, Source};
 use layerstone_oci::{
-    BlobWriter, Content, Descriptor, Destination, Error, INDEX_NAME, Index, LAYOUT_NAME, LAYOUT_TEXT, PutOutcome,
+    BlobStore, BlobWriter, Content, Descriptor, Error, INDEX_NAME, Index, LAYOUT_NAME, LAYOUT_TEXT, PutOutcome,
     Reference, Result, blob_name, names_annotations, spool_to_temp,
 };
 use layerstone_store::{Digest, Output};
@@ -40,7 +40,7 @@ impl OciArchive {
     }
 }
 
-impl Destination for OciArchive {
+impl BlobStore for OciArchive {
     fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<PutOutcome> {
         let Descriptor { digest, size, .. } = *descriptor;
         let mut write = |out: &mut (dyn Write + Send)| {

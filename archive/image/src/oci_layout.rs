@@ -6,10 +6,12 @@
 use crate::Result;
 use crate::blobs::Blobs;
 use crate::limits::MAX_DESCRIPTIONS;
-use crate::listed::{Blob, Listed, StoredManifest};
+use crate::listed::{Blob, Listed};
 use crate::manifest::MANIFEST_NAME;
 use layerstone_oci::media_type::{self, is_image, is_index};
-use layerstone_oci::{Descriptor, INDEX_NAME, Index, Location, Manifest, Platform, names_in, without_names};
+use layerstone_oci::{
+    Descriptor, INDEX_NAME, Index, Location, Manifest, Platform, StoredManifest, names_in, without_names,
+};
 use layerstone_store::Digest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

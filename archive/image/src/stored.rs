@@ -4,19 +4,24 @@
 //! plain layer by whoever reads it from front to back, who knows its diff ID.
 
 use crate::limits::{MAX_DESCRIPTIONS, MAX_LAYERS};
-use crate::listed::StoredManifest;
 use crate::unpacked::MaxUnpacked;
 use crate::unpacking::unpack_all;
 use crate::{Compression, Error, Result};
-use layerstone_layer::{Progress, Source, digest_all};
+use layerstone_layer::{Blob, Layer, Progress, Source, digest_all};
+use layerstone_oci::{Config, Descriptor, Image, Reference, StoredManifest, drop_annotations_of_bytes, media_type};
 use layerstone_store::Digest;
 use layerstone_tar::{Allowance, LayerTree, Node, Part, Tree, UnionReader};
 use rayon::prelude::*;
 use serde_json::Value;
 use std::io::{BufReader, Write};
+use std::iter::repeat;
+use std::sync::Arc;
 
 /// Bytes read of a layer at a time for its headers; contents are passed over, so that more would be read in vain.
 const HEADERS: usize = 16 * 1024;
+
+/// Modification time of what an archive of such an image holds besides layers, in seconds since the epoch.
+pub(crate) const MTIME: i64 = 1;
 
 /// An image that is there.
 #[derive(Clone, Debug)]
@@ -82,15 +87,68 @@ impl Kept {
     }
 }
 
+impl StoredLayer {
+    /// The layer; its tar is there only if it is plain.
+    fn layer(&self) -> Layer {
+        let layer = Layer::of_tar(Source::Part(self.part.clone()), Some(self.diff_id), self.part.name());
+        Layer { tar: layer.tar.filter(|_| self.compression == Compression::None), ..layer }
+    }
+
+    /// The layer, which goes as it is stored.
+    fn with_blob(&self, descriptor: Descriptor) -> Layer {
+        Layer { blob: Some(Blob::Stored(descriptor, Arc::new(self.stored.clone()))), ..self.layer() }
+    }
+}
+
 impl StoredImage {
     /// Unpacks the compressed layers into temporary files, several at once, and checks their bytes; afterwards all are
-    /// plain. `done` is told how many bytes were written.
+    /// plain. `progress` counts the bytes that were written.
     ///
     /// # Errors
     ///
     /// A layer cannot be unpacked, is not what it must be, or has more bytes than it may.
-    pub fn unpack(&mut self, max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<()> {
-        unpack_all(&mut self.layers, max, done)
+    pub fn unpack(&mut self, max: MaxUnpacked, progress: &Progress) -> Result<()> {
+        unpack_all(&mut self.layers, max, progress)
+    }
+
+    /// The image as it goes, byte for byte, if it has a manifest; none if it has none.
+    pub fn as_stored(&self, name: Option<Reference>) -> Option<Image<'static>> {
+        let manifest = self.manifest.clone()?;
+        let described = self.layers.iter().zip(&manifest.manifest.layers);
+        let layers = described.map(|(layer, descriptor)| layer.with_blob(descriptor.clone())).collect();
+        Some(Image { layers, manifest: Some(manifest), ..self.plain(name) })
+    }
+
+    /// The image of its layers, which are plain, as tars: with its config, and a manifest that is made.
+    pub fn plain(&self, name: Option<Reference>) -> Image<'static> {
+        let manifest = self.manifest.as_ref().map(|stored| &stored.manifest);
+        let described = manifest.into_iter().flat_map(|manifest| &manifest.layers).map(Some);
+        let layer = |(layer, descriptor): (&StoredLayer, Option<&Descriptor>)| {
+            let mut annotations = descriptor.map(|it| it.annotations.clone()).unwrap_or_default();
+            drop_annotations_of_bytes(&mut annotations);
+            Layer { annotations, ..layer.layer() }
+        };
+        Image {
+            name,
+            layers: self.layers.iter().zip(described.chain(repeat(None))).map(layer).collect(),
+            config: Config::Bytes(self.config_bytes.clone()),
+            manifest: None,
+            annotations: manifest.map(|manifest| manifest.annotations.clone()).unwrap_or_default(),
+            mtime: MTIME,
+        }
+    }
+
+    /// Its layers, which are plain, for an image on top of it; what is described as a blob goes as it is, under the media
+    /// type that OCI has for docker's.
+    pub fn layers_below(&self) -> Vec<Layer> {
+        let described = self.manifest.iter().flat_map(|stored| &stored.manifest.layers).map(Some).chain(repeat(None));
+        let layer = |(layer, descriptor): (&StoredLayer, Option<&Descriptor>)| match descriptor {
+            None => layer.layer(),
+            Some(it) => {
+                layer.with_blob(Descriptor { media_type: media_type::layer_in_oci(&it.media_type), ..it.clone() })
+            }
+        };
+        self.layers.iter().zip(described).map(layer).collect()
     }
 
     /// The bytes of its layers as they are there, bottom first.

@@ -1,23 +1,22 @@
-//! A tar opened for reading: its members by name, wherever they stand, links followed. By whose rules its headers are read is
-//! not known here: docker's for images, Python's for the base of nixpkgs' script.
+//! Opens a tar and finds its members by name, links followed. Does not know the rules for headers: its caller reads them, as
+//! docker does for images, or as Python does for the base of nixpkgs' script.
 //!
-//! What is compressed or comes through a pipe is unpacked into an anonymous temporary file first: members are asked for
-//! in an order that need not be that of the tar.
+//! A compressed tar, or one from a pipe, is unpacked into an anonymous temporary file first, since its members are read in
+//! any order.
 
 use crate::limits::HeaderBounds;
 use crate::unpacked::{MaxUnpacked, Unpacked, unpack};
 use crate::{Compression, Error, Result};
-use layerstone_store::Error as StageError;
+use layerstone_store::{Error as StageError, Found, Stop, Walk};
 use layerstone_tar::{ArchiveMember, BLOCK, Kind, Members, Part};
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Links followed before a chain counts as a loop.
-const MAX_LINKS: usize = 40;
 
 /// Bytes read at a time for headers; contents are passed over, so that more would be read in vain.
 const HEADERS: usize = 16 * 1024;
@@ -51,8 +50,8 @@ impl TarFile {
         let Unpacked { file, compression, has_garbage } = open_uncompressed(path, max)?;
         let size = file.metadata().map_err(StageError::io("read", path))?.len();
         let file = Arc::new(file);
-        let whole = Part::new(Arc::clone(&file), path, 0, size);
-        let members = read(&whole, HeaderBounds::default()).map_err(Error::archive(path))?;
+        let tar = Part::new(Arc::clone(&file), path, 0, size);
+        let members = read(&tar, HeaderBounds::default()).map_err(Error::archive(path))?;
         let mut by_name: Vec<u32> = (0..).take(members.len()).collect();
         by_name.sort_by(|&a, &b| normal(&members[a as usize].name).cmp(&normal(&members[b as usize].name)));
         Ok(TarFile { path: path.to_owned(), compression, has_garbage, file, members, by_name })
@@ -86,24 +85,42 @@ impl TarFile {
         Some(found as usize).filter(|_| name_of(found) == name)
     }
 
-    /// The regular file that a member is or links to, of which messages speak by this name: a symbolic link to any member,
-    /// a hard link to an earlier one.
+    /// The regular file that a member is or links to, called `name` in messages: a symbolic link leads to any member, a
+    /// hard link to an earlier one. A link names a member, and no directory above it is a link.
     ///
     /// # Errors
     ///
     /// The member leads to none.
     pub fn contents(&self, number: usize, name: &str) -> Result<Part> {
-        let mut at = number;
-        for _ in 0..MAX_LINKS {
-            let ArchiveMember { kind, offset, .. } = &self.members[at];
-            if let Kind::File { size } = kind {
-                let mut label = self.path.clone().into_os_string();
-                label.push(format!(": {name}"));
-                return Ok(Part::new(Arc::clone(&self.file), label, *offset, *size));
-            }
-            at = self.link_target(at)?;
+        // The member that was found last, and how many members a link of it may lead to.
+        let (mut at, mut count) = (number, number + 1);
+        let mut walk = Walk::new("", "", as_path(&normal(&self.members[number].name)));
+        let mut is_done = false;
+        while !is_done {
+            let is_last = walk.left().nth(1).is_none();
+            let step = walk.step(|name| {
+                if !is_last {
+                    return Ok(Found::Directory);
+                }
+                at = self.find_before(name.as_os_str().as_bytes(), count).ok_or_else(|| self.dangling(at))?;
+                count = if let Kind::HardLink { .. } = self.members[at].kind { at } else { self.members.len() };
+                Ok(followed(&self.members[at]))
+            });
+            is_done = !step.map_err(|stop| match stop {
+                Stop::Lookup(error) => error,
+                _ => self.error(format!("too many links: {}", self.members[number].name.escape_ascii())),
+            })?;
         }
-        Err(self.error(format!("too many links: {}", self.members[number].name.escape_ascii())))
+        let ArchiveMember { name: found, kind, offset } = &self.members[at];
+        let size = match kind {
+            Kind::File { size } => size,
+            // To the root, which no member is.
+            Kind::Symlink { .. } | Kind::HardLink { .. } => return Err(self.dangling(at)),
+            _ => return Err(self.error(format!("found no regular file: {}", found.escape_ascii()))),
+        };
+        let mut label = self.path.clone().into_os_string();
+        label.push(format!(": {name}"));
+        Ok(Part::new(Arc::clone(&self.file), label, *offset, *size))
     }
 
     /// The contents of the member of a name.
@@ -116,20 +133,27 @@ impl TarFile {
         Error::NotAnImage { path: self.path.clone(), cause }
     }
 
-    fn link_target(&self, number: usize) -> Result<usize> {
+    /// The error that a link leads to no member.
+    fn dangling(&self, number: usize) -> Error {
         let ArchiveMember { name, kind, .. } = &self.members[number];
-        let (link, target, before) = match kind {
-            Kind::Symlink { target } => {
-                let folder = name.rsplitn(2, |&byte| byte == b'/').nth(1).unwrap_or_default();
-                let joined = if target.starts_with(b"/") { &[][..] } else { folder };
-                (target, [joined, b"/", target].concat(), self.members.len())
-            }
-            Kind::HardLink { target } => (target, target.to_vec(), number),
-            _ => return Err(self.error(format!("found no regular file: {}", name.escape_ascii()))),
-        };
-        let names = || format!("{} links to {}", name.escape_ascii(), link.escape_ascii());
-        self.find_before(&target, before).ok_or_else(|| self.error(format!("{}, which is not there", names())))
+        let (name, target) = (name.escape_ascii(), kind.target().escape_ascii());
+        self.error(format!("{name} links to {target}, which is not there"))
     }
+}
+
+/// What a walk finds at a member; links lead to full names.
+fn followed(ArchiveMember { name, kind, .. }: &ArchiveMember) -> Found {
+    let directory = match kind {
+        Kind::Symlink { target } if !target.starts_with(b"/") => name.rsplitn(2, |&byte| byte == b'/').nth(1),
+        Kind::Symlink { .. } | Kind::HardLink { .. } => None,
+        _ => return Found::Other,
+    };
+    let target = [directory.unwrap_or_default(), b"/", kind.target()].concat();
+    Found::Symlink(Path::new("/").join(as_path(&normal(&target))))
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
 /// The members of a tar by the rules of Go, as docker reads them.
@@ -139,7 +163,7 @@ pub(crate) fn read_members(tar: &Part, mut bounds: HeaderBounds) -> io::Result<V
     loop {
         let member = match members.next_archive_member() {
             Ok(Some(member)) => member,
-            // docker takes what is cut so for whole.
+            // docker takes what is cut so for complete.
             Ok(None) if !members.end().is_multiple_of(BLOCK as u64) => {
                 return Err(damaged("the archive ends in the padding of its last member"));
             }
@@ -178,7 +202,7 @@ fn normal(name: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(normal.join(&b'/'))
 }
 
-/// A file that can be read at any place: the tar itself, or a temporary one with its contents.
+/// A file that can be read at any offset: the tar itself, or a temporary one with its contents.
 fn open_uncompressed(path: &Path, max: MaxUnpacked) -> Result<Unpacked> {
     let read = StageError::io("read", path);
     if path == Path::new("-") {
@@ -253,6 +277,32 @@ mod tests {
         assert!(contents(&tar, "b").unwrap_err().ends_with(": found no b"));
     }
 
+    #[test]
+    fn links_to_nowhere() {
+        let parts = [
+            member("loop", b'2', "pool", b""),
+            member("pool", b'2', "/loop", b""),
+            member("early", b'1', "a", b""),
+            member("d", b'2', "e", b""),
+            member("empty", b'2', "", b""),
+            member("e/a", b'0', "", b"3"),
+            member("through", b'2', "d/a", b""),
+            member("a", b'0', "", b"2"),
+            member("late", b'1', "through", b""),
+        ];
+        let tar = open(&parts).unwrap();
+        for (name, cause) in [
+            ("loop", ": too many links: loop"),
+            ("early", ": early links to a, which is not there"),
+            ("late", ": through links to d/a, which is not there"),
+            ("d", ": d links to e, which is not there"),
+            ("empty", ": empty links to , which is not there"),
+        ] {
+            let error = contents(&tar, name).unwrap_err();
+            assert!(error.ends_with(cause), "{error}");
+        }
+    }
+
     /// Where Go's reader decides otherwise than Python's.
     #[test]
     fn as_docker_reads() {
@@ -273,15 +323,15 @@ mod tests {
 
     #[test]
     fn what_is_cut() {
-        let whole = member("a", b'0', "", b"1");
+        let complete = member("a", b'0', "", b"1");
         for (length, cause) in [
             (BLOCK - 1, "found no tar header"),
             (BLOCK, "not a whole tar: header at byte 0: the input ends at byte 512"),
             (BLOCK + 1, "the archive ends in the padding of its last member"),
         ] {
-            assert_eq!(open(&[whole[..length].to_vec()]).unwrap_err(), cause);
+            assert_eq!(open(&[complete[..length].to_vec()]).unwrap_err(), cause);
         }
-        assert_eq!(contents(&open(&[whole]).unwrap(), "a").unwrap(), "1");
+        assert_eq!(contents(&open(&[complete]).unwrap(), "a").unwrap(), "1");
     }
 
     #[test]

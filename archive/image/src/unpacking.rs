@@ -4,6 +4,7 @@ use crate::decompression::{Trailing, decompress};
 use crate::hashing::Hashing;
 use crate::unpacked::{MaxUnpacked, copy};
 use crate::{Compression, Error, Result, StoredLayer};
+use layerstone_layer::Progress;
 use layerstone_store::{Digest, Error as StageError, Hasher};
 use layerstone_tar::Part;
 use rayon::prelude::*;
@@ -37,7 +38,7 @@ impl Budget {
 
 /// Unpacks those of some layers that are compressed, as [`StoredImage::unpack`](crate::StoredImage::unpack) does; of several errors the first one by
 /// order is told, not by time.
-pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, done: &(dyn Fn(usize) + Sync)) -> Result<()> {
+pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, progress: &Progress) -> Result<()> {
     // A layer that stands twice is unpacked once.
     let mut first: BTreeMap<(&str, Digest), usize> = BTreeMap::new();
     let packed = layers.iter().enumerate().filter(|(_, layer)| layer.compression != Compression::None);
@@ -45,7 +46,7 @@ pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, done: &(d
         packed.map(|(at, layer)| (at, *first.entry((&layer.name, layer.diff_id)).or_insert(at))).collect();
     let sizes = same.iter().filter(|(at, first)| at == first).map(|(at, _)| layers[*at].part.size());
     let budget = Budget::new(max.of(Some(sizes.fold(0, u64::saturating_add))));
-    let unpack = |&(at, first): &(usize, usize)| (at == first).then(|| layers[at].unpack(max, &budget, done));
+    let unpack = |&(at, first): &(usize, usize)| (at == first).then(|| layers[at].unpack(max, &budget, progress));
     let unpacked: Vec<Option<Result<Part>>> = same.par_iter().map(unpack).collect();
     for ((at, first), part) in same.into_iter().zip(unpacked) {
         layers[at].part = part.unwrap_or_else(|| Ok(layers[first].part.clone()))?;
@@ -55,10 +56,10 @@ pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, done: &(d
 }
 
 impl StoredLayer {
-    fn unpack(&self, max: MaxUnpacked, budget: &Budget, done: &(dyn Fn(usize) + Sync)) -> Result<Part> {
+    fn unpack(&self, max: MaxUnpacked, budget: &Budget, progress: &Progress) -> Result<Part> {
         let limit = max.of(Some(self.part.size()));
         let count = |bytes: usize| {
-            done(bytes);
+            progress.count(bytes)?;
             budget.take(bytes, self.part.name())
         };
         unpack(&self.part, self.compression, self.blob, self.diff_id, limit, &count)

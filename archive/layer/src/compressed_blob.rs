@@ -76,7 +76,7 @@ fn compress_until(
     let diff_id = if source.size() <= BLOCK as u64 {
         let mut tar = Vec::new();
         source.reader()?.read_to_end(&mut tar).map_err(|e| unwrap_io(e, path))?;
-        progress.add_bytes(tar.len());
+        progress.count(tar.len())?;
         let block = pool.compress_small(&tar).and_then(|block| out.write_all(&block));
         block.map_err(Error::write(path))?;
         Digest::of(&tar)
@@ -84,7 +84,7 @@ fn compress_until(
         let mut hasher = Hasher::default();
         let produce = |blocks: &mut BlockWriter| {
             let tap = |_, bytes: &[u8]| {
-                progress.add_bytes(bytes.len());
+                progress.count(bytes.len())?;
                 Ok(cancel.check()?)
             };
             chain::run(source, &tap, &mut |bytes| {

@@ -25,7 +25,7 @@ pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, progress: &Progress) -> 
     let digest = |index: usize| {
         let tap = |offset, bytes: &[u8]| {
             cancel.check()?;
-            progress.add_bytes(bytes.len());
+            progress.count(bytes.len())?;
             sink(index, offset, bytes)
         };
         let mut hasher = Hasher::default();
@@ -60,7 +60,7 @@ pub fn write_layer(source: &Source, out: &mut dyn Write, path: &Path, progress: 
     let mut hasher = Hasher::default();
     chain::run(source, &|_, _| Ok(()), &mut |bytes| {
         hasher.update(bytes);
-        progress.add_bytes(bytes.len());
+        progress.count(bytes.len())?;
         out.write_all(bytes).map_err(Error::write(path))
     })?;
     progress.add_layer();

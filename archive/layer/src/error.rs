@@ -25,7 +25,16 @@ pub enum Error {
         /// Digest promised.
         expected: layerstone_store::Digest,
     },
-    /// The work was cancelled, because of an error elsewhere.
+    /// A layer is read as a tar of which only the blob exists.
+    #[error("no tar: {}: only its blob exists", label.display())]
+    NoTar {
+        /// What the layer is called.
+        label: PathBuf,
+    },
+    /// What a blob is read from fails: a registry.
+    #[error(transparent)]
+    Content(Box<dyn std::error::Error + Send + Sync>),
+    /// The work was cancelled, by its caller or because of an error elsewhere.
     #[error(transparent)]
     Cancelled(#[from] layerstone_store::Cancelled),
 }
@@ -41,6 +50,11 @@ impl Error {
     pub fn write(path: &Path) -> impl FnOnce(io::Error) -> Error {
         let error = layerstone_tar::Error::write(path);
         move |source| error(source).into()
+    }
+
+    /// An error of what a blob is read from.
+    pub fn content(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+        Error::Content(Box::new(error))
     }
 
     /// A file is not what it was when the layer was laid out: `cause` says what was found and what was expected.

@@ -19,6 +19,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+/// Knows layers before they are read: a cache, or the layer files of an earlier run.
+pub trait LayerLookup {
+    /// The layer file of a layer that is made and compressed so, if it is known.
+    fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile>;
+}
+
 /// Raised whenever something else than what is in [`Key`] begins to decide the bytes of a layer, or the wire types change.
 const LAYER_VERSION: u32 = 2;
 
@@ -125,25 +131,6 @@ impl LayerCache {
         self.hashes.get_or_init(|| hashes.into_iter().collect());
     }
 
-    /// The layer file of a layer that is made and compressed so; none if it is not known, or if one of its paths does not
-    /// exist.
-    pub fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile> {
-        let facts = self.facts(&self.key(recipe)?)?;
-        let is_there = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
-        if !recipe.paths.iter().all(is_there) {
-            return None;
-        }
-        // What its files were may be wanted as long as it is believed.
-        let diff_id = Digest::from_bytes(facts.diff_id);
-        self.cache.used(CacheKind::Index, &diff_id);
-        let layer = match params {
-            None => LayerFile::new(diff_id, facts.size),
-            Some(params) => LayerFile::compressed(&self.compressed(&diff_id, params)?, facts.size, params),
-        };
-        let (store_paths, recipe) = (recipe.paths.clone(), Some(recipe.clone()));
-        Some(LayerFile { recipe, store_paths, tarsum: facts.tarsum, ..layer })
-    }
-
     /// The blob of a tar that is compressed so.
     pub fn compressed(&self, diff_id: &Digest, params: CompressionParams) -> Option<CompressedBlob> {
         let facts =
@@ -238,6 +225,26 @@ impl LayerCache {
             xattrs: *xattrs,
         };
         encode(&key).map(|bytes| Digest::of(&bytes))
+    }
+}
+
+impl LayerLookup for LayerCache {
+    /// None, too, if one of its paths does not exist.
+    fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile> {
+        let facts = self.facts(&self.key(recipe)?)?;
+        let is_there = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
+        if !recipe.paths.iter().all(is_there) {
+            return None;
+        }
+        // What its files were may be wanted as long as it is believed.
+        let diff_id = Digest::from_bytes(facts.diff_id);
+        self.cache.used(CacheKind::Index, &diff_id);
+        let layer = match params {
+            None => LayerFile::new(diff_id, facts.size),
+            Some(params) => LayerFile::compressed(&self.compressed(&diff_id, params)?, facts.size, params),
+        };
+        let (store_paths, recipe) = (recipe.paths.clone(), Some(recipe.clone()));
+        Some(LayerFile { recipe, store_paths, tarsum: facts.tarsum, ..layer })
     }
 }
 

@@ -1,5 +1,6 @@
-//! Counts bytes and layers done, for whoever shows progress.
+//! Counts bytes and layers done, for whoever shows progress, and tells the work whether to go on.
 
+use layerstone_store::{Cancel, Cancelled};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts bytes and layers done; read from any thread while the work goes on.
@@ -7,9 +8,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Progress {
     bytes: AtomicU64,
     layers: AtomicU64,
+    cancel: Cancel,
 }
 
 impl Progress {
+    /// Counts work that goes on until it is cancelled.
+    pub fn until(cancel: Cancel) -> Progress {
+        Progress { cancel, ..Progress::default() }
+    }
+
+    /// Counts more bytes of work that may be cancelled.
+    ///
+    /// # Errors
+    ///
+    /// It was cancelled.
+    pub fn count(&self, bytes: usize) -> Result<(), Cancelled> {
+        self.add_bytes(bytes);
+        self.cancel.check()
+    }
+
     /// Bytes done.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)

@@ -1,23 +1,24 @@
 //! Writes an image of one layer into the OCI layout of a temporary directory.
 
-use layerstone_layer::{CompressionParams, Progress, Source};
-use layerstone_oci::{Descriptor, Destination, Layer, Manifest, OciLayout, Reference, Tar, media_type, put_layers};
-use std::{collections::BTreeMap, error::Error, fs, sync::Arc};
+use layerstone_layer::{CompressionParams, Layer, Progress, Source};
+use layerstone_oci::{BlobStore, Config, Image, OciLayout, Reference};
+use std::{collections::BTreeMap, error::Error, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
     fs::write(dir.path().join("empty.tar"), [0; 10240])?;
-    let (source, annotations) = (Source::blob(&dir.path().join("empty.tar"))?, BTreeMap::new());
-    let layer = Tar { source, diff_id: None, compressed: None, annotations, label: "empty".to_owned(), blobs: None };
+    let layer = Layer::of_tar(Source::blob(&dir.path().join("empty.tar"))?, None, "empty");
+    let config = |diff_ids: &[_]| {
+        let rootfs = serde_json::json!({"type": "layers", "diff_ids": diff_ids});
+        serde_json::json!({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).to_string().into_bytes()
+    };
+    let name: Reference = "empty:1".parse()?;
+    let (config, annotations) = (Config::Made(Box::new(config)), BTreeMap::new());
+    let image = Image { name: Some(name), layers: vec![layer], config, manifest: None, annotations, mtime: 1 };
     let layout = OciLayout::open(&dir.path().join("layout"))?;
-    let layers = put_layers(&[Layer::Tar(layer)], Some(CompressionParams::ZSTD), &layout, 1, &Progress::default())?;
-    let rootfs = serde_json::json!({"type": "layers", "diff_ids": [layers[0].diff_id]});
-    let config = serde_json::json!({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).to_string().into_bytes();
-    let descriptor = Descriptor::of(media_type::CONFIG, &config);
-    layout.put(&descriptor, &(Arc::new(config) as _))?;
-    let manifest = Manifest::new(descriptor, vec![layers[0].descriptor.clone()], BTreeMap::new());
-    let reference: Reference = "empty:1".parse()?;
-    layout.finish(&manifest.descriptor(&manifest.to_bytes()), &manifest.to_bytes(), Some(&reference))?;
-    println!("{}: {}", reference.full(), fs::read_to_string(dir.path().join("layout/index.json"))?);
+    let put = image.put(Some(CompressionParams::ZSTD), &layout, 1, &Progress::default())?;
+    let (manifest, _) = put.manifest.expect("layouts have manifests");
+    layout.finish(&manifest.descriptor, &manifest.bytes, put.name.as_ref())?;
+    println!("{}: {}", put.image_id, fs::read_to_string(dir.path().join("layout/index.json"))?);
     Ok(())
 }

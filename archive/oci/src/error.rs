@@ -76,12 +76,12 @@ pub enum Error {
     },
     /// What keeps the blobs says no.
     #[error(transparent)]
-    Destination(Box<dyn std::error::Error + Send + Sync>),
+    BlobStore(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
     /// An error of what keeps the blobs.
-    pub fn destination(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-        Error::Destination(Box::new(error))
+    pub fn blob_store(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+        Error::BlobStore(Box::new(error))
     }
 }

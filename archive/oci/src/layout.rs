@@ -8,7 +8,7 @@ use crate::annotation::is_named;
 use crate::layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};
 use crate::staging::Staging;
 use crate::{
-    BlobWriter, Content, Descriptor, Destination, Error, Index, PutOutcome, Reference, Result, check_json,
+    BlobStore, BlobWriter, Content, Descriptor, Error, Index, PutOutcome, Reference, Result, check_json,
     names_annotations,
 };
 use layerstone_layer::{CompressedBlob, DigestWriter};
@@ -97,7 +97,7 @@ impl OciLayout {
     }
 }
 
-impl Destination for OciLayout {
+impl BlobStore for OciLayout {
     fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<PutOutcome> {
         let Descriptor { digest, size, .. } = descriptor;
         if self.has(digest, *size) {

@@ -1,15 +1,15 @@
 //! Images as OCI has them: blobs by digest, manifests that list them, indexes that list manifests (OCI image-spec 1.1).
 //!
-//! A [`Reference`] names an image. A [`Destination`] stores it: a [`OciLayout`] is one, a registry another. [`put_layers`]
+//! A [`Reference`] names an image. A [`BlobStore`] stores it: a [`OciLayout`] is one, a registry another. [`put_layers`]
 //! puts layers there, compressed if they must be, several at once; a [`Manifest`] or an [`Index`] lists them.
 //!
 //! This crate does not know where images come from, what is in a config, nor the protocol of registries.
 
 mod annotation;
 mod architecture;
-mod content;
-mod destination;
+mod blob_store;
 mod error;
+mod image;
 mod json;
 mod layout;
 mod layout_file;
@@ -23,16 +23,16 @@ mod wanted;
 
 pub use annotation::{STORE_PATHS, drop_annotations_of_bytes, names_annotations, names_in, without_names};
 pub use architecture::{go_architecture, host_architecture};
-pub use content::{Content, LayerContent};
-pub use destination::{BlobWriter, Destination, PutOutcome, spool_to_temp};
+pub use blob_store::{BlobStore, BlobWriter, PutOutcome, spool_to_temp};
 pub use error::{Error, Result};
+pub use image::{Config, Image, PutImage};
 pub use json::check_json;
-pub use layerstone_layer::{Descriptor, Platform, media_type};
+pub use layerstone_layer::{Content, Descriptor, Platform, media_type};
 pub use layout::OciLayout;
 pub use layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};
 pub use location::Location;
-pub use manifest::{Index, Manifest};
-pub use put::{Layer, LayerOutcome, Tar, put_layers};
+pub use manifest::{Index, Manifest, StoredManifest};
+pub use put::{LayerOutcome, put_layers};
 pub use reference::{DOCKER_HOSTS, InvalidReference, Reference};
 pub use time::{TIME_FORMS, Time};
 pub use wanted::Wanted;

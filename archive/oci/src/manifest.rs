@@ -34,6 +34,25 @@ pub struct Manifest {
     pub subject: Option<Descriptor>,
 }
 
+/// The manifest of an image, with the bytes that its digest is of.
+#[derive(Clone, Debug)]
+pub struct StoredManifest {
+    /// What names it.
+    pub descriptor: Descriptor,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What they say.
+    pub manifest: Manifest,
+}
+
+impl StoredManifest {
+    /// A manifest that was made, with its bytes.
+    pub fn of(manifest: Manifest) -> StoredManifest {
+        let bytes = manifest.to_bytes();
+        StoredManifest { descriptor: Descriptor::of(&manifest.media_type, &bytes), bytes, manifest }
+    }
+}
+
 /// An index of manifests; `D` is what its entries are read as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
@@ -95,11 +114,6 @@ impl Manifest {
     /// Its bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("text and numbers")
-    }
-
-    /// Its descriptor, given its bytes.
-    pub fn descriptor(&self, bytes: &[u8]) -> Descriptor {
-        Descriptor::of(&self.media_type, bytes)
     }
 }
 
@@ -167,7 +181,7 @@ mod tests {
         let expected = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"annotations":{"b":"1"}}],"annotations":{"a":"ü"}}"#;
         assert_eq!(text, expected);
         assert_eq!(Manifest::parse(text.as_bytes(), "x").unwrap(), manifest);
-        let descriptor = manifest.descriptor(text.as_bytes());
+        let descriptor = Descriptor::of(&manifest.media_type, text.as_bytes());
         let index = Index::new(vec![descriptor], BTreeMap::new());
         assert_eq!(Index::parse(&index.to_bytes(), "x").unwrap(), index);
     }

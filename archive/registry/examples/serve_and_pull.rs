@@ -1,6 +1,6 @@
 //! Serves a registry in memory on the loopback interface, and pulls a manifest from it.
 
-use layerstone_oci::{Descriptor, Destination, Index, Reference, media_type};
+use layerstone_oci::{BlobStore, Descriptor, Index, Reference, media_type};
 use layerstone_registry::{MemoryRegistry, Options, Registry, RepositoryHandle, Server};
 use std::{collections::BTreeMap, error::Error, os::fd::AsFd, sync::Mutex, thread};
 

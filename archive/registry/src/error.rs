@@ -1,7 +1,6 @@
-//! Errors of registries. No error holds a credential, nor the query of a URL, which may be one.
+//! Defines the errors of registries. No error holds a credential, nor the query of a URL, which may be one.
 
 use layerstone_store::{Cancelled, Digest};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Result of this crate.
@@ -10,6 +9,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error of a registry, or on the way to it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The program was built without the feature `registry`.
+    #[error("cannot connect to {host}: this program was built without a client of registries (feature registry)")]
+    NoClient {
+        /// The registry.
+        host: String,
+    },
     /// No answer, or one that is no HTTP.
     #[error("cannot reach: {url}: {cause}")]
     Unreachable {
@@ -60,7 +65,7 @@ pub enum Error {
         /// What the registry says, with a colon before it.
         explanation: String,
     },
-    /// The registry wants to know who asks, or does not let them.
+    /// The registry wants credentials, or refuses those that were sent.
     #[error("not allowed: {url}: {cause}")]
     Unauthorized {
         /// What was asked for.
@@ -74,19 +79,13 @@ pub enum Error {
         /// What was asked for.
         url: String,
     },
-    /// A file of credentials that cannot be used.
-    #[error("cannot read credentials: {}: {cause}", path.display())]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: String,
-    },
-    /// A program that keeps credentials, and fails.
-    #[error("cannot get credentials: {program}: {cause}")]
-    CredentialHelper {
-        /// The program.
-        program: String,
+    /// Something of the user's that cannot be used: a file of credentials or of certificates, a credential helper.
+    #[error("{what}: {name}: {cause}")]
+    Setup {
+        /// What was to be done.
+        what: &'static str,
+        /// The file or the program.
+        name: String,
         /// Why.
         cause: String,
     },
@@ -96,14 +95,6 @@ pub enum Error {
         /// The variable that names it.
         variable: &'static str,
         /// Why; without the user and the password.
-        cause: String,
-    },
-    /// A certificate file that cannot be used.
-    #[error("cannot read certificates: {}: {cause}", path.display())]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// Why.
         cause: String,
     },
     /// The work was cancelled.
@@ -120,6 +111,22 @@ pub enum Error {
 impl From<Cancelled> for Error {
     fn from(_: Cancelled) -> Error {
         Error::Cancelled
+    }
+}
+
+/// What a store of blobs says of an error of the registry.
+impl From<Error> for layerstone_oci::Error {
+    fn from(error: Error) -> layerstone_oci::Error {
+        match error {
+            Error::Content(error) => error,
+            error => layerstone_oci::Error::blob_store(error),
+        }
+    }
+}
+
+impl From<layerstone_layer::Error> for Error {
+    fn from(error: layerstone_layer::Error) -> Error {
+        Error::Content(error.into())
     }
 }
 

@@ -5,38 +5,27 @@
 //!
 //! This crate does not know what is in an image, nor where blobs come from.
 
-mod agents;
-mod answer;
-mod auth;
-mod challenge;
+// Addresses and exemptions of hosts, which the client alone needs all of.
+#![cfg_attr(not(feature = "client"), allow(dead_code))]
+
+#[cfg(feature = "client")]
 mod client;
-mod credential;
-mod download;
+#[cfg(not(feature = "client"))]
+#[path = "no_client.rs"]
+mod client;
 mod error;
-mod forward;
 mod http;
 mod memory_registry;
 mod options;
-mod pipe;
-mod proxy;
-mod push;
-mod refusal;
-mod repository;
-mod retry;
+mod push_stats;
 mod server;
-mod socket;
-mod transport;
 mod trust;
-mod upload;
 mod url;
 
-pub use client::Registry;
-pub use credential::default_files;
-pub use download::RemoteBlob;
+pub use client::{FetchedManifest, Push, Registry, RemoteBlob, Repository, default_files};
 pub use error::{Error, Result};
 pub use memory_registry::{MemoryRegistry, RepositoryHandle, StoredContent};
 pub use options::Options;
-pub use push::{Push, PushStats};
-pub use repository::{FetchedManifest, Repository};
+pub use push_stats::PushStats;
 pub use server::Server;
 pub use trust::InsecureHost;

@@ -2,7 +2,7 @@
 //! (distribution-spec, "Content Discovery").
 
 use crate::url::{decode, encode};
-use layerstone_oci::{Content, Descriptor, Destination, PutOutcome, Reference, media_type};
+use layerstone_oci::{BlobStore, Content, Descriptor, PutOutcome, Reference, media_type};
 use layerstone_store::Digest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl RepositoryHandle<'_> {
     }
 }
 
-impl Destination for RepositoryHandle<'_> {
+impl BlobStore for RepositoryHandle<'_> {
     fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<PutOutcome> {
         let blob = StoredContent { descriptor: descriptor.clone(), content: Arc::clone(content) };
         self.lock().blobs.insert(descriptor.digest, blob);
@@ -153,9 +153,9 @@ impl MemoryRegistry {
             return Answer::No(400, "DIGEST_INVALID", "expected sha256: and 64 lower-case hexadecimal digits");
         };
         let kind = value_of(query, "artifactType");
-        let known = self.referrers.get(&digest).into_iter().flat_map(BTreeMap::values);
+        let referrers = self.referrers.get(&digest).into_iter().flat_map(BTreeMap::values);
         let manifests: Vec<&Value> =
-            known.filter(|it| kind.as_ref().is_none_or(|kind| it["artifactType"] == kind.as_str())).collect();
+            referrers.filter(|it| kind.as_ref().is_none_or(|kind| it["artifactType"] == kind.as_str())).collect();
         let index = json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": manifests});
         let filtered = kind.map(|_| ("OCI-Filters-Applied", "artifactType".to_owned()));
         Answer::Json(index, filtered.into_iter().chain([("Content-Type", media_type::INDEX.to_owned())]).collect())
@@ -186,14 +186,14 @@ mod tests {
     #[test]
     fn referrers() {
         let registry = Mutex::new(MemoryRegistry::default());
-        let place = RepositoryHandle { registry: &registry, repository: "a/b".to_owned() };
+        let handle = RepositoryHandle { registry: &registry, repository: "a/b".to_owned() };
         let subject = Digest::of(b"subject");
         let put = |more: Value| {
             let mut manifest = json!({"schemaVersion": 2, "subject": {"digest": subject.to_string()}});
             manifest.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             let bytes = manifest.to_string().into_bytes();
             let descriptor = Descriptor::of(media_type::MANIFESTS[0], &bytes);
-            place.finish(&descriptor, &bytes, None).unwrap();
+            handle.finish(&descriptor, &bytes, None).unwrap();
             descriptor.digest.to_string()
         };
         let sbom = put(json!({"artifactType": "x/sbom", "annotations": {"k": "v"}}));

@@ -11,7 +11,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use serde_json::json;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ impl Server {
             loop {
                 let is_full = open.load(Ordering::Acquire) >= MOST_CONNECTIONS;
                 let next = if is_full { ended.as_fd() } else { self.listener.as_fd() };
-                if wait(next, Some(stop), None)?.is_over {
+                if let [_, true] = wait([next, stop], None)? {
                     return Ok(());
                 }
                 if is_full {
@@ -81,7 +81,7 @@ impl Server {
                         continue;
                     }
                     Err(_) => {
-                        if wait(stop, None, Some(PAUSE))?.is_ready {
+                        if let [true] = wait([stop], Some(PAUSE))? {
                             return Ok(());
                         }
                         continue;
@@ -93,41 +93,25 @@ impl Server {
                     // A connection that breaks is its other side's concern.
                     let _ = Connection { stream, registry, stop, tell }.run();
                     open.fetch_sub(1, Ordering::AcqRel);
-                    note(ended);
+                    // A counter that is full wakes whoever waits as well.
+                    let _ = rustix::io::write(ended, &1_u64.to_ne_bytes());
                 });
             }
         })
     }
 }
 
-/// Counts one more. A counter that is full wakes whoever waits as well.
-fn note(counter: &OwnedFd) {
-    let _ = rustix::io::write(counter, &1_u64.to_ne_bytes());
-}
-
-/// What came of waiting; nothing if it was for too long.
-struct Waited {
-    /// Something can be read.
-    is_ready: bool,
-    /// It is to stop.
-    is_over: bool,
-}
-
-/// Waits until something can be read from a descriptor, or from the one that tells to stop, or for so long.
-fn wait(fd: BorrowedFd<'_>, stop: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> io::Result<Waited> {
+/// Waits until something can be read from one of these descriptors, or for so long; which of them are ready.
+fn wait<const N: usize>(fds: [BorrowedFd<'_>; N], limit: Option<Duration>) -> io::Result<[bool; N]> {
     let end = limit.map(|limit| Instant::now() + limit);
     loop {
-        let mut fds = vec![PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-        fds.extend(stop.map(|stop| PollFd::from_borrowed_fd(stop, PollFlags::IN)));
+        let mut polled = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        match poll(&mut fds, left.as_ref()) {
+        match poll(&mut polled, left.as_ref()) {
             Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
-            Ok(_) => {
-                let has_come = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
-                return Ok(Waited { is_ready: has_come(0), is_over: has_come(1) });
-            }
+            Ok(_) => return Ok(polled.map(|fd| !fd.revents().is_empty())),
         }
     }
 }
@@ -158,9 +142,9 @@ impl Connection<'_> {
                 }
                 Err(NoRequest::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
                     // A request that has begun is answered still.
-                    let stop = Some(self.stop).filter(|_| !requests.has_begun());
-                    let left = SILENCE.saturating_sub(since.elapsed());
-                    if !wait(self.stream.as_fd(), stop, Some(left))?.is_ready {
+                    let stream = self.stream.as_fd();
+                    let stop = if requests.has_begun() { stream } else { self.stop };
+                    if let [false, _] = wait([stream, stop], Some(SILENCE.saturating_sub(since.elapsed())))? {
                         return Ok(());
                     }
                 }

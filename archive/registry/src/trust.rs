@@ -1,8 +1,8 @@
 //! Decides which hosts may use plain HTTP or a certificate that no authority signed: those that the user names, and this
 //! machine. An exemption is for one host alone.
 
-use crate::url::Url;
-use std::net::IpAddr;
+use crate::url::{Url, in_brackets, split_port};
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// A host that the user trusts without a certificate, on one port or on every port.
@@ -21,19 +21,12 @@ impl FromStr for InsecureHost {
 
     fn from_str(text: &str) -> Result<InsecureHost, String> {
         let wrong = || format!("found {text:?}, {EXPECTED}");
-        let is_bare_address = text.parse::<IpAddr>().is_ok();
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !is_bare_address && !text.ends_with(']') => (host, Some(port)),
-            _ => (text, None),
-        };
-        let port = match port {
-            Some(port) => Some(port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?),
-            None => None,
-        };
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let (host, port) = split_port(text);
+        let port = port.map(|port| port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)).transpose()?;
+        let inner = in_brackets(host);
         let is_good = match inner {
-            Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => is_bare_address || is_host_name(host),
+            Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+            None => text.parse::<IpAddr>().is_ok() || is_host_name(host),
         };
         let host = inner.unwrap_or(host).to_ascii_lowercase();
         if is_good { Ok(InsecureHost { host, port }) } else { Err(wrong()) }

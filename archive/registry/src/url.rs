@@ -8,7 +8,7 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
     pub is_https: bool,
-    /// Host, and port where it is told.
+    /// Host, and port if there is one.
     pub authority: String,
     /// Path and query, with a slash at the front.
     target: String,
@@ -81,12 +81,11 @@ impl Url {
 
     /// The host in small letters, an IPv6 address without its brackets.
     pub(crate) fn host(&self) -> String {
-        let host = match self.authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        let host = match split_port(&self.authority) {
+            (host, Some(port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
             _ => &self.authority,
         };
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        inner.unwrap_or(host).to_ascii_lowercase()
+        in_brackets(host).unwrap_or(host).to_ascii_lowercase()
     }
 
     /// Whether it is this machine by its name or address, which no name server can change.
@@ -95,10 +94,10 @@ impl Url {
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
-    /// The port, that of the scheme if none is told.
+    /// The port, by default that of the scheme.
     pub(crate) fn port(&self) -> u16 {
-        let told = self.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        told.unwrap_or(if self.is_https { 443 } else { 80 })
+        let port = split_port(&self.authority).1.and_then(|port| port.parse().ok());
+        port.unwrap_or(if self.is_https { 443 } else { 80 })
     }
 }
 
@@ -108,6 +107,19 @@ impl fmt::Display for Url {
         let path = self.target.split('?').next().unwrap_or_default();
         write!(f, "{}://{}{path}", self.scheme(), self.authority)
     }
+}
+
+/// Splits `HOST[:PORT]`; an IPv6 address has a port only behind its brackets.
+pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    }
+}
+
+/// What is in the brackets of an IPv6 address.
+pub(crate) fn in_brackets(host: &str) -> Option<&str> {
+    host.strip_prefix('[')?.strip_suffix(']')
 }
 
 /// Whether a reference begins with a scheme (RFC 3986, section 3.1), and so is no relative one.
@@ -120,20 +132,15 @@ fn has_scheme(text: &str) -> bool {
 /// A path without `.` and `..` (RFC 3986, section 5.2.4).
 fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
+    for segment in path.split('/').skip(1) {
         match segment {
-            "." | ".." => {
-                if segment == ".." {
-                    kept.pop();
-                }
-                if is_last {
-                    kept.push("");
-                }
-            }
+            "." => {}
+            ".." => drop(kept.pop()),
             segment => kept.push(segment),
         }
+    }
+    if path.ends_with("/.") || path.ends_with("/..") {
+        kept.push("");
     }
     format!("/{}", kept.join("/"))
 }

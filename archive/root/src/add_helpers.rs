@@ -8,17 +8,14 @@
 //! Over a base, a helper replaces no file, since it would hide the base's users, certificates or shell. That is an error
 //! unless the spec says `replace`; a symlink with the same text is left as it is.
 
-use crate::load::FOLDER_MODE;
-use crate::merge::Merged;
-use crate::merge_rsync::look;
+use crate::merge::{Merged, same_text};
 use crate::ready_contents::{Content, HelperFile, files_of, label};
-use crate::tree::{Entry, File, Folder, Node};
+use crate::tree::{DIRECTORY_MODE, Entry, File, FileTree, Node, is_root};
 use crate::{Error, Result};
 use layerstone_spec::Helper;
-use layerstone_store::{Error as StageError, Scratch, Store, Walk};
+use layerstone_store::{Scratch, Store, Walk};
 use layerstone_tar::{Kind, Node as BaseNode, Tree};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What helpers are added with.
@@ -48,27 +45,12 @@ pub fn add_helpers(merged: &mut Merged, helpers: &[Helper], context: Context<'_>
 }
 
 /// Writes the files of a helper into a new directory, which appears complete or not at all.
-pub fn write_helper(store: &Store, helper: &Helper, folder: &Path) -> Result<()> {
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !parent.is_dir() {
-        return Err(StageError::NoParent { path: folder.to_owned(), parent: parent.to_owned() }.into());
-    }
-    if folder.symlink_metadata().is_ok() {
-        return Err(Error::io("make", folder)(std::io::ErrorKind::AlreadyExists.into()));
-    }
-    let scratch = Scratch::create(parent)?;
-    let (texts, tree) = (scratch.path().join("texts"), scratch.path().join("tree"));
-    for made in [&texts, &tree] {
-        std::fs::create_dir(made).map_err(Error::io("make", made))?;
-    }
-    let mut merged = Merged { root: Folder::new(FOLDER_MODE), conflicts: Vec::new() };
-    add_helpers(
-        &mut merged,
-        std::slice::from_ref(helper),
-        Context { store, texts: &texts, base: None, replace: false },
-    )?;
-    merged.root.write(&tree)?;
-    std::fs::rename(&tree, folder).map_err(Error::io("make", folder))
+pub fn write_helper(store: &Store, helper: &Helper, directory: &Path) -> Result<()> {
+    let texts = Scratch::create(&std::env::temp_dir())?;
+    let mut merged = Merged { tree: FileTree::new(&label(helper)), conflicts: Vec::new() };
+    let context = Context { store, texts: texts.path(), base: None, replace: false };
+    add_helpers(&mut merged, std::slice::from_ref(helper), context)?;
+    merged.tree.write_new(directory)
 }
 
 /// A helper whose files are being added.
@@ -82,78 +64,57 @@ struct Adding<'a> {
 impl Adding<'_> {
     fn add(&mut self, index: usize, file: HelperFile) -> Result<()> {
         let node = match file.content {
-            Content::Folder(mode) => return self.add_folder(&self.destination(file.path), mode),
+            Content::Directory(mode) => return self.add_directory(&self.destination(file.path), mode),
             Content::Link(text) => Node::Link(text.into()),
             Content::Text(text, mode) => Node::File(write(&self.context.texts.join(index.to_string()), &text, mode)?),
         };
-        let (Some(folder), Some(name)) = (file.path.parent(), file.path.file_name()) else { return Ok(()) };
-        let path = self.destination(folder).join(name);
-        let entry = Entry { source: self.source.as_path().into(), node };
-        if let Some(existing) = self.merged.root.find(&path) {
-            return self.collide(&path, existing.clone(), entry, file.when_absent);
-        }
-        if let Some(existing) = self.in_base(&path) {
-            if file.when_absent || is_link_to(existing, entry.text()) {
-                return Ok(());
+        let (Some(directory), Some(name)) = (file.path.parent(), file.path.file_name()) else { return Ok(()) };
+        let directory = self.destination(directory);
+        let (path, entry) = (directory.join(name), Entry::new(&self.source, node));
+        if self.merged.tree.get(&path).is_none() {
+            if let Some(existing) = self.in_base(&path) {
+                if file.when_absent || is_link_to(existing, entry.text()) {
+                    return Ok(());
+                }
+                if !self.context.replace && !existing.is_directory() {
+                    return Err(Error::HelperOverBase { name: path, helper: self.source.clone() });
+                }
             }
-            if !self.context.replace && !existing.is_directory() {
-                return Err(Error::HelperOverBase { name: path, helper: self.source.clone() });
-            }
+            self.make_directories(&directory)?;
         }
-        self.insert(&path, entry)
+        // The existing entry is kept, which is a conflict unless ours gives way or is the same symlink.
+        self.merged.tree.add(&path, entry, |existing, ours| {
+            let agree = ours.text().is_some() && same_text(existing.text(), ours.text());
+            if !file.when_absent && !agree {
+                self.merged.conflicts.push(existing.conflict(&path, &ours));
+            }
+            Ok(())
+        })
     }
 
     /// The path of a directory in the merged tree: symlinks in it are followed as far as they lead to directories.
-    fn destination(&self, folder: &Path) -> PathBuf {
-        let look = |name: &Path| look(&self.merged.root, name);
-        let found = folder.ancestors().find_map(|upper| Some((upper, Walk::new("", "", upper).follow(look).ok()?)));
-        match found.and_then(|(upper, place)| Some((place, folder.strip_prefix(upper).ok()?))) {
-            Some((place, rest)) if rest.as_os_str().is_empty() => place,
-            Some((place, rest)) => place.join(rest),
-            None => folder.to_owned(),
+    fn destination(&self, directory: &Path) -> PathBuf {
+        let look = |name: &Path| self.merged.tree.look(name);
+        let found = directory.ancestors().find_map(|upper| Some((upper, Walk::new("", "", upper).follow(look).ok()?)));
+        match found.and_then(|(upper, target)| Some((target, directory.strip_prefix(upper).ok()?))) {
+            Some((target, rest)) if is_root(rest) => target,
+            Some((target, rest)) => target.join(rest),
+            None => directory.to_owned(),
         }
     }
 
-    /// Keeps the existing entry of a name, and records a conflict unless ours gives way or is the same symlink.
-    fn collide(&mut self, path: &Path, existing: Entry, ours: Entry, when_absent: bool) -> Result<()> {
-        if matches!(existing.node, Node::Folder(_)) {
-            return Err(existing.disagreement(path, &ours));
-        }
-        let agree = ours.text().is_some_and(|text| existing.text().map(Path::as_os_str) == Some(text.as_os_str()));
-        if !when_absent && !agree {
-            self.merged.conflicts.push(existing.conflict(path, &ours));
+    fn add_directory(&mut self, path: &Path, mode: u32) -> Result<()> {
+        self.make_directories(path)?;
+        if mode != DIRECTORY_MODE {
+            let node = Node::Directory { mode, is_on_purpose: true };
+            self.merged.tree.0.entry(path.to_owned()).and_modify(|entry| entry.node = node);
         }
         Ok(())
     }
 
-    fn add_folder(&mut self, path: &Path, mode: u32) -> Result<()> {
-        let folder = self.folder_mut(path)?;
-        if mode != FOLDER_MODE {
-            folder.mode = mode;
-            folder.is_on_purpose = true;
-        }
-        Ok(())
-    }
-
-    fn insert(&mut self, path: &Path, entry: Entry) -> Result<()> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-        self.folder_mut(parent)?.entries.insert(name.to_owned(), entry);
-        Ok(())
-    }
-
-    /// The folder of this name, which is made if it is not there.
-    fn folder_mut(&mut self, path: &Path) -> Result<&mut Folder> {
-        let new = || Entry { source: self.source.as_path().into(), node: Node::Folder(Folder::new(FOLDER_MODE)) };
-        let mut folder = &mut self.merged.root;
-        let mut at = PathBuf::new();
-        for name in path {
-            at.push(name);
-            let entry = folder.entries.entry(name.to_owned()).or_insert_with(new);
-            let refused = entry.disagreement(&at, &new());
-            let Node::Folder(next) = &mut entry.node else { return Err(refused) };
-            folder = next;
-        }
-        Ok(folder)
+    fn make_directories(&mut self, path: &Path) -> Result<()> {
+        let made = self.merged.tree.make_directories(path, &self.source);
+        made.map_err(|(at, other)| other.disagreement(at, &Entry::directory(&self.source)))
     }
 
     fn in_base(&self, path: &Path) -> Option<&BaseNode> {
@@ -167,8 +128,7 @@ fn is_link_to(node: &BaseNode, text: Option<&Path>) -> bool {
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<File> {
     std::fs::write(path, text).map_err(Error::io("write", path))?;
-    let metadata = path.symlink_metadata().map_err(Error::io("read", path))?;
-    Ok(File { real: path.into(), size: metadata.len(), mode, modified: (metadata.mtime(), metadata.mtime_nsec()) })
+    Ok(File::new(path, mode, &path.symlink_metadata().map_err(Error::io("read", path))?))
 }
 
 #[cfg(test)]
@@ -205,9 +165,7 @@ mod tests {
             let context = Context { store: &store, texts: texts.path(), base: base.as_ref(), replace: self.replace };
             add_helpers(&mut merged, self.helpers, context)?;
             let conflicts = merged.conflicts.iter().map(Conflict::to_string).collect();
-            let mut lines = Vec::new();
-            list(&merged.root, "", &mut lines);
-            Ok((lines, conflicts))
+            Ok((list(&merged.tree), conflicts))
         }
 
         #[track_caller]
@@ -227,23 +185,18 @@ mod tests {
     }
 
     /// Lines `a/ MODE`, `a/b -> TEXT`, `a/c = FIRST LINE` with the mode of what was written, `a/d` of the store.
-    fn list(folder: &Folder, at: &str, lines: &mut Vec<String>) {
-        for (name, entry) in &folder.entries {
-            let path = format!("{at}{}", name.display());
-            match &entry.node {
-                Node::Folder(folder) => {
-                    lines.push(format!("{path}/ {:o}", folder.mode));
-                    list(folder, &format!("{path}/"), lines);
-                }
-                Node::File(file) if entry.source.starts_with("/nix") => lines.push(format!("{path} {:o}", file.mode)),
-                Node::File(file) => {
-                    let text = std::fs::read_to_string(&file.real).unwrap();
-                    assert_eq!(text.len() as u64, file.size);
-                    lines.push(format!("{path} {:o} = {}", file.mode, text.lines().next().unwrap_or("")));
-                }
-                _ => lines.push(format!("{path} -> {}", entry.text().unwrap().display())),
+    fn list(tree: &FileTree) -> Vec<String> {
+        let line = |(path, entry): (&PathBuf, &Entry)| match (&entry.node, path.display()) {
+            (Node::Directory { mode, .. }, path) => format!("{path}/ {mode:o}"),
+            (Node::File(file), path) if entry.source.starts_with("/nix") => format!("{path} {:o}", file.mode),
+            (Node::File(file), path) => {
+                let text = std::fs::read_to_string(&file.real).unwrap();
+                assert_eq!(text.len() as u64, file.size);
+                format!("{path} {:o} = {}", file.mode, text.lines().next().unwrap_or(""))
             }
-        }
+            (_, path) => format!("{path} -> {}", entry.text().unwrap().display()),
+        };
+        tree.0.iter().filter(|(path, _)| !is_root(path)).map(line).collect()
     }
 
     const NSS: [&str; 6] = [
@@ -357,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_in_a_new_folder() {
+    fn alone_in_a_new_directory() {
         let (dir, store) = store(&["a/"]);
         let out = dir.path().join("out");
         write_helper(&store, &Helper::Tmp, &out).unwrap();

@@ -26,9 +26,9 @@ pub struct Bash {
 impl Bash {
     /// The command that runs the script in a directory, in a process group of its own; its outputs and sandbox are the
     /// caller's. `mtime` becomes SOURCE_DATE_EPOCH.
-    pub fn command(&self, folder: &Path, mtime: i64) -> Command {
+    pub fn command(&self, directory: &Path, mtime: i64) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("-e").arg(&self.script).current_dir(folder).stdin(Stdio::null()).process_group(0);
+        command.arg("-e").arg(&self.script).current_dir(directory).stdin(Stdio::null()).process_group(0);
         command.env_clear().env("PATH", &self.path).env("HOME", HOME).env("TMPDIR", &self.temporary);
         command.env("LC_ALL", "C").env("TZ", "UTC").env("SOURCE_DATE_EPOCH", mtime.to_string());
         command
@@ -37,7 +37,7 @@ impl Bash {
 
 /// The first bash in PATH; `script` stands in messages.
 pub fn find_bash(script: &str, path: &OsStr) -> Result<PathBuf> {
-    let found = std::env::split_paths(path).map(|folder| folder.join("bash")).find(|file| is_program(file));
+    let found = std::env::split_paths(path).map(|directory| directory.join("bash")).find(|file| is_program(file));
     let bash = found.ok_or_else(|| Error::NoBash { script: script.to_owned(), path: path.into() })?;
     // The script runs in another directory.
     std::path::absolute(&bash).map_err(Error::io("find", &bash))
@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn bash_is_looked_for_in_path() {
-        let folder = tempfile::tempdir().unwrap();
-        let (folder, path) = (folder.path(), OsStr::new("/absent").to_owned());
+        let directory = tempfile::tempdir().unwrap();
+        let (directory, path) = (directory.path(), OsStr::new("/absent").to_owned());
         let error = find_bash("x.sh", &path).unwrap_err().to_string();
         assert_eq!(error, "cannot run: x.sh: no bash in PATH (/absent)");
-        std::fs::write(folder.join("bash"), "").unwrap();
-        assert!(find_bash("x.sh", folder.as_os_str()).is_err(), "not executable");
-        std::fs::set_permissions(folder.join("bash"), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let path = std::env::join_paths([path.as_ref(), folder]).unwrap();
-        assert_eq!(find_bash("x.sh", &path).unwrap(), folder.join("bash"));
+        std::fs::write(directory.join("bash"), "").unwrap();
+        assert!(find_bash("x.sh", directory.as_os_str()).is_err(), "not executable");
+        std::fs::set_permissions(directory.join("bash"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = std::env::join_paths([path.as_ref(), directory]).unwrap();
+        assert_eq!(find_bash("x.sh", &path).unwrap(), directory.join("bash"));
     }
 }

@@ -11,25 +11,27 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Folders of programs in a root.
-const FOLDERS: [&str; 4] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"];
+/// Directories of programs in a root.
+const DIRECTORIES: [&str; 4] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"];
 /// Where the script is.
 const SCRIPT: &str = "/dev/script";
 
 /// A layer that is made ready to become the root; what was made in it for that goes when this is dropped.
 #[derive(Debug)]
 pub struct Chroot {
-    inner_root: InnerRoot,
-    bash: Bash,
+    /// What is mounted.
+    pub inner_root: InnerRoot,
+    /// The script and its bash, by their paths inside.
+    pub bash: Bash,
     _mount_points: MountPoints,
 }
 
 impl Chroot {
-    /// Makes a layer's folder ready.
+    /// Makes a layer's directory ready.
     ///
     /// # Errors
     ///
-    /// There is no bash for the script, or something that is no folder where the store, /dev or /proc goes.
+    /// There is no bash for the script, or something that is no directory where the store, /dev or /proc goes.
     pub fn make(
         script: &str,
         layer: &Path,
@@ -48,7 +50,7 @@ impl Chroot {
             let name = path.strip_prefix(layer).unwrap_or(&path).to_owned();
             Error::NoMountPoint { script: script.to_owned(), name, source }
         })?;
-        let mut programs = std::env::split_paths(&path).map(|folder| folder.join("bash"));
+        let mut programs = std::env::split_paths(&path).map(|directory| directory.join("bash"));
         let found = programs.find(|program| locate(program, layer, store).is_some_and(|real| is_program(&real)));
         let program = found.ok_or_else(|| Error::NoBashInside { script: script.to_owned(), path: (&path).into() })?;
         let mut shown = vec![(file.to_owned(), PathBuf::from(SCRIPT))];
@@ -57,16 +59,6 @@ impl Chroot {
         let bash = Bash { program, script: SCRIPT.into(), path, temporary: SCRATCH.into() };
         Ok(Chroot { inner_root, bash, _mount_points: mount_points })
     }
-
-    /// What is mounted.
-    pub fn inner_root(&self) -> &InnerRoot {
-        &self.inner_root
-    }
-
-    /// The script and its bash, by their paths inside.
-    pub fn bash(&self) -> &Bash {
-        &self.bash
-    }
 }
 
 fn spawn_error(script: &str, source: io::Error) -> Error {
@@ -74,8 +66,8 @@ fn spawn_error(script: &str, source: io::Error) -> Error {
 }
 
 fn inner_path(store: &Store, path: &OsStr) -> io::Result<std::ffi::OsString> {
-    let of_store = std::env::split_paths(path).filter(|folder| folder.starts_with(store.dir()));
-    std::env::join_paths(of_store.chain(FOLDERS.map(PathBuf::from))).map_err(io::Error::other)
+    let of_store = std::env::split_paths(path).filter(|directory| directory.starts_with(store.dir()));
+    std::env::join_paths(of_store.chain(DIRECTORIES.map(PathBuf::from))).map_err(io::Error::other)
 }
 
 /// Where a file of the inner root is on this machine, its links followed as they are inside.

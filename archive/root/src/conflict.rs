@@ -1,9 +1,9 @@
-//! A conflict between two contents: what the layer has, and what it leaves out.
+//! Describes a conflict between two contents: what the layer has, and what it leaves out.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Two contents items that disagree about a link or file, or about the mode of a folder.
+/// Two contents items that disagree about a link or file, or about the mode of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Conflict {
     /// The name, relative to the root of the layer.

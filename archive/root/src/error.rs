@@ -1,6 +1,7 @@
-//! The errors of the root stage.
+//! Defines the errors of the root stage.
 
 use crate::conflict::Conflict;
+use layerstone_sandbox::{describe_exit, quote};
 use layerstone_store::StorePath;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub enum Error {
     /// The finished tree cannot be scanned for references.
     #[error(transparent)]
     Closure(#[from] layerstone_closure::Error),
-    /// Contents that are no folder, or that lead out of the store.
+    /// Contents that are no directory, or that lead out of the store.
     #[error("cannot merge: {item}: {cause}")]
     Contents {
         /// The contents item.
@@ -46,21 +47,21 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
-    /// A link of contents that would be copied as a folder for ever.
-    #[error("cannot copy: {}: a link to {}, a folder that it lies in", link.display(), folder.display())]
+    /// A link of contents that would be copied as a directory for ever.
+    #[error("cannot copy: {}: a link to {}, a folder that it lies in", link.display(), directory.display())]
     Circle {
         /// Logical path of the link.
         link: PathBuf,
-        /// Logical path of the folder.
-        folder: PathBuf,
+        /// Logical path of the directory.
+        directory: PathBuf,
     },
-    /// A link of contents that leads to folders too deep to be copied.
+    /// A link of contents that leads to directories too deep to be copied.
     #[error("cannot copy: {}: it leads to folders that are too deep", link.display())]
     TooDeep {
         /// Logical path of the link.
         link: PathBuf,
     },
-    /// A folder and something else for one name.
+    /// A directory and something else for one name.
     #[error(
         "contents disagree: {}: {} is a {}, {} a {}",
         path.display(), first.path.display(), first.what, second.path.display(), second.what
@@ -73,7 +74,7 @@ pub enum Error {
         /// What it cannot have as well.
         second: Side,
     },
-    /// A folder of the layer and something else of the base for one name, or the other way round.
+    /// A directory of the layer and something else of the base for one name, or the other way round.
     #[error("layer and base disagree: {}: {ours}, the base's a {base}", name.display())]
     OverBase {
         /// The name, relative to the root of the layer.
@@ -83,10 +84,10 @@ pub enum Error {
         /// What the base has: `symbolic link to usr/bin`.
         base: String,
     },
-    /// A link of the base in place of a folder of the layer that cannot be followed.
+    /// A link of the base, under the name of a directory of the layer, that cannot be followed.
     #[error("cannot place over the base: {}: {source}", name.display())]
     Unfollowed {
-        /// The name of the folder.
+        /// The name of the directory.
         name: PathBuf,
         /// Why.
         source: layerstone_tar::Error,
@@ -115,7 +116,7 @@ pub enum Error {
         /// Its path in the base.
         destination: PathBuf,
     },
-    /// Something of the image in the way of Nix's database.
+    /// Something of the image under a name of Nix's database.
     #[error("cannot put the Nix database over {over}: {}: found {found}, expected {expected}", path.display())]
     UnderNixDb {
         /// What has it: the root of the image, or the base.
@@ -149,7 +150,7 @@ pub enum Error {
         /// Which helper it is: `helper fakeNss`.
         helper: PathBuf,
     },
-    /// A pattern that cannot be read.
+    /// A pattern that is no glob.
     #[error("not a glob: {pattern:?}: {cause}")]
     Glob {
         /// The pattern.
@@ -193,12 +194,12 @@ pub enum Error {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// Something in the way of a folder that is mounted in the layer.
+    /// Something under the name of a directory that is mounted in the layer.
     #[error("cannot run: {script}: cannot mount in the layer: {}: {source}", name.display())]
     NoMountPoint {
         /// What the script is called.
         script: String,
-        /// The place, relative to the root of the layer.
+        /// The mount point, relative to the root of the layer.
         name: PathBuf,
         /// Why.
         source: io::Error,
@@ -212,7 +213,7 @@ pub enum Error {
         source: layerstone_sandbox::Error,
     },
     /// The script ended with something else than exit status 0.
-    #[error("script failed: {script}: {}{}", ending(*status), quote(last_lines))]
+    #[error("script failed: {script}: {}{}", describe_exit(*status), quote(last_lines))]
     Script {
         /// What the script is called.
         script: String,
@@ -252,18 +253,4 @@ fn list(conflicts: &[Conflict]) -> String {
         0 => listed.join("; "),
         more => format!("{}; and {more} more", listed.join("; ")),
     }
-}
-
-/// `exit status 3` or `killed by signal 9`.
-fn ending(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => status.to_string(),
-    }
-}
-
-fn quote(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("\n  | {line}")).collect()
 }

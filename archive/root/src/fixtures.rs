@@ -6,7 +6,7 @@ use layerstone_tar::{Entry, LayerTree, Owner, Placed, Tree};
 use std::fs::{create_dir_all, write};
 use std::os::unix::fs::symlink;
 
-/// Makes items of a store below a root from lines `ITEM/PATH` (a folder if it ends in a slash) and `ITEM/PATH -> TEXT`.
+/// Makes items of a store below a root from lines `ITEM/PATH` (a directory if it ends in a slash) and `ITEM/PATH -> TEXT`.
 pub fn store(lines: &[&str]) -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     for line in lines {

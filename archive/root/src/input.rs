@@ -1,21 +1,15 @@
 //! Reads a tree to be merged: a directory as it is, or the members of a tar.
 //!
-//! A tar is never unpacked by its members' names: their contents go into numbered files, and names are looked at in memory
-//! alone. Whiteouts are files like others: a tar that is merged is no layer.
+//! A tar is never unpacked by its members' names: their contents go into numbered files, and names stay in memory.
+//! Whiteouts are files like others: a tar that is merged is no layer.
 
-use crate::tree::{Entry, File, Folder, Node};
+use crate::tree::{Entry, File, FileTree, Node, as_path, below_root, is_root};
 use crate::{Error, Result};
 use layerstone_store::Scratch;
 use layerstone_tar::{Allowance, Kind, Members, walk_tree};
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufReader};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Mode of a folder that no member of a tar describes.
-const FOLDER_MODE: u32 = 0o755;
 
 /// Bytes of memory that an entry of a tree takes besides its name.
 const ENTRY_BYTES: usize = 256;
@@ -23,8 +17,8 @@ const ENTRY_BYTES: usize = 256;
 /// Where a tree comes from.
 #[derive(Debug)]
 pub enum TreeSource {
-    /// A folder, or a link to one.
-    Folder(PathBuf),
+    /// A directory, or a link to one.
+    Directory(PathBuf),
     /// A tar that is not compressed (any more).
     Tar {
         /// What messages call it.
@@ -40,14 +34,14 @@ impl TreeSource {
     /// What messages call it.
     pub fn name(&self) -> &Path {
         match self {
-            TreeSource::Folder(path) | TreeSource::Tar { name: path, .. } => path,
+            TreeSource::Directory(path) | TreeSource::Tar { name: path, .. } => path,
         }
     }
 
-    /// Reads the tree; contents of a tar go into new files of the folder.
-    pub(crate) fn read(&self, scratch: &Scratch, number: usize) -> Result<Folder> {
+    /// Reads the tree; contents of a tar go into new files of the work directory.
+    pub(crate) fn read(&self, scratch: &Scratch, number: usize) -> Result<FileTree> {
         match self {
-            TreeSource::Folder(path) => read_folder(path),
+            TreeSource::Directory(path) => read_directory(path),
             TreeSource::Tar { name, file, max_holes } => {
                 let contents = scratch.path().join(number.to_string());
                 fs::create_dir(&contents).map_err(Error::io("make", &contents))?;
@@ -57,37 +51,33 @@ impl TreeSource {
     }
 }
 
-fn read_folder(path: &Path) -> Result<Folder> {
-    // Whoever names a link means the folder.
+fn read_directory(path: &Path) -> Result<FileTree> {
+    // Whoever names a link means the directory.
     let real = path.canonicalize().map_err(Error::io("read", path))?;
-    let mut root = Folder::new(FOLDER_MODE);
-    for member in walk_tree(&real, false)? {
-        let name = path_of(member.entry.name.strip_prefix(b"./").unwrap_or_default());
-        if name.as_os_str().is_empty() {
-            continue;
-        }
+    let mut tree = FileTree::new(path);
+    for member in walk_tree(&real, false)?.into_iter().filter(|member| *member.entry.name != *b".") {
+        let name = below_root(&member.entry.name);
         let source = path.join(name);
         let (mode, modified) = (member.entry.mode, member.modified);
         let file = |size| File { real: real.join(name).into(), size, mode, modified };
-        let node = node(&member.entry.kind, mode, &source, file)?;
-        insert(&mut root, name, Entry { source: source.into(), node }).map_err(|cause| tar_error(path, cause))?;
+        let entry = Entry::new(&source, node(&member.entry.kind, mode, &source, file)?);
+        insert(&mut tree, name, entry).map_err(|cause| tar_error(path, cause))?;
     }
-    Ok(root)
+    Ok(tree)
 }
 
-fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path) -> Result<Folder> {
-    let mut root = Folder::new(FOLDER_MODE);
+fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path) -> Result<FileTree> {
+    let mut tree = FileTree::new(tar);
     let allowance = Allowance::default();
     let mut holes = 0_u64;
     let mut members = Members::new(BufReader::new(file));
     let mut count = 0_u64;
     while let Some(member) = members.next_member().map_err(Error::tar(tar))? {
-        let name = path_of(&member.name);
-        if name.as_os_str().is_empty() && member.is_directory() {
-            continue;
-        }
-        if name.as_os_str().is_empty() {
-            return Err(tar_error(tar, "found a name of 0 bytes, expected at least 1".to_owned()));
+        let name = as_path(&member.name);
+        match is_root(name) {
+            true if member.is_directory() => continue,
+            true => return Err(tar_error(tar, "found a name of 0 bytes, expected at least 1".to_owned())),
+            false => {}
         }
         holes = holes.saturating_add(members.holes());
         if holes > max_holes {
@@ -95,41 +85,35 @@ fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path) -> Res
             return Err(tar_error(tar, cause));
         }
         let source = tar.join(name);
-        // Folders on the way there are named by it too.
-        let target =
-            if let Kind::Symlink { target } | Kind::HardLink { target } = &member.kind { target.len() } else { 0 };
-        let entries = name.components().count();
-        let bytes = entries * (ENTRY_BYTES + source.as_os_str().len()) + target;
-        allowance.take(bytes).map_err(|cause| tar_error(tar, cause))?;
+        // The directories above it are named by it too.
+        let bytes = name.components().count() * (ENTRY_BYTES + source.as_os_str().len() + member.name.len());
+        allowance.take(bytes + member.kind.target().len()).map_err(|cause| tar_error(tar, cause))?;
         let node = match &member.kind {
-            Kind::File { size } => {
+            Kind::File { .. } => {
                 let real = contents.join(count.to_string());
                 count += 1;
                 let mut out = fs::File::create_new(&real).map_err(Error::io("write", &real))?;
                 members.copy_contents(&mut out).map_err(Error::tar(tar))?;
-                let metadata = out.metadata().map_err(Error::io("read", &real))?;
-                let modified = (metadata.mtime(), metadata.mtime_nsec());
-                Node::File(File { real: real.into(), size: *size, mode: member.mode, modified })
+                Node::File(File::new(&real, member.mode, &out.metadata().map_err(Error::io("read", &real))?))
             }
             Kind::HardLink { target } => {
-                let found = root.find(path_of(target)).map(|entry| entry.node.clone());
-                let found = found.filter(|node| !matches!(node, Node::Folder(_)));
-                let cause = || format!("hard link {}: found no file {}", name.display(), path_of(target).display());
-                found.ok_or_else(|| tar_error(tar, cause()))?
+                let found = tree.get(as_path(target)).filter(|entry| !entry.is_directory());
+                let cause = || format!("hard link {}: found no file {}", name.display(), as_path(target).display());
+                found.ok_or_else(|| tar_error(tar, cause()))?.node.clone()
             }
             kind => node(kind, member.mode, &source, |_| unreachable!("a file is dealt with above"))?,
         };
-        insert(&mut root, name, Entry { source: source.into(), node }).map_err(|cause| tar_error(tar, cause))?;
+        insert(&mut tree, name, Entry::new(&source, node)).map_err(|cause| tar_error(tar, cause))?;
     }
-    Ok(root)
+    Ok(tree)
 }
 
-/// What a file is in a tree, if a tree can have it.
+/// The node of a kind of file, if a tree can have it.
 fn node(kind: &Kind, mode: u32, source: &Path, file: impl FnOnce(u64) -> File) -> Result<Node> {
     let special = |found| Error::Special { path: source.to_owned(), found };
     match kind {
-        Kind::Directory => Ok(Node::Folder(Folder { is_on_purpose: true, ..Folder::new(mode) })),
-        Kind::Symlink { target } => Ok(Node::Link(path_of(target).into())),
+        Kind::Directory => Ok(Node::Directory { mode, is_on_purpose: true }),
+        Kind::Symlink { target } => Ok(Node::Link(as_path(target).into())),
         Kind::File { size } => Ok(Node::File(file(*size))),
         Kind::Fifo => Err(special("pipe")),
         Kind::CharDevice { .. } | Kind::BlockDevice { .. } => Err(special("device")),
@@ -137,36 +121,24 @@ fn node(kind: &Kind, mode: u32, source: &Path, file: impl FnOnce(u64) -> File) -
     }
 }
 
-/// Puts an entry in its place, as an unpacker would: a folder stays one with all that is in it, a file gives way to a
-/// file, and folders on the way are made, whose mode nobody has said.
-fn insert(root: &mut Folder, name: &Path, entry: Entry) -> Result<(), String> {
-    let mut folder = root;
-    let mut at = PathBuf::new();
-    for part in name.parent().into_iter().flat_map(Path::iter) {
-        at.push(part);
-        let made = || Entry { source: entry.source.clone(), node: Node::Folder(Folder::new(FOLDER_MODE)) };
-        let next = folder.entries.entry(part.to_owned()).or_insert_with(made);
-        let what = next.describe();
-        match &mut next.node {
-            Node::Folder(next) => folder = next,
-            _ => return Err(format!("{}: {} is a {what}, expected a folder", name.display(), at.display())),
+/// Puts an entry at its path, as an unpacker would: a directory keeps its contents, a file replaces a file, and directories
+/// above it are made, whose mode is not on purpose.
+fn insert(tree: &mut FileTree, name: &Path, entry: Entry) -> Result<(), String> {
+    let parent = name.parent().unwrap_or(Path::new(""));
+    tree.make_directories(parent, &entry.source).map_err(|(at, other)| {
+        format!("{}: {} is a {}, expected a folder", name.display(), at.display(), other.describe())
+    })?;
+    let replace = |old: &mut Entry, new: Entry| {
+        old.node = new.node;
+        if !old.is_directory() {
+            old.source = new.source;
         }
-    }
-    let base = name.file_name().unwrap_or_default().to_owned();
-    match (folder.entries.get_mut(&base).map(|old| &mut old.node), &entry.node) {
-        (Some(Node::Folder(old)), Node::Folder(new)) => (old.mode, old.is_on_purpose) = (new.mode, true),
-        (Some(Node::Folder(_)), _) | (Some(_), Node::Folder(_)) => {
-            return Err(format!("{}: found a folder and something else of this name", name.display()));
-        }
-        _ => drop(folder.entries.insert(base, entry)),
-    }
-    Ok(())
+        Ok(())
+    };
+    let both = |_| format!("{}: found a folder and something else of this name", name.display());
+    tree.add(name, entry, replace).map_err(both)
 }
 
 fn tar_error(tar: &Path, cause: String) -> Error {
     Error::tar(tar)(io::Error::new(io::ErrorKind::InvalidData, cause))
-}
-
-fn path_of(name: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(name))
 }

@@ -1,6 +1,6 @@
-//! Contents items: where the folder that a store path stands for is, and where links in it lead.
+//! Finds the directory of a contents item, and follows links in it.
 //!
-//! An item is a folder in the store, or a symbolic link to one in the same store. Links are followed below the store's
+//! An item is a directory in the store, or a symbolic link to one in the same store. Links are followed below the store's
 //! root, because the system would follow absolute ones to the store of this machine.
 
 use crate::{Error, Result};
@@ -13,18 +13,18 @@ use std::path::{Path, PathBuf};
 /// Why there is nothing at the end of links.
 #[derive(Debug)]
 pub enum Lost {
-    /// They lead out of the store, or to the store as a whole.
+    /// They lead out of the store, or to the store itself.
     Outside,
     /// There are too many of them.
     Loop,
-    /// There is nothing at this place, or something on the way to it is no folder.
+    /// There is nothing at this path, or something above it is no directory.
     Nowhere(PathBuf, io::Error),
-    /// This place cannot be looked at.
+    /// This path cannot be read.
     Unread(PathBuf, io::Error),
 }
 
-/// Where the folder is that a contents item is or leads to, as a logical path without links.
-pub fn folder_of(store: &Store, item: &StorePath) -> Result<PathBuf> {
+/// The directory that a contents item is or leads to, as a logical path without links.
+pub fn directory_of(store: &Store, item: &StorePath) -> Result<PathBuf> {
     let refuse = |cause: String| Error::Contents { item: item.clone(), cause };
     let at = follow(store, Path::new(store.dir()), Path::new(item.base_name())).map_err(|lost| match lost {
         Lost::Outside => refuse(format!("its links lead out of the store {}", store.dir())),
@@ -36,8 +36,8 @@ pub fn folder_of(store: &Store, item: &StorePath) -> Result<PathBuf> {
     if found.is_dir() {
         return Ok(at);
     }
-    let way = if at == Path::new(item.as_str()) { String::new() } else { format!("a link to {}, ", at.display()) };
-    Err(refuse(format!("found {way}a {}, expected a folder", describe(found))))
+    let link = if at == Path::new(item.as_str()) { String::new() } else { format!("a link to {}, ", at.display()) };
+    Err(refuse(format!("found {link}a {}, expected a folder", describe(found))))
 }
 
 /// What a file is, for messages.
@@ -52,10 +52,10 @@ pub fn describe(kind: FileType) -> &'static str {
     }
 }
 
-/// The logical path to which `text` leads from a folder of the store, all links followed: an entry of the store or
-/// something in one. The folder's own path has no links. The store is known by its name: whatever the folders above it are,
-/// a link that leads above it and back into it leads into it.
-pub fn follow(store: &Store, folder: &Path, text: &Path) -> Result<PathBuf, Lost> {
+/// The logical path to which `text` leads from a directory of the store, all links followed: an entry of the store or
+/// something in one. The directory's own path has no links. The directories above the store are not read: a link that
+/// leads above the store and back into it leads into it.
+pub fn follow(store: &Store, directory: &Path, text: &Path) -> Result<PathBuf, Lost> {
     let dir = Path::new(store.dir());
     let look = |at: &Path| match at.starts_with(dir) && at != dir {
         true => {
@@ -65,7 +65,7 @@ pub fn follow(store: &Store, folder: &Path, text: &Path) -> Result<PathBuf, Lost
         false if dir.starts_with(at) => Ok(Found::Directory),
         false => Err(Lost::Outside),
     };
-    let at = Walk::new("/", folder, text).follow(look).map_err(|stop| match stop {
+    let at = Walk::new("/", directory, text).follow(look).map_err(|stop| match stop {
         Stop::TooManySymlinks => Lost::Loop,
         Stop::NotADirectory(at) => Lost::Nowhere(store.locate(at), io::ErrorKind::NotADirectory.into()),
         Stop::Lookup(lost) => lost,
@@ -87,7 +87,7 @@ mod tests {
     use std::fs::{create_dir_all, write};
     use std::os::unix::fs::symlink;
 
-    /// A store with a folder, a file and links; what an item named `base` leads to, relative to the store.
+    /// A store with a directory, a file and links; what an item named `base` leads to, relative to the store.
     #[track_caller]
     fn check(base: &str, expected: Result<&str, &str>) {
         let dir = tempfile::tempdir().unwrap();
@@ -113,14 +113,14 @@ mod tests {
         ] {
             symlink(target, at.join(name)).unwrap();
         }
-        let found = folder_of(&store, &store.entry(base).unwrap());
+        let found = directory_of(&store, &store.entry(base).unwrap());
         let found =
             found.map(|path| path.strip_prefix("/s/t").unwrap().display().to_string()).map_err(|e| e.to_string());
         assert_eq!(found.as_deref().map_err(|e| e.split(": ").last().unwrap()), expected);
     }
 
     #[test]
-    fn folders_and_links_to_them() {
+    fn directories_and_links_to_them() {
         check("tree", Ok("tree"));
         check("absolute", Ok("tree"));
         check("relative", Ok("tree/deep"));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_in_the_store() {
+    fn what_is_no_directory_in_the_store() {
         check("file", Err("found a regular file, expected a folder"));
         check("to-file", Err("found a link to /s/t/file, a regular file, expected a folder"));
         check("loop", Err("too many links"));

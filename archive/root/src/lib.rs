@@ -36,6 +36,6 @@ pub use conflict::Conflict;
 pub use error::{Error, Result, Side};
 pub use input::TreeSource;
 pub use merge_trees::{MergedTrees, merge_trees};
-pub use nix_db::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_folder};
+pub use nix_db::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_directory};
 pub use root::{Customised, RootConfig, build};
 pub use warning::Warning;

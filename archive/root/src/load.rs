@@ -1,116 +1,123 @@
 //! Loads a contents item as the tree that it becomes in a layer.
 //!
-//! With [`RootMode::Links`] regular files become links to themselves. Otherwise they are copied, and folders keep their
-//! modes; with [`RootMode::Copy`] a link that leads to a folder of the store becomes a folder with all that is there, as
-//! `rsync --copy-dirlinks` has it (rsync(1)). A link that leads out of the store, to the store as a whole or to nothing
+//! With [`RootMode::Links`] regular files become links to themselves. Otherwise they are copied, and directories keep their
+//! modes; with [`RootMode::Copy`] a link that leads to a directory of the store becomes a directory with all its contents,
+//! as `rsync --copy-dirlinks` has it (rsync(1)). A link that leads out of the store, to the store itself or to nothing
 //! stays a link.
 //!
-//! No name is passed over. (lndir leaves out version control folders and names that end in `~`.)
+//! No name is skipped. (lndir leaves out version control directories and names that end in `~`.)
 
-use crate::item::{Lost, describe, folder_of, follow};
-use crate::tree::{Entry, File, Folder, Node};
+use crate::item::{Lost, describe, directory_of, follow};
+use crate::tree::{DIRECTORY_MODE, Entry, File, FileTree, Node, is_root};
 use crate::{Error, Result};
 use layerstone_spec::RootMode;
 use layerstone_store::{Store, StorePath};
-use std::fs::{DirEntry, Metadata};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::ffi::OsString;
+use std::fs::{FileType, Metadata};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::vec::IntoIter;
 
-/// Mode of every folder among links, whatever the items' folders have (the store's are 0555).
-pub const FOLDER_MODE: u32 = 0o755;
-
-/// Bytes of a path in a layer: Linux takes no longer one (PATH_MAX in limits.h). Folders that links lead to can be nested
-/// deeper than any folder of the store.
+/// Bytes of a path in a layer: Linux takes no longer one (PATH_MAX in limits.h). Directories that links lead to can be
+/// nested deeper than any directory of the store.
 const MAX_PATH: usize = 4096;
 
 /// Reads a contents item.
-pub fn load(store: &Store, item: &StorePath, mode: RootMode) -> Result<Folder> {
-    let mut reading = Loading { store, mode, way: Vec::new(), link: None };
-    reading.folder(&folder_of(store, item)?, Path::new(item.as_str()))
+pub fn load(store: &Store, item: &StorePath, mode: RootMode) -> Result<FileTree> {
+    let mut loading = Loading { store, mode, item, tree: FileTree::default(), open: Vec::new() };
+    loading.enter(directory_of(store, item)?, PathBuf::new(), None)?;
+    while let Some(directory) = loading.open.last_mut() {
+        match directory.children.next() {
+            Some((name, kind)) => loading.visit(&name, kind)?,
+            None => drop(loading.open.pop()),
+        }
+    }
+    Ok(loading.tree)
 }
 
-/// An item that is being read. Folders have two logical paths: where they are, free of links, and their source, as the
-/// item names them.
+/// An item that is being read. The source of an entry is its path as the item names it.
 struct Loading<'a> {
     store: &'a Store,
     mode: RootMode,
-    /// Where the folders are that are being read, each in the one before it.
-    way: Vec<PathBuf>,
-    /// The source of the link that was followed last.
+    item: &'a StorePath,
+    tree: FileTree,
+    /// The directories that are being read, each in the one before it.
+    open: Vec<OpenDirectory>,
+}
+
+/// A directory that is being read.
+struct OpenDirectory {
+    /// Its logical path, free of links.
+    at: PathBuf,
+    /// Its path in the tree.
+    path: PathBuf,
+    /// The source of the link that was followed last to get there.
     link: Option<PathBuf>,
+    /// The children that are left.
+    children: IntoIter<(OsString, FileType)>,
 }
 
 impl Loading<'_> {
-    fn folder(&mut self, at: &Path, source: &Path) -> Result<Folder> {
-        self.check(at, source)?;
-        let real = self.store.locate(at);
+    /// Adds a directory, and begins to read it.
+    fn enter(&mut self, at: PathBuf, path: PathBuf, link: Option<PathBuf>) -> Result<()> {
+        let source = self.source(&path);
+        self.check(&at, &source, link.as_deref())?;
+        let real = self.store.locate(&at);
         let mode = match self.mode {
-            RootMode::Links => FOLDER_MODE,
+            RootMode::Links => DIRECTORY_MODE,
             RootMode::Copy | RootMode::CopyKeepingDirlinks => {
                 mode_of(&real.metadata().map_err(Error::io("read", &real))?)
             }
         };
-        let mut folder = Folder::new(mode);
-        self.way.push(at.to_owned());
-        for child in children(&real)? {
-            let name = child.file_name();
-            let source = source.join(&name);
-            let node = self.node(&child, at, &source)?;
-            folder.entries.insert(name, Entry { source: source.into(), node });
-        }
-        self.way.pop();
-        Ok(folder)
+        let entry = Entry::new(&source, Node::Directory { mode, is_on_purpose: false });
+        self.tree.0.insert(path.clone(), entry);
+        self.open.push(OpenDirectory { children: children(&real)?.into_iter(), at, path, link });
+        Ok(())
     }
 
-    /// Refuses a folder that would be read without end.
-    fn check(&self, at: &Path, source: &Path) -> Result<()> {
-        let Some(link) = &self.link else { return Ok(()) };
-        if self.way.iter().any(|folder| folder == at) {
-            return Err(Error::Circle { link: link.clone(), folder: at.to_owned() });
+    /// Refuses a directory that would be read without end.
+    fn check(&self, at: &Path, source: &Path, link: Option<&Path>) -> Result<()> {
+        let Some(link) = link.map(Path::to_owned) else { return Ok(()) };
+        if self.open.iter().any(|open| open.at == at) {
+            return Err(Error::Circle { link, directory: at.to_owned() });
         }
         if source.as_os_str().len() > MAX_PATH {
-            return Err(Error::TooDeep { link: link.clone() });
+            return Err(Error::TooDeep { link });
         }
         Ok(())
     }
 
-    fn node(&mut self, child: &DirEntry, folder: &Path, source: &Path) -> Result<Node> {
-        let real = child.path();
-        let kind = child.file_type().map_err(Error::io("read", &real))?;
-        if kind.is_dir() {
-            return Ok(Node::Folder(self.folder(&folder.join(child.file_name()), source)?));
-        }
-        if kind.is_symlink() {
+    /// Adds a child of the directory that was opened last.
+    fn visit(&mut self, name: &OsString, kind: FileType) -> Result<()> {
+        let Some(OpenDirectory { at, path, link, .. }) = self.open.last() else { return Ok(()) };
+        let (path, at_child) = (path.join(name), at.join(name));
+        let (source, real) = (self.source(&path), self.store.locate(&at_child));
+        let node = if kind.is_dir() {
+            let link = link.clone();
+            return self.enter(at_child, path, link);
+        } else if kind.is_symlink() {
             let text = real.read_link().map_err(Error::io("read", &real))?;
-            return self.link(text, folder, source);
-        }
-        if !kind.is_file() {
-            return Err(Error::Special { path: source.to_owned(), found: describe(kind) });
-        }
-        if self.mode == RootMode::Links {
-            return Ok(Node::Pointer);
-        }
-        // Looks the name up in the open folder, and follows no link.
-        let metadata = child.metadata().map_err(Error::io("read", &real))?;
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Ok(Node::File(File { real: real.into(), size: metadata.len(), mode: mode_of(&metadata), modified }))
+            if self.mode == RootMode::Copy
+                && let Some(target) = self.directory_behind(&text, at)?
+            {
+                return self.enter(target, path, Some(source));
+            }
+            Node::Link(text.into())
+        } else if !kind.is_file() {
+            return Err(Error::Special { path: source, found: describe(kind) });
+        } else if self.mode == RootMode::Links {
+            Node::Pointer
+        } else {
+            let metadata = real.symlink_metadata().map_err(Error::io("read", &real))?;
+            Node::File(File::new(&real, mode_of(&metadata), &metadata))
+        };
+        self.tree.0.insert(path, Entry::new(&source, node));
+        Ok(())
     }
 
-    fn link(&mut self, text: PathBuf, folder: &Path, source: &Path) -> Result<Node> {
-        if self.mode == RootMode::Copy
-            && let Some(target) = self.folder_behind(&text, folder)?
-        {
-            let before = self.link.replace(source.to_owned());
-            let folder = self.folder(&target, source)?;
-            self.link = before;
-            return Ok(Node::Folder(folder));
-        }
-        Ok(Node::Link(text.into()))
-    }
-
-    /// Where the folder of the store is that a link in `folder` leads to; none if it leads to none.
-    fn folder_behind(&self, text: &Path, folder: &Path) -> Result<Option<PathBuf>> {
-        let at = match follow(self.store, folder, text) {
+    /// The directory of the store that a link in `directory` leads to, if it leads to one.
+    fn directory_behind(&self, text: &Path, directory: &Path) -> Result<Option<PathBuf>> {
+        let at = match follow(self.store, directory, text) {
             Ok(at) => at,
             Err(Lost::Outside | Lost::Loop | Lost::Nowhere(..)) => return Ok(None),
             Err(Lost::Unread(path, source)) => return Err(Error::io("read", &path)(source)),
@@ -119,13 +126,19 @@ impl Loading<'_> {
         let metadata = real.symlink_metadata().map_err(Error::io("read", &real))?;
         Ok(metadata.is_dir().then_some(at))
     }
+
+    fn source(&self, path: &Path) -> PathBuf {
+        let item = PathBuf::from(self.item.as_str());
+        if is_root(path) { item } else { item.join(path) }
+    }
 }
 
-/// What is in a folder, in the order of names, so that of several errors it is always the same one.
-fn children(folder: &Path) -> Result<Vec<DirEntry>> {
-    let entries = folder.read_dir().map_err(Error::io("read", folder))?;
-    let mut children = entries.collect::<Result<Vec<_>, _>>().map_err(Error::io("read", folder))?;
-    children.sort_by_key(DirEntry::file_name);
+/// The names in a directory, sorted, so that of several errors it is always the same one.
+fn children(directory: &Path) -> Result<Vec<(OsString, FileType)>> {
+    let child = |entry: std::io::Result<std::fs::DirEntry>| entry.and_then(|it| Ok((it.file_name(), it.file_type()?)));
+    let children = directory.read_dir().and_then(|entries| entries.map(child).collect::<Result<Vec<_>, _>>());
+    let mut children = children.map_err(Error::io("read", directory))?;
+    children.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(children)
 }
 
@@ -143,10 +156,9 @@ mod tests {
     #[track_caller]
     fn check(mode: RootMode, files: &[&str], expected: Result<&[&str], &str>) {
         let (dir, store) = store(files);
-        let folder = load(&store, &store.entry("a").unwrap(), mode);
+        let tree = load(&store, &store.entry("a").unwrap(), mode);
         let real = format!("{}/nix/store", dir.path().display());
-        let found =
-            folder.map(|folder| lines(&folder).iter().map(|line| line.replace(&real, "REAL")).collect::<Vec<_>>());
+        let found = tree.map(|tree| lines(&tree).iter().map(|line| line.replace(&real, "REAL")).collect::<Vec<_>>());
         let found = found.map_err(|e| e.to_string());
         assert_eq!(
             found.as_deref().map_err(String::as_str),
@@ -171,7 +183,7 @@ mod tests {
     ];
 
     #[test]
-    fn links_to_folders_become_folders() {
+    fn links_to_directories_become_directories() {
         let files = [&LINKS[..], &["b/way -> ../c", "c/f"]].concat();
         let expected = [
             "1/",
@@ -205,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_no_folder_of_the_store_stay_links() {
+    fn links_to_no_directory_of_the_store_stay_links() {
         let long = format!("long -> {}", "x".repeat(300));
         let links = [
             "all -> /nix/store",
@@ -231,13 +243,13 @@ mod tests {
         check(RootMode::Copy, &["a/d/l -> .."], Err(error));
         let error = "cannot copy: /nix/store/a/x/to-y/to-x: a link to /nix/store/a/x, a folder that it lies in";
         check(RootMode::Copy, &["a/x/to-y -> ../y", "a/y/to-x -> ../x"], Err(error));
-        // The link leads to the folder around a folder that is being read.
+        // The link leads to the directory around a directory that is being read.
         let error = "cannot copy: /nix/store/a/l: a link to /nix/store/b/sub, a folder that it lies in";
         check(RootMode::Copy, &["a -> /nix/store/b/sub", "b/sub/l -> .."], Err(error));
         check(RootMode::CopyKeepingDirlinks, &["a/d/l -> ."], Ok(&["d/", "d/l -> ."]));
     }
 
-    /// Every folder leads to the next one: no circle, yet deeper than any path may be.
+    /// Every directory leads to the next one: no circle, yet deeper than any path may be.
     #[test]
     fn links_that_lead_too_deep() {
         let name = "n".repeat(200);
@@ -260,9 +272,10 @@ mod tests {
         }
         for (mode, modes) in [(RootMode::Copy, [0o750, 0o1711]), (RootMode::Links, [0o755, 0o755])] {
             let root = load(&store, &store.entry("a").unwrap(), mode).unwrap();
-            let Node::Folder(folder) = &root.entries["d".as_ref() as &std::ffi::OsStr].node else { panic!() };
-            assert_eq!([root.mode, folder.mode], modes);
-            if let Node::File(file) = &folder.entries["f".as_ref() as &std::ffi::OsStr].node {
+            let node = |path: &str| root.get(Path::new(path)).unwrap().node.clone();
+            let is_on_purpose = false;
+            assert_eq!(["", "d"].map(node), modes.map(|mode| Node::Directory { mode, is_on_purpose }));
+            if let Node::File(file) = node("d/f") {
                 assert_eq!((file.size, file.mode, file.modified), (5, 0o4555, (7, 8)));
             }
         }

@@ -1,28 +1,28 @@
 //! Merges contents into one tree, in the order of the contents.
 //!
-//! The items are read and merged in memory before anything is written, so that conflicts are known first. A folder
-//! and something else cannot have one name; folders are merged. What else has one name:
+//! The items are read and merged in memory before anything is written, so that all conflicts are listed first. A directory
+//! and something else cannot have one name; directories are merged. What else has one name:
 //!
-//! - With [`RootMode::Links`], as lndir does it, the first one wins. Two links of the same text agree; others are a conflict.
+//! - With [`RootMode::Links`], as lndir does it, the first one wins. Two links of the same text agree; others are a
+//!   conflict.
 //! - With the other modes, as `rsync` does it, the last one wins; see [`crate::merge_rsync`].
 
-use crate::load::{FOLDER_MODE, load};
-use crate::merge_rsync::Copying;
-use crate::tree::{Entry, Folder, Node};
+use crate::load::load;
+use crate::merge_rsync::merge_as_rsync;
+use crate::tree::{Entry, FileTree, Node};
 use crate::{Conflict, Result};
 use layerstone_spec::RootMode;
 use layerstone_store::{Store, StorePath};
-use std::collections::btree_map::Entry as Slot;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What the root of a copied tree gets besides its mode: `chmod ug+w layer` in dockerTools.
 const WRITABLE: u32 = 0o220;
 
 /// Contents as they will be written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Merged {
-    /// The root of the layer.
-    pub root: Folder,
+    /// The files of the layer.
+    pub tree: FileTree,
     /// What disagreed, in the order of the contents and then of the paths; links with [`RootMode::Links`], and
     /// modes with the others.
     pub conflicts: Vec<Conflict>,
@@ -30,57 +30,41 @@ pub struct Merged {
 
 /// Reads contents and merges them.
 pub fn merge(store: &Store, contents: &[StorePath], mode: RootMode) -> Result<Merged> {
-    let mut merged = Merged { root: Folder::new(FOLDER_MODE), conflicts: Vec::new() };
-    for (index, path) in contents.iter().enumerate() {
+    let mut merged = Merged::default();
+    for path in contents {
         let item = load(store, path, mode)?;
-        let Merged { root, conflicts } = &mut merged;
-        if mode == RootMode::Links {
-            merge_folder(root, item, &mut PathBuf::new(), conflicts)?;
-            continue;
+        match mode {
+            RootMode::Links => merged.add_links(item)?,
+            RootMode::Copy | RootMode::CopyKeepingDirlinks => {
+                merge_as_rsync(&mut merged, item, mode == RootMode::CopyKeepingDirlinks)?;
+            }
         }
-        let before = index.checked_sub(1).map(|index| Path::new(contents[index].as_str()));
-        let keep_dirlinks = mode == RootMode::CopyKeepingDirlinks;
-        Copying { root, root_source: before, keep_dirlinks, conflicts }.add(Path::new(path.as_str()), item)?;
     }
-    if mode != RootMode::Links {
-        merged.root.mode |= WRITABLE;
+    let root = merged.tree.0.entry("".into()).or_insert_with(|| Entry::directory(Path::new("")));
+    if let (Node::Directory { mode: bits, .. }, RootMode::Copy | RootMode::CopyKeepingDirlinks) = (&mut root.node, mode)
+    {
+        *bits |= WRITABLE;
     }
     Ok(merged)
 }
 
-/// Adds the entries of `from` to `into`, the folder at `path`, the first one winning.
-fn merge_folder(into: &mut Folder, from: Folder, path: &mut PathBuf, conflicts: &mut Vec<Conflict>) -> Result<()> {
-    for (name, ours) in from.entries {
-        path.push(&name);
-        match into.entries.entry(name) {
-            Slot::Vacant(slot) => {
-                slot.insert(ours);
-            }
-            Slot::Occupied(mut slot) => merge_entry(slot.get_mut(), ours, path, conflicts)?,
+impl Merged {
+    /// Adds the entries of an item, the first one of a name winning.
+    fn add_links(&mut self, item: FileTree) -> Result<()> {
+        for (path, entry) in item.0 {
+            self.tree.add(&path, entry, |existing, ours| {
+                if !ours.is_directory() && !same_text(existing.text(), ours.text()) {
+                    self.conflicts.push(existing.conflict(&path, &ours));
+                }
+                Ok(())
+            })?;
         }
-        path.pop();
+        Ok(())
     }
-    Ok(())
-}
-
-fn merge_entry(theirs: &mut Entry, ours: Entry, path: &mut PathBuf, conflicts: &mut Vec<Conflict>) -> Result<()> {
-    match (&mut theirs.node, ours.node) {
-        (Node::Folder(theirs), Node::Folder(ours)) => return merge_folder(theirs, ours, path, conflicts),
-        (Node::Folder(_), node) | (_, node @ Node::Folder(_)) => {
-            return Err(theirs.disagreement(path, &Entry { node, ..ours }));
-        }
-        (_, node) => {
-            let ours = Entry { node, ..ours };
-            if !same_text(theirs.text(), ours.text()) {
-                conflicts.push(theirs.conflict(path, &ours));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Whether two link texts are the same bytes. (Paths compare by component: `a//b` equals `a/b`.)
-fn same_text(a: Option<&Path>, b: Option<&Path>) -> bool {
+pub fn same_text(a: Option<&Path>, b: Option<&Path>) -> bool {
     a.map(Path::as_os_str) == b.map(Path::as_os_str)
 }
 
@@ -90,11 +74,12 @@ mod tests {
     use crate::fixtures::{paths, store};
     use crate::tree::{self, lines};
     use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::ffi::OsString;
     use std::fs::Permissions;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
 
     fn merge_named(store: &Store, items: &[&str]) -> Result<Merged> {
         merge(store, &paths(store, items), RootMode::Links)
@@ -104,7 +89,7 @@ mod tests {
     fn check(lines: &[&str], items: &[&str], expected: &[&str], conflicts: &[&str]) {
         let (_dir, store) = store(lines);
         let merged = merge_named(&store, items).unwrap();
-        assert_eq!(tree::lines(&merged.root), expected);
+        assert_eq!(tree::lines(&merged.tree), expected);
         assert_eq!(merged.conflicts.iter().map(Conflict::to_string).collect::<Vec<_>>(), conflicts);
     }
 
@@ -149,10 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_and_something_else_disagree() {
+    fn a_directory_and_something_else_disagree() {
         let lines = ["a/d/e/f", "b/d/e", "c/d/e -> x", "d/d/e/g"];
-        let (folder, file) = ("/nix/store/a/d/e is a folder", "/nix/store/b/d/e a regular file");
-        check_error(&lines, &["a", "b"], &format!("contents disagree: d/e: {folder}, {file}"));
+        let (directory, file) = ("/nix/store/a/d/e is a folder", "/nix/store/b/d/e a regular file");
+        check_error(&lines, &["a", "b"], &format!("contents disagree: d/e: {directory}, {file}"));
         check_error(
             &lines,
             &["d", "a", "c"],
@@ -192,47 +177,61 @@ mod tests {
         std::fs::write(item.join("new\nline").join(&name), "").unwrap();
         std::fs::set_permissions(item.join("new\nline"), Permissions::from_mode(0o555)).unwrap();
         let out = tempfile::tempdir().unwrap();
-        merge_named(&store, &["a"]).unwrap().root.write(out.path()).unwrap();
+        merge_named(&store, &["a"]).unwrap().tree.write(out.path()).unwrap();
         let text = std::fs::read_link(out.path().join("new\nline").join(&name)).unwrap();
         assert_eq!(text.as_os_str().as_bytes(), b"/nix/store/a/new\nline/latin1-\xe9");
-        for folder in ["", "new\nline"] {
-            assert_eq!(out.path().join(folder).metadata().unwrap().permissions().mode() & 0o7777, 0o755);
+        for directory in ["", "new\nline"] {
+            assert_eq!(out.path().join(directory).metadata().unwrap().permissions().mode() & 0o7777, 0o755);
         }
     }
 
-    /// A tree of few names, so that two disagree often; large letters are folders, small ones links.
-    fn tree() -> impl Strategy<Value = Folder> {
-        let links = || {
-            let link = "[xy]".prop_map(|text| Node::Link(Path::new(&text).into()));
-            proptest::collection::btree_map("[abc]", link, 0..4)
-        };
-        links().prop_map(folder).prop_recursive(3, 12, 3, move |inner| {
-            let folders = proptest::collection::btree_map("[DE]", inner.prop_map(Node::Folder), 0..3);
-            (links(), folders).prop_map(|(links, folders)| folder(links.into_iter().chain(folders).collect()))
+    /// A tree of few names, so that two disagree often; large letters are directories, small ones links. Its entries come
+    /// from items of `/s`.
+    fn tree() -> impl Strategy<Value = FileTree> {
+        let directory = proptest::collection::vec("[DE]", 0..4).prop_map(|names| names.iter().collect::<PathBuf>());
+        let links = proptest::collection::vec((directory.clone(), "[abc]", "[xy]"), 0..12);
+        (links, proptest::collection::vec(directory, 0..3)).prop_map(|(links, directories)| {
+            let mut tree = FileTree::new(Path::new(""));
+            directories.iter().for_each(|path| tree.make_directories(path, Path::new("")).unwrap());
+            for (directory, name, text) in links {
+                tree.make_directories(&directory, Path::new("")).unwrap();
+                let link = Node::Link(Path::new(&text).into());
+                tree.0.insert(directory.join(name), Entry::new(Path::new(""), link));
+            }
+            tree
         })
     }
 
-    fn folder(nodes: BTreeMap<String, Node>) -> Folder {
-        let entry = |(name, node): (String, Node)| (name.into(), Entry { source: Path::new("").into(), node });
-        Folder { entries: nodes.into_iter().map(entry).collect(), ..Folder::new(FOLDER_MODE) }
-    }
-
     /// Gives all entries of a tree their sources, below this one.
-    fn name(folder: &mut Folder, source: &Path) {
-        for (child, entry) in &mut folder.entries {
-            entry.source = source.join(child).into();
-            if let Node::Folder(inner) = &mut entry.node {
-                name(inner, &entry.source);
-            }
-        }
+    fn name(tree: &mut FileTree, source: &Path) {
+        tree.0.iter_mut().for_each(|(path, entry)| entry.source = source.join(path).into());
     }
 
-    fn merge_all(items: &[Folder]) -> (Vec<String>, Vec<Conflict>) {
-        let (mut root, mut conflicts) = (Folder::new(FOLDER_MODE), Vec::new());
-        for item in items {
-            merge_folder(&mut root, item.clone(), &mut PathBuf::new(), &mut conflicts).unwrap();
-        }
-        (lines(&root), conflicts)
+    fn merge_all(items: &[FileTree]) -> (Vec<String>, Vec<Conflict>) {
+        let mut merged = Merged::default();
+        items.iter().for_each(|item| merged.add_links(item.clone()).unwrap());
+        (lines(&merged.tree), merged.conflicts)
+    }
+
+    /// As deep as no path of Linux is.
+    #[test]
+    fn depth_is_no_matter() {
+        let deep = |text: &str| {
+            let mut tree = FileTree::new(Path::new("/s"));
+            let directory = PathBuf::from(vec!["d"; 3000].join("/"));
+            tree.make_directories(&directory, Path::new("/s")).unwrap();
+            tree.0.insert(directory.join("l"), Entry::new(Path::new("/s/l"), Node::Link(Path::new(text).into())));
+            tree
+        };
+        let run = move || {
+            let (merged, conflicts) = merge_all(&[deep("x"), deep("x"), deep("y")]);
+            assert_eq!((merged.len(), conflicts.len()), (3001, 1));
+            let mut merged = Merged { tree: deep("x"), ..Merged::default() };
+            merge_as_rsync(&mut merged, deep("y"), true).unwrap();
+            assert!(lines(&merged.tree)[3000].ends_with("/d/l -> y"));
+            assert_eq!((merged.tree.members().len(), merged.conflicts), (3002, Vec::new()));
+        };
+        std::thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap().join().unwrap();
     }
 
     proptest! {

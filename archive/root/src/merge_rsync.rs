@@ -1,109 +1,75 @@
 //! Merges copied contents as `rsync -a ITEM/ layer/` does for one item after the other (rsync(1)).
 //!
-//! Files and links replace what items before have under their names; a folder gets the mode of the last item that has
-//! it, the root too, and where that is another one than before it is a conflict. Where rsync would replace a folder by something else or the other way round, contents disagree:
-//! that is an error. And where rsync would pass over a file because its size and modification time are those of the
-//! one that is there, the last one still wins: in a store every file has the same time.
+//! Files and links replace what earlier items have under their names; a directory gets the mode of the last item that has
+//! it, the root too, and where that differs from the mode before it is a conflict. Where rsync would replace a directory by
+//! something else or the other way round, contents disagree: that is an error. And where rsync would skip a file because
+//! size and modification time agree with those of the existing one, the last one still wins: in a store every file has the
+//! same time.
 //!
-//! With `--keep-dirlinks` a folder goes through a link of the tree that leads to a folder. The link is followed inside
+//! With `--keep-dirlinks` a directory goes through a link of the tree that leads to a directory. The link is followed inside
 //! the tree, as in a container, not on this machine; one into the store therefore leads nowhere.
 
-use crate::tree::{Entry, Folder, Node};
-use crate::{Conflict, Error, Result};
-use layerstone_store::{Found, Walk};
-use std::ffi::{OsStr, OsString};
-use std::io::ErrorKind;
-use std::path::Path;
+use crate::merge::Merged;
+use crate::tree::{Entry, FileTree, Node, is_root};
+use crate::{Conflict, Result};
+use layerstone_store::Walk;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
-/// A tree that items are copied into. Its folders stay: nothing replaces them.
-pub struct Copying<'a> {
-    pub root: &'a mut Folder,
-    /// The item that the root folder has its mode from, if any.
-    pub root_source: Option<&'a Path>,
-    /// Whether folders go through links.
-    pub keep_dirlinks: bool,
-    /// Modes of folders that disagree are added here.
-    pub conflicts: &'a mut Vec<Conflict>,
+/// Adds an item to a tree, the last one winning.
+pub fn merge_as_rsync(merged: &mut Merged, item: FileTree, keep_dirlinks: bool) -> Result<()> {
+    let Merged { tree, conflicts } = merged;
+    // Where the item's directories go that do not keep their paths.
+    let mut redirects: HashMap<PathBuf, PathBuf> = HashMap::new();
+    let mut entries: Vec<(PathBuf, Entry)> = item.0.into_iter().collect();
+    entries.sort_by(rsync_order);
+    for (path, entry) in entries {
+        let redirect =
+            path.parent().zip(path.file_name()).and_then(|(parent, name)| Some(redirects.get(parent)?.join(name)));
+        let mut to = redirect.unwrap_or_else(|| path.clone());
+        if keep_dirlinks
+            && entry.is_directory()
+            && let Some(Node::Link(text)) = tree.get(&to).map(|existing| &existing.node)
+            && let Ok(target) = Walk::new("", to.parent().unwrap_or(Path::new("")), text).follow(|path| tree.look(path))
+        {
+            to = target;
+        }
+        tree.add(&to, entry, |existing, entry| {
+            conflicts.extend(modes_differ(&to, existing, &entry));
+            *existing = entry;
+            Ok(())
+        })?;
+        if to != path {
+            redirects.insert(path, to);
+        }
+    }
+    Ok(())
 }
 
-impl Copying<'_> {
-    /// Adds an item, called `source`, to the tree, the last one winning.
-    pub fn add(&mut self, source: &Path, item: Folder) -> Result<()> {
-        self.merge_into(Path::new(""), source, item)
-    }
-
-    /// Merges the entries of a directory into the one at a path: files and links before directories, as rsync sorts them.
-    fn merge_into(&mut self, at: &Path, source: &Path, from: Folder) -> Result<()> {
-        self.take_mode(at, source, from.mode);
-        let into = self.folder_mut(at);
-        let (folders, others): (Vec<_>, Vec<_>) =
-            from.entries.into_iter().partition(|(_, entry)| matches!(entry.node, Node::Folder(_)));
-        for (name, entry) in others {
-            match into.entries.get(&name) {
-                Some(existing @ Entry { node: Node::Folder(_), .. }) => {
-                    return Err(refuse(at, &name, existing, &entry));
-                }
-                _ => into.entries.insert(name, entry),
-            };
+/// The conflict that two directories have different modes.
+fn modes_differ(path: &Path, existing: &Entry, entry: &Entry) -> Option<Conflict> {
+    match (&existing.node, &entry.node) {
+        (Node::Directory { mode: before, .. }, Node::Directory { mode, .. }) if before != mode => {
+            let path = if is_root(path) { Path::new(".") } else { path };
+            Some(Conflict { modes: Some((*mode, *before)), ..entry.conflict(path, existing) })
         }
-        folders.into_iter().try_for_each(|(name, entry)| self.merge_directory(at, name, entry))
-    }
-
-    /// Gives the directory at a path the mode of a directory that is merged into it.
-    fn take_mode(&mut self, at: &Path, source: &Path, mode: u32) {
-        let before = match self.root.find_mut(at) {
-            Some(entry) => Some(std::mem::replace(&mut entry.source, source.into()).into_path_buf()),
-            None => self.root_source.map(Path::to_owned),
-        };
-        let had = std::mem::replace(&mut self.folder_mut(at).mode, mode);
-        if let Some(ignored) = before.filter(|_| had != mode) {
-            let path = if at.as_os_str().is_empty() { Path::new(".") } else { at }.to_owned();
-            let kept = source.to_owned();
-            self.conflicts.push(Conflict { path, kept, ignored, modes: Some((mode, had)) });
-        }
-    }
-
-    fn merge_directory(&mut self, at: &Path, name: OsString, entry: Entry) -> Result<()> {
-        let path = at.join(&name);
-        let Some(existing) = self.root.find(&path) else {
-            self.folder_mut(at).entries.insert(name, entry);
-            return Ok(());
-        };
-        let target = match &existing.node {
-            Node::Folder(_) => Some(path),
-            Node::Link(text) if self.keep_dirlinks => Walk::new("", at, text).follow(|name| look(self.root, name)).ok(),
-            _ => None,
-        };
-        match (target, entry) {
-            (Some(target), Entry { node: Node::Folder(folder), source }) => self.merge_into(&target, &source, folder),
-            (_, entry) => Err(refuse(at, &name, existing, &entry)),
-        }
-    }
-
-    fn folder_mut(&mut self, at: &Path) -> &mut Folder {
-        let found = match at.as_os_str().is_empty() {
-            true => Some(&mut *self.root),
-            false => self.root.find_mut(at).and_then(|entry| match &mut entry.node {
-                Node::Folder(folder) => Some(folder),
-                _ => None,
-            }),
-        };
-        found.expect("a folder was found at this path, and folders stay")
+        _ => None,
     }
 }
 
-/// What a walk through a tree finds at a name; an error for what leads to no folder.
-pub fn look(root: &Folder, name: &Path) -> Result<Found, ErrorKind> {
-    match root.find(name).map(|entry| &entry.node) {
-        Some(Node::Folder(_)) => Ok(Found::Directory),
-        Some(Node::Link(text)) => Ok(Found::Symlink(text.to_path_buf())),
-        Some(Node::Pointer | Node::File(_)) => Err(ErrorKind::NotADirectory),
-        None => Err(ErrorKind::NotFound),
+/// Orders entries as rsync does: in a directory, files and links before directories, each of them by name.
+fn rsync_order((a, entry): &(PathBuf, Entry), (b, other): &(PathBuf, Entry)) -> Ordering {
+    let (mut left, mut right) = (a.iter(), b.iter());
+    loop {
+        let (name, other_name) = (left.next(), right.next());
+        if name.is_none() || name != other_name {
+            let is_directory = left.next().is_some() || entry.is_directory();
+            let is_other = right.next().is_some() || other.is_directory();
+            // A directory comes before its contents.
+            return (name.is_some(), is_directory, name).cmp(&(other_name.is_some(), is_other, other_name));
+        }
     }
-}
-
-fn refuse(at: &Path, name: &OsStr, existing: &Entry, entry: &Entry) -> Error {
-    existing.disagreement(&at.join(name), entry)
 }
 
 #[cfg(test)]
@@ -124,7 +90,7 @@ mod tests {
         items.dedup();
         let real = format!("{}/nix/store/", dir.path().display());
         let found = merge(&store, &paths(&store, &items), mode);
-        let found = found.map(|merged| lines(&merged.root)).map_err(|e| e.to_string());
+        let found = found.map(|merged| lines(&merged.tree)).map_err(|e| e.to_string());
         let found = found.map(|lines| lines.iter().map(|line| line.replace(&real, "")).collect::<Vec<_>>());
         assert_eq!(
             found,
@@ -140,9 +106,9 @@ mod tests {
         }
     }
 
-    /// The last one's mode wins, and both sides are named; folders that agree are none.
+    /// The last one's mode wins, and both sides are named; directories that agree are none.
     #[test]
-    fn modes_of_folders() {
+    fn modes_of_directories() {
         let (dir, store) = store(&["a/x/y/", "a/z/", "b/l -> x", "b/x/y/", "c/x/", "c/z/"]);
         for (name, mode) in [("a/x/y", 0o555), ("a/z", 0o1777), ("b/x", 0o700), ("b", 0o711), ("c/x", 0o711)] {
             let path = dir.path().join("nix/store").join(name);
@@ -166,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_and_something_else_disagree() {
+    fn a_directory_and_something_else_disagree() {
         let error = "contents disagree: x/y: /nix/store/a/x/y is a folder, /nix/store/b/x/y a regular file";
         check(RootMode::Copy, &["a/x/y/z", "b/x/y"], Err(error));
         let error = "contents disagree: x: /nix/store/a/x is a symbolic link, /nix/store/b/x a folder";
         check(RootMode::Copy, &["a/x -> nowhere", "b/x/y"], Err(error));
         let error = "contents disagree: x: /nix/store/a/x is a folder, /nix/store/b/x a symbolic link";
         check(RootMode::CopyKeepingDirlinks, &["a/x/", "a/y/", "b/x -> y"], Err(error));
-        // Both links are folders.
+        // Both links are directories.
         check(
             RootMode::Copy,
             &["a/x -> y", "a/y/1", "b/x -> z", "b/z/2"],
@@ -182,18 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn folders_go_through_links_of_the_tree() {
+    fn directories_go_through_links_of_the_tree() {
         let usr = ["usr/", "usr/bin/"];
         let both = ["usr/bin/x = a/usr/bin/x", "usr/bin/y = b/bin/y"];
         for text in ["usr/bin", "/usr/bin", "../..//usr/./bin/", "usr/../usr/bin", "way"] {
             let bin = format!("a/bin -> {text}");
-            let way = ["way -> /usr/way", "usr/way -> bin"];
+            let chain = ["way -> /usr/way", "usr/way -> bin"];
             let files = ["a/usr/bin/x", &bin, "a/way -> /usr/way", "a/usr/way -> bin", "b/bin/y"];
             let line = &bin[2..];
-            let expected = [&[line], &usr[..], &both, &[way[1], way[0]]].concat();
+            let expected = [&[line], &usr[..], &both, &[chain[1], chain[0]]].concat();
             check(RootMode::CopyKeepingDirlinks, &files, Ok(&expected));
         }
-        // Links below a link, and a folder of its own behind one.
+        // Links below a link, and a directory of its own behind one.
         check(
             RootMode::CopyKeepingDirlinks,
             &["a/l -> d", "a/d/m -> ../e", "a/e/", "b/l/m/x", "b/l/n/x"],
@@ -202,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_lead_to_no_folder_of_the_tree() {
+    fn links_that_lead_to_no_directory_of_the_tree() {
         for text in ["nowhere", "/nix/store/a/d", "x", "f", "f/..", "f/../d"] {
             let link = format!("a/x -> {text}");
             let error = "contents disagree: x: /nix/store/a/x is a symbolic link, /nix/store/b/x a folder";

@@ -1,8 +1,8 @@
 //! Makes the layer of Nix's database, from which Nix knows the store paths of the image, with a garbage collector root for
 //! each.
 //!
-//! Folders, files and their modes are those that `nix-store --init` leaves (Nix 2.8; nix, src/libstore/local-store.cc,
-//! `LocalStore::LocalStore`), but for `reserved`, 8 MiB of nothing that Nix makes again, and the folders of users, which
+//! Directories, files and their modes are those that `nix-store --init` leaves (Nix 2.8; nix, src/libstore/local-store.cc,
+//! `LocalStore::LocalStore`), but for `reserved`, 8 MiB of nothing that Nix makes again, and the directories of users, which
 //! it makes for those who use it.
 
 use crate::{Error, Result};
@@ -31,9 +31,9 @@ pub const EARLIER_FILES: [&str; 4] = ["db.sqlite", "db.sqlite-journal", "db.sqli
 pub enum NixDbPlace {
     /// Into a layer of its own, above all others.
     OnTop {
-        /// The customisation layer's tar, which must have no database; none if it is not known.
+        /// The customisation layer's tar, which must have no database; none if there is none at hand.
         root: Option<PathBuf>,
-        /// Owner of the folders that lead to the store in the layers below.
+        /// Owner of the directories that lead to the store in the layers below.
         store_owner: Owner,
     },
     /// Into the layer of a single image, behind the members of its root's tar.
@@ -50,7 +50,7 @@ pub struct NixDbBase {
     pub name: String,
     /// Its files.
     pub tree: Arc<Tree>,
-    /// A folder with copies of those of [`EARLIER_FILES`] that it has; they are changed.
+    /// A directory with copies of those of [`EARLIER_FILES`] that it has; they are changed.
     pub copies: PathBuf,
 }
 
@@ -71,12 +71,12 @@ pub struct NixDbSpec {
     pub base: Option<NixDbBase>,
 }
 
-/// The folder of the database in an image, without a slash in front.
-pub fn nix_db_folder(store: &Store) -> Vec<u8> {
+/// The directory of the database in an image, without a slash in front.
+pub fn nix_db_directory(store: &Store) -> Vec<u8> {
     name_of(&Database::state_of_nix(store.dir()).join("db"))
 }
 
-/// Makes the layer and writes its tar to `blob`, whole or not at all, in GNU tar's dialect. All paths of the closure have
+/// Makes the layer and writes its tar to `blob`, complete or not at all, in GNU tar's dialect. All paths of the closure have
 /// NAR hashes.
 ///
 /// # Errors
@@ -100,12 +100,12 @@ pub fn build_nix_db(spec: &NixDbSpec, closure: &Closure, blob: &Path) -> Result<
     Ok(LayerFile::new(diff_id, source.size()))
 }
 
-/// The members of a database layer on their way.
+/// A database layer whose members are being collected.
 struct Members<'a> {
     spec: &'a NixDbSpec,
     /// What the root has.
     root: Tree,
-    /// By the components of their names, so that a folder comes before what is in it.
+    /// By the components of their names, so that a directory comes before what is in it.
     found: BTreeMap<PathBuf, Placed>,
 }
 
@@ -120,9 +120,9 @@ impl<'a> Members<'a> {
 
     fn all(mut self, closure: &Closure, scratch: &Path) -> Result<Vec<Placed>> {
         let state = Database::state_of_nix(self.spec.store.dir());
-        self.folders(Path::new(self.spec.store.dir()))?;
-        for folder in ["db", "gcroots/docker", "gcroots/per-user", "profiles/per-user", "temproots"] {
-            self.folders(&state.join(folder))?;
+        self.directories(Path::new(self.spec.store.dir()))?;
+        for directory in ["db", "gcroots/docker", "gcroots/per-user", "profiles/per-user", "temproots"] {
+            self.directories(&state.join(directory))?;
         }
         let database = self.database(closure, &state.join("db"), scratch)?;
         self.file(&state.join("db/db.sqlite"), 0o644, &database)?;
@@ -137,9 +137,9 @@ impl<'a> Members<'a> {
     }
 
     /// Writes the database, adds its version and takes away what lower layers have beside it; where it is.
-    fn database(&mut self, closure: &Closure, folder: &Path, scratch: &Path) -> Result<PathBuf> {
+    fn database(&mut self, closure: &Closure, directory: &Path, scratch: &Path) -> Result<PathBuf> {
         let [database, schema] = ["db.sqlite", "schema"].map(|name| scratch.join(name));
-        let shown = folder.join("db.sqlite");
+        let shown = directory.join("db.sqlite");
         // Before it is read: something else than a file would be taken for an empty database.
         self.check(&shown, &name_of(&shown), &Kind::File { size: 0 })?;
         let below = self.spec.base.as_ref().filter(|base| base.tree.get(&name_of(&shown)).is_some());
@@ -147,23 +147,23 @@ impl<'a> Members<'a> {
         let copy = below.map(|base| base.copies.join("db.sqlite")).unwrap_or_default();
         let earlier = below.map(|_| Earlier { copy: &copy, name: &name });
         write_database(closure, earlier, &database)?;
-        let has = |file: &str| below.is_some_and(|base| base.tree.get(&name_of(&folder.join(file))).is_some());
+        let has = |file: &str| below.is_some_and(|base| base.tree.get(&name_of(&directory.join(file))).is_some());
         if !has("schema") {
             fs::write(&schema, VERSION).map_err(Error::io("write", &schema))?;
-            self.file(&folder.join("schema"), 0o644, &schema)?;
+            self.file(&directory.join("schema"), 0o644, &schema)?;
         }
         for left in LEFT_BEHIND.into_iter().filter(|left| has(left)) {
             let whiteout = Whiteout::hiding(left.as_bytes());
-            self.bare(&folder.join(OsStr::from_bytes(&whiteout)), Kind::File { size: 0 }, 0o644)?;
+            self.bare(&directory.join(OsStr::from_bytes(&whiteout)), Kind::File { size: 0 }, 0o644)?;
         }
         Ok(database)
     }
 
-    /// Adds a folder and those that lead to it.
-    fn folders(&mut self, path: &Path) -> Result<()> {
-        let mut ancestors: Vec<&Path> = path.ancestors().filter(|folder| folder.parent().is_some()).collect();
+    /// Adds a directory and those that lead to it.
+    fn directories(&mut self, path: &Path) -> Result<()> {
+        let mut ancestors: Vec<&Path> = path.ancestors().filter(|directory| directory.parent().is_some()).collect();
         ancestors.reverse();
-        ancestors.into_iter().try_for_each(|folder| self.bare(folder, Kind::Directory, 0o755))
+        ancestors.into_iter().try_for_each(|directory| self.bare(directory, Kind::Directory, 0o755))
     }
 
     fn link(&mut self, path: &Path, target: Box<[u8]>) -> Result<()> {
@@ -191,17 +191,17 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    /// Folders may be there already, and files and links of the base may be replaced.
+    /// Directories may be there already, and files and links of the base may be replaced.
     fn check(&self, path: &Path, name: &[u8], kind: &Kind) -> Result<()> {
-        let is_folder = *kind == Kind::Directory;
+        let is_directory = *kind == Kind::Directory;
         let wrong = |over: &str, node: &Node| Error::UnderNixDb {
             over: over.to_owned(),
             path: path.to_owned(),
             found: what(node),
-            expected: if is_folder { "a folder" } else { "none, or what Nix has there" },
+            expected: if is_directory { "a folder" } else { "none, or what Nix has there" },
         };
         match self.root.get(name) {
-            Some(node) if !is_folder || !node.is_directory() => return Err(wrong("the root of the image", node)),
+            Some(node) if !is_directory || !node.is_directory() => return Err(wrong("the root of the image", node)),
             _ => {}
         }
         let Some(base) = &self.spec.base else { return Ok(()) };
@@ -213,7 +213,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Mode and owner: in the layers of an image the folders that lead to the store are those of the store layers;
+    /// Mode and owner: in the layers of an image the directories that lead to the store are those of the store layers;
     /// elsewhere the base has its say.
     fn attributes(&self, path: &Path, name: &[u8], mode: u32) -> (u32, Owner) {
         let NixDbSpec { store, uid, gid, place, base, .. } = self.spec;
@@ -283,8 +283,8 @@ mod tests {
 
     /// Names, modes and owners of the layer, and its bytes' digest.
     fn made(spec: &NixDbSpec) -> Result<(Vec<String>, layerstone_store::Digest)> {
-        let folder = tempfile::tempdir().unwrap();
-        let blob = folder.path().join("x.tar");
+        let directory = tempfile::tempdir().unwrap();
+        let blob = directory.path().join("x.tar");
         let layer = build_nix_db(spec, &closure(&spec.store), &blob)?;
         let mut members = layerstone_tar::Members::new(BufReader::new(File::open(&blob).unwrap()));
         let mut found = Vec::new();
@@ -327,7 +327,7 @@ mod tests {
         }
     }
 
-    /// Folders of the base keep their modes and owners, but for those that the layers of store paths have.
+    /// Directories of the base keep their modes and owners, but for those that the layers of store paths have.
     #[test]
     fn over_a_base() {
         let copies = tempfile::tempdir().unwrap();

@@ -1,33 +1,22 @@
 //! Gives the members of a layer the owners, device nodes and capabilities that a fake root left there.
 
+use crate::tree::below_root;
 use crate::{Error, Result};
 use layerstone_sandbox::{FileFacts, Ownership};
 use layerstone_tar::{Kind, Owner, Placed};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What is known of the files of a folder.
-#[derive(Clone, Copy, Debug)]
-pub struct Owned<'a> {
-    /// The folder.
-    pub folder: &'a Path,
-    /// What is known.
-    pub ownership: &'a Ownership,
-}
-
-/// Gives the members of the folder's walk what is known of their files. What belongs to root belongs to whoever owns the
-/// layer.
-pub fn apply(members: &mut [Placed], owned: &Owned<'_>) -> Result<()> {
-    if owned.ownership.is_empty() {
+/// Gives the members of a directory's walk what was recorded about their files. What belongs to root belongs to the
+/// owner of the layer.
+pub fn apply(members: &mut [Placed], directory: &Path, ownership: &Ownership) -> Result<()> {
+    if ownership.is_empty() {
         return Ok(());
     }
     for member in members {
-        let name = member.entry.name.strip_prefix(b"./").unwrap_or_default();
-        let path = owned.folder.join(OsStr::from_bytes(name));
+        let path = directory.join(below_root(&member.entry.name));
         let metadata = path.symlink_metadata().map_err(Error::io("read", &path))?;
-        if let Some(facts) = owned.ownership.get(metadata.dev(), metadata.ino()) {
+        if let Some(facts) = ownership.get(metadata.dev(), metadata.ino()) {
             change(member, facts);
         }
     }

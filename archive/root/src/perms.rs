@@ -3,12 +3,11 @@
 //! The rules are applied one after the other, so that of those that match the last one decides, field by field. A rule
 //! names an entry by its name in the layer, or over a base by the name that it has in the image.
 
-use crate::place_on_base::{below_root, path};
+use crate::tree::below_root;
 use crate::{Error, Result};
 use glob::MatchOptions;
 use layerstone_spec::{Perm, Which};
 use layerstone_tar::{Entry, Kind, Owner, Placed};
-use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -20,20 +19,14 @@ const MODE_BITS: u32 = 0o7777;
 
 /// The rules of a spec, with their patterns compiled.
 #[derive(Debug)]
-pub struct Rules<'a>(Vec<Rule<'a>>);
-
-#[derive(Debug)]
-struct Rule<'a> {
-    perm: &'a Perm,
-    pattern: Pattern,
-}
+pub struct Rules<'a>(Vec<(&'a Perm, Pattern)>);
 
 /// Which entries a rule is about.
 #[derive(Debug)]
 enum Pattern {
     /// The one of this name; empty for the root directory.
     Path(PathBuf),
-    /// Those whose whole names below the root match. Of a name that is not UTF-8, the bytes that are not match `*`, `?`
+    /// Those whose full names below the root match. Of a name that is not UTF-8, the bytes that are not match `*`, `?`
     /// and `**` alone.
     Glob(glob::Pattern),
 }
@@ -117,13 +110,13 @@ impl Defaults<'_> {
 impl<'a> Rules<'a> {
     /// Compiles the rules of a spec.
     pub fn new(perms: &'a [Perm]) -> Result<Rules<'a>> {
-        let rules = perms.iter().map(|perm| Ok(Rule { perm, pattern: Pattern::new(&perm.which)? }));
+        let rules = perms.iter().map(|perm| Ok((perm, Pattern::new(&perm.which)?)));
         rules.collect::<Result<_>>().map(Rules)
     }
 
     /// Whether any gives a name to an owner.
     pub fn have_names(&self) -> bool {
-        self.0.iter().any(|rule| rule.perm.has_names())
+        self.0.iter().any(|(perm, _)| perm.has_names())
     }
 
     /// Applies the rules to the members of a layer. `names` are the names of the members before they were placed on a
@@ -133,11 +126,11 @@ impl<'a> Rules<'a> {
     ///
     /// A rule finds no entry, or sets a mode and finds nothing but links.
     pub fn apply(&self, members: &mut [Placed], names: &[PathBuf], defaults: Defaults<'_>) -> Result<()> {
-        for Rule { perm, pattern } in &self.0 {
+        for (perm, pattern) in &self.0 {
             let (mut is_found, mut is_used) = (false, false);
             for (index, member) in members.iter_mut().enumerate() {
                 let is_named = names.get(index).is_some_and(|name| pattern.matches(name));
-                if !is_named && !pattern.matches(&name_below_root(&member.entry)) {
+                if !is_named && !pattern.matches(below_root(&member.entry.name)) {
                     continue;
                 }
                 is_found = true;
@@ -151,13 +144,6 @@ impl<'a> Rules<'a> {
             }
         }
         Ok(())
-    }
-}
-
-fn name_below_root(entry: &Entry) -> Cow<'_, Path> {
-    match entry.name.strip_prefix(b"./") {
-        Some(name) => Cow::Borrowed(path(name)),
-        None => Cow::Owned(below_root(&entry.name)),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each entry of the layer has a source path, its name in the layer, and a destination path, its name in the image. They
 //! differ below a directory that the base has as a symlink to one: with `bin -> usr/bin` in the base, `bin/x` goes to
-//! `usr/bin/x`, as it would in a container, and the symlink stays. The directories on the way there become entries of
+//! `usr/bin/x`, as it would in a container, and the symlink stays. The directories above it become entries of
 //! the layer, with the base's modes and owners. It is an error if two entries have one destination, unless both are
 //! directories or symlinks of one text, and if an entry replaces a symlink or directory that another one goes through.
 //!
@@ -13,16 +13,14 @@
 //! script cannot set one. This goes for the root directory too.
 //!
 //! A directory instead of something else, or the other way round, is an error unless the spec says `replace`: a dangling
-//! symlink may be a mistake, and a file in place of a directory hides all that the base has there. With `replace`, the
+//! symlink may be a mistake, and a file that replaces a directory hides all that the base has there. With `replace`, the
 //! layer's entry stands at its own path, and nothing goes through the symlink. Files and symlinks replace each other.
 
-use crate::load::FOLDER_MODE;
-use crate::tree::{Folder, Node};
+use crate::tree::{DIRECTORY_MODE, FileTree, Node, as_path, below_root};
 use crate::{Error, Result};
 use layerstone_store::{Found, Walk};
 use layerstone_tar::{Entry, FollowError, Kind, Node as BaseNode, Owner, Placed, Tree};
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -31,7 +29,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// What was merged, before the script ran.
-    pub merged: &'a Folder,
+    pub merged: &'a FileTree,
     /// Owner of entries that name none.
     pub owner: &'a Owner,
     /// Whether directories may replace files and symlinks, and these directories.
@@ -87,7 +85,7 @@ impl Item {
 
 impl Placing<'_> {
     fn add(&mut self, member: Placed) -> Result<()> {
-        let source = below_root(&member.entry.name);
+        let source = below_root(&member.entry.name).to_owned();
         let parent = source.parent().and_then(|parent| Some((self.directories.get(parent)?, source.file_name()?)));
         let destination = parent.map_or_else(|| source.clone(), |(parent, name)| parent.join(name));
         if member.entry.kind == Kind::Directory {
@@ -126,7 +124,7 @@ impl Placing<'_> {
     /// The directory that a symlink of the base leads to, if it leads to one.
     fn target_directory(&self, source: &Path, link: &Path) -> Result<Option<PathBuf>> {
         match self.base.resolve(link.as_os_str().as_bytes()) {
-            Ok(found) if found.node.is_some_and(BaseNode::is_directory) => Ok(Some(path(&found.name).to_owned())),
+            Ok(found) if found.node.is_some_and(BaseNode::is_directory) => Ok(Some(as_path(&found.name).to_owned())),
             Ok(_) | Err(layerstone_tar::Error::Follow { cause: FollowError::NoFolder { .. }, .. }) => Ok(None),
             Err(error) => Err(Error::Unfollowed { name: source.to_owned(), source: error }),
         }
@@ -135,10 +133,9 @@ impl Placing<'_> {
     /// The mode that a directory had before the script, or has if a script only makes it; none if it was set on purpose
     /// then.
     fn mode_before(&self, source: &Path) -> Option<u32> {
-        match self.origin.merged.find(source).map(|entry| &entry.node) {
-            Some(Node::Folder(folder)) => (!folder.is_on_purpose).then_some(folder.mode),
-            None if source.as_os_str().is_empty() => Some(self.origin.merged.mode),
-            _ => Some(FOLDER_MODE),
+        match self.origin.merged.get(source).map(|entry| &entry.node) {
+            Some(Node::Directory { mode, is_on_purpose }) => (!is_on_purpose).then_some(*mode),
+            _ => Some(DIRECTORY_MODE),
         }
     }
 
@@ -200,18 +197,15 @@ impl Placing<'_> {
         };
         match kind {
             Kind::Directory => Ok(Found::Directory),
-            Kind::Symlink { target } => Ok(Found::Symlink(path(target).to_owned())),
+            Kind::Symlink { target } => Ok(Found::Symlink(as_path(target).to_owned())),
             _ => Err(ErrorKind::NotADirectory),
         }
     }
 
     /// The error that layer and base have a directory and something else.
     fn disagreement(&self, source: &Path, ours: &Kind, below: &BaseNode) -> Error {
-        let from_contents = self
-            .origin
-            .merged
-            .find(source)
-            .filter(|entry| matches!(entry.node, Node::Folder(_)) == (*ours == Kind::Directory));
+        let merged = self.origin.merged.get(source);
+        let from_contents = merged.filter(|entry| entry.is_directory() == (*ours == Kind::Directory));
         let ours = match from_contents {
             Some(entry) => format!("{} is a {}", entry.source.display(), entry.describe()),
             None => format!("the script's is a {}", describe(ours)),
@@ -244,16 +238,6 @@ fn node<'a>(base: &'a Tree, name: &Path) -> Option<&'a BaseNode> {
     base.get(name.as_os_str().as_bytes())
 }
 
-/// A member's name below the root.
-pub fn below_root(name: &[u8]) -> PathBuf {
-    path(name.strip_prefix(b"./").unwrap_or(if name == b"." { b"" } else { name })).to_owned()
-}
-
-/// Bytes as a path.
-pub fn path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,7 +250,7 @@ mod tests {
         base: &'a [&'a str],
         /// Lines of a store.
         files: &'a [&'a str],
-        /// Folders that a script makes or changes, and their modes.
+        /// Directories that a script makes or changes, and their modes.
         script: &'a [(&'a str, u32)],
         replace: bool,
     }
@@ -274,19 +258,19 @@ mod tests {
     impl Case<'_> {
         fn place(&self) -> Result<Vec<Placed>> {
             let (_dir, store) = store(self.files);
-            let merged = merge(&store, &paths(&store, &["a"]), RootMode::Links).unwrap().root;
+            let merged = merge(&store, &paths(&store, &["a"]), RootMode::Links).unwrap().tree;
             let mut members = merged.members();
             for (name, mode) in self.script {
                 let name = if name.is_empty() { ".".to_owned() } else { format!("./{name}") };
                 members.retain(|member| *member.entry.name != *name.as_bytes());
                 members.push(Placed::bare(Entry::directory(name.as_bytes(), *mode)));
             }
-            members.sort_by_key(|member| below_root(&member.entry.name));
+            members.sort_by(|a, b| below_root(&a.entry.name).cmp(below_root(&b.entry.name)));
             let origin = Origin { merged: &merged, owner: &Owner::numeric_root(), replace: self.replace };
             Ok(place_on_base(&base(self.base), members, origin)?.into_iter().map(|(_, member)| member).collect())
         }
 
-        /// The layer in lines: a folder with its mode, and its owner if it is another than the layer's.
+        /// The layer in lines: a directory with its mode, and its owner if it is another than the layer's.
         #[track_caller]
         fn check(&self, expected: &[&str]) {
             let lines: Vec<String> = self.place().unwrap().iter().map(line).collect();
@@ -318,7 +302,7 @@ mod tests {
         &["usr/", "711: usr/bin/", "bin -> usr/bin", "abs -> /usr/bin", "1777: tmp/", "home/", "750,1000,7: home/app/"];
 
     #[test]
-    fn folders_go_where_links_lead() {
+    fn directories_go_where_links_lead() {
         let over = |files| Case { base: DEBIAN, files, ..NOTHING };
         let usr = ["./ 755", "./usr/ 755", "./usr/bin/ 711"];
         over(&["a/bin/x"]).check(&[&usr[..], &["./usr/bin/x -> /nix/store/a/bin/x"]].concat());
@@ -327,7 +311,7 @@ mod tests {
         over(&["a/bin/"]).check(&usr);
         let both = ["./usr/bin/x -> /nix/store/a/bin/x", "./usr/bin/y -> y", "./usr/z -> /nix/store/a/usr/z"];
         over(&["a/bin/x", "a/usr/bin/y -> y", "a/usr/z"]).check(&[&usr[..], &both].concat());
-        // In the folder behind one link there is another.
+        // In the directory behind one link there is another.
         let base = ["d/", "d/e/", "d/l -> e/../../f", "f/", "700: f/g/", "l -> d/."];
         let expected = ["./ 755", "./d/ 755", "./f/ 755", "./f/g/ 700", "./f/g/x -> /nix/store/a/l/l/g/x"];
         Case { base: &base, files: &["a/l/l/g/x"], ..NOTHING }.check(&expected);
@@ -336,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn each_folder_comes_before_its_contents_and_siblings_by_bytes() {
+    fn each_directory_comes_before_its_contents_and_siblings_by_bytes() {
         let base = ["z/", "z/a/", "l -> z"];
         let files = ["a/l/a/1 -> 1", "a/l/a-b -> 2", "a/l/a.b -> 3", "a/z/A -> 4", "a/m -> 5"];
         let expected = [
@@ -353,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_the_base_keep_mode_and_owner() {
+    fn directories_of_the_base_keep_mode_and_owner() {
         let files = ["a/tmp/x -> x", "a/home/app/y -> y", "a/new/"];
         let owned = "./home/app/ 750 1000:7 :";
         let own = [
@@ -381,7 +365,7 @@ mod tests {
         let expected =
             ["./ 711", "./home/ 755", "./home/app/ 700 1000:7 :", "./new/ 1777", "./usr/ 755", "./usr/bin/ 2755"];
         Case { base: DEBIAN, files: &["a/home/"], script: &script, ..NOTHING }.check(&expected);
-        // Two names of one folder: the mode that was given stands.
+        // Two names of one directory: the mode that was given stands.
         for script in [[("bin", 0o700), ("usr/bin", 0o755)], [("bin", 0o755), ("usr/bin", 0o700)]] {
             Case { base: DEBIAN, files: &["a/usr/"], script: &script, ..NOTHING }.check(&[
                 "./ 755",
@@ -406,7 +390,7 @@ mod tests {
         Case { base: &base, files: &files, ..NOTHING }.check(&expected);
     }
 
-    /// Base and files that disagree, what is said, and what comes of it with `replace`.
+    /// Base and files that disagree, the message, and the layer with `replace`.
     #[track_caller]
     fn check_replaced(base: &[&str], files: &[&str], message: &str, expected: &[&str]) {
         let case = Case { base, files, ..NOTHING };
@@ -415,13 +399,13 @@ mod tests {
     }
 
     #[test]
-    fn folders_against_files_and_links() {
+    fn directories_against_files_and_links() {
         let x = ["./x/ 755", "./x/y -> 1"];
-        let folder = "x: /nix/store/a/x is a folder, the base's a";
-        check_replaced(&["x"], &["a/x/y -> 1"], &format!("{folder} regular file"), &x);
-        check_replaced(&["x -> no"], &["a/x/y -> 1"], &format!("{folder} symbolic link to no"), &x);
-        check_replaced(&["x -> f", "f"], &["a/x/y -> 1"], &format!("{folder} symbolic link to f"), &x);
-        check_replaced(&["x -> f/y", "f"], &["a/x/y -> 1"], &format!("{folder} symbolic link to f/y"), &x);
+        let directory = "x: /nix/store/a/x is a folder, the base's a";
+        check_replaced(&["x"], &["a/x/y -> 1"], &format!("{directory} regular file"), &x);
+        check_replaced(&["x -> no"], &["a/x/y -> 1"], &format!("{directory} symbolic link to no"), &x);
+        check_replaced(&["x -> f", "f"], &["a/x/y -> 1"], &format!("{directory} symbolic link to f"), &x);
+        check_replaced(&["x -> f/y", "f"], &["a/x/y -> 1"], &format!("{directory} symbolic link to f/y"), &x);
         let message = "x: /nix/store/a/x is a regular file, the base's a folder";
         check_replaced(&["x/", "x/z"], &["a/x"], message, &["./x -> /nix/store/a/x"]);
         check_replaced(
@@ -432,7 +416,7 @@ mod tests {
         );
         let message = "l/x: /nix/store/a/l/x is a symbolic link, the base's a folder";
         check_replaced(&["d/", "d/x/", "l -> d"], &["a/l/x -> y"], message, &["./d/ 755", "./d/x -> y"]);
-        // Links to folders are followed all the same.
+        // Links to directories are followed all the same.
         let case = Case { base: DEBIAN, files: &["a/bin/x -> y"], replace: true, ..NOTHING };
         case.check(&["./ 755", "./usr/ 755", "./usr/bin/ 711", "./usr/bin/x -> y"]);
         let script = Case { base: &["x"], script: &[("x", 0o755)], ..NOTHING };
@@ -477,18 +461,18 @@ mod tests {
 
     #[test]
     fn layers_that_take_their_own_way_away() {
-        let lost = |name: &str, place: &str| {
+        let lost = |name: &str, destination: &str| {
             format!(
-                "cannot place over the base: {name}: links of the base lead to {place}, but not with this layer over it"
+                "cannot place over the base: {name}: links of the base lead to {destination}, but not with this layer over it"
             )
         };
-        // A link on the way is replaced by another one, by a file, and as the link itself by another name.
+        // A link of the path is replaced by another one, by a file, and as the link itself by another name.
         let base = ["a -> b", "b/", "b/s/", "c/", "c/s/", "l -> a/s", "top -> ."];
         Case { base: &base, files: &["a/a -> c", "a/l/x"], ..NOTHING }.check_error(&lost("l", "b/s"));
         Case { base: &base, files: &["a/a", "a/l/x"], ..NOTHING }.check_error(&lost("l", "b/s"));
         Case { base: &base, files: &["a/top/l", "a/l/x"], ..NOTHING }.check_error(&lost("l", "b/s"));
         Case { base: &base, files: &["a/b", "a/l/x"], replace: true, ..NOTHING }.check_error(&lost("l", "b/s"));
-        // Another link that leads to the same place will do.
+        // Another link that leads to the same directory will do.
         let expected = ["./ 755", "./a -> ./b", "./b/ 755", "./b/s/ 755", "./b/s/x -> /nix/store/a/l/x"];
         Case { base: &base, files: &["a/a -> ./b", "a/l/x"], ..NOTHING }.check(&expected);
     }

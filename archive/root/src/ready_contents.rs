@@ -1,7 +1,7 @@
 //! Lists the files of ready contents: what an image needs besides its packages, by the names that nixpkgs has for it.
 
 use crate::item::{Lost, follow};
-use crate::load::FOLDER_MODE;
+use crate::tree::DIRECTORY_MODE;
 use crate::{Error, Result, users};
 use layerstone_spec::Helper;
 use layerstone_store::{Store, StorePath};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const READABLE: u32 = 0o644;
 /// Permission bits of texts that are the owner's: passwords.
 const SECRET: u32 = 0o600;
-/// Permission bits of a folder in which all may write, and remove what is theirs.
+/// Permission bits of a directory in which all may write, and remove what is theirs.
 const FOR_ALL: u32 = 0o1777;
 /// Where `caCertificates` finds the certificates in a package, and where programs look for them.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-bundle.crt";
@@ -37,7 +37,7 @@ pub enum Content {
     /// A symlink with its text.
     Link(PathBuf),
     /// A directory with its permission bits, which hold over others' unless they are those of any directory.
-    Folder(u32),
+    Directory(u32),
 }
 
 /// How messages name a helper where they name the path that a file comes from.
@@ -55,10 +55,10 @@ pub fn files_of(helper: &Helper, store: &Store) -> Result<Vec<HelperFile>> {
                 text("etc/passwd", &users::passwd(extra_passwd_lines).map_err(bad)?, READABLE),
                 text("etc/group", &users::group(extra_group_lines).map_err(bad)?, READABLE),
                 text("etc/nsswitch.conf", users::NSSWITCH, READABLE),
-                file("var/empty", Content::Folder(FOLDER_MODE)),
+                file("var/empty", Content::Directory(DIRECTORY_MODE)),
             ])
         }
-        Helper::Tmp => Ok(vec![file("tmp", Content::Folder(FOR_ALL))]),
+        Helper::Tmp => Ok(vec![file("tmp", Content::Directory(FOR_ALL))]),
         Helper::ShadowSetup => Ok(shadow_setup()),
         Helper::UsrBinEnv(package) => Ok(vec![file("usr/bin/env", link(package, &["bin/env"])?)]),
         Helper::BinSh(package) => Ok(vec![file("bin/sh", link(package, &["bin/bash", "bin/sh"])?)]),
@@ -139,7 +139,7 @@ mod tests {
                 format!("{mode:o}: {} = {}", path.display(), text.lines().next().unwrap_or(""))
             }
             Content::Link(text) => format!("{} -> {}", path.display(), text.display()),
-            Content::Folder(mode) => format!("{mode:o}: {}/", path.display()),
+            Content::Directory(mode) => format!("{mode:o}: {}/", path.display()),
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_folders() {
+    fn texts_and_directories() {
         let nss = |_| Helper::FakeNss { extra_passwd_lines: Vec::new(), extra_group_lines: Vec::new() };
         assert_eq!(
             files_in(&[], nss).unwrap(),

@@ -12,7 +12,7 @@ const MAX_TEXT: u64 = 1 << 20;
 /// store directory there are none.
 ///
 /// A store has a hundred thousand entries, and a layer of symlinks names its few in full: the directory is listed only if
-/// some hash part stands in the layer without the whole name behind it, or if the layer holds large files.
+/// some hash part stands in the layer without the full name behind it, or if the layer holds large files.
 pub fn references(store: &Store, members: &[Placed]) -> Result<Vec<StorePath>> {
     if !store.locate(store.dir()).is_dir() {
         return Ok(Vec::new());

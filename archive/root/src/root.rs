@@ -2,11 +2,12 @@
 
 use crate::add_helpers::{Context, add_helpers};
 use crate::merge::{Merged, merge};
-use crate::ownership::{Owned, apply};
+use crate::ownership::apply;
 use crate::perms::{Defaults, Rules};
 use crate::place_on_base::{Origin, place_on_base};
 use crate::references::references;
 use crate::script::{self, RunAs, Workplace};
+use crate::tree::below_root;
 use crate::warning::Warning;
 use crate::{Error, Result};
 use layerstone_layer::{LayerFile, Layout, Progress, Source, write_layer};
@@ -14,10 +15,8 @@ use layerstone_spec::{Error as SpecError, ImageKind, Spec};
 use layerstone_store::{Output, Scratch, Store};
 use layerstone_tar::{Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,7 +55,7 @@ pub struct Customised {
     pub warnings: Vec<Warning>,
 }
 
-/// Makes the layer of a spec and writes its tar to `blob`, whole or not at all: GNU's dialect, the bytes of `tar
+/// Makes the layer of a spec and writes its tar to `blob`, complete or not at all: GNU's dialect, the bytes of `tar
 /// --sort=name --hard-dereference --owner=0 --group=0 --numeric-owner --mtime=@…`. What the scripts print goes to `log`.
 ///
 /// The spec's contents, helpers, scripts other than `runAsRoot`, perms and modification time are used; without any of
@@ -107,7 +106,7 @@ impl Making<'_> {
     /// Archives what was merged without writing it as files: some file systems take longer to make and remove thousands of
     /// links than all the rest of an image takes.
     fn archive_merged(&mut self) -> Result<LayerFile> {
-        let mut members = self.merged.root.members();
+        let mut members = self.merged.tree.members();
         if self.spec.xattrs {
             for (member, file) in with_files(&mut members) {
                 member.entry.xattrs = read_xattrs(&file)?;
@@ -124,7 +123,7 @@ impl Making<'_> {
         let scratch_dir = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
         let tree = scratch_dir.join("layer");
         DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
-        self.merged.root.write(&tree)?;
+        self.merged.tree.write(&tree)?;
         let inherited = if self.spec.xattrs { inherited(self.merged, &tree)? } else { Inherited::default() };
         let workplace = Workplace { layer: &tree, scratch: &scratch_dir, mtime: self.mtime };
         let mut warnings = Vec::new();
@@ -142,7 +141,7 @@ impl Making<'_> {
         let mut members = walk_tree(&tree, self.spec.xattrs)?;
         inherit(&mut members, &inherited)?;
         if let Some(ownership) = &ownership {
-            apply(&mut members, &Owned { folder: &tree, ownership })?;
+            apply(&mut members, &tree, ownership)?;
         }
         Ok((self.archive(members)?, warnings))
     }
@@ -153,7 +152,7 @@ impl Making<'_> {
         let references = references(&self.config.store, &members)?;
         let mut names = Vec::new();
         if let Some(base) = &self.config.base {
-            let origin = Origin { merged: &self.merged.root, owner, replace: self.spec.replace };
+            let origin = Origin { merged: &self.merged.tree, owner, replace: self.spec.replace };
             (names, members) = place_on_base(base, members, origin)?.into_iter().unzip();
         }
         let numeric = self.set_perms(&mut members, &names)?;
@@ -164,7 +163,7 @@ impl Making<'_> {
     }
 
     /// Gives members the owners and modes of the rules. Returns whether owners have numbers only in the tar (GNU tar's
-    /// `--numeric-owner`), as in dockerTools' customisation layers, unless somebody gives one a name.
+    /// `--numeric-owner`), as in dockerTools' customisation layers, unless a rule names one.
     fn set_perms(&self, members: &mut [Placed], names: &[PathBuf]) -> Result<bool> {
         let owner = &self.config.owner;
         let is_numeric = self.spec.kind == ImageKind::Layered && owner.uname.is_empty() && owner.gname.is_empty();
@@ -183,10 +182,9 @@ type Inherited = HashMap<(u64, u64, i64, i64), Xattrs>;
 
 fn inherited(merged: &Merged, tree: &Path) -> Result<Inherited> {
     let mut inherited = Inherited::default();
-    for (member, file) in with_files(&mut merged.root.members()) {
+    for (member, file) in with_files(&mut merged.tree.members()) {
         if let Some(xattrs) = read_xattrs(&file)? {
-            let name = member.entry.name.strip_prefix(b"./").unwrap_or_default();
-            inherited.insert(identity(&tree.join(OsStr::from_bytes(name)))?, *xattrs);
+            inherited.insert(identity(&tree.join(below_root(&member.entry.name)))?, *xattrs);
         }
     }
     Ok(inherited)
@@ -229,7 +227,7 @@ mod tests {
     const A: &str = "516z65g5d2g7yfc9yv6n2g1q21jqv0m1-a";
     const B: &str = "5wqnl34l8k8y01bqi4livgq7x9r214kc-b";
 
-    /// A machine with the paths A and B in its store, and a place for outputs.
+    /// A machine with the paths A and B in its store, and a directory for outputs.
     struct Machine(tempfile::TempDir);
 
     impl Machine {
@@ -275,12 +273,12 @@ mod tests {
             build(spec, &RootConfig { base, ..self.config(spec) }, &self.blob(), &mut Vec::new())
         }
 
-        /// The blob unpacked into a new folder.
+        /// The blob unpacked into a new directory.
         fn unpack(&self) -> tempfile::TempDir {
-            let folder = tempfile::tempdir().unwrap();
+            let directory = tempfile::tempdir().unwrap();
             let mut tar = Command::new("tar");
-            assert!(tar.arg("-xpf").arg(self.blob()).arg("-C").arg(folder.path()).status().unwrap().success());
-            folder
+            assert!(tar.arg("-xpf").arg(self.blob()).arg("-C").arg(directory.path()).status().unwrap().success());
+            directory
         }
     }
 
@@ -319,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_at_all_is_an_empty_root_folder() {
+    fn nothing_at_all_is_an_empty_root_directory() {
         let machine = Machine::new();
         let store = Store::new("/absent/store", "/").unwrap();
         let spec = Spec::new("t");
@@ -407,8 +405,9 @@ mod tests {
             let layer = machine.build_on(base, &spec).unwrap().layer;
             let names = members(&machine);
             assert_eq!(layer, machine.build_on(base, &Spec { script: None, ..spec.clone() }).unwrap().layer);
-            let folders = if base.is_none() { ["tmp/ 1777 0", "var/ 755 0"] } else { ["tmp/ 1777 5", "var/ 700 0"] };
-            assert!(folders.iter().all(|folder| names.iter().any(|name| name == folder)), "{names:?}");
+            let directories =
+                if base.is_none() { ["tmp/ 1777 0", "var/ 755 0"] } else { ["tmp/ 1777 5", "var/ 700 0"] };
+            assert!(directories.iter().all(|directory| names.iter().any(|name| name == directory)), "{names:?}");
             assert_eq!(layer.references, machine.paths(&[A, B]));
             let root = machine.unpack();
             let modes = ["etc/passwd", "etc/shadow", "etc/gshadow"].map(|name| mode(root.path().join(name)));
@@ -489,7 +488,7 @@ mod tests {
         assert_eq!(mode(machine.unpack().path().to_owned()), 0o775);
     }
 
-    /// Names of the blob's members, with the modes of folders.
+    /// Names of the blob's members, with the modes of directories.
     fn members(machine: &Machine) -> Vec<String> {
         let mut members = layerstone_tar::Members::new(std::fs::File::open(machine.blob()).unwrap());
         std::iter::from_fn(|| members.next_member().unwrap())
@@ -519,12 +518,12 @@ mod tests {
         std::fs::set_permissions(machine.entry(A).join("bin"), Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// The folder of the base that a link of the base leads to is not ours.
+    /// The directory of the base that a link of the base leads to is not ours.
     #[test]
-    fn folders_of_the_base_are_no_references() {
+    fn directories_of_the_base_are_no_references() {
         let machine = Machine::new();
-        let folder = format!("store/{B}/");
-        let files = ["store/", &*folder, &format!("bin -> {folder}")];
+        let directory = format!("store/{B}/");
+        let files = ["store/", &*directory, &format!("bin -> {directory}")];
         let spec = Spec { script: None, ..machine.spec(&[A], "") };
         let layer = machine.build_on(Some(&files), &spec).unwrap().layer;
         assert_eq!(layer.references, machine.paths(&[A]));
@@ -532,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stays_in_the_temporary_folder() {
+    fn nothing_stays_in_the_temporary_directory() {
         let machine = Machine::new();
         let spec = machine.spec(
             &[A],

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 /// Where a script runs.
 #[derive(Debug)]
 pub struct Workplace<'a> {
-    /// The layer's folder, absolute.
+    /// The layer's directory, absolute.
     pub layer: &'a Path,
-    /// A private folder beside it, absolute: TMPDIR is made in it.
+    /// A private directory beside it, absolute: TMPDIR is made in it.
     pub scratch: &'a Path,
     /// SOURCE_DATE_EPOCH, in seconds since the epoch.
     pub mtime: i64,
@@ -58,7 +58,7 @@ pub struct Ran {
 /// Runs a script to its end, which must be exit status 0. Its standard output and error both go to `log` as they come.
 pub fn run(script: &Script, workplace: &Workplace<'_>, run_as: RunAs<'_>, log: &mut dyn Write) -> Result<Ran> {
     let name = run_as.name(script);
-    let temporary = make_temporary_folder(workplace)?;
+    let temporary = make_temporary_directory(workplace)?;
     let file = script_file(script, workplace)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let (privileges, chroot) = match run_as {
@@ -70,13 +70,13 @@ pub fn run(script: &Script, workplace: &Workplace<'_>, run_as: RunAs<'_>, log: &
     };
     let outer;
     let bash = match &chroot {
-        Some(chroot) => chroot.bash(),
+        Some(chroot) => &chroot.bash,
         None => {
             outer = Bash { program: find_bash(&name, &path)?, script: file, path, temporary: temporary.clone() };
             &outer
         }
     };
-    let inner = chroot.as_ref().map(Chroot::inner_root);
+    let inner = chroot.as_ref().map(|chroot| &chroot.inner_root);
     let make = || bash.command(workplace.layer, workplace.mtime);
     let run = layerstone_sandbox::run_confined(
         &make,
@@ -110,7 +110,7 @@ fn script_file(script: &Script, workplace: &Workplace<'_>) -> Result<PathBuf> {
     }
 }
 
-fn make_temporary_folder(workplace: &Workplace<'_>) -> Result<PathBuf> {
+fn make_temporary_directory(workplace: &Workplace<'_>) -> Result<PathBuf> {
     let temporary = workplace.scratch.join("tmp");
     DirBuilder::new().mode(0o700).create(&temporary).map_err(Error::io("make", &temporary))?;
     Ok(temporary)
@@ -120,7 +120,7 @@ fn make_temporary_folder(workplace: &Workplace<'_>) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    /// A folder for the layer, and a scratch folder.
+    /// A directory for the layer, and a scratch directory.
     struct Fixture(tempfile::TempDir);
 
     impl Fixture {

@@ -1,76 +1,104 @@
-//! The tree of a layer in memory: writes it to disk, and lists it as members of a tar.
+//! Holds the files of a layer in memory: writes them to disk, and lists them as members of a tar.
+//!
+//! A tree is a map by path, not a nest of directories, so that nothing recurses and no depth is too much. Paths sort by
+//! component: a directory comes before its contents, and siblings are in the order of their bytes.
 
 use crate::error::Side;
 use crate::{Conflict, Error, Result};
-use layerstone_store::check_written;
+use layerstone_store::{Error as StageError, Found, Scratch, check_written};
 use layerstone_tar::{Entry as Member, Placed};
-use std::collections::{BTreeMap, btree_map};
-use std::ffi::OsString;
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// A folder of the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
-    /// Permission bits.
-    pub mode: u32,
-    /// Whether they were asked for, and so hold over those of a base's folder.
-    pub is_on_purpose: bool,
-    /// What is in it by name, in byte order.
-    pub entries: BTreeMap<OsString, Entry>,
-}
+/// Mode of a directory that nothing gives another one. (The store's are 0555.)
+pub const DIRECTORY_MODE: u32 = 0o755;
 
-/// An entry of the tree.
+/// Files by their paths below a root, that of the root being empty. What is above an entry is a directory of the tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileTree(pub BTreeMap<PathBuf, Entry>);
+
+/// An entry of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The logical path that it comes from, as the contents item names it; of one of the items for a folder.
+    /// The logical path that it comes from, as the contents item names it; of one of the items for a directory.
     pub source: Box<Path>,
-    /// What it is.
+    /// Its kind.
     pub node: Node,
 }
 
-/// What an entry of the tree is.
+/// The kind of an entry, with what only this kind has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
-    /// A folder.
-    Folder(Folder),
+    /// A directory.
+    Directory {
+        /// Permission bits.
+        mode: u32,
+        /// Whether they were asked for, and so replace those of a base's directory.
+        is_on_purpose: bool,
+    },
     /// A symbolic link and its text.
     Link(Box<Path>),
-    /// A regular file of the store for which a link to it stands.
+    /// A regular file of the store, to which the layer has a link.
     Pointer,
     /// A regular file that is copied.
     File(File),
 }
 
-/// A regular file of the store as it was found.
+/// A regular file as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Where it is on this machine.
+    /// Its path on this machine.
     pub real: Box<Path>,
     /// Size in bytes.
     pub size: u64,
     /// Permission bits.
     pub mode: u32,
-    /// When it was last modified, in seconds and nanoseconds.
+    /// Modification time, in seconds and nanoseconds.
     pub modified: (i64, i64),
 }
 
+impl File {
+    /// A file with its metadata, but for the permission bits.
+    pub fn new(real: &Path, mode: u32, metadata: &Metadata) -> File {
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        File { real: real.into(), size: metadata.len(), mode, modified }
+    }
+}
+
 impl Entry {
-    /// The text of the link that stands in the tree, if a link does.
+    /// An entry that comes from this path.
+    pub fn new(source: &Path, node: Node) -> Entry {
+        Entry { source: source.into(), node }
+    }
+
+    /// A directory of the usual mode.
+    pub fn directory(source: &Path) -> Entry {
+        Entry::new(source, Node::Directory { mode: DIRECTORY_MODE, is_on_purpose: false })
+    }
+
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        matches!(self.node, Node::Directory { .. })
+    }
+
+    /// The text of the link that the layer has here, if it has one.
     pub fn text(&self) -> Option<&Path> {
         match &self.node {
             Node::Link(text) => Some(text),
             Node::Pointer => Some(&self.source),
-            Node::Folder(_) | Node::File(_) => None,
+            Node::Directory { .. } | Node::File(_) => None,
         }
     }
 
-    /// What the source is, for messages.
+    /// The kind of the source, for messages.
     pub fn describe(&self) -> &'static str {
         match &self.node {
-            Node::Folder(_) => "folder",
+            Node::Directory { .. } => "folder",
             Node::Link(_) => "symbolic link",
             Node::Pointer | Node::File(_) => "regular file",
         }
@@ -82,160 +110,162 @@ impl Entry {
         Conflict { path: path.to_owned(), kept, ignored, modes: None }
     }
 
-    /// The error that this entry and another one of its name are a folder and something else.
+    /// The error that this entry and another one of its name are a directory and something else.
     pub fn disagreement(&self, path: &Path, second: &Entry) -> Error {
         let side = |entry: &Entry| Side { path: entry.source.to_path_buf(), what: entry.describe() };
         Error::Disagreement { path: path.to_owned(), first: side(self), second: side(second) }
     }
+
+    /// Writes the entry; a directory is empty, and only its owner can enter it.
+    fn write(&self, path: &Path) -> Result<()> {
+        if let Some(text) = self.text() {
+            return symlink(text, path).map_err(Error::io("link", path));
+        }
+        let Node::File(file) = &self.node else {
+            return DirBuilder::new().mode(0o700).create(path).map_err(Error::io("make", path));
+        };
+        let mut from = std::fs::File::open(&file.real).map_err(Error::io("read", &file.real))?;
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let mut to = made.map_err(Error::io("make", path))?;
+        let copied = io::copy(&mut from, &mut to).and_then(|_| check_written(&to));
+        copied.map_err(Error::io("write", path))?;
+        to.set_permissions(Permissions::from_mode(file.mode)).map_err(Error::io("make", path))
+    }
+
+    fn member(&self, name: &[u8]) -> Placed {
+        match &self.node {
+            Node::Directory { mode, .. } => Placed::bare(Member::directory(name, *mode)),
+            Node::Link(text) => Placed::bare(Member::symlink(name, text.as_os_str().as_bytes())),
+            Node::Pointer => Placed::bare(Member::symlink(name, self.source.as_os_str().as_bytes())),
+            Node::File(File { real, size, mode, modified }) => {
+                let entry = Member::file(name, *mode, *size);
+                Placed { entry, file: Some(real.clone()), modified: *modified }
+            }
+        }
+    }
 }
 
-impl Folder {
-    /// An empty folder.
-    pub fn new(mode: u32) -> Folder {
-        Folder { mode, is_on_purpose: false, entries: BTreeMap::new() }
+impl FileTree {
+    /// A tree of an empty root directory.
+    pub fn new(source: &Path) -> FileTree {
+        FileTree(BTreeMap::from([(PathBuf::new(), Entry::directory(source))]))
     }
 
-    /// The entry of a name below this folder, links not followed; none for the folder itself.
-    pub fn find(&self, name: &Path) -> Option<&Entry> {
-        let (folder, base) = (name.parent()?, name.file_name()?);
-        let folder = folder.iter().try_fold(self, |folder, name| match &folder.entries.get(name)?.node {
-            Node::Folder(folder) => Some(folder),
-            _ => None,
-        });
-        folder?.entries.get(base)
+    /// The entry at a path, links not followed.
+    pub fn get(&self, path: &Path) -> Option<&Entry> {
+        self.0.get(path)
     }
 
-    /// [`find`](Folder::find), to be changed.
-    pub fn find_mut(&mut self, name: &Path) -> Option<&mut Entry> {
-        let (folder, base) = (name.parent()?, name.file_name()?);
-        let folder = folder.iter().try_fold(self, |folder, name| match &mut folder.entries.get_mut(name)?.node {
-            Node::Folder(folder) => Some(folder),
-            _ => None,
-        });
-        folder?.entries.get_mut(base)
+    /// Adds an entry, whose directory exists. If its path is taken by an entry of its sort, `meet` merges the two.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disagreement`]: of the two, one is a directory.
+    pub fn add(&mut self, path: &Path, entry: Entry, meet: impl FnOnce(&mut Entry, Entry) -> Result<()>) -> Result<()> {
+        match self.0.get_mut(path) {
+            Some(existing) if existing.is_directory() != entry.is_directory() => {
+                Err(existing.disagreement(path, &entry))
+            }
+            Some(existing) => meet(existing, entry),
+            None => {
+                self.0.insert(path.to_owned(), entry);
+                Ok(())
+            }
+        }
     }
 
-    /// Writes the tree into an empty folder, and gives that folder its mode. A folder gets its mode after its contents:
-    /// one of mode 0555 takes none.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        let mut walk = Walk::new(self);
-        while let Some(step) = walk.next() {
-            let path = folder.join(&walk.path);
-            match step {
-                Step::Enter(entry) => write(entry, &path)?,
-                Step::Leave(left) => {
-                    set_mode(if walk.path.as_os_str().is_empty() { folder } else { &path }, left.mode)?
-                }
+    /// Makes a directory, and those above it, where nothing exists; the error is what exists at one of these paths and is no
+    /// directory.
+    pub fn make_directories<'a>(&'a mut self, path: &'a Path, source: &Path) -> Result<(), (&'a Path, &'a Entry)> {
+        let missing: Vec<&Path> = path.ancestors().take_while(|at| !self.0.contains_key(*at)).collect();
+        let nearest = path.ancestors().nth(missing.len());
+        if nearest.is_some_and(|at| !self.0[at].is_directory()) {
+            return Err(nearest.and_then(|at| Some((at, self.get(at)?))).expect("it was found above"));
+        }
+        self.0.extend(missing.into_iter().map(|at| (at.to_owned(), Entry::directory(source))));
+        Ok(())
+    }
+
+    /// What a walk through the tree finds at a path; an error for what leads to no directory.
+    pub fn look(&self, path: &Path) -> Result<Found, ErrorKind> {
+        match self.get(path).map(|entry| &entry.node) {
+            Some(Node::Directory { .. }) => Ok(Found::Directory),
+            Some(Node::Link(text)) => Ok(Found::Symlink(text.to_path_buf())),
+            Some(Node::Pointer | Node::File(_)) => Err(ErrorKind::NotADirectory),
+            None => Err(ErrorKind::NotFound),
+        }
+    }
+
+    /// Writes the tree into an empty directory, which gets the root's mode. Directories get their modes last: one of mode
+    /// 0555 takes no contents.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        for (path, entry) in self.0.iter().filter(|(path, _)| !is_root(path)) {
+            entry.write(&directory.join(path))?;
+        }
+        for (path, entry) in self.0.iter().rev() {
+            if let Node::Directory { mode, .. } = entry.node {
+                let path = if is_root(path) { directory.to_owned() } else { directory.join(path) };
+                let set = std::fs::set_permissions(&path, Permissions::from_mode(mode));
+                set.map_err(Error::io("make", &path))?;
             }
         }
         Ok(())
     }
 
-    /// The tree as it would be written, as members of a tar, each folder before its contents.
+    /// Writes the tree as a new directory, which appears complete or not at all.
+    ///
+    /// # Errors
+    ///
+    /// There is something of that name, or it cannot be written.
+    pub fn write_new(&self, directory: &Path) -> Result<()> {
+        let parent = directory.parent().filter(|parent| !is_root(parent)).unwrap_or(Path::new("."));
+        if !parent.is_dir() {
+            return Err(StageError::NoParent { path: directory.to_owned(), parent: parent.to_owned() }.into());
+        }
+        if directory.symlink_metadata().is_ok() {
+            return Err(Error::io("make", directory)(ErrorKind::AlreadyExists.into()));
+        }
+        let scratch = Scratch::create(parent)?;
+        let tree = scratch.path().join("tree");
+        std::fs::create_dir(&tree).map_err(Error::io("make", &tree))?;
+        self.write(&tree)?;
+        std::fs::rename(&tree, directory).map_err(Error::io("make", directory))
+    }
+
+    /// The tree as it would be written, as members of a tar, each directory before its contents.
     pub fn members(&self) -> Vec<Placed> {
-        let mut members = vec![Placed::bare(Member::directory(b".", self.mode))];
-        let mut walk = Walk::new(self);
-        while let Some(step) = walk.next() {
-            if let Step::Enter(entry) = step {
-                members.push(member(entry, &[b"./", walk.path.as_os_str().as_bytes()].concat()));
-            }
-        }
-        members
-    }
-}
-
-/// A walk through a tree in the order of names: each folder before its contents, and again after them.
-struct Walk<'a> {
-    /// The path of the last step, below the root.
-    path: PathBuf,
-    /// The folders on the way there, each with what is left of it.
-    open: Vec<(&'a Folder, btree_map::Iter<'a, OsString, Entry>)>,
-    /// Whether the last step was the last one at its path.
-    is_done: bool,
-}
-
-/// A step of a walk.
-enum Step<'a> {
-    /// An entry.
-    Enter(&'a Entry),
-    /// The end of a folder, the root's too.
-    Leave(&'a Folder),
-}
-
-impl<'a> Walk<'a> {
-    fn new(root: &'a Folder) -> Walk<'a> {
-        Walk { path: PathBuf::new(), open: vec![(root, root.entries.iter())], is_done: false }
-    }
-
-    fn next(&mut self) -> Option<Step<'a>> {
-        if std::mem::take(&mut self.is_done) {
-            self.path.pop();
-        }
-        let (folder, entries) = self.open.last_mut()?;
-        let Some((name, entry)) = entries.next() else {
-            let left = Step::Leave(folder);
-            self.open.pop();
-            self.is_done = true;
-            return Some(left);
+        let member = |(path, entry): (&PathBuf, &Entry)| match is_root(path) {
+            true => entry.member(b"."),
+            false => entry.member(&[b"./", path.as_os_str().as_bytes()].concat()),
         };
-        self.path.push(name);
-        match &entry.node {
-            Node::Folder(folder) => self.open.push((folder, folder.entries.iter())),
-            _ => self.is_done = true,
-        }
-        Some(Step::Enter(entry))
+        self.0.iter().map(member).collect()
     }
 }
 
-/// Writes an entry; a folder is empty yet, and only its owner can enter it.
-fn write(entry: &Entry, path: &Path) -> Result<()> {
-    if let Some(text) = entry.text() {
-        return symlink(text, path).map_err(Error::io("link", path));
-    }
-    match &entry.node {
-        Node::Folder(_) => DirBuilder::new().mode(0o700).create(path).map_err(Error::io("make", path)),
-        Node::File(file) => {
-            let mut from = std::fs::File::open(&file.real).map_err(Error::io("read", &file.real))?;
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            let mut to = made.map_err(Error::io("make", path))?;
-            let copied = std::io::copy(&mut from, &mut to).and_then(|_| check_written(&to));
-            copied.map_err(Error::io("write", path))?;
-            to.set_permissions(Permissions::from_mode(file.mode)).map_err(Error::io("make", path))
-        }
-        Node::Link(_) | Node::Pointer => Ok(()),
-    }
+/// Whether a path below the root is that of the root.
+pub fn is_root(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
-fn member(entry: &Entry, name: &[u8]) -> Placed {
-    match &entry.node {
-        Node::Folder(folder) => Placed::bare(Member::directory(name, folder.mode)),
-        Node::Link(text) => Placed::bare(Member::symlink(name, text.as_os_str().as_bytes())),
-        Node::Pointer => Placed::bare(Member::symlink(name, entry.source.as_os_str().as_bytes())),
-        Node::File(File { real, size, mode, modified }) => {
-            let entry = Member::file(name, *mode, *size);
-            Placed { entry, file: Some(real.clone()), modified: *modified }
-        }
-    }
+/// A member's path below the root.
+pub fn below_root(name: &[u8]) -> &Path {
+    as_path(name.strip_prefix(b"./").unwrap_or(if name == b"." { b"" } else { name }))
 }
 
-fn set_mode(path: &Path, mode: u32) -> Result<()> {
-    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::io("make", path))
+/// Bytes as a path.
+pub fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
-/// For tests: the tree as lines `a/`, `a/b -> TEXT`, `a/c = REAL`, each folder before its contents.
+/// For tests: the tree as lines `a/`, `a/b -> TEXT`, `a/c = REAL`, each directory before its contents.
 #[cfg(test)]
-pub fn lines(folder: &Folder) -> Vec<String> {
-    let (mut lines, mut walk) = (Vec::new(), Walk::new(folder));
-    while let Some(step) = walk.next() {
-        let Step::Enter(entry) = step else { continue };
-        let path = walk.path.display();
-        lines.push(match (&entry.node, entry.text()) {
-            (Node::Folder(_), _) => format!("{path}/"),
-            (Node::File(file), _) => format!("{path} = {}", file.real.display()),
-            (_, text) => format!("{path} -> {}", text.unwrap().display()),
-        });
-    }
-    lines
+pub fn lines(tree: &FileTree) -> Vec<String> {
+    let line = |(path, entry): (&PathBuf, &Entry)| match (&entry.node, path.display()) {
+        (Node::Directory { .. }, path) => format!("{path}/"),
+        (Node::File(file), path) => format!("{path} = {}", file.real.display()),
+        (_, path) => format!("{path} -> {}", entry.text().unwrap().display()),
+    };
+    tree.0.iter().filter(|(path, _)| !is_root(path)).map(line).collect()
 }
 
 #[cfg(test)]
@@ -246,18 +276,22 @@ mod tests {
         path.symlink_metadata().unwrap().permissions().mode() & 0o7777
     }
 
-    /// A folder `a` of mode 0555 with a folder, a link, and a file of mode 4511 that has this text.
-    fn tree(text: &Path) -> Folder {
-        let entry = |node| Entry { source: Path::new("/s/x").into(), node };
+    fn directory(mode: u32) -> Node {
+        Node::Directory { mode, is_on_purpose: false }
+    }
+
+    /// A directory `a` of mode 0555 with a directory, a link, and a file of mode 4511 that has this text.
+    fn tree(text: &Path) -> FileTree {
         let file = File { real: text.into(), size: 5, mode: 0o4511, modified: (1, 2) };
-        let mut inner = Folder::new(0o555);
-        inner.entries.insert("d".into(), entry(Node::Folder(Folder::new(0o1700))));
-        inner.entries.insert("f".into(), entry(Node::File(file)));
-        inner.entries.insert("l".into(), entry(Node::Link(Path::new("f//f").into())));
-        inner.entries.insert("p".into(), entry(Node::Pointer));
-        let mut root = Folder::new(0o750);
-        root.entries.insert("a".into(), entry(Node::Folder(inner)));
-        root
+        let nodes = [
+            ("", directory(0o750)),
+            ("a", directory(0o555)),
+            ("a/d", directory(0o1700)),
+            ("a/f", Node::File(file)),
+            ("a/l", Node::Link(Path::new("f//f").into())),
+            ("a/p", Node::Pointer),
+        ];
+        FileTree(nodes.map(|(path, node)| (path.into(), Entry::new(Path::new("/s/x"), node))).into())
     }
 
     #[test]
@@ -276,5 +310,16 @@ mod tests {
         let entries = |members: &[Placed]| members.iter().map(|member| member.entry.clone()).collect::<Vec<_>>();
         assert_eq!(entries(&walked), entries(&listed));
         assert_eq!((listed[3].file.as_deref(), listed[3].modified), (Some(&*text), (1, 2)));
+    }
+
+    #[test]
+    fn directories_are_made_where_nothing_is() {
+        let mut tree = tree(Path::new("/t"));
+        tree.make_directories(Path::new("a/d/x/y"), Path::new("/s/y")).unwrap();
+        assert_eq!(lines(&tree)[1..4], ["a/d/", "a/d/x/", "a/d/x/y/"]);
+        for path in ["a/l", "a/l/x"] {
+            let (at, other) = tree.make_directories(Path::new(path), Path::new("/s/y")).unwrap_err();
+            assert_eq!((at, other.describe()), (Path::new("a/l"), "symbolic link"));
+        }
     }
 }

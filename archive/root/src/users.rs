@@ -42,7 +42,7 @@ fn text(first: &str, extra: &[String], last: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Checks a line's fields: how many they are, that the first one names somebody, that these are ids.
+/// Checks a line's fields: how many they are, that the first one is a name, that these are ids.
 fn check(line: &str, file: &str, expected: usize, ids: &[usize]) -> Result<(), String> {
     let refuse = |cause: String| Err(format!("not a {file} line: {line:?}: {cause}"));
     if line.contains(['\n', '\0']) {

@@ -1,4 +1,4 @@
-//! Warnings of the root stage: what did not stop a layer from being made.
+//! Defines the warnings of the root stage: what did not stop a layer from being made.
 
 use crate::Conflict;
 use std::{fmt, io};

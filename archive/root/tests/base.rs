@@ -1,5 +1,5 @@
 //! Layers placed over random base images and unpacked by GNU tar: everything is where it was asked for, as a process in
-//! the image finds it, and the base's links and folders are what they were.
+//! the image finds it, and the base's links and directories are what they were.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -24,22 +24,22 @@ const MAX_LINKS: usize = 40;
 
 #[derive(Clone, Debug, PartialEq)]
 enum File {
-    Folder(u32),
+    Directory(u32),
     /// A regular file that has its name, or that of the base, as its text.
     Regular,
     Link(String),
 }
 
-/// Files by name, each folder before its contents.
+/// Files by name, each directory before its contents.
 type Files = BTreeMap<PathBuf, File>;
 
-/// Writes files below a folder; each regular file says its own name after `whose`.
-fn write(folder: &Path, files: &Files, whose: &str) {
-    fs::create_dir_all(folder).unwrap();
+/// Writes files below a directory; each regular file says its own name after `whose`.
+fn write(directory: &Path, files: &Files, whose: &str) {
+    fs::create_dir_all(directory).unwrap();
     for (name, file) in files {
-        let path = folder.join(name);
+        let path = directory.join(name);
         match file {
-            File::Folder(mode) => {
+            File::Directory(mode) => {
                 fs::create_dir(&path).unwrap();
                 fs::set_permissions(&path, Permissions::from_mode(*mode)).unwrap();
             }
@@ -49,8 +49,8 @@ fn write(folder: &Path, files: &Files, whose: &str) {
     }
 }
 
-fn base_tree(folder: &Path) -> Tree {
-    let layout = Layout::gnu(walk_tree(folder, false).unwrap(), 1, &Owner::root());
+fn base_tree(directory: &Path) -> Tree {
+    let layout = Layout::gnu(walk_tree(directory, false).unwrap(), 1, &Owner::root());
     let mut tree = Tree::default();
     tree.put(LayerTree::read_stream(Source::from(layout).reader().unwrap()).unwrap()).unwrap();
     tree
@@ -87,12 +87,12 @@ fn resolve(root: &Path, name: &Path) -> Option<PathBuf> {
     Some(root.join(at))
 }
 
-/// Puts the members of a layer over a folder as a stack of layers has them: what is no folder is replaced, and so is a
-/// folder by something else.
-fn put_over(folder: &Path, members: &[Member], unpacked: &Path) {
+/// Puts the members of a layer over a directory as a stack of layers has them: what is no directory is replaced, and so is a
+/// directory by something else.
+fn put_over(directory: &Path, members: &[Member], unpacked: &Path) {
     for member in members {
         let name = Path::new(OsStr::from_bytes(&member.name));
-        let (from, to) = (unpacked.join(name), folder.join(name));
+        let (from, to) = (unpacked.join(name), directory.join(name));
         let found = to.symlink_metadata().map(|metadata| metadata.is_dir());
         if member.is_directory() {
             if let Ok(false) = found {
@@ -119,20 +119,20 @@ fn members(blob: &Path) -> Vec<Member> {
     std::iter::from_fn(|| tar.next_member().unwrap()).collect()
 }
 
-fn untar(blob: &Path, folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
+fn untar(blob: &Path, directory: &Path) {
+    fs::create_dir_all(directory).unwrap();
     let output =
-        Command::new("tar").args(["--no-same-owner", "-xpf"]).arg(blob).arg("-C").arg(folder).output().unwrap();
+        Command::new("tar").args(["--no-same-owner", "-xpf"]).arg(blob).arg("-C").arg(directory).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What is in a folder, as lines.
-fn list(folder: &Path) -> Vec<String> {
+/// What is in a directory, as lines.
+fn list(directory: &Path) -> Vec<String> {
     let line = |member: &Placed| {
         let text = member.file.as_ref().map(|file| fs::read_to_string(file).unwrap());
         format!("{} {:?} {:o} {text:?}", member.entry.name.escape_ascii(), member.entry.kind, member.entry.mode)
     };
-    walk_tree(folder, false).unwrap().iter().map(line).collect()
+    walk_tree(directory, false).unwrap().iter().map(line).collect()
 }
 
 fn check(base: &Files, layer: &Files, replace: bool) {
@@ -175,10 +175,10 @@ fn check_order(members: &[Member]) {
 
 /// A file of ours is found by its name.
 fn check_ours(image: &Path, name: &Path, file: &File) {
-    let folder = resolve(image, name.parent().unwrap());
-    let path = folder.unwrap_or_else(|| panic!("the folder of {}", name.display())).join(name.file_name().unwrap());
+    let directory = resolve(image, name.parent().unwrap());
+    let path = directory.unwrap_or_else(|| panic!("the folder of {}", name.display())).join(name.file_name().unwrap());
     match file {
-        File::Folder(_) => assert!(resolve(image, name).is_some_and(|path| path.is_dir()), "{}", name.display()),
+        File::Directory(_) => assert!(resolve(image, name).is_some_and(|path| path.is_dir()), "{}", name.display()),
         File::Link(text) => assert_eq!(fs::read_link(path).unwrap(), Path::new(text)),
         File::Regular => assert_eq!(fs::read_to_string(path).unwrap(), format!("layer {}", name.display())),
     }
@@ -191,22 +191,22 @@ fn check_base(image: &Path, name: &Path, file: &File, members: &[Member], replac
     let replaced = name.ancestors().any(|name| of_layer(name).is_some_and(|member| !member.is_directory()));
     match file {
         _ if replaced => {}
-        File::Folder(mode) => assert_eq!(path.symlink_metadata().unwrap().permissions().mode() & 0o7777, *mode),
+        File::Directory(mode) => assert_eq!(path.symlink_metadata().unwrap().permissions().mode() & 0o7777, *mode),
         _ if replace && of_layer(name).is_some() => {}
         File::Link(text) => assert_eq!(fs::read_link(path).unwrap(), Path::new(text)),
         File::Regular => assert_eq!(fs::read_to_string(path).unwrap(), format!("base {}", name.display())),
     }
 }
 
-/// Makes files of names and what they are; folders on the way are made, and the first of two that disagree stays.
+/// Makes files of names and what they are; directories on the way are made, and the first of two that disagree stays.
 fn files(entries: Vec<(String, File)>) -> Files {
     let mut files = Files::new();
     for (name, file) in entries {
         let name = PathBuf::from(name);
-        let above: Vec<&Path> = name.ancestors().skip(1).filter(|folder| *folder != Path::new("")).collect();
-        if above.iter().all(|folder| files.get(*folder).is_none_or(|file| matches!(file, File::Folder(_)))) {
-            for folder in above {
-                files.entry(folder.to_owned()).or_insert(File::Folder(0o755));
+        let above: Vec<&Path> = name.ancestors().skip(1).filter(|directory| *directory != Path::new("")).collect();
+        if above.iter().all(|directory| files.get(*directory).is_none_or(|file| matches!(file, File::Directory(_)))) {
+            for directory in above {
+                files.entry(directory.to_owned()).or_insert(File::Directory(0o755));
             }
             files.entry(name).or_insert(file);
         }
@@ -214,27 +214,28 @@ fn files(entries: Vec<(String, File)>) -> Files {
     files
 }
 
-/// Folders a, b and c, links l and m most of which lead to folders, and files f, rarely under each other's names.
+/// Directories a, b and c, links l and m most of which lead to directories, and files f, rarely under each other's names.
 fn base() -> impl Strategy<Value = Files> {
-    let folder =
-        ("[abc](/[abc]){0,2}", select(vec![0o755, 0o700, 0o1777])).prop_map(|(n, mode)| (n, File::Folder(mode)));
+    let directory =
+        ("[abc](/[abc]){0,2}", select(vec![0o755, 0o700, 0o1777])).prop_map(|(n, mode)| (n, File::Directory(mode)));
     let text = prop_oneof![8 => "/?[ab](/[ab])?", 2 => "/?[lm](/[ab])?|\\.", 1 => "/?f|/?no|\\.\\./\\.\\./a"];
     let high = ("[lm]", text.clone()).prop_map(|(name, text)| (name, File::Link(text)));
     let low =
         ("[ab]/[lm]", text).prop_map(|(name, text)| (name, File::Link(format!("../{text}").replace("..//", "/"))));
     let link = prop_oneof![2 => high, 1 => low];
     let file = prop_oneof![4 => "([abc]/){0,2}f", 1 => "[abclm]"].prop_map(|name| (name, File::Regular));
-    let ground = ["a", "a/b", "b"].map(|name| (name.to_owned(), File::Folder(0o711)));
-    let entry = prop_oneof![3 => folder, 4 => link, 1 => file];
+    let ground = ["a", "a/b", "b"].map(|name| (name.to_owned(), File::Directory(0o711)));
+    let entry = prop_oneof![3 => directory, 4 => link, 1 => file];
     proptest::collection::vec(entry, 3..14).prop_map(move |entries| files([entries, ground.to_vec()].concat()))
 }
 
-/// Files, and links of any name, in folders that may be links in the base.
+/// Files, and links of any name, in directories that may be links in the base.
 fn layer() -> impl Strategy<Value = Files> {
     let file = "([abc]/)?[lm]/([ablm]/)?[fg]|([abclm]/){0,3}[fg]".prop_map(|name| (name, File::Regular));
     let link = ("([abclm]/){0,2}[klm]", "/?[abcl](/[abc])?").prop_map(|(name, text)| (name, File::Link(text)));
-    let folder = ("[abclm](/[abclm]){0,2}", select(vec![0o755, 0o700])).prop_map(|(n, mode)| (n, File::Folder(mode)));
-    let entry = prop_oneof![5 => file, 2 => link, 1 => folder];
+    let directory =
+        ("[abclm](/[abclm]){0,2}", select(vec![0o755, 0o700])).prop_map(|(n, mode)| (n, File::Directory(mode)));
+    let entry = prop_oneof![5 => file, 2 => link, 1 => directory];
     proptest::collection::vec(entry, 2..8).prop_map(files)
 }
 

@@ -213,12 +213,12 @@ fn corners() {
     }
 }
 
-/// An item as lines: folders a, b and c, links l to folders and m to none, files f and g. Rarely a folder has a link's
-/// name, or a link leads anywhere, so that most items can be merged. Links do not lead out of the top folder, where a
-/// container has its root and this machine other folders. Folders that are named have one of these modes; the others
-/// have 0755.
-fn item(folders: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
-    let folder = prop_oneof![12 => "([ab]/){0,2}(c/)?", 2 => "([ab]/)?l/([ab]/)?", 1 => "m/"];
+/// An item as lines: directories a, b and c, links l to directories and m to none, files f and g. Rarely a directory
+/// has a link's name, or a link leads anywhere, so that most items can be merged. Links do not lead out of the top
+/// directory, where a container has its root and this machine other directories. Directories that are named have one of
+/// these modes; the others have 0755.
+fn item(directories: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
+    let directory = prop_oneof![12 => "([ab]/){0,2}(c/)?", 2 => "([ab]/)?l/([ab]/)?", 1 => "m/"];
     let file = ("[fg]", select(&["444", "555", "644", "755", "600"]), "x{0,3}")
         .prop_map(|(name, mode, text)| (Some(mode), format!("{name} = {text}")));
     let link = prop_oneof![
@@ -226,36 +226,37 @@ fn item(folders: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> 
         4 => "nowhere|f|TOP/c/f|/etc/passwd".prop_map(|text| format!("m -> {text}")),
         1 => "[lm] -> ((\\.\\./){0,3}[abflm](/[abf])?|\\.|\\.\\.|STORE/[01](/[abl])?)",
     ];
-    let bare = select(folders).prop_map(|mode| (Some(mode), String::new()));
-    let line = (folder, prop_oneof![4 => file, 3 => link.prop_map(|link| (None, link)), 2 => bare]);
+    let bare = select(directories).prop_map(|mode| (Some(mode), String::new()));
+    let line = (directory, prop_oneof![4 => file, 3 => link.prop_map(|link| (None, link)), 2 => bare]);
     proptest::collection::vec(line, 0..9).prop_map(|lines| {
-        let folders = [("a/c/".to_owned(), (None, "g = xx".to_owned())), ("c/".to_owned(), (None, "f = x".to_owned()))];
+        let directories =
+            [("a/c/".to_owned(), (None, "g = xx".to_owned())), ("c/".to_owned(), (None, "f = x".to_owned()))];
         let mut item = BTreeMap::new();
-        let lines = folders.into_iter().chain(lines);
-        lines.for_each(|(folder, (mode, rest))| add_line(&mut item, &folder, mode, &rest));
+        let lines = directories.into_iter().chain(lines);
+        lines.for_each(|(directory, (mode, rest))| add_line(&mut item, &directory, mode, &rest));
         item.into_values().collect()
     })
 }
 
-/// Adds a line to those of an item by path, unless there is something of its name, or something else than a folder above.
-fn add_line(item: &mut BTreeMap<String, String>, folder: &str, mode: Option<&str>, rest: &str) {
-    let depth = folder.matches('/').count();
+/// Adds a line to those of an item by path, unless there is something of its name, or something else than a directory above.
+fn add_line(item: &mut BTreeMap<String, String>, directory: &str, mode: Option<&str>, rest: &str) {
+    let depth = directory.matches('/').count();
     let rest = rest.replace("TOP/", &"../".repeat(depth));
     let name = rest.split(' ').next().unwrap_or_default();
     let climbs = rest.matches("..").count() > depth;
-    // What is below a link lies elsewhere; and what l leads to has no links to folders, which would often be circles.
-    let is_unfit = folder.contains(['l', 'm']) || folder.contains('c') && name == "l";
+    // What is below a link lies elsewhere; and what l leads to has no links to directories, which would often be circles.
+    let is_unfit = directory.contains(['l', 'm']) || directory.contains('c') && name == "l";
     if rest.contains(" -> ") && (climbs || is_unfit) {
         return;
     }
-    let above: Vec<String> = folder.match_indices('/').map(|(at, _)| folder[..at].to_owned()).collect();
-    if above.iter().any(|folder| item.contains_key(folder))
-        || item.keys().any(|path| path.starts_with(&format!("{folder}{name}/"))) && !name.is_empty()
+    let above: Vec<String> = directory.match_indices('/').map(|(at, _)| directory[..at].to_owned()).collect();
+    if above.iter().any(|directory| item.contains_key(directory))
+        || item.keys().any(|path| path.starts_with(&format!("{directory}{name}/"))) && !name.is_empty()
     {
         return;
     }
     let mode = mode.map_or(String::new(), |mode| format!("{mode}: "));
-    item.entry(format!("{folder}{name}")).or_insert(format!("{mode}{folder}{rest}"));
+    item.entry(format!("{directory}{name}")).or_insert(format!("{mode}{directory}{rest}"));
 }
 
 #[track_caller]
@@ -280,7 +281,7 @@ proptest! {
         }
     }
 
-    /// All folders have one mode, since rsync 3.5 fails to give a folder behind a link another one.
+    /// All directories have one mode, since rsync 3.5 fails to give a directory behind a link another one.
     #[test]
     fn kept_links_are_those_of_rsync(items in proptest::collection::vec(item(&["755"]), 2..4)) {
         if has_rsync("kept_links_are_those_of_rsync") {

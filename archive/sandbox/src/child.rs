@@ -1,6 +1,6 @@
 //! Makes the sandbox around the child, step by step, between fork and exec.
 //!
-//! Three processes come of it:
+//! It makes three processes:
 //!
 //! ```text
 //! us ── supervisor ── init (process 1 of the new process namespace) ── the command
@@ -17,15 +17,17 @@ use crate::fake;
 use crate::fd_broker::serve;
 use crate::inner_root::InnerRoot;
 use crate::reclaim::reclaim;
-use crate::report::tell;
+use crate::report::send;
 use crate::step::Step;
-use crate::system::{Signals, UMASK, become_root, close_from, exit, fork, listen_to_calls, set_read_only, unshare};
+use crate::system::{
+    Signals, UMASK, become_root, close_from, die_with_parent, exit, fork, listen_to_calls, set_read_only, unshare,
+    wait_for,
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::process::{
-    Pid, Signal, WaitOptions, chdir, chroot, getpid, kill_process, set_parent_process_death_signal, umask, wait,
-    waitpid,
+    Pid, Signal, WaitOptions, chdir, chroot, getpid, kill_process, set_parent_process_death_signal, umask, waitpid,
 };
 use rustix::thread::{CapabilitySet, UnshareFlags, remove_capability_from_bounding_set};
 use std::ffi::{CStr, CString};
@@ -42,7 +44,7 @@ pub const DROPPED: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet
 /// Which users there are in the sandbox, and who the command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Users {
-    /// The caller, as itself; in a user namespace only where none of the others is to be had without.
+    /// The caller, as itself; in a user namespace only where the other namespaces cannot be made without one.
     Own,
     /// Root of a user namespace, with as many other users as the caller may map ([`IdMap`](crate::ids::IdMap)): whoever
     /// listens at the socket does it.
@@ -56,17 +58,17 @@ pub enum Users {
 /// All that the child needs, in memory before the fork.
 #[derive(Debug)]
 pub struct Child {
-    /// Folder to run in.
+    /// The directory to run in.
     pub enter: CString,
-    /// The other folder that can be written.
+    /// The other directory that can be written.
     pub scratch: CString,
     /// Who the command is.
     pub users: Users,
-    /// The caller's user id.
-    pub uid: u32,
-    /// The caller's group id.
-    pub gid: u32,
-    /// What is mounted in the folder to run in.
+    /// The map of the caller's user id, as /proc/self/uid_map takes it.
+    pub user_map: Vec<u8>,
+    /// The map of the caller's group id.
+    pub group_map: Vec<u8>,
+    /// What is mounted in the directory to run in.
     pub inner: Option<InnerRoot>,
     /// The socket of the notifier, and the filter.
     pub notifier: Option<(UnixStream, Vec<libc::sock_filter>)>,
@@ -76,43 +78,23 @@ pub struct Child {
     pub report: PipeWriter,
 }
 
-/// A child with the texts that it writes.
-#[derive(Debug)]
-pub struct Prepared {
-    child: Child,
-    user_map: Vec<u8>,
-    group_map: Vec<u8>,
-}
-
 impl Child {
-    /// Makes the texts ready.
-    pub fn prepared(self) -> Prepared {
-        let line = |id: u32| {
-            let inside = if self.users == Users::Alone { 0 } else { id };
-            format!("{inside} {id} 1\n").into_bytes()
-        };
-        Prepared { user_map: line(self.uid), group_map: line(self.gid), child: self }
-    }
-}
-
-impl Prepared {
     /// Makes the sandbox around the calling process, which becomes the supervisor; returns in the command's process only.
     pub fn make(&self) -> io::Result<()> {
-        let child = &self.child;
         umask(UMASK.into());
         self.enter_namespaces()?;
         // Not earlier: a change of credentials undoes it.
         self.step(Step::Unshare, die_with_parent())?;
         self.step(Step::Private, mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC))?;
-        self.step(Step::Bind, mount_bind(&*child.enter, &*child.enter))?;
-        self.step(Step::Bind, mount_bind(&*child.scratch, &*child.scratch))?;
-        if let Some(inner) = &child.inner {
+        self.step(Step::Bind, mount_bind(&*self.enter, &*self.enter))?;
+        self.step(Step::Bind, mount_bind(&*self.scratch, &*self.scratch))?;
+        if let Some(inner) = &self.inner {
             self.step(Step::Inner, inner.mount())?;
         }
         self.step(Step::ReadOnly, set_read_only(c"/", true))?;
-        self.step(Step::ReadOnly, set_read_only(&child.enter, false))?;
-        self.step(Step::ReadOnly, set_read_only(&child.scratch, false))?;
-        if let Some(inner) = &child.inner {
+        self.step(Step::ReadOnly, set_read_only(&self.enter, false))?;
+        self.step(Step::ReadOnly, set_read_only(&self.scratch, false))?;
+        if let Some(inner) = &self.inner {
             self.step(Step::ReadOnly, set_read_only(inner.scratch(), false))?;
         }
         for capability in DROPPED {
@@ -122,18 +104,18 @@ impl Prepared {
             self.keep(init);
         }
         self.step(Step::Fork, die_with_parent())?;
-        if let Some(inner) = &child.inner {
+        if let Some(inner) = &self.inner {
             // Only a process of the namespace can mount its /proc.
             self.step(Step::Inner, inner.mount_proc())?;
         }
         if let Some(command) = self.step(Step::Fork, fork())? {
             self.reap(command);
         }
-        self.step(Step::Enter, chdir(&*child.enter))?;
-        if child.inner.is_some() {
+        self.step(Step::Enter, chdir(&*self.enter))?;
+        if self.inner.is_some() {
             self.step(Step::Enter, chroot(c"."))?;
         }
-        if let Some((socket, program)) = &child.notifier {
+        if let Some((socket, program)) = &self.notifier {
             let listener = self.step(Step::Listen, listen_to_calls(program))?;
             self.step(Step::Listen, fake::hand_over(socket, listener))?;
         }
@@ -142,7 +124,7 @@ impl Prepared {
 
     fn enter_namespaces(&self) -> io::Result<()> {
         let flags = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
-        match self.child.users {
+        match self.users {
             Users::Real => self.step(Step::Unshare, unshare(flags)),
             Users::Own => match unshare(flags) {
                 Err(Errno::PERM) => {
@@ -171,34 +153,34 @@ impl Prepared {
     }
 
     fn have_users_mapped(&self) -> Result<(), Errno> {
-        let (socket, _) = self.child.notifier.as_ref().ok_or(Errno::NOTCONN)?;
+        let (socket, _) = self.notifier.as_ref().ok_or(Errno::NOTCONN)?;
         fake::ask_for_users(socket, getpid())
     }
 
     /// Reports a failure before returning it: of the error only the number would reach the parent.
     fn step<T>(&self, step: Step, result: Result<T, Errno>) -> io::Result<T> {
         if let Err(errno) = result {
-            tell(&self.child.report, step as u8, errno.raw_os_error());
+            send(&self.report, step as u8, errno.raw_os_error());
         }
         Ok(result?)
     }
 
-    /// What the supervisor does: waits for init, tells how it ended if it was killed, and gives files of other users back. It
-    /// does so when we are killed too: nobody else could remove those files.
+    /// What the supervisor does: waits for init, reports how it ended if it was killed, and gives files of other users
+    /// back. It does so when we are killed too: nobody else could remove those files.
     fn keep(&self, init: Pid) -> ! {
-        self.hold_report_only(self.child.service.as_ref());
-        let status = match self.child.users {
+        self.hold_report_only(self.service.as_ref());
+        let status = match self.users {
             // All files are the caller's: it dies with us.
-            Users::Own => wait_for(init),
+            Users::Own => wait_for(init).unwrap_or_else(|_| exit(1)),
             _ => self.outlive(init).unwrap_or_else(|_| exit(1)),
         };
         if ExitStatus::from_raw(status).signal().is_some() {
-            tell(rustix::stdio::stdin(), 0, status);
+            send(rustix::stdio::stdin(), 0, status);
         }
-        if self.child.users != Users::Own
+        if self.users != Users::Own
             && let Err(errno) = self.reclaim()
         {
-            tell(rustix::stdio::stdin(), Step::Reclaim as u8, errno.raw_os_error());
+            send(rustix::stdio::stdin(), Step::Reclaim as u8, errno.raw_os_error());
         }
         exit(0)
     }
@@ -208,7 +190,7 @@ impl Prepared {
         let signals = Signals::block(&[Signal::CHILD, Signal::TERM, Signal::PIPE])?;
         set_parent_process_death_signal(Some(Signal::TERM))?;
         let came = signals.descriptor()?;
-        let mut serves = self.child.service.is_some();
+        let mut serves = self.service.is_some();
         loop {
             // A signal that came before it was blocked is not waited for.
             if let Some((_, status)) = waitpid(Some(init), WaitOptions::NOHANG)? {
@@ -227,36 +209,31 @@ impl Prepared {
     }
 
     fn reclaim(&self) -> Result<(), Errno> {
-        if let Some(inner) = &self.child.inner {
+        if let Some(inner) = &self.inner {
             inner.unmount()?;
         }
-        reclaim(&self.child.enter, rustix::stdio::stdin())?;
-        reclaim(&self.child.scratch, rustix::stdio::stdin())
+        reclaim(&self.enter, rustix::stdio::stdin())?;
+        reclaim(&self.scratch, rustix::stdio::stdin())
     }
 
     /// What init does: waits for the command and for whatever becomes an orphan, and reports how the command ended.
     fn reap(&self, command: Pid) -> ! {
         self.hold_report_only(None);
-        let status = wait_for(command);
-        tell(rustix::stdio::stdin(), 0, status);
+        let status = wait_for(command).unwrap_or_else(|_| exit(1));
+        send(rustix::stdio::stdin(), 0, status);
         exit(0)
     }
 
-    /// Closes all descriptors but the report's, which becomes descriptor 0, and the one to serve at if notification to, which
-    /// becomes 1: nobody shall wait on the far end of a pipe for the supervisor or init.
+    /// Closes all descriptors but the report's, which becomes descriptor 0, and the one to serve at, which becomes 1: nobody
+    /// shall wait on the far end of a pipe for the supervisor or init.
     fn hold_report_only(&self, service: Option<&OwnedFd>) {
-        let is_held = rustix::stdio::dup2_stdin(&self.child.report).is_ok()
+        let is_done = rustix::stdio::dup2_stdin(&self.report).is_ok()
             && service.is_none_or(|service| rustix::stdio::dup2_stdout(service).is_ok())
             && close_from(if service.is_some() { 2 } else { 1 }).is_ok();
-        if !is_held {
+        if !is_done {
             exit(1);
         }
     }
-}
-
-/// Has the kernel kill this process when its parent dies, so that a kill -9 of us leaves no script behind.
-fn die_with_parent() -> Result<(), Errno> {
-    set_parent_process_death_signal(Some(Signal::KILL))
 }
 
 fn write_file(path: &CStr, bytes: &[u8]) -> Result<(), Errno> {
@@ -264,16 +241,4 @@ fn write_file(path: &CStr, bytes: &[u8]) -> Result<(), Errno> {
     let file = open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     // The kernel takes such a map in one write or not at all.
     rustix::io::write(&file, bytes).map(|_| ())
-}
-
-/// Waits for children, also those that came to us as orphans, until this one has ended; its raw status (wait(2)).
-fn wait_for(child: Pid) -> i32 {
-    loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == child => return status.as_raw(),
-            Ok(_) | Err(Errno::INTR) => {}
-            // Only if the child is not ours to wait for: somebody ignores SIGCHLD for us.
-            Err(_) => exit(1),
-        }
-    }
 }

@@ -1,7 +1,8 @@
 //! Has the kernel kill a child when this process ends, for whatever reason.
 
+use crate::system::die_with_parent;
 use rustix::io::Errno;
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::process::getppid;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use std::process::Command;
 pub fn kill_with_us(command: &mut Command) {
     let us = rustix::process::getpid();
     let bind = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
+        die_with_parent()?;
         // We may have died before.
         match getppid() {
             Some(parent) if parent == us => Ok(()),

@@ -19,7 +19,7 @@ mod process;
 
 pub use filter::filter;
 pub use identity::Identity;
-pub use owner_table::{Device, OwnerTable, Record};
+pub use owner_table::{Device, OwnerTable};
 
 use crate::fd_broker::{FdBroker, receive, send};
 use answer::Answers;

@@ -1,7 +1,7 @@
 //! Opens files that only root of a user namespace may open, for the process outside of it.
 //!
-//! The supervisor of a sandbox serves such requests while it waits. A request is a folder's descriptor and, in one packet,
-//! flags and mode of openat(2) and a name; the answer is an error number and, if that is 0, a descriptor.
+//! The supervisor of a sandbox serves such requests while it waits. A request is a directory's descriptor and, in one
+//! packet, flags and mode of openat(2) and a name; the answer is an error number and, if that is 0, a descriptor.
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -23,32 +23,28 @@ const NAME: usize = 256;
 #[derive(Debug, Default)]
 pub struct FdBroker(Option<OwnedFd>);
 
-/// The end of the socket at which a supervisor serves.
-#[derive(Debug)]
-pub struct BrokerSocket(OwnedFd);
-
-/// Two ends that belong together.
-pub fn pair() -> Result<(FdBroker, BrokerSocket), Errno> {
+/// A broker, and the end of its socket at which a supervisor serves.
+pub fn pair() -> Result<(FdBroker, OwnedFd), Errno> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    Ok((FdBroker(Some(ours)), BrokerSocket(theirs)))
+    Ok((FdBroker(Some(ours)), theirs))
 }
 
 impl FdBroker {
     /// openat(2), of a single name.
-    pub fn open(&self, folder: &OwnedFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-        match (openat(folder, name, flags, mode), &self.0) {
-            (Err(Errno::ACCESS | Errno::PERM), Some(supervisor)) => ask(supervisor, folder, name, flags, mode),
+    pub fn open(&self, directory: &OwnedFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        match (openat(directory, name, flags, mode), &self.0) {
+            (Err(Errno::ACCESS | Errno::PERM), Some(supervisor)) => ask(supervisor, directory, name, flags, mode),
             (result, _) => result,
         }
     }
 }
 
-fn ask(supervisor: &OwnedFd, folder: &OwnedFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+fn ask(supervisor: &OwnedFd, directory: &OwnedFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     if name.len() >= NAME || name.contains(&0) {
         return Err(Errno::NAMETOOLONG);
     }
     let head = [flags.bits().to_ne_bytes(), mode.bits().to_ne_bytes()].concat();
-    send(supervisor.as_fd(), &[&head, name, b"\0"].concat(), Some(folder.as_fd()))?;
+    send(supervisor.as_fd(), &[&head, name, b"\0"].concat(), Some(directory.as_fd()))?;
     let mut answer = [0; 4];
     match (receive(supervisor.as_fd(), &mut answer)?, i32::from_ne_bytes(answer)) {
         ((4, Some(file)), 0) => Ok(file),
@@ -57,21 +53,14 @@ fn ask(supervisor: &OwnedFd, folder: &OwnedFd, name: &[u8], flags: OFlags, mode:
     }
 }
 
-impl BrokerSocket {
-    /// The descriptor to serve at.
-    pub fn into_descriptor(self) -> OwnedFd {
-        self.0
-    }
-}
-
 /// Serves one request; an error if there will be no more. Allocates nothing.
 pub fn serve(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut request = [0; HEAD + NAME];
-    let (length, folder) = receive(socket, &mut request)?;
+    let (length, directory) = receive(socket, &mut request)?;
     let number = |at: usize| u32::from_ne_bytes([request[at], request[at + 1], request[at + 2], request[at + 3]]);
-    let opened = match (folder, request.get(HEAD..length).map(CStr::from_bytes_with_nul)) {
-        (Some(folder), Some(Ok(name))) => {
-            openat(&folder, name, OFlags::from_bits_retain(number(0)), Mode::from_bits_retain(number(4)))
+    let opened = match (directory, request.get(HEAD..length).map(CStr::from_bytes_with_nul)) {
+        (Some(directory), Some(Ok(name))) => {
+            openat(&directory, name, OFlags::from_bits_retain(number(0)), Mode::from_bits_retain(number(4)))
         }
         _ if length == 0 => return Err(Errno::CONNRESET),
         _ => Err(Errno::INVAL),
@@ -114,14 +103,14 @@ mod tests {
     fn requests_are_served() {
         let (broker, service) = pair().unwrap();
         let supervisor = broker.0.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let descriptor = openat(CWD, folder.path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let descriptor = openat(CWD, directory.path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
         std::thread::scope(|scope| {
-            scope.spawn(|| while serve(service.0.as_fd()).is_ok() {});
+            scope.spawn(|| while serve(service.as_fd()).is_ok() {});
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
             let made = ask(&supervisor, &descriptor, b"x", flags, Mode::from_raw_mode(0o600)).unwrap();
             rustix::io::write(&made, b"hi").unwrap();
-            assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), b"hi");
+            assert_eq!(std::fs::read(directory.path().join("x")).unwrap(), b"hi");
             let again = ask(&supervisor, &descriptor, b"x", flags, Mode::from_raw_mode(0o600));
             assert_eq!(again.unwrap_err(), Errno::EXIST);
             assert_eq!(

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// A folder to run in, and a scratch folder.
+/// A directory to run in, and a scratch directory.
 pub struct Fixture(tempfile::TempDir);
 
 impl Fixture {
@@ -18,16 +18,16 @@ impl Fixture {
         fixture
     }
 
-    pub fn folder(&self) -> PathBuf {
+    pub fn directory(&self) -> PathBuf {
         self.0.path().canonicalize().unwrap()
     }
 
     pub fn layer(&self) -> PathBuf {
-        self.folder().join("layer")
+        self.directory().join("layer")
     }
 
     pub fn scratch(&self) -> PathBuf {
-        self.folder().join("scratch")
+        self.directory().join("scratch")
     }
 
     /// Runs a script as this one; none without a sandbox.
@@ -51,8 +51,7 @@ impl Fixture {
         WorkDirs { enter, scratch, inner: None }
     }
 
-    /// What a script printed; it must succeed. None if there is no such sandbox here, which the reader of the test's
-    /// output is told.
+    /// What a script printed; it must succeed. None if there is no such sandbox here, which the test prints.
     pub fn printed(&self, users: Option<Users>, privileges: Privileges, text: &str) -> Option<(String, Ownership)> {
         let (log, result) = self.run(users, privileges, text);
         match result {

@@ -87,7 +87,7 @@ impl Ids {
         Ids { users: read("/proc/self/uid_map"), groups: read("/proc/self/gid_map") }
     }
 
-    /// The caller as root, and nobody else.
+    /// The caller as root, and no other user.
     pub fn alone() -> Ids {
         let (uid, gid) = caller();
         Ids { users: IdMap::alone(uid), groups: IdMap::alone(gid) }

@@ -1,7 +1,7 @@
 //! Makes a directory a root to run in: mounts the store, a `/dev` and a `/proc` in it.
 //!
-//! Mount points are made in the folder where they are absent, and removed by [`MountPoints`] afterwards. What the folder
-//! has at these places is hidden while the command runs, and there again after it.
+//! Mount points are made in the directory where they are absent, and removed by [`MountPoints`] afterwards. What the
+//! directory has at these paths is hidden while the command runs, and visible again after it.
 
 use rustix::fs::{Mode, OFlags, mkdir, open, symlink};
 use rustix::io::Errno;
@@ -22,7 +22,7 @@ pub const LINKS: [(&str, &str); 4] = [
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 ];
-/// Where the scratch folder is, seen from inside.
+/// Where the scratch directory is, seen from inside.
 pub const SCRATCH: &str = "/dev/shm";
 
 /// What is mounted, in memory before the fork.
@@ -31,22 +31,20 @@ pub struct InnerRoot {
     actions: Vec<Action>,
     proc: CString,
     scratch: CString,
-    /// In the order in which they are mounted.
-    mounts: Vec<CString>,
 }
 
 #[derive(Clone, Debug)]
 enum Action {
     Memory(CString),
-    Folder(CString),
+    Directory(CString),
     File(CString),
     Link { text: CString, at: CString },
     Bind { source: CString, at: CString },
 }
 
 impl InnerRoot {
-    /// The root at an absolute path. `shown` are files and folders that can be read inside: where they are, and what they
-    /// are called there, below /dev or where there is a mount point. The scratch folder is at [`SCRATCH`].
+    /// The root at an absolute path. `shown` are files and directories that can be read inside: where they are, and
+    /// what they are called there, below /dev or where there is a mount point. The scratch directory is at [`SCRATCH`].
     pub fn new(root: &Path, scratch: &Path, shown: &[(PathBuf, PathBuf)]) -> io::Result<InnerRoot> {
         let inside = |path: &Path| text(&root.join(path.strip_prefix("/").unwrap_or(path)));
         let dev = |name: &str| inside(&Path::new("/dev").join(name));
@@ -58,7 +56,7 @@ impl InnerRoot {
         for (name, target) in LINKS {
             actions.push(Action::Link { text: CString::new(target)?, at: dev(name)? });
         }
-        actions.push(Action::Folder(inside(Path::new(SCRATCH))?));
+        actions.push(Action::Directory(inside(Path::new(SCRATCH))?));
         actions.push(Action::Bind { source: text(scratch)?, at: inside(Path::new(SCRATCH))? });
         for (source, name) in shown {
             if name.starts_with("/dev") {
@@ -66,19 +64,14 @@ impl InnerRoot {
             }
             actions.push(Action::Bind { source: text(source)?, at: inside(name)? });
         }
-        let mounted = |action: &Action| match action {
-            Action::Memory(at) | Action::Bind { at, .. } => Some(at.clone()),
-            Action::Folder(_) | Action::File(_) | Action::Link { .. } => None,
-        };
-        let mounts = actions.iter().filter_map(mounted).collect();
-        Ok(InnerRoot { actions, proc: inside(Path::new("/proc"))?, scratch: inside(Path::new(SCRATCH))?, mounts })
+        Ok(InnerRoot { actions, proc: inside(Path::new("/proc"))?, scratch: inside(Path::new(SCRATCH))? })
     }
 
     /// Mounts all but /proc. For between fork and exec.
     pub(crate) fn mount(&self) -> Result<(), Errno> {
         self.actions.iter().try_for_each(|action| match action {
             Action::Memory(at) => mount(c"tmpfs", &**at, c"tmpfs", MountFlags::NOSUID, Some(c"mode=0755,size=1m")),
-            Action::Folder(at) => mkdir(&**at, Mode::from_raw_mode(0o755)),
+            Action::Directory(at) => mkdir(&**at, Mode::from_raw_mode(0o755)),
             Action::File(at) => open(&**at, OFlags::CREATE | OFlags::CLOEXEC, Mode::from_raw_mode(0o644)).map(drop),
             Action::Link { text, at } => symlink(&**text, &**at),
             Action::Bind { source, at } => mount_bind_recursive(&**source, &**at),
@@ -98,7 +91,7 @@ impl InnerRoot {
         }
     }
 
-    /// The scratch folder's mount.
+    /// The scratch directory's mount.
     pub(crate) fn scratch(&self) -> &CStr {
         &self.scratch
     }
@@ -106,20 +99,23 @@ impl InnerRoot {
     /// Takes all mounts away again, in the process that made them.
     pub(crate) fn unmount(&self) -> Result<(), Errno> {
         unmount(&*self.proc, UnmountFlags::DETACH)?;
-        self.mounts.iter().rev().try_for_each(|at| unmount(&**at, UnmountFlags::DETACH))
+        self.actions.iter().rev().try_for_each(|action| match action {
+            Action::Memory(at) | Action::Bind { at, .. } => unmount(&**at, UnmountFlags::DETACH),
+            Action::Directory(_) | Action::File(_) | Action::Link { .. } => Ok(()),
+        })
     }
 }
 
-/// Folders that were made to be mounted on; removed when dropped, as far as they are empty.
+/// Directories that were made to be mounted on; removed when dropped, as far as they are empty.
 #[derive(Debug, Default)]
 pub struct MountPoints(Vec<PathBuf>);
 
 impl MountPoints {
-    /// Makes the folders of these names below a root that are absent, with those around them.
+    /// Makes the directories of these names below a root that are absent, with those around them.
     ///
     /// # Errors
     ///
-    /// One cannot be made, or there is something else than a folder on the way: `NotADirectory`.
+    /// One cannot be made, or there is something else than a directory among them: `NotADirectory`.
     pub fn make(root: &Path, names: &[&Path]) -> Result<MountPoints, (PathBuf, io::Error)> {
         let mut made = MountPoints::default();
         for name in names {
@@ -132,13 +128,13 @@ impl MountPoints {
         Ok(made)
     }
 
-    fn make_one(&mut self, folder: &Path) -> io::Result<()> {
-        match folder.symlink_metadata() {
+    fn make_one(&mut self, directory: &Path) -> io::Result<()> {
+        match directory.symlink_metadata() {
             Ok(metadata) if metadata.is_dir() => Ok(()),
             Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                std::fs::create_dir(folder)?;
-                self.0.push(folder.to_owned());
+                std::fs::create_dir(directory)?;
+                self.0.push(directory.to_owned());
                 Ok(())
             }
             Err(e) => Err(e),
@@ -149,7 +145,7 @@ impl MountPoints {
 impl Drop for MountPoints {
     fn drop(&mut self) {
         // One that is not empty any more is the command's.
-        self.0.iter().rev().for_each(|folder| drop(std::fs::remove_dir(folder)));
+        self.0.iter().rev().for_each(|directory| drop(std::fs::remove_dir(directory)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Gives the files of a user namespace back to its creator, who may neither read nor remove those of others.
 //!
-//! Runs in the namespace, in a process between fork and exec: nothing is allocated, and the depth of folders is bounded.
+//! Runs in the namespace, in a process between fork and exec: nothing is allocated, and the depth of directories is bounded.
 
 use crate::report::Reclaimed;
 use rustix::fs::{
@@ -11,18 +11,18 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// How deep folders may be nested: each takes a descriptor and a buffer on the stack.
+/// How deep directories may be nested: each takes a descriptor and a buffer on the stack.
 const DEPTH: usize = 400;
-/// Bytes of folder entries that are read at a time; a name has at most 255.
+/// Bytes of directory entries that are read at a time; a name has at most 255.
 const BUFFER: usize = 1 << 10;
-/// What a folder needs for its owner to read and empty it.
+/// What a directory needs for its owner to read and empty it.
 const DIRECTORY_BITS: u32 = 0o700;
 /// What a file needs.
 const FILE_BITS: u32 = 0o400;
 
 /// Gives a directory and all that is in it to root of the namespace, readable; what that changes is reported first.
-pub fn reclaim(folder: &CStr, report: BorrowedFd<'_>) -> Result<(), Errno> {
-    visit(rustix::fs::CWD, folder, report, DEPTH)
+pub fn reclaim(directory: &CStr, report: BorrowedFd<'_>) -> Result<(), Errno> {
+    visit(rustix::fs::CWD, directory, report, DEPTH)
 }
 
 fn visit(parent: BorrowedFd<'_>, name: &CStr, report: BorrowedFd<'_>, depth: usize) -> Result<(), Errno> {
@@ -53,13 +53,13 @@ fn visit(parent: BorrowedFd<'_>, name: &CStr, report: BorrowedFd<'_>, depth: usi
 }
 
 fn enter(parent: BorrowedFd<'_>, name: &CStr, report: BorrowedFd<'_>, depth: usize) -> Result<(), Errno> {
-    let folder = openat(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let directory = openat(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let mut buffer = [MaybeUninit::uninit(); BUFFER];
-    let mut entries = RawDir::new(&folder, &mut buffer);
+    let mut entries = RawDir::new(&directory, &mut buffer);
     while let Some(entry) = entries.next() {
         let entry = entry?;
         if entry.file_name() != c"." && entry.file_name() != c".." {
-            visit(folder.as_fd(), entry.file_name(), report, depth)?;
+            visit(directory.as_fd(), entry.file_name(), report, depth)?;
         }
     }
     Ok(())

@@ -100,7 +100,7 @@ impl Report {
 }
 
 /// Sends a message, a tag and a number. If that fails the parent hears nothing, and says so.
-pub fn tell(report: impl AsFd, tag: u8, value: i32) {
+pub fn send(report: impl AsFd, tag: u8, value: i32) {
     let [a, b, c, d] = value.to_ne_bytes();
     let _ = rustix::io::write(report, &[tag, a, b, c, d]);
 }
@@ -117,7 +117,7 @@ mod tests {
             Reclaimed { dev: 1, ino: 2, uid: 3, gid: 4, mode: 5, capability: None },
         ];
         let (reader, mut writer) = io::pipe().unwrap();
-        tell(&writer, 0, 3 << 8);
+        send(&writer, 0, 3 << 8);
         reclaimed.iter().for_each(|reclaimed| writer.write_all(&reclaimed.encode()).unwrap());
         drop(writer);
         let Report::Ended(status, found) = Report::read(reader).unwrap() else { panic!() };
@@ -127,8 +127,8 @@ mod tests {
     #[test]
     fn a_failure_counts_whatever_came_before() {
         let (reader, writer) = io::pipe().unwrap();
-        tell(&writer, 0, 0);
-        tell(&writer, Step::Reclaim as u8, libc::EACCES);
+        send(&writer, 0, 0);
+        send(&writer, Step::Reclaim as u8, libc::EACCES);
         drop(writer);
         assert!(matches!(Report::read(reader).unwrap(), Report::Failed(Step::Reclaim, _)));
         let (reader, _) = io::pipe().unwrap();

@@ -1,7 +1,7 @@
 //! Runs a command in the best sandbox that the machine allows.
 
 use crate::child::Users;
-use crate::confine::{Confinement, confine, leave_open};
+use crate::confine::{confine, leave_open};
 use crate::fake::{self, Identity, OwnerTable};
 use crate::fd_broker::{self, FdBroker};
 use crate::ids::Ids;
@@ -12,11 +12,12 @@ use crate::signal;
 use crate::step::Step;
 use crate::tail::Tail;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open, waitid,
 };
-use std::io::{self, PipeReader, Read, Write};
+use std::borrow::Cow;
+use std::io::{self, PipeReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
@@ -27,11 +28,11 @@ const RECLAIM_SECONDS: i64 = 3;
 /// The directories of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkDirs<'a> {
-    /// The folder to run in, absolute; it can be written.
+    /// The directory to run in, absolute; it can be written.
     pub enter: &'a Path,
-    /// Another folder that can be written, absolute.
+    /// Another directory that can be written, absolute.
     pub scratch: &'a Path,
-    /// What makes the folder to run in the root; none if it does not become that.
+    /// What makes the directory to run in the root; none if it does not become that.
     pub inner: Option<&'a InnerRoot>,
 }
 
@@ -40,7 +41,7 @@ pub struct WorkDirs<'a> {
 pub enum Privileges {
     /// Those of its caller.
     Caller,
-    /// Those of root over files, as far as the command and readers of the result can tell.
+    /// Those of root over files, as the command and readers of the result see them.
     FakeRoot,
 }
 
@@ -84,7 +85,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// It cannot be started or watched; calls of a fake root cannot be answered; a folder cannot become the root; a signal
+/// It cannot be started or watched; calls of a fake root cannot be answered; a directory cannot become the root; a signal
 /// asks this program to end.
 pub fn run_confined(
     make: &dyn Fn() -> Command,
@@ -97,7 +98,7 @@ pub fn run_confined(
     run_in(attempts(dirs, privileges), make, dirs, privileges, log)
 }
 
-/// Runs a command in the first of several ways that is to be had.
+/// Runs a command in the first of several sandboxes that can be made.
 pub(crate) fn run_in(
     attempts: Vec<Attempt>,
     make: &dyn Fn() -> Command,
@@ -127,7 +128,7 @@ pub(crate) fn run_in(
     Err(Error::Step { step, source })
 }
 
-/// A way to run a command.
+/// A sandbox that is tried, or none.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     /// Who it is in its sandbox; none without a sandbox.
@@ -136,7 +137,7 @@ pub(crate) struct Attempt {
     identity: Identity,
 }
 
-/// The ways to try, the best one first.
+/// The sandboxes to try, the best one first.
 pub(crate) fn attempts(dirs: WorkDirs<'_>, privileges: Privileges) -> Vec<Attempt> {
     let is_root = rustix::process::geteuid().is_root();
     let attempt = |users, ids, gives, pretends| Attempt { users, identity: Identity { ids, gives, pretends } };
@@ -190,10 +191,7 @@ fn launch(
     }
     .map_err(io::Error::from)?;
     let report = match attempt.users {
-        Some(users) => {
-            let WorkDirs { enter, scratch, inner } = dirs;
-            Some(confine(&mut command, Confinement { enter, scratch, users, inner, notifier, service })?)
-        }
+        Some(users) => Some(confine(&mut command, dirs, users, notifier, service)?),
         None => {
             leave_open(&mut command, notifier);
             None
@@ -254,7 +252,7 @@ fn watch(
 ) -> io::Result<(ExitStatus, Vec<String>)> {
     std::thread::scope(|scope| {
         let waiter = std::thread::Builder::new().spawn_scoped(scope, || wait_for_group(&mut child, is_kept))?;
-        let lines = relay(output, log)?;
+        let lines = relay(&output, log)?;
         Ok((join(waiter)?, lines))
     })
 }
@@ -297,22 +295,20 @@ fn end_when_asked(id: Pid, is_kept: bool) -> io::Result<()> {
 }
 
 fn wait_for_one(polled: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<usize> {
-    Ok(rustix::io::retry_on_intr(|| poll(polled, limit))?)
+    Ok(retry_on_intr(|| poll(polled, limit))?)
 }
 
 /// Copies the output to the log until its end; the last lines. A log that cannot be written does not stop the command.
-fn relay(mut output: PipeReader, log: &mut dyn Write) -> io::Result<Vec<String>> {
+fn relay(output: &PipeReader, log: &mut dyn Write) -> io::Result<Vec<String>> {
     let mut tail = Tail::default();
     let mut buffer = [0; 8192];
     loop {
-        match output.read(&mut buffer) {
-            Ok(0) => return Ok(tail.into_lines()),
-            Ok(read) => {
+        match retry_on_intr(|| rustix::io::read(output, &mut buffer))? {
+            0 => return Ok(tail.lines().map(Cow::into_owned).collect()),
+            read => {
                 let _ = log.write_all(&buffer[..read]).and_then(|()| log.flush());
                 tail.push(&buffer[..read]);
             }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
         }
     }
 }
@@ -322,14 +318,14 @@ mod tests {
     use super::*;
     use crate::fixtures::Fixture;
 
-    /// All ways that the caller has.
-    const WAYS: [Option<Users>; 4] = [Some(Users::Many), Some(Users::Real), Some(Users::Alone), None];
+    /// All sandboxes of a fake root.
+    const SANDBOXES: [Option<Users>; 4] = [Some(Users::Many), Some(Users::Real), Some(Users::Alone), None];
 
-    /// The ways of a fake root that this caller is given.
-    fn ways() -> impl Iterator<Item = Option<Users>> {
+    /// The sandboxes of a fake root that this caller is given.
+    fn sandboxes() -> impl Iterator<Item = Option<Users>> {
         let is_root = rustix::process::geteuid().is_root();
         let has_many = Ids::many().is_some();
-        WAYS.into_iter().filter(move |users| match users {
+        SANDBOXES.into_iter().filter(move |users| match users {
             Some(Users::Many) => has_many,
             Some(Users::Real) => is_root,
             Some(Users::Alone) => !is_root,
@@ -339,19 +335,19 @@ mod tests {
 
     #[test]
     fn nothing_else_can_be_written() {
-        let ways = ways().flatten().map(|users| (users, Privileges::FakeRoot));
-        for (users, privileges) in ways.chain([(Users::Own, Privileges::Caller)]) {
+        let sandboxes = sandboxes().flatten().map(|users| (users, Privileges::FakeRoot));
+        for (users, privileges) in sandboxes.chain([(Users::Own, Privileges::Caller)]) {
             let fixture = Fixture::new();
-            let beside = fixture.folder().join("beside");
+            let beside = fixture.directory().join("beside");
             std::fs::create_dir(&beside).unwrap();
             let home = std::env::var("HOME").unwrap_or("/root".to_owned());
-            let folders = format!(
+            let directories = format!(
                 "{} {} {home} /tmp /etc /dev/shm / .. $TMPDIR/..",
                 beside.display(),
-                fixture.folder().display()
+                fixture.directory().display()
             );
             let text = format!(
-                "for folder in {folders}; do\n\
+                "for folder in {directories}; do\n\
                    if touch $folder/layerstone-probe 2> $TMPDIR/error; then rm $folder/layerstone-probe; echo $folder\n\
                    else grep -q -e Read-only -e 'Permission denied' $TMPDIR/error; fi\n\
                  done\n\
@@ -382,7 +378,7 @@ mod tests {
     #[test]
     fn nobody_is_left_behind() {
         for (users, privileges) in
-            ways().map(|users| (users, Privileges::FakeRoot)).chain([(Some(Users::Own), Privileges::Caller)])
+            sandboxes().map(|users| (users, Privileges::FakeRoot)).chain([(Some(Users::Own), Privileges::Caller)])
         {
             let fixture = Fixture::new();
             let text = if users.is_some() { format!("setsid {LEAVE}") } else { LEAVE.to_owned() };
@@ -403,9 +399,8 @@ mod tests {
         let fixture = Fixture::new();
         let mut command = Command::new("true");
         let (enter, scratch) = (fixture.layer(), Path::new("/absent"));
-        let confinement =
-            Confinement { enter: &enter, scratch, users: Users::Own, inner: None, notifier: None, service: None };
-        let pipe = confine(&mut command, confinement).unwrap();
+        let dirs = WorkDirs { enter: &enter, scratch, inner: None };
+        let pipe = confine(&mut command, dirs, Users::Own, None, None).unwrap();
         let error = command.spawn().unwrap_err();
         drop(command);
         let Report::Failed(step, source) = Report::read(pipe).unwrap() else { panic!("no failure") };
@@ -416,7 +411,7 @@ mod tests {
         );
     }
 
-    /// What a script as a fake root does and sees, line by line, the same in all ways.
+    /// What a script as a fake root does and sees, line by line, the same in all sandboxes.
     #[test]
     fn a_fake_root_is_obeyed() {
         let text = "umask 022\n\
@@ -441,7 +436,7 @@ mod tests {
             copy character special file\ncopy 0 regular file\n\
             moved 1000\nsecond 1000\nmoved 755\nfolder 0:0\n\
             -rws--x--x 1000/100\ncrw-r----- 0/0\n";
-        for users in ways() {
+        for users in sandboxes() {
             let fixture = Fixture::new();
             let Some((log, ownership)) = fixture.printed(users, Privileges::FakeRoot, text) else { continue };
             assert_eq!(log, expected, "{users:?}");
@@ -477,7 +472,7 @@ mod tests {
             getfattr -m - other\n\
             if setfattr -n security.capability -v 0x01 other 2> /dev/null; then echo wrong; fi\n\
             mkdir folder; if setfattr -n security.capability -v $value folder 2> /dev/null; then echo wrong; fi";
-        for users in ways() {
+        for users in sandboxes() {
             let fixture = Fixture::new();
             let Some((log, ownership)) = fixture.printed(users, Privileges::FakeRoot, text) else { continue };
             assert_eq!(
@@ -492,28 +487,28 @@ mod tests {
         }
     }
 
-    /// A file's record is its own: whoever gets its inode number later is root's.
+    /// A file's record is its own: a later file of its inode number is root's.
     #[test]
     fn removed_files_leave_nothing_behind() {
         let text = "for round in 1 2 3 4 5 6 7 8 9; do : > a; chown 5:6 a; rm a; : > b; stat -c %u:%g b; rm b; done";
-        for users in ways() {
+        for users in sandboxes() {
             let fixture = Fixture::new();
             let Some((log, _)) = fixture.printed(users, Privileges::FakeRoot, text) else { continue };
             assert_eq!(log, "0:0\n".repeat(9), "{users:?}");
         }
     }
 
-    /// Files that even their owner may not read come back, and folders too deep for one path.
+    /// Files that even their owner may not read come back, and directories too deep for one path.
     #[test]
     fn closed_files_are_opened_and_told() {
         let text = "mkdir -p shut/inner; echo x > shut/inner/file; chown 7 shut/inner/file\n\
             chmod 0 shut/inner/file shut/inner shut; echo y > $TMPDIR/left; chown 8 $TMPDIR/left; chmod 0 $TMPDIR/left";
-        for users in ways().flatten() {
+        for users in sandboxes().flatten() {
             let fixture = Fixture::new();
             let Some((_, ownership)) = fixture.printed(Some(users), Privileges::FakeRoot, text) else { continue };
             let file = std::fs::read(fixture.layer().join("shut/inner/file")).unwrap();
             assert_eq!(file, b"x\n");
-            // Root may read a file of mode 0, and is told the mode all the same.
+            // Root may read a file of mode 0, and the record has the mode all the same.
             assert_eq!(facts(&fixture, &ownership, "shut/inner").unwrap().mode, Some(0), "{users:?}");
             assert_eq!(facts(&fixture, &ownership, "shut/inner/file").unwrap().uid, 7, "{users:?}");
         }
@@ -526,7 +521,7 @@ mod tests {
             stat -c %u c/link; stat -L -c %u c/link; cd c/link; stat -c %u file; exec 3< file; stat -L -c %u /dev/fd/3\n\
             chown -h 9 ../../c/link; stat -c %u ../../c/link .; ln -s loop loop; if stat -L loop 2> /dev/null; then echo wrong; fi\n\
             if chown 5 absent 2> /dev/null; then echo wrong; fi; if mknod file c 1 3 2> /dev/null; then echo wrong; fi";
-        for users in ways() {
+        for users in sandboxes() {
             let fixture = Fixture::new();
             let Some((log, _)) = fixture.printed(users, Privileges::FakeRoot, text) else { continue };
             assert_eq!(log, "5\n5\n5\n5\n0\n0\n5\n5\n9\n0\n", "{users:?}");

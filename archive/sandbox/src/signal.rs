@@ -1,4 +1,4 @@
-//! Records the signals that ask this program to end (SIGINT, SIGTERM, SIGHUP): once, for the whole process.
+//! Records the signals that ask this program to end (SIGINT, SIGTERM, SIGHUP): once, for all of the process.
 //!
 //! [`install`] is called when the program starts. A signal then ends it in three steps. Whoever works asks [`came`], or
 //! polls [`descriptor`] beside what it waits for, and returns an error. The program waits for everybody who has a
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// How long the program waits for those who have a [`Hold`]. With more, a registry that does not answer keeps it longer.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// The signals: of the terminal, of whoever ends services, of a terminal that is gone (signal(7)).
+/// The signals: of the terminal, of service managers, of a terminal that is gone (signal(7)).
 const SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
 /// The first signal that came; 0 for none.
@@ -39,7 +39,7 @@ struct State {
     holds: usize,
     /// Whether the program ends by itself.
     is_taken: bool,
-    /// Whether there is nobody to wait for any more.
+    /// Whether the program ends without waiting any longer.
     is_over: bool,
 }
 
@@ -64,7 +64,7 @@ pub fn install(put_away: fn()) -> io::Result<()> {
     SIGNALS.into_iter().try_for_each(catch)
 }
 
-/// The signal that has come, if one has: whoever works stops then and returns an error.
+/// The signal that has come, if one has: work stops then, and returns an error.
 pub fn came() -> Option<i32> {
     Some(CAME.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
 }
@@ -170,13 +170,13 @@ extern "C" fn note(signal: libc::c_int) {
     }
 }
 
-/// What is done about a signal.
-fn action(signal: libc::c_int) -> io::Result<libc::sigaction> {
-    // SAFETY: the structure is of the type that the call fills.
+/// sigaction(2): sets a signal's action, unless it is null, and returns the one before.
+fn sigaction(signal: libc::c_int, action: *const libc::sigaction) -> io::Result<libc::sigaction> {
+    // SAFETY: both structures are of the type that the call takes, of which zeros are a value.
     unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        match libc::sigaction(signal, std::ptr::null(), &raw mut action) {
-            0 => Ok(action),
+        let mut before: libc::sigaction = std::mem::zeroed();
+        match libc::sigaction(signal, action, &raw mut before) {
+            0 => Ok(before),
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -184,24 +184,19 @@ fn action(signal: libc::c_int) -> io::Result<libc::sigaction> {
 
 /// Has a signal noted, unless it is ignored.
 fn catch(signal: libc::c_int) -> io::Result<()> {
-    if action(signal)?.sa_sigaction == libc::SIG_IGN {
+    if sigaction(signal, std::ptr::null())?.sa_sigaction == libc::SIG_IGN {
         return Ok(());
     }
-    // SAFETY: the structure is of the type that the call takes, and zeros are an empty set of signals.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = note as *const () as usize;
-        action.sa_flags = libc::SA_RESTART;
-        match libc::sigaction(signal, &raw const action, std::ptr::null_mut()) {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
+    // SAFETY: zeros are an action, with an empty set of signals.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = note as *const () as usize;
+    action.sa_flags = libc::SA_RESTART;
+    sigaction(signal, &raw const action).map(drop)
 }
 
 /// Has a signal that was noted do what it does by default.
 fn uncatch(signal: libc::c_int) {
-    if action(signal).is_ok_and(|action| action.sa_sigaction == note as *const () as usize) {
+    if sigaction(signal, std::ptr::null()).is_ok_and(|action| action.sa_sigaction == note as *const () as usize) {
         // SAFETY: a system call about this process alone.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }

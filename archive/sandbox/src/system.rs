@@ -3,7 +3,7 @@
 //! forked, or a program that starts none.
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, wait};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::ffi::CStr;
 use std::io;
@@ -43,6 +43,26 @@ pub fn fork() -> Result<Option<Pid>, Errno> {
 pub fn exit(status: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
     unsafe { libc::_exit(status) }
+}
+
+/// Has the kernel kill this process when its parent dies, so that a kill -9 of the parent leaves no script behind.
+pub fn die_with_parent() -> Result<(), Errno> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+}
+
+/// Waits for children, also those that came to us as orphans, until this one has ended; its raw status (wait(2)).
+///
+/// # Errors
+///
+/// The child is not ours to wait for: somebody ignores SIGCHLD for us.
+pub fn wait_for(child: Pid) -> Result<i32, Errno> {
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == child => return Ok(status.as_raw()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// Closes all descriptors from this one on.

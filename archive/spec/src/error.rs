@@ -1,4 +1,4 @@
-//! The errors of a spec.
+//! Defines the errors of a spec.
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! The spec of an image, as image.json (`layerstone/image`) holds it under dockerTools' argument names.
+//! Holds the spec of an image, which image.json (`layerstone/image`) has under dockerTools' argument names.
 //!
 //! See FORMAT.md beside this crate. The spec is written by people: `format` and `version` are optional, and a key that
 //! is not known is an error that names the nearest one.
@@ -25,7 +25,7 @@ pub use ready_contents::Helper;
 pub const SPEC_FORMAT: &str = "layerstone/image";
 /// Version of the format; a spec of another one must be looked at by whoever wrote it.
 pub const SPEC_VERSION: u64 = 1;
-/// How many layers an image has at most unless told otherwise: dockerTools' default, leaving room below
+/// How many layers an image has at most by default: as many as with dockerTools, leaving room below
 /// [`LAYERS_OF_DOCKER`] for images built on top.
 pub const DEFAULT_MAX_LAYERS: usize = 100;
 /// `diskSize` of dockerTools, in MiB.
@@ -55,7 +55,7 @@ pub struct Spec {
     pub helpers: Vec<Helper>,
     /// How contents get into the root.
     pub root_mode: RootMode,
-    /// Whether they may take the place of folders, files and links of the base that are of another kind.
+    /// Whether they may replace directories, files and links of the base that are of another kind.
     pub replace: bool,
     /// The image to build on.
     pub from_image: Option<Location>,
@@ -123,9 +123,9 @@ pub enum ImageKind {
 pub enum RootMode {
     /// As links into the store.
     Links,
-    /// As copies; links to folders become folders (rsync's `-k`).
+    /// As copies; links to directories become directories (rsync's `-k`).
     Copy,
-    /// As copies; links to folders stay, and other contents go through them (rsync's `-K`).
+    /// As copies; links to directories stay, and other contents go through them (rsync's `-K`).
     CopyKeepingDirlinks,
 }
 
@@ -209,19 +209,17 @@ impl Spec {
         }
     }
 
-    /// Reads an image.json; its relative paths are relative to its folder, or the current one for `-`, standard input.
+    /// Reads an image.json; its relative paths are relative to its directory, or the current one for `-`, standard input.
     pub fn read(path: &Path) -> Result<Spec> {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        Spec::parse(&read_input(path)?, &path.display().to_string(), folder)
+        Spec::parse(&read_input(path)?, &path.display().to_string(), directory_of(path))
     }
 
     /// Reads an image.json as [`Spec::read`] does, one spec for each entry of `architectures`.
     pub fn read_all(path: &Path) -> Result<Vec<Spec>> {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        Spec::parse_all(&read_input(path)?, &path.display().to_string(), folder)
+        Spec::parse_all(&read_input(path)?, &path.display().to_string(), directory_of(path))
     }
 
-    /// Sets the architecture by any of its names, and the variant if the name tells one.
+    /// Sets the architecture by any of its names, and the variant if the name implies one.
     pub fn set_architecture(&mut self, name: &str) -> Result<()> {
         let (architecture, variant) = go_architecture(name)?;
         self.architecture = Some(architecture.to_owned());
@@ -249,6 +247,10 @@ impl Spec {
             format!("maxLayers is {}, docker loads images of at most {LAYERS_OF_DOCKER} layers", self.max_layers);
         too_many.then_some(text).into_iter().collect()
     }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 #[cfg(test)]

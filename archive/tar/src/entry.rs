@@ -1,4 +1,4 @@
-//! A member of a tar before it is written: its fields, independent of any tar dialect.
+//! Describes a member of a tar before it is written: its fields, independent of any tar dialect.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// 0:0, `root:root`: the owner of store paths unless told otherwise.
+    /// 0:0, `root:root`: the default owner of store paths.
     pub fn root() -> Owner {
         Owner { uid: 0, gid: 0, uname: "root".to_owned(), gname: "root".to_owned() }
     }
@@ -42,7 +42,7 @@ pub enum Kind {
         /// Size in bytes.
         size: u64,
     },
-    /// A folder; its name is written with a slash at the end.
+    /// A directory; its name is written with a slash at the end.
     Directory,
     /// A symbolic link.
     Symlink {
@@ -108,7 +108,7 @@ impl Kind {
 /// A member's fields. Names are bytes: a store may hold any name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Name in the archive, without the slash that folders get at their end.
+    /// Name in the archive, without the slash that directories get at their end.
     pub name: Box<[u8]>,
     /// What it is.
     pub kind: Kind,
@@ -129,7 +129,7 @@ impl Entry {
         Entry { name: name.into(), kind, mode, owner: None, xattrs: None }
     }
 
-    /// A folder.
+    /// A directory.
     pub fn directory(name: &[u8], mode: u32) -> Entry {
         Entry::new(name, Kind::Directory, mode)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a tar: its headers, the files that it is made of, what a stack of layers shows.
+//! Defines what can go wrong with a tar: its headers, the files that it is made of, what a stack of layers shows.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ pub enum FollowError {
     NoFolder {
         /// Where it is.
         component: Vec<u8>,
-        /// What is there instead of a folder.
+        /// What is there instead of a directory.
         what: &'static str,
     },
 }

@@ -1,7 +1,7 @@
-//! One tar of the files that a stack of layers shows: a container's whole root.
+//! Writes one tar of the files that a stack of layers shows: a container's whole root.
 //!
-//! Every file stands once, in the order of the names of each folder, with the mode, owner, time and extended attributes
-//! that the layer's header tells of it; further names of a file are hard links. Nothing is unpacked.
+//! Every file stands once, in the order of the names of each directory, with the mode, owner, time and extended attributes
+//! that the layer's header says; further names of a file are hard links. Nothing is unpacked.
 
 use crate::tree::Origin;
 use crate::{BLOCK, Common, Dialect, Entry, Error, Members, Node, Owner, Part, RECORD, Result, Tree, UnionReader};
@@ -14,8 +14,8 @@ use std::rc::Rc;
 const WRITTEN: usize = 1 << 17;
 
 /// Writes all files of a tree, which was read from these uncompressed layers with their numbers
-/// ([`LayerTree::read_nth`](crate::LayerTree::read_nth)): names begin with `./`, folders come before what is in them, holes
-/// are filled ([`Tree::holes`] tells how many bytes these are), and headers are those of [`Dialect::Pax`]; `to` is what messages call the output. A folder without a header is root's, of mode 0755 and of 1970.
+/// ([`LayerTree::read_nth`](crate::LayerTree::read_nth)): names begin with `./`, directories come before what is in them, holes
+/// are filled ([`Tree::holes`] is how many bytes these are), and headers are those of [`Dialect::Pax`]; `to` is what messages call the output. A directory without a header is root's, of mode 0755 and of 1970.
 ///
 /// # Errors
 ///
@@ -29,22 +29,22 @@ pub fn write_flat(tree: &Tree, layers: &[Part], out: &mut dyn Write, to: &Path) 
         linked: linked(tree),
     };
     flat.write(b".", tree.root())?;
-    // Names are put together when their turn comes: a folder may have very many files.
+    // Names are put together when their turn comes: a directory may have very many files.
     let mut left = below(&Rc::from(&b"."[..]), tree.root());
-    while let Some((folder, base, node)) = left.pop() {
-        let name = [&folder, &b"/"[..], base].concat();
+    while let Some((directory, base, node)) = left.pop() {
+        let name = [&directory, &b"/"[..], base].concat();
         flat.write(&name, node)?;
         left.extend(below(&name.into(), node));
     }
     flat.finish().map_err(Error::write(to))
 }
 
-/// A file by the name of its folder and its own.
+/// A file by the name of its directory and its own.
 type Named<'a> = (Rc<[u8]>, &'a [u8], &'a Node);
 
-/// The files in a folder, the last one first.
-fn below<'a>(folder: &Rc<[u8]>, node: &'a Node) -> Vec<Named<'a>> {
-    let mut children: Vec<_> = node.children().map(|(base, child)| (Rc::clone(folder), base, child)).collect();
+/// The files in a directory, the last one first.
+fn below<'a>(directory: &Rc<[u8]>, node: &'a Node) -> Vec<Named<'a>> {
+    let mut children: Vec<_> = node.children().map(|(base, child)| (Rc::clone(directory), base, child)).collect();
     children.reverse();
     children
 }

@@ -1,4 +1,4 @@
-//! Header blocks of tar members, in the two dialects that an image of nixpkgs holds.
+//! Writes header blocks of tar members, in the two dialects that an image of nixpkgs holds.
 //!
 //! Both share the 512-byte block of POSIX.1-2017 (pax, "ustar Interchange Format") and differ in what they do with what
 //! does not fit: Python's tarfile puts a PAX extended header before it, GNU tar an entry named `././@LongLink`. Every
@@ -10,6 +10,7 @@ mod gnu;
 mod pax;
 mod posix;
 
+pub(crate) use pax::XATTR;
 pub use pax::{Records, append_pax};
 
 use crate::{Entry, Kind, Owner};
@@ -46,7 +47,7 @@ pub struct Common {
 /// All fields of a header, not yet fitted into a block.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderFields<'a> {
-    /// Name, with the slash that folders end in.
+    /// Name, with the slash that directories end in.
     pub name: &'a [u8],
     /// Permission bits, 07777 at most.
     pub mode: u32,
@@ -93,16 +94,13 @@ impl Common {
                 xattrs.into_iter().for_each(|xattrs| records.set_xattrs(xattrs));
                 append_pax(&fields, records, out);
             }
-            (Dialect::Gnu | Dialect::GnuNumeric, Some(xattrs)) => {
-                posix::append_posix(&fields, xattrs, self.dialect == Dialect::Gnu, out);
-            }
-            (Dialect::Gnu, None) => gnu::append_gnu(&fields, true, out),
-            (Dialect::GnuNumeric, None) => gnu::append_gnu(&fields, false, out),
+            (dialect, Some(xattrs)) => posix::append_posix(&fields, xattrs, dialect == Dialect::Gnu, out),
+            (dialect, None) => gnu::append_gnu(&fields, dialect == Dialect::Gnu, out),
         }
     }
 }
 
-/// Name as written: folders end in a slash.
+/// Name as written: directories end in a slash.
 fn full_name(entry: &Entry) -> Vec<u8> {
     let mut name = entry.name.to_vec();
     if matches!(entry.kind, Kind::Directory) && !name.ends_with(b"/") {

@@ -1,4 +1,4 @@
-//! Bounds on what is read of a tar that somebody else made.
+//! Bounds what is read of a tar that somebody else made.
 //!
 //! Real layers stay far below each of them. A tar beyond one is refused with an error that names the bound.
 
@@ -14,8 +14,8 @@ pub(crate) const MAX_NAME: usize = 4096;
 /// Members of a tar at most. Images with all of TeX Live or of a machine learning stack have some hundred thousand.
 pub(crate) const MAX_MEMBERS: u64 = 2_000_000;
 
-/// Folders of a layer that may exist only because something is in them: a name of 4096 bytes is one of 2048 folders. Tools
-/// that write layers describe all folders but a few.
+/// Directories of a layer that may exist only because something is in them: a name of 4096 bytes is one of 2048 directories. Tools
+/// that write layers describe all directories but a few.
 pub(crate) const MAX_IMPLIED: usize = 250_000;
 
 /// Bytes of memory that the headers of all layers of an image may take: about a million files, several times as many as

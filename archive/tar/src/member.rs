@@ -1,4 +1,4 @@
-//! The members of a layer that is there, whoever made it: what their headers say, read as docker reads them.
+//! Reads the members of an existing layer, whoever made it: what their headers say, as docker reads them.
 //!
 //! What a doubtful header means is decided by the reader that [`tarsum`](crate::tarsum()) uses, which follows Go's.
 
@@ -32,7 +32,7 @@ pub struct Member {
 /// nowhere and so may be any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveMember {
-    /// Its name as the header has it; a folder's without slashes at its end.
+    /// Its name as the header has it; a directory's without slashes at its end.
     pub name: Vec<u8>,
     /// What it is; the targets of links are as the header has them.
     pub kind: Kind,
@@ -41,7 +41,7 @@ pub struct ArchiveMember {
 }
 
 impl Member {
-    /// Whether it is a folder.
+    /// Whether it is a directory.
     pub fn is_directory(&self) -> bool {
         self.kind == Kind::Directory
     }
@@ -156,7 +156,7 @@ impl<R: Read> Members<R> {
         while kind == Kind::Directory && name.ends_with(b"/") {
             name.pop();
         }
-        Ok(Some(ArchiveMember { name, kind, offset: self.archive.position() }))
+        Ok(Some(ArchiveMember { name, kind, offset: self.archive.offset }))
     }
 
     /// Goes on to the next header of a member; false at the end. One that describes all later ones is none.
@@ -194,12 +194,12 @@ impl<R: Read> Members<R> {
 
     /// Whether a header was found at all: if not, an error says that the input is no tar.
     pub fn has_headers(&self) -> bool {
-        self.archive.has_headers()
+        self.archive.count > 0
     }
 
     /// Where the member that was read last begins, its extended headers counted.
     pub fn position(&self) -> u64 {
-        self.archive.first()
+        self.archive.first
     }
 
     /// The time and the extended attributes of the member that was read last.
@@ -254,7 +254,7 @@ impl<R: Read> Members<R> {
     /// Once there are no more members: how many bytes they take, headers and padding counted, without the zeros that end
     /// the tar. No multiple of [`BLOCK`](crate::BLOCK) if the input ends in the padding of the last one.
     pub fn end(&self) -> u64 {
-        self.archive.end()
+        self.archive.start
     }
 }
 

@@ -1,4 +1,4 @@
-//! A part of an open file as a file of its own, read at places so that several parts can be read at the same time.
+//! Reads a part of an open file as a file of its own, at offsets, so that several parts can be read at the same time.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,4 +1,4 @@
-//! A member that is laid out: its entry, and where its contents are on this machine.
+//! Describes a member that is laid out: its entry, and where its contents are on this machine.
 
 use crate::Entry;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! docker's tarsum, version 1: a checksum of what a tar means, the same for the same members in any order.
+//! Computes docker's tarsum, version 1: a checksum of what a tar means, the same for the same members in any order.
 //!
 //! Each member gives a sha256 over its fields, each after the name of the field, and its contents; times and the names
 //! of owners do not count. The sums, in hexadecimal and sorted, are hashed once more.
@@ -45,7 +45,7 @@ pub fn tarsum(input: impl Read) -> io::Result<String> {
     let mut holes = 0_u64;
     while let Some(member) = archive.next_member()? {
         holes = holes.saturating_add(archive.holes());
-        let most = archive.position().saturating_mul(HOLES_RATIO).max(ALWAYS_HOLES);
+        let most = archive.offset.saturating_mul(HOLES_RATIO).max(ALWAYS_HOLES);
         if holes > most {
             return Err(archive.invalid(&format!("found files with {holes} bytes of holes, expected at most {most}")));
         }
@@ -241,7 +241,7 @@ mod tests {
             &[link(b'1', b"00000000000"), link(b'2', b"00000000000")],
             "d1e1d35aa805ac24d0a9153052134397a8975a143dcc2051d1706f87ba180f3f",
         );
-        // Links and folders may claim a size; no contents follow.
+        // Links and directories may claim a size; no contents follow.
         check(
             &[link(b'1', b"00000001234"), link(b'2', b"00000000001"), link(b'5', b"00000001000")],
             "03f07108929659c17e430eede4592d5fea771835c345c01ba3bfc3511fc42171",

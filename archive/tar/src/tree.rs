@@ -1,7 +1,7 @@
-//! The files that a stack of layers shows, read from headers alone: what a container of the image sees.
+//! Builds the files that a stack of layers shows from headers alone: what a container of the image sees.
 //!
 //! One layer is put over the lower ones as OCI image-spec, layer.md, "Applying Changesets" says, name by name: a link of a
-//! lower layer is no folder, and is replaced where an upper layer has something below its name. So overlayfs shows them.
+//! lower layer is no directory, and is replaced where an upper layer has something below its name. So overlayfs shows them.
 
 mod layer;
 mod node;
@@ -26,15 +26,15 @@ pub struct Tree {
 }
 
 impl Default for Tree {
-    /// An image without files: a root folder of mode 0755 that belongs to 0:0.
+    /// An image without files: a root directory of mode 0755 that belongs to 0:0.
     fn default() -> Tree {
         Tree { root: Node::implied(), holes: 0 }
     }
 }
 
 impl Tree {
-    /// Puts a layer over all that are there. What it hides is gone; of folders that both have, the mode and owner are the
-    /// upper one's, if a header tells them, and the files are those of both; everything else is replaced.
+    /// Puts a layer over all that are there. What it hides is gone; of directories that both have, the mode and owner are the
+    /// upper one's, if a header says them, and the files are those of both; everything else is replaced.
     ///
     /// # Errors
     ///
@@ -44,8 +44,8 @@ impl Tree {
         layer.settle(&self.root)?;
         self.holes = self.holes.saturating_add(layer.holes);
         for name in &layer.opaque {
-            if let Some(folder) = self.root.find_mut(name) {
-                folder.children = Children::default();
+            if let Some(directory) = self.root.find_mut(name) {
+                directory.children = Children::default();
             }
         }
         for name in &layer.hidden {
@@ -68,25 +68,25 @@ impl Tree {
         self.holes
     }
 
-    /// The root folder.
+    /// The root directory.
     pub fn root(&self) -> &Node {
         &self.root
     }
 
-    /// Puts the files of a layer over those that are left, folder by folder and without recursion.
+    /// Puts the files of a layer over those that are left, directory by directory and without recursion.
     fn merge(&mut self, root: Node) {
         self.root.own_as(&root);
-        let mut folders = vec![(Vec::new(), Box::new(root))];
-        while let Some((name, mut upper)) = folders.pop() {
+        let mut directories = vec![(Vec::new(), Box::new(root))];
+        while let Some((name, mut upper)) = directories.pop() {
             let Some(lower) = self.root.find_mut(&name) else { continue };
             for (base, node) in upper.children.take() {
-                match lower.children.folder().get_mut(&base) {
-                    Some(folder) if folder.is_directory() && node.is_directory() => {
-                        folder.own_as(&node);
-                        folders.push((join(&name, &base), node));
+                match lower.children.directory().get_mut(&base) {
+                    Some(directory) if directory.is_directory() && node.is_directory() => {
+                        directory.own_as(&node);
+                        directories.push((join(&name, &base), node));
                     }
                     _ => {
-                        lower.children.folder().insert(base, node);
+                        lower.children.directory().insert(base, node);
                     }
                 }
             }
@@ -103,7 +103,7 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
     use std::io::Cursor;
 
-    /// An entry in words: `a/` is a folder, `a->b` a link, `a=>b` a hard link, `a|` a pipe, `a=5` and `a` are files; then
+    /// An entry in words: `a/` is a directory, `a->b` a link, `a=>b` a hard link, `a|` a pipe, `a=5` and `a` are files; then
     /// mode, user and group, if they matter: `a/@700,5,6`.
     fn entry(text: &str) -> Entry {
         let (text, rights) = text.split_once('@').unwrap_or((text, ""));
@@ -325,11 +325,11 @@ pub(crate) mod tests {
             assert!(error.ends_with(": found more than 250000 folders that no header describes"), "{error}");
         }
         // Those that have a header count nothing.
-        let folders: String = (0..300).flat_map(|a| (0..1000).map(move |b| format!("{a}/{b}/ "))).collect();
-        assert!(LayerTree::read(Cursor::new(tar(&folders))).is_ok());
+        let directories: String = (0..300).flat_map(|a| (0..1000).map(move |b| format!("{a}/{b}/ "))).collect();
+        assert!(LayerTree::read(Cursor::new(tar(&directories))).is_ok());
     }
 
-    /// On a stack that would not hold a call for each folder.
+    /// On a stack that would not hold a call for each directory.
     #[test]
     fn deep_folders() {
         let work = || {
@@ -347,15 +347,15 @@ pub(crate) mod tests {
 
     #[derive(Clone, Debug)]
     enum Op {
-        Folder(u32),
+        Directory(u32),
         File(u64),
         Link,
         Whiteout,
         Opaque,
     }
 
-    fn is_at_or_below(path: &str, folder: &str) -> bool {
-        folder.is_empty() || path == folder || path.starts_with(&format!("{folder}/"))
+    fn is_at_or_below(path: &str, directory: &str) -> bool {
+        directory.is_empty() || path == directory || path.starts_with(&format!("{directory}/"))
     }
 
     fn ancestors(path: &str) -> impl Iterator<Item = &str> {
@@ -374,14 +374,14 @@ pub(crate) mod tests {
         }
         for (path, op) in layer {
             let file = match op {
-                Op::Folder(mode) => (Kind::Directory, Some(*mode)),
+                Op::Directory(mode) => (Kind::Directory, Some(*mode)),
                 Op::File(size) => (Kind::File { size: *size }, Some(0o644)),
                 Op::Link => (Kind::Symlink { target: b"a"[..].into() }, Some(0o777)),
                 Op::Whiteout | Op::Opaque => continue,
             };
-            for folder in ancestors(path) {
-                if own.get(folder).is_none_or(|(kind, _)| *kind != Kind::Directory) {
-                    own.insert(folder.to_owned(), (Kind::Directory, None));
+            for directory in ancestors(path) {
+                if own.get(directory).is_none_or(|(kind, _)| *kind != Kind::Directory) {
+                    own.insert(directory.to_owned(), (Kind::Directory, None));
                 }
             }
             if file.0 != Kind::Directory {
@@ -391,9 +391,9 @@ pub(crate) mod tests {
         }
         for (path, op) in layer {
             let itself = matches!(op, Op::Opaque).then_some(&**path);
-            let folders = ancestors(path).chain(itself).filter(|_| matches!(op, Op::Whiteout | Op::Opaque));
-            for folder in folders {
-                if own.entry(folder.to_owned()).or_insert((Kind::Directory, None)).0 != Kind::Directory {
+            let directories = ancestors(path).chain(itself).filter(|_| matches!(op, Op::Whiteout | Op::Opaque));
+            for directory in directories {
+                if own.entry(directory.to_owned()).or_insert((Kind::Directory, None)).0 != Kind::Directory {
                     break;
                 }
             }
@@ -412,7 +412,7 @@ pub(crate) mod tests {
         let word = |(path, op): &(String, Op)| {
             let whiteout = path.rsplit_once('/').map_or(format!(".wh.{path}"), |(f, base)| format!("{f}/.wh.{base}"));
             match op {
-                Op::Folder(mode) => format!("{path}/@{mode:o}"),
+                Op::Directory(mode) => format!("{path}/@{mode:o}"),
                 Op::File(size) => format!("{path}={size}"),
                 Op::Link => format!("{path}->a"),
                 Op::Whiteout => whiteout,
@@ -422,11 +422,11 @@ pub(crate) mod tests {
         layer.iter().map(word).collect::<Vec<_>>().join(" ")
     }
 
-    /// Few names, so that they meet; one sorts between a folder's name and what is below it.
+    /// Few names, so that they meet; one sorts between a directory's name and what is below it.
     fn layers() -> impl Strategy<Value = Vec<Vec<(String, Op)>>> {
         let name = prop::collection::vec(prop::sample::select(vec!["a", "a-", "b"]), 1..4).prop_map(|n| n.join("/"));
         let op = prop_oneof![
-            3 => prop::sample::select(vec![0o700, 0o755]).prop_map(Op::Folder),
+            3 => prop::sample::select(vec![0o700, 0o755]).prop_map(Op::Directory),
             3 => (0_u64..3).prop_map(Op::File),
             1 => Just(Op::Link),
             2 => Just(Op::Whiteout),
@@ -469,7 +469,7 @@ pub(crate) mod tests {
                 (lower, upper.into_values().collect::<Vec<_>>())
             }).prop_flat_map(|(lower, upper)| (Just(lower), Just(upper.clone()), Just(upper).prop_shuffle())),
         ) {
-            // Files stay behind the folders that they are in.
+            // Files stay behind the directories that they are in.
             let mut files: Vec<_> = mixed.iter().filter(|(_, op)| is_file(op)).collect();
             files.sort_by_key(|(name, _)| ancestors(name).count());
             let mut files = files.into_iter();

@@ -25,7 +25,7 @@ pub struct FileMeta {
 pub(crate) type MembersFrom = Members<BufReader<crate::PartReader>>;
 
 impl UnionReader<'_> {
-    /// What its header says of a file; nothing of a folder that has none.
+    /// What its header says of a file; nothing of a directory that has none.
     ///
     /// # Errors
     ///

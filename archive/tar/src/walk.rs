@@ -1,4 +1,4 @@
-//! Walking folders for layouts: every file with what its header will say, in the order of a tar.
+//! Walks directories for layouts: every file with what its header will say, in the order of a tar.
 
 use crate::{Entry, Error, Kind, Placed, Result, Xattrs};
 use layerstone_store::Store;
@@ -19,21 +19,21 @@ const FEW: usize = 256;
 /// Bytes that they have at most (limits.h, XATTR_LIST_MAX and XATTR_SIZE_MAX).
 const MOST: usize = 64 << 10;
 
-/// As many children of a folder are one thread's work; with fewer, handing out costs more than it saves.
+/// As many children of a directory are one thread's work; with fewer, handing out costs more than it saves.
 const FEW_CHILDREN: usize = 32;
-/// Big folders in big folders that are split among threads. Each takes room on a thread's stack, so that the number of
-/// levels must not depend on how deep the folders are.
+/// Big directories in big directories that are split among threads. Each takes room on a thread's stack, so that the number of
+/// levels must not depend on how deep the directories are.
 const SPLITS: usize = 8;
 
-/// A whole folder as `tar --sort=name -cf - .` finds it: `.`, `./a`, `./a/b`, each folder before its contents, siblings in
+/// A whole directory as `tar --sort=name -cf - .` finds it: `.`, `./a`, `./a/b`, each directory before its contents, siblings in
 /// the order of their names' bytes. With [extended attributes](read_xattrs) if asked to.
 ///
 /// # Errors
 ///
 /// Something cannot be read, or is a socket.
-pub fn walk_tree(folder: &Path, xattrs: bool) -> Result<Vec<Placed>> {
+pub fn walk_tree(directory: &Path, xattrs: bool) -> Result<Vec<Placed>> {
     let mut walk = Walk { order: <[u8]>::cmp, names_files: true, xattrs, splits: 0, members: Vec::new() };
-    walk.enter(folder, b".")?;
+    walk.enter(directory, b".")?;
     Ok(walk.members)
 }
 
@@ -58,40 +58,40 @@ struct Walk {
     names_files: bool,
     /// Whether extended attributes are read.
     xattrs: bool,
-    /// How many big folders in each other may be gone through by all threads of a pool.
+    /// How many big directories in each other may be gone through by all threads of a pool.
     splits: usize,
     members: Vec<Placed>,
 }
 
-/// A file that was found, and where it is if it is a folder that is still to be gone through.
+/// A file that was found, and where it is if it is a directory that is still to be gone through.
 struct Found {
     member: Placed,
-    folder: Option<PathBuf>,
+    directory: Option<PathBuf>,
 }
 
 impl Walk {
-    /// Adds a file, and if it is a folder all that is in it, each folder before its contents.
+    /// Adds a file, and if it is a directory all that is in it, each directory before its contents.
     fn enter(&mut self, real: &Path, name: &[u8]) -> Result<()> {
         let metadata = real.symlink_metadata().map_err(Error::read(real))?;
         let found = self.find(real.to_owned(), name, &metadata)?;
         self.enter_all(vec![found])
     }
 
-    /// Adds files, of which the last comes first, and all below them. Without recursion: folders may be nested deeper than
-    /// a thread's stack is, and no folder stays open while those in it are gone through.
+    /// Adds files, of which the last comes first, and all below them. Without recursion: directories may be nested deeper than
+    /// a thread's stack is, and no directory stays open while those in it are gone through.
     fn enter_all(&mut self, mut left: Vec<Found>) -> Result<()> {
-        while let Some(Found { member, folder }) = left.pop() {
-            let name = folder.is_some().then(|| member.entry.name.clone());
+        while let Some(Found { member, directory }) = left.pop() {
+            let name = directory.is_some().then(|| member.entry.name.clone());
             self.members.push(member);
-            let (Some(folder), Some(name)) = (folder, name) else { continue };
-            let children = self.children(&folder)?;
+            let (Some(directory), Some(name)) = (directory, name) else { continue };
+            let children = self.children(&directory)?;
             if self.splits == 0 || children.len() <= FEW_CHILDREN {
-                left.extend(self.find_all(&children, &folder, &name)?);
+                left.extend(self.find_all(&children, &directory, &name)?);
                 continue;
             }
             let parts = children.par_chunks(FEW_CHILDREN).map(|children| {
                 let mut part = Walk { members: Vec::new(), splits: self.splits - 1, ..*self };
-                part.enter_all(part.find_all(children, &folder, &name)?)?;
+                part.enter_all(part.find_all(children, &directory, &name)?)?;
                 Ok(part.members)
             });
             let parts = parts.collect::<Result<Vec<_>>>()?;
@@ -100,22 +100,22 @@ impl Walk {
         Ok(())
     }
 
-    /// The names in a folder, in order.
-    fn children(&self, folder: &Path) -> Result<Vec<(Vec<u8>, DirEntry)>> {
+    /// The names in a directory, in order.
+    fn children(&self, directory: &Path) -> Result<Vec<(Vec<u8>, DirEntry)>> {
         let mut children = Vec::new();
-        for child in folder.read_dir().map_err(Error::read(folder))? {
-            let child = child.map_err(Error::read(folder))?;
+        for child in directory.read_dir().map_err(Error::read(directory))? {
+            let child = child.map_err(Error::read(directory))?;
             children.push((child.file_name().into_vec(), child));
         }
         children.sort_by(|(a, _), (b, _)| (self.order)(a, b));
         Ok(children)
     }
 
-    /// Files of a folder, the last one first.
+    /// Files of a directory, the last one first.
     fn find_all(&self, children: &[(Vec<u8>, DirEntry)], real: &Path, name: &[u8]) -> Result<Vec<Found>> {
         let mut found = Vec::with_capacity(children.len());
         for (child, entry) in children {
-            // Looks the name up in the open folder, and follows no link.
+            // Looks the name up in the open directory, and follows no link.
             let metadata = entry.metadata().map_err(Error::read(&entry.path()))?;
             let child_name = [name, b"/", child].concat();
             found.push(self.find(real.join(OsStr::from_bytes(child)), &child_name, &metadata)?);
@@ -132,11 +132,11 @@ impl Walk {
         }
         let file = (self.names_files && metadata.is_file()).then(|| real.as_path().into());
         let member = Placed { entry, file, modified: (metadata.mtime(), metadata.mtime_nsec()) };
-        Ok(Found { member, folder: metadata.is_dir().then_some(real) })
+        Ok(Found { member, directory: metadata.is_dir().then_some(real) })
     }
 }
 
-/// The extended attributes of a file, or folder, that belong to it and not to the machine: `user.*`, and
+/// The extended attributes of a file, or directory, that belong to it and not to the machine: `user.*`, and
 /// `security.capability` without the root user of a namespace, who depends on who reads it (linux/capability.h, revision 3
 /// as revision 2). None where there are none.
 ///
@@ -172,7 +172,7 @@ pub fn read_xattrs_if(real: &Path, is_wanted: impl Fn(&[u8]) -> bool) -> Result<
     Ok((!xattrs.is_empty()).then(|| Box::new(xattrs)))
 }
 
-/// What a call tells that fills a buffer, in one that is large enough.
+/// What a call writes into a buffer that is large enough.
 fn with_room(call: &dyn Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
     for room in [FEW, MOST] {
         let mut buffer = vec![0; room];
@@ -250,9 +250,9 @@ mod tests {
         let mut path = root.path().to_owned();
         path.push("a/".repeat(LEVELS));
         std::fs::create_dir_all(&path).unwrap();
-        for (index, folder) in path.ancestors().take(20).enumerate() {
-            // Big folders in big folders are handed to other threads.
-            (0..FEW_CHILDREN).for_each(|file| std::fs::write(folder.join(format!("{index} {file}")), "").unwrap());
+        for (index, directory) in path.ancestors().take(20).enumerate() {
+            // Big directories in big directories are handed to other threads.
+            (0..FEW_CHILDREN).for_each(|file| std::fs::write(directory.join(format!("{index} {file}")), "").unwrap());
         }
         let real = root.path().to_owned();
         let walk = move || {

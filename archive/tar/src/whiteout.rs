@@ -1,4 +1,4 @@
-//! Names of whiteouts: entries of a layer that hide what lower layers hold (OCI image-spec, layer.md, "Whiteouts").
+//! Parses names of whiteouts: entries of a layer that hide what lower layers hold (OCI image-spec, layer.md, "Whiteouts").
 //!
 //! aufs, whose format this is, keeps notes to itself under names that begin like whiteouts. They are no files, and hide none.
 
@@ -7,14 +7,14 @@ use crate::tree::{components, join, split};
 /// What the name of a layer's member says if it is no file's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whiteout<'a> {
-    /// All is hidden that lower layers hold of this folder.
+    /// All is hidden that lower layers hold of this directory.
     Opaque {
         /// Its name.
         folder: &'a [u8],
     },
-    /// One file of a folder is hidden, with all below it.
+    /// One file of a directory is hidden, with all below it.
     File {
-        /// The folder's name.
+        /// The directory's name.
         folder: &'a [u8],
         /// What the file is called there: anything but a whiteout, also nothing, `.` or `..`.
         base: &'a [u8],
@@ -26,7 +26,7 @@ pub enum Whiteout<'a> {
 impl<'a> Whiteout<'a> {
     /// How the name of an entry begins that hides the entry of the rest of the name.
     pub const PREFIX: &'static [u8] = b".wh.";
-    /// The entry that hides all of its folder.
+    /// The entry that hides all of its directory.
     pub const OPAQUE: &'static [u8] = b".wh..wh..opq";
     /// How all other names of aufs' own begin.
     const NOTE: &'static [u8] = b".wh..wh.";
@@ -43,7 +43,7 @@ impl<'a> Whiteout<'a> {
         }
     }
 
-    /// The name of the entry that hides one of this name in its folder.
+    /// The name of the entry that hides one of this name in its directory.
     pub fn hiding(base: &[u8]) -> Vec<u8> {
         [Whiteout::PREFIX, base].concat()
     }

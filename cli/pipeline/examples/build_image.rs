@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = BuildOptions::new(&store, &Silent);
     let registries = Registries::new(Options::default(), Vec::new(), 4);
     let to = WriteOptions::new(&target, &registries);
-    let image = Builder::of_spec(&spec, "hello".as_ref(), false, &options)?.build(&to)?;
-    println!("{} {}", image.reference, image.image_id);
+    let built = Builder::of_spec(&spec, "hello".as_ref(), false, &options)?.build(&to)?;
+    println!("{} {}", built.reference, built.image.image_id);
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! The image to build on, or to look into: opened, its layers plain, and what they hold.
 
-use crate::image_layer::{ImageLayer, LayerBlob};
 use crate::{Report, Result};
-use layerstone_image::{Held, ImageFile, MaxUnpacked, StoredImage, StoredLayer, held};
-use layerstone_layer::{Progress, Source};
-use layerstone_oci::{Descriptor, Location, Wanted, media_type};
+use layerstone_image::{ImageFile, ImageStorePaths, MaxUnpacked, StoredImage, store_paths_of};
+use layerstone_layer::Progress;
+use layerstone_oci::{Location, Wanted};
 use layerstone_spec::Spec;
 use layerstone_store::Store;
 use layerstone_tar::{Kind, Tree};
@@ -39,14 +38,9 @@ pub fn open_plain_image(
     Ok(image)
 }
 
-/// A layer's descriptor with OCI's media type in the place of docker's.
-fn in_oci(descriptor: &Descriptor) -> Descriptor {
-    Descriptor { media_type: media_type::layer_in_oci(&descriptor.media_type), ..descriptor.clone() }
-}
-
 /// Unpacks the layers that are compressed.
 pub fn make_plain(image: &mut StoredImage, max: MaxUnpacked, report: &dyn Report) -> Result<()> {
-    let unpack = |meter: &Progress| image.unpack(max, &|bytes| meter.add_bytes(bytes));
+    let unpack = |meter: &Progress| image.unpack(max, meter);
     Ok(report.during("unpacking", None, 0, unpack)?)
 }
 
@@ -68,19 +62,6 @@ impl BaseImage {
             spec.map_or((None, None), |spec| (spec.architecture.as_deref(), spec.variant.as_deref()));
         let wanted = Wanted::new(None, architecture, variant).of_base();
         Ok(BaseImage { image: open_plain_image(location, &wanted, max, report)?, tree: OnceLock::new() })
-    }
-
-    /// Its layers as they go into an image: what the history says about them is the base's.
-    pub fn layers(&self) -> Vec<ImageLayer> {
-        let described = self.image.manifest.iter().flat_map(|manifest| &manifest.manifest.layers);
-        let described = described.map(Some).chain(std::iter::repeat(None));
-        let layer = |(layer, described): (&StoredLayer, Option<&Descriptor>)| {
-            let (part, diff_id) = (layer.part.clone(), layer.diff_id);
-            let label = part.name().to_owned();
-            let blob = described.map(|descriptor| LayerBlob::Stored(in_oci(descriptor), layer.stored.clone()));
-            ImageLayer { blob, ..ImageLayer::new(Source::Part(part), Some(diff_id), label) }
-        };
-        self.image.layers.iter().zip(described).map(layer).collect()
     }
 
     /// The files that a container of it sees.
@@ -115,8 +96,8 @@ impl BaseImage {
         Ok(tree)
     }
 
-    /// The store paths that it holds.
-    pub fn held(&self, store_dir: &str) -> Result<Held> {
-        Ok(held(&self.image, store_dir)?)
+    /// Its store paths.
+    pub fn store_paths(&self, store_dir: &str) -> Result<ImageStorePaths> {
+        Ok(store_paths_of(&self.image, store_dir)?)
     }
 }

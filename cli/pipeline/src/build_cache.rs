@@ -3,12 +3,12 @@
 //! A cache that cannot be used is no reason to fail: the user is told once, and all is learned anew.
 
 use crate::error::Differences;
-use crate::image_layer::{ImageLayer, LayerBlob};
 use crate::{Error, Report, Result};
 use layerstone_layer::{
-    BlobCache, CompressedBlob, CompressionParams, Difference, LayerCache, LayerFile, Recipe, Source, Trust,
+    Blob, BlobCache, CompressedBlob, CompressionParams, Difference, Layer, LayerCache, LayerFile, LayerLookup, Recipe,
+    Source, Trust,
 };
-use layerstone_oci::{Descriptor, LayerOutcome};
+use layerstone_oci::{Descriptor, LayerOutcome, PutImage};
 use layerstone_store::{Cache, Digest, NarHash, Store, StorePath};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub const SIZE: u64 = 1 << 30;
 /// What is remembered about layers of a store, or nothing.
 pub struct BuildCache<'a> {
-    learned: Option<LayerCache>,
+    layers: Option<LayerCache>,
     blobs: Option<BlobCache>,
     verifies: bool,
     limit: u64,
@@ -55,7 +55,7 @@ impl CacheOptions {
         let files = Arc::new(files);
         cache.blobs = self.blobs.then(|| BlobCache::new(&files));
         let trust = if self.trust_names { Trust::Names } else { Trust::Store };
-        cache.learned = Some(LayerCache::new(files, store.clone(), trust));
+        cache.layers = Some(LayerCache::new(files, store.clone(), trust));
         cache.verifies = self.verify;
         cache.limit = self.size.unwrap_or(SIZE);
         cache.report = Some(report);
@@ -75,29 +75,11 @@ impl CacheOptions {
     }
 }
 
-/// A layer of store paths that is being written.
-pub(crate) struct StoreLayer {
-    pub recipe: Recipe,
-    pub source: Source,
-    /// The diff ID that it must have.
-    pub expected: Option<Digest>,
-}
-
-impl StoreLayer {
-    /// The layers of store paths among those of an image.
-    pub fn among(layers: &[ImageLayer]) -> Vec<StoreLayer> {
-        let layer = |layer: &ImageLayer| {
-            Some(StoreLayer { recipe: layer.recipe.clone()?, source: layer.source.clone(), expected: layer.expected })
-        };
-        layers.iter().filter_map(layer).collect()
-    }
-}
-
 impl<'a> BuildCache<'a> {
     /// Nothing is remembered.
     pub fn none() -> BuildCache<'a> {
         BuildCache {
-            learned: None,
+            layers: None,
             blobs: None,
             verifies: false,
             limit: 0,
@@ -108,7 +90,7 @@ impl<'a> BuildCache<'a> {
 
     /// Whether anything is remembered.
     pub fn is_there(&self) -> bool {
-        self.learned.is_some()
+        self.layers.is_some()
     }
 
     /// Whether what is known is read all the same.
@@ -121,63 +103,57 @@ impl<'a> BuildCache<'a> {
         self.blobs.clone()
     }
 
-    /// Tells the NAR hashes of paths.
-    pub fn tell_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
-        if let Some(learned) = &self.learned {
-            learned.set_nar_hashes(hashes);
+    /// Sets the NAR hashes of paths.
+    pub fn set_nar_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
+        if let Some(cached) = &self.layers {
+            cached.set_nar_hashes(hashes);
         }
-    }
-
-    /// What is known of a layer that is made and compressed so, if it is to be believed.
-    pub fn get(&self, recipe: &Recipe, packing: Option<CompressionParams>) -> Option<LayerFile> {
-        self.learned.as_ref().filter(|_| !self.verifies)?.get(recipe, packing)
     }
 
     /// Remembers a layer that was made.
     pub fn put(&self, recipe: &Recipe, layer: &LayerFile, source: &Source) -> Result<()> {
-        let Some(learned) = &self.learned else { return Ok(()) };
+        let Some(cached) = &self.layers else { return Ok(()) };
         if self.verifies {
-            self.compare(learned, recipe, layer)?;
+            self.compare(cached, recipe, layer)?;
         }
         let layout = if let Source::Layout(layout) = source { Some(&**layout) } else { None };
-        if let Err(error) = learned.put(recipe, layer, layout) {
+        if let Err(error) = cached.put(recipe, layer, layout) {
             self.warn(&error);
         }
         Ok(())
     }
 
-    /// Tells layers what they are when they are compressed so, as far as that is known of them.
-    pub fn tell_packed(&self, layers: &mut [ImageLayer], packing: Option<CompressionParams>) {
-        let (Some(learned), Some(packing)) = (self.learned.as_ref().filter(|_| !self.verifies), packing) else {
-            return;
-        };
-        for layer in layers {
-            if let Some(diff_id) = layer.expected.filter(|_| !layer.is_packed(packing))
-                && let Some(packed) = learned.compressed(&diff_id, packing)
-            {
-                let descriptor = Descriptor::layer(Some(packing), packed.digest, packed.size);
-                layer.blob = Some(LayerBlob::Packed(packing, descriptor));
+    /// Describes the compressed blobs of layers, as far as they are cached.
+    pub(crate) fn describe_blobs(&self, layers: &mut [Layer], params: Option<CompressionParams>) {
+        let (Some(cached), Some(params)) = (self.read(), params) else { return };
+        for layer in layers.iter_mut().filter(|layer| is_open(layer, params)) {
+            if let Some(blob) = layer.diff_id.and_then(|diff_id| cached.compressed(&diff_id, params)) {
+                layer.blob = Some(Blob::Made(params, Descriptor::layer(Some(params), blob.digest, blob.size)));
             }
         }
     }
 
-    /// Remembers what layers became that were compressed so on their way.
-    pub fn put_packed(&self, layers: &[ImageLayer], placed: &[LayerOutcome], packing: Option<CompressionParams>) {
-        let (Some(learned), Some(packing)) = (self.learned.as_ref().filter(|_| !self.verifies), packing) else {
-            return;
-        };
-        for (layer, placed) in layers.iter().zip(placed) {
-            let Some(diff_id) = placed.diff_id.filter(|_| !layer.is_packed(packing)) else { continue };
-            let packed = CompressedBlob { diff_id, digest: placed.descriptor.digest, size: placed.descriptor.size };
-            if let Err(error) = learned.put_compressed(&packed, layer.source.size(), packing) {
-                self.warn(&error);
+    /// Stores the blobs that layers were compressed into on their way.
+    pub(crate) fn put_blobs(&self, layers: &[Layer], image: &PutImage, params: Option<CompressionParams>) {
+        let (Some(cached), Some(params), Some((_, outcomes))) = (self.read(), params, &image.manifest) else { return };
+        for (layer, LayerOutcome { descriptor, diff_id, .. }) in layers.iter().zip(outcomes) {
+            if let (Some(diff_id), Some(tar), true) = (*diff_id, &layer.tar, is_open(layer, params)) {
+                let blob = CompressedBlob { diff_id, digest: descriptor.digest, size: descriptor.size };
+                if let Err(error) = cached.put_compressed(&blob, tar.size(), params) {
+                    self.warn(&error);
+                }
             }
         }
+    }
+
+    /// The cache, unless what it holds is made all the same.
+    fn read(&self) -> Option<&LayerCache> {
+        self.layers.as_ref().filter(|_| !self.verifies)
     }
 
     /// Compares a layer that was made with what is known of it, which is forgotten if it is wrong.
-    fn compare(&self, learned: &LayerCache, recipe: &Recipe, layer: &LayerFile) -> Result<()> {
-        let Some(known) = learned.get(recipe, layer.compression) else { return Ok(()) };
+    fn compare(&self, cached: &LayerCache, recipe: &Recipe, layer: &LayerFile) -> Result<()> {
+        let Some(known) = cached.get(recipe, layer.compression) else { return Ok(()) };
         if known.diff_id == layer.diff_id && known.descriptor == layer.descriptor {
             return Ok(());
         }
@@ -189,28 +165,28 @@ impl<'a> BuildCache<'a> {
 
     /// Makes room, if something was added.
     pub fn finish(&self) {
-        let Some(learned) = self.learned.as_ref().filter(|learned| learned.cache().grew()) else { return };
-        if let Err(error) = learned.cache().prune(self.limit) {
+        let Some(cached) = self.layers.as_ref().filter(|cached| cached.cache().grew()) else { return };
+        if let Err(error) = cached.cache().prune(self.limit) {
             self.warn(&error);
         }
     }
 
     /// Tells which files are not what they were, if that may be why layers are not what they must be.
-    pub(crate) fn explain(&self, error: Error, layers: &[StoreLayer]) -> Error {
+    pub(crate) fn explain(&self, error: Error, layers: &[Layer]) -> Error {
         if !is_of_bytes(&error) {
             return error;
         }
         let expected: Vec<(&Recipe, Digest)> =
-            layers.iter().filter_map(|layer| Some((&layer.recipe, layer.expected?))).collect();
+            layers.iter().filter_map(|layer| layer.recipe.as_ref().zip(layer.diff_id)).collect();
         self.with_differences(error, &expected)
     }
 
     /// Forgets layers that may not have these diff IDs, and adds to an error which files are not what they were.
     pub fn with_differences(&self, error: Error, layers: &[(&Recipe, Digest)]) -> Error {
-        let Some(learned) = &self.learned else { return error };
-        learned.forget(&layers.iter().map(|(_, diff_id)| *diff_id).collect());
+        let Some(cached) = &self.layers else { return error };
+        cached.forget(&layers.iter().map(|(_, diff_id)| *diff_id).collect());
         // A store that cannot be read tells nothing more than the error does.
-        let differences = layers.iter().flat_map(|(recipe, id)| learned.differences(recipe, id).unwrap_or_default());
+        let differences = layers.iter().flat_map(|(recipe, id)| cached.differences(recipe, id).unwrap_or_default());
         let differences: Vec<Difference> = differences.collect();
         match differences.is_empty() {
             true => error,
@@ -223,6 +199,17 @@ impl<'a> BuildCache<'a> {
             report.warn(format_args!("going on without the cache: {error}"));
         }
     }
+}
+
+impl LayerLookup for BuildCache<'_> {
+    fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile> {
+        self.read()?.get(recipe, params)
+    }
+}
+
+/// Whether it is open what a layer is when it is compressed so.
+fn is_open(layer: &Layer, params: CompressionParams) -> bool {
+    !matches!(layer.blob, Some(Blob::Stored(..))) && layer.made(params).is_none()
 }
 
 /// Whether the bytes of a layer were others than they must be.

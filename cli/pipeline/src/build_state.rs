@@ -1,14 +1,12 @@
 //! What a build remembers for the next one of the same image: the plan, so that layers stay as they are, and the layer
 //! files, so that layers which stay need not be read.
 
-use crate::build_cache::StoreLayer;
-use crate::image::Built;
 use crate::prior_layers::{PriorLayers, layer_files};
 use crate::record::{self, Record, Written};
 use crate::{NewDirectory, Result};
-use layerstone_layer::{CompressionParams, LayerFile, Recipe};
+use layerstone_layer::{CompressionParams, Layer, LayerFile, LayerLookup, Recipe};
 use layerstone_layering::{Plan, Previous};
-use layerstone_oci::{Descriptor, LayerOutcome};
+use layerstone_oci::{Descriptor, PutImage};
 use layerstone_spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +17,7 @@ const PLAN: &str = "image.layers.json";
 /// A folder that remembers.
 pub struct BuildState {
     folder: PathBuf,
-    known: PriorLayers,
+    layers: PriorLayers,
     record: Record,
     /// The folders that were made for it, the inner one first.
     _made: Vec<NewDirectory>,
@@ -37,18 +35,13 @@ impl BuildState {
             }
             None => folder.to_owned(),
         };
-        Ok(BuildState { known: PriorLayers::read(&folder)?, record: Record::read(&folder)?, folder, _made: made })
+        Ok(BuildState { layers: PriorLayers::read(&folder)?, record: Record::read(&folder)?, folder, _made: made })
     }
 
     /// The plan of the build before.
     pub fn previous(&self) -> Result<Option<Previous>> {
         let path = self.folder.join(PLAN);
         Ok(if path.exists() { Some(Previous::read(&path)?) } else { None })
-    }
-
-    /// What is known of a layer that is made and compressed so.
-    pub fn known(&self, recipe: &Recipe, packing: Option<CompressionParams>) -> Option<&LayerFile> {
-        self.known.get(recipe, packing)
     }
 
     /// Remembers the layers that an image was built of, in the place of what was known before: all of it, or nothing.
@@ -78,23 +71,24 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The layer file of a layer of the store, counted from the lowest of them, that an image was built of; as compressed as it
-/// is there.
-pub(crate) fn layer_of(
-    built: &Built,
-    index: usize,
-    layer: &StoreLayer,
-    packing: Option<CompressionParams>,
-) -> LayerFile {
-    // They lie above those of the base, and below all others.
-    let index = built.layers_below + index;
-    let mut file = LayerFile::new(built.diff_ids[index], layer.source.size());
-    if let Some(LayerOutcome { descriptor: Descriptor { digest, size, media_type, .. }, .. }) = built.placed.get(index)
-    {
-        file.descriptor.digest = *digest;
-        file.descriptor.size = *size;
-        file.descriptor.media_type.clone_from(media_type);
-        file.compression = packing;
+impl LayerLookup for BuildState {
+    fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile> {
+        self.layers.get(recipe, params)
     }
-    LayerFile { store_paths: layer.recipe.paths.clone(), recipe: Some(layer.recipe.clone()), ..file }
+}
+
+/// The layer file of a layer of the store that is this one of an image; as compressed as it is there.
+pub(crate) fn layer_of(
+    image: &PutImage,
+    index: usize,
+    layer: &Layer,
+    params: Option<CompressionParams>,
+) -> Result<LayerFile> {
+    let mut file = LayerFile::new(image.diff_ids[index], layer.tar()?.size());
+    if let Some((_, outcomes)) = &image.manifest {
+        let Descriptor { digest, size, media_type, .. } = &outcomes[index].descriptor;
+        file.descriptor = Descriptor::new(media_type, *digest, *size);
+        file.compression = params;
+    }
+    Ok(LayerFile { store_paths: layer.store_paths.clone(), recipe: layer.recipe.clone(), ..file })
 }

@@ -1,18 +1,16 @@
 //! Builds the image of a spec: opens what it builds on, runs the stages, and remembers what came of them.
 
-use crate::build_cache::StoreLayer;
 use crate::build_state::layer_of;
+use crate::destination::WriteOptions;
 use crate::error::Context;
-use crate::image::oci::put_layers_of;
-use crate::image::{Built, WriteOptions, write};
-use crate::image_layer::ImageLayer;
-use crate::open_target::Arrived;
+use crate::image::{Built, image_of, write, write_to};
+use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Report, Result, ScriptOptions};
 use layerstone_image::MaxUnpacked;
-use layerstone_layer::{CompressionParams, LayerFile, Source};
+use layerstone_layer::{CompressionParams, Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Previous, Settings, Strategy};
-use layerstone_oci::{Destination, Location, Reference};
+use layerstone_oci::{BlobStore, Location, PutImage};
 use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Scratch, Store};
 use std::num::NonZeroUsize;
@@ -101,16 +99,6 @@ pub struct Builder<'a> {
     pub(crate) report: &'a dyn Report,
 }
 
-/// An image that is in a destination, but for its name there.
-pub struct Brought {
-    /// What it is there.
-    pub arrived: Arrived,
-    /// What it calls itself; none if it does not.
-    pub name: Option<Reference>,
-    /// Where the bytes of some of its layers are, for whoever makes them only when they are asked for.
-    pub scratch: Option<Scratch>,
-}
-
 impl<'a> Builder<'a> {
     /// Opens what the image of a spec is built on. `several` tells that the spec is one of several of an image.json.
     ///
@@ -161,50 +149,46 @@ impl<'a> Builder<'a> {
     /// # Errors
     ///
     /// A layer is not what it was, or the image cannot be written.
-    pub fn write(&self, layers: Vec<ImageLayer>, to: &WriteOptions<'_>) -> Result<Built> {
+    pub fn write(&self, layers: Vec<Layer>, to: &WriteOptions<'_>) -> Result<Built> {
         self.finish(layers, |layers| write(self.spec, self.base.as_ref(), layers, to, &self.cache, self.report))
     }
 
-    /// Builds the image and puts all of it but its name into a destination.
+    /// Builds the image and puts all of it but its name into a store of blobs.
     ///
     /// # Errors
     ///
-    /// A stage fails, or the destination refuses.
-    pub fn put(&self, destination: &dyn Destination, uploads: usize) -> Result<Brought> {
+    /// A stage fails, or the store refuses.
+    pub fn put(&self, store: &dyn BlobStore, uploads: usize) -> Result<PutManifest> {
         let scratch = Scratch::create(&std::env::temp_dir())?;
-        let mut arrived = None;
+        let to = Unnamed { store, compression: self.compression, uploads };
         let built = self.finish(self.layers(&scratch)?, |layers| {
-            let how = (self.compression, uploads);
-            let base = self.base.as_ref();
-            let put = put_layers_of(self.spec, base, layers, destination, how, &self.cache, self.report)?;
-            let reference = self.spec.reference()?.for_image(&put.image_id).to_string();
-            let built = Built::of(reference, &put, base);
-            arrived = Some(put);
-            Ok(built)
+            let image = image_of(self.spec, self.base.as_ref(), layers, self.report)?;
+            write_to(image, &to, &self.cache, self.report)
         })?;
-        let arrived = arrived.expect("it was put");
-        Ok(Brought { arrived, name: Some(Reference::unchecked(&built.reference)), scratch: Some(scratch) })
+        Ok(PutManifest::of(built.image, Some(scratch)))
     }
 
     /// Passes layers to `write`, and stores the result in cache and state.
-    fn finish(&self, layers: Vec<ImageLayer>, write: impl FnOnce(Vec<ImageLayer>) -> Result<Built>) -> Result<Built> {
-        let of_store = StoreLayer::among(&layers);
+    fn finish(&self, layers: Vec<Layer>, write: impl FnOnce(Vec<Layer>) -> Result<Built>) -> Result<Built> {
+        let of_store: Vec<Layer> = layers.iter().filter(|layer| layer.recipe.is_some()).cloned().collect();
         let built = write(layers).map_err(|error| self.cache.explain(error, &of_store))?;
-        self.remember(&of_store, &built)?;
+        self.remember(&of_store, &built.image)?;
         Ok(built)
     }
 
     /// Remembers the layers of the store that an image was built of.
-    fn remember(&self, layers: &[StoreLayer], built: &Built) -> Result<()> {
-        let files: Vec<LayerFile> =
-            (0..).zip(layers).map(|(index, layer)| layer_of(built, index, layer, self.packing)).collect();
+    fn remember(&self, layers: &[Layer], image: &PutImage) -> Result<()> {
+        // They lie above those of the base, and below all others.
+        let below = self.base.as_ref().map_or(0, |base| base.image.layers.len());
+        let files = (below..).zip(layers).map(|(index, layer)| layer_of(image, index, layer, self.packing));
+        let files: Vec<LayerFile> = files.collect::<Result<_>>()?;
         for (layer, file) in layers.iter().zip(&files) {
-            if let Source::Layout(_) = layer.source {
-                self.cache.put(&layer.recipe, file, &layer.source)?;
+            if let (Some(recipe), Some(tar @ Source::Layout(_))) = (&layer.recipe, &layer.tar) {
+                self.cache.put(recipe, file, tar)?;
             }
         }
         self.cache.finish();
-        if let Some(state) = self.state.as_ref().filter(|_| built.manifest.is_some())
+        if let Some(state) = self.state.as_ref().filter(|_| image.manifest.is_some())
             && let Err(error) = state.remember(files)
         {
             // The image is where it should be.
@@ -223,7 +207,7 @@ pub fn settings(spec: &Spec, strategy: Strategy, base: Option<&BaseImage>, store
     let base = match base {
         None => PlanBase::default(),
         Some(base) => {
-            let paths = base.held(store.dir())?.paths.into_keys().collect();
+            let paths = base.store_paths(store.dir())?.paths.into_keys().collect();
             PlanBase { layers: base.image.layers.len(), paths }
         }
     };
@@ -246,4 +230,80 @@ pub fn check_spec(spec: &Spec) -> Result<()> {
     }
     spec.reference()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ImageTarget, Registries, Task};
+    use layerstone_layer::Progress;
+    use layerstone_registry::{Options, PushStats};
+    use layerstone_store::Cancel;
+    use std::io::{self, Write};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    /// Cancels the build when it is asked for the so manieth time.
+    struct CancelAt(Cancel);
+
+    impl CancelAt {
+        fn new(count: usize) -> CancelAt {
+            let asked = AtomicUsize::new(0);
+            CancelAt(Cancel::when(move || asked.fetch_add(1, Ordering::Relaxed) >= count))
+        }
+    }
+
+    impl Report for CancelAt {
+        fn warning(&self, _message: &str) {}
+        fn notice(&self, _message: &str) {}
+        fn answer(&self, _message: &str) {}
+        fn sent(&self, _sent: &PushStats, _within: Duration) {}
+
+        fn script_output(&self) -> Box<dyn Write + '_> {
+            Box::new(io::sink())
+        }
+
+        fn cancel(&self) -> Cancel {
+            self.0.clone()
+        }
+
+        fn begin(&self, _task: Task, _meter: &Arc<Progress>) -> Box<dyn Send + '_> {
+            Box::new(())
+        }
+    }
+
+    #[test]
+    fn cancelled_anywhere_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = "/nix/store/xr2yc61k4shzhlyhz13n4pgbqyy4wvxr-hello";
+        let directory = dir.path().join(&path[1..]);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("file"), vec![7; 1 << 20]).unwrap();
+        let out = dir.path().join("out");
+        let store = Store::new("/nix/store", dir.path()).unwrap();
+        let spec = Spec { contents: vec![path.into()], ..Spec::new("hello") };
+        let registries = Registries::new(Options::default(), Vec::new(), 2);
+        let targets: [fn(PathBuf) -> ImageTarget; 3] =
+            [ImageTarget::DockerArchive, ImageTarget::OciArchive, ImageTarget::OciLayout];
+        for target in targets {
+            let _ = std::fs::remove_dir_all(&out);
+            std::fs::create_dir(&out).unwrap();
+            let target = target(out.join("image"));
+            let build = |count| {
+                let report = CancelAt::new(count);
+                let options = BuildOptions::new(&store, &report);
+                let to = WriteOptions::new(&target, &registries);
+                Builder::of_spec(&spec, "hello".as_ref(), false, &options)?.build(&to)
+            };
+            let mut count = 0;
+            while let Err(error) = build(count) {
+                assert!(error.is_cancelled(), "{target} {count}: {}", error.chain_text());
+                assert!(!out.join("image/index.json").exists() && !out.join("image").is_file(), "{target} {count}");
+                count += 1;
+            }
+            assert!(count > 4, "{target}: asked {count} times");
+            assert!(out.join("image").exists(), "{target}");
+        }
+    }
 }

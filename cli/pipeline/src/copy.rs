@@ -1,21 +1,17 @@
-//! Images from anywhere to anywhere: what `copy`, `push`, `pull`, `index` and `serve` share.
+//! Images from anywhere: what `copy`, `push`, `pull`, `index` and `serve` share.
 //!
 //! An image that has a manifest goes as it is, byte for byte, unless other compression is asked for; one that has none,
 //! of a docker archive or of a spec, gets one.
 
 use crate::base_image::{make_plain, open_file_as};
-use crate::builder::{Brought, check_spec};
-use crate::copy_index::{Listed, Whole};
-use crate::image::write_archive;
-use crate::open_target::{Arrived, Unfinished, kept_layers, put, put_kept};
-use crate::remote::{self, RemoteImage};
-use crate::{BuildOptions, Builder, ImageSource, ImageTarget, OpenTarget, Registries, Report, Result, engine};
-use layerstone_image::{ImageFile, Merge, StoredImage};
-use layerstone_layer::Source;
-use layerstone_oci::{Destination, Layer, Location, Reference, Tar, Wanted, drop_annotations_of_bytes, media_type};
+use crate::builder::check_spec;
+use crate::copy_index::Listed;
+use crate::oci_destination::{OciDestination, PutManifest, Unnamed};
+use crate::{BuildOptions, Builder, Destination, ImageSource, ImageTarget, Registries, Report, Result, engine, remote};
+use layerstone_image::{ImageFile, StoredImage};
+use layerstone_oci::{BlobStore, Image, Location, Reference, Wanted, media_type};
 use layerstone_spec::Spec;
-use layerstone_store::{Digest, Scratch};
-use std::collections::BTreeMap;
+use layerstone_store::Scratch;
 use std::env::temp_dir;
 use std::path::Path;
 
@@ -27,14 +23,6 @@ pub struct Copier<'a> {
     pub options: BuildOptions<'a>,
     /// The registries of sources and destinations.
     pub registries: &'a Registries,
-}
-
-/// What was put: an image, or the index of several with all of them, and where the bytes of some layers are.
-pub enum Either {
-    /// One image.
-    Image(Brought),
-    /// An index, and where bytes of its images are until they are copied.
-    Index(Whole, Option<Scratch>),
 }
 
 /// A file of images, and which of them is meant.
@@ -62,140 +50,117 @@ impl Copier<'_> {
     ///
     /// # Errors
     ///
-    /// A stage fails, or the destination refuses.
-    pub fn bring_spec(
-        &self,
-        spec: &Spec,
-        path: &Path,
-        several: bool,
-        destination: &dyn Destination,
-    ) -> Result<Brought> {
-        Builder::of_spec(spec, path, several, &self.options)?.put(destination, self.registries.uploads)
+    /// A stage fails, or the store refuses.
+    pub fn put_spec(&self, spec: &Spec, path: &Path, several: bool, store: &dyn BlobStore) -> Result<PutManifest> {
+        Builder::of_spec(spec, path, several, &self.options)?.put(store, self.registries.uploads)
     }
 
-    pub(crate) fn report(&self) -> &dyn Report {
-        self.options.report
-    }
-
-    /// Puts all of an image that is somewhere but its name.
-    pub fn bring(&self, origin: &ImageSource, destination: &dyn Destination) -> Result<Brought> {
-        if let ImageSource::Registry(reference) = origin
-            && !self.options.compression.is_given()
-        {
-            let remote = remote::image(reference, &self.wanted, self.registries)?;
-            return self.bring_remote(&remote, destination);
+    /// Puts all of an image but its name.
+    ///
+    /// # Errors
+    ///
+    /// The image is not there or damaged, or the store refuses.
+    pub fn put(&self, source: &ImageSource, store: &dyn BlobStore) -> Result<PutManifest> {
+        if let Some(image) = self.remote(source)? {
+            return self.put_image(&image, store, None);
         }
         let scratch = Scratch::create(&temp_dir())?;
-        let opened = self.opened(origin, &scratch)?;
-        self.bring_file(&opened, scratch, destination)
+        let opened = self.opened(source, &scratch)?;
+        self.put_image(&self.image(&opened)?, store, Some(scratch))
     }
 
-    fn bring_file(&self, opened: &Opened, scratch: Scratch, destination: &dyn Destination) -> Result<Brought> {
-        let Opened { file, location, wanted } = opened;
-        let image = file.image(location, wanted)?;
-        let name = name_of(&image, location);
-        let arrived = match &image.manifest {
-            Some(manifest) if !self.options.compression.is_given() => {
-                let layers = kept_layers(&image, manifest);
-                put_kept(
-                    manifest,
-                    image.config_bytes.clone(),
-                    layers,
-                    destination,
-                    self.registries.uploads,
-                    self.report(),
-                )?
-            }
-            _ => self.put_again(image, destination)?,
-        };
-        Ok(Brought { arrived, name, scratch: Some(scratch) })
-    }
-
-    /// Puts all of an image that is somewhere but its name: one for several platforms with its index, as it is, unless one
-    /// of them is asked for.
-    pub fn bring_whole(&self, origin: &ImageSource, destination: &dyn Destination) -> Result<Either> {
+    /// Puts all of an image but its name: one for several platforms with its index, as it is, unless one of them is asked
+    /// for.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Copier::put`]; other compression is asked for.
+    pub fn put_whole(&self, source: &ImageSource, store: &dyn BlobStore) -> Result<PutManifest> {
         if self.wanted.is_named() {
-            return self.bring(origin, destination).map(Either::Image);
+            return self.put(source, store);
         }
         let whole = |listed: Listed<'_>| {
             if self.options.compression.is_given() {
                 bail!("--compression: found an image for several platforms, expected --arch NAME with it");
             }
-            listed.bring(destination, self.registries, self.report())
+            listed.put(store, self.registries, self.report())
         };
         let is_index = |listed: &Listed<'_>| media_type::is_index(&listed.descriptor.media_type);
-        if let ImageSource::Registry(reference) = origin {
+        if let ImageSource::Registry(reference) = source {
             let listed = Listed::of_registry(reference, self.registries)?;
-            if is_index(&listed) {
-                return Ok(Either::Index(whole(listed)?, None));
-            }
-            return self.bring(origin, destination).map(Either::Image);
+            return if is_index(&listed) { whole(listed) } else { self.put(source, store) };
         }
         let scratch = Scratch::create(&temp_dir())?;
-        let opened = self.opened(origin, &scratch)?;
+        let opened = self.opened(source, &scratch)?;
         let Opened { file, location, .. } = &opened;
         // What has no index is an image, and what has several images says so when one is chosen.
         if let Some(listed) = Listed::of_file(file, location).ok().filter(is_index) {
             match listed.check() {
-                Ok(()) => return Ok(Either::Index(whole(listed)?, Some(scratch))),
+                Ok(()) => return Ok(PutManifest { scratch: Some(scratch), ..whole(listed)? }),
                 Err(e) => self.report().warn(format!(
                     "{location}: one image of its index is taken, others are not there: {}",
                     e.chain_text()
                 )),
             }
         }
-        self.bring_file(&opened, scratch, destination).map(Either::Image)
+        self.put_image(&self.image(&opened)?, store, Some(scratch))
     }
 
-    fn bring_remote(&self, remote: &RemoteImage, destination: &dyn Destination) -> Result<Brought> {
-        let layers = remote.layers();
-        let uploads = self.registries.uploads;
-        let arrived = put_kept(&remote.manifest, remote.config.clone(), layers, destination, uploads, self.report())?;
-        Ok(Brought { arrived, name: Some(remote.name()), scratch: None })
-    }
-
-    /// Compresses the layers of an image anew; its config stays as it is.
-    fn put_again(&self, mut image: StoredImage, destination: &dyn Destination) -> Result<Arrived> {
+    /// An image with its layers as tars, under this name or its own; what is fetched for it is in the scratch directory.
+    ///
+    /// # Errors
+    ///
+    /// The image is not there or damaged, or its name is none for a docker archive.
+    pub fn plain(&self, source: &ImageSource, name: Option<Reference>, scratch: &Scratch) -> Result<Image<'static>> {
+        let Opened { file, location, wanted } = self.opened(source, scratch)?;
+        let mut image = file.image(&location, &wanted)?;
         make_plain(&mut image, self.options.max_unpacked, self.report())?;
-        let said = image.manifest.iter().flat_map(|manifest| &manifest.manifest.layers);
-        let said = said.map(|descriptor| {
-            let mut annotations = descriptor.annotations.clone();
-            drop_annotations_of_bytes(&mut annotations);
-            annotations
-        });
-        let said = said.chain(std::iter::repeat(BTreeMap::new()));
-        let tar = |(layer, annotations): (&layerstone_image::StoredLayer, _)| {
-            Layer::Tar(Tar {
-                source: Source::Part(layer.part.clone()),
-                diff_id: Some(layer.diff_id),
-                compressed: None,
-                annotations,
-                label: layer.part.name().display().to_string(),
-                blobs: None,
-            })
-        };
-        let config = |_: &[Digest]| image.config_bytes.clone();
-        let unfinished = Unfinished {
-            layers: image.layers.iter().zip(said).map(tar).collect(),
-            diff_ids: image.layers.iter().map(|layer| Some(layer.diff_id)).collect(),
-            config: &config,
-            annotations: image.manifest.as_ref().map(|it| it.manifest.annotations.clone()).unwrap_or_default(),
-        };
-        let packing = self.options.compression.of_layers(None);
-        put(&unfinished, packing, destination, self.registries.uploads, self.report())
+        let name = name.or_else(|| name_of(&image, &location));
+        if let Some(name) = &name {
+            Reference::parse_tagged(&name.to_string()).map_err(|error| {
+                let (text, path) = (name.to_string(), location.path.clone());
+                layerstone_image::Error::NoTag { text, path, cause: error.cause }
+            })?;
+        }
+        Ok(image.plain(name))
     }
 
-    /// Opens an image that is somewhere, what is not a file here being fetched into the work folder.
-    fn stored(&self, origin: &ImageSource, scratch: &Scratch) -> Result<(StoredImage, Location)> {
-        let Opened { file, location, wanted } = self.opened(origin, scratch)?;
-        Ok((file.image(&location, &wanted)?, location))
+    pub(crate) fn report(&self) -> &dyn Report {
+        self.options.report
     }
 
-    /// Opens a file of images, what is not one being fetched into the work folder.
-    fn opened(&self, origin: &ImageSource, scratch: &Scratch) -> Result<Opened> {
+    fn put_image(&self, image: &Image<'_>, store: &dyn BlobStore, scratch: Option<Scratch>) -> Result<PutManifest> {
+        let to = Unnamed { store, compression: self.options.compression, uploads: self.registries.uploads };
+        Ok(PutManifest::of(to.write(image, self.report())?, scratch))
+    }
+
+    /// An image of a registry that goes as it is.
+    fn remote(&self, source: &ImageSource) -> Result<Option<Image<'static>>> {
+        match source {
+            ImageSource::Registry(reference) if !self.options.compression.is_given() => {
+                Ok(Some(remote::image(reference, &self.wanted, self.registries)?.as_stored()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The image of a file: as it is, or with its layers as tars if it has no manifest or other compression is asked for.
+    fn image(&self, opened: &Opened) -> Result<Image<'static>> {
+        let mut image = opened.file.image(&opened.location, &opened.wanted)?;
+        let name = name_of(&image, &opened.location);
+        let as_stored = image.as_stored(name.clone()).filter(|_| !self.options.compression.is_given());
+        if let Some(image) = as_stored {
+            return Ok(image);
+        }
+        make_plain(&mut image, self.options.max_unpacked, self.report())?;
+        Ok(image.plain(name))
+    }
+
+    /// Opens a file of images; what is none is fetched into the scratch directory.
+    fn opened(&self, source: &ImageSource, scratch: &Scratch) -> Result<Opened> {
         let mut wanted = self.wanted.clone();
         // Messages call the image what the command line calls it, whatever file it is in on the way.
-        let (path, location) = match origin {
+        let (path, location) = match source {
             ImageSource::Spec(path) => bail!("found a spec, expected an image: {}", path.display()),
             ImageSource::File(location) => (location.path.clone(), location.clone()),
             ImageSource::Engine(engine, name) => {
@@ -209,9 +174,10 @@ impl Copier<'_> {
                     bail!("not an image: {reference}: found an artifact of type {kind}");
                 }
                 let path = scratch.path().join("fetched");
-                let open = OpenTarget::open(&ImageTarget::OciLayout(path.clone()), self.registries, &[])?;
-                let Brought { arrived, name, .. } = self.bring_remote(&remote, open.destination())?;
-                open.destination().finish(&arrived.manifest, &arrived.bytes, name.as_ref())?;
+                let layout = ImageTarget::OciLayout(path.clone());
+                let compression = self.options.compression;
+                let fetched = OciDestination::open(&layout, compression, self.registries, &[])?;
+                fetched.write(&remote.as_stored(), self.report())?;
                 // It was chosen already.
                 wanted = Wanted::new(None, None, None).of_base();
                 (path, Location::of(reference.to_string()))
@@ -219,39 +185,6 @@ impl Copier<'_> {
         };
         let file = open_file_as(&path, &location.path, self.options.max_unpacked, self.report())?;
         Ok(Opened { file, location, wanted })
-    }
-
-    /// Writes a docker archive of an image that is somewhere, or loads it; what it is called there, and its ID.
-    pub fn archive(
-        &self,
-        origin: &ImageSource,
-        name: Option<&Reference>,
-        write: &mut dyn FnMut(&Merge) -> Result<()>,
-    ) -> Result<(Option<Reference>, Digest)> {
-        let scratch = Scratch::create(&temp_dir())?;
-        let (mut image, location) = self.stored(origin, &scratch)?;
-        make_plain(&mut image, self.options.max_unpacked, self.report())?;
-        let name = name.cloned().or_else(|| name_of(&image, &location));
-        image.references = name.iter().map(ToString::to_string).collect();
-        let image_id = image.image_id;
-        let mut merge = Merge::default();
-        merge.add(&Location::of(&location.path), image)?;
-        write(&merge)?;
-        Ok((name, image_id))
-    }
-
-    /// Writes a docker archive of an image that is somewhere to a place.
-    pub fn archive_to(
-        &self,
-        origin: &ImageSource,
-        name: Option<&Reference>,
-        place: &ImageTarget,
-    ) -> Result<(Option<Reference>, Digest)> {
-        let mut write = |merge: &Merge| {
-            write_archive(&merge.archive(), place, &self.options.compression, &|_| merge.trailer(), self.report())
-                .map(drop)
-        };
-        self.archive(origin, name, &mut write)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Images for several architectures, copied whole: an index, and all that it lists.
 
 use crate::base_image::open_file;
+use crate::oci_destination::PutManifest;
 use crate::{ImageSource, Registries, Report, Result, remote};
 use layerstone_image::{ImageFile, MaxUnpacked};
-use layerstone_layer::Progress;
-use layerstone_oci::{
-    Content, Descriptor, Destination, Index, Layer, Location, Manifest, Reference, media_type, put_layers,
-};
+use layerstone_layer::{Content, Layer, Progress};
+use layerstone_oci::{BlobStore, Descriptor, Index, Location, Manifest, Reference, media_type, put_layers};
 use layerstone_registry::{FetchedManifest, Repository};
 use layerstone_store::Digest;
 use std::collections::HashSet;
@@ -18,16 +17,6 @@ enum BlobSource<'a> {
     File(&'a ImageFile),
 }
 
-/// What was copied but for its name.
-pub struct Whole {
-    /// The index or manifest.
-    pub descriptor: Descriptor,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// What it is called.
-    pub name: Option<Reference>,
-}
-
 /// Bytes of all manifests at most; those of an image for ten platforms have some twenty kilobytes.
 const MAX_MANIFESTS: usize = 32 << 20;
 /// Indexes in indexes that are followed.
@@ -36,13 +25,13 @@ const MAX_DEPTH: usize = 8;
 const MAX_FOUND: usize = 10_000;
 
 /// Puts an index and all that it lists, or an image, byte for byte.
-pub fn bring(
+pub fn put_all(
     origin: &ImageSource,
-    destination: &dyn Destination,
+    store: &dyn BlobStore,
     max: MaxUnpacked,
     registries: &Registries,
     report: &dyn Report,
-) -> Result<Whole> {
+) -> Result<PutManifest> {
     let file;
     let listed = match origin {
         ImageSource::Registry(reference) => Listed::of_registry(reference, registries)?,
@@ -54,7 +43,7 @@ pub fn bring(
             bail!("--all: expected registry:REF or an OCI layout with it")
         }
     };
-    listed.bring(destination, registries, report)
+    listed.put(store, registries, report)
 }
 
 /// A manifest or an index, and where all that it lists is.
@@ -85,18 +74,18 @@ impl<'a> Listed<'a> {
     }
 
     /// Puts all of it.
-    pub fn bring(self, destination: &dyn Destination, registries: &Registries, report: &dyn Report) -> Result<Whole> {
+    pub fn put(self, store: &dyn BlobStore, registries: &Registries, report: &dyn Report) -> Result<PutManifest> {
         let Listed { source, descriptor, bytes, name } = self;
         let mut found = Found::default();
         source.collect(&descriptor, &bytes, &mut found, 0)?;
         let Found { layers, manifests, .. } = found;
         let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
-        let put = |meter: &Progress| put_layers(&layers, None, destination, registries.uploads, meter);
+        let put = |meter: &Progress| put_layers(&layers, None, store, registries.uploads, meter);
         report.during("putting", Some(size), layers.len(), put)?;
         for (descriptor, bytes) in &manifests {
-            destination.put_manifest(descriptor, bytes)?;
+            store.put_manifest(descriptor, bytes)?;
         }
-        Ok(Whole { descriptor, bytes, name })
+        Ok(PutManifest { name, descriptor, bytes, scratch: None })
     }
 }
 
@@ -121,7 +110,7 @@ impl BlobSource<'_> {
             let manifest = Manifest::parse(bytes, &name)?;
             for blob in manifest.layers.iter().chain([&manifest.config]) {
                 if found.seen.insert(blob.digest) {
-                    found.layers.push(Layer::Blob(blob.clone(), self.blob(blob)?));
+                    found.layers.push(Layer::of_blob(blob.clone(), self.blob(blob)?));
                 }
             }
             return Ok(());

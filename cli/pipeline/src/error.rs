@@ -48,6 +48,9 @@ pub enum Error {
     /// Root scripts.
     #[error("{0}")]
     Overlay(#[from] layerstone_overlay::Error),
+    /// The work was cancelled between two stages.
+    #[error("{0}")]
+    Cancelled(#[from] layerstone_store::Cancelled),
     /// Reading, writing or waiting.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -79,6 +82,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the work was cancelled, wherever it was then.
+    pub fn is_cancelled(&self) -> bool {
+        use {layerstone_image::Error as Image, layerstone_layer::Error as Layer, layerstone_oci::Error as Oci};
+        let mut chain = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        chain.any(|cause| {
+            cause.is::<layerstone_store::Cancelled>()
+                || matches!(cause.downcast_ref(), Some(Layer::Cancelled(_)))
+                || matches!(cause.downcast_ref(), Some(Image::Cancelled(_)))
+                || matches!(cause.downcast_ref(), Some(Oci::Layer(Layer::Cancelled(_))))
+        })
+    }
+
     /// The error and its causes in one line, but for those that the text before already ends in.
     pub(crate) fn chain_text(&self) -> String {
         let mut text = self.to_string();

@@ -1,13 +1,12 @@
 //! The stages of a build that make layers: of store paths, made or cached; of the root, of a root script, of Nix's
 //! database; or one layer of all of it.
 
-use crate::image_layer::{ImageLayer, LayerBlob};
 use crate::make_layers::{layouts, recipes};
 use crate::nix_db::{self, NixDbLayer};
 use crate::root_script::{self, RootScript};
 use crate::{BaseImage, Builder, Mentions, ReferenceSource, Result, root_layer, single_layer};
 use layerstone_closure::{Closure, measure};
-use layerstone_layer::{LayerFile, Recipe, Source};
+use layerstone_layer::{Blob, Layer, LayerFile, LayerLookup, Recipe, Source};
 use layerstone_layering::{Plan, plan};
 use layerstone_overlay::Hooks;
 use layerstone_root::{NixDbPlace, RootConfig};
@@ -29,7 +28,8 @@ impl Builder<'_> {
     /// # Errors
     ///
     /// A stage fails.
-    pub fn layers(&self, scratch: &Scratch) -> Result<Vec<ImageLayer>> {
+    pub fn layers(&self, scratch: &Scratch) -> Result<Vec<Layer>> {
+        self.report.cancel().check()?;
         let blob = scratch.path().join("root.tar");
         let ran = self.spec.run_as_root.as_ref().map(|script| self.run_as_root(script, scratch)).transpose()?;
         Ok(match (self.spec.kind, ran) {
@@ -85,6 +85,7 @@ impl Builder<'_> {
     ///
     /// What tells the references cannot be read, or lacks a path.
     pub fn closure(&self, mentions: Mentions) -> Result<Closure> {
+        self.report.cancel().check()?;
         if !self.spec.include_store_paths {
             return Ok(Closure::default());
         }
@@ -146,13 +147,13 @@ impl Builder<'_> {
         blob: &Path,
         custom: LayerFile,
         ran: Option<ScriptLayer>,
-    ) -> Result<Vec<ImageLayer>> {
+    ) -> Result<Vec<Layer>> {
         let mut mentions = Mentions::default().with(custom.references.iter().cloned(), blob);
         if let Some(ScriptLayer { layer, blob }) = &ran {
             mentions = mentions.with(layer.references.iter().cloned(), blob);
         }
         let closure = self.measured_closure(mentions)?;
-        self.cache.tell_hashes(closure.graph.iter().filter_map(|info| Some((info.path.clone(), info.nar_hash?))));
+        self.cache.set_nar_hashes(closure.graph.iter().filter_map(|info| Some((info.path.clone(), info.nar_hash?))));
         let plan = self.plan(&closure)?;
         if let Some(base) = self.base.as_ref().filter(|_| !plan.layers.is_empty()) {
             base.check_store(self.store)?;
@@ -160,16 +161,15 @@ impl Builder<'_> {
         let mut layers = self.store_layers(self.recipes(&plan)?)?;
         if let Some(ScriptLayer { layer, blob }) = ran {
             let comment = Some(root_script::COMMENT.to_owned());
-            layers.push(ImageLayer { comment, ..ImageLayer::of_tar(&blob, &layer, "layer of the root script")? });
+            layers.push(Layer { comment, ..Layer::of_file(&layer, &blob, "layer of the root script")? });
         }
-        layers.push(ImageLayer::of_tar(blob, &custom, "customisation layer")?);
+        layers.push(Layer::of_file(&custom, blob, "customisation layer")?);
         if self.spec.include_nix_db {
             let root = Some(blob.to_owned());
             let place = NixDbPlace::OnTop { root, store_owner: self.spec.owner.clone() };
             let blob = scratch.path().join("nix-db.tar");
             let layer = self.nix_db(place, closure, &blob)?;
-            let comment = layer.comment.clone();
-            layers.push(ImageLayer { comment, ..ImageLayer::of_tar(&blob, &layer, nix_db::COMMENT)? });
+            layers.push(Layer::of_file(&layer, &blob, nix_db::COMMENT)?);
         }
         Ok(layers)
     }
@@ -181,7 +181,7 @@ impl Builder<'_> {
     }
 
     /// The layers of these recipes; the files of those that are cached are not looked at.
-    fn store_layers(&self, recipes: Vec<Recipe>) -> Result<Vec<ImageLayer>> {
+    fn store_layers(&self, recipes: Vec<Recipe>) -> Result<Vec<Layer>> {
         let cached: Vec<Option<LayerFile>> = recipes.iter().map(|recipe| self.cached(recipe)).collect();
         let new = recipes.iter().zip(&cached).filter(|(_, cached)| cached.is_none());
         let new: Vec<&Recipe> = new.map(|(recipe, _)| recipe).collect();
@@ -193,12 +193,12 @@ impl Builder<'_> {
                 None => sources.next().expect("every layer that is not cached was laid out"),
             };
             let packed = cached.as_ref().and_then(|cached| Some((cached.compression?, &cached.descriptor)));
-            layers.push(ImageLayer {
+            layers.push(Layer {
                 store_paths: recipe.paths.clone(),
-                blob: packed.map(|(packing, descriptor)| LayerBlob::Packed(packing, descriptor.clone())),
+                blob: packed.map(|(packing, descriptor)| Blob::Made(packing, descriptor.clone())),
                 recipe: Some(recipe.clone()),
                 blobs: self.cache.blobs(),
-                ..ImageLayer::new(source, cached.as_ref().map(|cached| cached.diff_id), format!("layer {index}"))
+                ..Layer::of_tar(source, cached.as_ref().map(|cached| cached.diff_id), format!("layer {index}"))
             });
         }
         Ok(layers)
@@ -206,7 +206,7 @@ impl Builder<'_> {
 
     /// One layer: the root, the database of Nix if there is to be one, and behind it the store paths that the base does
     /// not hold.
-    fn single(&self, scratch: &Scratch, mut blob: PathBuf, custom: LayerFile) -> Result<ImageLayer> {
+    fn single(&self, scratch: &Scratch, mut blob: PathBuf, custom: LayerFile) -> Result<Layer> {
         let closure = self.closure(Mentions::default().with(custom.references, &blob))?;
         if self.spec.include_nix_db {
             let root = std::mem::replace(&mut blob, scratch.path().join("nix-db.tar"));
@@ -218,13 +218,13 @@ impl Builder<'_> {
         let (mtime, base) = (self.spec.mtime.seconds()?, self.base.as_ref());
         let source = single_layer::layout(&blob, &paths, mtime, base, self.store, self.spec.xattrs)?;
         let comment = Some(single_layer::comment(&paths));
-        Ok(ImageLayer { comment, store_paths: paths, ..ImageLayer::new(source, None, "layer") })
+        Ok(Layer { comment, store_paths: paths, ..Layer::of_tar(source, None, "layer") })
     }
 
     /// What is known of a layer from an earlier build, compressed or not.
     fn cached(&self, recipe: &Recipe) -> Option<LayerFile> {
         let state = self.state.as_ref().filter(|_| !self.cache.verifies());
-        let of_state = state.and_then(|state| state.known(recipe, self.packing)).cloned();
+        let of_state = state.and_then(|state| state.get(recipe, self.packing));
         of_state.or_else(|| self.cache.get(recipe, self.packing)).or_else(|| self.cache.get(recipe, None))
     }
 }

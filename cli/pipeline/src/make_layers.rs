@@ -3,8 +3,8 @@
 use crate::record::{Record, Written};
 use crate::{BuildCache, PriorLayers, Report, Result};
 use layerstone_layer::{
-    CompressedBlob, CompressionParams, CompressorPool, LayerFile, Recipe, Source, compress_all, digest_all,
-    store_layout,
+    CompressedBlob, CompressionParams, CompressorPool, LayerFile, LayerLookup, Recipe, Source, compress_all,
+    digest_all, store_layout,
 };
 use layerstone_store::{Digest, Output, Store, StorePath};
 use layerstone_tar::{Owner, tarsum};
@@ -94,7 +94,7 @@ impl LayersToMake<'_> {
     /// wanted too, must be kept, and is copied.
     fn known(&self, recipe: &Recipe, blob: Option<&Output>) -> Result<Option<LayerFile>> {
         let remembered = || self.cache.get(recipe, self.packing);
-        let known = self.known.get(recipe, self.packing).cloned().or_else(remembered);
+        let known = self.known.get(recipe, self.packing).or_else(remembered);
         let known = match self.tarsum {
             true => known.filter(|layer| layer.tarsum.is_some()),
             false => known.map(|known| LayerFile { tarsum: None, recipe: None, ..known }),

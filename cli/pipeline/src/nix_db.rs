@@ -4,7 +4,7 @@ use crate::error::Context;
 use crate::{BaseImage, Result};
 use layerstone_closure::{Closure, measure_nars};
 use layerstone_layer::LayerFile;
-use layerstone_root::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_folder};
+use layerstone_root::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_directory};
 use layerstone_spec::Spec;
 use layerstone_store::{Scratch, Store};
 use layerstone_tar::Kind;
@@ -53,7 +53,7 @@ impl NixDbLayer<'_> {
 fn base_of(base: &BaseImage, store: &Store, folder: &Path) -> Result<NixDbBase> {
     let tree = base.tree()?;
     for file in EARLIER_FILES {
-        let name = [&nix_db_folder(store)[..], b"/", file.as_bytes()].concat();
+        let name = [&nix_db_directory(store)[..], b"/", file.as_bytes()].concat();
         // What is something else than a file, the root stage tells.
         let Some(node) = tree.get(&name).filter(|node| matches!(node.kind, Kind::File { .. })) else { continue };
         let copy = folder.join(file);

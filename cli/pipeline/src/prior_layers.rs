@@ -5,7 +5,7 @@
 
 use crate::Result;
 use crate::error::Context;
-use layerstone_layer::{CompressionParams, LayerFile, Recipe};
+use layerstone_layer::{CompressionParams, LayerFile, LayerLookup, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -35,10 +35,11 @@ impl PriorLayers {
             self.layers.insert((key(recipe), layer.compression), layer);
         }
     }
+}
 
-    /// The layer file of a layer that is made and compressed so.
-    pub fn get(&self, recipe: &Recipe, packing: Option<CompressionParams>) -> Option<&LayerFile> {
-        self.layers.get(&(key(recipe), packing))
+impl LayerLookup for PriorLayers {
+    fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile> {
+        self.layers.get(&(key(recipe), params)).cloned()
     }
 }
 

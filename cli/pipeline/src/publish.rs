@@ -1,14 +1,16 @@
 //! Copies of images under their names: one image, one with all that its index lists, several as one index.
 
-use crate::builder::Brought;
-use crate::copy_index::{self, Whole};
+use crate::copy_index::put_all;
+use crate::destination::WriteOptions;
 use crate::error::Context;
-use crate::{BuildOptions, Builder, Copier, ImageSource, ImageTarget, OpenTarget, Registries, Result, remote};
+use crate::oci_destination::{OciDestination, PutManifest};
+use crate::{BuildOptions, Builder, Copier, Destination, ImageSource, ImageTarget, Registries, Report, Result, remote};
 use layerstone_layering::Strategy;
 use layerstone_oci::{Descriptor, Index, Reference, media_type};
 use layerstone_spec::Spec;
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Scratch};
 use std::collections::BTreeMap;
+use std::env::temp_dir;
 
 /// What was published.
 pub enum Published {
@@ -45,29 +47,21 @@ impl Copier<'_> {
     /// The source is not there or damaged, or the target cannot be written or does not fit it.
     pub fn copy(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
         if !target.keeps_oci_images() {
-            if let ImageSource::Spec(path) = source {
-                bail!(
-                    "found the spec {}, expected an image: `layerstone build` makes archives of specs",
-                    path.display()
-                );
-            }
-            let (name, image_id) = self.archive_to(source, name.as_ref(), target)?;
-            return Ok(Published::Image { name, image_id });
+            return self.copy_plain(source, target, name);
         }
-        let open = OpenTarget::open(target, self.registries, &mounts([source], target))?;
-        let destination = open.destination();
-        let brought = match source {
+        let open = self.open(target, [source])?;
+        let put = match source {
             ImageSource::Spec(path) => {
                 let specs = self.specs(path)?;
-                let [spec] = &specs[..] else { return self.index_of_specs(&specs, path, &open, name) };
-                self.bring_spec(spec, path, false, destination)?
+                let [spec] = &specs[..] else {
+                    let put = specs.iter().map(|spec| self.put_spec(spec, path, true, open.store()));
+                    return finish_index(&open, put, name, self.report());
+                };
+                self.put_spec(spec, path, false, open.store())?
             }
-            source => self.bring(source, destination)?,
+            source => self.put(source, open.store())?,
         };
-        let name = name.or(brought.name).or(name_in(target));
-        destination.finish(&brought.arrived.manifest, &brought.arrived.bytes, name.as_ref())?;
-        open.report_sent(self.report());
-        Ok(Published::Manifest { name: name.map(|name| open.called(&name)), manifest: brought.arrived.manifest })
+        self.finish(&open, put, name, target)
     }
 
     /// Copies an image with all that its index lists.
@@ -76,14 +70,9 @@ impl Copier<'_> {
     ///
     /// Those of [`Copier::copy`].
     pub fn copy_all(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
-        let open = OpenTarget::open(target, self.registries, &mounts([source], target))?;
-        let (max, destination) = (self.options.max_unpacked, open.destination());
-        let Whole { descriptor, bytes, name: own } =
-            copy_index::bring(source, destination, max, self.registries, self.report())?;
-        let name = name.or(own).or(name_in(target));
-        destination.finish(&descriptor, &bytes, name.as_ref())?;
-        open.report_sent(self.report());
-        Ok(Published::Manifest { name: name.map(|name| open.called(&name)), manifest: descriptor })
+        let open = self.open(target, [source])?;
+        let put = put_all(source, open.store(), self.options.max_unpacked, self.registries, self.report())?;
+        self.finish(&open, put, name, target)
     }
 
     /// Puts images for one platform each together into one index; each keeps its manifest. The texts name them in messages.
@@ -95,99 +84,112 @@ impl Copier<'_> {
         &self,
         sources: &[(ImageSource, String)],
         target: &ImageTarget,
-        mut name: Option<Reference>,
-    ) -> Result<Published> {
-        let open = open_for_index(target, self.registries, &mounts(sources.iter().map(|(source, _)| source), target))?;
-        let destination = open.destination();
-        let mut manifests = Vec::new();
-        for (source, text) in sources {
-            let mut add = |brought: Brought| -> Result<()> {
-                if brought.arrived.manifest.platform.is_none() {
-                    bail!("no platform: {text}: found no architecture and os in its config");
-                }
-                destination.put_manifest(&brought.arrived.manifest, &brought.arrived.bytes)?;
-                manifests.push(brought.arrived.manifest);
-                name = name.take().or(brought.name);
-                Ok(())
-            };
-            let ImageSource::Spec(path) = source else {
-                add(self.bring(source, destination)?)?;
-                continue;
-            };
-            let specs = self.specs(path)?;
-            let several = sources.len() > 1 || specs.len() > 1;
-            for spec in &specs {
-                add(self.bring_spec(spec, path, several, destination)?)?;
-            }
-        }
-        self.finish_index(&open, manifests, name)
-    }
-
-    fn index_of_specs(
-        &self,
-        specs: &[Spec],
-        path: &std::path::Path,
-        open: &OpenTarget,
-        mut name: Option<Reference>,
-    ) -> Result<Published> {
-        let mut manifests = Vec::new();
-        for spec in specs {
-            let brought = self.bring_spec(spec, path, true, open.destination())?;
-            open.destination().put_manifest(&brought.arrived.manifest, &brought.arrived.bytes)?;
-            manifests.push(brought.arrived.manifest);
-            name = name.or(brought.name);
-        }
-        self.finish_index(open, manifests, name)
-    }
-
-    fn finish_index(
-        &self,
-        open: &OpenTarget,
-        manifests: Vec<Descriptor>,
         name: Option<Reference>,
     ) -> Result<Published> {
-        let name = name.context("no name: expected --as NAME:TAG")?;
-        let published = finish_index(open, manifests, &name)?;
-        open.report_sent(self.report());
-        Ok(published)
+        check_index(target)?;
+        let open = self.open(target, sources.iter().map(|(source, _)| source))?;
+        let put = |(source, text): &(ImageSource, String)| -> Result<Vec<PutManifest>> {
+            let put = match source {
+                ImageSource::Spec(path) => {
+                    let specs = self.specs(path)?;
+                    let several = sources.len() > 1 || specs.len() > 1;
+                    let put = specs.iter().map(|spec| self.put_spec(spec, path, several, open.store()));
+                    put.collect::<Result<Vec<_>>>()?
+                }
+                source => vec![self.put(source, open.store())?],
+            };
+            match put.iter().any(|put| put.descriptor.platform.is_none()) {
+                true => bail!("no platform: {text}: found no architecture and os in its config"),
+                false => Ok(put),
+            }
+        };
+        let put = sources.iter().flat_map(|source| match put(source) {
+            Ok(put) => put.into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(error) => vec![Err(error)],
+        });
+        finish_index(&open, put, name, self.report())
+    }
+
+    /// Copies an image to a docker archive or an engine.
+    fn copy_plain(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
+        if let ImageSource::Spec(path) = source {
+            bail!("found the spec {}, expected an image: `layerstone build` makes archives of specs", path.display());
+        }
+        let scratch = Scratch::create(&temp_dir())?;
+        let image = self.plain(source, name, &scratch)?;
+        let to = WriteOptions { compression: self.options.compression, ..WriteOptions::new(target, self.registries) };
+        let put = to.open()?.write(&image, self.report())?;
+        Ok(Published::Image { name: put.name, image_id: put.image_id })
+    }
+
+    /// Opens a target that keeps OCI images.
+    fn open<'s>(
+        &self,
+        target: &ImageTarget,
+        sources: impl IntoIterator<Item = &'s ImageSource>,
+    ) -> Result<OciDestination> {
+        OciDestination::open(target, self.options.compression, self.registries, &mounts(sources, target))
+    }
+
+    /// Names what was put.
+    fn finish(
+        &self,
+        open: &OciDestination,
+        put: PutManifest,
+        name: Option<Reference>,
+        target: &ImageTarget,
+    ) -> Result<Published> {
+        let name = name.or(put.name).or(name_in(target));
+        open.finish(&put.descriptor, &put.bytes, name.as_ref(), self.report())?;
+        Ok(Published::Manifest { name: name.map(|name| open.called(&name)), manifest: put.descriptor })
     }
 }
 
-/// Builds an image for each spec, and puts the index of them all.
+/// Builds the images of specs for one platform each, and puts them together into one index.
 ///
 /// # Errors
 ///
-/// A stage fails, the target keeps no index, or two specs are for one platform.
+/// A stage fails, the target keeps no index, or two images are for the same platform.
 pub fn build_index(
     specs: &[(Spec, Strategy)],
     target: &ImageTarget,
     registries: &Registries,
     options: &BuildOptions<'_>,
 ) -> Result<Published> {
-    let open = open_for_index(target, registries, &[])?;
-    let (mut manifests, mut name) = (Vec::new(), None);
-    for (spec, strategy) in specs {
-        let builder = Builder::open(spec, strategy.clone(), true, options)?;
-        let brought = builder.put(open.destination(), registries.uploads)?;
-        open.destination().put_manifest(&brought.arrived.manifest, &brought.arrived.bytes)?;
-        manifests.push(brought.arrived.manifest);
-        name = name.or(brought.name);
-    }
-    let published = finish_index(&open, manifests, &name.context("no spec")?)?;
-    open.report_sent(options.report);
-    Ok(published)
+    check_index(target)?;
+    let open = OciDestination::open(target, options.compression, registries, &[])?;
+    let put = specs.iter().map(|(spec, strategy)| {
+        Builder::open(spec, strategy.clone(), true, options)?.put(open.store(), registries.uploads)
+    });
+    finish_index(&open, put, None, options.report)
 }
 
-/// Opens what can keep an index.
-fn open_for_index(target: &ImageTarget, registries: &Registries, mounts: &[String]) -> Result<OpenTarget> {
-    if !target.keeps_oci_images() {
-        bail!("several architectures: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG");
+/// Refuses a target that keeps no index.
+fn check_index(target: &ImageTarget) -> Result<()> {
+    match target.keeps_oci_images() {
+        true => Ok(()),
+        false => {
+            bail!("several architectures: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG")
+        }
     }
-    OpenTarget::open(target, registries, mounts)
 }
 
-/// Puts the index of images that are there.
-fn finish_index(open: &OpenTarget, manifests: Vec<Descriptor>, name: &Reference) -> Result<Published> {
+/// Puts images, one after the other, and the index of all. It has this name, or that of the first image with one.
+fn finish_index(
+    open: &OciDestination,
+    images: impl IntoIterator<Item = Result<PutManifest>>,
+    mut name: Option<Reference>,
+    report: &dyn Report,
+) -> Result<Published> {
+    let (mut manifests, mut scratches) = (Vec::new(), Vec::new());
+    for put in images {
+        let put = put?;
+        open.store().put_manifest(&put.descriptor, &put.bytes)?;
+        manifests.push(put.descriptor);
+        scratches.extend(put.scratch);
+        name = name.or(put.name);
+    }
+    let name = name.context("no name: expected --as NAME:TAG")?;
     let mut platforms = BTreeMap::new();
     for (number, manifest) in (1..).zip(&manifests) {
         let Some(platform) = &manifest.platform else { continue };
@@ -198,8 +200,8 @@ fn finish_index(open: &OpenTarget, manifests: Vec<Descriptor>, name: &Reference)
     let index = Index::new(manifests, BTreeMap::new());
     let bytes = index.to_bytes();
     let descriptor = Descriptor::of(media_type::INDEX, &bytes);
-    open.destination().finish(&descriptor, &bytes, Some(name))?;
-    Ok(Published::Index { name: open.called(name), index: descriptor, manifests: index.manifests })
+    open.finish(&descriptor, &bytes, Some(&name), report)?;
+    Ok(Published::Index { name: open.called(&name), index: descriptor, manifests: index.manifests })
 }
 
 /// Repositories of the registry that images go to, which they may be in.

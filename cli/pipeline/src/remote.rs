@@ -2,14 +2,15 @@
 
 use crate::error::Context;
 use crate::{Registries, Result};
-use layerstone_image::StoredManifest;
+use layerstone_layer::Layer;
 use layerstone_oci::{
-    Content, Descriptor, Index, Layer, Manifest, Platform, Reference, Wanted, host_architecture, media_type,
+    Config, Descriptor, Image, Index, Manifest, Platform, Reference, StoredManifest, Wanted, host_architecture,
+    media_type,
 };
 use layerstone_registry::{FetchedManifest, Repository};
 use layerstone_spec::Spec;
 use layerstone_store::Digest;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -139,13 +140,17 @@ impl RemoteImage {
         name_of(&self.reference)
     }
 
-    /// Its layers, as they are.
-    pub fn layers(&self) -> Vec<Layer> {
-        let layer = |descriptor: &Descriptor| {
-            let content: Arc<dyn Content> = Arc::new(self.repository.blob(descriptor));
-            Layer::Blob(descriptor.clone(), content)
-        };
-        self.manifest.manifest.layers.iter().map(layer).collect()
+    /// The image as it goes, byte for byte.
+    pub fn as_stored(&self) -> Image<'static> {
+        let blob = |it: &Descriptor| Layer::of_blob(it.clone(), Arc::new(self.repository.blob(it)));
+        Image {
+            name: Some(self.name()),
+            layers: self.manifest.manifest.layers.iter().map(blob).collect(),
+            config: Config::Bytes(self.config.clone()),
+            manifest: Some(self.manifest.clone()),
+            annotations: BTreeMap::new(),
+            mtime: 1,
+        }
     }
 }
 

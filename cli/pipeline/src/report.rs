@@ -1,7 +1,8 @@
-//! What a build reports while it runs: warnings, notices, progress. Whoever calls it decides how they are shown.
+//! What a build tells its caller while it runs: warnings, notices, progress; and what it asks: whether to go on.
 
 use layerstone_layer::Progress;
 use layerstone_registry::PushStats;
+use layerstone_store::Cancel;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub struct Task {
     pub layers: usize,
 }
 
-/// Receives what a build reports. All methods may be called from any thread.
+/// Receives what a build reports, and may cancel it. All methods may be called from any thread.
 pub trait Report: Sync {
     /// Something is likely wrong.
     fn warning(&self, message: &str);
@@ -34,6 +35,12 @@ pub trait Report: Sync {
 
     /// Where scripts print.
     fn script_output(&self) -> Box<dyn Write + '_>;
+
+    /// The token that cancels the build. It is looked at between stages, and while layers are read, hashed, compressed,
+    /// unpacked or put; a script that runs is waited for.
+    fn cancel(&self) -> Cancel {
+        Cancel::default()
+    }
 
     /// A task begins, which counts on this meter until what is returned is dropped.
     fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_>;
@@ -53,7 +60,7 @@ impl dyn Report + '_ {
         layers: usize,
         work: impl FnOnce(&Progress) -> T,
     ) -> T {
-        let meter = Arc::new(Progress::default());
+        let meter = Arc::new(Progress::until(self.cancel()));
         let shown = self.begin(Task { name, bytes, layers }, &meter);
         let result = work(&meter);
         drop(shown);

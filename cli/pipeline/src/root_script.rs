@@ -225,7 +225,7 @@ fn first_line(text: &str) -> &str {
 /// What took how long, a line each, and the memory that this program needed for it.
 fn timings(ran: &Ran) -> String {
     let mut text = format!("{:7.3} s  making ready\n", ran.prepared.as_secs_f64());
-    let ends = ran.phases.iter().skip(1).map(|(_, begin)| *begin).chain([ran.whole.saturating_sub(ran.prepared)]);
+    let ends = ran.phases.iter().skip(1).map(|(_, begin)| *begin).chain([ran.total.saturating_sub(ran.prepared)]);
     let first = ran.phases.first().map(|(_, begin)| (Phase::Boot, Duration::ZERO, *begin));
     let rest = ran.phases.iter().zip(ends).map(|((phase, begin), end)| (*phase, *begin, end));
     for (phase, begin, end) in first.into_iter().chain(rest) {
@@ -237,7 +237,7 @@ fn timings(ran: &Ran) -> String {
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     text + &format!(
         "{:7.3} s  all, with {} MB of memory\n",
-        ran.whole.as_secs_f64(),
+        ran.total.as_secs_f64(),
         peak.unwrap_or(0) * 1024 / 1_000_000
     )
 }

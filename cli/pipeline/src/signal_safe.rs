@@ -1,7 +1,7 @@
 //! A destination in which a signal waits: an upload that has begun is cancelled before the program ends.
 
 use layerstone_layer::CompressedBlob;
-use layerstone_oci::{BlobWriter, Content, Descriptor, Destination, PutOutcome, Reference, Result};
+use layerstone_oci::{BlobStore, BlobWriter, Content, Descriptor, PutOutcome, Reference, Result};
 use layerstone_overlay::signal::hold;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// calls is broken off.
 pub struct SignalSafe<D>(pub D);
 
-impl<D: Destination> Destination for SignalSafe<D> {
+impl<D: BlobStore> BlobStore for SignalSafe<D> {
     fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> Result<PutOutcome> {
         let _hold = hold();
         self.0.put(descriptor, content)

@@ -1,32 +1,33 @@
 //! `layerstone build`: all stages in one process.
 
 mod dry_run;
-mod spec_args;
+mod image_args;
+mod layers_args;
+mod resolve;
 
-use crate::args::{Common, StoreArgs, usage_error};
+use crate::args::Common;
 use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
 use crate::command::image::ArchiveArgs;
+use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
-use crate::packing_args::PackingArgs;
 use crate::plan_args::PlanArgs;
 use crate::published::{tell_built, tell_published};
 use crate::registry_args::RegistryArgs;
 use crate::script_args::ScriptArgs;
 use crate::step_args::StepArgs;
+use crate::store_args::StoreArgs;
 use crate::strategy::INPUTS;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use clap::error::ErrorKind;
+use image_args::ImageArgs;
+use layers_args::LayersArgs;
 use layerstone_layering::Strategy;
-use layerstone_pipeline::{
-    BuildOptions, Builder, CacheOptions, ImageTarget, WriteOptions, build_index, check_spec, strategy_of,
-};
-use layerstone_spec::{ImageKind, Spec};
+use layerstone_pipeline::{BuildOptions, Builder, CacheOptions, ImageTarget, WriteOptions, build_index};
+use layerstone_spec::Spec;
 use layerstone_store::Store;
-use spec_args::{ImageArgs, LayersArgs};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What the command is called.
 const NAME: &str = "build";
@@ -51,7 +52,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     #[command(flatten)]
-    packing: PackingArgs,
+    compression: CompressionArgs,
     #[command(flatten)]
     archive: ArchiveArgs,
     #[command(flatten)]
@@ -61,7 +62,7 @@ pub struct Options {
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
-    place: ScriptArgs,
+    scripts: ScriptArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -71,11 +72,11 @@ pub struct Options {
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
-    edge: StepArgs,
+    step: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.packing.choice()?;
+    options.compression.choice()?;
     let specs = options.resolve()?;
     let store = options.store.store()?;
     let output = options.output.as_deref().map(ImageTarget::parse).transpose()?;
@@ -93,7 +94,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         bail!("--state: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG with it");
     }
     let (legacy, registries) = (options.archive.legacy, options.registry.registries());
-    let mut step = options.edge.begin(&target.files())?;
+    let mut step = options.step.begin(&target.files())?;
     match &specs[..] {
         [(spec, strategy)] => {
             let to = WriteOptions { target: &target, legacy, compression: build.compression, registries: &registries };
@@ -105,9 +106,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let file = options.layers.strategy.only_input(NAME, options.spec.as_slice())?;
     for (spec, _) in &specs {
         step.spec(&store, file.as_deref(), spec)?;
-        step.files(&options.base.location(Some(spec)).map(|base| base.path));
+        step.files(&options.base.file(Some(spec)));
     }
-    step.files(options.plan.previous());
+    step.files(&options.plan.previous);
     Ok(step.finish()?)
 }
 
@@ -118,55 +119,23 @@ impl Options {
             plan: self.plan.options(),
             base: self.base.named()?,
             max_unpacked: self.base.max(),
-            scripts: self.place.options(),
-            compression: self.packing.choice()?,
+            scripts: self.scripts.options(),
+            compression: self.compression.choice()?,
             cache: self.cache.options(),
             ..BuildOptions::new(store, common)
         })
     }
 
-    /// Refuses a place that contradicts flags or is one of the inputs.
-    fn check_files(&self, specs: &[(Spec, Strategy)], place: Option<&ImageTarget>, store: &Store) -> Result<()> {
-        let Some(place) = place else { return Ok(()) };
-        place.packing(&self.packing.choice()?)?;
+    /// Refuses a target that contradicts flags or is one of the inputs.
+    fn check_files(&self, specs: &[(Spec, Strategy)], target: Option<&ImageTarget>, store: &Store) -> Result<()> {
+        let Some(target) = target else { return Ok(()) };
+        target.packing(&self.compression.choice()?)?;
         let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
-        let mut files = Files::of(store).reads(self.plan.previous()).reads(self.layers.strategy.file());
+        let mut files = Files::of(store).reads(&self.plan.previous).reads(self.layers.strategy.file());
         for (spec, _) in specs {
-            files = files.reads_spec(file.as_deref(), spec);
-            files = files.reads(self.base.location(Some(spec)).map(|base| base.path));
+            files = files.reads_spec(file.as_deref(), spec).reads(self.base.file(Some(spec)));
         }
-        let files = files.reads(self.place.files()).reads(self.registry.files());
-        files.edge(&self.edge).writes_state(self.state.as_deref()).writes_to(place).check()
-    }
-
-    /// The specs with the flags over them, and the strategy that one of them names.
-    fn resolve(&self) -> Result<Vec<(Spec, Strategy)>> {
-        let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
-        let specs = match (&file, &self.image.name) {
-            (Some(path), _) => Spec::read_all(path)?,
-            (None, Some(name)) => vec![Spec::new(name)],
-            (None, None) => {
-                let message = "no image: expected IMAGE.JSON or --name <NAME>";
-                return Err(usage_error(NAME, ErrorKind::MissingRequiredArgument, message));
-            }
-        };
-        specs.into_iter().map(|spec| self.resolve_one(file.as_deref(), spec)).collect()
-    }
-
-    fn resolve_one(&self, file: Option<&Path>, mut spec: Spec) -> Result<(Spec, Strategy)> {
-        let strategy = match self.layers.strategy.strategy()? {
-            Some(strategy) => strategy,
-            None => strategy_of(&spec, &file.unwrap_or(Path::new("")).display().to_string())?,
-        };
-        self.image.apply(&mut spec)?;
-        self.layers.apply(&mut spec)?;
-        self.place.options().apply(&mut spec);
-        check_spec(&spec)?;
-        if spec.kind == ImageKind::Single && (self.layers.is_for_layered() || self.plan.is_given()) {
-            let message = "--max-layers, --strategy, --previous, --layer, --min-layer-size, --uname and --gname: \
-                expected an image of kind layered with them";
-            return Err(usage_error(NAME, ErrorKind::ArgumentConflict, message));
-        }
-        Ok((spec, strategy))
+        let files = files.reads(self.scripts.files()).reads(self.registry.files());
+        files.writes(&self.step.depfile).writes_state(self.state.as_deref()).writes_to(target).check()
     }
 }

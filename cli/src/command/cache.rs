@@ -1,7 +1,7 @@
 //! `layerstone cache`: what is in the cache, and making room in it.
 
 use crate::bytes::parse_bytes;
-use crate::cache_args::usual_folder;
+use crate::cache_args::default_directory;
 use crate::out::print;
 use crate::table::size;
 use anyhow::{Context, Result, bail};
@@ -18,7 +18,7 @@ pub enum Command {
     /// Remove what was used longest ago, down to a size
     Prune(PruneOptions),
     /// Read all of it and remove what is damaged; status 1 if there was anything
-    Verify(FolderArgs),
+    Verify(CacheArgs),
 }
 
 #[derive(Args)]
@@ -27,7 +27,7 @@ pub struct StatsOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    folder: FolderArgs,
+    cache: CacheArgs,
 }
 
 #[derive(Args)]
@@ -36,12 +36,12 @@ pub struct PruneOptions {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value_t = SIZE)]
     cache_size: u64,
     #[command(flatten)]
-    folder: FolderArgs,
+    cache: CacheArgs,
 }
 
 /// Which cache.
 #[derive(Args)]
-pub struct FolderArgs {
+pub struct CacheArgs {
     /// The cache's folder [default: $LAYERSTONE_CACHE, or layerstone in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -51,13 +51,13 @@ pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Stats(options) => stats(options),
         Command::Prune(options) => {
-            let PruneStats { kept, removed, passed_over } = options.folder.open()?.prune(options.cache_size)?;
-            print(format_args!("removed {}, kept {}{}\n", told(removed), told(kept), told_passed_over(passed_over)))
+            let PruneStats { kept, removed, passed_over } = options.cache.open()?.prune(options.cache_size)?;
+            print(format_args!("removed {}, kept {}{}\n", shown(removed), shown(kept), passed_over_text(passed_over)))
         }
         Command::Verify(options) => {
             let cache = options.open()?;
             let PruneStats { kept, removed, passed_over } = cache.verify()?;
-            let (removed_text, kept, passed_over) = (told(removed), told(kept), told_passed_over(passed_over));
+            let (removed_text, kept, passed_over) = (shown(removed), shown(kept), passed_over_text(passed_over));
             if removed.files > 0 {
                 bail!("damaged: {}: removed {removed_text}, kept {kept}{passed_over}", cache.folder().display());
             }
@@ -67,20 +67,20 @@ pub fn run(command: &Command) -> Result<()> {
 }
 
 fn stats(options: &StatsOptions) -> Result<()> {
-    let cache = options.folder.open()?;
+    let cache = options.cache.open()?;
     let CacheContents { kinds, passed_over } = cache.contents()?;
-    let folder = cache.folder().display();
+    let directory = cache.folder().display();
     if options.json {
         let kinds = kinds.map(|(kind, room)| {
             (kind.name().to_owned(), serde_json::json!({"files": room.files, "bytes": room.bytes}))
         });
         let kinds = serde_json::Map::from_iter(kinds);
-        let answer = serde_json::json!({"folder": folder.to_string(), "kinds": kinds, "passedOver": passed_over});
+        let answer = serde_json::json!({"folder": directory.to_string(), "kinds": kinds, "passedOver": passed_over});
         return print(format_args!("{answer}\n"));
     }
-    print(format_args!("{folder}\n"))?;
+    print(format_args!("{directory}\n"))?;
     for (kind, room) in kinds {
-        print(format_args!("  {:8} {}\n", kind.name(), told(room)))?;
+        print(format_args!("  {:8} {}\n", kind.name(), shown(room)))?;
     }
     match passed_over {
         0 => Ok(()),
@@ -89,22 +89,23 @@ fn stats(options: &StatsOptions) -> Result<()> {
 }
 
 /// What this user may not list, read or remove.
-fn told_passed_over(count: u64) -> String {
+fn passed_over_text(count: u64) -> String {
     if count == 0 { String::new() } else { format!(", passed over {count} without permission") }
 }
 
-fn told(room: Usage) -> String {
+fn shown(room: Usage) -> String {
     let files = if room.files == 1 { "1 file".to_owned() } else { format!("{} files", room.files) };
     format!("{files} of {}", size(room.bytes))
 }
 
-impl FolderArgs {
+impl CacheArgs {
     fn open(&self) -> Result<Cache> {
-        let folder = self.cache.clone().or_else(usual_folder);
-        let folder = folder.context("no cache: found neither --cache, LAYERSTONE_CACHE nor a home, expected one")?;
-        if !folder.is_dir() {
-            bail!("no cache: {}: it does not exist", folder.display());
+        let directory = self.cache.clone().or_else(default_directory);
+        let directory =
+            directory.context("no cache: found neither --cache, LAYERSTONE_CACHE nor a home, expected one")?;
+        if !directory.is_dir() {
+            bail!("no cache: {}: it does not exist", directory.display());
         }
-        Ok(Cache::open(&folder)?)
+        Ok(Cache::open(&directory)?)
     }
 }

@@ -2,10 +2,12 @@
 
 mod question;
 
-use crate::args::{Common, StoreArgs, usage_error};
+use crate::args::Common;
 use crate::overwrite::Files;
 use crate::source_args::SourceArgs;
 use crate::step_args::StepArgs;
+use crate::store_args::StoreArgs;
+use crate::usage_error::usage_error;
 use anyhow::Result;
 use clap::Args;
 use clap::error::ErrorKind;
@@ -71,7 +73,7 @@ pub struct Options {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    edge: StepArgs,
+    step: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -82,16 +84,16 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let spec = options.spec.as_deref().map(Spec::read).transpose()?;
     let database = Database::place(&store);
     let files = Files::of(&store).reads_layers(&options.layer).reads(options.source.files()).reads([&database]);
-    let files = spec.iter().fold(files, |files, spec| files.reads_spec(options.spec.as_deref(), spec));
-    files.edge(&options.edge).writes([&options.output]).check()?;
-    let mut edge = options.edge.begin(&[&options.output])?;
+    let files = files.reads_spec(options.spec.as_deref(), spec.as_ref());
+    files.writes(&options.step.depfile).writes([&options.output]).check()?;
+    let mut step = options.step.begin(&[&options.output])?;
     if let Some(spec) = &spec {
-        edge.spec(&store, options.spec.as_deref(), spec)?;
+        step.spec(&store, options.spec.as_deref(), spec)?;
     }
-    edge.files(&options.layer);
-    edge.files(options.source.graphs());
+    step.files(&options.layer);
+    step.files(&options.source.graph);
     options.closure(spec.as_ref(), &store, common)?.write(&options.output)?;
-    Ok(edge.finish()?)
+    Ok(step.finish()?)
 }
 
 impl Options {
@@ -130,7 +132,8 @@ impl Options {
 }
 
 fn no_source(store: &Store) -> anyhow::Error {
-    let place = Database::place(store);
-    let message = format!("no source of references: expected --graph FILE, --db FILE, --scan, or {}", place.display());
+    let database = Database::place(store);
+    let database = database.display();
+    let message = format!("no source of references: expected --graph FILE, --db FILE, --scan, or {database}");
     usage_error(NAME, ErrorKind::MissingRequiredArgument, message)
 }

@@ -33,7 +33,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.transfer.packing.choice()?;
+    options.transfer.compression.choice()?;
     let source = ImageSource::parse(&options.source)?;
     let target = ImageTarget::parse(&options.place)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;

@@ -9,7 +9,7 @@ use crate::table::{Table, size};
 use anyhow::Result;
 use clap::Args;
 use layerstone_layering::Strategy;
-use layerstone_pipeline::{BuildOptions, Builder, ImageTarget, WriteOptions};
+use layerstone_pipeline::{BuildOptions, Builder, Built, ImageTarget, WriteOptions};
 use layerstone_spec::Spec;
 use layerstone_store::{Scratch, Store, StorePath};
 use std::path::PathBuf;
@@ -26,8 +26,8 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let place = ImageTarget::parse_archive(options.output.as_os_str())?;
-    Files::default().writes_to(&place).check()?;
+    let target = ImageTarget::parse_archive(options.output.as_os_str())?;
+    Files::default().writes_to(&target).check()?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let store = Store::new("/nix/store", scratch.path())?;
     let env = demo::make(&store)?;
@@ -40,10 +40,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let work = Scratch::create(&std::env::temp_dir())?;
     let layers = builder.layers(&work)?;
     let sizes: Vec<(u64, Vec<StorePath>)> =
-        layers.iter().map(|layer| (layer.source.size(), layer.store_paths.clone())).collect();
-    let to = WriteOptions { target: &place, legacy: false, compression: build.compression, registries: &registries };
-    let image = builder.write(layers, &to)?;
-    if common.quiet || place.is_stdout() {
+        layers.iter().map(|layer| (layer.size(), layer.store_paths.clone())).collect();
+    let to = WriteOptions { target: &target, legacy: false, compression: build.compression, registries: &registries };
+    let Built { reference, image } = builder.write(layers, &to)?;
+    if common.quiet || target.is_stdout() {
         return Ok(());
     }
     let mut table = Table::new(&["layer", "size", "diff ID", "holds"], &[0, 1]);
@@ -52,8 +52,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         let holds = if paths.is_empty() { "customisation layer".to_owned() } else { paths.join(" ") };
         table.row(vec![index.to_string(), size(*bytes), diff_id.to_string(), holds]);
     }
-    let output = place.path().unwrap_or(&options.output).display();
-    let (reference, image_id) = (&image.reference, &image.image_id);
+    let output = target.path().unwrap_or(&options.output).display();
+    let image_id = image.image_id;
     print(format_args!(
         "{output}: {reference}\nimage ID {image_id}\n\n{table}\n\
          Run it:\n  docker load -i {output}\n  docker run --rm {reference}\n"

@@ -1,16 +1,18 @@
 //! `layerstone image`: layer files and a spec to a docker archive.
 
-use crate::args::{Common, StoreArgs};
+use crate::args::Common;
 use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
+use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
-use crate::packing_args::PackingArgs;
 use crate::published::tell_built;
 use crate::registry_args::RegistryArgs;
 use crate::step_args::StepArgs;
+use crate::store_args::StoreArgs;
 use anyhow::{Context, Result};
 use clap::Args;
-use layerstone_pipeline::{ImageLayer, ImageTarget, WriteOptions, layer_files_of, read_layer, write_image};
+use layerstone_layer::Layer;
+use layerstone_pipeline::{ImageTarget, WriteOptions, layer_files_of, read_layer, write_image};
 use layerstone_spec::Spec;
 use rayon::prelude::*;
 use std::ffi::OsString;
@@ -36,7 +38,7 @@ pub struct Options {
     #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG", overrides_with = "repo_tag")]
     repo_tag: Option<String>,
     #[command(flatten)]
-    packing: PackingArgs,
+    packing: CompressionArgs,
     #[command(flatten)]
     archive: ArchiveArgs,
     #[command(flatten)]
@@ -76,11 +78,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     target.packing(&compression)?;
     let read = Files::of(&store).reads_spec(Some(&options.spec), &spec).reads_layers(&files);
     let read = read.reads(options.base.location(Some(&spec)).map(|base| base.path)).reads(options.registry.files());
-    read.edge(&options.edge).writes_to(&target).check()?;
+    read.writes(&options.edge.depfile).writes_to(&target).check()?;
     let mut step = options.edge.begin(&target.files())?;
     let (max, cache) = (options.base.max(), options.cache.options().open(&store, common)?);
     let layers = files.par_iter().map(|path| read_layer(path, &store, &cache, max));
-    let layers: Vec<ImageLayer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
+    let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
     if let Some(base) = &base {
         // A layer of the right digest may still be no tar.

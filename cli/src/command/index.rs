@@ -29,7 +29,7 @@ pub struct Options {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let transfer = &options.transfer;
-    transfer.packing.choice()?;
+    transfer.compression.choice()?;
     let parse = |image: &OsString| Ok((ImageSource::parse(image)?, image.display().to_string()));
     let sources: Vec<(ImageSource, String)> = options.images.iter().map(parse).collect::<Result<_>>()?;
     let target = ImageTarget::parse(&options.output)?;

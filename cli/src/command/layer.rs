@@ -1,23 +1,22 @@
 //! `layerstone layer`: a plan to layer files, one or all, or to one layer behind a root.
 
-use crate::args::{Common, StampArgs, StoreArgs};
+mod output;
+
+use crate::args::Common;
 use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
-use crate::overwrite::Files;
-use crate::packing_args::PackingArgs;
+use crate::compression_args::CompressionArgs;
+use crate::stamp_args::StampArgs;
 use crate::step_args::StepArgs;
+use crate::store_args::StoreArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_layer::{CompressionParams, Recipe};
 use layerstone_layering::Plan;
-use layerstone_pipeline::{
-    BuildCache, BuildStep, LayersToMake, NewDirectory, PriorLayers, Record, check_tar, layer_files,
-    recipes as recipes_of, single_layer::SingleLayer,
-};
-use layerstone_spec::Spec;
-use layerstone_store::{Store, StorePath};
+use layerstone_pipeline::single_layer::SingleLayer;
+use layerstone_pipeline::{BuildStep, LayersToMake, NewDirectory, PriorLayers, Record, recipes};
+use layerstone_store::StorePath;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Make layers of a plan: digests and sizes, and the tars if wanted
 ///
@@ -49,10 +48,10 @@ pub struct Options {
     #[arg(long, requires = "all", conflicts_with = "index")]
     blobs: bool,
     #[command(flatten)]
-    packing: PackingArgs,
+    compression: CompressionArgs,
     /// Take what layer files in this folder say of layers that have the same recipe, without reading their files
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["behind", "blob", "blobs", "tarsum"])]
-    known: Option<PathBuf>,
+    #[arg(id = "known", long = "known", value_name = "DIR", conflicts_with_all = ["behind", "blob", "blobs", "tarsum"])]
+    prior: Option<PathBuf>,
     /// Keep extended attributes and file capabilities
     #[arg(long)]
     xattrs: bool,
@@ -64,7 +63,7 @@ pub struct Options {
     output: PathBuf,
     #[command(flatten)]
     stamp: StampArgs,
-    // Tells --behind the modes of the folders that lead to the store.
+    // Gives --behind the modes of the directories that lead to the store.
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -72,7 +71,7 @@ pub struct Options {
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
-    edge: StepArgs,
+    step: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -82,51 +81,48 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let spec = options.stamp.read_spec()?;
     let (mtime, owner) = options.stamp.resolve(spec.as_ref())?;
     let xattrs = options.xattrs || spec.as_ref().is_some_and(|spec| spec.xattrs);
-    let packing = options.packing.choice()?.or(None);
-    options.check_files(spec.as_ref(), &plan, packing, &store)?;
+    let (tarsum, compression) = (options.tarsum, options.compression.choice()?.or(None));
+    options.check_files(spec.as_ref(), &plan, compression, &store)?;
     if let (Some(root), Some(blob)) = (&options.behind, &options.blob) {
         let base = options.base.open(spec.as_ref(), common)?;
         // In an order that no plan decides: the tar has one of its own.
         let paths: BTreeSet<StorePath> = plan.layers.into_iter().flatten().collect();
-        let paths: Vec<StorePath> = paths.into_iter().collect();
-        let job = SingleLayer {
-            root,
-            paths: &paths,
-            mtime,
-            base: base.as_ref(),
-            store: &store,
-            tarsum: options.tarsum,
-            xattrs,
-            packing,
-        };
-        let mut edge = options.edge.begin(&[&options.output, blob])?;
+        let paths = &Vec::from_iter(paths);
+        let (base, store, packing) = (base.as_ref(), &store, compression);
+        let job = SingleLayer { root, paths, mtime, base, store, tarsum, xattrs, packing };
+        let mut step = options.step.begin(&[&options.output, blob])?;
         job.run(&options.output, blob, common)?;
-        edge.layer(&store, root)?;
-        edge.store_paths(&store, &paths);
-        edge.files(&options.base.location(spec.as_ref()).map(|base| base.path));
-        return options.finish(edge);
+        step.layer(store, root)?;
+        step.store_paths(store, paths);
+        step.files(&options.base.file(spec.as_ref()));
+        return options.finish(step);
     }
-    let memory = options.cache.options().open(&store, common)?;
-    memory.tell_hashes(plan.nar_hashes);
-    let recipes = |layers: &[Vec<StorePath>]| recipes_of(layers, &store, mtime, &owner, xattrs);
-    let Some(index) = index else {
-        return make_all(options, recipes(&plan.layers)?, packing, &memory, &store, common);
-    };
+    let cache = options.cache.options().open(&store, common)?;
+    cache.set_nar_hashes(plan.nar_hashes);
     let count = plan.layers.len();
-    let layer = plan.layers.get(index).with_context(|| {
-        format!("no such layer: {}: found {count} layers, expected --index {index} to be less", options.plan.display())
-    })?;
-    let recipe = recipes(std::slice::from_ref(layer))?;
-    let blob = options.blob.iter().cloned().collect();
-    let known = options.known.as_deref().map(PriorLayers::read).transpose()?.unwrap_or_default();
-    let files = vec![options.output.clone()];
-    let mut edge = options.edge.begin(&[&options.output].into_iter().chain(&blob).collect::<Vec<_>>())?;
-    edge.recipes(&store, &recipe);
-    let tarsum = options.tarsum;
-    let job =
-        LayersToMake { recipes: recipe, files, blobs: blob, tarsum, packing, known, cache: &memory, record: None };
-    job.run(&store, common)?;
-    options.finish(edge)
+    let layers = match index {
+        None => &plan.layers[..],
+        Some(index) => plan.layers.get(index..=index).with_context(|| {
+            let plan = options.plan.display();
+            format!("no such layer: {plan}: found {count} layers, expected --index {index} to be less")
+        })?,
+    };
+    let recipes = recipes(layers, &store, mtime, &owner, xattrs)?;
+    let prior = options.prior.as_deref().map(PriorLayers::read).transpose()?.unwrap_or_default();
+    let directory = options.all.then_some(&options.output);
+    let made = directory.map(|directory| NewDirectory::make(directory)).transpose()?;
+    let (files, blobs) = options.outputs(count, compression);
+    let mut step = options.step.begin(&[&files[..], &blobs].concat())?;
+    step.recipes(&store, &recipes);
+    let record = directory.map(|directory| Record::read(directory)).transpose()?;
+    let unrecorded = record.as_ref().map(|record| output::unrecorded(&options.output, count, record)).transpose()?;
+    LayersToMake { recipes, files, blobs, tarsum, packing: compression, known: prior, cache: &cache, record }
+        .run(&store, common)?;
+    made.into_iter().for_each(NewDirectory::keep);
+    for path in unrecorded.into_iter().flatten() {
+        common.warn(format_args!("left alone: {}: no earlier run has recorded it", path.display()));
+    }
+    options.finish(step)
 }
 
 impl Options {
@@ -140,80 +136,13 @@ impl Options {
         }
     }
 
-    /// Refuses a name that is no tar's, and an output that is one of the inputs.
-    fn check_files(
-        &self,
-        spec: Option<&Spec>,
-        plan: &Plan,
-        packing: Option<CompressionParams>,
-        store: &Store,
-    ) -> Result<()> {
-        if let Some(blob) = &self.blob {
-            check_tar(blob, packing)?;
-        }
-        let files = Files::of(store).reads([&self.plan]).reads(self.stamp.spec()).reads_layers(&self.behind);
-        let files = files.reads(self.base.location(spec).map(|base| base.path)).edge(&self.edge).writes(&self.blob);
-        if !self.all {
-            return files.writes([&self.output]).check();
-        }
-        let (layers, blobs) = self.names(plan.layers.len(), packing);
-        files.adds_to(&self.output, layers.iter().chain(&blobs).filter_map(|path| path.file_name())).check()
-    }
-
-    /// The layer files and the blobs of all layers.
-    fn names(&self, count: usize, packing: Option<CompressionParams>) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let names = |ending: &str| (0..count).map(|index| self.output.join(format!("{index:03}.{ending}"))).collect();
-        (names("layer.json"), if self.blobs { names(&tar_ending(packing)) } else { Vec::new() })
-    }
-
-    /// Tells what was read besides store paths.
-    fn finish(&self, mut edge: BuildStep) -> Result<()> {
-        // What has a key is the same in any plan that holds it.
+    /// Notes what was read besides store paths.
+    fn finish(&self, mut step: BuildStep) -> Result<()> {
+        // A layer with a key is the same in any plan that has it.
         if self.key.is_none() {
-            edge.file(&self.plan);
+            step.file(&self.plan);
         }
-        edge.files(&self.stamp.spec().map(Path::to_owned));
-        Ok(edge.finish()?)
+        step.files(&self.stamp.spec);
+        Ok(step.finish()?)
     }
-}
-
-fn make_all(
-    options: &Options,
-    recipes: Vec<Recipe>,
-    packing: Option<CompressionParams>,
-    memory: &BuildCache<'_>,
-    store: &Store,
-    common: &Common,
-) -> Result<()> {
-    let folder = &options.output;
-    let known = options.known.as_deref().map(PriorLayers::read).transpose()?.unwrap_or_default();
-    let made = NewDirectory::make(folder)?;
-    let (files, blobs) = options.names(recipes.len(), packing);
-    let mut edge = options.edge.begin(&files.iter().chain(&blobs).collect::<Vec<_>>())?;
-    edge.recipes(store, &recipes);
-    let record = Record::read(folder)?;
-    let others = others(folder, recipes.len(), &record)?;
-    let tarsum = options.tarsum;
-    LayersToMake { recipes, files, blobs, tarsum, packing, known, cache: memory, record: Some(record) }
-        .run(store, common)?;
-    made.keep();
-    for path in others {
-        common.warn(format_args!("left alone: {}: no earlier run has recorded it", path.display()));
-    }
-    options.finish(edge)
-}
-
-fn tar_ending(packing: Option<CompressionParams>) -> String {
-    format!("tar{}", packing.map_or("", |packing| packing.ending()))
-}
-
-/// Numbered layer files of a folder that this plan has no layer for, and that no run of ours is known to have written:
-/// whoever names the folder takes them for layers.
-fn others(folder: &Path, count: usize, record: &Record) -> Result<Vec<PathBuf>> {
-    let is_other = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let number = name.strip_suffix(".layer.json").filter(|text| text.len() >= 3).map(str::parse::<usize>);
-        number.is_some_and(|number| number.is_ok_and(|number| number >= count)) && !record.has(&name)
-    };
-    Ok(layer_files(folder)?.into_iter().filter(is_other).collect())
 }

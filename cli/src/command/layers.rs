@@ -1,25 +1,23 @@
 //! `layerstone layers`: closure to plan, and what can be said about plans.
 
 mod question;
+mod settings;
 mod several;
 
-use crate::args::{Common, usage_error};
+use crate::args::Common;
 use crate::base_args::BaseArgs;
 use crate::overwrite::Files;
 use crate::plan_args::PlanArgs;
 use crate::step_args::StepArgs;
 use crate::strategy::{INPUTS, StrategyArgs};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use clap::error::ErrorKind;
 use layerstone_closure::Closure;
-use layerstone_layering::{PlanBase, Rates, Settings, plan};
-use layerstone_pipeline::{BuildStep, settings, strategy_of};
+use layerstone_layering::plan;
+use layerstone_pipeline::BuildStep;
 use layerstone_spec::{Layering, Spec};
-use layerstone_store::{Store, StorePath};
+use layerstone_store::StorePath;
 use question::QuestionArgs;
-use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 const USAGE: &str = "\
@@ -78,11 +76,11 @@ pub struct Options {
     output: PathBuf,
     #[command(flatten)]
     question: QuestionArgs,
-    // Its layers are taken off the limit, and the store paths that it holds are left out.
+    // Its layers are taken off the limit, and its store paths are left out.
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
-    edge: StepArgs,
+    step: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -100,103 +98,43 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let spec = options.spec.as_deref().map(Spec::read).transpose()?;
     options.files(spec.as_ref()).reads([&file]).writes([&options.output]).check()?;
-    let mut edge = options.edge.begin(&[&options.output])?;
+    let mut step = options.step.begin(&[&options.output])?;
     let closure = Closure::read(&file)?;
     let settings = options.settings_of_plan(spec.as_ref(), &closure, common)?;
     plan(&closure, &settings)?.with_hashes_of(&closure).write(&options.output)?;
-    edge.file(file);
-    options.tell(spec.as_ref(), &mut edge);
-    Ok(edge.finish()?)
+    step.file(file);
+    options.note_inputs(spec.as_ref(), &mut step);
+    Ok(step.finish()?)
 }
 
 impl Options {
-    /// What is read besides closures.
+    /// Files that are read besides closures and the spec.
+    fn inputs(&self, spec: Option<&Spec>) -> Vec<PathBuf> {
+        let flags = self.rates.iter().chain(&self.plan.previous).chain(self.strategy.file());
+        flags.cloned().chain(self.base.file(spec)).collect()
+    }
+
+    /// What is read and written besides closures and plans.
     fn files(&self, spec: Option<&Spec>) -> Files {
-        let files = Files::default().reads(&self.rates).reads(self.plan.previous()).reads(self.strategy.file());
-        let files = files.reads(self.base.location(spec).map(|base| base.path)).edge(&self.edge);
-        spec.iter().fold(files, |files, spec| files.reads_spec(self.spec.as_deref(), spec))
+        let files = Files::default().reads(self.inputs(spec)).writes(&self.step.depfile);
+        files.reads_spec(self.spec.as_deref(), spec)
     }
 
-    /// Tells what is read besides closures.
-    fn tell(&self, spec: Option<&Spec>, edge: &mut BuildStep) {
-        edge.files(&self.rates);
-        edge.files(self.plan.previous());
-        edge.files(self.strategy.file());
-        edge.files(&self.spec);
+    /// Notes what was read besides closures.
+    fn note_inputs(&self, spec: Option<&Spec>, step: &mut BuildStep) {
+        step.files(&self.inputs(spec));
+        step.files(&self.spec);
         if let Some(Layering::PipelineFile(file)) = spec.and_then(|spec| spec.layering.as_ref()) {
-            edge.file(file);
+            step.file(file);
         }
-        edge.files(&self.base.location(spec).map(|base| base.path));
-    }
-
-    /// What the flags say of a plan that is to be made, over what a spec says.
-    fn settings_of_plan(&self, spec: Option<&Spec>, closure: &Closure, common: &Common) -> Result<Settings> {
-        let (Some(spec), Some(path)) = (spec, &self.spec) else {
-            return self.settings(closure, self.limit_of_plan()?, common);
-        };
-        let base = self.base.open(Some(spec), common)?;
-        let strategy = match self.strategy.strategy()? {
-            Some(strategy) => strategy,
-            None => strategy_of(spec, &path.display().to_string())?,
-        };
-        let store = Store::new(closure.graph.first().map_or("/nix/store", |info| info.path.store_dir()), "/")?;
-        let settings = settings(spec, strategy, base.as_ref(), &store)?;
-        Ok(self.plan.options().over(Settings {
-            limit: self.limit()?.unwrap_or(settings.limit),
-            exclude: self.exclude(),
-            rates: self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
-            ..settings
-        })?)
     }
 
     /// The closure's file.
     fn closure(&self) -> Result<PathBuf> {
-        self.closure_if_given()?.ok_or_else(|| missing("<CLOSURE.JSON>..."))
+        self.closure_if_given()?.ok_or_else(|| settings::missing("<CLOSURE.JSON>..."))
     }
 
     fn closure_if_given(&self) -> Result<Option<PathBuf>> {
         self.strategy.only_input(NAME, &self.closures)
     }
-
-    /// How many layers a plan may have.
-    fn limit_of_plan(&self) -> Result<NonZeroUsize> {
-        match self.limit()? {
-            None if self.strategy.is_pipeline() || self.question.has_plan() => Ok(NonZeroUsize::MAX),
-            limit => limit.ok_or_else(|| missing("--max-layers <N>")),
-        }
-    }
-
-    /// What the flags say, for a closure.
-    fn settings(&self, closure: &Closure, limit: NonZeroUsize, common: &Common) -> Result<Settings> {
-        Ok(self.plan.options().over(Settings {
-            strategy: self.strategy.strategy()?.unwrap_or_default(),
-            base: self.base(closure, common)?,
-            exclude: self.exclude(),
-            rates: self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default(),
-            ..Settings::new(limit)
-        })?)
-    }
-
-    fn limit(&self) -> Result<Option<NonZeroUsize>> {
-        let limit = |number| NonZeroUsize::new(number).context("--max-layers: found 0, expected 1 or more");
-        self.max_layers.map(limit).transpose()
-    }
-
-    fn exclude(&self) -> BTreeSet<StorePath> {
-        self.exclude.iter().cloned().collect()
-    }
-
-    /// What the base image holds of the store that the closure is in.
-    fn base(&self, closure: &Closure, common: &Common) -> Result<PlanBase> {
-        let Some(base) = self.base.open(None, common)? else { return Ok(PlanBase::default()) };
-        let store = closure.graph.first().map_or("/nix/store", |info| info.path.store_dir());
-        let held = base.held(store)?;
-        Ok(PlanBase { layers: held.layers.len(), paths: held.paths.into_keys().collect() })
-    }
-}
-
-/// The error for an argument that is needed, in clap's words.
-fn missing(argument: &str) -> anyhow::Error {
-    let message = format!("the following required arguments were not provided:\n  {argument}");
-    usage_error(NAME, ErrorKind::MissingRequiredArgument, message)
 }

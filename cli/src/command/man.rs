@@ -9,10 +9,11 @@ use std::path::PathBuf;
 #[command(hide = true)]
 pub struct Options {
     /// Folder to write them to
-    folder: PathBuf,
+    #[arg(id = "folder", value_name = "FOLDER")]
+    directory: PathBuf,
 }
 
 pub fn run(options: &Options, cli: clap::Command) -> Result<()> {
-    let context = || format!("cannot write man pages: {}", options.folder.display());
-    clap_mangen::generate_to(cli, &options.folder).with_context(context)
+    let context = || format!("cannot write man pages: {}", options.directory.display());
+    clap_mangen::generate_to(cli, &options.directory).with_context(context)
 }

@@ -44,7 +44,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     for (location, images) in opened(&options.files, max, common)? {
         images.into_iter().try_for_each(|image| merge.add(&location, image))?;
     }
-    let unpack = |meter: &Progress| merge.unpack(max, &|bytes| meter.add_bytes(bytes));
+    let unpack = |meter: &Progress| merge.unpack(max, meter);
     common.report().during("unpacking", None, 0, unpack)?;
     write_archive(&merge.archive(), &place, &packing, &|_| merge.trailer(), common)?;
     tell(&merge, &place, common)

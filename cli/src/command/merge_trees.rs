@@ -1,8 +1,9 @@
-//! `layerstone merge-trees`: folders and tars merged into one tree.
+//! `layerstone merge-trees`: directories and tars merged into one tree.
 
-use crate::args::{Common, parse_time};
+use crate::args::Common;
 use crate::base_args::UnpackingArgs;
 use crate::overwrite::Files;
+use crate::time::parse_time;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::open_plain;
@@ -60,7 +61,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     match is_tar {
         true => write_tar(&merged, options.mtime, &options.output)?,
-        false => merged.write_folder(&options.output)?,
+        false => merged.write_directory(&options.output)?,
     }
     merged.conflicts().iter().for_each(|conflict| common.warn(format_args!("contents conflict: {conflict}")));
     Ok(())
@@ -69,7 +70,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 fn open(source: &Path, unpacking: &UnpackingArgs) -> Result<TreeSource> {
     let metadata = source.metadata().with_context(|| format!("cannot read: {}", source.display()))?;
     if metadata.is_dir() {
-        return Ok(TreeSource::Folder(source.to_owned()));
+        return Ok(TreeSource::Directory(source.to_owned()));
     }
     if !metadata.is_file() {
         bail!("cannot merge: {}: expected a folder or a tar", source.display());

@@ -1,9 +1,12 @@
 //! `layerstone nix-db`: a closure to the layer from which Nix in the image knows its store paths.
 
-use crate::args::{Common, StampArgs, StoreArgs};
+use crate::args::Common;
 use crate::base_args::BaseArgs;
+use crate::layer_output_args::LayerOutputArgs;
 use crate::overwrite::Files;
+use crate::stamp_args::StampArgs;
 use crate::step_args::StepArgs;
+use crate::store_args::StoreArgs;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::Closure;
@@ -12,8 +15,7 @@ use layerstone_pipeline::single_layer::{check_front, plain_blob};
 use layerstone_pipeline::{NixDbLayer, check_tar};
 use layerstone_root::NixDbPlace;
 use layerstone_spec::Spec;
-use layerstone_store::Output;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Make the layer of Nix's database: what Nix in a container knows of the image's store paths
 ///
@@ -29,13 +31,9 @@ pub struct Options {
     behind: Option<PathBuf>,
     #[command(flatten)]
     nix: NixOwnerArgs,
-    /// Layer file to write
-    #[arg(short, long, value_name = "LAYER.JSON")]
-    output: PathBuf,
-    /// Tar to write
-    #[arg(long, value_name = "TAR")]
-    blob: PathBuf,
-    // The owner is that of the folders that lead to the store.
+    #[command(flatten)]
+    output: LayerOutputArgs,
+    // The owner is that of the directories that lead to the store.
     #[command(flatten)]
     stamp: StampArgs,
     #[command(flatten)]
@@ -43,7 +41,7 @@ pub struct Options {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    edge: StepArgs,
+    step: StepArgs,
 }
 
 /// Who owns the database.
@@ -74,21 +72,18 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     for info in &closure.graph {
         store.parse(info.path.as_str()).with_context(|| options.closure.display().to_string())?;
     }
-    check_tar(&options.blob, None)?;
-    let files = Files::of(&store).reads([&options.closure]).reads_spec(options.stamp.spec(), &spec);
-    let files = files.reads_layers(&options.behind).reads(options.base.location(Some(&spec)).map(|base| base.path));
-    files.edge(&options.edge).writes([&options.output, &options.blob]).check()?;
+    check_tar(&options.output.blob, None)?;
+    let files = Files::of(&store).reads([&options.closure]).reads_spec(options.stamp.spec.as_deref(), &spec);
+    let files = files.reads_layers(&options.behind).reads(options.base.file(Some(&spec)));
+    files.writes(&options.step.depfile).writes(options.output.files()).check()?;
     let base = options.base.open(Some(&spec), common)?;
-    if options.output != Path::new("-") {
-        // First, so that a bad place is told before the blob is there.
-        Output::create(&options.output)?;
-    }
-    let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
-    edge.file(&options.closure);
-    edge.files(&options.stamp.spec().map(Path::to_owned));
-    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    options.output.probe()?;
+    let mut step = options.step.begin(&options.output.files())?;
+    step.file(&options.closure);
+    step.files(&options.stamp.spec);
+    step.files(&options.base.file(Some(&spec)));
     if let Some(behind) = &options.behind {
-        edge.layer(&store, behind)?;
+        step.layer(&store, behind)?;
     }
     let (place, references) = match &options.behind {
         None => (NixDbPlace::OnTop { root: None, store_owner }, Vec::new()),
@@ -100,8 +95,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         }
     };
     let job = NixDbLayer { spec: &spec, mtime, place, base: base.as_ref(), store: &store };
-    let mut layer = LayerFile { references, ..job.make(closure, &options.blob)? };
-    layer.set_blob(&options.output, &options.blob)?;
-    layer.write(&options.output)?;
-    Ok(edge.finish()?)
+    let mut layer = LayerFile { references, ..job.make(closure, &options.output.blob)? };
+    layer.set_blob(&options.output.file, &options.output.blob)?;
+    layer.write(&options.output.file)?;
+    Ok(step.finish()?)
 }

@@ -1,4 +1,4 @@
-//! `layerstone prefetch`: what pullImage must be told of an image.
+//! `layerstone prefetch`: what pullImage needs to get an image.
 
 use super::copy::parse_name;
 use super::pull::parse_reference;
@@ -9,11 +9,13 @@ use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
-use layerstone_image::Target;
+use layerstone_image::{DockerImage, Target};
+use layerstone_layer::Progress;
 use layerstone_oci::Reference;
 use layerstone_pipeline::{ImageSource, remote_image};
-use layerstone_store::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher, Scratch};
 use serde_json::json;
+use std::env::temp_dir;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -42,7 +44,7 @@ enum Form {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.transfer.packing.choice()?;
+    options.transfer.compression.choice()?;
     let reference = parse_reference(&options.reference)?;
     let remote =
         remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registry.registries())?;
@@ -73,15 +75,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 /// sha256 of the docker archive of an image under a name.
 fn hash(reference: &Reference, name: &Reference, options: &Options, common: &Common) -> Result<Digest> {
     let mut hashed = Hashed(Hasher::default());
-    let mut write = |merge: &layerstone_image::Merge| {
-        let archive = merge.archive();
-        let target = Target::Pipe(&mut hashed, Path::new("nowhere"));
-        archive.write(target, None, &|_| merge.trailer(), &layerstone_layer::Progress::default())?;
-        Ok(())
-    };
     let (store, registries) = (options.transfer.store.store()?, options.transfer.registry.registries());
     let copier = options.transfer.copier(&store, &registries, common)?;
-    copier.archive(&ImageSource::Registry(reference.clone()), Some(name), &mut write)?;
+    let scratch = Scratch::create(&temp_dir())?;
+    let image = copier.plain(&ImageSource::Registry(reference.clone()), Some(name.clone()), &scratch)?;
+    let (docker, target) = (DockerImage::new(&image, None)?, Target::Pipe(&mut hashed, Path::new("nowhere")));
+    docker.archive().write(target, None, &|diff_ids| docker.trailer(diff_ids), &Progress::default())?;
     Ok(hashed.0.finish())
 }
 

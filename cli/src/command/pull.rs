@@ -1,4 +1,4 @@
-//! `layerstone pull`: an image of a registry into a file, a folder, or what runs it.
+//! `layerstone pull`: an image of a registry into a file, a directory, or an engine.
 
 use super::copy::{copy, parse_name};
 use crate::args::Common;
@@ -29,11 +29,11 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.transfer.packing.choice()?;
+    options.transfer.compression.choice()?;
     let mut reference = parse_reference(&options.reference)?;
-    let place = ImageTarget::parse(&options.output)?;
+    let target = ImageTarget::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
-    options.transfer.check_files(&[], &place)?;
+    options.transfer.check_files(&[], &target)?;
     if reference.digest().is_none() {
         let remote =
             remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registry.registries())?;
@@ -42,13 +42,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         if let Some(found) = other {
             common.warn(format!("the image is for {found}, and not for {wanted}: {reference}"));
         }
-        // What is pulled is what was told, even if the tag moves meanwhile.
+        // What is pulled is what was printed, even if the tag moves meanwhile.
         reference = reference.with_digest(remote.digest);
         if !common.quiet {
             eprintln!("{reference}");
         }
     }
-    copy(&ImageSource::Registry(reference), &place, name, false, &options.transfer, common)
+    copy(&ImageSource::Registry(reference), &target, name, false, &options.transfer, common)
 }
 
 /// A reference from the command line, with or without the word for a registry in front.

@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    options.transfer.packing.choice()?;
+    options.transfer.compression.choice()?;
     refuse_other_kind(&options.reference)?;
     let reference = parse_reference(&options.reference)?;
     if reference.digest().is_some() {

@@ -1,7 +1,7 @@
-//! `layerstone helper`: writes ready contents alone into a new folder.
+//! `layerstone helper`: writes ready contents alone into a new directory.
 
-use crate::args::StoreArgs;
 use crate::overwrite::Files;
+use crate::store_args::StoreArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_root::write_helper;
@@ -20,14 +20,14 @@ pub struct Options {
     #[arg(value_name = "NAME[=PATH]")]
     helper: Helper,
     /// Folder to make
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    #[arg(id = "folder", value_name = "DIR")]
+    directory: PathBuf,
     #[command(flatten)]
     store: StoreArgs,
 }
 
 pub fn run(options: &Options) -> Result<()> {
     let store = options.store.store()?;
-    Files::of(&store).reads(options.helper.package()).writes([&options.folder]).check()?;
-    Ok(write_helper(&store, &options.helper, &options.folder)?)
+    Files::of(&store).reads(options.helper.package()).writes([&options.directory]).check()?;
+    Ok(write_helper(&store, &options.helper, &options.directory)?)
 }

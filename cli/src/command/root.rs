@@ -1,11 +1,14 @@
 //! `layerstone root`: contents and a script to the customisation layer.
 
-use crate::args::{Common, StampArgs, StoreArgs};
+use crate::args::Common;
 use crate::base_args::BaseArgs;
+use crate::layer_output_args::LayerOutputArgs;
 use crate::legacy_args::LegacyArgs;
 use crate::overwrite::Files;
 use crate::root_args::RootArgs;
+use crate::stamp_args::StampArgs;
 use crate::step_args::StepArgs;
+use crate::store_args::StoreArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_layer::LayerFile;
@@ -15,7 +18,6 @@ use layerstone_pipeline::root_layer::{make, tree_below};
 use layerstone_pipeline::single_layer::plain_blob;
 use layerstone_root::RootConfig;
 use layerstone_spec::{ImageKind, Script, Spec};
-use layerstone_store::Output;
 use std::path::{Path, PathBuf};
 
 /// What the command is called.
@@ -41,12 +43,8 @@ pub struct Options {
     strict: bool,
     #[command(flatten)]
     root: RootArgs,
-    /// Layer file to write
-    #[arg(short, long, value_name = "LAYER.JSON")]
-    output: PathBuf,
-    /// Tar to write
-    #[arg(long, value_name = "TAR")]
-    blob: PathBuf,
+    #[command(flatten)]
+    output: LayerOutputArgs,
     #[command(flatten)]
     legacy: LegacyArgs,
     #[command(flatten)]
@@ -59,7 +57,7 @@ pub struct Options {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    edge: StepArgs,
+    step: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -82,27 +80,24 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut config = RootConfig::new(&spec, &store, tree_below(base.as_ref(), below)?);
     config.owner = options.stamp.owner.over(config.owner);
     config.strict = options.strict;
-    check_tar(&options.blob, None)?;
-    let files = Files::of(&store).reads_spec(options.stamp.spec(), &spec).reads_layers(&options.below);
-    let files = files.reads(options.base.location(Some(&spec)).map(|base| base.path)).edge(&options.edge);
-    let files = files.reads(options.legacy.file()).writes(options.legacy.outputs(&options.blob));
-    files.writes([&options.output, &options.blob]).check()?;
-    if options.output != Path::new("-") {
-        // First, so that a bad place is told before the blob is there.
-        Output::create(&options.output)?;
-    }
-    let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
-    edge.spec(&store, options.stamp.spec(), &spec)?;
-    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    check_tar(&options.output.blob, None)?;
+    let files = Files::of(&store).reads_spec(options.stamp.spec.as_deref(), &spec).reads_layers(&options.below);
+    let files = files.reads(options.base.file(Some(&spec))).writes(&options.step.depfile);
+    let files = files.reads(&options.legacy.file).writes(options.legacy.outputs(&options.output.blob));
+    files.writes(options.output.files()).check()?;
+    options.output.probe()?;
+    let mut step = options.step.begin(&options.output.files())?;
+    step.spec(&store, options.stamp.spec.as_deref(), &spec)?;
+    step.files(&options.base.file(Some(&spec)));
     if let Some(below) = &options.below {
-        edge.layer(&store, below)?;
+        step.layer(&store, below)?;
     }
-    let mut layer = make(&spec, &config, &options.blob, common)?;
-    layer.set_blob(&options.output, &options.blob)?;
-    options.legacy.write(&options.blob)?;
-    edge.files(options.legacy.file());
-    layer.write(&options.output)?;
-    Ok(edge.finish()?)
+    let mut layer = make(&spec, &config, &options.output.blob, common)?;
+    layer.set_blob(&options.output.file, &options.output.blob)?;
+    options.legacy.write(&options.output.blob)?;
+    step.files(&options.legacy.file);
+    layer.write(&options.output.file)?;
+    Ok(step.finish()?)
 }
 
 /// A layer that has a tar.

@@ -1,4 +1,4 @@
-//! `layerstone script`: a command line out of a file, which makes the file a program where there is no shell.
+//! `layerstone script`: a command line out of a file, so that the file is a program without a shell.
 
 use crate::itself::become_ourselves;
 use anyhow::{Context, Result};

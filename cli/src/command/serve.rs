@@ -7,8 +7,8 @@ use crate::overwrite::Files;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_oci::{Descriptor, Destination, Index, Reference, media_type};
-use layerstone_pipeline::{Brought, Copier, Either, ImageSource, Whole};
+use layerstone_oci::{BlobStore, Descriptor, Index, Reference, media_type};
+use layerstone_pipeline::{Copier, ImageSource, PutManifest};
 use layerstone_registry::{MemoryRegistry, RepositoryHandle, Server};
 use layerstone_store::Scratch;
 use std::collections::BTreeMap;
@@ -68,60 +68,39 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     Ok(())
 }
 
-/// Puts an image on the shelf; what it is called there.
+/// Puts an image into the registry; what it is called there.
 fn put(
     text: &OsString,
     copier: &Copier<'_>,
-    shelf: &Mutex<MemoryRegistry>,
+    registry: &Mutex<MemoryRegistry>,
     scratches: &mut Vec<Scratch>,
 ) -> Result<Reference> {
-    match ImageSource::parse(text)? {
+    let into = |repository: String| RepositoryHandle { registry, repository };
+    let (mut images, repository) = match ImageSource::parse(text)? {
         ImageSource::Spec(path) => {
             let specs = copier.specs(&path)?;
-            let repository = specs[0].reference()?.name().to_owned();
-            let place = RepositoryHandle { registry: shelf, repository };
-            let bring = |spec| copier.bring_spec(spec, &path, specs.len() > 1, &place);
-            let mut brought: Vec<Brought> = specs.iter().map(bring).collect::<layerstone_pipeline::Result<_>>()?;
-            scratches.extend(brought.iter_mut().filter_map(|it| it.scratch.take()));
-            finish(&place, brought)
+            let target = into(specs[0].reference()?.name().to_owned());
+            let put = |spec| copier.put_spec(spec, &path, specs.len() > 1, &target);
+            let images = specs.iter().map(put).collect::<layerstone_pipeline::Result<Vec<_>>>()?;
+            (images, Some(target.repository))
         }
-        origin => {
-            // BlobCache are given away from any repository.
-            let nameless = RepositoryHandle { registry: shelf, repository: String::new() };
-            match copier.bring_whole(&origin, &nameless)? {
-                Either::Index(Whole { descriptor, bytes, name }, scratch) => {
-                    let name = name.context("no name: expected an image that has one")?;
-                    let name = named(&repository_of(name.name()), &name);
-                    scratches.extend(scratch);
-                    let place = RepositoryHandle { registry: shelf, repository: name.name().to_owned() };
-                    place.finish(&descriptor, &bytes, Some(&name))?;
-                    Ok(name)
-                }
-                Either::Image(mut brought) => {
-                    let name = brought.name.as_ref().context("no name: expected an image that has one")?;
-                    let repository = repository_of(name.name());
-                    scratches.extend(brought.scratch.take());
-                    finish(&RepositoryHandle { registry: shelf, repository }, vec![brought])
-                }
-            }
-        }
-    }
-}
-
-/// Puts the manifest of one image, or the index of several.
-fn finish(place: &RepositoryHandle<'_>, brought: Vec<Brought>) -> Result<Reference> {
-    let name = brought.iter().find_map(|it| it.name.clone()).context("no name: expected an image that has one")?;
-    let name = named(&place.repository, &name);
-    if let [Brought { arrived, .. }] = &brought[..] {
-        place.finish(&arrived.manifest, &arrived.bytes, Some(&name))?;
+        // Blobs are given away from any repository.
+        source => (vec![copier.put_whole(&source, &into(String::new()))?], None),
+    };
+    scratches.extend(images.iter_mut().filter_map(|it| it.scratch.take()));
+    let name = images.iter().find_map(|it| it.name.clone()).context("no name: expected an image that has one")?;
+    let target = into(repository.unwrap_or_else(|| repository_of(name.name())));
+    let name = named(&target.repository, &name);
+    if let [PutManifest { descriptor, bytes, .. }] = &images[..] {
+        target.finish(descriptor, bytes, Some(&name))?;
         return Ok(name);
     }
-    for Brought { arrived, .. } in &brought {
-        place.put_manifest(&arrived.manifest, &arrived.bytes)?;
+    for PutManifest { descriptor, bytes, .. } in &images {
+        target.put_manifest(descriptor, bytes)?;
     }
-    let index = Index::new(brought.into_iter().map(|it| it.arrived.manifest).collect(), BTreeMap::new());
+    let index = Index::new(images.into_iter().map(|it| it.descriptor).collect(), BTreeMap::new());
     let bytes = index.to_bytes();
-    place.finish(&Descriptor::of(media_type::INDEX, &bytes), &bytes, Some(&name))?;
+    target.finish(&Descriptor::of(media_type::INDEX, &bytes), &bytes, Some(&name))?;
     Ok(name)
 }
 

@@ -34,11 +34,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         conf.repo_tag.clone_from(repo_tag);
     }
     let store = Store::new(&conf.store_dir, &options.root)?;
-    let place = ImageTarget::parse_archive(options.output.as_os_str())?;
+    let target = ImageTarget::parse_archive(options.output.as_os_str())?;
     let files = Files::of(&store).reads([&options.conf]).reads(&conf.from_image);
-    files.writes_to(&place).check()?;
+    files.writes_to(&target).check()?;
     let stream = Stream::open(conf)?;
     let archive = stream.archive(&store)?;
-    write_archive(&archive, &place, &CompressionChoice::default(), &|diff_ids| stream.trailer(diff_ids), common)?;
+    write_archive(&archive, &target, &CompressionChoice::default(), &|diff_ids| stream.trailer(diff_ids), common)?;
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Opens another program's SQLite database without writing beside it and without missing what a log holds.
 //!
 //! Left to itself, SQLite leaves files behind: whoever reads a database with a write-ahead log makes `-wal` and `-shm`
-//! where they are absent, and without the right to write does not remove them again; in a folder that cannot be written
-//! it refuses. So it is told how to open, by what is there (<https://sqlite.org/wal.html>, section 5;
+//! where they are absent, and without the right to write does not remove them again; in a directory that cannot be written
+//! it refuses. What is there decides how it opens (<https://sqlite.org/wal.html>, section 5;
 //! <https://sqlite.org/lockingv3.html>):
 //!
 //! | changes go to | beside the database | opened |
@@ -29,10 +29,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// How often a locked database is tried again.
-const PAUSE: Duration = Duration::from_millis(10);
+use std::time::Duration;
 
 /// A database opened in one state, with a transaction that keeps it so.
 pub(super) struct Access {
@@ -46,20 +43,10 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Opens a database, waiting so long if it is locked.
-    pub fn open(path: &Path, wait: Duration) -> Result<Access> {
+    /// Opens a database; none if it is locked or changes meanwhile. SQLite waits so long for its own locks.
+    pub fn open(path: &Path, wait: Duration) -> Result<Option<Access>> {
         let real = path.canonicalize().map_err(StageError::io("read", path))?;
-        let target = Target { path, real: &real, wait };
-        let deadline = Instant::now() + wait;
-        loop {
-            if let Some(access) = target.attempt()? {
-                return Ok(access);
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::Locked { path: path.to_owned() });
-            }
-            std::thread::sleep(PAUSE);
-        }
+        Target { path, real: &real, wait }.open()
     }
 
     /// Whether all that was read was there at one time; to be asked after reading.
@@ -78,7 +65,7 @@ pub(super) fn failure(path: &Path) -> impl Fn(rusqlite::Error) -> Error {
                 let cause = missing_bytes(&path).unwrap_or_else(|| source.to_string());
                 Error::Damaged { path, cause }
             }
-            _ => Error::Sqlite { path, cause: source },
+            _ => Error::Sqlite { action: "read", path, cause: source },
         }
     }
 }
@@ -103,8 +90,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Opens it; none if it is locked or changes meanwhile.
-    fn attempt(self) -> Result<Option<Access>> {
+    fn open(self) -> Result<Option<Access>> {
         let file = File::open(self.real).map_err(self.unreadable())?;
         if !self.has_log(&file)? {
             return self.with_journal(file);

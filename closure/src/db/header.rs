@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 /// How every database begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// What is told before SQLite opens a database.
+/// What the header says before SQLite opens the database.
 pub(super) struct Header {
     /// Whether changes go to a write-ahead log, and not into the database with a journal to roll them back.
     pub has_log: bool,

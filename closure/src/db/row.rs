@@ -36,7 +36,11 @@ impl Found {
 impl Rows<'_> {
     /// What the roots reach, themselves included, or everything if there are no roots; in no order that matters.
     pub fn entries(&self, roots: &[StorePath]) -> Result<Vec<PathInfo>> {
-        let mut found = if roots.is_empty() { self.all()? } else { self.roots(roots)? };
+        let mut found = Found::default();
+        let starts = if roots.is_empty() { self.all()? } else { self.roots(roots)? };
+        for (id, info) in starts {
+            found.add(id, info);
+        }
         let mut references = self.prepare("select reference from Refs where referrer = ?1")?;
         let mut by_id = self.prepare("select id, path, hash, narSize from ValidPaths where id = ?1")?;
         let mut next = 0;
@@ -48,7 +52,8 @@ impl Rows<'_> {
                     Some(position) => *position,
                     None => {
                         let referrer = &found.entries[next].1.path;
-                        let (id, info) = self.one(&mut by_id, id)?.ok_or_else(|| self.dangling(referrer, id))?;
+                        let (id, info) =
+                            self.infos(&mut by_id, [id])?.pop().ok_or_else(|| self.dangling(referrer, id))?;
                         found.add(id, info)
                     }
                 };
@@ -74,27 +79,18 @@ impl Rows<'_> {
         Ok(paths)
     }
 
-    fn all(&self) -> Result<Found> {
-        let mut statement = self.prepare("select id, path, hash, narSize from ValidPaths order by id")?;
-        let mut rows = statement.query([]).map_err(failure(self.path))?;
-        let mut found = Found::default();
-        while let Some(row) = rows.next().map_err(failure(self.path))? {
-            let (id, info) = self.info(row)?;
-            found.add(id, info);
-        }
-        Ok(found)
+    fn all(&self) -> Result<Vec<(i64, PathInfo)>> {
+        self.infos(&mut self.prepare("select id, path, hash, narSize from ValidPaths order by id")?, [])
     }
 
-    fn roots(&self, roots: &[StorePath]) -> Result<Found> {
+    fn roots(&self, roots: &[StorePath]) -> Result<Vec<(i64, PathInfo)>> {
         let mut by_path = self.prepare("select id, path, hash, narSize from ValidPaths where path = ?1")?;
-        let mut found = Found::default();
-        for root in roots {
+        let root = |root: &StorePath| {
             self.store.parse(root.as_str())?;
             let absent = || Error::NotValid { path: self.path.to_owned(), root: root.clone() };
-            let (id, info) = self.one(&mut by_path, root.as_str())?.ok_or_else(absent)?;
-            found.add(id, info);
-        }
-        Ok(found)
+            self.infos(&mut by_path, [root.as_str()])?.pop().ok_or_else(absent)
+        };
+        roots.iter().map(root).collect()
     }
 
     fn prepare(&self, query: &str) -> Result<Statement<'_>> {
@@ -111,10 +107,14 @@ impl Rows<'_> {
         rows.collect::<rusqlite::Result<_>>().map_err(failure(self.path))
     }
 
-    /// The path in the only row, if there is one.
-    fn one(&self, statement: &mut Statement, key: impl rusqlite::ToSql) -> Result<Option<(i64, PathInfo)>> {
-        let mut rows = statement.query([key]).map_err(failure(self.path))?;
-        rows.next().map_err(failure(self.path))?.map(|row| self.info(row)).transpose()
+    /// The paths in all rows.
+    fn infos(&self, statement: &mut Statement, parameters: impl rusqlite::Params) -> Result<Vec<(i64, PathInfo)>> {
+        let mut rows = statement.query(parameters).map_err(failure(self.path))?;
+        let mut infos = Vec::new();
+        while let Some(row) = rows.next().map_err(failure(self.path))? {
+            infos.push(self.info(row)?);
+        }
+        Ok(infos)
     }
 
     /// A row of ValidPaths: id, path, hash, narSize. References are not there yet.

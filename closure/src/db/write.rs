@@ -48,7 +48,7 @@ create table DerivationOutputs (
 create index IndexDerivationOutputs on DerivationOutputs(path);
 ";
 
-/// Fields of the header that are written anew, with their places: that changes do not go to a log; how often the file
+/// Fields of the header that are written anew, with their offsets: that changes do not go to a log; how often the file
 /// was changed, for which change the number of pages holds, and the version of SQLite, here 3.27.0, the first one with
 /// `VACUUM INTO`.
 const FIELDS: [(u64, &[u8]); 3] = [(18, &[1, 1]), (24, &[0, 0, 0, 1]), (92, &[0, 0, 0, 1, 0, 0x2e, 0x30, 0x38])];
@@ -70,7 +70,7 @@ pub struct Earlier<'a> {
 /// A path has no NAR hash; the earlier database is none of Nix or Guix, is damaged, or has another hash of a path; or
 /// the file cannot be written.
 pub fn write_database(closure: &Closure, earlier: Option<Earlier<'_>>, output: &Path) -> Result<()> {
-    let unwritten = |cause| Error::Unwritten { path: output.to_owned(), cause };
+    let unwritten = |cause| Error::Sqlite { action: "write", path: output.to_owned(), cause };
     let mut connection = match earlier {
         None => empty().map_err(unwritten)?,
         Some(earlier) => open(earlier)?,
@@ -113,10 +113,10 @@ fn open(earlier: Earlier<'_>) -> Result<Connection> {
     }
 }
 
-/// Paths on their way into a database.
+/// Writes paths into a database.
 struct Registration<'a> {
     name: &'a Path,
-    known: Statement<'a>,
+    existing: Statement<'a>,
     path: Statement<'a>,
     reference: Statement<'a>,
 }
@@ -126,7 +126,7 @@ impl<'a> Registration<'a> {
         let path = "insert into ValidPaths (path, hash, registrationTime, narSize) values (?1, ?2, ?3, ?4)";
         Ok(Registration {
             name,
-            known: connection.prepare("select id, hash from ValidPaths where path = ?1")?,
+            existing: connection.prepare("select id, hash from ValidPaths where path = ?1")?,
             path: connection.prepare(path)?,
             reference: connection.prepare("insert or ignore into Refs (referrer, reference) values (?1, ?2)")?,
         })
@@ -153,9 +153,9 @@ impl<'a> Registration<'a> {
     /// The id of a path, which is registered unless it is already.
     fn id(&mut self, info: &PathInfo) -> Result<i64> {
         let expected = info.nar_hash.ok_or_else(|| Error::NoHash { path: info.path.clone() })?;
-        let known = self.known.query_row([info.path.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
-        let known: Option<(i64, String)> = known.optional().map_err(failure(self.name))?;
-        let Some((id, hash)) = known else { return self.insert(info, expected) };
+        let existing = self.existing.query_row([info.path.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
+        let existing: Option<(i64, String)> = existing.optional().map_err(failure(self.name))?;
+        let Some((id, hash)) = existing else { return self.insert(info, expected) };
         let damaged = |cause: String| Error::Damaged { path: self.name.to_owned(), cause };
         let found: NarHash =
             hash.parse().map_err(|e| damaged(format!("row {id} of ValidPaths: {}: {e}", info.path)))?;
@@ -207,21 +207,21 @@ mod tests {
     }
 
     fn written(closure: &Closure, earlier: Option<Earlier<'_>>) -> Result<Vec<u8>> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a b?#\u{e9}%.sqlite");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a b?#\u{e9}%.sqlite");
         write_database(closure, earlier, &file)?;
-        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [file.file_name().unwrap()]);
         Ok(fs::read(&file).unwrap())
     }
 
-    /// A folder with `db.sqlite`, and a connection to it.
+    /// A directory with `db.sqlite`, and a connection to it.
     fn folder_of(bytes: &[u8]) -> (tempfile::TempDir, PathBuf, Connection) {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("db.sqlite");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("db.sqlite");
         fs::write(&file, bytes).unwrap();
         let connection = Connection::open(&file).unwrap();
-        (folder, file, connection)
+        (directory, file, connection)
     }
 
     fn rows(bytes: &[u8], query: &str) -> Vec<String> {
@@ -266,8 +266,8 @@ mod tests {
         let old = Closure { graph: vec![info("c", &[]), info("x", &["c"])] };
         let mut results = Vec::new();
         for mode in ["delete", "wal"] {
-            let (folder, file, connection) = folder_of(&written(&old, None).unwrap());
-            fs::write(folder.path().join("schema"), "10\n").unwrap();
+            let (directory, file, connection) = folder_of(&written(&old, None).unwrap());
+            fs::write(directory.path().join("schema"), "10\n").unwrap();
             connection.pragma_update(None, "journal_mode", mode).unwrap();
             connection
                 .execute_batch(
@@ -277,7 +277,7 @@ mod tests {
                 .unwrap();
             // As a dead writer leaves it.
             let copy = tempfile::tempdir().unwrap();
-            for entry in fs::read_dir(folder.path()).unwrap() {
+            for entry in fs::read_dir(directory.path()).unwrap() {
                 let path = entry.unwrap().path();
                 fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
             }
@@ -294,10 +294,10 @@ mod tests {
 
     #[track_caller]
     fn check_error(closure: &Closure, earlier: Option<&[u8]>, schema: Option<&str>, expected: &str) {
-        let folder = tempfile::tempdir().unwrap();
-        let copy = folder.path().join("db.sqlite");
+        let directory = tempfile::tempdir().unwrap();
+        let copy = directory.path().join("db.sqlite");
         earlier.iter().for_each(|bytes| fs::write(&copy, bytes).unwrap());
-        schema.iter().for_each(|text| fs::write(folder.path().join("schema"), text).unwrap());
+        schema.iter().for_each(|text| fs::write(directory.path().join("schema"), text).unwrap());
         let earlier = earlier.map(|_| Earlier { copy: &copy, name: Path::new("base/db.sqlite") });
         assert_eq!(written(closure, earlier).unwrap_err().to_string(), expected);
     }

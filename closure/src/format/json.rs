@@ -17,7 +17,7 @@
 use super::malformed;
 use crate::PathInfo;
 use crate::file::{CLOSURE_FORMAT, CLOSURE_VERSION};
-use layerstone_store::{Error, NarHash, StorePath};
+use layerstone_store::{Error, NarHash, StorePath, check_format};
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -34,13 +34,15 @@ pub(super) fn parse(bytes: &[u8], name: &str) -> Result<Vec<PathInfo>, Error> {
         true => malformed(name, source.to_string()),
         false => Error::Json { name: name.to_owned(), source },
     })?;
-    document.check_format(name)?;
+    if let Some(format) = &document.format {
+        check_format((format, document.version.as_ref()), (CLOSURE_FORMAT, CLOSURE_VERSION), name, RERUN)?;
+    }
     let Some(entries) = document.entries else {
         return Err(malformed(name, "found no graph, expected an array of entries or one under \"graph\"".to_owned()));
     };
     let store_dir = document.store_dir.as_deref();
-    let convert = |(place, entry): (Place, Option<Entry>)| {
-        path_info(&place, entry, store_dir).map_err(|cause| malformed(name, format!("entry {place}: {cause}")))
+    let convert = |(position, entry): (Position, Option<Entry>)| {
+        path_info(&position, entry, store_dir).map_err(|cause| malformed(name, format!("entry {position}: {cause}")))
     };
     entries.into_iter().map(convert).collect()
 }
@@ -51,14 +53,14 @@ struct Document<'a> {
     format: Option<Value>,
     version: Option<Value>,
     store_dir: Option<Cow<'a, str>>,
-    /// The entries; null stands for a path that its store does not have. None if no place for entries was found.
-    entries: Option<Vec<(Place<'a>, Option<Entry<'a>>)>>,
+    /// The entries; null stands for a path that its store does not have. None if nothing that holds entries was found.
+    entries: Option<Vec<(Position<'a>, Option<Entry<'a>>)>>,
 }
 
 /// Where an entry stands.
-enum Place<'a> {
+enum Position<'a> {
     /// In an array, the first is 0.
-    Position(usize),
+    Index(usize),
     /// Under a key, a path or a base name.
     Key(Cow<'a, str>),
 }
@@ -94,30 +96,12 @@ enum HashForm<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl Document<'_> {
-    /// A file that says its format must say ours.
-    fn check_format(&self, name: &str) -> Result<(), Error> {
-        let Some(format) = &self.format else { return Ok(()) };
-        let version = self.version.as_ref().unwrap_or(&Value::Null);
-        if format == CLOSURE_FORMAT && *version == CLOSURE_VERSION {
-            return Ok(());
-        }
-        let format = format.as_str().unwrap_or("an unknown format");
-        Err(Error::WrongFormat {
-            name: name.to_owned(),
-            found: format!("{format} version {version}"),
-            expected: format!("{CLOSURE_FORMAT} version {CLOSURE_VERSION}"),
-            rerun: RERUN,
-        })
-    }
-}
-
-fn path_info(place: &Place, entry: Option<Entry>, store_dir: Option<&str>) -> Result<PathInfo, String> {
+fn path_info(position: &Position, entry: Option<Entry>, store_dir: Option<&str>) -> Result<PathInfo, String> {
     let entry = entry.ok_or("found null, expected a path that is valid in its store")?;
-    let path = match (&entry.path, place) {
+    let path = match (&entry.path, position) {
         (Some(path), _) => &path.0,
-        (None, Place::Key(key)) => key,
-        (None, Place::Position(_)) => return Err("found no path".to_owned()),
+        (None, Position::Key(key)) => key,
+        (None, Position::Index(_)) => return Err("found no path".to_owned()),
     };
     if entry.valid == Some(false) {
         return Err(format!("found {path:?} with \"valid\": false, expected a path that is valid in its store"));
@@ -150,11 +134,11 @@ fn nar_hash(form: HashForm) -> Result<NarHash, String> {
     parsed.map_err(|e: Error| e.to_string())
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Position<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Position(position) => write!(f, "[{position}]"),
-            Place::Key(key) => write!(f, "{key:?}"),
+            Position::Index(position) => write!(f, "[{position}]"),
+            Position::Key(key) => write!(f, "{key:?}"),
         }
     }
 }
@@ -195,7 +179,7 @@ impl<'de> Visitor<'de> for DocumentVisitor {
                 "graph" => document.entries = Some(map.next_value::<List>()?.0),
                 "info" => document.entries = Some(map.next_value::<Table>()?.0),
                 _ if key.starts_with('/') => {
-                    document.entries.get_or_insert_default().push((Place::Key(key), map.next_value()?));
+                    document.entries.get_or_insert_default().push((Position::Key(key), map.next_value()?));
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -208,17 +192,17 @@ impl<'de> Visitor<'de> for DocumentVisitor {
 }
 
 /// Entries in an array.
-struct List<'a>(Vec<(Place<'a>, Option<Entry<'a>>)>);
+struct List<'a>(Vec<(Position<'a>, Option<Entry<'a>>)>);
 
 impl<'de> Deserialize<'de> for List<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let entries = Vec::deserialize(deserializer)?.into_iter().enumerate();
-        Ok(List(entries.map(|(position, entry)| (Place::Position(position), entry)).collect()))
+        Ok(List(entries.map(|(position, entry)| (Position::Index(position), entry)).collect()))
     }
 }
 
 /// Entries under keys. A map type would drop a key that stands twice, which is an error.
-struct Table<'a>(Vec<(Place<'a>, Option<Entry<'a>>)>);
+struct Table<'a>(Vec<(Position<'a>, Option<Entry<'a>>)>);
 
 impl<'de> Deserialize<'de> for Table<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -239,7 +223,7 @@ impl<'de> Visitor<'de> for TableVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
         while let Some((Text(key), entry)) = map.next_entry()? {
-            entries.push((Place::Key(key), entry));
+            entries.push((Position::Key(key), entry));
         }
         Ok(Table(entries))
     }

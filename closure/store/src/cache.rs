@@ -1,11 +1,11 @@
-//! A directory that caches bytes by key.
+//! Caches bytes by key in a directory.
 //!
-//! The cache is disposable: missing, corrupt or outdated entries are recomputed, never reported as errors. A file is written under a temporary name and renamed, so many processes may use a folder at once, and
+//! The cache is disposable: missing, corrupt or outdated entries are recomputed, never reported as errors. A file is written under a temporary name and renamed, so many processes may use a directory at once, and
 //! none leaves half a file, whatever kills it; no lock is needed, as two that write one key write the same bytes. Files
 //! are found by name alone, and clocks decide only which of them goes first when there are too many.
 //!
-//! Several users may share a cache: what is made in it has the mode and the group of the cache's folder, whatever the umask,
-//! and what a user may not read or remove is passed over. Every file is reached through descriptors of the folders that lead
+//! Several users may share a cache: what is made in it has the mode and the group of the cache's directory, whatever the umask,
+//! and what a user may not read or remove is passed over. Every file is reached through descriptors of the directories that lead
 //! to it, so that no link is followed, whoever put it there.
 //!
 //! See FORMAT.md beside this crate.
@@ -25,14 +25,14 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The file that marks a folder as a cache, for backups too (bford.info/cachedir).
+/// The file that marks a directory as a cache, for backups too (bford.info/cachedir).
 const TAG: &str = "CACHEDIR.TAG";
-/// What it holds; a folder with other files and without this is none of ours.
+/// What it holds; a directory with other files and without this is none of ours.
 const TAG_TEXT: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of layerstone: what it learned about layers. It may be deleted at any time.\n";
-/// The folder of blobs whose digests are not known yet.
+/// The directory of blobs whose digests are not known yet.
 const UNNAMED: &str = "new";
 
-/// What is remembered: each kind has a folder of its own.
+/// What is remembered: each kind has a directory of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheKind {
     /// What a layer is, by what decides its bytes.
@@ -47,7 +47,7 @@ impl CacheKind {
     /// All of them.
     pub const ALL: [CacheKind; 3] = [CacheKind::Layer, CacheKind::Index, CacheKind::Blob];
 
-    /// The name of its folder.
+    /// The name of its directory.
     pub fn name(self) -> &'static str {
         match self {
             CacheKind::Layer => "layers",
@@ -57,7 +57,7 @@ impl CacheKind {
     }
 }
 
-/// A cache in a folder.
+/// A cache in a directory.
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
@@ -66,11 +66,11 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache in a folder, made if it is not there.
+    /// Opens the cache in a directory, made if it is not there.
     ///
     /// # Errors
     ///
-    /// The folder cannot be made, or holds other files.
+    /// The directory cannot be made, or holds other files.
     pub fn open(folder: &Path) -> Result<Cache> {
         let cache = Cache { folder: folder.to_owned(), grew: AtomicBool::new(false) };
         if cache.is_tagged() {
@@ -117,14 +117,14 @@ impl Cache {
         self.folder.join(kind.name()).join(folder).join(name)
     }
 
-    /// The folder that the file of a key is in, if it is there, and its name.
+    /// The directory that the file of a key is in, if it is there, and its name.
     fn find(&self, kind: CacheKind, key: &Digest) -> io::Result<(Directory, OsString)> {
         let [folder, name] = names(key);
         let folder = Directory::open(&self.folder)?.subdirectory(OsStr::new(kind.name()))?.subdirectory(&folder)?;
         Ok((folder, name))
     }
 
-    /// The folder of this name, of a kind, made if it is not there; and what the cache's users have in common.
+    /// The directory of this name, of a kind, made if it is not there; and what the cache's users have in common.
     fn make_folder(&self, kind: CacheKind, name: &OsStr) -> Result<(Directory, Shared)> {
         let make = || -> io::Result<_> {
             fs::create_dir_all(&self.folder)?;
@@ -169,7 +169,7 @@ impl Cache {
 
     /// Forgets what is remembered under a key.
     pub fn forget(&self, kind: CacheKind, key: &Digest) {
-        // What is not there is forgotten already, and what cannot be removed is told by whoever cannot write it anew.
+        // What is not there is forgotten already, and whoever cannot write anew what cannot be removed reports it.
         let _ = self.remove(kind, key);
     }
 
@@ -178,7 +178,7 @@ impl Cache {
         directory.remove_file(&name)
     }
 
-    /// A blob on its way, whose digest is not known yet.
+    /// Starts a blob whose digest is not known yet.
     ///
     /// # Errors
     ///
@@ -218,17 +218,15 @@ fn read(kind: CacheKind, key: &Digest, directory: &Directory, name: &OsStr) -> O
     Some(if kind == CacheKind::Blob { bytes } else { bytes.split_off(HEADER) })
 }
 
-/// The names of a key's folder and file.
+/// The names of a key's directory and file.
 fn names(key: &Digest) -> [OsString; 2] {
     let hex = key.hex();
     [hex[..2].into(), hex[2..].into()]
 }
 
-/// Whether a name in the cache's folder may be one of ours.
+/// Whether a name in the cache's directory may be one of ours.
 fn is_ours(name: &OsStr) -> bool {
-    name == TAG
-        || CacheKind::ALL.iter().any(|kind| name == kind.name())
-        || name.as_encoded_bytes().starts_with(temporary::PREFIX.as_bytes())
+    name == TAG || CacheKind::ALL.iter().any(|kind| name == kind.name()) || temporary::is_temporary(name)
 }
 
 #[cfg(test)]
@@ -321,7 +319,7 @@ mod tests {
         assert_eq!(cache.prune(0).unwrap().kept, Usage::default());
     }
 
-    /// A shared folder may hold anything: links are neither followed nor written through, and what is not called after a key
+    /// A shared directory may hold anything: links are neither followed nor written through, and what is not called after a key
     /// stays.
     #[test]
     fn what_is_not_ours_stays() {
@@ -347,7 +345,7 @@ mod tests {
         );
     }
 
-    /// A folder and its files have the mode of the cache's folder, also those that this user made otherwise before.
+    /// A directory and its files have the mode of the cache's directory, also those that this user made otherwise before.
     #[test]
     fn modes_are_those_of_the_cache() {
         let (_dir, cache) = cache();

@@ -1,4 +1,4 @@
-//! A cancellation token: whoever works asks it whether to stop. Does not know of signals.
+//! Holds a cancellation token, which whoever works asks whether to stop. Does not know of signals.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Bulk data in binary, for files that no person reads; the one place that names bincode.
+//! Encodes bulk data in binary, for files that no person reads; the one module that names bincode.
 //!
 //! The bytes are plain enough for another codec to take over without a file changing: integers are little-endian and as
 //! wide as their type, a length or count is a u64 before what it counts, an option is a byte, 0 or 1, before its value,

@@ -1,7 +1,7 @@
-//! sha256 digests as OCI writes them: `sha256:` and 64 lower-case hexadecimal digits.
+//! Parses and writes sha256 digests as OCI writes them: `sha256:` and 64 lower-case hexadecimal digits.
 
 use crate::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::text::as_text;
 use sha2::Digest as _;
 use std::fmt;
 use std::str::FromStr;
@@ -38,11 +38,7 @@ impl fmt::Display for Digest {
     }
 }
 
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+as_text!(Digest);
 
 impl FromStr for Digest {
     type Err = Error;
@@ -52,18 +48,6 @@ impl FromStr for Digest {
         let error = || Error::Digest { text: text.to_owned() };
         let hex = text.strip_prefix("sha256:").ok_or_else(error)?;
         decode_hex(hex).map(Digest).ok_or_else(error)
-    }
-}
-
-impl Serialize for Digest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

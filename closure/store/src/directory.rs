@@ -1,4 +1,4 @@
-//! Directories as open descriptors: what lies in a directory that others can write to is opened, inspected, renamed and
+//! Works on directories as open descriptors: what lies in a directory that others can write to is opened, inspected, renamed and
 //! removed relative to its descriptor, never by a path that somebody may have replaced meanwhile.
 //!
 //! Every name is a single component, and none is followed if it is a symbolic link. Where the kernel has openat2(2) it
@@ -26,8 +26,6 @@ use std::path::Path;
 
 /// How often openat2(2) is tried again when it asks for that (EAGAIN).
 const TRIES: u32 = 16;
-/// The modes of a directory that a user can list, search and change.
-const OWNER_ALL: Mode = Mode::RWXU;
 
 /// An open directory.
 ///

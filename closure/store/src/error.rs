@@ -1,4 +1,4 @@
-//! What can go wrong with stage files and store paths.
+//! Defines what can go wrong with stage files and store paths.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
-    /// The folder that should hold an output is not there.
+    /// The directory that should hold an output is not there.
     #[error("cannot write: {}: its folder {} does not exist", path.display(), parent.display())]
     NoParent {
         /// The output.
         path: PathBuf,
-        /// The folder that is missing.
+        /// The directory that is missing.
         parent: PathBuf,
     },
     /// A link, pipe, socket or device of another user in a directory that everybody can write to.
@@ -35,10 +35,10 @@ pub enum Error {
         /// What it is.
         kind: &'static str,
     },
-    /// A folder that was named as a cache and holds other things.
+    /// A directory that was named as a cache and holds other things.
     #[error("not a cache: {}: found other files, expected an empty folder or {tag} of a cache of layerstone", folder.display())]
     NoCache {
-        /// The folder.
+        /// The directory.
         folder: PathBuf,
         /// The file that marks a cache.
         tag: &'static str,

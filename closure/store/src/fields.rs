@@ -1,13 +1,16 @@
-//! The keys of a JSON object that people and other tools write, taken one by one: what does not fit is told with the
-//! file, the key, what was found and what was expected.
+//! Takes the keys of a JSON object that people and other tools write, one by one: an error names the file, the key, what
+//! was found and what was expected.
 
 use crate::{Error, Result};
 use serde_json::{Map, Value};
+use std::fmt::Display;
 
 /// An object whose keys are being taken.
 pub struct Fields<'a> {
     format: &'static str,
     name: &'a str,
+    /// Where the object is in the file, as messages begin: empty for the whole file.
+    path: String,
     map: Map<String, Value>,
 }
 
@@ -15,9 +18,18 @@ impl<'a> Fields<'a> {
     /// Parses an object; `format` and the file's `name` stand in messages.
     pub fn parse(bytes: &[u8], format: &'static str, name: &'a str) -> Result<Fields<'a>> {
         let json = |source| Error::Json { name: name.to_owned(), source };
-        match serde_json::from_slice(bytes).map_err(json)? {
-            Value::Object(map) => Ok(Fields { format, name, map }),
-            other => Err(malformed(format, name, format!("found {}, expected an object", describe(&other)))),
+        Fields { format, name, path: String::new(), map: Map::new() }.with(serde_json::from_slice(bytes).map_err(json)?)
+    }
+
+    /// The fields of an object in this one; `key` stands in messages.
+    pub fn nested(&self, key: &str, value: Value) -> Result<Fields<'a>> {
+        Fields { path: format!("{}{key}: ", self.path), map: Map::new(), ..*self }.with(value)
+    }
+
+    fn with(self, value: Value) -> Result<Fields<'a>> {
+        match value {
+            Value::Object(map) => Ok(Fields { map, ..self }),
+            other => Err(self.invalid(format_args!("found {}, expected an object", describe(&other)))),
         }
     }
 
@@ -28,18 +40,13 @@ impl<'a> Fields<'a> {
         expected: &str,
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<Option<T>> {
-        match self.map.shift_remove(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => self.read(key, value, expected, read).map(Some),
-        }
+        let or_null = |value: &Value| if value.is_null() { Some(None) } else { read(value).map(Some) };
+        Ok(self.take(key, expected, or_null)?.flatten())
     }
 
     /// A value that must be there.
     pub fn required<T>(&mut self, key: &str, expected: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<T> {
-        match self.map.shift_remove(key) {
-            None => Err(self.error(key, format!("missing, expected {expected}"))),
-            Some(value) => self.read(key, value, expected, read),
-        }
+        self.take(key, expected, read)?.ok_or_else(|| self.error(key, format!("missing, expected {expected}")))
     }
 
     /// A value that has a default, which null does not stand for.
@@ -50,10 +57,7 @@ impl<'a> Fields<'a> {
         expected: &str,
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<T> {
-        match self.map.shift_remove(key) {
-            None => Ok(default),
-            Some(value) => self.read(key, value, expected, read),
-        }
+        Ok(self.take(key, expected, read)?.unwrap_or(default))
     }
 
     /// Whether a key is there and nobody took it.
@@ -67,17 +71,21 @@ impl<'a> Fields<'a> {
     }
 
     /// An error about a key.
-    pub fn error(&self, key: &str, cause: impl std::fmt::Display) -> Error {
-        malformed(self.format, self.name, format!("{key}: {cause}"))
+    pub fn error(&self, key: &str, cause: impl Display) -> Error {
+        self.invalid(format_args!("{key}: {cause}"))
     }
 
-    fn read<T>(&self, key: &str, value: Value, expected: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<T> {
-        read(&value).ok_or_else(|| self.error(key, format!("found {}, expected {expected}", describe(&value))))
+    /// An error about the object.
+    pub fn invalid(&self, cause: impl Display) -> Error {
+        Error::Malformed { format: self.format, name: self.name.to_owned(), cause: format!("{}{cause}", self.path) }
     }
-}
 
-fn malformed(format: &'static str, name: &str, cause: String) -> Error {
-    Error::Malformed { format, name: name.to_owned(), cause }
+    /// A value that may be absent.
+    fn take<T>(&mut self, key: &str, expected: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<Option<T>> {
+        let Some(value) = self.map.shift_remove(key) else { return Ok(None) };
+        let found = || self.error(key, format!("found {}, expected {expected}", describe(&value)));
+        read(&value).ok_or_else(found).map(Some)
+    }
 }
 
 /// For [`Fields`]: a string.

@@ -1,4 +1,4 @@
-//! Stage files: JSON objects that say their format and version; bare JSON as other tools write it is told apart.
+//! Reads and writes stage files: JSON objects that say their format and version, and bare JSON as other tools write it.
 
 use crate::{Error, Output, Result, write_whole};
 use serde::Serialize;
@@ -42,19 +42,30 @@ pub fn parse_document(
 ) -> Result<Document> {
     let value: Value = serde_json::from_slice(bytes).map_err(|source| Error::Json { name: name.to_owned(), source })?;
     let Some(found) = value.get("format").filter(|_| value.is_object()) else { return Ok(Document::Bare(value)) };
-    let found_version = value.get("version").unwrap_or(&Value::Null);
-    if found != format || found_version != version {
-        return Err(Error::WrongFormat {
-            name: name.to_owned(),
-            found: format!("{} version {found_version}", found.as_str().unwrap_or("an unknown format")),
-            expected: format!("{format} version {version}"),
-            rerun,
-        });
-    }
+    check_format((found, value.get("version")), (format, version), name, rerun)?;
     Ok(Document::Ours(value))
 }
 
-/// Turns JSON into a type; what does not fit is told with the format's and the file's name.
+/// Checks the format and the version that a file says.
+pub fn check_format(
+    found: (&Value, Option<&Value>),
+    (format, version): (&str, u64),
+    name: &str,
+    rerun: &'static str,
+) -> Result<()> {
+    let (found, found_version) = (found.0, found.1.unwrap_or(&Value::Null));
+    if found == format && *found_version == version {
+        return Ok(());
+    }
+    Err(Error::WrongFormat {
+        name: name.to_owned(),
+        found: format!("{} version {found_version}", found.as_str().unwrap_or("an unknown format")),
+        expected: format!("{format} version {version}"),
+        rerun,
+    })
+}
+
+/// Turns JSON into a type; an error names the format and the file.
 pub fn from_value<T: DeserializeOwned>(value: Value, format: &'static str, name: &str) -> Result<T> {
     serde_json::from_value(value).map_err(|e| Error::Malformed { format, name: name.to_owned(), cause: e.to_string() })
 }

@@ -1,4 +1,4 @@
-//! Registers what must not stay if this process is ended early: temporary files and folders, programs that it started.
+//! Registers what must not stay if this process is ended early: temporary files and directories, programs that it started.
 //! Does not know why it ends.
 //!
 //! Whoever makes such a thing registers it in the same step ([`Leftover::make`]), and whoever removes or renames it takes
@@ -54,18 +54,12 @@ impl Leftover {
     /// What doing it gives.
     pub fn settle<T>(self, settle: impl FnOnce() -> io::Result<T>) -> Result<T, (Leftover, io::Error)> {
         let mut list = list();
-        match settle() {
-            Ok(done) => {
-                list.things.remove(&self.0);
-                drop(list);
-                mem::forget(self);
-                Ok(done)
-            }
-            Err(error) => {
-                drop(list);
-                Err((self, error))
-            }
+        let settled = settle();
+        if settled.is_ok() {
+            list.things.remove(&self.0);
         }
+        drop(list);
+        settled.map_err(|error| (self, error))
     }
 }
 

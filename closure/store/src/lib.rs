@@ -19,6 +19,7 @@ mod replaced;
 mod store;
 mod symlink;
 mod temporary;
+mod text;
 mod write_back;
 
 pub use cache::{Cache, CacheContents, CacheKind, PruneStats, Usage};
@@ -30,8 +31,8 @@ pub use directory::lock::{Lock, try_lock, wait_lock};
 pub use error::{Error, Result};
 pub use fields::{Fields, describe, string};
 pub use file::{
-    Document, fill_stage_file, from_value, parse_document, prepare_stage_file, read_document, read_input, to_text,
-    write_stage_file, write_text,
+    Document, check_format, fill_stage_file, from_value, parse_document, prepare_stage_file, read_document, read_input,
+    to_text, write_stage_file, write_text,
 };
 pub use leftover::{Leftover, remove_leftovers};
 pub use nar_hash::{NarHash, nix_base32};

@@ -1,16 +1,15 @@
-//! NAR hashes in all the forms that Nix has written them in, and Nix's base 32.
+//! Parses NAR hashes in all the forms that Nix has written them in; writes them in Nix's base 32.
 
 use crate::digest::decode_hex;
+use crate::text::as_text;
 use crate::{Digest, Error};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 use std::str::FromStr;
 
 /// Nix's base 32 alphabet: no e, o, t, u (nix, src/libutil/hash.cc).
 const ALPHABET: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
-
-/// Standard base 64 (RFC 4648, section 4), as SRI hashes use it.
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The sha256 of a store path's NAR serialisation; written as `sha256:` and Nix's base 32, as exportReferencesGraph
 /// has it, whatever form it was read in.
@@ -35,11 +34,7 @@ impl fmt::Display for NarHash {
     }
 }
 
-impl fmt::Debug for NarHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+as_text!(NarHash);
 
 impl FromStr for NarHash {
     type Err = Error;
@@ -47,7 +42,8 @@ impl FromStr for NarHash {
     /// Accepts `sha256:BASE32`, `sha256:BASE16`, `sha256-BASE64` (SRI), and the bare BASE16 of `nix-store --dump-db`.
     fn from_str(text: &str) -> Result<NarHash, Error> {
         let bytes = if let Some(sri) = text.strip_prefix("sha256-") {
-            decode_base64(sri)
+            // Standard base 64 (RFC 4648, section 4), padded and without stray bits.
+            STANDARD.decode(sri).ok().and_then(|bytes| bytes.try_into().ok())
         } else {
             match text.strip_prefix("sha256:").unwrap_or(text) {
                 base32 if base32.len() == 52 => decode_base32(base32),
@@ -55,18 +51,6 @@ impl FromStr for NarHash {
             }
         };
         bytes.map(|b| NarHash(Digest::from_bytes(b))).ok_or_else(|| Error::NarHash { text: text.to_owned() })
-    }
-}
-
-impl Serialize for NarHash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for NarHash {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NarHash, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -95,24 +79,6 @@ fn decode_base32(text: &str) -> Option<[u8; 32]> {
     }
     // 52 digits are 260 bits: the four beyond 256 must be zero.
     (bytes[32] == 0).then(|| bytes[..32].try_into().expect("a slice of 32"))
-}
-
-fn decode_base64(text: &str) -> Option<[u8; 32]> {
-    let text = text.strip_suffix('=').filter(|t| t.len() == 43)?;
-    let (mut bits, mut held, mut bytes) = (0u32, 0, Vec::with_capacity(33));
-    for c in text.bytes() {
-        bits = bits << 6 | BASE64.iter().position(|&x| x == c)? as u32;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    // 43 digits are 258 bits: the two beyond 256 must be zero.
-    if bits & 3 != 0 {
-        return None;
-    }
-    bytes.try_into().ok()
 }
 
 #[cfg(test)]

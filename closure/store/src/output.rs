@@ -1,4 +1,4 @@
-//! Outputs written whole or not at all.
+//! Writes outputs whole or not at all.
 //!
 //! A file is written under a temporary name in the directory of its destination, checked for errors that come late
 //! (see [`crate::write_back`]), and renamed over the destination; until then that keeps what it had, whatever kills us.
@@ -9,7 +9,7 @@
 //! another user put into a directory for everybody are refused.
 
 use crate::directory::{Directory, file_type};
-use crate::replaced::Replaced;
+use crate::replaced::{OTHERS_WRITE, Replaced};
 use crate::symlink::{follow_last, parent_of};
 use crate::write_back::{Sync, check_close, check_written, sync};
 use crate::{Error, Leftover, Result, temporary};
@@ -25,10 +25,8 @@ use std::sync::Arc;
 
 /// The sticky bit of a directory: whoever can write to it cannot remove what is another's (inode(7)).
 const STICKY: u32 = 0o1000;
-/// Whether the group or others can write.
-const OTHERS_WRITE: u32 = 0o022;
 
-/// A file on its way: writes go to a temporary file beside the destination, [`Output::commit`] moves it there. Dropped
+/// A file that is being written: writes go to a temporary file beside the destination, [`Output::commit`] moves it there. Dropped
 /// without commit, it disappears.
 ///
 /// A file that replaces none is created readable by all and writable by its owner, less the umask, as any new file is.
@@ -75,19 +73,19 @@ impl Output {
         destinations.iter().map(|destination| Output::create_in(destination.as_ref(), &mut directories)).collect()
     }
 
-    /// Starts a file of a cache in an open directory, of exactly this mode, in the place of whatever is there.
+    /// Starts a file of a cache in an open directory, of exactly this mode, which replaces whatever is there.
     pub(crate) fn create_cached(directory: Directory, destination: &Path, mode: u32) -> Result<Output> {
         temporary::sweep(&directory);
-        let directory = Arc::new(directory);
-        let error = Error::io("write", destination);
-        let (file, name, leftover) = temporary::create_file(&directory, mode).map_err(error)?;
-        fchmod(&file, Mode::from_raw_mode(mode)).map_err(|e| Error::io("write", destination)(e.into()))?;
-        let temporary = Temporary { directory, name, leftover };
-        Ok(Output::new(file, Some(temporary), destination, Kind::Cached))
+        let output = Output::begin(Arc::new(directory), mode, destination, Kind::Cached)?;
+        fchmod(&output.file, Mode::from_raw_mode(mode)).map_err(|e| Error::io("write", destination)(e.into()))?;
+        Ok(output)
     }
 
-    fn new(file: File, temporary: Option<Temporary>, destination: &Path, kind: Kind) -> Output {
-        Output { file, temporary, destination: destination.to_owned(), kind, is_checked: false }
+    fn begin(directory: Arc<Directory>, mode: u32, destination: &Path, kind: Kind) -> Result<Output> {
+        let created = temporary::create_file(&directory, mode);
+        let (file, name, leftover) = created.map_err(Error::io("write", destination))?;
+        let temporary = Some(Temporary { directory, name, leftover });
+        Ok(Output { file, temporary, destination: destination.to_owned(), kind, is_checked: false })
     }
 
     fn create_in(destination: &Path, directories: &mut BTreeMap<PathBuf, Arc<Directory>>) -> Result<Output> {
@@ -99,7 +97,8 @@ impl Output {
         {
             refuse_planted(&end)?;
             let file = OpenOptions::new().write(true).open(destination).map_err(Error::io("write", destination))?;
-            return Ok(Output::new(file, None, destination, Kind::Special));
+            let destination = destination.to_owned();
+            return Ok(Output { file, temporary: None, destination, kind: Kind::Special, is_checked: false });
         }
         let parent = parent_of(&end);
         if !parent.is_dir() {
@@ -118,10 +117,7 @@ impl Output {
             }
         };
         let replaced = Replaced::find(&directory, name_of(&end), &end);
-        let mode = Replaced::mode_at_first(replaced.as_ref());
-        let error = Error::io("write", &end);
-        let (file, name, leftover) = temporary::create_file(&directory, mode).map_err(error)?;
-        Ok(Output::new(file, Some(Temporary { directory, name, leftover }), &end, Kind::File))
+        Output::begin(directory, Replaced::mode_at_first(replaced.as_ref()), &end, Kind::File)
     }
 
     /// The temporary file, for positioned writes ([`FileExt`]) and seeking.
@@ -129,7 +125,7 @@ impl Output {
         &self.file
     }
 
-    /// Whether bytes can be written at any place in any order: true but for devices and pipes.
+    /// Whether bytes can be written at any offset in any order: true but for devices and pipes.
     pub fn is_seekable(&self) -> bool {
         self.kind != Kind::Special
     }
@@ -237,7 +233,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     output.commit()
 }
 
-/// Refuses a folder to write into that is a link of another user in a directory for everybody.
+/// Refuses a directory to write into that is a link of another user in a directory for everybody.
 pub fn check_folder(folder: &Path) -> Result<()> {
     followed(folder).map(drop)
 }

@@ -1,8 +1,9 @@
-//! Store paths: `/nix/store/HASH-NAME`, whole, as text, in any store directory.
+//! Parses store paths: `/nix/store/HASH-NAME`, as text, in any store directory.
 
 use crate::Error;
-use serde::{Deserialize, Serialize, Serializer};
+use crate::text::as_text;
 use std::fmt;
+use std::str::FromStr;
 
 /// Length of a store path's hash part: 160 bits in Nix's base 32. Nix and Guix agree on it; another length would be
 /// another store format.
@@ -11,8 +12,7 @@ pub const HASH_LEN: usize = 32;
 /// The logical name of one entry of a store: the store directory, `/`, and a name. What it names need not exist.
 ///
 /// The name is any UTF-8 text without `/`; Nix and Guix only make `HASH-NAME` of `[0-9a-zA-Z+._?=-]`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StorePath(Box<str>);
 
 impl StorePath {
@@ -81,25 +81,15 @@ impl fmt::Display for StorePath {
     }
 }
 
-impl fmt::Debug for StorePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl FromStr for StorePath {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<StorePath, Error> {
+        StorePath::parse(text)
     }
 }
 
-impl TryFrom<String> for StorePath {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<StorePath, Error> {
-        StorePath::parse(&text)
-    }
-}
-
-impl Serialize for StorePath {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
+as_text!(StorePath);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,5 @@
-//! What a new file takes over from the file that it replaces: mode, owner, group and access control list, as if the old one
-//! had been written in place.
+//! Gives a new file what the file that it replaces has: mode, owner, group and access control list, as if the old one had
+//! been written in place.
 //!
 //! Nobody may read or change the new file who could not read or change the old one. So where the group or the list cannot
 //! be kept, the group may do no more than all others may; set-user-ID and set-group-ID bits are never kept. In a directory
@@ -20,8 +20,8 @@ const ACL: &str = "system.posix_acl_access";
 const ACL_MAX: usize = 1 << 16;
 /// Mode of a new file, less the umask.
 const NEW: u32 = 0o666;
-/// What others may be able to do with a directory.
-const OTHERS_WRITE: u32 = 0o022;
+/// Whether the group or others can write.
+pub const OTHERS_WRITE: u32 = 0o022;
 
 /// The file that will be replaced.
 #[derive(Debug)]

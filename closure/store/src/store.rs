@@ -1,6 +1,6 @@
-//! Where store paths are on this machine: a store directory, seen below a root directory.
+//! Locates store paths on this machine: a store directory, seen below a root directory.
 //!
-//! Outputs only ever name logical paths (`/nix/store/…`); this is the one place that knows where they really are.
+//! Outputs only ever name logical paths (`/nix/store/…`); this module alone knows where they really are.
 
 use crate::symlink::{Found, Stop, Walk};
 use crate::{Error, Result, StorePath};

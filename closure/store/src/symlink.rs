@@ -2,7 +2,7 @@
 //! name: whoever asks says so.
 //!
 //! There is one limit, [`MAX_SYMLINKS`], and one rule for `..`: the parent of the root is the root, whether the path or a
-//! link asks for it. An absolute link leads to the root. A walk tells when `..` was asked for at the root, so that those who
+//! link asks for it. An absolute link leads to the root. A walk reports `..` at the root, so that those who
 //! refuse what leads out can do so.
 //!
 //! [`Walk`] is the whole algorithm on paths. [`Components`] is what is common to it and to a walk on open directories.

@@ -1,4 +1,4 @@
-//! Names of temporary files and work directories, whose they are, and how those of dead processes are removed.
+//! Names temporary files and work directories, and removes those of dead processes.
 //!
 //! Every temporary name begins with [`PREFIX`], and whoever made it holds an advisory lock on it (flock(2)) for as long as
 //! it lives. The kernel drops the lock with the process, so [`sweep`] can tell what a dead owner left: what can be locked
@@ -26,7 +26,7 @@ pub const PREFIX: &str = ".layerstone-tmp-";
 /// How often a work directory is removed that somebody else may be removing at the same time.
 const TRIES: usize = 10;
 
-/// Whether a file or folder of this name is on its way to another one.
+/// Whether a file or directory of this name is temporary.
 pub fn is_temporary(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
@@ -92,10 +92,7 @@ fn make_directory(
     let (parent, name, top) = (Arc::clone(parent), name.to_owned(), Arc::clone(&made));
     let remove = move || {
         // Whoever works may be removing it at this moment.
-        let _ = (0..TRIES).try_for_each(|_| match parent.remove_tree(&name, &top) {
-            Ok(()) => Err(()),
-            Err(_) => Ok(()),
-        });
+        let _ = (0..TRIES).any(|_| parent.remove_tree(&name, &top).is_ok());
     };
     Ok(((lock, made), remove))
 }
@@ -122,9 +119,8 @@ pub fn create_file(directory: &Arc<Directory>, mode: u32) -> io::Result<(File, O
 pub fn sweep(directory: &Directory) {
     let own = own_prefix();
     for name in directory.names().unwrap_or_default() {
-        let bytes = name.as_encoded_bytes();
         // Those of this process are alive.
-        if bytes.starts_with(PREFIX.as_bytes()) && !bytes.starts_with(own.as_bytes()) {
+        if is_temporary(&name) && !name.as_encoded_bytes().starts_with(own.as_bytes()) {
             // The next sweep tries again.
             let _ = remove_if_abandoned(directory, &name);
         }
@@ -134,22 +130,23 @@ pub fn sweep(directory: &Directory) {
 fn remove_if_abandoned(directory: &Directory, name: &OsStr) -> io::Result<()> {
     // Looked at before it is opened, as opening a device may do something, and on the descriptor again.
     let Some(kind) = our_kind(&directory.stat_of(name)?) else { return Ok(()) };
-    if kind == FileType::Directory {
-        let top = directory.subdirectory(name)?;
-        let stat = top.stat()?;
-        let lock = top.reopen()?;
-        if our_kind(&stat) == Some(kind) && try_lock(&lock) == Lock::Taken && directory.still_has(name, &stat) {
-            directory.remove_tree(name, &top)?;
-        }
+    let directory_of_ours = match kind {
+        FileType::Directory => Some(directory.subdirectory(name)?),
+        _ => None,
+    };
+    let file = match &directory_of_ours {
+        Some(top) => top.reopen()?,
+        // Network file systems lock for writers alone.
+        None => directory.open_file(name, OFlags::RDWR).or_else(|_| directory.open_file(name, OFlags::RDONLY))?,
+    };
+    let stat = fstat(&file)?;
+    if our_kind(&stat) != Some(kind) || try_lock(&file) != Lock::Taken || !directory.still_has(name, &stat) {
         return Ok(());
     }
-    // Network file systems lock for writers alone.
-    let file = directory.open_file(name, OFlags::RDWR).or_else(|_| directory.open_file(name, OFlags::RDONLY))?;
-    let stat = fstat(&file)?;
-    if our_kind(&stat) == Some(kind) && try_lock(&file) == Lock::Taken && directory.still_has(name, &stat) {
-        directory.remove_file(name)?;
+    match directory_of_ours {
+        Some(top) => directory.remove_tree(name, &top),
+        None => directory.remove_file(name),
     }
-    Ok(())
 }
 
 /// The kind of a file that a process of this user may have made under a temporary name; none for any other.

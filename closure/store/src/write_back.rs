@@ -1,4 +1,4 @@
-//! Errors that a file system reports only when data is written back: at fdatasync(2) and at close(2).
+//! Finds errors that a file system reports only when data is written back: at fdatasync(2) and at close(2).
 //!
 //! A local file system reserves room when write(2) is called, so what it accepts has its place, and only a failing disk or
 //! a power loss can take it away. A network file system may find out later that a quota is used up, a disk is full, or a
@@ -23,7 +23,7 @@ pub enum Sync {
     Never,
 }
 
-/// What [`set_sync`] was told last, for the whole process, as the umask is.
+/// The last setting of [`set_sync`], for the whole process, as the umask is.
 static SYNC: AtomicU8 = AtomicU8::new(Sync::Auto as u8);
 
 /// File systems that report a lack of room at write(2), by the numbers of statfs(2) and linux/magic.h. One that is

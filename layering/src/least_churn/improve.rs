@@ -5,7 +5,7 @@
 //! the last path that needs something leaves that a layer gets cheaper. And two layers become one while a third is cut
 //! in two. Every change makes the plan cheaper, in whole numbers, so the search ends.
 
-use crate::churn::{Churn, bits};
+use crate::churn::{Churn, bits, unite};
 use crate::cluster::Cluster;
 use rayon::prelude::*;
 
@@ -196,7 +196,7 @@ impl<'a> Search<'a> {
     fn layer(&self, ids: Vec<u32>) -> Cluster {
         let mut closure = vec![0; self.layers[0].closure.len()];
         for &id in &ids {
-            closure.iter_mut().zip(self.closures[id as usize]).for_each(|(all, own)| *all |= own);
+            unite(&mut closure, self.closures[id as usize]);
         }
         let size = ids.iter().map(|&id| self.sizes[id as usize]).sum();
         Cluster::new(self.churn, ids, size, closure)

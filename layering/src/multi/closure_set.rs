@@ -1,4 +1,4 @@
-//! A set of closures, by their numbers, as bits.
+//! Holds a set of closures, by their numbers, as bits.
 
 use crate::graph::Graph;
 use layerstone_closure::Closure;

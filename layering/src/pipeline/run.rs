@@ -44,36 +44,49 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn apply(&self, step: &Step, value: Value) -> Result<Value> {
-        match (&step.operation, value) {
-            (Operation::PopularityContest, Value::Graph(graph)) => Ok(list(graph.by_popularity(self.graph))),
-            (Operation::SplitPaths(choices), Value::Graph(graph)) => Ok(self.split_paths(choices, graph)),
-            (Operation::SubcomponentOut(paths), Value::Graph(graph)) => {
-                let main = graph.needed_by(&self.find(paths, &graph));
-                Ok(main_and_rest(&graph, &main))
+        let wrong = |value: Value, expected: &str| self.error(step, format!("found {value}, expected {expected}"));
+        let graph = |value| match value {
+            Value::Graph(graph) => Ok(graph),
+            other => Err(wrong(other, "a graph")),
+        };
+        let parts = |value| match value {
+            Value::Parts(parts) => Ok(parts),
+            other => Err(wrong(other, "the parts of a graph")),
+        };
+        let items = |value, expected| match value {
+            Value::List(items) => Ok(items),
+            other => Err(wrong(other, expected)),
+        };
+        match &step.operation {
+            Operation::PopularityContest => Ok(list(graph(value)?.by_popularity(self.graph))),
+            Operation::SplitPaths(choices) => Ok(self.split_paths(choices, graph(value)?)),
+            Operation::SubcomponentOut(paths) => {
+                let graph = graph(value)?;
+                Ok(main_and_rest(&graph, &graph.needed_by(&self.find(paths, &graph))))
             }
-            (Operation::SubcomponentIn(paths), Value::Graph(graph)) => {
-                let main = graph.that_need(&self.find(paths, &graph));
-                Ok(main_and_rest(&graph, &main))
+            Operation::SubcomponentIn(paths) => {
+                let graph = graph(value)?;
+                Ok(main_and_rest(&graph, &graph.that_need(&self.find(paths, &graph))))
             }
-            (Operation::SplitEvery(count), Value::Graph(graph)) => Ok(list(graph.chunks(count.get()))),
-            (Operation::RemovePaths(paths), Value::Graph(graph)) => {
+            Operation::SplitEvery(count) => Ok(list(graph(value)?.chunks(count.get()))),
+            Operation::RemovePaths(paths) => {
+                let graph = graph(value)?;
                 let kept: Vec<bool> = self.find(paths, &graph).into_iter().map(|is_removed| !is_removed).collect();
                 Ok(Value::Graph(graph.part(&kept)))
             }
-            (Operation::Over(part, inner), Value::Parts(parts)) => self.over(step, *part, inner, parts),
-            (Operation::Reorder(order), Value::Parts(parts)) => Ok(reorder(order, parts)),
-            (Operation::Map(inner), Value::List(items)) => {
-                let items: Result<_> = items.into_iter().map(|item| self.apply(inner, item)).collect();
-                Ok(Value::List(items?))
+            Operation::Over(part, inner) => self.over(step, *part, inner, parts(value)?),
+            Operation::Reorder(order) => Ok(reorder(order, parts(value)?)),
+            Operation::Map(inner) => {
+                let items = items(value, LIST)?.into_iter().map(|item| self.apply(inner, item));
+                Ok(Value::List(items.collect::<Result<_>>()?))
             }
-            (Operation::Reverse, Value::List(mut items)) => {
-                items.reverse();
-                Ok(Value::List(items))
+            Operation::Reverse => Ok(Value::List(items(value, LIST)?.into_iter().rev().collect())),
+            Operation::LimitLayers(limit) => self.limit_layers(step, *limit, items(value, GRAPHS)?),
+            Operation::Flatten if matches!(value, Value::Graph(_)) => {
+                Err(wrong(value, "a list or the parts of a graph"))
             }
-            (Operation::LimitLayers(limit), Value::List(items)) => self.limit_layers(step, *limit, items),
-            (Operation::Flatten, value @ (Value::Parts(_) | Value::List(_))) => Ok(list(value.flat())),
-            (Operation::Pipe(steps), value) => steps.iter().try_fold(value, |value, step| self.apply(step, value)),
-            (operation, value) => Err(self.error(step, format!("found {value}, expected {}", input(operation)))),
+            Operation::Flatten => Ok(list(value.flat())),
+            Operation::Pipe(steps) => steps.iter().try_fold(value, |value, step| self.apply(step, value)),
         }
     }
 
@@ -135,7 +148,7 @@ impl Run<'_> {
     /// Which vertices are one of these paths.
     fn find(&self, paths: &[String], graph: &Subgraph) -> Vec<bool> {
         let numbers: HashSet<u32> = paths.iter().filter_map(|path| self.numbers.get(path.as_str()).copied()).collect();
-        graph.find(&numbers)
+        graph.paths.iter().map(|path| numbers.contains(path)).collect()
     }
 
     fn error(&self, step: &Step, cause: String) -> Error {
@@ -167,25 +180,10 @@ impl fmt::Display for Value {
     }
 }
 
+/// What `map` and `reverse` work on.
+const LIST: &str = "a list, as flatten makes of parts";
 /// What `limit_layers` works on.
 const GRAPHS: &str = "a list of graphs, as flatten makes of lists and parts";
-
-/// What an operation works on.
-fn input(operation: &Operation) -> &'static str {
-    match operation {
-        Operation::PopularityContest
-        | Operation::SplitPaths(_)
-        | Operation::SubcomponentOut(_)
-        | Operation::SubcomponentIn(_)
-        | Operation::SplitEvery(_)
-        | Operation::RemovePaths(_) => "a graph",
-        Operation::Over(..) | Operation::Reorder(_) => "the parts of a graph",
-        Operation::Map(_) | Operation::Reverse => "a list, as flatten makes of parts",
-        Operation::LimitLayers(_) => GRAPHS,
-        Operation::Flatten => "a list or the parts of a graph",
-        Operation::Pipe(_) => "anything",
-    }
-}
 
 fn list(graphs: Vec<Subgraph>) -> Value {
     Value::List(graphs.into_iter().map(Value::Graph).collect())

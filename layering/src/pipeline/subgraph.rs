@@ -1,8 +1,7 @@
-//! A subgraph of a closure: the value that the operations of a pipeline divide.
+//! Divides a subgraph of a closure: the value that the operations of a pipeline divide.
 
-use crate::graph::Graph;
+use crate::graph::{self, Graph};
 use crate::popularity::order_by_popularity;
-use std::collections::HashSet;
 
 /// Paths, and references between them.
 ///
@@ -32,11 +31,6 @@ impl Subgraph {
     /// How many vertices there are.
     pub fn len(&self) -> usize {
         self.paths.len()
-    }
-
-    /// Which vertices are one of these paths.
-    pub fn find(&self, paths: &HashSet<u32>) -> Vec<bool> {
-        self.paths.iter().map(|path| paths.contains(path)).collect()
     }
 
     /// Which vertices some vertices refer to.
@@ -139,14 +133,7 @@ fn positions(marks: &[bool]) -> impl Iterator<Item = usize> {
 
 /// Everything that is marked or that edges lead to from there.
 fn reach(edges: &[Vec<u32>], from: &[bool]) -> Vec<bool> {
-    let mut reached = from.to_vec();
-    let mut open: Vec<usize> = positions(from).collect();
-    while let Some(vertex) = open.pop() {
-        for &next in &edges[vertex] {
-            if !std::mem::replace(&mut reached[next as usize], true) {
-                open.push(next as usize);
-            }
-        }
-    }
+    let mut reached = vec![false; from.len()];
+    graph::reach(edges, &positions(from).map(|vertex| vertex as u32).collect::<Vec<_>>(), &mut reached);
     reached
 }

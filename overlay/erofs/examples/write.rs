@@ -1,6 +1,6 @@
 //! Writes a file system with one file in its root directory, and prints its size.
 
-use layerstone_erofs::{FileContent, FileContents, Inode, InodeKind, write};
+use layerstone_erofs::{FileContents, Inode, InodeKind, write};
 use std::io::{self, Write};
 
 struct Hello;
@@ -12,11 +12,11 @@ impl FileContents for Hello {
 }
 
 fn main() -> io::Result<()> {
-    let inode = |kind, mode, links| Inode { kind, mode, uid: 0, gid: 0, mtime: (0, 0), links, xattrs: Vec::new() };
-    let root = InodeKind::Directory { parent: 0, entries: vec![(b"greeting"[..].into(), 1)] };
-    let file = InodeKind::File(FileContent { size: 5, key: 0 });
+    let inode = |kind, mode| Inode { kind, mode, uid: 0, gid: 0, mtime: (0, 0), xattrs: Vec::new() };
+    let root = InodeKind::Directory(vec![(b"greeting"[..].into(), 1)]);
+    let file = InodeKind::File(5);
     let mut image = Vec::new();
-    write(&[inode(root, 0o755, 2), inode(file, 0o644, 1)], &mut Hello, &mut image)?;
+    write(&[inode(root, 0o755), inode(file, 0o644)], &mut Hello, &mut image)?;
     println!("{} bytes", image.len());
     Ok(())
 }

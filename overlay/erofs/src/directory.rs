@@ -21,13 +21,13 @@ fn blocks<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<(usize, usize)> {
     blocks
 }
 
-/// Bytes of a folder with these names, in their order.
+/// Bytes of a directory with these names, in their order.
 pub fn size<'a>(names: impl Iterator<Item = &'a [u8]>) -> u64 {
     let blocks = blocks(names);
     (blocks.len() as u64 - 1) * BLOCK + blocks.last().map_or(0, |(_, used)| *used as u64)
 }
 
-/// The folder itself. All blocks but the last are whole.
+/// The directory itself. All blocks but the last are full.
 pub fn bytes(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut left = entries;

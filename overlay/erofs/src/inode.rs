@@ -1,13 +1,15 @@
 //! Describes a file, and encodes its record (`struct erofs_inode_extended`).
 
+use crate::layout::Extent;
+
 /// Bytes of the record.
 pub const RECORD: u64 = 64;
 /// Bytes before the first extended attribute (`struct erofs_xattr_ibody_header`).
 const XATTR_HEADER: u64 = 12;
 /// Prefixes of attributes' names that are numbers in the file system (`EROFS_XATTR_INDEX_*`).
 const PREFIXES: [(&[u8], u8); 3] = [(b"user.", 1), (b"trusted.", 4), (b"security.", 6)];
-/// Attributes that have a number for their whole name.
-const WHOLE: [(&[u8], u8); 2] = [(b"system.posix_acl_access", 2), (b"system.posix_acl_default", 3)];
+/// Attributes that have a number for their full name.
+const FULL_NAMES: [(&[u8], u8); 2] = [(b"system.posix_acl_access", 2), (b"system.posix_acl_default", 3)];
 
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,28 +24,21 @@ pub struct Inode {
     pub gid: u32,
     /// Modification time: seconds since the epoch and nanoseconds.
     pub mtime: (i64, u32),
-    /// How many names it has; for a folder, two and one for each folder in it.
-    pub links: u32,
-    /// Extended attributes by full name. Those whose name's prefix the file system does not
-    /// know, and values of 64 KiB and more, are left out.
+    /// Extended attributes by full name. Names of a prefix that the file system does not have, and values of 64 KiB and
+    /// more, are left out.
     pub xattrs: Vec<Xattr>,
 }
 
 /// An extended attribute: full name and value.
 pub type Xattr = (Box<[u8]>, Box<[u8]>);
 
-/// What kind of file it is, with what only this kind has.
+/// The kind of a file, with what only this kind has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InodeKind {
-    /// A regular file.
-    File(FileContent),
-    /// A folder: names in any order, and the numbers of the files in the list of inodes; its own first, then its parent's.
-    Directory {
-        /// Number of the folder around it, its own for the root.
-        parent: usize,
-        /// What is in it.
-        entries: Vec<(Box<[u8]>, usize)>,
-    },
+    /// A regular file of so many bytes.
+    File(u64),
+    /// A directory: names in any order, and the numbers of the files in the list of inodes.
+    Directory(Vec<(Box<[u8]>, usize)>),
     /// A symbolic link with its text.
     Symlink(Box<[u8]>),
     /// A named pipe.
@@ -54,20 +49,11 @@ pub enum InodeKind {
     BlockDevice(u32, u32),
 }
 
-/// The contents of a regular file: how many bytes, and a number by which their source knows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileContent {
-    /// Bytes.
-    pub size: u64,
-    /// What the source of contents is asked for.
-    pub key: usize,
-}
-
 impl Inode {
-    /// Bytes of its contents, without those of a folder.
+    /// Bytes of its contents; 0 for a directory.
     pub(crate) fn plain_size(&self) -> u64 {
         match &self.kind {
-            InodeKind::File(content) => content.size,
+            InodeKind::File(size) => *size,
             InodeKind::Symlink(text) => text.len() as u64,
             _ => 0,
         }
@@ -78,18 +64,18 @@ impl Inode {
         match self.kind {
             InodeKind::Fifo => 0o010_000,
             InodeKind::CharDevice(..) => 0o020_000,
-            InodeKind::Directory { .. } => 0o040_000,
+            InodeKind::Directory(_) => 0o040_000,
             InodeKind::BlockDevice(..) => 0o060_000,
             InodeKind::File(_) => 0o100_000,
             InodeKind::Symlink(_) => 0o120_000,
         }
     }
 
-    /// The file type of a folder's entry (`EROFS_FT_*`, which are those of dirent.h's generic table).
+    /// The file type of a directory's entry (`EROFS_FT_*`, which are those of dirent.h's generic table).
     pub(crate) fn entry_type(&self) -> u8 {
         match self.kind {
             InodeKind::File(_) => 1,
-            InodeKind::Directory { .. } => 2,
+            InodeKind::Directory(_) => 2,
             InodeKind::CharDevice(..) => 3,
             InodeKind::BlockDevice(..) => 4,
             InodeKind::Fifo => 5,
@@ -100,14 +86,14 @@ impl Inode {
     /// Bytes of the attributes, header and padding included; 0 without any.
     pub(crate) fn xattr_size(&self) -> u64 {
         let sizes =
-            self.known_xattrs().map(|(_, name, value)| (4 + name.len() + value.len()).next_multiple_of(4) as u64);
+            self.xattrs_with_index().map(|(_, name, value)| (4 + name.len() + value.len()).next_multiple_of(4) as u64);
         match sizes.sum() {
             0 => 0,
             size => XATTR_HEADER + size,
         }
     }
 
-    fn known_xattrs(&self) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
+    fn xattrs_with_index(&self) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
         self.xattrs.iter().filter_map(|(name, value)| {
             let (index, rest) = split_name(name)?;
             // A value's length has two bytes.
@@ -116,7 +102,7 @@ impl Inode {
     }
 
     /// The record, for contents of this size whose first block is this one, or which follow the record.
-    pub(crate) fn record(&self, number: usize, size: u64, block: Option<u32>) -> Vec<u8> {
+    pub(crate) fn record(&self, number: usize, Extent { size, block, links, .. }: Extent) -> Vec<u8> {
         // Bit 0: extended; bits 1 to 3: plain (0) or behind the inode (2).
         let format: u16 = if block.is_none() { 1 | 2 << 1 } else { 1 };
         let xattr_count = match self.xattr_size() {
@@ -139,7 +125,7 @@ impl Inode {
         record.extend(self.gid.to_le_bytes());
         record.extend(self.mtime.0.to_le_bytes());
         record.extend(self.mtime.1.to_le_bytes());
-        record.extend(self.links.to_le_bytes());
+        record.extend(links.to_le_bytes());
         record.extend([0; 16]);
         record
     }
@@ -150,7 +136,7 @@ impl Inode {
             return Vec::new();
         }
         let mut bytes = vec![0; 12];
-        for (index, name, value) in self.known_xattrs() {
+        for (index, name, value) in self.xattrs_with_index() {
             // Linux limits a name to 255 bytes and a value to 64 KiB (limits.h, XATTR_NAME_MAX and XATTR_SIZE_MAX).
             bytes.extend([u8::try_from(name.len()).unwrap_or(u8::MAX), index]);
             bytes.extend(u16::try_from(value.len()).unwrap_or(u16::MAX).to_le_bytes());
@@ -167,8 +153,8 @@ fn split_name(name: &[u8]) -> Option<(u8, &[u8])> {
     if name.len() > 255 {
         return None;
     }
-    let whole = WHOLE.iter().find(|(whole, _)| *whole == name).map(|(_, index)| (*index, &name[name.len()..]));
-    whole.or_else(|| PREFIXES.iter().find_map(|(prefix, index)| Some((*index, name.strip_prefix(*prefix)?))))
+    let full = FULL_NAMES.iter().find(|(full, _)| *full == name).map(|(_, index)| (*index, &name[name.len()..]));
+    full.or_else(|| PREFIXES.iter().find_map(|(prefix, index)| Some((*index, name.strip_prefix(*prefix)?))))
 }
 
 /// A device number as Linux encodes it in 32 bits (linux/kdev_t.h, `new_encode_dev`).

@@ -10,15 +10,19 @@ pub const SLOT: u64 = 32;
 /// Contents of at most so many bytes follow their record, so that one block read brings both.
 const SMALL: u64 = 2048;
 
-/// Where a file's parts are.
+/// Where a file's parts are, and which names it has.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
     /// The record, in bytes from the beginning.
     pub record: u64,
-    /// Bytes of the contents, a folder's too.
+    /// Bytes of the contents, a directory's too.
     pub size: u64,
     /// The first block of the contents; none if they follow the record.
     pub block: Option<u32>,
+    /// How many names it has; for a directory, two and one for each directory in it.
+    pub links: u32,
+    /// Number of the directory that has a directory; the root's is its own.
+    pub parent: usize,
 }
 
 impl Extent {
@@ -33,7 +37,6 @@ impl Extent {
 pub struct Layout {
     /// In the order of the inodes.
     pub extents: Vec<Extent>,
-
     /// Blocks altogether.
     pub blocks: u64,
 }
@@ -45,7 +48,7 @@ impl Layout {
         let mut extents = Vec::with_capacity(inodes.len());
         for inode in inodes {
             let size = match &inode.kind {
-                InodeKind::Directory { entries, .. } => directory::size(sorted_names(entries).into_iter()),
+                InodeKind::Directory(entries) => directory::size(sorted_names(entries).into_iter()),
                 _ => inode.plain_size(),
             };
             let fixed = RECORD + inode.xattr_size();
@@ -56,7 +59,7 @@ impl Layout {
             if at % BLOCK + unit > BLOCK {
                 at = at.next_multiple_of(BLOCK);
             }
-            extents.push(Extent { record: at, size, block: (!is_small).then_some(0) });
+            extents.push(Extent { record: at, size, block: (!is_small).then_some(0), links: 0, parent: 0 });
             at = (at + length).next_multiple_of(SLOT);
         }
         let mut blocks = at.div_ceil(BLOCK);
@@ -67,11 +70,28 @@ impl Layout {
             }
         }
         u32::try_from(blocks).ok()?;
+        count_links(inodes, &mut extents);
         Some(Layout { extents, blocks })
     }
 }
 
-/// A folder's names in the order of their bytes, its own and its parent's among them.
+fn count_links(inodes: &[Inode], extents: &mut [Extent]) {
+    for (number, inode) in inodes.iter().enumerate() {
+        let InodeKind::Directory(entries) = &inode.kind else { continue };
+        extents[number].links += 2;
+        for &(_, child) in entries {
+            match inodes[child].kind {
+                InodeKind::Directory(_) => {
+                    extents[number].links += 1;
+                    extents[child].parent = number;
+                }
+                _ => extents[child].links += 1,
+            }
+        }
+    }
+}
+
+/// A directory's names in the order of their bytes, `.` and `..` among them.
 pub fn sorted_names(entries: &[(Box<[u8]>, usize)]) -> Vec<&[u8]> {
     let mut names: Vec<&[u8]> = entries.iter().map(|(name, _)| &**name).chain([&b"."[..], b".."]).collect();
     names.sort_unstable();

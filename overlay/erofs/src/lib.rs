@@ -11,7 +11,7 @@ mod inode;
 mod layout;
 mod write;
 
-pub use inode::{FileContent, Inode, InodeKind, Xattr};
+pub use inode::{Inode, InodeKind, Xattr};
 pub use write::{FileContents, write};
 
 /// Bytes of a block.

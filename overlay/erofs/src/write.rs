@@ -1,7 +1,7 @@
 //! Writes the file system front to back.
 
 use crate::directory::{self, Entry};
-use crate::layout::Layout;
+use crate::layout::{Extent, Layout};
 use crate::{BLOCK, Inode, InodeKind};
 use std::io::{self, Write};
 
@@ -14,15 +14,15 @@ const BLOCK_BITS: u8 = 12;
 
 /// What gives the contents of files.
 pub trait FileContents {
-    /// Writes the contents of the file of this key ([`FileContent::key`](crate::FileContent)), exactly as many bytes as were told.
+    /// Writes the contents of the file of this number in the list of inodes, exactly as many bytes as it has.
     ///
     /// # Errors
     ///
     /// They cannot be read, or are not as many.
-    fn copy(&mut self, key: usize, out: &mut dyn Write) -> io::Result<()>;
+    fn copy(&mut self, number: usize, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// Writes the file system of these files, of which the first is the root folder. The same files give the same bytes.
+/// Writes the file system of these files, of which the first is the root directory. The same files give the same bytes.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub fn write(inodes: &[Inode], contents: &mut dyn FileContents, out: &mut dyn Wr
     out.write_all(&superblock(&layout, inodes.len()))?;
     for (number, (inode, extent)) in inodes.iter().zip(&layout.extents).enumerate() {
         out.pad_to(extent.record)?;
-        out.write_all(&inode.record(number, extent.size, extent.block))?;
+        out.write_all(&inode.record(number, *extent))?;
         out.write_all(&inode.xattr_bytes())?;
         if extent.block.is_none() {
             write_contents(number, inodes, &layout, contents, &mut out)?;
@@ -55,13 +55,14 @@ fn write_contents(
     contents: &mut dyn FileContents,
     out: &mut Counted<'_>,
 ) -> io::Result<()> {
-    let end = out.count + layout.extents[number].size;
+    let Extent { size, parent, .. } = layout.extents[number];
+    let end = out.count + size;
     match &inodes[number].kind {
-        InodeKind::File(content) => contents.copy(content.key, out)?,
+        InodeKind::File(_) => contents.copy(number, out)?,
         InodeKind::Symlink(text) => out.write_all(text)?,
-        InodeKind::Directory { parent, entries } => {
+        InodeKind::Directory(entries) => {
             let named = entries.iter().map(|(name, number)| (&**name, *number));
-            let mut all: Vec<(&[u8], usize)> = named.chain([(&b"."[..], number), (b"..", *parent)]).collect();
+            let mut all: Vec<(&[u8], usize)> = named.chain([(&b"."[..], number), (b"..", parent)]).collect();
             all.sort_unstable();
             let entry =
                 |(name, number): &(_, usize)| (*name, layout.extents[*number].nid(), inodes[*number].entry_type());
@@ -121,10 +122,9 @@ impl Write for Counted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FileContent;
     use std::collections::BTreeMap;
 
-    /// Contents by key: as many bytes as asked for, all the key.
+    /// Contents by number: as many bytes as asked for, all the number.
     struct Keys(Vec<u64>);
 
     impl FileContents for Keys {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn inode(kind: InodeKind, mode: u32) -> Inode {
-        Inode { kind, mode, uid: 70_000, gid: 5, mtime: (-3, 7), links: 1, xattrs: Vec::new() }
+        Inode { kind, mode, uid: 70_000, gid: 5, mtime: (-3, 7), xattrs: Vec::new() }
     }
 
     /// A file as it is read back: type and permission bits, device or size, contents.
@@ -189,7 +189,7 @@ mod tests {
         for (key, size) in sizes.iter().enumerate().skip(1) {
             names.push((format!("file-{key}").into_bytes().into(), inodes.len()));
             let xattrs = vec![(b"user.x"[..].into(), vec![1; key * 30].into()), (b"odd.y"[..].into(), b""[..].into())];
-            inodes.push(Inode { xattrs, ..inode(InodeKind::File(FileContent { size: *size, key }), 0o4755) });
+            inodes.push(Inode { xattrs, ..inode(InodeKind::File(*size), 0o4755) });
         }
         for (name, kind) in [
             (&b"-link"[..], InodeKind::Symlink(b"a/b"[..].into())),
@@ -201,13 +201,13 @@ mod tests {
             names.push((name.into(), inodes.len()));
             inodes.push(inode(kind, 0o777));
         }
-        // A second name, and a folder of several blocks.
+        // A second name, and a directory of several blocks.
         names.push((b"same".to_vec().into(), 1));
-        let folder = inodes.len();
+        let directory = inodes.len();
         let many = (0..1000).map(|n| (format!("{n:0>200}").into_bytes().into(), 2)).collect();
-        inodes.push(inode(InodeKind::Directory { parent: 0, entries: many }, 0o1777));
-        names.push((b"many".to_vec().into(), folder));
-        inodes[0] = inode(InodeKind::Directory { parent: 0, entries: names.clone() }, 0o755);
+        inodes.push(inode(InodeKind::Directory(many), 0o1777));
+        names.push((b"many".to_vec().into(), directory));
+        inodes[0] = inode(InodeKind::Directory(names.clone()), 0o755);
 
         let mut bytes = Vec::new();
         write(&inodes, &mut Keys(sizes.clone()), &mut bytes).unwrap();
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(entries[&b"same"[..]], entries[&b"file-1"[..]]);
         let many = image.entries(entries[&b"many"[..]]);
         assert_eq!((many.len(), many.iter().filter(|entry| entry.1 == entries[&b"file-2"[..]]).count()), (1002, 1000));
-        // Record: owner, time, links; then the attribute that has a known prefix, alone.
+        // Record: owner, time, links; then the attribute whose prefix has a number, alone.
         let at = entries[&b"file-3"[..]] as usize * 32;
         assert_eq!((image.number(at + 24, 4), image.number(at + 28, 4), image.number(at + 44, 4)), (70_000, 5, 1));
         assert_eq!((image.number(at + 32, 8) as i64, image.number(at + 40, 4)), (-3, 7));
@@ -237,9 +237,9 @@ mod tests {
 
     #[test]
     fn contents_of_another_size_are_an_error() {
-        let root = inode(InodeKind::Directory { parent: 0, entries: vec![(b"x"[..].into(), 1)] }, 0o755);
-        let file = inode(InodeKind::File(FileContent { size: 3, key: 0 }), 0o644);
-        let error = write(&[root, file], &mut Keys(vec![4]), &mut Vec::new()).unwrap_err();
+        let root = inode(InodeKind::Directory(vec![(b"x"[..].into(), 1)]), 0o755);
+        let file = inode(InodeKind::File(3), 0o644);
+        let error = write(&[root, file], &mut Keys(vec![0, 4]), &mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

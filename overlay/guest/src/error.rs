@@ -1,8 +1,8 @@
-//! The errors of a guest.
+//! Defines the errors of a guest.
 
 use rustix::io::Errno;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -11,15 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something cannot be done with a file.
-    #[error("cannot {action}: {}: {source}", path.display())]
-    Io {
-        /// A verb.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Stage(#[from] layerstone_store::Error),
     /// Something cannot be done.
     #[error("cannot {action}: {source}")]
     Call {
@@ -46,7 +39,15 @@ impl Error {
     /// Makes an error of what a file gave.
     pub fn io<E: Into<io::Error>>(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(E) -> Error {
         let path = path.as_ref().to_owned();
-        move |source| Error::Io { action, path, source: source.into() }
+        move |source| layerstone_store::Error::Io { action, path, source: source.into() }.into()
+    }
+
+    /// The system's error number, if it is about a file.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Error::Stage(layerstone_store::Error::Io { source, .. }) => Errno::from_io_error(source),
+            _ => None,
+        }
     }
 
     /// Makes an error of what a call gave.

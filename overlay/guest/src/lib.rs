@@ -1,8 +1,9 @@
 //! Runs a script as root over a base image, inside a virtual machine or namespaces, and sends back its changes as a layer.
 //!
 //! A program that calls [`machine::main`] as process 1 of a virtual machine, or [`namespace::main`] as a child process,
-//! becomes a guest: its root is a tmpfs with the base in `/lower`, the store, and in `/disk` the directories `mnt`, `layer`
-//! and `work`. From there on both do the same: they mount an overlay, run a [`Request`], and send [frames](Frame) to the host.
+//! becomes a guest: its root is a tmpfs with the base in `/lower`, the store, and in `/disk` the directories `mnt`,
+//! `layer` and `work`. From there on both do the same: they mount an overlay, run a [`Request`], and send
+//! [frames](Frame) to the host.
 //!
 //! A guest has one thread, since it forks. It trusts its caller, and nothing that it finds in images.
 

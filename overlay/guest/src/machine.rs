@@ -1,9 +1,9 @@
-//! Process 1 of a virtual machine: loads modules, finds its disks and the way out, and becomes a stage.
+//! Runs as process 1 of a virtual machine: loads modules, finds its disks and its port, and becomes a stage.
 //!
 //! The initramfs holds this program as `/init`, [`REQUEST`], and modules in the order of [`MODULES`]. Disks and the port are
 //! found by what QEMU calls them, never by the order in which they appear.
 
-use crate::mounts::{make_dev, make_folder, mount_at, mount_memory, move_mount};
+use crate::mounts::{make_dev, make_directory, mount_at, mount_memory, move_mount};
 use crate::run::{Inputs, run};
 use crate::{Channel, DISK, Error, Frame, LOWER, Phase, Request, Result};
 use layerstone_sandbox::system::{exit, swap_on};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// The program in the initramfs.
 pub const INIT: &str = "/init";
-/// The job, as JSON.
+/// The request, as JSON.
 pub const REQUEST: &str = "/request.json";
 /// Names of modules' files in the order in which they are loaded, one a line.
 pub const MODULES: &str = "/modules.order";
@@ -32,6 +32,9 @@ pub const STORE_DISK: &str = "store";
 pub const CONTENTS_DISK: &str = "contents";
 /// What the disk is called that takes what does not fit in memory.
 pub const SWAP_DISK: &str = "swap";
+/// A class of devices, and the file of each in which its name is.
+const PORTS: (&str, &str) = ("/sys/class/virtio-ports", "name");
+const DISKS: (&str, &str) = ("/sys/block", "serial");
 /// How long devices may take to appear.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -40,7 +43,7 @@ pub fn is_init() -> bool {
     rustix::process::getpid().is_init() && std::env::args_os().next().is_some_and(|name| name == INIT)
 }
 
-/// Works, and turns the machine off.
+/// Runs the guest, and turns the machine off.
 pub fn main() -> ! {
     if let Err(error) = start() {
         // Nobody listens but the console.
@@ -51,14 +54,14 @@ pub fn main() -> ! {
     exit(1)
 }
 
-/// Finds the way out; what goes wrong from there on is told there.
+/// Finds the port, over which later errors are sent.
 fn start() -> Result<()> {
     for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
-        make_folder(at)?;
+        make_directory(at)?;
         mount_at(kind, Path::new(kind), at, MountFlags::empty(), "")?;
     }
     load_modules()?;
-    let port = wait_for(PORT, &port)?;
+    let port = wait_for(PORTS, PORT)?;
     let out = OpenOptions::new().write(true).open(&port).map_err(Error::io("open", &port))?;
     let mut channel = Channel::new(out);
     channel.greet()?;
@@ -78,11 +81,11 @@ fn load_modules() -> Result<()> {
     Ok(())
 }
 
-/// Looks for something until it is there.
-fn wait_for(name: &str, find: &dyn Fn(&str) -> Option<PathBuf>) -> Result<PathBuf> {
+/// Looks for the device of a class that has this name until it is there.
+fn wait_for((class, file): (&str, &str), name: &str) -> Result<PathBuf> {
     let begin = Instant::now();
     loop {
-        match find(name) {
+        match device(class, file, name) {
             Some(path) => return Ok(path),
             None if begin.elapsed() > PATIENCE => {
                 return Err(Error::Found(format!("found no device called {name}")));
@@ -101,30 +104,22 @@ fn device(class: &str, file: &str, text: &str) -> Option<PathBuf> {
     device.exists().then_some(device)
 }
 
-fn port(name: &str) -> Option<PathBuf> {
-    device("/sys/class/virtio-ports", "name", name)
-}
-
-fn disk(name: &str) -> Option<PathBuf> {
-    device("/sys/block", "serial", name)
-}
-
 /// Becomes a stage, and works.
 fn stage(channel: &mut Channel) -> Result<()> {
     channel.send(&Frame::Phase(Phase::Mount))?;
     let request = fs::read(REQUEST).map_err(Error::io("read", REQUEST))?;
     let request: Request =
         serde_json::from_slice(&request).map_err(|e| Error::io("read", REQUEST)(std::io::Error::from(e)))?;
-    let swap = CString::new(wait_for(SWAP_DISK, &disk)?.into_os_string().into_encoded_bytes()).unwrap_or_default();
+    let swap = CString::new(wait_for(DISKS, SWAP_DISK)?.into_os_string().into_encoded_bytes()).unwrap_or_default();
     swap_on(&swap).map_err(Error::call("use the swap disk"))?;
     let root = Path::new("/stage");
-    make_folder(root)?;
+    make_directory(root)?;
     mount_memory(root, MountFlags::empty(), Some(64 << 20))?;
     let below = |path: &str| root.join(path.trim_start_matches('/'));
     let mount_disk = |name: &str, at: &str| {
-        make_folder(below(at))?;
+        make_directory(below(at))?;
         // Without this flag the kernel refuses a disk that cannot be written.
-        mount_at("erofs", &wait_for(name, &disk)?, below(at), MountFlags::RDONLY, "")
+        mount_at("erofs", &wait_for(DISKS, name)?, below(at), MountFlags::RDONLY, "")
     };
     if request.has_base {
         mount_disk(BASE_DISK, LOWER)?;
@@ -134,7 +129,7 @@ fn stage(channel: &mut Channel) -> Result<()> {
     }
     let contents = match request.contents {
         Some(size) => {
-            let disk = wait_for(CONTENTS_DISK, &disk)?;
+            let disk = wait_for(DISKS, CONTENTS_DISK)?;
             Some(File::open(&disk).map_err(Error::io("open", &disk))?.take(size))
         }
         None => None,
@@ -147,10 +142,10 @@ fn stage(channel: &mut Channel) -> Result<()> {
         crate::mounts::set_mode(at, 0o666)
     })?;
     for name in ["proc", "sys"] {
-        make_folder(root.join(name))?;
+        make_directory(root.join(name))?;
         move_mount(Path::new("/").join(name), root.join(name))?;
     }
-    make_folder(below(DISK))?;
+    make_directory(below(DISK))?;
     mount_memory(below(DISK), MountFlags::empty(), Some(request.disk))?;
     // The initramfs cannot be left by pivot_root(2), but a root that is mounted over it can.
     rustix::process::chdir(root).map_err(Error::io("enter", root))?;

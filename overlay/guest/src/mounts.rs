@@ -12,18 +12,18 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 
-/// Makes a folder, and those around it, of mode 0755.
-pub fn make_folder(path: impl AsRef<Path>) -> Result<()> {
+/// Makes a directory, and those around it, of mode 0755.
+pub fn make_directory(path: impl AsRef<Path>) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o755).create(&path).map_err(Error::io("make", path))
 }
 
-/// Mounts a file system of a kind at a folder.
+/// Mounts a file system of a kind at a directory.
 pub fn mount_at(kind: &str, source: &Path, at: impl AsRef<Path>, flags: MountFlags, options: &str) -> Result<()> {
     let options = CString::new(options).map_err(|e| Error::io("mount", &at)(io::Error::from(e)))?;
     mount(source, at.as_ref(), kind, flags, Some(&*options)).map_err(Error::io("mount", at))
 }
 
-/// Mounts memory of at most so many bytes, or as much as there is, at a folder.
+/// Mounts memory of at most so many bytes, or as much as there is, at a directory.
 pub fn mount_memory(at: impl AsRef<Path>, flags: MountFlags, bytes: Option<u64>) -> Result<()> {
     // Without a limit of their number, inodes take what they need of the size.
     let options = match bytes {
@@ -33,7 +33,7 @@ pub fn mount_memory(at: impl AsRef<Path>, flags: MountFlags, bytes: Option<u64>)
     mount_at("tmpfs", Path::new("tmpfs"), at, flags, &options)
 }
 
-/// Shows a file or folder at another place.
+/// Shows a file or directory at another path.
 pub fn bind(source: impl AsRef<Path>, at: impl AsRef<Path>) -> Result<()> {
     mount_bind(source.as_ref(), at.as_ref()).map_err(Error::io("mount", at))
 }
@@ -55,20 +55,15 @@ pub fn move_mount(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
     mount_move(from.as_ref(), to.as_ref()).map_err(Error::io("mount", to))
 }
 
-/// Unmounts; an error if it is in use.
-pub fn unmount_at(at: impl AsRef<Path>) -> Result<()> {
-    unmount(at.as_ref(), UnmountFlags::empty()).map_err(Error::io("unmount", at))
-}
-
-/// Detaches a mount, also if it is in use.
-pub fn detach(at: impl AsRef<Path>) -> Result<()> {
-    unmount(at.as_ref(), UnmountFlags::DETACH).map_err(Error::io("unmount", at))
+/// Unmounts; an error if it is in use and not only detached.
+pub fn unmount_at(at: impl AsRef<Path>, flags: UnmountFlags) -> Result<()> {
+    unmount(at.as_ref(), flags).map_err(Error::io("unmount", at))
 }
 
 /// Makes `/dev` below a root: memory with the usual devices, which `make` makes, links, and `shm`.
 pub fn make_dev(root: &Path, make: &dyn Fn(&str, &Path) -> Result<()>) -> Result<()> {
     let dev = root.join("dev");
-    make_folder(&dev)?;
+    make_directory(&dev)?;
     mount_at("tmpfs", Path::new("tmpfs"), &dev, MountFlags::NOSUID, "mode=0755,size=16m")?;
     for (name, ..) in DEVICES {
         make(name, &dev.join(name))?;
@@ -78,7 +73,7 @@ pub fn make_dev(root: &Path, make: &dyn Fn(&str, &Path) -> Result<()>) -> Result
         symlink(target, &at).map_err(Error::io("make", at))?;
     }
     let shm = dev.join("shm");
-    make_folder(&shm)?;
+    make_directory(&shm)?;
     set_mode(&shm, 0o1777)
 }
 

@@ -7,12 +7,12 @@
 //! The program is not process 1: signals that are sent to that from inside are lost, so that `kill $$` did nothing.
 
 use crate::{Channel, Error, Frame, Request, Result, mounts::make_private, root};
-use layerstone_sandbox::system::{exit, fork, unshare};
+use layerstone_sandbox::system::{exit, fork, unshare, wait_for};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, chdir, umask, wait, waitpid};
+use rustix::process::{WaitOptions, chdir, umask, waitpid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, UnshareFlags, remove_capability_from_bounding_set, set_capabilities,
 };
@@ -48,9 +48,9 @@ pub struct Program<'a> {
     pub words: Vec<OsString>,
     /// All of its environment.
     pub environment: Vec<(&'static str, OsString)>,
-    /// The folder to run in.
-    pub folder: &'a Path,
-    /// What becomes its root, if that is another than the stage's, and the script that is put there; the folder is in it.
+    /// The directory to run in.
+    pub directory: &'a Path,
+    /// What becomes its root, if that is another than the stage's, and the script that is put there; the directory is in it.
     pub root: Option<(&'a Path, &'a [u8])>,
     /// Whether it may do all that root may.
     pub is_privileged: bool,
@@ -77,7 +77,7 @@ pub fn run(program: &Program<'_>, request: &Request, channel: &mut Channel) -> R
     rustix::io::retry_on_intr(|| waitpid(Some(first), WaitOptions::empty())).map_err(Error::call("wait"))?;
     match &message[..length] {
         [b'S', a, b, c, d] => Ok(i32::from_ne_bytes([*a, *b, *c, *d])),
-        // Process 1 tells what became of a program that could not be run, too.
+        // Process 1 reports a program that could not be run, too.
         [b'E', text @ ..] => {
             let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
             Err(Error::Found(String::from_utf8_lossy(text).into_owned()))
@@ -87,7 +87,7 @@ pub fn run(program: &Program<'_>, request: &Request, channel: &mut Channel) -> R
     }
 }
 
-/// Passes on what is printed until nobody is left to print.
+/// Passes on the output until its end.
 fn relay(output: &OwnedFd, channel: &mut Channel) -> Result<()> {
     let mut buffer = [0; RELAYED];
     loop {
@@ -150,13 +150,13 @@ fn close_output(null: &OwnedFd) -> Result<()> {
     closed.map_err(Error::call("copy a descriptor"))
 }
 
-/// Process 1: enters the root, starts the program, waits for it, and tells how it ended.
+/// Process 1: enters the root, starts the program, waits for it, and reports how it ended.
 fn start(program: &Program<'_>, report: &OwnedFd, null: &OwnedFd) -> Result<()> {
     if let Some((root, _)) = program.root {
         root::mount_proc(root, program.is_privileged)?;
         root::pivot(root)?;
     }
-    chdir(program.folder).map_err(Error::io("enter", program.folder))?;
+    chdir(program.directory).map_err(Error::io("enter", program.directory))?;
     if !program.is_privileged {
         drop_capabilities()?;
     }
@@ -170,7 +170,7 @@ fn start(program: &Program<'_>, report: &OwnedFd, null: &OwnedFd) -> Result<()> 
         return Err(not_run(command.get_program(), error));
     };
     close_output(null)?;
-    let status = wait_for(child)?;
+    let status = wait_for(child).map_err(Error::call("wait"))?;
     let message = [&b"S"[..], &status.to_ne_bytes()].concat();
     rustix::io::write(report.as_fd(), &message).map_err(Error::call("write"))?;
     Ok(())
@@ -191,15 +191,4 @@ fn drop_capabilities() -> Result<()> {
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, sets).map_err(Error::call("give up capabilities"))
-}
-
-/// Waits for a child, and for all that became ours, until the child has ended.
-fn wait_for(child: Pid) -> Result<i32> {
-    loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == child => return Ok(status.as_raw()),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::call("wait")(errno)),
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! The request that a host gives to a guest: scripts, store, sizes and times of a run.
+//! Describes what a host asks of a guest: scripts, store, sizes and times of a run.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -24,7 +24,7 @@ pub struct Request {
     pub contents: Option<u64>,
 }
 
-/// Scripts that run beside the mount, in the folder that holds `mnt`, `layer` and `work`.
+/// Scripts that run beside the mount, in the directory that holds `mnt`, `layer` and `work`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hooks {
     /// Before the overlay is mounted.
@@ -33,7 +33,7 @@ pub struct Hooks {
     pub post_mount: Option<Vec<u8>>,
     /// When the overlay is not mounted any more.
     pub post_umount: Option<Vec<u8>>,
-    /// After that, in the folder `layer`.
+    /// After that, in the directory `layer`.
     pub extra_commands: Option<Vec<u8>>,
 }
 
@@ -42,7 +42,7 @@ pub struct Hooks {
 pub struct StoreRequest {
     /// The store directory.
     pub dir: String,
-    /// Folders of programs, for hooks.
+    /// Directories of programs, for hooks.
     pub programs: Vec<String>,
     /// The shell for scripts that name none, where the image has no `/bin/sh`.
     pub shell: Option<String>,

@@ -1,10 +1,10 @@
 //! Makes the root directory that the script sees: the overlay with `/dev`, `/proc`, `/sys` and the store mounted in it.
 
-use crate::mounts::{bind, bind_device, detach, make_dev, make_read_only, mount_at, set_mode};
+use crate::mounts::{bind, bind_device, make_dev, make_read_only, mount_at, set_mode, unmount_at};
 use crate::{Error, Request, Result};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount_bind_recursive};
+use rustix::mount::{MountFlags, UnmountFlags, mount_bind_recursive};
 use rustix::process::{chdir, pivot_root};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,19 +12,19 @@ use std::path::Path;
 
 /// Files of /proc that change or show the machine, and are hidden in namespaces, where the kernel is the machine's.
 const HIDDEN: [&str; 6] = ["kcore", "keys", "timer_list", "sched_debug", "kmsg", "sysrq-trigger"];
-/// Folders and files of /proc that change the machine, and can be read.
+/// Directories and files of /proc that change the machine, and can be read.
 const READ_ONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "acpi"];
 
-/// Makes a folder, which is a mount, the root; what was there before is gone.
+/// Makes a directory, which is a mount, the root; what was there before is gone.
 pub fn pivot(root: &Path) -> Result<()> {
     let step = Error::io("enter", root);
     let pivoted = chdir(root).and_then(|()| pivot_root(".", "."));
     pivoted.map_err(step)?;
-    detach(".")?;
+    unmount_at(".", UnmountFlags::DETACH)?;
     chdir("/").map_err(Error::io("enter", "/"))
 }
 
-/// The root script, in a folder that the image's root shows too: its own files stay as they are.
+/// The root script, in a directory that the image's root shows too: its own files stay as they are.
 pub const SCRIPT: &str = "/dev/root-script";
 /// Where the script's /dev is put together, in its own mounts.
 const DEV_ROOT: &str = "/script";
@@ -49,8 +49,8 @@ pub fn mount_sys(root: &Path) -> Result<()> {
     let sys = mount_point(root, "/sys")?;
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV | MountFlags::RDONLY;
     match mount_at("sysfs", Path::new("sysfs"), through(&sys), flags, "") {
-        // In containers that hide parts of it (user_namespaces(7), "mount_too_revealing"): the folder stays empty.
-        Err(Error::Io { source, .. }) if Errno::from_io_error(&source) == Some(Errno::PERM) => Ok(()),
+        // In containers that hide parts of it (user_namespaces(7), "mount_too_revealing"): the directory stays empty.
+        Err(error) if error.errno() == Some(Errno::PERM) => Ok(()),
         result => result,
     }
 }
@@ -74,18 +74,18 @@ pub fn mount_proc(root: &Path, is_machine: bool) -> Result<()> {
     Ok(())
 }
 
-/// Shows a folder with all that is mounted in it, at a folder below a root.
+/// Shows a directory with all that is mounted in it, at a directory below a root.
 fn bind_below(source: &Path, root: &Path, name: &str) -> Result<()> {
     let point = mount_point(root, name)?;
     mount_bind_recursive(source, through(&point)).map_err(Error::io("mount", name))
 }
 
-/// A folder below a root, to which no link leads: an image may have one to anywhere.
+/// A directory below a root, to which no link leads: an image may have one to anywhere.
 fn mount_point(root: &Path, name: &str) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut folder = openat(CWD, root, flags, Mode::empty()).map_err(Error::io("open", root))?;
+    let mut directory = openat(CWD, root, flags, Mode::empty()).map_err(Error::io("open", root))?;
     for part in name.split('/').filter(|part| !part.is_empty()) {
-        folder = match openat(&folder, part, flags, Mode::empty()) {
+        directory = match openat(&directory, part, flags, Mode::empty()) {
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 return Err(Error::Found(format!(
                     "cannot mount over the image's {name}: expected a folder, found none"
@@ -94,9 +94,9 @@ fn mount_point(root: &Path, name: &str) -> Result<OwnedFd> {
             result => result.map_err(Error::io("open", name))?,
         };
     }
-    Ok(folder)
+    Ok(directory)
 }
 
-fn through(folder: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", folder.as_raw_fd())
+fn through(directory: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", directory.as_raw_fd())
 }

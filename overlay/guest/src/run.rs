@@ -1,6 +1,6 @@
 //! Runs a request in a guest: unpacks contents, mounts the overlay, runs hooks and script, sends the layer.
 
-use crate::mounts::{make_folder, mount_at, mount_memory, set_mode, set_time, unmount_at};
+use crate::mounts::{make_directory, mount_at, mount_memory, set_mode, set_time, unmount_at};
 use crate::scripts::{run_hook, run_script};
 use crate::send_layer::{check_holes, send_layer};
 use crate::unpack::unpack;
@@ -10,7 +10,7 @@ use crate::{
 };
 use rustix::fs::statvfs;
 use rustix::io::Errno;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// How often a mount is taken away that is in use: what used it is dead, and its last file soon closed.
 const TRIES: usize = 50;
 
-/// The inputs of a run besides its job.
+/// The inputs of a run besides its request.
 pub struct Inputs {
     /// The tar of the contents.
     pub contents: Option<Box<dyn Read>>,
@@ -34,9 +34,9 @@ pub fn run(request: &Request, mut inputs: Inputs, channel: &mut Channel) -> Resu
     let disk = Path::new(DISK);
     let [mnt, layer] = ["mnt", "layer"].map(|name| disk.join(name));
     for name in ["mnt", "layer", "work"] {
-        make_folder(disk.join(name))?;
+        make_directory(disk.join(name))?;
     }
-    make_folder("/tmp")?;
+    make_directory("/tmp")?;
     set_mode(Path::new("/tmp"), 0o1777)?;
     make_mount_points(request)?;
     if inputs.in_user_namespace {
@@ -48,11 +48,11 @@ pub fn run(request: &Request, mut inputs: Inputs, channel: &mut Channel) -> Resu
         unpack(contents, &layer, &mut || channel.send(&Frame::Beat))?;
     }
     let hooks = &request.hooks;
-    let hook = |phase: Phase, text: &Option<Vec<u8>>, folder: &Path, channel: &mut Channel| match text {
+    let hook = |phase: Phase, text: &Option<Vec<u8>>, directory: &Path, channel: &mut Channel| match text {
         None => Ok(()),
         Some(text) => {
             channel.send(&Frame::Phase(phase))?;
-            check(run_hook(text, folder, request, inputs.is_machine, channel)?)
+            check(run_hook(text, directory, request, inputs.is_machine, channel)?)
         }
     };
     hook(Phase::PreMount, &hooks.pre_mount, disk, channel)?;
@@ -72,7 +72,7 @@ pub fn run(request: &Request, mut inputs: Inputs, channel: &mut Channel) -> Resu
     channel.send(&Frame::Done(Done { layer: packed, sockets: changes.sockets }))
 }
 
-/// Tells how a run went that did not get to its end.
+/// Sends how a run went that did not get to its end.
 pub fn conclude(result: Result<()>, channel: &mut Channel) -> Result<()> {
     let failure = match result {
         Ok(()) => return Ok(()),
@@ -95,21 +95,21 @@ fn check(status: i32) -> Result<()> {
     }
 }
 
-/// Folders to mount at that the base may not have, in a layer below it: what is made for a run alone is in no upper
-/// folder, and changes the time of none.
+/// Directories to mount at that the base may not have, in a layer below it: what is made for a run alone is in no upper
+/// directory, and changes the time of none.
 fn make_mount_points(request: &Request) -> Result<()> {
     let points = Path::new(MOUNT_POINTS);
     let store = request.store.iter().flat_map(|store| Path::new(&store.dir).ancestors());
     let names = ["/dev", "/proc", "/sys", "/tmp"].map(Path::new).into_iter().chain(store);
-    let folders: Vec<PathBuf> =
+    let directories: Vec<PathBuf> =
         names.filter_map(|name| Some(points.join(name.strip_prefix("/").ok()?))).chain([points.to_owned()]).collect();
-    folders.iter().try_for_each(make_folder)?;
+    directories.iter().try_for_each(make_directory)?;
     set_mode(&points.join("tmp"), 0o1777)?;
     // When all are there: each changes the time of the one around it.
-    folders.iter().try_for_each(|path| set_time(path, (0, 0)).map_err(Error::io("change the time of", path)))
+    directories.iter().try_for_each(|path| set_time(path, (0, 0)).map_err(Error::io("change the time of", path)))
 }
 
-/// Gives the layer's root folder what the base's has: an overlay shows the upper one's.
+/// Gives the layer's root directory what the base's has: an overlay shows the upper one's.
 fn copy_root_attributes(layer: &Path) -> Result<RootFacts> {
     let lower = Path::new(LOWER);
     if let Ok(metadata) = lower.symlink_metadata() {
@@ -122,7 +122,7 @@ fn copy_root_attributes(layer: &Path) -> Result<RootFacts> {
 }
 
 /// Mounts the overlay. What would make a layer depend on the base's files is switched off; a user namespace keeps
-/// overlayfs' attributes where it may, without which removing a folder of the base fails (EIO).
+/// overlayfs' attributes where it may, without which removing a directory of the base fails (EIO).
 fn mount_overlay(inputs: &Inputs, mnt: &Path) -> Result<()> {
     let lower = if Path::new(LOWER).is_dir() { format!("{LOWER}:{MOUNT_POINTS}") } else { MOUNT_POINTS.to_owned() };
     let users = if inputs.in_user_namespace { ",userxattr" } else { "" };
@@ -135,24 +135,24 @@ fn mount_overlay(inputs: &Inputs, mnt: &Path) -> Result<()> {
 }
 
 /// Whether an overlay of memory keeps its attributes in a user namespace, tried by doing: where it does not, it mounts all
-/// the same, and later fails to hide a folder of the base (EIO).
+/// the same, and later fails to hide a directory of the base (EIO).
 fn try_overlay() -> Result<()> {
     let trial = Path::new("/trial");
     for name in ["lower/folder/in", "upper", "work", "mnt"] {
-        make_folder(trial.join(name))?;
+        make_directory(trial.join(name))?;
     }
     mount_memory(trial.join("upper"), MountFlags::NODEV, Some(1 << 20))?;
     for name in ["upper/upper", "upper/work"] {
-        make_folder(trial.join(name))?;
+        make_directory(trial.join(name))?;
     }
     let options =
         "lowerdir=/trial/lower,upperdir=/trial/upper/upper,workdir=/trial/upper/work,redirect_dir=nofollow,userxattr";
     mount_at("overlay", Path::new("overlay"), trial.join("mnt"), MountFlags::NODEV, options)?;
-    let folder = trial.join("mnt/folder");
-    let hidden = std::fs::remove_dir_all(&folder).and_then(|()| std::fs::create_dir(&folder));
-    let is_empty = hidden.and_then(|()| Ok(std::fs::read_dir(&folder)?.next().is_none()));
-    unmount_at(trial.join("mnt"))?;
-    unmount_at(trial.join("upper"))?;
+    let directory = trial.join("mnt/folder");
+    let hidden = std::fs::remove_dir_all(&directory).and_then(|()| std::fs::create_dir(&directory));
+    let is_empty = hidden.and_then(|()| Ok(std::fs::read_dir(&directory)?.next().is_none()));
+    unmount_at(trial.join("mnt"), UnmountFlags::empty())?;
+    unmount_at(trial.join("upper"), UnmountFlags::empty())?;
     match is_empty {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::Found("an overlay in memory does not hide folders: needs Linux 6.6".to_owned())),
@@ -160,17 +160,13 @@ fn try_overlay() -> Result<()> {
     }
 }
 
-/// Takes the overlay away, whole: the layer must not change any more when it is read.
+/// Unmounts the overlay: the layer must not change any more when it is read.
 fn unmount_when_free(mnt: &Path) -> Result<()> {
-    let mut result = unmount_at(mnt);
     for _ in 0..TRIES {
-        match &result {
-            Err(Error::Io { source, .. }) if Errno::from_io_error(source) == Some(Errno::BUSY) => {
-                std::thread::sleep(Duration::from_millis(20));
-                result = unmount_at(mnt);
-            }
-            _ => break,
+        match unmount_at(mnt, UnmountFlags::empty()) {
+            Err(error) if error.errno() == Some(Errno::BUSY) => std::thread::sleep(Duration::from_millis(20)),
+            result => return result,
         }
     }
-    result
+    unmount_at(mnt, UnmountFlags::empty())
 }

@@ -17,45 +17,41 @@ const SHELL: &str = "/bin/sh";
 /// Runs the root script in the image's root; its status (wait(2)).
 pub fn run_script(text: &[u8], request: &Request, is_machine: bool, channel: &mut Channel) -> Result<i32> {
     let root = Path::new(DISK).join("mnt");
-    let shell = || {
-        let own = request.store.as_ref().and_then(|store| store.shell.clone());
-        match has_shell(&root) {
-            true => Ok(SHELL.to_owned()),
-            false => own.ok_or_else(|| {
-                Error::Found(format!(
-                    "no shell: found no {SHELL} in the image and no bin/sh or bin/bash in the store closure, and the script does \
-                     not name its interpreter"
-                ))
-            }),
-        }
-    };
-    let words = words(text, SCRIPT, &shell)?;
+    let own = request.store.as_ref().and_then(|store| store.shell.as_deref());
+    let shell = if has_shell(&root) { Some(SHELL) } else { own };
+    let words = words(text, SCRIPT, shell).ok_or_else(|| {
+        Error::Found(format!(
+            "no shell: found no {SHELL} in the image and no bin/sh or bin/bash in the store closure, and the script does \
+             not name its interpreter"
+        ))
+    })?;
     let mut environment = environment(request, OsString::from(&request.path));
     environment.push(("HOME", "/root".into()));
     let root = Some((root.as_path(), text));
-    run(&Program { words, environment, folder: Path::new("/"), root, is_privileged: is_machine }, request, channel)
+    run(&Program { words, environment, directory: Path::new("/"), root, is_privileged: is_machine }, request, channel)
 }
 
 /// Runs a hook beside the image's root; its status (wait(2)).
-pub fn run_hook(text: &[u8], folder: &Path, request: &Request, is_machine: bool, channel: &mut Channel) -> Result<i32> {
+pub fn run_hook(
+    text: &[u8],
+    directory: &Path,
+    request: &Request,
+    is_machine: bool,
+    channel: &mut Channel,
+) -> Result<i32> {
     let store = request.store.as_ref();
-    let shell = || {
-        let shell = store.and_then(|store| store.shell.clone());
-        shell.ok_or_else(|| {
-            Error::Found(
-                "no shell for a hook: expected a store closure with bin/sh or bin/bash, or a script that names an \
-                 interpreter in it"
-                    .to_owned(),
-            )
-        })
-    };
-    let words = words(text, HOOK, &shell)?;
+    let words = words(text, HOOK, store.and_then(|store| store.shell.as_deref())).ok_or_else(|| {
+        let cause = "no shell for a hook: expected a store closure with bin/sh or bin/bash, or a script that names an \
+                     interpreter in it";
+        Error::Found(cause.to_owned())
+    })?;
     fs::write(HOOK, text).map_err(Error::io("write", HOOK))?;
     set_mode(Path::new(HOOK), 0o755)?;
     let programs = store.map(|store| store.programs.join(":")).unwrap_or_default();
     let mut environment = environment(request, programs.into());
     environment.extend([("HOME", "/homeless-shelter".into()), ("TMPDIR", "/tmp".into())]);
-    let status = run(&Program { words, environment, folder, root: None, is_privileged: is_machine }, request, channel);
+    let status =
+        run(&Program { words, environment, directory, root: None, is_privileged: is_machine }, request, channel);
     fs::remove_file(HOOK).map_err(Error::io("remove", HOOK))?;
     status
 }
@@ -69,12 +65,13 @@ fn environment(request: &Request, path: OsString) -> Vec<(&'static str, OsString
     ]
 }
 
-/// How a script is run: by itself if it names an interpreter, else by a shell that stops at the first error.
-fn words(text: &[u8], at: &str, shell: &dyn Fn() -> Result<String>) -> Result<Vec<OsString>> {
-    Ok(match text.starts_with(b"#!") {
-        true => vec![at.into()],
-        false => vec![shell()?.into(), "-e".into(), at.into()],
-    })
+/// How a script is run: by itself if it names an interpreter, else by a shell, if there is one, that stops at the first
+/// error.
+fn words(text: &[u8], at: &str, shell: Option<&str>) -> Option<Vec<OsString>> {
+    match text.starts_with(b"#!") {
+        true => Some(vec![at.into()]),
+        false => Some(vec![shell?.into(), "-e".into(), at.into()]),
+    }
 }
 
 /// Whether an image has a shell, whose links are the image's.
@@ -90,8 +87,8 @@ mod tests {
 
     #[test]
     fn links_to_the_shell_are_the_images() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
         assert!(!has_shell(root));
         fs::create_dir_all(root.join("usr/bin")).unwrap();
         symlink("usr/bin", root.join("bin")).unwrap();

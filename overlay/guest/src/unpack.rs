@@ -23,22 +23,22 @@ const READ: usize = 1 << 17;
 /// Files after which a sign of life is due.
 const OFTEN: usize = 512;
 
-/// Unpacks a tar into a folder. `beat` is called now and then.
-pub fn unpack(tar: &mut dyn Read, folder: &Path, beat: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+/// Unpacks a tar into a directory. `beat` is called now and then.
+pub fn unpack(tar: &mut dyn Read, directory: &Path, beat: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     let mut members = Members::new(BufReader::with_capacity(READ, tar));
-    let mut folders: Vec<(PathBuf, FileMeta)> = Vec::new();
+    let mut directories: Vec<(PathBuf, FileMeta)> = Vec::new();
     let mut count = 0_usize;
-    while let Some(member) = members.next_member().map_err(Error::io("unpack", folder))? {
+    while let Some(member) = members.next_member().map_err(Error::io("unpack", directory))? {
         let path = match &*member.name {
-            b"" => folder.to_owned(),
-            name => folder.join(OsStr::from_bytes(name)),
+            b"" => directory.to_owned(),
+            name => directory.join(OsStr::from_bytes(name)),
         };
-        let made = make(&member, &path, folder, &mut members).map_err(Error::io("unpack", &path))?;
+        let made = make(&member, &path, directory, &mut members).map_err(Error::io("unpack", &path))?;
         if made {
             let meta = members.meta();
             describe(&member, &path, &meta).map_err(Error::io("unpack", &path))?;
             if member.is_directory() {
-                folders.push((path, meta));
+                directories.push((path, meta));
             }
         }
         count += 1;
@@ -46,12 +46,12 @@ pub fn unpack(tar: &mut dyn Read, folder: &Path, beat: &mut dyn FnMut() -> Resul
             beat()?;
         }
     }
-    // What is put into a folder changes its time.
-    folders.iter().try_for_each(|(path, meta)| set_time(path, meta.mtime)).map_err(Error::io("unpack", folder))
+    // What is put into a directory changes its time.
+    directories.iter().try_for_each(|(path, meta)| set_time(path, meta.mtime)).map_err(Error::io("unpack", directory))
 }
 
 /// Makes a file; false if there is nothing to be described.
-fn make(member: &Member, path: &Path, folder: &Path, members: &mut Members<impl Read>) -> io::Result<bool> {
+fn make(member: &Member, path: &Path, directory: &Path, members: &mut Members<impl Read>) -> io::Result<bool> {
     let node = |kind: FileType, major: u32, minor: u32| match (major, minor) {
         (0, 0) => Ok(false),
         _ => match mknodat(CWD, path, kind, Mode::from_raw_mode(0o600), makedev(major, minor)) {
@@ -71,7 +71,7 @@ fn make(member: &Member, path: &Path, folder: &Path, members: &mut Members<impl 
         }
         Kind::Symlink { target } => symlinkat(OsStr::from_bytes(target), CWD, path)?,
         Kind::HardLink { target } => {
-            linkat(CWD, folder.join(OsStr::from_bytes(target)), CWD, path, AtFlags::empty())?;
+            linkat(CWD, directory.join(OsStr::from_bytes(target)), CWD, path, AtFlags::empty())?;
             return Ok(false);
         }
         Kind::Fifo => mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0)?,

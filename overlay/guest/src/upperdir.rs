@@ -27,13 +27,13 @@ pub struct Changed {
 /// What the layer holds.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Its members, folders before what is in them, siblings in the order of their names.
+    /// Its members, directories before what is in them, siblings in the order of their names.
     pub members: Vec<Changed>,
     /// Names of sockets, which are left out.
     pub sockets: Vec<Vec<u8>>,
 }
 
-/// The mode and owner of a layer's root folder: it is a member if a script has changed them.
+/// The mode and owner of a layer's root directory: it is a member if a script has changed them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RootFacts {
     mode: u32,
@@ -42,9 +42,9 @@ pub struct RootFacts {
 }
 
 impl RootFacts {
-    /// Those of a folder.
-    pub fn of(folder: &Path) -> Result<RootFacts> {
-        let metadata = folder.symlink_metadata().map_err(Error::io("read", folder))?;
+    /// Those of a directory.
+    pub fn of(directory: &Path) -> Result<RootFacts> {
+        let metadata = directory.symlink_metadata().map_err(Error::io("read", directory))?;
         Ok(RootFacts { mode: metadata.permissions().mode() & 0o7777, uid: metadata.uid(), gid: metadata.gid() })
     }
 }
@@ -89,7 +89,7 @@ struct Walk {
     links: HashMap<(u64, u64), Vec<u8>>,
 }
 
-/// A file in a folder, and what it is called in the layer.
+/// A file in a directory, and what it is called in the layer.
 struct Child {
     name: Vec<u8>,
     file: PathBuf,
@@ -109,15 +109,15 @@ impl Walk {
     /// Opens a directory, and adds its marker if it is opaque.
     fn enter(
         &mut self,
-        folder: &Path,
+        directory: &Path,
         name: Vec<u8>,
         lower: Option<PathBuf>,
         is_opaque: bool,
     ) -> Result<OpenDirectory> {
         if is_opaque && lower.is_some() {
-            self.whiteout(folder, &[&name[..], b"/", Whiteout::OPAQUE].concat());
+            self.whiteout(directory, &[&name[..], b"/", Whiteout::OPAQUE].concat());
         }
-        Ok(OpenDirectory { name, lower, is_opaque, children: children(folder)?.into_iter() })
+        Ok(OpenDirectory { name, lower, is_opaque, children: children(directory)?.into_iter() })
     }
 
     /// Adds a file; if it is a directory, it is to be read next.
@@ -184,11 +184,11 @@ impl Walk {
     }
 }
 
-/// The files in a folder in the order of their members' names.
-fn children(folder: &Path) -> Result<Vec<Child>> {
+/// The files in a directory in the order of their members' names.
+fn children(directory: &Path) -> Result<Vec<Child>> {
     let mut children = Vec::new();
-    for child in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let child = child.map_err(Error::io("read", folder))?;
+    for child in fs::read_dir(directory).map_err(Error::io("read", directory))? {
+        let child = child.map_err(Error::io("read", directory))?;
         let file = child.path();
         let metadata = child.metadata().map_err(Error::io("read", &file))?;
         let attributes = Attributes::of(&file, &metadata)?;
@@ -229,13 +229,13 @@ impl Attributes {
         self.overlays.iter().find_map(|(found, value)| is_it(found).then_some(&**value))
     }
 
-    /// Whether a folder with these hides all that the base has in it. `x` is a folder in which files may be whiteouts
+    /// Whether a directory with these hides all that the base has in it. `x` is a directory in which files may be whiteouts
     /// (Linux 6.7).
-    fn is_opaque(&self, folder: &Path) -> Result<bool> {
+    fn is_opaque(&self, directory: &Path) -> Result<bool> {
         for name in [&b"redirect"[..], b"metacopy"] {
             if self.overlays(name).is_some() {
                 let cause = format!("found overlayfs' attribute {}, expected none", name.escape_ascii());
-                return Err(Error::Found(format!("cannot pack {}: {cause}", folder.display())));
+                return Err(Error::Found(format!("cannot pack {}: {cause}", directory.display())));
             }
         }
         Ok(self.overlays(b"opaque") == Some(b"y"))
@@ -247,15 +247,15 @@ mod tests {
     use super::*;
     use rustix::fs::{XattrFlags, lsetxattr};
 
-    /// An upper and a lower folder with the same files.
-    fn folders() -> (tempfile::TempDir, PathBuf, PathBuf) {
-        let whole = tempfile::tempdir().unwrap();
-        let [upper, lower] = ["upper", "lower"].map(|name| whole.path().join(name));
-        for folder in [&upper, &lower] {
-            fs::create_dir_all(folder.join("d/e")).unwrap();
-            fs::write(folder.join("d/f"), "").unwrap();
+    /// An upper and a lower directory with the same files.
+    fn directories() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let both = tempfile::tempdir().unwrap();
+        let [upper, lower] = ["upper", "lower"].map(|name| both.path().join(name));
+        for directory in [&upper, &lower] {
+            fs::create_dir_all(directory.join("d/e")).unwrap();
+            fs::write(directory.join("d/f"), "").unwrap();
         }
-        (whole, upper, lower)
+        (both, upper, lower)
     }
 
     fn set(file: &Path, name: &str, value: &str) {
@@ -267,10 +267,10 @@ mod tests {
         Ok(changes.members.iter().map(|member| String::from_utf8_lossy(&member.entry.name).into_owned()).collect())
     }
 
-    /// Linux 6.7: an empty file with an attribute in a folder that is marked with `x`.
+    /// Linux 6.7: an empty file with an attribute in a directory that is marked with `x`.
     #[test]
     fn whiteouts_that_are_files() {
-        let (_whole, upper, lower) = folders();
+        let (_whole, upper, lower) = directories();
         assert_eq!(names(&upper, &lower).unwrap(), ["./d", "./d/e", "./d/f"]);
         set(&upper.join("d"), "user.overlay.opaque", "x");
         set(&upper.join("d/f"), "user.overlay.whiteout", "");
@@ -281,11 +281,11 @@ mod tests {
     }
 
     #[test]
-    fn opaque_folders() {
-        let (_whole, upper, lower) = folders();
+    fn opaque_directories() {
+        let (_whole, upper, lower) = directories();
         set(&upper.join("d"), "user.overlay.opaque", "y");
         set(&upper.join("d/e"), "user.overlay.opaque", "y");
-        // What is below an opaque folder hides nothing more.
+        // What is below an opaque directory hides nothing more.
         assert_eq!(names(&upper, &lower).unwrap(), ["./d", "./d/.wh..wh..opq", "./d/e", "./d/f"]);
         fs::remove_dir_all(lower.join("d")).unwrap();
         assert_eq!(names(&upper, &lower).unwrap(), ["./d", "./d/e", "./d/f"]);
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn what_depends_on_the_base_is_refused() {
         for name in ["redirect", "metacopy"] {
-            let (_whole, upper, lower) = folders();
+            let (_whole, upper, lower) = directories();
             set(&upper.join("d"), &format!("user.overlay.{name}"), "/e");
             let error = names(&upper, &lower).unwrap_err().to_string();
             assert!(error.ends_with(&format!("/upper/d: found overlayfs' attribute {name}, expected none")), "{error}");
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn attributes_of_the_machine_stay_there() {
-        let (_whole, upper, lower) = folders();
+        let (_whole, upper, lower) = directories();
         for (name, value) in [("user.overlay.origin", "o"), ("user.kept", "k")] {
             set(&upper.join("d/f"), name, value);
         }

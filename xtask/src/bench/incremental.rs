@@ -10,13 +10,14 @@ use crate::bench::measure::{is_installed, timed};
 use crate::bench::table::median;
 use crate::bench::{CACHE, Place, table};
 use crate::{process, top};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use xtask::stamp;
 
 /// Rounds and places.
 #[derive(clap::Args)]
@@ -52,8 +53,7 @@ pub fn run(options: &Options) -> Result<()> {
         ensure!(is_installed(tool), "no {tool} in PATH");
     }
     options.place.run(|binary, work| {
-        let closure = options.place.lab.join("closures").join(&options.closure);
-        ensure!(closure.exists(), "no {}: `cargo xtask lab {}` makes it", closure.display(), options.closure);
+        let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
         println!("{}", table::machine(options.rounds)?);
         let change = Change::make(&closure)?;
         let bench = Bench { binary, work, change: &change };

@@ -25,6 +25,7 @@ use simulation::{Outcome, Scenario};
 use std::fs;
 use std::path::{Path, PathBuf};
 use strategy::{Order, Strategy};
+use xtask::stamp;
 
 /// Measure layering strategies: cost of their plans, time, bytes sent again after simulated updates
 #[derive(clap::Args)]
@@ -89,11 +90,9 @@ fn subjects(options: &Options) -> Result<Vec<Subject>> {
     let mut files = options.closure.clone();
     if files.is_empty() && options.debian.is_empty() {
         let golden = top().join("layering/golden");
-        let lab = options.place.lab.join("closures");
+        let closure = |name| stamp::closure(&options.place.lab, name).ok();
         files.extend(["web", "ds"].map(|name| golden.join(name).join("graph.json")));
-        files.extend(
-            ["medium", "large"].map(|name| lab.join(name).join("graph.json")).into_iter().filter(|f| f.is_file()),
-        );
+        files.extend(["medium", "large"].into_iter().filter_map(closure).map(|folder| folder.join("graph.json")));
     }
     let read = |file: &PathBuf| Ok(Subject { name: name(file), closure: Closure::read(file)? });
     let mut subjects = files.iter().map(read).collect::<Result<Vec<_>>>()?;

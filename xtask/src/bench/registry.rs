@@ -10,7 +10,7 @@ use crate::bench::measure::{Output, Pipeline, is_installed, program, timed};
 use crate::bench::table::median;
 use crate::bench::{CACHE, Place, table};
 use crate::process;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use keeper::{Keeper, serve};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
+use xtask::stamp;
 
 /// Rounds and places.
 #[derive(clap::Args)]
@@ -45,8 +46,7 @@ pub fn run(options: &Options) -> Result<()> {
         ensure!(is_installed(tool), "no {tool} in PATH");
     }
     options.place.run(|binary, work| {
-        let closure = options.place.lab.join("closures").join(&options.closure);
-        ensure!(closure.exists(), "no {}: `cargo xtask lab {}` makes it", closure.display(), options.closure);
+        let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
         println!("{}", table::machine(options.rounds)?);
         let change = Change::make(&closure)?;
         let bench = Bench { binary: binary.to_owned(), work: work.to_owned(), closure, change };

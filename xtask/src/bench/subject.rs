@@ -3,7 +3,7 @@
 use crate::bench::CACHE;
 use crate::bench::store;
 use crate::process;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,6 +11,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::stamp;
 
 /// The closure that is made here.
 pub const GENERATED: &str = "generated";
@@ -35,14 +36,14 @@ pub struct Subject {
 
 /// The closures asked for, or all that are there.
 pub fn names(asked: &[String], lab: &Path) -> Result<Vec<String>> {
-    let is_there = |name: &str| name == GENERATED || lab.join("closures").join(name).join("graph.json").is_file();
-    if let Some(absent) = asked.iter().find(|name| !is_there(name)) {
-        anyhow::bail!("no such closure: {absent}: make it with `cargo xtask lab {absent}`");
+    for name in asked.iter().filter(|name| *name != GENERATED) {
+        stamp::closure(lab, name).map_err(Error::msg)?;
     }
     if !asked.is_empty() {
         return Ok(asked.to_vec());
     }
-    Ok([GENERATED, "medium", "large"].map(str::to_owned).into_iter().filter(|name| is_there(name)).collect())
+    let is_usable = |name: &String| name == GENERATED || stamp::closure(lab, name).is_ok();
+    Ok([GENERATED, "medium", "large"].map(str::to_owned).into_iter().filter(is_usable).collect())
 }
 
 impl Subject {
@@ -55,7 +56,7 @@ impl Subject {
             let (graph, top) = generate(&root, work)?;
             (root, graph, top)
         } else {
-            let folder = lab.join("closures").join(name);
+            let folder = stamp::closure(lab, name).map_err(Error::msg)?;
             let result = fs::read_link(folder.join("result")).context("cannot read the lab's result link")?;
             let top = result.to_str().context("the lab's result link is not UTF-8")?.to_owned();
             (PathBuf::from("/"), folder.join("graph.json"), top)

@@ -26,8 +26,8 @@ const MASK: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
 const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
-/// The filter, or none where the architecture is not known. With `pretends`, who asks who it is hears that it is
-/// root, and who raises its capabilities that it has.
+/// The filter, or none for another architecture than those above. With `pretends`, a process that asks who it is gets the
+/// answer root, and one that raises its capabilities succeeds.
 ///
 /// Calls of another architecture (32-bit programs) are not stopped.
 pub fn filter(pretends: bool) -> Option<Vec<libc::sock_filter>> {

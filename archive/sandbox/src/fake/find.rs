@@ -2,7 +2,7 @@
 //!
 //! Its root may be another one than ours, so links that begin with a slash lead to its root, and `..` not above it. The walk
 //! is on open directories, where [`Walk`](layerstone_store::Walk) is on paths: a path of the process may be another file for
-//! us, the keeper opens what we may not, and links of /proc lead to files and not to names. No openat2(2) can do that.
+//! us, the broker opens what we may not, and links of /proc lead to files and not to names. No openat2(2) can do that.
 
 use super::process::Process;
 use crate::fd_broker::FdBroker;
@@ -17,12 +17,12 @@ use std::path::Path;
 /// linux/magic.h, PROC_SUPER_MAGIC.
 const PROC: i64 = 0x9FA0;
 
-/// A folder that a process has open, or [`AT_FDCWD`](libc::AT_FDCWD) for the one that it is in.
-pub fn folder(process: Process, descriptor: i32) -> Result<OwnedFd, Errno> {
+/// A directory that a process has open, or [`AT_FDCWD`](libc::AT_FDCWD) for the one that it is in.
+pub fn directory(process: Process, descriptor: i32) -> Result<OwnedFd, Errno> {
     if descriptor == libc::AT_FDCWD { process.open("cwd") } else { process.open(&format!("fd/{descriptor}")) }
 }
 
-/// The file at a path that begins at a folder; a link at the end is followed if so notification.
+/// The file at a path that begins at a directory; `follow` says whether a link at the end is followed.
 pub fn file(process: Process, broker: &FdBroker, start: i32, path: &[u8], follow: bool) -> Result<OwnedFd, Errno> {
     let mut walk = Walk::begin(process, broker, start, path)?;
     walk.go(path, follow)?;
@@ -32,12 +32,12 @@ pub fn file(process: Process, broker: &FdBroker, start: i32, path: &[u8], follow
 /// The directory of a path's last name, and that name.
 pub fn parent(process: Process, broker: &FdBroker, start: i32, path: &[u8]) -> Result<(OwnedFd, Vec<u8>), Errno> {
     let cut = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-    let (folder, name) = path.split_at(cut);
+    let (directory, name) = path.split_at(cut);
     if name.is_empty() || name == b"." || name == b".." {
         return Err(Errno::EXIST);
     }
     let mut walk = Walk::begin(process, broker, start, path)?;
-    walk.go(folder, true)?;
+    walk.go(directory, true)?;
     Ok((walk.at, name.to_vec()))
 }
 
@@ -51,8 +51,11 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn begin(process: Process, broker: &'a FdBroker, start: i32, path: &[u8]) -> Result<Walk<'a>, Errno> {
         let root = process.open("root")?;
-        let at =
-            if path.starts_with(b"/") { root.try_clone().map_err(|_| Errno::MFILE)? } else { folder(process, start)? };
+        let at = if path.starts_with(b"/") {
+            root.try_clone().map_err(|_| Errno::MFILE)?
+        } else {
+            directory(process, start)?
+        };
         Ok(Walk { process, broker, root, at })
     }
 

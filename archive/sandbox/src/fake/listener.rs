@@ -47,16 +47,16 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// The kernel's messages are longer than those that are known here.
+    /// The kernel's messages are longer than those of this program.
     pub fn new(descriptor: OwnedFd) -> io::Result<Listener> {
         let mut sizes = libc::seccomp_notif_sizes { seccomp_notif: 0, seccomp_notif_resp: 0, seccomp_data: 0 };
         // SAFETY: the kernel writes three numbers.
         let result = unsafe {
             libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_NOTIF_SIZES, 0 as libc::c_ulong, &raw mut sizes)
         };
-        let known = (size_of::<libc::seccomp_notif>(), size_of::<libc::seccomp_notif_resp>());
+        let expected = (size_of::<libc::seccomp_notif>(), size_of::<libc::seccomp_notif_resp>());
         let found = (usize::from(sizes.seccomp_notif), usize::from(sizes.seccomp_notif_resp));
-        if result != 0 || found.0 > known.0 || found.1 > known.1 {
+        if result != 0 || found.0 > expected.0 || found.1 > expected.1 {
             return Err(io::ErrorKind::Unsupported.into());
         }
         Ok(Listener(descriptor))

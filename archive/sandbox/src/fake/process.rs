@@ -21,7 +21,7 @@ impl Process {
         Process(number)
     }
 
-    /// Something of its folder in /proc, opened to find other files by.
+    /// Something of its directory in /proc, opened to find other files by.
     pub fn open(self, what: &str) -> Result<OwnedFd, Errno> {
         open(self.path(what), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
     }

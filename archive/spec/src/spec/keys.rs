@@ -1,4 +1,4 @@
-//! The keys of image.json: what the parser takes, what a misspelt key is compared with, and what the JSON Schema says.
+//! Lists the keys of image.json: what the parser takes, what a misspelt key is compared with, and what the JSON Schema says.
 
 use super::Spec;
 use crate::{Error, Result};
@@ -161,8 +161,8 @@ pub fn nearest_key(key: &str) -> &'static str {
 }
 
 impl Spec {
-    /// The JSON Schema of image.json (JSON Schema 2020-12), with a newline at its end. It tells what each key takes; which
-    /// keys go together is told by [`Spec::parse`] alone.
+    /// The JSON Schema of image.json (JSON Schema 2020-12), with a newline at its end. It says what each key takes; which
+    /// keys go together [`Spec::parse`] alone checks.
     pub fn schema() -> String {
         let properties: Map<String, Value> = KEYS.iter().map(|key| (key.name.to_owned(), key.property())).collect();
         let schema = json!({
@@ -195,20 +195,14 @@ impl Key {
     }
 
     fn property(&self) -> Value {
-        let mut property = json!({"description": self.meaning});
-        let fields = property.as_object_mut().expect("an object is one");
-        fields.extend(json_object(self.schema));
-        if !self.default.is_empty() {
-            fields.insert("default".to_owned(), parsed(self.default));
+        let mut property = Map::from_iter([("description".to_owned(), self.meaning.into())]);
+        if let Value::Object(schema) = parsed(self.schema) {
+            property.extend(schema);
         }
-        property
-    }
-}
-
-fn json_object(text: &str) -> Map<String, Value> {
-    match parsed(text) {
-        Value::Object(map) => map,
-        _ => Map::new(),
+        if !self.default.is_empty() {
+            property.insert("default".to_owned(), parsed(self.default));
+        }
+        property.into()
     }
 }
 

@@ -19,7 +19,7 @@ const PIPELINE: &str = "pipeline";
 
 impl Spec {
     /// Reads an image.json in memory; `name` stands in messages, `folder` before relative paths.
-    pub fn parse(bytes: &[u8], name: &str, folder: &Path) -> Result<Spec> {
+    pub fn parse(bytes: &[u8], name: &str, directory: &Path) -> Result<Spec> {
         let mut fields = Fields::parse(bytes, SPEC_FORMAT, name)?;
         key::SPEC_FORMAT.optional(&mut fields, |value| (value == SPEC_FORMAT).then_some(()))?;
         key::SPEC_VERSION.optional(&mut fields, |value| (*value == SPEC_VERSION).then_some(()))?;
@@ -28,7 +28,7 @@ impl Spec {
             return Err(key::ARCHITECTURES.error(&fields, cause));
         }
         let name = fields.required(key::NAME.name, key::NAME.expected, string)?;
-        let spec = Spec::take(&mut fields, Spec::new(&name), folder)?;
+        let spec = Spec::take(&mut fields, Spec::new(&name), directory)?;
         if let Some(key) = fields.left_over() {
             let nearest = nearest_key(key);
             return Err(fields.error(key, format!("unknown key, the nearest known one is {nearest:?}")).into());
@@ -38,18 +38,18 @@ impl Spec {
     }
 
     /// Takes all keys but the name; what is absent stays as in `default`.
-    fn take(fields: &mut Fields, default: Spec, folder: &Path) -> Result<Spec> {
+    fn take(fields: &mut Fields, default: Spec, directory: &Path) -> Result<Spec> {
         let kind = kind(fields)?;
         let (architecture, implied_variant) = architecture(fields)?;
         let include_nix_db = include_nix_db(fields)?;
         Ok(Spec {
             tag: key::TAG.optional(fields, string)?,
             kind,
-            contents: contents(fields, folder)?,
-            helpers: helpers(fields, folder)?,
+            contents: contents(fields, directory)?,
+            helpers: helpers(fields, directory)?,
             root_mode: root_mode(fields)?,
             replace: key::REPLACE.defaulted(fields, false, Value::as_bool)?,
-            from_image: from_image(fields, folder)?,
+            from_image: from_image(fields, directory)?,
             inherit: key::INHERIT.defaulted(fields, false, Value::as_bool)?,
             config: config(fields)?,
             annotations: texts(fields, key::ANNOTATIONS)?,
@@ -59,11 +59,11 @@ impl Spec {
                 value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0)
             })?,
             min_layer_size: key::MIN_LAYER_SIZE.defaulted(fields, 0, Value::as_u64)?,
-            layering: layering(fields, folder)?,
-            script: script(fields, key::EXTRA_COMMANDS, key::EXTRA_COMMANDS_FILE, folder)?,
-            fake_root_commands: script(fields, key::FAKE_ROOT_COMMANDS, key::FAKE_ROOT_COMMANDS_FILE, folder)?,
+            layering: layering(fields, directory)?,
+            script: script(fields, key::EXTRA_COMMANDS, key::EXTRA_COMMANDS_FILE, directory)?,
+            fake_root_commands: script(fields, key::FAKE_ROOT_COMMANDS, key::FAKE_ROOT_COMMANDS_FILE, directory)?,
             enable_fakechroot: key::ENABLE_FAKECHROOT.defaulted(fields, false, Value::as_bool)?,
-            run_as_root: script(fields, key::RUN_AS_ROOT, key::RUN_AS_ROOT_FILE, folder)?,
+            run_as_root: script(fields, key::RUN_AS_ROOT, key::RUN_AS_ROOT_FILE, directory)?,
             disk_size: mebibytes(fields, key::DISK_SIZE, 1, default.disk_size)?,
             vm_memory: mebibytes(fields, key::BUILD_VM_MEMORY_SIZE, LEAST_VM_MEMORY, default.vm_memory)?,
             xattrs: key::XATTRS.defaulted(fields, false, Value::as_bool)?,
@@ -77,7 +77,7 @@ impl Spec {
             architecture,
             variant: variant(fields)?.or(implied_variant).filter(|v| !v.is_empty()),
             include_store_paths: key::INCLUDE_STORE_PATHS.defaulted(fields, true, Value::as_bool)?,
-            references: references(fields, folder)?,
+            references: references(fields, directory)?,
             include_nix_db,
             nix_uid: key::NIX_UID.optional(fields, id)?,
             nix_gid: key::NIX_GID.optional(fields, id)?,
@@ -128,21 +128,18 @@ fn texts(fields: &mut Fields, key: Key) -> Result<BTreeMap<String, String>> {
 }
 
 /// `copyToRoot` is nixpkgs' newer word for the `contents` of buildImage.
-fn contents(fields: &mut Fields, folder: &Path) -> Result<Vec<PathBuf>> {
+fn contents(fields: &mut Fields, directory: &Path) -> Result<Vec<PathBuf>> {
     let contents = key::CONTENTS.optional(fields, paths)?;
     let copy_to_root = key::COPY_TO_ROOT.optional(fields, paths)?;
-    if contents.is_some() && copy_to_root.is_some() {
-        return Err(key::CONTENTS.error(fields, "found copyToRoot too, expected one of them"));
-    }
-    let paths = contents.or(copy_to_root).unwrap_or_default();
-    Ok(paths.into_iter().map(|path| folder.join(path)).collect())
+    let paths = one_of(fields, (key::CONTENTS, contents), (key::COPY_TO_ROOT, copy_to_root))?;
+    Ok(paths.unwrap_or_default().into_iter().map(|path| directory.join(path)).collect())
 }
 
-fn helpers(fields: &mut Fields, folder: &Path) -> Result<Vec<Helper>> {
+fn helpers(fields: &mut Fields, directory: &Path) -> Result<Vec<Helper>> {
     let values = key::HELPERS.optional(fields, |value| value.as_array().cloned())?.unwrap_or_default();
     let mut helpers: Vec<Helper> = Vec::new();
     for value in &values {
-        let helper = Helper::read(value, folder).map_err(|cause| key::HELPERS.error(fields, cause))?;
+        let helper = Helper::read(value, directory).map_err(|cause| key::HELPERS.error(fields, cause))?;
         if helpers.iter().any(|other| other.name() == helper.name()) {
             return Err(key::HELPERS.error(fields, format!("{}: found twice, expected once", helper.name())));
         }
@@ -183,7 +180,7 @@ fn include_nix_db(fields: &mut Fields) -> Result<bool> {
 }
 
 /// The base image: its file, and which of the images there, in `fromImage` itself or in keys of their own.
-fn from_image(fields: &mut Fields, folder: &Path) -> Result<Option<Location>> {
+fn from_image(fields: &mut Fields, directory: &Path) -> Result<Option<Location>> {
     let image = key::FROM_IMAGE.optional(fields, string)?;
     let name = key::FROM_IMAGE_NAME.optional(fields, string)?;
     let tag = key::FROM_IMAGE_TAG.optional(fields, string)?;
@@ -194,7 +191,7 @@ fn from_image(fields: &mut Fields, folder: &Path) -> Result<Option<Location>> {
             None => Ok(None),
         };
     };
-    let location = Location::parse(OsStr::new(&folder.join(image)));
+    let location = Location::parse(OsStr::new(&directory.join(image)));
     if location.reference().is_some() && (name.is_some() || tag.is_some()) {
         return Err(key.error(fields, "found a name in fromImage too, expected one of them"));
     }
@@ -220,29 +217,25 @@ fn time(value: &Value) -> Option<Time> {
 }
 
 /// The commands at a key, or in the file that another one names.
-fn script(fields: &mut Fields, key: Key, key_of_file: Key, folder: &Path) -> Result<Option<Script>> {
+fn script(fields: &mut Fields, key: Key, key_of_file: Key, directory: &Path) -> Result<Option<Script>> {
     let text = key.optional(fields, string)?.filter(|text| !text.is_empty());
     let file = key_of_file.optional(fields, string)?;
-    match (text, file) {
-        (Some(_), Some(_)) => Err(key.error(fields, format!("found {} too, expected one of them", key_of_file.name))),
-        (text, file) => Ok(text.map(Script::Text).or(file.map(|file| Script::File(folder.join(file))))),
-    }
+    let file = file.map(|file| Script::File(directory.join(file)));
+    one_of(fields, (key, text.map(Script::Text)), (key_of_file, file))
 }
 
 fn perms(fields: &mut Fields) -> Result<Vec<Perm>> {
     let values = key::PERMS.optional(fields, |value| value.as_array().cloned())?.unwrap_or_default();
-    let read = |(index, value)| {
-        Perm::read(value).map_err(|cause| fields.error(&format!("{}[{index}]", key::PERMS.name), cause).into())
-    };
-    values.iter().enumerate().map(read).collect()
+    let entries = values.into_iter().enumerate();
+    entries.map(|(index, value)| Ok(Perm::read(fields.nested(&format!("perms[{index}]"), value)?)?)).collect()
 }
 
 /// A pipeline is a strategy by itself, so that `strategy` need not name it.
-fn layering(fields: &mut Fields, folder: &Path) -> Result<Option<Layering>> {
+fn layering(fields: &mut Fields, directory: &Path) -> Result<Option<Layering>> {
     let strategy = key::STRATEGY.optional(fields, string)?;
     let pipeline = key::LAYERING_PIPELINE.optional(fields, |value| match value {
         Value::Array(_) => Some(Layering::Pipeline(value.clone())),
-        _ => Some(Layering::PipelineFile(folder.join(string(value)?))),
+        _ => Some(Layering::PipelineFile(directory.join(string(value)?))),
     })?;
     match (strategy, pipeline) {
         (Some(name), Some(_)) if name != PIPELINE => {
@@ -253,14 +246,21 @@ fn layering(fields: &mut Fields, folder: &Path) -> Result<Option<Layering>> {
     }
 }
 
-fn references(fields: &mut Fields, folder: &Path) -> Result<Option<References>> {
-    let graph = key::GRAPH.optional(fields, string)?.map(|path| folder.join(path));
-    let database = key::DB.optional(fields, string)?.map(|path| folder.join(path));
-    match (graph, database) {
-        (Some(_), Some(_)) => Err(key::GRAPH.error(fields, "found db too, expected one of them")),
-        (graph, database) => {
-            Ok(graph.map(|path| References::Graphs(vec![path])).or(database.map(References::Database)))
-        }
+fn references(fields: &mut Fields, directory: &Path) -> Result<Option<References>> {
+    let graph = key::GRAPH.optional(fields, string)?.map(|path| References::Graphs(vec![directory.join(path)]));
+    let database = key::DB.optional(fields, string)?.map(|path| References::Database(directory.join(path)));
+    one_of(fields, (key::GRAPH, graph), (key::DB, database))
+}
+
+/// The value of one of two keys.
+fn one_of<T>(
+    fields: &Fields,
+    (key, value): (Key, Option<T>),
+    (other_key, other): (Key, Option<T>),
+) -> Result<Option<T>> {
+    match (value, other) {
+        (Some(_), Some(_)) => Err(key.error(fields, format!("found {} too, expected one of them", other_key.name))),
+        (value, other) => Ok(value.or(other)),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Parses an entry of `perms`: `{"path": "bin/x", "mode": "0755", "uid": 0}`.
 
 use super::parse::id;
-use layerstone_store::{describe, string};
-use serde_json::{Map, Value};
+use layerstone_store::{Fields, Result, string};
+use serde_json::Value;
 
 /// The bits that a mode may have (chmod(2)).
 const MODE_BITS: u32 = 0o7777;
@@ -36,30 +36,26 @@ pub enum Which {
 }
 
 impl Perm {
-    /// Reads an entry of `perms`. An error says what was found and what was expected.
-    pub(super) fn read(value: &Value) -> Result<Perm, String> {
-        let Value::Object(map) = value else { return Err(format!("found {}, expected an object", describe(value))) };
-        let mut keys = Keys(map.clone());
-        let which = match (keys.take("path", "a string", string)?, keys.take("glob", "a string", string)?) {
+    /// Reads an entry of `perms`.
+    pub(super) fn read(mut fields: Fields) -> Result<Perm> {
+        let which = match (fields.optional("path", "a string", string)?, fields.optional("glob", "a string", string)?) {
             (Some(path), None) => Which::Path(path),
             (None, Some(glob)) => Which::Glob(glob),
-            (Some(_), Some(_)) => return Err("path: found glob too, expected one of them".to_owned()),
-            (None, None) => return Err("found neither path nor glob, expected one of them".to_owned()),
+            (Some(_), Some(_)) => return Err(fields.error("path", "found glob too, expected one of them")),
+            (None, None) => return Err(fields.invalid("found neither path nor glob, expected one of them")),
         };
         let perm = Perm {
             which,
-            mode: keys.take("mode", "permission bits in octal, a string such as \"0755\"", mode)?,
-            uid: keys.take("uid", "a user id", id)?,
-            gid: keys.take("gid", "a group id", id)?,
-            uname: keys.take("uname", "a user name", string)?,
-            gname: keys.take("gname", "a group name", string)?,
+            mode: fields.optional("mode", "permission bits in octal, a string such as \"0755\"", mode)?,
+            uid: fields.optional("uid", "a user id", id)?,
+            gid: fields.optional("gid", "a group id", id)?,
+            uname: fields.optional("uname", "a user name", string)?,
+            gname: fields.optional("gname", "a group name", string)?,
         };
-        if let Some(key) = keys.0.keys().next() {
-            return Err(format!("{key}: unknown key, the known ones are {KEYS}"));
-        }
-        match perm.mode.is_some() || perm.has_owner() {
-            true => Ok(perm),
-            false => Err("found no mode and no owner, expected some of them".to_owned()),
+        match fields.left_over() {
+            Some(key) => Err(fields.error(key, format_args!("unknown key, the known ones are {KEYS}"))),
+            None if perm.mode.is_some() || perm.has_owner() => Ok(perm),
+            None => Err(fields.invalid("found no mode and no owner, expected some of them")),
         }
     }
 
@@ -74,27 +70,6 @@ impl Perm {
     }
 }
 
-/// The keys of a rule that nobody took yet.
-struct Keys(Map<String, Value>);
-
-impl Keys {
-    /// A value that may be absent; null is absent.
-    fn take<T>(
-        &mut self,
-        key: &str,
-        expected: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Result<Option<T>, String> {
-        match self.0.shift_remove(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => match read(&value) {
-                Some(read) => Ok(Some(read)),
-                None => Err(format!("{key}: found {}, expected {expected}", describe(&value))),
-            },
-        }
-    }
-}
-
 /// A string of octal digits. A number is none: 755 would be 01363, and JSON has no octal numbers.
 fn mode(value: &Value) -> Option<u32> {
     let text = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
@@ -106,11 +81,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn read(value: &Value) -> Result<Perm> {
+        Perm::read(Fields::parse(value.to_string().as_bytes(), "test", "t.json")?)
+    }
+
     #[test]
     fn rules() {
         let nothing =
             Perm { which: Which::Path("bin/x".into()), mode: None, uid: None, gid: None, uname: None, gname: None };
-        let read = |value: Value| Perm::read(&value).unwrap();
+        let read = |value: Value| read(&value).unwrap();
         for (text, mode) in [("0755", 0o755), ("755", 0o755), ("01777", 0o1777), ("0", 0), ("007777", 0o7777)] {
             assert_eq!(read(json!({"path": "bin/x", "mode": text})), Perm { mode: Some(mode), ..nothing.clone() });
         }
@@ -128,7 +107,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong() {
-        let check = |value: Value, expected: &str| assert_eq!(Perm::read(&value), Err(expected.to_owned()));
+        let check = |value: Value, expected: &str| {
+            assert_eq!(read(&value).unwrap_err().to_string(), format!("malformed test: t.json: {expected}"));
+        };
         let expected = "expected permission bits in octal, a string such as \"0755\"";
         check(json!({"path": "x", "mode": 755}), &format!("mode: found the number 755, {expected}"));
         for text in ["", "0888", "0100644", "u+x", "-1", "+7", "0o755"] {

@@ -18,7 +18,7 @@ pub enum Helper {
         /// Lines of /etc/group.
         extra_group_lines: Vec<String>,
     },
-    /// The folder /tmp.
+    /// The directory /tmp.
     Tmp,
     /// The files that programs need to manage users.
     ShadowSetup,
@@ -53,22 +53,22 @@ impl Helper {
 
     /// Reads an entry of `helpers`, a name or an object of one name and what it takes; a package's relative path is
     /// relative to `folder`. An error says what was found and what was expected.
-    pub(super) fn read(value: &Value, folder: &Path) -> Result<Helper, String> {
+    pub(super) fn read(value: &Value, directory: &Path) -> Result<Helper, String> {
         match value {
-            Value::String(name) => Helper::new(name, &Value::Null, folder),
+            Value::String(name) => Helper::new(name, &Value::Null, directory),
             Value::Object(map)
                 if map.len() == 1
                     && let Some((name, argument)) = map.iter().next() =>
             {
-                Helper::new(name, argument, folder)
+                Helper::new(name, argument, directory)
             }
             other => Err(format!("found {}, expected a name or an object with one key, a name", describe(other))),
         }
     }
 
-    fn new(name: &str, argument: &Value, folder: &Path) -> Result<Helper, String> {
+    fn new(name: &str, argument: &Value, directory: &Path) -> Result<Helper, String> {
         let package = || match argument {
-            Value::String(path) if !path.is_empty() => Ok(folder.join(path)),
+            Value::String(path) if !path.is_empty() => Ok(directory.join(path)),
             Value::Null => Err(format!("{name}: found nothing, expected the package that it links to")),
             other => Err(format!("{name}: found {}, expected the path of a package", describe(other))),
         };

@@ -3,40 +3,41 @@
 use super::keys::{ARCHITECTURE, ARCHITECTURES};
 use super::{SPEC_FORMAT, Spec};
 use crate::Result;
-use layerstone_store::Fields;
+use layerstone_store::Error;
 use serde_json::{Map, Value};
 use std::path::Path;
 
 impl Spec {
     /// Reads an image.json that may be one of several images: for each entry of `architectures`, the spec with the
     /// entry's keys over its own.
-    pub fn parse_all(bytes: &[u8], name: &str, folder: &Path) -> Result<Vec<Spec>> {
-        let whole: Option<Map<String, Value>> = serde_json::from_slice(bytes).ok();
-        let Some((mut whole, entries)) = whole.and_then(|mut it| it.remove(ARCHITECTURES.name).map(|list| (it, list)))
+    pub fn parse_all(bytes: &[u8], name: &str, directory: &Path) -> Result<Vec<Spec>> {
+        let object: Option<Map<String, Value>> = serde_json::from_slice(bytes).ok();
+        let Some((mut object, entries)) =
+            object.and_then(|mut it| it.remove(ARCHITECTURES.name).map(|list| (it, list)))
         else {
-            return Ok(vec![Spec::parse(bytes, name, folder)?]);
+            return Ok(vec![Spec::parse(bytes, name, directory)?]);
         };
         let expected = format!("expected {}", ARCHITECTURES.expected);
-        let wrong = |cause: &str| match Fields::parse(b"{}", SPEC_FORMAT, name) {
-            Ok(fields) => ARCHITECTURES.error(&fields, cause),
-            Err(error) => error.into(),
+        let wrong = |cause: &str| {
+            let cause = format!("{}: {cause}", ARCHITECTURES.name);
+            Error::Malformed { format: SPEC_FORMAT, name: name.to_owned(), cause }
         };
         let entries = match entries.as_array().filter(|entries| !entries.is_empty()) {
             Some(entries) => entries.clone(),
-            None => return Err(wrong(&expected)),
+            None => return Err(wrong(&expected).into()),
         };
-        if whole.remove(ARCHITECTURE.name).is_some() {
-            return Err(wrong("found architecture too, expected one of them"));
+        if object.remove(ARCHITECTURE.name).is_some() {
+            return Err(wrong("found architecture too, expected one of them").into());
         }
         let specs = entries.into_iter().enumerate().map(|(index, entry)| {
-            let mut spec = whole.clone();
+            let mut spec = object.clone();
             match entry {
                 Value::Object(keys) if keys.contains_key(ARCHITECTURE.name) => spec.extend(keys),
                 Value::String(architecture) => drop(spec.insert(ARCHITECTURE.name.to_owned(), architecture.into())),
-                _ => return Err(wrong(&expected)),
+                _ => return Err(wrong(&expected).into()),
             }
             let bytes = Value::Object(spec).to_string();
-            Spec::parse(bytes.as_bytes(), &format!("{name}: architectures[{index}]"), folder)
+            Spec::parse(bytes.as_bytes(), &format!("{name}: architectures[{index}]"), directory)
         });
         specs.collect()
     }

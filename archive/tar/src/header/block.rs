@@ -1,4 +1,4 @@
-//! One 512-byte header block under construction (POSIX.1-2017, pax, "ustar Interchange Format").
+//! Fills one 512-byte header block (POSIX.1-2017, pax, "ustar Interchange Format").
 
 use super::BLOCK;
 
@@ -18,6 +18,9 @@ pub(super) const UNAME: Field = 265..297;
 pub(super) const GNAME: Field = 297..329;
 pub(super) const DEVICE_MAJOR: Field = 329..337;
 pub(super) const DEVICE_MINOR: Field = 337..345;
+
+/// Magic and version of a ustar block.
+pub(super) const USTAR: &[u8; 8] = b"ustar\x0000";
 
 /// One header block under construction. The ustar prefix field is never used, as neither tool uses it.
 pub(super) struct Block(pub(super) [u8; BLOCK]);
@@ -74,7 +77,14 @@ impl Block {
     }
 }
 
-/// Appends zeros up to the next block.
-pub(super) fn pad(out: &mut Vec<u8>) {
+/// Appends an entry that describes the next one, of nobody's unless the block says so: the block, completed, and contents.
+pub(super) fn append_extension(mut block: Block, name: &[u8], flag: u8, contents: &[u8], out: &mut Vec<u8>) {
+    block.text(NAME, name);
+    block.octal(UID, 0);
+    block.octal(GID, 0);
+    block.octal(SIZE, contents.len() as u64);
+    block.0[TYPE] = flag;
+    out.extend_from_slice(&block.finish());
+    out.extend_from_slice(contents);
     out.resize(out.len().next_multiple_of(BLOCK), 0);
 }

@@ -1,7 +1,7 @@
-//! GNU tar's dialect: old GNU blocks, `././@LongLink` entries for long names, base 256 for large numbers (src/create.c).
+//! Writes GNU tar's dialect: old GNU blocks, `././@LongLink` entries for long names, base 256 for large numbers (src/create.c).
 
 use super::HeaderFields;
-use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad};
+use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, append_extension};
 
 /// Magic and version of an old GNU block, which run into each other.
 const MAGIC: &[u8; 8] = b"ustar  \0";
@@ -35,22 +35,14 @@ pub(super) fn append_gnu(fields: &HeaderFields<'_>, named: bool, out: &mut Vec<u
 /// A long name or link text as the contents of an entry of its own, its NUL counted (`write_gnu_long_link`).
 fn append_long(flag: u8, text: &[u8], named: bool, out: &mut Vec<u8>) {
     let mut block = Block::new(MAGIC);
-    block.text(NAME, b"././@LongLink");
     block.octal(MODE, 0o644);
-    for field in [UID, GID, MTIME] {
-        block.octal(field, 0);
-    }
-    block.octal(SIZE, text.len() as u64 + 1);
-    block.0[TYPE] = flag;
+    block.octal(MTIME, 0);
     if named {
         // Root's, whoever owns the member.
         block.text(UNAME, b"root");
         block.text(GNAME, b"root");
     }
-    out.extend_from_slice(&block.finish());
-    out.extend_from_slice(text);
-    out.push(0);
-    pad(out);
+    append_extension(block, b"././@LongLink", flag, &[text, b"\0"].concat(), out);
 }
 
 #[cfg(test)]
@@ -91,7 +83,7 @@ mod tests {
     #[test]
     fn what_fits_exactly_is_not_long() {
         assert_eq!(header(&Entry::file(&[b'n'; 100], 0o644, 0), 1, Owner::numeric_root()).len(), BLOCK);
-        // A folder's slash counts.
+        // A directory's slash counts.
         assert_eq!(header(&Entry::directory(&[b'n'; 100], 0o755), 1, Owner::numeric_root()).len(), 3 * BLOCK);
     }
 

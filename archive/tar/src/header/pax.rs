@@ -1,16 +1,13 @@
-//! Python's dialect: ustar blocks, and a PAX extended header for what does not fit (Lib/tarfile.py,
+//! Writes Python's dialect: ustar blocks, and a PAX extended header for what does not fit (Lib/tarfile.py,
 //! `create_pax_header`).
 
 use super::HeaderFields;
-use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad};
+use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, USTAR, append_extension};
 use crate::Xattrs;
 use std::borrow::Cow;
 
 /// Keywords of extended attributes begin so (star's way, which all others follow).
-const XATTR: &[u8] = b"SCHILY.xattr.";
-
-/// Magic and version of a ustar block.
-const MAGIC: &[u8; 8] = b"ustar\x0000";
+pub(crate) const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// Appends the header blocks of a member as Python's `tarfile` writes them in its PAX format. Records that are there
 /// already stay, first and unchanged; one is added for each field that is too small or not ASCII.
@@ -19,7 +16,7 @@ pub fn append_pax(fields: &HeaderFields<'_>, mut records: Records, out: &mut Vec
     records.text("linkpath", fields.link, 100);
     records.text("uname", fields.uname, 32);
     records.text("gname", fields.gname, 32);
-    let mut block = Block::new(MAGIC);
+    let mut block = Block::new(USTAR);
     block.text(NAME, &ascii_replaced(fields.name));
     records.fill(fields, &mut block);
     block.text(LINK, &ascii_replaced(fields.link));
@@ -27,23 +24,13 @@ pub fn append_pax(fields: &HeaderFields<'_>, mut records: Records, out: &mut Vec
     block.text(GNAME, &ascii_replaced(fields.gname));
     block.device(fields.device);
     if let Some(payload) = records.payload() {
-        append_extended(&payload, out);
+        // All else is zero (Lib/tarfile.py, `_create_pax_generic_header`).
+        let mut extension = Block::new(USTAR);
+        extension.octal(MODE, 0);
+        extension.octal(MTIME, 0);
+        append_extension(extension, b"././@PaxHeader", b'x', &payload, out);
     }
     out.extend_from_slice(&block.finish());
-}
-
-/// A block named `././@PaxHeader`, all else zero, then the records (Lib/tarfile.py, `_create_pax_generic_header`).
-fn append_extended(payload: &[u8], out: &mut Vec<u8>) {
-    let mut block = Block::new(MAGIC);
-    block.text(NAME, b"././@PaxHeader");
-    for field in [MODE, UID, GID, MTIME] {
-        block.octal(field, 0);
-    }
-    block.octal(SIZE, payload.len() as u64);
-    block.0[TYPE] = b'x';
-    out.extend_from_slice(&block.finish());
-    out.extend_from_slice(payload);
-    pad(out);
 }
 
 /// The records of a PAX extended header, in the order in which they are written.
@@ -94,7 +81,7 @@ impl Records {
         block.octal(MODE, u64::from(fields.mode));
         block.octal(UID, self.number("uid", i64::from(fields.uid), 7));
         block.octal(GID, self.number("gid", i64::from(fields.gid), 7));
-        block.octal(SIZE, self.size(fields.size));
+        block.octal(SIZE, self.number("size", i64::try_from(fields.size).unwrap_or(i64::MAX), 11));
         block.octal(MTIME, self.number("mtime", fields.mtime, 11));
         block.0[TYPE] = fields.flag;
     }
@@ -108,17 +95,9 @@ impl Records {
         0
     }
 
-    /// [`Records::number`] for a size in bytes.
-    fn size(&mut self, size: u64) -> u64 {
-        self.number("size", i64::try_from(size).unwrap_or(i64::MAX), 11)
-    }
-
     /// `LEN KEY=VALUE\n` for every record; first of all `hdrcharset=BINARY` if a value is not UTF-8. None for no
     /// records.
     fn payload(&self) -> Option<Vec<u8>> {
-        if self.0.is_empty() {
-            return None;
-        }
         let is_binary = |(_, value): &Record| std::str::from_utf8(value).is_err();
         let charset: &[u8] = if self.0.iter().any(is_binary) { b"21 hdrcharset=BINARY\n" } else { b"" };
         self.plain_payload().map(|payload| [charset, &payload].concat())

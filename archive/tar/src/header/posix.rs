@@ -1,18 +1,15 @@
-//! GNU tar's POSIX dialect, for members with extended attributes, which its own dialect cannot hold: `--format=posix
+//! Writes GNU tar's POSIX dialect, for members with extended attributes, which its own dialect cannot hold: `--format=posix
 //! --xattrs`, with `--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime` for bytes that are the same every
 //! time (src/create.c, `start_header`; src/xheader.c).
 //!
 //! GNU tar takes attributes in the order in which a file system lists them; here they are sorted.
 
 use super::HeaderFields;
-use super::block::{
-    Block, DEVICE_MAJOR, DEVICE_MINOR, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, UNAME, pad,
-};
+use super::block::{Block, DEVICE_MAJOR, DEVICE_MINOR, GNAME, LINK, MODE, MTIME, NAME, UNAME, USTAR, append_extension};
 use super::pax::Records;
 use crate::Xattrs;
+use crate::tree::split;
 
-/// Magic and version of a ustar block.
-const MAGIC: &[u8; 8] = b"ustar\x0000";
 /// The largest number that a field of twelve bytes holds in octal digits.
 const LARGEST: i64 = (1 << 33) - 1;
 
@@ -25,7 +22,7 @@ pub(super) fn append_posix(fields: &HeaderFields<'_>, xattrs: &Xattrs, named: bo
     if fields.name.len() > NAME.len() || !fields.name.is_ascii() {
         records.set(b"path", fields.name);
     }
-    let mut block = Block::new(MAGIC);
+    let mut block = Block::new(USTAR);
     block.text(NAME, fields.name);
     records.fill(fields, &mut block);
     block.text(LINK, fields.link);
@@ -40,32 +37,18 @@ pub(super) fn append_posix(fields: &HeaderFields<'_>, xattrs: &Xattrs, named: bo
     block.octal(DEVICE_MINOR, u64::from(minor));
     records.set_xattrs(xattrs);
     if let Some(payload) = records.plain_payload() {
-        append_extended(fields, &payload, out);
+        // The block before the records (src/xheader.c, `xheader_write`).
+        let mut extension = Block::new(USTAR);
+        extension.octal(MODE, 0o644);
+        extension.octal(MTIME, fields.mtime.clamp(0, LARGEST) as u64);
+        append_extension(extension, &header_name(fields.name), b'x', &payload, out);
     }
     out.extend_from_slice(&block.finish());
 }
 
-/// The block before the records (src/xheader.c, `xheader_write`).
-fn append_extended(fields: &HeaderFields<'_>, payload: &[u8], out: &mut Vec<u8>) {
-    let mut block = Block::new(MAGIC);
-    block.text(NAME, &header_name(fields.name));
-    block.octal(MODE, 0o644);
-    block.octal(UID, 0);
-    block.octal(GID, 0);
-    block.octal(SIZE, payload.len() as u64);
-    block.octal(MTIME, fields.mtime.clamp(0, LARGEST) as u64);
-    block.0[TYPE] = b'x';
-    out.extend_from_slice(&block.finish());
-    out.extend_from_slice(payload);
-    pad(out);
-}
-
-/// `%d/PaxHeaders/%f`: the folder as dirname(1) tells it, and the name as basename(1) does.
+/// `%d/PaxHeaders/%f`: the directory as dirname(1) tells it, and the name as basename(1) does.
 fn header_name(name: &[u8]) -> Vec<u8> {
     let name = name.strip_suffix(b"/").unwrap_or(name);
-    let (folder, base) = match name.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (&name[..slash], &name[slash + 1..]),
-        None => (&b"."[..], name),
-    };
-    [folder, b"/PaxHeaders/", base].concat()
+    let (directory, base) = if name.contains(&b'/') { split(name) } else { (&b"."[..], name) };
+    [directory, b"/PaxHeaders/", base].concat()
 }

@@ -1,15 +1,13 @@
-//! One header block, and the records of an extended header, as fields of a member.
+//! Parses a header block, and the records of an extended header, into fields of a member.
 
 use crate::BLOCK;
+use crate::header::XATTR;
 use std::collections::BTreeMap;
 
 pub(super) type Block = [u8; BLOCK];
 
 /// Keywords and values of an extended header; of a keyword that comes twice, the last value.
 pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// Keywords of extended attributes begin so (star's way, which all others follow).
-const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// The fields of a member; all but the last ones count in a tarsum.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +16,7 @@ pub(crate) struct Member {
     pub mode: i64,
     pub uid: i64,
     pub gid: i64,
-    /// Size of the contents, holes included; links and folders may claim one and have none.
+    /// Size of the contents, holes included; links and directories may claim one and have none.
     pub size: i64,
     pub typeflag: u8,
     pub link_name: Vec<u8>,
@@ -26,7 +24,7 @@ pub(crate) struct Member {
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Modification time in seconds since the epoch.
     pub mtime: i64,
-    /// The same as a record tells it, with a fraction; empty if none does.
+    /// The same as a record has it, with a fraction; empty if none does.
     pub exact_mtime: Vec<u8>,
     pub uname: Vec<u8>,
     pub gname: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The order in which Go's `sort.Sort` (Go 1.19 and later) leaves items whose comparison is not an order.
+//! Sorts as Go's `sort.Sort` (Go 1.19 and later) does, also where the comparison is not an order.
 //!
 //! Any sorting algorithm gives the same result for a real order. For one that contradicts itself the result depends on
 //! which items are compared when, so this follows Go's choice step by step: pattern-defeating quicksort (Orson Peters,
@@ -197,42 +197,39 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
     /// Moves what is less than the pivot before it and the rest behind; where the pivot is then, and whether nothing
     /// had to be moved.
     fn partition(&mut self, start: usize, end: usize, pivot: usize) -> (usize, bool) {
-        self.items.swap(start, pivot);
-        let (mut low, mut high) = (start + 1, end - 1);
-        let mut untouched = true;
-        loop {
-            while low <= high && self.less(low, start) {
-                low += 1;
-            }
-            while low <= high && !self.less(high, start) {
-                high -= 1;
-            }
-            if low > high {
-                self.items.swap(high, start);
-                return (high, untouched);
-            }
-            self.items.swap(low, high);
-            untouched = false;
-            low += 1;
-            high -= 1;
-        }
+        let (behind, untouched) = self.divide(start, end, pivot, |this, at| this.less(at, start));
+        self.items.swap(behind - 1, start);
+        (behind - 1, untouched)
     }
 
     /// Moves what equals the pivot to the front, where nothing is less; where the rest begins.
     fn partition_equal(&mut self, start: usize, end: usize, pivot: usize) -> usize {
+        self.divide(start, end, pivot, |this, at| !this.less(start, at)).0
+    }
+
+    /// Moves the pivot to the start, and behind it what belongs in front before the rest; where the rest begins, and
+    /// whether nothing had to be moved.
+    fn divide(
+        &mut self,
+        start: usize,
+        end: usize,
+        pivot: usize,
+        is_front: impl Fn(&Self, usize) -> bool,
+    ) -> (usize, bool) {
         self.items.swap(start, pivot);
-        let (mut low, mut high) = (start + 1, end - 1);
+        let (mut low, mut high, mut untouched) = (start + 1, end - 1, true);
         loop {
-            while low <= high && !self.less(start, low) {
+            while low <= high && is_front(self, low) {
                 low += 1;
             }
-            while low <= high && self.less(start, high) {
+            while low <= high && !is_front(self, high) {
                 high -= 1;
             }
             if low > high {
-                return low;
+                return (low, untouched);
             }
             self.items.swap(low, high);
+            untouched = false;
             low += 1;
             high -= 1;
         }

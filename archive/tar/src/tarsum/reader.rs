@@ -1,4 +1,4 @@
-//! Tar members as Go's `archive/tar` sees them.
+//! Reads tar members as Go's `archive/tar` does.
 //!
 //! The formats are those of POSIX.1-2017 (pax, "ustar Interchange Format" and "pax Interchange Format") and the GNU tar
 //! manual ("Basic Tar Format", "Sparse Formats"). Where archives deviate from them, Go 1.19's reader decides what they
@@ -21,23 +21,23 @@ const BASE_256: Range<i64> = -(1 << 56)..1 << 56;
 pub(crate) struct Archive<R> {
     input: R,
     /// Bytes read so far.
-    position: u64,
-    /// Where the present header begins.
-    start: u64,
+    pub offset: u64,
+    /// Where the present header begins; at the end of the archive, where there are no more members.
+    pub start: u64,
     /// Where the first of the headers that describe the present member begins.
-    first: u64,
+    pub first: u64,
     /// Bytes of the present member's contents that are still to be read from the archive.
     stored: u64,
     /// Bytes that follow them up to the next header.
     padding: u64,
     pub(super) sparse: Option<Sparse>,
     /// Headers read so far.
-    count: u64,
+    pub count: u64,
 }
 
 impl<R: Read> Archive<R> {
     pub fn new(input: R) -> Archive<R> {
-        Archive { input, position: 0, start: 0, first: 0, stored: 0, padding: 0, sparse: None, count: 0 }
+        Archive { input, offset: 0, start: 0, first: 0, stored: 0, padding: 0, sparse: None, count: 0 }
     }
 
     /// Goes on to the next member; none at the end of the archive.
@@ -86,29 +86,9 @@ impl<R: Read> Archive<R> {
         self.sparse.as_ref().map_or(0, Sparse::holes)
     }
 
-    /// Whether a header was found at all.
-    pub fn has_headers(&self) -> bool {
-        self.count > 0
-    }
-
     /// Whether the present member has holes, or a map that says it has none.
     pub fn is_sparse(&self) -> bool {
         self.sparse.is_some()
-    }
-
-    /// Bytes read so far.
-    pub fn position(&self) -> u64 {
-        self.position
-    }
-
-    /// Where the headers of the present member begin.
-    pub fn first(&self) -> u64 {
-        self.first
-    }
-
-    /// Where the present header begins; at the end of the archive, where there are no more members.
-    pub fn end(&self) -> u64 {
-        self.start
     }
 
     /// Reads on in the present member's contents, holes as zeros; 0 at their end.
@@ -153,11 +133,11 @@ impl<R: Read> Archive<R> {
         let mut waste = [0; 8192];
         while self.read_stored(&mut waste)? > 0 {}
         let padding = std::mem::take(&mut self.padding) as usize;
-        if self.read_up_to(&mut waste[..padding])? < padding {
-            self.start = self.position;
+        if fill(&mut waste[..padding], |rest| self.read_some(rest))? < padding {
+            self.start = self.offset;
             return Ok(None);
         }
-        self.start = self.position;
+        self.start = self.offset;
         match self.read_block()? {
             Some(block) if block == [0; BLOCK] => match self.read_block()? {
                 Some(second) if second != block => {
@@ -226,34 +206,18 @@ impl<R: Read> Archive<R> {
     /// A whole block; none at the end of the input.
     pub(super) fn read_block(&mut self) -> io::Result<Option<Block>> {
         let mut block = [0; BLOCK];
-        match self.read_up_to(&mut block)? {
+        match fill(&mut block, |rest| self.read_some(rest))? {
             0 => Ok(None),
             BLOCK => Ok(Some(block)),
             _ => Err(self.ends_early()),
         }
     }
 
-    /// Fills the buffer as far as the input goes.
-    fn read_up_to(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.read_some(&mut buffer[filled..])? {
-                0 => break,
-                n => filled += n,
-            }
-        }
-        Ok(filled)
-    }
-
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.input.read(buffer) {
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Ok(n) => {
-                    self.position += n as u64;
-                    return Ok(n);
-                }
-                Err(e) => return Err(e),
+                read => return read.inspect(|&n| self.offset += n as u64),
             }
         }
     }
@@ -265,8 +229,7 @@ impl<R: Read> Archive<R> {
     }
 
     pub(super) fn ends_early(&self) -> io::Error {
-        let message =
-            format!("not a whole tar: header at byte {}: the input ends at byte {}", self.start, self.position);
+        let message = format!("not a whole tar: header at byte {}: the input ends at byte {}", self.start, self.offset);
         io::Error::new(ErrorKind::UnexpectedEof, message)
     }
 }
@@ -276,14 +239,26 @@ impl<R: Read + Seek> Archive<R> {
     pub fn pass_contents(&mut self) -> io::Result<()> {
         let Some(passed) = self.stored.checked_sub(1) else { return Ok(()) };
         self.input.seek_relative(i64::try_from(passed).map_err(|_| self.ends_early())?)?;
-        self.position += passed;
+        self.offset += passed;
         if self.read_some(&mut [0])? == 0 {
-            self.position = self.input.seek(SeekFrom::End(0))?;
+            self.offset = self.input.seek(SeekFrom::End(0))?;
             return Err(self.ends_early());
         }
         self.stored = 0;
         Ok(())
     }
+}
+
+/// Fills a buffer as far as there are bytes to be read.
+pub(super) fn fill(buffer: &mut [u8], mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read(&mut buffer[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    Ok(filled)
 }
 
 /// As many bytes of a buffer as there are to be read.

@@ -1,7 +1,7 @@
-//! Maps of files with holes (GNU tar manual, "Storing Sparse Files"): which parts of a file an archive holds.
+//! Reads maps of files with holes (GNU tar manual, "Storing Sparse Files"): which parts of a file an archive holds.
 
 use super::header::{Block, Dialect, Member, Records, decimal, number};
-use super::reader::Archive;
+use super::reader::{Archive, fill};
 use crate::BLOCK;
 use crate::limits::MAX_EXTENSION;
 use std::io::{self, Read};
@@ -69,24 +69,20 @@ impl<R: Read> Archive<R> {
         block: Block,
         records: &Records,
     ) -> io::Result<()> {
-        let invalid = "malformed sparse map";
         let map = if member.typeflag == b'S' {
-            if dialect != Dialect::Gnu {
-                return Err(self.invalid(invalid));
-            }
-            member.size = number(&block[483..495]).ok_or_else(|| self.invalid(invalid))?;
+            let size = number(&block[483..495]).filter(|_| dialect == Dialect::Gnu);
+            member.size = size.ok_or_else(|| self.malformed())?;
             self.read_gnu_map(block)?
         } else {
             let Some(in_records) = is_map_in_records(records) else { return Ok(()) };
-            apply_sparse_records(member, records).ok_or_else(|| self.invalid(invalid))?;
-            if in_records {
-                map_in_records(records).ok_or_else(|| self.invalid(invalid))?
-            } else {
-                self.read_map_before_contents()?
+            apply_sparse_records(member, records).ok_or_else(|| self.malformed())?;
+            match in_records {
+                true => map_in_records(records).ok_or_else(|| self.malformed())?,
+                false => self.read_map_before_contents()?,
             }
         };
         let data = data_ranges(&map, member.size).filter(|_| !member.is_header_only());
-        let data = data.ok_or_else(|| self.invalid(invalid))?;
+        let data = data.ok_or_else(|| self.malformed())?;
         self.sparse = Some(Sparse::new(data, member.size as u64));
         self.advance_sparse(0)
     }
@@ -98,7 +94,7 @@ impl<R: Read> Archive<R> {
         loop {
             for entry in block[entries.clone()].chunks(24).take_while(|entry| entry[0] != 0) {
                 for field in entry.chunks(12) {
-                    map.push(number(field).ok_or_else(|| self.invalid("malformed sparse map"))?);
+                    map.push(number(field).ok_or_else(|| self.malformed())?);
                 }
             }
             if block[entries.end] == 0 {
@@ -124,12 +120,8 @@ impl<R: Read> Archive<R> {
                     return Err(self.too_large());
                 }
                 let mut block = [0; BLOCK];
-                let mut filled = 0;
-                while filled < BLOCK {
-                    match self.read_stored(&mut block[filled..])? {
-                        0 => return Err(self.ends_early()),
-                        n => filled += n,
-                    }
+                if fill(&mut block, |rest| self.read_stored(rest))? < BLOCK {
+                    return Err(self.ends_early());
                 }
                 lines += block.iter().filter(|&&byte| byte == b'\n').count();
                 text.extend_from_slice(&block);
@@ -137,13 +129,17 @@ impl<R: Read> Archive<R> {
             let mut numbers = text.split(|&byte| byte == b'\n').map(decimal);
             let entries = numbers.next().flatten().and_then(|count| usize::try_from(count).ok());
             let entries = entries.and_then(|count| count.checked_mul(2)).filter(|&count| count < usize::MAX);
-            let entries = entries.ok_or_else(|| self.invalid("malformed sparse map"))?;
+            let entries = entries.ok_or_else(|| self.malformed())?;
             if lines > entries {
                 let map: Option<Vec<i64>> = numbers.take(entries).collect();
-                return map.ok_or_else(|| self.invalid("malformed sparse map"));
+                return map.ok_or_else(|| self.malformed());
             }
             wanted = entries + 1;
         }
+    }
+
+    fn malformed(&self) -> io::Error {
+        self.invalid("malformed sparse map")
     }
 
     fn too_large(&self) -> io::Error {

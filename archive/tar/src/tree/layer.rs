@@ -1,4 +1,4 @@
-//! The files of one layer and what it hides of lower ones (OCI image-spec, layer.md, "Whiteouts").
+//! Reads the files of one layer and what it hides of lower ones (OCI image-spec, layer.md, "Whiteouts").
 
 use super::node::{Made, Node, Origin, join, split};
 use crate::limits::{MAX_COPIED_TARGETS, MAX_IMPLIED};
@@ -15,7 +15,7 @@ pub struct LayerTree {
     pub(super) root: Node,
     /// Names of lower layers that are hidden, with all below them.
     pub(super) hidden: BTreeSet<Vec<u8>>,
-    /// Folders of which nothing is left that lower layers hold.
+    /// Directories of which nothing is left that lower layers hold.
     pub(super) opaque: BTreeSet<Vec<u8>>,
     /// Notes of aufs. They are among the files until hard links are resolved, since those may name a file in
     /// `.wh..wh.plnk`.
@@ -36,7 +36,7 @@ impl LayerTree {
     ///
     /// What reading gives; `UnexpectedEof` if the tar ends early; `InvalidData`, with the position of the header, if the
     /// tar is none, or has a member that no image can hold: a name that leads out of the image or is longer than 4096
-    /// bytes, a root that is no folder, a whiteout of nothing; or if it has more than 250,000 folders without a header, or
+    /// bytes, a root that is no directory, a whiteout of nothing; or if it has more than 250,000 directories without a header, or
     /// more files than an image may have.
     pub fn read<R: Read + Seek>(tar: R) -> io::Result<LayerTree> {
         LayerTree::read_nth(tar, 0, &Allowance::default())
@@ -129,7 +129,7 @@ impl LayerTree {
         if implied > MAX_IMPLIED { Err(cause()) } else { Ok(()) }
     }
 
-    /// Whoever unpacks a whiteout makes its folder. Done at the end, so that a whiteout changes no file of its own layer,
+    /// Whoever unpacks a whiteout makes its directory. Done at the end, so that a whiteout changes no file of its own layer,
     /// wherever it stands.
     fn imply_folders(&mut self) -> Result<(), String> {
         let folders = self.hidden.iter().chain(&self.notes).map(|name| split(name).0);

@@ -1,16 +1,16 @@
-//! A file of an image with all that is below it.
+//! Holds a file of an image with all that is below it.
 
 use crate::{Kind, Member};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Mode of a folder that no header describes.
-const FOLDER_MODE: u32 = 0o755;
+/// Mode of a directory that no header describes.
+const DIRECTORY_MODE: u32 = 0o755;
 
-/// Bytes of memory that a file takes: a [`Node`], its place in the map of its folder, and what the allocator adds.
+/// Bytes of memory that a file takes: a [`Node`], its entry in the map of its directory, and what the allocator adds.
 const NODE_BYTES: usize = 144;
-/// Bytes that a folder takes when the first file comes into it: a map with room for eleven.
-const FOLDER_BYTES: usize = 320;
+/// Bytes that a directory takes when the first file comes into it: a map with room for eleven.
+const DIRECTORY_BYTES: usize = 320;
 
 /// What was made of a tree.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Made {
     pub bytes: usize,
 }
 
-/// A file of an image; if it is a folder, with all that is in it.
+/// A file of an image; if it is a directory, with all that is in it.
 #[derive(Debug)]
 pub struct Node {
     /// What it is. Never a hard link in a [`Tree`](crate::Tree), where each name of a file is that file.
@@ -32,9 +32,9 @@ pub struct Node {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
-    /// Where its header is; none for a folder that has none.
+    /// Where its header is; none for a directory that has none.
     pub(crate) origin: Option<Origin>,
-    /// Whether it is a folder only because something is in it: no header says its mode and owner.
+    /// Whether it is a directory only because something is in it: no header says its mode and owner.
     pub(super) is_implied: bool,
     pub(super) children: Children,
 }
@@ -44,37 +44,37 @@ pub struct Node {
 pub(crate) struct Origin {
     /// The number of the layer.
     pub layer: u32,
-    /// The place in its tar.
+    /// The offset in its tar.
     pub at: u64,
 }
 
-/// The files in a folder by name; none is as good as an empty map, and takes no memory.
+/// The files in a directory by name; none is as good as an empty map, and takes no memory.
 #[derive(Default)]
-pub(super) struct Children(Option<Box<Folder>>);
+pub(super) struct Children(Option<Box<Directory>>);
 
-/// Nodes in boxes: a map makes room for eleven at once, and most folders hold fewer.
-type Folder = BTreeMap<Box<[u8]>, Box<Node>>;
+/// Nodes in boxes: a map makes room for eleven at once, and most directories hold fewer.
+type Directory = BTreeMap<Box<[u8]>, Box<Node>>;
 
 impl Node {
-    /// Whether it is a folder.
+    /// Whether it is a directory.
     pub fn is_directory(&self) -> bool {
         self.kind == Kind::Directory
     }
 
-    /// The files in a folder with their names, in the order of bytes; none for all that is no folder.
+    /// The files in a directory with their names, in the order of bytes; none for all that is no directory.
     pub fn children(&self) -> impl Iterator<Item = (&[u8], &Node)> {
-        self.children.0.iter().flat_map(|folder| folder.iter()).map(|(name, node)| (&**name, &**node))
+        self.children.0.iter().flat_map(|directory| directory.iter()).map(|(name, node)| (&**name, &**node))
     }
 
-    /// What all names of one file have in common, and no other file; none for a folder that no header describes.
+    /// What all names of one file have in common, and no other file; none for a directory that no header describes.
     pub fn identity(&self) -> Option<(u32, u64)> {
         self.origin.map(|Origin { layer, at }| (layer, at))
     }
 
-    /// A folder that no header describes.
+    /// A directory that no header describes.
     pub(super) fn implied() -> Node {
         let children = Children::default();
-        Node { kind: Kind::Directory, mode: FOLDER_MODE, uid: 0, gid: 0, origin: None, is_implied: true, children }
+        Node { kind: Kind::Directory, mode: DIRECTORY_MODE, uid: 0, gid: 0, origin: None, is_implied: true, children }
     }
 
     /// The same file without what is below it.
@@ -82,7 +82,7 @@ impl Node {
         Node { kind: self.kind.clone(), children: Children::default(), ..*self }
     }
 
-    /// The file of this name in a folder.
+    /// The file of this name in a directory.
     pub(super) fn child(&self, name: &[u8]) -> Option<&Node> {
         self.children.0.as_ref()?.get(name).map(|node| &**node)
     }
@@ -97,7 +97,7 @@ impl Node {
         components(name).try_fold(self, |node, part| node.children.0.as_mut()?.get_mut(part).map(|node| &mut **node))
     }
 
-    /// The file of a name below this one, made as an implied folder if there is none, as are all folders on the way
+    /// The file of a name below this one, made as an implied directory if there is none, as are all directories on the way
     /// there; what is new is noted in `made`.
     pub(super) fn make(&mut self, name: &[u8], made: &mut Made) -> &mut Node {
         components(name).fold(self, |node, part| {
@@ -108,7 +108,7 @@ impl Node {
         })
     }
 
-    /// Makes a folder of that name and all on the way there, unless something that is no folder is in the way.
+    /// Makes a directory of that name and all on the way there, unless something that is no directory is in the way.
     pub(super) fn imply(&mut self, name: &[u8], made: &mut Made) {
         let mut node = self;
         for part in components(name) {
@@ -121,9 +121,9 @@ impl Node {
 
     fn make_child(&mut self, name: &[u8], made: &mut Made) -> &mut Node {
         if self.children.0.is_none() {
-            made.bytes += FOLDER_BYTES;
+            made.bytes += DIRECTORY_BYTES;
         }
-        self.children.folder().entry(name.into()).or_insert_with(|| {
+        self.children.directory().entry(name.into()).or_insert_with(|| {
             made.count += 1;
             made.bytes += NODE_BYTES + name.len();
             Box::new(Node::implied())
@@ -132,13 +132,13 @@ impl Node {
 
     /// Takes the file of a name away, with all below it.
     pub(super) fn remove(&mut self, name: &[u8]) {
-        let (folder, base) = split(name);
-        if let Some(folder) = self.find_mut(folder).and_then(|folder| folder.children.0.as_mut()) {
-            folder.remove(base);
+        let (directory, base) = split(name);
+        if let Some(directory) = self.find_mut(directory).and_then(|directory| directory.children.0.as_mut()) {
+            directory.remove(base);
         }
     }
 
-    /// Becomes what a header says. A folder stays one with all that is in it.
+    /// Becomes what a header says. A directory stays one with all that is in it.
     pub(super) fn describe(&mut self, member: Member, origin: Origin) {
         if !(self.is_directory() && member.is_directory()) {
             self.children = Children::default();
@@ -148,7 +148,7 @@ impl Node {
         self.origin = Some(origin);
     }
 
-    /// Takes the mode and owner of a folder that is put over this one, if a header tells them.
+    /// Takes the mode and owner of a directory that is put over this one, if a header says them.
     pub(super) fn own_as(&mut self, upper: &Node) {
         if !upper.is_implied {
             (self.mode, self.uid, self.gid, self.origin) = (upper.mode, upper.uid, upper.gid, upper.origin);
@@ -158,29 +158,29 @@ impl Node {
 
 impl Children {
     /// The files, to be changed.
-    pub fn folder(&mut self) -> &mut Folder {
+    pub fn directory(&mut self) -> &mut Directory {
         self.0.get_or_insert_default()
     }
 
     /// All files with their names, taken out.
     pub fn take(&mut self) -> impl Iterator<Item = (Box<[u8]>, Box<Node>)> + use<> {
-        self.0.take().into_iter().flat_map(|folder| folder.into_iter())
+        self.0.take().into_iter().flat_map(|directory| directory.into_iter())
     }
 }
 
-/// The number of files alone: folders may be nested too deep to print.
+/// The number of files alone: directories may be nested too deep to print.
 impl fmt::Debug for Children {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} files", self.0.as_ref().map_or(0, |folder| folder.len()))
+        write!(f, "{} files", self.0.as_ref().map_or(0, |directory| directory.len()))
     }
 }
 
-/// Without recursion: folders may be nested deeper than the stack is.
+/// Without recursion: directories may be nested deeper than the stack is.
 impl Drop for Children {
     fn drop(&mut self) {
-        let mut folders: Vec<Box<Folder>> = self.0.take().into_iter().collect();
-        while let Some(folder) = folders.pop() {
-            folders.extend(folder.into_values().filter_map(|mut node| node.children.0.take()));
+        let mut directories: Vec<Box<Directory>> = self.0.take().into_iter().collect();
+        while let Some(directory) = directories.pop() {
+            directories.extend(directory.into_values().filter_map(|mut node| node.children.0.take()));
         }
     }
 }
@@ -190,7 +190,7 @@ pub(crate) fn components(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     name.split(|&byte| byte == b'/').filter(|_| !name.is_empty())
 }
 
-/// A name's folder and what it is called there.
+/// A name's directory and what it is called there.
 pub(crate) fn split(name: &[u8]) -> (&[u8], &[u8]) {
     match name.iter().rposition(|&byte| byte == b'/') {
         Some(slash) => (&name[..slash], &name[slash + 1..]),
@@ -198,7 +198,7 @@ pub(crate) fn split(name: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The name of something in a folder.
-pub(crate) fn join(folder: &[u8], base: &[u8]) -> Vec<u8> {
-    if folder.is_empty() { base.to_vec() } else { [folder, b"/", base].concat() }
+/// The name of something in a directory.
+pub(crate) fn join(directory: &[u8], base: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { base.to_vec() } else { [directory, b"/", base].concat() }
 }

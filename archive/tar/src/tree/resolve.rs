@@ -22,12 +22,12 @@ impl Tree {
     /// Follows all symbolic links of a name, that of the last component too. A target with a slash in front begins at the
     /// root of the image.
     ///
-    /// What does not exist has nothing below it, and is named as if its folders did; `..` leads out of it.
+    /// What does not exist has nothing below it, and is named as if its directories did; `..` leads out of it.
     ///
     /// # Errors
     ///
     /// [`Error::Follow`]: more than 40 links; a name or link that climbs above the root of the image, where a container
-    /// would stay at the root, but a program outside would leave it; something below a file that is no folder.
+    /// would stay at the root, but a program outside would leave it; something below a file that is no directory.
     pub fn resolve(&self, name: &[u8]) -> Result<Resolved<'_>> {
         self.follow(name, Walk::new("", "", path(name)))
     }

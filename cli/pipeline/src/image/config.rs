@@ -2,10 +2,10 @@
 
 use crate::{BaseImage, Result};
 use layerstone_image::{ImageFacts, OwnConfig};
-use layerstone_spec::{LAYERS_OF_DOCKER, Spec};
+use layerstone_spec::Spec;
 
-/// What the image says, and what the user should know about it; so many layers come on top of the base.
-pub fn facts(spec: &Spec, base: Option<&BaseImage>, layers: usize) -> Result<(ImageFacts, Vec<String>)> {
+/// What the image says, and what the user should know about it.
+pub fn facts(spec: &Spec, base: Option<&BaseImage>) -> Result<(ImageFacts, Vec<String>)> {
     let mut warnings = spec.warnings();
     let own = OwnConfig {
         created: spec.created.rfc3339()?,
@@ -16,9 +16,5 @@ pub fn facts(spec: &Spec, base: Option<&BaseImage>, layers: usize) -> Result<(Im
     };
     let Some(BaseImage { image, .. }) = base else { return Ok((own.facts(), warnings)) };
     warnings.extend(own.warnings_over(&image.config, &image.name)?);
-    let total = image.layers.len() + layers;
-    if total > LAYERS_OF_DOCKER {
-        warnings.push(format!("the image has {total} layers, docker loads images of at most {LAYERS_OF_DOCKER}"));
-    }
     Ok((own.facts_over(&image.config, &image.name)?, warnings))
 }

@@ -1,11 +1,10 @@
-//! Layer files as layers on their way into an image.
+//! Reads layer files as layers of an image.
 
 use crate::error::Context;
-use crate::image_layer::{ImageLayer, LayerBlob};
 use crate::prior_layers::layer_files;
 use crate::{BuildCache, Result};
 use layerstone_image::{MaxUnpacked, unpack_blob};
-use layerstone_layer::{LayerFile, Source, store_layout};
+use layerstone_layer::{Blob, Layer, LayerFile, Source, store_layout};
 use layerstone_store::Store;
 use layerstone_tar::Part;
 use std::fs::File;
@@ -19,13 +18,13 @@ pub fn layer_files_of(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// Reads one.
-pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUnpacked) -> Result<ImageLayer> {
+pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUnpacked) -> Result<Layer> {
     let layer = LayerFile::read(path)?;
     let descriptor = layer.descriptor.clone();
     let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
         (Some(recipe), _) => {
             let store = Store::new(&recipe.store, store.root())?;
-            let packed = layer.compression.map(|packing| LayerBlob::Packed(packing, descriptor));
+            let packed = layer.compression.map(|packing| Blob::Made(packing, descriptor));
             (Source::from(store_layout(&store, recipe)?), packed)
         }
         (None, Some(blob)) if layer.is_plain() => (Source::blob(&blob)?, None),
@@ -34,7 +33,7 @@ pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUn
             let file = File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))?;
             let part = Part::new(Arc::new(file), blob, 0, size);
             let tar = unpack_blob(&part, descriptor.digest, layer.diff_id, max)?;
-            (Source::Part(tar), Some(LayerBlob::Stored(descriptor, part)))
+            (Source::Part(tar), Some(Blob::Stored(descriptor, Arc::new(part))))
         }
         (None, None) => bail!("no blob and no recipe: {}", path.display()),
     };
@@ -46,5 +45,5 @@ pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUn
     }
     let LayerFile { diff_id, store_paths, comment, recipe, .. } = layer;
     let blobs = cache.blobs().filter(|_| recipe.is_some());
-    Ok(ImageLayer { store_paths, comment, blob, recipe, blobs, ..ImageLayer::new(source, Some(diff_id), path) })
+    Ok(Layer { store_paths, comment, blob, recipe, blobs, ..Layer::of_tar(source, Some(diff_id), path) })
 }

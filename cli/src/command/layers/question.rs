@@ -18,7 +18,7 @@ pub struct QuestionArgs {
     question: Question,
     /// Explain this plan instead of a new one
     #[arg(long, value_name = "LAYERS.JSON", requires = "explain", conflicts_with_all = ["strategy", "PlanArgs"])]
-    plan: Option<PathBuf>,
+    pub plan: Option<PathBuf>,
     /// Print the answer as JSON
     #[arg(long, requires = "question")]
     json: bool,
@@ -42,11 +42,6 @@ struct Question {
 }
 
 impl QuestionArgs {
-    /// Whether the plan to explain is there.
-    pub fn has_plan(&self) -> bool {
-        self.plan.is_some()
-    }
-
     /// Answers the question on stdout; false if none was asked.
     pub fn answer(&self, options: &Options, common: &Common) -> Result<bool> {
         let Question { check, explain, compare } = &self.question;

@@ -1,7 +1,9 @@
-//! `layerstone layers A B …`: several closures to a plan each, in one folder.
+//! `layerstone layers A B …`: several closures to a plan each, in one directory.
 
-use super::{NAME, Options, missing};
-use crate::args::{Common, usage_error};
+use super::settings::missing;
+use super::{NAME, Options};
+use crate::args::Common;
+use crate::usage_error::usage_error;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
@@ -16,38 +18,38 @@ use std::path::{Path, PathBuf};
 /// What the names of closure files end in; the first one that fits is taken off.
 const ENDINGS: [&str; 2] = [".closure.json", ".json"];
 
-/// Plans all closures together and writes `NAME.layers.json` for each into the output folder, all or none.
+/// Plans all closures together and writes `NAME.layers.json` for each into the output directory, all or none.
 pub fn run(files: &[PathBuf], options: &Options, common: &Common) -> Result<()> {
-    let folder = Some(&options.output).filter(|output| output.as_os_str() != "-");
-    let folder = folder.ok_or_else(|| missing("--output <FOLDER>, for the plans of several closures"))?;
-    let outputs = outputs(files, folder)?;
+    let directory = Some(&options.output).filter(|output| output.as_os_str() != "-");
+    let directory = directory.ok_or_else(|| missing("--output <FOLDER>, for the plans of several closures"))?;
+    let outputs = outputs(files, directory)?;
     let names = outputs.iter().filter_map(|path| path.file_name());
-    options.files(None).reads(files).adds_to(folder, names).check()?;
+    options.files(None).reads(files).adds_to(directory, names).check()?;
     let limit = options.limit_of_plan()?;
     let closures: Vec<Closure> = files.iter().map(|file| Closure::read(file)).collect::<Result<_, _>>()?;
     let first = closures.iter().find(|closure| !closure.graph.is_empty()).or(closures.first());
     let settings = options.settings(first.context("no closure")?, limit, common)?;
     let plans = plans(&closures, &settings)?;
     let plans = plans.into_iter().zip(&closures).map(|(plan, closure)| plan.with_hashes_of(closure));
-    let made = NewDirectory::make(folder)?;
-    let mut edge = options.edge.begin(&outputs)?;
+    let made = NewDirectory::make(directory)?;
+    let mut step = options.step.begin(&outputs)?;
     let prepared = plans.zip(&outputs).map(|(plan, path)| plan.prepare(path));
     let prepared: Vec<Output> = prepared.collect::<Result<_, _>>()?;
     Output::commit_all(prepared)?;
     made.keep();
-    edge.files(files);
-    options.tell(None, &mut edge);
-    Ok(edge.finish()?)
+    step.files(files);
+    options.note_inputs(None, &mut step);
+    Ok(step.finish()?)
 }
 
 /// The plan's file for each closure.
-fn outputs(closures: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>> {
+fn outputs(closures: &[PathBuf], directory: &Path) -> Result<Vec<PathBuf>> {
     let mut taken: BTreeMap<PathBuf, &Path> = BTreeMap::new();
     let mut outputs = Vec::with_capacity(closures.len());
     for closure in closures {
         let mut name = stem(closure.file_name().unwrap_or_default());
         name.push(".layers.json");
-        let output = folder.join(name);
+        let output = directory.join(name);
         if let Some(other) = taken.insert(output.clone(), closure) {
             let (other, own) = (other.display(), closure.display());
             let message = format!("two closures for one plan {}: {other} and {own}", output.display());

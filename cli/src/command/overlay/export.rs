@@ -40,8 +40,7 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     check_tar(&options.output, None)?;
     Files::default().reads([Location::parse(&options.image).path]).writes([&options.output]).check()?;
-    let wanted = options.platform.wanted();
-    let wanted = if wanted.is_named() { wanted } else { wanted.of_base() };
+    let wanted = options.platform.of_image();
     let stdout_name = Path::new("stdout");
     if options.output == Path::new("-") {
         if stdout().is_terminal() {
@@ -51,7 +50,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         let mut out = File::from(stdout().as_fd().try_clone_to_owned().context("cannot write: stdout")?);
         return export(&image, &mut out, stdout_name, common);
     }
-    // First, so that a bad place is told before anything is unpacked.
+    // First, so that a bad path is an error before anything is unpacked.
     let mut output = Output::create(&options.output)?;
     let image = options.unpacking.open(&Location::parse(&options.image), &wanted, common)?;
     export(&image, &mut output, &options.output, common)?;

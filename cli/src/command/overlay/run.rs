@@ -1,21 +1,27 @@
 //! `layerstone overlay run`: a script as root over a base image, to the layer of what it changes.
 
-use crate::args::{Common, StoreArgs, parse_time};
+mod hook_args;
+
+use crate::args::Common;
 use crate::base_args::BaseArgs;
+use crate::layer_output_args::LayerOutputArgs;
 use crate::legacy_args::LegacyArgs;
 use crate::overwrite::Files;
 use crate::script_args::ScriptArgs;
 use crate::step_args::StepArgs;
+use crate::store_args::StoreArgs;
+use crate::time::parse_time;
 use anyhow::{Result, bail};
 use clap::Args;
+use hook_args::HookArgs;
 use layerstone_closure::Closure;
 use layerstone_oci::Time;
 use layerstone_overlay::Hooks;
 use layerstone_pipeline::check_tar;
-use layerstone_pipeline::root_script::{COMMENT, RootScript, contents, make, read, text};
+use layerstone_pipeline::root_script::{COMMENT, RootScript, contents, make, text};
 use layerstone_spec::{ImageKind, RootMode, Script, Spec};
-use layerstone_store::{Output, Store};
-use std::path::{Path, PathBuf};
+use layerstone_store::Store;
+use std::path::PathBuf;
 
 /// Run a script as root over a base image, and write what it changes as a layer
 ///
@@ -43,18 +49,14 @@ pub struct Options {
     /// Script to run in the layer's folder when all else is done
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    /// Layer file to write
-    #[arg(short, long, value_name = "LAYER.JSON")]
-    output: PathBuf,
-    /// Tar to write
-    #[arg(long, value_name = "TAR")]
-    blob: PathBuf,
+    #[command(flatten)]
+    output: LayerOutputArgs,
     #[command(flatten)]
     legacy: LegacyArgs,
     #[command(flatten)]
     hooks: HookArgs,
     #[command(flatten)]
-    place: ScriptArgs,
+    scripts: ScriptArgs,
     /// Latest modification time in the layer: a date with a time and a zone or without, @SECONDS, or now [default: 1970-01-01T00:00:01Z]
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time of the files")]
     mtime: Option<Time>,
@@ -63,22 +65,7 @@ pub struct Options {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    edge: StepArgs,
-}
-
-/// The scripts beside the mount.
-#[derive(Args)]
-#[command(next_help_heading = "Hooks, in the folder of mnt, layer and work; with programs of --store-closure")]
-struct HookArgs {
-    /// Script to run before the base and the layer are mounted
-    #[arg(long, value_name = "FILE")]
-    pre_mount: Option<PathBuf>,
-    /// Script to run when they are mounted, before the root script
-    #[arg(long, value_name = "FILE")]
-    post_mount: Option<PathBuf>,
-    /// Script to run when they are unmounted, before --extra-commands
-    #[arg(long, value_name = "FILE")]
-    post_umount: Option<PathBuf>,
+    step: StepArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -90,7 +77,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let Some(script) = &spec.run_as_root else {
         bail!("no script: expected --script FILE, or runAsRoot in the spec");
     };
-    let scripts = options.place.options();
+    let scripts = options.scripts.options();
     let job = RootScript {
         script: text(script)?,
         hooks: Hooks { extra_commands: spec.script.as_ref().map(text).transpose()?, ..options.hooks.read()? },
@@ -102,34 +89,31 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         spec: &spec,
         options: &scripts,
     };
-    if options.output != Path::new("-") {
-        // First, so that a bad place is told before the script has run.
-        Output::create(&options.output)?;
-    }
-    let mut edge = options.edge.begin(&[&options.output, &options.blob])?;
-    edge.spec(&store, options.spec.as_deref(), &spec)?;
-    edge.files(&options.store_closure);
-    edge.files(&options.base.location(Some(&spec)).map(|base| base.path));
-    options.hooks.files().into_iter().for_each(|file| edge.files(file));
-    let mut layer = make(job, &options.blob, common)?;
+    options.output.probe()?;
+    let mut step = options.step.begin(&options.output.files())?;
+    step.spec(&store, options.spec.as_deref(), &spec)?;
+    step.files(&options.store_closure);
+    step.files(&options.base.file(Some(&spec)));
+    options.hooks.files().into_iter().for_each(|file| step.files(file));
+    let mut layer = make(job, &options.output.blob, common)?;
     // A single image's one layer says what it is when store paths are behind it.
     layer.comment = (spec.kind == ImageKind::Layered).then(|| COMMENT.to_owned());
-    layer.set_blob(&options.output, &options.blob)?;
-    options.legacy.write(&options.blob)?;
-    edge.files(options.legacy.file());
-    layer.write(&options.output)?;
-    Ok(edge.finish()?)
+    layer.set_blob(&options.output.file, &options.output.blob)?;
+    options.legacy.write(&options.output.blob)?;
+    step.files(&options.legacy.file);
+    layer.write(&options.output.file)?;
+    Ok(step.finish()?)
 }
 
 impl Options {
     /// Refuses a name that is no tar's, and an output that is one of the inputs.
     fn check_files(&self, spec: &Spec, store: &Store) -> Result<()> {
-        check_tar(&self.blob, None)?;
+        check_tar(&self.output.blob, None)?;
         let files = Files::of(store).reads_spec(self.spec.as_deref(), spec).reads(&self.store_closure);
-        let files = files.reads(self.base.location(Some(spec)).map(|base| base.path)).reads(self.place.files());
+        let files = files.reads(self.base.file(Some(spec))).reads(self.scripts.files());
         let files = self.hooks.files().into_iter().fold(files, Files::reads);
-        let files = files.reads(self.legacy.file()).writes(self.legacy.outputs(&self.blob));
-        files.edge(&self.edge).writes([&self.output, &self.blob]).check()
+        let files = files.reads(&self.legacy.file).writes(self.legacy.outputs(&self.output.blob));
+        files.writes(&self.step.depfile).writes(self.output.files()).check()
     }
 
     /// What is to be run: what the spec says of it, and the flags over that.
@@ -143,30 +127,10 @@ impl Options {
             (spec.contents, spec.helpers, spec.script) = (Vec::new(), Vec::new(), None);
         }
         spec.contents.extend(self.contents.iter().cloned());
-        if let Some(file) = &self.script {
-            spec.run_as_root = Some(Script::File(file.clone()));
-        }
-        if let Some(file) = &self.extra_commands {
-            spec.script = Some(Script::File(file.clone()));
-        }
+        spec.run_as_root = self.script.clone().map(Script::File).or(spec.run_as_root);
+        spec.script = self.extra_commands.clone().map(Script::File).or(spec.script);
         spec.mtime = self.mtime.unwrap_or(spec.mtime);
-        self.place.options().apply(&mut spec);
+        self.scripts.options().apply(&mut spec);
         Ok(spec)
-    }
-}
-
-impl HookArgs {
-    fn files(&self) -> [&Option<PathBuf>; 3] {
-        [&self.pre_mount, &self.post_mount, &self.post_umount]
-    }
-
-    fn read(&self) -> Result<Hooks> {
-        let text = |file: &Option<PathBuf>| file.as_deref().map(read).transpose();
-        Ok(Hooks {
-            pre_mount: text(&self.pre_mount)?,
-            post_mount: text(&self.post_mount)?,
-            post_umount: text(&self.post_umount)?,
-            extra_commands: None,
-        })
     }
 }

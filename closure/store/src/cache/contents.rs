@@ -1,4 +1,4 @@
-//! What is in a cache as a whole: counted, pruned, verified, and forgotten by what it says.
+//! Counts, prunes and verifies what is in a cache, and forgets entries by what they say.
 
 use super::file::is_whole;
 use super::{Cache, CacheKind, names, read};
@@ -23,7 +23,7 @@ pub struct Usage {
 pub struct CacheContents {
     /// Of each kind.
     pub kinds: [(CacheKind, Usage); 3],
-    /// How many folders this user may not list.
+    /// How many directories this user may not list.
     pub passed_over: u64,
 }
 
@@ -34,7 +34,7 @@ pub struct PruneStats {
     pub kept: Usage,
     /// What was removed.
     pub removed: Usage,
-    /// How many folders this user may not list, and how many files he may not read or remove.
+    /// How many directories this user may not list, and how many files he may not read or remove.
     pub passed_over: u64,
 }
 
@@ -59,7 +59,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Its folder cannot be read.
+    /// Its directory cannot be read.
     pub fn contents(&self) -> Result<CacheContents> {
         let mut kinds = CacheKind::ALL.map(|kind| (kind, Usage::default()));
         let (files, passed_over) = self.files()?;
@@ -73,7 +73,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Its folder cannot be read, or something cannot be removed for another reason than that the user may not.
+    /// Its directory cannot be read, or something cannot be removed for another reason than that the user may not.
     pub fn prune(&self, limit: u64) -> Result<PruneStats> {
         let (mut files, passed_over) = self.files()?;
         files.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| (a.kind, &a.key).cmp(&(b.kind, &b.key))));
@@ -128,7 +128,7 @@ impl Cache {
         Ok(())
     }
 
-    /// All files that are ours, in no order, and how many folders cannot be listed; those that are gone or were never made
+    /// All files that are ours, in no order, and how many directories cannot be listed; those that are gone or were never made
     /// hold none. No link is followed.
     fn files(&self) -> Result<(Vec<Remembered>, u64)> {
         let top = Directory::open(&self.folder).map_err(Error::io("read", &self.folder))?;
@@ -151,7 +151,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Its folder cannot be read.
+    /// Its directory cannot be read.
     pub fn forget_if(&self, kind: CacheKind, is_so: impl Fn(&[u8]) -> bool) -> Result<()> {
         for Remembered { key, .. } in self.files()?.0.iter().filter(|file| file.kind == kind) {
             let Ok((directory, name)) = self.find(kind, key) else { continue };
@@ -166,7 +166,7 @@ impl Cache {
 /// What was found, if it could be; what is there and cannot be read is counted.
 fn seen<T>(found: io::Result<T>, passed_over: &mut u64) -> Option<T> {
     let is_nothing = |e: &io::Error| {
-        // A link or a file in the place of a folder is none of ours.
+        // A link or a file instead of a directory is none of ours.
         matches!(Errno::from_io_error(e), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
     };
     *passed_over += u64::from(found.as_ref().is_err_and(|e| !is_nothing(e)));
@@ -174,7 +174,7 @@ fn seen<T>(found: io::Result<T>, passed_over: &mut u64) -> Option<T> {
 }
 
 impl Remembered {
-    /// The files of a folder that are called after keys.
+    /// The files of a directory that are called after keys.
     fn all_in(kind: CacheKind, name: &OsStr, folder: &Directory) -> io::Result<Vec<Remembered>> {
         let mut files = Vec::new();
         for file in folder.names()? {

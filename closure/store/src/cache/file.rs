@@ -1,4 +1,4 @@
-//! One file of a cache: what it is called, how it begins, and whether it is whole.
+//! Reads and marks one file of a cache: how it begins, whether it is whole, when it was used.
 
 use super::CacheKind;
 use crate::directory::Directory;
@@ -19,7 +19,7 @@ pub fn header(key: &Digest, body: &[u8]) -> Vec<u8> {
     [&MAGIC[..], seal(key, body).as_bytes()].concat()
 }
 
-/// What the users of a cache have in common: mode and group of its folder.
+/// What the users of a cache have in common: mode and group of its directory.
 #[derive(Clone, Copy)]
 pub struct Shared {
     mode: u32,
@@ -27,7 +27,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// As the folder of the cache says.
+    /// As the directory of the cache says.
     pub fn of(folder: &Directory) -> io::Result<Shared> {
         let stat = folder.stat()?;
         Ok(Shared { mode: stat.st_mode & 0o2777, group: stat.st_gid })
@@ -38,7 +38,7 @@ impl Shared {
         self.mode & 0o666
     }
 
-    /// Opens a folder in another one, made if it is not there. One of our own gets what is shared: neither the umask nor
+    /// Opens a directory in another one, made if it is not there. One of our own gets what is shared: neither the umask nor
     /// the sticky bit may keep another user from repairing what is in it.
     pub fn make_folder(self, parent: &Directory, name: &OsStr) -> io::Result<Directory> {
         match parent.create_directory(name, 0o700) {

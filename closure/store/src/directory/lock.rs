@@ -1,4 +1,4 @@
-//! Advisory locks (flock(2)), on file systems that have them, that have them for writers alone, or that have none.
+//! Takes advisory locks (flock(2)), on file systems that have them, that have them for writers alone, or that have none.
 //!
 //! Network file systems differ: NFS takes a lock only on a descriptor that is open for writing (EBADF otherwise), a server
 //! without a lock manager answers ENOLCK, and others EINVAL or EOPNOTSUPP. Without locks the work goes on.

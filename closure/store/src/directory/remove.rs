@@ -4,8 +4,8 @@
 //! length of its paths matters, three descriptors are open at any time, and no step leaves the tree: a subdirectory that
 //! is replaced by a symbolic link at any moment is a link that is unlinked.
 
-use super::{Directory, OWNER_ALL, file_type};
-use rustix::fs::{AtFlags, FileType, unlinkat};
+use super::{Directory, file_type};
+use rustix::fs::{AtFlags, FileType, Mode, unlinkat};
 use rustix::process::geteuid;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -46,8 +46,9 @@ impl Directory {
     /// Gives our own directory a mode with which its entries can be removed. What cannot be changed shows itself later.
     fn let_owner_in(&self) {
         let Ok(stat) = self.stat() else { return };
-        if stat.st_uid == geteuid().as_raw() && stat.st_mode & OWNER_ALL.bits() != OWNER_ALL.bits() {
-            let _ = self.set_mode(OWNER_ALL.bits());
+        let all = Mode::RWXU.bits();
+        if stat.st_uid == geteuid().as_raw() && stat.st_mode & all != all {
+            let _ = self.set_mode(all);
         }
     }
 }

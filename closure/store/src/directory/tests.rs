@@ -30,7 +30,7 @@ fn only_single_names_and_no_links() {
     }
 }
 
-/// Deeper than descriptors, paths or the stack allow, with links that lead out and folders that nobody may enter.
+/// Deeper than descriptors, paths or the stack allow, with links that lead out and directories that nobody may enter.
 #[test]
 fn deep_trees_are_removed_and_links_are_not_followed() {
     let (dir, directory) = open();

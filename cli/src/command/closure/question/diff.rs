@@ -1,7 +1,7 @@
 //! `closure --diff`: what was added, removed and changed from one closure to another.
 
 use crate::difference::text;
-use crate::out::print;
+use crate::out::{print, print_json};
 use anyhow::Result;
 use layerstone_closure::{Closure, Item, difference};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 pub fn run(old: &Path, new: &Path, as_json: bool) -> Result<()> {
     let difference = difference(&items(old)?, &items(new)?);
     if as_json {
-        return print(serde_json::to_string_pretty(&difference)? + "\n");
+        return print_json(&difference);
     }
     print(text(&difference))
 }

@@ -1,7 +1,7 @@
 //! `closure --verify`: whether the store's files still are what a closure recorded.
 
 use crate::args::Common;
-use crate::out::print;
+use crate::out::{print, print_json};
 use crate::table::size;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::{Closure, Mismatch, verify};
@@ -10,7 +10,7 @@ use layerstone_store::Store;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Tells every path that differs; that there is one is an error.
+/// Prints every path that differs; one is an error.
 pub fn run(file: &Path, store: &Store, as_json: bool, common: &Common) -> Result<()> {
     let closure = Closure::read(file)?;
     let bytes = closure.graph.iter().filter_map(|info| info.nar_size).fold(0, u64::saturating_add);
@@ -21,7 +21,7 @@ pub fn run(file: &Path, store: &Store, as_json: bool, common: &Common) -> Result
     if as_json {
         let differing: Vec<Value> = mismatches.iter().map(entry).collect();
         let answer = json!({"differing": differing, "narSize": bytes, "paths": paths});
-        print(serde_json::to_string_pretty(&answer)? + "\n")?;
+        print_json(&answer)?;
     } else if mismatches.is_empty() {
         print(format_args!("{paths} paths, {}: all as recorded\n", size(bytes)))?;
     } else {

@@ -23,7 +23,7 @@ impl FromStr for Limit {
     }
 }
 
-/// Shows the chains; that there is none is an error.
+/// Prints the chains; none is an error.
 pub fn run(path: &StorePath, file: &Path, roots: &[StorePath], limit: Limit, as_json: bool) -> Result<()> {
     let closure = Closure::read(file)?;
     let chains = chains(&closure, roots, path).with_context(|| file.display().to_string())?;

@@ -2,7 +2,7 @@
 
 use crate::args::Common;
 use crate::command::layers::Options;
-use crate::out::print;
+use crate::out::{print, print_json};
 use anyhow::{Context, Result, bail};
 use layerstone_closure::Closure;
 use layerstone_layering::{Draft, check};
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-/// Tells every fault; that there is one is an error.
+/// Prints every fault; one is an error.
 pub fn run(plan: &Path, options: &Options, as_json: bool, common: &Common) -> Result<()> {
     let file = options.closure()?;
     let draft = Draft::read(plan)?;
@@ -23,7 +23,7 @@ pub fn run(plan: &Path, options: &Options, as_json: bool, common: &Common) -> Re
     let (layers, paths) = (draft.layers.len(), draft.layers.iter().map(Vec::len).sum::<usize>());
     if as_json {
         let answer = json!({"faults": faults, "layers": layers, "paths": paths});
-        print(serde_json::to_string_pretty(&answer)? + "\n")?;
+        print_json(&answer)?;
     } else if faults.is_empty() {
         print(format_args!("{layers} layers with {paths} paths: nothing is wrong\n"))?;
     } else {

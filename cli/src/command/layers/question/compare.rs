@@ -1,6 +1,6 @@
-//! `layers --compare`: what whoever has one plan's layers must still receive for another.
+//! `layers --compare`: which layers of one plan must still be sent where those of another are.
 
-use crate::out::print;
+use crate::out::{print, print_json};
 use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
@@ -15,7 +15,7 @@ pub fn run(old: &Path, new: &Path, closure: Option<&Path>, as_json: bool) -> Res
     let closure = closure.map(Closure::read).transpose()?;
     let found = compare(&Plan::read(old)?, &Plan::read(new)?, closure.as_ref())?;
     if as_json {
-        return print(serde_json::to_string_pretty(&found)? + "\n");
+        return print_json(&found);
     }
     print(text(&found))
 }
@@ -28,7 +28,7 @@ fn text(found: &Comparison) -> String {
         table.row(vec![index.to_string(), size, layer.paths.len().to_string(), state.to_owned(), reason(layer)]);
     }
     let mut sums = Table::new(&["", "layers", "paths", "size", ""], &[1, 2, 3, 4]);
-    let all = found.there.size.zip(found.sent.size).map(|(there, sent)| there.saturating_add(sent));
+    let all = found.there.size.zip(found.sent.size).map(|(kept, sent)| kept.saturating_add(sent));
     for (what, sum) in [("there", &found.there), ("sent", &found.sent)] {
         let share = sum.size.zip(all).map(|(size, all)| percent(size, all)).unwrap_or_default();
         let bytes = sum.size.map(size).unwrap_or_default();

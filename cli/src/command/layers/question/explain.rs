@@ -2,7 +2,7 @@
 
 use crate::args::Common;
 use crate::command::layers::Options;
-use crate::out::print;
+use crate::out::{print, print_json};
 use crate::table::{Table, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
@@ -38,29 +38,29 @@ struct Other {
     bytes_per_update: u128,
 }
 
-/// Explains a plan that is there, or the one that the flags ask for.
+/// Explains a plan of a file, or the one that the flags ask for.
 pub fn run(file: Option<&Path>, options: &Options, as_json: bool, common: &Common) -> Result<()> {
     let (closure, limit) = (options.closure()?, options.limit_of_plan()?);
-    let there = file.map(Plan::read).transpose()?;
+    let given = file.map(Plan::read).transpose()?;
     let closure = Closure::read(&closure)?;
     let settings = options.settings(&closure, limit, common)?;
-    let strategy = (there.is_none() && settings.previous.is_none()).then(|| settings.strategy.name());
+    let strategy = (given.is_none() && settings.previous.is_none()).then(|| settings.strategy.name());
     let title = match (file, strategy) {
         (Some(file), _) => file.display().to_string(),
         (None, Some(strategy)) => strategy.to_owned(),
         (None, None) => "as before".to_owned(),
     };
-    let chosen = there.map_or_else(|| plan(&closure, &settings), Ok)?;
+    let chosen = given.map_or_else(|| plan(&closure, &settings), Ok)?;
     let explanation = explain(&closure, &chosen, &settings.rates)?;
     let others = Strategy::ALL.into_iter().filter(|other| Some(other.name()) != strategy);
-    // The other strategies may make as many layers as there are, unless a limit is given.
+    // The other strategies may make as many layers as the chosen one, unless a limit is given.
     let as_many = NonZeroUsize::new(chosen.layers.len() + settings.base.layers);
     let limit = options.limit()?.or(as_many).unwrap_or(NonZeroUsize::MIN);
     let settings = Settings { previous: None, limit, ..settings };
     let others = others.map(|other| cost(&closure, Settings { strategy: other, ..settings.clone() }));
     let answer = Answer { title, strategy, explanation, others: others.collect::<Result<_>>()? };
     if as_json {
-        return print(serde_json::to_string_pretty(&answer)? + "\n");
+        return print_json(&answer);
     }
     print(text(&answer))
 }

@@ -1,0 +1,115 @@
+//! An image: layers, the config over them, and its manifest. Does not know where it comes from.
+
+use crate::put::put_layers;
+use crate::{
+    BlobStore, Content, Descriptor, LayerOutcome, Manifest, Platform, Reference, Result, StoredManifest, media_type,
+};
+use layerstone_layer::{CompressionParams, Layer, Progress};
+use layerstone_store::Digest;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// An image, wherever it comes from and wherever it goes.
+pub struct Image<'a> {
+    /// What it calls itself; without a tag, its ID gives one.
+    pub name: Option<Reference>,
+    /// Its layers, bottom first.
+    pub layers: Vec<Layer>,
+    /// Its config.
+    pub config: Config<'a>,
+    /// Its manifest, if it goes as it is, byte for byte; its layers have blobs that exist then.
+    pub manifest: Option<StoredManifest>,
+    /// Annotations of a manifest that is made.
+    pub annotations: BTreeMap<String, String>,
+    /// Modification time of what an archive holds besides layers, in seconds since the epoch.
+    pub mtime: i64,
+}
+
+/// Makes a config of the diff IDs of layers, bottom first.
+type MakeConfig<'a> = dyn Fn(&[Digest]) -> Vec<u8> + Sync + 'a;
+
+/// The config of an image.
+pub enum Config<'a> {
+    /// Its bytes.
+    Bytes(Vec<u8>),
+    /// Made of the diff IDs of the layers, bottom first.
+    Made(Box<MakeConfig<'a>>),
+}
+
+/// An image where it was put.
+#[derive(Clone, Debug)]
+pub struct PutImage {
+    /// What it calls itself, with a tag.
+    pub name: Option<Reference>,
+    /// sha256 of its config: what docker calls the image ID.
+    pub image_id: Digest,
+    /// The diff IDs of its layers, bottom first; none if one is not known, of a blob that went as it is.
+    pub diff_ids: Vec<Digest>,
+    /// Its manifest and what each layer is there; none in a docker archive.
+    pub manifest: Option<(StoredManifest, Vec<LayerOutcome>)>,
+}
+
+impl Config<'_> {
+    /// Its bytes, over layers of these diff IDs.
+    pub fn bytes(&self, diff_ids: &[Digest]) -> Cow<'_, [u8]> {
+        match self {
+            Config::Bytes(bytes) => Cow::Borrowed(bytes),
+            Config::Made(make) => Cow::Owned(make(diff_ids)),
+        }
+    }
+}
+
+impl Image<'_> {
+    /// What it is called under this ID.
+    pub fn name_for(&self, image_id: &Digest) -> Option<Reference> {
+        self.name.as_ref().map(|name| name.for_image(image_id))
+    }
+
+    /// Bytes that [`Image::put`] reads at most.
+    pub fn size(&self) -> u64 {
+        self.layers.iter().map(Layer::size).fold(0, u64::saturating_add)
+    }
+
+    /// Puts all of it but its manifest into a store: layers that are tars compressed with these parameters, `at_once` at
+    /// a time. `progress` counts [`Image::size`].
+    ///
+    /// # Errors
+    ///
+    /// A layer cannot be read, is not what it must be, or cannot be put.
+    pub fn put(
+        &self,
+        params: Option<CompressionParams>,
+        store: &dyn BlobStore,
+        at_once: usize,
+        progress: &Progress,
+    ) -> Result<PutImage> {
+        let layers = put_layers(&self.layers, params, store, at_once, progress)?;
+        let diff_ids: Option<Vec<Digest>> = layers.iter().map(|layer| layer.diff_id).collect();
+        let diff_ids = diff_ids.unwrap_or_default();
+        let config = self.config.bytes(&diff_ids).into_owned();
+        let manifest = match &self.manifest {
+            Some(stored) => stored.clone(),
+            None => {
+                let config = Descriptor::of(media_type::CONFIG, &config);
+                let described = layers.iter().map(|layer| layer.descriptor.clone()).collect();
+                StoredManifest::of(Manifest::new(config, described, self.annotations.clone()))
+            }
+        };
+        let platform = platform(&config);
+        let content: Arc<dyn Content> = Arc::new(config);
+        let config = &manifest.manifest.config;
+        store.put(config, &content)?;
+        let image_id = config.digest;
+        let descriptor = Descriptor { platform, ..manifest.descriptor };
+        let manifest = StoredManifest { descriptor, ..manifest };
+        Ok(PutImage { name: self.name_for(&image_id), image_id, diff_ids, manifest: Some((manifest, layers)) })
+    }
+}
+
+/// What an image runs on, as its config says.
+fn platform(config: &[u8]) -> Option<Platform> {
+    let value: Value = serde_json::from_slice(config).ok()?;
+    Platform::of_config(&value).filter(|platform| !platform.os.is_empty())
+}

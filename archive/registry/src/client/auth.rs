@@ -1,0 +1,199 @@
+//! Authenticates requests with a password, or with a token from a token server (distribution, token.md and oauth.md).
+//!
+//! A password is sent to the registry or to the token server that the registry names, over TLS unless the registry itself
+//! speaks plain HTTP; it is never sent where a redirect leads.
+
+use crate::client::answer::{Answer, body, header};
+use crate::client::challenge::{Challenge, parse};
+use crate::client::credential::{Credentials, basic, default_files, find};
+use crate::client::refusal::refused;
+use crate::client::transport::{Payload, Transport};
+use crate::options::Options;
+use crate::url::{Url, encode};
+use crate::{Error, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes that a token server may answer.
+const MOST_TOKEN: u64 = 1 << 20;
+/// Redirects of a token server that are followed.
+const MOST_REDIRECTS: usize = 5;
+const WHAT: &str = "cannot get a token";
+
+/// The permission that a request needs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Scope {
+    /// The repository.
+    pub name: String,
+    /// Whether something is to be written.
+    pub is_push: bool,
+    /// Repositories that blobs are taken over from.
+    pub sources: Vec<String>,
+}
+
+impl Scope {
+    /// The scopes as token servers write them.
+    fn texts(&self) -> Vec<String> {
+        let actions = if self.is_push { "pull,push" } else { "pull" };
+        let sources = self.sources.iter().map(|name| format!("repository:{name}:pull"));
+        [format!("repository:{}:{actions}", self.name)].into_iter().chain(sources).collect()
+    }
+}
+
+/// Authentication at a registry.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    host: String,
+    files: Vec<PathBuf>,
+    must_exist: bool,
+    /// `Authorization` for each scope.
+    headers: Mutex<BTreeMap<Scope, String>>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Auth {
+    pub(crate) fn new(host: &str, options: &Options) -> Auth {
+        let named = options.auth_file.clone();
+        let must_exist = named.is_some();
+        let files = named.map_or_else(default_files, |file| vec![file]);
+        Auth { host: host.to_owned(), files, must_exist, headers: Mutex::default() }
+    }
+
+    /// The known `Authorization` of a scope.
+    pub(crate) fn header(&self, scope: &Scope) -> Option<String> {
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned()
+    }
+
+    /// The `Authorization` that answers a challenge, after `said` was refused.
+    pub(crate) fn answer(
+        &self,
+        scope: &Scope,
+        challenge: &str,
+        said: Option<&str>,
+        url: &Url,
+        registry: &Url,
+        transport: &Transport,
+    ) -> Result<String> {
+        // Another thread may have asked meanwhile.
+        if let Some(header) = self.header(scope).filter(|header| said != Some(header.as_str())) {
+            return Ok(header);
+        }
+        let denied = |cause: &str| Error::Unauthorized { url: url.to_string(), cause: cause.to_owned() };
+        let credential = find(&self.host, &scope.name, &self.files, self.must_exist)?;
+        let challenges = parse(challenge);
+        let bearer = challenges.iter().find_map(|it| match it {
+            Challenge::Bearer { realm, service } => Some((realm, service)),
+            Challenge::Basic => None,
+        });
+        let header = match (bearer, &credential) {
+            (Some((realm, service)), _) => {
+                // One that did not do was not the last one: it may have run out.
+                let request = TokenRequest { realm, service: service.as_deref(), scope, registry, transport };
+                format!("Bearer {}", request.run(credential.as_ref())?)
+            }
+            (None, _) if !challenges.contains(&Challenge::Basic) => {
+                return Err(denied("found no challenge that is understood, expected Basic or Bearer"));
+            }
+            (None, Some(Credentials::Basic { user, secret })) => basic(user, secret),
+            (None, Some(Credentials::Identity(_))) => {
+                return Err(denied("found an identity token for a registry that takes passwords alone"));
+            }
+            (None, None) => return Err(denied("no credentials for it in any auth file")),
+        };
+        if said == Some(header.as_str()) {
+            return Err(denied("the registry does not take the credentials"));
+        }
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), header.clone());
+        Ok(header)
+    }
+}
+
+struct TokenRequest<'a> {
+    realm: &'a str,
+    service: Option<&'a str>,
+    scope: &'a Scope,
+    registry: &'a Url,
+    transport: &'a Transport,
+}
+
+impl TokenRequest<'_> {
+    fn run(&self, credential: Option<&Credentials>) -> Result<String> {
+        let realm = self.registry.join(self.realm);
+        let realm = realm.ok_or_else(|| wrong(self.registry, "found a realm that is no address"))?;
+        if !self.transport.trust().may_get_token(self.registry, &realm) {
+            return Err(wrong(self.registry, format!("found the token server {realm}, expected https")));
+        }
+        let answer = match credential {
+            Some(Credentials::Identity(token)) => self.post(&realm, token)?,
+            Some(Credentials::Basic { user, secret }) => self.get(&realm, Some((user, &basic(user, secret))))?,
+            None => self.get(&realm, None)?,
+        };
+        if answer.status().as_u16() != 200 {
+            return Err(refused(WHAT, &realm, answer));
+        }
+        let reader = body(answer, None).map_err(|cause| wrong(self.registry, cause))?;
+        let bytes = self.transport.read_small(reader, MOST_TOKEN);
+        let bytes = bytes.map_err(|cause| Error::Unreachable { url: realm.to_string(), cause })?;
+        let answer = serde_json::from_slice::<Token>(&bytes).ok();
+        // Some answer with both, of which one is empty.
+        let tokens = answer.into_iter().flat_map(|answer| [answer.token, answer.access_token]).flatten();
+        let is_sound = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        tokens.into_iter().find(is_sound).ok_or_else(|| wrong(&realm, "found no token in the answer"))
+    }
+
+    fn get(&self, realm: &Url, credential: Option<(&String, &String)>) -> Result<Answer> {
+        let mut url = realm.clone();
+        if let Some(service) = self.service {
+            url = url.with("service", &encode(service));
+        }
+        for scope in self.scope.texts() {
+            url = url.with("scope", &encode(&scope));
+        }
+        if let Some((user, _)) = credential {
+            url = url.with("account", &encode(user));
+        }
+        for _ in 0..=MOST_REDIRECTS {
+            let headers =
+                credential.filter(|_| url.is_same_place(realm)).map(|(_, header)| ("authorization", header.as_str()));
+            let answer = self.transport.send("GET", &url, headers.as_slice(), None)?;
+            if !answer.status().is_redirection() {
+                return Ok(answer);
+            }
+            let next = header(&answer, "location").and_then(|location| url.join(location));
+            let next = next.ok_or_else(|| wrong(realm, "found a redirect to no address"))?;
+            if !self.transport.trust().may_redirect(&url, &next) {
+                return Err(wrong(realm, "found a redirect from TLS to plain HTTP, expected https"));
+            }
+            url = next;
+        }
+        Err(wrong(realm, format!("found more than {MOST_REDIRECTS} redirects")))
+    }
+
+    /// With a refresh token (oauth.md).
+    fn post(&self, realm: &Url, token: &str) -> Result<Answer> {
+        let scope = self.scope.texts().join(" ");
+        let service = self.service.unwrap_or_default();
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("service", service),
+            ("client_id", "layerstone"),
+            ("scope", &scope),
+            ("refresh_token", token),
+        ];
+        let form: Vec<String> = form.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
+        let form = form.join("&").into_bytes();
+        let payload = Payload { size: form.len() as u64, reader: &mut &form[..] };
+        self.transport.send("POST", realm, &[("content-type", "application/x-www-form-urlencoded")], Some(payload))
+    }
+}
+
+fn wrong(url: &Url, cause: impl Into<String>) -> Error {
+    Error::Protocol { what: WHAT, url: url.to_string(), cause: cause.into() }
+}

@@ -1,0 +1,254 @@
+//! Sends requests to a registry: adds credentials, follows redirects, retries.
+
+use crate::client::answer::{Answer, header};
+use crate::client::auth::{Auth, Scope};
+use crate::client::challenge;
+use crate::client::pipe::{self, Part};
+use crate::client::proxy::Proxies;
+use crate::client::refusal::refused;
+use crate::client::retry::Retry;
+use crate::client::transport::{Payload, Transport};
+use crate::error::is_transient_status;
+use crate::options::Options;
+use crate::trust::Trust;
+use crate::url::Url;
+use crate::{Error, Result};
+use layerstone_oci::DOCKER_HOSTS;
+use layerstone_store::Cancel;
+use std::sync::Arc;
+
+/// Where the registry of docker.io answers.
+const HUB: &str = "registry-1.docker.io";
+/// Redirects that are followed.
+const MOST_REDIRECTS: usize = 10;
+
+/// A connection to a registry.
+#[derive(Debug)]
+pub struct Registry {
+    host: String,
+    base: Url,
+    transport: Transport,
+    auth: Arc<Auth>,
+    options: Options,
+}
+
+/// A request without its body.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    /// What it is for, in messages.
+    pub what: &'static str,
+    pub method: &'static str,
+    pub url: &'a Url,
+    pub headers: &'a [(&'a str, &'a str)],
+}
+
+/// The body of a request; it can be sent again after a redirect.
+pub(crate) enum Body<'a> {
+    None,
+    Bytes(&'a [u8]),
+    /// A part of a blob.
+    Part(&'a Part<'a>),
+}
+
+/// An answer, and the URL that gave it.
+pub(crate) struct Reply {
+    pub answer: Answer,
+    pub url: Url,
+}
+
+impl Reply {
+    pub(crate) fn status(&self) -> u16 {
+        self.answer.status().as_u16()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.answer, name)
+    }
+}
+
+impl Registry {
+    /// Connects to a registry. Plain HTTP is used only for exempt hosts, and only if they answer TLS in plain.
+    ///
+    /// # Errors
+    ///
+    /// An exempt host does not answer; a file of certificates or a proxy variable is invalid.
+    pub fn connect(host: &str, options: &Options) -> Result<Arc<Registry>> {
+        let authority = if DOCKER_HOSTS.contains(&host) { HUB } else { host };
+        let trust = Trust::new(&options.insecure, host, authority);
+        let mut registry = Registry {
+            host: host.to_owned(),
+            base: Url::new(true, authority, "/v2/"),
+            transport: Transport::new(options, trust, Proxies::of_environment())?,
+            auth: Arc::new(Auth::new(host, options)),
+            options: options.clone(),
+        };
+        if registry.transport.trust().is_exempt(&registry.base) {
+            registry.base.is_https = registry.retry().run(|| registry.transport.speaks_tls(&registry.base))?;
+        }
+        Ok(Arc::new(registry))
+    }
+
+    /// The host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Ends its requests.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.options.cancel
+    }
+
+    /// The policy of retries.
+    pub(crate) fn retry(&self) -> Retry {
+        Retry { retries: self.options.retries, cancel: self.options.cancel.clone() }
+    }
+
+    /// How requests are made.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// The address of something below `/v2/`.
+    pub(crate) fn url(&self, path: &str) -> Url {
+        Url::new(self.base.is_https, &self.base.authority, &format!("/v2/{path}"))
+    }
+
+    /// Sends a request without a body, with retries. The answer may be a refusal.
+    pub(crate) fn request(&self, scope: &Scope, request: &Request<'_>) -> Result<Reply> {
+        self.retry().run(|| self.request_once(scope, request))
+    }
+
+    /// Sends a request without a body once. The answer may be a refusal; a transient status is an error.
+    pub(crate) fn request_once(&self, scope: &Scope, request: &Request<'_>) -> Result<Reply> {
+        self.send(scope, request, &Body::None)
+    }
+
+    /// Sends a request once. The answer may be a refusal; a transient status is an error.
+    pub(crate) fn send(&self, scope: &Scope, request: &Request<'_>, body: &Body<'_>) -> Result<Reply> {
+        match self.exchange(scope, request, body)? {
+            reply if is_transient_status(reply.status()) => Err(refusal(request, reply)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Asks the registry to delete something. A failure is ignored: the registry drops it later by itself. After
+    /// cancellation this is tried once, with a short timeout.
+    pub(crate) fn forget(&self, scope: &Scope, request: &Request<'_>) {
+        let retry = Retry { retries: self.options.retries.min(1), ..self.retry() };
+        if let Err(Error::Cancelled) = retry.run(|| self.request_once(scope, request)) {
+            let options = Options { retries: 0, cancel: Cancel::default(), ..self.options.clone() };
+            let transport = self.transport.farewell();
+            let (host, base, auth) = (self.host.clone(), self.base.clone(), Arc::clone(&self.auth));
+            let _ = Registry { host, base, transport, auth, options }.request_once(scope, request);
+        }
+    }
+
+    /// Sends a request once, and follows redirects.
+    fn exchange(&self, scope: &Scope, request: &Request<'_>, body: &Body<'_>) -> Result<Reply> {
+        let mut url = request.url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let answer = self.exchange_with(scope, request, &url, body)?;
+            if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(Reply { answer, url });
+            }
+            url = self.redirect(request, &answer, &url)?;
+        }
+        let cause = format!("found more than {MOST_REDIRECTS} redirects");
+        Err(Error::Protocol { what: request.what, url: request.url.to_string(), cause })
+    }
+
+    /// Sends a request to one server, with credentials only if it is the registry.
+    fn exchange_with(&self, scope: &Scope, request: &Request<'_>, url: &Url, body: &Body<'_>) -> Result<Answer> {
+        if !url.is_same_place(&self.base) {
+            return self.say(request, url, None, body);
+        }
+        let mut authorization = self.auth.header(scope);
+        let mut answer = self.say(request, url, authorization.as_deref(), body)?;
+        if answer.status().as_u16() == 401 {
+            // What was known may have run out; what is new would be refused again.
+            authorization = Some(self.authorize(scope, &answer, authorization.as_deref(), url)?);
+            if let Body::Part(_) = body {
+                // Some of it may have arrived, which has to be asked first.
+                return Err(Error::Renewed { url: url.to_string() });
+            }
+            answer = self.say(request, url, authorization.as_deref(), body)?;
+        }
+        Ok(answer)
+    }
+
+    fn say(&self, request: &Request<'_>, url: &Url, authorization: Option<&str>, body: &Body<'_>) -> Result<Answer> {
+        let mut headers = request.headers.to_vec();
+        headers.extend(authorization.map(|header| ("authorization", header)));
+        match body {
+            Body::None => self.transport.send(request.method, url, &headers, None),
+            Body::Bytes(bytes) => {
+                let payload = Payload { reader: &mut &bytes[..], size: bytes.len() as u64 };
+                self.transport.send(request.method, url, &headers, Some(payload))
+            }
+            Body::Part(part) => pipe::read(part, &self.options.cancel, |reader| {
+                self.transport.send(request.method, url, &headers, Some(Payload { reader, size: part.size }))
+            }),
+        }
+    }
+
+    /// The `Authorization` to send after a 401.
+    fn authorize(&self, scope: &Scope, answer: &Answer, said: Option<&str>, url: &Url) -> Result<String> {
+        let mut challenge = challenges(answer);
+        if challenge::parse(&challenge).is_empty() {
+            // Some send the challenge at the root alone (distribution-spec, "Determining Support").
+            // The connection of the 401 may be closed meanwhile, so that asking again helps.
+            challenge = challenges(&self.retry().run(|| self.transport.send("GET", &self.base, &[], None))?);
+        }
+        self.auth.answer(scope, &challenge, said, url, &self.base, &self.transport)
+    }
+
+    /// Where an upload goes on.
+    pub(crate) fn location(&self, request: &Request<'_>, reply: &Reply) -> Result<Url> {
+        let wrong = |cause: String| Error::Protocol { what: request.what, url: reply.url.to_string(), cause };
+        let location = location(&reply.answer).ok_or_else(|| wrong("found no Location".to_owned()))?;
+        let next = reply.url.join(location).ok_or_else(|| wrong("found a Location that is no address".to_owned()))?;
+        self.keep_tls(&reply.url, next).map_err(wrong)
+    }
+
+    /// Where a redirect leads: GET and HEAD follow all of them, other methods those that keep the method. 301 and 302 keep
+    /// it as well, as for most clients that are no browsers; 303 would make it a GET, which sends nothing (RFC 9110, section
+    /// 15.4).
+    fn redirect(&self, request: &Request<'_>, answer: &Answer, from: &Url) -> Result<Url> {
+        let wrong = |cause: String| Error::Protocol { what: request.what, url: from.to_string(), cause };
+        if answer.status().as_u16() == 303 && !matches!(request.method, "GET" | "HEAD") {
+            return Err(wrong(format!("found redirect 303 of a {}, expected 307 or 308", request.method)));
+        }
+        let location = location(answer).ok_or_else(|| wrong("found a redirect to nowhere".to_owned()))?;
+        let next = from.join(location).ok_or_else(|| wrong("found a redirect to no address".to_owned()))?;
+        self.keep_tls(from, next).map_err(wrong)
+    }
+
+    /// Refuses to leave TLS, but for a host that the user names. A registry behind a proxy that ends TLS may not know of it
+    /// and name its own address with http://: that is the same server, and is asked over TLS.
+    fn keep_tls(&self, from: &Url, next: Url) -> Result<Url, String> {
+        if from.is_https && !next.is_https && next.authority == from.authority {
+            let secure = next.text().replacen("http://", "https://", 1);
+            return Url::parse(&secure).ok_or_else(|| "found a redirect to no address".to_owned());
+        }
+        if self.transport.trust().may_redirect(from, &next) {
+            return Ok(next);
+        }
+        Err(format!("found a redirect from TLS to {next}, expected https"))
+    }
+}
+
+/// All challenges of an answer.
+fn challenges(answer: &Answer) -> String {
+    let headers = answer.headers().get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
+    headers.collect::<Vec<_>>().join(", ")
+}
+
+/// The `Location` of an answer, which may have characters that need a %-code.
+fn location(answer: &Answer) -> Option<&str> {
+    answer.headers().get("location").and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+}
+
+/// The error for a refusal.
+pub(crate) fn refusal(request: &Request<'_>, reply: Reply) -> Error {
+    refused(request.what, request.url, reply.answer)
+}

@@ -1,0 +1,152 @@
+//! Pushes images into a repository.
+
+use crate::client::auth::Scope;
+use crate::client::{Body, Request, refusal};
+use crate::url::Url;
+use crate::{Error, PushStats, Repository, Result};
+use layerstone_layer::CompressedBlob;
+use layerstone_oci::{BlobStore, BlobWriter, Content, Descriptor, PutOutcome, Reference, media_type, spool_to_temp};
+use layerstone_store::{Cancel, Digest};
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A repository as a destination of images.
+#[derive(Debug)]
+pub struct Push {
+    repository: Repository,
+    /// Repositories of the same registry that blobs are mounted from.
+    sources: Mutex<Vec<String>>,
+    tag: Option<String>,
+    done: Mutex<Done>,
+}
+
+#[derive(Debug, Default)]
+struct Done {
+    sent: PushStats,
+    /// Blobs that are known to exist.
+    known: BTreeSet<Digest>,
+}
+
+impl Push {
+    /// Pushes images into this repository under this tag, or under their digests alone; blobs may be mounted from
+    /// `mounts`, repositories of the same registry.
+    pub fn new(repository: &Repository, tag: Option<&str>, mounts: &[String]) -> Push {
+        let mounts: Vec<String> = mounts.iter().filter(|name| **name != repository.name).cloned().collect();
+        let scope = Scope { name: repository.name.clone(), is_push: true, sources: Vec::new() };
+        let repository = Repository { scope, ..repository.clone() };
+        Push { repository, sources: Mutex::new(mounts), tag: tag.map(str::to_owned), done: Mutex::default() }
+    }
+
+    /// Statistics so far.
+    pub fn sent(&self) -> PushStats {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).sent
+    }
+
+    fn put_blob(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<PutOutcome> {
+        let is_known = self.done.lock().unwrap_or_else(PoisonError::into_inner).known.contains(&descriptor.digest);
+        if is_known {
+            return Ok(PutOutcome::Existing);
+        }
+        let put = self.repository.upload(descriptor, content, &self.sources)?;
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.known.insert(descriptor.digest);
+        let counted = match put {
+            PutOutcome::Sent => &mut done.sent.sent,
+            PutOutcome::Existing => &mut done.sent.there,
+            PutOutcome::Mounted => &mut done.sent.mounted,
+        };
+        *counted = (counted.0 + 1, counted.1.saturating_add(descriptor.size));
+        Ok(put)
+    }
+
+    fn put_named(&self, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<()> {
+        let Repository { registry, name, scope } = &self.repository;
+        let url = registry.url(&format!("{name}/manifests/{target}"));
+        if self.is_there(&url, descriptor, bytes, target)? {
+            return Ok(());
+        }
+        let headers = [("content-type", descriptor.media_type.as_str())];
+        let request = Request { what: "cannot send the manifest", method: "PUT", url: &url, headers: &headers };
+        let mut is_first = true;
+        registry.retry().run(|| {
+            // What was sent may have arrived though its answer did not; a tag that must not change is refused then.
+            if !std::mem::take(&mut is_first) && self.is_there(&url, descriptor, bytes, target)? {
+                return Ok(());
+            }
+            let reply = registry.send(scope, &request, &Body::Bytes(bytes))?;
+            match reply.status() {
+                200..=299 => Ok(()),
+                _ => Err(refusal(&request, reply)),
+            }
+        })?;
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).sent.manifests += 1;
+        Ok(())
+    }
+
+    /// Whether the registry has this manifest under this name. If it sends no digest, the bytes are compared.
+    fn is_there(&self, url: &Url, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<bool> {
+        let Repository { registry, scope, .. } = &self.repository;
+        let accept = media_type::MANIFESTS.join(", ");
+        let request =
+            Request { what: "cannot ask for the manifest", method: "HEAD", url, headers: &[("accept", &accept)] };
+        let reply = registry.request(scope, &request)?;
+        if reply.status() != 200 {
+            return Ok(false);
+        }
+        match reply.header("docker-content-digest") {
+            Some(digest) => Ok(digest == descriptor.digest.to_string()),
+            None => match self.repository.manifest(target) {
+                Ok(found) => Ok(found.bytes == bytes),
+                // Whatever it is, it is not this one.
+                Err(Error::NotFound { .. } | Error::Protocol { .. } | Error::Digest { .. }) => Ok(false),
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+impl BlobStore for Push {
+    fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<PutOutcome> {
+        Ok(self.put_blob(descriptor, &**content)?)
+    }
+
+    /// Writes a temporary file first: only with its digest can the registry be asked for the blob.
+    fn put_streaming(&self, write: &mut BlobWriter<'_>) -> layerstone_oci::Result<(CompressedBlob, PutOutcome)> {
+        let cancel = self.repository.registry.cancel();
+        let mut until_cancelled = |out: &mut (dyn Write + Send)| write(&mut CancelWriter { out, cancel });
+        let (packed, part) = spool_to_temp(&mut until_cancelled)
+            .map_err(|error| cancel.check().map_or_else(|e| Error::from(e).into(), |()| error))?;
+        let part: Arc<dyn Content> = Arc::new(part);
+        let put = self.put(&Descriptor::layer(None, packed.digest, packed.size), &part)?;
+        Ok((packed, put))
+    }
+
+    fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> layerstone_oci::Result<()> {
+        Ok(self.put_named(descriptor, bytes, &descriptor.digest.to_string())?)
+    }
+
+    /// The tag of the push overrides the one of the name.
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> layerstone_oci::Result<()> {
+        let digest = descriptor.digest.to_string();
+        let tag = self.tag.as_deref().or(name.map(Reference::tag_or_latest));
+        Ok(self.put_named(descriptor, bytes, tag.unwrap_or(&digest))?)
+    }
+}
+
+/// Writes until the work is cancelled.
+struct CancelWriter<'a> {
+    out: &'a mut (dyn Write + Send),
+    cancel: &'a Cancel,
+}
+
+impl Write for CancelWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.cancel.check().map_err(io::Error::other)?;
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,133 @@
+//! Reads manifests from a repository of a registry, and asks for blobs (distribution-spec, "Pull").
+
+use crate::client::answer::body;
+use crate::client::auth::Scope;
+use crate::client::refusal::explanation;
+use crate::client::{Registry, Reply, Request, refusal};
+use crate::url::Url;
+use crate::{Error, Result};
+use layerstone_oci::{Descriptor, media_type};
+use layerstone_store::Digest;
+use std::sync::Arc;
+
+/// Bytes that a manifest has at most: what registries must take (distribution-spec, "Pushing Manifests").
+const MOST_MANIFEST: u64 = 4 << 20;
+
+/// A repository of a registry.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    pub(crate) registry: Arc<Registry>,
+    /// Its name.
+    pub(crate) name: String,
+    pub(crate) scope: Scope,
+}
+
+/// A manifest or an index.
+#[derive(Clone, Debug)]
+pub struct FetchedManifest {
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Registry {
+    /// A repository of it.
+    pub fn repository(self: &Arc<Registry>, name: &str) -> Repository {
+        let scope = Scope { name: name.to_owned(), is_push: false, sources: Vec::new() };
+        Repository { registry: Arc::clone(self), name: name.to_owned(), scope }
+    }
+}
+
+impl Repository {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The registry that it is in.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The manifest or index of a tag or digest; its bytes are compared with the digest.
+    ///
+    /// # Errors
+    ///
+    /// It does not exist, has more than 4 MiB, is of an unknown media type, or has another digest.
+    pub fn manifest(&self, target: &str) -> Result<FetchedManifest> {
+        let url = self.registry.url(&format!("{}/manifests/{target}", self.name));
+        let accept = media_type::MANIFESTS.join(", ");
+        let headers = [("accept", accept.as_str())];
+        let request = Request { what: "cannot read the manifest", method: "GET", url: &url, headers: &headers };
+        let (kind, bytes) = self.registry.retry().run(|| {
+            let reply = self.found(&request, self.registry.request_once(&self.scope, &request)?, target)?;
+            let kind = reply.header("content-type").unwrap_or_default();
+            let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
+            Ok((kind, self.read(&request, reply, MOST_MANIFEST)?))
+        })?;
+        let found = Digest::of(&bytes);
+        if let Some(expected) = target.parse().ok().filter(|expected| *expected != found) {
+            return Err(Error::Digest { name: url.to_string(), found, expected });
+        }
+        let kind =
+            if media_type::MANIFESTS.contains(&kind.as_str()) { kind } else { media_type_of(&bytes).unwrap_or(kind) };
+        if !media_type::MANIFESTS.contains(&kind.as_str()) {
+            let cause = format!("found media type {kind:?}, expected a manifest or an index of OCI or docker");
+            return Err(Error::Protocol { what: request.what, url: url.to_string(), cause });
+        }
+        Ok(FetchedManifest { descriptor: Descriptor::new(&kind, found, bytes.len() as u64), bytes })
+    }
+
+    /// The address of a blob.
+    pub(crate) fn blob_url(&self, digest: &Digest) -> Url {
+        self.registry.url(&format!("{}/blobs/{digest}", self.name))
+    }
+
+    /// Whether a blob exists.
+    pub(crate) fn has(&self, digest: &Digest) -> Result<bool> {
+        let url = self.blob_url(digest);
+        let request = Request { what: "cannot ask for the blob", method: "HEAD", url: &url, headers: &[] };
+        let reply = self.registry.request(&self.scope, &request)?;
+        match reply.status() {
+            200 => Ok(true),
+            404 => Ok(false),
+            _ => Err(refusal(&request, reply)),
+        }
+    }
+
+    /// The answer if its status is a success, or else the error.
+    pub(crate) fn found(&self, request: &Request<'_>, reply: Reply, target: &str) -> Result<Reply> {
+        match reply.status() {
+            200 | 206 => Ok(reply),
+            404 => {
+                let joint = if target.contains(':') { '@' } else { ':' };
+                let name = format!("{}/{}{joint}{target}", self.registry.host(), self.name);
+                Err(Error::NotFound { name, explanation: explanation(reply.answer) })
+            }
+            _ => Err(refusal(request, reply)),
+        }
+    }
+
+    /// Reads a small body.
+    fn read(&self, request: &Request<'_>, reply: Reply, most: u64) -> Result<Vec<u8>> {
+        let wrong = |cause| Error::Protocol { what: request.what, url: request.url.to_string(), cause };
+        let reader = body(reply.answer, None).map_err(wrong)?;
+        let read = self.registry.transport().read_small(reader, most);
+        self.registry.cancel().check()?;
+        let bytes = read.map_err(|cause| {
+            let cause = format!("the answer breaks off: {cause}");
+            Error::Unreachable { url: request.url.to_string(), cause }
+        })?;
+        if bytes.len() as u64 > most {
+            return Err(wrong(format!("found more than {most} bytes")));
+        }
+        Ok(bytes)
+    }
+}
+
+/// The media type in the text of a manifest.
+fn media_type_of(bytes: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    Some(value.get("mediaType")?.as_str()?.to_owned())
+}

@@ -1,0 +1,294 @@
+//! Sends one request over HTTP/1.1 and receives its answer, with or without TLS, directly or through a proxy; each step has
+//! a timeout.
+
+use crate::client::agents::{Agents, CONNECT};
+use crate::client::answer::{Answer, read_within};
+use crate::client::credential::basic;
+use crate::client::proxy::{Proxies, Proxy};
+use crate::client::socket;
+use crate::options::Options;
+use crate::trust::Trust;
+use crate::url::Url;
+use crate::{Error, Result};
+use layerstone_store::Cancel;
+use std::fs;
+use std::io::{self, Read};
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::http::Request;
+use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+use ureq::{SendBody, Timeout};
+
+/// Timeout of a request that cleans up after cancellation, its answer included. After a signal the program ends within
+/// some seconds, whatever it does then.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// The message about a host that answers TLS in plain.
+pub(crate) const PLAIN_ANSWER: &str = "found an answer without TLS";
+
+/// The body of a request.
+pub(crate) struct Payload<'a> {
+    pub reader: &'a mut dyn Read,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// Sends requests, to each host through its proxy and with its exemptions.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    trust: Arc<Trust>,
+    proxies: Arc<Proxies>,
+    roots: RootCerts,
+    agents: Arc<Agents>,
+    cancel: Cancel,
+    silence: Duration,
+}
+
+/// Why there is no answer.
+struct Failure<'a> {
+    error: ureq::Error,
+    proxy: Option<&'a Proxy>,
+}
+
+impl Transport {
+    /// Trusts the certificates of the system and those of a file.
+    pub(crate) fn new(options: &Options, trust: Trust, proxies: Proxies) -> Result<Transport> {
+        let roots = RootCerts::Specific(Arc::new(roots(options)?));
+        let (silence, cancel) = (options.io_timeout, options.cancel.clone());
+        let agents = Arc::new(Agents::new(roots.clone(), silence, None, cancel.clone()));
+        Ok(Transport { trust: Arc::new(trust), proxies: Arc::new(proxies), roots, agents, cancel, silence })
+    }
+
+    /// The exemptions of hosts.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// For a few requests after cancellation.
+    pub(crate) fn farewell(&self) -> Transport {
+        let agents = Agents::new(self.roots.clone(), self.silence, Some(FAREWELL), Cancel::default());
+        Transport { agents: Arc::new(agents), cancel: Cancel::default(), ..self.clone() }
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status. An answer that comes before the body
+    /// was sent counts if it is a refusal.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        url: &Url,
+        headers: &[(&str, &str)],
+        payload: Option<Payload<'_>>,
+    ) -> Result<Answer> {
+        self.cancel.check()?;
+        socket::begin();
+        let proxy = self.proxies.of(url)?;
+        match self.run(method, url, headers, payload, proxy) {
+            Ok(answer) if socket::is_cut() && answer.status().is_success() => {
+                let cause = format!("found status {} before the body was sent", answer.status().as_u16());
+                Err(Error::Unreachable { url: url.to_string(), cause })
+            }
+            Ok(answer) => match proxy {
+                Some(proxy) if answer.status().as_u16() == 407 && !url.is_https => Err(refusal(proxy, 407)),
+                _ => Ok(answer),
+            },
+            Err(failure) => {
+                self.cancel.check()?;
+                Err(failure.into_error(url, self.silence))
+            }
+        }
+    }
+
+    /// Whether a host speaks TLS; the request says nothing else. It speaks plain HTTP if that is what it answers
+    /// to TLS, or if TLS cannot be tried: the proxy makes no tunnel to this port, or the name is one that only the proxy
+    /// for plain HTTP can look up. Any other error says nothing of the sort: it may be somebody between us and the host.
+    pub(crate) fn speaks_tls(&self, url: &Url) -> Result<bool> {
+        self.cancel.check()?;
+        socket::begin();
+        let proxy = self.proxies.of(url)?;
+        let failure = match self.run("GET", url, &[], None, proxy) {
+            Ok(_) => return Ok(true),
+            Err(failure) => failure,
+        };
+        self.cancel.check()?;
+        let is_plain = match &failure.error {
+            ureq::Error::ConnectProxyFailed(_) => matches!(failure.status(), Some(400 | 403 | 405 | 501)),
+            error => is_plain_answer(error) || (proxy.is_none() && self.is_known_to_proxy_alone(url)?),
+        };
+        if is_plain { Ok(false) } else { Err(failure.into_error(url, self.silence)) }
+    }
+
+    /// Reads a small body, which may take as long as silence may, and have so many bytes and one more.
+    pub(crate) fn read_small(&self, reader: impl Read, most: u64) -> Result<Vec<u8>, String> {
+        read_within(reader, most, self.silence).map_err(|e| self.broken(&e))
+    }
+
+    /// The reason why the body of an answer breaks off.
+    pub(crate) fn broken(&self, error: &io::Error) -> String {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+            Some(inner) => cause(inner, self.silence),
+            None => io_cause(error),
+        }
+    }
+
+    /// Whether a name cannot be looked up here, while plain HTTP has a proxy that may know it.
+    fn is_known_to_proxy_alone(&self, url: &Url) -> Result<bool> {
+        let plain = Url::new(false, &url.authority, "/");
+        Ok(self.proxies.of(&plain)?.is_some() && (url.host(), url.port()).to_socket_addrs().is_err())
+    }
+
+    fn run<'a>(
+        &self,
+        method: &str,
+        url: &Url,
+        headers: &[(&str, &str)],
+        payload: Option<Payload<'_>>,
+        proxy: Option<&'a Proxy>,
+    ) -> Result<Answer, Failure<'a>> {
+        let failed = |error: ureq::Error| Failure { error, proxy };
+        let mut request = Request::builder().method(method).uri(url.text());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(Proxy { user: Some((name, password)), .. }) = proxy.filter(|proxy| proxy.forwards(url)) {
+            request = request.header("proxy-authorization", basic(name, password));
+        }
+        let agent = self.agents.of(url, self.trust.is_exempt(url), proxy).map_err(failed)?;
+        let answer = match payload {
+            Some(Payload { reader, size }) => {
+                let mut reader = Exact { reader, left: size };
+                let request = request.header("content-length", size).body(SendBody::from_reader(&mut reader));
+                agent.run(request.map_err(|e| failed(e.into()))?)
+            }
+            None => agent.run(request.body(()).map_err(|e| failed(e.into()))?),
+        };
+        answer.map_err(failed)
+    }
+}
+
+impl Failure<'_> {
+    fn into_error(self, url: &Url, silence: Duration) -> Error {
+        let cut = if socket::is_cut() { "the connection broke: " } else { "" };
+        let cause = format!("{cut}{}", cause(&self.error, silence));
+        let Some(proxy) = self.proxy else { return Error::Unreachable { url: url.to_string(), cause } };
+        match self.status() {
+            // Statuses of gateways may go away by themselves.
+            Some(status) if status < 500 => refusal(proxy, status),
+            _ => {
+                let cause = format!("through {proxy} of {}: {cause}", proxy.variable);
+                Error::Unreachable { url: url.to_string(), cause }
+            }
+        }
+    }
+
+    /// The status with which a proxy refuses a tunnel, which ureq has in a message alone.
+    fn status(&self) -> Option<u16> {
+        let ureq::Error::ConnectProxyFailed(text) = &self.error else { return None };
+        text.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok())
+    }
+}
+
+/// The error for a refusal of a proxy.
+fn refusal(proxy: &Proxy, status: u16) -> Error {
+    let cause = match status {
+        407 => format!("{proxy} does not take the user and password, or wants some: found status 407"),
+        status => format!("{proxy} makes no connection: found status {status}"),
+    };
+    Error::Proxy { variable: proxy.variable, cause }
+}
+
+/// A body of exactly so many bytes: ureq would wait for good for those that are missing. What is sent on a connection
+/// that was cut does not matter, and is not asked for.
+struct Exact<'a> {
+    reader: &'a mut dyn Read,
+    left: u64,
+}
+
+impl Read for Exact<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = if socket::is_cut() { most } else { self.reader.read(&mut buffer[..most])? };
+        if count == 0 && most > 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{} bytes are missing", self.left)));
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+/// Why there is no answer, in words that name no value of a header.
+fn cause(error: &ureq::Error, silence: Duration) -> String {
+    let seconds = silence.as_secs();
+    match error {
+        error if is_plain_answer(error) => PLAIN_ANSWER.to_owned(),
+        ureq::Error::Io(e) => io_cause(e),
+        ureq::Error::HostNotFound => "no such host".to_owned(),
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            format!("timeout: no connection within {} s", silence.min(CONNECT).as_secs())
+        }
+        ureq::Error::Timeout(Timeout::PerWrite) => format!("timeout: nothing was taken for {seconds} s"),
+        ureq::Error::Timeout(_) => format!("timeout: nothing came for {seconds} s"),
+        ureq::Error::Rustls(e) => format!("TLS: {e}"),
+        ureq::Error::Protocol(_) => "found no HTTP/1.1".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn io_cause(error: &io::Error) -> String {
+    match tls_error(error) {
+        Some(tls) => format!("TLS: {tls}"),
+        None => error.to_string(),
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether TLS was answered with what is none, as servers of plain HTTP do.
+fn is_plain_answer(error: &ureq::Error) -> bool {
+    let tls = match error {
+        ureq::Error::Io(error) => tls_error(error),
+        ureq::Error::Rustls(error) => Some(error),
+        _ => None,
+    };
+    matches!(tls, Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
+}
+
+/// The certificates of authorities that are trusted.
+fn roots(options: &Options) -> Result<Vec<Certificate<'static>>> {
+    // What cannot be read of the system's is passed over, as by others: a server that needs it is not trusted then.
+    let system = rustls_native_certs::load_native_certs().certs;
+    let mut roots: Vec<Certificate<'static>> =
+        system.iter().map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned()).collect();
+    let Some(path) = &options.ca else { return Ok(roots) };
+    let wrong =
+        |cause: String| Error::Setup { what: "cannot read certificates", name: path.display().to_string(), cause };
+    let text = fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let before = roots.len();
+    for item in parse_pem(&text) {
+        if let PemItem::Certificate(certificate) = item.map_err(|e| wrong(e.to_string()))? {
+            roots.push(certificate);
+        }
+    }
+    if roots.len() == before {
+        return Err(wrong("found no certificate in PEM".to_owned()));
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A body has as many bytes as was said, or sending it is an error.
+    #[test]
+    fn exact_bodies() {
+        socket::begin();
+        for (bytes, size, expected) in [(5, 5, Some(5)), (9, 5, Some(5)), (4, 5, None), (0, 0, Some(0))] {
+            let bytes = vec![1; bytes];
+            let read = Exact { reader: &mut &bytes[..], left: size }.read_to_end(&mut Vec::new());
+            assert_eq!(read.ok(), expected, "{size}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Where images are stored: one trait, and what each kind of target opens.
+
+use crate::docker_destination::DockerDestination;
+use crate::oci_destination::OciDestination;
+use crate::{CompressionChoice, ImageTarget, Registries, Report, Result};
+use layerstone_layer::CompressionParams;
+use layerstone_oci::{Image, PutImage, Reference};
+
+/// Stores images.
+pub trait Destination {
+    /// Stores an image under its name.
+    ///
+    /// # Errors
+    ///
+    /// A layer is not what it must be, or the image cannot be written.
+    fn write(&self, image: &Image<'_>, report: &dyn Report) -> Result<PutImage>;
+
+    /// How the layers of an image are compressed there, if they are.
+    fn compression(&self, image: &Image<'_>) -> Option<CompressionParams>;
+
+    /// What an image of this name is called there.
+    fn called(&self, name: &Reference) -> String {
+        name.to_string()
+    }
+}
+
+/// Where an image goes, and how.
+pub struct WriteOptions<'a> {
+    /// Where.
+    pub target: &'a ImageTarget,
+    /// Whether a docker archive holds legacy metadata.
+    pub legacy: bool,
+    /// How it, or its layers, are compressed.
+    pub compression: CompressionChoice,
+    /// The registry, if it goes to one.
+    pub registries: &'a Registries,
+}
+
+impl<'a> WriteOptions<'a> {
+    /// No legacy metadata, and the usual compression.
+    pub fn new(target: &'a ImageTarget, registries: &'a Registries) -> WriteOptions<'a> {
+        WriteOptions { target, legacy: false, compression: CompressionChoice::default(), registries }
+    }
+
+    /// Opens the target: a docker archive or an engine, or else what keeps OCI images.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, or takes no legacy metadata.
+    pub(crate) fn open(&self) -> Result<Box<dyn Destination + 'a>> {
+        let WriteOptions { target, legacy, compression, registries } = *self;
+        if !target.keeps_oci_images() {
+            return Ok(Box::new(DockerDestination { target, compression, legacy: None }));
+        }
+        if legacy {
+            bail!("--legacy: found {target}, expected a docker archive with it");
+        }
+        Ok(Box::new(OciDestination::open(target, compression, registries, &[])?))
+    }
+}

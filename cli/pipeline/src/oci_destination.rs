@@ -1,0 +1,148 @@
+//! What keeps OCI images as a destination: an OCI layout, a tar of one, a registry, or any store of blobs.
+
+use crate::destination::Destination;
+use crate::signal_safe::SignalSafe;
+use crate::{CompressionChoice, ImageTarget, Registries, Report, Result};
+use layerstone_image::OciArchive;
+use layerstone_layer::{Blob, CompressionParams, Progress};
+use layerstone_oci::{BlobStore, Descriptor, Image, OciLayout, PutImage, Reference};
+use layerstone_registry::Push;
+use layerstone_store::Scratch;
+use std::time::Instant;
+
+/// An OCI layout, a tar of one, or a registry, opened.
+pub(crate) struct OciDestination {
+    kind: Kind,
+    compression: CompressionChoice,
+    uploads: usize,
+    since: Instant,
+}
+
+enum Kind {
+    Layout(OciLayout),
+    Archive(OciArchive),
+    Push(Box<SignalSafe<Push>>, Reference),
+}
+
+/// A manifest or an index, with all that it describes in a store of blobs, but without a name there.
+pub struct PutManifest {
+    /// What it calls itself; none if it does not.
+    pub name: Option<Reference>,
+    /// What describes it.
+    pub descriptor: Descriptor,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Where the bytes of some blobs are, for a store that reads them only when they are asked for.
+    pub scratch: Option<Scratch>,
+}
+
+impl PutManifest {
+    /// The manifest of an image that was put.
+    pub(crate) fn of(put: PutImage, scratch: Option<Scratch>) -> PutManifest {
+        let (stored, _) = put.manifest.expect("a store of blobs has manifests");
+        PutManifest { name: put.name, descriptor: stored.descriptor, bytes: stored.bytes, scratch }
+    }
+}
+
+impl OciDestination {
+    /// Opens a target; blobs of a registry may be mounted from `mounts` too.
+    pub fn open(
+        target: &ImageTarget,
+        compression: CompressionChoice,
+        registries: &Registries,
+        mounts: &[String],
+    ) -> Result<OciDestination> {
+        let since = Instant::now();
+        let kind = match target {
+            ImageTarget::OciLayout(directory) => Kind::Layout(OciLayout::open(directory)?),
+            ImageTarget::OciArchive(path) => Kind::Archive(OciArchive::create(path)?),
+            ImageTarget::Registry(reference) => {
+                let mounts: Vec<String> = registries.mount_from.iter().chain(mounts).cloned().collect();
+                let push = Push::new(&registries.repository(reference)?, reference.tag(), &mounts);
+                Kind::Push(Box::new(SignalSafe(push)), reference.clone())
+            }
+            ImageTarget::Archive(_) | ImageTarget::DockerArchive(_) | ImageTarget::Engine(_) => {
+                bail!("found {target}, expected what keeps an OCI image")
+            }
+        };
+        Ok(OciDestination { kind, compression, uploads: registries.uploads, since })
+    }
+
+    /// What keeps the blobs.
+    pub fn store(&self) -> &dyn BlobStore {
+        match &self.kind {
+            Kind::Layout(layout) => layout,
+            Kind::Archive(archive) => archive,
+            Kind::Push(push, _) => &**push,
+        }
+    }
+
+    /// Stores a manifest or an index under a name: the last call.
+    pub fn finish(
+        &self,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+        name: Option<&Reference>,
+        report: &dyn Report,
+    ) -> Result<()> {
+        self.store().finish(descriptor, bytes, name)?;
+        if let Kind::Push(push, _) = &self.kind {
+            report.sent(&push.0.sent(), self.since.elapsed());
+        }
+        Ok(())
+    }
+
+    /// The same without a name.
+    fn unnamed(&self) -> Unnamed<'_> {
+        Unnamed { store: self.store(), compression: self.compression, uploads: self.uploads }
+    }
+}
+
+impl Destination for OciDestination {
+    fn write(&self, image: &Image<'_>, report: &dyn Report) -> Result<PutImage> {
+        let put = self.unnamed().write(image, report)?;
+        let (manifest, _) = put.manifest.as_ref().expect("a store of blobs has manifests");
+        self.finish(&manifest.descriptor, &manifest.bytes, put.name.as_ref(), report)?;
+        Ok(put)
+    }
+
+    fn compression(&self, image: &Image<'_>) -> Option<CompressionParams> {
+        self.unnamed().compression(image)
+    }
+
+    fn called(&self, name: &Reference) -> String {
+        match &self.kind {
+            Kind::Layout(_) | Kind::Archive(_) => name.to_string(),
+            Kind::Push(_, reference) => {
+                let tag = reference.tag().unwrap_or(name.tag_or_latest());
+                format!("{}:{tag}", reference.name())
+            }
+        }
+    }
+}
+
+/// A store of blobs, into which all of an image goes but its manifest.
+pub(crate) struct Unnamed<'a> {
+    pub store: &'a dyn BlobStore,
+    /// How layers are compressed.
+    pub compression: CompressionChoice,
+    /// Blobs that are put at a time.
+    pub uploads: usize,
+}
+
+impl Destination for Unnamed<'_> {
+    fn write(&self, image: &Image<'_>, report: &dyn Report) -> Result<PutImage> {
+        let params = self.compression(image);
+        let put = |meter: &Progress| image.put(params, self.store, self.uploads, meter);
+        Ok(report.during("putting", Some(image.size()), image.layers.len(), put)?)
+    }
+
+    /// As layer files describe their layers, unless something else was asked for.
+    fn compression(&self, image: &Image<'_>) -> Option<CompressionParams> {
+        let described = image.layers.iter().find_map(|layer| match &layer.blob {
+            Some(Blob::Made(params, _)) => Some(*params),
+            _ => None,
+        });
+        self.compression.of_layers(described).filter(|_| image.manifest.is_none())
+    }
+}

@@ -1,0 +1,43 @@
+//! The specs that `build` makes images of: those of an image.json, the flags over them.
+
+use super::{NAME, Options};
+use crate::usage_error::{conflict, usage_error};
+use anyhow::Result;
+use clap::error::ErrorKind;
+use layerstone_layering::Strategy;
+use layerstone_pipeline::{check_spec, strategy_of};
+use layerstone_spec::{ImageKind, Spec};
+use std::path::Path;
+
+impl Options {
+    /// The specs with the flags over them, and the strategy that one of them names.
+    pub fn resolve(&self) -> Result<Vec<(Spec, Strategy)>> {
+        let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
+        let specs = match (&file, &self.image.name) {
+            (Some(path), _) => Spec::read_all(path)?,
+            (None, Some(name)) => vec![Spec::new(name)],
+            (None, None) => {
+                let message = "no image: expected IMAGE.JSON or --name <NAME>";
+                return Err(usage_error(NAME, ErrorKind::MissingRequiredArgument, message));
+            }
+        };
+        specs.into_iter().map(|spec| self.resolve_one(file.as_deref(), spec)).collect()
+    }
+
+    fn resolve_one(&self, file: Option<&Path>, mut spec: Spec) -> Result<(Spec, Strategy)> {
+        let strategy = match self.layers.strategy.strategy()? {
+            Some(strategy) => strategy,
+            None => strategy_of(&spec, &file.unwrap_or(Path::new("")).display().to_string())?,
+        };
+        self.image.apply(&mut spec)?;
+        self.layers.apply(&mut spec)?;
+        self.scripts.options().apply(&mut spec);
+        check_spec(&spec)?;
+        if spec.kind == ImageKind::Single && (self.layers.is_for_layered() || self.plan.is_given()) {
+            let message = "--max-layers, --strategy, --previous, --layer, --min-layer-size, --uname and --gname: \
+                expected an image of kind layered with them";
+            return Err(conflict(NAME, message));
+        }
+        Ok((spec, strategy))
+    }
+}

@@ -1,0 +1,118 @@
+//! `layerstone ninja` and `layerstone make`: the stages of an image as rules of a build tool.
+
+mod plan;
+mod program;
+mod rules_args;
+
+use crate::args::Common;
+use crate::out;
+use crate::overwrite::Files;
+use anyhow::{Result, bail};
+use clap::Args;
+use layerstone_pipeline::build_graph::{BuildGraph, GraphInput, make as make_rules, ninja as ninja_rules};
+use layerstone_pipeline::{BuildStep, CompressionChoice, ImageTarget, ReferenceSource, StepOptions, root_script};
+use layerstone_spec::Spec;
+use layerstone_store::{Store, StorePath, write_whole};
+use program::this_program;
+use rules_args::RulesArgs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Write an image's stages as a build.ninja, one edge a stage and a layer
+///
+/// ninja runs what is new: the graph is written again when the plan changes, and layers are called after what is in them,
+/// so that one changed store path makes one layer and the image anew.
+#[derive(Args)]
+pub struct NinjaOptions {
+    #[command(flatten)]
+    rules: RulesArgs,
+    /// File to write
+    #[arg(short, long, value_name = "FILE", default_value = "build.ninja")]
+    output: PathBuf,
+}
+
+/// Write an image's stages as rules of GNU make, one a stage and a layer
+///
+/// `make -f image.mk` makes the image; another makefile may include it. It is written again when the plan changes.
+#[derive(Args)]
+pub struct MakeOptions {
+    #[command(flatten)]
+    rules: RulesArgs,
+    /// File to write
+    #[arg(short, long, value_name = "FILE", default_value = "image.mk")]
+    output: PathBuf,
+}
+
+pub fn ninja(options: &NinjaOptions, common: &Common) -> Result<()> {
+    options.rules.write("ninja", &options.output, ninja_rules::text, true, common)
+}
+
+pub fn make(options: &MakeOptions, common: &Common) -> Result<()> {
+    options.rules.write("make", &options.output, make_rules::text, false, common)
+}
+
+/// What writes a graph.
+type Writer = fn(&GraphInput<'_>, &BuildGraph) -> layerstone_pipeline::Result<Vec<u8>>;
+
+impl RulesArgs {
+    fn write(&self, command: &str, output: &Path, text: Writer, restat: bool, common: &Common) -> Result<()> {
+        if self.spec == Path::new("-") {
+            bail!("no file: -: expected IMAGE.JSON, which is read again whenever it changes");
+        }
+        let specs = Spec::read_all(&self.spec)?;
+        let [spec] = &specs[..] else {
+            bail!("{}: found {} architectures, expected one", self.spec.display(), specs.len());
+        };
+        layerstone_pipeline::check_spec(spec)?;
+        spec.warnings().into_iter().for_each(|warning| common.warn(warning));
+        let store = self.store.store()?;
+        let target = match &self.image {
+            Some(target) => ImageTarget::parse(target)?,
+            None => ImageTarget::Archive(format!("{}.tar.gz", spec.name.replace('/', "-")).into()),
+        };
+        let input = GraphInput {
+            spec,
+            file: &self.spec,
+            store: &store,
+            place: &target,
+            folder: &self.directory,
+            program: self.program.as_ref().map_or_else(this_program, |it| it.as_bytes().to_vec()),
+            is_ours: self.program.is_none(),
+            stages: &self.stage,
+            store_flags: self.store.words(),
+            previous: self.previous.as_deref(),
+            mentioned: mentioned(spec, &store)?,
+            again: self.words(command, output),
+            graph: output,
+        };
+        self.check_files(&input, output)?;
+        let plan = self.plan(spec, common)?;
+        let graph = input.graph(plan.as_ref())?;
+        let text = text(&input, &graph)?;
+        if output == Path::new("-") {
+            return out::write(&text);
+        }
+        let options = StepOptions { restat, ..StepOptions::default() };
+        let step = BuildStep::begin(options, &[output])?;
+        write_whole(output, &text)?;
+        Ok(step.finish()?)
+    }
+
+    /// Refuses rules that would write over what they are written from, or over each other.
+    fn check_files(&self, input: &GraphInput<'_>, output: &Path) -> Result<()> {
+        input.place.packing(&CompressionChoice::default())?;
+        input.check_place()?;
+        // Without a plan all rules are known but those of the layers, which are called after what is in them.
+        let graph = input.graph(None)?;
+        let made = graph.edges.iter().filter(|rule| rule.stage != "image").flat_map(|rule| &rule.outputs);
+        let files = Files::of(input.store).reads_spec(Some(input.file), input.spec).reads(&self.previous);
+        files.writes(made).writes_to(input.place).writes([output]).check()
+    }
+}
+
+/// The store paths that the root script names.
+fn mentioned(spec: &Spec, store: &Store) -> Result<Vec<StorePath>> {
+    let Some(script) = &spec.run_as_root else { return Ok(Vec::new()) };
+    let text = root_script::text(script)?;
+    Ok(ReferenceSource::of_spec(spec, store)?.mentioned(&text, store)?)
+}

@@ -1,0 +1,115 @@
+//! What stage files and references graphs are, as text.
+
+use super::json;
+use crate::table::{Table, size};
+use anyhow::Result;
+use layerstone_closure::{Closure, ReferencesGraph};
+use layerstone_layer::{LayerFile, Recipe};
+use layerstone_layering::Plan;
+use layerstone_spec::{ImageKind, References, Spec};
+use layerstone_store::StorePath;
+use layerstone_tar::Owner;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// What a JSON file is, which holds this value.
+pub fn text(path: &Path, value: &Value, as_json: bool) -> Result<String> {
+    match value.get("format").and_then(Value::as_str) {
+        Some(layerstone_layering::PLAN_FORMAT) => plan(&Plan::read(path)?, as_json),
+        Some(layerstone_layer::LAYER_FORMAT) => layer(&LayerFile::read(path)?, as_json),
+        Some(layerstone_spec::SPEC_FORMAT) => spec(path, value, as_json),
+        None if is_plan(value) => plan(&Plan::read(path)?, as_json),
+        None if value.get("name").is_some() => spec(path, value, as_json),
+        _ => closure(&Closure::read(path)?, as_json),
+    }
+}
+
+/// What the registration text of closureInfo is.
+pub fn registration(path: &Path, as_json: bool) -> Result<String> {
+    closure(&ReferencesGraph::read(path)?.closure(&[])?, as_json)
+}
+
+/// A bare list of lists.
+fn is_plan(value: &Value) -> bool {
+    value.get(0).is_some_and(Value::is_array)
+}
+
+fn closure(closure: &Closure, as_json: bool) -> Result<String> {
+    if as_json {
+        return json(closure);
+    }
+    let mut table = Table::new(&["NAR size", "references", "path"], &[0, 1]);
+    for info in &closure.graph {
+        let nar_size = info.nar_size.map(size).unwrap_or_default();
+        table.row(vec![nar_size, info.references.len().to_string(), info.path.to_string()]);
+    }
+    let total = closure.graph.iter().filter_map(|info| info.nar_size).fold(0, u64::saturating_add);
+    Ok(format!("closure of {} paths, {} of NARs\n\n{table}", closure.graph.len(), size(total)))
+}
+
+fn plan(plan: &Plan, as_json: bool) -> Result<String> {
+    if as_json {
+        return json(plan);
+    }
+    let mut table = Table::new(&["layer", "paths", "first path"], &[0, 1]);
+    for (index, paths) in plan.layers.iter().enumerate() {
+        let first = paths.first().map(StorePath::as_str).unwrap_or_default();
+        table.row(vec![index.to_string(), paths.len().to_string(), first.to_owned()]);
+    }
+    let paths: usize = plan.layers.iter().map(Vec::len).sum();
+    Ok(format!("plan of {} layers with {paths} paths\n\n{table}", plan.layers.len()))
+}
+
+fn layer(layer: &LayerFile, as_json: bool) -> Result<String> {
+    if as_json {
+        return json(layer);
+    }
+    let mut rows = vec![("diff ID", layer.diff_id.to_string())];
+    rows.extend(layer.tarsum.as_ref().map(|tarsum| ("tarsum", tarsum.to_string())));
+    rows.extend(match (&layer.blob, &layer.recipe) {
+        (Some(blob), _) => Some(("blob", blob.to_string())),
+        (None, recipe) => recipe.as_ref().map(|recipe| ("recipe", recipe_text(recipe))),
+    });
+    let mut text = format!("layer of {} ({} bytes)\n\n{}", size(layer.size), layer.size, lines(&rows, 9));
+    for (title, paths) in [("holds", &layer.store_paths), ("refers to", &layer.references)] {
+        if !paths.is_empty() {
+            text.push_str(&format!("\n{title}\n"));
+            text.extend(paths.iter().map(|path| format!("  {path}\n")));
+        }
+    }
+    Ok(text)
+}
+
+fn recipe_text(recipe: &Recipe) -> String {
+    let Recipe { paths, store, mtime, owner, .. } = recipe;
+    let Owner { uid, gid, uname, gname } = owner;
+    format!("{} of {store}, mtime {mtime}, owner {uid}:{gid} {uname}:{gname}", paths.len())
+}
+
+fn spec(path: &Path, value: &Value, as_json: bool) -> Result<String> {
+    let spec = Spec::read(path)?;
+    if as_json {
+        return json(value);
+    }
+    let of_path = |key, path: &PathBuf| (key, path.display().to_string());
+    let mut rows = Vec::new();
+    rows.extend(spec.architecture.as_ref().map(|name| ("architecture", name.clone())));
+    rows.push(match spec.kind {
+        ImageKind::Layered => ("maxLayers", spec.max_layers.to_string()),
+        ImageKind::Single => ("kind", "single".to_owned()),
+    });
+    rows.extend(spec.from_image.as_ref().map(|base| ("fromImage", base.to_string())));
+    rows.extend(spec.contents.iter().map(|path| of_path("contents", path)));
+    match &spec.references {
+        Some(References::Graphs(paths)) => rows.extend(paths.iter().map(|path| of_path("graph", path))),
+        Some(References::Database(path)) => rows.push(of_path("db", path)),
+        Some(References::Scan) | None => {}
+    }
+    let (name, rows) = (spec.reference()?.name().to_owned(), lines(&rows, 14));
+    Ok(format!("image spec of {name}\n\n{rows}\nconfig {}", json(&spec.config)?))
+}
+
+/// A line for each key and its value, the values one below the other behind so many characters.
+fn lines(rows: &[(&str, String)], width: usize) -> String {
+    rows.iter().map(|(key, value)| format!("{key:width$}{value}\n")).collect()
+}

@@ -1,0 +1,78 @@
+//! What the flags of `layers` say of a plan, over what an image spec says.
+
+use super::{NAME, Options};
+use crate::args::Common;
+use crate::usage_error::usage_error;
+use anyhow::{Context, Result};
+use clap::error::ErrorKind;
+use layerstone_closure::Closure;
+use layerstone_layering::{PlanBase, Rates, Settings};
+use layerstone_pipeline::{settings, strategy_of};
+use layerstone_spec::Spec;
+use layerstone_store::{Store, StorePath};
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
+impl Options {
+    /// What flags and spec say of a plan that is to be made.
+    pub fn settings_of_plan(&self, spec: Option<&Spec>, closure: &Closure, common: &Common) -> Result<Settings> {
+        let (Some(spec), Some(path)) = (spec, &self.spec) else {
+            return self.settings(closure, self.limit_of_plan()?, common);
+        };
+        let base = self.base.open(Some(spec), common)?;
+        let strategy = match self.strategy.strategy()? {
+            Some(strategy) => strategy,
+            None => strategy_of(spec, &path.display().to_string())?,
+        };
+        let store = Store::new(store_dir(closure), "/")?;
+        let settings = settings(spec, strategy, base.as_ref(), &store)?;
+        self.over(Settings { limit: self.limit()?.unwrap_or(settings.limit), ..settings })
+    }
+
+    /// What the flags say, for a closure.
+    pub fn settings(&self, closure: &Closure, limit: NonZeroUsize, common: &Common) -> Result<Settings> {
+        let strategy = self.strategy.strategy()?.unwrap_or_default();
+        self.over(Settings { strategy, base: self.base(closure, common)?, ..Settings::new(limit) })
+    }
+
+    /// What the flags say that have no key in a spec, over the rest.
+    fn over(&self, settings: Settings) -> Result<Settings> {
+        let rates = self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default();
+        Ok(self.plan.options().over(Settings { exclude: self.exclude(), rates, ..settings })?)
+    }
+
+    /// How many layers a plan may have.
+    pub fn limit_of_plan(&self) -> Result<NonZeroUsize> {
+        match self.limit()? {
+            None if self.strategy.is_pipeline() || self.question.plan.is_some() => Ok(NonZeroUsize::MAX),
+            limit => limit.ok_or_else(|| missing("--max-layers <N>")),
+        }
+    }
+
+    pub fn limit(&self) -> Result<Option<NonZeroUsize>> {
+        let limit = |number| NonZeroUsize::new(number).context("--max-layers: found 0, expected 1 or more");
+        self.max_layers.map(limit).transpose()
+    }
+
+    pub fn exclude(&self) -> BTreeSet<StorePath> {
+        self.exclude.iter().cloned().collect()
+    }
+
+    /// Layers and store paths of the base image, in the store that the closure is in.
+    pub fn base(&self, closure: &Closure, common: &Common) -> Result<PlanBase> {
+        let Some(base) = self.base.open(None, common)? else { return Ok(PlanBase::default()) };
+        let contents = base.store_paths(store_dir(closure))?;
+        Ok(PlanBase { layers: contents.layers.len(), paths: contents.paths.into_keys().collect() })
+    }
+}
+
+/// The store that a closure is in.
+fn store_dir(closure: &Closure) -> &str {
+    closure.graph.first().map_or("/nix/store", |info| info.path.store_dir())
+}
+
+/// The error for an argument that is needed, in clap's words.
+pub fn missing(argument: &str) -> anyhow::Error {
+    let message = format!("the following required arguments were not provided:\n  {argument}");
+    usage_error(NAME, ErrorKind::MissingRequiredArgument, message)
+}

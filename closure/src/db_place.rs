@@ -1,0 +1,23 @@
+//! Where Nix and Guix keep the database of a store.
+
+use crate::Database;
+use layerstone_store::Store;
+use std::path::{Path, PathBuf};
+
+impl Database {
+    /// Where the database of a store is on this machine, if it is at its default place: for `/gnu/store`
+    /// `/var/guix/db/db.sqlite`, for any other store directory `var/nix/db/db.sqlite` beside it, as in
+    /// `/nix/var/nix/db/db.sqlite`; all of them below the store's root.
+    pub fn place(store: &Store) -> PathBuf {
+        match store.dir() {
+            "/gnu/store" => store.locate("/var/guix/db/db.sqlite"),
+            dir => store.locate(Database::state_of_nix(dir).join("db/db.sqlite")),
+        }
+    }
+
+    /// The directory in which Nix keeps its database, its profiles and its roots, for a store directory: `var/nix` beside
+    /// it, as `/nix/var/nix`.
+    pub fn state_of_nix(store_dir: &str) -> PathBuf {
+        Path::new(store_dir).with_file_name("var/nix")
+    }
+}

@@ -1,0 +1,118 @@
+//! Writes the image below a script as a read-only file system for a virtual machine.
+
+use crate::{Error, LowerImage, Result};
+use layerstone_erofs::{FileContents, Inode, InodeKind};
+use layerstone_guest::is_overlays;
+use layerstone_store::{Directory, Output};
+use layerstone_tar::{FileMeta, Kind, Node, Tree, UnionReader};
+use rustix::fs::OFlags;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Bytes written at a time.
+const WRITTEN: usize = 1 << 18;
+/// Bytes of extended attributes of all files of a base at most, names included: file capabilities have 20 bytes, and labels
+/// some fifty.
+const MAX_ATTRIBUTES: usize = 32 << 20;
+
+impl LowerImage {
+    /// Its files as a file system, which is taken from or kept in a directory if one is given.
+    pub(crate) fn image(&self, cache: Option<&Path>) -> Result<File> {
+        let Some(cache) = cache else {
+            let mut file = tempfile::tempfile().map_err(Error::io("make a file in", std::env::temp_dir()))?;
+            self.write_image(&mut file)?;
+            return Ok(file);
+        };
+        let name = self.name();
+        let path = cache.join(&name);
+        // Nothing but a file: no link leads elsewhere, and no pipe is waited for.
+        match Directory::open(cache).and_then(|directory| directory.open_file(&name, OFlags::RDONLY)) {
+            Ok(file) => return Ok(file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("open", &path)(e)),
+        }
+        std::fs::create_dir_all(cache).map_err(Error::io("make", cache))?;
+        let mut output = Output::create(&path)?;
+        self.write_image(&mut output)?;
+        output.commit()?;
+        File::open(&path).map_err(Error::io("open", &path))
+    }
+
+    fn write_image(&self, out: &mut dyn Write) -> Result<()> {
+        let mut out = BufWriter::with_capacity(WRITTEN, out);
+        let reader = UnionReader(&self.layers);
+        let (inodes, nodes) = inodes(&self.tree, reader)?;
+        let written =
+            layerstone_erofs::write(&inodes, &mut Files { nodes, reader }, &mut out).and_then(|()| out.flush());
+        written.map_err(Error::io("write", "the base's files"))
+    }
+}
+
+/// The files of a tree, by their numbers in the file system.
+struct Files<'a> {
+    nodes: Vec<&'a Node>,
+    reader: UnionReader<'a>,
+}
+
+impl FileContents for Files<'_> {
+    fn copy(&mut self, number: usize, out: &mut dyn Write) -> io::Result<()> {
+        self.reader.copy(self.nodes[number], out)
+    }
+}
+
+/// The files of a tree as the file system describes them, directories before their contents.
+fn inodes<'a>(tree: &'a Tree, reader: UnionReader<'_>) -> Result<(Vec<Inode>, Vec<&'a Node>)> {
+    let mut attributes = 0_usize;
+    let mut inode = |node: &Node| -> Result<Inode> {
+        let inode = inode(node, reader)?;
+        attributes += inode.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        match attributes > MAX_ATTRIBUTES {
+            true => Err(Error::Attributes { limit: MAX_ATTRIBUTES }),
+            false => Ok(inode),
+        }
+    };
+    let mut inodes = vec![inode(tree.root())?];
+    let mut nodes = vec![tree.root()];
+    let mut linked: HashMap<(u32, u64), usize> = HashMap::new();
+    // Directories that are to be read.
+    let mut left = vec![0];
+    while let Some(number) = left.pop() {
+        let mut entries = Vec::new();
+        for (name, child) in nodes[number].children().filter(|(_, child)| !is_whiteout(child)) {
+            let identity = child.identity().filter(|_| !child.is_directory());
+            let existing = identity.and_then(|identity| linked.get(&identity).copied());
+            entries.push((name.into(), existing.unwrap_or(inodes.len())));
+            if existing.is_some() {
+                continue;
+            }
+            left.extend(child.is_directory().then_some(inodes.len()));
+            linked.extend(identity.map(|identity| (identity, inodes.len())));
+            inodes.push(inode(child)?);
+            nodes.push(child);
+        }
+        inodes[number].kind = InodeKind::Directory(entries);
+    }
+    Ok((inodes, nodes))
+}
+
+/// Whether an overlay would take a file for a whiteout: a device that is none.
+fn is_whiteout(node: &Node) -> bool {
+    node.kind == Kind::CharDevice { major: 0, minor: 0 }
+}
+
+fn inode(node: &Node, reader: UnionReader<'_>) -> Result<Inode> {
+    let FileMeta { mtime, xattrs } = reader.meta(node)?;
+    let kind = match &node.kind {
+        Kind::File { size } => InodeKind::File(*size),
+        Kind::Directory => InodeKind::Directory(Vec::new()),
+        Kind::Symlink { target } | Kind::HardLink { target } => InodeKind::Symlink(target.clone()),
+        Kind::Fifo => InodeKind::Fifo,
+        Kind::CharDevice { major, minor } => InodeKind::CharDevice(*major, *minor),
+        Kind::BlockDevice { major, minor } => InodeKind::BlockDevice(*major, *minor),
+    };
+    // What an image says to overlayfs is not for it to say.
+    let xattrs = xattrs.into_iter().filter(|(name, _)| !is_overlays(name)).collect();
+    Ok(Inode { kind, mode: node.mode, uid: node.uid, gid: node.gid, mtime, xattrs })
+}
