@@ -13,12 +13,13 @@ use crate::{
 };
 use layerstone_layer::{CompressedBlob, DigestWriter};
 use layerstone_store::{
-    Digest, Error as StageError, Leftover, Output, check_folder, is_temporary, wait_lock, write_whole,
+    Digest, Error as StageError, Leftover, Output, check_folder, is_temporary, wait_lock, write_new,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,7 +37,6 @@ impl OciLayout {
     ///
     /// The folder holds something else, or cannot be written.
     pub fn open(folder: &Path) -> Result<OciLayout> {
-        let wrong = |cause: &str| Error::NotALayout { path: folder.to_owned(), cause: cause.to_owned() };
         check_folder(folder)?;
         let removed = folder.to_owned();
         // If a signal ends the program, the folder goes as soon as nothing is in it.
@@ -45,32 +45,52 @@ impl OciLayout {
             Ok(((), leftover)) => Some(leftover),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 if !folder.is_dir() {
-                    return Err(wrong("found a file, expected a folder"));
+                    let cause = "found a file, expected a folder".to_owned();
+                    return Err(Error::NotALayout { path: folder.to_owned(), cause });
                 }
                 None
             }
             Err(e) => return Err(StageError::io("make the folder", folder)(e).into()),
         };
         let layout = OciLayout { folder: folder.to_owned(), staging: Staging::new(folder, new) };
-        let marker = folder.join(LAYOUT_NAME);
-        if marker.exists() {
-            let text = fs::read(&marker).map_err(StageError::io("read", &marker))?;
-            let version = serde_json::from_slice::<serde_json::Value>(&text).ok();
-            let version = version.as_ref().and_then(|value| value["imageLayoutVersion"].as_str());
-            if !version.is_some_and(|version| version.starts_with("1.")) {
-                return Err(wrong("oci-layout: expected {\"imageLayoutVersion\":\"1.0.0\"}"));
-            }
+        if layout.is_begun()? {
+            layout.check_marker()?;
             layout.check_index()?;
-        } else {
-            let mut entries = fs::read_dir(folder).map_err(StageError::io("read", folder))?;
-            // Another program may be making the same layout.
-            if entries.any(|entry| !entry.is_ok_and(|entry| is_temporary(&entry.file_name()))) {
-                return Err(wrong("found other files, expected oci-layout or an empty folder"));
-            }
         }
         // That it can be written to is told before anything is made for it.
         drop(layout.staging.create()?);
         Ok(layout)
+    }
+
+    /// Whether the folder has a layout's marker; without one it must be empty, but for what programs are writing there.
+    fn is_begun(&self) -> Result<bool> {
+        let marker = self.folder.join(LAYOUT_NAME);
+        if marker.exists() {
+            return Ok(true);
+        }
+        let mut entries = fs::read_dir(&self.folder).map_err(StageError::io("read", &self.folder))?;
+        let is_empty = entries.all(|entry| entry.is_ok_and(|entry| is_temporary(&entry.file_name())));
+        // Another program may have made the same layout meanwhile.
+        match is_empty || marker.exists() {
+            true => Ok(!is_empty),
+            false => Err(self.wrong("found other files, expected oci-layout or an empty folder")),
+        }
+    }
+
+    /// Whether the marker is one of a version that is known.
+    fn check_marker(&self) -> Result<()> {
+        let marker = self.folder.join(LAYOUT_NAME);
+        let text = fs::read(&marker).map_err(StageError::io("read", &marker))?;
+        let version = serde_json::from_slice::<Value>(&text).ok();
+        let version = version.as_ref().and_then(|value| value["imageLayoutVersion"].as_str());
+        match version.is_some_and(|version| version.starts_with("1.")) {
+            true => Ok(()),
+            false => Err(self.wrong("oci-layout: expected {\"imageLayoutVersion\":\"1.0.0\"}")),
+        }
+    }
+
+    fn wrong(&self, cause: &str) -> Error {
+        Error::NotALayout { path: self.folder.clone(), cause: cause.to_owned() }
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -81,6 +101,31 @@ impl OciLayout {
     fn has(&self, digest: &Digest, size: u64) -> bool {
         let is_there = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size;
         self.staging.has(digest, size) || self.path(digest).metadata().is_ok_and(is_there)
+    }
+
+    /// Locks the layout by its marker, which is made if it is not there.
+    ///
+    /// Network file systems lock for writers alone; where there are no locks, one that adds at the same moment may be lost,
+    /// and the index is whole all the same.
+    fn lock(&self) -> Result<File> {
+        let marker = self.folder.join(LAYOUT_NAME);
+        loop {
+            if !marker.exists() {
+                // Replaces none that another program made meanwhile and holds a lock on.
+                write_new(&marker, LAYOUT_TEXT.as_bytes())?;
+            }
+            let writable = File::options().read(true).write(true).open(&marker);
+            let file = match writable.or_else(|_| File::open(&marker)) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(StageError::io("open", &marker))?,
+            };
+            wait_lock(&file).map_err(StageError::io("lock", &marker))?;
+            // A program that failed may have removed the layout that it had made.
+            let locked = file.metadata().map_err(StageError::io("open", &marker))?;
+            if fs::metadata(&marker).is_ok_and(|now| (now.dev(), now.ino()) == (locked.dev(), locked.ino())) {
+                return Ok(file);
+            }
+        }
     }
 
     /// Whether an image can be added to the index that is there, before anything is written.
@@ -132,15 +177,8 @@ impl BlobStore for OciLayout {
     /// Takes the name from whatever had it.
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
-        let marker = self.folder.join(LAYOUT_NAME);
-        if !marker.exists() {
-            write_whole(&marker, LAYOUT_TEXT.as_bytes())?;
-        }
-        // Held until the end. Network file systems lock for writers alone; where there are no locks, one that adds at the
-        // same moment may be lost, and the index is whole all the same.
-        let writable = File::options().read(true).write(true).open(&marker);
-        let lock = writable.or_else(|_| File::open(&marker)).map_err(StageError::io("open", &marker))?;
-        wait_lock(&lock).map_err(StageError::io("lock", &marker))?;
+        // Held until the end.
+        let _lock = self.lock()?;
         let path = self.folder.join(INDEX_NAME);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -181,4 +219,41 @@ fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Reference>, p
     });
     listed.push(serde_json::to_value(descriptor).expect("text and numbers"));
     Ok(serde_json::to_vec(&index).expect("it was JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::thread;
+
+    fn add(folder: &Path, number: usize) -> Result<()> {
+        let layout = OciLayout::open(folder)?;
+        let name: Reference = format!("image{number}:1").parse().unwrap();
+        let bytes = b"{}";
+        layout.finish(&Descriptor::of("application/json", bytes), bytes, Some(&name))
+    }
+
+    #[test]
+    fn none_of_many_that_make_one_layout_is_lost() {
+        for _ in 0..50 {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = dir.path().join("layout");
+            thread::scope(|scope| {
+                let adding: Vec<_> = (0..6)
+                    .map(|number| {
+                        scope.spawn({
+                            let folder = &folder;
+                            move || add(folder, number)
+                        })
+                    })
+                    .collect();
+                adding.into_iter().for_each(|it| it.join().unwrap().unwrap());
+            });
+            let index: Value = serde_json::from_slice(&fs::read(folder.join(INDEX_NAME)).unwrap()).unwrap();
+            let listed = index["manifests"].as_array().unwrap();
+            let names: BTreeSet<_> = listed.iter().map(|it| it["annotations"].to_string()).collect();
+            assert_eq!(names.len(), 6, "{index}");
+        }
+    }
 }

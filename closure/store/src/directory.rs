@@ -13,8 +13,8 @@ mod remove;
 mod tests;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, fchmod, fchown, fstat, fsync, mkdirat, openat,
-    openat2, renameat, statat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, fchown, fstat, fsync,
+    linkat, mkdirat, openat, openat2, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -105,6 +105,28 @@ impl Directory {
     /// Renames an entry into another directory, replacing what is there.
     pub fn rename(&self, from: &OsStr, to: &Directory, name: &OsStr) -> io::Result<()> {
         Ok(renameat(self, single(from)?, to, single(name)?)?)
+    }
+
+    /// Renames an entry of this directory to a name that nothing has; false if something has it, and then nothing changes.
+    ///
+    /// File systems without `RENAME_NOREPLACE` (rename(2), EINVAL) may have hard links; on those without either, one that
+    /// comes at the same moment may be replaced.
+    pub fn rename_new(&self, from: &OsStr, name: &OsStr) -> io::Result<bool> {
+        let (from, name) = (single(from)?, single(name)?);
+        let moved = match renameat_with(self, from, self, name, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                linkat(self, from, self, name, AtFlags::empty()).and_then(|()| unlinkat(self, from, AtFlags::empty()))
+            }
+            moved => moved,
+        };
+        match moved {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) if self.stat_of(name).is_err() => {
+                self.rename(from, self, name).map(|()| true)
+            }
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// Removes an entry that is no directory.

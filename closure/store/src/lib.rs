@@ -36,7 +36,7 @@ pub use file::{
 };
 pub use leftover::{Leftover, remove_leftovers};
 pub use nar_hash::{NarHash, nix_base32};
-pub use output::{Output, check_folder, write_whole};
+pub use output::{Output, check_folder, write_new, write_whole};
 pub use path::{HASH_LEN, StorePath};
 pub use store::Store;
 pub use symlink::{Components, Escape, Found, MAX_SYMLINKS, Stop, TooManySymlinks, Walk, follow_last};

@@ -233,6 +233,21 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     output.commit()
 }
 
+/// Writes a small file whole if nothing has its name, and else leaves what has it; whether it was written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let mut output = Output::create(path)?;
+    output.write_all(bytes).map_err(Error::io("write", path))?;
+    output.check()?;
+    // A device or a pipe has been written already. What is not renamed is removed with the output.
+    let Some(temporary) = &output.temporary else { return Ok(true) };
+    let moved = temporary.directory.rename_new(&temporary.name, name_of(&output.destination));
+    let is_new = moved.map_err(Error::io("write", path))?;
+    if is_new && sync() == Sync::Always {
+        temporary.directory.sync().map_err(Error::io("write", path))?;
+    }
+    Ok(is_new)
+}
+
 /// Refuses a directory to write into that is a link of another user in a directory for everybody.
 pub fn check_folder(folder: &Path) -> Result<()> {
     followed(folder).map(drop)
@@ -284,6 +299,23 @@ mod tests {
         write_whole(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_many_writers_one_is_the_first() {
+        for _ in 0..50 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("x");
+            let write = |number: u8| write_new(&path, &[number]).unwrap();
+            let written: Vec<bool> = std::thread::scope(|scope| {
+                let writers: Vec<_> = (0..4).map(|number| scope.spawn(move || write(number))).collect();
+                writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+            });
+            let first = written.iter().position(|&it| it).unwrap();
+            assert_eq!(written.iter().filter(|&&it| it).count(), 1);
+            assert_eq!(std::fs::read(&path).unwrap(), [u8::try_from(first).unwrap()]);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]
