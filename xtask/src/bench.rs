@@ -12,8 +12,8 @@ mod incremental;
 mod layering;
 mod measure;
 mod overlay;
-mod random;
-mod registry;
+pub mod random;
+pub mod registry;
 mod row;
 mod store;
 mod subject;
@@ -29,7 +29,7 @@ use std::process::Command;
 use subject::Subject;
 
 /// The variable that names the cache's folder: what is measured is measured without one, unless it is what is measured.
-const CACHE: &str = "LAYERSTONE_CACHE";
+pub const CACHE: &str = "LAYERSTONE_CACHE";
 
 /// What to measure and where.
 #[derive(clap::Args)]
@@ -62,12 +62,12 @@ enum Other {
     Registry(Box<registry::Options>),
 }
 
-/// What is measured, and where.
+/// Which binary is looked at, and where.
 #[derive(clap::Args)]
-struct Place {
+pub struct Place {
     /// The lab's folder, made by `cargo xtask lab`
     #[arg(long, value_name = "DIR", default_value = "/var/tmp/layerstone-lab")]
-    lab: PathBuf,
+    pub lab: PathBuf,
     /// Folder for files, removed afterwards; on a disk, with room for four times the closure [default: target/bench]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -91,7 +91,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 impl Place {
     /// Builds the binary if none is given, and runs something with it and with a work folder.
-    fn run(&self, bench: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
+    pub fn run(&self, bench: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
         let binary = match &self.binary {
             Some(binary) => binary.canonicalize().with_context(|| format!("cannot find: {}", binary.display()))?,
             None => build()?,

@@ -1,6 +1,7 @@
 //! Developer tasks of layerstone: `cargo xtask help`.
 
 mod bench;
+mod crash;
 mod dist;
 mod elf;
 mod lab;
@@ -48,6 +49,9 @@ enum Task {
     },
     /// Measure layerstone beside tar, cat, pigz and openssl; a table in Markdown
     Bench(bench::Options),
+    /// Kill layerstone, let its system calls fail, run many at once, and check what is left; tables in Markdown
+    #[command(subcommand)]
+    Crash(crash::Task),
     /// Write the man pages
     Man {
         /// Folder that receives them [default: target/man at the workspace's top]
@@ -73,6 +77,7 @@ fn run(task: Task) -> Result<()> {
         Task::LabBuilder { builder } => builder.run(),
         Task::Dist { output, profile } => dist(&output.unwrap_or_else(|| top().join("dist")), &profile),
         Task::Bench(options) => bench::run(&options),
+        Task::Crash(task) => crash::run(&task),
         Task::Man { output } => man(&output.unwrap_or_else(|| top().join("target/man"))),
     }
 }

@@ -3,7 +3,7 @@
 //! What is changed for the second push is one small store path that only the root refers to, and with it the root: both
 //! are copied under other names into the store for as long as the bench runs. Registries begin empty each round.
 
-mod keeper;
+pub mod keeper;
 
 use crate::bench::change::Change;
 use crate::bench::measure::{Output, Pipeline, is_installed, program, timed};

@@ -1,0 +1,125 @@
+//! Kills commands at random moments: after a random part of the time that they take, or at a random system call.
+
+use crate::bench::Place;
+use crate::bench::random::Random;
+use crate::crash::scenario::{ALL, Scenario};
+use crate::crash::tally::Tally;
+use crate::crash::trace::{Calls, calls, strace};
+use crate::crash::trial::{Files, Trial};
+use anyhow::{Error, Result, ensure};
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+use xtask::stamp;
+
+/// How often, with what and where.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Kills in all, shared among the commands
+    #[arg(long, default_value_t = 1000)]
+    runs: usize,
+    /// Decides the moments
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Signal: KILL, or one that programs may handle
+    #[arg(long, default_value = "KILL")]
+    signal: String,
+    /// The lab's closure
+    #[arg(long, value_name = "NAME", default_value = "small")]
+    closure: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What comes of a kill: the command had ended already, or it was killed; and by what the moment was chosen.
+const COLUMNS: [&str; 4] = ["killed by time", "killed at a call", "had ended", "failed by itself"];
+
+/// Runs all kills and prints the table.
+pub fn run(options: &Options) -> Result<()> {
+    options.place.run(|binary, work| {
+        let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
+        let trial = Trial::prepare(binary, work, &closure)?;
+        let (mut tally, mut random) = (Tally::default(), Random::new(options.seed));
+        for scenario in &ALL {
+            let job = Job::new(&trial, scenario, &options.signal)?;
+            for run in 0..options.runs.div_ceil(ALL.len()) {
+                let killed = if run % 2 == 0 { job.by_time(&mut random) } else { job.at_call(&mut random) };
+                let (what, outcome) = killed?;
+                tally.count(scenario.name, outcome);
+                if let Err(error) = job.check() {
+                    tally.wrong(scenario.name, format!("{what}: {error:#}"));
+                }
+            }
+        }
+        tally.finish(&COLUMNS)
+    })
+}
+
+struct Job<'a> {
+    trial: &'a Trial,
+    scenario: &'a Scenario,
+    signal: &'a str,
+    old: Files,
+    new: Files,
+    takes: Duration,
+    calls: Vec<(String, usize)>,
+}
+
+impl Job<'_> {
+    fn new<'a>(trial: &'a Trial, scenario: &'a Scenario, signal: &'a str) -> Result<Job<'a>> {
+        let (old, new, takes) = trial.reference(scenario)?;
+        trial.reset()?;
+        let calls: Calls = calls(&trial.command(scenario.line), &trial.path("tmp/strace.log"))?;
+        Ok(Job { trial, scenario, signal, old, new, takes, calls: calls.into_iter().collect() })
+    }
+
+    fn by_time(&self, random: &mut Random) -> Result<(String, &'static str)> {
+        self.trial.reset()?;
+        let moment = self.takes.mul_f64(random.below(1000) as f64 / 1000.0);
+        let mut child = self.trial.command(self.scenario.line).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        thread::sleep(moment);
+        let process = rustix::process::Pid::from_child(&child);
+        // One that has ended is a zombie until it is waited for, and takes signals.
+        rustix::process::kill_process(process, self.number()?)?;
+        let status = child.wait()?;
+        Ok((format!("killed after {moment:?} of {:?}", self.takes), outcome(status, "killed by time")))
+    }
+
+    fn at_call(&self, random: &mut Random) -> Result<(String, &'static str)> {
+        self.trial.reset()?;
+        let (name, count) = &self.calls[random.below(self.calls.len() as u64) as usize];
+        let when = 1 + random.below(*count as u64);
+        let inject = format!("inject={name}:signal={}:when={when}", self.signal);
+        let flags = ["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject];
+        let mut traced = strace(&self.trial.command(self.scenario.line), &flags);
+        let status = traced.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        Ok((format!("killed at call {when} of {name}"), outcome(status, "killed at a call")))
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.signal != "KILL" {
+            ensure!(self.trial.uploads() == 0, "{} uploads are left in the registry", self.trial.uploads());
+        }
+        self.trial.check(self.scenario, &self.old, &self.new)
+    }
+
+    fn number(&self) -> Result<rustix::process::Signal> {
+        use rustix::process::Signal;
+        match self.signal {
+            "KILL" => Ok(Signal::KILL),
+            "TERM" => Ok(Signal::TERM),
+            "INT" => Ok(Signal::INT),
+            "HUP" => Ok(Signal::HUP),
+            other => anyhow::bail!("--signal: found {other}, expected KILL, TERM, INT or HUP"),
+        }
+    }
+}
+
+fn outcome(status: std::process::ExitStatus, killed: &'static str) -> &'static str {
+    match status.code() {
+        None => killed,
+        Some(0) => "had ended",
+        // A process that the command had started was killed.
+        Some(_) => "failed by itself",
+    }
+}
