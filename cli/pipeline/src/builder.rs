@@ -2,7 +2,7 @@
 
 use crate::build_state::layer_of;
 use crate::destination::WriteOptions;
-use crate::error::Context;
+use crate::error::{Context, chain_text};
 use crate::image::{Built, image_of, write, write_to};
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
@@ -192,7 +192,7 @@ impl<'a> Builder<'a> {
             && let Err(error) = state.remember(files)
         {
             // The image is where it should be.
-            self.report.warn(format_args!("not remembered for the next build: {}", error.chain_text()));
+            self.report.warn(format_args!("not remembered for the next build: {}", chain_text(&error)));
         }
         Ok(())
     }
@@ -235,14 +235,10 @@ pub fn check_spec(spec: &Spec) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ImageTarget, Registries, Task};
-    use layerstone_layer::Progress;
-    use layerstone_registry::{Options, PushStats};
+    use crate::{ImageTarget, Registries};
+    use layerstone_registry::Options;
     use layerstone_store::Cancel;
-    use std::io::{self, Write};
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     /// Cancels the build when it is asked for the so manieth time.
     struct CancelAt(Cancel);
@@ -255,21 +251,8 @@ mod tests {
     }
 
     impl Report for CancelAt {
-        fn warning(&self, _message: &str) {}
-        fn notice(&self, _message: &str) {}
-        fn answer(&self, _message: &str) {}
-        fn sent(&self, _sent: &PushStats, _within: Duration) {}
-
-        fn script_output(&self) -> Box<dyn Write + '_> {
-            Box::new(io::sink())
-        }
-
         fn cancel(&self) -> Cancel {
             self.0.clone()
-        }
-
-        fn begin(&self, _task: Task, _meter: &Arc<Progress>) -> Box<dyn Send + '_> {
-            Box::new(())
         }
     }
 
@@ -298,7 +281,7 @@ mod tests {
             };
             let mut count = 0;
             while let Err(error) = build(count) {
-                assert!(error.is_cancelled(), "{target} {count}: {}", error.chain_text());
+                assert!(error.is_cancelled(), "{target} {count}: {}", chain_text(&error));
                 assert!(!out.join("image/index.json").exists() && !out.join("image").is_file(), "{target} {count}");
                 count += 1;
             }

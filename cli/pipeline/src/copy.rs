@@ -6,6 +6,7 @@
 use crate::base_image::{make_plain, open_file_as};
 use crate::builder::check_spec;
 use crate::copy_index::Listed;
+use crate::error::chain_text;
 use crate::oci_destination::{OciDestination, PutManifest, Unnamed};
 use crate::{BuildOptions, Builder, Destination, ImageSource, ImageTarget, Registries, Report, Result, engine, remote};
 use layerstone_image::{ImageFile, StoredImage};
@@ -80,7 +81,7 @@ impl Copier<'_> {
             return self.put(source, store);
         }
         let whole = |listed: Listed<'_>| {
-            if self.options.compression.is_given() {
+            if self.options.compression.asked.is_some() {
                 bail!("--compression: found an image for several platforms, expected --arch NAME with it");
             }
             listed.put(store, self.registries, self.report())
@@ -99,7 +100,7 @@ impl Copier<'_> {
                 Ok(()) => return Ok(PutManifest { scratch: Some(scratch), ..whole(listed)? }),
                 Err(e) => self.report().warn(format!(
                     "{location}: one image of its index is taken, others are not there: {}",
-                    e.chain_text()
+                    chain_text(&e)
                 )),
             }
         }
@@ -137,7 +138,7 @@ impl Copier<'_> {
     /// An image of a registry that goes as it is.
     fn remote(&self, source: &ImageSource) -> Result<Option<Image<'static>>> {
         match source {
-            ImageSource::Registry(reference) if !self.options.compression.is_given() => {
+            ImageSource::Registry(reference) if !self.options.compression.asked.is_some() => {
                 Ok(Some(remote::image(reference, &self.wanted, self.registries)?.as_stored()))
             }
             _ => Ok(None),
@@ -148,7 +149,7 @@ impl Copier<'_> {
     fn image(&self, opened: &Opened) -> Result<Image<'static>> {
         let mut image = opened.file.image(&opened.location, &opened.wanted)?;
         let name = name_of(&image, &opened.location);
-        let as_stored = image.as_stored(name.clone()).filter(|_| !self.options.compression.is_given());
+        let as_stored = image.as_stored(name.clone()).filter(|_| !self.options.compression.asked.is_some());
         if let Some(image) = as_stored {
             return Ok(image);
         }

@@ -6,8 +6,7 @@
 
 mod ending;
 
-use crate::error::Context;
-use crate::refused::Refused;
+use crate::error::{Context, Refused};
 use crate::skopeo::refuse_name;
 use crate::{CompressionChoice, Result, nix_build};
 use ending::Ending;
@@ -334,7 +333,7 @@ mod tests {
     fn check_hint(text: &str, expected: &str) {
         let error = ImageTarget::parse(text.as_ref()).unwrap_err();
         let crate::Error::Refused(refused) = error else { panic!("{error}") };
-        let hint = refused.hint().unwrap();
+        let hint = refused.hint.as_deref().unwrap();
         assert!(hint.starts_with(expected), "{text}: {hint}");
         assert!(ImageTarget::parse(format!("./{text}").as_ref()).is_ok() || text.starts_with("http"), "{text}");
     }

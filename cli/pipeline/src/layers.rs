@@ -197,7 +197,7 @@ impl Builder<'_> {
                 store_paths: recipe.paths.clone(),
                 blob: packed.map(|(packing, descriptor)| Blob::Made(packing, descriptor.clone())),
                 recipe: Some(recipe.clone()),
-                blobs: self.cache.blobs(),
+                blobs: self.cache.blobs.clone(),
                 ..Layer::of_tar(source, cached.as_ref().map(|cached| cached.diff_id), format!("layer {index}"))
             });
         }
@@ -223,7 +223,7 @@ impl Builder<'_> {
 
     /// What is known of a layer from an earlier build, compressed or not.
     fn cached(&self, recipe: &Recipe) -> Option<LayerFile> {
-        let state = self.state.as_ref().filter(|_| !self.cache.verifies());
+        let state = self.state.as_ref().filter(|_| !self.cache.verifies);
         let of_state = state.and_then(|state| state.get(recipe, self.packing));
         of_state.or_else(|| self.cache.get(recipe, self.packing)).or_else(|| self.cache.get(recipe, None))
     }

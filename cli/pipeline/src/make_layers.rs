@@ -52,7 +52,7 @@ impl LayersToMake<'_> {
         let made = self.make(&sources, &places, report)?;
         for (((recipe, layer), source), place) in recipes.iter().zip(&made).zip(&sources).zip(&places) {
             self.cache.put(recipe, layer, source)?;
-            if let (Some(place), Some(kept)) = (place, self.cache.blobs().filter(|_| self.packing.is_some())) {
+            if let (Some(place), Some(kept)) = (place, self.cache.blobs.as_ref().filter(|_| self.packing.is_some())) {
                 let descriptor = &layer.descriptor;
                 kept.copy(place.output.file(), &descriptor.digest, descriptor.size);
             }
@@ -100,7 +100,7 @@ impl LayersToMake<'_> {
             false => known.map(|known| LayerFile { tarsum: None, recipe: None, ..known }),
         };
         let (Some(known), Some(output)) = (&known, blob) else { return Ok(known) };
-        let kept = self.cache.blobs().filter(|_| self.packing.is_some());
+        let kept = self.cache.blobs.as_ref().filter(|_| self.packing.is_some());
         let Some(part) = kept.and_then(|kept| kept.find(&known.descriptor.digest)) else { return Ok(None) };
         let copied = io::copy(&mut part.reader(), &mut output.file());
         copied.map_err(layerstone_layer::Error::write(output.destination()))?;
@@ -151,7 +151,7 @@ pub fn recipes(
 pub fn layouts<R: Borrow<Recipe> + Sync>(recipes: &[R], cache: &BuildCache<'_>, store: &Store) -> Result<Vec<Source>> {
     let layouts = recipes.par_iter().map(|recipe| {
         let layout = store_layout(store, recipe.borrow())?;
-        Ok(Source::from(if cache.is_there() { layout.with_content_sums() } else { layout }))
+        Ok(Source::from(if cache.layers.is_some() { layout.with_content_sums() } else { layout }))
     });
     layouts.collect()
 }

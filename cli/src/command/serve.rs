@@ -37,7 +37,7 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (store, registries) = (options.transfer.store.store()?, options.transfer.registry.registries());
     let mut copier = options.transfer.copier(&store, &registries, common)?;
-    copier.options.compression = copier.options.compression.or_plain();
+    copier.options.compression.plain_by_default = true;
     Files::default().writes_state(options.transfer.state.as_deref()).check()?;
     // First, so that a port that is taken is told at once.
     let server = Server::bind(options.listen)?;

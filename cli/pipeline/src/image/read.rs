@@ -44,6 +44,6 @@ pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUn
         return Err(cache.with_differences(error, &recipe));
     }
     let LayerFile { diff_id, store_paths, comment, recipe, .. } = layer;
-    let blobs = cache.blobs().filter(|_| recipe.is_some());
+    let blobs = cache.blobs.clone().filter(|_| recipe.is_some());
     Ok(Layer { store_paths, comment, blob, recipe, blobs, ..Layer::of_tar(source, Some(diff_id), path) })
 }
