@@ -2,6 +2,7 @@
 //! if they would get the same bytes.
 
 use crate::Result;
+use crate::build_graph::push_backslashes;
 use crate::error::Context;
 use layerstone_layer::{LayerFile, Recipe};
 use layerstone_spec::Spec;
@@ -186,11 +187,7 @@ fn name_in_rule(path: &Path) -> Result<Vec<u8>> {
     for (index, &byte) in bytes.iter().enumerate() {
         match byte {
             b'$' => name.push(b'$'),
-            b' ' | b'\t' | b'#' => {
-                // Backslashes before one of these are doubled.
-                let before = bytes[..index].iter().rev().take_while(|byte| **byte == b'\\').count();
-                name.extend(std::iter::repeat_n(b'\\', before + 1));
-            }
+            b' ' | b'\t' | b'#' => push_backslashes(&mut name, bytes, index),
             _ => {}
         }
         name.push(byte);
