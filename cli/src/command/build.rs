@@ -129,7 +129,7 @@ impl Options {
     /// Refuses a target that contradicts flags or is one of the inputs.
     fn check_files(&self, specs: &[(Spec, Strategy)], target: Option<&ImageTarget>, store: &Store) -> Result<()> {
         let Some(target) = target else { return Ok(()) };
-        target.packing(&self.compression.choice()?)?;
+        target.compression(&self.compression.choice()?)?;
         let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
         let mut files = Files::of(store).reads(&self.plan.previous).reads(self.layers.strategy.file());
         for (spec, _) in specs {

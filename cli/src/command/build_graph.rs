@@ -100,7 +100,7 @@ impl RulesArgs {
 
     /// Refuses rules that would write over what they are written from, or over each other.
     fn check_files(&self, input: &GraphInput<'_>, output: &Path) -> Result<()> {
-        input.target.packing(&CompressionChoice::default())?;
+        input.target.compression(&CompressionChoice::default())?;
         input.check_target()?;
         // Without a plan all rules are known but those of the layers, which are called after what is in them.
         let graph = input.graph(None)?;

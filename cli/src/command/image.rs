@@ -75,7 +75,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let files = layer_files_of(&options.layers)?;
     let compression = options.packing.choice()?;
-    target.packing(&compression)?;
+    target.compression(&compression)?;
     let read = Files::of(&store).reads_spec(Some(&options.spec), &spec).reads_layers(&files);
     let read = read.reads(options.base.location(Some(&spec)).map(|base| base.path)).reads(options.registry.files());
     read.writes(&options.edge.depfile).writes_to(&target).check()?;
