@@ -25,19 +25,16 @@ pub fn tell_published(published: &Published, common: &Common) -> Result<()> {
         return Ok(());
     }
     match published {
-        Published::Manifest { name, manifest } => {
-            print(format_args!("{}@{}\n", name.as_deref().unwrap_or_default(), manifest.digest))
+        Published::Manifest { name, manifest, listed } => {
+            print(format_args!("{}@{}\n", name.as_deref().unwrap_or_default(), manifest.digest))?;
+            listed.iter().try_for_each(|manifest| {
+                let platform = manifest.platform.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+                print(format_args!("  {platform} {}\n", manifest.digest))
+            })
         }
         Published::Image { name, image_id } => {
             let name = name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
             print(format_args!("{name}{image_id}\n"))
-        }
-        Published::Index { name, index, manifests } => {
-            print(format_args!("{name}@{}\n", index.digest))?;
-            manifests.iter().try_for_each(|manifest| {
-                let platform = manifest.platform.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-                print(format_args!("  {platform} {}\n", manifest.digest))
-            })
         }
     }
 }

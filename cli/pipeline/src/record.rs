@@ -6,6 +6,7 @@
 
 use crate::Result;
 use crate::error::Context;
+use layerstone_layer::DigestWriter;
 use layerstone_overlay::signal;
 use layerstone_store::{Digest, Document, Output, Scratch, from_value, parse_document, prepare_stage_file};
 use serde::{Deserialize, Serialize};
@@ -42,33 +43,27 @@ pub struct Record {
 }
 
 impl Written {
-    /// A small file that is on its way.
+    /// A file that is on its way.
     pub fn of(output: &Output) -> Result<Written> {
         let mut file = output.file();
-        let read = || format!("cannot read: {}", output.destination().display());
-        io::Seek::rewind(&mut file).with_context(read)?;
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut file, &mut bytes).with_context(read)?;
-        Ok(Written { digest: Digest::of(&bytes), size: bytes.len() as u64 })
+        let read = io::Seek::rewind(&mut file).and_then(|()| Written::read(file));
+        read.with_context(|| format!("cannot read: {}", output.destination().display()))
+    }
+
+    /// What a file has from here on.
+    fn read(mut file: &File) -> io::Result<Written> {
+        let mut sink = io::sink();
+        let mut hashed = DigestWriter::new(&mut sink);
+        io::copy(&mut file, &mut hashed)?;
+        let (digest, size) = hashed.finish();
+        Ok(Written { digest, size })
     }
 
     /// Whether a file is still what was written.
     fn is(&self, path: &Path) -> io::Result<bool> {
         let metadata = path.symlink_metadata()?;
-        if !metadata.is_file() || metadata.len() != self.size {
-            return Ok(false);
-        }
-        let mut hasher = layerstone_store::Hasher::default();
-        let mut file = File::open(path)?;
-        let mut buffer = vec![0; 1 << 17];
-        loop {
-            match io::Read::read(&mut file, &mut buffer) {
-                Ok(0) => return Ok(hasher.finish() == self.digest),
-                Ok(count) => hasher.update(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let may_be = metadata.is_file() && metadata.len() == self.size;
+        Ok(may_be && Written::read(&File::open(path)?)? == *self)
     }
 }
 
@@ -127,10 +122,9 @@ impl Record {
 
     /// The new record; none if it says what the old one does.
     fn list(&self, files: BTreeMap<String, Written>) -> Result<Option<Output>> {
-        if files == self.files {
-            return Ok(None);
-        }
-        Ok(Some(prepare_stage_file(&self.folder.join(NAME), FORMAT, VERSION, &Files { files })?))
+        let is_new = files != self.files;
+        let prepare = || prepare_stage_file(&self.folder.join(NAME), FORMAT, VERSION, &Files { files });
+        Ok(is_new.then(prepare).transpose()?)
     }
 }
 
@@ -148,14 +142,13 @@ impl Aside {
             return Ok(aside);
         }
         let scratch = Scratch::create(folder)?;
-        let place = scratch.path().to_owned();
-        aside.scratch = Some(scratch);
         for name in names {
-            let (from, to) = (folder.join(name), place.join(name));
+            let (from, to) = (folder.join(name), scratch.path().join(name));
             fs::rename(&from, &to)
                 .with_context(|| format!("cannot remove what an earlier run wrote: {}", from.display()))?;
             aside.moved.push((from, to));
         }
+        aside.scratch = Some(scratch);
         Ok(aside)
     }
 
