@@ -6,7 +6,7 @@ use anyhow::Result;
 use layerstone_pipeline::{Built, ImageTarget, Published};
 
 /// Says what was written, unless the image itself goes to stdout.
-pub fn tell_built(built: &Built, target: &ImageTarget, common: &Common) -> Result<()> {
+pub fn print_built(built: &Built, target: &ImageTarget, common: &Common) -> Result<()> {
     if target.is_stdout() || common.quiet {
         return Ok(());
     }
@@ -20,7 +20,7 @@ pub fn tell_built(built: &Built, target: &ImageTarget, common: &Common) -> Resul
 }
 
 /// Says what was published.
-pub fn tell_published(published: &Published, common: &Common) -> Result<()> {
+pub fn print_published(published: &Published, common: &Common) -> Result<()> {
     if common.quiet {
         return Ok(());
     }

@@ -36,7 +36,7 @@ pub struct GraphInput<'a> {
     pub program: Vec<u8>,
     /// Whether that is this program, and no other one that must be looked after.
     pub is_ours: bool,
-    /// Programs in the place of stages.
+    /// Programs that replace stages.
     pub stages: &'a [(String, OsString)],
     /// Flags of the store.
     pub store_flags: Vec<OsString>,
@@ -57,8 +57,8 @@ pub struct Rule {
     pub stage: &'static str,
     /// What it is called where it must have a name of its own.
     pub name: String,
-    /// The words of the command, but for what runs stages; those that a program in the place of a stage does not get
-    /// are not among them.
+    /// The words of the command, but for what runs stages; those that a program which replaces a stage does not
+    /// get are not among them.
     pub words: Vec<OsString>,
     /// What it makes.
     pub outputs: Vec<PathBuf>,
@@ -70,7 +70,7 @@ pub struct Rule {
     pub is_steady: bool,
     /// Whether it takes a machine's worth of memory, so that there is only one at a time.
     pub is_heavy: bool,
-    /// What runs in the place of the stage.
+    /// What replaces the stage.
     pub program: Option<OsString>,
     /// What `check-stage` must know besides to check what that program wrote.
     pub checked: Vec<OsString>,
@@ -234,7 +234,7 @@ impl GraphInput<'_> {
         rule.name = format!("layer-{name}");
         rule.words = match rule.program {
             None => [vec![plan_in(self.directory).into(), "--key".into(), key.into()], flags, rule.words].concat(),
-            // What takes the place of the stage knows nothing of keys.
+            // What replaces the stage knows nothing of keys.
             Some(_) => {
                 [rule.words, flags, plan.layers[index].iter().map(|path| path.as_str().into()).collect()].concat()
             }

@@ -130,7 +130,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// A stage fails. What is there then is what was there before, but for blobs of a registry or a layout.
+    /// A stage fails. The target is what it was before then, but for blobs of a registry or a layout.
     pub fn build(&self, to: &WriteOptions<'_>) -> Result<Built> {
         let scratch = Scratch::create(&std::env::temp_dir())?;
         self.write(self.layers(&scratch)?, to)

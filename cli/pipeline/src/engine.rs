@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-/// Runs `docker load`, and `write` into it. An error of ours that stops the stream is what is told, and what the program
-/// says about the end of the stream is told beside it.
+/// Runs `docker load`, and `write` into it. An error of ours that stops the stream is the error, and what the program
+/// says about the end of the stream stands beside it.
 pub fn load<T>(
     engine: Engine,
     write: impl FnOnce(&mut (dyn Write + Send), &Path) -> layerstone_layer::Result<T>,

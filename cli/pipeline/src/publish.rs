@@ -37,7 +37,7 @@ impl Copier<'_> {
     ///
     /// # Errors
     ///
-    /// The source is not there or damaged, or the target cannot be written or does not fit it.
+    /// The source is missing or damaged, or the target cannot be written or does not fit it.
     pub fn copy(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
         if !target.keeps_oci_images() {
             return self.copy_plain(source, target, name);

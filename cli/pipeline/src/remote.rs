@@ -95,10 +95,10 @@ pub fn specs_for(wanted: &Wanted, specs: Vec<Spec>, path: &Path) -> Result<Vec<S
         variant: spec.variant.clone(),
         ..Platform::default()
     };
-    let known: Vec<(Platform, Spec)> = specs.into_iter().map(|spec| (platform(&spec), spec)).collect();
+    let listed: Vec<(Platform, Spec)> = specs.into_iter().map(|spec| (platform(&spec), spec)).collect();
     let nothing = &mut |_: &(Platform, Spec)| Ok::<_, crate::Error>(None);
-    let best = wanted.best(&known.iter().collect::<Vec<_>>(), |(platform, _)| Some(platform), nothing)?;
-    let found = || known.iter().map(|(platform, _)| platform.to_string()).collect::<Vec<_>>().join(", ");
+    let best = wanted.best(&listed.iter().collect::<Vec<_>>(), |(platform, _)| Some(platform), nothing)?;
+    let found = || listed.iter().map(|(platform, _)| platform.to_string()).collect::<Vec<_>>().join(", ");
     let (_, spec) = best.ok_or_else(|| no_image(wanted, &path.display().to_string(), &found()))?;
     Ok(vec![spec.clone()])
 }

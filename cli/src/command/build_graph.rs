@@ -102,7 +102,7 @@ impl RulesArgs {
     fn check_files(&self, input: &GraphInput<'_>, output: &Path) -> Result<()> {
         input.target.compression(&CompressionChoice::default())?;
         input.check_target()?;
-        // Without a plan all rules are known but those of the layers, which are called after what is in them.
+        // Without a plan all rules can be made but those of the layers, which are named after their contents.
         let graph = input.graph(None)?;
         let made = graph.rules.iter().filter(|rule| rule.stage != "image").flat_map(|rule| &rule.outputs);
         let files = Files::of(input.store).reads_spec(Some(input.file), input.spec).reads(&self.previous);

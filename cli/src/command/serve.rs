@@ -39,7 +39,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut copier = options.transfer.copier(&store, &registries, common)?;
     copier.options.compression.plain_by_default = true;
     Files::default().writes_state(options.transfer.state.as_deref()).check()?;
-    // First, so that a port that is taken is told at once.
+    // First, so that a port that is taken is an error at once.
     let server = Server::bind(options.listen)?;
     let shelf = Mutex::new(MemoryRegistry::default());
     let (mut names, mut scratches) = (Vec::new(), Vec::new());
@@ -85,7 +85,7 @@ fn put(
             (images, Some(target.repository))
         }
         // Blobs are given away from any repository.
-        source => (vec![copier.put_whole(&source, &into(String::new()))?], None),
+        source => (vec![copier.put_listed(&source, &into(String::new()))?], None),
     };
     scratches.extend(images.iter_mut().filter_map(|it| it.scratch.take()));
     let name = images.iter().find_map(|it| it.name.clone()).context("no name: expected an image that has one")?;

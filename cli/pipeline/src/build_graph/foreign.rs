@@ -6,7 +6,7 @@ use crate::Result;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// A program in the place of a stage, with its words; what it wrote is checked behind it. `ours` is what stands for this
+/// A program that replaces a stage, with its words; what it wrote is checked behind it. `ours` is what stands for this
 /// program in the rules.
 pub fn command(rule: &Rule, program: &OsStr, ours: &str, tool: &str) -> Result<Vec<u8>> {
     let theirs = [program.as_bytes(), b" ", &joined(&rule.words)].concat();

@@ -2,8 +2,8 @@
 //!
 //! make goes by times alone: a file that is older than what it is made of is made again, each time. So a stage whose
 //! outputs may stay as they were has a stamp, which is new whenever the stage has run, and the outputs have rules that
-//! run nothing. A stamp is made again too if one of its outputs is not there. A stage that another program takes the place
-//! of has one as well: what that leaves when it fails does not count as made.
+//! run nothing. A stamp is made again too if one of its outputs is missing. A stage that another program replaces has
+//! one as well: what that leaves when it fails does not count as made.
 
 use super::word::{check, escaped, joined, push_backslashes};
 use super::{BuildGraph, GraphInput, Rule, foreign};
@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 const NAMED: [(u8, &str, &str); 5] =
     [(b'=', "EQUALS", "="), (b';', "SEMICOLON", "\\;"), (b'&', "AND", "&"), (b'(', "OPEN", "("), (b')', "CLOSE", ")")];
 
-/// Where in a rule a name stands: make reads each place in its own way.
+/// Where in a rule a name stands: make reads each position differently.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
     Target,
     Prerequisite,
-    /// Behind the bar of those that only must be there.
+    /// Behind the bar of those that only must exist.
     OrderOnly,
     /// The argument of `$(wildcard …)`.
     Wildcard,
@@ -134,7 +134,7 @@ fn names_text<'a>(paths: impl IntoIterator<Item = &'a PathBuf>, at: At) -> Resul
     Ok(names.collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// A name in a rule ("Rule Syntax", "Wildcards"; what is not there was found out with GNU make 4.3).
+/// A name in a rule ("Rule Syntax", "Wildcards"; what the manual does not say was found out with GNU make 4.3).
 fn name_text(path: &Path, at: At) -> Result<Vec<u8>> {
     let bytes = path.as_os_str().as_bytes();
     check(path.as_os_str(), "make")?;
