@@ -25,8 +25,8 @@ pub fn print_published(published: &Published, common: &Common) -> Result<()> {
         return Ok(());
     }
     match published {
-        Published::Manifest { name, manifest, listed } => {
-            print(format_args!("{}@{}\n", name.as_deref().unwrap_or_default(), manifest.digest))?;
+        Published::Manifest { name, digest, listed } => {
+            print(format_args!("{}@{digest}\n", name.as_deref().unwrap_or_default()))?;
             listed.iter().try_for_each(|manifest| {
                 let platform = manifest.platform.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
                 print(format_args!("  {platform} {}\n", manifest.digest))

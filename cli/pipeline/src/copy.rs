@@ -138,7 +138,7 @@ impl Copier<'_> {
     /// An image of a registry that goes as it is.
     fn remote(&self, source: &ImageSource) -> Result<Option<Image<'static>>> {
         match source {
-            ImageSource::Registry(reference) if !self.options.compression.asked.is_some() => {
+            ImageSource::Registry(reference) if self.options.compression.asked.is_none() => {
                 Ok(Some(remote::image(reference, &self.wanted, self.registries)?.as_stored()))
             }
             _ => Ok(None),
@@ -149,7 +149,7 @@ impl Copier<'_> {
     fn image(&self, opened: &Opened) -> Result<Image<'static>> {
         let mut image = opened.file.image(&opened.location, &opened.wanted)?;
         let name = name_of(&image, &opened.location);
-        let as_stored = image.as_stored(name.clone()).filter(|_| !self.options.compression.asked.is_some());
+        let as_stored = image.as_stored(name.clone()).filter(|_| self.options.compression.asked.is_none());
         if let Some(image) = as_stored {
             return Ok(image);
         }

@@ -18,8 +18,8 @@ pub enum Published {
     Manifest {
         /// The name, if it has one.
         name: Option<String>,
-        /// The manifest or index.
-        manifest: Descriptor,
+        /// The digest of the manifest or index.
+        digest: Digest,
         /// The manifests that an index lists which was made.
         listed: Vec<Descriptor>,
     },
@@ -131,7 +131,7 @@ impl Copier<'_> {
         let name = name.or(put.name).or(name_in(target));
         open.finish(&put.descriptor, &put.bytes, name.as_ref(), self.report())?;
         let name = name.map(|name| open.called(&name));
-        Ok(Published::Manifest { name, manifest: put.descriptor, listed: Vec::new() })
+        Ok(Published::Manifest { name, digest: put.descriptor.digest, listed: Vec::new() })
     }
 }
 
@@ -188,9 +188,9 @@ fn finish_index(
     }
     let index = Index::new(manifests, BTreeMap::new());
     let bytes = index.to_bytes();
-    let manifest = Descriptor::of(media_type::INDEX, &bytes);
-    open.finish(&manifest, &bytes, Some(&name), report)?;
-    Ok(Published::Manifest { name: Some(open.called(&name)), manifest, listed: index.manifests })
+    let descriptor = Descriptor::of(media_type::INDEX, &bytes);
+    open.finish(&descriptor, &bytes, Some(&name), report)?;
+    Ok(Published::Manifest { name: Some(open.called(&name)), digest: descriptor.digest, listed: index.manifests })
 }
 
 /// Repositories of the registry that images go to, which they may be in.

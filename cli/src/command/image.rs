@@ -77,7 +77,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let compression = options.compression.choice()?;
     target.compression(&compression)?;
     let read = Files::of(&store).reads_spec(Some(&options.spec), &spec).reads_layers(&files);
-    let read = read.reads(options.base.location(Some(&spec)).map(|base| base.path)).reads(options.registry.files());
+    let read = read.reads(options.base.file(Some(&spec))).reads(options.registry.files());
     read.writes(&options.step.depfile).writes_to(&target).check()?;
     let mut step = options.step.begin(&target.files())?;
     let (max, cache) = (options.base.max(), options.cache.options().open(&store, common)?);
@@ -93,7 +93,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     print_built(&write_image(&spec, base.as_ref(), layers, &to, &cache, common)?, &target, common)?;
     cache.finish();
     step.file(&options.spec);
-    step.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    step.files(&options.base.file(Some(&spec)));
     files.iter().try_for_each(|layer| step.layer(&store, layer))?;
     Ok(step.finish()?)
 }

@@ -9,7 +9,7 @@ use crate::compression_args::CompressionArgs;
 use crate::stamp_args::StampArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layering::Plan;
 use layerstone_pipeline::single_layer::SingleLayer;
@@ -129,10 +129,8 @@ impl Options {
     fn index_in(&self, plan: &Plan) -> Result<Option<usize>> {
         let Some(key) = &self.key else { return Ok(self.index) };
         let index = (0..plan.layers.len()).find(|index| plan.key(*index).as_ref() == Some(key));
-        match index {
-            Some(index) => Ok(Some(index)),
-            None => bail!("no such layer: {}: found none with the key {key}", self.plan.display()),
-        }
+        let missing = || format!("no such layer: {}: found none with the key {key}", self.plan.display());
+        index.with_context(missing).map(Some)
     }
 
     /// Notes what was read besides store paths.

@@ -90,7 +90,7 @@ fn put(
     scratches.extend(images.iter_mut().filter_map(|it| it.scratch.take()));
     let name = images.iter().find_map(|it| it.name.clone()).context("no name: expected an image that has one")?;
     let target = into(repository.unwrap_or_else(|| repository_of(name.name())));
-    let name = named(&target.repository, &name);
+    let name = Reference::unchecked(&format!("{}:{}", target.repository, name.tag_or_latest()));
     if let [PutManifest { descriptor, bytes, .. }] = &images[..] {
         target.finish(descriptor, bytes, Some(&name))?;
         return Ok(name);
@@ -102,11 +102,6 @@ fn put(
     let bytes = index.to_bytes();
     target.finish(&Descriptor::of(media_type::INDEX, &bytes), &bytes, Some(&name))?;
     Ok(name)
-}
-
-/// What an image is called in a repository on this machine.
-fn named(repository: &str, name: &Reference) -> Reference {
-    Reference::unchecked(&format!("{repository}:{}", name.tag_or_latest()))
 }
 
 /// The repository of an image on this machine: its name without the registry that it came from.
