@@ -99,13 +99,14 @@ impl Builder<'_> {
     fn run_as_root(&self, script: &Script, scratch: &Scratch) -> Result<ScriptLayer> {
         let is_single = self.spec.kind == ImageKind::Single;
         let extra_commands = self.spec.script.as_ref().filter(|_| is_single).map(root_script::text).transpose()?;
-        let contents = || root_script::contents(self.spec, self.options.store, self.base.as_ref());
+        let contents =
+            if is_single { root_script::contents(self.spec, self.options.store, self.base.as_ref())? } else { None };
         let script = root_script::text(script)?;
         let closure = self.script_closure([&script].into_iter().chain(&extra_commands))?;
         let run = RootScript {
             hooks: Hooks { extra_commands, ..Hooks::default() },
             script,
-            contents: if is_single { contents()? } else { None },
+            contents,
             closure: closure.as_ref(),
             base: self.base.as_ref(),
             // They are checked when they are copied into the image, unless something is kept of them before.

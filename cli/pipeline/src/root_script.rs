@@ -210,10 +210,8 @@ fn reasons(passed: &[Unavailable]) -> String {
     if passed.is_empty() {
         return String::new();
     }
-    let first_line = |text: &'_ str| text.lines().next().unwrap_or_default().to_owned();
-    let reasons: Vec<String> =
-        passed.iter().map(|it| format!("no {}: {}", it.backend, first_line(&it.reason))).collect();
-    format!(" ({})", reasons.join("; "))
+    let reason = |it: &Unavailable| format!("no {}: {}", it.backend, it.reason.lines().next().unwrap_or_default());
+    format!(" ({})", passed.iter().map(reason).collect::<Vec<_>>().join("; "))
 }
 
 /// What took how long, a line each, and the memory that this program needed for it.
