@@ -141,14 +141,13 @@ impl Aside {
         if names.is_empty() {
             return Ok(aside);
         }
-        let scratch = Scratch::create(directory)?;
+        let scratch = aside.scratch.insert(Scratch::create(directory)?);
         for name in names {
             let (from, to) = (directory.join(name), scratch.path().join(name));
             fs::rename(&from, &to)
                 .with_context(|| format!("cannot remove what an earlier run wrote: {}", from.display()))?;
             aside.moved.push((from, to));
         }
-        aside.scratch = Some(scratch);
         Ok(aside)
     }
 
