@@ -60,7 +60,7 @@ impl Search<'_> {
         }
         let config = self.repository.small_blob(&manifest.config).context("cannot read the config")?;
         let platform = serde_json::from_slice(&config).ok().as_ref().and_then(Platform::of_config);
-        self.found.push(platform.as_ref().map_or_else(|| UNTOLD.to_owned(), ToString::to_string));
+        self.found.push(platform.as_ref().map_or_else(|| NO_PLATFORM.to_owned(), ToString::to_string));
         Ok(platform)
     }
 
@@ -81,7 +81,7 @@ impl Search<'_> {
 }
 
 /// What an image runs on whose config does not say so.
-const UNTOLD: &str = "an image that tells no platform";
+const NO_PLATFORM: &str = "an image that tells no platform";
 
 /// Of the specs of one image.json, the one for a platform that is named, or all. A spec that does not say what its image
 /// runs on is for this machine.
@@ -184,7 +184,7 @@ pub fn image(reference: &Reference, wanted: &Wanted, registries: &Registries) ->
     if is_alone && wanted.is_named() && image.manifest.manifest.artifact().is_none() {
         let found = image.platform();
         if found.as_ref().is_none_or(|found| wanted.rank(found).is_none()) {
-            let found = found.map_or_else(|| UNTOLD.to_owned(), |found| found.to_string());
+            let found = found.map_or_else(|| NO_PLATFORM.to_owned(), |found| found.to_string());
             return Err(no_image(wanted, &reference.to_string(), &found));
         }
     }
