@@ -7,7 +7,6 @@ use layerstone_layer::Progress;
 use layerstone_pipeline::{Report, Task};
 use layerstone_registry::PushStats;
 use serde_json::json;
-use std::io::{Write, stderr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,10 +31,6 @@ impl Report for Common {
 
     fn sent(&self, sent: &PushStats, within: Duration) {
         self.notice(&sent_text(sent, within));
-    }
-
-    fn script_output(&self) -> Box<dyn Write + '_> {
-        Box::new(stderr())
     }
 
     fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_> {

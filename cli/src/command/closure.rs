@@ -116,10 +116,8 @@ impl Options {
         }
         // Without any root asked for, everything is wanted; with a spec that names none, nothing is.
         let nothing = roots.is_empty() && (spec.is_some() || !self.layer.is_empty());
-        let mut closure = match nothing {
-            true => Closure::default(),
-            false => source.closure(&roots, store, self.nar_hash, common)?,
-        };
+        let mut closure =
+            if nothing { Closure::default() } else { source.closure(&roots, store, self.nar_hash, common)? };
         let exclude: BTreeSet<StorePath> = self.exclude.iter().cloned().collect();
         if !exclude.is_empty() {
             closure = closure.without(&exclude, &roots)?;
@@ -133,7 +131,6 @@ impl Options {
 
 fn no_source(store: &Store) -> anyhow::Error {
     let database = Database::place(store);
-    let database = database.display();
-    let message = format!("no source of references: expected --graph FILE, --db FILE, --scan, or {database}");
-    usage_error(NAME, ErrorKind::MissingRequiredArgument, message)
+    let expected = format!("expected --graph FILE, --db FILE, --scan, or {}", database.display());
+    usage_error(NAME, ErrorKind::MissingRequiredArgument, format!("no source of references: {expected}"))
 }

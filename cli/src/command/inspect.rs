@@ -11,7 +11,6 @@ use crate::platform_args::PlatformArgs;
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use layerstone_oci::Location;
-use serde::Serialize;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs::File;
@@ -88,9 +87,4 @@ fn kind_of(path: &Path) -> Result<Kind> {
         Some(b'/') if !head.contains(&0) => Kind::Registration,
         _ => Kind::Archive,
     })
-}
-
-/// A value as JSON over several lines.
-fn json(value: &impl Serialize) -> Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
 }

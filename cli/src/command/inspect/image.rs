@@ -1,7 +1,8 @@
 //! What images and artifacts are, as text.
 
-use super::{Options, json};
+use super::Options;
 use crate::args::Common;
+use crate::out::json;
 use crate::table::{Table, size};
 use anyhow::Result;
 use layerstone_image::{ArchiveSummary, ArtifactSummary, ImageSummary};
