@@ -17,7 +17,6 @@
 //!   of the sum that it selects does for eight.
 
 use rayon::prelude::*;
-use std::cmp::Ordering;
 
 /// Words in a column: one cache line. Any other number gives the same counts.
 const LANES: usize = 8;
@@ -33,23 +32,12 @@ const GROUP: usize = 64;
 const BATCH: usize = 64;
 
 /// An exact count; compares as a number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Count {
-    /// Digits, least significant first, without leading zeros, all counts of a closure in the same base.
+    /// Number of digits. It stands first, since of two counts the longer one is larger.
+    length: usize,
+    /// Digits, most significant first, without leading zeros, all counts of a closure in the same base.
     digits: Vec<u64>,
-}
-
-impl Ord for Count {
-    fn cmp(&self, other: &Count) -> Ordering {
-        let by_length = self.digits.len().cmp(&other.digits.len());
-        by_length.then_with(|| self.digits.iter().rev().cmp(other.digits.iter().rev()))
-    }
-}
-
-impl PartialOrd for Count {
-    fn partial_cmp(&self, other: &Count) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 /// The popularity of each path, given each path's distinct users, who must have smaller numbers than the path.
@@ -157,8 +145,8 @@ fn add_group(counts: &mut [Lanes], below: &[u64], sums: &[Lanes]) {
 fn collect_count(columns: &[Vec<Lanes>], path: usize, bits: u32) -> Count {
     let mut digits: Vec<u64> = columns.iter().flat_map(|column| column[path]).collect();
     settle(&mut digits, bits);
-    digits.truncate(digits.iter().rposition(|&digit| digit != 0).map_or(0, |last| last + 1));
-    Count { digits }
+    let digits: Vec<u64> = digits.into_iter().rev().skip_while(|&digit| digit == 0).collect();
+    Count { length: digits.len(), digits }
 }
 
 #[cfg(test)]
@@ -210,10 +198,14 @@ mod tests {
         bits
     }
 
+    fn bits(count: &Count, width: u32) -> Vec<bool> {
+        bits_of(&count.digits.iter().rev().copied().collect::<Vec<_>>(), width)
+    }
+
     #[track_caller]
     fn check(users: &[Vec<u32>]) {
         let width = digit_bits(users.len());
-        let counts: Vec<_> = popularity(users).iter().map(|count| bits_of(&count.digits, width)).collect();
+        let counts: Vec<_> = popularity(users).iter().map(|count| bits(count, width)).collect();
         let expected: Vec<_> = slow(users).iter().map(|count| bits_of(count, 32)).collect();
         assert!(counts == expected, "{users:?}");
     }
@@ -234,7 +226,7 @@ mod tests {
         for (paths, next) in [(63, 2), (64, 3), (65, 64), (200, 3), (500, 1), (700, 20), (1100, 7)] {
             check(&ladder(paths, next));
         }
-        assert_eq!(bits_of(&popularity(&ladder(700, 20))[699].digits, digit_bits(700)).len(), 699);
+        assert_eq!(bits(&popularity(&ladder(700, 20))[699], digit_bits(700)).len(), 699);
     }
 
     #[test]
@@ -246,7 +238,7 @@ mod tests {
         let expected = slow(&users[..400]);
         let width = digit_bits(users.len());
         for (count, expected) in counts.iter().zip(&expected) {
-            assert_eq!(bits_of(&count.digits, width), bits_of(expected, 32));
+            assert_eq!(bits(count, width), bits_of(expected, 32));
         }
         // Down the chain each count is larger by the same number, the ways to its top.
         assert!(counts[149..].windows(2).all(|pair| pair[0] < pair[1]));
@@ -255,7 +247,7 @@ mod tests {
         let mut ways = vec![];
         add(&mut ways, &slow_ways(&users[..150]));
         (150..users.len()).for_each(|_| add(&mut last, &ways));
-        assert_eq!(bits_of(&counts[users.len() - 1].digits, width), bits_of(&last, 32));
+        assert_eq!(bits(&counts[users.len() - 1], width), bits_of(&last, 32));
     }
 
     /// Ways to the last path.
@@ -271,7 +263,7 @@ mod tests {
 
     #[test]
     fn counts_compare_as_numbers() {
-        let count = |digits: &[u64]| Count { digits: digits.to_vec() };
+        let count = |digits: &[u64]| Count { length: digits.len(), digits: digits.iter().rev().copied().collect() };
         let ascending = [&[][..], &[1], &[9], &[0, 1], &[5, 1], &[0, 2], &[0, 0, 1]].map(count);
         assert!(ascending.is_sorted_by(|a, b| a < b));
     }

@@ -156,7 +156,7 @@ mod tests {
     use crate::Rates;
     use crate::graph::Graph;
     use crate::layer::Layer;
-    use crate::sample::sized_closure;
+    use crate::sample;
     use proptest::prelude::{Strategy, prop_assert_eq, proptest};
 
     fn any_two() -> impl Strategy<Value = [usize; 2]> {
@@ -194,7 +194,7 @@ mod tests {
     /// The layers that are left, by name.
     #[track_caller]
     fn check(closure: &str, limit: usize, expected: &str) {
-        let closure = sized_closure(closure);
+        let closure = sample::closure(closure);
         let graph = Graph::new(&closure).unwrap();
         let churn = Churn::new(&graph, &Rates::default(), "test").unwrap();
         let paths = crate::order::by_name(&graph, &(0..graph.len() as u32).collect::<Vec<_>>());

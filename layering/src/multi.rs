@@ -253,7 +253,7 @@ impl<'a> JointPlan<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{path, sized_closure};
+    use crate::sample::{self, path};
     use crate::{Draft, plan};
     use proptest::prelude::{Strategy as _, prop_assert_eq, proptest};
 
@@ -268,7 +268,7 @@ mod tests {
 
     #[track_caller]
     fn check(closures: &[&str], settings: &Settings, expected: &[&str]) {
-        let closures: Vec<Closure> = closures.iter().map(|text| sized_closure(text)).collect();
+        let closures: Vec<Closure> = closures.iter().map(|text| sample::closure(text)).collect();
         let plans = plans(&closures, settings).unwrap();
         assert_eq!(plans.iter().map(names).collect::<Vec<_>>(), expected);
     }
@@ -313,7 +313,7 @@ mod tests {
 
     #[track_caller]
     fn check_error(closures: &[&str], settings: &Settings, expected: &str) {
-        let closures: Vec<Closure> = closures.iter().map(|text| sized_closure(text)).collect();
+        let closures: Vec<Closure> = closures.iter().map(|text| sample::closure(text)).collect();
         assert_eq!(plans(&closures, settings).unwrap_err().to_string(), expected);
     }
 

@@ -160,7 +160,7 @@ fn sorted(paths: impl Iterator<Item = u32>) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{path, sized_closure};
+    use crate::sample::{self, path};
     use crate::{Settings, plan};
     use layerstone_closure::{Closure, PathInfo};
     use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, proptest};
@@ -184,7 +184,7 @@ mod tests {
     fn follow(closure: &str, old: &str, limit: usize, pinned: &[&str]) -> Result<Plan> {
         let pinned = pinned.iter().map(|patterns| patterns.parse().unwrap()).collect();
         let limit = NonZeroUsize::new(limit).unwrap();
-        plan(&sized_closure(closure), &Settings { pinned, previous: Some(previous(old)), ..Settings::new(limit) })
+        plan(&sample::closure(closure), &Settings { pinned, previous: Some(previous(old)), ..Settings::new(limit) })
     }
 
     #[track_caller]
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn an_empty_plan_keeps_nothing() {
-        let closure = sized_closure("app 9: lib; lib 2: libc; libc 100:");
+        let closure = sample::closure("app 9: lib; lib 2: libc; libc 100:");
         let settings = Settings::new(NonZeroUsize::new(2).unwrap());
         let previous = Some(Previous::new("old.json", Plan::default()));
         assert_eq!(plan(&closure, &Settings { previous, ..settings.clone() }), plan(&closure, &settings));
@@ -259,10 +259,10 @@ mod tests {
         assert_eq!(error, expected);
         let guix = Plan::new(vec![vec![StorePath::parse("/gnu/store/h-a").unwrap()]]);
         let settings = Settings { previous: Some(Previous::new("old.json", guix)), ..Settings::new(NonZeroUsize::MIN) };
-        let error = plan(&sized_closure("a 1:"), &settings).unwrap_err().to_string();
+        let error = plan(&sample::closure("a 1:"), &settings).unwrap_err().to_string();
         let expected = "previous plan of another store: old.json: found paths in /gnu/store, expected /nix/store";
         assert_eq!(error, expected);
-        assert_eq!(plan(&sized_closure(""), &settings), Ok(Plan::default()));
+        assert_eq!(plan(&sample::closure(""), &settings), Ok(Plan::default()));
     }
 
     /// A closure of so many paths, whose names have the versions and hash parts of a time.

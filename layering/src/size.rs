@@ -167,7 +167,7 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::sized_closure;
+    use crate::sample;
     use layerstone_closure::{Closure, PathInfo};
     use proptest::prelude::{prop_assert_eq, proptest};
     use std::collections::BTreeSet;
@@ -183,7 +183,7 @@ mod tests {
 
     #[track_caller]
     fn check(closure: &str, limit: usize, exclude: &str, expected: &[&str]) {
-        assert_eq!(names(&sized_closure(closure), limit, exclude), expected, "at most {limit}");
+        assert_eq!(names(&sample::closure(closure), limit, exclude), expected, "at most {limit}");
     }
 
     #[test]
