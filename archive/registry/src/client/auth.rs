@@ -127,7 +127,7 @@ impl TokenRequest<'_> {
     fn run(&self, credential: Option<&Credentials>) -> Result<String> {
         let realm = self.registry.join(self.realm);
         let realm = realm.ok_or_else(|| wrong(self.registry, "found a realm that is no address"))?;
-        if !self.transport.trust().may_get_token(self.registry, &realm) {
+        if !self.transport.trust.may_get_token(self.registry, &realm) {
             return Err(wrong(self.registry, format!("found the token server {realm}, expected https")));
         }
         let answer = match credential {
@@ -168,7 +168,7 @@ impl TokenRequest<'_> {
             }
             let next = header(&answer, "location").and_then(|location| url.join(location));
             let next = next.ok_or_else(|| wrong(realm, "found a redirect to no address"))?;
-            if !self.transport.trust().may_redirect(&url, &next) {
+            if !self.transport.trust.may_redirect(&url, &next) {
                 return Err(wrong(realm, "found a redirect from TLS to plain HTTP, expected https"));
             }
             url = next;

@@ -25,11 +25,13 @@ const MOST_REDIRECTS: usize = 10;
 /// A connection to a registry.
 #[derive(Debug)]
 pub struct Registry {
-    host: String,
+    pub(crate) host: String,
     base: Url,
-    transport: Transport,
+    /// How requests are made.
+    pub(crate) transport: Transport,
     auth: Arc<Auth>,
-    options: Options,
+    /// Its token of cancellation ends all requests.
+    pub(crate) options: Options,
 }
 
 /// A request without its body.
@@ -82,30 +84,15 @@ impl Registry {
             auth: Arc::new(Auth::new(host, options)),
             options: options.clone(),
         };
-        if registry.transport.trust().is_exempt(&registry.base) {
+        if registry.transport.trust.is_exempt(&registry.base) {
             registry.base.is_https = registry.retry().run(|| registry.transport.speaks_tls(&registry.base))?;
         }
         Ok(Arc::new(registry))
     }
 
-    /// The host.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Ends its requests.
-    pub(crate) fn cancel(&self) -> &Cancel {
-        &self.options.cancel
-    }
-
     /// The policy of retries.
     pub(crate) fn retry(&self) -> Retry {
         Retry { retries: self.options.retries, cancel: self.options.cancel.clone() }
-    }
-
-    /// How requests are made.
-    pub(crate) fn transport(&self) -> &Transport {
-        &self.transport
     }
 
     /// The address of something below `/v2/`.
@@ -230,7 +217,7 @@ impl Registry {
             let secure = next.text().replacen("http://", "https://", 1);
             return Url::parse(&secure).ok_or_else(|| "found a redirect to no address".to_owned());
         }
-        if self.transport.trust().may_redirect(from, &next) {
+        if self.transport.trust.may_redirect(from, &next) {
             return Ok(next);
         }
         Err(format!("found a redirect from TLS to {next}, expected https"))

@@ -113,7 +113,7 @@ impl BlobStore for Push {
 
     /// Writes a temporary file first: only with its digest can the registry be asked for the blob.
     fn put_streaming(&self, write: &mut BlobWriter<'_>) -> layerstone_oci::Result<(CompressedBlob, PutOutcome)> {
-        let cancel = self.repository.registry.cancel();
+        let cancel = &self.repository.registry.options.cancel;
         let mut until_cancelled = |out: &mut (dyn Write + Send)| write(&mut CancelWriter { out, cancel });
         let (packed, part) = spool_to_temp(&mut until_cancelled)
             .map_err(|error| cancel.check().map_or_else(|e| Error::from(e).into(), |()| error))?;

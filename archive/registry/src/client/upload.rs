@@ -47,7 +47,7 @@ impl Repository {
         content: &dyn Content,
         sources: &Mutex<Vec<String>>,
     ) -> Result<PutOutcome> {
-        self.registry.cancel().check()?;
+        self.registry.options.cancel.check()?;
         if self.has(&descriptor.digest)? {
             return Ok(PutOutcome::Existing);
         }
@@ -73,7 +73,7 @@ impl Repository {
             match self.mount_from(descriptor, &source) {
                 Ok(None) => return Ok(Some(PutOutcome::Mounted)),
                 // One upload is enough.
-                Ok(Some(session)) => begun.replace(session).iter().for_each(|session| self.cancel(session)),
+                Ok(Some(session)) => self.drop_session(&mut begun.replace(session)),
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(_) => sources.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| *name != source),
             }
@@ -233,23 +233,18 @@ impl Repository {
         self.registry.location(request, reply)
     }
 
+    /// Cancels an upload, if there is one.
     fn drop_session(&self, session: &mut Option<Session>) {
-        if let Some(session) = session.take() {
-            self.cancel(&session);
+        if let Some(Session { url, .. }) = session.take() {
+            self.registry.forget(&self.scope, &Request { what: WHAT, method: "DELETE", url: &url, headers: &[] });
         }
-    }
-
-    /// Cancels an upload.
-    fn cancel(&self, session: &Session) {
-        let request = Request { what: WHAT, method: "DELETE", url: &session.url, headers: &[] };
-        self.registry.forget(&self.scope, &request);
     }
 
     fn check(&self, descriptor: &Descriptor, found: Digest, found_size: u64) -> Result<()> {
         if (found, found_size) == (descriptor.digest, descriptor.size) {
             return Ok(());
         }
-        let label = format!("{}/{}", self.registry.host(), self.name);
+        let label = format!("{}/{}", self.registry.host, self.name);
         let (expected, size) = (descriptor.digest, descriptor.size);
         Err(OciError::Blob { label, found, found_size, expected, size }.into())
     }
