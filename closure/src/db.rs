@@ -16,7 +16,7 @@ mod row;
 mod schema;
 mod write;
 
-pub use write::{Earlier, write_database};
+pub use write::write_database;
 
 use crate::text::hash_parts;
 use crate::{Candidates, Closure, Error, ReferencesGraph, Result};

@@ -1,8 +1,17 @@
-//! Where Nix and Guix keep the database of a store.
+//! Finds the database of a store where Nix and Guix keep it, and names an earlier one; for builds with and without SQLite.
 
 use crate::Database;
 use layerstone_store::Store;
 use std::path::{Path, PathBuf};
+
+/// A database whose paths stay registered.
+#[derive(Clone, Copy, Debug)]
+pub struct Earlier<'a> {
+    /// A copy of it, which is changed, with what is beside it: its log or journal, and the file `schema`.
+    pub copy: &'a Path,
+    /// What messages call it.
+    pub name: &'a Path,
+}
 
 impl Database {
     /// Where the database of a store is on this machine, if it is at its default place: for `/gnu/store`

@@ -53,7 +53,8 @@ mod verify;
 
 pub use candidates::Candidates;
 pub use chain::{Chains, chains};
-pub use db::{Database, Earlier, write_database};
+pub use db::{Database, write_database};
+pub use db_place::Earlier;
 pub use difference::{Change, Item, PathDiff, Total, difference};
 pub use error::{Error, Result};
 pub use file::{CLOSURE_FORMAT, CLOSURE_VERSION, Closure, PathInfo};

@@ -1,21 +1,12 @@
 //! Stands in the place of the databases of Nix and Guix where SQLite is left out: every question is an error.
 
-use crate::{Candidates, Closure, Error, Result};
+use crate::{Candidates, Closure, Earlier, Error, Result};
 use layerstone_store::{Store, StorePath};
 use std::path::{Path, PathBuf};
 
 /// The database of a store, which cannot be read.
 #[derive(Clone, Debug)]
 pub struct Database(PathBuf);
-
-/// A database whose paths would stay registered.
-#[derive(Clone, Copy, Debug)]
-pub struct Earlier<'a> {
-    /// A copy of it.
-    pub copy: &'a Path,
-    /// What messages call it.
-    pub name: &'a Path,
-}
 
 /// Writes no database.
 ///

@@ -12,7 +12,7 @@
 
 use crate::db::access::{failure, uri};
 use crate::db::schema::{check_tables, check_version};
-use crate::{Closure, Error, PathInfo, Result};
+use crate::{Closure, Earlier, Error, PathInfo, Result};
 use layerstone_store::{Error as StageError, NarHash, StorePath};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Statement};
@@ -52,15 +52,6 @@ create index IndexDerivationOutputs on DerivationOutputs(path);
 /// was changed, for which change the number of pages holds, and the version of SQLite, here 3.27.0, the first one with
 /// `VACUUM INTO`.
 const FIELDS: [(u64, &[u8]); 3] = [(18, &[1, 1]), (24, &[0, 0, 0, 1]), (92, &[0, 0, 0, 1, 0, 0x2e, 0x30, 0x38])];
-
-/// A database whose paths stay registered.
-#[derive(Clone, Copy, Debug)]
-pub struct Earlier<'a> {
-    /// A copy of it, which is changed, with what is beside it: its log or journal, and the file `schema`.
-    pub copy: &'a Path,
-    /// What messages call it.
-    pub name: &'a Path,
-}
 
 /// Writes a database in which the paths of a closure are registered, and before them all that an earlier one has, whose
 /// rows stay as they are but for references that the closure adds; `output` is a new file.
