@@ -137,11 +137,12 @@ impl<'a> Rules<'a> {
                 is_used |= perm.has_owner() || !is_link(&member.entry);
                 change(&mut member.entry, perm, &defaults);
             }
-            match (is_found, is_used) {
-                (true, true) => {}
-                (true, false) => return Err(Error::ModeOfLinks { which: pattern.to_string() }),
-                (false, _) => return Err(Error::NothingFound { which: pattern.to_string() }),
-            }
+            let found = match (is_found, is_used) {
+                (true, true) => continue,
+                (true, false) => "symbolic links only, which have no mode",
+                (false, _) => "nothing in the layer",
+            };
+            return Err(Error::Perm { which: pattern.to_string(), found });
         }
         Ok(())
     }
