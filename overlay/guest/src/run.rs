@@ -68,8 +68,8 @@ pub fn run(request: &Request, mut inputs: Inputs, channel: &mut Channel) -> Resu
     channel.send(&Frame::Phase(Phase::Pack))?;
     let changes = read_upper(&layer, Path::new(LOWER), root)?;
     check_holes(&changes.members, request.disk)?;
-    let packed = send_layer(&changes.members, request.mtime, channel)?;
-    channel.send(&Frame::Done(Done { layer: packed, sockets: changes.sockets }))
+    let (size, digest) = send_layer(&changes.members, request.mtime, channel)?;
+    channel.send(&Frame::Done(Done { size, digest, sockets: changes.sockets }))
 }
 
 /// Sends how a run went that did not get to its end.
