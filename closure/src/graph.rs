@@ -46,7 +46,7 @@ impl ReferencesGraph {
         }
         entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].path == pair[1].path) {
-            return Err(Error::Repeated { name: name.to_owned(), path: pair[0].path.clone() });
+            return Err(Error::Path { what: "path twice in", name: name.to_owned(), path: pair[0].path.clone() });
         }
         Ok(ReferencesGraph { name: name.to_owned(), entries })
     }

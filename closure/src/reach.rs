@@ -18,7 +18,7 @@ pub(crate) fn closure(name: &str, mut entries: Vec<PathInfo>, roots: &[StorePath
     if !roots.is_empty() {
         let mut starts = Vec::new();
         for root in roots {
-            let absent = || Error::NoRoot { name: name.to_owned(), root: root.clone() };
+            let absent = || Error::Path { what: "root absent from", name: name.to_owned(), path: root.clone() };
             starts.push(*positions.get(root).ok_or_else(absent)?);
         }
         let mut reached = reached(&edges, starts).into_iter();

@@ -83,10 +83,7 @@ pub struct Ran {
 impl Run<'_> {
     /// The request to the guest. Store paths are mounted one by one if it is in a namespace.
     pub(crate) fn request(&self, backend: Backend) -> Result<Request> {
-        let contents = match &self.contents {
-            Some(file) => Some(file.metadata().map_err(Error::io("read", "contents"))?.len()),
-            None => None,
-        };
+        let contents = self.contents.as_ref().map(File::metadata).transpose().map_err(Error::io("read", "contents"))?;
         Ok(Request {
             script: self.script.clone(),
             hooks: self.hooks.clone(),
@@ -95,7 +92,7 @@ impl Run<'_> {
             mtime: self.mtime,
             disk: self.disk,
             has_base: self.base.is_some(),
-            contents,
+            contents: contents.map(|metadata| metadata.len()),
         })
     }
 
