@@ -109,7 +109,7 @@ pub enum Error {
         file: PathBuf,
         /// What that file says.
         found: String,
-        /// The versions that are known.
+        /// The supported versions.
         expected: String,
     },
     /// A database lacks a part or holds what it cannot.
@@ -171,12 +171,12 @@ pub enum Error {
         /// The root.
         root: StorePath,
     },
-    /// A text names a store path that is not known.
+    /// A text names an unknown store path.
     #[error("unknown store path: {text}: no path with this hash in {name}")]
     Unknown {
         /// The store path as it stands in the text.
         text: String,
-        /// Where the known paths came from.
+        /// Where the candidates came from.
         name: String,
     },
 }

@@ -108,7 +108,7 @@ impl ReferencesGraph {
 }
 
 impl Closure {
-    /// Reads a closure file, or a references graph in any other form that [`ReferencesGraph::read`] takes, whole; `-`
+    /// Reads a closure file, or a references graph in any other form that [`ReferencesGraph::read`] takes, all of it; `-`
     /// is standard input.
     ///
     /// # Errors

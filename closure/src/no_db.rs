@@ -1,4 +1,4 @@
-//! Stands in the place of the databases of Nix and Guix where SQLite is left out: every question is an error.
+//! Replaces the databases of Nix and Guix in builds without SQLite: every question is an error.
 
 use crate::{Candidates, Closure, Earlier, Error, Result};
 use layerstone_store::{Store, StorePath};
@@ -27,9 +27,9 @@ impl Database {
         Err(Error::NoSqlite { path: path.to_owned() })
     }
 
-    /// The database at [`Database::place`], if there is one.
+    /// The database at [`Database::default_path`], if there is one.
     pub fn of_store(store: &Store) -> Option<Database> {
-        Some(Database(Database::place(store))).filter(|database| database.0.is_file())
+        Some(Database(Database::default_path(store))).filter(|database| database.0.is_file())
     }
 
     /// No closure.

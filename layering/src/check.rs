@@ -134,7 +134,7 @@ impl Draft {
     }
 }
 
-/// What is wrong with a plan for a closure; nothing if it may take the place of one of ours: every path that is not
+/// What is wrong with a plan for a closure; nothing if it may replace one of ours: every path that is not
 /// excluded in exactly one layer, no other path, no empty layer, and no more layers than `limit`. By kind: what is
 /// wrong with the plan in itself, what it holds and should not, what it does not hold, too many layers.
 ///
@@ -159,7 +159,7 @@ pub fn check(
     for (layer, text) in draft.texts().filter(|(_, text)| seen.insert(*text)) {
         let path = text.to_owned();
         match wanted.get(text) {
-            Some(known) if exclude.contains(*known) => findings.push(Finding::Excluded { path, layer }),
+            Some(planned) if exclude.contains(*planned) => findings.push(Finding::Excluded { path, layer }),
             None if store.is_none() || is_of_store(text) => findings.push(Finding::NotInClosure { path, layer }),
             _ => {}
         }

@@ -57,12 +57,12 @@ pub enum Error {
     #[error("the strategy pipeline needs its operations")]
     NoPipeline,
     /// An operation of a pipeline cannot do its work on what it is given.
-    #[error("cannot run the pipeline: {name}: {place}: {cause}")]
+    #[error("cannot run the pipeline: {name}: {position}: {cause}")]
     Pipeline {
         /// The file.
         name: String,
         /// Which operation of the file.
-        place: String,
+        position: String,
         /// What was found and what was expected.
         cause: String,
     },

@@ -2,8 +2,8 @@
 //! parts.
 //!
 //! The operations are those of nixpkgs' `layeringPipeline` (`pkgs/build-support/flatten-references-graph`), with the
-//! same results; FORMAT.md says what each does. A file is read as a whole before anything runs. Errors
-//! of a file, and of an operation that fails, name the operation and its place in the file; nixpkgs' program ends in a
+//! same results; FORMAT.md says what each does. All of a file is read before anything runs. Errors
+//! of a file, and of an operation that fails, name the operation and its position in the file; nixpkgs' program ends in a
 //! Python error there.
 
 mod parse;
@@ -38,18 +38,18 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// It is something else; the operation that is wrong is named with its place.
+    /// It is something else; the operation that is wrong is named with its position.
     pub fn parse(bytes: &[u8], name: &str) -> StageResult<Pipeline> {
         Ok(Pipeline { name: name.to_owned(), steps: parse::parse(bytes, name)? })
     }
 }
 
-/// An operation at its place in the file.
+/// An operation at its position in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Step {
     operation: Operation,
     /// Such as `operation 2 (over "rest") > operation 1 (split_every)`.
-    place: String,
+    position: String,
 }
 
 /// What an operation does. Paths are texts: one that is not in the graph, or no store path at all, chooses nothing.
@@ -256,9 +256,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_run_error(pipeline: Value, place: &str, cause: &str) {
+    fn check_run_error(pipeline: Value, position: &str, cause: &str) {
         let error = plan(&sample::closure(CLOSURE), &settings(&pipeline, 9)).unwrap_err().to_string();
-        assert_eq!(error, format!("cannot run the pipeline: p.json: {place}: {cause}"));
+        assert_eq!(error, format!("cannot run the pipeline: p.json: {position}: {cause}"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl ScriptStore<'_> {
         let shells = programs.iter().flat_map(|directory| ["bash", "sh"].map(|name| format!("{directory}/{name}")));
         let shell = shells.into_iter().find(|shell| self.store.locate(shell).exists());
         let bind = |path: &StorePath| Bind {
-            source: self.place_of(path).into_os_string().into_encoded_bytes(),
+            source: self.locate(path).into_os_string().into_encoded_bytes(),
             name: path.base_name().to_owned(),
         };
         let binds = if backend.is_machine() { Vec::new() } else { self.closure.iter().map(bind).collect() };
@@ -119,7 +119,7 @@ impl ScriptStore<'_> {
     }
 
     /// The absolute path of a store path on this machine.
-    fn place_of(&self, path: &StorePath) -> PathBuf {
+    fn locate(&self, path: &StorePath) -> PathBuf {
         let real = self.store.locate(path.as_str());
         // Without a current directory, it has to do as it is.
         std::path::absolute(&real).unwrap_or(real)

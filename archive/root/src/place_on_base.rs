@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_come_to_one_place() {
+    fn entries_of_one_destination() {
         let over = |files| Case { base: DEBIAN, files, ..NOTHING };
         let error = "cannot place over the base: usr/bin/x: found bin/x, a symbolic link, and usr/bin/x, a symbolic link, \
             which come to one place";

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_with_the_last_lines() {
+    fn failures_have_the_last_lines() {
         check_failure("exit 3", "script failed: extraCommands: exit status 3");
         check_failure("echo a; false; echo b", "script failed: extraCommands: exit status 1\n  | a");
         let last: String = (11..=30).map(|n| format!("\n  | {n}")).collect();

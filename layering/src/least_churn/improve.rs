@@ -35,7 +35,7 @@ pub(crate) struct Search<'a> {
 /// A layer cut in two.
 #[derive(Clone, Default)]
 struct Cut {
-    /// How much less the two sides cost than the layer, in millionths of bytes; 0 for the whole layer uncut.
+    /// How much less the two sides cost than the layer, in millionths of bytes; 0 for a layer that stays uncut.
     gain: u128,
     /// The one side.
     ids: Vec<u32>,
@@ -156,7 +156,7 @@ impl<'a> Search<'a> {
         cuts.into_iter().rev().max_by_key(|cut| cut.gain).unwrap_or_default()
     }
 
-    /// The ways to cut a layer at a dependency: the paths that need it, where some do and some do not. Sorted.
+    /// The cuts of a layer at a dependency: the paths that need it, where some do and some do not. Sorted.
     fn cuts(&self, at: usize) -> Vec<Vec<u32>> {
         let layer = &self.layers[at];
         let mut ids = layer.paths.clone();

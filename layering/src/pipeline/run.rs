@@ -111,12 +111,12 @@ impl Run<'_> {
             chosen.iter_mut().zip(more).for_each(|(chosen, more)| *chosen |= more);
         }
         let roots = graph.roots();
-        let is_whole = roots.iter().filter(|is_root| **is_root).count() == 1
+        let has_chosen_root = roots.iter().filter(|is_root| **is_root).count() == 1
             && roots.iter().zip(&chosen).any(|(is_root, is_chosen)| *is_root && *is_chosen);
         if !chosen.contains(&true) {
             return Value::Parts(vec![(Part::Rest, Value::Graph(graph))]);
         }
-        if is_whole {
+        if has_chosen_root {
             return Value::Parts(vec![(Part::Main, Value::Graph(graph))]);
         }
         let needed = graph.needed_by(&chosen);
@@ -163,7 +163,7 @@ impl Run<'_> {
     }
 
     fn error(&self, step: &Step, cause: String) -> Error {
-        Error::Pipeline { name: self.name.to_owned(), place: step.place.clone(), cause }
+        Error::Pipeline { name: self.name.to_owned(), position: step.position.clone(), cause }
     }
 }
 

@@ -66,7 +66,7 @@ impl Auth {
         Auth { host: host.to_owned(), files, must_exist, headers: Mutex::default() }
     }
 
-    /// The known `Authorization` of a scope.
+    /// The cached `Authorization` of a scope.
     pub(crate) fn header(&self, scope: &Scope) -> Option<String> {
         self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned()
     }
@@ -161,7 +161,7 @@ impl TokenRequest<'_> {
         }
         for _ in 0..=MOST_REDIRECTS {
             let headers =
-                credential.filter(|_| url.is_same_place(realm)).map(|(_, header)| ("authorization", header.as_str()));
+                credential.filter(|_| url.is_same_server(realm)).map(|(_, header)| ("authorization", header.as_str()));
             let answer = self.transport.send("GET", &url, headers.as_slice(), None)?;
             if !answer.status().is_redirection() {
                 return Ok(answer);

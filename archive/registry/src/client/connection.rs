@@ -146,13 +146,13 @@ impl Registry {
 
     /// Sends a request to one server, with credentials only if it is the registry.
     fn exchange_with(&self, scope: &Scope, request: &Request<'_>, url: &Url, body: &Body<'_>) -> Result<Answer> {
-        if !url.is_same_place(&self.base) {
+        if !url.is_same_server(&self.base) {
             return self.say(request, url, None, body);
         }
         let mut authorization = self.auth.header(scope);
         let mut answer = self.say(request, url, authorization.as_deref(), body)?;
         if answer.status().as_u16() == 401 {
-            // What was known may have run out; what is new would be refused again.
+            // A cached token may have expired; a new one would be refused again.
             authorization = Some(self.authorize(scope, &answer, authorization.as_deref(), url)?);
             if let Body::Part(_) = body {
                 // Some of it may have arrived, which has to be asked first.

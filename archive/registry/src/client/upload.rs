@@ -169,7 +169,7 @@ impl Repository {
         let size = descriptor.size;
         let range = format!("{}-{}", session.at, size - 1);
         let headers = [OCTETS, ("content-range", range.as_str())];
-        // A first piece is the whole, which not every registry knows to be a range.
+        // A first piece has all bytes, which not every registry accepts as a range.
         let headers = if session.at == 0 { &headers[..1] } else { &headers[..] };
         let url = session.url.clone();
         let request = Request { what: WHAT, method: "PATCH", url: &url, headers };
@@ -179,8 +179,8 @@ impl Repository {
             if let Some(error) = taken.error {
                 return Err(error.into());
             }
-            let is_whole = reply.is_ok() && session.at == 0;
-            if taken.is_short || taken.size > part.size || is_whole && taken.size == part.size {
+            let is_complete = reply.is_ok() && session.at == 0;
+            if taken.is_short || taken.size > part.size || is_complete && taken.size == part.size {
                 self.check(descriptor, taken.digest, session.at + taken.size)?;
             }
         }
@@ -200,7 +200,7 @@ impl Repository {
         let reply = self.registry.send(&self.scope, &request, &Body::Bytes(bytes))?;
         match reply.status() {
             201 | 204 => Ok(()),
-            // Neither is what the specification says: whether the blob is there is asked.
+            // Neither is what the specification says: the registry is asked for the blob.
             200 | 202 if self.has(digest)? => Ok(()),
             _ => Err(refusal(&request, reply)),
         }

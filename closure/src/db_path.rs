@@ -14,10 +14,10 @@ pub struct Earlier<'a> {
 }
 
 impl Database {
-    /// Where the database of a store is on this machine, if it is at its default place: for `/gnu/store`
+    /// The default path of the database of a store on this machine: for `/gnu/store`
     /// `/var/guix/db/db.sqlite`, for any other store directory `var/nix/db/db.sqlite` beside it, as in
     /// `/nix/var/nix/db/db.sqlite`; all of them below the store's root.
-    pub fn place(store: &Store) -> PathBuf {
+    pub fn default_path(store: &Store) -> PathBuf {
         match store.dir() {
             "/gnu/store" => store.locate("/var/guix/db/db.sqlite"),
             dir => store.locate(Database::state_of_nix(dir).join("db/db.sqlite")),
