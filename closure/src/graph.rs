@@ -1,7 +1,7 @@
 //! Reads references graphs, merges them and cuts them down to closures.
 
 use crate::difference::differ;
-use crate::{Candidates, Closure, Error, PathInfo, Result, format, reach};
+use crate::{Candidates, Closure, Error, PathInfo, Result, format};
 use layerstone_store::{StorePath, read_input};
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use std::path::Path;
 /// absent and paths may form a cycle: [`ReferencesGraph::closure`] finds that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferencesGraph {
-    name: String,
-    entries: Vec<PathInfo>,
+    pub(crate) name: String,
+    pub(crate) entries: Vec<PathInfo>,
 }
 
 impl ReferencesGraph {
@@ -75,15 +75,6 @@ impl ReferencesGraph {
         entries.extend(theirs);
         self.name = format!("{}, {}", self.name, other.name);
         Ok(ReferencesGraph { name: self.name, entries })
-    }
-
-    /// The closure of some roots, or of everything if there are none.
-    ///
-    /// # Errors
-    ///
-    /// A root is absent; or anywhere in the graph, within reach or not, a reference is absent or paths form a cycle.
-    pub fn closure(self, roots: &[StorePath]) -> Result<Closure> {
-        reach::closure(&self.name, self.entries, roots)
     }
 
     /// Where the graph came from, as messages say it.

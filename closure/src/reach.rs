@@ -3,28 +3,35 @@
 //! Everything is done on positions in the sorted entries, with stacks of our own instead of recursion: a chain of
 //! references may be as long as the graph.
 
-use crate::{Closure, Error, PathInfo, Result};
+use crate::{Closure, Error, PathInfo, ReferencesGraph, Result};
 use layerstone_store::StorePath;
 use std::collections::{BTreeSet, HashMap};
 
-/// What the roots reach, or all entries if there are no roots. The entries are sorted by path, no path stands twice.
-pub(crate) fn closure(name: &str, mut entries: Vec<PathInfo>, roots: &[StorePath]) -> Result<Closure> {
-    let positions: HashMap<&StorePath, usize> = entries.iter().enumerate().map(|(n, entry)| (&entry.path, n)).collect();
-    let references = references(name, &entries, &positions)?;
-    if let Some(cycle) = cycle(&references) {
-        let chain = cycle.into_iter().map(|n| entries[n].path.clone()).collect();
-        return Err(Error::Cycle { name: name.to_owned(), chain });
-    }
-    if !roots.is_empty() {
-        let mut starts = Vec::new();
-        for root in roots {
-            let absent = || Error::Path { what: "root absent from", name: name.to_owned(), path: root.clone() };
-            starts.push(*positions.get(root).ok_or_else(absent)?);
+impl ReferencesGraph {
+    /// The closure of some roots, or of everything if there are none.
+    ///
+    /// # Errors
+    ///
+    /// A root is absent; or anywhere in the graph, within reach or not, a reference is absent or paths form a cycle.
+    pub fn closure(self, roots: &[StorePath]) -> Result<Closure> {
+        let ReferencesGraph { name, mut entries } = self;
+        let positions: HashMap<&StorePath, usize> =
+            entries.iter().enumerate().map(|(n, entry)| (&entry.path, n)).collect();
+        let references = references(&name, &entries, &positions)?;
+        if let Some(cycle) = cycle(&references) {
+            let chain = cycle.into_iter().map(|n| entries[n].path.clone()).collect();
+            return Err(Error::Cycle { name, chain });
         }
-        let mut reached = reached(&references, starts).into_iter();
-        entries.retain(|_| reached.next().expect("one answer an entry"));
+        if !roots.is_empty() {
+            let absent =
+                |root: &StorePath| Error::Path { what: "root absent from", name: name.clone(), path: root.clone() };
+            let start = |root| positions.get(root).copied().ok_or_else(|| absent(root));
+            let starts = roots.iter().map(start).collect::<Result<_>>()?;
+            let mut reached = reached(&references, starts).into_iter();
+            entries.retain(|_| reached.next().expect("one answer an entry"));
+        }
+        Ok(Closure { graph: entries })
     }
-    Ok(Closure { graph: entries })
 }
 
 impl Closure {
@@ -48,7 +55,7 @@ impl Closure {
         if roots.is_empty() {
             return Ok(Closure::default());
         }
-        closure("the closure", self.graph, &roots)
+        ReferencesGraph { name: "the closure".to_owned(), entries: self.graph }.closure(&roots)
     }
 }
 

@@ -111,12 +111,12 @@ impl Run<'_> {
             chosen.iter_mut().zip(more).for_each(|(chosen, more)| *chosen |= more);
         }
         let roots = graph.roots();
-        let has_chosen_root = roots.iter().filter(|is_root| **is_root).count() == 1
+        let is_only_root_chosen = roots.iter().filter(|is_root| **is_root).count() == 1
             && roots.iter().zip(&chosen).any(|(is_root, is_chosen)| *is_root && *is_chosen);
         if !chosen.contains(&true) {
             return Value::Parts(vec![(Part::Rest, Value::Graph(graph))]);
         }
-        if has_chosen_root {
+        if is_only_root_chosen {
             return Value::Parts(vec![(Part::Main, Value::Graph(graph))]);
         }
         let needed = graph.needed_by(&chosen);

@@ -18,8 +18,8 @@ pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
     answer.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The bytes of a body. `size` is the length of what was asked for, if the caller knows it: a body that is sent with this length
-/// is not compressed in transit, whatever its header says, as with a layer that some server takes for a text.
+/// The bytes of a body. `size` is the length of what was asked for, if the caller knows it: a body that is sent with this
+/// length is not compressed in transit, whatever its header says, as with a layer that some server takes for a text.
 ///
 /// # Errors
 ///
