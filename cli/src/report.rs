@@ -50,7 +50,7 @@ fn sent_text(sent: &PushStats, within: Duration) -> String {
     };
     let manifest = if sent.manifests == 0 { "" } else { " and a manifest" };
     let mounted = some(", took over ", sent.mounted, " of another repository");
-    let present = some(", skipped ", sent.there, " that were there");
+    let present = some(", skipped ", sent.existing, " that were there");
     let seconds = within.as_secs_f64();
     format!("sent {}{manifest}{mounted}{present}, in {seconds:.1} s", blobs(sent.sent))
 }

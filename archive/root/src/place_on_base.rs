@@ -161,7 +161,10 @@ impl Placing<'_> {
                 Ok(())
             }
             (Kind::Symlink { target: a }, Kind::Symlink { target: b }) if a == b => Ok(()),
-            _ => Err(collision(destination, existing, &item)),
+            _ => {
+                let side = |item: &Item| (item.source.clone(), describe(&item.member.entry.kind));
+                Err(Error::Collision { path: destination, first: side(existing), second: side(&item) })
+            }
         }
     }
 
@@ -216,12 +219,6 @@ impl Placing<'_> {
         };
         Error::OverBase { name: source.to_owned(), ours, base }
     }
-}
-
-/// The error that two entries of the layer have one destination.
-fn collision(destination: PathBuf, first: &Item, second: &Item) -> Error {
-    let side = |item: &Item| (item.source.clone(), describe(&item.member.entry.kind));
-    Error::Collision { path: destination, first: side(first), second: side(second) }
 }
 
 fn describe(kind: &Kind) -> &'static str {
@@ -440,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_come_to_one_place() {
+    fn entries_of_one_destination() {
         let over = |files| Case { base: DEBIAN, files, ..NOTHING };
         let error = "cannot place over the base: usr/bin/x: found bin/x, a symbolic link, and usr/bin/x, a symbolic link, \
             which come to one place";

@@ -82,7 +82,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return Ok(());
     }
     let spec = options.spec.as_deref().map(Spec::read).transpose()?;
-    let database = Database::place(&store);
+    let database = Database::default_path(&store);
     let files = Files::of(&store).reads_layers(&options.layer).reads(options.source.files()).reads([&database]);
     let files = files.reads_spec(options.spec.as_deref(), spec.as_ref());
     files.writes(&options.step.depfile).writes([&options.output]).check()?;
@@ -130,7 +130,7 @@ impl Options {
 }
 
 fn no_source(store: &Store) -> anyhow::Error {
-    let database = Database::place(store);
+    let database = Database::default_path(store);
     let expected = format!("expected --graph FILE, --db FILE, --scan, or {}", database.display());
     usage_error(NAME, ErrorKind::MissingRequiredArgument, format!("no source of references: {expected}"))
 }
