@@ -52,7 +52,7 @@ impl Helper {
     }
 
     /// Reads an entry of `helpers`, a name or an object of one name and what it takes; a package's relative path is
-    /// relative to `folder`. An error says what was found and what was expected.
+    /// relative to `directory`. An error says what was found and what was expected.
     pub(super) fn read(value: &Value, directory: &Path) -> Result<Helper, String> {
         match value {
             Value::String(name) => Helper::new(name, &Value::Null, directory),
