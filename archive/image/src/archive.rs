@@ -299,6 +299,11 @@ impl LayerMember {
 /// Stands for a digest that is not known yet.
 const ZERO: Digest = Digest::from_bytes([0; 32]);
 
+/// Name of a config's member.
+pub(crate) fn config_name(image_id: &Digest) -> String {
+    format!("{}.json", image_id.hex())
+}
+
 /// Name of a layer's member.
 pub(crate) fn layer_name(digest: &Digest) -> String {
     format!("{}/layer.tar", digest.hex())

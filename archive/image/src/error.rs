@@ -20,9 +20,6 @@ pub enum Error {
     /// A layer that is read again.
     #[error(transparent)]
     Tar(#[from] layerstone_tar::Error),
-    /// Names, times, platforms.
-    #[error(transparent)]
-    Oci(#[from] layerstone_oci::Error),
     /// A file or folder is neither a docker archive nor an OCI layout, or is damaged.
     #[error("not an image: {}: {cause}", path.display())]
     NotAnImage {

@@ -10,7 +10,6 @@ use layerstone_oci::{Descriptor, INDEX_NAME, Location, Platform, Wanted};
 use layerstone_store::{Digest, Error as StageError};
 use layerstone_tar::Part;
 use serde_json::Value;
-use std::io::Read;
 use std::path::Path;
 
 /// A file or directory of images: a docker archive, an OCI archive, the directory of an OCI layout, or a `dir:` directory.
@@ -112,7 +111,7 @@ impl ImageFile {
     /// How well an image that was found fits a platform that was named; none if it does not, or none was found.
     fn rank(&self, chosen: &Result<&Listed>, wanted: &Wanted) -> Result<Option<usize>> {
         let Ok(image) = chosen else { return Ok(None) };
-        if !wanted.is_named() {
+        if !wanted.is_named {
             return Ok(Some(0));
         }
         let platform = if image.platform.is_some() { image.platform.clone() } else { self.look(image)? };
@@ -138,8 +137,7 @@ impl ImageFile {
         if !self.blobs.has(INDEX_NAME) && !self.blobs.is_flat() {
             return Err(self.blobs.error(format!("found no {INDEX_NAME}, expected an OCI layout")));
         }
-        let oci_layout::Entry { descriptor, bytes, names } = oci_layout::listed(&self.blobs, location)?;
-        Ok((descriptor, bytes, names))
+        oci_layout::listed(&self.blobs, location)
     }
 
     /// A blob of an OCI layout or a `dir:` directory; its bytes are not looked at.
@@ -190,10 +188,7 @@ impl ImageFile {
     fn layer(&self, blob: &Blob, diff_id: Digest, kept: &mut Kept) -> Result<StoredLayer> {
         let part = self.blobs.part(&blob.name)?;
         blob.check_size(part.size(), &self.blobs)?;
-        let mut magic = Vec::new();
-        let read = part.reader().take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic);
-        read.map_err(StageError::io("read", self.blobs.path()))?;
-        let compression = Compression::of(&magic);
+        let compression = Compression::peek(part.reader()).map_err(StageError::io("read", self.blobs.path()))?;
         if compression == Compression::None {
             blob.check_digest(diff_id, &self.blobs)?;
         }

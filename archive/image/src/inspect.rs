@@ -16,22 +16,7 @@ pub struct ArchiveSummary {
     pub images: Vec<ImageSummary>,
     /// What an OCI layout lists besides, such as what is attached to images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub artifacts: Vec<ArtifactSummary>,
-}
-
-/// What is no image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ArtifactSummary {
-    /// What kind of artifact it is.
-    pub artifact_type: String,
-    /// Digest of its manifest.
-    pub digest: Digest,
-    /// What it is called.
-    pub repo_tags: Vec<String>,
-    /// The manifest that it is attached to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Digest>,
+    pub artifacts: Vec<Artifact>,
 }
 
 /// An image.
@@ -96,15 +81,7 @@ impl ArchiveSummary {
     /// Something that its table of contents names is not there or not what it must be.
     pub fn of(file: &ImageFile) -> Result<ArchiveSummary> {
         let images: Result<_> = file.images()?.iter().map(ImageSummary::of).collect();
-        let artifacts = file.artifacts().iter().cloned().map(ArtifactSummary::from).collect();
-        Ok(ArchiveSummary { compression: file.compression(), images: images?, artifacts })
-    }
-}
-
-impl From<Artifact> for ArtifactSummary {
-    fn from(artifact: Artifact) -> ArtifactSummary {
-        let Artifact { references: repo_tags, kind: artifact_type, digest, subject } = artifact;
-        ArtifactSummary { artifact_type, digest, repo_tags, subject }
+        Ok(ArchiveSummary { compression: file.compression(), images: images?, artifacts: file.artifacts().to_vec() })
     }
 }
 

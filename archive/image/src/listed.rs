@@ -49,9 +49,7 @@ impl Listed {
         });
         name + &platform.unwrap_or_default()
     }
-}
 
-impl Listed {
     /// The layers with the diff IDs that the image's config has for them, bottom first.
     pub(crate) fn with_diff_ids(&self, config: &Value) -> Result<Vec<(&Blob, Digest)>, String> {
         let diff_ids = diff_ids(config).map_err(|cause| format!("{}: {cause}", self.config.name))?;
@@ -158,13 +156,13 @@ fn choose_of<'a>(
 ) -> Result<Vec<&'a Listed>> {
     let [first, ..] = family else { return Ok(Vec::new()) };
     let is_same = |image: &&Listed| image.config.name == first.config.name;
-    if first.index.is_none() && family.iter().all(is_same) && (wanted.is_base() || !wanted.is_named()) {
+    if first.index.is_none() && family.iter().all(is_same) && (wanted.is_base || !wanted.is_named) {
         return Ok(vec![first]);
     }
     if first.index.is_some() {
         let best = wanted.best(family, |image| image.platform.as_ref(), look)?;
         let only = || match family {
-            [only] if wanted.is_base() && !wanted.is_named() => Some(*only),
+            [only] if wanted.is_base && !wanted.is_named => Some(*only),
             _ => None,
         };
         return Ok(best.or_else(only).into_iter().collect());

@@ -3,9 +3,9 @@
 //! Configs are kept to the byte, so image IDs stay. Images are the same if their configs are, layers if their diff IDs
 //! are; a layer is read where it comes first, or where it is plain.
 
-use crate::archive::layer_name;
+use crate::archive::{config_name, layer_name};
 use crate::error::Claim;
-use crate::manifest::{MANIFEST_NAME, Named, manifest_of};
+use crate::manifest::{MANIFEST_NAME, manifest_entry, manifest_text};
 use crate::stored::MTIME;
 use crate::unpacking::unpack_all;
 use crate::{Archive, Compression, Error, LayerMember, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer};
@@ -76,11 +76,12 @@ impl Merge {
 
     /// What follows the layers: the configs and the manifest.
     pub fn trailer(&self) -> Trailer {
-        let names: Vec<(String, Vec<String>)> = self.images.iter().map(MergedImage::names).collect();
-        let named = self.images.iter().zip(&names);
-        let named = named.map(|(image, (config, layers))| Named { config, repo_tags: &image.tags, layers });
-        let manifest = manifest_of(&named.collect::<Vec<_>>());
-        let configs = self.images.iter().zip(&names).map(|(image, (name, _))| (name.clone(), image.config.clone()));
+        let entry = |image: &MergedImage| {
+            let layer_names: Vec<String> = image.layers.iter().map(layer_name).collect();
+            manifest_entry(&config_name(&image.image_id), &image.tags, &layer_names)
+        };
+        let manifest = manifest_text(self.images.iter().map(entry).collect());
+        let configs = self.images.iter().map(|image| (config_name(&image.image_id), image.config.clone()));
         configs.chain([(MANIFEST_NAME.to_owned(), manifest)]).collect()
     }
 
@@ -115,13 +116,6 @@ impl Merge {
             Some(first) if first.image_id == claim.image_id => Ok(()),
             Some(first) => Err(Error::TagTwice { tag, first: Box::new(first.clone()), second: Box::new(claim) }),
         }
-    }
-}
-
-impl MergedImage {
-    /// Names of the config's and the layers' members.
-    fn names(&self) -> (String, Vec<String>) {
-        (format!("{}.json", self.image_id.hex()), self.layers.iter().map(layer_name).collect())
     }
 }
 

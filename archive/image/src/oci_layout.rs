@@ -13,8 +13,8 @@ use layerstone_oci::{
     Descriptor, INDEX_NAME, Index, Location, Manifest, Platform, StoredManifest, names_in, without_names,
 };
 use layerstone_store::Digest;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,15 +29,17 @@ const MAX_READ: usize = 10_000;
 type Listing = Index<Value>;
 
 /// What a layout lists besides images.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Artifact {
-    /// What it is called.
-    pub references: Vec<String>,
     /// What kind of artifact it is.
-    pub kind: String,
+    pub artifact_type: String,
     /// Digest of its manifest.
     pub digest: Digest,
+    /// What it is called.
+    pub repo_tags: Vec<String>,
     /// The manifest that it is attached to, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Digest>,
 }
 
@@ -65,13 +67,6 @@ pub(crate) struct Found {
     seen: BTreeSet<(Digest, Option<usize>, Vec<String>)>,
 }
 
-/// What is listed by itself, or as one of several platforms.
-pub(crate) struct Entry {
-    pub descriptor: Descriptor,
-    pub bytes: Vec<u8>,
-    pub names: Vec<String>,
-}
-
 /// The images of a layout, in the index's order, and the artifacts. What is neither is passed over.
 pub(crate) fn images(blobs: &Blobs) -> Result<Found> {
     let index = top(blobs)?;
@@ -97,15 +92,16 @@ fn top(blobs: &Blobs) -> Result<Listing> {
         let cause = format!("found the {MANIFEST_NAME} of a docker archive, expected the archive as a tar");
         return Err(blobs.error(cause));
     }
-    let told = value["mediaType"].as_str();
-    let kind = told.unwrap_or(if value["manifests"].is_array() { media_type::INDEX } else { media_type::MANIFEST });
+    let stated_type = value["mediaType"].as_str();
+    let kind =
+        stated_type.unwrap_or(if value["manifests"].is_array() { media_type::INDEX } else { media_type::MANIFEST });
     let descriptor = serde_json::to_value(Descriptor::of(kind, &bytes)).expect("text and numbers");
     Ok(Index::new(vec![descriptor], BTreeMap::new()))
 }
 
 /// What index.json itself lists of this name, or all that it lists: a manifest or an index, its bytes, and what it is
 /// called. Of several images of one name for several platforms, the index that they would be in.
-pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<Entry> {
+pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<(Descriptor, Vec<u8>, Vec<String>)> {
     let index = top(blobs)?;
     let mut meant = Vec::new();
     for value in &index.manifests {
@@ -123,7 +119,7 @@ pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<Entry> {
     match &meant[..] {
         [(one, bytes)] => {
             let descriptor = Descriptor::of(&one.media_type, bytes);
-            return Ok(Entry { descriptor, bytes: bytes.clone(), names: names_in(&one.annotations) });
+            return Ok((descriptor, bytes.clone(), names_in(&one.annotations)));
         }
         [(first, _), rest @ ..]
             if rest.iter().all(|(it, _)| names_in(&it.annotations) == names_in(&first.annotations))
@@ -137,7 +133,7 @@ pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<Entry> {
     let manifests =
         meant.iter().map(|(descriptor, bytes)| in_index(blobs, descriptor, bytes)).collect::<Result<_>>()?;
     let bytes = Index::new(manifests, BTreeMap::new()).to_bytes();
-    Ok(Entry { descriptor: Descriptor::of(media_type::INDEX, &bytes), bytes, names })
+    Ok((Descriptor::of(media_type::INDEX, &bytes), bytes, names))
 }
 
 /// What an index says of an image that index.json lists: what it says there but for its name, and what it runs on.
@@ -206,17 +202,18 @@ fn image(
         found.images.push(Listed { references, platform, index, is_there, config: blob, layers, manifest });
         return Ok(());
     }
-    let told = descriptor.artifact_type();
-    if let (Some(kind), Some(digest), false) = (told, blob.digest, blobs.has(&blob.name)) {
-        found.artifacts.push(Artifact { references, kind: kind.to_owned(), digest, subject: None });
+    let stated_type = descriptor.artifact_type();
+    if let (Some(kind), Some(digest), false) = (stated_type, blob.digest, blobs.has(&blob.name)) {
+        found.artifacts.push(Artifact { artifact_type: kind.to_owned(), digest, repo_tags: references, subject: None });
         return Ok(());
     }
     let bytes = blob.read(blobs)?;
     let manifest: Manifest = parse(blobs, &blob.name, &bytes)?;
     let oci_descriptor = Descriptor::of(&descriptor.media_type, &bytes);
-    if let Some(kind) = told.or(manifest.artifact()) {
+    if let Some(kind) = stated_type.or(manifest.artifact()) {
         let subject = manifest.subject.as_ref().map(|subject| subject.digest);
-        found.artifacts.push(Artifact { references, kind: kind.to_owned(), digest: oci_descriptor.digest, subject });
+        let (artifact_type, digest) = (kind.to_owned(), oci_descriptor.digest);
+        found.artifacts.push(Artifact { artifact_type, digest, repo_tags: references, subject });
         return Ok(());
     }
     let piece = |descriptor: &Descriptor| Blob {
@@ -261,7 +258,8 @@ impl Found {
     /// What is listed that is no image, for messages.
     fn kinds(&self, index: &Listing) -> String {
         if !self.artifacts.is_empty() {
-            let kinds: Vec<String> = self.artifacts.iter().map(|it| it.kind.escape_debug().to_string()).collect();
+            let kinds: Vec<String> =
+                self.artifacts.iter().map(|it| it.artifact_type.escape_debug().to_string()).collect();
             return format!(", only artifacts of type {}", kinds.join(", "));
         }
         let kinds: Vec<String> =

@@ -122,7 +122,6 @@ impl StoredImage {
     /// The image of its layers, which are plain, as tars: with its config, and a manifest that is made.
     pub fn plain(&self, name: Option<Reference>) -> Image<'static> {
         let manifest = self.manifest.as_ref().map(|stored| &stored.manifest);
-        let described = manifest.into_iter().flat_map(|manifest| &manifest.layers).map(Some);
         let layer = |(layer, descriptor): (&StoredLayer, Option<&Descriptor>)| {
             let mut annotations = descriptor.map(|it| it.annotations.clone()).unwrap_or_default();
             drop_annotations_of_bytes(&mut annotations);
@@ -130,7 +129,7 @@ impl StoredImage {
         };
         Image {
             name,
-            layers: self.layers.iter().zip(described.chain(repeat(None))).map(layer).collect(),
+            layers: self.described_layers().map(layer).collect(),
             config: Config::Bytes(self.config_bytes.clone()),
             manifest: None,
             annotations: manifest.map(|manifest| manifest.annotations.clone()).unwrap_or_default(),
@@ -141,14 +140,19 @@ impl StoredImage {
     /// Its layers, which are plain, for an image on top of it; what is described as a blob goes as it is, under the media
     /// type that OCI has for docker's.
     pub fn layers_below(&self) -> Vec<Layer> {
-        let described = self.manifest.iter().flat_map(|stored| &stored.manifest.layers).map(Some).chain(repeat(None));
         let layer = |(layer, descriptor): (&StoredLayer, Option<&Descriptor>)| match descriptor {
             None => layer.layer(),
             Some(it) => {
                 layer.with_blob(Descriptor { media_type: media_type::layer_in_oci(&it.media_type), ..it.clone() })
             }
         };
-        self.layers.iter().zip(described).map(layer).collect()
+        self.described_layers().map(layer).collect()
+    }
+
+    /// Its layers, and what its manifest says of each, if it has one.
+    fn described_layers(&self) -> impl Iterator<Item = (&StoredLayer, Option<&Descriptor>)> {
+        let descriptors = self.manifest.iter().flat_map(|stored| &stored.manifest.layers);
+        self.layers.iter().zip(descriptors.map(Some).chain(repeat(None)))
     }
 
     /// The bytes of its layers as they are there, bottom first.
@@ -195,9 +199,7 @@ impl StoredImage {
         }
         Ok(tree)
     }
-}
 
-impl StoredImage {
     /// Checks that files of its [`tree`](StoredImage::tree) may be written: their holes count as if they were unpacked.
     ///
     /// # Errors

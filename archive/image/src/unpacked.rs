@@ -45,9 +45,7 @@ impl MaxUnpacked {
 pub fn open_plain(path: &Path, max: MaxUnpacked) -> Result<File> {
     let reading = || StageError::io("read", path);
     let file = File::open(path).map_err(reading())?;
-    let mut magic = Vec::new();
-    (&file).take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic).map_err(reading())?;
-    let plain = match Compression::of(&magic) {
+    let plain = match Compression::peek(&file).map_err(reading())? {
         Compression::None => file,
         _ => {
             let size = file.metadata().map_err(reading())?.len();

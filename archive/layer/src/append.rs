@@ -21,20 +21,18 @@ impl Layout {
     ///
     /// As [`Layout::gnu`].
     pub fn append(&mut self, mut members: Vec<Placed>) {
-        assert!(members.iter().all(Placed::is_whole), "an entry with contents has a file");
-        let own = self.entries().map(|entry| below_root(&entry.name));
-        let prefix = self.prefix().into_iter().flat_map(|prefix| prefix.names());
-        let held: Names = own.chain(prefix).map(Box::from).collect();
-        members.retain(|member| !held.contains(below_root(&member.entry.name)));
+        assert!(members.iter().all(Placed::is_complete), "an entry with contents has a file");
+        let existing: Names = self.names().map(Box::from).collect();
+        members.retain(|member| !existing.contains(below_root(&member.entry.name)));
         self.extend(members);
     }
 
-    /// Appends all files of store paths but those that the layer holds already, and in front of them the folders that
+    /// Appends all files of store paths but those that the layer has already, and in front of them the directories that
     /// lead to the store, `./nix` and `./nix/store`, unless the layer has them. Without paths nothing is appended.
     ///
-    /// `folder` tells the mode and owner that a base image has for one of these folders, by its name without a slash in
-    /// front; where it tells nothing, the mode is 0555. Names of store files have no `./` in front, since GNU tar only
-    /// takes the slash off.
+    /// `directory` gives the mode and owner that a base image has for one of these directories, by its name without a
+    /// slash in front; where it gives none, the mode is 0555. Names of store files have no `./` in front, since GNU tar
+    /// only takes the slash off.
     ///
     /// # Errors
     ///
@@ -43,46 +41,45 @@ impl Layout {
         &mut self,
         store: &Store,
         paths: &[StorePath],
-        folder: impl Fn(&[u8]) -> Option<(u32, Owner)>,
+        directory: impl Fn(&[u8]) -> Option<(u32, Owner)>,
     ) -> Result<()> {
         if paths.is_empty() {
             return Ok(());
         }
-        let held = self.held(below_root(store.dir().as_bytes()));
-        let absent = ancestors(store.dir()).map(below_root).filter(|name| !held.contains(*name));
-        let folders: Vec<Placed> = absent.map(|name| store_folder(name, folder(name))).collect();
-        let found: Result<Vec<Vec<Placed>>> =
-            paths.par_iter().map(|path| store_files(store, path, &held, self.xattrs)).collect();
+        // What the layer has in the store, and of the directories that lead to it.
+        let store_name = below_root(store.dir().as_bytes());
+        let in_store = self.names().filter(|name| name.starts_with(store_name) || store_name.starts_with(name));
+        let existing: Names = in_store.map(Box::from).collect();
+        let absent = ancestors(store.dir()).map(below_root).filter(|name| !existing.contains(*name));
+        let directories: Vec<Placed> = absent.map(|name| store_directory(name, directory(name))).collect();
+        let walk = |path: &StorePath| {
+            let mut files = walk_store_path(store, below_root(path.as_str().as_bytes()), self.xattrs, true)?;
+            files.retain(|file| !existing.contains(&file.entry.name));
+            Ok(files)
+        };
+        let found: Result<Vec<Vec<Placed>>> = paths.par_iter().map(walk).collect();
         let mut files: Vec<Placed> = found?.into_iter().flatten().collect();
         files.sort_unstable_by(|a, b| a.entry.name.cmp(&b.entry.name));
         files.dedup_by(|a, b| a.entry.name == b.entry.name);
-        self.set_base(store.root());
-        self.extend(folders.into_iter().chain(files));
+        self.base = store.root().to_owned();
+        self.extend(directories.into_iter().chain(files));
         Ok(())
     }
 
-    /// What the layer holds in the store, and of the folders that lead to it.
-    fn held(&self, store: &[u8]) -> Names {
-        let own = self.entries().map(|entry| below_root(&entry.name));
-        let prefix = self.prefix().into_iter().flat_map(|prefix| prefix.names());
-        own.chain(prefix).filter(|name| name.starts_with(store) || store.starts_with(name)).map(Box::from).collect()
+    /// The names of all members, those of an existing tar too, below the root of the image.
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let prefix = self.prefix.iter().flat_map(|prefix| prefix.names.iter().map(Vec::as_slice));
+        self.entries().map(|entry| below_root(&entry.name)).chain(prefix)
     }
 }
 
-fn store_folder(name: &[u8], base: Option<(u32, Owner)>) -> Placed {
+fn store_directory(name: &[u8], base: Option<(u32, Owner)>) -> Placed {
     let mut entry = Entry::directory(&[b"./", name].concat(), STORE_MODE);
     if let Some((mode, owner)) = base {
         entry.mode = mode;
         entry.owner = Some(Box::new(owner));
     }
     Placed::bare(entry)
-}
-
-/// The files of a store path that are not held, named without the slash in front.
-fn store_files(store: &Store, path: &StorePath, held: &Names, xattrs: bool) -> Result<Vec<Placed>> {
-    let mut files = walk_store_path(store, below_root(path.as_str().as_bytes()), xattrs, true)?;
-    files.retain(|file| !held.contains(&file.entry.name));
-    Ok(files)
 }
 
 #[cfg(test)]

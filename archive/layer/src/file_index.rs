@@ -63,8 +63,8 @@ impl FileIndex {
     /// its end.
     pub fn of(layout: &Layout) -> Option<FileIndex> {
         let file = |(member, sum)| file(member, sum);
-        let sums = layout.sums()?.iter().map(|sum| sum.load(Ordering::Relaxed));
-        Some(FileIndex { files: layout.members().iter().zip(sums).map(file).collect::<Option<_>>()? })
+        let sums = layout.sums.as_ref()?.iter().map(|sum| sum.load(Ordering::Relaxed));
+        Some(FileIndex { files: layout.members.iter().zip(sums).map(file).collect::<Option<_>>()? })
     }
 
     /// The index of what a recipe makes of the store now; reads all of it.

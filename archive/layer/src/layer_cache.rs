@@ -179,10 +179,8 @@ impl LayerCache {
     }
 
     fn put_facts(&self, key: &Digest, facts: &Facts) -> Result<()> {
-        match encode(facts) {
-            Some(bytes) => Ok(self.cache.put(CacheKind::Layer, key, &bytes)?),
-            None => Ok(()),
-        }
+        let Some(bytes) = encode(facts) else { return Ok(()) };
+        Ok(self.cache.put(CacheKind::Layer, key, &bytes)?)
     }
 
     /// Forgets all layers that are said to have one of these diff IDs.

@@ -19,7 +19,7 @@ use twox_hash::XxHash3_64;
 pub enum Source {
     /// Made from files, as laid out.
     Layout(Arc<Layout>),
-    /// A tar that is there.
+    /// A tar in a file of its own.
     Blob {
         /// The tar.
         path: PathBuf,
@@ -69,7 +69,7 @@ impl Source {
         Source::Lazy(Arc::new(LazyLayout { store, recipe, size, layout: OnceLock::new() }))
     }
 
-    /// A tar that is there.
+    /// A tar in a file of its own.
     pub fn blob(path: &Path) -> Result<Source> {
         let size = path.metadata().map_err(Error::read(path))?.len();
         Ok(Source::Blob { path: path.to_owned(), size })
@@ -104,7 +104,7 @@ impl Source {
 pub enum Reader<'a> {
     /// Headers made and files read as laid out.
     Layout(Box<LayoutReader<'a>>),
-    /// A tar that is there.
+    /// A tar in a file of its own.
     Blob {
         /// The tar.
         path: &'a Path,
@@ -212,21 +212,21 @@ impl<'a> LayoutReader<'a> {
         let layout = self.layout;
         self.header.clear();
         self.header_out = 0;
-        if let Some(prefix) = layout.prefix().filter(|prefix| self.position == 0 && prefix.length() > 0) {
+        if let Some(prefix) = layout.prefix.as_ref().filter(|prefix| self.position == 0 && prefix.length > 0) {
             self.file = Some(OpenFile::new(ExpectedFile::prefix(prefix))?);
             return Ok(());
         }
         let index = self.next;
-        let Some(member) = layout.members().get(index) else {
+        let Some(member) = layout.members.get(index) else {
             self.padding = layout.size() - self.position;
             return Ok(());
         };
         self.next += 1;
-        layout.common().append_header(&member.entry, &mut self.header);
+        layout.common.append_header(&member.entry, &mut self.header);
         let size = member.entry.kind.size();
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         if size > 0 {
-            let sum = layout.sums().map(|sums| ContentSum { hasher: XxHash3_64::new(), place: &sums[index] });
+            let sum = layout.sums.as_ref().map(|sums| ContentSum { hasher: XxHash3_64::new(), recorded: &sums[index] });
             self.file = Some(OpenFile { sum, ..OpenFile::new(ExpectedFile::member(layout, member))? });
         }
         Ok(())
@@ -250,8 +250,8 @@ impl ExpectedFile {
     }
 
     fn prefix(prefix: &Prefix) -> ExpectedFile {
-        let (size, modified) = prefix.stamp();
-        ExpectedFile { path: prefix.path().to_owned(), size, modified, length: prefix.length() }
+        let Prefix { size, modified, length, .. } = *prefix;
+        ExpectedFile { path: prefix.path.clone(), size, modified, length }
     }
 }
 
@@ -267,7 +267,7 @@ struct OpenFile<'a> {
 /// The sum of a file's contents, and where it is recorded.
 struct ContentSum<'a> {
     hasher: XxHash3_64,
-    place: &'a AtomicU64,
+    recorded: &'a AtomicU64,
 }
 
 impl std::fmt::Debug for ContentSum<'_> {
@@ -278,7 +278,7 @@ impl std::fmt::Debug for ContentSum<'_> {
 
 impl<'a> OpenFile<'a> {
     fn new(expected: ExpectedFile) -> Result<OpenFile<'a>> {
-        // A link or pipe that took the file's place must neither be followed nor waited for.
+        // A link or pipe that replaced the file must neither be followed nor waited for.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&expected.path);
         Ok(OpenFile { file: opened.map_err(Error::read(&expected.path))?, left: expected.length, expected, sum: None })
@@ -310,7 +310,7 @@ impl<'a> OpenFile<'a> {
             return Err(self.changed("its modification time is not what it was".to_owned()));
         }
         if let Some(sum) = &self.sum {
-            sum.place.store(nonzero(sum.hasher.finish()), Ordering::Relaxed);
+            sum.recorded.store(nonzero(sum.hasher.finish()), Ordering::Relaxed);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! What a doubtful header means is decided by the reader that [`tarsum`](crate::tarsum()) uses, which follows Go's.
 
-use crate::header::{HeaderFields, Records, append_pax};
+use crate::header::{HeaderFields, Records, XATTR, append_pax};
 use crate::limits::MAX_NAME;
 use crate::tarsum::{self, Archive, clean_name};
 use crate::{FileMeta, Kind};
@@ -81,7 +81,7 @@ fn kind(
     })
 }
 
-/// A name without `.`, `..` and slashes that mean nothing, unless it leads out of the image on its way. A slash in front
+/// A name without `.`, `..` and slashes that mean nothing, unless one of its components leads out of the image. A slash in front
 /// is the root of the image: layers of nixpkgs have it.
 fn below_root(what: &str, name: &[u8]) -> Result<Vec<u8>, String> {
     let mut depth = 0_usize;
@@ -218,7 +218,7 @@ impl<R: Read> Members<R> {
         let is_file = !header.is_header_only();
         let mut records = Records::default();
         if link.is_none() {
-            header.xattrs.iter().for_each(|(name, value)| records.set_read_xattr(name, value));
+            header.xattrs.iter().for_each(|(name, value)| records.set(&[XATTR, name].concat(), value));
         }
         if header.exact_mtime.contains(&b'.') {
             records.set(b"mtime", &header.exact_mtime);

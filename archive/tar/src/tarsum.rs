@@ -100,15 +100,13 @@ fn hash_fields(hasher: &mut Hasher, member: &Member) {
     member.xattrs.iter().for_each(|(name, value)| field(name, value));
 }
 
-/// The name by which docker tells members apart: `.`, `..` and repeated slashes resolved below the root.
-pub(crate) fn clean_name(name: &[u8]) -> Vec<u8> {
+/// A name with `.`, `..` and needless slashes resolved below the root: docker tells members apart by it.
+pub fn clean_name(name: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in name.split(|&byte| byte == b'/') {
         match part {
             b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
+            b".." => drop(parts.pop()),
             part => parts.push(part),
         }
     }

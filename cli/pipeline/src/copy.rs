@@ -76,7 +76,7 @@ impl Copier<'_> {
     ///
     /// Those of [`Copier::put`]; other compression is asked for.
     pub fn put_whole(&self, source: &ImageSource, store: &dyn BlobStore) -> Result<PutManifest> {
-        if self.wanted.is_named() {
+        if self.wanted.is_named {
             return self.put(source, store);
         }
         let whole = |listed: Listed<'_>| {

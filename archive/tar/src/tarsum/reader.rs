@@ -83,7 +83,7 @@ impl<R: Read> Archive<R> {
 
     /// Bytes of the present member that are in no archive: its holes.
     pub fn holes(&self) -> u64 {
-        self.sparse.as_ref().map_or(0, Sparse::holes)
+        self.sparse.as_ref().map_or(0, |sparse| sparse.holes)
     }
 
     /// Whether the present member has holes, or a map that says it has none.
