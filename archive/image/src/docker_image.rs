@@ -34,11 +34,11 @@ impl<'a> DockerImage<'a> {
     ///
     /// Of a layer only the blob exists.
     pub fn new(image: &'a Image<'a>, legacy: Option<&'a dyn LegacyMetadata>) -> Result<DockerImage<'a>> {
-        let (mut layers, mut members, mut known) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (mut layers, mut members, mut first) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (index, layer) in image.layers.iter().enumerate() {
             let next = layers.len();
             let member = match (legacy, layer.diff_id) {
-                (None, Some(digest)) => *known.entry(digest).or_insert(next),
+                (None, Some(digest)) => *first.entry(digest).or_insert(next),
                 _ => next,
             };
             if member == next {

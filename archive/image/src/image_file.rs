@@ -63,17 +63,17 @@ impl ImageFile {
         self.blobs.compression()
     }
 
-    /// What a reader should be told of it, if anything: bytes behind the compressed data that were passed over.
+    /// What a reader should know of it, if anything: bytes behind the compressed data that were passed over.
     pub fn warning(&self) -> Option<String> {
         let Blobs::Tar(tar) = &self.blobs else { return None };
         tar.has_garbage.then(|| format!("unpacked, trailing garbage ignored: {}", tar.path.display()))
     }
 
-    /// All images that are there, in the order of the table of contents.
+    /// All images that are present, in the order of the table of contents.
     pub fn images(&self) -> Result<Vec<StoredImage>> {
-        let there = self.images.iter().filter(|image| image.is_there);
+        let present = self.images.iter().filter(|image| image.is_present);
         let mut kept = Kept::default();
-        there.map(|image| self.stored(image, label_of(self.blobs.path(), image), &mut kept)).collect()
+        present.map(|image| self.stored(image, label_of(self.blobs.path(), image), &mut kept)).collect()
     }
 
     /// What is listed besides images, in the order of the table of contents.
@@ -99,7 +99,7 @@ impl ImageFile {
                 if other_rank.is_some_and(|other| rank.is_none_or(|rank| other < rank)) {
                     return self.stored(other?, location.to_string(), &mut Kept::default());
                 }
-                // It tells all that there is.
+                // It lists all images.
                 if let (Err(_), Err(error)) = (&chosen, other) {
                     return Err(error);
                 }
@@ -118,9 +118,9 @@ impl ImageFile {
         Ok(platform.and_then(|platform| wanted.rank(&platform)))
     }
 
-    /// What an image runs on, by its config; none if that tells none, or is not there.
+    /// What an image runs on, by its config; none if that has none, or is not present.
     fn look(&self, image: &Listed) -> Result<Option<Platform>> {
-        if !image.is_there {
+        if !image.is_present {
             return Ok(None);
         }
         let config: Option<Value> = serde_json::from_slice(&image.config.read(&self.blobs)?).ok();
@@ -192,8 +192,8 @@ impl ImageFile {
         if compression == Compression::None {
             blob.check_digest(diff_id, &self.blobs)?;
         }
-        let folder = blob.name.strip_suffix("/layer.tar");
-        let json = folder.map(|folder| format!("{folder}/json")).filter(|name| self.blobs.has(name));
+        let directory = blob.name.strip_suffix("/layer.tar");
+        let json = directory.map(|directory| format!("{directory}/json")).filter(|name| self.blobs.has(name));
         let legacy = json.map(|name| self.blobs.bytes(&name)).transpose()?;
         let bytes = legacy.as_ref().map_or(0, Vec::len);
         kept.add(bytes, 0).map_err(|cause| self.blobs.error(cause))?;

@@ -1,10 +1,9 @@
 //! What a file of images holds, in short, for people and programs to look at.
 
-use crate::{Artifact, Compression, Error, ImageFile, MaxUnpacked, Result, StoredImage, StoredLayer};
+use crate::{Artifact, Compression, Error, ImageFile, Result, StoredImage, StoredLayer};
 use layerstone_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::Path;
 
 /// A docker archive or an OCI layout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -67,12 +66,6 @@ struct HistoryEntry {
     empty_layer: bool,
 }
 
-/// Reads a docker archive, an OCI archive or the folder of an OCI layout; `-` is standard input. All that its table of
-/// contents names must be there.
-pub fn inspect(path: &Path, max: MaxUnpacked) -> Result<ArchiveSummary> {
-    ArchiveSummary::of(&ImageFile::open(path, max)?)
-}
-
 impl ArchiveSummary {
     /// All images and artifacts of a file or directory that is open, in short.
     ///
@@ -122,6 +115,7 @@ impl HistoryEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MaxUnpacked;
     use serde_json::json;
     use std::io::Write;
 
@@ -136,7 +130,7 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&tar.into_inner().unwrap()).unwrap();
         file.write_all(&gzip.finish().unwrap()).unwrap();
-        inspect(file.path(), MaxUnpacked::default())
+        ArchiveSummary::of(&ImageFile::open(file.path(), MaxUnpacked::default())?)
     }
 
     const CONFIG: &[u8] = br#"{"architecture":"amd64","config":{"Cmd":["/x"]},

@@ -1,4 +1,4 @@
-//! Images that are there: their configs, and their layers as tars that can be read, whatever holds them.
+//! Images of a file that is open: their configs, and their layers as tars that can be read, whatever holds them.
 //!
 //! Everything is checked against what names it: the config and compressed layers when they are opened or unpacked, a
 //! plain layer by whoever reads it from front to back, who knows its diff ID.
@@ -23,12 +23,12 @@ const HEADERS: usize = 16 * 1024;
 /// Modification time of what an archive of such an image holds besides layers, in seconds since the epoch.
 pub(crate) const MTIME: i64 = 1;
 
-/// An image that is there.
+/// An image of a file or directory.
 #[derive(Clone, Debug)]
 pub struct StoredImage {
     /// What messages call it.
     pub name: String,
-    /// What it is called there, `NAME:TAG`; in an OCI layout a name may be all or a tag.
+    /// What its file calls it, `NAME:TAG`; in an OCI layout a name may be all or a tag.
     pub references: Vec<String>,
     /// sha256 of the config: what docker calls the image ID.
     pub image_id: Digest,
@@ -47,19 +47,19 @@ pub struct StoredImage {
 /// A layer of such an image.
 #[derive(Clone, Debug)]
 pub struct StoredLayer {
-    /// Its name in the file or folder.
+    /// Its name in the file or directory.
     pub name: String,
     /// sha256 that its tar must have.
     pub diff_id: Digest,
     /// How it is compressed.
     pub compression: Compression,
-    /// Its bytes: as they are there, or once it is unpacked, its tar.
+    /// Its bytes: as they are stored, or once it is unpacked, its tar.
     pub part: Part,
-    /// Its bytes as they are there.
+    /// Its bytes as they are stored.
     pub stored: Part,
     /// What an old docker archive says about it, the `json` beside `layer.tar`.
     pub legacy: Option<Vec<u8>>,
-    /// sha256 that the bytes must have, if that is told.
+    /// sha256 that the bytes must have, if that is stated.
     pub(crate) blob: Option<Digest>,
     /// Whether its tar was checked against the diff ID.
     pub(crate) is_checked: bool,
@@ -155,7 +155,7 @@ impl StoredImage {
         self.layers.iter().zip(descriptors.map(Some).chain(repeat(None)))
     }
 
-    /// The bytes of its layers as they are there, bottom first.
+    /// The bytes of its layers as they are now, bottom first.
     pub fn parts(&self) -> Vec<Part> {
         self.layers.iter().map(|layer| layer.part.clone()).collect()
     }

@@ -33,7 +33,7 @@ impl Budget {
 }
 
 /// Unpacks those of some layers that are compressed, as [`StoredImage::unpack`](crate::StoredImage::unpack) does; of several errors the first one by
-/// order is told, not by time.
+/// order is returned, not by time.
 pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, progress: &Progress) -> Result<()> {
     // A layer that stands twice is unpacked once.
     let mut first: BTreeMap<(&str, Digest), usize> = BTreeMap::new();

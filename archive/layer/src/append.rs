@@ -94,7 +94,7 @@ mod tests {
     const A: &str = "/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-a";
     const B: &str = "/nix/store/5wqnl34l8k8y01bqi4livgq7x9r214kc-b";
 
-    /// A store with the folder A and the file B.
+    /// A store with the directory A and the file B.
     fn store() -> (tempfile::TempDir, Store) {
         let root = tempfile::tempdir().unwrap();
         for name in ["a/b", "a-b", "a.b", "A"] {
@@ -108,15 +108,15 @@ mod tests {
     }
 
     fn append(layout: &mut Layout, store: &Store, base: &[(&str, u32)]) {
-        let folder = |name: &[u8]| {
-            let known = base.iter().find(|(folder, _)| folder.as_bytes() == name);
-            known.map(|(_, mode)| (*mode, Owner::numbered(7, 0)))
+        let directory = |name: &[u8]| {
+            let found = base.iter().find(|(directory, _)| directory.as_bytes() == name);
+            found.map(|(_, mode)| (*mode, Owner::numbered(7, 0)))
         };
         let paths = [B, A].map(|path| StorePath::parse(path).unwrap());
-        layout.append_closure(store, &paths, folder).unwrap();
+        layout.append_closure(store, &paths, directory).unwrap();
     }
 
-    /// Folders of the layer's own, folders of the base with their modes; what is appended.
+    /// Directories of the layer's own, directories of the base with their modes; what is appended.
     #[track_caller]
     fn check(own: &[&str], base: &[(&str, u32)], expected: &[&str]) {
         let (_root, store) = store();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_order_of_bytes_behind_the_folders() {
+    fn in_the_order_of_bytes_behind_the_directories() {
         let files = ["A/ 755", "A/A", "A/a/ 755", "A/a-b", "A/a.b", "A/a/b", "B"];
         check(&["."], &[], &[&["./nix/ 555", "./nix/store/ 555"], &files[..]].concat());
         check(&[".", "./nix"], &[], &[&["./nix/store/ 555"], &files[..]].concat());
@@ -170,9 +170,9 @@ mod tests {
 
     #[test]
     fn members_that_are_there_are_not_appended() {
-        let folder = |name: &str, mode| Placed::bare(Entry::directory(name.as_bytes(), mode));
-        let mut layout = Layout::gnu(vec![folder(".", 0o755), folder("./a", 0o700)], 1, &Owner::root());
-        layout.append(vec![folder("./a", 0o755), folder("./a/b", 0o755), folder("./c", 0o755)]);
+        let directory = |name: &str, mode| Placed::bare(Entry::directory(name.as_bytes(), mode));
+        let mut layout = Layout::gnu(vec![directory(".", 0o755), directory("./a", 0o700)], 1, &Owner::root());
+        layout.append(vec![directory("./a", 0o755), directory("./a/b", 0o755), directory("./c", 0o755)]);
         let names: Vec<_> = layout.entries().map(|entry| (String::from_utf8_lossy(&entry.name), entry.mode)).collect();
         let expected = [(".", 0o755), ("./a", 0o700), ("./a/b", 0o755), ("./c", 0o755)];
         assert_eq!(names, expected.map(|(name, mode)| (name.into(), mode)));
@@ -180,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_tar_that_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let blob = folder.path().join("x.tar");
+        let directory = tempfile::tempdir().unwrap();
+        let blob = directory.path().join("x.tar");
         let mut tar = bytes(Layout::gnu(vec![Placed::bare(Entry::directory(b".", 0o755))], 1, &Owner::root()));
         fs::write(&blob, &tar[..100]).unwrap();
         let error = Prefix::read(&blob).unwrap_err().to_string();

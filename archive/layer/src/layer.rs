@@ -81,7 +81,7 @@ impl Layer {
     /// What compressing its tar with these parameters gives, if that is known.
     pub fn made(&self, params: CompressionParams) -> Option<&Descriptor> {
         match &self.blob {
-            Some(Blob::Made(known, descriptor)) if *known == params => Some(descriptor),
+            Some(Blob::Made(used, descriptor)) if *used == params => Some(descriptor),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Lays out a layer: every member with its header fields and its offset, from metadata alone.
 //!
-//! Contents are not read here, so the size of a layer, and with it the place of every byte in an image, is known before
+//! Contents are not read here, so the size of a layer, and with it the offset of every byte in an image, is known before
 //! any content is. What a file was when it was laid out is remembered, and compared when it is read.
 //!
 //! Memory is about 200 bytes a member: headers are made again when they are written, not kept, and a file of the store
@@ -58,14 +58,14 @@ fn of_walked(store: &Store, recipe: &Recipe, walked: Vec<Vec<Placed>>) -> Layout
     layout
 }
 
-/// The store directory's ancestors and itself: `/nix`, `/nix/store`; docker wants folders before what is in them.
+/// The store directory's ancestors and itself: `/nix`, `/nix/store`; docker wants directories before what is in them.
 pub(crate) fn ancestors(store: &str) -> impl Iterator<Item = &[u8]> {
     let ends = store.match_indices('/').map(|(at, _)| at).skip(1).chain([store.len()]);
     ends.map(|end| &store.as_bytes()[..end])
 }
 
 impl Layout {
-    /// Lays out entries as GNU tar writes them: `tar --no-recursion --mtime=@… -cf - ENTRY…`. Each folder comes before
+    /// Lays out entries as GNU tar writes them: `tar --no-recursion --mtime=@… -cf - ENTRY…`. Each directory comes before
     /// its contents.
     ///
     /// # Panics

@@ -54,7 +54,7 @@ impl Prefix {
             return Err(Error::read(path)(io::Error::new(io::ErrorKind::UnexpectedEof, cause)));
         }
         let modified = (metadata.mtime(), metadata.mtime_nsec());
-        // Reading follows no link, so that nothing can take the file's place.
+        // Reading follows no link, so that nothing can replace the file.
         let path = path.canonicalize().map_err(Error::read(path))?;
         Ok(Prefix { path, length, size: metadata.len(), modified, names })
     }

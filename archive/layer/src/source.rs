@@ -100,7 +100,6 @@ impl Source {
 }
 
 /// Reads a layer's bytes front to back.
-#[derive(Debug)]
 pub enum Reader<'a> {
     /// Headers made and files read as laid out.
     Layout(Box<LayoutReader<'a>>),
@@ -149,7 +148,6 @@ impl Read for Reader<'_> {
 }
 
 /// Reads a layout as a tar: headers are made on the way, files are read straight into the caller's buffer.
-#[derive(Debug)]
 pub struct LayoutReader<'a> {
     layout: &'a Layout,
     next: usize,
@@ -234,7 +232,6 @@ impl<'a> LayoutReader<'a> {
 }
 
 /// A file as it was when it was laid out.
-#[derive(Debug)]
 struct ExpectedFile {
     path: PathBuf,
     size: u64,
@@ -256,7 +253,6 @@ impl ExpectedFile {
 }
 
 /// A file being read.
-#[derive(Debug)]
 struct OpenFile<'a> {
     file: File,
     expected: ExpectedFile,
@@ -268,12 +264,6 @@ struct OpenFile<'a> {
 struct ContentSum<'a> {
     hasher: XxHash3_64,
     recorded: &'a AtomicU64,
-}
-
-impl std::fmt::Debug for ContentSum<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ContentSum")
-    }
 }
 
 impl<'a> OpenFile<'a> {
@@ -375,7 +365,7 @@ mod tests {
         assert_eq!(read_full(&mut Interrupted(0), &mut buffer).unwrap(), 3);
     }
 
-    /// A folder with a file of this many bytes, laid out.
+    /// A directory with a file of this many bytes, laid out.
     fn laid_out(size: usize) -> (tempfile::TempDir, Source) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("x"), vec![7; size]).unwrap();

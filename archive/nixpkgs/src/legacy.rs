@@ -231,8 +231,8 @@ mod tests {
             assert!(!keeps(&name, other), "{other}");
         }
         // A name that is no layer's ID could be anybody's.
-        for folder in ["..", "a/b", "", &id[1..], &id.replace('a', "A")] {
-            assert!(!keeps(&format!("{folder}/layer.tar"), &format!("{{\"id\": \"{folder}\"}}")), "{folder}");
+        for directory in ["..", "a/b", "", &id[1..], &id.replace('a', "A")] {
+            assert!(!keeps(&format!("{directory}/layer.tar"), &format!("{{\"id\": \"{directory}\"}}")), "{directory}");
         }
         let (kept, one) = (base(&name, Some(json.as_bytes())), facts(&Value::Null));
         let twice = legacy_layers(&one, &[kept, kept]);
@@ -274,15 +274,15 @@ mod tests {
             let mut below: Option<&str> = None;
             for (index, (layer, input)) in layers.iter().zip(&inputs).enumerate() {
                 prop_assert!(layers[..index].iter().all(|other| other.id != layer.id));
-                let mut known: Value = serde_json::from_slice(&layer.json).unwrap();
-                prop_assert_eq!(&known["id"], &layer.id);
+                let mut metadata: Value = serde_json::from_slice(&layer.json).unwrap();
+                prop_assert_eq!(&metadata["id"], &layer.id);
                 if !jsons.contains(&layer.json) {
-                    prop_assert_eq!(known.get("parent").and_then(Value::as_str), below);
-                    prop_assert_eq!(known.get("config").is_some(), input.origin == LegacyOrigin::Own);
-                    let said = known.as_object_mut().unwrap();
+                    prop_assert_eq!(metadata.get("parent").and_then(Value::as_str), below);
+                    prop_assert_eq!(metadata.get("config").is_some(), input.origin == LegacyOrigin::Own);
+                    let said = metadata.as_object_mut().unwrap();
                     said.shift_remove("id");
                     prop_assert_eq!(said.shift_remove("Size"), Some(json!(input.size)));
-                    prop_assert_eq!(Digest::of(&to_jshon(&known)).hex(), layer.id.clone());
+                    prop_assert_eq!(Digest::of(&to_jshon(&metadata)).hex(), layer.id.clone());
                 }
                 below = Some(&layer.id);
             }

@@ -65,9 +65,9 @@ impl Stream {
 
 /// The layer.tar that nixpkgs made, beside the checksum that names it. Python's tarfile puts the file's own mode and
 /// owner into the archive.
-fn customisation_layer(folder: &str, store: &Store) -> Result<LayerMember> {
-    let folder = store.locate(folder);
-    let (path, checksum) = (folder.join("layer.tar"), folder.join("checksum"));
+fn customisation_layer(directory: &str, store: &Store) -> Result<LayerMember> {
+    let directory = store.locate(directory);
+    let (path, checksum) = (directory.join("layer.tar"), directory.join("checksum"));
     let text = std::fs::read_to_string(&checksum).map_err(StageError::io("read", &checksum))?;
     let expected = format!("sha256:{}", text.trim()).parse();
     let expected = expected.map_err(|source| Error::Checksum { path: checksum, source })?;

@@ -48,10 +48,10 @@ pub enum Error {
         /// Go's names, separated by commas.
         expected: String,
     },
-    /// A folder that cannot be taken for an OCI layout.
+    /// A directory that cannot be taken for an OCI layout.
     #[error("not an OCI layout: {}: {cause}", path.display())]
     NotALayout {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// What was found and what was expected.
         cause: String,

@@ -219,8 +219,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::thread;
 
-    fn add(folder: &Path, number: usize) -> Result<()> {
-        let layout = OciLayout::open(folder)?;
+    fn add(directory: &Path, number: usize) -> Result<()> {
+        let layout = OciLayout::open(directory)?;
         let name: Reference = format!("image{number}:1").parse().unwrap();
         let bytes = b"{}";
         layout.finish(&Descriptor::of("application/json", bytes), bytes, Some(&name))
@@ -230,19 +230,19 @@ mod tests {
     fn none_of_many_that_make_one_layout_is_lost() {
         for _ in 0..50 {
             let dir = tempfile::tempdir().unwrap();
-            let folder = dir.path().join("layout");
+            let directory = dir.path().join("layout");
             thread::scope(|scope| {
                 let adding: Vec<_> = (0..6)
                     .map(|number| {
                         scope.spawn({
-                            let folder = &folder;
-                            move || add(folder, number)
+                            let directory = &directory;
+                            move || add(directory, number)
                         })
                     })
                     .collect();
                 adding.into_iter().for_each(|it| it.join().unwrap().unwrap());
             });
-            let index: Value = serde_json::from_slice(&fs::read(folder.join(INDEX_NAME)).unwrap()).unwrap();
+            let index: Value = serde_json::from_slice(&fs::read(directory.join(INDEX_NAME)).unwrap()).unwrap();
             let listed = index["manifests"].as_array().unwrap();
             let names: BTreeSet<_> = listed.iter().map(|it| it["annotations"].to_string()).collect();
             assert_eq!(names.len(), 6, "{index}");

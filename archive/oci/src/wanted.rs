@@ -133,7 +133,7 @@ mod tests {
         Platform { os, architecture, variant: parts.next(), ..Platform::default() }
     }
 
-    /// `wanted` is an architecture and a variant, each of which may be left out; `images` are told, or in brackets found
+    /// `wanted` is an architecture and a variant, each of which may be left out; `images` are listed, or in brackets found
     /// by looking.
     #[track_caller]
     fn check(wanted: &str, images: &str, expected: Option<&str>) {
@@ -147,7 +147,7 @@ mod tests {
             Ok((!inner.is_empty()).then(|| platform(inner)))
         };
         let refs: Vec<_> = all.iter().collect();
-        let best = asked.best(&refs, |(_, told)| told.as_ref(), &mut look).unwrap();
+        let best = asked.best(&refs, |(_, listed)| listed.as_ref(), &mut look).unwrap();
         assert_eq!(best.map(|(text, _)| *text), expected, "{wanted} of {images}");
     }
 
@@ -194,11 +194,11 @@ mod tests {
 
     #[test]
     fn what_a_config_says() {
-        let told = |config| Platform::of_config(&config).map(|platform| platform.to_string());
-        assert_eq!(told(json!({"architecture": "arm", "os": "linux", "variant": "v7"})).unwrap(), "linux/arm/v7");
-        assert_eq!(told(json!({"architecture": "arm", "variant": ""})).unwrap(), "/arm");
+        let found = |config| Platform::of_config(&config).map(|platform| platform.to_string());
+        assert_eq!(found(json!({"architecture": "arm", "os": "linux", "variant": "v7"})).unwrap(), "linux/arm/v7");
+        assert_eq!(found(json!({"architecture": "arm", "variant": ""})).unwrap(), "/arm");
         for nothing in [json!({}), json!({"architecture": ""}), json!({"architecture": 1}), json!(null)] {
-            assert_eq!(told(nothing), None);
+            assert_eq!(found(nothing), None);
         }
     }
 }

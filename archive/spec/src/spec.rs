@@ -1,7 +1,7 @@
 //! Holds the spec of an image, which image.json (`layerstone/image`) has under dockerTools' argument names.
 //!
 //! See FORMAT.md beside this crate. The spec is written by people: `format` and `version` are optional, and a key that
-//! is not known is an error that names the nearest one.
+//! is unknown is an error that names the nearest one.
 
 mod keys;
 mod named;
@@ -140,7 +140,7 @@ pub enum References {
     Scan,
 }
 
-/// How store paths are divided into layers, as it is written: what the words mean is known to whoever plans.
+/// How store paths are divided into layers, as it is written: whoever plans knows what the words mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layering {
     /// The strategy of this name.

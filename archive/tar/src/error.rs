@@ -79,7 +79,7 @@ pub enum FollowError {
     NameLeadsOut,
     /// A component that has others below it.
     #[error("found {} at {}, expected a folder", what, component.escape_ascii())]
-    NoFolder {
+    NoDirectory {
         /// Where it is.
         component: Vec<u8>,
         /// What is there instead of a directory.

@@ -147,7 +147,7 @@ impl<R: Read> Members<R> {
         if !self.next_header()? {
             return Ok(None);
         }
-        if self.archive.is_sparse() {
+        if self.archive.holes().is_some() {
             return Err(self.invalid("found a sparse member, expected a plain one"));
         }
         let target = |_: &str, name: &[u8]| Ok(name.to_vec());
@@ -189,7 +189,7 @@ impl<R: Read> Members<R> {
     /// Bytes of the member that was read last that are not in the tar, but are zeros where its contents are written. They
     /// may be many times what the tar has.
     pub fn holes(&self) -> u64 {
-        self.archive.holes()
+        self.archive.holes().unwrap_or(0)
     }
 
     /// Whether a header was found at all: if not, an error says that the input is no tar.

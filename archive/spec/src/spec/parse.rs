@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_relative_to_the_folder() {
+    fn paths_are_relative_to_the_directory() {
         let spec = parse(json!({"name": "t", "contents": ["./result", "/nix/store/x"], "graph": "g.json",
             "extraCommandsFile": "setup.sh"}));
         let spec = spec.unwrap();

@@ -131,7 +131,7 @@ fn fake_nss(argument: &Value) -> Result<Helper, String> {
 /// The name that takes the fewest edits, capital letters or not; among equals the first in [`NAMES`].
 fn nearest(name: &str) -> &'static str {
     let name = name.to_lowercase();
-    let by_distance = |known: &&&str| strsim::damerau_levenshtein(&name, &known.to_lowercase());
+    let by_distance = |candidate: &&&str| strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
     NAMES.iter().min_by_key(by_distance).expect("there are names")
 }
 

@@ -59,7 +59,7 @@ impl Tree {
             (Err(Stop::TooManySymlinks), None) => FollowError::TooManyLinks,
             (Err(Stop::NotADirectory(at)), None) => {
                 let what = self.get(bytes(&at)).map_or("nothing", |node| describe(&node.kind));
-                FollowError::NoFolder { component: bytes(&at).to_vec(), what }
+                FollowError::NoDirectory { component: bytes(&at).to_vec(), what }
             }
         };
         Err(Error::Follow { name: name.to_vec(), cause })
