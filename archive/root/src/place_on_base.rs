@@ -125,7 +125,7 @@ impl Placing<'_> {
     fn target_directory(&self, source: &Path, link: &Path) -> Result<Option<PathBuf>> {
         match self.base.resolve(link.as_os_str().as_bytes()) {
             Ok(found) if found.node.is_some_and(BaseNode::is_directory) => Ok(Some(as_path(&found.name).to_owned())),
-            Ok(_) | Err(layerstone_tar::Error::Follow { cause: FollowError::NoFolder { .. }, .. }) => Ok(None),
+            Ok(_) | Err(layerstone_tar::Error::Follow { cause: FollowError::NoDirectory { .. }, .. }) => Ok(None),
             Err(error) => Err(Error::Unfollowed { name: source.to_owned(), source: error }),
         }
     }

@@ -77,7 +77,7 @@ impl Copier<'_> {
     ///
     /// Those of [`Copier::put`]; other compression is asked for.
     pub fn put_listed(&self, source: &ImageSource, store: &dyn BlobStore) -> Result<PutManifest> {
-        if self.wanted.is_named() {
+        if self.wanted.is_named {
             return self.put(source, store);
         }
         let put_all = |listed: Listed<'_>| {

@@ -86,7 +86,7 @@ const NO_PLATFORM: &str = "an image that tells no platform";
 /// Of the specs of one image.json, the one for a platform that is named, or all. A spec that does not say what its image
 /// runs on is for this machine.
 pub fn specs_for(wanted: &Wanted, specs: Vec<Spec>, path: &Path) -> Result<Vec<Spec>> {
-    if !wanted.is_named() {
+    if !wanted.is_named {
         return Ok(specs);
     }
     let platform = |spec: &Spec| Platform {
@@ -181,7 +181,7 @@ pub fn image(reference: &Reference, wanted: &Wanted, registries: &Registries) ->
     let config = repository.small_blob(&manifest.config).context("cannot read the config")?;
     let manifest = StoredManifest { descriptor, bytes, manifest };
     let image = RemoteImage { reference: reference.clone(), repository, manifest, config, digest, is_alone };
-    if is_alone && wanted.is_named() && image.manifest.manifest.artifact().is_none() {
+    if is_alone && wanted.is_named && image.manifest.manifest.artifact().is_none() {
         let found = image.platform();
         if found.as_ref().is_none_or(|found| wanted.rank(found).is_none()) {
             let found = found.map_or_else(|| NO_PLATFORM.to_owned(), |found| found.to_string());

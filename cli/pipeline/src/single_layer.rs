@@ -100,7 +100,8 @@ pub fn layout(
     if let Some(base) = base.filter(|_| !paths.is_empty()) {
         base.check_store(store)?;
     }
-    let mut layout = Layout::appending_to(Prefix::read(blob)?, mtime).keep_xattrs(xattrs);
+    let mut layout = Layout::appending_to(Prefix::read(blob)?, mtime);
+    layout.xattrs = xattrs;
     let of_base = |name: &[u8]| {
         let node = tree?.get(name)?;
         Some((node.mode, Owner::numbered(node.uid, node.gid)))

@@ -57,7 +57,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let path = &*location.path;
     print(match kind_of(path)? {
-        Kind::Archive if options.platform.wanted().is_named() => image::one(&location, options, common)?,
+        Kind::Archive if options.platform.wanted().is_named => image::one(&location, options, common)?,
         Kind::Archive => image::all(path, options, common)?,
         Kind::Registration => stage_file::registration(path, options.json)?,
         Kind::Json(value) => stage_file::text(path, &value, options.json)?,
