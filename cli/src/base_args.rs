@@ -53,7 +53,7 @@ impl BaseArgs {
     }
 
     /// Where the base is that the flag names, or else the spec.
-    pub fn location(&self, spec: Option<&Spec>) -> Option<Location> {
+    fn location(&self, spec: Option<&Spec>) -> Option<Location> {
         let named = self.base.as_deref().map(of_flag);
         named.or_else(|| spec.and_then(|spec| spec.from_image.clone()))
     }

@@ -5,7 +5,6 @@ use crate::command::{
     build, build_graph, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer,
     layers, man, merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum,
 };
-use crate::usage_error::UsageError;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use layerstone_store::{Sync, set_sync};
@@ -126,15 +125,4 @@ fn raise_file_limit() {
     limit.current = limit.maximum;
     // Without it, plans of many hundred layers run into "too many open files", and say so.
     let _ = setrlimit(Resource::Nofile, limit);
-}
-
-/// A usage error as clap shows it, with the usage of its subcommand.
-pub fn shown(error: &UsageError) -> clap::Error {
-    let mut cli = Cli::command();
-    // Names the subcommands as the usage shows them.
-    cli.build();
-    match cli.find_subcommand_mut(&error.command) {
-        Some(command) => command.error(error.kind, &error.message),
-        None => cli.error(error.kind, &error.message),
-    }
 }

@@ -4,7 +4,7 @@ use crate::args::Form;
 use crate::hint;
 use clap::error::{ContextKind, ContextValue};
 use layerstone_layer::Difference;
-use layerstone_pipeline::{Differences, Error};
+use layerstone_pipeline::{Differences, Error, chain_text};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ const USAGE: u8 = 2;
 
 /// Prints why the work failed.
 pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
-    let (text, hint, differences) = (chain_text(error), hint::of(error), differences_of(error));
+    let (text, hint, differences) = (text_of(error), hint::of(error), differences_of(error));
     match form {
         Form::Text => {
             eprintln!("layerstone: {text}");
@@ -64,10 +64,7 @@ fn wants_json() -> bool {
 
 /// The files that explain an error.
 fn differences_of(error: &anyhow::Error) -> Option<&Differences> {
-    match error.downcast_ref() {
-        Some(Error::Differs { differences, .. }) => Some(differences),
-        _ => None,
-    }
+    if let Some(Error::Differs { differences, .. }) = error.downcast_ref() { Some(differences) } else { None }
 }
 
 /// Files that differ as objects of `path` and `cause`.
@@ -76,17 +73,8 @@ fn to_json(differences: &Differences) -> Value {
     differences.0.iter().map(object).collect()
 }
 
-/// The error and its causes, but for those that the text before already ends in.
-fn chain_text(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    // They are printed by themselves.
+/// The error and its causes, but for files that differ, which are printed by themselves.
+fn text_of(error: &anyhow::Error) -> String {
     let printed = usize::from(differences_of(error).is_some());
-    for cause in error.chain().skip(printed).map(|cause| cause.to_string()) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
+    error.chain().nth(printed).map(chain_text).unwrap_or_default()
 }

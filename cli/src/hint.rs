@@ -29,7 +29,7 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             Root::HelperOverBase { .. } => "leave the helper out, or --replace lets it hide what the base has there",
             _ => return None,
         },
-        _ if let Some(refused) = cause.downcast_ref::<Refused>() => refused.hint()?,
+        _ if let Some(refused) = cause.downcast_ref::<Refused>() => refused.hint.as_deref()?,
         _ if let Some(error) = cause.downcast_ref::<Overlay>() => match error {
             Overlay::Timeout { .. } => "--timeout S allows more",
             Overlay::NoBackend(_) | Overlay::Lost { .. } | Overlay::Silent { .. } => {

@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
-        Err(ref error) if let Some(usage) = error.downcast_ref() => failure::of_usage(&cli::shown(usage)),
+        Err(ref error) if let Some(usage) = error.downcast_ref() => failure::of_usage(usage),
         Err(error) => failure::of_work(&error, cli.common.errors),
     }
 }

@@ -20,7 +20,12 @@ pub fn write(bytes: &[u8]) -> Result<()> {
 
 /// Writes a value as JSON over several lines.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
-    print(serde_json::to_string_pretty(value)? + "\n")
+    print(json(value)?)
+}
+
+/// A value as JSON over several lines.
+pub fn json(value: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
 /// Asks whether all that was written to stdout has arrived where it leads, which may be a file.

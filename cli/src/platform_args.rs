@@ -26,6 +26,6 @@ impl PlatformArgs {
     /// The platform of an image to look into: without a flag, one that is alone in its file is meant whatever it runs on.
     pub fn of_image(&self) -> Wanted {
         let wanted = self.wanted();
-        if wanted.is_named() { wanted } else { wanted.of_base() }
+        if wanted.is_named { wanted } else { wanted.of_base() }
     }
 }

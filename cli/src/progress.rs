@@ -30,18 +30,15 @@ impl When {
     }
 }
 
-/// Progress of a task on stderr, until it is dropped.
-struct Shown {
-    done: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
+/// Progress of a task on stderr, until it is dropped: what ends the thread that shows it, and the thread.
+struct Shown(Option<(Sender<()>, JoinHandle<()>)>);
 
 /// Shows the progress of a task, if it is to be shown, until what is returned is dropped.
 pub fn show(when: When, task: Task, meter: &Arc<Progress>) -> Box<dyn Send> {
     if !when.is_now() {
         return Box::new(());
     }
-    let display = Display::new(task.name, task.bytes, task.layers);
+    let display = Display::new(task);
     let (done, until_done) = channel::<()>();
     let meter = Arc::clone(meter);
     let thread = thread::spawn(move || {
@@ -50,13 +47,13 @@ pub fn show(when: When, task: Task, meter: &Arc<Progress>) -> Box<dyn Send> {
         }
         display.finish(&meter);
     });
-    Box::new(Shown { done: Some(done), thread: Some(thread) })
+    Box::new(Shown(Some((done, thread))))
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        drop(self.done.take());
-        if let Some(thread) = self.thread.take() {
+        if let Some((done, thread)) = self.0.take() {
+            drop(done);
             // Progress is no reason to fail.
             let _ = thread.join();
         }
@@ -64,59 +61,50 @@ impl Drop for Shown {
 }
 
 /// Where and how progress is shown.
-enum Display {
-    /// A bar on a terminal, gone at the end.
-    Bar(ProgressBar, usize),
-    /// Lines in a log.
-    Lines(&'static str, Option<u64>, usize),
+struct Display {
+    task: Task,
+    /// A bar on a terminal, gone at the end; without it there are lines in a log.
+    bar: Option<ProgressBar>,
 }
 
 impl Display {
-    fn new(what: &'static str, bytes: Option<u64>, layers: usize) -> Display {
+    fn new(task: Task) -> Display {
         if !std::io::stderr().is_terminal() {
-            return Display::Lines(what, bytes, layers);
+            return Display { task, bar: None };
         }
-        let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template(match bytes {
+        let bar = ProgressBar::with_draw_target(task.bytes, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template(match task.bytes {
             Some(_) => "{prefix} {wide_bar} {bytes}/{total_bytes} {msg} {eta} left",
             None => "{prefix} {bytes}",
         });
         bar.set_style(style.expect("the template is well-formed"));
-        bar.set_prefix(what);
-        Display::Bar(bar, layers)
+        bar.set_prefix(task.name);
+        Display { task, bar: Some(bar) }
     }
 
     /// Time between two looks at the counters.
     fn tick(&self) -> Duration {
-        Duration::from_millis(if matches!(self, Display::Bar(..)) { 100 } else { 5000 })
+        Duration::from_millis(if self.bar.is_some() { 100 } else { 5000 })
     }
 
     fn show(&self, progress: &Progress) {
-        match self {
-            Display::Bar(bar, layers) => {
-                bar.set_position(progress.bytes());
-                if *layers > 0 {
-                    bar.set_message(format!("layer {}/{layers}", progress.layers().min(*layers as u64)));
-                }
-            }
-            Display::Lines(what, bytes, layers) => {
-                let mut line = format!("{what}: {}", size(progress.bytes()));
-                if let Some(bytes) = bytes {
-                    line.push_str(&format!(" of {}", size(*bytes)));
-                }
-                if *layers > 0 {
-                    line.push_str(&format!(", layer {}/{layers}", progress.layers().min(*layers as u64)));
-                }
-                // Progress is no reason to fail.
-                let _ = writeln!(std::io::stderr(), "{line}");
-            }
+        let Task { name, bytes, layers } = self.task;
+        let layer = (layers > 0).then(|| format!("layer {}/{layers}", progress.layers().min(layers as u64)));
+        if let Some(bar) = &self.bar {
+            bar.set_position(progress.bytes());
+            layer.into_iter().for_each(|layer| bar.set_message(layer));
+            return;
         }
+        let total = bytes.map(|bytes| format!(" of {}", size(bytes))).unwrap_or_default();
+        let layer = layer.map(|layer| format!(", {layer}")).unwrap_or_default();
+        // Progress is no reason to fail.
+        let _ = writeln!(std::io::stderr(), "{name}: {}{total}{layer}", size(progress.bytes()));
     }
 
     fn finish(&self, progress: &Progress) {
-        match self {
-            Display::Bar(bar, _) => bar.finish_and_clear(),
-            Display::Lines(..) => self.show(progress),
+        match &self.bar {
+            Some(bar) => bar.finish_and_clear(),
+            None => self.show(progress),
         }
     }
 }

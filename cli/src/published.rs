@@ -6,7 +6,7 @@ use anyhow::Result;
 use layerstone_pipeline::{Built, ImageTarget, Published};
 
 /// Says what was written, unless the image itself goes to stdout.
-pub fn tell_built(built: &Built, target: &ImageTarget, common: &Common) -> Result<()> {
+pub fn print_built(built: &Built, target: &ImageTarget, common: &Common) -> Result<()> {
     if target.is_stdout() || common.quiet {
         return Ok(());
     }
@@ -20,24 +20,21 @@ pub fn tell_built(built: &Built, target: &ImageTarget, common: &Common) -> Resul
 }
 
 /// Says what was published.
-pub fn tell_published(published: &Published, common: &Common) -> Result<()> {
+pub fn print_published(published: &Published, common: &Common) -> Result<()> {
     if common.quiet {
         return Ok(());
     }
     match published {
-        Published::Manifest { name, manifest } => {
-            print(format_args!("{}@{}\n", name.as_deref().unwrap_or_default(), manifest.digest))
+        Published::Manifest { name, digest, listed } => {
+            print(format_args!("{}@{digest}\n", name.as_deref().unwrap_or_default()))?;
+            listed.iter().try_for_each(|manifest| {
+                let platform = manifest.platform.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+                print(format_args!("  {platform} {}\n", manifest.digest))
+            })
         }
         Published::Image { name, image_id } => {
             let name = name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
             print(format_args!("{name}{image_id}\n"))
-        }
-        Published::Index { name, index, manifests } => {
-            print(format_args!("{name}@{}\n", index.digest))?;
-            manifests.iter().try_for_each(|manifest| {
-                let platform = manifest.platform.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-                print(format_args!("  {platform} {}\n", manifest.digest))
-            })
         }
     }
 }

@@ -49,22 +49,19 @@ fn insecure_host(text: &str) -> Result<InsecureHost, String> {
 impl RegistryArgs {
     /// The registries that the flags speak of.
     pub fn registries(&self) -> Registries {
-        Registries::new(self.options(), self.mount_from.clone(), self.uploads.into())
-    }
-
-    /// Files that are read.
-    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.ca.iter().chain(&self.authfile)
-    }
-
-    fn options(&self) -> Options {
-        Options {
+        let options = Options {
             insecure: self.insecure.clone(),
             ca: self.ca.clone(),
             auth_file: self.authfile.clone(),
             retries: self.retries,
             io_timeout: Duration::from_secs(self.io_timeout.into()),
             cancel: Cancel::when(interrupt::has_come),
-        }
+        };
+        Registries::new(options, self.mount_from.clone(), self.uploads.into())
+    }
+
+    /// Files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.ca.iter().chain(&self.authfile)
     }
 }

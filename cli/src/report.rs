@@ -7,7 +7,6 @@ use layerstone_layer::Progress;
 use layerstone_pipeline::{Report, Task};
 use layerstone_registry::PushStats;
 use serde_json::json;
-use std::io::{Write, stderr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,10 +33,6 @@ impl Report for Common {
         self.notice(&sent_text(sent, within));
     }
 
-    fn script_output(&self) -> Box<dyn Write + '_> {
-        Box::new(stderr())
-    }
-
     fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_> {
         show(if self.quiet { When::Never } else { self.progress }, task, meter)
     }
@@ -55,7 +50,7 @@ fn sent_text(sent: &PushStats, within: Duration) -> String {
     };
     let manifest = if sent.manifests == 0 { "" } else { " and a manifest" };
     let mounted = some(", took over ", sent.mounted, " of another repository");
-    let present = some(", skipped ", sent.there, " that were there");
+    let present = some(", skipped ", sent.existing, " that were there");
     let seconds = within.as_secs_f64();
     format!("sent {}{manifest}{mounted}{present}, in {seconds:.1} s", blobs(sent.sent))
 }

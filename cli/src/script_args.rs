@@ -1,7 +1,7 @@
 //! The flags that say where root scripts run.
 
 use clap::Args;
-use layerstone_overlay::{Choice, Machine};
+use layerstone_overlay::Choice;
 use layerstone_pipeline::ScriptOptions;
 use layerstone_spec::{LEAST_VM_MEMORY, MOST_VM_SIZE};
 use std::path::{Path, PathBuf};
@@ -47,11 +47,8 @@ pub struct MachineArgs {
 }
 
 impl MachineArgs {
-    pub fn machine(&self, memory: u64) -> Machine {
-        self.options().machine(memory)
-    }
-
-    fn options(&self) -> ScriptOptions {
+    /// What these flags say.
+    pub fn options(&self) -> ScriptOptions {
         ScriptOptions {
             kernel: self.kernel.clone(),
             base_cache: self.base_cache.clone(),

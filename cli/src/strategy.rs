@@ -8,8 +8,10 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use layerstone_layering::{Pipeline, Strategy};
+use layerstone_pipeline::strategy_of;
+use layerstone_spec::Spec;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What clap calls the option.
 const OPTION: &str = "strategy";
@@ -38,6 +40,11 @@ impl StrategyArgs {
             Some(Choice::Named(strategy)) => Some(strategy.clone()),
             Some(Choice::Pipeline(file)) => Some(Strategy::Pipeline(Pipeline::read(file)?)),
         })
+    }
+
+    /// The strategy that is given, or else that of a spec; `file` is the spec's, for messages.
+    pub fn over(&self, spec: &Spec, file: &Path) -> Result<Strategy> {
+        Ok(self.strategy()?.map_or_else(|| strategy_of(spec, &file.display().to_string()), Ok)?)
     }
 
     /// The file of a pipeline.

@@ -54,7 +54,7 @@ impl TransferArgs {
 
     /// Refuses a target that contradicts flags, or is one of the inputs.
     pub fn check_files(&self, sources: &[&ImageSource], target: &ImageTarget) -> Result<()> {
-        target.packing(&self.compression.choice()?)?;
+        target.compression(&self.compression.choice()?)?;
         let mut files = Files::of(&self.store.store()?).reads(self.registry.files());
         for source in sources {
             if let ImageSource::Spec(path) = source {

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_store_is_told() {
+    fn a_missing_store_is_an_error() {
         let store = Store::new("/nix/store", "/nonexistent").unwrap();
         let error = Candidates::in_store(&store).unwrap_err().to_string();
         assert_eq!(

@@ -4,7 +4,7 @@
 //! Two of its tables matter here (nix, src/libstore/schema.sql; guix, nix/libstore/schema.sql):
 //!
 //! ```text
-//! ValidPaths: id, path, hash ("sha256:" and base 16), narSize (bytes of the NAR, NULL where it is not known), …
+//! ValidPaths: id, path, hash ("sha256:" and base 16), narSize (bytes of the NAR, NULL where it is unknown), …
 //! Refs:       referrer, reference, both of them an id of ValidPaths; a path that refers to itself has a row, too
 //! ```
 //!
@@ -16,7 +16,7 @@ mod row;
 mod schema;
 mod write;
 
-pub use write::{Earlier, write_database};
+pub use write::write_database;
 
 use crate::text::hash_parts;
 use crate::{Candidates, Closure, Error, ReferencesGraph, Result};
@@ -55,10 +55,10 @@ impl Database {
         Ok(database)
     }
 
-    /// The database at [`Database::place`], if there is one. It is not opened before something is asked, so that who
+    /// The database at [`Database::default_path`], if there is one. It is not opened before something is asked, so that who
     /// asks nothing does not depend on it.
     pub fn of_store(store: &Store) -> Option<Database> {
-        let path = Database::place(store);
+        let path = Database::default_path(store);
         path.is_file().then(|| Database { path, store: store.clone(), wait: WAIT })
     }
 
@@ -122,7 +122,7 @@ mod tests {
     const NEW: &str = "/nix/store/hznwmmjwl1zd5hzbbg2kg6ra1fjbsdqw-new";
 
     /// The tables as Nix makes them, as far as they matter, and three paths: the app refers to itself and to the lib.
-    /// Of the lib the size is not known in today's way, of the data in yesterday's.
+    /// The size of the lib is unknown as Nix writes it today, that of the data as older ones did.
     fn content() -> String {
         format!(
             "create table ValidPaths (id integer primary key autoincrement not null, path text unique not null,
@@ -327,14 +327,14 @@ mod tests {
             ("/gnu/store", "/mnt/var/guix/db/db.sqlite"),
             ("/home/me/nix/store", "/mnt/home/me/nix/var/nix/db/db.sqlite"),
         ] {
-            assert_eq!(Database::place(&Store::new(store, "/mnt").unwrap()), Path::new(expected));
+            assert_eq!(Database::default_path(&Store::new(store, "/mnt").unwrap()), Path::new(expected));
         }
         let root = tempfile::tempdir().unwrap();
         let store = Store::new("/nix/store", root.path()).unwrap();
         assert!(Database::of_store(&store).is_none());
-        let place = Database::place(&store);
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::write(place, "not asked").unwrap();
+        let path = Database::default_path(&store);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "not asked").unwrap();
         let database = Database::of_store(&store).unwrap();
         assert!(database.closure(&[]).is_err());
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::mem::take;
 use version::{Version, output};
 
-/// A store path and what is known of its contents.
+/// A store path with the size and the hash of its contents, as far as they are given.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
@@ -28,7 +28,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// A path of whose contents nothing is known.
+    /// A path without size and hash.
     pub fn of(path: &StorePath) -> Item {
         Item { path: path.clone(), size: None, nar_hash: None }
     }
@@ -121,7 +121,7 @@ fn only<'a>(these: &Paths<'a>, others: &Paths) -> Vec<&'a Item> {
     these.iter().filter(|(path, _)| !others.contains_key(*path)).map(|(_, item)| *item).collect()
 }
 
-/// Whether something is known on both sides and is not the same.
+/// Whether both sides have a value and the values differ.
 pub(crate) fn differ<T: PartialEq>(old: Option<T>, new: Option<T>) -> bool {
     old.zip(new).is_some_and(|(old, new)| old != new)
 }

@@ -12,9 +12,11 @@ pub enum Error {
     /// Reading, writing, or the form of a file.
     #[error(transparent)]
     Stage(#[from] layerstone_store::Error),
-    /// A graph has two entries for one path.
-    #[error("path twice in the references graph: {name}: {path}")]
-    Repeated {
+    /// A graph has two entries for one path, or the closure of a path was asked for that the graph does not have.
+    #[error("{what} the references graph: {name}: {path}")]
+    Path {
+        /// What is wrong: `root absent from`.
+        what: &'static str,
         /// Where the graph came from.
         name: String,
         /// The path.
@@ -37,14 +39,6 @@ pub enum Error {
         name: String,
         /// Each path refers to the next; the last is the first again, the smallest of all.
         chain: Vec<StorePath>,
-    },
-    /// The closure of a path was asked for that the graph does not have.
-    #[error("root absent from the references graph: {name}: {root}")]
-    NoRoot {
-        /// Where the graph came from.
-        name: String,
-        /// The root.
-        root: StorePath,
     },
     /// A path was asked for that the closure does not have.
     #[error("not in the closure: {path}")]
@@ -115,7 +109,7 @@ pub enum Error {
         file: PathBuf,
         /// What that file says.
         found: String,
-        /// The versions that are known.
+        /// The supported versions.
         expected: String,
     },
     /// A database lacks a part or holds what it cannot.
@@ -177,12 +171,12 @@ pub enum Error {
         /// The root.
         root: StorePath,
     },
-    /// A text names a store path that is not known.
+    /// A text names an unknown store path.
     #[error("unknown store path: {text}: no path with this hash in {name}")]
     Unknown {
         /// The store path as it stands in the text.
         text: String,
-        /// Where the known paths came from.
+        /// Where the candidates came from.
         name: String,
     },
 }

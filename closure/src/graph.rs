@@ -1,7 +1,7 @@
 //! Reads references graphs, merges them and cuts them down to closures.
 
 use crate::difference::differ;
-use crate::{Candidates, Closure, Error, PathInfo, Result, format, reach};
+use crate::{Candidates, Closure, Error, PathInfo, Result, format};
 use layerstone_store::{StorePath, read_input};
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use std::path::Path;
 /// absent and paths may form a cycle: [`ReferencesGraph::closure`] finds that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferencesGraph {
-    name: String,
-    entries: Vec<PathInfo>,
+    pub(crate) name: String,
+    pub(crate) entries: Vec<PathInfo>,
 }
 
 impl ReferencesGraph {
@@ -46,7 +46,7 @@ impl ReferencesGraph {
         }
         entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].path == pair[1].path) {
-            return Err(Error::Repeated { name: name.to_owned(), path: pair[0].path.clone() });
+            return Err(Error::Path { what: "path twice in", name: name.to_owned(), path: pair[0].path.clone() });
         }
         Ok(ReferencesGraph { name: name.to_owned(), entries })
     }
@@ -77,15 +77,6 @@ impl ReferencesGraph {
         Ok(ReferencesGraph { name: self.name, entries })
     }
 
-    /// The closure of some roots, or of everything if there are none.
-    ///
-    /// # Errors
-    ///
-    /// A root is absent; or anywhere in the graph, within reach or not, a reference is absent or paths form a cycle.
-    pub fn closure(self, roots: &[StorePath]) -> Result<Closure> {
-        reach::closure(&self.name, self.entries, roots)
-    }
-
     /// Where the graph came from, as messages say it.
     pub fn name(&self) -> &str {
         &self.name
@@ -108,7 +99,7 @@ impl ReferencesGraph {
 }
 
 impl Closure {
-    /// Reads a closure file, or a references graph in any other form that [`ReferencesGraph::read`] takes, whole; `-`
+    /// Reads a closure file, or a references graph in any other form that [`ReferencesGraph::read`] takes, all of it; `-`
     /// is standard input.
     ///
     /// # Errors

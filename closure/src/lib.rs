@@ -1,7 +1,7 @@
 //! Makes closures: from references graphs as Nix and its neighbours write them, from their databases, and by scanning
 //! the files of a store.
 //!
-//! Four ways lead to a [`Closure`]. [`ReferencesGraph::read`] takes what a tool wrote, in any of the forms that
+//! A [`Closure`] has four sources. [`ReferencesGraph::read`] takes what a tool wrote, in any of the forms that
 //! FORMAT.md lists, and [`ReferencesGraph::closure`] keeps what some roots reach. [`Database`] reads what Nix or Guix
 //! keep of their store. [`scan_store`] asks nobody and reads the store itself. And [`Closure::read`] reads what one of
 //! the three wrote.
@@ -36,7 +36,7 @@ mod db;
 #[cfg(not(feature = "nix-db"))]
 #[path = "no_db.rs"]
 mod db;
-mod db_place;
+mod db_path;
 mod difference;
 mod error;
 mod file;
@@ -53,7 +53,8 @@ mod verify;
 
 pub use candidates::Candidates;
 pub use chain::{Chains, chains};
-pub use db::{Database, Earlier, write_database};
+pub use db::{Database, write_database};
+pub use db_path::Earlier;
 pub use difference::{Change, Item, PathDiff, Total, difference};
 pub use error::{Error, Result};
 pub use file::{CLOSURE_FORMAT, CLOSURE_VERSION, Closure, PathInfo};

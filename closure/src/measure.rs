@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_that_are_not_told() {
+    fn missing_hashes_are_measured() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new("/nix/store", root.path()).unwrap();
         std::fs::create_dir_all(root.path().join("nix/store")).unwrap();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_not_told() {
+    fn only_missing_sizes_are_measured() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new("/nix/store", root.path()).unwrap();
         std::fs::create_dir_all(root.path().join("nix/store")).unwrap();

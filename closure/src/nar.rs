@@ -41,25 +41,21 @@ pub fn nar_hash(path: &Path) -> Result<(NarHash, u64)> {
     hash_nar(path, |_| ())
 }
 
-/// [`nar_hash`], while `sink` gets the NAR in chunks.
+/// [`nar_hash`], while `sink` gets the NAR in chunks. Memory does not grow with the size of a file.
 pub(crate) fn hash_nar(path: &Path, mut sink: impl FnMut(&[u8])) -> Result<(NarHash, u64)> {
     let mut hasher = Hasher::default();
-    let size = stream_nar(path, |bytes| {
+    let mut take = |bytes: &[u8]| {
         hasher.update(bytes);
         sink(bytes);
-    })?;
-    Ok((NarHash::new(hasher.finish()), size))
-}
-
-/// Passes a path's NAR on in chunks and gives its size in bytes. Memory does not grow with the size of a file.
-fn stream_nar(path: &Path, mut sink: impl FnMut(&[u8])) -> Result<u64> {
-    serialise(path, |part| match part {
+    };
+    let size = serialise(path, |part| match part {
         Part::Text(bytes) => {
-            sink(bytes);
+            take(bytes);
             Ok(())
         }
-        Part::Contents { path, size } => read_file(path, size, &mut sink),
-    })
+        Part::Contents { path, size } => read_file(path, size, &mut take),
+    })?;
+    Ok((NarHash::new(hasher.finish()), size))
 }
 
 /// A piece of a NAR.
@@ -190,11 +186,12 @@ mod tests {
         let file = dir.path().join("x");
         std::fs::File::create(&file).unwrap().set_len(1_000_001).unwrap();
         let (mut total, mut largest) = (0, 0);
-        let size = stream_nar(&file, |bytes| {
+        let (_, size) = hash_nar(&file, |bytes| {
             total += bytes.len() as u64;
             largest = largest.max(bytes.len());
-        });
-        assert_eq!(size.unwrap(), total);
+        })
+        .unwrap();
+        assert_eq!(size, total);
         assert_eq!(nar_size(&file).unwrap(), total);
         assert!(largest < 500_000, "{largest}");
     }

@@ -1,21 +1,12 @@
-//! Stands in the place of the databases of Nix and Guix where SQLite is left out: every question is an error.
+//! Replaces the databases of Nix and Guix in builds without SQLite: every question is an error.
 
-use crate::{Candidates, Closure, Error, Result};
+use crate::{Candidates, Closure, Earlier, Error, Result};
 use layerstone_store::{Store, StorePath};
 use std::path::{Path, PathBuf};
 
 /// The database of a store, which cannot be read.
 #[derive(Clone, Debug)]
 pub struct Database(PathBuf);
-
-/// A database whose paths would stay registered.
-#[derive(Clone, Copy, Debug)]
-pub struct Earlier<'a> {
-    /// A copy of it.
-    pub copy: &'a Path,
-    /// What messages call it.
-    pub name: &'a Path,
-}
 
 /// Writes no database.
 ///
@@ -36,9 +27,9 @@ impl Database {
         Err(Error::NoSqlite { path: path.to_owned() })
     }
 
-    /// The database at [`Database::place`], if there is one.
+    /// The database at [`Database::default_path`], if there is one.
     pub fn of_store(store: &Store) -> Option<Database> {
-        Some(Database(Database::place(store))).filter(|database| database.0.is_file())
+        Some(Database(Database::default_path(store))).filter(|database| database.0.is_file())
     }
 
     /// No closure.

@@ -3,28 +3,35 @@
 //! Everything is done on positions in the sorted entries, with stacks of our own instead of recursion: a chain of
 //! references may be as long as the graph.
 
-use crate::{Closure, Error, PathInfo, Result};
+use crate::{Closure, Error, PathInfo, ReferencesGraph, Result};
 use layerstone_store::StorePath;
 use std::collections::{BTreeSet, HashMap};
 
-/// What the roots reach, or all entries if there are no roots. The entries are sorted by path, no path stands twice.
-pub(crate) fn closure(name: &str, mut entries: Vec<PathInfo>, roots: &[StorePath]) -> Result<Closure> {
-    let positions: HashMap<&StorePath, usize> = entries.iter().enumerate().map(|(n, entry)| (&entry.path, n)).collect();
-    let edges = edges(name, &entries, &positions)?;
-    if let Some(cycle) = cycle(&edges) {
-        let chain = cycle.into_iter().map(|n| entries[n].path.clone()).collect();
-        return Err(Error::Cycle { name: name.to_owned(), chain });
-    }
-    if !roots.is_empty() {
-        let mut starts = Vec::new();
-        for root in roots {
-            let absent = || Error::NoRoot { name: name.to_owned(), root: root.clone() };
-            starts.push(*positions.get(root).ok_or_else(absent)?);
+impl ReferencesGraph {
+    /// The closure of some roots, or of everything if there are none.
+    ///
+    /// # Errors
+    ///
+    /// A root is absent; or anywhere in the graph, within reach or not, a reference is absent or paths form a cycle.
+    pub fn closure(self, roots: &[StorePath]) -> Result<Closure> {
+        let ReferencesGraph { name, mut entries } = self;
+        let positions: HashMap<&StorePath, usize> =
+            entries.iter().enumerate().map(|(n, entry)| (&entry.path, n)).collect();
+        let references = references(&name, &entries, &positions)?;
+        if let Some(cycle) = cycle(&references) {
+            let chain = cycle.into_iter().map(|n| entries[n].path.clone()).collect();
+            return Err(Error::Cycle { name, chain });
         }
-        let mut reached = reached(&edges, starts).into_iter();
-        entries.retain(|_| reached.next().expect("one answer an entry"));
+        if !roots.is_empty() {
+            let absent =
+                |root: &StorePath| Error::Path { what: "root absent from", name: name.clone(), path: root.clone() };
+            let start = |root| positions.get(root).copied().ok_or_else(|| absent(root));
+            let starts = roots.iter().map(start).collect::<Result<_>>()?;
+            let mut reached = reached(&references, starts).into_iter();
+            entries.retain(|_| reached.next().expect("one answer an entry"));
+        }
+        Ok(Closure { graph: entries })
     }
-    Ok(Closure { graph: entries })
 }
 
 impl Closure {
@@ -48,12 +55,12 @@ impl Closure {
         if roots.is_empty() {
             return Ok(Closure::default());
         }
-        closure("the closure", self.graph, &roots)
+        ReferencesGraph { name: "the closure".to_owned(), entries: self.graph }.closure(&roots)
     }
 }
 
 /// For each entry the positions of what it refers to, itself left out.
-fn edges(name: &str, entries: &[PathInfo], positions: &HashMap<&StorePath, usize>) -> Result<Vec<Vec<usize>>> {
+fn references(name: &str, entries: &[PathInfo], positions: &HashMap<&StorePath, usize>) -> Result<Vec<Vec<usize>>> {
     let absent = |entry: &PathInfo, reference: &StorePath| Error::Absent {
         name: name.to_owned(),
         referrer: entry.path.clone(),
@@ -78,13 +85,13 @@ enum Visit {
 }
 
 /// A cycle, if there is one, its smallest position first and again at its end.
-fn cycle(edges: &[Vec<usize>]) -> Option<Vec<usize>> {
-    let mut visits = vec![Visit::New; edges.len()];
+fn cycle(references: &[Vec<usize>]) -> Option<Vec<usize>> {
+    let mut visits = vec![Visit::New; references.len()];
     let mut chain = Vec::new();
-    for start in 0..edges.len() {
+    for start in 0..references.len() {
         if visits[start] == Visit::New {
             visits[start] = Visit::Open;
-            chain.push((start, edges[start].iter()));
+            chain.push((start, references[start].iter()));
         }
         while let Some((node, rest)) = chain.last_mut() {
             match rest.next() {
@@ -94,7 +101,7 @@ fn cycle(edges: &[Vec<usize>]) -> Option<Vec<usize>> {
                 }
                 Some(&next) if visits[next] == Visit::New => {
                     visits[next] = Visit::Open;
-                    chain.push((next, edges[next].iter()));
+                    chain.push((next, references[next].iter()));
                 }
                 Some(&next) if visits[next] == Visit::Open => {
                     return Some(ring(chain.iter().map(|(node, _)| *node).skip_while(|node| *node != next).collect()));
@@ -115,11 +122,11 @@ fn ring(mut nodes: Vec<usize>) -> Vec<usize> {
 }
 
 /// For each entry whether one of the starts leads to it.
-fn reached(edges: &[Vec<usize>], mut waiting: Vec<usize>) -> Vec<bool> {
-    let mut reached = vec![false; edges.len()];
+fn reached(references: &[Vec<usize>], mut waiting: Vec<usize>) -> Vec<bool> {
+    let mut reached = vec![false; references.len()];
     while let Some(node) = waiting.pop() {
         if !std::mem::replace(&mut reached[node], true) {
-            waiting.extend(&edges[node]);
+            waiting.extend(&references[node]);
         }
     }
     reached

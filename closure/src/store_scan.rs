@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 /// The closure of some roots, found by scanning the store's files for the hash parts of the store's entries, with NAR
-/// sizes, and NAR hashes if they are asked for. Paths are scanned in parallel, in rayon's current pool; `count` is told
+/// sizes, and NAR hashes if they are asked for. Paths are scanned in parallel, in rayon's current pool; `count` receives
 /// how many bytes of NARs are done, piece by piece, from any thread.
 ///
 /// Nix looks only for what a build could see; here every entry of the store is looked for, so a path that holds
@@ -52,7 +52,7 @@ impl Scan<'_> {
         for path in paths {
             match self.seen().entry(path.clone()) {
                 Entry::Occupied(_) => continue,
-                Entry::Vacant(place) => place.insert(None),
+                Entry::Vacant(slot) => slot.insert(None),
             };
             let path = path.clone();
             scope.spawn(move |scope| {

@@ -17,7 +17,7 @@ pub fn store_paths_in(text: &[u8], store_dir: &str, candidates: &Candidates) -> 
     let mut paths = Vec::new();
     for (hash, rest) in hash_parts(text, store_dir) {
         match candidates.get(hash) {
-            Some((_, known)) => paths.extend_from_slice(known),
+            Some((_, found)) => paths.extend_from_slice(found),
             None if rest.first() == Some(&b'-') => {
                 let base = hash.iter().chain(rest.iter().take_while(|&&byte| is_name_byte(byte)));
                 let text = format!("{store_dir}/{}", base.map(|&byte| char::from(byte)).collect::<String>());

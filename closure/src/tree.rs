@@ -131,7 +131,7 @@ pub(crate) fn read_part(path: &Path, size: u64, part: Range<u64>, mut sink: impl
         file.seek(SeekFrom::Start(part.start)).map_err(StageError::io("read", path))?;
     }
     let length = part.end - part.start;
-    // One byte more than is expected, so that one read sees both the whole of a small file and its end.
+    // One byte more than is expected, so that one read sees all of a small file and its end.
     let limit = length + u64::from(part.end == size);
     let mut buffer = vec![0; usize::try_from(limit).map_or(CHUNK, |all| all.min(CHUNK))];
     let mut reader = (&file).take(limit);

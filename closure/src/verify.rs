@@ -69,7 +69,7 @@ mod tests {
         (dir, store, closure)
     }
 
-    /// What is told of each path: the base name's letter, and what differs.
+    /// The report of each path: the base name's letter, and what differs.
     #[track_caller]
     fn check(store: &Store, closure: &Closure, expected: &[(&str, &str)]) {
         for threads in [1, 8] {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_differs_is_told_in_path_order() {
+    fn differences_are_in_path_order() {
         let (_dir, store, mut closure) = store();
         fs::write(store.locate(A).join("x"), vec![b'y'; 300_000]).unwrap();
         fs::remove_file(store.locate(B)).unwrap();

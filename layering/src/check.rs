@@ -8,7 +8,6 @@ use crate::{Error, Result};
 use layerstone_closure::Closure;
 use layerstone_store::StorePath;
 use serde::Serialize;
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -112,13 +111,9 @@ impl Draft {
                 },
                 Err(e) => findings.push(Finding::NoStorePath { layer, cause: e.to_string() }),
             }
-            match seen.entry(text) {
-                Entry::Occupied(first) => {
-                    again.push(Finding::Again { path: text.to_owned(), first: *first.get(), layer });
-                }
-                Entry::Vacant(place) => {
-                    place.insert(layer);
-                }
+            match seen.get(text) {
+                Some(&first) => again.push(Finding::Again { path: text.to_owned(), first, layer }),
+                None => drop(seen.insert(text, layer)),
             }
         }
         let expected = store.or(stores.first().map(|(store, ..)| &**store)).unwrap_or_default().to_owned();
@@ -139,7 +134,7 @@ impl Draft {
     }
 }
 
-/// What is wrong with a plan for a closure; nothing if it may take the place of one of ours: every path that is not
+/// What is wrong with a plan for a closure; nothing if it may replace one of ours: every path that is not
 /// excluded in exactly one layer, no other path, no empty layer, and no more layers than `limit`. By kind: what is
 /// wrong with the plan in itself, what it holds and should not, what it does not hold, too many layers.
 ///
@@ -161,16 +156,12 @@ pub fn check(
     let mut findings = draft.findings(store);
     let is_of_store = |text: &str| StorePath::parse(text).is_ok_and(|path| Some(path.store_dir()) == store);
     let mut seen = HashSet::new();
-    for (layer, text) in draft.texts() {
-        let again = !seen.insert(text);
+    for (layer, text) in draft.texts().filter(|(_, text)| seen.insert(*text)) {
+        let path = text.to_owned();
         match wanted.get(text) {
-            _ if again => {}
-            Some(path) if exclude.contains(*path) => findings.push(Finding::Excluded { path: text.to_owned(), layer }),
-            Some(_) => {}
-            None if store.is_none() || is_of_store(text) => {
-                findings.push(Finding::NotInClosure { path: text.to_owned(), layer });
-            }
-            None => {}
+            Some(planned) if exclude.contains(*planned) => findings.push(Finding::Excluded { path, layer }),
+            None if store.is_none() || is_of_store(text) => findings.push(Finding::NotInClosure { path, layer }),
+            _ => {}
         }
     }
     let missing = wanted.values().filter(|path| !exclude.contains(**path) && !seen.contains(path.as_str()));

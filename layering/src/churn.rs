@@ -33,8 +33,8 @@ pub(crate) struct Churn {
     rows: Vec<u64>,
     /// The words in runs whose bits all have one rate, or none in common.
     runs: Vec<Run>,
-    /// The rate of each bit.
-    rates: Vec<u64>,
+    /// The rate of each bit of a closure, in millionths.
+    pub rates: Vec<u64>,
     /// The path of each bit.
     paths: Vec<u32>,
 }
@@ -124,16 +124,6 @@ impl Churn {
         paths.iter().map(|&path| self.cost(&[path])).sum()
     }
 
-    /// How many bits a closure has.
-    pub fn bits(&self) -> usize {
-        self.rates.len()
-    }
-
-    /// The rate of one bit, in millionths.
-    pub fn bit_rate(&self, bit: usize) -> u64 {
-        self.rates[bit]
-    }
-
     fn rate_bit_by_bit(&self, index: usize, word: u64) -> u64 {
         bits(&[word]).map(|bit| self.rates[index * WORD + bit]).sum()
     }
@@ -200,12 +190,12 @@ pub(crate) fn bits(closure: &[u64]) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::sized_closure;
+    use crate::sample;
 
     /// The cost of each layer, in bytes.
     #[track_caller]
     fn check(closure: &str, rates: &str, layers: &[&str], expected: &[u128]) {
-        let closure = sized_closure(closure);
+        let closure = sample::closure(closure);
         let graph = Graph::new(&closure).unwrap();
         let churn = Churn::new(&graph, &Rates::parse(rates.as_bytes(), "r").unwrap(), "test").unwrap();
         let number = |name: &str| graph.paths.iter().position(|path| path.name() == name).unwrap() as u32;

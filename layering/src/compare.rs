@@ -155,7 +155,7 @@ fn updated(mut unknown: Vec<&StorePath>, renamed: &HashMap<&StorePath, &StorePat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{closure, sized_closure};
+    use crate::sample::{self, closure};
 
     /// The store path of `HASH:NAME`.
     fn path(text: &str) -> StorePath {
@@ -223,11 +223,11 @@ mod tests {
             Plan::new(layers.iter().map(|layer| layer.split(' ').map(crate::sample::path).collect()).collect())
         };
         let (old, new) = (of_sample(&["libc", "lib old"]), of_sample(&["libc", "app lib"]));
-        let found = compare(&old, &new, Some(&sized_closure("app 7: lib; lib 20: libc; libc 100:"))).unwrap();
+        let found = compare(&old, &new, Some(&sample::closure("app 7: lib; lib 20: libc; libc 100:"))).unwrap();
         assert_eq!(found.layers.iter().map(|layer| layer.size).collect::<Vec<_>>(), [Some(100), Some(27)]);
         assert_eq!(found.there, Sum { layers: 1, paths: 1, size: Some(100) });
         assert_eq!(found.sent, Sum { layers: 1, paths: 2, size: Some(27) });
-        let error = |text: &str| compare(&old, &new, Some(&sized_closure(text))).unwrap_err().to_string();
+        let error = |text: &str| compare(&old, &new, Some(&sample::closure(text))).unwrap_err().to_string();
         let absent = "not a plan of the closure: /nix/store/h-app: the closure does not hold it";
         assert_eq!(error("lib 20: libc; libc 100:"), absent);
         // Of one layer, and of several.
@@ -237,7 +237,7 @@ mod tests {
             let [app, lib, libc] = sizes;
             let text = format!("app {app}: lib; lib {lib}: libc; libc {libc}:");
             let nothing = Plan::new(Vec::new());
-            let found = compare(&nothing, &plan, Some(&sized_closure(&text)));
+            let found = compare(&nothing, &plan, Some(&sample::closure(&text)));
             assert_eq!(found.unwrap_err().to_string(), expected);
         }
         let error = compare(&old, &new, Some(&closure("app: lib; lib: libc; libc:"))).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! Counts the references, direct and through others, that lead to each path, exactly.
 //!
-//! Write w(x) for the number of ways in which x is reached: 1 for a path that nobody refers to, otherwise the sum of
-//! w over its users. Each way to x also counts for all that lies below x, so that
+//! Write w(x) for the number of routes by which x is reached: 1 for a path that nobody refers to, otherwise the sum of
+//! w over its users. Each route to x also counts for all that lies below x, so that
 //!
 //! > popularity(p) = sum of w(x) over p itself and all direct and indirect users x of p.
 //!
@@ -17,7 +17,6 @@
 //!   of the sum that it selects does for eight.
 
 use rayon::prelude::*;
-use std::cmp::Ordering;
 
 /// Words in a column: one cache line. Any other number gives the same counts.
 const LANES: usize = 8;
@@ -29,35 +28,24 @@ const BLOCK: usize = 8;
 const SUBSETS: usize = 1 << BLOCK;
 /// Paths in a group: the bits of a word, eight blocks.
 const GROUP: usize = 64;
-/// Groups for which it is known at one time who is below whom; bounds memory to 512 bytes a path.
+/// Groups whose users are computed at one time; bounds memory to 512 bytes a path.
 const BATCH: usize = 64;
 
 /// An exact count; compares as a number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Count {
-    /// Digits, least significant first, without leading zeros, all counts of a closure in the same base.
+    /// Number of digits. It stands first, since of two counts the longer one is larger.
+    length: usize,
+    /// Digits, most significant first, without leading zeros, all counts of a closure in the same base.
     digits: Vec<u64>,
-}
-
-impl Ord for Count {
-    fn cmp(&self, other: &Count) -> Ordering {
-        let by_length = self.digits.len().cmp(&other.digits.len());
-        by_length.then_with(|| self.digits.iter().rev().cmp(other.digits.iter().rev()))
-    }
-}
-
-impl PartialOrd for Count {
-    fn partial_cmp(&self, other: &Count) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 /// The popularity of each path, given each path's distinct users, who must have smaller numbers than the path.
 pub(crate) fn popularity(users: &[Vec<u32>]) -> Vec<Count> {
     let bits = digit_bits(users.len());
-    let ways = count_ways(users, bits);
+    let routes = count_routes(users, bits);
     // A sum of settled digits needs no more words than the longest of them; settling it may add one.
-    let words = ways.iter().map(Vec::len).max().unwrap_or(0);
+    let words = routes.iter().map(Vec::len).max().unwrap_or(0);
     let mut columns = vec![vec![[0; LANES]; users.len()]; words.div_ceil(LANES)];
     let groups: Vec<usize> = (0..users.len()).step_by(GROUP).collect();
     for batch in groups.chunks(BATCH) {
@@ -65,7 +53,7 @@ pub(crate) fn popularity(users: &[Vec<u32>]) -> Vec<Count> {
         columns.par_iter_mut().enumerate().for_each(|(index, column)| {
             let mut sums = vec![[0; LANES]; SUBSETS * GROUP / BLOCK];
             for (&first, below) in batch.iter().zip(&below) {
-                let group = &ways[first..users.len().min(first + GROUP)];
+                let group = &routes[first..users.len().min(first + GROUP)];
                 if sum_subsets(&mut sums, group, index * LANES) {
                     add_group(&mut column[first..], below, &sums);
                 }
@@ -81,19 +69,19 @@ fn digit_bits(paths: usize) -> u32 {
 }
 
 /// w of each path, as settled digits.
-fn count_ways(users: &[Vec<u32>], bits: u32) -> Vec<Vec<u64>> {
-    let mut ways: Vec<Vec<u64>> = Vec::with_capacity(users.len());
+fn count_routes(users: &[Vec<u32>], bits: u32) -> Vec<Vec<u64>> {
+    let mut routes: Vec<Vec<u64>> = Vec::with_capacity(users.len());
     for users in users {
         let mut sum = if users.is_empty() { vec![1] } else { Vec::new() };
         for &user in users {
-            let term = &ways[user as usize];
+            let term = &routes[user as usize];
             sum.resize(sum.len().max(term.len()), 0);
             sum.iter_mut().zip(term).for_each(|(sum, term)| *sum += term);
         }
         settle(&mut sum, bits);
-        ways.push(sum);
+        routes.push(sum);
     }
-    ways
+    routes
 }
 
 /// Carries what is too large for a digit on to the next one.
@@ -121,16 +109,16 @@ fn below_group(users: &[Vec<u32>], first: usize) -> Vec<u64> {
     below
 }
 
-/// Makes the subset sums of a group's blocks, 256 a block, in the column that begins at word `from`; false if the whole
+/// Makes the subset sums of a group's blocks, 256 a block, in the column that begins at word `from`; false if the
 /// group has nothing there.
 fn sum_subsets(sums: &mut [Lanes], group: &[Vec<u64>], from: usize) -> bool {
-    if group.iter().all(|ways| ways.len() <= from) {
+    if group.iter().all(|routes| routes.len() <= from) {
         return false;
     }
     for (block, sums) in group.chunks(BLOCK).zip(sums.chunks_mut(SUBSETS)) {
-        for (bit, ways) in block.iter().enumerate() {
+        for (bit, routes) in block.iter().enumerate() {
             let mut term = [0; LANES];
-            let words = ways.get(from..).unwrap_or_default();
+            let words = routes.get(from..).unwrap_or_default();
             term.iter_mut().zip(words).for_each(|(to, from)| *to = *from);
             let (without, with) = sums.split_at_mut(1 << bit);
             for (with, without) in with.iter_mut().zip(without) {
@@ -141,7 +129,7 @@ fn sum_subsets(sums: &mut [Lanes], group: &[Vec<u64>], from: usize) -> bool {
     true
 }
 
-/// Adds to each path's count the ways of those in a group that are itself or its users.
+/// Adds to each path's count the routes of those in a group that are itself or its users.
 fn add_group(counts: &mut [Lanes], below: &[u64], sums: &[Lanes]) {
     for (count, below) in counts.iter_mut().zip(below) {
         let mut total = *count;
@@ -157,8 +145,8 @@ fn add_group(counts: &mut [Lanes], below: &[u64], sums: &[Lanes]) {
 fn collect_count(columns: &[Vec<Lanes>], path: usize, bits: u32) -> Count {
     let mut digits: Vec<u64> = columns.iter().flat_map(|column| column[path]).collect();
     settle(&mut digits, bits);
-    digits.truncate(digits.iter().rposition(|&digit| digit != 0).map_or(0, |last| last + 1));
-    Count { digits }
+    let digits: Vec<u64> = digits.into_iter().rev().skip_while(|&digit| digit == 0).collect();
+    Count { length: digits.len(), digits }
 }
 
 #[cfg(test)]
@@ -182,20 +170,20 @@ mod tests {
 
     /// The definition, word for word.
     fn slow(users: &[Vec<u32>]) -> Vec<Vec<u32>> {
-        let mut ways: Vec<Vec<u32>> = Vec::new();
+        let mut routes: Vec<Vec<u32>> = Vec::new();
         let mut above: Vec<Vec<bool>> = Vec::new();
         let mut counts = Vec::new();
         for (path, users) in users.iter().enumerate() {
-            let mut own_ways = if users.is_empty() { vec![1] } else { vec![] };
+            let mut own_routes = if users.is_empty() { vec![1] } else { vec![] };
             let mut own_above = vec![false; path + 1];
             own_above[path] = true;
             for &user in users {
-                add(&mut own_ways, &ways[user as usize]);
+                add(&mut own_routes, &routes[user as usize]);
                 own_above.iter_mut().zip(&above[user as usize]).for_each(|(to, from)| *to |= from);
             }
-            ways.push(own_ways);
+            routes.push(own_routes);
             let mut count = vec![];
-            (0..=path).filter(|&x| own_above[x]).for_each(|x| add(&mut count, &ways[x]));
+            (0..=path).filter(|&x| own_above[x]).for_each(|x| add(&mut count, &routes[x]));
             counts.push(count);
             above.push(own_above);
         }
@@ -210,10 +198,14 @@ mod tests {
         bits
     }
 
+    fn bits(count: &Count, width: u32) -> Vec<bool> {
+        bits_of(&count.digits.iter().rev().copied().collect::<Vec<_>>(), width)
+    }
+
     #[track_caller]
     fn check(users: &[Vec<u32>]) {
         let width = digit_bits(users.len());
-        let counts: Vec<_> = popularity(users).iter().map(|count| bits_of(&count.digits, width)).collect();
+        let counts: Vec<_> = popularity(users).iter().map(|count| bits(count, width)).collect();
         let expected: Vec<_> = slow(users).iter().map(|count| bits_of(count, 32)).collect();
         assert!(counts == expected, "{users:?}");
     }
@@ -234,7 +226,7 @@ mod tests {
         for (paths, next) in [(63, 2), (64, 3), (65, 64), (200, 3), (500, 1), (700, 20), (1100, 7)] {
             check(&ladder(paths, next));
         }
-        assert_eq!(bits_of(&popularity(&ladder(700, 20))[699].digits, digit_bits(700)).len(), 699);
+        assert_eq!(bits(&popularity(&ladder(700, 20))[699], digit_bits(700)).len(), 699);
     }
 
     #[test]
@@ -246,32 +238,32 @@ mod tests {
         let expected = slow(&users[..400]);
         let width = digit_bits(users.len());
         for (count, expected) in counts.iter().zip(&expected) {
-            assert_eq!(bits_of(&count.digits, width), bits_of(expected, 32));
+            assert_eq!(bits(count, width), bits_of(expected, 32));
         }
-        // Down the chain each count is larger by the same number, the ways to its top.
+        // Down the chain each count is larger by the same number, the routes to its top.
         assert!(counts[149..].windows(2).all(|pair| pair[0] < pair[1]));
         let top = slow(&users[..150]);
         let mut last = top[149].clone();
-        let mut ways = vec![];
-        add(&mut ways, &slow_ways(&users[..150]));
-        (150..users.len()).for_each(|_| add(&mut last, &ways));
-        assert_eq!(bits_of(&counts[users.len() - 1].digits, width), bits_of(&last, 32));
+        let mut routes = vec![];
+        add(&mut routes, &slow_routes(&users[..150]));
+        (150..users.len()).for_each(|_| add(&mut last, &routes));
+        assert_eq!(bits(&counts[users.len() - 1], width), bits_of(&last, 32));
     }
 
     /// Ways to the last path.
-    fn slow_ways(users: &[Vec<u32>]) -> Vec<u32> {
-        let mut ways: Vec<Vec<u32>> = Vec::new();
+    fn slow_routes(users: &[Vec<u32>]) -> Vec<u32> {
+        let mut routes: Vec<Vec<u32>> = Vec::new();
         for users in users {
             let mut own = if users.is_empty() { vec![1] } else { vec![] };
-            users.iter().for_each(|&user| add(&mut own, &ways[user as usize]));
-            ways.push(own);
+            users.iter().for_each(|&user| add(&mut own, &routes[user as usize]));
+            routes.push(own);
         }
-        ways.pop().unwrap_or_default()
+        routes.pop().unwrap_or_default()
     }
 
     #[test]
     fn counts_compare_as_numbers() {
-        let count = |digits: &[u64]| Count { digits: digits.to_vec() };
+        let count = |digits: &[u64]| Count { length: digits.len(), digits: digits.iter().rev().copied().collect() };
         let ascending = [&[][..], &[1], &[9], &[0, 1], &[5, 1], &[0, 2], &[0, 0, 1]].map(count);
         assert!(ascending.is_sorted_by(|a, b| a < b));
     }

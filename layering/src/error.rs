@@ -8,27 +8,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A closure that is none, or a wish that it cannot fulfil.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A path stands in the closure more than once.
-    #[error("not a closure: {path}: found twice")]
-    Duplicate {
-        /// The path.
+    /// A path stands in the closure more than once, refers to one that the closure does not hold, or is on a cycle of
+    /// references; a path that refers to itself is none.
+    #[error("not a closure: {path}: {cause}")]
+    NotClosure {
+        /// The path; of a cycle the first one in path order.
         path: StorePath,
-    },
-    /// A path refers to one that the closure does not hold.
-    #[error("not a closure: {path}: refers to {reference}, which is absent")]
-    AbsentReference {
-        /// Who refers.
-        path: StorePath,
-        /// To whom.
-        reference: StorePath,
-    },
-    /// Paths refer to each other in a circle; a path that refers to itself is none.
-    #[error("not a closure: {path}: refers to itself by way of {via}")]
-    Cycle {
-        /// A path on the circle, the first of it in path order.
-        path: StorePath,
-        /// The path on the circle that refers to it.
-        via: StorePath,
+        /// What was found.
+        cause: String,
     },
     /// The closure lacks the size of a path.
     #[error("unknown size: {path}: {purpose} needs the narSize of every path")]
@@ -70,12 +57,12 @@ pub enum Error {
     #[error("the strategy pipeline needs its operations")]
     NoPipeline,
     /// An operation of a pipeline cannot do its work on what it is given.
-    #[error("cannot run the pipeline: {name}: {place}: {cause}")]
+    #[error("cannot run the pipeline: {name}: {position}: {cause}")]
     Pipeline {
         /// The file.
         name: String,
         /// Which operation of the file.
-        place: String,
+        position: String,
         /// What was found and what was expected.
         cause: String,
     },

@@ -107,7 +107,7 @@ fn telling<R: Ord>(graph: &Graph, mut paths: Vec<u32>, rank: impl Fn(u32) -> R) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{path, sized_closure};
+    use crate::sample::{self, path};
     use layerstone_closure::PathInfo;
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
     use std::collections::BTreeSet;
@@ -122,7 +122,7 @@ mod tests {
     #[track_caller]
     fn check(layers: &[&str], rates: &str, expected: &[&str], plan_and_bound: [u128; 2], rate: u64) {
         let rates = Rates::parse(rates.as_bytes(), "r").unwrap();
-        let found = explain(&sized_closure(CLOSURE), &plan(layers), &rates).unwrap();
+        let found = explain(&sample::closure(CLOSURE), &plan(layers), &rates).unwrap();
         let names = |paths: &[StorePath]| paths.iter().map(|path| path.name()).collect::<Vec<_>>().join(" ");
         let line = |layer: &LayerCost| {
             format!("{}, {}: {}, {}", layer.size, layer.changes, names(&layer.most_telling), layer.bytes_per_update)
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn what_cannot_be_explained() {
         let error = |closure: &str, rates: &str| {
-            let closure = if closure.contains(' ') { sized_closure(closure) } else { crate::sample::closure(closure) };
+            let closure = sample::closure(closure);
             let rates = Rates::parse(rates.as_bytes(), "r.json").unwrap();
             explain(&closure, &plan(&["a"]), &rates).unwrap_err().to_string()
         };

@@ -30,7 +30,7 @@ impl<'a> Graph<'a> {
         let mut infos: Vec<&PathInfo> = closure.graph.iter().collect();
         infos.sort_by(|a, b| a.path.cmp(&b.path));
         if let Some(pair) = infos.windows(2).find(|pair| pair[0].path == pair[1].path) {
-            return Err(Error::Duplicate { path: pair[0].path.clone() });
+            return Err(not_closure(pair[0], "found twice".to_owned()));
         }
         let used = used_by_each(&infos)?;
         let order = users_first(&used).map_err(|at| cycle(&infos, &used, &at))?;
@@ -110,9 +110,7 @@ fn used_by_each(infos: &[&PathInfo]) -> Result<Vec<Vec<u32>>> {
         for reference in &info.references {
             match index.get(reference) {
                 Some(&target) => used.push(target),
-                None => {
-                    return Err(Error::AbsentReference { path: info.path.clone(), reference: reference.clone() });
-                }
+                None => return Err(not_closure(info, format!("refers to {reference}, which is absent"))),
             }
         }
         used.sort_unstable();
@@ -162,7 +160,11 @@ fn cycle(infos: &[&PathInfo], used: &[Vec<u32>], unplaced: &[bool]) -> Error {
         at = user(at);
         first = first.min(at);
     }
-    Error::Cycle { path: infos[first].path.clone(), via: infos[user(first)].path.clone() }
+    not_closure(infos[first], format!("refers to itself by way of {}", infos[user(first)].path))
+}
+
+fn not_closure(info: &PathInfo, cause: String) -> Error {
+    Error::NotClosure { path: info.path.clone(), cause }
 }
 
 #[cfg(test)]
@@ -192,11 +194,13 @@ mod tests {
 
     #[test]
     fn what_is_no_closure() {
-        check("a: b; a: b; b:", Err(Error::Duplicate { path: path("a") }));
-        check("a: b; b: x", Err(Error::AbsentReference { path: path("b"), reference: path("x") }));
-        check("a: b; b: a", Err(Error::Cycle { path: path("a"), via: path("b") }));
-        check("a: e; e: d; d: f; f: e g; g:", Err(Error::Cycle { path: path("d"), via: path("e") }));
-        check("a: b; b: c; c: b; d: e; e: d", Err(Error::Cycle { path: path("b"), via: path("c") }));
+        let wrong = |name, cause: String| Err(Error::NotClosure { path: path(name), cause });
+        let cycle = |name, via| wrong(name, format!("refers to itself by way of {}", path(via)));
+        check("a: b; a: b; b:", wrong("a", "found twice".to_owned()));
+        check("a: b; b: x", wrong("b", format!("refers to {}, which is absent", path("x"))));
+        check("a: b; b: a", cycle("a", "b"));
+        check("a: e; e: d; d: f; f: e g; g:", cycle("d", "e"));
+        check("a: b; b: c; c: b; d: e; e: d", cycle("b", "c"));
     }
 
     #[test]

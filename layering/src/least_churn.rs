@@ -66,12 +66,12 @@ mod tests {
         check_cost(WEB, 116, 1000);
     }
 
-    /// The closure with other hashes: path P gets the hash part that `turn` and its place give it.
+    /// The closure with other hashes: path P gets the hash part that `turn` and its index give it.
     fn rehashed(closure: &Closure, turn: usize) -> Closure {
         let count = closure.graph.len();
         let rename = |path: &StorePath| {
-            let place = closure.graph.binary_search_by(|info| info.path.cmp(path)).unwrap();
-            let hash = (place + turn) % count;
+            let index = closure.graph.binary_search_by(|info| info.path.cmp(path)).unwrap();
+            let hash = (index + turn) % count;
             StorePath::parse(&format!("{}/{hash:032}-{}", path.store_dir(), path.name())).unwrap()
         };
         let info = |info: &PathInfo| PathInfo {

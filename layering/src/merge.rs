@@ -2,7 +2,7 @@
 //! may be joined: the caller says so, and what a pair costs besides.
 //!
 //! Asking all pairs each time would take the third power of their number: each item remembers the best of the
-//! others. When that one has changed, what was known is a bound from below, and the item looks again only if no other
+//! others. When that one has changed, the old cost is a lower bound, and the item looks again only if no other
 //! pair is below it (Müllner, "Modern hierarchical, agglomerative clustering algorithms", 2011, the generic algorithm).
 //! Equal costs are decided by the items' numbers.
 
@@ -63,7 +63,7 @@ struct Partner {
     item: usize,
     /// Whether that is so, or no other is better than that.
     sure: bool,
-    /// Whether the item itself is there no more.
+    /// Whether the item itself was removed.
     is_gone: bool,
 }
 
@@ -91,7 +91,7 @@ impl Pairs {
         }
     }
 
-    /// Notes that an item is there no more, before [`update`](Pairs::update).
+    /// Notes that an item was removed, before [`update`](Pairs::update).
     pub fn remove(&mut self, item: usize) {
         self.best[item] = Partner { is_gone: true, ..Partner::NOBODY };
     }
@@ -156,7 +156,7 @@ mod tests {
     use crate::Rates;
     use crate::graph::Graph;
     use crate::layer::Layer;
-    use crate::sample::sized_closure;
+    use crate::sample;
     use proptest::prelude::{Strategy, prop_assert_eq, proptest};
 
     fn any_two() -> impl Strategy<Value = [usize; 2]> {
@@ -194,7 +194,7 @@ mod tests {
     /// The layers that are left, by name.
     #[track_caller]
     fn check(closure: &str, limit: usize, expected: &str) {
-        let closure = sized_closure(closure);
+        let closure = sample::closure(closure);
         let graph = Graph::new(&closure).unwrap();
         let churn = Churn::new(&graph, &Rates::default(), "test").unwrap();
         let paths = crate::order::by_name(&graph, &(0..graph.len() as u32).collect::<Vec<_>>());

@@ -16,12 +16,12 @@ mod tests {
     use crate::Rates;
     use crate::graph::Graph;
     use crate::layer::Layer;
-    use crate::sample::sized_closure;
+    use crate::sample;
 
     /// Layers of names, `!` before those that were asked for.
     #[track_caller]
     fn check(least: u64, layers: &str, expected: &str) {
-        let closure = sized_closure("app 10: lib tool; tool 20: libc; lib 30: libc; libc 100: ; data 5: ");
+        let closure = sample::closure("app 10: lib tool; tool 20: libc; lib 30: libc; libc 100: ; data 5: ");
         let graph = Graph::new(&closure).unwrap();
         let churn = Churn::new(&graph, &Rates::default(), "test").unwrap();
         let number = |name: &str| graph.paths.iter().position(|path| path.name() == name).unwrap() as u32;

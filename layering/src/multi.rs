@@ -55,10 +55,10 @@ pub fn plans(closures: &[Closure], settings: &Settings) -> Result<Vec<Plan>> {
     let united = unite(closures)?;
     let graph = Graph::new(&united)?;
     let churn = Churn::new(&graph, &settings.rates, "least-churn")?;
-    let held_by = ClosureSet::of_each(&graph, closures);
+    let closures_of = ClosureSet::of_each(&graph, closures);
     let (pinned, free) = pinned::choose(&graph, settings.free(&graph)?, &settings.pinned)?;
     let of_closure = |closure: usize, paths: &[u32]| -> Vec<u32> {
-        paths.iter().copied().filter(|&path| held_by[path as usize].has(closure)).collect()
+        paths.iter().copied().filter(|&path| closures_of[path as usize].has(closure)).collect()
     };
     let pinned_of = |closure: usize| -> Vec<Layer> {
         let layers = pinned.iter().map(|paths| Layer::pinned(of_closure(closure, paths)));
@@ -70,7 +70,7 @@ pub fn plans(closures: &[Closure], settings: &Settings) -> Result<Vec<Plan>> {
         .enumerate()
         .map(|(closure, pinned)| settings.room(of_closure(closure, &free).len(), pinned.len()));
     let rooms: Vec<usize> = rooms.map(|room| room.map(usize::from)).collect::<Result<_>>()?;
-    let mut joint = JointPlan::new(&churn, &by_name(&graph, &free), &held_by, rooms);
+    let mut joint = JointPlan::new(&churn, &by_name(&graph, &free), &closures_of, rooms);
     joint.meet_limits();
     joint.use_room();
     let plans = joint.divide_anew(&graph, settings.min_size).into_iter().zip(pinned);
@@ -98,14 +98,14 @@ fn unite(closures: &[Closure]) -> Result<Closure> {
 /// A layer of all plans whose closures hold it.
 struct Item {
     cluster: Cluster,
-    held_by: ClosureSet,
+    closures: ClosureSet,
     /// The two layers of the same plans that were joined to this one, if it is made of such.
     parts: Option<Box<[Item; 2]>>,
 }
 
 impl Item {
-    fn new(churn: &Churn, paths: Vec<u32>, held_by: &ClosureSet) -> Item {
-        Item { cluster: Cluster::of(churn, Layer::free(paths)), held_by: held_by.clone(), parts: None }
+    fn new(churn: &Churn, paths: Vec<u32>, closures: &ClosureSet) -> Item {
+        Item { cluster: Cluster::of(churn, Layer::free(paths)), closures: closures.clone(), parts: None }
     }
 }
 
@@ -124,9 +124,9 @@ struct JointPlan<'a> {
 
 impl<'a> JointPlan<'a> {
     /// A layer for each path; the plans in which more sets meet than there may be layers are crowded.
-    fn new(churn: &'a Churn, paths: &[u32], held_by: &[ClosureSet], rooms: Vec<usize>) -> JointPlan<'a> {
-        let item = |&path: &u32| Some(Item::new(churn, vec![path], &held_by[path as usize]));
-        let mut sets: Vec<&ClosureSet> = paths.iter().map(|&path| &held_by[path as usize]).collect();
+    fn new(churn: &'a Churn, paths: &[u32], closures_of: &[ClosureSet], rooms: Vec<usize>) -> JointPlan<'a> {
+        let item = |&path: &u32| Some(Item::new(churn, vec![path], &closures_of[path as usize]));
+        let mut sets: Vec<&ClosureSet> = paths.iter().map(|&path| &closures_of[path as usize]).collect();
         let count = |sets: &[&ClosureSet], plan: usize| sets.iter().filter(|set| set.has(plan)).count();
         let counts = (0..rooms.len()).map(|plan| count(&sets, plan)).collect();
         sets.sort_unstable();
@@ -168,14 +168,14 @@ impl<'a> JointPlan<'a> {
     /// less than `below`.
     fn cost(&self, over: &ClosureSet, a: usize, b: usize, below: u128) -> Option<u128> {
         let (one, other) = (self.items[a].as_ref()?, self.items[b].as_ref()?);
-        let common = |third: &ClosureSet| one.held_by.common(&other.held_by, third);
+        let common = |third: &ClosureSet| one.closures.common(&other.closures, third);
         let relieved = u128::from(common(over));
-        if relieved == 0 || (one.held_by != other.held_by && common(&self.crowded) == 0) {
+        if relieved == 0 || (one.closures != other.closures && common(&self.crowded) == 0) {
             return None;
         }
         // What plans keep that have only one of the two is paid for twice.
         let kept =
-            |item: &Item, other: &Item| if other.held_by.has_all(&item.held_by) { 0 } else { item.cluster.cost() };
+            |item: &Item, other: &Item| if other.closures.has_all(&item.closures) { 0 } else { item.cluster.cost() };
         let kept = kept(one, other) + kept(other, one);
         let below = below.saturating_mul(relieved).checked_sub(kept)?;
         Some((one.cluster.extra_cost(&other.cluster, self.churn, below)? + kept) / relieved)
@@ -184,31 +184,31 @@ impl<'a> JointPlan<'a> {
     /// Joins two layers for all plans that have both; which items are not what they were.
     fn join(&mut self, a: usize, b: usize, pairs: &mut Pairs) -> Vec<usize> {
         let (Some(one), Some(other)) = (self.items[a].take(), self.items[b].take()) else { return Vec::new() };
-        let common = one.held_by.and(&other.held_by);
+        let common = one.closures.and(&other.closures);
         common.iter().for_each(|plan| self.counts[plan] -= 1);
         let mut cluster = one.cluster.clone();
         cluster.join(&other.cluster, self.churn);
-        if one.held_by == other.held_by {
-            self.items[a] = Some(Item { cluster, held_by: common, parts: Some(Box::new([one, other])) });
+        if one.closures == other.closures {
+            self.items[a] = Some(Item { cluster, closures: common, parts: Some(Box::new([one, other])) });
             pairs.remove(b);
             return vec![a, b];
         }
         for (position, item) in [(a, one), (b, other)] {
-            let held_by = item.held_by.without(&common);
-            if held_by.is_empty() {
+            let closures = item.closures.without(&common);
+            if closures.is_empty() {
                 pairs.remove(position);
             } else {
-                self.items[position] = Some(Item { held_by, ..item });
+                self.items[position] = Some(Item { closures, ..item });
             }
         }
-        self.items.push(Some(Item { cluster, held_by: common, parts: None }));
+        self.items.push(Some(Item { cluster, closures: common, parts: None }));
         vec![a, b, self.items.len() - 1]
     }
 
     /// Undoes joints as long as all plans that have the layer have room for one more, the dearest first.
     fn use_room(&mut self) {
         let saved = |joint: &JointPlan, item: &Item| {
-            let has_room = item.held_by.iter().all(|plan| joint.counts[plan] < joint.rooms[plan]);
+            let has_room = item.closures.iter().all(|plan| joint.counts[plan] < joint.rooms[plan]);
             let [one, other] = &**item.parts.as_ref().filter(|_| has_room)?;
             Some(item.cluster.cost() - one.cluster.cost() - other.cluster.cost())
         };
@@ -218,11 +218,11 @@ impl<'a> JointPlan<'a> {
             items.min_by_key(|&(position, saved)| (Reverse(saved), position)).map(|(position, _)| position)
         };
         while let Some(position) = dearest(self)
-            && let Some(Item { held_by, parts: Some(parts), .. }) = self.items[position].take()
+            && let Some(Item { closures, parts: Some(parts), .. }) = self.items[position].take()
         {
-            held_by.iter().for_each(|plan| self.counts[plan] += 1);
+            closures.iter().for_each(|plan| self.counts[plan] += 1);
             // The parts were made for the same plans, but for those that have since taken them into other layers.
-            let [one, other] = parts.map(|part| Some(Item { held_by: held_by.clone(), ..part }));
+            let [one, other] = parts.map(|part| Some(Item { closures: closures.clone(), ..part }));
             self.items[position] = one;
             self.items.push(other);
         }
@@ -233,10 +233,10 @@ impl<'a> JointPlan<'a> {
     fn divide_anew(self, graph: &Graph, least: u64) -> Vec<Vec<Layer>> {
         let mut sets: BTreeMap<ClosureSet, Vec<Cluster>> = BTreeMap::new();
         for item in self.items.into_iter().flatten() {
-            sets.entry(item.held_by).or_default().push(item.cluster);
+            sets.entry(item.closures).or_default().push(item.cluster);
         }
         let mut plans = vec![Vec::new(); self.rooms.len()];
-        for (held_by, clusters) in sets {
+        for (closures, clusters) in sets {
             let paths: Vec<u32> = clusters.iter().flat_map(|cluster| &cluster.paths).copied().collect();
             let count = NonZeroUsize::new(clusters.len()).expect("a set is there as something is in it");
             let layers = least_churn::layers(graph, self.churn, &paths, count).into_iter();
@@ -244,7 +244,7 @@ impl<'a> JointPlan<'a> {
             let cost = |clusters: &[Cluster]| clusters.iter().map(Cluster::cost).sum::<u128>();
             let better = if cost(&anew) < cost(&clusters) { anew } else { clusters };
             let layers: Vec<Layer> = join_small(self.churn, better, least).into_iter().map(Layer::from).collect();
-            held_by.iter().for_each(|plan| plans[plan].extend_from_slice(&layers));
+            closures.iter().for_each(|plan| plans[plan].extend_from_slice(&layers));
         }
         plans
     }
@@ -253,7 +253,7 @@ impl<'a> JointPlan<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{path, sized_closure};
+    use crate::sample::{self, path};
     use crate::{Draft, plan};
     use proptest::prelude::{Strategy as _, prop_assert_eq, proptest};
 
@@ -268,7 +268,7 @@ mod tests {
 
     #[track_caller]
     fn check(closures: &[&str], settings: &Settings, expected: &[&str]) {
-        let closures: Vec<Closure> = closures.iter().map(|text| sized_closure(text)).collect();
+        let closures: Vec<Closure> = closures.iter().map(|text| sample::closure(text)).collect();
         let plans = plans(&closures, settings).unwrap();
         assert_eq!(plans.iter().map(names).collect::<Vec<_>>(), expected);
     }
@@ -313,7 +313,7 @@ mod tests {
 
     #[track_caller]
     fn check_error(closures: &[&str], settings: &Settings, expected: &str) {
-        let closures: Vec<Closure> = closures.iter().map(|text| sized_closure(text)).collect();
+        let closures: Vec<Closure> = closures.iter().map(|text| sample::closure(text)).collect();
         assert_eq!(plans(&closures, settings).unwrap_err().to_string(), expected);
     }
 
@@ -354,13 +354,13 @@ mod tests {
                 nar_size: Some(7 * i as u64 % 50),
                 references: used(i).map(path).collect(),
             };
-            let closure = |mut held: BTreeSet<usize>| {
+            let closure = |mut paths: BTreeSet<usize>| {
                 (0..30).for_each(|i| {
-                    if held.contains(&i) {
-                        held.extend(used(i))
+                    if paths.contains(&i) {
+                        paths.extend(used(i))
                     }
                 });
-                Closure { graph: held.into_iter().map(info).collect() }
+                Closure { graph: paths.into_iter().map(info).collect() }
             };
             roots.into_iter().map(closure).collect()
         })

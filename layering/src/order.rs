@@ -96,11 +96,11 @@ fn key<'a>(graph: &Graph<'a>, path: u32) -> (&'a str, &'a StorePath) {
 mod tests {
     use super::*;
     use crate::Rates;
-    use crate::sample::sized_closure;
+    use crate::sample;
 
     #[track_caller]
     fn check(closure: &str, layers: &[&str], expected: &[&str]) {
-        let closure = sized_closure(closure);
+        let closure = sample::closure(closure);
         let graph = Graph::new(&closure).unwrap();
         let churn = Churn::new(&graph, &Rates::default(), "test").unwrap();
         let number = |name: &str| graph.paths.iter().position(|path| path.name() == name).unwrap() as u32;

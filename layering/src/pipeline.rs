@@ -2,18 +2,15 @@
 //! parts.
 //!
 //! The operations are those of nixpkgs' `layeringPipeline` (`pkgs/build-support/flatten-references-graph`), with the
-//! same results; FORMAT.md says what each does. A file is read as a whole before anything runs. Errors
-//! of a file, and of an operation that fails, name the operation and its place in the file; nixpkgs' program ends in a
+//! same results; FORMAT.md says what each does. All of a file is read before anything runs. Errors
+//! of a file, and of an operation that fails, name the operation and its position in the file; nixpkgs' program ends in a
 //! Python error there.
 
 mod parse;
 mod run;
 mod subgraph;
 
-use crate::Result;
-use crate::graph::Graph;
 use layerstone_store::{Result as StageResult, read_input};
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -27,9 +24,6 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// The name of the strategy.
-    pub(crate) const NAME: &str = "pipeline";
-
     /// Reads a pipeline file; `-` is standard input.
     ///
     /// # Errors
@@ -44,27 +38,18 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// It is something else; the operation that is wrong is named with its place.
+    /// It is something else; the operation that is wrong is named with its position.
     pub fn parse(bytes: &[u8], name: &str) -> StageResult<Pipeline> {
         Ok(Pipeline { name: name.to_owned(), steps: parse::parse(bytes, name)? })
     }
-
-    /// Runs the operations on some paths of a graph; more than `limit` layers are cut as by `limit_layers`.
-    ///
-    /// # Errors
-    ///
-    /// The closure lacks the size of a path, or an operation cannot do its work.
-    pub(crate) fn layers(&self, graph: &Graph, free: &[u32], limit: NonZeroUsize) -> Result<Vec<Vec<u32>>> {
-        run::layers(self, graph, free, limit)
-    }
 }
 
-/// An operation at its place in the file.
+/// An operation at its position in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Step {
     operation: Operation,
     /// Such as `operation 2 (over "rest") > operation 1 (split_every)`.
-    place: String,
+    position: String,
 }
 
 /// What an operation does. Paths are texts: one that is not in the graph, or no store path at all, chooses nothing.
@@ -130,16 +115,10 @@ impl Part {
     }
 }
 
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::sized_closure;
+    use crate::sample;
     use crate::{Plan, Settings, Strategy, plan};
     use layerstone_closure::{Closure, PathInfo};
     use layerstone_store::StorePath;
@@ -190,7 +169,7 @@ mod tests {
 
     #[track_caller]
     fn check(pipeline: Value, expected: &str) {
-        let plan = plan(&sized_closure(CLOSURE), &settings(&pipeline, usize::MAX)).unwrap();
+        let plan = plan(&sample::closure(CLOSURE), &settings(&pipeline, usize::MAX)).unwrap();
         assert_eq!(text(&plan), expected, "{pipeline}");
     }
 
@@ -217,7 +196,7 @@ mod tests {
     /// With one root that is chosen everything is the main part; references to what was chosen are gone.
     #[test]
     fn split_paths_of_one_root() {
-        let closure = sized_closure("top 1: a b; a 2: b c; b 3: c; c 4:");
+        let closure = sample::closure("top 1: a b; a 2: b c; b 3: c; c 4:");
         let run = |pipeline: Value| text(&plan(&closure, &settings(&pipeline, 9)).unwrap());
         assert_eq!(run(json!([["split_paths", ["=top", "=a"]], ["over", "main", ["split_every", 2]]])), "top a, b c");
         let popular =
@@ -255,7 +234,7 @@ mod tests {
             (7, "libc, ssl, bash, lib, app, data, env"),
             (8, "libc, ssl, bash, lib, app, data, env"),
         ] {
-            let plan = plan(&sized_closure(CLOSURE), &settings(&pipeline, limit)).unwrap();
+            let plan = plan(&sample::closure(CLOSURE), &settings(&pipeline, limit)).unwrap();
             assert_eq!(text(&plan), expected, "{limit}");
         }
         let plan = plan(&Closure::default(), &settings(&pipeline, 1)).unwrap();
@@ -277,9 +256,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_run_error(pipeline: Value, place: &str, cause: &str) {
-        let error = plan(&sized_closure(CLOSURE), &settings(&pipeline, 9)).unwrap_err().to_string();
-        assert_eq!(error, format!("cannot run the pipeline: p.json: {place}: {cause}"));
+    fn check_run_error(pipeline: Value, position: &str, cause: &str) {
+        let error = plan(&sample::closure(CLOSURE), &settings(&pipeline, 9)).unwrap_err().to_string();
+        assert_eq!(error, format!("cannot run the pipeline: p.json: {position}: {cause}"));
     }
 
     #[test]

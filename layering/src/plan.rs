@@ -242,7 +242,7 @@ mod tests {
         let plan = |strategy| {
             let pinned = vec!["lib".parse().unwrap()];
             let settings = Settings { pinned, strategy, ..Settings::new(NonZeroUsize::MAX) };
-            plan(&crate::sample::sized_closure("app 1: lib; lib 1: libc; libc 1:"), &settings).unwrap()
+            plan(&closure("app 1: lib; lib 1: libc; libc 1:"), &settings).unwrap()
         };
         let [libc, lib, app] = ["libc", "lib", "app"].map(|name| vec![path(name)]);
         assert_eq!(plan(Strategy::LeastChurn).layers, [libc.clone(), lib.clone(), app.clone()]);

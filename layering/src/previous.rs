@@ -49,9 +49,9 @@ impl Previous {
         let new: Vec<Item> = today.keys().copied().map(Item::of).collect();
         let changes = difference(&self.plan.items(), &new).changed;
         let successors: HashMap<&StorePath, &StorePath> = changes.iter().map(|c| (&c.old.path, &c.new.path)).collect();
-        let in_place = |path: &StorePath| today.get(path).or_else(|| today.get(*successors.get(path)?)).copied();
+        let successor = |path: &StorePath| today.get(path).or_else(|| today.get(*successors.get(path)?)).copied();
         let layers: Vec<Vec<u32>> =
-            self.plan.layers.iter().map(|layer| layer.iter().filter_map(in_place).collect()).collect();
+            self.plan.layers.iter().map(|layer| layer.iter().filter_map(successor).collect()).collect();
         match !paths.is_empty() && layers.iter().all(Vec::is_empty) {
             true => Err(Error::Unrelated { name: self.name.clone() }),
             false => Ok(layers),
@@ -92,10 +92,10 @@ pub(crate) fn layers(
 ) -> Result<Vec<Layer>> {
     let all: Vec<u32> = free.iter().chain(pinned.iter().flatten()).copied().collect();
     let old = previous.layers(graph, &all)?;
-    let placed: Vec<u32> = sorted(old.iter().flatten().copied());
+    let positioned: Vec<u32> = sorted(old.iter().flatten().copied());
     let mut layers = with_pinned(old, pinned);
     let before: Vec<Before> = layers.iter().map(|layer| previous.before(graph, layer)).collect();
-    let new: Vec<u32> = free.iter().copied().filter(|path| placed.binary_search(path).is_err()).collect();
+    let new: Vec<u32> = free.iter().copied().filter(|path| positioned.binary_search(path).is_err()).collect();
     layers.extend(by_name(graph, &new).into_iter().map(|path| Layer::free(vec![path])));
     // What an old layer costs by being sent now, if nothing was changed in it until now; none for one that was asked
     // for, which nothing may join.
@@ -126,7 +126,7 @@ struct Before {
     same: bool,
 }
 
-/// The old layers that still hold something, and those that a user asks for: in place of the first old layer that holds
+/// The old layers that still hold something, and those that a user asks for: instead of the first old layer that holds
 /// nothing else, or on top.
 fn with_pinned(old: Vec<Vec<u32>>, pinned: &[Vec<u32>]) -> Vec<Layer> {
     let owner: HashMap<u32, usize> =
@@ -137,8 +137,8 @@ fn with_pinned(old: Vec<Vec<u32>>, pinned: &[Vec<u32>]) -> Vec<Layer> {
         let whose = paths.first().and_then(|path| owner.get(path));
         let only = whose.filter(|_| paths.iter().all(|path| owner.get(path) == whose));
         if let Some(wanted) = only.and_then(|index| homeless.remove(index)) {
-            let there = sorted(paths.iter().copied());
-            paths.extend(wanted.iter().filter(|path| there.binary_search(path).is_err()));
+            let kept = sorted(paths.iter().copied());
+            paths.extend(wanted.iter().filter(|path| kept.binary_search(path).is_err()));
             layers.push(Layer::pinned(paths));
             continue;
         }
@@ -160,7 +160,7 @@ fn sorted(paths: impl Iterator<Item = u32>) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{path, sized_closure};
+    use crate::sample::{self, path};
     use crate::{Settings, plan};
     use layerstone_closure::{Closure, PathInfo};
     use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, proptest};
@@ -184,7 +184,7 @@ mod tests {
     fn follow(closure: &str, old: &str, limit: usize, pinned: &[&str]) -> Result<Plan> {
         let pinned = pinned.iter().map(|patterns| patterns.parse().unwrap()).collect();
         let limit = NonZeroUsize::new(limit).unwrap();
-        plan(&sized_closure(closure), &Settings { pinned, previous: Some(previous(old)), ..Settings::new(limit) })
+        plan(&sample::closure(closure), &Settings { pinned, previous: Some(previous(old)), ..Settings::new(limit) })
     }
 
     #[track_caller]
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn each_path_takes_its_old_place() {
+    fn each_path_keeps_its_position() {
         check("a 1: ; b 1: ; c 1: ; d 1:", "c a, d b", 2, &[], "c a, d b");
         check("a 1: ; b 1: ; c 1: ; d 1:", "c ~a, ~d b", 2, &[], "c a, d b");
         check(
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_leaves_its_place() {
+    fn what_is_gone_leaves_its_position() {
         check("a 1: ; c 1:", "a b, b2, c", 3, &[], "a, c");
     }
 
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_asked_for_keep_their_place_too() {
+    fn layers_asked_for_keep_their_position_too() {
         let closure = "a 1: ; b 1: ; c 1: ; d 1: ";
         check(closure, "c, b a, d", 9, &["a,b"], "c, b a, d");
         check(closure, "c, b, d, a", 9, &["a,b"], "c, b a, d");
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn an_empty_plan_keeps_nothing() {
-        let closure = sized_closure("app 9: lib; lib 2: libc; libc 100:");
+        let closure = sample::closure("app 9: lib; lib 2: libc; libc 100:");
         let settings = Settings::new(NonZeroUsize::new(2).unwrap());
         let previous = Some(Previous::new("old.json", Plan::default()));
         assert_eq!(plan(&closure, &Settings { previous, ..settings.clone() }), plan(&closure, &settings));
@@ -259,10 +259,10 @@ mod tests {
         assert_eq!(error, expected);
         let guix = Plan::new(vec![vec![StorePath::parse("/gnu/store/h-a").unwrap()]]);
         let settings = Settings { previous: Some(Previous::new("old.json", guix)), ..Settings::new(NonZeroUsize::MIN) };
-        let error = plan(&sized_closure("a 1:"), &settings).unwrap_err().to_string();
+        let error = plan(&sample::closure("a 1:"), &settings).unwrap_err().to_string();
         let expected = "previous plan of another store: old.json: found paths in /gnu/store, expected /nix/store";
         assert_eq!(error, expected);
-        assert_eq!(plan(&sized_closure(""), &settings), Ok(Plan::default()));
+        assert_eq!(plan(&sample::closure(""), &settings), Ok(Plan::default()));
     }
 
     /// A closure of so many paths, whose names have the versions and hash parts of a time.
@@ -315,10 +315,10 @@ mod tests {
             let mut expected: Vec<&StorePath> = new.graph.iter().map(|info| &info.path).collect();
             expected.sort();
             prop_assert_eq!(&paths, &expected);
-            let place = |path: &StorePath| second.layers.iter().position(|layer| layer.contains(path));
+            let layer_of = |path: &StorePath| second.layers.iter().position(|layer| layer.contains(path));
             for layer in &first.layers {
                 let same: Vec<&StorePath> = layer.iter().filter(|path| expected.binary_search(path).is_ok()).collect();
-                prop_assert!(same.windows(2).all(|pair| place(pair[0]) == place(pair[1])));
+                prop_assert!(same.windows(2).all(|pair| layer_of(pair[0]) == layer_of(pair[1])));
                 let room = first.layers.len() + new.graph.len() <= limits.1;
                 prop_assert!(!room || same.len() < layer.len() || second.layers.contains(layer));
             }

@@ -3,29 +3,16 @@
 use layerstone_closure::{Closure, PathInfo};
 use layerstone_store::StorePath;
 
-/// The closure written as `a: b c; b: c; c:` (who: whom it refers to), in the order given.
+/// The closure written as `a: b c; b: c; c:` (who: whom it refers to), with sizes as `a 10: b c; b 5: c; c 20:`, in the
+/// order given.
 pub(crate) fn closure(text: &str) -> Closure {
     let info = |entry: &str| {
-        let (name, references) = entry.split_once(':').expect("name: references");
+        let (head, references) = entry.split_once(':').expect("name: references");
+        let (name, size) = head.trim().split_once(' ').unzip();
         PathInfo {
-            path: path(name.trim()),
+            path: path(name.unwrap_or(head.trim())),
             nar_hash: None,
-            nar_size: None,
-            references: references.split_whitespace().map(path).collect(),
-        }
-    };
-    Closure { graph: text.split(';').filter(|entry| !entry.trim().is_empty()).map(info).collect() }
-}
-
-/// The closure written as `a 10: b c; b 5: c; c 20:` (who, how large, whom it refers to), in the order given.
-pub(crate) fn sized_closure(text: &str) -> Closure {
-    let info = |entry: &str| {
-        let (head, references) = entry.split_once(':').expect("name size: references");
-        let (name, size) = head.trim().split_once(' ').expect("name size");
-        PathInfo {
-            path: path(name),
-            nar_hash: None,
-            nar_size: Some(size.parse().expect("a size is a number")),
+            nar_size: size.map(|size| size.parse().expect("a size is a number")),
             references: references.split_whitespace().map(path).collect(),
         }
     };

@@ -4,7 +4,7 @@
 //! It is what nixpkgs does since 2025 (`pkgs/build-support/docker/auto-layer.py`), with the same sets of layers. Every
 //! path has a label, a set of *primaries*, and paths of one label share a layer. At first all labels are empty, so that
 //! there is one layer. Then paths become primaries, the largest first. A new primary's own label is itself alone. In
-//! the label of each path below it, it takes the place of all who need that path by way of it; but where a primary
+//! the label of each path below it, it replaces all who need that path through it; but where a primary
 //! stands that is below the new one, nothing changes, since it is that one who needs the path. The step that would make
 //! more labels than there may be layers is not done, and nothing after it.
 //!
@@ -167,7 +167,7 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::sized_closure;
+    use crate::sample;
     use layerstone_closure::{Closure, PathInfo};
     use proptest::prelude::{prop_assert_eq, proptest};
     use std::collections::BTreeSet;
@@ -183,7 +183,7 @@ mod tests {
 
     #[track_caller]
     fn check(closure: &str, limit: usize, exclude: &str, expected: &[&str]) {
-        assert_eq!(names(&sized_closure(closure), limit, exclude), expected, "at most {limit}");
+        assert_eq!(names(&sample::closure(closure), limit, exclude), expected, "at most {limit}");
     }
 
     #[test]

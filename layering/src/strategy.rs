@@ -25,7 +25,7 @@ impl Strategy {
     pub const ALL: [Strategy; 3] = [Strategy::LeastChurn, Strategy::Popularity, Strategy::Size];
 
     /// The name of the strategy that a [`Pipeline`] is needed for.
-    pub const PIPELINE: &str = Pipeline::NAME;
+    pub const PIPELINE: &str = "pipeline";
 
     /// The name by which a user chooses it.
     pub const fn name(&self) -> &'static str {

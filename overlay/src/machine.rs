@@ -31,7 +31,7 @@ const QEMU: &str = "qemu-system-x86_64";
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check";
 /// An emulated processor: without what makes the emulator slow. With ERMS and FSRM, memory is copied byte by byte.
 const EMULATED: &str = "max,-erms,-fsrm,-smap,-smep";
-/// Until a machine says hello. A kernel that is packed with xz takes an emulated processor a quarter of a minute.
+/// Until a machine says hello. A kernel that is compressed with xz takes an emulated processor a quarter of a minute.
 const BOOT: Duration = Duration::from_secs(150);
 /// The same with KVM, of which some let a machine begin and then hang.
 const BOOT_KVM: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Stands in the place of virtual machines where they are left out: none is available.
+//! Replaces virtual machines in builds without them: none is available.
 
 use crate::receive::{HostSide, Received};
 use crate::{Backend, Error, Result, Run};

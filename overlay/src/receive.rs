@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::limits::{MAX_LAST_WORDS, MAX_LAYER, MAX_PHASES};
 use crate::{Error, Result, Run};
-use layerstone_guest::{DiskUsage, Done, Failed, Failure, Frame, Phase, SentLayer};
+use layerstone_guest::{DiskUsage, Done, Failed, Failure, Frame, Phase};
 use layerstone_sandbox::signal;
 use layerstone_store::{Digest, Hasher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -251,10 +251,10 @@ impl Receiver {
 
     fn conclude(self, ended: Done) -> Result<Received> {
         let (size, digest) = (self.size, self.hasher.finish());
-        if ended.layer != (SentLayer { size, digest }) {
+        if (ended.size, ended.digest) != (size, digest) {
+            let expected = ended.size;
             return Err(Error::Garbled(format!(
-                "found a layer of {} bytes, expected {} with their sha256",
-                size, ended.layer.size
+                "found a layer of {size} bytes, expected {expected} with their sha256"
             )));
         }
         Ok(Received { prepared: Duration::ZERO, size, digest, sockets: ended.sockets, phases: self.phases })
@@ -346,9 +346,9 @@ mod tests {
         let tar = vec![7; size];
         let mut hasher = Hasher::default();
         hasher.update(&tar);
-        let packed = SentLayer { size: size as u64, digest: hasher.finish() };
+        let (size, digest) = (size as u64, hasher.finish());
         let mut frames: Vec<Frame> = tar.chunks(60_000).map(|piece| Frame::Tar(piece.to_vec())).collect();
-        frames.push(Frame::Done(Done { layer: packed, sockets: Vec::new() }));
+        frames.push(Frame::Done(Done { size, digest, sockets: Vec::new() }));
         frames
     }
 

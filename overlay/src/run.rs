@@ -83,10 +83,7 @@ pub struct Ran {
 impl Run<'_> {
     /// The request to the guest. Store paths are mounted one by one if it is in a namespace.
     pub(crate) fn request(&self, backend: Backend) -> Result<Request> {
-        let contents = match &self.contents {
-            Some(file) => Some(file.metadata().map_err(Error::io("read", "contents"))?.len()),
-            None => None,
-        };
+        let contents = self.contents.as_ref().map(File::metadata).transpose().map_err(Error::io("read", "contents"))?;
         Ok(Request {
             script: self.script.clone(),
             hooks: self.hooks.clone(),
@@ -95,7 +92,7 @@ impl Run<'_> {
             mtime: self.mtime,
             disk: self.disk,
             has_base: self.base.is_some(),
-            contents,
+            contents: contents.map(|metadata| metadata.len()),
         })
     }
 
@@ -114,7 +111,7 @@ impl ScriptStore<'_> {
         let shells = programs.iter().flat_map(|directory| ["bash", "sh"].map(|name| format!("{directory}/{name}")));
         let shell = shells.into_iter().find(|shell| self.store.locate(shell).exists());
         let bind = |path: &StorePath| Bind {
-            source: self.place_of(path).into_os_string().into_encoded_bytes(),
+            source: self.locate(path).into_os_string().into_encoded_bytes(),
             name: path.base_name().to_owned(),
         };
         let binds = if backend.is_machine() { Vec::new() } else { self.closure.iter().map(bind).collect() };
@@ -122,7 +119,7 @@ impl ScriptStore<'_> {
     }
 
     /// The absolute path of a store path on this machine.
-    fn place_of(&self, path: &StorePath) -> PathBuf {
+    fn locate(&self, path: &StorePath) -> PathBuf {
         let real = self.store.locate(path.as_str());
         // Without a current directory, it has to do as it is.
         std::path::absolute(&real).unwrap_or(real)

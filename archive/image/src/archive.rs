@@ -1,9 +1,9 @@
 //! The docker archive itself: what is copied from a base, layers, then what names them, as one tar.
 //!
 //! A layer stands in the archive under its digest, which is only known once the layer is through. But its size is known
-//! before, and so is the place of every byte, unless the archive is compressed. Hence three ways to write the same bytes:
+//! before, and so is the offset of every byte, unless the archive is compressed. Hence three ways to write the same bytes:
 //!
-//! - a plain file: every layer is written at its place while it is hashed, several at once, headers last;
+//! - a plain file: every layer is written at its offset while it is hashed, several at once, headers last;
 //! - a compressed file: front to back, each header in a slot that is written again when the digest is known;
 //! - a pipe: layers whose digests are not given are hashed in a first pass, and all are hashed while they are written,
 //!   since what was read twice must not have changed in between, and what is given must be true.
@@ -106,7 +106,7 @@ impl Archive<'_> {
     ) -> Result<Vec<Digest>> {
         match target {
             Target::File(output) if output.is_seekable() => match params {
-                None => self.write_at_places(output, finish, progress),
+                None => self.write_at_offsets(output, finish, progress),
                 Some(params) => self.write_with_slots(output, params, finish, progress),
             },
             Target::File(output) => {
@@ -125,7 +125,7 @@ impl Archive<'_> {
         if seekable { once } else { once + first_pass }
     }
 
-    fn write_at_places(
+    fn write_at_offsets(
         &self,
         output: &mut Output,
         finish: &dyn Fn(&[Digest]) -> Trailer,
@@ -133,23 +133,23 @@ impl Archive<'_> {
     ) -> Result<Vec<Digest>> {
         let path = output.destination().to_owned();
         self.write_before(output, &path)?;
-        let mut places = Vec::with_capacity(self.layers.len());
+        let mut offsets = Vec::with_capacity(self.layers.len());
         let mut end = self.size_before();
         for layer in &self.layers {
             let header = end;
             let contents = header + self.header(layer, &ZERO).len() as u64;
             end = contents + padded(layer.source.size());
-            places.push((header, contents));
+            offsets.push((header, contents));
         }
         let output: &Output = output;
         let sources: Vec<&Source> = self.layers.iter().map(|layer| &layer.source).collect();
         let sink = |index: usize, offset: u64, bytes: &[u8]| {
-            let (_, contents): (u64, u64) = places[index];
+            let (_, contents): (u64, u64) = offsets[index];
             output.write_all_at(bytes, contents + offset).map_err(Error::write(&path))
         };
         let digests = digest_all(&sources, &sink, progress)?;
         self.check(&digests)?;
-        for ((layer, digest), (header, _)) in self.layers.iter().zip(&digests).zip(&places) {
+        for ((layer, digest), (header, _)) in self.layers.iter().zip(&digests).zip(&offsets) {
             output.write_all_at(&self.header(layer, digest), *header).map_err(Error::write(&path))?;
         }
         // Padding between members is a hole until here; the trailer brings the file to its length.
@@ -187,7 +187,7 @@ impl Archive<'_> {
         finish: &dyn Fn(&[Digest]) -> Trailer,
         progress: &Progress,
     ) -> Result<Vec<Digest>> {
-        let digests = self.known_digests(progress)?;
+        let digests = self.digests_first(progress)?;
         match params {
             None => {
                 let slot = |out: &mut &mut (dyn Write + Send), header: &[u8]| out.write_all(header);
@@ -208,7 +208,7 @@ impl Archive<'_> {
     }
 
     /// Diff IDs before anything is written: those given, the others found by a pass over their layers.
-    fn known_digests(&self, progress: &Progress) -> Result<Vec<Digest>> {
+    fn digests_first(&self, progress: &Progress) -> Result<Vec<Digest>> {
         let unknown = self.layers.iter().filter(|layer| layer.expected.is_none());
         let sources: Vec<&Source> = unknown.map(|layer| &layer.source).collect();
         let mut found = digest_all(&sources, &|_, _, _| Ok(()), progress)?.into_iter();
@@ -218,12 +218,12 @@ impl Archive<'_> {
     }
 
     /// Writes all members front to back, and returns the layers' diff IDs; each layer's header goes out through `slot`,
-    /// with the diff ID that is known for it, which is then checked.
+    /// with the diff ID that is expected of it, which is then checked.
     fn write_members<W: Write>(
         &self,
         out: &mut W,
         path: &Path,
-        known: Option<&[Digest]>,
+        expected: Option<&[Digest]>,
         slot: impl Fn(&mut W, &[u8]) -> io::Result<()>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
         progress: &Progress,
@@ -232,7 +232,7 @@ impl Archive<'_> {
         let mut end = self.size_before();
         let mut digests = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
-            let expected = known.map(|digests| digests[index]);
+            let expected = expected.map(|digests| digests[index]);
             let header = self.header(layer, &expected.unwrap_or(ZERO));
             slot(out, &header).map_err(Error::write(path))?;
             let found = write_layer(&layer.source, out, path, progress)?;
@@ -298,6 +298,11 @@ impl LayerMember {
 
 /// Stands for a digest that is not known yet.
 const ZERO: Digest = Digest::from_bytes([0; 32]);
+
+/// Name of a config's member.
+pub(crate) fn config_name(image_id: &Digest) -> String {
+    format!("{}.json", image_id.hex())
+}
 
 /// Name of a layer's member.
 pub(crate) fn layer_name(digest: &Digest) -> String {

@@ -20,12 +20,12 @@ pub(crate) enum Blobs {
     /// Members of a tar.
     Tar(TarFile),
     /// Files of a directory.
-    Folder(Folder),
+    Directory(Directory),
 }
 
 /// A directory of pieces.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(crate) struct Directory {
     pub path: PathBuf,
     /// What messages call it.
     pub shown: PathBuf,
@@ -38,9 +38,9 @@ impl Blobs {
     /// Opens a tar, compressed or not (`-` is standard input), or a directory; messages call it `shown`.
     pub(crate) fn open(path: &Path, shown: &Path, max: MaxUnpacked) -> Result<Blobs> {
         if path != Path::new("-") && path.is_dir() {
-            let is_there = |name: &str| path.join(name).exists();
-            let is_flat = is_there(MANIFEST_NAME) && !is_there(INDEX_NAME);
-            return Ok(Blobs::Folder(Folder { path: path.to_owned(), shown: shown.to_owned(), is_flat }));
+            let exists = |name: &str| path.join(name).exists();
+            let is_flat = exists(MANIFEST_NAME) && !exists(INDEX_NAME);
+            return Ok(Blobs::Directory(Directory { path: path.to_owned(), shown: shown.to_owned(), is_flat }));
         }
         let mut tar = TarFile::open(path, max, read_members)?;
         tar.path = shown.to_owned();
@@ -49,7 +49,7 @@ impl Blobs {
 
     /// Whether it is a `dir:` directory.
     pub(crate) fn is_flat(&self) -> bool {
-        matches!(self, Blobs::Folder(Folder { is_flat: true, .. }))
+        matches!(self, Blobs::Directory(Directory { is_flat: true, .. }))
     }
 
     /// The name of a blob.
@@ -66,20 +66,20 @@ impl Blobs {
     pub(crate) fn has(&self, name: &str) -> bool {
         match self {
             Blobs::Tar(tar) => tar.find(name).is_some(),
-            Blobs::Folder(folder) => folder.path.join(name).exists(),
+            Blobs::Directory(directory) => directory.path.join(name).exists(),
         }
     }
 
     /// A piece.
     pub(crate) fn part(&self, name: &str) -> Result<Part> {
-        let folder = match self {
+        let directory = match self {
             Blobs::Tar(tar) => return tar.part(name),
-            Blobs::Folder(folder) => folder,
+            Blobs::Directory(directory) => directory,
         };
         if name.is_empty() {
             return Err(self.error("found no \"\"".to_owned()));
         }
-        let (path, shown) = (folder.path.join(name), folder.shown.join(name));
+        let (path, shown) = (directory.path.join(name), directory.shown.join(name));
         let read = |e| StageError::io("read", &shown)(e);
         // Before it is opened, which waits for ever if it is a pipe.
         let metadata = path.metadata().map_err(read)?;
@@ -104,7 +104,7 @@ impl Blobs {
     pub(crate) fn compression(&self) -> Compression {
         match self {
             Blobs::Tar(tar) => tar.compression,
-            Blobs::Folder(_) => Compression::None,
+            Blobs::Directory(_) => Compression::None,
         }
     }
 
@@ -112,7 +112,7 @@ impl Blobs {
     pub(crate) fn path(&self) -> &Path {
         match self {
             Blobs::Tar(tar) => &tar.path,
-            Blobs::Folder(folder) => &folder.shown,
+            Blobs::Directory(directory) => &directory.shown,
         }
     }
 

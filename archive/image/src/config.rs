@@ -3,8 +3,8 @@
 //! Images of `stream` have exactly the keys of nixpkgs' script. Our own add `variant` where it is given, and
 //! `created_by` to each entry of the history, which docker shows as the command that made a layer.
 
-use crate::archive::layer_name;
-use crate::manifest::manifest_text;
+use crate::archive::{config_name, layer_name};
+use crate::manifest::{manifest_entry, manifest_text};
 use crate::python_json::{python_list, to_python_json};
 use layerstone_layer::Layer;
 use layerstone_store::{Digest, StorePath};
@@ -97,12 +97,12 @@ pub struct Finished {
 impl Finished {
     /// Name of the config's member: `HEX.json`.
     pub fn config_name(&self) -> String {
-        format!("{}.json", self.image_id.hex())
+        config_name(&self.image_id)
     }
 
     /// The bytes of manifest.json.
     pub fn manifest(&self, repo_tags: &[String]) -> Vec<u8> {
-        manifest_text(&self.config_name(), repo_tags, &self.layer_names)
+        manifest_text(vec![manifest_entry(&self.config_name(), repo_tags, &self.layer_names)])
     }
 }
 
@@ -128,13 +128,12 @@ impl ImageFacts {
     }
 
     fn history(&self, layer: &LayerFacts) -> Value {
-        let mut entry = Map::new();
-        entry.insert("created".to_owned(), json!(self.created));
+        let mut entry = json!({"created": self.created});
         if let Some(created_by) = self.created_by {
-            entry.insert("created_by".to_owned(), json!(created_by));
+            entry["created_by"] = json!(created_by);
         }
-        entry.insert("comment".to_owned(), json!(layer.comment));
-        Value::Object(entry)
+        entry["comment"] = json!(layer.comment);
+        entry
     }
 }
 

@@ -63,7 +63,7 @@ fn listed(entry: ManifestEntry) -> Listed {
         references: entry.repo_tags.unwrap_or_default(),
         platform: None,
         index: None,
-        is_there: true,
+        is_present: true,
         config: Blob { digest: digest_of(&entry.config), name: entry.config, size: None },
         layers: entry.layers.unwrap_or_default().into_iter().map(layer).collect(),
         manifest: None,

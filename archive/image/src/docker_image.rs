@@ -1,8 +1,8 @@
 //! An image as a docker archive holds it: a member for each layer, the config, manifest.json. Does not know where the
 //! archive goes.
 
-use crate::archive::layer_name;
-use crate::manifest::manifest_text;
+use crate::archive::{config_name, layer_name};
+use crate::manifest::{manifest_entry, manifest_text};
 use crate::{Archive, LayerMember, MANIFEST_NAME, Trailer};
 use layerstone_layer::Result;
 use layerstone_oci::{Image, PutImage};
@@ -34,11 +34,11 @@ impl<'a> DockerImage<'a> {
     ///
     /// Of a layer only the blob exists.
     pub fn new(image: &'a Image<'a>, legacy: Option<&'a dyn LegacyMetadata>) -> Result<DockerImage<'a>> {
-        let (mut layers, mut members, mut known) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (mut layers, mut members, mut first) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (index, layer) in image.layers.iter().enumerate() {
             let next = layers.len();
             let member = match (legacy, layer.diff_id) {
-                (None, Some(digest)) => *known.entry(digest).or_insert(next),
+                (None, Some(digest)) => *first.entry(digest).or_insert(next),
                 _ => next,
             };
             if member == next {
@@ -65,11 +65,11 @@ impl<'a> DockerImage<'a> {
             Some(legacy) => legacy.layer_name(index),
             None => layer_name(diff_id),
         });
-        let config_name = format!("{}.json", image_id.hex());
-        let manifest = manifest_text(&config_name, reference.as_slice(), &names.collect::<Vec<_>>());
+        let config_name = config_name(&image_id);
+        let entry = manifest_entry(&config_name, reference.as_slice(), &names.collect::<Vec<_>>());
         let legacy = self.legacy.zip(reference.as_deref());
         let mut members = legacy.map_or(Trailer::new(), |(legacy, reference)| legacy.members(reference));
-        members.extend([(config_name, config.into_owned()), (MANIFEST_NAME.to_owned(), manifest)]);
+        members.extend([(config_name, config.into_owned()), (MANIFEST_NAME.to_owned(), manifest_text(vec![entry]))]);
         members
     }
 

@@ -20,13 +20,10 @@ pub enum Error {
     /// A layer that is read again.
     #[error(transparent)]
     Tar(#[from] layerstone_tar::Error),
-    /// Names, times, platforms.
-    #[error(transparent)]
-    Oci(#[from] layerstone_oci::Error),
-    /// A file or folder is neither a docker archive nor an OCI layout, or is damaged.
+    /// A file or directory is neither a docker archive nor an OCI layout, or is damaged.
     #[error("not an image: {}: {cause}", path.display())]
     NotAnImage {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// What was found and what was expected.
         cause: String,
@@ -39,7 +36,7 @@ pub enum Error {
         /// What those that are there are called.
         known: Vec<String>,
     },
-    /// It is not told which of several images is meant.
+    /// Which of several images is meant is not stated.
     #[error("several images: {0}: expected {0}#NAME:TAG, found {1}", path.display(), list(known))]
     SeveralImages {
         /// The file.
@@ -62,7 +59,7 @@ pub enum Error {
     NoTag {
         /// What it is called.
         text: String,
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// What was expected.
         cause: String,

@@ -7,7 +7,7 @@ use layerstone_store::describe;
 use serde_json::{Value, json};
 
 /// What a history says of a base's layer of which the base says nothing.
-const UNTOLD: &str = "layer of the base image";
+const UNDESCRIBED: &str = "layer of the base image";
 
 /// The entries of a base's history, for a base of so many layers; `created` stands in entries that are made up.
 ///
@@ -15,16 +15,16 @@ const UNTOLD: &str = "layer of the base image";
 /// layers beyond the entries some are added at the end (as BuildKit does, `exporter/containerimage/writer.go`).
 pub(crate) fn fitted(history: Option<&Value>, layers: usize, created: &str) -> Result<Vec<Value>, String> {
     let mut entries = parse(history)?;
-    let mut told = 0;
+    let mut described = 0;
     for entry in entries.iter_mut().filter(|entry| !is_empty(entry)) {
-        if told == layers {
+        if described == layers {
             entry["empty_layer"] = json!(true);
         } else {
-            told += 1;
+            described += 1;
         }
     }
-    let untold = json!({"created": created, "comment": UNTOLD});
-    entries.extend(std::iter::repeat_n(untold, layers - told));
+    let made_up = json!({"created": created, "comment": UNDESCRIBED});
+    entries.extend(std::iter::repeat_n(made_up, layers - described));
     Ok(entries)
 }
 
@@ -68,11 +68,11 @@ mod tests {
 
     #[test]
     fn absent_or_short() {
-        let untold = json!({"created": "now", "comment": "layer of the base image"});
-        assert_eq!(fitted(None, 1, "now").unwrap(), std::slice::from_ref(&untold));
-        check(json!(null), 2, json!([untold, untold]));
+        let made_up = json!({"created": "now", "comment": "layer of the base image"});
+        assert_eq!(fitted(None, 1, "now").unwrap(), std::slice::from_ref(&made_up));
+        check(json!(null), 2, json!([made_up, made_up]));
         check(json!([]), 0, json!([]));
-        check(json!([{}, {"empty_layer": true}]), 2, json!([{}, {"empty_layer": true}, untold]));
+        check(json!([{}, {"empty_layer": true}]), 2, json!([{}, {"empty_layer": true}, made_up]));
     }
 
     #[test]

@@ -10,7 +10,6 @@ use layerstone_oci::{Descriptor, INDEX_NAME, Location, Platform, Wanted};
 use layerstone_store::{Digest, Error as StageError};
 use layerstone_tar::Part;
 use serde_json::Value;
-use std::io::Read;
 use std::path::Path;
 
 /// A file or directory of images: a docker archive, an OCI archive, the directory of an OCI layout, or a `dir:` directory.
@@ -64,17 +63,17 @@ impl ImageFile {
         self.blobs.compression()
     }
 
-    /// What a reader should be told of it, if anything: bytes behind the compressed data that were passed over.
+    /// What a reader should know of it, if anything: bytes behind the compressed data that were passed over.
     pub fn warning(&self) -> Option<String> {
         let Blobs::Tar(tar) = &self.blobs else { return None };
         tar.has_garbage.then(|| format!("unpacked, trailing garbage ignored: {}", tar.path.display()))
     }
 
-    /// All images that are there, in the order of the table of contents.
+    /// All images that are present, in the order of the table of contents.
     pub fn images(&self) -> Result<Vec<StoredImage>> {
-        let there = self.images.iter().filter(|image| image.is_there);
+        let present = self.images.iter().filter(|image| image.is_present);
         let mut kept = Kept::default();
-        there.map(|image| self.stored(image, label_of(self.blobs.path(), image), &mut kept)).collect()
+        present.map(|image| self.stored(image, label_of(self.blobs.path(), image), &mut kept)).collect()
     }
 
     /// What is listed besides images, in the order of the table of contents.
@@ -100,7 +99,7 @@ impl ImageFile {
                 if other_rank.is_some_and(|other| rank.is_none_or(|rank| other < rank)) {
                     return self.stored(other?, location.to_string(), &mut Kept::default());
                 }
-                // It tells all that there is.
+                // It lists all images.
                 if let (Err(_), Err(error)) = (&chosen, other) {
                     return Err(error);
                 }
@@ -112,16 +111,16 @@ impl ImageFile {
     /// How well an image that was found fits a platform that was named; none if it does not, or none was found.
     fn rank(&self, chosen: &Result<&Listed>, wanted: &Wanted) -> Result<Option<usize>> {
         let Ok(image) = chosen else { return Ok(None) };
-        if !wanted.is_named() {
+        if !wanted.is_named {
             return Ok(Some(0));
         }
         let platform = if image.platform.is_some() { image.platform.clone() } else { self.look(image)? };
         Ok(platform.and_then(|platform| wanted.rank(&platform)))
     }
 
-    /// What an image runs on, by its config; none if that tells none, or is not there.
+    /// What an image runs on, by its config; none if that has none, or is not present.
     fn look(&self, image: &Listed) -> Result<Option<Platform>> {
-        if !image.is_there {
+        if !image.is_present {
             return Ok(None);
         }
         let config: Option<Value> = serde_json::from_slice(&image.config.read(&self.blobs)?).ok();
@@ -138,8 +137,7 @@ impl ImageFile {
         if !self.blobs.has(INDEX_NAME) && !self.blobs.is_flat() {
             return Err(self.blobs.error(format!("found no {INDEX_NAME}, expected an OCI layout")));
         }
-        let oci_layout::Entry { descriptor, bytes, names } = oci_layout::listed(&self.blobs, location)?;
-        Ok((descriptor, bytes, names))
+        oci_layout::listed(&self.blobs, location)
     }
 
     /// A blob of an OCI layout or a `dir:` directory; its bytes are not looked at.
@@ -190,15 +188,12 @@ impl ImageFile {
     fn layer(&self, blob: &Blob, diff_id: Digest, kept: &mut Kept) -> Result<StoredLayer> {
         let part = self.blobs.part(&blob.name)?;
         blob.check_size(part.size(), &self.blobs)?;
-        let mut magic = Vec::new();
-        let read = part.reader().take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic);
-        read.map_err(StageError::io("read", self.blobs.path()))?;
-        let compression = Compression::of(&magic);
+        let compression = Compression::peek(part.reader()).map_err(StageError::io("read", self.blobs.path()))?;
         if compression == Compression::None {
             blob.check_digest(diff_id, &self.blobs)?;
         }
-        let folder = blob.name.strip_suffix("/layer.tar");
-        let json = folder.map(|folder| format!("{folder}/json")).filter(|name| self.blobs.has(name));
+        let directory = blob.name.strip_suffix("/layer.tar");
+        let json = directory.map(|directory| format!("{directory}/json")).filter(|name| self.blobs.has(name));
         let legacy = json.map(|name| self.blobs.bytes(&name)).transpose()?;
         let bytes = legacy.as_ref().map_or(0, Vec::len);
         kept.add(bytes, 0).map_err(|cause| self.blobs.error(cause))?;

@@ -102,13 +102,13 @@ fn joined_env(below: &Value, above: &Value) -> Value {
     merged_env(strings(below).unwrap_or_default(), strings(above).unwrap_or_default()).into()
 }
 
-/// Of the entries with one name (the text before the first `=`) the last stands, at the place of the first.
+/// Of the entries with one name (the text before the first `=`) the last stands, where the first was.
 fn merged_env(base: Vec<String>, child: Vec<String>) -> Vec<String> {
     let mut merged: Vec<String> = Vec::new();
     for entry in base.into_iter().chain(child) {
         let same_name = |other: &&mut String| other.split('=').next() == entry.split('=').next();
         match merged.iter_mut().find(same_name) {
-            Some(place) => *place = entry,
+            Some(existing) => *existing = entry,
             None => merged.push(entry),
         }
     }

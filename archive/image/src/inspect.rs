@@ -1,10 +1,9 @@
 //! What a file of images holds, in short, for people and programs to look at.
 
-use crate::{Artifact, Compression, Error, ImageFile, MaxUnpacked, Result, StoredImage, StoredLayer};
+use crate::{Artifact, Compression, Error, ImageFile, Result, StoredImage, StoredLayer};
 use layerstone_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::Path;
 
 /// A docker archive or an OCI layout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,22 +15,7 @@ pub struct ArchiveSummary {
     pub images: Vec<ImageSummary>,
     /// What an OCI layout lists besides, such as what is attached to images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub artifacts: Vec<ArtifactSummary>,
-}
-
-/// What is no image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ArtifactSummary {
-    /// What kind of artifact it is.
-    pub artifact_type: String,
-    /// Digest of its manifest.
-    pub digest: Digest,
-    /// What it is called.
-    pub repo_tags: Vec<String>,
-    /// The manifest that it is attached to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Digest>,
+    pub artifacts: Vec<Artifact>,
 }
 
 /// An image.
@@ -82,12 +66,6 @@ struct HistoryEntry {
     empty_layer: bool,
 }
 
-/// Reads a docker archive, an OCI archive or the folder of an OCI layout; `-` is standard input. All that its table of
-/// contents names must be there.
-pub fn inspect(path: &Path, max: MaxUnpacked) -> Result<ArchiveSummary> {
-    ArchiveSummary::of(&ImageFile::open(path, max)?)
-}
-
 impl ArchiveSummary {
     /// All images and artifacts of a file or directory that is open, in short.
     ///
@@ -96,15 +74,7 @@ impl ArchiveSummary {
     /// Something that its table of contents names is not there or not what it must be.
     pub fn of(file: &ImageFile) -> Result<ArchiveSummary> {
         let images: Result<_> = file.images()?.iter().map(ImageSummary::of).collect();
-        let artifacts = file.artifacts().iter().cloned().map(ArtifactSummary::from).collect();
-        Ok(ArchiveSummary { compression: file.compression(), images: images?, artifacts })
-    }
-}
-
-impl From<Artifact> for ArtifactSummary {
-    fn from(artifact: Artifact) -> ArtifactSummary {
-        let Artifact { references: repo_tags, kind: artifact_type, digest, subject } = artifact;
-        ArtifactSummary { artifact_type, digest, repo_tags, subject }
+        Ok(ArchiveSummary { compression: file.compression(), images: images?, artifacts: file.artifacts().to_vec() })
     }
 }
 
@@ -145,6 +115,7 @@ impl HistoryEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MaxUnpacked;
     use serde_json::json;
     use std::io::Write;
 
@@ -159,7 +130,7 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&tar.into_inner().unwrap()).unwrap();
         file.write_all(&gzip.finish().unwrap()).unwrap();
-        inspect(file.path(), MaxUnpacked::default())
+        ArchiveSummary::of(&ImageFile::open(file.path(), MaxUnpacked::default())?)
     }
 
     const CONFIG: &[u8] = br#"{"architecture":"amd64","config":{"Cmd":["/x"]},

@@ -1,7 +1,7 @@
 //! Images: what they say about themselves, docker archives, and images to build on.
 //!
 //! An [`OwnConfig`] gives [`ImageFacts`], and these with the facts of the layers a [`Finished`] image: its ID, its config,
-//! its manifest. A [`StoredImage`] is an image to build on; [`inspect`] lists what an archive has, [`store_paths_of`] the
+//! its manifest. A [`StoredImage`] is an image to build on; an [`ArchiveSummary`] lists what an archive has, [`store_paths_of`] the
 //! store paths of an image.
 //!
 //! This crate knows layers by their digests; what is in them and why is not known here.
@@ -39,6 +39,7 @@ mod history;
 mod image_file;
 mod inherit;
 mod inspect;
+mod json_style;
 mod limits;
 mod listed;
 mod manifest;
@@ -60,7 +61,8 @@ pub use docker_image::{DockerImage, LegacyMetadata};
 pub use error::{Claim, Error, Result};
 pub use image_file::ImageFile;
 pub use inherit::merge_env;
-pub use inspect::{ArchiveSummary, ArtifactSummary, ImageSummary, LayerSummary, inspect};
+pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary};
+pub use json_style::JsonStyle;
 pub use layerstone_layer::Compression;
 pub use limits::HeaderBounds;
 pub use manifest::MANIFEST_NAME;

@@ -12,12 +12,12 @@ use std::path::Path;
 pub(crate) struct Listed {
     /// What it is called, `NAME:TAG`; in an OCI layout a name may be all or a tag.
     pub references: Vec<String>,
-    /// What it runs on, if the table tells.
+    /// What it runs on, if the table says so.
     pub platform: Option<Platform>,
     /// Of an image in an index of several, which entry of the table that index is.
     pub index: Option<usize>,
-    /// Whether it is in the file or folder at all. If not, its config is what is missing.
-    pub is_there: bool,
+    /// Whether it is in the file or directory at all. If not, its config is what is missing.
+    pub is_present: bool,
     pub config: Blob,
     /// Bottom first.
     pub layers: Vec<Blob>,
@@ -28,11 +28,11 @@ pub(crate) struct Listed {
 /// A piece of an image.
 #[derive(Clone, Debug)]
 pub(crate) struct Blob {
-    /// Its name in the file or folder.
+    /// Its name in the file or directory.
     pub name: String,
-    /// sha256 that it must have, if that is told.
+    /// sha256 that it must have, if that is stated.
     pub digest: Option<Digest>,
-    /// Size in bytes that it must have, if that is told.
+    /// Size in bytes that it must have, if that is stated.
     pub size: Option<u64>,
 }
 
@@ -44,14 +44,12 @@ impl Listed {
             names => names.join(" "),
         };
         let platform = self.platform.as_ref().map(|platform| {
-            let absent = if self.is_there { "" } else { ", not there" };
+            let absent = if self.is_present { "" } else { ", not there" };
             format!(" ({platform}{absent})")
         });
         name + &platform.unwrap_or_default()
     }
-}
 
-impl Listed {
     /// The layers with the diff IDs that the image's config has for them, bottom first.
     pub(crate) fn with_diff_ids(&self, config: &Value) -> Result<Vec<(&Blob, Digest)>, String> {
         let diff_ids = diff_ids(config).map_err(|cause| format!("{}: {cause}", self.config.name))?;
@@ -73,7 +71,7 @@ fn diff_ids(config: &Value) -> Result<Vec<Digest>, String> {
 }
 
 impl Blob {
-    /// The bytes of a small piece, checked as far as its size and digest are told.
+    /// The bytes of a small piece, checked as far as its size and digest are stated.
     pub(crate) fn read(&self, blobs: &Blobs) -> Result<Vec<u8>> {
         let bytes = blobs.bytes(&self.name)?;
         self.check_size(bytes.len() as u64, blobs)?;
@@ -101,7 +99,7 @@ impl Blob {
 }
 
 /// The image that is meant: by name and tag if they are given; of images of one name, or of one index, for several
-/// platforms the one for the platform that is wanted. `look` finds the platform of one that the table tells none of.
+/// platforms the one for the platform that is wanted. `look` finds the platform of one that the table has none of.
 ///
 /// An image that stands for itself is taken whatever it runs on, unless a platform was named: what it runs on may be unknown,
 /// or none of this machine's business.
@@ -123,7 +121,7 @@ pub(crate) fn choose<'a>(
     for family in families(&meant) {
         for image in choose_of(&family, wanted, look)? {
             // One image under several names is one image.
-            if chosen.iter().all(|known| known.config.name != image.config.name) {
+            if chosen.iter().all(|other| other.config.name != image.config.name) {
                 chosen.push(image);
             }
         }
@@ -158,23 +156,23 @@ fn choose_of<'a>(
 ) -> Result<Vec<&'a Listed>> {
     let [first, ..] = family else { return Ok(Vec::new()) };
     let is_same = |image: &&Listed| image.config.name == first.config.name;
-    if first.index.is_none() && family.iter().all(is_same) && (wanted.is_base() || !wanted.is_named()) {
+    if first.index.is_none() && family.iter().all(is_same) && (wanted.is_base || !wanted.is_named) {
         return Ok(vec![first]);
     }
     if first.index.is_some() {
         let best = wanted.best(family, |image| image.platform.as_ref(), look)?;
         let only = || match family {
-            [only] if wanted.is_base() && !wanted.is_named() => Some(*only),
+            [only] if wanted.is_base && !wanted.is_named => Some(*only),
             _ => None,
         };
         return Ok(best.or_else(only).into_iter().collect());
     }
-    let known: Vec<(&Listed, Option<Platform>)> =
+    let looked_at: Vec<(&Listed, Option<Platform>)> =
         family.iter().map(|image| Ok((*image, platform_of(image, look)?))).collect::<Result<_>>()?;
     let nothing = &mut |_: &(&Listed, Option<Platform>)| Ok::<_, Error>(None);
-    let best = wanted.best(&known.iter().collect::<Vec<_>>(), |(_, platform)| platform.as_ref(), nothing)?;
+    let best = wanted.best(&looked_at.iter().collect::<Vec<_>>(), |(_, platform)| platform.as_ref(), nothing)?;
     let Some((_, best)) = best else { return Ok(Vec::new()) };
-    Ok(known.iter().filter(|(_, platform)| platform == best).map(|(image, _)| *image).collect())
+    Ok(looked_at.iter().filter(|(_, platform)| platform == best).map(|(image, _)| *image).collect())
 }
 
 fn platform_of(image: &Listed, look: &mut dyn FnMut(&Listed) -> Result<Option<Platform>>) -> Result<Option<Platform>> {
@@ -214,7 +212,7 @@ mod tests {
             references,
             platform,
             index: None,
-            is_there: true,
+            is_present: true,
             config: Blob { name: config.to_owned(), digest: None, size: None },
             layers: vec![],
             manifest: None,

@@ -3,9 +3,9 @@
 //! Configs are kept to the byte, so image IDs stay. Images are the same if their configs are, layers if their diff IDs
 //! are; a layer is read where it comes first, or where it is plain.
 
-use crate::archive::layer_name;
+use crate::archive::{config_name, layer_name};
 use crate::error::Claim;
-use crate::manifest::{MANIFEST_NAME, Named, manifest_of};
+use crate::manifest::{MANIFEST_NAME, manifest_entry, manifest_text};
 use crate::stored::MTIME;
 use crate::unpacking::unpack_all;
 use crate::{Archive, Compression, Error, LayerMember, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer};
@@ -46,8 +46,8 @@ impl Merge {
     /// merge then.
     pub fn add(&mut self, location: &Location, image: StoredImage) -> Result<()> {
         let tags = tags(location, &image.references)?;
-        let known = self.images.iter().position(|known| known.image_id == image.image_id);
-        let index = known.unwrap_or_else(|| self.put(image));
+        let existing = self.images.iter().position(|other| other.image_id == image.image_id);
+        let index = existing.unwrap_or_else(|| self.put(image));
         tags.into_iter().try_for_each(|tag| self.claim(tag, index, location))
     }
 
@@ -56,8 +56,8 @@ impl Merge {
         &self.images
     }
 
-    /// Unpacks the compressed layers into temporary files, several at once, and checks their bytes. `done` is told how
-    /// many bytes were written.
+    /// Unpacks the compressed layers into temporary files, several at once, and checks their bytes. `progress` counts the
+    /// bytes that were written.
     ///
     /// # Errors
     ///
@@ -76,23 +76,26 @@ impl Merge {
 
     /// What follows the layers: the configs and the manifest.
     pub fn trailer(&self) -> Trailer {
-        let names: Vec<(String, Vec<String>)> = self.images.iter().map(MergedImage::names).collect();
-        let named = self.images.iter().zip(&names);
-        let named = named.map(|(image, (config, layers))| Named { config, repo_tags: &image.tags, layers });
-        let manifest = manifest_of(&named.collect::<Vec<_>>());
-        let configs = self.images.iter().zip(&names).map(|(image, (name, _))| (name.clone(), image.config.clone()));
+        let entry = |image: &MergedImage| {
+            let layer_names: Vec<String> = image.layers.iter().map(layer_name).collect();
+            manifest_entry(&config_name(&image.image_id), &image.tags, &layer_names)
+        };
+        let manifest = manifest_text(self.images.iter().map(entry).collect());
+        let configs = self.images.iter().map(|image| (config_name(&image.image_id), image.config.clone()));
         configs.chain([(MANIFEST_NAME.to_owned(), manifest)]).collect()
     }
 
-    /// Puts in an image that is not there yet, without a tag; its place.
+    /// Puts in a new image, without a tag; its index.
     fn put(&mut self, image: StoredImage) -> usize {
         let StoredImage { image_id, config_bytes, layers, .. } = image;
         let diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
         for layer in layers {
-            match self.layers.iter_mut().find(|known| known.diff_id == layer.diff_id) {
+            match self.layers.iter_mut().find(|other| other.diff_id == layer.diff_id) {
                 None => self.layers.push(layer),
-                Some(known) if known.compression != Compression::None && layer.compression == Compression::None => {
-                    *known = layer;
+                Some(existing)
+                    if existing.compression != Compression::None && layer.compression == Compression::None =>
+                {
+                    *existing = layer;
                 }
                 Some(_) => {}
             }
@@ -101,7 +104,7 @@ impl Merge {
         self.images.len() - 1
     }
 
-    /// Gives a tag to the image at a place.
+    /// Gives a tag to the image of this index.
     fn claim(&mut self, tag: String, index: usize, location: &Location) -> Result<()> {
         let image = &mut self.images[index];
         let claim = Claim { file: location.path.clone(), image_id: image.image_id };
@@ -118,25 +121,18 @@ impl Merge {
     }
 }
 
-impl MergedImage {
-    /// Names of the config's and the layers' members.
-    fn names(&self) -> (String, Vec<String>) {
-        (format!("{}.json", self.image_id.hex()), self.layers.iter().map(layer_name).collect())
-    }
-}
-
 /// Those of an image's names that are its tags in a docker archive: the ones that the location names, or all.
 ///
-/// In an OCI layout a name may be a tag only, which says nothing new beside a whole `NAME:TAG` (BuildKit writes both).
+/// In an OCI layout a name may be a tag only, which says nothing new beside a complete `NAME:TAG` (BuildKit writes both).
 fn tags(location: &Location, references: &[String]) -> Result<Vec<String>> {
-    let whole: Vec<&String> = references.iter().filter(|text| Reference::parse_tagged(text).is_ok()).collect();
+    let complete: Vec<&String> = references.iter().filter(|text| Reference::parse_tagged(text).is_ok()).collect();
     let is_bare = |text: &str| !text.contains([':', '/', '@']);
-    for text in references.iter().filter(|text| whole.is_empty() || !is_bare(text)) {
+    for text in references.iter().filter(|text| complete.is_empty() || !is_bare(text)) {
         let no_tag = |cause| Error::NoTag { text: text.clone(), path: location.path.clone(), cause };
         Reference::parse_tagged(text).map_err(|error| no_tag(error.cause))?;
     }
-    let named: Vec<&String> = whole.iter().copied().filter(|text| location.matches(text)).collect();
-    Ok(if named.is_empty() { whole } else { named }.into_iter().cloned().collect())
+    let named: Vec<&String> = complete.iter().copied().filter(|text| location.matches(text)).collect();
+    Ok(if named.is_empty() { complete } else { named }.into_iter().cloned().collect())
 }
 
 #[cfg(test)]
@@ -211,16 +207,16 @@ mod tests {
     }
 
     /// Tags of the images, and the commands of their configs, as the manifest of the merged archive has them.
-    fn told(file: &NamedTempFile) -> Value {
+    fn contents(file: &NamedTempFile) -> Value {
         let images = ImageFile::open(file.path(), MaxUnpacked::default()).unwrap().images().unwrap();
-        let told = |image: &StoredImage| {
+        let content = |image: &StoredImage| {
             let names: Vec<&str> = image.layers.iter().map(|layer| &*layer.name).collect();
             let by_diff_id = |diff_id: Digest| format!("{}/layer.tar", diff_id.hex());
             let expected: Vec<_> = image.layers.iter().map(|layer| by_diff_id(layer.diff_id)).collect();
             assert_eq!(names, expected);
             json!([image.config["config"]["Cmd"][0], image.references])
         };
-        images.iter().map(told).collect()
+        images.iter().map(content).collect()
     }
 
     fn members(file: &NamedTempFile) -> Vec<String> {
@@ -235,7 +231,7 @@ mod tests {
         let b = archive(&[("z", &["b:1"], "r p p"), ("x", &["a:2", "docker.io/library/a:1", "c:1"], "p q")]);
         let merge = merged(&[location(&a, ""), location(&b, "")]).unwrap();
         let file = written(&merge).unwrap();
-        assert_eq!(told(&file), json!([["x", ["a:1", "a:2", "c:1"]], ["y", []], ["z", ["b:1"]]]));
+        assert_eq!(contents(&file), json!([["x", ["a:1", "a:2", "c:1"]], ["y", []], ["z", ["b:1"]]]));
         let images = merge.images().iter().map(|image| format!("{}.json", image.image_id.hex()));
         let layers = ["p", "q", "r"].map(|letter| format!("{}/layer.tar", layer(letter).2.hex()));
         let expected: Vec<String> = layers.into_iter().chain(images).chain(["manifest.json".to_owned()]).collect();
@@ -250,7 +246,7 @@ mod tests {
         let file = archive(&[("x", &["a:1", "a:2", "b:1"], "p"), ("y", &["c:1"], "q")]);
         for (name, tags) in [("a:2", json!(["a:2"])), ("a", json!(["a:1", "a:2"])), (":1", json!(null))] {
             match merged(&[location(&file, name)]) {
-                Ok(merge) => assert_eq!(told(&written(&merge).unwrap()), json!([["x", tags]]), "{name}"),
+                Ok(merge) => assert_eq!(contents(&written(&merge).unwrap()), json!([["x", tags]]), "{name}"),
                 Err(Error::SeveralImages { .. }) => assert_eq!((name, tags), (":1", json!(null))),
                 Err(error) => panic!("{name}: {error}"),
             }
@@ -266,7 +262,7 @@ mod tests {
         let [first, second] = [&a, &b].map(|file| format!("{} has {}", file.path().display(), id(file)));
         assert_eq!(error, format!("two images of one tag: docker.io/library/a:1: {first}, {second}"));
         let merge = merged(&[location(&a, ""), location(&b, "b")]).unwrap();
-        assert_eq!(told(&written(&merge).unwrap()), json!([["x", ["a:1"]], ["y", ["b:1"]]]));
+        assert_eq!(contents(&written(&merge).unwrap()), json!([["x", ["a:1"]], ["y", ["b:1"]]]));
     }
 
     #[track_caller]

@@ -4,6 +4,7 @@
 //! The digest of a blob is its member's name, so blobs are collected in temporary files until all are known.
 
 use crate::archive::{Archive, CopiedMember, LayerMember, Target, Trailer};
+use crate::stored::MTIME;
 use layerstone_layer::{CompressedBlob, Progress, Source};
 use layerstone_oci::{
     BlobStore, BlobWriter, Content, Descriptor, Error, INDEX_NAME, Index, LAYOUT_NAME, LAYOUT_TEXT, PutOutcome,
@@ -16,8 +17,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Modification time of the members, in seconds since the epoch, as in docker archives.
-const MTIME: i64 = 1;
 /// Directories of a layout.
 const DIRECTORIES: [&str; 2] = ["blobs", "blobs/sha256"];
 
@@ -29,7 +28,7 @@ pub struct OciArchive {
 }
 
 impl OciArchive {
-    /// An archive to be written there, once it is finished; its place is tried now.
+    /// An archive to be written there, once it is finished; that it can be written there is tried now.
     ///
     /// # Errors
     ///

@@ -13,8 +13,8 @@ use layerstone_oci::{
     Descriptor, INDEX_NAME, Index, Location, Manifest, Platform, StoredManifest, names_in, without_names,
 };
 use layerstone_store::Digest;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,15 +29,17 @@ const MAX_READ: usize = 10_000;
 type Listing = Index<Value>;
 
 /// What a layout lists besides images.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Artifact {
-    /// What it is called.
-    pub references: Vec<String>,
     /// What kind of artifact it is.
-    pub kind: String,
+    pub artifact_type: String,
     /// Digest of its manifest.
     pub digest: Digest,
+    /// What it is called.
+    pub repo_tags: Vec<String>,
     /// The manifest that it is attached to, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Digest>,
 }
 
@@ -65,13 +67,6 @@ pub(crate) struct Found {
     seen: BTreeSet<(Digest, Option<usize>, Vec<String>)>,
 }
 
-/// What is listed by itself, or as one of several platforms.
-pub(crate) struct Entry {
-    pub descriptor: Descriptor,
-    pub bytes: Vec<u8>,
-    pub names: Vec<String>,
-}
-
 /// The images of a layout, in the index's order, and the artifacts. What is neither is passed over.
 pub(crate) fn images(blobs: &Blobs) -> Result<Found> {
     let index = top(blobs)?;
@@ -79,8 +74,8 @@ pub(crate) fn images(blobs: &Blobs) -> Result<Found> {
     let piece = if blobs.is_flat() { MANIFEST_NAME } else { INDEX_NAME };
     collect(blobs, &index, &Level { piece, names: &[], entry: None, depth: 0 }, &mut found)?;
     let images = &found.images;
-    match images.iter().find(|image| image.is_there).or(images.first()) {
-        Some(image) if image.is_there => Ok(found),
+    match images.iter().find(|image| image.is_present).or(images.first()) {
+        Some(image) if image.is_present => Ok(found),
         Some(image) => Err(blobs.error(format!("found no {}", image.config.name))),
         None => Err(blobs.error(format!("{piece}: found no image{}", found.kinds(&index)))),
     }
@@ -97,15 +92,16 @@ fn top(blobs: &Blobs) -> Result<Listing> {
         let cause = format!("found the {MANIFEST_NAME} of a docker archive, expected the archive as a tar");
         return Err(blobs.error(cause));
     }
-    let told = value["mediaType"].as_str();
-    let kind = told.unwrap_or(if value["manifests"].is_array() { media_type::INDEX } else { media_type::MANIFEST });
+    let stated_type = value["mediaType"].as_str();
+    let kind =
+        stated_type.unwrap_or(if value["manifests"].is_array() { media_type::INDEX } else { media_type::MANIFEST });
     let descriptor = serde_json::to_value(Descriptor::of(kind, &bytes)).expect("text and numbers");
     Ok(Index::new(vec![descriptor], BTreeMap::new()))
 }
 
 /// What index.json itself lists of this name, or all that it lists: a manifest or an index, its bytes, and what it is
 /// called. Of several images of one name for several platforms, the index that they would be in.
-pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<Entry> {
+pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<(Descriptor, Vec<u8>, Vec<String>)> {
     let index = top(blobs)?;
     let mut meant = Vec::new();
     for value in &index.manifests {
@@ -123,7 +119,7 @@ pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<Entry> {
     match &meant[..] {
         [(one, bytes)] => {
             let descriptor = Descriptor::of(&one.media_type, bytes);
-            return Ok(Entry { descriptor, bytes: bytes.clone(), names: names_in(&one.annotations) });
+            return Ok((descriptor, bytes.clone(), names_in(&one.annotations)));
         }
         [(first, _), rest @ ..]
             if rest.iter().all(|(it, _)| names_in(&it.annotations) == names_in(&first.annotations))
@@ -137,7 +133,7 @@ pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<Entry> {
     let manifests =
         meant.iter().map(|(descriptor, bytes)| in_index(blobs, descriptor, bytes)).collect::<Result<_>>()?;
     let bytes = Index::new(manifests, BTreeMap::new()).to_bytes();
-    Ok(Entry { descriptor: Descriptor::of(media_type::INDEX, &bytes), bytes, names })
+    Ok((Descriptor::of(media_type::INDEX, &bytes), bytes, names))
 }
 
 /// What an index says of an image that index.json lists: what it says there but for its name, and what it runs on.
@@ -202,21 +198,22 @@ fn image(
 ) -> Result<()> {
     let (platform, index) = (descriptor.platform.clone(), level.entry);
     if platform.is_some() && !blobs.has(&blob.name) {
-        let (layers, is_there, manifest) = (Vec::new(), false, None);
-        found.images.push(Listed { references, platform, index, is_there, config: blob, layers, manifest });
+        let (layers, is_present, manifest) = (Vec::new(), false, None);
+        found.images.push(Listed { references, platform, index, is_present, config: blob, layers, manifest });
         return Ok(());
     }
-    let told = descriptor.artifact_type();
-    if let (Some(kind), Some(digest), false) = (told, blob.digest, blobs.has(&blob.name)) {
-        found.artifacts.push(Artifact { references, kind: kind.to_owned(), digest, subject: None });
+    let stated_type = descriptor.artifact_type();
+    if let (Some(kind), Some(digest), false) = (stated_type, blob.digest, blobs.has(&blob.name)) {
+        found.artifacts.push(Artifact { artifact_type: kind.to_owned(), digest, repo_tags: references, subject: None });
         return Ok(());
     }
     let bytes = blob.read(blobs)?;
     let manifest: Manifest = parse(blobs, &blob.name, &bytes)?;
     let oci_descriptor = Descriptor::of(&descriptor.media_type, &bytes);
-    if let Some(kind) = told.or(manifest.artifact()) {
+    if let Some(kind) = stated_type.or(manifest.artifact()) {
         let subject = manifest.subject.as_ref().map(|subject| subject.digest);
-        found.artifacts.push(Artifact { references, kind: kind.to_owned(), digest: oci_descriptor.digest, subject });
+        let (artifact_type, digest) = (kind.to_owned(), oci_descriptor.digest);
+        found.artifacts.push(Artifact { artifact_type, digest, repo_tags: references, subject });
         return Ok(());
     }
     let piece = |descriptor: &Descriptor| Blob {
@@ -230,7 +227,7 @@ fn image(
         return Err(blobs.error(format!("{INDEX_NAME}: found manifests of more than {MAX_DESCRIPTIONS} bytes")));
     }
     let manifest = Some(StoredManifest { descriptor: oci_descriptor, bytes, manifest });
-    found.images.push(Listed { references, platform, index, is_there: true, config, layers, manifest });
+    found.images.push(Listed { references, platform, index, is_present: true, config, layers, manifest });
     Ok(())
 }
 
@@ -261,7 +258,8 @@ impl Found {
     /// What is listed that is no image, for messages.
     fn kinds(&self, index: &Listing) -> String {
         if !self.artifacts.is_empty() {
-            let kinds: Vec<String> = self.artifacts.iter().map(|it| it.kind.escape_debug().to_string()).collect();
+            let kinds: Vec<String> =
+                self.artifacts.iter().map(|it| it.artifact_type.escape_debug().to_string()).collect();
             return format!(", only artifacts of type {}", kinds.join(", "));
         }
         let kinds: Vec<String> =
@@ -273,7 +271,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blobs::Folder;
+    use crate::blobs::Directory;
     use layerstone_oci::media_type::{DOCKER_LIST, INDEX, MANIFEST};
     use serde_json::{Value, json};
     use std::path::Path;
@@ -282,80 +280,80 @@ mod tests {
     const IMAGE_NAME: &str = "io.containerd.image.name";
 
     /// Writes a blob; its descriptor.
-    fn blob(folder: &Path, media_type: &str, value: &Value) -> Value {
+    fn blob(directory: &Path, media_type: &str, value: &Value) -> Value {
         let bytes = value.to_string();
         let digest = Digest::of(bytes.as_bytes());
-        std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
-        std::fs::write(folder.join(format!("blobs/sha256/{}", digest.hex())), &bytes).unwrap();
+        std::fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+        std::fs::write(directory.join(format!("blobs/sha256/{}", digest.hex())), &bytes).unwrap();
         json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()})
     }
 
-    fn manifest(folder: &Path, text: &str) -> Value {
-        let config = blob(folder, "", &json!(text));
-        blob(folder, MANIFEST, &json!({"config": config, "layers": []}))
+    fn manifest(directory: &Path, text: &str) -> Value {
+        let config = blob(directory, "", &json!(text));
+        blob(directory, MANIFEST, &json!({"config": config, "layers": []}))
     }
 
     /// The titles of the images of an index, whose images are called by annotations.
     #[track_caller]
-    fn check(folder: &Path, manifests: &[Value], expected: Result<&[&str], &str>) {
-        std::fs::write(folder.join(INDEX_NAME), json!({"manifests": manifests}).to_string()).unwrap();
-        let (path, shown) = (folder.to_owned(), folder.to_owned());
-        let found = images(&Blobs::Folder(Folder { path, shown, is_flat: false })).map(|found| found.images);
-        let told = |e: crate::Error| e.to_string().replace(&format!("{}", folder.display()), "F");
-        let found = found.map(|images| images.iter().map(Listed::title).collect::<Vec<_>>()).map_err(told);
+    fn check(directory: &Path, manifests: &[Value], expected: Result<&[&str], &str>) {
+        std::fs::write(directory.join(INDEX_NAME), json!({"manifests": manifests}).to_string()).unwrap();
+        let (path, shown) = (directory.to_owned(), directory.to_owned());
+        let found = images(&Blobs::Directory(Directory { path, shown, is_flat: false })).map(|found| found.images);
+        let text = |e: crate::Error| e.to_string().replace(&format!("{}", directory.display()), "F");
+        let found = found.map(|images| images.iter().map(Listed::title).collect::<Vec<_>>()).map_err(text);
         let expected = expected.map(|titles| titles.iter().map(|title| (*title).to_owned()).collect());
         assert_eq!(found, expected.map_err(str::to_owned));
     }
 
     #[test]
     fn names_and_platforms() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        let mut named = manifest(folder, "a");
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        let mut named = manifest(directory, "a");
         named["annotations"] = json!({REF_NAME: "1", IMAGE_NAME: "docker.io/library/x:1", "other": "y"});
-        let mut unknown = manifest(folder, "b");
+        let mut unknown = manifest(directory, "b");
         unknown["platform"] = json!({"os": "unknown", "architecture": "unknown"});
-        let mut arm = manifest(folder, "c");
+        let mut arm = manifest(directory, "c");
         arm["platform"] = json!({"os": "linux", "architecture": "arm", "variant": "v7"});
-        let mut nested = blob(folder, DOCKER_LIST, &json!({"manifests": [unknown, arm]}));
+        let mut nested = blob(directory, DOCKER_LIST, &json!({"manifests": [unknown, arm]}));
         nested["annotations"] = json!({REF_NAME: "2"});
-        check(folder, &[named, nested], Ok(&["x:1 1", "2 (linux/arm/v7)"]));
+        check(directory, &[named, nested], Ok(&["x:1 1", "2 (linux/arm/v7)"]));
     }
 
     /// A platform's image may be elsewhere, as long as one is here.
     #[test]
     fn what_is_elsewhere() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
         let hex = "0".repeat(64);
         let platform = json!({"os": "linux", "architecture": "arm64"});
         let absent = json!({"mediaType": MANIFEST, "digest": format!("sha256:{hex}"), "size": 1, "platform": platform});
-        let here = manifest(folder, "a");
+        let here = manifest(directory, "a");
         let titles = ["one without a name (linux/arm64, not there)", "one without a name"];
-        check(folder, &[absent.clone(), here], Ok(&titles));
-        check(folder, &[absent], Err(&format!("not an image: F: found no blobs/sha256/{hex}")));
+        check(directory, &[absent.clone(), here], Ok(&titles));
+        check(directory, &[absent], Err(&format!("not an image: F: found no blobs/sha256/{hex}")));
     }
 
     #[test]
     fn no_image() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        check(folder, &[], Err("not an image: F: index.json: found no image"));
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        check(directory, &[], Err("not an image: F: index.json: found no image"));
         let others = ["a/b", "c/\n"].map(|kind| json!({"mediaType": kind, "digest": "sha512:0", "size": 0}));
-        check(folder, &others, Err("not an image: F: index.json: found no image, only a/b, c/\\n"));
+        check(directory, &others, Err("not an image: F: index.json: found no image, only a/b, c/\\n"));
         let bad = json!({"mediaType": MANIFEST, "digest": "sha512:0", "size": 0});
-        check(folder, &[bad], Err("not an image: F: index.json: not a sha256 digest: \"sha512:0\""));
+        check(directory, &[bad], Err("not an image: F: index.json: not a sha256 digest: \"sha512:0\""));
     }
 
     /// Five indexes of thirty each would be read twenty million times: each is read once under a name.
     #[test]
     fn indexes_that_list_each_other_often() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut inner = blob(folder.path(), INDEX, &json!({"manifests": []}));
+        let directory = tempfile::tempdir().unwrap();
+        let mut inner = blob(directory.path(), INDEX, &json!({"manifests": []}));
         for _ in 0..5 {
-            inner = blob(folder.path(), INDEX, &json!({"manifests": vec![inner; 30]}));
+            inner = blob(directory.path(), INDEX, &json!({"manifests": vec![inner; 30]}));
         }
-        check(folder.path(), &[inner], Err(&format!("not an image: F: index.json: found no image, only {INDEX}")));
+        check(directory.path(), &[inner], Err(&format!("not an image: F: index.json: found no image, only {INDEX}")));
         // Names of their own make different ones of them.
         let named = |inner: &Value| {
             let called = |number: usize| {
@@ -363,12 +361,12 @@ mod tests {
                 inner["annotations"] = json!({REF_NAME: number.to_string()});
                 inner
             };
-            blob(folder.path(), INDEX, &json!({"manifests": (0..30).map(called).collect::<Vec<_>>()}))
+            blob(directory.path(), INDEX, &json!({"manifests": (0..30).map(called).collect::<Vec<_>>()}))
         };
-        let mut inner = blob(folder.path(), INDEX, &json!({"manifests": []}));
+        let mut inner = blob(directory.path(), INDEX, &json!({"manifests": []}));
         for _ in 0..5 {
             inner = named(&inner);
         }
-        check(folder.path(), &[inner], Err("not an image: F: index.json: found more than 10000 manifests"));
+        check(directory.path(), &[inner], Err("not an image: F: index.json: found more than 10000 manifests"));
     }
 }

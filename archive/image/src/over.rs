@@ -13,13 +13,13 @@ const OURS: &str = "the spec";
 /// What the history says made the layers.
 const CREATED_BY: &str = "layerstone";
 
-/// Keys beside the execution parameters that an image inherits, if it inherits everything (BuildKit copies the whole
-/// config of the base; the others of the image-spec are made anew).
+/// Keys beside the execution parameters that an image inherits, if it inherits everything (BuildKit copies all of
+/// the base's config; the others of the image-spec are made anew).
 const INHERITED: [&str; 3] = ["author", "os.version", "os.features"];
 
 /// What a base's config says.
 struct BaseConfig<'a> {
-    whole: &'a Value,
+    config: &'a Value,
     name: &'a str,
     parameters: Map<String, Value>,
     /// Go's name of the architecture, if it has one.
@@ -67,7 +67,7 @@ impl OwnConfig<'_> {
     pub fn facts_over(&self, base: &Value, name: &str) -> Result<ImageFacts> {
         let base = BaseConfig::parse(base, name)?;
         let own = self.facts();
-        let history = history::fitted(base.whole.get("history"), base.layers, &own.created);
+        let history = history::fitted(base.config.get("history"), base.layers, &own.created);
         let (architecture, variant) = self.platform_over(&base);
         Ok(ImageFacts {
             architecture: architecture.unwrap_or(own.architecture),
@@ -120,37 +120,37 @@ impl OwnConfig<'_> {
 }
 
 impl<'a> BaseConfig<'a> {
-    fn parse(whole: &'a Value, name: &'a str) -> Result<BaseConfig<'a>> {
+    fn parse(config: &'a Value, name: &'a str) -> Result<BaseConfig<'a>> {
         let parse = || {
-            if !whole.is_object() {
-                return Err(format!("found {}, expected an object", describe(whole)));
+            if !config.is_object() {
+                return Err(format!("found {}, expected an object", describe(config)));
             }
-            let found = string(whole, "architecture")?;
-            let (architecture, told) = found.map_or((None, None), |found| match go_architecture(found) {
-                Ok((architecture, told)) => (Some(architecture), told),
+            let found = string(config, "architecture")?;
+            let (architecture, implied) = found.map_or((None, None), |found| match go_architecture(found) {
+                Ok((architecture, implied)) => (Some(architecture), implied),
                 Err(_) => (Some(found), None),
             });
             Ok(BaseConfig {
-                whole,
+                config,
                 name,
-                parameters: parameters(whole)?,
+                parameters: parameters(config)?,
                 architecture,
-                variant: string(whole, "variant")?.or(told),
-                os: string(whole, "os")?,
-                layers: layer_count(whole)?,
+                variant: string(config, "variant")?.or(implied),
+                os: string(config, "os")?,
+                layers: layer_count(config)?,
             })
         };
         parse().map_err(|cause| malformed(name, cause).into())
     }
 
     fn inherited_keys(&self) -> Map<String, Value> {
-        let value = |key: &str| self.whole.get(key).filter(|value| !value.is_null()).cloned();
+        let value = |key: &str| self.config.get(key).filter(|value| !value.is_null()).cloned();
         INHERITED.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect()
     }
 }
 
-fn parameters(whole: &Value) -> Result<Map<String, Value>, String> {
-    match whole.get("config") {
+fn parameters(config: &Value) -> Result<Map<String, Value>, String> {
+    match config.get("config") {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(parameters)) => Ok(parameters.clone()),
         Some(other) => Err(format!("config: found {}, expected an object or null", describe(other))),
@@ -158,16 +158,16 @@ fn parameters(whole: &Value) -> Result<Map<String, Value>, String> {
 }
 
 /// A string that may be absent, null or empty, which are all the same.
-fn string<'a>(whole: &'a Value, key: &str) -> Result<Option<&'a str>, String> {
-    match whole.get(key) {
+fn string<'a>(config: &'a Value, key: &str) -> Result<Option<&'a str>, String> {
+    match config.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
         Some(other) => Err(format!("{key}: found {}, expected a string", describe(other))),
     }
 }
 
-fn layer_count(whole: &Value) -> Result<usize, String> {
-    let diff_ids = match whole.pointer("/rootfs/diff_ids") {
+fn layer_count(config: &Value) -> Result<usize, String> {
+    let diff_ids = match config.pointer("/rootfs/diff_ids") {
         None => return Err("rootfs.diff_ids: missing, expected a list of digests".to_owned()),
         Some(Value::Null) => return Ok(0),
         Some(Value::Array(diff_ids)) => diff_ids,
@@ -197,17 +197,17 @@ mod tests {
         Digest::of(text.as_bytes())
     }
 
-    /// What is told by these keys of an image.json.
+    /// What these keys say of an image.json.
     fn with_own<T>(keys: &Value, then: impl FnOnce(OwnConfig) -> T) -> T {
         let text = |key: &str| keys.get(key).map(|value| value.as_str().unwrap());
-        let (architecture, told) = text("architecture").map_or((None, None), |name| {
+        let (architecture, implied) = text("architecture").map_or((None, None), |name| {
             let (architecture, variant) = go_architecture(name).unwrap();
             (Some(architecture), variant)
         });
         then(OwnConfig {
             created: "1970-01-01T00:00:01Z".to_owned(),
             architecture,
-            variant: text("variant").or(told),
+            variant: text("variant").or(implied),
             parameters: keys.get("config").map_or(&Map::new(), |config| config.as_object().unwrap()),
             inherit: keys.get("inherit") == Some(&json!(true)),
         })

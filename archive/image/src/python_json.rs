@@ -6,19 +6,19 @@
 //!
 //! Integers beyond 64 bits, which Python would keep, are read as floats.
 
-use serde::Serialize;
+use crate::JsonStyle;
 use serde_json::Value;
-use serde_json::ser::{CharEscape, Formatter, PrettyFormatter, Serializer};
-use std::io::{self, Write};
 
 /// The text that Python's `json.dumps(value, indent=4)` gives.
 pub fn to_python_json(value: &Value) -> Vec<u8> {
-    let mut text = Vec::new();
-    let formatter = PythonFormatter { pretty: PrettyFormatter::with_indent(b"    ") };
-    value
-        .serialize(&mut Serializer::with_formatter(&mut text, formatter))
-        .expect("a JSON value has string keys and a vector takes all bytes");
-    text
+    JsonStyle { indent: 4, append_char, float: python_float }.text(value).into_bytes()
+}
+
+fn append_char(c: char, text: &mut String) {
+    match c {
+        ' '..='~' => text.push(c),
+        c => text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+    }
 }
 
 /// The text that Python's `repr` gives for a list of strings: `['a', "it's"]`.
@@ -57,69 +57,6 @@ fn is_printable(c: char) -> bool {
     let mut text = String::from("a");
     text.push(c);
     !text.escape_debug().skip(1).collect::<String>().starts_with("\\u") && !matches!(c, '\0'..='\x1f')
-}
-
-struct PythonFormatter {
-    pretty: PrettyFormatter<'static>,
-}
-
-impl Formatter for PythonFormatter {
-    fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        writer.write_all(python_float(value).as_bytes())
-    }
-
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        for c in fragment.chars() {
-            if matches!(c, ' '..='~') {
-                writer.write_all(&[c as u8])?;
-                continue;
-            }
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write_char_escape<W: ?Sized + Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
-        self.pretty.write_char_escape(writer, escape)
-    }
-
-    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.begin_array(writer)
-    }
-
-    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_array(writer)
-    }
-
-    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.pretty.begin_array_value(writer, first)
-    }
-
-    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_array_value(writer)
-    }
-
-    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.begin_object(writer)
-    }
-
-    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_object(writer)
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.pretty.begin_object_key(writer, first)
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.begin_object_value(writer)
-    }
-
-    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_object_value(writer)
-    }
 }
 
 /// `repr` of a finite float: the shortest digits that read back the same, with an exponent below 1e-4 and from 1e16 on.

@@ -1,4 +1,4 @@
-//! Images that are there: their configs, and their layers as tars that can be read, whatever holds them.
+//! Images of a file that is open: their configs, and their layers as tars that can be read, whatever holds them.
 //!
 //! Everything is checked against what names it: the config and compressed layers when they are opened or unpacked, a
 //! plain layer by whoever reads it from front to back, who knows its diff ID.
@@ -23,12 +23,12 @@ const HEADERS: usize = 16 * 1024;
 /// Modification time of what an archive of such an image holds besides layers, in seconds since the epoch.
 pub(crate) const MTIME: i64 = 1;
 
-/// An image that is there.
+/// An image of a file or directory.
 #[derive(Clone, Debug)]
 pub struct StoredImage {
     /// What messages call it.
     pub name: String,
-    /// What it is called there, `NAME:TAG`; in an OCI layout a name may be all or a tag.
+    /// What its file calls it, `NAME:TAG`; in an OCI layout a name may be all or a tag.
     pub references: Vec<String>,
     /// sha256 of the config: what docker calls the image ID.
     pub image_id: Digest,
@@ -47,19 +47,19 @@ pub struct StoredImage {
 /// A layer of such an image.
 #[derive(Clone, Debug)]
 pub struct StoredLayer {
-    /// Its name in the file or folder.
+    /// Its name in the file or directory.
     pub name: String,
     /// sha256 that its tar must have.
     pub diff_id: Digest,
     /// How it is compressed.
     pub compression: Compression,
-    /// Its bytes: as they are there, or once it is unpacked, its tar.
+    /// Its bytes: as they are stored, or once it is unpacked, its tar.
     pub part: Part,
-    /// Its bytes as they are there.
+    /// Its bytes as they are stored.
     pub stored: Part,
     /// What an old docker archive says about it, the `json` beside `layer.tar`.
     pub legacy: Option<Vec<u8>>,
-    /// sha256 that the bytes must have, if that is told.
+    /// sha256 that the bytes must have, if that is stated.
     pub(crate) blob: Option<Digest>,
     /// Whether its tar was checked against the diff ID.
     pub(crate) is_checked: bool,
@@ -122,7 +122,6 @@ impl StoredImage {
     /// The image of its layers, which are plain, as tars: with its config, and a manifest that is made.
     pub fn plain(&self, name: Option<Reference>) -> Image<'static> {
         let manifest = self.manifest.as_ref().map(|stored| &stored.manifest);
-        let described = manifest.into_iter().flat_map(|manifest| &manifest.layers).map(Some);
         let layer = |(layer, descriptor): (&StoredLayer, Option<&Descriptor>)| {
             let mut annotations = descriptor.map(|it| it.annotations.clone()).unwrap_or_default();
             drop_annotations_of_bytes(&mut annotations);
@@ -130,7 +129,7 @@ impl StoredImage {
         };
         Image {
             name,
-            layers: self.layers.iter().zip(described.chain(repeat(None))).map(layer).collect(),
+            layers: self.described_layers().map(layer).collect(),
             config: Config::Bytes(self.config_bytes.clone()),
             manifest: None,
             annotations: manifest.map(|manifest| manifest.annotations.clone()).unwrap_or_default(),
@@ -141,17 +140,22 @@ impl StoredImage {
     /// Its layers, which are plain, for an image on top of it; what is described as a blob goes as it is, under the media
     /// type that OCI has for docker's.
     pub fn layers_below(&self) -> Vec<Layer> {
-        let described = self.manifest.iter().flat_map(|stored| &stored.manifest.layers).map(Some).chain(repeat(None));
         let layer = |(layer, descriptor): (&StoredLayer, Option<&Descriptor>)| match descriptor {
             None => layer.layer(),
             Some(it) => {
                 layer.with_blob(Descriptor { media_type: media_type::layer_in_oci(&it.media_type), ..it.clone() })
             }
         };
-        self.layers.iter().zip(described).map(layer).collect()
+        self.described_layers().map(layer).collect()
     }
 
-    /// The bytes of its layers as they are there, bottom first.
+    /// Its layers, and what its manifest says of each, if it has one.
+    fn described_layers(&self) -> impl Iterator<Item = (&StoredLayer, Option<&Descriptor>)> {
+        let descriptors = self.manifest.iter().flat_map(|stored| &stored.manifest.layers);
+        self.layers.iter().zip(descriptors.map(Some).chain(repeat(None)))
+    }
+
+    /// The bytes of its layers as they are now, bottom first.
     pub fn parts(&self) -> Vec<Part> {
         self.layers.iter().map(|layer| layer.part.clone()).collect()
     }
@@ -195,9 +199,7 @@ impl StoredImage {
         }
         Ok(tree)
     }
-}
 
-impl StoredImage {
     /// Checks that files of its [`tree`](StoredImage::tree) may be written: their holes count as if they were unpacked.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::limits::HeaderBounds;
 use crate::unpacked::{MaxUnpacked, Unpacked, unpack};
 use crate::{Compression, Error, Result};
 use layerstone_store::{Error as StageError, Found, Stop, Walk};
-use layerstone_tar::{ArchiveMember, BLOCK, Kind, Members, Part};
+use layerstone_tar::{ArchiveMember, BLOCK, Kind, Members, Part, clean_name};
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -114,7 +114,7 @@ impl TarFile {
         let ArchiveMember { name: found, kind, offset } = &self.members[at];
         let size = match kind {
             Kind::File { size } => size,
-            // To the root, which no member is.
+            // To the root, which is no member.
             Kind::Symlink { .. } | Kind::HardLink { .. } => return Err(self.dangling(at)),
             _ => return Err(self.error(format!("found no regular file: {}", found.escape_ascii()))),
         };
@@ -187,19 +187,8 @@ fn damaged(cause: &str) -> io::Error {
 
 /// A name without `.`, `..` and needless slashes.
 fn normal(name: &[u8]) -> Cow<'_, [u8]> {
-    let parts = || name.split(|&byte| byte == b'/');
-    if parts().all(|part| !matches!(part, b"" | b"." | b"..")) {
-        return Cow::Borrowed(name);
-    }
-    let mut normal = Vec::new();
-    for part in parts() {
-        match part {
-            b"" | b"." => {}
-            b".." => drop(normal.pop()),
-            part => normal.push(part),
-        }
-    }
-    Cow::Owned(normal.join(&b'/'))
+    let is_normal = name.split(|&byte| byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."));
+    if is_normal { name.into() } else { clean_name(name).into() }
 }
 
 /// A file that can be read at any offset: the tar itself, or a temporary one with its contents.

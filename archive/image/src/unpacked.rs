@@ -9,7 +9,7 @@ use std::io::{BufReader, Cursor, Read, Seek, Write};
 use std::path::Path;
 use std::rc::Rc;
 
-/// How many times its size a compressed file may have when it is unpacked, unless told otherwise: gzip makes a thousand
+/// How many times its size a compressed file may have when it is unpacked, unless a limit is given: gzip makes a thousand
 /// zeros of one byte, and files of real images hardly more than ten bytes.
 const USUAL_RATIO: u64 = 100;
 /// Bytes to which anything may be unpacked, however small it is.
@@ -20,7 +20,7 @@ const STREAM: u64 = 64 << 30;
 const CHUNK: usize = 1 << 17;
 
 /// How many bytes a compressed file may have when it is unpacked: a hundred times what it has, and at least 1 GiB (64 GiB
-/// for a stream), unless it is told. All layers of an image together may have as many, and so may the holes of its files.
+/// for a stream), unless a limit is given. All layers of an image together may have as many, and so may the holes of its files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaxUnpacked(Option<u64>);
 
@@ -45,9 +45,7 @@ impl MaxUnpacked {
 pub fn open_plain(path: &Path, max: MaxUnpacked) -> Result<File> {
     let reading = || StageError::io("read", path);
     let file = File::open(path).map_err(reading())?;
-    let mut magic = Vec::new();
-    (&file).take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic).map_err(reading())?;
-    let plain = match Compression::of(&magic) {
+    let plain = match Compression::peek(&file).map_err(reading())? {
         Compression::None => file,
         _ => {
             let size = file.metadata().map_err(reading())?.len();
@@ -75,10 +73,10 @@ pub(crate) fn unpack(mut input: impl Read, path: &Path, limit: u64) -> Result<Un
     let mut magic = Vec::new();
     input.by_ref().take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic).map_err(unpacking())?;
     let compression = Compression::of(&magic);
-    let whole = BufReader::with_capacity(1 << 16, Cursor::new(magic).chain(input));
+    let input = BufReader::with_capacity(1 << 16, Cursor::new(magic).chain(input));
     let mut file = tempfile::tempfile().map_err(unpacking())?;
     let garbage = Rc::new(Cell::new(false));
-    let mut reader = decompress(compression, whole, Trailing::Ignored(Rc::clone(&garbage))).map_err(unpacking())?;
+    let mut reader = decompress(compression, input, Trailing::Ignored(Rc::clone(&garbage))).map_err(unpacking())?;
     copy(&mut reader, path, limit, |bytes| Ok(file.write_all(bytes).map_err(unpacking())?))?;
     drop(reader);
     Ok(Unpacked { file, compression, has_garbage: garbage.get() })

@@ -9,7 +9,7 @@ use layerstone_store::{Digest, Error as StageError, Hasher};
 use layerstone_tar::Part;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,10 +21,6 @@ struct Budget {
 }
 
 impl Budget {
-    fn new(limit: u64) -> Budget {
-        Budget { limit, used: AtomicU64::new(0) }
-    }
-
     /// Takes some bytes for a layer.
     fn take(&self, bytes: usize, layer: &Path) -> Result<()> {
         let bytes = bytes as u64;
@@ -37,7 +33,7 @@ impl Budget {
 }
 
 /// Unpacks those of some layers that are compressed, as [`StoredImage::unpack`](crate::StoredImage::unpack) does; of several errors the first one by
-/// order is told, not by time.
+/// order is returned, not by time.
 pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, progress: &Progress) -> Result<()> {
     // A layer that stands twice is unpacked once.
     let mut first: BTreeMap<(&str, Digest), usize> = BTreeMap::new();
@@ -45,7 +41,7 @@ pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, progress:
     let same: Vec<(usize, usize)> =
         packed.map(|(at, layer)| (at, *first.entry((&layer.name, layer.diff_id)).or_insert(at))).collect();
     let sizes = same.iter().filter(|(at, first)| at == first).map(|(at, _)| layers[*at].part.size());
-    let budget = Budget::new(max.of(Some(sizes.fold(0, u64::saturating_add))));
+    let budget = Budget { limit: max.of(Some(sizes.fold(0, u64::saturating_add))), used: AtomicU64::new(0) };
     let unpack = |&(at, first): &(usize, usize)| (at == first).then(|| layers[at].unpack(max, &budget, progress));
     let unpacked: Vec<Option<Result<Part>>> = same.par_iter().map(unpack).collect();
     for ((at, first), part) in same.into_iter().zip(unpacked) {
@@ -72,10 +68,8 @@ impl StoredLayer {
 ///
 /// It cannot be read or unpacked, is not what it must be, or has more bytes than it may.
 pub fn unpack_blob(blob: &Part, digest: Digest, diff_id: Digest, max: MaxUnpacked) -> Result<Part> {
-    let mut magic = Vec::new();
-    let read = blob.reader().take(Compression::MAGIC_LEN as u64).read_to_end(&mut magic);
-    read.map_err(StageError::io("read", blob.name()))?;
-    unpack(blob, Compression::of(&magic), Some(digest), diff_id, max.of(Some(blob.size())), &|_| Ok(()))
+    let compression = Compression::peek(blob.reader()).map_err(StageError::io("read", blob.name()))?;
+    unpack(blob, compression, Some(digest), diff_id, max.of(Some(blob.size())), &|_| Ok(()))
 }
 
 fn unpack(

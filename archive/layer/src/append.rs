@@ -21,20 +21,18 @@ impl Layout {
     ///
     /// As [`Layout::gnu`].
     pub fn append(&mut self, mut members: Vec<Placed>) {
-        assert!(members.iter().all(Placed::is_whole), "an entry with contents has a file");
-        let own = self.entries().map(|entry| below_root(&entry.name));
-        let prefix = self.prefix().into_iter().flat_map(|prefix| prefix.names());
-        let held: Names = own.chain(prefix).map(Box::from).collect();
-        members.retain(|member| !held.contains(below_root(&member.entry.name)));
+        assert!(members.iter().all(Placed::is_complete), "an entry with contents has a file");
+        let existing: Names = self.names().map(Box::from).collect();
+        members.retain(|member| !existing.contains(below_root(&member.entry.name)));
         self.extend(members);
     }
 
-    /// Appends all files of store paths but those that the layer holds already, and in front of them the folders that
+    /// Appends all files of store paths but those that the layer has already, and in front of them the directories that
     /// lead to the store, `./nix` and `./nix/store`, unless the layer has them. Without paths nothing is appended.
     ///
-    /// `folder` tells the mode and owner that a base image has for one of these folders, by its name without a slash in
-    /// front; where it tells nothing, the mode is 0555. Names of store files have no `./` in front, since GNU tar only
-    /// takes the slash off.
+    /// `directory` gives the mode and owner that a base image has for one of these directories, by its name without a
+    /// slash in front; where it gives none, the mode is 0555. Names of store files have no `./` in front, since GNU tar
+    /// only takes the slash off.
     ///
     /// # Errors
     ///
@@ -43,46 +41,45 @@ impl Layout {
         &mut self,
         store: &Store,
         paths: &[StorePath],
-        folder: impl Fn(&[u8]) -> Option<(u32, Owner)>,
+        directory: impl Fn(&[u8]) -> Option<(u32, Owner)>,
     ) -> Result<()> {
         if paths.is_empty() {
             return Ok(());
         }
-        let held = self.held(below_root(store.dir().as_bytes()));
-        let absent = ancestors(store.dir()).map(below_root).filter(|name| !held.contains(*name));
-        let folders: Vec<Placed> = absent.map(|name| store_folder(name, folder(name))).collect();
-        let found: Result<Vec<Vec<Placed>>> =
-            paths.par_iter().map(|path| store_files(store, path, &held, self.xattrs)).collect();
+        // What the layer has in the store, and of the directories that lead to it.
+        let store_name = below_root(store.dir().as_bytes());
+        let in_store = self.names().filter(|name| name.starts_with(store_name) || store_name.starts_with(name));
+        let existing: Names = in_store.map(Box::from).collect();
+        let absent = ancestors(store.dir()).map(below_root).filter(|name| !existing.contains(*name));
+        let directories: Vec<Placed> = absent.map(|name| store_directory(name, directory(name))).collect();
+        let walk = |path: &StorePath| {
+            let mut files = walk_store_path(store, below_root(path.as_str().as_bytes()), self.xattrs, true)?;
+            files.retain(|file| !existing.contains(&file.entry.name));
+            Ok(files)
+        };
+        let found: Result<Vec<Vec<Placed>>> = paths.par_iter().map(walk).collect();
         let mut files: Vec<Placed> = found?.into_iter().flatten().collect();
         files.sort_unstable_by(|a, b| a.entry.name.cmp(&b.entry.name));
         files.dedup_by(|a, b| a.entry.name == b.entry.name);
-        self.set_base(store.root());
-        self.extend(folders.into_iter().chain(files));
+        self.base = store.root().to_owned();
+        self.extend(directories.into_iter().chain(files));
         Ok(())
     }
 
-    /// What the layer holds in the store, and of the folders that lead to it.
-    fn held(&self, store: &[u8]) -> Names {
-        let own = self.entries().map(|entry| below_root(&entry.name));
-        let prefix = self.prefix().into_iter().flat_map(|prefix| prefix.names());
-        own.chain(prefix).filter(|name| name.starts_with(store) || store.starts_with(name)).map(Box::from).collect()
+    /// The names of all members, those of an existing tar too, below the root of the image.
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let prefix = self.prefix.iter().flat_map(|prefix| prefix.names.iter().map(Vec::as_slice));
+        self.entries().map(|entry| below_root(&entry.name)).chain(prefix)
     }
 }
 
-fn store_folder(name: &[u8], base: Option<(u32, Owner)>) -> Placed {
+fn store_directory(name: &[u8], base: Option<(u32, Owner)>) -> Placed {
     let mut entry = Entry::directory(&[b"./", name].concat(), STORE_MODE);
     if let Some((mode, owner)) = base {
         entry.mode = mode;
         entry.owner = Some(Box::new(owner));
     }
     Placed::bare(entry)
-}
-
-/// The files of a store path that are not held, named without the slash in front.
-fn store_files(store: &Store, path: &StorePath, held: &Names, xattrs: bool) -> Result<Vec<Placed>> {
-    let mut files = walk_store_path(store, below_root(path.as_str().as_bytes()), xattrs, true)?;
-    files.retain(|file| !held.contains(&file.entry.name));
-    Ok(files)
 }
 
 #[cfg(test)]
@@ -97,7 +94,7 @@ mod tests {
     const A: &str = "/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-a";
     const B: &str = "/nix/store/5wqnl34l8k8y01bqi4livgq7x9r214kc-b";
 
-    /// A store with the folder A and the file B.
+    /// A store with the directory A and the file B.
     fn store() -> (tempfile::TempDir, Store) {
         let root = tempfile::tempdir().unwrap();
         for name in ["a/b", "a-b", "a.b", "A"] {
@@ -111,15 +108,15 @@ mod tests {
     }
 
     fn append(layout: &mut Layout, store: &Store, base: &[(&str, u32)]) {
-        let folder = |name: &[u8]| {
-            let known = base.iter().find(|(folder, _)| folder.as_bytes() == name);
-            known.map(|(_, mode)| (*mode, Owner::numbered(7, 0)))
+        let directory = |name: &[u8]| {
+            let found = base.iter().find(|(directory, _)| directory.as_bytes() == name);
+            found.map(|(_, mode)| (*mode, Owner::numbered(7, 0)))
         };
         let paths = [B, A].map(|path| StorePath::parse(path).unwrap());
-        layout.append_closure(store, &paths, folder).unwrap();
+        layout.append_closure(store, &paths, directory).unwrap();
     }
 
-    /// Folders of the layer's own, folders of the base with their modes; what is appended.
+    /// Directories of the layer's own, directories of the base with their modes; what is appended.
     #[track_caller]
     fn check(own: &[&str], base: &[(&str, u32)], expected: &[&str]) {
         let (_root, store) = store();
@@ -137,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_order_of_bytes_behind_the_folders() {
+    fn in_the_order_of_bytes_behind_the_directories() {
         let files = ["A/ 755", "A/A", "A/a/ 755", "A/a-b", "A/a.b", "A/a/b", "B"];
         check(&["."], &[], &[&["./nix/ 555", "./nix/store/ 555"], &files[..]].concat());
         check(&[".", "./nix"], &[], &[&["./nix/store/ 555"], &files[..]].concat());
@@ -173,9 +170,9 @@ mod tests {
 
     #[test]
     fn members_that_are_there_are_not_appended() {
-        let folder = |name: &str, mode| Placed::bare(Entry::directory(name.as_bytes(), mode));
-        let mut layout = Layout::gnu(vec![folder(".", 0o755), folder("./a", 0o700)], 1, &Owner::root());
-        layout.append(vec![folder("./a", 0o755), folder("./a/b", 0o755), folder("./c", 0o755)]);
+        let directory = |name: &str, mode| Placed::bare(Entry::directory(name.as_bytes(), mode));
+        let mut layout = Layout::gnu(vec![directory(".", 0o755), directory("./a", 0o700)], 1, &Owner::root());
+        layout.append(vec![directory("./a", 0o755), directory("./a/b", 0o755), directory("./c", 0o755)]);
         let names: Vec<_> = layout.entries().map(|entry| (String::from_utf8_lossy(&entry.name), entry.mode)).collect();
         let expected = [(".", 0o755), ("./a", 0o700), ("./a/b", 0o755), ("./c", 0o755)];
         assert_eq!(names, expected.map(|(name, mode)| (name.into(), mode)));
@@ -183,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_tar_that_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let blob = folder.path().join("x.tar");
+        let directory = tempfile::tempdir().unwrap();
+        let blob = directory.path().join("x.tar");
         let mut tar = bytes(Layout::gnu(vec![Placed::bare(Entry::directory(b".", 0o755))], 1, &Owner::root()));
         fs::write(&blob, &tar[..100]).unwrap();
         let error = Prefix::read(&blob).unwrap_err().to_string();

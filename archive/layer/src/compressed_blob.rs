@@ -1,11 +1,10 @@
 //! Compresses layers into blobs, and computes the digests of tar and blob in the same pass.
 
 use crate::compressor_pool::BLOCK;
+use crate::digest::biggest_first;
 use crate::{BlockWriter, CompressorPool, Error, Progress, Result, Source, chain};
 use layerstone_store::{Cancel, Digest, Hasher};
-use rayon::prelude::*;
-use std::cmp::Reverse;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// A layer that was compressed.
@@ -32,8 +31,7 @@ pub fn compress_layer(
     path: &Path,
     progress: &Progress,
 ) -> Result<CompressedBlob> {
-    let cancel = Cancel::default();
-    compress_until(source, pool, out, path, progress, &cancel)
+    compress_until(source, pool, out, path, progress, &Cancel::default())
 }
 
 /// Compresses layers, the biggest first, as many at once as the current rayon pool has threads; each into what `output`
@@ -48,20 +46,10 @@ pub fn compress_all<'a>(
     output: &(dyn Fn(usize) -> (Box<dyn Write + Send + 'a>, &'a Path) + Sync),
     progress: &Progress,
 ) -> Result<Vec<CompressedBlob>> {
-    let mut order: Vec<usize> = (0..sources.len()).collect();
-    order.sort_by_key(|&i| (Reverse(sources[i].size()), i));
-    let cancel = Cancel::default();
-    let compress = |index: usize| {
+    biggest_first(sources, progress, |index, cancel| {
         let (mut out, path) = output(index);
-        let result = compress_until(sources[index], pool, &mut *out, path, progress, &cancel);
-        if result.is_err() {
-            cancel.cancel();
-        }
-        progress.add_layer();
-        (index, result)
-    };
-    let results: Vec<(usize, Result<CompressedBlob>)> = order.into_iter().par_bridge().map(compress).collect();
-    crate::digest::in_order(results)
+        compress_until(sources[index], pool, &mut *out, path, progress, cancel)
+    })
 }
 
 fn compress_until(
@@ -74,8 +62,8 @@ fn compress_until(
 ) -> Result<CompressedBlob> {
     let mut out = DigestWriter::new(out);
     let diff_id = if source.size() <= BLOCK as u64 {
-        let mut tar = Vec::new();
-        source.reader()?.read_to_end(&mut tar).map_err(|e| unwrap_io(e, path))?;
+        let mut tar = vec![0; source.size() as usize];
+        source.reader()?.fill(&mut tar)?;
         progress.count(tar.len())?;
         let block = pool.compress_small(&tar).and_then(|block| out.write_all(&block));
         block.map_err(Error::write(path))?;
@@ -98,11 +86,6 @@ fn compress_until(
     };
     let (digest, size) = out.finish();
     Ok(CompressedBlob { diff_id, digest, size })
-}
-
-/// The reader's own error, which went through [`io::Error`].
-fn unwrap_io(error: io::Error, path: &Path) -> Error {
-    error.downcast::<Error>().unwrap_or_else(Error::read(path))
 }
 
 /// Passes bytes on to another writer, and hashes and counts them.
@@ -142,6 +125,7 @@ mod tests {
     use super::*;
     use crate::{CompressionParams, Layout};
     use layerstone_tar::{Owner, walk_tree};
+    use std::io::Read;
     use std::sync::Mutex;
 
     fn layer(size: usize) -> (tempfile::TempDir, Source) {

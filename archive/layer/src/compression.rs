@@ -1,6 +1,7 @@
 //! Names the ways to compress a stream, and tells by its first bytes which one was taken. Does not compress.
 
 use serde::{Deserialize, Serialize};
+use std::io::{self, Read};
 use std::ops::RangeInclusive;
 
 /// How a stream is compressed.
@@ -38,6 +39,17 @@ pub enum CompressionParams {
 impl Compression {
     /// Bytes of the longest magic number.
     pub const MAGIC_LEN: usize = 6;
+
+    /// Reads the first bytes of a file, and tells its compression by them.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn peek(file: impl Read) -> io::Result<Compression> {
+        let mut start = Vec::new();
+        file.take(Compression::MAGIC_LEN as u64).read_to_end(&mut start)?;
+        Ok(Compression::of(&start))
+    }
 
     /// Tells the compression by the first bytes of a file, of which [`Compression::MAGIC_LEN`] are enough.
     pub fn of(start: &[u8]) -> Compression {

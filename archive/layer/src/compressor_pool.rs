@@ -84,11 +84,6 @@ impl CompressorPool {
         })
     }
 
-    /// How it compresses.
-    pub fn params(&self) -> CompressionParams {
-        self.params
-    }
-
     /// Runs `produce` with a writer whose blocks are compressed and written to `out`; the result, and the offset in `out`
     /// of every slot.
     ///
@@ -130,7 +125,7 @@ type Job = (Vec<u8>, Sender<io::Result<Vec<u8>>>);
 enum Piece {
     /// A block, as soon as it is compressed.
     Block(Receiver<io::Result<Vec<u8>>>),
-    /// A stored member whose place is to be remembered.
+    /// A stored member whose offset is to be remembered.
     Slot(Vec<u8>),
 }
 

@@ -56,7 +56,7 @@ impl Descriptor {
         Descriptor::new(media_type::layer(params), digest, size)
     }
 
-    /// What kind of artifact it leads to, if that is told.
+    /// What kind of artifact it leads to, if that is stated.
     pub fn artifact_type(&self) -> Option<&str> {
         self.more.get("artifactType").and_then(Value::as_str).filter(|text| !text.is_empty())
     }

@@ -19,33 +19,41 @@ pub type Sink<'a> = dyn Fn(usize, u64, &[u8]) -> Result<()> + Sync + 'a;
 /// Runs in the current rayon pool, as many layers at once as it has threads. `progress` counts what is done. After an
 /// error the rest is cancelled.
 pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, progress: &Progress) -> Result<Vec<Digest>> {
-    let mut order: Vec<usize> = (0..sources.len()).collect();
-    order.sort_by_key(|&i| (Reverse(sources[i].size()), i));
-    let cancel = Cancel::default();
-    let digest = |index: usize| {
+    biggest_first(sources, progress, |index, cancel| {
         let tap = |offset, bytes: &[u8]| {
             cancel.check()?;
             progress.count(bytes.len())?;
             sink(index, offset, bytes)
         };
         let mut hasher = Hasher::default();
-        let result = chain::run(sources[index], &tap, &mut |bytes| {
+        chain::run(sources[index], &tap, &mut |bytes| {
             hasher.update(bytes);
             Ok(())
-        });
+        })?;
+        Ok(hasher.finish())
+    })
+}
+
+/// Does something with each layer, by its index, as many at once as the current rayon pool has threads; the results in the
+/// order of the layers, or the error that cancelled the others.
+pub(crate) fn biggest_first<T: Send>(
+    sources: &[&Source],
+    progress: &Progress,
+    work: impl Fn(usize, &Cancel) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let mut order: Vec<usize> = (0..sources.len()).collect();
+    order.sort_by_key(|&index| (Reverse(sources[index].size()), index));
+    let cancel = Cancel::default();
+    let run = |index: usize| {
+        let result = work(index, &cancel);
         if result.is_err() {
             cancel.cancel();
         }
         progress.add_layer();
-        (index, result.map(|()| hasher.finish()))
+        (index, result)
     };
     // A bridge hands out the layers in this order, one at a time, to whichever thread is free.
-    let results: Vec<(usize, Result<Digest>)> = order.into_iter().par_bridge().map(digest).collect();
-    in_order(results)
-}
-
-/// The results by index, or the error that cancelled the others.
-pub(crate) fn in_order<T>(mut results: Vec<(usize, Result<T>)>) -> Result<Vec<T>> {
+    let mut results: Vec<(usize, Result<T>)> = order.into_iter().par_bridge().map(run).collect();
     results.sort_by_key(|(index, result)| match result {
         Ok(_) | Err(Error::Cancelled(_)) => (1, *index),
         Err(_) => (0, *index),

@@ -29,7 +29,7 @@ pub struct LayerFile {
     /// What made the blob of the tar; none if they are the same, or if somebody else compressed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<CompressionParams>,
-    /// Path of the blob, relative to the layer file's folder.
+    /// Path of the blob, relative to the layer file's directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<String>,
     /// What makes the same bytes from the store.
@@ -80,22 +80,22 @@ impl LayerFile {
 
     /// Where the blob is, for a layer file at `path`.
     pub fn blob_path(&self, path: &Path) -> Option<PathBuf> {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        self.blob.as_ref().map(|blob| folder.join(blob))
+        let directory = path.parent().unwrap_or(Path::new(""));
+        self.blob.as_ref().map(|blob| directory.join(blob))
     }
 
-    /// Names the file at `blob` as this layer's, for a layer file to be written at `path` (`-`: the current folder).
+    /// Names the file at `blob` as this layer's, for a layer file to be written at `path` (`-`: the current directory).
     ///
     /// # Errors
     ///
-    /// The folder of either is not there, or the way from one to the other is not UTF-8.
+    /// The directory of either is not there, or the way from one to the other is not UTF-8.
     pub fn set_blob(&mut self, path: &Path, blob: &Path) -> Result<()> {
-        let folder = |file: &Path| {
-            let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-            folder.canonicalize().map_err(Error::io("find the folder", file))
+        let directory = |file: &Path| {
+            let directory = file.parent().filter(|directory| *directory != Path::new("")).unwrap_or(Path::new("."));
+            directory.canonicalize().map_err(Error::io("find the folder", file))
         };
         let name = blob.file_name().unwrap_or_default();
-        let way = relative(&folder(path)?, &folder(blob)?).join(name);
+        let way = relative(&directory(path)?, &directory(blob)?).join(name);
         let text = way.to_str().ok_or_else(|| Error::Malformed {
             format: LAYER_FORMAT,
             name: path.display().to_string(),
@@ -161,7 +161,7 @@ impl LayerFile {
     }
 }
 
-/// The way from one folder to another, both absolute and without links.
+/// The way from one directory to another, both absolute and without links.
 fn relative(from: &Path, to: &Path) -> PathBuf {
     let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = from.components().skip(common).map(|_| Component::ParentDir);

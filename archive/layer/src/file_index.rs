@@ -63,8 +63,8 @@ impl FileIndex {
     /// its end.
     pub fn of(layout: &Layout) -> Option<FileIndex> {
         let file = |(member, sum)| file(member, sum);
-        let sums = layout.sums()?.iter().map(|sum| sum.load(Ordering::Relaxed));
-        Some(FileIndex { files: layout.members().iter().zip(sums).map(file).collect::<Option<_>>()? })
+        let sums = layout.sums.as_ref()?.iter().map(|sum| sum.load(Ordering::Relaxed));
+        Some(FileIndex { files: layout.members.iter().zip(sums).map(file).collect::<Option<_>>()? })
     }
 
     /// The index of what a recipe makes of the store now; reads all of it.
@@ -95,16 +95,16 @@ impl FileIndex {
     pub fn differences(&self, now: &FileIndex) -> Vec<Difference> {
         let (old, new) = (by_name(self), by_name(now));
         let mut differences = Vec::new();
-        let mut tell = |name: &[u8], cause: String| {
+        let mut add = |name: &[u8], cause: String| {
             differences.push(Difference { path: OsString::from_vec(name.to_vec()).into(), cause });
         };
         for file in self.files.iter().filter(|file| !new.contains_key(&*file.name)) {
-            tell(&file.name, format!("found nothing, expected {}", file.kind()));
+            add(&file.name, format!("found nothing, expected {}", file.kind()));
         }
         for file in &now.files {
             match old.get(&*file.name) {
-                None => tell(&file.name, format!("found {}, expected nothing", file.kind())),
-                Some(old) => file.causes(old).into_iter().for_each(|cause| tell(&file.name, cause)),
+                None => add(&file.name, format!("found {}, expected nothing", file.kind())),
+                Some(old) => file.causes(old).into_iter().for_each(|cause| add(&file.name, cause)),
             }
         }
         differences
@@ -225,7 +225,7 @@ mod tests {
         }
         symlink("bin/b", real.join("link")).unwrap();
         let differences = before.differences(&FileIndex::of_store(&store, &recipe).unwrap());
-        let told: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        let found: Vec<String> = differences.iter().map(ToString::to_string).collect();
         let expected = [
             "/gone: found nothing, expected a file",
             "/bin/a: found other contents of the same size",
@@ -234,7 +234,7 @@ mod tests {
             "/link: found a link to bin/b, expected to bin/a",
             "/new: found a file, expected nothing",
         ];
-        assert_eq!(told, expected.map(|line| format!("{PATH}{line}")));
+        assert_eq!(found, expected.map(|line| format!("{PATH}{line}")));
         for name in ["bin/a", "bin/b"] {
             fs::remove_file(real.join(name)).unwrap();
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A layer of an image. It has a tar, or a blob with bytes, or both.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Layer {
     /// What messages call it.
     pub label: PathBuf,
@@ -42,13 +42,13 @@ pub enum Blob {
 impl Layer {
     /// A layer of a tar, whose digest may be known.
     pub fn of_tar(tar: Source, diff_id: Option<Digest>, label: impl Into<PathBuf>) -> Layer {
-        Layer { tar: Some(tar), diff_id, ..Layer::new(label.into()) }
+        Layer { label: label.into(), tar: Some(tar), diff_id, ..Layer::default() }
     }
 
     /// A layer of a blob, which goes as it is.
     pub fn of_blob(descriptor: Descriptor, content: Arc<dyn Content>) -> Layer {
         let label = PathBuf::from(descriptor.digest.to_string());
-        Layer { blob: Some(Blob::Stored(descriptor, content)), ..Layer::new(label) }
+        Layer { label, blob: Some(Blob::Stored(descriptor, content)), ..Layer::default() }
     }
 
     /// The layer of a layer file whose blob is the tar at this path.
@@ -59,20 +59,6 @@ impl Layer {
     pub fn of_file(file: &LayerFile, tar: &Path, label: &str) -> Result<Layer> {
         let layer = Layer::of_tar(Source::blob(tar)?, Some(file.diff_id), label);
         Ok(Layer { comment: file.comment.clone(), ..layer })
-    }
-
-    fn new(label: PathBuf) -> Layer {
-        Layer {
-            label,
-            tar: None,
-            diff_id: None,
-            blob: None,
-            store_paths: Vec::new(),
-            comment: None,
-            annotations: BTreeMap::new(),
-            recipe: None,
-            blobs: None,
-        }
     }
 
     /// Its tar.
@@ -95,7 +81,7 @@ impl Layer {
     /// What compressing its tar with these parameters gives, if that is known.
     pub fn made(&self, params: CompressionParams) -> Option<&Descriptor> {
         match &self.blob {
-            Some(Blob::Made(known, descriptor)) if *known == params => Some(descriptor),
+            Some(Blob::Made(used, descriptor)) if *used == params => Some(descriptor),
             _ => None,
         }
     }

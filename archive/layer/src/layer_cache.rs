@@ -44,13 +44,13 @@ pub struct LayerCache {
     store: Store,
     hashes: OnceLock<BTreeMap<StorePath, NarHash>>,
     trusts_names: bool,
-    /// Where the store is, to tell it from others, whose files may have other modes; none if names are trusted.
-    place: Option<Place>,
+    /// To tell the store from others, whose files may have other modes; none if names are trusted.
+    directory: Option<StoreDirectory>,
 }
 
-/// The folder of a store on this machine.
+/// The directory of a store on this machine.
 #[derive(Debug)]
-struct Place {
+struct StoreDirectory {
     path: Vec<u8>,
     /// Device and inode: what stands for the machine, as far as one can tell.
     number: (u64, u64),
@@ -58,21 +58,21 @@ struct Place {
     is_writable: bool,
 }
 
-impl Place {
-    /// None if it is not there.
-    fn of(folder: &Path) -> Option<Place> {
-        let (path, metadata) = (folder.canonicalize().ok()?, folder.metadata().ok()?);
+impl StoreDirectory {
+    /// None if it does not exist.
+    fn of(directory: &Path) -> Option<StoreDirectory> {
+        let (path, metadata) = (directory.canonicalize().ok()?, directory.metadata().ok()?);
         let user = geteuid();
         let is_owner = !user.is_root() && metadata.uid() == user.as_raw();
-        let is_writable = is_owner || accessat(CWD, folder, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
+        let is_writable = is_owner || accessat(CWD, directory, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
         let number = (metadata.dev(), metadata.ino());
-        Some(Place { path: path.into_os_string().into_vec(), number, is_writable })
+        Some(StoreDirectory { path: path.into_os_string().into_vec(), number, is_writable })
     }
 
-    /// What it is known by; more of it, if hashes do not tell what paths hold.
-    fn name(&self, all_known: bool) -> Vec<u8> {
+    /// What identifies it: its path, and where hashes do not say what paths hold, device and inode.
+    fn name(&self, all_hashed: bool) -> Vec<u8> {
         let mut name = self.path.clone();
-        if !all_known {
+        if !all_hashed {
             name.extend(format!("\n{} {}", self.number.0, self.number.1).bytes());
         }
         name
@@ -85,7 +85,7 @@ struct Key<'a> {
     version: u32,
     paths: Vec<(&'a str, Option<String>)>,
     store: &'a str,
-    place: Option<Vec<u8>>,
+    directory: Option<Vec<u8>>,
     mtime: i64,
     owner: (u32, u32, &'a str, &'a str),
     xattrs: bool,
@@ -115,10 +115,9 @@ struct Facts {
 impl LayerCache {
     /// The facts of this cache about layers of this store.
     pub fn new(cache: Arc<Cache>, store: Store, trust: Trust) -> LayerCache {
-        let folder = store.locate(store.dir());
-        let place = Place::of(&folder).filter(|_| trust == Trust::Store);
-        let trusts_names = trust == Trust::Names || place.as_ref().is_some_and(|place| !place.is_writable);
-        LayerCache { cache, store, hashes: OnceLock::new(), trusts_names, place }
+        let directory = StoreDirectory::of(&store.locate(store.dir())).filter(|_| trust == Trust::Store);
+        let trusts_names = trust == Trust::Names || directory.as_ref().is_some_and(|directory| !directory.is_writable);
+        LayerCache { cache, store, hashes: OnceLock::new(), trusts_names, directory }
     }
 
     /// The cache.
@@ -157,8 +156,8 @@ impl LayerCache {
         }
         let Some(key) = self.key(recipe) else { return Ok(()) };
         // Whoever asks for no tarsum does not forget one.
-        let known = || self.facts(&key).filter(|known| known.diff_id == *diff_id.as_bytes())?.tarsum;
-        let tarsum = layer.tarsum.clone().or_else(known);
+        let cached = || self.facts(&key).filter(|facts| facts.diff_id == *diff_id.as_bytes())?.tarsum;
+        let tarsum = layer.tarsum.clone().or_else(cached);
         self.put_facts(&key, &Facts { diff_id: *diff_id.as_bytes(), size: *size, blob: None, tarsum })?;
         if let Some(bytes) = layout.and_then(FileIndex::of).and_then(|index| index.to_bytes()) {
             self.cache.put(CacheKind::Index, &layer.diff_id, &bytes)?;
@@ -179,10 +178,8 @@ impl LayerCache {
     }
 
     fn put_facts(&self, key: &Digest, facts: &Facts) -> Result<()> {
-        match encode(facts) {
-            Some(bytes) => Ok(self.cache.put(CacheKind::Layer, key, &bytes)?),
-            None => Ok(()),
-        }
+        let Some(bytes) = encode(facts) else { return Ok(()) };
+        Ok(self.cache.put(CacheKind::Layer, key, &bytes)?)
     }
 
     /// Forgets all layers that are said to have one of these diff IDs.
@@ -210,8 +207,8 @@ impl LayerCache {
     fn key(&self, recipe: &Recipe) -> Option<Digest> {
         let hash = |path| self.hashes.get()?.get(path).map(NarHash::to_string);
         let paths: Vec<_> = recipe.paths.iter().map(|path| (path.as_str(), hash(path))).collect();
-        let all_known = paths.iter().all(|(_, hash)| hash.is_some());
-        if !all_known && !self.trusts_names {
+        let all_hashed = paths.iter().all(|(_, hash)| hash.is_some());
+        if !all_hashed && !self.trusts_names {
             return None;
         }
         let Recipe { store, mtime, xattrs, owner: Owner { uid, gid, uname, gname }, .. } = recipe;
@@ -219,7 +216,7 @@ impl LayerCache {
             version: LAYER_VERSION,
             paths,
             store,
-            place: self.place.as_ref().map(|place| place.name(all_known)),
+            directory: self.directory.as_ref().map(|directory| directory.name(all_hashed)),
             mtime: *mtime,
             owner: (*uid, *gid, uname, gname),
             xattrs: *xattrs,
@@ -232,8 +229,8 @@ impl LayerLookup for LayerCache {
     /// None, too, if one of its paths does not exist.
     fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile> {
         let facts = self.facts(&self.key(recipe)?)?;
-        let is_there = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
-        if !recipe.paths.iter().all(is_there) {
+        let exists = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
+        if !recipe.paths.iter().all(exists) {
             return None;
         }
         // What its files were may be wanted as long as it is believed.
@@ -270,10 +267,10 @@ mod tests {
         Recipe { store: "/nix/store".to_owned(), paths, mtime: 1, owner: Owner::root(), xattrs: false }
     }
 
-    fn cache(folder: &std::path::Path, trust: Trust) -> LayerCache {
-        fs::create_dir_all(folder.join(&PATH[1..])).unwrap();
-        let store = Store::new("/nix/store", folder).unwrap();
-        LayerCache::new(Arc::new(Cache::open(&folder.join("cache")).unwrap()), store, trust)
+    fn cache(directory: &std::path::Path, trust: Trust) -> LayerCache {
+        fs::create_dir_all(directory.join(&PATH[1..])).unwrap();
+        let store = Store::new("/nix/store", directory).unwrap();
+        LayerCache::new(Arc::new(Cache::open(&directory.join("cache")).unwrap()), store, trust)
     }
 
     fn layer() -> LayerFile {

@@ -1,6 +1,6 @@
 //! Lays out a layer: every member with its header fields and its offset, from metadata alone.
 //!
-//! Contents are not read here, so the size of a layer, and with it the place of every byte in an image, is known before
+//! Contents are not read here, so the size of a layer, and with it the offset of every byte in an image, is known before
 //! any content is. What a file was when it was laid out is remembered, and compared when it is read.
 //!
 //! Memory is about 200 bytes a member: headers are made again when they are written, not kept, and a file of the store
@@ -19,17 +19,19 @@ use std::sync::atomic::AtomicU64;
 /// The members of a layer's tar, in order, and where their contents are on this machine.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    common: Common,
-    prefix: Option<Prefix>,
-    members: Vec<Placed>,
-    /// Below this folder are the files of members that have none of their own, by name.
-    base: PathBuf,
+    pub(crate) common: Common,
+    /// The existing tar that the members are appended to.
+    pub(crate) prefix: Option<Prefix>,
+    /// Without those of the existing tar.
+    pub(crate) members: Vec<Placed>,
+    /// Below this directory are the files of members that have none of their own, by name.
+    pub(crate) base: PathBuf,
     /// Bytes of the tar but for the zeros that end it.
     length: u64,
     /// Whether the files of store paths that are appended keep their extended attributes.
-    pub(crate) xattrs: bool,
+    pub xattrs: bool,
     /// Sums of the members' contents as they are read, if they are to be recorded.
-    sums: Option<Arc<[AtomicU64]>>,
+    pub(crate) sums: Option<Arc<[AtomicU64]>>,
 }
 
 /// Lays out a store layer: the store directory's ancestors and itself with mode 0755, then the paths of the recipe, as
@@ -56,14 +58,14 @@ fn of_walked(store: &Store, recipe: &Recipe, walked: Vec<Vec<Placed>>) -> Layout
     layout
 }
 
-/// The store directory's ancestors and itself: `/nix`, `/nix/store`; docker wants folders before what is in them.
+/// The store directory's ancestors and itself: `/nix`, `/nix/store`; docker wants directories before what is in them.
 pub(crate) fn ancestors(store: &str) -> impl Iterator<Item = &[u8]> {
     let ends = store.match_indices('/').map(|(at, _)| at).skip(1).chain([store.len()]);
     ends.map(|end| &store.as_bytes()[..end])
 }
 
 impl Layout {
-    /// Lays out entries as GNU tar writes them: `tar --no-recursion --mtime=@… -cf - ENTRY…`. Each folder comes before
+    /// Lays out entries as GNU tar writes them: `tar --no-recursion --mtime=@… -cf - ENTRY…`. Each directory comes before
     /// its contents.
     ///
     /// # Panics
@@ -83,7 +85,7 @@ impl Layout {
     }
 
     fn in_gnu(dialect: Dialect, members: Vec<Placed>, mtime: i64, owner: &Owner) -> Layout {
-        assert!(members.iter().all(Placed::is_whole), "an entry with contents has a file");
+        assert!(members.iter().all(Placed::is_complete), "an entry with contents has a file");
         let mut layout = Layout::new(Common { dialect, mtime, owner: owner.clone() }, Path::new(""));
         layout.extend(members);
         layout
@@ -92,14 +94,9 @@ impl Layout {
     /// Lays out an existing tar, to which members are appended in GNU tar's dialect, owned by root.
     pub fn appending_to(prefix: Prefix, mtime: i64) -> Layout {
         let mut layout = Layout::gnu(Vec::new(), mtime, &Owner::root());
-        layout.length = prefix.length();
+        layout.length = prefix.length;
         layout.prefix = Some(prefix);
         layout
-    }
-
-    /// Says whether the files of store paths that are appended keep their extended attributes.
-    pub fn keep_xattrs(self, xattrs: bool) -> Layout {
-        Layout { xattrs, ..self }
     }
 
     fn new(common: Common, base: &Path) -> Layout {
@@ -113,11 +110,6 @@ impl Layout {
         Layout { sums: Some(sums), ..self }
     }
 
-    /// The sums as far as they are recorded.
-    pub(crate) fn sums(&self) -> Option<&[AtomicU64]> {
-        self.sums.as_deref()
-    }
-
     /// Appends members; the file of one that has contents and names none is found below the base.
     pub(crate) fn extend(&mut self, members: impl IntoIterator<Item = Placed>) {
         let mut header = Vec::new();
@@ -129,11 +121,6 @@ impl Layout {
         }
     }
 
-    /// Says below which folder files are found by name.
-    pub(crate) fn set_base(&mut self, base: &Path) {
-        self.base = base.to_owned();
-    }
-
     /// Size of the tar in bytes.
     pub fn size(&self) -> u64 {
         (self.length + 2 * BLOCK as u64).next_multiple_of(RECORD)
@@ -142,19 +129,6 @@ impl Layout {
     /// The members in order, without those of an existing tar.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.members.iter().map(|member| &member.entry)
-    }
-
-    /// The existing tar that the members are appended to.
-    pub(crate) fn prefix(&self) -> Option<&Prefix> {
-        self.prefix.as_ref()
-    }
-
-    pub(crate) fn members(&self) -> &[Placed] {
-        &self.members
-    }
-
-    pub(crate) fn common(&self) -> &Common {
-        &self.common
     }
 
     /// Where a member's file is.

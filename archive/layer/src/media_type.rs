@@ -49,7 +49,7 @@ pub fn layer(params: Option<CompressionParams>) -> &'static str {
     }
 }
 
-/// OCI's media type of a layer in the place of docker's (image-spec, media-types.md, "Compatibility Matrix"; docker
+/// OCI's media type of a layer instead of docker's (image-spec, media-types.md, "Compatibility Matrix"; docker
 /// writes `.zstd` too, which the matrix does not have).
 pub fn layer_in_oci(media_type: &str) -> String {
     const KINDS: [(&str, &str); 2] = [

@@ -14,11 +14,15 @@ const NAME_BYTES: usize = 64;
 /// An existing tar, up to the end of its last member.
 #[derive(Clone, Debug)]
 pub struct Prefix {
-    path: PathBuf,
-    length: u64,
-    size: u64,
-    modified: (i64, i64),
-    names: BTreeSet<Vec<u8>>,
+    pub(crate) path: PathBuf,
+    /// Bytes up to the end of the last member.
+    pub(crate) length: u64,
+    /// The file's size, which must be the same when it is read.
+    pub(crate) size: u64,
+    /// The file's modification time, likewise.
+    pub(crate) modified: (i64, i64),
+    /// The members' names below the root of the image.
+    pub(crate) names: BTreeSet<Vec<u8>>,
 }
 
 impl Prefix {
@@ -50,27 +54,8 @@ impl Prefix {
             return Err(Error::read(path)(io::Error::new(io::ErrorKind::UnexpectedEof, cause)));
         }
         let modified = (metadata.mtime(), metadata.mtime_nsec());
-        // Reading follows no link, so that nothing can take the file's place.
+        // Reading follows no link, so that nothing can replace the file.
         let path = path.canonicalize().map_err(Error::read(path))?;
         Ok(Prefix { path, length, size: metadata.len(), modified, names })
-    }
-
-    /// Bytes up to the end of the last member.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The file's size and modification time, which must be the same when it is read.
-    pub(crate) fn stamp(&self) -> (u64, (i64, i64)) {
-        (self.size, self.modified)
-    }
-
-    /// The members' names below the root of the image.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.names.iter().map(Vec::as_slice)
     }
 }

@@ -19,7 +19,7 @@ use twox_hash::XxHash3_64;
 pub enum Source {
     /// Made from files, as laid out.
     Layout(Arc<Layout>),
-    /// A tar that is there.
+    /// A tar in a file of its own.
     Blob {
         /// The tar.
         path: PathBuf,
@@ -69,7 +69,7 @@ impl Source {
         Source::Lazy(Arc::new(LazyLayout { store, recipe, size, layout: OnceLock::new() }))
     }
 
-    /// A tar that is there.
+    /// A tar in a file of its own.
     pub fn blob(path: &Path) -> Result<Source> {
         let size = path.metadata().map_err(Error::read(path))?.len();
         Ok(Source::Blob { path: path.to_owned(), size })
@@ -100,11 +100,10 @@ impl Source {
 }
 
 /// Reads a layer's bytes front to back.
-#[derive(Debug)]
 pub enum Reader<'a> {
     /// Headers made and files read as laid out.
     Layout(Box<LayoutReader<'a>>),
-    /// A tar that is there.
+    /// A tar in a file of its own.
     Blob {
         /// The tar.
         path: &'a Path,
@@ -149,7 +148,6 @@ impl Read for Reader<'_> {
 }
 
 /// Reads a layout as a tar: headers are made on the way, files are read straight into the caller's buffer.
-#[derive(Debug)]
 pub struct LayoutReader<'a> {
     layout: &'a Layout,
     next: usize,
@@ -212,21 +210,21 @@ impl<'a> LayoutReader<'a> {
         let layout = self.layout;
         self.header.clear();
         self.header_out = 0;
-        if let Some(prefix) = layout.prefix().filter(|prefix| self.position == 0 && prefix.length() > 0) {
+        if let Some(prefix) = layout.prefix.as_ref().filter(|prefix| self.position == 0 && prefix.length > 0) {
             self.file = Some(OpenFile::new(ExpectedFile::prefix(prefix))?);
             return Ok(());
         }
         let index = self.next;
-        let Some(member) = layout.members().get(index) else {
+        let Some(member) = layout.members.get(index) else {
             self.padding = layout.size() - self.position;
             return Ok(());
         };
         self.next += 1;
-        layout.common().append_header(&member.entry, &mut self.header);
+        layout.common.append_header(&member.entry, &mut self.header);
         let size = member.entry.kind.size();
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         if size > 0 {
-            let sum = layout.sums().map(|sums| ContentSum { hasher: XxHash3_64::new(), place: &sums[index] });
+            let sum = layout.sums.as_ref().map(|sums| ContentSum { hasher: XxHash3_64::new(), recorded: &sums[index] });
             self.file = Some(OpenFile { sum, ..OpenFile::new(ExpectedFile::member(layout, member))? });
         }
         Ok(())
@@ -234,7 +232,6 @@ impl<'a> LayoutReader<'a> {
 }
 
 /// A file as it was when it was laid out.
-#[derive(Debug)]
 struct ExpectedFile {
     path: PathBuf,
     size: u64,
@@ -250,13 +247,12 @@ impl ExpectedFile {
     }
 
     fn prefix(prefix: &Prefix) -> ExpectedFile {
-        let (size, modified) = prefix.stamp();
-        ExpectedFile { path: prefix.path().to_owned(), size, modified, length: prefix.length() }
+        let Prefix { size, modified, length, .. } = *prefix;
+        ExpectedFile { path: prefix.path.clone(), size, modified, length }
     }
 }
 
 /// A file being read.
-#[derive(Debug)]
 struct OpenFile<'a> {
     file: File,
     expected: ExpectedFile,
@@ -267,18 +263,12 @@ struct OpenFile<'a> {
 /// The sum of a file's contents, and where it is recorded.
 struct ContentSum<'a> {
     hasher: XxHash3_64,
-    place: &'a AtomicU64,
-}
-
-impl std::fmt::Debug for ContentSum<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ContentSum")
-    }
+    recorded: &'a AtomicU64,
 }
 
 impl<'a> OpenFile<'a> {
     fn new(expected: ExpectedFile) -> Result<OpenFile<'a>> {
-        // A link or pipe that took the file's place must neither be followed nor waited for.
+        // A link or pipe that replaced the file must neither be followed nor waited for.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&expected.path);
         Ok(OpenFile { file: opened.map_err(Error::read(&expected.path))?, left: expected.length, expected, sum: None })
@@ -310,7 +300,7 @@ impl<'a> OpenFile<'a> {
             return Err(self.changed("its modification time is not what it was".to_owned()));
         }
         if let Some(sum) = &self.sum {
-            sum.place.store(nonzero(sum.hasher.finish()), Ordering::Relaxed);
+            sum.recorded.store(nonzero(sum.hasher.finish()), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -375,7 +365,7 @@ mod tests {
         assert_eq!(read_full(&mut Interrupted(0), &mut buffer).unwrap(), 3);
     }
 
-    /// A folder with a file of this many bytes, laid out.
+    /// A directory with a file of this many bytes, laid out.
     fn laid_out(size: usize) -> (tempfile::TempDir, Source) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("x"), vec![7; size]).unwrap();

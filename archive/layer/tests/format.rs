@@ -36,7 +36,7 @@ fn make(listing: &str, root: &Path) {
             modes.push((path, mode));
         }
     }
-    // Last, since nothing can be made in a folder that is read-only.
+    // Last, since nothing can be made in a directory that is read-only.
     for (path, mode) in modes {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }

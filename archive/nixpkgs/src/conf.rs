@@ -26,11 +26,11 @@ pub struct Conf {
     pub config: Value,
     /// The store directory.
     pub store_dir: String,
-    /// Docker archive of the base image, relative to the current folder.
+    /// Docker archive of the base image, relative to the current directory.
     pub from_image: Option<PathBuf>,
     /// The store paths of each layer, bottom first, in the order of the tar.
     pub store_layers: Vec<Vec<StorePath>>,
-    /// The folder that holds the customisation layer's `layer.tar` and `checksum`.
+    /// The directory that holds the customisation layer's `layer.tar` and `checksum`.
     pub customisation_layer: String,
     /// What the image is called, written as it is.
     pub repo_tag: String,

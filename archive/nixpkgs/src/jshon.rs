@@ -6,81 +6,29 @@
 //!
 //! jshon takes neither numbers beyond 64 bits with a sign nor NUL in keys; here both are written like the rest.
 
-use serde_json::{Number, Value};
+use layerstone_image::JsonStyle;
+use serde_json::Value;
 
 /// Digits of a float that jansson 2.14 and older print at most (`%.17g`).
 const FLOAT_DIGITS: i32 = 17;
 
 /// The text that `jshon` prints for a value.
 pub(crate) fn to_jshon(value: &Value) -> Vec<u8> {
-    let mut text = String::new();
-    append(value, 0, &mut text);
-    text.push('\n');
-    text.into_bytes()
+    let text = JsonStyle { indent: 1, append_char, float }.text(value);
+    format!("{text}\n").into_bytes()
 }
 
-fn append(value: &Value, depth: usize, text: &mut String) {
-    match value {
-        Value::Null | Value::Bool(_) => text.push_str(&value.to_string()),
-        Value::Number(number) => text.push_str(&number_text(number)),
-        Value::String(string) => append_string(string, text),
-        Value::Array(items) => append_list(items, ['[', ']'], depth, text, |item, text| append(item, depth + 1, text)),
-        Value::Object(entries) => append_list(entries, ['{', '}'], depth, text, |(key, value), text| {
-            append_string(key, text);
-            text.push_str(": ");
-            append(value, depth + 1, text);
-        }),
+fn append_char(c: char, text: &mut String) {
+    match c {
+        '/' => text.push_str("\\/"),
+        '\0'..='\x1f' => text.push_str(&format!("\\u{:04X}", c as u32)),
+        c => text.push(c),
     }
 }
 
-/// Brackets and, on lines of their own, what is between them.
-fn append_list<T>(
-    items: impl IntoIterator<Item = T>,
-    [open, close]: [char; 2],
-    depth: usize,
-    text: &mut String,
-    mut append: impl FnMut(T, &mut String),
-) {
-    text.push(open);
-    let mut separator = "";
-    for item in items {
-        text.push_str(separator);
-        begin_line(depth + 1, text);
-        append(item, text);
-        separator = ",";
-    }
-    if separator == "," {
-        begin_line(depth, text);
-    }
-    text.push(close);
-}
-
-fn begin_line(depth: usize, text: &mut String) {
-    text.push('\n');
-    text.extend(std::iter::repeat_n(' ', depth));
-}
-
-fn append_string(string: &str, text: &mut String) {
-    text.push('"');
-    for c in string.chars() {
-        match c {
-            '"' | '\\' | '/' => text.extend(['\\', c]),
-            '\u{8}' => text.push_str("\\b"),
-            '\u{c}' => text.push_str("\\f"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            '\0'..='\x1f' => text.push_str(&format!("\\u{:04X}", c as u32)),
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-}
-
-/// Integers as they are; floats by C's `%.17g`, with a `.0` where they would look like integers, and no `+` or leading
-/// zero in the exponent (jansson's `strconv.c`).
-fn number_text(number: &Number) -> String {
-    let Some(value) = number.as_f64().filter(|_| number.is_f64()) else { return number.to_string() };
+/// A float by C's `%.17g`, with a `.0` where it would look like an integer, and no `+` or leading zero in the exponent
+/// (jansson's `strconv.c`).
+fn float(value: f64) -> String {
     let scientific = format!("{value:.*e}", FLOAT_DIGITS as usize - 1);
     let (digits, exponent) = scientific.split_once('e').expect("the e format writes an exponent");
     let exponent: i32 = exponent.parse().expect("the e format writes a decimal exponent");

@@ -1,4 +1,4 @@
-//! What docker archives said before there was a manifest.json: for each layer a folder `ID` with `layer.tar`, `json` and
+//! What docker archives said before there was a manifest.json: for each layer a directory `ID` with `layer.tar`, `json` and
 //! `VERSION`, and one file `repositories` (moby, image/spec/v1.md), as dockerTools' `buildImage` writes them.
 //!
 //! A layer's ID is the sha256 of its `json`, which names the tarsum of the layer and the ID of the one below.
@@ -12,27 +12,6 @@ use serde_json::{Map, Value, json};
 pub const REPOSITORIES_NAME: &str = "repositories";
 /// What the `VERSION` of every layer holds; no newline.
 pub const LAYER_VERSION: &str = "1.0";
-
-/// What the layers say about the image, as dockerTools' base.json does.
-#[derive(Clone, Copy, Debug)]
-pub struct LegacyFacts<'a> {
-    /// When the image was made, as it is to be written.
-    pub created: &'a str,
-    /// Architecture by Go's name.
-    pub architecture: &'a str,
-    /// Operating system by Go's name.
-    pub os: &'a str,
-    /// The execution parameters.
-    pub config: &'a Value,
-}
-
-/// Of an image on a base, dockerTools takes what is said of the image by itself: its `config` before they are joined.
-impl<'a> From<&'a ImageFacts> for LegacyFacts<'a> {
-    fn from(facts: &'a ImageFacts) -> LegacyFacts<'a> {
-        let ImageFacts { created, architecture, os, config, .. } = facts;
-        LegacyFacts { created, architecture, os, config }
-    }
-}
 
 /// A layer that is to have such metadata.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +48,7 @@ impl<'a> LegacyOrigin<'a> {
 /// The metadata of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegacyLayer {
-    /// Name of its folder: 64 hexadecimal digits.
+    /// Name of its directory: 64 hexadecimal digits.
     pub id: String,
     /// The bytes of its `json`.
     pub json: Vec<u8>,
@@ -90,11 +69,12 @@ impl LegacyLayer {
     }
 }
 
-/// The metadata of an image's layers, both bottom first; no two have one ID.
+/// The metadata of an image's layers, both bottom first; no two have one ID. `facts` are what dockerTools' base.json says of
+/// the image: on a base, its own `config` before that of the base is joined to it.
 ///
-/// A base's layer whose `json` has the ID that its folder is called by keeps both. All others get new ones, those of the
+/// A base's layer whose `json` has the ID that its directory is called by keeps both. All others get new ones, those of the
 /// base without the execution parameters, which are the image's and not theirs.
-pub fn legacy_layers(facts: &LegacyFacts<'_>, layers: &[LegacyInput<'_>]) -> Vec<LegacyLayer> {
+pub fn legacy_layers(facts: &ImageFacts, layers: &[LegacyInput<'_>]) -> Vec<LegacyLayer> {
     let mut made: Vec<LegacyLayer> = Vec::with_capacity(layers.len());
     for layer in layers {
         // One that stands twice is kept once: it has one parent.
@@ -118,9 +98,9 @@ pub fn repositories(name: &str, tag: &str, top: &str) -> Vec<u8> {
 /// The metadata that a base's layer came with, if it is such.
 fn kept(origin: LegacyOrigin<'_>) -> Option<LegacyLayer> {
     let LegacyOrigin::Base { name, json: Some(bytes) } = origin else { return None };
-    let folder = name.strip_suffix("/layer.tar").filter(|folder| is_id(folder))?;
-    let known: Value = serde_json::from_slice(bytes).ok()?;
-    (known.get("id")? == folder).then(|| LegacyLayer { id: folder.to_owned(), json: bytes.to_owned() })
+    let id = name.strip_suffix("/layer.tar").filter(|id| is_id(id))?;
+    let metadata: Value = serde_json::from_slice(bytes).ok()?;
+    (metadata.get("id")? == id).then(|| LegacyLayer { id: id.to_owned(), json: bytes.to_owned() })
 }
 
 /// Whether a text is an ID of a layer (moby, image/v1, `ValidateID`).
@@ -128,38 +108,32 @@ fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn new_layer(facts: &LegacyFacts<'_>, layer: &LegacyInput<'_>, below: Option<&LegacyLayer>) -> LegacyLayer {
-    let mut root = facts.base_json(layer.origin == LegacyOrigin::Own);
-    root.insert("checksum".to_owned(), json!(layer.tarsum));
+fn new_layer(facts: &ImageFacts, layer: &LegacyInput<'_>, below: Option<&LegacyLayer>) -> LegacyLayer {
+    let mut root = base_json(facts, layer.origin == LegacyOrigin::Own);
+    root["checksum"] = json!(layer.tarsum);
     if let Some(below) = below {
-        root.insert("parent".to_owned(), json!(below.id));
+        root["parent"] = json!(below.id);
     }
-    let mut root = Value::Object(root);
     let id = Digest::of(&to_jshon(&root)).hex();
     root["id"] = json!(id);
     root["Size"] = json!(layer.size);
     LegacyLayer { json: to_jshon(&root), id }
 }
 
-impl LegacyFacts<'_> {
-    /// What Nix's `builtins.toJSON` makes of them: keys sorted, at every depth.
-    fn base_json(&self, with_config: bool) -> Map<String, Value> {
-        let mut root = Map::new();
-        root.insert("architecture".to_owned(), json!(self.architecture));
-        if with_config {
-            let mut config = self.config.clone();
-            config.sort_all_objects();
-            root.insert("config".to_owned(), config);
-        }
-        root.insert("created".to_owned(), json!(self.created));
-        root.insert("os".to_owned(), json!(self.os));
-        root
+/// What Nix's `builtins.toJSON` makes of the facts: keys sorted, at every depth.
+fn base_json(facts: &ImageFacts, with_config: bool) -> Value {
+    let mut root = json!({"architecture": facts.architecture, "created": facts.created, "os": facts.os});
+    if with_config {
+        root["config"] = facts.config.clone();
     }
+    root.sort_all_objects();
+    root
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layerstone_image::BaseFacts;
     use proptest::prelude::*;
 
     const TARSUM: &str = "tarsum.v1+sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -168,8 +142,16 @@ mod tests {
         json!({"Labels": {"b": "x/y", "a": "1"}, "Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]})
     }
 
-    fn facts(config: &Value) -> LegacyFacts<'_> {
-        LegacyFacts { created: "1970-01-01T00:00:01Z", architecture: "amd64", os: "linux", config }
+    fn facts(config: &Value) -> ImageFacts {
+        ImageFacts {
+            created: "1970-01-01T00:00:01Z".to_owned(),
+            architecture: "amd64".to_owned(),
+            variant: None,
+            os: "linux".to_owned(),
+            config: config.clone(),
+            created_by: None,
+            base: BaseFacts::default(),
+        }
     }
 
     fn own() -> LegacyInput<'static> {
@@ -249,8 +231,8 @@ mod tests {
             assert!(!keeps(&name, other), "{other}");
         }
         // A name that is no layer's ID could be anybody's.
-        for folder in ["..", "a/b", "", &id[1..], &id.replace('a', "A")] {
-            assert!(!keeps(&format!("{folder}/layer.tar"), &format!("{{\"id\": \"{folder}\"}}")), "{folder}");
+        for directory in ["..", "a/b", "", &id[1..], &id.replace('a', "A")] {
+            assert!(!keeps(&format!("{directory}/layer.tar"), &format!("{{\"id\": \"{directory}\"}}")), "{directory}");
         }
         let (kept, one) = (base(&name, Some(json.as_bytes())), facts(&Value::Null));
         let twice = legacy_layers(&one, &[kept, kept]);
@@ -292,15 +274,15 @@ mod tests {
             let mut below: Option<&str> = None;
             for (index, (layer, input)) in layers.iter().zip(&inputs).enumerate() {
                 prop_assert!(layers[..index].iter().all(|other| other.id != layer.id));
-                let mut known: Value = serde_json::from_slice(&layer.json).unwrap();
-                prop_assert_eq!(&known["id"], &layer.id);
+                let mut metadata: Value = serde_json::from_slice(&layer.json).unwrap();
+                prop_assert_eq!(&metadata["id"], &layer.id);
                 if !jsons.contains(&layer.json) {
-                    prop_assert_eq!(known.get("parent").and_then(Value::as_str), below);
-                    prop_assert_eq!(known.get("config").is_some(), input.origin == LegacyOrigin::Own);
-                    let said = known.as_object_mut().unwrap();
+                    prop_assert_eq!(metadata.get("parent").and_then(Value::as_str), below);
+                    prop_assert_eq!(metadata.get("config").is_some(), input.origin == LegacyOrigin::Own);
+                    let said = metadata.as_object_mut().unwrap();
                     said.shift_remove("id");
                     prop_assert_eq!(said.shift_remove("Size"), Some(json!(input.size)));
-                    prop_assert_eq!(Digest::of(&to_jshon(&known)).hex(), layer.id.clone());
+                    prop_assert_eq!(Digest::of(&to_jshon(&metadata)).hex(), layer.id.clone());
                 }
                 below = Some(&layer.id);
             }

@@ -18,7 +18,7 @@ mod stream_base;
 pub use conf::Conf;
 pub use error::{Error, Result};
 pub use legacy::{
-    LAYER_VERSION, LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layer_json,
-    legacy_layers, repositories,
+    LAYER_VERSION, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layer_json, legacy_layers,
+    repositories,
 };
 pub use stream::Stream;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// A member's header fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TarInfo {
-    /// Name; a folder's is without the slash at its end.
+    /// Name; a directory's is without the slash at its end.
     pub name: Vec<u8>,
     /// Permission bits.
     pub mode: u32,

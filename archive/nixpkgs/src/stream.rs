@@ -47,7 +47,7 @@ impl Stream {
         let mut layers: Vec<LayerMember> =
             numbered.map(|(index, source)| LayerMember::new(source, None, format!("layer {index}"))).collect();
         layers.push(customisation_layer(&self.conf.customisation_layer, store)?);
-        Ok(Archive { before: self.base.as_ref().map_or(&[], StreamBase::members), layers, mtime: *mtime })
+        Ok(Archive { before: self.base.as_ref().map_or(&[], |base| &base.members), layers, mtime: *mtime })
     }
 
     /// What follows the layers, which have these diff IDs: config and manifest.
@@ -56,7 +56,7 @@ impl Stream {
         let paths = paths.chain([vec![self.conf.customisation_layer.as_str()]]);
         let own =
             diff_ids.iter().zip(paths).map(|(diff_id, paths): (_, Vec<&str>)| LayerFacts::of_paths(*diff_id, &paths));
-        let below = self.base.iter().flat_map(|base| base.layers().iter().cloned());
+        let below = self.base.iter().flat_map(|base| base.layers.iter().cloned());
         let image = self.facts.finish(&below.chain(own).collect::<Vec<_>>());
         let manifest = image.manifest(std::slice::from_ref(&self.conf.repo_tag));
         vec![(image.config_name(), image.config), (MANIFEST_NAME.to_owned(), manifest)]
@@ -65,9 +65,9 @@ impl Stream {
 
 /// The layer.tar that nixpkgs made, beside the checksum that names it. Python's tarfile puts the file's own mode and
 /// owner into the archive.
-fn customisation_layer(folder: &str, store: &Store) -> Result<LayerMember> {
-    let folder = store.locate(folder);
-    let (path, checksum) = (folder.join("layer.tar"), folder.join("checksum"));
+fn customisation_layer(directory: &str, store: &Store) -> Result<LayerMember> {
+    let directory = store.locate(directory);
+    let (path, checksum) = (directory.join("layer.tar"), directory.join("checksum"));
     let text = std::fs::read_to_string(&checksum).map_err(StageError::io("read", &checksum))?;
     let expected = format!("sha256:{}", text.trim()).parse();
     let expected = expected.map_err(|source| Error::Checksum { path: checksum, source })?;

@@ -15,8 +15,10 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct StreamBase {
     config: Value,
-    layers: Vec<LayerFacts>,
-    members: Vec<CopiedMember>,
+    /// What the new image says about the layers, bottom first.
+    pub(crate) layers: Vec<LayerFacts>,
+    /// The layers as members of the new archive, with headers in Python's PAX dialect.
+    pub(crate) members: Vec<CopiedMember>,
 }
 
 impl StreamBase {
@@ -43,16 +45,6 @@ impl StreamBase {
             base.members.push(member);
         }
         Ok(base)
-    }
-
-    /// What the new image says about the layers, bottom first.
-    pub(crate) fn layers(&self) -> &[LayerFacts] {
-        &self.layers
-    }
-
-    /// The layers as members of the new archive, with headers in Python's PAX dialect.
-    pub(crate) fn members(&self) -> &[CopiedMember] {
-        &self.members
     }
 
     /// Puts the base's environment under that of `config`.
@@ -89,12 +81,12 @@ mod tests {
 
     /// The members as an archive holds them, without its end.
     fn copied(base: &StreamBase) -> Vec<u8> {
-        let archive = Archive { before: base.members(), layers: Vec::new(), mtime: 0 };
+        let archive = Archive { before: &base.members, layers: Vec::new(), mtime: 0 };
         let mut out = Vec::new();
         let target = Target::Pipe(&mut out, Path::new("out"));
         archive.write(target, None, &|_| Vec::new(), &Progress::default()).unwrap();
         let padded = |member: &CopiedMember| member.header.len() + size(member).next_multiple_of(512) as usize;
-        out.truncate(base.members().iter().map(padded).sum());
+        out.truncate(base.members.iter().map(padded).sum());
         out
     }
 
@@ -105,7 +97,7 @@ mod tests {
             let (sum, name) = line.split_once("  ").unwrap();
             let base = StreamBase::open(&golden(&format!("base-{name}.tar.xz"))).unwrap();
             assert_eq!(Digest::of(&copied(&base)).hex(), sum, "{name}");
-            assert_eq!(base.layers().len(), 5);
+            assert_eq!(base.layers.len(), 5);
         }
     }
 
@@ -114,7 +106,7 @@ mod tests {
         let base = StreamBase::open(&golden("base-gnu.tar.xz")).unwrap();
         let sizes: Vec<_> = base.members.iter().map(size).collect();
         assert_eq!(sizes, [513, 0, 512, 1, 0]);
-        assert_eq!(base.layers()[1].comment, "store paths: ['a/layer.tar']");
+        assert_eq!(base.layers[1].comment, "store paths: ['a/layer.tar']");
     }
 
     fn size(member: &CopiedMember) -> u64 {
@@ -178,7 +170,7 @@ mod tests {
         assert_eq!(conf.from_image.as_deref(), Some(Path::new("image-5.tar")));
         let expected: Value = serde_json::from_str(include_str!("../golden/image-config-on-base.json")).unwrap();
         let diff_ids: Vec<Digest> = serde_json::from_value(expected["rootfs"]["diff_ids"].clone()).unwrap();
-        let mut facts: Vec<LayerFacts> = base.layers().to_vec();
+        let mut facts: Vec<LayerFacts> = base.layers.to_vec();
         let own = conf.store_layers.iter().map(|l| l.iter().map(|path| path.to_string()).collect());
         let own: Vec<Vec<String>> = own.chain([vec![conf.customisation_layer.clone()]]).collect();
         facts.extend(own.iter().zip(&diff_ids[5..]).map(|(paths, id)| LayerFacts::of_paths(*id, paths)));

@@ -39,7 +39,7 @@ pub fn without_names(annotations: &BTreeMap<String, String>) -> BTreeMap<String,
 /// Whether annotations give an image this name, as [`names_annotations`] or an earlier version of it did.
 pub(crate) fn is_named(annotations: &Value, name: &Reference) -> bool {
     let text = |key: &str| annotations.get(key).and_then(Value::as_str);
-    let is_same = |known: &str| Reference::unchecked(known).full() == name.tagged().full();
+    let is_same = |other: &str| Reference::unchecked(other).full() == name.tagged().full();
     text(REF_NAME) == Some(name.tag_or_latest()) && text(IMAGE_NAME).is_some_and(is_same)
 }
 

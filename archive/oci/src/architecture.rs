@@ -3,7 +3,7 @@
 
 use crate::{Error, Result};
 
-/// Go's name, its variant if the other name tells one, and the other names.
+/// Go's name, its variant if the other name implies one, and the other names.
 const NAMES: [(&str, Option<&str>, &[&str]); 17] = [
     ("amd64", None, &["x86_64"]),
     ("arm64", None, &["aarch64", "arm64v8"]),
@@ -24,14 +24,14 @@ const NAMES: [(&str, Option<&str>, &[&str]); 17] = [
     ("wasm", None, &["wasm32"]),
 ];
 
-/// Go's name of an architecture and the variant that the given name tells; `-linux` at its end is Nix's.
+/// Go's name of an architecture and the variant that the given name implies; `-linux` at its end is Nix's.
 pub fn go_architecture(name: &str) -> Result<(&'static str, Option<&'static str>)> {
     let bare = name.strip_suffix("-linux").unwrap_or(name);
     let by_alias = NAMES.iter().find(|(_, _, aliases)| aliases.contains(&bare));
     let by_name = || NAMES.iter().find(|(go, variant, _)| *go == bare && variant.is_none());
     let (go, variant, _) = by_alias.or_else(by_name).ok_or_else(|| {
-        let known: Vec<_> = NAMES.iter().filter(|(_, variant, _)| variant.is_none()).map(|(go, ..)| *go).collect();
-        Error::Architecture { text: name.to_owned(), expected: known.join(", ") }
+        let names: Vec<_> = NAMES.iter().filter(|(_, variant, _)| variant.is_none()).map(|(go, ..)| *go).collect();
+        Error::Architecture { text: name.to_owned(), expected: names.join(", ") }
     })?;
     Ok((go, *variant))
 }

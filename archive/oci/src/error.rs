@@ -29,16 +29,6 @@ pub enum Error {
         /// How many there must be.
         size: u64,
     },
-    /// A layer that is compressed gives another tar than its config says.
-    #[error("wrong digest: {label}: found {found}, expected {expected}")]
-    DiffId {
-        /// What the layer is called.
-        label: String,
-        /// sha256 of its tar.
-        found: Digest,
-        /// sha256 that it must have.
-        expected: Digest,
-    },
     /// A text that docker would not take for a reference.
     #[error(transparent)]
     Reference(#[from] crate::InvalidReference),
@@ -58,10 +48,10 @@ pub enum Error {
         /// Go's names, separated by commas.
         expected: String,
     },
-    /// A folder that cannot be taken for an OCI layout.
+    /// A directory that cannot be taken for an OCI layout.
     #[error("not an OCI layout: {}: {cause}", path.display())]
     NotALayout {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// What was found and what was expected.
         cause: String,

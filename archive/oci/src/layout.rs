@@ -23,52 +23,53 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The folder of a layout.
+/// The directory of a layout.
 #[derive(Debug)]
 pub struct OciLayout {
-    folder: PathBuf,
+    directory: PathBuf,
     staging: Staging,
 }
 
 impl OciLayout {
-    /// A layout in this folder: the one that is there, or a new one.
+    /// A layout in this directory: an existing one, or a new one.
     ///
     /// # Errors
     ///
-    /// The folder holds something else, or cannot be written.
-    pub fn open(folder: &Path) -> Result<OciLayout> {
-        check_folder(folder)?;
-        let removed = folder.to_owned();
-        // If a signal ends the program, the folder goes as soon as nothing is in it.
-        let make = || Ok((fs::create_dir(folder)?, move || drop(fs::remove_dir(removed))));
+    /// The directory holds something else, or cannot be written.
+    pub fn open(directory: &Path) -> Result<OciLayout> {
+        check_folder(directory)?;
+        let removed = directory.to_owned();
+        // If a signal ends the program, the directory goes as soon as nothing is in it.
+        let make = || Ok((fs::create_dir(directory)?, move || drop(fs::remove_dir(removed))));
         let new = match Leftover::make(make) {
             Ok(((), leftover)) => Some(leftover),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                if !folder.is_dir() {
+                if !directory.is_dir() {
                     let cause = "found a file, expected a folder".to_owned();
-                    return Err(Error::NotALayout { path: folder.to_owned(), cause });
+                    return Err(Error::NotALayout { path: directory.to_owned(), cause });
                 }
                 None
             }
-            Err(e) => return Err(StageError::io("make the folder", folder)(e).into()),
+            Err(e) => return Err(StageError::io("make the folder", directory)(e).into()),
         };
-        let layout = OciLayout { folder: folder.to_owned(), staging: Staging::new(folder, new) };
+        let layout = OciLayout { directory: directory.to_owned(), staging: Staging::new(directory, new) };
         if layout.is_begun()? {
             layout.check_marker()?;
-            layout.check_index()?;
+            // Whether an image can be added is known before anything is written.
+            layout.index_with(&Descriptor::of("", b""), None)?;
         }
-        // That it can be written to is told before anything is made for it.
+        // An error of a directory that cannot be written comes before anything is made for it.
         drop(layout.staging.create()?);
         Ok(layout)
     }
 
-    /// Whether the folder has a layout's marker; without one it must be empty, but for what programs are writing there.
+    /// Whether the directory has a layout's marker; without one it must be empty, but for what programs are writing there.
     fn is_begun(&self) -> Result<bool> {
-        let marker = self.folder.join(LAYOUT_NAME);
+        let marker = self.directory.join(LAYOUT_NAME);
         if marker.exists() {
             return Ok(true);
         }
-        let mut entries = fs::read_dir(&self.folder).map_err(StageError::io("read", &self.folder))?;
+        let mut entries = fs::read_dir(&self.directory).map_err(StageError::io("read", &self.directory))?;
         let is_empty = entries.all(|entry| entry.is_ok_and(|entry| is_temporary(&entry.file_name())));
         // Another program may have made the same layout meanwhile.
         match is_empty || marker.exists() {
@@ -77,9 +78,9 @@ impl OciLayout {
         }
     }
 
-    /// Whether the marker is one of a version that is known.
+    /// Whether the marker is one of a version that is supported.
     fn check_marker(&self) -> Result<()> {
-        let marker = self.folder.join(LAYOUT_NAME);
+        let marker = self.directory.join(LAYOUT_NAME);
         let text = fs::read(&marker).map_err(StageError::io("read", &marker))?;
         let version = serde_json::from_slice::<Value>(&text).ok();
         let version = version.as_ref().and_then(|value| value["imageLayoutVersion"].as_str());
@@ -90,25 +91,25 @@ impl OciLayout {
     }
 
     fn wrong(&self, cause: &str) -> Error {
-        Error::NotALayout { path: self.folder.clone(), cause: cause.to_owned() }
+        Error::NotALayout { path: self.directory.clone(), cause: cause.to_owned() }
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
-        self.folder.join(blob_name(digest))
+        self.directory.join(blob_name(digest))
     }
 
-    /// Whether a blob is there, whole as far as its size tells.
+    /// Whether a blob exists and is complete, as far as its size says.
     fn has(&self, digest: &Digest, size: u64) -> bool {
-        let is_there = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size;
-        self.staging.has(digest, size) || self.path(digest).metadata().is_ok_and(is_there)
+        let is_complete = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size;
+        self.staging.has(digest, size) || self.path(digest).metadata().is_ok_and(is_complete)
     }
 
-    /// Locks the layout by its marker, which is made if it is not there.
+    /// Locks the layout by its marker, which is made if it does not exist.
     ///
     /// Network file systems lock for writers alone; where there are no locks, one that adds at the same moment may be lost,
-    /// and the index is whole all the same.
+    /// and the index is complete all the same.
     fn lock(&self) -> Result<File> {
-        let marker = self.folder.join(LAYOUT_NAME);
+        let marker = self.directory.join(LAYOUT_NAME);
         loop {
             if !marker.exists() {
                 // Replaces none that another program made meanwhile and holds a lock on.
@@ -128,17 +129,18 @@ impl OciLayout {
         }
     }
 
-    /// Whether an image can be added to the index that is there, before anything is written.
-    fn check_index(&self) -> Result<()> {
-        let path = self.folder.join(INDEX_NAME);
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let trial = Descriptor::of("", b"");
-                with_image(&bytes, &trial, None, &path.display().to_string()).map(drop)
+    /// The path of the index, and its bytes with an image more, which takes its name from whatever had it.
+    fn index_with(&self, descriptor: &Descriptor, name: Option<&Reference>) -> Result<(PathBuf, Vec<u8>)> {
+        let path = self.directory.join(INDEX_NAME);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Index::<Descriptor>::new(Vec::new(), BTreeMap::new()).to_bytes()
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(StageError::io("read", &path)(e).into()),
-        }
+            Err(e) => return Err(StageError::io("read", &path)(e).into()),
+        };
+        let index = with_image(&bytes, descriptor, name, &path.display().to_string())?;
+        Ok((path, index))
     }
 }
 
@@ -177,19 +179,10 @@ impl BlobStore for OciLayout {
     /// Takes the name from whatever had it.
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
-        // Held until the end.
+        // Locked until the end.
         let _lock = self.lock()?;
-        let path = self.folder.join(INDEX_NAME);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Index::<Descriptor>::new(Vec::new(), BTreeMap::new()).to_bytes()
-            }
-            Err(e) => return Err(StageError::io("read", &path)(e).into()),
-        };
         let annotations = name.map_or_else(BTreeMap::new, names_annotations);
-        let descriptor = Descriptor { annotations, ..descriptor.clone() };
-        let index = with_image(&bytes, &descriptor, name, &path.display().to_string())?;
+        let (path, index) = self.index_with(&Descriptor { annotations, ..descriptor.clone() }, name)?;
         // Written before the blobs get their names, so that a full disk changes nothing.
         let mut output = Output::create(&path)?;
         output.write_all(&index).map_err(StageError::io("write", &path))?;
@@ -197,8 +190,7 @@ impl BlobStore for OciLayout {
     }
 }
 
-/// An index.json with an image more, which takes its name from whatever had it; what others say in it stays as they said it,
-/// known to us or not.
+/// An index.json with an image more, which takes its name from whatever had it; all else in it stays as it is.
 fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Reference>, path: &str) -> Result<Vec<u8>> {
     let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
     check_json(index).map_err(wrong)?;
@@ -210,11 +202,11 @@ fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Reference>, p
     }
     let listed = listed.as_array_mut().ok_or_else(|| wrong("manifests: expected a list".to_owned()))?;
     let digest = descriptor.digest.to_string();
-    listed.retain(|known| {
-        let annotations = &known["annotations"];
+    listed.retain(|entry| {
+        let annotations = &entry["annotations"];
         match name {
             Some(name) => !is_named(annotations, name),
-            None => known["digest"] != *digest || annotations.as_object().is_some_and(|some| !some.is_empty()),
+            None => entry["digest"] != *digest || annotations.as_object().is_some_and(|some| !some.is_empty()),
         }
     });
     listed.push(serde_json::to_value(descriptor).expect("text and numbers"));
@@ -227,8 +219,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::thread;
 
-    fn add(folder: &Path, number: usize) -> Result<()> {
-        let layout = OciLayout::open(folder)?;
+    fn add(directory: &Path, number: usize) -> Result<()> {
+        let layout = OciLayout::open(directory)?;
         let name: Reference = format!("image{number}:1").parse().unwrap();
         let bytes = b"{}";
         layout.finish(&Descriptor::of("application/json", bytes), bytes, Some(&name))
@@ -238,19 +230,19 @@ mod tests {
     fn none_of_many_that_make_one_layout_is_lost() {
         for _ in 0..50 {
             let dir = tempfile::tempdir().unwrap();
-            let folder = dir.path().join("layout");
+            let directory = dir.path().join("layout");
             thread::scope(|scope| {
                 let adding: Vec<_> = (0..6)
                     .map(|number| {
                         scope.spawn({
-                            let folder = &folder;
-                            move || add(folder, number)
+                            let directory = &directory;
+                            move || add(directory, number)
                         })
                     })
                     .collect();
                 adding.into_iter().for_each(|it| it.join().unwrap().unwrap());
             });
-            let index: Value = serde_json::from_slice(&fs::read(folder.join(INDEX_NAME)).unwrap()).unwrap();
+            let index: Value = serde_json::from_slice(&fs::read(directory.join(INDEX_NAME)).unwrap()).unwrap();
             let listed = index["manifests"].as_array().unwrap();
             let names: BTreeSet<_> = listed.iter().map(|it| it["annotations"].to_string()).collect();
             assert_eq!(names.len(), 6, "{index}");

@@ -12,7 +12,7 @@ use std::str::FromStr;
 /// A file or directory of images, and the name or tag, or both, that one of them has there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The file or folder; `-` is standard input.
+    /// The file or directory; `-` is standard input.
     pub path: PathBuf,
     /// Name that the image must have there.
     pub name: Option<String>,
@@ -21,7 +21,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// The only image of a file or folder.
+    /// The only image of a file or directory.
     pub fn of(path: impl Into<PathBuf>) -> Location {
         Location { path: path.into(), name: None, tag: None }
     }
@@ -43,17 +43,17 @@ impl Location {
         self.reference().is_none() || names.iter().any(|name| self.matches(name))
     }
 
-    /// Whether an image that is called `known` there is meant: the given name and tag match, names in their full form.
-    pub fn matches(&self, known: &str) -> bool {
-        let reference = Reference::unchecked(known);
+    /// Whether an image that is listed as this is meant: the given name and tag match, names in their full form.
+    pub fn matches(&self, listed: &str) -> bool {
+        let reference = Reference::unchecked(listed);
         let tag = reference.tag();
-        // Of an OCI layout a tag may be all that is known.
-        let is_word = !known.contains(['/', ':']);
+        // Of an OCI layout a tag may be all that is listed.
+        let is_word = !listed.contains(['/', ':']);
         let is_same = |wanted: &str| Reference::unchecked(wanted).full().name() == reference.full().name();
         let is_name = |wanted: &str| wanted == reference.name() || (!is_word && is_same(wanted));
         match (&self.name, &self.tag) {
             (None, None) => true,
-            (Some(text), None) | (None, Some(text)) if text == known => true,
+            (Some(text), None) | (None, Some(text)) if text == listed => true,
             (Some(wanted), None) => is_name(wanted),
             (None, Some(wanted)) => Some(wanted.as_str()) == tag,
             (Some(wanted), Some(wanted_tag)) => is_name(wanted) && Some(wanted_tag.as_str()) == tag,
@@ -110,18 +110,18 @@ mod tests {
 
     #[test]
     fn a_file_that_is_there_is_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a#b:c");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a#b:c");
         std::fs::write(&path, "").unwrap();
         assert_eq!(Location::parse(path.as_os_str()), Location::of(&path));
-        let named = Location::parse(folder.path().join("a#b:c#d").as_os_str());
+        let named = Location::parse(directory.path().join("a#b:c#d").as_os_str());
         assert_eq!((named.path, named.name.as_deref()), (path, Some("d")));
     }
 
     #[track_caller]
-    fn check_match(reference: &str, known: &str, expected: bool) {
+    fn check_match(reference: &str, listed: &str, expected: bool) {
         let location: Location = format!("x#{reference}").parse().unwrap();
-        assert_eq!(location.matches(known), expected, "{reference} {known}");
+        assert_eq!(location.matches(listed), expected, "{reference} {listed}");
     }
 
     #[test]
@@ -137,8 +137,8 @@ mod tests {
         check_match(":latest", "latest", true);
         check_match("a:b", "a", false);
         for wanted in ["small:1", "library/small:1", "docker.io/library/small:1", "index.docker.io/small:1", "small"] {
-            for known in ["small:1", "docker.io/library/small:1", "index.docker.io/library/small:1"] {
-                check_match(wanted, known, true);
+            for listed in ["small:1", "docker.io/library/small:1", "index.docker.io/library/small:1"] {
+                check_match(wanted, listed, true);
             }
             check_match(wanted, "reg.example/small:1", false);
             check_match(wanted, "team/small:1", false);

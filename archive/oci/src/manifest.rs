@@ -97,18 +97,21 @@ impl Manifest {
     /// It is no JSON, or not of this form; `name` stands in the message.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Manifest> {
         let manifest: Manifest = parse(bytes, name)?;
-        check_version(manifest.schema_version, name)?;
-        Ok(manifest)
+        if manifest.schema_version == SCHEMA_VERSION {
+            return Ok(manifest);
+        }
+        let cause = format!("found schemaVersion {}, expected {SCHEMA_VERSION}", manifest.schema_version);
+        Err(Error::Manifest { name: name.to_owned(), cause })
     }
 
     /// What kind of artifact it is; none for an image. An artifact says so, or has a config that is none of an image, or
-    /// nothing but JSON in the place of layers, as signatures and statements about images have.
+    /// nothing but JSON for layers, as signatures and statements about images have.
     pub fn artifact(&self) -> Option<&str> {
-        let told = self.artifact_type.as_deref().filter(|told| !told.is_empty());
+        let stated = self.artifact_type.as_deref().filter(|kind| !kind.is_empty());
         let config = Some(&*self.config.media_type).filter(|config| !media_type::is_config(config));
         let is_json = |layer: &&Descriptor| layer.media_type.ends_with("json");
         let json = || self.layers.first().filter(|_| self.layers.iter().all(|layer| is_json(&layer)));
-        told.or(config).or_else(|| json().map(|layer| &*layer.media_type))
+        stated.or(config).or_else(|| json().map(|layer| &*layer.media_type))
     }
 
     /// Its bytes.
@@ -152,17 +155,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))
 }
 
-/// That of a manifest which tells none, as some tools leave it out.
+/// That of a manifest without one, as some tools leave it out.
 fn schema_version() -> u64 {
     SCHEMA_VERSION
-}
-
-fn check_version(found: u64, name: &str) -> Result<()> {
-    if found == SCHEMA_VERSION {
-        return Ok(());
-    }
-    let cause = format!("found schemaVersion {found}, expected {SCHEMA_VERSION}");
-    Err(Error::Manifest { name: name.to_owned(), cause })
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Job<'_> {
     /// Asks for the blob of a tar, if its digest is known, and makes it if it is missing.
     fn put_tar(&self, layer: &Layer, tar: &Source) -> Result<LayerOutcome> {
         let made = self.params.and_then(|params| layer.made(params));
-        let known = match (self.params, made, layer.diff_id) {
+        let existing = match (self.params, made, layer.diff_id) {
             (params @ Some(_), Some(blob), Some(diff_id)) => {
                 Some((diff_id, Descriptor::layer(params, blob.digest, blob.size)))
             }
@@ -117,7 +117,7 @@ impl Job<'_> {
             }
             _ => None,
         };
-        if let Some((diff_id, descriptor)) = known {
+        if let Some((diff_id, descriptor)) = existing {
             let put = self.store.put(&descriptor, &layer.content(self.params, descriptor.digest)?)?;
             self.progress.add_bytes(usize::try_from(tar.size()).unwrap_or(usize::MAX));
             return Ok(LayerOutcome { descriptor, diff_id: Some(diff_id), put });

@@ -5,11 +5,11 @@ use layerstone_store::Digest;
 use std::fmt;
 use std::str::FromStr;
 
-/// The host of a name that tells none, and its older name (distribution/reference, `normalize.go`).
+/// The host of a name without one, and its older name (distribution/reference, `normalize.go`).
 pub const DOCKER_HOSTS: [&str; 2] = ["docker.io", "index.docker.io"];
-/// The folder of docker's own images, which names without a folder are in.
+/// The directory of docker's own images, which names without a directory are in.
 const OFFICIAL: &str = "library/";
-/// The tag of names that tell none (distribution/reference, `TagNameOnly`).
+/// The tag of names without one (distribution/reference, `TagNameOnly`).
 const LATEST: &str = "latest";
 /// Longest name in bytes (distribution/reference, `RepositoryNameTotalLengthMax`).
 const MAX_NAME: usize = 255;
@@ -100,7 +100,7 @@ impl Reference {
         self.digest.map_or_else(|| self.tag_or_latest().to_owned(), |digest| digest.to_string())
     }
 
-    /// The registry, with its port if one is told.
+    /// The registry, with its port if it has one.
     pub fn host(&self) -> &str {
         split_host(&self.name).0
     }
@@ -108,17 +108,17 @@ impl Reference {
     /// The repository on that registry.
     pub fn repository(&self) -> String {
         let (host, path) = split_host(&self.name);
-        let folder = if host == DOCKER_HOSTS[0] && !path.contains('/') { OFFICIAL } else { "" };
-        format!("{folder}{path}")
+        let directory = if host == DOCKER_HOSTS[0] && !path.contains('/') { OFFICIAL } else { "" };
+        format!("{directory}{path}")
     }
 
-    /// The same with the host and the folder that docker adds to a short name: names that mean the same are equal then.
+    /// The same with the host and the directory that docker adds to a short name: names that mean the same are equal then.
     /// `tool:1` is `docker.io/library/tool:1` (distribution/reference, `splitDockerDomain`).
     pub fn full(&self) -> Reference {
         Reference { name: format!("{}/{}", self.host(), self.repository()), ..self.clone() }
     }
 
-    /// The same without the host and the folder that docker adds to a short name (distribution/reference,
+    /// The same without the host and the directory that docker adds to a short name (distribution/reference,
     /// `FamiliarName`).
     pub fn familiar(&self) -> Reference {
         let repository = self.repository();
@@ -173,7 +173,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// The host of a name, the one of names that tell none included, and the rest.
+/// The host of a name, that of names without one included, and the rest.
 fn split_host(name: &str) -> (&str, &str) {
     match name.split_once('/') {
         Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => {

@@ -14,8 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// New blobs of a layout.
 #[derive(Debug)]
 pub(crate) struct Staging {
-    folder: PathBuf,
-    /// The folder if it was made for the layout: it is removed if nothing is published.
+    directory: PathBuf,
+    /// The directory if it was made for the layout: it is removed if nothing is published.
     new: Option<Leftover>,
     state: Mutex<State>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Staging {
 #[derive(Debug, Default)]
 struct State {
     work: Option<Scratch>,
-    /// Size in bytes of each blob that is whole.
+    /// Size in bytes of each blob that is complete.
     blobs: BTreeMap<Digest, u64>,
     /// Those that have their own names now.
     moved: Vec<Digest>,
@@ -31,25 +31,24 @@ struct State {
 }
 
 impl Staging {
-    pub(crate) fn new(folder: &Path, new: Option<Leftover>) -> Staging {
-        Staging { folder: folder.to_owned(), new, state: Mutex::default() }
+    pub(crate) fn new(directory: &Path, new: Option<Leftover>) -> Staging {
+        Staging { directory: directory.to_owned(), new, state: Mutex::default() }
     }
 
     /// Begins a blob whose digest is not known yet.
     pub(crate) fn create(&self) -> Result<Output> {
         let mut state = self.state();
-        let work = match state.work.take() {
+        let work = match &mut state.work {
             Some(work) => work,
-            None => Scratch::create(&self.folder)?,
+            none => none.insert(Scratch::create(&self.directory)?),
         };
-        let work = state.work.insert(work);
         Ok(Output::create(&work.path().join("new"))?)
     }
 
-    /// Keeps a blob that is whole.
+    /// Keeps a blob that is complete.
     pub(crate) fn keep(&self, output: Output, digest: &Digest, size: u64) -> Result<()> {
         let mut state = self.state();
-        let work = state.work.as_ref().map(Scratch::path).unwrap_or(&self.folder);
+        let work = state.work.as_ref().map(Scratch::path).unwrap_or(&self.directory);
         output.commit_as(&work.join(digest.hex()))?;
         state.blobs.insert(*digest, size);
         Ok(())
@@ -62,17 +61,17 @@ impl Staging {
     /// Gives all blobs their names, and then calls what names them; nothing is put away afterwards.
     pub(crate) fn publish(&self, finish: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut state = self.state();
-        let folder = self.folder.join(BLOBS);
-        fs::create_dir_all(&folder).map_err(StageError::io("make the folder", &folder))?;
+        let blobs = self.directory.join(BLOBS);
+        fs::create_dir_all(&blobs).map_err(StageError::io("make the folder", &blobs))?;
         while let Some((digest, _)) = state.blobs.pop_first() {
             let Some(work) = &state.work else { break };
-            let path = self.folder.join(blob_name(&digest));
+            let path = self.directory.join(blob_name(&digest));
             fs::rename(work.path().join(digest.hex()), &path).map_err(StageError::io("write", &path))?;
             state.moved.push(digest);
         }
         if sync() == Sync::Always {
-            let synced = Directory::open(&folder).and_then(|directory| directory.sync());
-            synced.map_err(StageError::io("write", &folder))?;
+            let synced = Directory::open(&blobs).and_then(|directory| directory.sync());
+            synced.map_err(StageError::io("write", &blobs))?;
         }
         finish()?;
         state.is_published = true;
@@ -88,17 +87,17 @@ impl Drop for Staging {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         drop(state.work.take());
-        // Somebody else may have made an image in the same folder.
-        if self.new.is_none() || state.is_published || self.folder.join(INDEX_NAME).exists() {
+        // Somebody else may have made an image in the same directory.
+        if self.new.is_none() || state.is_published || self.directory.join(INDEX_NAME).exists() {
             return;
         }
-        // Nothing can be done about a failure here. Folders go only if they are empty.
+        // Nothing can be done about a failure here. Directories go only if they are empty.
         for digest in &state.moved {
-            let _ = fs::remove_file(self.folder.join(blob_name(digest)));
+            let _ = fs::remove_file(self.directory.join(blob_name(digest)));
         }
-        let _ = fs::remove_dir(self.folder.join(BLOBS));
-        let _ = fs::remove_dir(self.folder.join(Path::new(BLOBS).parent().unwrap_or(Path::new(""))));
-        let _ = fs::remove_file(self.folder.join(LAYOUT_NAME));
-        let _ = fs::remove_dir(&self.folder);
+        let _ = fs::remove_dir(self.directory.join(BLOBS));
+        let _ = fs::remove_dir(self.directory.join(Path::new(BLOBS).parent().unwrap_or(Path::new(""))));
+        let _ = fs::remove_file(self.directory.join(LAYOUT_NAME));
+        let _ = fs::remove_dir(&self.directory);
     }
 }

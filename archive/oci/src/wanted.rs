@@ -19,28 +19,31 @@ const VARIANTS: [(&str, &[&str]); 3] =
 /// The platform that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    os: String,
-    architecture: String,
-    /// The variant that was named.
-    variant: Option<String>,
+    /// With the variant that was named.
+    platform: Platform,
     /// Variants that will do, the best first.
     variants: Vec<Option<String>>,
-    is_named: bool,
-    is_base: bool,
+    /// Whether it was named at all, so that an image for another one must not be taken.
+    pub is_named: bool,
+    /// Whether it is that of an image to look into or to build on.
+    pub is_base: bool,
 }
 
 impl Wanted {
     /// The platform of these names, which may be those of uname or Nix; what is not named is this machine's.
     pub fn new(os: Option<&str>, architecture: Option<&str>, variant: Option<&str>) -> Wanted {
-        let (go, told) = match architecture {
+        let (go, implied) = match architecture {
             Some(name) => go_architecture(name).unwrap_or((name, None)),
             None => (host_architecture(), None),
         };
-        let variant = variant.or(told).filter(|variant| !variant.is_empty());
+        let variant = variant.or(implied).filter(|variant| !variant.is_empty());
         Wanted {
-            os: os.unwrap_or(OS).to_owned(),
-            architecture: go.to_owned(),
-            variant: variant.map(str::to_owned),
+            platform: Platform {
+                os: os.unwrap_or(OS).to_owned(),
+                architecture: go.to_owned(),
+                variant: variant.map(str::to_owned),
+                ..Platform::default()
+            },
             variants: variants_for(go, variant),
             is_named: os.or(architecture).or(variant).is_some(),
             is_base: false,
@@ -53,28 +56,18 @@ impl Wanted {
         Wanted { is_base: true, ..self }
     }
 
-    /// Whether it was named at all, so that an image for another one must not be taken.
-    pub fn is_named(&self) -> bool {
-        self.is_named
-    }
-
-    /// Whether it is that of an image to look into or to build on.
-    pub fn is_base(&self) -> bool {
-        self.is_base
-    }
-
     /// How good an image of a platform is, 0 being the best; none if it will not do.
     pub fn rank(&self, platform: &Platform) -> Option<usize> {
-        let (architecture, told) = go_architecture(&platform.architecture).unwrap_or((&platform.architecture, None));
+        let (architecture, implied) = go_architecture(&platform.architecture).unwrap_or((&platform.architecture, None));
         let os = if platform.os.is_empty() { OS } else { &platform.os };
-        let variant = platform.variant.as_deref().or(told);
+        let variant = platform.variant.as_deref().or(implied);
         let variant = variant.filter(|variant| !is_plain(architecture, variant));
-        let is_it = os == self.os && architecture == self.architecture;
-        self.variants.iter().position(|wanted| is_it && wanted.as_deref() == variant)
+        let is_same_machine = os == self.platform.os && architecture == self.platform.architecture;
+        self.variants.iter().position(|wanted| is_same_machine && wanted.as_deref() == variant)
     }
 
-    /// The best of several images: of those whose platform is told by what lists them, or else the first of those whose
-    /// platform is found by looking at them. One that tells nothing at all is taken if no platform was named.
+    /// The best of several images: of those whose platform stands in what lists them, or else the first of those whose
+    /// platform is found by looking at them. One without any is taken if no platform was named.
     ///
     /// # Errors
     ///
@@ -82,45 +75,44 @@ impl Wanted {
     pub fn best<'a, T, E>(
         &self,
         images: &[&'a T],
-        told: impl Fn(&T) -> Option<&Platform>,
+        listed: impl Fn(&T) -> Option<&Platform>,
         look: &mut dyn FnMut(&T) -> Result<Option<Platform>, E>,
     ) -> Result<Option<&'a T>, E> {
-        let ranked = images.iter().filter_map(|image| Some((self.rank(told(image)?)?, *image)));
+        let ranked = images.iter().filter_map(|image| Some((self.rank(listed(image)?)?, *image)));
         // Of equal ones the first.
         if let Some((_, best)) = ranked.min_by_key(|(rank, _)| *rank) {
             return Ok(Some(best));
         }
-        let mut nothing_told = None;
-        for image in images.iter().filter(|image| told(image).is_none()) {
+        let mut unknown = None;
+        for image in images.iter().filter(|image| listed(image).is_none()) {
             match look(image)? {
                 Some(found) if self.rank(&found).is_some() => return Ok(Some(image)),
                 Some(_) => {}
-                None => nothing_told = nothing_told.or(Some(*image)),
+                None => unknown = unknown.or(Some(*image)),
             }
         }
-        Ok(nothing_told.filter(|_| !self.is_named))
+        Ok(unknown.filter(|_| !self.is_named))
     }
 }
 
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+        self.platform.fmt(f)
     }
 }
 
 /// What will do for a variant, or for none, the best first.
 fn variants_for(architecture: &str, variant: Option<&str>) -> Vec<Option<String>> {
-    let known = VARIANTS.iter().find(|(name, _)| *name == architecture).map_or(&[][..], |(_, known)| known);
+    let variants = VARIANTS.iter().find(|(name, _)| *name == architecture).map_or(&[][..], |(_, variants)| variants);
     let some = |variants: &[&str]| variants.iter().map(|variant| Some((*variant).to_owned())).collect::<Vec<_>>();
     match variant.filter(|variant| !is_plain(architecture, variant)) {
         Some(variant) => {
-            let at = known.iter().position(|known| *known == variant);
-            let fitting = at.map_or_else(|| some(&[variant]), |at| some(&known[at..]));
+            let at = variants.iter().position(|other| *other == variant);
+            let fitting = at.map_or_else(|| some(&[variant]), |at| some(&variants[at..]));
             fitting.into_iter().chain([None]).collect()
         }
         None if architecture == "amd64" => vec![None],
-        None => [None].into_iter().chain(some(known)).collect(),
+        None => [None].into_iter().chain(some(variants)).collect(),
     }
 }
 
@@ -141,7 +133,7 @@ mod tests {
         Platform { os, architecture, variant: parts.next(), ..Platform::default() }
     }
 
-    /// `wanted` is an architecture and a variant, each of which may be left out; `images` are told, or in brackets found
+    /// `wanted` is an architecture and a variant, each of which may be left out; `images` are listed, or in brackets found
     /// by looking.
     #[track_caller]
     fn check(wanted: &str, images: &str, expected: Option<&str>) {
@@ -155,7 +147,7 @@ mod tests {
             Ok((!inner.is_empty()).then(|| platform(inner)))
         };
         let refs: Vec<_> = all.iter().collect();
-        let best = asked.best(&refs, |(_, told)| told.as_ref(), &mut look).unwrap();
+        let best = asked.best(&refs, |(_, listed)| listed.as_ref(), &mut look).unwrap();
         assert_eq!(best.map(|(text, _)| *text), expected, "{wanted} of {images}");
     }
 
@@ -202,11 +194,11 @@ mod tests {
 
     #[test]
     fn what_a_config_says() {
-        let told = |config| Platform::of_config(&config).map(|platform| platform.to_string());
-        assert_eq!(told(json!({"architecture": "arm", "os": "linux", "variant": "v7"})).unwrap(), "linux/arm/v7");
-        assert_eq!(told(json!({"architecture": "arm", "variant": ""})).unwrap(), "/arm");
+        let found = |config| Platform::of_config(&config).map(|platform| platform.to_string());
+        assert_eq!(found(json!({"architecture": "arm", "os": "linux", "variant": "v7"})).unwrap(), "linux/arm/v7");
+        assert_eq!(found(json!({"architecture": "arm", "variant": ""})).unwrap(), "/arm");
         for nothing in [json!({}), json!({"architecture": ""}), json!({"architecture": 1}), json!(null)] {
-            assert_eq!(told(nothing), None);
+            assert_eq!(found(nothing), None);
         }
     }
 }

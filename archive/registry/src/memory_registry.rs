@@ -102,7 +102,7 @@ pub(crate) enum Answer<'a> {
 const NO_NAME: Answer<'static> = Answer::No(404, "NAME_UNKNOWN", "repository name not known to registry");
 
 impl MemoryRegistry {
-    /// The answer to a request for this path and query. %-codes in them are decoded; of a whole URL the path counts (RFC
+    /// The answer to a request for this path and query. %-codes in them are decoded; of an absolute URL the path counts (RFC
     /// 9112, section 3.2.2).
     pub(crate) fn answer(&self, target: &str) -> Answer<'_> {
         let target = match target.split_once("://") {

@@ -1,4 +1,4 @@
-//! Stands in the place of the client where it is left out: no registry can be connected to.
+//! Replaces the client in builds without it: no registry can be connected to.
 
 use crate::{Error, Options, PushStats, Result};
 use layerstone_layer::CompressedBlob;

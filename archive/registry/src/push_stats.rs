@@ -6,7 +6,7 @@ pub struct PushStats {
     /// Blobs that were sent.
     pub sent: (u64, u64),
     /// Blobs that existed.
-    pub there: (u64, u64),
+    pub existing: (u64, u64),
     /// Blobs that were mounted from another repository.
     pub mounted: (u64, u64),
     /// Manifests and indexes that were sent.

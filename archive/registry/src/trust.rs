@@ -34,8 +34,8 @@ impl FromStr for InsecureHost {
 }
 
 fn is_host_name(text: &str) -> bool {
-    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    !text.is_empty() && text.bytes().all(is_known) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    !text.is_empty() && text.bytes().all(is_allowed) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 /// The hosts that need no certificate.

@@ -19,7 +19,7 @@ impl Url {
         Url { is_https, authority: authority.to_owned(), target: target.to_owned() }
     }
 
-    /// Reads a whole address; none if it is no such one. What must not stand in an address as it is gets its %-code.
+    /// Reads an absolute address; none if it is no such one. What must not stand in an address as it is gets its %-code.
     pub(crate) fn parse(text: &str) -> Option<Url> {
         let (scheme, rest) = text.split_once("://")?;
         let is_https = match scheme.to_ascii_lowercase().as_str() {
@@ -31,9 +31,9 @@ impl Url {
         let (authority, target) = rest.split_at(end);
         let target = target.split('#').next().unwrap_or_default();
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-        let is_whole = !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
+        let is_valid = !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
         let target =
-            is_whole.then(|| coded(&target, |byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte)))?;
+            is_valid.then(|| coded(&target, |byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte)))?;
         Some(Url { is_https, authority: authority.to_ascii_lowercase(), target })
     }
 
@@ -67,7 +67,7 @@ impl Url {
     }
 
     /// Whether it is the same server, by the same protocol.
-    pub(crate) fn is_same_place(&self, other: &Url) -> bool {
+    pub(crate) fn is_same_server(&self, other: &Url) -> bool {
         self.is_https == other.is_https && self.port() == other.port() && self.host() == other.host()
     }
 
@@ -125,8 +125,8 @@ pub(crate) fn in_brackets(host: &str) -> Option<&str> {
 /// Whether a reference begins with a scheme (RFC 3986, section 3.1), and so is no relative one.
 fn has_scheme(text: &str) -> bool {
     let Some((scheme, _)) = text.split_once(':') else { return false };
-    let is_known = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_known)
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_allowed)
 }
 
 /// A path without `.` and `..` (RFC 3986, section 5.2.4).
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn same_place() {
-        let same = |a: &str, b: &str| Url::parse(a).unwrap().is_same_place(&Url::parse(b).unwrap());
+        let same = |a: &str, b: &str| Url::parse(a).unwrap().is_same_server(&Url::parse(b).unwrap());
         assert!(same("https://a/x", "https://a:443/y"));
         assert!(same("http://[::1]:80/", "http://[::1]/"));
         assert!(!same("https://a/", "http://a:443/"));

@@ -38,7 +38,7 @@ impl Bash {
 /// The first bash in PATH; `script` stands in messages.
 pub fn find_bash(script: &str, path: &OsStr) -> Result<PathBuf> {
     let found = std::env::split_paths(path).map(|directory| directory.join("bash")).find(|file| is_program(file));
-    let bash = found.ok_or_else(|| Error::NoBash { script: script.to_owned(), path: path.into() })?;
+    let bash = found.ok_or_else(|| Error::NoBash { script: script.to_owned(), searched: "PATH", path: path.into() })?;
     // The script runs in another directory.
     std::path::absolute(&bash).map_err(Error::io("find", &bash))
 }

@@ -21,13 +21,11 @@ const SCRIPT: &str = "/dev/script";
 pub struct Chroot {
     /// What is mounted.
     pub inner_root: InnerRoot,
-    /// The script and its bash, by their paths inside.
-    pub bash: Bash,
     _mount_points: MountPoints,
 }
 
 impl Chroot {
-    /// Makes a layer's directory ready.
+    /// Makes a layer's directory ready; returns the script and its bash, by their paths inside, too.
     ///
     /// # Errors
     ///
@@ -39,7 +37,7 @@ impl Chroot {
         file: &Path,
         store: &Store,
         path: &OsStr,
-    ) -> Result<Chroot> {
+    ) -> Result<(Bash, Chroot)> {
         let path = inner_path(store, path).map_err(|cause| spawn_error(script, cause))?;
         let (dev, proc, store_dir) = (Path::new("/dev"), Path::new("/proc"), Path::new(store.dir()));
         let real_store = store.locate(store.dir());
@@ -52,12 +50,14 @@ impl Chroot {
         })?;
         let mut programs = std::env::split_paths(&path).map(|directory| directory.join("bash"));
         let found = programs.find(|program| locate(program, layer, store).is_some_and(|real| is_program(&real)));
-        let program = found.ok_or_else(|| Error::NoBashInside { script: script.to_owned(), path: (&path).into() })?;
+        let searched = "the layer or the store";
+        let no_bash = || Error::NoBash { script: script.to_owned(), searched, path: (&path).into() };
+        let program = found.ok_or_else(no_bash)?;
         let mut shown = vec![(file.to_owned(), PathBuf::from(SCRIPT))];
         shown.extend(has_store.then(|| (real_store, store_dir.to_owned())));
         let inner_root = InnerRoot::new(layer, temporary, &shown).map_err(|source| spawn_error(script, source))?;
         let bash = Bash { program, script: SCRIPT.into(), path, temporary: SCRATCH.into() };
-        Ok(Chroot { inner_root, bash, _mount_points: mount_points })
+        Ok((bash, Chroot { inner_root, _mount_points: mount_points }))
     }
 }
 

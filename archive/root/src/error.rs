@@ -158,17 +158,13 @@ pub enum Error {
         /// What is wrong with it, and where.
         cause: String,
     },
-    /// A rule for owners and modes that no entry is meant by.
-    #[error("cannot apply perms: {which}: found nothing in the layer")]
-    NothingFound {
-        /// The entries: `path bin/x`.
+    /// A rule for owners and modes that fits no entry, or a rule for modes that fits only links.
+    #[error("cannot apply perms: {which}: found {found}")]
+    Perm {
+        /// The entries: `path bin/x`, `glob bin/*`.
         which: String,
-    },
-    /// A rule for modes that only links are meant by.
-    #[error("cannot apply perms: {which}: found symbolic links only, which have no mode")]
-    ModeOfLinks {
-        /// The entries: `glob bin/*`.
-        which: String,
+        /// What was found.
+        found: &'static str,
     },
     /// A tar that is to be merged and cannot.
     #[error("cannot merge: {}: {source}", tar.display())]
@@ -179,19 +175,13 @@ pub enum Error {
         source: io::Error,
     },
     /// There is no bash to run the script.
-    #[error("cannot run: {script}: no bash in PATH ({})", path.display())]
+    #[error("cannot run: {script}: no bash in {searched} ({})", path.display())]
     NoBash {
         /// What the script is called.
         script: String,
+        /// What was searched: PATH, or the layer that is the script's root and the store.
+        searched: &'static str,
         /// The value of PATH.
-        path: PathBuf,
-    },
-    /// There is no bash to run a script with the layer as its root.
-    #[error("cannot run: {script}: no bash in the layer or the store ({})", path.display())]
-    NoBashInside {
-        /// What the script is called.
-        script: String,
-        /// Where it was looked for.
         path: PathBuf,
     },
     /// Something under the name of a directory that is mounted in the layer.

@@ -65,9 +65,7 @@ impl Loading<'_> {
         let real = self.store.locate(&at);
         let mode = match self.mode {
             RootMode::Links => DIRECTORY_MODE,
-            RootMode::Copy | RootMode::CopyKeepingDirlinks => {
-                mode_of(&real.metadata().map_err(Error::io("read", &real))?)
-            }
+            _ => mode_of(&real.metadata().map_err(Error::io("read", &real))?),
         };
         let entry = Entry::new(&source, Node::Directory { mode, is_on_purpose: false });
         self.tree.0.insert(path.clone(), entry);

@@ -35,13 +35,12 @@ pub fn merge(store: &Store, contents: &[StorePath], mode: RootMode) -> Result<Me
         let item = load(store, path, mode)?;
         match mode {
             RootMode::Links => merged.add_links(item)?,
-            RootMode::Copy | RootMode::CopyKeepingDirlinks => {
-                merge_as_rsync(&mut merged, item, mode == RootMode::CopyKeepingDirlinks)?;
-            }
+            _ => merge_as_rsync(&mut merged, item, mode == RootMode::CopyKeepingDirlinks)?,
         }
     }
     let root = merged.tree.0.entry("".into()).or_insert_with(|| Entry::directory(Path::new("")));
-    if let (Node::Directory { mode: bits, .. }, RootMode::Copy | RootMode::CopyKeepingDirlinks) = (&mut root.node, mode)
+    if mode != RootMode::Links
+        && let Node::Directory { mode: bits, .. } = &mut root.node
     {
         *bits |= WRITABLE;
     }

@@ -16,7 +16,8 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct MergedTrees {
     tree: FileTree,
-    conflicts: Vec<Conflict>,
+    /// What disagreed, in the order of the sources and then of the paths.
+    pub conflicts: Vec<Conflict>,
     _contents: Scratch,
 }
 
@@ -39,11 +40,6 @@ pub fn merge_trees(sources: &[TreeSource]) -> Result<MergedTrees> {
 }
 
 impl MergedTrees {
-    /// What disagreed, in the order of the sources and then of the paths.
-    pub fn conflicts(&self) -> &[Conflict] {
-        &self.conflicts
-    }
-
     /// Writes the tree as a new directory, which appears complete or not at all.
     ///
     /// # Errors

@@ -72,21 +72,12 @@ fn change(entry: &mut Entry, perm: &Perm, defaults: &Defaults<'_>) {
     if !perm.has_owner() {
         return;
     }
-    let mut owner = entry.owner.take().map_or_else(|| defaults.owner.clone(), |owner| *owner);
-    let named = defaults.numbered(perm.uid.unwrap_or(owner.uid), perm.gid.unwrap_or(owner.gid));
-    if perm.uid.is_some() {
-        (owner.uid, owner.uname) = (named.uid, named.uname);
-    }
-    if perm.gid.is_some() {
-        (owner.gid, owner.gname) = (named.gid, named.gname);
-    }
-    if let Some(uname) = &perm.uname {
-        owner.uname.clone_from(uname);
-    }
-    if let Some(gname) = &perm.gname {
-        owner.gname.clone_from(gname);
-    }
-    entry.owner = Some(Box::new(owner));
+    let old = entry.owner.take().map_or_else(|| defaults.owner.clone(), |owner| *owner);
+    let (uid, gid) = (perm.uid.unwrap_or(old.uid), perm.gid.unwrap_or(old.gid));
+    let new = defaults.numbered(uid, gid);
+    let uname = perm.uname.clone().unwrap_or(if perm.uid.is_some() { new.uname } else { old.uname });
+    let gname = perm.gname.clone().unwrap_or(if perm.gid.is_some() { new.gname } else { old.gname });
+    entry.owner = Some(Box::new(Owner { uid, gid, uname, gname }));
 }
 
 /// The owner of entries that no rule gives one.
@@ -137,11 +128,12 @@ impl<'a> Rules<'a> {
                 is_used |= perm.has_owner() || !is_link(&member.entry);
                 change(&mut member.entry, perm, &defaults);
             }
-            match (is_found, is_used) {
-                (true, true) => {}
-                (true, false) => return Err(Error::ModeOfLinks { which: pattern.to_string() }),
-                (false, _) => return Err(Error::NothingFound { which: pattern.to_string() }),
-            }
+            let found = match (is_found, is_used) {
+                (true, true) => continue,
+                (true, false) => "symbolic links only, which have no mode",
+                (false, _) => "nothing in the layer",
+            };
+            return Err(Error::Perm { which: pattern.to_string(), found });
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ impl Placing<'_> {
     fn target_directory(&self, source: &Path, link: &Path) -> Result<Option<PathBuf>> {
         match self.base.resolve(link.as_os_str().as_bytes()) {
             Ok(found) if found.node.is_some_and(BaseNode::is_directory) => Ok(Some(as_path(&found.name).to_owned())),
-            Ok(_) | Err(layerstone_tar::Error::Follow { cause: FollowError::NoFolder { .. }, .. }) => Ok(None),
+            Ok(_) | Err(layerstone_tar::Error::Follow { cause: FollowError::NoDirectory { .. }, .. }) => Ok(None),
             Err(error) => Err(Error::Unfollowed { name: source.to_owned(), source: error }),
         }
     }
@@ -161,7 +161,10 @@ impl Placing<'_> {
                 Ok(())
             }
             (Kind::Symlink { target: a }, Kind::Symlink { target: b }) if a == b => Ok(()),
-            _ => Err(collision(destination, existing, &item)),
+            _ => {
+                let side = |item: &Item| (item.source.clone(), describe(&item.member.entry.kind));
+                Err(Error::Collision { path: destination, first: side(existing), second: side(&item) })
+            }
         }
     }
 
@@ -216,12 +219,6 @@ impl Placing<'_> {
         };
         Error::OverBase { name: source.to_owned(), ours, base }
     }
-}
-
-/// The error that two entries of the layer have one destination.
-fn collision(destination: PathBuf, first: &Item, second: &Item) -> Error {
-    let side = |item: &Item| (item.source.clone(), describe(&item.member.entry.kind));
-    Error::Collision { path: destination, first: side(first), second: side(second) }
 }
 
 fn describe(kind: &Kind) -> &'static str {
@@ -440,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_come_to_one_place() {
+    fn entries_of_one_destination() {
         let over = |files| Case { base: DEBIAN, files, ..NOTHING };
         let error = "cannot place over the base: usr/bin/x: found bin/x, a symbolic link, and usr/bin/x, a symbolic link, \
             which come to one place";

@@ -61,20 +61,12 @@ pub fn run(script: &Script, workplace: &Workplace<'_>, run_as: RunAs<'_>, log: &
     let temporary = make_temporary_directory(workplace)?;
     let file = script_file(script, workplace)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let (privileges, chroot) = match run_as {
-        RunAs::Caller => (Privileges::Caller, None),
-        RunAs::FakeRoot => (Privileges::FakeRoot, None),
-        RunAs::FakeChroot(store) => {
-            (Privileges::FakeRoot, Some(Chroot::make(&name, workplace.layer, &temporary, &file, store, &path)?))
-        }
-    };
-    let outer;
-    let bash = match &chroot {
-        Some(chroot) => &chroot.bash,
-        None => {
-            outer = Bash { program: find_bash(&name, &path)?, script: file, path, temporary: temporary.clone() };
-            &outer
-        }
+    let privileges = if matches!(run_as, RunAs::Caller) { Privileges::Caller } else { Privileges::FakeRoot };
+    let (bash, chroot) = if let RunAs::FakeChroot(store) = run_as {
+        let (bash, chroot) = Chroot::make(&name, workplace.layer, &temporary, &file, store, &path)?;
+        (bash, Some(chroot))
+    } else {
+        (Bash { program: find_bash(&name, &path)?, script: file, path, temporary: temporary.clone() }, None)
     };
     let inner = chroot.as_ref().map(|chroot| &chroot.inner_root);
     let make = || bash.command(workplace.layer, workplace.mtime);
@@ -180,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_with_the_last_lines() {
+    fn failures_have_the_last_lines() {
         check_failure("exit 3", "script failed: extraCommands: exit status 3");
         check_failure("echo a; false; echo b", "script failed: extraCommands: exit status 1\n  | a");
         let last: String = (11..=30).map(|n| format!("\n  | {n}")).collect();

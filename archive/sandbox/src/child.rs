@@ -95,7 +95,7 @@ impl Child {
         self.step(Step::ReadOnly, set_read_only(&self.enter, false))?;
         self.step(Step::ReadOnly, set_read_only(&self.scratch, false))?;
         if let Some(inner) = &self.inner {
-            self.step(Step::ReadOnly, set_read_only(inner.scratch(), false))?;
+            self.step(Step::ReadOnly, set_read_only(&inner.scratch, false))?;
         }
         for capability in DROPPED {
             self.step(Step::Drop, remove_capability_from_bounding_set(capability))?;
@@ -124,25 +124,18 @@ impl Child {
 
     fn enter_namespaces(&self) -> io::Result<()> {
         let flags = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
-        match self.users {
-            Users::Real => self.step(Step::Unshare, unshare(flags)),
-            Users::Own => match unshare(flags) {
-                Err(Errno::PERM) => {
-                    self.step(Step::Unshare, unshare(flags | UnshareFlags::NEWUSER))?;
-                    self.step(Step::MapUser, self.map_caller())
-                }
-                result => self.step(Step::Unshare, result),
-            },
-            Users::Alone => {
-                self.step(Step::Unshare, unshare(flags | UnshareFlags::NEWUSER))?;
-                self.step(Step::MapUser, self.map_caller())
-            }
-            Users::Many => {
-                self.step(Step::Unshare, unshare(flags | UnshareFlags::NEWUSER))?;
-                self.step(Step::MapUser, self.have_users_mapped())?;
-                self.step(Step::MapUser, become_root())
+        if matches!(self.users, Users::Real | Users::Own) {
+            match unshare(flags) {
+                Err(Errno::PERM) if self.users == Users::Own => {}
+                result => return self.step(Step::Unshare, result),
             }
         }
+        self.step(Step::Unshare, unshare(flags | UnshareFlags::NEWUSER))?;
+        if self.users != Users::Many {
+            return self.step(Step::MapUser, self.map_caller());
+        }
+        self.step(Step::MapUser, self.have_users_mapped())?;
+        self.step(Step::MapUser, become_root())
     }
 
     fn map_caller(&self) -> Result<(), Errno> {

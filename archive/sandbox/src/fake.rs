@@ -44,9 +44,9 @@ pub fn serve(socket: &UnixStream, identity: &Identity, broker: FdBroker) -> io::
         let mut message = [0; MESSAGE];
         match receive(socket.as_fd(), &mut message)? {
             (MESSAGE, Some(listener)) if message[0] == LISTENER => {
-                let mut answers = Answers::new(identity.clone(), broker);
+                let mut answers = Answers { identity: identity.clone(), table: OwnerTable::default(), broker };
                 Listener::new(listener)?.serve(|call| answers.answer(call))?;
-                return Ok(answers.into_table());
+                return Ok(answers.table);
             }
             (MESSAGE, _) => {
                 let [_, number @ ..] = message;

@@ -32,23 +32,20 @@ impl Fixture {
 
     /// Runs a script as this one; none without a sandbox.
     pub fn run(&self, users: Option<Users>, privileges: Privileges, text: &str) -> (String, Result<Ended, Error>) {
-        let attempts = attempts(self.dirs(&self.layer(), &self.scratch()), privileges);
+        let (layer, scratch) = (self.layer(), self.scratch());
+        let dirs = WorkDirs { enter: &layer, scratch: &scratch, inner: None };
+        let attempts = attempts(dirs, privileges);
         let attempt: Vec<Attempt> = attempts.into_iter().filter(|attempt| attempt.users == users).collect();
         assert_eq!(attempt.len(), 1, "{users:?}");
         let mut log = Vec::new();
-        let (layer, scratch) = (self.layer(), self.scratch());
         let make = || {
             let mut command = Command::new("bash");
             command.args(["-e", "-c", text]).stdin(Stdio::null()).current_dir(&layer).process_group(0);
             command.env("TMPDIR", &scratch);
             command
         };
-        let result = run_in(attempt, &make, self.dirs(&layer, &scratch), privileges, &mut log);
+        let result = run_in(attempt, &make, dirs, privileges, &mut log);
         (String::from_utf8(log).unwrap(), result)
-    }
-
-    fn dirs<'a>(&self, enter: &'a std::path::Path, scratch: &'a std::path::Path) -> WorkDirs<'a> {
-        WorkDirs { enter, scratch, inner: None }
     }
 
     /// What a script printed; it must succeed. None if there is no such sandbox here, which the test prints.

@@ -30,7 +30,8 @@ pub const SCRATCH: &str = "/dev/shm";
 pub struct InnerRoot {
     actions: Vec<Action>,
     proc: CString,
-    scratch: CString,
+    /// The scratch directory's mount.
+    pub(crate) scratch: CString,
 }
 
 #[derive(Clone, Debug)]
@@ -89,11 +90,6 @@ impl InnerRoot {
             }
             result => result,
         }
-    }
-
-    /// The scratch directory's mount.
-    pub(crate) fn scratch(&self) -> &CStr {
-        &self.scratch
     }
 
     /// Takes all mounts away again, in the process that made them.

@@ -500,7 +500,7 @@ mod tests {
 
     /// Files that even their owner may not read come back, and directories too deep for one path.
     #[test]
-    fn closed_files_are_opened_and_told() {
+    fn closed_files_are_opened_and_reported() {
         let text = "mkdir -p shut/inner; echo x > shut/inner/file; chown 7 shut/inner/file\n\
             chmod 0 shut/inner/file shut/inner shut; echo y > $TMPDIR/left; chown 8 $TMPDIR/left; chmod 0 $TMPDIR/left";
         for users in sandboxes().flatten() {

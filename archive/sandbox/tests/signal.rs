@@ -36,7 +36,7 @@ fn a_signal_is_noted_once_and_stays() {
     kill_process(getpid(), Signal::HUP).unwrap();
     assert!(is_readable(60) && is_readable(0));
     assert_eq!(signal::came(), Some(Signal::HUP.as_raw()));
-    // The first one is what is told.
+    // The first one is reported.
     kill_process(getpid(), Signal::TERM).unwrap();
     assert_eq!(signal::came(), Some(Signal::HUP.as_raw()));
 }

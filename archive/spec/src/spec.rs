@@ -1,7 +1,7 @@
 //! Holds the spec of an image, which image.json (`layerstone/image`) has under dockerTools' argument names.
 //!
 //! See FORMAT.md beside this crate. The spec is written by people: `format` and `version` are optional, and a key that
-//! is not known is an error that names the nearest one.
+//! is unknown is an error that names the nearest one.
 
 mod keys;
 mod named;
@@ -12,7 +12,7 @@ mod several;
 
 use crate::{Error, Result};
 use layerstone_oci::{Location, Reference, Time, go_architecture};
-use layerstone_store::{Error as StageError, read_input};
+use layerstone_store::{Error as StageError, Fields, read_input};
 use layerstone_tar::Owner;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -140,7 +140,7 @@ pub enum References {
     Scan,
 }
 
-/// How store paths are divided into layers, as it is written: what the words mean is known to whoever plans.
+/// How store paths are divided into layers, as it is written: whoever plans knows what the words mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layering {
     /// The strategy of this name.
@@ -173,40 +173,8 @@ impl Script {
 impl Spec {
     /// An image of this name, everything else at its default.
     pub fn new(name: &str) -> Spec {
-        Spec {
-            name: name.to_owned(),
-            tag: None,
-            kind: ImageKind::Layered,
-            contents: Vec::new(),
-            helpers: Vec::new(),
-            root_mode: RootMode::Links,
-            replace: false,
-            from_image: None,
-            inherit: false,
-            config: Map::new(),
-            annotations: BTreeMap::new(),
-            created: Time::one_second(),
-            mtime: Time::one_second(),
-            max_layers: DEFAULT_MAX_LAYERS,
-            min_layer_size: 0,
-            layering: None,
-            script: None,
-            fake_root_commands: None,
-            enable_fakechroot: false,
-            run_as_root: None,
-            disk_size: DEFAULT_DISK_SIZE,
-            vm_memory: DEFAULT_VM_MEMORY,
-            xattrs: false,
-            perms: Vec::new(),
-            owner: Owner::root(),
-            architecture: None,
-            variant: None,
-            include_store_paths: true,
-            references: None,
-            include_nix_db: false,
-            nix_uid: None,
-            nix_gid: None,
-        }
+        let mut fields = Fields::parse(b"{}", SPEC_FORMAT, name).expect("an empty object is JSON");
+        Spec::take(&mut fields, name.to_owned(), Path::new("")).expect("all keys but the name have defaults")
     }
 
     /// Reads an image.json; its relative paths are relative to its directory, or the current one for `-`, standard input.

@@ -1,5 +1,6 @@
 //! Defines what can go wrong with a tar: its headers, the files that it is made of, what a stack of layers shows.
 
+use layerstone_store::MAX_SYMLINKS;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +10,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error while a tar is laid out, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Store paths or stage files.
-    #[error(transparent)]
-    Stage(#[from] layerstone_store::Error),
     /// A file of the layer cannot be read.
     #[error("cannot read: {}: {source}", path.display())]
     Read {
@@ -66,11 +64,8 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FollowError {
     /// More links than Linux follows.
-    #[error("found more than {limit} symbolic links")]
-    TooManyLinks {
-        /// As many are allowed.
-        limit: usize,
-    },
+    #[error("found more than {MAX_SYMLINKS} symbolic links")]
+    TooManyLinks,
     /// A link that climbs above the root of the image.
     #[error("found the link {} -> {}, which leads out of the image", link.escape_ascii(), target.escape_ascii())]
     LinkLeadsOut {
@@ -84,7 +79,7 @@ pub enum FollowError {
     NameLeadsOut,
     /// A component that has others below it.
     #[error("found {} at {}, expected a folder", what, component.escape_ascii())]
-    NoFolder {
+    NoDirectory {
         /// Where it is.
         component: Vec<u8>,
         /// What is there instead of a directory.

@@ -28,7 +28,7 @@ pub use limits::Allowance;
 pub use member::{ArchiveMember, Member, Members};
 pub use part::{Part, PartReader};
 pub use placed::Placed;
-pub use tarsum::tarsum;
+pub use tarsum::{clean_name, tarsum};
 pub use tree::{LayerTree, Node, Resolved, Tree};
 pub use union_reader::{FileMeta, UnionReader};
 pub use walk::{kind_of, read_xattrs, read_xattrs_if, walk_store_path, walk_tree};

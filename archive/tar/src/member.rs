@@ -2,7 +2,7 @@
 //!
 //! What a doubtful header means is decided by the reader that [`tarsum`](crate::tarsum()) uses, which follows Go's.
 
-use crate::header::{HeaderFields, Records, append_pax};
+use crate::header::{HeaderFields, Records, XATTR, append_pax};
 use crate::limits::MAX_NAME;
 use crate::tarsum::{self, Archive, clean_name};
 use crate::{FileMeta, Kind};
@@ -81,7 +81,7 @@ fn kind(
     })
 }
 
-/// A name without `.`, `..` and slashes that mean nothing, unless it leads out of the image on its way. A slash in front
+/// A name without `.`, `..` and slashes that mean nothing, unless one of its components leads out of the image. A slash in front
 /// is the root of the image: layers of nixpkgs have it.
 fn below_root(what: &str, name: &[u8]) -> Result<Vec<u8>, String> {
     let mut depth = 0_usize;
@@ -147,7 +147,7 @@ impl<R: Read> Members<R> {
         if !self.next_header()? {
             return Ok(None);
         }
-        if self.archive.is_sparse() {
+        if self.archive.holes().is_some() {
             return Err(self.invalid("found a sparse member, expected a plain one"));
         }
         let target = |_: &str, name: &[u8]| Ok(name.to_vec());
@@ -189,7 +189,7 @@ impl<R: Read> Members<R> {
     /// Bytes of the member that was read last that are not in the tar, but are zeros where its contents are written. They
     /// may be many times what the tar has.
     pub fn holes(&self) -> u64 {
-        self.archive.holes()
+        self.archive.holes().unwrap_or(0)
     }
 
     /// Whether a header was found at all: if not, an error says that the input is no tar.
@@ -218,7 +218,7 @@ impl<R: Read> Members<R> {
         let is_file = !header.is_header_only();
         let mut records = Records::default();
         if link.is_none() {
-            header.xattrs.iter().for_each(|(name, value)| records.set_read_xattr(name, value));
+            header.xattrs.iter().for_each(|(name, value)| records.set(&[XATTR, name].concat(), value));
         }
         if header.exact_mtime.contains(&b'.') {
             records.set(b"mtime", &header.exact_mtime);

@@ -67,7 +67,7 @@ impl Read for PartReader {
 impl Seek for PartReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = match to {
-            SeekFrom::Start(place) => self.start.checked_add(place),
+            SeekFrom::Start(offset) => self.start.checked_add(offset),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
             SeekFrom::End(by) => self.end.checked_add_signed(by),
         };
@@ -94,13 +94,13 @@ mod tests {
         };
         assert_eq!(rest().unwrap(), "23456");
         assert_eq!(rest().unwrap(), "");
-        for (to, place, expected) in [
+        for (to, offset, expected) in [
             (SeekFrom::Start(1), 1, "3456"),
             (SeekFrom::Current(-5), 0, "23456"),
             (SeekFrom::End(-2), 3, "56"),
             (SeekFrom::End(9), 14, ""),
         ] {
-            assert_eq!(reader.seek(to).unwrap(), place);
+            assert_eq!(reader.seek(to).unwrap(), offset);
             let mut text = String::new();
             reader.read_to_string(&mut text).unwrap();
             assert_eq!(text, expected);

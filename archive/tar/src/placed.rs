@@ -22,7 +22,7 @@ impl Placed {
     }
 
     /// Whether it says where its contents are, if it has any.
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.entry.kind.size() == 0 || self.file.is_some()
     }
 }

@@ -33,7 +33,7 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// Puts a layer over all that are there. What it hides is gone; of directories that both have, the mode and owner are the
+    /// Puts a layer over all lower ones. What it hides is gone; of directories that both have, the mode and owner are the
     /// upper one's, if a header says them, and the files are those of both; everything else is replaced.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ pub(crate) mod tests {
         tree
     }
 
-    /// What [`entry`] reads. Modes and owners that it need not be told are left out.
+    /// What [`entry`] reads. Default modes and owners are left out.
     pub(super) fn line(name: &str, node: &Node) -> String {
         let (text, mode) = match &node.kind {
             Kind::Directory => (format!("{name}/"), 0o755),
@@ -162,7 +162,7 @@ pub(crate) mod tests {
             _ => (format!("{name}|"), 0o644),
         };
         match (node.mode, node.uid, node.gid) {
-            (known, 0, 0) if known == mode => text,
+            (default, 0, 0) if default == mode => text,
             (mode, 0, 0) => format!("{text}@{mode:o}"),
             (mode, uid, gid) => format!("{text}@{mode:o},{uid},{gid}"),
         }
@@ -264,7 +264,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn folders_of_whiteouts_are_there() {
+    fn directories_of_whiteouts_are_there() {
         check(&["x/.wh.b"], "x/");
         check(&["x/y/.wh..wh..opq"], "x/ x/y/");
         check(&["bin->usr/bin", "bin/.wh.sh"], "bin/");
@@ -316,7 +316,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn names_of_too_many_folders() {
+    fn names_of_too_many_directories() {
         for ending in ["x", ".wh.x"] {
             let deep = |index: usize| format!("{index}/{}{ending} ", "a/".repeat(2000));
             let read = |count: usize| LayerTree::read(Cursor::new(tar(&(0..count).map(deep).collect::<String>())));
@@ -331,7 +331,7 @@ pub(crate) mod tests {
 
     /// On a stack that would not hold a call for each directory.
     #[test]
-    fn deep_folders() {
+    fn deep_directories() {
         let work = || {
             let deep = "a/".repeat(2045);
             let tree = tree(&[&format!("{deep}a"), &format!("{deep}b"), &format!("{deep}.wh.a")]);
@@ -399,9 +399,9 @@ pub(crate) mod tests {
             }
         }
         for (path, (kind, mode)) in own {
-            let known = model.get(&path).filter(|(known, _)| kind == Kind::Directory && *known == kind);
-            let mode = mode.or(known.map(|(_, mode)| *mode)).unwrap_or(0o755);
-            if known.is_none() {
+            let existing = model.get(&path).filter(|(old, _)| kind == Kind::Directory && *old == kind);
+            let mode = mode.or(existing.map(|(_, mode)| *mode)).unwrap_or(0o755);
+            if existing.is_none() {
                 model.retain(|other, _| !is_at_or_below(other, &path));
             }
             model.insert(path, (kind, mode));

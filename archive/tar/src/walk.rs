@@ -244,7 +244,7 @@ mod tests {
 
     /// As deep as paths can be (PATH_MAX), with more levels than a process may have files open, on a small stack.
     #[test]
-    fn deep_folders() {
+    fn deep_directories() {
         const LEVELS: usize = 1900;
         let root = tempfile::tempdir().unwrap();
         let mut path = root.path().to_owned();

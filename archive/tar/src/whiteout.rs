@@ -10,12 +10,12 @@ pub enum Whiteout<'a> {
     /// All is hidden that lower layers hold of this directory.
     Opaque {
         /// Its name.
-        folder: &'a [u8],
+        directory: &'a [u8],
     },
     /// One file of a directory is hidden, with all below it.
     File {
         /// The directory's name.
-        folder: &'a [u8],
+        directory: &'a [u8],
         /// What the file is called there: anything but a whiteout, also nothing, `.` or `..`.
         base: &'a [u8],
     },
@@ -36,10 +36,10 @@ impl<'a> Whiteout<'a> {
         if let Some(note) = note(name) {
             return Some(Whiteout::Note(note));
         }
-        let (folder, base) = split(name);
+        let (directory, base) = split(name);
         match base.strip_prefix(Whiteout::PREFIX)? {
-            _ if base == Whiteout::OPAQUE => Some(Whiteout::Opaque { folder }),
-            base => Some(Whiteout::File { folder, base }),
+            _ if base == Whiteout::OPAQUE => Some(Whiteout::Opaque { directory }),
+            base => Some(Whiteout::File { directory, base }),
         }
     }
 
@@ -51,8 +51,8 @@ impl<'a> Whiteout<'a> {
     /// The name of what is hidden, with all below it or in it; none of a note.
     pub fn hidden(&self) -> Option<Vec<u8>> {
         match self {
-            Whiteout::Opaque { folder } => Some(folder.to_vec()),
-            Whiteout::File { folder, base } => Some(join(folder, base)),
+            Whiteout::Opaque { directory } => Some(directory.to_vec()),
+            Whiteout::File { directory, base } => Some(join(directory, base)),
             Whiteout::Note(_) => None,
         }
     }
@@ -81,11 +81,11 @@ mod tests {
         for name in ["", "a", "a.wh.b", "wh.a", ".wh.a/b", ".w"] {
             check(name, None);
         }
-        check(".wh.a", Some(Whiteout::File { folder: b"", base: b"a" }));
-        check("d/e/.wh.a", Some(Whiteout::File { folder: b"d/e", base: b"a" }));
-        check("d/.wh.", Some(Whiteout::File { folder: b"d", base: b"" }));
-        check(".wh..wh..opq", Some(Whiteout::Opaque { folder: b"" }));
-        check("d/.wh..wh..opq", Some(Whiteout::Opaque { folder: b"d" }));
+        check(".wh.a", Some(Whiteout::File { directory: b"", base: b"a" }));
+        check("d/e/.wh.a", Some(Whiteout::File { directory: b"d/e", base: b"a" }));
+        check("d/.wh.", Some(Whiteout::File { directory: b"d", base: b"" }));
+        check(".wh..wh..opq", Some(Whiteout::Opaque { directory: b"" }));
+        check("d/.wh..wh..opq", Some(Whiteout::Opaque { directory: b"d" }));
         check("d/.wh..wh.plnk/7.8", Some(Whiteout::Note(b"d/.wh..wh.plnk")));
         check(".wh..wh..opq/x", Some(Whiteout::Note(b".wh..wh..opq")));
     }

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let store = Store::new("/nix/store", directory.path())?;
     let recipes = recipes(&[vec![path]], &store, 1, &Owner::root(), false)?;
-    let layers = layouts(&recipes, &BuildCache::none(), &store)?;
+    let layers = layouts(&recipes, &BuildCache::default(), &store)?;
     let mut tar = Vec::new();
     let diff_id = write_layer(&layers[0], &mut tar, Path::new("tar"), &Progress::default())?;
     println!("{diff_id} {} bytes", tar.len());

@@ -10,7 +10,7 @@ use layerstone_tar::{Kind, Tree};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// Opens a file or folder of images, and tells what is odd about it.
+/// Opens a file or directory of images, and reports what is odd about it.
 pub fn open_file(path: &Path, max: MaxUnpacked, report: &dyn Report) -> Result<ImageFile> {
     open_file_as(path, path, max, report)
 }
@@ -73,17 +73,17 @@ impl BaseImage {
         Ok(Arc::clone(self.tree.get_or_init(|| tree)))
     }
 
-    /// Store paths keep their names in an image, so that the base must have folders on the way to them, or nothing.
+    /// Store paths keep their names in an image, so that the base must have directories on the way to them, or nothing.
     pub fn check_store(&self, store: &Store) -> Result<()> {
         let (tree, dir) = (self.tree()?, store.dir());
         for end in dir.match_indices('/').map(|(at, _)| at).skip(1).chain([dir.len()]) {
-            let folder = &dir[..end];
-            if let Some(node) = tree.get(&folder.as_bytes()[1..]).filter(|node| !node.is_directory()) {
+            let directory = &dir[..end];
+            if let Some(node) = tree.get(&directory.as_bytes()[1..]).filter(|node| !node.is_directory()) {
                 let found = match &node.kind {
                     Kind::Symlink { target } => format!("a link to {}", target.escape_ascii()),
                     _ => "a file".to_owned(),
                 };
-                bail!("cannot put store paths over {}: {folder}: found {found}, expected a folder", self.image.name);
+                bail!("cannot put store paths over {}: {directory}: found {found}, expected a folder", self.image.name);
             }
         }
         Ok(())

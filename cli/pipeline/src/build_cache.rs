@@ -1,8 +1,8 @@
 //! What commands remember about layers from one run to the next: the flags of the cache, and the cache behind them.
 //!
-//! A cache that cannot be used is no reason to fail: the user is told once, and all is learned anew.
+//! A cache that cannot be used is no reason to fail: the user is warned once, and all is computed anew.
 
-use crate::error::Differences;
+use crate::error::{Differences, chain};
 use crate::{Error, Report, Result};
 use layerstone_layer::{
     Blob, BlobCache, CompressedBlob, CompressionParams, Difference, Layer, LayerCache, LayerFile, LayerLookup, Recipe,
@@ -14,13 +14,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes that a cache may have unless the user says otherwise: what is known of some thousand images.
+/// Bytes that a cache may have unless the user says otherwise: what is cached of some thousand images.
 pub const SIZE: u64 = 1 << 30;
-/// What is remembered about layers of a store, or nothing.
+
+/// What is remembered about layers of a store; by default nothing.
+#[derive(Default)]
 pub struct BuildCache<'a> {
-    layers: Option<LayerCache>,
-    blobs: Option<BlobCache>,
-    verifies: bool,
+    pub(crate) layers: Option<LayerCache>,
+    /// Where compressed layers are kept, if they are to be.
+    pub(crate) blobs: Option<BlobCache>,
+    /// Whether what is cached is read all the same.
+    pub(crate) verifies: bool,
     limit: u64,
     report: Option<&'a dyn Report>,
     has_warned: AtomicBool,
@@ -50,59 +54,28 @@ impl CacheOptions {
     ///
     /// The directory was named and is no cache.
     pub fn open<'a>(&self, store: &Store, report: &'a dyn Report) -> Result<BuildCache<'a>> {
-        let mut cache = BuildCache::none();
-        let Some(files) = self.files(report)? else { return Ok(cache) };
-        let files = Arc::new(files);
-        cache.blobs = self.blobs.then(|| BlobCache::new(&files));
-        let trust = if self.trust_names { Trust::Names } else { Trust::Store };
-        cache.layers = Some(LayerCache::new(files, store.clone(), trust));
-        cache.verifies = self.verify;
-        cache.limit = self.size.unwrap_or(SIZE);
-        cache.report = Some(report);
-        Ok(cache)
-    }
-
-    fn files(&self, report: &dyn Report) -> Result<Option<Cache>> {
-        let Some(directory) = &self.directory else { return Ok(None) };
-        match Cache::open(directory) {
-            Ok(cache) => Ok(Some(cache)),
-            Err(error @ layerstone_store::Error::NoCache { .. }) if self.is_named => Err(error.into()),
+        let Some(directory) = &self.directory else { return Ok(BuildCache::default()) };
+        let files = match Cache::open(directory) {
+            Ok(cache) => Arc::new(cache),
+            Err(error @ layerstone_store::Error::NoCache { .. }) if self.is_named => return Err(error.into()),
             Err(error) => {
                 report.warn(format_args!("going on without a cache: {error}"));
-                Ok(None)
+                return Ok(BuildCache::default());
             }
-        }
+        };
+        let trust = if self.trust_names { Trust::Names } else { Trust::Store };
+        Ok(BuildCache {
+            blobs: self.blobs.then(|| BlobCache::new(&files)),
+            layers: Some(LayerCache::new(files, store.clone(), trust)),
+            verifies: self.verify,
+            limit: self.size.unwrap_or(SIZE),
+            report: Some(report),
+            has_warned: AtomicBool::default(),
+        })
     }
 }
 
-impl<'a> BuildCache<'a> {
-    /// Nothing is remembered.
-    pub fn none() -> BuildCache<'a> {
-        BuildCache {
-            layers: None,
-            blobs: None,
-            verifies: false,
-            limit: 0,
-            report: None,
-            has_warned: AtomicBool::new(false),
-        }
-    }
-
-    /// Whether anything is remembered.
-    pub fn is_there(&self) -> bool {
-        self.layers.is_some()
-    }
-
-    /// Whether what is known is read all the same.
-    pub fn verifies(&self) -> bool {
-        self.verifies
-    }
-
-    /// Where compressed layers are kept, if they are to be.
-    pub fn blobs(&self) -> Option<BlobCache> {
-        self.blobs.clone()
-    }
-
+impl BuildCache<'_> {
     /// Sets the NAR hashes of paths.
     pub fn set_nar_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
         if let Some(cached) = &self.layers {
@@ -151,16 +124,16 @@ impl<'a> BuildCache<'a> {
         self.layers.as_ref().filter(|_| !self.verifies)
     }
 
-    /// Compares a layer that was made with what is known of it, which is forgotten if it is wrong.
+    /// Compares a layer that was made with what is cached of it, which is forgotten if it is wrong.
     fn compare(&self, cached: &LayerCache, recipe: &Recipe, layer: &LayerFile) -> Result<()> {
-        let Some(known) = cached.get(recipe, layer.compression) else { return Ok(()) };
-        if known.diff_id == layer.diff_id && known.descriptor == layer.descriptor {
+        let Some(old) = cached.get(recipe, layer.compression) else { return Ok(()) };
+        if old.diff_id == layer.diff_id && old.descriptor == layer.descriptor {
             return Ok(());
         }
-        let (found, expected) = (layer.descriptor.digest, known.descriptor.digest);
+        let (found, expected) = (layer.descriptor.digest, old.descriptor.digest);
         let path = recipe.paths.first().map_or("", StorePath::as_str);
         let error = invalid!("not what is remembered: layer of {path}: found {found}, expected {expected}");
-        Err(self.with_differences(error, &[(recipe, known.diff_id)]))
+        Err(self.with_differences(error, &[(recipe, old.diff_id)]))
     }
 
     /// Makes room, if something was added.
@@ -188,10 +161,10 @@ impl<'a> BuildCache<'a> {
         // A store that cannot be read tells nothing more than the error does.
         let differences = layers.iter().flat_map(|(recipe, id)| cached.differences(recipe, id).unwrap_or_default());
         let differences: Vec<Difference> = differences.collect();
-        match differences.is_empty() {
-            true => error,
-            false => Error::Differs { differences: Differences(differences), source: Box::new(error) },
+        if differences.is_empty() {
+            return error;
         }
+        Error::Differs { differences: Differences(differences), source: Box::new(error) }
     }
 
     fn warn(&self, error: &dyn std::fmt::Display) {
@@ -219,8 +192,7 @@ fn is_of_bytes(error: &Error) -> bool {
         layerstone_tar::Error as Tar,
     };
     let is_layer = |error: &Layer| matches!(error, Layer::Digest { .. } | Layer::Tar(Tar::Changed { .. }));
-    let mut chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    chain.any(|cause| {
+    chain(error).any(|cause| {
         cause.downcast_ref().is_some_and(is_layer)
             || matches!(cause.downcast_ref(), Some(Image::Digest { .. }))
             || cause.downcast_ref().is_some_and(|error: &Oci| match error {

@@ -14,44 +14,49 @@ use std::path::{Path, PathBuf};
 /// Name of the plan.
 const PLAN: &str = "image.layers.json";
 
-/// A folder that remembers.
+/// A directory that remembers.
 pub struct BuildState {
-    folder: PathBuf,
+    directory: PathBuf,
     layers: PriorLayers,
     record: Record,
-    /// The folders that were made for it, the inner one first.
+    /// The directories that were made for it, the inner one first.
     _made: Vec<NewDirectory>,
 }
 
 impl BuildState {
-    /// Opens a folder, made if its parent is there; the one of an architecture, if the image has several.
-    pub fn open(folder: &Path, architecture: Option<&Spec>) -> Result<BuildState> {
-        let mut made = vec![NewDirectory::make(folder)?];
-        let folder = match architecture.and_then(|spec| Some((spec.architecture.as_ref()?, &spec.variant))) {
+    /// Opens a directory, made if its parent exists; the one of an architecture, if the image has several.
+    pub fn open(directory: &Path, architecture: Option<&Spec>) -> Result<BuildState> {
+        let mut made = vec![NewDirectory::make(directory)?];
+        let directory = match architecture.and_then(|spec| Some((spec.architecture.as_ref()?, &spec.variant))) {
             Some((architecture, variant)) => {
-                let folder = folder.join(format!("{architecture}{}", variant.as_deref().unwrap_or_default()));
-                made.insert(0, NewDirectory::make(&folder)?);
-                folder
+                let directory = directory.join(format!("{architecture}{}", variant.as_deref().unwrap_or_default()));
+                made.insert(0, NewDirectory::make(&directory)?);
+                directory
             }
-            None => folder.to_owned(),
+            None => directory.to_owned(),
         };
-        Ok(BuildState { layers: PriorLayers::read(&folder)?, record: Record::read(&folder)?, folder, _made: made })
+        Ok(BuildState {
+            layers: PriorLayers::read(&directory)?,
+            record: Record::read(&directory)?,
+            directory,
+            _made: made,
+        })
     }
 
     /// The plan of the build before.
     pub fn previous(&self) -> Result<Option<Previous>> {
-        let path = self.folder.join(PLAN);
+        let path = self.directory.join(PLAN);
         Ok(if path.exists() { Some(Previous::read(&path)?) } else { None })
     }
 
-    /// Remembers the layers that an image was built of, in the place of what was known before: all of it, or nothing.
+    /// Remembers the layers that an image was built of, instead of those of the build before: all of it, or nothing.
     pub fn remember(&self, layers: Vec<LayerFile>) -> Result<()> {
         let plan = Plan::new(layers.iter().map(|layer| layer.store_paths.clone()).collect());
-        let mut outputs = vec![plan.prepare(&self.folder.join(PLAN))?];
+        let mut outputs = vec![plan.prepare(&self.directory.join(PLAN))?];
         let mut written = BTreeMap::new();
         for (index, layer) in layers.iter().enumerate() {
             let name = format!("{index:03}.layer.json");
-            let output = layer.prepare(&self.folder.join(&name))?;
+            let output = layer.prepare(&self.directory.join(&name))?;
             written.insert(name, Written::of(&output)?);
             outputs.push(output);
         }
@@ -59,16 +64,12 @@ impl BuildState {
     }
 }
 
-/// The files that a folder will have, as far as that is known before a build.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
-    // A folder that is not there has none.
-    let there = layer_files(folder).unwrap_or_default();
-    there
-        .into_iter()
-        .chain([PLAN, "000.layer.json", record::NAME].map(|name| folder.join(name)))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect()
+/// The files that a directory will have, as far as they can be named before a build.
+pub fn files(directory: &Path) -> Vec<PathBuf> {
+    // A directory that does not exist has none.
+    let mut files = BTreeSet::from_iter(layer_files(directory).unwrap_or_default());
+    files.extend([PLAN, "000.layer.json", record::NAME].map(|name| directory.join(name)));
+    files.into_iter().collect()
 }
 
 impl LayerLookup for BuildState {
@@ -77,7 +78,7 @@ impl LayerLookup for BuildState {
     }
 }
 
-/// The layer file of a layer of the store that is this one of an image; as compressed as it is there.
+/// The layer file of a layer of the store that is this one of an image; compressed as it is in the image.
 pub(crate) fn layer_of(
     image: &PutImage,
     index: usize,

@@ -2,13 +2,13 @@
 
 use crate::build_state::layer_of;
 use crate::destination::WriteOptions;
-use crate::error::Context;
+use crate::error::{Context, chain_text};
 use crate::image::{Built, image_of, write, write_to};
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Report, Result, ScriptOptions};
 use layerstone_image::MaxUnpacked;
-use layerstone_layer::{CompressionParams, Layer, LayerFile, Source};
+use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Previous, Settings, Strategy};
 use layerstone_oci::{BlobStore, Location, PutImage};
 use layerstone_spec::{ImageKind, Spec};
@@ -86,17 +86,12 @@ impl<'a> BuildOptions<'a> {
 /// The image of one spec, about to be built: everything that it builds on is open.
 pub struct Builder<'a> {
     pub(crate) spec: &'a Spec,
-    /// How its store paths are divided; which of them the base holds.
+    /// How its store paths are divided; which of them the base has.
     pub(crate) settings: Settings,
     pub(crate) base: Option<BaseImage>,
-    pub(crate) store: &'a Store,
-    pub(crate) scripts: &'a ScriptOptions,
     pub(crate) state: Option<BuildState>,
     pub(crate) cache: BuildCache<'a>,
-    /// How layers are compressed where an image has layers that are.
-    pub(crate) packing: Option<CompressionParams>,
-    pub(crate) compression: CompressionChoice,
-    pub(crate) report: &'a dyn Report,
+    pub(crate) options: &'a BuildOptions<'a>,
 }
 
 impl<'a> Builder<'a> {
@@ -111,7 +106,7 @@ impl<'a> Builder<'a> {
         several: bool,
         options: &'a BuildOptions<'a>,
     ) -> Result<Builder<'a>> {
-        let BuildOptions { store, report, compression, .. } = *options;
+        let BuildOptions { store, report, .. } = *options;
         let state = options.state.as_deref().map(|directory| BuildState::open(directory, several.then_some(spec)));
         let state = state.transpose()?;
         let base = options.base.as_ref().or(spec.from_image.as_ref());
@@ -119,10 +114,7 @@ impl<'a> Builder<'a> {
         let cache = options.cache.open(store, report)?;
         let mut settings = settings(spec, strategy, base.as_ref(), store)?;
         settings.previous = state.as_ref().map(BuildState::previous).transpose()?.flatten();
-        let settings = options.plan.over(settings)?;
-        let packing = compression.of_layers(None);
-        let scripts = &options.scripts;
-        Ok(Builder { spec, settings, base, store, scripts, state, cache, packing, compression, report })
+        Ok(Builder { spec, settings: options.plan.over(settings)?, base, state, cache, options })
     }
 
     /// The same with the strategy of the spec; `name` is the spec's file, for messages.
@@ -138,7 +130,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// A stage fails. What is there then is what was there before, but for blobs of a registry or a layout.
+    /// A stage fails. The target is what it was before then, but for blobs of a registry or a layout.
     pub fn build(&self, to: &WriteOptions<'_>) -> Result<Built> {
         let scratch = Scratch::create(&std::env::temp_dir())?;
         self.write(self.layers(&scratch)?, to)
@@ -150,7 +142,7 @@ impl<'a> Builder<'a> {
     ///
     /// A layer is not what it was, or the image cannot be written.
     pub fn write(&self, layers: Vec<Layer>, to: &WriteOptions<'_>) -> Result<Built> {
-        self.finish(layers, |layers| write(self.spec, self.base.as_ref(), layers, to, &self.cache, self.report))
+        self.finish(layers, |layers| write(self.spec, self.base.as_ref(), layers, to, &self.cache, self.options.report))
     }
 
     /// Builds the image and puts all of it but its name into a store of blobs.
@@ -160,10 +152,10 @@ impl<'a> Builder<'a> {
     /// A stage fails, or the store refuses.
     pub fn put(&self, store: &dyn BlobStore, uploads: usize) -> Result<PutManifest> {
         let scratch = Scratch::create(&std::env::temp_dir())?;
-        let to = Unnamed { store, compression: self.compression, uploads };
+        let to = Unnamed { store, compression: self.options.compression, uploads };
         let built = self.finish(self.layers(&scratch)?, |layers| {
-            let image = image_of(self.spec, self.base.as_ref(), layers, self.report)?;
-            write_to(image, &to, &self.cache, self.report)
+            let image = image_of(self.spec, self.base.as_ref(), layers, self.options.report)?;
+            write_to(image, &to, &self.cache, self.options.report)
         })?;
         Ok(PutManifest::of(built.image, Some(scratch)))
     }
@@ -180,7 +172,8 @@ impl<'a> Builder<'a> {
     fn remember(&self, layers: &[Layer], image: &PutImage) -> Result<()> {
         // They lie above those of the base, and below all others.
         let below = self.base.as_ref().map_or(0, |base| base.image.layers.len());
-        let files = (below..).zip(layers).map(|(index, layer)| layer_of(image, index, layer, self.packing));
+        let params = self.options.compression.of_layers(None);
+        let files = (below..).zip(layers).map(|(index, layer)| layer_of(image, index, layer, params));
         let files: Vec<LayerFile> = files.collect::<Result<_>>()?;
         for (layer, file) in layers.iter().zip(&files) {
             if let (Some(recipe), Some(tar @ Source::Layout(_))) = (&layer.recipe, &layer.tar) {
@@ -192,7 +185,7 @@ impl<'a> Builder<'a> {
             && let Err(error) = state.remember(files)
         {
             // The image is where it should be.
-            self.report.warn(format_args!("not remembered for the next build: {}", error.chain_text()));
+            self.options.report.warn(format_args!("not remembered for the next build: {}", chain_text(&error)));
         }
         Ok(())
     }
@@ -235,14 +228,10 @@ pub fn check_spec(spec: &Spec) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ImageTarget, Registries, Task};
-    use layerstone_layer::Progress;
-    use layerstone_registry::{Options, PushStats};
+    use crate::{ImageTarget, Registries};
+    use layerstone_registry::Options;
     use layerstone_store::Cancel;
-    use std::io::{self, Write};
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     /// Cancels the build when it is asked for the so manieth time.
     struct CancelAt(Cancel);
@@ -255,21 +244,8 @@ mod tests {
     }
 
     impl Report for CancelAt {
-        fn warning(&self, _message: &str) {}
-        fn notice(&self, _message: &str) {}
-        fn answer(&self, _message: &str) {}
-        fn sent(&self, _sent: &PushStats, _within: Duration) {}
-
-        fn script_output(&self) -> Box<dyn Write + '_> {
-            Box::new(io::sink())
-        }
-
         fn cancel(&self) -> Cancel {
             self.0.clone()
-        }
-
-        fn begin(&self, _task: Task, _meter: &Arc<Progress>) -> Box<dyn Send + '_> {
-            Box::new(())
         }
     }
 
@@ -298,7 +274,7 @@ mod tests {
             };
             let mut count = 0;
             while let Err(error) = build(count) {
-                assert!(error.is_cancelled(), "{target} {count}: {}", error.chain_text());
+                assert!(error.is_cancelled(), "{target} {count}: {}", chain_text(&error));
                 assert!(!out.join("image/index.json").exists() && !out.join("image").is_file(), "{target} {count}");
                 count += 1;
             }

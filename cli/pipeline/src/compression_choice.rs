@@ -12,16 +12,6 @@ pub struct CompressionChoice {
 }
 
 impl CompressionChoice {
-    /// Whether anything was asked for.
-    pub fn is_given(&self) -> bool {
-        self.asked.is_some()
-    }
-
-    /// The same, for layers that stay plain where nobody says.
-    pub fn or_plain(self) -> CompressionChoice {
-        CompressionChoice { plain_by_default: true, ..self }
-    }
-
     /// The compression of layers that are blobs: what was asked for, or else what `described` says, or else what is usual.
     pub fn of_layers(&self, described: Option<CompressionParams>) -> Option<CompressionParams> {
         let usual = Some(CompressionParams::GZIP).filter(|_| !self.plain_by_default);

@@ -6,6 +6,7 @@
 use crate::base_image::{make_plain, open_file_as};
 use crate::builder::check_spec;
 use crate::copy_index::Listed;
+use crate::error::chain_text;
 use crate::oci_destination::{OciDestination, PutManifest, Unnamed};
 use crate::{BuildOptions, Builder, Destination, ImageSource, ImageTarget, Registries, Report, Result, engine, remote};
 use layerstone_image::{ImageFile, StoredImage};
@@ -59,7 +60,7 @@ impl Copier<'_> {
     ///
     /// # Errors
     ///
-    /// The image is not there or damaged, or the store refuses.
+    /// The image is missing or damaged, or the store refuses.
     pub fn put(&self, source: &ImageSource, store: &dyn BlobStore) -> Result<PutManifest> {
         if let Some(image) = self.remote(source)? {
             return self.put_image(&image, store, None);
@@ -75,12 +76,12 @@ impl Copier<'_> {
     /// # Errors
     ///
     /// Those of [`Copier::put`]; other compression is asked for.
-    pub fn put_whole(&self, source: &ImageSource, store: &dyn BlobStore) -> Result<PutManifest> {
-        if self.wanted.is_named() {
+    pub fn put_listed(&self, source: &ImageSource, store: &dyn BlobStore) -> Result<PutManifest> {
+        if self.wanted.is_named {
             return self.put(source, store);
         }
-        let whole = |listed: Listed<'_>| {
-            if self.options.compression.is_given() {
+        let put_all = |listed: Listed<'_>| {
+            if self.options.compression.asked.is_some() {
                 bail!("--compression: found an image for several platforms, expected --arch NAME with it");
             }
             listed.put(store, self.registries, self.report())
@@ -88,7 +89,7 @@ impl Copier<'_> {
         let is_index = |listed: &Listed<'_>| media_type::is_index(&listed.descriptor.media_type);
         if let ImageSource::Registry(reference) = source {
             let listed = Listed::of_registry(reference, self.registries)?;
-            return if is_index(&listed) { whole(listed) } else { self.put(source, store) };
+            return if is_index(&listed) { put_all(listed) } else { self.put(source, store) };
         }
         let scratch = Scratch::create(&temp_dir())?;
         let opened = self.opened(source, &scratch)?;
@@ -96,10 +97,10 @@ impl Copier<'_> {
         // What has no index is an image, and what has several images says so when one is chosen.
         if let Some(listed) = Listed::of_file(file, location).ok().filter(is_index) {
             match listed.check() {
-                Ok(()) => return Ok(PutManifest { scratch: Some(scratch), ..whole(listed)? }),
+                Ok(()) => return Ok(PutManifest { scratch: Some(scratch), ..put_all(listed)? }),
                 Err(e) => self.report().warn(format!(
                     "{location}: one image of its index is taken, others are not there: {}",
-                    e.chain_text()
+                    chain_text(&e)
                 )),
             }
         }
@@ -110,7 +111,7 @@ impl Copier<'_> {
     ///
     /// # Errors
     ///
-    /// The image is not there or damaged, or its name is none for a docker archive.
+    /// The image is missing or damaged, or its name is none for a docker archive.
     pub fn plain(&self, source: &ImageSource, name: Option<Reference>, scratch: &Scratch) -> Result<Image<'static>> {
         let Opened { file, location, wanted } = self.opened(source, scratch)?;
         let mut image = file.image(&location, &wanted)?;
@@ -137,7 +138,7 @@ impl Copier<'_> {
     /// An image of a registry that goes as it is.
     fn remote(&self, source: &ImageSource) -> Result<Option<Image<'static>>> {
         match source {
-            ImageSource::Registry(reference) if !self.options.compression.is_given() => {
+            ImageSource::Registry(reference) if self.options.compression.asked.is_none() => {
                 Ok(Some(remote::image(reference, &self.wanted, self.registries)?.as_stored()))
             }
             _ => Ok(None),
@@ -148,7 +149,7 @@ impl Copier<'_> {
     fn image(&self, opened: &Opened) -> Result<Image<'static>> {
         let mut image = opened.file.image(&opened.location, &opened.wanted)?;
         let name = name_of(&image, &opened.location);
-        let as_stored = image.as_stored(name.clone()).filter(|_| !self.options.compression.is_given());
+        let as_stored = image.as_stored(name.clone()).filter(|_| self.options.compression.asked.is_none());
         if let Some(image) = as_stored {
             return Ok(image);
         }
@@ -188,12 +189,12 @@ impl Copier<'_> {
     }
 }
 
-/// What an image is called where it is: the whole name rather than a tag alone.
+/// What an image is called where it is: a name with its tag rather than a tag alone.
 fn name_of(image: &StoredImage, location: &Location) -> Option<Reference> {
-    let is_whole = |text: &&String| text.contains(':');
+    let is_name = |text: &&String| text.contains(':');
     let full = |text: &str| Reference::unchecked(text).full();
     let matching = |text: &&String| location.reference().is_none_or(|wanted| full(&wanted) == full(text));
-    let mut whole = image.references.iter().filter(is_whole);
-    let named = image.references.iter().filter(is_whole).find(matching).or_else(|| whole.next());
+    let mut names = image.references.iter().filter(is_name);
+    let named = image.references.iter().filter(is_name).find(matching).or_else(|| names.next());
     named.map(|name| Reference::unchecked(name).tagged())
 }

@@ -1,4 +1,4 @@
-//! Images for several architectures, copied whole: an index, and all that it lists.
+//! Images for several architectures: an index, copied with all that it lists.
 
 use crate::base_image::open_file;
 use crate::oci_destination::PutManifest;
@@ -68,7 +68,7 @@ impl<'a> Listed<'a> {
         Ok(Listed { source: BlobSource::File(file), descriptor, bytes, name })
     }
 
-    /// An error if something that is listed is not there.
+    /// An error if something that is listed is missing.
     pub fn check(&self) -> Result<()> {
         self.source.collect(&self.descriptor, &self.bytes, &mut Found::default(), 0)
     }

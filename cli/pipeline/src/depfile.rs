@@ -1,7 +1,8 @@
-//! A command as an edge of a build graph: what it read, told as make and ninja read it, and outputs that stay as they are
-//! if they would get the same bytes.
+//! A command as a rule of a build graph: what it read, written for make and ninja, and outputs that stay as they are if
+//! they would get the same bytes.
 
 use crate::Result;
+use crate::build_graph::push_backslashes;
 use crate::error::Context;
 use layerstone_layer::{LayerFile, Recipe};
 use layerstone_spec::Spec;
@@ -32,10 +33,10 @@ pub struct BuildStep {
     inputs: BTreeSet<PathBuf>,
 }
 
-/// An output, and what was there before.
+/// An output, and the file that it replaces.
 struct Before {
     path: PathBuf,
-    /// A second name of the file that was there, in a work folder beside it.
+    /// A second name of that file, in a work directory beside it.
     old: Option<(Scratch, PathBuf)>,
 }
 
@@ -46,8 +47,8 @@ impl Before {
         if !keep || !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(Before { path, old: None });
         }
-        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        let scratch = Scratch::create(folder)?;
+        let directory = path.parent().filter(|directory| *directory != Path::new("")).unwrap_or(Path::new("."));
+        let scratch = Scratch::create(directory)?;
         let name = scratch.path().join("old");
         // Where there are no hard links, nothing is left alone.
         let old = fs::hard_link(&path, &name).is_ok().then_some((scratch, name));
@@ -85,11 +86,11 @@ fn same(a: &mut File, b: &mut File) -> std::io::Result<bool> {
 }
 
 impl BuildStep {
-    /// Notes what is there of these outputs; `-`, standard output, is none.
+    /// Notes which of these outputs exist; `-`, standard output, is none.
     ///
     /// # Errors
     ///
-    /// A depfile is wanted, and there is no output for its rule; or an output cannot be kept beside its place.
+    /// A depfile is wanted, and there is no output for its rule; or the old file of an output cannot be kept beside it.
     pub fn begin<P: AsRef<Path>>(options: StepOptions, outputs: &[P]) -> Result<BuildStep> {
         let outputs: Vec<&Path> = outputs.iter().map(AsRef::as_ref).filter(|path| *path != Path::new("-")).collect();
         let target = options.depfile_target.clone().or(outputs.first().map(|path| path.to_path_buf()));
@@ -149,7 +150,7 @@ impl BuildStep {
         Ok(())
     }
 
-    /// The outputs are there: those with the bytes that they had are put back, and what was read is told.
+    /// The outputs are written: those with the bytes that they had are put back, and the depfile says what was read.
     pub fn finish(self) -> Result<()> {
         if let (Some(file), Some(target)) = (&self.options.depfile, &self.target) {
             let is_for_make = self.options.depfile_target.is_some();
@@ -186,11 +187,7 @@ fn name_in_rule(path: &Path) -> Result<Vec<u8>> {
     for (index, &byte) in bytes.iter().enumerate() {
         match byte {
             b'$' => name.push(b'$'),
-            b' ' | b'\t' | b'#' => {
-                // Backslashes before one of these are doubled.
-                let before = bytes[..index].iter().rev().take_while(|byte| **byte == b'\\').count();
-                name.extend(std::iter::repeat_n(b'\\', before + 1));
-            }
+            b' ' | b'\t' | b'#' => push_backslashes(&mut name, bytes, index),
             _ => {}
         }
         name.push(byte);

@@ -58,9 +58,9 @@ pub fn write_archive(
         }
         // Past std's line buffer, which would look for newlines in the tar.
         let mut out = File::from(out.as_fd().try_clone_to_owned().context("cannot write: stdout")?);
-        return Ok(pipe(&mut out, Path::new("stdout"), target.packing(compression)?)?);
+        return Ok(pipe(&mut out, Path::new("stdout"), target.compression(compression)?)?);
     }
-    let params = target.packing(compression)?;
+    let params = target.compression(compression)?;
     let mut file = Output::create(output)?;
     let work = archive.work(file.is_seekable());
     let write = |meter: &_| archive.write(Target::File(&mut file), params, trailer, meter);

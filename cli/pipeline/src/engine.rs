@@ -1,17 +1,17 @@
 //! `-o docker:` and `-o podman:`: a docker archive into the program that loads it.
 
 use crate::Result;
-use crate::error::{Context, Error};
+use crate::error::{Context, chain};
 use crate::image_target::Engine;
 use layerstone_store::Leftover;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
-/// Runs `docker load`, and `write` into it. An error of ours that stops the stream is what is told, and what the program
-/// says about the end of the stream is told beside it.
+/// Runs `docker load`, and `write` into it. An error of ours that stops the stream is the error, and what the program
+/// says about the end of the stream stands beside it.
 pub fn load<T>(
     engine: Engine,
     write: impl FnOnce(&mut (dyn Write + Send), &Path) -> layerstone_layer::Result<T>,
@@ -33,24 +33,14 @@ pub fn load<T>(
     let status = child.wait().with_context(|| format!("cannot wait for: {program} load"))?;
     let said = said.join().unwrap_or_default();
     match written {
-        Ok(_) if !status.success() => Err(failure(program, status, &said)),
-        Ok(written) => Ok(written),
+        Err(error) if !is_broken_pipe(&error) => {
+            let says = if status.success() { String::new() } else { format!(" (which then says {:?})", words(&said)) };
+            Err(error).context(format!("cannot give the image to {program} load{says}"))
+        }
         // What it says is why nothing could be written to it.
-        Err(error) if is_broken_pipe(&error) && !status.success() => Err(failure(program, status, &said)),
-        Err(error) if is_broken_pipe(&error) => Err(invalid!("{program} load: it ended before it had read the image")),
-        Err(error) => Err(error).context(spoiled(program, status, &said)),
-    }
-}
-
-fn failure(program: &str, status: ExitStatus, said: &[u8]) -> Error {
-    invalid!("{program} load: found {status}: {}", words(said))
-}
-
-/// What stands before an error of ours.
-fn spoiled(program: &str, status: ExitStatus, said: &[u8]) -> String {
-    match status.success() {
-        true => format!("cannot give the image to {program} load"),
-        false => format!("cannot give the image to {program} load (which then says {:?})", words(said)),
+        _ if !status.success() => bail!("{program} load: found {status}: {}", words(&said)),
+        Err(_) => bail!("{program} load: it ended before it had read the image"),
+        Ok(written) => Ok(written),
     }
 }
 
@@ -60,14 +50,8 @@ fn words(said: &[u8]) -> String {
 }
 
 fn is_broken_pipe(error: &layerstone_layer::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    chain(error).any(|cause| cause.downcast_ref().is_some_and(is_pipe))
 }
 
 /// Starts a program that a signal which ends us ends too.

@@ -1,15 +1,15 @@
 //! What can go wrong while an image is built or copied.
 
-use crate::refused::Refused;
 use layerstone_layer::Difference;
+use std::error::Error as StdError;
 use std::fmt::{self, Display};
-use std::io;
+use std::{io, iter};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a stage reports that belongs to no stage's own error.
-type Source = Box<dyn std::error::Error + Send + Sync>;
+type Source = Box<dyn StdError + Send + Sync>;
 
 /// An error of a stage, or of what lies between stages. Each stage's own error is the `source` of what wraps it, so that
 /// whoever shows the chain may pass over a text that the one before ends in.
@@ -57,7 +57,7 @@ pub enum Error {
     /// JSON.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    /// What names no place for an image.
+    /// What names no destination of an image.
     #[error("{0}")]
     Refused(#[from] Refused),
     /// A request that cannot be met: what was found and what was expected.
@@ -85,28 +85,35 @@ impl Error {
     /// Whether the work was cancelled, wherever it was then.
     pub fn is_cancelled(&self) -> bool {
         use {layerstone_image::Error as Image, layerstone_layer::Error as Layer, layerstone_oci::Error as Oci};
-        let mut chain = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
-        chain.any(|cause| {
+        chain(self).any(|cause| {
             cause.is::<layerstone_store::Cancelled>()
                 || matches!(cause.downcast_ref(), Some(Layer::Cancelled(_)))
                 || matches!(cause.downcast_ref(), Some(Image::Cancelled(_)))
                 || matches!(cause.downcast_ref(), Some(Oci::Layer(Layer::Cancelled(_))))
         })
     }
+}
 
-    /// The error and its causes in one line, but for those that the text before already ends in.
-    pub(crate) fn chain_text(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let own = error.to_string();
-            if !text.ends_with(&own) {
-                text = format!("{text}: {own}");
-            }
-            cause = error.source();
-        }
-        text
-    }
+/// An error and its causes.
+pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| error.source())
+}
+
+/// An error and its causes in one line, but for those that the text before already ends in.
+pub fn chain_text(error: &(dyn StdError + 'static)) -> String {
+    chain(error).skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| match text.ends_with(&cause) {
+        true => text,
+        false => format!("{text}: {cause}"),
+    })
+}
+
+/// A text that names no destination of an image, and what to write instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    pub(crate) message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
 }
 
 /// Files of the store that are not what they were.

@@ -98,7 +98,7 @@ pub(crate) fn write(
     write_to(image, &DockerDestination { target, compression, legacy: Some(&legacy) }, cache, report)
 }
 
-/// Writes an image that was built. The cache tells what is known of its layers compressed, and keeps what they become.
+/// Writes an image that was built. The cache describes its layers compressed, and keeps what they become.
 pub(crate) fn write_to(
     mut image: Image<'_>,
     destination: &dyn Destination,

@@ -53,7 +53,7 @@ impl ImageSource {
         })
     }
 
-    /// The file or folder that it is, or that a spec is in.
+    /// The file or directory that it is, or that a spec is in.
     pub fn path(&self) -> Option<&Path> {
         match self {
             ImageSource::Spec(path) => Some(path),
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn kinds() {
-        let folder = tempfile::tempdir().unwrap();
-        let spec = folder.path().join("image.json");
+        let directory = tempfile::tempdir().unwrap();
+        let spec = directory.path().join("image.json");
         std::fs::write(&spec, " \n{\"name\": \"x\"}").unwrap();
         let parse = |text: &str| ImageSource::parse(text.as_ref());
         assert!(matches!(parse(spec.to_str().unwrap()).unwrap(), ImageSource::Spec(path) if path == spec));

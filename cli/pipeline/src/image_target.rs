@@ -1,13 +1,12 @@
-//! Where an image goes: parses what `-o` says into a place. Does not know how anything is written there.
+//! Where an image goes: parses what `-o` says into a target. Does not know how anything is written there.
 //!
-//! A place is `KIND:REST` or the name of a file. There is one table of the kinds and one of the endings of file names.
+//! A target is `KIND:REST` or the name of a file. There is one table of the kinds and one of the endings of file names.
 //! Whatever is neither is an error, so that no typo makes a file: a word before the first colon that is no kind, and an
 //! ending of an archive or a compression that is not written. `./` before a name makes it a file's.
 
 mod ending;
 
-use crate::error::Context;
-use crate::refused::Refused;
+use crate::error::{Context, Refused};
 use crate::skopeo::refuse_name;
 use crate::{CompressionChoice, Result, nix_build};
 use ending::Ending;
@@ -25,7 +24,7 @@ pub enum ImageTarget {
     Archive(PathBuf),
     /// A docker archive of any name, not compressed unless a flag says so.
     DockerArchive(PathBuf),
-    /// The folder of an OCI layout.
+    /// The directory of an OCI layout.
     OciLayout(PathBuf),
     /// A tar of an OCI layout.
     OciArchive(PathBuf),
@@ -58,7 +57,7 @@ pub enum Kind {
 pub const KINDS: &str =
     "FILE, docker-archive:FILE, oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:";
 
-/// The kinds by what a place begins with; `docker://` is skopeo's word for a registry, and comes before `docker:`.
+/// The kinds by what a target begins with; `docker://` is skopeo's word for a registry, and comes before `docker:`.
 const PREFIXES: [(&str, Kind); 7] = [
     ("docker-archive:", Kind::DockerArchive),
     ("oci:", Kind::Oci),
@@ -97,33 +96,31 @@ impl ImageTarget {
         }
         let Some((kind, rest)) = split_kind(text) else {
             refuse_word(text, word_of(text))?;
-            let place = ImageTarget::Archive(text.into());
+            let target = ImageTarget::Archive(text.into());
             // What flags say of its compression may still contradict it.
-            place.check_ending(Ending::of(Path::new(text)).map_or(Compression::None, Ending::compression))?;
-            return Ok(place);
+            target.check_ending(Ending::of(Path::new(text)).map_or(Compression::None, Ending::compression))?;
+            return Ok(target);
         };
         let path = || match rest.as_bytes() {
             b"" => bail!("no path: {}: expected {KINDS}", text.display()),
             b"-" if kind != Kind::DockerArchive => {
-                bail!(
-                    "cannot write: {}: found -, expected a path: only a docker archive goes to stdout",
-                    text.display()
-                )
+                let text = text.display();
+                bail!("cannot write: {text}: found -, expected a path: only a docker archive goes to stdout")
             }
-            _ => Ok(PathBuf::from(&rest)),
+            path => Ok(path),
         };
         let unnamed = |word, is_directory| {
-            let path = path()?;
-            refuse_name(word, is_directory, path.as_os_str()).map(|()| path)
+            let path = OsStr::from_bytes(path()?);
+            refuse_name(word, is_directory, path).map(|()| PathBuf::from(path))
         };
         Ok(match kind {
             Kind::DockerArchive => ImageTarget::DockerArchive(unnamed("docker-archive:", false)?),
             Kind::Oci => ImageTarget::OciLayout(unnamed("oci:", true)?),
             Kind::OciArchive => {
-                let place = ImageTarget::OciArchive(unnamed("oci-archive:", false)?);
+                let target = ImageTarget::OciArchive(unnamed("oci-archive:", false)?);
                 // Its layers are compressed, the tar around them is not.
-                place.check_ending(Compression::None)?;
-                place
+                target.check_ending(Compression::None)?;
+                target
             }
             Kind::Registry => {
                 let text = rest.to_str().with_context(|| format!("not UTF-8: {}", rest.display()))?;
@@ -142,26 +139,25 @@ impl ImageTarget {
 
     /// Reads what `-o` of a command says that writes a docker archive and nothing else.
     pub fn parse_archive(text: &OsStr) -> Result<ImageTarget> {
-        let place = ImageTarget::parse(text)?;
-        match place {
-            ImageTarget::Archive(_) | ImageTarget::DockerArchive(_) => Ok(place),
+        match ImageTarget::parse(text)? {
+            target @ (ImageTarget::Archive(_) | ImageTarget::DockerArchive(_)) => Ok(target),
             _ => Err(only_files(text, "FILE, docker-archive:FILE or - for stdout")),
         }
     }
 
     /// How an archive is compressed: as flags say, or else its name; an error if they contradict each other. None
     /// elsewhere, where layers are compressed.
-    pub fn packing(&self, choice: &CompressionChoice) -> Result<Option<CompressionParams>> {
+    pub fn compression(&self, choice: &CompressionChoice) -> Result<Option<CompressionParams>> {
         let named = match self {
             ImageTarget::Archive(path) => Ending::of(path).and_then(|ending| ending.compression().params(None)),
             ImageTarget::DockerArchive(_) | ImageTarget::Engine(_) => None,
             ImageTarget::OciLayout(_) | ImageTarget::OciArchive(_) | ImageTarget::Registry(_) => return Ok(None),
         };
-        let packing = choice.or(named);
+        let params = choice.or(named);
         if let ImageTarget::Archive(_) = self {
-            self.check_ending(packing.into())?;
+            self.check_ending(params.into())?;
         }
-        Ok(packing)
+        Ok(params)
     }
 
     /// Refuses an archive whose name does not end as one does that is compressed so.
@@ -176,7 +172,7 @@ impl ImageTarget {
         matches!(self, ImageTarget::OciLayout(_) | ImageTarget::OciArchive(_) | ImageTarget::Registry(_))
     }
 
-    /// The file of an archive or its folder, if it is one.
+    /// The file of an archive, or the directory, if it is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             ImageTarget::Archive(path) | ImageTarget::DockerArchive(path) => Some(path),
@@ -185,29 +181,34 @@ impl ImageTarget {
         }
     }
 
-    /// The file that is there when the image is.
+    /// What stands before its path or name.
+    fn prefix(&self) -> &'static str {
+        match self {
+            ImageTarget::Archive(_) => "",
+            ImageTarget::DockerArchive(_) => "docker-archive:",
+            ImageTarget::OciLayout(_) => "oci:",
+            ImageTarget::OciArchive(_) => "oci-archive:",
+            ImageTarget::Registry(_) => "registry:",
+            ImageTarget::Engine(Engine::Docker) => "docker:",
+            ImageTarget::Engine(Engine::Podman) => "podman:",
+        }
+    }
+
+    /// The file that exists when the image does.
     pub fn files(&self) -> Vec<PathBuf> {
         match self {
-            ImageTarget::OciLayout(folder) => vec![folder.join("index.json")],
+            ImageTarget::OciLayout(directory) => vec![directory.join("index.json")],
             other => other.path().map(Path::to_owned).into_iter().collect(),
         }
     }
 
     /// What `-o` says of it, byte for byte.
     pub fn to_word(&self) -> OsString {
-        let with = |kind: &str, path: &Path| {
-            let mut word = OsString::from(kind);
-            word.push(path);
-            word
-        };
-        match self {
-            ImageTarget::Archive(path) if word_of(path.as_os_str()).is_some() => with("./", path),
-            ImageTarget::Archive(path) => path.clone().into(),
-            ImageTarget::DockerArchive(path) => with("docker-archive:", path),
-            ImageTarget::OciLayout(path) => with("oci:", path),
-            ImageTarget::OciArchive(path) => with("oci-archive:", path),
-            other => other.to_string().into(),
-        }
+        let Some(path) = self.path() else { return self.to_string().into() };
+        let is_like_a_kind = matches!(self, ImageTarget::Archive(_)) && word_of(path.as_os_str()).is_some();
+        let mut word = OsString::from(if is_like_a_kind { "./" } else { self.prefix() });
+        word.push(path);
+        word
     }
 
     /// Whether stdout is the image.
@@ -218,13 +219,11 @@ impl ImageTarget {
 
 impl fmt::Display for ImageTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ImageTarget::Archive(path) => write!(f, "{}", path.display()),
-            ImageTarget::DockerArchive(path) => write!(f, "docker-archive:{}", path.display()),
-            ImageTarget::OciLayout(path) => write!(f, "oci:{}", path.display()),
-            ImageTarget::OciArchive(path) => write!(f, "oci-archive:{}", path.display()),
-            ImageTarget::Registry(reference) => write!(f, "registry:{reference}"),
-            ImageTarget::Engine(engine) => write!(f, "{}:", engine.program()),
+        f.write_str(self.prefix())?;
+        match (self, self.path()) {
+            (ImageTarget::Registry(reference), _) => reference.fmt(f),
+            (_, Some(path)) => path.display().fmt(f),
+            (_, None) => Ok(()),
         }
     }
 }
@@ -236,7 +235,7 @@ pub fn split_kind(text: &OsStr) -> Option<(Kind, OsString)> {
     Some((kind, OsStr::from_bytes(&text.as_bytes()[prefix.len()..]).to_owned()))
 }
 
-/// Refuses the name of a file to read that is not there and begins with a word that is no kind.
+/// Refuses the name of a file to read that does not exist and begins with a word that is no kind.
 pub fn check_source(text: &OsStr) -> Result<()> {
     // Behind a # stands the name of an image.
     let word = word_of(text).filter(|word| !word.contains(&b'#'));
@@ -266,13 +265,11 @@ pub fn parse_reference(text: &str) -> Result<Reference> {
     text.parse().map(|reference: Reference| reference.full()).map_err(wrong)
 }
 
-/// Refuses the name of an image in a registry that is rather a place of another kind.
+/// Refuses the name of an image in a registry that is rather a target of another kind.
 pub fn refuse_other_kind(text: &str) -> Result<()> {
     match split_kind(OsStr::new(text)) {
         None | Some((Kind::Registry, _)) => Ok(()),
-        Some(_) => {
-            bail!("found the place {text}, expected HOST/NAME:TAG of a registry: `layerstone copy` writes elsewhere")
-        }
+        _ => bail!("found the place {text}, expected HOST/NAME:TAG of a registry: `layerstone copy` writes elsewhere"),
     }
 }
 
@@ -289,24 +286,16 @@ fn refuse_word(text: &OsStr, word: Option<&[u8]>) -> Result<()> {
     let foreign = FOREIGN.into_iter().find(|(word, _)| *word == small).map(|(_, kind)| kind);
     let own = PREFIXES.into_iter().map(|(prefix, _)| prefix).find(|prefix| *prefix == format!("{small}:"));
     let text = text.display();
-    let file = format!("./{text} is a file of this name");
-    Err(Refused {
-        message: format!("unknown kind of place: {text}: found {}:, expected {KINDS}", word.escape_ascii()),
-        hint: Some(match own.or(foreign) {
-            Some(kind) => format!("write {kind}; {file}"),
-            None => file,
-        }),
-    }
-    .into())
+    let message = format!("unknown kind of place: {text}: found {}:, expected {KINDS}", word.escape_ascii());
+    let kind = own.or(foreign).map(|kind| format!("write {kind}; ")).unwrap_or_default();
+    Err(Refused { message, hint: Some(format!("{kind}./{text} is a file of this name")) }.into())
 }
 
 fn only_files(text: &OsStr, expected: &str) -> crate::Error {
     let text = text.display();
-    Refused {
-        message: format!("cannot write: {text}: found another kind of place, expected {expected}"),
-        hint: Some(format!("`layerstone copy FILE {text}` puts an image there; ./{text} is a file of this name")),
-    }
-    .into()
+    let hint = format!("`layerstone copy FILE {text}` puts an image there; ./{text} is a file of this name");
+    let message = format!("cannot write: {text}: found another kind of place, expected {expected}");
+    Refused { message, hint: Some(hint) }.into()
 }
 
 #[cfg(test)]
@@ -329,12 +318,12 @@ mod tests {
         assert!(ImageTarget::parse(digest.as_ref()).is_err());
     }
 
-    /// What a place says to whoever writes one that is none.
+    /// What is said to whoever writes a target that is none.
     #[track_caller]
     fn check_hint(text: &str, expected: &str) {
         let error = ImageTarget::parse(text.as_ref()).unwrap_err();
         let crate::Error::Refused(refused) = error else { panic!("{error}") };
-        let hint = refused.hint().unwrap();
+        let hint = refused.hint.as_deref().unwrap();
         assert!(hint.starts_with(expected), "{text}: {hint}");
         assert!(ImageTarget::parse(format!("./{text}").as_ref()).is_ok() || text.starts_with("http"), "{text}");
     }
@@ -352,11 +341,11 @@ mod tests {
         assert!(parse_reference("https://h/x").is_err() && parse_reference("h:1/x:2").is_ok());
     }
 
-    /// What an archive of this name is compressed with, if it may be called so.
+    /// What an archive of this name is compressed with, if it may have it.
     #[track_caller]
     fn check_name(name: &str, expected: Option<Compression>) {
-        let place = ImageTarget::parse(name.as_ref());
-        let found = place.and_then(|place| place.packing(&CompressionChoice::default()));
+        let target = ImageTarget::parse(name.as_ref());
+        let found = target.and_then(|target| target.compression(&CompressionChoice::default()));
         assert_eq!(found.ok().map(Compression::from), expected, "{name}");
     }
 

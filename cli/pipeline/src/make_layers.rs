@@ -1,9 +1,9 @@
-//! Layers read, hashed, compressed and written; what is known of some is not read again.
+//! Layers read, hashed, compressed and written; what is cached is not read again.
 
 use crate::record::{Record, Written};
 use crate::{BuildCache, PriorLayers, Report, Result};
 use layerstone_layer::{
-    CompressedBlob, CompressionParams, CompressorPool, LayerFile, LayerLookup, Recipe, Source, compress_all,
+    BlobCache, CompressedBlob, CompressionParams, CompressorPool, LayerFile, LayerLookup, Recipe, Source, compress_all,
     digest_all, store_layout,
 };
 use layerstone_store::{Digest, Output, Store, StorePath};
@@ -25,12 +25,12 @@ pub struct LayersToMake<'a> {
     /// Whether docker's tarsums are computed.
     pub tarsum: bool,
     /// How blobs are compressed.
-    pub packing: Option<CompressionParams>,
+    pub compression: Option<CompressionParams>,
     /// Layer files of an earlier run.
-    pub known: PriorLayers,
+    pub prior: PriorLayers,
     /// The cache.
     pub cache: &'a BuildCache<'a>,
-    /// What an earlier run wrote into the folder of all of them, if they have one.
+    /// What an earlier run wrote into the directory of all of them, if they have one.
     pub record: Option<Record>,
 }
 
@@ -40,28 +40,28 @@ impl LayersToMake<'_> {
     pub fn run(self, store: &Store, report: &dyn Report) -> Result<()> {
         let stdout = Path::new("-");
         let written: Vec<&PathBuf> = self.files.iter().filter(|file| *file != stdout).collect();
-        // First, so that a bad place is told before anything is read.
+        // First, so that a bad path is an error before anything is read.
         let mut outputs = Output::create_all(&written)?;
         let blobs = Output::create_all(&self.blobs)?;
-        let known = self.recipes.par_iter().enumerate().map(|(index, recipe)| self.known(recipe, blobs.get(index)));
-        let known: Vec<Option<LayerFile>> = known.collect::<Result<_>>()?;
-        let unknown: Vec<usize> = (0..known.len()).filter(|index| known[*index].is_none()).collect();
-        let recipes: Vec<&Recipe> = unknown.iter().map(|index| &self.recipes[*index]).collect();
+        let cached = self.recipes.par_iter().enumerate().map(|(index, recipe)| self.cached(recipe, blobs.get(index)));
+        let cached: Vec<Option<LayerFile>> = cached.collect::<Result<_>>()?;
+        let new: Vec<usize> = (0..cached.len()).filter(|index| cached[*index].is_none()).collect();
+        let recipes: Vec<&Recipe> = new.iter().map(|index| &self.recipes[*index]).collect();
         let sources = layouts(&recipes, self.cache, store)?;
-        let places: Vec<Option<BlobFile<'_>>> = unknown.iter().map(|index| self.place(*index, &blobs)).collect();
-        let made = self.make(&sources, &places, report)?;
-        for (((recipe, layer), source), place) in recipes.iter().zip(&made).zip(&sources).zip(&places) {
+        let blob_of = |index: &usize| Some(BlobFile { output: blobs.get(*index)?, path: &self.blobs[*index] });
+        let blob_files: Vec<Option<BlobFile<'_>>> = new.iter().map(blob_of).collect();
+        let made = self.make(&sources, &blob_files, report)?;
+        for (((recipe, layer), source), file) in recipes.iter().zip(&made).zip(&sources).zip(&blob_files) {
             self.cache.put(recipe, layer, source)?;
-            if let (Some(place), Some(kept)) = (place, self.cache.blobs().filter(|_| self.packing.is_some())) {
-                let descriptor = &layer.descriptor;
-                kept.copy(place.output.file(), &descriptor.digest, descriptor.size);
+            if let (Some(file), Some(blobs)) = (file, self.blob_cache()) {
+                blobs.copy(file.output.file(), &layer.descriptor.digest, layer.descriptor.size);
             }
         }
         self.cache.finish();
         let mut made = made.into_iter();
         let mut layers = Vec::new();
-        for ((index, recipe), known) in self.recipes.iter().enumerate().zip(known) {
-            let mut layer = known.or_else(|| made.next()).expect("what is not known was made");
+        for ((index, recipe), cached) in self.recipes.iter().enumerate().zip(cached) {
+            let mut layer = cached.or_else(|| made.next()).expect("what is not cached was made");
             layer.store_paths.clone_from(&recipe.paths);
             match self.blobs.get(index) {
                 Some(blob) => layer.set_blob(&self.files[index], blob)?,
@@ -69,7 +69,8 @@ impl LayersToMake<'_> {
             }
             layers.push(layer);
         }
-        let (told, written): (Vec<_>, Vec<_>) = layers.iter().zip(&self.files).partition(|(_, file)| *file == stdout);
+        let (printed, written): (Vec<_>, Vec<_>) =
+            layers.iter().zip(&self.files).partition(|(_, file)| *file == stdout);
         for ((layer, _), output) in written.iter().zip(&mut outputs) {
             layer.fill(output)?;
         }
@@ -79,47 +80,56 @@ impl LayersToMake<'_> {
             Some((record, written)) => record.replace(all, written)?,
             None => Output::commit_all(all)?,
         }
-        for (layer, file) in told {
+        for (layer, file) in printed {
             layer.write(file)?;
         }
         Ok(())
     }
 
-    /// Where the blob of a layer goes, if it goes anywhere.
-    fn place<'b>(&'b self, index: usize, outputs: &'b [Output]) -> Option<BlobFile<'b>> {
-        Some(BlobFile { output: outputs.get(index)?, path: &self.blobs[index] })
+    /// Where compressed layers are kept, if the blobs are compressed.
+    fn blob_cache(&self) -> Option<&BlobCache> {
+        self.cache.blobs.as_ref().filter(|_| self.compression.is_some())
     }
 
-    /// What is known of a layer that need not be read; with what is wanted, and without what is not. Its blob, if that is
-    /// wanted too, must be kept, and is copied.
-    fn known(&self, recipe: &Recipe, blob: Option<&Output>) -> Result<Option<LayerFile>> {
-        let remembered = || self.cache.get(recipe, self.packing);
-        let known = self.known.get(recipe, self.packing).or_else(remembered);
-        let known = match self.tarsum {
-            true => known.filter(|layer| layer.tarsum.is_some()),
-            false => known.map(|known| LayerFile { tarsum: None, recipe: None, ..known }),
-        };
-        let (Some(known), Some(output)) = (&known, blob) else { return Ok(known) };
-        let kept = self.cache.blobs().filter(|_| self.packing.is_some());
-        let Some(part) = kept.and_then(|kept| kept.find(&known.descriptor.digest)) else { return Ok(None) };
-        let copied = io::copy(&mut part.reader(), &mut output.file());
-        copied.map_err(layerstone_layer::Error::write(output.destination()))?;
-        Ok(Some(LayerFile { recipe: None, ..known.clone() }))
+    /// The layer file of a layer that need not be read; with what is wanted, and without what is not. Its blob, if that is
+    /// wanted too, must be cached, and is copied.
+    fn cached(&self, recipe: &Recipe, blob: Option<&Output>) -> Result<Option<LayerFile>> {
+        let prior = self.prior.get(recipe, self.compression);
+        let Some(mut layer) = prior.or_else(|| self.cache.get(recipe, self.compression)) else { return Ok(None) };
+        if self.tarsum && layer.tarsum.is_none() {
+            return Ok(None);
+        }
+        if !self.tarsum {
+            (layer.tarsum, layer.recipe) = (None, None);
+        }
+        if let Some(output) = blob {
+            let blobs = self.blob_cache();
+            let Some(part) = blobs.and_then(|blobs| blobs.find(&layer.descriptor.digest)) else { return Ok(None) };
+            let copied = io::copy(&mut part.reader(), &mut output.file());
+            copied.map_err(layerstone_layer::Error::write(output.destination()))?;
+            layer.recipe = None;
+        }
+        Ok(Some(layer))
     }
 
-    /// Layer files of layers that are read now, without blob and recipe; the blobs go to `places`, where there are any.
-    fn make(&self, sources: &[Source], places: &[Option<BlobFile<'_>>], report: &dyn Report) -> Result<Vec<LayerFile>> {
+    /// Layer files of layers that are read now, without blob and recipe; the blobs go to `blob_files`, if there are any.
+    fn make(
+        &self,
+        sources: &[Source],
+        blob_files: &[Option<BlobFile<'_>>],
+        report: &dyn Report,
+    ) -> Result<Vec<LayerFile>> {
         let sums = if self.tarsum { tarsums(sources)? } else { vec![None; sources.len()] };
         let references: Vec<&Source> = sources.iter().collect();
-        let layers: Vec<LayerFile> = match self.packing {
+        let layers: Vec<LayerFile> = match self.compression {
             None => {
-                let digests = digests(&references, places, report)?;
+                let digests = digests(&references, blob_files, report)?;
                 references.iter().zip(digests).map(|(source, id)| LayerFile::new(id, source.size())).collect()
             }
-            Some(packing) => {
-                let packed = packed(packing, &references, places, report)?;
-                let layers = references.iter().zip(&packed);
-                layers.map(|(source, packed)| LayerFile::compressed(packed, source.size(), packing)).collect()
+            Some(compression) => {
+                let blobs = compressed(compression, &references, blob_files, report)?;
+                let layers = references.iter().zip(&blobs);
+                layers.map(|(source, blob)| LayerFile::compressed(blob, source.size(), compression)).collect()
             }
         };
         Ok(layers.into_iter().zip(sums).map(|(layer, tarsum)| LayerFile { tarsum, ..layer }).collect())
@@ -151,7 +161,7 @@ pub fn recipes(
 pub fn layouts<R: Borrow<Recipe> + Sync>(recipes: &[R], cache: &BuildCache<'_>, store: &Store) -> Result<Vec<Source>> {
     let layouts = recipes.par_iter().map(|recipe| {
         let layout = store_layout(store, recipe.borrow())?;
-        Ok(Source::from(if cache.is_there() { layout.with_content_sums() } else { layout }))
+        Ok(Source::from(if cache.layers.is_some() { layout.with_content_sums() } else { layout }))
     });
     layouts.collect()
 }
@@ -173,8 +183,8 @@ struct BlobFile<'a> {
     path: &'a Path,
 }
 
-fn digests(sources: &[&Source], places: &[Option<BlobFile<'_>>], report: &dyn Report) -> Result<Vec<Digest>> {
-    let sink = |index: usize, offset: u64, bytes: &[u8]| match &places[index] {
+fn digests(sources: &[&Source], blob_files: &[Option<BlobFile<'_>>], report: &dyn Report) -> Result<Vec<Digest>> {
+    let sink = |index: usize, offset: u64, bytes: &[u8]| match &blob_files[index] {
         None => Ok(()),
         Some(BlobFile { output, path }) => {
             output.write_all_at(bytes, offset).map_err(layerstone_layer::Error::write(path))
@@ -185,22 +195,23 @@ fn digests(sources: &[&Source], places: &[Option<BlobFile<'_>>], report: &dyn Re
     Ok(report.during("hashing", Some(bytes), sources.len(), digest)?)
 }
 
-fn packed(
-    packing: CompressionParams,
+fn compressed(
+    compression: CompressionParams,
     sources: &[&Source],
-    places: &[Option<BlobFile<'_>>],
+    blob_files: &[Option<BlobFile<'_>>],
     report: &dyn Report,
 ) -> Result<Vec<CompressedBlob>> {
     let output = |index: usize| -> (Box<dyn Write + Send + '_>, &Path) {
-        match &places[index] {
+        match &blob_files[index] {
             None => (Box::new(io::sink()), Path::new("nowhere")),
             Some(BlobFile { output, path }) => (Box::new(output.file()), *path),
         }
     };
     let bytes = sources.iter().map(|source| source.size()).sum();
     let threads = rayon::current_num_threads();
-    let pack = |meter: &_| CompressorPool::with(packing, threads, |team| compress_all(sources, team, &output, meter));
-    Ok(report.during("compressing", Some(bytes), sources.len(), pack)?)
+    let compress =
+        |meter: &_| CompressorPool::with(compression, threads, |pool| compress_all(sources, pool, &output, meter));
+    Ok(report.during("compressing", Some(bytes), sources.len(), compress)?)
 }
 
 fn tarsums(sources: &[Source]) -> Result<Vec<Option<String>>> {

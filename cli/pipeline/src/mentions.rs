@@ -97,31 +97,35 @@ fn find(tar: &Path, paths: &[StorePath], files: &mut BTreeMap<StorePath, String>
     let candidates = Candidates::new("", paths.iter().cloned());
     let mut members = Members::new(BufReader::new(File::open(tar)?));
     while let Some(member) = members.next_member()? {
-        let mut scanned = Scanned(Scanner::new(&candidates));
-        // The last part of the name: that of each folder above stands in a member of its own.
-        scanned.0.feed(member.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default());
-        scanned.0.cut();
+        let mut scanned = ScanWriter { out: io::sink(), scanner: Scanner::new(&candidates) };
+        // The last part of the name: that of each directory above stands in a member of its own.
+        scanned.scanner.feed(member.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default());
+        scanned.scanner.cut();
         match &member.kind {
-            Kind::Symlink { target } => scanned.0.feed(target),
+            Kind::Symlink { target } => scanned.scanner.feed(target),
             _ => members.copy_contents(&mut scanned)?,
         }
-        for path in scanned.0.finish() {
+        for path in scanned.scanner.finish() {
             files.entry(path).or_insert_with(|| format!("/{}", member.name.escape_ascii()));
         }
     }
     Ok(())
 }
 
-/// Looks for store paths in what is written.
-struct Scanned<'a>(Scanner<'a>);
+/// Passes bytes on to another writer, and looks for store paths in them.
+pub(crate) struct ScanWriter<'a, W> {
+    pub out: W,
+    pub scanner: Scanner<'a>,
+}
 
-impl Write for Scanned<'_> {
+impl<W: Write> Write for ScanWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.feed(bytes);
-        Ok(bytes.len())
+        let count = self.out.write(bytes)?;
+        self.scanner.feed(&bytes[..count]);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.out.flush()
     }
 }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// The variable in which Nix says where the attributes are (Nix manual, "Advanced Attributes", since Nix 2.4).
 pub const ATTRIBUTES: &str = "NIX_ATTRS_JSON_FILE";
-/// Where they are in the build's folder.
+/// Where they are in the build's directory.
 pub const ATTRIBUTES_FILE: &str = ".attrs.json";
 
 /// Where the attributes of a derivation with __structuredAttrs are: in a sandbox, Nix 2.8 tells where they are outside
 /// of it.
 pub fn attributes_file() -> PathBuf {
-    let told = var_os(ATTRIBUTES).map(PathBuf::from).filter(|file| file.exists());
-    told.unwrap_or_else(|| PathBuf::from(ATTRIBUTES_FILE))
+    let named = var_os(ATTRIBUTES).map(PathBuf::from).filter(|file| file.exists());
+    named.unwrap_or_else(|| PathBuf::from(ATTRIBUTES_FILE))
 }
 
 /// Store paths that are being made: Nix and Guix name them in the variables that `outputs` lists, `out` where it lists

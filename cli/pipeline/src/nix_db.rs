@@ -49,16 +49,16 @@ impl NixDbLayer<'_> {
     }
 }
 
-/// The base, with copies of what it has of a database in this folder.
-fn base_of(base: &BaseImage, store: &Store, folder: &Path) -> Result<NixDbBase> {
+/// The base, with copies of what it has of a database in this directory.
+fn base_of(base: &BaseImage, store: &Store, directory: &Path) -> Result<NixDbBase> {
     let tree = base.tree()?;
     for file in EARLIER_FILES {
         let name = [&nix_db_directory(store)[..], b"/", file.as_bytes()].concat();
         // What is something else than a file, the root stage tells.
         let Some(node) = tree.get(&name).filter(|node| matches!(node.kind, Kind::File { .. })) else { continue };
-        let copy = folder.join(file);
+        let copy = directory.join(file);
         let mut out = File::create(&copy).map_err(layerstone_store::Error::io("write", &copy))?;
         base.image.copy_file(node, &mut out)?;
     }
-    Ok(NixDbBase { name: base.image.name.clone(), tree, copies: folder.to_owned() })
+    Ok(NixDbBase { name: base.image.name.clone(), tree, copies: directory.to_owned() })
 }

@@ -1,6 +1,6 @@
-//! What is known of layers before they are read: layer files of an earlier run, found by what the layers are made of.
+//! What earlier runs found out about layers: their layer files, found by what the layers are made of.
 //!
-//! A store path never changes under its name, so a layer of the same recipe has the same bytes. Whoever names a folder of
+//! A store path never changes under its name, so a layer of the same recipe has the same bytes. Whoever names a directory of
 //! layer files says that this holds for them.
 
 use crate::Result;
@@ -19,21 +19,17 @@ pub struct PriorLayers {
 }
 
 impl PriorLayers {
-    /// Reads the layer files of a folder, those without a recipe passed over.
-    pub fn read(folder: &Path) -> Result<PriorLayers> {
-        let mut known = PriorLayers::default();
-        // Of two that contradict each other, the same one wins each time.
-        let paths = layer_files(folder)?;
-        for path in paths {
-            known.add(LayerFile::read(&path)?);
+    /// Reads the layer files of a directory, those without a recipe passed over.
+    pub fn read(directory: &Path) -> Result<PriorLayers> {
+        let mut layers = BTreeMap::new();
+        for path in layer_files(directory)? {
+            let layer = LayerFile::read(&path)?;
+            if let Some(recipe) = &layer.recipe {
+                // Of two that contradict each other, the same one wins each time.
+                layers.insert((key(recipe), layer.compression), layer);
+            }
         }
-        Ok(known)
-    }
-
-    fn add(&mut self, layer: LayerFile) {
-        if let Some(recipe) = &layer.recipe {
-            self.layers.insert((key(recipe), layer.compression), layer);
-        }
+        Ok(PriorLayers { layers })
     }
 }
 
@@ -43,11 +39,11 @@ impl LayerLookup for PriorLayers {
     }
 }
 
-/// The layer files of a folder in the order of their names, which is that of the layers where names are numbers.
-pub fn layer_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let context = || format!("cannot read: {}", folder.display());
+/// The layer files of a directory in the order of their names, which is that of the layers where names are numbers.
+pub fn layer_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let context = || format!("cannot read: {}", directory.display());
     let mut paths = Vec::new();
-    for entry in folder.read_dir().with_context(context)? {
+    for entry in directory.read_dir().with_context(context)? {
         let path = entry.with_context(context)?.path();
         if path.as_os_str().as_encoded_bytes().ends_with(ENDING.as_bytes()) {
             paths.push(path);

@@ -14,21 +14,14 @@ use std::env::temp_dir;
 
 /// What was published.
 pub enum Published {
-    /// An image, or an index that was copied as it is: what it is called there, and its manifest.
+    /// An image or an index: what it is called there, and its manifest.
     Manifest {
         /// The name, if it has one.
         name: Option<String>,
-        /// The manifest or index.
-        manifest: Descriptor,
-    },
-    /// An index of several images, which was made.
-    Index {
-        /// The name.
-        name: String,
-        /// The index.
-        index: Descriptor,
-        /// The manifests that it lists.
-        manifests: Vec<Descriptor>,
+        /// The digest of the manifest or index.
+        digest: Digest,
+        /// The manifests that an index lists which was made.
+        listed: Vec<Descriptor>,
     },
     /// An image where there are no manifests: what it is called there, and its ID.
     Image {
@@ -44,7 +37,7 @@ impl Copier<'_> {
     ///
     /// # Errors
     ///
-    /// The source is not there or damaged, or the target cannot be written or does not fit it.
+    /// The source is missing or damaged, or the target cannot be written or does not fit it.
     pub fn copy(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
         if !target.keeps_oci_images() {
             return self.copy_plain(source, target, name);
@@ -54,7 +47,7 @@ impl Copier<'_> {
             ImageSource::Spec(path) => {
                 let specs = self.specs(path)?;
                 let [spec] = &specs[..] else {
-                    let put = specs.iter().map(|spec| self.put_spec(spec, path, true, open.store()));
+                    let put = specs.iter().map(|spec| Ok(vec![self.put_spec(spec, path, true, open.store())?]));
                     return finish_index(&open, put, name, self.report());
                 };
                 self.put_spec(spec, path, false, open.store())?
@@ -88,7 +81,7 @@ impl Copier<'_> {
     ) -> Result<Published> {
         check_index(target)?;
         let open = self.open(target, sources.iter().map(|(source, _)| source))?;
-        let put = |(source, text): &(ImageSource, String)| -> Result<Vec<PutManifest>> {
+        let put = sources.iter().map(|(source, text)| {
             let put = match source {
                 ImageSource::Spec(path) => {
                     let specs = self.specs(path)?;
@@ -98,14 +91,10 @@ impl Copier<'_> {
                 }
                 source => vec![self.put(source, open.store())?],
             };
-            match put.iter().any(|put| put.descriptor.platform.is_none()) {
-                true => bail!("no platform: {text}: found no architecture and os in its config"),
-                false => Ok(put),
+            if put.iter().any(|put| put.descriptor.platform.is_none()) {
+                bail!("no platform: {text}: found no architecture and os in its config");
             }
-        };
-        let put = sources.iter().flat_map(|source| match put(source) {
-            Ok(put) => put.into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => vec![Err(error)],
+            Ok(put)
         });
         finish_index(&open, put, name, self.report())
     }
@@ -141,7 +130,8 @@ impl Copier<'_> {
     ) -> Result<Published> {
         let name = name.or(put.name).or(name_in(target));
         open.finish(&put.descriptor, &put.bytes, name.as_ref(), self.report())?;
-        Ok(Published::Manifest { name: name.map(|name| open.called(&name)), manifest: put.descriptor })
+        let name = name.map(|name| open.called(&name));
+        Ok(Published::Manifest { name, digest: put.descriptor.digest, listed: Vec::new() })
     }
 }
 
@@ -159,35 +149,34 @@ pub fn build_index(
     check_index(target)?;
     let open = OciDestination::open(target, options.compression, registries, &[])?;
     let put = specs.iter().map(|(spec, strategy)| {
-        Builder::open(spec, strategy.clone(), true, options)?.put(open.store(), registries.uploads)
+        Ok(vec![Builder::open(spec, strategy.clone(), true, options)?.put(open.store(), registries.uploads)?])
     });
     finish_index(&open, put, None, options.report)
 }
 
 /// Refuses a target that keeps no index.
 fn check_index(target: &ImageTarget) -> Result<()> {
-    match target.keeps_oci_images() {
-        true => Ok(()),
-        false => {
-            bail!("several architectures: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG")
-        }
+    if !target.keeps_oci_images() {
+        bail!("several architectures: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG");
     }
+    Ok(())
 }
 
 /// Puts images, one after the other, and the index of all. It has this name, or that of the first image with one.
 fn finish_index(
     open: &OciDestination,
-    images: impl IntoIterator<Item = Result<PutManifest>>,
+    images: impl IntoIterator<Item = Result<Vec<PutManifest>>>,
     mut name: Option<Reference>,
     report: &dyn Report,
 ) -> Result<Published> {
     let (mut manifests, mut scratches) = (Vec::new(), Vec::new());
-    for put in images {
-        let put = put?;
-        open.store().put_manifest(&put.descriptor, &put.bytes)?;
-        manifests.push(put.descriptor);
-        scratches.extend(put.scratch);
-        name = name.or(put.name);
+    for images in images {
+        for put in images? {
+            open.store().put_manifest(&put.descriptor, &put.bytes)?;
+            manifests.push(put.descriptor);
+            scratches.extend(put.scratch);
+            name = name.or(put.name);
+        }
     }
     let name = name.context("no name: expected --as NAME:TAG")?;
     let mut platforms = BTreeMap::new();
@@ -201,7 +190,7 @@ fn finish_index(
     let bytes = index.to_bytes();
     let descriptor = Descriptor::of(media_type::INDEX, &bytes);
     open.finish(&descriptor, &bytes, Some(&name), report)?;
-    Ok(Published::Index { name: open.called(&name), index: descriptor, manifests: index.manifests })
+    Ok(Published::Manifest { name: Some(open.called(&name)), digest: descriptor.digest, listed: index.manifests })
 }
 
 /// Repositories of the registry that images go to, which they may be in.
@@ -215,8 +204,5 @@ fn mounts<'a>(sources: impl IntoIterator<Item = &'a ImageSource>, target: &Image
 
 /// What a registry calls an image that has no name.
 fn name_in(target: &ImageTarget) -> Option<Reference> {
-    match target {
-        ImageTarget::Registry(reference) => Some(remote::name_of(reference)),
-        _ => None,
-    }
+    if let ImageTarget::Registry(reference) = target { Some(remote::name_of(reference)) } else { None }
 }

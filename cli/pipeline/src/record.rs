@@ -1,11 +1,12 @@
-//! Records which files of a folder a run wrote, so that the next one removes those that it does not write again, and no
+//! Records which files of a directory a run wrote, so that the next one removes those that it does not write again, and no
 //! others.
 //!
-//! The record is a file of the folder, [`NAME`]. A file counts as written by us as long as it has the size and the sha256
+//! The record is a file of the directory, [`NAME`]. A file counts as written by us as long as it has the size and the sha256
 //! that the record says.
 
 use crate::Result;
 use crate::error::Context;
+use layerstone_layer::DigestWriter;
 use layerstone_overlay::signal;
 use layerstone_store::{Digest, Document, Output, Scratch, from_value, parse_document, prepare_stage_file};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Name of the record in its folder.
+/// Name of the record in its directory.
 pub const NAME: &str = ".layerstone-outputs";
 const FORMAT: &str = "layerstone/outputs";
 const VERSION: u64 = 1;
@@ -28,54 +29,48 @@ pub struct Written {
     pub size: u64,
 }
 
-/// What stands in a record: files of its folder by their names.
+/// What stands in a record: files of its directory by their names.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Files {
     files: BTreeMap<String, Written>,
 }
 
-/// The record of a folder.
+/// The record of a directory.
 #[derive(Debug)]
 pub struct Record {
-    folder: PathBuf,
+    directory: PathBuf,
     files: BTreeMap<String, Written>,
 }
 
 impl Written {
-    /// A small file that is on its way.
+    /// A file that is on its way.
     pub fn of(output: &Output) -> Result<Written> {
         let mut file = output.file();
-        let read = || format!("cannot read: {}", output.destination().display());
-        io::Seek::rewind(&mut file).with_context(read)?;
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut file, &mut bytes).with_context(read)?;
-        Ok(Written { digest: Digest::of(&bytes), size: bytes.len() as u64 })
+        let read = io::Seek::rewind(&mut file).and_then(|()| Written::read(file));
+        read.with_context(|| format!("cannot read: {}", output.destination().display()))
+    }
+
+    /// What a file has from here on.
+    fn read(mut file: &File) -> io::Result<Written> {
+        let mut sink = io::sink();
+        let mut hashed = DigestWriter::new(&mut sink);
+        io::copy(&mut file, &mut hashed)?;
+        let (digest, size) = hashed.finish();
+        Ok(Written { digest, size })
     }
 
     /// Whether a file is still what was written.
     fn is(&self, path: &Path) -> io::Result<bool> {
         let metadata = path.symlink_metadata()?;
-        if !metadata.is_file() || metadata.len() != self.size {
-            return Ok(false);
-        }
-        let mut hasher = layerstone_store::Hasher::default();
-        let mut file = File::open(path)?;
-        let mut buffer = vec![0; 1 << 17];
-        loop {
-            match io::Read::read(&mut file, &mut buffer) {
-                Ok(0) => return Ok(hasher.finish() == self.digest),
-                Ok(count) => hasher.update(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let may_be = metadata.is_file() && metadata.len() == self.size;
+        Ok(may_be && Written::read(&File::open(path)?)? == *self)
     }
 }
 
 impl Record {
-    /// Reads the record of a folder; without one nothing in the folder is ours.
-    pub fn read(folder: &Path) -> Result<Record> {
-        let path = folder.join(NAME);
+    /// Reads the record of a directory; without one nothing in the directory is ours.
+    pub fn read(directory: &Path) -> Result<Record> {
+        let path = directory.join(NAME);
         let name = path.display().to_string();
         let files = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Files::default(),
@@ -89,7 +84,7 @@ impl Record {
         if let Some(bad) = files.files.keys().find(|name| !is_name(name)) {
             bail!("malformed {FORMAT}: {name}: found {bad:?}, expected the name of a file of the folder");
         }
-        Ok(Record { folder: folder.to_owned(), files: files.files })
+        Ok(Record { directory: directory.to_owned(), files: files.files })
     }
 
     /// Whether an earlier run wrote a file of this name.
@@ -97,14 +92,14 @@ impl Record {
         self.files.contains_key(name)
     }
 
-    /// Gives outputs of the folder their names, and removes what an earlier run wrote and this one does not. After an
-    /// error the folder is what it was, as far as names can be given back.
+    /// Gives outputs of the directory their names, and removes what an earlier run wrote and this one does not. After an
+    /// error the directory is what it was, as far as names can be given back.
     pub fn replace(&self, outputs: Vec<Output>, new: BTreeMap<String, Written>) -> Result<()> {
         let stale = self.stale(&new)?;
         let list = self.list(new)?;
         // Between the first rename and the last nothing is broken off.
         let _hold = signal::hold();
-        let aside = Aside::put(&self.folder, &stale)?;
+        let aside = Aside::put(&self.directory, &stale)?;
         Output::commit_all(outputs.into_iter().chain(list))?;
         aside.remove();
         Ok(())
@@ -114,7 +109,7 @@ impl Record {
     fn stale(&self, new: &BTreeMap<String, Written>) -> Result<Vec<String>> {
         let mut stale = Vec::new();
         for (name, written) in self.files.iter().filter(|(name, _)| !new.contains_key(*name)) {
-            let path = self.folder.join(name);
+            let path = self.directory.join(name);
             match written.is(&path) {
                 Ok(true) => stale.push(name.clone()),
                 Ok(false) => {}
@@ -127,10 +122,9 @@ impl Record {
 
     /// The new record; none if it says what the old one does.
     fn list(&self, files: BTreeMap<String, Written>) -> Result<Option<Output>> {
-        if files == self.files {
-            return Ok(None);
-        }
-        Ok(Some(prepare_stage_file(&self.folder.join(NAME), FORMAT, VERSION, &Files { files })?))
+        let is_new = files != self.files;
+        let prepare = || prepare_stage_file(&self.directory.join(NAME), FORMAT, VERSION, &Files { files });
+        Ok(is_new.then(prepare).transpose()?)
     }
 }
 
@@ -142,16 +136,14 @@ struct Aside {
 }
 
 impl Aside {
-    fn put(folder: &Path, names: &[String]) -> Result<Aside> {
+    fn put(directory: &Path, names: &[String]) -> Result<Aside> {
         let mut aside = Aside { scratch: None, moved: Vec::new() };
         if names.is_empty() {
             return Ok(aside);
         }
-        let scratch = Scratch::create(folder)?;
-        let place = scratch.path().to_owned();
-        aside.scratch = Some(scratch);
+        let scratch = aside.scratch.insert(Scratch::create(directory)?);
         for name in names {
-            let (from, to) = (folder.join(name), place.join(name));
+            let (from, to) = (directory.join(name), scratch.path().join(name));
             fs::rename(&from, &to)
                 .with_context(|| format!("cannot remove what an earlier run wrote: {}", from.display()))?;
             aside.moved.push((from, to));

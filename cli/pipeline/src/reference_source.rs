@@ -19,7 +19,7 @@ pub enum ReferenceSource {
 }
 
 impl ReferenceSource {
-    /// Opens what was named, or else the database of the store; none if nothing was named and no database is there.
+    /// Opens what was named, or else the database of the store; none if nothing was named and there is no database.
     pub fn open(named: Option<&References>, store: &Store) -> Result<Option<ReferenceSource>> {
         let source = match named {
             Some(References::Graphs(paths)) => {
@@ -50,7 +50,7 @@ impl ReferenceSource {
     /// The store paths that a text names.
     pub fn mentioned(&self, text: &[u8], store: &Store) -> Result<Vec<StorePath>> {
         let mention = format!("{}/", store.dir());
-        // Without a mention of the store nothing is looked up, and no store needs to be there.
+        // Without a mention of the store nothing is looked up, and no store needs to exist.
         if !text.windows(mention.len()).any(|window| window == mention.as_bytes()) {
             return Ok(Vec::new());
         }

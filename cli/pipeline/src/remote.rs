@@ -60,7 +60,7 @@ impl Search<'_> {
         }
         let config = self.repository.small_blob(&manifest.config).context("cannot read the config")?;
         let platform = serde_json::from_slice(&config).ok().as_ref().and_then(Platform::of_config);
-        self.found.push(platform.as_ref().map_or_else(|| UNTOLD.to_owned(), ToString::to_string));
+        self.found.push(platform.as_ref().map_or_else(|| NO_PLATFORM.to_owned(), ToString::to_string));
         Ok(platform)
     }
 
@@ -81,12 +81,12 @@ impl Search<'_> {
 }
 
 /// What an image runs on whose config does not say so.
-const UNTOLD: &str = "an image that tells no platform";
+const NO_PLATFORM: &str = "an image that tells no platform";
 
 /// Of the specs of one image.json, the one for a platform that is named, or all. A spec that does not say what its image
 /// runs on is for this machine.
 pub fn specs_for(wanted: &Wanted, specs: Vec<Spec>, path: &Path) -> Result<Vec<Spec>> {
-    if !wanted.is_named() {
+    if !wanted.is_named {
         return Ok(specs);
     }
     let platform = |spec: &Spec| Platform {
@@ -95,10 +95,10 @@ pub fn specs_for(wanted: &Wanted, specs: Vec<Spec>, path: &Path) -> Result<Vec<S
         variant: spec.variant.clone(),
         ..Platform::default()
     };
-    let known: Vec<(Platform, Spec)> = specs.into_iter().map(|spec| (platform(&spec), spec)).collect();
+    let listed: Vec<(Platform, Spec)> = specs.into_iter().map(|spec| (platform(&spec), spec)).collect();
     let nothing = &mut |_: &(Platform, Spec)| Ok::<_, crate::Error>(None);
-    let best = wanted.best(&known.iter().collect::<Vec<_>>(), |(platform, _)| Some(platform), nothing)?;
-    let found = || known.iter().map(|(platform, _)| platform.to_string()).collect::<Vec<_>>().join(", ");
+    let best = wanted.best(&listed.iter().collect::<Vec<_>>(), |(platform, _)| Some(platform), nothing)?;
+    let found = || listed.iter().map(|(platform, _)| platform.to_string()).collect::<Vec<_>>().join(", ");
     let (_, spec) = best.ok_or_else(|| no_image(wanted, &path.display().to_string(), &found()))?;
     Ok(vec![spec.clone()])
 }
@@ -181,10 +181,10 @@ pub fn image(reference: &Reference, wanted: &Wanted, registries: &Registries) ->
     let config = repository.small_blob(&manifest.config).context("cannot read the config")?;
     let manifest = StoredManifest { descriptor, bytes, manifest };
     let image = RemoteImage { reference: reference.clone(), repository, manifest, config, digest, is_alone };
-    if is_alone && wanted.is_named() && image.manifest.manifest.artifact().is_none() {
+    if is_alone && wanted.is_named && image.manifest.manifest.artifact().is_none() {
         let found = image.platform();
         if found.as_ref().is_none_or(|found| wanted.rank(found).is_none()) {
-            let found = found.map_or_else(|| UNTOLD.to_owned(), |found| found.to_string());
+            let found = found.map_or_else(|| NO_PLATFORM.to_owned(), |found| found.to_string());
             return Err(no_image(wanted, &reference.to_string(), &found));
         }
     }

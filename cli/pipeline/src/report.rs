@@ -19,22 +19,25 @@ pub struct Task {
     pub layers: usize,
 }
 
-/// Receives what a build reports, and may cancel it. All methods may be called from any thread.
+/// Receives what a build reports, and may cancel it. All methods may be called from any thread; by default they do
+/// nothing.
 pub trait Report: Sync {
     /// Something is likely wrong.
-    fn warning(&self, message: &str);
+    fn warning(&self, _message: &str) {}
 
     /// Something that is good to know.
-    fn notice(&self, message: &str);
+    fn notice(&self, _message: &str) {}
 
     /// Something that was asked for by name.
-    fn answer(&self, message: &str);
+    fn answer(&self, _message: &str) {}
 
     /// So much was sent to a registry, within this time.
-    fn sent(&self, sent: &PushStats, within: Duration);
+    fn sent(&self, _sent: &PushStats, _within: Duration) {}
 
-    /// Where scripts print.
-    fn script_output(&self) -> Box<dyn Write + '_>;
+    /// Where scripts print; by default standard error.
+    fn script_output(&self) -> Box<dyn Write + '_> {
+        Box::new(io::stderr())
+    }
 
     /// The token that cancels the build. It is looked at between stages, and while layers are read, hashed, compressed,
     /// unpacked or put; a script that runs is waited for.
@@ -43,7 +46,9 @@ pub trait Report: Sync {
     }
 
     /// A task begins, which counts on this meter until what is returned is dropped.
-    fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_>;
+    fn begin(&self, _task: Task, _meter: &Arc<Progress>) -> Box<dyn Send + '_> {
+        Box::new(())
+    }
 }
 
 impl dyn Report + '_ {
@@ -72,20 +77,4 @@ impl dyn Report + '_ {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
-impl Report for Silent {
-    fn warning(&self, _message: &str) {}
-
-    fn notice(&self, _message: &str) {}
-
-    fn answer(&self, _message: &str) {}
-
-    fn sent(&self, _sent: &PushStats, _within: Duration) {}
-
-    fn script_output(&self) -> Box<dyn Write + '_> {
-        Box::new(io::stderr())
-    }
-
-    fn begin(&self, _task: Task, _meter: &Arc<Progress>) -> Box<dyn Send + '_> {
-        Box::new(())
-    }
-}
+impl Report for Silent {}

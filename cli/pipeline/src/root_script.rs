@@ -1,6 +1,7 @@
 //! Root scripts: where they run, what they see, and the layer that comes of them.
 
 use crate::error::Context;
+use crate::mentions::ScanWriter;
 use crate::{BaseImage, Report, Result, root_layer};
 use layerstone_closure::{Candidates, Closure, Scanner};
 use layerstone_layer::{LayerFile, Progress};
@@ -10,7 +11,7 @@ use layerstone_spec::{Script, Spec};
 use layerstone_store::{Output, Scratch, Store, StorePath};
 use layerstone_tar::LayerTree;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,17 +128,15 @@ pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<Lay
     let mut tell = |backend: Backend, passed: &[Unavailable]| {
         report.notice(&format!("root script in {}{}", backend.describe(), reasons(passed)));
     };
-    let candidates = match job.store.locate(job.store.dir()).is_dir() {
-        true => Some(Candidates::in_store(job.store)?),
-        false => None,
-    };
-    let mut scanned = Scanned { out: &mut output, scanner: candidates.as_ref().map(Scanner::new) };
+    let has_store = job.store.locate(job.store.dir()).is_dir();
+    let candidates = if has_store { Candidates::in_store(job.store)? } else { Candidates::new("", []) };
+    let mut scanned = ScanWriter { out: &mut output, scanner: Scanner::new(&candidates) };
     let choice = options.backend;
     let mut output_of_script = report.script_output();
     let ran = beside_check(job.base.filter(|_| job.checks_base), run.base, options, || {
         layerstone_overlay::run(&run, choice, &mut scanned, &mut output_of_script, &mut tell)
     })?;
-    let references = scanned.scanner.map(Scanner::finish).unwrap_or_default();
+    let references = scanned.scanner.finish();
     // It comes from where a script was root.
     check(&output, &ran)?;
     output.commit()?;
@@ -208,18 +207,11 @@ fn path_of(config: &serde_json::Value) -> Option<String> {
 }
 
 fn reasons(passed: &[Unavailable]) -> String {
-    match passed.is_empty() {
-        true => String::new(),
-        false => {
-            let reasons: Vec<String> =
-                passed.iter().map(|it| format!("no {}: {}", it.backend, first_line(&it.reason))).collect();
-            format!(" ({})", reasons.join("; "))
-        }
+    if passed.is_empty() {
+        return String::new();
     }
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+    let reason = |it: &Unavailable| format!("no {}: {}", it.backend, it.reason.lines().next().unwrap_or_default());
+    format!(" ({})", passed.iter().map(reason).collect::<Vec<_>>().join("; "))
 }
 
 /// What took how long, a line each, and the memory that this program needed for it.
@@ -246,28 +238,6 @@ fn timings(ran: &Ran) -> String {
 fn check(output: &Output, ran: &Ran) -> Result<()> {
     let mut file = output.file();
     io::Seek::rewind(&mut file).context("cannot read the layer of the root script")?;
-    match LayerTree::read_stream(BufReader::new(io::Read::take(file, ran.size))) {
-        Ok(_) => Ok(()),
-        Err(error) => bail!("cannot use what the root script left: {error}"),
-    }
-}
-
-/// Looks for store paths in what is written.
-struct Scanned<'a, 'b> {
-    out: &'a mut Output,
-    scanner: Option<Scanner<'b>>,
-}
-
-impl Write for Scanned<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        if let Some(scanner) = &mut self.scanner {
-            scanner.feed(&bytes[..written]);
-        }
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
+    let read = LayerTree::read_stream(BufReader::new(io::Read::take(file, ran.size)));
+    read.map(drop).map_err(|error| invalid!("cannot use what the root script left: {error}"))
 }

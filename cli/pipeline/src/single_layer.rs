@@ -27,7 +27,7 @@ pub struct SingleLayer<'a> {
     /// Whether extended attributes are kept.
     pub xattrs: bool,
     /// How the blob is compressed.
-    pub packing: Option<CompressionParams>,
+    pub compression: Option<CompressionParams>,
 }
 
 impl SingleLayer<'_> {
@@ -42,14 +42,13 @@ impl SingleLayer<'_> {
         let tar = plain_blob(&front, root)?;
         let source = layout(&tar, paths, mtime, base, store, self.xattrs)?;
         check_front(&front, &tar, report)?;
-        let write = |meter: &Progress| match self.packing {
+        let write = |meter: &Progress| match self.compression {
             None => Ok(LayerFile::new(write_layer(&source, &mut out, blob, meter)?, source.size())),
-            Some(packing) => {
+            Some(params) => {
                 let threads = rayon::current_num_threads();
-                let packed = CompressorPool::with(packing, threads, |pool| {
-                    compress_layer(&source, pool, &mut out, blob, meter)
-                })?;
-                Ok(LayerFile::compressed(&packed, source.size(), packing))
+                let compress = |pool: &CompressorPool| compress_layer(&source, pool, &mut out, blob, meter);
+                let compressed = CompressorPool::with(params, threads, compress)?;
+                Ok(LayerFile::compressed(&compressed, source.size(), params))
             }
         };
         let made: layerstone_layer::Result<LayerFile> = report.during("writing", Some(source.size()), 1, write);
@@ -86,7 +85,7 @@ pub fn check_front(front: &LayerFile, tar: &Path, report: &dyn Report) -> Result
     Ok(())
 }
 
-/// The tar at `blob` with the store paths behind it. The folders that lead to the store have the mode and owner that the
+/// The tar at `blob` with the store paths behind it. The directories that lead to the store have the mode and owner that the
 /// base has for them.
 pub fn layout(
     blob: &Path,
@@ -101,7 +100,8 @@ pub fn layout(
     if let Some(base) = base.filter(|_| !paths.is_empty()) {
         base.check_store(store)?;
     }
-    let mut layout = Layout::appending_to(Prefix::read(blob)?, mtime).keep_xattrs(xattrs);
+    let mut layout = Layout::appending_to(Prefix::read(blob)?, mtime);
+    layout.xattrs = xattrs;
     let of_base = |name: &[u8]| {
         let node = tree?.get(name)?;
         Some((node.mode, Owner::numbered(node.uid, node.gid)))

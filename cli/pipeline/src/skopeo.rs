@@ -1,4 +1,4 @@
-//! Places as skopeo writes them, with a name behind the path: `oci:DIR:TAG`, `oci-archive:FILE:TAG`,
+//! Sources and targets as skopeo writes them, with a name behind the path: `oci:DIR:TAG`, `oci-archive:FILE:TAG`,
 //! `docker-archive:FILE:NAME:TAG` (containers-transports(5)). To read from they mean what `#NAME:TAG` means; to write to they
 //! are an error, since an image has its name elsewhere.
 
@@ -11,7 +11,7 @@ use std::path::Path;
 /// How the names of archives end.
 const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".oci", ".ociarchive"];
 
-/// Where an image is read from: what `FILE[#NAME:TAG]` says, or else skopeo's words where only these name what is there.
+/// Where an image is read from: what `FILE[#NAME:TAG]` says, or else skopeo's words where only these name what exists.
 pub fn location(text: &OsStr) -> Location {
     let ours = Location::parse(text);
     if ours.path.exists() {
@@ -26,7 +26,7 @@ pub fn location(text: &OsStr) -> Location {
     })
 }
 
-/// An image is not written to what skopeo would take for a path and a name, unless it is there. `word` stands before it.
+/// An image is not written to what skopeo would take for a path and a name, unless it exists. `word` stands before it.
 pub fn refuse_name(word: &str, is_directory: bool, text: &OsStr) -> Result<()> {
     if Path::new(text).exists() {
         return Ok(());
@@ -56,8 +56,8 @@ mod tests {
 
     #[test]
     fn read() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
         for name in ["layout", "a:b"] {
             std::fs::create_dir(at(name)).unwrap();
         }
@@ -77,10 +77,11 @@ mod tests {
 
     #[test]
     fn written() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("a:b")).unwrap();
-        let refused =
-            |is_directory, text: &str| refuse_name("w:", is_directory, folder.path().join(text).as_os_str()).is_err();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("a:b")).unwrap();
+        let refused = |is_directory, text: &str| {
+            refuse_name("w:", is_directory, directory.path().join(text).as_os_str()).is_err()
+        };
         for text in ["dir:1", "dir:x/y:1"] {
             assert!(refused(true, text), "{text}");
         }

@@ -12,7 +12,7 @@ use crate::command::image::ArchiveArgs;
 use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
 use crate::plan_args::PlanArgs;
-use crate::published::{tell_built, tell_published};
+use crate::published::{print_built, print_published};
 use crate::registry_args::RegistryArgs;
 use crate::script_args::ScriptArgs;
 use crate::step_args::StepArgs;
@@ -98,10 +98,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     match &specs[..] {
         [(spec, strategy)] => {
             let to = WriteOptions { target: &target, legacy, compression: build.compression, registries: &registries };
-            tell_built(&Builder::open(spec, strategy.clone(), false, &build)?.build(&to)?, &target, common)?;
+            print_built(&Builder::open(spec, strategy.clone(), false, &build)?.build(&to)?, &target, common)?;
         }
         _ if legacy => bail!("--legacy: found several architectures, expected one with it"),
-        specs => tell_published(&build_index(specs, &target, &registries, &build)?, common)?,
+        specs => print_published(&build_index(specs, &target, &registries, &build)?, common)?,
     }
     let file = options.layers.strategy.only_input(NAME, options.spec.as_slice())?;
     for (spec, _) in &specs {
@@ -129,7 +129,7 @@ impl Options {
     /// Refuses a target that contradicts flags or is one of the inputs.
     fn check_files(&self, specs: &[(Spec, Strategy)], target: Option<&ImageTarget>, store: &Store) -> Result<()> {
         let Some(target) = target else { return Ok(()) };
-        target.packing(&self.compression.choice()?)?;
+        target.compression(&self.compression.choice()?)?;
         let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
         let mut files = Files::of(store).reads(&self.plan.previous).reads(self.layers.strategy.file());
         for (spec, _) in specs {

@@ -74,8 +74,8 @@ impl RulesArgs {
             spec,
             file: &self.spec,
             store: &store,
-            place: &target,
-            folder: &self.directory,
+            target: &target,
+            directory: &self.directory,
             program: self.program.as_ref().map_or_else(this_program, |it| it.as_bytes().to_vec()),
             is_ours: self.program.is_none(),
             stages: &self.stage,
@@ -100,13 +100,13 @@ impl RulesArgs {
 
     /// Refuses rules that would write over what they are written from, or over each other.
     fn check_files(&self, input: &GraphInput<'_>, output: &Path) -> Result<()> {
-        input.place.packing(&CompressionChoice::default())?;
-        input.check_place()?;
-        // Without a plan all rules are known but those of the layers, which are called after what is in them.
+        input.target.compression(&CompressionChoice::default())?;
+        input.check_target()?;
+        // Without a plan all rules can be made but those of the layers, which are named after their contents.
         let graph = input.graph(None)?;
-        let made = graph.edges.iter().filter(|rule| rule.stage != "image").flat_map(|rule| &rule.outputs);
+        let made = graph.rules.iter().filter(|rule| rule.stage != "image").flat_map(|rule| &rule.outputs);
         let files = Files::of(input.store).reads_spec(Some(input.file), input.spec).reads(&self.previous);
-        files.writes(made).writes_to(input.place).writes([output]).check()
+        files.writes(made).writes_to(input.target).writes([output]).check()
     }
 }
 

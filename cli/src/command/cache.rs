@@ -59,7 +59,7 @@ pub fn run(command: &Command) -> Result<()> {
             let PruneStats { kept, removed, passed_over } = cache.verify()?;
             let (removed_text, kept, passed_over) = (shown(removed), shown(kept), passed_over_text(passed_over));
             if removed.files > 0 {
-                bail!("damaged: {}: removed {removed_text}, kept {kept}{passed_over}", cache.folder().display());
+                bail!("damaged: {}: removed {removed_text}, kept {kept}{passed_over}", cache.directory().display());
             }
             print(format_args!("read {kept}, all good{passed_over}\n"))
         }
@@ -69,7 +69,7 @@ pub fn run(command: &Command) -> Result<()> {
 fn stats(options: &StatsOptions) -> Result<()> {
     let cache = options.cache.open()?;
     let CacheContents { kinds, passed_over } = cache.contents()?;
-    let directory = cache.folder().display();
+    let directory = cache.directory().display();
     if options.json {
         let kinds = kinds.map(|(kind, room)| {
             (kind.name().to_owned(), serde_json::json!({"files": room.files, "bytes": room.bytes}))

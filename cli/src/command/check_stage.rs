@@ -65,8 +65,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 /// Whether an output is a file. What else it may be would be waited for, or be read without end.
 fn is_written(output: &Path) -> Result<()> {
     let metadata = output.metadata().with_context(|| format!("it has not written {}", output.display()))?;
-    match metadata.is_file() {
-        true => Ok(()),
-        false => bail!("it has not written {}: found no regular file", output.display()),
+    if !metadata.is_file() {
+        bail!("it has not written {}: found no regular file", output.display());
     }
+    Ok(())
 }

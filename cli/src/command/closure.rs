@@ -82,7 +82,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return Ok(());
     }
     let spec = options.spec.as_deref().map(Spec::read).transpose()?;
-    let database = Database::place(&store);
+    let database = Database::default_path(&store);
     let files = Files::of(&store).reads_layers(&options.layer).reads(options.source.files()).reads([&database]);
     let files = files.reads_spec(options.spec.as_deref(), spec.as_ref());
     files.writes(&options.step.depfile).writes([&options.output]).check()?;
@@ -116,10 +116,8 @@ impl Options {
         }
         // Without any root asked for, everything is wanted; with a spec that names none, nothing is.
         let nothing = roots.is_empty() && (spec.is_some() || !self.layer.is_empty());
-        let mut closure = match nothing {
-            true => Closure::default(),
-            false => source.closure(&roots, store, self.nar_hash, common)?,
-        };
+        let mut closure =
+            if nothing { Closure::default() } else { source.closure(&roots, store, self.nar_hash, common)? };
         let exclude: BTreeSet<StorePath> = self.exclude.iter().cloned().collect();
         if !exclude.is_empty() {
             closure = closure.without(&exclude, &roots)?;
@@ -132,8 +130,7 @@ impl Options {
 }
 
 fn no_source(store: &Store) -> anyhow::Error {
-    let database = Database::place(store);
-    let database = database.display();
-    let message = format!("no source of references: expected --graph FILE, --db FILE, --scan, or {database}");
-    usage_error(NAME, ErrorKind::MissingRequiredArgument, message)
+    let database = Database::default_path(store);
+    let expected = format!("expected --graph FILE, --db FILE, --scan, or {}", database.display());
+    usage_error(NAME, ErrorKind::MissingRequiredArgument, format!("no source of references: {expected}"))
 }

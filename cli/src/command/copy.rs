@@ -1,7 +1,7 @@
 //! `layerstone copy`: an image from anywhere to anywhere.
 
 use crate::args::Common;
-use crate::published::tell_published;
+use crate::published::print_published;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -21,7 +21,7 @@ pub struct Options {
     source: OsString,
     /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
     #[arg(value_name = "DST")]
-    place: OsString,
+    target: OsString,
     /// What to call it there [default: what it is called]
     #[arg(long = "as", value_name = "NAME:TAG")]
     name: Option<String>,
@@ -35,7 +35,7 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.compression.choice()?;
     let source = ImageSource::parse(&options.source)?;
-    let target = ImageTarget::parse(&options.place)?;
+    let target = ImageTarget::parse(&options.target)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     // An archive of one image may be replaced by a copy of it: it is open, and the copy takes its name at the end.
     let replaced =
@@ -57,7 +57,7 @@ pub fn copy(
     let (store, registries) = (transfer.store.store()?, transfer.registry.registries());
     let copier = transfer.copier(&store, &registries, common)?;
     let published = if all { copier.copy_all(source, target, name)? } else { copier.copy(source, target, name)? };
-    if target.is_stdout() { Ok(()) } else { tell_published(&published, common) }
+    if target.is_stdout() { Ok(()) } else { print_published(&published, common) }
 }
 
 /// A name from the command line.

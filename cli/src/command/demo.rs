@@ -41,8 +41,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let layers = builder.layers(&work)?;
     let sizes: Vec<(u64, Vec<StorePath>)> =
         layers.iter().map(|layer| (layer.size(), layer.store_paths.clone())).collect();
-    let to = WriteOptions { target: &target, legacy: false, compression: build.compression, registries: &registries };
-    let Built { reference, image } = builder.write(layers, &to)?;
+    let Built { reference, image } = builder.write(layers, &WriteOptions::new(&target, &registries))?;
     if common.quiet || target.is_stdout() {
         return Ok(());
     }

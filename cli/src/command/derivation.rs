@@ -37,9 +37,8 @@ pub fn run(options: &Options) -> Result<()> {
     attributes.write_files()?;
     let outputs = attributes.outputs()?;
     if let Some(file) = &options.tag {
-        let out = outputs.first();
-        let out = out.context("no output: found none among the attributes of the derivation, expected out")?;
-        tag(file, out)?;
+        let missing = "no output: found none among the attributes of the derivation, expected out";
+        tag(file, outputs.first().context(missing)?)?;
     }
     let puts: Vec<&Path> = options.put.iter().skip(1).step_by(2).map(PathBuf::as_path).collect();
     for path in options.command.iter().map(Path::new).chain(puts) {
@@ -72,12 +71,9 @@ fn tag(file: &Path, out: &Path) -> Result<()> {
 
 /// Makes the directory that a path in an output is in.
 fn make_parent(path: &Path, outputs: &[PathBuf]) -> Result<()> {
-    match path.parent().filter(|parent| outputs.iter().any(|output| parent.starts_with(output))) {
-        Some(parent) => {
-            fs::create_dir_all(parent).with_context(|| format!("cannot make the folder: {}", parent.display()))
-        }
-        None => Ok(()),
-    }
+    let parent = path.parent().filter(|parent| outputs.iter().any(|output| parent.starts_with(output)));
+    let Some(parent) = parent else { return Ok(()) };
+    fs::create_dir_all(parent).with_context(|| format!("cannot make the folder: {}", parent.display()))
 }
 
 fn put(file: &Path, path: &Path) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
 use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
-use crate::published::tell_built;
+use crate::published::print_built;
 use crate::registry_args::RegistryArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
@@ -38,7 +38,7 @@ pub struct Options {
     #[arg(short = 't', long, alias = "repo_tag", value_name = "NAME:TAG", overrides_with = "repo_tag")]
     repo_tag: Option<String>,
     #[command(flatten)]
-    packing: CompressionArgs,
+    compression: CompressionArgs,
     #[command(flatten)]
     archive: ArchiveArgs,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub struct Options {
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
-    edge: StepArgs,
+    step: StepArgs,
 }
 
 /// What is in a docker archive besides the image.
@@ -74,12 +74,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let store = options.store.store()?;
     let files = layer_files_of(&options.layers)?;
-    let compression = options.packing.choice()?;
-    target.packing(&compression)?;
+    let compression = options.compression.choice()?;
+    target.compression(&compression)?;
     let read = Files::of(&store).reads_spec(Some(&options.spec), &spec).reads_layers(&files);
-    let read = read.reads(options.base.location(Some(&spec)).map(|base| base.path)).reads(options.registry.files());
-    read.writes(&options.edge.depfile).writes_to(&target).check()?;
-    let mut step = options.edge.begin(&target.files())?;
+    let read = read.reads(options.base.file(Some(&spec))).reads(options.registry.files());
+    read.writes(&options.step.depfile).writes_to(&target).check()?;
+    let mut step = options.step.begin(&target.files())?;
     let (max, cache) = (options.base.max(), options.cache.options().open(&store, common)?);
     let layers = files.par_iter().map(|path| read_layer(path, &store, &cache, max));
     let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
@@ -90,10 +90,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let (legacy, registries) = (options.archive.legacy, options.registry.registries());
     let to = WriteOptions { target: &target, legacy, compression, registries: &registries };
-    tell_built(&write_image(&spec, base.as_ref(), layers, &to, &cache, common)?, &target, common)?;
+    print_built(&write_image(&spec, base.as_ref(), layers, &to, &cache, common)?, &target, common)?;
     cache.finish();
     step.file(&options.spec);
-    step.files(&options.base.location(Some(&spec)).map(|base| base.path));
+    step.files(&options.base.file(Some(&spec)));
     files.iter().try_for_each(|layer| step.layer(&store, layer))?;
     Ok(step.finish()?)
 }

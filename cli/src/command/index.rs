@@ -2,7 +2,7 @@
 
 use super::copy::parse_name;
 use crate::args::Common;
-use crate::published::tell_published;
+use crate::published::print_published;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
@@ -37,5 +37,5 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     transfer.check_files(&sources.iter().map(|(source, _)| source).collect::<Vec<_>>(), &target)?;
     let (store, registries) = (transfer.store.store()?, transfer.registry.registries());
     let published = transfer.copier(&store, &registries, common)?.index(&sources, &target, name)?;
-    tell_published(&published, common)
+    print_published(&published, common)
 }

@@ -11,7 +11,6 @@ use crate::platform_args::PlatformArgs;
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use layerstone_oci::Location;
-use serde::Serialize;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs::File;
@@ -58,7 +57,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let path = &*location.path;
     print(match kind_of(path)? {
-        Kind::Archive if options.platform.wanted().is_named() => image::one(&location, options, common)?,
+        Kind::Archive if options.platform.wanted().is_named => image::one(&location, options, common)?,
         Kind::Archive => image::all(path, options, common)?,
         Kind::Registration => stage_file::registration(path, options.json)?,
         Kind::Json(value) => stage_file::text(path, &value, options.json)?,
@@ -88,9 +87,4 @@ fn kind_of(path: &Path) -> Result<Kind> {
         Some(b'/') if !head.contains(&0) => Kind::Registration,
         _ => Kind::Archive,
     })
-}
-
-/// A value as JSON over several lines.
-fn json(value: &impl Serialize) -> Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
 }

@@ -9,7 +9,7 @@ use crate::compression_args::CompressionArgs;
 use crate::stamp_args::StampArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layering::Plan;
 use layerstone_pipeline::single_layer::SingleLayer;
@@ -88,8 +88,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         // In an order that no plan decides: the tar has one of its own.
         let paths: BTreeSet<StorePath> = plan.layers.into_iter().flatten().collect();
         let paths = &Vec::from_iter(paths);
-        let (base, store, packing) = (base.as_ref(), &store, compression);
-        let job = SingleLayer { root, paths, mtime, base, store, tarsum, xattrs, packing };
+        let (base, store) = (base.as_ref(), &store);
+        let job = SingleLayer { root, paths, mtime, base, store, tarsum, xattrs, compression };
         let mut step = options.step.begin(&[&options.output, blob])?;
         job.run(&options.output, blob, common)?;
         step.layer(store, root)?;
@@ -116,8 +116,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     step.recipes(&store, &recipes);
     let record = directory.map(|directory| Record::read(directory)).transpose()?;
     let unrecorded = record.as_ref().map(|record| output::unrecorded(&options.output, count, record)).transpose()?;
-    LayersToMake { recipes, files, blobs, tarsum, packing: compression, known: prior, cache: &cache, record }
-        .run(&store, common)?;
+    LayersToMake { recipes, files, blobs, tarsum, compression, prior, cache: &cache, record }.run(&store, common)?;
     made.into_iter().for_each(NewDirectory::keep);
     for path in unrecorded.into_iter().flatten() {
         common.warn(format_args!("left alone: {}: no earlier run has recorded it", path.display()));
@@ -130,10 +129,8 @@ impl Options {
     fn index_in(&self, plan: &Plan) -> Result<Option<usize>> {
         let Some(key) = &self.key else { return Ok(self.index) };
         let index = (0..plan.layers.len()).find(|index| plan.key(*index).as_ref() == Some(key));
-        match index {
-            Some(index) => Ok(Some(index)),
-            None => bail!("no such layer: {}: found none with the key {key}", self.plan.display()),
-        }
+        let missing = || format!("no such layer: {}: found none with the key {key}", self.plan.display());
+        index.with_context(missing).map(Some)
     }
 
     /// Notes what was read besides store paths.

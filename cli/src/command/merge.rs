@@ -33,12 +33,12 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let (place, packing) = (ImageTarget::parse_archive(options.output.as_os_str())?, CompressionChoice::default());
+    let target = ImageTarget::parse_archive(options.output.as_os_str())?;
     // An archive all of whose images are in the output may be replaced by it: it is open, and read before.
     let is_replaced = |location: &Location| !location.path.is_dir() && location.reference().is_none();
     let inputs = options.files.iter().map(|text| Location::parse(text)).filter(|location| !is_replaced(location));
     let inputs = inputs.map(|location| location.path);
-    Files::default().reads(inputs).writes_to(&place).check()?;
+    Files::default().reads(inputs).writes_to(&target).check()?;
     let max = options.unpacking.max();
     let mut merge = Merge::default();
     for (location, images) in opened(&options.files, max, common)? {
@@ -46,8 +46,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let unpack = |meter: &Progress| merge.unpack(max, meter);
     common.report().during("unpacking", None, 0, unpack)?;
-    write_archive(&merge.archive(), &place, &packing, &|_| merge.trailer(), common)?;
-    tell(&merge, &place, common)
+    write_archive(&merge.archive(), &target, &CompressionChoice::default(), &|_| merge.trailer(), common)?;
+    print_images(&merge, &target, common)
 }
 
 /// The images that are meant, file by file; several files are opened at once, since that may mean to unpack them.
@@ -67,8 +67,8 @@ fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(
 }
 
 /// Says which images were written, unless stdout holds them.
-fn tell(merge: &Merge, place: &ImageTarget, common: &Common) -> Result<()> {
-    if place.is_stdout() || common.quiet {
+fn print_images(merge: &Merge, target: &ImageTarget, common: &Common) -> Result<()> {
+    if target.is_stdout() || common.quiet {
         return Ok(());
     }
     for image in merge.images() {

@@ -56,14 +56,14 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let open = |source: &PathBuf| open(source, &options.unpacking);
     let sources = options.sources.iter().map(open).collect::<Result<Vec<_>>>()?;
     let merged = merge_trees(&sources)?;
-    if options.strict && !merged.conflicts().is_empty() {
-        return Err(RootError::Conflicts { conflicts: merged.conflicts().to_vec() }.into());
+    if options.strict && !merged.conflicts.is_empty() {
+        return Err(RootError::Conflicts { conflicts: merged.conflicts }.into());
     }
     match is_tar {
         true => write_tar(&merged, options.mtime, &options.output)?,
         false => merged.write_directory(&options.output)?,
     }
-    merged.conflicts().iter().for_each(|conflict| common.warn(format_args!("contents conflict: {conflict}")));
+    merged.conflicts.iter().for_each(|conflict| common.warn(format_args!("contents conflict: {conflict}")));
     Ok(())
 }
 

@@ -10,13 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use layerstone_image::{DockerImage, Target};
-use layerstone_layer::Progress;
+use layerstone_layer::{DigestWriter, Progress};
 use layerstone_oci::Reference;
 use layerstone_pipeline::{ImageSource, remote_image};
-use layerstone_store::{Digest, Hasher, Scratch};
+use layerstone_store::{Digest, Scratch};
 use serde_json::json;
 use std::env::temp_dir;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 /// Print what pullImage needs to get an image: its digest, and the hash of the archive that `layerstone pull` makes of it
@@ -74,25 +74,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 
 /// sha256 of the docker archive of an image under a name.
 fn hash(reference: &Reference, name: &Reference, options: &Options, common: &Common) -> Result<Digest> {
-    let mut hashed = Hashed(Hasher::default());
+    let mut sink = io::sink();
+    let mut hashed = DigestWriter::new(&mut sink);
     let (store, registries) = (options.transfer.store.store()?, options.transfer.registry.registries());
     let copier = options.transfer.copier(&store, &registries, common)?;
     let scratch = Scratch::create(&temp_dir())?;
     let image = copier.plain(&ImageSource::Registry(reference.clone()), Some(name.clone()), &scratch)?;
     let (docker, target) = (DockerImage::new(&image, None)?, Target::Pipe(&mut hashed, Path::new("nowhere")));
     docker.archive().write(target, None, &|diff_ids| docker.trailer(diff_ids), &Progress::default())?;
-    Ok(hashed.0.finish())
-}
-
-struct Hashed(Hasher);
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(hashed.finish().0)
 }

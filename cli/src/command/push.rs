@@ -33,7 +33,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if reference.digest().is_some() {
         bail!("found a digest, expected HOST/NAME:TAG to push to: {reference}");
     }
-    let (origin, place) = (ImageSource::parse(&options.image)?, ImageTarget::Registry(reference));
-    options.transfer.check_files(&[&origin], &place)?;
-    copy(&origin, &place, None, false, &options.transfer, common)
+    let (source, target) = (ImageSource::parse(&options.image)?, ImageTarget::Registry(reference));
+    options.transfer.check_files(&[&source], &target)?;
+    copy(&source, &target, None, false, &options.transfer, common)
 }

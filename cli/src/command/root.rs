@@ -18,7 +18,7 @@ use layerstone_pipeline::root_layer::{make, tree_below};
 use layerstone_pipeline::single_layer::plain_blob;
 use layerstone_root::RootConfig;
 use layerstone_spec::{ImageKind, Script, Spec};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What the command is called.
 const NAME: &str = "root";
@@ -76,7 +76,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if spec.run_as_root.is_some() && spec.kind == ImageKind::Single {
         bail!("runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`");
     }
-    let below = options.below.as_deref().map(read_layer).transpose()?;
+    let below = options.below.as_deref().map(|path| plain_blob(&LayerFile::read(path)?, path)).transpose()?;
     let mut config = RootConfig::new(&spec, &store, tree_below(base.as_ref(), below)?);
     config.owner = options.stamp.owner.over(config.owner);
     config.strict = options.strict;
@@ -98,9 +98,4 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     step.files(&options.legacy.file);
     layer.write(&options.output.file)?;
     Ok(step.finish()?)
-}
-
-/// A layer that has a tar.
-fn read_layer(path: &Path) -> Result<PathBuf> {
-    Ok(plain_blob(&LayerFile::read(path)?, path)?)
 }

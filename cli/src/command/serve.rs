@@ -37,9 +37,9 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (store, registries) = (options.transfer.store.store()?, options.transfer.registry.registries());
     let mut copier = options.transfer.copier(&store, &registries, common)?;
-    copier.options.compression = copier.options.compression.or_plain();
+    copier.options.compression.plain_by_default = true;
     Files::default().writes_state(options.transfer.state.as_deref()).check()?;
-    // First, so that a port that is taken is told at once.
+    // First, so that a port that is taken is an error at once.
     let server = Server::bind(options.listen)?;
     let shelf = Mutex::new(MemoryRegistry::default());
     let (mut names, mut scratches) = (Vec::new(), Vec::new());
@@ -85,12 +85,12 @@ fn put(
             (images, Some(target.repository))
         }
         // Blobs are given away from any repository.
-        source => (vec![copier.put_whole(&source, &into(String::new()))?], None),
+        source => (vec![copier.put_listed(&source, &into(String::new()))?], None),
     };
     scratches.extend(images.iter_mut().filter_map(|it| it.scratch.take()));
     let name = images.iter().find_map(|it| it.name.clone()).context("no name: expected an image that has one")?;
     let target = into(repository.unwrap_or_else(|| repository_of(name.name())));
-    let name = named(&target.repository, &name);
+    let name = Reference::unchecked(&format!("{}:{}", target.repository, name.tag_or_latest()));
     if let [PutManifest { descriptor, bytes, .. }] = &images[..] {
         target.finish(descriptor, bytes, Some(&name))?;
         return Ok(name);
@@ -102,11 +102,6 @@ fn put(
     let bytes = index.to_bytes();
     target.finish(&Descriptor::of(media_type::INDEX, &bytes), &bytes, Some(&name))?;
     Ok(name)
-}
-
-/// What an image is called in a repository on this machine.
-fn named(repository: &str, name: &Reference) -> Reference {
-    Reference::unchecked(&format!("{repository}:{}", name.tag_or_latest()))
 }
 
 /// The repository of an image on this machine: its name without the registry that it came from.

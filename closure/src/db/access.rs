@@ -13,7 +13,7 @@
 //! | a log | `-wal` and `-shm` | read-only, the `-shm` too: writers go on, and the log of a dead one is read |
 //! | a log | `-wal` with data, without `-shm` | a copy of both |
 //!
-//! Where there is a log, a read lock is held on the database from the first look on. Under it nobody can remove or cut
+//! Where there is a log, the database has a read lock of ours from the first look on. Under it nobody can remove or cut
 //! the log, which the last writer does when it closes: one that came and went has left a log to be seen.
 
 use crate::db::header::Header;
@@ -167,7 +167,7 @@ impl Target<'_> {
         connect().map_err(failure(self.path))
     }
 
-    /// Checks that the last page is whole, which SQLite does not: for it, what is missing there is zero. Not to be
+    /// Checks that the last page is complete, which SQLite does not: for it, what is missing there is zero. Not to be
     /// asked of a database with a log, which may hold the last pages.
     fn check_size(self, connection: &Connection) -> Result<()> {
         let size = "select page_count * page_size from pragma_page_count, pragma_page_size";

@@ -52,8 +52,9 @@ impl Rows<'_> {
                     Some(position) => *position,
                     None => {
                         let referrer = &found.entries[next].1.path;
-                        let (id, info) =
-                            self.infos(&mut by_id, [id])?.pop().ok_or_else(|| self.dangling(referrer, id))?;
+                        let cause = || format!("{referrer} refers to row {id} of ValidPaths, which is not there");
+                        let row = self.infos(&mut by_id, [id])?.pop();
+                        let (id, info) = row.ok_or_else(|| self.damaged(cause()))?;
                         found.add(id, info)
                     }
                 };
@@ -143,10 +144,6 @@ impl Rows<'_> {
 
     fn store_path(&self, text: &str) -> Result<StorePath> {
         self.store.parse(text).map_err(|source| Error::OtherStore { path: self.path.to_owned(), source })
-    }
-
-    fn dangling(&self, referrer: &StorePath, id: i64) -> Error {
-        self.damaged(format!("{referrer} refers to row {id} of ValidPaths, which is not there"))
     }
 
     fn damaged(&self, cause: String) -> Error {

@@ -12,7 +12,7 @@
 
 use crate::db::access::{failure, uri};
 use crate::db::schema::{check_tables, check_version};
-use crate::{Closure, Error, PathInfo, Result};
+use crate::{Closure, Earlier, Error, PathInfo, Result};
 use layerstone_store::{Error as StageError, NarHash, StorePath};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Statement};
@@ -52,15 +52,6 @@ create index IndexDerivationOutputs on DerivationOutputs(path);
 /// was changed, for which change the number of pages holds, and the version of SQLite, here 3.27.0, the first one with
 /// `VACUUM INTO`.
 const FIELDS: [(u64, &[u8]); 3] = [(18, &[1, 1]), (24, &[0, 0, 0, 1]), (92, &[0, 0, 0, 1, 0, 0x2e, 0x30, 0x38])];
-
-/// A database whose paths stay registered.
-#[derive(Clone, Copy, Debug)]
-pub struct Earlier<'a> {
-    /// A copy of it, which is changed, with what is beside it: its log or journal, and the file `schema`.
-    pub copy: &'a Path,
-    /// What messages call it.
-    pub name: &'a Path,
-}
 
 /// Writes a database in which the paths of a closure are registered, and before them all that an earlier one has, whose
 /// rows stay as they are but for references that the closure adds; `output` is a new file.
@@ -216,7 +207,7 @@ mod tests {
     }
 
     /// A directory with `db.sqlite`, and a connection to it.
-    fn folder_of(bytes: &[u8]) -> (tempfile::TempDir, PathBuf, Connection) {
+    fn directory_of(bytes: &[u8]) -> (tempfile::TempDir, PathBuf, Connection) {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("db.sqlite");
         fs::write(&file, bytes).unwrap();
@@ -225,7 +216,7 @@ mod tests {
     }
 
     fn rows(bytes: &[u8], query: &str) -> Vec<String> {
-        let (_folder, _, connection) = folder_of(bytes);
+        let (_directory, _, connection) = directory_of(bytes);
         let mut statement = connection.prepare(query).unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
@@ -266,7 +257,7 @@ mod tests {
         let old = Closure { graph: vec![info("c", &[]), info("x", &["c"])] };
         let mut results = Vec::new();
         for mode in ["delete", "wal"] {
-            let (directory, file, connection) = folder_of(&written(&old, None).unwrap());
+            let (directory, file, connection) = directory_of(&written(&old, None).unwrap());
             fs::write(directory.path().join("schema"), "10\n").unwrap();
             connection.pragma_update(None, "journal_mode", mode).unwrap();
             connection
@@ -323,7 +314,7 @@ mod tests {
 
     #[test]
     fn earlier_ones_that_are_none() {
-        let whole = written(&sample(), None).unwrap();
+        let complete = written(&sample(), None).unwrap();
         let no_database = "damaged store database: base/db.sqlite: file is not a database";
         check_error(
             &sample(),
@@ -334,7 +325,7 @@ mod tests {
             None,
             no_database,
         );
-        let (_folder, _, other) = folder_of(b"");
+        let (_directory, _, other) = directory_of(b"");
         other.execute_batch("create table T (c)").unwrap();
         let other = fs::read(other.path().unwrap()).unwrap();
         let message = "not a store database: base/db.sqlite: found no table ValidPaths, expected the db.sqlite of Nix or \
@@ -342,8 +333,8 @@ mod tests {
         check_error(&sample(), Some(&other), None, message);
         let message = "unknown schema of a store database: base/db.sqlite: found version \"11\" in base/schema, expected 6 \
             to 10";
-        check_error(&sample(), Some(&whole), Some("11"), message);
-        let mut damaged = whole.clone();
+        check_error(&sample(), Some(&complete), Some("11"), message);
+        let mut damaged = complete.clone();
         damaged[4096..4200].fill(0xff);
         let earlier = tempfile::tempdir().unwrap();
         let copy = earlier.path().join("db.sqlite");

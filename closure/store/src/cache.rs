@@ -17,7 +17,7 @@ pub use contents::{CacheContents, PruneStats, Usage};
 
 use crate::directory::Directory;
 use crate::{Digest, Error, Output, Result, temporary};
-use file::{HEADER, Shared, header, is_whole, touch};
+use file::{HEADER, Shared, header, is_intact, touch};
 use rustix::fs::OFlags;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const TAG: &str = "CACHEDIR.TAG";
 /// What it holds; a directory with other files and without this is none of ours.
 const TAG_TEXT: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of layerstone: what it learned about layers. It may be deleted at any time.\n";
-/// The directory of blobs whose digests are not known yet.
+/// The directory of blobs without a digest yet.
 const UNNAMED: &str = "new";
 
 /// What is remembered: each kind has a directory of its own.
@@ -60,7 +60,7 @@ impl CacheKind {
 /// A cache in a directory.
 #[derive(Debug)]
 pub struct Cache {
-    folder: PathBuf,
+    path: PathBuf,
     /// Whether something was added since it was opened.
     grew: AtomicBool,
 }
@@ -71,18 +71,18 @@ impl Cache {
     /// # Errors
     ///
     /// The directory cannot be made, or holds other files.
-    pub fn open(folder: &Path) -> Result<Cache> {
-        let cache = Cache { folder: folder.to_owned(), grew: AtomicBool::new(false) };
+    pub fn open(path: &Path) -> Result<Cache> {
+        let cache = Cache { path: path.to_owned(), grew: AtomicBool::new(false) };
         if cache.is_tagged() {
             return Ok(cache);
         }
-        fs::create_dir_all(folder).map_err(Error::io("make the cache", folder))?;
-        let directory = Directory::open(folder).map_err(Error::io("read", folder))?;
-        if directory.names().map_err(Error::io("read", folder))?.iter().any(|name| !is_ours(name)) {
-            return Err(Error::NoCache { folder: folder.to_owned(), tag: TAG });
+        fs::create_dir_all(path).map_err(Error::io("make the cache", path))?;
+        let directory = Directory::open(path).map_err(Error::io("read", path))?;
+        if directory.names().map_err(Error::io("read", path))?.iter().any(|name| !is_ours(name)) {
+            return Err(Error::NoCache { path: path.to_owned(), tag: TAG });
         }
-        let shared = Shared::of(&directory).map_err(Error::io("read", folder))?;
-        let tag = folder.join(TAG);
+        let shared = Shared::of(&directory).map_err(Error::io("read", path))?;
+        let tag = path.join(TAG);
         let mut output = Output::create_cached(directory, &tag, shared.file_mode())?;
         output.write_all(TAG_TEXT.as_bytes()).map_err(Error::io("write", &tag))?;
         output.commit()?;
@@ -91,14 +91,15 @@ impl Cache {
 
     fn is_tagged(&self) -> bool {
         let mut text = String::new();
-        let tag = Directory::open(&self.folder).and_then(|folder| folder.open_file(OsStr::new(TAG), OFlags::RDONLY));
+        let tag =
+            Directory::open(&self.path).and_then(|directory| directory.open_file(OsStr::new(TAG), OFlags::RDONLY));
         let read = tag.and_then(|file| file.take(TAG_TEXT.len() as u64 + 1).read_to_string(&mut text));
         read.is_ok() && text == TAG_TEXT
     }
 
     /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn directory(&self) -> &Path {
+        &self.path
     }
 
     /// Opens the file of a key.
@@ -113,30 +114,30 @@ impl Cache {
 
     /// Where the file of a key is, if it is there.
     pub fn path(&self, kind: CacheKind, key: &Digest) -> PathBuf {
-        let [folder, name] = names(key);
-        self.folder.join(kind.name()).join(folder).join(name)
+        let [directory, name] = names(key);
+        self.path.join(kind.name()).join(directory).join(name)
     }
 
     /// The directory that the file of a key is in, if it is there, and its name.
     fn find(&self, kind: CacheKind, key: &Digest) -> io::Result<(Directory, OsString)> {
-        let [folder, name] = names(key);
-        let folder = Directory::open(&self.folder)?.subdirectory(OsStr::new(kind.name()))?.subdirectory(&folder)?;
-        Ok((folder, name))
+        let [directory, name] = names(key);
+        let directory = Directory::open(&self.path)?.subdirectory(OsStr::new(kind.name()))?.subdirectory(&directory)?;
+        Ok((directory, name))
     }
 
     /// The directory of this name, of a kind, made if it is not there; and what the cache's users have in common.
-    fn make_folder(&self, kind: CacheKind, name: &OsStr) -> Result<(Directory, Shared)> {
+    fn make_directory(&self, kind: CacheKind, name: &OsStr) -> Result<(Directory, Shared)> {
         let make = || -> io::Result<_> {
-            fs::create_dir_all(&self.folder)?;
-            let top = Directory::open(&self.folder)?;
+            fs::create_dir_all(&self.path)?;
+            let top = Directory::open(&self.path)?;
             let shared = Shared::of(&top)?;
-            let folder = shared.make_folder(&shared.make_folder(&top, OsStr::new(kind.name()))?, name)?;
-            Ok((folder, shared))
+            let directory = shared.make_directory(&shared.make_directory(&top, OsStr::new(kind.name()))?, name)?;
+            Ok((directory, shared))
         };
-        make().map_err(|e| Error::io("make", &self.folder.join(kind.name()).join(name))(e))
+        make().map_err(|e| Error::io("make", &self.path.join(kind.name()).join(name))(e))
     }
 
-    /// What is remembered under a key; a file that is not whole is removed.
+    /// What is remembered under a key; a damaged file is removed.
     pub fn get(&self, kind: CacheKind, key: &Digest) -> Option<Vec<u8>> {
         let (directory, name) = self.find(kind, key).ok()?;
         let bytes = read(kind, key, &directory, &name)?;
@@ -157,7 +158,7 @@ impl Cache {
     ///
     /// They cannot be written.
     pub fn put(&self, kind: CacheKind, key: &Digest, bytes: &[u8]) -> Result<()> {
-        let (directory, shared) = self.make_folder(kind, &names(key)[0])?;
+        let (directory, shared) = self.make_directory(kind, &names(key)[0])?;
         let path = self.path(kind, key);
         let mut output = Output::create_cached(directory, &path, shared.file_mode())?;
         let header = header(key, bytes);
@@ -178,14 +179,14 @@ impl Cache {
         directory.remove_file(&name)
     }
 
-    /// Starts a blob whose digest is not known yet.
+    /// Starts a blob that has no digest yet.
     ///
     /// # Errors
     ///
     /// It cannot be made.
     pub fn begin_blob(&self) -> Result<Output> {
-        let (directory, shared) = self.make_folder(CacheKind::Blob, OsStr::new(UNNAMED))?;
-        let path = self.folder.join(CacheKind::Blob.name()).join(UNNAMED).join("blob");
+        let (directory, shared) = self.make_directory(CacheKind::Blob, OsStr::new(UNNAMED))?;
+        let path = self.path.join(CacheKind::Blob.name()).join(UNNAMED).join("blob");
         Output::create_cached(directory, &path, shared.file_mode())
     }
 
@@ -195,7 +196,7 @@ impl Cache {
     ///
     /// It cannot be renamed.
     pub fn finish_blob(&self, output: Output, digest: &Digest) -> Result<()> {
-        let (directory, _) = self.make_folder(CacheKind::Blob, &names(digest)[0])?;
+        let (directory, _) = self.make_directory(CacheKind::Blob, &names(digest)[0])?;
         self.grew.store(true, Ordering::Relaxed);
         output.commit_in(&directory, &self.path(CacheKind::Blob, digest))
     }
@@ -206,11 +207,11 @@ impl Cache {
     }
 }
 
-/// What a file of a cache holds; one that is not whole is removed.
+/// What a file of a cache holds; a damaged one is removed.
 fn read(kind: CacheKind, key: &Digest, directory: &Directory, name: &OsStr) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     directory.open_file(name, OFlags::RDONLY).ok()?.read_to_end(&mut bytes).ok()?;
-    if !is_whole(kind, key, &bytes) {
+    if !is_intact(kind, key, &bytes) {
         // If it cannot be removed it is not believed the next time either.
         let _ = directory.remove_file(name);
         return None;
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(cache.get(CacheKind::Blob, &blob).unwrap(), b"blob");
         cache.forget(CacheKind::Layer, &key);
         assert_eq!(cache.get(CacheKind::Layer, &key), None);
-        assert!(Cache::open(cache.folder()).is_ok());
+        assert!(Cache::open(cache.directory()).is_ok());
     }
 
     #[test]
@@ -330,8 +331,8 @@ mod tests {
         fs::write(&letter, "dear").unwrap();
         cache.put(CacheKind::Index, &key, b"value").unwrap();
         let path = cache.path(CacheKind::Index, &key);
-        std::os::unix::fs::symlink(&mine, cache.folder().join("layers")).unwrap();
-        std::os::unix::fs::symlink(&mine, cache.folder().join("indexes/zz")).unwrap();
+        std::os::unix::fs::symlink(&mine, cache.directory().join("layers")).unwrap();
+        std::os::unix::fs::symlink(&mine, cache.directory().join("indexes/zz")).unwrap();
         fs::write(path.with_file_name("notes"), "x").unwrap();
         cache.verify().unwrap();
         cache.prune(0).unwrap();
@@ -352,13 +353,16 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         let key = Digest::of(b"key");
         let path = cache.path(CacheKind::Layer, &key);
-        for (of_cache, of_folders, of_files) in
+        for (of_cache, of_directories, of_files) in
             [(0o2775, 0o2775, 0o664), (0o700, 0o700, 0o600), (0o755, 0o755, 0o644), (0o1777, 0o777, 0o666)]
         {
-            fs::set_permissions(cache.folder(), fs::Permissions::from_mode(of_cache)).unwrap();
+            fs::set_permissions(cache.directory(), fs::Permissions::from_mode(of_cache)).unwrap();
             cache.put(CacheKind::Layer, &key, b"value").unwrap();
-            let folder = path.parent().unwrap();
-            assert_eq!((mode(folder), mode(folder.parent().unwrap()), mode(&path)), (of_folders, of_folders, of_files));
+            let directory = path.parent().unwrap();
+            assert_eq!(
+                (mode(directory), mode(directory.parent().unwrap()), mode(&path)),
+                (of_directories, of_directories, of_files)
+            );
         }
     }
 
@@ -366,8 +370,8 @@ mod tests {
     fn a_damaged_tag_is_written_anew() {
         let (_dir, cache) = cache();
         cache.put(CacheKind::Layer, &Digest::of(b"key"), b"value").unwrap();
-        fs::write(cache.folder().join(TAG), "").unwrap();
-        let again = Cache::open(cache.folder()).unwrap();
+        fs::write(cache.directory().join(TAG), "").unwrap();
+        let again = Cache::open(cache.directory()).unwrap();
         assert!(again.is_tagged() && again.get(CacheKind::Layer, &Digest::of(b"key")).is_some());
     }
 
@@ -382,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_other_files_is_left_alone() {
+    fn a_directory_of_other_files_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("letter"), "dear").unwrap();
         let error = Cache::open(dir.path()).unwrap_err().to_string();

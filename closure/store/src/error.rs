@@ -36,10 +36,10 @@ pub enum Error {
         kind: &'static str,
     },
     /// A directory that was named as a cache and holds other things.
-    #[error("not a cache: {}: found other files, expected an empty folder or {tag} of a cache of layerstone", folder.display())]
+    #[error("not a cache: {}: found other files, expected an empty folder or {tag} of a cache of layerstone", path.display())]
     NoCache {
         /// The directory.
-        folder: PathBuf,
+        path: PathBuf,
         /// The file that marks a cache.
         tag: &'static str,
     },

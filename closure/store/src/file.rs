@@ -16,7 +16,7 @@ pub enum Document {
     Bare(Value),
 }
 
-/// Reads a whole input: a file, or standard input for `-`.
+/// Reads all of an input: a file, or standard input for `-`.
 pub fn read_input(path: &Path) -> Result<Vec<u8>> {
     if path != Path::new("-") {
         return std::fs::read(path).map_err(Error::io("read", path));
@@ -96,7 +96,7 @@ pub fn fill_stage_file<T: Serialize>(output: &mut Output, format: &str, version:
     written.map_err(|e| Error::io("write", output.destination())(e))
 }
 
-/// Writes a stage file whole or not at all; `-` is standard output.
+/// Writes a stage file atomically; `-` is standard output.
 pub fn write_stage_file<T: Serialize>(path: &Path, format: &str, version: u64, body: &T) -> Result<()> {
     write_text(path, &to_text(format, version, body))
 }

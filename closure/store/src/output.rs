@@ -1,4 +1,4 @@
-//! Writes outputs whole or not at all.
+//! Writes outputs atomically.
 //!
 //! A file is written under a temporary name in the directory of its destination, checked for errors that come late
 //! (see [`crate::write_back`]), and renamed over the destination; until then that keeps what it had, whatever kills us.
@@ -140,7 +140,7 @@ impl Output {
         self.file.write_all_at(bytes, offset)
     }
 
-    /// Moves the finished file to another name on the same file system: one that is known only now.
+    /// Moves the finished file to another name on the same file system: one that was unknown before.
     pub fn commit_as(mut self, destination: &Path) -> Result<()> {
         if parent_of(destination) == parent_of(&self.destination) {
             self.destination = destination.to_owned();
@@ -226,14 +226,14 @@ impl Drop for Output {
     }
 }
 
-/// Writes a small file whole or not at all.
+/// Writes a small file atomically.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut output = Output::create(path)?;
     output.write_all(bytes).map_err(Error::io("write", path))?;
     output.commit()
 }
 
-/// Writes a small file whole if nothing has its name, and else leaves what has it; whether it was written.
+/// Writes a small file atomically if nothing has its name, and else leaves what has it; whether it was written.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     let mut output = Output::create(path)?;
     output.write_all(bytes).map_err(Error::io("write", path))?;
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_folder_is_told() {
+    fn a_missing_directory_is_an_error() {
         let error = Output::create(Path::new("/nonexistent/x")).unwrap_err().to_string();
         assert_eq!(error, "cannot write: /nonexistent/x: its folder /nonexistent does not exist");
     }

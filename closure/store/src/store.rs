@@ -81,8 +81,8 @@ impl Store {
         // Whether the walk is below the root of the store, and not in the directories of this machine.
         let mut is_below = path.is_absolute() || self.root == Path::new("/");
         loop {
-            let whole: PathBuf = [walk.at().as_os_str()].into_iter().chain(walk.left()).collect();
-            let entry = if is_below { self.entry_of(&whole)? } else { None };
+            let full: PathBuf = [walk.at().as_os_str()].into_iter().chain(walk.left()).collect();
+            let entry = if is_below { self.entry_of(&full)? } else { None };
             if let Some((entry, false)) = entry {
                 return Ok(entry);
             }

@@ -148,7 +148,7 @@ impl Walk {
         &self.at
     }
 
-    /// The components that are left, as far as they are known: links among them are not.
+    /// The components that are left, links among them not followed.
     pub fn left(&self) -> impl Iterator<Item = &OsStr> {
         self.left.iter()
     }

@@ -9,7 +9,7 @@ use rustix::fs::{FileType, fdatasync, fstat, fstatfs};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, IntoRawFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 /// When outputs are synced before they get their names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Sync {
 }
 
 /// The last setting of [`set_sync`], for the whole process, as the umask is.
-static SYNC: AtomicU8 = AtomicU8::new(Sync::Auto as u8);
+static SYNC: RwLock<Sync> = RwLock::new(Sync::Auto);
 
 /// File systems that report a lack of room at write(2), by the numbers of statfs(2) and linux/magic.h. One that is
 /// missing here is synced for nothing.
@@ -48,16 +48,12 @@ const LOCAL: [u32; 15] = [
 
 /// Says when outputs are synced.
 pub fn set_sync(sync: Sync) {
-    SYNC.store(sync as u8, Ordering::Relaxed);
+    *SYNC.write().unwrap_or_else(PoisonError::into_inner) = sync;
 }
 
 /// When outputs are synced.
 pub fn sync() -> Sync {
-    match SYNC.load(Ordering::Relaxed) {
-        it if it == Sync::Always as u8 => Sync::Always,
-        it if it == Sync::Never as u8 => Sync::Never,
-        _ => Sync::Auto,
-    }
+    *SYNC.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Syncs a finished file if that is called for, and asks the file system whether all that was written has arrived.

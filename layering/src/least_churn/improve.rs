@@ -28,24 +28,14 @@ pub(crate) struct Search<'a> {
     home: Vec<usize>,
     /// For each layer and each bit of a closure how many of the layer's paths need it.
     needs: Vec<Vec<u32>>,
-    /// For each layer its best cut.
-    best_cuts: Vec<BestCut>,
-}
-
-/// The best cut of a layer.
-#[derive(Clone)]
-enum BestCut {
-    /// The layer has changed since it was looked for, or it never was.
-    Unknown,
-    /// No cut gains anything.
-    None,
-    Found(Cut),
+    /// For each layer its best cut; none if that was not searched for since the layer changed.
+    best_cuts: Vec<Option<Cut>>,
 }
 
 /// A layer cut in two.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Cut {
-    /// How much less the two sides cost than the layer, in millionths of bytes.
+    /// How much less the two sides cost than the layer, in millionths of bytes; 0 for a layer that stays uncut.
     gain: u128,
     /// The one side.
     ids: Vec<u32>,
@@ -56,14 +46,14 @@ impl<'a> Search<'a> {
     pub fn new(churn: &'a Churn, paths: &[u32], sizes: &'a [u64], layers: Vec<Cluster>) -> Search<'a> {
         let closures: Vec<&[u64]> = paths.iter().map(|&path| churn.closure(path)).collect();
         let mut home = vec![0; paths.len()];
-        let mut needs = vec![vec![0; churn.bits()]; layers.len()];
+        let mut needs = vec![vec![0; churn.rates.len()]; layers.len()];
         for (at, layer) in layers.iter().enumerate() {
             for &id in &layer.paths {
                 home[id as usize] = at;
                 bits(closures[id as usize]).for_each(|bit| needs[at][bit] += 1);
             }
         }
-        let best_cuts = vec![BestCut::Unknown; layers.len()];
+        let best_cuts = vec![None; layers.len()];
         Search { churn, closures, sizes, layers, home, needs, best_cuts }
     }
 
@@ -126,7 +116,7 @@ impl<'a> Search<'a> {
     /// Makes one layer of two and two of a third, as long as that pays.
     fn merge_and_cut(&mut self) {
         while let Some((kept, gone, torn)) = self.merge_for_a_cut() {
-            let BestCut::Found(cut) = self.best_cuts[torn].clone() else { break };
+            let Some(cut) = self.best_cuts[torn].clone() else { break };
             self.relocate(&self.layers[gone].paths.clone(), kept);
             self.relocate(&cut.ids, gone);
         }
@@ -152,26 +142,21 @@ impl<'a> Search<'a> {
 
     /// What the best cut of a layer gains, looked for if need be.
     fn cut_gain(&mut self, at: usize) -> u128 {
-        if matches!(self.best_cuts[at], BestCut::Unknown) {
-            self.best_cuts[at] = self.best_cut(at).map_or(BestCut::None, BestCut::Found);
-        }
-        match &self.best_cuts[at] {
-            BestCut::Found(cut) => cut.gain,
-            BestCut::Unknown | BestCut::None => 0,
-        }
+        let cut = self.best_cuts[at].take().unwrap_or_else(|| self.best_cut(at));
+        self.best_cuts[at].insert(cut).gain
     }
 
-    fn best_cut(&self, at: usize) -> Option<Cut> {
+    fn best_cut(&self, at: usize) -> Cut {
         let cut = |ids| {
             let (one, rest) = self.sides(at, ids);
             Cut { gain: self.layers[at].cost() - one.cost() - rest.cost(), ids: one.paths }
         };
         let cuts: Vec<Cut> = self.cuts(at).into_par_iter().map(cut).filter(|cut| cut.gain > 0).collect();
         // The first of equals.
-        cuts.into_iter().rev().max_by_key(|cut| cut.gain)
+        cuts.into_iter().rev().max_by_key(|cut| cut.gain).unwrap_or_default()
     }
 
-    /// The ways to cut a layer at a dependency: the paths that need it, where some do and some do not. Sorted.
+    /// The cuts of a layer at a dependency: the paths that need it, where some do and some do not. Sorted.
     fn cuts(&self, at: usize) -> Vec<Vec<u32>> {
         let layer = &self.layers[at];
         let mut ids = layer.paths.clone();
@@ -219,7 +204,7 @@ impl<'a> Search<'a> {
     fn rate_without(&self, id: u32) -> u64 {
         let own = self.home[id as usize];
         let only = bits(self.closures[id as usize]).filter(|&bit| self.needs[own][bit] == 1);
-        self.layers[own].rate - only.map(|bit| self.churn.bit_rate(bit)).sum::<u64>()
+        self.layers[own].rate - only.map(|bit| self.churn.rates[bit]).sum::<u64>()
     }
 
     /// Moves paths of one layer to another.
@@ -238,8 +223,8 @@ impl<'a> Search<'a> {
         self.layers[from] = self.layer(stay);
         let moved = self.layer(go);
         self.layers[to].join(&moved, self.churn);
-        self.best_cuts[from] = BestCut::Unknown;
-        self.best_cuts[to] = BestCut::Unknown;
+        self.best_cuts[from] = None;
+        self.best_cuts[to] = None;
     }
 }
 

@@ -20,11 +20,11 @@ impl ClosureSet {
     /// The closures that hold each path of a graph.
     pub(super) fn of_each(graph: &Graph, closures: &[Closure]) -> Vec<ClosureSet> {
         let number: HashMap<&StorePath, usize> = graph.paths.iter().copied().zip(0..).collect();
-        let mut held_by = vec![Vec::new(); graph.len()];
+        let mut indices = vec![Vec::new(); graph.len()];
         for (index, closure) in closures.iter().enumerate() {
-            closure.graph.iter().filter_map(|info| number.get(&info.path)).for_each(|&path| held_by[path].push(index));
+            closure.graph.iter().filter_map(|info| number.get(&info.path)).for_each(|&path| indices[path].push(index));
         }
-        held_by.into_iter().map(|holders| ClosureSet::of(holders.into_iter(), closures.len())).collect()
+        indices.into_iter().map(|indices| ClosureSet::of(indices.into_iter(), closures.len())).collect()
     }
 
     /// Whether a closure is in it.

@@ -1,4 +1,4 @@
-//! Parses the pipeline file: JSON to operations. An error names the operation and its place.
+//! Parses the pipeline file: JSON to operations. An error names the operation and its position.
 
 use super::{Choice, Operation, Part, Step};
 use layerstone_store::{Error, Result as StageResult};
@@ -33,7 +33,7 @@ const PATH_OR_PATHS: &str = "a path or a list of paths";
 /// Longer values are not shown in messages, in bytes.
 const MAX_SHOWN: usize = 80;
 
-/// What is wrong, with its place.
+/// What is wrong, with its position.
 type Result<T> = std::result::Result<T, String>;
 
 /// The operations of a file.
@@ -47,14 +47,14 @@ pub(super) fn parse(bytes: &[u8], name: &str) -> StageResult<Vec<Step>> {
     steps.map_err(|cause| Error::Malformed { format: "layering pipeline", name: name.to_owned(), cause })
 }
 
-/// Operations of a list, numbered; `outer` is the place of the list, empty for the file.
+/// Operations of a list, numbered; `outer` is the position of the list, empty for the file.
 fn steps(list: &[Value], outer: &str) -> Result<Vec<Step>> {
     let separator = if outer.is_empty() { "" } else { " > " };
-    let place = |number: usize| format!("{outer}{separator}operation {number}");
+    let position = |number: usize| format!("{outer}{separator}operation {number}");
     let mut steps = Vec::with_capacity(list.len());
     for (value, number) in list.iter().zip(1..) {
-        let (name, arguments) = call(value).map_err(|cause| format!("{}: {cause}", place(number)))?;
-        steps.push(step(name, arguments, format!("{} ({})", place(number), label(name, arguments)))?);
+        let (name, arguments) = call(value).map_err(|cause| format!("{}: {cause}", position(number)))?;
+        steps.push(step(name, arguments, format!("{} ({})", position(number), label(name, arguments)))?);
     }
     Ok(steps)
 }
@@ -76,23 +76,23 @@ fn call(value: &Value) -> Result<(&str, &[Value])> {
     }
 }
 
-/// What an operation is called in a place.
+/// What an operation is called in a position.
 fn label(name: &str, arguments: &[Value]) -> String {
     match (name, arguments) {
         ("over", [Value::String(part), ..]) => format!("over {part:?}"),
-        _ if OPERATIONS.iter().any(|(known, _)| *known == name) => name.to_owned(),
+        _ if OPERATIONS.iter().any(|(operation, _)| *operation == name) => name.to_owned(),
         _ => format!("{name:?}"),
     }
 }
 
-fn step(name: &str, arguments: &[Value], place: String) -> Result<Step> {
-    let at = |cause: String| format!("{place}: {cause}");
+fn step(name: &str, arguments: &[Value], position: String) -> Result<Step> {
+    let at = |cause: String| format!("{position}: {cause}");
     let operation = match (name, arguments) {
         ("flatten", []) => Operation::Flatten,
         ("limit_layers", [number]) => Operation::LimitLayers(count(number).map_err(at)?),
-        ("map", [operation]) => Operation::Map(inner(operation, &place)?),
-        ("over", [key, operation]) => Operation::Over(part(key, PART).map_err(at)?, inner(operation, &place)?),
-        ("pipe", [Value::Array(list)]) => Operation::Pipe(steps(list, &place)?),
+        ("map", [operation]) => Operation::Map(inner(operation, &position)?),
+        ("over", [key, operation]) => Operation::Over(part(key, PART).map_err(at)?, inner(operation, &position)?),
+        ("pipe", [Value::Array(list)]) => Operation::Pipe(steps(list, &position)?),
         ("pipe", [other]) => return Err(at(mismatch(other, LIST))),
         ("popularity_contest", []) => Operation::PopularityContest,
         ("remove_paths", [one_or_more]) => Operation::RemovePaths(paths(one_or_more, PATH_OR_PATHS).map_err(at)?),
@@ -105,7 +105,7 @@ fn step(name: &str, arguments: &[Value], place: String) -> Result<Step> {
         ("subcomponent_in" | "subcomponent_out", [other]) => return Err(at(mismatch(other, PATHS))),
         _ => return Err(at(wrong_call(name, arguments))),
     };
-    Ok(Step { operation, place })
+    Ok(Step { operation, position })
 }
 
 /// What is wrong with a call that is none of the operations.
@@ -114,7 +114,7 @@ fn wrong_call(name: &str, arguments: &[Value]) -> String {
         1 => "1 argument".to_owned(),
         count => format!("{count} arguments"),
     };
-    match OPERATIONS.iter().find(|(known, _)| *known == name) {
+    match OPERATIONS.iter().find(|(operation, _)| *operation == name) {
         None => format!("unknown operation, expected one of {}", OPERATIONS.map(|(name, _)| name).join(", ")),
         Some((_, [])) => format!("found {found}, expected none"),
         Some((_, wanted)) => format!("found {found}, expected {}: {}", wanted.len(), wanted.join(" and ")),
@@ -167,7 +167,7 @@ fn mismatch(value: &Value, expected: &str) -> String {
     format!("found {}, expected {expected}", shown(value))
 }
 
-/// A value for a message: itself, or what it is if it is long, such as a closure in place of a pipeline.
+/// A value for a message: itself, or what it is if it is long, such as a closure instead of a pipeline.
 fn shown(value: &Value) -> String {
     let text = value.to_string();
     match value {

@@ -3,7 +3,7 @@
 use super::subgraph::Subgraph;
 use super::{Choice, Operation, Part, Pipeline, Step};
 use crate::graph::Graph;
-use crate::{Error, Result};
+use crate::{Error, Result, Strategy};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -16,21 +16,31 @@ enum Value {
     List(Vec<Value>),
 }
 
-/// Runs the operations on some paths of a graph.
-pub(super) fn layers(pipeline: &Pipeline, graph: &Graph, free: &[u32], limit: NonZeroUsize) -> Result<Vec<Vec<u32>>> {
-    let sizes = graph.sizes(Pipeline::NAME)?;
-    let run =
-        Run { name: &pipeline.name, graph, numbers: graph.paths.iter().map(|path| path.as_str()).zip(0..).collect() };
-    let mut value = Value::Graph(Subgraph::new(graph, free, &sizes));
-    for step in &pipeline.steps {
-        value = run.apply(step, value)?;
+impl Pipeline {
+    /// Runs the operations on some paths of a graph; more than `limit` layers are cut as by `limit_layers`.
+    ///
+    /// # Errors
+    ///
+    /// The closure lacks the size of a path, or an operation cannot do its work.
+    pub(crate) fn layers(&self, graph: &Graph, free: &[u32], limit: NonZeroUsize) -> Result<Vec<Vec<u32>>> {
+        let sizes = graph.sizes(Strategy::PIPELINE)?;
+        let numbers = graph.paths.iter().map(|path| path.as_str()).zip(0..).collect();
+        let run = Run { name: &self.name, graph, numbers };
+        let mut value = Value::Graph(Subgraph::new(graph, free, &sizes));
+        for step in &self.steps {
+            value = run.apply(step, value)?;
+        }
+        if let (Value::Graph(_), Some(last)) = (&value, self.steps.last()) {
+            return Err(run.error(last, "the pipeline ends in one graph, expected a list or parts".to_owned()));
+        }
+        let mut layers: Vec<Vec<u32>> = value.flat().into_iter().map(|layer| layer.paths).collect();
+        layers.retain(|layer| !layer.is_empty());
+        if layers.len() > limit.get() {
+            let rest = layers.split_off(limit.get() - 1).concat();
+            layers.push(rest);
+        }
+        Ok(layers)
     }
-    if let (Value::Graph(_), Some(last)) = (&value, pipeline.steps.last()) {
-        return Err(run.error(last, "the pipeline ends in one graph, expected a list or parts".to_owned()));
-    }
-    let mut layers = value.flat();
-    layers.retain(|layer| layer.len() > 0);
-    Ok(limited(layers, limit).into_iter().map(|layer| layer.paths).collect())
 }
 
 /// What all operations of a run know.
@@ -101,12 +111,12 @@ impl Run<'_> {
             chosen.iter_mut().zip(more).for_each(|(chosen, more)| *chosen |= more);
         }
         let roots = graph.roots();
-        let is_whole = roots.iter().filter(|is_root| **is_root).count() == 1
+        let is_only_root_chosen = roots.iter().filter(|is_root| **is_root).count() == 1
             && roots.iter().zip(&chosen).any(|(is_root, is_chosen)| *is_root && *is_chosen);
         if !chosen.contains(&true) {
             return Value::Parts(vec![(Part::Rest, Value::Graph(graph))]);
         }
-        if is_whole {
+        if is_only_root_chosen {
             return Value::Parts(vec![(Part::Main, Value::Graph(graph))]);
         }
         let needed = graph.needed_by(&chosen);
@@ -125,7 +135,8 @@ impl Run<'_> {
 
     fn over(&self, step: &Step, part: Part, inner: &Step, mut parts: Vec<(Part, Value)>) -> Result<Value> {
         let Some(at) = parts.iter().position(|(name, _)| *name == part) else {
-            return Err(self.error(step, format!("found {}, expected one of them to be {part}", Value::Parts(parts))));
+            let expected = format!("expected one of them to be {}", part.name());
+            return Err(self.error(step, format!("found {}, {expected}", Value::Parts(parts))));
         };
         let (_, value) = parts.remove(at);
         parts.insert(at, (part, self.apply(inner, value)?));
@@ -152,7 +163,7 @@ impl Run<'_> {
     }
 
     fn error(&self, step: &Step, cause: String) -> Error {
-        Error::Pipeline { name: self.name.to_owned(), place: step.place.clone(), cause }
+        Error::Pipeline { name: self.name.to_owned(), position: step.position.clone(), cause }
     }
 }
 
@@ -173,7 +184,7 @@ impl fmt::Display for Value {
             Value::Graph(_) => f.write_str("a graph"),
             Value::List(_) => f.write_str("a list"),
             Value::Parts(parts) => {
-                let names: Vec<String> = parts.iter().map(|(part, _)| part.to_string()).collect();
+                let names: Vec<&str> = parts.iter().map(|(part, _)| part.name()).collect();
                 write!(f, "the parts {}", names.join(", "))
             }
         }
@@ -200,13 +211,4 @@ fn main_and_rest(graph: &Subgraph, main: &[bool]) -> Value {
 fn reorder(order: &[Part], mut parts: Vec<(Part, Value)>) -> Value {
     parts.sort_by_key(|(name, _)| order.iter().position(|part| part == name).unwrap_or(order.len()));
     Value::Parts(parts)
-}
-
-/// The first `limit - 1` graphs, all others in one.
-fn limited(mut graphs: Vec<Subgraph>, limit: NonZeroUsize) -> Vec<Subgraph> {
-    if graphs.len() > limit.get() {
-        let rest = graphs.split_off(limit.get() - 1);
-        graphs.push(Subgraph::side_by_side(rest));
-    }
-    graphs
 }

@@ -24,7 +24,7 @@ mod upperdir;
 
 pub use chunked::{ChunkReader, ChunkWriter};
 pub use error::{Error, Result};
-pub use protocol::{Channel, DiskUsage, Done, Failed, Failure, Frame, SentLayer};
+pub use protocol::{Channel, DiskUsage, Done, Failed, Failure, Frame};
 pub use request::{Bind, Hooks, Phase, Request, StoreRequest};
 pub use send_layer::MAX_HOLES;
 pub use unpack::is_overlays;

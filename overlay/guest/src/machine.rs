@@ -127,13 +127,11 @@ fn stage(channel: &mut Channel) -> Result<()> {
     if let Some(store) = &request.store {
         mount_disk(STORE_DISK, &store.dir)?;
     }
-    let contents = match request.contents {
-        Some(size) => {
-            let disk = wait_for(DISKS, CONTENTS_DISK)?;
-            Some(File::open(&disk).map_err(Error::io("open", &disk))?.take(size))
-        }
-        None => None,
+    let contents = |size| -> Result<Box<dyn Read>> {
+        let disk = wait_for(DISKS, CONTENTS_DISK)?;
+        Ok(Box::new(File::open(&disk).map_err(Error::io("open", &disk))?.take(size)))
     };
+    let contents = request.contents.map(contents).transpose()?;
     make_dev(root, &|name, at| {
         let numbers = layerstone_sandbox::DEVICES.iter().find(|device| device.0 == name);
         let (_, major, minor) = numbers.ok_or_else(|| Error::Found(format!("found no device {name}")))?;
@@ -152,6 +150,5 @@ fn stage(channel: &mut Channel) -> Result<()> {
     move_mount(".", "/")?;
     rustix::process::chroot(".").map_err(Error::io("enter", root))?;
     rustix::process::chdir("/").map_err(Error::io("enter", "/"))?;
-    let contents = contents.map(|contents| Box::new(contents) as Box<dyn Read>);
     run(&request, Inputs { contents, is_machine: true, in_user_namespace: false }, channel)
 }

@@ -56,8 +56,12 @@ pub struct Program<'a> {
     pub is_privileged: bool,
 }
 
-/// Runs a program; its status (wait(2)). What it prints is sent as it comes.
-pub fn run(program: &Program<'_>, request: &Request, channel: &mut Channel) -> Result<i32> {
+/// Runs a program; what it prints is sent as it comes.
+///
+/// # Errors
+///
+/// [`Error::Script`]: its status (wait(2)) is not 0.
+pub fn run(program: &Program<'_>, request: &Request, channel: &mut Channel) -> Result<()> {
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(Error::call("make a pipe"));
     let ((output, output_in), (report, report_in)) = (pipe()?, pipe()?);
     let Some(first) = fork().map_err(Error::call("fork"))? else {
@@ -76,14 +80,15 @@ pub fn run(program: &Program<'_>, request: &Request, channel: &mut Channel) -> R
     let length = rustix::io::retry_on_intr(|| rustix::io::read(&report, &mut message)).map_err(Error::call("read"))?;
     rustix::io::retry_on_intr(|| waitpid(Some(first), WaitOptions::empty())).map_err(Error::call("wait"))?;
     match &message[..length] {
-        [b'S', a, b, c, d] => Ok(i32::from_ne_bytes([*a, *b, *c, *d])),
+        [b'S', 0, 0, 0, 0] => Ok(()),
+        [b'S', a, b, c, d] => Err(Error::Script(i32::from_ne_bytes([*a, *b, *c, *d]))),
         // Process 1 reports a program that could not be run, too.
         [b'E', text @ ..] => {
             let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
             Err(Error::Found(String::from_utf8_lossy(text).into_owned()))
         }
         // The kernel killed process 1, as it may when memory runs out: as if the program itself had been killed.
-        _ => Ok(9),
+        _ => Err(Error::Script(9)),
     }
 }
 

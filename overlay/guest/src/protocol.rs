@@ -37,19 +37,12 @@ pub enum Frame {
 /// How a run ended that got to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// The layer.
-    pub layer: SentLayer,
-    /// Names of sockets, which a layer cannot hold.
-    pub sockets: Vec<Vec<u8>>,
-}
-
-/// The tar that was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentLayer {
-    /// Bytes.
+    /// Bytes of the layer's tar that was sent.
     pub size: u64,
     /// sha256 of them.
     pub digest: Digest,
+    /// Names of sockets, which a layer cannot hold.
+    pub sockets: Vec<Vec<u8>>,
 }
 
 /// How a run ended that did not get to its end.
@@ -82,11 +75,12 @@ pub struct DiskUsage {
 }
 
 impl Frame {
-    fn parts(&self) -> (u8, Cow<'_, [u8]>) {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
         // Of our own types, with string keys: never an error.
         let json = |value: serde_json::Result<Vec<u8>>| Cow::Owned(value.unwrap_or_default());
-        match self {
-            Frame::Hello(release) => (b'H', release.as_bytes().into()),
+        let (kind, body) = match self {
+            Frame::Hello(release) => (b'H', Cow::from(release.as_bytes())),
             Frame::Users => (b'U', Cow::default()),
             Frame::Phase(phase) => (b'P', json(serde_json::to_vec(phase))),
             Frame::Log(bytes) => (b'L', bytes.into()),
@@ -94,12 +88,7 @@ impl Frame {
             Frame::Tar(bytes) => (b'T', bytes.into()),
             Frame::Done(done) => (b'E', json(serde_json::to_vec(done))),
             Frame::Failed(failed) => (b'F', json(serde_json::to_vec(failed))),
-        }
-    }
-
-    /// Its bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let (kind, body) = self.parts();
+        };
         // Longer ones are not made.
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
         [&[kind][..], &length.to_le_bytes(), &body].concat()
@@ -169,7 +158,6 @@ mod tests {
     use super::*;
 
     fn frames() -> Vec<Frame> {
-        let packed = SentLayer { size: 7, digest: Digest::of(b"x") };
         vec![
             Frame::Hello("6.1.0".to_owned()),
             Frame::Users,
@@ -177,7 +165,7 @@ mod tests {
             Frame::Log(b"\xff\n".to_vec()),
             Frame::Beat,
             Frame::Tar(vec![0; 1000]),
-            Frame::Done(Done { layer: packed, sockets: vec![b"s".to_vec()] }),
+            Frame::Done(Done { size: 7, digest: Digest::of(b"x"), sockets: vec![b"s".to_vec()] }),
             Frame::Failed(Failed {
                 phase: Phase::Pack,
                 failure: Failure::Script(256),

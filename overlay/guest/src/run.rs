@@ -52,7 +52,7 @@ pub fn run(request: &Request, mut inputs: Inputs, channel: &mut Channel) -> Resu
         None => Ok(()),
         Some(text) => {
             channel.send(&Frame::Phase(phase))?;
-            check(run_hook(text, directory, request, inputs.is_machine, channel)?)
+            run_hook(text, directory, request, inputs.is_machine, channel)
         }
     };
     hook(Phase::PreMount, &hooks.pre_mount, disk, channel)?;
@@ -60,7 +60,7 @@ pub fn run(request: &Request, mut inputs: Inputs, channel: &mut Channel) -> Resu
     hook(Phase::PostMount, &hooks.post_mount, disk, channel)?;
     if let Some(script) = &request.script {
         channel.send(&Frame::Phase(Phase::Script))?;
-        check(run_script(script, request, inputs.is_machine, channel)?)?;
+        run_script(script, request, inputs.is_machine, channel)?;
     }
     unmount_when_free(&mnt)?;
     hook(Phase::PostUmount, &hooks.post_umount, disk, channel)?;
@@ -68,8 +68,8 @@ pub fn run(request: &Request, mut inputs: Inputs, channel: &mut Channel) -> Resu
     channel.send(&Frame::Phase(Phase::Pack))?;
     let changes = read_upper(&layer, Path::new(LOWER), root)?;
     check_holes(&changes.members, request.disk)?;
-    let packed = send_layer(&changes.members, request.mtime, channel)?;
-    channel.send(&Frame::Done(Done { layer: packed, sockets: changes.sockets }))
+    let (size, digest) = send_layer(&changes.members, request.mtime, channel)?;
+    channel.send(&Frame::Done(Done { size, digest, sockets: changes.sockets }))
 }
 
 /// Sends how a run went that did not get to its end.
@@ -86,13 +86,6 @@ pub fn conclude(result: Result<()>, channel: &mut Channel) -> Result<()> {
 fn disk_usage() -> Option<DiskUsage> {
     let stat = statvfs(DISK).ok()?;
     Some(DiskUsage { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
-}
-
-fn check(status: i32) -> Result<()> {
-    match status {
-        0 => Ok(()),
-        status => Err(Error::Script(status)),
-    }
 }
 
 /// Directories to mount at that the base may not have, in a layer below it: what is made for a run alone is in no upper

@@ -14,8 +14,8 @@ const HOOK: &str = "/dev/hook";
 /// The shell of images.
 const SHELL: &str = "/bin/sh";
 
-/// Runs the root script in the image's root; its status (wait(2)).
-pub fn run_script(text: &[u8], request: &Request, is_machine: bool, channel: &mut Channel) -> Result<i32> {
+/// Runs the root script in the image's root.
+pub fn run_script(text: &[u8], request: &Request, is_machine: bool, channel: &mut Channel) -> Result<()> {
     let root = Path::new(DISK).join("mnt");
     let own = request.store.as_ref().and_then(|store| store.shell.as_deref());
     let shell = if has_shell(&root) { Some(SHELL) } else { own };
@@ -31,14 +31,14 @@ pub fn run_script(text: &[u8], request: &Request, is_machine: bool, channel: &mu
     run(&Program { words, environment, directory: Path::new("/"), root, is_privileged: is_machine }, request, channel)
 }
 
-/// Runs a hook beside the image's root; its status (wait(2)).
+/// Runs a hook beside the image's root.
 pub fn run_hook(
     text: &[u8],
     directory: &Path,
     request: &Request,
     is_machine: bool,
     channel: &mut Channel,
-) -> Result<i32> {
+) -> Result<()> {
     let store = request.store.as_ref();
     let words = words(text, HOOK, store.and_then(|store| store.shell.as_deref())).ok_or_else(|| {
         let cause = "no shell for a hook: expected a store closure with bin/sh or bin/bash, or a script that names an \
@@ -50,10 +50,9 @@ pub fn run_hook(
     let programs = store.map(|store| store.programs.join(":")).unwrap_or_default();
     let mut environment = environment(request, programs.into());
     environment.extend([("HOME", "/homeless-shelter".into()), ("TMPDIR", "/tmp".into())]);
-    let status =
-        run(&Program { words, environment, directory, root: None, is_privileged: is_machine }, request, channel);
+    let ran = run(&Program { words, environment, directory, root: None, is_privileged: is_machine }, request, channel);
     fs::remove_file(HOOK).map_err(Error::io("remove", HOOK))?;
-    status
+    ran
 }
 
 fn environment(request: &Request, path: OsString) -> Vec<(&'static str, OsString)> {

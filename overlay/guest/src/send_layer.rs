@@ -1,8 +1,8 @@
 //! Sends the layer's tar to the host while its files are read.
 
 use crate::upperdir::Changed;
-use crate::{Channel, Error, Frame, Result, SentLayer};
-use layerstone_store::Hasher;
+use crate::{Channel, Error, Frame, Result};
+use layerstone_store::{Digest, Hasher};
 use layerstone_tar::{BLOCK, Common, Dialect, Kind, Owner, RECORD};
 use std::fs::File;
 use std::io::{self, Read};
@@ -31,8 +31,8 @@ pub fn check_holes(members: &[Changed], disk: u64) -> Result<()> {
     }
 }
 
-/// Sends the members as GNU tar writes them, owners in numbers, no time later than `mtime`.
-pub fn send_layer(members: &[Changed], mtime: i64, channel: &mut Channel) -> Result<SentLayer> {
+/// Sends the members as GNU tar writes them, owners in numbers, no time later than `mtime`; size and sha256 of that tar.
+pub fn send_layer(members: &[Changed], mtime: i64, channel: &mut Channel) -> Result<(u64, Digest)> {
     let mut out = Sender { channel, frame: Vec::with_capacity(FRAME), hasher: Hasher::default(), size: 0 };
     for member in members {
         let common =
@@ -47,7 +47,7 @@ pub fn send_layer(members: &[Changed], mtime: i64, channel: &mut Channel) -> Res
     out.send(&[0; 2 * BLOCK])?;
     out.pad_to(RECORD)?;
     out.flush()?;
-    Ok(SentLayer { size: out.size, digest: out.hasher.finish() })
+    Ok((out.size, out.hasher.finish()))
 }
 
 struct Sender<'a> {

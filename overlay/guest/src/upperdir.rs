@@ -146,24 +146,25 @@ impl Walk {
         self.enter(&file, full, below.filter(|_| shows), is_opaque).map(Some)
     }
 
-    fn add_child(&mut self, file: &Path, metadata: &Metadata, xattrs: Option<Box<Xattrs>>, name: &[u8]) -> Result<()> {
-        let Some(kind) = kind_of(file, metadata)? else {
+    fn add_child(
+        &mut self,
+        file: &Path,
+        metadata: &Metadata,
+        mut xattrs: Option<Box<Xattrs>>,
+        name: &[u8],
+    ) -> Result<()> {
+        let Some(mut kind) = kind_of(file, metadata)? else {
             self.changes.sockets.push(name.to_owned());
             return Ok(());
         };
-        if metadata.is_dir() || metadata.nlink() < 2 {
-            self.add(file, name, kind, metadata, xattrs);
-            return Ok(());
-        }
-        let first = self.links.entry((metadata.dev(), metadata.ino())).or_insert_with(|| name.to_owned());
-        match *first == name {
-            true => self.add(file, name, kind, metadata, xattrs),
-            // Its first name has the attributes.
-            false => {
-                let kind = Kind::HardLink { target: first.as_slice().into() };
-                self.add(file, name, kind, metadata, None);
+        if !metadata.is_dir() && metadata.nlink() > 1 {
+            let first = self.links.entry((metadata.dev(), metadata.ino())).or_insert_with(|| name.to_owned());
+            if *first != name {
+                // Its first name has the attributes.
+                (kind, xattrs) = (Kind::HardLink { target: first.as_slice().into() }, None);
             }
         }
+        self.add(file, name, kind, metadata, xattrs);
         Ok(())
     }
 

@@ -41,13 +41,17 @@ impl LowerImage {
     }
 
     fn write_image(&self, out: &mut dyn Write) -> Result<()> {
-        let mut out = BufWriter::with_capacity(WRITTEN, out);
         let reader = UnionReader(&self.layers);
         let (inodes, nodes) = inodes(&self.tree, reader)?;
-        let written =
-            layerstone_erofs::write(&inodes, &mut Files { nodes, reader }, &mut out).and_then(|()| out.flush());
-        written.map_err(Error::io("write", "the base's files"))
+        write_erofs(&inodes, &mut Files { nodes, reader }, out).map_err(Error::io("write", "the base's files"))
     }
+}
+
+/// Writes a file system with a buffer.
+pub fn write_erofs(inodes: &[Inode], files: &mut impl FileContents, out: impl Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(WRITTEN, out);
+    layerstone_erofs::write(inodes, files, &mut out)?;
+    out.flush()
 }
 
 /// The files of a tree, by their numbers in the file system.

@@ -1,28 +1,23 @@
 //! Writes the store paths that a script needs as a read-only file system for a virtual machine.
 
+use super::disk::write_erofs;
 use crate::{Error, Result, ScriptStore};
 use layerstone_erofs::{FileContents, Inode, InodeKind};
 use layerstone_store::StorePath;
 use std::collections::HashMap;
 use std::fs::{self, DirEntry, File, Metadata};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-
-/// Bytes written at a time.
-const WRITTEN: usize = 1 << 18;
 
 /// The file system whose root is the store directory.
 pub fn image(store: &ScriptStore<'_>) -> Result<File> {
     let file = tempfile::tempfile().map_err(Error::io("make a file in", std::env::temp_dir()))?;
     let mut files = Files::default();
     files.add_all(store)?;
-    let mut out = BufWriter::with_capacity(WRITTEN, &file);
     let inodes = std::mem::take(&mut files.inodes);
-    let written = layerstone_erofs::write(&inodes, &mut files, &mut out).and_then(|()| out.flush());
-    written.map_err(Error::io("write", "the store of the root script"))?;
-    drop(out);
+    write_erofs(&inodes, &mut files, &file).map_err(Error::io("write", "the store of the root script"))?;
     Ok(file)
 }
 

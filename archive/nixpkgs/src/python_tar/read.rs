@@ -64,7 +64,7 @@ impl Headers {
                 for extension in extensions.into_iter().rev() {
                     info.extend(extension, &self.global)?;
                 }
-                return self.place(info).map(Some);
+                return self.pass_contents(info).map(Some);
             }
             let payload = self.payload(info.size)?;
             self.bounds.check_extensions(begin, self.at)?;
@@ -88,7 +88,7 @@ impl Headers {
     }
 
     /// Steps over the contents.
-    fn place(&mut self, info: TarInfo) -> io::Result<(TarInfo, u64)> {
+    fn pass_contents(&mut self, info: TarInfo) -> io::Result<(TarInfo, u64)> {
         self.bounds.count()?;
         let own = if Arc::ptr_eq(&info.pax, &self.global) { 0 } else { bytes_of(&info.pax) };
         let names = [&info.name, &info.linkname, &info.uname, &info.gname].map(Vec::len);
@@ -137,7 +137,7 @@ impl Headers {
 }
 
 impl TarInfo {
-    /// The fields of a header block; `at` is its place, for messages.
+    /// The fields of a header block; `at` is its offset, for messages.
     fn from_block(block: &[u8; BLOCK], at: u64) -> io::Result<TarInfo> {
         if !has_checksum(block) {
             let bad = format!("bad checksum in the header at byte {at}");
@@ -158,11 +158,11 @@ impl TarInfo {
         };
         match info.flag {
             b'S' => return Err(damaged(format!("found a sparse member at byte {at}, expected a plain one"))),
-            // V7 knows folders by the slash alone.
+            // V7 knows directories by the slash alone.
             0 if info.name.ends_with(b"/") => info.flag = b'5',
             _ => {}
         }
-        info.trim_folder();
+        info.trim_directory();
         let prefix = until_nul(&block[345..500]);
         if !prefix.is_empty() && !matches!(info.flag, b'L' | b'K') {
             info.name = [prefix, b"/", &info.name].concat();
@@ -176,7 +176,7 @@ impl TarInfo {
             Extension::Link(linkname) => self.linkname = linkname,
             Extension::Records(records) => self.apply_records(&over(global, records))?,
         }
-        self.trim_folder();
+        self.trim_directory();
         Ok(())
     }
 
@@ -208,12 +208,12 @@ impl TarInfo {
             }
         }
         self.pax = Arc::clone(records);
-        self.trim_folder();
+        self.trim_directory();
         Ok(())
     }
 
-    /// Folders are known by their type, not by a slash.
-    fn trim_folder(&mut self) {
+    /// Directories are known by their type, not by a slash.
+    fn trim_directory(&mut self) {
         if self.flag == b'5' {
             self.name.truncate(trim_slashes(&self.name).len());
         }
@@ -231,18 +231,18 @@ fn parse_records(mut payload: &[u8]) -> io::Result<Pax> {
     Ok(records)
 }
 
-/// Global records and those over them; a key that was there keeps its place. Without any, the global ones are shared.
+/// Global records and those over them; an existing key keeps its position. Without any, the global ones are shared.
 fn over(global: &Arc<Pax>, records: Pax) -> Arc<Pax> {
     if records.is_empty() {
         return Arc::clone(global);
     }
     let mut all = Pax::clone(global);
-    let mut places: HashMap<Vec<u8>, usize> = all.iter().map(|(key, _)| key.clone()).zip(0..).collect();
+    let mut positions: HashMap<Vec<u8>, usize> = all.iter().map(|(key, _)| key.clone()).zip(0..).collect();
     for (key, value) in records {
-        match places.get(&key) {
-            Some(&place) => all[place].1 = value,
+        match positions.get(&key) {
+            Some(&position) => all[position].1 = value,
             None => {
-                places.insert(key.clone(), all.len());
+                positions.insert(key.clone(), all.len());
                 all.push((key, value));
             }
         }

@@ -2,7 +2,7 @@
 //! connections.
 
 use crate::client::forward::{ProxyConnector, ProxyResolver};
-use crate::client::proxy::{Proxy, Scheme};
+use crate::client::proxy::Proxy;
 use crate::client::socket::SocketConnector;
 use crate::url::Url;
 use layerstone_store::Cancel;
@@ -23,25 +23,22 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(20);
 /// The agents that make requests.
 #[derive(Debug)]
 pub(crate) struct Agents {
-    roots: RootCerts,
+    /// Certificates of authorities that are trusted.
+    pub roots: RootCerts,
     /// Timeout of silence: nothing is received, or nothing can be sent.
-    silence: Duration,
+    pub silence: Duration,
     /// Timeout of a whole request.
-    limit: Option<Duration>,
-    cancel: Cancel,
-    made: Mutex<BTreeMap<Key, Agent>>,
+    pub limit: Option<Duration>,
+    pub cancel: Cancel,
+    /// The agents that were made.
+    pub made: Mutex<BTreeMap<Key, Agent>>,
 }
 
 /// What requests that share connections have in common: whether any certificate is accepted; the variable that names the
 /// proxy, and whether that forwards requests rather than connections.
-type Key = (bool, Option<(&'static str, bool)>);
+pub(crate) type Key = (bool, Option<(&'static str, bool)>);
 
 impl Agents {
-    /// With the certificates of authorities that are trusted.
-    pub(crate) fn new(roots: RootCerts, silence: Duration, limit: Option<Duration>, cancel: Cancel) -> Agents {
-        Agents { roots, silence, limit, cancel, made: Mutex::default() }
-    }
-
     /// The one for an address; with `is_exempt`, any certificate of that host will do.
     pub(crate) fn of(&self, url: &Url, is_exempt: bool, proxy: Option<&Proxy>) -> Result<Agent, Error> {
         // What is forwarded has no TLS but that of the proxy, whose certificate is checked.
@@ -103,17 +100,12 @@ impl Agents {
 impl Proxy {
     /// Whether it gets requests in absolute form. SOCKS makes a connection for whatever is sent.
     pub(crate) fn forwards(&self, url: &Url) -> bool {
-        !url.is_https && self.scheme != Scheme::Socks5
+        !url.is_https && self.protocol != ProxyProtocol::Socks5h
     }
 
     /// As something that makes connections to other hosts, whose names it looks up itself.
     fn tunnel(&self) -> Result<ureq::Proxy, Error> {
-        let protocol = match self.scheme {
-            Scheme::Http => ProxyProtocol::Http,
-            Scheme::Https => ProxyProtocol::Https,
-            Scheme::Socks5 => ProxyProtocol::Socks5h,
-        };
-        let mut proxy = ureq::Proxy::builder(protocol).host(&self.host).port(self.port).resolve_target(false);
+        let mut proxy = ureq::Proxy::builder(self.protocol).host(&self.host).port(self.port).resolve_target(false);
         if let Some((name, password)) = &self.user {
             proxy = proxy.username(name).password(password);
         }

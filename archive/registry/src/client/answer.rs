@@ -18,12 +18,12 @@ pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
     answer.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The bytes of a body. `size` is the length of what was asked for, if it is known: a body that is sent with this length
-/// is not compressed in transit, whatever its header says, as with a layer that some server takes for a text.
+/// The bytes of a body. `size` is the length of what was asked for, if the caller knows it: a body that is sent with this
+/// length is not compressed in transit, whatever its header says, as with a layer that some server takes for a text.
 ///
 /// # Errors
 ///
-/// It is compressed in a way that was not asked for and is not known.
+/// It has an encoding that was not asked for and is not supported.
 pub(crate) fn body(answer: Answer, size: Option<u64>) -> Result<Box<dyn Read>, String> {
     let encoding = header(&answer, "content-encoding").unwrap_or_default().trim().to_ascii_lowercase();
     let length = header(&answer, "content-length").and_then(|length| length.parse().ok());

@@ -66,7 +66,7 @@ impl Auth {
         Auth { host: host.to_owned(), files, must_exist, headers: Mutex::default() }
     }
 
-    /// The known `Authorization` of a scope.
+    /// The cached `Authorization` of a scope.
     pub(crate) fn header(&self, scope: &Scope) -> Option<String> {
         self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned()
     }
@@ -127,7 +127,7 @@ impl TokenRequest<'_> {
     fn run(&self, credential: Option<&Credentials>) -> Result<String> {
         let realm = self.registry.join(self.realm);
         let realm = realm.ok_or_else(|| wrong(self.registry, "found a realm that is no address"))?;
-        if !self.transport.trust().may_get_token(self.registry, &realm) {
+        if !self.transport.trust.may_get_token(self.registry, &realm) {
             return Err(wrong(self.registry, format!("found the token server {realm}, expected https")));
         }
         let answer = match credential {
@@ -161,14 +161,14 @@ impl TokenRequest<'_> {
         }
         for _ in 0..=MOST_REDIRECTS {
             let headers =
-                credential.filter(|_| url.is_same_place(realm)).map(|(_, header)| ("authorization", header.as_str()));
+                credential.filter(|_| url.is_same_server(realm)).map(|(_, header)| ("authorization", header.as_str()));
             let answer = self.transport.send("GET", &url, headers.as_slice(), None)?;
             if !answer.status().is_redirection() {
                 return Ok(answer);
             }
             let next = header(&answer, "location").and_then(|location| url.join(location));
             let next = next.ok_or_else(|| wrong(realm, "found a redirect to no address"))?;
-            if !self.transport.trust().may_redirect(&url, &next) {
+            if !self.transport.trust.may_redirect(&url, &next) {
                 return Err(wrong(realm, "found a redirect from TLS to plain HTTP, expected https"));
             }
             url = next;

@@ -96,7 +96,7 @@ mod tests {
     fn anything_ends() {
         let pieces = ["Basic", "Bearer", "realm", "=", "\"", ",", " ", "\\", "x"];
         for seed in 0..20_000usize {
-            let text: String = (0..8).map(|place| pieces[seed / 9usize.pow(place % 5) % 9]).collect();
+            let text: String = (0..8).map(|index| pieces[seed / 9usize.pow(index % 5) % 9]).collect();
             parse(&text);
         }
     }

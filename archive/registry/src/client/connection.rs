@@ -25,11 +25,13 @@ const MOST_REDIRECTS: usize = 10;
 /// A connection to a registry.
 #[derive(Debug)]
 pub struct Registry {
-    host: String,
+    pub(crate) host: String,
     base: Url,
-    transport: Transport,
+    /// How requests are made.
+    pub(crate) transport: Transport,
     auth: Arc<Auth>,
-    options: Options,
+    /// Its token of cancellation ends all requests.
+    pub(crate) options: Options,
 }
 
 /// A request without its body.
@@ -82,30 +84,15 @@ impl Registry {
             auth: Arc::new(Auth::new(host, options)),
             options: options.clone(),
         };
-        if registry.transport.trust().is_exempt(&registry.base) {
+        if registry.transport.trust.is_exempt(&registry.base) {
             registry.base.is_https = registry.retry().run(|| registry.transport.speaks_tls(&registry.base))?;
         }
         Ok(Arc::new(registry))
     }
 
-    /// The host.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Ends its requests.
-    pub(crate) fn cancel(&self) -> &Cancel {
-        &self.options.cancel
-    }
-
     /// The policy of retries.
     pub(crate) fn retry(&self) -> Retry {
         Retry { retries: self.options.retries, cancel: self.options.cancel.clone() }
-    }
-
-    /// How requests are made.
-    pub(crate) fn transport(&self) -> &Transport {
-        &self.transport
     }
 
     /// The address of something below `/v2/`.
@@ -159,13 +146,13 @@ impl Registry {
 
     /// Sends a request to one server, with credentials only if it is the registry.
     fn exchange_with(&self, scope: &Scope, request: &Request<'_>, url: &Url, body: &Body<'_>) -> Result<Answer> {
-        if !url.is_same_place(&self.base) {
+        if !url.is_same_server(&self.base) {
             return self.say(request, url, None, body);
         }
         let mut authorization = self.auth.header(scope);
         let mut answer = self.say(request, url, authorization.as_deref(), body)?;
         if answer.status().as_u16() == 401 {
-            // What was known may have run out; what is new would be refused again.
+            // A cached token may have expired; a new one would be refused again.
             authorization = Some(self.authorize(scope, &answer, authorization.as_deref(), url)?);
             if let Body::Part(_) = body {
                 // Some of it may have arrived, which has to be asked first.
@@ -230,7 +217,7 @@ impl Registry {
             let secure = next.text().replacen("http://", "https://", 1);
             return Url::parse(&secure).ok_or_else(|| "found a redirect to no address".to_owned());
         }
-        if self.transport.trust().may_redirect(from, &next) {
+        if self.transport.trust.may_redirect(from, &next) {
             return Ok(next);
         }
         Err(format!("found a redirect from TLS to {next}, expected https"))

@@ -255,7 +255,7 @@ mod tests {
         check(nulls, "o.example", "a", None);
     }
 
-    /// An error has the file and the place, and nothing that stands there.
+    /// An error has the file and the position, and nothing that stands there.
     #[test]
     fn errors_show_no_secrets() {
         let directory = tempfile::tempdir().unwrap();

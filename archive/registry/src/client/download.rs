@@ -41,7 +41,7 @@ impl Repository {
         self.blob(descriptor).copy(0, &mut bytes)?;
         let (found, expected) = (Digest::of(&bytes), descriptor.digest);
         if found != expected {
-            let name = format!("{}/{}", self.registry.host(), self.name);
+            let name = format!("{}/{}", self.registry.host, self.name);
             return Err(Error::Digest { name, found, expected });
         }
         check_json(&bytes).map_err(wrong)?;
@@ -50,11 +50,6 @@ impl Repository {
 }
 
 impl RemoteBlob {
-    /// The repository that it is in.
-    pub fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
     fn copy(&self, from: u64, out: &mut (dyn Write + Send)) -> Result<()> {
         if from > 0 && from >= self.descriptor.size {
             return Ok(());
@@ -104,9 +99,9 @@ impl RemoteBlob {
         let mut buffer = vec![0; 1 << 18];
         loop {
             let read = reader.read(&mut buffer);
-            registry.cancel().check()?;
+            registry.options.cancel.check()?;
             let count = read.map_err(|e| {
-                let cause = registry.transport().broken(&e);
+                let cause = registry.transport.broken(&e);
                 let cause = format!("the answer breaks off after {at} of {} bytes: {cause}", self.descriptor.size);
                 Error::Unreachable { url: url(), cause }
             })?;

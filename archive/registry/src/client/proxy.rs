@@ -1,12 +1,13 @@
 //! Finds the proxy of a request: reads `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` as Go's
 //! `golang.org/x/net/http/httpproxy` reads them, and curl's `ALL_PROXY` for a scheme that has none of its own.
 //!
-//! Does not know how a proxy is talked to.
+//! Does not know how a proxy is used.
 
 use crate::url::{Url, decode, in_brackets, split_port};
 use crate::{Error, Result};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use ureq::ProxyProtocol;
 
 /// The proxies of an environment. What is malformed is an error once it is needed, not before.
 #[derive(Debug, Default)]
@@ -27,7 +28,8 @@ type Setting = (&'static str, std::result::Result<Proxy, String>);
 pub(crate) struct Proxy {
     /// The variable that names it.
     pub variable: &'static str,
-    pub scheme: Scheme,
+    /// How it is talked to.
+    pub protocol: ProxyProtocol,
     /// An IPv6 address has brackets.
     pub host: String,
     pub port: u16,
@@ -35,21 +37,13 @@ pub(crate) struct Proxy {
     pub user: Option<(String, String)>,
 }
 
-/// How a proxy is talked to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Http,
-    Https,
-    Socks5,
-}
-
 /// For messages: without the password.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-            Scheme::Socks5 => "socks5",
+        let scheme = match self.protocol {
+            ProxyProtocol::Http => "http",
+            ProxyProtocol::Https => "https",
+            _ => "socks5",
         };
         write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
@@ -102,10 +96,10 @@ impl Proxies {
 fn parse(variable: &'static str, value: &str) -> std::result::Result<Proxy, String> {
     let expected = "expected [http://][USER:PASSWORD@]HOST[:PORT]";
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
-    let (scheme, default) = match scheme.to_ascii_lowercase().as_str() {
-        "http" => (Scheme::Http, 80),
-        "https" => (Scheme::Https, 443),
-        "socks5" | "socks5h" => (Scheme::Socks5, 1080),
+    let (protocol, default) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => (ProxyProtocol::Http, 80),
+        "https" => (ProxyProtocol::Https, 443),
+        "socks5" | "socks5h" => (ProxyProtocol::Socks5h, 1080),
         _ => return Err("found an unknown scheme, expected http://, https:// or socks5://".to_owned()),
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -131,7 +125,7 @@ fn parse(variable: &'static str, value: &str) -> std::result::Result<Proxy, Stri
         let decoded = decode(name).zip(decode(password));
         decoded.ok_or_else(|| format!("found a bad %-code in the user, {expected}"))
     });
-    Ok(Proxy { variable, scheme, host: host.to_ascii_lowercase(), port, user: user.transpose()? })
+    Ok(Proxy { variable, protocol, host: host.to_ascii_lowercase(), port, user: user.transpose()? })
 }
 
 /// An entry of `NO_PROXY`.

@@ -24,8 +24,8 @@ pub struct Push {
 #[derive(Debug, Default)]
 struct Done {
     sent: PushStats,
-    /// Blobs that are known to exist.
-    known: BTreeSet<Digest>,
+    /// Blobs that the registry has, as far as it was asked.
+    existing: BTreeSet<Digest>,
 }
 
 impl Push {
@@ -44,16 +44,16 @@ impl Push {
     }
 
     fn put_blob(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<PutOutcome> {
-        let is_known = self.done.lock().unwrap_or_else(PoisonError::into_inner).known.contains(&descriptor.digest);
-        if is_known {
+        let exists = self.done.lock().unwrap_or_else(PoisonError::into_inner).existing.contains(&descriptor.digest);
+        if exists {
             return Ok(PutOutcome::Existing);
         }
         let put = self.repository.upload(descriptor, content, &self.sources)?;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.known.insert(descriptor.digest);
+        done.existing.insert(descriptor.digest);
         let counted = match put {
             PutOutcome::Sent => &mut done.sent.sent,
-            PutOutcome::Existing => &mut done.sent.there,
+            PutOutcome::Existing => &mut done.sent.existing,
             PutOutcome::Mounted => &mut done.sent.mounted,
         };
         *counted = (counted.0 + 1, counted.1.saturating_add(descriptor.size));
@@ -63,7 +63,7 @@ impl Push {
     fn put_named(&self, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<()> {
         let Repository { registry, name, scope } = &self.repository;
         let url = registry.url(&format!("{name}/manifests/{target}"));
-        if self.is_there(&url, descriptor, bytes, target)? {
+        if self.has_manifest(&url, descriptor, bytes, target)? {
             return Ok(());
         }
         let headers = [("content-type", descriptor.media_type.as_str())];
@@ -71,7 +71,7 @@ impl Push {
         let mut is_first = true;
         registry.retry().run(|| {
             // What was sent may have arrived though its answer did not; a tag that must not change is refused then.
-            if !std::mem::take(&mut is_first) && self.is_there(&url, descriptor, bytes, target)? {
+            if !std::mem::take(&mut is_first) && self.has_manifest(&url, descriptor, bytes, target)? {
                 return Ok(());
             }
             let reply = registry.send(scope, &request, &Body::Bytes(bytes))?;
@@ -85,7 +85,7 @@ impl Push {
     }
 
     /// Whether the registry has this manifest under this name. If it sends no digest, the bytes are compared.
-    fn is_there(&self, url: &Url, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<bool> {
+    fn has_manifest(&self, url: &Url, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<bool> {
         let Repository { registry, scope, .. } = &self.repository;
         let accept = media_type::MANIFESTS.join(", ");
         let request =
@@ -113,13 +113,13 @@ impl BlobStore for Push {
 
     /// Writes a temporary file first: only with its digest can the registry be asked for the blob.
     fn put_streaming(&self, write: &mut BlobWriter<'_>) -> layerstone_oci::Result<(CompressedBlob, PutOutcome)> {
-        let cancel = self.repository.registry.cancel();
+        let cancel = &self.repository.registry.options.cancel;
         let mut until_cancelled = |out: &mut (dyn Write + Send)| write(&mut CancelWriter { out, cancel });
-        let (packed, part) = spool_to_temp(&mut until_cancelled)
+        let (blob, part) = spool_to_temp(&mut until_cancelled)
             .map_err(|error| cancel.check().map_or_else(|e| Error::from(e).into(), |()| error))?;
         let part: Arc<dyn Content> = Arc::new(part);
-        let put = self.put(&Descriptor::layer(None, packed.digest, packed.size), &part)?;
-        Ok((packed, put))
+        let put = self.put(&Descriptor::layer(None, blob.digest, blob.size), &part)?;
+        Ok((blob, put))
     }
 
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> layerstone_oci::Result<()> {

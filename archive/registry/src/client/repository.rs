@@ -40,16 +40,6 @@ impl Registry {
 }
 
 impl Repository {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The registry that it is in.
-    pub fn registry(&self) -> &Arc<Registry> {
-        &self.registry
-    }
-
     /// The manifest or index of a tag or digest; its bytes are compared with the digest.
     ///
     /// # Errors
@@ -102,7 +92,7 @@ impl Repository {
             200 | 206 => Ok(reply),
             404 => {
                 let joint = if target.contains(':') { '@' } else { ':' };
-                let name = format!("{}/{}{joint}{target}", self.registry.host(), self.name);
+                let name = format!("{}/{}{joint}{target}", self.registry.host, self.name);
                 Err(Error::NotFound { name, explanation: explanation(reply.answer) })
             }
             _ => Err(refusal(request, reply)),
@@ -113,8 +103,8 @@ impl Repository {
     fn read(&self, request: &Request<'_>, reply: Reply, most: u64) -> Result<Vec<u8>> {
         let wrong = |cause| Error::Protocol { what: request.what, url: request.url.to_string(), cause };
         let reader = body(reply.answer, None).map_err(wrong)?;
-        let read = self.registry.transport().read_small(reader, most);
-        self.registry.cancel().check()?;
+        let read = self.registry.transport.read_small(reader, most);
+        self.registry.options.cancel.check()?;
         let bytes = read.map_err(|cause| {
             let cause = format!("the answer breaks off: {cause}");
             Error::Unreachable { url: request.url.to_string(), cause }

@@ -21,7 +21,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// Whether the request that this thread sends was cut. ureq makes its connections itself and sends on the caller's
-    /// thread, so that this is the only place that both the connection and the body of a request know.
+    /// thread, so that this is the only variable that both the connection and the body of a request know.
     static IS_CUT: Cell<bool> = const { Cell::new(false) };
 }
 

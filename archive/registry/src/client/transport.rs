@@ -14,7 +14,7 @@ use layerstone_store::Cancel;
 use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ureq::http::Request;
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
@@ -37,12 +37,10 @@ pub(crate) struct Payload<'a> {
 /// Sends requests, to each host through its proxy and with its exemptions.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
-    trust: Arc<Trust>,
+    /// The exemptions of hosts.
+    pub trust: Arc<Trust>,
     proxies: Arc<Proxies>,
-    roots: RootCerts,
     agents: Arc<Agents>,
-    cancel: Cancel,
-    silence: Duration,
 }
 
 /// Why there is no answer.
@@ -56,19 +54,15 @@ impl Transport {
     pub(crate) fn new(options: &Options, trust: Trust, proxies: Proxies) -> Result<Transport> {
         let roots = RootCerts::Specific(Arc::new(roots(options)?));
         let (silence, cancel) = (options.io_timeout, options.cancel.clone());
-        let agents = Arc::new(Agents::new(roots.clone(), silence, None, cancel.clone()));
-        Ok(Transport { trust: Arc::new(trust), proxies: Arc::new(proxies), roots, agents, cancel, silence })
-    }
-
-    /// The exemptions of hosts.
-    pub(crate) fn trust(&self) -> &Trust {
-        &self.trust
+        let agents = Agents { roots, silence, limit: None, cancel, made: Mutex::default() };
+        Ok(Transport { trust: Arc::new(trust), proxies: Arc::new(proxies), agents: Arc::new(agents) })
     }
 
     /// For a few requests after cancellation.
     pub(crate) fn farewell(&self) -> Transport {
-        let agents = Agents::new(self.roots.clone(), self.silence, Some(FAREWELL), Cancel::default());
-        Transport { agents: Arc::new(agents), cancel: Cancel::default(), ..self.clone() }
+        let (roots, silence) = (self.agents.roots.clone(), self.agents.silence);
+        let (limit, cancel, made) = (Some(FAREWELL), Cancel::default(), Mutex::default());
+        Transport { agents: Arc::new(Agents { roots, silence, limit, cancel, made }), ..self.clone() }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status. An answer that comes before the body
@@ -80,7 +74,7 @@ impl Transport {
         headers: &[(&str, &str)],
         payload: Option<Payload<'_>>,
     ) -> Result<Answer> {
-        self.cancel.check()?;
+        self.agents.cancel.check()?;
         socket::begin();
         let proxy = self.proxies.of(url)?;
         match self.run(method, url, headers, payload, proxy) {
@@ -93,8 +87,8 @@ impl Transport {
                 _ => Ok(answer),
             },
             Err(failure) => {
-                self.cancel.check()?;
-                Err(failure.into_error(url, self.silence))
+                self.agents.cancel.check()?;
+                Err(failure.into_error(url, self.agents.silence))
             }
         }
     }
@@ -103,30 +97,30 @@ impl Transport {
     /// to TLS, or if TLS cannot be tried: the proxy makes no tunnel to this port, or the name is one that only the proxy
     /// for plain HTTP can look up. Any other error says nothing of the sort: it may be somebody between us and the host.
     pub(crate) fn speaks_tls(&self, url: &Url) -> Result<bool> {
-        self.cancel.check()?;
+        self.agents.cancel.check()?;
         socket::begin();
         let proxy = self.proxies.of(url)?;
         let failure = match self.run("GET", url, &[], None, proxy) {
             Ok(_) => return Ok(true),
             Err(failure) => failure,
         };
-        self.cancel.check()?;
+        self.agents.cancel.check()?;
         let is_plain = match &failure.error {
             ureq::Error::ConnectProxyFailed(_) => matches!(failure.status(), Some(400 | 403 | 405 | 501)),
             error => is_plain_answer(error) || (proxy.is_none() && self.is_known_to_proxy_alone(url)?),
         };
-        if is_plain { Ok(false) } else { Err(failure.into_error(url, self.silence)) }
+        if is_plain { Ok(false) } else { Err(failure.into_error(url, self.agents.silence)) }
     }
 
     /// Reads a small body, which may take as long as silence may, and have so many bytes and one more.
     pub(crate) fn read_small(&self, reader: impl Read, most: u64) -> Result<Vec<u8>, String> {
-        read_within(reader, most, self.silence).map_err(|e| self.broken(&e))
+        read_within(reader, most, self.agents.silence).map_err(|e| self.broken(&e))
     }
 
     /// The reason why the body of an answer breaks off.
     pub(crate) fn broken(&self, error: &io::Error) -> String {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
-            Some(inner) => cause(inner, self.silence),
+            Some(inner) => cause(inner, self.agents.silence),
             None => io_cause(error),
         }
     }

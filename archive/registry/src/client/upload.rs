@@ -47,7 +47,7 @@ impl Repository {
         content: &dyn Content,
         sources: &Mutex<Vec<String>>,
     ) -> Result<PutOutcome> {
-        self.registry.cancel().check()?;
+        self.registry.options.cancel.check()?;
         if self.has(&descriptor.digest)? {
             return Ok(PutOutcome::Existing);
         }
@@ -73,7 +73,7 @@ impl Repository {
             match self.mount_from(descriptor, &source) {
                 Ok(None) => return Ok(Some(PutOutcome::Mounted)),
                 // One upload is enough.
-                Ok(Some(session)) => begun.replace(session).iter().for_each(|session| self.cancel(session)),
+                Ok(Some(session)) => self.drop_session(&mut begun.replace(session)),
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(_) => sources.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| *name != source),
             }
@@ -169,7 +169,7 @@ impl Repository {
         let size = descriptor.size;
         let range = format!("{}-{}", session.at, size - 1);
         let headers = [OCTETS, ("content-range", range.as_str())];
-        // A first piece is the whole, which not every registry knows to be a range.
+        // A first piece has all bytes, which not every registry accepts as a range.
         let headers = if session.at == 0 { &headers[..1] } else { &headers[..] };
         let url = session.url.clone();
         let request = Request { what: WHAT, method: "PATCH", url: &url, headers };
@@ -179,8 +179,8 @@ impl Repository {
             if let Some(error) = taken.error {
                 return Err(error.into());
             }
-            let is_whole = reply.is_ok() && session.at == 0;
-            if taken.is_short || taken.size > part.size || is_whole && taken.size == part.size {
+            let is_complete = reply.is_ok() && session.at == 0;
+            if taken.is_short || taken.size > part.size || is_complete && taken.size == part.size {
                 self.check(descriptor, taken.digest, session.at + taken.size)?;
             }
         }
@@ -200,7 +200,7 @@ impl Repository {
         let reply = self.registry.send(&self.scope, &request, &Body::Bytes(bytes))?;
         match reply.status() {
             201 | 204 => Ok(()),
-            // Neither is what the specification says: whether the blob is there is asked.
+            // Neither is what the specification says: the registry is asked for the blob.
             200 | 202 if self.has(digest)? => Ok(()),
             _ => Err(refusal(&request, reply)),
         }
@@ -233,23 +233,18 @@ impl Repository {
         self.registry.location(request, reply)
     }
 
+    /// Cancels an upload, if there is one.
     fn drop_session(&self, session: &mut Option<Session>) {
-        if let Some(session) = session.take() {
-            self.cancel(&session);
+        if let Some(Session { url, .. }) = session.take() {
+            self.registry.forget(&self.scope, &Request { what: WHAT, method: "DELETE", url: &url, headers: &[] });
         }
-    }
-
-    /// Cancels an upload.
-    fn cancel(&self, session: &Session) {
-        let request = Request { what: WHAT, method: "DELETE", url: &session.url, headers: &[] };
-        self.registry.forget(&self.scope, &request);
     }
 
     fn check(&self, descriptor: &Descriptor, found: Digest, found_size: u64) -> Result<()> {
         if (found, found_size) == (descriptor.digest, descriptor.size) {
             return Ok(());
         }
-        let label = format!("{}/{}", self.registry.host(), self.name);
+        let label = format!("{}/{}", self.registry.host, self.name);
         let (expected, size) = (descriptor.digest, descriptor.size);
         Err(OciError::Blob { label, found, found_size, expected, size }.into())
     }

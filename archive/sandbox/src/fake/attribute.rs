@@ -44,7 +44,7 @@ impl Answers {
     }
 
     pub(super) fn get_attribute(&self, asked: &Asked<'_>) -> Result<Answer, Errno> {
-        if self.table.is_empty() || !means_capability(asked)? {
+        if !means_capability(asked)? {
             return Ok(Answer::Continue);
         }
         match self.capability(&asked.target(&self.broker)?)? {
@@ -54,9 +54,6 @@ impl Answers {
     }
 
     pub(super) fn list_attributes(&self, asked: &Asked<'_>) -> Result<Answer, Errno> {
-        if self.table.is_empty() {
-            return Ok(Answer::Continue);
-        }
         let target = asked.target(&self.broker)?;
         if self.capability(&target)?.is_none() {
             return Ok(Answer::Continue);
@@ -68,11 +65,8 @@ impl Answers {
     }
 
     pub(super) fn remove_attribute(&mut self, asked: &Asked<'_>) -> Result<Answer, Errno> {
-        if self.table.is_empty() || !means_capability(asked)? {
-            return Ok(Answer::Continue);
-        }
         let target = asked.target(&self.broker)?;
-        if self.capability(&target)?.is_none() {
+        if !means_capability(asked)? || self.capability(&target)?.is_none() {
             return Ok(Answer::Continue);
         }
         self.table.change(target, |record| record.capability = None)?;

@@ -90,7 +90,7 @@ impl Listener {
         Ok(Some(Notification {
             number: call.data.nr.into(),
             arguments: call.data.args,
-            process: Process::new(call.pid),
+            process: Process(call.pid),
             listener: self,
             id: call.id,
         }))

@@ -11,16 +11,11 @@ const PATH_MAX: usize = 4096;
 /// Bytes that are read at a time: texts do not cross the end of such a piece unless they must.
 const PAGE: u64 = 4096;
 
-/// A process.
+/// The process, or thread, of a number.
 #[derive(Clone, Copy, Debug)]
-pub struct Process(u32);
+pub struct Process(pub u32);
 
 impl Process {
-    /// The process, or thread, of a number.
-    pub fn new(number: u32) -> Process {
-        Process(number)
-    }
-
     /// Something of its directory in /proc, opened to find other files by.
     pub fn open(self, what: &str) -> Result<OwnedFd, Errno> {
         open(self.path(what), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())

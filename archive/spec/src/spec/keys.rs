@@ -156,7 +156,7 @@ pub const KEYS_OF_LAYERED: [Key; 6] = [MAX_LAYERS, MIN_LAYER_SIZE, STRATEGY, LAY
 
 /// The key that takes the fewest edits, swaps counted as one; among equals the first in [`KEYS`].
 pub fn nearest_key(key: &str) -> &'static str {
-    let by_distance = |known: &&Key| strsim::damerau_levenshtein(key, known.name);
+    let by_distance = |candidate: &&Key| strsim::damerau_levenshtein(key, candidate.name);
     KEYS.iter().min_by_key(by_distance).expect("there are keys").name
 }
 

@@ -2,8 +2,8 @@
 
 use super::keys::{self as key, Key, nearest_key};
 use super::{
-    Helper, ImageKind, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION,
-    Script, Spec,
+    DEFAULT_DISK_SIZE, DEFAULT_MAX_LAYERS, DEFAULT_VM_MEMORY, Helper, ImageKind, LEAST_VM_MEMORY, Layering,
+    MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec,
 };
 use crate::Result;
 use layerstone_oci::{Location, Time, go_architecture};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 const PIPELINE: &str = "pipeline";
 
 impl Spec {
-    /// Reads an image.json in memory; `name` stands in messages, `folder` before relative paths.
+    /// Reads an image.json in memory; `name` stands in messages, `directory` before relative paths.
     pub fn parse(bytes: &[u8], name: &str, directory: &Path) -> Result<Spec> {
         let mut fields = Fields::parse(bytes, SPEC_FORMAT, name)?;
         key::SPEC_FORMAT.optional(&mut fields, |value| (value == SPEC_FORMAT).then_some(()))?;
@@ -28,7 +28,7 @@ impl Spec {
             return Err(key::ARCHITECTURES.error(&fields, cause));
         }
         let name = fields.required(key::NAME.name, key::NAME.expected, string)?;
-        let spec = Spec::take(&mut fields, Spec::new(&name), directory)?;
+        let spec = Spec::take(&mut fields, name, directory)?;
         if let Some(key) = fields.left_over() {
             let nearest = nearest_key(key);
             return Err(fields.error(key, format!("unknown key, the nearest known one is {nearest:?}")).into());
@@ -37,12 +37,14 @@ impl Spec {
         Ok(spec)
     }
 
-    /// Takes all keys but the name; what is absent stays as in `default`.
-    fn take(fields: &mut Fields, default: Spec, directory: &Path) -> Result<Spec> {
+    /// Takes all keys but the name; what is absent has its default.
+    pub(super) fn take(fields: &mut Fields, name: String, directory: &Path) -> Result<Spec> {
         let kind = kind(fields)?;
         let (architecture, implied_variant) = architecture(fields)?;
         let include_nix_db = include_nix_db(fields)?;
+        let owner = Owner::root();
         Ok(Spec {
+            name,
             tag: key::TAG.optional(fields, string)?,
             kind,
             contents: contents(fields, directory)?,
@@ -53,9 +55,9 @@ impl Spec {
             inherit: key::INHERIT.defaulted(fields, false, Value::as_bool)?,
             config: config(fields)?,
             annotations: texts(fields, key::ANNOTATIONS)?,
-            created: key::CREATED.defaulted(fields, default.created, time)?,
-            mtime: key::MTIME.defaulted(fields, default.mtime, time)?,
-            max_layers: key::MAX_LAYERS.defaulted(fields, default.max_layers, |value| {
+            created: key::CREATED.defaulted(fields, Time::one_second(), time)?,
+            mtime: key::MTIME.defaulted(fields, Time::one_second(), time)?,
+            max_layers: key::MAX_LAYERS.defaulted(fields, DEFAULT_MAX_LAYERS, |value| {
                 value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0)
             })?,
             min_layer_size: key::MIN_LAYER_SIZE.defaulted(fields, 0, Value::as_u64)?,
@@ -64,15 +66,15 @@ impl Spec {
             fake_root_commands: script(fields, key::FAKE_ROOT_COMMANDS, key::FAKE_ROOT_COMMANDS_FILE, directory)?,
             enable_fakechroot: key::ENABLE_FAKECHROOT.defaulted(fields, false, Value::as_bool)?,
             run_as_root: script(fields, key::RUN_AS_ROOT, key::RUN_AS_ROOT_FILE, directory)?,
-            disk_size: mebibytes(fields, key::DISK_SIZE, 1, default.disk_size)?,
-            vm_memory: mebibytes(fields, key::BUILD_VM_MEMORY_SIZE, LEAST_VM_MEMORY, default.vm_memory)?,
+            disk_size: mebibytes(fields, key::DISK_SIZE, 1, DEFAULT_DISK_SIZE)?,
+            vm_memory: mebibytes(fields, key::BUILD_VM_MEMORY_SIZE, LEAST_VM_MEMORY, DEFAULT_VM_MEMORY)?,
             xattrs: key::XATTRS.defaulted(fields, false, Value::as_bool)?,
             perms: perms(fields)?,
             owner: Owner {
-                uid: key::UID.defaulted(fields, default.owner.uid, id)?,
-                gid: key::GID.defaulted(fields, default.owner.gid, id)?,
-                uname: key::UNAME.defaulted(fields, default.owner.uname, string)?,
-                gname: key::GNAME.defaulted(fields, default.owner.gname, string)?,
+                uid: key::UID.defaulted(fields, owner.uid, id)?,
+                gid: key::GID.defaulted(fields, owner.gid, id)?,
+                uname: key::UNAME.defaulted(fields, owner.uname, string)?,
+                gname: key::GNAME.defaulted(fields, owner.gname, string)?,
             },
             architecture,
             variant: variant(fields)?.or(implied_variant).filter(|v| !v.is_empty()),
@@ -81,7 +83,6 @@ impl Spec {
             include_nix_db,
             nix_uid: key::NIX_UID.optional(fields, id)?,
             nix_gid: key::NIX_GID.optional(fields, id)?,
-            name: default.name,
         })
     }
 }
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_relative_to_the_folder() {
+    fn paths_are_relative_to_the_directory() {
         let spec = parse(json!({"name": "t", "contents": ["./result", "/nix/store/x"], "graph": "g.json",
             "extraCommandsFile": "setup.sh"}));
         let spec = spec.unwrap();

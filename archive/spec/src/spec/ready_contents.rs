@@ -52,7 +52,7 @@ impl Helper {
     }
 
     /// Reads an entry of `helpers`, a name or an object of one name and what it takes; a package's relative path is
-    /// relative to `folder`. An error says what was found and what was expected.
+    /// relative to `directory`. An error says what was found and what was expected.
     pub(super) fn read(value: &Value, directory: &Path) -> Result<Helper, String> {
         match value {
             Value::String(name) => Helper::new(name, &Value::Null, directory),
@@ -131,7 +131,7 @@ fn fake_nss(argument: &Value) -> Result<Helper, String> {
 /// The name that takes the fewest edits, capital letters or not; among equals the first in [`NAMES`].
 fn nearest(name: &str) -> &'static str {
     let name = name.to_lowercase();
-    let by_distance = |known: &&&str| strsim::damerau_levenshtein(&name, &known.to_lowercase());
+    let by_distance = |candidate: &&&str| strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
     NAMES.iter().min_by_key(by_distance).expect("there are names")
 }
 

@@ -6,7 +6,7 @@ use super::block::{Block, GID, GNAME, LINK, MODE, MTIME, NAME, SIZE, TYPE, UID, 
 use crate::Xattrs;
 use std::borrow::Cow;
 
-/// Keywords of extended attributes begin so (star's way, which all others follow).
+/// Keywords of extended attributes begin so (star's convention, which all others follow).
 pub(crate) const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// Appends the header blocks of a member as Python's `tarfile` writes them in its PAX format. Records that are there
@@ -64,11 +64,6 @@ impl Records {
         }
     }
 
-    /// Records an extended attribute as it stood in another header.
-    pub(crate) fn set_read_xattr(&mut self, name: &[u8], value: &[u8]) {
-        self.set(&[XATTR, name].concat(), value);
-    }
-
     /// Records a text that is not ASCII or longer than its field.
     pub(super) fn text(&mut self, key: &str, text: &[u8], field: usize) {
         if !text.is_ascii() || text.len() > field {
@@ -105,20 +100,11 @@ impl Records {
 
     /// [`payload`](Records::payload) without a word about the character set.
     pub(super) fn plain_payload(&self) -> Option<Vec<u8>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let mut payload = Vec::new();
-        for (key, value) in &self.0 {
-            let rest = key.len() + value.len() + 3;
-            payload.extend_from_slice(record_len(rest).to_string().as_bytes());
-            payload.push(b' ');
-            payload.extend_from_slice(key);
-            payload.push(b'=');
-            payload.extend_from_slice(value);
-            payload.push(b'\n');
-        }
-        Some(payload)
+        let text = |(key, value): &Record| {
+            let len = record_len(key.len() + value.len() + 3).to_string();
+            [len.as_bytes(), b" ", key, b"=", value, b"\n"].concat()
+        };
+        Some(self.0.iter().flat_map(text).collect()).filter(|payload: &Vec<u8>| !payload.is_empty())
     }
 }
 

@@ -37,7 +37,7 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         loop {
             let length = end - start;
             if length <= SMALL {
-                return self.insertion_sort(start, end);
+                return (start..end).for_each(|next| self.sink(next, start));
             }
             if bad_pivots == 0 {
                 return self.heapsort(start, end);
@@ -75,12 +75,6 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
 
     fn less(&self, a: usize, b: usize) -> bool {
         (self.less)(&self.items[a], &self.items[b])
-    }
-
-    fn insertion_sort(&mut self, start: usize, end: usize) {
-        for next in start..end {
-            self.sink(next, start);
-        }
     }
 
     /// Moves an item towards the front, at most to `first`.

@@ -81,14 +81,9 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    /// Bytes of the present member that are in no archive: its holes.
-    pub fn holes(&self) -> u64 {
-        self.sparse.as_ref().map_or(0, Sparse::holes)
-    }
-
-    /// Whether the present member has holes, or a map that says it has none.
-    pub fn is_sparse(&self) -> bool {
-        self.sparse.is_some()
+    /// Bytes of the present member that are in no archive: its holes; none unless it has a map of them.
+    pub fn holes(&self) -> Option<u64> {
+        self.sparse.as_ref().map(|sparse| sparse.holes)
     }
 
     /// Reads on in the present member's contents, holes as zeros; 0 at their end.

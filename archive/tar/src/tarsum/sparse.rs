@@ -20,7 +20,7 @@ pub(super) struct Sparse {
     at: u64,
     size: u64,
     /// Bytes that are in holes.
-    holes: u64,
+    pub holes: u64,
 }
 
 /// Bytes of a file that are alike: all in the archive, or all in a hole.
@@ -35,11 +35,6 @@ impl Sparse {
     pub fn new(data: Vec<Range<u64>>, size: u64) -> Sparse {
         let data_bytes = data.iter().fold(0, |sum: u64, range| sum.saturating_add(range.end - range.start));
         Sparse { data: data.into_iter(), next: 0..0, at: 0, size, holes: size.saturating_sub(data_bytes) }
-    }
-
-    /// Bytes that are in holes.
-    pub fn holes(&self) -> u64 {
-        self.holes
     }
 
     /// What follows; of no length at the end.

@@ -79,7 +79,7 @@ impl LayerTree {
             added.map_err(|cause| members.invalid(&cause))?;
             pass(&mut members)?;
         }
-        let implied = layer.imply_folders().and_then(|()| count(layer.made));
+        let implied = layer.imply_directories().and_then(|()| count(layer.made));
         implied.map_err(|cause| members.invalid(&cause))?;
         Ok(layer)
     }
@@ -96,16 +96,16 @@ impl LayerTree {
                 self.notes.insert(note.to_vec());
                 self.add_file(member, origin);
             }
-            Some(Whiteout::Opaque { folder }) => {
-                self.made.bytes += LISTED + folder.len();
-                self.opaque.insert(folder.to_vec());
+            Some(Whiteout::Opaque { directory }) => {
+                self.made.bytes += LISTED + directory.len();
+                self.opaque.insert(directory.to_vec());
             }
             Some(Whiteout::File { base: b"" | b"." | b"..", .. }) => {
                 return Err(format!("found the whiteout {}, which names no file", member.name.escape_ascii()));
             }
-            Some(Whiteout::File { folder, base }) => {
+            Some(Whiteout::File { directory, base }) => {
                 self.made.bytes += LISTED + member.name.len();
-                self.hidden.insert(join(folder, base));
+                self.hidden.insert(join(directory, base));
             }
         }
         self.check_made()
@@ -131,10 +131,10 @@ impl LayerTree {
 
     /// Whoever unpacks a whiteout makes its directory. Done at the end, so that a whiteout changes no file of its own layer,
     /// wherever it stands.
-    fn imply_folders(&mut self) -> Result<(), String> {
-        let folders = self.hidden.iter().chain(&self.notes).map(|name| split(name).0);
-        for folder in folders.chain(self.opaque.iter().map(Vec::as_slice)) {
-            self.root.imply(folder, &mut self.made);
+    fn imply_directories(&mut self) -> Result<(), String> {
+        let directories = self.hidden.iter().chain(&self.notes).map(|name| split(name).0);
+        for directory in directories.chain(self.opaque.iter().map(Vec::as_slice)) {
+            self.root.imply(directory, &mut self.made);
             self.check_made()?;
         }
         Ok(())

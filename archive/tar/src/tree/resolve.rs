@@ -3,7 +3,7 @@
 use super::Tree;
 use super::node::Node;
 use crate::{Error, FollowError, Kind, Result};
-use layerstone_store::{Escape, Found, MAX_SYMLINKS, Stop, Walk};
+use layerstone_store::{Escape, Found, Stop, Walk};
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -56,10 +56,10 @@ impl Tree {
                 FollowError::LinkLeadsOut { link: bytes(link).to_vec(), target: bytes(target).to_vec() }
             }
             (Ok(at), None) => return Ok(Resolved { node: self.get(bytes(&at)), name: bytes(&at).to_vec() }),
-            (Err(Stop::TooManySymlinks), None) => FollowError::TooManyLinks { limit: MAX_SYMLINKS },
+            (Err(Stop::TooManySymlinks), None) => FollowError::TooManyLinks,
             (Err(Stop::NotADirectory(at)), None) => {
                 let what = self.get(bytes(&at)).map_or("nothing", |node| describe(&node.kind));
-                FollowError::NoFolder { component: bytes(&at).to_vec(), what }
+                FollowError::NoDirectory { component: bytes(&at).to_vec(), what }
             }
         };
         Err(Error::Follow { name: name.to_vec(), cause })

@@ -6,27 +6,26 @@ use crate::Result;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// A program in the place of a stage, with its words; what it wrote is checked behind it. `ours` is what stands for this
+/// A program that replaces a stage, with its words; what it wrote is checked behind it. `ours` is what stands for this
 /// program in the rules.
-pub fn command(edge: &Rule, program: &OsStr, ours: &str, tool: &str) -> Result<Vec<u8>> {
-    let words = edge.words.iter().map(OsString::as_os_str);
-    let theirs = [program.as_bytes(), b" ", &joined(words)].concat();
-    let mut checked: Vec<&OsStr> = vec![edge.stage.as_ref()];
-    checked.extend(edge.outputs.iter().map(|output| output.as_os_str()));
+pub fn command(rule: &Rule, program: &OsStr, ours: &str, tool: &str) -> Result<Vec<u8>> {
+    let theirs = [program.as_bytes(), b" ", &joined(&rule.words)].concat();
+    let mut checked: Vec<&OsStr> = vec![rule.stage.as_ref()];
+    checked.extend(rule.outputs.iter().map(|output| output.as_os_str()));
     checked.extend(["--command".as_ref(), program]);
-    checked.extend(edge.checked.iter().map(OsString::as_os_str));
+    checked.extend(rule.checked.iter().map(OsString::as_os_str));
     checked.iter().try_for_each(|word| check(word, tool))?;
-    Ok([&escaped(&theirs)[..], b" && ", ours.as_bytes(), b" check-stage ", &escaped(&joined(checked))].concat())
+    Ok([&escaped(&theirs)[..], b" && ", ours.as_bytes(), b" check-stage ", &escaped(&joined(&checked))].concat())
 }
 
-/// What stands behind a command that runs a stage elsewhere: each output must be here.
-pub fn is_here(edge: &Rule, input: &GraphInput<'_>) -> Vec<u8> {
+/// What stands behind a command that runs a stage elsewhere: each output must exist here.
+pub fn is_here(rule: &Rule, input: &GraphInput<'_>) -> Vec<u8> {
     let mut text = Vec::new();
-    for output in edge.outputs.iter().filter(|_| !input.is_ours) {
-        let words = joined(["test".as_ref(), "-f".as_ref(), output.as_os_str()]);
-        let message = format!("layerstone: the stage {} has not written {}", edge.stage, output.display());
-        let told = joined(["echo".as_ref(), OsStr::new(&message)]);
-        text.extend(escaped(&[b" && { ", &words[..], b" || { ", &told, b" >&2; exit 1; }; }"].concat()));
+    for output in rule.outputs.iter().filter(|_| !input.is_ours) {
+        let test = joined([OsStr::new("test"), "-f".as_ref(), output.as_os_str()]);
+        let message = format!("layerstone: the stage {} has not written {}", rule.stage, output.display());
+        let echo = joined(["echo", &message]);
+        text.extend(escaped(&[b" && { ", &test[..], b" || { ", &echo, b" >&2; exit 1; }; }"].concat()));
     }
     text
 }

@@ -11,7 +11,7 @@ impl GraphInput<'_> {
     pub fn spec_inputs(&self) -> Vec<PathBuf> {
         let mut inputs = vec![self.file.to_owned()];
         inputs.extend(self.spec.files().into_iter().map(Path::to_owned));
-        inputs.extend((!self.links().is_empty()).then(|| self.in_folder(LINKS)));
+        inputs.extend((!self.links().is_empty()).then(|| self.in_directory(LINKS)));
         inputs
     }
 
@@ -24,8 +24,8 @@ impl GraphInput<'_> {
     /// A command line that notes where the links lead, in a file that is new only if one leads elsewhere.
     pub fn note_of_links(&self) -> Option<(PathBuf, Vec<u8>)> {
         let links = self.links();
-        let file = self.in_folder(LINKS);
-        let new = self.in_folder(&format!("{LINKS}.new"));
+        let file = self.in_directory(LINKS);
+        let new = self.in_directory(&format!("{LINKS}.new"));
         let [noted, new] = [&file, &new].map(|path| quoted(path.as_os_str()));
         let mut command = b"{ ".to_vec();
         for link in &links {

@@ -12,21 +12,19 @@ pub fn quoted(word: &OsStr) -> Vec<u8> {
     if !bytes.is_empty() && bytes.iter().all(is_plain) {
         return bytes.to_vec();
     }
-    let mut text = vec![b'\''];
-    for &byte in bytes {
-        match byte {
-            b'\'' => text.extend(b"'\\''"),
-            _ => text.push(byte),
-        }
-    }
-    text.push(b'\'');
-    text
+    let parts: Vec<&[u8]> = bytes.split(|byte| *byte == b'\'').collect();
+    [b"'", &*parts.join(&b"'\\''"[..]), b"'"].concat()
 }
 
 /// Words with blanks between.
-pub fn joined<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
-    let words: Vec<Vec<u8>> = words.into_iter().map(quoted).collect();
-    words.join(&b' ')
+pub fn joined(words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Vec<u8> {
+    words.into_iter().map(|word| quoted(word.as_ref())).collect::<Vec<_>>().join(&b' ')
+}
+
+/// Puts a backslash before the byte at an index, behind those that stand before it, which are doubled.
+pub fn push_backslashes(text: &mut Vec<u8>, bytes: &[u8], index: usize) {
+    let before = bytes[..index].iter().rev().take_while(|byte| **byte == b'\\').count();
+    text.extend(std::iter::repeat_n(b'\\', before + 1));
 }
 
 /// A recipe or a value: only `$` means something in it.
@@ -37,14 +35,9 @@ pub fn escaped(bytes: &[u8]) -> Vec<u8> {
 /// Refuses what no rule can hold.
 pub fn check(name: &OsStr, tool: &str) -> Result<()> {
     let bytes = name.as_bytes();
-    match bytes.iter().find(|byte| matches!(byte, b'\n' | b'\r')) {
-        Some(byte) => bail!(
-            "cannot be written in a file of {tool}: {}: found a {}, expected none",
-            bytes.escape_ascii(),
-            if *byte == b'\n' { "newline" } else { "carriage return" }
-        ),
-        None => Ok(()),
-    }
+    let Some(byte) = bytes.iter().find(|byte| matches!(byte, b'\n' | b'\r')) else { return Ok(()) };
+    let (name, what) = (bytes.escape_ascii(), if *byte == b'\n' { "newline" } else { "carriage return" });
+    bail!("cannot be written in a file of {tool}: {name}: found a {what}, expected none")
 }
 
 #[cfg(test)]

@@ -3,11 +3,9 @@
 use super::config::facts;
 use crate::error::Context;
 use crate::{BaseImage, Report, Result};
-use layerstone_image::{LegacyMetadata, Trailer};
+use layerstone_image::{ImageFacts, LegacyMetadata, Trailer};
 use layerstone_layer::Layer;
-use layerstone_nixpkgs::{
-    LegacyFacts, LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layers, repositories,
-};
+use layerstone_nixpkgs::{LegacyInput, LegacyLayer, LegacyOrigin, REPOSITORIES_NAME, legacy_layers, repositories};
 use layerstone_spec::Spec;
 use layerstone_tar::tarsum;
 use rayon::prelude::*;
@@ -32,8 +30,7 @@ impl Legacy {
         // What is said of the image by itself, as in dockerTools: the base's environment is not in it.
         let config = spec.config.clone().into();
         let (facts, _) = facts(spec, base)?;
-        let facts = LegacyFacts { config: &config, ..LegacyFacts::from(&facts) };
-        Ok(Legacy(legacy_layers(&facts, &inputs)))
+        Ok(Legacy(legacy_layers(&ImageFacts { config, ..facts }, &inputs)))
     }
 }
 

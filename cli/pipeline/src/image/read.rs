@@ -11,7 +11,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The files themselves, in the place of folders.
+/// The files themselves, instead of the directories that they are in.
 pub fn layer_files_of(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let files = named.iter().map(|path| if path.is_dir() { layer_files(path) } else { Ok(vec![path.clone()]) });
     Ok(files.collect::<Result<Vec<_>>>()?.concat())
@@ -24,8 +24,8 @@ pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUn
     let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
         (Some(recipe), _) => {
             let store = Store::new(&recipe.store, store.root())?;
-            let packed = layer.compression.map(|packing| Blob::Made(packing, descriptor));
-            (Source::from(store_layout(&store, recipe)?), packed)
+            let made = layer.compression.map(|params| Blob::Made(params, descriptor));
+            (Source::from(store_layout(&store, recipe)?), made)
         }
         (None, Some(blob)) if layer.is_plain() => (Source::blob(&blob)?, None),
         (None, Some(blob)) => {
@@ -44,6 +44,6 @@ pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUn
         return Err(cache.with_differences(error, &recipe));
     }
     let LayerFile { diff_id, store_paths, comment, recipe, .. } = layer;
-    let blobs = cache.blobs().filter(|_| recipe.is_some());
+    let blobs = cache.blobs.clone().filter(|_| recipe.is_some());
     Ok(Layer { store_paths, comment, blob, recipe, blobs, ..Layer::of_tar(source, Some(diff_id), path) })
 }

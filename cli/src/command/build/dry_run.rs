@@ -15,7 +15,7 @@ pub fn run(spec: &Spec, builder: &Builder<'_>, store: &Store) -> Result<()> {
     let packages = packages.map(|path| store.resolve(path)).collect::<Result<Vec<_>, _>>()?;
     let mentions = Mentions::default().with(packages, Path::new("the ready contents"));
     let plan = builder.plan(&builder.measured_closure(mentions)?)?;
-    let sources = layouts(&builder.recipes(&plan)?, &BuildCache::none(), store)?;
+    let sources = layouts(&builder.recipes(&plan)?, &BuildCache::default(), store)?;
     let mut table = Table::new(&["layer", "size", "paths", "first path"], &[0, 1, 2]);
     for (index, (source, paths)) in sources.iter().zip(&plan.layers).enumerate() {
         let first = paths.first().map(StorePath::base_name).unwrap_or_default();

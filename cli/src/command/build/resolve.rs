@@ -5,7 +5,7 @@ use crate::usage_error::{conflict, usage_error};
 use anyhow::Result;
 use clap::error::ErrorKind;
 use layerstone_layering::Strategy;
-use layerstone_pipeline::{check_spec, strategy_of};
+use layerstone_pipeline::check_spec;
 use layerstone_spec::{ImageKind, Spec};
 use std::path::Path;
 
@@ -25,10 +25,7 @@ impl Options {
     }
 
     fn resolve_one(&self, file: Option<&Path>, mut spec: Spec) -> Result<(Spec, Strategy)> {
-        let strategy = match self.layers.strategy.strategy()? {
-            Some(strategy) => strategy,
-            None => strategy_of(&spec, &file.unwrap_or(Path::new("")).display().to_string())?,
-        };
+        let strategy = self.layers.strategy.over(&spec, file.unwrap_or(Path::new("")))?;
         self.image.apply(&mut spec)?;
         self.layers.apply(&mut spec)?;
         self.scripts.options().apply(&mut spec);

@@ -18,10 +18,8 @@ pub fn parse_stage(text: &str) -> Result<(String, OsString), String> {
 
 /// Reads a command line.
 pub fn parse_command(text: &str) -> Result<OsString, String> {
-    match text.is_empty() || text.contains('\n') {
-        true => Err("expected a command line of one line".to_owned()),
-        false => Ok(text.into()),
-    }
+    let is_line = !text.is_empty() && !text.contains('\n');
+    if is_line { Ok(text.into()) } else { Err("expected a command line of one line".to_owned()) }
 }
 
 /// The command line that runs this program again.

@@ -1,10 +1,11 @@
 //! What images and artifacts are, as text.
 
-use super::{Options, json};
+use super::Options;
 use crate::args::Common;
+use crate::out::json;
 use crate::table::{Table, size};
 use anyhow::Result;
-use layerstone_image::{ArchiveSummary, ArtifactSummary, ImageSummary};
+use layerstone_image::{ArchiveSummary, Artifact, ImageSummary};
 use layerstone_oci::Location;
 use serde_json::Value;
 use std::path::Path;
@@ -20,8 +21,8 @@ pub fn all(path: &Path, options: &Options, common: &Common) -> Result<String> {
     Ok(texts.join("\n"))
 }
 
-fn artifact(artifact: &ArtifactSummary) -> String {
-    let ArtifactSummary { artifact_type, digest, repo_tags, subject } = artifact;
+fn artifact(artifact: &Artifact) -> String {
+    let Artifact { artifact_type, digest, repo_tags, subject } = artifact;
     let names = if repo_tags.is_empty() { "no name".to_owned() } else { repo_tags.join(", ") };
     let subject = subject.map(|subject| format!("about     {subject}\n")).unwrap_or_default();
     format!("artifact {names}\n\ntype      {artifact_type}\nmanifest  {digest}\n{subject}")

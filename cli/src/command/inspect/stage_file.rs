@@ -1,6 +1,6 @@
 //! What stage files and references graphs are, as text.
 
-use super::json;
+use crate::out::json;
 use crate::table::{Table, size};
 use anyhow::Result;
 use layerstone_closure::{Closure, ReferencesGraph};

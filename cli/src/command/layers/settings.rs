@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
 use layerstone_layering::{PlanBase, Rates, Settings};
-use layerstone_pipeline::{settings, strategy_of};
+use layerstone_pipeline::settings;
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
 use std::collections::BTreeSet;
@@ -20,10 +20,7 @@ impl Options {
             return self.settings(closure, self.limit_of_plan()?, common);
         };
         let base = self.base.open(Some(spec), common)?;
-        let strategy = match self.strategy.strategy()? {
-            Some(strategy) => strategy,
-            None => strategy_of(spec, &path.display().to_string())?,
-        };
+        let strategy = self.strategy.over(spec, path)?;
         let store = Store::new(store_dir(closure), "/")?;
         let settings = settings(spec, strategy, base.as_ref(), &store)?;
         self.over(Settings { limit: self.limit()?.unwrap_or(settings.limit), ..settings })

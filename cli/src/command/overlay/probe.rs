@@ -21,7 +21,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let machine = options.machine.machine(LEAST_VM_MEMORY);
+    let machine = options.machine.options().machine(LEAST_VM_MEMORY);
     for backend in Backend::ALL.into_iter().filter(|it| options.backend.is_empty() || options.backend.contains(it)) {
         match probe(backend, &machine) {
             Ok(time) => print(format_args!("{backend}: works, {:.2} s to begin and end\n", time.as_secs_f64()))?,

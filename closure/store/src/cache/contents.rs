@@ -1,6 +1,6 @@
 //! Counts, prunes and verifies what is in a cache, and forgets entries by what they say.
 
-use super::file::is_whole;
+use super::file::is_intact;
 use super::{Cache, CacheKind, names, read};
 use crate::directory::{Directory, file_type};
 use crate::{Digest, Error, Result, temporary};
@@ -89,7 +89,7 @@ impl Cache {
         Ok(outcome)
     }
 
-    /// Reads all of it and removes what is not whole.
+    /// Reads all of it and removes what is damaged.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl Cache {
                 Err(io::ErrorKind::PermissionDenied) => outcome.passed_over += 1,
                 // What cannot be read is as good as damaged.
                 read => {
-                    let is_good = read.is_ok() && is_whole(file.kind, &file.key, &bytes);
+                    let is_good = read.is_ok() && is_intact(file.kind, &file.key, &bytes);
                     self.keep_or_remove(is_good, &file, &mut outcome)?;
                 }
             }
@@ -131,31 +131,31 @@ impl Cache {
     /// All files that are ours, in no order, and how many directories cannot be listed; those that are gone or were never made
     /// hold none. No link is followed.
     fn files(&self) -> Result<(Vec<Remembered>, u64)> {
-        let top = Directory::open(&self.folder).map_err(Error::io("read", &self.folder))?;
+        let top = Directory::open(&self.path).map_err(Error::io("read", &self.path))?;
         let (mut files, mut passed_over) = (Vec::new(), 0);
         for kind in CacheKind::ALL {
             let opened = top.subdirectory(OsStr::new(kind.name()));
             let listed = opened.and_then(|directory| Ok((directory.names()?, directory)));
             let Some((names, directory)) = seen(listed, &mut passed_over) else { continue };
             for name in names {
-                let Some(folder) = seen(directory.subdirectory(&name), &mut passed_over) else { continue };
-                temporary::sweep(&folder);
-                let found = seen(Remembered::all_in(kind, &name, &folder), &mut passed_over);
+                let Some(inner) = seen(directory.subdirectory(&name), &mut passed_over) else { continue };
+                temporary::sweep(&inner);
+                let found = seen(Remembered::all_in(kind, &name, &inner), &mut passed_over);
                 files.extend(found.unwrap_or_default());
             }
         }
         Ok((files, passed_over))
     }
 
-    /// Forgets all of a kind of which this is so, as far as it can be read.
+    /// Forgets all of a kind whose bytes fulfil a condition, as far as they can be read.
     ///
     /// # Errors
     ///
     /// Its directory cannot be read.
-    pub fn forget_if(&self, kind: CacheKind, is_so: impl Fn(&[u8]) -> bool) -> Result<()> {
+    pub fn forget_if(&self, kind: CacheKind, condition: impl Fn(&[u8]) -> bool) -> Result<()> {
         for Remembered { key, .. } in self.files()?.0.iter().filter(|file| file.kind == kind) {
             let Ok((directory, name)) = self.find(kind, key) else { continue };
-            if read(kind, key, &directory, &name).is_some_and(|bytes| is_so(&bytes)) {
+            if read(kind, key, &directory, &name).is_some_and(|bytes| condition(&bytes)) {
                 self.forget(kind, key);
             }
         }
@@ -175,12 +175,12 @@ fn seen<T>(found: io::Result<T>, passed_over: &mut u64) -> Option<T> {
 
 impl Remembered {
     /// The files of a directory that are called after keys.
-    fn all_in(kind: CacheKind, name: &OsStr, folder: &Directory) -> io::Result<Vec<Remembered>> {
+    fn all_in(kind: CacheKind, name: &OsStr, directory: &Directory) -> io::Result<Vec<Remembered>> {
         let mut files = Vec::new();
-        for file in folder.names()? {
-            let digits = name.to_str().zip(file.to_str()).map(|(folder, file)| format!("sha256:{folder}{file}"));
+        for file in directory.names()? {
+            let digits = name.to_str().zip(file.to_str()).map(|(begin, end)| format!("sha256:{begin}{end}"));
             let Some(key) = digits.and_then(|digits| digits.parse().ok()) else { continue };
-            match folder.stat_of(&file) {
+            match directory.stat_of(&file) {
                 Ok(stat) if file_type(&stat) == FileType::RegularFile && names(&key)[0] == *name => {
                     let used = (stat.st_mtime, stat.st_mtime_nsec as i64);
                     files.push(Remembered { kind, key, bytes: stat.st_size as u64, used });

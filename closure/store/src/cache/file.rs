@@ -1,4 +1,4 @@
-//! Reads and marks one file of a cache: how it begins, whether it is whole, when it was used.
+//! Reads and marks one file of a cache: how it begins, whether it is intact, when it was used.
 
 use super::CacheKind;
 use crate::directory::Directory;
@@ -28,8 +28,8 @@ pub struct Shared {
 
 impl Shared {
     /// As the directory of the cache says.
-    pub fn of(folder: &Directory) -> io::Result<Shared> {
-        let stat = folder.stat()?;
+    pub fn of(directory: &Directory) -> io::Result<Shared> {
+        let stat = directory.stat()?;
         Ok(Shared { mode: stat.st_mode & 0o2777, group: stat.st_gid })
     }
 
@@ -40,26 +40,26 @@ impl Shared {
 
     /// Opens a directory in another one, made if it is not there. One of our own gets what is shared: neither the umask nor
     /// the sticky bit may keep another user from repairing what is in it.
-    pub fn make_folder(self, parent: &Directory, name: &OsStr) -> io::Result<Directory> {
+    pub fn make_directory(self, parent: &Directory, name: &OsStr) -> io::Result<Directory> {
         match parent.create_directory(name, 0o700) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
             _ => {}
         }
-        let folder = parent.subdirectory(name)?;
-        let stat = folder.stat()?;
+        let directory = parent.subdirectory(name)?;
+        let stat = directory.stat()?;
         if stat.st_uid != geteuid().as_raw() {
-            return Ok(folder);
+            return Ok(directory);
         }
-        let has_group = stat.st_gid == self.group || folder.set_group(self.group).is_ok();
+        let has_group = stat.st_gid == self.group || directory.set_group(self.group).is_ok();
         let mode = if has_group { self.mode } else { without_group(self.mode) };
         if stat.st_mode & 0o7777 != mode {
-            folder.set_mode(mode)?;
+            directory.set_mode(mode)?;
         }
-        Ok(folder)
+        Ok(directory)
     }
 }
 
-pub fn is_whole(kind: CacheKind, key: &Digest, bytes: &[u8]) -> bool {
+pub fn is_intact(kind: CacheKind, key: &Digest, bytes: &[u8]) -> bool {
     match bytes.split_at_checked(HEADER) {
         _ if kind == CacheKind::Blob => Digest::of(bytes) == *key,
         Some((header, body)) => {
@@ -70,7 +70,7 @@ pub fn is_whole(kind: CacheKind, key: &Digest, bytes: &[u8]) -> bool {
     }
 }
 
-/// What binds bytes to their key: a file that got another's name is not whole.
+/// What binds bytes to their key: a file that got another's name is damaged.
 fn seal(key: &Digest, body: &[u8]) -> Digest {
     let mut hasher = Hasher::default();
     hasher.update(key.as_bytes());

@@ -1,14 +1,23 @@
-//! Where Nix and Guix keep the database of a store.
+//! Finds the database of a store where Nix and Guix keep it, and names an earlier one; for builds with and without SQLite.
 
 use crate::Database;
 use layerstone_store::Store;
 use std::path::{Path, PathBuf};
 
+/// A database whose paths stay registered.
+#[derive(Clone, Copy, Debug)]
+pub struct Earlier<'a> {
+    /// A copy of it, which is changed, with what is beside it: its log or journal, and the file `schema`.
+    pub copy: &'a Path,
+    /// What messages call it.
+    pub name: &'a Path,
+}
+
 impl Database {
-    /// Where the database of a store is on this machine, if it is at its default place: for `/gnu/store`
+    /// The default path of the database of a store on this machine: for `/gnu/store`
     /// `/var/guix/db/db.sqlite`, for any other store directory `var/nix/db/db.sqlite` beside it, as in
     /// `/nix/var/nix/db/db.sqlite`; all of them below the store's root.
-    pub fn place(store: &Store) -> PathBuf {
+    pub fn default_path(store: &Store) -> PathBuf {
         match store.dir() {
             "/gnu/store" => store.locate("/var/guix/db/db.sqlite"),
             dir => store.locate(Database::state_of_nix(dir).join("db/db.sqlite")),
