@@ -1,12 +1,12 @@
 //! The flags that name an image to build on, or to look into.
 
-use crate::bytes::parse_bytes;
+use crate::limit_args::LimitArgs;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::{ImageFile, MaxUnpacked, StoredImage};
-use layerstone_oci::{Location, Wanted};
-use layerstone_pipeline::{BaseImage, ImageSource, Report, open_file, open_plain_image};
+use layerstone_oci::Location;
+use layerstone_pipeline::{BaseImage, ImageSource, Report};
 use layerstone_spec::Spec;
+use layerstone_store::Limits;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -18,38 +18,13 @@ pub struct BaseArgs {
     #[arg(long, value_name = "FILE[#NAME:TAG]")]
     base: Option<OsString>,
     #[command(flatten)]
-    unpacking: UnpackingArgs,
-}
-
-/// The flags for whoever reads an image.
-#[derive(Args, Default)]
-pub struct UnpackingArgs {
-    /// Bytes that the image or a layer of it, and all layers together, may have when unpacked; files' holes may have as
-    /// many [default: 100 times what is compressed, at least 1Gi]
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
-    max_unpacked: Option<u64>,
-}
-
-impl UnpackingArgs {
-    pub fn max(&self) -> MaxUnpacked {
-        self.max_unpacked.map_or(MaxUnpacked::default(), MaxUnpacked::bytes)
-    }
-
-    /// Opens a file or directory of images, and reports what is odd about it.
-    pub fn open_file(&self, path: &Path, report: &dyn Report) -> Result<ImageFile> {
-        Ok(open_file(path, self.max(), report)?)
-    }
-
-    /// Opens an image to look into or to build on, and unpacks its layers.
-    pub fn open(&self, location: &Location, wanted: &Wanted, report: &dyn Report) -> Result<StoredImage> {
-        Ok(open_plain_image(location, wanted, self.max(), report)?)
-    }
+    limits: LimitArgs,
 }
 
 impl BaseArgs {
-    /// How much may be unpacked.
-    pub fn max(&self) -> MaxUnpacked {
-        self.unpacking.max()
+    /// How much may be read of it.
+    pub fn limits(&self) -> Limits {
+        self.limits.limits()
     }
 
     /// Where the base is that the flag names, or else the spec.
@@ -78,7 +53,7 @@ impl BaseArgs {
     /// The base that the flag names, or else the spec.
     pub fn open(&self, spec: Option<&Spec>, report: &dyn Report) -> Result<Option<BaseImage>> {
         self.named()?;
-        let base = self.location(spec).map(|location| BaseImage::open(&location, spec, self.max(), report));
+        let base = self.location(spec).map(|location| BaseImage::open(&location, spec, self.limits(), report));
         Ok(base.transpose()?)
     }
 }

@@ -6,11 +6,12 @@ use layerstone_overlay::Error as Overlay;
 use layerstone_pipeline::Refused;
 use layerstone_registry::Error as Registry;
 use layerstone_root::Error as Root;
-use layerstone_store::Error as Store;
+use layerstone_store::{Error as Store, Limit};
 
 /// A hint for the first error in the chain that has one.
 pub fn of(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| of_library(cause).or_else(|| of_registry(cause)).or_else(|| of_file(cause)))
+    let of = |cause| of_library(cause).or_else(|| of_registry(cause)).or_else(|| of_file(cause));
+    error.chain().find_map(|cause| of(cause).or_else(|| of_limit(cause)))
 }
 
 /// A hint for an error of one library.
@@ -52,6 +53,12 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+/// A hint for an error of a limit, which errors of several kinds carry as text.
+fn of_limit(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let limit = Limit::of_message(&cause.to_string())?;
+    Some(format!("--limit {}=NUMBER allows more", limit.description().name))
 }
 
 /// A hint for an error of a stage file.

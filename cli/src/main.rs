@@ -18,6 +18,7 @@ mod interrupt;
 mod itself;
 mod layer_output_args;
 mod legacy_args;
+mod limit_args;
 mod out;
 mod overwrite;
 mod plan_args;

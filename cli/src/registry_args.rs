@@ -4,7 +4,7 @@ use crate::interrupt;
 use clap::Args;
 use layerstone_pipeline::Registries;
 use layerstone_registry::{InsecureHost, Options};
-use layerstone_store::Cancel;
+use layerstone_store::{Cancel, Limits};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,13 +48,14 @@ fn insecure_host(text: &str) -> Result<InsecureHost, String> {
 
 impl RegistryArgs {
     /// The registries that the flags speak of.
-    pub fn registries(&self) -> Registries {
+    pub fn registries(&self, limits: Limits) -> Registries {
         let options = Options {
             insecure: self.insecure.clone(),
             ca: self.ca.clone(),
             auth_file: self.authfile.clone(),
             retries: self.retries,
             io_timeout: Duration::from_secs(self.io_timeout.into()),
+            limits,
             cancel: Cancel::when(interrupt::has_come),
         };
         Registries::new(options, self.mount_from.clone(), self.uploads.into())

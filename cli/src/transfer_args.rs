@@ -1,9 +1,9 @@
 //! The flags that `copy`, `push`, `pull`, `index`, `serve` and `prefetch` share.
 
 use crate::args::Common;
-use crate::base_args::UnpackingArgs;
 use crate::cache_args::CacheArgs;
 use crate::compression_args::CompressionArgs;
+use crate::limit_args::LimitArgs;
 use crate::overwrite::Files;
 use crate::platform_args::PlatformArgs;
 use crate::registry_args::RegistryArgs;
@@ -27,7 +27,7 @@ pub struct TransferArgs {
     #[command(flatten)]
     pub compression: CompressionArgs,
     #[command(flatten)]
-    pub unpacking: UnpackingArgs,
+    pub limits: LimitArgs,
     #[command(flatten)]
     pub store: StoreArgs,
     #[command(flatten)]
@@ -43,13 +43,18 @@ impl TransferArgs {
     pub fn copier<'a>(&self, store: &'a Store, registries: &'a Registries, common: &'a Common) -> Result<Copier<'a>> {
         let options = BuildOptions {
             state: self.state.clone(),
-            max_unpacked: self.unpacking.max(),
+            limits: self.limits.limits(),
             scripts: self.scripts.options(),
             compression: self.compression.choice()?,
             cache: self.cache.options(),
             ..BuildOptions::new(store, common)
         };
         Ok(Copier { wanted: self.platform.wanted(), options, registries })
+    }
+
+    /// The registries that the flags speak of.
+    pub fn registries(&self) -> Registries {
+        self.registry.registries(self.limits.limits())
     }
 
     /// Refuses a target that contradicts flags, or is one of the inputs.

@@ -1,12 +1,10 @@
 //! Where the pieces of an image lie: the members of a tar, or the files of a directory, found by name.
 
-use crate::limits::MAX_JSON;
 use crate::manifest::MANIFEST_NAME;
 use crate::tar_file::{TarFile, read_members};
-use crate::unpacked::MaxUnpacked;
 use crate::{Compression, Error, Result};
 use layerstone_oci::{INDEX_NAME, blob_name, check_json};
-use layerstone_store::{Digest, Error as StageError};
+use layerstone_store::{Digest, Error as StageError, Limit, Limits};
 use layerstone_tar::Part;
 use serde_json::Value;
 use std::fs::File;
@@ -29,6 +27,8 @@ pub(crate) struct Directory {
     pub path: PathBuf,
     /// What messages call it.
     pub shown: PathBuf,
+    /// What may be read of it.
+    pub limits: Limits,
     /// Whether it is a `dir:` directory of skopeo and podman, where blobs are called by their digests alone
     /// (containers/image, directory/directory_transport.go).
     pub is_flat: bool,
@@ -36,13 +36,14 @@ pub(crate) struct Directory {
 
 impl Blobs {
     /// Opens a tar, compressed or not (`-` is standard input), or a directory; messages call it `shown`.
-    pub(crate) fn open(path: &Path, shown: &Path, max: MaxUnpacked) -> Result<Blobs> {
+    pub(crate) fn open(path: &Path, shown: &Path, limits: Limits) -> Result<Blobs> {
         if path != Path::new("-") && path.is_dir() {
             let exists = |name: &str| path.join(name).exists();
             let is_flat = exists(MANIFEST_NAME) && !exists(INDEX_NAME);
-            return Ok(Blobs::Directory(Directory { path: path.to_owned(), shown: shown.to_owned(), is_flat }));
+            let (path, shown) = (path.to_owned(), shown.to_owned());
+            return Ok(Blobs::Directory(Directory { path, shown, limits, is_flat }));
         }
-        let mut tar = TarFile::open(path, max, read_members)?;
+        let mut tar = TarFile::open(path, limits, read_members)?;
         tar.path = shown.to_owned();
         Ok(Blobs::Tar(tar))
     }
@@ -92,7 +93,7 @@ impl Blobs {
 
     /// The bytes of a piece of JSON, not larger than such pieces may be.
     pub(crate) fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        read_json(&self.part(name)?, name, self.path())
+        read_json(&self.part(name)?, name, self.path(), self.limits())
     }
 
     /// A small piece as JSON.
@@ -105,6 +106,14 @@ impl Blobs {
         match self {
             Blobs::Tar(tar) => tar.compression,
             Blobs::Directory(_) => Compression::None,
+        }
+    }
+
+    /// What may be read of it.
+    pub(crate) fn limits(&self) -> &Limits {
+        match self {
+            Blobs::Tar(tar) => &tar.limits,
+            Blobs::Directory(directory) => &directory.limits,
         }
     }
 
@@ -123,14 +132,12 @@ impl Blobs {
 }
 
 /// The bytes of a piece of JSON of this name in there, not larger than such pieces may be.
-pub(crate) fn read_json(part: &Part, name: &str, path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_json(part: &Part, name: &str, path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let wrong = |cause: String| Error::NotAnImage { path: path.to_owned(), cause: format!("{name}: {cause}") };
-    if part.size() > MAX_JSON {
-        return Err(wrong(format!("found {} bytes, expected at most {MAX_JSON}", part.size())));
-    }
+    limits.check(Limit::Json, part.size()).map_err(|exceeded| wrong(exceeded.to_string()))?;
     let mut bytes = Vec::new();
     part.reader().read_to_end(&mut bytes).map_err(Error::archive(path))?;
-    check_json(&bytes).map_err(wrong)?;
+    check_json(&bytes, limits).map_err(|exceeded| wrong(exceeded.to_string()))?;
     Ok(bytes)
 }
 

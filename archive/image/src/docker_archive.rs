@@ -37,12 +37,13 @@ impl TarFile {
     ///
     /// The tar is no docker archive, or manifest and config disagree.
     pub fn first_image(&self) -> Result<FirstImage> {
-        let json = |name: &str| parse_json(&read_json(&self.part(name)?, name, &self.path)?, name, &self.path);
+        let read = |name: &str| read_json(&self.part(name)?, name, &self.path, &self.limits);
+        let json = |name: &str| parse_json(&read(name)?, name, &self.path);
         let wrong = |cause| self.error(cause);
         let images = images(json(MANIFEST_NAME)?).map_err(wrong)?;
         let config = json(&images[0].config.name)?;
         let layers = images[0].with_diff_ids(&config).map_err(wrong)?;
-        Kept::default().add(0, layers.len()).map_err(wrong)?;
+        Kept::new(self.limits).add(0, layers.len()).map_err(wrong)?;
         let layers = layers.into_iter().map(|(blob, diff_id)| (blob.name.clone(), diff_id)).collect();
         Ok(FirstImage { config, layers })
     }

@@ -5,9 +5,9 @@ use crate::listed::{Blob, Listed, choose, label};
 use crate::manifest::MANIFEST_NAME;
 use crate::oci_layout::Artifact;
 use crate::stored::Kept;
-use crate::{Compression, Error, MaxUnpacked, Result, StoredImage, StoredLayer, docker_archive, oci_layout};
+use crate::{Compression, Error, Result, StoredImage, StoredLayer, docker_archive, oci_layout};
 use layerstone_oci::{Descriptor, INDEX_NAME, Location, Platform, Wanted};
-use layerstone_store::{Digest, Error as StageError};
+use layerstone_store::{Digest, Error as StageError, Limits};
 use layerstone_tar::Part;
 use serde_json::Value;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct ImageFile {
     artifacts: Vec<Artifact>,
     /// Whether an index.json lists images besides, which may be for other platforms.
     has_index: bool,
-    max: MaxUnpacked,
+    limits: Limits,
 }
 
 impl ImageFile {
@@ -29,8 +29,8 @@ impl ImageFile {
     /// # Errors
     ///
     /// It cannot be read, holds no image, or unpacks to more than it may.
-    pub fn open(path: &Path, max: MaxUnpacked) -> Result<ImageFile> {
-        ImageFile::open_as(path, path, max)
+    pub fn open(path: &Path, limits: Limits) -> Result<ImageFile> {
+        ImageFile::open_as(path, path, limits)
     }
 
     /// The same for a file that messages call by another name, such as that of the image which it was made of.
@@ -38,8 +38,8 @@ impl ImageFile {
     /// # Errors
     ///
     /// As for [`ImageFile::open`].
-    pub fn open_as(path: &Path, shown: &Path, max: MaxUnpacked) -> Result<ImageFile> {
-        let blobs = Blobs::open(path, shown, max)?;
+    pub fn open_as(path: &Path, shown: &Path, limits: Limits) -> Result<ImageFile> {
+        let blobs = Blobs::open(path, shown, limits)?;
         let is_tar = matches!(blobs, Blobs::Tar(_));
         let has_index = blobs.has(INDEX_NAME);
         // `docker save` writes both since version 25; the manifest knows the names as docker does.
@@ -48,14 +48,19 @@ impl ImageFile {
             // It lists nothing where containerd exports images of other platforms alone.
             if !has_index || manifest.as_array().is_none_or(|images| !images.is_empty()) {
                 let images = docker_archive::images(manifest).map_err(|cause| blobs.error(cause))?;
-                return Ok(ImageFile { blobs, images, artifacts: Vec::new(), has_index, max });
+                return Ok(ImageFile { blobs, images, artifacts: Vec::new(), has_index, limits });
             }
         } else if !has_index && !blobs.is_flat() {
             let cause = format!("found no {MANIFEST_NAME} of a docker archive and no {INDEX_NAME} of an OCI layout");
             return Err(blobs.error(cause));
         }
         let found = oci_layout::images(&blobs)?;
-        Ok(ImageFile { blobs, images: found.images, artifacts: found.artifacts, has_index: false, max })
+        Ok(ImageFile { blobs, images: found.images, artifacts: found.artifacts, has_index: false, limits })
+    }
+
+    /// What may be read of it.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// How all of it is compressed.
@@ -72,7 +77,7 @@ impl ImageFile {
     /// All images that are present, in the order of the table of contents.
     pub fn images(&self) -> Result<Vec<StoredImage>> {
         let present = self.images.iter().filter(|image| image.is_present);
-        let mut kept = Kept::default();
+        let mut kept = Kept::new(self.limits);
         present.map(|image| self.stored(image, label_of(self.blobs.path(), image), &mut kept)).collect()
     }
 
@@ -97,7 +102,7 @@ impl ImageFile {
                 let other = choose(&found.images, location, wanted, look);
                 let other_rank = self.rank(&other, wanted)?;
                 if other_rank.is_some_and(|other| rank.is_none_or(|rank| other < rank)) {
-                    return self.stored(other?, location.to_string(), &mut Kept::default());
+                    return self.stored(other?, location.to_string(), &mut Kept::new(self.limits));
                 }
                 // It lists all images.
                 if let (Err(_), Err(error)) = (&chosen, other) {
@@ -105,7 +110,7 @@ impl ImageFile {
                 }
             }
         }
-        self.stored(chosen?, location.to_string(), &mut Kept::default())
+        self.stored(chosen?, location.to_string(), &mut Kept::new(self.limits))
     }
 
     /// How well an image that was found fits a platform that was named; none if it does not, or none was found.
@@ -181,7 +186,7 @@ impl ImageFile {
             config,
             layers: layers?,
             manifest: image.manifest.clone(),
-            max: self.max,
+            limits: self.limits,
         })
     }
 

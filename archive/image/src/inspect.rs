@@ -115,7 +115,7 @@ impl HistoryEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MaxUnpacked;
+    use layerstone_store::Limits;
     use serde_json::json;
     use std::io::Write;
 
@@ -130,7 +130,7 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&tar.into_inner().unwrap()).unwrap();
         file.write_all(&gzip.finish().unwrap()).unwrap();
-        ArchiveSummary::of(&ImageFile::open(file.path(), MaxUnpacked::default())?)
+        ArchiveSummary::of(&ImageFile::open(file.path(), Limits::default())?)
     }
 
     const CONFIG: &[u8] = br#"{"architecture":"amd64","config":{"Cmd":["/x"]},

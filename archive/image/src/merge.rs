@@ -8,10 +8,10 @@ use crate::error::Claim;
 use crate::manifest::{MANIFEST_NAME, manifest_entry, manifest_text};
 use crate::stored::MTIME;
 use crate::unpacking::unpack_all;
-use crate::{Archive, Compression, Error, LayerMember, MaxUnpacked, Result, StoredImage, StoredLayer, Trailer};
+use crate::{Archive, Compression, Error, LayerMember, Result, StoredImage, StoredLayer, Trailer};
 use layerstone_layer::{Progress, Source};
 use layerstone_oci::{Location, Reference};
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Limits};
 use std::collections::BTreeMap;
 
 /// Images on their way into one archive.
@@ -62,8 +62,8 @@ impl Merge {
     /// # Errors
     ///
     /// As for [`StoredImage::unpack`].
-    pub fn unpack(&mut self, max: MaxUnpacked, progress: &Progress) -> Result<()> {
-        unpack_all(&mut self.layers, max, progress)
+    pub fn unpack(&mut self, limits: Limits, progress: &Progress) -> Result<()> {
+        unpack_all(&mut self.layers, limits, progress)
     }
 
     /// The archive to write, with layers that are plain; their bytes are checked while they are written.
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn add(merge: &mut Merge, location: &Location) -> Result<()> {
-        let file = ImageFile::open(&location.path, MaxUnpacked::default())?;
+        let file = ImageFile::open(&location.path, Limits::default())?;
         let images = if location.reference().is_some() {
             vec![file.image(location, &Wanted::new(None, None, None))?]
         } else {
@@ -189,7 +189,7 @@ mod tests {
     fn merged(locations: &[Location]) -> Result<Merge> {
         let mut merge = Merge::default();
         locations.iter().try_for_each(|location| add(&mut merge, location))?;
-        merge.unpack(MaxUnpacked::default(), &Progress::default())?;
+        merge.unpack(Limits::default(), &Progress::default())?;
         Ok(merge)
     }
 
@@ -208,7 +208,7 @@ mod tests {
 
     /// Tags of the images, and the commands of their configs, as the manifest of the merged archive has them.
     fn contents(file: &NamedTempFile) -> Value {
-        let images = ImageFile::open(file.path(), MaxUnpacked::default()).unwrap().images().unwrap();
+        let images = ImageFile::open(file.path(), Limits::default()).unwrap().images().unwrap();
         let content = |image: &StoredImage| {
             let names: Vec<&str> = image.layers.iter().map(|layer| &*layer.name).collect();
             let by_diff_id = |diff_id: Digest| format!("{}/layer.tar", diff_id.hex());

@@ -5,14 +5,13 @@
 
 use crate::Result;
 use crate::blobs::Blobs;
-use crate::limits::MAX_DESCRIPTIONS;
 use crate::listed::{Blob, Listed};
 use crate::manifest::MANIFEST_NAME;
 use layerstone_oci::media_type::{self, is_image, is_index};
 use layerstone_oci::{
     Descriptor, INDEX_NAME, Index, Location, Manifest, Platform, StoredManifest, names_in, without_names,
 };
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Limit};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,10 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The platform of what is no image but tells of one (BuildKit, attestation-storage.md).
 const UNKNOWN: &str = "unknown";
-/// Indexes in indexes that are looked into.
-const MAX_DEPTH: usize = 8;
-/// Manifests and indexes that are read; a few that list each other often would be read without end.
-const MAX_READ: usize = 10_000;
 
 /// An index whose entries are not read yet: anything may be said of what is no image.
 type Listing = Index<Value>;
@@ -51,7 +46,8 @@ struct Level<'a> {
     names: &'a [String],
     /// Which entry of index.json leads here; none for index.json itself.
     entry: Option<usize>,
-    depth: usize,
+    /// Indexes above it.
+    depth: u64,
 }
 
 /// What was found so far.
@@ -60,9 +56,9 @@ pub(crate) struct Found {
     pub images: Vec<Listed>,
     pub artifacts: Vec<Artifact>,
     /// Manifests and indexes that were read.
-    read: usize,
+    read: u64,
     /// Bytes of the manifests that are kept.
-    kept: usize,
+    kept: u64,
     /// What was looked into, by digest, entry of index.json and names: again it would give the same.
     seen: BTreeSet<(Digest, Option<usize>, Vec<String>)>,
 }
@@ -168,16 +164,14 @@ fn collect(blobs: &Blobs, index: &Listing, level: &Level<'_>, found: &mut Found)
             continue;
         }
         found.read += 1;
-        if found.read > MAX_READ {
-            return Err(blobs.error(format!("{INDEX_NAME}: found more than {MAX_READ} manifests")));
-        }
+        check(blobs, Limit::Manifests, found.read)?;
         let blob = blob(blobs, &descriptor, level.entry.is_none());
         if is_image(&descriptor.media_type) {
             let platform = descriptor.platform.as_ref();
             if platform.is_none_or(|platform| platform.os != UNKNOWN) {
                 image(blobs, &descriptor, blob, names, level, found)?;
             }
-        } else if level.depth < MAX_DEPTH {
+        } else if level.depth < blobs.limits().most(Limit::IndexDepth) {
             let entry = level.entry.or(Some(number));
             let level = Level { piece: &blob.name, names: &names, entry, depth: level.depth + 1 };
             collect(blobs, &parse(blobs, &blob.name, &blob.read(blobs)?)?, &level, found)?;
@@ -222,13 +216,16 @@ fn image(
         size: Some(descriptor.size),
     };
     let (config, layers) = (piece(&manifest.config), manifest.layers.iter().map(piece).collect());
-    found.kept += bytes.len();
-    if found.kept > MAX_DESCRIPTIONS {
-        return Err(blobs.error(format!("{INDEX_NAME}: found manifests of more than {MAX_DESCRIPTIONS} bytes")));
-    }
+    found.kept += bytes.len() as u64;
+    check(blobs, Limit::Descriptions, found.kept)?;
     let manifest = Some(StoredManifest { descriptor: oci_descriptor, bytes, manifest });
     found.images.push(Listed { references, platform, index, is_present: true, config, layers, manifest });
     Ok(())
+}
+
+fn check(blobs: &Blobs, limit: Limit, found: u64) -> Result<()> {
+    let wrong = |exceeded| blobs.error(format!("{INDEX_NAME}: {exceeded}"));
+    blobs.limits().check(limit, found).map_err(wrong)
 }
 
 /// An entry of the index in `piece` that is a manifest or an index.
@@ -298,7 +295,8 @@ mod tests {
     fn check(directory: &Path, manifests: &[Value], expected: Result<&[&str], &str>) {
         std::fs::write(directory.join(INDEX_NAME), json!({"manifests": manifests}).to_string()).unwrap();
         let (path, shown) = (directory.to_owned(), directory.to_owned());
-        let found = images(&Blobs::Directory(Directory { path, shown, is_flat: false })).map(|found| found.images);
+        let found = images(&Blobs::Directory(Directory { path, shown, limits: Default::default(), is_flat: false }))
+            .map(|found| found.images);
         let text = |e: crate::Error| e.to_string().replace(&format!("{}", directory.display()), "F");
         let found = found.map(|images| images.iter().map(Listed::title).collect::<Vec<_>>()).map_err(text);
         let expected = expected.map(|titles| titles.iter().map(|title| (*title).to_owned()).collect());

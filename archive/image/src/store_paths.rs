@@ -40,7 +40,7 @@ pub struct ImageStorePaths {
 /// A layer cannot be read or is no tar, or `store_dir` is not absolute.
 pub fn store_paths_of(image: &StoredImage, store_dir: &str) -> Result<ImageStorePaths> {
     let store = Store::new(store_dir, "/")?;
-    let allowance = Allowance::default();
+    let allowance = Allowance::new(image.limits);
     let contents: Result<Vec<LayerContents>> =
         image.layers.par_iter().map(|layer| layer_contents(layer, store.dir(), &allowance)).collect();
     let contents = contents?;
@@ -78,14 +78,13 @@ impl LayerContents {
 
 fn layer_contents(layer: &StoredLayer, store_dir: &str, allowance: &Allowance) -> Result<LayerContents> {
     let read = || -> io::Result<LayerContents> {
-        let mut members = Members::new(BufReader::with_capacity(BUFFER, layer.part.reader()));
+        let mut members = Members::new(BufReader::with_capacity(BUFFER, layer.part.reader()), *allowance.limits());
         let mut entries = Entries::default();
         let store_dir = &store_dir.as_bytes()[1..];
         while let Some(member) = members.next_member()? {
             let before = entries.bytes();
             entries.add(&member, store_dir);
-            let taken = allowance.take(entries.bytes() - before);
-            taken.map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?;
+            allowance.take(entries.bytes() - before)?;
             members.pass_contents()?;
         }
         Ok(entries.contents(store_dir))
@@ -180,9 +179,10 @@ fn first(name: &[u8]) -> (&[u8], bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ImageFile, MaxUnpacked};
+    use crate::ImageFile;
     use layerstone_oci::Location;
     use layerstone_store::Digest;
+    use layerstone_store::Limits;
     use std::io::Write;
     use std::path::Path;
     use tempfile::NamedTempFile;
@@ -230,9 +230,9 @@ mod tests {
     }
 
     fn opened(archive: &Path) -> Result<StoredImage> {
-        let mut image = ImageFile::open(archive, MaxUnpacked::default())?
+        let mut image = ImageFile::open(archive, Limits::default())?
             .image(&Location::of(archive), &layerstone_oci::Wanted::new(None, None, None))?;
-        image.unpack(MaxUnpacked::default(), &layerstone_layer::Progress::default())?;
+        image.unpack(Limits::default(), &layerstone_layer::Progress::default())?;
         Ok(image)
     }
 

@@ -3,13 +3,11 @@
 //! Everything is checked against what names it: the config and compressed layers when they are opened or unpacked, a
 //! plain layer by whoever reads it from front to back, who knows its diff ID.
 
-use crate::limits::{MAX_DESCRIPTIONS, MAX_LAYERS};
-use crate::unpacked::MaxUnpacked;
 use crate::unpacking::unpack_all;
 use crate::{Compression, Error, Result};
 use layerstone_layer::{Blob, Layer, Progress, Source, digest_all};
 use layerstone_oci::{Config, Descriptor, Image, Reference, StoredManifest, drop_annotations_of_bytes, media_type};
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Limit, Limits};
 use layerstone_tar::{Allowance, LayerTree, Node, Part, Tree, UnionReader};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -41,7 +39,7 @@ pub struct StoredImage {
     /// Its manifest, which describes them in the same order; a docker archive has none.
     pub manifest: Option<StoredManifest>,
     /// How much of it may be unpacked.
-    pub(crate) max: MaxUnpacked,
+    pub(crate) limits: Limits,
 }
 
 /// A layer of such an image.
@@ -66,24 +64,24 @@ pub struct StoredLayer {
 }
 
 /// What is kept in memory of the images of a file.
-#[derive(Default)]
 pub(crate) struct Kept {
-    bytes: usize,
-    layers: usize,
+    limits: Limits,
+    bytes: u64,
+    layers: u64,
 }
 
 impl Kept {
+    /// At the beginning of a file.
+    pub(crate) fn new(limits: Limits) -> Kept {
+        Kept { limits, bytes: 0, layers: 0 }
+    }
+
     /// Counts bytes of JSON, and layers; the error says what was found.
     pub(crate) fn add(&mut self, bytes: usize, layers: usize) -> Result<(), String> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.layers = self.layers.saturating_add(layers);
-        if self.bytes > MAX_DESCRIPTIONS {
-            return Err(format!("found configs and descriptions of layers of more than {MAX_DESCRIPTIONS} bytes"));
-        }
-        match self.layers > MAX_LAYERS {
-            true => Err(format!("found {} layers, expected at most {MAX_LAYERS}", self.layers)),
-            false => Ok(()),
-        }
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        self.layers = self.layers.saturating_add(layers as u64);
+        self.limits.check(Limit::Descriptions, self.bytes)?;
+        Ok(self.limits.check(Limit::Layers, self.layers)?)
     }
 }
 
@@ -107,8 +105,8 @@ impl StoredImage {
     /// # Errors
     ///
     /// A layer cannot be unpacked, is not what it must be, or has more bytes than it may.
-    pub fn unpack(&mut self, max: MaxUnpacked, progress: &Progress) -> Result<()> {
-        unpack_all(&mut self.layers, max, progress)
+    pub fn unpack(&mut self, limits: Limits, progress: &Progress) -> Result<()> {
+        unpack_all(&mut self.layers, limits, progress)
     }
 
     /// The image as it goes, byte for byte, if it has a manifest; none if it has none.
@@ -185,7 +183,7 @@ impl StoredImage {
     ///
     /// A layer cannot be read, is no tar, or does not fit the ones below it.
     pub fn tree(&self) -> Result<Tree> {
-        let allowance = Allowance::default();
+        let allowance = Allowance::new(self.limits);
         let read = |(number, layer): (u32, &StoredLayer)| {
             let tar = BufReader::with_capacity(HEADERS, layer.part.reader());
             LayerTree::read_nth(tar, number, &allowance).map_err(Error::layer(layer.part.name()))
@@ -225,7 +223,7 @@ impl StoredImage {
     /// Checks bytes of holes that are to be written as zeros. Layers are plain.
     fn check_zeros(&self, found: u64) -> Result<()> {
         let sizes = self.layers.iter().map(|layer| layer.part.size());
-        let limit = self.max.of(Some(sizes.fold(0, u64::saturating_add)));
+        let limit = self.limits.unpacked(Some(sizes.fold(0, u64::saturating_add)));
         match found > limit {
             true => Err(Error::Holes { name: self.name.clone(), found, limit }),
             false => Ok(()),

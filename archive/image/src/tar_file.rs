@@ -4,10 +4,10 @@
 //! A compressed tar, or one from a pipe, is unpacked into an anonymous temporary file first, since its members are read in
 //! any order.
 
-use crate::limits::HeaderBounds;
-use crate::unpacked::{MaxUnpacked, Unpacked, unpack};
+use crate::header_bounds::HeaderBounds;
+use crate::unpacked::{Unpacked, unpack};
 use crate::{Compression, Error, Result};
-use layerstone_store::{Error as StageError, Found, Stop, Walk};
+use layerstone_store::{Error as StageError, Found, Limits, Stop, Walk};
 use layerstone_tar::{ArchiveMember, BLOCK, Kind, Members, Part, clean_name};
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -28,6 +28,8 @@ pub struct TarFile {
     pub(crate) compression: Compression,
     /// Whether bytes behind the compressed data were passed over that are more than padding.
     pub(crate) has_garbage: bool,
+    /// What may be read of it.
+    pub(crate) limits: Limits,
     /// The uncompressed tar.
     file: Arc<File>,
     members: Vec<ArchiveMember>,
@@ -44,17 +46,17 @@ impl TarFile {
     /// `UnexpectedEof`).
     pub fn open(
         path: &Path,
-        max: MaxUnpacked,
+        limits: Limits,
         read: impl FnOnce(&Part, HeaderBounds) -> io::Result<Vec<ArchiveMember>>,
     ) -> Result<TarFile> {
-        let Unpacked { file, compression, has_garbage } = open_uncompressed(path, max)?;
+        let Unpacked { file, compression, has_garbage } = open_uncompressed(path, limits)?;
         let size = file.metadata().map_err(StageError::io("read", path))?.len();
         let file = Arc::new(file);
         let tar = Part::new(Arc::clone(&file), path, 0, size);
-        let members = read(&tar, HeaderBounds::default()).map_err(Error::archive(path))?;
+        let members = read(&tar, HeaderBounds::new(limits)).map_err(Error::archive(path))?;
         let mut by_name: Vec<u32> = (0..).take(members.len()).collect();
         by_name.sort_by(|&a, &b| normal(&members[a as usize].name).cmp(&normal(&members[b as usize].name)));
-        Ok(TarFile { path: path.to_owned(), compression, has_garbage, file, members, by_name })
+        Ok(TarFile { path: path.to_owned(), compression, has_garbage, limits, file, members, by_name })
     }
 
     /// The number of the member of a name, as it stands in the tar; of several, the last one.
@@ -158,7 +160,7 @@ fn as_path(bytes: &[u8]) -> &Path {
 
 /// The members of a tar by the rules of Go, as docker reads them.
 pub(crate) fn read_members(tar: &Part, mut bounds: HeaderBounds) -> io::Result<Vec<ArchiveMember>> {
-    let mut members = Members::new(BufReader::with_capacity(HEADERS, tar.reader()));
+    let mut members = Members::new(BufReader::with_capacity(HEADERS, tar.reader()), *bounds.limits());
     let mut found = Vec::new();
     loop {
         let member = match members.next_archive_member() {
@@ -192,10 +194,10 @@ fn normal(name: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// A file that can be read at any offset: the tar itself, or a temporary one with its contents.
-fn open_uncompressed(path: &Path, max: MaxUnpacked) -> Result<Unpacked> {
+fn open_uncompressed(path: &Path, limits: Limits) -> Result<Unpacked> {
     let read = StageError::io("read", path);
     if path == Path::new("-") {
-        return unpack(io::stdin().lock(), path, max.of(None));
+        return unpack(io::stdin().lock(), path, limits.unpacked(None));
     }
     let open = || {
         let file = File::open(path)?;
@@ -211,7 +213,7 @@ fn open_uncompressed(path: &Path, max: MaxUnpacked) -> Result<Unpacked> {
     if is_plain {
         return Ok(Unpacked { file, compression: Compression::None, has_garbage: false });
     }
-    unpack(file, path, max.of(Some(metadata.len()).filter(|_| metadata.is_file())))
+    unpack(file, path, limits.unpacked(Some(metadata.len()).filter(|_| metadata.is_file())))
 }
 
 #[cfg(test)]
@@ -238,7 +240,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&parts.concat()).unwrap();
         let path = file.path().display().to_string();
-        let opened = TarFile::open(file.path(), MaxUnpacked::default(), read_members);
+        let opened = TarFile::open(file.path(), Limits::default(), read_members);
         opened.map_err(|e| e.to_string().replace(&format!("not an image: {path}: "), ""))
     }
 

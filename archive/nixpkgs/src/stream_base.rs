@@ -7,7 +7,8 @@
 use crate::Result;
 use crate::limits::MAX_COPIED;
 use crate::python_tar::{TarInfo, read_members};
-use layerstone_image::{CopiedMember, LayerFacts, MaxUnpacked, TarFile, merge_env, paths_comment};
+use layerstone_image::{CopiedMember, LayerFacts, TarFile, merge_env, paths_comment};
+use layerstone_store::Limits;
 use serde_json::Value;
 use std::path::Path;
 
@@ -29,7 +30,7 @@ impl StreamBase {
     /// It cannot be read, or is no docker archive by the rules of Python.
     pub(crate) fn open(path: &Path) -> Result<StreamBase> {
         let mut infos = Vec::new();
-        let tar = TarFile::open(path, MaxUnpacked::default(), |tar, bounds| read_members(tar, bounds, &mut infos))?;
+        let tar = TarFile::open(path, Limits::default(), |tar, bounds| read_members(tar, bounds, &mut infos))?;
         let image = tar.first_image()?;
         let mut base = StreamBase { config: image.config, layers: Vec::new(), members: Vec::new() };
         let mut copied = 0;

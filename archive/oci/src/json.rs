@@ -1,15 +1,13 @@
 //! Refuses JSON with more values than fit into memory, before it is parsed.
 
-/// Values in a manifest, index or config at most: in memory, each takes up to some hundred bytes, however short its text is.
-/// A config of 127 layers has about a thousand.
-const MAX_JSON_VALUES: usize = 200_000;
+use layerstone_store::{Exceeded, Limit, Limits};
 
 /// Checks that a text has no more values than may be kept in memory; whether it is JSON is not checked.
 ///
 /// # Errors
 ///
-/// It has more; the text says what was found and what was expected.
-pub fn check_json(text: &[u8]) -> Result<(), String> {
+/// It has more than [`Limit::JsonValues`].
+pub fn check_json(text: &[u8], limits: &Limits) -> Result<(), Exceeded> {
     // Every value but the first follows one of these. Keys do too, and are counted as values.
     let mut values = 1;
     let (mut is_string, mut is_escaped) = (false, false);
@@ -22,10 +20,7 @@ pub fn check_json(text: &[u8]) -> Result<(), String> {
             _ => {}
         }
     }
-    match values > MAX_JSON_VALUES {
-        true => Err(format!("found JSON of more than {MAX_JSON_VALUES} values")),
-        false => Ok(()),
-    }
+    limits.check(Limit::JsonValues, values)
 }
 
 #[cfg(test)]
@@ -33,14 +28,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_counted_outside_of_strings() {
-        let list = |values: usize| format!("[{}0]", "0,".repeat(values - 2));
-        assert_eq!(check_json(list(MAX_JSON_VALUES).as_bytes()), Ok(()));
-        let error = Err("found JSON of more than 200000 values".to_owned());
-        for text in [list(MAX_JSON_VALUES + 1), "[".repeat(MAX_JSON_VALUES), "{\"a\":".repeat(MAX_JSON_VALUES / 2)] {
-            assert_eq!(check_json(text.as_bytes()), error);
+    fn as_many_values_as_the_limit_and_no_more() {
+        let limits = Limits::default();
+        let most = limits.most(Limit::JsonValues) as usize;
+        let list = |count: usize| format!("[{}0]", "0,".repeat(count - 2));
+        assert_eq!(check_json(list(most).as_bytes(), &limits), Ok(()));
+        for text in [list(most + 1), "[".repeat(most), "{\"a\":".repeat(most / 2)] {
+            let exceeded = check_json(text.as_bytes(), &limits).unwrap_err();
+            assert_eq!(exceeded.to_string(), "found 200001 values, expected at most 200000 (limit json-values)");
+            assert_eq!(check_json(text.as_bytes(), &limits.with(Limit::JsonValues, most as u64 + 1)), Ok(()));
         }
-        let string = format!("\"{}\"", "\\\",:[{".repeat(MAX_JSON_VALUES));
-        assert_eq!(check_json(string.as_bytes()), Ok(()));
+        let string = format!("\"{}\"", "\\\",:[{".repeat(most));
+        assert_eq!(check_json(string.as_bytes(), &limits), Ok(()));
     }
 }

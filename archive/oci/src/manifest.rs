@@ -4,6 +4,7 @@
 
 use crate::{Descriptor, Error, Result, check_json, media_type};
 use layerstone_layer::or_null;
+use layerstone_store::Limits;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -95,8 +96,8 @@ impl Manifest {
     /// # Errors
     ///
     /// It is no JSON, or not of this form; `name` stands in the message.
-    pub fn parse(bytes: &[u8], name: &str) -> Result<Manifest> {
-        let manifest: Manifest = parse(bytes, name)?;
+    pub fn parse(bytes: &[u8], name: &str, limits: &Limits) -> Result<Manifest> {
+        let manifest: Manifest = parse(bytes, name, limits)?;
         if manifest.schema_version == SCHEMA_VERSION {
             return Ok(manifest);
         }
@@ -126,8 +127,8 @@ impl Index {
     /// # Errors
     ///
     /// As for [`Manifest::parse`].
-    pub fn parse(bytes: &[u8], name: &str) -> Result<Index> {
-        parse(bytes, name)
+    pub fn parse(bytes: &[u8], name: &str, limits: &Limits) -> Result<Index> {
+        parse(bytes, name, limits)
     }
 
     /// Its bytes.
@@ -149,9 +150,9 @@ impl<D> Index<D> {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T> {
+fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str, limits: &Limits) -> Result<T> {
     let wrong = |cause| Error::Manifest { name: name.to_owned(), cause };
-    check_json(bytes).map_err(wrong)?;
+    check_json(bytes, limits).map_err(|exceeded| wrong(exceeded.to_string()))?;
     serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))
 }
 
@@ -163,7 +164,7 @@ fn schema_version() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use layerstone_store::Digest;
+    use layerstone_store::{Digest, Limits};
 
     /// What we write: a change of these bytes is a change of every digest.
     #[test]
@@ -175,15 +176,15 @@ mod tests {
         let text = String::from_utf8(manifest.to_bytes()).unwrap();
         let expected = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"annotations":{"b":"1"}}],"annotations":{"a":"ü"}}"#;
         assert_eq!(text, expected);
-        assert_eq!(Manifest::parse(text.as_bytes(), "x").unwrap(), manifest);
+        assert_eq!(Manifest::parse(text.as_bytes(), "x", &Limits::default()).unwrap(), manifest);
         let descriptor = Descriptor::of(&manifest.media_type, text.as_bytes());
         let index = Index::new(vec![descriptor], BTreeMap::new());
-        assert_eq!(Index::parse(&index.to_bytes(), "x").unwrap(), index);
+        assert_eq!(Index::parse(&index.to_bytes(), "x", &Limits::default()).unwrap(), index);
     }
 
     #[test]
     fn what_others_write() {
-        let read = |text: &str| Manifest::parse(text.as_bytes(), "x").map_err(|e| e.to_string());
+        let read = |text: &str| Manifest::parse(text.as_bytes(), "x", &Limits::default()).map_err(|e| e.to_string());
         let hex = "0".repeat(64);
         let config = format!(r#"{{"digest": "sha256:{hex}", "size": 1, "annotations": null, "platform": null}}"#);
         assert!(read(&format!(r#"{{"schemaVersion": 2, "config": {config}, "layers": [], "more": 1}}"#)).is_ok());

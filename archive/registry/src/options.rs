@@ -1,7 +1,7 @@
 //! Holds the settings of a client. Does not know where they come from.
 
 use crate::InsecureHost;
-use layerstone_store::Cancel;
+use layerstone_store::{Cancel, Limits};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub struct Options {
     pub retries: u32,
     /// Timeout of silence: nothing is received though something must, or nothing can be sent.
     pub io_timeout: Duration,
+    /// How much of an answer is read.
+    pub limits: Limits,
     /// Cancels all requests.
     pub cancel: Cancel,
 }
@@ -26,6 +28,7 @@ impl Default for Options {
     /// The system's certificates, the user's credentials, three retries, a minute of silence, never cancelled.
     fn default() -> Options {
         let (insecure, io_timeout) = (Vec::new(), Duration::from_secs(60));
-        Options { insecure, ca: None, auth_file: None, retries: 3, io_timeout, cancel: Cancel::default() }
+        let (limits, cancel) = (Limits::default(), Cancel::default());
+        Options { insecure, ca: None, auth_file: None, retries: 3, io_timeout, limits, cancel }
     }
 }

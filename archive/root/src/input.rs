@@ -70,7 +70,7 @@ fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path) -> Res
     let mut tree = FileTree::new(tar);
     let allowance = Allowance::default();
     let mut holes = 0_u64;
-    let mut members = Members::new(BufReader::new(file));
+    let mut members = Members::new(BufReader::new(file), *allowance.limits());
     let mut count = 0_u64;
     while let Some(member) = members.next_member().map_err(Error::tar(tar))? {
         let name = as_path(&member.name);
@@ -87,7 +87,7 @@ fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path) -> Res
         let source = tar.join(name);
         // The directories above it are named by it too.
         let bytes = name.components().count() * (ENTRY_BYTES + source.as_os_str().len() + member.name.len());
-        allowance.take(bytes + member.kind.target().len()).map_err(|cause| tar_error(tar, cause))?;
+        allowance.take(bytes + member.kind.target().len()).map_err(|cause| tar_error(tar, cause.into()))?;
         let node = match &member.kind {
             Kind::File { .. } => {
                 let real = contents.join(count.to_string());

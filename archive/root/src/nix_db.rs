@@ -286,7 +286,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let blob = directory.path().join("x.tar");
         let layer = build_nix_db(spec, &closure(&spec.store), &blob)?;
-        let mut members = layerstone_tar::Members::new(BufReader::new(File::open(&blob).unwrap()));
+        let mut members = layerstone_tar::Members::new(BufReader::new(File::open(&blob).unwrap()), Default::default());
         let mut found = Vec::new();
         while let Some(member) = members.next_member().unwrap() {
             let name = String::from_utf8(member.name).unwrap();

@@ -490,7 +490,8 @@ mod tests {
 
     /// Names of the blob's members, with the modes of directories.
     fn members(machine: &Machine) -> Vec<String> {
-        let mut members = layerstone_tar::Members::new(std::fs::File::open(machine.blob()).unwrap());
+        let mut members =
+            layerstone_tar::Members::new(std::fs::File::open(machine.blob()).unwrap(), Default::default());
         std::iter::from_fn(|| members.next_member().unwrap())
             .map(|member| {
                 let mode = if member.is_directory() { format!("/ {:o}", member.mode) } else { String::new() };

@@ -115,7 +115,7 @@ fn put_over(directory: &Path, members: &[Member], unpacked: &Path) {
 }
 
 fn members(blob: &Path) -> Vec<Member> {
-    let mut tar = Members::new(fs::File::open(blob).unwrap());
+    let mut tar = Members::new(fs::File::open(blob).unwrap(), Default::default());
     std::iter::from_fn(|| tar.next_member().unwrap()).collect()
 }
 

@@ -48,7 +48,7 @@ pub enum Error {
         /// The name of the file.
         target: Vec<u8>,
         /// What is wrong with it.
-        cause: &'static str,
+        cause: String,
     },
     /// A name in an image that leads to nothing that can be used.
     #[error("cannot follow: {}: {cause}", name.escape_ascii())]

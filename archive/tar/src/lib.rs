@@ -6,11 +6,11 @@
 //!
 //! This crate does not know digests of layers, compression, or what an image is.
 
+mod allowance;
 mod entry;
 mod error;
 mod flat;
 mod header;
-mod limits;
 mod member;
 mod part;
 mod placed;
@@ -20,11 +20,11 @@ mod union_reader;
 mod walk;
 mod whiteout;
 
+pub use allowance::Allowance;
 pub use entry::{Entry, Kind, Owner, Xattrs};
 pub use error::{Error, FollowError, Result};
 pub use flat::write_flat;
 pub use header::{BLOCK, Common, Dialect, HeaderFields, RECORD, Records, append_pax};
-pub use limits::Allowance;
 pub use member::{ArchiveMember, Member, Members};
 pub use part::{Part, PartReader};
 pub use placed::Placed;

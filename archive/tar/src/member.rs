@@ -3,9 +3,9 @@
 //! What a doubtful header means is decided by the reader that [`tarsum`](crate::tarsum()) uses, which follows Go's.
 
 use crate::header::{HeaderFields, Records, XATTR, append_pax};
-use crate::limits::MAX_NAME;
 use crate::tarsum::{self, Archive, clean_name};
 use crate::{FileMeta, Kind};
+use layerstone_store::{Limit, Limits};
 use std::io::{self, Read, Seek, Write};
 
 /// Bytes of contents that are copied at a time.
@@ -52,10 +52,11 @@ impl Member {
     }
 
     /// The member of a header, or what is wrong with it.
-    fn of(header: &tarsum::Member) -> Result<Member, String> {
+    fn of(header: &tarsum::Member, limits: &Limits) -> Result<Member, String> {
+        let below_root = |what: &str, name: &[u8]| of_length(what, &below_root(what, name)?, limits);
         Ok(Member {
             name: below_root("name", &header.name)?,
-            kind: kind(header, below_root, of_length)?,
+            kind: kind(header, below_root, |what, name| of_length(what, name, limits))?,
             mode: number("mode", header.mode)? & 0o7777,
             uid: number("user id", header.uid)?,
             gid: number("group id", header.gid)?,
@@ -94,15 +95,13 @@ fn below_root(what: &str, name: &[u8]) -> Result<Vec<u8>, String> {
             _ => depth + 1,
         };
     }
-    of_length(what, &clean_name(name))
+    Ok(clean_name(name))
 }
 
 /// A name that is not longer than any file's.
-fn of_length(what: &str, name: &[u8]) -> Result<Vec<u8>, String> {
-    match name.len() {
-        length if length > MAX_NAME => Err(format!("found a {what} of {length} bytes, expected at most {MAX_NAME}")),
-        _ => Ok(name.to_vec()),
-    }
+fn of_length(what: &str, name: &[u8], limits: &Limits) -> Result<Vec<u8>, String> {
+    limits.check(Limit::Name, name.len() as u64).map_err(|exceeded| format!("a {what}: {exceeded}"))?;
+    Ok(name.to_vec())
 }
 
 fn number(what: &str, number: i64) -> Result<u32, String> {
@@ -119,8 +118,8 @@ pub struct Members<R> {
 
 impl<R: Read> Members<R> {
     /// Reads an uncompressed tar; best from a buffer, since headers are short.
-    pub fn new(tar: R) -> Members<R> {
-        Members { archive: Archive::new(tar), header: tarsum::Member::default() }
+    pub fn new(tar: R, limits: Limits) -> Members<R> {
+        Members { archive: Archive::new(tar, limits), header: tarsum::Member::default() }
     }
 
     /// The next member; none at the end. Contents are read and dropped.
@@ -133,7 +132,7 @@ impl<R: Read> Members<R> {
     /// bits, or if there are more than 2,000,000 members.
     pub fn next_member(&mut self) -> io::Result<Option<Member>> {
         match self.next_header()? {
-            true => Member::of(&self.header).map(Some).map_err(|cause| self.invalid(&cause)),
+            true => Member::of(&self.header, &self.archive.limits).map(Some).map_err(|cause| self.invalid(&cause)),
             false => Ok(None),
         }
     }
@@ -315,7 +314,7 @@ mod tests {
 
     /// The members, with contents read or passed over.
     fn members(tar: &[u8], pass: bool) -> io::Result<Vec<Member>> {
-        let mut members = Members::new(Cursor::new(tar));
+        let mut members = Members::new(Cursor::new(tar), Limits::default());
         let mut found = Vec::new();
         while let Some(member) = members.next_member()? {
             found.push(member);

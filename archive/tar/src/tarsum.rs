@@ -16,8 +16,7 @@ mod sparse;
 pub(crate) use header::Member;
 pub(crate) use reader::Archive;
 
-use crate::limits::{ALWAYS_HOLES, HOLES_RATIO};
-use layerstone_store::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher, Limits};
 use order::sort_as_go;
 use std::io::{self, Read};
 
@@ -39,13 +38,13 @@ const BUFFER: usize = 64 * 1024;
 /// member again: a name of a file that ends in a slash; or if the tar has more than 2,000,000 members, or its files more
 /// than 1 GiB of holes, and more than 100 times what the tar has before them.
 pub fn tarsum(input: impl Read) -> io::Result<String> {
-    let mut archive = Archive::new(input);
+    let mut archive = Archive::new(input, Limits::default());
     let mut buffer = vec![0; BUFFER];
     let mut sums = Vec::new();
     let mut holes = 0_u64;
     while let Some(member) = archive.next_member()? {
         holes = holes.saturating_add(archive.holes().unwrap_or(0));
-        let most = archive.offset.saturating_mul(HOLES_RATIO).max(ALWAYS_HOLES);
+        let most = archive.limits.unpacked(Some(archive.offset));
         if holes > most {
             return Err(archive.invalid(&format!("found files with {holes} bytes of holes, expected at most {most}")));
         }
@@ -458,7 +457,10 @@ mod tests {
         check(&[header(GNU, &[(124, &[0xff; 12])])], "found a size below zero");
         check(&[member(USTAR, b'x', "x", b"9 path=x\nrest")], "malformed PAX record");
         check(&[member(USTAR, b'0', "x/", b"")], "found a slash at the end of a file's name");
-        check(&[member(GNU, b'L', "x", &vec![b'x'; (1 << 20) + 1])], "found an extended header of more than 1 MiB");
+        check(
+            &[member(GNU, b'L', "x", &vec![b'x'; (1 << 20) + 1])],
+            "bytes, expected at most 1048576 (limit extended-header)",
+        );
         check(&[header(USTAR, &[(156, b"S")])], "malformed sparse map");
     }
 }

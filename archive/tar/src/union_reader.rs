@@ -2,6 +2,7 @@
 
 use crate::tree::Origin;
 use crate::{Error, Members, Node, Part, Result, Xattrs};
+use layerstone_store::Limits;
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
 
 /// Bytes read of a layer at a time for headers, and for small files with them.
@@ -62,7 +63,7 @@ impl UnionReader<'_> {
         let layer = &self.0[origin.layer as usize];
         let mut reader = layer.reader();
         let found = reader.seek(SeekFrom::Start(origin.at)).and_then(|_| {
-            let mut members = Members::new(BufReader::with_capacity(READ, reader));
+            let mut members = Members::new(BufReader::with_capacity(READ, reader), Limits::none());
             Ok((members.next_member()?, members))
         });
         let (member, members) = found.map_err(Error::read(layer.name()))?;

@@ -1,23 +1,23 @@
 //! The image to build on, or to look into: opened, its layers plain, and what they hold.
 
 use crate::{Report, Result};
-use layerstone_image::{ImageFile, ImageStorePaths, MaxUnpacked, StoredImage, store_paths_of};
+use layerstone_image::{ImageFile, ImageStorePaths, StoredImage, store_paths_of};
 use layerstone_layer::Progress;
 use layerstone_oci::{Location, Wanted};
 use layerstone_spec::Spec;
-use layerstone_store::Store;
+use layerstone_store::{Limits, Store};
 use layerstone_tar::{Kind, Tree};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// Opens a file or directory of images, and reports what is odd about it.
-pub fn open_file(path: &Path, max: MaxUnpacked, report: &dyn Report) -> Result<ImageFile> {
-    open_file_as(path, path, max, report)
+pub fn open_file(path: &Path, limits: Limits, report: &dyn Report) -> Result<ImageFile> {
+    open_file_as(path, path, limits, report)
 }
 
 /// The same for a file that messages call by another name.
-pub fn open_file_as(path: &Path, shown: &Path, max: MaxUnpacked, report: &dyn Report) -> Result<ImageFile> {
-    let file = ImageFile::open_as(path, shown, max)?;
+pub fn open_file_as(path: &Path, shown: &Path, limits: Limits, report: &dyn Report) -> Result<ImageFile> {
+    let file = ImageFile::open_as(path, shown, limits)?;
     file.warning().into_iter().for_each(|warning| report.warn(warning));
     Ok(file)
 }
@@ -30,17 +30,17 @@ pub fn open_file_as(path: &Path, shown: &Path, max: MaxUnpacked, report: &dyn Re
 pub fn open_plain_image(
     location: &Location,
     wanted: &Wanted,
-    max: MaxUnpacked,
+    limits: Limits,
     report: &dyn Report,
 ) -> Result<StoredImage> {
-    let mut image = open_file(&location.path, max, report)?.image(location, wanted)?;
-    make_plain(&mut image, max, report)?;
+    let mut image = open_file(&location.path, limits, report)?.image(location, wanted)?;
+    make_plain(&mut image, limits, report)?;
     Ok(image)
 }
 
 /// Unpacks the layers that are compressed.
-pub fn make_plain(image: &mut StoredImage, max: MaxUnpacked, report: &dyn Report) -> Result<()> {
-    let unpack = |meter: &Progress| image.unpack(max, meter);
+pub fn make_plain(image: &mut StoredImage, limits: Limits, report: &dyn Report) -> Result<()> {
+    let unpack = |meter: &Progress| image.unpack(limits, meter);
     Ok(report.during("unpacking", None, 0, unpack)?)
 }
 
@@ -57,11 +57,11 @@ impl BaseImage {
     /// # Errors
     ///
     /// It cannot be read, or is no image for that platform.
-    pub fn open(location: &Location, spec: Option<&Spec>, max: MaxUnpacked, report: &dyn Report) -> Result<BaseImage> {
+    pub fn open(location: &Location, spec: Option<&Spec>, limits: Limits, report: &dyn Report) -> Result<BaseImage> {
         let (architecture, variant) =
             spec.map_or((None, None), |spec| (spec.architecture.as_deref(), spec.variant.as_deref()));
         let wanted = Wanted::new(None, architecture, variant).of_base();
-        Ok(BaseImage { image: open_plain_image(location, &wanted, max, report)?, tree: OnceLock::new() })
+        Ok(BaseImage { image: open_plain_image(location, &wanted, limits, report)?, tree: OnceLock::new() })
     }
 
     /// The files that a container of it sees.

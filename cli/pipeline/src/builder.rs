@@ -7,12 +7,11 @@ use crate::image::{Built, image_of, write, write_to};
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Report, Result, ScriptOptions};
-use layerstone_image::MaxUnpacked;
 use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Previous, Settings, Strategy};
 use layerstone_oci::{BlobStore, Location, PutImage};
 use layerstone_spec::{ImageKind, Spec};
-use layerstone_store::{Scratch, Store};
+use layerstone_store::{Limits, Scratch, Store};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +27,7 @@ pub struct BuildOptions<'a> {
     /// The base image; none for the one that the spec names, if any.
     pub base: Option<Location>,
     /// Bytes that a base may have when it is unpacked.
-    pub max_unpacked: MaxUnpacked,
+    pub limits: Limits,
     /// Where root scripts run.
     pub scripts: ScriptOptions,
     /// How layers are compressed.
@@ -74,7 +73,7 @@ impl<'a> BuildOptions<'a> {
             state: None,
             plan: PlanOptions::default(),
             base: None,
-            max_unpacked: MaxUnpacked::default(),
+            limits: Limits::default(),
             scripts: ScriptOptions::default(),
             compression: CompressionChoice::default(),
             cache: CacheOptions::default(),
@@ -110,7 +109,7 @@ impl<'a> Builder<'a> {
         let state = options.state.as_deref().map(|directory| BuildState::open(directory, several.then_some(spec)));
         let state = state.transpose()?;
         let base = options.base.as_ref().or(spec.from_image.as_ref());
-        let base = base.map(|base| BaseImage::open(base, Some(spec), options.max_unpacked, report)).transpose()?;
+        let base = base.map(|base| BaseImage::open(base, Some(spec), options.limits, report)).transpose()?;
         let cache = options.cache.open(store, report)?;
         let mut settings = settings(spec, strategy, base.as_ref(), store)?;
         settings.previous = state.as_ref().map(BuildState::previous).transpose()?.flatten();

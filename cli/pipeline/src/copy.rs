@@ -115,7 +115,7 @@ impl Copier<'_> {
     pub fn plain(&self, source: &ImageSource, name: Option<Reference>, scratch: &Scratch) -> Result<Image<'static>> {
         let Opened { file, location, wanted } = self.opened(source, scratch)?;
         let mut image = file.image(&location, &wanted)?;
-        make_plain(&mut image, self.options.max_unpacked, self.report())?;
+        make_plain(&mut image, self.options.limits, self.report())?;
         let name = name.or_else(|| name_of(&image, &location));
         if let Some(name) = &name {
             Reference::parse_tagged(&name.to_string()).map_err(|error| {
@@ -153,7 +153,7 @@ impl Copier<'_> {
         if let Some(image) = as_stored {
             return Ok(image);
         }
-        make_plain(&mut image, self.options.max_unpacked, self.report())?;
+        make_plain(&mut image, self.options.limits, self.report())?;
         Ok(image.plain(name))
     }
 
@@ -184,7 +184,7 @@ impl Copier<'_> {
                 (path, Location::of(reference.to_string()))
             }
         };
-        let file = open_file_as(&path, &location.path, self.options.max_unpacked, self.report())?;
+        let file = open_file_as(&path, &location.path, self.options.limits, self.report())?;
         Ok(Opened { file, location, wanted })
     }
 }

@@ -3,11 +3,11 @@
 use crate::base_image::open_file;
 use crate::oci_destination::PutManifest;
 use crate::{ImageSource, Registries, Report, Result, remote};
-use layerstone_image::{ImageFile, MaxUnpacked};
+use layerstone_image::ImageFile;
 use layerstone_layer::{Content, Layer, Progress};
 use layerstone_oci::{BlobStore, Descriptor, Index, Location, Manifest, Reference, media_type, put_layers};
 use layerstone_registry::{FetchedManifest, Repository};
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Limit, Limits};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -17,18 +17,11 @@ enum BlobSource<'a> {
     File(&'a ImageFile),
 }
 
-/// Bytes of all manifests at most; those of an image for ten platforms have some twenty kilobytes.
-const MAX_MANIFESTS: usize = 32 << 20;
-/// Indexes in indexes that are followed.
-const MAX_DEPTH: usize = 8;
-/// Manifests and blobs that are copied: a hundred platforms of a hundred layers each.
-const MAX_FOUND: usize = 10_000;
-
 /// Puts an index and all that it lists, or an image, byte for byte.
 pub fn put_all(
     origin: &ImageSource,
     store: &dyn BlobStore,
-    max: MaxUnpacked,
+    limits: Limits,
     registries: &Registries,
     report: &dyn Report,
 ) -> Result<PutManifest> {
@@ -36,7 +29,7 @@ pub fn put_all(
     let listed = match origin {
         ImageSource::Registry(reference) => Listed::of_registry(reference, registries)?,
         ImageSource::File(location) => {
-            file = open_file(&location.path, max, report)?;
+            file = open_file(&location.path, limits, report)?;
             Listed::of_file(&file, location)?
         }
         ImageSource::Spec(_) | ImageSource::Engine(..) => {
@@ -52,6 +45,7 @@ pub struct Listed<'a> {
     pub descriptor: Descriptor,
     bytes: Vec<u8>,
     name: Option<Reference>,
+    limits: Limits,
 }
 
 impl<'a> Listed<'a> {
@@ -59,24 +53,25 @@ impl<'a> Listed<'a> {
         let repository = registries.repository(reference)?;
         let FetchedManifest { descriptor, bytes } = repository.manifest(&reference.tag_or_digest())?;
         let name = Some(remote::name_of(reference));
-        Ok(Listed { source: BlobSource::Registry(repository), descriptor, bytes, name })
+        let limits = registries.options.limits;
+        Ok(Listed { source: BlobSource::Registry(repository), descriptor, bytes, name, limits })
     }
 
     pub fn of_file(file: &'a ImageFile, location: &Location) -> Result<Listed<'a>> {
         let (descriptor, bytes, names) = file.listed(location)?;
         let name = names.iter().find(|name| name.contains(':')).map(|name| Reference::unchecked(name).tagged());
-        Ok(Listed { source: BlobSource::File(file), descriptor, bytes, name })
+        Ok(Listed { source: BlobSource::File(file), descriptor, bytes, name, limits: *file.limits() })
     }
 
     /// An error if something that is listed is missing.
     pub fn check(&self) -> Result<()> {
-        self.source.collect(&self.descriptor, &self.bytes, &mut Found::default(), 0)
+        self.source.collect(&self.descriptor, &self.bytes, &mut Found::new(self.limits), 0)
     }
 
     /// Puts all of it.
     pub fn put(self, store: &dyn BlobStore, registries: &Registries, report: &dyn Report) -> Result<PutManifest> {
-        let Listed { source, descriptor, bytes, name } = self;
-        let mut found = Found::default();
+        let Listed { source, descriptor, bytes, name, limits } = self;
+        let mut found = Found::new(limits);
         source.collect(&descriptor, &bytes, &mut found, 0)?;
         let Found { layers, manifests, .. } = found;
         let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
@@ -90,8 +85,8 @@ impl<'a> Listed<'a> {
 }
 
 /// What is below an index.
-#[derive(Default)]
 struct Found {
+    limits: Limits,
     /// All blobs, each once.
     layers: Vec<Layer>,
     /// All manifests and indexes, those that others list first.
@@ -99,15 +94,25 @@ struct Found {
     /// What is in either.
     seen: HashSet<Digest>,
     /// Bytes of the manifests.
-    kept: usize,
+    kept: u64,
+}
+
+impl Found {
+    fn new(limits: Limits) -> Found {
+        Found { limits, layers: Vec::new(), manifests: Vec::new(), seen: HashSet::new(), kept: 0 }
+    }
+
+    fn check(&self, limit: Limit, found: u64, name: &str) -> Result<()> {
+        self.limits.check(limit, found).map_err(|exceeded| invalid!("{exceeded}: {name}"))
+    }
 }
 
 impl BlobSource<'_> {
     /// Adds what is below a manifest or an index.
-    fn collect(&self, descriptor: &Descriptor, bytes: &[u8], found: &mut Found, depth: usize) -> Result<()> {
+    fn collect(&self, descriptor: &Descriptor, bytes: &[u8], found: &mut Found, depth: u64) -> Result<()> {
         let name = descriptor.digest.to_string();
         if media_type::is_image(&descriptor.media_type) {
-            let manifest = Manifest::parse(bytes, &name)?;
+            let manifest = Manifest::parse(bytes, &name, &found.limits)?;
             for blob in manifest.layers.iter().chain([&manifest.config]) {
                 if found.seen.insert(blob.digest) {
                     found.layers.push(Layer::of_blob(blob.clone(), self.blob(blob)?));
@@ -115,25 +120,19 @@ impl BlobSource<'_> {
             }
             return Ok(());
         }
-        if depth == MAX_DEPTH {
-            bail!("found more than {MAX_DEPTH} indexes in each other: {name}");
-        }
-        for child in Index::parse(bytes, &name)?.manifests {
+        found.check(Limit::IndexDepth, depth, &name)?;
+        for child in Index::parse(bytes, &name, &found.limits)?.manifests {
             if !found.seen.insert(child.digest) {
                 continue;
             }
-            if found.seen.len() > MAX_FOUND {
-                bail!("found more than {MAX_FOUND} manifests and blobs below: {name}");
-            }
+            found.check(Limit::Manifests, found.seen.len() as u64, &name)?;
             let is_known = media_type::MANIFESTS.contains(&child.media_type.as_str());
             if !is_known {
                 bail!("found media type {:?} in the index {name}, expected a manifest or an index", child.media_type);
             }
             let bytes = self.manifest(&child)?;
-            found.kept = found.kept.saturating_add(bytes.len());
-            if found.kept > MAX_MANIFESTS {
-                bail!("found manifests of more than {MAX_MANIFESTS} bytes: {name}");
-            }
+            found.kept = found.kept.saturating_add(bytes.len() as u64);
+            found.check(Limit::Descriptions, found.kept, &name)?;
             self.collect(&child, &bytes, found, depth + 1)?;
             found.manifests.push((child, bytes));
         }

@@ -64,7 +64,7 @@ impl Copier<'_> {
     /// Those of [`Copier::copy`].
     pub fn copy_all(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
         let open = self.open(target, [source])?;
-        let put = put_all(source, open.store(), self.options.max_unpacked, self.registries, self.report())?;
+        let put = put_all(source, open.store(), self.options.limits, self.registries, self.report())?;
         self.finish(&open, put, name, target)
     }
 

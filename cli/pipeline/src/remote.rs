@@ -9,13 +9,11 @@ use layerstone_oci::{
 };
 use layerstone_registry::{FetchedManifest, Repository};
 use layerstone_spec::Spec;
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Limit, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Indexes in indexes that are followed.
-const MAX_DEPTH: usize = 8;
 /// Manifests and indexes that are fetched to find the one for a platform.
 const MAX_FETCHED: usize = 100;
 
@@ -24,6 +22,7 @@ struct Search<'a> {
     repository: &'a Repository,
     wanted: &'a Wanted,
     name: &'a str,
+    limits: &'a Limits,
     /// What images were found to run on, for messages.
     found: Vec<String>,
     /// What was fetched.
@@ -32,7 +31,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// The image of an index, or of one that it lists, for the platform that is wanted.
-    fn image(&mut self, index: &Index, depth: usize) -> Result<Option<Descriptor>> {
+    fn image(&mut self, index: &Index, depth: u64) -> Result<Option<Descriptor>> {
         let images = index.manifests.iter().filter(|it| media_type::is_image(&it.media_type));
         let images: Vec<&Descriptor> = images.filter(|it| !is_unknown(it) && it.artifact_type().is_none()).collect();
         self.found.extend(images.iter().filter_map(|it| it.platform.as_ref()).map(ToString::to_string));
@@ -41,9 +40,9 @@ impl Search<'_> {
             return Ok(Some(best.clone()));
         }
         for inner in index.manifests.iter().filter(|it| media_type::is_index(&it.media_type)) {
-            if depth < MAX_DEPTH
+            if depth < self.limits.most(Limit::IndexDepth)
                 && let Some(fetched) = self.fetch(inner)?
-                && let Some(found) = self.image(&Index::parse(&fetched.bytes, self.name)?, depth + 1)?
+                && let Some(found) = self.image(&Index::parse(&fetched.bytes, self.name, self.limits)?, depth + 1)?
             {
                 return Ok(Some(found));
             }
@@ -54,7 +53,7 @@ impl Search<'_> {
     /// What an image runs on, by its config, where the index does not tell; none for an artifact.
     fn look(&mut self, image: &Descriptor) -> Result<Option<Platform>> {
         let Some(fetched) = self.fetch(image)? else { return Ok(Some(Platform::default())) };
-        let manifest = Manifest::parse(&fetched.bytes, &format!("{}@{}", self.name, image.digest))?;
+        let manifest = Manifest::parse(&fetched.bytes, &format!("{}@{}", self.name, image.digest), self.limits)?;
         if manifest.artifact().is_some() {
             return Ok(Some(Platform::default()));
         }
@@ -163,21 +162,21 @@ pub fn name_of(reference: &Reference) -> Reference {
 pub fn image(reference: &Reference, wanted: &Wanted, registries: &Registries) -> Result<RemoteImage> {
     let repository = registries.repository(reference)?;
     let named = repository.manifest(&reference.tag_or_digest())?;
-    let digest = named.descriptor.digest;
+    let (digest, limits) = (named.descriptor.digest, &registries.options.limits);
     let is_alone = !media_type::is_index(&named.descriptor.media_type);
     let FetchedManifest { descriptor, bytes } = if is_alone {
         named
     } else {
         let name = reference.to_string();
-        let index = Index::parse(&named.bytes, &name)?;
-        let mut search =
-            Search { repository: &repository, wanted, name: &name, found: Vec::new(), fetched: BTreeSet::new() };
+        let index = Index::parse(&named.bytes, &name, limits)?;
+        let (found, fetched) = Default::default();
+        let mut search = Search { repository: &repository, wanted, name: &name, limits, found, fetched };
         match search.image(&index, 0)? {
             Some(chosen) => repository.manifest(&chosen.digest.to_string())?,
             None => return Err(search.nothing()),
         }
     };
-    let manifest = Manifest::parse(&bytes, &format!("{}@{}", reference.name(), descriptor.digest))?;
+    let manifest = Manifest::parse(&bytes, &format!("{}@{}", reference.name(), descriptor.digest), limits)?;
     let config = repository.small_blob(&manifest.config).context("cannot read the config")?;
     let manifest = StoredManifest { descriptor, bytes, manifest };
     let image = RemoteImage { reference: reference.clone(), repository, manifest, config, digest, is_alone };

@@ -93,7 +93,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if options.state.is_some() && !target.keeps_oci_images() {
         bail!("--state: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG with it");
     }
-    let (legacy, registries) = (options.archive.legacy, options.registry.registries());
+    let (legacy, registries) = (options.archive.legacy, options.registry.registries(options.base.limits()));
     let mut step = options.step.begin(&target.files())?;
     match &specs[..] {
         [(spec, strategy)] => {
@@ -118,7 +118,7 @@ impl Options {
             state: self.state.clone(),
             plan: self.plan.options(),
             base: self.base.named()?,
-            max_unpacked: self.base.max(),
+            limits: self.base.limits(),
             scripts: self.scripts.options(),
             compression: self.compression.choice()?,
             cache: self.cache.options(),

@@ -11,7 +11,7 @@ use clap::Args;
 use layerstone_layering::Strategy;
 use layerstone_pipeline::{BuildOptions, Builder, Built, ImageTarget, WriteOptions};
 use layerstone_spec::Spec;
-use layerstone_store::{Scratch, Store, StorePath};
+use layerstone_store::{Limits, Scratch, Store, StorePath};
 use std::path::PathBuf;
 
 /// Make an image of a small store that comes with this program, and show what was built
@@ -35,7 +35,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.tag = Some("latest".to_owned());
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
-    let (build, registries) = (BuildOptions::new(&store, common), RegistryArgs::default().registries());
+    let (build, registries) =
+        (BuildOptions::new(&store, common), RegistryArgs::default().registries(Limits::default()));
     let builder = Builder::open(&spec, Strategy::default(), false, &build)?;
     let work = Scratch::create(&std::env::temp_dir())?;
     let layers = builder.layers(&work)?;

@@ -80,15 +80,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let read = read.reads(options.base.file(Some(&spec))).reads(options.registry.files());
     read.writes(&options.step.depfile).writes_to(&target).check()?;
     let mut step = options.step.begin(&target.files())?;
-    let (max, cache) = (options.base.max(), options.cache.options().open(&store, common)?);
-    let layers = files.par_iter().map(|path| read_layer(path, &store, &cache, max));
+    let (limits, cache) = (options.base.limits(), options.cache.options().open(&store, common)?);
+    let layers = files.par_iter().map(|path| read_layer(path, &store, &cache, limits));
     let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
     if let Some(base) = &base {
         // A layer of the right digest may still be no tar.
         base.tree()?;
     }
-    let (legacy, registries) = (options.archive.legacy, options.registry.registries());
+    let (legacy, registries) = (options.archive.legacy, options.registry.registries(options.base.limits()));
     let to = WriteOptions { target: &target, legacy, compression, registries: &registries };
     print_built(&write_image(&spec, base.as_ref(), layers, &to, &cache, common)?, &target, common)?;
     cache.finish();

@@ -5,7 +5,7 @@ mod image;
 mod stage_file;
 
 use crate::args::Common;
-use crate::base_args::UnpackingArgs;
+use crate::limit_args::LimitArgs;
 use crate::out::print;
 use crate::platform_args::PlatformArgs;
 use anyhow::{Context, Result};
@@ -42,7 +42,7 @@ pub struct Options {
     #[command(flatten)]
     platform: PlatformArgs,
     #[command(flatten)]
-    unpacking: UnpackingArgs,
+    limits: LimitArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {

@@ -1,15 +1,16 @@
 //! `layerstone merge`: the images of several files in one docker archive.
 
 use crate::args::Common;
-use crate::base_args::UnpackingArgs;
+use crate::limit_args::LimitArgs;
 use crate::out::print;
 use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
-use layerstone_image::{MaxUnpacked, Merge, StoredImage};
+use layerstone_image::{Merge, StoredImage};
 use layerstone_layer::Progress;
 use layerstone_oci::{Location, Wanted};
 use layerstone_pipeline::{CompressionChoice, ImageTarget, open_file, write_archive};
+use layerstone_store::Limits;
 use rayon::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ pub struct Options {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
-    unpacking: UnpackingArgs,
+    limits: LimitArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -39,22 +40,22 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let inputs = options.files.iter().map(|text| Location::parse(text)).filter(|location| !is_replaced(location));
     let inputs = inputs.map(|location| location.path);
     Files::default().reads(inputs).writes_to(&target).check()?;
-    let max = options.unpacking.max();
+    let limits = options.limits.limits();
     let mut merge = Merge::default();
-    for (location, images) in opened(&options.files, max, common)? {
+    for (location, images) in opened(&options.files, limits, common)? {
         images.into_iter().try_for_each(|image| merge.add(&location, image))?;
     }
-    let unpack = |meter: &Progress| merge.unpack(max, meter);
+    let unpack = |meter: &Progress| merge.unpack(limits, meter);
     common.report().during("unpacking", None, 0, unpack)?;
     write_archive(&merge.archive(), &target, &CompressionChoice::default(), &|_| merge.trailer(), common)?;
     print_images(&merge, &target, common)
 }
 
 /// The images that are meant, file by file; several files are opened at once, since that may mean to unpack them.
-fn opened(files: &[OsString], max: MaxUnpacked, common: &Common) -> Result<Vec<(Location, Vec<StoredImage>)>> {
+fn opened(files: &[OsString], limits: Limits, common: &Common) -> Result<Vec<(Location, Vec<StoredImage>)>> {
     let open = |text: &OsString| {
         let location = Location::parse(text);
-        let file = open_file(&location.path, max, common)?;
+        let file = open_file(&location.path, limits, common)?;
         let images = match location.reference() {
             Some(_) => vec![file.image(&location, &Wanted::new(None, None, None).of_base())?],
             None => file.images()?,

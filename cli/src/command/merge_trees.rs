@@ -1,7 +1,7 @@
 //! `layerstone merge-trees`: directories and tars merged into one tree.
 
 use crate::args::Common;
-use crate::base_args::UnpackingArgs;
+use crate::limit_args::LimitArgs;
 use crate::overwrite::Files;
 use crate::time::parse_time;
 use anyhow::{Context, Result, bail};
@@ -39,7 +39,7 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     mtime: Option<Time>,
     #[command(flatten)]
-    unpacking: UnpackingArgs,
+    limits: LimitArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -53,7 +53,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     check_tar(&options.output, None)?;
     let is_tar = options.output.as_os_str().as_bytes().to_ascii_lowercase().ends_with(b".tar");
-    let open = |source: &PathBuf| open(source, &options.unpacking);
+    let open = |source: &PathBuf| open(source, &options.limits);
     let sources = options.sources.iter().map(open).collect::<Result<Vec<_>>>()?;
     let merged = merge_trees(&sources)?;
     if options.strict && !merged.conflicts.is_empty() {
@@ -67,7 +67,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     Ok(())
 }
 
-fn open(source: &Path, unpacking: &UnpackingArgs) -> Result<TreeSource> {
+fn open(source: &Path, limits: &LimitArgs) -> Result<TreeSource> {
     let metadata = source.metadata().with_context(|| format!("cannot read: {}", source.display()))?;
     if metadata.is_dir() {
         return Ok(TreeSource::Directory(source.to_owned()));
@@ -75,8 +75,8 @@ fn open(source: &Path, unpacking: &UnpackingArgs) -> Result<TreeSource> {
     if !metadata.is_file() {
         bail!("cannot merge: {}: expected a folder or a tar", source.display());
     }
-    let max_holes = unpacking.max().of(Some(metadata.len()));
-    Ok(TreeSource::Tar { name: source.to_owned(), file: open_plain(source, unpacking.max())?, max_holes })
+    let max_holes = limits.limits().unpacked(Some(metadata.len()));
+    Ok(TreeSource::Tar { name: source.to_owned(), file: open_plain(source, limits.limits())?, max_holes })
 }
 
 fn write_tar(merged: &MergedTrees, mtime: Option<Time>, output: &Path) -> Result<()> {

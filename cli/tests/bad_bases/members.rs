@@ -167,7 +167,15 @@ fn layers_that_no_image_can_have() {
     // Behind GNU's header for a long name, and the name.
     let at = 512 + 4121_usize.next_multiple_of(512);
     let tar = layer(&[(&long, Entry::Folder)]);
-    check_layer(&place, tar, &[WITH_CONTENTS], &header(at, "found a name of 4119 bytes, expected at most 4096"));
+    check_layer(
+        &place,
+        tar,
+        &[WITH_CONTENTS],
+        &header(
+            at,
+            "a name: found 4119 bytes, expected at most 4096 (limit name)\nhint: --limit name=NUMBER allows more",
+        ),
+    );
     let tar = layer(&[("", empty())]);
     check_layer(&place, tar, &[WITH_CONTENTS], &header(0, "found a file with the name of the root, expected a folder"));
     let tar = layer(&[("etc/.wh.", empty())]);

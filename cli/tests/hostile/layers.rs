@@ -56,17 +56,17 @@ fn members() {
         (
             "map",
             vec![sparse(&[b"700000\n", &b"0\n".repeat(1_400_000)[..]].concat(), 1)],
-            "found a sparse map of more than 1 MiB",
+            "expected at most 1048576 (limit extended-header)",
         ),
-        ("gnu", vec![gnu_sparse(3000)], "found a sparse map of more than 1 MiB"),
+        ("gnu", vec![gnu_sparse(3000)], "expected at most 1048576 (limit extended-header)"),
         (
             "name",
             vec![member("l", b'L', &long), member("x", b'0', b"")],
-            "found a name of 1000000 bytes, expected at most 4096",
+            "a name: found 1000000 bytes, expected at most 4096 (limit name)",
         ),
-        ("target", vec![member("k", b'K', &long), member("x", b'2', b"")], "found a link target of 1000000 bytes"),
-        ("folders", folders, "found more than 250000 folders that no header describes"),
-        ("links", links, "found more than 16 MiB of such targets"),
+        ("target", vec![member("k", b'K', &long), member("x", b'2', b"")], "a link target: found 1000000 bytes"),
+        ("folders", folders, "folders that no header describes, expected at most 250000 (limit implied-directories)"),
+        ("links", links, "bytes, expected at most 16777216 (limit link-targets)"),
     ] {
         write_layer(&place, name, &members);
         // Store paths are not asked for links and folders of theirs.

@@ -141,9 +141,9 @@ fn manifests() {
         })
     };
     check(
-        &other(vec![b' '; 5 << 20], MANIFEST),
+        &other(vec![b' '; 9 << 20], MANIFEST),
         "",
-        "cannot read the manifest: http://HOST/v2/a/b/manifests/1: found more than 4194304 bytes",
+        "cannot read the manifest: http://HOST/v2/a/b/manifests/1: found 8388609 bytes, expected at most 8388608 (limit json)",
     );
     check(
         &other(b"{}".to_vec(), "text/html"),
@@ -168,9 +168,9 @@ fn manifests() {
     // A manifest of 100 MB is not read to its end: nothing is sent behind the promise.
     let registry = serve(|_, request| {
         is_manifest(request)
-            .then(|| Answer { length: Some(100 << 20), ..Answer::bytes(200, vec![b' '; 6 << 20]).cut(6 << 20) })
+            .then(|| Answer { length: Some(100 << 20), ..Answer::bytes(200, vec![b' '; 9 << 20]).cut(9 << 20) })
     });
-    check(&registry, "", "found more than 4194304 bytes");
+    check(&registry, "", "found 8388609 bytes, expected at most 8388608 (limit json)");
     // Other bytes than the digest says.
     let registry = serve(|_, _| None);
     let wrong = named(b"another");

@@ -12,6 +12,7 @@ mod error;
 mod fields;
 mod file;
 mod leftover;
+mod limits;
 mod nar_hash;
 mod output;
 mod path;
@@ -35,6 +36,7 @@ pub use file::{
     to_text, write_stage_file, write_text,
 };
 pub use leftover::{Leftover, remove_leftovers};
+pub use limits::{Description, Exceeded, LIMITS, Limit, Limits};
 pub use nar_hash::{NarHash, nix_base32};
 pub use output::{Output, check_folder, write_new, write_whole};
 pub use path::{HASH_LEN, StorePath};

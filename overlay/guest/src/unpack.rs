@@ -5,6 +5,7 @@
 
 use crate::mounts::set_time;
 use crate::{Error, Result};
+use layerstone_store::Limits;
 use layerstone_tar::{FileMeta, Kind, Member, Members};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, XattrFlags, chmodat, chownat, linkat, lsetxattr, makedev, mkdirat, mknodat,
@@ -25,7 +26,7 @@ const OFTEN: usize = 512;
 
 /// Unpacks a tar into a directory. `beat` is called now and then.
 pub fn unpack(tar: &mut dyn Read, directory: &Path, beat: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-    let mut members = Members::new(BufReader::with_capacity(READ, tar));
+    let mut members = Members::new(BufReader::with_capacity(READ, tar), Limits::none());
     let mut directories: Vec<(PathBuf, FileMeta)> = Vec::new();
     let mut count = 0_usize;
     while let Some(member) = members.next_member().map_err(Error::io("unpack", directory))? {

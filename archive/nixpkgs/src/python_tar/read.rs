@@ -3,14 +3,13 @@
 use super::{Pax, TarInfo};
 use crate::limits::MAX_GLOBAL;
 use layerstone_image::HeaderBounds;
+use layerstone_store::Limit;
 use layerstone_tar::{ArchiveMember, BLOCK, Kind, Part, PartReader};
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Most bytes of an extended header; more would be no name but an attack.
-const MAX_EXTENSION: u64 = 1 << 20;
 /// Bytes of memory that a record takes besides its own.
 const RECORD_BYTES: usize = 96;
 
@@ -115,9 +114,8 @@ impl Headers {
 
     /// The contents of an extended header.
     fn payload(&mut self, size: u64) -> io::Result<Vec<u8>> {
-        if size > MAX_EXTENSION {
-            return Err(damaged(format!("found an extended header of {size} bytes, expected at most {MAX_EXTENSION}")));
-        }
+        let checked = self.bounds.limits().check(Limit::ExtendedHeader, size);
+        checked.map_err(|exceeded| damaged(format!("an extended header: {exceeded}")))?;
         let mut payload = vec![0; (size as usize).next_multiple_of(BLOCK)];
         self.read(&mut payload)?;
         payload.truncate(size as usize);

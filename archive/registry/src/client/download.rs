@@ -5,11 +5,8 @@ use crate::client::retry::PROGRESS;
 use crate::client::{Reply, Request};
 use crate::{Error, Repository, Result};
 use layerstone_oci::{Content, Descriptor, check_json};
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Limit};
 use std::io::{Read, Write};
-
-/// Bytes that a config has at most.
-const MOST_CONFIG: u64 = 8 << 20;
 
 /// A blob in a registry.
 #[derive(Clone, Debug)]
@@ -34,9 +31,8 @@ impl Repository {
             let url = self.blob_url(&descriptor.digest).to_string();
             Error::Protocol { what: "cannot read the config", url, cause }
         };
-        if descriptor.size > MOST_CONFIG {
-            return Err(wrong(format!("found {} bytes, expected at most {MOST_CONFIG}", descriptor.size)));
-        }
+        let limits = &self.registry.options.limits;
+        limits.check(Limit::Json, descriptor.size).map_err(|exceeded| wrong(exceeded.to_string()))?;
         let mut bytes = Vec::new();
         self.blob(descriptor).copy(0, &mut bytes)?;
         let (found, expected) = (Digest::of(&bytes), descriptor.digest);
@@ -44,7 +40,7 @@ impl Repository {
             let name = format!("{}/{}", self.registry.host, self.name);
             return Err(Error::Digest { name, found, expected });
         }
-        check_json(&bytes).map_err(wrong)?;
+        check_json(&bytes, limits).map_err(|exceeded| wrong(exceeded.to_string()))?;
         Ok(bytes)
     }
 }

@@ -7,11 +7,8 @@ use crate::client::{Registry, Reply, Request, refusal};
 use crate::url::Url;
 use crate::{Error, Result};
 use layerstone_oci::{Descriptor, media_type};
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Limit};
 use std::sync::Arc;
-
-/// Bytes that a manifest has at most: what registries must take (distribution-spec, "Pushing Manifests").
-const MOST_MANIFEST: u64 = 4 << 20;
 
 /// A repository of a registry.
 #[derive(Clone, Debug)]
@@ -44,7 +41,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// It does not exist, has more than 4 MiB, is of an unknown media type, or has another digest.
+    /// It does not exist, has more bytes than [`Limit::Json`], is of an unknown media type, or has another digest.
     pub fn manifest(&self, target: &str) -> Result<FetchedManifest> {
         let url = self.registry.url(&format!("{}/manifests/{target}", self.name));
         let accept = media_type::MANIFESTS.join(", ");
@@ -54,7 +51,7 @@ impl Repository {
             let reply = self.found(&request, self.registry.request_once(&self.scope, &request)?, target)?;
             let kind = reply.header("content-type").unwrap_or_default();
             let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
-            Ok((kind, self.read(&request, reply, MOST_MANIFEST)?))
+            Ok((kind, self.read(&request, reply)?))
         })?;
         let found = Digest::of(&bytes);
         if let Some(expected) = target.parse().ok().filter(|expected| *expected != found) {
@@ -99,19 +96,18 @@ impl Repository {
         }
     }
 
-    /// Reads a small body.
-    fn read(&self, request: &Request<'_>, reply: Reply, most: u64) -> Result<Vec<u8>> {
+    /// Reads a piece of JSON.
+    fn read(&self, request: &Request<'_>, reply: Reply) -> Result<Vec<u8>> {
         let wrong = |cause| Error::Protocol { what: request.what, url: request.url.to_string(), cause };
         let reader = body(reply.answer, None).map_err(wrong)?;
-        let read = self.registry.transport.read_small(reader, most);
+        let limits = &self.registry.options.limits;
+        let read = self.registry.transport.read_small(reader, limits.most(Limit::Json));
         self.registry.options.cancel.check()?;
         let bytes = read.map_err(|cause| {
             let cause = format!("the answer breaks off: {cause}");
             Error::Unreachable { url: request.url.to_string(), cause }
         })?;
-        if bytes.len() as u64 > most {
-            return Err(wrong(format!("found more than {most} bytes")));
-        }
+        limits.check(Limit::Json, bytes.len() as u64).map_err(|exceeded| wrong(exceeded.to_string()))?;
         Ok(bytes)
     }
 }

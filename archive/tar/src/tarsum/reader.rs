@@ -7,7 +7,7 @@
 use super::header::{Block, Dialect, Member, Records, apply_records, global, parse_fields, parse_records, until_nul};
 use super::sparse::Sparse;
 use crate::BLOCK;
-use crate::limits::{MAX_EXTENSION, MAX_MEMBERS};
+use layerstone_store::{Limit, Limits};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 
@@ -33,11 +33,12 @@ pub(crate) struct Archive<R> {
     pub(super) sparse: Option<Sparse>,
     /// Headers read so far.
     pub count: u64,
+    pub limits: Limits,
 }
 
 impl<R: Read> Archive<R> {
-    pub fn new(input: R) -> Archive<R> {
-        Archive { input, offset: 0, start: 0, first: 0, stored: 0, padding: 0, sparse: None, count: 0 }
+    pub fn new(input: R, limits: Limits) -> Archive<R> {
+        Archive { input, offset: 0, start: 0, first: 0, stored: 0, padding: 0, sparse: None, count: 0, limits }
     }
 
     /// Goes on to the next member; none at the end of the archive.
@@ -47,9 +48,7 @@ impl<R: Read> Archive<R> {
         let mut is_first = true;
         loop {
             let Some(block) = self.next_header()? else { return Ok(None) };
-            if self.count == MAX_MEMBERS {
-                return Err(self.invalid(&format!("found more than {MAX_MEMBERS} headers")));
-            }
+            self.check(Limit::Members, self.count + 1)?;
             if std::mem::take(&mut is_first) {
                 self.first = self.start;
             }
@@ -171,9 +170,7 @@ impl<R: Read> Archive<R> {
                 0 => return Ok(contents),
                 n => contents.extend_from_slice(&buffer[..n]),
             }
-            if contents.len() > MAX_EXTENSION {
-                return Err(self.invalid("found an extended header of more than 1 MiB"));
-            }
+            self.check(Limit::ExtendedHeader, contents.len() as u64)?;
         }
     }
 
@@ -215,6 +212,11 @@ impl<R: Read> Archive<R> {
                 read => return read.inspect(|&n| self.offset += n as u64),
             }
         }
+    }
+
+    /// Checks a number of the present header.
+    pub fn check(&self, limit: Limit, found: u64) -> io::Result<()> {
+        self.limits.check(limit, found).map_err(|exceeded| self.invalid(&exceeded.to_string()))
     }
 
     /// An error that names the present header.

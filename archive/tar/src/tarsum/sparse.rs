@@ -3,12 +3,12 @@
 use super::header::{Block, Dialect, Member, Records, decimal, number};
 use super::reader::{Archive, fill};
 use crate::BLOCK;
-use crate::limits::MAX_EXTENSION;
+use layerstone_store::Limit;
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// Numbers in GNU's own map at most: as many as fit in the largest map of the other formats, 12 bytes each.
-const MAX_MAP: usize = MAX_EXTENSION / 12;
+/// Bytes of a number in GNU's own map.
+const NUMBER: usize = 12;
 
 /// The contents of a file with holes, part by part.
 #[derive(Debug)]
@@ -88,16 +88,14 @@ impl<R: Read> Archive<R> {
         let (mut block, mut entries) = (header, 386..482);
         loop {
             for entry in block[entries.clone()].chunks(24).take_while(|entry| entry[0] != 0) {
-                for field in entry.chunks(12) {
+                for field in entry.chunks(NUMBER) {
                     map.push(number(field).ok_or_else(|| self.malformed())?);
                 }
             }
             if block[entries.end] == 0 {
                 return Ok(map);
             }
-            if map.len() > MAX_MAP {
-                return Err(self.too_large());
-            }
+            self.check(Limit::ExtendedHeader, (map.len() * NUMBER) as u64)?;
             block = self.read_block()?.ok_or_else(|| self.ends_early())?;
             entries = 0..504;
         }
@@ -111,9 +109,7 @@ impl<R: Read> Archive<R> {
         let mut wanted = 1;
         loop {
             while lines < wanted {
-                if text.len() >= MAX_EXTENSION {
-                    return Err(self.too_large());
-                }
+                self.check(Limit::ExtendedHeader, (text.len() + BLOCK) as u64)?;
                 let mut block = [0; BLOCK];
                 if fill(&mut block, |rest| self.read_stored(rest))? < BLOCK {
                     return Err(self.ends_early());
@@ -135,10 +131,6 @@ impl<R: Read> Archive<R> {
 
     fn malformed(&self) -> io::Error {
         self.invalid("malformed sparse map")
-    }
-
-    fn too_large(&self) -> io::Error {
-        self.invalid("found a sparse map of more than 1 MiB")
     }
 }
 

@@ -1,8 +1,8 @@
 //! Reads the files of one layer and what it hides of lower ones (OCI image-spec, layer.md, "Whiteouts").
 
 use super::node::{Made, Node, Origin, join, split};
-use crate::limits::{MAX_COPIED_TARGETS, MAX_IMPLIED};
 use crate::{Allowance, Error, Kind, Member, Members, Result, Whiteout};
+use layerstone_store::{Limit, Limits};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek};
 
@@ -27,6 +27,7 @@ pub struct LayerTree {
     members: usize,
     /// Bytes of holes that its files have together.
     pub(super) holes: u64,
+    limits: Limits,
 }
 
 impl LayerTree {
@@ -49,7 +50,7 @@ impl LayerTree {
     ///
     /// As [`read`](LayerTree::read).
     pub fn read_nth<R: Read + Seek>(tar: R, number: u32, allowance: &Allowance) -> io::Result<LayerTree> {
-        LayerTree::read_members(Members::new(tar), number, allowance, Members::pass_contents)
+        LayerTree::read_members(tar, number, allowance, Members::pass_contents)
     }
 
     /// [`read`](LayerTree::read) for a tar that can only be read from front to back.
@@ -58,20 +59,24 @@ impl LayerTree {
     ///
     /// As [`read`](LayerTree::read).
     pub fn read_stream<R: Read>(tar: R) -> io::Result<LayerTree> {
-        LayerTree::read_members(Members::new(tar), 0, &Allowance::default(), |_| Ok(()))
+        LayerTree::read_members(tar, 0, &Allowance::default(), |_| Ok(()))
     }
 
     /// Reads all members; `pass` goes over the contents of one, if that can be done without reading them.
     fn read_members<R: Read>(
-        mut members: Members<R>,
+        tar: R,
         number: u32,
         allowance: &Allowance,
         pass: impl Fn(&mut Members<R>) -> io::Result<()>,
     ) -> io::Result<LayerTree> {
+        let limits = *allowance.limits();
+        let mut members = Members::new(tar, limits);
         let (hidden, opaque, notes, links, made) = Default::default();
-        let mut layer = LayerTree { root: Node::implied(), hidden, opaque, notes, links, made, members: 0, holes: 0 };
+        let root = Node::implied();
+        let mut layer = LayerTree { root, hidden, opaque, notes, links, made, members: 0, holes: 0, limits };
         let mut counted = 0;
-        let mut count = |made: Made| allowance.take(made.bytes - std::mem::replace(&mut counted, made.bytes));
+        let mut count =
+            |made: Made| allowance.take(made.bytes - std::mem::replace(&mut counted, made.bytes)).map_err(String::from);
         while let Some(member) = members.next_member()? {
             let origin = Origin { layer: number, at: members.position() };
             layer.holes = layer.holes.saturating_add(members.holes());
@@ -125,8 +130,7 @@ impl LayerTree {
 
     fn check_made(&self) -> Result<(), String> {
         let implied = self.made.count.saturating_sub(self.members);
-        let cause = || format!("found more than {MAX_IMPLIED} folders that no header describes");
-        if implied > MAX_IMPLIED { Err(cause()) } else { Ok(()) }
+        Ok(self.limits.check(Limit::ImpliedDirectories, implied as u64)?)
     }
 
     /// Whoever unpacks a whiteout makes its directory. Done at the end, so that a whiteout changes no file of its own layer,
@@ -146,7 +150,7 @@ impl LayerTree {
         let links = std::mem::take(&mut self.links);
         let mut copied = 0;
         for name in &links {
-            copied += self.resolve(name, links.len(), lower, MAX_COPIED_TARGETS - copied)?;
+            copied += self.resolve(name, links.len(), lower, copied)?;
         }
         for name in std::mem::take(&mut self.notes) {
             self.root.remove(&name);
@@ -155,11 +159,11 @@ impl LayerTree {
     }
 
     /// Makes a hard link, and all others that it leads through, the file that the last one names; `count` is how many
-    /// links there are. Returns how many bytes of targets of symbolic links were copied, which may not be more than `most`.
-    fn resolve(&mut self, name: &[u8], count: usize, lower: &Node, most: usize) -> Result<usize> {
+    /// links there are. Returns how many bytes of targets of symbolic links were copied, besides those before.
+    fn resolve(&mut self, name: &[u8], count: usize, lower: &Node, before: u64) -> Result<u64> {
         let (passed, last) = self.chain(name, count);
         let Some(link) = passed.last() else { return Ok(0) };
-        let wrong = |cause| Error::HardLink { name: link.clone(), target: last.clone(), cause };
+        let wrong = |cause: &str| Error::HardLink { name: link.clone(), target: last.clone(), cause: cause.to_owned() };
         let found = self.root.find(&last).or_else(|| lower.find(&last));
         let file = match found.map(|node| (node, &node.kind)) {
             None => return Err(wrong("expected a file of this layer or of a lower one")),
@@ -168,9 +172,10 @@ impl LayerTree {
             Some((node, _)) => node.bare(),
         };
         let target = if let Kind::Symlink { target } = &file.kind { target.len() } else { 0 };
-        let copied = target.saturating_mul(passed.len());
-        if copied > most {
-            return Err(wrong("a symbolic link: found more than 16 MiB of such targets"));
+        let copied = target.saturating_mul(passed.len()) as u64;
+        let exceeded = self.limits.check(Limit::LinkTargets, before.saturating_add(copied)).err();
+        if let Some(exceeded) = exceeded {
+            return Err(wrong(&format!("a symbolic link: {exceeded}")));
         }
         for link in &passed {
             *self.root.make(link, &mut self.made) = file.bare();

@@ -3,9 +3,9 @@
 use crate::error::Context;
 use crate::prior_layers::layer_files;
 use crate::{BuildCache, Result};
-use layerstone_image::{MaxUnpacked, unpack_blob};
+use layerstone_image::unpack_blob;
 use layerstone_layer::{Blob, Layer, LayerFile, Source, store_layout};
-use layerstone_store::Store;
+use layerstone_store::{Limits, Store};
 use layerstone_tar::Part;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub fn layer_files_of(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// Reads one.
-pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUnpacked) -> Result<Layer> {
+pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, limits: Limits) -> Result<Layer> {
     let layer = LayerFile::read(path)?;
     let descriptor = layer.descriptor.clone();
     let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
@@ -32,7 +32,7 @@ pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, max: MaxUn
             let size = blob.metadata().with_context(|| format!("cannot read: {}", blob.display()))?.len();
             let file = File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))?;
             let part = Part::new(Arc::new(file), blob, 0, size);
-            let tar = unpack_blob(&part, descriptor.digest, layer.diff_id, max)?;
+            let tar = unpack_blob(&part, descriptor.digest, layer.diff_id, limits)?;
             (Source::Part(tar), Some(Blob::Stored(descriptor, Arc::new(part))))
         }
         (None, None) => bail!("no blob and no recipe: {}", path.display()),

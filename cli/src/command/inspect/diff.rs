@@ -73,10 +73,10 @@ struct Side {
 pub fn run(old: &Location, new: &Location, options: &Options, common: &Common) -> Result<()> {
     let open = |location: &Location| -> Result<Side> {
         let mut image =
-            options.unpacking.open_file(&location.path, common)?.image(location, &options.platform.of_image())?;
+            options.limits.open_file(&location.path, common)?.image(location, &options.platform.of_image())?;
         // Before layers are unpacked, which changes their sizes.
         let summary = ImageSummary::of(&image)?;
-        make_plain(&mut image, options.unpacking.max(), common)?;
+        make_plain(&mut image, options.limits.limits(), common)?;
         Ok(Side { image: summary, store_paths: store_paths_of(&image, &options.store)? })
     };
     let (old, new) = (open(old)?, open(new)?);

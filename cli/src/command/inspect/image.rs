@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// All images of a file or directory.
 pub fn all(path: &Path, options: &Options, common: &Common) -> Result<String> {
-    let summary = ArchiveSummary::of(&options.unpacking.open_file(path, common)?)?;
+    let summary = ArchiveSummary::of(&options.limits.open_file(path, common)?)?;
     if options.json {
         return json(&summary);
     }
@@ -30,7 +30,7 @@ fn artifact(artifact: &Artifact) -> String {
 
 /// One image of several.
 pub fn one(location: &Location, options: &Options, common: &Common) -> Result<String> {
-    let found = options.unpacking.open_file(&location.path, common)?.image(location, &options.platform.of_image())?;
+    let found = options.limits.open_file(&location.path, common)?.image(location, &options.platform.of_image())?;
     let summary = ImageSummary::of(&found)?;
     if options.json { json(&summary) } else { image(&summary) }
 }

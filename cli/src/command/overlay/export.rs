@@ -1,7 +1,7 @@
 //! `layerstone overlay export`: the files of an image as one flat tar.
 
 use crate::args::Common;
-use crate::base_args::UnpackingArgs;
+use crate::limit_args::LimitArgs;
 use crate::overwrite::Files;
 use crate::platform_args::PlatformArgs;
 use anyhow::{Context, Result, bail};
@@ -34,7 +34,7 @@ pub struct Options {
     #[command(flatten)]
     platform: PlatformArgs,
     #[command(flatten)]
-    unpacking: UnpackingArgs,
+    limits: LimitArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -46,13 +46,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         if stdout().is_terminal() {
             bail!("stdout is a terminal: expected a file or a pipe, such as `| tar -x`");
         }
-        let image = options.unpacking.open(&Location::parse(&options.image), &wanted, common)?;
+        let image = options.limits.open(&Location::parse(&options.image), &wanted, common)?;
         let mut out = File::from(stdout().as_fd().try_clone_to_owned().context("cannot write: stdout")?);
         return export(&image, &mut out, stdout_name, common);
     }
     // First, so that a bad path is an error before anything is unpacked.
     let mut output = Output::create(&options.output)?;
-    let image = options.unpacking.open(&Location::parse(&options.image), &wanted, common)?;
+    let image = options.limits.open(&Location::parse(&options.image), &wanted, common)?;
     export(&image, &mut output, &options.output, common)?;
     Ok(output.commit()?)
 }
