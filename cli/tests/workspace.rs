@@ -42,20 +42,34 @@ fn sources() -> impl Iterator<Item = (PathBuf, String)> {
 /// use does not count.
 #[test]
 fn crates() {
-    const BEGIN: &str = "<!-- crates: `LAYERSTONE_BLESS=1 cargo test workspace::crates` writes what follows -->\n";
-    const END: &str = "<!-- end of crates -->";
-    let page = std::fs::read_to_string(top().join("ARCHITECTURE.md")).unwrap();
-    let (_, rest) = page.split_once(BEGIN).expect("the list begins with a comment");
-    let (found, _) = rest.split_once(END).expect("the list ends with a comment");
-    let expected = crate_list();
+    check_generated("ARCHITECTURE.md", "crates", &crate_list());
+}
+
+/// The table of limits in the docs is that of the code.
+#[test]
+fn limits() {
+    let row = |row: layerstone_store::Description| {
+        let default = row.default.map_or("see below".to_owned(), |most| most.to_string());
+        format!("| `{}` | {default} | {} |\n", row.name, row.counts)
+    };
+    let rows: String = layerstone_store::LIMITS.map(row).concat();
+    check_generated("docs/security.md", "limits", &format!("\n| name | default | counts |\n|---|---:|---|\n{rows}\n"));
+}
+
+/// Compares the part of a page between two comments with what is made for it, or puts it there.
+#[track_caller]
+fn check_generated(page: &str, name: &str, expected: &str) {
+    let begin = format!("<!-- {name}: `LAYERSTONE_BLESS=1 cargo test workspace::{name}` writes what follows -->\n");
+    let end = format!("<!-- end of {name} -->");
+    let path = top().join(page);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (_, rest) = text.split_once(&begin).expect("it begins with a comment");
+    let (found, _) = rest.split_once(&end).expect("it ends with a comment");
     if std::env::var_os("LAYERSTONE_BLESS").is_some() {
-        return std::fs::write(
-            top().join("ARCHITECTURE.md"),
-            page.replace(&[BEGIN, found].concat(), &[BEGIN, &expected].concat()),
-        )
-        .unwrap();
+        let (before, after) = ([&begin, found, &end].concat(), [&begin, expected, &end].concat());
+        return std::fs::write(path, text.replace(&before, &after)).unwrap();
     }
-    assert!(found == expected, "expected in ARCHITECTURE.md:\n{expected}");
+    assert!(found == expected, "expected in {page}:\n{expected}");
 }
 
 /// A line for each crate: its folder, its name, what it is for, and which of ours it uses; each after all that it uses.
