@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod caller;
+pub mod containers_storage;
 pub mod database;
 pub mod docker;
 pub mod fake_registry;

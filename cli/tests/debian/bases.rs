@@ -2,6 +2,7 @@
 
 use super::{build, ready, saved};
 use crate::client::GNU_GREETING;
+use crate::support::containers_storage::ContainersStorage;
 use crate::support::docker::{Loaded, Turn};
 use crate::support::lab::{Lab, debian};
 use crate::support::{Place, output, require_root, require_tool};
@@ -71,15 +72,10 @@ fn buildah_as_docker_archive_and_oci_layout() {
         return;
     }
     let place = Place::new();
-    let state = tempfile::tempdir_in("/tmp").unwrap();
+    let storage = ContainersStorage::new();
     let buildah = |words: &str| {
-        let mut command = Command::new("buildah");
-        // Copies files instead of mounting layers, which works everywhere.
-        command.args(["--storage-driver", "vfs"]).current_dir(place.path()).env("HOME", state.path());
-        for folder in ["root", "runroot"] {
-            command.arg(format!("--{folder}")).arg(state.path().join(folder));
-        }
-        command.args(words.split_whitespace());
+        let mut command = storage.command("buildah");
+        command.current_dir(place.path()).args(words.split_whitespace());
         command
     };
     let container = output(&mut buildah("from scratch"));

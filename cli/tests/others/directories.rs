@@ -2,6 +2,7 @@
 
 use super::{index, on_synth, place};
 use crate::support::archive::config;
+use crate::support::containers_storage::ContainersStorage;
 use crate::support::{output, require_root, require_tool};
 use serde_json::json;
 use std::process::Command;
@@ -55,11 +56,8 @@ fn directories_of_podman() {
     }
     let place = place(json!({"name": "localhost/layerstone-dir"}));
     on_synth(&place, "build image.json -o x.tar");
-    let run = |words: &[&str]| {
-        let mut podman = Command::new("podman");
-        podman.arg("--root").arg(place.join("storage")).arg("--runroot").arg(place.join("run"));
-        output(podman.args(["--storage-driver", "vfs"]).args(words).current_dir(place.path()))
-    };
+    let storage = ContainersStorage::new();
+    let run = |words: &[&str]| output(storage.command("podman").args(words).current_dir(place.path()));
     run(&["load", "-q", "-i", "x.tar"]);
     run(&["save", "-q", "--format", "docker-dir", "-o", "saved", "localhost/layerstone-dir:1"]);
     place.ok("copy dir:saved out.tar --as x:1");
