@@ -5,6 +5,7 @@
 //! ratios and of the times. It is a benchmark, not a test: nothing fails when something is slow.
 
 mod base;
+mod big;
 mod change;
 mod database;
 mod graph;
@@ -58,6 +59,8 @@ enum Other {
     Overlay(Box<overlay::Options>),
     /// Second builds, beside first ones
     Incremental(Box<incremental::Options>),
+    /// Images and stores as large as any
+    Big(Box<big::Options>),
     /// Pushes and pulls, beside skopeo and docker load
     Registry(Box<registry::Options>),
 }
@@ -83,6 +86,7 @@ pub fn run(options: &Options) -> Result<()> {
         Some(Other::Overlay(options)) => return overlay::run(options),
         Some(Other::Incremental(options)) => return incremental::run(options),
         Some(Other::Registry(options)) => return registry::run(options),
+        Some(Other::Big(options)) => return big::run(options),
         None => {}
     }
     ensure!(options.rounds > 0, "--rounds: found 0, expected 1 or more");
