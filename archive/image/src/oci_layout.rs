@@ -365,6 +365,6 @@ mod tests {
         for _ in 0..5 {
             inner = named(&inner);
         }
-        check(directory.path(), &[inner], Err("not an image: F: index.json: found more than 10000 manifests"));
+        check(directory.path(), &[inner], Err("not an image: F: index.json: found 10001 manifests, expected at most 10000 (limit manifests)"));
     }
 }

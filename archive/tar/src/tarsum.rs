@@ -459,7 +459,7 @@ mod tests {
         check(&[member(USTAR, b'0', "x/", b"")], "found a slash at the end of a file's name");
         check(
             &[member(GNU, b'L', "x", &vec![b'x'; (1 << 20) + 1])],
-            "bytes, expected at most 1048576 (limit extended-header)",
+            "found 1048577 bytes, expected at most 1048576 (limit extended-header)",
         );
         check(&[header(USTAR, &[(156, b"S")])], "malformed sparse map");
     }

@@ -166,8 +166,8 @@ fn indexes() {
     let mut json = oci(&[image()], &packing);
     replace(&mut json, "index.json", Entry::File(wide));
     for (files, expected) in [
-        (&files, "index.json: found manifests of more than 33554432 bytes"),
-        (&json, "index.json: found JSON of more than 200000 values"),
+        (&files, "descriptions of layers, expected at most 33554432 (limit descriptions)"),
+        (&json, "values, expected at most 200000 (limit json-values)"),
     ] {
         place.write("oci.tar", tar(files));
         for command in [COMMANDS[0], COMMANDS[2], COMMANDS[6]] {
