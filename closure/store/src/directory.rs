@@ -19,7 +19,7 @@ pub(crate) use follow::{Entry, OTHERS_WRITE, Walk, is_refused, refuse_planted};
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, fchown, fstat, fsync,
-    linkat, mkdirat, openat, openat2, renameat, renameat_with, statat, unlinkat,
+    linkat, mkdirat, openat, openat2, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -89,6 +89,16 @@ impl Directory {
     /// Creates a directory of this mode, less the umask.
     pub fn create_directory(&self, name: &OsStr, mode: u32) -> io::Result<()> {
         Ok(mkdirat(self, single(name)?, Mode::from_raw_mode(mode))?)
+    }
+
+    /// Creates a symbolic link with this text.
+    pub fn create_symlink(&self, name: &OsStr, text: &Path) -> io::Result<()> {
+        Ok(symlinkat(text, self, single(name)?)?)
+    }
+
+    /// Gives an entry, even a link, a second name in another directory, which nothing may have.
+    pub fn link(&self, from: &OsStr, to: &Directory, name: &OsStr) -> io::Result<()> {
+        Ok(linkat(self, single(from)?, to, single(name)?, AtFlags::empty())?)
     }
 
     /// The same directory once more.
