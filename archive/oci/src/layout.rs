@@ -195,7 +195,9 @@ impl BlobStore for OciLayout {
 /// An index.json with an image more, which takes its name from whatever had it; all else in it stays as it is.
 fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Reference>, path: &str) -> Result<Vec<u8>> {
     let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
-    check_json(index, &Limits::default()).map_err(|exceeded| wrong(exceeded.to_string()))?;
+    let limits = Limits::default();
+    let checked = limits.check(Limit::Json, index.len() as u64).and_then(|()| check_json(index, &limits));
+    checked.map_err(|exceeded| wrong(exceeded.to_string()))?;
     let mut index: Value = serde_json::from_slice(index).map_err(|e| wrong(e.to_string()))?;
     let keys = index.as_object_mut().ok_or_else(|| wrong("expected an object".to_owned()))?;
     let listed = keys.entry("manifests").or_insert(Value::Null);

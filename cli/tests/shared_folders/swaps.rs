@@ -50,7 +50,10 @@ fn renew(place: &Place, user: u32, number: u32) {
     ["layers", "indexes"].iter().for_each(|name| fs::create_dir(made.join(name)).unwrap());
     symlink(&victim, made.join("blobs.other/sha256")).unwrap();
     fs::write(made.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    fs::write(made.join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
+    fs::copy(place.join("layout/index.json"), made.join("index.json")).unwrap();
+    for blob in fs::read_dir(place.join("layout/blobs/sha256")).unwrap().map(|blob| blob.unwrap()) {
+        fs::copy(blob.path(), made.join("blobs/sha256").join(blob.file_name())).unwrap();
+    }
     fs::write(made.join("CACHEDIR.TAG"), TAG).unwrap();
     for (name, other) in EXCHANGED {
         let path = made.join(other);
@@ -97,7 +100,7 @@ fn exchange(shared: &Path, victim: &Path, is_over: &AtomicBool, rounds: &AtomicU
     };
     let open = shared.join("open");
     while !is_over.load(Ordering::Relaxed) {
-        for name in ["out", "x.tar"] {
+        for name in ["out", "layout", "x.tar"] {
             exchange(&shared.join(name), &shared.join(format!("{name}.link")));
         }
         for (name, other) in EXCHANGED {
@@ -140,18 +143,20 @@ fn names_that_change_while_commands_use_them() {
         place.ok("closure --graph graph --root root --sizes -o x.closure.json");
         place.ok("layers x.closure.json --max-layers 5 -o x.layers.json");
         place.ok("build x.json --root root --no-cache -o x.tar");
+        place.ok("build x.json --root root --no-cache -o oci:layout");
         symlink(victim.join("tree"), shared.join("out.link")).unwrap();
+        symlink(victim.join("tree"), shared.join("layout.link")).unwrap();
         symlink(victim.join("file"), shared.join("x.tar.link")).unwrap();
-        fs::create_dir(shared.join("out")).unwrap();
+        ["out", "layout"].iter().for_each(|name| fs::create_dir(shared.join(name)).unwrap());
         fs::write(shared.join("x.tar"), "").unwrap();
-        for name in ["out", "x.tar"] {
+        for name in ["out", "layout", "x.tar"] {
             fs::set_permissions(shared.join(name), Permissions::from_mode(0o777)).unwrap();
             lchown(shared.join(name), Some(OTHER), Some(OTHER)).unwrap();
             lchown(shared.join(format!("{name}.link")), Some(OTHER), Some(OTHER)).unwrap();
         }
         let lines = [
             "build x.json --root root --no-cache -o shared/x.tar",
-            "build x.json --root root --no-cache -o oci:shared/out",
+            "build x.json --root root --no-cache -o oci:shared/layout",
             "build x.json --root root --no-cache -o oci:shared/open",
             "copy x.tar oci:shared/open",
             "copy oci:shared/open own/copied.tar",
@@ -159,7 +164,7 @@ fn names_that_change_while_commands_use_them() {
             "layer x.layers.json --root root --no-cache --all -o shared/out",
             "layer x.layers.json --root root --no-cache --known shared/open --all -o own/layers",
             "build x.json --root root --cache shared/open --cache-blobs -o own/cached.tar.gz",
-            "build x.json --root root --no-cache --state shared/open -o own/stated.tar",
+            "build x.json --root root --no-cache --state shared/open -o oci-archive:own/stated.tar",
             "merge-trees trees -o shared/open/tree",
         ];
         let (is_over, rounds) = (AtomicBool::new(false), AtomicU32::new(0));

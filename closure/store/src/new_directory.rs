@@ -111,3 +111,54 @@ impl Drop for NewDirectory {
 fn taken(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::NotADirectory { io::ErrorKind::AlreadyExists.into() } else { error }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Output;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_is_not_kept_goes_if_it_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new");
+        for (file, keep, stays) in [(false, false, false), (true, false, true), (false, true, true)] {
+            let mut made = NewDirectory::make(&path).unwrap();
+            let mut inner = NewDirectory::make_in(&made, "inner").unwrap();
+            assert!(made.is_new() && inner.is_new() && !NewDirectory::make(&path).unwrap().is_new());
+            if file {
+                drop(made.directory().create_file("file".as_ref(), 0o600).unwrap());
+            }
+            if keep {
+                [&mut made, &mut inner].into_iter().for_each(NewDirectory::keep);
+            }
+            drop((inner, made));
+            assert_eq!((path.exists(), path.join("inner").exists()), (stays, keep));
+            let _ = fs::remove_dir_all(&path);
+        }
+        fs::write(&path, "").unwrap();
+        for error in [NewDirectory::make(&path), NewDirectory::make(&dir.path().join("no/new"))].map(Result::unwrap_err)
+        {
+            let Error::Io { action, source, .. } = error else { panic!("{error}") };
+            assert!(action == "make the folder" && source.kind() != io::ErrorKind::PermissionDenied, "{source}");
+        }
+    }
+
+    /// Whatever happens to the path, outputs get into the directory that was opened.
+    #[test]
+    fn the_directory_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, moved, other] = ["new", "moved", "other"].map(|name| dir.path().join(name));
+        let mut made = NewDirectory::make(&path).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        symlink(&other, &path).unwrap();
+        let outputs = Output::create_all_below(made.directory(), &[path.join("a"), path.join("b")]).unwrap();
+        Output::commit_all(outputs).unwrap();
+        assert!(NewDirectory::make_in(&made, "inner").unwrap().is_new());
+        made.keep();
+        assert_eq!(fs::read_dir(&moved).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(&other).unwrap().count(), 0);
+    }
+}

@@ -351,4 +351,27 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
+
+    /// A link at the destination stays one; what it leads to is written, below an open directory too.
+    #[test]
+    fn links_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("far")).unwrap();
+        std::os::unix::fs::symlink("far/x", at("link")).unwrap();
+        std::os::unix::fs::symlink("link", at("to-link")).unwrap();
+        let directory = Directory::open(dir.path()).unwrap();
+        for (number, name) in [(0, "link"), (1, "to-link")] {
+            write_whole(&at(name), &[number]).unwrap();
+            assert_eq!(std::fs::read(at("far/x")).unwrap(), [number]);
+            let mut output = Output::create_below(&directory, Path::new(name), &at(name)).unwrap();
+            assert_eq!(output.destination(), at("far/x"));
+            output.write_all(name.as_bytes()).unwrap();
+            output.commit().unwrap();
+            assert_eq!(std::fs::read(at("far/x")).unwrap(), name.as_bytes());
+            assert!(at(name).is_symlink());
+        }
+        assert!(Output::create_below(&directory, Path::new("far"), &at("far")).is_err());
+        assert!(Output::create(&at("far/x/y")).is_err());
+    }
 }
