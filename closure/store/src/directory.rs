@@ -15,7 +15,7 @@ mod remove;
 mod tests;
 
 pub use follow::open_regular;
-pub(crate) use follow::{Entry, OTHERS_WRITE, Walk, is_refused, refuse_planted};
+pub(crate) use follow::{Entry, OTHERS_WRITE, Walk, is_refused};
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, fchown, fstat, fsync,

@@ -9,12 +9,12 @@
 //! another user put into a directory for everybody are refused. The directory is held open, so that nothing that happens
 //! to its path meanwhile matters.
 
-use crate::directory::{Directory, Entry, Walk, file_type, refuse_planted};
+use crate::directory::{Directory, Entry, Walk, file_type};
 use crate::replaced::Replaced;
 use crate::symlink::parent_of;
 use crate::write_back::{Sync, check_close, check_written, sync};
 use crate::{Error, Leftover, Result, temporary};
-use rustix::fs::{FileType, Mode, OFlags, Stat, fchmod, fstat};
+use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -115,7 +115,7 @@ impl Output {
 
     fn create_at(mut walk: Walk, destination: &Path, directories: &mut Directories) -> Result<Output> {
         let entry = walk.entry();
-        let end = walk.path;
+        let end = walk.path.clone();
         let entry = match entry {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 let parent = parent_of(&end);
@@ -127,7 +127,11 @@ impl Output {
         match found.as_ref().map(file_type) {
             None | Some(FileType::RegularFile) => {}
             Some(FileType::Directory) => return Err(Error::io("write", &end)(io::ErrorKind::IsADirectory.into())),
-            Some(_) => return Output::special(entry, &found.expect("it was found"), destination),
+            Some(_) => {
+                let checked = found.map_or(Ok(()), |stat| walk.check(&entry.directory, &entry.name, &stat));
+                checked.map_err(Error::io("write", destination))?;
+                return Output::special(entry, destination);
+            }
         }
         let (name, directory) = (entry.name, swept(entry.directory, directories).map_err(Error::io("write", &end))?);
         let replaced = Replaced::find(&directory, &name);
@@ -135,17 +139,8 @@ impl Output {
     }
 
     /// An output to a device or a pipe.
-    fn special(entry: Entry, found: &Stat, destination: &Path) -> Result<Output> {
-        let open = || {
-            refuse_planted(&entry.directory, found)?;
-            let file = File::from(entry.open(OFlags::WRONLY)?);
-            let opened = fstat(&file)?;
-            match (opened.st_dev, opened.st_ino) == (found.st_dev, found.st_ino) {
-                true => Ok(file),
-                false => Err(io::Error::other("it was replaced while it was opened")),
-            }
-        };
-        let file = open().map_err(Error::io("write", destination))?;
+    fn special(entry: Entry, destination: &Path) -> Result<Output> {
+        let file = entry.reopen(OFlags::WRONLY).map_err(Error::io("write", destination))?.into();
         let destination = destination.to_owned();
         Ok(Output { file, temporary: None, destination, kind: Kind::Special, is_checked: false })
     }

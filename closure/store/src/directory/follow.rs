@@ -10,7 +10,7 @@
 use super::{Directory, file_type};
 use crate::symlink::{Components, parent_of};
 use rustix::fs::{
-    FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, readlinkat,
+    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, readlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -18,7 +18,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -74,25 +74,7 @@ impl fmt::Display for Planted {
 
 impl std::error::Error for Planted {}
 
-/// Refuses a link, pipe, socket or device that was planted into a directory.
-///
-/// # Errors
-///
-/// It was; or the directory cannot be looked at.
-pub(crate) fn refuse_planted(directory: &Directory, stat: &Stat) -> io::Result<()> {
-    if !is_planted(&directory.stat()?, stat) {
-        return Ok(());
-    }
-    let kind = match file_type(stat) {
-        FileType::Symlink => "symbolic link",
-        FileType::Fifo => "named pipe",
-        FileType::Socket => "socket",
-        _ => "device",
-    };
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, Planted(kind)))
-}
-
-/// Whether an error is one of [`refuse_planted`].
+/// Whether an error says that something was planted.
 pub(crate) fn is_refused(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|cause| cause.is::<Planted>())
 }
@@ -157,19 +139,33 @@ impl Walk {
         Ok(Entry { directory: self.at.try_clone()?, name, file, is_magic })
     }
 
+    /// Refuses a link, pipe, socket or device in a directory if it may be there for no good.
+    ///
+    /// # Errors
+    ///
+    /// It is; or the directory cannot be looked at.
+    pub fn check(&self, directory: &Directory, name: &OsStr, stat: &Stat) -> io::Result<()> {
+        let kind = match file_type(stat) {
+            FileType::Symlink => "symbolic link",
+            FileType::Fifo => "named pipe",
+            FileType::Socket => "socket",
+            _ => "device",
+        };
+        let refused = io::ErrorKind::PermissionDenied;
+        match self.links {
+            Links::NotPlanted if is_planted(&directory.stat()?, stat) => Err(io::Error::new(refused, Planted(kind))),
+            Links::Of(owners) if !owners.contains(&stat.st_uid) => {
+                let expected = "expected one of your own, of root or of the folder's owner";
+                let cause = format!("found a {kind} of another user ({}), {expected}", name.display());
+                Err(io::Error::new(refused, cause))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Goes on with the text of a link; or what it leads to, if only the kernel knows that.
     fn enter(&mut self, name: &OsStr, link: &OwnedFd, stat: &Stat, is_last: bool) -> io::Result<Option<OwnedFd>> {
-        match self.links {
-            Links::NotPlanted => refuse_planted(&self.at, stat)?,
-            Links::Of(owners) if owners.contains(&stat.st_uid) => {}
-            Links::Of(_) => {
-                let cause = format!(
-                    "found a symbolic link of another user ({}), expected one of your own, of root or of the folder's owner",
-                    name.display()
-                );
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, cause));
-            }
-        }
+        self.check(&self.at, name, stat)?;
         if fstatfs(&self.at)?.f_type == PROC_SUPER_MAGIC {
             let end = openat(&self.at, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             // A regular file has a name, under which it can be replaced.
@@ -190,6 +186,17 @@ impl Walk {
 }
 
 impl Entry {
+    /// Opens what was found, whatever has its name meanwhile.
+    pub fn reopen(self, flags: OFlags) -> io::Result<OwnedFd> {
+        let file = self.file.as_ref().ok_or(Errno::NOENT)?;
+        // The link in /proc leads to the very inode that is open (open(2), O_PATH).
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        match openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty()) {
+            Err(Errno::NOENT) => self.open(flags),
+            opened => Ok(opened?),
+        }
+    }
+
     /// Opens it; it is an error if it has become a link meanwhile.
     pub fn open(self, flags: OFlags) -> io::Result<OwnedFd> {
         let file = self.file.ok_or(Errno::NOENT)?;
@@ -312,7 +319,7 @@ impl Directory {
 /// Opens a regular file that a user named; anything else in its place is an error and is not waited for.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    regular(openat(rustix::fs::CWD, path, flags, Mode::empty()).map_err(io::Error::from))
+    regular(openat(CWD, path, flags, Mode::empty()).map_err(io::Error::from))
 }
 
 /// What was opened, if it is a regular file.
