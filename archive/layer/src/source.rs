@@ -8,7 +8,7 @@ use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::hash::Hasher;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -96,7 +96,10 @@ impl Source {
     pub fn reader(&self) -> Result<Reader<'_>> {
         Ok(match self {
             Source::Layout(layout) => Reader::Layout(Box::new(LayoutReader::new(layout))),
-            Source::Blob { path, file, size } => Reader::Blob { path, file, at: 0, size: *size },
+            Source::Blob { path, file, size } => {
+                let reader = Part::new(Arc::clone(file), path, 0, *size).reader();
+                Reader::Blob { path, file, size: *size, reader }
+            }
             Source::Part(part) => Reader::Part { path: part.name(), reader: part.reader() },
             Source::Lazy(lazy) => Reader::Layout(Box::new(LayoutReader::new(lazy.layout()?))),
         })
@@ -113,10 +116,10 @@ pub enum Reader<'a> {
         path: &'a Path,
         /// The open tar.
         file: &'a File,
-        /// Where reading stands.
-        at: u64,
         /// Bytes expected.
         size: u64,
+        /// Where reading stands.
+        reader: PartReader,
     },
     /// A tar inside of a file.
     Part {
@@ -132,29 +135,14 @@ impl Reader<'_> {
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         match self {
             Reader::Layout(reader) => reader.fill(buffer),
-            Reader::Blob { path, file, at, size } => {
-                let want = buffer.len().min(usize::try_from(*size - *at).unwrap_or(usize::MAX));
-                let got = read_full(&mut At(file, *at), &mut buffer[..want]).map_err(Error::read(path))?;
-                *at += got as u64;
-                if got < want || (at == size && file.metadata().map_err(Error::read(path))?.len() != *size) {
-                    let cause = "its size is not what it was".to_owned();
-                    return Err(Error::changed(path, cause));
+            Reader::Blob { path, file, size, reader } => {
+                if file.metadata().map_err(Error::read(path))?.len() != *size {
+                    return Err(Error::changed(path, "its size is not what it was".to_owned()));
                 }
-                Ok(got)
+                read_full(reader, buffer).map_err(Error::read(path))
             }
             Reader::Part { path, reader } => read_full(reader, buffer).map_err(Error::read(path)),
         }
-    }
-}
-
-/// Reads a file from an offset on; where other readers of it stand does not matter.
-struct At<'a>(&'a File, u64);
-
-impl Read for At<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.0.read_at(buffer, self.1)?;
-        self.1 += count as u64;
-        Ok(count)
     }
 }
 
