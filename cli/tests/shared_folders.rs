@@ -1,5 +1,7 @@
 //! Directories that everybody can write to: nothing that another user puts there stops us, and nothing of others is touched.
 
+mod swaps;
+
 use crate::support::caller::open_folder;
 use crate::support::{Place, require_root, require_tool};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};

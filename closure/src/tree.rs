@@ -4,12 +4,13 @@
 
 use crate::{Error, Result};
 use layerstone_store::Error as StageError;
+use rustix::fs::OFlags;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::vec;
 
@@ -126,7 +127,10 @@ pub(crate) fn read_file(path: &Path, size: u64, sink: impl FnMut(&[u8])) -> Resu
 /// Reads a part of a file that should have `size` bytes, chunk by chunk. If the part is the last one, the file must end
 /// with it.
 pub(crate) fn read_part(path: &Path, size: u64, part: Range<u64>, mut sink: impl FnMut(&[u8])) -> Result<()> {
-    let mut file = File::open(path).map_err(StageError::io("read", path))?;
+    // A link or pipe that replaced the file must neither be followed nor waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+    let mut file = opened.map_err(StageError::io("read", path))?;
     if part.start > 0 {
         file.seek(SeekFrom::Start(part.start)).map_err(StageError::io("read", path))?;
     }

@@ -5,7 +5,8 @@
 use crate::draft::{Draft, PLAN_FORMAT, PLAN_VERSION};
 use layerstone_closure::{Closure, Item};
 use layerstone_store::{
-    Digest, Error, NarHash, Output, Result, StorePath, prepare_stage_file, read_input, write_stage_file,
+    Digest, Error, NarHash, Output, Result, StorePath, fill_stage_file, prepare_stage_file, read_input,
+    write_stage_file,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +80,11 @@ impl Plan {
     /// Starts a plan file: all of it on the disk, but not under its name until it is committed.
     pub fn prepare(&self, path: &Path) -> Result<Output> {
         prepare_stage_file(path, PLAN_FORMAT, PLAN_VERSION, self)
+    }
+
+    /// Writes a plan file into an output that was started.
+    pub fn fill(&self, output: &mut Output) -> Result<()> {
+        fill_stage_file(output, PLAN_FORMAT, PLAN_VERSION, self)
     }
 
     /// Writes a plan file; `-` is standard output.

@@ -4,11 +4,10 @@ use crate::manifest::MANIFEST_NAME;
 use crate::tar_file::{TarFile, read_members};
 use crate::{Compression, Error, Result};
 use layerstone_oci::{INDEX_NAME, blob_name, check_json};
-use layerstone_store::{Digest, Error as StageError, Limit, Limits};
+use layerstone_store::{Digest, Directory, Error as StageError, Limit, Limits};
 use layerstone_tar::Part;
 use serde_json::Value;
-use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,13 +17,13 @@ pub(crate) enum Blobs {
     /// Members of a tar.
     Tar(TarFile),
     /// Files of a directory.
-    Directory(Directory),
+    Directory(PieceDirectory),
 }
 
 /// A directory of pieces.
 #[derive(Debug)]
-pub(crate) struct Directory {
-    pub path: PathBuf,
+pub(crate) struct PieceDirectory {
+    pub directory: Directory,
     /// What messages call it.
     pub shown: PathBuf,
     /// What may be read of it.
@@ -37,11 +36,14 @@ pub(crate) struct Directory {
 impl Blobs {
     /// Opens a tar, compressed or not (`-` is standard input), or a directory; messages call it `shown`.
     pub(crate) fn open(path: &Path, shown: &Path, limits: Limits) -> Result<Blobs> {
-        if path != Path::new("-") && path.is_dir() {
-            let exists = |name: &str| path.join(name).exists();
+        // What is wrong with anything but a directory, its own reader says.
+        if path != Path::new("-")
+            && let Ok(directory) = Directory::open(path)
+        {
+            let exists = |name: &str| directory.has_below(Path::new(name));
             let is_flat = exists(MANIFEST_NAME) && !exists(INDEX_NAME);
-            let (path, shown) = (path.to_owned(), shown.to_owned());
-            return Ok(Blobs::Directory(Directory { path, shown, limits, is_flat }));
+            let shown = shown.to_owned();
+            return Ok(Blobs::Directory(PieceDirectory { directory, shown, limits, is_flat }));
         }
         let mut tar = TarFile::open(path, limits, read_members)?;
         tar.path = shown.to_owned();
@@ -50,7 +52,7 @@ impl Blobs {
 
     /// Whether it is a `dir:` directory.
     pub(crate) fn is_flat(&self) -> bool {
-        matches!(self, Blobs::Directory(Directory { is_flat: true, .. }))
+        matches!(self, Blobs::Directory(PieceDirectory { is_flat: true, .. }))
     }
 
     /// The name of a blob.
@@ -67,28 +69,28 @@ impl Blobs {
     pub(crate) fn has(&self, name: &str) -> bool {
         match self {
             Blobs::Tar(tar) => tar.find(name).is_some(),
-            Blobs::Directory(directory) => directory.path.join(name).exists(),
+            Blobs::Directory(pieces) => pieces.directory.has_below(Path::new(name)),
         }
     }
 
     /// A piece.
     pub(crate) fn part(&self, name: &str) -> Result<Part> {
-        let directory = match self {
+        let pieces = match self {
             Blobs::Tar(tar) => return tar.part(name),
-            Blobs::Directory(directory) => directory,
+            Blobs::Directory(pieces) => pieces,
         };
         if name.is_empty() {
             return Err(self.error("found no \"\"".to_owned()));
         }
-        let (path, shown) = (directory.path.join(name), directory.shown.join(name));
-        let read = |e| StageError::io("read", &shown)(e);
-        // Before it is opened, which waits for ever if it is a pipe.
-        let metadata = path.metadata().map_err(read)?;
-        if !metadata.is_file() {
-            return Err(self.error(format!("{name}: found no regular file")));
-        }
-        let file = File::open(&path).map_err(read)?;
-        Ok(Part::new(Arc::new(file), shown, 0, metadata.len()))
+        let shown = pieces.shown.join(name);
+        let file = match pieces.directory.open_file_below(Path::new(name)) {
+            Err(e) if e.kind() == ErrorKind::InvalidInput => {
+                return Err(self.error(format!("{name}: found no regular file")));
+            }
+            opened => opened.map_err(StageError::io("read", &shown))?,
+        };
+        let size = file.metadata().map_err(StageError::io("read", &shown))?.len();
+        Ok(Part::new(Arc::new(file), shown, 0, size))
     }
 
     /// The bytes of a piece of JSON, not larger than such pieces may be.

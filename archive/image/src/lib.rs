@@ -73,5 +73,5 @@ pub use over::OwnConfig;
 pub use store_paths::{ImageStorePaths, PathSizes, store_paths_of};
 pub use stored::{StoredImage, StoredLayer};
 pub use tar_file::TarFile;
-pub use unpacked::open_plain;
+pub use unpacked::plain;
 pub use unpacking::unpack_blob;

@@ -268,8 +268,9 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blobs::Directory;
+    use crate::blobs::PieceDirectory;
     use layerstone_oci::media_type::{DOCKER_LIST, INDEX, MANIFEST};
+    use layerstone_store::Directory;
     use serde_json::{Value, json};
     use std::path::Path;
 
@@ -294,9 +295,9 @@ mod tests {
     #[track_caller]
     fn check(directory: &Path, manifests: &[Value], expected: Result<&[&str], &str>) {
         std::fs::write(directory.join(INDEX_NAME), json!({"manifests": manifests}).to_string()).unwrap();
-        let (path, shown) = (directory.to_owned(), directory.to_owned());
-        let found = images(&Blobs::Directory(Directory { path, shown, limits: Default::default(), is_flat: false }))
-            .map(|found| found.images);
+        let (opened, shown) = (Directory::open(directory).unwrap(), directory.to_owned());
+        let pieces = PieceDirectory { directory: opened, shown, limits: Default::default(), is_flat: false };
+        let found = images(&Blobs::Directory(pieces)).map(|found| found.images);
         let text = |e: crate::Error| e.to_string().replace(&format!("{}", directory.display()), "F");
         let found = found.map(|images| images.iter().map(Listed::title).collect::<Vec<_>>()).map_err(text);
         let expected = expected.map(|titles| titles.iter().map(|title| (*title).to_owned()).collect());

@@ -12,14 +12,13 @@ use std::rc::Rc;
 /// Bytes written at a time.
 const CHUNK: usize = 1 << 17;
 
-/// Opens a file; if it is compressed, what it unpacks to.
+/// A file; if it is compressed, what it unpacks to. `path` is what messages call it.
 ///
 /// # Errors
 ///
 /// It cannot be read or unpacked, or has more bytes than it may.
-pub fn open_plain(path: &Path, limits: Limits) -> Result<File> {
+pub fn plain(file: File, path: &Path, limits: Limits) -> Result<File> {
     let reading = || StageError::io("read", path);
-    let file = File::open(path).map_err(reading())?;
     let plain = match Compression::peek(&file).map_err(reading())? {
         Compression::None => file,
         _ => {

@@ -2,7 +2,7 @@
 
 use crate::layout::{nonzero, store_layout_here};
 use crate::{Error, Layout, Prefix, Recipe, Result};
-use layerstone_store::Store;
+use layerstone_store::{Store, open_regular};
 use layerstone_tar::{BLOCK, Part, PartReader, Placed};
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
@@ -21,8 +21,10 @@ pub enum Source {
     Layout(Arc<Layout>),
     /// A tar in a file of its own.
     Blob {
-        /// The tar.
+        /// What messages call it.
         path: PathBuf,
+        /// The open tar.
+        file: Arc<File>,
         /// Its size in bytes.
         size: u64,
     },
@@ -71,8 +73,13 @@ impl Source {
 
     /// A tar in a file of its own.
     pub fn blob(path: &Path) -> Result<Source> {
-        let size = path.metadata().map_err(Error::read(path))?.len();
-        Ok(Source::Blob { path: path.to_owned(), size })
+        Source::open_blob(open_regular(path).map_err(Error::read(path))?, path)
+    }
+
+    /// A tar in an open file; `path` is what messages call it.
+    pub fn open_blob(file: File, path: &Path) -> Result<Source> {
+        let size = file.metadata().map_err(Error::read(path))?.len();
+        Ok(Source::Blob { path: path.to_owned(), file: Arc::new(file), size })
     }
 
     /// Size of the tar in bytes.
@@ -89,9 +96,9 @@ impl Source {
     pub fn reader(&self) -> Result<Reader<'_>> {
         Ok(match self {
             Source::Layout(layout) => Reader::Layout(Box::new(LayoutReader::new(layout))),
-            Source::Blob { path, size } => {
-                let file = File::open(path).map_err(Error::read(path))?;
-                Reader::Blob { path, file, left: *size }
+            Source::Blob { path, file, size } => {
+                let reader = Part::new(Arc::clone(file), path, 0, *size).reader();
+                Reader::Blob { path, file, size: *size, reader }
             }
             Source::Part(part) => Reader::Part { path: part.name(), reader: part.reader() },
             Source::Lazy(lazy) => Reader::Layout(Box::new(LayoutReader::new(lazy.layout()?))),
@@ -105,12 +112,14 @@ pub enum Reader<'a> {
     Layout(Box<LayoutReader<'a>>),
     /// A tar in a file of its own.
     Blob {
-        /// The tar.
+        /// What messages call it.
         path: &'a Path,
         /// The open tar.
-        file: File,
-        /// Bytes still expected.
-        left: u64,
+        file: &'a File,
+        /// Bytes expected.
+        size: u64,
+        /// Where reading stands.
+        reader: PartReader,
     },
     /// A tar inside of a file.
     Part {
@@ -126,15 +135,11 @@ impl Reader<'_> {
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         match self {
             Reader::Layout(reader) => reader.fill(buffer),
-            Reader::Blob { path, file, left } => {
-                let want = buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                let got = read_full(file, &mut buffer[..want]).map_err(Error::read(path))?;
-                *left -= got as u64;
-                if got < want || (*left == 0 && read_full(file, &mut [0]).map_err(Error::read(path))? > 0) {
-                    let cause = "its size is not what it was".to_owned();
-                    return Err(Error::changed(path, cause));
+            Reader::Blob { path, file, size, reader } => {
+                if file.metadata().map_err(Error::read(path))?.len() != *size {
+                    return Err(Error::changed(path, "its size is not what it was".to_owned()));
                 }
-                Ok(got)
+                read_full(reader, buffer).map_err(Error::read(path))
             }
             Reader::Part { path, reader } => read_full(reader, buffer).map_err(Error::read(path)),
         }

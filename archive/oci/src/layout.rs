@@ -3,6 +3,9 @@
 //! Blobs get their names when all blobs of an image are complete, and index.json is replaced last, under a lock, so that
 //! several programs may add to one layout. A failure leaves the layout as it was, and removes a new one; a kill leaves at
 //! most temporary files, which the next program removes, and blobs that no manifest lists.
+//!
+//! The directory is open from the beginning to the end, and everything in it is reached from there: blobs may lie behind
+//! links that the caller, root or the owner of the layout made, and behind no others.
 
 use crate::annotation::is_named;
 use crate::layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};
@@ -13,20 +16,24 @@ use crate::{
 };
 use layerstone_layer::{CompressedBlob, DigestWriter};
 use layerstone_store::{
-    Digest, Error as StageError, Leftover, Limits, Output, check_folder, is_temporary, wait_lock, write_new,
+    Digest, Directory, Error as StageError, Limit, Limits, NewDirectory, Output, is_temporary, wait_lock, write_new,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How often a lock is tried on a marker that is gone as soon as it was made.
+const TRIES: u32 = 1000;
+
 /// The directory of a layout.
 #[derive(Debug)]
 pub struct OciLayout {
-    directory: PathBuf,
+    path: PathBuf,
+    directory: Arc<Directory>,
     staging: Staging,
 }
 
@@ -36,23 +43,15 @@ impl OciLayout {
     /// # Errors
     ///
     /// The directory holds something else, or cannot be written.
-    pub fn open(directory: &Path) -> Result<OciLayout> {
-        check_folder(directory)?;
-        let removed = directory.to_owned();
-        // If a signal ends the program, the directory goes as soon as nothing is in it.
-        let make = || Ok((fs::create_dir(directory)?, move || drop(fs::remove_dir(removed))));
-        let new = match Leftover::make(make) {
-            Ok(((), leftover)) => Some(leftover),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                if !directory.is_dir() {
-                    let cause = "found a file, expected a folder".to_owned();
-                    return Err(Error::NotALayout { path: directory.to_owned(), cause });
-                }
-                None
+    pub fn open(path: &Path) -> Result<OciLayout> {
+        let new = NewDirectory::make(path).map_err(|e| match e {
+            StageError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Error::NotALayout { path: path.to_owned(), cause: "found a file, expected a folder".to_owned() }
             }
-            Err(e) => return Err(StageError::io("make the folder", directory)(e).into()),
-        };
-        let layout = OciLayout { directory: directory.to_owned(), staging: Staging::new(directory, new) };
+            e => e.into(),
+        })?;
+        let (path, directory) = (path.to_owned(), Arc::clone(new.directory()));
+        let layout = OciLayout { path, directory, staging: Staging::new(new) };
         if layout.is_begun()? {
             layout.check_marker()?;
             // Whether an image can be added is known before anything is written.
@@ -65,14 +64,14 @@ impl OciLayout {
 
     /// Whether the directory has a layout's marker; without one it must be empty, but for what programs are writing there.
     fn is_begun(&self) -> Result<bool> {
-        let marker = self.directory.join(LAYOUT_NAME);
-        if marker.exists() {
+        let has_marker = || self.directory.has_below(Path::new(LAYOUT_NAME));
+        if has_marker() {
             return Ok(true);
         }
-        let mut entries = fs::read_dir(&self.directory).map_err(StageError::io("read", &self.directory))?;
-        let is_empty = entries.all(|entry| entry.is_ok_and(|entry| is_temporary(&entry.file_name())));
+        let names = self.directory.names().map_err(StageError::io("read", &self.path))?;
+        let is_empty = names.iter().all(|name| is_temporary(name));
         // Another program may have made the same layout meanwhile.
-        match is_empty || marker.exists() {
+        match is_empty || has_marker() {
             true => Ok(!is_empty),
             false => Err(self.wrong("found other files, expected oci-layout or an empty folder")),
         }
@@ -80,8 +79,9 @@ impl OciLayout {
 
     /// Whether the marker is one of a version that is supported.
     fn check_marker(&self) -> Result<()> {
-        let marker = self.directory.join(LAYOUT_NAME);
-        let text = fs::read(&marker).map_err(StageError::io("read", &marker))?;
+        let most = Limits::default().most(Limit::Json);
+        let text = self.directory.read_below(Path::new(LAYOUT_NAME), most);
+        let text = text.map_err(StageError::io("read", &self.path.join(LAYOUT_NAME)))?;
         let version = serde_json::from_slice::<Value>(&text).ok();
         let version = version.as_ref().and_then(|value| value["imageLayoutVersion"].as_str());
         match version.is_some_and(|version| version.starts_with("1.")) {
@@ -91,17 +91,14 @@ impl OciLayout {
     }
 
     fn wrong(&self, cause: &str) -> Error {
-        Error::NotALayout { path: self.directory.clone(), cause: cause.to_owned() }
-    }
-
-    fn path(&self, digest: &Digest) -> PathBuf {
-        self.directory.join(blob_name(digest))
+        Error::NotALayout { path: self.path.clone(), cause: cause.to_owned() }
     }
 
     /// Whether a blob exists and is complete, as far as its size says.
     fn has(&self, digest: &Digest, size: u64) -> bool {
-        let is_complete = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size;
-        self.staging.has(digest, size) || self.path(digest).metadata().is_ok_and(is_complete)
+        let found = || self.directory.metadata_below(Path::new(&blob_name(digest)));
+        let is_complete = |metadata: Metadata| metadata.is_file() && metadata.len() == size;
+        self.staging.has(digest, size) || found().is_ok_and(is_complete)
     }
 
     /// Locks the layout by its marker, which is made if it does not exist.
@@ -109,36 +106,41 @@ impl OciLayout {
     /// Network file systems lock for writers alone; where there are no locks, one that adds at the same moment may be lost,
     /// and the index is complete all the same.
     fn lock(&self) -> Result<File> {
-        let marker = self.directory.join(LAYOUT_NAME);
-        loop {
-            if !marker.exists() {
-                // Replaces none that another program made meanwhile and holds a lock on.
-                write_new(&marker, LAYOUT_TEXT.as_bytes())?;
-            }
-            let writable = File::options().read(true).write(true).open(&marker);
-            let file = match writable.or_else(|_| File::open(&marker)) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened.map_err(StageError::io("open", &marker))?,
+        let (name, path) = (Path::new(LAYOUT_NAME), self.path.join(LAYOUT_NAME));
+        for _ in 0..TRIES {
+            let file = match self.directory.open_lockable_below(name) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    // Replaces none that another program made meanwhile and holds a lock on.
+                    write_new(&self.directory, &path, LAYOUT_TEXT.as_bytes())?;
+                    continue;
+                }
+                opened => opened.map_err(StageError::io("open", &path))?,
             };
-            wait_lock(&file).map_err(StageError::io("lock", &marker))?;
+            wait_lock(&file).map_err(StageError::io("lock", &path))?;
             // A program that failed may have removed the layout that it had made.
-            let locked = file.metadata().map_err(StageError::io("open", &marker))?;
-            if fs::metadata(&marker).is_ok_and(|now| (now.dev(), now.ino()) == (locked.dev(), locked.ino())) {
+            let locked = file.metadata().map_err(StageError::io("open", &path))?;
+            let now = self.directory.metadata_below(name);
+            if now.is_ok_and(|now| (now.dev(), now.ino()) == (locked.dev(), locked.ino())) {
                 return Ok(file);
             }
         }
+        Err(StageError::io("lock", &path)(io::Error::other("it is replaced all the time")).into())
     }
 
     /// The path of the index, and its bytes with an image more, which takes its name from whatever had it.
     fn index_with(&self, descriptor: &Descriptor, name: Option<&Reference>) -> Result<(PathBuf, Vec<u8>)> {
-        let path = self.directory.join(INDEX_NAME);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
+        let path = self.path.join(INDEX_NAME);
+        // One byte more than may be, which is an error then.
+        let most = Limits::default().most(Limit::Json).saturating_add(1);
+        let mut bytes = Vec::new();
+        let opened = self.directory.open_file_below(Path::new(INDEX_NAME));
+        match opened.and_then(|file| file.take(most).read_to_end(&mut bytes)) {
+            Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Index::<Descriptor>::new(Vec::new(), BTreeMap::new()).to_bytes()
+                bytes = Index::<Descriptor>::new(Vec::new(), BTreeMap::new()).to_bytes();
             }
             Err(e) => return Err(StageError::io("read", &path)(e).into()),
-        };
+        }
         let index = with_image(&bytes, descriptor, name, &path.display().to_string())?;
         Ok((path, index))
     }
@@ -155,7 +157,7 @@ impl BlobStore for OciLayout {
         content.write_to(0, &mut writer)?;
         let (found, found_size) = writer.finish();
         if (found, found_size) != (*digest, *size) {
-            let label = self.path(digest).display().to_string();
+            let label = self.path.join(blob_name(digest)).display().to_string();
             return Err(Error::Blob { label, found, found_size, expected: *digest, size: *size });
         }
         self.staging.keep(output, digest, *size)?;
@@ -184,7 +186,7 @@ impl BlobStore for OciLayout {
         let annotations = name.map_or_else(BTreeMap::new, names_annotations);
         let (path, index) = self.index_with(&Descriptor { annotations, ..descriptor.clone() }, name)?;
         // Written before the blobs get their names, so that a full disk changes nothing.
-        let mut output = Output::create(&path)?;
+        let mut output = Output::create_below(&self.directory, Path::new(INDEX_NAME), &path)?;
         output.write_all(&index).map_err(StageError::io("write", &path))?;
         self.staging.publish(|| Ok(output.commit()?))
     }
@@ -193,7 +195,9 @@ impl BlobStore for OciLayout {
 /// An index.json with an image more, which takes its name from whatever had it; all else in it stays as it is.
 fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Reference>, path: &str) -> Result<Vec<u8>> {
     let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
-    check_json(index, &Limits::default()).map_err(|exceeded| wrong(exceeded.to_string()))?;
+    let limits = Limits::default();
+    let checked = limits.check(Limit::Json, index.len() as u64).and_then(|()| check_json(index, &limits));
+    checked.map_err(|exceeded| wrong(exceeded.to_string()))?;
     let mut index: Value = serde_json::from_slice(index).map_err(|e| wrong(e.to_string()))?;
     let keys = index.as_object_mut().ok_or_else(|| wrong("expected an object".to_owned()))?;
     let listed = keys.entry("manifests").or_insert(Value::Null);
@@ -217,6 +221,7 @@ fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Reference>, p
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::fs;
     use std::thread;
 
     fn add(directory: &Path, number: usize) -> Result<()> {

@@ -4,20 +4,19 @@
 //! removes that directory, and the layout's own if it was new.
 
 use crate::Result;
-use crate::layout_file::{BLOBS, INDEX_NAME, LAYOUT_NAME, blob_name};
-use layerstone_store::{Digest, Directory, Error as StageError, Leftover, Output, Scratch, Sync, sync};
+use crate::layout_file::{BLOBS, INDEX_NAME, LAYOUT_NAME};
+use layerstone_store::{Digest, Directory, Error as StageError, NewDirectory, Output, Scratch, Sync, sync};
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// New blobs of a layout.
 #[derive(Debug)]
 pub(crate) struct Staging {
-    directory: PathBuf,
-    /// The directory if it was made for the layout: it is removed if nothing is published.
-    new: Option<Leftover>,
     state: Mutex<State>,
+    /// The directory of the layout. If it was made, it is removed if nothing is published.
+    new: NewDirectory,
 }
 
 #[derive(Debug, Default)]
@@ -25,14 +24,14 @@ struct State {
     work: Option<Scratch>,
     /// Size in bytes of each blob that is complete.
     blobs: BTreeMap<Digest, u64>,
-    /// Those that have their own names now.
-    moved: Vec<Digest>,
+    /// The directory of those that have their own names now, and which these are.
+    moved: Option<(Directory, Vec<Digest>)>,
     is_published: bool,
 }
 
 impl Staging {
-    pub(crate) fn new(directory: &Path, new: Option<Leftover>) -> Staging {
-        Staging { directory: directory.to_owned(), new, state: Mutex::default() }
+    pub(crate) fn new(new: NewDirectory) -> Staging {
+        Staging { state: Mutex::default(), new }
     }
 
     /// Begins a blob whose digest is not known yet.
@@ -40,16 +39,17 @@ impl Staging {
         let mut state = self.state();
         let work = match &mut state.work {
             Some(work) => work,
-            none => none.insert(Scratch::create(&self.directory)?),
+            none => none.insert(Scratch::create_in(self.new.directory(), self.new.path())?),
         };
-        Ok(Output::create(&work.path().join("new"))?)
+        Ok(Output::create_new(work.directory(), &work.path().join("new"))?)
     }
 
     /// Keeps a blob that is complete.
     pub(crate) fn keep(&self, output: Output, digest: &Digest, size: u64) -> Result<()> {
         let mut state = self.state();
-        let work = state.work.as_ref().map(Scratch::path).unwrap_or(&self.directory);
-        output.commit_as(&work.join(digest.hex()))?;
+        if let Some(work) = &state.work {
+            output.commit_in(work.directory(), &work.path().join(digest.hex()))?;
+        }
         state.blobs.insert(*digest, size);
         Ok(())
     }
@@ -60,18 +60,20 @@ impl Staging {
 
     /// Gives all blobs their names, and then calls what names them; nothing is put away afterwards.
     pub(crate) fn publish(&self, finish: impl FnOnce() -> Result<()>) -> Result<()> {
-        let mut state = self.state();
-        let blobs = self.directory.join(BLOBS);
-        fs::create_dir_all(&blobs).map_err(StageError::io("make the folder", &blobs))?;
+        let state = &mut *self.state();
+        let path = self.new.path().join(BLOBS);
+        let blobs = self.new.directory().create_below(Path::new(BLOBS));
+        let blobs = blobs.map_err(StageError::io("make the folder", &path))?;
+        let (blobs, moved) = state.moved.get_or_insert((blobs, Vec::new()));
         while let Some((digest, _)) = state.blobs.pop_first() {
             let Some(work) = &state.work else { break };
-            let path = self.directory.join(blob_name(&digest));
-            fs::rename(work.path().join(digest.hex()), &path).map_err(StageError::io("write", &path))?;
-            state.moved.push(digest);
+            let name = digest.hex();
+            let name = OsStr::new(&name);
+            work.directory().rename(name, blobs, name).map_err(StageError::io("write", &path.join(name)))?;
+            moved.push(digest);
         }
         if sync() == Sync::Always {
-            let synced = Directory::open(&blobs).and_then(|directory| directory.sync());
-            synced.map_err(StageError::io("write", &blobs))?;
+            blobs.sync().map_err(StageError::io("write", &path))?;
         }
         finish()?;
         state.is_published = true;
@@ -87,17 +89,24 @@ impl Drop for Staging {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         drop(state.work.take());
+        let directory = self.new.directory();
         // Somebody else may have made an image in the same directory.
-        if self.new.is_none() || state.is_published || self.directory.join(INDEX_NAME).exists() {
+        if state.is_published || directory.has_below(Path::new(INDEX_NAME)) {
+            return self.new.keep();
+        }
+        if !self.new.is_new() {
             return;
         }
         // Nothing can be done about a failure here. Directories go only if they are empty.
-        for digest in &state.moved {
-            let _ = fs::remove_file(self.directory.join(blob_name(digest)));
+        if let Some((blobs, moved)) = &state.moved {
+            for digest in moved {
+                let _ = blobs.remove_file(OsStr::new(&digest.hex()));
+            }
         }
-        let _ = fs::remove_dir(self.directory.join(BLOBS));
-        let _ = fs::remove_dir(self.directory.join(Path::new(BLOBS).parent().unwrap_or(Path::new(""))));
-        let _ = fs::remove_file(self.directory.join(LAYOUT_NAME));
-        let _ = fs::remove_dir(&self.directory);
+        if let Some((above, name)) = BLOBS.split_once('/') {
+            let _ = directory.open_below(Path::new(above)).and_then(|above| above.remove_directory(OsStr::new(name)));
+            let _ = directory.remove_directory(OsStr::new(above));
+        }
+        let _ = directory.remove_file(OsStr::new(LAYOUT_NAME));
     }
 }

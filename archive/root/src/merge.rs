@@ -176,7 +176,8 @@ mod tests {
         std::fs::write(item.join("new\nline").join(&name), "").unwrap();
         std::fs::set_permissions(item.join("new\nline"), Permissions::from_mode(0o555)).unwrap();
         let out = tempfile::tempdir().unwrap();
-        merge_named(&store, &["a"]).unwrap().tree.write(out.path()).unwrap();
+        let opened = layerstone_store::Directory::open(out.path()).unwrap();
+        merge_named(&store, &["a"]).unwrap().tree.write(&opened, out.path()).unwrap();
         let text = std::fs::read_link(out.path().join("new\nline").join(&name)).unwrap();
         assert_eq!(text.as_os_str().as_bytes(), b"/nix/store/a/new\nline/latin1-\xe9");
         for directory in ["", "new\nline"] {

@@ -5,18 +5,21 @@
 
 use crate::error::Side;
 use crate::{Conflict, Error, Result};
-use layerstone_store::{Error as StageError, Found, Scratch, check_written};
+use layerstone_store::{Directory, Error as StageError, Found, Scratch, check_written, open_regular};
 use layerstone_tar::{Entry as Member, Placed};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{DirBuilder, Metadata, OpenOptions, Permissions};
+use std::fs::{Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Mode of a directory that nothing gives another one. (The store's are 0555.)
 pub const DIRECTORY_MODE: u32 = 0o755;
+/// What a new tree is called until it is complete.
+const TREE: &str = "tree";
 
 /// Files by their paths below a root, that of the root being empty. What is above an entry is a directory of the tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,17 +119,16 @@ impl Entry {
         Error::Disagreement { path: path.to_owned(), first: side(self), second: side(second) }
     }
 
-    /// Writes the entry; a directory is empty, and only its owner can enter it.
-    fn write(&self, path: &Path) -> Result<()> {
+    /// Writes the entry into an open directory; a directory is empty, and only its owner can enter it.
+    fn write(&self, directory: &Directory, name: &OsStr, path: &Path) -> Result<()> {
         if let Some(text) = self.text() {
-            return symlink(text, path).map_err(Error::io("link", path));
+            return directory.create_symlink(name, text).map_err(Error::io("link", path));
         }
         let Node::File(file) = &self.node else {
-            return DirBuilder::new().mode(0o700).create(path).map_err(Error::io("make", path));
+            return directory.create_directory(name, 0o700).map_err(Error::io("make", path));
         };
-        let mut from = std::fs::File::open(&file.real).map_err(Error::io("read", &file.real))?;
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let mut to = made.map_err(Error::io("make", path))?;
+        let mut from = open_regular(&file.real).map_err(Error::io("read", &file.real))?;
+        let mut to = directory.create_file(name, 0o600).map_err(Error::io("make", path))?;
         let copied = io::copy(&mut from, &mut to).and_then(|_| check_written(&to));
         copied.map_err(Error::io("write", path))?;
         to.set_permissions(Permissions::from_mode(file.mode)).map_err(Error::io("make", path))
@@ -196,17 +198,23 @@ impl FileTree {
         }
     }
 
-    /// Writes the tree into an empty directory, which gets the root's mode. Directories get their modes last: one of mode
-    /// 0555 takes no contents.
-    pub fn write(&self, directory: &Path) -> Result<()> {
-        for (path, entry) in self.0.iter().filter(|(path, _)| !is_root(path)) {
-            entry.write(&directory.join(path))?;
+    /// Writes the tree into an empty directory, which gets the root's mode; `path` leads there. Directories get their modes
+    /// last: one of mode 0555 takes no contents.
+    pub fn write(&self, directory: &Directory, path: &Path) -> Result<()> {
+        for (at, entry) in self.0.iter().filter(|(at, _)| !is_root(at)) {
+            let shown = path.join(at);
+            let above = at.parent().filter(|above| !is_root(above)).map(|above| directory.open_below(above));
+            let above = above.transpose().map_err(Error::io("make", &shown))?;
+            entry.write(above.as_ref().unwrap_or(directory), at.file_name().unwrap_or_default(), &shown)?;
         }
-        for (path, entry) in self.0.iter().rev() {
+        for (at, entry) in self.0.iter().rev() {
             if let Node::Directory { mode, .. } = entry.node {
-                let path = if is_root(path) { directory.to_owned() } else { directory.join(path) };
-                let set = std::fs::set_permissions(&path, Permissions::from_mode(mode));
-                set.map_err(Error::io("make", &path))?;
+                let set = if is_root(at) {
+                    directory.set_mode(mode)
+                } else {
+                    directory.open_below(at).and_then(|directory| directory.set_mode(mode))
+                };
+                set.map_err(Error::io("make", &path.join(at)))?;
             }
         }
         Ok(())
@@ -217,19 +225,23 @@ impl FileTree {
     /// # Errors
     ///
     /// There is something of that name, or it cannot be written.
-    pub fn write_new(&self, directory: &Path) -> Result<()> {
-        let parent = directory.parent().filter(|parent| !is_root(parent)).unwrap_or(Path::new("."));
-        if !parent.is_dir() {
-            return Err(StageError::NoParent { path: directory.to_owned(), parent: parent.to_owned() }.into());
+    pub fn write_new(&self, path: &Path) -> Result<()> {
+        let above = path.parent().filter(|above| !is_root(above)).unwrap_or(Path::new("."));
+        let parent = match Directory::open_named(above) {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Err(StageError::NoParent { path: path.to_owned(), parent: above.to_owned() }.into());
+            }
+            opened => Arc::new(opened.map_err(Error::io("make", path))?),
+        };
+        let name = path.file_name().unwrap_or_default();
+        if parent.stat_of(name).is_ok() {
+            return Err(Error::io("make", path)(ErrorKind::AlreadyExists.into()));
         }
-        if directory.symlink_metadata().is_ok() {
-            return Err(Error::io("make", directory)(ErrorKind::AlreadyExists.into()));
-        }
-        let scratch = Scratch::create(parent)?;
-        let tree = scratch.path().join("tree");
-        std::fs::create_dir(&tree).map_err(Error::io("make", &tree))?;
-        self.write(&tree)?;
-        std::fs::rename(&tree, directory).map_err(Error::io("make", directory))
+        let scratch = Scratch::create_in(&parent, above)?;
+        let (work, tree, inner) = (scratch.directory(), scratch.path().join(TREE), OsStr::new(TREE));
+        let made = work.create_directory(inner, 0o777).and_then(|()| work.subdirectory(inner));
+        self.write(&made.map_err(Error::io("make", &tree))?, &tree)?;
+        work.rename(inner, &parent, name).map_err(Error::io("make", path))
     }
 
     /// The tree as it would be written, as members of a tar, each directory before its contents.
@@ -300,7 +312,7 @@ mod tests {
         let (text, out) = (scratch.path().join("text"), scratch.path().join("out"));
         std::fs::write(&text, "hello").unwrap();
         std::fs::create_dir(&out).unwrap();
-        tree(&text).write(&out).unwrap();
+        tree(&text).write(&Directory::open(&out).unwrap(), &out).unwrap();
         assert_eq!(std::fs::read(out.join("a/f")).unwrap(), b"hello");
         assert_eq!(std::fs::read_link(out.join("a/l")).unwrap().as_os_str(), "f//f");
         let modes = ["", "a", "a/d", "a/f"].map(|name| mode(&out.join(name)));

@@ -6,12 +6,18 @@ use crate::build_graph::push_backslashes;
 use crate::error::Context;
 use layerstone_layer::{LayerFile, Recipe};
 use layerstone_spec::Spec;
-use layerstone_store::{Scratch, Store, StorePath, write_whole};
+use layerstone_store::{Directory, Error, Scratch, Store, StorePath, write_whole};
+use rustix::fs::OFlags;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What the file is called that an output replaces.
+const OLD: &str = "old";
 
 /// What a build tool wants of a command.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +42,8 @@ pub struct BuildStep {
 /// An output, and the file that it replaces.
 struct Before {
     path: PathBuf,
-    /// A second name of that file, in a work directory beside it.
-    old: Option<(Scratch, PathBuf)>,
+    /// The directory of that file, and a work directory in it where the file has a second name.
+    old: Option<(Arc<Directory>, Scratch)>,
 }
 
 impl Before {
@@ -47,23 +53,30 @@ impl Before {
         if !keep || !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(Before { path, old: None });
         }
-        let directory = path.parent().filter(|directory| *directory != Path::new("")).unwrap_or(Path::new("."));
-        let scratch = Scratch::create(directory)?;
-        let name = scratch.path().join("old");
+        let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        let directory = Arc::new(Directory::open_named(parent).map_err(Error::io("make a work folder in", parent))?);
+        let scratch = Scratch::create_in(&directory, parent)?;
         // Where there are no hard links, nothing is left alone.
-        let old = fs::hard_link(&path, &name).is_ok().then_some((scratch, name));
-        Ok(Before { path, old })
+        let linked = directory.link(name_of(&path), scratch.directory(), OsStr::new(OLD));
+        Ok(Before { path, old: linked.is_ok().then_some((directory, scratch)) })
     }
 
     /// Puts the old file back if the new one has the same bytes.
     fn settle(&self) -> Result<()> {
-        let Some((_, old)) = &self.old else { return Ok(()) };
-        let same = || -> std::io::Result<bool> { same(&mut File::open(old)?, &mut File::open(&self.path)?) };
+        let Some((directory, scratch)) = &self.old else { return Ok(()) };
+        let (work, old, name) = (scratch.directory(), OsStr::new(OLD), name_of(&self.path));
+        let open = |directory: &Directory, name: &OsStr| directory.open_file(name, OFlags::RDONLY);
+        let same = || -> std::io::Result<bool> { same(&mut open(work, old)?, &mut open(directory, name)?) };
         if same().with_context(|| format!("cannot compare: {}", self.path.display()))? {
-            fs::rename(old, &self.path).with_context(|| format!("cannot write: {}", self.path.display()))?;
+            let put_back = work.rename(old, directory, name);
+            put_back.with_context(|| format!("cannot write: {}", self.path.display()))?;
         }
         Ok(())
     }
+}
+
+fn name_of(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
 }
 
 fn same(a: &mut File, b: &mut File) -> std::io::Result<bool> {
@@ -198,6 +211,7 @@ fn name_in_rule(path: &Path) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[track_caller]
     fn check(name: &str, expected: &str) {

@@ -4,7 +4,7 @@ mod config;
 mod legacy;
 mod read;
 
-pub use read::{layer_files_of, read_layer};
+pub use read::{FoundLayer, layer_files_of, read_layer};
 
 use crate::destination::{Destination, WriteOptions};
 use crate::docker_destination::DockerDestination;

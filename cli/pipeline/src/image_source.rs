@@ -4,8 +4,8 @@ use crate::error::Context;
 use crate::image_target::{Engine, Kind, check_source, parse_reference, split_kind};
 use crate::{Result, skopeo};
 use layerstone_oci::{Location, Reference};
+use layerstone_store::open_regular;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -71,8 +71,9 @@ impl ImageSource {
 /// Whether a file is JSON, as specs are and archives are not.
 fn is_spec(path: &Path) -> bool {
     let mut begin = Vec::new();
+    // Before it is opened, as whoever writes to a pipe would notice.
     let is_file = path.is_file();
-    let read = is_file && File::open(path).is_ok_and(|file| file.take(LOOK).read_to_end(&mut begin).is_ok());
+    let read = is_file && open_regular(path).is_ok_and(|file| file.take(LOOK).read_to_end(&mut begin).is_ok());
     read && begin.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
 }
 

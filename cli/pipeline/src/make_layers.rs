@@ -39,10 +39,14 @@ impl LayersToMake<'_> {
     /// has changed.
     pub fn run(self, store: &Store, report: &dyn Report) -> Result<()> {
         let stdout = Path::new("-");
-        let written: Vec<&PathBuf> = self.files.iter().filter(|file| *file != stdout).collect();
+        let written: Vec<PathBuf> = self.files.iter().filter(|file| *file != stdout).cloned().collect();
+        let create_all = |paths: &[PathBuf]| match &self.record {
+            Some(record) => record.create_all(paths),
+            None => Ok(Output::create_all(paths)?),
+        };
         // First, so that a bad path is an error before anything is read.
-        let mut outputs = Output::create_all(&written)?;
-        let blobs = Output::create_all(&self.blobs)?;
+        let mut outputs = create_all(&written)?;
+        let blobs = create_all(&self.blobs)?;
         let cached = self.recipes.par_iter().enumerate().map(|(index, recipe)| self.cached(recipe, blobs.get(index)));
         let cached: Vec<Option<LayerFile>> = cached.collect::<Result<_>>()?;
         let new: Vec<usize> = (0..cached.len()).filter(|index| cached[*index].is_none()).collect();

@@ -8,10 +8,9 @@ use crate::{ReferenceSource, Report, Result};
 use layerstone_closure::{Candidates, ReferencesGraph, Scanner};
 use layerstone_layer::LayerFile;
 use layerstone_spec::{Helper, Spec};
-use layerstone_store::{Limits, Store, StorePath};
+use layerstone_store::{Limits, Store, StorePath, open_regular};
 use layerstone_tar::{Kind, Members};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -95,7 +94,7 @@ fn asked_for(spec: &Spec, store: &Store) -> BTreeSet<StorePath> {
 /// Finds for each of these paths the first member of a tar that mentions it, as a path in the image.
 fn find(tar: &Path, paths: &[StorePath], files: &mut BTreeMap<StorePath, String>) -> io::Result<()> {
     let candidates = Candidates::new("", paths.iter().cloned());
-    let mut members = Members::new(BufReader::new(File::open(tar)?), Limits::default());
+    let mut members = Members::new(BufReader::new(open_regular(tar)?), Limits::default());
     while let Some(member) = members.next_member()? {
         let mut scanned = ScanWriter { out: io::sink(), scanner: Scanner::new(&candidates) };
         // The last part of the name: that of each directory above stands in a member of its own.

@@ -6,14 +6,21 @@
 
 use crate::Result;
 use crate::error::Context;
+use crate::prior_layers::MOST;
 use layerstone_layer::DigestWriter;
 use layerstone_overlay::signal;
-use layerstone_store::{Digest, Document, Output, Scratch, from_value, parse_document, prepare_stage_file};
+use layerstone_store::{
+    Digest, Directory, Document, NewDirectory, Output, Scratch, fill_stage_file, from_value, parse_document,
+};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Name of the record in its directory.
 pub const NAME: &str = ".layerstone-outputs";
@@ -38,7 +45,9 @@ struct Files {
 /// The record of a directory.
 #[derive(Debug)]
 pub struct Record {
-    directory: PathBuf,
+    directory: Arc<Directory>,
+    /// The path that leads there.
+    path: PathBuf,
     files: BTreeMap<String, Written>,
 }
 
@@ -59,20 +68,27 @@ impl Written {
         Ok(Written { digest, size })
     }
 
-    /// Whether a file is still what was written.
-    fn is(&self, path: &Path) -> io::Result<bool> {
-        let metadata = path.symlink_metadata()?;
-        let may_be = metadata.is_file() && metadata.len() == self.size;
-        Ok(may_be && Written::read(&File::open(path)?)? == *self)
+    /// Whether a file of a directory is still what was written.
+    fn is(&self, directory: &Directory, name: &OsStr) -> io::Result<bool> {
+        let file = match directory.open_file(name, OFlags::RDONLY) {
+            // A link, or something else that is no file.
+            Err(e)
+                if e.kind() == io::ErrorKind::InvalidInput || e.raw_os_error() == Some(Errno::LOOP.raw_os_error()) =>
+            {
+                return Ok(false);
+            }
+            opened => opened?,
+        };
+        Ok(file.metadata()?.len() == self.size && Written::read(&file)? == *self)
     }
 }
 
 impl Record {
     /// Reads the record of a directory; without one nothing in the directory is ours.
-    pub fn read(directory: &Path) -> Result<Record> {
-        let path = directory.join(NAME);
-        let name = path.display().to_string();
-        let files = match fs::read(&path) {
+    pub fn read(directory: &NewDirectory) -> Result<Record> {
+        let (path, directory) = (directory.path().to_owned(), Arc::clone(directory.directory()));
+        let name = path.join(NAME).display().to_string();
+        let files = match directory.read_below(Path::new(NAME), MOST) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Files::default(),
             Err(error) => return Err(error).with_context(|| format!("cannot read: {name}")),
             Ok(bytes) => match parse_document(&bytes, &name, FORMAT, VERSION, RERUN)? {
@@ -84,7 +100,12 @@ impl Record {
         if let Some(bad) = files.files.keys().find(|name| !is_name(name)) {
             bail!("malformed {FORMAT}: {name}: found {bad:?}, expected the name of a file of the folder");
         }
-        Ok(Record { directory: directory.to_owned(), files: files.files })
+        Ok(Record { directory, path, files: files.files })
+    }
+
+    /// Starts outputs in the directory, by the names that these paths end in.
+    pub fn create_all(&self, paths: &[PathBuf]) -> Result<Vec<Output>> {
+        Ok(Output::create_all_below(&self.directory, paths)?)
     }
 
     /// Whether an earlier run wrote a file of this name.
@@ -99,7 +120,7 @@ impl Record {
         let list = self.list(new)?;
         // Between the first rename and the last nothing is broken off.
         let _hold = signal::hold();
-        let aside = Aside::put(&self.directory, &stale)?;
+        let aside = Aside::put(self, &stale)?;
         Output::commit_all(outputs.into_iter().chain(list))?;
         aside.remove();
         Ok(())
@@ -109,12 +130,13 @@ impl Record {
     fn stale(&self, new: &BTreeMap<String, Written>) -> Result<Vec<String>> {
         let mut stale = Vec::new();
         for (name, written) in self.files.iter().filter(|(name, _)| !new.contains_key(*name)) {
-            let path = self.directory.join(name);
-            match written.is(&path) {
+            match written.is(&self.directory, OsStr::new(name)) {
                 Ok(true) => stale.push(name.clone()),
                 Ok(false) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot read: {}", path.display())),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot read: {}", self.path.join(name).display()));
+                }
             }
         }
         Ok(stale)
@@ -122,31 +144,36 @@ impl Record {
 
     /// The new record; none if it says what the old one does.
     fn list(&self, files: BTreeMap<String, Written>) -> Result<Option<Output>> {
-        let is_new = files != self.files;
-        let prepare = || prepare_stage_file(&self.directory.join(NAME), FORMAT, VERSION, &Files { files });
-        Ok(is_new.then(prepare).transpose()?)
+        if files == self.files {
+            return Ok(None);
+        }
+        let mut output = Output::create_below(&self.directory, Path::new(NAME), &self.path.join(NAME))?;
+        fill_stage_file(&mut output, FORMAT, VERSION, &Files { files })?;
+        Ok(Some(output))
     }
 }
 
 /// Files that are out of the way, and come back unless they are removed.
-struct Aside {
+struct Aside<'a> {
+    directory: &'a Directory,
     scratch: Option<Scratch>,
-    /// Where each was, and where it is.
-    moved: Vec<(PathBuf, PathBuf)>,
+    /// The names of those that are there.
+    moved: Vec<String>,
 }
 
-impl Aside {
-    fn put(directory: &Path, names: &[String]) -> Result<Aside> {
-        let mut aside = Aside { scratch: None, moved: Vec::new() };
+impl<'a> Aside<'a> {
+    fn put(record: &'a Record, names: &[String]) -> Result<Aside<'a>> {
+        let directory = &record.directory;
+        let mut aside = Aside { directory, scratch: None, moved: Vec::new() };
         if names.is_empty() {
             return Ok(aside);
         }
-        let scratch = aside.scratch.insert(Scratch::create(directory)?);
+        let scratch = aside.scratch.insert(Scratch::create_in(directory, &record.path)?);
         for name in names {
-            let (from, to) = (directory.join(name), scratch.path().join(name));
-            fs::rename(&from, &to)
-                .with_context(|| format!("cannot remove what an earlier run wrote: {}", from.display()))?;
-            aside.moved.push((from, to));
+            directory.rename(OsStr::new(name), scratch.directory(), OsStr::new(name)).with_context(|| {
+                format!("cannot remove what an earlier run wrote: {}", record.path.join(name).display())
+            })?;
+            aside.moved.push(name.clone());
         }
         Ok(aside)
     }
@@ -156,11 +183,12 @@ impl Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for Aside<'_> {
     fn drop(&mut self) {
-        for (from, to) in self.moved.drain(..) {
+        let Some(scratch) = &self.scratch else { return };
+        for name in self.moved.drain(..) {
             // Nothing can be done about a failure here.
-            let _ = fs::rename(to, from);
+            let _ = scratch.directory().rename(OsStr::new(&name), self.directory, OsStr::new(&name));
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::{BaseImage, Report, Result};
 use layerstone_layer::LayerFile;
 use layerstone_root::{RootConfig, build};
 use layerstone_spec::Spec;
+use layerstone_store::open_regular;
 use layerstone_tar::{Allowance, LayerTree, Tree};
-use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub fn tree_below(base: Option<&BaseImage>, layer: Option<PathBuf>) -> Result<Op
     let unusable = || format!("cannot use the layer: {}", tar.display());
     let mut tree = base.map(|base| base.image.tree()).transpose()?.unwrap_or_default();
     let number = u32::try_from(base.map_or(0, |base| base.image.layers.len())).context("too many layers")?;
-    let file = File::open(&tar).with_context(unusable)?;
+    let file = open_regular(&tar).with_context(unusable)?;
     tree.put(LayerTree::read_nth(BufReader::new(file), number, &Allowance::default()).with_context(unusable)?)
         .with_context(unusable)?;
     Ok(Some(Arc::new(tree)))

@@ -81,7 +81,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     read.writes(&options.step.depfile).writes_to(&target).check()?;
     let mut step = options.step.begin(&target.files())?;
     let (limits, cache) = (options.base.limits(), options.cache.options().open(&store, common)?);
-    let layers = files.par_iter().map(|path| read_layer(path, &store, &cache, limits));
+    let layers = files.par_iter().map(|file| read_layer(file, &store, &cache, limits));
     let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
     if let Some(base) = &base {
@@ -94,6 +94,6 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     cache.finish();
     step.file(&options.spec);
     step.files(&options.base.file(Some(&spec)));
-    files.iter().try_for_each(|layer| step.layer(&store, layer))?;
+    files.iter().try_for_each(|layer| step.layer(&store, &layer.path))?;
     Ok(step.finish()?)
 }

@@ -77,10 +77,12 @@ fn kind_of(path: &Path) -> Result<Kind> {
         return Ok(Kind::Archive);
     }
     let mut head = [0; 64];
-    let count = File::open(path).and_then(|mut file| file.read(&mut head)).with_context(context)?;
+    let mut file = File::open(path).with_context(context)?;
+    let count = file.read(&mut head).with_context(context)?;
     Ok(match head[..count].iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{' | b'[') => {
-            let bytes = std::fs::read(path).with_context(context)?;
+            let mut bytes = head[..count].to_vec();
+            file.read_to_end(&mut bytes).with_context(context)?;
             Kind::Json(serde_json::from_slice(&bytes).with_context(|| format!("not JSON: {}", path.display()))?)
         }
         // A tar of nixpkgs' store layers begins with a slash too, and has NULs behind the first name.

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layering::Plan;
 use layerstone_pipeline::single_layer::SingleLayer;
-use layerstone_pipeline::{BuildStep, LayersToMake, NewDirectory, PriorLayers, Record, recipes};
+use layerstone_pipeline::{BuildStep, LayersToMake, PriorLayers, Record, make_directory, recipes};
 use layerstone_store::StorePath;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -110,14 +110,14 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let recipes = recipes(layers, &store, mtime, &owner, xattrs)?;
     let prior = options.prior.as_deref().map(PriorLayers::read).transpose()?.unwrap_or_default();
     let directory = options.all.then_some(&options.output);
-    let made = directory.map(|directory| NewDirectory::make(directory)).transpose()?;
+    let mut made = directory.map(|directory| make_directory(directory)).transpose()?;
     let (files, blobs) = options.outputs(count, compression);
     let mut step = options.step.begin(&[&files[..], &blobs].concat())?;
     step.recipes(&store, &recipes);
-    let record = directory.map(|directory| Record::read(directory)).transpose()?;
+    let record = made.as_ref().map(Record::read).transpose()?;
     let unrecorded = record.as_ref().map(|record| output::unrecorded(&options.output, count, record)).transpose()?;
     LayersToMake { recipes, files, blobs, tarsum, compression, prior, cache: &cache, record }.run(&store, common)?;
-    made.into_iter().for_each(NewDirectory::keep);
+    made.iter_mut().for_each(|made| made.keep());
     for path in unrecorded.into_iter().flatten() {
         common.warn(format_args!("left alone: {}: no earlier run has recorded it", path.display()));
     }

@@ -6,12 +6,13 @@ use crate::overwrite::Files;
 use crate::time::parse_time;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use layerstone_image::open_plain;
+use layerstone_image::plain;
 use layerstone_layer::{Progress, write_layer};
 use layerstone_oci::Time;
 use layerstone_pipeline::check_tar;
 use layerstone_root::{Error as RootError, MergedTrees, TreeSource, merge_trees};
-use layerstone_store::{Output, write_whole};
+use layerstone_store::{Directory, Output, open_regular, write_whole};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -68,15 +69,18 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 fn open(source: &Path, limits: &LimitArgs) -> Result<TreeSource> {
-    let metadata = source.metadata().with_context(|| format!("cannot read: {}", source.display()))?;
-    if metadata.is_dir() {
+    let context = || format!("cannot read: {}", source.display());
+    if Directory::open(source).is_ok() {
         return Ok(TreeSource::Directory(source.to_owned()));
     }
-    if !metadata.is_file() {
-        bail!("cannot merge: {}: expected a folder or a tar", source.display());
-    }
-    let max_holes = limits.limits().unpacked(Some(metadata.len()));
-    Ok(TreeSource::Tar { name: source.to_owned(), file: open_plain(source, limits.limits())?, max_holes })
+    let file = match open_regular(source) {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            bail!("cannot merge: {}: expected a folder or a tar", source.display())
+        }
+        opened => opened.with_context(context)?,
+    };
+    let max_holes = limits.limits().unpacked(Some(file.metadata().with_context(context)?.len()));
+    Ok(TreeSource::Tar { name: source.to_owned(), file: plain(file, source, limits.limits())?, max_holes })
 }
 
 fn write_tar(merged: &MergedTrees, mtime: Option<Time>, output: &Path) -> Result<()> {

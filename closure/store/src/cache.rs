@@ -6,7 +6,7 @@
 //!
 //! Several users may share a cache: what is made in it has the mode and the group of the cache's directory, whatever the umask,
 //! and what a user may not read or remove is passed over. Every file is reached through descriptors of the directories that lead
-//! to it, so that no link is followed, whoever put it there.
+//! to it, and its own is open all the time, so that no link is followed, whoever put it there.
 //!
 //! See FORMAT.md beside this crate.
 
@@ -20,10 +20,11 @@ use crate::{Digest, Error, Output, Result, temporary};
 use file::{HEADER, Shared, header, is_intact, touch};
 use rustix::fs::OFlags;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The file that marks a directory as a cache, for backups too (bford.info/cachedir).
 const TAG: &str = "CACHEDIR.TAG";
@@ -61,6 +62,8 @@ impl CacheKind {
 #[derive(Debug)]
 pub struct Cache {
     path: PathBuf,
+    /// The directory as it was opened last.
+    top: Mutex<Arc<Directory>>,
     /// Whether something was added since it was opened.
     grew: AtomicBool,
 }
@@ -72,29 +75,28 @@ impl Cache {
     ///
     /// The directory cannot be made, or holds other files.
     pub fn open(path: &Path) -> Result<Cache> {
-        let cache = Cache { path: path.to_owned(), grew: AtomicBool::new(false) };
-        if cache.is_tagged() {
-            return Ok(cache);
+        let top = Arc::new(Directory::create_named(path).map_err(Error::io("make the cache", path))?);
+        if is_tagged(&top) {
+            return Ok(Cache { path: path.to_owned(), top: Mutex::new(top), grew: AtomicBool::new(false) });
         }
-        fs::create_dir_all(path).map_err(Error::io("make the cache", path))?;
-        let directory = Directory::open(path).map_err(Error::io("read", path))?;
-        if directory.names().map_err(Error::io("read", path))?.iter().any(|name| !is_ours(name)) {
+        if top.names().map_err(Error::io("read", path))?.iter().any(|name| !is_ours(name)) {
             return Err(Error::NoCache { path: path.to_owned(), tag: TAG });
         }
-        let shared = Shared::of(&directory).map_err(Error::io("read", path))?;
+        let shared = Shared::of(&top).map_err(Error::io("read", path))?;
         let tag = path.join(TAG);
-        let mut output = Output::create_cached(directory, &tag, shared.file_mode())?;
+        let mut output = Output::create_cached(&top, &tag, shared.file_mode())?;
         output.write_all(TAG_TEXT.as_bytes()).map_err(Error::io("write", &tag))?;
         output.commit()?;
-        Ok(cache)
+        Ok(Cache { path: path.to_owned(), top: Mutex::new(top), grew: AtomicBool::new(false) })
     }
 
-    fn is_tagged(&self) -> bool {
-        let mut text = String::new();
-        let tag =
-            Directory::open(&self.path).and_then(|directory| directory.open_file(OsStr::new(TAG), OFlags::RDONLY));
-        let read = tag.and_then(|file| file.take(TAG_TEXT.len() as u64 + 1).read_to_string(&mut text));
-        read.is_ok() && text == TAG_TEXT
+    /// The directory; if somebody has removed it, what its path leads to now, made if that is nothing.
+    fn top(&self) -> io::Result<Arc<Directory>> {
+        let mut top = self.top.lock().unwrap_or_else(PoisonError::into_inner);
+        if top.stat()?.st_nlink == 0 {
+            *top = Arc::new(Directory::create_named(&self.path)?);
+        }
+        Ok(Arc::clone(&top))
     }
 
     /// Where it is.
@@ -121,18 +123,17 @@ impl Cache {
     /// The directory that the file of a key is in, if it is there, and its name.
     fn find(&self, kind: CacheKind, key: &Digest) -> io::Result<(Directory, OsString)> {
         let [directory, name] = names(key);
-        let directory = Directory::open(&self.path)?.subdirectory(OsStr::new(kind.name()))?.subdirectory(&directory)?;
+        let directory = self.top()?.subdirectory(OsStr::new(kind.name()))?.subdirectory(&directory)?;
         Ok((directory, name))
     }
 
     /// The directory of this name, of a kind, made if it is not there; and what the cache's users have in common.
-    fn make_directory(&self, kind: CacheKind, name: &OsStr) -> Result<(Directory, Shared)> {
+    fn make_directory(&self, kind: CacheKind, name: &OsStr) -> Result<(Arc<Directory>, Shared)> {
         let make = || -> io::Result<_> {
-            fs::create_dir_all(&self.path)?;
-            let top = Directory::open(&self.path)?;
+            let top = self.top()?;
             let shared = Shared::of(&top)?;
             let directory = shared.make_directory(&shared.make_directory(&top, OsStr::new(kind.name()))?, name)?;
-            Ok((directory, shared))
+            Ok((Arc::new(directory), shared))
         };
         make().map_err(|e| Error::io("make", &self.path.join(kind.name()).join(name))(e))
     }
@@ -160,7 +161,7 @@ impl Cache {
     pub fn put(&self, kind: CacheKind, key: &Digest, bytes: &[u8]) -> Result<()> {
         let (directory, shared) = self.make_directory(kind, &names(key)[0])?;
         let path = self.path(kind, key);
-        let mut output = Output::create_cached(directory, &path, shared.file_mode())?;
+        let mut output = Output::create_cached(&directory, &path, shared.file_mode())?;
         let header = header(key, bytes);
         let written = if kind == CacheKind::Blob { Ok(()) } else { output.write_all(&header) };
         written.and_then(|()| output.write_all(bytes)).map_err(Error::io("write", &path))?;
@@ -187,7 +188,7 @@ impl Cache {
     pub fn begin_blob(&self) -> Result<Output> {
         let (directory, shared) = self.make_directory(CacheKind::Blob, OsStr::new(UNNAMED))?;
         let path = self.path.join(CacheKind::Blob.name()).join(UNNAMED).join("blob");
-        Output::create_cached(directory, &path, shared.file_mode())
+        Output::create_cached(&directory, &path, shared.file_mode())
     }
 
     /// Lets a blob appear.
@@ -205,6 +206,13 @@ impl Cache {
     pub fn grew(&self) -> bool {
         self.grew.load(Ordering::Relaxed)
     }
+}
+
+fn is_tagged(directory: &Directory) -> bool {
+    let mut text = String::new();
+    let tag = directory.open_file(OsStr::new(TAG), OFlags::RDONLY);
+    let read = tag.and_then(|file| file.take(TAG_TEXT.len() as u64 + 1).read_to_string(&mut text));
+    read.is_ok() && text == TAG_TEXT
 }
 
 /// What a file of a cache holds; a damaged one is removed.
@@ -233,6 +241,7 @@ fn is_ours(name: &OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::time::{Duration, SystemTime};
 
@@ -372,7 +381,7 @@ mod tests {
         cache.put(CacheKind::Layer, &Digest::of(b"key"), b"value").unwrap();
         fs::write(cache.directory().join(TAG), "").unwrap();
         let again = Cache::open(cache.directory()).unwrap();
-        assert!(again.is_tagged() && again.get(CacheKind::Layer, &Digest::of(b"key")).is_some());
+        assert!(is_tagged(&again.top().unwrap()) && again.get(CacheKind::Layer, &Digest::of(b"key")).is_some());
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! Works on directories as open descriptors: what lies in a directory that others can write to is opened, inspected, renamed and
 //! removed relative to its descriptor, never by a path that somebody may have replaced meanwhile.
 //!
-//! Every name is a single component, and none is followed if it is a symbolic link. Where the kernel has openat2(2) it
+//! A name is a single component, and is not followed if it is a symbolic link. Where the kernel has openat2(2) it
 //! enforces this; elsewhere `O_NOFOLLOW` does the same for a single component. Mount points are never crossed.
+//! Paths of several components, in which users may have put links on purpose, are in [`follow`].
 //! Who owns a file and of which kind it is, is asked of its descriptor, after it was opened.
 //!
 //! Does not know what the files mean.
 
+mod follow;
 pub mod lock;
 mod remove;
 #[cfg(test)]
 mod tests;
 
+pub use follow::open_regular;
+pub(crate) use follow::{Entry, OTHERS_WRITE, Walk, is_refused};
+
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, fchown, fstat, fsync,
-    linkat, mkdirat, openat, openat2, renameat, renameat_with, statat, unlinkat,
+    linkat, mkdirat, openat, openat2, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -31,11 +36,21 @@ const TRIES: u32 = 16;
 ///
 /// It is open as `O_PATH`: it can be searched and written as its mode allows, and need not be readable.
 #[derive(Debug)]
-pub struct Directory(OwnedFd);
+pub struct Directory {
+    fd: OwnedFd,
+    /// Whether another user put it into a sticky directory where others can write.
+    is_planted: bool,
+}
 
 impl AsFd for Directory {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
+    }
+}
+
+impl From<OwnedFd> for Directory {
+    fn from(fd: OwnedFd) -> Directory {
+        Directory { fd, is_planted: false }
     }
 }
 
@@ -43,12 +58,12 @@ impl Directory {
     /// Opens the directory that a path of the user leads to. Symbolic links on the way are followed.
     pub fn open(path: &Path) -> io::Result<Directory> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Directory(openat(CWD, path, flags, Mode::empty())?))
+        Ok(openat(CWD, path, flags, Mode::empty())?.into())
     }
 
     /// Opens a directory in this one, on the same mount.
     pub fn subdirectory(&self, name: &OsStr) -> io::Result<Directory> {
-        let inner = Directory(self.open_entry(name, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?);
+        let inner = Directory::from(self.open_entry(name, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?);
         match inner.stat()?.st_dev == self.stat()?.st_dev {
             true => Ok(inner),
             false => Err(Errno::XDEV.into()),
@@ -57,11 +72,12 @@ impl Directory {
 
     /// Opens a regular file in this directory; anything else in its place is an error and is not waited for.
     pub fn open_file(&self, name: &OsStr, flags: OFlags) -> io::Result<File> {
-        let file = File::from(self.open_entry(name, flags | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?);
-        match file_type(&fstat(&file)?) {
-            FileType::RegularFile => Ok(file),
-            _ => Err(io::ErrorKind::InvalidInput.into()),
-        }
+        follow::regular(self.open_entry(name, flags | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty()))
+    }
+
+    /// Opens whatever has a name, as `O_PATH`: a link itself.
+    pub(crate) fn open_any(&self, name: &OsStr) -> io::Result<OwnedFd> {
+        Ok(openat(self, single(name)?, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     /// Creates a file of this mode, less the umask, for reading and writing; there must be nothing of that name.
@@ -73,6 +89,21 @@ impl Directory {
     /// Creates a directory of this mode, less the umask.
     pub fn create_directory(&self, name: &OsStr, mode: u32) -> io::Result<()> {
         Ok(mkdirat(self, single(name)?, Mode::from_raw_mode(mode))?)
+    }
+
+    /// Creates a symbolic link with this text.
+    pub fn create_symlink(&self, name: &OsStr, text: &Path) -> io::Result<()> {
+        Ok(symlinkat(text, self, single(name)?)?)
+    }
+
+    /// Gives an entry, even a link, a second name in another directory, which nothing may have.
+    pub fn link(&self, from: &OsStr, to: &Directory, name: &OsStr) -> io::Result<()> {
+        Ok(linkat(self, single(from)?, to, single(name)?, AtFlags::empty())?)
+    }
+
+    /// The same directory once more.
+    pub fn try_clone(&self) -> io::Result<Directory> {
+        Ok(Directory { fd: self.fd.try_clone()?, is_planted: self.is_planted })
     }
 
     /// The same directory, open for reading: for locks and fsync(2).
@@ -129,6 +160,11 @@ impl Directory {
         }
     }
 
+    /// Removes an empty directory.
+    pub fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(self, single(name)?, AtFlags::REMOVEDIR)?)
+    }
+
     /// Removes an entry that is no directory.
     pub fn remove_file(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(self, single(name)?, AtFlags::empty())?)
@@ -146,7 +182,7 @@ impl Directory {
             Ok(readable) => Ok(fchmod(readable, mode)?),
             // One that cannot be read has no other descriptor than this, of which fchmod(2) takes none (open(2), O_PATH).
             // The link in /proc leads to the very inode that is open here.
-            Err(_) => Ok(rustix::fs::chmod(format!("/proc/self/fd/{}", self.0.as_raw_fd()), mode)?),
+            Err(_) => Ok(rustix::fs::chmod(format!("/proc/self/fd/{}", self.fd.as_raw_fd()), mode)?),
         }
     }
 
@@ -166,7 +202,7 @@ impl Directory {
     fn open_entry(&self, name: &OsStr, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let (name, flags) = (single(name)?, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC);
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        for _ in 0..TRIES {
+        for _ in 0..if has_openat2() { TRIES } else { 0 } {
             match openat2(self, name, flags, mode, resolve) {
                 Err(Errno::AGAIN) => {}
                 // Older kernels do not know it, and filters of system calls answer EPERM for what they do not know.
@@ -176,6 +212,14 @@ impl Directory {
         }
         Ok(openat(self, name, flags, mode)?)
     }
+}
+
+/// Whether openat2(2) is tried.
+fn has_openat2() -> bool {
+    #[cfg(test)]
+    return !tests::IS_OLD_KERNEL.get();
+    #[cfg(not(test))]
+    true
 }
 
 /// The kind of a file.

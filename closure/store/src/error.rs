@@ -27,14 +27,6 @@ pub enum Error {
         /// The directory that is missing.
         parent: PathBuf,
     },
-    /// A link, pipe, socket or device of another user in a directory that everybody can write to.
-    #[error("cannot write: {}: found a {kind} of another user in a folder that everybody can write to, expected one of your own or nothing", path.display())]
-    Planted {
-        /// Where it is.
-        path: PathBuf,
-        /// What it is.
-        kind: &'static str,
-    },
     /// A directory that was named as a cache and holds other things.
     #[error("not a cache: {}: found other files, expected an empty folder or {tag} of a cache of layerstone", path.display())]
     NoCache {

@@ -14,6 +14,7 @@ mod file;
 mod leftover;
 mod limits;
 mod nar_hash;
+mod new_directory;
 mod output;
 mod path;
 mod replaced;
@@ -27,8 +28,8 @@ pub use cache::{Cache, CacheContents, CacheKind, PruneStats, Usage};
 pub use cancel::{Cancel, Cancelled};
 pub use codec::{decode, encode};
 pub use digest::{Digest, Hasher};
-pub use directory::Directory;
 pub use directory::lock::{Lock, try_lock, wait_lock};
+pub use directory::{Directory, open_regular};
 pub use error::{Error, Result};
 pub use fields::{Fields, describe, string};
 pub use file::{
@@ -38,7 +39,8 @@ pub use file::{
 pub use leftover::{Leftover, remove_leftovers};
 pub use limits::{Description, Exceeded, LIMITS, Limit, Limits};
 pub use nar_hash::{NarHash, nix_base32};
-pub use output::{Output, check_folder, write_new, write_whole};
+pub use new_directory::NewDirectory;
+pub use output::{Output, write_new, write_whole};
 pub use path::{HASH_LEN, StorePath};
 pub use store::Store;
 pub use symlink::{Components, Escape, Found, MAX_SYMLINKS, Stop, TooManySymlinks, Walk, follow_last};

@@ -6,25 +6,22 @@
 //!
 //! A destination that is a symbolic link stays one: what it leads to is written. One that is there and is no regular file
 //! (`/dev/null`, a named pipe) cannot be replaced by a rename without harm: it is written directly. Links and pipes that
-//! another user put into a directory for everybody are refused.
+//! another user put into a directory for everybody are refused. The directory is held open, so that nothing that happens
+//! to its path meanwhile matters.
 
-use crate::directory::{Directory, file_type};
-use crate::replaced::{OTHERS_WRITE, Replaced};
-use crate::symlink::{follow_last, parent_of};
+use crate::directory::{Directory, Entry, Walk, file_type};
+use crate::replaced::Replaced;
+use crate::symlink::parent_of;
 use crate::write_back::{Sync, check_close, check_written, sync};
 use crate::{Error, Leftover, Result, temporary};
-use rustix::fs::{FileType, Mode, fchmod, lstat, stat};
-use rustix::process::geteuid;
+use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The sticky bit of a directory: whoever can write to it cannot remove what is another's (inode(7)).
-const STICKY: u32 = 0o1000;
 
 /// A file that is being written: writes go to a temporary file beside the destination, [`Output::commit`] moves it there. Dropped
 /// without commit, it disappears.
@@ -73,10 +70,21 @@ impl Output {
         destinations.iter().map(|destination| Output::create_in(destination.as_ref(), &mut directories)).collect()
     }
 
+    /// Starts several outputs in an open directory, by the names that these paths end in, all or none.
+    pub fn create_all_below<P: AsRef<Path>>(directory: &Directory, destinations: &[P]) -> Result<Vec<Output>> {
+        let mut directories = Directories::new();
+        let create = |destination: &P| {
+            let destination = destination.as_ref();
+            let walk = Walk::below(directory, Path::new(name_of(destination)), destination);
+            Output::create_at(walk.map_err(Error::io("write", destination))?, destination, &mut directories)
+        };
+        destinations.iter().map(create).collect()
+    }
+
     /// Starts a file of a cache in an open directory, of exactly this mode, which replaces whatever is there.
-    pub(crate) fn create_cached(directory: Directory, destination: &Path, mode: u32) -> Result<Output> {
-        temporary::sweep(&directory);
-        let output = Output::begin(Arc::new(directory), mode, destination, Kind::Cached)?;
+    pub(crate) fn create_cached(directory: &Arc<Directory>, destination: &Path, mode: u32) -> Result<Output> {
+        temporary::sweep(directory);
+        let output = Output::begin(Arc::clone(directory), mode, destination, Kind::Cached)?;
         fchmod(&output.file, Mode::from_raw_mode(mode)).map_err(|e| Error::io("write", destination)(e.into()))?;
         Ok(output)
     }
@@ -88,36 +96,53 @@ impl Output {
         Ok(Output { file, temporary, destination: destination.to_owned(), kind, is_checked: false })
     }
 
-    fn create_in(destination: &Path, directories: &mut BTreeMap<PathBuf, Arc<Directory>>) -> Result<Output> {
-        let end = followed(destination)?;
-        // Under its own name, as the kernel knows links whose text leads nowhere (proc_pid_fd(5)).
-        if let Ok(metadata) = destination.metadata()
-            && !metadata.is_file()
-            && !metadata.is_dir()
-        {
-            refuse_planted(&end)?;
-            let file = OpenOptions::new().write(true).open(destination).map_err(Error::io("write", destination))?;
-            let destination = destination.to_owned();
-            return Ok(Output { file, temporary: None, destination, kind: Kind::Special, is_checked: false });
-        }
-        let parent = parent_of(&end);
-        if !parent.is_dir() {
-            return Err(Error::NoParent { path: end, parent });
-        }
-        if end.is_dir() {
-            return Err(Error::io("write", &end)(io::ErrorKind::IsADirectory.into()));
-        }
-        let directory = match directories.get(&parent) {
-            Some(directory) => Arc::clone(directory),
-            None => {
-                let directory = Arc::new(Directory::open(&parent).map_err(Error::io("write", &end))?);
-                temporary::sweep(&directory);
-                directories.insert(parent, Arc::clone(&directory));
-                directory
+    /// Starts an output below an open directory, where links are followed as [`Directory::open_below`] does; `destination`
+    /// is what messages call it.
+    pub fn create_below(directory: &Directory, path: &Path, destination: &Path) -> Result<Output> {
+        let walk = Walk::below(directory, path, destination).map_err(Error::io("write", destination))?;
+        Output::create_at(walk, destination, &mut Directories::new())
+    }
+
+    /// Starts an output in an open directory of ours, to which nobody else writes and in which nothing has its name.
+    pub fn create_new(directory: &Arc<Directory>, destination: &Path) -> Result<Output> {
+        Output::begin(Arc::clone(directory), Replaced::mode_at_first(None), destination, Kind::File)
+    }
+
+    fn create_in(destination: &Path, directories: &mut Directories) -> Result<Output> {
+        let walk = Walk::named(destination).map_err(Error::io("write", destination))?;
+        Output::create_at(walk, destination, directories)
+    }
+
+    fn create_at(mut walk: Walk, destination: &Path, directories: &mut Directories) -> Result<Output> {
+        let entry = walk.entry();
+        let end = walk.path.clone();
+        let entry = match entry {
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                let parent = parent_of(&end);
+                return Err(Error::NoParent { path: end, parent });
             }
+            entry => entry.map_err(Error::io("write", destination))?,
         };
-        let replaced = Replaced::find(&directory, name_of(&end), &end);
+        let found = entry.file.as_ref().map(fstat).transpose().map_err(|e| Error::io("write", &end)(e.into()))?;
+        match found.as_ref().map(file_type) {
+            None | Some(FileType::RegularFile) => {}
+            Some(FileType::Directory) => return Err(Error::io("write", &end)(io::ErrorKind::IsADirectory.into())),
+            Some(_) => {
+                let checked = found.map_or(Ok(()), |stat| walk.check(&entry.directory, &entry.name, &stat));
+                checked.map_err(Error::io("write", destination))?;
+                return Output::special(entry, destination);
+            }
+        }
+        let (name, directory) = (entry.name, swept(entry.directory, directories).map_err(Error::io("write", &end))?);
+        let replaced = Replaced::find(&directory, &name);
         Output::begin(directory, Replaced::mode_at_first(replaced.as_ref()), &end, Kind::File)
+    }
+
+    /// An output to a device or a pipe.
+    fn special(entry: Entry, destination: &Path) -> Result<Output> {
+        let file = entry.reopen(OFlags::WRONLY).map_err(Error::io("write", destination))?.into();
+        let destination = destination.to_owned();
+        Ok(Output { file, temporary: None, destination, kind: Kind::Special, is_checked: false })
     }
 
     /// The temporary file, for positioned writes ([`FileExt`]) and seeking.
@@ -138,16 +163,6 @@ impl Output {
     /// Writes all bytes at an offset.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
-    }
-
-    /// Moves the finished file to another name on the same file system: one that was unknown before.
-    pub fn commit_as(mut self, destination: &Path) -> Result<()> {
-        if parent_of(destination) == parent_of(&self.destination) {
-            self.destination = destination.to_owned();
-            return self.commit();
-        }
-        let directory = Directory::open(&parent_of(destination)).map_err(Error::io("write", destination))?;
-        self.commit_in(&directory, destination)
     }
 
     /// Moves the finished file to its destination, replacing what was there.
@@ -171,8 +186,8 @@ impl Output {
         outputs.into_iter().try_for_each(Output::commit)
     }
 
-    /// Moves the finished file into an open directory; `destination` leads there.
-    pub(crate) fn commit_in(mut self, directory: &Directory, destination: &Path) -> Result<()> {
+    /// Moves the finished file into an open directory on the same file system; `destination` leads there.
+    pub fn commit_in(mut self, directory: &Directory, destination: &Path) -> Result<()> {
         self.destination = destination.to_owned();
         self.check()?;
         let Some(Temporary { directory: from, name: temporary, leftover }) = self.temporary.take() else {
@@ -180,7 +195,7 @@ impl Output {
         };
         let name = name_of(&self.destination);
         let moved = leftover.settle(|| {
-            match Replaced::find(directory, name, &self.destination) {
+            match Replaced::find(directory, name) {
                 Some(replaced) if self.kind == Kind::File => replaced.take_over(&self.file)?,
                 _ => {}
             }
@@ -233,49 +248,33 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     output.commit()
 }
 
-/// Writes a small file atomically if nothing has its name, and else leaves what has it; whether it was written.
-pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
-    let mut output = Output::create(path)?;
+/// Writes a small file of an open directory atomically if nothing has its name, and else leaves what has it; whether it was
+/// written. `path` leads there.
+pub fn write_new(directory: &Arc<Directory>, path: &Path, bytes: &[u8]) -> Result<bool> {
+    let mut output = Output::create_new(directory, path)?;
     output.write_all(bytes).map_err(Error::io("write", path))?;
     output.check()?;
-    // A device or a pipe has been written already. What is not renamed is removed with the output.
+    // What is not renamed is removed with the output.
     let Some(temporary) = &output.temporary else { return Ok(true) };
-    let moved = temporary.directory.rename_new(&temporary.name, name_of(&output.destination));
+    let moved = directory.rename_new(&temporary.name, name_of(path));
     let is_new = moved.map_err(Error::io("write", path))?;
     if is_new && sync() == Sync::Always {
-        temporary.directory.sync().map_err(Error::io("write", path))?;
+        directory.sync().map_err(Error::io("write", path))?;
     }
     Ok(is_new)
 }
 
-/// Refuses a directory to write into that is a link of another user in a directory for everybody.
-pub fn check_folder(folder: &Path) -> Result<()> {
-    followed(folder).map(drop)
-}
+/// The directories of outputs, by device and inode.
+type Directories = BTreeMap<(u64, u64), Arc<Directory>>;
 
-/// Where a destination that is a link leads, so that the link stays; what is at its end need not be there.
-fn followed(destination: &Path) -> Result<PathBuf> {
-    let mut links = follow_last(destination).map_err(Error::io("write", destination))?;
-    let end = links.pop().unwrap_or_default();
-    links.iter().try_for_each(|link| refuse_planted(link))?;
-    Ok(end)
-}
-
-/// Refuses a link, pipe, socket or device that another user put into a directory where everybody may put things, as the
-/// kernel does on demand (proc_sys_fs(5), protected_symlinks and protected_fifos).
-fn refuse_planted(path: &Path) -> Result<()> {
-    let (Ok(found), Ok(parent)) = (lstat(path), stat(parent_of(path))) else { return Ok(()) };
-    let is_shared = parent.st_mode & STICKY != 0 && parent.st_mode & OTHERS_WRITE != 0;
-    if !is_shared || [geteuid().as_raw(), parent.st_uid].contains(&found.st_uid) {
-        return Ok(());
-    }
-    let kind = match file_type(&found) {
-        FileType::Symlink => "symbolic link",
-        FileType::Fifo => "named pipe",
-        FileType::Socket => "socket",
-        _ => "device",
-    };
-    Err(Error::Planted { path: path.to_owned(), kind })
+/// A directory, from which what dead processes left was removed once.
+fn swept(directory: Directory, directories: &mut Directories) -> io::Result<Arc<Directory>> {
+    let stat = directory.stat()?;
+    let directory = directories.entry((stat.st_dev, stat.st_ino)).or_insert_with(|| {
+        temporary::sweep(&directory);
+        Arc::new(directory)
+    });
+    Ok(Arc::clone(directory))
 }
 
 fn name_of(path: &Path) -> &OsStr {
@@ -306,7 +305,8 @@ mod tests {
         for _ in 0..50 {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("x");
-            let write = |number: u8| write_new(&path, &[number]).unwrap();
+            let directory = Arc::new(Directory::open(dir.path()).unwrap());
+            let write = |number: u8| write_new(&directory, &path, &[number]).unwrap();
             let written: Vec<bool> = std::thread::scope(|scope| {
                 let writers: Vec<_> = (0..4).map(|number| scope.spawn(move || write(number))).collect();
                 writers.into_iter().map(|writer| writer.join().unwrap()).collect()
@@ -340,9 +340,33 @@ mod tests {
         for name in ["near", "far/x"] {
             let mut output = Output::create(&dir.path().join("new")).unwrap();
             output.write_all(name.as_bytes()).unwrap();
-            output.commit_as(&dir.path().join(name)).unwrap();
+            let path = dir.path().join(name);
+            output.commit_in(&Directory::open(&parent_of(&path)).unwrap(), &path).unwrap();
             assert_eq!(std::fs::read(dir.path().join(name)).unwrap(), name.as_bytes());
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    /// A link at the destination stays one; what it leads to is written, below an open directory too.
+    #[test]
+    fn links_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("far")).unwrap();
+        std::os::unix::fs::symlink("far/x", at("link")).unwrap();
+        std::os::unix::fs::symlink("link", at("to-link")).unwrap();
+        let directory = Directory::open(dir.path()).unwrap();
+        for (number, name) in [(0, "link"), (1, "to-link")] {
+            write_whole(&at(name), &[number]).unwrap();
+            assert_eq!(std::fs::read(at("far/x")).unwrap(), [number]);
+            let mut output = Output::create_below(&directory, Path::new(name), &at(name)).unwrap();
+            assert_eq!(output.destination(), at("far/x"));
+            output.write_all(name.as_bytes()).unwrap();
+            output.commit().unwrap();
+            assert_eq!(std::fs::read(at("far/x")).unwrap(), name.as_bytes());
+            assert!(at(name).is_symlink());
+        }
+        assert!(Output::create_below(&directory, Path::new("far"), &at("far")).is_err());
+        assert!(Output::create(&at("far/x/y")).is_err());
     }
 }

@@ -6,13 +6,13 @@
 //! that others can write to, a file of another user may have been put there on purpose: of its mode only what is narrower
 //! than that of any new file counts, and its owner is not taken over.
 
-use crate::directory::{Directory, file_type};
-use rustix::fs::{FileType, Gid, Mode, Stat, Uid, XattrFlags, fchmod, fchown, fsetxattr, fstat, lgetxattr};
+use crate::directory::{Directory, OTHERS_WRITE, file_type};
+use rustix::fs::{FileType, Gid, Mode, Stat, Uid, XattrFlags, fchmod, fchown, fsetxattr, fstat, getxattr};
 use rustix::process::geteuid;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::fd::AsRawFd;
 
 /// The extended attribute that holds an access control list (acl(5)).
 const ACL: &str = "system.posix_acl_access";
@@ -20,8 +20,6 @@ const ACL: &str = "system.posix_acl_access";
 const ACL_MAX: usize = 1 << 16;
 /// Mode of a new file, less the umask.
 const NEW: u32 = 0o666;
-/// Whether the group or others can write.
-pub const OTHERS_WRITE: u32 = 0o022;
 
 /// The file that will be replaced.
 #[derive(Debug)]
@@ -33,13 +31,16 @@ pub struct Replaced {
 }
 
 impl Replaced {
-    /// The regular file `name` of a directory, if there is one; `path` leads to it.
-    pub fn find(directory: &Directory, name: &OsStr, path: &Path) -> Option<Replaced> {
-        let stat = directory.stat_of(name).ok().filter(|stat| file_type(stat) == FileType::RegularFile)?;
+    /// The regular file `name` of a directory, if there is one.
+    pub fn find(directory: &Directory, name: &OsStr) -> Option<Replaced> {
+        let file = directory.open_any(name).ok()?;
+        let stat = fstat(&file).ok().filter(|stat| file_type(stat) == FileType::RegularFile)?;
         let parent = directory.stat().ok()?;
         let is_trusted = stat.st_uid == geteuid().as_raw() || parent.st_mode & OTHERS_WRITE == 0;
         let mut acl = vec![0; ACL_MAX];
-        let acl = lgetxattr(path, ACL, &mut acl[..]).ok().map(|size| acl[..size].to_vec());
+        // Of a descriptor without permission to read, extended attributes are to be had only so (open(2), O_PATH).
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let acl = getxattr(path, ACL, &mut acl[..]).ok().map(|size| acl[..size].to_vec());
         Some(Replaced { stat, acl, is_trusted })
     }
 

@@ -46,19 +46,24 @@ pub struct Scratch {
 impl Scratch {
     /// Makes a work directory in `parent`, after removing what dead processes left there.
     pub fn create(parent: &Path) -> Result<Scratch> {
-        let directory = Arc::new(Directory::open(parent).map_err(Error::io("make a work folder in", parent))?);
-        sweep(&directory);
+        let directory = Directory::open(parent).map_err(Error::io("make a work folder in", parent))?;
+        Scratch::create_in(&Arc::new(directory), parent)
+    }
+
+    /// Makes a work directory in an open directory, to which `parent` leads, in the same way.
+    pub fn create_in(directory: &Arc<Directory>, parent: &Path) -> Result<Scratch> {
+        sweep(directory);
         loop {
             let name = temporary_name();
             let path = parent.join(&name);
-            let ((lock, made), leftover) = match Leftover::make(|| make_directory(&directory, &name)) {
+            let ((lock, made), leftover) = match Leftover::make(|| make_directory(directory, &name)) {
                 Ok(made) => made,
                 // Somebody has this name, or has removed it.
                 Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => continue,
                 Err(e) => return Err(Error::io("make a work folder", &path)(e)),
             };
-            if hold(&lock, &directory, &name) {
-                let parent = directory;
+            if hold(&lock, directory, &name) {
+                let parent = Arc::clone(directory);
                 return Ok(Scratch { parent, name, path, directory: made, _lock: lock, _leftover: leftover });
             }
         }
@@ -67,6 +72,11 @@ impl Scratch {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The directory itself, wherever its path leads meanwhile.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
     }
 }
 

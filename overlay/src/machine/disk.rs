@@ -33,11 +33,11 @@ impl LowerImage {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io("open", &path)(e)),
         }
-        std::fs::create_dir_all(cache).map_err(Error::io("make", cache))?;
-        let mut output = Output::create(&path)?;
+        let directory = Directory::create_named(cache).map_err(Error::io("make", cache))?;
+        let mut output = Output::create_below(&directory, Path::new(&name), &path)?;
         self.write_image(&mut output)?;
         output.commit()?;
-        File::open(&path).map_err(Error::io("open", &path))
+        directory.open_file(&name, OFlags::RDONLY).map_err(Error::io("open", &path))
     }
 
     fn write_image(&self, out: &mut dyn Write) -> Result<()> {

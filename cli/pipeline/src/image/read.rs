@@ -1,25 +1,65 @@
 //! Reads layer files as layers of an image.
 
 use crate::error::Context;
-use crate::prior_layers::layer_files;
+use crate::prior_layers::{layer_names, read_layer_file};
 use crate::{BuildCache, Result};
 use layerstone_image::unpack_blob;
 use layerstone_layer::{Blob, Layer, LayerFile, Source, store_layout};
-use layerstone_store::{Limits, Store};
+use layerstone_store::{Directory, Limits, Store, open_regular};
 use layerstone_tar::Part;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A layer file of an image.
+pub struct FoundLayer {
+    /// The path that leads there.
+    pub path: PathBuf,
+    /// The directory in which it was found, if that was named and not the file.
+    directory: Option<Arc<Directory>>,
+}
+
+impl AsRef<Path> for FoundLayer {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// The files themselves, instead of the directories that they are in.
-pub fn layer_files_of(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let files = named.iter().map(|path| if path.is_dir() { layer_files(path) } else { Ok(vec![path.clone()]) });
-    Ok(files.collect::<Result<Vec<_>>>()?.concat())
+pub fn layer_files_of(named: &[PathBuf]) -> Result<Vec<FoundLayer>> {
+    let mut files = Vec::new();
+    for path in named {
+        match Directory::open(path) {
+            Ok(directory) => {
+                let directory = Arc::new(directory);
+                for name in layer_names(&directory, path)? {
+                    files.push(FoundLayer { path: path.join(name), directory: Some(Arc::clone(&directory)) });
+                }
+            }
+            // What is wrong with it, its reader says.
+            Err(_) => files.push(FoundLayer { path: path.clone(), directory: None }),
+        }
+    }
+    Ok(files)
+}
+
+/// Opens the blob beside a layer file.
+fn open_blob(found: &FoundLayer, layer: &LayerFile, path: &Path) -> Result<File> {
+    let name = layer.blob.as_deref().map(Path::new).filter(|name| name.components().count() == 1);
+    let opened = match (&found.directory, name) {
+        (Some(directory), Some(name)) => directory.open_file_below(name),
+        _ => open_regular(path),
+    };
+    opened.with_context(|| format!("cannot read: {}", path.display()))
 }
 
 /// Reads one.
-pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, limits: Limits) -> Result<Layer> {
-    let layer = LayerFile::read(path)?;
+pub fn read_layer(found: &FoundLayer, store: &Store, cache: &BuildCache<'_>, limits: Limits) -> Result<Layer> {
+    let path = &*found.path;
+    let layer = match &found.directory {
+        Some(directory) => read_layer_file(directory, path.file_name().unwrap_or_default(), path)?,
+        None => LayerFile::read(path)?,
+    };
     let descriptor = layer.descriptor.clone();
     let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
         (Some(recipe), _) => {
@@ -27,10 +67,10 @@ pub fn read_layer(path: &Path, store: &Store, cache: &BuildCache<'_>, limits: Li
             let made = layer.compression.map(|params| Blob::Made(params, descriptor));
             (Source::from(store_layout(&store, recipe)?), made)
         }
-        (None, Some(blob)) if layer.is_plain() => (Source::blob(&blob)?, None),
+        (None, Some(blob)) if layer.is_plain() => (Source::open_blob(open_blob(found, &layer, &blob)?, &blob)?, None),
         (None, Some(blob)) => {
-            let size = blob.metadata().with_context(|| format!("cannot read: {}", blob.display()))?.len();
-            let file = File::open(&blob).with_context(|| format!("cannot read: {}", blob.display()))?;
+            let file = open_blob(found, &layer, &blob)?;
+            let size = file.metadata().with_context(|| format!("cannot read: {}", blob.display()))?.len();
             let part = Part::new(Arc::new(file), blob, 0, size);
             let tar = unpack_blob(&part, descriptor.digest, layer.diff_id, limits)?;
             (Source::Part(tar), Some(Blob::Stored(descriptor, Arc::new(part))))

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use layerstone_layering::Plan;
 use layerstone_pipeline::build_graph::plan_in;
 use layerstone_spec::{ImageKind, Spec};
-use layerstone_store::{Error, write_whole};
+use layerstone_store::{Error, open_regular, write_whole};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 
 /// The file that exists while rules plan anew. If the new plan is of another version too, they would never end.
 const ANEW: &str = "planned-anew";
@@ -23,17 +23,19 @@ impl RulesArgs {
         let command = replaced.map_or("layerstone layers".into(), |(_, command)| command.to_string_lossy());
         let (path, anew) = (plan_in(&self.directory), self.directory.join(ANEW));
         let file = path.display();
-        let metadata = match path.metadata() {
+        let mut opened = match open_regular(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound && self.planned => {
                 bail!("no plan: {file}: expected the one of the stage layers ({command})")
             }
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            metadata => metadata.with_context(|| format!("cannot read: {file}"))?,
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                bail!("wrong plan of the stage layers ({command}): {file}: found no regular file")
+            }
+            opened => opened.with_context(|| format!("cannot read: {file}"))?,
         };
-        if !metadata.is_file() {
-            bail!("wrong plan of the stage layers ({command}): {file}: found no regular file");
-        }
-        match Plan::read(&path) {
+        let mut bytes = Vec::new();
+        opened.read_to_end(&mut bytes).with_context(|| format!("cannot read: {file}"))?;
+        match Plan::parse(&bytes, &file.to_string()) {
             Ok(plan) => {
                 // Most often it does not exist.
                 let _ = fs::remove_file(&anew);

@@ -131,7 +131,7 @@ impl Cache {
     /// All files that are ours, in no order, and how many directories cannot be listed; those that are gone or were never made
     /// hold none. No link is followed.
     fn files(&self) -> Result<(Vec<Remembered>, u64)> {
-        let top = Directory::open(&self.path).map_err(Error::io("read", &self.path))?;
+        let top = self.top().map_err(Error::io("read", &self.path))?;
         let (mut files, mut passed_over) = (Vec::new(), 0);
         for kind in CacheKind::ALL {
             let opened = top.subdirectory(OsStr::new(kind.name()));

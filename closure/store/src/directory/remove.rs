@@ -5,7 +5,7 @@
 //! is replaced by a symbolic link at any moment is a link that is unlinked.
 
 use super::{Directory, file_type};
-use rustix::fs::{AtFlags, FileType, Mode, unlinkat};
+use rustix::fs::{FileType, Mode};
 use rustix::process::geteuid;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -37,10 +37,6 @@ impl Directory {
                 None => {}
             }
         }
-    }
-
-    fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
-        Ok(unlinkat(self, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Gives our own directory a mode with which its entries can be removed. What cannot be changed shows itself later.
