@@ -96,7 +96,6 @@ impl Child {
             let _ = run_first(true);
         }
         self.enter_namespaces()?;
-        self.separate()?;
         // Not earlier: a change of credentials undoes it.
         self.step(Step::Unshare, die_with_parent())?;
         self.step(Step::Private, mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC))?;
@@ -118,6 +117,8 @@ impl Child {
             self.step(Step::ReadOnly, set_read_only(&inner.scratch, false))?;
         }
         self.step(Step::Drop, bound_capabilities())?;
+        // After all that a sandbox may not lack: where that fails, nothing is said of this.
+        self.separate()?;
         if let Some(init) = self.step(Step::Fork, fork())? {
             self.keep(init);
         }

@@ -37,3 +37,37 @@ pub fn filter() -> Vec<libc::sock_filter> {
     program.push(step(RETURN, libc::SECCOMP_RET_ALLOW));
     program
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the filter decides about a call of an architecture.
+    fn decide(architecture: u32, number: u32) -> u32 {
+        let (program, mut at, mut register) = (filter(), 0, 0);
+        loop {
+            let step = program[at];
+            at += 1;
+            match u32::from(step.code) {
+                LOAD if step.k == ARCH => register = architecture,
+                LOAD => register = number,
+                IF_EQUAL => at += usize::from(if register == step.k { step.jt } else { step.jf }),
+                _ => return step.k,
+            }
+        }
+    }
+
+    #[test]
+    fn three_calls_of_each_architecture() {
+        if filter().is_empty() {
+            return;
+        }
+        for (architecture, numbers) in CALLS {
+            for number in (0..500).chain((0..500).map(|number| X32 | number)) {
+                let is_refused = decide(architecture, number) != libc::SECCOMP_RET_ALLOW;
+                assert_eq!(is_refused, numbers.contains(&number), "{architecture:x} {number}");
+            }
+        }
+        assert_eq!(decide(0, 250), libc::SECCOMP_RET_ALLOW);
+    }
+}
