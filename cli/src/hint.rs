@@ -5,7 +5,7 @@ use layerstone_image::Error as Image;
 use layerstone_overlay::Error as Overlay;
 use layerstone_pipeline::Refused;
 use layerstone_registry::Error as Registry;
-use layerstone_root::Error as Root;
+use layerstone_root::{Error as Root, Exceeded, SandboxError};
 use layerstone_store::{Error as Store, Limit};
 
 /// A hint for the first error in the chain that has one.
@@ -27,6 +27,11 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         }
         _ if let Some(error) = cause.downcast_ref::<Root>() => match error {
             Root::OverBase { .. } => "--replace lets the layer hide what the base has there",
+            Root::ScriptExceeded { exceeded: Exceeded::Time(_), .. } => "--script-timeout S allows more",
+            Root::ScriptExceeded { exceeded: Exceeded::Processes(_), .. } => "--script-processes N allows more",
+            Root::Spawn { source: SandboxError::NoSandbox { .. }, .. } => {
+                "--sandbox auto runs it with less of a sandbox, or without one"
+            }
             Root::HelperOverBase { .. } => "leave the helper out, or --replace lets it hide what the base has there",
             _ => return None,
         },

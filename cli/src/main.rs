@@ -28,6 +28,7 @@ mod published;
 mod registry_args;
 mod report;
 mod root_args;
+mod sandbox_args;
 mod script_args;
 mod source_args;
 mod stamp_args;

@@ -7,6 +7,7 @@ use crate::limit_args::LimitArgs;
 use crate::overwrite::Files;
 use crate::platform_args::PlatformArgs;
 use crate::registry_args::RegistryArgs;
+use crate::sandbox_args::SandboxArgs;
 use crate::script_args::ScriptArgs;
 use crate::store_args::StoreArgs;
 use anyhow::Result;
@@ -35,6 +36,8 @@ pub struct TransferArgs {
     #[command(flatten)]
     pub scripts: ScriptArgs,
     #[command(flatten)]
+    pub sandbox: SandboxArgs,
+    #[command(flatten)]
     pub cache: CacheArgs,
 }
 
@@ -45,6 +48,7 @@ impl TransferArgs {
             state: self.state.clone(),
             limits: self.limits.limits(),
             scripts: self.scripts.options(),
+            sandbox: self.sandbox.options(),
             compression: self.compression.choice()?,
             cache: self.cache.options(),
             ..BuildOptions::new(store, common)

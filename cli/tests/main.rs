@@ -53,6 +53,7 @@
 //! | `registry` | images of registries, OCI layouts and the engines: pushed, pulled, copied, served; clause by clause |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `root_script` | scripts as root over a base, in every backend: the layer, what they see, what goes wrong |
+//! | `sandbox` | what scripts reach of the machine, bounds, what is said where a sandbox is lacking |
 //! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
 //! | `shared_folders` | directories that everybody can write to, and what others put there |
 //! | `single` | images of one layer: GNU tar's bytes of the root and the store paths behind it |
@@ -122,6 +123,7 @@ mod records;
 mod registry;
 mod reports;
 mod root_script;
+mod sandbox;
 mod settings;
 mod shared_folders;
 mod single;

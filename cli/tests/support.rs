@@ -11,6 +11,7 @@ pub mod http;
 pub mod image_spec;
 pub mod lab;
 pub mod memory;
+mod named_tests;
 pub mod pieces;
 mod place;
 pub mod process;
@@ -22,6 +23,7 @@ pub mod skip;
 pub mod today;
 mod tool;
 
+pub use named_tests::check_named_tests;
 pub use place::{Place, Run, digest};
 pub use shared::{shared, turn};
 pub use signal::with_default_signals;

@@ -1,6 +1,6 @@
 //! Makes a customisation layer with users, a /tmp and a file that a script writes, and prints its digest.
 
-use layerstone_root::{RootConfig, build};
+use layerstone_root::{Console, RootConfig, build};
 use layerstone_spec::{Helper, Script, Spec};
 use layerstone_store::Store;
 
@@ -13,8 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Spec::new("hello")
     };
     let config = RootConfig::new(&spec, &Store::new("/nix/store", dir.path())?, None);
-    let made = build(&spec, &config, &dir.path().join("root.tar"), &mut std::io::stdout())?;
-    println!("{} bytes, {}", made.layer.size, made.layer.diff_id);
-    made.warnings.iter().for_each(|warning| println!("warning: {warning}"));
+    let mut console = Console { log: &mut std::io::stdout(), warn: &mut |warning| println!("warning: {warning}") };
+    let layer = build(&spec, &config, &dir.path().join("root.tar"), &mut console)?;
+    println!("{} bytes, {}", layer.size, layer.diff_id);
     Ok(())
 }

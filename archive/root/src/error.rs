@@ -1,7 +1,7 @@
 //! Defines the errors of the root stage.
 
 use crate::conflict::Conflict;
-use layerstone_sandbox::{describe_exit, quote};
+use layerstone_sandbox::{Exceeded, describe_exit, quote};
 use layerstone_store::StorePath;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -209,6 +209,16 @@ pub enum Error {
         script: String,
         /// How it ended.
         status: ExitStatus,
+        /// The last lines that it printed, as far as they are text.
+        last_lines: Vec<String>,
+    },
+    /// The script did not keep to a bound, and was killed.
+    #[error("script failed: {script}: {exceeded}{}", quote(last_lines))]
+    ScriptExceeded {
+        /// What the script is called.
+        script: String,
+        /// The bound.
+        exceeded: Exceeded,
         /// The last lines that it printed, as far as they are text.
         last_lines: Vec<String>,
     },

@@ -6,17 +6,17 @@ use crate::ownership::apply;
 use crate::perms::{Defaults, Rules};
 use crate::place_on_base::{Origin, place_on_base};
 use crate::references::references;
-use crate::script::{self, RunAs, Workplace};
+use crate::script::{self, Console, RunAs, Workplace};
 use crate::tree::below_root;
 use crate::warning::Warning;
 use crate::{Error, Result};
 use layerstone_layer::{LayerFile, Layout, Progress, Source, write_layer};
+use layerstone_sandbox::SandboxOptions;
 use layerstone_spec::{Error as SpecError, ImageKind, Spec};
 use layerstone_store::{Directory, Output, Scratch, Store};
 use layerstone_tar::{Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
 use std::collections::HashMap;
 use std::fs::DirBuilder;
-use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct RootConfig {
     pub strict: bool,
     /// The files of the image below the layer, whose symlinks to directories it goes through.
     pub base: Option<Arc<Tree>>,
+    /// What scripts are given of the machine.
+    pub sandbox: SandboxOptions,
 }
 
 impl RootConfig {
@@ -42,25 +44,17 @@ impl RootConfig {
             ImageKind::Layered => Owner::numeric_root(),
             ImageKind::Single => Owner::numbered(spec.owner.uid, spec.owner.gid),
         };
-        RootConfig { store: store.clone(), owner, strict: false, base }
+        RootConfig { store: store.clone(), owner, strict: false, base, sandbox: SandboxOptions::default() }
     }
 }
 
-/// A customisation layer that was made.
-#[derive(Debug)]
-pub struct Customised {
-    /// Its layer file, `references` set; `blob` is for the caller to set, who knows where the layer file will be.
-    pub layer: LayerFile,
-    /// What the user should know, in the order it came up.
-    pub warnings: Vec<Warning>,
-}
-
 /// Makes the layer of a spec and writes its tar to `blob`, complete or not at all: GNU's dialect, the bytes of `tar
-/// --sort=name --hard-dereference --owner=0 --group=0 --numeric-owner --mtime=@…`. What the scripts print goes to `log`.
+/// --sort=name --hard-dereference --owner=0 --group=0 --numeric-owner --mtime=@…`. What the scripts print and what the user
+/// should know go to the console, in the order in which they come up.
 ///
 /// The spec's contents, helpers, scripts other than `runAsRoot`, perms and modification time are used; without any of
 /// them the layer is an empty root directory.
-pub fn build(spec: &Spec, config: &RootConfig, blob: &Path, log: &mut dyn Write) -> Result<Customised> {
+pub fn build(spec: &Spec, config: &RootConfig, blob: &Path, console: &mut Console<'_>) -> Result<LayerFile> {
     let contents = spec.contents.iter().map(|path| Ok(config.store.resolve(path)?)).collect::<Result<Vec<_>>>()?;
     let (rules, mtime) = (Rules::new(&spec.perms)?, spec.mtime.seconds().map_err(SpecError::from)?);
     // First, so that a bad path is an error before the script has run.
@@ -70,13 +64,15 @@ pub fn build(spec: &Spec, config: &RootConfig, blob: &Path, log: &mut dyn Write)
     if config.strict && !merged.conflicts.is_empty() {
         return Err(Error::Conflicts { conflicts: merged.conflicts });
     }
+    let conflicts = std::mem::take(&mut merged.conflicts);
+    conflicts.into_iter().for_each(|conflict| (console.warn)(Warning::Conflict(conflict)));
     let mut making = Making { spec, config, rules, mtime, merged: &merged, output, blob };
-    let (layer, sandbox) = match (&spec.script, &spec.fake_root_commands) {
-        (None, None) => (making.archive_merged()?, Vec::new()),
-        _ => making.archive_tree(log)?,
+    let layer = match (&spec.script, &spec.fake_root_commands) {
+        (None, None) => making.archive_merged()?,
+        _ => making.archive_tree(console)?,
     };
     making.output.commit()?;
-    Ok(Customised { layer, warnings: merged.conflicts.into_iter().map(Warning::Conflict).chain(sandbox).collect() })
+    Ok(layer)
 }
 
 /// Adds the helpers; their texts are in the directory that is returned.
@@ -115,9 +111,8 @@ impl Making<'_> {
         self.archive(members)
     }
 
-    /// Writes what was merged into a new directory, runs the scripts there, and archives the directory; warns if there was
-    /// no sandbox.
-    fn archive_tree(&mut self, log: &mut dyn Write) -> Result<(LayerFile, Vec<Warning>)> {
+    /// Writes what was merged into a new directory, runs the scripts there, and archives the directory.
+    fn archive_tree(&mut self, console: &mut Console<'_>) -> Result<LayerFile> {
         let scratch = Scratch::create(&std::env::temp_dir())?;
         // Absolute and without links: scripts see it as PWD, and it is mounted.
         let scratch_dir = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
@@ -125,25 +120,23 @@ impl Making<'_> {
         DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
         self.merged.tree.write(&Directory::open(&tree).map_err(Error::io("make", &tree))?, &tree)?;
         let inherited = if self.spec.xattrs { inherited(self.merged, &tree)? } else { Inherited::default() };
-        let workplace = Workplace { layer: &tree, scratch: &scratch_dir, mtime: self.mtime };
-        let mut warnings = Vec::new();
+        let sandbox = self.config.sandbox;
+        let workplace = Workplace { layer: &tree, scratch: &scratch_dir, mtime: self.mtime, sandbox };
         if let Some(script) = &self.spec.script {
-            warnings.extend(script::run(script, &workplace, RunAs::Caller, log)?.warning);
+            script::run(script, &workplace, RunAs::Caller, console)?;
         }
         let mut ownership = None;
         if let Some(script) = &self.spec.fake_root_commands {
             let has_chroot = self.spec.enable_fakechroot;
             let run_as = if has_chroot { RunAs::FakeChroot(&self.config.store) } else { RunAs::FakeRoot };
-            let ran = script::run(script, &workplace, run_as, log)?;
-            warnings.extend(ran.warning);
-            ownership = Some(ran.ownership);
+            ownership = Some(script::run(script, &workplace, run_as, console)?);
         }
         let mut members = walk_tree(&tree, self.spec.xattrs)?;
         inherit(&mut members, &inherited)?;
         if let Some(ownership) = &ownership {
             apply(&mut members, &tree, ownership)?;
         }
-        Ok((self.archive(members)?, warnings))
+        self.archive(members)
     }
 
     fn archive(&mut self, mut members: Vec<Placed>) -> Result<LayerFile> {
@@ -227,6 +220,13 @@ mod tests {
     const A: &str = "516z65g5d2g7yfc9yv6n2g1q21jqv0m1-a";
     const B: &str = "5wqnl34l8k8y01bqi4livgq7x9r214kc-b";
 
+    /// A layer that was made, and the warnings.
+    #[derive(Debug)]
+    struct Customised {
+        layer: LayerFile,
+        warnings: Vec<Warning>,
+    }
+
     /// A machine with the paths A and B in its store, and a directory for outputs.
     struct Machine(tempfile::TempDir);
 
@@ -270,7 +270,10 @@ mod tests {
         /// Builds a layer on a base of these files.
         fn build_on(&self, files: Option<&[&str]>, spec: &Spec) -> Result<Customised> {
             let base = files.map(|files| Arc::new(base(files)));
-            build(spec, &RootConfig { base, ..self.config(spec) }, &self.blob(), &mut Vec::new())
+            let mut warnings = Vec::new();
+            let mut console = Console { log: &mut Vec::new(), warn: &mut |warning| warnings.push(warning) };
+            let layer = build(spec, &RootConfig { base, ..self.config(spec) }, &self.blob(), &mut console)?;
+            Ok(Customised { layer, warnings })
         }
 
         /// The blob unpacked into a new directory.
@@ -280,6 +283,11 @@ mod tests {
             assert!(tar.arg("-xpf").arg(self.blob()).arg("-C").arg(directory.path()).status().unwrap().success());
             directory
         }
+    }
+
+    /// Builds a layer, and logs what its script prints.
+    fn logged(spec: &Spec, config: &RootConfig, blob: &Path, log: &mut Vec<u8>) -> Result<LayerFile> {
+        build(spec, config, blob, &mut Console { log, warn: &mut |_| {} })
     }
 
     fn mode(path: PathBuf) -> u32 {
@@ -312,8 +320,8 @@ mod tests {
             --format=gnu -cf $TMPDIR/tar . && sha256sum < $TMPDIR/tar";
         let mut log = Vec::new();
         let spec = machine.spec(&[A], tar);
-        let customised = build(&spec, &machine.config(&spec), &machine.blob(), &mut log).unwrap();
-        assert_eq!(String::from_utf8(log).unwrap(), format!("{}  -\n", customised.layer.diff_id.hex()));
+        let customised = logged(&spec, &machine.config(&spec), &machine.blob(), &mut log).unwrap();
+        assert_eq!(String::from_utf8(log).unwrap(), format!("{}  -\n", customised.diff_id.hex()));
     }
 
     #[test]
@@ -322,7 +330,7 @@ mod tests {
         let store = Store::new("/absent/store", "/").unwrap();
         let spec = Spec::new("t");
         let config = RootConfig { strict: true, ..RootConfig::new(&spec, &store, None) };
-        assert_eq!(build(&spec, &config, &machine.blob(), &mut Vec::new()).unwrap().layer.references, []);
+        assert_eq!(logged(&spec, &config, &machine.blob(), &mut Vec::new()).unwrap().references, []);
         assert_eq!(
             &std::fs::read(machine.blob()).unwrap()[..108],
             format!("./{}0000755\0", "\0".repeat(98)).as_bytes()
@@ -358,7 +366,7 @@ mod tests {
             [(failing, "script failed: extraCommands: exit status 3\n  | one\n  | two"), (disagreeing, &*conflict)]
         {
             let config = RootConfig { strict: true, ..machine.config(&spec) };
-            let error = build(&spec, &config, &machine.blob(), &mut Vec::new()).unwrap_err();
+            let error = logged(&spec, &config, &machine.blob(), &mut Vec::new()).unwrap_err();
             assert_eq!(error.to_string(), message);
         }
         let socket = machine.0.path().join("socket");
@@ -539,7 +547,7 @@ mod tests {
             "echo $TMPDIR; mkdir -p a/b $TMPDIR/c; touch a/b/f $TMPDIR/c/f; chmod 555 a/b a $TMPDIR/c $TMPDIR",
         );
         let mut log = Vec::new();
-        build(&spec, &machine.config(&spec), &machine.blob(), &mut log).unwrap();
+        logged(&spec, &machine.config(&spec), &machine.blob(), &mut log).unwrap();
         let temporary = PathBuf::from(String::from_utf8(log).unwrap().trim_end());
         let scratch = temporary.parent().unwrap();
         assert!(temporary.is_absolute() && scratch.parent().unwrap().is_dir());
@@ -552,7 +560,7 @@ mod tests {
         let blob = machine.0.path().join("absent/root.tar");
         let mut log = Vec::new();
         let spec = machine.spec(&[], "echo ran");
-        let error = build(&spec, &machine.config(&spec), &blob, &mut log).unwrap_err().to_string();
+        let error = logged(&spec, &machine.config(&spec), &blob, &mut log).unwrap_err().to_string();
         assert!(error.ends_with("absent does not exist") && log.is_empty(), "{error}");
     }
 }

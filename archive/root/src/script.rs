@@ -4,7 +4,9 @@ use crate::bash::{Bash, find_bash};
 use crate::chroot::Chroot;
 use crate::warning::Warning;
 use crate::{Error, Result};
-use layerstone_sandbox::{Ended, Ownership, Privileges, WorkDirs};
+use layerstone_sandbox::{
+    Ended, Error as SandboxError, Job, Ownership, Privileges, SandboxOptions, Weakness, WorkDirs,
+};
 use layerstone_spec::Script;
 use layerstone_store::Store;
 use std::fs::DirBuilder;
@@ -21,6 +23,16 @@ pub struct Workplace<'a> {
     pub scratch: &'a Path,
     /// SOURCE_DATE_EPOCH, in seconds since the epoch.
     pub mtime: i64,
+    /// What scripts are given of the machine.
+    pub sandbox: SandboxOptions,
+}
+
+/// Where what a script prints goes, and what there is to be said before it runs.
+pub struct Console<'a> {
+    /// Its standard output and error, as they come.
+    pub log: &'a mut dyn Write,
+    /// What the user should know.
+    pub warn: &'a mut dyn FnMut(Warning),
 }
 
 /// The user that a script runs as, and its root directory.
@@ -46,17 +58,14 @@ impl RunAs<'_> {
     }
 }
 
-/// The result of a script besides files.
-#[derive(Debug)]
-pub struct Ran {
-    /// [`Warning::NoSandbox`], where none could be made.
-    pub warning: Option<Warning>,
-    /// Owners, modes and devices that it gave its files.
-    pub ownership: Ownership,
-}
-
-/// Runs a script to its end, which must be exit status 0. Its standard output and error both go to `log` as they come.
-pub fn run(script: &Script, workplace: &Workplace<'_>, run_as: RunAs<'_>, log: &mut dyn Write) -> Result<Ran> {
+/// Runs a script to its end, which must be exit status 0. Returns owners, modes and devices that it gave its files. What its
+/// sandbox lacks is a [`Warning::NoSandbox`] before it runs.
+pub fn run(
+    script: &Script,
+    workplace: &Workplace<'_>,
+    run_as: RunAs<'_>,
+    console: &mut Console<'_>,
+) -> Result<Ownership> {
     let name = run_as.name(script);
     let temporary = make_temporary_directory(workplace)?;
     let file = script_file(script, workplace)?;
@@ -70,21 +79,24 @@ pub fn run(script: &Script, workplace: &Workplace<'_>, run_as: RunAs<'_>, log: &
     };
     let inner = chroot.as_ref().map(|chroot| &chroot.inner_root);
     let make = || bash.command(workplace.layer, workplace.mtime);
-    let run = layerstone_sandbox::run_confined(
-        &make,
-        WorkDirs { enter: workplace.layer, scratch: &temporary, inner },
-        privileges,
-        log,
-    );
-    let Ended { status, last_lines, unconfined, ownership } =
-        run.map_err(|source| Error::Spawn { script: name.clone(), source })?;
+    let dirs = WorkDirs { enter: workplace.layer, scratch: &temporary, inner };
+    let job = Job { make: &make, dirs, privileges, options: workplace.sandbox };
+    let mut warn = |Weakness { step, source }| {
+        (console.warn)(Warning::NoSandbox { script: name.clone(), step, source });
+    };
+    let run = layerstone_sandbox::run_confined(&job, console.log, &mut warn);
+    let Ended { status, last_lines, ownership } = run.map_err(|source| match source {
+        SandboxError::Exceeded { exceeded, last_lines } => {
+            Error::ScriptExceeded { script: name.clone(), exceeded, last_lines }
+        }
+        source => Error::Spawn { script: name.clone(), source },
+    })?;
     if !status.success() {
         return Err(Error::Script { script: name, status, last_lines });
     }
-    let warning = unconfined.map(|(step, source)| Warning::NoSandbox { script: name, step: step.describe(), source });
     // For the next script.
     std::fs::remove_dir_all(&temporary).map_err(Error::io("remove", &temporary))?;
-    Ok(Ran { warning, ownership })
+    Ok(ownership)
 }
 
 /// The absolute path of the script's file; a text is written to one.
@@ -132,14 +144,16 @@ mod tests {
         }
 
         /// What a script printed, and how it went.
-        fn run(&self, text: &str) -> (String, Result<Ran>) {
+        fn run(&self, text: &str) -> (String, Result<Ownership>) {
             self.run_script(&Script::Text(text.to_owned()))
         }
 
-        fn run_script(&self, script: &Script) -> (String, Result<Ran>) {
+        fn run_script(&self, script: &Script) -> (String, Result<Ownership>) {
             let mut log = Vec::new();
-            let workplace = Workplace { layer: &self.layer(), scratch: &self.scratch(), mtime: 315_532_800 };
-            let result = run(script, &workplace, RunAs::Caller, &mut log);
+            let (layer, scratch, sandbox) = (self.layer(), self.scratch(), SandboxOptions::default());
+            let workplace = Workplace { layer: &layer, scratch: &scratch, mtime: 315_532_800, sandbox };
+            let mut console = Console { log: &mut log, warn: &mut |_| {} };
+            let result = run(script, &workplace, RunAs::Caller, &mut console);
             (String::from_utf8(log).unwrap(), result)
         }
     }

@@ -1,6 +1,7 @@
 //! Defines the warnings of the root stage: what did not stop a layer from being made.
 
 use crate::Conflict;
+use layerstone_sandbox::Step;
 use std::{fmt, io};
 
 /// Something that did not stop the layer from being made.
@@ -8,12 +9,12 @@ use std::{fmt, io};
 pub enum Warning {
     /// Contents disagree.
     Conflict(Conflict),
-    /// The script ran without a sandbox: what it wrote elsewhere stayed there.
+    /// The script runs without a sandbox, and what it writes elsewhere stays there; or in one that lacks something.
     NoSandbox {
         /// What the script is called.
         script: String,
-        /// What could not be done, as a verb phrase.
-        step: &'static str,
+        /// What cannot be done.
+        step: Step,
         /// The system's answer.
         source: io::Error,
     },
@@ -24,7 +25,11 @@ impl fmt::Display for Warning {
         match self {
             Warning::Conflict(conflict) => write!(f, "contents conflict: {conflict}"),
             Warning::NoSandbox { script, step, source } => {
-                write!(f, "script not confined to the layer: {script}: no sandbox: cannot {step}: {source}")
+                match step.in_reach() {
+                    None => write!(f, "script not confined to the layer: {script}: no sandbox: ")?,
+                    Some(reached) => write!(f, "script not wholly confined: {script}: {reached}: ")?,
+                }
+                write!(f, "cannot {}: {source}", step.describe())
             }
         }
     }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use layerstone_layer::{Layout, Source};
-use layerstone_root::{Error, RootConfig, build};
+use layerstone_root::{Console, Error, RootConfig, build};
 use layerstone_spec::{RootMode, Spec};
 use layerstone_store::Store;
 use layerstone_tar::{Kind, LayerTree, Member, Members, Owner, Placed, Tree, walk_tree};
@@ -144,7 +144,7 @@ fn check(base: &Files, layer: &Files, replace: bool) {
     let spec =
         Spec { contents: vec![at("store/item")], root_mode: RootMode::CopyKeepingDirlinks, replace, ..Spec::new("t") };
     let config = RootConfig::new(&spec, &store, Some(Arc::new(base_tree(&at("base")))));
-    match build(&spec, &config, &at("layer.tar"), &mut Vec::new()) {
+    match build(&spec, &config, &at("layer.tar"), &mut Console { log: &mut Vec::new(), warn: &mut |_| {} }) {
         Ok(_) => {}
         Err(Error::OverBase { .. }) if !replace => return,
         Err(Error::Unfollowed { .. } | Error::Collision { .. } | Error::RedirectLost { .. }) => return,

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use layerstone_oci::Time;
-use layerstone_root::{Error, RootConfig, build};
+use layerstone_root::{Console, Error, RootConfig, build};
 use layerstone_spec::{ImageKind, RootMode, Script, Spec};
 use layerstone_store::Store;
 use layerstone_tar::Owner;
@@ -86,7 +86,12 @@ impl Machine {
             ..Spec::new("t")
         };
         let blob = self.dir.path().join("ours.tar");
-        build(&spec, &RootConfig::new(&spec, &store, None), &blob, &mut Vec::new())?;
+        build(
+            &spec,
+            &RootConfig::new(&spec, &store, None),
+            &blob,
+            &mut Console { log: &mut Vec::new(), warn: &mut |_| {} },
+        )?;
         Ok(fs::read(blob).unwrap())
     }
 

@@ -1,6 +1,6 @@
 //! Runs a script as a fake root in a temporary directory, and prints the owners that it set.
 
-use layerstone_sandbox::{Privileges, WorkDirs, run_confined};
+use layerstone_sandbox::{Job, Privileges, SandboxOptions, WorkDirs, run_confined};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
@@ -15,7 +15,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         command
     };
     let dirs = WorkDirs { enter: &enter, scratch: &scratch, inner: None };
-    let ended = run_confined(&make, dirs, Privileges::FakeRoot, &mut std::io::stdout())?;
+    let job = Job { make: &make, dirs, privileges: Privileges::FakeRoot, options: SandboxOptions::default() };
+    let ended = run_confined(&job, &mut std::io::stdout(), &mut |lacks| eprintln!("cannot {}", lacks.step.describe()))?;
     let file = enter.join("file").symlink_metadata()?;
     println!("{}: {:?}", ended.status, ended.ownership.get(file.dev(), file.ino()));
     Ok(())

@@ -11,35 +11,36 @@
 //! (pid_namespaces(7)). The command itself is not made process 1, because signals sent to that from inside are lost:
 //! `kill $$` in a script would do nothing. What becomes of the command therefore comes back through a pipe.
 //!
-//! This is a guard against mistakes, not against malice: the network and other processes' sockets are in reach.
+//! This is a guard against mistakes, not against malice: sockets that have a name in the file system are in reach.
 
+use crate::capability::bound_capabilities;
+use crate::census::{tasks, wait_and_count};
 use crate::fake;
 use crate::fd_broker::serve;
-use crate::inner_root::InnerRoot;
+use crate::inner_root::{InnerRoot, mount_proc};
+use crate::namespace::{name_host, start_loopback};
+use crate::options::Bounds;
 use crate::reclaim::reclaim;
-use crate::report::send;
+use crate::report::{TOO_MANY, send};
 use crate::step::Step;
 use crate::system::{
-    Signals, UMASK, become_root, close_from, die_with_parent, exit, fork, listen_to_calls, set_read_only, unshare,
-    wait_for,
+    Signals, UMASK, become_root, close_from, close_mounts, die_with_parent, exit, filter_calls, fork, limit_memory,
+    limit_tasks, listen_to_calls, open_device, run_first, set_read_only, unshare, wait_for,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::process::{
-    Pid, Signal, WaitOptions, chdir, chroot, getpid, kill_process, set_parent_process_death_signal, umask, waitpid,
+    Pid, Signal, WaitOptions, chdir, chroot, getpid, kill_process, set_parent_process_death_signal, setsid, umask,
+    waitpid,
 };
-use rustix::thread::{CapabilitySet, UnshareFlags, remove_capability_from_bounding_set};
+use rustix::thread::UnshareFlags;
 use std::ffi::{CStr, CString};
 use std::io::{self, PipeWriter};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-
-/// Capabilities that root loses in the sandbox, since with them it could remount what was made read-only, or write
-/// through /proc/PID/root of a process outside (capabilities(7)).
-pub const DROPPED: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_PTRACE];
 
 /// Which users there are in the sandbox, and who the command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,18 +71,30 @@ pub struct Child {
     pub group_map: Vec<u8>,
     /// What is mounted in the directory to run in.
     pub inner: Option<InnerRoot>,
+    /// Where devices are that can be opened, seen from outside.
+    pub devices: Vec<CString>,
     /// The socket of the notifier, and the filter.
     pub notifier: Option<(UnixStream, Vec<libc::sock_filter>)>,
     /// The socket at which the supervisor serves.
     pub service: Option<OwnedFd>,
     /// The pipe of the report.
     pub report: PipeWriter,
+    /// The steps that are left out, as the machine does not allow them or as they are not wanted.
+    pub lacking: Vec<Step>,
+    /// What the command may use.
+    pub bounds: Bounds,
+    /// The filter of calls about keyrings.
+    pub keyrings: Vec<libc::sock_filter>,
 }
 
 impl Child {
     /// Makes the sandbox around the calling process, which becomes the supervisor; returns in the command's process only.
     pub fn make(&self) -> io::Result<()> {
         umask(UMASK.into());
+        if self.bounds.processes.is_some() {
+            // For init, which counts. Who may not has its tasks bounded by the kernel.
+            let _ = run_first(true);
+        }
         self.enter_namespaces()?;
         // Not earlier: a change of credentials undoes it.
         self.step(Step::Unshare, die_with_parent())?;
@@ -91,29 +104,38 @@ impl Child {
         if let Some(inner) = &self.inner {
             self.step(Step::Inner, inner.mount())?;
         }
-        self.step(Step::ReadOnly, set_read_only(c"/", true))?;
+        for device in self.devices.iter().filter(|_| self.inner.is_none()) {
+            self.step(Step::Bind, mount_bind(&**device, &**device))?;
+        }
+        self.step(Step::ReadOnly, close_mounts(c"/"))?;
+        for device in &self.devices {
+            self.step(Step::ReadOnly, open_device(device))?;
+        }
         self.step(Step::ReadOnly, set_read_only(&self.enter, false))?;
         self.step(Step::ReadOnly, set_read_only(&self.scratch, false))?;
         if let Some(inner) = &self.inner {
             self.step(Step::ReadOnly, set_read_only(&inner.scratch, false))?;
         }
-        for capability in DROPPED {
-            self.step(Step::Drop, remove_capability_from_bounding_set(capability))?;
-        }
+        self.step(Step::Drop, bound_capabilities())?;
+        // After all that a sandbox may not lack: where that fails, nothing is said of this.
+        self.separate()?;
         if let Some(init) = self.step(Step::Fork, fork())? {
             self.keep(init);
         }
         self.step(Step::Fork, die_with_parent())?;
-        if let Some(inner) = &self.inner {
-            // Only a process of the namespace can mount its /proc.
-            self.step(Step::Inner, inner.mount_proc())?;
-        }
+        self.show_processes()?;
         if let Some(command) = self.step(Step::Fork, fork())? {
             self.reap(command);
         }
+        // Without a terminal: what is typed into it for us by the command would be read by whoever started us.
+        self.step(Step::Fork, setsid())?;
         self.step(Step::Enter, chdir(&*self.enter))?;
         if self.inner.is_some() {
             self.step(Step::Enter, chroot(c"."))?;
+        }
+        self.step(Step::Limit, self.limit())?;
+        if self.has(Step::Keyrings) {
+            self.step(Step::Keyrings, filter_calls(&self.keyrings, 0))?;
         }
         if let Some((socket, program)) = &self.notifier {
             let listener = self.step(Step::Listen, listen_to_calls(program))?;
@@ -136,6 +158,52 @@ impl Child {
         }
         self.step(Step::MapUser, self.have_users_mapped())?;
         self.step(Step::MapUser, become_root())
+    }
+
+    /// Makes the namespaces that a sandbox may lack.
+    fn separate(&self) -> io::Result<()> {
+        if self.has(Step::Network) {
+            self.step(Step::Network, unshare(UnshareFlags::NEWNET))?;
+            // Without it there is less of a network.
+            let _ = start_loopback();
+        }
+        if self.has(Step::Ipc) {
+            self.step(Step::Ipc, unshare(UnshareFlags::NEWIPC))?;
+        }
+        if self.has(Step::HostName) {
+            self.step(Step::HostName, unshare(UnshareFlags::NEWUTS).and_then(|()| name_host()))?;
+        }
+        Ok(())
+    }
+
+    /// Mounts a /proc, which only a process of its namespace can do.
+    fn show_processes(&self) -> io::Result<()> {
+        match &self.inner {
+            _ if self.has(Step::Proc) => self.step(Step::Proc, mount_proc(self.proc())),
+            Some(inner) => self.step(Step::Inner, inner.bind_proc()),
+            None => Ok(()),
+        }
+    }
+
+    /// Where /proc is, before the root is another one.
+    fn proc(&self) -> &CStr {
+        self.inner.as_ref().map_or(c"/proc", InnerRoot::proc)
+    }
+
+    /// Sets the limits of the command.
+    fn limit(&self) -> Result<(), Errno> {
+        if let Some(bytes) = self.bounds.memory {
+            limit_memory(bytes)?;
+        }
+        if let Some(most) = self.bounds.processes {
+            run_first(false)?;
+            limit_tasks(tasks(most))?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, step: Step) -> bool {
+        !self.lacking.contains(&step)
     }
 
     fn map_caller(&self) -> Result<(), Errno> {
@@ -162,6 +230,10 @@ impl Child {
     /// back. It does so when we are killed too: nobody else could remove those files.
     fn keep(&self, init: Pid) -> ! {
         self.hold_report_only(self.service.as_ref());
+        if self.bounds.processes.is_some() {
+            // Giving files back is not urgent.
+            let _ = run_first(false);
+        }
         let status = match self.users {
             // All files are the caller's: it dies with us.
             Users::Own => wait_for(init).unwrap_or_else(|_| exit(1)),
@@ -212,8 +284,15 @@ impl Child {
     /// What init does: waits for the command and for whatever becomes an orphan, and reports how the command ended.
     fn reap(&self, command: Pid) -> ! {
         self.hold_report_only(None);
-        let status = wait_for(command).unwrap_or_else(|_| exit(1));
-        send(rustix::stdio::stdin(), 0, status);
+        let ended = match self.bounds.processes {
+            None => wait_for(command).map(Some),
+            Some(most) => wait_and_count(command, self.proc(), most),
+        };
+        match ended.unwrap_or_else(|_| exit(1)) {
+            Some(status) => send(rustix::stdio::stdin(), 0, status),
+            // The end of init is that of all others.
+            None => send(rustix::stdio::stdin(), TOO_MANY, 0),
+        }
         exit(0)
     }
 

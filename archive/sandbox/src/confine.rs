@@ -2,6 +2,10 @@
 
 use crate::WorkDirs;
 use crate::child::{Child, Users};
+use crate::inner_root::InnerRoot;
+use crate::keyring;
+use crate::options::Bounds;
+use crate::step::Step;
 use crate::system::{self, UMASK};
 use rustix::process::umask;
 use std::ffi::CString;
@@ -10,7 +14,19 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
+
+/// How a command is confined, besides by its directories.
+#[derive(Clone, Copy, Debug)]
+pub struct Confinement<'a> {
+    /// Who it is.
+    pub users: Users,
+    /// The steps that are left out.
+    pub lacking: &'a [Step],
+    /// What it may use.
+    pub bounds: Bounds,
+}
 
 /// Makes the command run in a sandbox. The pipe is for [`Report::read`](crate::Report::read). The umask is set too.
 ///
@@ -19,10 +35,11 @@ use std::process::Command;
 pub fn confine(
     command: &mut Command,
     dirs: WorkDirs<'_>,
-    users: Users,
+    confinement: Confinement<'_>,
     notifier: Option<(UnixStream, Vec<libc::sock_filter>)>,
     service: Option<OwnedFd>,
 ) -> io::Result<PipeReader> {
+    let Confinement { users, lacking, bounds } = confinement;
     let (reader, report) = io::pipe()?;
     let map = |id: u32| format!("{} {id} 1\n", if users == Users::Alone { 0 } else { id }).into_bytes();
     let child = Child {
@@ -32,9 +49,13 @@ pub fn confine(
         user_map: map(rustix::process::geteuid().as_raw()),
         group_map: map(rustix::process::getegid().as_raw()),
         inner: dirs.inner.cloned(),
+        devices: InnerRoot::devices(dirs.inner.map_or(Path::new("/"), |_| dirs.enter))?,
         notifier,
         service,
         report,
+        lacking: lacking.to_vec(),
+        bounds,
+        keyrings: keyring::filter(),
     };
     // SAFETY: the closure runs in a forked child, where only async-signal-safe calls are allowed. It makes system calls
     // on memory prepared here, allocates nothing, takes no lock, and unwinds nowhere.
@@ -42,14 +63,17 @@ pub fn confine(
     Ok(reader)
 }
 
-/// Sets the command's umask, and has its system calls answered if there is a notifier; the command dies with us. For where
-/// no sandbox can be made.
-pub fn leave_open(command: &mut Command, notifier: Option<(UnixStream, Vec<libc::sock_filter>)>) {
+/// Sets the command's umask and its limits, and has its system calls answered if there is a notifier; the command dies with
+/// us. For where no sandbox can be made, or none is wanted.
+pub fn leave_open(command: &mut Command, bounds: Bounds, notifier: Option<(UnixStream, Vec<libc::sock_filter>)>) {
     // SAFETY: as in `confine`.
     unsafe {
         command.pre_exec(move || {
             umask(UMASK.into());
             system::die_with_parent()?;
+            if let Some(bytes) = bounds.memory {
+                system::limit_memory(bytes)?;
+            }
             if let Some((socket, program)) = &notifier {
                 crate::fake::hand_over(socket, system::listen_to_calls(program)?)?;
             }

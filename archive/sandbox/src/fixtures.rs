@@ -2,7 +2,7 @@
 
 use crate::child::Users;
 use crate::run::{Attempt, attempts, run_in};
-use crate::{Ended, Error, Ownership, Privileges, WorkDirs};
+use crate::{Ended, Error, Job, Ownership, Privileges, SandboxOptions, WorkDirs};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -32,11 +32,18 @@ impl Fixture {
 
     /// Runs a script as this one; none without a sandbox.
     pub fn run(&self, users: Option<Users>, privileges: Privileges, text: &str) -> (String, Result<Ended, Error>) {
+        self.run_with(users, privileges, SandboxOptions::default(), text)
+    }
+
+    /// The same with options.
+    pub fn run_with(
+        &self,
+        users: Option<Users>,
+        privileges: Privileges,
+        options: SandboxOptions,
+        text: &str,
+    ) -> (String, Result<Ended, Error>) {
         let (layer, scratch) = (self.layer(), self.scratch());
-        let dirs = WorkDirs { enter: &layer, scratch: &scratch, inner: None };
-        let attempts = attempts(dirs, privileges);
-        let attempt: Vec<Attempt> = attempts.into_iter().filter(|attempt| attempt.users == users).collect();
-        assert_eq!(attempt.len(), 1, "{users:?}");
         let mut log = Vec::new();
         let make = || {
             let mut command = Command::new("bash");
@@ -44,7 +51,14 @@ impl Fixture {
             command.env("TMPDIR", &scratch);
             command
         };
-        let result = run_in(attempt, &make, dirs, privileges, &mut log);
+        let dirs = WorkDirs { enter: &layer, scratch: &scratch, inner: None };
+        let job = Job { make: &make, dirs, privileges, options };
+        let attempts = attempts(&job).unwrap();
+        let attempt: Vec<Attempt> = attempts.into_iter().filter(|attempt| attempt.users == users).collect();
+        assert_eq!(attempt.len(), 1, "{users:?}");
+        let mut warnings = Vec::new();
+        let result = run_in(attempt, &job, &mut log, &mut |weakness| warnings.push(weakness.step));
+        assert!(warnings.is_empty(), "{users:?} {warnings:?}");
         (String::from_utf8(log).unwrap(), result)
     }
 

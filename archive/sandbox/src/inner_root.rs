@@ -50,7 +50,7 @@ impl InnerRoot {
         let inside = |path: &Path| text(&root.join(path.strip_prefix("/").unwrap_or(path)));
         let dev = |name: &str| inside(&Path::new("/dev").join(name));
         let mut actions = vec![Action::Memory(inside(Path::new("/dev"))?)];
-        for (name, ..) in DEVICES.iter().filter(|(name, ..)| Path::new("/dev").join(name).exists()) {
+        for name in present_devices() {
             actions.push(Action::File(dev(name)?));
             actions.push(Action::Bind { source: text(&Path::new("/dev").join(name))?, at: dev(name)? });
         }
@@ -68,6 +68,11 @@ impl InnerRoot {
         Ok(InnerRoot { actions, proc: inside(Path::new("/proc"))?, scratch: inside(Path::new(SCRATCH))? })
     }
 
+    /// Where devices that can be opened are below a root: whatever of [`DEVICES`] this machine has.
+    pub(crate) fn devices(root: &Path) -> io::Result<Vec<CString>> {
+        present_devices().map(|name| text(&root.join("dev").join(name))).collect()
+    }
+
     /// Mounts all but /proc. For between fork and exec.
     pub(crate) fn mount(&self) -> Result<(), Errno> {
         self.actions.iter().try_for_each(|action| match action {
@@ -79,17 +84,15 @@ impl InnerRoot {
         })
     }
 
-    /// Mounts /proc, of the process namespace; the caller's where the kernel denies that, as in containers that hide parts
-    /// of it (user_namespaces(7), "mount_too_revealing").
-    pub(crate) fn mount_proc(&self) -> Result<(), Errno> {
-        let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV | MountFlags::RDONLY;
-        match mount(c"proc", &*self.proc, c"proc", flags, None::<&CStr>) {
-            Err(Errno::PERM) => {
-                mount_bind_recursive(c"/proc", &*self.proc)?;
-                crate::system::set_read_only(&self.proc, true)
-            }
-            result => result,
-        }
+    /// Where /proc is mounted.
+    pub(crate) fn proc(&self) -> &CStr {
+        &self.proc
+    }
+
+    /// Shows the caller's /proc, where none of its own can be had.
+    pub(crate) fn bind_proc(&self) -> Result<(), Errno> {
+        mount_bind_recursive(c"/proc", &*self.proc)?;
+        crate::system::set_read_only(&self.proc, true)
     }
 
     /// Takes all mounts away again, in the process that made them.
@@ -100,6 +103,13 @@ impl InnerRoot {
             Action::Directory(_) | Action::File(_) | Action::Link { .. } => Ok(()),
         })
     }
+}
+
+/// Mounts a /proc of the caller's process namespace. The kernel denies that in containers that hide parts of theirs
+/// (user_namespaces(7), "mount_too_revealing").
+pub(crate) fn mount_proc(at: &CStr) -> Result<(), Errno> {
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV | MountFlags::RDONLY;
+    mount(c"proc", at, c"proc", flags, None::<&CStr>)
 }
 
 /// Directories that were made to be mounted on; removed when dropped, as far as they are empty.
@@ -143,6 +153,10 @@ impl Drop for MountPoints {
         // One that is not empty any more is the command's.
         self.0.iter().rev().for_each(|directory| drop(std::fs::remove_dir(directory)));
     }
+}
+
+fn present_devices() -> impl Iterator<Item = &'static str> {
+    DEVICES.iter().map(|(name, ..)| *name).filter(|name| Path::new("/dev").join(name).exists())
 }
 
 fn text(path: &Path) -> io::Result<CString> {

@@ -5,8 +5,13 @@
 //! nodes and set file capabilities: a user namespace or a seccomp notifier lets it, and [`Ownership`] holds the
 //! result.
 //!
-//! This guards against mistakes, not against malice: the network and the sockets of other processes stay in reach.
+//! A sandbox has a network, interprocess communication, a host name and a /proc of its own, and no keyrings;
+//! [`SandboxOptions`] ask for more or less. It guards against mistakes, not against malice: the files of its caller can be
+//! read, and sockets that have a name among them are in reach.
 
+mod bpf;
+mod capability;
+mod census;
 mod child;
 mod confine;
 mod death_signal;
@@ -16,6 +21,9 @@ mod fd_broker;
 mod fixtures;
 mod ids;
 mod inner_root;
+mod keyring;
+mod namespace;
+mod options;
 mod ownership;
 mod reclaim;
 mod report;
@@ -24,12 +32,15 @@ pub mod signal;
 mod step;
 pub mod system;
 mod tail;
+mod watch;
 
+pub use capability::{KEPT_CAPABILITIES, bound_capabilities};
 pub use death_signal::kill_with_us;
 pub use fake::Device;
 pub use ids::Ids;
 pub use inner_root::{DEVICES, InnerRoot, LINKS, MountPoints, SCRATCH};
+pub use options::{Bounds, Exceeded, SandboxMode, SandboxOptions};
 pub use ownership::{FileFacts, Ownership};
-pub use run::{Ended, Error, Privileges, WorkDirs, run_confined};
+pub use run::{Ended, Error, Job, Privileges, Weakness, WorkDirs, run_confined};
 pub use step::Step;
 pub use tail::{Tail, describe_exit, quote};

@@ -18,6 +18,8 @@ pub enum Report {
     Ended(ExitStatus, Vec<Reclaimed>),
     /// The sandbox could not be made, or its files could not be reclaimed.
     Failed(Step, io::Error),
+    /// There were more processes than may be, and all were killed.
+    TooMany,
     /// Nothing: the command never ran, or the sandbox was killed from outside.
     Nothing,
 }
@@ -38,6 +40,9 @@ pub struct Reclaimed {
     /// Its `security.capability`, in the form of revision 2 (linux/capability.h).
     pub capability: Option<[u8; Reclaimed::CAPABILITY]>,
 }
+
+/// Tag of the message that there are too many processes; no [`Step`] has it.
+pub const TOO_MANY: u8 = 254;
 
 impl Reclaimed {
     /// Tag of its message; no [`Step`] has it.
@@ -89,6 +94,7 @@ impl Report {
             let value = i32::from_ne_bytes(value);
             report = match Step::of_tag(tag[0]) {
                 Some(step) => Report::Failed(step, io::Error::from_raw_os_error(value)),
+                None if tag[0] == TOO_MANY => Report::TooMany,
                 None => Report::Ended(ExitStatus::from_raw(value), Vec::new()),
             };
         }

@@ -1,29 +1,24 @@
 //! Runs a command in the best sandbox that the machine allows.
 
 use crate::child::Users;
-use crate::confine::{confine, leave_open};
+use crate::confine::{Confinement, confine, leave_open};
 use crate::fake::{self, Identity, OwnerTable};
 use crate::fd_broker::{self, FdBroker};
 use crate::ids::Ids;
 use crate::inner_root::InnerRoot;
+use crate::options::{Bounds, Exceeded, SandboxMode, SandboxOptions};
 use crate::ownership::Ownership;
 use crate::report::Report;
 use crate::signal;
 use crate::step::Step;
-use crate::tail::Tail;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open, waitid,
-};
-use std::borrow::Cow;
-use std::io::{self, PipeReader, Write};
+use crate::watch::{Watched, watch};
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Command, ExitStatus};
 
-/// Seconds that a supervisor may take to give back the files of a command that a signal ends.
-const RECLAIM_SECONDS: i64 = 3;
+/// How messages name a bound of processes.
+const COUNTED: &str = "a bound of its processes";
 
 /// The directories of a command.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +40,28 @@ pub enum Privileges {
     FakeRoot,
 }
 
+/// A command to be run, and how.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// Makes the command, anew for each attempt to run it.
+    pub make: &'a dyn Fn() -> Command,
+    /// Its directories.
+    pub dirs: WorkDirs<'a>,
+    /// Its privileges.
+    pub privileges: Privileges,
+    /// What it is given of the machine.
+    pub options: SandboxOptions,
+}
+
+/// What a command's sandbox lacks, which is said before the command runs.
+#[derive(Debug)]
+pub struct Weakness {
+    /// What cannot be done: a step that has something [in reach](Step::in_reach), or else there is no sandbox at all.
+    pub step: Step,
+    /// The system's answer.
+    pub source: io::Error,
+}
+
 /// How a command ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -52,8 +69,6 @@ pub struct Ended {
     pub status: ExitStatus,
     /// The last lines that it printed, as far as they are text.
     pub last_lines: Vec<String>,
-    /// Why it could write elsewhere too, if it could.
-    pub unconfined: Option<(Step, io::Error)>,
     /// What its files are, if it was a fake root.
     pub ownership: Ownership,
 }
@@ -72,6 +87,25 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A sandbox is required, and something of it cannot be made.
+    #[error("no sandbox, or not all of one, and it is required: cannot {}: {source}", step.describe())]
+    NoSandbox {
+        /// What that is.
+        step: Step,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Something cannot be had without a sandbox, and none is wanted or none can be made.
+    #[error("{0} needs a sandbox")]
+    NeedsSandbox(&'static str),
+    /// It did not keep to a bound, and was killed with all that it had started.
+    #[error("{exceeded}")]
+    Exceeded {
+        /// The bound.
+        exceeded: Exceeded,
+        /// The last lines that it printed, as far as they are text.
+        last_lines: Vec<String>,
+    },
     /// Its calls cannot be answered on this kind of machine.
     #[error("no fake root on this architecture: found {}, expected x86_64, aarch64 or riscv64", std::env::consts::ARCH)]
     Architecture,
@@ -80,52 +114,67 @@ pub enum Error {
     Interrupted(i32),
 }
 
-/// Runs a command, each time made anew, until it and all that it left behind are gone: in the first sandbox that can be
-/// made, or without one. Its standard output and error both go to `log` as they come.
+/// Runs a command until it and all that it left behind are gone: in the first sandbox that can be made, or without one, as
+/// far as its options allow that. Its standard output and error both go to `log` as they come. What its sandbox lacks goes
+/// to `warn`, before it runs.
 ///
 /// # Errors
 ///
-/// It cannot be started or watched; calls of a fake root cannot be answered; a directory cannot become the root; a signal
-/// asks this program to end.
-pub fn run_confined(
-    make: &dyn Fn() -> Command,
-    dirs: WorkDirs<'_>,
-    privileges: Privileges,
-    log: &mut dyn Write,
-) -> Result<Ended, Error> {
+/// It cannot be started or watched; calls of a fake root cannot be answered; a directory cannot become the root; a sandbox
+/// is required and cannot be made; it does not keep to a bound; a signal asks this program to end.
+pub fn run_confined(job: &Job<'_>, log: &mut dyn Write, warn: &mut dyn FnMut(Weakness)) -> Result<Ended, Error> {
     // Until the files are the caller's again, who can remove them then.
     let _hold = signal::hold();
-    run_in(attempts(dirs, privileges), make, dirs, privileges, log)
+    run_in(attempts(job)?, job, log, warn)
 }
 
 /// Runs a command in the first of several sandboxes that can be made.
 pub(crate) fn run_in(
     attempts: Vec<Attempt>,
-    make: &dyn Fn() -> Command,
-    dirs: WorkDirs<'_>,
-    privileges: Privileges,
+    job: &Job<'_>,
     log: &mut dyn Write,
+    warn: &mut dyn FnMut(Weakness),
 ) -> Result<Ended, Error> {
-    let mut unconfined = None;
+    let SandboxOptions { mode, network, bounds } = job.options;
+    let mut lacking = if network { vec![Step::Network] } else { Vec::new() };
+    // The first of the sandboxes is the one that is expected to work.
+    let mut first: Option<Weakness> = None;
     for attempt in attempts {
-        let outcome = launch(make(), dirs, &attempt, privileges, log);
-        if let Some(signal) = signal::came() {
-            return Err(Error::Interrupted(signal));
+        if attempt.users.is_none() {
+            first.take().into_iter().for_each(&mut *warn);
         }
-        match outcome? {
-            Outcome::Ended(ended) => {
-                let unconfined = if attempt.users.is_none() { unconfined } else { None };
-                return Ok(Ended { unconfined, ..ended });
+        loop {
+            let outcome = launch(job, &attempt, &lacking, log);
+            if let Some(signal) = signal::came() {
+                return Err(Error::Interrupted(signal));
             }
-            Outcome::Failed(step, source) if step == Step::Reclaim || step == Step::Listen => {
+            let (step, source) = match outcome? {
+                Outcome::Ended(ended) => return Ok(ended),
+                Outcome::Failed(step, source) => (step, source),
+            };
+            if step == Step::Reclaim || step == Step::Listen || step == Step::Limit {
                 return Err(Error::Step { step, source });
             }
-            // The first of the sandboxes is the one that is expected to work.
-            Outcome::Failed(step, source) => unconfined = unconfined.or(Some((step, source))),
+            if step.in_reach().is_none() || lacking.contains(&step) {
+                first = first.or(Some(Weakness { step, source }));
+                break;
+            }
+            if mode == SandboxMode::Require {
+                return Err(Error::NoSandbox { step, source });
+            }
+            if step == Step::Proc && bounds.processes.is_some() {
+                return Err(Error::NeedsSandbox(COUNTED));
+            }
+            warn(Weakness { step, source });
+            lacking.push(step);
         }
     }
-    let (step, source) = unconfined.unwrap_or((Step::Unshare, io::ErrorKind::Unsupported.into()));
-    Err(Error::Step { step, source })
+    let unsupported = || Weakness { step: Step::Unshare, source: io::ErrorKind::Unsupported.into() };
+    let Weakness { step, source } = first.unwrap_or_else(unsupported);
+    match mode {
+        SandboxMode::Require => Err(Error::NoSandbox { step, source }),
+        _ => Err(Error::Step { step, source }),
+    }
 }
 
 /// A sandbox that is tried, or none.
@@ -138,11 +187,12 @@ pub(crate) struct Attempt {
 }
 
 /// The sandboxes to try, the best one first.
-pub(crate) fn attempts(dirs: WorkDirs<'_>, privileges: Privileges) -> Vec<Attempt> {
+pub(crate) fn attempts(job: &Job<'_>) -> Result<Vec<Attempt>, Error> {
     let is_root = rustix::process::geteuid().is_root();
     let attempt = |users, ids, gives, pretends| Attempt { users, identity: Identity { ids, gives, pretends } };
     let mut attempts = Vec::new();
-    match privileges {
+    match job.privileges {
+        _ if job.options.mode == SandboxMode::None => {}
         Privileges::Caller => attempts.push(attempt(Some(Users::Own), Ids::alone(), false, false)),
         Privileges::FakeRoot => {
             attempts.extend(Ids::many().map(|ids| attempt(Some(Users::Many), ids, true, false)));
@@ -153,11 +203,20 @@ pub(crate) fn attempts(dirs: WorkDirs<'_>, privileges: Privileges) -> Vec<Attemp
             }
         }
     }
-    if dirs.inner.is_none() {
-        let ids = if is_root { Ids::identity() } else { Ids::alone() };
-        attempts.push(attempt(None, ids, false, !is_root));
+    let needs = match job.options.bounds.processes {
+        _ if job.dirs.inner.is_some() => Some("a root directory of its own"),
+        Some(_) => Some(COUNTED),
+        None => None,
+    };
+    match (job.options.mode, needs) {
+        (SandboxMode::Require, _) | (SandboxMode::Auto, Some(_)) => {}
+        (SandboxMode::None, Some(what)) => return Err(Error::NeedsSandbox(what)),
+        (_, None) => {
+            let ids = if is_root { Ids::identity() } else { Ids::alone() };
+            attempts.push(attempt(None, ids, false, !is_root));
+        }
     }
-    attempts
+    Ok(attempts)
 }
 
 /// The outcome of a launch.
@@ -168,13 +227,9 @@ enum Outcome {
 }
 
 /// Runs the command until it and all that it left behind are gone.
-fn launch(
-    mut command: Command,
-    dirs: WorkDirs<'_>,
-    attempt: &Attempt,
-    privileges: Privileges,
-    log: &mut dyn Write,
-) -> Result<Outcome, Error> {
+fn launch(job: &Job<'_>, attempt: &Attempt, lacking: &[Step], log: &mut dyn Write) -> Result<Outcome, Error> {
+    let Job { dirs, privileges, options: SandboxOptions { bounds, .. }, .. } = *job;
+    let mut command = (job.make)();
     let (output, input) = io::pipe()?;
     command.stdout(input.try_clone()?).stderr(input);
     let (ours, notifier) = match privileges {
@@ -191,9 +246,9 @@ fn launch(
     }
     .map_err(io::Error::from)?;
     let report = match attempt.users {
-        Some(users) => Some(confine(&mut command, dirs, users, notifier, service)?),
+        Some(users) => Some(confine(&mut command, dirs, Confinement { users, lacking, bounds }, notifier, service)?),
         None => {
-            leave_open(&mut command, notifier);
+            leave_open(&mut command, bounds, notifier);
             None
         }
     };
@@ -210,107 +265,44 @@ fn launch(
         // Drops our ends of the pipes, so that reading the others comes to an end.
         drop(command);
         let is_kept = attempt.users.is_some_and(|users| users != Users::Own);
-        let ended = spawned.and_then(|child| watch(child, is_kept, output, log));
+        let ended = spawned.and_then(|child| watch(child, is_kept, bounds.time, output, log));
         let report = reader.map(join).transpose()?;
         let table = notifier.map(join).transpose();
         io::Result::Ok((report, ended, table))
     })?;
-    conclude(report, ended, table)
+    conclude(report, ended, table, bounds)
 }
 
 /// What is to be made of all that came back.
 fn conclude(
     report: Option<Report>,
-    ended: io::Result<(ExitStatus, Vec<String>)>,
+    ended: io::Result<Watched>,
     table: io::Result<Option<OwnerTable>>,
+    bounds: Bounds,
 ) -> Result<Outcome, Error> {
-    let (status, last_lines, reclaimed) = match (report, ended) {
-        (Some(Report::Failed(step, source)), _) => return Ok(Outcome::Failed(step, source)),
-        (_, Err(source)) => return Err(source.into()),
-        (None, Ok((status, lines))) => (status, lines, Vec::new()),
-        (Some(Report::Ended(status, reclaimed)), Ok((_, lines))) => (status, lines, reclaimed),
-        (Some(Report::Nothing), Ok((status, _))) => {
-            return Err(io::Error::other(format!("its sandbox was lost: {status}")).into());
-        }
+    if let Some(Report::Failed(step, source)) = report {
+        return Ok(Outcome::Failed(step, source));
+    }
+    let Watched { status, last_lines, timed_out } = ended?;
+    let exceeded = match (&report, bounds.time, bounds.processes) {
+        (_, Some(time), _) if timed_out => Some(Exceeded::Time(time)),
+        (Some(Report::TooMany), _, Some(most)) => Some(Exceeded::Processes(most)),
+        _ => None,
+    };
+    if let Some(exceeded) = exceeded {
+        return Err(Error::Exceeded { exceeded, last_lines });
+    }
+    let (status, reclaimed) = match report {
+        None => (status, Vec::new()),
+        Some(Report::Ended(status, reclaimed)) => (status, reclaimed),
+        Some(_) => return Err(io::Error::other(format!("its sandbox was lost: {status}")).into()),
     };
     let table = table.map_err(|source| Error::Step { step: Step::Listen, source })?.unwrap_or_default();
-    let ownership = Ownership::new(&reclaimed, &table);
-    Ok(Outcome::Ended(Ended { status, last_lines, unconfined: None, ownership }))
+    Ok(Outcome::Ended(Ended { status, last_lines, ownership: Ownership::new(&reclaimed, &table) }))
 }
 
-fn join<T>(thread: std::thread::ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<T> {
+pub(crate) fn join<T>(thread: std::thread::ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<T> {
     thread.join().map_err(|_| io::Error::other("a thread that watches it panicked"))?
-}
-
-/// Passes on the output of a process group until nobody is left to write; how the first process ended, and the last
-/// lines. `is_kept` if that is a supervisor which gives files back.
-fn watch(
-    mut child: Child,
-    is_kept: bool,
-    output: PipeReader,
-    log: &mut dyn Write,
-) -> io::Result<(ExitStatus, Vec<String>)> {
-    std::thread::scope(|scope| {
-        let waiter = std::thread::Builder::new().spawn_scoped(scope, || wait_for_group(&mut child, is_kept))?;
-        let lines = relay(&output, log)?;
-        Ok((join(waiter)?, lines))
-    })
-}
-
-/// Waits for a process and kills the rest of its group. In a sandbox there is no rest; without one this stops what the
-/// command left in the background, unless that made a group of its own. A signal that asks this program to end ends the
-/// process too: its group does not get what a terminal sends.
-fn wait_for_group(child: &mut Child, is_kept: bool) -> io::Result<ExitStatus> {
-    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-    end_when_asked(id, is_kept)?;
-    // The id stays taken, and with it the group's, until the process is reaped.
-    while let Err(errno) = waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
-        if errno != Errno::INTR {
-            return Err(errno.into());
-        }
-    }
-    // An error means that nobody is left to kill.
-    let _ = kill_process_group(id, Signal::KILL);
-    child.wait()
-}
-
-/// Waits for a process, and ends it if a signal asks this program to end.
-fn end_when_asked(id: Pid, is_kept: bool) -> io::Result<()> {
-    // Without pidfd_open(2), before Linux 5.3, the program is ended without waiting for the process.
-    let (Ok(process), Some(notification)) = (pidfd_open(id, PidfdFlags::empty()), signal::descriptor()) else {
-        return Ok(());
-    };
-    let ended = PollFd::new(&process, PollFlags::IN);
-    let mut polled = [ended.clone(), PollFd::from_borrowed_fd(notification, PollFlags::IN)];
-    wait_for_one(&mut polled, None)?;
-    if !polled[0].revents().is_empty() {
-        return Ok(());
-    }
-    // An error means that it has ended meanwhile.
-    let _ = if is_kept { kill_process(id, Signal::TERM) } else { kill_process_group(id, Signal::KILL) };
-    if wait_for_one(&mut [ended], Some(&Timespec { tv_sec: RECLAIM_SECONDS, tv_nsec: 0 }))? == 0 {
-        let _ = kill_process_group(id, Signal::KILL);
-    }
-    Ok(())
-}
-
-fn wait_for_one(polled: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<usize> {
-    Ok(retry_on_intr(|| poll(polled, limit))?)
-}
-
-/// Copies the output to the log until its end; the last lines. A log that cannot be written does not stop the command.
-fn relay(output: &PipeReader, log: &mut dyn Write) -> io::Result<Vec<String>> {
-    let mut tail = Tail::default();
-    let mut buffer = [0; 8192];
-    loop {
-        match retry_on_intr(|| rustix::io::read(output, &mut buffer))? {
-            0 => return Ok(tail.lines().map(Cow::into_owned).collect()),
-            read => {
-                let _ = log.write_all(&buffer[..read]).and_then(|()| log.flush());
-                tail.push(&buffer[..read]);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -365,14 +357,15 @@ mod tests {
         }
     }
 
-    /// Leaves a process that has the number in the file `pid`.
-    const LEAVE: &str = "bash -c 'read -r pid rest < /proc/self/stat; echo $pid > pid; exec sleep 1000' > /dev/null 2>&1 &\n\
-         until test -s pid; do :; done";
+    /// Leaves a process that is named after its directory.
+    const LEAVE: &str = "bash -c 'echo > begun; exec -a $TMPDIR/left sleep 1000' > /dev/null 2>&1 &\n\
+         until test -s begun; do :; done";
 
     fn left(fixture: &Fixture) -> bool {
-        let pid = std::fs::read_to_string(fixture.layer().join("pid")).unwrap();
+        let name = fixture.scratch().join("left").into_os_string().into_encoded_bytes();
+        let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path().join("cmdline"));
         // A killed process that nobody has reaped yet has no command line.
-        std::fs::read(format!("/proc/{}/cmdline", pid.trim_end())).is_ok_and(|line| !line.is_empty())
+        processes.map(|path| std::fs::read(path).unwrap_or_default()).any(|line| line.starts_with(&name))
     }
 
     #[test]
@@ -400,7 +393,8 @@ mod tests {
         let mut command = Command::new("true");
         let (enter, scratch) = (fixture.layer(), Path::new("/absent"));
         let dirs = WorkDirs { enter: &enter, scratch, inner: None };
-        let pipe = confine(&mut command, dirs, Users::Own, None, None).unwrap();
+        let confinement = Confinement { users: Users::Own, lacking: &[], bounds: Bounds::default() };
+        let pipe = confine(&mut command, dirs, confinement, None, None).unwrap();
         let error = command.spawn().unwrap_err();
         drop(command);
         let Report::Failed(step, source) = Report::read(pipe).unwrap() else { panic!("no failure") };

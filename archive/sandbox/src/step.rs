@@ -20,16 +20,28 @@ pub enum Step {
     Enter,
     /// Giving up capabilities, prctl(2).
     Drop,
+    /// Setting limits, setrlimit(2).
+    Limit,
     /// Making the processes.
     Fork,
     /// Having system calls answered, seccomp(2), Linux 5.5.
     Listen,
     /// Giving the files back to the caller.
     Reclaim,
+    /// A network of its own.
+    Network,
+    /// Interprocess communication of its own: shared memory, semaphores and message queues (ipc_namespaces(7)).
+    Ipc,
+    /// A name of the host of its own.
+    HostName,
+    /// A /proc that shows its own processes alone.
+    Proc,
+    /// Refusing calls about keyrings, seccomp(2).
+    Keyrings,
 }
 
 /// All steps, and what is done in each, as a verb phrase.
-const STEPS: [(Step, &str); 11] = [
+const STEPS: [(Step, &str); 17] = [
     (Step::Unshare, "make namespaces"),
     (Step::MapUser, "map users into its namespace"),
     (Step::Private, "make mounts private"),
@@ -38,15 +50,33 @@ const STEPS: [(Step, &str); 11] = [
     (Step::ReadOnly, "make the rest read-only"),
     (Step::Enter, "enter the work folder"),
     (Step::Drop, "give up capabilities"),
+    (Step::Limit, "set its limits"),
     (Step::Fork, "make its first process"),
     (Step::Listen, "have its system calls answered"),
     (Step::Reclaim, "take its files back"),
+    (Step::Network, "make a network namespace"),
+    (Step::Ipc, "make an IPC namespace"),
+    (Step::HostName, "make a namespace of the host's name"),
+    (Step::Proc, "mount a /proc of its own"),
+    (Step::Keyrings, "refuse calls about keyrings"),
 ];
 
 impl Step {
     /// What is done, as a verb phrase.
     pub fn describe(self) -> &'static str {
         STEPS.iter().find(|(step, _)| *step == self).map_or("", |(_, phrase)| phrase)
+    }
+
+    /// What is in reach of the command without this step, for one that a sandbox may lack; none for one that it may not.
+    pub fn in_reach(self) -> Option<&'static str> {
+        Some(match self {
+            Step::Network => "the machine's network is in reach",
+            Step::Ipc => "shared memory and semaphores of other processes are in reach",
+            Step::HostName => "the machine's name shows",
+            Step::Proc => "other processes show",
+            Step::Keyrings => "keyrings are in reach",
+            _ => return None,
+        })
     }
 
     /// The step that a message is about.

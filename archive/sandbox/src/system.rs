@@ -3,11 +3,13 @@
 //! forked, or a program that starts none.
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, wait};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, getrlimit, set_parent_process_death_signal, setrlimit, wait,
+};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Umask of the command: what it creates is readable by all, as in Nix builds.
 pub const UMASK: u32 = 0o022;
@@ -20,10 +22,27 @@ pub fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
 
 /// Makes the mount at a path read-only with all that is mounted below, or this one mount writable.
 pub fn set_read_only(path: &CStr, read_only: bool) -> Result<(), Errno> {
-    let (flags, set, clear) = match read_only {
-        true => (libc::AT_RECURSIVE, libc::MOUNT_ATTR_RDONLY, 0),
-        false => (0, 0, libc::MOUNT_ATTR_RDONLY),
-    };
+    match read_only {
+        true => set_mount(path, libc::AT_RECURSIVE, libc::MOUNT_ATTR_RDONLY, 0),
+        false => set_mount(path, 0, 0, libc::MOUNT_ATTR_RDONLY),
+    }
+}
+
+/// Makes the mount at a path with all that is mounted below one where nothing can be written and no device is opened.
+pub fn close_mounts(path: &CStr) -> Result<(), Errno> {
+    set_mount(path, libc::AT_RECURSIVE, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV, 0)
+}
+
+/// Lets the device that is mounted at a path be opened again.
+pub fn open_device(path: &CStr) -> Result<(), Errno> {
+    match set_mount(path, 0, 0, libc::MOUNT_ATTR_NODEV) {
+        // Whoever made our namespace has forbidden it, and it could not be opened before.
+        Err(Errno::PERM) => Ok(()),
+        result => result,
+    }
+}
+
+fn set_mount(path: &CStr, flags: libc::c_int, set: u64, clear: u64) -> Result<(), Errno> {
     let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
     let size = size_of::<libc::mount_attr>();
     // SAFETY: path and attributes are valid for the length of the call, which only reads them.
@@ -84,22 +103,62 @@ pub fn become_root() -> Result<(), Errno> {
 /// Has the calling process and its children's system calls decided by a filter (seccomp(2)), and gives the descriptor at
 /// which those of [`RET_USER_NOTIF`](libc::SECCOMP_RET_USER_NOTIF) arrive. Linux 5.5; no new privileges from here on.
 pub fn listen_to_calls(program: &[libc::sock_filter]) -> Result<OwnedFd, Errno> {
-    rustix::thread::set_no_new_privs(true)?;
-    let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
-    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
-    let install = |flags: libc::c_ulong| {
-        // SAFETY: the program is valid for the length of the call, which copies it.
-        check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
-    };
     let listener = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     // With this a signal does not interrupt a call that is being answered, to make it again; Linux 5.19.
-    let descriptor = match install(listener | WAIT_KILLABLE_RECV) {
-        Err(Errno::INVAL) => install(listener),
+    let descriptor = match filter_calls(program, listener | WAIT_KILLABLE_RECV) {
+        Err(Errno::INVAL) => filter_calls(program, listener),
         result => result,
     }?;
     let descriptor = i32::try_from(descriptor).map_err(|_| Errno::BADF)?;
     // SAFETY: the kernel has just made it for us.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Has the calling process and its children's system calls decided by a filter (seccomp(2)); the call's result. No new
+/// privileges from here on.
+pub fn filter_calls(program: &[libc::sock_filter], flags: libc::c_ulong) -> Result<libc::c_long, Errno> {
+    rustix::thread::set_no_new_privs(true)?;
+    let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    // SAFETY: the program is valid for the length of the call, which copies it.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
+}
+
+/// Bounds the address space of the calling process and of each of its children, in bytes.
+pub fn limit_memory(bytes: u64) -> Result<(), Errno> {
+    // Who may not raise a limit keeps to the one that there is.
+    let most = getrlimit(Resource::As).maximum.map_or(bytes, |hard| hard.min(bytes));
+    setrlimit(Resource::As, Rlimit { current: Some(most), maximum: Some(most) })
+}
+
+/// Bounds the tasks of the calling process's user, which the kernel does for all but root of the machine.
+pub fn limit_tasks(tasks: u64) -> Result<(), Errno> {
+    let most = getrlimit(Resource::Nproc).maximum.map_or(tasks, |hard| hard.min(tasks));
+    setrlimit(Resource::Nproc, Rlimit { current: Some(most), maximum: Some(most) })
+}
+
+/// Has the calling process, and children that it makes from here on, run before all others whenever it can, or like all
+/// others again (sched(7)). Only root of the machine may do the first.
+pub fn run_first(first: bool) -> Result<(), Errno> {
+    let policy = if first { libc::SCHED_FIFO } else { libc::SCHED_OTHER };
+    // SAFETY: a number, and in some libraries others, for all of which zeros will do.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = i32::from(first);
+    // SAFETY: the kernel reads a number. The raw call, as some libraries have none behind their function.
+    check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const parameters) }).map(drop)
+}
+
+/// Brings up a network interface (netdevice(7)).
+pub fn set_flags_up(socket: &OwnedFd, interface: &CStr) -> Result<(), Errno> {
+    // SAFETY: a name and numbers, for all of which zeros will do.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays the NUL.
+    let name = interface.to_bytes().iter().take(request.ifr_name.len() - 1);
+    request.ifr_name.iter_mut().zip(name).for_each(|(to, from)| *to = *from as libc::c_char);
+    // The flag is among the lowest bits.
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    // SAFETY: the kernel reads a request of this form.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) }.into()).map(drop)
 }
 
 /// Has memory written out to a disk that says it is for that (swapon(2)).

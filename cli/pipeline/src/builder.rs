@@ -10,6 +10,7 @@ use crate::{BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, 
 use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Previous, Settings, Strategy};
 use layerstone_oci::{BlobStore, Location, PutImage};
+use layerstone_root::SandboxOptions;
 use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Limits, Scratch, Store};
 use std::num::NonZeroUsize;
@@ -30,6 +31,8 @@ pub struct BuildOptions<'a> {
     pub limits: Limits,
     /// Where root scripts run.
     pub scripts: ScriptOptions,
+    /// What other scripts are given of the machine.
+    pub sandbox: SandboxOptions,
     /// How layers are compressed.
     pub compression: CompressionChoice,
     /// Where layers are cached.
@@ -75,6 +78,7 @@ impl<'a> BuildOptions<'a> {
             base: None,
             limits: Limits::default(),
             scripts: ScriptOptions::default(),
+            sandbox: SandboxOptions::default(),
             compression: CompressionChoice::default(),
             cache: CacheOptions::default(),
             report,

@@ -38,7 +38,8 @@ impl Builder<'_> {
             ran => ran,
         };
         let tree = root_layer::tree_below(self.base.as_ref(), ran.as_ref().map(|ran| ran.blob.clone()))?;
-        let config = RootConfig::new(self.spec, self.options.store, tree);
+        let sandbox = self.options.sandbox;
+        let config = RootConfig { sandbox, ..RootConfig::new(self.spec, self.options.store, tree) };
         let custom = root_layer::make(self.spec, &config, &blob, self.options.report)?;
         if is_single {
             Ok(vec![self.single(scratch, blob, custom)?])

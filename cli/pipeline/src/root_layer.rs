@@ -3,7 +3,7 @@
 use crate::error::Context;
 use crate::{BaseImage, Report, Result};
 use layerstone_layer::LayerFile;
-use layerstone_root::{RootConfig, build};
+use layerstone_root::{Console, RootConfig, build};
 use layerstone_spec::Spec;
 use layerstone_store::open_regular;
 use layerstone_tar::{Allowance, LayerTree, Tree};
@@ -23,13 +23,12 @@ pub fn tree_below(base: Option<&BaseImage>, layer: Option<PathBuf>) -> Result<Op
     Ok(Some(Arc::new(tree)))
 }
 
-/// Makes the layer's tar and reports the warnings.
+/// Makes the layer's tar, and reports warnings as they come up.
 ///
 /// # Errors
 ///
 /// Contents cannot be merged, a script fails, or the tar cannot be written.
 pub fn make(spec: &Spec, config: &RootConfig, blob: &Path, report: &dyn Report) -> Result<LayerFile> {
-    let made = build(spec, config, blob, &mut report.script_output())?;
-    made.warnings.iter().for_each(|warning| report.warn(warning));
-    Ok(made.layer)
+    let mut console = Console { log: &mut report.script_output(), warn: &mut |warning| report.warn(warning) };
+    Ok(build(spec, config, blob, &mut console)?)
 }

@@ -14,6 +14,7 @@ use crate::overwrite::Files;
 use crate::plan_args::PlanArgs;
 use crate::published::{print_built, print_published};
 use crate::registry_args::RegistryArgs;
+use crate::sandbox_args::SandboxArgs;
 use crate::script_args::ScriptArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
@@ -63,6 +64,8 @@ pub struct Options {
     plan: PlanArgs,
     #[command(flatten)]
     scripts: ScriptArgs,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -120,6 +123,7 @@ impl Options {
             base: self.base.named()?,
             limits: self.base.limits(),
             scripts: self.scripts.options(),
+            sandbox: self.sandbox.options(),
             compression: self.compression.choice()?,
             cache: self.cache.options(),
             ..BuildOptions::new(store, common)

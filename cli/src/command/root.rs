@@ -6,6 +6,7 @@ use crate::layer_output_args::LayerOutputArgs;
 use crate::legacy_args::LegacyArgs;
 use crate::overwrite::Files;
 use crate::root_args::RootArgs;
+use crate::sandbox_args::SandboxArgs;
 use crate::stamp_args::StampArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
@@ -27,7 +28,7 @@ const NAME: &str = "root";
 ///
 /// The folders of all contents are merged as lndir does: folders are made, files become links into the store, links are
 /// copied. The first of two that disagree wins. Ready contents give way to all of them. Then the script runs in the layer's folder, with bash -e, an empty
-/// environment, and nothing but that folder and TMPDIR to write to.
+/// environment, without a network, and with nothing but that folder and TMPDIR to write to.
 ///
 /// The layer file also lists the store paths that the layer refers to, for `closure --layer`.
 #[derive(Args)]
@@ -47,6 +48,8 @@ pub struct Options {
     output: LayerOutputArgs,
     #[command(flatten)]
     legacy: LegacyArgs,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
     #[command(flatten)]
     stamp: StampArgs,
     #[command(flatten)]
@@ -80,6 +83,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut config = RootConfig::new(&spec, &store, tree_below(base.as_ref(), below)?);
     config.owner = options.stamp.owner.over(config.owner);
     config.strict = options.strict;
+    config.sandbox = options.sandbox.options();
     check_tar(&options.output.blob, None)?;
     let files = Files::of(&store).reads_spec(options.stamp.spec.as_deref(), &spec).reads_layers(&options.below);
     let files = files.reads(options.base.file(Some(&spec))).writes(&options.step.depfile);

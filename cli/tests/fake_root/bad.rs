@@ -2,6 +2,7 @@
 
 use super::{layer, spec};
 use crate::support::caller::Caller;
+use crate::support::process::processes_in;
 use crate::support::{Place, require_tool, skip, test_name};
 use std::path::Path;
 use std::process::Command;
@@ -70,13 +71,6 @@ fn mounts_and_processes_that_are_left() {
         let found = crate::support::archive::members(&place.read("x.tar"));
         assert_eq!(found.len(), 2, "{caller:?}");
     }
-}
-
-/// Processes whose folder is below this one.
-fn processes_in(folder: &Path) -> Vec<String> {
-    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    let is_there = |path: &std::path::PathBuf| path.join("cwd").read_link().is_ok_and(|cwd| cwd.starts_with(folder));
-    processes.filter(is_there).map(|path| path.display().to_string()).collect()
 }
 
 /// Nothing outside of the layer can be written, nor given away.

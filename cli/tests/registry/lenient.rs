@@ -286,19 +286,7 @@ fn contents_of_another_size() {
 /// Whatever the table of the docs names is there.
 #[test]
 fn the_docs_name_tests() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let docs = std::fs::read_to_string(folder.join("../docs/registries.md")).unwrap();
-    let mut count = 0;
-    for row in docs.lines().filter(|line| line.starts_with("| ")).skip(1) {
-        let tests = row.trim_end_matches(" |").rsplit_once(" | ").unwrap().1;
-        for name in tests.split('`').skip(1).step_by(2) {
-            let (module, test) = name.rsplit_once("::").unwrap_or_else(|| panic!("{row}"));
-            let module = module.replace("::", "/");
-            let files = ["tests/registry", "tests"].map(|parent| folder.join(parent).join(format!("{module}.rs")));
-            let source = files.iter().find_map(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
-            assert!(source.contains(&format!("fn {test}()")), "{name}");
-            count += 1;
-        }
-    }
+    let count =
+        crate::support::check_named_tests(include_str!("../../../docs/registries.md"), &["tests/registry", "tests"]);
     assert!(count > 10, "{count}");
 }

@@ -1,6 +1,7 @@
 //! Processes that a program under test has started, and signals to them.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long the kernel may take to get rid of a process.
@@ -28,6 +29,13 @@ pub fn descendants(of: i32) -> Vec<i32> {
         at += 1;
     }
     found.split_off(1)
+}
+
+/// Processes whose folder is below this one.
+pub fn processes_in(folder: &Path) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let is_there = |path: &PathBuf| path.join("cwd").read_link().is_ok_and(|cwd| cwd.starts_with(folder));
+    processes.filter(is_there).map(|path| path.display().to_string()).collect()
 }
 
 /// Waits until none of these processes is there.

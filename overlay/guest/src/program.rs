@@ -8,14 +8,13 @@
 
 use crate::{Channel, Error, Frame, Request, Result, mounts::make_private, root};
 use layerstone_sandbox::system::{exit, fork, unshare, wait_for};
+use layerstone_sandbox::{KEPT_CAPABILITIES, bound_capabilities};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, chdir, umask, waitpid};
-use rustix::thread::{
-    CapabilitySet, CapabilitySets, UnshareFlags, remove_capability_from_bounding_set, set_capabilities,
-};
+use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, set_capabilities};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,21 +22,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// What docker leaves to root in a container: enough for files and users, not for the machine.
-const KEPT_CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::MKNOD)
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETFCAP)
-    .union(CapabilitySet::SETPCAP)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SYS_CHROOT)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::AUDIT_WRITE);
 /// Bytes of output that are passed on at a time.
 const RELAYED: usize = 8192;
 
@@ -183,13 +167,7 @@ fn start(program: &Program<'_>, report: &OwnedFd, null: &OwnedFd) -> Result<()> 
 
 /// Gives up what root may do to the machine, for good.
 fn drop_capabilities() -> Result<()> {
-    for capability in (CapabilitySet::all() - KEPT_CAPABILITIES).iter() {
-        match remove_capability_from_bounding_set(capability) {
-            // One that this kernel does not know.
-            Ok(()) | Err(Errno::INVAL) => {}
-            Err(errno) => return Err(Error::call("give up capabilities")(errno)),
-        }
-    }
+    bound_capabilities().map_err(Error::call("give up capabilities"))?;
     let sets = CapabilitySets {
         effective: KEPT_CAPABILITIES,
         permitted: KEPT_CAPABILITIES,

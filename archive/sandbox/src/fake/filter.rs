@@ -1,30 +1,18 @@
 //! Builds the filter that stops these calls until they are answered (seccomp(2), classic bpf(4)).
 
 use super::calls::{ABSENT, DEVICES, WHO, always};
+use crate::bpf::{AARCH64, ARCH, IF_EQUAL, LOAD, MASK, NUMBER, RETURN, RISCV64, X86_64, argument, jump, step};
 
-/// linux/audit.h: what a call's architecture is called.
+/// The architecture of this program.
 const ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
-    Some(0xC000_003E)
+    Some(X86_64)
 } else if cfg!(target_arch = "aarch64") {
-    Some(0xC000_00B7)
+    Some(AARCH64)
 } else if cfg!(target_arch = "riscv64") {
-    Some(0xC000_00F3)
+    Some(RISCV64)
 } else {
     None
 };
-
-/// Offsets in `struct seccomp_data`: the call's number, its architecture, the low half of an argument. All of the
-/// architectures above are little-endian.
-const NUMBER: u32 = 0;
-const ARCH: u32 = 4;
-const fn argument(index: u32) -> u32 {
-    16 + 8 * index
-}
-
-const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-const MASK: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
-const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
 /// The filter, or none for another architecture than those above. With `pretends`, a process that asks who it is gets the
 /// answer root, and one that raises its capabilities succeeds.
@@ -60,14 +48,4 @@ pub fn filter(pretends: bool) -> Option<Vec<libc::sock_filter>> {
     }
     program.push(step(RETURN, libc::SECCOMP_RET_ALLOW));
     Some(program)
-}
-
-fn step(code: u32, k: u32) -> libc::sock_filter {
-    jump(code, k, 0, 0)
-}
-
-/// Goes on so many steps after the next one, if it is so and if not.
-fn jump(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
-    // Codes have 16 bits.
-    libc::sock_filter { code: code as u16, jt, jf, k }
 }
