@@ -366,6 +366,10 @@ mod tests {
         for _ in 0..5 {
             inner = named(&inner);
         }
-        check(directory.path(), &[inner], Err("not an image: F: index.json: found 10001 manifests, expected at most 10000 (limit manifests)"));
+        check(
+            directory.path(),
+            &[inner],
+            Err("not an image: F: index.json: found 10001 manifests, expected at most 10000 (limit manifests)"),
+        );
     }
 }

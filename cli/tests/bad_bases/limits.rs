@@ -146,7 +146,8 @@ fn json_that_is_too_large() {
     let manifest = Entry::File(vec![b' '; usize::try_from(size).unwrap()]);
     place.write("base.tar", tar(&vec![("manifest.json".to_owned(), manifest)]));
     let told = place.fail("build s.json -o x.tar --base base.tar");
-    let expected = format!("not an image: base.tar: manifest.json: found {size} bytes, expected at most {limit} (limit json)");
+    let expected =
+        format!("not an image: base.tar: manifest.json: found {size} bytes, expected at most {limit} (limit json)");
     let hint = "hint: --limit json=NUMBER allows more";
     assert_eq!(told, format!("layerstone: {expected}\n{hint}\n"));
     let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
