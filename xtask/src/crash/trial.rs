@@ -41,16 +41,15 @@ impl Trial {
         let registry = Keeper::start(&directory.join("registry"))?;
         let trial = Trial { binary: binary.to_owned(), template, directory, registry };
         trial.write_inputs(closure)?;
-        for line in ["build base.json -o base.tar", "build base.json --arch arm64 -o arm64.tar"].iter().chain(&BEFORE) {
-            process::run(trial.command(line).stdout(Stdio::null()))?;
-        }
         for version in ["old", "new"] {
             process::run(&mut trial.command(&format!("closure --spec {version}.json -o {version}.closure.json")))?;
             let count = if version == "old" { 6 } else { 8 };
             let line = format!("layers {version}.closure.json --max-layers {count} -o {version}.layers.json");
             process::run(&mut trial.command(&line))?;
         }
-        process::run(trial.command(BEFORE[2]).stdout(Stdio::null()))?;
+        for line in ["build amd64.json -o base.tar", "build arm64.json -o arm64.tar"].iter().chain(&BEFORE) {
+            process::run(trial.command(line).stdout(Stdio::null()))?;
+        }
         copy(&trial.directory, &trial.template)?;
         Ok(trial)
     }
@@ -75,8 +74,14 @@ impl Trial {
                 format!("mkdir -p /etc\nfor i in 1 2 3; do echo {version} $i > /etc/run$i; done\n"),
             )?;
         }
-        let base = json!({"name": "base", "contents": [contents], "graph": closure.join("graph.json"), "maxLayers": 3});
-        write("base.json", base.to_string())
+        for architecture in ["amd64", "arm64"] {
+            let spec = json!({
+                "name": "base", "contents": [contents], "graph": closure.join("graph.json"), "maxLayers": 3,
+                "architecture": architecture,
+            });
+            write(&format!("{architecture}.json"), spec.to_string())?;
+        }
+        Ok(())
     }
 
     /// layerstone with these arguments, in the trial's directory, with its cache and its directory for temporary files.
