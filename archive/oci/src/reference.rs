@@ -119,7 +119,8 @@ impl Reference {
     }
 
     /// The same without the host and the directory that docker adds to a short name (distribution/reference,
-    /// `FamiliarName`).
+    /// `FamiliarName`). Otherwise than there it is the full name where the short one would mean another host:
+    /// `docker.io/other.example/tool`.
     pub fn familiar(&self) -> Reference {
         let repository = self.repository();
         let name = match repository.strip_prefix(OFFICIAL).filter(|rest| !rest.contains('/')) {
@@ -127,7 +128,8 @@ impl Reference {
             Some(short) => short.to_owned(),
             None => repository,
         };
-        Reference { name, ..self.clone() }
+        let (short, full) = (Reference { name, ..self.clone() }, self.full());
+        if short.full() == full { short } else { full }
     }
 
     /// The same as `NAME:TAG`, the tag being `latest` if there is none.
@@ -344,6 +346,8 @@ mod tests {
     #[test]
     fn names_in_full_and_short() {
         for (text, expected_full, expected_familiar) in [
+            ("docker.io/other.example/a:1", "docker.io/other.example/a:1", "docker.io/other.example/a:1"),
+            ("docker.io/localhost/a", "docker.io/localhost/a", "docker.io/localhost/a"),
             ("tool:1", "docker.io/library/tool:1", "tool:1"),
             ("library/tool:1", "docker.io/library/tool:1", "tool:1"),
             ("docker.io/tool:1", "docker.io/library/tool:1", "tool:1"),
