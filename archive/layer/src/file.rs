@@ -4,8 +4,8 @@
 
 use crate::{CompressedBlob, CompressionParams, Descriptor, Recipe, media_type};
 use layerstone_store::{
-    Digest, Document, Error, Output, Result, StorePath, fill_stage_file, from_value, prepare_stage_file, read_document,
-    write_stage_file,
+    Digest, Document, Error, Output, Result, StorePath, fill_stage_file, from_value, parse_document,
+    prepare_stage_file, read_input, write_stage_file,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
@@ -107,10 +107,14 @@ impl LayerFile {
 
     /// Reads a layer file.
     pub fn read(path: &Path) -> Result<LayerFile> {
-        let name = path.display().to_string();
-        let malformed = |cause: String| Error::Malformed { format: LAYER_FORMAT, name: name.clone(), cause };
-        let layer: LayerFile = match read_document(path, LAYER_FORMAT, LAYER_FORMAT_VERSION, RERUN)? {
-            Document::Ours(value) => from_value(value, LAYER_FORMAT, &name)?,
+        LayerFile::parse(&read_input(path)?, &path.display().to_string())
+    }
+
+    /// The layer file in these bytes; `name` stands in messages.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<LayerFile> {
+        let malformed = |cause: String| Error::Malformed { format: LAYER_FORMAT, name: name.to_owned(), cause };
+        let layer: LayerFile = match parse_document(bytes, name, LAYER_FORMAT, LAYER_FORMAT_VERSION, RERUN)? {
+            Document::Ours(value) => from_value(value, LAYER_FORMAT, name)?,
             Document::Bare(_) => return Err(malformed("found no format, expected \"layerstone/layer\"".to_owned())),
         };
         if layer.blob.is_some() == layer.recipe.is_some() {
