@@ -122,6 +122,7 @@ impl Write for Counted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Xattr;
     use crate::fuzz::Image;
     use std::collections::BTreeMap;
 
@@ -190,6 +191,29 @@ mod tests {
         assert_eq!((image.number(at + 24, 4), image.number(at + 28, 4), image.number(at + 44, 4)), (70_000, 5, 1));
         assert_eq!((image.number(at + 32, 8) as i64, image.number(at + 40, 4)), (-3, 7));
         assert_eq!(image.0[at + 76..][..5], [1, 1, 90, 0, b'x']);
+    }
+
+    /// A record counts the words of all attributes in two bytes: more would be taken for contents.
+    #[test]
+    fn attributes_beyond_256_kib_are_left_out() {
+        let xattr = |n: u8, size: usize| -> Xattr { (vec![b"user.x", &[n][..]].concat().into(), vec![n; size].into()) };
+        let xattrs = vec![
+            xattr(1, 65_000),
+            xattr(2, 65_536),
+            xattr(3, 65_000),
+            xattr(4, 65_000),
+            xattr(5, 65_000),
+            xattr(6, 65_000),
+            xattr(7, 9),
+        ];
+        let root = Inode { xattrs, ..inode(InodeKind::Directory(vec![(b"x"[..].into(), 1)]), 0o755) };
+        let mut bytes = Vec::new();
+        write(&[root, inode(InodeKind::File(3), 0o644)], &mut Keys(vec![0, 3]), &mut bytes).unwrap();
+        let image = Image(bytes);
+        let root = image.number(1024 + 14, 2);
+        let found: Vec<u8> = image.xattrs(root).iter().map(|(name, _)| *name.last().unwrap()).collect();
+        assert_eq!(found, [1, 3, 4, 5, 7]);
+        assert_eq!(image.contents(image.entries(root)[2].1), (0o100_644, 3, vec![1; 3]));
     }
 
     #[test]
