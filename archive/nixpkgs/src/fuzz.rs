@@ -12,15 +12,15 @@ use std::sync::Arc;
 /// A tar by Python's rules.
 pub fn python_tar(bytes: &[u8]) {
     let (infos, result) = read(bytes);
-    if result.is_err() {
+    // A directory of V7 is known by a slash, which a long name may have too: it is none before it is written.
+    let is_v7 = |info: &TarInfo| info.flag == 0 && info.name.ends_with(b"/");
+    if result.is_err() || infos.iter().any(is_v7) {
         return;
     }
     let written = read_again(&infos);
     // A record of a member that says otherwise than its header has priority, as with Python; then nothing does any more.
     assert_eq!(read_again(&written), written);
-    // A directory of V7 is known by a slash, which a long name may have too.
-    let is_v7 = |info: &TarInfo| info.flag == 0 && info.name.ends_with(b"/");
-    if infos.iter().all(|info| info.pax.is_empty() && !is_v7(info)) {
+    if infos.iter().all(|info| info.pax.is_empty()) {
         let bare = |info: &TarInfo| TarInfo { pax: Arc::default(), ..info.clone() };
         assert_eq!(written.iter().map(bare).collect::<Vec<_>>(), infos);
     }
