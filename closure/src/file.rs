@@ -56,7 +56,7 @@ impl Closure {
 
     /// The text of the file. It may have hundreds of thousands of references, so it is made without a tree of JSON
     /// values in between: the keys stand in their order from the beginning.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let file = File { format: CLOSURE_FORMAT, graph: &self.graph, version: CLOSURE_VERSION };
         let text = serde_json::to_string_pretty(&file).expect("no key but a text, and no serializer that fails");
         text + "\n"

@@ -41,6 +41,8 @@ mod difference;
 mod error;
 mod file;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod graph;
 mod measure;
 mod nar;

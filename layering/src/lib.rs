@@ -35,6 +35,8 @@ mod draft;
 mod error;
 mod explain;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod graph;
 mod layer;
 mod least_churn;

@@ -4,6 +4,7 @@ mod bench;
 mod crash;
 mod dist;
 mod elf;
+mod fuzz;
 mod lab;
 mod process;
 
@@ -52,6 +53,8 @@ enum Task {
     /// Kill layerstone, let its system calls fail, run many at once, and check what is left; tables in Markdown
     #[command(subcommand)]
     Crash(crash::Task),
+    /// Give made-up inputs to what reads input of others; a table in Markdown
+    Fuzz(fuzz::Options),
     /// Write the man pages
     Man {
         /// Folder that receives them [default: target/man at the workspace's top]
@@ -78,6 +81,7 @@ fn run(task: Task) -> Result<()> {
         Task::Dist { output, profile } => dist(&output.unwrap_or_else(|| top().join("dist")), &profile),
         Task::Bench(options) => bench::run(&options),
         Task::Crash(task) => crash::run(&task),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Man { output } => man(&output.unwrap_or_else(|| top().join("target/man"))),
     }
 }

@@ -34,6 +34,8 @@ mod decompression;
 mod docker_archive;
 mod docker_image;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hashing;
 mod header_bounds;
 mod history;

@@ -104,7 +104,7 @@ struct CompressedKey {
 
 /// What is known of a layer.
 #[derive(Serialize, Deserialize)]
-struct Facts {
+pub(crate) struct Facts {
     diff_id: [u8; 32],
     size: u64,
     /// Digest and size of the blob, where this is about one.

@@ -17,6 +17,8 @@ mod digest;
 mod error;
 mod file;
 mod file_index;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod layer;
 mod layer_cache;
 mod layout;

@@ -7,6 +7,8 @@
 
 mod conf;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod jshon;
 mod legacy;
 mod limits;

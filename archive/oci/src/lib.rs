@@ -9,6 +9,8 @@ mod annotation;
 mod architecture;
 mod blob_store;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod image;
 mod json;
 mod layout;

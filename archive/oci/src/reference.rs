@@ -119,7 +119,8 @@ impl Reference {
     }
 
     /// The same without the host and the directory that docker adds to a short name (distribution/reference,
-    /// `FamiliarName`).
+    /// `FamiliarName`). Otherwise than there it is the full name where the short one would mean another host:
+    /// `docker.io/other.example/tool`.
     pub fn familiar(&self) -> Reference {
         let repository = self.repository();
         let name = match repository.strip_prefix(OFFICIAL).filter(|rest| !rest.contains('/')) {
@@ -127,7 +128,8 @@ impl Reference {
             Some(short) => short.to_owned(),
             None => repository,
         };
-        Reference { name, ..self.clone() }
+        let (short, full) = (Reference { name, ..self.clone() }, self.full());
+        if short.full() == full { short } else { full }
     }
 
     /// The same as `NAME:TAG`, the tag being `latest` if there is none.
@@ -202,15 +204,17 @@ fn check_name(name: &str) -> Result<(), String> {
     if name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit()) {
         return Err("64 hexadecimal digits would be taken for an image ID".to_owned());
     }
-    if !fits || !rest.is_none_or(is_path) {
+    // A first part that is taken for no host may be one of a host alone.
+    let path = split_host(name).1;
+    let has_upper_case = path.bytes().any(|byte| byte.is_ascii_uppercase());
+    if !fits || !rest.is_none_or(is_path) || !(has_upper_case || is_path(path)) {
         let hint = if name.contains(['@', ':']) { ", and a tag only in its own place" } else { "" };
         return Err(format!(
             "expected a name such as tool or registry.example/team/tool: parts of letters and digits joined by `.`, \
              `_`, `__` or dashes{hint}"
         ));
     }
-    // A first part that is taken for no host may have upper-case letters as a host alone.
-    if split_host(name).1.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if has_upper_case {
         return Err("expected HOST/NAME, the name in lower case".to_owned());
     }
     Ok(())
@@ -296,6 +300,7 @@ mod tests {
             "host:/a",
             "host:5000",
             "[::1]",
+            "[1]/a",
             "a/b:c",
             "a/-b/c",
             "Tool",
@@ -344,6 +349,8 @@ mod tests {
     #[test]
     fn names_in_full_and_short() {
         for (text, expected_full, expected_familiar) in [
+            ("docker.io/other.example/a:1", "docker.io/other.example/a:1", "docker.io/other.example/a:1"),
+            ("docker.io/localhost/a", "docker.io/localhost/a", "docker.io/localhost/a"),
             ("tool:1", "docker.io/library/tool:1", "tool:1"),
             ("library/tool:1", "docker.io/library/tool:1", "tool:1"),
             ("docker.io/tool:1", "docker.io/library/tool:1", "tool:1"),

@@ -3,7 +3,7 @@
 mod agents;
 mod answer;
 mod auth;
-mod challenge;
+pub(crate) mod challenge;
 mod connection;
 mod credential;
 mod download;
@@ -13,7 +13,7 @@ mod proxy;
 mod push;
 mod refusal;
 mod repository;
-mod retry;
+pub(crate) mod retry;
 mod socket;
 mod transport;
 mod upload;

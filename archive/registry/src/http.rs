@@ -1,7 +1,6 @@
 //! Parses requests and writes answers of HTTP/1.1, as far as a read-only server needs them (RFC 9112).
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 
 /// Bytes that the head of a request has at most.
 const MOST_HEAD: usize = 16 << 10;
@@ -43,7 +42,7 @@ impl Requests {
     }
 
     /// The next request. After an error of time it can be asked again.
-    pub(crate) fn next(&mut self, stream: &mut TcpStream) -> Result<Request, NoRequest> {
+    pub(crate) fn next(&mut self, stream: &mut impl Read) -> Result<Request, NoRequest> {
         loop {
             if let Some((request, len)) = parse(&self.buffer)? {
                 self.buffer.drain(..len);
@@ -65,7 +64,7 @@ impl Requests {
 }
 
 /// The request at the front, and its length; none if there is more to come.
-fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, NoRequest> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, NoRequest> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
     let len = match parsed.parse(bytes).map_err(|_| NoRequest::Bad("found no HTTP/1.1"))? {
@@ -76,8 +75,12 @@ fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, NoRequest> {
         let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(header.value).ok()
     };
-    let has_body = get("transfer-encoding").is_some() || get("content-length").is_some_and(|length| length != "0");
-    if has_body {
+    // Any that says so counts, whatever else is said, and be it no text.
+    let has_body = |header: &httparse::Header<'_>| {
+        header.name.eq_ignore_ascii_case("transfer-encoding")
+            || (header.name.eq_ignore_ascii_case("content-length") && header.value != b"0")
+    };
+    if parsed.headers.iter().any(has_body) {
         return Err(NoRequest::Bad("found a body, expected none"));
     }
     let connection = get("connection").unwrap_or_default().to_ascii_lowercase();
@@ -183,6 +186,9 @@ mod tests {
         assert!(request("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n").unwrap().unwrap().0.is_last);
         assert!(request("hello\r\n\r\n").is_err());
         assert!(request("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc").is_err());
+        assert!(request("POST / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 3\r\n\r\nabc").is_err());
+        assert!(parse(b"POST / HTTP/1.1\r\nContent-Length: \xb3\r\n\r\nabc").is_err());
+        assert!(parse(b"POST / HTTP/1.1\r\nTransfer-Encoding: \xb3\r\n\r\n").is_err());
         assert!(!request("HEAD / HTTP/1.1\r\nContent-Length: 0\r\n\r\n").unwrap().unwrap().0.is_last);
     }
 }

@@ -14,6 +14,8 @@ mod client;
 #[path = "no_client.rs"]
 mod client;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod http;
 mod memory_registry;
 mod options;

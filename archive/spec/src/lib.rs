@@ -4,6 +4,8 @@
 //! JSON Schema of it. This crate does not read the files that a spec names, and does not know how an image is made.
 
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod spec;
 
 pub use error::{Error, Result};

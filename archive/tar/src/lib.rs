@@ -10,6 +10,8 @@ mod allowance;
 mod entry;
 mod error;
 mod flat;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod header;
 mod member;
 mod part;

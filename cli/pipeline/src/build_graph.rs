@@ -7,7 +7,7 @@ mod foreign;
 mod input;
 pub mod make;
 pub mod ninja;
-mod word;
+pub(crate) mod word;
 
 pub(crate) use word::push_backslashes;
 pub use word::quoted;

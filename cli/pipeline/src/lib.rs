@@ -21,6 +21,8 @@ mod depfile;
 mod destination;
 mod docker_destination;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod image;
 mod image_source;
 mod image_target;

@@ -6,6 +6,8 @@ use crate::layout::Extent;
 pub const RECORD: u64 = 64;
 /// Bytes before the first extended attribute (`struct erofs_xattr_ibody_header`).
 const XATTR_HEADER: u64 = 12;
+/// Bytes of all attributes at most: a record counts them in words, in two bytes (`i_xattr_icount`).
+const MAX_XATTRS: usize = (u16::MAX as usize - 1) * 4;
 /// Prefixes of attributes' names that are numbers in the file system (`EROFS_XATTR_INDEX_*`).
 const PREFIXES: [(&[u8], u8); 3] = [(b"user.", 1), (b"trusted.", 4), (b"security.", 6)];
 /// Attributes that have a number for their full name.
@@ -24,8 +26,8 @@ pub struct Inode {
     pub gid: u32,
     /// Modification time: seconds since the epoch and nanoseconds.
     pub mtime: (i64, u32),
-    /// Extended attributes by full name. Names of a prefix that the file system does not have, and values of 64 KiB and
-    /// more, are left out.
+    /// Extended attributes by full name. Names of a prefix that the file system does not have, values of 64 KiB and
+    /// more, and what goes beyond 256 KiB together are left out.
     pub xattrs: Vec<Xattr>,
 }
 
@@ -85,19 +87,18 @@ impl Inode {
 
     /// Bytes of the attributes, header and padding included; 0 without any.
     pub(crate) fn xattr_size(&self) -> u64 {
-        let sizes =
-            self.xattrs_with_index().map(|(_, name, value)| (4 + name.len() + value.len()).next_multiple_of(4) as u64);
-        match sizes.sum() {
+        match self.xattrs_with_index().map(|(_, name, value)| xattr_entry_size(name, value) as u64).sum() {
             0 => 0,
             size => XATTR_HEADER + size,
         }
     }
 
     fn xattrs_with_index(&self) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
-        self.xattrs.iter().filter_map(|(name, value)| {
+        let mut left = MAX_XATTRS;
+        self.xattrs.iter().filter_map(move |(name, value)| {
             let (index, rest) = split_name(name)?;
-            // A value's length has two bytes.
-            u16::try_from(value.len()).ok().map(|_| (index, rest, &**value))
+            left = left.checked_sub(xattr_entry_size(rest, value)).filter(|_| value.len() <= usize::from(u16::MAX))?;
+            Some((index, rest, &**value))
         })
     }
 
@@ -146,6 +147,11 @@ impl Inode {
         }
         bytes
     }
+}
+
+/// Bytes of an attribute, padding included.
+fn xattr_entry_size(name: &[u8], value: &[u8]) -> usize {
+    (4 + name.len() + value.len()).next_multiple_of(4)
 }
 
 /// The number of a name's prefix, and the rest of the name.

@@ -7,6 +7,8 @@
 //! This crate does not know where files come from.
 
 mod directory;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod inode;
 mod layout;
 mod write;

@@ -122,6 +122,8 @@ impl Write for Counted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Xattr;
+    use crate::fuzz::Image;
     use std::collections::BTreeMap;
 
     /// Contents by number: as many bytes as asked for, all the number.
@@ -135,50 +137,6 @@ mod tests {
 
     fn inode(kind: InodeKind, mode: u32) -> Inode {
         Inode { kind, mode, uid: 70_000, gid: 5, mtime: (-3, 7), xattrs: Vec::new() }
-    }
-
-    /// A file as it is read back: type and permission bits, device or size, contents.
-    type Read = (u16, u64, Vec<u8>);
-
-    /// Reads an image as the kernel does (fs/erofs/inode.c, dir.c, data.c).
-    struct Image(Vec<u8>);
-
-    impl Image {
-        fn number(&self, at: usize, length: usize) -> u64 {
-            self.0[at..at + length].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
-        }
-
-        fn contents(&self, nid: u64) -> Read {
-            let at = nid as usize * 32;
-            let (format, xattrs) = (self.number(at, 2), self.number(at + 2, 2) as usize);
-            let (mode, size, union) = (self.number(at + 4, 2) as u16, self.number(at + 8, 8), self.number(at + 16, 4));
-            let behind = at + 64 + if xattrs > 0 { 12 + 4 * (xattrs - 1) } else { 0 };
-            let start = if format == 1 { union as usize * 4096 } else { behind };
-            if format != 1 {
-                assert_eq!((format, start / 4096), (5, (start + size as usize - 1) / 4096), "in one block");
-            }
-            assert_eq!(at / 4096, (at + 63) / 4096, "a record is in one block");
-            match mode & 0o170_000 {
-                0o020_000 | 0o060_000 => (mode, union, Vec::new()),
-                _ => (mode, size, self.0[start..start + size as usize].to_vec()),
-            }
-        }
-
-        fn entries(&self, nid: u64) -> Vec<(Vec<u8>, u64)> {
-            let (_, _, bytes) = self.contents(nid);
-            let mut found = Vec::new();
-            for block in bytes.chunks(4096) {
-                let count = u16::from_le_bytes([block[8], block[9]]) as usize / 12;
-                let field = |index: usize| u16::from_le_bytes([block[index * 12 + 8], block[index * 12 + 9]]) as usize;
-                for index in 0..count {
-                    let end = if index + 1 < count { field(index + 1) } else { block.len() };
-                    let name = block[field(index)..end].split(|&byte| byte == 0).next().unwrap().to_vec();
-                    found.push((name, u64::from_le_bytes(block[index * 12..][..8].try_into().unwrap())));
-                }
-            }
-            assert!(found.is_sorted(), "the kernel looks for names by halves");
-            found
-        }
     }
 
     #[test]
@@ -233,6 +191,29 @@ mod tests {
         assert_eq!((image.number(at + 24, 4), image.number(at + 28, 4), image.number(at + 44, 4)), (70_000, 5, 1));
         assert_eq!((image.number(at + 32, 8) as i64, image.number(at + 40, 4)), (-3, 7));
         assert_eq!(image.0[at + 76..][..5], [1, 1, 90, 0, b'x']);
+    }
+
+    /// A record counts the words of all attributes in two bytes: more would be taken for contents.
+    #[test]
+    fn attributes_beyond_256_kib_are_left_out() {
+        let xattr = |n: u8, size: usize| -> Xattr { (vec![b"user.x", &[n][..]].concat().into(), vec![n; size].into()) };
+        let xattrs = vec![
+            xattr(1, 65_000),
+            xattr(2, 65_536),
+            xattr(3, 65_000),
+            xattr(4, 65_000),
+            xattr(5, 65_000),
+            xattr(6, 65_000),
+            xattr(7, 9),
+        ];
+        let root = Inode { xattrs, ..inode(InodeKind::Directory(vec![(b"x"[..].into(), 1)]), 0o755) };
+        let mut bytes = Vec::new();
+        write(&[root, inode(InodeKind::File(3), 0o644)], &mut Keys(vec![0, 3]), &mut bytes).unwrap();
+        let image = Image(bytes);
+        let root = image.number(1024 + 14, 2);
+        let found: Vec<u8> = image.xattrs(root).iter().map(|(name, _)| *name.last().unwrap()).collect();
+        assert_eq!(found, [1, 3, 4, 5, 7]);
+        assert_eq!(image.contents(image.entries(root)[2].1), (0o100_644, 3, vec![1; 3]));
     }
 
     #[test]

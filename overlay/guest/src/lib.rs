@@ -9,6 +9,8 @@
 
 mod chunked;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod machine;
 mod mounts;
 pub mod namespace;

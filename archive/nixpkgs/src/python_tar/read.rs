@@ -52,9 +52,10 @@ impl Headers {
         let mut extensions = Vec::new();
         let begin = self.at;
         loop {
+            let is_first = self.at == begin;
             let Some(block) = self.block()? else {
                 let error = || damaged("the archive ends after an extended header");
-                return if extensions.is_empty() { Ok(None) } else { Err(error()) };
+                return if is_first { Ok(None) } else { Err(error()) };
             };
             let mut info = TarInfo::from_block(&block, self.at - BLOCK as u64)?;
             if !matches!(info.flag, b'L' | b'K' | b'x' | b'X' | b'g') {
@@ -154,6 +155,10 @@ impl TarInfo {
             gname: until_nul(&block[297..329]).to_vec(),
             pax: Arc::default(),
         };
+        // Of no use, but Python reads them of every member.
+        for range in [329..337, 337..345] {
+            field::<i128>(block, range, "device number", at)?;
+        }
         match info.flag {
             b'S' => return Err(damaged(format!("found a sparse member at byte {at}, expected a plain one"))),
             // V7 knows directories by the slash alone.

@@ -19,7 +19,7 @@ const NAMED: [(u8, &str, &str); 5] =
 
 /// Where in a rule a name stands: make reads each position differently.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
+pub(crate) enum At {
     Target,
     Prerequisite,
     /// Behind the bar of those that only must exist.
@@ -135,7 +135,7 @@ fn names_text<'a>(paths: impl IntoIterator<Item = &'a PathBuf>, at: At) -> Resul
 }
 
 /// A name in a rule ("Rule Syntax", "Wildcards"; what the manual does not say was found out with GNU make 4.3).
-fn name_text(path: &Path, at: At) -> Result<Vec<u8>> {
+pub(crate) fn name_text(path: &Path, at: At) -> Result<Vec<u8>> {
     let bytes = path.as_os_str().as_bytes();
     check(path.as_os_str(), "make")?;
     if bytes.ends_with(b"\\") || (bytes.ends_with(b")") && bytes.contains(&b'(')) {
@@ -152,7 +152,14 @@ fn name_text(path: &Path, at: At) -> Result<Vec<u8>> {
             _ => false,
         };
         match NAMED.iter().find(|(named, ..)| *named == byte) {
-            Some((_, name, _)) => text.extend(format!("$(LAYERSTONE_{name})").bytes()),
+            Some((_, name, value)) => {
+                // Its value begins with a backslash, so those before it are doubled, as before what is escaped.
+                if value.starts_with('\\') && at != At::Wildcard {
+                    push_backslashes(&mut text, bytes, index);
+                    text.pop();
+                }
+                text.extend(format!("$(LAYERSTONE_{name})").bytes());
+            }
             None if byte == b'$' => text.extend(b"$$"),
             None => {
                 if is_escaped {
@@ -164,4 +171,23 @@ fn name_text(path: &Path, at: At) -> Result<Vec<u8>> {
         }
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Backslashes before a semicolon are halved by make, also where a variable has it.
+    #[test]
+    fn backslashes_before_a_semicolon() {
+        let text = |name: &str, at| String::from_utf8(name_text(Path::new(name), at).unwrap()).unwrap();
+        for (name, expected) in [
+            ("a;b", "a$(LAYERSTONE_SEMICOLON)b"),
+            (r"a\;b", r"a\\$(LAYERSTONE_SEMICOLON)b"),
+            (r"a\=b", r"a\$(LAYERSTONE_EQUALS)b"),
+        ] {
+            assert_eq!([text(name, At::Target), text(name, At::Prerequisite)], [expected, expected], "{name}");
+        }
+        assert_eq!(text(r"a\;b", At::Wildcard), r"a\\$(LAYERSTONE_SEMICOLON)b");
+    }
 }

@@ -96,7 +96,7 @@ fn paths_text(paths: &[PathBuf]) -> Result<Vec<u8>> {
 }
 
 /// A path in a build line ("Lexical syntax").
-fn path_text(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn path_text(path: &Path) -> Result<Vec<u8>> {
     check(path.as_os_str(), "ninja")?;
     let mut text = Vec::new();
     for &byte in path.as_os_str().as_bytes() {

@@ -1,0 +1,3 @@
+//! Points in time and platforms.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| layerstone_oci::fuzz::time(bytes));
