@@ -196,7 +196,7 @@ mod tests {
     /// A record counts the words of all attributes in two bytes: more would be taken for contents.
     #[test]
     fn attributes_beyond_256_kib_are_left_out() {
-        let xattr = |n: u8, size: usize| -> Xattr { ([b"user.x", &[n][..]].concat().into(), vec![n; size].into()) };
+        let xattr = |n: u8, size: usize| -> Xattr { ([&b"user.x"[..], &[n]].concat().into(), vec![n; size].into()) };
         let xattrs = vec![
             xattr(1, 65_000),
             xattr(2, 65_536),
