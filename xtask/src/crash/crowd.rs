@@ -1,7 +1,7 @@
 //! Runs many commands on the same outputs, with the same cache and the same registry, at the same time.
 
 use crate::bench::Place;
-use crate::crash::scenario::ALL;
+use crate::crash::scenario;
 use crate::crash::tally::Tally;
 use crate::crash::trial::{Trial, is_clear};
 use anyhow::{Error, Result};
@@ -20,6 +20,9 @@ pub struct Options {
     /// Seconds for all commands together
     #[arg(long, default_value_t = 300)]
     seconds: u64,
+    /// Only commands whose name begins so
+    #[arg(long, value_name = "NAME", default_value = "")]
+    only: String,
     /// The lab's closure
     #[arg(long, value_name = "NAME", default_value = "small")]
     closure: String,
@@ -35,8 +38,8 @@ pub fn run(options: &Options) -> Result<()> {
         let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
         let trial = Trial::prepare(binary, work, &closure)?;
         let tally = Mutex::new(Tally::default());
-        let seconds = Duration::from_secs(options.seconds) / ALL.len() as u32;
-        for scenario in &ALL {
+        let seconds = Duration::from_secs(options.seconds) / scenario::named(&options.only).count().max(1) as u32;
+        for scenario in scenario::named(&options.only) {
             let (_, new, _) = trial.reference(scenario)?;
             trial.reset()?;
             let end = Instant::now() + seconds;

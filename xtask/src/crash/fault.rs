@@ -2,7 +2,7 @@
 
 use crate::bench::Place;
 use crate::bench::random::Random;
-use crate::crash::scenario::{ALL, Scenario};
+use crate::crash::scenario::{self, Scenario};
 use crate::crash::tally::Tally;
 use crate::crash::trace::{calls, strace};
 use crate::crash::trial::{Files, Trial, is_clear};
@@ -20,6 +20,9 @@ pub struct Options {
     /// Decides which call of a kind fails
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Only commands whose name begins so
+    #[arg(long, value_name = "NAME", default_value = "")]
+    only: String,
     /// The lab's closure
     #[arg(long, value_name = "NAME", default_value = "small")]
     closure: String,
@@ -44,7 +47,7 @@ pub fn run(options: &Options) -> Result<()> {
         let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
         let trial = Trial::prepare(binary, work, &closure)?;
         let (mut tally, mut random) = (Tally::default(), Random::new(options.seed));
-        for scenario in &ALL {
+        for scenario in scenario::named(&options.only) {
             let (old, new, _) = trial.reference(scenario)?;
             trial.reset()?;
             let calls = calls(&trial.command(scenario.line), &trial.path("tmp/strace.log"))?;

@@ -2,7 +2,7 @@
 
 use crate::bench::Place;
 use crate::bench::random::Random;
-use crate::crash::scenario::{ALL, Scenario};
+use crate::crash::scenario::{self, Scenario};
 use crate::crash::tally::Tally;
 use crate::crash::trace::{Calls, calls, strace};
 use crate::crash::trial::{Files, Trial};
@@ -24,6 +24,9 @@ pub struct Options {
     /// Signal: KILL, or one that programs may handle
     #[arg(long, default_value = "KILL")]
     signal: String,
+    /// Only commands whose name begins so
+    #[arg(long, value_name = "NAME", default_value = "")]
+    only: String,
     /// The lab's closure
     #[arg(long, value_name = "NAME", default_value = "small")]
     closure: String,
@@ -40,9 +43,10 @@ pub fn run(options: &Options) -> Result<()> {
         let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
         let trial = Trial::prepare(binary, work, &closure)?;
         let (mut tally, mut random) = (Tally::default(), Random::new(options.seed));
-        for scenario in &ALL {
+        let count = scenario::named(&options.only).count().max(1);
+        for scenario in scenario::named(&options.only) {
             let job = Job::new(&trial, scenario, &options.signal)?;
-            for run in 0..options.runs.div_ceil(ALL.len()) {
+            for run in 0..options.runs.div_ceil(count) {
                 let killed = if run % 2 == 0 { job.by_time(&mut random) } else { job.at_call(&mut random) };
                 let (what, outcome) = killed?;
                 tally.count(scenario.name, outcome);

@@ -14,8 +14,13 @@ pub struct Scenario {
 /// The name of the image's tag in the storage of docker-registry, whose contents are the manifest's digest.
 const TAG: &str = "registry/data/docker/registry/v2/repositories/crash/_manifests/tags/1/current/link";
 
+/// Those whose names begin so.
+pub fn named(beginning: &str) -> impl Iterator<Item = &'static Scenario> + use<'_> {
+    ALL.iter().filter(move |scenario| scenario.name.starts_with(beginning))
+}
+
 /// All of them.
-pub const ALL: [Scenario; 9] = [
+static ALL: [Scenario; 9] = [
     Scenario { name: "build, archive", line: "build new.json -o out.tar", outputs: &["out.tar"] },
     Scenario { name: "build, layout", line: "build new.json -o oci:layout", outputs: &["layout"] },
     Scenario { name: "layer --all", line: "layer new.layers.json --all --blobs -o layers", outputs: &["layers"] },
