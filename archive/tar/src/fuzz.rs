@@ -62,7 +62,7 @@ pub fn tar_stack(bytes: &[u8]) {
         return;
     }
     let flat = flat(&tree, &parts);
-    let (again, flat_parts) = stack(&[flat.clone()]).expect("a flat tar is a layer");
+    let (again, flat_parts) = stack(std::slice::from_ref(&flat)).expect("a flat tar is a layer");
     let is_odd = |name: &[u8]| name.split(|&byte| byte == b'/').any(|part| part.starts_with(b".wh."));
     if before.iter().any(|(name, ..)| is_odd(name) || name.len() > 4096) {
         return;
