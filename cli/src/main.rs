@@ -40,9 +40,10 @@ mod time;
 mod transfer_args;
 mod usage_error;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::io;
 use std::process::ExitCode;
+use usage_error::UsageError;
 
 fn main() -> ExitCode {
     become_inside();
@@ -60,7 +61,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
-        Err(ref error) if let Some(usage) = error.downcast_ref() => failure::of_usage(usage),
+        Err(ref error) if let Some(usage) = error.downcast_ref::<UsageError>() => {
+            failure::of_usage(&usage.shown(cli::Cli::command()))
+        }
         Err(error) => failure::of_work(&error, cli.common.errors),
     }
 }

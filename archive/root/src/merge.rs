@@ -35,7 +35,10 @@ pub fn merge(store: &Store, contents: &[StorePath], mode: RootMode) -> Result<Me
         let item = load(store, path, mode)?;
         match mode {
             RootMode::Links => merged.add_links(item)?,
-            _ => merge_as_rsync(&mut merged, item, mode == RootMode::CopyKeepingDirlinks)?,
+            _ => {
+                let Merged { tree, conflicts } = &mut merged;
+                merge_as_rsync(tree, conflicts, item, mode == RootMode::CopyKeepingDirlinks)?;
+            }
         }
     }
     let root = merged.tree.0.entry("".into()).or_insert_with(|| Entry::directory(Path::new("")));
@@ -227,7 +230,7 @@ mod tests {
             let (merged, conflicts) = merge_all(&[deep("x"), deep("x"), deep("y")]);
             assert_eq!((merged.len(), conflicts.len()), (3001, 1));
             let mut merged = Merged { tree: deep("x"), ..Merged::default() };
-            merge_as_rsync(&mut merged, deep("y"), true).unwrap();
+            merge_as_rsync(&mut merged.tree, &mut merged.conflicts, deep("y"), true).unwrap();
             assert!(lines(&merged.tree)[3000].ends_with("/d/l -> y"));
             assert_eq!((merged.tree.members().len(), merged.conflicts), (3002, Vec::new()));
         };

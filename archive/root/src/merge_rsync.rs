@@ -9,7 +9,6 @@
 //! With `--keep-dirlinks` a directory goes through a link of the tree that leads to a directory. The link is followed inside
 //! the tree, as in a container, not on this machine; one into the store therefore leads nowhere.
 
-use crate::merge::Merged;
 use crate::tree::{Entry, FileTree, Node, is_root};
 use crate::{Conflict, Result};
 use layerstone_store::Walk;
@@ -18,8 +17,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Adds an item to a tree, the last one winning.
-pub fn merge_as_rsync(merged: &mut Merged, item: FileTree, keep_dirlinks: bool) -> Result<()> {
-    let Merged { tree, conflicts } = merged;
+pub fn merge_as_rsync(
+    tree: &mut FileTree,
+    conflicts: &mut Vec<Conflict>,
+    item: FileTree,
+    keep_dirlinks: bool,
+) -> Result<()> {
     // Where the item's directories go that do not keep their paths.
     let mut redirects: HashMap<PathBuf, PathBuf> = HashMap::new();
     let mut entries: Vec<(PathBuf, Entry)> = item.0.into_iter().collect();

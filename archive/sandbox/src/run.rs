@@ -11,7 +11,7 @@ use crate::ownership::Ownership;
 use crate::report::Report;
 use crate::signal;
 use crate::step::Step;
-use crate::watch::{Watched, watch};
+use crate::watch::{Watched, join, watch};
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -299,10 +299,6 @@ fn conclude(
     };
     let table = table.map_err(|source| Error::Step { step: Step::Listen, source })?.unwrap_or_default();
     Ok(Outcome::Ended(Ended { status, last_lines, ownership: Ownership::new(&reclaimed, &table) }))
-}
-
-pub(crate) fn join<T>(thread: std::thread::ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<T> {
-    thread.join().map_err(|_| io::Error::other("a thread that watches it panicked"))?
 }
 
 #[cfg(test)]

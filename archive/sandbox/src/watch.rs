@@ -1,6 +1,5 @@
 //! Waits for a process group, passes on what it prints, and ends it when its time is over or a signal asks for that.
 
-use crate::run::join;
 use crate::signal;
 use crate::tail::Tail;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -119,4 +118,9 @@ fn relay(output: &PipeReader, log: &mut dyn Write) -> io::Result<Vec<String>> {
             }
         }
     }
+}
+
+/// What a thread returned, or an error if it panicked.
+pub(crate) fn join<T>(thread: std::thread::ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<T> {
+    thread.join().map_err(|_| io::Error::other("a thread that watches it panicked"))?
 }
