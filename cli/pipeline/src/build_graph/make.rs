@@ -142,6 +142,10 @@ pub(crate) fn name_text(path: &Path, at: At) -> Result<Vec<u8>> {
         let what = if bytes.ends_with(b")") { "parenthesis" } else { "backslash" };
         bail!("cannot be written in a file of make: {}: found a {what} at its end", path.display());
     }
+    // make looks for a name of more backslashes, however many are written.
+    if bytes.windows(2).any(|pair| pair[0] == b'\\' && b"*?[".contains(&pair[1])) {
+        bail!("cannot be written in a file of make: {}: found a backslash before a wildcard", path.display());
+    }
     let mut text = Vec::new();
     for (index, &byte) in bytes.iter().enumerate() {
         let is_escaped = match byte {
