@@ -1,5 +1,7 @@
 //! What to do about an error, where a command would help.
 
+use crate::cli::Cli;
+use clap::CommandFactory;
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
 use layerstone_overlay::Error as Overlay;
@@ -62,8 +64,19 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
 
 /// A hint for an error of a limit, which errors of several kinds carry as text.
 fn of_limit(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let limit = Limit::of_message(&cause.to_string())?;
+    let limit = Limit::of_message(&cause.to_string()).filter(|_| takes_limits())?;
     Some(format!("--limit {}=NUMBER allows more", limit.description().name))
+}
+
+/// Whether the command that runs has the flag: those that know no base and no archive of images have not.
+fn takes_limits() -> bool {
+    let mut command = Cli::command();
+    for word in std::env::args_os().skip(1) {
+        if let Some(inner) = command.find_subcommand(word) {
+            command = inner.clone();
+        }
+    }
+    command.get_arguments().any(|argument| argument.get_long() == Some("limit"))
 }
 
 /// A hint for an error of a stage file.

@@ -74,6 +74,7 @@ fn members() {
         check(&place, &format!("{name}.tar"), failing, expected);
         let (status, told) = run(&place, "tarsum F", &format!("{name}.layer"));
         assert_eq!(status, i32::from(matches!(name, "map" | "gnu")), "{name}: {told}");
+        assert!(!told.contains("--limit"), "a flag that tarsum has not: {told}");
     }
 }
 
