@@ -8,6 +8,7 @@ mod crowd;
 mod fault;
 mod kill;
 mod scenario;
+mod subject;
 mod tally;
 mod trace;
 mod trial;

@@ -1,15 +1,13 @@
 //! Runs many commands on the same outputs, with the same cache and the same registry, at the same time.
 
-use crate::bench::Place;
-use crate::crash::scenario;
+use crate::crash::subject::Subject;
 use crate::crash::tally::Tally;
-use crate::crash::trial::{Trial, is_clear};
-use anyhow::{Error, Result};
+use crate::crash::trial::is_clear;
+use anyhow::Result;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
-use xtask::stamp;
 
 /// How many, how long and where.
 #[derive(clap::Args)]
@@ -20,26 +18,18 @@ pub struct Options {
     /// Seconds for all commands together
     #[arg(long, default_value_t = 300)]
     seconds: u64,
-    /// Only commands whose name begins so
-    #[arg(long, value_name = "NAME", default_value = "")]
-    only: String,
-    /// The lab's closure
-    #[arg(long, value_name = "NAME", default_value = "small")]
-    closure: String,
     #[command(flatten)]
-    place: Place,
+    subject: Subject,
 }
 
 const COLUMNS: [&str; 2] = ["done", "error that says what"];
 
 /// Runs each command with itself and with its older version, and prints the table.
 pub fn run(options: &Options) -> Result<()> {
-    options.place.run(|binary, work| {
-        let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
-        let trial = Trial::prepare(binary, work, &closure)?;
+    options.subject.run(|trial, scenarios| {
         let tally = Mutex::new(Tally::default());
-        let seconds = Duration::from_secs(options.seconds) / scenario::named(&options.only).count().max(1) as u32;
-        for scenario in scenario::named(&options.only) {
+        let seconds = Duration::from_secs(options.seconds) / scenarios.len() as u32;
+        for scenario in scenarios {
             let (_, new, _) = trial.reference(scenario)?;
             trial.reset()?;
             let end = Instant::now() + seconds;

@@ -1,15 +1,14 @@
 //! Lets system calls fail: for each command, each kind of call that it makes fails once, at a random one of its times.
 
-use crate::bench::Place;
 use crate::bench::random::Random;
-use crate::crash::scenario::{self, Scenario};
+use crate::crash::scenario::Scenario;
+use crate::crash::subject::Subject;
 use crate::crash::tally::Tally;
 use crate::crash::trace::{calls, strace};
 use crate::crash::trial::{Files, Trial, is_clear};
-use anyhow::{Error, Result};
+use anyhow::Result;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
-use xtask::stamp;
 
 /// How often, with what and where.
 #[derive(clap::Args)]
@@ -20,14 +19,8 @@ pub struct Options {
     /// Decides which call of a kind fails
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only commands whose name begins so
-    #[arg(long, value_name = "NAME", default_value = "")]
-    only: String,
-    /// The lab's closure
-    #[arg(long, value_name = "NAME", default_value = "small")]
-    closure: String,
     #[command(flatten)]
-    place: Place,
+    subject: Subject,
 }
 
 /// Errors that a call of any kind may meet on a machine that is full, broken or closed.
@@ -43,11 +36,9 @@ const COLUMNS: [&str; 3] = ["error that says what", "done all the same", "never 
 
 /// Lets calls fail, and prints the table.
 pub fn run(options: &Options) -> Result<()> {
-    options.place.run(|binary, work| {
-        let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
-        let trial = Trial::prepare(binary, work, &closure)?;
+    options.subject.run(|trial, scenarios| {
         let (mut tally, mut random) = (Tally::default(), Random::new(options.seed));
-        for scenario in scenario::named(&options.only) {
+        for scenario in scenarios {
             let (old, new, _) = trial.reference(scenario)?;
             trial.reset()?;
             let calls = calls(&trial.command(scenario.line), &trial.path("tmp/strace.log"))?;
@@ -55,7 +46,7 @@ pub fn run(options: &Options) -> Result<()> {
                 for error in ERRORS {
                     for _ in 0..options.times.min(*count as u64) {
                         let fault = Fault { name, error, when: 1 + random.below(*count as u64) };
-                        match fault.run(&trial, scenario, &old, &new) {
+                        match fault.run(trial, scenario, &old, &new) {
                             Ok(outcome) => tally.count(scenario.name, outcome),
                             Err(cause) => tally.wrong(scenario.name, format!("{fault}: {cause:#}")),
                         }

@@ -1,16 +1,15 @@
 //! Kills commands at random moments: after a random part of the time that they take, or at a random system call.
 
-use crate::bench::Place;
 use crate::bench::random::Random;
-use crate::crash::scenario::{self, Scenario};
+use crate::crash::scenario::Scenario;
+use crate::crash::subject::Subject;
 use crate::crash::tally::Tally;
 use crate::crash::trace::{Calls, calls, strace};
 use crate::crash::trial::{Files, Trial};
-use anyhow::{Error, Result, ensure};
+use anyhow::{Result, ensure};
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
-use xtask::stamp;
 
 /// How often, with what and where.
 #[derive(clap::Args)]
@@ -24,14 +23,8 @@ pub struct Options {
     /// Signal: KILL, or one that programs may handle
     #[arg(long, default_value = "KILL")]
     signal: String,
-    /// Only commands whose name begins so
-    #[arg(long, value_name = "NAME", default_value = "")]
-    only: String,
-    /// The lab's closure
-    #[arg(long, value_name = "NAME", default_value = "small")]
-    closure: String,
     #[command(flatten)]
-    place: Place,
+    subject: Subject,
 }
 
 /// What comes of a kill: the command had ended already, or it was killed; and by what the moment was chosen.
@@ -39,14 +32,11 @@ const COLUMNS: [&str; 4] = ["killed by time", "killed at a call", "had ended", "
 
 /// Runs all kills and prints the table.
 pub fn run(options: &Options) -> Result<()> {
-    options.place.run(|binary, work| {
-        let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
-        let trial = Trial::prepare(binary, work, &closure)?;
+    options.subject.run(|trial, scenarios| {
         let (mut tally, mut random) = (Tally::default(), Random::new(options.seed));
-        let count = scenario::named(&options.only).count().max(1);
-        for scenario in scenario::named(&options.only) {
-            let job = Job::new(&trial, scenario, &options.signal)?;
-            for run in 0..options.runs.div_ceil(count) {
+        for scenario in scenarios {
+            let job = Job::new(trial, scenario, &options.signal)?;
+            for run in 0..options.runs.div_ceil(scenarios.len()) {
                 let killed = if run % 2 == 0 { job.by_time(&mut random) } else { job.at_call(&mut random) };
                 let (what, outcome) = killed?;
                 tally.count(scenario.name, outcome);
