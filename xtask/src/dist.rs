@@ -25,7 +25,7 @@ pub fn build(folder: &Path, profile: &str) -> Result<PathBuf> {
 }
 
 /// The target triple of this machine's compiler.
-fn host() -> Result<String> {
+pub fn host() -> Result<String> {
     let version = process::output(Command::new("rustc").arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc -vV names no host")?.to_owned())

@@ -3,10 +3,13 @@
 //! Targets are functions of the crates that they drive (`src/fuzz.rs` of each). What libFuzzer keeps lies in
 //! `target/fuzz-corpus`; what stands in `xtask/fuzz/corpus` is read and stays as it is.
 
-use crate::top;
+use crate::{dist, process, top};
 use anyhow::{Context, Result, bail, ensure};
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Bytes of a text at most.
 const TEXT: usize = 4 << 10;
@@ -50,35 +53,45 @@ const fn target(name: &'static str, dictionary: &'static str, length: usize) -> 
 /// What is fuzzed, and for how long.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Target [default: all of them, one after the other]
-    target: Option<String>,
+    /// Targets [default: all of them, one after the other]
+    targets: Vec<String>,
     /// Seconds for each
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
+    /// Instead, keep what was found: the smallest inputs that reach all that those in target/fuzz-corpus and
+    /// xtask/fuzz/corpus reach become xtask/fuzz/corpus; inputs that have a name stay
+    #[arg(long, conflicts_with = "seconds")]
+    minimise: bool,
 }
 
-/// Runs one target or all, and prints the table.
+/// Runs some targets or all, and prints the table.
 ///
 /// # Errors
 ///
 /// cargo-fuzz is missing, a target cannot be run, or something was found; where it is stands in the output.
 pub fn run(options: &Options) -> Result<()> {
-    let chosen = |target: &&Target| options.target.as_ref().is_none_or(|name| name == target.name);
+    let names = TARGETS.map(|target| target.name);
+    for name in &options.targets {
+        ensure!(names.contains(&&**name), "no such target: {name}: expected one of {}", names.join(", "));
+    }
+    let chosen = |target: &&Target| options.targets.is_empty() || options.targets.iter().any(|it| it == target.name);
     let targets: Vec<&Target> = TARGETS.iter().filter(chosen).collect();
-    let names = TARGETS.map(|target| target.name).join(", ");
-    ensure!(!targets.is_empty(), "no such target, expected one of {names}");
     check_tool()?;
+    if options.minimise {
+        return targets.into_iter().try_for_each(minimise);
+    }
     let mut rows = Vec::new();
     for target in targets {
         rows.push((target.name, fuzz(target, options.seconds)?));
     }
     println!("| target | runs | seconds | edges | features | inputs | findings |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
-    for (name, stats) in &rows {
-        let Stats { runs, seconds, edges, features, inputs, has_found } = stats;
-        println!("| `{name}` | {runs} | {seconds} | {edges} | {features} | {inputs} | {} |", u8::from(*has_found));
+    for (name, Outcome { stats, cpu, has_found }) in &rows {
+        let Stats { runs, edges, features, inputs } = stats;
+        let (seconds, found) = (cpu.as_secs(), u8::from(*has_found));
+        println!("| `{name}` | {runs} | {seconds} | {edges} | {features} | {inputs} | {found} |");
     }
-    let found: Vec<&str> = rows.iter().filter(|(_, stats)| stats.has_found).map(|(name, _)| *name).collect();
+    let found: Vec<&str> = rows.iter().filter(|(_, outcome)| outcome.has_found).map(|(name, _)| *name).collect();
     ensure!(found.is_empty(), "found something wrong with: {}", found.join(", "));
     Ok(())
 }
@@ -98,15 +111,21 @@ fn cargo_fuzz(command: &str) -> Command {
     cargo
 }
 
-/// How a run went, as libFuzzer tells.
+/// How a run went.
+struct Outcome {
+    stats: Stats,
+    /// Of the target alone.
+    cpu: Duration,
+    has_found: bool,
+}
+
+/// What libFuzzer tells.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Stats {
     runs: u64,
-    seconds: u64,
     edges: u64,
     features: u64,
     inputs: u64,
-    has_found: bool,
 }
 
 impl Stats {
@@ -126,61 +145,126 @@ impl Stats {
         }
         if line.starts_with("Done ") {
             self.runs = after("Done").unwrap_or(self.runs);
-            self.seconds = after("in").unwrap_or_default();
         }
     }
 }
 
-fn fuzz(target: &Target, seconds: u64) -> Result<Stats> {
-    let directory = |parts: &[&str]| parts.iter().fold(top(), |path, part| path.join(part));
-    let kept = directory(&["target", "fuzz-corpus", target.name]);
-    std::fs::create_dir_all(&kept).with_context(|| format!("cannot create: {}", kept.display()))?;
-    let fuzz = directory(&["xtask", "fuzz"]);
-    let corpus = fuzz.join("corpus").join(target.name);
-    let dictionary = fuzz.join("dict").join(format!("{}.dict", target.dictionary));
-    let option = |name: &str, value: &dyn std::fmt::Display| format!("-{name}={value}");
-    let mut command = cargo_fuzz("run");
-    command.arg("--fuzz-dir").arg(&fuzz).arg(target.name).arg(&kept).arg(&corpus).arg("--").args([
+/// The folders of a target.
+struct Folders {
+    /// What was found to reach other code.
+    found: PathBuf,
+    /// What is kept.
+    corpus: PathBuf,
+    /// What went wrong.
+    artifacts: PathBuf,
+}
+
+impl Folders {
+    fn of(target: &Target) -> Result<Folders> {
+        let folder = |parts: &[&str]| parts.iter().fold(top(), |path, part| path.join(part)).join(target.name);
+        let found = folder(&["target", "fuzz-corpus"]);
+        let (corpus, artifacts) = (folder(&["xtask", "fuzz", "corpus"]), folder(&["xtask", "fuzz", "artifacts"]));
+        for path in [&found, &artifacts] {
+            fs::create_dir_all(path).with_context(|| format!("cannot create: {}", path.display()))?;
+        }
+        Ok(Folders { found, corpus, artifacts })
+    }
+}
+
+/// Compiles a target; a command that runs it.
+fn compile(target: &Target) -> Result<Command> {
+    let fuzz = top().join("xtask").join("fuzz");
+    let built = fuzz.join("target");
+    process::run(cargo_fuzz("build").arg("--fuzz-dir").arg(&fuzz).arg("--target-dir").arg(&built).arg(target.name))?;
+    let mut command = Command::new(built.join(dist::host()?).join("release").join(target.name));
+    // As cargo fuzz sets it: the same function may be in several crates.
+    command.env("ASAN_OPTIONS", "detect_odr_violation=0");
+    Ok(command)
+}
+
+fn option(name: &str, value: &dyn std::fmt::Display) -> String {
+    format!("-{name}={value}")
+}
+
+fn fuzz(target: &Target, seconds: u64) -> Result<Outcome> {
+    let folders = Folders::of(target)?;
+    let dictionary = top().join("xtask/fuzz/dict").join(format!("{}.dict", target.dictionary));
+    let mut command = compile(target)?;
+    command.arg(&folders.found).arg(&folders.corpus).args([
+        format!("-artifact_prefix={}/", folders.artifacts.display()),
         option("max_total_time", &seconds),
         option("max_len", &target.length),
         option("dict", &dictionary.display()),
         option("rss_limit_mb", &2048),
         option("timeout", &10),
     ]);
-    let mut child = command.stderr(Stdio::piped()).spawn().context("cannot run cargo fuzz")?;
+    let mut child = command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot run: {}", target.name))?;
     let mut stats = Stats::default();
     let lines = BufReader::new(child.stderr.take().context("its output is a pipe")?);
     for line in lines.split(b'\n') {
-        let line = String::from_utf8_lossy(&line.context("cannot read from cargo fuzz")?).into_owned();
+        let line = String::from_utf8_lossy(&line.context("cannot read from a target")?).into_owned();
         eprintln!("{line}");
         stats.read(&line);
     }
-    stats.has_found = !child.wait().context("cannot wait for cargo fuzz")?.success();
-    // Without a run it was not compiled.
-    ensure!(stats.runs > 0, "{}: cargo fuzz has run nothing", target.name);
-    Ok(stats)
+    let spent = process::wait(&child)?;
+    ensure!(stats.runs > 0, "{}: it has run nothing", target.name);
+    Ok(Outcome { stats, cpu: spent.cpu, has_found: !spent.status.success() })
+}
+
+/// Makes what is kept of a target as small as it can be without reaching less.
+fn minimise(target: &Target) -> Result<()> {
+    let folders = Folders::of(target)?;
+    let merged = folders.corpus.with_extension("merged");
+    if merged.exists() {
+        fs::remove_dir_all(&merged).with_context(|| format!("cannot remove: {}", merged.display()))?;
+    }
+    fs::create_dir(&merged).with_context(|| format!("cannot create: {}", merged.display()))?;
+    for path in listed(&folders.corpus)?.iter().filter(|path| has_name(path)) {
+        let copy = merged.join(path.file_name().context("an entry has a name")?);
+        fs::copy(path, &copy).with_context(|| format!("cannot write: {}", copy.display()))?;
+    }
+    let mut command = compile(target)?;
+    command.arg("-merge=1").arg(option("max_len", &target.length));
+    process::run(command.arg(&merged).arg(&folders.corpus).arg(&folders.found))?;
+    let (before, after) = (listed(&folders.corpus)?.len(), listed(&merged)?.len());
+    fs::remove_dir_all(&folders.corpus).with_context(|| format!("cannot remove: {}", folders.corpus.display()))?;
+    fs::rename(&merged, &folders.corpus).with_context(|| format!("cannot rename: {}", merged.display()))?;
+    println!("{}: {before} inputs before, {after} now", target.name);
+    Ok(())
+}
+
+fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list: {}", folder.display()))?;
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// Whether somebody has named an input; libFuzzer calls it by its SHA-1.
+fn has_name(input: &Path) -> bool {
+    let name = input.file_name().unwrap_or_default().as_encoded_bytes();
+    name.len() != 40 || !name.iter().all(u8::is_ascii_hexdigit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
-    use std::path::{Path, PathBuf};
-
-    fn files(directory: &Path) -> Vec<PathBuf> {
-        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect()
-    }
 
     #[test]
     fn every_target_has_its_file_words_and_inputs() {
         let fuzz = top().join("xtask/fuzz");
         let stem = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let found: BTreeSet<String> = files(&fuzz.join("fuzz_targets")).into_iter().map(stem).collect();
+        let found: BTreeSet<String> = listed(&fuzz.join("fuzz_targets")).unwrap().into_iter().map(stem).collect();
         assert_eq!(found, TARGETS.iter().map(|target| target.name.to_owned()).collect());
         for target in &TARGETS {
             assert!(fuzz.join("dict").join(format!("{}.dict", target.dictionary)).is_file(), "{}", target.name);
-            assert!(!files(&fuzz.join("corpus").join(target.name)).is_empty(), "{}", target.name);
+            assert!(!listed(&fuzz.join("corpus").join(target.name)).unwrap().is_empty(), "{}", target.name);
         }
+    }
+
+    #[test]
+    fn inputs_with_a_name() {
+        assert!(has_name(Path::new("corpus/two-lengths")));
+        assert!(!has_name(Path::new("corpus/da39a3ee5e6b4b0d3255bfef95601890afd80709")));
     }
 
     #[test]
@@ -192,7 +276,7 @@ mod tests {
             stats.read(line);
         }
         stats.read("Done 100 runs in 31 second(s)");
-        let expected = Stats { runs: 100, seconds: 31, edges: 7, features: 8, inputs: 3, has_found: false };
+        let expected = Stats { runs: 100, edges: 7, features: 8, inputs: 3 };
         assert_eq!(stats, expected);
     }
 }

@@ -1,8 +1,22 @@
-//! Other programs: what they print, and clear words when one is missing or fails.
+//! Other programs: what they print and use, and clear words when one is missing or fails.
 
 use anyhow::{Context, Result, ensure};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{self, Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// How a program ended, and what it and those that it waited for have used.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent {
+    pub status: ExitStatus,
+    /// User and system time.
+    pub cpu: Duration,
+    /// Resident memory of the largest of them at its peak, in bytes.
+    pub peak: u64,
+}
 
 /// Runs a program to its end and gives its standard output; its standard error goes to ours unless set otherwise.
 pub fn output(command: &mut Command) -> Result<String> {
@@ -26,6 +40,30 @@ pub fn executable(messages: &str) -> Option<PathBuf> {
     messages.find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
 }
 
+/// Waits for a child, which must not have been waited for (wait4(2)).
+pub fn wait(child: &Child) -> Result<Spent> {
+    let id = libc::pid_t::try_from(child.id())?;
+    let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::uninit());
+    // SAFETY: both pointers are valid for writing.
+    while unsafe { libc::wait4(id, &mut status, 0, usage.as_mut_ptr()) } != id {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error).context("cannot wait for a program");
+        }
+    }
+    // SAFETY: the kernel has filled it.
+    let usage = unsafe { usage.assume_init() };
+    Ok(Spent {
+        status: ExitStatus::from_raw(status),
+        cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
+        peak: 1024 * u64::try_from(usage.ru_maxrss)?,
+    })
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
+}
+
 fn name(command: &Command) -> path::Display<'_> {
     Path::new(command.get_program()).display()
 }
@@ -41,6 +79,15 @@ mod tests {
         assert_eq!(message(&mut Command::new("false")), Err("false failed: exit status: 1".to_owned()));
         let missing = message(Command::new("/nonexistent/program").arg("x"));
         assert_eq!(missing, Err("cannot run: /nonexistent/program: No such file or directory (os error 2)".to_owned()));
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_program_used() -> Result<()> {
+        let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exit 3";
+        let spent = wait(&Command::new("sh").args(["-c", script]).spawn()?)?;
+        assert_eq!(spent.status.code(), Some(3));
+        assert!(spent.cpu > Duration::from_millis(1) && spent.peak > 0, "{spent:?}");
         Ok(())
     }
 

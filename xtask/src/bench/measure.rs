@@ -1,7 +1,7 @@
 //! Running programs and measuring them: wall and processor time, peak memory.
 //!
-//! What a process and those that it waited for have used comes from wait4(2). The kernel counts the memory of whoever
-//! started a program into the program's peak, so this process must stay small: it holds no data.
+//! The kernel counts the memory of whoever started a program into the program's peak, so this process must stay small: it
+//! holds no data.
 
 use crate::bench::CACHE;
 use crate::process;
@@ -9,7 +9,6 @@ use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -98,10 +97,10 @@ impl Pipeline {
         }
         let mut usage = Usage { wall: Duration::ZERO, cpu: Duration::ZERO, peak: 0 };
         for (child, program) in children.into_iter().zip(&self.programs) {
-            let (status, spent) = wait(&child)?;
-            ensure!(status == 0, "{} failed: wait status {status:#x}", Path::new(&program[0]).display());
-            usage.cpu += duration(spent.ru_utime) + duration(spent.ru_stime);
-            usage.peak = usage.peak.max(1024 * u64::try_from(spent.ru_maxrss)?);
+            let spent = process::wait(&child)?;
+            ensure!(spent.status.success(), "{} failed: {}", Path::new(&program[0]).display(), spent.status);
+            usage.cpu += spent.cpu;
+            usage.peak = usage.peak.max(spent.peak);
         }
         usage.wall = begin.elapsed();
         Ok(usage)
@@ -125,27 +124,6 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Waits for a child, which must not have been waited for: its wait status (wait(2)) and what it used.
-fn wait(child: &Child) -> Result<(i32, libc::rusage)> {
-    let id = libc::pid_t::try_from(child.id())?;
-    let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::uninit());
-    loop {
-        // SAFETY: both pointers are valid for writing.
-        if unsafe { libc::wait4(id, &mut status, 0, usage.as_mut_ptr()) } == id {
-            // SAFETY: the kernel has filled it.
-            return Ok((status, unsafe { usage.assume_init() }));
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error).context("cannot wait for a program");
-        }
-    }
-}
-
-fn duration(time: libc::timeval) -> Duration {
-    Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,7 +141,7 @@ mod tests {
     #[test]
     fn failures_are_told() {
         let run = |name: &str| Pipeline { programs: vec![program([name])], output: Output::Null }.run();
-        assert_eq!(run("false").unwrap_err().to_string(), "false failed: wait status 0x100");
+        assert_eq!(run("false").unwrap_err().to_string(), "false failed: exit status: 1");
         assert_eq!(run("/nonexistent").unwrap_err().to_string(), "cannot run: /nonexistent");
         assert!(is_installed("sh") && !is_installed("no-such-program"));
     }
