@@ -93,7 +93,9 @@ impl BuildGraph {
     pub fn has_plain_names(&self) -> bool {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b" #$+,/_.~{}@!-".contains(byte);
         let mut files = self.rules.iter().flat_map(|rule| rule.outputs.iter().chain(&rule.inputs));
-        files.all(|path| path.as_os_str().as_encoded_bytes().iter().all(is_plain))
+        // A blank before the end of a line is gone.
+        let is_plain = |name: &[u8]| name.iter().all(is_plain) && !name.ends_with(b" ");
+        files.all(|path| is_plain(path.as_os_str().as_encoded_bytes()))
     }
 }
 

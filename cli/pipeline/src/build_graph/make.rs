@@ -14,8 +14,14 @@ use std::path::{Path, PathBuf};
 
 /// Characters that mean something to make in a name, by variables that stand for them: what is in a variable is not looked
 /// into for these.
-const NAMED: [(u8, &str, &str); 5] =
-    [(b'=', "EQUALS", "="), (b';', "SEMICOLON", "\\;"), (b'&', "AND", "&"), (b'(', "OPEN", "("), (b')', "CLOSE", ")")];
+const NAMED: [(u8, &str, &str); 6] = [
+    (b'=', "EQUALS", "="),
+    (b';', "SEMICOLON", "\\;"),
+    (b'&', "AND", "&"),
+    (b'(', "OPEN", "("),
+    (b')', "CLOSE", ")"),
+    (b'\t', "TAB", "\\\t"),
+];
 
 /// Where in a rule a name stands: make reads each position differently.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,9 +41,7 @@ pub fn text(input: &GraphInput<'_>, graph: &BuildGraph) -> Result<Vec<u8>> {
         .to_vec();
     text.extend(value(&input.program));
     text.extend(b"\n# What names cannot say otherwise.\n");
-    for (_, name, value) in NAMED {
-        text.extend(format!("LAYERSTONE_{name} := {value}\n").bytes());
-    }
+    text.extend(variables());
     text.extend(b"\n.PHONY: layerstone-image layerstone-missing\nlayerstone-image:");
     text.extend(names_text(&graph.image, At::Prerequisite)?);
     text.extend(b"\n.DEFAULT_GOAL := layerstone-image\n\n");
@@ -54,6 +58,11 @@ pub fn text(input: &GraphInput<'_>, graph: &BuildGraph) -> Result<Vec<u8>> {
     }
     text.extend(again_text(&graph.again)?);
     Ok(text)
+}
+
+/// What stands for characters in names.
+pub(crate) fn variables() -> Vec<u8> {
+    NAMED.iter().flat_map(|(_, name, value)| format!("LAYERSTONE_{name} := {value}\n").into_bytes()).collect()
 }
 
 /// The value of a variable: `#` begins a comment there, also in quotes.
@@ -138,43 +147,66 @@ fn names_text<'a>(paths: impl IntoIterator<Item = &'a PathBuf>, at: At) -> Resul
 pub(crate) fn name_text(path: &Path, at: At) -> Result<Vec<u8>> {
     let bytes = path.as_os_str().as_bytes();
     check(path.as_os_str(), "make")?;
-    if bytes.ends_with(b"\\") || (bytes.ends_with(b")") && bytes.contains(&b'(')) {
-        let what = if bytes.ends_with(b")") { "parenthesis" } else { "backslash" };
-        bail!("cannot be written in a file of make: {}: found a {what} at its end", path.display());
-    }
-    // make looks for a name of more backslashes, however many are written.
-    if bytes.windows(2).any(|pair| pair[0] == b'\\' && b"*?[".contains(&pair[1])) {
-        bail!("cannot be written in a file of make: {}: found a backslash before a wildcard", path.display());
+    if let Some(what) = refused(bytes) {
+        bail!("cannot be written in a file of make: {}: found {what}", path.display());
     }
     let mut text = Vec::new();
     for (index, &byte) in bytes.iter().enumerate() {
         let is_escaped = match byte {
-            b' ' | b'\t' | b'#' | b':' | b'*' | b'?' | b'[' => true,
+            b' ' | b'#' | b':' | b'*' | b'?' | b'[' => true,
             b'%' => at == At::Target,
             b'|' => at == At::Prerequisite,
             b'\\' => at == At::Wildcard,
             _ => false,
         };
+        // A name in a wildcard is read twice, first as one of several, then as a pattern, in which each backslash is
+        // escaped by itself.
+        let before = bytes[..index].iter().rev().take_while(|byte| **byte == b'\\').count();
+        let before = match at {
+            At::Wildcard if matches!(byte, b' ' | b'\t') => 2 * before,
+            At::Wildcard => 0,
+            _ => before,
+        };
+        let backslashes = std::iter::repeat_n(b'\\', before);
         match NAMED.iter().find(|(named, ..)| *named == byte) {
             Some((_, name, value)) => {
-                // Its value begins with a backslash, so those before it are doubled, as before what is escaped.
-                if value.starts_with('\\') && at != At::Wildcard {
-                    push_backslashes(&mut text, bytes, index);
-                    text.pop();
+                // Its value may begin with a backslash.
+                if value.starts_with('\\') {
+                    text.extend(backslashes);
                 }
                 text.extend(format!("$(LAYERSTONE_{name})").bytes());
             }
             None if byte == b'$' => text.extend(b"$$"),
             None => {
                 if is_escaped {
-                    // In a wildcard, backslashes before what is escaped are escaped each by itself.
-                    push_backslashes(&mut text, bytes, if at == At::Wildcard { 0 } else { index });
+                    text.extend(backslashes);
+                    text.push(b'\\');
                 }
                 text.push(byte);
             }
         }
     }
     Ok(text)
+}
+
+/// What a name has that make reads otherwise, however it is written.
+fn refused(name: &[u8]) -> Option<&'static str> {
+    // It leaves out what stands for this directory before it looks for a home.
+    let mut inner = name;
+    while let Some(rest) = inner.strip_prefix(b"./") {
+        inner = &rest[rest.iter().take_while(|byte| **byte == b'/').count()..];
+    }
+    let has = |bytes: &[u8]| name.iter().any(|byte| bytes.contains(byte));
+    match (inner.first(), name.last()) {
+        (_, Some(b')')) if has(b"(") => Some("a parenthesis at its end"),
+        (_, Some(b'\\')) => Some("a backslash at its end"),
+        (_, Some(b' ' | b'\t')) => Some("a blank at its end"),
+        (Some(b'~'), _) => Some("a tilde in front"),
+        (Some(b'\x0b' | b'\x0c'), _) | (_, Some(b'\x0b' | b'\x0c')) => Some("a form feed or a vertical tab at an end"),
+        // Before a wildcard make looks for more backslashes, anywhere else for fewer.
+        _ if has(b"\\") && has(b"*?[") => Some("a backslash and a wildcard"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
