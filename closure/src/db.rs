@@ -404,6 +404,18 @@ mod tests {
         );
     }
 
+    /// A view may have rows without end.
+    #[test]
+    fn a_view_is_no_table() {
+        let (directory, connection) = writer("delete");
+        connection
+            .execute_batch("alter table Refs rename to Others; create view Refs as select * from Others")
+            .unwrap();
+        connection.close().unwrap();
+        let expected = "not a store database: FILE: found a view Refs, expected the db.sqlite of Nix or Guix";
+        check_text(directory.path(), &open(directory.path()).unwrap_err(), expected);
+    }
+
     #[test]
     fn schema_versions() {
         let directory = closed("delete");

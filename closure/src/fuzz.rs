@@ -1,8 +1,47 @@
 //! What a fuzzer drives of this crate, and what must hold whatever it finds: a closure of a references graph is written as one
-//! that is read the same.
+//! that is read the same; so are NARs and databases.
+
+#[cfg(feature = "nix-db")]
+mod database;
+mod nar;
+
+#[cfg(feature = "nix-db")]
+pub use database::database;
+pub use nar::nar;
 
 use crate::{PathInfo, ReferencesGraph};
-use layerstone_store::StorePath;
+use layerstone_store::{Scratch, StorePath};
+use std::path::Path;
+
+/// Bytes that decide what is made.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    fn number(&mut self, bytes: usize) -> usize {
+        self.take(bytes).iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+    }
+}
+
+/// A folder in memory, if there is one.
+struct Folder(Scratch);
+
+impl Folder {
+    fn new() -> Folder {
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Folder(Scratch::create(&parent).expect("a folder"))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
 
 /// A references graph in any form.
 pub fn references_graph(bytes: &[u8]) {

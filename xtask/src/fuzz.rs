@@ -17,7 +17,7 @@ const TEXT: usize = 4 << 10;
 const TAR: usize = 24 << 10;
 
 /// The targets, in the order in which they run: the words that inputs are made of, and how many bytes they have at most.
-const TARGETS: [Target; 20] = [
+const TARGETS: [Target; 22] = [
     target("tar_members", "tar", TAR),
     target("tar_stack", "tar", TAR),
     target("python_tar", "tar", TAR),
@@ -29,6 +29,8 @@ const TARGETS: [Target; 20] = [
     target("location", "name", TEXT),
     target("time", "name", TEXT),
     target("references_graph", "json", TEXT),
+    target("nar", "binary", TEXT),
+    target("database", "database", TAR),
     target("plan_file", "json", TEXT),
     target("pipeline", "json", TEXT),
     target("rates", "json", TEXT),

@@ -49,6 +49,14 @@ pub(super) fn check_version(path: &Path, real: &Path, file: &Path) -> Result<()>
 
 fn check_table(path: &Path, connection: &Connection, table: &str, columns: &[&str]) -> Result<()> {
     let not_ours = |found: String| Error::NotDatabase { path: path.to_owned(), found };
+    // A view, or a table of a module, may have rows without end, whoever made the file.
+    let kind = "select type from pragma_table_list(?1) where schema = 'main'";
+    let kinds = || -> rusqlite::Result<Vec<String>> {
+        connection.prepare(kind)?.query_map([table], |row| row.get(0))?.collect()
+    };
+    if let Some(kind) = kinds().map_err(failure(path))?.iter().find(|kind| *kind != "table") {
+        return Err(not_ours(format!("found a {kind} {table}")));
+    }
     let names = || -> rusqlite::Result<Vec<String>> {
         let mut statement = connection.prepare("select name from pragma_table_info(?1)")?;
         statement.query_map([table], |row| row.get(0))?.collect()
