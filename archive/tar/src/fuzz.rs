@@ -62,11 +62,12 @@ pub fn tar_stack(bytes: &[u8]) {
         return;
     }
     let flat = flat(&tree, &parts);
-    let (again, flat_parts) = stack(std::slice::from_ref(&flat)).expect("a flat tar is a layer");
+    // A directory that was only named on the way to another file may have the name of a whiteout.
     let is_odd = |name: &[u8]| name.split(|&byte| byte == b'/').any(|part| part.starts_with(b".wh."));
     if before.iter().any(|(name, ..)| is_odd(name) || name.len() > 4096) {
         return;
     }
+    let (again, flat_parts) = stack(std::slice::from_ref(&flat)).expect("a flat tar is a layer");
     assert_eq!(listing(&tree, Some(&parts)), listing(&again, Some(&flat_parts)));
     assert_eq!(flat, self::flat(&again, &flat_parts), "a flat tar of a flat tar");
 }
@@ -199,9 +200,152 @@ impl Read for Trickle<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::tarsum::Archive;
+    use std::fmt::Write as _;
+    use std::path::PathBuf;
+    use std::process::{Command, Stdio};
+
+    /// Contents of more bytes are passed over.
+    const MOST: i64 = 1 << 20;
+
     #[test]
     fn what_fuzzing_found_before() {
         xtask::replay("tar_members", super::tar_members);
         xtask::replay("tar_stack", super::tar_stack);
+    }
+
+    /// Tars that were kept: inputs, and what is written for them.
+    fn tars() -> Vec<(PathBuf, Vec<u8>)> {
+        let inputs =
+            ["tar_members", "tar_stack", "image_archive", "python_tar"].into_iter().flat_map(xtask::fuzz_inputs);
+        let mut tars = Vec::new();
+        for input in inputs {
+            let bytes = std::fs::read(&input).unwrap();
+            if let Some((tree, parts)) = stack(&split(&bytes))
+                && tree.holes() < WRITTEN
+            {
+                tars.push((input.join("flat"), flat(&tree, &parts)));
+            }
+            tars.push((input, bytes));
+        }
+        tars
+    }
+
+    /// What we read of a tar, as `xtask/fuzz/go/members.go` prints it.
+    fn shown(tar: &[u8]) -> String {
+        let mut archive = Archive::new(tar, Limits::default());
+        let mut text = String::new();
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        loop {
+            let member = match archive.next_member() {
+                Ok(Some(member)) => member,
+                Ok(None) => return text + "end\n",
+                Err(_) => return text + "error\n",
+            };
+            let mut contents = Vec::new();
+            if member.size <= MOST {
+                let mut buffer = [0; 4096];
+                loop {
+                    match archive.read_contents(&mut buffer) {
+                        Ok(0) => break,
+                        Ok(count) => contents.extend_from_slice(&buffer[..count]),
+                        Err(_) => return text + "error\n",
+                    }
+                }
+            }
+            let (device, sum) = (member.device, Digest::of(&contents));
+            let numbers = [member.mode, member.uid, member.gid, member.size, member.mtime, device.0, device.1];
+            write!(text, "{}", member.typeflag).unwrap();
+            numbers.iter().for_each(|number| write!(text, " {number}").unwrap());
+            let texts = [&member.name, &member.link_name, &member.uname, &member.gname].map(|bytes| hex(bytes));
+            let xattrs: Vec<String> =
+                member.xattrs.iter().map(|(name, value)| format!("{}={}", hex(name), hex(value))).collect();
+            writeln!(text, " {},{} {}", texts.join(","), xattrs.join(";"), sum.hex()).unwrap();
+        }
+    }
+
+    /// What we read of a tar is what Go's archive/tar reads of it, for all that is kept and for what is written for it.
+    #[test]
+    fn go_reads_the_same() {
+        let tars = tars();
+        let stream: Vec<u8> =
+            tars.iter().flat_map(|(_, tar)| [&(tar.len() as u64).to_le_bytes(), &tar[..]].concat()).collect();
+        let program: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../xtask/fuzz/go/members.go"].iter().collect();
+        let go = Command::new("go").arg("run").arg(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let Ok(mut go) = go else { return println!("SKIP go_reads_the_same: found no go") };
+        let mut stdin = go.stdin.take().unwrap();
+        let writer = std::thread::spawn(move || stdin.write_all(&stream));
+        let output = go.wait_with_output().unwrap();
+        assert!(output.status.success());
+        writer.join().unwrap().unwrap();
+        let theirs = String::from_utf8(output.stdout).unwrap();
+        let mut theirs = theirs.split_inclusive('\n');
+        let mut different = Vec::new();
+        for (name, tar) in &tars {
+            let mut read = String::new();
+            for line in theirs.by_ref() {
+                read += line;
+                if matches!(line, "end\n" | "error\n") {
+                    break;
+                }
+            }
+            if shown(tar) != read {
+                different.push(format!("{}: found\n{}expected\n{read}", name.display(), shown(tar)));
+            }
+        }
+        assert!(different.is_empty(), "{} of {}: {}", different.len(), tars.len(), different.join("\n"));
+        assert_eq!(theirs.next(), None);
+    }
+
+    /// GNU tar lists flat tars with the names that they have, all of them in one go.
+    #[test]
+    fn gnu_tar_lists_flat_tars() {
+        let flat: Vec<Vec<u8>> =
+            tars().into_iter().filter(|(name, _)| name.ends_with("flat")).map(|(_, tar)| tar).collect();
+        let mut expected = Vec::new();
+        for tar in &flat {
+            let mut archive = Archive::new(&tar[..], Limits::default());
+            while let Some(member) = archive.next_member().unwrap() {
+                expected.push(member.name);
+            }
+        }
+        let mut file = part(&flat.concat()).reader();
+        let directory = std::env::temp_dir().join(format!("layerstone-flat-{}", std::process::id()));
+        io::copy(&mut file, &mut File::create(&directory).unwrap()).unwrap();
+        let output = Command::new("tar")
+            .args(["--ignore-zeros", "--quoting-style=escape", "--list", "--file"])
+            .arg(&directory)
+            .output();
+        std::fs::remove_file(&directory).unwrap();
+        let Ok(output) = output else { return println!("SKIP gnu_tar_lists_flat_tars: found no tar") };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let found: Vec<Vec<u8>> = output.stdout.split(|&byte| byte == b'\n').map(unescaped).collect();
+        assert_eq!(found.len() - 1, expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found, expected, "{} and {}", found.escape_ascii(), expected.escape_ascii());
+        }
+    }
+
+    /// A name that tar has printed (GNU tar manual, "Quoting Member Names").
+    fn unescaped(text: &[u8]) -> Vec<u8> {
+        let (mut name, mut rest) = (Vec::new(), text);
+        while let Some((&byte, behind)) = rest.split_first() {
+            rest = behind;
+            let digits = behind.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+            match (byte, behind.first()) {
+                (b'\\', Some(_)) if digits == 3 => {
+                    name.push(behind[..3].iter().fold(0, |sum: u8, digit| sum.wrapping_mul(8) + (digit - b'0')));
+                    rest = &behind[3..];
+                }
+                (b'\\', Some(letter)) => {
+                    let letters = b"abfnrtv".iter().zip(b"\x07\x08\x0c\n\r\t\x0b");
+                    name.push(letters.clone().find(|(it, _)| *it == letter).map_or(*letter, |(_, byte)| *byte));
+                    rest = &behind[1..];
+                }
+                _ => name.push(byte),
+            }
+        }
+        name
     }
 }

@@ -207,8 +207,30 @@ impl Image {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use std::process::Command;
+
     #[test]
     fn what_fuzzing_found_before() {
         xtask::replay("erofs", super::erofs);
+    }
+
+    /// fsck.erofs finds nothing wrong with what is written for the inputs that were kept, and reads all of it.
+    #[test]
+    fn fsck_takes_what_is_written() {
+        let path = std::env::temp_dir().join(format!("layerstone-erofs-{}", std::process::id()));
+        for input in xtask::fuzz_inputs("erofs") {
+            let inodes = inodes(&mut Input(&std::fs::read(&input).unwrap()));
+            let mut image = std::fs::File::create(&path).unwrap();
+            write(&inodes, &mut Filled(&inodes), &mut image).unwrap();
+            let Ok(output) = Command::new("fsck.erofs").args(["--extract", "-d3"]).arg(&path).output() else {
+                std::fs::remove_file(&path).unwrap();
+                return println!("SKIP fsck_takes_what_is_written: found no fsck.erofs");
+            };
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(output.status.success() && said.contains("No errors found"), "{}: {said}", input.display());
+        }
+        std::fs::remove_file(path).unwrap();
     }
 }
