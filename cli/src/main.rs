@@ -3,6 +3,8 @@
 //! One file per subcommand in `command`; this crate is the only one that prints. Data goes to stdout, everything else to
 //! stderr. Exit status: 0 done, 1 failed, 2 bad usage.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod base_args;
 mod bytes;

@@ -29,6 +29,8 @@
 //!
 //! This crate knows nothing of layers or images.
 
+#![forbid(unsafe_code)]
+
 mod candidates;
 mod chain;
 #[cfg(feature = "nix-db")]

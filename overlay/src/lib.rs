@@ -4,6 +4,8 @@
 //! own. The [guest](layerstone_guest) is the same in all of them. A run leaves nothing behind: disks are anonymous files,
 //! the guest answers through a pipe, mounts live in a namespace, and child processes die with this one.
 
+#![forbid(unsafe_code)]
+
 mod backend;
 mod console;
 mod error;

@@ -3,6 +3,8 @@
 //!
 //! The tasks themselves are the binary: `cargo xtask help` lists them.
 
+#![forbid(unsafe_code)]
+
 pub mod stamp;
 pub mod synth;
 

@@ -27,6 +27,8 @@
 //! assert!(image.manifest(&["hello:1".to_owned()]).starts_with(b"[\n    {\n        \"Config\": "));
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod archive;
 mod blobs;
 mod config;

@@ -5,6 +5,8 @@
 //!
 //! This crate does not know why paths share a layer, nor what an image is.
 
+#![forbid(unsafe_code)]
+
 mod append;
 mod blob_cache;
 mod chain;

@@ -5,6 +5,8 @@
 //! that it reads and writes again), so does this crate; all other images are read and written by `layerstone-image`, which
 //! does not know this crate.
 
+#![forbid(unsafe_code)]
+
 mod conf;
 mod error;
 #[cfg(any(test, fuzzing))]

@@ -5,6 +5,8 @@
 //!
 //! This crate does not know where images come from, what is in a config, nor the protocol of registries.
 
+#![forbid(unsafe_code)]
+
 mod annotation;
 mod architecture;
 mod blob_store;

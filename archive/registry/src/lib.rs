@@ -5,6 +5,7 @@
 //!
 //! This crate does not know what is in an image, nor where blobs come from.
 
+#![forbid(unsafe_code)]
 // Addresses and exemptions of hosts, which the client alone needs all of.
 #![cfg_attr(not(feature = "client"), allow(dead_code))]
 

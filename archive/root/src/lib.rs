@@ -6,6 +6,8 @@
 //! [`build_nix_db`] makes the layer from which Nix knows the store paths. This crate does not know how store layers are
 //! made, nor more of an image below its layer than the files.
 
+#![forbid(unsafe_code)]
+
 mod add_helpers;
 mod bash;
 mod chroot;

@@ -3,6 +3,8 @@
 //! A [`Spec`] is parsed from such a file; FORMAT.md beside this crate says what each key means, and [`Spec::schema`] gives a
 //! JSON Schema of it. This crate does not read the files that a spec names, and does not know how an image is made.
 
+#![forbid(unsafe_code)]
+
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

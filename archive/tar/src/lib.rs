@@ -6,6 +6,8 @@
 //!
 //! This crate does not know digests of layers, compression, or what an image is.
 
+#![forbid(unsafe_code)]
+
 mod allowance;
 mod entry;
 mod error;

@@ -6,6 +6,8 @@
 //!
 //! This crate knows no command line and prints nothing: what a user should know goes to a [`Report`].
 
+#![forbid(unsafe_code)]
+
 #[macro_use]
 mod error;
 

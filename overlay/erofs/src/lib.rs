@@ -6,6 +6,8 @@
 //!
 //! This crate does not know where files come from.
 
+#![forbid(unsafe_code)]
+
 mod directory;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -7,6 +7,8 @@
 //!
 //! A guest has one thread, since it forks. It trusts its caller, and nothing that it finds in images.
 
+#![forbid(unsafe_code)]
+
 mod chunked;
 mod error;
 #[cfg(any(test, fuzzing))]
