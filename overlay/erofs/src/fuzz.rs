@@ -14,7 +14,11 @@ const FILES: usize = 64;
 pub fn erofs(bytes: &[u8]) {
     let inodes = inodes(&mut Input(bytes));
     let mut image = Vec::new();
-    write(&inodes, &mut Filled(&inodes), &mut image).expect("memory takes it");
+    let written = write(&inodes, &mut Filled(&inodes), &mut image);
+    assert_eq!(written.is_ok(), !has_long_name(&inodes), "{written:?}");
+    if written.is_err() {
+        return;
+    }
     let image = Image(image);
     assert_eq!((image.0.len() % BLOCK, image.number(1024, 4)), (0, 0xE0F5_E1E2));
     assert_eq!(image.number(1024 + 36, 4) as usize * BLOCK, image.0.len());
@@ -37,6 +41,12 @@ pub fn erofs(bytes: &[u8]) {
             left.push((to, nid, *child));
         }
     }
+}
+
+/// Whether there is a name that Linux does not take.
+fn has_long_name(inodes: &[Inode]) -> bool {
+    let names = |inode: &Inode| matches!(&inode.kind, InodeKind::Directory(names) if names.iter().any(|(name, _)| name.len() > 255));
+    inodes.iter().any(names)
 }
 
 /// Compares a file with what it should be.
@@ -221,6 +231,9 @@ mod tests {
         let path = std::env::temp_dir().join(format!("layerstone-erofs-{}", std::process::id()));
         for input in xtask::fuzz_inputs("erofs") {
             let inodes = inodes(&mut Input(&std::fs::read(&input).unwrap()));
+            if has_long_name(&inodes) {
+                continue;
+            }
             let mut image = std::fs::File::create(&path).unwrap();
             write(&inodes, &mut Filled(&inodes), &mut image).unwrap();
             let Ok(output) = Command::new("fsck.erofs").args(["--extract", "-d3"]).arg(&path).output() else {

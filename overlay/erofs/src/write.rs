@@ -9,6 +9,8 @@ use std::io::{self, Write};
 const SUPER: usize = 1024;
 /// `EROFS_SUPER_MAGIC_V1`.
 const MAGIC: u32 = 0xE0F5_E1E2;
+/// Bytes of a name at most (`EROFS_NAME_LEN`).
+const NAME: usize = 255;
 /// The exponent of a block's size.
 const BLOCK_BITS: u8 = 12;
 
@@ -26,8 +28,10 @@ pub trait FileContents {
 ///
 /// # Errors
 ///
-/// Contents cannot be read; writing fails; `FileTooLarge`: there are more than 16 TiB.
+/// Contents cannot be read; writing fails; `FileTooLarge`: there are more than 16 TiB; `InvalidFilename`: a name has more
+/// than 255 bytes.
 pub fn write(inodes: &[Inode], contents: &mut dyn FileContents, out: &mut dyn Write) -> io::Result<()> {
+    inodes.iter().try_for_each(check_names)?;
     let layout = Layout::new(inodes).ok_or(io::ErrorKind::FileTooLarge)?;
     let mut out = Counted { out, count: 0 };
     out.write_all(&superblock(&layout, inodes.len()))?;
@@ -46,6 +50,14 @@ pub fn write(inodes: &[Inode], contents: &mut dyn FileContents, out: &mut dyn Wr
         }
     }
     out.pad_to(layout.blocks * BLOCK)
+}
+
+/// Linux takes no directory with a longer name (fs/erofs/dir.c), and knows no such name anywhere.
+fn check_names(inode: &Inode) -> io::Result<()> {
+    let InodeKind::Directory(names) = &inode.kind else { return Ok(()) };
+    let Some((name, _)) = names.iter().find(|(name, _)| name.len() > NAME) else { return Ok(()) };
+    let cause = format!("found a name of {} bytes, expected at most {NAME}: {}", name.len(), name.escape_ascii());
+    Err(io::Error::new(io::ErrorKind::InvalidFilename, cause))
 }
 
 fn write_contents(
