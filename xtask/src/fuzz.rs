@@ -226,7 +226,7 @@ fn minimise(target: &Target) -> Result<()> {
         fs::copy(path, &copy).with_context(|| format!("cannot write: {}", copy.display()))?;
     }
     let mut command = compile(target)?;
-    command.arg("-merge=1").arg(option("max_len", &target.length));
+    command.arg("-set_cover_merge=1").arg(option("max_len", &target.length));
     process::run(command.arg(&merged).arg(&folders.corpus).arg(&folders.found))?;
     let (before, after) = (listed(&folders.corpus)?.len(), listed(&merged)?.len());
     fs::remove_dir_all(&folders.corpus).with_context(|| format!("cannot remove: {}", folders.corpus.display()))?;
