@@ -177,7 +177,11 @@ impl Folders {
 fn compile(target: &Target) -> Result<Command> {
     let fuzz = top().join("xtask").join("fuzz");
     let built = fuzz.join("target");
-    process::run(cargo_fuzz("build").arg("--fuzz-dir").arg(&fuzz).arg("--target-dir").arg(&built).arg(target.name))?;
+    let mut build = cargo_fuzz("build");
+    build.arg("--fuzz-dir").arg(&fuzz).arg("--target-dir").arg(&built).arg(target.name);
+    // The C parts too: Rust's runtime takes what gcc and clang make of this.
+    let flags = std::env::var("CFLAGS").unwrap_or_default();
+    process::run(build.env("CFLAGS", format!("{flags} -fsanitize=address")))?;
     let mut command = Command::new(built.join(dist::host()?).join("release").join(target.name));
     // As cargo fuzz sets it: the same function may be in several crates.
     command.env("ASAN_OPTIONS", "detect_odr_violation=0");
