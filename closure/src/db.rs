@@ -278,7 +278,8 @@ mod tests {
     #[test]
     fn a_writer_that_comes_meanwhile() {
         let directory = closed("wal");
-        let database = open(directory.path()).unwrap();
+        // The writer may take its time on a busy disk.
+        let database = Database { wait: WAIT, ..open(directory.path()).unwrap() };
         let connection = std::cell::OnceCell::new();
         let answer = database.read(|rows| {
             let entries = rows.entries(&[])?;
