@@ -168,6 +168,20 @@ mod tests {
         assert!(error.to_string().starts_with("changed while it was read: "), "{error}");
     }
 
+    /// It is open from the first look on: another file of its name, a link or a pipe, is not read.
+    #[test]
+    fn a_tar_in_front_that_is_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let blob = root.path().join("root.tar");
+        let tar = bytes(Layout::gnu(vec![Placed::bare(Entry::directory(b".", 0o775))], 1, &Owner::root()));
+        fs::write(&blob, &tar).unwrap();
+        let behind = Layout::appending_to(Prefix::read(&blob).unwrap(), 1);
+        fs::remove_file(&blob).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &blob).unwrap();
+        assert!(bytes(behind.clone()) == tar && bytes(behind) == tar);
+        assert!(Prefix::read(&blob).unwrap_err().to_string().ends_with("found no regular file"));
+    }
+
     #[test]
     fn members_that_are_there_are_not_appended() {
         let directory = |name: &str, mode| Placed::bare(Entry::directory(name.as_bytes(), mode));

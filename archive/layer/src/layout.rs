@@ -30,6 +30,8 @@ pub struct Layout {
     length: u64,
     /// Whether the files of store paths that are appended keep their extended attributes.
     pub xattrs: bool,
+    /// Whether the paths of its files have no links, so that any which is found there is one that replaced what was laid out.
+    pub has_real_paths: bool,
     /// Sums of the members' contents as they are read, if they are to be recorded.
     pub(crate) sums: Option<Arc<[AtomicU64]>>,
 }
@@ -101,7 +103,7 @@ impl Layout {
 
     fn new(common: Common, base: &Path) -> Layout {
         let (members, base) = (Vec::new(), base.to_owned());
-        Layout { common, prefix: None, members, base, length: 0, xattrs: false, sums: None }
+        Layout { common, prefix: None, members, base, length: 0, xattrs: false, has_real_paths: false, sums: None }
     }
 
     /// Records a sum of each file's contents when it is read, for a [`FileIndex`](crate::FileIndex).

@@ -25,6 +25,7 @@ mod layer;
 mod layer_cache;
 mod layout;
 pub mod media_type;
+mod member_file;
 mod platform;
 mod prefix;
 mod progress;

@@ -1,12 +1,14 @@
 //! An existing tar that a layout's members are appended to: all of it but the zeros that end it.
 
 use crate::{Error, Result};
+use layerstone_store::open_regular;
 use layerstone_tar::{Allowance, BLOCK, Members};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of memory that a name takes besides its own.
 const NAME_BYTES: usize = 64;
@@ -15,6 +17,8 @@ const NAME_BYTES: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Prefix {
     pub(crate) path: PathBuf,
+    /// Open from its first look on, so that nothing can replace it.
+    pub(crate) file: Arc<File>,
     /// Bytes up to the end of the last member.
     pub(crate) length: u64,
     /// The file's size, which must be the same when it is read.
@@ -32,10 +36,10 @@ impl Prefix {
     ///
     /// The file cannot be read, or is no whole tar.
     pub fn read(path: &Path) -> Result<Prefix> {
-        let file = File::open(path).map_err(Error::read(path))?;
+        let file = Arc::new(open_regular(path).map_err(Error::read(path))?);
         let metadata = file.metadata().map_err(Error::read(path))?;
         let allowance = Allowance::default();
-        let mut members = Members::new(BufReader::new(file), *allowance.limits());
+        let mut members = Members::new(BufReader::new(&*file), *allowance.limits());
         let mut names = BTreeSet::new();
         let mut next = || {
             let member = members.next_member()?;
@@ -56,8 +60,6 @@ impl Prefix {
             return Err(Error::read(path)(io::Error::new(io::ErrorKind::UnexpectedEof, cause)));
         }
         let modified = (metadata.mtime(), metadata.mtime_nsec());
-        // Reading follows no link, so that nothing can replace the file.
-        let path = path.canonicalize().map_err(Error::read(path))?;
-        Ok(Prefix { path, length, size: metadata.len(), modified, names })
+        Ok(Prefix { path: path.to_owned(), file, length, size: metadata.len(), modified, names })
     }
 }

@@ -1,18 +1,14 @@
 //! Reads a layer's bytes front to back, wherever they come from.
 
-use crate::layout::{nonzero, store_layout_here};
-use crate::{Error, Layout, Prefix, Recipe, Result};
+use crate::layout::store_layout_here;
+use crate::member_file::{ExpectedFile, OpenFile, read_some};
+use crate::{Error, Layout, Recipe, Result};
 use layerstone_store::{Store, open_regular};
-use layerstone_tar::{BLOCK, Part, PartReader, Placed};
-use rustix::fs::OFlags;
-use std::fs::{File, OpenOptions};
-use std::hash::Hasher;
+use layerstone_tar::{BLOCK, Part, PartReader};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use twox_hash::XxHash3_64;
 
 /// Where a layer's bytes come from.
 #[derive(Clone, Debug)]
@@ -194,7 +190,7 @@ impl<'a> LayoutReader<'a> {
         }
         if let Some(open) = &mut self.file {
             let count = open.read(buffer)?;
-            if open.left == 0 {
+            if open.is_at_end() {
                 open.finish()?;
                 self.file = None;
             }
@@ -229,89 +225,13 @@ impl<'a> LayoutReader<'a> {
         let size = member.entry.kind.size();
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
         if size > 0 {
-            let sum = layout.sums.as_ref().map(|sums| ContentSum { hasher: XxHash3_64::new(), recorded: &sums[index] });
-            self.file = Some(OpenFile { sum, ..OpenFile::new(ExpectedFile::member(layout, member))? });
+            let file = OpenFile::new(ExpectedFile::member(layout, member))?;
+            self.file = Some(match &layout.sums {
+                None => file,
+                Some(sums) => file.summed(&sums[index]),
+            });
         }
         Ok(())
-    }
-}
-
-/// A file as it was when it was laid out.
-struct ExpectedFile {
-    path: PathBuf,
-    size: u64,
-    modified: (i64, i64),
-    /// Bytes to be read of it.
-    length: u64,
-}
-
-impl ExpectedFile {
-    fn member(layout: &Layout, member: &Placed) -> ExpectedFile {
-        let size = member.entry.kind.size();
-        ExpectedFile { path: layout.locate(member), size, modified: member.modified, length: size }
-    }
-
-    fn prefix(prefix: &Prefix) -> ExpectedFile {
-        let Prefix { size, modified, length, .. } = *prefix;
-        ExpectedFile { path: prefix.path.clone(), size, modified, length }
-    }
-}
-
-/// A file being read.
-struct OpenFile<'a> {
-    file: File,
-    expected: ExpectedFile,
-    left: u64,
-    sum: Option<ContentSum<'a>>,
-}
-
-/// The sum of a file's contents, and where it is recorded.
-struct ContentSum<'a> {
-    hasher: XxHash3_64,
-    recorded: &'a AtomicU64,
-}
-
-impl<'a> OpenFile<'a> {
-    fn new(expected: ExpectedFile) -> Result<OpenFile<'a>> {
-        // A link or pipe that replaced the file must neither be followed nor waited for.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&expected.path);
-        Ok(OpenFile { file: opened.map_err(Error::read(&expected.path))?, left: expected.length, expected, sum: None })
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let got = read_some(&mut self.file, &mut buffer[..want]).map_err(Error::read(&self.expected.path))?;
-        if got == 0 {
-            let ExpectedFile { size, length, .. } = self.expected;
-            return Err(self.changed(format!("found {} bytes, expected {size}", length - self.left)));
-        }
-        self.left -= got as u64;
-        if let Some(sum) = &mut self.sum {
-            sum.hasher.write(&buffer[..got]);
-        }
-        Ok(got)
-    }
-
-    /// Notices a write between layout and now. Not the change time nor the inode: Nix may hard-link equal files of the
-    /// store at any moment (`auto-optimise-store`), which changes both and no content.
-    fn finish(&self) -> Result<()> {
-        let metadata = self.file.metadata().map_err(Error::read(&self.expected.path))?;
-        let ExpectedFile { size, modified, .. } = self.expected;
-        if metadata.len() != size {
-            return Err(self.changed(format!("found {} bytes, expected {size}", metadata.len())));
-        }
-        if (metadata.mtime(), metadata.mtime_nsec()) != modified {
-            return Err(self.changed("its modification time is not what it was".to_owned()));
-        }
-        if let Some(sum) = &self.sum {
-            sum.recorded.store(nonzero(sum.hasher.finish()), Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn changed(&self, cause: String) -> Error {
-        Error::changed(&self.expected.path, cause)
     }
 }
 
@@ -328,16 +248,6 @@ fn read_full(file: &mut impl Read, mut buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(total)
-}
-
-/// Reads once; again where a signal came first, as it may on network file systems (NFS's `intr`, FUSE).
-fn read_some(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match file.read(buffer) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::ready_contents::{Content, HelperFile, files_of, label};
 use crate::tree::{DIRECTORY_MODE, Entry, File, FileTree, Node, is_root};
 use crate::{Error, Result};
 use layerstone_spec::Helper;
-use layerstone_store::{Scratch, Store, Walk};
+use layerstone_store::{Scratch, Store, Walk, open_regular};
 use layerstone_tar::{Kind, Node as BaseNode, Tree};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub fn write_helper(store: &Store, helper: &Helper, directory: &Path) -> Result<
     let mut merged = Merged { tree: FileTree::new(&label(helper)), conflicts: Vec::new() };
     let context = Context { store, texts: texts.path(), base: None, replace: false };
     add_helpers(&mut merged, std::slice::from_ref(helper), context)?;
-    merged.tree.write_new(directory)
+    merged.tree.write_new(directory, open_regular)
 }
 
 /// A helper whose files are being added.

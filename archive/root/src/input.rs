@@ -6,7 +6,7 @@
 use crate::tree::{Entry, File, FileTree, Node, as_path, below_root, is_root};
 use crate::{Error, Result};
 use layerstone_store::Scratch;
-use layerstone_tar::{Allowance, Kind, Members, walk_tree};
+use layerstone_tar::{Allowance, Kind, Members, walk_real_tree};
 use std::fs;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -45,6 +45,7 @@ impl TreeSource {
             TreeSource::Tar { name, file, max_holes } => {
                 let contents = scratch.path().join(number.to_string());
                 fs::create_dir(&contents).map_err(Error::io("make", &contents))?;
+                let contents = contents.canonicalize().map_err(Error::io("make", &contents))?;
                 read_tar(name, file, *max_holes, &contents)
             }
         }
@@ -52,10 +53,10 @@ impl TreeSource {
 }
 
 fn read_directory(path: &Path) -> Result<FileTree> {
-    // Whoever names a link means the directory.
+    // Whoever names a link means the directory. From here on none is followed: another user may have put it there meanwhile.
     let real = path.canonicalize().map_err(Error::io("read", path))?;
     let mut tree = FileTree::new(path);
-    for member in walk_tree(&real, false)?.into_iter().filter(|member| *member.entry.name != *b".") {
+    for member in walk_real_tree(&real)?.into_iter().filter(|member| *member.entry.name != *b".") {
         let name = below_root(&member.entry.name);
         let source = path.join(name);
         let (mode, modified) = (member.entry.mode, member.modified);

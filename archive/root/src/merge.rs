@@ -180,7 +180,7 @@ mod tests {
         std::fs::set_permissions(item.join("new\nline"), Permissions::from_mode(0o555)).unwrap();
         let out = tempfile::tempdir().unwrap();
         let opened = layerstone_store::Directory::open(out.path()).unwrap();
-        merge_named(&store, &["a"]).unwrap().tree.write(&opened, out.path()).unwrap();
+        merge_named(&store, &["a"]).unwrap().tree.write(&opened, out.path(), layerstone_store::open_regular).unwrap();
         let text = std::fs::read_link(out.path().join("new\nline").join(&name)).unwrap();
         assert_eq!(text.as_os_str().as_bytes(), b"/nix/store/a/new\nline/latin1-\xe9");
         for directory in ["", "new\nline"] {

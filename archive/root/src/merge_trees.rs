@@ -6,9 +6,8 @@
 use crate::tree::{Entry, File, FileTree, Node};
 use crate::{Conflict, Error, Result, TreeSource};
 use layerstone_layer::{Layout, Source};
-use layerstone_store::Scratch;
+use layerstone_store::{Scratch, open_real_file};
 use layerstone_tar::Owner;
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -46,12 +45,14 @@ impl MergedTrees {
     ///
     /// There is something of that name, or it cannot be written.
     pub fn write_directory(&self, directory: &Path) -> Result<()> {
-        self.tree.write_new(directory)
+        self.tree.write_new(directory, open_real_file)
     }
 
     /// The tree as a tar of GNU tar's dialect that belongs to root.
     pub fn tar(&self, mtime: i64) -> Source {
-        Source::from(Layout::gnu_numeric(self.tree.members(), mtime, &Owner::numeric_root()))
+        let mut layout = Layout::gnu_numeric(self.tree.members(), mtime, &Owner::numeric_root());
+        layout.has_real_paths = true;
+        Source::from(layout)
     }
 }
 
@@ -80,7 +81,7 @@ fn same_bytes(a: &File, b: &File) -> Result<bool> {
         return Ok(false);
     }
     let open = |file: &File| -> Result<_> {
-        Ok(BufReader::new(fs::File::open(&file.real).map_err(Error::io("read", &file.real))?))
+        Ok(BufReader::new(open_real_file(&file.real).map_err(Error::io("read", &file.real))?))
     };
     let (mut one, mut other) = (open(a)?, open(b)?);
     loop {
@@ -95,5 +96,72 @@ fn same_bytes(a: &File, b: &File) -> Result<bool> {
         }
         one.consume(count);
         other.consume(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    /// A directory `sub` with a file of this text, of one time.
+    fn write(folder: &Path, text: &str) {
+        fs::create_dir_all(folder.join("sub")).unwrap();
+        fs::write(folder.join("sub/file"), text).unwrap();
+        let file = fs::File::options().write(true).open(folder.join("sub/file")).unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(9)).unwrap();
+    }
+
+    /// Somebody else's tree, behind a link that whoever merges it named, and a secret that only the merging user may read.
+    fn places() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("theirs"), "harmless");
+        write(&folder.path().join("secret"), "password");
+        symlink("theirs", folder.path().join("named")).unwrap();
+        let named = folder.path().join("named");
+        (folder, named)
+    }
+
+    fn replace(folder: &Path, name: &str, target: &str) {
+        fs::rename(folder.join(name), folder.join("away")).unwrap();
+        symlink(target, folder.join(name)).unwrap();
+    }
+
+    fn tar(merged: &MergedTrees) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        merged.tar(1).reader().unwrap().read_to_end(&mut bytes).map(|_| bytes)
+    }
+
+    /// A directory, a file or the tree itself that becomes a link after it was looked at is an error, whatever is written.
+    #[test]
+    fn links_that_come_later_are_not_followed() {
+        for (at, name, target) in [
+            ("theirs", "sub", "../secret/sub"),
+            ("theirs/sub", "file", "../../secret/sub/file"),
+            ("", "theirs", "secret"),
+        ] {
+            let (folder, named) = places();
+            let merged = merge_trees(&[TreeSource::Directory(named)]).unwrap();
+            assert!(tar(&merged).unwrap().windows(8).any(|window| window == b"harmless"));
+            replace(&folder.path().join(at), name, target);
+            assert!(tar(&merged).is_err(), "{name}");
+            let out = folder.path().join("out");
+            let error = merged.write_directory(&out).unwrap_err().to_string();
+            assert!(error.starts_with("cannot read: ") && !out.exists(), "{error}");
+        }
+    }
+
+    #[test]
+    fn links_in_a_tree_stay_links() {
+        let (folder, named) = places();
+        symlink("../secret", folder.path().join("theirs/link")).unwrap();
+        let merged = merge_trees(&[TreeSource::Directory(named)]).unwrap();
+        merged.write_directory(&folder.path().join("out")).unwrap();
+        assert_eq!(fs::read_link(folder.path().join("out/link")).unwrap(), Path::new("../secret"));
+        assert_eq!(fs::read_to_string(folder.path().join("out/sub/file")).unwrap(), "harmless");
     }
 }

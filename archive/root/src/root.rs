@@ -13,7 +13,7 @@ use crate::{Error, Result};
 use layerstone_layer::{LayerFile, Layout, Progress, Source, write_layer};
 use layerstone_sandbox::SandboxOptions;
 use layerstone_spec::{Error as SpecError, ImageKind, Spec};
-use layerstone_store::{Directory, Output, Scratch, Store};
+use layerstone_store::{Directory, Output, Scratch, Store, open_regular};
 use layerstone_tar::{Owner, Placed, Tree, Xattrs, read_xattrs, walk_tree};
 use std::collections::HashMap;
 use std::fs::DirBuilder;
@@ -118,7 +118,8 @@ impl Making<'_> {
         let scratch_dir = scratch.path().canonicalize().map_err(Error::io("find", scratch.path()))?;
         let tree = scratch_dir.join("layer");
         DirBuilder::new().mode(0o700).create(&tree).map_err(Error::io("make", &tree))?;
-        self.merged.tree.write(&Directory::open(&tree).map_err(Error::io("make", &tree))?, &tree)?;
+        let directory = Directory::open(&tree).map_err(Error::io("make", &tree))?;
+        self.merged.tree.write(&directory, &tree, open_regular)?;
         let inherited = if self.spec.xattrs { inherited(self.merged, &tree)? } else { Inherited::default() };
         let sandbox = self.config.sandbox;
         let workplace = Workplace { layer: &tree, scratch: &scratch_dir, mtime: self.mtime, sandbox };

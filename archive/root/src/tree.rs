@@ -5,11 +5,11 @@
 
 use crate::error::Side;
 use crate::{Conflict, Error, Result};
-use layerstone_store::{Directory, Error as StageError, Found, Scratch, check_written, open_regular};
+use layerstone_store::{Directory, Error as StageError, Found, Scratch, check_written};
 use layerstone_tar::{Entry as Member, Placed};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{Metadata, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -24,6 +24,10 @@ const TREE: &str = "tree";
 /// Files by their paths below a root, that of the root being empty. What is above an entry is a directory of the tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileTree(pub BTreeMap<PathBuf, Entry>);
+
+/// Opens a file of a tree by its path on this machine: by `open_real_file` where others may write to what the tree was made
+/// of, by `open_regular` where they may not, as in the store.
+pub type OpenFile = fn(&Path) -> io::Result<fs::File>;
 
 /// An entry of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,14 +124,14 @@ impl Entry {
     }
 
     /// Writes the entry into an open directory; a directory is empty, and only its owner can enter it.
-    fn write(&self, directory: &Directory, name: &OsStr, path: &Path) -> Result<()> {
+    fn write(&self, directory: &Directory, name: &OsStr, path: &Path, open: OpenFile) -> Result<()> {
         if let Some(text) = self.text() {
             return directory.create_symlink(name, text).map_err(Error::io("link", path));
         }
         let Node::File(file) = &self.node else {
             return directory.create_directory(name, 0o700).map_err(Error::io("make", path));
         };
-        let mut from = open_regular(&file.real).map_err(Error::io("read", &file.real))?;
+        let mut from = open(&file.real).map_err(Error::io("read", &file.real))?;
         let mut to = directory.create_file(name, 0o600).map_err(Error::io("make", path))?;
         let copied = io::copy(&mut from, &mut to).and_then(|_| check_written(&to));
         copied.map_err(Error::io("write", path))?;
@@ -200,12 +204,12 @@ impl FileTree {
 
     /// Writes the tree into an empty directory, which gets the root's mode; `path` leads there. Directories get their modes
     /// last: one of mode 0555 takes no contents.
-    pub fn write(&self, directory: &Directory, path: &Path) -> Result<()> {
+    pub fn write(&self, directory: &Directory, path: &Path, open: OpenFile) -> Result<()> {
         for (at, entry) in self.0.iter().filter(|(at, _)| !is_root(at)) {
             let shown = path.join(at);
             let above = at.parent().filter(|above| !is_root(above)).map(|above| directory.open_below(above));
             let above = above.transpose().map_err(Error::io("make", &shown))?;
-            entry.write(above.as_ref().unwrap_or(directory), at.file_name().unwrap_or_default(), &shown)?;
+            entry.write(above.as_ref().unwrap_or(directory), at.file_name().unwrap_or_default(), &shown, open)?;
         }
         for (at, entry) in self.0.iter().rev() {
             if let Node::Directory { mode, .. } = entry.node {
@@ -225,7 +229,7 @@ impl FileTree {
     /// # Errors
     ///
     /// There is something of that name, or it cannot be written.
-    pub fn write_new(&self, path: &Path) -> Result<()> {
+    pub fn write_new(&self, path: &Path, open: OpenFile) -> Result<()> {
         let above = path.parent().filter(|above| !is_root(above)).unwrap_or(Path::new("."));
         let parent = match Directory::open_named(above) {
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -240,7 +244,7 @@ impl FileTree {
         let scratch = Scratch::create_in(&parent, above)?;
         let (work, tree, inner) = (scratch.directory(), scratch.path().join(TREE), OsStr::new(TREE));
         let made = work.create_directory(inner, 0o777).and_then(|()| work.subdirectory(inner));
-        self.write(&made.map_err(Error::io("make", &tree))?, &tree)?;
+        self.write(&made.map_err(Error::io("make", &tree))?, &tree, open)?;
         work.rename(inner, &parent, name).map_err(Error::io("make", path))
     }
 
@@ -312,7 +316,7 @@ mod tests {
         let (text, out) = (scratch.path().join("text"), scratch.path().join("out"));
         std::fs::write(&text, "hello").unwrap();
         std::fs::create_dir(&out).unwrap();
-        tree(&text).write(&Directory::open(&out).unwrap(), &out).unwrap();
+        tree(&text).write(&Directory::open(&out).unwrap(), &out, layerstone_store::open_regular).unwrap();
         assert_eq!(std::fs::read(out.join("a/f")).unwrap(), b"hello");
         assert_eq!(std::fs::read_link(out.join("a/l")).unwrap().as_os_str(), "f//f");
         let modes = ["", "a", "a/d", "a/f"].map(|name| mode(&out.join(name)));

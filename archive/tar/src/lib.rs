@@ -35,5 +35,5 @@ pub use placed::Placed;
 pub use tarsum::{clean_name, tarsum};
 pub use tree::{LayerTree, Node, Resolved, Tree};
 pub use union_reader::{FileMeta, UnionReader};
-pub use walk::{kind_of, read_xattrs, read_xattrs_if, walk_store_path, walk_tree};
+pub use walk::{kind_of, read_xattrs, read_xattrs_if, walk_real_tree, walk_store_path, walk_tree};
 pub use whiteout::Whiteout;

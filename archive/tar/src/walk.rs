@@ -1,13 +1,14 @@
 //! Walks directories for layouts: every file with what its header will say, in the order of a tar.
 
 use crate::{Entry, Error, Kind, Placed, Result, Xattrs};
-use layerstone_store::Store;
+use layerstone_store::{Directory, RealEntry, Store};
 use rayon::prelude::*;
 use rustix::fs::{lgetxattr, llistxattr};
 use rustix::io::Errno;
 use std::cmp::Ordering;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirEntry, Metadata};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -32,8 +33,24 @@ const SPLITS: usize = 8;
 ///
 /// Something cannot be read, or is a socket.
 pub fn walk_tree(directory: &Path, xattrs: bool) -> Result<Vec<Placed>> {
-    let mut walk = Walk { order: <[u8]>::cmp, names_files: true, xattrs, splits: 0, members: Vec::new() };
+    let mut walk =
+        Walk { order: <[u8]>::cmp, names_files: true, is_real: false, xattrs, splits: 0, members: Vec::new() };
     walk.enter(directory, b".")?;
+    Ok(walk.members)
+}
+
+/// [`walk_tree`] of a directory where others may write, by a path without links: everything is looked at in open
+/// directories, and a link that replaces a directory meanwhile is an error. Without extended attributes.
+///
+/// # Errors
+///
+/// Something cannot be read, or is a socket.
+pub fn walk_real_tree(directory: &Path) -> Result<Vec<Placed>> {
+    let order = <[u8]>::cmp;
+    let mut walk = Walk { order, names_files: true, is_real: true, xattrs: false, splits: 0, members: Vec::new() };
+    let entry = Directory::open_real(directory).and_then(|directory| directory.as_entry());
+    let found = walk.find_real(directory.to_owned(), b".", entry)?;
+    walk.enter_all(vec![found])?;
     Ok(walk.members)
 }
 
@@ -45,7 +62,8 @@ pub fn walk_tree(directory: &Path, xattrs: bool) -> Result<Vec<Placed>> {
 /// Something cannot be read, or is a socket.
 pub fn walk_store_path(store: &Store, path: &[u8], xattrs: bool, at_once: bool) -> Result<Vec<Placed>> {
     let splits = if at_once { SPLITS } else { 0 };
-    let mut walk = Walk { order: code_point_order, names_files: false, xattrs, splits, members: Vec::new() };
+    let mut walk =
+        Walk { order: code_point_order, names_files: false, is_real: false, xattrs, splits, members: Vec::new() };
     walk.enter(&store.locate(OsStr::from_bytes(path)), path)?;
     Ok(walk.members)
 }
@@ -56,6 +74,8 @@ struct Walk {
     order: fn(&[u8], &[u8]) -> Ordering,
     /// Whether members say where their files are.
     names_files: bool,
+    /// Whether no path that it looks at may have a link in it.
+    is_real: bool,
     /// Whether extended attributes are read.
     xattrs: bool,
     /// How many big directories in each other may be gone through by all threads of a pool.
@@ -84,6 +104,10 @@ impl Walk {
             let name = directory.is_some().then(|| member.entry.name.clone());
             self.members.push(member);
             let (Some(directory), Some(name)) = (directory, name) else { continue };
+            if self.is_real {
+                left.extend(self.find_all_real(&directory, &name)?);
+                continue;
+            }
             let children = self.children(&directory)?;
             if self.splits == 0 || children.len() <= FEW_CHILDREN {
                 left.extend(self.find_all(&children, &directory, &name)?);
@@ -124,8 +148,32 @@ impl Walk {
         Ok(found)
     }
 
+    /// Files of an open directory, the last one first.
+    fn find_all_real(&self, real: &Path, name: &[u8]) -> Result<Vec<Found>> {
+        let directory = Directory::open_real(real).map_err(Error::read(real))?;
+        let mut children = directory.names().map_err(Error::read(real))?;
+        children.sort_unstable_by(|a, b| (self.order)(b.as_bytes(), a.as_bytes()));
+        let find = |child: OsString| {
+            let child_name = [name, b"/", child.as_bytes()].concat();
+            self.find_real(real.join(&child), &child_name, directory.entry(&child))
+        };
+        children.into_iter().map(find).collect()
+    }
+
+    fn find_real(&self, real: PathBuf, name: &[u8], entry: io::Result<RealEntry>) -> Result<Found> {
+        let looked = entry.and_then(|entry| Ok((entry.metadata()?, entry)));
+        let (metadata, entry) = looked.map_err(Error::read(&real))?;
+        let kind = kind_with(&metadata, || entry.link_text()).map_err(Error::read(&real))?;
+        self.found(real, name, &metadata, kind)
+    }
+
     fn find(&self, real: PathBuf, name: &[u8], metadata: &Metadata) -> Result<Found> {
-        let kind = kind_of(&real, metadata)?.ok_or_else(|| Error::Socket { path: real.clone() })?;
+        let kind = kind_of(&real, metadata)?;
+        self.found(real, name, metadata, kind)
+    }
+
+    fn found(&self, real: PathBuf, name: &[u8], metadata: &Metadata, kind: Option<Kind>) -> Result<Found> {
+        let kind = kind.ok_or_else(|| Error::Socket { path: real.clone() })?;
         let mut entry = Entry::new(name, kind, metadata.permissions().mode() & 0o7777);
         if self.xattrs && !metadata.is_symlink() {
             entry.xattrs = read_xattrs(&real)?;
@@ -202,6 +250,11 @@ fn revision_2(mut value: Vec<u8>) -> Vec<u8> {
 ///
 /// The text of a link cannot be read.
 pub fn kind_of(real: &Path, metadata: &Metadata) -> Result<Option<Kind>> {
+    kind_with(metadata, || real.read_link()).map_err(Error::read(real))
+}
+
+/// The same with what reads the text of a link.
+fn kind_with(metadata: &Metadata, target: impl Fn() -> io::Result<PathBuf>) -> io::Result<Option<Kind>> {
     let kind = metadata.file_type();
     let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
     Ok(Some(if kind.is_file() {
@@ -209,8 +262,7 @@ pub fn kind_of(real: &Path, metadata: &Metadata) -> Result<Option<Kind>> {
     } else if kind.is_dir() {
         Kind::Directory
     } else if kind.is_symlink() {
-        let target = real.read_link().map_err(Error::read(real))?;
-        Kind::Symlink { target: target.into_os_string().into_vec().into() }
+        Kind::Symlink { target: target()?.into_os_string().into_vec().into() }
     } else if kind.is_fifo() {
         Kind::Fifo
     } else if kind.is_char_device() {

@@ -10,12 +10,14 @@
 
 mod follow;
 pub mod lock;
+mod real;
 mod remove;
 #[cfg(test)]
 mod tests;
 
 pub use follow::open_regular;
 pub(crate) use follow::{Entry, OTHERS_WRITE, Walk, is_refused};
+pub use real::{RealEntry, open_real_file};
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, fchown, fstat, fsync,

@@ -29,7 +29,7 @@ pub use cancel::{Cancel, Cancelled};
 pub use codec::{decode, encode};
 pub use digest::{Digest, Hasher};
 pub use directory::lock::{Lock, try_lock, wait_lock};
-pub use directory::{Directory, open_regular};
+pub use directory::{Directory, RealEntry, open_real_file, open_regular};
 pub use error::{Error, Result};
 pub use fields::{Fields, describe, string};
 pub use file::{
