@@ -4,6 +4,7 @@
 mod codecs;
 mod images;
 mod layers;
+mod limits;
 
 use crate::support::memory::Measured;
 use crate::support::pieces::{Entry, Pieces, plain_docker, tar, tar_of};

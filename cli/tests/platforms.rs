@@ -49,7 +49,7 @@ fn named(mut descriptor: Value) -> Value {
 }
 
 /// A layout with an index of these platforms, `depth` indexes deep.
-fn nested(platforms: &[&str], depth: usize) -> Files {
+pub fn nested(platforms: &[&str], depth: usize) -> Files {
     let mut files = Files::new();
     let mut manifests: Vec<Value> = platforms.iter().map(|platform| described(platform, &mut files)).collect();
     for _ in 0..depth {
@@ -85,7 +85,7 @@ fn flat(layout: &Files) -> Files {
 }
 
 /// A registry that has what a layout lists first, under any name and tag.
-fn registry(layout: &Files) -> Server {
+pub fn registry(layout: &Files) -> Server {
     let file = |wanted: &str, files: &Files| {
         files.iter().find_map(|(name, entry)| match entry {
             Entry::File(bytes) if name.ends_with(wanted) => Some(bytes.clone()),

@@ -3,6 +3,7 @@
 use crate::Unavailable;
 use layerstone_guest::Phase;
 use layerstone_sandbox::{describe_exit, quote};
+use layerstone_store::Exceeded;
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -71,17 +72,14 @@ pub enum Error {
         console: Vec<String>,
     },
     /// The layer that came back is larger than one of the run's disk can be.
-    #[error("layer of the root script: found more than {limit} bytes, which its disk cannot hold")]
+    #[error("layer of the root script: found more than {limit} bytes, which its disk cannot hold (limit script-layer)")]
     LayerTooLarge {
         /// Bytes that it may have.
         limit: u64,
     },
     /// The base's files have more extended attributes than may be kept in memory.
-    #[error("extended attributes of the base's files: found more than {limit} bytes")]
-    Attributes {
-        /// Bytes that they may have together.
-        limit: usize,
-    },
+    #[error("the base's files: {0}")]
+    Attributes(Exceeded),
     /// What came back is not what a run sends.
     #[error("cannot understand what came back: {0}")]
     Garbled(String),

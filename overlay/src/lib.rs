@@ -10,7 +10,6 @@ mod backend;
 mod console;
 mod error;
 mod kernel;
-mod limits;
 mod lower;
 #[cfg(feature = "vm")]
 mod machine;

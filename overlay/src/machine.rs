@@ -10,7 +10,7 @@ mod program;
 mod store;
 
 use crate::kernel::Kernel;
-use crate::receive::{ChildGuard, HostSide, Received, Timeouts, receive};
+use crate::receive::{Bounds, ChildGuard, HostSide, Received, receive};
 use crate::{Backend, Error, Result, Run};
 use layerstone_guest::machine::{BASE_DISK, CONTENTS_DISK, PORT, STORE_DISK, SWAP_DISK};
 use modules::modules;
@@ -66,7 +66,7 @@ pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<R
     let request = run.request(backend)?;
     let modules = modules(&kernel)?;
     let (base, store) = rayon::join(
-        || run.base.map(|base| base.image(run.machine.cache.as_deref())).transpose(),
+        || run.base.map(|base| base.image(run.machine.cache.as_deref(), &run.limits)).transpose(),
         || run.store.as_ref().map(store::image).transpose(),
     );
     let (base, store) = (base?, store?);
@@ -89,7 +89,7 @@ pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<R
     let usual = if backend == Backend::Kvm { BOOT_KVM } else { BOOT };
     let hello = run.machine.boot_timeout.unwrap_or(usual);
     let prepared = begin.elapsed();
-    Ok(Received { prepared, ..receive(&mut guard, Timeouts::of(run, hello), host)? })
+    Ok(Received { prepared, ..receive(&mut guard, Bounds::of(run, hello), host)? })
 }
 
 fn command(backend: Backend, kernel: &Kernel, run: &Run<'_>, first: &File) -> Command {

@@ -1,6 +1,6 @@
 //! Runs a guest as a child process of this program in namespaces, with a user namespace or as root of the machine.
 
-use crate::receive::{ChildGuard, HostSide, Received, Timeouts, receive};
+use crate::receive::{Bounds, ChildGuard, HostSide, Received, receive};
 use crate::{Backend, Error, Result, Run};
 use crossbeam_channel::{Receiver, bounded};
 use layerstone_guest::{ChunkWriter, Request, namespace};
@@ -66,7 +66,7 @@ pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<R
     let (received, fed) = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(&mut stdin, &wait, &request, run));
         let mut host = HostSide { out: host.out, log: host.log, hello: host.hello, users: &mut map };
-        let received = receive(&mut guard, Timeouts::of(run, HELLO), &mut host);
+        let received = receive(&mut guard, Bounds::of(run, HELLO), &mut host);
         // Whoever still feeds it gets an error now.
         drop(guard);
         let _ = stop.try_send(None);

@@ -1,11 +1,10 @@
 //! Receives what a guest sends: frames on one pipe, its console on another, with a timeout for each.
 
 use crate::console::Console;
-use crate::limits::{MAX_LAST_WORDS, MAX_LAYER, MAX_PHASES};
 use crate::{Error, Result, Run};
 use layerstone_guest::{DiskUsage, Done, Failed, Failure, Frame, Phase};
 use layerstone_sandbox::signal;
-use layerstone_store::{Digest, Hasher};
+use layerstone_store::{Digest, Hasher, Limit, Limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use std::io::{self, Read, Write};
@@ -21,9 +20,10 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// Parts of a disk that may be left when it counts as full.
 const FULL: u64 = 100;
 
-/// The timeouts of a run, and the bound of its layer.
+/// What a run may take: time, and bytes of what it sends. What has broken out of the script in a machine must not fill the
+/// memory or the disk outside.
 #[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
+pub struct Bounds {
     /// Until the first sign of life.
     pub hello: Duration,
     /// Between two signs of life.
@@ -31,13 +31,16 @@ pub struct Timeouts {
     /// All of it, after the first sign of life; none without a limit.
     pub timeout: Option<Duration>,
     /// Bytes that the layer's tar may have.
-    pub most: u64,
+    pub layer: u64,
+    /// How much of what the guest sends is read besides.
+    pub limits: Limits,
 }
 
-impl Timeouts {
-    /// What a run has, whose first sign of life may take so long.
-    pub fn of(run: &Run<'_>, hello: Duration) -> Timeouts {
-        Timeouts { hello, silence: SILENCE, timeout: run.timeout, most: run.disk.saturating_mul(MAX_LAYER) }
+impl Bounds {
+    /// Those of a run, whose first sign of life may take so long.
+    pub fn of(run: &Run<'_>, hello: Duration) -> Bounds {
+        let layer = run.disk.saturating_mul(run.limits.most(Limit::ScriptLayer));
+        Bounds { hello, silence: SILENCE, timeout: run.timeout, layer, limits: run.limits }
     }
 }
 
@@ -98,14 +101,14 @@ impl Drop for ChildGuard {
 }
 
 /// Receives until the run has ended, well or not. The worker's outputs are pipes.
-pub fn receive(guard: &mut ChildGuard, timeouts: Timeouts, host: &mut HostSide<'_>) -> Result<Received> {
+pub fn receive(guard: &mut ChildGuard, bounds: Bounds, host: &mut HostSide<'_>) -> Result<Received> {
     let (stdout, stderr) = (guard.child.stdout.take(), guard.child.stderr.take());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
         return Err(Error::Garbled("found no pipes".to_owned()));
     };
     let begin = Instant::now();
     let receiver = Receiver {
-        timeouts,
+        bounds,
         begin,
         heard: begin,
         hello: None,
@@ -121,7 +124,7 @@ pub fn receive(guard: &mut ChildGuard, timeouts: Timeouts, host: &mut HostSide<'
 }
 
 struct Receiver {
-    timeouts: Timeouts,
+    bounds: Bounds,
     begin: Instant,
     /// When the last frame came.
     heard: Instant,
@@ -183,12 +186,12 @@ impl Receiver {
 
     /// How long may be waited now.
     fn time_left(&self) -> Result<Duration> {
-        let allowed = if self.hello.is_some() { self.timeouts.silence } else { self.timeouts.hello };
+        let allowed = if self.hello.is_some() { self.bounds.silence } else { self.bounds.hello };
         let silence = allowed.saturating_sub(self.heard.elapsed());
         if silence.is_zero() {
             return Err(Error::Silent { phase: self.phase, after: allowed, console: self.console.lines() });
         }
-        let (Some(hello), Some(timeout)) = (self.hello, self.timeouts.timeout) else { return Ok(silence) };
+        let (Some(hello), Some(timeout)) = (self.hello, self.bounds.timeout) else { return Ok(silence) };
         let left = timeout.saturating_sub(hello.elapsed());
         match left.is_zero() {
             true => Err(Error::Timeout { phase: self.phase, after: timeout, last_lines: self.script.lines() }),
@@ -199,7 +202,8 @@ impl Receiver {
     /// Takes all complete frames; the last one if it ends the run.
     fn take_frames(&mut self, host: &mut HostSide<'_>) -> Result<Option<Done>> {
         let mut taken = 0;
-        while let Some((frame, length)) = Frame::decode(&self.frames[taken..]).map_err(garbled)? {
+        let limits = self.bounds.limits;
+        while let Some((frame, length)) = Frame::decode(&self.frames[taken..], &limits).map_err(garbled)? {
             taken += length;
             self.heard = Instant::now();
             if let Some(ended) = self.take(frame, host)? {
@@ -222,9 +226,8 @@ impl Receiver {
             }
             Frame::Users => (host.users)()?,
             Frame::Phase(phase) => {
-                if self.phases.len() == MAX_PHASES {
-                    return Err(Error::Garbled(format!("found more than {MAX_PHASES} phases")));
-                }
+                let count = self.phases.len() as u64 + 1;
+                self.bounds.limits.check(Limit::ScriptPhases, count).map_err(|it| garbled(it.into()))?;
                 self.phase = phase;
                 self.phases.push((phase, self.begin.elapsed()));
             }
@@ -236,9 +239,8 @@ impl Receiver {
             Frame::Beat => {}
             Frame::Tar(bytes) => {
                 self.size = self.size.saturating_add(bytes.len() as u64);
-                if self.size > self.timeouts.most {
-                    let limit = self.timeouts.most;
-                    return Err(Error::LayerTooLarge { limit });
+                if self.size > self.bounds.layer {
+                    return Err(Error::LayerTooLarge { limit: self.bounds.layer });
                 }
                 self.hasher.update(&bytes);
                 host.out.write_all(&bytes).map_err(Error::io("write", "the layer of the root script"))?;
@@ -278,7 +280,7 @@ impl Receiver {
     fn lost(mut self, guard: &mut ChildGuard, mut stderr: ChildStderr) -> Error {
         let _ = guard.child.kill();
         let mut rest = Vec::new();
-        let _ = stderr.by_ref().take(MAX_LAST_WORDS).read_to_end(&mut rest);
+        let _ = stderr.by_ref().take(self.bounds.limits.most(Limit::ScriptConsole)).read_to_end(&mut rest);
         self.console.push(&rest);
         match guard.child.wait() {
             Ok(status) => Error::Lost {
@@ -322,18 +324,23 @@ mod tests {
     use super::*;
 
     /// What comes of these frames, and how many bytes of the layer are written.
-    fn received(frames: &[Frame], most: u64) -> (Result<Received>, u64) {
+    fn received(frames: &[Frame], layer: u64) -> (Result<Received>, u64) {
+        let wait = Duration::from_secs(60);
+        let limits = Limits::default();
+        received_within(frames, "cat frames", Bounds { hello: wait, silence: wait, timeout: None, layer, limits })
+    }
+
+    /// The same of a guest that is this command in a directory with the file `frames`.
+    fn received_within(frames: &[Frame], command: &str, bounds: Bounds) -> (Result<Received>, u64) {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("frames");
         std::fs::write(&file, frames.iter().flat_map(Frame::encode).collect::<Vec<u8>>()).unwrap();
-        let mut command = Command::new("cat");
-        command.arg(&file).stdin(Stdio::null());
-        let mut guard = ChildGuard::start("the test", &mut command).unwrap();
-        let wait = Duration::from_secs(60);
-        let timeouts = Timeouts { hello: wait, silence: wait, timeout: None, most };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(directory.path()).stdin(Stdio::null());
+        let mut guard = ChildGuard::start("the test", &mut shell).unwrap();
         let (mut out, mut log) = (Vec::new(), Vec::new());
         let mut host = HostSide { out: &mut out, log: &mut log, hello: &mut || (), users: &mut || Ok(()) };
-        let result = receive(&mut guard, timeouts, &mut host);
+        let result = receive(&mut guard, bounds, &mut host);
         (result, out.len() as u64)
     }
 
@@ -360,19 +367,63 @@ mod tests {
 
     #[test]
     fn what_an_inside_that_means_harm_sends() {
-        let phases = vec![Frame::Phase(Phase::Script); MAX_PHASES + 1];
+        let phases = vec![Frame::Phase(Phase::Script); 101];
         for (frames, most, expected) in [
             (vec![hello(), hello()], 9, "cannot understand what came back: found a second hello, expected one"),
-            (phases, 9, "cannot understand what came back: found more than 100 phases"),
+            (
+                phases,
+                9,
+                "cannot understand what came back: found 101 phases, expected at most 100 (limit script-phases)",
+            ),
             (
                 [vec![hello()], layer(1_000_000)].concat(),
                 199_999,
-                "layer of the root script: found more than 199999 bytes, which its disk cannot hold",
+                "layer of the root script: found more than 199999 bytes, which its disk cannot hold (limit script-layer)",
             ),
         ] {
             let (result, written) = received(&frames, most);
             assert_eq!(result.unwrap_err().to_string(), expected);
             assert!(written <= most, "{written}");
         }
+    }
+
+    #[test]
+    fn as_many_phases_as_the_limit() {
+        let phases = vec![Frame::Phase(Phase::Script); 100];
+        let (result, _) = received(&[vec![hello()], phases, layer(0)].concat(), 0);
+        assert_eq!(result.unwrap().phases.len(), 100);
+    }
+
+    /// The time of a run begins at the first hello: what comes before it, a slow boot, takes none of it.
+    #[test]
+    fn the_timeout_counts_from_the_first_hello() {
+        let wait = Duration::from_secs(60);
+        let timeout = Some(Duration::from_secs(2));
+        let bounds = Bounds { hello: wait, silence: wait, timeout, layer: 0, limits: Limits::default() };
+        let frames = [vec![hello()], layer(0)].concat();
+        let (result, _) = received_within(&frames, "sleep 3; cat frames", bounds);
+        assert!(result.is_ok(), "{result:?}");
+        let begin = Instant::now();
+        let (result, _) = received_within(&[hello(), Frame::Beat], "cat frames; sleep 60", bounds);
+        assert!(matches!(result, Err(Error::Timeout { .. })), "{result:?}");
+        assert!((2..30).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    }
+
+    /// Of what a machine says when it has ended, so much is kept as is allowed.
+    #[test]
+    fn last_words() {
+        let wait = Duration::from_secs(60);
+        let words = |most| {
+            let limits = Limits::default().with(Limit::ScriptConsole, most);
+            let bounds = Bounds { hello: wait, silence: wait, timeout: None, layer: 0, limits };
+            // The pipe of frames closes first, so that all of the console, of a process that outlives it, is last words.
+            let late = "(exec 1>&-; sleep 0.5; echo one >&2; echo two >&2) & exec 1>&-; sleep 60";
+            let (result, _) = received_within(&[], late, bounds);
+            let Err(Error::Lost { console, .. }) = result else { panic!("{result:?}") };
+            console
+        };
+        assert_eq!(words(8), ["one", "two"]);
+        assert_eq!(words(7), ["one", "two"]);
+        assert_eq!(words(4), ["one"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Backend, Error, LowerImage, Result};
 use layerstone_guest::{Bind, Hooks, Phase, Request, StoreRequest};
-use layerstone_store::{Digest, Store, StorePath};
+use layerstone_store::{Digest, Limit, Limits, Store, StorePath};
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub struct Run<'a> {
     pub machine: Machine,
     /// How long it may take, from the first sign of life on.
     pub timeout: Option<Duration>,
+    /// How much is read of what comes back, and of the base.
+    pub limits: Limits,
 }
 
 /// How a virtual machine is made.
@@ -91,6 +93,8 @@ impl Run<'_> {
             store: self.store.as_ref().map(|store| store.request(backend)),
             mtime: self.mtime,
             disk: self.disk,
+            // A tar of them has headers besides, which count as much.
+            files: self.disk.saturating_mul(self.limits.most(Limit::ScriptLayer)) / 2,
             has_base: self.base.is_some(),
             contents: contents.map(|metadata| metadata.len()),
         })

@@ -171,7 +171,8 @@ fn collect(blobs: &Blobs, index: &Listing, level: &Level<'_>, found: &mut Found)
             if platform.is_none_or(|platform| platform.os != UNKNOWN) {
                 image(blobs, &descriptor, blob, names, level, found)?;
             }
-        } else if level.depth < blobs.limits().most(Limit::IndexDepth) {
+        } else {
+            check(blobs, Limit::IndexDepth, level.depth + 1)?;
             let entry = level.entry.or(Some(number));
             let level = Level { piece: &blob.name, names: &names, entry, depth: level.depth + 1 };
             collect(blobs, &parse(blobs, &blob.name, &blob.read(blobs)?)?, &level, found)?;

@@ -7,7 +7,7 @@
 use crate::header_bounds::HeaderBounds;
 use crate::unpacked::{Unpacked, unpack};
 use crate::{Compression, Error, Result};
-use layerstone_store::{Error as StageError, Found, Limits, Stop, Walk};
+use layerstone_store::{Error as StageError, Found, Limit, Limits, Stop, Walk};
 use layerstone_tar::{ArchiveMember, BLOCK, Kind, Members, Part, clean_name};
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -170,7 +170,11 @@ pub(crate) fn read_members(tar: &Part, mut bounds: HeaderBounds) -> io::Result<V
                 return Err(damaged("the archive ends in the padding of its last member"));
             }
             Ok(None) => return Ok(found),
-            Err(e) if e.raw_os_error().is_none() && !members.has_headers() => {
+            Err(e)
+                if e.raw_os_error().is_none()
+                    && !members.has_headers()
+                    && Limit::of_message(&e.to_string()).is_none() =>
+            {
                 return Err(damaged("found no tar header"));
             }
             Err(e) => return Err(e),

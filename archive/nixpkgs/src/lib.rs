@@ -13,7 +13,6 @@ mod error;
 pub mod fuzz;
 mod jshon;
 mod legacy;
-mod limits;
 mod python_tar;
 mod python_time;
 mod stream;

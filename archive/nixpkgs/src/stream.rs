@@ -4,7 +4,7 @@ use crate::stream_base::StreamBase;
 use crate::{Conf, Error, Result};
 use layerstone_image::{Archive, ImageFacts, LayerFacts, LayerMember, MANIFEST_NAME, Trailer};
 use layerstone_layer::{Recipe, Source, store_layout};
-use layerstone_store::{Digest, Error as StageError, Store, StorePath};
+use layerstone_store::{Digest, Error as StageError, Limits, Store, StorePath};
 use layerstone_tar::Owner;
 use rayon::prelude::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -24,8 +24,8 @@ impl Stream {
     /// # Errors
     ///
     /// The base cannot be read, or its environment and the conf's are not lists of strings.
-    pub fn open(conf: Conf) -> Result<Stream> {
-        let base = conf.from_image.as_deref().map(StreamBase::open).transpose()?;
+    pub fn open(conf: Conf, limits: Limits) -> Result<Stream> {
+        let base = conf.from_image.as_deref().map(|path| StreamBase::open(path, limits)).transpose()?;
         let facts = conf.facts(base.as_ref())?;
         Ok(Stream { conf, base, facts })
     }

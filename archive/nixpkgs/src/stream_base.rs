@@ -5,10 +5,9 @@
 //! layers, which may be compressed; a layer that is a link stays one.
 
 use crate::Result;
-use crate::limits::MAX_COPIED;
 use crate::python_tar::{TarInfo, read_members};
 use layerstone_image::{CopiedMember, LayerFacts, TarFile, merge_env, paths_comment};
-use layerstone_store::Limits;
+use layerstone_store::{Limit, Limits};
 use serde_json::Value;
 use std::path::Path;
 
@@ -27,19 +26,17 @@ impl StreamBase {
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is no docker archive by the rules of Python.
-    pub(crate) fn open(path: &Path) -> Result<StreamBase> {
+    /// It cannot be read, is no docker archive by the rules of Python, or is beyond a limit.
+    pub(crate) fn open(path: &Path, limits: Limits) -> Result<StreamBase> {
         let mut infos = Vec::new();
-        let tar = TarFile::open(path, Limits::default(), |tar, bounds| read_members(tar, bounds, &mut infos))?;
+        let tar = TarFile::open(path, limits, |tar, bounds| read_members(tar, bounds, &mut infos))?;
         let image = tar.first_image()?;
         let mut base = StreamBase { config: image.config, layers: Vec::new(), members: Vec::new() };
         let mut copied = 0;
         for (name, diff_id) in &image.layers {
             let member = copied_member(&tar, &infos, name)?;
             copied += member.header.len();
-            if copied > MAX_COPIED {
-                return Err(tar.error(format!("found headers of layers of more than {MAX_COPIED} bytes")).into());
-            }
+            limits.check(Limit::CopiedHeaders, copied as u64).map_err(|exceeded| tar.error(exceeded.to_string()))?;
             let name = name.trim_end_matches('/');
             let comment = paths_comment(&[name]);
             base.layers.push(LayerFacts { diff_id: *diff_id, name: name.to_owned(), comment });
@@ -76,6 +73,10 @@ mod tests {
     use std::io::{Read, Write};
     use std::path::PathBuf;
 
+    fn open(path: &Path) -> Result<StreamBase> {
+        StreamBase::open(path, Limits::default())
+    }
+
     fn golden(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
     }
@@ -96,7 +97,7 @@ mod tests {
     fn copies_as_python_makes_them() {
         for line in include_str!("../golden/base-members.sha256").lines() {
             let (sum, name) = line.split_once("  ").unwrap();
-            let base = StreamBase::open(&golden(&format!("base-{name}.tar.xz"))).unwrap();
+            let base = open(&golden(&format!("base-{name}.tar.xz"))).unwrap();
             assert_eq!(Digest::of(&copied(&base)).hex(), sum, "{name}");
             assert_eq!(base.layers.len(), 5);
         }
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn links_stay_links() {
-        let base = StreamBase::open(&golden("base-gnu.tar.xz")).unwrap();
+        let base = open(&golden("base-gnu.tar.xz")).unwrap();
         let sizes: Vec<_> = base.members.iter().map(size).collect();
         assert_eq!(sizes, [513, 0, 512, 1, 0]);
         assert_eq!(base.layers[1].comment, "store paths: ['a/layer.tar']");
@@ -139,9 +140,9 @@ mod tests {
         let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
         bzip2.write_all(&tar).unwrap();
         let zstd = zstd::encode_all(&tar[..], 1).unwrap();
-        let expected = copied(&StreamBase::open(&golden("base-gnu.tar.xz")).unwrap());
+        let expected = copied(&open(&golden("base-gnu.tar.xz")).unwrap());
         for bytes in [tar, gzip, bzip2.finish().unwrap(), zstd] {
-            assert_eq!(copied(&StreamBase::open(written(&bytes).path()).unwrap()), expected);
+            assert_eq!(copied(&open(written(&bytes).path()).unwrap()), expected);
         }
     }
 
@@ -166,7 +167,7 @@ mod tests {
         let mut members: Vec<(&str, &[u8])> = layers.iter().map(|name| (*name, &b""[..])).collect();
         members.extend([(listed[0]["Config"].as_str().unwrap(), &config[..]), ("manifest.json", &manifest[..])]);
         let file = written(&archive(&members));
-        let base = StreamBase::open(file.path()).unwrap();
+        let base = open(file.path()).unwrap();
         let conf = Conf::parse(include_bytes!("../golden/conf-on-base.json"), "conf.json").unwrap();
         assert_eq!(conf.from_image.as_deref(), Some(Path::new("image-5.tar")));
         let expected: Value = serde_json::from_str(include_str!("../golden/image-config-on-base.json")).unwrap();
@@ -184,7 +185,7 @@ mod tests {
     #[track_caller]
     fn check_error(bytes: &[u8], cause: &str) {
         let file = written(bytes);
-        let error = StreamBase::open(file.path()).unwrap_err().to_string();
+        let error = open(file.path()).unwrap_err().to_string();
         assert_eq!(error, format!("not an image: {}: {cause}", file.path().display()));
     }
 
@@ -206,7 +207,7 @@ mod tests {
             &archive(&[("manifest.json", MANIFEST), ("c", br#"{"rootfs":{"diff_ids":[]}}"#)]),
             "found 1 layers, expected 0 as the config has diff IDs",
         );
-        let error = StreamBase::open(Path::new("/nonexistent")).unwrap_err().to_string();
+        let error = open(Path::new("/nonexistent")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read: /nonexistent: "), "{error}");
     }
 
@@ -224,7 +225,7 @@ mod tests {
         check_error(&link("away"), "l links to away, which is not there");
         check_error(&link("../l"), "too many links: l");
         let file = written(&link("./x/../c"));
-        assert_eq!(size(&StreamBase::open(file.path()).unwrap().members[0]), 0);
+        assert_eq!(size(&open(file.path()).unwrap().members[0]), 0);
     }
 
     /// Cut anywhere before its end marker, an archive is refused; none of the ways panics.
@@ -234,11 +235,11 @@ mod tests {
             let tar = plain(&format!("base-{name}.tar.xz"));
             let end = tar.iter().rposition(|&byte| byte != 0).unwrap().next_multiple_of(512);
             for len in (0..end).step_by(61).chain((512..end).step_by(512)) {
-                assert!(StreamBase::open(written(&tar[..len]).path()).is_err(), "{name} {len}");
+                assert!(open(written(&tar[..len]).path()).is_err(), "{name} {len}");
             }
         }
         let compressed = std::fs::read(golden("base-gnu.tar.xz")).unwrap();
-        let error = StreamBase::open(written(&compressed[..compressed.len() - 30]).path()).unwrap_err().to_string();
+        let error = open(written(&compressed[..compressed.len() - 30]).path()).unwrap_err().to_string();
         assert!(error.starts_with("cannot unpack: "), "{error}");
     }
 }

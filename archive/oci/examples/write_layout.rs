@@ -2,6 +2,7 @@
 
 use layerstone_layer::{CompressionParams, Layer, Progress, Source};
 use layerstone_oci::{BlobStore, Config, Image, OciLayout, Reference};
+use layerstone_store::Limits;
 use std::{collections::BTreeMap, error::Error, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -15,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let name: Reference = "empty:1".parse()?;
     let (config, annotations) = (Config::Made(Box::new(config)), BTreeMap::new());
     let image = Image { name: Some(name), layers: vec![layer], config, manifest: None, annotations, mtime: 1 };
-    let layout = OciLayout::open(&dir.path().join("layout"))?;
+    let layout = OciLayout::open(&dir.path().join("layout"), Limits::default())?;
     let put = image.put(Some(CompressionParams::ZSTD), &layout, 1, &Progress::default())?;
     let (manifest, _) = put.manifest.expect("layouts have manifests");
     layout.finish(&manifest.descriptor, &manifest.bytes, put.name.as_ref())?;

@@ -35,6 +35,8 @@ pub struct OciLayout {
     path: PathBuf,
     directory: Arc<Directory>,
     staging: Staging,
+    /// How much is read of what the directory has.
+    limits: Limits,
 }
 
 impl OciLayout {
@@ -42,8 +44,8 @@ impl OciLayout {
     ///
     /// # Errors
     ///
-    /// The directory holds something else, or cannot be written.
-    pub fn open(path: &Path) -> Result<OciLayout> {
+    /// The directory holds something else, or an index beyond the limits, or cannot be written.
+    pub fn open(path: &Path, limits: Limits) -> Result<OciLayout> {
         let new = NewDirectory::make(path).map_err(|e| match e {
             StageError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Error::NotALayout { path: path.to_owned(), cause: "found a file, expected a folder".to_owned() }
@@ -51,7 +53,7 @@ impl OciLayout {
             e => e.into(),
         })?;
         let (path, directory) = (path.to_owned(), Arc::clone(new.directory()));
-        let layout = OciLayout { path, directory, staging: Staging::new(new) };
+        let layout = OciLayout { path, directory, staging: Staging::new(new), limits };
         if layout.is_begun()? {
             layout.check_marker()?;
             // Whether an image can be added is known before anything is written.
@@ -79,15 +81,23 @@ impl OciLayout {
 
     /// Whether the marker is one of a version that is supported.
     fn check_marker(&self) -> Result<()> {
-        let most = Limits::default().most(Limit::Json);
-        let text = self.directory.read_below(Path::new(LAYOUT_NAME), most);
+        let text = self.read(Path::new(LAYOUT_NAME));
         let text = text.map_err(StageError::io("read", &self.path.join(LAYOUT_NAME)))?;
+        let checked = self.limits.check(Limit::Json, text.len() as u64);
+        checked.map_err(|exceeded| self.wrong(&format!("{LAYOUT_NAME}: {exceeded}")))?;
         let version = serde_json::from_slice::<Value>(&text).ok();
         let version = version.as_ref().and_then(|value| value["imageLayoutVersion"].as_str());
         match version.is_some_and(|version| version.starts_with("1.")) {
             true => Ok(()),
             false => Err(self.wrong("oci-layout: expected {\"imageLayoutVersion\":\"1.0.0\"}")),
         }
+    }
+
+    /// The bytes of a piece of JSON; of one that has more than it may, one byte more.
+    fn read(&self, name: &Path) -> io::Result<Vec<u8>> {
+        let (most, mut bytes) = (self.limits.most(Limit::Json).saturating_add(1), Vec::new());
+        self.directory.open_file_below(name)?.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn wrong(&self, cause: &str) -> Error {
@@ -130,18 +140,14 @@ impl OciLayout {
     /// The path of the index, and its bytes with an image more, which takes its name from whatever had it.
     fn index_with(&self, descriptor: &Descriptor, name: Option<&Reference>) -> Result<(PathBuf, Vec<u8>)> {
         let path = self.path.join(INDEX_NAME);
-        // One byte more than may be, which is an error then.
-        let most = Limits::default().most(Limit::Json).saturating_add(1);
-        let mut bytes = Vec::new();
-        let opened = self.directory.open_file_below(Path::new(INDEX_NAME));
-        match opened.and_then(|file| file.take(most).read_to_end(&mut bytes)) {
-            Ok(_) => {}
+        let bytes = match self.read(Path::new(INDEX_NAME)) {
+            Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                bytes = Index::<Descriptor>::new(Vec::new(), BTreeMap::new()).to_bytes();
+                Index::<Descriptor>::new(Vec::new(), BTreeMap::new()).to_bytes()
             }
             Err(e) => return Err(StageError::io("read", &path)(e).into()),
-        }
-        let index = with_image(&bytes, descriptor, name, &path.display().to_string())?;
+        };
+        let index = with_image(&bytes, descriptor, name, &path.display().to_string(), &self.limits)?;
         Ok((path, index))
     }
 }
@@ -193,10 +199,15 @@ impl BlobStore for OciLayout {
 }
 
 /// An index.json with an image more, which takes its name from whatever had it; all else in it stays as it is.
-fn with_image(index: &[u8], descriptor: &Descriptor, name: Option<&Reference>, path: &str) -> Result<Vec<u8>> {
+fn with_image(
+    index: &[u8],
+    descriptor: &Descriptor,
+    name: Option<&Reference>,
+    path: &str,
+    limits: &Limits,
+) -> Result<Vec<u8>> {
     let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
-    let limits = Limits::default();
-    let checked = limits.check(Limit::Json, index.len() as u64).and_then(|()| check_json(index, &limits));
+    let checked = limits.check(Limit::Json, index.len() as u64).and_then(|()| check_json(index, limits));
     checked.map_err(|exceeded| wrong(exceeded.to_string()))?;
     let mut index: Value = serde_json::from_slice(index).map_err(|e| wrong(e.to_string()))?;
     let keys = index.as_object_mut().ok_or_else(|| wrong("expected an object".to_owned()))?;
@@ -225,7 +236,7 @@ mod tests {
     use std::thread;
 
     fn add(directory: &Path, number: usize) -> Result<()> {
-        let layout = OciLayout::open(directory)?;
+        let layout = OciLayout::open(directory, Limits::default())?;
         let name: Reference = format!("image{number}:1").parse().unwrap();
         let bytes = b"{}";
         layout.finish(&Descriptor::of("application/json", bytes), bytes, Some(&name))

@@ -2,7 +2,7 @@
 
 use layerstone_layer::{Layout, Source};
 use layerstone_store::{Store, StorePath};
-use layerstone_tar::{Entry, LayerTree, Owner, Placed, Tree};
+use layerstone_tar::{Allowance, Entry, LayerTree, Owner, Placed, Tree};
 use std::fs::{create_dir_all, write};
 use std::os::unix::fs::symlink;
 
@@ -33,7 +33,7 @@ pub fn base(lines: &[&str]) -> Tree {
     let members = lines.iter().map(|line| Placed::bare(base_entry(line))).collect();
     let source = Source::from(Layout::gnu(members, 1, &Owner::root()));
     let mut tree = Tree::default();
-    tree.put(LayerTree::read_stream(source.reader().unwrap()).unwrap()).unwrap();
+    tree.put(LayerTree::read_stream(source.reader().unwrap(), &Allowance::default()).unwrap()).unwrap();
     tree
 }
 

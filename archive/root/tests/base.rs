@@ -7,7 +7,7 @@ use layerstone_layer::{Layout, Source};
 use layerstone_root::{Console, Error, RootConfig, build};
 use layerstone_spec::{RootMode, Spec};
 use layerstone_store::Store;
-use layerstone_tar::{Kind, LayerTree, Member, Members, Owner, Placed, Tree, walk_tree};
+use layerstone_tar::{Allowance, Kind, LayerTree, Member, Members, Owner, Placed, Tree, walk_tree};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ fn write(directory: &Path, files: &Files, whose: &str) {
 fn base_tree(directory: &Path) -> Tree {
     let layout = Layout::gnu(walk_tree(directory, false).unwrap(), 1, &Owner::root());
     let mut tree = Tree::default();
-    tree.put(LayerTree::read_stream(Source::from(layout).reader().unwrap()).unwrap()).unwrap();
+    tree.put(LayerTree::read_stream(Source::from(layout).reader().unwrap(), &Allowance::default()).unwrap()).unwrap();
     tree
 }
 

@@ -174,7 +174,7 @@ pub(crate) mod tests {
     pub(crate) fn flattened(layers: &[String]) -> Tree {
         let mut tree = Tree::default();
         let layers: Vec<Vec<u8>> = layers.iter().map(|layer| tar(layer)).collect();
-        tree.put(LayerTree::read_stream(&flat(&layers)[..]).unwrap()).unwrap();
+        tree.put(LayerTree::read_stream(&flat(&layers)[..], &Allowance::default()).unwrap()).unwrap();
         tree
     }
 

@@ -54,9 +54,13 @@ impl Member {
     /// The member of a header, or what is wrong with it.
     fn of(header: &tarsum::Member, limits: &Limits) -> Result<Member, String> {
         let below_root = |what: &str, name: &[u8]| of_length(what, &below_root(what, name)?, limits);
+        let name = below_root("name", &header.name)?;
+        let kind = kind(header, below_root, |what, name| of_length(what, name, limits))?;
+        let around = name.iter().filter(|&&byte| byte == b'/').count() as u64;
+        limits.check(Limit::Depth, around + u64::from(kind == Kind::Directory))?;
         Ok(Member {
-            name: below_root("name", &header.name)?,
-            kind: kind(header, below_root, |what, name| of_length(what, name, limits))?,
+            name,
+            kind,
             mode: number("mode", header.mode)? & 0o7777,
             uid: number("user id", header.uid)?,
             gid: number("group id", header.gid)?,

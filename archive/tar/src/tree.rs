@@ -98,7 +98,8 @@ impl Tree {
 pub(crate) mod tests {
     use super::*;
     use crate::flat::tests::flattened;
-    use crate::{Common, Dialect, Entry, Kind, Owner};
+    use crate::{Allowance, Common, Dialect, Entry, Kind, Owner};
+    use layerstone_store::{Limit, Limits};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::io::Cursor;
@@ -202,7 +203,8 @@ pub(crate) mod tests {
     #[track_caller]
     fn check_read_error(members: &str, expected: &str) {
         let tar = tar(members);
-        let errors = [LayerTree::read(Cursor::new(&tar)), LayerTree::read_stream(&tar[..])].map(Result::unwrap_err);
+        let errors = [LayerTree::read(Cursor::new(&tar)), LayerTree::read_stream(&tar[..], &Allowance::default())]
+            .map(Result::unwrap_err);
         for error in errors {
             assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
             assert_eq!(error.to_string(), format!("not a good tar: header at byte {expected}"));
@@ -328,6 +330,24 @@ pub(crate) mod tests {
         // Those that have a header count nothing.
         let directories: String = (0..300).flat_map(|a| (0..1000).map(move |b| format!("{a}/{b}/ "))).collect();
         assert!(LayerTree::read(Cursor::new(tar(&directories))).is_ok());
+    }
+
+    /// A million files, named as on an installed Debian and ten in a directory, are within the default limit, with another
+    /// hundred thousand on top. A hundredth of them is read.
+    #[test]
+    fn a_million_files_are_within_the_limits() {
+        let directory = |index: usize| format!("usr/share/directory{index:06}/ ");
+        let file = |index: usize| format!("usr/share/directory{:06}/file-{index:07}.conf.gz ", index / 10);
+        let members: String = (0..1_100).map(directory).chain((0..11_000).map(file)).collect();
+        let limits = Limits::default();
+        let hundredth = limits.most(Limit::Headers) / 100;
+        let read = |most| {
+            let allowance = Allowance::new(limits.with(Limit::Headers, most));
+            LayerTree::read_nth(Cursor::new(tar(&members)), 0, &allowance).map(drop)
+        };
+        read(hundredth).unwrap();
+        // It is what they take, and not much more.
+        assert!(read(hundredth * 8 / 10).is_err());
     }
 
     /// On a stack that would not hold a call for each directory.

@@ -115,6 +115,7 @@ impl Builder<'_> {
             store: self.options.store,
             spec: self.spec,
             options: &self.options.scripts,
+            limits: self.options.limits,
         };
         let blob = scratch.path().join("run.tar");
         Ok(ScriptLayer { layer: root_script::make(run, &blob, self.options.report)?, blob })

@@ -54,7 +54,7 @@ impl OciDestination {
     ) -> Result<OciDestination> {
         let since = Instant::now();
         let kind = match target {
-            ImageTarget::OciLayout(directory) => Kind::Layout(OciLayout::open(directory)?),
+            ImageTarget::OciLayout(directory) => Kind::Layout(OciLayout::open(directory, registries.options.limits)?),
             ImageTarget::OciArchive(path) => Kind::Archive(OciArchive::create(path)?),
             ImageTarget::Registry(reference) => {
                 let mounts: Vec<String> = registries.mount_from.iter().chain(mounts).cloned().collect();

@@ -14,9 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Manifests and indexes that are fetched to find the one for a platform.
-const MAX_FETCHED: usize = 100;
-
 /// What an index of a registry lists, on the way to the one image that is meant.
 struct Search<'a> {
     repository: &'a Repository,
@@ -40,8 +37,8 @@ impl Search<'_> {
             return Ok(Some(best.clone()));
         }
         for inner in index.manifests.iter().filter(|it| media_type::is_index(&it.media_type)) {
-            if depth < self.limits.most(Limit::IndexDepth)
-                && let Some(fetched) = self.fetch(inner)?
+            self.check(Limit::IndexDepth, depth + 1)?;
+            if let Some(fetched) = self.fetch(inner)?
                 && let Some(found) = self.image(&Index::parse(&fetched.bytes, self.name, self.limits)?, depth + 1)?
             {
                 return Ok(Some(found));
@@ -63,12 +60,17 @@ impl Search<'_> {
         Ok(platform)
     }
 
-    /// A manifest or index, once; none if it was fetched before, or too many were.
+    /// A manifest or index, once; none if it was fetched before.
     fn fetch(&mut self, descriptor: &Descriptor) -> Result<Option<FetchedManifest>> {
-        if self.fetched.len() >= MAX_FETCHED || !self.fetched.insert(descriptor.digest) {
+        if !self.fetched.insert(descriptor.digest) {
             return Ok(None);
         }
+        self.check(Limit::Fetched, self.fetched.len() as u64)?;
         Ok(Some(self.repository.manifest(&descriptor.digest.to_string())?))
+    }
+
+    fn check(&self, limit: Limit, found: u64) -> Result<()> {
+        self.limits.check(limit, found).map_err(|exceeded| invalid!("{exceeded}: {}", self.name))
     }
 
     fn nothing(mut self) -> crate::Error {

@@ -8,8 +8,8 @@ use layerstone_layer::{LayerFile, Progress};
 use layerstone_overlay::{Backend, Choice, Hooks, Machine, Phase, Ran, Run, ScriptStore, Unavailable};
 use layerstone_root::RootConfig;
 use layerstone_spec::{Script, Spec};
-use layerstone_store::{Output, Scratch, Store, StorePath};
-use layerstone_tar::LayerTree;
+use layerstone_store::{Limits, Output, Scratch, Store, StorePath};
+use layerstone_tar::{Allowance, LayerTree};
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -90,6 +90,8 @@ pub struct RootScript<'a> {
     pub spec: &'a Spec,
     /// Where it runs.
     pub options: &'a ScriptOptions,
+    /// How much is read of what it sends back.
+    pub limits: Limits,
 }
 
 /// What the contents that are in the layer before a script runs are made with; none if there are none.
@@ -124,6 +126,7 @@ pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<Lay
         disk: job.spec.disk_size << 20,
         machine: options.machine(job.spec.vm_memory),
         timeout: options.timeout,
+        limits: job.limits,
     };
     let mut tell = |backend: Backend, passed: &[Unavailable]| {
         report.notice(&format!("root script in {}{}", backend.describe(), reasons(passed)));
@@ -138,7 +141,7 @@ pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<Lay
     })?;
     let references = scanned.scanner.finish();
     // It comes from where a script was root.
-    check(&output, &ran)?;
+    check(&output, &ran, job.limits)?;
     output.commit()?;
     if options.timings {
         report.answer(timings(&ran).trim_end());
@@ -235,9 +238,9 @@ fn timings(ran: &Ran) -> String {
 }
 
 /// Whether what came back is a layer.
-fn check(output: &Output, ran: &Ran) -> Result<()> {
+fn check(output: &Output, ran: &Ran, limits: Limits) -> Result<()> {
     let mut file = output.file();
     io::Seek::rewind(&mut file).context("cannot read the layer of the root script")?;
-    let read = LayerTree::read_stream(BufReader::new(io::Read::take(file, ran.size)));
+    let read = LayerTree::read_stream(BufReader::new(io::Read::take(file, ran.size)), &Allowance::new(limits));
     read.map(drop).map_err(|error| invalid!("cannot use what the root script left: {error}"))
 }

@@ -1,6 +1,7 @@
 //! `layerstone stream`: what nixpkgs' stream_layered_image.py writes, to the byte.
 
 use crate::args::Common;
+use crate::limit_args::LimitArgs;
 use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
@@ -26,6 +27,8 @@ pub struct Options {
     /// Where to write, - for stdout; a name that ends in .gz or .zst is compressed
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -37,7 +40,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let target = ImageTarget::parse_archive(options.output.as_os_str())?;
     let files = Files::of(&store).reads([&options.conf]).reads(&conf.from_image);
     files.writes_to(&target).check()?;
-    let stream = Stream::open(conf)?;
+    let stream = Stream::open(conf, options.limits.limits())?;
     let archive = stream.archive(&store)?;
     write_archive(&archive, &target, &CompressionChoice::default(), &|diff_ids| stream.trailer(diff_ids), common)?;
     Ok(())

@@ -204,6 +204,7 @@ fn holes() {
     super::printed(&place, "userns", "--disk-size 16");
     let run = super::run(&place, "userns", "--disk-size 8");
     let expected = "packing the layer: cannot pack ./60: found files with holes of 90 MiB together in a layer on a disk of 8 MiB, \
-                    this one of 60 MiB: a layer would hold all of their zeros\n";
+                    this one of 60 MiB: a layer would hold all of their zeros (limit script-layer)\n\
+                    hint: --limit script-layer=NUMBER allows more\n";
     assert!(run.code == Some(1) && run.stderr.ends_with(expected), "{}", run.stderr);
 }

@@ -40,6 +40,26 @@ pub enum Limit {
     Json,
     /// Values of one piece of JSON.
     JsonValues,
+    /// Arrays and objects within each other, in one piece of JSON.
+    JsonDepth,
+    /// Directories within each other, of a file of a layer.
+    Depth,
+    /// Manifests and indexes of a registry that are read to find the one for a platform.
+    Fetched,
+    /// Bytes of PAX records that hold for all members of a tar.
+    GlobalRecords,
+    /// Bytes of headers of a base's layers that nixpkgs' stream copies.
+    CopiedHeaders,
+    /// Bytes of extended attributes, names included, of all files of a base that a virtual machine gets.
+    Attributes,
+    /// Bytes of a frame that the guest of a root script sends.
+    ScriptFrame,
+    /// Phases that the guest of a root script says it is in.
+    ScriptPhases,
+    /// How many times the size of the run's disk the layer of a root script may have.
+    ScriptLayer,
+    /// Bytes that are kept of the console of a machine that has ended; what is more is left out.
+    ScriptConsole,
 }
 
 /// What is known of a limit.
@@ -60,15 +80,16 @@ const fn row(limit: Limit, name: &'static str, default: u64, counts: &'static st
 }
 
 /// All limits, in the order of [`Limit`], each with the reason for its default.
-pub const LIMITS: [Description; 16] = [
+pub const LIMITS: [Description; 26] = [
     // A few bytes may stand for many: see `Limits::unpacked`.
     Description { limit: Limit::Unpacked, name: "unpacked", default: None, counts: "bytes" },
     // gzip makes a thousand zeros of one byte, and files of real images hardly more than ten bytes.
     row(Limit::Ratio, "ratio", 100, "times the compressed size"),
     // Images with all of TeX Live or of a machine learning stack have some hundred thousand.
     row(Limit::Members, "members", 2_000_000, "members"),
-    // About a million files, several times as many as the largest images have.
-    row(Limit::Headers, "headers", 192 << 20, "bytes of memory for headers"),
+    // A million files, named as on an installed Debian and ten in a directory, take 212 million bytes: several times as
+    // many as the largest images have.
+    row(Limit::Headers, "headers", 256 << 20, "bytes of memory for headers"),
     // An image of 127 layers has about 500.
     row(Limit::ArchiveMembers, "archive-members", 250_000, "members"),
     row(Limit::ArchiveHeaders, "archive-headers", 32 << 20, "bytes of names and PAX records in its headers"),
@@ -90,6 +111,27 @@ pub const LIMITS: [Description; 16] = [
     row(Limit::Json, "json", 8 << 20, "bytes"),
     // In memory each takes up to some hundred bytes, however short its text is. A config of 127 layers has a thousand.
     row(Limit::JsonValues, "json-values", 200_000, "values"),
+    // Configs and manifests have five. serde_json reads no more than 127, whatever is allowed here.
+    row(Limit::JsonDepth, "json-depth", 64, "arrays and objects within each other"),
+    // As many as a name of 4096 bytes can have. Nothing here recurses into them; tools that do end at about a thousand.
+    row(Limit::Depth, "depth", 2_048, "folders within each other"),
+    // An index lists an image for each platform, and one of Go's has some twenty.
+    row(Limit::Fetched, "fetched", 100, "manifests"),
+    // `git archive` writes 52. They are kept for each member.
+    row(Limit::GlobalRecords, "global-records", 16 << 10, "bytes of global PAX records"),
+    // One member with many records may be listed many times.
+    row(Limit::CopiedHeaders, "copied-headers", 32 << 20, "bytes of headers of layers"),
+    // File capabilities have 20 bytes, and labels some fifty.
+    row(Limit::Attributes, "attributes", 32 << 20, "bytes of extended attributes"),
+    // Ours are of 64 KiB, but for the last one, which has the names of all sockets.
+    row(Limit::ScriptFrame, "script-frame", 1 << 20, "bytes of a frame"),
+    // There are about ten.
+    row(Limit::ScriptPhases, "script-phases", 100, "phases"),
+    // The files of a layer may have half of that, since few have holes (lastlog(8)) and a tar holds every byte of them;
+    // headers take less than the other half.
+    row(Limit::ScriptLayer, "script-layer", 16, "times the disk of the run"),
+    // The kernel's last words are some lines.
+    row(Limit::ScriptConsole, "script-console", 1 << 20, "bytes of a console that has ended"),
 ];
 
 /// Bytes to which anything may be unpacked, however small it is.

@@ -2,16 +2,18 @@
 //! not before all of one is there.
 
 use crate::{ChunkReader, ChunkWriter, Frame};
+use layerstone_store::Limits;
 use std::io::{Read, Write};
 
 /// Frames of a guest, one after the other.
 pub fn frames(bytes: &[u8]) {
+    let decode = |bytes: &[u8]| Frame::decode(bytes, &Limits::default());
     let mut rest = bytes;
-    while let Ok(Some((frame, length))) = Frame::decode(rest) {
+    while let Ok(Some((frame, length))) = decode(rest) {
         let encoded = frame.encode();
-        assert_eq!(Frame::decode(&encoded).ok().flatten(), Some((frame, encoded.len())));
+        assert_eq!(decode(&encoded).ok().flatten(), Some((frame, encoded.len())));
         for end in 0..length.min(64) {
-            assert!(matches!(Frame::decode(&rest[..end]), Ok(None)), "the first {end} bytes");
+            assert!(matches!(decode(&rest[..end]), Ok(None)), "the first {end} bytes");
         }
         rest = &rest[length..];
     }

@@ -30,7 +30,6 @@ pub use chunked::{ChunkReader, ChunkWriter};
 pub use error::{Error, Result};
 pub use protocol::{Channel, DiskUsage, Done, Failed, Failure, Frame};
 pub use request::{Bind, Hooks, Phase, Request, StoreRequest};
-pub use send_layer::MAX_HOLES;
 pub use unpack::is_overlays;
 
 /// Where the files of the base are.

@@ -5,13 +5,10 @@
 //! virtual machine ends proves nothing, as it does so after a panic too.
 
 use crate::Phase;
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Limit, Limits};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::io::{self, Write};
-
-/// Bytes of a frame at most: more is not a frame of ours.
-const LONGEST: u32 = 1 << 20;
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,14 +95,12 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// `InvalidData`: this is no frame.
-    pub fn decode(bytes: &[u8]) -> io::Result<Option<(Frame, usize)>> {
+    /// `InvalidData`: this is no frame, or one of more bytes than [`Limit::ScriptFrame`].
+    pub fn decode(bytes: &[u8], limits: &Limits) -> io::Result<Option<(Frame, usize)>> {
         let Some((&[kind, a, b, c, d], rest)) = bytes.split_first_chunk() else { return Ok(None) };
         let length = u32::from_le_bytes([a, b, c, d]);
         let invalid = |cause: String| io::Error::new(io::ErrorKind::InvalidData, cause);
-        if length > LONGEST {
-            return Err(invalid(format!("found a frame of {length} bytes, expected at most {LONGEST}")));
-        }
+        limits.check(Limit::ScriptFrame, length.into())?;
         let Some(body) = rest.get(..length as usize) else { return Ok(None) };
         let text = || String::from_utf8_lossy(body).into_owned();
         let json =
@@ -157,6 +152,10 @@ impl Channel {
 mod tests {
     use super::*;
 
+    fn decode(bytes: &[u8]) -> io::Result<Option<(Frame, usize)>> {
+        Frame::decode(bytes, &Limits::default())
+    }
+
     fn frames() -> Vec<Frame> {
         vec![
             Frame::Hello("6.1.0".to_owned()),
@@ -180,10 +179,10 @@ mod tests {
         for frame in frames() {
             let bytes = frame.encode();
             for length in 0..bytes.len() {
-                assert_eq!(Frame::decode(&bytes[..length]).unwrap(), None, "{frame:?}");
+                assert_eq!(decode(&bytes[..length]).unwrap(), None, "{frame:?}");
             }
             let more = [&bytes[..], b"H"].concat();
-            assert_eq!(Frame::decode(&more).unwrap(), Some((frame, bytes.len())));
+            assert_eq!(decode(&more).unwrap(), Some((frame, bytes.len())));
         }
     }
 
@@ -191,10 +190,19 @@ mod tests {
     fn what_is_no_frame_is_an_error() {
         for (bytes, expected) in [
             (&b"Z\0\0\0\0"[..], "found a frame of kind Z"),
-            (b"L\xff\xff\xff\xff", "found a frame of 4294967295 bytes, expected at most 1048576"),
+            (b"L\xff\xff\xff\xff", "found 4294967295 bytes of a frame, expected at most 1048576 (limit script-frame)"),
             (b"P\x01\0\0\0x", "found a frame P that cannot be read: expected value at line 1 column 1"),
         ] {
-            assert_eq!(Frame::decode(bytes).unwrap_err().to_string(), expected);
+            assert_eq!(decode(bytes).unwrap_err().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn as_many_bytes_as_the_limit_and_no_more() {
+        let bytes = Frame::Log(vec![b'x'; 9]).encode();
+        let read = |most| Frame::decode(&bytes, &Limits::default().with(Limit::ScriptFrame, most));
+        assert!(read(9).unwrap().is_some());
+        let expected = "found 9 bytes of a frame, expected at most 8 (limit script-frame)";
+        assert_eq!(read(8).unwrap_err().to_string(), expected);
     }
 }

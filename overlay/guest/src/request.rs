@@ -18,6 +18,8 @@ pub struct Request {
     pub mtime: i64,
     /// Bytes that the layer, and what scripts write besides, may have.
     pub disk: u64,
+    /// Bytes that the files of the layer may have together, holes among them.
+    pub files: u64,
     /// Whether there is a base.
     pub has_base: bool,
     /// Bytes of a tar that is put into the layer first; none if there is none.

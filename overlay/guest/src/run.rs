@@ -67,7 +67,7 @@ pub fn run(request: &Request, mut inputs: Inputs, channel: &mut Channel) -> Resu
     hook(Phase::ExtraCommands, &hooks.extra_commands, &layer, channel)?;
     channel.send(&Frame::Phase(Phase::Pack))?;
     let changes = read_upper(&layer, Path::new(LOWER), root)?;
-    check_holes(&changes.members, request.disk)?;
+    check_holes(&changes.members, request.disk, request.files)?;
     let (size, digest) = send_layer(&changes.members, request.mtime, channel)?;
     channel.send(&Frame::Done(Done { size, digest, sockets: changes.sockets }))
 }

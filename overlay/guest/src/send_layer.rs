@@ -10,18 +10,14 @@ use std::io::{self, Read};
 /// Bytes of a frame.
 const FRAME: usize = 64 << 10;
 
-/// How many times the size of the disk the files of a layer may have together: a few files with holes are usual
-/// (lastlog(8)), but a tar holds every byte of them.
-pub const MAX_HOLES: u64 = 8;
-
 /// Whether files with holes make the layer many times larger than what the disk holds.
-pub fn check_holes(members: &[Changed], disk: u64) -> Result<()> {
+pub fn check_holes(members: &[Changed], disk: u64, most: u64) -> Result<()> {
     let size = |member: &Changed| if let Kind::File { size } = member.entry.kind { size } else { 0 };
     let all: u64 = members.iter().map(size).fold(0, u64::saturating_add);
     match members.iter().max_by_key(|member| size(member)) {
-        Some(largest) if all > disk.saturating_mul(MAX_HOLES) => Err(Error::Found(format!(
+        Some(largest) if all > most => Err(Error::Found(format!(
             "cannot pack {}: found files with holes of {} MiB together in a layer on a disk of {} MiB, this one of {} MiB: a \
-             layer would hold all of their zeros",
+             layer would hold all of their zeros (limit script-layer)",
             largest.entry.name.escape_ascii(),
             all >> 20,
             disk >> 20,

@@ -3,7 +3,7 @@
 use crate::{Error, LowerImage, Result};
 use layerstone_erofs::{FileContents, Inode, InodeKind};
 use layerstone_guest::is_overlays;
-use layerstone_store::{Directory, Output};
+use layerstone_store::{Directory, Limit, Limits, Output};
 use layerstone_tar::{FileMeta, Kind, Node, Tree, UnionReader};
 use rustix::fs::OFlags;
 use std::collections::HashMap;
@@ -13,16 +13,13 @@ use std::path::Path;
 
 /// Bytes written at a time.
 const WRITTEN: usize = 1 << 18;
-/// Bytes of extended attributes of all files of a base at most, names included: file capabilities have 20 bytes, and labels
-/// some fifty.
-const MAX_ATTRIBUTES: usize = 32 << 20;
 
 impl LowerImage {
     /// Its files as a file system, which is taken from or kept in a directory if one is given.
-    pub(crate) fn image(&self, cache: Option<&Path>) -> Result<File> {
+    pub(crate) fn image(&self, cache: Option<&Path>, limits: &Limits) -> Result<File> {
         let Some(cache) = cache else {
             let mut file = tempfile::tempfile().map_err(Error::io("make a file in", std::env::temp_dir()))?;
-            self.write_image(&mut file)?;
+            self.write_image(&mut file, limits)?;
             return Ok(file);
         };
         let name = self.name();
@@ -35,14 +32,14 @@ impl LowerImage {
         }
         let directory = Directory::create_named(cache).map_err(Error::io("make", cache))?;
         let mut output = Output::create_below(&directory, Path::new(&name), &path)?;
-        self.write_image(&mut output)?;
+        self.write_image(&mut output, limits)?;
         output.commit()?;
         directory.open_file(&name, OFlags::RDONLY).map_err(Error::io("open", &path))
     }
 
-    fn write_image(&self, out: &mut dyn Write) -> Result<()> {
+    fn write_image(&self, out: &mut dyn Write, limits: &Limits) -> Result<()> {
         let reader = UnionReader(&self.layers);
-        let (inodes, nodes) = inodes(&self.tree, reader)?;
+        let (inodes, nodes) = inodes(&self.tree, reader, limits)?;
         write_erofs(&inodes, &mut Files { nodes, reader }, out).map_err(Error::io("write", "the base's files"))
     }
 }
@@ -67,15 +64,13 @@ impl FileContents for Files<'_> {
 }
 
 /// The files of a tree as the file system describes them, directories before their contents.
-fn inodes<'a>(tree: &'a Tree, reader: UnionReader<'_>) -> Result<(Vec<Inode>, Vec<&'a Node>)> {
-    let mut attributes = 0_usize;
+fn inodes<'a>(tree: &'a Tree, reader: UnionReader<'_>, limits: &Limits) -> Result<(Vec<Inode>, Vec<&'a Node>)> {
+    let mut attributes = 0_u64;
     let mut inode = |node: &Node| -> Result<Inode> {
         let inode = inode(node, reader)?;
-        attributes += inode.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        match attributes > MAX_ATTRIBUTES {
-            true => Err(Error::Attributes { limit: MAX_ATTRIBUTES }),
-            false => Ok(inode),
-        }
+        attributes += inode.xattrs.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum::<u64>();
+        limits.check(Limit::Attributes, attributes).map_err(Error::Attributes)?;
+        Ok(inode)
     };
     let mut inodes = vec![inode(tree.root())?];
     let mut nodes = vec![tree.root()];
@@ -119,4 +114,41 @@ fn inode(node: &Node, reader: UnionReader<'_>) -> Result<Inode> {
     // What an image says to overlayfs is not for it to say.
     let xattrs = xattrs.into_iter().filter(|(name, _)| !is_overlays(name)).collect();
     Ok(Inode { kind, mode: node.mode, uid: node.uid, gid: node.gid, mtime, xattrs })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use layerstone_store::Digest;
+    use layerstone_tar::{Common, Dialect, Entry, LayerTree, Owner, Part};
+    use std::sync::Arc;
+
+    /// The image of a layer of these files, each with an attribute of so many bytes.
+    fn image(files: &[(&str, usize)]) -> LowerImage {
+        let common = Common { dialect: Dialect::Pax, mtime: 1, owner: Owner::root() };
+        let mut layer = Vec::new();
+        for (name, bytes) in files {
+            let xattrs = [(Box::from(&b"user.x"[..]), vec![b'v'; *bytes].into())].into_iter().collect();
+            let entry = Entry { xattrs: Some(Box::new(xattrs)), ..Entry::file(name.as_bytes(), 0o644, 0) };
+            common.append_header(&entry, &mut layer);
+        }
+        layer.extend([0; 1024]);
+        let mut tree = Tree::default();
+        tree.put(LayerTree::read(io::Cursor::new(&layer)).unwrap()).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&layer).unwrap();
+        let part = Part::new(Arc::new(file), "layer", 0, layer.len() as u64);
+        LowerImage { tree: Arc::new(tree), layers: vec![part], diff_ids: vec![Digest::of(&layer)] }
+    }
+
+    /// Attributes of all files are counted together, with their names.
+    #[test]
+    fn as_many_attributes_as_the_limit_and_no_more() {
+        let image = image(&[("a", 10), ("b", 7)]);
+        let write = |most| image.write_image(&mut io::sink(), &Limits::default().with(Limit::Attributes, most));
+        write(29).unwrap();
+        let expected =
+            "the base's files: found 29 bytes of extended attributes, expected at most 28 (limit attributes)";
+        assert_eq!(write(28).unwrap_err().to_string(), expected);
+    }
 }

@@ -1,7 +1,6 @@
 //! Reading headers: V7, ustar, GNU and PAX.
 
 use super::{Pax, TarInfo};
-use crate::limits::MAX_GLOBAL;
 use layerstone_image::HeaderBounds;
 use layerstone_store::Limit;
 use layerstone_tar::{ArchiveMember, BLOCK, Kind, Part, PartReader};
@@ -81,9 +80,7 @@ impl Headers {
     fn set_global(&mut self, records: Pax) -> io::Result<()> {
         self.global = over(&self.global, records);
         let bytes = bytes_of(&self.global);
-        if bytes > MAX_GLOBAL {
-            return Err(damaged(format!("found global PAX records of {bytes} bytes, expected at most {MAX_GLOBAL}")));
-        }
+        self.bounds.limits().check(Limit::GlobalRecords, bytes as u64)?;
         self.bounds.keep(bytes)
     }
 

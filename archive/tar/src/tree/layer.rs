@@ -58,8 +58,8 @@ impl LayerTree {
     /// # Errors
     ///
     /// As [`read`](LayerTree::read).
-    pub fn read_stream<R: Read>(tar: R) -> io::Result<LayerTree> {
-        LayerTree::read_members(tar, 0, &Allowance::default(), |_| Ok(()))
+    pub fn read_stream<R: Read>(tar: R, allowance: &Allowance) -> io::Result<LayerTree> {
+        LayerTree::read_members(tar, 0, allowance, |_| Ok(()))
     }
 
     /// Reads all members; `pass` goes over the contents of one, if that can be done without reading them.

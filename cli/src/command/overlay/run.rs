@@ -88,6 +88,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         store: &store,
         spec: &spec,
         options: &scripts,
+        limits: options.base.limits(),
     };
     options.output.probe()?;
     let mut step = options.step.begin(&options.output.files())?;
