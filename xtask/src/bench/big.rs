@@ -65,7 +65,7 @@ const ROWS: [Row; 17] = [
     row("tags of a repository, one more pushed", TAGS, tags::registry, "push image.json HOST/big:more --root root"),
     row("tags of a repository, one of them copied", TAGS, tags::registry, "copy registry:HOST/big:7 oci:out"),
     row("tags of a layout, one more added", TAGS, tags::layout, "copy small.tar oci:tags --as big:more"),
-    row("tags of a layout, served and listed", TAGS, tags::layout, "serve TAGS --listen 127.0.0.1:0"),
+    row("tags of a layout, served and listed", [50, 500], tags::layout, "serve TAGS --listen 127.0.0.1:0"),
     row("tags of an archive, merged", TAGS, archive::tags, "merge image.tar -o -"),
 ];
 
