@@ -4,7 +4,7 @@
 //! packet, flags and mode of openat(2) and a name; the answer is an error number and, if that is 0, a descriptor.
 
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -32,7 +32,7 @@ pub fn pair() -> Result<(FdBroker, OwnedFd), Errno> {
 impl FdBroker {
     /// openat(2), of a single name.
     pub fn open(&self, directory: &OwnedFd, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-        match (openat(directory, name, flags, mode), &self.0) {
+        match (retry_on_intr(|| openat(directory, name, flags, mode)), &self.0) {
             (Err(Errno::ACCESS | Errno::PERM), Some(supervisor)) => ask(supervisor, directory, name, flags, mode),
             (result, _) => result,
         }
@@ -59,9 +59,9 @@ pub fn serve(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let (length, directory) = receive(socket, &mut request)?;
     let number = |at: usize| u32::from_ne_bytes([request[at], request[at + 1], request[at + 2], request[at + 3]]);
     let opened = match (directory, request.get(HEAD..length).map(CStr::from_bytes_with_nul)) {
-        (Some(directory), Some(Ok(name))) => {
+        (Some(directory), Some(Ok(name))) => retry_on_intr(|| {
             openat(&directory, name, OFlags::from_bits_retain(number(0)), Mode::from_bits_retain(number(4)))
-        }
+        }),
         _ if length == 0 => return Err(Errno::CONNRESET),
         _ => Err(Errno::INVAL),
     };

@@ -6,7 +6,7 @@ use crate::report::Reclaimed;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Uid, chmodat, chownat, fgetxattr, openat, statat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -37,8 +37,11 @@ fn visit(parent: BorrowedFd<'_>, name: &CStr, report: BorrowedFd<'_>, depth: usi
     let is_open = stat.st_mode & needed == needed;
     let capability = if kind == FileType::RegularFile { capability(parent, name)? } else { None };
     if !is_ours || !is_open || capability.is_some() {
-        // Nobody listens if our parent is dead, and the files are to be given back all the same.
-        let _ = rustix::io::write(report, &reclaimed(&stat, capability).encode());
+        match retry_on_intr(|| rustix::io::write(report, &reclaimed(&stat, capability).encode())) {
+            // Nobody listens if our parent is dead, and the files are to be given back all the same.
+            Ok(_) | Err(Errno::PIPE) => {}
+            Err(errno) => return Err(errno),
+        }
     }
     if !is_ours {
         chownat(parent, name, Some(Uid::ROOT), Some(Gid::ROOT), AtFlags::SYMLINK_NOFOLLOW)?;
@@ -53,7 +56,8 @@ fn visit(parent: BorrowedFd<'_>, name: &CStr, report: BorrowedFd<'_>, depth: usi
 }
 
 fn enter(parent: BorrowedFd<'_>, name: &CStr, report: BorrowedFd<'_>, depth: usize) -> Result<(), Errno> {
-    let directory = openat(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let directory =
+        retry_on_intr(|| openat(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()))?;
     let mut buffer = [MaybeUninit::uninit(); BUFFER];
     let mut entries = RawDir::new(&directory, &mut buffer);
     while let Some(entry) = entries.next() {
@@ -72,7 +76,8 @@ fn reclaimed(stat: &Stat, capability: Option<[u8; Reclaimed::CAPABILITY]>) -> Re
 
 /// Seen from inside the namespace, a capability that counts there is one of revision 2 (capabilities(7)).
 fn capability(parent: BorrowedFd<'_>, name: &CStr) -> Result<Option<[u8; Reclaimed::CAPABILITY]>, Errno> {
-    let file = openat(parent, name, OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+    let file =
+        retry_on_intr(|| openat(parent, name, OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()))?;
     let mut value = [0; Reclaimed::CAPABILITY];
     match fgetxattr(&file, c"security.capability", &mut value) {
         Ok(Reclaimed::CAPABILITY) => Ok(Some(value)),

@@ -294,7 +294,8 @@ fn conclude(
     }
     let (status, reclaimed) = match report {
         None => (status, Vec::new()),
-        Some(Report::Ended(status, reclaimed)) => (status, reclaimed),
+        // One that was killed before it had given back all files has not told of all of them.
+        Some(Report::Ended(ended, reclaimed)) if status.success() => (ended, reclaimed),
         Some(_) => return Err(io::Error::other(format!("its sandbox was lost: {status}")).into()),
     };
     let table = table.map_err(|source| Error::Step { step: Step::Listen, source })?.unwrap_or_default();
