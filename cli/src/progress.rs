@@ -41,13 +41,14 @@ pub fn show(when: When, task: Task, meter: &Arc<Progress>) -> Box<dyn Send> {
     let display = Display::new(task);
     let (done, until_done) = channel::<()>();
     let meter = Arc::clone(meter);
-    let thread = thread::spawn(move || {
+    let thread = thread::Builder::new().spawn(move || {
         while let Err(RecvTimeoutError::Timeout) = until_done.recv_timeout(display.tick()) {
             display.show(&meter);
         }
         display.finish(&meter);
     });
-    Box::new(Shown(Some((done, thread))))
+    // Progress is no reason to fail.
+    Box::new(Shown(thread.ok().map(|thread| (done, thread))))
 }
 
 impl Drop for Shown {

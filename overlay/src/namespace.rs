@@ -64,14 +64,15 @@ pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<R
         None => Err(Error::Garbled("found a wish for users".to_owned())),
     };
     let (received, fed) = std::thread::scope(|scope| {
-        let feeder = scope.spawn(|| feed(&mut stdin, &wait, &request, run));
+        let feeder = std::thread::Builder::new().spawn_scoped(scope, || feed(&mut stdin, &wait, &request, run));
+        let feeder = feeder.map_err(Error::io("start a thread for", "the input of the root script"))?;
         let mut host = HostSide { out: host.out, log: host.log, hello: host.hello, users: &mut map };
         let received = receive(&mut guard, Bounds::of(run, HELLO), &mut host);
         // Whoever still feeds it gets an error now.
         drop(guard);
         let _ = stop.try_send(None);
-        (received, feeder.join())
-    });
+        Ok::<_, Error>((received, feeder.join()))
+    })?;
     match fed {
         // A base that cannot be read explains what went wrong inside.
         Ok(Err(error @ (Error::Tar(_) | Error::Stage(_)))) if received.is_err() => Err(error),

@@ -16,8 +16,8 @@ const SMALL: u64 = 2 * CHUNK as u64;
 
 /// Passes a layer's bytes in order through `tap`, on the thread that reads them, and then `consume`, on the caller's.
 ///
-/// An error of either ends the chain. In a rayon pool of one thread, and for small layers, all is done on the caller's
-/// thread.
+/// An error of either ends the chain. In a rayon pool of one thread, for small layers, and if no thread can be made, all is
+/// done on the caller's thread.
 pub(crate) fn run(
     source: &Source,
     tap: &(dyn Fn(u64, &[u8]) -> Result<()> + Sync),
@@ -26,18 +26,20 @@ pub(crate) fn run(
     if rayon::current_num_threads() == 1 || source.size() < SMALL {
         return run_alone(source, tap, consume);
     }
-    thread::scope(|scope| {
+    let chained = thread::scope(|scope| {
         let (full, filled) = bounded(DEPTH);
         let (free, emptied) = bounded(DEPTH);
         for _ in 0..DEPTH {
             free.send(vec![0; CHUNK]).expect("the channel has room for all buffers");
         }
-        let reader = scope.spawn(move || read(source, tap, &emptied, &full));
+        let reader = thread::Builder::new().spawn_scoped(scope, move || read(source, tap, &emptied, &full)).ok()?;
         let consumed = drain(filled, free, consume);
         // Both ends of the channels are gone by now, so the reader is done or about to be.
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        consumed.and(read)
-    })
+        Some(consumed.and(read))
+    });
+    // Without a second thread.
+    chained.unwrap_or_else(|| run_alone(source, tap, consume))
 }
 
 fn run_alone(

@@ -12,7 +12,7 @@
 //! a layer names the layer's digest, which is only known once the layer is through.
 
 use crate::CompressionParams;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, SendError, Sender, bounded};
 use libdeflater::{CompressionLvl, Compressor};
 use std::io::{self, Write};
 use std::thread;
@@ -76,7 +76,8 @@ impl CompressorPool {
             let (jobs, queue) = bounded::<Job>(threads);
             for _ in 0..threads {
                 let queue = queue.clone();
-                scope.spawn(move || compress_blocks(params, &queue));
+                // One that cannot be made is missed by nobody; without any, whoever produces a block compresses it.
+                let _ = thread::Builder::new().spawn_scoped(scope, move || compress_blocks(params, &queue));
             }
             drop(queue);
             // Dropped at the end of this closure, which lets the threads go.
@@ -98,7 +99,7 @@ impl CompressorPool {
         thread::scope(|scope| {
             // What may be compressed but not yet written: enough that no thread waits for a slow neighbour.
             let (pieces, ordered) = bounded::<Piece>(self.threads + 2);
-            let writer = scope.spawn(move || write_pieces(&ordered, out));
+            let writer = thread::Builder::new().spawn_scoped(scope, move || write_pieces(&ordered, out))?;
             let params = self.params;
             let mut blocks = BlockWriter { params, buffer: Vec::with_capacity(BLOCK), jobs: self.jobs.clone(), pieces };
             let result = produce(&mut blocks);
@@ -153,7 +154,10 @@ impl BlockWriter {
         let block = std::mem::replace(&mut self.buffer, Vec::with_capacity(BLOCK));
         let (result, receiver) = bounded(1);
         self.pieces.send(Piece::Block(receiver)).map_err(gone)?;
-        self.jobs.send((block, result)).map_err(gone)
+        if let Err(SendError((block, result))) = self.jobs.send((block, result)) {
+            compress_block(self.params, &block, &result);
+        }
+        Ok(())
     }
 }
 
@@ -174,15 +178,19 @@ impl Write for BlockWriter {
 }
 
 /// The writer stopped because of an error that it returns itself.
-fn gone<T>(_: crossbeam_channel::SendError<T>) -> io::Error {
+fn gone<T>(_: SendError<T>) -> io::Error {
     io::Error::from(io::ErrorKind::BrokenPipe)
 }
 
 fn compress_blocks(params: CompressionParams, queue: &Receiver<Job>) {
     for (block, result) in queue {
-        // Nobody waits for the result once the writer has failed.
-        let _ = result.send(params.compress(&block));
+        compress_block(params, &block, &result);
     }
+}
+
+fn compress_block(params: CompressionParams, block: &[u8], result: &Sender<io::Result<Vec<u8>>>) {
+    // Nobody waits for the result once the writer has failed.
+    let _ = result.send(params.compress(block));
 }
 
 /// Writes pieces in order; the offsets of the slots.

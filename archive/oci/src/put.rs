@@ -75,9 +75,11 @@ impl Job<'_> {
             }
         };
         thread::scope(|scope| {
-            for _ in 0..at_once.clamp(1, layers.len().max(1)) {
-                scope.spawn(work);
+            for _ in 1..at_once.clamp(1, layers.len().max(1)) {
+                // The others do what one does not that cannot be made.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
             }
+            work();
         });
         let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Of several errors the first one by order, not by time.

@@ -13,6 +13,7 @@ mod proxy;
 mod push;
 mod refusal;
 mod repository;
+mod resolver;
 pub(crate) mod retry;
 mod socket;
 mod transport;

@@ -89,13 +89,17 @@ impl Server {
                 };
                 open.fetch_add(1, Ordering::AcqRel);
                 let (open, ended) = (&open, &ended);
-                scope.spawn(move || {
+                let served = thread::Builder::new().spawn_scoped(scope, move || {
                     // A connection that breaks is its other side's concern.
                     let _ = Connection { stream, registry, stop, tell }.run();
                     open.fetch_sub(1, Ordering::AcqRel);
                     // A counter that is full wakes whoever waits as well.
                     let _ = rustix::io::write(ended, &1_u64.to_ne_bytes());
                 });
+                if served.is_err() {
+                    // The connection is closed with the function that was to serve it.
+                    open.fetch_sub(1, Ordering::AcqRel);
+                }
             }
         })
     }

@@ -23,11 +23,12 @@ pub fn load<T>(
     let mut stdin = child.stdin.take().expect("it is piped");
     let mut stderr = child.stderr.take().expect("it is piped");
     // Read beside, so that a program which says much does not wait for us while we wait for it.
-    let said = thread::spawn(move || {
+    let said = thread::Builder::new().spawn(move || {
         let mut said = Vec::new();
         let _ = stderr.read_to_end(&mut said);
         said
     });
+    let said = said.with_context(|| format!("cannot start a thread: {program} load"))?;
     let written = write(&mut stdin, Path::new(program));
     drop(stdin);
     let status = child.wait().with_context(|| format!("cannot wait for: {program} load"))?;

@@ -169,7 +169,8 @@ fn beside_check<T>(
             Ok(run()?)
         }
         Some(base) => std::thread::scope(|scope| {
-            let checker = scope.spawn(|| check(base));
+            let checker = std::thread::Builder::new().spawn_scoped(scope, || check(base));
+            let checker = checker.context("cannot start a thread: the base is not checked")?;
             let ran = run();
             // What is wrong with a layer explains what went wrong with the script.
             checker.join().map_err(|_| invalid!("a thread that checks the base panicked"))??;

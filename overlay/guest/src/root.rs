@@ -3,7 +3,7 @@
 use crate::mounts::{bind, bind_device, make_dev, make_read_only, mount_at, set_mode, unmount_at};
 use crate::{Error, Request, Result};
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MountFlags, UnmountFlags, mount_bind_recursive};
 use rustix::process::{chdir, pivot_root};
 use std::fs;
@@ -83,9 +83,9 @@ fn bind_below(source: &Path, root: &Path, name: &str) -> Result<()> {
 /// A directory below a root, to which no link leads: an image may have one to anywhere.
 fn mount_point(root: &Path, name: &str) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut directory = openat(CWD, root, flags, Mode::empty()).map_err(Error::io("open", root))?;
+    let mut directory = retry_on_intr(|| openat(CWD, root, flags, Mode::empty())).map_err(Error::io("open", root))?;
     for part in name.split('/').filter(|part| !part.is_empty()) {
-        directory = match openat(&directory, part, flags, Mode::empty()) {
+        directory = match retry_on_intr(|| openat(&directory, part, flags, Mode::empty())) {
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 return Err(Error::Found(format!(
                     "cannot mount over the image's {name}: expected a folder, found none"

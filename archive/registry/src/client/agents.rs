@@ -3,6 +3,7 @@
 
 use crate::client::forward::{ProxyConnector, ProxyResolver};
 use crate::client::proxy::Proxy;
+use crate::client::resolver::BoundedResolver;
 use crate::client::socket::SocketConnector;
 use crate::url::Url;
 use layerstone_store::Cancel;
@@ -13,7 +14,6 @@ use ureq::config::ConfigBuilder;
 use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector, SocksConnector};
 use ureq::{Agent, Error, ProxyProtocol};
 
@@ -62,7 +62,7 @@ impl Agents {
                 let config = config.proxy(proxy.map(Proxy::tunnel).transpose()?).build();
                 let connector = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
                 let connector = connector.chain(socket()).chain(RustlsConnector::default());
-                Agent::with_parts(config, connector, DefaultResolver::default())
+                Agent::with_parts(config, connector, BoundedResolver)
             }
         };
         made.insert(key, agent.clone());

@@ -3,10 +3,11 @@
 //! ureq tunnels whatever goes through a proxy with CONNECT, which many proxies allow to port 443 alone. So here the
 //! connection is one to the proxy, and the line that begins a request gets the scheme and the host on its way out.
 
+use crate::client::resolver::BoundedResolver;
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport as Connection};
 
 /// Finds the proxy, whatever is asked for.
@@ -17,7 +18,7 @@ pub(crate) struct ProxyResolver {
 
 impl Resolver for ProxyResolver {
     fn resolve(&self, _: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        DefaultResolver::default().resolve(&self.proxy, config, timeout)
+        BoundedResolver.resolve(&self.proxy, config, timeout)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use layerstone_oci::{Content, Error as OciError};
-use layerstone_store::{Cancel, Digest, Hasher};
+use layerstone_store::{Cancel, Digest, Error as StageError, Hasher};
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::thread;
 
 /// Pieces on the way; each has at most 256 KiB.
@@ -39,7 +40,7 @@ pub(crate) fn read<T>(part: &Part<'_>, cancel: &Cancel, send: impl FnOnce(&mut d
     let (pieces, source) = bounded(DEPTH);
     let (content, from) = (part.content, part.from);
     thread::scope(|scope| {
-        let writer = scope.spawn(move || {
+        let writer = thread::Builder::new().spawn_scoped(scope, move || {
             let mut out = Writer { pieces, is_gone: false };
             let result = content.write_to(from, &mut out);
             if result.is_err() && !out.is_gone {
@@ -58,7 +59,10 @@ pub(crate) fn read<T>(part: &Part<'_>, cancel: &Cancel, send: impl FnOnce(&mut d
         let Reader { hasher, size, source, .. } = reader;
         // The writer does not wait for somebody to take its pieces.
         drop(source);
-        let error = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let error = match writer {
+            Ok(writer) => writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(e) => Some(StageError::io("start a thread for", Path::new("an upload"))(e).into()),
+        };
         part.taken.replace(Some(Taken { digest: hasher.finish(), size, is_short, error }));
         result
     })
