@@ -25,7 +25,7 @@ pub struct Common {
     /// How to print errors and warnings on stderr: as text, or as one JSON object a line
     #[arg(long, global = true, value_name = "FORM", default_value = "text", display_order = 903)]
     pub errors: Form,
-    /// When to sync outputs to the disk before they get their names; auto: on file systems that are not local
+    /// When to sync outputs to the disk; auto: before they get their names; always: their folders afterwards, too
     #[arg(
         long,
         global = true,
@@ -50,9 +50,9 @@ pub enum Form {
 /// When outputs are synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SyncWhen {
-    /// Where the file system may report only then that something could not be written.
+    /// Before they get their names: after a power loss an output is whole, the old one or the new one.
     Auto,
-    /// Always: outputs survive a power loss.
+    /// Their folders afterwards, too: what was written survives a power loss.
     Always,
     Never,
 }

@@ -107,13 +107,15 @@ fn errors_of_write_back() {
             ("ENOSPC", "No space left on device (os error 28)"),
             ("EDQUOT", "Disk quota exceeded (os error 122)"),
         ] {
-            let run = run(&place, "fdatasync", &format!("error={error}"), &format!("{line} --sync always"));
-            assert_eq!(run.code, Some(1), "{error} {line}: {}", run.stderr);
-            assert!(
-                run.stderr.starts_with("layerstone: cannot write: ") && run.stderr.ends_with(&format!("{cause}\n"))
-            );
-            assert_eq!(place.listing(), before, "{error} {line}");
-            place.check_no_leftovers();
+            for when in ["auto", "always"] {
+                let run = run(&place, "fdatasync", &format!("error={error}"), &format!("{line} --sync {when}"));
+                assert_eq!(run.code, Some(1), "{error} {line}: {}", run.stderr);
+                assert!(
+                    run.stderr.starts_with("layerstone: cannot write: ") && run.stderr.ends_with(&format!("{cause}\n"))
+                );
+                assert_eq!(place.listing(), before, "{error} {line}");
+                place.check_no_leftovers();
+            }
         }
         let run = run(&place, "fdatasync", "error=EIO", &format!("{line} --sync never"));
         assert_eq!(run.code, Some(0), "{line}: {}", run.stderr);
@@ -121,6 +123,118 @@ fn errors_of_write_back() {
             assert_ne!(place.read(name), b"old");
         }
     }
+}
+
+/// What a power loss may tear apart is on the disk first: a file before its name, blobs and directories before the index that
+/// needs them. What `--sync always` adds is the directory of the name.
+#[test]
+fn order_of_syncs() {
+    if !has_strace() {
+        return;
+    }
+    let place = place();
+    let root = format!("--root {}", synth().root.display());
+    let trace = "trace=fdatasync,fsync,renameat,renameat2";
+    for (when, output, last) in [
+        ("auto", "x.tar", "rename"),
+        ("always", "x.tar", "fsync"),
+        ("auto", "oci:x", "rename"),
+        ("always", "oci:x", "fsync"),
+    ] {
+        let line = format!("build s.json {root} -o {output} --sync {when}");
+        assert!(traced(&place, &["-f", "-y", "-e", trace, "-o", "log"], &line).output().unwrap().status.success());
+        let log = String::from_utf8(place.read("log")).unwrap();
+        let name = if output == "x.tar" { "\"x.tar\"" } else { "\"index.json\"" };
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("(")).collect();
+        let named = lines.iter().rposition(|line| line.contains("rename") && line.contains(name)).unwrap();
+        let synced = |what: &str| lines[..named].iter().filter(|line| line.contains(what)).count();
+        let blobs =
+            lines[..named].iter().filter(|line| line.contains("rename") && line.contains("/blobs/sha256>")).count();
+        if output == "x.tar" {
+            assert!(synced("fdatasync(") > 0 && blobs == 0, "{log}");
+        } else {
+            assert!(synced("fdatasync(") > blobs && blobs > 2 && synced("fsync(") > 0, "{log}");
+            let made = |directory: &str| {
+                lines[..named].iter().any(|line| line.contains(" fsync(") && line.contains(directory))
+            };
+            assert!(made("/blobs/sha256>") && made("/blobs>") && made("/x>"), "{log}");
+            fs::remove_dir_all(place.join("x")).unwrap();
+        }
+        assert!(lines.last().unwrap().contains(last), "{when} {output}: {log}");
+    }
+}
+
+/// Calls that a signal interrupts are made again.
+#[test]
+fn interrupted_calls() {
+    if !has_strace() {
+        return;
+    }
+    let place = place();
+    let root = format!("--root {}", synth().root.display());
+    for (output, file) in [("x.tar.gz", "x.tar.gz"), ("oci:x", "x/index.json")] {
+        let line = format!("build s.json {root} --cache cache -o {output}");
+        place.ok(&line);
+        let expected = place.read(file);
+        let run = run(&place, "openat2,flock,fdatasync,fsync", "error=EINTR:when=1+2", &line);
+        assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{line}");
+        assert!(place.read(file) == expected, "{line}");
+        place.check_no_leftovers();
+    }
+}
+
+/// Threads that cannot be made: fewer do the work, or an error says so.
+#[test]
+fn without_threads() {
+    if !has_strace() {
+        return;
+    }
+    let place = place();
+    let root = format!("--root {}", synth().root.display());
+    for (line, file) in [
+        (format!("build s.json {root} -j 2 -o x.tar.gz"), "x.tar.gz"),
+        (format!("build s.json {root} -j 2 -o oci:x"), "x/index.json"),
+        ("copy x.tar.gz oci:y --as y:1 -j 2".to_owned(), "y/index.json"),
+    ] {
+        place.ok(&line);
+        let expected = place.read(file);
+        let mut codes = Vec::new();
+        // The thread for signals, two of the pool, and all others.
+        for first in 1..=6 {
+            let run = run(&place, "clone3", &format!("error=EAGAIN:when={first}+"), &line);
+            codes.push(run.code);
+            match run.code {
+                Some(0) => assert!(first > 3 && place.read(file) == expected, "{line}: {first}"),
+                code => {
+                    assert_eq!(code, Some(1), "{line}: {first}: {}", run.stderr);
+                    let told = "Resource temporarily unavailable (os error 11)\n";
+                    assert!(run.stderr.contains("layerstone: cannot ") && run.stderr.ends_with(told), "{}", run.stderr);
+                }
+            }
+            place.check_no_leftovers();
+        }
+        assert!(codes.contains(&Some(1)), "{line}");
+    }
+}
+
+/// A sandbox that is killed while it gives files back does not say whose all of them were: that is an error, and no layer.
+#[test]
+fn a_killed_sandbox() {
+    if !has_strace() {
+        return;
+    }
+    let place = place();
+    let spec = r#"{"name": "x", "extraCommands": "mkdir etc; echo 1 > etc/a; echo 2 > etc/b", "fakeRootCommands": "chown 1:2 etc/a etc/b"}"#;
+    place.write("r.json", spec);
+    let line = "root --spec r.json -o r.layer.json --blob r.tar";
+    for when in 1..=2 {
+        let run = run(&place, "fgetxattr", &format!("signal=KILL:when={when}"), line);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        assert!(run.stderr.contains("its sandbox was lost: signal: 9"), "{}", run.stderr);
+        assert!(!place.join("r.layer.json").exists() && !place.join("r.tar").exists());
+        place.check_no_leftovers();
+    }
+    place.ok(line);
 }
 
 /// What close(2) says of an output, or of standard output where it leads to a file, is an error as well.

@@ -5,7 +5,7 @@
 
 use crate::Result;
 use crate::layout_file::{BLOBS, INDEX_NAME, LAYOUT_NAME};
-use layerstone_store::{Digest, Directory, Error as StageError, NewDirectory, Output, Scratch, Sync, sync};
+use layerstone_store::{Digest, Directory, Error as StageError, NewDirectory, Output, Scratch, check_entries};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -72,9 +72,7 @@ impl Staging {
             work.directory().rename(name, blobs, name).map_err(StageError::io("write", &path.join(name)))?;
             moved.push(digest);
         }
-        if sync() == Sync::Always {
-            blobs.sync().map_err(StageError::io("write", &path))?;
-        }
+        check_entries(blobs).map_err(StageError::io("write", &path))?;
         finish()?;
         state.is_published = true;
         Ok(())

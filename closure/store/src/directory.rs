@@ -23,7 +23,7 @@ use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, fchown, fstat, fsync,
     linkat, mkdirat, openat, openat2, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -60,7 +60,7 @@ impl Directory {
     /// Opens the directory that a path of the user leads to. Symbolic links on the way are followed.
     pub fn open(path: &Path) -> io::Result<Directory> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(openat(CWD, path, flags, Mode::empty())?.into())
+        Ok(retry_on_intr(|| openat(CWD, path, flags, Mode::empty()))?.into())
     }
 
     /// Opens a directory in this one, on the same mount.
@@ -79,7 +79,8 @@ impl Directory {
 
     /// Opens whatever has a name, as `O_PATH`: a link itself.
     pub(crate) fn open_any(&self, name: &OsStr) -> io::Result<OwnedFd> {
-        Ok(openat(self, single(name)?, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
+        let (name, flags) = (single(name)?, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC);
+        Ok(retry_on_intr(|| openat(self, name, flags, Mode::empty()))?)
     }
 
     /// Creates a file of this mode, less the umask, for reading and writing; there must be nothing of that name.
@@ -110,7 +111,8 @@ impl Directory {
 
     /// The same directory, open for reading: for locks and fsync(2).
     pub fn reopen(&self) -> io::Result<File> {
-        Ok(openat(self, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?.into())
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(retry_on_intr(|| openat(self, ".", flags, Mode::empty()))?.into())
     }
 
     /// The directory's own status.
@@ -195,7 +197,8 @@ impl Directory {
 
     /// Writes the directory's entries to the disk; where that is not possible (fsync(2), EINVAL) nothing is done.
     pub fn sync(&self) -> io::Result<()> {
-        match fsync(self.reopen()?) {
+        let directory = self.reopen()?;
+        match retry_on_intr(|| fsync(&directory)) {
             Err(Errno::INVAL) => Ok(()),
             synced => Ok(synced?),
         }
@@ -205,14 +208,14 @@ impl Directory {
         let (name, flags) = (single(name)?, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC);
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         for _ in 0..if has_openat2() { TRIES } else { 0 } {
-            match openat2(self, name, flags, mode, resolve) {
+            match retry_on_intr(|| openat2(self, name, flags, mode, resolve)) {
                 Err(Errno::AGAIN) => {}
                 // Older kernels do not know it, and filters of system calls answer EPERM for what they do not know.
                 Err(Errno::NOSYS | Errno::PERM) => break,
                 opened => return Ok(opened?),
             }
         }
-        Ok(openat(self, name, flags, mode)?)
+        Ok(retry_on_intr(|| openat(self, name, flags, mode))?)
     }
 }
 

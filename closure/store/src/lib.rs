@@ -45,4 +45,4 @@ pub use path::{HASH_LEN, StorePath};
 pub use store::Store;
 pub use symlink::{Components, Escape, Found, MAX_SYMLINKS, Stop, TooManySymlinks, Walk, follow_last};
 pub use temporary::{Scratch, is_temporary};
-pub use write_back::{Sync, check_close, check_written, set_sync, sync};
+pub use write_back::{Sync, check_close, check_entries, check_written, set_sync, sync};

@@ -1,6 +1,7 @@
 //! A directory that is made for outputs, and goes again if nothing comes of them.
 
 use crate::directory::{Directory, Walk, is_refused};
+use crate::write_back::check_entries;
 use crate::{Error, Leftover, Result};
 use std::ffi::OsString;
 use std::io;
@@ -74,7 +75,9 @@ impl NewDirectory {
         };
         let (directory, leftover) = Leftover::make(make)?;
         let made = Some(Made { parent: Arc::clone(parent), name, _leftover: leftover });
-        Ok(NewDirectory { directory: Arc::new(directory), path: path.to_owned(), made })
+        let new = NewDirectory { directory: Arc::new(directory), path: path.to_owned(), made };
+        check_entries(parent)?;
+        Ok(new)
     }
 
     /// The directory.

@@ -12,7 +12,7 @@
 use crate::directory::{Directory, Entry, Walk, file_type};
 use crate::replaced::Replaced;
 use crate::symlink::parent_of;
-use crate::write_back::{Sync, check_close, check_written, sync};
+use crate::write_back::{Sync, begin_write_back, check_close, check_written, sync};
 use crate::{Error, Leftover, Result, temporary};
 use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat};
 use std::collections::BTreeMap;
@@ -179,6 +179,7 @@ impl Output {
     /// Moves several finished files to their destinations, after all of them were checked.
     pub fn commit_all(outputs: impl IntoIterator<Item = Output>) -> Result<()> {
         let mut outputs: Vec<Output> = outputs.into_iter().collect();
+        outputs.iter().for_each(|output| begin_write_back(&output.file));
         for output in &mut outputs {
             output.check()?;
             output.is_checked = true;

@@ -1,23 +1,25 @@
-//! Finds errors that a file system reports only when data is written back: at fdatasync(2) and at close(2).
+//! Syncs outputs before they get their names, and finds errors that a file system reports only when data is written back:
+//! at fdatasync(2) and at close(2).
 //!
-//! A local file system reserves room when write(2) is called, so what it accepts has its place, and only a failing disk or
-//! a power loss can take it away. A network file system may find out later that a quota is used up, a disk is full, or a
-//! server is gone, and says so at fdatasync(2) or close(2). So [`Sync::Auto`] syncs wherever the file system is not known
-//! to be local. That a file is closed without an error is checked always: it costs nothing.
+//! A file system may put a rename on the disk before the data of the file, even if that comes first: after a power loss the
+//! output is there, and empty. A network file system may find out late that a quota is used up, a disk is full, or a server
+//! is gone, and says so at fdatasync(2) or close(2). Both are met by fdatasync(2) before the rename. That a file is closed
+//! without an error is checked always: it costs nothing.
 
-use rustix::fs::{FileType, fdatasync, fstat, fstatfs};
-use rustix::io::Errno;
+use crate::directory::Directory;
+use rustix::fs::{FileType, fdatasync, fstat};
+use rustix::io::{Errno, retry_on_intr};
 use std::io;
-use std::os::fd::{AsFd, IntoRawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 use std::sync::{PoisonError, RwLock};
 
-/// When outputs are synced before they get their names.
+/// When outputs are synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sync {
-    /// Where the file system may report errors only then: on all that are not known to be local, and on block devices.
+    /// Before they get their names: after a power loss an output is whole, the old one or the new one.
     #[default]
     Auto,
-    /// Always, the directory too: an output that a command has written survives a power loss.
+    /// Their directories afterwards, too: an output that a command has written survives a power loss.
     Always,
     /// Never.
     Never,
@@ -25,26 +27,6 @@ pub enum Sync {
 
 /// The last setting of [`set_sync`], for the whole process, as the umask is.
 static SYNC: RwLock<Sync> = RwLock::new(Sync::Auto);
-
-/// File systems that report a lack of room at write(2), by the numbers of statfs(2) and linux/magic.h. One that is
-/// missing here is synced for nothing.
-const LOCAL: [u32; 15] = [
-    0xef53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x9123_683e, // btrfs
-    0x2fc1_2fc1, // zfs
-    0xf2f5_2010, // f2fs
-    0xca45_1a4e, // bcachefs
-    0x0102_1994, // tmpfs
-    0x8584_58f6, // ramfs
-    0x794c_7630, // overlayfs
-    0x5265_4973, // reiserfs
-    0x3153_464a, // jfs
-    0x3434,      // nilfs2
-    0x4d44,      // vfat
-    0x2011_bab0, // exfat
-    0x7366_746e, // ntfs3
-];
 
 /// Says when outputs are synced.
 pub fn set_sync(sync: Sync) {
@@ -63,7 +45,7 @@ pub fn sync() -> Sync {
 /// Something that was written is lost.
 pub fn check_written(file: impl AsFd) -> io::Result<()> {
     if must_sync(&file)? {
-        match fdatasync(&file) {
+        match retry_on_intr(|| fdatasync(&file)) {
             // Pipes, sockets and character devices have nothing to sync (fdatasync(2)).
             Ok(()) | Err(Errno::INVAL) => {}
             Err(e) => return Err(e.into()),
@@ -90,45 +72,40 @@ pub fn check_close(file: impl AsFd) -> io::Result<()> {
     }
 }
 
-fn must_sync(file: impl AsFd) -> io::Result<bool> {
-    Ok(match sync() {
-        Sync::Always => true,
-        Sync::Never => false,
-        Sync::Auto => match FileType::from_raw_mode(fstat(&file)?.st_mode) {
-            FileType::RegularFile => !is_local(fstatfs(&file)?.f_type as u64),
-            kind => kind == FileType::BlockDevice,
-        },
-    })
+/// Has the kernel begin to write a file that will be synced after others: then all of them share what a sync waits for.
+pub(crate) fn begin_write_back(file: impl AsFd) {
+    if sync() != Sync::Never {
+        // SAFETY: a system call on a descriptor that is open. Where it fails the sync does all of the work.
+        unsafe { libc::sync_file_range(file.as_fd().as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    }
 }
 
-/// Whether a file system of this number is known to report a lack of room at once.
-fn is_local(number: u64) -> bool {
-    // Some architectures have it as a signed number.
-    LOCAL.contains(&(number as u32))
+/// Syncs the entries of a directory before something that needs them gets its name: what an index names, a directory that
+/// was made.
+///
+/// # Errors
+///
+/// They cannot be written.
+pub fn check_entries(directory: &Directory) -> io::Result<()> {
+    match sync() {
+        Sync::Never => Ok(()),
+        Sync::Always => directory.sync(),
+        // One that can be written and not read cannot be synced.
+        Sync::Auto => match directory.sync() {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        },
+    }
+}
+
+fn must_sync(file: impl AsFd) -> io::Result<bool> {
+    let is_kept = || fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    Ok(sync() != Sync::Never && matches!(is_kept()?, FileType::RegularFile | FileType::BlockDevice))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn which_file_systems_are_local() {
-        let local = [0xef53, 0x9123_683e, 0xffff_ffff_9123_683e, 0x0102_1994, 0x794c_7630];
-        // NFS, SMB, CIFS, FUSE, Ceph, 9P, Lustre, GFS2, AFS, and one that nobody knows.
-        let others = [
-            0x6969,
-            0x517b,
-            0xff53_4d42,
-            0x6573_5546,
-            0x00c3_6400,
-            0x0102_1997,
-            0x0bd0_0bd0,
-            0x0116_1970,
-            0x5346_414f,
-            7,
-        ];
-        assert!(local.into_iter().all(is_local) && !others.into_iter().any(is_local));
-    }
 
     #[test]
     fn what_cannot_be_synced_is_closed() {

@@ -9,10 +9,11 @@
 
 use super::{Directory, file_type};
 use crate::symlink::{Components, parent_of};
+use crate::write_back::check_entries;
 use rustix::fs::{
     CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, readlinkat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::geteuid;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -114,7 +115,8 @@ impl Walk {
         while let Some(name) = self.left.next() {
             let is_last = self.left.is_empty();
             let name = if name.is_empty() { ".".into() } else { name };
-            let file = match openat(&self.at, &name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = match retry_on_intr(|| openat(&self.at, &name, flags, Mode::empty())) {
                 Err(Errno::NOENT) if is_last => return self.end(name, None, false),
                 opened => opened?,
             };
@@ -166,8 +168,8 @@ impl Walk {
     /// Goes on with the text of a link; or what it leads to, if only the kernel knows that.
     fn enter(&mut self, name: &OsStr, link: &OwnedFd, stat: &Stat, is_last: bool) -> io::Result<Option<OwnedFd>> {
         self.check(&self.at, name, stat)?;
-        if fstatfs(&self.at)?.f_type == PROC_SUPER_MAGIC {
-            let end = openat(&self.at, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        if retry_on_intr(|| fstatfs(&self.at))?.f_type == PROC_SUPER_MAGIC {
+            let end = retry_on_intr(|| openat(&self.at, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))?;
             // A regular file has a name, under which it can be replaced.
             if file_type(&fstat(&end)?) != FileType::RegularFile {
                 return Ok(Some(end));
@@ -191,7 +193,7 @@ impl Entry {
         let file = self.file.as_ref().ok_or(Errno::NOENT)?;
         // The link in /proc leads to the very inode that is open (open(2), O_PATH).
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        match openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty()) {
+        match retry_on_intr(|| openat(CWD, &path, flags | OFlags::CLOEXEC, Mode::empty())) {
             Err(Errno::NOENT) => self.open(flags),
             opened => Ok(opened?),
         }
@@ -205,7 +207,7 @@ impl Entry {
             return if is_wanted { Ok(file) } else { Err(Errno::NOTDIR.into()) };
         }
         let nofollow = if self.is_magic { OFlags::empty() } else { OFlags::NOFOLLOW };
-        Ok(openat(&self.directory, &self.name, flags | nofollow | OFlags::CLOEXEC, Mode::empty())?)
+        Ok(retry_on_intr(|| openat(&self.directory, &self.name, flags | nofollow | OFlags::CLOEXEC, Mode::empty()))?)
     }
 }
 
@@ -298,7 +300,8 @@ impl Directory {
     fn create_directory_if_missing(&self, name: &OsStr) -> io::Result<()> {
         match self.create_directory(name, 0o777) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made,
+            Err(e) => Err(e),
+            Ok(()) => check_entries(self),
         }
     }
 
@@ -306,7 +309,8 @@ impl Directory {
     fn open_path(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         if super::has_openat2() {
-            match openat2(self, beneath(path)?, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            let below = beneath(path)?;
+            match retry_on_intr(|| openat2(self, below, flags | OFlags::CLOEXEC, Mode::empty(), resolve)) {
                 // A link; a rename somewhere; an older kernel; a filter of system calls.
                 Err(Errno::LOOP | Errno::AGAIN | Errno::NOSYS | Errno::PERM) => {}
                 opened => return Ok(opened?),
@@ -319,7 +323,7 @@ impl Directory {
 /// Opens a regular file that a user named; anything else in its place is an error and is not waited for.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    regular(openat(CWD, path, flags, Mode::empty()).map_err(io::Error::from))
+    regular(retry_on_intr(|| openat(CWD, path, flags, Mode::empty())).map_err(io::Error::from))
 }
 
 /// What was opened, if it is a regular file.

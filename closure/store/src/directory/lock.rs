@@ -4,7 +4,7 @@
 //! without a lock manager answers ENOLCK, and others EINVAL or EOPNOTSUPP. Without locks the work goes on.
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::io;
 use std::os::fd::AsFd;
 
@@ -21,7 +21,7 @@ pub enum Lock {
 
 /// Takes the exclusive lock of a file or directory, if nobody else has it.
 pub fn try_lock(file: impl AsFd) -> Lock {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+    match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => Lock::Taken,
         Err(Errno::WOULDBLOCK) => Lock::Busy,
         Err(_) => Lock::Unsupported,
@@ -32,9 +32,9 @@ pub fn try_lock(file: impl AsFd) -> Lock {
 ///
 /// # Errors
 ///
-/// It failed for another reason than that there are no locks: a signal came (EINTR).
+/// It failed for another reason than that there are no locks.
 pub fn wait_lock(file: impl AsFd) -> io::Result<Lock> {
-    match flock(file, FlockOperation::LockExclusive) {
+    match retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)) {
         Ok(()) => Ok(Lock::Taken),
         Err(Errno::NOLCK | Errno::BADF | Errno::NOTSUP | Errno::INVAL | Errno::NOSYS) => Ok(Lock::Unsupported),
         Err(e) => Err(e.into()),
