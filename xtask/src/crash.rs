@@ -6,7 +6,9 @@
 
 mod crowd;
 mod fault;
+mod files;
 mod kill;
+mod power;
 mod scenario;
 mod subject;
 mod tally;
@@ -22,6 +24,8 @@ pub enum Task {
     Kill(kill::Options),
     /// Let one system call of each kind fail
     Fault(fault::Options),
+    /// Cut the power: what was not synced is lost
+    Power(power::Options),
     /// Run many on the same outputs, with the same cache, at the same time
     Crowd(crowd::Options),
 }
@@ -35,6 +39,7 @@ pub fn run(task: &Task) -> Result<()> {
     match task {
         Task::Kill(options) => kill::run(options),
         Task::Fault(options) => fault::run(options),
+        Task::Power(options) => power::run(options),
         Task::Crowd(options) => crowd::run(options),
     }
 }

@@ -1,11 +1,12 @@
 //! Kills commands at random moments: after a random part of the time that they take, or at a random system call.
 
 use crate::bench::random::Random;
+use crate::crash::files::Files;
 use crate::crash::scenario::Scenario;
 use crate::crash::subject::Subject;
 use crate::crash::tally::Tally;
-use crate::crash::trace::{Calls, calls, strace};
-use crate::crash::trial::{Files, Trial};
+use crate::crash::trace::{Calls, Count, calls, strace};
+use crate::crash::trial::{STATES, Trial};
 use anyhow::{Result, ensure};
 use std::process::Stdio;
 use std::thread;
@@ -28,7 +29,8 @@ pub struct Options {
 }
 
 /// What comes of a kill: the command had ended already, or it was killed; and by what the moment was chosen.
-const COLUMNS: [&str; 4] = ["killed by time", "killed at a call", "had ended", "failed by itself"];
+const COLUMNS: [&str; 6] =
+    ["killed by time", "killed at a call", "had ended", "failed by itself", "uploads left", STATES];
 
 /// Runs all kills and prints the table.
 pub fn run(options: &Options) -> Result<()> {
@@ -40,10 +42,12 @@ pub fn run(options: &Options) -> Result<()> {
                 let killed = if run % 2 == 0 { job.by_time(&mut random) } else { job.at_call(&mut random) };
                 let (what, outcome) = killed?;
                 tally.count(scenario.name, outcome);
+                tally.add(scenario.name, "uploads left", trial.uploads());
                 if let Err(error) = job.check() {
                     tally.wrong(scenario.name, format!("{what}: {error:#}"));
                 }
             }
+            tally.add(scenario.name, STATES, trial.states());
         }
         tally.finish(&COLUMNS)
     })
@@ -56,7 +60,7 @@ struct Job<'a> {
     old: Files,
     new: Files,
     takes: Duration,
-    calls: Vec<(String, usize)>,
+    calls: Vec<(String, Count)>,
 }
 
 impl Job<'_> {
@@ -68,7 +72,7 @@ impl Job<'_> {
     }
 
     fn by_time(&self, random: &mut Random) -> Result<(String, &'static str)> {
-        self.trial.reset()?;
+        self.trial.restore(self.scenario)?;
         let moment = self.takes.mul_f64(random.below(1000) as f64 / 1000.0);
         let mut child = self.trial.command(self.scenario.line).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         thread::sleep(moment);
@@ -80,9 +84,9 @@ impl Job<'_> {
     }
 
     fn at_call(&self, random: &mut Random) -> Result<(String, &'static str)> {
-        self.trial.reset()?;
+        self.trial.restore(self.scenario)?;
         let (name, count) = &self.calls[random.below(self.calls.len() as u64) as usize];
-        let when = 1 + random.below(*count as u64);
+        let when = 1 + random.below(count.most as u64);
         let inject = format!("inject={name}:signal={}:when={when}", self.signal);
         let flags = ["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject];
         let mut traced = strace(&self.trial.command(self.scenario.line), &flags);

@@ -20,9 +20,9 @@ pub fn named(beginning: &str) -> impl Iterator<Item = &'static Scenario> + use<'
 }
 
 /// All of them.
-static ALL: [Scenario; 9] = [
+static ALL: [Scenario; 10] = [
     Scenario { name: "build, archive", line: "build new.json -o out.tar", outputs: &["out.tar"] },
-    Scenario { name: "build, layout", line: "build new.json -o oci:layout", outputs: &["layout"] },
+    Scenario { name: "build, layout", line: "build new.json --cache-blobs -o oci:layout", outputs: &["layout"] },
     Scenario { name: "layer --all", line: "layer new.layers.json --all --blobs -o layers", outputs: &["layers"] },
     Scenario {
         name: "root with scripts",
@@ -35,6 +35,7 @@ static ALL: [Scenario; 9] = [
         outputs: &["run.layer.json", "run.tar"],
     },
     Scenario { name: "copy, layout", line: "copy base.tar oci:copies --as copied:1", outputs: &["copies"] },
+    Scenario { name: "copy, new layout", line: "copy base.tar oci:fresh --as copied:1", outputs: &["fresh"] },
     Scenario { name: "index", line: "index base.tar arm64.tar -o oci:index --as both:1", outputs: &["index"] },
     Scenario { name: "push", line: "push new.json HOST/crash:1", outputs: &[TAG] },
     Scenario { name: "push, state", line: "push new.json HOST/crash:1 --state state", outputs: &[TAG, "state"] },
@@ -43,7 +44,7 @@ static ALL: [Scenario; 9] = [
 /// The command lines that make the outputs as they are before a trial.
 pub const BEFORE: [&str; 10] = [
     "build old.json -o out.tar",
-    "build old.json -o oci:layout",
+    "build old.json --cache-blobs -o oci:layout",
     "layer old.layers.json --all --blobs -o layers",
     "root --spec old.root.json -o root.layer.json --blob root.tar",
     "overlay run --backend userns --base base.tar --script old.sh -o run.layer.json --blob run.tar",

@@ -13,7 +13,12 @@ pub struct Tally {
 impl Tally {
     /// One more trial that ended so.
     pub fn count(&mut self, row: &str, outcome: &'static str) {
-        *self.counts.entry(row.to_owned()).or_default().entry(outcome).or_default() += 1;
+        self.add(row, outcome, 1);
+    }
+
+    /// So many more.
+    pub fn add(&mut self, row: &str, outcome: &'static str, number: usize) {
+        *self.counts.entry(row.to_owned()).or_default().entry(outcome).or_default() += number;
     }
 
     /// Something that must not be; it is printed at once.

@@ -2,33 +2,37 @@
 
 use crate::bench::CACHE;
 use crate::bench::registry::keeper::Keeper;
+use crate::crash::files::{Files, collect, copy, is_temporary, leftover, remove, walk};
 use crate::crash::scenario::{BEFORE, Scenario};
 use crate::process;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What temporary names begin with (closure/store, `temporary.rs`).
-const TEMPORARY: &str = ".layerstone-tmp-";
+/// The directory of the registry, in which a trial's outputs are but for those that it keeps.
+pub const REGISTRY: &str = "registry";
 /// The variable by which processes of a trial are known.
 const MARK: &str = "LAYERSTONE_TRIAL";
+/// The column of how many states the next run was tried from.
+pub const STATES: &str = "states";
 /// How long processes that a killed command had started may live on.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// The files of outputs and their sha256, by name.
-pub type Files = BTreeMap<PathBuf, [u8; 32]>;
 
 /// Where trials take place, one after the other.
 pub struct Trial {
     binary: PathBuf,
     template: PathBuf,
     directory: PathBuf,
+    scratch: PathBuf,
     registry: Keeper,
+    /// States of a scenario from which the next run was seen to do what it must.
+    good: Mutex<BTreeSet<[u8; 32]>>,
 }
 
 impl Trial {
@@ -38,8 +42,10 @@ impl Trial {
         for path in [&template, &directory] {
             fs::create_dir_all(path.join("tmp"))?;
         }
-        let registry = Keeper::start(&directory.join("registry"))?;
-        let trial = Trial { binary: binary.to_owned(), template, directory, registry };
+        let scratch = work.join("scratch");
+        fs::create_dir_all(&scratch)?;
+        let registry = Keeper::start(&directory.join(REGISTRY))?;
+        let trial = Trial { binary: binary.to_owned(), template, directory, scratch, registry, good: Mutex::default() };
         trial.write_inputs(closure)?;
         for version in ["old", "new"] {
             process::run(&mut trial.command(&format!("closure --spec {version}.json -o {version}.closure.json")))?;
@@ -93,6 +99,11 @@ impl Trial {
         command
     }
 
+    /// A directory for temporary files that no trial looks at.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
     /// A path in the trial's directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
@@ -100,24 +111,48 @@ impl Trial {
 
     /// Makes the directory what it was before the first trial.
     pub fn reset(&self) -> Result<()> {
+        fs::remove_dir_all(self.path("registry/data"))?;
+        self.clear()?;
+        copy(&self.template, &self.directory)
+    }
+
+    /// The same after a scenario, which touches its outputs, the cache, the directory for temporary files, and, if it pushes,
+    /// the registry.
+    pub fn restore(&self, scenario: &Scenario) -> Result<()> {
         for entry in fs::read_dir(&self.directory)? {
-            let path = entry?.path();
-            if path.ends_with("registry") {
-                fs::remove_dir_all(path.join("data"))?;
-            } else if path.is_dir() {
-                fs::remove_dir_all(path)?;
-            } else {
-                fs::remove_file(path)?;
+            let entry = entry?;
+            if !self.template.join(entry.file_name()).exists() {
+                remove(&entry.path())?;
             }
         }
-        copy(&self.template, &self.directory)
+        let of_registry = |output: &&str| output.starts_with(REGISTRY);
+        let outputs = scenario.outputs.iter().map(|output| if of_registry(&output) { "registry/data" } else { output });
+        for name in outputs.chain(["cache", "tmp"]) {
+            let (from, to) = (self.template.join(name), self.path(name));
+            remove(&to)?;
+            if from.exists() {
+                process::run(Command::new("cp").args(["-a", "--"]).arg(from).arg(to))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all but the registry.
+    pub fn clear(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            if !path.ends_with(REGISTRY) {
+                remove(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// The files of a scenario's outputs, but for temporary ones.
     pub fn outputs(&self, scenario: &Scenario) -> Result<Files> {
         let mut files = Files::new();
         for output in scenario.outputs {
-            collect(&self.path(output), &mut files)?;
+            collect(&self.path(output), &mut files, |name| !is_temporary(name))?;
         }
         Ok(files)
     }
@@ -125,6 +160,7 @@ impl Trial {
     /// What an undisturbed run makes of the state before.
     pub fn reference(&self, scenario: &Scenario) -> Result<(Files, Files, Duration)> {
         self.reset()?;
+        self.good().clear();
         let old = self.outputs(scenario)?;
         let begin = Instant::now();
         process::run(self.command(scenario.line).stdout(Stdio::null()))?;
@@ -137,6 +173,12 @@ impl Trial {
     /// Checks the state after a command that did not succeed, and that the next run makes all good.
     pub fn check(&self, scenario: &Scenario, old: &Files, new: &Files) -> Result<()> {
         self.wait_for_processes()?;
+        self.check_outputs(scenario, old, new)?;
+        self.check_next_run(scenario, new)
+    }
+
+    /// Checks that each output is old, new or, if it was to be replaced, missing; an index that is new has all its blobs.
+    pub fn check_outputs(&self, scenario: &Scenario, old: &Files, new: &Files) -> Result<()> {
         let found = self.outputs(scenario)?;
         for (path, digest) in &found {
             let name = path.strip_prefix(&self.directory).unwrap_or(path).display();
@@ -151,11 +193,53 @@ impl Trial {
         if index.is_some_and(|(path, digest)| new.get(path) == Some(digest)) {
             ensure!(new.keys().all(|path| found.contains_key(path)), "a new index, and a blob that is missing");
         }
-        self.check_next_run(scenario, new)
+        Ok(())
     }
 
-    /// Checks that an undisturbed run makes what it always makes, and removes what was left.
+    /// Checks that an undisturbed run makes what it always makes, and removes what was left. A state that was met before, byte
+    /// by byte, is not run from again.
     pub fn check_next_run(&self, scenario: &Scenario, new: &Files) -> Result<()> {
+        let state = self.state(scenario)?;
+        if self.good().contains(&state) {
+            return Ok(());
+        }
+        self.run_next(scenario, new)?;
+        self.good().insert(state);
+        Ok(())
+    }
+
+    /// How many states of the scenario were run from.
+    pub fn states(&self) -> usize {
+        self.good().len()
+    }
+
+    fn good(&self) -> MutexGuard<'_, BTreeSet<[u8; 32]>> {
+        self.good.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The digest of all that the next run may find: outputs, the cache, what is left, the names of the registry's files.
+    fn state(&self, scenario: &Scenario) -> Result<[u8; 32]> {
+        let mut files = Files::new();
+        for name in scenario.outputs.iter().chain(&["cache"]) {
+            collect(&self.path(name), &mut files, |_| true)?;
+        }
+        let mut hasher = Sha256::new();
+        for (path, digest) in files {
+            hasher.update(path.as_os_str().as_encoded_bytes());
+            hasher.update(digest);
+        }
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            names.push(entry?.path());
+        }
+        walk(&self.path("tmp"), &mut names)?;
+        walk(&self.path("registry/data"), &mut names)?;
+        names.sort();
+        names.iter().for_each(|name| hasher.update(name.as_os_str().as_encoded_bytes()));
+        Ok(hasher.finalize().into())
+    }
+
+    fn run_next(&self, scenario: &Scenario, new: &Files) -> Result<()> {
         let output = self.command(scenario.line).output()?;
         ensure!(
             output.status.success(),
@@ -184,7 +268,7 @@ impl Trial {
     }
 
     /// Waits until no process of the trial lives.
-    fn wait_for_processes(&self) -> Result<()> {
+    pub fn wait_for_processes(&self) -> Result<()> {
         let begin = Instant::now();
         loop {
             match self.living()? {
@@ -210,44 +294,23 @@ impl Trial {
     }
 }
 
-/// Whether an error is one line a person can use: ours, with a cause, and no panic.
+/// Whether an error is one a person can use: ours, with a cause, on the same line or on those that are indented below, and
+/// no panic.
 pub fn is_clear(stderr: &str) -> bool {
-    let is_panic = stderr.contains("panicked at");
-    !is_panic && stderr.lines().any(|line| line.starts_with("layerstone: ") && line.matches(": ").count() >= 2)
+    let ours = stderr.lines().skip_while(|line| !line.starts_with("layerstone: "));
+    let causes = ours.enumerate().take_while(|(number, line)| *number == 0 || line.starts_with("  "));
+    !stderr.contains("panicked at") && causes.map(|(_, line)| line.matches(": ").count()).sum::<usize>() >= 2
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    process::run(Command::new("cp").args(["-a", "--"]).arg(from.join(".")).arg(to))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn collect(path: &Path, files: &mut Files) -> Result<()> {
-    let is_temporary = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()));
-    if is_temporary || !path.exists() {
-        return Ok(());
+    #[test]
+    fn errors_that_say_what() {
+        assert!(is_clear("warning: x\nlayerstone: cannot write: out.tar: No space left on device\nhint: y"));
+        assert!(is_clear("layerstone: no way to run it\n  userns: mounting: cannot change: /tmp: full"));
+        assert!(!is_clear("layerstone: no way to run it\nhint: `x: y: z`"));
+        assert!(!is_clear("thread 'main' panicked at x: y\nlayerstone: cannot write: out.tar: full"));
     }
-    if path.is_dir() {
-        for entry in fs::read_dir(path)? {
-            collect(&entry?.path(), files)?;
-        }
-        return Ok(());
-    }
-    let bytes = fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
-    files.insert(path.to_owned(), Sha256::digest(bytes).into());
-    Ok(())
-}
-
-/// The first temporary name below a directory.
-fn leftover(directory: &Path) -> Result<Option<PathBuf>> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
-            return Ok(Some(entry.path()));
-        }
-        if entry.file_type()?.is_dir()
-            && let Some(found) = leftover(&entry.path())?
-        {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
 }
