@@ -50,9 +50,9 @@ pub enum Form {
 /// When outputs are synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SyncWhen {
-    /// Before they get their names: after a power loss an output is whole, the old one or the new one.
+    /// Before they get their names: outputs are whole after a power loss.
     Auto,
-    /// Their folders afterwards, too: what was written survives a power loss.
+    /// Their folders afterwards, too: outputs survive a power loss.
     Always,
     Never,
 }

@@ -8,6 +8,7 @@ use crate::crash::tally::Tally;
 use crate::crash::trace::{Calls, Count, calls, strace};
 use crate::crash::trial::{STATES, Trial};
 use anyhow::{Result, ensure};
+use rustix::process::Signal;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -28,24 +29,35 @@ pub struct Options {
     subject: Subject,
 }
 
+const ENDED: &str = "had ended";
 /// What comes of a kill: the command had ended already, or it was killed; and by what the moment was chosen.
-const COLUMNS: [&str; 6] =
-    ["killed by time", "killed at a call", "had ended", "failed by itself", "uploads left", STATES];
+const COLUMNS: [&str; 6] = ["killed by time", "killed at a call", ENDED, "failed by itself", "uploads left", STATES];
 
 /// Runs all kills and prints the table.
 pub fn run(options: &Options) -> Result<()> {
+    let number = number(&options.signal)?;
+    if number != Signal::KILL {
+        // A shell that starts this in the background has had it ignored, which all programs that are started inherit.
+        // SAFETY: a system call about this process alone.
+        unsafe { libc::signal(number.as_raw(), libc::SIG_DFL) };
+    }
     options.subject.run(|trial, scenarios| {
         let (mut tally, mut random) = (Tally::default(), Random::new(options.seed));
         for scenario in scenarios {
             let job = Job::new(trial, scenario, &options.signal)?;
+            let mut killed_any = false;
             for run in 0..options.runs.div_ceil(scenarios.len()) {
                 let killed = if run % 2 == 0 { job.by_time(&mut random) } else { job.at_call(&mut random) };
                 let (what, outcome) = killed?;
+                killed_any |= outcome != ENDED;
                 tally.count(scenario.name, outcome);
                 tally.add(scenario.name, "uploads left", trial.uploads());
                 if let Err(error) = job.check() {
                     tally.wrong(scenario.name, format!("{what}: {error:#}"));
                 }
+            }
+            if !killed_any {
+                tally.wrong(scenario.name, "no signal ended it".to_owned());
             }
             tally.add(scenario.name, STATES, trial.states());
         }
@@ -78,7 +90,7 @@ impl Job<'_> {
         thread::sleep(moment);
         let process = rustix::process::Pid::from_child(&child);
         // One that has ended is a zombie until it is waited for, and takes signals.
-        rustix::process::kill_process(process, self.number()?)?;
+        rustix::process::kill_process(process, number(self.signal)?)?;
         let status = child.wait()?;
         Ok((format!("killed after {moment:?} of {:?}", self.takes), outcome(status, "killed by time")))
     }
@@ -100,23 +112,22 @@ impl Job<'_> {
         }
         self.trial.check(self.scenario, &self.old, &self.new)
     }
+}
 
-    fn number(&self) -> Result<rustix::process::Signal> {
-        use rustix::process::Signal;
-        match self.signal {
-            "KILL" => Ok(Signal::KILL),
-            "TERM" => Ok(Signal::TERM),
-            "INT" => Ok(Signal::INT),
-            "HUP" => Ok(Signal::HUP),
-            other => anyhow::bail!("--signal: found {other}, expected KILL, TERM, INT or HUP"),
-        }
+fn number(name: &str) -> Result<Signal> {
+    match name {
+        "KILL" => Ok(Signal::KILL),
+        "TERM" => Ok(Signal::TERM),
+        "INT" => Ok(Signal::INT),
+        "HUP" => Ok(Signal::HUP),
+        other => anyhow::bail!("--signal: found {other}, expected KILL, TERM, INT or HUP"),
     }
 }
 
 fn outcome(status: std::process::ExitStatus, killed: &'static str) -> &'static str {
     match status.code() {
         None => killed,
-        Some(0) => "had ended",
+        Some(0) => ENDED,
         // A process that the command had started was killed.
         Some(_) => "failed by itself",
     }
