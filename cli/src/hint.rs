@@ -9,6 +9,7 @@ use layerstone_pipeline::Refused;
 use layerstone_registry::Error as Registry;
 use layerstone_root::{Error as Root, Exceeded, SandboxError};
 use layerstone_store::{Error as Store, Limit};
+use std::path::Path;
 
 /// A hint for the first error in the chain that has one.
 pub fn of(error: &anyhow::Error) -> Option<String> {
@@ -79,9 +80,15 @@ fn takes_limits() -> bool {
     command.get_arguments().any(|argument| argument.get_long() == Some("limit"))
 }
 
-/// A hint for an error of a stage file.
+/// A hint for an error of a stage file, or of a store path.
 fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     match cause.downcast_ref().or_else(|| within(cause))? {
+        // What is no store path is a plain file, which has a door of its own.
+        Store::StorePath { text, .. } if Path::new(text).exists() => {
+            let name = Path::new(text).file_name().filter(|_| !Path::new(text).is_dir());
+            let to = name.map_or("/".to_owned(), |name| format!("/{}", name.display()));
+            Some(format!("--copy {text}:{to} copies plain files into the image"))
+        }
         Store::WrongFormat { rerun, .. } => Some(format!("write it again with `{rerun}`")),
         Store::NoParent { parent, .. } => Some(format!("mkdir -p {}", parent.display())),
         _ => None,

@@ -11,7 +11,8 @@ use anyhow::{Result, bail};
 use identity::{Identity, NamedFile};
 use layerstone_layer::LayerFile;
 use layerstone_pipeline::{ImageTarget, nix_outputs, state_files};
-use layerstone_spec::{References, Spec};
+use layerstone_root::Excluded;
+use layerstone_spec::{CopyEntry, References, Spec};
 use layerstone_store::Store;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,8 @@ const STORES: [&str; 2] = ["/nix/store", "/gnu/store"];
 #[derive(Default)]
 pub struct Files {
     inputs: Vec<NamedFile>,
+    /// Directories that are read but for what is left out.
+    copied: Vec<(NamedFile, Excluded)>,
     outputs: Vec<Output>,
     /// The directory of the store that the command reads.
     store: Option<PathBuf>,
@@ -61,7 +64,18 @@ impl Files {
     pub fn reads_spec<'a>(self, file: Option<&Path>, spec: impl Into<Option<&'a Spec>>) -> Files {
         let Some(spec) = spec.into() else { return self };
         let database = if let Some(References::Database(file)) = &spec.references { Some(file) } else { None };
-        self.reads(file).reads(spec.files()).reads(database).reads(spec.store_paths())
+        let files = self.reads(file).reads(spec.files()).reads(database).reads(spec.store_paths());
+        spec.copy.iter().fold(files, Files::reads_copied)
+    }
+
+    fn reads_copied(mut self, entry: &CopyEntry) -> Files {
+        // Whoever reads a bad glob reports it.
+        let excluded = Excluded::new(&entry.exclude).unwrap_or_default();
+        match NamedFile::at(&entry.from) {
+            Some(file) if file.is_directory => self.copied.push((file, excluded)),
+            file => self.inputs.extend(file),
+        }
+        self
     }
 
     /// Files that are written; `-` is stdout.
@@ -111,6 +125,15 @@ impl Files {
             let mut others = self.outputs[..index].iter().map(|output| &output.file);
             if let Some(other) = others.find(|other| other.identity.is(&file.identity)) {
                 bail!("cannot write: {name}: it is the output {} too, expected two files", other.name.display());
+            }
+            for (input, excluded) in &self.copied {
+                let below = file.identity.path.strip_prefix(&input.identity.path);
+                if below.is_ok_and(|below| !excluded.has_above(below)) {
+                    let other = input.name.display();
+                    bail!(
+                        "cannot write: {name}: it is in {other}, which is copied, expected another place or an exclude"
+                    );
+                }
             }
             for input in &self.inputs {
                 let other = input.name.display();

@@ -3,7 +3,7 @@
 use crate::usage_error::conflict;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use layerstone_spec::{Helper, RootMode, Script, Spec};
+use layerstone_spec::{CopyEntry, Helper, RootMode, Script, Spec};
 use std::path::PathBuf;
 
 /// How contents get into the root, and over what of a base.
@@ -15,6 +15,11 @@ pub struct RootArgs {
     /// With --mode copy: leave links to folders as they are, and put contents through them (rsync's -K instead of -k)
     #[arg(long)]
     keep_dirlinks: bool,
+    /// Files, a folder or a tar of this machine to copy into the image, such as ./app:/bin/app, conf/:/etc/app,
+    /// rootfs.tar:/; options behind it: mode=0755, uid=N, gid=N, exclude=GLOB, unpack=true or false, layer=NAME for a layer
+    /// of their own
+    #[arg(long, value_name = "FROM:TO[,KEY=VALUE...]")]
+    copy: Vec<CopyEntry>,
     /// Ready contents to put beside the others, each once: fakeNss, tmp, shadowSetup, and with the package that they link
     /// to usrBinEnv, binSh, caCertificates
     #[arg(long, value_name = "NAME[=PATH]")]
@@ -57,6 +62,7 @@ impl RootArgs {
             }
             spec.root_mode = RootMode::CopyKeepingDirlinks;
         }
+        spec.copy.extend(self.copy.iter().cloned());
         for helper in &self.helper {
             // What is named again takes the place of what the spec says.
             spec.helpers.retain(|other| other.name() != helper.name());

@@ -12,6 +12,7 @@
 //! | `cache` | what was learned about layers: nothing is read twice, nothing wrong is believed, many at once |
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
 //! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
+//! | `copied_files` | plain files in images: in one go and by stages, by ninja and make, over bases, with scripts, run |
 //! | `database` | what a store's database says, whoever else uses it, from wherever it can be read |
 //! | `dist` | the static binary runs in an empty root |
 //! | `docker_tools` | the checks of nixpkgs' own test of dockerTools, in docker: the table of which are shown where |
@@ -82,6 +83,7 @@ mod bench;
 mod cache;
 mod client;
 mod closures;
+mod copied_files;
 mod customisation;
 mod database;
 mod debian;

@@ -3,6 +3,7 @@
 //! A tar is never unpacked by its members' names: their contents go into numbered files, and names stay in memory.
 //! Whiteouts are files like others: a tar that is merged is no layer.
 
+use crate::copy::Excluded;
 use crate::tree::{Entry, File, FileTree, Node, as_path, below_root, is_root};
 use crate::{Error, Result};
 use layerstone_store::Scratch;
@@ -41,22 +42,24 @@ impl TreeSource {
     /// Reads the tree; contents of a tar go into new files of the work directory.
     pub(crate) fn read(&self, scratch: &Scratch, number: usize) -> Result<FileTree> {
         match self {
-            TreeSource::Directory(path) => read_directory(path),
+            TreeSource::Directory(path) => read_directory(path, &Excluded::default()),
             TreeSource::Tar { name, file, max_holes } => {
                 let contents = scratch.path().join(number.to_string());
                 fs::create_dir(&contents).map_err(Error::io("make", &contents))?;
                 let contents = contents.canonicalize().map_err(Error::io("make", &contents))?;
-                read_tar(name, file, *max_holes, &contents)
+                read_tar(name, file, *max_holes, &contents, &Excluded::default())
             }
         }
     }
 }
 
-fn read_directory(path: &Path) -> Result<FileTree> {
+/// Reads a directory, or the one that a link leads to.
+pub fn read_directory(path: &Path, excluded: &Excluded) -> Result<FileTree> {
     // Whoever names a link means the directory. From here on none is followed: another user may have put it there meanwhile.
     let real = path.canonicalize().map_err(Error::io("read", path))?;
     let mut tree = FileTree::new(path);
-    for member in walk_real_tree(&real)?.into_iter().filter(|member| *member.entry.name != *b".") {
+    let members = walk_real_tree(&real, &|name| excluded.has(as_path(name)))?;
+    for member in members.into_iter().filter(|member| *member.entry.name != *b".") {
         let name = below_root(&member.entry.name);
         let source = path.join(name);
         let (mode, modified) = (member.entry.mode, member.modified);
@@ -67,7 +70,8 @@ fn read_directory(path: &Path) -> Result<FileTree> {
     Ok(tree)
 }
 
-fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path) -> Result<FileTree> {
+/// Reads a tar; contents go into new files of a directory, and entries have the owners of the members.
+pub fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path, excluded: &Excluded) -> Result<FileTree> {
     let mut tree = FileTree::new(tar);
     let allowance = Allowance::default();
     let mut holes = 0_u64;
@@ -79,6 +83,9 @@ fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path) -> Res
             true if member.is_directory() => continue,
             true => return Err(tar_error(tar, "found a name of 0 bytes, expected at least 1".to_owned())),
             false => {}
+        }
+        if excluded.has_above(name) {
+            continue;
         }
         holes = holes.saturating_add(members.holes());
         if holes > max_holes {
@@ -104,7 +111,8 @@ fn read_tar(tar: &Path, file: &fs::File, max_holes: u64, contents: &Path) -> Res
             }
             kind => node(kind, member.mode, &source, |_| unreachable!("a file is dealt with above"))?,
         };
-        insert(&mut tree, name, Entry::new(&source, node)).map_err(|cause| tar_error(tar, cause))?;
+        let owner = Some((member.uid, member.gid));
+        insert(&mut tree, name, Entry { owner, ..Entry::new(&source, node) }).map_err(|cause| tar_error(tar, cause))?;
     }
     Ok(tree)
 }
@@ -131,6 +139,7 @@ fn insert(tree: &mut FileTree, name: &Path, entry: Entry) -> Result<(), String> 
     })?;
     let replace = |old: &mut Entry, new: Entry| {
         old.node = new.node;
+        old.owner = new.owner;
         if !old.is_directory() {
             old.source = new.source;
         }

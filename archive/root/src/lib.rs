@@ -12,6 +12,7 @@ mod add_helpers;
 mod bash;
 mod chroot;
 mod conflict;
+mod copy;
 mod error;
 #[cfg(test)]
 mod fixtures;
@@ -35,6 +36,7 @@ mod warning;
 
 pub use add_helpers::write_helper;
 pub use conflict::Conflict;
+pub use copy::{CopyInput, CopySource, Excluded, copied_files};
 pub use error::{Error, Result, Side};
 pub use input::TreeSource;
 pub use layerstone_sandbox::{Bounds, Error as SandboxError, Exceeded, SandboxMode, SandboxOptions};

@@ -31,6 +31,8 @@ pub fn merge_trees(sources: &[TreeSource]) -> Result<MergedTrees> {
     for (number, source) in sources.iter().enumerate() {
         let tree = source.read(&merged._contents, number)?;
         for (path, entry) in tree.0 {
+            // All of it belongs to root.
+            let entry = Entry { owner: None, ..entry };
             let conflicts = &mut merged.conflicts;
             merged.tree.add(&path, entry, |old, new| merge_entry(&path, old, new, conflicts))?;
         }
@@ -76,7 +78,8 @@ fn merge_entry(path: &Path, old: &mut Entry, new: Entry, conflicts: &mut Vec<Con
     Ok(())
 }
 
-fn same_bytes(a: &File, b: &File) -> Result<bool> {
+/// Whether two files have the same bytes.
+pub fn same_bytes(a: &File, b: &File) -> Result<bool> {
     if a.size != b.size {
         return Ok(false);
     }

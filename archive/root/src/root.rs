@@ -1,6 +1,7 @@
-//! Makes the customisation layer: merges contents, runs the scripts, finds references, places it on a base, writes the tar.
+//! Makes the customisation layer: merges contents, adds what is copied, runs the scripts, finds references, places it on a base, writes the tar.
 
 use crate::add_helpers::{Context, add_helpers};
+use crate::copy::{CopyInput, add_copies};
 use crate::merge::{Merged, merge};
 use crate::ownership::apply;
 use crate::perms::{Defaults, Rules};
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a customisation layer is made with, besides the spec of its image.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RootConfig {
     /// The store of contents and of the packages of helpers.
     pub store: Store,
@@ -34,6 +35,8 @@ pub struct RootConfig {
     pub base: Option<Arc<Tree>>,
     /// What scripts are given of the machine.
     pub sandbox: SandboxOptions,
+    /// What is copied into the layer.
+    pub copies: Vec<CopyInput>,
 }
 
 impl RootConfig {
@@ -44,7 +47,14 @@ impl RootConfig {
             ImageKind::Layered => Owner::numeric_root(),
             ImageKind::Single => Owner::numbered(spec.owner.uid, spec.owner.gid),
         };
-        RootConfig { store: store.clone(), owner, strict: false, base, sandbox: SandboxOptions::default() }
+        RootConfig {
+            store: store.clone(),
+            owner,
+            strict: false,
+            base,
+            sandbox: SandboxOptions::default(),
+            copies: Vec::new(),
+        }
     }
 }
 
@@ -60,7 +70,7 @@ pub fn build(spec: &Spec, config: &RootConfig, blob: &Path, console: &mut Consol
     // First, so that a bad path is an error before the script has run.
     let output = Output::create(blob)?;
     let mut merged = merge(&config.store, &contents, spec.root_mode)?;
-    let _texts = add_ready_contents(spec, config, &mut merged)?;
+    let _files = add_others(spec, config, &mut merged)?;
     if config.strict && !merged.conflicts.is_empty() {
         return Err(Error::Conflicts { conflicts: merged.conflicts });
     }
@@ -75,12 +85,14 @@ pub fn build(spec: &Spec, config: &RootConfig, blob: &Path, console: &mut Consol
     Ok(layer)
 }
 
-/// Adds the helpers; their texts are in the directory that is returned.
-fn add_ready_contents(spec: &Spec, config: &RootConfig, merged: &mut Merged) -> Result<Option<Scratch>> {
-    if spec.helpers.is_empty() {
+/// Adds what is copied, and then the helpers, which give way; files that are made for both are in the directory that is
+/// returned.
+fn add_others(spec: &Spec, config: &RootConfig, merged: &mut Merged) -> Result<Option<Scratch>> {
+    if spec.helpers.is_empty() && config.copies.is_empty() {
         return Ok(None);
     }
     let scratch = Scratch::create(&std::env::temp_dir())?;
+    add_copies(merged, &config.copies, &config.owner, &scratch)?;
     let (base, replace) = (config.base.as_deref(), spec.replace);
     add_helpers(merged, &spec.helpers, Context { store: &config.store, texts: scratch.path(), base, replace })?;
     Ok(Some(scratch))
@@ -134,10 +146,21 @@ impl Making<'_> {
         }
         let mut members = walk_tree(&tree, self.spec.xattrs)?;
         inherit(&mut members, &inherited)?;
+        self.own(&mut members);
         if let Some(ownership) = &ownership {
             apply(&mut members, &tree, ownership)?;
         }
         self.archive(members)
+    }
+
+    /// Gives what stands where something was copied the owner that it was given.
+    fn own(&self, members: &mut [Placed]) {
+        for member in members {
+            let copied = self.merged.tree.get(below_root(&member.entry.name));
+            if let Some((uid, gid)) = copied.and_then(|copied| copied.owner) {
+                member.entry.owner = Some(Box::new(Owner::numbered(uid, gid)));
+            }
+        }
     }
 
     fn archive(&mut self, mut members: Vec<Placed>) -> Result<LayerFile> {

@@ -6,7 +6,7 @@
 use crate::error::Side;
 use crate::{Conflict, Error, Result};
 use layerstone_store::{Directory, Error as StageError, Found, Scratch, check_written};
-use layerstone_tar::{Entry as Member, Placed};
+use layerstone_tar::{Entry as Member, Owner, Placed};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata, Permissions};
@@ -36,6 +36,8 @@ pub struct Entry {
     pub source: Box<Path>,
     /// Its kind.
     pub node: Node,
+    /// User and group that own it; none for the owner of the layer.
+    pub owner: Option<(u32, u32)>,
 }
 
 /// The kind of an entry, with what only this kind has.
@@ -80,7 +82,7 @@ impl File {
 impl Entry {
     /// An entry that comes from this path.
     pub fn new(source: &Path, node: Node) -> Entry {
-        Entry { source: source.into(), node }
+        Entry { source: source.into(), node, owner: None }
     }
 
     /// A directory of the usual mode.
@@ -139,6 +141,12 @@ impl Entry {
     }
 
     fn member(&self, name: &[u8]) -> Placed {
+        let mut member = self.unowned(name);
+        member.entry.owner = self.owner.map(|(uid, gid)| Box::new(Owner::numbered(uid, gid)));
+        member
+    }
+
+    fn unowned(&self, name: &[u8]) -> Placed {
         match &self.node {
             Node::Directory { mode, .. } => Placed::bare(Member::directory(name, *mode)),
             Node::Link(text) => Placed::bare(Member::symlink(name, text.as_os_str().as_bytes())),

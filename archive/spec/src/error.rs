@@ -14,16 +14,19 @@ pub enum Error {
     Oci(#[from] layerstone_oci::Error),
     /// The layers that an image needs besides those of store paths use up all that it may have.
     #[error(
-        "no layer left for store paths: maxLayers {max_layers} - 1 customisation layer - {}{base_layers} layers of the \
-         base image = {}, expected at least 1",
+        "no layer left for store paths: maxLayers {max_layers} - 1 customisation layer - {}{}{base_layers} layers of \
+         the base image = {}, expected at least 1",
         if *nix_db { "1 layer of the Nix database - " } else { "" },
-        *max_layers as i128 - 1 - i128::from(*nix_db) - *base_layers as i128
+        if *copied > 0 { format!("{copied} layers of copy - ") } else { String::new() },
+        *max_layers as i128 - 1 - i128::from(*nix_db) - *copied as i128 - *base_layers as i128
     )]
     MaxLayers {
         /// Layers that the image may have.
         max_layers: usize,
         /// Whether one of them is that of the Nix database.
         nix_db: bool,
+        /// Layers that only hold what is copied.
+        copied: usize,
         /// Layers that its base has.
         base_layers: usize,
     },

@@ -3,6 +3,7 @@
 //! See FORMAT.md beside this crate. The spec is written by people: `format` and `version` are optional, and a key that
 //! is unknown is an error that names the nearest one.
 
+mod copy_entry;
 mod keys;
 mod named;
 mod parse;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use copy_entry::CopyEntry;
 pub use perms::{Perm, Which};
 pub use ready_contents::Helper;
 
@@ -51,6 +53,8 @@ pub struct Spec {
     /// Paths whose contents are merged into the root of the image; the first one wins if they become links, the last one
     /// if they are copied.
     pub contents: Vec<PathBuf>,
+    /// Files of this machine that are copied into the image, over contents and over each other in this order.
+    pub copy: Vec<CopyEntry>,
     /// Ready contents beside them, each at most once.
     pub helpers: Vec<Helper>,
     /// How contents get into the root.
@@ -204,8 +208,26 @@ impl Spec {
     /// base: at least 1.
     pub fn store_layers(&self, base_layers: usize) -> Result<usize> {
         let Spec { max_layers, include_nix_db: nix_db, .. } = *self;
-        let left = max_layers.checked_sub(1 + usize::from(nix_db)).and_then(|left| left.checked_sub(base_layers));
-        left.filter(|left| *left > 0).ok_or(Error::MaxLayers { max_layers, nix_db, base_layers })
+        let copied = self.copy_layers().len();
+        let others = [1 + usize::from(nix_db), copied, base_layers];
+        let left = others.into_iter().try_fold(max_layers, usize::checked_sub);
+        left.filter(|left| *left > 0).ok_or(Error::MaxLayers { max_layers, nix_db, copied, base_layers })
+    }
+
+    /// The names of the layers that only hold what is copied, bottom first: in the order in which they are first named.
+    pub fn copy_layers(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for name in self.copy.iter().filter_map(|entry| entry.layer.as_deref()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// What the layer of this name holds, and the customisation layer without one, by itself.
+    pub fn copies_to(&self, layer: Option<&str>) -> impl Iterator<Item = &CopyEntry> {
+        self.copy.iter().filter(move |entry| entry.layer.as_deref() == layer)
     }
 
     /// What is allowed but likely wrong, for the user to be told.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use rustix::fs::{lgetxattr, llistxattr};
 use rustix::io::Errno;
 use std::cmp::Ordering;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{DirEntry, Metadata};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -33,21 +33,20 @@ const SPLITS: usize = 8;
 ///
 /// Something cannot be read, or is a socket.
 pub fn walk_tree(directory: &Path, xattrs: bool) -> Result<Vec<Placed>> {
-    let mut walk =
-        Walk { order: <[u8]>::cmp, names_files: true, is_real: false, xattrs, splits: 0, members: Vec::new() };
+    let mut walk = Walk::new(<[u8]>::cmp, xattrs);
     walk.enter(directory, b".")?;
     Ok(walk.members)
 }
 
 /// [`walk_tree`] of a directory where others may write, by a path without links: everything is looked at in open
-/// directories, and a link that replaces a directory meanwhile is an error. Without extended attributes.
+/// directories, and a link that replaces a directory meanwhile is an error. Without extended attributes. What is left out,
+/// by its name below the directory (`a/b`), is not looked at, nor anything in it.
 ///
 /// # Errors
 ///
 /// Something cannot be read, or is a socket.
-pub fn walk_real_tree(directory: &Path) -> Result<Vec<Placed>> {
-    let order = <[u8]>::cmp;
-    let mut walk = Walk { order, names_files: true, is_real: true, xattrs: false, splits: 0, members: Vec::new() };
+pub fn walk_real_tree(directory: &Path, leaves_out: &(dyn Fn(&[u8]) -> bool + Sync)) -> Result<Vec<Placed>> {
+    let mut walk = Walk { is_real: true, leaves_out: Some(leaves_out), ..Walk::new(<[u8]>::cmp, false) };
     let entry = Directory::open_real(directory).and_then(|directory| directory.as_entry());
     let found = walk.find_real(directory.to_owned(), b".", entry)?;
     walk.enter_all(vec![found])?;
@@ -62,14 +61,13 @@ pub fn walk_real_tree(directory: &Path) -> Result<Vec<Placed>> {
 /// Something cannot be read, or is a socket.
 pub fn walk_store_path(store: &Store, path: &[u8], xattrs: bool, at_once: bool) -> Result<Vec<Placed>> {
     let splits = if at_once { SPLITS } else { 0 };
-    let mut walk =
-        Walk { order: code_point_order, names_files: false, is_real: false, xattrs, splits, members: Vec::new() };
+    let mut walk = Walk { names_files: false, splits, ..Walk::new(code_point_order, xattrs) };
     walk.enter(&store.locate(OsStr::from_bytes(path)), path)?;
     Ok(walk.members)
 }
 
 /// A walk and what it has found.
-struct Walk {
+struct Walk<'a> {
     /// The order of siblings. Both Python and GNU tar compare component by component.
     order: fn(&[u8], &[u8]) -> Ordering,
     /// Whether members say where their files are.
@@ -80,6 +78,8 @@ struct Walk {
     xattrs: bool,
     /// How many big directories in each other may be gone through by all threads of a pool.
     splits: usize,
+    /// Whether an entry is left out, by its name below the directory that is walked.
+    leaves_out: Option<&'a (dyn Fn(&[u8]) -> bool + Sync)>,
     members: Vec<Placed>,
 }
 
@@ -89,7 +89,12 @@ struct Found {
     directory: Option<PathBuf>,
 }
 
-impl Walk {
+impl Walk<'_> {
+    /// A walk in this order, of which members say where their files are.
+    fn new(order: fn(&[u8], &[u8]) -> Ordering, xattrs: bool) -> Walk<'static> {
+        Walk { order, names_files: true, is_real: false, xattrs, splits: 0, leaves_out: None, members: Vec::new() }
+    }
+
     /// Adds a file, and if it is a directory all that is in it, each directory before its contents.
     fn enter(&mut self, real: &Path, name: &[u8]) -> Result<()> {
         let metadata = real.symlink_metadata().map_err(Error::read(real))?;
@@ -139,9 +144,9 @@ impl Walk {
     fn find_all(&self, children: &[(Vec<u8>, DirEntry)], real: &Path, name: &[u8]) -> Result<Vec<Found>> {
         let mut found = Vec::with_capacity(children.len());
         for (child, entry) in children {
+            let child_name = [name, b"/", child].concat();
             // Looks the name up in the open directory, and follows no link.
             let metadata = entry.metadata().map_err(Error::read(&entry.path()))?;
-            let child_name = [name, b"/", child].concat();
             found.push(self.find(real.join(OsStr::from_bytes(child)), &child_name, &metadata)?);
         }
         found.reverse();
@@ -153,11 +158,11 @@ impl Walk {
         let directory = Directory::open_real(real).map_err(Error::read(real))?;
         let mut children = directory.names().map_err(Error::read(real))?;
         children.sort_unstable_by(|a, b| (self.order)(b.as_bytes(), a.as_bytes()));
-        let find = |child: OsString| {
-            let child_name = [name, b"/", child.as_bytes()].concat();
-            self.find_real(real.join(&child), &child_name, directory.entry(&child))
-        };
-        children.into_iter().map(find).collect()
+        let named = children.into_iter().map(|child| ([name, b"/", child.as_bytes()].concat(), child));
+        let kept = named.filter(|(name, _)| {
+            !self.leaves_out.is_some_and(|leaves_out| leaves_out(name.strip_prefix(b"./").unwrap_or(name)))
+        });
+        kept.map(|(name, child)| self.find_real(real.join(&child), &name, directory.entry(&child))).collect()
     }
 
     fn find_real(&self, real: PathBuf, name: &[u8], entry: io::Result<RealEntry>) -> Result<Found> {

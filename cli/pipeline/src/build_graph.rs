@@ -171,15 +171,28 @@ impl GraphInput<'_> {
             rules.extend(self.run_rules());
             layers.push(self.in_directory("run.layer.json"));
         }
+        for (index, name) in self.spec.copy_layers().into_iter().enumerate() {
+            let mut words = self.words_over(&layers);
+            words.push(format!("--copy-layer={name}").into());
+            let inputs = [self.spec_inputs(), layers.clone()].concat();
+            let outputs = [format!("copy-{index}.layer.json"), format!("copy-{index}.tar")];
+            let rule = self.rule("root", &outputs.each_ref().map(|name| &**name), words, inputs);
+            layers.push(rule.outputs[0].clone());
+            rules.push(Rule { name: format!("copy-{index}"), ..rule });
+        }
         if self.spec.run_as_root.is_none() || self.spec.kind == ImageKind::Layered {
-            let below = layers.first().cloned();
-            let words = [self.spec_words(), flag("--below", below.as_ref())].concat();
-            let inputs = [self.spec_inputs(), Vec::from_iter(below)].concat();
-            let root = self.rule("root", &["root.layer.json", "root.tar"], words, inputs);
+            let inputs = [self.spec_inputs(), layers.clone()].concat();
+            let root = self.rule("root", &["root.layer.json", "root.tar"], self.words_over(&layers), inputs);
             layers.push(root.outputs[0].clone());
             rules.push(root);
         }
         (rules, layers)
+    }
+
+    /// Flags of what is made over these layers of the image.
+    fn words_over(&self, layers: &[PathBuf]) -> Vec<OsString> {
+        let below = layers.iter().flat_map(|layer| flag("--below", Some(layer)));
+        self.spec_words().into_iter().chain(below).collect()
     }
 
     /// What runs the root script, and what it sees of the store.

@@ -5,6 +5,7 @@ use crate::Result;
 use crate::build_graph::push_backslashes;
 use crate::error::Context;
 use layerstone_layer::{LayerFile, Recipe};
+use layerstone_root::copied_files;
 use layerstone_spec::Spec;
 use layerstone_store::{Directory, Error, Scratch, Store, StorePath, write_whole};
 use rustix::fs::OFlags;
@@ -155,6 +156,9 @@ impl BuildStep {
         spec.files().into_iter().for_each(|file| self.file(file));
         if self.options.depfile.is_none() {
             return Ok(());
+        }
+        for entry in &spec.copy {
+            self.files(&copied_files(entry)?);
         }
         for path in spec.store_paths() {
             let path = store.resolve(path)?;

@@ -1,6 +1,7 @@
 //! The stages of a build that make layers: of store paths, made or cached; of the root, of a root script, of Nix's
 //! database; or one layer of all of it.
 
+use crate::copies::{self, spec_of_copy_layer};
 use crate::make_layers::{layouts, recipes};
 use crate::nix_db::{self, NixDbLayer};
 use crate::root_script::{self, RootScript};
@@ -15,10 +16,15 @@ use layerstone_store::{Scratch, StorePath};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The layer that a root script has made.
-struct ScriptLayer {
+/// What messages call the customisation layer.
+const ROOT_COMMENT: &str = "customisation layer";
+
+/// A layer that is no store layer: of a root script, of copied files, of the root.
+struct FileLayer {
     layer: LayerFile,
     blob: PathBuf,
+    /// What it is called.
+    comment: &'static str,
 }
 
 impl Builder<'_> {
@@ -37,15 +43,26 @@ impl Builder<'_> {
             Some(ran) if is_single => return Ok(vec![self.single(scratch, ran.blob, ran.layer)?]),
             ran => ran,
         };
-        let tree = root_layer::tree_below(self.base.as_ref(), ran.as_ref().map(|ran| ran.blob.clone()))?;
-        let sandbox = self.options.sandbox;
-        let config = RootConfig { sandbox, ..RootConfig::new(self.spec, self.options.store, tree) };
-        let custom = root_layer::make(self.spec, &config, &blob, self.options.report)?;
-        if is_single {
-            Ok(vec![self.single(scratch, blob, custom)?])
-        } else {
-            self.layered(scratch, &blob, custom, ran)
+        let mut below: Vec<FileLayer> = ran.into_iter().collect();
+        for (index, name) in self.spec.copy_layers().into_iter().enumerate() {
+            let blob = scratch.path().join(format!("copy-{index}.tar"));
+            below.push(self.root_layer(&spec_of_copy_layer(self.spec, name)?, &below, blob, copies::COMMENT)?);
         }
+        let custom = self.root_layer(self.spec, &below, blob, ROOT_COMMENT)?;
+        if is_single {
+            Ok(vec![self.single(scratch, custom.blob, custom.layer)?])
+        } else {
+            self.layered(scratch, below, custom)
+        }
+    }
+
+    /// The layer of what a spec merges, copies and lets scripts write, over these layers of the image.
+    fn root_layer(&self, spec: &Spec, below: &[FileLayer], blob: PathBuf, comment: &'static str) -> Result<FileLayer> {
+        let tars: Vec<PathBuf> = below.iter().map(|layer| layer.blob.clone()).collect();
+        let tree = root_layer::tree_below(self.base.as_ref(), &tars)?;
+        let config = root_layer::root_config(spec, self.options.store, tree, self.options.limits)?;
+        let config = RootConfig { sandbox: self.options.sandbox, ..config };
+        Ok(FileLayer { layer: root_layer::make(spec, &config, &blob, self.options.report)?, blob, comment })
     }
 
     /// Decides which store paths of a closure share a layer.
@@ -97,11 +114,14 @@ impl Builder<'_> {
     }
 
     /// Runs the root script over the base: in a single image with the contents in its layer, and extraCommands after it.
-    fn run_as_root(&self, script: &Script, scratch: &Scratch) -> Result<ScriptLayer> {
+    fn run_as_root(&self, script: &Script, scratch: &Scratch) -> Result<FileLayer> {
         let is_single = self.spec.kind == ImageKind::Single;
         let extra_commands = self.spec.script.as_ref().filter(|_| is_single).map(root_script::text).transpose()?;
-        let contents =
-            if is_single { root_script::contents(self.spec, self.options.store, self.base.as_ref())? } else { None };
+        let contents = if is_single {
+            root_script::contents(self.spec, self.options.store, self.base.as_ref(), self.options.limits)?
+        } else {
+            None
+        };
         let script = root_script::text(script)?;
         let closure = self.script_closure([&script].into_iter().chain(&extra_commands))?;
         let run = RootScript {
@@ -118,7 +138,8 @@ impl Builder<'_> {
             limits: self.options.limits,
         };
         let blob = scratch.path().join("run.tar");
-        Ok(ScriptLayer { layer: root_script::make(run, &blob, self.options.report)?, blob })
+        let layer = root_script::make(run, &blob, self.options.report)?;
+        Ok(FileLayer { layer, blob, comment: root_script::COMMENT })
     }
 
     /// What root scripts see of the store: all that contents, config and the scripts themselves refer to. None if that is
@@ -137,17 +158,12 @@ impl Builder<'_> {
     }
 
     /// Layers of store paths, the customisation layer on top, and above it the database of Nix if there is to be one.
-    fn layered(
-        &self,
-        scratch: &Scratch,
-        blob: &Path,
-        custom: LayerFile,
-        ran: Option<ScriptLayer>,
-    ) -> Result<Vec<Layer>> {
-        let mut mentions = Mentions::default().with(custom.references.iter().cloned(), blob);
-        if let Some(ScriptLayer { layer, blob }) = &ran {
-            mentions = mentions.with(layer.references.iter().cloned(), blob);
-        }
+    fn layered(&self, scratch: &Scratch, below: Vec<FileLayer>, custom: FileLayer) -> Result<Vec<Layer>> {
+        let root = custom.blob.clone();
+        let files: Vec<FileLayer> = below.into_iter().chain([custom]).collect();
+        let mentions = files.iter().rev().fold(Mentions::default(), |mentions, FileLayer { layer, blob, .. }| {
+            mentions.with(layer.references.iter().cloned(), blob)
+        });
         let closure = self.measured_closure(mentions)?;
         self.cache.set_nar_hashes(closure.graph.iter().filter_map(|info| Some((info.path.clone(), info.nar_hash?))));
         let plan = self.plan(&closure)?;
@@ -155,14 +171,13 @@ impl Builder<'_> {
             base.check_store(self.options.store)?;
         }
         let mut layers = self.store_layers(self.recipes(&plan)?)?;
-        if let Some(ScriptLayer { layer, blob }) = ran {
-            let comment = Some(root_script::COMMENT.to_owned());
-            layers.push(Layer { comment, ..Layer::of_file(&layer, &blob, "layer of the root script")? });
+        for FileLayer { layer, blob, comment } in files {
+            let is_root = comment == ROOT_COMMENT;
+            let comment_of = (!is_root).then(|| comment.to_owned());
+            layers.push(Layer { comment: comment_of, ..Layer::of_file(&layer, &blob, comment)? });
         }
-        layers.push(Layer::of_file(&custom, blob, "customisation layer")?);
         if self.spec.include_nix_db {
-            let root = Some(blob.to_owned());
-            let place = NixDbPlace::OnTop { root, store_owner: self.spec.owner.clone() };
+            let place = NixDbPlace::OnTop { root: Some(root), store_owner: self.spec.owner.clone() };
             let blob = scratch.path().join("nix-db.tar");
             let layer = self.nix_db(place, closure, &blob)?;
             layers.push(Layer::of_file(&layer, &blob, nix_db::COMMENT)?);

@@ -1,26 +1,45 @@
 //! Makes the customisation layer of an image spec, and puts together what it lies on.
 
+use crate::copies::open_copies;
 use crate::error::Context;
 use crate::{BaseImage, Report, Result};
 use layerstone_layer::LayerFile;
 use layerstone_root::{Console, RootConfig, build};
 use layerstone_spec::Spec;
-use layerstone_store::open_regular;
+use layerstone_store::{Limits, Store, open_regular};
 use layerstone_tar::{Allowance, LayerTree, Tree};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The files of a base, and of a layer over it whose tar this is.
-pub fn tree_below(base: Option<&BaseImage>, layer: Option<PathBuf>) -> Result<Option<Arc<Tree>>> {
-    let Some(tar) = layer else { return base.map(BaseImage::tree).transpose() };
-    let unusable = || format!("cannot use the layer: {}", tar.display());
+/// The files of a base, and of layers over it whose tars these are, bottom first.
+///
+/// # Errors
+///
+/// The base or a tar cannot be read.
+pub fn tree_below(base: Option<&BaseImage>, layers: &[PathBuf]) -> Result<Option<Arc<Tree>>> {
+    if layers.is_empty() {
+        return base.map(BaseImage::tree).transpose();
+    }
     let mut tree = base.map(|base| base.image.tree()).transpose()?.unwrap_or_default();
-    let number = u32::try_from(base.map_or(0, |base| base.image.layers.len())).context("too many layers")?;
-    let file = open_regular(&tar).with_context(unusable)?;
-    tree.put(LayerTree::read_nth(BufReader::new(file), number, &Allowance::default()).with_context(unusable)?)
-        .with_context(unusable)?;
+    let allowance = Allowance::default();
+    for (number, tar) in (base.map_or(0, |base| base.image.layers.len())..).zip(layers) {
+        let unusable = || format!("cannot use the layer: {}", tar.display());
+        let number = u32::try_from(number).context("too many layers")?;
+        let file = open_regular(tar).with_context(unusable)?;
+        let layer = LayerTree::read_nth(BufReader::new(file), number, &allowance).with_context(unusable)?;
+        tree.put(layer).with_context(unusable)?;
+    }
     Ok(Some(Arc::new(tree)))
+}
+
+/// What the customisation layer of a spec is made with, over these files: what it copies is open.
+///
+/// # Errors
+///
+/// Something that it copies cannot be opened.
+pub fn root_config(spec: &Spec, store: &Store, below: Option<Arc<Tree>>, limits: Limits) -> Result<RootConfig> {
+    Ok(RootConfig { copies: open_copies(spec, limits)?, ..RootConfig::new(spec, store, below) })
 }
 
 /// Makes the layer's tar, and reports warnings as they come up.

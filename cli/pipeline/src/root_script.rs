@@ -99,11 +99,11 @@ pub struct RootScript<'a> {
 /// # Errors
 ///
 /// The base cannot be read.
-pub fn contents(spec: &Spec, store: &Store, base: Option<&BaseImage>) -> Result<Option<RootConfig>> {
-    if spec.contents.is_empty() && spec.helpers.is_empty() {
+pub fn contents(spec: &Spec, store: &Store, base: Option<&BaseImage>, limits: Limits) -> Result<Option<RootConfig>> {
+    if spec.contents.is_empty() && spec.helpers.is_empty() && spec.copy.is_empty() {
         return Ok(None);
     }
-    Ok(Some(RootConfig::new(spec, store, base.map(BaseImage::tree).transpose()?)))
+    Ok(Some(root_layer::root_config(spec, store, base.map(BaseImage::tree).transpose()?, limits)?))
 }
 
 /// Runs it, writes the layer's tar, and tells the warnings.

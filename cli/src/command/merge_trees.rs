@@ -4,15 +4,13 @@ use crate::args::Common;
 use crate::limit_args::LimitArgs;
 use crate::overwrite::Files;
 use crate::time::parse_time;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_image::plain;
 use layerstone_layer::{Progress, write_layer};
 use layerstone_oci::Time;
-use layerstone_pipeline::check_tar;
+use layerstone_pipeline::{check_tar, open_tree};
 use layerstone_root::{Error as RootError, MergedTrees, TreeSource, merge_trees};
-use layerstone_store::{Directory, Output, open_regular, write_whole};
-use std::io::ErrorKind;
+use layerstone_store::{Output, write_whole};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -54,8 +52,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     check_tar(&options.output, None)?;
     let is_tar = options.output.as_os_str().as_bytes().to_ascii_lowercase().ends_with(b".tar");
-    let open = |source: &PathBuf| open(source, &options.limits);
-    let sources = options.sources.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let open = |source: &PathBuf| open_tree(source, options.limits.limits(), true);
+    let sources = options.sources.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    // All of them are trees: what is no directory is read as a tar.
+    let sources: Vec<TreeSource> = sources.into_iter().flatten().collect();
     let merged = merge_trees(&sources)?;
     if options.strict && !merged.conflicts.is_empty() {
         return Err(RootError::Conflicts { conflicts: merged.conflicts }.into());
@@ -66,21 +66,6 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     merged.conflicts.iter().for_each(|conflict| common.warn(format_args!("contents conflict: {conflict}")));
     Ok(())
-}
-
-fn open(source: &Path, limits: &LimitArgs) -> Result<TreeSource> {
-    let context = || format!("cannot read: {}", source.display());
-    if Directory::open(source).is_ok() {
-        return Ok(TreeSource::Directory(source.to_owned()));
-    }
-    let file = match open_regular(source) {
-        Err(error) if error.kind() == ErrorKind::InvalidInput => {
-            bail!("cannot merge: {}: expected a folder or a tar", source.display())
-        }
-        opened => opened.with_context(context)?,
-    };
-    let max_holes = limits.limits().unpacked(Some(file.metadata().with_context(context)?.len()));
-    Ok(TreeSource::Tar { name: source.to_owned(), file: plain(file, source, limits.limits())?, max_holes })
 }
 
 fn write_tar(merged: &MergedTrees, mtime: Option<Time>, output: &Path) -> Result<()> {

@@ -14,10 +14,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_layer::LayerFile;
 use layerstone_oci::Time;
-use layerstone_pipeline::check_tar;
-use layerstone_pipeline::root_layer::{make, tree_below};
+use layerstone_pipeline::root_layer::{make, root_config, tree_below};
 use layerstone_pipeline::single_layer::plain_blob;
-use layerstone_root::RootConfig;
+use layerstone_pipeline::{COPIES_COMMENT, check_tar, spec_of_copy_layer};
 use layerstone_spec::{ImageKind, Script, Spec};
 use std::path::PathBuf;
 
@@ -54,9 +53,12 @@ pub struct Options {
     stamp: StampArgs,
     #[command(flatten)]
     base: BaseArgs,
-    /// Layer file of `overlay run` to build on, over the base
+    /// Layer file of `overlay run`, or of another `root`, to build on, over the base; one --below for each, bottom first
     #[arg(long, value_name = "LAYER.JSON", help_heading = "Base image")]
-    below: Option<PathBuf>,
+    below: Vec<PathBuf>,
+    /// Make the layer of copied files that the spec calls so, instead of the customisation layer
+    #[arg(long, value_name = "NAME", requires = "spec", conflicts_with_all = ["contents", "copy", "helper", "extra_commands", "fake_root_commands"])]
+    copy_layer: Option<String>,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -66,6 +68,9 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let mut spec = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
+    if let Some(name) = &options.copy_layer {
+        spec = spec_of_copy_layer(&spec, name)?;
+    }
     spec.mtime = Time::from_seconds(options.stamp.resolve(Some(&spec))?.0)?;
     options.root.apply(NAME, &mut spec)?;
     let base = options.base.open(Some(&spec), common)?;
@@ -79,8 +84,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if spec.run_as_root.is_some() && spec.kind == ImageKind::Single {
         bail!("runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`");
     }
-    let below = options.below.as_deref().map(|path| plain_blob(&LayerFile::read(path)?, path)).transpose()?;
-    let mut config = RootConfig::new(&spec, &store, tree_below(base.as_ref(), below)?);
+    let below = options.below.iter().map(|path| Ok(plain_blob(&LayerFile::read(path)?, path)?));
+    let below = below.collect::<Result<Vec<_>>>()?;
+    let mut config = root_config(&spec, &store, tree_below(base.as_ref(), &below)?, options.base.limits())?;
     config.owner = options.stamp.owner.over(config.owner);
     config.strict = options.strict;
     config.sandbox = options.sandbox.options();
@@ -93,10 +99,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut step = options.step.begin(&options.output.files())?;
     step.spec(&store, options.stamp.spec.as_deref(), &spec)?;
     step.files(&options.base.file(Some(&spec)));
-    if let Some(below) = &options.below {
+    for below in &options.below {
         step.layer(&store, below)?;
     }
     let mut layer = make(&spec, &config, &options.output.blob, common)?;
+    layer.comment = options.copy_layer.is_some().then(|| COPIES_COMMENT.to_owned());
     layer.set_blob(&options.output.file, &options.output.blob)?;
     options.legacy.write(&options.output.blob)?;
     step.files(&options.legacy.file);

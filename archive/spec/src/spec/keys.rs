@@ -57,6 +57,15 @@ const LIST_OF_PERMS: &str = r#"{"type": ["array", "null"], "items": {"type": "ob
     "gid": {"type": ["integer", "null"], "minimum": 0, "maximum": 4294967295},
     "uname": {"type": ["string", "null"]},
     "gname": {"type": ["string", "null"]}}}}"#;
+const LIST_OF_COPIES: &str = r#"{"type": ["array", "null"], "items": {"type": "object", "required": ["from", "to"], "additionalProperties": false, "properties": {
+    "from": {"type": "string", "minLength": 1},
+    "to": {"type": "string", "pattern": "^/"},
+    "mode": {"type": ["string", "null"], "pattern": "^0*[0-7]{1,4}$"},
+    "uid": {"type": ["integer", "null"], "minimum": 0, "maximum": 4294967295},
+    "gid": {"type": ["integer", "null"], "minimum": 0, "maximum": 4294967295},
+    "exclude": {"type": ["string", "array", "null"], "items": {"type": "string", "minLength": 1}},
+    "unpack": {"type": ["boolean", "null"]},
+    "layer": {"type": ["string", "null"], "minLength": 1}}}}"#;
 const LIST_OF_ARCHITECTURES: &str = r#"{"type": "array", "minItems": 1, "items": {"anyOf": [
     {"type": "string"},
     {"type": "object", "required": ["architecture"]}]}}"#;
@@ -70,6 +79,8 @@ keys! {
         "Tag of the image; null for the first 32 hexadecimal digits of the image ID.";
     CONTENTS: "contents", "a path or a list of paths", PATHS, "[]",
         "Store paths, or links to some, whose contents are merged into the root of the image.";
+    COPY: "copy", "a list", LIST_OF_COPIES, "[]",
+        "Files, directories and tars of this machine that are copied into the image.";
     CONFIG: "config", "an object or null", r#"{"type": ["object", "null"]}"#, "{}",
         "Execution parameters of the image, as in the OCI image-spec's config.md.";
     CREATED: "created", TIME_FORMS, STRING, "\"1970-01-01T00:00:01Z\"", "Time at which the image was made.";

@@ -2,7 +2,7 @@
 
 use super::keys::{self as key, Key, nearest_key};
 use super::{
-    DEFAULT_DISK_SIZE, DEFAULT_MAX_LAYERS, DEFAULT_VM_MEMORY, Helper, ImageKind, LEAST_VM_MEMORY, Layering,
+    CopyEntry, DEFAULT_DISK_SIZE, DEFAULT_MAX_LAYERS, DEFAULT_VM_MEMORY, Helper, ImageKind, LEAST_VM_MEMORY, Layering,
     MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec,
 };
 use crate::Result;
@@ -48,6 +48,7 @@ impl Spec {
             tag: key::TAG.optional(fields, string)?,
             kind,
             contents: contents(fields, directory)?,
+            copy: copies(fields, directory, kind)?,
             helpers: helpers(fields, directory)?,
             root_mode: root_mode(fields)?,
             replace: key::REPLACE.defaulted(fields, false, Value::as_bool)?,
@@ -223,6 +224,18 @@ fn script(fields: &mut Fields, key: Key, key_of_file: Key, directory: &Path) -> 
     let file = key_of_file.optional(fields, string)?;
     let file = file.map(|file| Script::File(directory.join(file)));
     one_of(fields, (key, text.map(Script::Text)), (key_of_file, file))
+}
+
+/// What is copied; a single image has no layers of their own.
+fn copies(fields: &mut Fields, directory: &Path, kind: ImageKind) -> Result<Vec<CopyEntry>> {
+    let values = key::COPY.optional(fields, |value| value.as_array().cloned())?.unwrap_or_default();
+    let entries = values.into_iter().enumerate();
+    let read = |(index, value)| Ok(CopyEntry::read(fields.nested(&format!("copy[{index}]"), value)?, directory)?);
+    let copies: Vec<CopyEntry> = entries.map(read).collect::<Result<_>>()?;
+    match copies.iter().any(|entry| entry.layer.is_some()) && kind == ImageKind::Single {
+        true => Err(key::COPY.error(fields, "found a layer in an image of kind \"single\", expected none")),
+        false => Ok(copies),
+    }
 }
 
 fn perms(fields: &mut Fields) -> Result<Vec<Perm>> {

@@ -71,7 +71,7 @@ impl Perm {
 }
 
 /// A string of octal digits. A number is none: 755 would be 01363, and JSON has no octal numbers.
-fn mode(value: &Value) -> Option<u32> {
+pub(super) fn mode(value: &Value) -> Option<u32> {
     let text = value.as_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= MODE_BITS)
 }

@@ -11,6 +11,9 @@ impl GraphInput<'_> {
     pub fn spec_inputs(&self) -> Vec<PathBuf> {
         let mut inputs = vec![self.file.to_owned()];
         inputs.extend(self.spec.files().into_iter().map(Path::to_owned));
+        // Those of a directory are in the depfile: its own time changes with every output below it.
+        let copied = self.spec.copy.iter().map(|entry| entry.from.clone());
+        inputs.extend(copied.filter(|from| !from.is_dir()));
         inputs.extend((!self.links().is_empty()).then(|| self.in_directory(LINKS)));
         inputs
     }

@@ -81,7 +81,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let job = RootScript {
         script: text(script)?,
         hooks: Hooks { extra_commands: spec.script.as_ref().map(text).transpose()?, ..options.hooks.read()? },
-        contents: contents(&spec, &store, base.as_ref())?,
+        contents: contents(&spec, &store, base.as_ref(), options.base.limits())?,
         closure: closure.as_ref(),
         base: base.as_ref(),
         checks_base: true,
@@ -125,7 +125,7 @@ impl Options {
         };
         if spec.kind == ImageKind::Layered {
             // What belongs to the customisation layer, which lies above.
-            (spec.contents, spec.helpers, spec.script) = (Vec::new(), Vec::new(), None);
+            (spec.contents, spec.helpers, spec.copy, spec.script) = (Vec::new(), Vec::new(), Vec::new(), None);
         }
         spec.contents.extend(self.contents.iter().cloned());
         spec.run_as_root = self.script.clone().map(Script::File).or(spec.run_as_root);
