@@ -65,26 +65,26 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
 
 /// A hint for an error of a limit, which errors of several kinds carry as text.
 fn of_limit(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let limit = Limit::of_message(&cause.to_string()).filter(|_| takes_limits())?;
+    let limit = Limit::of_message(&cause.to_string()).filter(|_| takes("limit"))?;
     Some(format!("--limit {}=NUMBER allows more", limit.description().name))
 }
 
-/// Whether the command that runs has the flag: those that know no base and no archive of images have not.
-fn takes_limits() -> bool {
+/// Whether the command that runs has a flag of this name.
+fn takes(flag: &str) -> bool {
     let mut command = Cli::command();
     for word in std::env::args_os().skip(1) {
         if let Some(inner) = command.find_subcommand(word) {
             command = inner.clone();
         }
     }
-    command.get_arguments().any(|argument| argument.get_long() == Some("limit"))
+    command.get_arguments().any(|argument| argument.get_long() == Some(flag))
 }
 
 /// A hint for an error of a stage file, or of a store path.
 fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     match cause.downcast_ref().or_else(|| within(cause))? {
         // What is no store path is a plain file, which has a door of its own.
-        Store::StorePath { text, .. } if Path::new(text).exists() => {
+        Store::StorePath { text, .. } if takes("copy") && Path::new(text).exists() => {
             let name = Path::new(text).file_name().filter(|_| !Path::new(text).is_dir());
             let to = name.map_or("/".to_owned(), |name| format!("/{}", name.display()));
             Some(format!("--copy {text}:{to} copies plain files into the image"))

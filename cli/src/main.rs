@@ -9,6 +9,7 @@ mod args;
 mod base_args;
 mod bytes;
 mod cache_args;
+mod check_args;
 mod cli;
 mod command;
 mod compression_args;

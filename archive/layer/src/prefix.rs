@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use layerstone_store::open_regular;
-use layerstone_tar::{Allowance, BLOCK, Members};
+use layerstone_tar::{Allowance, BLOCK, Members, Part};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -30,6 +30,11 @@ pub struct Prefix {
 }
 
 impl Prefix {
+    /// The tar itself.
+    pub(crate) fn part(&self) -> Part {
+        Part::new(Arc::clone(&self.file), &self.path, 0, self.size)
+    }
+
     /// Looks at the headers of a tar, and passes over contents.
     ///
     /// # Errors

@@ -88,6 +88,17 @@ impl Source {
         }
     }
 
+    /// The tar, as far as it is one that exists: all of it, or what a layout appends to. None for one that is only laid
+    /// out.
+    pub fn file(&self) -> Option<Part> {
+        match self {
+            Source::Blob { path, file, size } => Some(Part::new(Arc::clone(file), path, 0, *size)),
+            Source::Part(part) => Some(part.clone()),
+            Source::Layout(layout) => layout.prefix.as_ref().map(crate::Prefix::part),
+            Source::Lazy(_) => None,
+        }
+    }
+
     /// A reader at the first byte.
     pub fn reader(&self) -> Result<Reader<'_>> {
         Ok(match self {

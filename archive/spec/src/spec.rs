@@ -3,7 +3,9 @@
 //! See FORMAT.md beside this crate. The spec is written by people: `format` and `version` are optional, and a key that
 //! is unknown is an error that names the nearest one.
 
+mod config;
 mod copy_entry;
+mod faults;
 mod keys;
 mod named;
 mod parse;
@@ -178,7 +180,7 @@ impl Spec {
     /// An image of this name, everything else at its default.
     pub fn new(name: &str) -> Spec {
         let mut fields = Fields::parse(b"{}", SPEC_FORMAT, name).expect("an empty object is JSON");
-        Spec::take(&mut fields, name.to_owned(), Path::new("")).expect("all keys but the name have defaults")
+        Spec::take(&mut fields, name, Path::new(""), &mut faults::Faults::default())
     }
 
     /// Reads an image.json; its relative paths are relative to its directory, or the current one for `-`, standard input.
@@ -197,6 +199,11 @@ impl Spec {
         self.architecture = Some(architecture.to_owned());
         self.variant = variant.map(str::to_owned);
         Ok(())
+    }
+
+    /// What is wrong with the config, one line for each fault.
+    pub fn config_faults(&self) -> Vec<String> {
+        config::faults(&self.config)
     }
 
     /// What the image is called, checked.

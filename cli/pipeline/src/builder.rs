@@ -3,7 +3,7 @@
 use crate::build_state::layer_of;
 use crate::destination::WriteOptions;
 use crate::error::{Context, chain_text};
-use crate::image::{Built, image_of, write, write_to};
+use crate::image::{Built, Checks, image_of, write, write_to};
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Report, Result, ScriptOptions};
@@ -37,6 +37,8 @@ pub struct BuildOptions<'a> {
     pub compression: CompressionChoice,
     /// Where layers are cached.
     pub cache: CacheOptions,
+    /// Whether the image is checked before it is written.
+    pub checks: Checks,
     /// Receives warnings, notices and progress.
     pub report: &'a dyn Report,
 }
@@ -81,6 +83,7 @@ impl<'a> BuildOptions<'a> {
             sandbox: SandboxOptions::default(),
             compression: CompressionChoice::default(),
             cache: CacheOptions::default(),
+            checks: Checks::default(),
             report,
         }
     }
@@ -145,7 +148,9 @@ impl<'a> Builder<'a> {
     ///
     /// A layer is not what it was, or the image cannot be written.
     pub fn write(&self, layers: Vec<Layer>, to: &WriteOptions<'_>) -> Result<Built> {
-        self.finish(layers, |layers| write(self.spec, self.base.as_ref(), layers, to, &self.cache, self.options.report))
+        self.finish(layers, |layers| {
+            write(self.spec, self.base.as_ref(), layers, to, self.checked(), &self.cache, self.options.report)
+        })
     }
 
     /// Builds the image and puts all of it but its name into a store of blobs.
@@ -157,10 +162,14 @@ impl<'a> Builder<'a> {
         let scratch = Scratch::create(&std::env::temp_dir())?;
         let to = Unnamed { store, compression: self.options.compression, uploads };
         let built = self.finish(self.layers(&scratch)?, |layers| {
-            let image = image_of(self.spec, self.base.as_ref(), layers, self.options.report)?;
+            let image = image_of(self.spec, self.base.as_ref(), layers, self.checked(), self.options.report)?;
             write_to(image, &to, &self.cache, self.options.report)
         })?;
         Ok(PutManifest::of(built.image, Some(scratch)))
+    }
+
+    fn checked(&self) -> (&Store, Checks) {
+        (self.options.store, self.options.checks)
     }
 
     /// Passes layers to `write`, and stores the result in cache and state.
@@ -228,6 +237,9 @@ pub fn check_spec(spec: &Spec) -> Result<()> {
         bail!("copy: found a layer in an image of kind \"single\", expected none");
     }
     spec.reference()?;
+    if let faults @ [_, ..] = &spec.config_faults()[..] {
+        bail!("{}", faults.join("\n  "));
+    }
     Ok(())
 }
 

@@ -8,13 +8,14 @@ pub use read::{FoundLayer, layer_files_of, read_layer};
 
 use crate::destination::{Destination, WriteOptions};
 use crate::docker_destination::DockerDestination;
+use crate::runnable::{ImageFiles, doubts};
 use crate::{BaseImage, BuildCache, Report, Result};
 use config::facts;
-use layerstone_image::LayerFacts;
+use layerstone_image::{ImageFacts, LayerFacts};
 use layerstone_layer::Layer;
 use layerstone_oci::{Config, Image, PutImage};
 use layerstone_spec::{LAYERS_OF_DOCKER, Spec};
-use layerstone_store::Digest;
+use layerstone_store::{Digest, Limits, Store};
 use legacy::Legacy;
 
 /// An image that was built.
@@ -25,15 +26,28 @@ pub struct Built {
     pub image: PutImage,
 }
 
+/// Whether an image is checked before it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checks {
+    /// What keeps it from running is a warning.
+    #[default]
+    Warn,
+    /// It is an error.
+    Strict,
+    /// Nobody looks.
+    None,
+}
+
 /// The image of a spec: the layers of the base, and these on top. What is likely wrong with it is reported.
 ///
 /// # Errors
 ///
-/// The spec has no valid name or time, or its config does not fit the base's.
+/// The spec has no valid name or time, its config does not fit the base's, or a check fails.
 pub fn image_of<'a>(
     spec: &'a Spec,
     base: Option<&BaseImage>,
     own: Vec<Layer>,
+    checked: (&Store, Checks),
     report: &dyn Report,
 ) -> Result<Image<'a>> {
     let (facts, warnings) = facts(spec, base)?;
@@ -46,6 +60,7 @@ pub fn image_of<'a>(
             layers.len()
         ));
     }
+    check(&facts, &layers, checked, report)?;
     let described = layers.clone();
     let config = move |diff_ids: &[Digest]| {
         let facts_of = |(layer, diff_id): (&Layer, &Digest)| LayerFacts::of(layer, *diff_id);
@@ -61,6 +76,21 @@ pub fn image_of<'a>(
     })
 }
 
+/// Tells what keeps an image from running.
+fn check(facts: &ImageFacts, layers: &[Layer], (store, checks): (&Store, Checks), report: &dyn Report) -> Result<()> {
+    if checks == Checks::None {
+        return Ok(());
+    }
+    let files = ImageFiles::of_layers(layers, store, Limits::none())?;
+    let doubts = doubts(&facts.config, &facts.architecture, &files)?;
+    if checks == Checks::Strict && !doubts.is_empty() {
+        let doubts: Vec<String> = doubts.iter().map(|doubt| format!("\n  {doubt}")).collect();
+        bail!("the image would not run:{}", doubts.concat());
+    }
+    doubts.iter().for_each(|doubt| report.warn(doubt));
+    Ok(())
+}
+
 /// Writes the image of layer files. Where a layer is not what the cache says, the error names the files that are not what
 /// they were, and the cache forgets the layer.
 ///
@@ -72,11 +102,12 @@ pub fn write_image(
     base: Option<&BaseImage>,
     layers: Vec<Layer>,
     to: &WriteOptions<'_>,
+    checked: (&Store, Checks),
     cache: &BuildCache<'_>,
     report: &dyn Report,
 ) -> Result<Built> {
     let of_store = layers.clone();
-    write(spec, base, layers, to, cache, report).map_err(|error| cache.explain(error, &of_store))
+    write(spec, base, layers, to, checked, cache, report).map_err(|error| cache.explain(error, &of_store))
 }
 
 /// Writes an image: the layers of the base, and these on top.
@@ -85,11 +116,12 @@ pub(crate) fn write(
     base: Option<&BaseImage>,
     layers: Vec<Layer>,
     to: &WriteOptions<'_>,
+    checked: (&Store, Checks),
     cache: &BuildCache<'_>,
     report: &dyn Report,
 ) -> Result<Built> {
     let destination = to.open()?;
-    let image = image_of(spec, base, layers, report)?;
+    let image = image_of(spec, base, layers, checked, report)?;
     if !to.legacy {
         return write_to(image, &*destination, cache, report);
     }

@@ -5,7 +5,7 @@ use crate::copies::{self, spec_of_copy_layer};
 use crate::make_layers::{layouts, recipes};
 use crate::nix_db::{self, NixDbLayer};
 use crate::root_script::{self, RootScript};
-use crate::{Builder, Mentions, ReferenceSource, Result, root_layer, single_layer};
+use crate::{Builder, Checks, Mentions, ReferenceSource, Result, root_layer, single_layer};
 use layerstone_closure::{Closure, measure};
 use layerstone_layer::{Blob, Layer, LayerFile, LayerLookup, Recipe, Source};
 use layerstone_layering::{Plan, plan};
@@ -61,7 +61,8 @@ impl Builder<'_> {
         let tars: Vec<PathBuf> = below.iter().map(|layer| layer.blob.clone()).collect();
         let tree = root_layer::tree_below(self.base.as_ref(), &tars)?;
         let config = root_layer::root_config(spec, self.options.store, tree, self.options.limits)?;
-        let config = RootConfig { sandbox: self.options.sandbox, ..config };
+        let config =
+            RootConfig { sandbox: self.options.sandbox, strict: self.options.checks == Checks::Strict, ..config };
         Ok(FileLayer { layer: root_layer::make(spec, &config, &blob, self.options.report)?, blob, comment })
     }
 

@@ -8,6 +8,7 @@ mod resolve;
 use crate::args::Common;
 use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
+use crate::check_args::CheckArgs;
 use crate::command::image::ArchiveArgs;
 use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
@@ -39,7 +40,7 @@ const NAME: &str = "build";
 #[derive(Args)]
 pub struct Options {
     /// Image spec, - for stdin
-    #[arg(id = INPUTS, value_name = "IMAGE.JSON", required_unless_present_any = ["name", "strategy"])]
+    #[arg(id = INPUTS, value_name = "IMAGE.JSON", required_unless_present_any = ["name", "repo_tag", "strategy"])]
     spec: Option<PathBuf>,
     /// Show the plan and its sizes instead of building; reads no file contents if there is a graph or a database
     #[arg(long)]
@@ -66,6 +67,8 @@ pub struct Options {
     scripts: ScriptArgs,
     #[command(flatten)]
     sandbox: SandboxArgs,
+    #[command(flatten)]
+    check: CheckArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -126,6 +129,7 @@ impl Options {
             sandbox: self.sandbox.options(),
             compression: self.compression.choice()?,
             cache: self.cache.options(),
+            checks: self.check.checks(),
             ..BuildOptions::new(store, common)
         })
     }

@@ -26,7 +26,7 @@ pub struct Options {
     #[arg(long = "as", value_name = "NAME:TAG")]
     name: Option<String>,
     /// Copy the images of all architectures, and the index that lists them
-    #[arg(long, conflicts_with_all = ["os", "arch", "variant", "compression"])]
+    #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
     all: bool,
     #[command(flatten)]
     transfer: TransferArgs,

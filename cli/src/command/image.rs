@@ -3,6 +3,7 @@
 use crate::args::Common;
 use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
+use crate::check_args::CheckArgs;
 use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
 use crate::published::print_built;
@@ -11,12 +12,12 @@ use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
 use anyhow::{Context, Result};
 use clap::Args;
-use layerstone_layer::Layer;
-use layerstone_pipeline::{ImageTarget, WriteOptions, layer_files_of, read_layer, write_image};
+use layerstone_layer::{Layer, LayerFile};
+use layerstone_pipeline::{Checks, ImageTarget, WriteOptions, check_layers, layer_files_of, read_layer, write_image};
 use layerstone_spec::Spec;
 use rayon::prelude::*;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Assemble layers into an image
 ///
@@ -41,6 +42,8 @@ pub struct Options {
     compression: CompressionArgs,
     #[command(flatten)]
     archive: ArchiveArgs,
+    #[command(flatten)]
+    check: CheckArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -81,16 +84,26 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     read.writes(&options.step.depfile).writes_to(&target).check()?;
     let mut step = options.step.begin(&target.files())?;
     let (limits, cache) = (options.base.limits(), options.cache.options().open(&store, common)?);
-    let layers = files.par_iter().map(|file| read_layer(file, &store, &cache, limits));
-    let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
+    let read = files.iter().map(|file| file.read());
+    let read: Vec<LayerFile> = read.collect::<layerstone_pipeline::Result<_>>()?;
     let base = options.base.open(Some(&spec), common)?;
     if let Some(base) = &base {
         // A layer of the right digest may still be no tar.
         base.tree()?;
     }
+    if options.check.checks() != Checks::None {
+        let named: Vec<(&Path, &LayerFile)> = files.iter().map(|file| &*file.path).zip(&read).collect();
+        check_layers(&named, &spec, base.as_ref(), &store)?;
+    }
+    let layers = files.par_iter().zip(read).map(|(file, layer)| read_layer(file, layer, &store, &cache, limits));
+    let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
     let (legacy, registries) = (options.archive.legacy, options.registry.registries(options.base.limits()));
     let to = WriteOptions { target: &target, legacy, compression, registries: &registries };
-    print_built(&write_image(&spec, base.as_ref(), layers, &to, &cache, common)?, &target, common)?;
+    print_built(
+        &write_image(&spec, base.as_ref(), layers, &to, (&store, options.check.checks()), &cache, common)?,
+        &target,
+        common,
+    )?;
     cache.finish();
     step.file(&options.spec);
     step.files(&options.base.file(Some(&spec)));

@@ -1,8 +1,9 @@
 //! Takes the keys of a JSON object that people and other tools write, one by one: an error names the file, the key, what
-//! was found and what was expected.
+//! was found and what was expected. A key that stands there twice is an error, as one of the two would be lost.
 
 use crate::{Error, Result};
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
 use std::fmt::Display;
 
 /// An object whose keys are being taken.
@@ -18,7 +19,7 @@ impl<'a> Fields<'a> {
     /// Parses an object; `format` and the file's `name` stand in messages.
     pub fn parse(bytes: &[u8], format: &'static str, name: &'a str) -> Result<Fields<'a>> {
         let json = |source| Error::Json { name: name.to_owned(), source };
-        Fields { format, name, path: String::new(), map: Map::new() }.with(serde_json::from_slice(bytes).map_err(json)?)
+        Fields { format, name, path: String::new(), map: Map::new() }.with(json_without_twins(bytes).map_err(json)?)
     }
 
     /// The fields of an object in this one; `key` stands in messages.
@@ -65,9 +66,9 @@ impl<'a> Fields<'a> {
         self.map.contains_key(key)
     }
 
-    /// The next key that nobody took.
-    pub fn left_over(&self) -> Option<&str> {
-        self.map.keys().next().map(String::as_str)
+    /// The keys that nobody took.
+    pub fn left_over(&self) -> impl Iterator<Item = &str> {
+        self.map.keys().map(String::as_str)
     }
 
     /// An error about a key.
@@ -85,6 +86,75 @@ impl<'a> Fields<'a> {
         let Some(value) = self.map.shift_remove(key) else { return Ok(None) };
         let found = || self.error(key, format!("found {}, expected {expected}", describe(&value)));
         read(&value).ok_or_else(found).map(Some)
+    }
+}
+
+/// Parses JSON in which no object has a key twice.
+///
+/// # Errors
+///
+/// It is no JSON, or some object has.
+pub fn json_without_twins(bytes: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(bytes).map(|Unique(value)| value)
+}
+
+/// A value whose objects have each key once.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Unique, D::Error> {
+        struct AnyValue;
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Unique;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a JSON value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Unique, E> {
+                Ok(Unique(Value::Null))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Unique, E> {
+                Ok(Unique(value.into()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Unique, E> {
+                Ok(Unique(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Unique, E> {
+                Ok(Unique(value.into()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Unique, E> {
+                Ok(Unique(Number::from_f64(value).map_or(Value::Null, Value::Number)))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Unique, E> {
+                Ok(Unique(value.into()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Unique, A::Error> {
+                let mut list = Vec::new();
+                while let Some(Unique(item)) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Unique(list.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Unique, A::Error> {
+                let mut map = Map::new();
+                while let Some((key, Unique(value))) = entries.next_entry::<String, Unique>()? {
+                    if map.contains_key(&key) {
+                        return Err(A::Error::custom(format_args!("found the key {key:?} twice")));
+                    }
+                    map.insert(key, value);
+                }
+                Ok(Unique(map.into()))
+            }
+        }
+        deserializer.deserialize_any(AnyValue)
     }
 }
 

@@ -31,7 +31,7 @@ pub use digest::{Digest, Hasher};
 pub use directory::lock::{Lock, try_lock, wait_lock};
 pub use directory::{Directory, RealEntry, open_real_file, open_regular};
 pub use error::{Error, Result};
-pub use fields::{Fields, describe, string};
+pub use fields::{Fields, describe, json_without_twins, string};
 pub use file::{
     Document, check_format, fill_stage_file, from_value, parse_document, prepare_stage_file, read_document, read_input,
     to_text, write_stage_file, write_text,

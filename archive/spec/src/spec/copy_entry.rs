@@ -51,7 +51,7 @@ impl CopyEntry {
             unpack: fields.optional("unpack", "true or false", Value::as_bool)?,
             layer: fields.optional("layer", "the name of a layer", text)?,
         };
-        match fields.left_over() {
+        match fields.left_over().next() {
             Some(key) => Err(fields.error(key, format_args!("unknown key, the known ones are from, to, {OPTIONS}"))),
             None => Ok(entry),
         }

@@ -1,11 +1,13 @@
 //! Parses an image.json key by key; an error says what was found and what was expected.
 
+use super::config::config_key;
+use super::faults::Faults;
 use super::keys::{self as key, Key, nearest_key};
 use super::{
     CopyEntry, DEFAULT_DISK_SIZE, DEFAULT_MAX_LAYERS, DEFAULT_VM_MEMORY, Helper, ImageKind, LEAST_VM_MEMORY, Layering,
     MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec,
 };
-use crate::Result;
+use crate::{Error, Result};
 use layerstone_oci::{Location, Time, go_architecture};
 use layerstone_store::{Fields, string};
 use layerstone_tar::Owner;
@@ -16,75 +18,106 @@ use std::path::{Path, PathBuf};
 
 /// The strategy that layeringPipeline belongs to.
 const PIPELINE: &str = "pipeline";
+/// What stands for a name that is missing while the other keys are read.
+const NAMELESS: &str = "image";
 
 impl Spec {
     /// Reads an image.json in memory; `name` stands in messages, `directory` before relative paths.
     pub fn parse(bytes: &[u8], name: &str, directory: &Path) -> Result<Spec> {
         let mut fields = Fields::parse(bytes, SPEC_FORMAT, name)?;
+        // Of another kind of file, nothing else is of interest.
         key::SPEC_FORMAT.optional(&mut fields, |value| (value == SPEC_FORMAT).then_some(()))?;
         key::SPEC_VERSION.optional(&mut fields, |value| (*value == SPEC_VERSION).then_some(()))?;
         if fields.has(key::ARCHITECTURES.name) {
             let cause = "found several images in one spec, expected one: build, push, index and serve take them";
             return Err(key::ARCHITECTURES.error(&fields, cause));
         }
-        let name = fields.required(key::NAME.name, key::NAME.expected, string)?;
-        let spec = Spec::take(&mut fields, name, directory)?;
-        if let Some(key) = fields.left_over() {
-            let nearest = nearest_key(key);
-            return Err(fields.error(key, format!("unknown key, the nearest known one is {nearest:?}")).into());
+        let mut faults = Faults::default();
+        let called = fields.required(key::NAME.name, key::NAME.expected, string).map_err(Error::from);
+        let called = faults.or(called.map(Some), None);
+        let spec = Spec::take(&mut fields, called.as_deref().unwrap_or(NAMELESS), directory, &mut faults);
+        for key in fields.left_over().filter(|key| !key::KEYS.iter().any(|known| known.name == *key)) {
+            faults.add(fields.error(key, format!("unknown key, {}", near(key))));
         }
-        spec.reference().map_err(|e| fields.error("name and tag", e))?;
+        if called.is_some()
+            && let Err(error) = spec.reference()
+        {
+            faults.add(fields.error("name and tag", error));
+        }
+        for fault in spec.config_faults() {
+            faults.add(fields.invalid(fault));
+        }
+        faults.finish(name)?;
         Ok(spec)
     }
 
-    /// Takes all keys but the name; what is absent has its default.
-    pub(super) fn take(fields: &mut Fields, name: String, directory: &Path) -> Result<Spec> {
-        let kind = kind(fields)?;
-        let (architecture, implied_variant) = architecture(fields)?;
-        let include_nix_db = include_nix_db(fields)?;
+    /// Takes all keys but the name; what is absent, or wrong, has its default.
+    pub(super) fn take(fields: &mut Fields, name: &str, directory: &Path, faults: &mut Faults) -> Spec {
+        let kind = faults.or(kind(fields), ImageKind::Layered);
+        let (architecture, implied_variant) = faults.or_default(architecture(fields));
+        let include_nix_db = faults.or_default(include_nix_db(fields));
         let owner = Owner::root();
-        Ok(Spec {
-            name,
-            tag: key::TAG.optional(fields, string)?,
+        Spec {
+            name: name.to_owned(),
+            tag: faults.or_default(key::TAG.optional(fields, string)),
             kind,
-            contents: contents(fields, directory)?,
-            copy: copies(fields, directory, kind)?,
-            helpers: helpers(fields, directory)?,
-            root_mode: root_mode(fields)?,
-            replace: key::REPLACE.defaulted(fields, false, Value::as_bool)?,
-            from_image: from_image(fields, directory)?,
-            inherit: key::INHERIT.defaulted(fields, false, Value::as_bool)?,
-            config: config(fields)?,
-            annotations: texts(fields, key::ANNOTATIONS)?,
-            created: key::CREATED.defaulted(fields, Time::one_second(), time)?,
-            mtime: key::MTIME.defaulted(fields, Time::one_second(), time)?,
-            max_layers: key::MAX_LAYERS.defaulted(fields, DEFAULT_MAX_LAYERS, |value| {
-                value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0)
-            })?,
-            min_layer_size: key::MIN_LAYER_SIZE.defaulted(fields, 0, Value::as_u64)?,
-            layering: layering(fields, directory)?,
-            script: script(fields, key::EXTRA_COMMANDS, key::EXTRA_COMMANDS_FILE, directory)?,
-            fake_root_commands: script(fields, key::FAKE_ROOT_COMMANDS, key::FAKE_ROOT_COMMANDS_FILE, directory)?,
-            enable_fakechroot: key::ENABLE_FAKECHROOT.defaulted(fields, false, Value::as_bool)?,
-            run_as_root: script(fields, key::RUN_AS_ROOT, key::RUN_AS_ROOT_FILE, directory)?,
-            disk_size: mebibytes(fields, key::DISK_SIZE, 1, DEFAULT_DISK_SIZE)?,
-            vm_memory: mebibytes(fields, key::BUILD_VM_MEMORY_SIZE, LEAST_VM_MEMORY, DEFAULT_VM_MEMORY)?,
-            xattrs: key::XATTRS.defaulted(fields, false, Value::as_bool)?,
-            perms: perms(fields)?,
+            contents: faults.or_default(contents(fields, directory)),
+            copy: faults.or_default(copies(fields, directory, kind)),
+            helpers: faults.or_default(helpers(fields, directory)),
+            root_mode: faults.or(root_mode(fields), RootMode::Links),
+            replace: faults.or_default(key::REPLACE.defaulted(fields, false, Value::as_bool)),
+            from_image: faults.or_default(from_image(fields, directory)),
+            inherit: faults.or_default(key::INHERIT.defaulted(fields, false, Value::as_bool)),
+            config: faults.or_default(config(fields)),
+            annotations: faults.or_default(texts(fields, key::ANNOTATIONS)),
+            created: faults.or(key::CREATED.defaulted(fields, Time::one_second(), time), Time::one_second()),
+            mtime: faults.or(key::MTIME.defaulted(fields, Time::one_second(), time), Time::one_second()),
+            max_layers: faults
+                .or(key::MAX_LAYERS.defaulted(fields, DEFAULT_MAX_LAYERS, above_zero), DEFAULT_MAX_LAYERS),
+            min_layer_size: faults.or_default(key::MIN_LAYER_SIZE.defaulted(fields, 0, Value::as_u64)),
+            layering: faults.or_default(layering(fields, directory)),
+            script: faults.or_default(script(fields, key::EXTRA_COMMANDS, key::EXTRA_COMMANDS_FILE, directory)),
+            fake_root_commands: faults.or_default(script(
+                fields,
+                key::FAKE_ROOT_COMMANDS,
+                key::FAKE_ROOT_COMMANDS_FILE,
+                directory,
+            )),
+            enable_fakechroot: faults.or_default(key::ENABLE_FAKECHROOT.defaulted(fields, false, Value::as_bool)),
+            run_as_root: faults.or_default(script(fields, key::RUN_AS_ROOT, key::RUN_AS_ROOT_FILE, directory)),
+            disk_size: faults.or(mebibytes(fields, key::DISK_SIZE, 1, DEFAULT_DISK_SIZE), DEFAULT_DISK_SIZE),
+            vm_memory: faults.or(
+                mebibytes(fields, key::BUILD_VM_MEMORY_SIZE, LEAST_VM_MEMORY, DEFAULT_VM_MEMORY),
+                DEFAULT_VM_MEMORY,
+            ),
+            xattrs: faults.or_default(key::XATTRS.defaulted(fields, false, Value::as_bool)),
+            perms: faults.or_default(perms(fields)),
             owner: Owner {
-                uid: key::UID.defaulted(fields, owner.uid, id)?,
-                gid: key::GID.defaulted(fields, owner.gid, id)?,
-                uname: key::UNAME.defaulted(fields, owner.uname, string)?,
-                gname: key::GNAME.defaulted(fields, owner.gname, string)?,
+                uid: faults.or_default(key::UID.defaulted(fields, owner.uid, id)),
+                gid: faults.or_default(key::GID.defaulted(fields, owner.gid, id)),
+                uname: faults.or_default(key::UNAME.defaulted(fields, owner.uname, string)),
+                gname: faults.or_default(key::GNAME.defaulted(fields, owner.gname, string)),
             },
             architecture,
-            variant: variant(fields)?.or(implied_variant).filter(|v| !v.is_empty()),
-            include_store_paths: key::INCLUDE_STORE_PATHS.defaulted(fields, true, Value::as_bool)?,
-            references: references(fields, directory)?,
+            variant: faults.or_default(variant(fields)).or(implied_variant).filter(|v| !v.is_empty()),
+            include_store_paths: faults.or(key::INCLUDE_STORE_PATHS.defaulted(fields, true, Value::as_bool), true),
+            references: faults.or_default(references(fields, directory)),
             include_nix_db,
-            nix_uid: key::NIX_UID.optional(fields, id)?,
-            nix_gid: key::NIX_GID.optional(fields, id)?,
-        })
+            nix_uid: faults.or_default(key::NIX_UID.optional(fields, id)),
+            nix_gid: faults.or_default(key::NIX_GID.optional(fields, id)),
+        }
+    }
+}
+
+fn above_zero(value: &Value) -> Option<usize> {
+    value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0)
+}
+
+/// What a key that is unknown may be: a key of the config by any case, or the nearest one here.
+fn near(key: &str) -> String {
+    match config_key(key) {
+        Some(known) => format!("config.{known} is known"),
+        None => format!("the nearest known one is {:?}", nearest_key(key)),
     }
 }
 
@@ -315,6 +348,32 @@ mod tests {
         let nulls = json!({"name": "Tool", "format": SPEC_FORMAT, "version": 1, "tag": null, "contents": null,
             "config": null, "graph": null, "db": null, "extraCommands": "", "architecture": null, "variant": ""});
         assert_eq!(parse(nulls).unwrap(), spec);
+    }
+
+    /// Keys that are wrong, unknown, missing or there twice, and what is wrong in the config.
+    #[test]
+    fn all_faults_at_once() {
+        let spec = json!({"nmae": "x", "maxLayers": "3", "cmd": ["x"], "fromImageName": "y", "rootMode": "both",
+            "config": {"Cmd": "x", "env": []}, "perms": [{"mode": "0755"}]});
+        check_error(
+            spec,
+            "9 faults:\
+            \n  name: missing, expected a string\
+            \n  rootMode: found the string \"both\", expected \"links\" or \"copy\"\
+            \n  fromImageName: found no fromImage, expected one\
+            \n  maxLayers: found the string \"3\", expected a whole number above 0\
+            \n  perms[0]: found neither path nor glob, expected one of them\
+            \n  nmae: unknown key, the nearest known one is \"name\"\
+            \n  cmd: unknown key, config.Cmd is known\
+            \n  config.Cmd: found the string \"x\", expected a list of strings\
+            \n  config.env: unknown key, the nearest known one is \"Env\"",
+        );
+        check_error(json!({"name": "x", "env": []}), "env: unknown key, config.Env is known");
+        for text in [r#"{"name": "x", "name": "y"}"#, r#"{"name": "x", "config": {"Cmd": [], "name": 1, "name": 2}}"#] {
+            let error = Spec::parse(text.as_bytes(), "image.json", Path::new("")).unwrap_err().to_string();
+            assert!(error.starts_with("not JSON: image.json: found the key \"name\" twice at line 1"), "{error}");
+            assert!(Spec::parse_all(text.as_bytes(), "image.json", Path::new("")).is_err());
+        }
     }
 
     #[test]

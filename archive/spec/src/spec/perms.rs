@@ -52,7 +52,7 @@ impl Perm {
             uname: fields.optional("uname", "a user name", string)?,
             gname: fields.optional("gname", "a group name", string)?,
         };
-        match fields.left_over() {
+        match fields.left_over().next() {
             Some(key) => Err(fields.error(key, format_args!("unknown key, the known ones are {KEYS}"))),
             None if perm.mode.is_some() || perm.has_owner() => Ok(perm),
             None => Err(fields.invalid("found no mode and no owner, expected some of them")),

@@ -3,15 +3,16 @@
 use super::keys::{ARCHITECTURE, ARCHITECTURES};
 use super::{SPEC_FORMAT, Spec};
 use crate::Result;
-use layerstone_store::Error;
-use serde_json::{Map, Value};
+use layerstone_store::{Error, json_without_twins};
+use serde_json::Value;
 use std::path::Path;
 
 impl Spec {
     /// Reads an image.json that may be one of several images: for each entry of `architectures`, the spec with the
     /// entry's keys over its own.
     pub fn parse_all(bytes: &[u8], name: &str, directory: &Path) -> Result<Vec<Spec>> {
-        let object: Option<Map<String, Value>> = serde_json::from_slice(bytes).ok();
+        let parsed = json_without_twins(bytes).ok();
+        let object = parsed.and_then(|value| if let Value::Object(object) = value { Some(object) } else { None });
         let Some((mut object, entries)) =
             object.and_then(|mut it| it.remove(ARCHITECTURES.name).map(|list| (it, list)))
         else {

@@ -53,13 +53,29 @@ fn open_blob(found: &FoundLayer, layer: &LayerFile, path: &Path) -> Result<File>
     opened.with_context(|| format!("cannot read: {}", path.display()))
 }
 
-/// Reads one.
-pub fn read_layer(found: &FoundLayer, store: &Store, cache: &BuildCache<'_>, limits: Limits) -> Result<Layer> {
+impl FoundLayer {
+    /// Reads the layer file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is none.
+    pub fn read(&self) -> Result<LayerFile> {
+        match &self.directory {
+            Some(directory) => read_layer_file(directory, self.path.file_name().unwrap_or_default(), &self.path),
+            None => Ok(LayerFile::read(&self.path)?),
+        }
+    }
+}
+
+/// The layer of a layer file that was read.
+pub fn read_layer(
+    found: &FoundLayer,
+    layer: LayerFile,
+    store: &Store,
+    cache: &BuildCache<'_>,
+    limits: Limits,
+) -> Result<Layer> {
     let path = &*found.path;
-    let layer = match &found.directory {
-        Some(directory) => read_layer_file(directory, path.file_name().unwrap_or_default(), path)?,
-        None => LayerFile::read(path)?,
-    };
     let descriptor = layer.descriptor.clone();
     let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
         (Some(recipe), _) => {

@@ -1,11 +1,16 @@
 //! The flags of `build` that say what the image is called and what its config holds, over what an image.json says.
 
+use crate::platform_args::Platform;
 use crate::time::parse_time;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use layerstone_oci::Time;
 use layerstone_spec::{ImageKind, Spec};
 use serde_json::Value;
+use std::str::FromStr;
+
+/// The tag that docker gives where none is named.
+const LATEST: &str = "latest";
 
 /// What the image is and says.
 #[derive(Args)]
@@ -20,6 +25,9 @@ pub struct ImageArgs {
     /// Its tag [default: 32 digits of the image ID]
     #[arg(long)]
     tag: Option<String>,
+    /// Its name and tag in one, as docker takes them
+    #[arg(short = 't', long, value_name = "NAME:TAG", conflicts_with_all = ["name", "tag"])]
+    pub repo_tag: Option<RepoTag>,
     /// Command to run, one word for each --cmd
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     cmd: Vec<String>,
@@ -42,11 +50,33 @@ pub struct ImageArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     created: Option<Time>,
     /// Architecture, by any common name [default: the base's, or this machine's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "arch", value_name = "NAME")]
     architecture: Option<String>,
+    /// Platform, as docker writes it: the architecture and its variant
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", conflicts_with = "architecture")]
+    platform: Option<Platform>,
     /// Take over all of the base's config, as docker build does, and not its environment alone, as dockerTools does
     #[arg(long)]
     inherit: bool,
+}
+
+/// `NAME:TAG`, or `NAME` for the tag latest.
+#[derive(Clone)]
+pub struct RepoTag {
+    pub name: String,
+    tag: String,
+}
+
+impl FromStr for RepoTag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<RepoTag, String> {
+        let (name, tag) = text.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((text, LATEST));
+        match name.is_empty() || tag.is_empty() {
+            true => Err("expected NAME:TAG".to_owned()),
+            false => Ok(RepoTag { name: name.to_owned(), tag: tag.to_owned() }),
+        }
+    }
 }
 
 /// What an image is made of.
@@ -65,6 +95,9 @@ impl ImageArgs {
             spec.name.clone_from(name);
         }
         spec.tag = self.tag.clone().or(spec.tag.take());
+        if let Some(RepoTag { name, tag }) = &self.repo_tag {
+            (spec.name, spec.tag) = (name.clone(), Some(tag.clone()));
+        }
         match self.kind {
             Some(Kind::Layered) => spec.kind = ImageKind::Layered,
             Some(Kind::Single) => spec.kind = ImageKind::Single,
@@ -74,6 +107,13 @@ impl ImageArgs {
         spec.created = self.created.unwrap_or(spec.created);
         if let Some(name) = &self.architecture {
             spec.set_architecture(name)?;
+        }
+        if let Some(Platform { os, architecture, variant }) = &self.platform {
+            if os != "linux" {
+                bail!("--platform: found {os}, expected linux");
+            }
+            spec.set_architecture(architecture)?;
+            spec.variant = variant.clone().or(spec.variant.take());
         }
         let lists = [("Cmd", &self.cmd), ("Entrypoint", &self.entrypoint), ("Env", &self.env)];
         for (key, words) in lists.into_iter().filter(|(_, words)| !words.is_empty()) {

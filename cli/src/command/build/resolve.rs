@@ -13,11 +13,12 @@ impl Options {
     /// The specs with the flags over them, and the strategy that one of them names.
     pub fn resolve(&self) -> Result<Vec<(Spec, Strategy)>> {
         let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
-        let specs = match (&file, &self.image.name) {
+        let name = self.image.name.as_ref().or(self.image.repo_tag.as_ref().map(|it| &it.name));
+        let specs = match (&file, name) {
             (Some(path), _) => Spec::read_all(path)?,
             (None, Some(name)) => vec![Spec::new(name)],
             (None, None) => {
-                let message = "no image: expected IMAGE.JSON or --name <NAME>";
+                let message = "no image: expected IMAGE.JSON, --name <NAME> or -t <NAME:TAG>";
                 return Err(usage_error(NAME, ErrorKind::MissingRequiredArgument, message));
             }
         };

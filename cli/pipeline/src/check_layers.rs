@@ -1,0 +1,78 @@
+//! Checks whether layer files make an image: each store path once, all that the customisation layer refers to, in order.
+
+use crate::{BaseImage, Result};
+use layerstone_layer::LayerFile;
+use layerstone_spec::Spec;
+use layerstone_store::{Store, StorePath};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Refuses layers that are no image of a spec. They are given bottom first.
+///
+/// # Errors
+///
+/// A layer file cannot be read, a store path or a layer is there twice, a store path is missing, or layers of store paths
+/// lie over the customisation layer.
+pub fn check_layers(
+    layers: &[(&Path, &LayerFile)],
+    spec: &Spec,
+    base: Option<&BaseImage>,
+    store: &Store,
+) -> Result<()> {
+    check_order(layers)?;
+    let held = held(layers)?;
+    if !spec.include_store_paths {
+        return Ok(());
+    }
+    let of_base: BTreeSet<StorePath> = match base {
+        Some(base) => base.store_paths(store.dir())?.paths.into_keys().collect(),
+        None => BTreeSet::new(),
+    };
+    for (path, layer) in layers {
+        // A layer file need not list what it holds; then nothing is known to be missing.
+        let is_known =
+            layers.iter().all(|(_, other)| other.recipe.is_some() || !other.store_paths.is_empty() || is_root(other));
+        let missing = layer.references.iter().find(|it| !held.contains_key(*it) && !of_base.contains(*it));
+        if let Some(missing) = missing.filter(|_| is_known) {
+            bail!("no image: {}: it refers to {missing}, which no layer holds", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a layer is no store layer.
+fn is_root(layer: &LayerFile) -> bool {
+    layer.store_paths.is_empty() && layer.recipe.is_none()
+}
+
+fn check_order(layers: &[(&Path, &LayerFile)]) -> Result<()> {
+    let mut root: Option<&Path> = None;
+    for (path, layer) in layers {
+        match root {
+            Some(root) if !is_root(layer) => {
+                let (path, root) = (path.display(), root.display());
+                bail!("no image: {path}: found it over {root}, expected store layers below the customisation layer")
+            }
+            _ if !layer.references.is_empty() => root = Some(path),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The layer of each store path.
+fn held<'a>(layers: &[(&'a Path, &'a LayerFile)]) -> Result<BTreeMap<&'a StorePath, &'a Path>> {
+    let mut held: BTreeMap<&StorePath, &Path> = BTreeMap::new();
+    let mut files = BTreeSet::new();
+    for (path, layer) in layers {
+        if !files.insert(path) {
+            bail!("no image: {}: found it twice, expected each layer once", path.display());
+        }
+        for store_path in &layer.store_paths {
+            if let Some(other) = held.insert(store_path, path) {
+                bail!("no image: {store_path}: found it in {} and in {}", other.display(), path.display());
+            }
+        }
+    }
+    Ok(held)
+}
