@@ -237,6 +237,24 @@ fn a_killed_sandbox() {
     place.ok(line);
 }
 
+/// A sandbox whose notifier is killed, or cannot answer, does not wait for it: strace ends when all processes have.
+#[test]
+fn a_notifier_that_is_lost() {
+    if !has_strace() {
+        return;
+    }
+    let place = place();
+    place.write("r.json", r#"{"name": "x", "fakeRootCommands": "mkdir etc; echo 1 > etc/a; chown 1:2 etc/a"}"#);
+    let line = "root --spec r.json -o r.layer.json --blob r.tar";
+    let killed = run(&place, "sendto", "signal=KILL:when=1", line);
+    assert_eq!(killed.code, None, "{}", killed.stderr);
+    let failed = run(&place, "recvmsg", "error=EIO:when=1", line);
+    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    assert!(!place.join("r.layer.json").exists() && !place.join("r.tar").exists());
+    place.ok(line);
+    place.check_no_leftovers();
+}
+
 /// What close(2) says of an output, or of standard output where it leads to a file, is an error as well.
 #[test]
 fn errors_of_close() {

@@ -31,8 +31,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::process::{
-    Pid, Signal, WaitOptions, chdir, chroot, getpid, kill_process, set_parent_process_death_signal, setsid, umask,
-    waitpid,
+    Pid, Signal, WaitOptions, chdir, chroot, getpid, getppid, kill_process, set_parent_process_death_signal, setsid,
+    umask, waitpid,
 };
 use rustix::thread::UnshareFlags;
 use std::ffi::{CStr, CString};
@@ -85,6 +85,8 @@ pub struct Child {
     pub bounds: Bounds,
     /// The filter of calls about keyrings.
     pub keyrings: Vec<libc::sock_filter>,
+    /// The process that makes the sandbox.
+    pub parent: Pid,
 }
 
 impl Child {
@@ -215,6 +217,11 @@ impl Child {
 
     fn have_users_mapped(&self) -> Result<(), Errno> {
         let (socket, _) = self.notifier.as_ref().ok_or(Errno::NOTCONN)?;
+        // The answer never comes if the notifier is killed: this process holds the other end of the socket as well.
+        die_with_parent()?;
+        if getppid() != Some(self.parent) {
+            return Err(Errno::SRCH);
+        }
         fake::ask_for_users(socket, getpid())
     }
 

@@ -56,6 +56,7 @@ pub fn confine(
         lacking: lacking.to_vec(),
         bounds,
         keyrings: keyring::filter(),
+        parent: rustix::process::getpid(),
     };
     // SAFETY: the closure runs in a forked child, where only async-signal-safe calls are allowed. It makes system calls
     // on memory prepared here, allocates nothing, takes no lock, and unwinds nowhere.

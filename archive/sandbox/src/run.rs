@@ -13,6 +13,7 @@ use crate::signal;
 use crate::step::Step;
 use crate::watch::{Watched, join, watch};
 use std::io::{self, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -256,7 +257,12 @@ fn launch(job: &Job<'_>, attempt: &Attempt, lacking: &[Step], log: &mut dyn Writ
         let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let notifier = ours
             .map(|socket| {
-                spawn("notifier").spawn_scoped(scope, move || fake::serve(&socket, &attempt.identity, broker))
+                spawn("notifier").spawn_scoped(scope, move || {
+                    let table = fake::serve(&socket, &attempt.identity, broker);
+                    // Not by closing it alone: the sandbox, which may wait for an answer, has a copy of this end.
+                    let _ = socket.shutdown(Shutdown::Both);
+                    table
+                })
             })
             .transpose()?;
         // What is reclaimed may be more than a pipe holds.
