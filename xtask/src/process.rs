@@ -1,6 +1,7 @@
 //! Other programs: what they print and use, and clear words when one is missing or fails.
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::process::ExitStatusExt;
@@ -16,6 +17,12 @@ pub struct Spent {
     pub cpu: Duration,
     /// Resident memory of the largest of them at its peak, in bytes.
     pub peak: u64,
+}
+
+/// Has a signal do what it does by default, also to programs that are started from here.
+pub fn let_through(signal: Signal) {
+    // SAFETY: no handler is set, and the number is that of a signal.
+    unsafe { libc::signal(signal.as_raw(), libc::SIG_DFL) };
 }
 
 /// Runs a program to its end and gives its standard output; its standard error goes to ours unless set otherwise.

@@ -7,6 +7,7 @@ use crate::crash::subject::Subject;
 use crate::crash::tally::Tally;
 use crate::crash::trace::{Calls, Count, calls, strace};
 use crate::crash::trial::{STATES, Trial};
+use crate::process;
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 use std::process::Stdio;
@@ -38,8 +39,7 @@ pub fn run(options: &Options) -> Result<()> {
     let number = number(&options.signal)?;
     if number != Signal::KILL {
         // A shell that starts this in the background has had it ignored, which all programs that are started inherit.
-        // SAFETY: a system call about this process alone.
-        unsafe { libc::signal(number.as_raw(), libc::SIG_DFL) };
+        process::let_through(number);
     }
     options.subject.run(|trial, scenarios| {
         let (mut tally, mut random) = (Tally::default(), Random::new(options.seed));

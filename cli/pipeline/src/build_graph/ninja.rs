@@ -57,6 +57,11 @@ fn rule_text(rule: &Rule, input: &GraphInput<'_>, is_generator: bool, with_depfi
     if with_depfile && rule.program.is_none() {
         text.extend([b"  deps = gcc\n  depfile = ", &*path_text(&depfile(rule))?, b"\n"].concat());
     }
+    if let Some(output) = rule.outputs.iter().find(|output| output.as_os_str().as_bytes().contains(&b'\t')) {
+        // The log has tabs between its fields (build_log.cc): what has one in its name would be made again each time.
+        let name = output.as_os_str().as_bytes().escape_ascii();
+        bail!("cannot be noted in the log of ninja: {name}: found a tab, expected none");
+    }
     let (outputs, inputs, after) = (paths_text(&rule.outputs)?, paths_text(&rule.inputs)?, paths_text(&rule.after)?);
     let bar: &[u8] = if after.is_empty() { b"" } else { b" ||" };
     text.extend([b"build", &*outputs, b": ", rule.name.as_bytes(), &inputs, bar, &after, b"\n\n"].concat());
