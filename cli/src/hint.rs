@@ -69,6 +69,11 @@ fn of_limit(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     Some(format!("--limit {}=NUMBER allows more", limit.description().name))
 }
 
+/// Whether the command line has a word of this text.
+fn is_word(text: &str) -> bool {
+    std::env::args_os().any(|word| word == text)
+}
+
 /// Whether the command that runs has a flag of this name.
 fn takes(flag: &str) -> bool {
     let mut command = Cli::command();
@@ -84,7 +89,7 @@ fn takes(flag: &str) -> bool {
 fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     match cause.downcast_ref().or_else(|| within(cause))? {
         // What is no store path is a plain file, which has a door of its own.
-        Store::StorePath { text, .. } if takes("copy") && Path::new(text).exists() => {
+        Store::StorePath { text, .. } if takes("copy") && is_word(text) && Path::new(text).exists() => {
             let name = Path::new(text).file_name().filter(|_| !Path::new(text).is_dir());
             let to = name.map_or("/".to_owned(), |name| format!("/{}", name.display()));
             Some(format!("--copy {text}:{to} copies plain files into the image"))

@@ -102,10 +102,11 @@ fn path_outside_the_store() {
     );
     let told = place("plan", r#"[["/gnu/store/x"]]"#).fail("layer plan --index 0 -o old");
     assert_eq!(told, format!("layerstone: {}\n", outside("/gnu/store/x")));
+    let hint = "hint: --copy /etc/passwd:/passwd copies plain files into the image";
     let told = Place::new().fail("build --name x --contents /etc/passwd -o x.tar");
-    assert_eq!(told, format!("layerstone: {}\n", outside("/etc/passwd")));
+    assert_eq!(told, format!("layerstone: {}\n{hint}\n", outside("/etc/passwd")));
     let told = Place::new().fail("root --contents /etc/passwd -o x.layer.json --blob x.tar");
-    assert_eq!(told, format!("layerstone: {}\n", outside("/etc/passwd")));
+    assert_eq!(told, format!("layerstone: {}\n{hint}\n", outside("/etc/passwd")));
 }
 
 /// Files of ours in another version, or of another kind, name the command to rerun.

@@ -94,6 +94,7 @@ fn users_and_directories() {
     check(&place, &json!({"User": "app:www"}), &["User: found no app in /etc/passwd of the image"]);
     check(&place, &json!({"User": "7:staff"}), &["User: found no staff in /etc/group of the image"]);
     check(&place, &json!({"WorkingDir": "/not/yet"}), &[]);
+    check(&place, &json!({"WorkingDir": "bin"}), &["WorkingDir: found bin, expected an absolute path"]);
     check(&place, &json!({"WorkingDir": "/bin/good"}), &["WorkingDir: /bin/good is no directory in the image"]);
 }
 
@@ -151,12 +152,13 @@ fn layers_that_are_no_image() {
     let line = |layers: &str| format!("image --spec image.json {root} {layers} -o x.tar");
     place.ok(&line("layers root.layer.json"));
     fs::remove_file(place.join("x.tar")).unwrap();
-    let holder = (0..5).find(|index| {
+    let count = place.json("x.layers.json")["layers"].as_array().unwrap().len();
+    let holder = (0..count).find(|index| {
         let layer = place.json(&format!("layers/{index:03}.layer.json"));
         layer["storePaths"].as_array().unwrap().iter().any(|path| path == synth.path("curl-8.0"))
     });
     let others: Vec<String> =
-        (0..5).filter(|i| Some(*i) != holder).map(|i| format!("layers/{i:03}.layer.json")).collect();
+        (0..count).filter(|i| Some(*i) != holder).map(|i| format!("layers/{i:03}.layer.json")).collect();
     for (layers, expected) in [
         (
             format!("{} root.layer.json", others.join(" ")),

@@ -8,7 +8,7 @@ pub use read::{FoundLayer, layer_files_of, read_layer};
 
 use crate::destination::{Destination, WriteOptions};
 use crate::docker_destination::DockerDestination;
-use crate::runnable::{ImageFiles, doubts};
+use crate::runnable::{ImageFiles, asks_for_files, doubts};
 use crate::{BaseImage, BuildCache, Report, Result};
 use config::facts;
 use layerstone_image::{ImageFacts, LayerFacts};
@@ -78,10 +78,11 @@ pub fn image_of<'a>(
 
 /// Tells what keeps an image from running.
 fn check(facts: &ImageFacts, layers: &[Layer], (store, checks): (&Store, Checks), report: &dyn Report) -> Result<()> {
-    if checks == Checks::None {
+    if checks == Checks::None || !asks_for_files(&facts.config) {
         return Ok(());
     }
-    let files = ImageFiles::of_layers(layers, store, Limits::none())?;
+    // What is wrong with a layer is told when it is read to be written.
+    let Ok(files) = ImageFiles::of_layers(layers, store, Limits::none()) else { return Ok(()) };
     let doubts = doubts(&facts.config, &facts.architecture, &files)?;
     if checks == Checks::Strict && !doubts.is_empty() {
         let doubts: Vec<String> = doubts.iter().map(|doubt| format!("\n  {doubt}")).collect();

@@ -54,6 +54,8 @@ pub enum Doubt {
     },
     /// The working directory is something else.
     WorkingDir(PathBuf),
+    /// The working directory is a relative path, which runtimes refuse (OCI runtime-spec, config.md, `cwd`).
+    RelativeWorkingDir(PathBuf),
 }
 
 impl fmt::Display for Doubt {
@@ -72,6 +74,9 @@ impl fmt::Display for Doubt {
                 write!(f, "{}: found a program for {found}, expected one for {expected}", path.display())?;
             }
             Doubt::NoSuchName { file, name } => write!(f, "User: found no {name} in {file} of the image")?,
+            Doubt::RelativeWorkingDir(path) => {
+                write!(f, "WorkingDir: found {}, expected an absolute path", path.display())?;
+            }
             Doubt::WorkingDir(path) => write!(f, "WorkingDir: {} is no directory in the image", path.display())?,
         }
         match self {
@@ -79,6 +84,16 @@ impl fmt::Display for Doubt {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a config (its `config` key) says anything about files of the image; otherwise nobody need look at them.
+pub fn asks_for_files(config: &Value) -> bool {
+    let says = |key: &&str| match &config[*key] {
+        Value::String(text) => !text.is_empty(),
+        Value::Array(words) => !words.is_empty(),
+        _ => false,
+    };
+    ["Entrypoint", "Cmd", "User", "WorkingDir"].iter().any(|key| says(key))
 }
 
 /// What keeps an image of this config (its `config` key) and architecture from running.
@@ -181,7 +196,9 @@ impl Checking<'_> {
     /// Engines make a working directory that is not there, but not over something else.
     fn working_dir(&mut self) {
         let Some(path) = self.config["WorkingDir"].as_str().filter(|path| !path.is_empty()) else { return };
-        if self.files.is_no_directory(Path::new(path)) {
+        if !path.starts_with('/') {
+            self.doubts.push(Doubt::RelativeWorkingDir(path.into()));
+        } else if self.files.is_no_directory(Path::new(path)) {
             self.doubts.push(Doubt::WorkingDir(path.into()));
         }
     }

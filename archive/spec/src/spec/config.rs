@@ -19,8 +19,6 @@ enum Kind {
     Ports,
     /// An object of strings.
     Labels,
-    /// An absolute path, or nothing.
-    Directory,
     Healthcheck,
 }
 
@@ -32,7 +30,8 @@ const KEYS: [(&str, Kind); 28] = [
     ("Entrypoint", Kind::Strings),
     ("Cmd", Kind::Strings),
     ("Volumes", Kind::Set),
-    ("WorkingDir", Kind::Directory),
+    // A relative one is joined to the base's.
+    ("WorkingDir", Kind::Text),
     ("Labels", Kind::Labels),
     ("StopSignal", Kind::Text),
     ("ArgsEscaped", Kind::Boolean),
@@ -103,7 +102,6 @@ impl Kind {
             (Kind::Text, value) => value.is_string(),
             (Kind::Boolean, value) => value.is_boolean(),
             (Kind::Number, value) => value.is_i64() || value.is_u64(),
-            (Kind::Directory, value) => value.as_str().is_some_and(|text| text.is_empty() || text.starts_with('/')),
             (Kind::Strings, Value::Array(items)) => {
                 return check_items(items, path, faults, Value::is_string, "a string");
             }
@@ -148,7 +146,6 @@ impl Kind {
             Kind::Set => "an object of empty objects, such as {\"/data\": {}}",
             Kind::Ports => "an object of empty objects, such as {\"80/tcp\": {}}",
             Kind::Labels => "an object of strings",
-            Kind::Directory => "an absolute path",
             Kind::Healthcheck => "an object",
         }
     }
@@ -220,7 +217,6 @@ mod tests {
             &["config.Volumes[\"/x\"]: found the string \"y\", expected an empty object"],
         );
         check(json!({"Labels": {"a": 1}}), &["config.Labels[\"a\"]: found the number 1, expected a string"]);
-        check(json!({"WorkingDir": "x"}), &["config.WorkingDir: found the string \"x\", expected an absolute path"]);
         check(json!({"User": 1000}), &["config.User: found the number 1000, expected a string"]);
         check(json!({"StopTimeout": 1.5}), &["config.StopTimeout: found the number 1.5, expected a whole number"]);
     }
