@@ -167,7 +167,7 @@ fn layers_that_are_no_image() {
         ("root.layer.json layers".into(), "expected store layers below the customisation layer".into()),
         ("layers/000.layer.json layers root.layer.json".into(), "layers/000.layer.json: found it twice".into()),
     ] {
-        let error = place.fail(&line(&layers));
+        let error = place.fail(&line(&format!("{layers} --strict")));
         assert!(error.starts_with("layerstone: no image: ") && error.contains(&expected), "{layers}: {error}");
         assert!(!place.join("x.tar").exists());
         place.ok(&line(&format!("{layers} --no-check")));

@@ -45,7 +45,7 @@ pub fn walk_tree(directory: &Path, xattrs: bool) -> Result<Vec<Placed>> {
 /// # Errors
 ///
 /// Something cannot be read, or is a socket.
-pub fn walk_real_tree(directory: &Path, leaves_out: &(dyn Fn(&[u8]) -> bool + Sync)) -> Result<Vec<Placed>> {
+pub fn walk_real_tree(directory: &Path, leaves_out: &LeavesOut<'_>) -> Result<Vec<Placed>> {
     let mut walk = Walk { is_real: true, leaves_out: Some(leaves_out), ..Walk::new(<[u8]>::cmp, false) };
     let entry = Directory::open_real(directory).and_then(|directory| directory.as_entry());
     let found = walk.find_real(directory.to_owned(), b".", entry)?;
@@ -66,6 +66,9 @@ pub fn walk_store_path(store: &Store, path: &[u8], xattrs: bool, at_once: bool) 
     Ok(walk.members)
 }
 
+/// Whether an entry is left out, by its name.
+type LeavesOut<'a> = dyn Fn(&[u8]) -> bool + Sync + 'a;
+
 /// A walk and what it has found.
 struct Walk<'a> {
     /// The order of siblings. Both Python and GNU tar compare component by component.
@@ -79,7 +82,7 @@ struct Walk<'a> {
     /// How many big directories in each other may be gone through by all threads of a pool.
     splits: usize,
     /// Whether an entry is left out, by its name below the directory that is walked.
-    leaves_out: Option<&'a (dyn Fn(&[u8]) -> bool + Sync)>,
+    leaves_out: Option<&'a LeavesOut<'a>>,
     members: Vec<Placed>,
 }
 

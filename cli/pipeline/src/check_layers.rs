@@ -1,6 +1,6 @@
 //! Checks whether layer files make an image: each store path once, all that the customisation layer refers to, in order.
 
-use crate::{BaseImage, Result};
+use crate::{BaseImage, Checks, Report, Result};
 use layerstone_layer::LayerFile;
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
@@ -11,13 +11,14 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// A layer file cannot be read, a store path or a layer is there twice, a store path is missing, or layers of store paths
-/// lie over the customisation layer.
+/// A store path or a layer is there twice, or layers of store paths lie over the customisation layer; with strict checks, a
+/// store path is missing.
 pub fn check_layers(
     layers: &[(&Path, &LayerFile)],
     spec: &Spec,
     base: Option<&BaseImage>,
     store: &Store,
+    (checks, report): (Checks, &dyn Report),
 ) -> Result<()> {
     check_order(layers)?;
     let held = held(layers)?;
@@ -34,7 +35,12 @@ pub fn check_layers(
             layers.iter().all(|(_, other)| other.recipe.is_some() || !other.store_paths.is_empty() || is_root(other));
         let missing = layer.references.iter().find(|it| !held.contains_key(*it) && !of_base.contains(*it));
         if let Some(missing) = missing.filter(|_| is_known) {
-            bail!("no image: {}: it refers to {missing}, which no layer holds", path.display());
+            let text = format!("{}: it refers to {missing}, which no layer holds", path.display());
+            // What files only mention may be left out on purpose.
+            match checks {
+                Checks::Strict => bail!("no image: {text}"),
+                _ => report.warn(text),
+            }
         }
     }
     Ok(())

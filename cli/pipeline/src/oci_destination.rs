@@ -19,7 +19,7 @@ pub(crate) struct OciDestination {
 }
 
 enum Kind {
-    Layout(OciLayout),
+    Layout(Box<OciLayout>),
     Archive(OciArchive),
     Push(Box<SignalSafe<Push>>, Reference),
 }
@@ -54,7 +54,9 @@ impl OciDestination {
     ) -> Result<OciDestination> {
         let since = Instant::now();
         let kind = match target {
-            ImageTarget::OciLayout(directory) => Kind::Layout(OciLayout::open(directory, registries.options.limits)?),
+            ImageTarget::OciLayout(directory) => {
+                Kind::Layout(Box::new(OciLayout::open(directory, registries.options.limits)?))
+            }
             ImageTarget::OciArchive(path) => Kind::Archive(OciArchive::create(path)?),
             ImageTarget::Registry(reference) => {
                 let mounts: Vec<String> = registries.mount_from.iter().chain(mounts).cloned().collect();
@@ -71,7 +73,7 @@ impl OciDestination {
     /// What keeps the blobs.
     pub fn store(&self) -> &dyn BlobStore {
         match &self.kind {
-            Kind::Layout(layout) => layout,
+            Kind::Layout(layout) => &**layout,
             Kind::Archive(archive) => archive,
             Kind::Push(push, _) => &**push,
         }

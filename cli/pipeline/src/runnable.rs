@@ -93,7 +93,7 @@ pub fn asks_for_files(config: &Value) -> bool {
         Value::Array(words) => !words.is_empty(),
         _ => false,
     };
-    ["Entrypoint", "Cmd", "User", "WorkingDir"].iter().any(|key| says(key))
+    ["Entrypoint", "Cmd", "User", "WorkingDir"].iter().any(says)
 }
 
 /// What keeps an image of this config (its `config` key) and architecture from running.
@@ -168,8 +168,9 @@ impl Checking<'_> {
     }
 
     fn env(&self, name: &str) -> Option<&str> {
-        let variables = self.config["Env"].as_array()?.iter().filter_map(Value::as_str);
-        variables.filter_map(|text| text.split_once('=')).filter(|(key, _)| *key == name).map(|(_, value)| value).last()
+        let variables = self.config["Env"].as_array()?.iter().rev().filter_map(Value::as_str);
+        let mut pairs = variables.filter_map(|text| text.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// User and group by name: engines look them up in the image; numbers need no file (moby, daemon/oci_linux.go).
@@ -209,9 +210,8 @@ fn word_behind_env(script: &FoundFile) -> Option<String> {
     let interpreter = interpreter_of_script(&script.bytes)?;
     interpreter.file_name().filter(|name| *name == "env")?;
     let line = script.bytes.split(|&byte| byte == b'\n').next()?;
-    let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).skip(1);
-    let word =
-        words.skip_while(|word| word.starts_with(b"-") || word.contains(&b'=') || word.ends_with(b"/env")).next()?;
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).skip(1);
+    let word = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'=') && !word.ends_with(b"/env"))?;
     String::from_utf8(word.to_vec()).ok()
 }
 

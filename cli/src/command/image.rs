@@ -93,7 +93,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     if options.check.checks() != Checks::None {
         let named: Vec<(&Path, &LayerFile)> = files.iter().map(|file| &*file.path).zip(&read).collect();
-        check_layers(&named, &spec, base.as_ref(), &store)?;
+        check_layers(&named, &spec, base.as_ref(), &store, (options.check.checks(), common))?;
     }
     let layers = files.par_iter().zip(read).map(|(file, layer)| read_layer(file, layer, &store, &cache, limits));
     let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;

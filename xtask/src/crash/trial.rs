@@ -126,7 +126,7 @@ impl Trial {
             }
         }
         let of_registry = |output: &&str| output.starts_with(REGISTRY);
-        let outputs = scenario.outputs.iter().map(|output| if of_registry(&output) { "registry/data" } else { output });
+        let outputs = scenario.outputs.iter().map(|output| if of_registry(output) { "registry/data" } else { output });
         for name in outputs.chain(["cache", "tmp"]) {
             let (from, to) = (self.template.join(name), self.path(name));
             remove(&to)?;
