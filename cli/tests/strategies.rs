@@ -80,7 +80,7 @@ fn bad_usage() {
     let folder = missing("--output <FOLDER>, for the plans of several closures");
     check_usage("layers a --strategy size b --max-layers 3", &folder);
     check_usage("layers a --strategy size b --explain --max-layers 3", "unexpected argument 'b' found");
-    check_usage("build --strategy size -o x.tar", "no image: expected IMAGE.JSON or --name <NAME>");
+    check_usage("build --strategy size -o x.tar", "no image: expected IMAGE.JSON, --name <NAME> or -t <NAME:TAG>");
 }
 
 #[track_caller]

@@ -31,8 +31,8 @@ pub fn check_layers(
     };
     for (path, layer) in layers {
         // A layer file need not list what it holds; then nothing is known to be missing.
-        let is_known =
-            layers.iter().all(|(_, other)| other.recipe.is_some() || !other.store_paths.is_empty() || is_root(other));
+        let tells = |other: &LayerFile| !is_root(other) || !other.references.is_empty() || other.comment.is_some();
+        let is_known = layers.iter().all(|(at, other)| at == path || tells(other));
         let missing = layer.references.iter().find(|it| !held.contains_key(*it) && !of_base.contains(*it));
         if let Some(missing) = missing.filter(|_| is_known) {
             let text = format!("{}: it refers to {missing}, which no layer holds", path.display());
