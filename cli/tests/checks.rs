@@ -3,8 +3,8 @@
 
 use crate::support::{Place, require_tool, synth};
 use serde_json::{Value, json};
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 
 /// A place with a root file system: a static program, scripts, users.
 fn place() -> Place {
@@ -17,7 +17,7 @@ fn place() -> Place {
         ("root/etc/passwd", "root:x:0:0::/:\nweb:x:7:7::/:\n", 0o644),
         ("root/etc/group", "www:x:7:\n", 0o644),
     ] {
-        fs::set_permissions(place.write(name, text), Permissions::from_mode(mode)).unwrap();
+        place.write_mode(name, text, mode);
     }
     for name in ["busybox", "env"] {
         fs::copy("/bin/busybox", place.join("root/bin").join(name)).unwrap();

@@ -20,7 +20,7 @@ fn application() -> Place {
         ("deps/one/x", "1", 0o644),
         ("deps/two/y.pyc", "2", 0o644),
     ] {
-        fs::set_permissions(place.write(name, text), Permissions::from_mode(mode)).unwrap();
+        place.write_mode(name, text, mode);
     }
     symlink("app.conf", place.join("conf/link")).unwrap();
     let mut tar = Command::new("tar");

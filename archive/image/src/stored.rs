@@ -153,6 +153,11 @@ impl StoredImage {
         self.layers.iter().zip(descriptors.map(Some).chain(repeat(None)))
     }
 
+    /// What it was opened with.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// The bytes of its layers as they are now, bottom first.
     pub fn parts(&self) -> Vec<Part> {
         self.layers.iter().map(|layer| layer.part.clone()).collect()

@@ -7,18 +7,15 @@
 use crate::input::{read_directory, read_tar};
 use crate::merge::{Merged, same_text};
 use crate::merge_trees::same_bytes;
+use crate::perms::{compile, glob_matches};
 use crate::tree::{DIRECTORY_MODE, Entry, File, FileTree, Node, as_path, is_root};
 use crate::{Error, Result, TreeSource};
-use glob::{MatchOptions, Pattern};
+use glob::Pattern;
 use layerstone_spec::CopyEntry;
 use layerstone_store::{Scratch, Walk};
 use layerstone_tar::Owner;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-
-/// `*` and `?` stop at a slash, and find names that begin with a dot: as in `perms`.
-const OPTIONS: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
 /// An entry of `copy` whose source is open.
 #[derive(Debug)]
@@ -101,17 +98,13 @@ impl Excluded {
     ///
     /// One is no glob.
     pub fn new(globs: &[String]) -> Result<Excluded> {
-        let pattern = |text: &String| {
-            let trimmed = text.trim_start_matches("./").trim_matches('/');
-            Pattern::new(trimmed).map_err(|cause| Error::Glob { pattern: text.clone(), cause: cause.to_string() })
-        };
+        let pattern = |text: &String| compile(text, text.trim_start_matches("./").trim_matches('/'));
         globs.iter().map(pattern).collect::<Result<_>>().map(Excluded)
     }
 
     /// Whether an entry of this name, by itself, is left out.
     pub fn has(&self, name: &Path) -> bool {
-        let name = name.as_os_str().to_string_lossy();
-        self.0.iter().any(|pattern| pattern.matches_with(&name, OPTIONS))
+        self.0.iter().any(|pattern| glob_matches(pattern, name))
     }
 
     /// Whether an entry, or a directory that it is in, is left out.

@@ -35,10 +35,7 @@ impl Pattern {
     fn new(which: &Which) -> Result<Pattern> {
         match which {
             Which::Path(name) => Ok(Pattern::Path(trimmed(name).into())),
-            Which::Glob(text) => {
-                let bad = |cause: glob::PatternError| Error::Glob { pattern: text.clone(), cause: cause.to_string() };
-                glob::Pattern::new(trimmed(text)).map(Pattern::Glob).map_err(bad)
-            }
+            Which::Glob(text) => compile(text, trimmed(text)).map(Pattern::Glob),
         }
     }
 
@@ -46,9 +43,19 @@ impl Pattern {
         match self {
             Pattern::Path(path) => path.as_os_str() == name.as_os_str(),
             Pattern::Glob(_) if name.as_os_str().is_empty() => false,
-            Pattern::Glob(pattern) => pattern.matches_with(&name.as_os_str().to_string_lossy(), OPTIONS),
+            Pattern::Glob(pattern) => glob_matches(pattern, name),
         }
     }
+}
+
+/// Compiles what is left of a glob once it is trimmed; the error names all of it.
+pub fn compile(text: &str, trimmed: &str) -> Result<glob::Pattern> {
+    glob::Pattern::new(trimmed).map_err(|cause| Error::Glob { pattern: text.to_owned(), cause: cause.to_string() })
+}
+
+/// Whether a whole name below the root matches.
+pub fn glob_matches(pattern: &glob::Pattern, name: &Path) -> bool {
+    pattern.matches_with(&name.as_os_str().to_string_lossy(), OPTIONS)
 }
 
 impl fmt::Display for Pattern {

@@ -60,7 +60,8 @@ pub fn image_of<'a>(
             layers.len()
         ));
     }
-    check(&facts, &layers, checked, report)?;
+    let limits = base.map_or_else(Limits::default, |base| base.image.limits());
+    check(&facts, &layers, limits, checked, report)?;
     let described = layers.clone();
     let config = move |diff_ids: &[Digest]| {
         let facts_of = |(layer, diff_id): (&Layer, &Digest)| LayerFacts::of(layer, *diff_id);
@@ -77,12 +78,18 @@ pub fn image_of<'a>(
 }
 
 /// Tells what keeps an image from running.
-fn check(facts: &ImageFacts, layers: &[Layer], (store, checks): (&Store, Checks), report: &dyn Report) -> Result<()> {
+fn check(
+    facts: &ImageFacts,
+    layers: &[Layer],
+    limits: Limits,
+    (store, checks): (&Store, Checks),
+    report: &dyn Report,
+) -> Result<()> {
     if checks == Checks::None || !asks_for_files(&facts.config) {
         return Ok(());
     }
     // What is wrong with a layer is told when it is read to be written.
-    let Ok(files) = ImageFiles::of_layers(layers, store, Limits::none()) else { return Ok(()) };
+    let Ok(files) = ImageFiles::of_layers(layers, store, limits) else { return Ok(()) };
     let doubts = doubts(&facts.config, &facts.architecture, &files)?;
     if checks == Checks::Strict && !doubts.is_empty() {
         let doubts: Vec<String> = doubts.iter().map(|doubt| format!("\n  {doubt}")).collect();

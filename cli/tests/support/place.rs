@@ -96,6 +96,13 @@ impl Place {
         path
     }
 
+    /// The same with a mode, whatever the umask.
+    pub fn write_mode(&self, name: &str, contents: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+        let path = self.write(name, contents);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
     /// Reads a file.
     #[track_caller]
     pub fn read(&self, name: &str) -> Vec<u8> {
