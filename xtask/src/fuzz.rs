@@ -5,10 +5,13 @@
 
 use crate::{dist, process, top};
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 /// Bytes of a text at most.
@@ -57,9 +60,12 @@ const fn target(name: &'static str, dictionary: &'static str, length: usize) -> 
 pub struct Options {
     /// Targets [default: all of them, one after the other]
     targets: Vec<String>,
-    /// Seconds for each
+    /// Seconds of processor time for each
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
+    /// Seconds that one input may take by the clock: more on a machine that others use
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    timeout: u64,
     /// Instead, keep what was found: the smallest inputs that reach all that those in target/fuzz-corpus and
     /// xtask/fuzz/corpus reach become xtask/fuzz/corpus; inputs that have a name stay
     #[arg(long, conflicts_with = "seconds")]
@@ -84,7 +90,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let mut rows = Vec::new();
     for target in targets {
-        rows.push((target.name, fuzz(target, options.seconds)?));
+        rows.push((target.name, fuzz(target, options)?));
     }
     println!("| target | runs | seconds | edges | features | inputs | findings |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
@@ -192,19 +198,22 @@ fn option(name: &str, value: &dyn std::fmt::Display) -> String {
     format!("-{name}={value}")
 }
 
-fn fuzz(target: &Target, seconds: u64) -> Result<Outcome> {
+fn fuzz(target: &Target, options: &Options) -> Result<Outcome> {
     let folders = Folders::of(target)?;
     let dictionary = top().join("xtask/fuzz/dict").join(format!("{}.dict", target.dictionary));
     let mut command = compile(target)?;
     command.arg(&folders.found).arg(&folders.corpus).args([
         format!("-artifact_prefix={}/", folders.artifacts.display()),
-        option("max_total_time", &seconds),
         option("max_len", &target.length),
         option("dict", &dictionary.display()),
         option("rss_limit_mb", &2048),
-        option("timeout", &10),
+        option("timeout", &options.timeout),
     ]);
     let mut child = command.stderr(Stdio::piped()).spawn().with_context(|| format!("cannot run: {}", target.name))?;
+    let id = Pid::from_child(&child);
+    let limit = Duration::from_secs(options.seconds);
+    let process = pidfd_open(id, PidfdFlags::empty()).context("cannot watch a target")?;
+    thread::spawn(move || end_after(id, &process, limit));
     let mut stats = Stats::default();
     let lines = BufReader::new(child.stderr.take().context("its output is a pipe")?);
     for line in lines.split(b'\n') {
@@ -215,6 +224,18 @@ fn fuzz(target: &Target, seconds: u64) -> Result<Outcome> {
     let spent = process::wait(&child)?;
     ensure!(stats.runs > 0, "{}: it has run nothing", target.name);
     Ok(Outcome { stats, cpu: spent.cpu, has_found: !spent.status.success() })
+}
+
+/// Asks libFuzzer to end when its process has used so much processor time.
+fn end_after(id: Pid, process: &OwnedFd, limit: Duration) {
+    while let Some(spent) = process::spent_so_far(id) {
+        if spent >= limit {
+            // `-handle_usr1`, which is on by default: it finishes its input and prints what it has done.
+            _ = pidfd_send_signal(process, Signal::USR1);
+            return;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Makes what is kept of a target as small as it can be without reaching less.

@@ -1,7 +1,8 @@
 //! Other programs: what they print and use, and clear words when one is missing or fails.
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
+use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::process::ExitStatusExt;
@@ -47,6 +48,17 @@ pub fn executable(messages: &str) -> Option<PathBuf> {
     messages.find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
 }
 
+/// User and system time of a running process without its children, to a hundredth of a second; none of one that has ended.
+pub fn spent_so_far(id: Pid) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero())).ok()?;
+    // proc_pid_stat(5): the name, in parentheses, may have blanks; state is the first field after it, utime the twelfth.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let ticks = ticks(11)? + ticks(12)?;
+    (*fields.first()? != "Z").then(|| Duration::from_millis(1000 * ticks / rustix::param::clock_ticks_per_second()))
+}
+
 /// Waits for a child, which must not have been waited for (wait4(2)).
 pub fn wait(child: &Child) -> Result<Spent> {
     let id = libc::pid_t::try_from(child.id())?;
@@ -78,6 +90,7 @@ fn name(command: &Command) -> path::Display<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn failures_name_the_program() -> Result<()> {
@@ -95,6 +108,21 @@ mod tests {
         let spent = wait(&Command::new("sh").args(["-c", script]).spawn()?)?;
         assert_eq!(spent.status.code(), Some(3));
         assert!(spent.cpu > Duration::from_millis(1) && spent.peak > 0, "{spent:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_running_program_has_used() -> Result<()> {
+        let script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo; read x";
+        let mut child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let id = Pid::from_child(&child);
+        child.stdout.as_mut().context("a pipe")?.read_exact(&mut [0])?;
+        let running = spent_so_far(id).context("it runs")?;
+        drop(child.stdin.take());
+        let all = wait(&child)?.cpu;
+        // What ps(1) shows is cut to ticks of 10 ms, user and system each.
+        assert!(running > Duration::ZERO && running <= all + Duration::from_millis(20), "{running:?} {all:?}");
+        assert_eq!(spent_so_far(id), None);
         Ok(())
     }
 
