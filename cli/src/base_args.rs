@@ -1,21 +1,24 @@
 //! The flags that name an image to build on, or to look into.
 
+use crate::cache_args::CacheArgs;
 use crate::limit_args::LimitArgs;
-use anyhow::{Result, bail};
+use crate::read_args::parse_place;
+use crate::registry_args::ConnectArgs;
+use anyhow::Result;
 use clap::Args;
-use layerstone_oci::Location;
-use layerstone_pipeline::{BaseImage, ImageSource, Report};
+use layerstone_oci::Place;
+use layerstone_pipeline::{BaseImage, Opener, Registries, Report};
 use layerstone_spec::Spec;
 use layerstone_store::Limits;
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The flags that name a base.
 #[derive(Args, Default)]
 #[command(next_help_heading = "Base image")]
 pub struct BaseArgs {
-    /// Image to build on: a docker archive, an OCI archive, or the directory of an OCI layout or of skopeo's dir:
-    #[arg(long, value_name = "FILE[#NAME:TAG]")]
+    /// Image to build on: a file or folder of images (FILE[#NAME:TAG], oci:DIR, …), registry:REF, docker:NAME or podman:NAME
+    #[arg(long, value_name = "PLACE")]
     base: Option<OsString>,
     #[command(flatten)]
     limits: LimitArgs,
@@ -27,41 +30,57 @@ impl BaseArgs {
         self.limits.limits()
     }
 
-    /// Where the base is that the flag names, or else the spec.
-    fn location(&self, spec: Option<&Spec>) -> Option<Location> {
-        let named = self.base.as_deref().map(of_flag);
-        named.or_else(|| spec.and_then(|spec| spec.from_image.clone()))
+    /// The base that the flag names, or else the spec.
+    fn place(&self, spec: Option<&Spec>) -> Result<Option<Place>> {
+        Ok(self.named()?.or_else(|| spec.and_then(|spec| spec.from_image.clone())))
     }
 
     /// The file or directory of that base.
     pub fn file(&self, spec: Option<&Spec>) -> Option<PathBuf> {
-        self.location(spec).map(|location| location.path)
+        self.place(spec).ok()??.path().map(PathBuf::from)
     }
 
-    /// Where the base is that the flag names.
-    pub fn named(&self) -> Result<Option<Location>> {
-        let Some(text) = self.base.as_deref() else { return Ok(None) };
-        if !Path::new(text).exists()
-            && let Ok(ImageSource::Engine(..) | ImageSource::Registry(_)) = ImageSource::parse(text)
-        {
-            let text = text.display();
-            bail!("not a file: --base {text}: `layerstone copy {text} FILE` makes one of it");
-        }
-        Ok(Some(of_flag(text)))
+    /// The base that the flag names.
+    pub fn named(&self) -> Result<Option<Place>> {
+        self.base.as_deref().map(parse_place).transpose()
     }
 
-    /// The base that the flag names, or else the spec.
-    pub fn open(&self, spec: Option<&Spec>, report: &dyn Report) -> Result<Option<BaseImage>> {
-        self.named()?;
-        let base = self.location(spec).map(|location| BaseImage::open(&location, spec, self.limits(), report));
+    /// Opens the base that the flag names, or else the spec.
+    pub fn open(
+        &self,
+        spec: Option<&Spec>,
+        registries: &Registries,
+        cache: &CacheArgs,
+        report: &dyn Report,
+    ) -> Result<Option<BaseImage>> {
+        let opener = Opener { registries, limits: self.limits(), cache: cache.options(), report };
+        let base = self.place(spec)?.map(|place| BaseImage::open(&place, spec, &opener));
         Ok(base.transpose()?)
     }
 }
 
-/// Where the base is that the flag names, with the word of its kind or without.
-fn of_flag(text: &OsStr) -> Location {
-    match ImageSource::parse(text) {
-        Ok(ImageSource::File(location)) => location,
-        _ => Location::parse(text),
+/// The flags of a stage that looks into a base, and talks to registries for nothing else.
+#[derive(Args, Default)]
+pub struct StageBaseArgs {
+    #[command(flatten)]
+    base: BaseArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+impl StageBaseArgs {
+    /// How much may be read of it.
+    pub fn limits(&self) -> Limits {
+        self.base.limits()
+    }
+
+    /// The files that are read: those of the base that the flag names, or else the spec, and of the registry.
+    pub fn files(&self, spec: Option<&Spec>) -> Vec<PathBuf> {
+        self.base.file(spec).into_iter().chain(self.connect.files().cloned()).collect()
+    }
+
+    /// Opens the base that the flag names, or else the spec.
+    pub fn open(&self, spec: Option<&Spec>, report: &dyn Report) -> Result<Option<BaseImage>> {
+        self.base.open(spec, &self.connect.registries(self.limits()), &CacheArgs::default(), report)
     }
 }

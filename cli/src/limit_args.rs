@@ -1,13 +1,8 @@
 //! The flags for whoever reads what others made: how much of it is read.
 
 use crate::bytes::parse_bytes;
-use anyhow::Result;
 use clap::Args;
-use layerstone_image::{ImageFile, StoredImage};
-use layerstone_oci::{Location, Wanted};
-use layerstone_pipeline::{Report, open_file, open_plain_image};
 use layerstone_store::{LIMITS, Limit, Limits};
-use std::path::Path;
 
 /// How much is read.
 #[derive(Args, Default)]
@@ -36,16 +31,6 @@ impl LimitArgs {
         let unpacked = self.max_unpacked.map(|bytes| (Limit::Unpacked, bytes));
         let given = unpacked.into_iter().chain(self.limit.iter().copied());
         given.fold(Limits::default(), |limits, (limit, most)| limits.with(limit, most))
-    }
-
-    /// Opens a file or directory of images, and reports what is odd about it.
-    pub fn open_file(&self, path: &Path, report: &dyn Report) -> Result<ImageFile> {
-        Ok(open_file(path, self.limits(), report)?)
-    }
-
-    /// Opens an image to look into or to build on, and unpacks its layers.
-    pub fn open(&self, location: &Location, wanted: &Wanted, report: &dyn Report) -> Result<StoredImage> {
-        Ok(open_plain_image(location, wanted, self.limits(), report)?)
     }
 }
 

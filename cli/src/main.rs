@@ -28,6 +28,7 @@ mod plan_args;
 mod platform_args;
 mod progress;
 mod published;
+mod read_args;
 mod registry_args;
 mod report;
 mod root_args;

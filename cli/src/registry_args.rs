@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How registries are talked to.
-#[derive(Args, Default)]
+#[derive(Args)]
 #[command(next_help_heading = "Registry")]
-pub struct RegistryArgs {
+pub struct ConnectArgs {
     /// A registry whose certificate need not be valid, and that may speak plain HTTP; one --insecure for each
     ///
     /// HOST covers all of its ports. This machine (localhost, 127.0.0.0/8, ::1) needs none. Plain HTTP is used only if
@@ -25,16 +25,24 @@ pub struct RegistryArgs {
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
     /// How often a failed request is tried again
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = RETRIES)]
     retries: u32,
     /// How long a connection may be silent before the request is tried again
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "S", default_value_t = IO_TIMEOUT, value_parser = clap::value_parser!(u32).range(1..))]
     io_timeout: u32,
+}
+
+/// How registries are talked to, and how much at a time.
+#[derive(Args)]
+#[command(next_help_heading = "Registry")]
+pub struct RegistryArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
     /// Repositories of the same registry that blobs may be taken over from; one --mount-from for each
     #[arg(long, value_name = "NAME")]
     mount_from: Vec<String>,
     /// Blobs to send at a time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = UPLOADS, value_parser = clap::value_parser!(u16).range(1..=64))]
     uploads: u16,
 }
 
@@ -46,10 +54,26 @@ fn insecure_host(text: &str) -> Result<InsecureHost, String> {
     text.parse()
 }
 
-impl RegistryArgs {
-    /// The registries that the flags speak of.
+/// What no flag says: retries, seconds, and blobs at a time.
+const RETRIES: u32 = 5;
+const IO_TIMEOUT: u32 = 60;
+const UPLOADS: u16 = 4;
+
+/// Without flags.
+impl Default for ConnectArgs {
+    fn default() -> ConnectArgs {
+        ConnectArgs { insecure: Vec::new(), ca: None, authfile: None, retries: RETRIES, io_timeout: IO_TIMEOUT }
+    }
+}
+
+impl ConnectArgs {
+    /// The registries that the flags speak of, to read from.
     pub fn registries(&self, limits: Limits) -> Registries {
-        let options = Options {
+        Registries::new(self.options(limits), Vec::new(), UPLOADS.into())
+    }
+
+    fn options(&self, limits: Limits) -> Options {
+        Options {
             insecure: self.insecure.clone(),
             ca: self.ca.clone(),
             auth_file: self.authfile.clone(),
@@ -57,12 +81,23 @@ impl RegistryArgs {
             io_timeout: Duration::from_secs(self.io_timeout.into()),
             limits,
             cancel: Cancel::when(interrupt::has_come),
-        };
-        Registries::new(options, self.mount_from.clone(), self.uploads.into())
+        }
     }
 
     /// Files that are read.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.ca.iter().chain(&self.authfile)
+    }
+}
+
+impl RegistryArgs {
+    /// The registries that the flags speak of.
+    pub fn registries(&self, limits: Limits) -> Registries {
+        Registries::new(self.connect.options(limits), self.mount_from.clone(), self.uploads.into())
+    }
+
+    /// Files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.connect.files()
     }
 }

@@ -51,9 +51,9 @@ impl TransferArgs {
             sandbox: self.sandbox.options(),
             compression: self.compression.choice()?,
             cache: self.cache.options(),
-            ..BuildOptions::new(store, common)
+            ..BuildOptions::new(store, registries, common)
         };
-        Ok(Copier { wanted: self.platform.wanted(), options, registries })
+        Ok(Copier { wanted: self.platform.wanted(), options })
     }
 
     /// The registries that the flags speak of.

@@ -53,6 +53,7 @@
 //! | `ready` | ready contents: in every kind of image, on a base, alone in a folder |
 //! | `records` | only what an earlier run wrote is removed, and only if all else succeeds |
 //! | `registry` | images of registries, OCI layouts and the engines: pushed, pulled, copied, served; clause by clause |
+//! | `remote_bases` | images in registries and every other place, as bases and to look into |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `root_script` | scripts as root over a base, in every backend: the layer, what they see, what goes wrong |
 //! | `sandbox` | what scripts reach of the machine, bounds, what is said where a sandbox is lacking |
@@ -125,6 +126,7 @@ mod readme;
 mod ready;
 mod records;
 mod registry;
+mod remote_bases;
 mod reports;
 mod root_script;
 mod sandbox;

@@ -1,6 +1,7 @@
 //! What a file of images holds, in short, for people and programs to look at.
 
 use crate::{Artifact, Compression, Error, ImageFile, Result, StoredImage, StoredLayer};
+use layerstone_oci::{Descriptor, Manifest};
 use layerstone_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -81,26 +82,66 @@ impl ArchiveSummary {
 impl ImageSummary {
     /// An image that is there, in short.
     pub fn of(image: &StoredImage) -> Result<ImageSummary> {
-        let wrong = |e: serde_json::Error| Error::NotAnImage {
-            path: image.name.clone().into(),
-            cause: format!("image config: {e}"),
-        };
-        let config: Config = serde_json::from_value(image.config.clone()).map_err(wrong)?;
-        let history = config.history.unwrap_or_default();
-        let mut comments = history.into_iter().filter(|entry| !entry.empty_layer).map(HistoryEntry::text);
         let layer = |layer: &StoredLayer| LayerSummary {
             name: layer.name.clone(),
             diff_id: layer.diff_id,
             size: layer.part.size(),
             compression: layer.compression,
-            comment: comments.next().flatten(),
+            comment: None,
         };
-        Ok(ImageSummary {
+        let summary = ImageSummary {
             image_id: image.image_id,
             repo_tags: image.references.clone(),
             layers: image.layers.iter().map(layer).collect(),
             config: image.config.clone(),
-        })
+        };
+        summary.with_history(&image.name)
+    }
+
+    /// An image somewhere else, by its manifest and config alone; `name` is what it is called there.
+    ///
+    /// # Errors
+    ///
+    /// The config is none, or has not as many diff IDs as the manifest has layers.
+    pub fn of_manifest(manifest: &Manifest, config: &[u8], name: &str) -> Result<ImageSummary> {
+        let wrong = |cause: String| Error::NotAnImage { path: name.into(), cause };
+        let parsed: Value = serde_json::from_slice(config).map_err(|e| wrong(format!("image config: {e}")))?;
+        let diff_ids = parsed.pointer("/rootfs/diff_ids").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let (found, expected) = (diff_ids.len(), manifest.layers.len());
+        if found != expected {
+            return Err(wrong(format!("image config: found {found} diff IDs, expected {expected}")));
+        }
+        let layer = |(descriptor, diff_id): (&Descriptor, &Value)| {
+            let text = diff_id.as_str().and_then(|text| text.parse().ok());
+            let diff_id = text.ok_or_else(|| wrong("image config: found a diff ID that is no digest".to_owned()))?;
+            let compression = compression_of(&descriptor.media_type);
+            let (name, size) = (descriptor.digest.to_string(), descriptor.size);
+            Ok(LayerSummary { name, diff_id, size, compression, comment: None })
+        };
+        let layers = manifest.layers.iter().zip(diff_ids).map(layer).collect::<Result<_>>()?;
+        let repo_tags = vec![name.to_owned()];
+        ImageSummary { image_id: Digest::of(config), repo_tags, layers, config: parsed }.with_history(name)
+    }
+
+    /// The same with what the history says about each layer.
+    fn with_history(mut self, name: &str) -> Result<ImageSummary> {
+        let wrong = |e: serde_json::Error| Error::NotAnImage { path: name.into(), cause: format!("image config: {e}") };
+        let config: Config = serde_json::from_value(self.config.clone()).map_err(wrong)?;
+        let history = config.history.unwrap_or_default();
+        let mut comments = history.into_iter().filter(|entry| !entry.empty_layer).map(HistoryEntry::text);
+        for layer in &mut self.layers {
+            layer.comment = comments.next().flatten();
+        }
+        Ok(self)
+    }
+}
+
+/// How a layer of a media type is compressed (OCI image-spec, media-types.md; docker's end in `.gzip`).
+fn compression_of(media_type: &str) -> Compression {
+    match media_type.rsplit(['+', '.']).next() {
+        Some("gzip") => Compression::Gzip,
+        Some("zstd") => Compression::Zstd,
+        _ => Compression::None,
     }
 }
 

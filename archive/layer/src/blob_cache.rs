@@ -2,7 +2,7 @@
 //!
 //! A blob is read and hashed whole before it is used: a damaged one is removed, and compressed again.
 
-use crate::{CompressedBlob, CompressorPool, Progress, Result, Source, compress_layer, write_layer};
+use crate::{CompressedBlob, CompressorPool, Content, Progress, Result, Source, compress_layer, write_layer};
 use layerstone_store::{Cache, CacheKind, Digest, Output};
 use layerstone_tar::Part;
 use std::fs::File;
@@ -52,6 +52,11 @@ impl BlobCache {
         }
     }
 
+    /// The content of a blob that is far away, which is kept when it is read as a whole, and then read here.
+    pub fn kept(&self, content: &Arc<dyn Content>, digest: Digest) -> Arc<dyn Content> {
+        Arc::new(KeptContent { content: Arc::clone(content), blobs: self.clone(), digest })
+    }
+
     /// Writes a blob to `out` and into a temporary file of the cache, which is kept once the digest is known.
     fn tee<'a>(&self, out: &'a mut (dyn Write + Send)) -> TeeWriter<'a> {
         TeeWriter { out, kept: self.cache.begin_blob().ok(), cache: Arc::clone(&self.cache) }
@@ -76,6 +81,29 @@ pub fn compress_cached(
     let packed = compress_layer(source, pool, &mut tee, path, progress)?;
     tee.keep(&packed.digest);
     Ok(packed)
+}
+
+/// See [`BlobCache::kept`].
+#[derive(Debug)]
+struct KeptContent {
+    content: Arc<dyn Content>,
+    blobs: BlobCache,
+    digest: Digest,
+}
+
+impl Content for KeptContent {
+    fn write_to(&self, from: u64, out: &mut (dyn Write + Send)) -> Result<()> {
+        if let Some(part) = self.blobs.find(&self.digest) {
+            return part.write_to(from, out);
+        }
+        if from > 0 {
+            return self.content.write_to(from, out);
+        }
+        let mut tee = self.blobs.tee(out);
+        self.content.write_to(0, &mut tee)?;
+        tee.keep(&self.digest);
+        Ok(())
+    }
 }
 
 /// Writes to an output and to the cache; errors of the cache are ignored.
@@ -134,5 +162,44 @@ mod tests {
         assert!(blobs.find(&digest).is_none() && !cache.path(CacheKind::Blob, &digest).exists());
         drop(blobs.tee(&mut out));
         assert_eq!(cache.contents().unwrap().kinds.map(|(_, room)| room.files), [0; 3]);
+    }
+
+    /// A blob that breaks off as often as it likes, and counts how often it is read.
+    #[derive(Debug, Default)]
+    struct Remote {
+        reads: std::sync::atomic::AtomicUsize,
+        breaks: std::sync::atomic::AtomicBool,
+    }
+
+    impl Content for Remote {
+        fn write_to(&self, from: u64, out: &mut (dyn Write + Send)) -> Result<()> {
+            self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let breaks = self.breaks.load(std::sync::atomic::Ordering::Relaxed);
+            let end = if breaks { 2 } else { 4 };
+            out.write_all(&b"blob"[from as usize..end]).unwrap();
+            let wrong = || crate::Error::NoTar { label: "x".into() };
+            if breaks { Err(wrong()) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn what_is_fetched_is_kept_once_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Arc::new(Cache::open(dir.path()).unwrap());
+        let (blobs, digest) = (BlobCache::new(&cache), Digest::of(b"blob"));
+        let remote = Arc::new(Remote::default());
+        let content = blobs.kept(&(Arc::clone(&remote) as Arc<dyn Content>), digest);
+        let reads = || remote.reads.load(std::sync::atomic::Ordering::Relaxed);
+        let read = |from| {
+            let mut out = Vec::new();
+            content.write_to(from, &mut out).map(|()| out).map_err(drop)
+        };
+        remote.breaks.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(read(0).is_err() && blobs.find(&digest).is_none());
+        remote.breaks.store(false, std::sync::atomic::Ordering::Relaxed);
+        // The rest alone is no blob.
+        assert_eq!((read(2), blobs.find(&digest).is_none()), (Ok(b"ob".to_vec()), true));
+        assert_eq!((read(0), reads()), (Ok(b"blob".to_vec()), 3));
+        assert_eq!((read(1), reads()), (Ok(b"lob".to_vec()), 3));
     }
 }

@@ -19,8 +19,10 @@ mod layout;
 mod layout_file;
 mod location;
 mod manifest;
+mod place;
 mod put;
 mod reference;
+mod skopeo;
 mod staging;
 mod time;
 mod wanted;
@@ -36,7 +38,11 @@ pub use layout::OciLayout;
 pub use layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};
 pub use location::Location;
 pub use manifest::{Index, Manifest, StoredManifest};
+pub use place::{
+    Engine, InvalidPlace, PLACES, Place, PlaceKind, is_like_a_kind, parse_reference, refuse_unknown_kind, split_kind,
+};
 pub use put::{LayerOutcome, put_layers};
 pub use reference::{DOCKER_HOSTS, InvalidReference, Reference};
+pub use skopeo::refuse_name;
 pub use time::{TIME_FORMS, Time};
 pub use wanted::Wanted;

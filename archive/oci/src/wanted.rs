@@ -50,6 +50,11 @@ impl Wanted {
         }
     }
 
+    /// The only image of a file, whatever it runs on.
+    pub fn any() -> Wanted {
+        Wanted::new(None, None, None).of_base()
+    }
+
     /// The same for an image to look into or to build on: where a file holds but one image, that one is meant, whatever it
     /// runs on, unless it stands in an index and another platform was named.
     pub fn of_base(self) -> Wanted {

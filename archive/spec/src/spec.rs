@@ -14,7 +14,7 @@ mod ready_contents;
 mod several;
 
 use crate::{Error, Result};
-use layerstone_oci::{Location, Reference, Time, go_architecture};
+use layerstone_oci::{Place, Reference, Time, go_architecture};
 use layerstone_store::{Error as StageError, Fields, read_input};
 use layerstone_tar::Owner;
 use serde_json::{Map, Value};
@@ -64,7 +64,7 @@ pub struct Spec {
     /// Whether they may replace directories, files and links of the base that are of another kind.
     pub replace: bool,
     /// The image to build on.
-    pub from_image: Option<Location>,
+    pub from_image: Option<Place>,
     /// Whether all of the base's config is taken over, not its environment alone.
     pub inherit: bool,
     /// Execution parameters (OCI image-spec, config.md, "config").

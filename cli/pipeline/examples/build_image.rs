@@ -15,8 +15,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Store::new("/nix/store", directory.path())?;
     let spec = Spec { contents: vec![hello.into()], ..Spec::new("hello") };
     let target = ImageTarget::OciLayout(directory.path().join("hello.oci"));
-    let options = BuildOptions::new(&store, &Silent);
     let registries = Registries::new(Options::default(), Vec::new(), 4);
+    let options = BuildOptions::new(&store, &registries, &Silent);
     let to = WriteOptions::new(&target, &registries);
     let built = Builder::of_spec(&spec, "hello".as_ref(), false, &options)?.build(&to)?;
     println!("{} {}", built.reference, built.image.image_id);

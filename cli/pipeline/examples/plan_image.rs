@@ -1,6 +1,7 @@
 //! Plans the layers of an image, stage by stage, without building it.
 
-use layerstone_pipeline::{BuildOptions, Builder, Mentions, Silent};
+use layerstone_pipeline::{BuildOptions, Builder, Mentions, Registries, Silent};
+use layerstone_registry::Options;
 use layerstone_spec::Spec;
 use layerstone_store::Store;
 
@@ -15,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Store::new("/nix/store", directory.path())?;
     let config = serde_json::json!({"Cmd": [app]});
     let spec = Spec { config: config.as_object().cloned().unwrap_or_default(), ..Spec::new("app") };
-    let options = BuildOptions::new(&store, &Silent);
+    let registries = Registries::new(Options::default(), Vec::new(), 4);
+    let options = BuildOptions::new(&store, &registries, &Silent);
     let builder = Builder::of_spec(&spec, "app".as_ref(), false, &options)?;
     let plan = builder.plan(&builder.measured_closure(Mentions::default())?)?;
     plan.layers.iter().for_each(|paths| println!("{paths:?}"));

@@ -1,9 +1,9 @@
 //! The image to build on, or to look into: opened, its layers plain, and what they hold.
 
-use crate::{Report, Result};
+use crate::{Opener, Report, Result};
 use layerstone_image::{ImageFile, ImageStorePaths, StoredImage, store_paths_of};
 use layerstone_layer::Progress;
-use layerstone_oci::{Location, Wanted};
+use layerstone_oci::{Place, Reference, Wanted};
 use layerstone_spec::Spec;
 use layerstone_store::{Limits, Store};
 use layerstone_tar::{Kind, Tree};
@@ -22,22 +22,6 @@ pub fn open_file_as(path: &Path, shown: &Path, limits: Limits, report: &dyn Repo
     Ok(file)
 }
 
-/// Opens an image and unpacks its layers.
-///
-/// # Errors
-///
-/// It cannot be read, or is no image for the platform that is wanted.
-pub fn open_plain_image(
-    location: &Location,
-    wanted: &Wanted,
-    limits: Limits,
-    report: &dyn Report,
-) -> Result<StoredImage> {
-    let mut image = open_file(&location.path, limits, report)?.image(location, wanted)?;
-    make_plain(&mut image, limits, report)?;
-    Ok(image)
-}
-
 /// Unpacks the layers that are compressed.
 pub fn make_plain(image: &mut StoredImage, limits: Limits, report: &dyn Report) -> Result<()> {
     let unpack = |meter: &Progress| image.unpack(limits, meter);
@@ -48,6 +32,8 @@ pub fn make_plain(image: &mut StoredImage, limits: Limits, report: &dyn Report) 
 pub struct BaseImage {
     /// The image.
     pub image: StoredImage,
+    /// The registry that it is in, and its digest there; none for that of a file.
+    pub origin: Option<Reference>,
     tree: OnceLock<Arc<Tree>>,
 }
 
@@ -56,12 +42,15 @@ impl BaseImage {
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is no image for that platform.
-    pub fn open(location: &Location, spec: Option<&Spec>, limits: Limits, report: &dyn Report) -> Result<BaseImage> {
+    /// It cannot be read or fetched, or is no image for that platform.
+    pub fn open(place: &Place, spec: Option<&Spec>, opener: &Opener<'_>) -> Result<BaseImage> {
         let (architecture, variant) =
             spec.map_or((None, None), |spec| (spec.architecture.as_deref(), spec.variant.as_deref()));
         let wanted = Wanted::new(None, architecture, variant).of_base();
-        Ok(BaseImage { image: open_plain_image(location, &wanted, limits, report)?, tree: OnceLock::new() })
+        let opened = opener.open(place, &wanted)?;
+        let mut image = opened.image()?;
+        make_plain(&mut image, opener.limits, opener.report)?;
+        Ok(BaseImage { image, origin: opened.origin, tree: OnceLock::new() })
     }
 
     /// The files that a container of it sees.

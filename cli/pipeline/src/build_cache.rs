@@ -54,15 +54,7 @@ impl CacheOptions {
     ///
     /// The directory was named and is no cache.
     pub fn open<'a>(&self, store: &Store, report: &'a dyn Report) -> Result<BuildCache<'a>> {
-        let Some(directory) = &self.directory else { return Ok(BuildCache::default()) };
-        let files = match Cache::open(directory) {
-            Ok(cache) => Arc::new(cache),
-            Err(error @ layerstone_store::Error::NoCache { .. }) if self.is_named => return Err(error.into()),
-            Err(error) => {
-                report.warn(format_args!("going on without a cache: {error}"));
-                return Ok(BuildCache::default());
-            }
-        };
+        let Some(files) = self.files(report)? else { return Ok(BuildCache::default()) };
         let trust = if self.trust_names { Trust::Names } else { Trust::Store };
         Ok(BuildCache {
             blobs: self.blobs.then(|| BlobCache::new(&files)),
@@ -72,6 +64,50 @@ impl CacheOptions {
             report: Some(report),
             has_warned: AtomicBool::default(),
         })
+    }
+}
+
+impl CacheOptions {
+    /// Opens the cache for layers of registries; none if there is no cache.
+    ///
+    /// # Errors
+    ///
+    /// The directory was named and is no cache.
+    pub(crate) fn open_blobs(&self, report: &dyn Report) -> Result<Option<FetchCache>> {
+        let files = self.files(report)?;
+        Ok(files.map(|files| FetchCache { blobs: BlobCache::new(&files), files, limit: self.size.unwrap_or(SIZE) }))
+    }
+
+    fn files(&self, report: &dyn Report) -> Result<Option<Arc<Cache>>> {
+        let Some(directory) = &self.directory else { return Ok(None) };
+        match Cache::open(directory) {
+            Ok(cache) => Ok(Some(Arc::new(cache))),
+            Err(error @ layerstone_store::Error::NoCache { .. }) if self.is_named => Err(error.into()),
+            Err(error) => {
+                report.warn(format_args!("going on without a cache: {error}"));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The layers of registries that the cache has.
+pub(crate) struct FetchCache {
+    files: Arc<Cache>,
+    blobs: BlobCache,
+    limit: u64,
+}
+
+impl FetchCache {
+    pub(crate) fn blobs(&self) -> &BlobCache {
+        &self.blobs
+    }
+
+    /// Makes room, if something was added; that there is none to be had is told by whoever needs it.
+    pub(crate) fn finish(&self) {
+        if self.files.grew() {
+            let _ = self.files.prune(self.limit);
+        }
     }
 }
 

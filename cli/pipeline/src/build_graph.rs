@@ -15,6 +15,7 @@ pub use word::quoted;
 use crate::error::Context;
 use crate::{ImageTarget, Result};
 use layerstone_layering::Plan;
+use layerstone_oci::Place;
 use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Digest, Store, StorePath};
 use std::ffi::OsString;
@@ -40,6 +41,8 @@ pub struct GraphInput<'a> {
     pub stages: &'a [(String, OsString)],
     /// Flags of the store.
     pub store_flags: Vec<OsString>,
+    /// The base, where the spec names one whose name may mean another image tomorrow: with its digest.
+    pub base: Option<Place>,
     /// The plan of the image before.
     pub previous: Option<&'a Path>,
     /// Store paths that a root script names.
@@ -192,7 +195,7 @@ impl GraphInput<'_> {
     /// Flags of what is made over these layers of the image.
     fn words_over(&self, layers: &[PathBuf]) -> Vec<OsString> {
         let below = layers.iter().flat_map(|layer| flag("--below", Some(layer)));
-        self.spec_words().into_iter().chain(below).collect()
+        self.words_on_base().into_iter().chain(below).collect()
     }
 
     /// What runs the root script, and what it sees of the store.
@@ -204,7 +207,7 @@ impl GraphInput<'_> {
             checked: self.mentioned.iter().map(|path| format!("--path={path}").into()).collect(),
             ..self.rule("closure", &["script.closure.json"], words, self.spec_inputs())
         };
-        let words = [self.spec_words(), flag("--store-closure", closure.outputs.first())].concat();
+        let words = [self.words_on_base(), flag("--store-closure", closure.outputs.first())].concat();
         let inputs = [self.spec_inputs(), closure.outputs.clone()].concat();
         let run = self.rule("overlay run", &["run.layer.json", "run.tar"], words, inputs);
         [closure, Rule { is_heavy: true, ..run }]
@@ -222,7 +225,8 @@ impl GraphInput<'_> {
     fn layers(&self) -> Rule {
         let closure = self.in_directory("image.closure.json");
         let spec = flag("--spec", Some(self.file));
-        let words = [vec![closure.clone().into()], spec.clone(), flag("--previous", self.previous)].concat();
+        let previous = flag("--previous", self.previous);
+        let words = [vec![closure.clone().into()], spec.clone(), self.base_words(), previous].concat();
         let checked = [flag("--closure", Some(&closure)), spec].concat();
         let mut inputs = [vec![closure], self.spec_inputs()].concat();
         inputs.extend(self.previous.map(Path::to_owned));
@@ -270,7 +274,7 @@ impl GraphInput<'_> {
     fn behind(&self, below: &Path) -> Rule {
         let plan = plan_in(self.directory);
         let flags = [flag("--behind", Some(below)), flag("--spec", Some(self.file))].concat();
-        let words = [vec![plan.clone().into()], flags, self.store_flags.clone()].concat();
+        let words = [vec![plan.clone().into()], flags, self.store_flags.clone(), self.base_words()].concat();
         let tar = below.with_extension("").with_extension("tar");
         let inputs = [vec![plan, below.to_owned(), tar], self.spec_inputs()].concat();
         self.rule("layer", &["all.layer.json", "all.tar"], words, inputs)
@@ -278,7 +282,7 @@ impl GraphInput<'_> {
 
     fn nix_db(&self, behind: Option<&Path>) -> Rule {
         let closure = self.in_directory("image.closure.json");
-        let words = [vec![closure.clone().into()], self.spec_words(), flag("--behind", behind)].concat();
+        let words = [vec![closure.clone().into()], self.words_on_base(), flag("--behind", behind)].concat();
         let mut inputs = [vec![closure], self.spec_inputs()].concat();
         inputs.extend(behind.map(Path::to_owned));
         self.rule("nix-db", &["nix-db.layer.json", "nix-db.tar"], words, inputs)
@@ -286,7 +290,7 @@ impl GraphInput<'_> {
 
     fn image(&self, layers: &[PathBuf], before: &[Rule]) -> Rule {
         let files = layers.iter().map(OsString::from).collect();
-        let words = [self.spec_words(), files, vec!["-o".into(), self.target.to_word()]].concat();
+        let words = [self.words_on_base(), files, vec!["-o".into(), self.target.to_word()]].concat();
         let tars = before.iter().filter(|rule| layers.contains(&rule.outputs[0])).flat_map(|rule| &rule.outputs[1..]);
         let inputs = layers.iter().chain(tars).cloned().chain(self.spec_inputs()).collect();
         let mut checked = vec!["--place".into(), self.target.to_word()];
@@ -299,6 +303,16 @@ impl GraphInput<'_> {
         let inputs = self.spec_inputs().into_iter().chain(plan).collect();
         let rule = self.rule("again", &[], self.again.clone(), inputs);
         Rule { outputs: vec![self.graph.to_owned()], ..rule }
+    }
+
+    /// The base, as a flag, if it is not that of the spec to the byte.
+    fn base_words(&self) -> Vec<OsString> {
+        self.base.iter().flat_map(|base| ["--base".into(), base.to_string().into()]).collect()
+    }
+
+    /// The spec, the store and the base, as flags.
+    fn words_on_base(&self) -> Vec<OsString> {
+        [self.spec_words(), self.base_words()].concat()
     }
 
     /// The spec and the store, as flags.

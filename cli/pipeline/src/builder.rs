@@ -6,10 +6,13 @@ use crate::error::{Context, chain_text};
 use crate::image::{Built, Checks, image_of, write, write_to};
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
-use crate::{BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Report, Result, ScriptOptions};
+use crate::{
+    BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Opener, Registries, Report, Result,
+    ScriptOptions,
+};
 use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Previous, Settings, Strategy};
-use layerstone_oci::{BlobStore, Location, PutImage};
+use layerstone_oci::{BlobStore, Place, PutImage};
 use layerstone_root::SandboxOptions;
 use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Limits, Scratch, Store};
@@ -26,7 +29,9 @@ pub struct BuildOptions<'a> {
     /// What a plan keeps together.
     pub plan: PlanOptions,
     /// The base image; none for the one that the spec names, if any.
-    pub base: Option<Location>,
+    pub base: Option<Place>,
+    /// How registries are talked to in which bases are.
+    pub registries: &'a Registries,
     /// Bytes that a base may have when it is unpacked.
     pub limits: Limits,
     /// Where root scripts run.
@@ -72,9 +77,10 @@ impl PlanOptions {
 
 impl<'a> BuildOptions<'a> {
     /// No base but the spec's, no cache, no state, gzip; reports go to `report`.
-    pub fn new(store: &'a Store, report: &'a dyn Report) -> BuildOptions<'a> {
+    pub fn new(store: &'a Store, registries: &'a Registries, report: &'a dyn Report) -> BuildOptions<'a> {
         BuildOptions {
             store,
+            registries,
             state: None,
             plan: PlanOptions::default(),
             base: None,
@@ -86,6 +92,11 @@ impl<'a> BuildOptions<'a> {
             checks: Checks::default(),
             report,
         }
+    }
+
+    /// How images are opened that are built on, or copied.
+    pub(crate) fn opener(&self) -> Opener<'a> {
+        Opener { registries: self.registries, limits: self.limits, cache: self.cache.clone(), report: self.report }
     }
 }
 
@@ -116,7 +127,7 @@ impl<'a> Builder<'a> {
         let state = options.state.as_deref().map(|directory| BuildState::open(directory, several.then_some(spec)));
         let state = state.transpose()?;
         let base = options.base.as_ref().or(spec.from_image.as_ref());
-        let base = base.map(|base| BaseImage::open(base, Some(spec), options.limits, report)).transpose()?;
+        let base = base.map(|base| BaseImage::open(base, Some(spec), &options.opener())).transpose()?;
         let cache = options.cache.open(store, report)?;
         let mut settings = settings(spec, strategy, base.as_ref(), store)?;
         settings.previous = state.as_ref().map(BuildState::previous).transpose()?.flatten();
@@ -286,7 +297,7 @@ mod tests {
             let target = target(out.join("image"));
             let build = |count| {
                 let report = CancelAt::new(count);
-                let options = BuildOptions::new(&store, &report);
+                let options = BuildOptions::new(&store, &registries, &report);
                 let to = WriteOptions::new(&target, &registries);
                 Builder::of_spec(&spec, "hello".as_ref(), false, &options)?.build(&to)
             };

@@ -3,34 +3,25 @@
 //! An image that has a manifest goes as it is, byte for byte, unless other compression is asked for; one that has none,
 //! of a docker archive or of a spec, gets one.
 
-use crate::base_image::{make_plain, open_file_as};
+use crate::base_image::make_plain;
 use crate::builder::check_spec;
 use crate::copy_index::Listed;
 use crate::error::chain_text;
-use crate::oci_destination::{OciDestination, PutManifest, Unnamed};
-use crate::{BuildOptions, Builder, Destination, ImageSource, ImageTarget, Registries, Report, Result, engine, remote};
-use layerstone_image::{ImageFile, StoredImage};
-use layerstone_oci::{BlobStore, Image, Location, Reference, Wanted, media_type};
+use crate::oci_destination::{PutManifest, Unnamed};
+use crate::opener::OpenedFile;
+use crate::{BuildOptions, Builder, Destination, ImageSource, Report, Result, remote};
+use layerstone_image::StoredImage;
+use layerstone_oci::{BlobStore, Image, Location, Place, Reference, Wanted, media_type};
 use layerstone_spec::Spec;
 use layerstone_store::Scratch;
-use std::env::temp_dir;
 use std::path::Path;
 
 /// Copies images, and makes those of specs, wherever they go.
 pub struct Copier<'a> {
     /// Which image of several is meant.
     pub wanted: Wanted,
-    /// How images of specs are built, and how layers are compressed.
+    /// How images of specs are built, how layers are compressed, how registries are talked to.
     pub options: BuildOptions<'a>,
-    /// The registries of sources and destinations.
-    pub registries: &'a Registries,
-}
-
-/// A file of images, and which of them is meant.
-struct Opened {
-    file: ImageFile,
-    location: Location,
-    wanted: Wanted,
 }
 
 impl Copier<'_> {
@@ -53,7 +44,7 @@ impl Copier<'_> {
     ///
     /// A stage fails, or the store refuses.
     pub fn put_spec(&self, spec: &Spec, path: &Path, several: bool, store: &dyn BlobStore) -> Result<PutManifest> {
-        Builder::of_spec(spec, path, several, &self.options)?.put(store, self.registries.uploads)
+        Builder::of_spec(spec, path, several, &self.options)?.put(store, self.options.registries.uploads)
     }
 
     /// Puts all of an image but its name.
@@ -65,9 +56,8 @@ impl Copier<'_> {
         if let Some(image) = self.remote(source)? {
             return self.put_image(&image, store, None);
         }
-        let scratch = Scratch::create(&temp_dir())?;
-        let opened = self.opened(source, &scratch)?;
-        self.put_image(&self.image(&opened)?, store, Some(scratch))
+        let opened = self.opened(source, &self.wanted)?;
+        self.put_image(&self.image(&opened)?, store, opened.scratch)
     }
 
     /// Puts all of an image but its name: one for several platforms with its index, as it is, unless one of them is asked
@@ -84,39 +74,39 @@ impl Copier<'_> {
             if self.options.compression.asked.is_some() {
                 bail!("--compression: found an image for several platforms, expected --arch NAME with it");
             }
-            listed.put(store, self.registries, self.report())
+            listed.put(store, self.options.registries, self.report())
         };
         let is_index = |listed: &Listed<'_>| media_type::is_index(&listed.descriptor.media_type);
-        if let ImageSource::Registry(reference) = source {
-            let listed = Listed::of_registry(reference, self.registries)?;
+        if let ImageSource::Image(Place::Registry(reference)) = source {
+            let listed = Listed::of_registry(reference, self.options.registries)?;
             return if is_index(&listed) { put_all(listed) } else { self.put(source, store) };
         }
-        let scratch = Scratch::create(&temp_dir())?;
-        let opened = self.opened(source, &scratch)?;
-        let Opened { file, location, .. } = &opened;
+        let mut opened = self.opened(source, &self.wanted)?;
+        let scratch = opened.scratch.take();
+        let OpenedFile { file, location, .. } = &opened;
         // What has no index is an image, and what has several images says so when one is chosen.
         if let Some(listed) = Listed::of_file(file, location).ok().filter(is_index) {
             match listed.check() {
-                Ok(()) => return Ok(PutManifest { scratch: Some(scratch), ..put_all(listed)? }),
+                Ok(()) => return Ok(PutManifest { scratch, ..put_all(listed)? }),
                 Err(e) => self.report().warn(format!(
                     "{location}: one image of its index is taken, others are not there: {}",
                     chain_text(&e)
                 )),
             }
         }
-        self.put_image(&self.image(&opened)?, store, Some(scratch))
+        self.put_image(&self.image(&opened)?, store, scratch)
     }
 
-    /// An image with its layers as tars, under this name or its own; what is fetched for it is in the scratch directory.
+    /// An image with its layers as tars, under this name or its own.
     ///
     /// # Errors
     ///
     /// The image is missing or damaged, or its name is none for a docker archive.
-    pub fn plain(&self, source: &ImageSource, name: Option<Reference>, scratch: &Scratch) -> Result<Image<'static>> {
-        let Opened { file, location, wanted } = self.opened(source, scratch)?;
-        let mut image = file.image(&location, &wanted)?;
+    pub fn plain(&self, source: &ImageSource, name: Option<Reference>) -> Result<Image<'static>> {
+        let opened = self.opened(source, &self.wanted)?;
+        let (mut image, location) = (opened.image()?, &opened.location);
         make_plain(&mut image, self.options.limits, self.report())?;
-        let name = name.or_else(|| name_of(&image, &location));
+        let name = name.or_else(|| name_of(&image, location));
         if let Some(name) = &name {
             Reference::parse_tagged(&name.to_string()).map_err(|error| {
                 let (text, path) = (name.to_string(), location.path.clone());
@@ -131,23 +121,23 @@ impl Copier<'_> {
     }
 
     fn put_image(&self, image: &Image<'_>, store: &dyn BlobStore, scratch: Option<Scratch>) -> Result<PutManifest> {
-        let to = Unnamed { store, compression: self.options.compression, uploads: self.registries.uploads };
+        let to = Unnamed { store, compression: self.options.compression, uploads: self.options.registries.uploads };
         Ok(PutManifest::of(to.write(image, self.report())?, scratch))
     }
 
     /// An image of a registry that goes as it is.
     fn remote(&self, source: &ImageSource) -> Result<Option<Image<'static>>> {
         match source {
-            ImageSource::Registry(reference) if self.options.compression.asked.is_none() => {
-                Ok(Some(remote::image(reference, &self.wanted, self.registries)?.as_stored()))
+            ImageSource::Image(Place::Registry(reference)) if self.options.compression.asked.is_none() => {
+                Ok(Some(remote::image(reference, &self.wanted, self.options.registries)?.as_stored()))
             }
             _ => Ok(None),
         }
     }
 
     /// The image of a file: as it is, or with its layers as tars if it has no manifest or other compression is asked for.
-    fn image(&self, opened: &Opened) -> Result<Image<'static>> {
-        let mut image = opened.file.image(&opened.location, &opened.wanted)?;
+    fn image(&self, opened: &OpenedFile) -> Result<Image<'static>> {
+        let mut image = opened.image()?;
         let name = name_of(&image, &opened.location);
         let as_stored = image.as_stored(name.clone()).filter(|_| self.options.compression.asked.is_none());
         if let Some(image) = as_stored {
@@ -157,35 +147,12 @@ impl Copier<'_> {
         Ok(image.plain(name))
     }
 
-    /// Opens a file of images; what is none is fetched into the scratch directory.
-    fn opened(&self, source: &ImageSource, scratch: &Scratch) -> Result<Opened> {
-        let mut wanted = self.wanted.clone();
-        // Messages call the image what the command line calls it, whatever file it is in on the way.
-        let (path, location) = match source {
+    /// Opens the file of an image.
+    fn opened(&self, source: &ImageSource, wanted: &Wanted) -> Result<OpenedFile> {
+        match source {
             ImageSource::Spec(path) => bail!("found a spec, expected an image: {}", path.display()),
-            ImageSource::File(location) => (location.path.clone(), location.clone()),
-            ImageSource::Engine(engine, name) => {
-                let path = scratch.path().join("saved.tar");
-                engine::save(*engine, name, &path)?;
-                (path, Location::of(format!("{}:{name}", engine.program())))
-            }
-            ImageSource::Registry(reference) => {
-                let remote = remote::image(reference, &self.wanted, self.registries)?;
-                if let Some(kind) = remote.manifest.manifest.artifact() {
-                    bail!("not an image: {reference}: found an artifact of type {kind}");
-                }
-                let path = scratch.path().join("fetched");
-                let layout = ImageTarget::OciLayout(path.clone());
-                let compression = self.options.compression;
-                let fetched = OciDestination::open(&layout, compression, self.registries, &[])?;
-                fetched.write(&remote.as_stored(), self.report())?;
-                // It was chosen already.
-                wanted = Wanted::new(None, None, None).of_base();
-                (path, Location::of(reference.to_string()))
-            }
-        };
-        let file = open_file_as(&path, &location.path, self.options.limits, self.report())?;
-        Ok(Opened { file, location, wanted })
+            ImageSource::Image(place) => self.options.opener().open(place, wanted),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::oci_destination::PutManifest;
 use crate::{ImageSource, Registries, Report, Result, remote};
 use layerstone_image::ImageFile;
 use layerstone_layer::{Content, Layer, Progress};
-use layerstone_oci::{BlobStore, Descriptor, Index, Location, Manifest, Reference, media_type, put_layers};
+use layerstone_oci::{BlobStore, Descriptor, Index, Location, Manifest, Place, Reference, media_type, put_layers};
 use layerstone_registry::{FetchedManifest, Repository};
 use layerstone_store::{Digest, Limit, Limits};
 use std::collections::HashSet;
@@ -27,12 +27,12 @@ pub fn put_all(
 ) -> Result<PutManifest> {
     let file;
     let listed = match origin {
-        ImageSource::Registry(reference) => Listed::of_registry(reference, registries)?,
-        ImageSource::File(location) => {
+        ImageSource::Image(Place::Registry(reference)) => Listed::of_registry(reference, registries)?,
+        ImageSource::Image(Place::File(location)) => {
             file = open_file(&location.path, limits, report)?;
             Listed::of_file(&file, location)?
         }
-        ImageSource::Spec(_) | ImageSource::Engine(..) => {
+        ImageSource::Spec(_) | ImageSource::Image(Place::Engine(..)) => {
             bail!("--all: expected registry:REF or an OCI layout with it")
         }
     };

@@ -4,7 +4,7 @@ use crate::docker_destination::DockerDestination;
 use crate::oci_destination::OciDestination;
 use crate::{CompressionChoice, ImageTarget, Registries, Report, Result};
 use layerstone_layer::CompressionParams;
-use layerstone_oci::{Image, PutImage, Reference};
+use layerstone_oci::{Image, Place, PutImage, Reference};
 
 /// Stores images.
 pub trait Destination {
@@ -42,12 +42,13 @@ impl<'a> WriteOptions<'a> {
         WriteOptions { target, legacy: false, compression: CompressionChoice::default(), registries }
     }
 
-    /// Opens the target: a docker archive or an engine, or else what keeps OCI images.
+    /// Opens the target: a docker archive or an engine, or else what keeps OCI images. What is in the target's registry
+    /// already is mounted from the repositories of these places.
     ///
     /// # Errors
     ///
     /// It cannot be opened, or takes no legacy metadata.
-    pub(crate) fn open(&self) -> Result<Box<dyn Destination + 'a>> {
+    pub(crate) fn open(&self, from: &[Place]) -> Result<Box<dyn Destination + 'a>> {
         let WriteOptions { target, legacy, compression, registries } = *self;
         if !target.keeps_oci_images() {
             return Ok(Box::new(DockerDestination { target, compression, legacy: None }));
@@ -55,6 +56,6 @@ impl<'a> WriteOptions<'a> {
         if legacy {
             bail!("--legacy: found {target}, expected a docker archive with it");
         }
-        Ok(Box::new(OciDestination::open(target, compression, registries, &[])?))
+        Ok(Box::new(OciDestination::open(target, compression, registries, &target.mounts(from))?))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::error::{Context, chain};
-use crate::image_target::Engine;
+use layerstone_oci::Engine;
 use layerstone_store::Leftover;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::io::{self, Read, Write};

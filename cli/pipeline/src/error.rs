@@ -81,6 +81,12 @@ pub enum Error {
     },
 }
 
+impl From<layerstone_oci::InvalidPlace> for Error {
+    fn from(layerstone_oci::InvalidPlace { message, hint }: layerstone_oci::InvalidPlace) -> Error {
+        Refused { message, hint }.into()
+    }
+}
+
 impl Error {
     /// Whether the work was cancelled, wherever it was then.
     pub fn is_cancelled(&self) -> bool {

@@ -13,10 +13,15 @@ use crate::{BaseImage, BuildCache, Report, Result};
 use config::facts;
 use layerstone_image::{ImageFacts, LayerFacts};
 use layerstone_layer::Layer;
-use layerstone_oci::{Config, Image, PutImage};
+use layerstone_oci::{Config, Image, Place, PutImage};
 use layerstone_spec::{LAYERS_OF_DOCKER, Spec};
 use layerstone_store::{Digest, Limits, Store};
 use legacy::Legacy;
+use std::collections::BTreeMap;
+
+/// Annotations of what an image is built on (OCI image-spec, annotations.md).
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
 /// An image that was built.
 pub struct Built {
@@ -72,9 +77,22 @@ pub fn image_of<'a>(
         layers,
         config: Config::Made(Box::new(config)),
         manifest: None,
-        annotations: spec.annotations.clone(),
+        annotations: annotations(spec, base),
         mtime: spec.mtime.seconds()?,
     })
+}
+
+/// The annotations of an image: those of its spec, and which image of a registry it is built on (OCI image-spec,
+/// annotations.md).
+fn annotations(spec: &Spec, base: Option<&BaseImage>) -> BTreeMap<String, String> {
+    let mut annotations = BTreeMap::new();
+    if let Some(origin) = base.and_then(|base| base.origin.as_ref()) {
+        let name = if origin.tag().is_some() { origin.tagged() } else { origin.clone() };
+        annotations.insert(BASE_NAME.to_owned(), name.to_string());
+        annotations.extend(origin.digest().map(|digest| (BASE_DIGEST.to_owned(), digest.to_string())));
+    }
+    annotations.extend(spec.annotations.clone());
+    annotations
 }
 
 /// Tells what keeps an image from running.
@@ -128,7 +146,8 @@ pub(crate) fn write(
     cache: &BuildCache<'_>,
     report: &dyn Report,
 ) -> Result<Built> {
-    let destination = to.open()?;
+    let from: Vec<Place> = base.and_then(|base| base.origin.clone()).map(Place::Registry).into_iter().collect();
+    let destination = to.open(&from)?;
     let image = image_of(spec, base, layers, checked, report)?;
     if !to.legacy {
         return write_to(image, &*destination, cache, report);

@@ -1,17 +1,18 @@
 //! Where an image goes: parses what `-o` says into a target. Does not know how anything is written there.
 //!
-//! A target is `KIND:REST` or the name of a file. There is one table of the kinds and one of the endings of file names.
-//! Whatever is neither is an error, so that no typo makes a file: a word before the first colon that is no kind, and an
-//! ending of an archive or a compression that is not written. `./` before a name makes it a file's.
+//! A target is one of the places that layerstone-oci parses, which can be written. There is one table of the endings of
+//! file names: an ending of an archive or a compression that is not written is an error, so that no typo makes a file.
 
 mod ending;
 
 use crate::error::{Context, Refused};
-use crate::skopeo::refuse_name;
 use crate::{CompressionChoice, Result, nix_build};
 use ending::Ending;
 use layerstone_layer::{Compression, CompressionParams};
-use layerstone_oci::{InvalidReference, Reference};
+use layerstone_oci::{
+    Engine, PLACES, Place, PlaceKind, Reference, is_like_a_kind, parse_reference, refuse_name, refuse_unknown_kind,
+    split_kind,
+};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -34,95 +35,43 @@ pub enum ImageTarget {
     Engine(Engine),
 }
 
-/// A program that loads images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// `docker load`.
-    Docker,
-    /// `podman load`.
-    Podman,
-}
-
-/// What stands before the first colon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    DockerArchive,
-    Oci,
-    OciArchive,
-    Registry,
-    Engine(Engine),
-}
-
-/// The kinds, for messages and help.
-pub const KINDS: &str =
-    "FILE, docker-archive:FILE, oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:";
-
-/// The kinds by what a target begins with; `docker://` is skopeo's word for a registry, and comes before `docker:`.
-const PREFIXES: [(&str, Kind); 7] = [
-    ("docker-archive:", Kind::DockerArchive),
-    ("oci:", Kind::Oci),
-    ("oci-archive:", Kind::OciArchive),
-    ("registry:", Kind::Registry),
-    ("docker://", Kind::Registry),
-    ("docker:", Kind::Engine(Engine::Docker)),
-    ("podman:", Kind::Engine(Engine::Podman)),
-];
-
-/// Words of other programs (containers-transports(5), URLs), and the kind that does what they mean.
-const FOREIGN: [(&str, &str); 6] = [
-    ("docker-daemon", "docker:"),
-    ("containers-storage", "podman:"),
-    ("dir", "oci:DIR"),
-    ("http", "registry:HOST/NAME:TAG"),
-    ("https", "registry:HOST/NAME:TAG"),
-    ("file", "FILE"),
-];
-
-impl Engine {
-    /// The program.
-    pub fn program(self) -> &'static str {
-        match self {
-            Engine::Docker => "docker",
-            Engine::Podman => "podman",
-        }
-    }
-}
-
 impl ImageTarget {
     /// Reads what `-o` says. A file that is called like a kind has `./` before its name.
     pub fn parse(text: &OsStr) -> Result<ImageTarget> {
         if text.is_empty() {
-            bail!("no place: expected {KINDS}");
+            bail!("no place: expected {PLACES}");
         }
         let Some((kind, rest)) = split_kind(text) else {
-            refuse_word(text, word_of(text))?;
+            refuse_unknown_kind(text)?;
             let target = ImageTarget::Archive(text.into());
             // What flags say of its compression may still contradict it.
             target.check_ending(Ending::of(Path::new(text)).map_or(Compression::None, Ending::compression))?;
             return Ok(target);
         };
         let path = || match rest.as_bytes() {
-            b"" => bail!("no path: {}: expected {KINDS}", text.display()),
-            b"-" if kind != Kind::DockerArchive => {
+            b"" => bail!("no path: {}: expected {PLACES}", text.display()),
+            b"-" if kind != PlaceKind::DockerArchive => {
                 let text = text.display();
                 bail!("cannot write: {text}: found -, expected a path: only a docker archive goes to stdout")
             }
             path => Ok(path),
         };
-        let unnamed = |word, is_directory| {
+        let unnamed = |word, is_directory| -> Result<PathBuf> {
             let path = OsStr::from_bytes(path()?);
-            refuse_name(word, is_directory, path).map(|()| PathBuf::from(path))
+            refuse_name(word, is_directory, path)?;
+            Ok(PathBuf::from(path))
         };
         Ok(match kind {
-            Kind::DockerArchive => ImageTarget::DockerArchive(unnamed("docker-archive:", false)?),
-            Kind::Oci => ImageTarget::OciLayout(unnamed("oci:", true)?),
-            Kind::OciArchive => {
+            PlaceKind::DockerArchive => ImageTarget::DockerArchive(unnamed("docker-archive:", false)?),
+            PlaceKind::Oci => ImageTarget::OciLayout(unnamed("oci:", true)?),
+            PlaceKind::OciArchive => {
                 let target = ImageTarget::OciArchive(unnamed("oci-archive:", false)?);
                 // Its layers are compressed, the tar around them is not.
                 target.check_ending(Compression::None)?;
                 target
             }
-            Kind::Registry => {
+            PlaceKind::Dir => return Err(only_read(text, PLACES)),
+            PlaceKind::Registry => {
                 let text = rest.to_str().with_context(|| format!("not UTF-8: {}", rest.display()))?;
                 let reference = parse_reference(text)?;
                 if reference.digest().is_some() {
@@ -130,17 +79,19 @@ impl ImageTarget {
                 }
                 ImageTarget::Registry(reference)
             }
-            Kind::Engine(_) if !rest.is_empty() => {
+            PlaceKind::Engine(_) if !rest.is_empty() => {
                 bail!("found a name behind {}, expected none: the image has its own", text.display())
             }
-            Kind::Engine(engine) => ImageTarget::Engine(engine),
+            PlaceKind::Engine(engine) => ImageTarget::Engine(engine),
         })
     }
 
-    /// Reads what `-o` of a command says that writes a docker archive and nothing else.
-    pub fn parse_archive(text: &OsStr) -> Result<ImageTarget> {
+    /// Reads what `-o` of a command says that writes a docker archive, into an engine too if it is `loaded`.
+    pub fn parse_archive(text: &OsStr, loaded: bool) -> Result<ImageTarget> {
         match ImageTarget::parse(text)? {
             target @ (ImageTarget::Archive(_) | ImageTarget::DockerArchive(_)) => Ok(target),
+            target @ ImageTarget::Engine(_) if loaded => Ok(target),
+            _ if loaded => Err(only_files(text, "FILE, docker-archive:FILE, - for stdout, docker: or podman:")),
             _ => Err(only_files(text, "FILE, docker-archive:FILE or - for stdout")),
         }
     }
@@ -181,6 +132,15 @@ impl ImageTarget {
         }
     }
 
+    /// The repositories of its registry, if it is one, that these places are in.
+    pub(crate) fn mounts<'a>(&self, from: impl IntoIterator<Item = &'a Place>) -> Vec<String> {
+        let in_registry = |place: &Place| match (place, self) {
+            (Place::Registry(from), ImageTarget::Registry(to)) if from.host() == to.host() => Some(from.repository()),
+            _ => None,
+        };
+        from.into_iter().filter_map(in_registry).collect()
+    }
+
     /// What stands before its path or name.
     fn prefix(&self) -> &'static str {
         match self {
@@ -205,8 +165,8 @@ impl ImageTarget {
     /// What `-o` says of it, byte for byte.
     pub fn to_word(&self) -> OsString {
         let Some(path) = self.path() else { return self.to_string().into() };
-        let is_like_a_kind = matches!(self, ImageTarget::Archive(_)) && word_of(path.as_os_str()).is_some();
-        let mut word = OsString::from(if is_like_a_kind { "./" } else { self.prefix() });
+        let needs_dot = matches!(self, ImageTarget::Archive(_)) && is_like_a_kind(path.as_os_str());
+        let mut word = OsString::from(if needs_dot { "./" } else { self.prefix() });
         word.push(path);
         word
     }
@@ -228,27 +188,13 @@ impl fmt::Display for ImageTarget {
     }
 }
 
-/// The kind that a text begins with, and the rest.
-pub fn split_kind(text: &OsStr) -> Option<(Kind, OsString)> {
-    let begins = |(prefix, _): &(&str, Kind)| text.as_bytes().starts_with(prefix.as_bytes());
-    let (prefix, kind) = PREFIXES.into_iter().find(begins)?;
-    Some((kind, OsStr::from_bytes(&text.as_bytes()[prefix.len()..]).to_owned()))
-}
-
-/// Refuses the name of a file to read that does not exist and begins with a word that is no kind.
-pub fn check_source(text: &OsStr) -> Result<()> {
-    // Behind a # stands the name of an image.
-    let word = word_of(text).filter(|word| !word.contains(&b'#'));
-    if Path::new(text).exists() { Ok(()) } else { refuse_word(text, word) }
-}
-
 /// Refuses the name of a tar that is to be written, compressed so, by a command that writes nothing but files: one that
 /// begins with a word, and one with the ending of something else.
 pub fn check_tar(path: &Path, params: Option<CompressionParams>) -> Result<()> {
     if split_kind(path.as_os_str()).is_some() {
         return Err(only_files(path.as_os_str(), "the file of a tar"));
     }
-    refuse_word(path.as_os_str(), word_of(path.as_os_str()))?;
+    refuse_unknown_kind(path.as_os_str())?;
     // The name of a Nix build's output is its derivation's, as dockerTools names what exportImage makes of a .tar.gz.
     if nix_build::outputs().iter().any(|output| output == path) {
         return Ok(());
@@ -256,42 +202,24 @@ pub fn check_tar(path: &Path, params: Option<CompressionParams>) -> Result<()> {
     ending::check(path, params.into()).map_err(|message| Refused { message, hint: None }.into())
 }
 
-/// The name of an image in a registry: `HOST/NAME:TAG`, not a URL.
-pub fn parse_reference(text: &str) -> Result<Reference> {
-    if let Some((word, _)) = text.split_once("://") {
-        refuse_word(OsStr::new(text), Some(word.as_bytes()))?;
-    }
-    let wrong = |e: InvalidReference| invalid!("not an image in a registry: {:?}: {}", e.text, e.cause);
-    text.parse().map(|reference: Reference| reference.full()).map_err(wrong)
-}
-
 /// Refuses the name of an image in a registry that is rather a target of another kind.
 pub fn refuse_other_kind(text: &str) -> Result<()> {
     match split_kind(OsStr::new(text)) {
-        None | Some((Kind::Registry, _)) => Ok(()),
+        None | Some((PlaceKind::Registry, _)) => Ok(()),
         _ => bail!("found the place {text}, expected HOST/NAME:TAG of a registry: `layerstone copy` writes elsewhere"),
     }
 }
 
-/// What stands before the first colon, if it is not a path.
-fn word_of(text: &OsStr) -> Option<&[u8]> {
-    let bytes = text.as_bytes();
-    let colon = bytes.iter().position(|&byte| byte == b':')?;
-    Some(&bytes[..colon]).filter(|word| !word.contains(&b'/'))
-}
-
-fn refuse_word(text: &OsStr, word: Option<&[u8]>) -> Result<()> {
-    let Some(word) = word else { return Ok(()) };
-    let small = String::from_utf8_lossy(word).to_ascii_lowercase();
-    let foreign = FOREIGN.into_iter().find(|(word, _)| *word == small).map(|(_, kind)| kind);
-    let own = PREFIXES.into_iter().map(|(prefix, _)| prefix).find(|prefix| *prefix == format!("{small}:"));
-    let text = text.display();
-    let message = format!("unknown kind of place: {text}: found {}:, expected {KINDS}", word.escape_ascii());
-    let kind = own.or(foreign).map(|kind| format!("write {kind}; ")).unwrap_or_default();
-    Err(Refused { message, hint: Some(format!("{kind}./{text} is a file of this name")) }.into())
+/// The error for a directory of skopeo's own form.
+fn only_read(text: &OsStr, expected: &str) -> crate::Error {
+    let message = format!("cannot write: {}: found dir:, which is only read, expected {expected}", text.display());
+    Refused { message, hint: Some("write oci:DIR; skopeo reads it too".to_owned()) }.into()
 }
 
 fn only_files(text: &OsStr, expected: &str) -> crate::Error {
+    if let Some((PlaceKind::Dir, _)) = split_kind(text) {
+        return only_read(text, expected);
+    }
     let text = text.display();
     let hint = format!("`layerstone copy FILE {text}` puts an image there; ./{text} is a file of this name");
     let message = format!("cannot write: {text}: found another kind of place, expected {expected}");
@@ -311,34 +239,33 @@ mod tests {
         assert_eq!(ImageTarget::parse("./oci:x".as_ref()).unwrap().to_string(), "./oci:x");
         let registry = ImageTarget::parse("docker://h:1/n".as_ref()).unwrap();
         assert_eq!(registry.to_string(), "registry:h:1/n");
-        for bad in ["", "oci:", "registry:", "registry:h/N", "docker:x", "podman:x:1", "oci-archive:", "oci:-"] {
+        for bad in [
+            "",
+            "oci:",
+            "registry:",
+            "registry:h/N",
+            "docker:x",
+            "podman:x:1",
+            "docker-daemon:x:1",
+            "oci-archive:",
+            "oci:-",
+        ] {
             assert!(ImageTarget::parse(bad.as_ref()).is_err(), "{bad}");
         }
         let digest = format!("registry:h/n@sha256:{}", "0".repeat(64));
         assert!(ImageTarget::parse(digest.as_ref()).is_err());
     }
 
-    /// What is said to whoever writes a target that is none.
-    #[track_caller]
-    fn check_hint(text: &str, expected: &str) {
-        let error = ImageTarget::parse(text.as_ref()).unwrap_err();
-        let crate::Error::Refused(refused) = error else { panic!("{error}") };
-        let hint = refused.hint.as_deref().unwrap();
-        assert!(hint.starts_with(expected), "{text}: {hint}");
-        assert!(ImageTarget::parse(format!("./{text}").as_ref()).is_ok() || text.starts_with("http"), "{text}");
-    }
-
     #[test]
-    fn words_that_are_no_kinds() {
-        check_hint("dokcer:", "./dokcer: is a file");
-        check_hint("myname:2", "./myname:2 is");
-        check_hint("docker-daemon:x:1", "write docker:; ");
-        check_hint("containers-storage:x", "write podman:; ");
-        check_hint("dir:x", "write oci:DIR; ");
-        check_hint("OCI:x", "write oci:; ");
-        check_hint("https://h:1/x", "write registry:HOST/NAME:TAG; ");
-        assert!(check_source("x.tar#a:1".as_ref()).is_ok() && check_source("h:1/x".as_ref()).is_err());
-        assert!(parse_reference("https://h/x").is_err() && parse_reference("h:1/x:2").is_ok());
+    fn words_that_are_not_written() {
+        for (text, expected) in
+            [("dokcer:", "./dokcer: is a file"), ("dir:x", "write oci:DIR; "), ("myname:2", "./myname:2 ")]
+        {
+            let error = ImageTarget::parse(text.as_ref()).unwrap_err();
+            let crate::Error::Refused(refused) = error else { panic!("{error}") };
+            assert!(refused.hint.as_deref().unwrap().starts_with(expected), "{refused:?}");
+            assert!(ImageTarget::parse(format!("./{text}").as_ref()).is_ok());
+        }
     }
 
     /// What an archive of this name is compressed with, if it may have it.

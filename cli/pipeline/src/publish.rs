@@ -4,13 +4,12 @@ use crate::copy_index::put_all;
 use crate::destination::WriteOptions;
 use crate::error::Context;
 use crate::oci_destination::{OciDestination, PutManifest};
-use crate::{BuildOptions, Builder, Copier, Destination, ImageSource, ImageTarget, Registries, Report, Result, remote};
+use crate::{BuildOptions, Builder, Copier, Destination, ImageSource, ImageTarget, Report, Result, remote};
 use layerstone_layering::Strategy;
 use layerstone_oci::{Descriptor, Index, Reference, media_type};
 use layerstone_spec::Spec;
-use layerstone_store::{Digest, Scratch};
+use layerstone_store::Digest;
 use std::collections::BTreeMap;
-use std::env::temp_dir;
 
 /// What was published.
 pub enum Published {
@@ -64,7 +63,7 @@ impl Copier<'_> {
     /// Those of [`Copier::copy`].
     pub fn copy_all(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
         let open = self.open(target, [source])?;
-        let put = put_all(source, open.store(), self.options.limits, self.registries, self.report())?;
+        let put = put_all(source, open.store(), self.options.limits, self.options.registries, self.report())?;
         self.finish(&open, put, name, target)
     }
 
@@ -104,20 +103,32 @@ impl Copier<'_> {
         if let ImageSource::Spec(path) = source {
             bail!("found the spec {}, expected an image: `layerstone build` makes archives of specs", path.display());
         }
-        let scratch = Scratch::create(&temp_dir())?;
-        let image = self.plain(source, name, &scratch)?;
-        let to = WriteOptions { compression: self.options.compression, ..WriteOptions::new(target, self.registries) };
-        let put = to.open()?.write(&image, self.report())?;
+        let image = self.plain(source, name)?;
+        let to = WriteOptions {
+            compression: self.options.compression,
+            ..WriteOptions::new(target, self.options.registries)
+        };
+        let put = to.open(&[])?.write(&image, self.report())?;
         Ok(Published::Image { name: put.name, image_id: put.image_id })
     }
 
-    /// Opens a target that keeps OCI images.
+    /// Opens a target that keeps OCI images. What is in its registry already, the sources or what they are built on, is
+    /// mounted there.
     fn open<'s>(
         &self,
         target: &ImageTarget,
         sources: impl IntoIterator<Item = &'s ImageSource>,
     ) -> Result<OciDestination> {
-        OciDestination::open(target, self.options.compression, self.registries, &mounts(sources, target))
+        let mut places = Vec::new();
+        for source in sources {
+            match source {
+                ImageSource::Image(place) => places.push(place.clone()),
+                ImageSource::Spec(path) => {
+                    places.extend(self.specs(path)?.into_iter().filter_map(|spec| spec.from_image));
+                }
+            }
+        }
+        OciDestination::open(target, self.options.compression, self.options.registries, &target.mounts(&places))
     }
 
     /// Names what was put.
@@ -140,14 +151,11 @@ impl Copier<'_> {
 /// # Errors
 ///
 /// A stage fails, the target keeps no index, or two images are for the same platform.
-pub fn build_index(
-    specs: &[(Spec, Strategy)],
-    target: &ImageTarget,
-    registries: &Registries,
-    options: &BuildOptions<'_>,
-) -> Result<Published> {
+pub fn build_index(specs: &[(Spec, Strategy)], target: &ImageTarget, options: &BuildOptions<'_>) -> Result<Published> {
     check_index(target)?;
-    let open = OciDestination::open(target, options.compression, registries, &[])?;
+    let registries = options.registries;
+    let bases = specs.iter().filter_map(|(spec, _)| options.base.as_ref().or(spec.from_image.as_ref()));
+    let open = OciDestination::open(target, options.compression, registries, &target.mounts(bases))?;
     let put = specs.iter().map(|(spec, strategy)| {
         Ok(vec![Builder::open(spec, strategy.clone(), true, options)?.put(open.store(), registries.uploads)?])
     });
@@ -191,15 +199,6 @@ fn finish_index(
     let descriptor = Descriptor::of(media_type::INDEX, &bytes);
     open.finish(&descriptor, &bytes, Some(&name), report)?;
     Ok(Published::Manifest { name: Some(open.called(&name)), digest: descriptor.digest, listed: index.manifests })
-}
-
-/// Repositories of the registry that images go to, which they may be in.
-fn mounts<'a>(sources: impl IntoIterator<Item = &'a ImageSource>, target: &ImageTarget) -> Vec<String> {
-    let in_target = |source: &'a ImageSource| match (source, target) {
-        (ImageSource::Registry(from), ImageTarget::Registry(to)) if from.host() == to.host() => Some(from.repository()),
-        _ => None,
-    };
-    sources.into_iter().filter_map(in_target).collect()
 }
 
 /// What a registry calls an image that has no name.

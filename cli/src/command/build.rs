@@ -25,7 +25,7 @@ use clap::Args;
 use image_args::ImageArgs;
 use layers_args::LayersArgs;
 use layerstone_layering::Strategy;
-use layerstone_pipeline::{BuildOptions, Builder, CacheOptions, ImageTarget, WriteOptions, build_index};
+use layerstone_pipeline::{BuildOptions, Builder, CacheOptions, ImageTarget, Registries, WriteOptions, build_index};
 use layerstone_spec::Spec;
 use layerstone_store::Store;
 use std::ffi::OsString;
@@ -87,7 +87,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let output = options.output.as_deref().map(ImageTarget::parse).transpose()?;
     options.check_files(&specs, output.as_ref(), &store)?;
-    let build = options.build_options(&store, common)?;
+    let registries = options.registry.registries(options.base.limits());
+    let build = options.build_options(&store, &registries, common)?;
     if options.dry_run {
         for (spec, strategy) in &specs {
             let build = BuildOptions { state: None, cache: CacheOptions::default(), ..build.clone() };
@@ -99,7 +100,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if options.state.is_some() && !target.keeps_oci_images() {
         bail!("--state: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG with it");
     }
-    let (legacy, registries) = (options.archive.legacy, options.registry.registries(options.base.limits()));
+    let legacy = options.archive.legacy;
     let mut step = options.step.begin(&target.files())?;
     match &specs[..] {
         [(spec, strategy)] => {
@@ -107,7 +108,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             print_built(&Builder::open(spec, strategy.clone(), false, &build)?.build(&to)?, &target, common)?;
         }
         _ if legacy => bail!("--legacy: found several architectures, expected one with it"),
-        specs => print_published(&build_index(specs, &target, &registries, &build)?, common)?,
+        specs => print_published(&build_index(specs, &target, &build)?, common)?,
     }
     let file = options.layers.strategy.only_input(NAME, options.spec.as_slice())?;
     for (spec, _) in &specs {
@@ -119,7 +120,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 impl Options {
-    fn build_options<'a>(&self, store: &'a Store, common: &'a Common) -> Result<BuildOptions<'a>> {
+    fn build_options<'a>(
+        &self,
+        store: &'a Store,
+        registries: &'a Registries,
+        common: &'a Common,
+    ) -> Result<BuildOptions<'a>> {
         Ok(BuildOptions {
             state: self.state.clone(),
             plan: self.plan.options(),
@@ -130,7 +136,7 @@ impl Options {
             compression: self.compression.choice()?,
             cache: self.cache.options(),
             checks: self.check.checks(),
-            ..BuildOptions::new(store, common)
+            ..BuildOptions::new(store, registries, common)
         })
     }
 

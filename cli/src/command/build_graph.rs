@@ -7,12 +7,16 @@ mod rules_args;
 use crate::args::Common;
 use crate::out;
 use crate::overwrite::Files;
+use crate::registry_args::ConnectArgs;
 use anyhow::{Result, bail};
 use clap::Args;
+use layerstone_oci::{Place, Wanted};
 use layerstone_pipeline::build_graph::{BuildGraph, GraphInput, make as make_rules, ninja as ninja_rules};
-use layerstone_pipeline::{BuildStep, CompressionChoice, ImageTarget, ReferenceSource, StepOptions, root_script};
+use layerstone_pipeline::{
+    BuildStep, CompressionChoice, ImageTarget, ReferenceSource, StepOptions, remote_image, root_script,
+};
 use layerstone_spec::Spec;
-use layerstone_store::{Store, StorePath, write_whole};
+use layerstone_store::{Limits, Store, StorePath, write_whole};
 use program::this_program;
 use rules_args::RulesArgs;
 use std::os::unix::ffi::OsStrExt;
@@ -80,6 +84,7 @@ impl RulesArgs {
             is_ours: self.program.is_none(),
             stages: &self.stage,
             store_flags: self.store.words(),
+            base: pinned_base(spec)?,
             previous: self.previous.as_deref(),
             mentioned: mentioned(spec, &store)?,
             again: self.words(command, output),
@@ -108,6 +113,18 @@ impl RulesArgs {
         let files = Files::of(input.store).reads_spec(Some(input.file), input.spec).reads(&self.previous);
         files.writes(made).writes_to(input.target).writes([output]).check()
     }
+}
+
+/// The base of a spec with its digest, so that all stages build on one image, if a registry has it and the spec does not
+/// say which digest.
+fn pinned_base(spec: &Spec) -> Result<Option<Place>> {
+    let Some(Place::Registry(reference)) = spec.from_image.as_ref() else { return Ok(None) };
+    if reference.digest().is_some() {
+        return Ok(None);
+    }
+    let wanted = Wanted::new(None, spec.architecture.as_deref(), spec.variant.as_deref()).of_base();
+    let remote = remote_image(reference, &wanted, &ConnectArgs::default().registries(Limits::default()))?;
+    Ok(Some(Place::Registry(reference.tagged().with_digest(remote.digest))))
 }
 
 /// The store paths that the root script names.

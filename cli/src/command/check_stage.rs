@@ -6,7 +6,7 @@ mod layer;
 mod plan;
 
 use crate::args::Common;
-use crate::limit_args::LimitArgs;
+use crate::read_args::ReadArgs;
 use crate::store_args::StoreArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -43,7 +43,7 @@ pub struct Options {
     #[arg(id = "place", long = "place", value_name = "PLACE")]
     target: Option<OsString>,
     #[command(flatten)]
-    limits: LimitArgs,
+    read: ReadArgs,
     #[command(flatten)]
     store: StoreArgs,
 }

@@ -5,7 +5,7 @@ use crate::published::print_published;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Result, anyhow};
 use clap::Args;
-use layerstone_oci::Reference;
+use layerstone_oci::{Location, Place, Reference};
 use layerstone_pipeline::{ImageSource, ImageTarget};
 use std::ffi::OsString;
 
@@ -38,8 +38,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let target = ImageTarget::parse(&options.target)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     // An archive of one image may be replaced by a copy of it: it is open, and the copy takes its name at the end.
-    let replaced =
-        matches!(&source, ImageSource::File(location) if !location.path.is_dir() && location.reference().is_none());
+    let is_alone = |location: &Location| !location.path.is_dir() && location.reference().is_none();
+    let replaced = matches!(&source, ImageSource::Image(Place::File(location)) if is_alone(location));
     let read: Vec<&ImageSource> = [&source].into_iter().filter(|_| !replaced).collect();
     options.transfer.check_files(&read, &target)?;
     copy(&source, &target, name, options.all, &options.transfer, common)

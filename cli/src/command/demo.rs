@@ -4,7 +4,7 @@ use crate::args::Common;
 use crate::demo;
 use crate::out::print;
 use crate::overwrite::Files;
-use crate::registry_args::RegistryArgs;
+use crate::registry_args::ConnectArgs;
 use crate::table::{Table, size};
 use anyhow::Result;
 use clap::Args;
@@ -20,13 +20,13 @@ use std::path::PathBuf;
 /// over them. Their references are found by scanning, as for any image.
 #[derive(Args)]
 pub struct Options {
-    /// Image to write
-    #[arg(short, long, value_name = "FILE", default_value = "layerstone-demo.tar")]
+    /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
+    #[arg(short, long, value_name = "PLACE", default_value = "layerstone-demo.tar")]
     output: PathBuf,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let target = ImageTarget::parse_archive(options.output.as_os_str())?;
+    let target = ImageTarget::parse(options.output.as_os_str())?;
     Files::default().writes_to(&target).check()?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let store = Store::new("/nix/store", scratch.path())?;
@@ -35,8 +35,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.tag = Some("latest".to_owned());
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
-    let (build, registries) =
-        (BuildOptions::new(&store, common), RegistryArgs::default().registries(Limits::default()));
+    let registries = ConnectArgs::default().registries(Limits::default());
+    let build = BuildOptions::new(&store, &registries, common);
     let builder = Builder::open(&spec, Strategy::default(), false, &build)?;
     let work = Scratch::create(&std::env::temp_dir())?;
     let layers = builder.layers(&work)?;
@@ -52,10 +52,20 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         let holds = if paths.is_empty() { "customisation layer".to_owned() } else { paths.join(" ") };
         table.row(vec![index.to_string(), size(*bytes), diff_id.to_string(), holds]);
     }
-    let output = target.path().unwrap_or(&options.output).display();
-    let image_id = image.image_id;
-    print(format_args!(
-        "{output}: {reference}\nimage ID {image_id}\n\n{table}\n\
-         Run it:\n  docker load -i {output}\n  docker run --rm {reference}\n"
-    ))
+    let (image_id, commands) = (image.image_id, commands(&target, &reference));
+    print(format_args!("{target}: {reference}\nimage ID {image_id}\n\n{table}\nRun it:\n{commands}"))
+}
+
+/// The commands that run an image of this name.
+fn commands(target: &ImageTarget, reference: &str) -> String {
+    let engine = if let ImageTarget::Engine(engine) = target { engine.program() } else { "docker" };
+    let first = match target {
+        ImageTarget::Archive(path) | ImageTarget::DockerArchive(path) => {
+            format!("  docker load -i {}\n", path.display())
+        }
+        ImageTarget::OciLayout(_) | ImageTarget::OciArchive(_) => format!("  layerstone copy {target} docker:\n"),
+        ImageTarget::Registry(_) => format!("  docker pull {reference}\n"),
+        ImageTarget::Engine(_) => String::new(),
+    };
+    format!("{first}  {engine} run --rm {reference}\n")
 }

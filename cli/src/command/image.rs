@@ -86,7 +86,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (limits, cache) = (options.base.limits(), options.cache.options().open(&store, common)?);
     let read = files.iter().map(|file| file.read());
     let read: Vec<LayerFile> = read.collect::<layerstone_pipeline::Result<_>>()?;
-    let base = options.base.open(Some(&spec), common)?;
+    let registries = options.registry.registries(options.base.limits());
+    let base = options.base.open(Some(&spec), &registries, &options.cache, common)?;
     if let Some(base) = &base {
         // A layer of the right digest may still be no tar.
         base.tree()?;
@@ -97,7 +98,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let layers = files.par_iter().zip(read).map(|(file, layer)| read_layer(file, layer, &store, &cache, limits));
     let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
-    let (legacy, registries) = (options.archive.legacy, options.registry.registries(options.base.limits()));
+    let legacy = options.archive.legacy;
     let to = WriteOptions { target: &target, legacy, compression, registries: &registries };
     print_built(
         &write_image(&spec, base.as_ref(), layers, &to, (&store, options.check.checks()), &cache, common)?,

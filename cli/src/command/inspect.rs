@@ -5,33 +5,37 @@ mod image;
 mod stage_file;
 
 use crate::args::Common;
-use crate::limit_args::LimitArgs;
 use crate::out::print;
 use crate::platform_args::PlatformArgs;
+use crate::read_args::{ReadArgs, parse_place};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
-use layerstone_oci::Location;
+use layerstone_image::ImageSummary;
+use layerstone_oci::{Location, Place};
+use layerstone_pipeline::{Opener, open_file_as};
+use layerstone_store::Scratch;
 use serde_json::Value;
+use std::env::temp_dir;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::Path;
 
 const USAGE: &str = "\
-layerstone inspect [--json] <FILE[#NAME:TAG]>
-       layerstone inspect --diff <OLD[#NAME:TAG]> <NEW[#NAME:TAG]> [--store <DIR>] [--json]";
+layerstone inspect [--json] <FILE|IMAGE>
+       layerstone inspect --diff <OLD> <NEW> [--store <DIR>] [--json]";
 
 /// Show what a stage file or an image is, or what two images differ in
 #[derive(Args)]
 #[command(override_usage = USAGE)]
 pub struct Options {
-    /// Closure, plan, layer file, image spec, references graph, docker archive, OCI archive, or the directory of an OCI
-    /// layout or of skopeo's dir:
-    #[arg(value_name = "FILE[#NAME:TAG]", required_unless_present = "diff")]
-    file: Option<PathBuf>,
+    /// Closure, plan, layer file, image spec or references graph, - for stdin; or an image: FILE[#NAME:TAG], oci:DIR,
+    /// registry:REF, docker:NAME, or any other place
+    #[arg(value_name = "FILE|IMAGE", required_unless_present = "diff")]
+    file: Option<OsString>,
     /// Show which layers of NEW whoever has OLD must still receive, and the store paths that were added, removed and
     /// changed by name
-    #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["OLD[#NAME:TAG]", "NEW[#NAME:TAG]"], conflicts_with = "file")]
+    #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["OLD", "NEW"], conflicts_with = "file")]
     diff: Vec<OsString>,
     /// The store directory of the images
     #[arg(long, value_name = "DIR", default_value = "/nix/store", requires = "diff", conflicts_with = "file")]
@@ -42,25 +46,43 @@ pub struct Options {
     #[command(flatten)]
     platform: PlatformArgs,
     #[command(flatten)]
-    limits: LimitArgs,
+    read: ReadArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let registries = options.read.registries();
+    let opener = options.read.opener(&registries, common);
     if let [old, new] = &options.diff[..] {
-        let [old, new] = [old, new].map(|image| Location::parse(image));
-        return diff::run(&old, &new, options, common);
+        return diff::run(&parse_place(old)?, &parse_place(new)?, options, &opener);
     }
-    let path = options.file.as_deref().context("no file: expected FILE")?;
-    let location = Location::parse(path.as_os_str());
-    if location.reference().is_some() {
-        return print(image::one(&location, options, common)?);
+    let text = options.file.as_deref().context("no file: expected FILE or IMAGE")?;
+    if text == "-" {
+        let scratch = Scratch::create(&temp_dir())?;
+        let spooled = scratch.path().join("stdin");
+        let mut file = File::create_new(&spooled).context("cannot make a temporary file")?;
+        io::copy(&mut io::stdin().lock(), &mut file).context("cannot read: stdin")?;
+        return show(&spooled, Path::new("-"), options, &opener);
     }
-    let path = &*location.path;
-    print(match kind_of(path)? {
-        Kind::Archive if options.platform.wanted().is_named => image::one(&location, options, common)?,
-        Kind::Archive => image::all(path, options, common)?,
+    let place = parse_place(text)?;
+    match &place {
+        Place::File(location) if location.reference().is_none() => {
+            show(&location.path, &location.path, options, &opener)
+        }
+        place => print(image::one(place, options, &opener)?),
+    }
+}
+
+/// Shows a file that messages call so.
+fn show(path: &Path, shown: &Path, options: &Options, opener: &Opener<'_>) -> Result<()> {
+    let open = || open_file_as(path, shown, opener.limits, opener.report);
+    print(match kind_of(path, shown)? {
+        Kind::Archive if options.platform.wanted().is_named => {
+            let image = open()?.image(&Location::of(shown), &options.platform.of_image())?;
+            image::text(&ImageSummary::of(&image)?, options)?
+        }
+        Kind::Archive => image::all(&open()?, options)?,
         Kind::Registration => stage_file::registration(path, options.json)?,
-        Kind::Json(value) => stage_file::text(path, &value, options.json)?,
+        Kind::Json(value) => stage_file::text(path, shown, &value, options.json)?,
     })
 }
 
@@ -71,8 +93,8 @@ enum Kind {
 }
 
 /// Decided by the first byte that is not white space.
-fn kind_of(path: &Path) -> Result<Kind> {
-    let context = || format!("cannot read: {}", path.display());
+fn kind_of(path: &Path, shown: &Path) -> Result<Kind> {
+    let context = || format!("cannot read: {}", shown.display());
     if path.is_dir() {
         return Ok(Kind::Archive);
     }
@@ -83,7 +105,7 @@ fn kind_of(path: &Path) -> Result<Kind> {
         Some(b'{' | b'[') => {
             let mut bytes = head[..count].to_vec();
             file.read_to_end(&mut bytes).with_context(context)?;
-            Kind::Json(serde_json::from_slice(&bytes).with_context(|| format!("not JSON: {}", path.display()))?)
+            Kind::Json(serde_json::from_slice(&bytes).with_context(|| format!("not JSON: {}", shown.display()))?)
         }
         // A tar of nixpkgs' store layers begins with a slash too, and has NULs behind the first name.
         Some(b'/') if !head.contains(&0) => Kind::Registration,

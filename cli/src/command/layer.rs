@@ -3,7 +3,7 @@
 mod output;
 
 use crate::args::Common;
-use crate::base_args::BaseArgs;
+use crate::base_args::StageBaseArgs;
 use crate::cache_args::CacheArgs;
 use crate::compression_args::CompressionArgs;
 use crate::stamp_args::StampArgs;
@@ -65,7 +65,7 @@ pub struct Options {
     stamp: StampArgs,
     // Gives --behind the modes of the directories that lead to the store.
     #[command(flatten)]
-    base: BaseArgs,
+    base: StageBaseArgs,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -94,7 +94,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         job.run(&options.output, blob, common)?;
         step.layer(store, root)?;
         step.store_paths(store, paths);
-        step.files(&options.base.file(spec.as_ref()));
+        step.files(&options.base.files(spec.as_ref()));
         return options.finish(step);
     }
     let cache = options.cache.options().open(&store, common)?;

@@ -5,7 +5,7 @@ mod settings;
 mod several;
 
 use crate::args::Common;
-use crate::base_args::BaseArgs;
+use crate::base_args::StageBaseArgs;
 use crate::overwrite::Files;
 use crate::plan_args::PlanArgs;
 use crate::step_args::StepArgs;
@@ -78,7 +78,7 @@ pub struct Options {
     question: QuestionArgs,
     // Its layers are taken off the limit, and its store paths are left out.
     #[command(flatten)]
-    base: BaseArgs,
+    base: StageBaseArgs,
     #[command(flatten)]
     step: StepArgs,
 }
@@ -111,7 +111,7 @@ impl Options {
     /// Files that are read besides closures and the spec.
     fn inputs(&self, spec: Option<&Spec>) -> Vec<PathBuf> {
         let flags = self.rates.iter().chain(&self.plan.previous).chain(self.strategy.file());
-        flags.cloned().chain(self.base.file(spec)).collect()
+        flags.cloned().chain(self.base.files(spec)).collect()
     }
 
     /// What is read and written besides closures and plans.

@@ -1,16 +1,15 @@
 //! `layerstone merge`: the images of several files in one docker archive.
 
 use crate::args::Common;
-use crate::limit_args::LimitArgs;
 use crate::out::print;
 use crate::overwrite::Files;
+use crate::read_args::{ReadArgs, parse_place};
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::{Merge, StoredImage};
 use layerstone_layer::Progress;
-use layerstone_oci::{Location, Wanted};
-use layerstone_pipeline::{CompressionChoice, ImageTarget, open_file, write_archive};
-use layerstone_store::Limits;
+use layerstone_oci::{Location, Place, Wanted};
+use layerstone_pipeline::{CompressionChoice, ImageTarget, Opener, write_archive};
 use rayon::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,27 +21,28 @@ use std::path::PathBuf;
 /// .tar.zst zstd.
 #[derive(Args)]
 pub struct Options {
-    /// Docker archives, OCI archives or folders of OCI layouts; all images of a file, or the one of a name under that
-    /// name
-    #[arg(value_name = "FILE[#NAME:TAG]", required = true)]
-    files: Vec<OsString>,
-    /// Archive to write, - for stdout
-    #[arg(short, long, value_name = "FILE")]
+    /// The images: all of a file or folder, the one of FILE#NAME:TAG under that name, or registry:REF, docker:NAME and
+    /// other places
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<OsString>,
+    /// Archive to write, - for stdout; or docker: or podman:
+    #[arg(short, long, value_name = "PLACE")]
     output: PathBuf,
     #[command(flatten)]
-    limits: LimitArgs,
+    read: ReadArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let target = ImageTarget::parse_archive(options.output.as_os_str())?;
+    let target = ImageTarget::parse_archive(options.output.as_os_str(), true)?;
+    let places: Vec<Place> = options.images.iter().map(|text| parse_place(text)).collect::<Result<_>>()?;
     // An archive all of whose images are in the output may be replaced by it: it is open, and read before.
-    let is_replaced = |location: &Location| !location.path.is_dir() && location.reference().is_none();
-    let inputs = options.files.iter().map(|text| Location::parse(text)).filter(|location| !is_replaced(location));
-    let inputs = inputs.map(|location| location.path);
-    Files::default().reads(inputs).writes_to(&target).check()?;
-    let limits = options.limits.limits();
+    let inputs = places.iter().filter(|place| !matches!(place, Place::File(file) if is_alone(file)));
+    let files = Files::default().reads(inputs.filter_map(Place::path)).reads(options.read.files());
+    files.writes_to(&target).check()?;
+    let limits = options.read.limits();
+    let registries = options.read.registries();
     let mut merge = Merge::default();
-    for (location, images) in opened(&options.files, limits, common)? {
+    for (location, images) in opened(&places, &options.read.opener(&registries, common))? {
         images.into_iter().try_for_each(|image| merge.add(&location, image))?;
     }
     let unpack = |meter: &Progress| merge.unpack(limits, meter);
@@ -51,20 +51,22 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     print_images(&merge, &target, common)
 }
 
-/// The images that are meant, file by file; several files are opened at once, since that may mean to unpack them.
-fn opened(files: &[OsString], limits: Limits, common: &Common) -> Result<Vec<(Location, Vec<StoredImage>)>> {
-    let open = |text: &OsString| {
-        let location = Location::parse(text);
-        let file = open_file(&location.path, limits, common)?;
-        let images = match location.reference() {
-            Some(_) => vec![file.image(&location, &Wanted::new(None, None, None).of_base())?],
-            None => file.images()?,
-        };
-        Ok((location, images))
+/// Whether all images of a file are meant.
+fn is_alone(location: &Location) -> bool {
+    !location.path.is_dir() && location.reference().is_none()
+}
+
+/// The images that are meant, place by place; several are opened at once, since that may mean to unpack them.
+fn opened(places: &[Place], opener: &Opener<'_>) -> Result<Vec<(Location, Vec<StoredImage>)>> {
+    let open = |place: &Place| {
+        let opened = opener.open(place, &Wanted::any())?;
+        let is_one = !matches!(place, Place::File(location) if location.reference().is_none());
+        let images = if is_one { vec![opened.image()?] } else { opened.file.images()? };
+        Ok((opened.location, images))
     };
-    let open_all = |_: &Progress| files.par_iter().map(open).collect::<Vec<Result<_>>>();
+    let open_all = |_: &Progress| places.par_iter().map(open).collect::<Vec<Result<_>>>();
     // Of several errors the first one by order, not by time.
-    common.report().during("opening", None, 0, open_all).into_iter().collect()
+    opener.report.during("opening", None, 0, open_all).into_iter().collect()
 }
 
 /// Says which images were written, unless stdout holds them.

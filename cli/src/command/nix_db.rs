@@ -1,7 +1,7 @@
 //! `layerstone nix-db`: a closure to the layer from which Nix in the image knows its store paths.
 
 use crate::args::Common;
-use crate::base_args::BaseArgs;
+use crate::base_args::StageBaseArgs;
 use crate::layer_output_args::LayerOutputArgs;
 use crate::overwrite::Files;
 use crate::stamp_args::StampArgs;
@@ -37,7 +37,7 @@ pub struct Options {
     #[command(flatten)]
     stamp: StampArgs,
     #[command(flatten)]
-    base: BaseArgs,
+    base: StageBaseArgs,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -74,14 +74,14 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     check_tar(&options.output.blob, None)?;
     let files = Files::of(&store).reads([&options.closure]).reads_spec(options.stamp.spec.as_deref(), &spec);
-    let files = files.reads_layers(&options.behind).reads(options.base.file(Some(&spec)));
+    let files = files.reads_layers(&options.behind).reads(options.base.files(Some(&spec)));
     files.writes(&options.step.depfile).writes(options.output.files()).check()?;
     let base = options.base.open(Some(&spec), common)?;
     options.output.probe()?;
     let mut step = options.step.begin(&options.output.files())?;
     step.file(&options.closure);
     step.files(&options.stamp.spec);
-    step.files(&options.base.file(Some(&spec)));
+    step.files(&options.base.files(Some(&spec)));
     if let Some(behind) = &options.behind {
         step.layer(&store, behind)?;
     }

@@ -11,11 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use layerstone_image::{DockerImage, Target};
 use layerstone_layer::{DigestWriter, Progress};
-use layerstone_oci::Reference;
+use layerstone_oci::{Place, Reference};
 use layerstone_pipeline::{ImageSource, remote_image};
-use layerstone_store::{Digest, Scratch};
+use layerstone_store::Digest;
 use serde_json::json;
-use std::env::temp_dir;
 use std::io;
 use std::path::Path;
 
@@ -77,8 +76,7 @@ fn hash(reference: &Reference, name: &Reference, options: &Options, common: &Com
     let mut hashed = DigestWriter::new(&mut sink);
     let (store, registries) = (options.transfer.store.store()?, options.transfer.registries());
     let copier = options.transfer.copier(&store, &registries, common)?;
-    let scratch = Scratch::create(&temp_dir())?;
-    let image = copier.plain(&ImageSource::Registry(reference.clone()), Some(name.clone()), &scratch)?;
+    let image = copier.plain(&ImageSource::Image(Place::Registry(reference.clone())), Some(name.clone()))?;
     let (docker, target) = (DockerImage::new(&image, None)?, Target::Pipe(&mut hashed, Path::new("nowhere")));
     docker.archive().write(target, None, &|diff_ids| docker.trailer(diff_ids), &Progress::default())?;
     Ok(hashed.finish().0)

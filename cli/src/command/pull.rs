@@ -5,7 +5,7 @@ use crate::args::Common;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
-use layerstone_oci::Reference;
+use layerstone_oci::{Place, Reference};
 use layerstone_pipeline::{ImageSource, ImageTarget, remote_image};
 use std::ffi::OsString;
 
@@ -47,11 +47,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             eprintln!("{reference}");
         }
     }
-    copy(&ImageSource::Registry(reference), &target, name, false, &options.transfer, common)
+    copy(&ImageSource::Image(Place::Registry(reference)), &target, name, false, &options.transfer, common)
 }
 
 /// A reference from the command line, with or without the word for a registry in front.
 pub fn parse_reference(text: &str) -> Result<Reference> {
     let bare = text.strip_prefix("registry:").or(text.strip_prefix("docker://"));
-    Ok(layerstone_pipeline::parse_reference(bare.unwrap_or(text))?)
+    Ok(layerstone_oci::parse_reference(bare.unwrap_or(text)).map_err(layerstone_pipeline::Error::from)?)
 }

@@ -1,7 +1,7 @@
 //! `layerstone root`: contents and a script to the customisation layer.
 
 use crate::args::Common;
-use crate::base_args::BaseArgs;
+use crate::base_args::StageBaseArgs;
 use crate::layer_output_args::LayerOutputArgs;
 use crate::legacy_args::LegacyArgs;
 use crate::overwrite::Files;
@@ -52,7 +52,7 @@ pub struct Options {
     #[command(flatten)]
     stamp: StampArgs,
     #[command(flatten)]
-    base: BaseArgs,
+    base: StageBaseArgs,
     /// Layer file of `overlay run`, or of another `root`, to build on, over the base; one --below for each, bottom first
     #[arg(long, value_name = "LAYER.JSON", help_heading = "Base image")]
     below: Vec<PathBuf>,
@@ -92,13 +92,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     config.sandbox = options.sandbox.options();
     check_tar(&options.output.blob, None)?;
     let files = Files::of(&store).reads_spec(options.stamp.spec.as_deref(), &spec).reads_layers(&options.below);
-    let files = files.reads(options.base.file(Some(&spec))).writes(&options.step.depfile);
+    let files = files.reads(options.base.files(Some(&spec))).writes(&options.step.depfile);
     let files = files.reads(&options.legacy.file).writes(options.legacy.outputs(&options.output.blob));
     files.writes(options.output.files()).check()?;
     options.output.probe()?;
     let mut step = options.step.begin(&options.output.files())?;
     step.spec(&store, options.stamp.spec.as_deref(), &spec)?;
-    step.files(&options.base.file(Some(&spec)));
+    step.files(&options.base.files(Some(&spec)));
     for below in &options.below {
         step.layer(&store, below)?;
     }

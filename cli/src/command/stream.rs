@@ -37,7 +37,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         conf.repo_tag.clone_from(repo_tag);
     }
     let store = Store::new(&conf.store_dir, &options.root)?;
-    let target = ImageTarget::parse_archive(options.output.as_os_str())?;
+    let target = ImageTarget::parse_archive(options.output.as_os_str(), false)?;
     let files = Files::of(&store).reads([&options.conf]).reads(&conf.from_image);
     files.writes_to(&target).check()?;
     let stream = Stream::open(conf, options.limits.limits())?;

@@ -140,7 +140,8 @@ keys! {
         "Whether symlinks to directories stay symlinks when contents are copied.";
     REPLACE: "replace", "true or false", BOOLEAN, "false",
         "Whether contents and scripts may replace files of another kind in the base image.";
-    FROM_IMAGE: "fromImage", "a path or null", STRING_OR_NULL, "null", "Image to build on, FILE[#NAME:TAG].";
+    FROM_IMAGE: "fromImage", "a path or null", STRING_OR_NULL, "null",
+        "Image to build on: FILE[#NAME:TAG], registry:REF, docker:NAME, or any other place.";
     FROM_IMAGE_NAME: "fromImageName", "a string or null", STRING_OR_NULL, "null",
         "Name of the base image in a file of several.";
     FROM_IMAGE_TAG: "fromImageTag", "a string or null", STRING_OR_NULL, "null",

@@ -1,6 +1,7 @@
 //! Lists the files that a spec names, and the store paths that become part of the image.
 
 use super::{Helper, Layering, References, Script, Spec};
+use layerstone_oci::Place;
 use std::path::Path;
 
 impl Spec {
@@ -15,7 +16,7 @@ impl Spec {
         if let Some(Layering::PipelineFile(file)) = &self.layering {
             files.push(file);
         }
-        files.extend(self.from_image.as_ref().map(|base| &*base.path));
+        files.extend(self.from_image.as_ref().and_then(Place::path));
         files
     }
 

@@ -8,7 +8,7 @@ use super::{
     MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec,
 };
 use crate::{Error, Result};
-use layerstone_oci::{Location, Time, go_architecture};
+use layerstone_oci::{InvalidPlace, Location, Place, Time, go_architecture};
 use layerstone_store::{Fields, string};
 use layerstone_tar::Owner;
 use serde_json::{Map, Value};
@@ -215,7 +215,7 @@ fn include_nix_db(fields: &mut Fields) -> Result<bool> {
 }
 
 /// The base image: its file, and which of the images there, in `fromImage` itself or in keys of their own.
-fn from_image(fields: &mut Fields, directory: &Path) -> Result<Option<Location>> {
+fn from_image(fields: &mut Fields, directory: &Path) -> Result<Option<Place>> {
     let image = key::FROM_IMAGE.optional(fields, string)?;
     let name = key::FROM_IMAGE_NAME.optional(fields, string)?;
     let tag = key::FROM_IMAGE_TAG.optional(fields, string)?;
@@ -226,11 +226,19 @@ fn from_image(fields: &mut Fields, directory: &Path) -> Result<Option<Location>>
             None => Ok(None),
         };
     };
-    let location = Location::parse(OsStr::new(&directory.join(image)));
-    if location.reference().is_some() && (name.is_some() || tag.is_some()) {
-        return Err(key.error(fields, "found a name in fromImage too, expected one of them"));
+    let wrong = |InvalidPlace { message, hint }: InvalidPlace| {
+        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        key::FROM_IMAGE.error(fields, format!("{message}{hint}"))
+    };
+    let place = Place::parse_in(directory, OsStr::new(&image)).map_err(wrong)?;
+    let has_name = if let Place::File(location) = &place { location.reference().is_some() } else { true };
+    match place {
+        _ if has_name && (name.is_some() || tag.is_some()) => {
+            Err(key.error(fields, "found a name in fromImage too, expected one of them"))
+        }
+        Place::File(at) => Ok(Some(Place::File(Location { name: at.name.or(name), tag: at.tag.or(tag), ..at }))),
+        place => Ok(Some(place)),
     }
-    Ok(Some(Location { name: location.name.or(name), tag: location.tag.or(tag), path: location.path }))
 }
 
 fn architecture(fields: &mut Fields) -> Result<(Option<String>, Option<String>)> {
@@ -580,8 +588,8 @@ mod tests {
     #[test]
     fn bases() {
         let base = |value: Value| parse(value).unwrap().from_image.unwrap();
-        assert_eq!(base(json!({"name": "t", "fromImage": "b.tar"})), Location::of("/specs/b.tar"));
-        let named = "/specs/b.tar#debian:12".parse().unwrap();
+        assert_eq!(base(json!({"name": "t", "fromImage": "b.tar"})), Location::of("/specs/b.tar").into());
+        let named = Place::File("/specs/b.tar#debian:12".parse().unwrap());
         assert_eq!(base(json!({"name": "t", "fromImage": "b.tar#debian:12"})), named);
         let keys = json!({"name": "t", "fromImage": "b.tar", "fromImageName": "debian", "fromImageTag": "12"});
         assert_eq!(base(keys), named);
@@ -589,6 +597,15 @@ mod tests {
             json!({"name": "t", "fromImage": "b.tar#debian", "fromImageTag": "12"}),
             "fromImageTag: found a name in fromImage too, expected one of them",
         );
+        let registry = Place::Registry("example.org/debian:12".parse().unwrap());
+        assert_eq!(base(json!({"name": "t", "fromImage": "registry:example.org/debian:12"})), registry);
+        assert_eq!(base(json!({"name": "t", "fromImage": "oci:d"})), Location::of("/specs/d").into());
+        check_error(
+            json!({"name": "t", "fromImage": "registry:example.org/debian", "fromImageTag": "12"}),
+            "fromImageTag: found a name in fromImage too, expected one of them",
+        );
+        let error = parse(json!({"name": "t", "fromImage": "debian:12"})).unwrap_err().to_string();
+        assert!(error.contains("; write registry:debian:12; "), "{error}");
         check_error(json!({"name": "t", "fromImageName": "x"}), "fromImageName: found no fromImage, expected one");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Options;
 use crate::args::Common;
-use crate::base_args::BaseArgs;
+use crate::base_args::StageBaseArgs;
 use anyhow::{Result, bail};
 use layerstone_closure::Closure;
 use layerstone_layering::{Draft, Finding, check};
@@ -16,7 +16,7 @@ impl Options {
         if let (true, Some(closure)) = (faults.is_empty(), &self.closure) {
             let closure = Closure::read(closure)?;
             let spec = self.spec.as_deref().map(Spec::read).transpose()?;
-            let base = BaseArgs::default().open(spec.as_ref(), common)?;
+            let base = StageBaseArgs::default().open(spec.as_ref(), common)?;
             let dir = closure.graph.first().map_or("/nix/store", |info| info.path.store_dir());
             let of_base =
                 base.map(|base| base.store_paths(dir)).transpose()?.map(|of_base| of_base.paths).unwrap_or_default();

@@ -2,15 +2,14 @@
 
 use super::Options;
 use super::image::shortened;
-use crate::args::Common;
 use crate::difference::text as difference_text;
 use crate::out::{print, print_json};
 use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::{Item, PathDiff, difference};
 use layerstone_image::{ImageStorePaths, ImageSummary, LayerSummary, PathSizes, store_paths_of};
-use layerstone_oci::Location;
-use layerstone_pipeline::make_plain;
+use layerstone_oci::Place;
+use layerstone_pipeline::{Opener, make_plain};
 use layerstone_store::{Digest, StorePath};
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -70,13 +69,12 @@ struct Side {
 }
 
 /// Compares two images; store paths are the entries of the store.
-pub fn run(old: &Location, new: &Location, options: &Options, common: &Common) -> Result<()> {
-    let open = |location: &Location| -> Result<Side> {
-        let mut image =
-            options.limits.open_file(&location.path, common)?.image(location, &options.platform.of_image())?;
+pub fn run(old: &Place, new: &Place, options: &Options, opener: &Opener<'_>) -> Result<()> {
+    let open = |place: &Place| -> Result<Side> {
+        let mut image = opener.open(place, &options.platform.of_image())?.image()?;
         // Before layers are unpacked, which changes their sizes.
         let summary = ImageSummary::of(&image)?;
-        make_plain(&mut image, options.limits.limits(), common)?;
+        make_plain(&mut image, opener.limits, opener.report)?;
         Ok(Side { image: summary, store_paths: store_paths_of(&image, &options.store)? })
     };
     let (old, new) = (open(old)?, open(new)?);

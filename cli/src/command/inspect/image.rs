@@ -1,18 +1,17 @@
 //! What images and artifacts are, as text.
 
 use super::Options;
-use crate::args::Common;
 use crate::out::json;
 use crate::table::{Table, size};
 use anyhow::Result;
-use layerstone_image::{ArchiveSummary, Artifact, ImageSummary};
-use layerstone_oci::Location;
+use layerstone_image::{ArchiveSummary, Artifact, ImageFile, ImageSummary};
+use layerstone_oci::Place;
+use layerstone_pipeline::{Opener, remote_image};
 use serde_json::Value;
-use std::path::Path;
 
 /// All images of a file or directory.
-pub fn all(path: &Path, options: &Options, common: &Common) -> Result<String> {
-    let summary = ArchiveSummary::of(&options.limits.open_file(path, common)?)?;
+pub fn all(file: &ImageFile, options: &Options) -> Result<String> {
+    let summary = ArchiveSummary::of(file)?;
     if options.json {
         return json(&summary);
     }
@@ -28,11 +27,19 @@ fn artifact(artifact: &Artifact) -> String {
     format!("artifact {names}\n\ntype      {artifact_type}\nmanifest  {digest}\n{subject}")
 }
 
-/// One image of several.
-pub fn one(location: &Location, options: &Options, common: &Common) -> Result<String> {
-    let found = options.limits.open_file(&location.path, common)?.image(location, &options.platform.of_image())?;
-    let summary = ImageSummary::of(&found)?;
-    if options.json { json(&summary) } else { image(&summary) }
+/// One image, wherever it is; of a registry only its manifest and its config are fetched.
+pub fn one(place: &Place, options: &Options, opener: &Opener<'_>) -> Result<String> {
+    if let Place::Registry(reference) = place {
+        let remote = remote_image(reference, &options.platform.wanted(), opener.registries)?;
+        let name = remote.name().to_string();
+        return text(&ImageSummary::of_manifest(&remote.manifest.manifest, &remote.config, &name)?, options);
+    }
+    text(&ImageSummary::of(&opener.open(place, &options.platform.of_image())?.image()?)?, options)
+}
+
+/// One image, as flags want it.
+pub fn text(summary: &ImageSummary, options: &Options) -> Result<String> {
+    if options.json { json(summary) } else { image(summary) }
 }
 
 fn image(image: &ImageSummary) -> Result<String> {

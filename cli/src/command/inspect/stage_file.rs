@@ -2,7 +2,7 @@
 
 use crate::out::json;
 use crate::table::{Table, size};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use layerstone_closure::{Closure, ReferencesGraph};
 use layerstone_layer::{LayerFile, Recipe};
 use layerstone_layering::Plan;
@@ -12,14 +12,14 @@ use layerstone_tar::Owner;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// What a JSON file is, which holds this value.
-pub fn text(path: &Path, value: &Value, as_json: bool) -> Result<String> {
+/// What a JSON file is, which holds this value and is called so.
+pub fn text(path: &Path, shown: &Path, value: &Value, as_json: bool) -> Result<String> {
     match value.get("format").and_then(Value::as_str) {
         Some(layerstone_layering::PLAN_FORMAT) => plan(&Plan::read(path)?, as_json),
         Some(layerstone_layer::LAYER_FORMAT) => layer(&LayerFile::read(path)?, as_json),
-        Some(layerstone_spec::SPEC_FORMAT) => spec(path, value, as_json),
+        Some(layerstone_spec::SPEC_FORMAT) => spec(path, shown, value, as_json),
         None if is_plan(value) => plan(&Plan::read(path)?, as_json),
-        None if value.get("name").is_some() => spec(path, value, as_json),
+        None if value.get("name").is_some() => spec(path, shown, value, as_json),
         _ => closure(&Closure::read(path)?, as_json),
     }
 }
@@ -86,8 +86,10 @@ fn recipe_text(recipe: &Recipe) -> String {
     format!("{} of {store}, mtime {mtime}, owner {uid}:{gid} {uname}:{gname}", paths.len())
 }
 
-fn spec(path: &Path, value: &Value, as_json: bool) -> Result<String> {
-    let spec = Spec::read(path)?;
+fn spec(path: &Path, shown: &Path, value: &Value, as_json: bool) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read: {}", shown.display()))?;
+    // Files that it names are beside it.
+    let spec = Spec::parse(&bytes, &shown.display().to_string(), shown.parent().unwrap_or(Path::new("")))?;
     if as_json {
         return json(value);
     }

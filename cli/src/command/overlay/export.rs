@@ -1,14 +1,13 @@
 //! `layerstone overlay export`: the files of an image as one flat tar.
 
 use crate::args::Common;
-use crate::limit_args::LimitArgs;
 use crate::overwrite::Files;
 use crate::platform_args::PlatformArgs;
+use crate::read_args::{ReadArgs, parse_place};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::StoredImage;
 use layerstone_layer::Progress;
-use layerstone_oci::Location;
 use layerstone_pipeline::check_tar;
 use layerstone_store::Output;
 use layerstone_tar::{Part, write_flat};
@@ -25,8 +24,8 @@ use std::path::{Path, PathBuf};
 /// checked against their diff IDs. The tar is not compressed.
 #[derive(Args)]
 pub struct Options {
-    /// Docker archive, OCI archive, or the directory of an OCI layout or of skopeo's dir:
-    #[arg(value_name = "IMAGE[#NAME:TAG]")]
+    /// The image: FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place
+    #[arg(value_name = "IMAGE")]
     image: OsString,
     /// Tar to write, - for stdout
     #[arg(short, long, value_name = "FILE")]
@@ -34,25 +33,28 @@ pub struct Options {
     #[command(flatten)]
     platform: PlatformArgs,
     #[command(flatten)]
-    limits: LimitArgs,
+    read: ReadArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     check_tar(&options.output, None)?;
-    Files::default().reads([Location::parse(&options.image).path]).writes([&options.output]).check()?;
+    let place = parse_place(&options.image)?;
+    Files::default().reads(place.path()).reads(options.read.files()).writes([&options.output]).check()?;
+    let registries = options.read.registries();
+    let opener = options.read.opener(&registries, common);
     let wanted = options.platform.of_image();
     let stdout_name = Path::new("stdout");
     if options.output == Path::new("-") {
         if stdout().is_terminal() {
             bail!("stdout is a terminal: expected a file or a pipe, such as `| tar -x`");
         }
-        let image = options.limits.open(&Location::parse(&options.image), &wanted, common)?;
+        let image = opener.open_plain(&place, &wanted)?;
         let mut out = File::from(stdout().as_fd().try_clone_to_owned().context("cannot write: stdout")?);
         return export(&image, &mut out, stdout_name, common);
     }
     // First, so that a bad path is an error before anything is unpacked.
     let mut output = Output::create(&options.output)?;
-    let image = options.limits.open(&Location::parse(&options.image), &wanted, common)?;
+    let image = opener.open_plain(&place, &wanted)?;
     export(&image, &mut output, &options.output, common)?;
     Ok(output.commit()?)
 }

@@ -3,7 +3,7 @@
 mod hook_args;
 
 use crate::args::Common;
-use crate::base_args::BaseArgs;
+use crate::base_args::StageBaseArgs;
 use crate::layer_output_args::LayerOutputArgs;
 use crate::legacy_args::LegacyArgs;
 use crate::overwrite::Files;
@@ -61,7 +61,7 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time of the files")]
     mtime: Option<Time>,
     #[command(flatten)]
-    base: BaseArgs,
+    base: StageBaseArgs,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -94,7 +94,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut step = options.step.begin(&options.output.files())?;
     step.spec(&store, options.spec.as_deref(), &spec)?;
     step.files(&options.store_closure);
-    step.files(&options.base.file(Some(&spec)));
+    step.files(&options.base.files(Some(&spec)));
     options.hooks.files().into_iter().for_each(|file| step.files(file));
     let mut layer = make(job, &options.output.blob, common)?;
     // A single image's one layer says what it is when store paths are behind it.
@@ -111,7 +111,7 @@ impl Options {
     fn check_files(&self, spec: &Spec, store: &Store) -> Result<()> {
         check_tar(&self.output.blob, None)?;
         let files = Files::of(store).reads_spec(self.spec.as_deref(), spec).reads(&self.store_closure);
-        let files = files.reads(self.base.file(Some(spec))).reads(self.scripts.files());
+        let files = files.reads(self.base.files(Some(spec))).reads(self.scripts.files());
         let files = self.hooks.files().into_iter().fold(files, Files::reads);
         let files = files.reads(&self.legacy.file).writes(self.legacy.outputs(&self.output.blob));
         files.writes(&self.step.depfile).writes(self.output.files()).check()

@@ -2,8 +2,7 @@
 //! `docker-archive:FILE:NAME:TAG` (containers-transports(5)). To read from they mean what `#NAME:TAG` means; to write to they
 //! are an error, since an image has its name elsewhere.
 
-use crate::Result;
-use layerstone_oci::Location;
+use crate::{InvalidPlace, Location};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -27,7 +26,11 @@ pub fn location(text: &OsStr) -> Location {
 }
 
 /// An image is not written to what skopeo would take for a path and a name, unless it exists. `word` stands before it.
-pub fn refuse_name(word: &str, is_directory: bool, text: &OsStr) -> Result<()> {
+///
+/// # Errors
+///
+/// There is a name behind the path.
+pub fn refuse_name(word: &str, is_directory: bool, text: &OsStr) -> Result<(), InvalidPlace> {
     if Path::new(text).exists() {
         return Ok(());
     }
@@ -35,10 +38,11 @@ pub fn refuse_name(word: &str, is_directory: bool, text: &OsStr) -> Result<()> {
     let Some((path, name)) = splits(text).find(|(path, _)| is_directory || is_archive(path)) else { return Ok(()) };
     let (path, name) = (path.display(), name.display());
     let kind = if is_directory { "DIR" } else { "FILE" };
-    bail!(
+    let message = format!(
         "found a name behind {word}{path}: {name}, expected {word}{kind} without one: an image has its own name, or that of \
          --as NAME:TAG"
     );
+    Err(InvalidPlace { message, hint: None })
 }
 
 /// A path and what stands behind a colon, for each colon in its last component.
