@@ -11,7 +11,7 @@ use clap::Subcommand;
 /// Work with all layers of an image put over each other
 #[derive(Subcommand)]
 pub enum Command {
-    Export(export::Options),
+    Export(Box<export::Options>),
     Run(Box<run::Options>),
     Probe(probe::Options),
 }
