@@ -2,8 +2,9 @@
 
 use crate::args::{Common, SyncWhen};
 use crate::command::{
-    build, build_graph, cache, check_stage, closure, completions, copy, demo, derivation, image, index, inspect, layer,
-    layers, man, merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream, tarsum,
+    build, build_graph, cache, check, check_stage, closure, completions, copy, demo, derivation, image, index, inspect,
+    layer, layers, man, merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream,
+    tarsum,
 };
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -56,6 +57,7 @@ enum Command {
     Copy(Box<copy::Options>),
     Index(Box<index::Options>),
     Serve(Box<serve::Options>),
+    Check(Box<check::Options>),
     Prefetch(Box<prefetch::Options>),
     Merge(merge::Options),
     Stream(stream::Options),
@@ -101,6 +103,7 @@ impl Cli {
             Command::Copy(options) => copy::run(options, common),
             Command::Index(options) => index::run(options, common),
             Command::Serve(options) => serve::run(options, common),
+            Command::Check(options) => check::run(options, common),
             Command::Prefetch(options) => prefetch::run(options, common),
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod build_graph;
 pub mod cache;
+pub mod check;
 pub mod check_stage;
 pub mod closure;
 pub mod completions;

@@ -174,3 +174,78 @@ fn layers_that_are_no_image() {
         fs::remove_file(place.join("x.tar")).unwrap();
     }
 }
+
+/// `check` finds in a spec what a build would tell, and in an image what nobody told, and writes nothing.
+#[test]
+fn the_command() {
+    if !require_tool("busybox") {
+        return;
+    }
+    let place = place();
+    let json = |line: &str| {
+        let run = place.run(&format!("check {line} --json"));
+        (run.code, serde_json::from_slice::<Value>(&run.stdout).unwrap_or(Value::Null), run.stderr)
+    };
+    place.write("good.json", spec(&json!({"Cmd": ["good"]})));
+    place.write("bad.json", spec(&json!({"Cmd": ["nope"], "User": "nobody"})));
+    place.ok("build good.json -o good.tar");
+    place.ok("build bad.json --no-check -o oci:bad");
+    let before = place.listing();
+    let nope = "Cmd: found no nope in PATH, /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let faults = json!([nope, "User: found no nobody in /etc/passwd of the image"]);
+    for line in ["good.json", "good.tar", "good.tar#x:1"] {
+        let (code, found, stderr) = json(line);
+        assert_eq!((code, &found[0]["faults"], &found[0]["layers"]), (Some(0), &json!([]), &json!(1)), "{stderr}");
+    }
+    for line in ["bad.json", "oci:bad"] {
+        let (code, found, stderr) = json(line);
+        assert_eq!((code, &found[0]["faults"]), (Some(1), &faults), "{line}: {stderr}");
+        assert_eq!(stderr, format!("layerstone: not as it should be: found 2 faults: {line}\n"));
+    }
+    let text = place.ok("check good.tar");
+    assert_eq!(text.text(), "x:1 (linux/amd64): 1 layer, no fault found\n");
+    let text = place.run("check bad.json");
+    assert_eq!(
+        text.text(),
+        format!("x:1 (linux/amd64): 1 layer, found\n  {nope}\n  {}\n", faults[1].as_str().unwrap())
+    );
+    assert_eq!(place.listing(), before);
+    // A config that another program wrote, and bytes that are not what they should be.
+    let odd = place.read("good.tar");
+    let (from, to) = (&b"\"Cmd\": ["[..], &b"\"cmd\": ["[..]);
+    let at = odd.windows(from.len()).position(|bytes| bytes == from).unwrap();
+    let odd = [&odd[..at], to, &odd[at + to.len()..]].concat();
+    place.write("odd.tar", &odd);
+    let (code, found, stderr) = json("odd.tar");
+    assert_eq!(code, Some(1), "{found} {stderr}");
+    let mut damaged = place.read("good.tar");
+    let at = damaged.windows(10).position(|bytes| bytes == b"no program").unwrap();
+    damaged[at] ^= 1;
+    place.write("damaged.tar", &damaged);
+    assert!(place.fail("check damaged.tar").contains("wrong digest"));
+    place.write("faulty.json", json!({"name": "x", "config": {"Cmd": "x", "Nv": []}}).to_string());
+    let told = place.fail("check faulty.json");
+    assert!(told.contains("config.Cmd: ") && told.contains("config.Nv: unknown key"), "{told}");
+}
+
+/// A base for another architecture than was asked for is an error before anything is built.
+#[test]
+fn another_architecture() {
+    let place = Place::new();
+    place.ok("build --name base --tag 1 --arch arm64 -o base.tar");
+    place.write("image.json", json!({"name": "x", "tag": "1", "architecture": "amd64"}).to_string());
+    place.ok("root --spec image.json -o root.layer.json --blob root.tar");
+    for line in [
+        "build image.json --base base.tar -o x.tar",
+        "build --name x --arch amd64 --base base.tar -o x.tar",
+        "image --spec image.json --base base.tar root.layer.json -o x.tar",
+    ] {
+        let told = place.fail(line);
+        let expected = "layerstone: wrong base: base.tar: found an image for arm64, expected one for amd64\n\
+            hint: --no-check builds on it all the same\n";
+        assert_eq!(told, expected, "{line}");
+        let warned = place.ok(&format!("{line} --no-check")).stderr;
+        assert!(warned.contains("warning: wrong base: base.tar: "), "{warned}");
+    }
+    place.ok("build --name x --base base.tar -o x.tar");
+}

@@ -1,5 +1,6 @@
 //! Which of several images for several platforms is taken, or refused: the same whatever holds them.
 
+mod all;
 mod odd;
 mod single;
 

@@ -81,6 +81,15 @@ impl ImageFile {
         present.map(|image| self.stored(image, label_of(self.blobs.path(), image), &mut kept)).collect()
     }
 
+    /// The platforms that the table of contents tells of the images that may be meant and are present, each once.
+    pub fn platforms(&self, location: &Location) -> Vec<String> {
+        let meant = self.images.iter().filter(|image| image.is_present && location.means(&image.references));
+        let mut platforms: Vec<String> = meant.filter_map(|image| Some(image.platform.as_ref()?.to_string())).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        platforms.retain(|platform| seen.insert(platform.clone()));
+        platforms
+    }
+
     /// What is listed besides images, in the order of the table of contents.
     pub fn artifacts(&self) -> &[Artifact] {
         &self.artifacts

@@ -87,16 +87,23 @@ impl OwnConfig<'_> {
     pub fn warnings_over(&self, base: &Value, name: &str) -> Result<Vec<String>> {
         let base = BaseConfig::parse(base, name)?;
         let mut warnings = Vec::new();
-        if let (Some(ours), Some(theirs)) = (self.architecture, base.architecture)
-            && ours != theirs
-        {
-            warnings.push(format!("the image is for {ours}, but its base for {theirs}: {name}"));
-        }
         let triggers = base.parameters.get(ON_BUILD).and_then(Value::as_array).map_or(0, Vec::len);
         if self.inherit && triggers > 0 {
             warnings.push(format!("instructions for a Dockerfile in the base image are not followed: {name}: OnBuild"));
         }
         Ok(warnings)
+    }
+
+    /// That the base is for another architecture than was asked for, if it is: its programs would not run.
+    ///
+    /// # Errors
+    ///
+    /// As for [`OwnConfig::facts_over`].
+    pub fn conflict_over(&self, base: &Value, name: &str) -> Result<Option<String>> {
+        let theirs = BaseConfig::parse(base, name)?.architecture;
+        let (Some(ours), Some(theirs)) = (self.architecture, theirs) else { return Ok(None) };
+        Ok((ours != theirs)
+            .then(|| format!("wrong base: {name}: found an image for {theirs}, expected one for {ours}")))
     }
 
     /// Architecture and variant: what the spec says, and otherwise the base's, whose programs are to run.
@@ -329,10 +336,15 @@ mod tests {
         };
         assert!(warnings(json!({}), "arm64").is_empty());
         assert!(warnings(json!({"architecture": "arm64"}), "aarch64").is_empty());
-        assert_eq!(
-            warnings(json!({"architecture": "amd64"}), "arm64"),
-            ["the image is for amd64, but its base for arm64: base.tar"]
-        );
+        assert!(warnings(json!({"architecture": "amd64"}), "arm64").is_empty());
+        let conflict = |keys: Value, architecture: &str| {
+            let base = json!({"architecture": architecture, "rootfs": {"diff_ids": []}});
+            with_own(&keys, |own| own.conflict_over(&base, "base.tar")).unwrap()
+        };
+        let expected = "wrong base: base.tar: found an image for arm64, expected one for amd64";
+        assert_eq!(conflict(json!({"architecture": "amd64"}), "arm64").as_deref(), Some(expected));
+        assert_eq!(conflict(json!({"architecture": "arm64"}), "aarch64"), None);
+        assert_eq!(conflict(json!({}), "arm64"), None);
         assert_eq!(
             warnings(json!({"inherit": true}), "arm64"),
             ["instructions for a Dockerfile in the base image are not followed: base.tar: OnBuild"]

@@ -13,5 +13,5 @@ mod spec;
 pub use error::{Error, Result};
 pub use spec::{
     CopyEntry, DEFAULT_MAX_LAYERS, Helper, ImageKind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm,
-    References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec, Which,
+    References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec, Which, config_faults,
 };

@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use config::faults as config_faults;
 pub use copy_entry::CopyEntry;
 pub use perms::{Perm, Which};
 pub use ready_contents::Helper;

@@ -3,7 +3,7 @@
 use crate::build_state::layer_of;
 use crate::destination::WriteOptions;
 use crate::error::{Context, chain_text};
-use crate::image::{Built, Checks, image_of, write, write_to};
+use crate::image::{Built, Checks, check_architecture, image_of, write, write_to};
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Previous, Settings, Strategy};
-use layerstone_oci::{BlobStore, Place, PutImage};
+use layerstone_oci::{BlobStore, Image, Place, PutImage};
 use layerstone_root::SandboxOptions;
 use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Limits, Scratch, Store};
@@ -128,6 +128,9 @@ impl<'a> Builder<'a> {
         let state = state.transpose()?;
         let base = options.base.as_ref().or(spec.from_image.as_ref());
         let base = base.map(|base| BaseImage::open(base, Some(spec), &options.opener())).transpose()?;
+        if let Some(base) = &base {
+            check_architecture(spec, base, options.checks, report)?;
+        }
         let cache = options.cache.open(store, report)?;
         let mut settings = settings(spec, strategy, base.as_ref(), store)?;
         settings.previous = state.as_ref().map(BuildState::previous).transpose()?.flatten();
@@ -177,6 +180,12 @@ impl<'a> Builder<'a> {
             write_to(image, &to, &self.cache, self.options.report)
         })?;
         Ok(PutManifest::of(built.image, Some(scratch)))
+    }
+
+    /// The image of these layers, which nobody has checked.
+    pub(crate) fn image(&self, layers: Vec<Layer>) -> Result<Image<'_>> {
+        let unchecked = (self.options.store, Checks::None);
+        image_of(self.spec, self.base.as_ref(), layers, unchecked, self.options.report)
     }
 
     fn checked(&self) -> (&Store, Checks) {

@@ -11,9 +11,10 @@ use crate::oci_destination::{PutManifest, Unnamed};
 use crate::opener::OpenedFile;
 use crate::{BuildOptions, Builder, Destination, ImageSource, Report, Result, remote};
 use layerstone_image::StoredImage;
-use layerstone_oci::{BlobStore, Image, Location, Place, Reference, Wanted, media_type};
+use layerstone_oci::{BlobStore, Image, Location, Place, Platform, Reference, Wanted, media_type};
 use layerstone_spec::Spec;
 use layerstone_store::Scratch;
+use std::fmt::Display;
 use std::path::Path;
 
 /// Copies images, and makes those of specs, wherever they go.
@@ -105,6 +106,7 @@ impl Copier<'_> {
     pub fn plain(&self, source: &ImageSource, name: Option<Reference>) -> Result<Image<'static>> {
         let opened = self.opened(source, &self.wanted)?;
         let (mut image, location) = (opened.image()?, &opened.location);
+        self.tell_taken(location, Platform::of_config(&image.config), &opened.platforms);
         make_plain(&mut image, self.options.limits, self.report())?;
         let name = name.or_else(|| name_of(&image, location));
         if let Some(name) = &name {
@@ -129,7 +131,9 @@ impl Copier<'_> {
     fn remote(&self, source: &ImageSource) -> Result<Option<Image<'static>>> {
         match source {
             ImageSource::Image(Place::Registry(reference)) if self.options.compression.asked.is_none() => {
-                Ok(Some(remote::image(reference, &self.wanted, self.options.registries)?.as_stored()))
+                let remote = remote::image(reference, &self.wanted, self.options.registries)?;
+                self.tell_taken(reference, remote.platform(), &remote.platforms);
+                Ok(Some(remote.as_stored()))
             }
             _ => Ok(None),
         }
@@ -138,6 +142,7 @@ impl Copier<'_> {
     /// The image of a file: as it is, or with its layers as tars if it has no manifest or other compression is asked for.
     fn image(&self, opened: &OpenedFile) -> Result<Image<'static>> {
         let mut image = opened.image()?;
+        self.tell_taken(&opened.location, Platform::of_config(&image.config), &opened.platforms);
         let name = name_of(&image, &opened.location);
         let as_stored = image.as_stored(name.clone()).filter(|_| self.options.compression.asked.is_none());
         if let Some(image) = as_stored {
@@ -145,6 +150,15 @@ impl Copier<'_> {
         }
         make_plain(&mut image, self.options.limits, self.report())?;
         Ok(image.plain(name))
+    }
+
+    /// Says which image of several was taken, if nobody said which.
+    fn tell_taken(&self, name: &dyn Display, taken: Option<Platform>, platforms: &[String]) {
+        if let (Some(taken), false, [_, _, ..]) = (taken, self.wanted.is_named, platforms) {
+            let platforms = platforms.join(", ");
+            self.report()
+                .notice(&format!("{name}: the image for {taken} is taken, of {platforms} (--platform, --all)"));
+        }
     }
 
     /// Opens the file of an image.

@@ -32,9 +32,8 @@ pub fn put_all(
             file = open_file(&location.path, limits, report)?;
             Listed::of_file(&file, location)?
         }
-        ImageSource::Spec(_) | ImageSource::Image(Place::Engine(..)) => {
-            bail!("--all: expected registry:REF or an OCI layout with it")
-        }
+        ImageSource::Spec(_) => bail!("--all: found a spec, expected an image with it"),
+        ImageSource::Image(Place::Engine(..)) => bail!("--all: expected registry:REF or an OCI layout with it"),
     };
     listed.put(store, registries, report)
 }

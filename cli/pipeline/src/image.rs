@@ -4,6 +4,7 @@ mod config;
 mod legacy;
 mod read;
 
+pub use config::check_architecture;
 pub use read::{FoundLayer, layer_files_of, read_layer};
 
 use crate::destination::{Destination, WriteOptions};

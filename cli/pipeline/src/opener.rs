@@ -31,6 +31,8 @@ pub struct OpenedFile {
     pub location: Location,
     /// The platform that is meant.
     pub wanted: Wanted,
+    /// The platforms of the images that may be meant, where there are several.
+    pub platforms: Vec<String>,
     /// Where it was fetched from, with the digest of what the name led to.
     pub origin: Option<Reference>,
     /// Where it was fetched to.
@@ -38,6 +40,11 @@ pub struct OpenedFile {
 }
 
 impl OpenedFile {
+    fn of(file: ImageFile, location: Location, wanted: &Wanted) -> OpenedFile {
+        let platforms = file.platforms(&location);
+        OpenedFile { file, location, wanted: wanted.clone(), platforms, origin: None, scratch: None }
+    }
+
     /// The image that is meant.
     ///
     /// # Errors
@@ -58,8 +65,7 @@ impl Opener<'_> {
         match place {
             Place::File(location) => {
                 let file = open_file_as(&location.path, &location.path, self.limits, self.report)?;
-                let (location, wanted) = (location.clone(), wanted.clone());
-                Ok(OpenedFile { file, location, wanted, origin: None, scratch: None })
+                Ok(OpenedFile::of(file, location.clone(), wanted))
             }
             Place::Engine(engine, name) => {
                 let scratch = Scratch::create(&temp_dir())?;
@@ -68,7 +74,7 @@ impl Opener<'_> {
                 // Messages call the image what the command line calls it, whatever file it is in on the way.
                 let location = Location::of(place.to_string());
                 let file = open_file_as(&path, &location.path, self.limits, self.report)?;
-                Ok(OpenedFile { file, location, wanted: wanted.clone(), origin: None, scratch: Some(scratch) })
+                Ok(OpenedFile { scratch: Some(scratch), ..OpenedFile::of(file, location, wanted) })
             }
             Place::Registry(reference) => self.fetched(reference, wanted),
         }
@@ -108,7 +114,8 @@ impl Opener<'_> {
         let named = if reference.digest().is_none() { reference.tagged() } else { reference.clone() };
         let origin = Some(named.with_digest(remote.digest));
         // It was chosen already.
-        Ok(OpenedFile { file, location, wanted: Wanted::any(), origin, scratch: Some(scratch) })
+        let wanted = Wanted::any();
+        Ok(OpenedFile { file, location, wanted, platforms: remote.platforms, origin, scratch: Some(scratch) })
     }
 }
 

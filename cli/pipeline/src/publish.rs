@@ -62,6 +62,10 @@ impl Copier<'_> {
     ///
     /// Those of [`Copier::copy`].
     pub fn copy_all(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
+        if let ImageSource::Spec(_) = source {
+            // Those of all its architectures are made anyway.
+            return self.copy(source, target, name);
+        }
         let open = self.open(target, [source])?;
         let put = put_all(source, open.store(), self.options.limits, self.options.registries, self.report())?;
         self.finish(&open, put, name, target)

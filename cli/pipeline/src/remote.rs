@@ -128,6 +128,8 @@ pub struct RemoteImage {
     pub digest: Digest,
     /// Whether the name leads to it and not to an index.
     pub is_alone: bool,
+    /// The platforms of the images of that index, as far as they were looked at.
+    pub platforms: Vec<String>,
 }
 
 impl RemoteImage {
@@ -160,12 +162,23 @@ pub fn name_of(reference: &Reference) -> Reference {
     reference.familiar().tagged()
 }
 
+/// The digest of what a name leads to: an image, or the index of several.
+///
+/// # Errors
+///
+/// The registry does not have it, or cannot be asked.
+pub fn digest(reference: &Reference, registries: &Registries) -> Result<Digest> {
+    let repository = registries.repository(reference)?;
+    Ok(repository.manifest(&reference.tag_or_digest())?.descriptor.digest)
+}
+
 /// Finds an image. One that stands for itself is taken whatever it runs on, unless a platform was named.
 pub fn image(reference: &Reference, wanted: &Wanted, registries: &Registries) -> Result<RemoteImage> {
     let repository = registries.repository(reference)?;
     let named = repository.manifest(&reference.tag_or_digest())?;
     let (digest, limits) = (named.descriptor.digest, &registries.options.limits);
     let is_alone = !media_type::is_index(&named.descriptor.media_type);
+    let mut platforms = Vec::new();
     let FetchedManifest { descriptor, bytes } = if is_alone {
         named
     } else {
@@ -174,14 +187,17 @@ pub fn image(reference: &Reference, wanted: &Wanted, registries: &Registries) ->
         let (found, fetched) = Default::default();
         let mut search = Search { repository: &repository, wanted, name: &name, limits, found, fetched };
         match search.image(&index, 0)? {
-            Some(chosen) => repository.manifest(&chosen.digest.to_string())?,
+            Some(chosen) => {
+                platforms = search.found;
+                repository.manifest(&chosen.digest.to_string())?
+            }
             None => return Err(search.nothing()),
         }
     };
     let manifest = Manifest::parse(&bytes, &format!("{}@{}", reference.name(), descriptor.digest), limits)?;
     let config = repository.small_blob(&manifest.config).context("cannot read the config")?;
     let manifest = StoredManifest { descriptor, bytes, manifest };
-    let image = RemoteImage { reference: reference.clone(), repository, manifest, config, digest, is_alone };
+    let image = RemoteImage { reference: reference.clone(), repository, manifest, config, digest, is_alone, platforms };
     if is_alone && wanted.is_named && image.manifest.manifest.artifact().is_none() {
         let found = image.platform();
         if found.as_ref().is_none_or(|found| wanted.rank(found).is_none()) {

@@ -13,7 +13,9 @@ use crate::store_args::StoreArgs;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layer::{Layer, LayerFile};
-use layerstone_pipeline::{Checks, ImageTarget, WriteOptions, check_layers, layer_files_of, read_layer, write_image};
+use layerstone_pipeline::{
+    Checks, ImageTarget, WriteOptions, check_architecture, check_layers, layer_files_of, read_layer, write_image,
+};
 use layerstone_spec::Spec;
 use rayon::prelude::*;
 use std::ffi::OsString;
@@ -89,6 +91,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let registries = options.registry.registries(options.base.limits());
     let base = options.base.open(Some(&spec), &registries, &options.cache, common)?;
     if let Some(base) = &base {
+        check_architecture(&spec, base, options.check.checks(), common)?;
         // A layer of the right digest may still be no tar.
         base.tree()?;
     }

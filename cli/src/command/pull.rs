@@ -6,7 +6,8 @@ use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_oci::{Place, Reference};
-use layerstone_pipeline::{ImageSource, ImageTarget, remote_image};
+use layerstone_pipeline::{ImageSource, ImageTarget, remote_digest, remote_image};
+use layerstone_store::Digest;
 use std::ffi::OsString;
 
 /// Get an image of a registry: dockerTools' pullImage
@@ -24,6 +25,9 @@ pub struct Options {
     /// What to call it there [default: what REF calls it]
     #[arg(long = "as", value_name = "NAME:TAG")]
     name: Option<String>,
+    /// Pull the images of all architectures, and the index that lists them
+    #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
+    all: bool,
     #[command(flatten)]
     transfer: TransferArgs,
 }
@@ -34,20 +38,28 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let target = ImageTarget::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     options.transfer.check_files(&[], &target)?;
-    if reference.digest().is_none() {
+    if options.all && reference.digest().is_none() {
+        let digest = remote_digest(&reference, &options.transfer.registries())?;
+        reference = pinned(reference, digest, common);
+    } else if reference.digest().is_none() {
         let remote = remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registries())?;
         let wanted = options.transfer.platform.wanted();
         let other = remote.platform().filter(|found| remote.is_alone && wanted.rank(found).is_none());
         if let Some(found) = other {
             common.warn(format!("the image is for {found}, and not for {wanted}: {reference}"));
         }
-        // What is pulled is what was printed, even if the tag moves meanwhile.
-        reference = reference.with_digest(remote.digest);
-        if !common.quiet {
-            eprintln!("{reference}");
-        }
+        reference = pinned(reference, remote.digest, common);
     }
-    copy(&ImageSource::Image(Place::Registry(reference)), &target, name, false, &options.transfer, common)
+    copy(&ImageSource::Image(Place::Registry(reference)), &target, name, options.all, &options.transfer, common)
+}
+
+/// A reference with the digest that it leads to, which is printed: what is pulled is that, even if the tag moves meanwhile.
+fn pinned(reference: Reference, digest: Digest, common: &Common) -> Reference {
+    let reference = reference.with_digest(digest);
+    if !common.quiet {
+        eprintln!("{reference}");
+    }
+    reference
 }
 
 /// A reference from the command line, with or without the word for a registry in front.

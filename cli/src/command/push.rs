@@ -22,6 +22,9 @@ pub struct Options {
     /// Where to put it, HOST/NAME:TAG [default tag: the image's own]
     #[arg(value_name = "REF")]
     reference: String,
+    /// Push the images of all architectures, and the index that lists them
+    #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
+    all: bool,
     #[command(flatten)]
     transfer: TransferArgs,
 }
@@ -35,5 +38,5 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let (source, target) = (ImageSource::parse(&options.image)?, ImageTarget::Registry(reference));
     options.transfer.check_files(&[&source], &target)?;
-    copy(&source, &target, None, false, &options.transfer, common)
+    copy(&source, &target, None, options.all, &options.transfer, common)
 }

@@ -178,7 +178,9 @@ fn blobs_of_oci() {
 fn platforms_that_are_not_there() {
     let place = place();
     let mut files = Files::new();
-    let mut here = oci_image(&image(), &Packing::plain(), &mut files);
+    let mut image = image();
+    image.config["architecture"] = json!("arm64");
+    let mut here = oci_image(&image, &Packing::plain(), &mut files);
     here["platform"] = json!({"architecture": "arm64", "os": "linux"});
     let mut away = here.clone();
     away["platform"]["architecture"] = json!("amd64");

@@ -1,19 +1,39 @@
 //! What the config of an image says: what its spec does, over its base.
 
-use crate::{BaseImage, Result};
+use crate::{BaseImage, Checks, Refused, Report, Result};
 use layerstone_image::{ImageFacts, OwnConfig};
 use layerstone_spec::Spec;
 
-/// What the image says, and what the user should know about it.
-pub fn facts(spec: &Spec, base: Option<&BaseImage>) -> Result<(ImageFacts, Vec<String>)> {
-    let mut warnings = spec.warnings();
-    let own = OwnConfig {
+/// What a spec says of the image's config.
+fn own_config(spec: &Spec) -> Result<OwnConfig<'_>> {
+    Ok(OwnConfig {
         created: spec.created.rfc3339()?,
         architecture: spec.architecture.as_deref(),
         variant: spec.variant.as_deref(),
         parameters: &spec.config,
         inherit: spec.inherit,
-    };
+    })
+}
+
+/// Refuses a base for another architecture than the spec asks for; without checks it is a warning.
+///
+/// # Errors
+///
+/// It is for another one, or its config is not what it must be.
+pub fn check_architecture(spec: &Spec, base: &BaseImage, checks: Checks, report: &dyn Report) -> Result<()> {
+    match own_config(spec)?.conflict_over(&base.image.config, &base.image.name)? {
+        Some(message) if checks != Checks::None => {
+            let hint = Some("--no-check builds on it all the same".to_owned());
+            Err(Refused { message, hint }.into())
+        }
+        message => Ok(message.iter().for_each(|message| report.warn(message))),
+    }
+}
+
+/// What the image says, and what the user should know about it.
+pub fn facts(spec: &Spec, base: Option<&BaseImage>) -> Result<(ImageFacts, Vec<String>)> {
+    let mut warnings = spec.warnings();
+    let own = own_config(spec)?;
     let Some(BaseImage { image, .. }) = base else { return Ok((own.facts(), warnings)) };
     warnings.extend(own.warnings_over(&image.config, &image.name)?);
     Ok((own.facts_over(&image.config, &image.name)?, warnings))

@@ -1,0 +1,91 @@
+//! Finds what keeps an image from being read or from running: that of a spec, with all that a build checks, or one that is
+//! there, down to its bytes. Writes nothing.
+
+use crate::base_image::make_plain;
+use crate::runnable::{ImageFiles, doubts};
+use crate::{Builder, Copier, ImageSource, Result};
+use layerstone_image::StoredImage;
+use layerstone_layer::{Layer, Progress};
+use layerstone_oci::{Config, Image, Place, Platform, host_architecture};
+use layerstone_spec::{Spec, config_faults};
+use layerstone_store::{Digest, Scratch};
+use layerstone_tar::Part;
+use serde_json::Value;
+use std::path::Path;
+
+/// An image that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedImage {
+    /// What it is called.
+    pub name: String,
+    /// What it runs on, if it says so.
+    pub platform: Option<String>,
+    /// How many layers it has.
+    pub layers: usize,
+    /// What is wrong with it.
+    pub faults: Vec<String>,
+}
+
+impl Copier<'_> {
+    /// Checks the images of a spec, for all its architectures; those of a file, or the one that is named there; the one for
+    /// this machine, or for the platform that is wanted, of a registry.
+    ///
+    /// # Errors
+    ///
+    /// A spec or an image cannot be read, a layer has other bytes than it must, or a stage of a build fails.
+    pub fn check(&self, source: &ImageSource) -> Result<Vec<CheckedImage>> {
+        match source {
+            ImageSource::Spec(path) => {
+                let specs = self.specs(path)?;
+                specs.iter().map(|spec| self.check_spec(spec, path, specs.len() > 1)).collect()
+            }
+            ImageSource::Image(place) => {
+                let opened = self.options.opener().open(place, &self.wanted)?;
+                let is_all = matches!(place, Place::File(location) if location.reference().is_none());
+                let images = match is_all && !self.wanted.is_named {
+                    true => opened.file.images()?,
+                    false => vec![opened.image()?],
+                };
+                images.into_iter().map(|image| self.check_stored(image)).collect()
+            }
+        }
+    }
+
+    fn check_spec(&self, spec: &Spec, path: &Path, several: bool) -> Result<CheckedImage> {
+        let builder = Builder::of_spec(spec, path, several, &self.options)?;
+        let scratch = Scratch::create(&std::env::temp_dir())?;
+        let layers = builder.layers(&scratch)?;
+        let image = builder.image(layers)?;
+        let name = image.name.as_ref().map(ToString::to_string).unwrap_or_default();
+        let Config::Made(config) = &image.config else { bail!("no config: {name}") };
+        // What the config says of diff IDs does not matter here.
+        let diff_ids = vec![Digest::of(b""); image.layers.len()];
+        self.checked(name, &config(&diff_ids), &image.layers)
+    }
+
+    fn check_stored(&self, mut image: StoredImage) -> Result<CheckedImage> {
+        make_plain(&mut image, self.options.limits, self.report())?;
+        let check = |meter: &Progress| image.check(meter);
+        let bytes = image.parts().iter().map(Part::size).fold(0, u64::saturating_add);
+        self.report().during("checking", Some(bytes), image.layers.len(), check)?;
+        // Whether the layers fit over each other.
+        image.tree()?;
+        let Image { layers, .. } = image.plain(None);
+        let name = image.references.first().cloned().unwrap_or_else(|| image.name.clone());
+        self.checked(name, &image.config_bytes, &layers)
+    }
+
+    fn checked(&self, name: String, config: &[u8], layers: &[Layer]) -> Result<CheckedImage> {
+        let config: Value = serde_json::from_slice(config)?;
+        let platform = Platform::of_config(&config);
+        let mut faults = config["config"].as_object().map(config_faults).unwrap_or_default();
+        let files = ImageFiles::of_layers(layers, self.options.store, self.options.limits)?;
+        if platform.is_none() {
+            faults.push("found no architecture and os in its config".to_owned());
+        }
+        let architecture = platform.as_ref().map_or(host_architecture(), |platform| &platform.architecture);
+        faults.extend(doubts(&config["config"], architecture, &files)?.iter().map(ToString::to_string));
+        let platform = platform.map(|platform| platform.to_string());
+        Ok(CheckedImage { name, platform, layers: layers.len(), faults })
+    }
+}

@@ -1,0 +1,56 @@
+//! `layerstone check`: what keeps an image from being read or from running.
+
+use crate::args::Common;
+use crate::out::{print, print_json};
+use crate::transfer_args::TransferArgs;
+use anyhow::{Result, bail};
+use clap::Args;
+use layerstone_pipeline::{CheckedImage, ImageSource};
+use serde_json::json;
+use std::ffi::OsString;
+
+/// Check what keeps an image from being read or from running
+///
+/// Of an image.json all is done that a build does, but nothing is written. Of an image every layer is read and compared
+/// with its diff ID. Then the config is checked: keys and types, a command that no layer holds, an interpreter or a library
+/// that is missing, programs of another architecture, users that no passwd has. Status 1 if something is found.
+#[derive(Args)]
+pub struct Options {
+    /// The image: an image.json, a file or folder of images, registry:REF, docker:NAME or podman:NAME
+    #[arg(value_name = "IMAGE")]
+    image: OsString,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    transfer: TransferArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let transfer = &options.transfer;
+    let (store, registries) = (transfer.store.store()?, transfer.registries());
+    let copier = transfer.copier(&store, &registries, common)?;
+    let images = copier.check(&ImageSource::parse(&options.image)?)?;
+    if options.json {
+        print_json(&images.iter().map(value).collect::<Vec<_>>())?;
+    } else if !common.quiet {
+        images.iter().try_for_each(|image| print(text(image)))?;
+    }
+    match images.iter().map(|image| image.faults.len()).sum() {
+        0 => Ok(()),
+        1 => bail!("not as it should be: found 1 fault: {}", options.image.display()),
+        count => bail!("not as it should be: found {count} faults: {}", options.image.display()),
+    }
+}
+
+fn value(CheckedImage { name, platform, layers, faults }: &CheckedImage) -> serde_json::Value {
+    json!({"name": name, "platform": platform, "layers": layers, "faults": faults})
+}
+
+fn text(CheckedImage { name, platform, layers, faults }: &CheckedImage) -> String {
+    let platform = platform.as_ref().map(|platform| format!(" ({platform})")).unwrap_or_default();
+    let layers = if *layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") };
+    let faults: Vec<String> = faults.iter().map(|fault| format!("  {fault}\n")).collect();
+    let outcome = if faults.is_empty() { "no fault found" } else { "found" };
+    format!("{name}{platform}: {layers}, {outcome}\n{}", faults.concat())
+}
