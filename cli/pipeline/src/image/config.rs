@@ -21,13 +21,14 @@ fn own_config(spec: &Spec) -> Result<OwnConfig<'_>> {
 ///
 /// It is for another one, or its config is not what it must be.
 pub fn check_architecture(spec: &Spec, base: &BaseImage, checks: Checks, report: &dyn Report) -> Result<()> {
-    match own_config(spec)?.conflict_over(&base.image.config, &base.image.name)? {
-        Some(message) if checks != Checks::None => {
-            let hint = Some("--no-check builds on it all the same".to_owned());
-            Err(Refused { message, hint }.into())
+    let conflict = own_config(spec)?.conflict_over(&base.image.config, &base.image.name)?;
+    if let Some(message) = conflict {
+        if checks != Checks::None {
+            return Err(Refused { message, hint: Some("--no-check builds on it all the same".to_owned()) }.into());
         }
-        message => Ok(message.iter().for_each(|message| report.warn(message))),
+        report.warn(message);
     }
+    Ok(())
 }
 
 /// What the image says, and what the user should know about it.
