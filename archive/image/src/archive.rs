@@ -4,12 +4,15 @@
 //! before, and so is the offset of every byte, unless the archive is compressed. Hence three ways to write the same bytes:
 //!
 //! - a plain file: every layer is written at its offset while it is hashed, several at once, headers last;
-//! - a compressed file: front to back, each header in a slot that is written again when the digest is known;
+//! - a compressed file: front to back, each header in a slot that is written again when the digest is known. Each layer
+//!   begins and ends a compressed block, so that its bytes there are those of its blob: one that is kept is copied;
 //! - a pipe: layers whose digests are not given are hashed in a first pass, and all are hashed while they are written,
 //!   since what was read twice must not have changed in between, and what is given must be true.
 
+use crate::member_writer::{Compressed, MemberWriter, Plain, compressed_layers, plain};
 use layerstone_layer::{
-    BlockWriter, CompressionParams, CompressorPool, Error, Layer, Progress, Result, Source, digest_all, write_layer,
+    Blob, BlobCache, BlockWriter, CompressedBlob, CompressionParams, CompressorPool, Error, Layer, PendingBlob,
+    Progress, Result, Source, digest_all,
 };
 use layerstone_store::{Digest, Output};
 use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, Part, RECORD};
@@ -63,12 +66,26 @@ pub struct LayerMember {
     pub owner: Owner,
     /// Name of the member, if it is not to be `HEX/layer.tar` after the diff ID.
     pub name: Option<String>,
+    /// What compressing it with these parameters gives, if that is known: the digest of its blob.
+    pub made: Option<(CompressionParams, Digest)>,
+    /// The cache of its blob.
+    pub blobs: Option<BlobCache>,
+}
+
+/// A layer that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrittenLayer {
+    /// sha256 of its tar.
+    pub diff_id: Digest,
+    /// What it was compressed into on the way, if it was.
+    pub blob: Option<CompressedBlob>,
 }
 
 impl LayerMember {
     /// A layer whose member has mode 0644 and no named owner, as Python's `TarInfo` begins.
     pub fn new(source: Source, expected: Option<Digest>, label: impl Into<PathBuf>) -> LayerMember {
-        LayerMember { source, expected, label: label.into(), mode: 0o644, owner: Owner::numeric_root(), name: None }
+        let owner = Owner::numeric_root();
+        LayerMember { source, expected, label: label.into(), mode: 0o644, owner, name: None, made: None, blobs: None }
     }
 
     /// The member of a layer of an image.
@@ -77,7 +94,12 @@ impl LayerMember {
     ///
     /// Only its blob exists.
     pub fn of(layer: &Layer) -> Result<LayerMember> {
-        Ok(LayerMember::new(layer.tar()?.clone(), layer.diff_id, layer.label.clone()))
+        let made = match &layer.blob {
+            Some(Blob::Made(params, descriptor)) => Some((*params, descriptor.digest)),
+            _ => None,
+        };
+        let member = LayerMember::new(layer.tar()?.clone(), layer.diff_id, layer.label.clone());
+        Ok(LayerMember { made, blobs: layer.blobs.clone(), ..member })
     }
 }
 
@@ -103,10 +125,10 @@ impl Archive<'_> {
         params: Option<CompressionParams>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
         progress: &Progress,
-    ) -> Result<Vec<Digest>> {
+    ) -> Result<Vec<WrittenLayer>> {
         match target {
             Target::File(output) if output.is_seekable() => match params {
-                None => self.write_at_offsets(output, finish, progress),
+                None => Ok(plain(self.write_at_offsets(output, finish, progress)?)),
                 Some(params) => self.write_with_slots(output, params, finish, progress),
             },
             Target::File(output) => {
@@ -163,20 +185,23 @@ impl Archive<'_> {
         params: CompressionParams,
         finish: &dyn Fn(&[Digest]) -> Trailer,
         progress: &Progress,
-    ) -> Result<Vec<Digest>> {
+    ) -> Result<Vec<WrittenLayer>> {
         let path = output.destination().to_owned();
         let threads = rayon::current_num_threads();
-        let write =
-            |blocks: &mut BlockWriter| self.write_members(blocks, &path, None, BlockWriter::slot, finish, progress);
+        let write = |blocks: &mut BlockWriter| {
+            let mut out = Compressed { blocks, params, pending: Vec::new() };
+            let digests = self.write_members(&mut out, &path, None, finish, progress)?;
+            Ok::<_, Error>((digests, out.pending))
+        };
         let compressed = CompressorPool::with(params, threads, |pool| pool.compress(output, write));
         let (written, slots) = compressed.map_err(Error::write(&path))?;
-        let digests = written?;
+        let (digests, pending): (Vec<Digest>, Vec<Option<PendingBlob>>) = written?;
         self.check(&digests)?;
         for ((layer, digest), slot) in self.layers.iter().zip(&digests).zip(slots) {
             let member = params.store(&self.header(layer, digest));
             output.write_all_at(&member, slot).map_err(Error::write(&path))?;
         }
-        Ok(digests)
+        Ok(compressed_layers(digests, pending))
     }
 
     fn write_in_order(
@@ -186,25 +211,22 @@ impl Archive<'_> {
         params: Option<CompressionParams>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
         progress: &Progress,
-    ) -> Result<Vec<Digest>> {
+    ) -> Result<Vec<WrittenLayer>> {
         let digests = self.digests_first(progress)?;
-        match params {
-            None => {
-                let slot = |out: &mut &mut (dyn Write + Send), header: &[u8]| out.write_all(header);
-                let mut out = out;
-                self.write_members(&mut out, path, Some(&digests), slot, finish, progress)?;
-                out.flush().map_err(Error::write(path))?;
-            }
-            Some(params) => {
-                let threads = rayon::current_num_threads();
-                let write = |blocks: &mut BlockWriter| {
-                    self.write_members(blocks, path, Some(&digests), BlockWriter::slot, finish, progress)
-                };
-                let compressed = CompressorPool::with(params, threads, |pool| pool.compress(out, write));
-                compressed.map_err(Error::write(path))?.0?;
-            }
-        }
-        Ok(digests)
+        let Some(params) = params else {
+            self.write_members(&mut Plain(out), path, Some(&digests), finish, progress)?;
+            out.flush().map_err(Error::write(path))?;
+            return Ok(plain(digests));
+        };
+        let threads = rayon::current_num_threads();
+        let write = |blocks: &mut BlockWriter| {
+            let mut out = Compressed { blocks, params, pending: Vec::new() };
+            self.write_members(&mut out, path, Some(&digests), finish, progress)?;
+            Ok::<_, Error>(out.pending)
+        };
+        let compressed = CompressorPool::with(params, threads, |pool| pool.compress(out, write));
+        let pending: Result<Vec<Option<PendingBlob>>> = compressed.map_err(Error::write(path))?.0;
+        Ok(compressed_layers(digests, pending?))
     }
 
     /// Diff IDs before anything is written: those given, the others found by a pass over their layers.
@@ -217,32 +239,31 @@ impl Archive<'_> {
         Ok(self.layers.iter().map(digest).collect())
     }
 
-    /// Writes all members front to back, and returns the layers' diff IDs; each layer's header goes out through `slot`,
-    /// with the diff ID that is expected of it, which is then checked.
-    fn write_members<W: Write>(
+    /// Writes all members front to back, and returns the layers' diff IDs; each layer's header has the diff ID that is
+    /// expected of it, which is then checked.
+    fn write_members(
         &self,
-        out: &mut W,
+        out: &mut dyn MemberWriter,
         path: &Path,
         expected: Option<&[Digest]>,
-        slot: impl Fn(&mut W, &[u8]) -> io::Result<()>,
         finish: &dyn Fn(&[Digest]) -> Trailer,
         progress: &Progress,
     ) -> Result<Vec<Digest>> {
-        self.write_before(out, path)?;
+        self.write_before(out.bytes(), path)?;
         let mut end = self.size_before();
         let mut digests = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let expected = expected.map(|digests| digests[index]);
             let header = self.header(layer, &expected.unwrap_or(ZERO));
-            slot(out, &header).map_err(Error::write(path))?;
-            let found = write_layer(&layer.source, out, path, progress)?;
+            out.header(&header).map_err(Error::write(path))?;
+            let found = out.layer(layer, path, progress)?;
             layer.check(found, expected.unwrap_or(found))?;
             digests.push(found);
             let size = layer.source.size();
-            write_zeros(out, padded(size) - size).map_err(Error::write(path))?;
+            write_zeros(out.bytes(), padded(size) - size).map_err(Error::write(path))?;
             end += header.len() as u64 + padded(size);
         }
-        out.write_all(&self.trailer(end, finish(&digests))).map_err(Error::write(path))?;
+        out.bytes().write_all(&self.trailer(end, finish(&digests))).map_err(Error::write(path))?;
         Ok(digests)
     }
 

@@ -3,7 +3,7 @@
 
 use crate::archive::{config_name, layer_name};
 use crate::manifest::{manifest_entry, manifest_text};
-use crate::{Archive, LayerMember, MANIFEST_NAME, Trailer};
+use crate::{Archive, LayerMember, MANIFEST_NAME, Trailer, WrittenLayer};
 use layerstone_layer::Result;
 use layerstone_oci::{Image, PutImage};
 use layerstone_store::Digest;
@@ -73,11 +73,12 @@ impl<'a> DockerImage<'a> {
         members
     }
 
-    /// The image in its archive, given the diff IDs of the members.
-    pub fn put(&self, found: &[Digest]) -> PutImage {
-        let diff_ids = self.diff_ids(found);
+    /// The image in its archive, of the members that were written.
+    pub fn put(&self, written: &[WrittenLayer]) -> PutImage {
+        let diff_ids = self.diff_ids(&written.iter().map(|layer| layer.diff_id).collect::<Vec<_>>());
         let image_id = Digest::of(&self.image.config.bytes(&diff_ids));
-        PutImage { name: self.image.name_for(&image_id), image_id, diff_ids, manifest: None }
+        let blobs = self.members.iter().map(|&member| written[member].blob).collect();
+        PutImage { name: self.image.name_for(&image_id), image_id, diff_ids, blobs, manifest: None }
     }
 
     /// The diff IDs of the layers, of those of the members.

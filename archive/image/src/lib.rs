@@ -47,6 +47,7 @@ mod inspect;
 mod json_style;
 mod listed;
 mod manifest;
+mod member_writer;
 mod merge;
 mod oci_archive;
 mod oci_layout;
@@ -58,7 +59,7 @@ mod tar_file;
 mod unpacked;
 mod unpacking;
 
-pub use archive::{Archive, CopiedMember, LayerMember, Target, Trailer};
+pub use archive::{Archive, CopiedMember, LayerMember, Target, Trailer, WrittenLayer};
 pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
 pub use docker_archive::FirstImage;
 pub use docker_image::{DockerImage, LegacyMetadata};

@@ -59,7 +59,7 @@ impl BlobCache {
 
     /// Writes a blob to `out` and into a temporary file of the cache, which is kept once the digest is known.
     fn tee<'a>(&self, out: &'a mut (dyn Write + Send)) -> TeeWriter<'a> {
-        TeeWriter { out, kept: self.cache.begin_blob().ok(), cache: Arc::clone(&self.cache) }
+        TeeWriter { out, keeping: Keeping::begin(Some(self)) }
     }
 }
 
@@ -109,16 +109,39 @@ impl Content for KeptContent {
 /// Writes to an output and to the cache; errors of the cache are ignored.
 struct TeeWriter<'a> {
     out: &'a mut (dyn Write + Send),
-    kept: Option<Output>,
-    cache: Arc<Cache>,
+    keeping: Keeping,
 }
 
 impl TeeWriter<'_> {
     /// Keeps what was written under its digest.
     fn keep(self, digest: &Digest) {
-        if let Some(output) = self.kept {
-            // What cannot be kept is made again the next time.
-            let _ = self.cache.finish_blob(output, digest);
+        self.keeping.keep(digest);
+    }
+}
+
+/// A blob on its way into a temporary file of a cache; errors of the cache are ignored, since what cannot be kept is made
+/// again the next time.
+#[derive(Debug)]
+pub(crate) struct Keeping(Option<(Output, Arc<Cache>)>);
+
+impl Keeping {
+    /// Begins a blob; without a cache nothing is kept.
+    pub(crate) fn begin(blobs: Option<&BlobCache>) -> Keeping {
+        Keeping(blobs.and_then(|blobs| Some((blobs.cache.begin_blob().ok()?, Arc::clone(&blobs.cache)))))
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        if let Some((output, _)) = &mut self.0
+            && output.write_all(bytes).is_err()
+        {
+            self.0 = None;
+        }
+    }
+
+    /// Keeps what was written under its digest.
+    pub(crate) fn keep(self, digest: &Digest) {
+        if let Some((output, cache)) = self.0 {
+            let _ = cache.finish_blob(output, digest);
         }
     }
 }
@@ -126,11 +149,7 @@ impl TeeWriter<'_> {
 impl Write for TeeWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
-        if let Some(output) = &mut self.kept
-            && output.write_all(&bytes[..count]).is_err()
-        {
-            self.kept = None;
-        }
+        self.keeping.write(&bytes[..count]);
         Ok(count)
     }
 

@@ -8,11 +8,17 @@
 //! A [`CompressorPool`] serves several outputs at once: while a big layer keeps most threads busy, small layers take the
 //! others.
 //!
+//! An output may hold layers: each begins and ends a block, so that its bytes there are those of its blob, which may be
+//! kept on the way, or copied where it was kept before.
+//!
 //! A *slot* is a piece stored uncompressed in a member of known length, which can be written again later: the header of
 //! a layer names the layer's digest, which is only known once the layer is through.
 
-use crate::CompressionParams;
+use crate::blob_cache::Keeping;
+use crate::{BlobCache, CompressionParams};
 use crossbeam_channel::{Receiver, SendError, Sender, bounded};
+use layerstone_store::{Digest, Hasher};
+use layerstone_tar::Part;
 use libdeflater::{CompressionLvl, Compressor};
 use std::io::{self, Write};
 use std::thread;
@@ -128,6 +134,23 @@ enum Piece {
     Block(Receiver<io::Result<Vec<u8>>>),
     /// A stored member whose offset is to be remembered.
     Slot(Vec<u8>),
+    /// The blob of a layer, as it was compressed before.
+    Blob(Part),
+    /// The blocks that follow are those of a layer.
+    Begin(Keeping),
+    /// They were all of the layer.
+    End(Sender<(Digest, u64)>),
+}
+
+/// The blob of a layer that is on its way into an output.
+#[derive(Debug)]
+pub struct PendingBlob(Receiver<(Digest, u64)>);
+
+impl PendingBlob {
+    /// The digest and the size of the blob, once the output is written.
+    pub fn wait(self) -> Option<(Digest, u64)> {
+        self.0.recv().ok()
+    }
 }
 
 /// Takes bytes and hands them on in blocks.
@@ -144,6 +167,35 @@ impl BlockWriter {
     pub fn slot(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.cut()?;
         self.pieces.send(Piece::Slot(self.params.store(bytes))).map_err(gone)
+    }
+
+    /// Writes a layer with `produce`; its blob is kept in a cache, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be written; the error of `produce` is in the result.
+    pub fn layer<T>(
+        &mut self,
+        cache: Option<&BlobCache>,
+        produce: impl FnOnce(&mut BlockWriter) -> T,
+    ) -> io::Result<(T, PendingBlob)> {
+        self.cut()?;
+        self.pieces.send(Piece::Begin(Keeping::begin(cache))).map_err(gone)?;
+        let result = produce(self);
+        self.cut()?;
+        let (sender, receiver) = bounded(1);
+        self.pieces.send(Piece::End(sender)).map_err(gone)?;
+        Ok((result, PendingBlob(receiver)))
+    }
+
+    /// Writes a layer whose blob exists, which was compressed with the same parameters.
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be written.
+    pub fn blob(&mut self, blob: Part) -> io::Result<()> {
+        self.cut()?;
+        self.pieces.send(Piece::Blob(blob)).map_err(gone)
     }
 
     /// Ends the current block, so that where the next begins depends on what follows alone.
@@ -196,6 +248,7 @@ fn compress_block(params: CompressionParams, block: &[u8], result: &Sender<io::R
 /// Writes pieces in order; the offsets of the slots.
 fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::Result<Vec<u64>> {
     let (mut offset, mut slots) = (0, Vec::new());
+    let mut layer: Option<(Hasher, u64, Keeping)> = None;
     for piece in ordered {
         let bytes = match piece {
             Piece::Slot(bytes) => {
@@ -205,9 +258,31 @@ fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::
             Piece::Block(result) => {
                 result.recv().map_err(|_| io::Error::other("a compressing thread ended early"))??
             }
+            Piece::Blob(part) => {
+                offset += io::copy(&mut part.reader(), out)?;
+                continue;
+            }
+            Piece::Begin(keeping) => {
+                layer = Some((Hasher::default(), 0, keeping));
+                continue;
+            }
+            Piece::End(sender) => {
+                if let Some((hasher, size, keeping)) = layer.take() {
+                    let digest = hasher.finish();
+                    keeping.keep(&digest);
+                    // Whoever asked may be gone after an error.
+                    let _ = sender.send((digest, size));
+                }
+                continue;
+            }
         };
         out.write_all(&bytes)?;
         offset += bytes.len() as u64;
+        if let Some((hasher, size, keeping)) = &mut layer {
+            hasher.update(&bytes);
+            *size += bytes.len() as u64;
+            keeping.write(&bytes);
+        }
     }
     out.flush()?;
     Ok(slots)

@@ -35,7 +35,7 @@ mod source;
 pub use blob_cache::{BlobCache, compress_cached};
 pub use compressed_blob::{CompressedBlob, DigestWriter, compress_all, compress_layer};
 pub use compression::{Compression, CompressionParams};
-pub use compressor_pool::{BlockWriter, CompressorPool};
+pub use compressor_pool::{BlockWriter, CompressorPool, PendingBlob};
 pub use content::Content;
 pub use descriptor::{Descriptor, or_null};
 pub use digest::{Sink, digest_all, write_layer};

@@ -4,7 +4,7 @@ use crate::put::put_layers;
 use crate::{
     BlobStore, Content, Descriptor, LayerOutcome, Manifest, Platform, Reference, Result, StoredManifest, media_type,
 };
-use layerstone_layer::{CompressionParams, Layer, Progress};
+use layerstone_layer::{CompressedBlob, CompressionParams, Layer, Progress};
 use layerstone_store::Digest;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -47,6 +47,8 @@ pub struct PutImage {
     pub image_id: Digest,
     /// The diff IDs of its layers, bottom first; none if one is not known, of a blob that went as it is.
     pub diff_ids: Vec<Digest>,
+    /// What each layer was compressed into on the way, bottom first; empty where [`LayerOutcome`]s tell.
+    pub blobs: Vec<Option<CompressedBlob>>,
     /// Its manifest and what each layer is there; none in a docker archive.
     pub manifest: Option<(StoredManifest, Vec<LayerOutcome>)>,
 }
@@ -104,7 +106,8 @@ impl Image<'_> {
         let image_id = config.digest;
         let descriptor = Descriptor { platform, ..manifest.descriptor };
         let manifest = StoredManifest { descriptor, ..manifest };
-        Ok(PutImage { name: self.name_for(&image_id), image_id, diff_ids, manifest: Some((manifest, layers)) })
+        let (name, blobs) = (self.name_for(&image_id), Vec::new());
+        Ok(PutImage { name, image_id, diff_ids, blobs, manifest: Some((manifest, layers)) })
     }
 }
 

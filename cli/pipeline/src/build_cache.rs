@@ -134,6 +134,7 @@ impl BuildCache<'_> {
 
     /// Describes the compressed blobs of layers, as far as they are cached.
     pub(crate) fn describe_blobs(&self, layers: &mut [Layer], params: Option<CompressionParams>) {
+        layers.iter_mut().for_each(|layer| layer.blobs = layer.blobs.take().or_else(|| self.blobs.clone()));
         let (Some(cached), Some(params)) = (self.read(), params) else { return };
         for layer in layers.iter_mut().filter(|layer| is_open(layer, params)) {
             if let Some(blob) = layer.diff_id.and_then(|diff_id| cached.compressed(&diff_id, params)) {
@@ -144,10 +145,16 @@ impl BuildCache<'_> {
 
     /// Stores the blobs that layers were compressed into on their way.
     pub(crate) fn put_blobs(&self, layers: &[Layer], image: &PutImage, params: Option<CompressionParams>) {
-        let (Some(cached), Some(params), Some((_, outcomes))) = (self.read(), params, &image.manifest) else { return };
-        for (layer, LayerOutcome { descriptor, diff_id, .. }) in layers.iter().zip(outcomes) {
-            if let (Some(diff_id), Some(tar), true) = (*diff_id, &layer.tar, is_open(layer, params)) {
-                let blob = CompressedBlob { diff_id, digest: descriptor.digest, size: descriptor.size };
+        let (Some(cached), Some(params)) = (self.read(), params) else { return };
+        let of_outcome = |LayerOutcome { descriptor, diff_id, .. }: &LayerOutcome| {
+            Some(CompressedBlob { diff_id: (*diff_id)?, digest: descriptor.digest, size: descriptor.size })
+        };
+        let blobs: Vec<Option<CompressedBlob>> = match &image.manifest {
+            Some((_, outcomes)) => outcomes.iter().map(of_outcome).collect(),
+            None => image.blobs.clone(),
+        };
+        for (layer, blob) in layers.iter().zip(blobs) {
+            if let (Some(blob), Some(tar), true) = (blob, &layer.tar, is_open(layer, params)) {
                 if let Err(error) = cached.put_compressed(&blob, tar.size(), params) {
                     self.warn(&error);
                 }

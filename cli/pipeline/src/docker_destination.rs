@@ -3,7 +3,7 @@
 use crate::destination::Destination;
 use crate::error::Context;
 use crate::{CompressionChoice, ImageTarget, Report, Result, engine};
-use layerstone_image::{Archive, DockerImage, LegacyMetadata, Target, Trailer};
+use layerstone_image::{Archive, DockerImage, LegacyMetadata, Target, Trailer, WrittenLayer};
 use layerstone_layer::{CompressionParams, Progress};
 use layerstone_oci::{Image, PutImage};
 use layerstone_store::{Digest, Output};
@@ -24,13 +24,12 @@ impl Destination for DockerDestination<'_> {
     fn write(&self, image: &Image<'_>, report: &dyn Report) -> Result<PutImage> {
         let docker = DockerImage::new(image, self.legacy)?;
         let trailer = |diff_ids: &[Digest]| docker.trailer(diff_ids);
-        let diff_ids = write_archive(docker.archive(), self.target, &self.compression, &trailer, report)?;
-        Ok(docker.put(&diff_ids))
+        Ok(docker.put(&write_archive(docker.archive(), self.target, &self.compression, &trailer, report)?))
     }
 
-    /// Its layers are tars.
+    /// Its layers are tars, but in an archive that is compressed they are there as blobs.
     fn compression(&self, _image: &Image<'_>) -> Option<CompressionParams> {
-        None
+        self.target.compression(&self.compression).ok().flatten()
     }
 }
 
@@ -41,7 +40,7 @@ pub fn write_archive(
     compression: &CompressionChoice,
     trailer: &dyn Fn(&[Digest]) -> Trailer,
     report: &dyn Report,
-) -> Result<Vec<Digest>> {
+) -> Result<Vec<WrittenLayer>> {
     let count = archive.layers.len();
     let pipe = |out: &mut (dyn Write + Send), name: &Path, params: Option<CompressionParams>| {
         let write = |meter: &Progress| archive.write(Target::Pipe(out, name), params, trailer, meter);
@@ -64,7 +63,7 @@ pub fn write_archive(
     let mut file = Output::create(output)?;
     let work = archive.work(file.is_seekable());
     let write = |meter: &_| archive.write(Target::File(&mut file), params, trailer, meter);
-    let diff_ids = report.during("writing", Some(work), count, write)?;
+    let layers = report.during("writing", Some(work), count, write)?;
     file.commit()?;
-    Ok(diff_ids)
+    Ok(layers)
 }
