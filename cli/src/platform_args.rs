@@ -39,7 +39,7 @@ pub struct PlatformArgs {
     #[arg(long, value_name = "NAME")]
     pub os: Option<String>,
     /// Architecture that the image is for, by any of its names [default: this machine's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, alias = "architecture", value_name = "NAME")]
     pub arch: Option<String>,
     /// Variant of the architecture, such as v7; an image for a lesser one will do, or for none
     #[arg(long, value_name = "NAME")]

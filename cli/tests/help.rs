@@ -3,6 +3,7 @@
 //! Place clears the environment and gives no terminal, so that lines are as wide as clap makes them for a file.
 
 use crate::support::Place;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Commands that no list of commands names.
@@ -11,10 +12,7 @@ const HIDDEN: [&str; 2] = ["man", "check-stage"];
 /// The help of all commands is what help.txt holds, which LAYERSTONE_BLESS writes.
 #[test]
 fn every_word() {
-    let place = Place::new();
-    let mut found = String::new();
-    add(&place, "", &mut found);
-    HIDDEN.iter().for_each(|command| add(&place, &format!("{command} "), &mut found));
+    let found = all(&HIDDEN);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help.txt");
     if std::env::var_os("LAYERSTONE_BLESS").is_some() {
         return std::fs::write(file, found).unwrap();
@@ -30,6 +28,83 @@ fn every_word() {
         shown(&found),
         shown(&expected)
     );
+}
+
+/// docs/flags.md lists the flags of all commands, by their help; LAYERSTONE_BLESS writes it.
+#[test]
+fn every_flag() {
+    let (mut commands, mut rows) = (Vec::new(), BTreeMap::<Flag, Vec<String>>::new());
+    for text in all(&[]).split("$ layerstone ").skip(2) {
+        let (line, text) = text.split_once('\n').unwrap();
+        let command = line.trim_end_matches(" --help").to_owned();
+        // What has commands of its own is none.
+        if text.contains("\nCommands:\n") {
+            continue;
+        }
+        for flag in flags(text) {
+            rows.entry(flag).or_default().push(format!("`{command}`"));
+        }
+        commands.push(command);
+    }
+    let mut found = String::from(
+        "# Flags\n\nThe flags of all commands, in the order of their names, as `--help` tells them; this page is made of it.\n\
+         A flag that stands twice means something else to the commands that each row names.\n\n\
+         | flag | commands | |\n|---|---|---|\n",
+    );
+    for (Flag { name, value, about }, users) in rows {
+        let users = if users.len() == commands.len() { "all".to_owned() } else { users.join(" ") };
+        found += &format!("| `{}` | {users} | {} |\n", format!("{name} {value}").trim(), about.replace('|', "\\|"));
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/flags.md");
+    if std::env::var_os("LAYERSTONE_BLESS").is_some() {
+        return std::fs::write(file, found).unwrap();
+    }
+    let message = "`LAYERSTONE_BLESS=1 cargo test help::every_flag` writes docs/flags.md";
+    assert!(std::fs::read_to_string(file).unwrap() == found, "{message}");
+}
+
+/// A flag as a help tells it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Flag {
+    name: String,
+    value: String,
+    /// The first sentence.
+    about: String,
+}
+
+/// The flags of a command's help: a line for each, and its text further to the right.
+fn flags(help: &str) -> Vec<Flag> {
+    let mut found: Vec<Flag> = Vec::new();
+    let mut is_open = false;
+    for line in help.lines() {
+        let text = line.trim();
+        let depth = line.len() - line.trim_start().len();
+        let at = text.find("--").filter(|at| depth <= 6 && (*at == 0 || *at == 4) && text.starts_with('-'));
+        let parts = at.map(|at| text[at..].split_once(' ').unwrap_or((&text[at..], "")));
+        // Other lines may begin with a flag, too.
+        if let Some((name, value)) = parts.filter(|(_, value)| value.is_empty() || value.starts_with(['<', '[']))
+            && depth > 0
+        {
+            let (name, value) = (name.trim_end_matches("...").to_owned(), value.to_owned());
+            found.push(Flag { name, value, about: String::new() });
+            is_open = true;
+        } else if depth < 10 || text.is_empty() {
+            is_open = false;
+        } else if let Some(flag) = found.last_mut().filter(|_| is_open) {
+            flag.about += if flag.about.is_empty() { "" } else { " " };
+            flag.about += text;
+        }
+    }
+    found
+}
+
+/// The help of all commands, and of these besides.
+fn all(hidden: &[&str]) -> String {
+    let place = Place::new();
+    let mut found = String::new();
+    add(&place, "", &mut found);
+    hidden.iter().for_each(|command| add(&place, &format!("{command} "), &mut found));
+    found
 }
 
 /// Adds the help of a command and of all below it.

@@ -40,8 +40,11 @@ const NAME: &str = "build";
 #[derive(Args)]
 pub struct Options {
     /// Image spec, - for stdin
-    #[arg(id = INPUTS, value_name = "IMAGE.JSON", required_unless_present_any = ["name", "repo_tag", "strategy"])]
+    #[arg(id = INPUTS, value_name = "IMAGE.JSON", required_unless_present_any = ["spec_flag", "name", "repo_tag", "strategy"])]
     spec: Option<PathBuf>,
+    /// The same, as the stages take it
+    #[arg(long = "spec", value_name = "IMAGE.JSON", conflicts_with = INPUTS, hide = true)]
+    spec_flag: Option<PathBuf>,
     /// Show the plan and its sizes instead of building; reads no file contents if there is a graph or a database
     #[arg(long)]
     dry_run: bool,
@@ -110,7 +113,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         _ if legacy => bail!("--legacy: found several architectures, expected one with it"),
         specs => print_published(&build_index(specs, &target, &build)?, common)?,
     }
-    let file = options.layers.strategy.only_input(NAME, options.spec.as_slice())?;
+    let file = options.layers.strategy.only_input(NAME, options.inputs())?;
     for (spec, _) in &specs {
         step.spec(&store, file.as_deref(), spec)?;
         step.files(&options.base.file(Some(spec)));
@@ -120,6 +123,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 impl Options {
+    /// The spec, if there is one.
+    fn inputs(&self) -> &[PathBuf] {
+        self.spec.as_ref().or(self.spec_flag.as_ref()).map_or(&[], std::slice::from_ref)
+    }
+
     fn build_options<'a>(
         &self,
         store: &'a Store,
@@ -144,7 +152,7 @@ impl Options {
     fn check_files(&self, specs: &[(Spec, Strategy)], target: Option<&ImageTarget>, store: &Store) -> Result<()> {
         let Some(target) = target else { return Ok(()) };
         target.compression(&self.compression.choice()?)?;
-        let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
+        let file = self.layers.strategy.only_input(NAME, self.inputs())?;
         let mut files = Files::of(store).reads(&self.plan.previous).reads(self.layers.strategy.file());
         for (spec, _) in specs {
             files = files.reads_spec(file.as_deref(), spec).reads(self.base.file(Some(spec)));

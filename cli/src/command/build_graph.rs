@@ -60,12 +60,12 @@ type Writer = fn(&GraphInput<'_>, &BuildGraph) -> layerstone_pipeline::Result<Ve
 
 impl RulesArgs {
     fn write(&self, command: &str, output: &Path, text: Writer, restat: bool, common: &Common) -> Result<()> {
-        if self.spec == Path::new("-") {
+        if self.spec() == Path::new("-") {
             bail!("no file: -: expected IMAGE.JSON, which is read again whenever it changes");
         }
-        let specs = Spec::read_all(&self.spec)?;
+        let specs = Spec::read_all(self.spec())?;
         let [spec] = &specs[..] else {
-            bail!("{}: found {} architectures, expected one", self.spec.display(), specs.len());
+            bail!("{}: found {} architectures, expected one", self.spec().display(), specs.len());
         };
         layerstone_pipeline::check_spec(spec)?;
         spec.warnings().into_iter().for_each(|warning| common.warn(warning));
@@ -76,7 +76,7 @@ impl RulesArgs {
         };
         let input = GraphInput {
             spec,
-            file: &self.spec,
+            file: self.spec(),
             store: &store,
             target: &target,
             directory: &self.directory,

@@ -5,12 +5,15 @@
 //!
 //! Nix is the machine's own, single user: what it builds of the image stays in its store.
 
+mod pairs;
+
 use crate::bench::change::Change;
 use crate::bench::measure::{is_installed, timed};
 use crate::bench::table::median;
 use crate::bench::{CACHE, Place, table};
 use crate::{process, top};
 use anyhow::{Context, Error, Result, ensure};
+use pairs::Pairs;
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -28,6 +31,9 @@ pub struct Options {
     /// The lab's closure
     #[arg(long, value_name = "NAME", default_value = "large")]
     closure: String,
+    /// Only the table of pairs of outputs
+    #[arg(long)]
+    pairs: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -49,13 +55,18 @@ type Times = BTreeMap<&'static str, f64>;
 /// Runs the bench, and prints the table.
 pub fn run(options: &Options) -> Result<()> {
     ensure!(options.rounds > 0, "--rounds: found 0, expected 1 or more");
-    for tool in ["ninja", "make", "nix-instantiate"] {
+    let tools: &[&str] = if options.pairs { &[] } else { &["ninja", "make", "nix-instantiate"] };
+    for tool in tools.iter().chain(&["docker-registry"]) {
         ensure!(is_installed(tool), "no {tool} in PATH");
     }
     options.place.run(|binary, work| {
         let closure = stamp::closure(&options.place.lab, &options.closure).map_err(Error::msg)?;
         println!("{}", table::machine(options.rounds)?);
         let change = Change::make(&closure)?;
+        if options.pairs {
+            change.write_specs(&closure, work, &Map::new())?;
+            return Pairs { binary, work }.run(options.rounds);
+        }
         let bench = Bench { binary, work, change: &change };
         bench.prepare(&closure)?;
         let mut found = Vec::new();
@@ -67,7 +78,7 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
         print(&found, &change);
-        Ok(())
+        Pairs { binary, work }.run(options.rounds)
     })
 }
 

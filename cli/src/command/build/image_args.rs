@@ -50,7 +50,7 @@ pub struct ImageArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     created: Option<Time>,
     /// Architecture, by any common name [default: the base's, or this machine's]
-    #[arg(long, visible_alias = "arch", value_name = "NAME")]
+    #[arg(id = "architecture", long = "arch", alias = "architecture", value_name = "NAME")]
     architecture: Option<String>,
     /// Platform, as docker writes it: the architecture and its variant
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", conflicts_with = "architecture")]

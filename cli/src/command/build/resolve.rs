@@ -12,7 +12,7 @@ use std::path::Path;
 impl Options {
     /// The specs with the flags over them, and the strategy that one of them names.
     pub fn resolve(&self) -> Result<Vec<(Spec, Strategy)>> {
-        let file = self.layers.strategy.only_input(NAME, self.spec.as_slice())?;
+        let file = self.layers.strategy.only_input(NAME, self.inputs())?;
         let name = self.image.name.as_ref().or(self.image.repo_tag.as_ref().map(|it| &it.name));
         let specs = match (&file, name) {
             (Some(path), _) => Spec::read_all(path)?,

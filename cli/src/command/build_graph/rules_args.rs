@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 pub struct RulesArgs {
     /// Image spec
-    #[arg(value_name = "IMAGE.JSON")]
-    pub spec: PathBuf,
+    #[arg(value_name = "IMAGE.JSON", required_unless_present = "spec_flag")]
+    spec: Option<PathBuf>,
+    /// The same, as the stages take it
+    #[arg(long = "spec", value_name = "IMAGE.JSON", conflicts_with = "spec", hide = true)]
+    spec_flag: Option<PathBuf>,
     /// Where the image goes: FILE, oci:DIR or oci-archive:FILE [default: the spec's name with .tar.gz behind]
     #[arg(long, value_name = "PLACE")]
     pub image: Option<OsString>,
@@ -37,9 +40,14 @@ pub struct RulesArgs {
 }
 
 impl RulesArgs {
+    /// The spec.
+    pub fn spec(&self) -> &Path {
+        self.spec.as_ref().or(self.spec_flag.as_ref()).expect("clap has required one of them")
+    }
+
     /// The words that write the same file again.
     pub fn words(&self, command: &str, output: &Path) -> Vec<OsString> {
-        let mut words = vec![command.into(), self.spec.clone().into()];
+        let mut words = vec![command.into(), self.spec().into()];
         words.extend(self.image.iter().flat_map(|target| ["--image".into(), target.clone()]));
         words.extend(["--folder".into(), self.directory.clone().into()]);
         words.extend(self.previous.iter().flat_map(|plan| ["--previous".into(), plan.clone().into()]));
