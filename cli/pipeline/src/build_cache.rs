@@ -154,10 +154,10 @@ impl BuildCache<'_> {
             None => image.blobs.clone(),
         };
         for (layer, blob) in layers.iter().zip(blobs) {
-            if let (Some(blob), Some(tar), true) = (blob, &layer.tar, is_open(layer, params)) {
-                if let Err(error) = cached.put_compressed(&blob, tar.size(), params) {
-                    self.warn(&error);
-                }
+            if let (Some(blob), Some(tar), true) = (blob, &layer.tar, is_open(layer, params))
+                && let Err(error) = cached.put_compressed(&blob, tar.size(), params)
+            {
+                self.warn(&error);
             }
         }
     }
