@@ -21,6 +21,7 @@ pub fn image_archive(bytes: &[u8]) {
     let Ok(file) = ImageFile::open(&path, limits) else { return };
     let _ = file.image(&Location::of(&path), &Wanted::new(None, None, None));
     let _ = file.listed(&Location::of(&path));
+    assert_ne!(file.readers_agree(), Some(false), "two readers of one index");
     let Ok(images) = file.images() else { return };
     let summary = ArchiveSummary::of(&file).expect("its images can be opened");
     assert_eq!(summary.images.len(), images.len());

@@ -58,6 +58,12 @@ impl ImageFile {
         Ok(ImageFile { blobs, images: found.images, artifacts: found.artifacts, has_index: false, limits })
     }
 
+    /// See [`oci_layout::readers_agree`].
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn readers_agree(&self) -> Option<bool> {
+        oci_layout::readers_agree(&self.blobs)
+    }
+
     /// What may be read of it.
     pub fn limits(&self) -> &Limits {
         &self.limits

@@ -155,6 +155,19 @@ fn kind_of_artifact(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Res
     Ok(manifest.artifact().map(str::to_owned))
 }
 
+/// The manifests and indexes that index.json lists, and whether the reader of registries' indexes, which takes an index as a
+/// whole, finds the same in it; none where one of both takes nothing.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn readers_agree(blobs: &Blobs) -> Option<bool> {
+    let entries = top(blobs).ok()?.manifests;
+    let entries: Result<Vec<Option<Descriptor>>> = entries.iter().map(|it| descriptor(blobs, INDEX_NAME, it)).collect();
+    let other = Index::<Descriptor>::parse(&blobs.bytes(INDEX_NAME).ok()?, INDEX_NAME, blobs.limits()).ok()?;
+    let is_listed = |it: &&Descriptor| is_image(&it.media_type) || is_index(&it.media_type);
+    // What the stricter one takes, the other takes too.
+    let entries = entries.map(|entries| entries.into_iter().flatten().collect::<Vec<_>>());
+    Some(entries.is_ok_and(|entries| entries.iter().eq(other.manifests.iter().filter(is_listed))))
+}
+
 /// Adds the images and artifacts of an index, which are called like it besides what it calls them.
 fn collect(blobs: &Blobs, index: &Listing, level: &Level<'_>, found: &mut Found) -> Result<()> {
     for (number, value) in index.manifests.iter().enumerate() {

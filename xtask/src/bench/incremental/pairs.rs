@@ -47,17 +47,17 @@ impl Pairs<'_> {
         let keeper = Keeper::start(&self.work.join("registry"))?;
         let mut cold: Vec<Cold> = KINDS.iter().map(|_| Cold::default()).collect();
         let mut pairs: Vec<Vec<Pair>> = KINDS.iter().map(|_| KINDS.iter().map(|_| Pair::default()).collect()).collect();
-        for round in 0..=rounds {
+        // Once before all others, so that the system has what is read.
+        self.remove("cache")?;
+        process::run(&mut self.build("before", 0, "warm", &keeper))?;
+        for round in 1..=rounds {
             for first in 0..KINDS.len() {
                 eprintln!("round {round}: {}", KINDS[first].0);
                 let out = format!("r{round}-{first}");
                 self.remove("cache")?;
                 let seconds = timed(&mut self.build("before", first, &out, &keeper))?;
-                // The first round fills the system's caches.
-                if round > 0 {
-                    cold[first].first.push(seconds);
-                    self.cat(first, &out, &mut cold[first])?;
-                }
+                cold[first].first.push(seconds);
+                self.cat(first, &out, &mut cold[first])?;
                 self.remove("kept")?;
                 process::run(Command::new("cp").arg("-a").args([self.work.join("cache"), self.work.join("kept")]))?;
                 for (second, times) in pairs[first].iter_mut().enumerate() {
@@ -70,10 +70,7 @@ impl Pairs<'_> {
                         process::run(
                             Command::new("cp").arg("-a").args([self.work.join("kept"), self.work.join("cache")]),
                         )?;
-                        let seconds = timed(&mut self.build(spec, second, &out, &keeper))?;
-                        if round > 0 {
-                            times.push(seconds);
-                        }
+                        times.push(timed(&mut self.build(spec, second, &out, &keeper))?);
                     }
                     self.remove_output(second, &out)?;
                 }
