@@ -1,5 +1,6 @@
 //! The flags that name an image to build on, or to look into.
 
+use crate::args::Common;
 use crate::cache_args::CacheArgs;
 use crate::limit_args::LimitArgs;
 use crate::read_args::parse_place;
@@ -80,7 +81,7 @@ impl StageBaseArgs {
     }
 
     /// Opens the base that the flag names, or else the spec.
-    pub fn open(&self, spec: Option<&Spec>, report: &dyn Report) -> Result<Option<BaseImage>> {
-        self.base.open(spec, &self.connect.registries(self.limits()), &CacheArgs::default(), report)
+    pub fn open(&self, spec: Option<&Spec>, common: &Common) -> Result<Option<BaseImage>> {
+        self.base.open(spec, &self.connect.registries(self.limits(), common), &CacheArgs::default(), common)
     }
 }

@@ -6,7 +6,7 @@ use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
 use layerstone_overlay::Error as Overlay;
 use layerstone_pipeline::Refused;
-use layerstone_registry::Error as Registry;
+use layerstone_registry::{Error as Registry, Obstacle};
 use layerstone_root::{Error as Root, Exceeded, SandboxError};
 use layerstone_store::{Error as Store, Limit};
 use std::path::Path;
@@ -102,10 +102,10 @@ fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
 
 fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     Some(match cause.downcast_ref().or_else(|| registry_within(cause))? {
-        Registry::Unreachable { url, cause } if cause.contains("found an answer without TLS") => {
+        Registry::Unreachable { url, obstacle: Obstacle::NoTls, .. } => {
             format!("--insecure {} lets it speak plain HTTP", host_of(url))
         }
-        Registry::Unreachable { url, cause } if cause.contains("TLS: invalid peer certificate: ") => {
+        Registry::Unreachable { url, obstacle: Obstacle::Certificate, .. } => {
             let host = host_of(url);
             format!("--ca FILE trusts an authority of your own, --insecure {host} any certificate of that host")
         }
@@ -113,9 +113,7 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             let host = realm.split(['/', ',']).next().unwrap_or_default();
             format!("--insecure {host} lets it get passwords over plain HTTP")
         }
-        Registry::Unreachable { cause, .. } if cause.contains("timeout: nothing ") => {
-            "--io-timeout S waits longer".to_owned()
-        }
+        Registry::Unreachable { obstacle: Obstacle::Silence, .. } => "--io-timeout S waits longer".to_owned(),
         Registry::Unauthorized { .. } => {
             "`docker login` or `podman login` keep credentials, --authfile names a file".to_owned()
         }

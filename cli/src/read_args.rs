@@ -1,5 +1,6 @@
 //! The flags of commands that read images, wherever they are.
 
+use crate::args::Common;
 use crate::cache_args::CacheArgs;
 use crate::limit_args::LimitArgs;
 use crate::registry_args::ConnectArgs;
@@ -27,8 +28,8 @@ impl ReadArgs {
     }
 
     /// The registries that the flags speak of.
-    pub fn registries(&self) -> Registries {
-        self.connect.registries(self.limits())
+    pub fn registries(&self, common: &Common) -> Registries {
+        self.connect.registries(self.limits(), common)
     }
 
     /// What opens images.

@@ -1,9 +1,10 @@
 //! The flags of every command that may talk to a registry.
 
+use crate::args::Common;
 use crate::interrupt;
 use clap::Args;
-use layerstone_pipeline::Registries;
-use layerstone_registry::{InsecureHost, Options};
+use layerstone_pipeline::{Registries, Report};
+use layerstone_registry::{InsecureHost, Notify, Options};
 use layerstone_store::{Cancel, Limits};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,11 +69,12 @@ impl Default for ConnectArgs {
 
 impl ConnectArgs {
     /// The registries that the flags speak of, to read from.
-    pub fn registries(&self, limits: Limits) -> Registries {
-        Registries::new(self.options(limits), Vec::new(), UPLOADS.into())
+    pub fn registries(&self, limits: Limits, common: &Common) -> Registries {
+        Registries::new(self.options(limits, common), Vec::new(), UPLOADS.into())
     }
 
-    fn options(&self, limits: Limits) -> Options {
+    fn options(&self, limits: Limits, common: &Common) -> Options {
+        let report = common.clone();
         Options {
             insecure: self.insecure.clone(),
             ca: self.ca.clone(),
@@ -81,6 +83,7 @@ impl ConnectArgs {
             io_timeout: Duration::from_secs(self.io_timeout.into()),
             limits,
             cancel: Cancel::when(interrupt::has_come),
+            notify: Notify::with(move |message| report.warning(message)),
         }
     }
 
@@ -92,8 +95,8 @@ impl ConnectArgs {
 
 impl RegistryArgs {
     /// The registries that the flags speak of.
-    pub fn registries(&self, limits: Limits) -> Registries {
-        Registries::new(self.connect.options(limits), self.mount_from.clone(), self.uploads.into())
+    pub fn registries(&self, limits: Limits, common: &Common) -> Registries {
+        Registries::new(self.connect.options(limits, common), self.mount_from.clone(), self.uploads.into())
     }
 
     /// Files that are read.

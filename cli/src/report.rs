@@ -7,6 +7,7 @@ use layerstone_layer::Progress;
 use layerstone_pipeline::{Report, Task};
 use layerstone_registry::PushStats;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,14 @@ impl Report for Common {
     fn warning(&self, message: &str) {
         match self.errors {
             _ if self.quiet => {}
-            Form::Text => eprintln!("warning: {message}"),
-            Form::Json => eprintln!("{}", json!({"warning": message})),
+            Form::Text => print_line(&format!("warning: {message}")),
+            Form::Json => print_line(&json!({"warning": message}).to_string()),
         }
     }
 
     fn notice(&self, message: &str) {
         if !self.quiet {
-            eprintln!("{message}");
+            print_line(message);
         }
     }
 
@@ -36,6 +37,12 @@ impl Report for Common {
     fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_> {
         show(if self.quiet { When::Never } else { self.progress }, task, meter)
     }
+}
+
+/// Prints a line. On a terminal it takes the place of a progress bar, which is drawn again below it.
+fn print_line(text: &str) {
+    let clear = if std::io::stderr().is_terminal() { "\r\x1b[2K" } else { "" };
+    eprintln!("{clear}{text}");
 }
 
 fn sent_text(sent: &PushStats, within: Duration) -> String {

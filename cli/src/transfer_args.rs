@@ -57,8 +57,8 @@ impl TransferArgs {
     }
 
     /// The registries that the flags speak of.
-    pub fn registries(&self) -> Registries {
-        self.registry.registries(self.limits.limits())
+    pub fn registries(&self, common: &Common) -> Registries {
+        self.registry.registries(self.limits.limits(), common)
     }
 
     /// Refuses a target that contradicts flags, or is one of the inputs.

@@ -41,6 +41,7 @@ mod proxies;
 mod pull;
 mod push;
 mod redirects;
+mod retries;
 mod serve;
 mod unusual;
 mod uploads;

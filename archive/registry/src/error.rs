@@ -6,6 +6,28 @@ use std::time::Duration;
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Why a host cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Its name has no address. The resolver of the system has asked more than once before it says so.
+    Name,
+    /// It answers TLS in plain.
+    NoTls,
+    /// Its certificate is not valid, or there is none.
+    Certificate,
+    /// Nothing was received, or nothing could be sent, for too long.
+    Silence,
+    /// There is no connection, it broke, or the answer is no HTTP.
+    Connection,
+}
+
+impl Obstacle {
+    /// Whether it may go away by itself.
+    fn is_transient(self) -> bool {
+        matches!(self, Obstacle::Silence | Obstacle::Connection)
+    }
+}
+
 /// An error of a registry, or on the way to it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -18,8 +40,10 @@ pub enum Error {
     /// No answer, or one that is no HTTP.
     #[error("cannot reach: {url}: {cause}")]
     Unreachable {
-        /// What was asked for.
+        /// What was asked for: a URL, or the host alone.
         url: String,
+        /// The kind of the cause.
+        obstacle: Obstacle,
         /// Why.
         cause: String,
     },
@@ -131,12 +155,28 @@ impl From<layerstone_layer::Error> for Error {
 }
 
 impl Error {
+    /// There is no connection to what was asked for, or it broke.
+    pub(crate) fn broken(url: impl ToString, cause: impl Into<String>) -> Error {
+        Error::Unreachable { url: url.to_string(), obstacle: Obstacle::Connection, cause: cause.into() }
+    }
+
     /// Whether it may go away by itself, so that a retry can help.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Error::Unreachable { .. } => true,
+            Error::Unreachable { obstacle, .. } => obstacle.is_transient(),
             Error::Status { status, .. } => is_transient_status(*status),
             _ => false,
+        }
+    }
+
+    /// The host that was asked and why that failed, of an error after which a retry may help.
+    pub(crate) fn host_and_cause(&self) -> Option<(&str, String)> {
+        match self {
+            Error::Unreachable { url, cause, .. } => Some((host_of(url), cause.clone())),
+            Error::Status { url, status, explanation, .. } => {
+                Some((host_of(url), format!("found status {status}{explanation}")))
+            }
+            _ => None,
         }
     }
 
@@ -147,6 +187,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The host of a URL, with its port.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
 }
 
 /// Statuses after which a retry may help (RFC 9110, section 15.6; RFC 6585, section 4; Cloudflare's 520 to 524).

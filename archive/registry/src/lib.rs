@@ -26,9 +26,9 @@ mod trust;
 mod url;
 
 pub use client::{FetchedManifest, Push, Registry, RemoteBlob, Repository, default_files};
-pub use error::{Error, Result};
+pub use error::{Error, Obstacle, Result};
 pub use memory_registry::{MemoryRegistry, RepositoryHandle, StoredContent};
-pub use options::Options;
+pub use options::{Notify, Options};
 pub use push_stats::PushStats;
 pub use server::Server;
 pub use trust::InsecureHost;

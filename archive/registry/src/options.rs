@@ -2,7 +2,9 @@
 
 use crate::InsecureHost;
 use layerstone_store::{Cancel, Limits};
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of a client.
@@ -22,13 +24,39 @@ pub struct Options {
     pub limits: Limits,
     /// Cancels all requests.
     pub cancel: Cancel,
+    /// Is told of retries.
+    pub notify: Notify,
+}
+
+/// Receives what a user should know while requests go on: one line each, from any thread.
+#[derive(Clone, Default)]
+pub struct Notify(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+
+impl Notify {
+    /// Calls a function.
+    pub fn with(receive: impl Fn(&str) + Send + Sync + 'static) -> Notify {
+        Notify(Some(Arc::new(receive)))
+    }
+
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "nothing is tried again without a client"))]
+    pub(crate) fn tell(&self, message: &str) {
+        if let Some(receive) = &self.0 {
+            receive(message);
+        }
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Notify(…)" } else { "Notify" })
+    }
 }
 
 impl Default for Options {
-    /// The system's certificates, the user's credentials, three retries, a minute of silence, never cancelled.
+    /// The system's certificates, the user's credentials, three retries, a minute of silence, never cancelled; nobody is told of retries.
     fn default() -> Options {
         let (insecure, io_timeout) = (Vec::new(), Duration::from_secs(60));
-        let (limits, cancel) = (Limits::default(), Cancel::default());
-        Options { insecure, ca: None, auth_file: None, retries: 3, io_timeout, limits, cancel }
+        let (limits, cancel, notify) = (Limits::default(), Cancel::default(), Notify::default());
+        Options { insecure, ca: None, auth_file: None, retries: 3, io_timeout, limits, cancel, notify }
     }
 }

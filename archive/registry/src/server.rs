@@ -37,7 +37,7 @@ impl Server {
     ///
     /// The port is in use, or not permitted.
     pub fn bind(address: SocketAddr) -> Result<Server> {
-        let failed = |e: io::Error| Error::Unreachable { url: format!("http://{address}"), cause: e.to_string() };
+        let failed = |e: io::Error| Error::broken(format!("http://{address}"), e.to_string());
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -57,7 +57,7 @@ impl Server {
     /// Connections cannot be accepted.
     pub fn run(&self, registry: &MemoryRegistry, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> Result<()> {
         let url = format!("http://{}", self.address);
-        self.accept(registry, stop, tell).map_err(|e| Error::Unreachable { url, cause: e.to_string() })
+        self.accept(registry, stop, tell).map_err(|e| Error::broken(url, e.to_string()))
     }
 
     fn accept(&self, registry: &MemoryRegistry, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> io::Result<()> {

@@ -90,7 +90,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let output = options.output.as_deref().map(ImageTarget::parse).transpose()?;
     options.check_files(&specs, output.as_ref(), &store)?;
-    let registries = options.registry.registries(options.base.limits());
+    let registries = options.registry.registries(options.base.limits(), common);
     let build = options.build_options(&store, &registries, common)?;
     if options.dry_run {
         for (spec, strategy) in &specs {

@@ -84,7 +84,7 @@ impl RulesArgs {
             is_ours: self.program.is_none(),
             stages: &self.stage,
             store_flags: self.store.words(),
-            base: pinned_base(spec)?,
+            base: pinned_base(spec, common)?,
             previous: self.previous.as_deref(),
             mentioned: mentioned(spec, &store)?,
             again: self.words(command, output),
@@ -117,13 +117,13 @@ impl RulesArgs {
 
 /// The base of a spec with its digest, so that all stages build on one image, if a registry has it and the spec does not
 /// say which digest.
-fn pinned_base(spec: &Spec) -> Result<Option<Place>> {
+fn pinned_base(spec: &Spec, common: &Common) -> Result<Option<Place>> {
     let Some(Place::Registry(reference)) = spec.from_image.as_ref() else { return Ok(None) };
     if reference.digest().is_some() {
         return Ok(None);
     }
     let wanted = Wanted::new(None, spec.architecture.as_deref(), spec.variant.as_deref()).of_base();
-    let remote = remote_image(reference, &wanted, &ConnectArgs::default().registries(Limits::default()))?;
+    let remote = remote_image(reference, &wanted, &ConnectArgs::default().registries(Limits::default(), common))?;
     Ok(Some(Place::Registry(reference.tagged().with_digest(remote.digest))))
 }
 

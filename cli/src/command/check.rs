@@ -28,7 +28,7 @@ pub struct Options {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let transfer = &options.transfer;
-    let (store, registries) = (transfer.store.store()?, transfer.registries());
+    let (store, registries) = (transfer.store.store()?, transfer.registries(common));
     let copier = transfer.copier(&store, &registries, common)?;
     let images = copier.check(&ImageSource::parse(&options.image)?)?;
     if options.json {

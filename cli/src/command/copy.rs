@@ -54,7 +54,7 @@ pub fn copy(
     transfer: &TransferArgs,
     common: &Common,
 ) -> Result<()> {
-    let (store, registries) = (transfer.store.store()?, transfer.registries());
+    let (store, registries) = (transfer.store.store()?, transfer.registries(common));
     let copier = transfer.copier(&store, &registries, common)?;
     let published = if all { copier.copy_all(source, target, name)? } else { copier.copy(source, target, name)? };
     if target.is_stdout() { Ok(()) } else { print_published(&published, common) }

@@ -35,7 +35,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     spec.tag = Some("latest".to_owned());
     spec.contents = vec![PathBuf::from(env.as_str())];
     spec.config.insert("Cmd".to_owned(), vec!["/bin/hello"].into());
-    let registries = ConnectArgs::default().registries(Limits::default());
+    let registries = ConnectArgs::default().registries(Limits::default(), common);
     let build = BuildOptions::new(&store, &registries, common);
     let builder = Builder::open(&spec, Strategy::default(), false, &build)?;
     let work = Scratch::create(&std::env::temp_dir())?;

@@ -88,7 +88,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (limits, cache) = (options.base.limits(), options.cache.options().open(&store, common)?);
     let read = files.iter().map(|file| file.read());
     let read: Vec<LayerFile> = read.collect::<layerstone_pipeline::Result<_>>()?;
-    let registries = options.registry.registries(options.base.limits());
+    let registries = options.registry.registries(options.base.limits(), common);
     let base = options.base.open(Some(&spec), &registries, &options.cache, common)?;
     if let Some(base) = &base {
         check_architecture(&spec, base, options.check.checks(), common)?;

@@ -35,7 +35,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let target = ImageTarget::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     transfer.check_files(&sources.iter().map(|(source, _)| source).collect::<Vec<_>>(), &target)?;
-    let (store, registries) = (transfer.store.store()?, transfer.registries());
+    let (store, registries) = (transfer.store.store()?, transfer.registries(common));
     let published = transfer.copier(&store, &registries, common)?.index(&sources, &target, name)?;
     print_published(&published, common)
 }

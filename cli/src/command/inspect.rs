@@ -50,7 +50,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let registries = options.read.registries();
+    let registries = options.read.registries(common);
     let opener = options.read.opener(&registries, common);
     if let [old, new] = &options.diff[..] {
         return diff::run(&parse_place(old)?, &parse_place(new)?, options, &opener);

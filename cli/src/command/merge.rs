@@ -40,7 +40,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let files = Files::default().reads(inputs.filter_map(Place::path)).reads(options.read.files());
     files.writes_to(&target).check()?;
     let limits = options.read.limits();
-    let registries = options.read.registries();
+    let registries = options.read.registries(common);
     let mut merge = Merge::default();
     for (location, images) in opened(&places, &options.read.opener(&registries, common))? {
         images.into_iter().try_for_each(|image| merge.add(&location, image))?;

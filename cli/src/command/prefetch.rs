@@ -45,7 +45,7 @@ enum Form {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.compression.choice()?;
     let reference = parse_reference(&options.reference)?;
-    let remote = remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registries())?;
+    let remote = remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registries(common))?;
     let reference = reference.with_digest(remote.digest);
     let name = options.name.as_deref().map(parse_name).transpose()?.unwrap_or_else(|| remote.name());
     let (hash, image_name) = (hash(&reference, &name, options, common)?, reference.familiar().name().to_owned());
@@ -74,7 +74,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 fn hash(reference: &Reference, name: &Reference, options: &Options, common: &Common) -> Result<Digest> {
     let mut sink = io::sink();
     let mut hashed = DigestWriter::new(&mut sink);
-    let (store, registries) = (options.transfer.store.store()?, options.transfer.registries());
+    let (store, registries) = (options.transfer.store.store()?, options.transfer.registries(common));
     let copier = options.transfer.copier(&store, &registries, common)?;
     let image = copier.plain(&ImageSource::Image(Place::Registry(reference.clone())), Some(name.clone()))?;
     let (docker, target) = (DockerImage::new(&image, None)?, Target::Pipe(&mut hashed, Path::new("nowhere")));

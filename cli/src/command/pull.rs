@@ -39,10 +39,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let name = options.name.as_deref().map(parse_name).transpose()?;
     options.transfer.check_files(&[], &target)?;
     if options.all && reference.digest().is_none() {
-        let digest = remote_digest(&reference, &options.transfer.registries())?;
+        let digest = remote_digest(&reference, &options.transfer.registries(common))?;
         reference = pinned(reference, digest, common);
     } else if reference.digest().is_none() {
-        let remote = remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registries())?;
+        let remote =
+            remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registries(common))?;
         let wanted = options.transfer.platform.wanted();
         let other = remote.platform().filter(|found| remote.is_alone && wanted.rank(found).is_none());
         if let Some(found) = other {

@@ -35,7 +35,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let (store, registries) = (options.transfer.store.store()?, options.transfer.registries());
+    let (store, registries) = (options.transfer.store.store()?, options.transfer.registries(common));
     let mut copier = options.transfer.copier(&store, &registries, common)?;
     copier.options.compression.plain_by_default = true;
     Files::default().writes_state(options.transfer.state.as_deref()).check()?;

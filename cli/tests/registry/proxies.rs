@@ -108,7 +108,7 @@ fn errors() {
             "",
             "cannot reach: https://r.example/v2/a/manifests/1: through http://PROXY of HTTPS_PROXY: ",
         ),
-        ("HTTPS_PROXY", "127.0.0.1:1", "", "through http://127.0.0.1:1 of HTTPS_PROXY: Connection refused"),
+        ("HTTPS_PROXY", "127.0.0.1:1", "", "through http://127.0.0.1:1 of HTTPS_PROXY: connection refused"),
         ("HTTPS_PROXY", "socks5://127.0.0.1:1", "", "through socks5://127.0.0.1:1 of HTTPS_PROXY: "),
     ] {
         let place = Place::new();

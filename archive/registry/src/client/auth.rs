@@ -140,7 +140,8 @@ impl TokenRequest<'_> {
         }
         let reader = body(answer, None).map_err(|cause| wrong(self.registry, cause))?;
         let bytes = self.transport.read_small(reader, MOST_TOKEN);
-        let bytes = bytes.map_err(|cause| Error::Unreachable { url: realm.to_string(), cause })?;
+        let bytes =
+            bytes.map_err(|(obstacle, cause)| Error::Unreachable { url: realm.to_string(), obstacle, cause })?;
         let answer = serde_json::from_slice::<Token>(&bytes).ok();
         // Some answer with both, of which one is empty.
         let tokens = answer.into_iter().flat_map(|answer| [answer.token, answer.access_token]).flatten();

@@ -6,7 +6,7 @@ use crate::client::challenge;
 use crate::client::pipe::{self, Part};
 use crate::client::proxy::Proxies;
 use crate::client::refusal::refused;
-use crate::client::retry::Retry;
+use crate::client::retry::{Notices, Retry};
 use crate::client::transport::{Payload, Transport};
 use crate::error::is_transient_status;
 use crate::options::Options;
@@ -32,6 +32,7 @@ pub struct Registry {
     auth: Arc<Auth>,
     /// Its token of cancellation ends all requests.
     pub(crate) options: Options,
+    notices: Arc<Notices>,
 }
 
 /// A request without its body.
@@ -83,6 +84,7 @@ impl Registry {
             transport: Transport::new(options, trust, Proxies::of_environment())?,
             auth: Arc::new(Auth::new(host, options)),
             options: options.clone(),
+            notices: Arc::new(Notices::new(options.notify.clone())),
         };
         if registry.transport.trust.is_exempt(&registry.base) {
             registry.base.is_https = registry.retry().run(|| registry.transport.speaks_tls(&registry.base))?;
@@ -92,7 +94,8 @@ impl Registry {
 
     /// The policy of retries.
     pub(crate) fn retry(&self) -> Retry {
-        Retry { retries: self.options.retries, cancel: self.options.cancel.clone() }
+        let (retries, cancel) = (self.options.retries, self.options.cancel.clone());
+        Retry { retries, cancel, notices: Arc::clone(&self.notices) }
     }
 
     /// The address of something below `/v2/`.
@@ -121,12 +124,13 @@ impl Registry {
     /// Asks the registry to delete something. A failure is ignored: the registry drops it later by itself. After
     /// cancellation this is tried once, with a short timeout.
     pub(crate) fn forget(&self, scope: &Scope, request: &Request<'_>) {
-        let retry = Retry { retries: self.options.retries.min(1), ..self.retry() };
+        let retry = Retry { retries: self.options.retries.min(1), notices: Arc::default(), ..self.retry() };
         if let Err(Error::Cancelled) = retry.run(|| self.request_once(scope, request)) {
             let options = Options { retries: 0, cancel: Cancel::default(), ..self.options.clone() };
             let transport = self.transport.farewell();
             let (host, base, auth) = (self.host.clone(), self.base.clone(), Arc::clone(&self.auth));
-            let _ = Registry { host, base, transport, auth, options }.request_once(scope, request);
+            let notices = Arc::default();
+            let _ = Registry { host, base, transport, auth, options, notices }.request_once(scope, request);
         }
     }
 

@@ -54,7 +54,7 @@ impl RemoteBlob {
         let (mut attempts, mut at) = (policy.attempts(), from);
         loop {
             let begin = at;
-            let Err(error) = self.copy_once(&mut at, out) else { return Ok(()) };
+            let Err(error) = self.copy_once(&mut at, out) else { return Ok(attempts.succeed()) };
             if at - begin >= PROGRESS {
                 attempts.reset();
             }
@@ -97,9 +97,9 @@ impl RemoteBlob {
             let read = reader.read(&mut buffer);
             registry.options.cancel.check()?;
             let count = read.map_err(|e| {
-                let cause = registry.transport.broken(&e);
+                let (obstacle, cause) = registry.transport.broken(&e);
                 let cause = format!("the answer breaks off after {at} of {} bytes: {cause}", self.descriptor.size);
-                Error::Unreachable { url: url(), cause }
+                Error::Unreachable { url: url(), obstacle, cause }
             })?;
             if count == 0 {
                 break;
@@ -114,8 +114,10 @@ impl RemoteBlob {
             write.map_err(|e| layerstone_oci::Error::from(layerstone_layer::Error::write("blob".as_ref())(e)))?;
         }
         if *at < self.descriptor.size {
-            let cause = format!("the answer breaks off after {at} of {} bytes", self.descriptor.size);
-            return Err(Error::Unreachable { url: url(), cause });
+            return Err(Error::broken(
+                url(),
+                format!("the answer breaks off after {at} of {} bytes", self.descriptor.size),
+            ));
         }
         Ok(())
     }

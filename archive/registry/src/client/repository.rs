@@ -103,9 +103,9 @@ impl Repository {
         let limits = &self.registry.options.limits;
         let read = self.registry.transport.read_small(reader, limits.most(Limit::Json));
         self.registry.options.cancel.check()?;
-        let bytes = read.map_err(|cause| {
+        let bytes = read.map_err(|(obstacle, cause)| {
             let cause = format!("the answer breaks off: {cause}");
-            Error::Unreachable { url: request.url.to_string(), cause }
+            Error::Unreachable { url: request.url.to_string(), obstacle, cause }
         })?;
         limits.check(Limit::Json, bytes.len() as u64).map_err(|exceeded| wrong(exceeded.to_string()))?;
         Ok(bytes)

@@ -23,11 +23,30 @@ impl Resolver for BoundedResolver {
         let host = uri.scheme().zip(uri.authority());
         let host = host.and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
         let host = host.ok_or_else(|| Error::BadUri(uri.to_string()))?;
-        let found = if timeout.after.is_not_happening() { host.to_socket_addrs()? } else { look_up(host, timeout)? };
+        let found =
+            if timeout.after.is_not_happening() { resolved(host.to_socket_addrs())? } else { look_up(host, timeout)? };
         let mut addresses = self.empty();
         config.ip_family().keep_wanted(found).take(MOST).for_each(|address| addresses.push(address));
         if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
     }
+}
+
+/// A name that has no address: the cause, inside an I/O error.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot resolve the name: {0}")]
+pub(crate) struct Unresolved(String);
+
+/// What the standard library says before the text of the C library.
+const BEFORE: &str = "failed to lookup address information: ";
+
+impl Unresolved {
+    pub(crate) fn new(cause: &str) -> Unresolved {
+        Unresolved(cause.strip_prefix(BEFORE).unwrap_or(cause).to_owned())
+    }
+}
+
+fn resolved(found: io::Result<IntoIter<SocketAddr>>) -> Result<IntoIter<SocketAddr>, Error> {
+    Ok(found.map_err(|e| io::Error::new(e.kind(), Unresolved::new(&e.to_string())))?)
 }
 
 fn look_up(host: String, timeout: NextTimeout) -> Result<IntoIter<SocketAddr>, Error> {
@@ -35,7 +54,7 @@ fn look_up(host: String, timeout: NextTimeout) -> Result<IntoIter<SocketAddr>, E
     // Nobody waits for an answer that comes too late.
     thread::Builder::new().spawn(move || drop(answer.send(host.to_socket_addrs())))?;
     match found.recv_timeout(*timeout.after) {
-        Ok(found) => Ok(found?),
+        Ok(found) => resolved(found),
         Err(RecvTimeoutError::Timeout) => Err(Error::Timeout(timeout.reason)),
         Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the thread that asks for addresses ended").into()),
     }

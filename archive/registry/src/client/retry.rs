@@ -3,8 +3,10 @@
 //!
 //! All requests of the client use this policy, so that `--retries`, `Retry-After` and cancellation mean the same for each.
 
-use crate::{Error, Result};
+use crate::{Error, Notify, Result};
 use layerstone_store::Cancel;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// The wait before the first retry; it doubles with each one.
@@ -22,6 +24,40 @@ pub(crate) struct Retry {
     /// Retries after the first attempt.
     pub retries: u32,
     pub cancel: Cancel,
+    pub notices: Arc<Notices>,
+}
+
+/// Tells of retries: each attempt at a host once, however many requests to it fail at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    notify: Notify,
+    /// The last attempt that was told, by the host. A host to which a failed request got through is not in it.
+    told: Mutex<BTreeMap<String, u32>>,
+}
+
+impl Notices {
+    pub(crate) fn new(notify: Notify) -> Notices {
+        Notices { notify, told: Mutex::default() }
+    }
+
+    /// Tells that a request is tried for the `attempt`th time, unless that was told.
+    fn tell(&self, error: &Error, attempt: u32, most: u32) {
+        let Some((host, cause)) = error.host_and_cause() else { return };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = told.entry(host.to_owned()).or_default();
+        if attempt <= *last {
+            return;
+        }
+        *last = attempt;
+        let wait = error.retry_after().filter(|wait| !wait.is_zero());
+        let wait = wait.map(|wait| format!(" in {} s", wait.as_secs())).unwrap_or_default();
+        self.notify.tell(&format!("{host}: {cause}, trying again{wait} ({attempt} of {most})"));
+    }
+
+    /// A request got through that had failed.
+    fn forget(&self) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 impl Retry {
@@ -30,7 +66,10 @@ impl Retry {
         let mut attempts = self.attempts();
         loop {
             match attempt() {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    attempts.succeed();
+                    return Ok(done);
+                }
                 Err(error) => attempts.again(error, Error::is_transient)?,
             }
         }
@@ -58,14 +97,26 @@ impl Attempts<'_> {
         }
         self.failed += 1;
         match wait(self.failed, error.retry_after()).filter(|_| self.failed <= self.retry.retries) {
-            Some(time) => Ok(self.retry.cancel.sleep(time)?),
+            Some(time) => {
+                let most = self.retry.retries.saturating_add(1);
+                self.retry.notices.tell(&error, self.failed.saturating_add(1), most);
+                Ok(self.retry.cancel.sleep(time)?)
+            }
             None => Err(error),
         }
     }
 
     /// Restarts the count, after [`PROGRESS`].
     pub(crate) fn reset(&mut self) {
+        self.succeed();
         self.failed = 0;
+    }
+
+    /// The request got through.
+    pub(crate) fn succeed(&self) {
+        if self.failed > 0 {
+            self.retry.notices.forget();
+        }
     }
 }
 
@@ -92,6 +143,7 @@ pub(crate) fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Obstacle;
     use std::cell::Cell;
 
     #[test]
@@ -118,18 +170,22 @@ mod tests {
     }
 
     fn unreachable() -> Error {
-        Error::Unreachable { url: String::new(), cause: String::new() }
+        Error::broken("http://h:1/v2/", "connection refused")
+    }
+
+    fn unresolved() -> Error {
+        Error::Unreachable { url: "http://h:1/v2/".to_owned(), obstacle: Obstacle::Name, cause: String::new() }
     }
 
     fn status(status: u16, retry_after: u64) -> Error {
         let retry_after = Some(Duration::from_secs(retry_after));
-        Error::Status { what: "", url: String::new(), status, explanation: String::new(), retry_after }
+        Error::Status { what: "", url: "http://h:1/v2/".to_owned(), status, explanation: String::new(), retry_after }
     }
 
     /// Runs attempts that always fail so; how many there were.
     fn attempts(retries: u32, cancel: Cancel, error: impl Fn() -> Error) -> (u32, Error) {
         let count = Cell::new(0);
-        let failed = Retry { retries, cancel }.run(|| -> Result<()> {
+        let failed = Retry { retries, cancel, notices: Arc::default() }.run(|| -> Result<()> {
             count.set(count.get() + 1);
             Err(error())
         });
@@ -141,6 +197,7 @@ mod tests {
         for (retries, error, expected) in [
             (0, unreachable as fn() -> Error, 1),
             (1, unreachable, 2),
+            (1, unresolved, 1),
             (3, || status(503, 0), 4),
             (3, || status(500, 0), 4),
             (3, || status(429, 121), 1),
@@ -152,5 +209,29 @@ mod tests {
         }
         let (count, last) = attempts(9, Cancel::when(|| true), unreachable);
         assert!(count == 1 && matches!(last, Error::Cancelled), "{count} {last}");
+    }
+
+    /// Each attempt is told once, and again after a request got through.
+    #[test]
+    fn notices() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&told);
+        let notify = Notify::with(move |text| kept.lock().unwrap().push(text.to_owned()));
+        let notices = Arc::new(Notices::new(notify));
+        let retry = Retry { retries: 5, cancel: Cancel::default(), notices };
+        let (mut first, mut second) = (retry.attempts(), retry.attempts());
+        let busy = || status(503, 1);
+        for (attempts, error) in [(&mut first, unreachable as fn() -> Error), (&mut second, busy)] {
+            retry.notices.tell(&error(), attempts.failed + 2, 6);
+        }
+        retry.notices.tell(&busy(), 3, 6);
+        first.reset();
+        retry.notices.tell(&unreachable(), 2, 6);
+        second.failed = 1;
+        second.reset();
+        retry.notices.tell(&unreachable(), 2, 6);
+        let refused = "h:1: connection refused, trying again (2 of 6)";
+        let expected = [refused, "h:1: found status 503, trying again in 1 s (3 of 6)", refused];
+        assert_eq!(*told.lock().unwrap(), expected);
     }
 }

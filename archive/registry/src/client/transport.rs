@@ -5,16 +5,18 @@ use crate::client::agents::{Agents, CONNECT};
 use crate::client::answer::{Answer, read_within};
 use crate::client::credential::basic;
 use crate::client::proxy::{Proxies, Proxy};
+use crate::client::resolver::Unresolved;
 use crate::client::socket;
 use crate::options::Options;
 use crate::trust::Trust;
 use crate::url::Url;
-use crate::{Error, Result};
+use crate::{Error, Obstacle, Result};
 use layerstone_store::Cancel;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::http::Request;
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
@@ -41,6 +43,8 @@ pub(crate) struct Transport {
     pub trust: Arc<Trust>,
     proxies: Arc<Proxies>,
     agents: Arc<Agents>,
+    /// The hosts that have answered. A name that had an address has one again when the resolver works again.
+    reached: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Why there is no answer.
@@ -55,7 +59,8 @@ impl Transport {
         let roots = RootCerts::Specific(Arc::new(roots(options)?));
         let (silence, cancel) = (options.io_timeout, options.cancel.clone());
         let agents = Agents { roots, silence, limit: None, cancel, made: Mutex::default() };
-        Ok(Transport { trust: Arc::new(trust), proxies: Arc::new(proxies), agents: Arc::new(agents) })
+        let (trust, proxies, agents) = (Arc::new(trust), Arc::new(proxies), Arc::new(agents));
+        Ok(Transport { trust, proxies, agents, reached: Arc::default() })
     }
 
     /// For a few requests after cancellation.
@@ -77,10 +82,16 @@ impl Transport {
         self.agents.cancel.check()?;
         socket::begin();
         let proxy = self.proxies.of(url)?;
-        match self.run(method, url, headers, payload, proxy) {
+        let sent = self.run(method, url, headers, payload, proxy);
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = match &sent {
+            Ok(_) => !reached.insert(url.host()),
+            Err(_) => reached.contains(&url.host()),
+        };
+        drop(reached);
+        match sent {
             Ok(answer) if socket::is_cut() && answer.status().is_success() => {
-                let cause = format!("found status {} before the body was sent", answer.status().as_u16());
-                Err(Error::Unreachable { url: url.to_string(), cause })
+                Err(Error::broken(url, format!("found status {} before the body was sent", answer.status().as_u16())))
             }
             Ok(answer) => match proxy {
                 Some(proxy) if answer.status().as_u16() == 407 && !url.is_https => Err(refusal(proxy, 407)),
@@ -88,7 +99,12 @@ impl Transport {
             },
             Err(failure) => {
                 self.agents.cancel.check()?;
-                Err(failure.into_error(url, self.agents.silence))
+                Err(match failure.into_error(url, self.agents.silence) {
+                    Error::Unreachable { url, obstacle: Obstacle::Name, cause } if is_known => {
+                        Error::broken(url, cause)
+                    }
+                    error => error,
+                })
             }
         }
     }
@@ -113,15 +129,15 @@ impl Transport {
     }
 
     /// Reads a small body, which may take as long as silence may, and have so many bytes and one more.
-    pub(crate) fn read_small(&self, reader: impl Read, most: u64) -> Result<Vec<u8>, String> {
+    pub(crate) fn read_small(&self, reader: impl Read, most: u64) -> Result<Vec<u8>, (Obstacle, String)> {
         read_within(reader, most, self.agents.silence).map_err(|e| self.broken(&e))
     }
 
     /// The reason why the body of an answer breaks off.
-    pub(crate) fn broken(&self, error: &io::Error) -> String {
+    pub(crate) fn broken(&self, error: &io::Error) -> (Obstacle, String) {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
-            Some(inner) => cause(inner, self.agents.silence),
-            None => io_cause(error),
+            Some(inner) => (obstacle(inner), cause(inner, self.agents.silence)),
+            None => (Obstacle::Connection, io_cause(error)),
         }
     }
 
@@ -164,13 +180,14 @@ impl Failure<'_> {
     fn into_error(self, url: &Url, silence: Duration) -> Error {
         let cut = if socket::is_cut() { "the connection broke: " } else { "" };
         let cause = format!("{cut}{}", cause(&self.error, silence));
-        let Some(proxy) = self.proxy else { return Error::Unreachable { url: url.to_string(), cause } };
+        let (url, obstacle) = (url.to_string(), obstacle(&self.error));
+        let Some(proxy) = self.proxy else { return Error::Unreachable { url, obstacle, cause } };
         match self.status() {
             // Statuses of gateways may go away by themselves.
             Some(status) if status < 500 => refusal(proxy, status),
             _ => {
                 let cause = format!("through {proxy} of {}: {cause}", proxy.variable);
-                Error::Unreachable { url: url.to_string(), cause }
+                Error::Unreachable { url, obstacle, cause }
             }
         }
     }
@@ -216,7 +233,7 @@ fn cause(error: &ureq::Error, silence: Duration) -> String {
     match error {
         error if is_plain_answer(error) => PLAIN_ANSWER.to_owned(),
         ureq::Error::Io(e) => io_cause(e),
-        ureq::Error::HostNotFound => "no such host".to_owned(),
+        ureq::Error::HostNotFound => Unresolved::new("found no address").to_string(),
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
             format!("timeout: no connection within {} s", silence.min(CONNECT).as_secs())
         }
@@ -228,25 +245,58 @@ fn cause(error: &ureq::Error, silence: Duration) -> String {
     }
 }
 
+/// The kind of the cause.
+fn obstacle(error: &ureq::Error) -> Obstacle {
+    let is_unresolved = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<Unresolved>());
+    match error {
+        error if is_plain_answer(error) => Obstacle::NoTls,
+        ureq::Error::HostNotFound => Obstacle::Name,
+        ureq::Error::Io(error) if is_unresolved(error) => Obstacle::Name,
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => Obstacle::Connection,
+        ureq::Error::Timeout(_) => Obstacle::Silence,
+        error => match tls_error_of(error) {
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                Obstacle::Certificate
+            }
+            _ => Obstacle::Connection,
+        },
+    }
+}
+
+/// What the system says of a connection is shorter than its own text, which has the number of the error.
 fn io_cause(error: &io::Error) -> String {
     match tls_error(error) {
         Some(tls) => format!("TLS: {tls}"),
+        None if error.raw_os_error().is_some() && is_of_network(error.kind()) => error.kind().to_string(),
         None => error.to_string(),
     }
+}
+
+fn is_of_network(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
+    };
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable
+    )
 }
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Whether TLS was answered with what is none, as servers of plain HTTP do.
-fn is_plain_answer(error: &ureq::Error) -> bool {
-    let tls = match error {
+fn tls_error_of(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
         ureq::Error::Io(error) => tls_error(error),
         ureq::Error::Rustls(error) => Some(error),
         _ => None,
-    };
-    matches!(tls, Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
+    }
+}
+
+/// Whether TLS was answered with what is none, as servers of plain HTTP do.
+fn is_plain_answer(error: &ureq::Error) -> bool {
+    matches!(tls_error_of(error), Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
 }
 
 /// The certificates of authorities that are trusted.

@@ -103,7 +103,7 @@ impl Repository {
             let result = self.send_once(session, descriptor, content);
             let Err(error) = result else {
                 *session = None;
-                return Ok(());
+                return Ok(attempts.succeed());
             };
             if let Some(session) = session {
                 session.is_doubtful = true;

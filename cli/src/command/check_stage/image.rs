@@ -14,8 +14,10 @@ impl Options {
         let target = self.target.as_deref().map(ImageTarget::parse).transpose()?;
         let path = target.as_ref().and_then(ImageTarget::path);
         let path = path.context("no place: expected --place FILE, oci:DIR or the like")?;
-        let image =
-            self.read.opener(&self.read.registries(), common).open_plain(&Location::of(path).into(), &Wanted::any())?;
+        let image = self
+            .read
+            .opener(&self.read.registries(common), common)
+            .open_plain(&Location::of(path).into(), &Wanted::any())?;
         image.check(&Progress::default())?;
         let wanted = self.layer.iter().map(|file| Ok(LayerFile::read(file)?.diff_id));
         let wanted: Vec<Digest> = wanted.collect::<Result<_>>()?;

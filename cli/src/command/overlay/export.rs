@@ -40,7 +40,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     check_tar(&options.output, None)?;
     let place = parse_place(&options.image)?;
     Files::default().reads(place.path()).reads(options.read.files()).writes([&options.output]).check()?;
-    let registries = options.read.registries();
+    let registries = options.read.registries(common);
     let opener = options.read.opener(&registries, common);
     let wanted = options.platform.of_image();
     let stdout_name = Path::new("stdout");
