@@ -114,8 +114,12 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             format!("--insecure {host} lets it get passwords over plain HTTP")
         }
         Registry::Unreachable { obstacle: Obstacle::Silence, .. } => "--io-timeout S waits longer".to_owned(),
-        Registry::Unauthorized { .. } => {
-            "`docker login` or `podman login` keep credentials, --authfile names a file".to_owned()
+        Registry::Unauthorized { url, .. } => {
+            let host = match host_of(url) {
+                "registry-1.docker.io" => "docker.io",
+                host => host,
+            };
+            format!("`docker login {host}` or `podman login {host}` keeps credentials, --authfile names a file")
         }
         _ => return None,
     })

@@ -37,6 +37,7 @@ mod insecure;
 mod layer;
 mod layouts;
 mod lenient;
+mod probes;
 mod proxies;
 mod pull;
 mod push;

@@ -9,6 +9,7 @@ mod credential;
 mod download;
 mod forward;
 mod pipe;
+mod probe;
 mod proxy;
 mod push;
 mod refusal;

@@ -55,6 +55,15 @@ impl Registry {
 }
 
 impl Repository {
+    /// Checks the credentials.
+    ///
+    /// # Errors
+    ///
+    /// None, as there is no repository.
+    pub fn check_push(&self) -> Result<()> {
+        match self.0 {}
+    }
+
     /// The manifest or index of a tag or digest.
     ///
     /// # Errors

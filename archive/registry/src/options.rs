@@ -30,7 +30,9 @@ pub struct Options {
 
 /// Receives what a user should know while requests go on: one line each, from any thread.
 #[derive(Clone, Default)]
-pub struct Notify(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Notify(Option<Arc<Receive>>);
+
+type Receive = dyn Fn(&str) + Send + Sync;
 
 impl Notify {
     /// Calls a function.

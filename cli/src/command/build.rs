@@ -25,7 +25,9 @@ use clap::Args;
 use image_args::ImageArgs;
 use layers_args::LayersArgs;
 use layerstone_layering::Strategy;
-use layerstone_pipeline::{BuildOptions, Builder, CacheOptions, ImageTarget, Registries, WriteOptions, build_index};
+use layerstone_pipeline::{
+    BuildOptions, Builder, CacheOptions, ImageTarget, Registries, WriteOptions, build_index, check_places,
+};
 use layerstone_spec::Spec;
 use layerstone_store::Store;
 use std::ffi::OsString;
@@ -104,6 +106,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         bail!("--state: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG with it");
     }
     let legacy = options.archive.legacy;
+    check_places([], &target, &registries)?;
     let mut step = options.step.begin(&target.files())?;
     match &specs[..] {
         [(spec, strategy)] => {

@@ -6,7 +6,7 @@ use crate::transfer_args::TransferArgs;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use layerstone_oci::{Location, Place, Reference};
-use layerstone_pipeline::{ImageSource, ImageTarget};
+use layerstone_pipeline::{ImageSource, ImageTarget, Registries, check_places};
 use std::ffi::OsString;
 
 /// Copy an image from anywhere to anywhere
@@ -42,7 +42,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let replaced = matches!(&source, ImageSource::Image(Place::File(location)) if is_alone(location));
     let read: Vec<&ImageSource> = [&source].into_iter().filter(|_| !replaced).collect();
     options.transfer.check_files(&read, &target)?;
-    copy(&source, &target, name, options.all, &options.transfer, common)
+    let registries = options.transfer.registries(common);
+    copy(&source, &target, name, options.all, &options.transfer, &registries, common)
 }
 
 /// Copies an image, or `all` that its index lists, and says what it is there.
@@ -52,10 +53,12 @@ pub fn copy(
     name: Option<Reference>,
     all: bool,
     transfer: &TransferArgs,
+    registries: &Registries,
     common: &Common,
 ) -> Result<()> {
-    let (store, registries) = (transfer.store.store()?, transfer.registries(common));
-    let copier = transfer.copier(&store, &registries, common)?;
+    check_places([source], target, registries)?;
+    let store = transfer.store.store()?;
+    let copier = transfer.copier(&store, registries, common)?;
     let published = if all { copier.copy_all(source, target, name)? } else { copier.copy(source, target, name)? };
     if target.is_stdout() { Ok(()) } else { print_published(&published, common) }
 }

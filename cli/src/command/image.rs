@@ -14,7 +14,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layer::{Layer, LayerFile};
 use layerstone_pipeline::{
-    Checks, ImageTarget, WriteOptions, check_architecture, check_layers, layer_files_of, read_layer, write_image,
+    Checks, ImageTarget, WriteOptions, check_architecture, check_layers, check_places, layer_files_of, read_layer,
+    write_image,
 };
 use layerstone_spec::Spec;
 use rayon::prelude::*;
@@ -84,11 +85,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let read = Files::of(&store).reads_spec(Some(&options.spec), &spec).reads_layers(&files);
     let read = read.reads(options.base.file(Some(&spec))).reads(options.registry.files());
     read.writes(&options.step.depfile).writes_to(&target).check()?;
+    let registries = options.registry.registries(options.base.limits(), common);
+    check_places([], &target, &registries)?;
     let mut step = options.step.begin(&target.files())?;
     let (limits, cache) = (options.base.limits(), options.cache.options().open(&store, common)?);
     let read = files.iter().map(|file| file.read());
     let read: Vec<LayerFile> = read.collect::<layerstone_pipeline::Result<_>>()?;
-    let registries = options.registry.registries(options.base.limits(), common);
     let base = options.base.open(Some(&spec), &registries, &options.cache, common)?;
     if let Some(base) = &base {
         check_architecture(&spec, base, options.check.checks(), common)?;

@@ -6,7 +6,7 @@ use crate::published::print_published;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
-use layerstone_pipeline::{ImageSource, ImageTarget};
+use layerstone_pipeline::{ImageSource, ImageTarget, check_places};
 use std::ffi::OsString;
 
 /// Put images for one architecture each together into one image for all
@@ -36,6 +36,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let name = options.name.as_deref().map(parse_name).transpose()?;
     transfer.check_files(&sources.iter().map(|(source, _)| source).collect::<Vec<_>>(), &target)?;
     let (store, registries) = (transfer.store.store()?, transfer.registries(common));
+    check_places(sources.iter().map(|(source, _)| source), &target, &registries)?;
     let published = transfer.copier(&store, &registries, common)?.index(&sources, &target, name)?;
     print_published(&published, common)
 }

@@ -6,7 +6,7 @@ use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_oci::{Place, Reference};
-use layerstone_pipeline::{ImageSource, ImageTarget, remote_digest, remote_image};
+use layerstone_pipeline::{ImageSource, ImageTarget, check_places, remote_digest, remote_image};
 use layerstone_store::Digest;
 use std::ffi::OsString;
 
@@ -38,20 +38,22 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let target = ImageTarget::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     options.transfer.check_files(&[], &target)?;
+    let registries = options.transfer.registries(common);
+    check_places([], &target, &registries)?;
     if options.all && reference.digest().is_none() {
-        let digest = remote_digest(&reference, &options.transfer.registries(common))?;
+        let digest = remote_digest(&reference, &registries)?;
         reference = pinned(reference, digest, common);
     } else if reference.digest().is_none() {
-        let remote =
-            remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registries(common))?;
         let wanted = options.transfer.platform.wanted();
+        let remote = remote_image(&reference, &wanted, &registries)?;
         let other = remote.platform().filter(|found| remote.is_alone && wanted.rank(found).is_none());
         if let Some(found) = other {
             common.warn(format!("the image is for {found}, and not for {wanted}: {reference}"));
         }
         reference = pinned(reference, remote.digest, common);
     }
-    copy(&ImageSource::Image(Place::Registry(reference)), &target, name, options.all, &options.transfer, common)
+    let source = ImageSource::Image(Place::Registry(reference));
+    copy(&source, &target, name, options.all, &options.transfer, &registries, common)
 }
 
 /// A reference with the digest that it leads to, which is printed: what is pulled is that, even if the tag moves meanwhile.

@@ -38,5 +38,6 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let (source, target) = (ImageSource::parse(&options.image)?, ImageTarget::Registry(reference));
     options.transfer.check_files(&[&source], &target)?;
-    copy(&source, &target, None, options.all, &options.transfer, common)
+    let registries = options.transfer.registries(common);
+    copy(&source, &target, None, options.all, &options.transfer, &registries, common)
 }

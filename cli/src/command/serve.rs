@@ -8,7 +8,7 @@ use crate::transfer_args::TransferArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_oci::{BlobStore, Descriptor, Index, Reference, media_type};
-use layerstone_pipeline::{Copier, ImageSource, PutManifest};
+use layerstone_pipeline::{Copier, ImageSource, PutManifest, check_sources};
 use layerstone_registry::{MemoryRegistry, RepositoryHandle, Server};
 use layerstone_store::Scratch;
 use std::collections::BTreeMap;
@@ -41,9 +41,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     Files::default().writes_state(options.transfer.state.as_deref()).check()?;
     // First, so that a port that is taken is an error at once.
     let server = Server::bind(options.listen)?;
+    let parse = |image: &OsString| Ok(ImageSource::parse(image)?);
+    let images: Vec<ImageSource> = options.images.iter().map(parse).collect::<Result<_>>()?;
+    check_sources(&images, &registries)?;
     let shelf = Mutex::new(MemoryRegistry::default());
     let (mut names, mut scratches) = (Vec::new(), Vec::new());
-    for image in &options.images {
+    for image in images {
         let name = put(image, &copier, &shelf, &mut scratches)?;
         if names.contains(&name) {
             bail!("two images called {name}: expected names of their own");
@@ -70,13 +73,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 
 /// Puts an image into the registry; what it is called there.
 fn put(
-    text: &OsString,
+    source: ImageSource,
     copier: &Copier<'_>,
     registry: &Mutex<MemoryRegistry>,
     scratches: &mut Vec<Scratch>,
 ) -> Result<Reference> {
     let into = |repository: String| RepositoryHandle { registry, repository };
-    let (mut images, repository) = match ImageSource::parse(text)? {
+    let (mut images, repository) = match source {
         ImageSource::Spec(path) => {
             let specs = copier.specs(&path)?;
             let target = into(specs[0].reference()?.name().to_owned());

@@ -55,7 +55,9 @@ fn passwords() {
     let to = format!("{host}/synth");
     let run = push(&place, &to, &[]);
     assert!(run.stderr.contains("no credentials for it in any auth file"), "{}", run.stderr);
-    assert!(run.stderr.contains("hint: `docker login` or `podman login` keep credentials"), "{}", run.stderr);
+    let hint =
+        format!("hint: `docker login {host}` or `podman login {host}` keeps credentials, --authfile names a file");
+    assert!(run.stderr.contains(&hint), "{}", run.stderr);
     let here = place.path().to_owned();
     for (file, variable, folder) in [
         ("named.json", "REGISTRY_AUTH_FILE", "named.json"),
@@ -73,7 +75,10 @@ fn passwords() {
     place.write("bad.json", auth_file(host).replace(AUTH, "dXNlcjp3cm9uZw=="));
     let run = push(&place, &format!("{to} --authfile bad.json"), &[]);
     assert!(
-        run.stderr.starts_with(&format!("layerstone: not allowed: http://{host}/v2/synth/blobs/")),
+        run.stderr.starts_with(&format!(
+            "layerstone: not allowed: http://{host}/v2/: the credentials of bad.json for {host} were refused: found \
+             status 401"
+        )),
         "{}",
         run.stderr
     );
@@ -241,7 +246,11 @@ fn tokens() {
     assert!(run.code == Some(1) && run.stderr.contains("not allowed: "), "{}", run.stderr);
     let run = push(&place, &format!("{host}/three --authfile wrong.json"), &[]);
     assert!(
-        run.stderr.contains(&format!("not allowed: http://{}/token: found status 401", tokens.server.host())),
+        run.stderr.starts_with(&format!(
+            "layerstone: not allowed: http://{host}/v2/: the credentials of wrong.json for {host} were refused: \
+             http://{}/token: found status 401",
+            tokens.server.host()
+        )),
         "{}",
         run.stderr
     );
@@ -252,16 +261,22 @@ fn tokens() {
 #[test]
 fn tokens_that_run_out() {
     let place = place();
-    let Some((registry, tokens)) = with_tokens(&place, |number| if number % 2 == 0 { -120 } else { 60 }) else {
-        return;
-    };
+    let Some((registry, tokens)) = with_tokens(&place, |number| if number == 0 { -120 } else { 60 }) else { return };
     let host = registry.host();
     place.write("auth.json", auth_file(host));
-    // The first one does not do: refused.
     let run = push(&place, &format!("{host}/a --authfile auth.json --uploads 1"), &[]);
-    assert!(run.code == Some(1) && run.stderr.contains("not allowed"), "{}", run.stderr);
-    let first = tokens.server.seen().len();
-    assert!(first <= 2, "{first}");
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(tokens.server.seen().len(), 2);
+    // None of them does: refused.
+    let place = super::place();
+    let Some((registry, tokens)) = with_tokens(&place, |_| -120) else { return };
+    let host = registry.host();
+    place.write("auth.json", auth_file(host));
+    let run = push(&place, &format!("{host}/a --authfile auth.json --uploads 1"), &[]);
+    let expected = format!("the credentials of auth.json for {host} do not allow it: found status 401");
+    assert!(run.code == Some(1) && run.stderr.contains(&expected), "{}", run.stderr);
+    let asked = tokens.server.seen().len();
+    assert!(asked <= 3, "{asked}");
 }
 
 /// What nobody may be told: passwords of a registry with TLS do not go to a server of tokens without.

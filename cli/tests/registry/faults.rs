@@ -311,17 +311,17 @@ fn redirects_to_plain_http() {
 fn no_registry() {
     let place = Place::new();
     let error = place.fail("pull 127.0.0.1:1/a:1 -o x.tar --retries 1");
-    assert!(error.contains("cannot reach: https://127.0.0.1:1/v2/: "), "{error}");
+    assert!(error.contains("cannot reach: 127.0.0.1:1: connection refused"), "{error}");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap();
     let thread = std::thread::spawn(move || {
-        for stream in listener.incoming().take(4) {
+        for stream in listener.incoming().take(6) {
             use std::io::Write;
             let _ = stream.unwrap().write_all(b"SSH-2.0-x\r\n");
         }
     });
     let error = place.fail(&format!("pull {host}/a:1 -o x.tar --retries 2"));
-    assert!(error.contains(&format!("cannot reach: http://{host}/v2/a/manifests/1: ")), "{error}");
+    assert!(error.contains(&format!("cannot reach: {host}: found no HTTP/1.1")), "{error}");
     thread.join().unwrap();
     let _: Option<Value> = None;
 }

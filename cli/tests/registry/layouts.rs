@@ -152,7 +152,7 @@ fn what_is_no_layout() {
         ("file", "found a file, expected a folder"),
         ("other", "oci-layout: expected {\"imageLayoutVersion\":\"1.0.0\"}"),
         ("broken", "not a manifest: broken/index.json: "),
-        ("absent/folder", "cannot make the folder: absent/folder"),
+        ("absent/folder", "cannot write: absent/folder: its folder absent does not exist"),
     ] {
         let error = place.fail(&format!("build image.json -o oci:{folder} {}", root()));
         assert!(error.contains(cause), "{error}");

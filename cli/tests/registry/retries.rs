@@ -10,7 +10,7 @@ use serde_json::json;
 use std::net::TcpListener;
 
 /// An address of this machine at which nobody answers.
-fn nobody() -> String {
+pub(super) fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }

@@ -89,6 +89,16 @@ impl Output {
         Ok(output)
     }
 
+    /// Checks that the directory of a destination exists, before work is done for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoParent`], or it cannot be looked at.
+    pub fn check_parent(destination: &Path) -> Result<()> {
+        let mut walk = Walk::named(destination).map_err(Error::io("write", destination))?;
+        entry_of(&mut walk, destination).map(drop)
+    }
+
     fn begin(directory: Arc<Directory>, mode: u32, destination: &Path, kind: Kind) -> Result<Output> {
         let created = temporary::create_file(&directory, mode);
         let (file, name, leftover) = created.map_err(Error::io("write", destination))?;
@@ -114,15 +124,8 @@ impl Output {
     }
 
     fn create_at(mut walk: Walk, destination: &Path, directories: &mut Directories) -> Result<Output> {
-        let entry = walk.entry();
+        let entry = entry_of(&mut walk, destination)?;
         let end = walk.path.clone();
-        let entry = match entry {
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                let parent = parent_of(&end);
-                return Err(Error::NoParent { path: end, parent });
-            }
-            entry => entry.map_err(Error::io("write", destination))?,
-        };
         let found = entry.file.as_ref().map(fstat).transpose().map_err(|e| Error::io("write", &end)(e.into()))?;
         match found.as_ref().map(file_type) {
             None | Some(FileType::RegularFile) => {}
@@ -280,6 +283,17 @@ fn swept(directory: Directory, directories: &mut Directories) -> io::Result<Arc<
 
 fn name_of(path: &Path) -> &OsStr {
     path.file_name().unwrap_or_default()
+}
+
+/// Where an output goes.
+fn entry_of(walk: &mut Walk, destination: &Path) -> Result<Entry> {
+    match walk.entry() {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            let (path, parent) = (walk.path.clone(), parent_of(&walk.path));
+            Err(Error::NoParent { path, parent })
+        }
+        entry => entry.map_err(Error::io("write", destination)),
+    }
 }
 
 #[cfg(test)]

@@ -5,14 +5,15 @@
 
 use crate::client::answer::{Answer, body, header};
 use crate::client::challenge::{Challenge, parse};
-use crate::client::credential::{Credentials, basic, default_files, find};
-use crate::client::refusal::refused;
+use crate::client::credential::{Credentials, Found, basic, default_files, find};
+use crate::client::refusal::{explanation, refused};
 use crate::client::transport::{Payload, Transport};
 use crate::options::Options;
 use crate::url::{Url, encode};
 use crate::{Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -49,7 +50,22 @@ pub(crate) struct Auth {
     files: Vec<PathBuf>,
     must_exist: bool,
     /// `Authorization` for each scope.
-    headers: Mutex<BTreeMap<Scope, String>>,
+    headers: Mutex<BTreeMap<Scope, Made>>,
+}
+
+/// An `Authorization`.
+#[derive(Clone)]
+struct Made {
+    header: String,
+    /// Where the credentials are from that it was made of, if any.
+    origin: Option<String>,
+}
+
+/// Without the header, which is a secret.
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Made({:?})", self.origin)
+    }
 }
 
 #[derive(Deserialize)]
@@ -68,7 +84,28 @@ impl Auth {
 
     /// The cached `Authorization` of a scope.
     pub(crate) fn header(&self, scope: &Scope) -> Option<String> {
-        self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned()
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(scope).map(|made| made.header.clone())
+    }
+
+    /// The `Authorization` that a challenge of all of the registry asks for, before a request is refused. None if nothing
+    /// is known to answer it: what is asked for may be for everybody.
+    pub(crate) fn anticipate(
+        &self,
+        scope: &Scope,
+        challenge: &str,
+        registry: &Url,
+        transport: &Transport,
+    ) -> Result<Option<String>> {
+        let challenges = parse(challenge);
+        if challenges.is_empty() {
+            return Ok(None);
+        }
+        let found = self.find(scope)?;
+        match self.make(scope, &challenges, found.as_ref(), registry, transport) {
+            Ok(made) => Ok(made.map(|made| self.keep(scope, made))),
+            Err(Error::Unauthorized { .. }) if found.is_none() && !scope.is_push => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The `Authorization` that answers a challenge, after `said` was refused.
@@ -86,32 +123,83 @@ impl Auth {
             return Ok(header);
         }
         let denied = |cause: &str| Error::Unauthorized { url: url.to_string(), cause: cause.to_owned() };
-        let credential = find(&self.host, &scope.name, &self.files, self.must_exist)?;
-        let challenges = parse(challenge);
+        let (challenges, found) = (parse(challenge), self.find(scope)?);
+        if challenges.is_empty() {
+            return Err(denied("found no challenge that is understood, expected Basic or Bearer"));
+        }
+        match self.make(scope, &challenges, found.as_ref(), registry, transport)? {
+            None => Err(denied("no credentials for it in any auth file")),
+            // What was refused would be refused again.
+            Some(made) if said == Some(made.header.as_str()) => {
+                Err(denied(&self.cause(Some(&made), "found status 401".to_owned())))
+            }
+            Some(made) => Ok(self.keep(scope, made)),
+        }
+    }
+
+    /// The error for a request that was refused with what was made for it just now.
+    pub(crate) fn refused(&self, scope: &Scope, url: &Url, answer: Answer) -> Error {
+        let made = self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned();
+        let found = format!("found status {}{}", answer.status().as_u16(), explanation(answer));
+        Error::Unauthorized { url: url.to_string(), cause: self.cause(made.as_ref(), found) }
+    }
+
+    /// Why a request was refused that had this.
+    fn cause(&self, made: Option<&Made>, found: String) -> String {
+        match made {
+            Some(Made { header, origin: Some(origin) }) if header.starts_with("Basic ") => {
+                format!("{}: {found}", self.refusal(origin))
+            }
+            // The token server knows them, but they are not for this.
+            Some(Made { origin: Some(origin), .. }) => {
+                format!("the credentials of {origin} for {} do not allow it: {found}", self.host)
+            }
+            _ => found,
+        }
+    }
+
+    fn refusal(&self, origin: &str) -> String {
+        format!("the credentials of {origin} for {} were refused", self.host)
+    }
+
+    fn find(&self, scope: &Scope) -> Result<Option<Found>> {
+        find(&self.host, &scope.name, &self.files, self.must_exist)
+    }
+
+    fn keep(&self, scope: &Scope, made: Made) -> String {
+        let header = made.header.clone();
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), made);
+        header
+    }
+
+    /// The `Authorization` that answers one of these challenges; none if it takes credentials and there are none.
+    fn make(
+        &self,
+        scope: &Scope,
+        challenges: &[Challenge],
+        found: Option<&Found>,
+        registry: &Url,
+        transport: &Transport,
+    ) -> Result<Option<Made>> {
         let bearer = challenges.iter().find_map(|it| match it {
             Challenge::Bearer { realm, service } => Some((realm, service)),
             Challenge::Basic => None,
         });
-        let header = match (bearer, &credential) {
-            (Some((realm, service)), _) => {
+        let header = match (bearer, found.map(|found| &found.credentials)) {
+            (Some((realm, service)), credentials) => {
                 // One that did not do was not the last one: it may have run out.
-                let request = TokenRequest { realm, service: service.as_deref(), scope, registry, transport };
-                format!("Bearer {}", request.run(credential.as_ref())?)
-            }
-            (None, _) if !challenges.contains(&Challenge::Basic) => {
-                return Err(denied("found no challenge that is understood, expected Basic or Bearer"));
+                let refusal = found.map(|found| self.refusal(&found.origin));
+                let request = TokenRequest { realm, service: service.as_deref(), scope, registry, transport, refusal };
+                format!("Bearer {}", request.run(credentials)?)
             }
             (None, Some(Credentials::Basic { user, secret })) => basic(user, secret),
             (None, Some(Credentials::Identity(_))) => {
-                return Err(denied("found an identity token for a registry that takes passwords alone"));
+                let cause = "found an identity token for a registry that takes passwords alone".to_owned();
+                return Err(Error::Unauthorized { url: registry.to_string(), cause });
             }
-            (None, None) => return Err(denied("no credentials for it in any auth file")),
+            (None, None) => return Ok(None),
         };
-        if said == Some(header.as_str()) {
-            return Err(denied("the registry does not take the credentials"));
-        }
-        self.headers.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), header.clone());
-        Ok(header)
+        Ok(Some(Made { header, origin: found.map(|found| found.origin.clone()) }))
     }
 }
 
@@ -121,6 +209,8 @@ struct TokenRequest<'a> {
     scope: &'a Scope,
     registry: &'a Url,
     transport: &'a Transport,
+    /// What to say where the credentials are refused, if there are some.
+    refusal: Option<String>,
 }
 
 impl TokenRequest<'_> {
@@ -136,7 +226,7 @@ impl TokenRequest<'_> {
             None => self.get(&realm, None)?,
         };
         if answer.status().as_u16() != 200 {
-            return Err(refused(WHAT, &realm, answer));
+            return Err(self.refused(&realm, answer));
         }
         let reader = body(answer, None).map_err(|cause| wrong(self.registry, cause))?;
         let bytes = self.transport.read_small(reader, MOST_TOKEN);
@@ -175,6 +265,16 @@ impl TokenRequest<'_> {
             url = next;
         }
         Err(wrong(realm, format!("found more than {MOST_REDIRECTS} redirects")))
+    }
+
+    /// The error names the registry, which is what one logs in to, and then the token server.
+    fn refused(&self, realm: &Url, answer: Answer) -> Error {
+        match (refused(WHAT, realm, answer), &self.refusal) {
+            (Error::Unauthorized { url, cause }, Some(refusal)) => {
+                Error::Unauthorized { url: self.registry.to_string(), cause: format!("{refusal}: {url}: {cause}") }
+            }
+            (error, _) => error,
+        }
     }
 
     /// With a refresh token (oauth.md).

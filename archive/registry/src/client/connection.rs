@@ -4,6 +4,7 @@ use crate::client::answer::{Answer, header};
 use crate::client::auth::{Auth, Scope};
 use crate::client::challenge;
 use crate::client::pipe::{self, Part};
+use crate::client::probe::{Probe, challenges};
 use crate::client::proxy::Proxies;
 use crate::client::refusal::refused;
 use crate::client::retry::{Notices, Retry};
@@ -26,13 +27,16 @@ const MOST_REDIRECTS: usize = 10;
 #[derive(Debug)]
 pub struct Registry {
     pub(crate) host: String,
-    base: Url,
+    /// Its address, with `/v2/`.
+    pub(crate) base: Url,
     /// How requests are made.
     pub(crate) transport: Transport,
     auth: Arc<Auth>,
     /// Its token of cancellation ends all requests.
     pub(crate) options: Options,
     notices: Arc<Notices>,
+    /// How to authenticate, as far as it says so of all that it has; empty if it does not.
+    pub(crate) challenge: String,
 }
 
 /// A request without its body.
@@ -74,7 +78,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// An exempt host does not answer; a file of certificates or a proxy variable is invalid.
+    /// The host does not answer; a file of certificates or a proxy variable is invalid.
     pub fn connect(host: &str, options: &Options) -> Result<Arc<Registry>> {
         let authority = if DOCKER_HOSTS.contains(&host) { HUB } else { host };
         let trust = Trust::new(&options.insecure, host, authority);
@@ -85,10 +89,10 @@ impl Registry {
             auth: Arc::new(Auth::new(host, options)),
             options: options.clone(),
             notices: Arc::new(Notices::new(options.notify.clone())),
+            challenge: String::new(),
         };
-        if registry.transport.trust.is_exempt(&registry.base) {
-            registry.base.is_https = registry.retry().run(|| registry.transport.speaks_tls(&registry.base))?;
-        }
+        let Probe { is_https, challenge } = registry.probe()?;
+        (registry.base.is_https, registry.challenge) = (is_https, challenge);
         Ok(Arc::new(registry))
     }
 
@@ -129,8 +133,8 @@ impl Registry {
             let options = Options { retries: 0, cancel: Cancel::default(), ..self.options.clone() };
             let transport = self.transport.farewell();
             let (host, base, auth) = (self.host.clone(), self.base.clone(), Arc::clone(&self.auth));
-            let notices = Arc::default();
-            let _ = Registry { host, base, transport, auth, options, notices }.request_once(scope, request);
+            let (notices, challenge) = (Arc::default(), self.challenge.clone());
+            let _ = Registry { host, base, transport, auth, options, notices, challenge }.request_once(scope, request);
         }
     }
 
@@ -153,7 +157,10 @@ impl Registry {
         if !url.is_same_server(&self.base) {
             return self.say(request, url, None, body);
         }
-        let mut authorization = self.auth.header(scope);
+        let mut authorization = match self.auth.header(scope) {
+            None => self.auth.anticipate(scope, &self.challenge, &self.base, &self.transport)?,
+            header => header,
+        };
         let mut answer = self.say(request, url, authorization.as_deref(), body)?;
         if answer.status().as_u16() == 401 {
             // A cached token may have expired; a new one would be refused again.
@@ -163,6 +170,9 @@ impl Registry {
                 return Err(Error::Renewed { url: url.to_string() });
             }
             answer = self.say(request, url, authorization.as_deref(), body)?;
+            if answer.status().as_u16() == 401 {
+                return Err(self.auth.refused(scope, url, answer));
+            }
         }
         Ok(answer)
     }
@@ -184,13 +194,21 @@ impl Registry {
 
     /// The `Authorization` to send after a 401.
     fn authorize(&self, scope: &Scope, answer: &Answer, said: Option<&str>, url: &Url) -> Result<String> {
-        let mut challenge = challenges(answer);
-        if challenge::parse(&challenge).is_empty() {
-            // Some send the challenge at the root alone (distribution-spec, "Determining Support").
-            // The connection of the 401 may be closed meanwhile, so that asking again helps.
-            challenge = challenges(&self.retry().run(|| self.transport.send("GET", &self.base, &[], None))?);
-        }
-        self.auth.answer(scope, &challenge, said, url, &self.base, &self.transport)
+        let challenge = challenges(answer);
+        // Some send the challenge at the root alone (distribution-spec, "Determining Support").
+        let is_known = !challenge::parse(&challenge).is_empty();
+        self.answer_challenge(scope, if is_known { &challenge } else { &self.challenge }, said, url)
+    }
+
+    /// The `Authorization` that a challenge asks for, after `said` was refused.
+    pub(crate) fn answer_challenge(
+        &self,
+        scope: &Scope,
+        challenge: &str,
+        said: Option<&str>,
+        url: &Url,
+    ) -> Result<String> {
+        self.auth.answer(scope, challenge, said, url, &self.base, &self.transport)
     }
 
     /// Where an upload goes on.
@@ -226,12 +244,6 @@ impl Registry {
         }
         Err(format!("found a redirect from TLS to {next}, expected https"))
     }
-}
-
-/// All challenges of an answer.
-fn challenges(answer: &Answer) -> String {
-    let headers = answer.headers().get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
-    headers.collect::<Vec<_>>().join(", ")
 }
 
 /// The `Location` of an answer, which may have characters that need a %-code.

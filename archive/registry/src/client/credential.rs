@@ -30,6 +30,14 @@ pub(crate) enum Credentials {
     Identity(String),
 }
 
+/// Credentials that were found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub credentials: Credentials,
+    /// The file, or the helper and the file that names it, for messages.
+    pub origin: String,
+}
+
 /// Without the secrets.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,7 +118,7 @@ pub fn default_files() -> Vec<PathBuf> {
 
 /// The credential for a repository of a host, from the first of these files that has one. A file that is named must be
 /// there, of the default ones any may be absent.
-pub(crate) fn find(host: &str, name: &str, files: &[PathBuf], must_exist: bool) -> Result<Option<Credentials>> {
+pub(crate) fn find(host: &str, name: &str, files: &[PathBuf], must_exist: bool) -> Result<Option<Found>> {
     for path in files {
         let text = match fs::read(path) {
             Ok(text) => text,
@@ -121,8 +129,8 @@ pub(crate) fn find(host: &str, name: &str, files: &[PathBuf], must_exist: bool) 
         let file: AuthFile = serde_json::from_slice(&text).map_err(|e| {
             unreadable(path, format!("not JSON of this form at line {} column {}", e.line(), e.column()))
         })?;
-        if let Some(credential) = file.find(host, name, path)? {
-            return Ok(Some(credential));
+        if let Some(found) = file.find(host, name, path)? {
+            return Ok(Some(found));
         }
     }
     Ok(None)
@@ -133,7 +141,12 @@ fn unreadable(path: &Path, cause: String) -> Error {
 }
 
 impl AuthFile {
-    fn find(&self, host: &str, name: &str, path: &Path) -> Result<Option<Credentials>> {
+    fn find(&self, host: &str, name: &str, path: &Path) -> Result<Option<Found>> {
+        let file = path.display().to_string();
+        let ask = |helper: &str, key: &str| {
+            let found = |credentials| Found { credentials, origin: format!("{} in {file}", program(helper)) };
+            Ok(ask(helper, key)?.map(found))
+        };
         let key = if DOCKER_HOSTS.contains(&host) { HUB_KEY } else { host };
         if let Some(helper) = self.cred_helpers.get(host).or_else(|| self.cred_helpers.get(key)) {
             return ask(helper, key);
@@ -141,8 +154,8 @@ impl AuthFile {
         for wanted in keys(host, name) {
             // A program that moves entries to a helper leaves empty ones.
             let entry = self.auths.iter().find(|(key, _)| normal(key) == wanted).map(|(_, entry)| entry);
-            if let Some(credential) = entry.map(|entry| entry.credential(path)).transpose()?.flatten() {
-                return Ok(Some(credential));
+            if let Some(credentials) = entry.map(|entry| entry.credential(path)).transpose()?.flatten() {
+                return Ok(Some(Found { credentials, origin: file }));
             }
         }
         self.creds_store.as_deref().map_or(Ok(None), |helper| ask(helper, key))
@@ -184,9 +197,14 @@ impl Entry {
     }
 }
 
+/// The program that a helper is.
+fn program(helper: &str) -> String {
+    format!("docker-credential-{helper}")
+}
+
 /// Asks a helper.
 fn ask(helper: &str, key: &str) -> Result<Option<Credentials>> {
-    let program = format!("docker-credential-{helper}");
+    let program = program(helper);
     let failed = |cause: String| Error::Setup { what: "cannot get credentials", name: program.clone(), cause };
     if helper.contains('/') {
         return Err(failed("expected a name without a slash".to_owned()));
@@ -225,7 +243,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("auth.json");
         fs::write(&path, text).unwrap();
-        assert!(find(host, name, std::slice::from_ref(&path), true).unwrap() == expected, "{host}/{name}");
+        let found = find(host, name, std::slice::from_ref(&path), true).unwrap();
+        assert!(found.iter().all(|found| found.origin == path.display().to_string()), "{host}/{name}");
+        assert!(found.map(|found| found.credentials) == expected, "{host}/{name}");
     }
 
     #[test]

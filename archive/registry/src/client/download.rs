@@ -54,7 +54,10 @@ impl RemoteBlob {
         let (mut attempts, mut at) = (policy.attempts(), from);
         loop {
             let begin = at;
-            let Err(error) = self.copy_once(&mut at, out) else { return Ok(attempts.succeed()) };
+            let Err(error) = self.copy_once(&mut at, out) else {
+                attempts.succeed();
+                return Ok(());
+            };
             if at - begin >= PROGRESS {
                 attempts.reset();
             }

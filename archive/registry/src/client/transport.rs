@@ -109,15 +109,15 @@ impl Transport {
         }
     }
 
-    /// Whether a host speaks TLS; the request says nothing else. It speaks plain HTTP if that is what it answers
-    /// to TLS, or if TLS cannot be tried: the proxy makes no tunnel to this port, or the name is one that only the proxy
+    /// The answer of a host that speaks TLS to a GET. None if it speaks plain HTTP, which it does if that is what it
+    /// answers to TLS, or if TLS cannot be tried: the proxy makes no tunnel to this port, or the name is one that only the proxy
     /// for plain HTTP can look up. Any other error says nothing of the sort: it may be somebody between us and the host.
-    pub(crate) fn speaks_tls(&self, url: &Url) -> Result<bool> {
+    pub(crate) fn send_if_tls(&self, url: &Url) -> Result<Option<Answer>> {
         self.agents.cancel.check()?;
         socket::begin();
         let proxy = self.proxies.of(url)?;
         let failure = match self.run("GET", url, &[], None, proxy) {
-            Ok(_) => return Ok(true),
+            Ok(answer) => return Ok(Some(answer)),
             Err(failure) => failure,
         };
         self.agents.cancel.check()?;
@@ -125,7 +125,7 @@ impl Transport {
             ureq::Error::ConnectProxyFailed(_) => matches!(failure.status(), Some(400 | 403 | 405 | 501)),
             error => is_plain_answer(error) || (proxy.is_none() && self.is_known_to_proxy_alone(url)?),
         };
-        if is_plain { Ok(false) } else { Err(failure.into_error(url, self.agents.silence)) }
+        if is_plain { Ok(None) } else { Err(failure.into_error(url, self.agents.silence)) }
     }
 
     /// Reads a small body, which may take as long as silence may, and have so many bytes and one more.

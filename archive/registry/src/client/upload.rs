@@ -103,7 +103,8 @@ impl Repository {
             let result = self.send_once(session, descriptor, content);
             let Err(error) = result else {
                 *session = None;
-                return Ok(attempts.succeed());
+                attempts.succeed();
+                return Ok(());
             };
             if let Some(session) = session {
                 session.is_doubtful = true;

@@ -1,0 +1,39 @@
+//! Looks at the places of images before any work is done for them: whether directories exist, and registries answer.
+
+use crate::{ImageSource, ImageTarget, Registries, Result};
+use layerstone_oci::Place;
+use layerstone_store::Output;
+
+/// Checks where images come from and where they go.
+///
+/// # Errors
+///
+/// The directory of the target does not exist, a registry does not answer, or that of the target takes no credentials of
+/// this user.
+pub fn check_places<'a>(
+    sources: impl IntoIterator<Item = &'a ImageSource>,
+    target: &ImageTarget,
+    registries: &Registries,
+) -> Result<()> {
+    if let Some(path) = target.path().filter(|_| !target.is_stdout()) {
+        Output::check_parent(path)?;
+    }
+    if let ImageTarget::Registry(reference) = target {
+        registries.repository(reference)?.check_push()?;
+    }
+    check_sources(sources, registries)
+}
+
+/// Checks that the registries answer that images come from.
+///
+/// # Errors
+///
+/// One does not.
+pub fn check_sources<'a>(sources: impl IntoIterator<Item = &'a ImageSource>, registries: &Registries) -> Result<()> {
+    for source in sources {
+        if let ImageSource::Image(Place::Registry(reference)) = source {
+            registries.repository(reference)?;
+        }
+    }
+    Ok(())
+}
