@@ -2,9 +2,9 @@
 
 use crate::args::{Common, SyncWhen};
 use crate::command::{
-    build, build_graph, cache, check, check_stage, closure, completions, copy, demo, derivation, image, index, inspect,
-    layer, layers, man, merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready, root, script, serve, stream,
-    tarsum,
+    build, build_graph, cache, check, check_stage, closure, completions, copy, delete, demo, derivation, digest, image,
+    index, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready,
+    root, script, serve, stream, tarsum,
 };
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -59,6 +59,10 @@ enum Command {
     Serve(Box<serve::Options>),
     Check(Box<check::Options>),
     Prefetch(Box<prefetch::Options>),
+    Ls(ls::Options),
+    Digest(digest::Options),
+    Manifest(manifest::Options),
+    Delete(delete::Options),
     Merge(merge::Options),
     Stream(stream::Options),
     Helper(ready::Options),
@@ -105,6 +109,10 @@ impl Cli {
             Command::Serve(options) => serve::run(options, common),
             Command::Check(options) => check::run(options, common),
             Command::Prefetch(options) => prefetch::run(options, common),
+            Command::Ls(options) => ls::run(options, common),
+            Command::Digest(options) => digest::run(options, common),
+            Command::Manifest(options) => manifest::run(options, common),
+            Command::Delete(options) => delete::run(options, common),
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),
             Command::Helper(options) => ready::run(options),

@@ -114,6 +114,9 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             format!("--insecure {host} lets it get passwords over plain HTTP")
         }
         Registry::Unreachable { obstacle: Obstacle::Silence, .. } => "--io-timeout S waits longer".to_owned(),
+        Registry::NoDeletion { .. } => {
+            "docker-registry deletes with REGISTRY_STORAGE_DELETE_ENABLED=true, others on their web pages".to_owned()
+        }
         Registry::Unauthorized { url, .. } => {
             let host = match host_of(url) {
                 "registry-1.docker.io" => "docker.io",

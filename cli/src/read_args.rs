@@ -6,7 +6,7 @@ use crate::limit_args::LimitArgs;
 use crate::registry_args::ConnectArgs;
 use anyhow::Result;
 use clap::Args;
-use layerstone_oci::Place;
+use layerstone_oci::{Location, Place, split_kind};
 use layerstone_pipeline::{Opener, Registries, Report};
 use layerstone_store::Limits;
 use std::ffi::OsStr;
@@ -47,4 +47,14 @@ impl ReadArgs {
 pub fn parse_place(text: &OsStr) -> Result<Place> {
     // Its hint is told as that of any other error of the pipeline.
     Ok(Place::parse(text).map_err(layerstone_pipeline::Error::from)?)
+}
+
+/// Reads the place of an image. What has no word of a kind is the name of one in a registry, unless there is such a file.
+pub fn parse_name(text: &OsStr) -> Result<Place> {
+    match text.to_str() {
+        Some(name) if split_kind(text).is_none() && !Location::parse(text).path.exists() => {
+            Ok(Place::Registry(layerstone_oci::parse_reference(name).map_err(layerstone_pipeline::Error::from)?))
+        }
+        _ => parse_place(text),
+    }
 }

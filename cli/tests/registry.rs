@@ -11,9 +11,10 @@
 //! | distribution | Push: cancelling an upload | `uploads::given_up`, `uploads::interrupted` |
 //! | distribution | Push: mounting blobs of other repositories, answered with 201 or 202 | `push::mounts`, `uploads::mounts_refused` |
 //! | distribution | Push: manifests by tag and by digest, indexes after what they list | `index` |
-//! | distribution | Content discovery: tags, `n` and `last`, `Link` | `serve::lists` |
+//! | distribution | Content discovery: tags, `n` and `last`, `Link` | `serve::lists`, `verbs::pages` |
+//! | distribution | Content management: deleting manifests | `verbs::deletions` |
 //! | distribution | Error codes, in both directions | `faults::statuses`, `serve::what_is_not_there` |
-//! | distribution | Determining support: `GET /v2/`, where the challenge may be alone | `serve::lists`, `unusual::challenges` |
+//! | distribution | Determining support: `GET /v2/`, where the challenge may be alone | `serve::lists`, `probes`, `unusual::challenges` |
 //! | distribution | Listing referrers, filtered by `artifactType` | `catalog::referrers` |
 //! | distribution (docker) | token.md, oauth.md: tokens for anyone, for a password, for an identity token | `auth` |
 //! | image | descriptor.md: digests, sizes, annotations, platforms | `layouts::descriptors` |
@@ -24,7 +25,7 @@
 //! | image | annotations.md: ref.name, what an image.json says | `layouts::names`, `layouts::descriptors` |
 //!
 //! Not implemented: chunked uploads of several `PATCH` on purpose (one takes up where another broke off), asking
-//! for referrers, deleting, and digests other than sha256.
+//! for referrers, deleting tags and blobs alone, and digests other than sha256.
 
 mod auth;
 mod breaks;
@@ -46,6 +47,7 @@ mod retries;
 mod serve;
 mod unusual;
 mod uploads;
+mod verbs;
 
 use crate::support::registry::{root, spec};
 use crate::support::{Place, Run, digest};

@@ -6,6 +6,7 @@ mod auth;
 pub(crate) mod challenge;
 mod connection;
 mod credential;
+mod delete;
 mod download;
 mod forward;
 mod pipe;
@@ -17,6 +18,7 @@ mod repository;
 mod resolver;
 pub(crate) mod retry;
 mod socket;
+mod tags;
 mod transport;
 mod upload;
 

@@ -89,6 +89,16 @@ pub enum Error {
         /// What the registry says, with a colon before it.
         explanation: String,
     },
+    /// A registry that deletes nothing.
+    #[error("the registry allows no deletion: {host}: found status {status}{explanation}")]
+    NoDeletion {
+        /// The registry.
+        host: String,
+        /// The answer's status code.
+        status: u16,
+        /// What the registry says, with a colon before it.
+        explanation: String,
+    },
     /// The registry wants credentials, or refuses those that were sent.
     #[error("not allowed: {url}: {cause}")]
     Unauthorized {

@@ -3,6 +3,7 @@
 use crate::{Error, Options, PushStats, Result};
 use layerstone_layer::CompressedBlob;
 use layerstone_oci::{BlobStore, BlobWriter, Content, Descriptor, PutOutcome, Reference};
+use layerstone_store::Digest;
 use std::convert::Infallible;
 use std::io::Write;
 use std::path::PathBuf;
@@ -70,6 +71,24 @@ impl Repository {
     ///
     /// None, as there is no repository.
     pub fn manifest(&self, _target: &str) -> Result<FetchedManifest> {
+        match self.0 {}
+    }
+
+    /// The tags.
+    ///
+    /// # Errors
+    ///
+    /// None, as there is no repository.
+    pub fn tags(&self) -> Result<Vec<String>> {
+        match self.0 {}
+    }
+
+    /// Deletes a manifest.
+    ///
+    /// # Errors
+    ///
+    /// None, as there is no repository.
+    pub fn delete(&self, _digest: &Digest) -> Result<()> {
         match self.0 {}
     }
 

@@ -27,6 +27,7 @@ mod depfile;
 mod destination;
 mod docker_destination;
 pub mod engine;
+mod find_manifest;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod image;
@@ -69,6 +70,7 @@ pub use depfile::{BuildStep, StepOptions};
 pub use destination::{Destination, WriteOptions};
 pub use docker_destination::write_archive;
 pub use error::{Differences, Error, Refused, Result, chain_text};
+pub use find_manifest::find_manifest;
 pub use image::{Built, Checks, FoundLayer, check_architecture, image_of, layer_files_of, read_layer, write_image};
 pub use image_source::ImageSource;
 pub use image_target::{ImageTarget, check_tar, refuse_other_kind};

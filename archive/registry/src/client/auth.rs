@@ -23,13 +23,20 @@ const MOST_TOKEN: u64 = 1 << 20;
 const MOST_REDIRECTS: usize = 5;
 const WHAT: &str = "cannot get a token";
 
+/// What is done with a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Access {
+    Pull,
+    Push,
+    Delete,
+}
+
 /// The permission that a request needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Scope {
     /// The repository.
     pub name: String,
-    /// Whether something is to be written.
-    pub is_push: bool,
+    pub access: Access,
     /// Repositories that blobs are taken over from.
     pub sources: Vec<String>,
 }
@@ -37,7 +44,11 @@ pub(crate) struct Scope {
 impl Scope {
     /// The scopes as token servers write them.
     fn texts(&self) -> Vec<String> {
-        let actions = if self.is_push { "pull,push" } else { "pull" };
+        let actions = match self.access {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
+            Access::Delete => "pull,delete",
+        };
         let sources = self.sources.iter().map(|name| format!("repository:{name}:pull"));
         [format!("repository:{}:{actions}", self.name)].into_iter().chain(sources).collect()
     }
@@ -103,7 +114,7 @@ impl Auth {
         let found = self.find(scope)?;
         match self.make(scope, &challenges, found.as_ref(), registry, transport) {
             Ok(made) => Ok(made.map(|made| self.keep(scope, made))),
-            Err(Error::Unauthorized { .. }) if found.is_none() && !scope.is_push => Ok(None),
+            Err(Error::Unauthorized { .. }) if found.is_none() && scope.access == Access::Pull => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -234,7 +234,7 @@ impl Registry {
 
     /// Refuses to leave TLS, but for a host that the user names. A registry behind a proxy that ends TLS may not know of it
     /// and name its own address with http://: that is the same server, and is asked over TLS.
-    fn keep_tls(&self, from: &Url, next: Url) -> Result<Url, String> {
+    pub(crate) fn keep_tls(&self, from: &Url, next: Url) -> Result<Url, String> {
         if from.is_https && !next.is_https && next.authority == from.authority {
             let secure = next.text().replacen("http://", "https://", 1);
             return Url::parse(&secure).ok_or_else(|| "found a redirect to no address".to_owned());

@@ -2,7 +2,7 @@
 //! answer also says how to authenticate, so that no other request has to be refused first.
 
 use crate::client::answer::{Answer, body};
-use crate::client::auth::Scope;
+use crate::client::auth::{Access, Scope};
 use crate::client::challenge::{self, Challenge};
 use crate::client::refusal::refused;
 use crate::client::transport::Transport;
@@ -39,7 +39,7 @@ impl Repository {
     pub fn check_push(&self) -> Result<()> {
         let Repository { registry, scope, .. } = self;
         let challenges = challenge::parse(&registry.challenge);
-        let scope = Scope { is_push: true, ..scope.clone() };
+        let scope = Scope { access: Access::Push, ..scope.clone() };
         if challenges.iter().any(|it| matches!(it, Challenge::Bearer { .. })) {
             registry.retry().run(|| registry.answer_challenge(&scope, &registry.challenge, None, &registry.base))?;
         } else if challenges.contains(&Challenge::Basic) {

@@ -1,6 +1,6 @@
 //! Pushes images into a repository.
 
-use crate::client::auth::Scope;
+use crate::client::auth::{Access, Scope};
 use crate::client::{Body, Request, refusal};
 use crate::url::Url;
 use crate::{Error, PushStats, Repository, Result};
@@ -33,7 +33,7 @@ impl Push {
     /// `mounts`, repositories of the same registry.
     pub fn new(repository: &Repository, tag: Option<&str>, mounts: &[String]) -> Push {
         let mounts: Vec<String> = mounts.iter().filter(|name| **name != repository.name).cloned().collect();
-        let scope = Scope { name: repository.name.clone(), is_push: true, sources: Vec::new() };
+        let scope = Scope { name: repository.name.clone(), access: Access::Push, sources: Vec::new() };
         let repository = Repository { scope, ..repository.clone() };
         Push { repository, sources: Mutex::new(mounts), tag: tag.map(str::to_owned), done: Mutex::default() }
     }

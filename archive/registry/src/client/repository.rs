@@ -1,7 +1,7 @@
 //! Reads manifests from a repository of a registry, and asks for blobs (distribution-spec, "Pull").
 
 use crate::client::answer::body;
-use crate::client::auth::Scope;
+use crate::client::auth::{Access, Scope};
 use crate::client::refusal::explanation;
 use crate::client::{Registry, Reply, Request, refusal};
 use crate::url::Url;
@@ -31,7 +31,7 @@ pub struct FetchedManifest {
 impl Registry {
     /// A repository of it.
     pub fn repository(self: &Arc<Registry>, name: &str) -> Repository {
-        let scope = Scope { name: name.to_owned(), is_push: false, sources: Vec::new() };
+        let scope = Scope { name: name.to_owned(), access: Access::Pull, sources: Vec::new() };
         Repository { registry: Arc::clone(self), name: name.to_owned(), scope }
     }
 }
@@ -85,19 +85,21 @@ impl Repository {
 
     /// The answer if its status is a success, or else the error.
     pub(crate) fn found(&self, request: &Request<'_>, reply: Reply, target: &str) -> Result<Reply> {
+        let joint = if target.contains(':') { '@' } else { ':' };
+        self.found_named(request, reply, &format!("{}/{}{joint}{target}", self.registry.host, self.name))
+    }
+
+    /// The same for what messages call so.
+    pub(crate) fn found_named(&self, request: &Request<'_>, reply: Reply, name: &str) -> Result<Reply> {
         match reply.status() {
             200 | 206 => Ok(reply),
-            404 => {
-                let joint = if target.contains(':') { '@' } else { ':' };
-                let name = format!("{}/{}{joint}{target}", self.registry.host, self.name);
-                Err(Error::NotFound { name, explanation: explanation(reply.answer) })
-            }
+            404 => Err(Error::NotFound { name: name.to_owned(), explanation: explanation(reply.answer) }),
             _ => Err(refusal(request, reply)),
         }
     }
 
     /// Reads a piece of JSON.
-    fn read(&self, request: &Request<'_>, reply: Reply) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, request: &Request<'_>, reply: Reply) -> Result<Vec<u8>> {
         let wrong = |cause| Error::Protocol { what: request.what, url: request.url.to_string(), cause };
         let reader = body(reply.answer, None).map_err(wrong)?;
         let limits = &self.registry.options.limits;

@@ -1,0 +1,39 @@
+//! `layerstone delete`: an image of a registry.
+
+use super::pull::parse_reference;
+use crate::args::Common;
+use crate::out::print;
+use crate::read_args::ReadArgs;
+use anyhow::{Result, bail};
+use clap::Args;
+use layerstone_oci::media_type;
+
+/// Delete an image from a registry, with all tags that lead to it
+///
+/// Registries delete manifests by their digests: every tag of the same image goes with it. The images that an index lists
+/// stay, and so do blobs until the registry collects what nobody refers to.
+#[derive(Args)]
+pub struct Options {
+    /// The image, HOST/NAME:TAG or HOST/NAME@sha256:HEX
+    #[arg(value_name = "REF")]
+    reference: String,
+    /// Delete it; without this flag, only what would be deleted is told
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let reference = parse_reference(&options.reference)?;
+    let registries = options.read.registries(common);
+    let repository = registries.repository(&reference)?;
+    let found = repository.manifest(&reference.tag_or_digest())?.descriptor;
+    let kind = if media_type::is_index(&found.media_type) { "the index" } else { "the image" };
+    let name = format!("{kind} {}@{}", reference.name(), found.digest);
+    if !options.yes {
+        bail!("nothing is deleted: expected --yes to delete {name} with all tags that lead to it");
+    }
+    repository.delete(&found.digest)?;
+    if common.quiet { Ok(()) } else { print(format_args!("deleted {name}\n")) }
+}

@@ -1,0 +1,20 @@
+//! `layerstone digest`: the digest of a manifest or an index.
+
+use super::manifest::NamedManifest;
+use crate::args::Common;
+use crate::out::print;
+use anyhow::Result;
+use clap::Args;
+
+/// Print the digest of an image's manifest or index
+///
+/// With a platform, that of the image for it. NAME@DIGEST is the same image for ever.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    named: NamedManifest,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    print(format_args!("{}\n", options.named.find(common)?.0.digest))
+}

@@ -1,0 +1,37 @@
+//! `layerstone ls`: the tags of a repository.
+
+use super::pull::parse_reference;
+use crate::args::Common;
+use crate::out::{print, print_json};
+use crate::read_args::ReadArgs;
+use anyhow::{Result, bail};
+use clap::Args;
+use serde_json::json;
+
+/// List the tags of a repository in a registry, one a line
+///
+/// All pages of the registry's list are read. The tags are sorted by their bytes.
+#[derive(Args)]
+pub struct Options {
+    /// The repository, HOST/NAME
+    #[arg(value_name = "REPO")]
+    repository: String,
+    /// Print an object with the repository's name and its tags
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let reference = parse_reference(&options.repository)?;
+    if reference.tag().is_some() || reference.digest().is_some() {
+        bail!("found {:?}, expected HOST/NAME without a tag or a digest", options.repository);
+    }
+    let registries = options.read.registries(common);
+    let tags = registries.repository(&reference)?.tags()?;
+    if options.json {
+        return print_json(&json!({"name": reference.name(), "tags": tags}));
+    }
+    print(tags.iter().map(|tag| format!("{}\n", tag.escape_debug())).collect::<String>())
+}
