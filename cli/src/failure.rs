@@ -1,6 +1,7 @@
 //! How errors are printed: as text for people, or as one JSON object a line for programs.
 
 use crate::args::Form;
+use crate::foreign_word;
 use crate::hint;
 use clap::error::{ContextKind, ContextValue};
 use layerstone_layer::Difference;
@@ -39,6 +40,10 @@ pub fn with_tip(mut error: clap::Error) -> clap::Error {
         let tip = "it names a registry, as in --insecure registry.example:5000; this machine needs none";
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
+    if let Some(tip) = foreign_word::tip(&error) {
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
     error
 }
 
@@ -49,9 +54,11 @@ pub fn of_usage(error: &clap::Error) -> ExitCode {
     }
     // Without the usage and the hint to --help that follow a blank line.
     let text = error.to_string();
-    let message = text.split("\n\nUsage:").next().unwrap_or_default().trim_end();
+    let hint = foreign_word::tip(error);
+    let end = if hint.is_some() { "\n\n" } else { "\n\nUsage:" };
+    let message = text.split(end).next().unwrap_or_default().trim_end();
     let message = message.strip_prefix("error: ").unwrap_or(message);
-    eprintln!("{}", json!({"error": message, "hint": null, "differences": [], "status": USAGE}));
+    eprintln!("{}", json!({"error": message, "hint": hint, "differences": [], "status": USAGE}));
     ExitCode::from(USAGE)
 }
 

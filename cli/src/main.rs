@@ -16,6 +16,7 @@ mod compression_args;
 mod demo;
 mod difference;
 mod failure;
+mod foreign_word;
 mod hint;
 mod interrupt;
 mod itself;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     interrupt::install();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
+        Err(error) if foreign_word::is_version(&error) => return print_version(),
         Err(error) => return failure::of_usage(&failure::with_tip(error)),
     };
     let done = cli.run().and_then(|()| out::finish());
@@ -69,6 +71,13 @@ fn main() -> ExitCode {
             failure::of_usage(&usage.shown(cli::Cli::command()))
         }
         Err(error) => failure::of_work(&error, cli.common.errors),
+    }
+}
+
+fn print_version() -> ExitCode {
+    match out::print(cli::Cli::command().render_version()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

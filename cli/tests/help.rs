@@ -118,3 +118,36 @@ fn add(place: &Place, command: &str, all: &mut String) {
         add(place, &format!("{command}{name} "), all);
     }
 }
+
+/// Commands of other programs say what to do instead, and no help names them.
+#[test]
+fn words_of_other_programs() {
+    let place = Place::new();
+    for (line, tip) in [
+        ("login registry.example", "`docker login HOST` or `podman login HOST`"),
+        ("run x:1", "`layerstone copy FILE docker:`, then `docker run NAME:TAG`"),
+        ("load -i x.tar", "`layerstone copy FILE docker:` or `docker load -i FILE`"),
+        ("-q tags r.example/x", "`layerstone ls HOST/NAME`"),
+        ("images", "`docker images` what docker has"),
+        ("diff a b", "`layerstone inspect --diff OLD NEW`"),
+    ] {
+        let run = place.run(line);
+        assert_eq!(run.code, Some(2), "{line}: {}", run.stderr);
+        assert!(run.stderr.starts_with("error: unrecognized subcommand '"), "{line}: {}", run.stderr);
+        assert!(run.stderr.contains("\n\n  tip: ") && run.stderr.contains(tip), "{line}: {}", run.stderr);
+        assert!(!run.stderr.contains("a similar subcommand"), "{line}: {}", run.stderr);
+        let run = place.run(&format!("{line} --errors json"));
+        let said: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+        assert!(said["hint"].as_str().unwrap().contains(tip), "{said}");
+        assert!(!said["error"].as_str().unwrap().contains("tip"), "{said}");
+    }
+    let version = place.ok("version");
+    assert_eq!(version.text(), place.ok("--version").text());
+    assert!(version.text().starts_with("layerstone "), "{}", version.text());
+    // Within a command of its own a word means something else.
+    assert!(!place.run("cache load").stderr.contains("docker load"));
+    let help = place.ok("--help");
+    for word in ["login", "load", "version", "tags", "images"] {
+        assert!(!help.text().lines().any(|line| line.trim_start().starts_with(&format!("{word} "))), "{word}");
+    }
+}

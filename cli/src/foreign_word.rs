@@ -1,0 +1,44 @@
+//! Commands of other programs that this one has by another name or not at all, and what to do instead. They stand in no
+//! help.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// The words, and what to do instead.
+const WORDS: [(&str, &str); 16] = [
+    ("login", "credentials are read from the files of docker and podman: `docker login HOST` or `podman login HOST`"),
+    ("logout", "credentials are in the files of docker and podman: `docker logout HOST` or `podman logout HOST`"),
+    ("run", "docker and podman run images: `layerstone copy FILE docker:`, then `docker run NAME:TAG`"),
+    ("load", "`layerstone copy FILE docker:` or `docker load -i FILE`"),
+    ("save", "`layerstone copy docker:NAME:TAG FILE`"),
+    ("export", "`layerstone overlay export IMAGE` writes the files of an image as a tar"),
+    ("tag", "`layerstone copy registry:HOST/NAME:OLD registry:HOST/NAME:NEW`"),
+    ("tags", "`layerstone ls HOST/NAME` lists the tags of a repository"),
+    ("list-tags", "`layerstone ls HOST/NAME` lists the tags of a repository"),
+    ("images", "`layerstone ls HOST/NAME` lists what a registry has, `docker images` what docker has"),
+    ("rm", "`layerstone delete HOST/NAME:TAG` deletes an image from a registry"),
+    ("rmi", "`layerstone delete HOST/NAME:TAG` deletes an image from a registry"),
+    ("diff", "`layerstone inspect --diff OLD NEW` compares two images"),
+    ("why", "`layerstone closure --why PATH CLOSURE.JSON` tells what brings a path in"),
+    ("explain", "`layerstone layers --explain --plan LAYERS.JSON CLOSURE.JSON` tells why paths share a layer"),
+    ("history", "`layerstone inspect IMAGE` shows the layers of an image"),
+];
+
+/// Whether a command line asks for the version by a word.
+pub fn is_version(error: &clap::Error) -> bool {
+    word(error).as_deref() == Some("version")
+}
+
+/// What to do instead of a command that there is not.
+pub fn tip(error: &clap::Error) -> Option<&'static str> {
+    let word = word(error)?;
+    WORDS.iter().find(|(known, _)| *known == word).map(|(_, tip)| *tip)
+}
+
+/// The word that stands where a command should, and is none.
+fn word(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let mut words = std::env::args_os().skip(1);
+    // Not that of a command of its own, such as `cache`.
+    let is_first = words.find(|it| !it.as_encoded_bytes().starts_with(b"-")).is_some_and(|first| first == **word);
+    (error.kind() == ErrorKind::InvalidSubcommand && is_first).then(|| word.clone())
+}
