@@ -114,6 +114,9 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             format!("--insecure {host} lets it get passwords over plain HTTP")
         }
         Registry::Unreachable { obstacle: Obstacle::Silence, .. } => "--io-timeout S waits longer".to_owned(),
+        Registry::NotFound { name, .. } if !name.contains('@') && has_tag(name) => {
+            format!("`layerstone ls {}` lists the tags that are there", name.rsplit_once(':')?.0)
+        }
         Registry::NoDeletion { .. } => {
             "docker-registry deletes with REGISTRY_STORAGE_DELETE_ENABLED=true, others on their web pages".to_owned()
         }
@@ -138,6 +141,11 @@ fn registry_within<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&
         _ => return None,
     };
     inner.downcast_ref()
+}
+
+/// Whether a name in a registry has a tag.
+fn has_tag(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|last| last.contains(':'))
 }
 
 /// The host of an address, with its port.

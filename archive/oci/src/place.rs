@@ -174,7 +174,19 @@ pub fn parse_reference(text: &str) -> Result<Reference, InvalidPlace> {
         refuse_word(OsStr::new(text), Some(word.as_bytes()), PLACES)?;
     }
     let wrong = |e: InvalidReference| invalid(format!("not an image in a registry: {:?}: {}", e.text, e.cause));
-    text.parse().map(|reference: Reference| reference.full()).map_err(wrong)
+    let reference: Reference = text.parse().map_err(wrong)?;
+    // docker would look for `localhost` at docker.io, and no image of docker's own has a dot in its name.
+    if is_host(reference.name()) {
+        let message = format!("not an image in a registry: {text:?}: found no name, expected HOST/NAME:TAG");
+        let hint = Path::new(text).is_file().then(|| format!("`layerstone copy {text} PLACE` reads the file"));
+        return Err(InvalidPlace { message, hint });
+    }
+    Ok(reference.full())
+}
+
+/// Whether a name is that of a host alone, or of a file.
+fn is_host(name: &str) -> bool {
+    !name.contains('/') && (name == "localhost" || name.contains('.'))
 }
 
 /// Refuses the name of a file to write that begins with a word which is no kind.
@@ -247,6 +259,11 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
+        for text in ["localhost:5000", "registry.example:5000", "x.tar", "localhost"] {
+            let error = parse_reference(text).unwrap_err().to_string();
+            assert!(error.contains("found no name, expected HOST/NAME:TAG"), "{text}: {error}");
+        }
+        assert!(parse_reference("debian:13").is_ok());
         for bad in ["dir:", "docker:", "podman:", "oci:", "registry:", "registry:A", "debian:12", "https://h/x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -74,6 +74,7 @@ impl ImageTarget {
             PlaceKind::Registry => {
                 let text = rest.to_str().with_context(|| format!("not UTF-8: {}", rest.display()))?;
                 let reference = parse_reference(text)?;
+                refuse_no_registry(text)?;
                 if reference.digest().is_some() {
                     bail!("found a digest, expected HOST/NAME:TAG to write to: {text}");
                 }
@@ -202,6 +203,15 @@ pub fn check_tar(path: &Path, params: Option<CompressionParams>) -> Result<()> {
     ending::check(path, params.into()).map_err(|message| Refused { message, hint: None }.into())
 }
 
+/// Refuses the name of a target that names no registry: nobody but docker writes to `docker.io/library`.
+pub fn refuse_no_registry(text: &str) -> Result<()> {
+    if text.contains('/') {
+        return Ok(());
+    }
+    let message = format!("no registry: {text}: expected HOST/NAME:TAG to write to");
+    Err(Refused { message, hint: Some(format!("docker.io/USER/{text} is a place at docker.io")) }.into())
+}
+
 /// Refuses the name of an image in a registry that is rather a target of another kind.
 pub fn refuse_other_kind(text: &str) -> Result<()> {
     match split_kind(OsStr::new(text)) {
@@ -266,6 +276,7 @@ mod tests {
             assert!(refused.hint.as_deref().unwrap().starts_with(expected), "{refused:?}");
             assert!(ImageTarget::parse(format!("./{text}").as_ref()).is_ok());
         }
+        assert!(ImageTarget::parse("registry:app:1".as_ref()).is_err());
     }
 
     /// What an archive of this name is compressed with, if it may have it.

@@ -73,7 +73,7 @@ pub use error::{Differences, Error, Refused, Result, chain_text};
 pub use find_manifest::find_manifest;
 pub use image::{Built, Checks, FoundLayer, check_architecture, image_of, layer_files_of, read_layer, write_image};
 pub use image_source::ImageSource;
-pub use image_target::{ImageTarget, check_tar, refuse_other_kind};
+pub use image_target::{ImageTarget, check_tar, refuse_no_registry, refuse_other_kind};
 pub use make_layers::{LayersToMake, layouts, recipes};
 pub use mentions::Mentions;
 pub use new_directory::make_directory;

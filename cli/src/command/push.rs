@@ -6,8 +6,9 @@ use crate::args::Common;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_pipeline::{ImageSource, ImageTarget, refuse_other_kind};
+use layerstone_pipeline::{ImageSource, ImageTarget, refuse_no_registry, refuse_other_kind};
 use std::ffi::OsString;
+use std::path::Path;
 
 /// Put an image into a registry, sending only what it lacks
 ///
@@ -32,7 +33,11 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.compression.choice()?;
     refuse_other_kind(&options.reference)?;
+    if Path::new(&options.reference).is_file() && !Path::new(&options.image).exists() {
+        bail!("found the file {} in place of HOST/NAME:TAG, expected IMAGE before REF", options.reference);
+    }
     let reference = parse_reference(&options.reference)?;
+    refuse_no_registry(&options.reference)?;
     if reference.digest().is_some() {
         bail!("found a digest, expected HOST/NAME:TAG to push to: {reference}");
     }

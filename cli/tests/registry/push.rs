@@ -140,6 +140,18 @@ fn bad_references() {
     let hex = "0".repeat(64);
     let error = place.fail(&format!("push image.json host/name@sha256:{hex}"));
     assert!(error.contains("found a digest, expected HOST/NAME:TAG to push to"), "{error}");
+    place.write("file.tar", "x");
+    for (line, expected) in [
+        ("push image.json app:1", "no registry: app:1: expected HOST/NAME:TAG to write to\nhint: docker.io/USER/app:1"),
+        ("build image.json -o registry:app", "no registry: app: expected HOST/NAME:TAG to write to"),
+        ("push image.json localhost:5000", "not an image in a registry: \"localhost:5000\": found no name, expected "),
+        ("copy file.tar registry:r.example:5000", "\"r.example:5000\": found no name, expected HOST/NAME:TAG\n"),
+        ("pull file.tar -o x.tar", "found no name, expected HOST/NAME:TAG\nhint: `layerstone copy file.tar PLACE`"),
+        ("push host.invalid/a:1 file.tar", "found the file file.tar in place of HOST/NAME:TAG, expected IMAGE before"),
+    ] {
+        let error = place.fail(line);
+        assert!(error.contains(expected), "{line}: {error}");
+    }
     let error = place.fail("push absent.tar host.invalid/name:1 --retries 0");
     assert!(error.starts_with("layerstone: cannot reach: host.invalid: cannot resolve the name: "), "{error}");
 }

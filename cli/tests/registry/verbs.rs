@@ -30,7 +30,7 @@ fn tags() {
     assert!(error.starts_with(&expected), "{error}");
     for bad in [format!("{name}:1"), format!("{name}@sha256:{}", "0".repeat(64)), registry.host().to_owned()] {
         let error = place.fail(&format!("ls {bad}"));
-        assert!(error.contains("expected HOST/NAME without a tag or a digest"), "{bad}: {error}");
+        assert!(error.contains(", expected HOST/NAME"), "{bad}: {error}");
     }
 }
 
@@ -101,7 +101,7 @@ fn digests_and_manifests() {
     }
     place.ok(&format!("pull {name}:1 -o docker.tar"));
     for (reference, expected) in [
-        (format!("{name}:absent"), "not in the registry: "),
+        (format!("{name}:absent"), "` lists the tags that are there\n"),
         (format!("{name}:1 --platform linux/riscv64"), "no image for linux/riscv64"),
         (format!("{index} --platform linux/riscv64"), "no image for linux/riscv64"),
         ("docker.tar".to_owned(), "found no index.json, expected an OCI layout"),
