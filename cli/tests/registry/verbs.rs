@@ -106,7 +106,7 @@ fn digests_and_manifests() {
         (format!("{index} --platform linux/riscv64"), "no image for linux/riscv64"),
         ("docker.tar".to_owned(), "found no index.json, expected an OCI layout"),
         ("docker.tar --arch amd64".to_owned(), "found a docker archive, expected an OCI layout or a registry"),
-        ("image.json".to_owned(), "found a spec, expected an image that is made"),
+        ("image.json".to_owned(), "not an image: image.json: "),
         ("oci:absent".to_owned(), "absent"),
         ("Absent.tar".to_owned(), "not an image in a registry: \"Absent.tar\""),
     ] {
