@@ -134,7 +134,7 @@ fn what_cannot_be_copied() {
         ("copy absent.tar oci:x", "cannot read: absent.tar: "),
         ("copy docker: x.tar", "no image: docker:"),
         ("copy text docker:x", "found a name behind docker:x, expected none"),
-        ("copy image.json oci:x --all", "--all: expected registry:REF or an OCI layout with it"),
+        ("copy docker:x oci:x --all", "--all: expected registry:REF or an OCI layout with it"),
     ] {
         let run = place.run(line);
         assert_eq!(run.code, Some(1), "{line}");
