@@ -35,6 +35,9 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             Root::Spawn { source: SandboxError::NoSandbox { .. }, .. } => {
                 "--sandbox auto runs it with less of a sandbox, or without one"
             }
+            Root::Libraries { .. } => {
+                "--copy FILE:/usr/lib/NAME copies what lies elsewhere, exclude=GLOB leaves out a program that nobody starts"
+            }
             Root::HelperOverBase { .. } => "leave the helper out, or --replace lets it hide what the base has there",
             _ => return None,
         },

@@ -17,9 +17,13 @@ pub struct RootArgs {
     keep_dirlinks: bool,
     /// Files, a folder or a tar of this machine to copy into the image, such as ./app:/bin/app, conf/:/etc/app,
     /// rootfs.tar:/; options behind it: mode=0755, uid=N, gid=N, exclude=GLOB, unpack=true or false, layer=NAME for a layer
-    /// of their own
+    /// of their own, libraries=true for what --with-libraries does
     #[arg(long, value_name = "FROM:TO[,KEY=VALUE...]")]
     copy: Vec<CopyEntry>,
+    /// Copy too what the programs among these files need to start, from this machine: interpreters and shared libraries, into
+    /// a layer called `libraries`
+    #[arg(long)]
+    with_libraries: bool,
     /// Ready contents to put beside the others, each once: fakeNss, tmp, shadowSetup, and with the package that they link
     /// to usrBinEnv, binSh, caCertificates
     #[arg(long, value_name = "NAME[=PATH]")]
@@ -63,6 +67,12 @@ impl RootArgs {
             spec.root_mode = RootMode::CopyKeepingDirlinks;
         }
         spec.copy.extend(self.copy.iter().cloned());
+        if self.with_libraries {
+            if spec.copy.is_empty() {
+                return Err(conflict(command, "--with-libraries: expected --copy with it"));
+            }
+            spec.copy.iter_mut().for_each(|entry| entry.libraries = true);
+        }
         for helper in &self.helper {
             // What is named again takes the place of what the spec says.
             spec.helpers.retain(|other| other.name() != helper.name());

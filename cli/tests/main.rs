@@ -14,6 +14,7 @@
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
 //! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
 //! | `copied_files` | plain files in images: in one go and by stages, by ninja and make, over bases, with scripts, run |
+//! | `copied_libraries` | what copied programs need, found on this machine: by stages, by ninja and make, run in docker |
 //! | `database` | what a store's database says, whoever else uses it, from wherever it can be read |
 //! | `dist` | the static binary runs in an empty root |
 //! | `docker_tools` | the checks of nixpkgs' own test of dockerTools, in docker: the table of which are shown where |
@@ -87,6 +88,7 @@ mod checks;
 mod client;
 mod closures;
 mod copied_files;
+mod copied_libraries;
 mod customisation;
 mod database;
 mod debian;

@@ -47,7 +47,7 @@ pub fn add_helpers(merged: &mut Merged, helpers: &[Helper], context: Context<'_>
 /// Writes the files of a helper into a new directory, which appears complete or not at all.
 pub fn write_helper(store: &Store, helper: &Helper, directory: &Path) -> Result<()> {
     let texts = Scratch::create(&std::env::temp_dir())?;
-    let mut merged = Merged { tree: FileTree::new(&label(helper)), conflicts: Vec::new() };
+    let mut merged = Merged { tree: FileTree::new(&label(helper)), ..Merged::default() };
     let context = Context { store, texts: texts.path(), base: None, replace: false };
     add_helpers(&mut merged, std::slice::from_ref(helper), context)?;
     merged.tree.write_new(directory, open_regular)

@@ -9,7 +9,7 @@ use crate::merge::{Merged, same_text};
 use crate::merge_trees::same_bytes;
 use crate::perms::{compile, glob_matches};
 use crate::tree::{DIRECTORY_MODE, Entry, File, FileTree, Node, as_path, is_root};
-use crate::{Error, Result, TreeSource};
+use crate::{Error, Library, Result, TreeSource};
 use glob::Pattern;
 use layerstone_spec::CopyEntry;
 use layerstone_store::{Scratch, Walk};
@@ -41,6 +41,17 @@ pub fn add_copies(merged: &mut Merged, inputs: &[CopyInput], owner: &Owner, scra
     for (number, input) in inputs.iter().enumerate() {
         let (tree, to) = input.read(scratch, number)?;
         Adding { merged, entry: &input.entry, owner, redirects: HashMap::new() }.add_all(tree, &to)?;
+    }
+    Ok(())
+}
+
+/// Adds files of this machine that copied programs need.
+pub fn add_libraries(merged: &mut Merged, libraries: &[Library], owner: &Owner) -> Result<()> {
+    let entry = CopyEntry::default();
+    for Library { from, to } in libraries {
+        let tree = FileTree([(PathBuf::new(), file_at(from)?)].into());
+        let to = to.strip_prefix("/").unwrap_or(to).to_owned();
+        Adding { merged, entry: &entry, owner, redirects: HashMap::new() }.add_all(tree, &to)?;
     }
     Ok(())
 }
@@ -199,6 +210,11 @@ impl Adding<'_> {
 
     fn add_file(&mut self, path: &Path, entry: Entry) -> Result<()> {
         let at = self.destination(path);
+        if self.entry.libraries {
+            self.merged.programs.insert(at.clone());
+        } else {
+            self.merged.programs.remove(&at);
+        }
         let conflicts = &mut self.merged.conflicts;
         self.merged.tree.add(&at, entry, |existing, entry| {
             let agree = match (&existing.node, &entry.node) {
@@ -271,7 +287,7 @@ mod tests {
     }
 
     fn empty() -> Merged {
-        Merged { tree: FileTree::new(Path::new("")), conflicts: Vec::new() }
+        Merged { tree: FileTree::new(Path::new("")), ..Merged::default() }
     }
 
     #[track_caller]

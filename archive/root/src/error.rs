@@ -1,6 +1,7 @@
 //! Defines the errors of the root stage.
 
 use crate::conflict::Conflict;
+use crate::loader::Missing;
 use layerstone_sandbox::{Exceeded, describe_exit, quote};
 use layerstone_store::StorePath;
 use std::io;
@@ -10,8 +11,8 @@ use std::process::ExitStatus;
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Conflicts that a message spells out; the others are counted.
-const LISTED_CONFLICTS: usize = 10;
+/// Conflicts and other faults that a message spells out; the others are counted.
+const LISTED: usize = 10;
 
 /// An error of the root stage.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +135,12 @@ pub enum Error {
         /// All of them, in the order of the contents and then of the paths.
         conflicts: Vec<Conflict>,
     },
+    /// Something that a copied program needs and that neither the image nor this machine has; never empty.
+    #[error("cannot find libraries: {}", list(missing))]
+    Libraries {
+        /// All of it.
+        missing: Vec<Missing>,
+    },
     /// Ready contents that cannot be made.
     #[error("cannot make helper: {name}: {cause}")]
     Helper {
@@ -247,9 +254,9 @@ impl Error {
     }
 }
 
-fn list(conflicts: &[Conflict]) -> String {
-    let listed: Vec<_> = conflicts.iter().take(LISTED_CONFLICTS).map(Conflict::to_string).collect();
-    match conflicts.len().saturating_sub(LISTED_CONFLICTS) {
+fn list(items: &[impl ToString]) -> String {
+    let listed: Vec<_> = items.iter().take(LISTED).map(ToString::to_string).collect();
+    match items.len().saturating_sub(LISTED) {
         0 => listed.join("; "),
         more => format!("{}; and {more} more", listed.join("; ")),
     }

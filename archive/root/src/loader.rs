@@ -3,97 +3,36 @@
 //! this machine, or of an image.
 
 use crate::elf::Elf;
+use crate::file_view::{FileView, FoundFile, Held, Image};
+use crate::library_path::{Place, usual};
 use crate::tree::as_path;
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, ErrorKind};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Directories in which libraries are looked for last: those of glibc and of musl.
-const USUAL: [&str; 5] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
-/// Debian's besides, `/lib/TRIPLE` and `/usr/lib/TRIPLE`, by Go's name of the architecture.
-const MULTIARCH: [(&str, &str); 8] = [
-    ("amd64", "x86_64-linux-gnu"),
-    ("arm64", "aarch64-linux-gnu"),
-    ("386", "i386-linux-gnu"),
-    ("arm", "arm-linux-gnueabihf"),
-    ("ppc64le", "powerpc64le-linux-gnu"),
-    ("riscv64", "riscv64-linux-gnu"),
-    ("s390x", "s390x-linux-gnu"),
-    ("loong64", "loongarch64-linux-gnu"),
-];
-/// The file that names more of them.
-const LD_SO_CONF: &str = "/etc/ld.so.conf";
 /// How many interpreters of scripts may be scripts themselves (binfmt_script in Linux, fs/exec.c).
 const MAX_SCRIPTS: usize = 5;
-
-/// A regular file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundFile {
-    /// Its path without links.
-    pub path: PathBuf,
-    /// Permission bits.
-    pub mode: u32,
-    /// What is in it.
-    pub bytes: Vec<u8>,
-}
-
-/// Files by their absolute paths.
-pub trait FileView {
-    /// The regular file that a path leads to, links followed; none if it leads to none.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read.
-    fn file(&self, path: &Path) -> io::Result<Option<FoundFile>>;
-
-    /// The names in a directory, sorted; none if there is no directory.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read.
-    fn names(&self, directory: &Path) -> io::Result<Vec<Vec<u8>>>;
-}
-
-/// The files of this machine.
-#[derive(Clone, Copy, Debug)]
-pub struct ThisMachine;
-
-impl FileView for ThisMachine {
-    fn file(&self, path: &Path) -> io::Result<Option<FoundFile>> {
-        let is_absent = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
-        let real = match path.canonicalize() {
-            Err(error) if is_absent(&error) => return Ok(None),
-            real => real?,
-        };
-        let metadata = real.metadata()?;
-        if !metadata.is_file() {
-            return Ok(None);
-        }
-        Ok(Some(FoundFile { bytes: std::fs::read(&real)?, mode: metadata.permissions().mode() & 0o7777, path: real }))
-    }
-
-    fn names(&self, directory: &Path) -> io::Result<Vec<Vec<u8>>> {
-        let entries = match directory.read_dir() {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut names = entries.map(|entry| Ok(entry?.file_name().into_vec())).collect::<io::Result<Vec<_>>>()?;
-        names.sort_unstable();
-        Ok(names)
-    }
-}
 
 /// What a program needs to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// The paths by which they are found, each with the path of who asks for it: interpreters first, then libraries.
-    pub files: BTreeMap<PathBuf, PathBuf>,
+    /// The paths by which they are looked for where the program runs, with what is there: an interpreter, or a library.
+    pub files: BTreeMap<PathBuf, Needed>,
     /// What is missing.
     pub missing: Vec<Missing>,
     /// Go's name of the architecture that the program is for; none for a script whose interpreter is missing.
     pub architecture: Option<&'static str>,
+}
+
+/// A file that is needed and found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// Its path in the view, links not followed.
+    pub from: PathBuf,
+    /// Who asks for it.
+    pub by: PathBuf,
 }
 
 /// Something that is needed and not found.
@@ -107,33 +46,74 @@ pub struct Missing {
     pub is_interpreter: bool,
 }
 
-/// All that a program needs. `library_path` is LD_LIBRARY_PATH, where it runs.
+/// All that a program needs where it is. `library_path` is LD_LIBRARY_PATH, where it runs.
 ///
 /// # Errors
 ///
 /// A file cannot be read, or is a damaged ELF file.
 pub fn needs_of(view: &dyn FileView, program: &FoundFile, library_path: &[PathBuf]) -> io::Result<Needs> {
-    let mut needs = Needs::default();
-    let mut program = program.clone();
-    for _ in 0..MAX_SCRIPTS {
-        let Some(interpreter) = interpreter_of_script(&program.bytes) else { break };
-        match view.file(&interpreter)? {
-            Some(found) => {
-                needs.files.insert(interpreter, program.path);
-                program = found;
-            }
-            None => {
-                needs.missing.push(Missing { by: program.path, what: interpreter, is_interpreter: true });
-                return Ok(needs);
-            }
-        }
+    Search { view, image: None }.needs_of(program, &program.path, library_path)
+}
+
+/// All that a program needs which is not in the image where it will be, at `to`, but in the view. What an image has is taken
+/// before what the view has.
+///
+/// # Errors
+///
+/// A file cannot be read, or is a damaged ELF file.
+pub fn needs_in(
+    image: &dyn Image,
+    view: &dyn FileView,
+    (program, to): (&FoundFile, &Path),
+    library_path: &[PathBuf],
+) -> io::Result<Needs> {
+    Search { view, image: Some(image) }.needs_of(program, to, library_path)
+}
+
+/// Where files are looked for.
+#[derive(Clone, Copy)]
+struct Search<'a> {
+    view: &'a dyn FileView,
+    image: Option<&'a dyn Image>,
+}
+
+impl Search<'_> {
+    fn held(&self, path: &Path) -> io::Result<Held> {
+        self.image.map_or(Ok(Held::Nothing), |image| image.held(path))
     }
-    let Some(elf) = parse(&program)? else { return Ok(needs) };
-    needs.architecture = elf.architecture;
-    let mut loading =
-        Loading { view, needs, program: elf.clone(), usual: usual(view, &elf, library_path)?, seen: BTreeSet::new() };
-    loading.load(&program.path, elf)?;
-    Ok(loading.needs)
+
+    fn needs_of(self, program: &FoundFile, to: &Path, library_path: &[PathBuf]) -> io::Result<Needs> {
+        let mut needs = Needs::default();
+        let (mut program, mut to) = (program.clone(), to.to_owned());
+        for _ in 0..MAX_SCRIPTS {
+            let Some(interpreter) = interpreter_of_script(&program.bytes) else { break };
+            program = match (self.held(&interpreter)?, self.view.file(&interpreter)?) {
+                (Held::Unread, _) => return Ok(needs),
+                (Held::File(found), _) => found,
+                (Held::Nothing, Some(found)) => {
+                    needs.files.insert(interpreter.clone(), Needed { from: interpreter.clone(), by: to });
+                    found
+                }
+                (Held::Nothing, None) => {
+                    needs.missing.push(Missing { by: to, what: interpreter, is_interpreter: true });
+                    return Ok(needs);
+                }
+            };
+            // An image has the interpreter itself at this path, and no link to it.
+            to = if self.image.is_some() { interpreter } else { program.path.clone() };
+        }
+        let Some(elf) = parse(&program)? else { return Ok(needs) };
+        needs.architecture = elf.architecture;
+        let seen = BTreeSet::new();
+        let mut loading = Loading { search: self, needs, machine: elf.machine, usual: Vec::new(), seen };
+        let interpreter = loading.load_interpreter(&to, &elf)?;
+        // The loader of an image reads no ld.so.conf, only a cache that ldconfig makes of it.
+        let known = interpreter.as_deref().filter(|_| self.image.is_some());
+        let given = library_path.iter().map(|path| Place { from: path.clone(), to: path.clone() });
+        loading.usual = given.chain(usual(self.view, &elf, known)?).collect();
+        loading.load(Place { from: program.path, to }, elf)?;
+        Ok(loading.needs)
+    }
 }
 
 /// The interpreter of a script, as the kernel reads its first line (execve(2), "Interpreter scripts").
@@ -149,92 +129,96 @@ fn parse(file: &FoundFile) -> io::Result<Option<Elf>> {
     Elf::parse(&file.bytes).transpose().map_err(damaged)
 }
 
-/// The directories in which libraries are looked for behind those of a file itself.
-fn usual(view: &dyn FileView, program: &Elf, library_path: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let mut directories = library_path.to_vec();
-    read_conf(view, Path::new(LD_SO_CONF), &mut directories, 0)?;
-    directories.extend(USUAL.map(PathBuf::from));
-    let triple = MULTIARCH.iter().find(|(name, _)| Some(*name) == program.architecture);
-    directories.extend(
-        triple
-            .into_iter()
-            .flat_map(|(_, triple)| [format!("/lib/{triple}"), format!("/usr/lib/{triple}")])
-            .map(PathBuf::from),
-    );
-    // A library of a store may lie beside what loads it, which knows its own directory.
-    directories.extend(program.interpreter.as_deref().and_then(|path| as_path(path).parent()).map(Path::to_owned));
-    Ok(directories)
+impl fmt::Display for Missing {
+    /// `/bin/app: found no libx.so.1, its library`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.is_interpreter { "interpreter" } else { "library" };
+        write!(f, "{}: found no {}, its {kind}", self.by.display(), self.what.display())
+    }
 }
 
-/// Reads ld.so.conf (ldconfig(8)): directories, and `include GLOB` of files in one directory.
-fn read_conf(view: &dyn FileView, path: &Path, directories: &mut Vec<PathBuf>, depth: usize) -> io::Result<()> {
-    let Some(conf) = view.file(path)?.filter(|_| depth < MAX_SCRIPTS) else { return Ok(()) };
-    for line in conf.bytes.split(|&byte| byte == b'\n') {
-        let line = line.split(|&byte| byte == b'#').next().unwrap_or_default().trim_ascii();
-        if let Some(pattern) =
-            line.strip_prefix(b"include").filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace))
-        {
-            let pattern = path.parent().unwrap_or(Path::new("/")).join(as_path(pattern.trim_ascii()));
-            let (directory, name) =
-                (pattern.parent().unwrap_or(Path::new("/")), pattern.file_name().unwrap_or_default());
-            let Ok(glob) = glob::Pattern::new(&name.to_string_lossy()) else { continue };
-            for name in view.names(directory)?.into_iter().filter(|name| glob.matches(&String::from_utf8_lossy(name))) {
-                read_conf(view, &directory.join(as_path(&name)), directories, depth + 1)?;
-            }
-        } else if line.starts_with(b"/") {
-            directories.push(as_path(line).to_owned());
-        }
-    }
-    Ok(())
+/// Whether programs of an architecture run on machines of another one by themselves.
+pub fn runs_on(program: &str, machine: &str) -> bool {
+    program == machine || matches!((program, machine), ("386", "amd64") | ("arm", "arm64"))
 }
 
 /// A program whose files are being found.
 struct Loading<'a> {
-    view: &'a dyn FileView,
+    search: Search<'a>,
     needs: Needs,
-    program: Elf,
+    /// The machine that libraries must be for.
+    machine: (u16, bool),
     /// Where libraries are looked for behind the directories of a file itself.
-    usual: Vec<PathBuf>,
+    usual: Vec<Place>,
     /// Libraries that were looked for, by name: the loader takes the first one of a name for all.
     seen: BTreeSet<Vec<u8>>,
 }
 
 /// A file whose libraries are to be found, and the directories that those above it add.
 struct Open {
-    path: PathBuf,
+    place: Place,
     elf: Elf,
-    rpath: Vec<PathBuf>,
+    rpath: Vec<Place>,
+}
+
+/// A library of some name.
+enum Library {
+    /// In the image, or in the view.
+    Found {
+        place: Place,
+        elf: Elf,
+        is_held: bool,
+    },
+    /// In the image, which looks after what it needs.
+    Unread,
+    Missing,
 }
 
 impl Loading<'_> {
-    /// Finds the interpreter and the libraries of a program, and of these.
-    fn load(&mut self, path: &Path, elf: Elf) -> io::Result<()> {
-        if let Some(interpreter) = &elf.interpreter {
-            let interpreter = as_path(interpreter).to_owned();
-            match self.view.file(&interpreter)? {
-                Some(_) => drop(self.needs.files.insert(interpreter, path.to_owned())),
-                None => {
-                    self.needs.missing.push(Missing { by: path.to_owned(), what: interpreter, is_interpreter: true })
-                }
+    /// Finds the interpreter of a program; its text.
+    fn load_interpreter(&mut self, program: &Path, elf: &Elf) -> io::Result<Option<Vec<u8>>> {
+        let Some(interpreter) = elf.interpreter.as_deref().map(as_path) else { return Ok(None) };
+        // It is a library too, which some need by its name.
+        let name = interpreter.file_name().unwrap_or_default().as_bytes().to_vec();
+        let bytes = match (self.search.held(interpreter)?, self.search.view.file(interpreter)?) {
+            (Held::Unread, _) => None,
+            (Held::File(found), _) => Some(found.bytes),
+            (Held::Nothing, Some(found)) => {
+                let needed = Needed { from: interpreter.to_owned(), by: program.to_owned() };
+                self.needs.files.insert(interpreter.to_owned(), needed);
+                Some(found.bytes)
             }
-        }
-        let mut open = std::collections::VecDeque::from([Open { path: path.to_owned(), elf, rpath: Vec::new() }]);
-        while let Some(Open { path, elf, rpath }) = open.pop_front() {
-            let own =
-                |directories: &[Vec<u8>]| directories.iter().map(|text| expanded(text, &path)).collect::<Vec<_>>();
+            (Held::Nothing, None) => {
+                let (by, what) = (program.to_owned(), interpreter.to_owned());
+                self.needs.missing.push(Missing { by, what, is_interpreter: true });
+                return Ok(None);
+            }
+        };
+        self.seen.insert(name);
+        Ok(bytes)
+    }
+
+    /// Finds the libraries of a program, and of these.
+    fn load(&mut self, place: Place, elf: Elf) -> io::Result<()> {
+        let mut open = VecDeque::from([Open { place, elf, rpath: Vec::new() }]);
+        while let Some(Open { place, elf, rpath }) = open.pop_front() {
             // Of a file with a run path the loader takes no rpath, not even those above it.
-            let above = if elf.runpath.is_empty() { [own(&elf.rpath), rpath].concat() } else { Vec::new() };
-            let search = [above.clone(), own(&elf.runpath)].concat();
+            let above = if elf.runpath.is_empty() { [place.expanded(&elf.rpath), rpath].concat() } else { Vec::new() };
+            let search = [above.clone(), place.expanded(&elf.runpath)].concat();
             for name in elf.needed.iter().filter(|name| self.seen.insert((*name).clone())).cloned().collect::<Vec<_>>()
             {
                 match self.find(&name, &search)? {
-                    Some((found, file, elf)) => {
-                        self.needs.files.insert(found, path.clone());
-                        open.push_back(Open { path: file.path, elf, rpath: above.clone() });
+                    Library::Found { place: found, elf, is_held } => {
+                        if !is_held {
+                            let needed = Needed { from: found.from.clone(), by: place.to.clone() };
+                            self.needs.files.insert(found.to.clone(), needed);
+                        }
+                        open.push_back(Open { place: found, elf, rpath: above.clone() });
                     }
-                    None => {
+                    Library::Unread => {}
+                    Library::Missing => {
                         let what = as_path(&name).to_owned();
-                        self.needs.missing.push(Missing { by: path.clone(), what, is_interpreter: false });
+                        self.needs.missing.push(Missing { by: place.to.clone(), what, is_interpreter: false });
                     }
                 }
             }
@@ -243,38 +227,44 @@ impl Loading<'_> {
     }
 
     /// The first library of a name that is one for this machine.
-    fn find(&self, name: &[u8], search: &[PathBuf]) -> io::Result<Option<(PathBuf, FoundFile, Elf)>> {
-        let is_path = name.contains(&b'/');
+    fn find(&self, name: &[u8], search: &[Place]) -> io::Result<Library> {
         let directories = search.iter().chain(&self.usual);
-        let candidates: Vec<PathBuf> = match is_path {
-            true => vec![as_path(name).to_owned()],
-            false => directories.map(|directory| directory.join(as_path(name))).collect(),
+        let root = Place { from: PathBuf::new(), to: PathBuf::new() };
+        let candidates: Vec<Place> = match name.contains(&b'/') {
+            true => vec![root.join(name)],
+            false => directories.map(|directory| directory.join(name)).collect(),
         };
-        for candidate in candidates {
-            let Some(file) = self.view.file(&candidate)? else { continue };
-            if let Some(elf) = parse(&file)?.filter(|elf| elf.machine == self.program.machine) {
-                return Ok(Some((candidate, file, elf)));
+        for candidate in &candidates {
+            match self.search.held(&candidate.to)? {
+                Held::Nothing => {}
+                Held::Unread => return Ok(Library::Unread),
+                Held::File(file) => {
+                    if let Some(elf) = self.library(&file)? {
+                        let place = Place { from: file.path, to: candidate.to.clone() };
+                        return Ok(Library::Found { place, elf, is_held: true });
+                    }
+                }
             }
         }
-        Ok(None)
-    }
-}
-
-/// A directory of a search path, `$ORIGIN` being that of the file (ld.so(8), "Dynamic string tokens").
-fn expanded(text: &[u8], file: &Path) -> PathBuf {
-    let origin = file.parent().unwrap_or(Path::new("/")).as_os_str().as_bytes();
-    let mut text = text.to_vec();
-    for token in [&b"${ORIGIN}"[..], b"$ORIGIN"] {
-        while let Some(at) = text.windows(token.len()).position(|window| window == token) {
-            text.splice(at..at + token.len(), origin.iter().copied());
+        for place in candidates {
+            let Some(file) = self.search.view.file(&place.from)? else { continue };
+            if let Some(elf) = self.library(&file)? {
+                return Ok(Library::Found { place, elf, is_held: false });
+            }
         }
+        Ok(Library::Missing)
     }
-    as_path(&text).to_owned()
+
+    /// An ELF file for the same machine.
+    fn library(&self, file: &FoundFile) -> io::Result<Option<Elf>> {
+        Ok(parse(file)?.filter(|elf| elf.machine == self.machine))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file_view::ThisMachine;
     use std::process::Command;
 
     /// Files by path.
@@ -327,7 +317,7 @@ mod tests {
         let files = Files(files.map(|(path, text)| (path.into(), text.as_bytes().to_vec())).into());
         let program = files.file(Path::new("/a")).unwrap().unwrap();
         let needs = needs_of(&files, &program, &[]).unwrap();
-        assert_eq!(needs.files, [("/b".into(), "/a".into())].into());
+        assert_eq!(needs.files, [("/b".into(), Needed { from: "/b".into(), by: "/a".into() })].into());
         assert_eq!(needs.missing, [Missing { by: "/b".into(), what: "/c".into(), is_interpreter: true }]);
     }
 
@@ -356,13 +346,55 @@ mod tests {
         assert!(!needs_of(&files, &program, &[]).unwrap().missing.is_empty());
     }
 
+    /// An image that has some files of its own.
+    struct Has(Files, Vec<&'static str>);
+
+    impl Image for Has {
+        fn held(&self, path: &Path) -> io::Result<Held> {
+            if self.1.iter().any(|unread| Path::new(unread) == path) {
+                return Ok(Held::Unread);
+            }
+            Ok(self.0.file(path)?.map_or(Held::Nothing, Held::File))
+        }
+    }
+
+    /// What an image lacks is told by the paths at which its loader looks, and nothing that it has.
     #[test]
-    fn origins() {
-        let check = |text: &str, expected: &str| {
-            assert_eq!(expanded(text.as_bytes(), Path::new("/opt/app/bin/x")), Path::new(expected));
-        };
-        check("$ORIGIN/../lib", "/opt/app/bin/../lib");
-        check("${ORIGIN}", "/opt/app/bin");
-        check("/a/b", "/a/b");
+    fn what_an_image_lacks() {
+        let program = ThisMachine.file(Path::new("/proc/self/exe")).unwrap().unwrap();
+        let at = Path::new("/app");
+        let lacks = |image: &Has| needs_in(image, &ThisMachine, (&program, at), &["/own".into()]).unwrap();
+        let all = lacks(&Has(Files(BTreeMap::new()), Vec::new()));
+        let real = needs_of(&ThisMachine, &program, &[]).unwrap();
+        assert_eq!(all.files.keys().collect::<Vec<_>>(), real.files.keys().collect::<Vec<_>>());
+        assert!(all.files.values().any(|needed| needed.by == at), "{all:?}");
+        let libc = real.files.keys().find(|path| path.to_string_lossy().contains("libc.so")).unwrap();
+        let held = Files([(Path::new("/own").join(libc.file_name().unwrap()), std::fs::read(libc).unwrap())].into());
+        let without = lacks(&Has(held, Vec::new()));
+        assert_eq!(without.files.len(), all.files.len() - 1);
+        assert!(!without.files.contains_key(libc));
+        let interpreter = real.files.keys().find(|path| path.to_string_lossy().contains("/ld-")).unwrap();
+        let unread: &'static str = Box::leak(interpreter.display().to_string().into_boxed_str());
+        assert!(!lacks(&Has(Files(BTreeMap::new()), vec![unread])).files.contains_key(interpreter));
+    }
+
+    /// The loader of an image reads no ld.so.conf: what it names here goes to a directory that the loader knows.
+    #[test]
+    fn directories_of_ld_so_conf() {
+        let program = ThisMachine.file(Path::new("/proc/self/exe")).unwrap().unwrap();
+        let real = needs_of(&ThisMachine, &program, &[]).unwrap();
+        let mut machine = Files([("/etc/ld.so.conf".into(), b"/moved\n".to_vec())].into());
+        for path in real.files.keys() {
+            let is_loader = path.to_string_lossy().contains("/ld-");
+            let moved = Path::new("/moved").join(path.file_name().unwrap());
+            machine.0.insert(if is_loader { path.clone() } else { moved }, std::fs::read(path).unwrap());
+        }
+        let image = Has(Files(BTreeMap::new()), Vec::new());
+        let needs = needs_in(&image, &machine, (&program, Path::new("/app")), &[]).unwrap();
+        assert!(needs.missing.is_empty(), "{needs:?}");
+        let moved = needs.files.iter().filter(|(_, needed)| needed.from.starts_with("/moved")).collect::<Vec<_>>();
+        assert!(!moved.is_empty() && moved.iter().all(|(to, _)| to.starts_with("/lib") || to.starts_with("/usr/lib")));
+        let where_it_is = needs_of(&machine, &program, &[]).unwrap();
+        assert!(where_it_is.files.keys().any(|path| path.starts_with("/moved")));
     }
 }

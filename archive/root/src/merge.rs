@@ -13,7 +13,8 @@ use crate::tree::{Entry, FileTree, Node};
 use crate::{Conflict, Result};
 use layerstone_spec::RootMode;
 use layerstone_store::{Store, StorePath};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// What the root of a copied tree gets besides its mode: `chmod ug+w layer` in dockerTools.
 const WRITABLE: u32 = 0o220;
@@ -26,6 +27,8 @@ pub struct Merged {
     /// What disagreed, in the order of the contents and then of the paths; links with [`RootMode::Links`], and
     /// modes with the others.
     pub conflicts: Vec<Conflict>,
+    /// Files that were copied and whose libraries are wanted.
+    pub programs: BTreeSet<PathBuf>,
 }
 
 /// Reads contents and merges them.
@@ -36,7 +39,7 @@ pub fn merge(store: &Store, contents: &[StorePath], mode: RootMode) -> Result<Me
         match mode {
             RootMode::Links => merged.add_links(item)?,
             _ => {
-                let Merged { tree, conflicts } = &mut merged;
+                let Merged { tree, conflicts, .. } = &mut merged;
                 merge_as_rsync(tree, conflicts, item, mode == RootMode::CopyKeepingDirlinks)?;
             }
         }
@@ -76,12 +79,10 @@ mod tests {
     use crate::fixtures::{paths, store};
     use crate::tree::{self, lines};
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
     use std::ffi::OsString;
     use std::fs::Permissions;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
 
     fn merge_named(store: &Store, items: &[&str]) -> Result<Merged> {
         merge(store, &paths(store, items), RootMode::Links)

@@ -1,7 +1,7 @@
 //! Makes the customisation layer: merges contents, adds what is copied, runs the scripts, finds references, places it on a base, writes the tar.
 
 use crate::add_helpers::{Context, add_helpers};
-use crate::copy::{CopyInput, add_copies};
+use crate::copy::{CopyInput, add_copies, add_libraries};
 use crate::merge::{Merged, merge};
 use crate::ownership::apply;
 use crate::perms::{Defaults, Rules};
@@ -10,7 +10,7 @@ use crate::references::references;
 use crate::script::{self, Console, RunAs, Workplace};
 use crate::tree::below_root;
 use crate::warning::Warning;
-use crate::{Error, Result};
+use crate::{Error, Library, Result};
 use layerstone_layer::{LayerFile, Layout, Progress, Source, write_layer};
 use layerstone_sandbox::SandboxOptions;
 use layerstone_spec::{Error as SpecError, ImageKind, Spec};
@@ -37,6 +37,8 @@ pub struct RootConfig {
     pub sandbox: SandboxOptions,
     /// What is copied into the layer.
     pub copies: Vec<CopyInput>,
+    /// What else of this machine it holds, for what is copied into the image.
+    pub libraries: Vec<Library>,
 }
 
 impl RootConfig {
@@ -54,6 +56,7 @@ impl RootConfig {
             base,
             sandbox: SandboxOptions::default(),
             copies: Vec::new(),
+            libraries: Vec::new(),
         }
     }
 }
@@ -88,11 +91,12 @@ pub fn build(spec: &Spec, config: &RootConfig, blob: &Path, console: &mut Consol
 /// Adds what is copied, and then the helpers, which give way; files that are made for both are in the directory that is
 /// returned.
 fn add_others(spec: &Spec, config: &RootConfig, merged: &mut Merged) -> Result<Option<Scratch>> {
-    if spec.helpers.is_empty() && config.copies.is_empty() {
+    if spec.helpers.is_empty() && config.copies.is_empty() && config.libraries.is_empty() {
         return Ok(None);
     }
     let scratch = Scratch::create(&std::env::temp_dir())?;
     add_copies(merged, &config.copies, &config.owner, &scratch)?;
+    add_libraries(merged, &config.libraries, &config.owner)?;
     let (base, replace) = (config.base.as_deref(), spec.replace);
     add_helpers(merged, &spec.helpers, Context { store: &config.store, texts: scratch.path(), base, replace })?;
     Ok(Some(scratch))

@@ -12,6 +12,6 @@ mod spec;
 
 pub use error::{Error, Result};
 pub use spec::{
-    CopyEntry, DEFAULT_MAX_LAYERS, Helper, ImageKind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, Layering, MOST_VM_SIZE, Perm,
-    References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec, Which, config_faults,
+    CopyEntry, DEFAULT_MAX_LAYERS, Helper, ImageKind, LAYERS_OF_DOCKER, LEAST_VM_MEMORY, LIBRARIES_LAYER, Layering,
+    MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec, Which, config_faults,
 };

@@ -44,6 +44,9 @@ pub const MOST_VM_SIZE: u64 = 1 << 24;
 /// How many layers docker's own store loads (moby, layer/layer_store.go, `maxLayerDepth`); containerd's takes more.
 pub const LAYERS_OF_DOCKER: usize = 125;
 
+/// The layer of the libraries that copied programs need.
+pub const LIBRARIES_LAYER: &str = "libraries";
+
 /// The description of an image to build.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
@@ -222,15 +225,23 @@ impl Spec {
         left.filter(|left| *left > 0).ok_or(Error::MaxLayers { max_layers, nix_db, copied, base_layers })
     }
 
-    /// The names of the layers that only hold what is copied, bottom first: in the order in which they are first named.
+    /// The names of the layers that only hold what is copied, bottom first: that of libraries, and the others in the order
+    /// in which they are first named.
     pub fn copy_layers(&self) -> Vec<&str> {
-        let mut names = Vec::new();
+        let mut names: Vec<&str> = self.layer_of_libraries().flatten().into_iter().collect();
         for name in self.copy.iter().filter_map(|entry| entry.layer.as_deref()) {
             if !names.contains(&name) {
                 names.push(name);
             }
         }
         names
+    }
+
+    /// The layer that the libraries of copied programs go to: one of their own, or the one layer of a single image, which has
+    /// no name. None if no entry wants any.
+    pub fn layer_of_libraries(&self) -> Option<Option<&'static str>> {
+        let is_wanted = self.copy.iter().any(|entry| entry.libraries);
+        is_wanted.then_some(if self.kind == ImageKind::Layered { Some(LIBRARIES_LAYER) } else { None })
     }
 
     /// What the layer of this name holds, and the customisation layer without one, by itself.

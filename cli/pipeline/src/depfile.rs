@@ -3,11 +3,12 @@
 
 use crate::Result;
 use crate::build_graph::push_backslashes;
+use crate::copies::{Below, libraries};
 use crate::error::Context;
 use layerstone_layer::{LayerFile, Recipe};
 use layerstone_root::copied_files;
 use layerstone_spec::Spec;
-use layerstone_store::{Directory, Error, Scratch, Store, StorePath, write_whole};
+use layerstone_store::{Directory, Error, Limits, Scratch, Store, StorePath, write_whole};
 use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -164,6 +165,18 @@ impl BuildStep {
             let path = store.resolve(path)?;
             self.store_paths(store, [&path]);
         }
+        Ok(())
+    }
+
+    /// The libraries of what a spec copies were looked for: what is copied decides them, and what was found on the way.
+    pub fn libraries(&mut self, store: &Store, spec: &Spec) -> Result<()> {
+        let Some(layer) = spec.layer_of_libraries().filter(|_| self.options.depfile.is_some()) else { return Ok(()) };
+        for entry in &spec.copy {
+            self.files(&copied_files(entry)?);
+        }
+        // Without layers below, nothing is left out that is looked for there.
+        let below = Below { base: None, tree: None };
+        self.files(&libraries(spec, layer, below, store, Limits::default())?.read);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The stages of a build that make layers: of store paths, made or cached; of the root, of a root script, of Nix's
 //! database; or one layer of all of it.
 
-use crate::copies::{self, spec_of_copy_layer};
+use crate::copies::{self, Below, libraries, report_libraries, spec_of_copy_layer};
 use crate::make_layers::{layouts, recipes};
 use crate::nix_db::{self, NixDbLayer};
 use crate::root_script::{self, RootScript};
@@ -46,9 +46,9 @@ impl Builder<'_> {
         let mut below: Vec<FileLayer> = ran.into_iter().collect();
         for (index, name) in self.spec.copy_layers().into_iter().enumerate() {
             let blob = scratch.path().join(format!("copy-{index}.tar"));
-            below.push(self.root_layer(&spec_of_copy_layer(self.spec, name)?, &below, blob, copies::COMMENT)?);
+            below.push(self.root_layer(Some(name), &below, blob, copies::COMMENT)?);
         }
-        let custom = self.root_layer(self.spec, &below, blob, ROOT_COMMENT)?;
+        let custom = self.root_layer(None, &below, blob, ROOT_COMMENT)?;
         if is_single {
             Ok(vec![self.single(scratch, custom.blob, custom.layer)?])
         } else {
@@ -56,14 +56,29 @@ impl Builder<'_> {
         }
     }
 
-    /// The layer of what a spec merges, copies and lets scripts write, over these layers of the image.
-    fn root_layer(&self, spec: &Spec, below: &[FileLayer], blob: PathBuf, comment: &'static str) -> Result<FileLayer> {
+    /// The layer of what the spec merges, copies and lets scripts write, over these layers of the image; with a name the layer
+    /// of copied files that is called so.
+    fn root_layer(
+        &self,
+        name: Option<&str>,
+        below: &[FileLayer],
+        blob: PathBuf,
+        comment: &'static str,
+    ) -> Result<FileLayer> {
+        let spec = &match name {
+            Some(name) => spec_of_copy_layer(self.spec, name)?,
+            None => self.spec.clone(),
+        };
+        let report = self.options.report;
         let tars: Vec<PathBuf> = below.iter().map(|layer| layer.blob.clone()).collect();
         let tree = root_layer::tree_below(self.base.as_ref(), &tars)?;
-        let config = root_layer::root_config(spec, self.options.store, tree, self.options.limits)?;
+        let below = Below { base: self.base.as_ref(), tree: tree.as_deref() };
+        let found = libraries(self.spec, name, below, self.options.store, self.options.limits)?;
+        let config = root_layer::root_config(spec, self.options.store, tree.clone(), self.options.limits)?;
+        let config = RootConfig { libraries: report_libraries(found, report)?, ..config };
         let config =
             RootConfig { sandbox: self.options.sandbox, strict: self.options.checks == Checks::Strict, ..config };
-        Ok(FileLayer { layer: root_layer::make(spec, &config, &blob, self.options.report)?, blob, comment })
+        Ok(FileLayer { layer: root_layer::make(spec, &config, &blob, report)?, blob, comment })
     }
 
     /// Decides which store paths of a closure share a layer.
@@ -119,7 +134,8 @@ impl Builder<'_> {
         let is_single = self.spec.kind == ImageKind::Single;
         let extra_commands = self.spec.script.as_ref().filter(|_| is_single).map(root_script::text).transpose()?;
         let contents = if is_single {
-            root_script::contents(self.spec, self.options.store, self.base.as_ref(), self.options.limits)?
+            let (store, limits, report) = (self.options.store, self.options.limits, self.options.report);
+            root_script::contents(self.spec, store, self.base.as_ref(), limits, report)?
         } else {
             None
         };

@@ -1,5 +1,6 @@
 //! Root scripts: where they run, what they see, and the layer that comes of them.
 
+use crate::copies::{Below, libraries, report_libraries};
 use crate::error::Context;
 use crate::mentions::ScanWriter;
 use crate::{BaseImage, Report, Result, root_layer};
@@ -99,11 +100,20 @@ pub struct RootScript<'a> {
 /// # Errors
 ///
 /// The base cannot be read.
-pub fn contents(spec: &Spec, store: &Store, base: Option<&BaseImage>, limits: Limits) -> Result<Option<RootConfig>> {
+pub fn contents(
+    spec: &Spec,
+    store: &Store,
+    base: Option<&BaseImage>,
+    limits: Limits,
+    report: &dyn Report,
+) -> Result<Option<RootConfig>> {
     if spec.contents.is_empty() && spec.helpers.is_empty() && spec.copy.is_empty() {
         return Ok(None);
     }
-    Ok(Some(root_layer::root_config(spec, store, base.map(BaseImage::tree).transpose()?, limits)?))
+    let tree = base.map(BaseImage::tree).transpose()?;
+    let found = libraries(spec, None, Below { base, tree: tree.as_deref() }, store, limits)?;
+    let config = root_layer::root_config(spec, store, tree, limits)?;
+    Ok(Some(RootConfig { libraries: report_libraries(found, report)?, ..config }))
 }
 
 /// Runs it, writes the layer's tar, and tells the warnings.

@@ -7,7 +7,7 @@ pub use image_files::ImageFiles;
 
 use crate::Result;
 use crate::error::Context;
-use layerstone_root::{FileView, FoundFile, Missing, interpreter_of_script, needs_of};
+use layerstone_root::{FileView, FoundFile, Missing, interpreter_of_script, needs_of, runs_on};
 use serde_json::Value;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -213,9 +213,4 @@ fn word_behind_env(script: &FoundFile) -> Option<String> {
     let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).skip(1);
     let word = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'=') && !word.ends_with(b"/env"))?;
     String::from_utf8(word.to_vec()).ok()
-}
-
-/// Whether programs of an architecture run on machines of another one by themselves.
-fn runs_on(program: &str, machine: &str) -> bool {
-    program == machine || matches!((program, machine), ("386", "amd64") | ("arm", "arm64"))
 }

@@ -119,6 +119,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let file = options.layers.strategy.only_input(NAME, options.inputs())?;
     for (spec, _) in &specs {
         step.spec(&store, file.as_deref(), spec)?;
+        step.libraries(&store, spec)?;
         step.files(&options.base.file(Some(spec)));
     }
     step.files(&options.plan.previous);

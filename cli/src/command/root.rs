@@ -16,7 +16,7 @@ use layerstone_layer::LayerFile;
 use layerstone_oci::Time;
 use layerstone_pipeline::root_layer::{make, root_config, tree_below};
 use layerstone_pipeline::single_layer::plain_blob;
-use layerstone_pipeline::{COPIES_COMMENT, check_tar, spec_of_copy_layer};
+use layerstone_pipeline::{Below, COPIES_COMMENT, check_tar, libraries, report_libraries, spec_of_copy_layer};
 use layerstone_spec::{ImageKind, Script, Spec};
 use std::path::PathBuf;
 
@@ -56,8 +56,9 @@ pub struct Options {
     /// Layer file of `overlay run`, or of another `root`, to build on, over the base; one --below for each, bottom first
     #[arg(long, value_name = "LAYER.JSON", help_heading = "Base image")]
     below: Vec<PathBuf>,
-    /// Make the layer of copied files that the spec calls so, instead of the customisation layer
-    #[arg(long, value_name = "NAME", requires = "spec", conflicts_with_all = ["contents", "copy", "helper", "extra_commands", "fake_root_commands"])]
+    /// Make the layer of copied files that the spec or --copy calls so, instead of the customisation layer; `libraries` is
+    /// that of --with-libraries
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["contents", "helper", "extra_commands", "fake_root_commands"])]
     copy_layer: Option<String>,
     #[command(flatten)]
     store: StoreArgs,
@@ -67,12 +68,11 @@ pub struct Options {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
-    let mut spec = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
-    if let Some(name) = &options.copy_layer {
-        spec = spec_of_copy_layer(&spec, name)?;
-    }
-    spec.mtime = Time::from_seconds(options.stamp.resolve(Some(&spec))?.0)?;
-    options.root.apply(NAME, &mut spec)?;
+    let mut whole = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
+    whole.mtime = Time::from_seconds(options.stamp.resolve(Some(&whole))?.0)?;
+    options.root.apply(NAME, &mut whole)?;
+    let layer = options.copy_layer.as_deref();
+    let mut spec = layer.map_or_else(|| Ok(whole.clone()), |name| spec_of_copy_layer(&whole, name))?;
     let base = options.base.open(Some(&spec), common)?;
     spec.contents.extend(options.contents.iter().cloned());
     if let Some(file) = &options.extra_commands {
@@ -86,7 +86,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let below = options.below.iter().map(|path| Ok(plain_blob(&LayerFile::read(path)?, path)?));
     let below = below.collect::<Result<Vec<_>>>()?;
-    let mut config = root_config(&spec, &store, tree_below(base.as_ref(), &below)?, options.base.limits())?;
+    let tree = tree_below(base.as_ref(), &below)?;
+    let found = Below { base: base.as_ref(), tree: tree.as_deref() };
+    let found = libraries(&whole, layer, found, &store, options.base.limits())?;
+    let mut config = root_config(&spec, &store, tree, options.base.limits())?;
+    config.libraries = report_libraries(found, common)?;
     config.owner = options.stamp.owner.over(config.owner);
     config.strict = options.strict;
     config.sandbox = options.sandbox.options();
@@ -98,6 +102,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.output.probe()?;
     let mut step = options.step.begin(&options.output.files())?;
     step.spec(&store, options.stamp.spec.as_deref(), &spec)?;
+    if whole.layer_of_libraries() == Some(layer) {
+        step.libraries(&store, &whole)?;
+    }
     step.files(&options.base.files(Some(&spec)));
     for below in &options.below {
         step.layer(&store, below)?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// The keys of an entry besides `from` and `to`.
-const OPTIONS: &str = "mode, uid, gid, exclude, unpack and layer";
+const OPTIONS: &str = "mode, uid, gid, exclude, unpack, layer and libraries";
 
 /// Files of this machine that become files of the image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct CopyEntry {
     pub unpack: Option<bool>,
     /// The layer of its own that it goes to, with all others of this name; none for the customisation layer.
     pub layer: Option<String>,
+    /// Whether the interpreters and libraries that its programs need are copied too, from this machine.
+    pub libraries: bool,
 }
 
 impl CopyEntry {
@@ -50,6 +52,7 @@ impl CopyEntry {
             exclude: fields.optional("exclude", "a glob or a list of globs", globs)?.unwrap_or_default(),
             unpack: fields.optional("unpack", "true or false", Value::as_bool)?,
             layer: fields.optional("layer", "the name of a layer", text)?,
+            libraries: fields.optional("libraries", "true or false", Value::as_bool)?.unwrap_or_default(),
         };
         match fields.left_over().next() {
             Some(key) => Err(fields.error(key, format_args!("unknown key, the known ones are from, to, {OPTIONS}"))),
@@ -106,8 +109,9 @@ impl CopyEntry {
     fn set(&mut self, word: &str) -> Result<(), String> {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         let number = || value.parse().map_err(|_| format!("{key}: found {value:?}, expected a number"));
+        let boolean = || value.parse().map_err(|_| format!("{key}: found {value:?}, expected true or false"));
         match (key, value) {
-            ("mode" | "uid" | "gid" | "exclude" | "unpack" | "layer", "") => {
+            ("mode" | "uid" | "gid" | "exclude" | "unpack" | "layer" | "libraries", "") => {
                 return Err(format!("{key}: found no value, expected {key}=VALUE"));
             }
             ("mode", text) => {
@@ -117,9 +121,8 @@ impl CopyEntry {
             ("uid", _) => self.uid = Some(number()?),
             ("gid", _) => self.gid = Some(number()?),
             ("exclude", glob) => self.exclude.push(glob.to_owned()),
-            ("unpack", "true") => self.unpack = Some(true),
-            ("unpack", "false") => self.unpack = Some(false),
-            ("unpack", _) => return Err(format!("unpack: found {value:?}, expected true or false")),
+            ("unpack", _) => self.unpack = Some(boolean()?),
+            ("libraries", _) => self.libraries = boolean()?,
             ("layer", name) => self.layer = Some(name.to_owned()),
             _ => return Err(format!("found {word:?}, expected KEY=VALUE, where KEY is one of {OPTIONS}")),
         }
@@ -144,7 +147,7 @@ mod tests {
     fn of_json() {
         assert_eq!(read(&json!({"from": "app", "to": "/bin/app"})).unwrap(), entry("/specs/app", "/bin/app"));
         let all = json!({"from": "/x", "to": "/", "mode": "644", "uid": 7, "gid": 8, "exclude": ["a", "b/**"],
-            "unpack": true, "layer": "deps"});
+            "unpack": true, "layer": "deps", "libraries": true});
         let expected = CopyEntry {
             mode: Some(0o644),
             uid: Some(7),
@@ -152,6 +155,7 @@ mod tests {
             exclude: vec!["a".into(), "b/**".into()],
             unpack: Some(true),
             layer: Some("deps".into()),
+            libraries: true,
             ..entry("/x", "/")
         };
         assert_eq!(read(&all).unwrap(), expected);
@@ -172,9 +176,11 @@ mod tests {
             exclude: vec!["*.o".into(), "t=1".into()],
             unpack: Some(false),
             layer: Some("deps".into()),
+            libraries: true,
             ..entry("x", "/y")
         };
-        check("x:/y,mode=0755,uid=1000,gid=100,exclude=*.o,exclude=t=1,unpack=false,layer=deps", all);
+        let options = "mode=0755,uid=1000,gid=100,exclude=*.o,exclude=t=1,unpack=false,layer=deps,libraries=true";
+        check(&format!("x:/y,{options}"), all);
     }
 
     #[test]
@@ -187,7 +193,8 @@ mod tests {
             ("x:/y,mode=u+x", "mode: found \"u+x\", expected octal digits"),
             ("x:/y,uid=root", "uid: found \"root\", expected a number"),
             ("x:/y,layer=", "layer: found no value"),
-            ("x:/y,unpack=maybe", "unpack: found \"maybe\""),
+            ("x:/y,unpack=maybe", "unpack: found \"maybe\", expected true or false"),
+            ("x:/y,libraries=yes", "libraries: found \"yes\""),
             ("x:/y,z", "found \"z\", expected KEY=VALUE"),
             ("x:/y,chmod=1", "where KEY is one of mode"),
         ] {

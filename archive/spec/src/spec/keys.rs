@@ -65,7 +65,8 @@ const LIST_OF_COPIES: &str = r#"{"type": ["array", "null"], "items": {"type": "o
     "gid": {"type": ["integer", "null"], "minimum": 0, "maximum": 4294967295},
     "exclude": {"type": ["string", "array", "null"], "items": {"type": "string", "minLength": 1}},
     "unpack": {"type": ["boolean", "null"]},
-    "layer": {"type": ["string", "null"], "minLength": 1}}}}"#;
+    "layer": {"type": ["string", "null"], "minLength": 1},
+    "libraries": {"type": ["boolean", "null"]}}}}"#;
 const LIST_OF_ARCHITECTURES: &str = r#"{"type": "array", "minItems": 1, "items": {"anyOf": [
     {"type": "string"},
     {"type": "object", "required": ["architecture"]}]}}"#;

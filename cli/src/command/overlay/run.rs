@@ -81,7 +81,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let job = RootScript {
         script: text(script)?,
         hooks: Hooks { extra_commands: spec.script.as_ref().map(text).transpose()?, ..options.hooks.read()? },
-        contents: contents(&spec, &store, base.as_ref(), options.base.limits())?,
+        contents: contents(&spec, &store, base.as_ref(), options.base.limits(), common)?,
         closure: closure.as_ref(),
         base: base.as_ref(),
         checks_base: true,
