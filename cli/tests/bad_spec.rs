@@ -127,6 +127,7 @@ fn order_of_help() {
     let flags: Vec<&str> =
         options.lines().filter_map(|line| line.split_once("--")?.1.split([' ', '\n']).next()).collect();
     let expected = [
+        "tar",
         "index",
         "key",
         "all",

@@ -64,6 +64,7 @@
 //! | `stages` | the stages one by one give the bytes of `build` |
 //! | `strategies` | which strategy plans: by flag, by image.json, by default; bad pipelines |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
+//! | `tar_layers` | tars that become layers as they are: by stages, in one go, by ninja and make; bad ones |
 //! | `today` | docker, containerd, podman, buildah and skopeo of Debian 13 take and run every form of image |
 //! | `workspace` | who depends on whom, how long files are, how modules begin |
 //! | `wires` | ninja and make run the stages: what is made anew, what stages may be replaced by, names of every kind |
@@ -139,6 +140,7 @@ mod stages;
 mod strategies;
 mod streams;
 mod support;
+mod tar_layers;
 mod today;
 mod wires;
 mod workspace;

@@ -79,4 +79,4 @@ pub use store_paths::{ImageStorePaths, PathSizes, store_paths_of};
 pub use stored::{StoredImage, StoredLayer};
 pub use tar_file::TarFile;
 pub use unpacked::plain;
-pub use unpacking::unpack_blob;
+pub use unpacking::{FoundTar, unpack_blob, unpack_tar};

@@ -72,6 +72,34 @@ pub fn unpack_blob(blob: &Part, digest: Digest, diff_id: Digest, limits: Limits)
     unpack(blob, compression, Some(digest), diff_id, limits.unpacked(Some(blob.size())), &|_| Ok(()))
 }
 
+/// A tar that may have been compressed, and what it was.
+#[derive(Debug)]
+pub struct FoundTar {
+    /// The tar itself.
+    pub tar: Part,
+    /// sha256 of the tar.
+    pub diff_id: Digest,
+    /// How it was compressed.
+    pub compression: Compression,
+    /// sha256 of the bytes that were found.
+    pub digest: Digest,
+}
+
+/// Unpacks a tar of which nothing is known, as one layer must be: with nothing behind its compressed data.
+///
+/// # Errors
+///
+/// It cannot be read or unpacked, or has more bytes than it may.
+pub fn unpack_tar(blob: &Part, limits: Limits) -> Result<FoundTar> {
+    let compression = Compression::peek(blob.reader()).map_err(StageError::io("read", blob.name()))?;
+    if compression == Compression::None {
+        let digest = Hashing::new(blob.reader()).finish().map_err(StageError::io("read", blob.name()))?;
+        return Ok(FoundTar { tar: blob.clone(), diff_id: digest, compression, digest });
+    }
+    let (tar, digest, diff_id) = unpacked(blob, compression, true, limits.unpacked(Some(blob.size())), &|_| Ok(()))?;
+    Ok(FoundTar { tar, diff_id, compression, digest: digest.expect("it was asked for") })
+}
+
 fn unpack(
     part: &Part,
     compression: Compression,
@@ -80,6 +108,23 @@ fn unpack(
     limit: u64,
     count: &dyn Fn(usize) -> Result<()>,
 ) -> Result<Part> {
+    let (tar, digest, found) = unpacked(part, compression, blob.is_some(), limit, count)?;
+    let wrong = |found, expected| Error::Digest { path: part.name().to_owned(), found, expected };
+    match (digest.zip(blob), found) {
+        (Some((found, expected)), _) if found != expected => Err(wrong(found, expected)),
+        (_, found) if found != diff_id => Err(wrong(found, diff_id)),
+        _ => Ok(tar),
+    }
+}
+
+/// The tar of a blob in a temporary file, the digest of the blob if that is wanted, and that of the tar.
+fn unpacked(
+    part: &Part,
+    compression: Compression,
+    is_hashed: bool,
+    limit: u64,
+    count: &dyn Fn(usize) -> Result<()>,
+) -> Result<(Part, Option<Digest>, Digest)> {
     let name = part.name();
     let unpacking = || StageError::io("unpack", name);
     let mut file = tempfile::tempfile().map_err(unpacking())?;
@@ -93,15 +138,6 @@ fn unpack(
         Ok(file.write_all(bytes).map_err(unpacking())?)
     })?;
     drop(reader);
-    let wrong = |found, expected| Error::Digest { path: name.to_owned(), found, expected };
-    if let Some(expected) = blob {
-        let found = compressed.finish().map_err(unpacking())?;
-        if found != expected {
-            return Err(wrong(found, expected));
-        }
-    }
-    match hasher.finish() {
-        found if found == diff_id => Ok(Part::new(Arc::new(file), name, 0, size)),
-        found => Err(wrong(found, diff_id)),
-    }
+    let digest = if is_hashed { Some(compressed.finish().map_err(unpacking())?) } else { None };
+    Ok((Part::new(Arc::new(file), name, 0, size), digest, hasher.finish()))
 }

@@ -17,7 +17,7 @@ pub enum Error {
         "no layer left for store paths: maxLayers {max_layers} - 1 customisation layer - {}{}{base_layers} layers of \
          the base image = {}, expected at least 1",
         if *nix_db { "1 layer of the Nix database - " } else { "" },
-        if *copied > 0 { format!("{copied} layers of copy - ") } else { String::new() },
+        if *copied > 0 { format!("{copied} layers of copy and tarLayers - ") } else { String::new() },
         *max_layers as i128 - 1 - i128::from(*nix_db) - *copied as i128 - *base_layers as i128
     )]
     MaxLayers {
@@ -25,7 +25,7 @@ pub enum Error {
         max_layers: usize,
         /// Whether one of them is that of the Nix database.
         nix_db: bool,
-        /// Layers that only hold what is copied.
+        /// Layers that only hold what is copied, or that are tars.
         copied: usize,
         /// Layers that its base has.
         base_layers: usize,

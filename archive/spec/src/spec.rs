@@ -61,6 +61,8 @@ pub struct Spec {
     pub contents: Vec<PathBuf>,
     /// Files of this machine that are copied into the image, over contents and over each other in this order.
     pub copy: Vec<CopyEntry>,
+    /// Tars that become layers as they are, bottom first, below those of what is copied.
+    pub tar_layers: Vec<PathBuf>,
     /// Ready contents beside them, each at most once.
     pub helpers: Vec<Helper>,
     /// How contents get into the root.
@@ -219,7 +221,7 @@ impl Spec {
     /// base: at least 1.
     pub fn store_layers(&self, base_layers: usize) -> Result<usize> {
         let Spec { max_layers, include_nix_db: nix_db, .. } = *self;
-        let copied = self.copy_layers().len();
+        let copied = self.copy_layers().len() + self.tar_layers.len();
         let others = [1 + usize::from(nix_db), copied, base_layers];
         let left = others.into_iter().try_fold(max_layers, usize::checked_sub);
         left.filter(|left| *left > 0).ok_or(Error::MaxLayers { max_layers, nix_db, copied, base_layers })

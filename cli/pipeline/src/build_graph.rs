@@ -174,6 +174,18 @@ impl GraphInput<'_> {
             rules.extend(self.run_rules());
             layers.push(self.in_directory("run.layer.json"));
         }
+        for (index, tar) in self.spec.tar_layers.iter().enumerate() {
+            let outputs = [format!("tar-{index}.layer.json"), format!("tar-{index}.tar")];
+            let rule = self.rule(
+                "layer",
+                &outputs.each_ref().map(|name| &**name),
+                flag("--tar", Some(tar)),
+                vec![tar.clone()],
+            );
+            layers.push(rule.outputs[0].clone());
+            // What replaces the stage makes layers of store paths.
+            rules.push(Rule { name: format!("tar-{index}"), program: None, ..rule });
+        }
         for (index, name) in self.spec.copy_layers().into_iter().enumerate() {
             let mut words = self.words_over(&layers);
             words.push(format!("--copy-layer={name}").into());

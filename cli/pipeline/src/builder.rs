@@ -256,6 +256,9 @@ pub fn check_spec(spec: &Spec) -> Result<()> {
     if spec.kind == ImageKind::Single && !spec.copy_layers().is_empty() {
         bail!("copy: found a layer in an image of kind \"single\", expected none");
     }
+    if spec.kind == ImageKind::Single && !spec.tar_layers.is_empty() {
+        bail!("tarLayers: found some in an image of kind \"single\", expected none");
+    }
     spec.reference()?;
     if let faults @ [_, ..] = &spec.config_faults()[..] {
         bail!("{}", faults.join("\n  "));

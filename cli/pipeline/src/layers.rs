@@ -5,6 +5,7 @@ use crate::copies::{self, Below, libraries, report_libraries, spec_of_copy_layer
 use crate::make_layers::{layouts, recipes};
 use crate::nix_db::{self, NixDbLayer};
 use crate::root_script::{self, RootScript};
+use crate::tar_layer::{self, TarLayer};
 use crate::{Builder, Checks, Mentions, ReferenceSource, Result, root_layer, single_layer};
 use layerstone_closure::{Closure, measure};
 use layerstone_layer::{Blob, Layer, LayerFile, LayerLookup, Recipe, Source};
@@ -44,6 +45,11 @@ impl Builder<'_> {
             ran => ran,
         };
         let mut below: Vec<FileLayer> = ran.into_iter().collect();
+        for (index, tar) in self.spec.tar_layers.iter().enumerate() {
+            let tar = TarLayer { tar, limits: self.options.limits, tarsum: false };
+            let (layer, blob) = tar.plain(scratch.path().join(format!("tar-{index}.tar")), self.options.report)?;
+            below.push(FileLayer { layer, blob, comment: tar_layer::COMMENT });
+        }
         for (index, name) in self.spec.copy_layers().into_iter().enumerate() {
             let blob = scratch.path().join(format!("copy-{index}.tar"));
             below.push(self.root_layer(Some(name), &below, blob, copies::COMMENT)?);

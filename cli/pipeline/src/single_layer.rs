@@ -1,11 +1,10 @@
 //! The one layer of a single image: store paths appended to the tar of a root.
 
 use crate::error::Context;
+use crate::tar_layer::{NewBlob, written};
 use crate::{BaseImage, Report, Result};
 use layerstone_image::paths_comment;
-use layerstone_layer::{
-    CompressionParams, CompressorPool, LayerFile, Layout, Prefix, Progress, Source, compress_layer, write_layer,
-};
+use layerstone_layer::{CompressionParams, LayerFile, Layout, Prefix, Source, write_layer};
 use layerstone_store::{Output, Store, StorePath};
 use layerstone_tar::{Owner, tarsum};
 use std::path::{Path, PathBuf};
@@ -42,19 +41,11 @@ impl SingleLayer<'_> {
         let tar = plain_blob(&front, root)?;
         let source = layout(&tar, paths, mtime, base, store, self.xattrs)?;
         check_front(&front, &tar, report)?;
-        let write = |meter: &Progress| match self.compression {
-            None => Ok(LayerFile::new(write_layer(&source, &mut out, blob, meter)?, source.size())),
-            Some(params) => {
-                let threads = rayon::current_num_threads();
-                let compress = |pool: &CompressorPool| compress_layer(&source, pool, &mut out, blob, meter);
-                let compressed = CompressorPool::with(params, threads, compress)?;
-                Ok(LayerFile::compressed(&compressed, source.size(), params))
-            }
-        };
-        let made: layerstone_layer::Result<LayerFile> = report.during("writing", Some(source.size()), 1, write);
+        let blob_file = NewBlob { path: blob, compression: self.compression };
+        let made = written(&source, blob_file, &mut out, report)?;
         let tarsum = if self.tarsum { Some(tarsum(source.reader()?)?) } else { None };
         let (store_paths, comment) = (paths.to_vec(), Some(comment(paths)));
-        let mut layer = LayerFile { store_paths, comment, tarsum, ..made? };
+        let mut layer = LayerFile { store_paths, comment, tarsum, ..made };
         layer.set_blob(output, blob)?;
         if output == Path::new("-") {
             out.commit()?;

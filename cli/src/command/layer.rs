@@ -6,29 +6,40 @@ use crate::args::Common;
 use crate::base_args::StageBaseArgs;
 use crate::cache_args::CacheArgs;
 use crate::compression_args::CompressionArgs;
+use crate::overwrite::Files;
 use crate::stamp_args::StampArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
+use crate::usage_error::conflict;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layering::Plan;
 use layerstone_pipeline::single_layer::SingleLayer;
-use layerstone_pipeline::{BuildStep, LayersToMake, PriorLayers, Record, make_directory, recipes};
+use layerstone_pipeline::{
+    BuildStep, LayersToMake, NewBlob, PriorLayers, Record, TarLayer, check_tar, make_directory, recipes,
+};
 use layerstone_store::StorePath;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Make layers of a plan: digests and sizes, and the tars if wanted
+/// What the command is called.
+const NAME: &str = "layer";
+
+/// Make layers of a plan, or of a tar: digests and sizes, and the tars if wanted
 ///
 /// A layer file says what a layer is (diff ID, size) and holds either the name of its tar or the recipe from which
 /// anyone makes the same bytes again, `image` among them. The bytes are those of nixpkgs' stream_layered_image.py.
 #[derive(Args)]
 pub struct Options {
     /// The plan, or a bare JSON list of lists of store paths
-    #[arg(value_name = "LAYERS.JSON")]
-    plan: PathBuf,
+    #[arg(value_name = "LAYERS.JSON", required_unless_present = "tar")]
+    plan: Option<PathBuf>,
+    /// Make a layer of this tar, plain or compressed, instead of a plan's: it is read as engines read layers, and stays
+    /// what it is
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "index", "key", "all", "behind", "known", "xattrs"])]
+    tar: Option<PathBuf>,
     /// Make this layer, 0 being the bottom one
-    #[arg(long, value_name = "I", required_unless_present_any = ["all", "behind", "key"], conflicts_with_all = ["all", "behind"])]
+    #[arg(long, value_name = "I", required_unless_present_any = ["all", "behind", "key", "tar"], conflicts_with_all = ["all", "behind"])]
     index: Option<usize>,
     /// Make the layer that has this key, wherever it lies: what `ninja` and `make` call layers
     #[arg(long, value_name = "KEY", conflicts_with_all = ["index", "all", "behind"])]
@@ -75,7 +86,8 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let plan = Plan::read(&options.plan)?;
+    let Some(file) = &options.plan else { return options.run_tar(common) };
+    let plan = Plan::read(file)?;
     let store = options.store.store()?;
     let index = options.index_in(&plan)?;
     let spec = options.stamp.read_spec()?;
@@ -103,7 +115,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let layers = match index {
         None => &plan.layers[..],
         Some(index) => plan.layers.get(index..=index).with_context(|| {
-            let plan = options.plan.display();
+            let plan = file.display();
             format!("no such layer: {plan}: found {count} layers, expected --index {index} to be less")
         })?,
     };
@@ -125,11 +137,37 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 }
 
 impl Options {
+    /// Makes a layer of a tar.
+    fn run_tar(&self, common: &Common) -> Result<()> {
+        let tar = self.tar.as_deref().context("no plan: expected one, or --tar")?;
+        let compression = self.compression.choice()?;
+        if self.blob.is_none() && compression.asked.is_some() {
+            return Err(conflict(
+                NAME,
+                "--compression: expected --blob with it, as the blob of --tar is the tar itself",
+            ));
+        }
+        let compression = compression.or(None);
+        if let Some(blob) = &self.blob {
+            check_tar(blob, compression)?;
+        }
+        let store = self.store.store()?;
+        let files = Files::of(&store).reads([tar]).writes(&self.step.depfile);
+        files.writes(&self.blob).writes([&self.output]).check()?;
+        let mut step =
+            self.step.begin(&[Some(&self.output), self.blob.as_ref()].into_iter().flatten().collect::<Vec<_>>())?;
+        let blob = self.blob.as_deref().map(|path| NewBlob { path, compression });
+        TarLayer { tar, limits: self.base.limits(), tarsum: self.tarsum }.run(&self.output, blob, common)?;
+        step.file(tar);
+        Ok(step.finish()?)
+    }
+
     /// Which layer is asked for; none for all.
     fn index_in(&self, plan: &Plan) -> Result<Option<usize>> {
         let Some(key) = &self.key else { return Ok(self.index) };
         let index = (0..plan.layers.len()).find(|index| plan.key(*index).as_ref() == Some(key));
-        let missing = || format!("no such layer: {}: found none with the key {key}", self.plan.display());
+        let plan = || self.plan.as_deref().unwrap_or(Path::new("")).display();
+        let missing = || format!("no such layer: {}: found none with the key {key}", plan());
         index.with_context(missing).map(Some)
     }
 
@@ -137,7 +175,7 @@ impl Options {
     fn finish(&self, mut step: BuildStep) -> Result<()> {
         // A layer with a key is the same in any plan that has it.
         if self.key.is_none() {
-            step.file(&self.plan);
+            step.files(&self.plan);
         }
         step.files(&self.stamp.spec);
         Ok(step.finish()?)

@@ -82,6 +82,8 @@ keys! {
         "Store paths, or links to some, whose contents are merged into the root of the image.";
     COPY: "copy", "a list", LIST_OF_COPIES, "[]",
         "Files, directories and tars of this machine that are copied into the image.";
+    TAR_LAYERS: "tarLayers", "a path or a list of paths", PATHS, "[]",
+        "Tars that become layers of the image as they are.";
     CONFIG: "config", "an object or null", r#"{"type": ["object", "null"]}"#, "{}",
         "Execution parameters of the image, as in the OCI image-spec's config.md.";
     CREATED: "created", TIME_FORMS, STRING, "\"1970-01-01T00:00:01Z\"", "Time at which the image was made.";

@@ -63,6 +63,7 @@ impl Spec {
             kind,
             contents: faults.or_default(contents(fields, directory)),
             copy: faults.or_default(copies(fields, directory, kind)),
+            tar_layers: faults.or_default(tar_layers(fields, directory, kind)),
             helpers: faults.or_default(helpers(fields, directory)),
             root_mode: faults.or(root_mode(fields), RootMode::Links),
             replace: faults.or_default(key::REPLACE.defaulted(fields, false, Value::as_bool)),
@@ -168,6 +169,17 @@ fn contents(fields: &mut Fields, directory: &Path) -> Result<Vec<PathBuf>> {
     let copy_to_root = key::COPY_TO_ROOT.optional(fields, paths)?;
     let paths = one_of(fields, (key::CONTENTS, contents), (key::COPY_TO_ROOT, copy_to_root))?;
     Ok(paths.unwrap_or_default().into_iter().map(|path| directory.join(path)).collect())
+}
+
+/// Tars that are layers; a single image has none.
+fn tar_layers(fields: &mut Fields, directory: &Path, kind: ImageKind) -> Result<Vec<PathBuf>> {
+    let tars = key::TAR_LAYERS.optional(fields, paths)?.unwrap_or_default();
+    match kind {
+        ImageKind::Single if !tars.is_empty() => {
+            Err(key::TAR_LAYERS.error(fields, "found some in an image of kind \"single\", expected none"))
+        }
+        _ => Ok(tars.into_iter().map(|path| directory.join(path)).collect()),
+    }
 }
 
 fn helpers(fields: &mut Fields, directory: &Path) -> Result<Vec<Helper>> {

@@ -24,6 +24,9 @@ pub struct LayersArgs {
     /// Script to run in the customisation layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
+    /// Tar that becomes a layer of the image as it is, below all that is copied; one flag for each, bottom first
+    #[arg(long, value_name = "FILE")]
+    tar_layer: Vec<PathBuf>,
     #[command(flatten)]
     root: RootArgs,
     /// Script to run as root over the base, before all that in the layer below, or in a single image with the contents in
@@ -56,6 +59,7 @@ impl LayersArgs {
         if !self.contents.is_empty() {
             spec.contents.clone_from(&self.contents);
         }
+        spec.tar_layers.extend(self.tar_layer.iter().cloned());
         spec.run_as_root = self.run_as_root.clone().map(Script::File).or(spec.run_as_root.take());
         spec.script = self.extra_commands.clone().map(Script::File).or(spec.script.take());
         spec.references = self.source.over(spec.references.take());

@@ -22,7 +22,7 @@ impl Options {
         if let Some(blob) = &self.blob {
             check_tar(blob, compression)?;
         }
-        let files = Files::of(store).reads([&self.plan]).reads(&self.stamp.spec).reads_layers(&self.behind);
+        let files = Files::of(store).reads(&self.plan).reads(&self.stamp.spec).reads_layers(&self.behind);
         let files = files.reads(self.base.files(spec)).writes(&self.step.depfile);
         if !self.all {
             return files.writes(&self.blob).writes([&self.output]).check();
