@@ -90,6 +90,13 @@ fn takes(flag: &str) -> bool {
 
 /// A hint for an error of a stage file, or of a store path.
 fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(Root::Contents { item, cause }) = cause.downcast_ref()
+        && cause.contains("a regular file")
+        && takes("copy")
+    {
+        let file = if Path::new(item.as_str()).is_file() { item.as_str() } else { "FILE" };
+        return Some(format!("--copy {file}:/bin/{} puts a single file into the image", item.name()));
+    }
     match cause.downcast_ref().or_else(|| within(cause))? {
         // What is no store path is a plain file, which has a door of its own.
         Store::StorePath { text, .. } if takes("copy") && is_word(text) && Path::new(text).exists() => {

@@ -1,6 +1,6 @@
 //! The flags that say where the store is.
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_store::Store;
 use std::ffi::{OsStr, OsString};
@@ -13,14 +13,33 @@ pub struct StoreArgs {
     /// Folder below which the store is read; no output names it
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
-    /// The store directory, as it is called in the image
+    /// The store directory, as it is called in the image; a relative one is where it is on this machine
     #[arg(long, value_name = "DIR", default_value = "/nix/store")]
     store: String,
 }
 
 impl StoreArgs {
     pub fn store(&self) -> Result<Store> {
-        Ok(Store::new(&self.store, &self.root)?)
+        Ok(Store::new(&self.directory()?, &self.root)?)
+    }
+
+    /// The store directory, absolute: a relative one is below the root, as it is called there.
+    fn directory(&self) -> Result<String> {
+        if self.store.starts_with('/') {
+            return Ok(self.store.clone());
+        }
+        let canonical = |path: &Path| path.canonicalize().with_context(|| format!("cannot find: {}", path.display()));
+        let (root, store) = (canonical(&self.root)?, canonical(Path::new(&self.store))?);
+        let Ok(below) = store.strip_prefix(&root) else {
+            bail!(
+                "--store {}: found {}, expected a folder below --root {}",
+                self.store,
+                store.display(),
+                self.root.display()
+            )
+        };
+        let text = below.to_str().with_context(|| format!("--store {}: found a name that is not UTF-8", self.store))?;
+        Ok(format!("/{text}"))
     }
 
     /// The flags again, where they say anything.

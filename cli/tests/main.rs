@@ -49,6 +49,7 @@
 //! | `overwrite` | no output over an input, over another output, or in the store: every command, every kind of input |
 //! | `perms` | owners and modes by rule, and contents that disagree about a folder's mode |
 //! | `places` | kinds of places and endings of names, by every command; nothing is left of what fails |
+//! | `plain_stores` | any folder as a store: relative, below a root, through links; store paths that are files |
 //! | `platforms` | which of several images for several platforms is taken, whatever holds them |
 //! | `readme` | the commands in README.md print what it says they print |
 //! | `ready` | ready contents: in every kind of image, on a base, alone in a folder |
@@ -124,6 +125,7 @@ mod outputs;
 mod overwrite;
 mod perms;
 mod places;
+mod plain_stores;
 mod platforms;
 mod readme;
 mod ready;

@@ -68,10 +68,32 @@ impl Store {
     ///
     /// The path is walked as the kernel does (path_resolution(7)), until it is in a store path: what follows is not looked
     /// at, except where it leads out again by `..`. A relative path begins in the current directory of this machine;
-    /// absolute paths and targets of links are looked up below the root.
+    /// absolute paths and targets of links are looked up below the root, and on this machine if they lead nowhere there.
     pub fn resolve(&self, path: &Path) -> Result<StorePath> {
         let current = || std::env::current_dir().map_err(Error::io("find", path));
-        self.resolve_from(&if path.is_absolute() { PathBuf::new() } else { current()? }, path)
+        let current = if path.is_absolute() { PathBuf::new() } else { current()? };
+        self.resolve_from(&current, path).or_else(|error| self.resolve_here(&current, path).ok_or(error))
+    }
+
+    /// The store path that a path of this machine leads to, wherever the store is on this machine; none if it leads elsewhere.
+    fn resolve_here(&self, current: &Path, path: &Path) -> Option<StorePath> {
+        let store = self.locate(&self.dir).canonicalize().ok()?;
+        let mut walk = Walk::new("/", current, path);
+        loop {
+            // All links before this are followed, as they are in the store's own path.
+            if let Ok(inside) = walk.at().strip_prefix(&store)
+                && let Some(Component::Normal(base)) = inside.components().next()
+                && walk.left().all(|name| *name != *"..")
+            {
+                return self.entry(base.to_str()?).ok();
+            }
+            // A store path that is a link is not followed.
+            let entered = |at: &Path| at.parent() == Some(&store);
+            let look = |at: &Path| if entered(at) { Ok(Found::Directory) } else { Found::on_disk(at) };
+            if !walk.step(look).ok()? {
+                return None;
+            }
+        }
     }
 
     /// [`resolve`](Store::resolve) of a path that begins in `current` if it is relative.
@@ -184,6 +206,36 @@ mod tests {
         }
     }
 
+    /// Where the store is on this machine counts too, for paths and links that lead nowhere below the root.
+    #[test]
+    fn paths_of_this_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["root/nix/store/a/bin", "root/nix/store/b", "home", "other"] {
+            std::fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        let real = dir.path().canonicalize().unwrap();
+        symlink(real.join("root/nix/store/a/bin"), dir.path().join("home/result")).unwrap();
+        symlink(real.join("root/nix"), dir.path().join("home/nix")).unwrap();
+        symlink(real.join("other"), dir.path().join("root/nix/store/link")).unwrap();
+        let store = Store::new("/nix/store", dir.path().join("root")).unwrap();
+        let full = |path: &str| real.join(path).display().to_string();
+        for (path, expected) in [
+            (full("home/result"), Some("a")),
+            (full("home/nix/store/b/absent"), Some("b")),
+            (full("root/nix/store/a/../b"), Some("b")),
+            (full("root/nix/store/link"), Some("link")),
+            (full("root/nix/store"), None),
+            (full("home/nix"), None),
+            (full("other"), None),
+        ] {
+            let found = store.resolve(Path::new(&path));
+            match expected {
+                Some(name) => assert_eq!(found.unwrap(), store.entry(name).unwrap(), "{path}"),
+                None => assert!(found.is_err(), "{path}"),
+            }
+        }
+    }
+
     /// A relative path begins in a directory of this machine, which need not lie below the root.
     #[test]
     fn relative_paths_are_walked_as_well() {
@@ -204,7 +256,7 @@ mod tests {
                 "root" => assert_eq!(found, Ok(store.entry("b").unwrap())),
                 _ => assert!(found.unwrap_err().contains("No such file")),
             }
-            for path in ["..", "../near", "../../root/nix/store/a"] {
+            for path in ["..", "../near"] {
                 let error = store.resolve_from(&home, path.as_ref()).unwrap_err().to_string();
                 assert!(error.contains("outside the store"), "{path}: {error}");
             }
