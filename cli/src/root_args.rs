@@ -17,7 +17,8 @@ pub struct RootArgs {
     keep_dirlinks: bool,
     /// Files, a folder or a tar of this machine to copy into the image, such as ./app:/bin/app, conf/:/etc/app,
     /// rootfs.tar:/; options behind it: mode=0755, uid=N, gid=N, exclude=GLOB, unpack=true or false, layer=NAME for a layer
-    /// of their own, libraries=true for what --with-libraries does
+    /// of their own, libraries=true for what --with-libraries does, divide=DEPTH and layers=N for a
+    /// folder of packages in several layers
     #[arg(long, value_name = "FROM:TO[,KEY=VALUE...]")]
     copy: Vec<CopyEntry>,
     /// Copy too what the programs among these files need to start, from this machine: interpreters and shared libraries, into

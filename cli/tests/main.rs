@@ -17,6 +17,7 @@
 //! | `copied_libraries` | what copied programs need, found on this machine: by stages, by ninja and make, run in docker |
 //! | `database` | what a store's database says, whoever else uses it, from wherever it can be read |
 //! | `dist` | the static binary runs in an empty root |
+//! | `divided` | copied folders in several layers: what an update sends again, by stages, by ninja and make |
 //! | `docker_tools` | the checks of nixpkgs' own test of dockerTools, in docker: the table of which are shown where |
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
 //! | `debian` | images on Debian, as docker, buildah and skopeo hand it over, run; nginx serves a page |
@@ -96,6 +97,7 @@ mod database;
 mod debian;
 mod determinism;
 mod dist;
+mod divided;
 mod docker_tools;
 mod export;
 mod fake_root;

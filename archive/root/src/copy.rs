@@ -4,6 +4,7 @@
 //! layer, what is copied into a directory of its name goes there, as it would in a container. Directories are merged; one
 //! that exists keeps its mode unless the entry sets one.
 
+use crate::divide::{Cut, share};
 use crate::input::{read_directory, read_tar};
 use crate::merge::{Merged, same_text};
 use crate::merge_trees::same_bytes;
@@ -70,8 +71,21 @@ pub fn copied_files(entry: &CopyEntry) -> Result<Vec<PathBuf>> {
 }
 
 impl CopyInput {
-    /// The files to copy, and where they go.
+    /// The files to copy, and where they go: of a divided entry, those of its share.
     fn read(&self, scratch: &Scratch, number: usize) -> Result<(FileTree, PathBuf)> {
+        let (tree, to) = self.read_all(scratch, number)?;
+        let entry = &self.entry;
+        let cut = entry.divide.zip(entry.share).map(|(depth, index)| Cut { depth, shares: entry.shares(), index });
+        Ok((
+            match cut {
+                Some(cut) => share(tree, cut),
+                None => tree,
+            },
+            to,
+        ))
+    }
+
+    fn read_all(&self, scratch: &Scratch, number: usize) -> Result<(FileTree, PathBuf)> {
         let (entry, excluded) = (&self.entry, Excluded::new(&self.entry.exclude)?);
         let to = as_path(entry.to.as_bytes()).components().skip(1).collect::<PathBuf>();
         match &self.source {

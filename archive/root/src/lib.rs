@@ -13,6 +13,7 @@ mod bash;
 mod chroot;
 mod conflict;
 mod copy;
+mod divide;
 mod elf;
 mod error;
 mod file_view;

@@ -229,9 +229,9 @@ impl Spec {
 
     /// The names of the layers that only hold what is copied, bottom first: that of libraries, and the others in the order
     /// in which they are first named.
-    pub fn copy_layers(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.layer_of_libraries().flatten().into_iter().collect();
-        for name in self.copy.iter().filter_map(|entry| entry.layer.as_deref()) {
+    pub fn copy_layers(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.layer_of_libraries().flatten().map(str::to_owned).into_iter().collect();
+        for name in self.copy.iter().flat_map(CopyEntry::own_layers) {
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -247,8 +247,8 @@ impl Spec {
     }
 
     /// What the layer of this name holds, and the customisation layer without one, by itself.
-    pub fn copies_to(&self, layer: Option<&str>) -> impl Iterator<Item = &CopyEntry> {
-        self.copy.iter().filter(move |entry| entry.layer.as_deref() == layer)
+    pub fn copies_to(&self, layer: Option<&str>) -> impl Iterator<Item = CopyEntry> {
+        self.copy.iter().filter_map(move |entry| entry.part_in(layer))
     }
 
     /// What is allowed but likely wrong, for the user to be told.

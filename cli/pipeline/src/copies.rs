@@ -21,7 +21,7 @@ pub const COMMENT: &str = "copied files";
 ///
 /// No entry names the layer.
 pub fn spec_of_copy_layer(spec: &Spec, layer: &str) -> Result<Spec> {
-    let copy: Vec<_> = spec.copies_to(Some(layer)).map(|entry| CopyEntry { layer: None, ..entry.clone() }).collect();
+    let copy: Vec<_> = spec.copies_to(Some(layer)).map(|entry| CopyEntry { layer: None, ..entry }).collect();
     if copy.is_empty() && spec.layer_of_libraries() != Some(Some(layer)) {
         let names = spec.copy_layers().join(", ");
         bail!("no such layer: {layer}: found {} in copy", if names.is_empty() { "none" } else { &names });
@@ -43,7 +43,7 @@ pub fn spec_of_copy_layer(spec: &Spec, layer: &str) -> Result<Spec> {
 ///
 /// A source cannot be read, or is of a kind that cannot be copied.
 pub fn open_copies(spec: &Spec, limits: Limits) -> Result<Vec<CopyInput>> {
-    spec.copies_to(None).map(|entry| open_input(entry, limits)).collect()
+    spec.copies_to(None).map(|entry| open_input(&entry, limits)).collect()
 }
 
 fn open_input(entry: &CopyEntry, limits: Limits) -> Result<CopyInput> {
@@ -75,9 +75,10 @@ pub fn libraries(
     if spec.layer_of_libraries() != Some(layer) {
         return Ok(Libraries::default());
     }
-    let layers = spec.copy_layers().into_iter().map(Some).chain([None]);
+    let layers = spec.copy_layers();
+    let layers = layers.iter().map(|name| Some(&**name)).chain([None]);
     let entries = layers.flat_map(|layer| spec.copies_to(layer));
-    let copies = entries.map(|entry| open_input(entry, limits)).collect::<Result<Vec<_>>>()?;
+    let copies = entries.map(|entry| open_input(&entry, limits)).collect::<Result<Vec<_>>>()?;
     let of_base = below.base.and_then(|base| base.image.config.get("architecture")?.as_str());
     let architecture = spec.architecture.as_deref().or(of_base).unwrap_or_else(|| host_architecture());
     let library_path = library_path(spec);
@@ -115,6 +116,9 @@ fn open_copy(entry: &CopyEntry, limits: Limits) -> Result<CopySource> {
             bail!("cannot copy: {}: found a folder, expected a tar, as unpack is true", from.display())
         }
         Some(tree) => Ok(CopySource::Tree(tree)),
+        None if entry.divide.is_some() => {
+            bail!("cannot divide: {}: found a regular file, expected a folder", entry.from.display())
+        }
         None => Ok(CopySource::File(entry.from.clone())),
     }
 }

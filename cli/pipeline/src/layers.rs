@@ -52,7 +52,7 @@ impl Builder<'_> {
         }
         for (index, name) in self.spec.copy_layers().into_iter().enumerate() {
             let blob = scratch.path().join(format!("copy-{index}.tar"));
-            below.push(self.root_layer(Some(name), &below, blob, copies::COMMENT)?);
+            below.push(self.root_layer(Some(&name), &below, blob, copies::COMMENT)?);
         }
         let custom = self.root_layer(None, &below, blob, ROOT_COMMENT)?;
         if is_single {

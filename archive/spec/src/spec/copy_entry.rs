@@ -9,7 +9,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// The keys of an entry besides `from` and `to`.
-const OPTIONS: &str = "mode, uid, gid, exclude, unpack, layer and libraries";
+const OPTIONS: &str = "mode, uid, gid, exclude, unpack, layer, libraries, divide and layers";
+
+/// Layers that a divided entry has at most, if it does not say.
+const DEFAULT_LAYERS: usize = 8;
+/// How many it may say: more than an image has.
+const MOST_LAYERS: u64 = 100;
+/// How deep it may be divided.
+const MOST_DEPTH: u64 = 16;
 
 /// Files of this machine that become files of the image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +39,12 @@ pub struct CopyEntry {
     pub layer: Option<String>,
     /// Whether the interpreters and libraries that its programs need are copied too, from this machine.
     pub libraries: bool,
+    /// At which depth it is divided, each package of what is there going to one of several layers; none for not at all.
+    pub divide: Option<usize>,
+    /// How many layers it is divided into; none for the usual number.
+    pub layers: Option<usize>,
+    /// Which of these layers the entry is about, counted from 0; none for all. No spec says it.
+    pub share: Option<usize>,
 }
 
 impl CopyEntry {
@@ -53,11 +66,43 @@ impl CopyEntry {
             unpack: fields.optional("unpack", "true or false", Value::as_bool)?,
             layer: fields.optional("layer", "the name of a layer", text)?,
             libraries: fields.optional("libraries", "true or false", Value::as_bool)?.unwrap_or_default(),
+            divide: fields.optional("divide", DEPTHS, |value| within(value.as_u64()?, MOST_DEPTH))?,
+            layers: fields.optional("layers", NUMBERS, |value| within(value.as_u64()?, MOST_LAYERS))?,
+            share: None,
         };
+        if entry.layers.is_some() && entry.divide.is_none() {
+            return Err(fields.error("layers", "found without divide, expected with it"));
+        }
         match fields.left_over().next() {
             Some(key) => Err(fields.error(key, format_args!("unknown key, the known ones are from, to, {OPTIONS}"))),
             None => Ok(entry),
         }
+    }
+
+    /// How many layers it is divided into.
+    pub fn shares(&self) -> usize {
+        self.layers.unwrap_or(DEFAULT_LAYERS)
+    }
+
+    /// The layers of its own that it goes to, bottom first; none for the customisation layer.
+    pub fn own_layers(&self) -> Vec<String> {
+        let name = match (self.share, self.divide, &self.layer) {
+            (Some(_), ..) | (None, None, None) => return Vec::new(),
+            (None, None, Some(name)) => return vec![name.clone()],
+            (None, Some(_), Some(name)) => name,
+            (None, Some(_), None) => {
+                self.to.split('/').rfind(|part| !part.is_empty() && *part != ".").unwrap_or("files")
+            }
+        };
+        (1..=self.shares()).map(|number| format!("{name}-{number}")).collect()
+    }
+
+    /// What goes to the layer of this name, or without one to the customisation layer.
+    pub fn part_in(&self, layer: Option<&str>) -> Option<CopyEntry> {
+        let layers = self.own_layers();
+        let Some(layer) = layer else { return layers.is_empty().then(|| self.clone()) };
+        let index = layers.iter().position(|name| name == layer)?;
+        Some(CopyEntry { share: self.divide.map(|_| index), ..self.clone() })
     }
 
     /// Whether the source is a directory in which `to` names one: a file keeps its name there.
@@ -69,6 +114,14 @@ impl CopyEntry {
     pub fn unpacks(&self) -> bool {
         self.unpack.unwrap_or_else(|| self.is_into_directory() && is_tar(&self.from))
     }
+}
+
+/// What a depth is, and a number of layers.
+const DEPTHS: &str = "a number from 1 to 16";
+const NUMBERS: &str = "a number from 1 to 100";
+
+fn within(number: u64, most: u64) -> Option<usize> {
+    (1..=most).contains(&number).then_some(number as usize)
 }
 
 /// Whether a path in the image is absolute and stays where it is.
@@ -100,6 +153,9 @@ impl FromStr for CopyEntry {
         }
         let mut entry = CopyEntry { from: from.into(), to: to.to_owned(), ..CopyEntry::default() };
         words.try_for_each(|word| entry.set(word))?;
+        if entry.layers.is_some() && entry.divide.is_none() {
+            return Err("layers: found without divide, expected with it".to_owned());
+        }
         Ok(entry)
     }
 }
@@ -109,9 +165,13 @@ impl CopyEntry {
     fn set(&mut self, word: &str) -> Result<(), String> {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         let number = || value.parse().map_err(|_| format!("{key}: found {value:?}, expected a number"));
+        let bounded = |text: &str, most, expected| {
+            let number = text.parse().ok().and_then(|number| within(number, most));
+            number.ok_or_else(|| format!("{key}: found {text:?}, expected {expected}"))
+        };
         let boolean = || value.parse().map_err(|_| format!("{key}: found {value:?}, expected true or false"));
         match (key, value) {
-            ("mode" | "uid" | "gid" | "exclude" | "unpack" | "layer" | "libraries", "") => {
+            ("mode" | "uid" | "gid" | "exclude" | "unpack" | "layer" | "libraries" | "divide" | "layers", "") => {
                 return Err(format!("{key}: found no value, expected {key}=VALUE"));
             }
             ("mode", text) => {
@@ -123,6 +183,8 @@ impl CopyEntry {
             ("exclude", glob) => self.exclude.push(glob.to_owned()),
             ("unpack", _) => self.unpack = Some(boolean()?),
             ("libraries", _) => self.libraries = boolean()?,
+            ("divide", text) => self.divide = Some(bounded(text, MOST_DEPTH, DEPTHS)?),
+            ("layers", text) => self.layers = Some(bounded(text, MOST_LAYERS, NUMBERS)?),
             ("layer", name) => self.layer = Some(name.to_owned()),
             _ => return Err(format!("found {word:?}, expected KEY=VALUE, where KEY is one of {OPTIONS}")),
         }
@@ -147,7 +209,7 @@ mod tests {
     fn of_json() {
         assert_eq!(read(&json!({"from": "app", "to": "/bin/app"})).unwrap(), entry("/specs/app", "/bin/app"));
         let all = json!({"from": "/x", "to": "/", "mode": "644", "uid": 7, "gid": 8, "exclude": ["a", "b/**"],
-            "unpack": true, "layer": "deps", "libraries": true});
+            "unpack": true, "layer": "deps", "libraries": true, "divide": 2, "layers": 5});
         let expected = CopyEntry {
             mode: Some(0o644),
             uid: Some(7),
@@ -156,6 +218,8 @@ mod tests {
             unpack: Some(true),
             layer: Some("deps".into()),
             libraries: true,
+            divide: Some(2),
+            layers: Some(5),
             ..entry("/x", "/")
         };
         assert_eq!(read(&all).unwrap(), expected);
@@ -177,9 +241,11 @@ mod tests {
             unpack: Some(false),
             layer: Some("deps".into()),
             libraries: true,
+            divide: Some(1),
+            layers: Some(3),
             ..entry("x", "/y")
         };
-        let options = "mode=0755,uid=1000,gid=100,exclude=*.o,exclude=t=1,unpack=false,layer=deps,libraries=true";
+        let options = "mode=0755,uid=1000,gid=100,exclude=*.o,exclude=t=1,unpack=false,layer=deps,libraries=true,divide=1,layers=3";
         check(&format!("x:/y,{options}"), all);
     }
 
@@ -194,6 +260,9 @@ mod tests {
             ("x:/y,uid=root", "uid: found \"root\", expected a number"),
             ("x:/y,layer=", "layer: found no value"),
             ("x:/y,unpack=maybe", "unpack: found \"maybe\", expected true or false"),
+            ("x:/y,divide=0", "divide: found \"0\", expected a number from 1 to 16"),
+            ("x:/y,layers=2", "layers: found without divide"),
+            ("x:/y,divide=1,layers=101", "layers: found \"101\", expected a number from 1 to 100"),
             ("x:/y,libraries=yes", "libraries: found \"yes\""),
             ("x:/y,z", "found \"z\", expected KEY=VALUE"),
             ("x:/y,chmod=1", "where KEY is one of mode"),
@@ -211,6 +280,23 @@ mod tests {
             let error = read(&value).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn layers_of_their_own() {
+        let layers = |text: &str| text.parse::<CopyEntry>().unwrap().own_layers();
+        assert_eq!(layers("x:/y"), [""; 0]);
+        assert_eq!(layers("x:/y,layer=a"), ["a"]);
+        assert_eq!(layers("x:/usr/lib/packages/,divide=1,layers=2"), ["packages-1", "packages-2"]);
+        assert_eq!(layers("x:/,divide=1,layers=2,layer=a"), ["a-1", "a-2"]);
+        assert_eq!(layers("x:/,divide=1").len(), 8);
+        let entry: CopyEntry = "x:/y,divide=1,layers=2".parse().unwrap();
+        assert_eq!(entry.part_in(None), None);
+        assert_eq!(entry.part_in(Some("y-2")).unwrap().share, Some(1));
+        assert_eq!(entry.part_in(Some("y-3")), None);
+        // A part is all of what its spec has.
+        let part = entry.part_in(Some("y-2")).unwrap();
+        assert_eq!((part.own_layers(), part.part_in(None)), (Vec::new(), Some(part.clone())));
     }
 
     #[test]

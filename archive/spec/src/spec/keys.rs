@@ -66,7 +66,9 @@ const LIST_OF_COPIES: &str = r#"{"type": ["array", "null"], "items": {"type": "o
     "exclude": {"type": ["string", "array", "null"], "items": {"type": "string", "minLength": 1}},
     "unpack": {"type": ["boolean", "null"]},
     "layer": {"type": ["string", "null"], "minLength": 1},
-    "libraries": {"type": ["boolean", "null"]}}}}"#;
+    "libraries": {"type": ["boolean", "null"]},
+    "divide": {"type": ["integer", "null"], "minimum": 1, "maximum": 16},
+    "layers": {"type": ["integer", "null"], "minimum": 1, "maximum": 100}}}}"#;
 const LIST_OF_ARCHITECTURES: &str = r#"{"type": "array", "minItems": 1, "items": {"anyOf": [
     {"type": "string"},
     {"type": "object", "required": ["architecture"]}]}}"#;

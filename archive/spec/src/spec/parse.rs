@@ -285,7 +285,7 @@ fn copies(fields: &mut Fields, directory: &Path, kind: ImageKind) -> Result<Vec<
     let entries = values.into_iter().enumerate();
     let read = |(index, value)| Ok(CopyEntry::read(fields.nested(&format!("copy[{index}]"), value)?, directory)?);
     let copies: Vec<CopyEntry> = entries.map(read).collect::<Result<_>>()?;
-    match copies.iter().any(|entry| entry.layer.is_some()) && kind == ImageKind::Single {
+    match copies.iter().any(|entry| !entry.own_layers().is_empty()) && kind == ImageKind::Single {
         true => Err(key::COPY.error(fields, "found a layer in an image of kind \"single\", expected none")),
         false => Ok(copies),
     }
