@@ -3,6 +3,7 @@
 //! A fence such as `json image.json` is a file of that name; the lines of a `console` fence that begin with `$ ` are run
 //! by bash, all in one folder, and what follows each is what it prints.
 
+use crate::support::docker::Docker;
 use crate::support::{Place, require_tool, skip};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,8 @@ fn run(command: &str, place: &Place) -> String {
         .env_clear()
         .env("PATH", format!("{}:{path}", place.join("bin").display()))
         .env("TMPDIR", place.temporary())
+        .env("GOCACHE", place.join(".go"))
+        .envs(std::env::var_os("DOCKER_HOST").map(|host| ("DOCKER_HOST", host)))
         .output();
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
@@ -99,7 +102,8 @@ fn commands_print_what_it_says() {
     for (path, page) in pages() {
         let consoles = fences(&page).filter(|(language, ..)| *language == "console");
         let all: Vec<_> = consoles.flat_map(|(.., text)| commands(text)).collect();
-        if all.is_empty() {
+        // What runs in docker is a test of its own.
+        if all.is_empty() || all.iter().any(|(command, _)| command.starts_with("docker run")) {
             continue;
         }
         count += all.len();
@@ -111,6 +115,32 @@ fn commands_print_what_it_says() {
         }
     }
     assert!(count > 10, "{count}");
+}
+
+/// A program of each language, built and run in docker as docs/programs.md says.
+#[test]
+fn programs_run_in_docker() {
+    if !["rustc", "go", "python3", "node"].into_iter().all(require_tool) {
+        return;
+    }
+    let Some(docker) = Docker::find() else { return };
+    let page = fs::read_to_string(top().join("docs/programs.md")).unwrap();
+    let place = Place::new();
+    prepare(&page, &place);
+    // Each command may use what those before it set.
+    let all: Vec<_> = fences(&page).filter(|(language, ..)| *language == "console").collect();
+    let _turn = docker.turn();
+    let mut count = 0;
+    for (.., text) in all {
+        let commands = commands(text);
+        let script: Vec<&str> = commands.iter().map(|(command, _)| *command).collect();
+        let expected: String = commands.iter().map(|(_, output)| &**output).collect();
+        assert_eq!(run(&script.join("; "), &place), expected, "{text}");
+        count += 1;
+    }
+    assert_eq!(count, 4);
+    let images = ["rust", "go", "python", "node"].map(|name| format!("hello-{name}:1"));
+    let _ = Command::new("docker").arg("rmi").args(images).output();
 }
 
 #[test]

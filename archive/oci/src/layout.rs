@@ -138,7 +138,7 @@ impl OciLayout {
     }
 
     /// The path of the index, and its bytes with an image more, which takes its name from whatever had it.
-    fn index_with(&self, descriptor: &Descriptor, name: Option<&Reference>) -> Result<(PathBuf, Vec<u8>)> {
+    fn index_with(&self, descriptor: &Descriptor, name: Option<&Reference>) -> Result<Option<(PathBuf, Vec<u8>)>> {
         let path = self.path.join(INDEX_NAME);
         let bytes = match self.read(Path::new(INDEX_NAME)) {
             Ok(bytes) => bytes,
@@ -148,7 +148,7 @@ impl OciLayout {
             Err(e) => return Err(StageError::io("read", &path)(e).into()),
         };
         let index = with_image(&bytes, descriptor, name, &path.display().to_string(), &self.limits)?;
-        Ok((path, index))
+        Ok(index.map(|index| (path, index)))
     }
 }
 
@@ -190,7 +190,9 @@ impl BlobStore for OciLayout {
         // Locked until the end.
         let _lock = self.lock()?;
         let annotations = name.map_or_else(BTreeMap::new, names_annotations);
-        let (path, index) = self.index_with(&Descriptor { annotations, ..descriptor.clone() }, name)?;
+        let Some((path, index)) = self.index_with(&Descriptor { annotations, ..descriptor.clone() }, name)? else {
+            return self.staging.publish(|| Ok(()));
+        };
         // Written before the blobs get their names, so that a full disk changes nothing.
         let mut output = Output::create_below(&self.directory, Path::new(INDEX_NAME), &path)?;
         output.write_all(&index).map_err(StageError::io("write", &path))?;
@@ -198,14 +200,15 @@ impl BlobStore for OciLayout {
     }
 }
 
-/// An index.json with an image more, which takes its name from whatever had it; all else in it stays as it is.
+/// An index.json with an image more, which takes its name from whatever had it; all else in it stays as it is. None if the
+/// image is listed so already.
 fn with_image(
     index: &[u8],
     descriptor: &Descriptor,
     name: Option<&Reference>,
     path: &str,
     limits: &Limits,
-) -> Result<Vec<u8>> {
+) -> Result<Option<Vec<u8>>> {
     let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
     let checked = limits.check(Limit::Json, index.len() as u64).and_then(|()| check_json(index, limits));
     checked.map_err(|exceeded| wrong(exceeded.to_string()))?;
@@ -217,15 +220,21 @@ fn with_image(
     }
     let listed = listed.as_array_mut().ok_or_else(|| wrong("manifests: expected a list".to_owned()))?;
     let digest = descriptor.digest.to_string();
-    listed.retain(|entry| {
+    let is_replaced = |entry: &Value| {
         let annotations = &entry["annotations"];
         match name {
-            Some(name) => !is_named(annotations, name),
-            None => entry["digest"] != *digest || annotations.as_object().is_some_and(|some| !some.is_empty()),
+            Some(name) => is_named(annotations, name),
+            None => entry["digest"] == *digest && annotations.as_object().is_none_or(serde_json::Map::is_empty),
         }
-    });
-    listed.push(serde_json::to_value(descriptor).expect("text and numbers"));
-    Ok(serde_json::to_vec(&index).expect("it was JSON"))
+    };
+    let new = serde_json::to_value(descriptor).expect("text and numbers");
+    let mut replaced = listed.iter().filter(|entry| is_replaced(entry));
+    if replaced.next() == Some(&new) && replaced.next().is_none() {
+        return Ok(None);
+    }
+    listed.retain(|entry| !is_replaced(entry));
+    listed.push(new);
+    Ok(Some(serde_json::to_vec(&index).expect("it was JSON")))
 }
 
 #[cfg(test)]
@@ -240,6 +249,21 @@ mod tests {
         let name: Reference = format!("image{number}:1").parse().unwrap();
         let bytes = b"{}";
         layout.finish(&Descriptor::of("application/json", bytes), bytes, Some(&name))
+    }
+
+    #[test]
+    fn what_is_listed_already_is_not_written_again() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let directory = dir.path().join("layout");
+        let inode = || directory.join(INDEX_NAME).metadata().unwrap().ino();
+        add(&directory, 1).unwrap();
+        add(&directory, 2).unwrap();
+        let (before, bytes) = (inode(), fs::read(directory.join(INDEX_NAME)).unwrap());
+        add(&directory, 1).unwrap();
+        assert_eq!((inode(), fs::read(directory.join(INDEX_NAME)).unwrap()), (before, bytes));
+        add(&directory, 3).unwrap();
+        assert_ne!(inode(), before);
     }
 
     #[test]
