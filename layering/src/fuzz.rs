@@ -39,6 +39,7 @@ pub fn plan_file(bytes: &[u8]) {
 pub fn pipeline(bytes: &[u8]) {
     if let Ok(pipeline) = Pipeline::parse(bytes, "pipeline") {
         check(Strategy::Pipeline(pipeline), Rates::default(), false);
+        check_prefixes(bytes, |prefix| Pipeline::parse(prefix, "prefix").is_err());
     }
 }
 
@@ -46,6 +47,15 @@ pub fn pipeline(bytes: &[u8]) {
 pub fn rates(bytes: &[u8]) {
     if let Ok(rates) = Rates::parse(bytes, "rates") {
         check(Strategy::LeastChurn, rates, true);
+        check_prefixes(bytes, |prefix| Rates::parse(prefix, "prefix").is_err());
+    }
+}
+
+/// A part of a file is none, but for blanks at its end.
+fn check_prefixes(bytes: &[u8], is_error: impl Fn(&[u8]) -> bool) {
+    let text = bytes.trim_ascii_end();
+    for end in (0..text.len()).step_by(13) {
+        assert!(is_error(&text[..end]), "{}", text[..end].escape_ascii());
     }
 }
 

@@ -25,8 +25,24 @@ pub fn image_archive(bytes: &[u8]) {
     let Ok(images) = file.images() else { return };
     let summary = ArchiveSummary::of(&file).expect("its images can be opened");
     assert_eq!(summary.images.len(), images.len());
+    let whole: Vec<Digest> = images.iter().map(|image| image.image_id).collect();
+    for end in [bytes.len() / 3, bytes.len() / 2, bytes.len().saturating_sub(512), bytes.len().saturating_sub(1)] {
+        check_prefix(&bytes[..end], &whole, limits);
+    }
     for image in images {
         check_image(image, limits);
+    }
+}
+
+/// A part of an archive is an error, in the end where its layers are read, or has the same images.
+fn check_prefix(bytes: &[u8], whole: &[Digest], limits: Limits) {
+    let (_file, path) = open(bytes);
+    let images = ImageFile::open(&path, limits).and_then(|file| file.images());
+    let Ok(mut images) = images else { return };
+    let unpack = |image: &mut StoredImage| image.unpack(limits, &Progress::default()).is_ok();
+    if images.iter_mut().all(unpack) && images.iter().all(|image| image.check(&Progress::default()).is_ok()) {
+        let found: Vec<Digest> = images.iter().map(|image| image.image_id).collect();
+        assert_eq!(found, whole, "the images of a part");
     }
 }
 

@@ -12,6 +12,11 @@ pub fn image_spec(bytes: &[u8]) {
     let reference = spec.reference().expect("it was checked");
     assert_eq!(reference.to_string().parse().as_ref(), Ok(&reference));
     let _ = spec.warnings();
+    // A part of it is none, but for blanks at its end.
+    let text = bytes.trim_ascii_end();
+    for end in (0..text.len()).step_by(13) {
+        assert!(Spec::parse(&text[..end], "prefix", directory).is_err(), "{}", text[..end].escape_ascii());
+    }
     let others = 3 + spec.copy_layers().len() + spec.tar_layers.len();
     assert!(spec.store_layers(0).is_ok_and(|layers| layers > 0) || spec.max_layers < others, "{spec:?}");
     assert!(spec.files().iter().all(|file| file.is_absolute()), "{:?}", spec.files());
