@@ -2,9 +2,10 @@
 //! a registry nothing is fetched twice.
 
 use crate::cache::{path, store};
-use crate::support::Place;
 use crate::support::archive::{config, manifest as archive_manifest};
+use crate::support::docker::Docker;
 use crate::support::registry::Registry;
+use crate::support::{Place, output};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -193,4 +194,36 @@ fn stdin() {
         let unnamed = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(unnamed(&said), unnamed(expected.text()), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// What docker has is read as what a file has, with docker's own words or skopeo's.
+#[test]
+fn images_of_an_engine() {
+    let Some(docker) = Docker::find() else { return };
+    let place = store();
+    let base = json!({"name": "engine-base", "tag": "1", "contents": [path("libc")], "graph": "graph.json"});
+    place.write("base.json", base.to_string());
+    place.ok("build base.json --root root --no-cache -o base.tar");
+    place.ok("build x.json --root root --no-cache --base base.tar -o expected.tar");
+    place.ok("overlay export base.tar -o expected.flat");
+    let turn = docker.turn();
+    let _loaded = turn.load(&place.join("base.tar"), "engine-base:1");
+    let ok = |line: &str| {
+        let mut command = place.command(line);
+        let path = std::env::var_os("PATH").unwrap();
+        command.env("PATH", path).envs(std::env::var_os("DOCKER_HOST").map(|host| ("DOCKER_HOST", host)));
+        output(&mut command)
+    };
+    for at in ["docker:engine-base:1", "docker-daemon:engine-base:1"] {
+        ok(&format!("build x.json --root root --no-cache --base {at} -o found.tar"));
+        assert_eq!(config(&place.read("found.tar")), config(&place.read("expected.tar")));
+        ok(&format!("overlay export {at} -o found.flat"));
+        assert!(place.read("found.flat") == place.read("expected.flat"));
+        assert!(ok(&format!("inspect {at}")).contains("engine-base:1"));
+        ok(&format!("merge {at} -o merged.tar"));
+        assert_eq!(archive_manifest(&place.read("merged.tar"))["RepoTags"], json!(["engine-base:1"]));
+    }
+    let _again = turn.loaded("x:1");
+    ok("merge expected.tar -o docker:");
+    assert!(ok("inspect docker:x:1").contains("x:1"));
 }
