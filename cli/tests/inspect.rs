@@ -3,6 +3,14 @@
 use crate::support::{Place, golden, synth};
 use serde_json::{Value, json};
 
+/// A layout lists an image by its name and by its tag; people read the name.
+#[test]
+fn names_are_said_once() {
+    let place = Place::new();
+    place.ok("demo -o oci:demo");
+    assert!(place.ok("inspect oci:demo").text().starts_with("image layerstone-demo:latest\n"));
+}
+
 /// A place with a file of every kind.
 fn place() -> Place {
     let place = Place::new();

@@ -49,7 +49,10 @@ fn image(image: &ImageSummary) -> Result<String> {
         table.row(vec![index.to_string(), size(layer.size), layer.diff_id.to_string(), shortened(&comment)]);
     }
     let total = image.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add);
-    let names = if image.repo_tags.is_empty() { "no name".to_owned() } else { image.repo_tags.join(", ") };
+    // In a layout an image has its name, and its tag alone.
+    let is_said = |tag: &String| image.repo_tags.iter().any(|name| name.ends_with(&format!(":{tag}")));
+    let names: Vec<&str> = image.repo_tags.iter().filter(|name| !is_said(name)).map(String::as_str).collect();
+    let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
     let config = image.config.get("config").unwrap_or(&Value::Null);
     Ok(format!(
         "image {names}\n\nimage ID  {}\nlayers    {}, {}\n\n{table}\nconfig {}",
