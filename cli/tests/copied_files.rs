@@ -90,7 +90,7 @@ fn what_is_in_the_layers() {
     ];
     assert_eq!(layers(&place.read("app.tar")), expected);
     let history = archive::config(&place.read("app.tar"))["history"].clone();
-    assert_eq!(history[0]["comment"], "copied files");
+    assert_eq!(history[0]["comment"], "copied files: deps");
 }
 
 /// By flags and by image.json, with other umasks and as copies of the files elsewhere.

@@ -12,8 +12,10 @@ use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What the history says of a layer that only holds what is copied.
-pub const COMMENT: &str = "copied files";
+/// What the history says of a layer of copied files that is called so.
+pub fn comment(name: &str) -> String {
+    format!("copied files: {name}")
+}
 
 /// The spec of the layer of this name: nothing but what is copied there.
 ///

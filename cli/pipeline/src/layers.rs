@@ -25,7 +25,7 @@ struct FileLayer {
     layer: LayerFile,
     blob: PathBuf,
     /// What it is called.
-    comment: &'static str,
+    comment: String,
 }
 
 impl Builder<'_> {
@@ -48,13 +48,13 @@ impl Builder<'_> {
         for (index, tar) in self.spec.tar_layers.iter().enumerate() {
             let tar = TarLayer { tar, limits: self.options.limits, tarsum: false };
             let (layer, blob) = tar.plain(scratch.path().join(format!("tar-{index}.tar")), self.options.report)?;
-            below.push(FileLayer { layer, blob, comment: tar_layer::COMMENT });
+            below.push(FileLayer { layer, blob, comment: tar_layer::COMMENT.to_owned() });
         }
         for (index, name) in self.spec.copy_layers().into_iter().enumerate() {
             let blob = scratch.path().join(format!("copy-{index}.tar"));
-            below.push(self.root_layer(Some(&name), &below, blob, copies::COMMENT)?);
+            below.push(self.root_layer(Some(&name), &below, blob)?);
         }
-        let custom = self.root_layer(None, &below, blob, ROOT_COMMENT)?;
+        let custom = self.root_layer(None, &below, blob)?;
         if is_single {
             Ok(vec![self.single(scratch, custom.blob, custom.layer)?])
         } else {
@@ -64,13 +64,8 @@ impl Builder<'_> {
 
     /// The layer of what the spec merges, copies and lets scripts write, over these layers of the image; with a name the layer
     /// of copied files that is called so.
-    fn root_layer(
-        &self,
-        name: Option<&str>,
-        below: &[FileLayer],
-        blob: PathBuf,
-        comment: &'static str,
-    ) -> Result<FileLayer> {
+    fn root_layer(&self, name: Option<&str>, below: &[FileLayer], blob: PathBuf) -> Result<FileLayer> {
+        let comment = name.map_or_else(|| ROOT_COMMENT.to_owned(), copies::comment);
         let spec = &match name {
             Some(name) => spec_of_copy_layer(self.spec, name)?,
             None => self.spec.clone(),
@@ -162,7 +157,7 @@ impl Builder<'_> {
         };
         let blob = scratch.path().join("run.tar");
         let layer = root_script::make(run, &blob, self.options.report)?;
-        Ok(FileLayer { layer, blob, comment: root_script::COMMENT })
+        Ok(FileLayer { layer, blob, comment: root_script::COMMENT.to_owned() })
     }
 
     /// What root scripts see of the store: all that contents, config and the scripts themselves refer to. None if that is
@@ -196,8 +191,8 @@ impl Builder<'_> {
         let mut layers = self.store_layers(self.recipes(&plan)?)?;
         for FileLayer { layer, blob, comment } in files {
             let is_root = comment == ROOT_COMMENT;
-            let comment_of = (!is_root).then(|| comment.to_owned());
-            layers.push(Layer { comment: comment_of, ..Layer::of_file(&layer, &blob, comment)? });
+            let comment_of = (!is_root).then(|| comment.clone());
+            layers.push(Layer { comment: comment_of, ..Layer::of_file(&layer, &blob, &comment)? });
         }
         if self.spec.include_nix_db {
             let place = NixDbPlace::OnTop { root: Some(root), store_owner: self.spec.owner.clone() };

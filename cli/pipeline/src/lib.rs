@@ -65,7 +65,7 @@ pub use check_image::CheckedImage;
 pub use check_layers::check_layers;
 pub use check_places::{check_places, check_sources};
 pub use compression_choice::CompressionChoice;
-pub use copies::{Below, COMMENT as COPIES_COMMENT, libraries, open_tree, report_libraries, spec_of_copy_layer};
+pub use copies::{Below, comment as copies_comment, libraries, open_tree, report_libraries, spec_of_copy_layer};
 pub use copy::Copier;
 pub use depfile::{BuildStep, StepOptions};
 pub use destination::{Destination, WriteOptions};

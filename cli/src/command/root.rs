@@ -16,7 +16,7 @@ use layerstone_layer::LayerFile;
 use layerstone_oci::Time;
 use layerstone_pipeline::root_layer::{make, root_config, tree_below};
 use layerstone_pipeline::single_layer::plain_blob;
-use layerstone_pipeline::{Below, COPIES_COMMENT, check_tar, libraries, report_libraries, spec_of_copy_layer};
+use layerstone_pipeline::{Below, check_tar, copies_comment, libraries, report_libraries, spec_of_copy_layer};
 use layerstone_spec::{ImageKind, Script, Spec};
 use std::path::PathBuf;
 
@@ -110,7 +110,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         step.layer(&store, below)?;
     }
     let mut layer = make(&spec, &config, &options.output.blob, common)?;
-    layer.comment = options.copy_layer.is_some().then(|| COPIES_COMMENT.to_owned());
+    layer.comment = options.copy_layer.as_deref().map(copies_comment);
     layer.set_blob(&options.output.file, &options.output.blob)?;
     options.legacy.write(&options.output.blob)?;
     step.files(&options.legacy.file);
