@@ -1,13 +1,12 @@
 //! The flags of commands that read images, wherever they are.
 
 use crate::args::Common;
-use crate::cache_args::CacheArgs;
 use crate::limit_args::LimitArgs;
 use crate::registry_args::ConnectArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_oci::{Location, Place, split_kind};
-use layerstone_pipeline::{Opener, Registries, Report};
+use layerstone_pipeline::{CacheOptions, Opener, Registries, Report};
 use layerstone_store::Limits;
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -34,7 +33,7 @@ impl ReadArgs {
 
     /// What opens images.
     pub fn opener<'a>(&self, registries: &'a Registries, report: &'a dyn Report) -> Opener<'a> {
-        Opener { registries, limits: self.limits(), cache: CacheArgs::default().options(), report }
+        Opener { registries, limits: self.limits(), cache: CacheOptions::default(), report }
     }
 
     /// Files that are read.

@@ -9,7 +9,7 @@ use crate::copy_index::Listed;
 use crate::error::chain_text;
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::opener::OpenedFile;
-use crate::{BuildOptions, Builder, Destination, ImageSource, Report, Result, remote};
+use crate::{BuildOptions, Builder, CacheOptions, Destination, ImageSource, Opener, Report, Result, remote};
 use layerstone_image::StoredImage;
 use layerstone_oci::{BlobStore, Image, Location, Place, Platform, Reference, Wanted, media_type};
 use layerstone_spec::Spec;
@@ -165,7 +165,10 @@ impl Copier<'_> {
     fn opened(&self, source: &ImageSource, wanted: &Wanted) -> Result<OpenedFile> {
         match source {
             ImageSource::Spec(path) => bail!("found a spec, expected an image: {}", path.display()),
-            ImageSource::Image(place) => self.options.opener().open(place, wanted),
+            // What only passes through would take the room of what is used again.
+            ImageSource::Image(place) => {
+                Opener { cache: CacheOptions::default(), ..self.options.opener() }.open(place, wanted)
+            }
         }
     }
 }

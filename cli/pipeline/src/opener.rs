@@ -1,5 +1,5 @@
 //! Opens the file of an image wherever it is: what a registry or an engine has is fetched into a temporary directory first.
-//! The cache keeps the layers of registries, so that none is fetched twice.
+//! A cache, if there is one, keeps the layers of registries, so that none is fetched twice.
 
 use crate::base_image::{make_plain, open_file_as};
 use crate::oci_destination::OciDestination;
@@ -17,7 +17,7 @@ pub struct Opener<'a> {
     pub registries: &'a Registries,
     /// How much is read.
     pub limits: Limits,
-    /// Where layers of registries are kept.
+    /// Where layers of registries are kept: those of bases, and none that only pass through.
     pub cache: CacheOptions,
     /// Receives warnings and progress.
     pub report: &'a dyn Report,
