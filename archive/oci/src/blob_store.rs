@@ -34,6 +34,13 @@ pub trait BlobStore: Sync {
         Ok((blob, outcome))
     }
 
+    /// Told before the blobs of an image are put, where all of them are known: its manifest, and they. A store that has the
+    /// manifest has them, and need not look for each.
+    fn expect_image(&self, manifest: &Descriptor, blobs: &[Descriptor]) -> Result<()> {
+        let (_, _) = (manifest, blobs);
+        Ok(())
+    }
+
     /// Whether an uncompressed blob is better written and hashed in one pass than hashed first.
     fn prefers_streaming(&self) -> bool {
         false

@@ -1,6 +1,6 @@
 //! An image: layers, the config over them, and its manifest. Does not know where it comes from.
 
-use crate::put::put_layers;
+use crate::put::{known, put_layers};
 use crate::{
     BlobStore, Content, Descriptor, LayerOutcome, Manifest, Platform, Reference, Result, StoredManifest, media_type,
 };
@@ -69,6 +69,29 @@ impl Image<'_> {
         self.name.as_ref().map(|name| name.for_image(image_id))
     }
 
+    /// Tells a store what is coming, if that is known.
+    fn expect(&self, params: Option<CompressionParams>, store: &dyn BlobStore) -> Result<()> {
+        if let Some(stored) = &self.manifest {
+            let blobs = [&[stored.manifest.config.clone()], &stored.manifest.layers[..]].concat();
+            return store.expect_image(&stored.descriptor, &blobs);
+        }
+        let known: Option<Vec<(Descriptor, Digest)>> = self.layers.iter().map(|layer| known(layer, params)).collect();
+        let Some(known) = known else { return Ok(()) };
+        let (layers, diff_ids): (Vec<Descriptor>, Vec<Digest>) = known.into_iter().unzip();
+        let config = self.config.bytes(&diff_ids);
+        let manifest = self.manifest_of(&config, layers.clone());
+        store.expect_image(&manifest.descriptor, &[&[manifest.manifest.config], &layers[..]].concat())
+    }
+
+    /// Its manifest, or the one that is made of its config and its layers.
+    fn manifest_of(&self, config: &[u8], layers: Vec<Descriptor>) -> StoredManifest {
+        let made = || {
+            let config = Descriptor::of(media_type::CONFIG, config);
+            StoredManifest::of(Manifest::new(config, layers, self.annotations.clone()))
+        };
+        self.manifest.clone().unwrap_or_else(made)
+    }
+
     /// Bytes that [`Image::put`] reads at most.
     pub fn size(&self) -> u64 {
         self.layers.iter().map(Layer::size).fold(0, u64::saturating_add)
@@ -87,18 +110,12 @@ impl Image<'_> {
         at_once: usize,
         progress: &Progress,
     ) -> Result<PutImage> {
+        self.expect(params, store)?;
         let layers = put_layers(&self.layers, params, store, at_once, progress)?;
         let diff_ids: Option<Vec<Digest>> = layers.iter().map(|layer| layer.diff_id).collect();
         let diff_ids = diff_ids.unwrap_or_default();
         let config = self.config.bytes(&diff_ids).into_owned();
-        let manifest = match &self.manifest {
-            Some(stored) => stored.clone(),
-            None => {
-                let config = Descriptor::of(media_type::CONFIG, &config);
-                let described = layers.iter().map(|layer| layer.descriptor.clone()).collect();
-                StoredManifest::of(Manifest::new(config, described, self.annotations.clone()))
-            }
-        };
+        let manifest = self.manifest_of(&config, layers.iter().map(|layer| layer.descriptor.clone()).collect());
         let platform = platform(&config);
         let content: Arc<dyn Content> = Arc::new(config);
         let config = &manifest.manifest.config;

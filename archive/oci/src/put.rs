@@ -48,6 +48,30 @@ pub fn put_layers(
     }
 }
 
+/// What describes a layer once it is put so, and its diff ID, if both are known before.
+pub(crate) fn known(layer: &Layer, params: Option<CompressionParams>) -> Option<(Descriptor, Digest)> {
+    let diff_id = layer.diff_id?;
+    let mut descriptor = match (&layer.blob, params) {
+        (Some(Blob::Stored(descriptor, _)), _) => descriptor.clone(),
+        (_, Some(params)) => {
+            let made = layer.made(params)?;
+            Descriptor::layer(Some(params), made.digest, made.size)
+        }
+        (_, None) => Descriptor::layer(None, diff_id, layer.tar.as_ref()?.size()),
+    };
+    annotate(&mut descriptor, layer);
+    Some((descriptor, diff_id))
+}
+
+/// Adds the annotations of a layer to what describes it.
+fn annotate(descriptor: &mut Descriptor, layer: &Layer) {
+    descriptor.annotations.extend(layer.annotations.clone());
+    if !layer.store_paths.is_empty() {
+        let paths: Vec<&str> = layer.store_paths.iter().map(StorePath::as_str).collect();
+        descriptor.annotations.insert(STORE_PATHS.to_owned(), paths.join(" "));
+    }
+}
+
 struct Job<'a> {
     store: &'a dyn BlobStore,
     params: Option<CompressionParams>,
@@ -97,11 +121,7 @@ impl Job<'_> {
             }
             _ => self.put_tar(layer, layer.tar()?)?,
         };
-        outcome.descriptor.annotations.extend(layer.annotations.clone());
-        if !layer.store_paths.is_empty() {
-            let paths: Vec<&str> = layer.store_paths.iter().map(StorePath::as_str).collect();
-            outcome.descriptor.annotations.insert(STORE_PATHS.to_owned(), paths.join(" "));
-        }
+        annotate(&mut outcome.descriptor, layer);
         Ok(outcome)
     }
 

@@ -20,6 +20,11 @@ impl<D: BlobStore> BlobStore for SignalSafe<D> {
         self.0.put_streaming(write)
     }
 
+    fn expect_image(&self, manifest: &Descriptor, blobs: &[Descriptor]) -> Result<()> {
+        let _hold = hold();
+        self.0.expect_image(manifest, blobs)
+    }
+
     fn prefers_streaming(&self) -> bool {
         self.0.prefers_streaming()
     }

@@ -72,7 +72,7 @@ fn mounts() {
                 return Some(Answer::new(status));
             }
             // The second target has nothing.
-            let is_asked = request.method == "HEAD" && request.path().starts_with("/v2/b/c/blobs/");
+            let is_asked = request.method == "HEAD" && request.path().starts_with("/v2/b/c/");
             is_asked.then(|| Answer::new(404))
         });
         let (place, image) = with_layout(1000);

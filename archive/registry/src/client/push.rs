@@ -106,7 +106,33 @@ impl Push {
     }
 }
 
+impl Push {
+    /// Whether the registry has this manifest by its digest.
+    fn has_by_digest(&self, manifest: &Descriptor) -> Result<bool> {
+        let Repository { registry, name, scope } = &self.repository;
+        let url = registry.url(&format!("{name}/manifests/{}", manifest.digest));
+        let headers = [("accept", manifest.media_type.as_str())];
+        let request = Request { what: "cannot ask for the manifest", method: "HEAD", url: &url, headers: &headers };
+        Ok(registry.request(scope, &request)?.status() == 200)
+    }
+}
+
 impl BlobStore for Push {
+    /// A registry takes no manifest whose blobs it lacks, and keeps them as long as it has it (distribution-spec, "Pushing
+    /// Manifests"): one question instead of one a blob.
+    fn expect_image(&self, manifest: &Descriptor, blobs: &[Descriptor]) -> layerstone_oci::Result<()> {
+        if self.has_by_digest(manifest)? {
+            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            for blob in blobs {
+                if done.existing.insert(blob.digest) {
+                    let counted = &mut done.sent.existing;
+                    *counted = (counted.0 + 1, counted.1.saturating_add(blob.size));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn put(&self, descriptor: &Descriptor, content: &Arc<dyn Content>) -> layerstone_oci::Result<PutOutcome> {
         Ok(self.put_blob(descriptor, &**content)?)
     }
