@@ -21,6 +21,16 @@ pub enum PutOutcome {
 /// Writes a blob whose digest is not known yet, and returns its digests and size.
 pub type BlobWriter<'a> = dyn FnMut(&mut (dyn Write + Send)) -> Result<CompressedBlob> + 'a;
 
+/// What is known of an image before any of it is put.
+pub struct ExpectedImage<'a> {
+    /// What it is going to be called.
+    pub name: Option<&'a Reference>,
+    /// How many layers it has.
+    pub layers: usize,
+    /// Its manifest, and all blobs that this lists, where all of them are known.
+    pub known: Option<(&'a Descriptor, &'a [Descriptor])>,
+}
+
 /// Keeps blobs and manifests.
 pub trait BlobStore: Sync {
     /// Stores a blob unless it exists; its bytes are compared with the descriptor.
@@ -34,10 +44,10 @@ pub trait BlobStore: Sync {
         Ok((blob, outcome))
     }
 
-    /// Told before the blobs of an image are put, where all of them are known: its manifest, and they. A store that has the
-    /// manifest has them, and need not look for each.
-    fn expect_image(&self, manifest: &Descriptor, blobs: &[Descriptor]) -> Result<()> {
-        let (_, _) = (manifest, blobs);
+    /// Told before the blobs of an image are put. A store may find out then which of them it has, and need not look for
+    /// each.
+    fn expect_image(&self, image: &ExpectedImage<'_>) -> Result<()> {
+        let ExpectedImage { .. } = image;
         Ok(())
     }
 

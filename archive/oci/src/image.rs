@@ -2,7 +2,8 @@
 
 use crate::put::{known, put_layers};
 use crate::{
-    BlobStore, Content, Descriptor, LayerOutcome, Manifest, Platform, Reference, Result, StoredManifest, media_type,
+    BlobStore, Content, Descriptor, ExpectedImage, LayerOutcome, Manifest, Platform, Reference, Result, StoredManifest,
+    media_type,
 };
 use layerstone_layer::{CompressedBlob, CompressionParams, Layer, Progress};
 use layerstone_store::Digest;
@@ -69,18 +70,23 @@ impl Image<'_> {
         self.name.as_ref().map(|name| name.for_image(image_id))
     }
 
-    /// Tells a store what is coming, if that is known.
+    /// Tells a store what is coming, as far as that is known.
     fn expect(&self, params: Option<CompressionParams>, store: &dyn BlobStore) -> Result<()> {
-        if let Some(stored) = &self.manifest {
-            let blobs = [&[stored.manifest.config.clone()], &stored.manifest.layers[..]].concat();
-            return store.expect_image(&stored.descriptor, &blobs);
-        }
-        let known: Option<Vec<(Descriptor, Digest)>> = self.layers.iter().map(|layer| known(layer, params)).collect();
-        let Some(known) = known else { return Ok(()) };
+        let (name, layers) = (self.name.as_ref(), self.layers.len());
+        let manifest = self.manifest.clone().or_else(|| self.known_manifest(params));
+        let blobs = manifest
+            .as_ref()
+            .map(|StoredManifest { manifest, .. }| [std::slice::from_ref(&manifest.config), &manifest.layers].concat());
+        let known = manifest.as_ref().map(|stored| &stored.descriptor).zip(blobs.as_deref());
+        store.expect_image(&ExpectedImage { name, layers, known })
+    }
+
+    /// The manifest that will be made, if all that it lists is known.
+    fn known_manifest(&self, params: Option<CompressionParams>) -> Option<StoredManifest> {
+        let known: Vec<(Descriptor, Digest)> =
+            self.layers.iter().map(|layer| known(layer, params)).collect::<Option<_>>()?;
         let (layers, diff_ids): (Vec<Descriptor>, Vec<Digest>) = known.into_iter().unzip();
-        let config = self.config.bytes(&diff_ids);
-        let manifest = self.manifest_of(&config, layers.clone());
-        store.expect_image(&manifest.descriptor, &[&[manifest.manifest.config], &layers[..]].concat())
+        Some(self.manifest_of(&self.config.bytes(&diff_ids), layers))
     }
 
     /// Its manifest, or the one that is made of its config and its layers.

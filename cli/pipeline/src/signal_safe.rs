@@ -1,7 +1,7 @@
 //! A destination in which a signal waits: an upload that has begun is cancelled before the program ends.
 
 use layerstone_layer::CompressedBlob;
-use layerstone_oci::{BlobStore, BlobWriter, Content, Descriptor, PutOutcome, Reference, Result};
+use layerstone_oci::{BlobStore, BlobWriter, Content, Descriptor, ExpectedImage, PutOutcome, Reference, Result};
 use layerstone_overlay::signal::hold;
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ impl<D: BlobStore> BlobStore for SignalSafe<D> {
         self.0.put_streaming(write)
     }
 
-    fn expect_image(&self, manifest: &Descriptor, blobs: &[Descriptor]) -> Result<()> {
+    fn expect_image(&self, image: &ExpectedImage<'_>) -> Result<()> {
         let _hold = hold();
-        self.0.expect_image(manifest, blobs)
+        self.0.expect_image(image)
     }
 
     fn prefers_streaming(&self) -> bool {

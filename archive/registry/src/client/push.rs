@@ -5,11 +5,17 @@ use crate::client::{Body, Request, refusal};
 use crate::url::Url;
 use crate::{Error, PushStats, Repository, Result};
 use layerstone_layer::CompressedBlob;
-use layerstone_oci::{BlobStore, BlobWriter, Content, Descriptor, PutOutcome, Reference, media_type, spool_to_temp};
+use layerstone_oci::{
+    BlobStore, BlobWriter, Content, Descriptor, ExpectedImage, Manifest, PutOutcome, Reference, media_type,
+    spool_to_temp,
+};
 use layerstone_store::{Cancel, Digest};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Layers of an image for which blobs are asked for one by one, rather than by the image that it takes its tag from.
+const FEW: usize = 2;
 
 /// A repository as a destination of images.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ struct Done {
     sent: PushStats,
     /// Blobs that the registry has, as far as it was asked.
     existing: BTreeSet<Digest>,
+    /// Blobs that a manifest lists which it has.
+    listed: BTreeSet<Digest>,
 }
 
 impl Push {
@@ -44,11 +52,17 @@ impl Push {
     }
 
     fn put_blob(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<PutOutcome> {
-        let exists = self.done.lock().unwrap_or_else(PoisonError::into_inner).existing.contains(&descriptor.digest);
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let (exists, is_listed) =
+            (done.existing.contains(&descriptor.digest), done.listed.contains(&descriptor.digest));
+        drop(done);
         if exists {
             return Ok(PutOutcome::Existing);
         }
-        let put = self.repository.upload(descriptor, content, &self.sources)?;
+        let put = match is_listed {
+            true => PutOutcome::Existing,
+            false => self.repository.upload(descriptor, content, &self.sources)?,
+        };
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.existing.insert(descriptor.digest);
         let counted = match put {
@@ -115,20 +129,38 @@ impl Push {
         let request = Request { what: "cannot ask for the manifest", method: "HEAD", url: &url, headers: &headers };
         Ok(registry.request(scope, &request)?.status() == 200)
     }
+
+    /// What the image lists that has this tag now; nothing if there is none, or whatever it is instead.
+    fn blobs_of(&self, tag: &str) -> Result<Vec<Descriptor>> {
+        let found = match self.repository.manifest(tag) {
+            Err(error @ (Error::Unreachable { .. } | Error::Cancelled)) => return Err(error),
+            found => found.ok(),
+        };
+        let limits = &self.repository.registry.options.limits;
+        let manifest = found.filter(|found| media_type::is_image(&found.descriptor.media_type));
+        let manifest = manifest.and_then(|found| Manifest::parse(&found.bytes, tag, limits).ok());
+        Ok(manifest.map(|manifest| [&[manifest.config], &manifest.layers[..]].concat()).unwrap_or_default())
+    }
+
+    /// Notes what the registry has because it has a manifest that lists it.
+    fn add_listed(&self, blobs: &[Descriptor]) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.listed.extend(blobs.iter().map(|blob| blob.digest));
+    }
 }
 
 impl BlobStore for Push {
     /// A registry takes no manifest whose blobs it lacks, and keeps them as long as it has it (distribution-spec, "Pushing
-    /// Manifests"): one question instead of one a blob.
-    fn expect_image(&self, manifest: &Descriptor, blobs: &[Descriptor]) -> layerstone_oci::Result<()> {
-        if self.has_by_digest(manifest)? {
-            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-            for blob in blobs {
-                if done.existing.insert(blob.digest) {
-                    let counted = &mut done.sent.existing;
-                    *counted = (counted.0 + 1, counted.1.saturating_add(blob.size));
-                }
-            }
+    /// Manifests"): one question instead of one a blob, for this image, or for the one that it takes its tag from.
+    fn expect_image(&self, image: &ExpectedImage<'_>) -> layerstone_oci::Result<()> {
+        if let Some((manifest, blobs)) = image.known
+            && self.has_by_digest(manifest)?
+        {
+            self.add_listed(blobs);
+        } else if let Some(tag) = self.tag.as_deref().or(image.name.and_then(Reference::tag))
+            && image.layers > FEW
+        {
+            self.add_listed(&self.blobs_of(tag)?);
         }
         Ok(())
     }
