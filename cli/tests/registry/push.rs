@@ -1,6 +1,7 @@
 //! What a push sends: all at first, nothing again, and what is new after a change.
 
 use super::{place, told};
+use crate::support::faulty::FaultyRegistry;
 use crate::support::registry::{Registry, root, spec};
 use crate::support::{Place, digest};
 use serde_json::json;
@@ -154,4 +155,29 @@ fn bad_references() {
     }
     let error = place.fail("push absent.tar host.invalid/name:1 --retries 0");
     assert!(error.starts_with("layerstone: cannot reach: host.invalid: cannot resolve the name: "), "{error}");
+}
+
+/// What a registry has because it has a manifest that lists it is not asked for: none of an image that stayed, and of one
+/// that changed nothing that the image of the same tag has.
+#[test]
+fn nothing_is_asked_for_twice() {
+    let registry = FaultyRegistry::start(&[], None, false);
+    let place = Place::new();
+    spec(&place, json!({}));
+    let push = |tag: &str| {
+        let before = registry.count("HEAD", "/blobs/");
+        place.ok(&format!("push image.json {}/x:{tag} --cache cache {}", registry.host(), root()));
+        registry.count("HEAD", "/blobs/") - before
+    };
+    let first = push("1");
+    assert!(first >= 4, "{first}");
+    assert_eq!(push("1"), 0);
+    // Under a new tag it is the manifest that is there.
+    assert_eq!(push("2"), 0);
+    // Another command is another config, and no other layer.
+    spec(&place, json!({"config": {"Cmd": ["/bin/bash", "-l"]}}));
+    assert_eq!(push("1"), 1);
+    // Nothing is known of what a new tag replaces.
+    spec(&place, json!({"config": {"Cmd": ["/bin/bash", "-i"]}}));
+    assert_eq!(push("3"), first);
 }
