@@ -32,6 +32,7 @@ mod published;
 mod read_args;
 mod registry_args;
 mod report;
+mod result_args;
 mod root_args;
 mod sandbox_args;
 mod script_args;

@@ -7,6 +7,7 @@ use crate::limit_args::LimitArgs;
 use crate::overwrite::Files;
 use crate::platform_args::PlatformArgs;
 use crate::registry_args::RegistryArgs;
+use crate::result_args::ResultArgs;
 use crate::sandbox_args::SandboxArgs;
 use crate::script_args::ScriptArgs;
 use crate::store_args::StoreArgs;
@@ -53,7 +54,7 @@ impl TransferArgs {
             cache: self.cache.options(),
             ..BuildOptions::new(store, registries, common)
         };
-        Ok(Copier { wanted: self.platform.wanted(), options })
+        Ok(Copier { wanted: self.platform.wanted(), options, rehearsal: None })
     }
 
     /// The registries that the flags speak of.
@@ -61,8 +62,8 @@ impl TransferArgs {
         self.registry.registries(self.limits.limits(), common)
     }
 
-    /// Refuses a target that contradicts flags, or is one of the inputs.
-    pub fn check_files(&self, sources: &[&ImageSource], target: &ImageTarget) -> Result<()> {
+    /// Refuses a target that contradicts flags, or is one of the inputs, and other outputs that are.
+    pub fn check_files(&self, sources: &[&ImageSource], target: &ImageTarget, results: &ResultArgs) -> Result<()> {
         target.compression(&self.compression.choice()?)?;
         let mut files = Files::of(&self.store.store()?).reads(self.registry.files());
         for source in sources {
@@ -74,6 +75,6 @@ impl TransferArgs {
                 files = files.reads(source.path());
             }
         }
-        files.writes_state(self.state.as_deref()).writes_to(target).check()
+        files.writes_state(self.state.as_deref()).writes_to(target).writes(results.files()).check()
     }
 }

@@ -36,6 +36,7 @@
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
 //! | `legacy` | what docker archives held before there was a manifest.json |
+//! | `machines` | what other programs read and write: files of results, dry runs, schemas, a first image.json, codes of errors |
 //! | `matrix` | every command with every kind of spec; signals end each of them, whatever it does |
 //! | `mentions` | store paths that files mention and a references graph does not have are left out |
 //! | `merge` | images of several files in one archive, each image and each layer once |
@@ -113,6 +114,7 @@ mod inspect;
 mod keep;
 mod kill;
 mod legacy;
+mod machines;
 mod matrix;
 mod mentions;
 mod merge;

@@ -64,6 +64,12 @@ impl OciLayout {
         Ok(layout)
     }
 
+    /// Whether a directory holds a blob that is complete, as far as its size says. Nothing is made there.
+    pub fn holds(directory: &Path, descriptor: &Descriptor) -> bool {
+        let found = directory.join(blob_name(&descriptor.digest)).metadata();
+        found.is_ok_and(|metadata| metadata.is_file() && metadata.len() == descriptor.size)
+    }
+
     /// Whether the directory has a layout's marker; without one it must be empty, but for what programs are writing there.
     fn is_begun(&self) -> Result<bool> {
         let has_marker = || self.directory.has_below(Path::new(LAYOUT_NAME));

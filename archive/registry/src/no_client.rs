@@ -119,6 +119,29 @@ impl Push {
         match repository.0 {}
     }
 
+    /// What would become of a blob.
+    ///
+    /// # Errors
+    ///
+    /// None, as there is no repository.
+    pub fn would_put(&self, _descriptor: &Descriptor) -> Result<PutOutcome> {
+        match self.0 {}
+    }
+
+    /// Whether a manifest would be sent.
+    ///
+    /// # Errors
+    ///
+    /// None, as there is no repository.
+    pub fn would_send(&self, _: &Descriptor, _: &[u8], _: &str) -> Result<bool> {
+        match self.0 {}
+    }
+
+    /// What a manifest is stored under.
+    pub fn target(&self, _: &Descriptor, _: Option<&Reference>) -> String {
+        match self.0 {}
+    }
+
     /// Statistics so far.
     pub fn sent(&self) -> PushStats {
         match self.0 {}

@@ -26,6 +26,8 @@ pub struct BuildOptions<'a> {
     pub store: &'a Store,
     /// Directory that keeps the plan and the layer files for the next build.
     pub state: Option<PathBuf>,
+    /// Whether that directory stays as it is.
+    pub keeps_state: bool,
     /// What a plan keeps together.
     pub plan: PlanOptions,
     /// The base image; none for the one that the spec names, if any.
@@ -82,6 +84,7 @@ impl<'a> BuildOptions<'a> {
             store,
             registries,
             state: None,
+            keeps_state: false,
             plan: PlanOptions::default(),
             base: None,
             limits: Limits::default(),
@@ -213,7 +216,7 @@ impl<'a> Builder<'a> {
             }
         }
         self.cache.finish();
-        if let Some(state) = self.state.as_ref().filter(|_| image.manifest.is_some())
+        if let Some(state) = self.state.as_ref().filter(|_| image.manifest.is_some() && !self.options.keeps_state)
             && let Err(error) = state.remember(files)
         {
             // The image is where it should be.

@@ -9,13 +9,14 @@ use crate::copy_index::Listed;
 use crate::error::chain_text;
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::opener::OpenedFile;
-use crate::{BuildOptions, Builder, CacheOptions, Destination, ImageSource, Opener, Report, Result, remote};
+use crate::{BuildOptions, Builder, CacheOptions, Destination, ImageSource, Opener, Rehearsal, Report, Result, remote};
 use layerstone_image::StoredImage;
 use layerstone_oci::{BlobStore, Image, Location, Place, Platform, Reference, Wanted, media_type};
 use layerstone_spec::Spec;
 use layerstone_store::Scratch;
 use std::fmt::Display;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Copies images, and makes those of specs, wherever they go.
 pub struct Copier<'a> {
@@ -23,6 +24,8 @@ pub struct Copier<'a> {
     pub wanted: Wanted,
     /// How images of specs are built, how layers are compressed, how registries are talked to.
     pub options: BuildOptions<'a>,
+    /// What the work would do is noted there, and nothing is written or sent.
+    pub rehearsal: Option<Arc<Rehearsal>>,
 }
 
 impl Copier<'_> {

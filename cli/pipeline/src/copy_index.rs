@@ -70,6 +70,9 @@ impl<'a> Listed<'a> {
     /// Puts all of it.
     pub fn put(self, store: &dyn BlobStore, registries: &Registries, report: &dyn Report) -> Result<PutManifest> {
         let Listed { source, descriptor, bytes, name, limits } = self;
+        let is_image = media_type::is_image(&descriptor.media_type);
+        let config = is_image.then(|| Manifest::parse(&bytes, &descriptor.digest.to_string(), &limits)).transpose()?;
+        let config = config.map(|manifest| manifest.config.digest);
         let mut found = Found::new(limits);
         source.collect(&descriptor, &bytes, &mut found, 0)?;
         let Found { layers, manifests, .. } = found;
@@ -79,7 +82,7 @@ impl<'a> Listed<'a> {
         for (descriptor, bytes) in &manifests {
             store.put_manifest(descriptor, bytes)?;
         }
-        Ok(PutManifest { name, descriptor, bytes, scratch: None })
+        Ok(PutManifest { name, descriptor, bytes, config, scratch: None })
     }
 }
 

@@ -1,13 +1,15 @@
 //! What keeps OCI images as a destination: an OCI layout, a tar of one, a registry, or any store of blobs.
 
 use crate::destination::Destination;
+use crate::rehearsal::{Rehearsal, RehearsedStore};
 use crate::signal_safe::SignalSafe;
 use crate::{CompressionChoice, ImageTarget, Registries, Report, Result};
 use layerstone_image::OciArchive;
 use layerstone_layer::{Blob, CompressionParams, Progress};
 use layerstone_oci::{BlobStore, Descriptor, Image, OciLayout, PutImage, Reference};
 use layerstone_registry::Push;
-use layerstone_store::Scratch;
+use layerstone_store::{Digest, Scratch};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// An OCI layout, a tar of one, or a registry, opened.
@@ -22,6 +24,7 @@ enum Kind {
     Layout(Box<OciLayout>),
     Archive(OciArchive),
     Push(Box<SignalSafe<Push>>, Reference),
+    Rehearsed(RehearsedStore, Option<Reference>),
 }
 
 /// A manifest or an index, with all that it describes in a store of blobs, but without a name there.
@@ -32,6 +35,8 @@ pub struct PutManifest {
     pub descriptor: Descriptor,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// The digest of the config; an index has none.
+    pub config: Option<Digest>,
     /// Where the bytes of some blobs are, for a store that reads them only when they are asked for.
     pub scratch: Option<Scratch>,
 }
@@ -40,7 +45,8 @@ impl PutManifest {
     /// The manifest of an image that was put.
     pub(crate) fn of(put: PutImage, scratch: Option<Scratch>) -> PutManifest {
         let (stored, _) = put.manifest.expect("a store of blobs has manifests");
-        PutManifest { name: put.name, descriptor: stored.descriptor, bytes: stored.bytes, scratch }
+        let config = Some(put.image_id);
+        PutManifest { name: put.name, descriptor: stored.descriptor, bytes: stored.bytes, config, scratch }
     }
 }
 
@@ -70,12 +76,27 @@ impl OciDestination {
         Ok(OciDestination { kind, compression, uploads: registries.uploads, since })
     }
 
+    /// The same of a target that is only asked what it has, and stays as it is.
+    pub fn rehearse(
+        target: &ImageTarget,
+        compression: CompressionChoice,
+        registries: &Registries,
+        mounts: &[String],
+        rehearsal: &Arc<Rehearsal>,
+    ) -> Result<OciDestination> {
+        let store = RehearsedStore::open(target, registries, mounts, rehearsal)?;
+        let reference = if let ImageTarget::Registry(reference) = target { Some(reference.clone()) } else { None };
+        let (kind, since) = (Kind::Rehearsed(store, reference), Instant::now());
+        Ok(OciDestination { kind, compression, uploads: registries.uploads, since })
+    }
+
     /// What keeps the blobs.
     pub fn store(&self) -> &dyn BlobStore {
         match &self.kind {
             Kind::Layout(layout) => &**layout,
             Kind::Archive(archive) => archive,
             Kind::Push(push, _) => &**push,
+            Kind::Rehearsed(store, _) => store,
         }
     }
 
@@ -114,8 +135,8 @@ impl Destination for OciDestination {
 
     fn called(&self, name: &Reference) -> String {
         match &self.kind {
-            Kind::Layout(_) | Kind::Archive(_) => name.to_string(),
-            Kind::Push(_, reference) => {
+            Kind::Layout(_) | Kind::Archive(_) | Kind::Rehearsed(_, None) => name.to_string(),
+            Kind::Push(_, reference) | Kind::Rehearsed(_, Some(reference)) => {
                 let tag = reference.tag().unwrap_or(name.tag_or_latest());
                 format!("{}:{tag}", reference.name())
             }

@@ -4,7 +4,7 @@ use crate::copy_index::put_all;
 use crate::destination::WriteOptions;
 use crate::error::Context;
 use crate::oci_destination::{OciDestination, PutManifest};
-use crate::{BuildOptions, Builder, Copier, Destination, ImageSource, ImageTarget, Report, Result, remote};
+use crate::{BuildOptions, Builder, Built, Copier, Destination, ImageSource, ImageTarget, Report, Result, remote};
 use layerstone_layering::Strategy;
 use layerstone_oci::{Descriptor, Index, Reference, media_type};
 use layerstone_spec::Spec;
@@ -17,8 +17,10 @@ pub enum Published {
     Manifest {
         /// The name, if it has one.
         name: Option<String>,
-        /// The digest of the manifest or index.
-        digest: Digest,
+        /// What describes the manifest or index.
+        descriptor: Box<Descriptor>,
+        /// The digest of the config; an index has none.
+        config: Option<Digest>,
         /// The manifests that an index lists which was made.
         listed: Vec<Descriptor>,
     },
@@ -29,6 +31,31 @@ pub enum Published {
         /// The ID.
         image_id: Digest,
     },
+}
+
+impl Published {
+    /// The digest of the manifest or index, or the ID of an image where there are none.
+    pub fn digest(&self) -> Digest {
+        match self {
+            Published::Manifest { descriptor, .. } => descriptor.digest,
+            Published::Image { image_id, .. } => *image_id,
+        }
+    }
+}
+
+impl From<&Built> for Published {
+    fn from(Built { reference, image }: &Built) -> Published {
+        let image_id = image.image_id;
+        match &image.manifest {
+            Some((manifest, _)) => Published::Manifest {
+                name: Some(reference.clone()),
+                descriptor: Box::new(manifest.descriptor.clone()),
+                config: Some(image_id),
+                listed: Vec::new(),
+            },
+            None => Published::Image { name: image.name.clone(), image_id },
+        }
+    }
 }
 
 impl Copier<'_> {
@@ -108,6 +135,10 @@ impl Copier<'_> {
             bail!("found the spec {}, expected an image: `layerstone build` makes archives of specs", path.display());
         }
         let image = self.plain(source, name)?;
+        if let Some(rehearsal) = &self.rehearsal {
+            let image_id = rehearsal.plain(&image)?;
+            return Ok(Published::Image { name: image.name_for(&image_id), image_id });
+        }
         let to = WriteOptions {
             compression: self.options.compression,
             ..WriteOptions::new(target, self.options.registries)
@@ -132,7 +163,12 @@ impl Copier<'_> {
                 }
             }
         }
-        OciDestination::open(target, self.options.compression, self.options.registries, &target.mounts(&places))
+        let (compression, registries, mounts) =
+            (self.options.compression, self.options.registries, target.mounts(&places));
+        match &self.rehearsal {
+            Some(rehearsal) => OciDestination::rehearse(target, compression, registries, &mounts, rehearsal),
+            None => OciDestination::open(target, compression, registries, &mounts),
+        }
     }
 
     /// Names what was put.
@@ -146,7 +182,8 @@ impl Copier<'_> {
         let name = name.or(put.name).or(name_in(target));
         open.finish(&put.descriptor, &put.bytes, name.as_ref(), self.report())?;
         let name = name.map(|name| open.called(&name));
-        Ok(Published::Manifest { name, digest: put.descriptor.digest, listed: Vec::new() })
+        let descriptor = Box::new(put.descriptor);
+        Ok(Published::Manifest { name, descriptor, config: put.config, listed: Vec::new() })
     }
 }
 
@@ -202,7 +239,8 @@ fn finish_index(
     let bytes = index.to_bytes();
     let descriptor = Descriptor::of(media_type::INDEX, &bytes);
     open.finish(&descriptor, &bytes, Some(&name), report)?;
-    Ok(Published::Manifest { name: Some(open.called(&name)), digest: descriptor.digest, listed: index.manifests })
+    let name = Some(open.called(&name));
+    Ok(Published::Manifest { name, descriptor: Box::new(descriptor), config: None, listed: index.manifests })
 }
 
 /// What a registry calls an image that has no name.

@@ -15,6 +15,7 @@ use crate::overwrite::Files;
 use crate::plan_args::PlanArgs;
 use crate::published::{print_built, print_published};
 use crate::registry_args::RegistryArgs;
+use crate::result_args::ResultArgs;
 use crate::sandbox_args::SandboxArgs;
 use crate::script_args::ScriptArgs;
 use crate::step_args::StepArgs;
@@ -26,7 +27,7 @@ use image_args::ImageArgs;
 use layers_args::LayersArgs;
 use layerstone_layering::Strategy;
 use layerstone_pipeline::{
-    BuildOptions, Builder, CacheOptions, ImageTarget, Registries, WriteOptions, build_index, check_places,
+    BuildOptions, Builder, CacheOptions, ImageTarget, Published, Registries, WriteOptions, build_index, check_places,
 };
 use layerstone_spec::Spec;
 use layerstone_store::Store;
@@ -48,7 +49,7 @@ pub struct Options {
     #[arg(long = "spec", value_name = "IMAGE.JSON", conflicts_with = INPUTS, hide = true)]
     spec_flag: Option<PathBuf>,
     /// Show the plan and its sizes instead of building; reads no file contents if there is a graph or a database
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
     dry_run: bool,
     /// Where to write: FILE (.tar, .tar.gz, .tar.zst, - for stdout), oci:DIR, oci-archive:FILE,
     /// registry:HOST/NAME:TAG, docker: or podman:
@@ -74,6 +75,8 @@ pub struct Options {
     sandbox: SandboxArgs,
     #[command(flatten)]
     check: CheckArgs,
+    #[command(flatten)]
+    results: ResultArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -107,14 +110,21 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let legacy = options.archive.legacy;
     check_places([], &target, &registries)?;
-    let mut step = options.step.begin(&target.files())?;
+    let mut step = options.step.begin(&[target.files(), options.results.files().cloned().collect()].concat())?;
+    let results = options.results.open()?;
     match &specs[..] {
         [(spec, strategy)] => {
             let to = WriteOptions { target: &target, legacy, compression: build.compression, registries: &registries };
-            print_built(&Builder::open(spec, strategy.clone(), false, &build)?.build(&to)?, &target, common)?;
+            let built = Builder::open(spec, strategy.clone(), false, &build)?.build(&to)?;
+            results.write(&Published::from(&built))?;
+            print_built(&built, &target, common)?;
         }
         _ if legacy => bail!("--legacy: found several architectures, expected one with it"),
-        specs => print_published(&build_index(specs, &target, &build)?, common)?,
+        specs => {
+            let published = build_index(specs, &target, &build)?;
+            results.write(&published)?;
+            print_published(&published, common)?;
+        }
     }
     let file = options.layers.strategy.only_input(NAME, options.inputs())?;
     for (spec, _) in &specs {
@@ -162,6 +172,7 @@ impl Options {
             files = files.reads_spec(file.as_deref(), spec).reads(self.base.file(Some(spec)));
         }
         let files = files.reads(self.scripts.files()).reads(self.registry.files());
-        files.writes(&self.step.depfile).writes_state(self.state.as_deref()).writes_to(target).check()
+        let files = files.writes(&self.step.depfile).writes_state(self.state.as_deref()).writes_to(target);
+        files.writes(self.results.files()).check()
     }
 }

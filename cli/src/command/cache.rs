@@ -35,6 +35,9 @@ pub struct PruneOptions {
     /// Bytes that may stay; 0 for none
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value_t = SIZE)]
     cache_size: u64,
+    /// Show how much would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -51,8 +54,14 @@ pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Stats(options) => stats(options),
         Command::Prune(options) => {
-            let PruneStats { kept, removed, passed_over } = options.cache.open()?.prune(options.cache_size)?;
-            print(format_args!("removed {}, kept {}{}\n", shown(removed), shown(kept), passed_over_text(passed_over)))
+            let (cache, limit) = (options.cache.open()?, options.cache_size);
+            let (stats, words) = match options.dry_run {
+                true => (cache.prunable(limit)?, ("would remove", "keep")),
+                false => (cache.prune(limit)?, ("removed", "kept")),
+            };
+            let (removed, kept) = (shown(stats.removed), shown(stats.kept));
+            let passed_over = passed_over_text(stats.passed_over);
+            print(format_args!("{} {removed}, {} {kept}{passed_over}\n", words.0, words.1))
         }
         Command::Verify(options) => {
             let cache = options.open()?;

@@ -1,13 +1,16 @@
 //! `layerstone copy`: an image from anywhere to anywhere.
 
 use crate::args::Common;
-use crate::published::print_published;
+use crate::overwrite::Files;
+use crate::published::{print_published, print_rehearsed};
+use crate::result_args::ResultArgs;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use layerstone_oci::{Location, Place, Reference};
-use layerstone_pipeline::{ImageSource, ImageTarget, Registries, check_places};
+use layerstone_pipeline::{Copier, ImageSource, ImageTarget, Published, Registries, check_places};
 use std::ffi::OsString;
+use std::sync::Arc;
 
 /// Copy an image from anywhere to anywhere
 ///
@@ -28,6 +31,11 @@ pub struct Options {
     /// Copy the images of all architectures, and the index that lists them
     #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
     all: bool,
+    /// Show which blobs are there and which would be sent or written, with their bytes, and do nothing of it
+    #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
+    dry_run: bool,
+    #[command(flatten)]
+    results: ResultArgs,
     #[command(flatten)]
     transfer: TransferArgs,
 }
@@ -40,27 +48,59 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     // An archive of one image may be replaced by a copy of it: it is open, and the copy takes its name at the end.
     let is_alone = |location: &Location| !location.path.is_dir() && location.reference().is_none();
     let replaced = matches!(&source, ImageSource::Image(Place::File(location)) if is_alone(location));
+    // Any other output is still refused over it.
+    Files::default().reads(source.path()).writes(options.results.files()).check()?;
     let read: Vec<&ImageSource> = [&source].into_iter().filter(|_| !replaced).collect();
-    options.transfer.check_files(&read, &target)?;
+    options.transfer.check_files(&read, &target, &options.results)?;
     let registries = options.transfer.registries(common);
-    copy(&source, &target, name, options.all, &options.transfer, &registries, common)
+    let Options { all, transfer, results, .. } = options;
+    let how = How { all: *all, dry_run: options.dry_run, transfer, results };
+    copy(&source, &target, name, &how, &registries, common)
 }
 
-/// Copies an image, or `all` that its index lists, and says what it is there.
+/// How an image is copied.
+pub struct How<'a> {
+    /// With all that its index lists.
+    pub all: bool,
+    /// Only what would be done is told.
+    pub dry_run: bool,
+    pub transfer: &'a TransferArgs,
+    pub results: &'a ResultArgs,
+}
+
+/// Copies an image, and says what it is there.
 pub fn copy(
     source: &ImageSource,
     target: &ImageTarget,
     name: Option<Reference>,
-    all: bool,
-    transfer: &TransferArgs,
+    how: &How<'_>,
     registries: &Registries,
     common: &Common,
 ) -> Result<()> {
     check_places([source], target, registries)?;
-    let store = transfer.store.store()?;
-    let copier = transfer.copier(&store, registries, common)?;
-    let published = if all { copier.copy_all(source, target, name)? } else { copier.copy(source, target, name)? };
+    let results = how.results.open()?;
+    let store = how.transfer.store.store()?;
+    let mut copier = how.transfer.copier(&store, registries, common)?;
+    if how.dry_run {
+        let rehearsal = Arc::default();
+        copier.rehearsal = Some(Arc::clone(&rehearsal));
+        copier.options.keeps_state = true;
+        let published = copied(&copier, source, target, name, how.all)?;
+        return print_rehearsed(&published, &rehearsal, target);
+    }
+    let published = copied(&copier, source, target, name, how.all)?;
+    results.write(&published)?;
     if target.is_stdout() { Ok(()) } else { print_published(&published, common) }
+}
+
+fn copied(
+    copier: &Copier<'_>,
+    source: &ImageSource,
+    target: &ImageTarget,
+    name: Option<Reference>,
+    all: bool,
+) -> Result<Published> {
+    Ok(if all { copier.copy_all(source, target, name)? } else { copier.copy(source, target, name)? })
 }
 
 /// A name from the command line.

@@ -8,14 +8,15 @@ use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
 use crate::published::print_built;
 use crate::registry_args::RegistryArgs;
+use crate::result_args::ResultArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layer::{Layer, LayerFile};
 use layerstone_pipeline::{
-    Checks, ImageTarget, WriteOptions, check_architecture, check_layers, check_places, layer_files_of, read_layer,
-    write_image,
+    Checks, ImageTarget, Published, WriteOptions, check_architecture, check_layers, check_places, layer_files_of,
+    read_layer, write_image,
 };
 use layerstone_spec::Spec;
 use rayon::prelude::*;
@@ -47,6 +48,8 @@ pub struct Options {
     archive: ArchiveArgs,
     #[command(flatten)]
     check: CheckArgs,
+    #[command(flatten)]
+    results: ResultArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -84,10 +87,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     target.compression(&compression)?;
     let read = Files::of(&store).reads_spec(Some(&options.spec), &spec).reads_layers(&files);
     let read = read.reads(options.base.file(Some(&spec))).reads(options.registry.files());
-    read.writes(&options.step.depfile).writes_to(&target).check()?;
+    let written = read.writes(&options.step.depfile).writes_to(&target);
+    written.writes(options.results.files()).check()?;
     let registries = options.registry.registries(options.base.limits(), common);
     check_places([], &target, &registries)?;
-    let mut step = options.step.begin(&target.files())?;
+    let mut step = options.step.begin(&[target.files(), options.results.files().cloned().collect()].concat())?;
+    let results = options.results.open()?;
     let (limits, cache) = (options.base.limits(), options.cache.options().open(&store, common)?);
     let read = files.iter().map(|file| file.read());
     let read: Vec<LayerFile> = read.collect::<layerstone_pipeline::Result<_>>()?;
@@ -105,11 +110,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
     let legacy = options.archive.legacy;
     let to = WriteOptions { target: &target, legacy, compression, registries: &registries };
-    print_built(
-        &write_image(&spec, base.as_ref(), layers, &to, (&store, options.check.checks()), &cache, common)?,
-        &target,
-        common,
-    )?;
+    let checked = (&store, options.check.checks());
+    let built = write_image(&spec, base.as_ref(), layers, &to, checked, &cache, common)?;
+    results.write(&Published::from(&built))?;
+    print_built(&built, &target, common)?;
     cache.finish();
     step.file(&options.spec);
     step.files(&options.base.file(Some(&spec)));

@@ -3,6 +3,7 @@
 use super::copy::parse_name;
 use crate::args::Common;
 use crate::published::print_published;
+use crate::result_args::ResultArgs;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
@@ -24,6 +25,8 @@ pub struct Options {
     #[arg(long = "as", value_name = "NAME:TAG")]
     name: Option<String>,
     #[command(flatten)]
+    results: ResultArgs,
+    #[command(flatten)]
     transfer: TransferArgs,
 }
 
@@ -34,9 +37,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let sources: Vec<(ImageSource, String)> = options.images.iter().map(parse).collect::<Result<_>>()?;
     let target = ImageTarget::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
-    transfer.check_files(&sources.iter().map(|(source, _)| source).collect::<Vec<_>>(), &target)?;
+    transfer.check_files(&sources.iter().map(|(source, _)| source).collect::<Vec<_>>(), &target, &options.results)?;
     let (store, registries) = (transfer.store.store()?, transfer.registries(common));
     check_places(sources.iter().map(|(source, _)| source), &target, &registries)?;
+    let results = options.results.open()?;
     let published = transfer.copier(&store, &registries, common)?.index(&sources, &target, name)?;
+    results.write(&published)?;
     print_published(&published, common)
 }

@@ -1,7 +1,8 @@
 //! `layerstone pull`: an image of a registry into a file, a directory, or an engine.
 
-use super::copy::{copy, parse_name};
+use super::copy::{How, copy, parse_name};
 use crate::args::Common;
+use crate::result_args::ResultArgs;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
@@ -29,6 +30,8 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
     all: bool,
     #[command(flatten)]
+    results: ResultArgs,
+    #[command(flatten)]
     transfer: TransferArgs,
 }
 
@@ -37,7 +40,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut reference = parse_reference(&options.reference)?;
     let target = ImageTarget::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
-    options.transfer.check_files(&[], &target)?;
+    options.transfer.check_files(&[], &target, &options.results)?;
     let registries = options.transfer.registries(common);
     check_places([], &target, &registries)?;
     if options.all && reference.digest().is_none() {
@@ -53,7 +56,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         reference = pinned(reference, remote.digest, common);
     }
     let source = ImageSource::Image(Place::Registry(reference));
-    copy(&source, &target, name, options.all, &options.transfer, &registries, common)
+    let Options { all, transfer, results, .. } = options;
+    let how = How { all: *all, dry_run: false, transfer, results };
+    copy(&source, &target, name, &how, &registries, common)
 }
 
 /// A reference with the digest that it leads to, which is printed: what is pulled is that, even if the tag moves meanwhile.

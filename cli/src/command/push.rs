@@ -1,8 +1,9 @@
 //! `layerstone push`: an image into a registry, only what it lacks.
 
-use super::copy::copy;
+use super::copy::{How, copy};
 use super::pull::parse_reference;
 use crate::args::Common;
+use crate::result_args::ResultArgs;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -26,6 +27,11 @@ pub struct Options {
     /// Push the images of all architectures, and the index that lists them
     #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
     all: bool,
+    /// Show which blobs are there and which would be sent or written, with their bytes, and do nothing of it
+    #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
+    dry_run: bool,
+    #[command(flatten)]
+    results: ResultArgs,
     #[command(flatten)]
     transfer: TransferArgs,
 }
@@ -42,7 +48,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         bail!("found a digest, expected HOST/NAME:TAG to push to: {reference}");
     }
     let (source, target) = (ImageSource::parse(&options.image)?, ImageTarget::Registry(reference));
-    options.transfer.check_files(&[&source], &target)?;
+    options.transfer.check_files(&[&source], &target, &options.results)?;
     let registries = options.transfer.registries(common);
-    copy(&source, &target, None, options.all, &options.transfer, &registries, common)
+    let Options { all, transfer, results, .. } = options;
+    let how = How { all: *all, dry_run: options.dry_run, transfer, results };
+    copy(&source, &target, None, &how, &registries, common)
 }

@@ -51,6 +51,44 @@ impl Push {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).sent
     }
 
+    /// What [`BlobStore::put`] would do with a blob, asked without sending anything. A blob would be mounted if a repository
+    /// has it that blobs are mounted from; whether the registry then mounts it is known only when it is asked to.
+    ///
+    /// # Errors
+    ///
+    /// The registry does not answer, or refuses.
+    pub fn would_put(&self, descriptor: &Descriptor) -> Result<PutOutcome> {
+        if self.repository.has(&descriptor.digest)? {
+            return Ok(PutOutcome::Existing);
+        }
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for name in sources {
+            match self.repository.registry.repository(&name).has(&descriptor.digest) {
+                Ok(true) => return Ok(PutOutcome::Mounted),
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
+                // What may not be read is not mounted either.
+                Ok(false) | Err(_) => {}
+            }
+        }
+        Ok(PutOutcome::Sent)
+    }
+
+    /// Whether a manifest or an index would be sent that is to be found under a tag or its digest.
+    ///
+    /// # Errors
+    ///
+    /// The registry does not answer, or refuses.
+    pub fn would_send(&self, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<bool> {
+        let Repository { registry, name, .. } = &self.repository;
+        Ok(!self.has_manifest(&registry.url(&format!("{name}/manifests/{target}")), descriptor, bytes, target)?)
+    }
+
+    /// What [`BlobStore::finish`] stores a manifest under: the tag of the push, or that of its name, or its digest.
+    pub fn target(&self, descriptor: &Descriptor, name: Option<&Reference>) -> String {
+        let tag = self.tag.as_deref().or(name.map(Reference::tag_or_latest));
+        tag.map_or_else(|| descriptor.digest.to_string(), str::to_owned)
+    }
+
     fn put_blob(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<PutOutcome> {
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         let (exists, is_listed) =
@@ -186,9 +224,7 @@ impl BlobStore for Push {
 
     /// The tag of the push overrides the one of the name.
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> layerstone_oci::Result<()> {
-        let digest = descriptor.digest.to_string();
-        let tag = self.tag.as_deref().or(name.map(Reference::tag_or_latest));
-        Ok(self.put_named(descriptor, bytes, tag.unwrap_or(&digest))?)
+        Ok(self.put_named(descriptor, bytes, &self.target(descriptor, name))?)
     }
 }
 

@@ -75,6 +75,28 @@ impl Cache {
     ///
     /// Its directory cannot be read, or something cannot be removed for another reason than that the user may not.
     pub fn prune(&self, limit: u64) -> Result<PruneStats> {
+        self.down_to(limit, |fits, file, outcome| self.keep_or_remove(fits, file, outcome))
+    }
+
+    /// What [`Cache::prune`] would remove now, as far as this user may; it all stays.
+    ///
+    /// # Errors
+    ///
+    /// Its directory cannot be read.
+    pub fn prunable(&self, limit: u64) -> Result<PruneStats> {
+        self.down_to(limit, |fits, file, outcome| {
+            let room = if fits { &mut outcome.kept } else { &mut outcome.removed };
+            room.add(file.bytes);
+            Ok(())
+        })
+    }
+
+    /// Goes through all files from the one that was used last, and says of each whether it fits into so many bytes.
+    fn down_to(
+        &self,
+        limit: u64,
+        mut decide: impl FnMut(bool, &Remembered, &mut PruneStats) -> Result<()>,
+    ) -> Result<PruneStats> {
         let (mut files, passed_over) = self.files()?;
         files.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| (a.kind, &a.key).cmp(&(b.kind, &b.key))));
         let mut outcome = PruneStats { passed_over, ..PruneStats::default() };
@@ -84,7 +106,7 @@ impl Cache {
             let fits = with <= limit;
             // One that is too big alone leaves room for all others.
             total = if fits { with } else { total };
-            self.keep_or_remove(fits, &file, &mut outcome)?;
+            decide(fits, &file, &mut outcome)?;
         }
         Ok(outcome)
     }
