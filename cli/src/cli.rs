@@ -3,8 +3,8 @@
 use crate::args::{Common, SyncWhen};
 use crate::command::{
     build, build_graph, cache, check, check_stage, closure, completions, copy, delete, demo, derivation, digest, image,
-    index, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db, overlay, prefetch, pull, push, ready,
-    root, script, serve, stream, tarsum,
+    index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db, overlay, prefetch, pull, push,
+    ready, root, schema, script, serve, stream, tarsum,
 };
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -41,6 +41,7 @@ Every stage by itself:
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Options),
     Build(Box<build::Options>),
     Root(root::Options),
     Closure(closure::Options),
@@ -74,6 +75,7 @@ enum Command {
     Demo(demo::Options),
     Derivation(derivation::Options),
     Script(script::Options),
+    Schema(schema::Options),
     Completions(completions::Options),
     Man(man::Options),
     CheckStage(check_stage::Options),
@@ -92,6 +94,7 @@ impl Cli {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
         let common = &self.common;
         match &self.command {
+            Command::Init(options) => init::run(options, common),
             Command::Build(options) => build::run(options, common),
             Command::Root(options) => root::run(options, common),
             Command::Closure(options) => closure::run(options, common),
@@ -123,6 +126,7 @@ impl Cli {
             Command::Demo(options) => demo::run(options, common),
             Command::Derivation(options) => derivation::run(options),
             Command::Script(options) => script::run(options),
+            Command::Schema(options) => schema::run(options),
             Command::Completions(options) => completions::run(options, Cli::command()),
             Command::Man(options) => man::run(options, Cli::command()),
             Command::CheckStage(options) => check_stage::run(options, common),

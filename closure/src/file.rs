@@ -12,6 +12,8 @@ use std::path::Path;
 pub const CLOSURE_FORMAT: &str = "layerstone/closure";
 /// Version of the format; a change makes older files unreadable (they are derived data: rerun `layerstone closure`).
 pub const CLOSURE_VERSION: u64 = 1;
+/// The JSON Schema of a closure file (JSON Schema 2020-12). What an entry says of other entries the parser alone checks.
+pub const CLOSURE_SCHEMA: &str = include_str!("../schema.json");
 
 /// A closure: every path that its paths refer to is in it, sorted by path, no path twice, no cycle but self references.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

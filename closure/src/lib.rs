@@ -61,7 +61,7 @@ pub use db::{Database, write_database};
 pub use db_path::Earlier;
 pub use difference::{Change, Item, PathDiff, Total, difference};
 pub use error::{Error, Result};
-pub use file::{CLOSURE_FORMAT, CLOSURE_VERSION, Closure, PathInfo};
+pub use file::{CLOSURE_FORMAT, CLOSURE_SCHEMA, CLOSURE_VERSION, Closure, PathInfo};
 pub use graph::ReferencesGraph;
 pub use measure::{measure, measure_nars};
 pub use nar::{nar_hash, nar_size};

@@ -10,6 +10,8 @@ use std::path::Path;
 pub const PLAN_FORMAT: &str = "layerstone/layers";
 /// Version of the format; a change makes older files unreadable (they are derived data: rerun `layerstone layers`).
 pub const PLAN_VERSION: u64 = 1;
+/// The JSON Schema of a plan (JSON Schema 2020-12). That no path stands twice the parser alone checks.
+pub const PLAN_SCHEMA: &str = include_str!("../schema.json");
 /// The command that writes plans, named when a file is of another version.
 const RERUN: &str = "layerstone layers";
 

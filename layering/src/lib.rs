@@ -60,7 +60,7 @@ mod strategy;
 
 pub use check::{Finding, check};
 pub use compare::{ComparedLayer, Comparison, LayerState, Renamed, Sum, compare};
-pub use draft::{Draft, PLAN_FORMAT, PLAN_VERSION};
+pub use draft::{Draft, PLAN_FORMAT, PLAN_SCHEMA, PLAN_VERSION};
 pub use error::{Error, Result};
 pub use explain::{Explanation, LayerCost, explain};
 pub use file::Plan;

@@ -14,6 +14,8 @@ use std::path::{Component, Path, PathBuf};
 pub const LAYER_FORMAT: &str = "layerstone/layer";
 /// Version of the format; a change makes older files unreadable (they are derived data: rerun the stage).
 pub const LAYER_FORMAT_VERSION: u64 = 1;
+/// The JSON Schema of a layer file (JSON Schema 2020-12). What its keys say of each other the parser alone checks.
+pub const LAYER_SCHEMA: &str = include_str!("../schema.json");
 /// The commands that write layer files, named when a file is of another version.
 const RERUN: &str = "layerstone layer";
 /// One layer of an image: its identity, and exactly one of a blob beside the file and a recipe to make it again.

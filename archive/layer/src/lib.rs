@@ -40,7 +40,7 @@ pub use content::Content;
 pub use descriptor::{Descriptor, or_null};
 pub use digest::{Sink, digest_all, write_layer};
 pub use error::{Error, Result};
-pub use file::{LAYER_FORMAT, LAYER_FORMAT_VERSION, LayerFile};
+pub use file::{LAYER_FORMAT, LAYER_FORMAT_VERSION, LAYER_SCHEMA, LayerFile};
 pub use file_index::{Difference, FileIndex};
 pub use layer::{Blob, Layer};
 pub use layer_cache::{LayerCache, LayerLookup, Trust};

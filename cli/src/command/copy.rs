@@ -35,9 +35,9 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
     dry_run: bool,
     #[command(flatten)]
-    results: ResultArgs,
-    #[command(flatten)]
     transfer: TransferArgs,
+    #[command(flatten)]
+    results: ResultArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {

@@ -25,9 +25,9 @@ pub struct Options {
     #[arg(long = "as", value_name = "NAME:TAG")]
     name: Option<String>,
     #[command(flatten)]
-    results: ResultArgs,
-    #[command(flatten)]
     transfer: TransferArgs,
+    #[command(flatten)]
+    results: ResultArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {

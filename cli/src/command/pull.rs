@@ -30,9 +30,9 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
     all: bool,
     #[command(flatten)]
-    results: ResultArgs,
-    #[command(flatten)]
     transfer: TransferArgs,
+    #[command(flatten)]
+    results: ResultArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
