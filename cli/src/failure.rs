@@ -1,6 +1,7 @@
 //! How errors are printed: as text for people, or as one JSON object a line for programs.
 
 use crate::args::Form;
+use crate::code::{self, Code};
 use crate::foreign_word;
 use crate::hint;
 use clap::error::{ContextKind, ContextValue};
@@ -27,7 +28,9 @@ pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
         }
         Form::Json => {
             let differences = differences.map_or(Value::Array(Vec::new()), to_json);
-            eprintln!("{}", json!({"error": text, "hint": hint, "differences": differences, "status": 1}));
+            let Code { name, class } = code::of(error);
+            let object = json!({"error": text, "code": name, "class": class, "hint": hint, "differences": differences, "status": 1});
+            eprintln!("{object}");
         }
     }
     ExitCode::FAILURE
@@ -58,7 +61,10 @@ pub fn of_usage(error: &clap::Error) -> ExitCode {
     let end = if hint.is_some() { "\n\n" } else { "\n\nUsage:" };
     let message = text.split(end).next().unwrap_or_default().trim_end();
     let message = message.strip_prefix("error: ").unwrap_or(message);
-    eprintln!("{}", json!({"error": message, "hint": hint, "differences": [], "status": USAGE}));
+    let Code { name, class } = code::USAGE;
+    let object =
+        json!({"error": message, "code": name, "class": class, "hint": hint, "differences": [], "status": USAGE});
+    eprintln!("{object}");
     ExitCode::from(USAGE)
 }
 

@@ -11,6 +11,7 @@ mod bytes;
 mod cache_args;
 mod check_args;
 mod cli;
+mod code;
 mod command;
 mod compression_args;
 mod demo;

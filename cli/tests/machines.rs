@@ -1,5 +1,7 @@
 //! What other programs read and write of this one: files of results, dry runs, schemas, a first image.json, codes of errors.
 
+mod codes;
 mod dry_runs;
+mod init;
 mod results;
-
+mod schemas;

@@ -104,7 +104,12 @@ fn errors_as_json() {
     };
     let missing = told("layers absent.json --max-layers 3 --errors json", 1);
     let expected = "cannot read: absent.json: No such file or directory (os error 2)";
-    assert_eq!(missing, json!({"error": expected, "hint": null, "differences": [], "status": 1}));
+    assert_eq!(
+        missing,
+        json!({
+            "error": expected, "code": "not-found", "class": "not-found", "hint": null, "differences": [], "status": 1,
+        })
+    );
     place.write("old.json", r#"{"format": "layerstone/closure", "version": 0, "graph": []}"#);
     let old = told("layers old.json --max-layers 3 --errors=json", 1);
     assert_eq!(old["hint"], json!("write it again with `layerstone closure`"));
