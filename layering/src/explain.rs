@@ -7,7 +7,7 @@ use layerstone_closure::Closure;
 use layerstone_store::StorePath;
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How many paths stand for all, where a few are to say what many are.
 const TELLING: usize = 3;
@@ -25,6 +25,9 @@ pub struct Explanation {
     pub lower_bound: u128,
     /// How often anything in the closure of the plan's paths changes, in millionths: the sum of the rates.
     pub rate: u64,
+    /// What one change of each path of that closure sends, in bytes: the layers with paths that are it or depend on it.
+    #[serde(skip)]
+    pub sent_by_change: BTreeMap<StorePath, u64>,
 }
 
 /// What a layer costs.
@@ -71,7 +74,20 @@ pub fn explain(closure: &Closure, plan: &Plan, rates: &Rates) -> Result<Explanat
         bytes_per_update: bytes(layers.iter().map(|layer| churn.cost(layer)).sum()),
         lower_bound: bytes(churn.lower_bound(&all)),
         rate: churn.rate(&churn.union(&all)),
+        sent_by_change: sent_by_change(&graph, &churn, &layers),
     })
+}
+
+fn sent_by_change(graph: &Graph, churn: &Churn, layers: &[Vec<u32>]) -> BTreeMap<StorePath, u64> {
+    let mut sent: BTreeMap<u32, u64> = BTreeMap::new();
+    for layer in layers {
+        let size = churn.size(layer);
+        for (path, _) in churn.members(&churn.union(layer)) {
+            let sum = sent.entry(path).or_default();
+            *sum = sum.saturating_add(size);
+        }
+    }
+    sent.into_iter().map(|(path, bytes)| (graph.paths[path as usize].clone(), bytes)).collect()
 }
 
 fn layer_cost(graph: &Graph, churn: &Churn, layer: &[u32]) -> LayerCost {
@@ -146,6 +162,15 @@ mod tests {
     }
 
     #[test]
+    fn what_each_change_sends() {
+        let closure = sample::closure(CLOSURE);
+        let found = explain(&closure, &plan(&["libc", "lib", "tool app"]), &Rates::default()).unwrap();
+        let sent: Vec<_> = found.sent_by_change.iter().map(|(path, bytes)| (path.name(), *bytes)).collect();
+        // All three layers depend on libc; nothing of the plan depends on libc-2-bin.
+        assert_eq!(sent, [("app", 30), ("lib", 60), ("libc", 160), ("tool", 30)]);
+    }
+
+    #[test]
     fn rates_weigh_changes() {
         let rates = r#"{"*": 0.5, "libc": 0, "app": 3}"#;
         let expected = ["150, 0: , 0", "30, 3: app lib tool, 120"];
@@ -202,6 +227,7 @@ mod tests {
             let found = explain(&closure, &plan, &Rates::default()).unwrap();
             prop_assert_eq!(found.bytes_per_update, sent_by_changes(&closure, &plan));
             prop_assert_eq!(found.bytes_per_update, found.layers.iter().map(|layer| layer.bytes_per_update).sum::<u128>());
+            prop_assert_eq!(found.bytes_per_update, found.sent_by_change.values().map(|&bytes| u128::from(bytes)).sum::<u128>());
             let singles = Plan::new((0..9).map(|i| vec![path(i)]).collect());
             prop_assert_eq!(found.lower_bound, sent_by_changes(&closure, &singles));
             prop_assert!(found.lower_bound <= found.bytes_per_update);
