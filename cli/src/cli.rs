@@ -4,7 +4,7 @@ use crate::args::{Common, SyncWhen};
 use crate::command::{
     build, build_graph, cache, check, check_stage, closure, completions, copy, delete, demo, derivation, digest, image,
     index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db, overlay, prefetch, pull, push,
-    ready, root, schema, script, serve, stream, tarsum,
+    ready, report, root, schema, script, serve, stream, tarsum,
 };
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -70,6 +70,7 @@ enum Command {
     MergeTrees(merge_trees::Options),
     Tarsum(tarsum::Options),
     Inspect(inspect::Options),
+    Report(Box<report::Options>),
     #[command(subcommand)]
     Cache(cache::Command),
     Demo(demo::Options),
@@ -122,6 +123,7 @@ impl Cli {
             Command::MergeTrees(options) => merge_trees::run(options, common),
             Command::Tarsum(options) => tarsum::run(options),
             Command::Inspect(options) => inspect::run(options, common),
+            Command::Report(options) => report::run(options, common),
             Command::Cache(command) => cache::run(command),
             Command::Demo(options) => demo::run(options, common),
             Command::Derivation(options) => derivation::run(options),

@@ -29,6 +29,7 @@ pub mod prefetch;
 pub mod pull;
 pub mod push;
 pub mod ready;
+pub mod report;
 pub mod root;
 pub mod schema;
 pub mod script;
