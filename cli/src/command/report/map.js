@@ -3,7 +3,7 @@
 /** Pixels between frames, and between the boxes of a frame. */
 const GAP = { frame: 3, box: 1 };
 /** Pixels that a box must have to be called by name, and to tell its size too. */
-const ROOM = { name: [34, 15], size: [54, 34] };
+const ROOM = { name: [48, 16], size: [64, 34] };
 
 /** Divides an area into one for each weight, which are in falling order; `[x, y, width, height]` each. */
 function squarify(weights, [x, y, width, height]) {
@@ -50,9 +50,9 @@ function makeMap(map, colourOf) {
     own.sort((a, b) => paths[b].size - paths[a].size || byText(paths[a].path, paths[b].path));
     for (const index of own) {
       const { name, size } = paths[index];
-      const label = `${shown(name)}, ${bytes(size)}, layer ${number}`;
+      const label = `${shown(name)} ${bytes(size)}, layer ${number}`;
       const box = element("div", { class: "box", role: "option", id: `p${index}`, "aria-label": label });
-      box.append(element("b", {}, shown(name)), element("small", {}, bytes(size)));
+      box.append(element("b", {}, shown(name)), " ", element("small", {}, bytes(size)));
       box.dataset.path = index;
       colourOf(box, index);
       boxes.set(index, box);

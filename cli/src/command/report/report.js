@@ -142,8 +142,8 @@ function fillRows() {
   const rows = view.all ? wanted : wanted.slice(0, ROWS);
   at("table").tBodies[0].replaceChildren(...rows.map((index) => {
     const row = element("tr", { "data-path": index, class: index === view.kept ? "kept" : undefined });
-    row.append(...columns.map(({ of, text = String, number, cell }) => (cell ? cell(index)
-      : element("td", { class: number ? "number" : undefined }, text(of(index))))));
+    row.append(...columns.map(({ key, of, text = String, number, cell }) => (cell ? cell(index)
+      : element("td", { class: number ? "number" : undefined, "data-key": key }, text(of(index))))));
     return row;
   }));
   for (const heading of at("table").tHead.rows[0].cells) {
