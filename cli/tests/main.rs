@@ -58,6 +58,7 @@
 //! | `records` | only what an earlier run wrote is removed, and only if all else succeeds |
 //! | `registry` | images of registries, OCI layouts and the engines: pushed, pulled, copied, served; clause by clause |
 //! | `remote_bases` | images in registries and every other place, as bases and to look into |
+//! | `report` | the report on an image: its data, and its page in a browser, by pointer, by keyboard, for everybody |
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `root_script` | scripts as root over a base, in every backend: the layer, what they see, what goes wrong |
 //! | `sandbox` | what scripts reach of the machine, bounds, what is said where a sandbox is lacking |
@@ -136,6 +137,7 @@ mod ready;
 mod records;
 mod registry;
 mod remote_bases;
+mod report;
 mod reports;
 mod root_script;
 mod sandbox;

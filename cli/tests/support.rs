@@ -1,6 +1,7 @@
 //! How the program's tests run the binary, where they work, and what happens when a tool is missing.
 
 pub mod archive;
+pub mod browser;
 pub mod caller;
 pub mod containers_storage;
 pub mod database;

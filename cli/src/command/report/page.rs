@@ -21,7 +21,10 @@ pub fn page(name: &str, data: &str) -> Result<String> {
         source(STYLE),
         source(PROGRAM)
     );
-    fill(MARKUP, &[("POLICY", &policy), ("TITLE", &escaped(name)), ("STYLE", STYLE), ("DATA", &data), ("PROGRAM", PROGRAM)])
+    fill(
+        MARKUP,
+        &[("POLICY", &policy), ("TITLE", &escaped(name)), ("STYLE", STYLE), ("DATA", &data), ("PROGRAM", PROGRAM)],
+    )
 }
 
 /// Puts texts in the places of `{{NAME}}`s, which stand in this order; what is put in is not looked at again.
