@@ -98,7 +98,7 @@ fn drawn_and_used() {
     assert_eq!(rows(&browser), ["libc"]);
     browser.click("#layers li:last-child button");
     check_quiet(&browser);
-    browser.click("[data-needs=old] span");
+    browser.click("input[value=update]");
     let colours = browser.run(
         "return ['there', 'new'].map((name) => getComputedStyle(document.querySelector(`.box.${name}`)).backgroundColor)",
     );
