@@ -138,6 +138,7 @@ fn full_stdout() {
         "layers x.closure.json --max-layers 5".to_owned(),
         "inspect x.layers.json".to_owned(),
         "inspect x.layers.json --json".to_owned(),
+        "report x.tar".to_owned(),
         "tarsum".to_owned(),
         "completions bash".to_owned(),
         "demo".to_owned(),

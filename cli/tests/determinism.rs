@@ -26,6 +26,7 @@ $L build image.json --root $R -o build.tar.zst >/dev/null
 $L build image.json --root $R -o - >build-stdout.tar
 $L build image.json --root $R --dry-run >dry-run.stdout
 $L inspect --json image.tar >inspect.json
+$L report image.tar build.tar.gz -o report.html
 $L demo -o demo.tar >demo.stdout
 "#;
 

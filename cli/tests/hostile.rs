@@ -16,9 +16,10 @@ use std::io::Read;
 const MEMORY: u64 = 300_000;
 
 /// What a command with the name of an image archive in the place of `F` does with it.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "inspect F",
     "inspect --diff good.tar F",
+    "report F good.tar -o x.html",
     "build s.json -o x.tar --base F",
     "layers closure.json --max-layers 9 -o x.json --base F",
     "image --spec s.json layer.json -o x.tar --base F",

@@ -57,6 +57,7 @@ fn talkers(place: &Place) -> Vec<String> {
         format!("stream {} {root}", golden("conf-5.json").display()),
         format!("closure --graph {}", synth().graph.display()),
         "inspect x.tar".to_owned(),
+        "report x.tar".to_owned(),
         "completions bash".to_owned(),
         format!("tarsum {}", synth().locate(&synth().customisation_layer).join("layer.tar").display()),
     ]
