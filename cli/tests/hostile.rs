@@ -19,7 +19,6 @@ const MEMORY: u64 = 300_000;
 const COMMANDS: [&str; 10] = [
     "inspect F",
     "inspect --diff good.tar F",
-    "report F good.tar -o x.html",
     "build s.json -o x.tar --base F",
     "layers closure.json --max-layers 9 -o x.json --base F",
     "image --spec s.json layer.json -o x.tar --base F",
@@ -27,6 +26,7 @@ const COMMANDS: [&str; 10] = [
     "copy F oci-archive:x.tar",
     "overlay export F -o x.tar",
     "stream F.conf -o x.tar --root ROOT",
+    "report F good.tar -o x.html",
 ];
 
 /// A place with all that the commands need.

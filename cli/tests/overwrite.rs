@@ -86,6 +86,7 @@ const LINES: &[(&str, &[&str])] = &[
     ("overlay run --script script.sh -o OUT --blob y.tar", &["script.sh"]),
     ("overlay export base.tar -o OUT", &["base.tar"]),
     ("overlay export lay -o OUT", &["lay/index.json"]),
+    ("report base.tar#b:1 --graph graph.json -o OUT", &["base.tar", "graph.json"]),
     ("merge base.tar#b:1 lay -o OUT", &["base.tar", "lay/index.json"]),
     ("index base.tar x.json --root root -o oci-archive:OUT", &["base.tar", "x.json", "graph.json"]),
     ("copy x.json oci-archive:OUT --root root", &["x.json", "graph.json"]),

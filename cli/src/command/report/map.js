@@ -52,7 +52,6 @@ function makeMap(map, colourOf) {
       const { name, size } = paths[index];
       const label = `${shown(name)} ${bytes(size)}, layer ${number}`;
       const box = element("div", { class: "box", role: "option", id: `p${index}`, "aria-label": label });
-      box.append(element("b", {}, shown(name)), " ", element("small", {}, bytes(size)));
       box.dataset.path = index;
       colourOf(box, index);
       boxes.set(index, box);
@@ -81,6 +80,10 @@ function placeMap(map) {
       place(box, whole, area, inner);
       areas.set(own[position], area);
       const fits = ([least, high]) => area[2] >= least && area[3] >= high;
+      if (fits(ROOM.name) && box.childElementCount === 0) {
+        const { name, size } = paths[own[position]];
+        box.append(element("b", {}, shown(name)), " ", element("small", {}, bytes(size)));
+      }
       box.classList.toggle("named", fits(ROOM.name));
       box.classList.toggle("sized", fits(ROOM.size));
     });

@@ -127,25 +127,31 @@ function fillHeadings() {
   }
 }
 
-function isShown(index) {
-  const { name, path, layer } = paths[index];
-  return (view.layer === null || layer === view.layer)
-    && (view.text === "" || name.toLowerCase().includes(view.text) || path.toLowerCase().includes(view.text));
+/** What the search looks at. */
+const texts = paths.map(({ name, path }) => `${name}\n${path}`.toLowerCase());
+/** Whether each path is left by search and layer. */
+let isShown = paths.map(() => true);
+/** The rows of the table that were made. */
+const made = new Map();
+
+function rowOf(index) {
+  const row = made.get(index) ?? element("tr", { "data-path": index });
+  if (!made.has(index)) {
+    row.append(...columns.map(({ key, of, text = String, number, cell }) => (cell ? cell(index)
+      : element("td", { class: number ? "number" : undefined, "data-key": key }, text(of(index))))));
+    made.set(index, row);
+  }
+  return row;
 }
 
 function fillRows() {
   const { of } = columns.find(({ key }) => key === view.sort);
   const value = paths.map((_, index) => of(index));
   const order = (a, b) => (typeof value[a] === "number" ? value[a] - value[b] : byText(value[a], value[b]));
-  const wanted = [...paths.keys()].filter(isShown);
+  const wanted = [...paths.keys()].filter((index) => isShown[index]);
   wanted.sort((a, b) => (view.falling ? order(b, a) : order(a, b)) || byText(paths[a].path, paths[b].path));
   const rows = view.all ? wanted : wanted.slice(0, ROWS);
-  at("table").tBodies[0].replaceChildren(...rows.map((index) => {
-    const row = element("tr", { "data-path": index, class: index === view.kept ? "kept" : undefined });
-    row.append(...columns.map(({ key, of, text = String, number, cell }) => (cell ? cell(index)
-      : element("td", { class: number ? "number" : undefined, "data-key": key }, text(of(index))))));
-    return row;
-  }));
+  at("table").tBodies[0].replaceChildren(...rows.map(rowOf));
   for (const heading of at("table").tHead.rows[0].cells) {
     const isSorted = heading.dataset.key === view.sort;
     heading.setAttribute("aria-sort", isSorted ? (view.falling ? "descending" : "ascending") : "none");
@@ -157,21 +163,18 @@ function fillRows() {
 /** Shows what search and layer leave, everywhere. */
 function filter() {
   const isFiltered = view.text !== "" || view.layer !== null;
-  let [number, size] = [0, 0];
-  paths.forEach((path, index) => {
-    const wanted = isShown(index);
-    boxes.get(index)?.classList.toggle("dim", !wanted);
-    number += wanted ? 1 : 0;
-    size += wanted ? path.size : 0;
-  });
-  const held = new Set([...paths.keys()].filter(isShown).map((index) => paths[index].layer));
+  isShown = paths.map(({ layer }, index) => (view.layer === null || layer === view.layer) && texts[index].includes(view.text));
+  boxes.forEach((box, index) => box.classList.toggle("dim", !isShown[index]));
+  const left = paths.filter((_, index) => isShown[index]);
+  const held = new Set(left.map(({ layer }) => layer));
   for (const button of at("layers").querySelectorAll("button")) {
     const layer = Number(button.dataset.layer);
     button.setAttribute("aria-pressed", String(layer === view.layer));
     button.classList.toggle("dim", view.layer === null ? isFiltered && !held.has(layer) : layer !== view.layer);
   }
   const of = view.layer === null ? "" : ` in layer ${view.layer}`;
-  at("status").textContent = isFiltered ? `${count(number)} of ${many(paths.length, "path")}${of}, ${bytes(size)}` : "";
+  const size = left.reduce((sum, path) => sum + path.size, 0);
+  at("status").textContent = isFiltered ? `${count(left.length)} of ${many(paths.length, "path")}${of}, ${bytes(size)}` : "";
   fillRows();
 }
 
@@ -223,9 +226,7 @@ function keep(index) {
   if (index !== null) {
     boxes.get(index)?.setAttribute("aria-selected", "true");
   }
-  for (const row of at("table").tBodies[0].rows) {
-    row.classList.toggle("kept", Number(row.dataset.path) === index);
-  }
+  made.forEach((row, path) => row.classList.toggle("kept", path === index));
   activate(index);
 }
 
