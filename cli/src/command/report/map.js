@@ -1,4 +1,5 @@
 // Draws paths as a squarified treemap (Bruls, Huizing, van Wijk, 2000): a frame for each layer, in it a box for each path.
+// They are elements of HTML and not of SVG, which cannot cut a name short, and whose parts no list of options may hold.
 
 /** Pixels between frames, and between the boxes of a frame. */
 const GAP = { frame: 3, box: 1 };
