@@ -283,8 +283,43 @@ mod tests {
         let found: BTreeSet<String> = listed(&fuzz.join("fuzz_targets")).unwrap().into_iter().map(stem).collect();
         assert_eq!(found, TARGETS.iter().map(|target| target.name.to_owned()).collect());
         for target in &TARGETS {
-            assert!(fuzz.join("dict").join(format!("{}.dict", target.dictionary)).is_file(), "{}", target.name);
+            let words = fs::read_to_string(fuzz.join("dict").join(format!("{}.dict", target.dictionary))).unwrap();
+            words.lines().for_each(|line| assert!(is_word(line), "{}: {line}", target.name));
             assert!(!listed(&fuzz.join("corpus").join(target.name)).unwrap().is_empty(), "{}", target.name);
+        }
+    }
+
+    /// Whether libFuzzer takes a line of a dictionary (FuzzerUtil.cpp, `ParseOneDictionaryEntry`): a comment, or a word in
+    /// quotes, where a backslash stands before a backslash, a quote, or `x` and two digits.
+    fn is_word(line: &str) -> bool {
+        let Some((_, word)) = line.split_once('"').filter(|_| !line.starts_with('#')) else {
+            return line.is_empty() || line.starts_with('#');
+        };
+        let Some(mut word) = word.strip_suffix('"').filter(|word| !word.is_empty()) else { return false };
+        while let Some((_, rest)) = word.split_once('\\') {
+            let is_hex = |rest: &str| rest.len() >= 3 && rest[1..3].bytes().all(|byte| byte.is_ascii_hexdigit());
+            word = match rest.bytes().next() {
+                Some(b'\\' | b'"') => &rest[1..],
+                Some(b'x') if is_hex(rest) => &rest[3..],
+                _ => return false,
+            };
+        }
+        true
+    }
+
+    #[test]
+    fn words_of_dictionaries() {
+        for (line, expected) in [
+            ("", true),
+            ("# x", true),
+            ("\"a\"", true),
+            ("name=\"\\x00\\\\\\\"\"", true),
+            ("\"\\t\"", false),
+            ("\"a", false),
+            ("\"\\x0\"", false),
+            ("a", false),
+        ] {
+            assert_eq!(is_word(line), expected, "{line}");
         }
     }
 
