@@ -26,7 +26,7 @@ pub fn database(bytes: &[u8]) {
         _ => fs::write(&file, rest).expect("memory takes it"),
     }
     let before = listing(folder.path());
-    let closure = read(&file);
+    let closure = read(&file, *kind == b'r');
     assert_eq!(listing(folder.path()), before, "nothing is left beside it");
     let Some(closure) = closure else { return };
     assert!(closure.graph.is_sorted_by(|a, b| a.path < b.path), "{closure:?}");
@@ -35,15 +35,18 @@ pub fn database(bytes: &[u8]) {
     check_written(&closure, &file);
 }
 
-/// Asks for all paths, for what the first one reaches, and for those that a text names.
-fn read(file: &Path) -> Option<Closure> {
+/// Asks for all paths, for what the first one reaches, and for those that a text names. In a file that is damaged an index may
+/// lack what its table has, so that a path which is listed is not found; that is an error.
+fn read(file: &Path, is_whole: bool) -> Option<Closure> {
     let database = Database::open(file, &Store::default()).ok()?;
     let text: Vec<u8> = [&b"/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-app "[..], &file_bytes(file)].concat();
     let _: Option<Candidates> = database.candidates(&text).ok();
     let closure = database.closure(&[]).ok()?;
     if let Some(first) = closure.graph.first() {
-        let part = database.closure(std::slice::from_ref(&first.path)).expect("all can be read");
-        assert!(part.graph.iter().all(|info| closure.graph.contains(info)), "{part:?} of {closure:?}");
+        match database.closure(std::slice::from_ref(&first.path)) {
+            Ok(part) => assert!(part.graph.iter().all(|info| closure.graph.contains(info)), "{part:?} of {closure:?}"),
+            Err(error) => assert!(!is_whole, "{error}"),
+        }
     }
     Some(closure)
 }
@@ -56,12 +59,12 @@ fn check_written(closure: &Closure, earlier: &Path) {
     let is_written = write_database(closure, None, &new).is_ok();
     assert_eq!(is_written, has_hashes, "{closure:?}");
     if is_written {
-        assert_eq!(read(&new).as_ref(), Some(closure));
+        assert_eq!(read(&new, true).as_ref(), Some(closure));
     }
     fs::write(&copy, file_bytes(earlier)).expect("memory takes it");
     let earlier = Earlier { copy: &copy, name: earlier };
     if write_database(&Closure { graph: Vec::new() }, Some(earlier), &both).is_ok() {
-        assert!(read(&both).is_some(), "{closure:?}");
+        assert!(read(&both, false).is_some(), "{closure:?}");
     }
 }
 
