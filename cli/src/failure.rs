@@ -4,6 +4,7 @@ use crate::args::Form;
 use crate::code::{self, Code};
 use crate::foreign_word;
 use crate::hint;
+use crate::out::tell;
 use clap::error::{ContextKind, ContextValue};
 use layerstone_layer::Difference;
 use layerstone_pipeline::{Differences, Error, chain_text};
@@ -18,19 +19,19 @@ pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
     let (text, hint, differences) = (text_of(error), hint::of(error), differences_of(error));
     match form {
         Form::Text => {
-            eprintln!("layerstone: {text}");
+            tell(format_args!("layerstone: {text}"));
             if let Some(differences) = differences {
-                eprintln!("{differences}");
+                tell(format_args!("{differences}"));
             }
             if let Some(hint) = hint {
-                eprintln!("hint: {hint}");
+                tell(format_args!("hint: {hint}"));
             }
         }
         Form::Json => {
             let differences = differences.map_or(Value::Array(Vec::new()), to_json);
             let Code { name, class } = code::of(error);
             let object = json!({"error": text, "code": name, "class": class, "hint": hint, "differences": differences, "status": 1});
-            eprintln!("{object}");
+            tell(format_args!("{object}"));
         }
     }
     ExitCode::FAILURE
@@ -64,7 +65,7 @@ pub fn of_usage(error: &clap::Error) -> ExitCode {
     let Code { name, class } = code::USAGE;
     let object =
         json!({"error": message, "code": name, "class": class, "hint": hint, "differences": [], "status": USAGE});
-    eprintln!("{object}");
+    tell(format_args!("{object}"));
     ExitCode::from(USAGE)
 }
 

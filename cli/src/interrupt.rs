@@ -2,13 +2,14 @@
 
 pub use layerstone_overlay::signal::{came, descriptor, end, take};
 
+use crate::out::tell;
 use layerstone_overlay::signal;
 
 /// From here on a signal removes temporary files before it ends the program.
 pub fn install() {
     if let Err(error) = signal::install(layerstone_store::remove_leftovers) {
         // Then they end it as they always did, and the next run removes the files.
-        eprintln!("warning: cannot catch signals: {error}");
+        tell(format_args!("warning: cannot catch signals: {error}"));
     }
 }
 

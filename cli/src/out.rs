@@ -1,10 +1,10 @@
-//! Text on stdout, where a reader may have gone or a disk be full.
+//! Text on stdout and stderr, where a reader may have gone or a disk be full.
 
 use anyhow::{Context, Result};
 use layerstone_store::check_written;
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 
 /// Writes a text to stdout, unlike `print!`, which panics if that fails.
 pub fn print(text: impl Display) -> Result<()> {
@@ -21,6 +21,11 @@ pub fn write(bytes: &[u8]) -> Result<()> {
 /// Writes a value as JSON over several lines.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(json(value)?)
+}
+
+/// Writes a line to stderr. Where it cannot be written, nobody is left to tell, and the exit status says the rest.
+pub fn tell(text: impl Display) {
+    let _ = writeln!(stderr(), "{text}");
 }
 
 /// A value as JSON over several lines.

@@ -1,6 +1,7 @@
 //! What a build reports, on stderr.
 
 use crate::args::{Common, Form};
+use crate::out::tell;
 use crate::progress::{When, show};
 use crate::table::size;
 use layerstone_layer::Progress;
@@ -27,7 +28,7 @@ impl Report for Common {
     }
 
     fn answer(&self, message: &str) {
-        eprintln!("{message}");
+        tell(format_args!("{message}"));
     }
 
     fn sent(&self, sent: &PushStats, within: Duration) {
@@ -42,7 +43,7 @@ impl Report for Common {
 /// Prints a line. On a terminal it takes the place of a progress bar, which is drawn again below it.
 fn print_line(text: &str) {
     let clear = if std::io::stderr().is_terminal() { "\r\x1b[2K" } else { "" };
-    eprintln!("{clear}{text}");
+    tell(format_args!("{clear}{text}"));
 }
 
 fn sent_text(sent: &PushStats, within: Duration) -> String {

@@ -144,3 +144,20 @@ fn completions() {
         assert!(status.success());
     }
 }
+
+/// Where stderr cannot be written, the exit status is what it is otherwise.
+#[test]
+fn a_full_stderr() {
+    let place = Place::new();
+    for (line, expected) in [
+        ("inspect nowhere.tar", 1),
+        ("--errors json inspect nowhere.tar", 1),
+        ("build --name x --tag 1 --cmd /nowhere -o x.tar", 0),
+        ("inspect --no-such-flag", 2),
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let status = place.command(line).stderr(full).status().unwrap();
+        assert_eq!(status.code(), Some(expected), "{line}");
+    }
+    assert!(place.join("x.tar").exists());
+}

@@ -2,6 +2,7 @@
 
 use super::copy::{How, copy, parse_name};
 use crate::args::Common;
+use crate::out::tell;
 use crate::result_args::ResultArgs;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
@@ -65,7 +66,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 fn pinned(reference: Reference, digest: Digest, common: &Common) -> Reference {
     let reference = reference.with_digest(digest);
     if !common.quiet {
-        eprintln!("{reference}");
+        tell(format_args!("{reference}"));
     }
     reference
 }

@@ -3,6 +3,7 @@
 use crate::args::Common;
 use crate::interrupt;
 use crate::out::print;
+use crate::out::tell;
 use crate::overwrite::Files;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Context, Result, bail};
@@ -62,7 +63,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let tell = |text: &str| {
         if !common.quiet {
-            eprintln!("{text}");
+            tell(format_args!("{text}"));
         }
     };
     // Where signals are not noted, they end the program, and nothing is ever read from this.
