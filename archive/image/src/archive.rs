@@ -11,8 +11,8 @@
 
 use crate::member_writer::{Compressed, MemberWriter, Plain, compressed_layers, plain};
 use layerstone_layer::{
-    Blob, BlobCache, BlockWriter, CompressedBlob, CompressionParams, CompressorPool, Error, Layer, PendingBlob,
-    Progress, Result, Source, digest_all,
+    Blob, BlobCache, BlockWriter, CompressedBlob, CompressionParams, CompressorPool, Error, Layer, Progress, Result,
+    Source, digest_all,
 };
 use layerstone_store::{Digest, Output};
 use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, Part, RECORD};
@@ -187,21 +187,14 @@ impl Archive<'_> {
         progress: &Progress,
     ) -> Result<Vec<WrittenLayer>> {
         let path = output.destination().to_owned();
-        let threads = rayon::current_num_threads();
-        let write = |blocks: &mut BlockWriter| {
-            let mut out = Compressed { blocks, params, pending: Vec::new() };
-            let digests = self.write_members(&mut out, &path, None, finish, progress)?;
-            Ok::<_, Error>((digests, out.pending))
-        };
-        let compressed = CompressorPool::with(params, threads, |pool| pool.compress(output, write));
-        let (written, slots) = compressed.map_err(Error::write(&path))?;
-        let (digests, pending): (Vec<Digest>, Vec<Option<PendingBlob>>) = written?;
+        let (layers, slots) = self.write_compressed(output, &path, params, None, finish, progress)?;
+        let digests: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
         self.check(&digests)?;
         for ((layer, digest), slot) in self.layers.iter().zip(&digests).zip(slots) {
             let member = params.store(&self.header(layer, digest));
             output.write_all_at(&member, slot).map_err(Error::write(&path))?;
         }
-        Ok(compressed_layers(digests, pending))
+        Ok(layers)
     }
 
     fn write_in_order(
@@ -218,15 +211,29 @@ impl Archive<'_> {
             out.flush().map_err(Error::write(path))?;
             return Ok(plain(digests));
         };
-        let threads = rayon::current_num_threads();
+        Ok(self.write_compressed(out, path, params, Some(&digests), finish, progress)?.0)
+    }
+
+    /// Writes all members compressed, front to back: the layers, and where their headers are.
+    fn write_compressed(
+        &self,
+        out: &mut (dyn Write + Send),
+        path: &Path,
+        params: CompressionParams,
+        expected: Option<&[Digest]>,
+        finish: &dyn Fn(&[Digest]) -> Trailer,
+        progress: &Progress,
+    ) -> Result<(Vec<WrittenLayer>, Vec<u64>)> {
         let write = |blocks: &mut BlockWriter| {
             let mut out = Compressed { blocks, params, pending: Vec::new() };
-            self.write_members(&mut out, path, Some(&digests), finish, progress)?;
-            Ok::<_, Error>(out.pending)
+            let digests = self.write_members(&mut out, path, expected, finish, progress)?;
+            Ok::<_, Error>((digests, out.pending))
         };
+        let threads = rayon::current_num_threads();
         let compressed = CompressorPool::with(params, threads, |pool| pool.compress(out, write));
-        let pending: Result<Vec<Option<PendingBlob>>> = compressed.map_err(Error::write(path))?.0;
-        Ok(compressed_layers(digests, pending?))
+        let (written, slots) = compressed.map_err(Error::write(path))?;
+        let (digests, pending) = written?;
+        Ok((compressed_layers(digests, pending), slots))
     }
 
     /// Diff IDs before anything is written: those given, the others found by a pass over their layers.

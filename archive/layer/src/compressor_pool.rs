@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, SendError, Sender, bounded};
 use layerstone_store::{Digest, Hasher};
 use layerstone_tar::Part;
 use libdeflater::{CompressionLvl, Compressor};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Write};
 use std::thread;
 
 impl CompressionParams {
@@ -245,17 +245,6 @@ fn compress_block(params: CompressionParams, block: &[u8], result: &Sender<io::R
     let _ = result.send(params.compress(block));
 }
 
-/// Copies a blob in pieces that are worth a system call.
-fn copy(part: &Part, out: &mut (dyn Write + Send)) -> io::Result<()> {
-    let (mut reader, mut buffer) = (part.reader(), vec![0; BLOCK]);
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(()),
-            count => out.write_all(&buffer[..count])?,
-        }
-    }
-}
-
 /// Writes pieces in order; the offsets of the slots.
 fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::Result<Vec<u64>> {
     let (mut offset, mut slots) = (0, Vec::new());
@@ -270,8 +259,8 @@ fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::
                 result.recv().map_err(|_| io::Error::other("a compressing thread ended early"))??
             }
             Piece::Blob(part) => {
-                copy(&part, out)?;
-                offset += part.size();
+                // In pieces that are worth a system call.
+                offset += io::copy(&mut BufReader::with_capacity(BLOCK, part.reader()), out)?;
                 continue;
             }
             Piece::Begin(keeping) => {
@@ -303,6 +292,7 @@ fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     fn round_trip(params: CompressionParams, threads: usize, input: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
