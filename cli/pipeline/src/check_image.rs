@@ -68,8 +68,6 @@ impl Copier<'_> {
         let check = |meter: &Progress| image.check(meter);
         let bytes = image.parts().iter().map(Part::size).fold(0, u64::saturating_add);
         self.report().during("checking", Some(bytes), image.layers.len(), check)?;
-        // Whether the layers fit over each other.
-        image.tree()?;
         let Image { layers, .. } = image.plain(None);
         let name = image.references.first().cloned().unwrap_or_else(|| image.name.clone());
         self.checked(name, &image.config_bytes, &layers)
@@ -79,6 +77,7 @@ impl Copier<'_> {
         let config: Value = serde_json::from_slice(config)?;
         let platform = Platform::of_config(&config);
         let mut faults = config["config"].as_object().map(config_faults).unwrap_or_default();
+        // An error if the layers do not fit over each other.
         let files = ImageFiles::of_layers(layers, self.options.store, self.options.limits)?;
         if platform.is_none() {
             faults.push("found no architecture and os in its config".to_owned());
