@@ -1,5 +1,6 @@
 //! The flags of every command.
 
+use crate::color::ColorWhen;
 use crate::progress::When;
 use clap::{Args, ValueEnum};
 use layerstone_pipeline::Report;
@@ -22,6 +23,16 @@ pub struct Common {
         display_order = 901
     )]
     pub progress: When,
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = false,
+        display_order = 901
+    )]
+    pub color: ColorWhen,
     /// How to print errors and warnings on stderr: as text, or as one JSON object a line
     #[arg(long, global = true, value_name = "FORM", default_value = "text", display_order = 903)]
     pub errors: Form,

@@ -12,6 +12,7 @@ mod cache_args;
 mod check_args;
 mod cli;
 mod code;
+mod color;
 mod command;
 mod compression_args;
 mod demo;
