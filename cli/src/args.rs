@@ -23,7 +23,7 @@ pub struct Common {
         display_order = 901
     )]
     pub progress: When,
-    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    /// When to use colours; auto: on a terminal, and as NO_COLOR and CLICOLOR_FORCE say
     #[arg(
         long,
         global = true,

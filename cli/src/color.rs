@@ -2,15 +2,17 @@
 //!
 //! They are the 16 colours of the terminal, which its owner chose to be readable on light or dark.
 
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
-use std::env::var_os;
-use std::fmt::Display;
-use std::io::{IsTerminal, stderr, stdout};
+use std::ffi::OsString;
+use std::fmt::{self, Display, Formatter};
+use std::io::{stderr, stdout};
 
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
-    /// On a terminal that is not dumb, unless NO_COLOR is set (no-color.org).
+    /// On a terminal that is not dumb, unless NO_COLOR is set (no-color.org); wherever CLICOLOR_FORCE is.
     Auto,
     Always,
     Never,
@@ -25,19 +27,16 @@ pub struct Paint(bool);
 impl ColorWhen {
     /// How stdout is coloured.
     pub fn of_stdout(self) -> Paint {
-        self.of(stdout().is_terminal())
+        self.of(&stdout())
     }
 
     /// How stderr is coloured.
     pub fn of_stderr(self) -> Paint {
-        self.of(stderr().is_terminal())
+        self.of(&stderr())
     }
 
-    fn of(self, is_terminal: bool) -> Paint {
-        let is_wanted = || {
-            let is_dumb = var_os("TERM").is_some_and(|term| term == "dumb");
-            is_terminal && !is_dumb && var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        };
+    fn of(self, stream: &impl RawStream) -> Paint {
+        let is_wanted = || AutoStream::choice(stream) != ColorChoice::Never;
         Paint(self == ColorWhen::Always || (self == ColorWhen::Auto && is_wanted()))
     }
 }
@@ -72,6 +71,15 @@ impl Paint {
         self.with("31", text)
     }
 
+    /// The word that begins a message.
+    fn prefix(self, prefix: Prefix) -> String {
+        match prefix {
+            Prefix::Error => self.with("1;31", "error:"),
+            Prefix::Warning => self.with("1;33", "warning:"),
+            Prefix::Hint => self.with("1;36", "hint:"),
+        }
+    }
+
     /// What there is.
     pub fn plain_bar(self, text: impl Display) -> String {
         self.with("36", text)
@@ -83,14 +91,42 @@ impl Paint {
     }
 }
 
+/// The word that begins a message on stderr, coloured as the command line asks.
+#[derive(Clone, Copy)]
+pub enum Prefix {
+    Error,
+    Warning,
+    Hint,
+}
+
+impl Display for Prefix {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&ColorWhen::Auto.of_stderr().prefix(*self))
+    }
+}
+
+/// Obeys `--color` from here on, for clap too. It is looked for before the command line is read, as errors in that have
+/// colours.
+pub fn obey_command_line() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let texts = || words.iter().filter_map(|word| word.to_str());
+    let behind = texts().zip(texts().skip(1)).filter(|(flag, _)| *flag == "--color").map(|(_, value)| value);
+    let within = texts().filter_map(|word| word.strip_prefix("--color="));
+    match behind.chain(within).next() {
+        Some("always") => ColorChoice::Always.write_global(),
+        Some("never") => ColorChoice::Never.write_global(),
+        // What is no value, clap tells.
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn when_and_how() {
-        assert_eq!(ColorWhen::Always.of(false).bold("x"), "\x1b[1mx\x1b[0m");
-        assert_eq!(ColorWhen::Never.of(true).bold("x"), "x");
-        assert_eq!(ColorWhen::Auto.of(false), Paint::PLAIN);
+        assert_eq!(ColorWhen::Always.of(&stdout()).bold("x"), "\x1b[1mx\x1b[0m");
+        assert_eq!(ColorWhen::Never.of(&stdout()).bold("x"), "x");
     }
 }

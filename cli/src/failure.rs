@@ -2,29 +2,33 @@
 
 use crate::args::Form;
 use crate::code::{self, Code};
+use crate::color::Prefix;
 use crate::foreign_word;
 use crate::hint;
 use crate::out::tell;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use layerstone_layer::Difference;
 use layerstone_pipeline::{Differences, Error, chain_text};
 use serde_json::{Value, json};
+use std::fmt::{self, Display, Formatter};
 use std::process::ExitCode;
 
 /// Exit status of a command line that is no good.
 const USAGE: u8 = 2;
+/// What begins the lines in which clap says what may have been meant.
+const TIP: &str = "  tip: ";
 
 /// Prints why the work failed.
 pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
     let (text, hint, differences) = (text_of(error), hint::of(error), differences_of(error));
     match form {
         Form::Text => {
-            tell(format_args!("layerstone: {text}"));
+            tell(format_args!("{} {text}", Prefix::Error));
             if let Some(differences) = differences {
                 tell(format_args!("{differences}"));
             }
             if let Some(hint) = hint {
-                tell(format_args!("hint: {hint}"));
+                tell(format_args!("{} {hint}", Prefix::Hint));
             }
         }
         Form::Json => {
@@ -53,20 +57,50 @@ pub fn with_tip(mut error: clap::Error) -> clap::Error {
 
 /// Prints what is wrong with a command line, or the help that it asks for.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() || !wants_json() {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
     }
-    // Without the usage and the hint to --help that follow a blank line.
-    let text = error.to_string();
-    let hint = foreign_word::tip(error);
-    let end = if hint.is_some() { "\n\n" } else { "\n\nUsage:" };
-    let message = text.split(end).next().unwrap_or_default().trim_end();
-    let message = message.strip_prefix("error: ").unwrap_or(message);
+    if !wants_json() {
+        tell(UsageText::of(error));
+        return ExitCode::from(USAGE);
+    }
+    let UsageText { message, hints, .. } = UsageText::of(error);
+    let hint = (!hints.is_empty()).then(|| hints.join("; "));
     let Code { name, class } = code::USAGE;
     let object =
         json!({"error": message, "code": name, "class": class, "hint": hint, "differences": [], "status": USAGE});
     tell(format_args!("{object}"));
     ExitCode::from(USAGE)
+}
+
+/// An error of a command line as clap words it, in its parts.
+struct UsageText {
+    message: String,
+    hints: Vec<String>,
+    /// How the command is used, and where more is told.
+    usage: Option<String>,
+}
+
+impl UsageText {
+    fn of(error: &clap::Error) -> UsageText {
+        let text = error.render().to_string();
+        let end = text.find("\n\nUsage:").or_else(|| text.find("\n\nFor more information"));
+        let (message, usage) = text.split_at(end.unwrap_or(text.len()));
+        let usage = end.map(|_| usage.trim().to_owned());
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let lines = message.lines().filter(|line| !line.is_empty());
+        let (tips, lines): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with(TIP));
+        let hints = tips.iter().map(|line| line[TIP.len()..].to_owned()).collect();
+        UsageText { message: lines.join("\n"), hints, usage }
+    }
+}
+
+impl Display for UsageText {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", Prefix::Error, self.message)?;
+        self.hints.iter().try_for_each(|hint| write!(f, "\n{} {hint}", Prefix::Hint))?;
+        self.usage.iter().try_for_each(|usage| write!(f, "\n\n{usage}"))
+    }
 }
 
 /// Whether a command line that cannot be read asks for JSON.

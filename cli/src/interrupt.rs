@@ -2,6 +2,7 @@
 
 pub use layerstone_overlay::signal::{came, descriptor, end, take};
 
+use crate::color::Prefix;
 use crate::out::tell;
 use layerstone_overlay::signal;
 
@@ -9,7 +10,7 @@ use layerstone_overlay::signal;
 pub fn install() {
     if let Err(error) = signal::install(layerstone_store::remove_leftovers) {
         // Then they end it as they always did, and the next run removes the files.
-        tell(format_args!("warning: cannot catch signals: {error}"));
+        tell(format_args!("{} cannot catch signals: {error}", Prefix::Warning));
     }
 }
 

@@ -55,6 +55,7 @@ use usage_error::UsageError;
 
 fn main() -> ExitCode {
     become_inside();
+    color::obey_command_line();
     interrupt::install();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,

@@ -1,6 +1,7 @@
 //! What a build reports, on stderr.
 
 use crate::args::{Common, Form};
+use crate::color::Prefix;
 use crate::out::tell;
 use crate::progress::{When, show};
 use crate::table::size;
@@ -16,7 +17,7 @@ impl Report for Common {
     fn warning(&self, message: &str) {
         match self.errors {
             _ if self.quiet => {}
-            Form::Text => print_line(&format!("warning: {message}")),
+            Form::Text => print_line(&format!("{} {message}", Prefix::Warning)),
             Form::Json => print_line(&json!({"warning": message}).to_string()),
         }
     }

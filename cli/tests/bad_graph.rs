@@ -19,7 +19,7 @@ fn place(name: &str, text: &str) -> Place {
 #[track_caller]
 fn check_graph(text: &str, roots: &str, expected: &str) {
     let told = place("g.json", text).fail(&format!("closure --graph g.json {roots} -o old"));
-    assert_eq!(told, format!("layerstone: {expected}\n"));
+    assert_eq!(told, format!("error: {expected}\n"));
 }
 
 #[test]
@@ -101,12 +101,12 @@ fn path_outside_the_store() {
         "malformed references graph: g.json: entry [0]: not a store path: \"nix\": it is not absolute",
     );
     let told = place("plan", r#"[["/gnu/store/x"]]"#).fail("layer plan --index 0 -o old");
-    assert_eq!(told, format!("layerstone: {}\n", outside("/gnu/store/x")));
+    assert_eq!(told, format!("error: {}\n", outside("/gnu/store/x")));
     let hint = "hint: --copy /etc/passwd:/passwd copies plain files into the image";
     let told = Place::new().fail("build --name x --contents /etc/passwd -o x.tar");
-    assert_eq!(told, format!("layerstone: {}\n{hint}\n", outside("/etc/passwd")));
+    assert_eq!(told, format!("error: {}\n{hint}\n", outside("/etc/passwd")));
     let told = Place::new().fail("root --contents /etc/passwd -o x.layer.json --blob x.tar");
-    assert_eq!(told, format!("layerstone: {}\n{hint}\n", outside("/etc/passwd")));
+    assert_eq!(told, format!("error: {}\n{hint}\n", outside("/etc/passwd")));
 }
 
 /// Files of ours in another version, or of another kind, name the command to rerun.
@@ -129,7 +129,7 @@ fn wrong_format() {
         assert_eq!(
             place.fail(line),
             format!(
-                "layerstone: wrong format: x: found {found}, expected {expected} version 1\n\
+                "error: wrong format: x: found {found}, expected {expected} version 1\n\
                  hint: write it again with `{rerun}`\n"
             )
         );
@@ -140,9 +140,9 @@ fn wrong_format() {
 fn layers_of_nothing() {
     let place = place("x", "");
     let told = place.fail(&format!("layers {} --max-layers 0 -o old", synth().graph.display()));
-    assert_eq!(told, "layerstone: --max-layers: found 0, expected 1 or more\n");
+    assert_eq!(told, "error: --max-layers: found 0, expected 1 or more\n");
     let told = place.fail(&format!("layers {} --max-layers 1 --exclude {A} -o old", synth().graph.display()));
-    assert_eq!(told, format!("layerstone: cannot exclude: {A}: not in the closure\n"));
+    assert_eq!(told, format!("error: cannot exclude: {A}: not in the closure\n"));
 }
 
 #[test]
@@ -151,12 +151,12 @@ fn plan_with_a_path_twice() {
     for line in ["layer plan --index 0 -o old", "layer plan --all -o layers"] {
         assert_eq!(
             place.fail(line),
-            format!("layerstone: malformed layerstone/layers: plan: {A} stands in layer 0 and again in layer 1\n")
+            format!("error: malformed layerstone/layers: plan: {A} stands in layer 0 and again in layer 1\n")
         );
     }
     place.write("plan", "[]");
     let told = place.fail("layer plan --index 0 -o old");
-    assert_eq!(told, "layerstone: no such layer: plan: found 0 layers, expected --index 0 to be less\n");
+    assert_eq!(told, "error: no such layer: plan: found 0 layers, expected --index 0 to be less\n");
 }
 
 /// A file that is not there.
@@ -174,10 +174,6 @@ fn absent_inputs() {
         ("root --extra-commands absent -o old --blob old.tar", "absent"),
     ] {
         let told = place("x", "").fail(line);
-        assert_eq!(
-            told,
-            format!("layerstone: cannot read: {name}: No such file or directory (os error 2)\n"),
-            "{line}"
-        );
+        assert_eq!(told, format!("error: cannot read: {name}: No such file or directory (os error 2)\n"), "{line}");
     }
 }

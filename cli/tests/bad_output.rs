@@ -39,14 +39,13 @@ fn parent_folder_does_not_exist() {
     let place = place();
     for (line, name) in writers() {
         let told = place.fail(&format!("{line}absent/{name}"));
-        let expected = format!(
-            "layerstone: cannot write: absent/{name}: its folder absent does not exist\nhint: mkdir -p absent\n"
-        );
+        let expected =
+            format!("error: cannot write: absent/{name}: its folder absent does not exist\nhint: mkdir -p absent\n");
         assert_eq!(told, expected, "{line}");
     }
     // A folder is made, its parent is not.
     let told = place.fail(&format!("layer x.layers.json --root {} --all -o absent/layers", synth().root.display()));
-    assert_eq!(told, "layerstone: cannot make the folder: absent/layers: No such file or directory (os error 2)\n");
+    assert_eq!(told, "error: cannot make the folder: absent/layers: No such file or directory (os error 2)\n");
 }
 
 #[test]
@@ -54,15 +53,11 @@ fn folder_in_place_of_a_file() {
     let place = place();
     std::fs::create_dir(place.join("folder")).unwrap();
     for (line, _) in writers() {
-        assert_eq!(
-            place.fail(&format!("{line}folder")),
-            "layerstone: cannot write: folder: is a directory\n",
-            "{line}"
-        );
+        assert_eq!(place.fail(&format!("{line}folder")), "error: cannot write: folder: is a directory\n", "{line}");
     }
     place.write("file", "");
     let told = place.fail(&format!("layer x.layers.json --root {} --all -o file", synth().root.display()));
-    assert_eq!(told, "layerstone: not a folder: file\n");
+    assert_eq!(told, "error: not a folder: file\n");
 }
 
 /// `ulimit -f` makes a file of 4 KiB the largest that can be written: every large output is too large.
@@ -82,7 +77,7 @@ fn files_that_cannot_grow() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{line}: {told}");
         assert!(
-            told.ends_with("File too large (os error 27)\n") && told.starts_with("layerstone: cannot write: "),
+            told.ends_with("File too large (os error 27)\n") && told.starts_with("error: cannot write: "),
             "{told}"
         );
         assert_eq!(place.listing(), before, "{line}");
@@ -118,7 +113,7 @@ fn full_disk() {
         unshare.args(["-rm", "bash", "-c", &script]).current_dir(place.path()).env("TMPDIR", place.temporary());
         let output = unshare.output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(told, format!("layerstone: cannot write: disk/{name}: No space left on device (os error 28)\n"));
+        assert_eq!(told, format!("error: cannot write: disk/{name}: No space left on device (os error 28)\n"));
         assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("status\n{name}\n1\nold\n"));
     }
 }
@@ -147,7 +142,7 @@ fn full_stdout() {
         let output = place.command(&line).stdout(Stdio::from(full)).output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{line}: {told}");
-        assert!(told.starts_with("layerstone: cannot write: "), "{line}: {told}");
+        assert!(told.starts_with("error: cannot write: "), "{line}: {told}");
         assert!(told.ends_with(": No space left on device (os error 28)\n"), "{line}: {told}");
         place.check_no_leftovers();
     }

@@ -9,7 +9,7 @@ fn check_spec(spec: Value, expected: &str) {
     let place = Place::new();
     place.write("s.json", spec.to_string());
     place.write("x.tar", "old");
-    assert_eq!(place.fail("build s.json -o x.tar"), format!("layerstone: {expected}\n"));
+    assert_eq!(place.fail("build s.json -o x.tar"), format!("error: {expected}\n"));
 }
 
 #[track_caller]
@@ -78,7 +78,7 @@ fn unknown_store_path_in_the_config() {
     place.write("graph.json", "[]");
     place.write("s.json", json!({"name": "x", "graph": "graph.json", "config": {"Cmd": [path]}}).to_string());
     let told = place.fail("build s.json -o x.tar");
-    assert_eq!(told, format!("layerstone: unknown store path: {path}: no path with this hash in graph.json\n"));
+    assert_eq!(told, format!("error: unknown store path: {path}: no path with this hash in graph.json\n"));
 }
 
 /// Bad usage is status 2, on stderr, before anything is read or written.
@@ -141,6 +141,7 @@ fn order_of_help() {
         "tarsum",
         "output",
         "quiet",
+        "color",
         "progress",
         "jobs",
         "errors",

@@ -40,11 +40,7 @@ fn vanished_path() {
     std::fs::remove_dir_all(place.join(format!("root{B}"))).unwrap();
     for line in READERS {
         let told = place.fail(line);
-        assert_eq!(
-            told,
-            format!("layerstone: cannot read: root{B}: No such file or directory (os error 2)\n"),
-            "{line}"
-        );
+        assert_eq!(told, format!("error: cannot read: root{B}: No such file or directory (os error 2)\n"), "{line}");
     }
     // A folder that was made for the layers goes again.
     place.fail("layer plan --root root --all -o new");
@@ -93,16 +89,13 @@ fn recipe_with_other_bytes() {
     for output in ["old.tar", "new.tar", "new.tar.gz", "new.tar.zst"] {
         let told =
             place.fail(&format!("image --spec s.json --root root made/000.layer.json made/001.layer.json -o {output}"));
-        assert_eq!(
-            told,
-            format!("layerstone: wrong digest: made/001.layer.json: found {found}, expected {expected}\n")
-        );
+        assert_eq!(told, format!("error: wrong digest: made/001.layer.json: found {found}, expected {expected}\n"));
     }
     let run = place.run("image --spec s.json --root root made/001.layer.json -o -");
     assert_eq!((run.code, run.stderr.contains("wrong digest: made/001.layer.json")), (Some(1), true));
     place.write(&format!("root{B}/more"), "");
     let told = place.fail("image --spec s.json --root root made/001.layer.json -o old.tar");
-    assert!(told.starts_with("layerstone: wrong "), "{told}");
+    assert!(told.starts_with("error: wrong "), "{told}");
 }
 
 /// A layer file whose blob is not the one that it was made with.
@@ -119,22 +112,21 @@ fn blob_with_other_bytes() {
     let told = place.fail(line);
     assert_eq!(
         told,
-        format!("layerstone: wrong digest: made/000.layer.json: found sha256:{found}, expected sha256:{expected}\n")
+        format!("error: wrong digest: made/000.layer.json: found sha256:{found}, expected sha256:{expected}\n")
     );
     tar.push(0);
     place.write("made/000.tar", &tar);
     let (found, size) = (tar.len(), tar.len() - 1);
     let told = place.fail(line);
-    let expected =
-        format!("layerstone: wrong size: made/000.layer.json: found a layer of {found} bytes, expected {size}\n");
+    let expected = format!("error: wrong size: made/000.layer.json: found a layer of {found} bytes, expected {size}\n");
     assert_eq!(told, expected);
     std::fs::remove_file(place.join("made/000.tar")).unwrap();
     let told = place.fail(line);
-    assert_eq!(told, "layerstone: cannot read: made/000.tar: No such file or directory (os error 2)\n");
+    assert_eq!(told, "error: cannot read: made/000.tar: No such file or directory (os error 2)\n");
     let neither = json!({"format": "layerstone/layer", "version": 1});
     place.write("made/000.layer.json", neither.to_string());
     let told = place.fail(line);
-    assert_eq!(told, "layerstone: malformed layerstone/layer: made/000.layer.json: missing field `diffId`\n");
+    assert_eq!(told, "error: malformed layerstone/layer: made/000.layer.json: missing field `diffId`\n");
 }
 
 /// Bytes of a file that nobody has read to its end when its first byte comes out of a pipe, which holds 64 KiB.
@@ -203,7 +195,7 @@ fn changes_while_it_is_read() {
         let child = start(&place);
         change(&large);
         let told = finish(&place, child);
-        assert!(told.starts_with(&format!("layerstone: {expected}")), "{told}");
+        assert!(told.starts_with(&format!("error: {expected}")), "{told}");
     }
 }
 
@@ -227,7 +219,7 @@ fn changes_under_a_file_output() {
         }
         std::fs::write(&large, "short").unwrap();
         let told = finish(&place, child);
-        let expected = format!("layerstone: changed while it was read: root{B}/large: ");
+        let expected = format!("error: changed while it was read: root{B}/large: ");
         assert!(told.starts_with(&expected), "{line}: {told}");
         assert_eq!(place.listing_of(&["old.tar", "layers"]), before, "{line}");
     }

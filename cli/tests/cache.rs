@@ -89,7 +89,7 @@ fn nothing_is_read_twice() {
     assert_eq!(place.listing_of(&["layers"]), first);
     let told = failed(&place, &format!("{LAYERS} --verify-cache"));
     let file = format!("{}/bin/lib", path("lib"));
-    assert!(told.starts_with("layerstone: not what is remembered: layer of "), "{told}");
+    assert!(told.starts_with("error: not what is remembered: layer of "), "{told}");
     assert!(told.contains(&format!("\ndiffers: {file}: found other contents of the same size\n")), "{told}");
     // It is forgotten, so that the next run tells what is there now.
     place.ok(LAYERS);
@@ -283,7 +283,7 @@ fn where_it_is() {
 #[test]
 fn the_command() {
     let place = store();
-    assert_eq!(place.fail("cache stats --cache cache"), "layerstone: no cache: cache: it does not exist\n");
+    assert_eq!(place.fail("cache stats --cache cache"), "error: no cache: cache: it does not exist\n");
     place.ok(LAYERS);
     let stats: Value = serde_json::from_str(place.ok("cache stats --json --cache cache").text()).unwrap();
     assert_eq!((&stats["kinds"]["layers"]["files"], &stats["kinds"]["indexes"]["files"]), (&json!(3), &json!(3)));
@@ -293,7 +293,7 @@ fn the_command() {
     let told = place.run("cache verify --cache cache");
     assert_eq!(told.code, Some(1));
     assert!(
-        told.stderr.starts_with("layerstone: damaged: cache: removed 1 file of 7 B, kept 5 files of "),
+        told.stderr.starts_with("error: damaged: cache: removed 1 file of 7 B, kept 5 files of "),
         "{}",
         told.stderr
     );

@@ -44,7 +44,7 @@ fn check(place: &Place, config: &Value, expected: &[&str]) {
         return;
     }
     let error = place.fail("build image.json --strict -o x.tar");
-    assert_eq!(error, format!("layerstone: the image would not run:\n  {}\n", expected.join("\n  ")));
+    assert_eq!(error, format!("error: the image would not run:\n  {}\n", expected.join("\n  ")));
     assert!(!place.join("x.tar").exists());
     let silent = place.ok("build image.json --no-check -o x.tar").stderr;
     assert!(!silent.contains("warning"), "{silent}");
@@ -166,7 +166,7 @@ fn layers_that_are_no_image() {
         ("layers/000.layer.json layers root.layer.json".into(), "layers/000.layer.json: found it twice".into()),
     ] {
         let error = place.fail(&line(&format!("{layers} --strict")));
-        assert!(error.starts_with("layerstone: no image: ") && error.contains(&expected), "{layers}: {error}");
+        assert!(error.starts_with("error: no image: ") && error.contains(&expected), "{layers}: {error}");
         assert!(!place.join("x.tar").exists());
         place.ok(&line(&format!("{layers} --no-check")));
         fs::remove_file(place.join("x.tar")).unwrap();
@@ -198,7 +198,7 @@ fn the_command() {
     for line in ["bad.json", "oci:bad"] {
         let (code, found, stderr) = json(line);
         assert_eq!((code, &found[0]["faults"]), (Some(1), &faults), "{line}: {stderr}");
-        assert_eq!(stderr, format!("layerstone: not as it should be: found 2 faults: {line}\n"));
+        assert_eq!(stderr, format!("error: not as it should be: found 2 faults: {line}\n"));
     }
     let text = place.ok("check good.tar");
     assert_eq!(text.text(), "x:1 (linux/amd64): 1 layer, no fault found\n");
@@ -239,7 +239,7 @@ fn another_architecture() {
         "image --spec image.json --base base.tar root.layer.json -o x.tar",
     ] {
         let told = place.fail(line);
-        let expected = "layerstone: wrong base: base.tar: found an image for arm64, expected one for amd64\n\
+        let expected = "error: wrong base: base.tar: found an image for arm64, expected one for amd64\n\
             hint: --no-check builds on it all the same\n";
         assert_eq!(told, expected, "{line}");
         let warned = place.ok(&format!("{line} --no-check")).stderr;

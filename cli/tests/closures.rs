@@ -148,7 +148,7 @@ fn exclude() {
     assert_eq!(names(&place, &format!("{B} {E} --exclude {C}")), "curl-8.0 glibc-2.39 doc");
     assert_eq!(names(&place, &format!("{A} {D} --exclude {A}")), "glibc-2.39");
     let told = place.fail(&format!("closure --graph web.json {C} --exclude {E} -o x.json"));
-    assert_eq!(told, format!("layerstone: cannot exclude: {E}: not in the closure\n"));
+    assert_eq!(told, format!("error: cannot exclude: {E}: not in the closure\n"));
 }
 
 /// Several graphs are one, if they agree; several roots give what any of them needs.
@@ -162,7 +162,7 @@ fn several_graphs_and_roots() {
     place.write("other.json", json!([entry(D, 1, &[])]).to_string());
     let told = place.fail("closure --graph web.json --graph other.json");
     let expected = format!("references graphs disagree: web.json and other.json: different NAR size of {D}");
-    assert_eq!(told, format!("layerstone: {expected}\n"));
+    assert_eq!(told, format!("error: {expected}\n"));
 }
 
 #[test]

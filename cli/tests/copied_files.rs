@@ -127,7 +127,7 @@ fn stage_by_stage() {
     place.ok("image --spec image.json deps.layer.json rest.layer.json root.layer.json -o staged.tar");
     assert_eq!(members(&place.read("staged.tar")), members(&place.read("app.tar")));
     let error = place.fail("root --spec image.json --copy-layer other -o x.layer.json --blob x.tar");
-    assert_eq!(error, "layerstone: no such layer: other: found deps, rest in copy\n");
+    assert_eq!(error, "error: no such layer: other: found deps, rest in copy\n");
 }
 
 /// By ninja and make; every file decides, and a new one too.

@@ -113,7 +113,7 @@ fn contents_that_disagree() {
     assert_eq!(told, format!("warning: contents conflict: bin/x: {a}/bin/x kept, {b}/bin/x ignored\n"));
     assert_eq!(find(&members(&place.read("x.tar")), "./bin/x").link, format!("{a}/bin/x").as_bytes());
     let told = place.fail(&format!("{line} --strict"));
-    assert_eq!(told, format!("layerstone: contents conflict: bin/x: {a}/bin/x kept, {b}/bin/x ignored\n"));
+    assert_eq!(told, format!("error: contents conflict: bin/x: {a}/bin/x kept, {b}/bin/x ignored\n"));
     assert_eq!(place.ok(&format!("{line} --quiet")).stderr, "");
 }
 
@@ -164,9 +164,9 @@ fn a_failing_script() {
     place.write("x.layer.json", "old");
     place.write("x.tar", "old");
     let told = place.fail("root --extra-commands script -o x.layer.json --blob x.tar");
-    assert!(told.ends_with("layerstone: script failed: script: exit status 3\n  | one\n  | two\n"), "{told}");
+    assert!(told.ends_with("error: script failed: script: exit status 3\n  | one\n  | two\n"), "{told}");
     place.write("image.json", json!({"name": "x", "extraCommands": "kill -9 $$"}).to_string());
     place.write("x.tar", "old");
     let told = place.fail("build image.json -o x.tar");
-    assert_eq!(told, "layerstone: script failed: extraCommands: killed by signal 9\n");
+    assert_eq!(told, "error: script failed: extraCommands: killed by signal 9\n");
 }

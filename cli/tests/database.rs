@@ -113,10 +113,10 @@ fn images() {
     assert!(build("--scan") == scanned);
     let told = place.fail("build image.json --root root -o x.tar");
     let found = "found no SQLite file, expected the db.sqlite of Nix or Guix";
-    assert_eq!(told, format!("layerstone: not a store database: elsewhere/nix/db/db.sqlite: {found}\n"));
+    assert_eq!(told, format!("error: not a store database: elsewhere/nix/db/db.sqlite: {found}\n"));
     spec(json!({"db": "a", "graph": "b"}));
     let told = place.fail("build image.json --root root -o x.tar");
-    assert_eq!(told, "layerstone: malformed layerstone/image: image.json: graph: found db too, expected one of them\n");
+    assert_eq!(told, "error: malformed layerstone/image: image.json: graph: found db too, expected one of them\n");
 }
 
 /// What `closure --db` says of the synthetic store's database after these statements.
@@ -127,7 +127,7 @@ fn check_error(statements: &str, flags: &str, expected: &str) {
     connection.close().unwrap();
     place.write("old", "old");
     let told = place.fail(&format!("closure --db db/db.sqlite {flags} -o old"));
-    assert_eq!(told, format!("layerstone: {expected}\n"));
+    assert_eq!(told, format!("error: {expected}\n"));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn bad_databases() {
     for size in [100, 5000, bytes.len() - 1] {
         place.write("db/db.sqlite", &bytes[..size]);
         let expected = format!("damaged store database: db/db.sqlite: found {size} bytes, expected {}", bytes.len());
-        assert_eq!(place.fail("closure --db db/db.sqlite -o old"), format!("layerstone: {expected}\n"));
+        assert_eq!(place.fail("closure --db db/db.sqlite -o old"), format!("error: {expected}\n"));
     }
     place.write("db/db.sqlite", &bytes);
     place.write("db/schema", "11");
@@ -165,12 +165,12 @@ fn bad_databases() {
     assert_eq!(
         place.fail("closure --db db/db.sqlite -o old"),
         format!(
-            "layerstone: unknown schema of a store database: db/db.sqlite: found version \"11\" in {}, expected 6 to 10\n",
+            "error: unknown schema of a store database: db/db.sqlite: found version \"11\" in {}, expected 6 to 10\n",
             schema.display()
         )
     );
     assert_eq!(
         place.fail("closure --db absent -o old"),
-        "layerstone: cannot read: absent: No such file or directory (os error 2)\n"
+        "error: cannot read: absent: No such file or directory (os error 2)\n"
     );
 }

@@ -111,7 +111,7 @@ fn stage_by_stage() {
     place.ok(&format!("image --spec image.json{files} root.layer.json -o staged.tar"));
     assert_eq!(members(&place.read("staged.tar")), members(&place.read("app.tar")));
     let error = place.fail("root --spec image.json --copy-layer deps-4 -o x.layer.json --blob x.tar");
-    assert_eq!(error, "layerstone: no such layer: deps-4: found deps-1, deps-2, deps-3 in copy\n");
+    assert_eq!(error, "error: no such layer: deps-4: found deps-1, deps-2, deps-3 in copy\n");
     for tool in Tool::all() {
         let place = packages(12);
         place.write("image.json", json!({"name": "app", "tag": "1", "copy": copy}).to_string());

@@ -110,9 +110,7 @@ fn errors_of_write_back() {
             for when in ["auto", "always"] {
                 let run = run(&place, "fdatasync", &format!("error={error}"), &format!("{line} --sync {when}"));
                 assert_eq!(run.code, Some(1), "{error} {line}: {}", run.stderr);
-                assert!(
-                    run.stderr.starts_with("layerstone: cannot write: ") && run.stderr.ends_with(&format!("{cause}\n"))
-                );
+                assert!(run.stderr.starts_with("error: cannot write: ") && run.stderr.ends_with(&format!("{cause}\n")));
                 assert_eq!(place.listing(), before, "{error} {line}");
                 place.check_no_leftovers();
             }
@@ -208,7 +206,7 @@ fn without_threads() {
                 code => {
                     assert_eq!(code, Some(1), "{line}: {first}: {}", run.stderr);
                     let told = "Resource temporarily unavailable (os error 11)\n";
-                    assert!(run.stderr.contains("layerstone: cannot ") && run.stderr.ends_with(told), "{}", run.stderr);
+                    assert!(run.stderr.contains("error: cannot ") && run.stderr.ends_with(told), "{}", run.stderr);
                 }
             }
             place.check_no_leftovers();
@@ -295,7 +293,7 @@ fn errors_of_close() {
         let inject = format!("inject=close:error=EIO:when={number}");
         let output = command(&["-e", "trace=close", "-e", &inject, "-o", "/dev/null"]);
         let what = if name == "stdout" { "standard output" } else { name };
-        let told = format!("layerstone: cannot write: {what}: Input/output error (os error 5)\n");
+        let told = format!("error: cannot write: {what}: Input/output error (os error 5)\n");
         assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(1), told), "{line}");
         if name != "stdout" {
             assert_eq!(place.listing(), before, "{line}");

@@ -134,7 +134,7 @@ fn words_of_other_programs() {
         let run = place.run(line);
         assert_eq!(run.code, Some(2), "{line}: {}", run.stderr);
         assert!(run.stderr.starts_with("error: unrecognized subcommand '"), "{line}: {}", run.stderr);
-        assert!(run.stderr.contains("\n\n  tip: ") && run.stderr.contains(tip), "{line}: {}", run.stderr);
+        assert!(run.stderr.contains("\nhint: ") && run.stderr.contains(tip), "{line}: {}", run.stderr);
         assert!(!run.stderr.contains("a similar subcommand"), "{line}: {}", run.stderr);
         let run = place.run(&format!("{line} --errors json"));
         let said: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();

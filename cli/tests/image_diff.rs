@@ -166,13 +166,13 @@ fn what_cannot_be_compared() {
     place.write("text", "hello");
     for line in ["1.tar text", "text 2.tar"] {
         let told = place.fail(&format!("inspect --diff {line}"));
-        assert_eq!(told, "layerstone: not an image: text: found no tar header\n");
+        assert_eq!(told, "error: not an image: text: found no tar header\n");
     }
     let told = place.fail("inspect --diff absent 2.tar");
-    assert_eq!(told, "layerstone: cannot read: absent: No such file or directory (os error 2)\n");
+    assert_eq!(told, "error: cannot read: absent: No such file or directory (os error 2)\n");
     let told = place.fail("inspect --diff 1.tar 2.tar --store store");
     let expected = "not a store path: \"store\": expected an absolute store directory, such as /nix/store";
-    assert_eq!(told, format!("layerstone: {expected}\n"));
+    assert_eq!(told, format!("error: {expected}\n"));
     for line in ["--diff 1.tar", "--diff 1.tar 2.tar 2.tar", "1.tar --store /x", ""] {
         assert_eq!(place.run(&format!("inspect {line}")).code, Some(2), "{line}");
     }

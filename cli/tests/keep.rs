@@ -102,7 +102,7 @@ fn several_closures_that_cannot_be_planned() {
         "two closures for one plan plans/web.layers.json: web.closure.json and copy/web.json",
     );
     usage("web.closure.json jobs.json -o plans", "--max-layers <N>");
-    let fails = |flags: &str, expected: &str| assert_eq!(place.fail(flags), format!("layerstone: {expected}\n"));
+    let fails = |flags: &str, expected: &str| assert_eq!(place.fail(flags), format!("error: {expected}\n"));
     fails(
         "layers web.closure.json jobs.json --strategy popularity --max-layers 3 -o plans",
         "several closures at once: found the strategy popularity, expected least-churn without a previous plan",
@@ -145,9 +145,9 @@ fn layers_asked_for() {
     assert_eq!(asked("--layer zlib --layer ssl*,z*"), ["ssl-3.0.11", "zlib-1.3", "app-1.0 libc-2.36"]);
     assert_eq!(asked("--layer zlib --min-layer-size 1G"), ["zlib-1.3", "app-1.0 libc-2.36 ssl-3.0.11"]);
     let told = place.fail("layers old.closure.json --max-layers 3 --layer musl");
-    assert_eq!(told, "layerstone: useless pattern: musl: it matches no path that needs a layer\n");
+    assert_eq!(told, "error: useless pattern: musl: it matches no path that needs a layer\n");
     let told = place.fail("layers old.closure.json --max-layers 1 --layer libc");
-    let expected = "layerstone: too few layers: found a limit of 1, expected 2 or more: the base image has 0, 1 are asked \
+    let expected = "error: too few layers: found a limit of 1, expected 2 or more: the base image has 0, 1 are asked \
                     for by pattern\n";
     assert_eq!(told, expected);
 }
@@ -157,16 +157,16 @@ fn previous_plans_that_cannot_be_followed() {
     let place = place();
     place.write("guix.json", r#"[["/gnu/store/x-libc"]]"#);
     let told = place.fail("layers old.closure.json --max-layers 3 --previous guix.json");
-    let expected = "layerstone: previous plan of another store: guix.json: found paths in /gnu/store, expected \
+    let expected = "error: previous plan of another store: guix.json: found paths in /gnu/store, expected \
                     /nix/store\n";
     assert_eq!(told, expected);
     place.write("other.json", r#"[["/nix/store/x-perl"]]"#);
     let told = place.fail("layers old.closure.json --max-layers 3 --previous other.json");
-    let expected = "layerstone: previous plan of something else: other.json: neither a path nor a name in it is one of \
+    let expected = "error: previous plan of something else: other.json: neither a path nor a name in it is one of \
                     the closure's\n";
     assert_eq!(told, expected);
     let told = place.fail("layers old.closure.json --max-layers 3 --previous absent.json");
-    assert_eq!(told, "layerstone: cannot read: absent.json: No such file or directory (os error 2)\n");
+    assert_eq!(told, "error: cannot read: absent.json: No such file or directory (os error 2)\n");
 }
 
 #[test]
@@ -191,11 +191,11 @@ fn a_base_image() {
     assert_eq!(layers(&place, "c.json --max-layers 3 --base base.tar"), ["curl-8.0 ssl-3.0 zlib-1.3"]);
     place.ok("layers c.json --max-layers 3 --base base.tar --check plan.json");
     let told = place.fail("layers c.json --max-layers 2 --base base.tar --check plan.json");
-    assert_eq!(told, "layerstone: --max-layers: found 2, expected more than the 2 of the base image\n");
+    assert_eq!(told, "error: --max-layers: found 2, expected more than the 2 of the base image\n");
     let missing = format!("{} is in no layer", synth.path("libc-2.36"));
     assert!(place.run("layers c.json --check plan.json").text().contains(&missing));
     let told = place.fail("layers c.json --max-layers 2 --base base.tar");
-    let expected = "layerstone: too few layers: found a limit of 2, expected 3 or more: the base image has 2, 0 are asked \
+    let expected = "error: too few layers: found a limit of 2, expected 3 or more: the base image has 2, 0 are asked \
                     for by pattern\n";
     assert_eq!(told, expected);
     place.ok(&format!("closure --graph {} {} -o libc.json", synth.graph.display(), synth.path("libc-2.36")));

@@ -130,5 +130,5 @@ fn metadata_beside_a_root() {
     assert!(place.read("json") == jshon(&["-s", sum.text().trim_end(), "-i", "checksum"], base));
     place.write("base.json", "[]");
     let told = place.run(&format!("{line} --legacy base.json -o root.layer.json --blob layer.tar")).stderr;
-    assert!(told.starts_with("layerstone: not a JSON object: base.json: "), "{told}");
+    assert!(told.starts_with("error: not a JSON object: base.json: "), "{told}");
 }

@@ -83,8 +83,8 @@ fn without_a_graph_it_is_in_the_image() {
 /// What the spec asks for itself must be in the graph.
 #[test]
 fn what_is_asked_for_stays_an_error() {
-    let absent = format!("layerstone: root absent from the references graph: g.json: {OTHER}\n");
-    let unknown = format!("layerstone: unknown store path: {OTHER}: no path with this hash in g.json\n");
+    let absent = format!("error: root absent from the references graph: g.json: {OTHER}\n");
+    let unknown = format!("error: unknown store path: {OTHER}: no path with this hash in g.json\n");
     for (spec, expected) in [
         (json!({"contents": [INPUT, OTHER]}), &absent),
         (json!({"config": {"Env": [format!("X={OTHER}")]}}), &unknown),

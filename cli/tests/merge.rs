@@ -146,7 +146,7 @@ fn oci_layouts() {
     let said = place.fail("merge curl.tar layout -o merged.tar");
     assert_eq!(
         said,
-        "layerstone: no tag for a docker archive: \"git\": layout: expected NAME:TAG\nhint: `skopeo copy oci:layout:git \
+        "error: no tag for a docker archive: \"git\": layout: expected NAME:TAG\nhint: `skopeo copy oci:layout:git \
          docker-archive:FILE:NAME:TAG` gives it a name\n"
     );
 }
@@ -190,7 +190,7 @@ fn a_tag_that_two_images_claim() {
     assert_eq!(
         said,
         format!(
-            "layerstone: two images of one tag: docker.io/library/curl:1: curl.tar has {curl}, both.tar has {git}\nhint: \
+            "error: two images of one tag: docker.io/library/curl:1: curl.tar has {curl}, both.tar has {git}\nhint: \
              FILE#NAME:TAG takes one image of a file, under this name\n"
         )
     );
@@ -201,22 +201,16 @@ fn a_tag_that_two_images_claim() {
 fn what_cannot_be_merged() {
     let place = two_images();
     let said = place.fail("merge curl.tar git.tar#curl:1 -o merged.tar");
-    assert_eq!(said, "layerstone: no such image: git.tar#curl:1: found git:1\n");
+    assert_eq!(said, "error: no such image: git.tar#curl:1: found git:1\n");
     let said = place.fail("merge absent.tar curl.tar -o merged.tar");
-    assert_eq!(said, "layerstone: cannot read: absent.tar: No such file or directory (os error 2)\n");
+    assert_eq!(said, "error: cannot read: absent.tar: No such file or directory (os error 2)\n");
     let said = place.fail("merge curl.tar --max-unpacked 9 git.tar -o absent/merged.tar");
-    assert!(
-        said.starts_with("layerstone: cannot write: absent/merged.tar: its folder absent does not exist\n"),
-        "{said}"
-    );
+    assert!(said.starts_with("error: cannot write: absent/merged.tar: its folder absent does not exist\n"), "{said}");
     let run = place.run("merge -o merged.tar");
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     place.write("curl.zst", zstd::encode_all(&place.read("curl.tar")[..], 1).unwrap());
     let said = place.fail("merge git.tar curl.zst --max-unpacked 20000 -o merged.tar");
-    assert_eq!(
-        said,
-        "layerstone: unpacks to more than 20000 bytes: curl.zst\nhint: --max-unpacked BYTES allows more\n"
-    );
+    assert_eq!(said, "error: unpacks to more than 20000 bytes: curl.zst\nhint: --max-unpacked BYTES allows more\n");
 }
 
 /// A flipped byte in a layer, plain or in an archive that is compressed.
@@ -232,11 +226,11 @@ fn a_flipped_byte() {
     for name in ["flipped.tar", "flipped.zst"] {
         for output in ["merged.tar", "merged.tar.gz"] {
             let said = place.fail(&format!("merge curl.tar {name} -o {output}"));
-            assert!(said.starts_with(&format!("layerstone: wrong digest: {name}: {layer}: found sha256:")), "{said}");
+            assert!(said.starts_with(&format!("error: wrong digest: {name}: {layer}: found sha256:")), "{said}");
         }
     }
     let cut = place.read("git.tar");
     place.write("cut.tar", &cut[..cut.len() / 2]);
     let said = place.fail("merge curl.tar cut.tar -o merged.tar");
-    assert!(said.starts_with("layerstone: not an image: cut.tar: "), "{said}");
+    assert!(said.starts_with("error: not an image: cut.tar: "), "{said}");
 }

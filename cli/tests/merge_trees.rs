@@ -114,12 +114,12 @@ fn conflicts_are_told() {
         ("100644 2", "100755 s", "120777 2", "40700 folder")
     );
     let told = place.fail("merge-trees a b -o strict --strict");
-    assert_eq!(told, format!("layerstone: contents conflict: {}\n", expected.join("; ")));
+    assert_eq!(told, format!("error: contents conflict: {}\n", expected.join("; ")));
     assert_eq!(place.ok("merge-trees a b -o quiet.tar --quiet").stderr, "");
     std::fs::create_dir(place.join("c")).unwrap();
     symlink("elsewhere", place.join("c/d")).unwrap();
     let told = place.fail("merge-trees a c -o out2");
-    assert_eq!(told, "layerstone: contents disagree: d: a/d is a folder, c/d a symbolic link\n");
+    assert_eq!(told, "error: contents disagree: d: a/d is a folder, c/d a symbolic link\n");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn bad_sources() {
         place.write("bad.tar", tar(&files));
         for out in ["out", "out.tar"] {
             let told = place.fail(&format!("merge-trees bad.tar -o {out}"));
-            assert!(told.starts_with("layerstone: cannot merge: bad.tar: ") && told.contains(cause), "{told}");
+            assert!(told.starts_with("error: cannot merge: bad.tar: ") && told.contains(cause), "{told}");
         }
         assert!(!outside.exists());
     }

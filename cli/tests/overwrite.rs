@@ -131,7 +131,7 @@ fn no_output_over_an_input() {
             }
             for out in others {
                 let told = place.fail(&line.replace("OUT", &out));
-                assert!(told.starts_with(&format!("layerstone: cannot write: {out}: it is ")), "{line} {out}: {told}");
+                assert!(told.starts_with(&format!("error: cannot write: {out}: it is ")), "{line} {out}: {told}");
                 assert!(told.contains(&format!("the input {input}")) || told.contains(&format!("/{input}")), "{told}");
             }
         }

@@ -108,7 +108,7 @@ fn on_a_base() {
     assert_eq!(found, expected);
     write(&place, &json!({"fromImage": "base.tar", "perms": [{"path": "home/old", "uid": 1}]}));
     let told = place.fail("build s.json -o x.tar");
-    assert_eq!(told, "layerstone: cannot apply perms: path home/old: found nothing in the layer\n");
+    assert_eq!(told, "error: cannot apply perms: path home/old: found nothing in the layer\n");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn rules_that_do_nothing() {
     let check = |keys: Value, expected: &str| {
         write(&place, &keys);
         let told = place.fail(&format!("build s.json --root {} -o x.tar", synth().root.display()));
-        assert_eq!(told, format!("layerstone: {expected}\n"));
+        assert_eq!(told, format!("error: {expected}\n"));
     };
     let rule = |which: &str, name: &str| json!([{which: name, "mode": "0755"}]);
     let curl = synth().path("curl-8.0");
@@ -158,5 +158,5 @@ fn folders_with_different_modes() {
     let expected = format!("contents conflict: data: mode 700 of {b}/data kept, 755 of {a}/data ignored");
     assert_eq!(place.ok(&line).stderr, format!("warning: {expected}\n"));
     assert!(list(&place.read("x.tar")).contains(&"700 0:0 : ./data".to_owned()));
-    assert_eq!(place.fail(&format!("{line} --strict")), format!("layerstone: {expected}\n"));
+    assert_eq!(place.fail(&format!("{line} --strict")), format!("error: {expected}\n"));
 }

@@ -96,7 +96,7 @@ fn files_alone() {
             let engines = ["podman:", "docker:"].into_iter().filter(|_| !line.starts_with("merge "));
             for other in engines.chain(["oci:both", "oci-archive:x.tar", "registry:127.0.0.1:1/x:1"]) {
                 let told = place.fail(&format!("{line}{other}"));
-                assert!(told.starts_with(&format!("layerstone: cannot write: {other}: ")), "{line}{other}: {told}");
+                assert!(told.starts_with(&format!("error: cannot write: {other}: ")), "{line}{other}: {told}");
                 assert!(told.contains(expected), "{line}{other}: {told}");
             }
         }

@@ -116,7 +116,7 @@ fn contents_win() {
         );
         assert_eq!(place.ok(&line).stderr, format!("warning: {expected}\n"));
         let told = place.fail(&format!("{line} --strict"));
-        assert_eq!(told, format!("layerstone: {expected}\n"));
+        assert_eq!(told, format!("error: {expected}\n"));
     }
 }
 
@@ -131,7 +131,7 @@ fn on_a_base() {
     let told = place.fail(&format!("{line} --helper fakeNss"));
     assert_eq!(
         told,
-        "layerstone: layer and base disagree: etc/passwd: helper fakeNss would replace what the base has\nhint: leave the \
+        "error: layer and base disagree: etc/passwd: helper fakeNss would replace what the base has\nhint: leave the \
          helper out, or --replace lets it hide what the base has there\n"
     );
     place.ok(&format!("{line} --helper fakeNss --replace"));
@@ -180,9 +180,7 @@ fn what_is_wrong() {
     let told = place.fail(&format!("helper binSh={libc} x --root {root}"));
     assert_eq!(
         told,
-        format!(
-            "layerstone: cannot make helper: binSh: {libc}/bin/bash: does not exist; {libc}/bin/sh: does not exist\n"
-        )
+        format!("error: cannot make helper: binSh: {libc}/bin/bash: does not exist; {libc}/bin/sh: does not exist\n")
     );
     let told = place.fail(&format!("helper binSh=/etc x --root {root}"));
     assert!(told.contains("/etc"), "{told}");
@@ -194,12 +192,12 @@ fn what_is_wrong() {
         assert!(run.code == Some(2) && run.stderr.contains(expected), "{}", run.stderr);
         place.write("s.json", json!({"name": "x", "helpers": [helper]}).to_string());
         let told = place.fail("build s.json -o x.tar");
-        assert_eq!(told, format!("layerstone: malformed layerstone/image: s.json: helpers: {expected}\n"));
+        assert_eq!(told, format!("error: malformed layerstone/image: s.json: helpers: {expected}\n"));
     }
     let lines = json!([{"fakeNss": {"extraPasswdLines": ["app:x:one:1:::"]}}]);
     place.write("s.json", json!({"name": "x", "helpers": lines}).to_string());
     let told = place.fail("build s.json -o x.tar");
-    let expected = "layerstone: cannot make helper: fakeNss: not a passwd line: \"app:x:one:1:::\": found \"one\", expected \
+    let expected = "error: cannot make helper: fakeNss: not a passwd line: \"app:x:one:1:::\": found \"one\", expected \
         a number below 4294967295\n";
     assert_eq!(told, expected);
     assert!(!place.join("x").exists() && !place.join("x.tar").exists());

@@ -97,7 +97,7 @@ fn a_failed_removal_changes_nothing() {
         }
         let told = place.fail(&line);
         assert!(chattr("-i", file));
-        assert!(told.starts_with(&format!("layerstone: cannot remove what an earlier run wrote: {file}: ")), "{told}");
+        assert!(told.starts_with(&format!("error: cannot remove what an earlier run wrote: {file}: ")), "{told}");
     }
     place.ok(&line);
     assert_eq!(names(&place.join("out")), ["000.layer.json", "001.layer.json"]);

@@ -248,7 +248,7 @@ fn what_cannot_be_reported() {
     let graph = |name: &str| json!([{"path": path('5', name), "narSize": 1, "references": []}]).to_string();
     place.write("wrong.json", graph("other"));
     let told = place.fail("report 1.tar --graph wrong.json");
-    let start = "layerstone: wrong references graph: wrong.json: found none of the image's store paths, expected /nix/";
+    let start = "error: wrong references graph: wrong.json: found none of the image's store paths, expected /nix/";
     assert!(told.starts_with(start), "{told}");
     let part = json!([{"path": path('1', "libc"), "narSize": 1, "references": []}]);
     place.write("part.json", part.to_string());

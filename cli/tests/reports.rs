@@ -53,7 +53,7 @@ fn check_faults(place: &Place, flags: &str, expected: &[&str]) {
     let run = place.run(&line);
     assert_eq!(run.text().lines().collect::<Vec<_>>(), expected);
     let plural = if expected.len() == 1 { "" } else { "s" };
-    let told = format!("layerstone: not a plan of x.closure.json: mine.json: {} fault{plural}\n", expected.len());
+    let told = format!("error: not a plan of x.closure.json: mine.json: {} fault{plural}\n", expected.len());
     assert_eq!((run.code, run.stderr), (Some(1), told));
     let faults = answer_of(&place.run(&format!("{line} --json")).stdout)["faults"].clone();
     assert_eq!(faults.as_array().unwrap().len(), expected.len());
@@ -120,9 +120,9 @@ fn what_is_no_plan_at_all() {
     place.write("mine.json", "[1]");
     let told = place.fail("layers --check mine.json x.closure.json");
     let expected = "malformed layerstone/layers: mine.json: invalid type: integer `1`, expected a sequence";
-    assert_eq!(told, format!("layerstone: {expected}\n"));
+    assert_eq!(told, format!("error: {expected}\n"));
     let told = place.fail("layers --check absent.json x.closure.json");
-    assert_eq!(told, "layerstone: cannot read: absent.json: No such file or directory (os error 2)\n");
+    assert_eq!(told, "error: cannot read: absent.json: No such file or directory (os error 2)\n");
 }
 
 const EXPLAINED: &str = "\
@@ -189,10 +189,10 @@ fn what_cannot_be_explained() {
     write_plan(&place, "mine.json", &[&["other"]]);
     let told = place.fail("layers --explain --plan mine.json x.closure.json");
     let other = path("other");
-    assert_eq!(told, format!("layerstone: not a plan of the closure: {other}: the closure does not hold it\n"));
+    assert_eq!(told, format!("error: not a plan of the closure: {other}: the closure does not hold it\n"));
     place.write("bare.json", json!([{"path": other, "references": []}]).to_string());
     let told = place.fail("layers --explain --plan mine.json bare.json");
-    let expected = format!("layerstone: unknown size: {other}: bytes per update needs the narSize of every path\n");
+    let expected = format!("error: unknown size: {other}: bytes per update needs the narSize of every path\n");
     assert!(told.starts_with(&expected), "{told}");
     for line in
         ["--explain -o x x.closure.json --max-layers 3", "--plan mine.json x.closure.json", "--json x.closure.json"]
@@ -268,10 +268,10 @@ fn what_cannot_be_compared() {
     let place = updated();
     let told = place.fail("layers --compare old.json new.json x.closure.json");
     let absent = path("man-1");
-    assert_eq!(told, format!("layerstone: not a plan of the closure: {absent}: the closure does not hold it\n"));
+    assert_eq!(told, format!("error: not a plan of the closure: {absent}: the closure does not hold it\n"));
     place.write("guix.json", r#"[["/gnu/store/x"]]"#);
     let told = place.fail("layers --compare old.json guix.json");
-    assert_eq!(told, "layerstone: plans of two stores: found /nix/store in the old one, /gnu/store in the new one\n");
+    assert_eq!(told, "error: plans of two stores: found /nix/store in the old one, /gnu/store in the new one\n");
     assert_eq!(place.run("layers --compare old.json").code, Some(2));
     assert_eq!(place.run("layers --compare old.json new.json --check new.json").code, Some(2));
 }

@@ -175,7 +175,7 @@ fn planted_destinations() {
             let output = run(&place, user, &format!("build x.json --root root --no-cache -o shared/{name}.tar"));
             let told = String::from_utf8(output.stderr).unwrap();
             let expected = format!(
-                "layerstone: cannot write: shared/{name}.tar: found a {kind} of another user in a folder that everybody can \
+                "error: cannot write: shared/{name}.tar: found a {kind} of another user in a folder that everybody can \
                  write to, expected one of your own or nothing\n"
             );
             assert_eq!((output.status.code(), told), (Some(1), expected), "{user}");
@@ -192,7 +192,7 @@ fn planted_destinations() {
         ] {
             let output = run(&place, user, line);
             let told = String::from_utf8(output.stderr).unwrap();
-            let expected = "layerstone: cannot write: shared/folder: found a symbolic link of another user in a folder";
+            let expected = "error: cannot write: shared/folder: found a symbolic link of another user in a folder";
             assert!(output.status.code() == Some(1) && told.starts_with(expected), "{user} {line}: {told}");
         }
         assert_eq!(fs::read_dir(place.join("victim/folder")).unwrap().count(), 1);

@@ -166,7 +166,7 @@ fn stage_by_stage() {
     let error = place.fail(&format!(
         "layer x.layers.json --behind root.layer.json --spec image.json --root {root} -o x.layer.json --blob x.tar"
     ));
-    assert!(error.starts_with("layerstone: wrong digest: root.tar: found sha256:"), "{error}");
+    assert!(error.starts_with("error: wrong digest: root.tar: found sha256:"), "{error}");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn keys_and_flags_of_layered_images() {
     let root = synth().root.display().to_string();
     assert_eq!(
         place.fail(&format!("build image.json --root {root} -o x.tar")),
-        "layerstone: malformed layerstone/image: image.json: maxLayers: found in an image of kind \"single\", expected in \
+        "error: malformed layerstone/image: image.json: maxLayers: found in an image of kind \"single\", expected in \
          a layered one\n"
     );
     place.write("image.json", spec(&["curl-8.0"], json!({})).to_string());
@@ -208,7 +208,7 @@ fn a_base_with_a_link_to_the_store() {
                 synth().path("curl-8.0"),
                 synth().graph.display()
             );
-            let expected = format!("layerstone: cannot put store paths over base.tar: {found}, expected a folder\n");
+            let expected = format!("error: cannot put store paths over base.tar: {found}, expected a folder\n");
             assert_eq!(place.fail(&line), expected);
         }
     }

@@ -95,7 +95,7 @@ fn folders_and_other_names() {
     for reference in ["other", "example.org:5000/other", ""] {
         let mut command = place.command(&format!("{line} -o wrong.tar"));
         let output = command.args(["--repo-tag", reference]).output().unwrap();
-        let expected = format!("layerstone: wrong --repo-tag: found {reference:?}, expected NAME:TAG\n");
+        let expected = format!("error: wrong --repo-tag: found {reference:?}, expected NAME:TAG\n");
         assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
     }
 }
@@ -182,7 +182,7 @@ fn another_store() {
     let path = format!("/gnu/store/{base}");
     assert_eq!(names, ["/gnu", "/gnu/store", &path, &format!("{path}/bin"), &format!("{path}/bin/guile")]);
     let message = place.fail(&format!("build image.json --root {} -o built.tar", place.path().display()));
-    assert_eq!(message, format!("layerstone: not a store path: \"{path}\": it is outside the store /nix/store\n"));
+    assert_eq!(message, format!("error: not a store path: \"{path}\": it is outside the store /nix/store\n"));
 }
 
 /// `layer --all` removes what an earlier run wrote for a larger plan, and nothing else.

@@ -89,7 +89,7 @@ fn check_pipeline(pipeline: Value, expected: &str) {
     place.write("p.json", pipeline.to_string());
     place.write("old", "old");
     let told = place.fail(&format!("layers --strategy pipeline p.json {} -o old", synth().graph.display()));
-    assert_eq!(told, format!("layerstone: {expected}\n"));
+    assert_eq!(told, format!("error: {expected}\n"));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn bad_pipelines() {
     );
     check_pipeline(json!([]), "malformed layering pipeline: p.json: found no operation, expected one or more");
     let told = Place::new().fail(&format!("layers --strategy pipeline absent {}", synth().graph.display()));
-    assert_eq!(told, "layerstone: cannot read: absent: No such file or directory (os error 2)\n");
+    assert_eq!(told, "error: cannot read: absent: No such file or directory (os error 2)\n");
 }
 
 /// A place with an image.json of everything and these keys.
@@ -154,7 +154,7 @@ fn image_json_and_flags() {
 #[track_caller]
 fn check_image(keys: Value, expected: &str) {
     let told = image(keys).fail(&format!("build image.json --root {} -o x.tar", synth().root.display()));
-    assert_eq!(told, format!("layerstone: {expected}\n"));
+    assert_eq!(told, format!("error: {expected}\n"));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn graphs_without_sizes() {
     assert_eq!(
         told,
         format!(
-            "layerstone: unknown size: {}: least-churn needs the narSize of every path\n\
+            "error: unknown size: {}: least-churn needs the narSize of every path\n\
              hint: `layerstone closure --graph FILE --sizes` measures what a graph does not tell\n",
             synth().paths()[0]
         )

@@ -79,7 +79,7 @@ fn new_blobs() {
         run(&place, "xz -k layer.tar");
         let error = place.fail("layer --tar layer.tar.xz -o l.layer.json");
         let expected = "no layer: layer.tar.xz: found xz, expected a plain tar, gzip or zstd, or --blob beside it";
-        assert_eq!(error, format!("layerstone: {expected}\n"));
+        assert_eq!(error, format!("error: {expected}\n"));
         place.ok("layer --tar layer.tar.xz -o l.layer.json --blob plain.tar");
         assert!(place.read("plain.tar") == place.read("layer.tar"));
     }

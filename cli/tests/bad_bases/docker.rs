@@ -92,7 +92,7 @@ fn configs() {
         image.config[key] = value.clone();
         place.write("base.tar", tar(&plain_docker(&[image])));
         let told = place.fail("build s.json -o x.tar --base base.tar");
-        assert!(told.starts_with(&format!("layerstone: malformed image config: base.tar: {expected}")), "{told}");
+        assert!(told.starts_with(&format!("error: malformed image config: base.tar: {expected}")), "{told}");
     }
 }
 
@@ -150,7 +150,7 @@ fn layers_that_are_no_tars() {
     ] {
         let bad = Pieces::new(&[image().layers[0].clone(), bytes]);
         let name = format!("{}.tar", hex(&bad, 1));
-        let expected = format!("layerstone: not a good layer: base.tar: {name}: {expected}\n");
+        let expected = format!("error: not a good layer: base.tar: {name}: {expected}\n");
         for compress in [<[u8]>::to_vec, gzip, zstd] {
             let mut files = plain_docker(std::slice::from_ref(&bad));
             replace(&mut files, &name, Entry::File(compress(&bad.layers[1])));

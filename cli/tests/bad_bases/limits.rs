@@ -52,7 +52,7 @@ fn layers_that_inflate() {
             for limit in [0, 100_000, ZEROS - 1] {
                 let told = place.fail(&format!("{line} base.tar --max-unpacked {limit}"));
                 let expected = format!("unpacks to more than {limit} bytes: base.tar: {name}");
-                assert_eq!(told, format!("layerstone: {expected}\n{HINT}"), "{line}");
+                assert_eq!(told, format!("error: {expected}\n{HINT}"), "{line}");
             }
         }
         for limit in [String::new(), format!("--max-unpacked {ZEROS}")] {
@@ -81,10 +81,10 @@ fn archives_that_inflate() {
         for limit in [100_000, plain.len() - 1] {
             if !is_plain {
                 let told = place.fail(&format!("{line} {limit}"));
-                assert_eq!(told, format!("layerstone: unpacks to more than {limit} bytes: base\n{HINT}"));
+                assert_eq!(told, format!("error: unpacks to more than {limit} bytes: base\n{HINT}"));
             }
             place.write("x.tar", "old");
-            assert_eq!(pipe(limit), (1, format!("layerstone: unpacks to more than {limit} bytes: -\n{HINT}")));
+            assert_eq!(pipe(limit), (1, format!("error: unpacks to more than {limit} bytes: -\n{HINT}")));
             assert_eq!(place.read("x.tar"), b"old");
         }
         place.ok(&format!("{line} {}", plain.len()));
@@ -142,14 +142,14 @@ fn json_that_is_too_large() {
     let told = place.fail("build s.json -o x.tar --base base");
     let expected = format!("not an image: base: index.json: found {size} bytes, expected at most {limit} (limit json)");
     let hint = "hint: --limit json=NUMBER allows more";
-    assert_eq!(told, format!("layerstone: {expected}\n{hint}\n"));
+    assert_eq!(told, format!("error: {expected}\n{hint}\n"));
     let manifest = Entry::File(vec![b' '; usize::try_from(size).unwrap()]);
     place.write("base.tar", tar(&vec![("manifest.json".to_owned(), manifest)]));
     let told = place.fail("build s.json -o x.tar --base base.tar");
     let expected =
         format!("not an image: base.tar: manifest.json: found {size} bytes, expected at most {limit} (limit json)");
     let hint = "hint: --limit json=NUMBER allows more";
-    assert_eq!(told, format!("layerstone: {expected}\n{hint}\n"));
+    assert_eq!(told, format!("error: {expected}\n{hint}\n"));
     let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     let mut files = plain_docker(&[image()]);
     replace(&mut files, "manifest.json", Entry::File(deep.clone()));
@@ -158,11 +158,11 @@ fn json_that_is_too_large() {
     let expected = "not an image: base.tar: manifest.json: found 100000 arrays and objects within each other, expected at \
                     most 64 (limit json-depth)";
     let hint = "hint: --limit json-depth=NUMBER allows more";
-    assert_eq!(told, format!("layerstone: {expected}\n{hint}\n"));
+    assert_eq!(told, format!("error: {expected}\n{hint}\n"));
     index.set_len(0).unwrap();
     std::fs::write(place.join("base/index.json"), deep).unwrap();
     let told = place.fail("build s.json -o x.tar --base base");
-    assert!(told.starts_with("layerstone: not an image: base: index.json: "), "{told}");
+    assert!(told.starts_with("error: not an image: base: index.json: "), "{told}");
 }
 
 /// Indexes that list the next one many times, and so all below it many times many times: each is read once.
@@ -190,7 +190,7 @@ fn indexes_of_indexes() {
             None => assert_eq!(place.ok(&line).code, Some(0)),
             Some(expected) => {
                 let hint = "hint: --limit index-depth=NUMBER allows more";
-                assert_eq!(place.fail(&line), format!("layerstone: not an image: base.tar: {expected}\n{hint}\n"));
+                assert_eq!(place.fail(&line), format!("error: not an image: base.tar: {expected}\n{hint}\n"));
             }
         }
     }

@@ -128,7 +128,7 @@ fn check_layer(place: &Place, tar_bytes: Vec<u8>, lines: &[&str], expected: &str
     for line in lines {
         let line = if line.contains("--base base.tar") { (*line).to_owned() } else { format!("{line} base.tar") };
         let told = place.fail(&line);
-        assert_eq!(told, format!("layerstone: not a good layer: {name}: {expected}\n"), "{line}");
+        assert_eq!(told, format!("error: not a good layer: {name}: {expected}\n"), "{line}");
     }
 }
 

@@ -233,6 +233,6 @@ fn several_platforms() {
         let told = place.fail(&format!("build {} --architecture riscv64 --base base.tar -o x.tar", curl()));
         let expected = "no such image: base.tar for linux/riscv64: found registry.example/base:1 1 (linux/amd64), \
                         registry.example/base:1 1 (linux/arm64)";
-        assert_eq!(told, format!("layerstone: {expected}\n"));
+        assert_eq!(told, format!("error: {expected}\n"));
     }
 }

@@ -37,7 +37,7 @@ fn check(place: &Place, base: &str, expected: Result<&str, &str>) {
         Ok(name) => name,
         Err(expected) => {
             for line in lines {
-                assert_eq!(place.fail(&line), format!("layerstone: {expected}\n"), "{line}");
+                assert_eq!(place.fail(&line), format!("error: {expected}\n"), "{line}");
             }
             return;
         }
@@ -139,7 +139,7 @@ fn in_image_json() {
     }
     build(json!({"fromImageName": "a", "fromImageTag": "bc"}));
     let told = place.fail("build folder/image.json -o x.tar");
-    assert!(told.starts_with("layerstone: no such image: folder/../docker.tar#a:bc: found a:b, "), "{told}");
+    assert!(told.starts_with("error: no such image: folder/../docker.tar#a:bc: found a:b, "), "{told}");
     // The flag is stronger, and the file that it names is relative to the folder of the command.
     place.ok("build folder/image.json --base nameless.tar -o x.tar");
     assert_eq!(Pieces::of(&place.read("x.tar")).layers[0], several()[3].layers[0]);

@@ -240,7 +240,7 @@ fn layer_limits() {
     for limit in [1, 3, 4] {
         let told = place.fail(&format!("build {} --base base.tar --max-layers {limit} -o x.tar", curl()));
         let expected = format!(
-            "layerstone: no layer left for store paths: maxLayers {limit} - 1 customisation layer - 3 layers of the base \
+            "error: no layer left for store paths: maxLayers {limit} - 1 customisation layer - 3 layers of the base \
              image = {}, expected at least 1\n",
             limit - 4
         );

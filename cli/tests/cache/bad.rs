@@ -67,7 +67,7 @@ fn no_cache_at_all() {
     place.write("letters/one", "dear");
     let line = |cache: &str| format!("layer x.layers.json --root root --cache {cache} --all -o layers");
     let told = place.fail(&line("letters"));
-    let expected = "layerstone: not a cache: letters: found other files, expected an empty folder or CACHEDIR.TAG of a cache \
+    let expected = "error: not a cache: letters: found other files, expected an empty folder or CACHEDIR.TAG of a cache \
                     of layerstone\n";
     assert_eq!(told, expected);
     place.write("file", "x");
@@ -177,7 +177,7 @@ fn outputs_that_are_links_or_folders() {
     let told = place.fail("build x.json -o loop.tar");
     assert!(told.contains("Too many levels of symbolic links"), "{told}");
     let told = place.fail("build x.json -o far");
-    assert!(told.starts_with("layerstone: cannot write: far: "), "{told}");
+    assert!(told.starts_with("error: cannot write: far: "), "{told}");
     let mode = fs::metadata(place.join("far")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o755);
 }

@@ -110,7 +110,7 @@ fn what_is_private_is_passed_over() {
     let before = place.listing_of(&["out1/layers"]);
     place.write(&format!("root{}/bin/lib", super::path("lib")), "LIBRARY");
     let (code, told) = run(&place, 1, "022", &format!("{LAYERS} out1/layers --verify-cache"));
-    assert!(code == Some(1) && told.starts_with("layerstone: not what is remembered: "), "{told}");
+    assert!(code == Some(1) && told.starts_with("error: not what is remembered: "), "{told}");
     // It is forgotten, so that the next run tells what is there now.
     assert_eq!(run(&place, 1, "022", &format!("{LAYERS} out1/layers")), (Some(0), String::new()));
     assert_ne!(place.listing_of(&["out1/layers"]), before);

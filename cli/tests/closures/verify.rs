@@ -21,7 +21,7 @@ fn recorded() -> Place {
 fn differing(place: &Place, count: usize) -> String {
     let run = place.run("closure --verify x.closure.json --root root");
     assert_eq!(run.code, Some(1));
-    let expected = format!("layerstone: not as recorded: x.closure.json: {count} of 3 paths differ\n");
+    let expected = format!("error: not as recorded: x.closure.json: {count} of 3 paths differ\n");
     assert_eq!(run.stderr, expected);
     run.text().to_owned()
 }
@@ -79,7 +79,7 @@ fn verify_without_hashes() {
     let place = place();
     let told = place.fail("closure --verify web.json --root root");
     let expected = format!("web.json: closure without NAR hashes: found none of {A}, expected one of every path");
-    assert_eq!(told, format!("layerstone: {expected}\nhint: `layerstone closure --scan --nar-hash` records them\n"));
+    assert_eq!(told, format!("error: {expected}\nhint: `layerstone closure --scan --nar-hash` records them\n"));
 }
 
 /// The synthetic store's hashes were made by other code.

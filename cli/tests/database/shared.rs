@@ -79,7 +79,7 @@ fn locked() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(
             (output.status.code(), &*told),
-            (Some(1), "layerstone: store database in use: db/db.sqlite: another program locks it, waited in vain\n")
+            (Some(1), "error: store database in use: db/db.sqlite: another program locks it, waited in vain\n")
         );
     }
 }
@@ -141,7 +141,7 @@ fn unreadable() {
         let secret = place.join("db").join(secret);
         fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
         let output = as_nobody(&open, &place);
-        let expected = format!("layerstone: cannot read: {}: Permission denied (os error 13)\n", secret.display());
+        let expected = format!("error: cannot read: {}: Permission denied (os error 13)\n", secret.display());
         assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(1), expected));
     }
 }

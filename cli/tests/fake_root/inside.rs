@@ -33,7 +33,7 @@ fn the_layer_is_the_root() {
         let (place, run) = layer(caller, &spec.to_string());
         if !caller.has_namespaces() {
             assert_eq!(run.code, Some(1), "{caller:?}");
-            assert!(run.stderr.starts_with("layerstone: cannot run: fakeRootCommands: cannot "), "{}", run.stderr);
+            assert!(run.stderr.starts_with("error: cannot run: fakeRootCommands: cannot "), "{}", run.stderr);
             continue;
         }
         assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{caller:?}");
@@ -71,7 +71,7 @@ fn what_is_hidden_comes_back() {
 fn check_failure(spec: serde_json::Value, expected: &str) {
     let place = Place::new();
     place.write("x.json", spec.to_string());
-    assert_eq!(place.fail("root --spec x.json -o x.layer.json --blob x.tar"), format!("layerstone: {expected}\n"));
+    assert_eq!(place.fail("root --spec x.json -o x.layer.json --blob x.tar"), format!("error: {expected}\n"));
 }
 
 #[test]
@@ -114,6 +114,6 @@ fn a_bash_that_does_not_run() {
     let run: Run = place.run("root --spec x.json -o x.layer.json --blob x.tar");
     assert_eq!(
         (run.code, &*run.stderr),
-        (Some(1), "layerstone: cannot run: fakeRootCommands: No such file or directory (os error 2)\n")
+        (Some(1), "error: cannot run: fakeRootCommands: No such file or directory (os error 2)\n")
     );
 }

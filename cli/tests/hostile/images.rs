@@ -48,7 +48,7 @@ fn headers() {
     {
         let file = format!("{what}.tar");
         write_image(&place, &file, &behind(&headers));
-        let expected = format!("layerstone: not an image: {file}: …{expected}");
+        let expected = format!("error: not an image: {file}: …{expected}");
         check_commands(&commands(row), &place, &file, failing, &expected);
     }
     place.write("members.tar", member().repeat(250_001));
@@ -93,7 +93,7 @@ fn json() {
             }
             write_image(&place, "json.tar", &tar(&files));
             let piece = if piece == "manifest.json" { piece } else { "c" };
-            let expected = format!("layerstone: not an image: json.tar: {piece}: …{expected}");
+            let expected = format!("error: not an image: json.tar: {piece}: …{expected}");
             check_commands(&commands(row), &place, "json.tar", &ALL, &expected);
         }
     }

@@ -135,7 +135,7 @@ fn a_database_of_holes() {
     write_layer(&place, "db", &[records(b'x', &keys), member("s", b'0', &map)]);
     let line = "nix-db closure.json -o x.json --blob x.tar --base F";
     let (status, told) = run(&place, line, "db.tar");
-    assert!(status == 1 && told.contains("layerstone: files with holes: db.tar: found 1152921504606846976"), "{told}");
+    assert!(status == 1 && told.contains("error: files with holes: db.tar: found 1152921504606846976"), "{told}");
 }
 
 /// Each layer is small enough, all of them are not.

@@ -35,7 +35,7 @@ fn our_own_error_wins() {
             let failed = run(&place, engine, program, &line);
             assert_eq!(failed.code, Some(1), "{}", failed.stderr);
             let first = failed.stderr.lines().next().unwrap();
-            assert!(first.starts_with(&format!("layerstone: cannot give the image to {engine} load")), "{first}");
+            assert!(first.starts_with(&format!("error: cannot give the image to {engine} load")), "{first}");
             assert!(first.contains("wrong digest: ") || first.contains("changed"), "{first}");
             assert_eq!(first.contains("unexpected EOF"), program == UNEXPECTED, "{first}");
             assert!(failed.stderr.contains("differs: "), "{}", failed.stderr);
@@ -50,10 +50,10 @@ fn our_own_error_wins() {
 #[test]
 fn their_errors() {
     for (program, expected) in [
-        (FULL, "layerstone: docker load: found exit status: 1: no space left on device\n"),
-        (EARLY, "layerstone: docker load: it ended before it had read the image\n"),
-        ("exec 0<&-; sleep 0.2; echo no >&2; exit 3", "layerstone: docker load: found exit status: 3: no\n"),
-        ("cat > /dev/null; echo no >&2; exit 3", "layerstone: docker load: found exit status: 3: no\n"),
+        (FULL, "error: docker load: found exit status: 1: no space left on device\n"),
+        (EARLY, "error: docker load: it ended before it had read the image\n"),
+        ("exec 0<&-; sleep 0.2; echo no >&2; exit 3", "error: docker load: found exit status: 3: no\n"),
+        ("cat > /dev/null; echo no >&2; exit 3", "error: docker load: found exit status: 3: no\n"),
     ] {
         let place = store();
         // More than a pipe holds.
@@ -63,7 +63,7 @@ fn their_errors() {
     }
     let place = store();
     let failed = run(&place, "docker", FULL, "copy docker:x:1 oci:new");
-    assert_eq!(failed.stderr, "layerstone: docker save x:1: found exit status: 1: no space left on device\n");
+    assert_eq!(failed.stderr, "error: docker save x:1: found exit status: 1: no space left on device\n");
     assert!(!place.join("new").exists());
     // It says that all is well, and has written nothing.
     let failed = run(&place, "docker", EARLY, "copy docker:x:1 oci:new");

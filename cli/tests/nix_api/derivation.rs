@@ -53,9 +53,9 @@ fn a_command_that_fails() {
     let run = place.run("derivation tarsum absent.tar");
     assert!(run.code == Some(1) && run.stderr.contains("absent.tar"), "{}", run.stderr);
     let told = place.run("derivation --tag image.json").stderr;
-    assert!(told.starts_with("layerstone: no output: found none"), "{told}");
+    assert!(told.starts_with("error: no output: found none"), "{told}");
     place.write(".attrs.json", r#"{"outputs": {"out": "/nix/store/nohash"}, "image.json": {}}"#);
-    assert_eq!(place.run("derivation --tag image.json").stderr, "layerstone: not a store path: /nix/store/nohash\n");
+    assert_eq!(place.run("derivation --tag image.json").stderr, "error: not a store path: /nix/store/nohash\n");
 }
 
 /// A file of words is a program; words behind it are its own.
@@ -70,7 +70,7 @@ fn a_script() {
     assert_eq!(output.stdout, expected);
     assert_eq!(place.ok("script sum empty.tar").stdout, expected);
     let told = place.fail("script absent");
-    assert!(told.starts_with("layerstone: cannot read: absent: "), "{told}");
+    assert!(told.starts_with("error: cannot read: absent: "), "{told}");
 }
 
 /// `layerstone derivation` outside a build.
@@ -78,8 +78,7 @@ fn a_script() {
 fn no_derivation() {
     let place = Place::new();
     let found = place.fail("derivation tarsum");
-    let expected =
-        "layerstone: no attributes of a derivation: .attrs.json: found no file, expected the one that Nix writes";
+    let expected = "error: no attributes of a derivation: .attrs.json: found no file, expected the one that Nix writes";
     assert!(found.starts_with(expected), "{found}");
     for (attributes, expected) in [
         ("[]", "not the attributes of a derivation: .attrs.json: "),
@@ -90,6 +89,6 @@ fn no_derivation() {
     ] {
         place.write(".attrs.json", attributes);
         let found = place.fail("derivation tarsum");
-        assert!(found.starts_with(&format!("layerstone: {expected}")), "{attributes}: {found}");
+        assert!(found.starts_with(&format!("error: {expected}")), "{attributes}: {found}");
     }
 }

@@ -101,26 +101,25 @@ fn bad_databases() {
         |name: &str| format!("mkdir -p nix/var/nix/db; cp {} nix/var/nix/db/db.sqlite", place.join(name).display());
     let database = "base.tar: /nix/var/nix/db/db.sqlite";
     for (script, expected) in [
-        (copy("none.sqlite"), format!("layerstone: damaged store database: {database}: file is not a database\n")),
-        (copy("cut.sqlite"), format!("layerstone: damaged store database: {database}: ")),
-        (copy("other.sqlite"), "layerstone: registered with another hash: /nix/store/".to_owned()),
+        (copy("none.sqlite"), format!("error: damaged store database: {database}: file is not a database\n")),
+        (copy("cut.sqlite"), format!("error: damaged store database: {database}: ")),
+        (copy("other.sqlite"), "error: registered with another hash: /nix/store/".to_owned()),
         (
             format!("{}; echo 11 > nix/var/nix/db/schema", copy("cut.sqlite")),
             format!(
-                "layerstone: unknown schema of a store database: {database}: found version \"11\" in base.tar: \
+                "error: unknown schema of a store database: {database}: found version \"11\" in base.tar: \
                 /nix/var/nix/db/schema, expected 6 to 10\n"
             ),
         ),
         (
             "mkdir -p nix/var/nix/db; ln -s /x nix/var/nix/db/db.sqlite".to_owned(),
-            "layerstone: cannot put the Nix database over base.tar: /nix/var/nix/db/db.sqlite: found a link to /x, \
+            "error: cannot put the Nix database over base.tar: /nix/var/nix/db/db.sqlite: found a link to /x, \
                 expected none, or what Nix has there\n"
                 .to_owned(),
         ),
         (
             "mkdir -p nix; echo x > nix/var".to_owned(),
-            "layerstone: cannot put the Nix database over base.tar: /nix/var: found a file, expected a folder\n"
-                .to_owned(),
+            "error: cannot put the Nix database over base.tar: /nix/var: found a file, expected a folder\n".to_owned(),
         ),
     ] {
         let base = json!({"includeNixDB": false, "extraCommands": script, "contents": []});

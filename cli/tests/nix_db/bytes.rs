@@ -109,18 +109,18 @@ fn bad_input() {
     let line = "nix-db bare.closure.json -o db.layer.json --blob db.tar";
     let absent = format!("{}/nowhere", place.path().display());
     let error = place.fail(&format!("{line} --root {absent}"));
-    assert!(error.starts_with("layerstone: no NAR hash or size in the closure: cannot read: /"), "{error}");
+    assert!(error.starts_with("error: no NAR hash or size in the closure: cannot read: /"), "{error}");
     let error = place.fail(&format!("{line} --store /other/store"));
     assert!(error.contains("it is outside the store /other/store"), "{error}");
     place.write("gnu.closure.json", "[]");
     assert_eq!(
         place.fail("nix-db gnu.closure.json --store /gnu/store -o db.layer.json --blob db.tar"),
-        "layerstone: no Nix database for the store /gnu/store, which is that of Guix: expected another one\n"
+        "error: no Nix database for the store /gnu/store, which is that of Guix: expected another one\n"
     );
     place.write("image.json", json!({"name": "x", "nixUid": 5}).to_string());
     assert_eq!(
         place.fail("build image.json -o x.tar"),
-        "layerstone: malformed layerstone/image: image.json: nixUid: found without includeNixDB, expected with it\n"
+        "error: malformed layerstone/image: image.json: nixUid: found without includeNixDB, expected with it\n"
     );
     let run = place.run("build --name x --nix-gid 5 -o x.tar");
     assert_eq!(run.code, Some(2), "{}", run.stderr);
@@ -142,7 +142,7 @@ fn a_root_with_something_in_the_way() {
             let spec = spec(&["zlib-1.3"], json!({"kind": kind, "extraCommands": script}));
             place.write("image.json", spec.to_string());
             let error = place.fail(&format!("build image.json --root {} -o x.tar", root()));
-            let start = "layerstone: cannot put the Nix database over the root of the image: ";
+            let start = "error: cannot put the Nix database over the root of the image: ";
             assert_eq!(error, format!("{start}{expected}\n"));
         }
     }

@@ -81,7 +81,7 @@ fn manifests_of_registries() {
     let server = registry(&blobs(None, json!([format!("sha256:{}", "0".repeat(64))])));
     let said = place.fail(&format!("pull {}/m:1 -o no.tar --arch amd64 -q", server.host()));
     let said = said.replace(&server.host(), "HOST");
-    assert!(said.starts_with("layerstone: not an image: HOST/m:1@sha256:"), "{said}");
+    assert!(said.starts_with("error: not an image: HOST/m:1@sha256:"), "{said}");
     assert!(said.ends_with(": found 0 layers, expected 1 as the config has diff IDs\n"), "{said}");
     assert!(!said.contains(place.temporary().to_str().unwrap()), "{said}");
     let mut files = Files::new();
@@ -94,10 +94,7 @@ fn manifests_of_registries() {
     for flags in ["", "--arch arm64"] {
         let run = place.run(&format!("copy registry:{}/m:1 no.tar {flags}", server.host()));
         let said = run.stderr.replace(&server.host(), "HOST");
-        assert_eq!(
-            said,
-            "layerstone: not an image: HOST/m:1: found an artifact of type application/vnd.example.sbom\n"
-        );
+        assert_eq!(said, "error: not an image: HOST/m:1: found an artifact of type application/vnd.example.sbom\n");
         place.check_no_leftovers();
     }
 }
@@ -138,5 +135,5 @@ fn names_that_are_empty() {
         *entry = json_file(&manifest);
     }
     place.write("x.tar", tar(&files));
-    assert_eq!(place.fail("inspect x.tar"), "layerstone: not an image: x.tar: found no \"\"\n");
+    assert_eq!(place.fail("inspect x.tar"), "error: not an image: x.tar: found no \"\"\n");
 }

@@ -76,7 +76,7 @@ fn passwords() {
     let run = push(&place, &format!("{to} --authfile bad.json"), &[]);
     assert!(
         run.stderr.starts_with(&format!(
-            "layerstone: not allowed: http://{host}/v2/: the credentials of bad.json for {host} were refused: found \
+            "error: not allowed: http://{host}/v2/: the credentials of bad.json for {host} were refused: found \
              status 401"
         )),
         "{}",
@@ -247,7 +247,7 @@ fn tokens() {
     let run = push(&place, &format!("{host}/three --authfile wrong.json"), &[]);
     assert!(
         run.stderr.starts_with(&format!(
-            "layerstone: not allowed: http://{host}/v2/: the credentials of wrong.json for {host} were refused: \
+            "error: not allowed: http://{host}/v2/: the credentials of wrong.json for {host} were refused: \
              http://{}/token: found status 401",
             tokens.server.host()
         )),

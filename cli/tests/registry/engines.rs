@@ -30,7 +30,7 @@ fn docker() {
     let run: crate::support::Run = with_engine(&mut copy).output().unwrap().into();
     assert_eq!(run.code, Some(1));
     assert!(
-        run.stderr.starts_with("layerstone: docker save layerstone-test-none:1: found exit status: 1: "),
+        run.stderr.starts_with("error: docker save layerstone-test-none:1: found exit status: 1: "),
         "{}",
         run.stderr
     );
@@ -125,7 +125,7 @@ fn engines_that_fail() {
     };
     let failing = run(&format!("{}:/usr/bin:/bin", place.join("bin").display()));
     assert_eq!(failing.code, Some(1));
-    assert_eq!(failing.stderr, "layerstone: docker load: found exit status: 3: no daemon here\n");
+    assert_eq!(failing.stderr, "error: docker load: found exit status: 3: no daemon here\n");
     let absent = run("/nonexistent");
-    assert!(absent.stderr.starts_with("layerstone: cannot run: docker load: "), "{}", absent.stderr);
+    assert!(absent.stderr.starts_with("error: cannot run: docker load: "), "{}", absent.stderr);
 }

@@ -206,7 +206,7 @@ fn usage() {
     ] {
         let run = place.run(line);
         assert_eq!(run.code, Some(2), "{line}: {}", run.stderr);
-        let tip = "tip: it names a registry, as in --insecure registry.example:5000; this machine needs none";
+        let tip = "hint: it names a registry, as in --insecure registry.example:5000; this machine needs none";
         assert!(run.stderr.contains(expected) && run.stderr.contains(tip), "{line}: {}", run.stderr);
     }
 }
@@ -244,11 +244,7 @@ fn certificates() {
     assert!(tunnel.asked().iter().all(|asked| asked.is_tls() && asked.target == "registry.example:443"));
     for (file, cause) in [("absent.pem", "No such file"), ("image.json", "found no certificate in PEM")] {
         let run = push(&format!("--ca {file}"), &[]);
-        assert!(
-            run.stderr.starts_with(&format!("layerstone: cannot read certificates: {file}: {cause}")),
-            "{}",
-            run.stderr
-        );
+        assert!(run.stderr.starts_with(&format!("error: cannot read certificates: {file}: {cause}")), "{}", run.stderr);
     }
     // The same one on this machine.
     assert_eq!(auth::push(&place, &format!("{}/synth", registry.host()), &[]).code, Some(0));

@@ -31,7 +31,7 @@ fn check(place: &Place, line: &str, expected: &str) {
 #[test]
 fn registries_that_do_not_answer() {
     let (place, dead, root) = (place(), nobody(), root());
-    let expected = format!("layerstone: cannot reach: {dead}: connection refused\n");
+    let expected = format!("error: cannot reach: {dead}: connection refused\n");
     assert!(place.run(&format!("build image.json -o good.tar {root}")).stderr.contains("built"));
     let source = serve(|_, _| None);
     let from = source.host();
@@ -55,7 +55,7 @@ fn registries_that_do_not_answer() {
     assert!(source.seen().iter().all(|request| request.path() == "/v2/"), "{:?}", source.seen());
     // A registry that always says that it is busy is as good as none.
     let busy = serve(|_, _| Some(Answer::new(503)));
-    let expected = format!("layerstone: cannot ask the registry: {}: found status 503\n", busy.host());
+    let expected = format!("error: cannot ask the registry: {}: found status 503\n", busy.host());
     check(&place, &format!("build image.json -o registry:{}/x:1 {root} --retries 1", busy.host()), &expected);
     assert_eq!(busy.seen().len(), 2);
 }
@@ -103,7 +103,7 @@ fn credentials_that_are_refused() {
         ("none.json", "no credentials for it in any auth file".to_owned()),
     ] {
         let before = registry.seen().len();
-        let expected = format!("layerstone: not allowed: http://{host}/v2/: {cause}\nhint: `docker login {host}`");
+        let expected = format!("error: not allowed: http://{host}/v2/: {cause}\nhint: `docker login {host}`");
         check(&place, &format!("build image.json -o registry:{host}/x:1 --authfile {file} {root}"), &expected);
         assert_eq!(registry.seen().len() - before, 2, "{:?}", registry.seen());
     }

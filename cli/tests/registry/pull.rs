@@ -60,7 +60,7 @@ fn names_and_digests() {
     }
     let wrong = format!("sha256:{}", digest(b"no such"));
     let error = place.fail(&format!("pull {host}/team/synth@{wrong} -o b.tar"));
-    assert!(error.starts_with(&format!("layerstone: not in the registry: {host}/team/synth@{wrong}")), "{error}");
+    assert!(error.starts_with(&format!("error: not in the registry: {host}/team/synth@{wrong}")), "{error}");
     let error = place.fail(&format!("pull {host}/team/synth:1 -o b.tar --as Bad:1"));
     assert!(error.contains("not a name: \"Bad:1\""), "{error}");
 }
@@ -123,7 +123,7 @@ fn platforms() {
         ("--arch arm --variant v5", "no image for linux/arm/v5: "),
     ] {
         let error = place.fail(&format!("pull {host}/synth:1 -o y.tar {flags}"));
-        assert!(error.starts_with(&format!("layerstone: {cause}")), "{error}");
+        assert!(error.starts_with(&format!("error: {cause}")), "{error}");
         assert!(error.contains("linux/arm/v7, linux/arm/v6"), "{error}");
     }
 }

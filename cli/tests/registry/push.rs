@@ -82,7 +82,7 @@ fn a_state_that_is_wrong() {
     place.write(name, layer.to_string());
     let run = place.run(&format!("push image.json {}/other --state state {}", registry.host(), root()));
     assert_eq!(run.code, Some(1), "{}", run.stderr);
-    assert!(run.stderr.contains("layerstone: wrong blob: "), "{}", run.stderr);
+    assert!(run.stderr.contains("error: wrong blob: "), "{}", run.stderr);
     assert_eq!(registry.uploads("other"), 0);
     assert!(!registry.data().join("repositories/other/_manifests").exists());
 }
@@ -154,7 +154,7 @@ fn bad_references() {
         assert!(error.contains(expected), "{line}: {error}");
     }
     let error = place.fail("push absent.tar host.invalid/name:1 --retries 0");
-    assert!(error.starts_with("layerstone: cannot reach: host.invalid: cannot resolve the name: "), "{error}");
+    assert!(error.starts_with("error: cannot reach: host.invalid: cannot resolve the name: "), "{error}");
 }
 
 /// What a registry has because it has a manifest that lists it is not asked for: none of an image that stayed, and of one

@@ -26,7 +26,7 @@ fn tags() {
     let listed: Value = serde_json::from_slice(&place.ok(&format!("ls docker://{name} --json")).stdout).unwrap();
     assert_eq!(listed, json!({"name": name, "tags": ["1", "2", "arm", "arm-2"]}));
     let error = place.fail(&format!("ls {}/absent", registry.host()));
-    let expected = format!("layerstone: not in the registry: {}/absent: NAME_UNKNOWN", registry.host());
+    let expected = format!("error: not in the registry: {}/absent: NAME_UNKNOWN", registry.host());
     assert!(error.starts_with(&expected), "{error}");
     for bad in [format!("{name}:1"), format!("{name}@sha256:{}", "0".repeat(64)), registry.host().to_owned()] {
         let error = place.fail(&format!("ls {bad}"));
@@ -157,7 +157,7 @@ fn deletions_that_are_not_allowed() {
         held.hold(&layout);
         let error = place.fail(&format!("delete {}/a:1 --yes", server.host()));
         let error = error.replace(&server.host(), "HOST").replace(&named(&layout.manifest), "DIGEST");
-        assert!(error.starts_with(&format!("layerstone: {expected}")), "{error}");
+        assert!(error.starts_with(&format!("error: {expected}")), "{error}");
         assert_eq!(server.count("DELETE", "/manifests/sha256:"), 1);
     }
 }

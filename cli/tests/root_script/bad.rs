@@ -27,10 +27,10 @@ fn scripts_that_fail() {
     for backend in backends() {
         let run = run(&place, backend, "");
         assert!(run.stderr.ends_with(&lines), "{}", run.stderr);
-        failed(&place, run, &format!("layerstone: script failed: root script: exit status 7\n{lines}"));
+        failed(&place, run, &format!("error: script failed: root script: exit status 7\n{lines}"));
     }
     place.write("script.sh", "kill -9 $$");
-    failed(&place, run(&place, "userns", ""), "layerstone: script failed: root script: killed by signal 9\n");
+    failed(&place, run(&place, "userns", ""), "error: script failed: root script: killed by signal 9\n");
 }
 
 /// An old layer stays what it was.
@@ -63,7 +63,7 @@ fn scripts_that_take_too_long() {
             &place,
             run,
             &format!(
-                "layerstone: timed out after {seconds} s: running the script\n  | begun\nhint: --timeout S allows more\n"
+                "error: timed out after {seconds} s: running the script\n  | begun\nhint: --timeout S allows more\n"
             ),
         );
     }
@@ -90,7 +90,7 @@ fn a_machine_that_panics() {
     failed(
         &place,
         run,
-        "layerstone: QEMU ended before the run did: running the script: exit status 0: Kernel panic - not syncing: ",
+        "error: QEMU ended before the run did: running the script: exit status 0: Kernel panic - not syncing: ",
     );
 }
 
@@ -141,7 +141,7 @@ fn kernels_that_cannot_be_used() {
         ("no-kernel", "no guest kernel: no-kernel: expected a bzImage of Linux for x86"),
     ] {
         let run = run(&place, "emulation", &format!("--kernel {kernel}"));
-        failed(&place, run, &format!("layerstone: no way to run a root script here\n  emulation: {expected}\n"));
+        failed(&place, run, &format!("error: no way to run a root script here\n  emulation: {expected}\n"));
     }
     // Root reads what it wants.
     if !Caller::all().contains(&Caller::Nobody) {
@@ -207,11 +207,7 @@ fn another_architecture() {
     place.write("script.sh", "true");
     for backend in backends() {
         let run = run(&place, backend, "");
-        failed(
-            &place,
-            run,
-            "layerstone: wrong architecture: found an image for s390x, expected amd64, this machine's\n",
-        );
+        failed(&place, run, "error: wrong architecture: found an image for s390x, expected amd64, this machine's\n");
     }
 }
 
@@ -279,5 +275,5 @@ fn what_flags_take() {
         assert!(run.code == Some(2) && run.stderr.contains(expected), "{}", run.stderr);
     }
     let run = place.run("overlay run --script absent -o x.layer.json --blob x.tar");
-    assert_eq!(run.stderr, "layerstone: cannot read: absent: No such file or directory (os error 2)\n");
+    assert_eq!(run.stderr, "error: cannot read: absent: No such file or directory (os error 2)\n");
 }

@@ -125,7 +125,7 @@ fn damaged_bases() {
     for backend in backends() {
         let run = super::run(&place, backend, "--base-cache cache");
         assert!(
-            run.code == Some(1) && run.stderr.contains("layerstone: wrong digest: base.tar"),
+            run.code == Some(1) && run.stderr.contains("error: wrong digest: base.tar"),
             "{backend}: {}",
             run.stderr
         );

@@ -88,7 +88,7 @@ fn workers_that_are_killed() {
         send(waiting.workers[0], libc::SIGKILL);
         let (status, told) = waiting.end();
         let what = if backend == "emulation" { "QEMU" } else { "the namespace" };
-        let expected = format!("layerstone: {what} ended before the run did: running the script: killed by signal 9\n");
+        let expected = format!("error: {what} ended before the run did: running the script: killed by signal 9\n");
         failed(&place, Run { code: status.code(), stdout: Vec::new(), stderr: told }, &expected);
     }
 }

@@ -69,7 +69,7 @@ fn single() {
     assert_eq!(digest(&place.read("y.tar")), images[0]);
     let refused = place.run("root --spec x.json -o root.layer.json --blob root.tar");
     let expected =
-        "layerstone: runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`\n";
+        "error: runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`\n";
     assert_eq!((refused.code, &*refused.stderr), (Some(1), expected));
 }
 

@@ -188,7 +188,7 @@ fn names_of_whiteouts() {
     let Some(place) = super::place(&[], "mkdir /d; echo > /d/.wh.x") else { return };
     let run = super::run(&place, "userns", "");
     assert_eq!(run.code, Some(1));
-    let expected = "layerstone: root script not run to its end: packing the layer: cannot pack /d/.wh.x: in a layer such a name \
+    let expected = "error: root script not run to its end: packing the layer: cannot pack /d/.wh.x: in a layer such a name \
                     deletes a file\n";
     assert!(run.stderr.ends_with(expected), "{}", run.stderr);
 }

@@ -84,13 +84,13 @@ fn interpreters() {
     let place = Place::new();
     place.write("base.tar", archive(&[busybox]));
     for (script, expected) in [
-        ("echo one; false; echo two", Err("one\nlayerstone: script failed: root script: exit status 1\n  | one\n")),
+        ("echo one; false; echo two", Err("one\nerror: script failed: root script: exit status 1\n  | one\n")),
         ("#!/bin/sh\necho one; false; echo two", Ok("one\ntwo\n")),
         ("#!/bin/echo -n:\n", Ok("-n: /dev/root-script\n")),
         (
             "#!/bin/absent -x\n",
             Err(
-                "layerstone: root script not run to its end: running the script: cannot run its interpreter: /bin/absent -x: No \
+                "error: root script not run to its end: running the script: cannot run its interpreter: /bin/absent -x: No \
                  such file or directory (os error 2)\n",
             ),
         ),
@@ -179,7 +179,7 @@ fn hooks_without_a_store() {
     ] {
         let run = run(&place, "userns", &format!("{flag} hook.sh"));
         let expected = format!(
-            "layerstone: root script not run to its end: {phase}: no shell for a hook: expected a store closure with bin/sh or \
+            "error: root script not run to its end: {phase}: no shell for a hook: expected a store closure with bin/sh or \
              bin/bash, or a script that names an interpreter in it\n"
         );
         assert!(run.code == Some(1) && run.stderr.ends_with(&expected), "{}", run.stderr);

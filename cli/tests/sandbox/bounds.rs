@@ -27,7 +27,7 @@ fn time() {
     let script = "setsid sleep 100 & echo ready; mkdir -p a/b; sleep 100";
     check_failure(script, "--script-timeout 1", |kind| {
         format!(
-            "ready\nlayerstone: script failed: {kind}: timed out after 1 s\n  | ready\nhint: --script-timeout S allows more\n"
+            "ready\nerror: script failed: {kind}: timed out after 1 s\n  | ready\nhint: --script-timeout S allows more\n"
         )
     });
     // Without a sandbox too, as far as it stays in its process group.
@@ -61,7 +61,7 @@ fn processes() {
     let script = "for n in 1 2 3 4 5 6 7 8 9 10; do setsid sleep 100 & done; wait";
     check_failure(script, "--script-processes 5", |kind| {
         format!(
-            "layerstone: script failed: {kind}: found more than 5 processes at once\n\
+            "error: script failed: {kind}: found more than 5 processes at once\n\
              hint: --script-processes N allows more\n"
         )
     });
@@ -69,7 +69,7 @@ fn processes() {
     for caller in Caller::all() {
         let flags = "--script-processes 5 --sandbox none";
         let (_place, run) = run(caller, "extraCommands", "echo ran", flags);
-        let expected = "layerstone: cannot run: extraCommands: a bound of its processes needs a sandbox\n";
+        let expected = "error: cannot run: extraCommands: a bound of its processes needs a sandbox\n";
         assert_eq!((run.code, &*run.stderr), (Some(1), expected), "{caller:?}");
     }
 }
@@ -80,7 +80,7 @@ fn many_processes() {
     let script = "for n in {1..600}; do sleep 100 & done; wait";
     check_failure(script, "--script-processes 20", |kind| {
         format!(
-            "layerstone: script failed: {kind}: found more than 20 processes at once\n\
+            "error: script failed: {kind}: found more than 20 processes at once\n\
              hint: --script-processes N allows more\n"
         )
     });

@@ -18,7 +18,7 @@ fn required() {
         for kind in KINDS {
             let (place, run) = run(caller, kind, "echo ran", "--sandbox require");
             let begin =
-                format!("layerstone: cannot run: {kind}: no sandbox, or not all of one, and it is required: cannot ");
+                format!("error: cannot run: {kind}: no sandbox, or not all of one, and it is required: cannot ");
             assert!(run.stderr.starts_with(&begin), "{caller:?} {}", run.stderr);
             assert!(run.stderr.ends_with("\nhint: --sandbox auto runs it with less of a sandbox, or without one\n"));
             assert_eq!((run.code, run.stderr.lines().count()), (Some(1), 2), "{caller:?} {}", run.stderr);
@@ -59,7 +59,7 @@ fn none() {
     });
     place.write("x.json", spec.to_string());
     let told = place.fail("root --spec x.json -o x.layer.json --blob x.tar --sandbox none");
-    assert_eq!(told, "layerstone: cannot run: fakeRootCommands: a root directory of its own needs a sandbox\n");
+    assert_eq!(told, "error: cannot run: fakeRootCommands: a root directory of its own needs a sandbox\n");
 }
 
 /// Runs a script after a command that takes something from the sandbox, in namespaces of the test; none where a test cannot

@@ -184,7 +184,7 @@ fn run_all(place: &Place, user: u32, rounds: &AtomicU32) -> BTreeMap<&'static st
             let told = String::from_utf8_lossy(&output.stderr);
             let is_clear = match output.status.code() {
                 Some(0) => true,
-                code => code == Some(1) && told.starts_with("layerstone: ") && !told.contains("panicked"),
+                code => code == Some(1) && told.starts_with("error: ") && !told.contains("panicked"),
             };
             assert!(is_clear, "{user} {line}: {:?} {told}", output.status);
             *good.entry(*line).or_insert(0) += u32::from(output.status.success());

@@ -69,7 +69,7 @@ fn newlines_are_refused() {
     for tool in Tool::all() {
         let place = wired();
         let error = build(&place, tool, "\n").unwrap_err();
-        let expected = format!("layerstone: cannot be written in a file of {}: ", tool.name());
+        let expected = format!("error: cannot be written in a file of {}: ", tool.name());
         assert!(error.starts_with(&expected) && error.ends_with(": found a newline, expected none\n"), "{error}");
         assert!(!place.join("rules").exists());
     }

@@ -283,7 +283,7 @@ fn elsewhere() {
             let (code, text) = run(&place, tool);
             let expected = if tool == Tool::Make { 2 } else { 1 };
             assert_eq!(code, expected, "{tool:?} {stage}: {text}");
-            assert!(text.contains(&format!("layerstone: the stage {stage} has not written ")), "{tool:?}: {text}");
+            assert!(text.contains(&format!("error: the stage {stage} has not written ")), "{tool:?}: {text}");
         }
     }
 }

@@ -47,7 +47,7 @@ pub fn is_init() -> bool {
 pub fn main() -> ! {
     if let Err(error) = start() {
         // Nobody listens but the console.
-        eprintln!("layerstone: {error}");
+        eprintln!("error: {error}");
     }
     rustix::fs::sync();
     let _ = rustix::system::reboot(RebootCommand::PowerOff);

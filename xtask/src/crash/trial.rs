@@ -299,7 +299,7 @@ impl Trial {
 /// Whether an error is one a person can use: ours, with a cause, on the same line or on those that are indented below, and
 /// no panic.
 pub fn is_clear(stderr: &str) -> bool {
-    let ours = stderr.lines().skip_while(|line| !line.starts_with("layerstone: "));
+    let ours = stderr.lines().skip_while(|line| !line.starts_with("error: "));
     let causes = ours.enumerate().take_while(|(number, line)| *number == 0 || line.starts_with("  "));
     !stderr.contains("panicked at") && causes.map(|(_, line)| line.matches(": ").count()).sum::<usize>() >= 2
 }
@@ -310,9 +310,9 @@ mod tests {
 
     #[test]
     fn errors_that_say_what() {
-        assert!(is_clear("warning: x\nlayerstone: cannot write: out.tar: No space left on device\nhint: y"));
-        assert!(is_clear("layerstone: no way to run it\n  userns: mounting: cannot change: /tmp: full"));
-        assert!(!is_clear("layerstone: no way to run it\nhint: `x: y: z`"));
-        assert!(!is_clear("thread 'main' panicked at x: y\nlayerstone: cannot write: out.tar: full"));
+        assert!(is_clear("warning: x\nerror: cannot write: out.tar: No space left on device\nhint: y"));
+        assert!(is_clear("error: no way to run it\n  userns: mounting: cannot change: /tmp: full"));
+        assert!(!is_clear("error: no way to run it\nhint: `x: y: z`"));
+        assert!(!is_clear("thread 'main' panicked at x: y\nerror: cannot write: out.tar: full"));
     }
 }

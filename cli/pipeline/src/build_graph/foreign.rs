@@ -23,7 +23,7 @@ pub fn is_here(rule: &Rule, input: &GraphInput<'_>) -> Vec<u8> {
     let mut text = Vec::new();
     for output in rule.outputs.iter().filter(|_| !input.is_ours) {
         let test = joined([OsStr::new("test"), "-f".as_ref(), output.as_os_str()]);
-        let message = format!("layerstone: the stage {} has not written {}", rule.stage, output.display());
+        let message = format!("error: the stage {} has not written {}", rule.stage, output.display());
         let echo = joined(["echo", &message]);
         text.extend(escaped(&[b" && { ", &test[..], b" || { ", &echo, b" >&2; exit 1; }; }"].concat()));
     }
