@@ -2,10 +2,11 @@
 
 use crate::color::ColorWhen;
 use crate::progress::When;
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use layerstone_pipeline::Report;
 use std::fmt::Display;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 /// Flags of every command, shown behind its own.
 #[derive(Args, Clone)]
@@ -13,6 +14,12 @@ pub struct Common {
     /// Print nothing but errors
     #[arg(short, long, global = true, display_order = 900)]
     pub quiet: bool,
+    /// Tell what is done on stderr, such as requests and cache misses; -vv: more of it
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 905)]
+    pub verbose: u8,
+    /// Append what -vv tells, and all messages, to a file
+    #[arg(long, global = true, value_name = "FILE", display_order = 906)]
+    pub log: Option<PathBuf>,
     /// When to show progress on stderr; auto: if it is a terminal
     #[arg(
         long,

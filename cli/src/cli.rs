@@ -6,6 +6,7 @@ use crate::command::{
     index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db, overlay, prefetch, pull, push,
     ready, report, root, schema, script, serve, stream, tarsum,
 };
+use crate::log;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use layerstone_store::{Sync, set_sync};
@@ -86,6 +87,7 @@ impl Cli {
     /// Runs the chosen command in a pool of the chosen size.
     pub fn run(&self) -> Result<()> {
         raise_file_limit();
+        log::begin(&self.common)?;
         set_sync(match self.common.sync {
             SyncWhen::Auto => Sync::Auto,
             SyncWhen::Always => Sync::Always,

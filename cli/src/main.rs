@@ -25,6 +25,7 @@ mod itself;
 mod layer_output_args;
 mod legacy_args;
 mod limit_args;
+mod log;
 mod out;
 mod overwrite;
 mod plan_args;
@@ -63,6 +64,9 @@ fn main() -> ExitCode {
         Err(error) => return failure::of_usage(&failure::with_tip(error)),
     };
     let done = cli.run().and_then(|()| out::finish());
+    if let Err(error) = &done {
+        tracing::error!(target: log::TOLD, "{}", layerstone_pipeline::chain_text(&**error));
+    }
     if let (Err(_), Some(signal)) = (&done, interrupt::came()) {
         // It is why the work did not come to its end, and all that was half done is put away.
         interrupt::end(signal);

@@ -2,6 +2,7 @@
 
 use crate::args::{Common, Form};
 use crate::color::Prefix;
+use crate::log::TOLD;
 use crate::out::tell;
 use crate::progress::{When, show};
 use crate::table::size;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 impl Report for Common {
     fn warning(&self, message: &str) {
+        tracing::warn!(target: TOLD, "{message}");
         match self.errors {
             _ if self.quiet => {}
             Form::Text => print_line(&format!("{} {message}", Prefix::Warning)),
@@ -23,12 +25,14 @@ impl Report for Common {
     }
 
     fn notice(&self, message: &str) {
+        tracing::info!(target: TOLD, "{message}");
         if !self.quiet {
             print_line(message);
         }
     }
 
     fn answer(&self, message: &str) {
+        tracing::info!(target: TOLD, "{message}");
         tell(format_args!("{message}"));
     }
 
@@ -42,7 +46,7 @@ impl Report for Common {
 }
 
 /// Prints a line. On a terminal it takes the place of a progress bar, which is drawn again below it.
-fn print_line(text: &str) {
+pub fn print_line(text: &str) {
     let clear = if std::io::stderr().is_terminal() { "\r\x1b[2K" } else { "" };
     tell(format_args!("{clear}{text}"));
 }

@@ -3,5 +3,6 @@
 mod codes;
 mod dry_runs;
 mod init;
+mod log;
 mod results;
 mod schemas;

@@ -7,12 +7,15 @@ use layerstone_sandbox::signal;
 use layerstone_store::{Digest, Hasher, Limit, Limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// The target of events.
+const LOG: &str = "layerstone::program";
 /// Bytes read at a time.
 const READ: usize = 1 << 17;
 /// Between two signs of life.
@@ -87,6 +90,8 @@ impl ChildGuard {
         // What a terminal sends to its foreground is for us alone.
         command.process_group(0);
         layerstone_sandbox::kill_with_us(command);
+        let words = || command.get_args().map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
+        tracing::debug!(target: LOG, arguments = words(), "starting {name}");
         let child = command.spawn().map_err(Error::io("run", command.get_program()))?;
         Ok(ChildGuard { name, child })
     }
@@ -94,9 +99,12 @@ impl ChildGuard {
 
 impl Drop for ChildGuard {
     fn drop(&mut self) {
+        let status = self.child.try_wait().ok().flatten();
         // An error means that it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let ended = status.map_or_else(|| "ended by us".to_owned(), |status| status.to_string());
+        tracing::info!(target: LOG, status = ended, "{}", self.name);
     }
 }
 

@@ -6,6 +6,9 @@ use std::io::{self, Write};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+/// The target of events.
+const LOG: &str = "layerstone::overlay";
+
 /// The backend that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
@@ -60,14 +63,20 @@ pub fn run(
     let mut unavailable = Vec::new();
     for backend in choice.backends() {
         let begin = Instant::now();
-        let hello = &mut || report(backend, &unavailable);
+        let hello = &mut || {
+            tracing::info!(target: LOG, "{backend}: runs");
+            report(backend, &unavailable);
+        };
         let users = &mut || Ok(());
         let mut host = HostSide { out: &mut *out, log: &mut *log, hello, users };
         match run_in(backend, run, &mut host) {
             Ok(Received { prepared, size, digest: diff_id, sockets, phases }) => {
                 return Ok(Ran { backend, size, diff_id, sockets, prepared, phases, total: begin.elapsed() });
             }
-            Err(error) if error.is_of_backend() => unavailable.push(Unavailable { backend, reason: error.to_string() }),
+            Err(error) if error.is_of_backend() => {
+                tracing::info!(target: LOG, why = error.to_string(), "{backend}: not available");
+                unavailable.push(Unavailable { backend, reason: error.to_string() });
+            }
             Err(error) => return Err(error),
         }
     }

@@ -24,16 +24,21 @@ impl BlobCache {
 
     /// A blob that is kept, and whole.
     pub fn find(&self, digest: &Digest) -> Option<Part> {
-        let file = self.cache.open_file(CacheKind::Blob, digest).ok()?;
+        let Ok(file) = self.cache.open_file(CacheKind::Blob, digest) else {
+            tracing::debug!(target: "layerstone::cache", "blob {digest}: not kept");
+            return None;
+        };
         let size = file.metadata().ok()?.len();
         let part = Part::new(Arc::new(file), self.cache.path(CacheKind::Blob, digest), 0, size);
         let found =
             write_layer(&Source::Part(part.clone()), &mut io::sink(), part.name(), &Progress::default()).ok()?;
         if found != *digest {
             self.cache.forget(CacheKind::Blob, digest);
+            tracing::info!(target: "layerstone::cache", "blob {digest}: damaged, and removed");
             return None;
         }
         self.cache.used(CacheKind::Blob, digest);
+        tracing::debug!(target: "layerstone::cache", bytes = size, "blob {digest}: kept");
         Some(part)
     }
 

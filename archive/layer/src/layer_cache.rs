@@ -14,6 +14,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -100,6 +101,37 @@ struct CompressedKey {
     params: (u32, i32),
     /// The version of this program: another may compress otherwise.
     program: &'static str,
+}
+
+/// Why nothing is known of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// A path has no NAR hash, and its name is not trusted.
+    Untrusted(StorePath),
+    /// The cache has nothing under its key.
+    Key(Digest),
+    /// A path does not exist.
+    Absent(StorePath),
+    /// Its tar is known, and no blob of it that is compressed so.
+    Blob(Digest, CompressionParams),
+}
+
+impl fmt::Display for Miss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Miss::Untrusted(path) => {
+                write!(f, "{path} has no NAR hash, and who can write to its store can change it under its name")
+            }
+            Miss::Key(key) => write!(f, "nothing has the key {}", key.hex()),
+            Miss::Absent(path) => write!(f, "{path} does not exist"),
+            Miss::Blob(diff_id, CompressionParams::Gzip { level }) => {
+                write!(f, "the tar {diff_id} is known, and not what gzip makes of it at level {level}")
+            }
+            Miss::Blob(diff_id, CompressionParams::Zstd { level }) => {
+                write!(f, "the tar {diff_id} is known, and not what zstd makes of it at level {level}")
+            }
+        }
+    }
 }
 
 /// What is known of a layer.
@@ -203,6 +235,37 @@ impl LayerCache {
         Ok(index.differences(&FileIndex::of_store(&self.store, recipe)?))
     }
 
+    /// What is known of a layer, or why nothing is.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is known of it, or not how it is compressed so.
+    pub fn look_up(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Result<LayerFile, Miss> {
+        let Some(key) = self.key(recipe) else {
+            let hashes = self.hashes.get();
+            let is_unknown = |path: &&StorePath| !hashes.is_some_and(|hashes| hashes.contains_key(path));
+            let path = recipe.paths.iter().find(is_unknown).or(recipe.paths.first());
+            return Err(path.map_or(Miss::Key(Digest::of(b"")), |path| Miss::Untrusted(path.clone())));
+        };
+        let facts = self.facts(&key).ok_or(Miss::Key(key))?;
+        let exists = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
+        if let Some(path) = recipe.paths.iter().find(|path| !exists(path)) {
+            return Err(Miss::Absent(path.clone()));
+        }
+        // What its files were may be wanted as long as it is believed.
+        let diff_id = Digest::from_bytes(facts.diff_id);
+        self.cache.used(CacheKind::Index, &diff_id);
+        let layer = match params {
+            None => LayerFile::new(diff_id, facts.size),
+            Some(params) => {
+                let blob = self.compressed(&diff_id, params).ok_or(Miss::Blob(diff_id, params))?;
+                LayerFile::compressed(&blob, facts.size, params)
+            }
+        };
+        let (store_paths, recipe) = (recipe.paths.clone(), Some(recipe.clone()));
+        Ok(LayerFile { recipe, store_paths, tarsum: facts.tarsum, ..layer })
+    }
+
     /// The key of a layer; none if the name of one of its paths is not trusted.
     fn key(&self, recipe: &Recipe) -> Option<Digest> {
         let hash = |path| self.hashes.get()?.get(path).map(NarHash::to_string);
@@ -228,20 +291,7 @@ impl LayerCache {
 impl LayerLookup for LayerCache {
     /// None, too, if one of its paths does not exist.
     fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile> {
-        let facts = self.facts(&self.key(recipe)?)?;
-        let exists = |path: &StorePath| self.store.locate(path.as_str()).symlink_metadata().is_ok();
-        if !recipe.paths.iter().all(exists) {
-            return None;
-        }
-        // What its files were may be wanted as long as it is believed.
-        let diff_id = Digest::from_bytes(facts.diff_id);
-        self.cache.used(CacheKind::Index, &diff_id);
-        let layer = match params {
-            None => LayerFile::new(diff_id, facts.size),
-            Some(params) => LayerFile::compressed(&self.compressed(&diff_id, params)?, facts.size, params),
-        };
-        let (store_paths, recipe) = (recipe.paths.clone(), Some(recipe.clone()));
-        Some(LayerFile { recipe, store_paths, tarsum: facts.tarsum, ..layer })
+        self.look_up(recipe, params).ok()
     }
 }
 

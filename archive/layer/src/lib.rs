@@ -43,7 +43,7 @@ pub use error::{Error, Result};
 pub use file::{LAYER_FORMAT, LAYER_FORMAT_VERSION, LAYER_SCHEMA, LayerFile};
 pub use file_index::{Difference, FileIndex};
 pub use layer::{Blob, Layer};
-pub use layer_cache::{LayerCache, LayerLookup, Trust};
+pub use layer_cache::{LayerCache, LayerLookup, Miss, Trust};
 pub use layout::{Layout, store_layout};
 pub use platform::Platform;
 pub use prefix::Prefix;

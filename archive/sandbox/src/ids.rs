@@ -127,6 +127,7 @@ fn run_mapper(program: &str, process: u32, map: &IdMap) -> io::Result<()> {
     command.arg(process.to_string()).args(map.words()).stdin(Stdio::null());
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{program}: {error}"));
     let output = command.output().map_err(named)?;
+    tracing::info!(target: "layerstone::program", status = %output.status, "{program}");
     if output.status.success() {
         return Ok(());
     }

@@ -12,6 +12,7 @@ use crate::report::Report;
 use crate::signal;
 use crate::step::Step;
 use crate::watch::{Watched, join, watch};
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -231,6 +232,7 @@ enum Outcome {
 fn launch(job: &Job<'_>, attempt: &Attempt, lacking: &[Step], log: &mut dyn Write) -> Result<Outcome, Error> {
     let Job { dirs, privileges, options: SandboxOptions { bounds, .. }, .. } = *job;
     let mut command = (job.make)();
+    let name = command.get_program().to_owned();
     let (output, input) = io::pipe()?;
     command.stdout(input.try_clone()?).stderr(input);
     let (ours, notifier) = match privileges {
@@ -267,6 +269,7 @@ fn launch(job: &Job<'_>, attempt: &Attempt, lacking: &[Step], log: &mut dyn Writ
             .transpose()?;
         // What is reclaimed may be more than a pipe holds.
         let reader = report.map(|pipe| spawn("report").spawn_scoped(scope, || Report::read(pipe))).transpose()?;
+        tracing::debug!(target: "layerstone::program", sandbox = attempt.users.map(tracing::field::debug), "starting {}", name.to_string_lossy());
         let spawned = command.spawn();
         // Drops our ends of the pipes, so that reading the others comes to an end.
         drop(command);
@@ -276,11 +279,12 @@ fn launch(job: &Job<'_>, attempt: &Attempt, lacking: &[Step], log: &mut dyn Writ
         let table = notifier.map(join).transpose();
         io::Result::Ok((report, ended, table))
     })?;
-    conclude(report, ended, table, bounds)
+    conclude(&name, report, ended, table, bounds)
 }
 
 /// What is to be made of all that came back.
 fn conclude(
+    name: &OsStr,
     report: Option<Report>,
     ended: io::Result<Watched>,
     table: io::Result<Option<OwnerTable>>,
@@ -290,6 +294,7 @@ fn conclude(
         return Ok(Outcome::Failed(step, source));
     }
     let Watched { status, last_lines, timed_out } = ended?;
+    tracing::info!(target: "layerstone::program", %status, timed_out, "{}", name.to_string_lossy());
     let exceeded = match (&report, bounds.time, bounds.processes) {
         (_, Some(time), _) if timed_out => Some(Exceeded::Time(time)),
         (Some(Report::TooMany), _, Some(most)) => Some(Exceeded::Processes(most)),

@@ -5,8 +5,8 @@
 use crate::error::{Differences, chain};
 use crate::{Error, Report, Result};
 use layerstone_layer::{
-    Blob, BlobCache, CompressedBlob, CompressionParams, Difference, Layer, LayerCache, LayerFile, LayerLookup, Recipe,
-    Source, Trust,
+    Blob, BlobCache, CompressedBlob, CompressionParams, Difference, Layer, LayerCache, LayerFile, LayerLookup, Miss,
+    Recipe, Source, Trust,
 };
 use layerstone_oci::{Descriptor, LayerOutcome, PutImage};
 use layerstone_store::{Cache, Digest, NarHash, Store, StorePath};
@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes that a cache may have unless the user says otherwise: what is cached of some thousand images.
 pub const SIZE: u64 = 1 << 30;
+
+/// The target of events.
+const LOG: &str = "layerstone::cache";
 
 /// What is remembered about layers of a store; by default nothing.
 #[derive(Default)]
@@ -81,7 +84,10 @@ impl CacheOptions {
     fn files(&self, report: &dyn Report) -> Result<Option<Arc<Cache>>> {
         let Some(directory) = &self.directory else { return Ok(None) };
         match Cache::open(directory) {
-            Ok(cache) => Ok(Some(Arc::new(cache))),
+            Ok(cache) => {
+                tracing::debug!(target: LOG, "using {}", directory.display());
+                Ok(Some(Arc::new(cache)))
+            }
             Err(error @ layerstone_store::Error::NoCache { .. }) if self.is_named => Err(error.into()),
             Err(error) => {
                 report.warn(format_args!("going on without a cache: {error}"));
@@ -137,8 +143,15 @@ impl BuildCache<'_> {
         layers.iter_mut().for_each(|layer| layer.blobs = layer.blobs.take().or_else(|| self.blobs.clone()));
         let (Some(cached), Some(params)) = (self.read(), params) else { return };
         for layer in layers.iter_mut().filter(|layer| is_open(layer, params)) {
-            if let Some(blob) = layer.diff_id.and_then(|diff_id| cached.compressed(&diff_id, params)) {
-                layer.blob = Some(Blob::Made(params, Descriptor::layer(Some(params), blob.digest, blob.size)));
+            let Some(diff_id) = layer.diff_id else { continue };
+            match cached.compressed(&diff_id, params) {
+                Some(blob) => {
+                    tracing::debug!(target: LOG, "tar {diff_id}: known as {}", blob.digest);
+                    layer.blob = Some(Blob::Made(params, Descriptor::layer(Some(params), blob.digest, blob.size)));
+                }
+                None => {
+                    tracing::info!(target: LOG, why = Miss::Blob(diff_id, params).to_string(), "{} is compressed", layer.label.display())
+                }
             }
         }
     }
@@ -160,6 +173,28 @@ impl BuildCache<'_> {
                 self.warn(&error);
             }
         }
+    }
+
+    /// Tells the log whether a layer is known, and why not.
+    pub(crate) fn log(&self, recipe: &Recipe, params: Option<CompressionParams>, known: Option<&LayerFile>) {
+        if !tracing::enabled!(target: LOG, tracing::Level::INFO) {
+            return;
+        }
+        let layer = recipe.paths.first().map_or("", StorePath::as_str);
+        let paths = recipe.paths.len();
+        if let Some(LayerFile { diff_id, .. }) = known {
+            tracing::debug!(target: LOG, paths, "layer of {layer}: known, {diff_id}");
+            return;
+        }
+        let why = match &self.layers {
+            None => "there is no cache".to_owned(),
+            Some(_) if self.verifies => "--verify-cache reads all".to_owned(),
+            Some(cached) => match cached.look_up(recipe, params) {
+                Ok(_) => "it has no tarsum, or no blob is kept of it".to_owned(),
+                Err(miss) => miss.to_string(),
+            },
+        };
+        tracing::info!(target: LOG, paths, why, "layer of {layer}: not known");
     }
 
     /// The cache, unless what it holds is made all the same.

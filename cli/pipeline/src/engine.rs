@@ -10,6 +10,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+/// The target of events.
+const LOG: &str = "layerstone::program";
+
 /// Runs `docker load`, and `write` into it. An error of ours that stops the stream is the error, and what the program
 /// says about the end of the stream stands beside it.
 pub fn load<T>(
@@ -32,6 +35,7 @@ pub fn load<T>(
     let written = write(&mut stdin, Path::new(program));
     drop(stdin);
     let status = child.wait().with_context(|| format!("cannot wait for: {program} load"))?;
+    tracing::info!(target: LOG, %status, "{program} load");
     let said = said.join().unwrap_or_default();
     match written {
         Err(error) if !is_broken_pipe(&error) => {
@@ -80,6 +84,7 @@ pub fn save(engine: Engine, image: &str, path: &Path) -> Result<()> {
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let (child, _leftover) = start(&mut command).with_context(|| format!("cannot run: {program} save"))?;
     let output = child.wait_with_output().with_context(|| format!("cannot wait for: {program} save"))?;
+    tracing::info!(target: LOG, status = %output.status, "{program} save {image}");
     if !output.status.success() {
         bail!("{program} save {image}: found {}: {}", output.status, words(&output.stderr));
     }

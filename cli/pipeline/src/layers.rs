@@ -256,6 +256,8 @@ impl Builder<'_> {
         let state = self.state.as_ref().filter(|_| !self.cache.verifies);
         let params = self.options.compression.of_layers(None);
         let of_state = state.and_then(|state| state.get(recipe, params));
-        of_state.or_else(|| self.cache.get(recipe, params)).or_else(|| self.cache.get(recipe, None))
+        let known = of_state.or_else(|| self.cache.get(recipe, params)).or_else(|| self.cache.get(recipe, None));
+        self.cache.log(recipe, None, known.as_ref());
+        known
     }
 }

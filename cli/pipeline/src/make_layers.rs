@@ -49,6 +49,9 @@ impl LayersToMake<'_> {
         let blobs = create_all(&self.blobs)?;
         let cached = self.recipes.par_iter().enumerate().map(|(index, recipe)| self.cached(recipe, blobs.get(index)));
         let cached: Vec<Option<LayerFile>> = cached.collect::<Result<_>>()?;
+        for (recipe, known) in self.recipes.iter().zip(&cached) {
+            self.cache.log(recipe, self.compression, known.as_ref());
+        }
         let new: Vec<usize> = (0..cached.len()).filter(|index| cached[*index].is_none()).collect();
         let recipes: Vec<&Recipe> = new.iter().map(|index| &self.recipes[*index]).collect();
         let sources = layouts(&recipes, self.cache, store)?;

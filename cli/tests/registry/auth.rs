@@ -17,14 +17,16 @@ const SECRET: &str = "correct horse: battery";
 /// `user:correct horse: battery` in base 64, as auth files have it.
 const AUTH: &str = "dXNlcjpjb3JyZWN0IGhvcnNlOiBiYXR0ZXJ5";
 
-/// Runs a push with these variables; nothing that it prints is a secret.
+/// Runs a push with these variables; nothing that it prints or logs is a secret.
 #[track_caller]
 pub(super) fn push(place: &Place, line: &str, variables: &[(&str, &Path)]) -> Run {
-    let mut command = place.command(&format!("push image.json {line} {}", root()));
+    let mut command = place.command(&format!("push image.json {line} {} --log push.log", root()));
     command.envs(variables.iter().copied());
     let run: Run = command.output().unwrap().into();
-    let said = format!("{}{}", run.text(), run.stderr);
-    for secret in [SECRET, AUTH, "battery", "Bearer ", "Basic "] {
+    let log = String::from_utf8(place.read("push.log")).unwrap();
+    assert!(log.contains(" of layerstone "), "{log}");
+    let said = format!("{}{}{log}", run.text(), run.stderr);
+    for secret in [SECRET, AUTH, "battery", "Bearer ", "Basic ", "eyJ"] {
         assert!(!said.contains(secret), "{said}");
     }
     place.check_no_leftovers();

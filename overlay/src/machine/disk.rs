@@ -26,10 +26,14 @@ impl LowerImage {
         let path = cache.join(&name);
         // Nothing but a file: no link leads elsewhere, and no pipe is waited for.
         match Directory::open(cache).and_then(|directory| directory.open_file(&name, OFlags::RDONLY)) {
-            Ok(file) => return Ok(file),
+            Ok(file) => {
+                tracing::debug!(target: "layerstone::cache", "merged base {}: kept", path.display());
+                return Ok(file);
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io("open", &path)(e)),
         }
+        tracing::info!(target: "layerstone::cache", "merged base {}: not kept yet", path.display());
         let directory = Directory::create_named(cache).map_err(Error::io("make", cache))?;
         let mut output = Output::create_below(&directory, Path::new(&name), &path)?;
         self.write_image(&mut output, limits)?;

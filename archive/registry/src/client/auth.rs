@@ -7,7 +7,7 @@ use crate::client::answer::{Answer, body, header};
 use crate::client::challenge::{Challenge, parse};
 use crate::client::credential::{Credentials, Found, basic, default_files, find};
 use crate::client::refusal::{explanation, refused};
-use crate::client::transport::{Payload, Transport};
+use crate::client::transport::{LOG, Payload, Transport};
 use crate::options::Options;
 use crate::url::{Url, encode};
 use crate::{Error, Result};
@@ -174,7 +174,10 @@ impl Auth {
     }
 
     fn find(&self, scope: &Scope) -> Result<Option<Found>> {
-        find(&self.host, &scope.name, &self.files, self.must_exist)
+        let found = find(&self.host, &scope.name, &self.files, self.must_exist)?;
+        let origin = found.as_ref().map_or("no file", |found| &found.origin);
+        tracing::info!(target: LOG, "credentials for {}/{}: of {origin}", self.host, scope.name);
+        Ok(found)
     }
 
     fn keep(&self, scope: &Scope, made: Made) -> String {

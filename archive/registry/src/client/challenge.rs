@@ -40,6 +40,15 @@ pub(crate) fn parse(header: &str) -> Vec<Challenge> {
     challenges
 }
 
+/// What challenges want, for the log.
+pub(crate) fn names(challenges: &[Challenge]) -> &'static str {
+    match challenges.first() {
+        Some(Challenge::Basic) => "a password",
+        Some(Challenge::Bearer { .. }) => "a token",
+        None => "nothing",
+    }
+}
+
 /// `key=value` or `key="value"` at the front, and what follows.
 fn parameter(text: &str) -> Option<(String, String, &str)> {
     let (key, rest) = text.split_once('=')?;

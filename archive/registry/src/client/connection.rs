@@ -8,7 +8,7 @@ use crate::client::probe::{Probe, challenges};
 use crate::client::proxy::Proxies;
 use crate::client::refusal::refused;
 use crate::client::retry::{Notices, Retry};
-use crate::client::transport::{Payload, Transport};
+use crate::client::transport::{LOG, Payload, Transport};
 use crate::error::is_transient_status;
 use crate::options::Options;
 use crate::trust::Trust;
@@ -93,6 +93,8 @@ impl Registry {
         };
         let Probe { is_https, challenge } = registry.probe()?;
         (registry.base.is_https, registry.challenge) = (is_https, challenge);
+        let wants = challenge::parse(&registry.challenge);
+        tracing::info!(target: LOG, tls = is_https, wants = challenge::names(&wants), "connected to {host}");
         Ok(Arc::new(registry))
     }
 

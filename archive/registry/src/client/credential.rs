@@ -217,6 +217,7 @@ fn ask(helper: &str, key: &str) -> Result<Option<Credentials>> {
     let _ = stdin.write_all(key.as_bytes());
     drop(stdin);
     let output = child.wait_with_output().map_err(|e| failed(e.to_string()))?;
+    tracing::info!(target: "layerstone::program", status = %output.status, "{program} get");
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stdout);
         return match text.contains("credentials not found") {

@@ -1,6 +1,7 @@
 //! Pushes images into a repository.
 
 use crate::client::auth::{Access, Scope};
+use crate::client::transport::LOG;
 use crate::client::{Body, Request, refusal};
 use crate::url::Url;
 use crate::{Error, PushStats, Repository, Result};
@@ -108,6 +109,7 @@ impl Push {
             PutOutcome::Existing => &mut done.sent.existing,
             PutOutcome::Mounted => &mut done.sent.mounted,
         };
+        tracing::debug!(target: LOG, bytes = descriptor.size, "blob {}: {put:?}", descriptor.digest);
         *counted = (counted.0 + 1, counted.1.saturating_add(descriptor.size));
         Ok(put)
     }

@@ -3,6 +3,7 @@
 //!
 //! All requests of the client use this policy, so that `--retries`, `Retry-After` and cancellation mean the same for each.
 
+use crate::client::transport::LOG;
 use crate::{Error, Notify, Result};
 use layerstone_store::Cancel;
 use std::collections::BTreeMap;
@@ -99,6 +100,8 @@ impl Attempts<'_> {
         match wait(self.failed, error.retry_after()).filter(|_| self.failed <= self.retry.retries) {
             Some(time) => {
                 let most = self.retry.retries.saturating_add(1);
+                let ms = time.as_millis() as u64;
+                tracing::debug!(target: LOG, ms, cause = error.to_string(), "waiting to try again");
                 self.retry.notices.tell(&error, self.failed.saturating_add(1), most);
                 Ok(self.retry.cancel.sleep(time)?)
             }

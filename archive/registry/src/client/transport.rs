@@ -17,7 +17,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::http::Request;
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 use ureq::{SendBody, Timeout};
@@ -28,6 +28,9 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The message about a host that answers TLS in plain.
 pub(crate) const PLAIN_ANSWER: &str = "found an answer without TLS";
+
+/// The target of this crate's events.
+pub(crate) const LOG: &str = "layerstone::registry";
 
 /// The body of a request.
 pub(crate) struct Payload<'a> {
@@ -148,6 +151,24 @@ impl Transport {
     }
 
     fn run<'a>(
+        &self,
+        method: &str,
+        url: &Url,
+        headers: &[(&str, &str)],
+        payload: Option<Payload<'_>>,
+        proxy: Option<&'a Proxy>,
+    ) -> Result<Answer, Failure<'a>> {
+        let begin = Instant::now();
+        let answer = self.exchange(method, url, headers, payload, proxy);
+        // Neither headers nor the query, which may hold secrets.
+        let (ms, proxy) = (begin.elapsed().as_millis() as u64, proxy.map(tracing::field::display));
+        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        let cause = answer.as_ref().err().map(|failure| cause(&failure.error, self.agents.silence));
+        tracing::info!(target: LOG, status, ms, proxy, cause, "{method} {url}");
+        answer
+    }
+
+    fn exchange<'a>(
         &self,
         method: &str,
         url: &Url,
