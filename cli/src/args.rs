@@ -20,6 +20,9 @@ pub struct Common {
     /// Append what -vv tells, and all messages, to a file
     #[arg(long, global = true, value_name = "FILE", display_order = 906)]
     pub log: Option<PathBuf>,
+    /// Read no layerstone.toml
+    #[arg(long, global = true, display_order = 907)]
+    pub no_config: bool,
     /// When to show progress on stderr; auto: if it is a terminal
     #[arg(
         long,

@@ -2,13 +2,14 @@
 
 use crate::args::{Common, SyncWhen};
 use crate::command::{
-    build, build_graph, cache, check, check_stage, closure, completions, copy, delete, demo, derivation, digest, image,
-    index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db, overlay, prefetch, pull, push,
-    ready, report, root, schema, script, serve, stream, tarsum,
+    build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo, derivation,
+    digest, image, index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db, overlay,
+    prefetch, pull, push, ready, report, root, schema, script, serve, stream, tarsum,
 };
+use crate::config::Config;
 use crate::log;
 use anyhow::{Context, Result};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use layerstone_store::{Sync, set_sync};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::num::NonZeroUsize;
@@ -77,6 +78,7 @@ enum Command {
     Demo(demo::Options),
     Derivation(derivation::Options),
     Script(script::Options),
+    Config(config::Options),
     Schema(schema::Options),
     Completions(completions::Options),
     Man(man::Options),
@@ -84,8 +86,16 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line; flags that it does not have are as the configuration says.
+    pub fn read(config: Option<&Config>) -> Result<Cli, clap::Error> {
+        let command = Cli::command();
+        let mut command = config.map_or(command.clone(), |config| config.apply(command));
+        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| error.format(&mut command))
+    }
+
     /// Runs the chosen command in a pool of the chosen size.
-    pub fn run(&self) -> Result<()> {
+    pub fn run(&self, config: &Config) -> Result<()> {
         raise_file_limit();
         log::begin(&self.common)?;
         set_sync(match self.common.sync {
@@ -130,6 +140,7 @@ impl Cli {
             Command::Demo(options) => demo::run(options, common),
             Command::Derivation(options) => derivation::run(options),
             Command::Script(options) => script::run(options),
+            Command::Config(options) => config::run(options, config),
             Command::Schema(options) => schema::run(options),
             Command::Completions(options) => completions::run(options, Cli::command()),
             Command::Man(options) => man::run(options, Cli::command()),

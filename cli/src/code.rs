@@ -1,5 +1,6 @@
 //! Stable codes of errors, for programs: the kind of an error by the types of its causes. Does not know what to do about it.
 
+use crate::config::Malformed;
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
 use layerstone_layer::Error as Layer;
@@ -75,7 +76,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Code> {
         _ if let Some(Layering::NotClosure { .. }) = cause.downcast_ref() => Some(MALFORMED),
         _ if let Some(Spec::Stage(error)) = cause.downcast_ref() => of_store(error),
         _ if let Some(Spec::Oci(error)) = cause.downcast_ref() => of_oci(error),
-        _ if cause.is::<serde_json::Error>() => Some(MALFORMED),
+        _ if cause.is::<serde_json::Error>() || cause.is::<Malformed>() => Some(MALFORMED),
         _ if cause.is::<Refused>() => Some(NOT_A_PLACE),
         _ if cause.is::<InvalidReference>() => Some(NOT_A_NAME),
         _ if cause.is::<Cancelled>() => Some(INTERRUPTED),

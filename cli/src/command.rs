@@ -7,6 +7,7 @@ pub mod check;
 pub mod check_stage;
 pub mod closure;
 pub mod completions;
+pub mod config;
 pub mod copy;
 pub mod delete;
 pub mod demo;

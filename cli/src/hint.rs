@@ -1,6 +1,7 @@
 //! What to do about an error, where a command would help.
 
 use crate::cli::Cli;
+use crate::config::Malformed;
 use clap::CommandFactory;
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
@@ -41,6 +42,7 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             Root::HelperOverBase { .. } => "leave the helper out, or --replace lets it hide what the base has there",
             _ => return None,
         },
+        _ if cause.is::<Malformed>() => "--no-config does without it",
         _ if let Some(refused) = cause.downcast_ref::<Refused>() => refused.hint.as_deref()?,
         _ if let Some(error) = cause.downcast_ref::<Overlay>() => match error {
             Overlay::Timeout { .. } => "--timeout S allows more",

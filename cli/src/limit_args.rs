@@ -14,6 +14,9 @@ pub struct LimitArgs {
     /// Read more than a limit of this name allows, such as members=5000000; the error of a limit names it
     #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_limit)]
     limit: Vec<(Limit, u64)>,
+    /// Those that the configuration sets, over which the flag's go
+    #[arg(long, hide = true, value_name = "NAME=NUMBER", value_parser = parse_limit)]
+    set_limit: Vec<(Limit, u64)>,
 }
 
 /// Reads the name of a limit and a number, which may be one of bytes.
@@ -29,7 +32,7 @@ impl LimitArgs {
     /// The limits that the flags set.
     pub fn limits(&self) -> Limits {
         let unpacked = self.max_unpacked.map(|bytes| (Limit::Unpacked, bytes));
-        let given = unpacked.into_iter().chain(self.limit.iter().copied());
+        let given = self.set_limit.iter().copied().chain(unpacked).chain(self.limit.iter().copied());
         given.fold(Limits::default(), |limits, (limit, most)| limits.with(limit, most))
     }
 }
@@ -50,7 +53,11 @@ mod tests {
 
     #[test]
     fn the_last_one_counts() {
-        let args = LimitArgs { max_unpacked: Some(5), limit: vec![(Limit::Name, 1), (Limit::Name, 2)] };
+        let args = LimitArgs {
+            max_unpacked: Some(5),
+            limit: vec![(Limit::Name, 1), (Limit::Name, 2)],
+            set_limit: vec![(Limit::Name, 3)],
+        };
         let limits = args.limits();
         assert_eq!((limits.unpacked(Some(1)), limits.most(Limit::Name)), (5, 2));
     }

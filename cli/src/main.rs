@@ -15,8 +15,10 @@ mod code;
 mod color;
 mod command;
 mod compression_args;
+mod config;
 mod demo;
 mod difference;
+mod environment;
 mod failure;
 mod foreign_word;
 mod hint;
@@ -49,7 +51,7 @@ mod time;
 mod transfer_args;
 mod usage_error;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use std::io;
 use std::process::ExitCode;
 use usage_error::UsageError;
@@ -58,12 +60,13 @@ fn main() -> ExitCode {
     become_inside();
     color::obey_command_line();
     interrupt::install();
-    let cli = match cli::Cli::try_parse() {
+    let config = config::Config::load();
+    let cli = match cli::Cli::read(config.as_ref().ok()) {
         Ok(cli) => cli,
         Err(error) if foreign_word::is_version(&error) => return print_version(),
         Err(error) => return failure::of_usage(&failure::with_tip(error)),
     };
-    let done = cli.run().and_then(|()| out::finish());
+    let done = config.and_then(|config| cli.run(&config)).and_then(|()| out::finish());
     if let Err(error) = &done {
         tracing::error!(target: log::TOLD, "{}", layerstone_pipeline::chain_text(&**error));
     }

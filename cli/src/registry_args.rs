@@ -7,6 +7,7 @@ use layerstone_pipeline::{Registries, Report};
 use layerstone_registry::{InsecureHost, Notify, Options};
 use layerstone_store::{Cancel, Limits};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How registries are talked to.
@@ -25,6 +26,9 @@ pub struct ConnectArgs {
     /// File with credentials [default: $REGISTRY_AUTH_FILE, or podman's and docker's]
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
+    /// A registry that is asked first for what another one has, under PREFIX if there is one; one --mirror for each
+    #[arg(long, value_name = "REGISTRY=HOST[/PREFIX]")]
+    mirror: Vec<Mirror>,
     /// How often a failed request is tried again
     #[arg(long, value_name = "N", default_value_t = RETRIES)]
     retries: u32,
@@ -47,8 +51,29 @@ pub struct RegistryArgs {
     uploads: u16,
 }
 
+/// A mirror of a registry: `REGISTRY=HOST[:PORT][/PREFIX]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror(layerstone_pipeline::Mirror);
+
+impl FromStr for Mirror {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Mirror, String> {
+        let expected = "expected REGISTRY=HOST[:PORT][/PREFIX], such as docker.io=mirror.example";
+        let (of, mirror) = text.split_once('=').ok_or(expected)?;
+        let (host, prefix) = mirror.split_once('/').unwrap_or((mirror, ""));
+        let is_host = |host: &str| host == "docker.io" || layerstone_oci::parse_reference(&format!("{host}/x")).is_ok();
+        let is_prefix = prefix.is_empty() || layerstone_oci::parse_reference(&format!("{host}/{prefix}")).is_ok();
+        if !is_host(of) || !is_host(host) || !is_prefix || prefix.contains([':', '@']) {
+            return Err(format!("found {text:?}, {expected}"));
+        }
+        let (of, host, prefix) = (of.to_owned(), host.to_owned(), prefix.to_owned());
+        Ok(Mirror(layerstone_pipeline::Mirror { of, host, prefix }))
+    }
+}
+
 /// Reads a host. What is a file here is another argument, before which the host was left out.
-fn insecure_host(text: &str) -> Result<InsecureHost, String> {
+pub fn insecure_host(text: &str) -> Result<InsecureHost, String> {
     if Path::new(text).is_file() {
         return Err(format!("found the file {text}, expected a host: --insecure names the registry that it is for"));
     }
@@ -63,14 +88,25 @@ const UPLOADS: u16 = 4;
 /// Without flags.
 impl Default for ConnectArgs {
     fn default() -> ConnectArgs {
-        ConnectArgs { insecure: Vec::new(), ca: None, authfile: None, retries: RETRIES, io_timeout: IO_TIMEOUT }
+        ConnectArgs {
+            insecure: Vec::new(),
+            ca: None,
+            authfile: None,
+            mirror: Vec::new(),
+            retries: RETRIES,
+            io_timeout: IO_TIMEOUT,
+        }
     }
 }
 
 impl ConnectArgs {
     /// The registries that the flags speak of, to read from.
     pub fn registries(&self, limits: Limits, common: &Common) -> Registries {
-        Registries::new(self.options(limits, common), Vec::new(), UPLOADS.into())
+        Registries::new(self.options(limits, common), Vec::new(), UPLOADS.into()).with_mirrors(self.mirrors())
+    }
+
+    fn mirrors(&self) -> Vec<layerstone_pipeline::Mirror> {
+        self.mirror.iter().map(|Mirror(mirror)| mirror.clone()).collect()
     }
 
     fn options(&self, limits: Limits, common: &Common) -> Options {
@@ -97,6 +133,7 @@ impl RegistryArgs {
     /// The registries that the flags speak of.
     pub fn registries(&self, limits: Limits, common: &Common) -> Registries {
         Registries::new(self.connect.options(limits, common), self.mount_from.clone(), self.uploads.into())
+            .with_mirrors(self.connect.mirrors())
     }
 
     /// Files that are read.

@@ -92,6 +92,7 @@ mod cache;
 mod checks;
 mod client;
 mod closures;
+mod configuration;
 mod copied_files;
 mod copied_libraries;
 mod customisation;

@@ -40,8 +40,8 @@ impl Notify {
         Notify(Some(Arc::new(receive)))
     }
 
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "nothing is tried again without a client"))]
-    pub(crate) fn tell(&self, message: &str) {
+    /// Tells a line.
+    pub fn tell(&self, message: &str) {
         if let Some(receive) = &self.0 {
             receive(message);
         }

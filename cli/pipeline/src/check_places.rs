@@ -31,7 +31,10 @@ pub fn check_places<'a>(
 /// One does not.
 pub fn check_sources<'a>(sources: impl IntoIterator<Item = &'a ImageSource>, registries: &Registries) -> Result<()> {
     for source in sources {
-        if let ImageSource::Image(Place::Registry(reference)) = source {
+        // Where there is a mirror, it is asked first, and the registry perhaps not at all.
+        if let ImageSource::Image(Place::Registry(reference)) = source
+            && !registries.has_mirror(reference)
+        {
             registries.repository(reference)?;
         }
     }

@@ -49,8 +49,7 @@ pub struct Listed<'a> {
 
 impl<'a> Listed<'a> {
     pub fn of_registry(reference: &Reference, registries: &Registries) -> Result<Listed<'a>> {
-        let repository = registries.repository(reference)?;
-        let FetchedManifest { descriptor, bytes } = repository.manifest(&reference.tag_or_digest())?;
+        let (repository, FetchedManifest { descriptor, bytes }) = registries.fetch(reference)?;
         let name = Some(remote::name_of(reference));
         let limits = registries.options.limits;
         Ok(Listed { source: BlobSource::Registry(repository), descriptor, bytes, name, limits })

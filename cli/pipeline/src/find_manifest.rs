@@ -15,7 +15,7 @@ pub fn find_manifest(place: &Place, wanted: &Wanted, opener: &Opener<'_>) -> Res
             Ok((manifest.descriptor, manifest.bytes))
         }
         Place::Registry(reference) => {
-            let fetched = opener.registries.repository(reference)?.manifest(&reference.tag_or_digest())?;
+            let (_, fetched) = opener.registries.fetch(reference)?;
             Ok((fetched.descriptor, fetched.bytes))
         }
         Place::File(location) => {

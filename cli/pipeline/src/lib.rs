@@ -92,7 +92,7 @@ pub use prior_layers::{PriorLayers, layer_files};
 pub use publish::{Published, build_index};
 pub use record::{NAME as RECORD_NAME, Record};
 pub use reference_source::ReferenceSource;
-pub use registries::Registries;
+pub use registries::{Mirror, Registries};
 pub use rehearsal::{Rehearsal, Rehearsed};
 pub use remote::{RemoteImage, digest as remote_digest, image as remote_image, name_of};
 pub use report::{Report, Silent, Task};

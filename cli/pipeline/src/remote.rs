@@ -168,14 +168,12 @@ pub fn name_of(reference: &Reference) -> Reference {
 ///
 /// The registry does not have it, or cannot be asked.
 pub fn digest(reference: &Reference, registries: &Registries) -> Result<Digest> {
-    let repository = registries.repository(reference)?;
-    Ok(repository.manifest(&reference.tag_or_digest())?.descriptor.digest)
+    Ok(registries.fetch(reference)?.1.descriptor.digest)
 }
 
 /// Finds an image. One that stands for itself is taken whatever it runs on, unless a platform was named.
 pub fn image(reference: &Reference, wanted: &Wanted, registries: &Registries) -> Result<RemoteImage> {
-    let repository = registries.repository(reference)?;
-    let named = repository.manifest(&reference.tag_or_digest())?;
+    let (repository, named) = registries.fetch(reference)?;
     let (digest, limits) = (named.descriptor.digest, &registries.options.limits);
     let is_alone = !media_type::is_index(&named.descriptor.media_type);
     let mut platforms = Vec::new();

@@ -1,8 +1,13 @@
 //! `layerstone man`: man pages of all commands, for `cargo xtask man` and packagers.
 
+use crate::environment::{FILES, Row, STATUSES, VARIABLES};
 use anyhow::{Context, Result};
-use clap::Args;
-use std::path::PathBuf;
+use clap::{Args, Command};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Write man pages
 #[derive(Args)]
@@ -13,7 +18,39 @@ pub struct Options {
     directory: PathBuf,
 }
 
-pub fn run(options: &Options, cli: clap::Command) -> Result<()> {
+pub fn run(options: &Options, cli: Command) -> Result<()> {
     let context = || format!("cannot write man pages: {}", options.directory.display());
-    clap_mangen::generate_to(cli, &options.directory).with_context(context)
+    let mut cli = cli.disable_help_subcommand(true);
+    cli.build();
+    write(&cli, true, &options.directory).with_context(context)
+}
+
+/// Writes the page of a command and those of its own commands; `is_top` for the page of the program.
+fn write(command: &Command, is_top: bool, directory: &Path) -> io::Result<()> {
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+        write(inner, false, directory)?;
+    }
+    let man = Man::new(command.clone());
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    let mut sections = Roff::default();
+    section(&mut sections, "EXIT STATUS", &STATUSES);
+    if is_top {
+        section(&mut sections, "ENVIRONMENT", &VARIABLES);
+        section(&mut sections, "FILES", &FILES);
+    } else {
+        sections.control("SH", ["SEE ALSO"]);
+        sections.text([bold("layerstone"), roman("(1), for variables of the environment and files of settings")]);
+    }
+    sections.to_writer(&mut page)?;
+    fs::write(directory.join(man.get_filename()), page)
+}
+
+fn section(roff: &mut Roff, heading: &str, rows: &[Row]) {
+    roff.control("SH", [heading]);
+    for (name, about) in rows {
+        roff.control("TP", []);
+        roff.text([bold(*name)]);
+        roff.text([roman(*about)]);
+    }
 }
