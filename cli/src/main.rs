@@ -46,6 +46,7 @@ mod stamp_args;
 mod step_args;
 mod store_args;
 mod strategy;
+mod summary;
 mod table;
 mod time;
 mod transfer_args;

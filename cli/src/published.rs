@@ -1,24 +1,61 @@
-//! Says on stdout which image was built or published.
+//! Says which image was built or published: a line for programs on stdout, a summary for people on stderr.
 
 use crate::args::Common;
 use crate::out::print;
+use crate::summary::{Summary, Work};
 use crate::table::size;
 use anyhow::Result;
 use layerstone_oci::PutOutcome;
 use layerstone_pipeline::{Built, ImageTarget, Published, Rehearsal, Rehearsed};
+use std::io::{IsTerminal, stderr, stdout};
 
-/// Says what was written, unless the image itself goes to stdout.
-pub fn print_built(built: &Built, target: &ImageTarget, common: &Common) -> Result<()> {
-    if target.is_stdout() || common.quiet {
-        return Ok(());
-    }
-    let Built { reference, image } = built;
-    match (&image.manifest, target) {
+/// Says what was built.
+pub fn tell_built(built: &Built, work: &Work<'_>, common: &Common) -> Result<()> {
+    let Built { reference, image, .. } = built;
+    let line = match (&image.manifest, work.target) {
         (Some((manifest, _)), ImageTarget::Registry(_)) => {
-            print(format_args!("{reference}@{}\n", manifest.descriptor.digest))
+            format!("{reference}@{}\n", manifest.descriptor.digest)
         }
-        _ => print(format_args!("{reference} {}\n", image.image_id)),
+        _ => format!("{reference} {}\n", image.image_id),
+    };
+    tell(&line, &Published::from(built), work, common)
+}
+
+/// Says what was published.
+pub fn tell_published(published: &Published, work: &Work<'_>, common: &Common) -> Result<()> {
+    let lines = match published {
+        Published::Manifest { name, listed, .. } => {
+            let mut lines = format!("{}@{}\n", name.as_deref().unwrap_or_default(), published.digest());
+            for manifest in listed {
+                let platform = manifest.platform.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+                lines.push_str(&format!("  {platform} {}\n", manifest.digest));
+            }
+            lines
+        }
+        Published::Image { name, image_id, .. } => {
+            let name = name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+            format!("{name}{image_id}\n")
+        }
+    };
+    tell(&lines, published, work, common)
+}
+
+/// Prints lines on stdout unless the image goes there, or the digest alone if little is to be said, and the summary.
+fn tell(lines: &str, published: &Published, work: &Work<'_>, common: &Common) -> Result<()> {
+    if !work.target.is_stdout() {
+        if common.quiet {
+            print(format_args!("{}\n", published.digest()))?;
+        } else if lines.lines().count() > 1 || !is_told_twice() {
+            print(lines)?;
+        }
     }
+    Summary::of(work, published).tell(common);
+    Ok(())
+}
+
+/// Whether somebody who sees the summary would see the line for programs too.
+pub fn is_told_twice() -> bool {
+    stdout().is_terminal() && stderr().is_terminal()
 }
 
 /// Says what would become of each blob and manifest, a line each with its digest and its bytes, and of all together.
@@ -46,25 +83,4 @@ pub fn print_rehearsed(published: &Published, rehearsal: &Rehearsal, target: &Im
     let digest = published.digest();
     let (there, sent) = (of(PutOutcome::Existing), of(PutOutcome::Sent));
     print(format_args!("{target} {digest}: would {send} {sent}{mounted}; {there} there already\n"))
-}
-
-/// Says what was published.
-pub fn print_published(published: &Published, common: &Common) -> Result<()> {
-    if common.quiet {
-        return Ok(());
-    }
-    match published {
-        Published::Manifest { name, listed, .. } => {
-            let digest = published.digest();
-            print(format_args!("{}@{digest}\n", name.as_deref().unwrap_or_default()))?;
-            listed.iter().try_for_each(|manifest| {
-                let platform = manifest.platform.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-                print(format_args!("  {platform} {}\n", manifest.digest))
-            })
-        }
-        Published::Image { name, image_id } => {
-            let name = name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
-            print(format_args!("{name}{image_id}\n"))
-        }
-    }
 }

@@ -5,14 +5,11 @@ use crate::color::Prefix;
 use crate::log::TOLD;
 use crate::out::tell;
 use crate::progress::{When, show};
-use crate::table::size;
 use layerstone_layer::Progress;
 use layerstone_pipeline::{Report, Task};
-use layerstone_registry::PushStats;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Report for Common {
     fn warning(&self, message: &str) {
@@ -36,10 +33,6 @@ impl Report for Common {
         tell(format_args!("{message}"));
     }
 
-    fn sent(&self, sent: &PushStats, within: Duration) {
-        self.notice(&sent_text(sent, within));
-    }
-
     fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_> {
         show(if self.quiet { When::Never } else { self.progress }, task, meter)
     }
@@ -49,21 +42,4 @@ impl Report for Common {
 pub fn print_line(text: &str) {
     let clear = if std::io::stderr().is_terminal() { "\r\x1b[2K" } else { "" };
     tell(format_args!("{clear}{text}"));
-}
-
-fn sent_text(sent: &PushStats, within: Duration) -> String {
-    let blobs = |(count, bytes): (u64, u64)| match count {
-        0 => "0 blobs".to_owned(),
-        1 => format!("1 blob of {}", size(bytes)),
-        count => format!("{count} blobs of {}", size(bytes)),
-    };
-    let some = |before: &str, some: (u64, u64), after: &str| match some {
-        (0, _) => String::new(),
-        some => format!("{before}{}{after}", blobs(some)),
-    };
-    let manifest = if sent.manifests == 0 { "" } else { " and a manifest" };
-    let mounted = some(", took over ", sent.mounted, " of another repository");
-    let present = some(", skipped ", sent.existing, " that were there");
-    let seconds = within.as_secs_f64();
-    format!("sent {}{manifest}{mounted}{present}, in {seconds:.1} s", blobs(sent.sent))
 }

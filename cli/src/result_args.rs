@@ -69,7 +69,7 @@ fn filled(mut output: Output, text: &str) -> Result<Output> {
 fn metadata(published: &Published) -> Result<Map<String, Value>> {
     let (descriptor, config, name) = match published {
         Published::Manifest { name, descriptor, config, .. } => (Some(descriptor), *config, name.clone()),
-        Published::Image { name, image_id } => (None, Some(*image_id), name.as_ref().map(Reference::to_string)),
+        Published::Image { name, image_id, .. } => (None, Some(*image_id), name.as_ref().map(Reference::to_string)),
     };
     let mut metadata = Map::new();
     metadata.extend(config.map(|config| ("containerimage.config.digest".to_owned(), config.to_string().into())));

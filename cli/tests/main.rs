@@ -148,6 +148,7 @@ mod single;
 mod stages;
 mod strategies;
 mod streams;
+mod summaries;
 mod support;
 mod tar_layers;
 mod today;

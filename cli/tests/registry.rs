@@ -93,7 +93,8 @@ fn blob_json(place: &Place, layout: &str, name: &Value) -> Value {
 /// How many blobs a push says that it has sent, taken over and skipped.
 #[track_caller]
 fn told(run: &Run) -> [u64; 3] {
-    let line = run.stderr.lines().find(|line| line.starts_with("sent ")).unwrap_or_else(|| panic!("{}", run.stderr));
+    let lines = run.stderr.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let line = lines.into_iter().find(|line| line.starts_with("sent ")).unwrap_or_else(|| panic!("{}", run.stderr));
     let after = |word: &str| {
         let rest = line.split_once(word).map_or("0", |(_, rest)| rest);
         rest.split(' ').next().unwrap().parse().unwrap()

@@ -7,7 +7,7 @@ use crate::image::{Built, Checks, check_architecture, image_of, write, write_to}
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{
-    BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Opener, Registries, Report, Result,
+    BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Opener, Origin, Registries, Report, Result,
     ScriptOptions,
 };
 use layerstone_layer::{Layer, LayerFile, Source};
@@ -182,7 +182,7 @@ impl<'a> Builder<'a> {
             let image = image_of(self.spec, self.base.as_ref(), layers, self.checked(), self.options.report)?;
             write_to(image, &to, &self.cache, self.options.report)
         })?;
-        Ok(PutManifest::of(built.image, Some(scratch)))
+        Ok(PutManifest::of(built.image, built.tally, Some(scratch)))
     }
 
     /// The image of these layers, which nobody has checked.
@@ -198,9 +198,11 @@ impl<'a> Builder<'a> {
     /// Passes layers to `write`, and stores the result in cache and state.
     fn finish(&self, layers: Vec<Layer>, write: impl FnOnce(Vec<Layer>) -> Result<Built>) -> Result<Built> {
         let of_store: Vec<Layer> = layers.iter().filter(|layer| layer.recipe.is_some()).cloned().collect();
+        let origins: Vec<Origin> = layers.iter().map(Origin::of_own).collect();
         let built = write(layers).map_err(|error| self.cache.explain(error, &of_store))?;
         self.remember(&of_store, &built.image)?;
-        Ok(built)
+        let below = self.base.as_ref().map_or(0, |base| base.image.layers.len());
+        Ok(Built { tally: built.tally.built(below, &origins), ..built })
     }
 
     /// Remembers the layers of the store that an image was built of.

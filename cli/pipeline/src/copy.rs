@@ -9,7 +9,9 @@ use crate::copy_index::Listed;
 use crate::error::chain_text;
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::opener::OpenedFile;
-use crate::{BuildOptions, Builder, CacheOptions, Destination, ImageSource, Opener, Rehearsal, Report, Result, remote};
+use crate::{
+    BuildOptions, Builder, CacheOptions, Destination, ImageSource, Opener, Rehearsal, Report, Result, Tally, remote,
+};
 use layerstone_image::StoredImage;
 use layerstone_oci::{BlobStore, Image, Location, Place, Platform, Reference, Wanted, media_type};
 use layerstone_spec::Spec;
@@ -127,7 +129,9 @@ impl Copier<'_> {
 
     fn put_image(&self, image: &Image<'_>, store: &dyn BlobStore, scratch: Option<Scratch>) -> Result<PutManifest> {
         let to = Unnamed { store, compression: self.options.compression, uploads: self.options.registries.uploads };
-        Ok(PutManifest::of(to.write(image, self.report())?, scratch))
+        let put = to.write(image, self.report())?;
+        let tally = Tally::of(&image.layers, &put);
+        Ok(PutManifest::of(put, tally, scratch))
     }
 
     /// An image of a registry that goes as it is.

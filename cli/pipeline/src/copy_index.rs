@@ -2,7 +2,7 @@
 
 use crate::base_image::open_file;
 use crate::oci_destination::PutManifest;
-use crate::{ImageSource, Registries, Report, Result, remote};
+use crate::{ImageSource, Registries, Report, Result, Tally, remote};
 use layerstone_image::ImageFile;
 use layerstone_layer::{Content, Layer, Progress};
 use layerstone_oci::{BlobStore, Descriptor, Index, Location, Manifest, Place, Reference, media_type, put_layers};
@@ -77,11 +77,11 @@ impl<'a> Listed<'a> {
         let Found { layers, manifests, .. } = found;
         let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
         let put = |meter: &Progress| put_layers(&layers, None, store, registries.uploads, meter);
-        report.during("putting", Some(size), layers.len(), put)?;
+        let put = report.during("putting", Some(size), layers.len(), put)?;
         for (descriptor, bytes) in &manifests {
             store.put_manifest(descriptor, bytes)?;
         }
-        Ok(PutManifest { name, descriptor, bytes, config, scratch: None })
+        Ok(PutManifest { name, descriptor, bytes, config, tally: Tally::of_blobs(&put), scratch: None })
     }
 }
 

@@ -5,6 +5,7 @@ use crate::oci_destination::OciDestination;
 use crate::{CompressionChoice, ImageTarget, Registries, Report, Result};
 use layerstone_layer::CompressionParams;
 use layerstone_oci::{Image, Place, PutImage, Reference};
+use layerstone_registry::PushStats;
 
 /// Stores images.
 pub trait Destination {
@@ -17,6 +18,11 @@ pub trait Destination {
 
     /// How the layers of an image are compressed there, if they are.
     fn compression(&self, image: &Image<'_>) -> Option<CompressionParams>;
+
+    /// What a registry was sent, if it is one.
+    fn pushed(&self) -> Option<PushStats> {
+        None
+    }
 
     /// What an image of this name is called there.
     fn called(&self, name: &Reference) -> String {

@@ -10,7 +10,7 @@ pub use read::{FoundLayer, layer_files_of, read_layer};
 use crate::destination::{Destination, WriteOptions};
 use crate::docker_destination::DockerDestination;
 use crate::runnable::{ImageFiles, asks_for_files, doubts};
-use crate::{BaseImage, BuildCache, Report, Result};
+use crate::{BaseImage, BuildCache, Report, Result, Tally};
 use config::facts;
 use layerstone_image::{ImageFacts, LayerFacts};
 use layerstone_layer::Layer;
@@ -30,6 +30,8 @@ pub struct Built {
     pub reference: String,
     /// What it is where it was written.
     pub image: PutImage,
+    /// What became of its layers.
+    pub tally: Tally,
 }
 
 /// Whether an image is checked before it is written.
@@ -134,7 +136,10 @@ pub fn write_image(
     report: &dyn Report,
 ) -> Result<Built> {
     let of_store = layers.clone();
-    write(spec, base, layers, to, checked, cache, report).map_err(|error| cache.explain(error, &of_store))
+    let written = write(spec, base, layers, to, checked, cache, report);
+    let built = written.map_err(|error| cache.explain(error, &of_store))?;
+    let below = base.map_or(0, |base| base.image.layers.len());
+    Ok(Built { tally: built.tally.built(below, &[]), ..built })
 }
 
 /// Writes an image: the layers of the base, and these on top.
@@ -170,5 +175,6 @@ pub(crate) fn write_to(
     let put = destination.write(&image, report)?;
     cache.put_blobs(&image.layers, &put, params);
     let name = put.name.as_ref().expect("the image of a spec has a name");
-    Ok(Built { reference: destination.called(name), image: put })
+    let tally = Tally { pushed: destination.pushed(), ..Tally::of(&image.layers, &put) };
+    Ok(Built { reference: destination.called(name), image: put, tally })
 }

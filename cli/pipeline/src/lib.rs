@@ -56,6 +56,7 @@ pub mod runnable;
 mod signal_safe;
 pub mod single_layer;
 mod strategy;
+mod tally;
 mod tar_layer;
 
 pub use base_image::{BaseImage, make_plain, open_file_as};
@@ -98,4 +99,5 @@ pub use remote::{RemoteImage, digest as remote_digest, image as remote_image, na
 pub use report::{Report, Silent, Task};
 pub use root_script::{RootScript, ScriptOptions};
 pub use strategy::strategy_of;
+pub use tally::{Origin, Sum, TalliedLayer, Tally};
 pub use tar_layer::{NewBlob, TarLayer};

@@ -3,21 +3,19 @@
 use crate::destination::Destination;
 use crate::rehearsal::{Rehearsal, RehearsedStore};
 use crate::signal_safe::SignalSafe;
-use crate::{CompressionChoice, ImageTarget, Registries, Report, Result};
+use crate::{CompressionChoice, ImageTarget, Registries, Report, Result, Tally};
 use layerstone_image::OciArchive;
 use layerstone_layer::{Blob, CompressionParams, Progress};
 use layerstone_oci::{BlobStore, Descriptor, Image, OciLayout, PutImage, Reference};
-use layerstone_registry::Push;
+use layerstone_registry::{Push, PushStats};
 use layerstone_store::{Digest, Scratch};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// An OCI layout, a tar of one, or a registry, opened.
 pub(crate) struct OciDestination {
     kind: Kind,
     compression: CompressionChoice,
     uploads: usize,
-    since: Instant,
 }
 
 enum Kind {
@@ -37,16 +35,18 @@ pub struct PutManifest {
     pub bytes: Vec<u8>,
     /// The digest of the config; an index has none.
     pub config: Option<Digest>,
+    /// What became of its layers.
+    pub tally: Tally,
     /// Where the bytes of some blobs are, for a store that reads them only when they are asked for.
     pub scratch: Option<Scratch>,
 }
 
 impl PutManifest {
     /// The manifest of an image that was put.
-    pub(crate) fn of(put: PutImage, scratch: Option<Scratch>) -> PutManifest {
+    pub(crate) fn of(put: PutImage, tally: Tally, scratch: Option<Scratch>) -> PutManifest {
         let (stored, _) = put.manifest.expect("a store of blobs has manifests");
         let config = Some(put.image_id);
-        PutManifest { name: put.name, descriptor: stored.descriptor, bytes: stored.bytes, config, scratch }
+        PutManifest { name: put.name, descriptor: stored.descriptor, bytes: stored.bytes, config, tally, scratch }
     }
 }
 
@@ -58,7 +58,6 @@ impl OciDestination {
         registries: &Registries,
         mounts: &[String],
     ) -> Result<OciDestination> {
-        let since = Instant::now();
         let kind = match target {
             ImageTarget::OciLayout(directory) => {
                 Kind::Layout(Box::new(OciLayout::open(directory, registries.options.limits)?))
@@ -73,7 +72,7 @@ impl OciDestination {
                 bail!("found {target}, expected what keeps an OCI image")
             }
         };
-        Ok(OciDestination { kind, compression, uploads: registries.uploads, since })
+        Ok(OciDestination { kind, compression, uploads: registries.uploads })
     }
 
     /// The same of a target that is only asked what it has, and stays as it is.
@@ -86,8 +85,7 @@ impl OciDestination {
     ) -> Result<OciDestination> {
         let store = RehearsedStore::open(target, registries, mounts, rehearsal)?;
         let reference = if let ImageTarget::Registry(reference) = target { Some(reference.clone()) } else { None };
-        let (kind, since) = (Kind::Rehearsed(store, reference), Instant::now());
-        Ok(OciDestination { kind, compression, uploads: registries.uploads, since })
+        Ok(OciDestination { kind: Kind::Rehearsed(store, reference), compression, uploads: registries.uploads })
     }
 
     /// What keeps the blobs.
@@ -101,18 +99,8 @@ impl OciDestination {
     }
 
     /// Stores a manifest or an index under a name: the last call.
-    pub fn finish(
-        &self,
-        descriptor: &Descriptor,
-        bytes: &[u8],
-        name: Option<&Reference>,
-        report: &dyn Report,
-    ) -> Result<()> {
-        self.store().finish(descriptor, bytes, name)?;
-        if let Kind::Push(push, _) = &self.kind {
-            report.sent(&push.0.sent(), self.since.elapsed());
-        }
-        Ok(())
+    pub fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()> {
+        Ok(self.store().finish(descriptor, bytes, name)?)
     }
 
     /// The same without a name.
@@ -125,12 +113,16 @@ impl Destination for OciDestination {
     fn write(&self, image: &Image<'_>, report: &dyn Report) -> Result<PutImage> {
         let put = self.unnamed().write(image, report)?;
         let (manifest, _) = put.manifest.as_ref().expect("a store of blobs has manifests");
-        self.finish(&manifest.descriptor, &manifest.bytes, put.name.as_ref(), report)?;
+        self.finish(&manifest.descriptor, &manifest.bytes, put.name.as_ref())?;
         Ok(put)
     }
 
     fn compression(&self, image: &Image<'_>) -> Option<CompressionParams> {
         self.unnamed().compression(image)
+    }
+
+    fn pushed(&self) -> Option<PushStats> {
+        if let Kind::Push(push, _) = &self.kind { Some(push.0.sent()) } else { None }
     }
 
     fn called(&self, name: &Reference) -> String {

@@ -4,7 +4,7 @@ use crate::copy_index::put_all;
 use crate::destination::WriteOptions;
 use crate::error::Context;
 use crate::oci_destination::{OciDestination, PutManifest};
-use crate::{BuildOptions, Builder, Built, Copier, Destination, ImageSource, ImageTarget, Report, Result, remote};
+use crate::{BuildOptions, Builder, Built, Copier, Destination, ImageSource, ImageTarget, Result, Tally, remote};
 use layerstone_layering::Strategy;
 use layerstone_oci::{Descriptor, Index, Reference, media_type};
 use layerstone_spec::Spec;
@@ -23,6 +23,8 @@ pub enum Published {
         config: Option<Digest>,
         /// The manifests that an index lists which was made.
         listed: Vec<Descriptor>,
+        /// What became of the layers.
+        tally: Tally,
     },
     /// An image where there are no manifests: what it is called there, and its ID.
     Image {
@@ -30,6 +32,8 @@ pub enum Published {
         name: Option<Reference>,
         /// The ID.
         image_id: Digest,
+        /// What became of the layers.
+        tally: Tally,
     },
 }
 
@@ -41,19 +45,35 @@ impl Published {
             Published::Image { image_id, .. } => *image_id,
         }
     }
+
+    /// What it is called there, if it has a name.
+    pub fn name(&self) -> Option<String> {
+        match self {
+            Published::Manifest { name, .. } => name.clone(),
+            Published::Image { name, .. } => name.as_ref().map(Reference::to_string),
+        }
+    }
+
+    /// What became of the layers.
+    pub fn tally(&self) -> &Tally {
+        match self {
+            Published::Manifest { tally, .. } | Published::Image { tally, .. } => tally,
+        }
+    }
 }
 
 impl From<&Built> for Published {
-    fn from(Built { reference, image }: &Built) -> Published {
-        let image_id = image.image_id;
+    fn from(Built { reference, image, tally }: &Built) -> Published {
+        let (image_id, tally) = (image.image_id, tally.clone());
         match &image.manifest {
             Some((manifest, _)) => Published::Manifest {
                 name: Some(reference.clone()),
                 descriptor: Box::new(manifest.descriptor.clone()),
                 config: Some(image_id),
                 listed: Vec::new(),
+                tally,
             },
-            None => Published::Image { name: image.name.clone(), image_id },
+            None => Published::Image { name: image.name.clone(), image_id, tally },
         }
     }
 }
@@ -74,7 +94,7 @@ impl Copier<'_> {
                 let specs = self.specs(path)?;
                 let [spec] = &specs[..] else {
                     let put = specs.iter().map(|spec| Ok(vec![self.put_spec(spec, path, true, open.store())?]));
-                    return finish_index(&open, put, name, self.report());
+                    return finish_index(&open, put, name);
                 };
                 self.put_spec(spec, path, false, open.store())?
             }
@@ -126,7 +146,7 @@ impl Copier<'_> {
             }
             Ok(put)
         });
-        finish_index(&open, put, name, self.report())
+        finish_index(&open, put, name)
     }
 
     /// Copies an image to a docker archive or an engine.
@@ -137,14 +157,16 @@ impl Copier<'_> {
         let image = self.plain(source, name)?;
         if let Some(rehearsal) = &self.rehearsal {
             let image_id = rehearsal.plain(&image)?;
-            return Ok(Published::Image { name: image.name_for(&image_id), image_id });
+            let (name, tally) = (image.name_for(&image_id), Tally::default());
+            return Ok(Published::Image { name, image_id, tally });
         }
         let to = WriteOptions {
             compression: self.options.compression,
             ..WriteOptions::new(target, self.options.registries)
         };
         let put = to.open(&[])?.write(&image, self.report())?;
-        Ok(Published::Image { name: put.name, image_id: put.image_id })
+        let tally = Tally::of(&image.layers, &put);
+        Ok(Published::Image { name: put.name, image_id: put.image_id, tally })
     }
 
     /// Opens a target that keeps OCI images. What is in its registry already, the sources or what they are built on, is
@@ -180,10 +202,11 @@ impl Copier<'_> {
         target: &ImageTarget,
     ) -> Result<Published> {
         let name = name.or(put.name).or(name_in(target));
-        open.finish(&put.descriptor, &put.bytes, name.as_ref(), self.report())?;
+        open.finish(&put.descriptor, &put.bytes, name.as_ref())?;
         let name = name.map(|name| open.called(&name));
         let descriptor = Box::new(put.descriptor);
-        Ok(Published::Manifest { name, descriptor, config: put.config, listed: Vec::new() })
+        let tally = Tally { pushed: open.pushed(), ..put.tally };
+        Ok(Published::Manifest { name, descriptor, config: put.config, listed: Vec::new(), tally })
     }
 }
 
@@ -200,7 +223,7 @@ pub fn build_index(specs: &[(Spec, Strategy)], target: &ImageTarget, options: &B
     let put = specs.iter().map(|(spec, strategy)| {
         Ok(vec![Builder::open(spec, strategy.clone(), true, options)?.put(open.store(), registries.uploads)?])
     });
-    finish_index(&open, put, None, options.report)
+    finish_index(&open, put, None)
 }
 
 /// Refuses a target that keeps no index.
@@ -216,15 +239,15 @@ fn finish_index(
     open: &OciDestination,
     images: impl IntoIterator<Item = Result<Vec<PutManifest>>>,
     mut name: Option<Reference>,
-    report: &dyn Report,
 ) -> Result<Published> {
-    let (mut manifests, mut scratches) = (Vec::new(), Vec::new());
+    let (mut manifests, mut scratches, mut tally) = (Vec::new(), Vec::new(), Tally::default());
     for images in images {
         for put in images? {
             open.store().put_manifest(&put.descriptor, &put.bytes)?;
             manifests.push(put.descriptor);
             scratches.extend(put.scratch);
             name = name.or(put.name);
+            tally = tally.and(put.tally);
         }
     }
     let name = name.context("no name: expected --as NAME:TAG")?;
@@ -238,9 +261,10 @@ fn finish_index(
     let index = Index::new(manifests, BTreeMap::new());
     let bytes = index.to_bytes();
     let descriptor = Descriptor::of(media_type::INDEX, &bytes);
-    open.finish(&descriptor, &bytes, Some(&name), report)?;
+    open.finish(&descriptor, &bytes, Some(&name))?;
     let name = Some(open.called(&name));
-    Ok(Published::Manifest { name, descriptor: Box::new(descriptor), config: None, listed: index.manifests })
+    let tally = Tally { pushed: open.pushed(), ..tally };
+    Ok(Published::Manifest { name, descriptor: Box::new(descriptor), config: None, listed: index.manifests, tally })
 }
 
 /// What a registry calls an image that has no name.

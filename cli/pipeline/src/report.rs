@@ -1,12 +1,10 @@
 //! What a build tells its caller while it runs: warnings, notices, progress; and what it asks: whether to go on.
 
 use layerstone_layer::Progress;
-use layerstone_registry::PushStats;
 use layerstone_store::Cancel;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Work of which progress is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +28,6 @@ pub trait Report: Sync {
 
     /// Something that was asked for by name.
     fn answer(&self, _message: &str) {}
-
-    /// So much was sent to a registry, within this time.
-    fn sent(&self, _sent: &PushStats, _within: Duration) {}
 
     /// Where scripts print; by default standard error.
     fn script_output(&self) -> Box<dyn Write + '_> {

@@ -9,11 +9,11 @@ use crate::args::Common;
 use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
 use crate::check_args::CheckArgs;
-use crate::command::image::ArchiveArgs;
+use crate::command::image::{ArchiveArgs, has_command};
 use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
 use crate::plan_args::PlanArgs;
-use crate::published::{print_built, print_published};
+use crate::published::{tell_built, tell_published};
 use crate::registry_args::RegistryArgs;
 use crate::result_args::ResultArgs;
 use crate::sandbox_args::SandboxArgs;
@@ -21,6 +21,7 @@ use crate::script_args::ScriptArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
 use crate::strategy::INPUTS;
+use crate::summary::Work;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use image_args::ImageArgs;
@@ -33,6 +34,7 @@ use layerstone_spec::Spec;
 use layerstone_store::Store;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// What the command is called.
 const NAME: &str = "build";
@@ -90,6 +92,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let since = Instant::now();
     options.compression.choice()?;
     let specs = options.resolve()?;
     let store = options.store.store()?;
@@ -112,18 +115,20 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     check_places([], &target, &registries)?;
     let mut step = options.step.begin(&[target.files(), options.results.files().cloned().collect()].concat())?;
     let results = options.results.open()?;
+    let runs = specs.iter().all(|(spec, _)| has_command(spec));
+    let work = Work { verb: "built", target: &target, runs, since };
     match &specs[..] {
         [(spec, strategy)] => {
             let to = WriteOptions { target: &target, legacy, compression: build.compression, registries: &registries };
             let built = Builder::open(spec, strategy.clone(), false, &build)?.build(&to)?;
             results.write(&Published::from(&built))?;
-            print_built(&built, &target, common)?;
+            tell_built(&built, &work, common)?;
         }
         _ if legacy => bail!("--legacy: found several architectures, expected one with it"),
         specs => {
             let published = build_index(specs, &target, &build)?;
             results.write(&published)?;
-            print_published(&published, common)?;
+            tell_published(&published, &work, common)?;
         }
     }
     let file = options.layers.strategy.only_input(NAME, options.inputs())?;

@@ -2,8 +2,9 @@
 
 use crate::args::Common;
 use crate::overwrite::Files;
-use crate::published::{print_published, print_rehearsed};
+use crate::published::{print_rehearsed, tell_published};
 use crate::result_args::ResultArgs;
+use crate::summary::Work;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -11,6 +12,7 @@ use layerstone_oci::{Location, Place, Reference};
 use layerstone_pipeline::{Copier, ImageSource, ImageTarget, Published, Registries, check_places};
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Copy an image from anywhere to anywhere
 ///
@@ -54,12 +56,14 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.check_files(&read, &target, &options.results)?;
     let registries = options.transfer.registries(common);
     let Options { all, transfer, results, .. } = options;
-    let how = How { all: *all, dry_run: options.dry_run, transfer, results };
+    let how = How { verb: "copied", all: *all, dry_run: options.dry_run, transfer, results };
     copy(&source, &target, name, &how, &registries, common)
 }
 
 /// How an image is copied.
 pub struct How<'a> {
+    /// What the summary calls it.
+    pub verb: &'static str,
     /// With all that its index lists.
     pub all: bool,
     /// Only what would be done is told.
@@ -77,6 +81,7 @@ pub fn copy(
     registries: &Registries,
     common: &Common,
 ) -> Result<()> {
+    let since = Instant::now();
     check_places([source], target, registries)?;
     let results = how.results.open()?;
     let store = how.transfer.store.store()?;
@@ -90,7 +95,7 @@ pub fn copy(
     }
     let published = copied(&copier, source, target, name, how.all)?;
     results.write(&published)?;
-    if target.is_stdout() { Ok(()) } else { print_published(&published, common) }
+    tell_published(&published, &Work { verb: how.verb, target, runs: false, since }, common)
 }
 
 fn copied(

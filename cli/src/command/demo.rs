@@ -4,15 +4,18 @@ use crate::args::Common;
 use crate::demo;
 use crate::out::print;
 use crate::overwrite::Files;
+use crate::published::tell_built;
 use crate::registry_args::ConnectArgs;
+use crate::summary::Work;
 use crate::table::{Table, size};
 use anyhow::Result;
 use clap::Args;
 use layerstone_layering::Strategy;
-use layerstone_pipeline::{BuildOptions, Builder, Built, ImageTarget, WriteOptions};
+use layerstone_pipeline::{BuildOptions, Builder, ImageTarget, WriteOptions};
 use layerstone_spec::Spec;
 use layerstone_store::{Limits, Scratch, Store, StorePath};
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Make an image of a small store that comes with this program, and show what was built
 ///
@@ -26,6 +29,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let since = Instant::now();
     let target = ImageTarget::parse(options.output.as_os_str())?;
     Files::default().writes_to(&target).check()?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
@@ -42,30 +46,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let layers = builder.layers(&work)?;
     let sizes: Vec<(u64, Vec<StorePath>)> =
         layers.iter().map(|layer| (layer.size(), layer.store_paths.clone())).collect();
-    let Built { reference, image } = builder.write(layers, &WriteOptions::new(&target, &registries))?;
-    if common.quiet || target.is_stdout() {
-        return Ok(());
-    }
-    let mut table = Table::new(&["layer", "size", "diff ID", "holds"], &[0, 1]);
-    for (index, ((bytes, paths), diff_id)) in sizes.iter().zip(&image.diff_ids).enumerate() {
-        let paths: Vec<&str> = paths.iter().map(StorePath::as_str).collect();
-        let holds = if paths.is_empty() { "customisation layer".to_owned() } else { paths.join(" ") };
-        table.row(vec![index.to_string(), size(*bytes), diff_id.to_string(), holds]);
-    }
-    let (image_id, commands) = (image.image_id, commands(&target, &reference));
-    print(format_args!("{target}: {reference}\nimage ID {image_id}\n\n{table}\nRun it:\n{commands}"))
-}
-
-/// The commands that run an image of this name.
-fn commands(target: &ImageTarget, reference: &str) -> String {
-    let engine = if let ImageTarget::Engine(engine) = target { engine.program() } else { "docker" };
-    let first = match target {
-        ImageTarget::Archive(path) | ImageTarget::DockerArchive(path) => {
-            format!("  docker load -i {}\n", path.display())
+    let built = builder.write(layers, &WriteOptions::new(&target, &registries))?;
+    if !common.quiet && !target.is_stdout() {
+        let mut table = Table::new(&["layer", "size", "holds"], &[0, 1]);
+        for (index, (bytes, paths)) in sizes.iter().enumerate() {
+            let names: Vec<&str> = paths.iter().map(StorePath::name).collect();
+            let holds = if paths.is_empty() { "customisation layer".to_owned() } else { names.join(", ") };
+            table.row(vec![index.to_string(), size(*bytes), holds]);
         }
-        ImageTarget::OciLayout(_) | ImageTarget::OciArchive(_) => format!("  layerstone copy {target} docker:\n"),
-        ImageTarget::Registry(_) => format!("  docker pull {reference}\n"),
-        ImageTarget::Engine(_) => String::new(),
-    };
-    format!("{first}  {engine} run --rm {reference}\n")
+        print(format_args!("{table}\n"))?;
+    }
+    tell_built(&built, &Work { verb: "built", target: &target, runs: true, since }, common)
 }

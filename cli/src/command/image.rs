@@ -6,11 +6,12 @@ use crate::cache_args::CacheArgs;
 use crate::check_args::CheckArgs;
 use crate::compression_args::CompressionArgs;
 use crate::overwrite::Files;
-use crate::published::print_built;
+use crate::published::tell_built;
 use crate::registry_args::RegistryArgs;
 use crate::result_args::ResultArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
+use crate::summary::Work;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layer::{Layer, LayerFile};
@@ -22,6 +23,7 @@ use layerstone_spec::Spec;
 use rayon::prelude::*;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Assemble layers into an image
 ///
@@ -71,7 +73,13 @@ pub struct ArchiveArgs {
     pub legacy: bool,
 }
 
+/// Whether the image of a spec has a command of its own.
+pub fn has_command(spec: &Spec) -> bool {
+    ["Cmd", "Entrypoint"].iter().any(|key| spec.config.get(*key).is_some_and(|words| words.get(0).is_some()))
+}
+
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let since = Instant::now();
     let target = ImageTarget::parse(&options.output)?;
     let mut spec = Spec::read(&options.spec)?;
     if let Some(reference) = &options.repo_tag {
@@ -113,7 +121,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let checked = (&store, options.check.checks());
     let built = write_image(&spec, base.as_ref(), layers, &to, checked, &cache, common)?;
     results.write(&Published::from(&built))?;
-    print_built(&built, &target, common)?;
+    let work = Work { verb: "built", target: &target, runs: has_command(&spec), since };
+    tell_built(&built, &work, common)?;
     cache.finish();
     step.file(&options.spec);
     step.files(&options.base.file(Some(&spec)));

@@ -2,13 +2,15 @@
 
 use super::copy::parse_name;
 use crate::args::Common;
-use crate::published::print_published;
+use crate::published::tell_published;
 use crate::result_args::ResultArgs;
+use crate::summary::Work;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_pipeline::{ImageSource, ImageTarget, check_places};
 use std::ffi::OsString;
+use std::time::Instant;
 
 /// Put images for one architecture each together into one image for all
 ///
@@ -31,6 +33,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let since = Instant::now();
     let transfer = &options.transfer;
     transfer.compression.choice()?;
     let parse = |image: &OsString| Ok((ImageSource::parse(image)?, image.display().to_string()));
@@ -43,5 +46,5 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let results = options.results.open()?;
     let published = transfer.copier(&store, &registries, common)?.index(&sources, &target, name)?;
     results.write(&published)?;
-    print_published(&published, common)
+    tell_published(&published, &Work { verb: "put together", target: &target, runs: false, since }, common)
 }

@@ -4,15 +4,17 @@ use crate::args::Common;
 use crate::out::print;
 use crate::overwrite::Files;
 use crate::read_args::{ReadArgs, parse_place};
+use crate::summary::{Summary, Work};
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::{Merge, StoredImage};
 use layerstone_layer::Progress;
 use layerstone_oci::{Location, Place, Wanted};
-use layerstone_pipeline::{CompressionChoice, ImageTarget, Opener, write_archive};
+use layerstone_pipeline::{CompressionChoice, ImageTarget, Opener, Tally, write_archive};
 use rayon::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Put the images of several files into one docker archive
 ///
@@ -33,6 +35,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let since = Instant::now();
     let target = ImageTarget::parse_archive(options.output.as_os_str(), true)?;
     let places: Vec<Place> = options.images.iter().map(|text| parse_place(text)).collect::<Result<_>>()?;
     // An archive all of whose images are in the output may be replaced by it: it is open, and read before.
@@ -48,7 +51,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let unpack = |meter: &Progress| merge.unpack(limits, meter);
     common.report().during("unpacking", None, 0, unpack)?;
     write_archive(&merge.archive(), &target, &CompressionChoice::default(), &|_| merge.trailer(), common)?;
-    print_images(&merge, &target, common)
+    print_images(&merge, &target, common)?;
+    let work = Work { verb: "merged", target: &target, runs: false, since };
+    let names = merge.images().iter().flat_map(|image| image.tags.clone()).collect();
+    let tally = Tally::of_archive(&merge.archive());
+    Summary { work: &work, names, digest: None, platforms: Vec::new(), tally: &tally }.tell(common);
+    Ok(())
 }
 
 /// Whether all images of a file are meant.
@@ -69,13 +77,13 @@ fn opened(places: &[Place], opener: &Opener<'_>) -> Result<Vec<(Location, Vec<St
     opener.report.during("opening", None, 0, open_all).into_iter().collect()
 }
 
-/// Says which images were written, unless stdout holds them.
+/// Says which images were written, unless stdout holds them; with little to say, their IDs.
 fn print_images(merge: &Merge, target: &ImageTarget, common: &Common) -> Result<()> {
-    if target.is_stdout() || common.quiet {
+    if target.is_stdout() {
         return Ok(());
     }
     for image in merge.images() {
-        let tags: String = image.tags.iter().map(|tag| format!("{tag} ")).collect();
+        let tags: String = image.tags.iter().filter(|_| !common.quiet).map(|tag| format!("{tag} ")).collect();
         print(format_args!("{tags}{}\n", image.image_id))?;
     }
     Ok(())

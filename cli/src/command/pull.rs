@@ -58,7 +58,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let source = ImageSource::Image(Place::Registry(reference));
     let Options { all, transfer, results, .. } = options;
-    let how = How { all: *all, dry_run: false, transfer, results };
+    let how = How { verb: "pulled", all: *all, dry_run: false, transfer, results };
     copy(&source, &target, name, &how, &registries, common)
 }
 

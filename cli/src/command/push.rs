@@ -51,6 +51,6 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.check_files(&[&source], &target, &options.results)?;
     let registries = options.transfer.registries(common);
     let Options { all, transfer, results, .. } = options;
-    let how = How { all: *all, dry_run: options.dry_run, transfer, results };
+    let how = How { verb: "pushed", all: *all, dry_run: options.dry_run, transfer, results };
     copy(&source, &target, None, &how, &registries, common)
 }

@@ -84,7 +84,7 @@ fn mounts() {
         let host = server.host();
         let line = format!("copy registry:{host}/source:1 registry:{host}/b/c:1 --retries 0 --uploads 1");
         let run = place.ok(&line);
-        assert!(run.stderr.contains("sent 2 blobs"), "{status}: {}", run.stderr);
+        assert!(run.stderr.contains("sent   2 blobs"), "{status}: {}", run.stderr);
         assert!(held.uploads.lock().unwrap().is_empty(), "{status}");
     }
 }
