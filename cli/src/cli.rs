@@ -2,7 +2,7 @@
 
 use crate::args::{Common, SyncWhen};
 use crate::command::{
-    build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo, derivation,
+    build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo, derivation, diff,
     digest, image, index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db, overlay,
     prefetch, pull, push, ready, report, root, schema, script, serve, stream, tarsum,
 };
@@ -72,6 +72,7 @@ enum Command {
     MergeTrees(merge_trees::Options),
     Tarsum(tarsum::Options),
     Inspect(inspect::Options),
+    Diff(diff::Options),
     Report(Box<report::Options>),
     #[command(subcommand)]
     Cache(cache::Command),
@@ -135,6 +136,7 @@ impl Cli {
             Command::MergeTrees(options) => merge_trees::run(options, common),
             Command::Tarsum(options) => tarsum::run(options),
             Command::Inspect(options) => inspect::run(options, common),
+            Command::Diff(options) => diff::run(options, common),
             Command::Report(options) => report::run(options, common),
             Command::Cache(command) => cache::run(command),
             Command::Demo(options) => demo::run(options, common),

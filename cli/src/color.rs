@@ -19,11 +19,9 @@ pub enum ColorWhen {
 }
 
 /// Colours texts, or leaves them as they are.
-#[allow(dead_code, reason = "what prints comes to use it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paint(bool);
 
-#[allow(dead_code, reason = "what prints comes to use it")]
 impl ColorWhen {
     /// How stdout is coloured.
     pub fn of_stdout(self) -> Paint {
@@ -41,9 +39,9 @@ impl ColorWhen {
     }
 }
 
-#[allow(dead_code, reason = "what prints comes to use it")]
 impl Paint {
     /// No colours.
+    #[cfg(test)]
     pub const PLAIN: Paint = Paint(false);
 
     /// What a screen is about: names, headings.
@@ -57,7 +55,7 @@ impl Paint {
     }
 
     /// What is new, and must be sent.
-    pub fn new(self, text: impl Display) -> String {
+    pub fn sent(self, text: impl Display) -> String {
         self.with("33", text)
     }
 

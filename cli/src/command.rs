@@ -12,6 +12,7 @@ pub mod copy;
 pub mod delete;
 pub mod demo;
 pub mod derivation;
+pub mod diff;
 pub mod digest;
 pub mod image;
 pub mod index;

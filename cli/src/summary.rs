@@ -4,6 +4,7 @@
 use crate::args::{Common, Form};
 use crate::color::Paint;
 use crate::out::tell;
+use crate::screen::labelled;
 use crate::table::size;
 use layerstone_oci::PutOutcome;
 use layerstone_pipeline::{ImageTarget, Origin, Published, Sum, Tally, build_graph::quoted};
@@ -65,9 +66,7 @@ impl<'a> Summary<'a> {
     fn text(&self, elapsed: Duration, paint: Paint) -> String {
         let name = if self.names.is_empty() { self.work.target.to_string() } else { self.names.join(", ") };
         let mut text = format!("{} {} in {}\n", self.work.verb, paint.bold(name), time(elapsed));
-        let mut line = |label: &str, rest: &str| {
-            text.push_str(&format!("  {} {rest}\n", paint.dim(format_args!("{label:6}"))));
-        };
+        let mut line = |label: &str, rest: &str| text.push_str(&labelled(label, rest, paint));
         if let Some((digest, is_manifest)) = &self.digest {
             line(if *is_manifest { "digest" } else { "ID" }, digest);
         }
@@ -94,7 +93,7 @@ impl<'a> Summary<'a> {
         if new.count + known > 0 {
             let of = if new.count > 0 { format!(" of {}", size(new.bytes)) } else { String::new() };
             let is_all = new.count == all.count;
-            parts.push(paint.new(if is_all { "all new".to_owned() } else { format!("{} new{of}", new.count) }));
+            parts.push(paint.sent(if is_all { "all new".to_owned() } else { format!("{} new{of}", new.count) }));
             parts.extend((known > 0).then(|| format!("{known} known")));
         }
         if base > 0 {

@@ -129,7 +129,6 @@ fn words_of_other_programs() {
         ("load -i x.tar", "`layerstone copy FILE docker:` or `docker load -i FILE`"),
         ("-q tags r.example/x", "`layerstone ls HOST/NAME`"),
         ("images", "`docker images` what docker has"),
-        ("diff a b", "`layerstone inspect --diff OLD NEW`"),
     ] {
         let run = place.run(line);
         assert_eq!(run.code, Some(2), "{line}: {}", run.stderr);

@@ -110,8 +110,8 @@ fn dry_run() {
     let run = place.ok("build image.json --root root --dry-run");
     assert_eq!(place.listing(), before);
     let lines: Vec<&str> = run.text().lines().collect();
-    for (line, name) in lines[1..].iter().zip(["libc-2.36", "zlib-1.3", "curl-8.0"]) {
-        assert!(line.contains(name), "{}", run.text());
+    for (line, name) in lines[3..].iter().zip(["libc-2.36", "zlib-1.3", "ssl-3.0, curl-8.0"]) {
+        assert!(line.ends_with(name), "{}", run.text());
     }
     let real = place.ok(&format!("build image.json --root {} --dry-run", synth().root.display()));
     assert_eq!(real.text(), run.text());

@@ -1,14 +1,15 @@
 //! Ready contents: in layered and single images, on a base, alone in a folder; what is wrong with them is told.
 
 use crate::support::archive::{Member, manifest, member, members};
-use crate::support::{Place, synth};
+use crate::support::{Place, synth, without_summary};
 use serde_json::{Value, json};
 
 /// The members of the topmost layer of the image that is built, and what was told.
 #[track_caller]
 fn top(place: &Place, spec: &Value) -> (Vec<Member>, String) {
     place.write("image.json", spec.to_string());
-    let told = place.ok(&format!("build image.json --root {} -o image.tar", synth().root.display())).stderr;
+    let told =
+        without_summary(&place.ok(&format!("build image.json --root {} -o image.tar", synth().root.display())).stderr);
     let image = place.read("image.tar");
     let layers = manifest(&image)["Layers"].as_array().unwrap().clone();
     (members(&member(&image, layers.last().unwrap().as_str().unwrap())), told)

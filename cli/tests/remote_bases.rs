@@ -171,12 +171,16 @@ fn the_demo_goes_anywhere() {
     let place = Place::new();
     let name = format!("{}/demo:1", registry.host());
     for (to, expected) in [
-        ("demo.tar", "  docker load -i demo.tar\n  docker run --rm layerstone-demo:latest\n".to_owned()),
-        ("oci:demo", "  layerstone copy oci:demo docker:\n  docker run --rm layerstone-demo:latest\n".to_owned()),
-        (&format!("registry:{name}"), format!("  docker pull {name}\n  docker run --rm {name}\n")),
+        ("demo.tar", "  docker load -i demo.tar\n         docker run --rm layerstone-demo:latest\n".to_owned()),
+        (
+            "oci:demo",
+            "  layerstone copy oci:demo#layerstone-demo:latest docker:\n         docker run --rm layerstone-demo:latest\n"
+                .to_owned(),
+        ),
+        (&format!("registry:{name}"), format!("  docker run --rm {name}\n")),
     ] {
         let said = place.ok(&format!("demo -o {to}"));
-        assert!(said.text().ends_with(&expected), "{}", said.text());
+        assert!(said.stderr.ends_with(&expected), "{}", said.stderr);
         place.ok(&format!("inspect {to}"));
     }
 }

@@ -126,9 +126,9 @@ fn what_is_no_plan_at_all() {
 }
 
 const EXPLAINED: &str = "\
-layer     size  paths  changes  bytes per update  holds      sent again for
-    0  30.0 kB      1        1           30.0 kB  lib        lib
-    1  1.20 kB      2        3           3.60 kB  app, tool  lib, tool, app
+layer     size  changes  an update  holds      sent again for
+    0  30.0 kB        1    30.0 kB  lib        lib
+    1  1.20 kB        3    3.60 kB  app, tool  lib, tool, app
 
 plan         layers  bytes per update  ratio
 least-churn       2           33.6 kB   1.01
@@ -137,7 +137,7 @@ size              2           33.6 kB   1.01
 lower bound       3           33.4 kB   1.00
 
 A layer is sent again when anything changes that its paths are or depend on: `changes` counts these paths.
-Bytes per update are size times changes, each change counted as often as --rates says, once if it says nothing.
+An update costs size times changes, each change counted as often as --rates says, once if it says nothing.
 One change sends 11.2 kB of 31.2 kB again on average.
 ";
 
@@ -166,7 +166,7 @@ fn a_plan_that_is_there_is_explained() {
     write_plan(&place, "mine.json", &[&["tool-3", "lib-2.38"], &["app-1"]]);
     let told = place.ok("layers --explain --plan mine.json x.closure.json").text().to_owned();
     for line in [
-        "    0  30.2 kB      2        2           60.4 kB  lib, tool  lib, tool",
+        "    0  30.2 kB        2    60.4 kB  lib, tool  lib, tool",
         "mine.json         2           63.4 kB   1.90",
         "least-churn       2           33.6 kB   1.01",
     ] {
@@ -213,11 +213,11 @@ fn updated() -> Place {
 }
 
 const COMPARED: &str = "\
-layer     size  paths         why
-    0  1.20 kB      2  sent   changed: tool-3
-    1     57 B      2  sent   the same paths in another order
-    2  30.0 kB      1  there
-    3      1 B      1  sent   new: zoo-1
+layer     size  paths         holds          why
+    0  1.20 kB      2  sent   app-1, tool-3  changed: tool-3
+    1     57 B      2  sent   man-1, doc-1   the same paths in another order
+    2  30.0 kB      1  there  lib-2.38
+    3      1 B      1  sent   zoo-1          new: zoo-1
 
        layers  paths     size
 there       1      1  30.0 kB  96.0 %
@@ -230,6 +230,9 @@ gone: gone-1
 fn plans_are_compared() {
     let place = updated();
     assert_eq!(place.ok("layers --compare old.json new.json new.closure.json").text(), COMPARED);
+    assert_eq!(place.ok("diff old.json new.json --closure new.closure.json").text(), COMPARED);
+    let changed = place.ok("diff old.json new.json --changed").text().to_owned();
+    assert!(!changed.contains("lib-2.38") && changed.contains("tool-3"), "{changed}");
     let answer = answer_of(&place.ok("layers --compare old.json new.json new.closure.json --json").stdout);
     let expected = json!({
         "layers": [
@@ -254,7 +257,12 @@ fn plans_are_compared() {
 fn plans_are_compared_without_sizes() {
     let place = updated();
     let told = place.ok("layers --compare old.json new.json").text().to_owned();
-    assert!(told.starts_with("layer  size  paths         why\n    0            2  sent   changed: tool-3\n"), "{told}");
+    assert!(
+        told.starts_with(
+            "layer  paths         holds          why\n    0      2  sent   app-1, tool-3  changed: tool-3\n"
+        ),
+        "{told}"
+    );
     assert!(
         told.contains("\nSizes are those of the closure of the new plan, if it is given as a third file.\n"),
         "{told}"

@@ -25,7 +25,7 @@ pub mod today;
 mod tool;
 
 pub use named_tests::check_named_tests;
-pub use place::{Place, Run, digest};
+pub use place::{Place, Run, digest, without_summary};
 pub use shared::{shared, turn};
 pub use signal::with_default_signals;
 pub use skip::{require_root, require_tool, skip, test_name};

@@ -1,7 +1,7 @@
 //! What a file of images holds, in short, for people and programs to look at.
 
 use crate::{Artifact, Compression, Error, ImageFile, Result, StoredImage, StoredLayer};
-use layerstone_oci::{Descriptor, Manifest};
+use layerstone_oci::{Descriptor, Manifest, Platform, STORE_PATHS, StoredManifest};
 use layerstone_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,8 +25,17 @@ pub struct ArchiveSummary {
 pub struct ImageSummary {
     /// sha256 of the config: what docker calls the image ID.
     pub image_id: Digest,
+    /// The digest of its manifest; none in a docker archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// What it is called.
     pub repo_tags: Vec<String>,
+    /// `OS/ARCH[/VARIANT]`, if the config says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// The image that its manifest says it is built on (OCI image-spec, annotations.md).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// Its layers, bottom first.
     pub layers: Vec<LayerSummary>,
     /// The whole config.
@@ -48,6 +57,9 @@ pub struct LayerSummary {
     /// What the history says about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// The store paths that it holds, as far as an annotation or the history names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub store_paths: Vec<String>,
 }
 
 /// The parts of an image config that a summary needs (OCI image-spec, config.md).
@@ -88,14 +100,19 @@ impl ImageSummary {
             size: layer.part.size(),
             compression: layer.compression,
             comment: None,
+            store_paths: Vec::new(),
         };
+        let manifest = image.manifest.as_ref();
         let summary = ImageSummary {
             image_id: image.image_id,
+            digest: manifest.map(|manifest| manifest.descriptor.digest),
+            platform: Platform::of_config(&image.config).map(|platform| platform.to_string()),
+            base: manifest.and_then(|stored| base(&stored.manifest)),
             repo_tags: image.references.clone(),
             layers: image.layers.iter().map(layer).collect(),
             config: image.config.clone(),
         };
-        summary.with_history(&image.name)
+        summary.with_history(manifest.map(|stored| &stored.manifest), &image.name)
     }
 
     /// An image somewhere else, by its manifest and config alone; `name` is what it is called there.
@@ -103,7 +120,8 @@ impl ImageSummary {
     /// # Errors
     ///
     /// The config is none, or has not as many diff IDs as the manifest has layers.
-    pub fn of_manifest(manifest: &Manifest, config: &[u8], name: &str) -> Result<ImageSummary> {
+    pub fn of_manifest(stored: &StoredManifest, config: &[u8], name: &str) -> Result<ImageSummary> {
+        let manifest = &stored.manifest;
         let wrong = |cause: String| Error::NotAnImage { path: name.into(), cause };
         let parsed: Value = serde_json::from_slice(config).map_err(|e| wrong(format!("image config: {e}")))?;
         let diff_ids = parsed.pointer("/rootfs/diff_ids").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -116,24 +134,53 @@ impl ImageSummary {
             let diff_id = text.ok_or_else(|| wrong("image config: found a diff ID that is no digest".to_owned()))?;
             let compression = compression_of(&descriptor.media_type);
             let (name, size) = (descriptor.digest.to_string(), descriptor.size);
-            Ok(LayerSummary { name, diff_id, size, compression, comment: None })
+            Ok(LayerSummary { name, diff_id, size, compression, comment: None, store_paths: Vec::new() })
         };
         let layers = manifest.layers.iter().zip(diff_ids).map(layer).collect::<Result<_>>()?;
         let repo_tags = vec![name.to_owned()];
-        ImageSummary { image_id: Digest::of(config), repo_tags, layers, config: parsed }.with_history(name)
+        let summary = ImageSummary {
+            image_id: Digest::of(config),
+            digest: Some(stored.descriptor.digest),
+            repo_tags,
+            platform: Platform::of_config(&parsed).map(|platform| platform.to_string()),
+            base: base(manifest),
+            layers,
+            config: parsed,
+        };
+        summary.with_history(Some(manifest), name)
     }
 
-    /// The same with what the history says about each layer.
-    fn with_history(mut self, name: &str) -> Result<ImageSummary> {
+    /// The same with what the history, and the manifest if there is one, say about each layer.
+    fn with_history(mut self, manifest: Option<&Manifest>, name: &str) -> Result<ImageSummary> {
         let wrong = |e: serde_json::Error| Error::NotAnImage { path: name.into(), cause: format!("image config: {e}") };
         let config: Config = serde_json::from_value(self.config.clone()).map_err(wrong)?;
         let history = config.history.unwrap_or_default();
         let mut comments = history.into_iter().filter(|entry| !entry.empty_layer).map(HistoryEntry::text);
         for layer in &mut self.layers {
             layer.comment = comments.next().flatten();
+            layer.store_paths = layer.comment.as_deref().map(paths_in).unwrap_or_default();
+        }
+        let described = manifest.map_or(&[][..], |manifest| &manifest.layers);
+        for (layer, descriptor) in self.layers.iter_mut().zip(described) {
+            if let Some(paths) = descriptor.annotations.get(STORE_PATHS) {
+                layer.store_paths = paths.split(' ').map(str::to_owned).collect();
+            }
         }
         Ok(self)
     }
+}
+
+/// The image that a manifest says it is built on.
+fn base(manifest: &Manifest) -> Option<String> {
+    manifest.annotations.get("org.opencontainers.image.base.name").cloned()
+}
+
+/// The store paths that a comment of nixpkgs' `stream_layered_image.py` names: `store paths: ['/nix/store/…']`, a list as
+/// Python writes it. No store path has a quote in its name.
+fn paths_in(comment: &str) -> Vec<String> {
+    let list = comment.strip_prefix("store paths: [").and_then(|rest| rest.strip_suffix(']'));
+    let quoted = list.unwrap_or_default().split('\'').skip(1).step_by(2);
+    quoted.filter(|path| path.starts_with('/')).map(str::to_owned).collect()
 }
 
 /// How a layer of a media type is compressed (OCI image-spec, media-types.md; docker's end in `.gzip`).
@@ -194,6 +241,7 @@ mod tests {
             size,
             compression,
             comment: Some(comment.to_owned()),
+            store_paths: Vec::new(),
         };
         let expected =
             [layer("l1", 10, Compression::None, "store paths: []"), layer("l2", 2, Compression::Gzip, "COPY")];
@@ -201,6 +249,14 @@ mod tests {
         let json = serde_json::to_value(&summary).unwrap();
         assert_eq!(json["images"][0]["layers"][1]["compression"], "gzip");
         assert_eq!(json["images"][0]["imageId"], json!(Digest::of(CONFIG)));
+    }
+
+    #[test]
+    fn store_paths_of_a_comment() {
+        assert_eq!(paths_in("store paths: ['/nix/store/a-b', '/nix/store/c-d']"), ["/nix/store/a-b", "/nix/store/c-d"]);
+        for none in ["store paths: []", "", "it's", "store paths: ['x']", "customisation layer"] {
+            assert_eq!(paths_in(none), [""; 0], "{none}");
+        }
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub struct Options {
     /// Show the plan and its sizes instead of building; reads no file contents if there is a graph or a database
     #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
     dry_run: bool,
+    /// Print what --dry-run tells as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     /// Where to write: FILE (.tar, .tar.gz, .tar.zst, - for stdout), oci:DIR, oci-archive:FILE,
     /// registry:HOST/NAME:TAG, docker: or podman:
     #[arg(short, long, value_name = "PLACE", required_unless_present = "dry_run")]
@@ -103,7 +106,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if options.dry_run {
         for (spec, strategy) in &specs {
             let build = BuildOptions { state: None, cache: CacheOptions::default(), ..build.clone() };
-            dry_run::run(spec, &Builder::open(spec, strategy.clone(), false, &build)?, &store)?;
+            dry_run::run(spec, &Builder::open(spec, strategy.clone(), false, &build)?, &store, options.json, common)?;
         }
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! `layerstone closure`: who refers to whom, to the closure file.
 
-mod question;
+pub mod question;
 
 use crate::args::Common;
 use crate::overwrite::Files;

@@ -1,6 +1,6 @@
 //! `layerstone layers`: closure to plan, and what can be said about plans.
 
-mod question;
+pub mod question;
 mod settings;
 mod several;
 

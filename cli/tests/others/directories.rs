@@ -34,7 +34,7 @@ fn directories_of_skopeo() {
         let bare = source.trim_start_matches("dir:");
         place.ok(&format!("build --name above --base {bare} -o above.tar"));
         place.ok(&format!("inspect --diff x.tar {bare}"));
-        assert_eq!(place.ok(&format!("inspect {bare}")).text().matches("image ID").count(), 1);
+        assert_eq!(place.ok(&format!("inspect {bare}")).text().matches("\n  ID ").count(), 1);
     }
     // What is missing or damaged in it is told.
     let digest = place.json("oci/manifest.json")["layers"][0]["digest"].as_str().unwrap().to_owned();

@@ -36,6 +36,20 @@ impl Run {
     }
 }
 
+/// What stderr holds without the summary with which a command ends that made an image.
+pub fn without_summary(stderr: &str) -> String {
+    const BEGINNINGS: [&str; 6] = ["built ", "pushed ", "pulled ", "copied ", "merged ", "put together "];
+    let (mut text, mut is_inside) = (String::new(), false);
+    for line in stderr.lines() {
+        let begins = BEGINNINGS.iter().any(|word| line.starts_with(word)) && line.contains(" in ");
+        is_inside = begins || (is_inside && line.starts_with("  "));
+        if !is_inside {
+            text += &format!("{line}\n");
+        }
+    }
+    text
+}
+
 impl From<Output> for Run {
     fn from(output: Output) -> Run {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,29 +1,53 @@
 //! `layerstone build --dry-run`: the plan and its sizes, without making anything.
 
-use crate::out::print;
-use crate::table::{Table, size};
+use crate::args::Common;
+use crate::layer_table::{LayerRow, LayerTable, Names};
+use crate::out::{print, print_json};
+use crate::screen::width;
+use crate::table::size;
 use anyhow::Result;
 use layerstone_layer::Source as LayerSource;
 use layerstone_pipeline::{BuildCache, Builder, Mentions, layouts};
 use layerstone_spec::{Helper, ImageKind, RootMode, Spec};
 use layerstone_store::{Store, StorePath};
+use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Plans an image and shows the sizes of its layers.
-pub fn run(spec: &Spec, builder: &Builder<'_>, store: &Store) -> Result<()> {
+pub fn run(spec: &Spec, builder: &Builder<'_>, store: &Store, as_json: bool, common: &Common) -> Result<()> {
     let packages = spec.helpers.iter().filter_map(Helper::package);
     let packages = packages.map(|path| store.resolve(path)).collect::<Result<Vec<_>, _>>()?;
     let mentions = Mentions::default().with(packages, Path::new("the ready contents"));
-    let plan = builder.plan(&builder.measured_closure(mentions)?)?;
+    let closure = builder.measured_closure(mentions)?;
+    let plan = builder.plan(&closure)?;
     let sources = layouts(&builder.recipes(&plan)?, &BuildCache::default(), store)?;
-    let mut table = Table::new(&["layer", "size", "paths", "first path"], &[0, 1, 2]);
-    for (index, (source, paths)) in sources.iter().zip(&plan.layers).enumerate() {
-        let first = paths.first().map(StorePath::base_name).unwrap_or_default();
-        table.row(vec![index.to_string(), size(source.size()), paths.len().to_string(), first.to_owned()]);
-    }
     let total: u64 = sources.iter().map(LayerSource::size).sum();
+    if as_json {
+        let layer = |(source, paths): (&LayerSource, &Vec<StorePath>)| json!({"paths": paths, "size": source.size()});
+        let layers: Vec<Value> = sources.iter().zip(&plan.layers).map(layer).collect();
+        return print_json(&json!({"format": "layerstone/dry-run", "version": 1, "layers": layers, "size": total}));
+    }
+    let sizes: HashMap<&StorePath, u64> =
+        closure.graph.iter().map(|info| (&info.path, info.nar_size.unwrap_or(0))).collect();
+    let by_size = |paths: &Vec<StorePath>| {
+        let mut paths = paths.clone();
+        paths.sort_by_key(|path| Reverse(sizes.get(path).copied()));
+        paths
+    };
+    let row = |(source, paths): (&LayerSource, &Vec<StorePath>)| LayerRow {
+        size: Some(source.size()),
+        numbers: vec![paths.len().to_string()],
+        holds: Names::of(&by_size(paths)),
+        ..LayerRow::default()
+    };
+    let rows = sources.iter().zip(&plan.layers).map(row).collect();
+    let table = LayerTable { rows, numbers: vec!["paths"], ..LayerTable::default() };
     let paths: usize = plan.layers.iter().map(Vec::len).sum();
-    table.row(vec!["all".to_owned(), size(total), paths.to_string()]);
+    let paint = common.color.of_stdout();
+    let title = paint.bold(format_args!("plan of {} layers", plan.layers.len()));
+    let table = format!("{title} with {paths} paths, {}\n\n{}\n", size(total), table.text(width(), paint));
     let scripts = [&spec.script, &spec.fake_root_commands, &spec.run_as_root];
     let script = match scripts.into_iter().flatten().count() {
         0 => "no script",

@@ -1,8 +1,8 @@
 //! Questions about closure files, asked instead of making one.
 
-mod diff;
+pub mod diff;
 mod verify;
-mod why;
+pub mod why;
 
 use crate::args::Common;
 use anyhow::Result;

@@ -1,5 +1,7 @@
 //! What stage files and references graphs are, as text.
 
+use super::image::View;
+use crate::layer_table::{LayerRow, LayerTable, Names};
 use crate::out::json;
 use crate::table::{Table, size};
 use anyhow::{Context, Result};
@@ -13,20 +15,30 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// What a JSON file is, which holds this value and is called so.
-pub fn text(path: &Path, shown: &Path, value: &Value, as_json: bool) -> Result<String> {
+pub fn text(path: &Path, shown: &Path, value: &Value, as_json: bool, view: &View) -> Result<String> {
     match value.get("format").and_then(Value::as_str) {
-        Some(layerstone_layering::PLAN_FORMAT) => plan(&Plan::read(path)?, as_json),
+        Some(layerstone_layering::PLAN_FORMAT) => plan(&Plan::read(path)?, as_json, view),
         Some(layerstone_layer::LAYER_FORMAT) => layer(&LayerFile::read(path)?, as_json),
         Some(layerstone_spec::SPEC_FORMAT) => spec(path, shown, value, as_json),
-        None if is_plan(value) => plan(&Plan::read(path)?, as_json),
+        None if is_plan(value) => plan(&Plan::read(path)?, as_json, view),
         None if value.get("name").is_some() => spec(path, shown, value, as_json),
-        _ => closure(&Closure::read(path)?, as_json),
+        _ => closure(&Closure::read(path)?, as_json, view),
+    }
+}
+
+/// Whether a value is a plan, or what tells references; none if it is something else.
+pub fn is_plan_or_closure(value: &Value) -> Option<bool> {
+    match value.get("format").and_then(Value::as_str) {
+        Some(layerstone_layering::PLAN_FORMAT) => Some(true),
+        Some(layerstone_layer::LAYER_FORMAT | layerstone_spec::SPEC_FORMAT) => None,
+        None if value.get("name").is_some() => None,
+        _ => Some(is_plan(value)),
     }
 }
 
 /// What the registration text of closureInfo is.
-pub fn registration(path: &Path, as_json: bool) -> Result<String> {
-    closure(&ReferencesGraph::read(path)?.closure(&[])?, as_json)
+pub fn registration(path: &Path, as_json: bool, view: &View) -> Result<String> {
+    closure(&ReferencesGraph::read(path)?.closure(&[])?, as_json, view)
 }
 
 /// A bare list of lists.
@@ -34,30 +46,40 @@ fn is_plan(value: &Value) -> bool {
     value.get(0).is_some_and(Value::is_array)
 }
 
-fn closure(closure: &Closure, as_json: bool) -> Result<String> {
+fn closure(closure: &Closure, as_json: bool, view: &View) -> Result<String> {
     if as_json {
         return json(closure);
     }
-    let mut table = Table::new(&["NAR size", "references", "path"], &[0, 1]);
+    let mut table = Table::new(&["NAR size", "refers to", "path"], &[0, 1]);
     for info in &closure.graph {
         let nar_size = info.nar_size.map(size).unwrap_or_default();
-        table.row(vec![nar_size, info.references.len().to_string(), info.path.to_string()]);
+        let path = if view.wide { info.path.as_str() } else { info.path.name() };
+        table.row(vec![nar_size, info.references.len().to_string(), path.to_owned()]);
     }
     let total = closure.graph.iter().filter_map(|info| info.nar_size).fold(0, u64::saturating_add);
-    Ok(format!("closure of {} paths, {} of NARs\n\n{table}", closure.graph.len(), size(total)))
+    let title = view.paint.bold(format_args!("closure of {} paths", closure.graph.len()));
+    Ok(format!("{title}, {} of NARs\n\n{table}", size(total)))
 }
 
-fn plan(plan: &Plan, as_json: bool) -> Result<String> {
+fn plan(plan: &Plan, as_json: bool, view: &View) -> Result<String> {
     if as_json {
         return json(plan);
     }
-    let mut table = Table::new(&["layer", "paths", "first path"], &[0, 1]);
-    for (index, paths) in plan.layers.iter().enumerate() {
-        let first = paths.first().map(StorePath::as_str).unwrap_or_default();
-        table.row(vec![index.to_string(), paths.len().to_string(), first.to_owned()]);
-    }
+    let names = |paths: &Vec<StorePath>| match view.wide {
+        true => Names::all(paths.iter().map(StorePath::as_str)),
+        false => Names::of(paths),
+    };
+    let row = |paths: &Vec<StorePath>| LayerRow {
+        numbers: vec![paths.len().to_string()],
+        holds: names(paths),
+        ..LayerRow::default()
+    };
+    let rows = plan.layers.iter().map(row).collect();
+    let table = LayerTable { rows, numbers: vec!["paths"], ..LayerTable::default() };
     let paths: usize = plan.layers.iter().map(Vec::len).sum();
-    Ok(format!("plan of {} layers with {paths} paths\n\n{table}", plan.layers.len()))
+    let title = view.paint.bold(format_args!("plan of {} layers", plan.layers.len()));
+    let width = if view.wide { usize::MAX / 2 } else { view.width };
+    Ok(format!("{title} with {paths} paths\n\n{}", table.text(width, view.paint)))
 }
 
 fn layer(layer: &LayerFile, as_json: bool) -> Result<String> {

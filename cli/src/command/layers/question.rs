@@ -1,8 +1,8 @@
 //! Questions about plans, asked instead of writing one.
 
 mod check;
-mod compare;
-mod explain;
+pub mod compare;
+pub mod explain;
 
 use super::Options;
 use crate::args::Common;
@@ -50,7 +50,13 @@ impl QuestionArgs {
         } else if *explain {
             explain::run(self.plan.as_deref(), options, self.json, common)?;
         } else if let [old, new] = &compare[..] {
-            compare::run(old, new, options.closure_if_given()?.as_deref(), self.json)?;
+            compare::run(
+                old,
+                new,
+                options.closure_if_given()?.as_deref(),
+                compare::Shown { json: self.json, hides: false },
+                common,
+            )?;
         } else {
             return Ok(false);
         }

@@ -1,32 +1,51 @@
 //! `layers --compare`: which layers of one plan must still be sent where those of another are.
 
+use crate::args::Common;
+use crate::color::Paint;
+use crate::layer_table::{LayerRow, LayerState, LayerTable, Names};
 use crate::out::{print, print_json};
+use crate::screen::width;
 use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
-use layerstone_layering::{ComparedLayer, Comparison, LayerState, Plan, Renamed, compare};
+use layerstone_layering::{ComparedLayer, Comparison, LayerState as Compared, Plan, Renamed, compare};
 use layerstone_store::StorePath;
 use std::path::Path;
 
 /// Paths named where there are many.
 const NAMES: usize = 4;
 
-pub fn run(old: &Path, new: &Path, closure: Option<&Path>, as_json: bool) -> Result<()> {
-    let closure = closure.map(Closure::read).transpose()?;
-    let found = compare(&Plan::read(old)?, &Plan::read(new)?, closure.as_ref())?;
-    if as_json {
-        return print_json(&found);
-    }
-    print(text(&found))
+/// How it is shown.
+#[derive(Clone, Copy)]
+pub struct Shown {
+    /// As JSON.
+    pub json: bool,
+    /// Without the layers that are there.
+    pub hides: bool,
 }
 
-fn text(found: &Comparison) -> String {
-    let mut table = Table::new(&["layer", "size", "paths", "", "why"], &[0, 1, 2]);
-    for (index, layer) in found.layers.iter().enumerate() {
-        let size = layer.size.map(size).unwrap_or_default();
-        let state = if layer.state == LayerState::There { "there" } else { "sent" };
-        table.row(vec![index.to_string(), size, layer.paths.len().to_string(), state.to_owned(), reason(layer)]);
+/// Compares two plans.
+pub fn run(old: &Path, new: &Path, closure: Option<&Path>, shown: Shown, common: &Common) -> Result<()> {
+    let closure = closure.map(Closure::read).transpose()?;
+    let found = compare(&Plan::read(old)?, &Plan::read(new)?, closure.as_ref())?;
+    if shown.json {
+        return print_json(&found);
     }
+    print(text(&found, shown.hides, common.color.of_stdout()))
+}
+
+fn text(found: &Comparison, hides: bool, paint: Paint) -> String {
+    let row = |layer: &ComparedLayer| LayerRow {
+        size: layer.size,
+        state: Some(if layer.state == Compared::There { LayerState::There } else { LayerState::Sent }),
+        numbers: vec![layer.paths.len().to_string()],
+        holds: Names::of(&layer.paths),
+        why: Names::all(Some(reason(layer)).filter(|reason| !reason.is_empty())),
+    };
+    let rows = found.layers.iter().map(row).collect();
+    let table =
+        LayerTable { rows, numbers: vec!["paths"], why: Some("why"), hides: hides.then_some(LayerState::There) };
+    let table = table.text(width(), paint);
     let mut sums = Table::new(&["", "layers", "paths", "size", ""], &[1, 2, 3, 4]);
     let all = found.there.size.zip(found.sent.size).map(|(kept, sent)| kept.saturating_add(sent));
     for (what, sum) in [("there", &found.there), ("sent", &found.sent)] {
@@ -46,10 +65,10 @@ fn text(found: &Comparison) -> String {
 
 fn reason(layer: &ComparedLayer) -> String {
     match &layer.state {
-        LayerState::There => String::new(),
-        LayerState::Reordered => "the same paths in another order".to_owned(),
-        LayerState::Regrouped => "paths of other layers".to_owned(),
-        LayerState::Updated { changed, added } => {
+        Compared::There => String::new(),
+        Compared::Reordered => "the same paths in another order".to_owned(),
+        Compared::Regrouped => "paths of other layers".to_owned(),
+        Compared::Updated { changed, added } => {
             let changed: Vec<StorePath> = changed.iter().map(|Renamed { new, .. }| new.clone()).collect();
             let parts = [("changed", names(&changed)), ("new", names(added))];
             let parts = parts.iter().filter(|(_, names)| !names.is_empty());

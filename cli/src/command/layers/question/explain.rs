@@ -1,9 +1,12 @@
 //! `layers --explain`: what each layer is sent again for, and what that costs.
 
 use crate::args::Common;
+use crate::color::Paint;
 use crate::command::layers::Options;
+use crate::layer_table::{LayerRow, LayerTable, Names};
 use crate::out::{print, print_json};
-use crate::table::{Table, size, some_of};
+use crate::screen::width;
+use crate::table::{Table, size};
 use anyhow::Result;
 use layerstone_closure::Closure;
 use layerstone_layering::{Explanation, LayerCost, Plan, Settings, Strategy, explain, plan};
@@ -11,9 +14,6 @@ use layerstone_store::StorePath;
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
-
-/// Packages named where there are many.
-const PACKAGES: usize = 2;
 
 /// What a plan costs, beside others of the same closure.
 #[derive(Serialize)]
@@ -62,7 +62,7 @@ pub fn run(file: Option<&Path>, options: &Options, as_json: bool, common: &Commo
     if as_json {
         return print_json(&answer);
     }
-    print(text(&answer))
+    print(text(&answer, width(), common.color.of_stdout()))
 }
 
 fn cost(closure: &Closure, settings: Settings) -> Result<Other> {
@@ -71,15 +71,15 @@ fn cost(closure: &Closure, settings: Settings) -> Result<Other> {
     Ok(Other { strategy: settings.strategy.name(), layers: plan.layers.len(), bytes_per_update })
 }
 
-fn text(answer: &Answer) -> String {
+fn text(answer: &Answer, width: usize, paint: Paint) -> String {
     let found = &answer.explanation;
-    let mut layers = Table::new(
-        &["layer", "size", "paths", "changes", "bytes per update", "holds", "sent again for"],
-        &[0, 1, 2, 3, 4],
-    );
-    for (index, layer) in found.layers.iter().enumerate() {
-        layers.row(row(index, layer));
-    }
+    let layers = LayerTable {
+        rows: found.layers.iter().map(row).collect(),
+        numbers: vec!["changes", "an update"],
+        why: Some("sent again for"),
+        ..LayerTable::default()
+    };
+    let layers = layers.text(width, paint);
     let mut plans = Table::new(&["plan", "layers", "bytes per update", "ratio"], &[1, 2, 3]);
     let mut row = |title: &str, layers: usize, bytes: u128| {
         plans.row(vec![title.to_owned(), layers.to_string(), large(bytes), ratio(bytes, found.lower_bound)]);
@@ -90,21 +90,15 @@ fn text(answer: &Answer) -> String {
     format!("{layers}\n{plans}\n{}", legend(found))
 }
 
-fn row(index: usize, layer: &LayerCost) -> Vec<String> {
-    vec![
-        index.to_string(),
-        size(layer.size),
-        layer.paths.len().to_string(),
-        layer.changes.to_string(),
-        large(layer.bytes_per_update),
-        packages(&layer.largest, layer.paths.len()),
-        packages(&layer.most_telling, layer.changes),
-    ]
-}
-
-/// The packages of paths that stand for so many.
-fn packages(telling: &[StorePath], count: usize) -> String {
-    some_of(telling.iter().map(StorePath::package), count, PACKAGES)
+fn row(layer: &LayerCost) -> LayerRow {
+    let packages = |paths: &[StorePath], count| Names::first(paths.iter().map(StorePath::package), count);
+    LayerRow {
+        size: Some(layer.size),
+        numbers: vec![layer.changes.to_string(), large(layer.bytes_per_update)],
+        holds: packages(&layer.largest, layer.paths.len()),
+        why: packages(&layer.most_telling, layer.changes),
+        ..LayerRow::default()
+    }
 }
 
 fn large(bytes: u128) -> String {
@@ -118,10 +112,11 @@ fn ratio(cost: u128, bound: u128) -> String {
 }
 
 fn legend(found: &Explanation) -> String {
-    let mut text = "A layer is sent again when anything changes that its paths are or depend on: `changes` counts these \
-                    paths.\nBytes per update are size times changes, each change counted as often as --rates says, once \
+    let mut text =
+        "A layer is sent again when anything changes that its paths are or depend on: `changes` counts these \
+                    paths.\nAn update costs size times changes, each change counted as often as --rates says, once \
                     if it says nothing.\n"
-        .to_owned();
+            .to_owned();
     let average = found.bytes_per_update.saturating_mul(1_000_000).checked_div(u128::from(found.rate));
     if let Some(average) = average {
         let all: u64 = found.layers.iter().map(|layer| layer.size).sum();
