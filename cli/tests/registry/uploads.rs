@@ -9,6 +9,7 @@ use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 /// A registry in memory, with other answers where there are some.
@@ -149,21 +150,41 @@ fn interrupted() {
     place.check_no_leftovers();
 }
 
+/// A signal in the middle of a big blob: its request is brought to an end, so that docker-registry 2.8 names the upload
+/// by its new address, and cancels it there. It would keep the data of one whose request broke off.
+#[test]
+fn interrupted_within() {
+    let Some(registry) = Registry::start() else { return };
+    let (reached, wait) = channel();
+    let (go, held) = channel::<()>();
+    let held = Mutex::new(held);
+    let host = relay(registry.host(), move |passed| {
+        if passed > 1 << 20 && reached.send(()).is_ok() {
+            // Until the signal was sent.
+            let _ = held.lock().unwrap().recv();
+        }
+        false
+    });
+    let place = big();
+    let push = format!("push image.json {host}/a:1 --compression none --uploads 1 {}", root());
+    let mut child = place.command(&push).spawn().unwrap();
+    wait.recv().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+    drop(go);
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "{status}");
+    assert_eq!(registry.uploads("a"), 0);
+    place.check_no_leftovers();
+}
+
 /// docker-registry behind a connection that breaks again and again. Its version 2.8 loses an upload whose connection broke
 /// (404 to everything that is asked of it, until it is purged), so that the blob is sent again.
 #[test]
 fn broken_connections() {
     let Some(registry) = Registry::start() else { return };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = listener.local_addr().unwrap();
-    let (target, count) = (registry.host().to_owned(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::new(AtomicUsize::new(0));
     let breaks = Arc::clone(&count);
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let (client, target, breaks) = (client.unwrap(), target.clone(), Arc::clone(&breaks));
-            std::thread::spawn(move || drop(pass(&client, &TcpStream::connect(target).unwrap(), &breaks)));
-        }
-    });
+    let host = relay(registry.host(), move |passed| passed > 1 << 20 && breaks.fetch_add(1, Ordering::Relaxed) < 3);
     let place = big();
     place.on_synth(&format!("push image.json {host}/a:1 --compression none --retries 20"));
     assert!(count.load(Ordering::Relaxed) >= 3, "{count:?}");
@@ -171,8 +192,22 @@ fn broken_connections() {
     place.ok(&format!("pull {}/a:1 -o x.tar", registry.host()));
 }
 
-/// Passes bytes on in both directions; the first connections break in the middle of what is sent.
-fn pass(client: &TcpStream, registry: &TcpStream, breaks: &AtomicUsize) -> std::io::Result<()> {
+/// Passes the bytes of connections on in both directions; a connection breaks where `breaks` says so, after so many bytes of
+/// a client. The host to connect to.
+fn relay(target: &str, breaks: impl Fn(usize) -> bool + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let (target, breaks) = (target.to_owned(), Arc::new(breaks));
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, target, breaks) = (client.unwrap(), target.clone(), Arc::clone(&breaks));
+            std::thread::spawn(move || drop(pass(&client, &TcpStream::connect(target).unwrap(), &*breaks)));
+        }
+    });
+    host
+}
+
+fn pass(client: &TcpStream, registry: &TcpStream, breaks: &dyn Fn(usize) -> bool) -> std::io::Result<()> {
     let (mut from, mut to) = (registry.try_clone()?, client.try_clone()?);
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);
@@ -187,7 +222,7 @@ fn pass(client: &TcpStream, registry: &TcpStream, breaks: &AtomicUsize) -> std::
         }
         to.write_all(&buffer[..read])?;
         passed += read;
-        if passed > 1 << 20 && breaks.fetch_add(1, Ordering::Relaxed) < 3 {
+        if breaks(passed) {
             from.shutdown(Shutdown::Both)?;
             return to.shutdown(Shutdown::Both);
         }

@@ -1,7 +1,7 @@
 //! A registry in memory whose connections break on chosen requests, in chosen ways, with TLS or without.
 
 use crate::support::fake_registry::FakeRegistry;
-use crate::support::http::{Answer, NO_HTTP, Request, read_head, tls_config};
+use crate::support::http::{Answer, NO_HTTP, Request, read_body, read_head, tls_config};
 use crate::support::registry::Certificates;
 use std::io::{BufReader, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,6 +10,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
+
+/// How many bytes are read of a body in chunks that breaks off in the middle: fewer than any such body has, and too few to
+/// begin the attempts anew.
+const WITHIN: usize = 10_000;
 
 /// How a request breaks off. A reset is one of TCP, without a farewell of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +160,7 @@ impl State {
                 }
                 return result;
             }
-            request.body = vec![0; request.length()];
-            reader.read_exact(&mut request.body)?;
+            request.body = read_body(&mut reader, &request, usize::MAX)?;
             let answer = self.answer(&request);
             reader.get_mut().write_all(&bytes_of(&answer, &request))?;
             reader.get_mut().flush()?;
@@ -182,14 +185,12 @@ impl State {
         how: How,
         raw: &TcpStream,
     ) -> Result<()> {
-        let whole = request.length();
         let wanted = match how {
             How::ResetBefore | How::Early(_) | How::EarlyOpen(_) | How::SilentBefore => 0,
-            How::ResetWithin | How::SilentWithin => whole / 2,
-            How::ResetAfter | How::HalfAnswer | How::SilentAfter | How::SilentAnswer => whole,
+            How::ResetWithin | How::SilentWithin => request.length().map_or(WITHIN, |length| length / 2),
+            How::ResetAfter | How::HalfAnswer | How::SilentAfter | How::SilentAnswer => usize::MAX,
         };
-        request.body = vec![0; wanted];
-        reader.read_exact(&mut request.body)?;
+        request.body = read_body(reader, &request, wanted)?;
         let is_done = matches!(how, How::ResetAfter | How::HalfAnswer | How::SilentAfter | How::SilentAnswer);
         // A registry may keep what it has of an upload.
         let is_kept = request.method == "PATCH" && matches!(how, How::ResetWithin | How::SilentWithin);

@@ -29,9 +29,10 @@ impl Request {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Bytes of its body.
-    pub fn length(&self) -> usize {
-        self.header("content-length").map_or(0, |length| length.parse().unwrap())
+    /// Bytes of its body; none of one in chunks, which does not say.
+    pub fn length(&self) -> Option<usize> {
+        let is_chunked = self.header("transfer-encoding") == Some("chunked");
+        (!is_chunked).then(|| self.header("content-length").map_or(0, |length| length.parse().unwrap()))
     }
 
     /// The values of a key in the query, not decoded but for `%2F` and `%3A`.
@@ -200,9 +201,38 @@ fn serve<S: Read + Write>(
 
 fn read<S: Read>(reader: &mut BufReader<S>) -> std::io::Result<Option<Request>> {
     let Some(mut request) = read_head(reader)? else { return Ok(None) };
-    request.body = vec![0; request.length()];
-    reader.read_exact(&mut request.body)?;
+    request.body = read_body(reader, &request, usize::MAX)?;
     Ok(Some(request))
+}
+
+/// The body of a request, or so many bytes of it.
+pub fn read_body<S: Read>(reader: &mut BufReader<S>, request: &Request, most: usize) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if let Some(length) = request.length() {
+        read_exactly(reader, &mut body, length.min(most))?;
+        return Ok(body);
+    }
+    while body.len() < most {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Ok(size) = usize::from_str_radix(line.trim_end(), 16) else {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        };
+        let count = size.min(most - body.len());
+        read_exactly(reader, &mut body, count)?;
+        if count == size {
+            read_exactly(reader, &mut Vec::new(), "\r\n".len())?;
+        }
+        if size == 0 {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+fn read_exactly<S: Read>(reader: &mut BufReader<S>, body: &mut Vec<u8>, count: usize) -> std::io::Result<()> {
+    let found = reader.take(count as u64).read_to_end(body)?;
+    if found == count { Ok(()) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// A request without its body; none at the end of the connection.

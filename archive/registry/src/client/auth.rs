@@ -304,7 +304,7 @@ impl TokenRequest<'_> {
         ];
         let form: Vec<String> = form.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
         let form = form.join("&").into_bytes();
-        let payload = Payload { size: form.len() as u64, reader: &mut &form[..] };
+        let payload = Payload::Bytes(&form);
         self.transport.send("POST", realm, &[("content-type", "application/x-www-form-urlencoded")], Some(payload))
     }
 }

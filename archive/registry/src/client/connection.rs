@@ -184,12 +184,9 @@ impl Registry {
         headers.extend(authorization.map(|header| ("authorization", header)));
         match body {
             Body::None => self.transport.send(request.method, url, &headers, None),
-            Body::Bytes(bytes) => {
-                let payload = Payload { reader: &mut &bytes[..], size: bytes.len() as u64 };
-                self.transport.send(request.method, url, &headers, Some(payload))
-            }
+            Body::Bytes(bytes) => self.transport.send(request.method, url, &headers, Some(Payload::Bytes(bytes))),
             Body::Part(part) => pipe::read(part, &self.options.cancel, |reader| {
-                self.transport.send(request.method, url, &headers, Some(Payload { reader, size: part.size }))
+                self.transport.send(request.method, url, &headers, Some(Payload::Chunks(reader)))
             }),
         }
     }

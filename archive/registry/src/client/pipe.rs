@@ -1,4 +1,8 @@
 //! Streams part of a blob from the thread that makes it to the one that sends it, and hashes it on the way.
+//!
+//! A part that cannot be read on, or whose sending is cancelled, ends early, as if there were no more of it: a request in
+//! chunks then has a proper end, and its answer names the upload so that it can be cancelled. docker-registry 2.8 has no
+//! other way to do that: it does not know an upload by its old address once it has got more bytes.
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use layerstone_oci::{Content, Error as OciError};
@@ -28,7 +32,7 @@ pub(crate) struct Taken {
     pub digest: Digest,
     /// How many bytes that were: one too many if there are more than expected.
     pub size: u64,
-    /// Whether it ended before as many bytes as expected.
+    /// Whether its content has fewer bytes than expected.
     pub is_short: bool,
     /// What went wrong with the content, if not with its reader.
     pub error: Option<OciError>,
@@ -48,8 +52,8 @@ pub(crate) fn read<T>(part: &Part<'_>, cancel: &Cancel, send: impl FnOnce(&mut d
             }
             result.err().filter(|_| !out.is_gone).map(OciError::from)
         });
-        let mut reader =
-            Reader { cancel, source, piece: Vec::new(), at: 0, hasher: Hasher::default(), size: 0, is_over: false };
+        let (piece, hasher) = (Vec::new(), Hasher::default());
+        let mut reader = Reader { cancel, source, piece, at: 0, hasher, size: 0, is_over: false, is_stopped: false };
         let result = send(&mut reader);
         if reader.size == part.size {
             // A byte more than expected is noticed.
@@ -98,20 +102,25 @@ struct Reader<'a> {
     size: u64,
     /// Whether the end of the content came.
     is_over: bool,
+    /// Whether it is not read on, for another reason.
+    is_stopped: bool,
 }
 
 impl Reader<'_> {
     /// The next piece; an empty one at the end.
-    fn next(&mut self) -> io::Result<Vec<u8>> {
+    fn next(&mut self) -> Vec<u8> {
         loop {
-            self.cancel.check().map_err(io::Error::other)?;
+            if self.is_stopped || self.cancel.is_cancelled() {
+                self.is_stopped = true;
+                return Vec::new();
+            }
             match self.source.recv_timeout(Cancel::TICK) {
-                Ok(Some(piece)) => return Ok(piece),
-                Ok(None) => return Err(io::Error::other("the content cannot be read")),
+                Ok(Some(piece)) => return piece,
+                Ok(None) => self.is_stopped = true,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     self.is_over = true;
-                    return Ok(Vec::new());
+                    return Vec::new();
                 }
             }
         }
@@ -123,7 +132,7 @@ impl Read for Reader<'_> {
         if self.at == self.piece.len() {
             self.at = 0;
             self.piece = Vec::new();
-            self.piece = self.next()?;
+            self.piece = self.next();
         }
         let count = buffer.len().min(self.piece.len() - self.at);
         buffer[..count].copy_from_slice(&self.piece[self.at..self.at + count]);

@@ -53,7 +53,7 @@ impl<In: Transport> Connector<In> for SocketConnector {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(Either::B(Socket { stream, buffers, cancel: self.cancel.clone(), cut: None })))
+        Ok(Some(Either::B(Socket { stream, buffers, cancel: self.cancel.clone(), cut: None, end_of_writes: None })))
     }
 }
 
@@ -86,6 +86,8 @@ pub(crate) struct Socket {
     cancel: Cancel,
     /// Why no more is written.
     cut: Option<Cut>,
+    /// Until when something is written, once the work is cancelled.
+    end_of_writes: Option<Instant>,
 }
 
 struct Cut {
@@ -110,7 +112,7 @@ impl Socket {
         let limit = *timeout.after;
         let (mut at, mut last) = (0, Instant::now());
         while at < amount {
-            self.check_cancel()?;
+            self.check_cancel_of_writes()?;
             if self.has_answer() {
                 return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
             }
@@ -136,8 +138,13 @@ impl Socket {
         count == begin.len() && begin.starts_with(b"HTTP/1.") && begin[8] == b' ' && begin[9] != b'1'
     }
 
-    fn check_cancel(&self) -> Result<(), Error> {
-        if self.cancel.is_cancelled() { Err(io::Error::other("stopped by a signal").into()) } else { Ok(()) }
+    /// Whether no more is to be written. What a body has had before a signal, and its end, still go.
+    fn check_cancel_of_writes(&mut self) -> Result<(), Error> {
+        if !self.cancel.is_cancelled() {
+            return Ok(());
+        }
+        let end = *self.end_of_writes.get_or_insert_with(|| Instant::now() + LAST_WORDS);
+        if Instant::now() < end { Ok(()) } else { Err(io::Error::other("stopped by a signal").into()) }
     }
 
     /// Waits for a little while.
@@ -183,7 +190,7 @@ impl Transport for Socket {
         if self.cut.is_none()
             && let Err(error) = self.write(amount, timeout.for_write())
         {
-            self.check_cancel()?;
+            self.check_cancel_of_writes()?;
             self.cut(error);
         }
         Ok(())

@@ -33,10 +33,10 @@ pub(crate) const PLAIN_ANSWER: &str = "found an answer without TLS";
 pub(crate) const LOG: &str = "layerstone::registry";
 
 /// The body of a request.
-pub(crate) struct Payload<'a> {
-    pub reader: &'a mut dyn Read,
-    /// Its length in bytes.
-    pub size: u64,
+pub(crate) enum Payload<'a> {
+    Bytes(&'a [u8]),
+    /// Bytes in chunks (RFC 9112, section 7.1), which may end early without breaking the connection.
+    Chunks(&'a mut dyn Read),
 }
 
 /// Sends requests, to each host through its proxy and with its exemptions.
@@ -186,10 +186,13 @@ impl Transport {
         }
         let agent = self.agents.of(url, self.trust.is_exempt(url), proxy).map_err(failed)?;
         let answer = match payload {
-            Some(Payload { reader, size }) => {
-                let mut reader = Exact { reader, left: size };
-                let request = request.header("content-length", size).body(SendBody::from_reader(&mut reader));
+            Some(Payload::Bytes(mut bytes)) => {
+                let request = request.header("content-length", bytes.len()).body(SendBody::from_reader(&mut bytes));
                 agent.run(request.map_err(|e| failed(e.into()))?)
+            }
+            Some(Payload::Chunks(reader)) => {
+                let mut reader = UntilCut(reader);
+                agent.run(request.body(SendBody::from_reader(&mut reader)).map_err(|e| failed(e.into()))?)
             }
             None => agent.run(request.body(()).map_err(|e| failed(e.into()))?),
         };
@@ -229,22 +232,12 @@ fn refusal(proxy: &Proxy, status: u16) -> Error {
     Error::Proxy { variable: proxy.variable, cause }
 }
 
-/// A body of exactly so many bytes: ureq would wait for good for those that are missing. What is sent on a connection
-/// that was cut does not matter, and is not asked for.
-struct Exact<'a> {
-    reader: &'a mut dyn Read,
-    left: u64,
-}
+/// A body that ends when the connection is cut: what is sent then does not matter.
+struct UntilCut<'a>(&'a mut dyn Read);
 
-impl Read for Exact<'_> {
+impl Read for UntilCut<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = if socket::is_cut() { most } else { self.reader.read(&mut buffer[..most])? };
-        if count == 0 && most > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{} bytes are missing", self.left)));
-        }
-        self.left -= count as u64;
-        Ok(count)
+        if socket::is_cut() { Ok(0) } else { self.0.read(buffer) }
     }
 }
 
@@ -340,20 +333,4 @@ fn roots(options: &Options) -> Result<Vec<Certificate<'static>>> {
         return Err(wrong("found no certificate in PEM".to_owned()));
     }
     Ok(roots)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A body has as many bytes as was said, or sending it is an error.
-    #[test]
-    fn exact_bodies() {
-        socket::begin();
-        for (bytes, size, expected) in [(5, 5, Some(5)), (9, 5, Some(5)), (4, 5, None), (0, 0, Some(0))] {
-            let bytes = vec![1; bytes];
-            let read = Exact { reader: &mut &bytes[..], left: size }.read_to_end(&mut Vec::new());
-            assert_eq!(read.ok(), expected, "{size}");
-        }
-    }
 }

@@ -176,20 +176,26 @@ impl Repository {
         let request = Request { what: WHAT, method: "PATCH", url: &url, headers };
         let part = Part { content, from: session.at, size: size - session.at, taken: RefCell::default() };
         let reply = self.registry.send(&self.scope, &request, &Body::Part(&part));
+        let is_complete = reply.is_ok() && session.at == 0;
+        let is_taken = matches!(&reply, Ok(reply) if (200..=204).contains(&reply.status()));
+        let next = reply.and_then(|reply| match is_taken {
+            true => self.next(&request, &reply, &session.url),
+            false => Err(refusal(&request, reply)),
+        });
+        // Whatever came of the content, the upload goes on at its new address, if only to be cancelled there.
+        if let Ok(next) = &next {
+            session.url = next.clone();
+        }
         if let Some(taken) = part.taken.into_inner() {
             if let Some(error) = taken.error {
                 return Err(error.into());
             }
-            let is_complete = reply.is_ok() && session.at == 0;
             if taken.is_short || taken.size > part.size || is_complete && taken.size == part.size {
                 self.check(descriptor, taken.digest, session.at + taken.size)?;
             }
         }
-        let reply = reply?;
-        if !(200..=204).contains(&reply.status()) {
-            return Err(refusal(&request, reply));
-        }
-        session.url = self.next(&request, &reply, &session.url)?;
+        next?;
+        self.registry.options.cancel.check()?;
         session.at = size;
         Ok(())
     }
