@@ -3,8 +3,8 @@
 use crate::args::{Common, SyncWhen};
 use crate::command::{
     build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo, derivation, diff,
-    digest, image, index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db, overlay,
-    prefetch, pull, push, ready, report, root, schema, script, serve, stream, tarsum,
+    digest, explain, image, index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db,
+    overlay, prefetch, pull, push, ready, report, root, schema, script, serve, stream, tarsum, why,
 };
 use crate::config::Config;
 use crate::log;
@@ -73,6 +73,8 @@ enum Command {
     Tarsum(tarsum::Options),
     Inspect(inspect::Options),
     Diff(diff::Options),
+    Why(why::Options),
+    Explain(explain::Options),
     Report(Box<report::Options>),
     #[command(subcommand)]
     Cache(cache::Command),
@@ -137,6 +139,8 @@ impl Cli {
             Command::Tarsum(options) => tarsum::run(options),
             Command::Inspect(options) => inspect::run(options, common),
             Command::Diff(options) => diff::run(options, common),
+            Command::Why(options) => why::run(options, common),
+            Command::Explain(options) => explain::run(options, common),
             Command::Report(options) => report::run(options, common),
             Command::Cache(command) => cache::run(command),
             Command::Demo(options) => demo::run(options, common),

@@ -1,11 +1,12 @@
 //! What two sets of paths differ in, as a table.
 
+use crate::color::Paint;
 use crate::table::{Table, size};
 use layerstone_closure::{Change, Item, PathDiff};
 use std::cmp::Ordering;
 
 /// A line for each path that was added, removed or changed, and the totals.
-pub fn text(difference: &PathDiff) -> String {
+pub fn text(difference: &PathDiff, paint: Paint) -> String {
     let PathDiff { added, removed, changed, unchanged, old, new } = difference;
     let mut table = Table::new(&["change", "name", "old size", "new size", "difference"], &[2, 3, 4]);
     let mut row = |what: &str, name: String, old: Option<u64>, new: Option<u64>, grown: String| {
@@ -23,7 +24,8 @@ pub fn text(difference: &PathDiff) -> String {
         let grown = sizes.map(|(old, new)| growth(old, new)).unwrap_or_default();
         row("changed", title(change), change.old.size, change.new.size, grown);
     }
-    let table = if added.len() + removed.len() + changed.len() > 0 { format!("{table}\n") } else { String::new() };
+    let is_empty = added.len() + removed.len() + changed.len() == 0;
+    let table = if is_empty { String::new() } else { coloured(&table.to_string(), paint) + "\n" };
     format!(
         "{table}{} added, {} removed, {} changed, {} unchanged\n{} paths, {} before; {} paths, {} now: {}\n",
         added.len(),
@@ -36,6 +38,17 @@ pub fn text(difference: &PathDiff) -> String {
         size(new.size),
         growth(old.size, new.size)
     )
+}
+
+/// The lines of the table, each in the colour of what it tells.
+fn coloured(table: &str, paint: Paint) -> String {
+    let line = |line: &str| match line.split(' ').next() {
+        Some("added") => paint.known(line),
+        Some("removed") => paint.gone(line),
+        Some("changed") => paint.sent(line),
+        _ => paint.dim(line),
+    };
+    table.lines().map(|text| line(text) + "\n").collect()
 }
 
 /// The name of both, `openssl-3.0.11 → 3.0.13` if only the version is another, `curl-8.0, same path` if not even the

@@ -4,7 +4,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// The words, and what to do instead.
-const WORDS: [(&str, &str); 15] = [
+const WORDS: [(&str, &str); 13] = [
     ("login", "credentials are read from the files of docker and podman: `docker login HOST` or `podman login HOST`"),
     ("logout", "credentials are in the files of docker and podman: `docker logout HOST` or `podman logout HOST`"),
     ("run", "docker and podman run images: `layerstone copy FILE docker:`, then `docker run NAME:TAG`"),
@@ -17,8 +17,6 @@ const WORDS: [(&str, &str); 15] = [
     ("images", "`layerstone ls HOST/NAME` lists what a registry has, `docker images` what docker has"),
     ("rm", "`layerstone delete HOST/NAME:TAG` deletes an image from a registry"),
     ("rmi", "`layerstone delete HOST/NAME:TAG` deletes an image from a registry"),
-    ("why", "`layerstone closure --why PATH CLOSURE.JSON` tells what brings a path in"),
-    ("explain", "`layerstone layers --explain --plan LAYERS.JSON CLOSURE.JSON` tells why paths share a layer"),
     ("history", "`layerstone inspect IMAGE` shows the layers of an image"),
 ];
 

@@ -11,6 +11,7 @@ mod bytes;
 mod cache_args;
 mod check_args;
 mod cli;
+mod closure_source;
 mod code;
 mod color;
 mod command;

@@ -142,6 +142,7 @@ mod report;
 mod reports;
 mod root_script;
 mod sandbox;
+mod screens;
 mod settings;
 mod shared_folders;
 mod single;

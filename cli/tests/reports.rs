@@ -244,6 +244,8 @@ fn plans_are_compared() {
             {"paths": [path("lib-2.38")], "size": 30_000, "state": "there"},
             {"paths": [path("zoo-1")], "size": 1, "state": "updated", "changed": [], "added": [path("zoo-1")]},
         ],
+        "format": "layerstone/plan-diff",
+        "version": 1,
         "removed": [path("gone-1")],
         "there": {"layers": 1, "paths": 1, "size": 30_000},
         "sent": {"layers": 3, "paths": 5, "size": 1258},

@@ -117,7 +117,8 @@ pub fn chain_text(error: &(dyn StdError + 'static)) -> String {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
-    pub(crate) message: String,
+    /// What is wrong.
+    pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
 }

@@ -3,6 +3,7 @@
 
 mod contents;
 mod data;
+mod graph;
 mod prices;
 
 pub use data::{

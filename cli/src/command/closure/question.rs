@@ -7,7 +7,7 @@ pub mod why;
 use crate::args::Common;
 use anyhow::Result;
 use clap::{ArgAction, Args};
-use layerstone_store::{Store, StorePath};
+use layerstone_store::Store;
 use std::path::PathBuf;
 
 /// A question, and how its answer is printed.
@@ -33,7 +33,7 @@ struct Question {
     /// Read all paths and tell those that have not the recorded NAR hash and size; status 1 if there are any
     #[arg(long, value_name = "CLOSURE.JSON", conflicts_with = "roots")]
     verify: Option<PathBuf>,
-    /// Show the chains of references that lead to a path, the shortest first; without ROOT, from the paths that no other
+    /// Show the chains of references that lead to a path or a name, the shortest first; without ROOT, from the paths that no other
     /// path refers to
     #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["PATH", "CLOSURE.JSON"])]
     why: Vec<PathBuf>,
@@ -50,10 +50,9 @@ impl QuestionArgs {
         if let Some(file) = verify {
             verify::run(file, store, self.json, common)?;
         } else if let [path, file] = &why[..] {
-            let roots: Vec<StorePath> = roots.iter().map(|root| store.resolve(root)).collect::<Result<_, _>>()?;
-            why::run(&store.resolve(path)?, file, &roots, self.chains, self.json)?;
+            why::run(path, file, roots, self.chains, self.json, store)?;
         } else if let [old, new] = &diff[..] {
-            diff::run(old, new, self.json)?;
+            diff::run(old, new, self.json, common)?;
         } else {
             return Ok(false);
         }

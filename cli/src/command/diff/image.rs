@@ -160,7 +160,7 @@ fn text(answer: &Answer, old: &Side, new: &Side, comparing: &Comparing<'_>) -> S
         text += &format!("\n{}", table.text(width, paint));
     }
     if answer.store_paths.old.paths + answer.store_paths.new.paths > 0 {
-        text += &format!("\n{}", difference_text(&answer.store_paths));
+        text += &format!("\n{}", difference_text(&answer.store_paths, paint));
     }
     if !answer.config.is_empty() {
         text += &format!("\n{}\n{}", paint.bold("config"), config::text(&answer.config, width, paint));

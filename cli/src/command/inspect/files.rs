@@ -70,8 +70,10 @@ pub fn list(files: &[File<'_>], shortens: bool, paint: Paint) -> String {
     }
     let mut seen = HashSet::new();
     let bytes = files.iter().map(|file| own_bytes(file.node, &mut seen)).fold(0, u64::saturating_add);
+    let entries = if files.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", files.len()) };
     let count = files.iter().filter(|file| matches!(file.node.kind, Kind::File { .. })).count();
-    format!("{table}\n{}\n", paint.dim(format_args!("{} entries, {count} files of {}", files.len(), size(bytes))))
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{table}\n{}\n", paint.dim(format_args!("{entries}, {count} file{plural} of {}", size(bytes))))
 }
 
 /// The same for programs.

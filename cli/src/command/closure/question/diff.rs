@@ -1,17 +1,18 @@
 //! `closure --diff`: what was added, removed and changed from one closure to another.
 
+use crate::args::Common;
 use crate::difference::text;
-use crate::out::{print, print_json};
+use crate::out::{print, print_json_as};
 use anyhow::Result;
 use layerstone_closure::{Closure, Item, difference};
 use std::path::Path;
 
-pub fn run(old: &Path, new: &Path, as_json: bool) -> Result<()> {
+pub fn run(old: &Path, new: &Path, as_json: bool, common: &Common) -> Result<()> {
     let difference = difference(&items(old)?, &items(new)?);
     if as_json {
-        return print_json(&difference);
+        return print_json_as("layerstone/closure-diff", &difference);
     }
-    print(text(&difference))
+    print(text(&difference, common.color.of_stdout()))
 }
 
 fn items(file: &Path) -> Result<Vec<Item>> {

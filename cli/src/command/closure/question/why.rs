@@ -1,16 +1,24 @@
 //! `closure --why`: the chains of references that bring a path in.
 
+use crate::closure_source::matching;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::{Chains, Closure, chains};
-use layerstone_store::StorePath;
+use layerstone_store::{Store, StorePath};
 use serde_json::json;
 use std::io::{BufWriter, Write, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// How many chains are shown.
 #[derive(Clone, Copy)]
 pub struct Limit(usize);
+
+impl Limit {
+    /// The number.
+    pub fn number(self) -> usize {
+        self.0
+    }
+}
 
 impl FromStr for Limit {
     type Err = String;
@@ -24,8 +32,11 @@ impl FromStr for Limit {
 }
 
 /// Prints the chains; none is an error.
-pub fn run(path: &StorePath, file: &Path, roots: &[StorePath], limit: Limit, as_json: bool) -> Result<()> {
+pub fn run(path: &Path, file: &Path, roots: &[PathBuf], limit: Limit, as_json: bool, store: &Store) -> Result<()> {
     let closure = Closure::read(file)?;
+    let find = |path: &Path| find(path, file, &closure, store);
+    let path = &find(path)?;
+    let roots = &roots.iter().map(|root| find(root)).collect::<Result<Vec<_>>>()?[..];
     let chains = chains(&closure, roots, path).with_context(|| file.display().to_string())?;
     if chains.total() == 0 {
         let roots: Vec<&str> = roots.iter().map(StorePath::as_str).collect();
@@ -35,6 +46,20 @@ pub fn run(path: &StorePath, file: &Path, roots: &[StorePath], limit: Limit, as_
     let written =
         if as_json { write_json(&mut out, path, chains, limit) } else { write_text(&mut out, path, chains, limit) };
     written.and_then(|()| out.flush()).context("cannot write: standard output")
+}
+
+/// The store path that a word means: a path or what leads to one, or else the only one of the closure with that name.
+fn find(word: &Path, file: &Path, closure: &Closure, store: &Store) -> Result<StorePath> {
+    if word.as_os_str().as_encoded_bytes().contains(&b'/') || word.exists() {
+        return Ok(store.resolve(word)?);
+    }
+    match &matching(closure, &file.display().to_string(), word.as_os_str())?[..] {
+        [path] => Ok((*path).clone()),
+        several => {
+            let names: Vec<&str> = several.iter().map(|path| path.as_str()).collect();
+            bail!("several paths are called {}: found {}, expected one", word.display(), names.join(", "))
+        }
+    }
 }
 
 /// Each chain as a block of lines, each path below the one that refers to it.

@@ -18,7 +18,9 @@ use std::path::Path;
 /// What a plan costs, beside others of the same closure.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+pub struct Answer {
+    format: &'static str,
+    version: u64,
     /// The strategy's name, or the plan's file.
     #[serde(skip)]
     title: String,
@@ -51,18 +53,39 @@ pub fn run(file: Option<&Path>, options: &Options, as_json: bool, common: &Commo
         (None, None) => "as before".to_owned(),
     };
     let chosen = given.map_or_else(|| plan(&closure, &settings), Ok)?;
-    let explanation = explain(&closure, &chosen, &settings.rates)?;
-    let others = Strategy::ALL.into_iter().filter(|other| Some(other.name()) != strategy);
     // The other strategies may make as many layers as the chosen one, unless a limit is given.
     let as_many = NonZeroUsize::new(chosen.layers.len() + settings.base.layers);
     let limit = options.limit()?.or(as_many).unwrap_or(NonZeroUsize::MIN);
-    let settings = Settings { previous: None, limit, ..settings };
-    let others = others.map(|other| cost(&closure, Settings { strategy: other, ..settings.clone() }));
-    let answer = Answer { title, strategy, explanation, others: others.collect::<Result<_>>()? };
+    let subject = Subject { title, strategy, chosen };
+    show(&answer(subject, &closure, Settings { previous: None, limit, ..settings })?, as_json, common)
+}
+
+/// A plan that is to be explained.
+pub struct Subject {
+    /// The strategy's name, or the plan's file.
+    pub title: String,
+    /// The strategy that made it, if one did.
+    pub strategy: Option<&'static str>,
+    /// The plan.
+    pub chosen: Plan,
+}
+
+/// What a plan of a closure costs, and what those of the other strategies would cost with these settings.
+pub fn answer(subject: Subject, closure: &Closure, settings: Settings) -> Result<Answer> {
+    let Subject { title, strategy, chosen } = subject;
+    let explanation = explain(closure, &chosen, &settings.rates)?;
+    let others = Strategy::ALL.into_iter().filter(|other| Some(other.name()) != strategy);
+    let others = others.map(|other| cost(closure, Settings { strategy: other, ..settings.clone() }));
+    let (format, version) = ("layerstone/explanation", 1);
+    Ok(Answer { format, version, title, strategy, explanation, others: others.collect::<Result<_>>()? })
+}
+
+/// Shows it.
+pub fn show(answer: &Answer, as_json: bool, common: &Common) -> Result<()> {
     if as_json {
-        return print_json(&answer);
+        return print_json(answer);
     }
-    print(text(&answer, width(), common.color.of_stdout()))
+    print(text(answer, width(), common.color.of_stdout()))
 }
 
 fn cost(closure: &Closure, settings: Settings) -> Result<Other> {

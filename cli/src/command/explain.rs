@@ -1,0 +1,76 @@
+//! `layerstone explain`: what each layer is sent again for, and what that costs.
+
+use super::inspect::is_stage_file;
+use super::layers::question::explain::{Subject, answer, show};
+use crate::args::Common;
+use crate::closure_source::ClosureSource;
+use crate::platform_args::PlatformArgs;
+use crate::read_args::ReadArgs;
+use anyhow::{Context, Result};
+use clap::Args;
+use layerstone_closure::Closure;
+use layerstone_layering::{Plan, Rates, Settings, plan};
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  layerstone explain web.tar
+  layerstone explain web.layers.json web.closure.json
+  layerstone explain web.closure.json --max-layers 99";
+
+/// Show what each layer is sent again for, and what that costs
+///
+/// Of an image, whose layers are searched for references; of a plan and its closure; or of the plan that would be made of a
+/// closure. Beside it stand the prices of the strategies, and the least that any layers could cost.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Options {
+    /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), plan, or closure
+    #[arg(value_name = "IMAGE|PLAN|CLOSURE")]
+    subject: OsString,
+    /// The closure of a plan
+    #[arg(value_name = "CLOSURE.JSON")]
+    closure: Option<PathBuf>,
+    /// How many layers a plan of a closure, and those of other strategies, may have
+    #[arg(long, value_name = "N")]
+    max_layers: Option<NonZeroUsize>,
+    /// How often paths change: a JSON object of name patterns and numbers [default: 1 each]
+    #[arg(long, value_name = "RATES.JSON")]
+    rates: Option<PathBuf>,
+    /// The store directory of an image
+    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
+    store: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    platform: PlatformArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let rates = options.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default();
+    let path = Path::new(&options.subject);
+    let is_plan = path.is_file() && is_stage_file(path)? == Some(true);
+    let title = options.subject.display().to_string();
+    let (closure, chosen) = if is_plan {
+        let closure =
+            options.closure.as_deref().context("a plan alone has no sizes: expected its closure behind it")?;
+        (Closure::read(closure)?, Some(Plan::read(path)?))
+    } else {
+        let registries = options.read.registries(common);
+        let opener = options.read.opener(&registries, common);
+        let source = ClosureSource::open(&options.subject, &options.store, &options.platform.of_image(), &opener)?;
+        (source.closure, source.layers)
+    };
+    let layers = chosen.as_ref().and_then(|plan| NonZeroUsize::new(plan.layers.len()));
+    let limit = options.max_layers.or(layers).context("no number of layers: expected --max-layers N with a closure")?;
+    let settings = Settings { rates, ..Settings::new(limit) };
+    let strategy = chosen.is_none().then(|| settings.strategy.name());
+    let title = strategy.map_or(title, str::to_owned);
+    let chosen = chosen.map_or_else(|| plan(&closure, &settings), Ok)?;
+    show(&answer(Subject { title, strategy, chosen }, &closure, settings)?, options.json, common)
+}
