@@ -23,18 +23,6 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(json(value)?)
 }
 
-/// The same with the name and the version of its format.
-pub fn print_json_as(format: &'static str, value: &impl Serialize) -> Result<()> {
-    #[derive(Serialize)]
-    struct Named<'a, T> {
-        format: &'static str,
-        version: u64,
-        #[serde(flatten)]
-        value: &'a T,
-    }
-    print_json(&Named { format, version: 1, value })
-}
-
 /// Writes a line to stderr. Where it cannot be written, nobody is left to tell, and the exit status says the rest.
 pub fn tell(text: impl Display) {
     let _ = writeln!(stderr(), "{text}");

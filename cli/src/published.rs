@@ -1,5 +1,6 @@
 //! Says which image was built or published: a line for programs on stdout, a summary for people on stderr.
 
+use crate::answer::{AnswerArgs, print_answer};
 use crate::args::Common;
 use crate::out::print;
 use crate::summary::{Summary, Work};
@@ -7,6 +8,7 @@ use crate::table::size;
 use anyhow::Result;
 use layerstone_oci::PutOutcome;
 use layerstone_pipeline::{Built, ImageTarget, Published, Rehearsal, Rehearsed};
+use serde_json::json;
 use std::io::{IsTerminal, stderr, stdout};
 
 /// Says what was built.
@@ -42,7 +44,14 @@ pub fn tell_published(published: &Published, work: &Work<'_>, common: &Common) -
 
 /// Prints lines on stdout unless the image goes there, or the digest alone if little is to be said, and the summary.
 fn tell(lines: &str, published: &Published, work: &Work<'_>, common: &Common) -> Result<()> {
-    if !work.target.is_stdout() {
+    if work.answer.is_json() {
+        let mut value = Summary::of(work, published).value();
+        if let Published::Manifest { descriptor, config, listed, .. } = published {
+            (value["descriptor"], value["config"]) = (serde_json::to_value(descriptor)?, json!(config));
+            value["manifests"] = serde_json::to_value(listed)?;
+        }
+        print_answer("made", &value)?;
+    } else if !work.target.is_stdout() {
         if common.quiet {
             print(format_args!("{}\n", published.digest()))?;
         } else if lines.lines().count() > 1 || !is_told_twice() {
@@ -59,7 +68,12 @@ pub fn is_told_twice() -> bool {
 }
 
 /// Says what would become of each blob and manifest, a line each with its digest and its bytes, and of all together.
-pub fn print_rehearsed(published: &Published, rehearsal: &Rehearsal, target: &ImageTarget) -> Result<()> {
+pub fn print_rehearsed(
+    published: &Published,
+    rehearsal: &Rehearsal,
+    target: &ImageTarget,
+    answer: AnswerArgs,
+) -> Result<()> {
     let send = if let ImageTarget::Registry(_) = target { "send" } else { "write" };
     let word = |put| match put {
         PutOutcome::Sent => send,
@@ -67,6 +81,19 @@ pub fn print_rehearsed(published: &Published, rehearsal: &Rehearsal, target: &Im
         PutOutcome::Mounted => "mount",
     };
     let (blobs, manifests) = (rehearsal.blobs(), rehearsal.manifests());
+    if answer.is_json() {
+        let value =
+            |Rehearsed { digest, size, put }: &Rehearsed| json!({"digest": digest, "size": size, "would": word(*put)});
+        let values = |all: &[Rehearsed]| all.iter().map(value).collect::<Vec<_>>();
+        let (blobs, manifests) = (values(&blobs), values(&manifests));
+        let answer = json!({
+            "place": target.to_string(),
+            "digest": published.digest(),
+            "blobs": blobs,
+            "manifests": manifests,
+        });
+        return print_answer("transfer", &answer);
+    }
     for (all, kind) in [(&blobs, "blob"), (&manifests, "manifest")] {
         for Rehearsed { digest, size, put } in all {
             print(format_args!("{} {kind} {digest} {size}\n", word(*put)))?;

@@ -23,14 +23,19 @@ impl Report for Common {
 
     fn notice(&self, message: &str) {
         tracing::info!(target: TOLD, "{message}");
-        if !self.quiet {
-            print_line(message);
+        match self.errors {
+            _ if self.quiet => {}
+            Form::Text => print_line(message),
+            Form::Json => print_line(&json!({"notice": message}).to_string()),
         }
     }
 
     fn answer(&self, message: &str) {
         tracing::info!(target: TOLD, "{message}");
-        tell(format_args!("{message}"));
+        match self.errors {
+            Form::Text => tell(format_args!("{message}")),
+            Form::Json => tell(json!({"answer": message})),
+        }
     }
 
     fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_> {

@@ -1,6 +1,7 @@
 //! What a command that wrote an image says at its end, on stderr: what the image is, what became of its layers, and what
 //! to do next.
 
+use crate::answer::AnswerArgs;
 use crate::args::{Common, Form};
 use crate::color::Paint;
 use crate::out::tell;
@@ -23,6 +24,8 @@ pub struct Work<'a> {
     pub runs: bool,
     /// When it was begun.
     pub since: Instant,
+    /// How it is told on stdout.
+    pub answer: AnswerArgs,
 }
 
 /// What came of it.
@@ -141,6 +144,11 @@ impl<'a> Summary<'a> {
             ImageTarget::Engine(engine) => [run(engine.program()), None],
         };
         commands.into_iter().flatten().collect()
+    }
+
+    /// All of it, for programs.
+    pub fn value(&self) -> Value {
+        self.json(self.work.since.elapsed())
     }
 
     fn json(&self, elapsed: Duration) -> Value {

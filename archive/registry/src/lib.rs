@@ -30,5 +30,5 @@ pub use error::{Error, Obstacle, Result};
 pub use memory_registry::{MemoryRegistry, RepositoryHandle, StoredContent};
 pub use options::{Notify, Options};
 pub use push_stats::PushStats;
-pub use server::Server;
+pub use server::{Served, Server};
 pub use trust::InsecureHost;

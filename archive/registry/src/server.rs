@@ -7,8 +7,10 @@ use crate::http::{Head, NoRequest, Request, Requests, range};
 use crate::memory_registry::{Answer, MemoryRegistry, StoredContent};
 use crate::{Error, Result};
 use layerstone_oci::Descriptor;
+use layerstone_store::Digest;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use serde_json::json;
+use std::fmt;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,6 +24,36 @@ const PAUSE: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Connections at a time; others wait.
 const MOST_CONNECTIONS: usize = 128;
+
+/// What became of a request for content.
+#[derive(Clone, Copy, Debug)]
+pub enum Served<'a> {
+    /// So many bytes of it were sent.
+    Gave {
+        /// `blob` or `manifest`.
+        kind: &'a str,
+        /// Its digest.
+        digest: &'a Digest,
+        /// The bytes, which may be a part of it.
+        bytes: u64,
+    },
+    /// It could not be read.
+    Failed {
+        /// Its digest.
+        digest: &'a Digest,
+        /// Why.
+        cause: &'a str,
+    },
+}
+
+impl fmt::Display for Served<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Served::Gave { kind, digest, bytes } => write!(f, "gave {kind} {digest}, {bytes} bytes"),
+            Served::Failed { digest, cause } => write!(f, "cannot give {digest}: {cause}"),
+        }
+    }
+}
 
 /// A server that listens on a port.
 #[derive(Debug)]
@@ -49,18 +81,28 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop` is readable or its other end is closed; `tell` receives a line for each manifest and blob that is
+    /// Serves until `stop` is readable or its other end is closed; `tell` is told of each manifest and blob that is
     /// sent, and for each error.
     ///
     /// # Errors
     ///
     /// Connections cannot be accepted.
-    pub fn run(&self, registry: &MemoryRegistry, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> Result<()> {
+    pub fn run(
+        &self,
+        registry: &MemoryRegistry,
+        stop: BorrowedFd<'_>,
+        tell: &(dyn Fn(Served<'_>) + Sync),
+    ) -> Result<()> {
         let url = format!("http://{}", self.address);
         self.accept(registry, stop, tell).map_err(|e| Error::broken(url, e.to_string()))
     }
 
-    fn accept(&self, registry: &MemoryRegistry, stop: BorrowedFd<'_>, tell: &(dyn Fn(&str) + Sync)) -> io::Result<()> {
+    fn accept(
+        &self,
+        registry: &MemoryRegistry,
+        stop: BorrowedFd<'_>,
+        tell: &(dyn Fn(Served<'_>) + Sync),
+    ) -> io::Result<()> {
         let open = AtomicUsize::new(0);
         // Counts connections that have ended.
         let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -124,7 +166,7 @@ struct Connection<'a> {
     stream: TcpStream,
     registry: &'a MemoryRegistry,
     stop: BorrowedFd<'a>,
-    tell: &'a (dyn Fn(&str) + Sync),
+    tell: &'a (dyn Fn(Served<'_>) + Sync),
 }
 
 impl Connection<'_> {
@@ -229,10 +271,10 @@ impl Connection<'_> {
         if left > 0 {
             // The client sees that the body is too short.
             let cause = result.err().map_or_else(|| "it has fewer bytes than it had".to_owned(), |e| e.to_string());
-            (self.tell)(&format!("cannot give {digest}: {cause}"));
+            (self.tell)(Served::Failed { digest, cause: &cause });
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        (self.tell)(&format!("gave {kind} {digest}, {length} bytes"));
+        (self.tell)(Served::Gave { kind, digest, bytes: length });
         Ok(())
     }
 }

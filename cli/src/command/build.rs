@@ -5,6 +5,7 @@ mod image_args;
 mod layers_args;
 mod resolve;
 
+use crate::answer::AnswerArgs;
 use crate::args::Common;
 use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
@@ -53,9 +54,6 @@ pub struct Options {
     /// Show the plan and its sizes instead of building; reads no file contents if there is a graph or a database
     #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
     dry_run: bool,
-    /// Print what --dry-run tells as JSON
-    #[arg(long, requires = "dry_run")]
-    json: bool,
     /// Where to write: FILE (.tar, .tar.gz, .tar.zst, - for stdout), oci:DIR, oci-archive:FILE,
     /// registry:HOST/NAME:TAG, docker: or podman:
     #[arg(short, long, value_name = "PLACE", required_unless_present = "dry_run")]
@@ -83,6 +81,8 @@ pub struct Options {
     #[command(flatten)]
     results: ResultArgs,
     #[command(flatten)]
+    answer: AnswerArgs,
+    #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
@@ -106,11 +106,18 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if options.dry_run {
         for (spec, strategy) in &specs {
             let build = BuildOptions { state: None, cache: CacheOptions::default(), ..build.clone() };
-            dry_run::run(spec, &Builder::open(spec, strategy.clone(), false, &build)?, &store, options.json, common)?;
+            dry_run::run(
+                spec,
+                &Builder::open(spec, strategy.clone(), false, &build)?,
+                &store,
+                options.answer.is_json(),
+                common,
+            )?;
         }
         return Ok(());
     }
     let target = output.context("no output: expected -o PLACE")?;
+    options.answer.check_stdout(target.is_stdout())?;
     if options.state.is_some() && !target.keeps_oci_images() {
         bail!("--state: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG with it");
     }
@@ -119,7 +126,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut step = options.step.begin(&[target.files(), options.results.files().cloned().collect()].concat())?;
     let results = options.results.open()?;
     let runs = specs.iter().all(|(spec, _)| has_command(spec));
-    let work = Work { verb: "built", target: &target, runs, since };
+    let work = Work { verb: "built", target: &target, runs, since, answer: options.answer };
     match &specs[..] {
         [(spec, strategy)] => {
             let to = WriteOptions { target: &target, legacy, compression: build.compression, registries: &registries };

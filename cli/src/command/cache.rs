@@ -1,5 +1,6 @@
 //! `layerstone cache`: what is in the cache, and making room in it.
 
+use crate::answer::{AnswerArgs, print_answer};
 use crate::bytes::parse_bytes;
 use crate::cache_args::default_directory;
 use crate::out::print;
@@ -8,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use layerstone_pipeline::SIZE;
 use layerstone_store::{Cache, CacheContents, PruneStats, Usage};
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// Look into the cache, which remembers what layers are
@@ -18,14 +20,13 @@ pub enum Command {
     /// Remove what was used longest ago, down to a size
     Prune(PruneOptions),
     /// Read all of it and remove what is damaged; status 1 if there was anything
-    Verify(CacheArgs),
+    Verify(VerifyOptions),
 }
 
 #[derive(Args)]
 pub struct StatsOptions {
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: AnswerArgs,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -38,6 +39,16 @@ pub struct PruneOptions {
     /// Show how much would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    answer: AnswerArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+#[derive(Args)]
+pub struct VerifyOptions {
+    #[command(flatten)]
+    answer: AnswerArgs,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -61,16 +72,52 @@ pub fn run(command: &Command) -> Result<()> {
             };
             let (removed, kept) = (shown(stats.removed), shown(stats.kept));
             let passed_over = passed_over_text(stats.passed_over);
-            print(format_args!("{} {removed}, {} {kept}{passed_over}\n", words.0, words.1))
+            let value = || PruneAnswer::of(&cache, &stats, options.dry_run);
+            let text = || format!("{} {removed}, {} {kept}{passed_over}\n", words.0, words.1);
+            options.answer.print("cache-prune", value, text)
         }
         Command::Verify(options) => {
-            let cache = options.open()?;
-            let PruneStats { kept, removed, passed_over } = cache.verify()?;
+            let cache = options.cache.open()?;
+            let stats = cache.verify()?;
+            let PruneStats { kept, removed, passed_over } = stats;
             let (removed_text, kept, passed_over) = (shown(removed), shown(kept), passed_over_text(passed_over));
-            if removed.files > 0 {
+            let is_good = removed.files == 0;
+            let text = || if is_good { format!("read {kept}, all good{passed_over}\n") } else { String::new() };
+            options.answer.print("cache-verify", || PruneAnswer::of(&cache, &stats, false), text)?;
+            if !is_good {
                 bail!("damaged: {}: removed {removed_text}, kept {kept}{passed_over}", cache.directory().display());
             }
-            print(format_args!("read {kept}, all good{passed_over}\n"))
+            Ok(())
+        }
+    }
+}
+
+/// What was or would be removed, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PruneAnswer {
+    folder: String,
+    dry_run: bool,
+    removed: Room,
+    kept: Room,
+    passed_over: u64,
+}
+
+#[derive(Serialize)]
+struct Room {
+    files: u64,
+    bytes: u64,
+}
+
+impl PruneAnswer {
+    fn of(cache: &Cache, stats: &PruneStats, dry_run: bool) -> PruneAnswer {
+        let room = |it: Usage| Room { files: it.files, bytes: it.bytes };
+        PruneAnswer {
+            folder: cache.directory().display().to_string(),
+            dry_run,
+            removed: room(stats.removed),
+            kept: room(stats.kept),
+            passed_over: stats.passed_over,
         }
     }
 }
@@ -79,13 +126,13 @@ fn stats(options: &StatsOptions) -> Result<()> {
     let cache = options.cache.open()?;
     let CacheContents { kinds, passed_over } = cache.contents()?;
     let directory = cache.directory().display();
-    if options.json {
+    if options.answer.is_json() {
         let kinds = kinds.map(|(kind, room)| {
             (kind.name().to_owned(), serde_json::json!({"files": room.files, "bytes": room.bytes}))
         });
         let kinds = serde_json::Map::from_iter(kinds);
         let answer = serde_json::json!({"folder": directory.to_string(), "kinds": kinds, "passedOver": passed_over});
-        return print(format_args!("{answer}\n"));
+        return print_answer("cache-stats", &answer);
     }
     print(format_args!("{directory}\n"))?;
     for (kind, room) in kinds {

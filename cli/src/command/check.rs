@@ -1,7 +1,7 @@
 //! `layerstone check`: what keeps an image from being read or from running.
 
+use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::out::{print, print_json};
 use crate::transfer_args::TransferArgs;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -19,9 +19,8 @@ pub struct Options {
     /// The image: an image.json, a file or folder of images, registry:REF, docker:NAME or podman:NAME
     #[arg(value_name = "IMAGE")]
     image: OsString,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: AnswerArgs,
     #[command(flatten)]
     transfer: TransferArgs,
 }
@@ -31,11 +30,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (store, registries) = (transfer.store.store()?, transfer.registries(common));
     let copier = transfer.copier(&store, &registries, common)?;
     let images = copier.check(&ImageSource::parse(&options.image)?)?;
-    if options.json {
-        print_json(&images.iter().map(value).collect::<Vec<_>>())?;
-    } else if !common.quiet {
-        images.iter().try_for_each(|image| print(text(image)))?;
-    }
+    let text = || if common.quiet { String::new() } else { images.iter().map(text).collect() };
+    options.answer.print("check", || json!({"images": images.iter().map(value).collect::<Vec<_>>()}), text)?;
     match images.iter().map(|image| image.faults.len()).sum() {
         0 => Ok(()),
         1 => bail!("not as it should be: found 1 fault: {}", options.image.display()),

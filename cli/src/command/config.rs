@@ -1,9 +1,10 @@
 //! `layerstone config`: which settings hold here, and where each comes from.
 
+use crate::answer::{AnswerArgs, print_answer};
 use crate::cache_args::default_directory;
 use crate::config::{Config, KEYS, Key, Setting};
 use crate::environment::VARIABLES;
-use crate::out::{print, print_json};
+use crate::out::print;
 use crate::table::Table;
 use anyhow::Result;
 use clap::Args;
@@ -16,9 +17,8 @@ use std::env::var_os;
 /// or are the defaults. Flags, which go before all of them, are not among them.
 #[derive(Args)]
 pub struct Options {
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 /// A setting as it holds.
@@ -37,15 +37,18 @@ enum Origin {
 
 pub fn run(options: &Options, config: &Config) -> Result<()> {
     let held: Vec<Held> = KEYS.iter().flat_map(|key| held(key, config)).collect();
-    if options.json {
+    if options.answer.is_json() {
         let files = config.sources.iter();
         let files: Vec<Value> =
             files.map(|file| json!({"path": file.path.to_string_lossy(), "owner": file.owner.name()})).collect();
         let settings: Vec<Value> = held.iter().map(to_json).collect();
         let variables: Vec<Value> =
             VARIABLES.iter().map(|(name, about)| json!({"variable": name, "about": about})).collect();
-        return print_json(&json!({"format": "layerstone/config", "version": 1, "files": files, "settings": settings,
-            "variables": variables}));
+        return print_answer(
+            "config",
+            &json!({"files": files, "settings": settings,
+            "variables": variables}),
+        );
     }
     let mut table = Table::new(&["setting", "value", "from"], &[]);
     for Held { name, value, origin } in held {

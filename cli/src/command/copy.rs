@@ -1,5 +1,6 @@
 //! `layerstone copy`: an image from anywhere to anywhere.
 
+use crate::answer::AnswerArgs;
 use crate::args::Common;
 use crate::overwrite::Files;
 use crate::published::{print_rehearsed, tell_published};
@@ -40,6 +41,8 @@ pub struct Options {
     transfer: TransferArgs,
     #[command(flatten)]
     results: ResultArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -55,8 +58,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let read: Vec<&ImageSource> = [&source].into_iter().filter(|_| !replaced).collect();
     options.transfer.check_files(&read, &target, &options.results)?;
     let registries = options.transfer.registries(common);
-    let Options { all, transfer, results, .. } = options;
-    let how = How { verb: "copied", all: *all, dry_run: options.dry_run, transfer, results };
+    let Options { all, transfer, results, answer, .. } = options;
+    let how = How { verb: "copied", all: *all, dry_run: options.dry_run, transfer, results, answer: *answer };
     copy(&source, &target, name, &how, &registries, common)
 }
 
@@ -70,6 +73,8 @@ pub struct How<'a> {
     pub dry_run: bool,
     pub transfer: &'a TransferArgs,
     pub results: &'a ResultArgs,
+    /// How what is done is told.
+    pub answer: AnswerArgs,
 }
 
 /// Copies an image, and says what it is there.
@@ -82,6 +87,7 @@ pub fn copy(
     common: &Common,
 ) -> Result<()> {
     let since = Instant::now();
+    how.answer.check_stdout(target.is_stdout())?;
     check_places([source], target, registries)?;
     let results = how.results.open()?;
     let store = how.transfer.store.store()?;
@@ -91,11 +97,11 @@ pub fn copy(
         copier.rehearsal = Some(Arc::clone(&rehearsal));
         copier.options.keeps_state = true;
         let published = copied(&copier, source, target, name, how.all)?;
-        return print_rehearsed(&published, &rehearsal, target);
+        return print_rehearsed(&published, &rehearsal, target, how.answer);
     }
     let published = copied(&copier, source, target, name, how.all)?;
     results.write(&published)?;
-    tell_published(&published, &Work { verb: how.verb, target, runs: false, since }, common)
+    tell_published(&published, &Work { verb: how.verb, target, runs: false, since, answer: how.answer }, common)
 }
 
 fn copied(

@@ -1,12 +1,13 @@
 //! `layerstone delete`: an image of a registry.
 
 use super::pull::parse_reference;
+use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::out::print;
 use crate::read_args::ReadArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_oci::media_type;
+use serde_json::json;
 
 /// Delete an image from a registry, with all tags that lead to it
 ///
@@ -22,6 +23,8 @@ pub struct Options {
     yes: bool,
     #[command(flatten)]
     read: ReadArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -35,5 +38,6 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         bail!("nothing is deleted: expected --yes to delete {name} with all tags that lead to it");
     }
     repository.delete(&found.digest)?;
-    if common.quiet { Ok(()) } else { print(format_args!("deleted {name}\n")) }
+    let text = || if common.quiet { String::new() } else { format!("deleted {name}\n") };
+    options.answer.print("deleted", || json!({"name": reference.name(), "descriptor": found}), text)
 }

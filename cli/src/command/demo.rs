@@ -1,5 +1,6 @@
 //! `layerstone demo`: an image of a small store that comes with the program.
 
+use crate::answer::AnswerArgs;
 use crate::args::Common;
 use crate::demo;
 use crate::out::print;
@@ -26,11 +27,14 @@ pub struct Options {
     /// Where to write: FILE (- for stdout), oci:DIR, oci-archive:FILE, registry:HOST/NAME:TAG, docker: or podman:
     #[arg(short, long, value_name = "PLACE", default_value = "layerstone-demo.tar")]
     output: PathBuf,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let since = Instant::now();
     let target = ImageTarget::parse(options.output.as_os_str())?;
+    options.answer.check_stdout(target.is_stdout())?;
     Files::default().writes_to(&target).check()?;
     let scratch = Scratch::create(&std::env::temp_dir())?;
     let store = Store::new("/nix/store", scratch.path())?;
@@ -47,7 +51,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let sizes: Vec<(u64, Vec<StorePath>)> =
         layers.iter().map(|layer| (layer.size(), layer.store_paths.clone())).collect();
     let built = builder.write(layers, &WriteOptions::new(&target, &registries))?;
-    if !common.quiet && !target.is_stdout() {
+    if !common.quiet && !target.is_stdout() && !options.answer.is_json() {
         let mut table = Table::new(&["layer", "size", "holds"], &[0, 1]);
         for (index, (bytes, paths)) in sizes.iter().enumerate() {
             let names: Vec<&str> = paths.iter().map(StorePath::name).collect();
@@ -56,5 +60,5 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         }
         print(format_args!("{table}\n"))?;
     }
-    tell_built(&built, &Work { verb: "built", target: &target, runs: true, since }, common)
+    tell_built(&built, &Work { verb: "built", target: &target, runs: true, since, answer: options.answer }, common)
 }

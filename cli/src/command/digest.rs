@@ -1,8 +1,8 @@
 //! `layerstone digest`: the digest of a manifest or an index.
 
 use super::manifest::NamedManifest;
+use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::out::print;
 use anyhow::Result;
 use clap::Args;
 
@@ -13,8 +13,11 @@ use clap::Args;
 pub struct Options {
     #[command(flatten)]
     named: NamedManifest,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    print(format_args!("{}\n", options.named.find(common)?.0.digest))
+    let found = options.named.find(common)?.0;
+    options.answer.print("digest", || &found, || format!("{}\n", found.digest))
 }

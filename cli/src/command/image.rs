@@ -1,5 +1,6 @@
 //! `layerstone image`: layer files and a spec to a docker archive.
 
+use crate::answer::AnswerArgs;
 use crate::args::Common;
 use crate::base_args::BaseArgs;
 use crate::cache_args::CacheArgs;
@@ -53,6 +54,8 @@ pub struct Options {
     #[command(flatten)]
     results: ResultArgs,
     #[command(flatten)]
+    answer: AnswerArgs,
+    #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
     store: StoreArgs,
@@ -81,6 +84,7 @@ pub fn has_command(spec: &Spec) -> bool {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let since = Instant::now();
     let target = ImageTarget::parse(&options.output)?;
+    options.answer.check_stdout(target.is_stdout())?;
     let mut spec = Spec::read(&options.spec)?;
     if let Some(reference) = &options.repo_tag {
         let (name, tag) = reference
@@ -121,7 +125,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let checked = (&store, options.check.checks());
     let built = write_image(&spec, base.as_ref(), layers, &to, checked, &cache, common)?;
     results.write(&Published::from(&built))?;
-    let work = Work { verb: "built", target: &target, runs: has_command(&spec), since };
+    let work = Work { verb: "built", target: &target, runs: has_command(&spec), since, answer: options.answer };
     tell_built(&built, &work, common)?;
     cache.finish();
     step.file(&options.spec);

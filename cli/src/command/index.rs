@@ -1,6 +1,7 @@
 //! `layerstone index`: images for several architectures as one.
 
 use super::copy::parse_name;
+use crate::answer::AnswerArgs;
 use crate::args::Common;
 use crate::published::tell_published;
 use crate::result_args::ResultArgs;
@@ -30,6 +31,8 @@ pub struct Options {
     transfer: TransferArgs,
     #[command(flatten)]
     results: ResultArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -39,6 +42,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let parse = |image: &OsString| Ok((ImageSource::parse(image)?, image.display().to_string()));
     let sources: Vec<(ImageSource, String)> = options.images.iter().map(parse).collect::<Result<_>>()?;
     let target = ImageTarget::parse(&options.output)?;
+    options.answer.check_stdout(target.is_stdout())?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     transfer.check_files(&sources.iter().map(|(source, _)| source).collect::<Vec<_>>(), &target, &options.results)?;
     let (store, registries) = (transfer.store.store()?, transfer.registries(common));
@@ -46,5 +50,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let results = options.results.open()?;
     let published = transfer.copier(&store, &registries, common)?.index(&sources, &target, name)?;
     results.write(&published)?;
-    tell_published(&published, &Work { verb: "put together", target: &target, runs: false, since }, common)
+    tell_published(
+        &published,
+        &Work { verb: "put together", target: &target, runs: false, since, answer: options.answer },
+        common,
+    )
 }

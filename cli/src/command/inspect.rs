@@ -6,6 +6,7 @@ pub mod old;
 mod stage_file;
 
 use super::diff::{self, Comparing};
+use crate::answer::json_of;
 use crate::args::Common;
 use crate::out::{json, print};
 use crate::platform_args::PlatformArgs;
@@ -192,14 +193,14 @@ impl Screen<'_> {
     fn json_of_one(&self, summary: &ImageSummary) -> Result<String> {
         let mut value = to_value(summary)?;
         self.add_states(summary, &mut value);
-        json(&value)
+        json_of("inspect", &value)
     }
 
     fn json(&self, images: &[ImageSummary], mut value: Value) -> Result<String> {
         for (index, image) in images.iter().enumerate() {
             self.add_states(image, &mut value["images"][index]);
         }
-        json(&value)
+        json_of("inspect", &value)
     }
 
     /// Adds to the JSON of an image which of its layers the old one has.

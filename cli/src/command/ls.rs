@@ -1,8 +1,8 @@
 //! `layerstone ls`: the tags of a repository.
 
 use super::pull::parse_reference;
+use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::out::{print, print_json};
 use crate::read_args::ReadArgs;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -16,9 +16,8 @@ pub struct Options {
     /// The repository, HOST/NAME
     #[arg(value_name = "REPO")]
     repository: String,
-    /// Print an object with the repository's name and its tags
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: AnswerArgs,
     #[command(flatten)]
     read: ReadArgs,
 }
@@ -30,8 +29,6 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let registries = options.read.registries(common);
     let tags = registries.repository(&reference)?.tags()?;
-    if options.json {
-        return print_json(&json!({"name": reference.name(), "tags": tags}));
-    }
-    print(tags.iter().map(|tag| format!("{}\n", tag.escape_debug())).collect::<String>())
+    let text = || tags.iter().map(|tag| format!("{}\n", tag.escape_debug())).collect();
+    options.answer.print("ls", || json!({"name": reference.name(), "tags": tags}), text)
 }

@@ -1,17 +1,18 @@
 //! `layerstone merge`: the images of several files in one docker archive.
 
+use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::out::print;
 use crate::overwrite::Files;
 use crate::read_args::{ReadArgs, parse_place};
 use crate::summary::{Summary, Work};
 use anyhow::Result;
 use clap::Args;
-use layerstone_image::{Merge, StoredImage};
+use layerstone_image::{Merge, MergedImage, StoredImage};
 use layerstone_layer::Progress;
 use layerstone_oci::{Location, Place, Wanted};
 use layerstone_pipeline::{CompressionChoice, ImageTarget, Opener, Tally, write_archive};
 use rayon::prelude::*;
+use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -32,11 +33,14 @@ pub struct Options {
     output: PathBuf,
     #[command(flatten)]
     read: ReadArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let since = Instant::now();
     let target = ImageTarget::parse_archive(options.output.as_os_str(), true)?;
+    options.answer.check_stdout(target.is_stdout())?;
     let places: Vec<Place> = options.images.iter().map(|text| parse_place(text)).collect::<Result<_>>()?;
     // An archive all of whose images are in the output may be replaced by it: it is open, and read before.
     let inputs = places.iter().filter(|place| !matches!(place, Place::File(file) if is_alone(file)));
@@ -51,11 +55,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let unpack = |meter: &Progress| merge.unpack(limits, meter);
     common.report().during("unpacking", None, 0, unpack)?;
     write_archive(&merge.archive(), &target, &CompressionChoice::default(), &|_| merge.trailer(), common)?;
-    print_images(&merge, &target, common)?;
-    let work = Work { verb: "merged", target: &target, runs: false, since };
+    let work = Work { verb: "merged", target: &target, runs: false, since, answer: options.answer };
     let names = merge.images().iter().flat_map(|image| image.tags.clone()).collect();
     let tally = Tally::of_archive(&merge.archive());
-    Summary { work: &work, names, digest: None, platforms: Vec::new(), tally: &tally }.tell(common);
+    let summary = Summary { work: &work, names, digest: None, platforms: Vec::new(), tally: &tally };
+    options.answer.print("made", || value(&merge, &summary), || text(&merge, &target, common))?;
+    summary.tell(common);
     Ok(())
 }
 
@@ -77,14 +82,21 @@ fn opened(places: &[Place], opener: &Opener<'_>) -> Result<Vec<(Location, Vec<St
     opener.report.during("opening", None, 0, open_all).into_iter().collect()
 }
 
+fn value(merge: &Merge, summary: &Summary<'_>) -> Value {
+    let image = |image: &MergedImage| json!({"names": image.tags, "imageId": image.image_id});
+    let mut value = summary.value();
+    value["images"] = merge.images().iter().map(image).collect();
+    value
+}
+
 /// Says which images were written, unless stdout holds them; with little to say, their IDs.
-fn print_images(merge: &Merge, target: &ImageTarget, common: &Common) -> Result<()> {
+fn text(merge: &Merge, target: &ImageTarget, common: &Common) -> String {
     if target.is_stdout() {
-        return Ok(());
+        return String::new();
     }
-    for image in merge.images() {
+    let line = |image: &MergedImage| {
         let tags: String = image.tags.iter().filter(|_| !common.quiet).map(|tag| format!("{tag} ")).collect();
-        print(format_args!("{tags}{}\n", image.image_id))?;
-    }
-    Ok(())
+        format!("{tags}{}\n", image.image_id)
+    };
+    merge.images().iter().map(line).collect()
 }

@@ -2,8 +2,9 @@
 
 use super::copy::parse_name;
 use super::pull::parse_reference;
+use crate::answer::{AnswerArgs, print_answer};
 use crate::args::Common;
-use crate::out::print;
+use crate::out::{print, print_json};
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
 use base64::Engine as _;
@@ -14,7 +15,7 @@ use layerstone_layer::{DigestWriter, Progress};
 use layerstone_oci::{Place, Reference};
 use layerstone_pipeline::{ImageSource, remote_image};
 use layerstone_store::Digest;
-use serde_json::json;
+use serde_json::{Map, json};
 use std::io;
 use std::path::Path;
 
@@ -29,9 +30,11 @@ pub struct Options {
     /// What the archive calls it [default: what REF calls it]
     #[arg(long = "as", value_name = "NAME:TAG")]
     name: Option<String>,
-    /// How to print it
+    /// How to print it; --json is --form json with a format and a version
     #[arg(long, value_name = "FORM", default_value = "nix")]
     form: Form,
+    #[command(flatten)]
+    answer: AnswerArgs,
     #[command(flatten)]
     transfer: TransferArgs,
 }
@@ -56,12 +59,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         ("finalImageName", name.name().to_owned()),
         ("finalImageTag", name.tag_or_latest().to_owned()),
     ];
+    let object = || fields.iter().map(|(key, text)| ((*key).to_owned(), json!(text))).collect::<Map<_, _>>();
     match options.form {
-        Form::Json => {
-            let object: serde_json::Map<String, _> =
-                fields.into_iter().map(|(key, text)| (key.to_owned(), json!(text))).collect();
-            print(format_args!("{:#}\n", serde_json::Value::Object(object)))
-        }
+        _ if options.answer.is_json() => print_answer("prefetch", &object()),
+        Form::Json => print_json(&object()),
         Form::Nix => {
             // Neither a name nor a digest has characters that mean something in a string of Nix.
             let lines: String = fields.iter().map(|(key, text)| format!("  {key} = \"{text}\";\n")).collect();

@@ -1,8 +1,8 @@
 //! `layerstone pull`: an image of a registry into a file, a directory, or an engine.
 
 use super::copy::{How, copy, parse_name};
+use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::out::tell;
 use crate::result_args::ResultArgs;
 use crate::transfer_args::TransferArgs;
 use anyhow::Result;
@@ -34,6 +34,8 @@ pub struct Options {
     transfer: TransferArgs,
     #[command(flatten)]
     results: ResultArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -57,17 +59,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         reference = pinned(reference, remote.digest, common);
     }
     let source = ImageSource::Image(Place::Registry(reference));
-    let Options { all, transfer, results, .. } = options;
-    let how = How { verb: "pulled", all: *all, dry_run: false, transfer, results };
+    let Options { all, transfer, results, answer, .. } = options;
+    let how = How { verb: "pulled", all: *all, dry_run: false, transfer, results, answer: *answer };
     copy(&source, &target, name, &how, &registries, common)
 }
 
 /// A reference with the digest that it leads to, which is printed: what is pulled is that, even if the tag moves meanwhile.
 fn pinned(reference: Reference, digest: Digest, common: &Common) -> Reference {
     let reference = reference.with_digest(digest);
-    if !common.quiet {
-        tell(format_args!("{reference}"));
-    }
+    common.report().notice(&reference.to_string());
     reference
 }
 

@@ -2,6 +2,7 @@
 
 use super::copy::{How, copy};
 use super::pull::parse_reference;
+use crate::answer::AnswerArgs;
 use crate::args::Common;
 use crate::result_args::ResultArgs;
 use crate::transfer_args::TransferArgs;
@@ -34,6 +35,8 @@ pub struct Options {
     transfer: TransferArgs,
     #[command(flatten)]
     results: ResultArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -50,7 +53,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (source, target) = (ImageSource::parse(&options.image)?, ImageTarget::Registry(reference));
     options.transfer.check_files(&[&source], &target, &options.results)?;
     let registries = options.transfer.registries(common);
-    let Options { all, transfer, results, .. } = options;
-    let how = How { verb: "pushed", all: *all, dry_run: options.dry_run, transfer, results };
+    let Options { all, transfer, results, answer, .. } = options;
+    let how = How { verb: "pushed", all: *all, dry_run: options.dry_run, transfer, results, answer: *answer };
     copy(&source, &target, None, &how, &registries, common)
 }

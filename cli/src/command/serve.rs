@@ -1,5 +1,6 @@
 //! `layerstone serve`: a registry on this machine that only gives.
 
+use crate::answer::{AnswerArgs, print_answer_line};
 use crate::args::Common;
 use crate::interrupt;
 use crate::out::print;
@@ -10,8 +11,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_oci::{BlobStore, Descriptor, Index, Reference, media_type};
 use layerstone_pipeline::{Copier, ImageSource, PutManifest, check_sources};
-use layerstone_registry::{MemoryRegistry, RepositoryHandle, Server};
+use layerstone_registry::{MemoryRegistry, RepositoryHandle, Served, Server};
 use layerstone_store::Scratch;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -33,6 +35,8 @@ pub struct Options {
     listen: SocketAddr,
     #[command(flatten)]
     transfer: TransferArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -58,18 +62,32 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     // Until here a signal ends the program at once; from here on what is being sent is sent to its end.
     interrupt::take();
     let address = server.address();
-    for name in &names {
-        print(format_args!("{address}/{name}\n"))?;
+    let names: Vec<String> = names.iter().map(|name| format!("{address}/{name}")).collect();
+    if options.answer.is_json() {
+        print_answer_line("serve", &json!({"images": names}))?;
+    } else {
+        names.iter().try_for_each(|name| print(format_args!("{name}\n")))?;
     }
-    let tell = |text: &str| {
-        if !common.quiet {
-            tell(format_args!("{text}"));
-        }
+    let tell = |served: Served<'_>| match served {
+        // Whoever read it may be gone: the images are given away all the same.
+        served if options.answer.is_json() => drop(print(format_args!("{}\n", value(served)))),
+        _ if common.quiet => {}
+        served => tell(served),
     };
     // Where signals are not noted, they end the program, and nothing is ever read from this.
     let (never, _writer) = std::io::pipe().context("cannot make a pipe")?;
     server.run(&shelf, interrupt::descriptor().unwrap_or(never.as_fd()), &tell)?;
     Ok(())
+}
+
+/// An event, for programs.
+fn value(served: Served<'_>) -> Value {
+    match served {
+        Served::Gave { kind, digest, bytes } => {
+            json!({"event": "gave", "kind": kind, "digest": digest, "bytes": bytes})
+        }
+        Served::Failed { digest, cause } => json!({"event": "failed", "digest": digest, "cause": cause}),
+    }
 }
 
 /// Puts an image into the registry; what it is called there.

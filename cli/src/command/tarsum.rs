@@ -1,9 +1,10 @@
 //! `layerstone tarsum`: docker's tarsum of a tar.
 
-use crate::out::print;
+use crate::answer::AnswerArgs;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_tar::tarsum;
+use serde_json::json;
 use std::fs::File;
 use std::io::stdin;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ pub struct Options {
     /// The tar, uncompressed
     #[arg(default_value = "-")]
     file: PathBuf,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub fn run(options: &Options) -> Result<()> {
@@ -26,5 +29,5 @@ pub fn run(options: &Options) -> Result<()> {
         let context = || format!("cannot read: {}", options.file.display());
         tarsum(File::open(&options.file).with_context(context)?).with_context(context)?
     };
-    print(format_args!("{sum}\n"))
+    options.answer.print("tarsum", || json!({"tarsum": sum}), || format!("{sum}\n"))
 }

@@ -1,10 +1,11 @@
 //! `layerstone why`: what brings a store path into an image or a closure.
 
 use super::closure::question::why::Limit;
+use crate::answer::print_answer;
 use crate::args::Common;
 use crate::closure_source::ClosureSource;
 use crate::color::Paint;
-use crate::out::{print, print_json};
+use crate::out::print;
 use crate::platform_args::PlatformArgs;
 use crate::read_args::ReadArgs;
 use crate::table::size;
@@ -80,7 +81,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     if options.json {
         let reasons: Vec<Value> = reasons.iter().map(Reason::json).collect();
-        return print_json(&json!({"format": "layerstone/why", "version": 1, "paths": reasons}));
+        return print_answer("why", &json!({"paths": reasons}));
     }
     let paint = common.color.of_stdout();
     let texts: Vec<String> = reasons.iter().map(|reason| reason.text(options.wide, paint)).collect();

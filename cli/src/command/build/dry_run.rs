@@ -1,8 +1,9 @@
 //! `layerstone build --dry-run`: the plan and its sizes, without making anything.
 
+use crate::answer::print_answer;
 use crate::args::Common;
 use crate::layer_table::{LayerRow, LayerTable, Names};
-use crate::out::{print, print_json};
+use crate::out::print;
 use crate::screen::width;
 use crate::table::size;
 use anyhow::Result;
@@ -27,7 +28,7 @@ pub fn run(spec: &Spec, builder: &Builder<'_>, store: &Store, as_json: bool, com
     if as_json {
         let layer = |(source, paths): (&LayerSource, &Vec<StorePath>)| json!({"paths": paths, "size": source.size()});
         let layers: Vec<Value> = sources.iter().zip(&plan.layers).map(layer).collect();
-        return print_json(&json!({"format": "layerstone/dry-run", "version": 1, "layers": layers, "size": total}));
+        return print_answer("dry-run", &json!({"layers": layers, "size": total}));
     }
     let sizes: HashMap<&StorePath, u64> =
         closure.graph.iter().map(|info| (&info.path, info.nar_size.unwrap_or(0))).collect();

@@ -3,10 +3,11 @@
 use super::Comparing;
 use super::config::{self, differences};
 use super::files::{self, ChangedFile};
+use crate::answer::print_answer;
 use crate::command::inspect::image::{holds as told, names};
 use crate::difference::text as difference_text;
 use crate::layer_table::{LayerRow, LayerState, LayerTable, Names};
-use crate::out::{print, print_json};
+use crate::out::print;
 use crate::screen::labelled;
 use crate::table::{percent, size};
 use anyhow::Result;
@@ -93,7 +94,7 @@ pub fn run(old: &Place, new: &Place, comparing: &Comparing<'_>, opener: &Opener<
         answer.files = Some(files::differences(&old.plain, &new.plain, &answer.store_paths)?);
     }
     if comparing.json {
-        return print_json(&answer);
+        return print_answer("image-diff", &answer);
     }
     print(text(&answer, &old, &new, comparing))
 }

@@ -1,8 +1,9 @@
 //! `closure --diff`: what was added, removed and changed from one closure to another.
 
+use crate::answer::print_answer;
 use crate::args::Common;
 use crate::difference::text;
-use crate::out::{print, print_json_as};
+use crate::out::print;
 use anyhow::Result;
 use layerstone_closure::{Closure, Item, difference};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::path::Path;
 pub fn run(old: &Path, new: &Path, as_json: bool, common: &Common) -> Result<()> {
     let difference = difference(&items(old)?, &items(new)?);
     if as_json {
-        return print_json_as("layerstone/closure-diff", &difference);
+        return print_answer("closure-diff", &difference);
     }
     print(text(&difference, common.color.of_stdout()))
 }

@@ -1,7 +1,8 @@
 //! `closure --verify`: whether the store's files still are what a closure recorded.
 
+use crate::answer::print_answer;
 use crate::args::Common;
-use crate::out::{print, print_json};
+use crate::out::print;
 use crate::table::size;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::{Closure, Mismatch, verify};
@@ -21,7 +22,7 @@ pub fn run(file: &Path, store: &Store, as_json: bool, common: &Common) -> Result
     if as_json {
         let differing: Vec<Value> = mismatches.iter().map(entry).collect();
         let answer = json!({"differing": differing, "narSize": bytes, "paths": paths});
-        print_json(&answer)?;
+        print_answer("closure-verify", &answer)?;
     } else if mismatches.is_empty() {
         print(format_args!("{paths} paths, {}: all as recorded\n", size(bytes)))?;
     } else {

@@ -83,7 +83,8 @@ fn write_text(out: &mut impl Write, path: &StorePath, chains: Chains, limit: Lim
 
 /// The chains one a line, written as they are found: there may be more than memory holds.
 fn write_json(out: &mut impl Write, path: &StorePath, chains: Chains, limit: Limit) -> std::io::Result<()> {
-    write!(out, "{{\n  \"chains\": [")?;
+    // Chains may be many: each is written when it is found.
+    write!(out, "{{\n  \"format\": \"layerstone/closure-why\",\n  \"version\": 1,\n  \"chains\": [")?;
     let total = chains.total();
     for (index, chain) in chains.take(limit.0).enumerate() {
         write!(out, "{}\n    {}", if index == 0 { "" } else { "," }, json!(chain))?;

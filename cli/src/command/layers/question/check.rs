@@ -1,8 +1,9 @@
 //! `layers --check`: what is wrong with a plan.
 
+use crate::answer::print_answer;
 use crate::args::Common;
 use crate::command::layers::Options;
-use crate::out::{print, print_json};
+use crate::out::print;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::Closure;
 use layerstone_layering::{Draft, check};
@@ -23,7 +24,7 @@ pub fn run(plan: &Path, options: &Options, as_json: bool, common: &Common) -> Re
     let (layers, paths) = (draft.layers.len(), draft.layers.iter().map(Vec::len).sum::<usize>());
     if as_json {
         let answer = json!({"faults": faults, "layers": layers, "paths": paths});
-        print_json(&answer)?;
+        print_answer("layers-check", &answer)?;
     } else if faults.is_empty() {
         print(format_args!("{layers} layers with {paths} paths: nothing is wrong\n"))?;
     } else {

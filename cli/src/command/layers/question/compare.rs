@@ -1,9 +1,10 @@
 //! `layers --compare`: which layers of one plan must still be sent where those of another are.
 
+use crate::answer::print_answer;
 use crate::args::Common;
 use crate::color::Paint;
 use crate::layer_table::{LayerRow, LayerState, LayerTable, Names};
-use crate::out::{print, print_json_as};
+use crate::out::print;
 use crate::screen::width;
 use crate::table::{Table, percent, size, some_of};
 use anyhow::Result;
@@ -29,7 +30,7 @@ pub fn run(old: &Path, new: &Path, closure: Option<&Path>, shown: Shown, common:
     let closure = closure.map(Closure::read).transpose()?;
     let found = compare(&Plan::read(old)?, &Plan::read(new)?, closure.as_ref())?;
     if shown.json {
-        return print_json_as("layerstone/plan-diff", &found);
+        return print_answer("plan-diff", &found);
     }
     print(text(&found, shown.hides, common.color.of_stdout()))
 }

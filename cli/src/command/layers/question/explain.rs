@@ -1,10 +1,11 @@
 //! `layers --explain`: what each layer is sent again for, and what that costs.
 
+use crate::answer::print_answer;
 use crate::args::Common;
 use crate::color::Paint;
 use crate::command::layers::Options;
 use crate::layer_table::{LayerRow, LayerTable, Names};
-use crate::out::{print, print_json};
+use crate::out::print;
 use crate::screen::width;
 use crate::table::{Table, size};
 use anyhow::Result;
@@ -19,8 +20,6 @@ use std::path::Path;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    format: &'static str,
-    version: u64,
     /// The strategy's name, or the plan's file.
     #[serde(skip)]
     title: String,
@@ -76,14 +75,13 @@ pub fn answer(subject: Subject, closure: &Closure, settings: Settings) -> Result
     let explanation = explain(closure, &chosen, &settings.rates)?;
     let others = Strategy::ALL.into_iter().filter(|other| Some(other.name()) != strategy);
     let others = others.map(|other| cost(closure, Settings { strategy: other, ..settings.clone() }));
-    let (format, version) = ("layerstone/explanation", 1);
-    Ok(Answer { format, version, title, strategy, explanation, others: others.collect::<Result<_>>()? })
+    Ok(Answer { title, strategy, explanation, others: others.collect::<Result<_>>()? })
 }
 
 /// Shows it.
 pub fn show(answer: &Answer, as_json: bool, common: &Common) -> Result<()> {
     if as_json {
-        return print_json(answer);
+        return print_answer("explanation", answer);
     }
     print(text(answer, width(), common.color.of_stdout()))
 }
