@@ -182,7 +182,7 @@ fn the_command() {
     let place = place();
     let json = |line: &str| {
         let run = place.run(&format!("check {line} --json"));
-        (run.code, serde_json::from_slice::<Value>(&run.stdout).unwrap_or(Value::Null), run.stderr)
+        (run.code, serde_json::from_slice::<Value>(&run.stdout).unwrap_or(Value::Null)["images"].clone(), run.stderr)
     };
     place.write("good.json", spec(&json!({"Cmd": ["good"]})));
     place.write("bad.json", spec(&json!({"Cmd": ["nope"], "User": "nobody"})));

@@ -4,7 +4,7 @@
 mod verify;
 mod why;
 
-use crate::support::Place;
+use crate::support::{Place, answer};
 use serde_json::{Value, json};
 
 const A: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-web-2.0";
@@ -78,7 +78,7 @@ changed  openssl-3.0.11 → 3.0.13   5.00 MB   4.90 MB     -100 kB
 5 paths, 37.5 MB before; 5 paths, 37.5 MB now: +29.3 kB
 "
     );
-    let found: Value = serde_json::from_slice(&place.ok("closure --diff web.json new.json --json").stdout).unwrap();
+    let found = answer(&place.ok("closure --diff web.json new.json --json").stdout, "closure-diff");
     let item = |path: &str, size: u64| json!({"path": path, "size": size});
     assert_eq!(
         found,

@@ -1,6 +1,6 @@
 //! `inspect` tells what any file of the line is, for people and as JSON.
 
-use crate::support::{Place, golden, synth};
+use crate::support::{Place, answer, golden, synth};
 use serde_json::{Value, json};
 
 /// A layout lists an image by its name and by its tag; people read the name.
@@ -113,7 +113,7 @@ fn one_image_of_several() {
     }
     place.ok("merge a.tar b.tar -o both.tar");
     assert!(place.ok("inspect both.tar#b:1").text().starts_with("b:1  linux/"));
-    let one: Value = serde_json::from_str(place.ok("inspect --json both.tar#b").text()).unwrap();
+    let one = answer(&place.ok("inspect --json both.tar#b").stdout, "inspect");
     let all: Value = serde_json::from_str(place.ok("inspect --json both.tar").text()).unwrap();
     assert_eq!(one, all["images"][1]);
     let error = "error: no such image: both.tar#c: found a:1, b:1\n";

@@ -1,6 +1,6 @@
 //! What `layers --check`, `--explain` and `--compare` say about plans, for people and as JSON.
 
-use crate::support::Place;
+use crate::support::{Place, answer};
 use serde_json::{Value, json};
 
 /// The store path of a name.
@@ -111,7 +111,7 @@ fn all_faults_are_listed() {
         "layers": 3,
         "paths": 6,
     });
-    assert_eq!(answer_of(&run.stdout), expected);
+    assert_eq!(answer(&run.stdout, "layers-check"), expected);
 }
 
 #[test]
@@ -233,7 +233,8 @@ fn plans_are_compared() {
     assert_eq!(place.ok("diff old.json new.json --closure new.closure.json").text(), COMPARED);
     let changed = place.ok("diff old.json new.json --changed").text().to_owned();
     assert!(!changed.contains("lib-2.38") && changed.contains("tool-3"), "{changed}");
-    let answer = answer_of(&place.ok("layers --compare old.json new.json new.closure.json --json").stdout);
+    let answer =
+        answer(&place.ok("layers --compare old.json new.json new.closure.json --json").stdout, "layers-compare");
     let expected = json!({
         "layers": [
             {

@@ -31,8 +31,19 @@ pub use signal::with_default_signals;
 pub use skip::{require_root, require_tool, skip, test_name};
 pub use tool::{output, output_json};
 
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::OnceLock;
+
+/// The keys of an answer as JSON, which says that it is `layerstone/NAME`.
+#[track_caller]
+pub fn answer(stdout: &[u8], name: &str) -> Value {
+    let mut value: Value = serde_json::from_slice(stdout).unwrap();
+    let keys = value.as_object_mut().unwrap();
+    assert_eq!(keys.shift_remove("format"), Some(json!(format!("layerstone/{name}"))));
+    assert_eq!(keys.shift_remove("version"), Some(json!(1)));
+    value
+}
 
 /// The synthetic store, made once for all tests; nobody may change it.
 pub struct Synth {

@@ -200,7 +200,7 @@ impl Screen<'_> {
         for (index, image) in images.iter().enumerate() {
             self.add_states(image, &mut value["images"][index]);
         }
-        json_of("inspect", &value)
+        json_of("images", &value)
     }
 
     /// Adds to the JSON of an image which of its layers the old one has.

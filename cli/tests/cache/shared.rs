@@ -99,7 +99,7 @@ fn what_is_private_is_passed_over() {
     fs::set_permissions(&private, Permissions::from_mode(0o700)).unwrap();
     for (line, expected) in [
         ("cache stats --cache cache", "\n  passed over 1 without permission\n"),
-        ("cache stats --json --cache cache", "\"passedOver\":1}\n"),
+        ("cache stats --json --cache cache", "\"passedOver\": 1\n}\n"),
         ("cache verify --cache cache", ", all good, passed over 1 without permission\n"),
         ("cache prune --cache cache", ", passed over 1 without permission\n"),
     ] {

@@ -1,7 +1,7 @@
 //! `closure --verify`: whether the files are as recorded, with the hashes that Nix gives.
 
 use super::{A, B, C, D, place};
-use crate::support::{Place, require_tool, synth};
+use crate::support::{Place, answer, require_tool, synth};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -60,7 +60,7 @@ fn verify() {
             {"path": D, "expected": {"narHash": hash(2), "narSize": size(2)}, "error": gone},
         ],
     });
-    assert_eq!(serde_json::from_slice::<Value>(&run.stdout).unwrap(), expected);
+    assert_eq!(answer(&run.stdout, "closure-verify"), expected);
 }
 
 /// A size that is wrong where the hash is right is a wrong record.

@@ -23,7 +23,7 @@ fn why() {
     assert_eq!(
         place.ok(&format!("closure --json --why {D} web.json --chains 2")).text(),
         format!(
-            "{{\n  \"chains\": [\n    [\"{A}\",\"{B}\",\"{D}\"],\n    [\"{A}\",\"{C}\",\"{D}\"]\n  ],\n  \"path\": \"{D}\",\n  \"total\": 3\n}}\n"
+            "{{\n  \"format\": \"layerstone/closure-why\",\n  \"version\": 1,\n  \"chains\": [\n    [\"{A}\",\"{B}\",\"{D}\"],\n    [\"{A}\",\"{C}\",\"{D}\"]\n  ],\n  \"path\": \"{D}\",\n  \"total\": 3\n}}\n"
         )
     );
 }

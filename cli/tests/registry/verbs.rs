@@ -1,10 +1,10 @@
 //! What is asked of registries besides images: tags, digests, manifests; and what is deleted.
 
 use super::place;
-use crate::support::Place;
 use crate::support::fake_registry::{FakeRegistry, layout, named};
 use crate::support::http::{Answer, Server};
 use crate::support::registry::{Registry, root};
+use crate::support::{Place, answer};
 use serde_json::{Value, json};
 
 /// A registry with two images in one repository, each under two tags.
@@ -23,7 +23,7 @@ fn tags() {
     let Some(registry) = registry(&place) else { return };
     let name = format!("{}/team/synth", registry.host());
     assert_eq!(place.ok(&format!("ls {name}")).text(), "1\n2\narm\narm-2\n");
-    let listed: Value = serde_json::from_slice(&place.ok(&format!("ls docker://{name} --json")).stdout).unwrap();
+    let listed = answer(&place.ok(&format!("ls docker://{name} --json")).stdout, "ls");
     assert_eq!(listed, json!({"name": name, "tags": ["1", "2", "arm", "arm-2"]}));
     let error = place.fail(&format!("ls {}/absent", registry.host()));
     let expected = format!("error: not in the registry: {}/absent: NAME_UNKNOWN", registry.host());

@@ -24,8 +24,6 @@ use std::collections::HashSet;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
-    format: &'static str,
-    version: u64,
     old: Image<'a>,
     new: Image<'a>,
     layers: Vec<Layer<'a>>,
@@ -94,7 +92,7 @@ pub fn run(old: &Place, new: &Place, comparing: &Comparing<'_>, opener: &Opener<
         answer.files = Some(files::differences(&old.plain, &new.plain, &answer.store_paths)?);
     }
     if comparing.json {
-        return print_answer("image-diff", &answer);
+        return print_answer("diff", &answer);
     }
     print(text(&answer, &old, &new, comparing))
 }
@@ -115,8 +113,6 @@ fn answer<'a>(old: &'a Side, new: &'a Side) -> Answer<'a> {
     };
     let image = |Side { image, .. }: &'a Side| Image { image_id: image.image_id, repo_tags: &image.repo_tags };
     Answer {
-        format: "layerstone/diff",
-        version: 1,
         config: differences(&old.image.config, &new.image.config),
         files: None,
         old: image(old),
