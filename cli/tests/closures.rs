@@ -83,8 +83,6 @@ changed  openssl-3.0.11 → 3.0.13   5.00 MB   4.90 MB     -100 kB
     assert_eq!(
         found,
         json!({
-            "format": "layerstone/closure-diff",
-            "version": 1,
             "added": [item(ZLIB, 130_000)],
             "removed": [item(E, 700)],
             "changed": [

@@ -233,8 +233,7 @@ fn plans_are_compared() {
     assert_eq!(place.ok("diff old.json new.json --closure new.closure.json").text(), COMPARED);
     let changed = place.ok("diff old.json new.json --changed").text().to_owned();
     assert!(!changed.contains("lib-2.38") && changed.contains("tool-3"), "{changed}");
-    let answer =
-        answer(&place.ok("layers --compare old.json new.json new.closure.json --json").stdout, "layers-compare");
+    let answer = answer(&place.ok("layers --compare old.json new.json new.closure.json --json").stdout, "plan-diff");
     let expected = json!({
         "layers": [
             {
@@ -245,8 +244,6 @@ fn plans_are_compared() {
             {"paths": [path("lib-2.38")], "size": 30_000, "state": "there"},
             {"paths": [path("zoo-1")], "size": 1, "state": "updated", "changed": [], "added": [path("zoo-1")]},
         ],
-        "format": "layerstone/plan-diff",
-        "version": 1,
         "removed": [path("gone-1")],
         "there": {"layers": 1, "paths": 1, "size": 30_000},
         "sent": {"layers": 3, "paths": 5, "size": 1258},
