@@ -26,9 +26,25 @@ def put_json(value, kind):
     return put(json.dumps(value).encode(), f"application/vnd.oci.image.{kind}.v1+json")
 
 
+def make_tar(recipe, output):
+    """A layer of `layerstone layer` says what makes its tar, and need not have one."""
+    json.dump([recipe["paths"]], open(output + ".plan", "w"))
+    words = ["--mtime", f"@{recipe['mtime']}"]
+    for name in ["store", "uid", "gid", "uname", "gname"]:
+        words += ["--" + name, str(recipe[name])]
+    words += ["--xattrs"] if recipe.get("xattrs") else []
+    made = ["-o", output + ".json", "--blob", output]
+    subprocess.run(["layerstone", "layer", output + ".plan", "--index", "0", *words, *made], check=True)
+    os.remove(output + ".plan")
+    os.remove(output + ".json")
+
+
 for file, layer in zip(files, layers):
-    blob = os.path.join(os.path.dirname(file), layer["blob"])
-    shutil.copy(blob, f"{layout}/blobs/sha256/" + layer["descriptor"]["digest"].removeprefix("sha256:"))
+    blob = f"{layout}/blobs/sha256/" + layer["descriptor"]["digest"].removeprefix("sha256:")
+    if "blob" in layer:
+        shutil.copy(os.path.join(os.path.dirname(file), layer["blob"]), blob)
+    else:
+        make_tar(layer["recipe"], blob)
 config = {"architecture": "amd64", "os": "linux", "config": spec.get("config", {})}
 config["rootfs"] = {"type": "layers", "diff_ids": [layer["diffId"] for layer in layers]}
 manifest = {"schemaVersion": 2, "config": put_json(config, "config")}
