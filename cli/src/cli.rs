@@ -9,7 +9,7 @@ use crate::command::{
 use crate::config::Config;
 use crate::log;
 use anyhow::{Context, Result};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use layerstone_store::{Sync, set_sync};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::num::NonZeroUsize;
@@ -89,14 +89,6 @@ enum Command {
 }
 
 impl Cli {
-    /// Reads the command line; flags that it does not have are as the configuration says.
-    pub fn read(config: Option<&Config>) -> Result<Cli, clap::Error> {
-        let command = Cli::command();
-        let mut command = config.map_or(command.clone(), |config| config.apply(command));
-        let matches = command.try_get_matches_from_mut(std::env::args_os());
-        matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| error.format(&mut command))
-    }
-
     /// Runs the chosen command in a pool of the chosen size.
     pub fn run(&self, config: &Config) -> Result<()> {
         raise_file_limit();

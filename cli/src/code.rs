@@ -123,6 +123,7 @@ fn of_registry(error: &Registry) -> Option<Code> {
         Registry::Unauthorized { .. } | Registry::Renewed { .. } | Registry::Status { status: 401 | 403, .. } => {
             REFUSED_CREDENTIALS
         }
+        Registry::Listen { .. } => UNAVAILABLE,
         Registry::NotFound { .. } | Registry::Status { status: 404, .. } => NOT_FOUND,
         Registry::Status { .. } | Registry::Protocol { .. } | Registry::NoDeletion { .. } => REGISTRY,
         Registry::Digest { .. } => WRONG_DIGEST,

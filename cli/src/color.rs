@@ -33,6 +33,15 @@ impl ColorWhen {
         self.of(&stderr())
     }
 
+    /// Colours are used so from here on, by clap and in messages.
+    pub fn obey(self) {
+        match self {
+            ColorWhen::Auto => {}
+            ColorWhen::Always => ColorChoice::Always.write_global(),
+            ColorWhen::Never => ColorChoice::Never.write_global(),
+        }
+    }
+
     fn of(self, stream: &impl RawStream) -> Paint {
         let is_wanted = || AutoStream::choice(stream) != ColorChoice::Never;
         Paint(self == ColorWhen::Always || (self == ColorWhen::Auto && is_wanted()))
@@ -110,11 +119,9 @@ pub fn obey_command_line() {
     let texts = || words.iter().filter_map(|word| word.to_str());
     let behind = texts().zip(texts().skip(1)).filter(|(flag, _)| *flag == "--color").map(|(_, value)| value);
     let within = texts().filter_map(|word| word.strip_prefix("--color="));
-    match behind.chain(within).next() {
-        Some("always") => ColorChoice::Always.write_global(),
-        Some("never") => ColorChoice::Never.write_global(),
-        // What is no value, clap tells.
-        _ => {}
+    // What is no value, clap tells.
+    if let Some(Ok(when)) = behind.chain(within).next().map(|value| ColorWhen::from_str(value, false)) {
+        when.obey();
     }
 }
 

@@ -4,7 +4,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// The words, and what to do instead.
-const WORDS: [(&str, &str); 13] = [
+const WORDS: [(&str, &str); 20] = [
     ("login", "credentials are read from the files of docker and podman: `docker login HOST` or `podman login HOST`"),
     ("logout", "credentials are in the files of docker and podman: `docker logout HOST` or `podman logout HOST`"),
     ("run", "docker and podman run images: `layerstone copy FILE docker:`, then `docker run NAME:TAG`"),
@@ -17,6 +17,13 @@ const WORDS: [(&str, &str); 13] = [
     ("images", "`layerstone ls HOST/NAME` lists what a registry has, `docker images` what docker has"),
     ("rm", "`layerstone delete HOST/NAME:TAG` deletes an image from a registry"),
     ("rmi", "`layerstone delete HOST/NAME:TAG` deletes an image from a registry"),
+    ("validate", "`layerstone check SPEC|IMAGE` looks for what keeps an image from being read or from running"),
+    ("lint", "`layerstone check SPEC|IMAGE` looks for what keeps an image from being read or from running"),
+    ("convert", "`layerstone copy SRC DST` writes an image in another form"),
+    ("plan", "`layerstone layers CLOSURE.JSON` writes a plan, `layerstone build --dry-run` shows one"),
+    ("graph", "`layerstone closure` finds what an image needs"),
+    ("verify", "`layerstone check IMAGE` reads all of an image, `layerstone closure --verify` store paths"),
+    ("squash", "`layerstone build --kind single` makes an image of one layer"),
     ("history", "`layerstone inspect IMAGE` shows the layers of an image"),
 ];
 
@@ -29,6 +36,20 @@ pub fn is_version(error: &clap::Error) -> bool {
 pub fn tip(error: &clap::Error) -> Option<&'static str> {
     let word = word(error)?;
     WORDS.iter().find(|(known, _)| *known == word).map(|(_, tip)| *tip)
+}
+
+/// What to do instead of a word behind a command that has commands of its own.
+pub fn tip_within(command: &str, word: &str) -> Option<&'static str> {
+    match (command, word) {
+        ("cache", "clear" | "clean" | "gc" | "rm" | "delete") => {
+            Some("`layerstone cache prune --cache-size 0` removes all that the cache holds")
+        }
+        ("cache", "ls" | "list" | "du" | "info" | "show") => {
+            Some("`layerstone cache stats` tells what the cache holds")
+        }
+        ("overlay", "mount") => Some("`layerstone overlay export IMAGE` writes the files of an image as a tar"),
+        _ => None,
+    }
 }
 
 /// The word that stands where a command should, and is none.

@@ -1,21 +1,28 @@
 //! What to do about an error, where a command would help.
 
-use crate::cli::Cli;
+mod table;
+mod words;
+
+use crate::command_line::{takes, words};
 use crate::config::Malformed;
-use clap::CommandFactory;
+use crate::file_kind;
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
 use layerstone_overlay::Error as Overlay;
-use layerstone_pipeline::Refused;
+use layerstone_pipeline::{Refused, chain_text};
 use layerstone_registry::{Error as Registry, Obstacle};
 use layerstone_root::{Error as Root, Exceeded, SandboxError};
 use layerstone_store::{Error as Store, Limit};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// A hint for the first error in the chain that has one.
 pub fn of(error: &anyhow::Error) -> Option<String> {
     let of = |cause| of_library(cause).or_else(|| of_registry(cause)).or_else(|| of_file(cause));
-    error.chain().find_map(|cause| of(cause).or_else(|| of_limit(cause)))
+    let by_type = error.chain().find_map(|cause| of(cause).or_else(|| of_limit(cause)));
+    by_type
+        .or_else(|| words::of(&chain_text(error.as_ref())))
+        .or_else(|| table::of(&chain_text(error.as_ref())).map(str::to_owned))
 }
 
 /// A hint for an error of one library.
@@ -44,6 +51,14 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         },
         _ if cause.is::<Malformed>() => "--no-config does without it",
         _ if let Some(refused) = cause.downcast_ref::<Refused>() => refused.hint.as_deref()?,
+        _ if let Some(spec) = cause.downcast_ref::<layerstone_spec::Error>()
+            && let Some(least) = spec.least_layers() =>
+        {
+            return Some(match takes("max-layers") {
+                true => format!("--max-layers {least} or more"),
+                false => format!("\"maxLayers\": {least} or more in the image.json"),
+            });
+        }
         _ if let Some(error) = cause.downcast_ref::<Overlay>() => match error {
             Overlay::Timeout { .. } => "--timeout S allows more",
             Overlay::NoBackend(_) | Overlay::Lost { .. } | Overlay::Silent { .. } => {
@@ -74,22 +89,6 @@ fn of_limit(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     Some(format!("--limit {}=NUMBER allows more", limit.description().name))
 }
 
-/// Whether the command line has a word of this text.
-fn is_word(text: &str) -> bool {
-    std::env::args_os().any(|word| word == text)
-}
-
-/// Whether the command that runs has a flag of this name.
-fn takes(flag: &str) -> bool {
-    let mut command = Cli::command();
-    for word in std::env::args_os().skip(1) {
-        if let Some(inner) = command.find_subcommand(word) {
-            command = inner.clone();
-        }
-    }
-    command.get_arguments().any(|argument| argument.get_long() == Some(flag))
-}
-
 /// A hint for an error of a stage file, or of a store path.
 fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(Root::Contents { item, cause }) = cause.downcast_ref()
@@ -101,15 +100,39 @@ fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     match cause.downcast_ref().or_else(|| within(cause))? {
         // What is no store path is a plain file, which has a door of its own.
-        Store::StorePath { text, .. } if takes("copy") && is_word(text) && Path::new(text).exists() => {
+        Store::StorePath { text, .. } if takes("copy") && words().contains(text) && Path::new(text).exists() => {
             let name = Path::new(text).file_name().filter(|_| !Path::new(text).is_dir());
             let to = name.map_or("/".to_owned(), |name| format!("/{}", name.display()));
             Some(format!("--copy {text}:{to} copies plain files into the image"))
         }
+        Store::WrongFormat { found, expected, name, .. } if !is_same_format(found, expected) => {
+            file_kind::of(Path::new(name)).and_then(|kind| kind.hint(name))
+        }
         Store::WrongFormat { rerun, .. } => Some(format!("write it again with `{rerun}`")),
+        Store::NoParent { parent, .. } if parent.exists() => {
+            Some(format!("{} is a file: choose another name", parent.display()))
+        }
         Store::NoParent { parent, .. } => Some(format!("mkdir -p {}", parent.display())),
+        Store::Io { action: "write", path, source } if source.kind() == ErrorKind::IsADirectory => {
+            let path = path.display().to_string();
+            let path = path.trim_end_matches('/');
+            Some(match takes("state") || takes("as") {
+                true => format!("oci:{path} writes a layout there, {path}/NAME.tar an archive into it"),
+                false => format!("{path}/NAME is a file in it"),
+            })
+        }
+        Store::Io { action: "make", path, source } if source.kind() == ErrorKind::AlreadyExists => {
+            Some(format!("a new folder is made: name another one than {}", path.display()))
+        }
+        Store::Io { action: "make a work folder in", .. } => Some("TMPDIR names another folder".to_owned()),
         _ => None,
     }
+}
+
+/// Whether two stage files differ in their version alone: `layerstone/layers version 1`.
+fn is_same_format(found: &str, expected: &str) -> bool {
+    let format = |text: &str| text.split(' ').next().map(str::to_owned);
+    format(found) == format(expected)
 }
 
 fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
@@ -125,6 +148,16 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             let host = realm.split(['/', ',']).next().unwrap_or_default();
             format!("--insecure {host} lets it get passwords over plain HTTP")
         }
+        Registry::Unreachable { obstacle: Obstacle::Name, .. } => {
+            "no host has this name here: is it spelled right, and is there a network?".to_owned()
+        }
+        Registry::Unreachable { obstacle: Obstacle::Connection, cause, .. } if cause.contains("refused") => {
+            "nothing listens there: does the registry run, and is this its port?".to_owned()
+        }
+        Registry::Listen { source, .. } if source.kind() == ErrorKind::AddrNotAvailable => {
+            "--listen 127.0.0.1:5000 is for this machine, --listen 0.0.0.0:5000 for its network".to_owned()
+        }
+        Registry::Listen { address, .. } => format!("--listen {}:0 takes a port that is free", address.ip()),
         Registry::Unreachable { obstacle: Obstacle::Silence, .. } => "--io-timeout S waits longer".to_owned(),
         Registry::NotFound { name, .. } if !name.contains('@') && has_tag(name) => {
             format!("`layerstone ls {}` lists the tags that are there", name.rsplit_once(':')?.0)

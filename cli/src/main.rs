@@ -16,12 +16,15 @@ mod closure_source;
 mod code;
 mod color;
 mod command;
+mod command_line;
 mod compression_args;
 mod config;
 mod demo;
 mod difference;
 mod environment;
 mod failure;
+mod file_kind;
+mod foreign_flag;
 mod foreign_word;
 mod hint;
 mod interrupt;
@@ -31,6 +34,8 @@ mod layer_table;
 mod legacy_args;
 mod limit_args;
 mod log;
+mod missing;
+mod near;
 mod out;
 mod overwrite;
 mod plan_args;
@@ -45,6 +50,7 @@ mod root_args;
 mod sandbox_args;
 mod screen;
 mod script_args;
+mod slip;
 mod source_args;
 mod stamp_args;
 mod step_args;
@@ -66,10 +72,10 @@ fn main() -> ExitCode {
     color::obey_command_line();
     interrupt::install();
     let config = config::Config::load();
-    let cli = match cli::Cli::read(config.as_ref().ok()) {
+    let cli = match command_line::parse(config.as_ref().ok()) {
         Ok(cli) => cli,
         Err(error) if foreign_word::is_version(&error) => return print_version(),
-        Err(error) => return failure::of_usage(&failure::with_tip(error)),
+        Err(error) => return failure::of_usage(&error),
     };
     let done = config.and_then(|config| cli.run(&config)).and_then(|()| out::finish());
     if let Err(error) = &done {
@@ -83,9 +89,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
-        Err(ref error) if let Some(usage) = error.downcast_ref::<UsageError>() => {
-            failure::of_usage(&usage.shown(cli::Cli::command()))
-        }
+        Err(ref error) if let Some(usage) = error.downcast_ref::<UsageError>() => failure::of_usage(&usage.shown()),
         Err(error) => failure::of_work(&error, cli.common.errors),
     }
 }

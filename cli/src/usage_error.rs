@@ -1,10 +1,10 @@
 //! Command lines that clap takes and a command does not.
 
-use clap::Command;
+use crate::command_line::{program, running};
 use clap::error::ErrorKind;
 use std::fmt::{self, Display, Formatter};
 
-/// A command line that the command named cannot take; of none in particular if the name is empty. Exit status 2.
+/// A command line that the command named cannot take; the one that runs if the name is empty. Exit status 2.
 #[derive(Debug)]
 pub struct UsageError {
     command: String,
@@ -32,12 +32,13 @@ impl std::error::Error for UsageError {}
 
 impl UsageError {
     /// The error as clap shows it, with the usage of the subcommand.
-    pub fn shown(&self, mut program: Command) -> clap::Error {
+    pub fn shown(&self) -> clap::Error {
+        let mut program = program();
         // Names the subcommands as the usage shows them.
         program.build();
         match program.find_subcommand_mut(&self.command) {
             Some(command) => command.error(self.kind, &self.message),
-            None => program.error(self.kind, &self.message),
+            None => running().error(self.kind, &self.message),
         }
     }
 }

@@ -44,7 +44,7 @@ fn layer(files: &[(&str, Entry)]) -> Vec<u8> {
 #[track_caller]
 fn check_everywhere(place: &Place, base: &str, expected: &str) {
     for line in BUILDERS.iter().chain(&READERS) {
-        assert_eq!(place.fail(&format!("{line} {base}")), format!("error: {expected}\n"), "{line} {base}");
+        assert_eq!(place.error_of(&format!("{line} {base}")), format!("error: {expected}\n"), "{line} {base}");
     }
 }
 
@@ -53,6 +53,6 @@ fn check_everywhere(place: &Place, base: &str, expected: &str) {
 fn check_tar(place: &Place, files: &Files, expected: &str) {
     place.write("base.tar", tar(files));
     for line in BUILDERS {
-        assert_eq!(place.fail(&format!("{line} base.tar")), format!("error: {expected}\n"), "{line}");
+        assert_eq!(place.error_of(&format!("{line} base.tar")), format!("error: {expected}\n"), "{line}");
     }
 }

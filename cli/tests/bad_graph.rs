@@ -18,7 +18,7 @@ fn place(name: &str, text: &str) -> Place {
 /// `closure` must refuse this graph in these words.
 #[track_caller]
 fn check_graph(text: &str, roots: &str, expected: &str) {
-    let told = place("g.json", text).fail(&format!("closure --graph g.json {roots} -o old"));
+    let told = place("g.json", text).error_of(&format!("closure --graph g.json {roots} -o old"));
     assert_eq!(told, format!("error: {expected}\n"));
 }
 
@@ -112,16 +112,31 @@ fn path_outside_the_store() {
 /// Files of ours in another version, or of another kind, name the command to rerun.
 #[test]
 fn wrong_format() {
-    for (found, line, expected, rerun) in [
-        ("layerstone/closure\",\"version\":9", "closure --graph x -o old", "layerstone/closure", "layerstone closure"),
+    for (found, line, expected, hint) in [
+        (
+            "layerstone/closure\",\"version\":9",
+            "closure --graph x -o old",
+            "layerstone/closure",
+            "write it again with `layerstone closure`",
+        ),
         (
             "layerstone/layers\",\"version\":1",
             "layers x --max-layers 3 -o old",
             "layerstone/closure",
-            "layerstone closure",
+            "x is a plan: `layerstone layer x --all -o FOLDER`",
         ),
-        ("layerstone/closure\",\"version\":1", "layer x --index 0 -o old", "layerstone/layers", "layerstone layers"),
-        ("layerstone/layer\",\"version\":2", "image --spec s.json x -o old", "layerstone/layer", "layerstone layer"),
+        (
+            "layerstone/closure\",\"version\":1",
+            "layer x --index 0 -o old",
+            "layerstone/layers",
+            "x is a closure: `layerstone layers x --max-layers 100 -o LAYERS.JSON`",
+        ),
+        (
+            "layerstone/layer\",\"version\":2",
+            "image --spec s.json x -o old",
+            "layerstone/layer",
+            "write it again with `layerstone layer`",
+        ),
     ] {
         let place = place("x", &format!("{{\"format\":\"{found}}}"));
         place.write("s.json", r#"{"name": "s"}"#);
@@ -130,7 +145,7 @@ fn wrong_format() {
             place.fail(line),
             format!(
                 "error: wrong format: x: found {found}, expected {expected} version 1\n\
-                 hint: write it again with `{rerun}`\n"
+                 hint: {hint}\n"
             )
         );
     }
@@ -150,12 +165,12 @@ fn plan_with_a_path_twice() {
     let place = place("plan", &json!([[A], [B, A]]).to_string());
     for line in ["layer plan --index 0 -o old", "layer plan --all -o layers"] {
         assert_eq!(
-            place.fail(line),
+            place.error_of(line),
             format!("error: malformed layerstone/layers: plan: {A} stands in layer 0 and again in layer 1\n")
         );
     }
     place.write("plan", "[]");
-    let told = place.fail("layer plan --index 0 -o old");
+    let told = place.error_of("layer plan --index 0 -o old");
     assert_eq!(told, "error: no such layer: plan: found 0 layers, expected --index 0 to be less\n");
 }
 
@@ -173,7 +188,7 @@ fn absent_inputs() {
         ("inspect absent", "absent"),
         ("root --extra-commands absent -o old --blob old.tar", "absent"),
     ] {
-        let told = place("x", "").fail(line);
+        let told = place("x", "").error_of(line);
         assert_eq!(told, format!("error: cannot read: {name}: No such file or directory (os error 2)\n"), "{line}");
     }
 }

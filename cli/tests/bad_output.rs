@@ -38,13 +38,12 @@ pub fn writers() -> Vec<(String, &'static str)> {
 fn parent_folder_does_not_exist() {
     let place = place();
     for (line, name) in writers() {
-        let told = place.fail(&format!("{line}absent/{name}"));
-        let expected =
-            format!("error: cannot write: absent/{name}: its folder absent does not exist\nhint: mkdir -p absent\n");
+        let told = place.error_of(&format!("{line}absent/{name}"));
+        let expected = format!("error: cannot write: absent/{name}: its folder absent does not exist\n");
         assert_eq!(told, expected, "{line}");
     }
     // A folder is made, its parent is not.
-    let told = place.fail(&format!("layer x.layers.json --root {} --all -o absent/layers", synth().root.display()));
+    let told = place.error_of(&format!("layer x.layers.json --root {} --all -o absent/layers", synth().root.display()));
     assert_eq!(told, "error: cannot make the folder: absent/layers: No such file or directory (os error 2)\n");
 }
 
@@ -53,10 +52,10 @@ fn folder_in_place_of_a_file() {
     let place = place();
     std::fs::create_dir(place.join("folder")).unwrap();
     for (line, _) in writers() {
-        assert_eq!(place.fail(&format!("{line}folder")), "error: cannot write: folder: is a directory\n", "{line}");
+        assert_eq!(place.error_of(&format!("{line}folder")), "error: cannot write: folder: is a directory\n", "{line}");
     }
     place.write("file", "");
-    let told = place.fail(&format!("layer x.layers.json --root {} --all -o file", synth().root.display()));
+    let told = place.error_of(&format!("layer x.layers.json --root {} --all -o file", synth().root.display()));
     assert_eq!(told, "error: not a folder: file\n");
 }
 

@@ -39,11 +39,11 @@ fn vanished_path() {
     let place = place();
     std::fs::remove_dir_all(place.join(format!("root{B}"))).unwrap();
     for line in READERS {
-        let told = place.fail(line);
+        let told = place.error_of(line);
         assert_eq!(told, format!("error: cannot read: root{B}: No such file or directory (os error 2)\n"), "{line}");
     }
     // A folder that was made for the layers goes again.
-    place.fail("layer plan --root root --all -o new");
+    place.error_of("layer plan --root root --all -o new");
 }
 
 #[test]

@@ -283,7 +283,7 @@ fn where_it_is() {
 #[test]
 fn the_command() {
     let place = store();
-    assert_eq!(place.fail("cache stats --cache cache"), "error: no cache: cache: it does not exist\n");
+    assert_eq!(place.error_of("cache stats --cache cache"), "error: no cache: cache: it does not exist\n");
     place.ok(LAYERS);
     let stats: Value = serde_json::from_str(place.ok("cache stats --json --cache cache").text()).unwrap();
     assert_eq!((&stats["kinds"]["layers"]["files"], &stats["kinds"]["indexes"]["files"]), (&json!(3), &json!(3)));

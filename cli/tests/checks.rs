@@ -43,7 +43,7 @@ fn check(place: &Place, config: &Value, expected: &[&str]) {
         place.ok("build image.json --strict -o x.tar");
         return;
     }
-    let error = place.fail("build image.json --strict -o x.tar");
+    let error = place.error_of("build image.json --strict -o x.tar");
     assert_eq!(error, format!("error: the image would not run:\n  {}\n", expected.join("\n  ")));
     assert!(!place.join("x.tar").exists());
     let silent = place.ok("build image.json --no-check -o x.tar").stderr;

@@ -164,7 +164,7 @@ fn a_failing_script() {
     place.write("x.layer.json", "old");
     place.write("x.tar", "old");
     let told = place.fail("root --extra-commands script -o x.layer.json --blob x.tar");
-    assert!(told.ends_with("error: script failed: script: exit status 3\n  | one\n  | two\n"), "{told}");
+    assert!(told.ends_with("one\ntwo\nerror: script failed: script: exit status 3\n"), "{told}");
     place.write("image.json", json!({"name": "x", "extraCommands": "kill -9 $$"}).to_string());
     place.write("x.tar", "old");
     let told = place.fail("build image.json -o x.tar");

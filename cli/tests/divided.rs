@@ -135,7 +135,7 @@ fn what_cannot_be_divided() {
         ("--copy packages:/x,divide=1 --kind single", "copy: found a layer in an image of kind \"single\""),
         (
             "--copy packages:/x,divide=1 --max-layers 9",
-            "8 layers of copy and tarLayers - 0 layers of the base image = 0",
+            "expected 10 or more: 0 of the base image, 8 of copy and tarLayers, ",
         ),
         ("--copy packages:/x,layers=3", "layers: found without divide"),
     ] {

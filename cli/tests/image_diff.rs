@@ -168,12 +168,12 @@ fn what_cannot_be_compared() {
     let place = updated();
     place.write("text", "hello");
     for line in ["1.tar text", "text 2.tar"] {
-        let told = place.fail(&format!("inspect --diff {line}"));
+        let told = place.error_of(&format!("inspect --diff {line}"));
         assert_eq!(told, "error: not an image: text: found no tar header\n");
     }
-    let told = place.fail("inspect --diff absent 2.tar");
+    let told = place.error_of("inspect --diff absent 2.tar");
     assert_eq!(told, "error: cannot read: absent: No such file or directory (os error 2)\n");
-    let told = place.fail("inspect --diff 1.tar 2.tar --store store");
+    let told = place.error_of("inspect --diff 1.tar 2.tar --store store");
     let expected = "not a store path: \"store\": expected an absolute store directory, such as /nix/store";
     assert_eq!(told, format!("error: {expected}\n"));
     for line in ["--diff 1.tar", "--diff 1.tar 2.tar 2.tar", "1.tar --store /x", ""] {

@@ -91,17 +91,17 @@ fn images() {
 fn other_files() {
     let place = place();
     place.write("text", "hello");
-    assert_eq!(place.fail("inspect text"), "error: not an image: text: found no tar header\n");
+    assert_eq!(place.error_of("inspect text"), "error: not an image: text: found no tar header\n");
     place.write("empty", "");
-    assert!(place.fail("inspect empty").starts_with("error: not an image: empty: "));
+    assert!(place.error_of("inspect empty").starts_with("error: not an image: empty: "));
     let tar = place.read("image.tar");
     for end in [512, 700, 10_240, tar.len() / 2] {
         place.write("cut.tar", &tar[..end]);
-        assert!(place.fail("inspect cut.tar").starts_with("error: not an image: cut.tar: "), "{end}");
+        assert!(place.error_of("inspect cut.tar").starts_with("error: not an image: cut.tar: "), "{end}");
     }
     let compressed = place.read("image.tar.gz");
     place.write("cut.tar.gz", &compressed[..compressed.len() / 2]);
-    assert!(place.fail("inspect cut.tar.gz").starts_with("error: cannot unpack: cut.tar.gz: "));
+    assert!(place.error_of("inspect cut.tar.gz").starts_with("error: cannot unpack: cut.tar.gz: "));
 }
 
 /// Of several images, the one that is named, with the keys that it has among all.
@@ -117,7 +117,7 @@ fn one_image_of_several() {
     let all: Value = serde_json::from_str(place.ok("inspect --json both.tar").text()).unwrap();
     assert_eq!(one, all["images"][1]);
     let error = "error: no such image: both.tar#c: found a:1, b:1\n";
-    assert_eq!(place.fail("inspect both.tar#c"), error);
+    assert_eq!(place.error_of("inspect both.tar#c"), error);
 }
 
 /// Screens fit 80 columns where there is no terminal, and are coloured if they are asked to be.

@@ -144,9 +144,9 @@ fn layers_asked_for() {
     assert_eq!(asked("--layer app,libc"), ["ssl-3.0.11", "zlib-1.3", "app-1.0 libc-2.36"]);
     assert_eq!(asked("--layer zlib --layer ssl*,z*"), ["ssl-3.0.11", "zlib-1.3", "app-1.0 libc-2.36"]);
     assert_eq!(asked("--layer zlib --min-layer-size 1G"), ["zlib-1.3", "app-1.0 libc-2.36 ssl-3.0.11"]);
-    let told = place.fail("layers old.closure.json --max-layers 3 --layer musl");
+    let told = place.error_of("layers old.closure.json --max-layers 3 --layer musl");
     assert_eq!(told, "error: useless pattern: musl: it matches no path that needs a layer\n");
-    let told = place.fail("layers old.closure.json --max-layers 1 --layer libc");
+    let told = place.error_of("layers old.closure.json --max-layers 1 --layer libc");
     let expected = "error: too few layers: found a limit of 1, expected 2 or more: the base image has 0, 1 are asked \
                     for by pattern\n";
     assert_eq!(told, expected);

@@ -65,6 +65,7 @@
 //! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
 //! | `shared_folders` | directories that everybody can write to, and what others put there |
 //! | `single` | images of one layer: GNU tar's bytes of the root and the store paths behind it |
+//! | `slips` | what is told about some hundred slips, word for word |
 //! | `stages` | the stages one by one give the bytes of `build` |
 //! | `strategies` | which strategy plans: by flag, by image.json, by default; bad pipelines |
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
@@ -146,6 +147,7 @@ mod screens;
 mod settings;
 mod shared_folders;
 mod single;
+mod slips;
 mod stages;
 mod strategies;
 mod streams;

@@ -46,7 +46,7 @@ const TARS: [&str; 6] = [
 
 /// What is no place, and what is told of it.
 const NOWHERE: [(&str, &str); 14] = [
-    ("dokcer:", "hint: ./dokcer: is a file of this name"),
+    ("dokcer:", "hint: write docker:; ./dokcer: is a file of this name"),
     ("myname:2", "hint: ./myname:2 is a file of this name"),
     ("dir:zz", "hint: write oci:DIR; "),
     ("OCI:zz", "hint: write oci:; "),

@@ -95,8 +95,8 @@ fn folders_and_other_names() {
     for reference in ["other", "example.org:5000/other", ""] {
         let mut command = place.command(&format!("{line} -o wrong.tar"));
         let output = command.args(["--repo-tag", reference]).output().unwrap();
-        let expected = format!("error: wrong --repo-tag: found {reference:?}, expected NAME:TAG\n");
-        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+        let expected = format!("error: wrong --repo-tag: found {reference:?}, expected NAME:TAG\nhint: ");
+        assert!(String::from_utf8_lossy(&output.stderr).starts_with(&expected), "{output:?}");
     }
 }
 

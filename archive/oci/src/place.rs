@@ -178,7 +178,11 @@ pub fn parse_reference(text: &str) -> Result<Reference, InvalidPlace> {
     // docker would look for `localhost` at docker.io, and no image of docker's own has a dot in its name.
     if is_host(reference.name()) {
         let message = format!("not an image in a registry: {text:?}: found no name, expected HOST/NAME:TAG");
-        let hint = Path::new(text).is_file().then(|| format!("`layerstone copy {text} PLACE` reads the file"));
+        let hint = match Path::new(text).is_file() {
+            true => format!("`layerstone copy {text} PLACE` reads the file"),
+            false => format!("{text}/NAME:TAG is an image at {text}"),
+        };
+        let hint = Some(hint);
         return Err(InvalidPlace { message, hint });
     }
     Ok(reference.full())
@@ -225,11 +229,33 @@ fn refuse_word(text: &OsStr, word: Option<&[u8]>, expected: &str) -> Result<(), 
     let own = prefixes.find(|prefix| *prefix == format!("{small}:")).map(str::to_owned);
     // Of what is read, `debian:12` is the name of an image rather than that of a file.
     let is_name = expected == SOURCES && text.to_str().is_some_and(|text| text.parse::<Reference>().is_ok());
+    let rest = text.as_bytes().get(word.len() + 1..).unwrap_or_default();
+    // `localhost:5000/x:1` and `r.example:5000/x` are images in a registry.
+    let is_address = rest.iter().take_while(|byte| byte.is_ascii_digit()).count() > 0
+        && rest.contains(&b'/')
+        && !rest.starts_with(b"//");
+    let is_name = is_name || is_address;
     let text = text.display();
     let message = format!("unknown kind of place: {text}: found {}:, expected {expected}", word.escape_ascii());
-    let kind = own.or(foreign).or_else(|| is_name.then(|| format!("registry:{text}")));
+    let meant =
+        PREFIXES.into_iter().map(|(prefix, _)| prefix).find(|prefix| is_near(&small, prefix.trim_end_matches(':')));
+    let kind = own.or(foreign).or_else(|| is_name.then(|| format!("registry:{text}"))).or(meant.map(str::to_owned));
     let kind = kind.map(|kind| format!("write {kind}; ")).unwrap_or_default();
     Err(InvalidPlace { message, hint: Some(format!("{kind}./{text} is a file of this name")) })
+}
+
+/// Whether a word has the letters of another one, two neighbours of which may have changed places, or lacks one of them.
+fn is_near(word: &str, other: &str) -> bool {
+    let lacks_one = |short: &str, long: &str| {
+        short.len() + 1 == long.len()
+            && (0..long.len()).any(|at| format!("{}{}", &long[..at], &long[at + 1..]) == short)
+    };
+    let is_swapped = |at: usize| {
+        let mut letters: Vec<u8> = other.bytes().collect();
+        letters.swap(at, at + 1);
+        letters == word.as_bytes()
+    };
+    lacks_one(word, other) || lacks_one(other, word) || (0..other.len() - 1).any(is_swapped)
 }
 
 #[cfg(test)]
@@ -294,7 +320,7 @@ mod tests {
     #[test]
     fn words_that_are_no_kinds() {
         for (text, expected) in [
-            ("dokcer:", "./dokcer: is a file"),
+            ("dokcer:", "write docker:; ./dokcer: is a file"),
             ("myname:2", "./myname:2 is"),
             ("OCI:x", "write oci:; "),
             ("https://h:1/x", "write registry:HOST/NAME:TAG; "),
@@ -303,7 +329,7 @@ mod tests {
         }
         check_hint(parse("debian:12").map(drop), "write registry:debian:12; ");
         check_hint(parse("localhost:5000/x:1").map(drop), "write registry:localhost:5000/x:1; ");
-        check_hint(parse("dokcer:").map(drop), "./dokcer: is a file");
+        check_hint(parse("dokcer:").map(drop), "write docker:; ./dokcer: is a file");
         assert!(parse("x.tar#a:1").is_ok() && parse("./dokcer:").is_ok());
         assert!(parse_reference("https://h/x").is_err() && parse_reference("h:1/x:2").is_ok());
     }

@@ -210,7 +210,7 @@ fn check_name(name: &str) -> Result<(), String> {
     if !fits || !rest.is_none_or(is_path) || !(has_upper_case || is_path(path)) {
         let hint = if name.contains(['@', ':']) { ", and a tag only in its own place" } else { "" };
         return Err(format!(
-            "expected a name such as tool or registry.example/team/tool: parts of letters and digits joined by `.`, \
+            "expected a name such as tool or registry.example/team/tool: parts of lower-case letters and digits joined by `.`, \
              `_`, `__` or dashes{hint}"
         ));
     }

@@ -31,6 +31,14 @@ impl Obstacle {
 /// An error of a registry, or on the way to it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A port cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The program was built without the feature `registry`.
     #[error("cannot connect to {host}: this program was built without a client of registries (feature registry)")]
     NoClient {

@@ -69,7 +69,7 @@ impl Server {
     ///
     /// The port is in use, or not permitted.
     pub fn bind(address: SocketAddr) -> Result<Server> {
-        let failed = |e: io::Error| Error::broken(format!("http://{address}"), e.to_string());
+        let failed = |source: io::Error| Error::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

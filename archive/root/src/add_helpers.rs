@@ -317,7 +317,7 @@ mod tests {
         let mode = |path: &Path| path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(&out), mode(&out.join("tmp"))), (0o755, 0o1777));
         let error = write_helper(&store, &nss(), &out).unwrap_err().to_string();
-        assert!(error.ends_with("out: entity already exists"), "{error}");
+        assert!(error.ends_with("out: it exists, expected a new folder"), "{error}");
         let error = write_helper(&store, &nss(), &out.join("x/y")).unwrap_err().to_string();
         assert!(error.ends_with("out/x does not exist"), "{error}");
         let bad = Helper::UsrBinEnv(PathBuf::from("/nix/store/a"));

@@ -36,6 +36,7 @@ mod ready_contents;
 mod references;
 mod root;
 mod script;
+mod script_log;
 mod tree;
 mod users;
 mod warning;

@@ -2,6 +2,7 @@
 
 use crate::bash::{Bash, find_bash};
 use crate::chroot::Chroot;
+use crate::script_log::ScriptLog;
 use crate::warning::Warning;
 use crate::{Error, Result};
 use layerstone_sandbox::{
@@ -78,21 +79,26 @@ pub fn run(
         (Bash { program: find_bash(&name, &path)?, script: file, path, temporary: temporary.clone() }, None)
     };
     let inner = chroot.as_ref().map(|chroot| &chroot.inner_root);
+    let shown = bash.script.clone();
     let make = || bash.command(workplace.layer, workplace.mtime);
     let dirs = WorkDirs { enter: workplace.layer, scratch: &temporary, inner };
     let job = Job { make: &make, dirs, privileges, options: workplace.sandbox };
     let mut warn = |Weakness { step, source }| {
         (console.warn)(Warning::NoSandbox { script: name.clone(), step, source });
     };
-    let run = layerstone_sandbox::run_confined(&job, console.log, &mut warn);
+    let mut log = ScriptLog::new(console.log, &shown, &name);
+    let run = layerstone_sandbox::run_confined(&job, &mut log, &mut warn);
+    // Of what cannot be told nobody is left to be told.
+    let _ = log.finish();
+    let renamed = |lines: Vec<String>| lines.iter().map(|line| log.renamed(line)).collect();
     let Ended { status, last_lines, ownership } = run.map_err(|source| match source {
         SandboxError::Exceeded { exceeded, last_lines } => {
-            Error::ScriptExceeded { script: name.clone(), exceeded, last_lines }
+            Error::ScriptExceeded { script: name.clone(), exceeded, last_lines: renamed(last_lines) }
         }
         source => Error::Spawn { script: name.clone(), source },
     })?;
     if !status.success() {
-        return Err(Error::Script { script: name, status, last_lines });
+        return Err(Error::Script { script: name, status, last_lines: renamed(last_lines) });
     }
     // For the next script.
     std::fs::remove_dir_all(&temporary).map_err(Error::io("remove", &temporary))?;

@@ -247,7 +247,8 @@ impl FileTree {
         };
         let name = path.file_name().unwrap_or_default();
         if parent.stat_of(name).is_ok() {
-            return Err(Error::io("make", path)(ErrorKind::AlreadyExists.into()));
+            let cause = io::Error::new(ErrorKind::AlreadyExists, "it exists, expected a new folder");
+            return Err(Error::io("make", path)(cause));
         }
         let scratch = Scratch::create_in(&parent, above)?;
         let (work, tree, inner) = (scratch.directory(), scratch.path().join(TREE), OsStr::new(TREE));

@@ -14,11 +14,11 @@ pub enum Error {
     Oci(#[from] layerstone_oci::Error),
     /// The layers that an image needs besides those of store paths use up all that it may have.
     #[error(
-        "no layer left for store paths: maxLayers {max_layers} - 1 customisation layer - {}{}{base_layers} layers of \
-         the base image = {}, expected at least 1",
-        if *nix_db { "1 layer of the Nix database - " } else { "" },
-        if *copied > 0 { format!("{copied} layers of copy and tarLayers - ") } else { String::new() },
-        *max_layers as i128 - 1 - i128::from(*nix_db) - *copied as i128 - *base_layers as i128
+        "too few layers: found maxLayers {max_layers}, expected {} or more: {base_layers} of the base image, {}{}1 for the \
+         customisation layer, 1 for store paths",
+        least(*nix_db, *copied, *base_layers),
+        if *copied > 0 { format!("{copied} of copy and tarLayers, ") } else { String::new() },
+        if *nix_db { "1 for the Nix database, " } else { "" },
     )]
     MaxLayers {
         /// Layers that the image may have.
@@ -30,4 +30,19 @@ pub enum Error {
         /// Layers that its base has.
         base_layers: usize,
     },
+}
+
+/// As many layers an image must have at least: one for store paths besides all others.
+fn least(nix_db: bool, copied: usize, base_layers: usize) -> usize {
+    2 + usize::from(nix_db) + copied + base_layers
+}
+
+impl Error {
+    /// The least number of layers with which an image could be made, if this one had too few.
+    pub fn least_layers(&self) -> Option<usize> {
+        match self {
+            Error::MaxLayers { nix_db, copied, base_layers, .. } => Some(least(*nix_db, *copied, *base_layers)),
+            _ => None,
+        }
+    }
 }

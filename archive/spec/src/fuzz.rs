@@ -11,7 +11,6 @@ pub fn image_spec(bytes: &[u8]) {
     assert_eq!(Spec::parse(bytes, "image.json", directory).ok().as_ref(), Some(&spec));
     let reference = spec.reference().expect("it was checked");
     assert_eq!(reference.to_string().parse().as_ref(), Ok(&reference));
-    let _ = spec.warnings();
     // A part of it is none, but for blanks at its end.
     let text = bytes.trim_ascii_end();
     for end in (0..text.len()).step_by(13) {

@@ -250,14 +250,6 @@ impl Spec {
     pub fn copies_to(&self, layer: Option<&str>) -> impl Iterator<Item = CopyEntry> {
         self.copy.iter().filter_map(move |entry| entry.part_in(layer))
     }
-
-    /// What is allowed but likely wrong, for the user to be told.
-    pub fn warnings(&self) -> Vec<String> {
-        let too_many = self.max_layers > LAYERS_OF_DOCKER;
-        let text =
-            format!("maxLayers is {}, docker loads images of at most {LAYERS_OF_DOCKER} layers", self.max_layers);
-        too_many.then_some(text).into_iter().collect()
-    }
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -275,23 +267,16 @@ mod tests {
         assert_eq!(limit(10, 8).unwrap(), 1);
         assert_eq!(
             limit(10, 9).unwrap_err().to_string(),
-            "no layer left for store paths: maxLayers 10 - 1 customisation layer - 9 layers of the base image = 0, \
-             expected at least 1"
+            "too few layers: found maxLayers 10, expected 11 or more: 9 of the base image, 1 for the customisation layer, 1 \
+             for store paths"
         );
         let with_database = |max_layers| Spec { max_layers, include_nix_db: true, ..Spec::new("t") }.store_layers(0);
         assert_eq!(with_database(3).unwrap(), 1);
         assert_eq!(
             with_database(2).unwrap_err().to_string(),
-            "no layer left for store paths: maxLayers 2 - 1 customisation layer - 1 layer of the Nix database - 0 layers \
-             of the base image = 0, expected at least 1"
+            "too few layers: found maxLayers 2, expected 3 or more: 0 of the base image, 1 for the Nix database, 1 for the \
+             customisation layer, 1 for store paths"
         );
         assert!(limit(1, 0).is_err() && limit(1, usize::MAX - 1).is_err());
-    }
-
-    #[test]
-    fn more_layers_than_docker_takes() {
-        let warnings = |max_layers| Spec { max_layers, ..Spec::new("t") }.warnings();
-        assert!(warnings(125).is_empty());
-        assert_eq!(warnings(126), ["maxLayers is 126, docker loads images of at most 125 layers"]);
     }
 }

@@ -62,7 +62,7 @@ pub fn image_of<'a>(
     let layers: Vec<Layer> =
         base.map_or_else(Vec::new, |base| base.image.layers_below()).into_iter().chain(own).collect();
     warnings.into_iter().for_each(|warning| report.warn(warning));
-    if base.is_some() && layers.len() > LAYERS_OF_DOCKER {
+    if layers.len() > LAYERS_OF_DOCKER {
         report.warn(format_args!(
             "the image has {} layers, docker loads images of at most {LAYERS_OF_DOCKER}",
             layers.len()

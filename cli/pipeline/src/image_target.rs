@@ -81,7 +81,10 @@ impl ImageTarget {
                 ImageTarget::Registry(reference)
             }
             PlaceKind::Engine(_) if !rest.is_empty() => {
-                bail!("found a name behind {}, expected none: the image has its own", text.display())
+                let message = format!("found a name behind {}, expected none: the image has its own", text.display());
+                let hint =
+                    format!("-t NAME:TAG, or --as NAME:TAG of copies, names it: {} stands alone", engine_word(text));
+                return Err(Refused { message, hint: Some(hint) }.into());
             }
             PlaceKind::Engine(engine) => ImageTarget::Engine(engine),
         })
@@ -218,6 +221,12 @@ pub fn refuse_other_kind(text: &str) -> Result<()> {
         None | Some((PlaceKind::Registry, _)) => Ok(()),
         _ => bail!("found the place {text}, expected HOST/NAME:TAG of a registry: `layerstone copy` writes elsewhere"),
     }
+}
+
+/// The word that names an engine, as it was written.
+fn engine_word(text: &OsStr) -> String {
+    let text = text.to_string_lossy();
+    text.split(':').next().map(|word| format!("{word}:")).unwrap_or_default()
 }
 
 /// The error for a directory of skopeo's own form.

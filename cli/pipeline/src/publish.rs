@@ -3,6 +3,7 @@
 use crate::copy_index::put_all;
 use crate::destination::WriteOptions;
 use crate::error::Context;
+use crate::error::Refused;
 use crate::oci_destination::{OciDestination, PutManifest};
 use crate::{BuildOptions, Builder, Built, Copier, Destination, ImageSource, ImageTarget, Result, Tally, remote};
 use layerstone_layering::Strategy;
@@ -255,7 +256,10 @@ fn finish_index(
     for (number, manifest) in (1..).zip(&manifests) {
         let Some(platform) = &manifest.platform else { continue };
         if let Some(first) = platforms.insert(platform.to_string(), number) {
-            bail!("two images for {platform}: number {first} and number {number}, expected one");
+            let message = format!("two images for {platform}: number {first} and number {number}, expected one");
+            let hint =
+                "each image of an index is for another platform; `layerstone merge` keeps several in one archive";
+            return Err(Refused { message, hint: Some(hint.to_owned()) }.into());
         }
     }
     let index = Index::new(manifests, BTreeMap::new());

@@ -68,7 +68,6 @@ impl RulesArgs {
             bail!("{}: found {} architectures, expected one", self.spec().display(), specs.len());
         };
         layerstone_pipeline::check_spec(spec)?;
-        spec.warnings().into_iter().for_each(|warning| common.warn(warning));
         let store = self.store.store()?;
         let target = match &self.image {
             Some(target) => ImageTarget::parse(target)?,

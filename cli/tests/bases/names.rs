@@ -37,7 +37,7 @@ fn check(place: &Place, base: &str, expected: Result<&str, &str>) {
         Ok(name) => name,
         Err(expected) => {
             for line in lines {
-                assert_eq!(place.fail(&line), format!("error: {expected}\n"), "{line}");
+                assert_eq!(place.error_of(&line), format!("error: {expected}\n"), "{line}");
             }
             return;
         }

@@ -240,9 +240,8 @@ fn layer_limits() {
     for limit in [1, 3, 4] {
         let told = place.fail(&format!("build {} --base base.tar --max-layers {limit} -o x.tar", curl()));
         let expected = format!(
-            "error: no layer left for store paths: maxLayers {limit} - 1 customisation layer - 3 layers of the base \
-             image = {}, expected at least 1\n",
-            limit - 4
+            "error: too few layers: found maxLayers {limit}, expected 5 or more: 3 of the base image, 1 for the \
+             customisation layer, 1 for store paths\nhint: --max-layers 5 or more\n",
         );
         assert_eq!(told, expected);
     }

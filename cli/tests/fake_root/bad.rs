@@ -25,14 +25,13 @@ fn failing_scripts() {
     check_failure(
         "echo one; chown 5 absent",
         "one\nchown: cannot access 'absent': No such file or directory\n\
-         error: script failed: fakeRootCommands: exit status 1\n  | one\n  | chown: cannot access 'absent': No such \
-         file or directory\n",
+         error: script failed: fakeRootCommands: exit status 1\n",
     );
     check_failure("mkdir a; chown 5 a; exit 7", "error: script failed: fakeRootCommands: exit status 7\n");
     check_failure("kill -9 $$", "error: script failed: fakeRootCommands: killed by signal 9\n");
     check_failure(
         "mkdir a; mknod a c 1 3",
-        "mknod: a: File exists\nerror: script failed: fakeRootCommands: exit status 1\n  | mknod: a: File exists\n",
+        "mknod: a: File exists\nerror: script failed: fakeRootCommands: exit status 1\n",
     );
 }
 

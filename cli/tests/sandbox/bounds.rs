@@ -26,9 +26,7 @@ fn check_failure(script: &str, flags: &str, expected: impl Fn(&str) -> String) {
 fn time() {
     let script = "setsid sleep 100 & echo ready; mkdir -p a/b; sleep 100";
     check_failure(script, "--script-timeout 1", |kind| {
-        format!(
-            "ready\nerror: script failed: {kind}: timed out after 1 s\n  | ready\nhint: --script-timeout S allows more\n"
-        )
+        format!("ready\nerror: script failed: {kind}: timed out after 1 s\nhint: --script-timeout S allows more\n")
     });
     // Without a sandbox too, as far as it stays in its process group.
     for caller in Caller::all() {

@@ -167,6 +167,13 @@ impl Place {
         run.stderr
     }
 
+    /// The same without the hints, which the slips of slips.txt pin.
+    #[track_caller]
+    pub fn error_of(&self, line: &str) -> String {
+        let told = self.fail(line);
+        told.split_inclusive('\n').filter(|line| !line.starts_with("hint: ")).collect()
+    }
+
     /// Every file of the folder: what it is and, for a file, the digest of its contents.
     pub fn listing(&self) -> BTreeMap<PathBuf, String> {
         let mut found = BTreeMap::new();

@@ -118,9 +118,9 @@ fn errors_as_json() {
     assert!(usage["error"].as_str().unwrap().starts_with("unexpected argument '--no-such-flag' found"), "{usage}");
     assert_eq!(place.run("layers --help --errors json").code, Some(0));
     let mut spec = place.json("image.json");
-    spec["maxLayers"] = json!(200);
+    spec["config"] = json!({"WorkingDir": "relative"});
     place.write("image.json", spec.to_string());
     let run = place.ok("build image.json --root root -o x.tar --errors json");
-    let warning: Value = serde_json::from_str(&run.stderr).unwrap();
-    assert!(warning["warning"].as_str().unwrap().starts_with("maxLayers is 200"), "{warning}");
+    let warning: Value = serde_json::from_str(run.stderr.lines().next().unwrap()).unwrap();
+    assert!(warning["warning"].as_str().unwrap().starts_with("WorkingDir: found relative"), "{warning}");
 }

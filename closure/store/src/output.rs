@@ -119,6 +119,7 @@ impl Output {
     }
 
     fn create_in(destination: &Path, directories: &mut Directories) -> Result<Output> {
+        check_name(destination)?;
         let walk = Walk::named(destination).map_err(Error::io("write", destination))?;
         Output::create_at(walk, destination, directories)
     }
@@ -283,6 +284,15 @@ fn swept(directory: Directory, directories: &mut Directories) -> io::Result<Arc<
 
 fn name_of(path: &Path) -> &OsStr {
     path.file_name().unwrap_or_default()
+}
+
+/// Refuses a name that says it is a directory's.
+fn check_name(destination: &Path) -> Result<()> {
+    if !destination.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Ok(());
+    }
+    let cause = io::Error::new(io::ErrorKind::IsADirectory, "found the name of a folder, expected that of a file");
+    Err(Error::io("write", destination)(cause))
 }
 
 /// Where an output goes.

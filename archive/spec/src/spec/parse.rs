@@ -364,7 +364,6 @@ mod tests {
         assert_eq!(spec, Spec::new("Tool"));
         assert_eq!(spec.reference().unwrap().name(), "tool");
         assert_eq!(spec.store_layers(0).unwrap(), 99);
-        assert!(spec.warnings().is_empty());
         let nulls = json!({"name": "Tool", "format": SPEC_FORMAT, "version": 1, "tag": null, "contents": null,
             "config": null, "graph": null, "db": null, "extraCommands": "", "architecture": null, "variant": ""});
         assert_eq!(parse(nulls).unwrap(), spec);

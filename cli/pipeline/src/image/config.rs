@@ -33,7 +33,7 @@ pub fn check_architecture(spec: &Spec, base: &BaseImage, checks: Checks, report:
 
 /// What the image says, and what the user should know about it.
 pub fn facts(spec: &Spec, base: Option<&BaseImage>) -> Result<(ImageFacts, Vec<String>)> {
-    let mut warnings = spec.warnings();
+    let mut warnings = Vec::new();
     let own = own_config(spec)?;
     let Some(BaseImage { image, .. }) = base else { return Ok((own.facts(), warnings)) };
     warnings.extend(own.warnings_over(&image.config, &image.name)?);

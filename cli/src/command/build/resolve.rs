@@ -1,6 +1,7 @@
 //! The specs that `build` makes images of: those of an image.json, the flags over them.
 
 use super::{NAME, Options};
+use crate::command_line::words;
 use crate::usage_error::{conflict, usage_error};
 use anyhow::Result;
 use clap::error::ErrorKind;
@@ -8,6 +9,15 @@ use layerstone_layering::Strategy;
 use layerstone_pipeline::check_spec;
 use layerstone_spec::{ImageKind, Spec};
 use std::path::Path;
+
+/// What a single image cannot be told.
+const FOR_LAYERED: [&str; 8] =
+    ["--max-layers", "--strategy", "--previous", "--layer", "--pin", "--min-layer-size", "--uname", "--gname"];
+
+/// Whether the command line has a flag.
+fn is_given(flag: &str) -> bool {
+    words().iter().any(|word| word.split('=').next() == Some(flag))
+}
 
 impl Options {
     /// The specs with the flags over them, and the strategy that one of them names.
@@ -32,8 +42,8 @@ impl Options {
         self.scripts.options().apply(&mut spec);
         check_spec(&spec)?;
         if spec.kind == ImageKind::Single && (self.layers.is_for_layered() || self.plan.is_given()) {
-            let message = "--max-layers, --strategy, --previous, --layer, --min-layer-size, --uname and --gname: \
-                expected an image of kind layered with them";
+            let given = FOR_LAYERED.iter().filter(|flag| is_given(flag)).copied().collect::<Vec<_>>().join(", ");
+            let message = format!("{given}: expected an image of kind layered, found one of kind single");
             return Err(conflict(NAME, message));
         }
         Ok((spec, strategy))
