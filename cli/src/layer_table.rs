@@ -33,6 +33,8 @@ pub struct LayerTable {
 pub struct LayerRow {
     /// Its bytes, if they are known.
     pub size: Option<u64>,
+    /// What its bar and its share show, if not its bytes.
+    pub weight: Option<u128>,
     /// Whether whoever has another image has it.
     pub state: Option<LayerState>,
     /// Further numbers.
@@ -82,6 +84,12 @@ impl Names {
     }
 }
 
+impl LayerRow {
+    fn weight(&self) -> u128 {
+        self.weight.unwrap_or_else(|| self.size.unwrap_or(0).into())
+    }
+}
+
 impl LayerState {
     /// What it is called.
     pub fn word(self) -> &'static str {
@@ -97,8 +105,9 @@ impl LayerTable {
     pub fn text(&self, width: usize, paint: Paint) -> String {
         let has_sizes = self.rows.iter().any(|row| row.size.is_some());
         let has_states = self.rows.iter().any(|row| row.state.is_some());
-        let all = self.rows.iter().filter_map(|row| row.size).fold(0, u64::saturating_add);
-        let largest = self.rows.iter().filter_map(|row| row.size).max().unwrap_or(0);
+        let has_weights = self.rows.iter().any(|row| row.weight.is_some());
+        let all = self.rows.iter().map(LayerRow::weight).fold(0, u128::saturating_add);
+        let largest = self.rows.iter().map(LayerRow::weight).max().unwrap_or(0);
         let numbers: Vec<usize> = self.numbers.iter().enumerate().map(|it| self.number_width(it)).collect();
         let mut fixed = "layer".len() + numbers.iter().map(|width| width + GAP).sum::<usize>();
         fixed += if has_sizes { "999 MB ".len() + GAP } else { 0 };
@@ -123,11 +132,14 @@ impl LayerTable {
             if has_sizes {
                 line += &format!("  {size:>7}");
             }
-            if has_shares {
+            if has_shares && !has_weights {
                 line += &format!("  {share:>SHARE$}");
             }
             for (number, width) in given.iter().zip(&numbers) {
                 line += &format!("  {number:>width$}");
+            }
+            if has_shares && has_weights {
+                line += &format!("  {share:>SHARE$}");
             }
             if has_states {
                 line += &format!("  {state}");
@@ -152,9 +164,9 @@ impl LayerTable {
             if row.state.is_some() && row.state == self.hides {
                 continue;
             }
-            let share = row.size.map(|size| percent(size, all)).unwrap_or_default();
+            let share = row.size.map(|_| percent(row.weight(), all)).unwrap_or_default();
             let word = format!("{:5}", row.state.map_or("", LayerState::word));
-            let drawn = row.size.map(|size| bar(size, largest, cells)).unwrap_or_default();
+            let drawn = bar(row.weight(), largest, cells);
             let padding = " ".repeat(cells.saturating_sub(drawn.chars().count()));
             let (word, drawn) = match row.state {
                 Some(LayerState::Sent) => (paint.sent(word), paint.sent(drawn)),

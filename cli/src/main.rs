@@ -38,6 +38,7 @@ mod missing;
 mod near;
 mod out;
 mod overwrite;
+mod path_word;
 mod plan_args;
 mod platform_args;
 mod progress;

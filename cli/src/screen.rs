@@ -44,8 +44,8 @@ pub fn cut(text: &str, columns: usize) -> String {
 }
 
 /// A bar of this many cells at most for a part of a whole; what is there at all has some of a cell.
-pub fn bar(part: u64, whole: u64, cells: usize) -> String {
-    let eighths = (u128::from(part) * cells as u128 * 8).checked_div(u128::from(whole)).unwrap_or(0);
+pub fn bar(part: u128, whole: u128, cells: usize) -> String {
+    let eighths = part.saturating_mul(cells as u128 * 8).checked_div(whole).unwrap_or(0);
     let eighths = usize::try_from(eighths).unwrap_or(0).min(cells * 8).max(usize::from(part > 0));
     format!("{}{}", "█".repeat(eighths / 8), PARTS[eighths % 8])
 }

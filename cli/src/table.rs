@@ -61,9 +61,9 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// A share of bytes in percent, with one digit behind the point: `3.8 %`; nothing of nothing is `0.0 %`.
-pub fn percent(part: u64, total: u64) -> String {
-    let (part, total) = (u128::from(part), u128::from(total));
-    let tenths = (part * 1000 + total / 2).checked_div(total).unwrap_or(0);
+pub fn percent(part: impl Into<u128>, total: impl Into<u128>) -> String {
+    let (part, total) = (part.into(), total.into());
+    let tenths = part.saturating_mul(1000).saturating_add(total / 2).checked_div(total).unwrap_or(0);
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 

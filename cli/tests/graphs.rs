@@ -99,7 +99,7 @@ fn exclude() {
     let place = Place::new();
     let (bash, libc) = (synth().path("bash-5.2"), synth().path("libc-2.36"));
     place.ok(&format!(
-        "layers {} --max-layers 3 --exclude {bash} --exclude {libc} -o x.layers.json",
+        "layers {} --max-layers 3 --exclude {bash} --exclude libc -o x.layers.json",
         synth().graph.display()
     ));
     let plan = place.json("x.layers.json");

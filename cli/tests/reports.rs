@@ -130,14 +130,15 @@ layer     size  changes  an update  holds      sent again for
     0  30.0 kB        1    30.0 kB  lib        lib
     1  1.20 kB        3    3.60 kB  app, tool  lib, tool, app
 
-plan         layers  bytes per update  ratio
-least-churn       2           33.6 kB   1.01
-popularity        2           33.6 kB   1.01
-size              2           33.6 kB   1.01
-lower bound       3           33.4 kB   1.00
+plan         layers  an update  ratio
+least-churn       2    33.6 kB   1.01
+popularity        2    33.6 kB   1.01
+size              2    33.6 kB   1.01
+lower bound       3    33.4 kB   1.00
 
-A layer is sent again when anything changes that its paths are or depend on: `changes` counts these paths.
-An update costs size times changes, each change counted as often as --rates says, once if it says nothing.
+A layer is sent again when anything changes that its paths are or depend on, so
+many paths as `changes` says. An update costs its size times these, each counted
+as often as --rates says, once if it says nothing.
 One change sends 11.2 kB of 31.2 kB again on average.
 ";
 
@@ -167,8 +168,8 @@ fn a_plan_that_is_there_is_explained() {
     let told = place.ok("layers --explain --plan mine.json x.closure.json").text().to_owned();
     for line in [
         "    0  30.2 kB        2    60.4 kB  lib, tool  lib, tool",
-        "mine.json         2           63.4 kB   1.90",
-        "least-churn       2           33.6 kB   1.01",
+        "mine.json         2    63.4 kB   1.90",
+        "least-churn       2    33.6 kB   1.01",
     ] {
         assert!(told.lines().any(|found| found == line), "no {line} in\n{told}");
     }

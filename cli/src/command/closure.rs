@@ -4,6 +4,7 @@ pub mod question;
 
 use crate::args::Common;
 use crate::overwrite::Files;
+use crate::path_word::PathWord;
 use crate::source_args::SourceArgs;
 use crate::step_args::StepArgs;
 use crate::store_args::StoreArgs;
@@ -16,7 +17,6 @@ use layerstone_pipeline::{Mentions, ReferenceSource};
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
 use question::QuestionArgs;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What the command is called.
@@ -59,12 +59,12 @@ pub struct Options {
     /// input, and Nix does not look for it either.
     #[arg(long, value_name = "LAYER.JSON")]
     layer: Vec<PathBuf>,
-    /// Store path to leave out, with all that only it brings in
+    /// Store path, or pattern of names, to leave out, with all that only it brings in
     ///
     /// The path and all references to it are cut, and what the roots still reach is kept. Without ROOT, --spec or
     /// --layer the roots are the paths that no other path refers to. `layers --exclude` takes nothing else along.
-    #[arg(long, value_name = "PATH", value_parser = StorePath::parse)]
-    exclude: Vec<StorePath>,
+    #[arg(long, value_name = "PATH|PATTERN", value_parser = PathWord::parse)]
+    exclude: Vec<PathWord>,
     /// Closure file to write
     #[arg(short, long, value_name = "CLOSURE.JSON", default_value = "-")]
     output: PathBuf,
@@ -118,7 +118,7 @@ impl Options {
         let nothing = roots.is_empty() && (spec.is_some() || !self.layer.is_empty());
         let mut closure =
             if nothing { Closure::default() } else { source.closure(&roots, store, self.nar_hash, common)? };
-        let exclude: BTreeSet<StorePath> = self.exclude.iter().cloned().collect();
+        let exclude = PathWord::paths_of(&self.exclude, std::slice::from_ref(&closure))?;
         if !exclude.is_empty() {
             closure = closure.without(&exclude, &roots)?;
         }

@@ -7,6 +7,7 @@ mod several;
 use crate::args::Common;
 use crate::base_args::StageBaseArgs;
 use crate::overwrite::Files;
+use crate::path_word::PathWord;
 use crate::plan_args::PlanArgs;
 use crate::step_args::StepArgs;
 use crate::strategy::{INPUTS, StrategyArgs};
@@ -16,7 +17,6 @@ use layerstone_closure::Closure;
 use layerstone_layering::plan;
 use layerstone_pipeline::BuildStep;
 use layerstone_spec::{Layering, Spec};
-use layerstone_store::StorePath;
 use question::QuestionArgs;
 use std::path::PathBuf;
 
@@ -63,9 +63,9 @@ pub struct Options {
     /// Image spec to take maxLayers, strategy, minLayerSize and base from, where no flag says them
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
-    /// Store path to leave out of all layers
-    #[arg(long, value_name = "PATH", value_parser = StorePath::parse)]
-    exclude: Vec<StorePath>,
+    /// Store path, or pattern of names, to leave out of all layers
+    #[arg(long, value_name = "PATH|PATTERN", value_parser = PathWord::parse)]
+    exclude: Vec<PathWord>,
     /// How often paths change, for least-churn: a JSON object of name patterns and numbers [default: 1 each]
     #[arg(long, value_name = "RATES.JSON")]
     rates: Option<PathBuf>,

@@ -106,7 +106,7 @@ pub fn tree(tree: &Tree, width: usize, shortens: bool, paint: Paint) -> String {
     let mut text = String::new();
     root.add(root.bytes, 0, &mut |bytes, depth, name, is_rest| {
         let cells = (width / 5).min(24);
-        let drawn = bar(bytes, root.bytes, cells);
+        let drawn = bar(bytes.into(), root.bytes.into(), cells);
         let padding = " ".repeat(cells - drawn.chars().count());
         let name = if shortens { short_name(name) } else { name.to_owned() };
         let name = if is_rest { paint.dim(name) } else { name };

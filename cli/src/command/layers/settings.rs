@@ -2,6 +2,7 @@
 
 use super::{NAME, Options};
 use crate::args::Common;
+use crate::path_word::PathWord;
 use crate::usage_error::usage_error;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
@@ -23,19 +24,31 @@ impl Options {
         let strategy = self.strategy.over(spec, path)?;
         let store = Store::new(store_dir(closure), "/")?;
         let settings = settings(spec, strategy, base.as_ref(), &store)?;
-        self.over(Settings { limit: self.limit()?.unwrap_or(settings.limit), ..settings })
+        let settings = Settings { limit: self.limit()?.unwrap_or(settings.limit), ..settings };
+        self.over(settings, std::slice::from_ref(closure))
     }
 
     /// What the flags say, for a closure.
     pub fn settings(&self, closure: &Closure, limit: NonZeroUsize, common: &Common) -> Result<Settings> {
+        self.settings_of_all(std::slice::from_ref(closure), closure, limit, common)
+    }
+
+    /// The same for several; `first` tells the store.
+    pub fn settings_of_all(
+        &self,
+        closures: &[Closure],
+        first: &Closure,
+        limit: NonZeroUsize,
+        common: &Common,
+    ) -> Result<Settings> {
         let strategy = self.strategy.strategy()?.unwrap_or_default();
-        self.over(Settings { strategy, base: self.base(closure, common)?, ..Settings::new(limit) })
+        self.over(Settings { strategy, base: self.base(first, common)?, ..Settings::new(limit) }, closures)
     }
 
     /// What the flags say that have no key in a spec, over the rest.
-    fn over(&self, settings: Settings) -> Result<Settings> {
+    fn over(&self, settings: Settings, closures: &[Closure]) -> Result<Settings> {
         let rates = self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default();
-        Ok(self.plan.options().over(Settings { exclude: self.exclude(), rates, ..settings })?)
+        Ok(self.plan.options().over(Settings { exclude: self.exclude(closures)?, rates, ..settings })?)
     }
 
     /// How many layers a plan may have.
@@ -51,8 +64,9 @@ impl Options {
         self.max_layers.map(limit).transpose()
     }
 
-    pub fn exclude(&self) -> BTreeSet<StorePath> {
-        self.exclude.iter().cloned().collect()
+    /// The paths of closures to leave out.
+    pub fn exclude(&self, closures: &[Closure]) -> Result<BTreeSet<StorePath>> {
+        PathWord::paths_of(&self.exclude, closures)
     }
 
     /// Layers and store paths of the base image, in the store that the closure is in.

@@ -28,7 +28,7 @@ pub fn run(files: &[PathBuf], options: &Options, common: &Common) -> Result<()> 
     let limit = options.limit_of_plan()?;
     let closures: Vec<Closure> = files.iter().map(|file| Closure::read(file)).collect::<Result<_, _>>()?;
     let first = closures.iter().find(|closure| !closure.graph.is_empty()).or(closures.first());
-    let settings = options.settings(first.context("no closure")?, limit, common)?;
+    let settings = options.settings_of_all(&closures, first.context("no closure")?, limit, common)?;
     let plans = plans(&closures, &settings)?;
     let plans = plans.into_iter().zip(&closures).map(|(plan, closure)| plan.with_hashes_of(closure));
     let mut made = make_directory(directory)?;

@@ -17,7 +17,7 @@ pub fn run(plan: &Path, options: &Options, as_json: bool, common: &Common) -> Re
     let draft = Draft::read(plan)?;
     let closure = Closure::read(&file)?;
     let base = options.base(&closure, common)?;
-    let mut exclude = options.exclude();
+    let mut exclude = options.exclude(std::slice::from_ref(&closure))?;
     let of_base = closure.graph.iter().map(|info| &info.path).filter(|path| base.paths.contains(path));
     exclude.extend(of_base.cloned());
     let faults = check(&draft, &closure, &exclude, limit(options, base.layers)?)?;

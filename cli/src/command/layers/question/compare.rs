@@ -42,6 +42,7 @@ fn text(found: &Comparison, hides: bool, paint: Paint) -> String {
         numbers: vec![layer.paths.len().to_string()],
         holds: Names::of(&layer.paths),
         why: Names::all(Some(reason(layer)).filter(|reason| !reason.is_empty())),
+        ..LayerRow::default()
     };
     let rows = found.layers.iter().map(row).collect();
     let table =

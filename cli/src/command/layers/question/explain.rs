@@ -101,7 +101,7 @@ fn text(answer: &Answer, width: usize, paint: Paint) -> String {
         ..LayerTable::default()
     };
     let layers = layers.text(width, paint);
-    let mut plans = Table::new(&["plan", "layers", "bytes per update", "ratio"], &[1, 2, 3]);
+    let mut plans = Table::new(&["plan", "layers", "an update", "ratio"], &[1, 2, 3]);
     let mut row = |title: &str, layers: usize, bytes: u128| {
         plans.row(vec![title.to_owned(), layers.to_string(), large(bytes), ratio(bytes, found.lower_bound)]);
     };
@@ -115,6 +115,7 @@ fn row(layer: &LayerCost) -> LayerRow {
     let packages = |paths: &[StorePath], count| Names::first(paths.iter().map(StorePath::package), count);
     LayerRow {
         size: Some(layer.size),
+        weight: Some(layer.bytes_per_update),
         numbers: vec![layer.changes.to_string(), large(layer.bytes_per_update)],
         holds: packages(&layer.largest, layer.paths.len()),
         why: packages(&layer.most_telling, layer.changes),
@@ -132,12 +133,15 @@ fn ratio(cost: u128, bound: u128) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
+/// What the numbers mean.
+const LEGEND: &str = "\
+A layer is sent again when anything changes that its paths are or depend on, so
+many paths as `changes` says. An update costs its size times these, each counted
+as often as --rates says, once if it says nothing.
+";
+
 fn legend(found: &Explanation) -> String {
-    let mut text =
-        "A layer is sent again when anything changes that its paths are or depend on: `changes` counts these \
-                    paths.\nAn update costs size times changes, each change counted as often as --rates says, once \
-                    if it says nothing.\n"
-            .to_owned();
+    let mut text = LEGEND.to_owned();
     let average = found.bytes_per_update.saturating_mul(1_000_000).checked_div(u128::from(found.rate));
     if let Some(average) = average {
         let all: u64 = found.layers.iter().map(|layer| layer.size).sum();
