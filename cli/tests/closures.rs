@@ -146,7 +146,7 @@ fn exclude() {
     assert_eq!(names(&place, &format!("--exclude {B} --exclude {C}")), "web-2.0 doc");
     assert_eq!(names(&place, "--exclude curl --exclude openssl-3*"), "web-2.0 doc");
     let told = place.fail("closure --graph web.json --exclude nothing -o x.json");
-    assert_eq!(told, "error: useless pattern: nothing: it matches no path of the closure\n");
+    assert!(told.starts_with("error: useless pattern: nothing: it matches no path of the closure\nhint: "), "{told}");
     assert_eq!(names(&place, &format!("--exclude {A}")), "");
     assert_eq!(names(&place, &format!("{B} {E} --exclude {C}")), "curl-8.0 glibc-2.39 doc");
     assert_eq!(names(&place, &format!("{A} {D} --exclude {A}")), "glibc-2.39");
