@@ -75,8 +75,8 @@ impl Display {
         }
         let bar = ProgressBar::with_draw_target(task.bytes, ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template(match task.bytes {
-            Some(_) => "{prefix} {wide_bar} {bytes}/{total_bytes} {msg} {eta} left",
-            None => "{prefix} {bytes}",
+            Some(_) => "{prefix} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {msg} {eta} left",
+            None => "{prefix} {decimal_bytes}",
         });
         bar.set_style(style.expect("the template is well-formed"));
         bar.set_prefix(task.name);

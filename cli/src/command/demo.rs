@@ -3,12 +3,13 @@
 use crate::answer::AnswerArgs;
 use crate::args::Common;
 use crate::demo;
+use crate::layer_table::{LayerRow, LayerTable, Names};
 use crate::out::print;
 use crate::overwrite::Files;
 use crate::published::tell_built;
 use crate::registry_args::ConnectArgs;
+use crate::screen::width;
 use crate::summary::Work;
-use crate::table::{Table, size};
 use anyhow::Result;
 use clap::Args;
 use layerstone_layering::Strategy;
@@ -52,13 +53,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         layers.iter().map(|layer| (layer.size(), layer.store_paths.clone())).collect();
     let built = builder.write(layers, &WriteOptions::new(&target, &registries))?;
     if !common.quiet && !target.is_stdout() && !options.answer.is_json() {
-        let mut table = Table::new(&["layer", "size", "holds"], &[0, 1]);
-        for (index, (bytes, paths)) in sizes.iter().enumerate() {
-            let names: Vec<&str> = paths.iter().map(StorePath::name).collect();
-            let holds = if paths.is_empty() { "customisation layer".to_owned() } else { names.join(", ") };
-            table.row(vec![index.to_string(), size(*bytes), holds]);
-        }
-        print(format_args!("{table}\n"))?;
+        let row = |(bytes, paths): &(u64, Vec<StorePath>)| LayerRow {
+            size: Some(*bytes),
+            holds: if paths.is_empty() { Names::all(["customisation layer"]) } else { Names::of(paths) },
+            ..LayerRow::default()
+        };
+        let table = LayerTable { rows: sizes.iter().map(row).collect(), ..LayerTable::default() };
+        print(format_args!("{}\n", table.text(width(), common.color.of_stdout())))?;
     }
     tell_built(&built, &Work { verb: "built", target: &target, runs: true, since, answer: options.answer }, common)
 }
