@@ -2,6 +2,7 @@
 
 use crate::color::ColorWhen;
 use crate::progress::When;
+use crate::timings::Timings;
 use clap::{ArgAction, Args, ValueEnum};
 use layerstone_pipeline::Report;
 use std::fmt::Display;
@@ -20,6 +21,12 @@ pub struct Common {
     /// Append what -vv tells, and all messages, to a file
     #[arg(long, global = true, value_name = "FILE", display_order = 906)]
     pub log: Option<PathBuf>,
+    /// Tell on stderr how long each stage took, and how many bytes it went through
+    #[arg(long, global = true, display_order = 908)]
+    pub timings: bool,
+    /// The stages that have ended
+    #[arg(skip)]
+    pub taken: Timings,
     /// Read no layerstone.toml
     #[arg(long, global = true, display_order = 907)]
     pub no_config: bool,

@@ -60,6 +60,7 @@ mod strategy;
 mod summary;
 mod table;
 mod time;
+mod timings;
 mod transfer_args;
 mod usage_error;
 
@@ -79,6 +80,9 @@ fn main() -> ExitCode {
         Err(error) => return failure::of_usage(&error),
     };
     let done = config.and_then(|config| cli.run(&config)).and_then(|()| out::finish());
+    if cli.common.timings {
+        cli.common.taken.tell(cli.common.errors);
+    }
     if let Err(error) = &done {
         tracing::error!(target: log::TOLD, "{}", layerstone_pipeline::chain_text(&**error));
     }

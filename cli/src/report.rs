@@ -10,6 +10,7 @@ use layerstone_pipeline::{Report, Task};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Report for Common {
     fn warning(&self, message: &str) {
@@ -36,6 +37,11 @@ impl Report for Common {
             Form::Text => tell(format_args!("{message}")),
             Form::Json => tell(json!({"answer": message})),
         }
+    }
+
+    fn took(&self, stage: &str, time: Duration, bytes: Option<u64>) {
+        tracing::info!(target: "layerstone::stage", ms = time.as_millis() as u64, bytes, "{stage}");
+        self.taken.add(stage, time, bytes);
     }
 
     fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_> {

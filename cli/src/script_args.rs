@@ -24,9 +24,6 @@ pub struct ScriptArgs {
     /// Seconds that they may take [default: as long as they need]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
-    /// Print how long each phase took, on stderr
-    #[arg(long)]
-    timings: bool,
     #[command(flatten)]
     machine: MachineArgs,
 }
@@ -64,7 +61,6 @@ impl ScriptArgs {
         ScriptOptions {
             backend: self.backend.unwrap_or_default(),
             timeout: self.timeout.map(Duration::from_secs),
-            timings: self.timings,
             disk_size: self.disk_size,
             memory: self.memory,
             ..self.machine.options()

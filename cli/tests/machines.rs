@@ -7,3 +7,4 @@ mod init;
 mod log;
 mod results;
 mod schemas;
+mod timings;

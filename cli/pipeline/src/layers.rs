@@ -72,14 +72,16 @@ impl Builder<'_> {
         };
         let report = self.options.report;
         let tars: Vec<PathBuf> = below.iter().map(|layer| layer.blob.clone()).collect();
-        let tree = root_layer::tree_below(self.base.as_ref(), &tars)?;
+        let stage = name.map_or_else(|| "root".to_owned(), |name| format!("copying {name}"));
+        let tree = report.stage("files below", || root_layer::tree_below(self.base.as_ref(), &tars))?;
         let below = Below { base: self.base.as_ref(), tree: tree.as_deref() };
         let found = libraries(self.spec, name, below, self.options.store, self.options.limits)?;
         let config = root_layer::root_config(spec, self.options.store, tree.clone(), self.options.limits)?;
         let config = RootConfig { libraries: report_libraries(found, report)?, ..config };
         let config =
             RootConfig { sandbox: self.options.sandbox, strict: self.options.checks == Checks::Strict, ..config };
-        Ok(FileLayer { layer: root_layer::make(spec, &config, &blob, report)?, blob, comment })
+        let layer = report.stage(&stage, || root_layer::make(spec, &config, &blob, report))?;
+        Ok(FileLayer { layer, blob, comment })
     }
 
     /// Decides which store paths of a closure share a layer.
@@ -182,13 +184,15 @@ impl Builder<'_> {
         let mentions = files.iter().rev().fold(Mentions::default(), |mentions, FileLayer { layer, blob, .. }| {
             mentions.with(layer.references.iter().cloned(), blob)
         });
-        let closure = self.measured_closure(mentions)?;
+        let report = self.options.report;
+        let closure = report.stage("closure", || self.measured_closure(mentions))?;
         self.cache.set_nar_hashes(closure.graph.iter().filter_map(|info| Some((info.path.clone(), info.nar_hash?))));
-        let plan = self.plan(&closure)?;
+        let plan = report.stage("plan", || self.plan(&closure))?;
         if let Some(base) = self.base.as_ref().filter(|_| !plan.layers.is_empty()) {
             base.check_store(self.options.store)?;
         }
-        let mut layers = self.store_layers(self.recipes(&plan)?)?;
+        let recipes = self.recipes(&plan)?;
+        let mut layers = report.stage("layers laid out", || self.store_layers(recipes))?;
         for FileLayer { layer, blob, comment } in files {
             let is_root = comment == ROOT_COMMENT;
             let comment_of = (!is_root).then(|| comment.clone());

@@ -5,6 +5,7 @@ use layerstone_store::Cancel;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Work of which progress is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,10 @@ pub trait Report: Sync {
         Cancel::default()
     }
 
+    /// A stage has ended: how long it took, and how many bytes it went through, as far as they were counted. Stages may be
+    /// within each other.
+    fn took(&self, _stage: &str, _time: Duration, _bytes: Option<u64>) {}
+
     /// A task begins, which counts on this meter until what is returned is dropped.
     fn begin(&self, _task: Task, _meter: &Arc<Progress>) -> Box<dyn Send + '_> {
         Box::new(())
@@ -61,9 +66,19 @@ impl dyn Report + '_ {
         work: impl FnOnce(&Progress) -> T,
     ) -> T {
         let meter = Arc::new(Progress::until(self.cancel()));
+        let begin = Instant::now();
         let shown = self.begin(Task { name, bytes, layers }, &meter);
         let result = work(&meter);
         drop(shown);
+        self.took(name, begin.elapsed(), Some(meter.bytes()).filter(|bytes| *bytes > 0));
+        result
+    }
+
+    /// Does some work that counts nothing, and reports how long it took.
+    pub fn stage<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let result = work();
+        self.took(name, begin.elapsed(), None);
         result
     }
 }

@@ -32,8 +32,6 @@ pub struct ScriptOptions {
     pub boot_timeout: Option<Duration>,
     /// How long scripts may take; none for as long as they need.
     pub timeout: Option<Duration>,
-    /// Whether to report how long each phase took.
-    pub timings: bool,
     /// Space for what scripts write, in MiB; none for what the spec says.
     pub disk_size: Option<u64>,
     /// Memory of a virtual machine, in MiB; none for what the spec says.
@@ -153,9 +151,7 @@ pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<Lay
     // It comes from where a script was root.
     check(&output, &ran, job.limits)?;
     output.commit()?;
-    if options.timings {
-        report.answer(timings(&ran).trim_end());
-    }
+    tell_phases(&ran, report);
     for socket in &ran.sockets {
         report.warn(format_args!("left out of the layer: {}: a socket", socket.escape_ascii()));
     }
@@ -228,24 +224,15 @@ fn reasons(passed: &[Unavailable]) -> String {
     format!(" ({})", passed.iter().map(reason).collect::<Vec<_>>().join("; "))
 }
 
-/// What took how long, a line each, and the memory that this program needed for it.
-fn timings(ran: &Ran) -> String {
-    let mut text = format!("{:7.3} s  making ready\n", ran.prepared.as_secs_f64());
+/// Reports what took how long.
+fn tell_phases(ran: &Ran, report: &dyn Report) {
+    report.took("making ready", ran.prepared, None);
     let ends = ran.phases.iter().skip(1).map(|(_, begin)| *begin).chain([ran.total.saturating_sub(ran.prepared)]);
     let first = ran.phases.first().map(|(_, begin)| (Phase::Boot, Duration::ZERO, *begin));
     let rest = ran.phases.iter().zip(ends).map(|((phase, begin), end)| (*phase, *begin, end));
     for (phase, begin, end) in first.into_iter().chain(rest) {
-        text += &format!("{:7.3} s  {phase}\n", end.saturating_sub(begin).as_secs_f64());
+        report.took(&phase.to_string(), end.saturating_sub(begin), None);
     }
-    // proc_pid_status(5): the peak of resident memory, in kB.
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    text + &format!(
-        "{:7.3} s  all, with {} MB of memory\n",
-        ran.total.as_secs_f64(),
-        peak.unwrap_or(0) * 1024 / 1_000_000
-    )
 }
 
 /// Whether what came back is a layer.

@@ -92,7 +92,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     step.files(&options.layer);
     step.files(&options.source.graph);
-    options.closure(spec.as_ref(), &store, common)?.write(&options.output)?;
+    common.report().stage("closure", || options.closure(spec.as_ref(), &store, common))?.write(&options.output)?;
     Ok(step.finish()?)
 }
 

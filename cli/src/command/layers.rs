@@ -101,7 +101,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut step = options.step.begin(&[&options.output])?;
     let closure = Closure::read(&file)?;
     let settings = options.settings_of_plan(spec.as_ref(), &closure, common)?;
-    plan(&closure, &settings)?.with_hashes_of(&closure).write(&options.output)?;
+    common.report().stage("plan", || plan(&closure, &settings))?.with_hashes_of(&closure).write(&options.output)?;
     step.file(file);
     options.note_inputs(spec.as_ref(), &mut step);
     Ok(step.finish()?)

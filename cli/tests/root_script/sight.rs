@@ -211,7 +211,10 @@ fn probes() {
 fn timings_and_hints() {
     let Some(place) = place(&[], "true") else { return };
     let told = printed(&place, "userns", "--timings");
-    let phases: Vec<&str> = told.lines().map(|line| line.split_once(" s  ").unwrap().1).collect();
+    let stage = |line: &str| line.split_once(" s  ").unwrap().1.to_owned();
+    let mut phases: Vec<String> = told.lines().map(stage).collect();
+    // The base is.
+    assert!(phases.remove(0).starts_with("unpacking"), "{told}");
     let expected = ["making ready", "booting", "mounting", "running the script", "packing the layer"];
     assert_eq!(phases[..5], expected);
     assert!(phases[5].starts_with("all, with ") && phases[5].ends_with(" MB of memory"), "{told}");
