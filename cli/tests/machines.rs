@@ -7,4 +7,5 @@ mod init;
 mod log;
 mod results;
 mod schemas;
+mod stage_files;
 mod timings;
