@@ -9,7 +9,7 @@ use crate::command::{
 use crate::config::Config;
 use crate::log;
 use anyhow::{Context, Result};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use layerstone_store::{Sync, set_sync};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::num::NonZeroUsize;
@@ -140,8 +140,8 @@ impl Cli {
             Command::Script(options) => script::run(options),
             Command::Config(options) => config::run(options, config),
             Command::Schema(options) => schema::run(options),
-            Command::Completions(options) => completions::run(options, Cli::command()),
-            Command::Man(options) => man::run(options, Cli::command()),
+            Command::Completions(options) => completions::run(options, crate::command_line::program()),
+            Command::Man(options) => man::run(options, crate::command_line::program()),
             Command::CheckStage(options) => check_stage::run(options, common),
         }
     }

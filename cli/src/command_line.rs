@@ -2,13 +2,15 @@
 
 use crate::cli::Cli;
 use crate::config::Config;
+use crate::examples::with_examples;
+use crate::groups::grouped;
 use clap::{Command, CommandFactory, FromArgMatches};
 use std::path::Path;
 use std::sync::OnceLock;
 
 /// The program's flags and commands.
 pub fn program() -> Command {
-    with_numbers(Cli::command())
+    grouped(with_examples(with_numbers(Cli::command())))
 }
 
 /// Lets every flag take a word such as `-1` as its value, so that what is wrong with it is told.

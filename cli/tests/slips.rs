@@ -83,7 +83,7 @@ fn cases(text: &str) -> Vec<Case> {
 }
 
 /// A small store, an image of it with all stage files, and what is none of these.
-fn prepare(place: &Place) {
+pub fn prepare(place: &Place) {
     place.write(&format!("root{HELLO}/bin/hello"), format!("hello of {LIBC}"));
     place.write(&format!("root{LIBC}/lib/libc.so.6"), "libc");
     let graph = json!([

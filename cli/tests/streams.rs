@@ -148,6 +148,23 @@ fn completions() {
     if require_tool("bash") {
         let status = Command::new("bash").arg("-n").arg(place.join("bash")).status().unwrap();
         assert!(status.success());
+        for (words, expected) in [
+            ("build --strategy ", "least-churn popularity size pipeline"),
+            ("layers --strategy p", "popularity pipeline"),
+            ("build --helper bin", "binSh="),
+            ("ninja --stage clo", "closure="),
+            ("build --compression g", "gzip"),
+            ("clos", "closure"),
+        ] {
+            let script = format!(
+                "source bash; COMP_WORDS=(layerstone {words}{}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+                 _layerstone layerstone \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
+                 echo ${{COMPREPLY[@]}}",
+                if words.ends_with(' ') { "''" } else { "" }
+            );
+            let output = Command::new("bash").arg("-c").arg(script).current_dir(place.path()).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{words}");
+        }
     }
 }
 

@@ -2,8 +2,16 @@
 
 use crate::out::print;
 use anyhow::Result;
-use clap::Args;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
+
+/// Flags whose values are words of a list and more, such as a file behind the word, and these words.
+const WORDS: [(&str, &[&str]); 3] = [
+    ("strategy", &["least-churn", "popularity", "size", "pipeline"]),
+    ("helper", &["fakeNss", "tmp", "shadowSetup", "usrBinEnv=", "binSh=", "caCertificates="]),
+    ("stage", &["root=", "closure=", "layers=", "layer=", "nix-db=", "overlay run=", "image="]),
+];
 
 /// Print completions for a shell
 #[derive(Args)]
@@ -12,8 +20,18 @@ pub struct Options {
     shell: Shell,
 }
 
-pub fn run(options: &Options, mut cli: clap::Command) -> Result<()> {
+pub fn run(options: &Options, cli: Command) -> Result<()> {
+    let mut cli = with_words(cli);
     let mut text = Vec::new();
     generate(options.shell, &mut cli, "layerstone", &mut text);
     print(String::from_utf8(text)?)
+}
+
+/// The command with the words that complete a value; nobody reads a command line with it.
+fn with_words(command: Command) -> Command {
+    let command = command.mut_args(|arg| match WORDS.iter().find(|(flag, _)| arg.get_long() == Some(flag)) {
+        Some((_, words)) => arg.value_parser(PossibleValuesParser::new(*words)),
+        None => arg,
+    });
+    command.mut_subcommands(with_words)
 }

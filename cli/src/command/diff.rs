@@ -19,18 +19,11 @@ use layerstone_pipeline::Opener;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-const EXAMPLES: &str = "\
-Examples:
-  layerstone diff old.tar new.tar --changed
-  layerstone diff registry:registry.example/team/web:1 web.tar --files
-  layerstone diff old.layers.json new.layers.json --closure new.closure.json";
-
 /// Show what differs between two images, two closures or two plans
 ///
 /// Of images: which layers of NEW whoever has OLD must still receive, which store paths were added, removed and changed, by
 /// name, and what is another in the config. Of closures: the store paths. Of plans: the layers, and why each is sent.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
 pub struct Options {
     /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), closure file, references graph, or
     /// plan

@@ -14,18 +14,11 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-const EXAMPLES: &str = "\
-Examples:
-  layerstone explain web.tar
-  layerstone explain web.layers.json web.closure.json
-  layerstone explain web.closure.json --max-layers 99";
-
 /// Show what each layer is sent again for, and what that costs
 ///
 /// Of an image, whose layers are searched for references; of a plan and its closure; or of the plan that would be made of a
 /// closure. Beside it stand the prices of the strategies, and the least that any layers could cost.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
 pub struct Options {
     /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), plan, or closure
     #[arg(value_name = "IMAGE|PLAN|CLOSURE")]

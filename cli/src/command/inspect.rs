@@ -35,19 +35,12 @@ layerstone inspect [OPTIONS] <FILE|IMAGE>
        layerstone inspect <IMAGE> --files [GLOB]
        layerstone inspect <IMAGE> --tree";
 
-const EXAMPLES: &str = "\
-Examples:
-  layerstone inspect web.tar
-  layerstone inspect registry:registry.example/team/web:2 --against registry:registry.example/team/web:1
-  layerstone inspect docker:web:1 --files '*.so*'
-  layerstone inspect web.tar --tree";
-
 /// Show what a stage file or an image is
 ///
 /// Of an image: what it runs on and what it runs, and its layers with their sizes and what they hold; of a registry only
 /// the manifest and the config are fetched. With --files, --tree and --wide the layers are read.
 #[derive(Args)]
-#[command(override_usage = USAGE, after_help = EXAMPLES)]
+#[command(override_usage = USAGE)]
 pub struct Options {
     /// Closure, plan, layer file, image spec or references graph, - for stdin; or an image: FILE[#NAME:TAG], oci:DIR,
     /// registry:REF, docker:NAME, or any other place

@@ -16,18 +16,11 @@ use layerstone_store::StorePath;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 
-const EXAMPLES: &str = "\
-Examples:
-  layerstone why web.tar openssl
-  layerstone why web.closure.json 'lib*' --chains all
-  layerstone why docker:web:1 perl git";
-
 /// Show what brings a store path into an image or a closure
 ///
 /// Shown are chains of references, the shortest first: each path refers to the one below it, and the first is one that
 /// nothing else refers to. The layers of an image are searched for references.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
 pub struct Options {
     /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), closure file or references graph
     #[arg(value_name = "IMAGE|CLOSURE")]

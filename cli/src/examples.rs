@@ -1,0 +1,91 @@
+//! Examples of every command, for its help and its man page. A test runs them all.
+
+use clap::Command;
+
+/// The command, and its examples; the words behind `layerstone`.
+const EXAMPLES: [(&str, &[&str]); 36] = [
+    ("init", &["init result -o web.json", "init ./app -o app.json"]),
+    (
+        "build",
+        &[
+            "build image.json -o web.tar",
+            "build --name web --contents ./result --cmd /bin/web -o oci:web",
+            "build --name app --copy app:/bin/app --cmd /bin/app -o app.tar.gz",
+            "build image.json --dry-run",
+        ],
+    ),
+    (
+        "root",
+        &[
+            "root --spec image.json -o root.layer.json --blob root.tar",
+            "root --contents ./result -o root.layer.json --blob root.tar",
+        ],
+    ),
+    ("closure", &["closure --spec image.json --layer root.layer.json -o web.closure.json", "closure ./result --scan"]),
+    (
+        "layers",
+        &[
+            "layers web.closure.json --max-layers 99 -o web.layers.json",
+            "layers web.closure.json --explain --max-layers 99",
+        ],
+    ),
+    ("layer", &["layer web.layers.json --all -o layers", "layer --tar root.tar -o root.layer.json"]),
+    ("nix-db", &["nix-db web.closure.json -o db.layer.json --blob db.tar"]),
+    (
+        "image",
+        &[
+            "image --spec image.json layers root.layer.json -o web.tar",
+            "image --spec image.json layers root.layer.json -o oci:web",
+        ],
+    ),
+    ("ninja", &["ninja image.json", "ninja image.json --stage 'layers=python3 plan.py'"]),
+    ("make", &["make image.json", "make image.json --image web.tar -o web.mk"]),
+    ("overlay export", &["overlay export web.tar -o files.tar"]),
+    ("overlay probe", &["overlay probe"]),
+    ("push", &["push web.tar localhost:5000/team/web:1", "push image.json localhost:5000/team/web:2"]),
+    ("pull", &["pull localhost:5000/team/web:1 -o pulled.tar", "pull localhost:5000/team/web:1 -o oci:pulled"]),
+    (
+        "copy",
+        &[
+            "copy web.tar oci:web",
+            "copy web.tar registry:localhost:5000/team/web:1",
+            "copy registry:localhost:5000/team/web:1 copy.tar",
+        ],
+    ),
+    ("index", &["index web.tar -o oci:all --as web:1"]),
+    ("check", &["check image.json", "check web.tar"]),
+    ("prefetch", &["prefetch localhost:5000/team/web:1"]),
+    ("ls", &["ls localhost:5000/team/web"]),
+    ("digest", &["digest oci:pulled", "digest localhost:5000/team/web:1"]),
+    ("manifest", &["manifest localhost:5000/team/web:1"]),
+    ("merge", &["merge web.tar other.tar -o both.tar"]),
+    ("helper", &["helper fakeNss users", "helper tmp temporary"]),
+    ("merge-trees", &["merge-trees folder layers -o tree", "merge-trees folder root.tar -o tree.tar"]),
+    ("tarsum", &["tarsum root.tar", "tarsum < root.tar"]),
+    ("inspect", &["inspect web.tar", "inspect web.tar --files '*.so*'", "inspect web.layers.json"]),
+    ("diff", &["diff web.tar other.tar --changed", "diff web.layers.json web.layers.json"]),
+    ("why", &["why web.tar libc", "why web.closure.json libc"]),
+    ("explain", &["explain web.closure.json --max-layers 9"]),
+    ("report", &["report web.tar -o report.html", "report web.tar other.tar -o report.html"]),
+    ("cache stats", &["cache stats", "cache stats --json"]),
+    ("cache prune", &["cache prune --dry-run", "cache prune --cache-size 1G"]),
+    ("cache verify", &["cache verify"]),
+    ("demo", &["demo", "demo -o demo.tar"]),
+    ("schema", &["schema image > image.schema.json"]),
+    ("completions", &["completions bash > layerstone.bash", "completions zsh > _layerstone"]),
+];
+
+/// The commands with their examples behind the flags.
+pub fn with_examples(command: Command) -> Command {
+    EXAMPLES.iter().fold(command, |command, (path, lines)| {
+        let text: Vec<String> = lines.iter().map(|line| format!("\n  layerstone {line}")).collect();
+        let add = |it: Command| match it.get_after_help() {
+            Some(_) => it,
+            None => it.after_help(format!("Examples:{}", text.concat())),
+        };
+        match path.split_once(' ') {
+            Some((outer, inner)) => command.mut_subcommand(outer, |outer| outer.mut_subcommand(inner, add)),
+            None => command.mut_subcommand(*path, add),
+        }
+    })
+}
