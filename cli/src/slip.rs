@@ -152,7 +152,8 @@ fn of_argument(message: &str) -> Option<String> {
         return Some(format!("a similar argument exists: '--{near}'"));
     }
     let program = program();
-    let others: Vec<&str> = program.get_subcommands().filter(|it| has(it, flag)).map(|it| it.get_name()).collect();
+    let mut others: Vec<&str> = program.get_subcommands().filter(|it| has(it, flag)).map(|it| it.get_name()).collect();
+    others.sort_unstable();
     match others.as_slice() {
         [] => None,
         others => Some(format!("--{flag} is a flag of {}", others.join(", "))),

@@ -118,7 +118,7 @@ fn usage() {
 /// A command's own flags stand before those that all commands have.
 #[test]
 fn order_of_help() {
-    let run = Place::new().ok("layer --help");
+    let run = Place::new().ok("layer -h");
     let options = run.text().split("Options:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let flags: Vec<&str> =
         options.lines().filter_map(|line| line.split_once("--")?.1.split([' ', '\n']).next()).collect();
@@ -137,14 +137,7 @@ fn order_of_help() {
         "tarsum",
         "output",
         "quiet",
-        "color",
-        "progress",
-        "jobs",
-        "errors",
-        "sync",
         "verbose...",
-        "log",
-        "no-config",
         "help",
     ];
     assert_eq!(flags, expected, "{options}");

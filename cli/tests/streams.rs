@@ -157,7 +157,7 @@ fn completions() {
             ("clos", "closure"),
         ] {
             let script = format!(
-                "source bash; COMP_WORDS=(layerstone {words}{}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+                "source ./bash; COMP_WORDS=(layerstone {words}{}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
                  _layerstone layerstone \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
                  echo ${{COMPREPLY[@]}}",
                 if words.ends_with(' ') { "''" } else { "" }

@@ -2,6 +2,7 @@
 
 use crate::environment::{FILES, Row, STATUSES, VARIABLES};
 use anyhow::{Context, Result};
+use clap::builder::Resettable;
 use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -30,10 +31,14 @@ fn write(command: &Command, is_top: bool, directory: &Path) -> io::Result<()> {
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         write(inner, false, directory)?;
     }
-    let man = Man::new(command.clone());
+    let examples = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
+    let man = Man::new(command.clone().after_help(Resettable::Reset).after_long_help(Resettable::Reset));
     let mut page = Vec::new();
     man.render(&mut page)?;
     let mut sections = Roff::default();
+    if let Some(examples) = examples {
+        verbatim(&mut sections, &examples);
+    }
     section(&mut sections, "EXIT STATUS", &STATUSES);
     if is_top {
         section(&mut sections, "ENVIRONMENT", &VARIABLES);
@@ -44,6 +49,16 @@ fn write(command: &Command, is_top: bool, directory: &Path) -> io::Result<()> {
     }
     sections.to_writer(&mut page)?;
     fs::write(directory.join(man.get_filename()), page)
+}
+
+/// The examples, line by line as the help has them.
+fn verbatim(roff: &mut Roff, examples: &str) {
+    roff.control("SH", ["EXAMPLES"]);
+    roff.control("nf", []);
+    for line in examples.lines().filter(|line| *line != "Examples:") {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
 }
 
 fn section(roff: &mut Roff, heading: &str, rows: &[Row]) {

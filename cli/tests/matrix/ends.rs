@@ -216,3 +216,23 @@ fn ignored() {
         place.check_no_leftovers();
     }
 }
+
+/// What is removed is told; files that were there stay.
+#[test]
+fn what_was_done_is_told() {
+    let place = Place::new();
+    place.write("image.json", json!({"name": "x", "extraCommands": "echo begun; sleep 1000"}).to_string());
+    place.write("x.tar", "old");
+    let mut child = with_default_signals(place.command("build image.json -o x.tar")).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.ends_with("begun\n") {
+        assert_ne!(lines.read_line(&mut told).unwrap(), 0, "{told}");
+    }
+    send(i32::try_from(child.id()).unwrap(), libc::SIGINT);
+    lines.read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGINT), "{told}");
+    assert!(told.lines().last().unwrap().starts_with("interrupted: "), "{told}");
+    assert_eq!(place.read("x.tar"), b"old");
+    place.check_no_leftovers();
+}

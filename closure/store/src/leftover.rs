@@ -74,8 +74,8 @@ fn list() -> MutexGuard<'static, List> {
 }
 
 /// Removes all that is on the list. Whoever makes, renames or drops something afterwards waits for the end of the process,
-/// which must come now.
-pub fn remove_leftovers() {
+/// which must come now. Returns how many things there were.
+pub fn remove_leftovers() -> usize {
     for _ in 0..TRIES.0 {
         let mut list = match LIST.try_lock() {
             Ok(list) => list,
@@ -85,10 +85,13 @@ pub fn remove_leftovers() {
                 continue;
             }
         };
-        for (_, remove) in mem::take(&mut list.things).into_iter().rev() {
+        let things = mem::take(&mut list.things);
+        let count = things.len();
+        for (_, remove) in things.into_iter().rev() {
             remove();
         }
         mem::forget(list);
-        return;
+        return count;
     }
+    0
 }
