@@ -75,7 +75,10 @@ fn attached_artifacts() {
     assert_eq!(kinds.len(), 4, "{told}");
     assert_eq!((kinds[0], told["images"].as_array().unwrap().len()), (&json!("application/vnd.example.sbom"), 1));
     // Named, or alone, it is none either.
-    assert_eq!(place.fail("copy layout#chart no.tar"), "error: no such image: layout#chart: found small:1\nhint: layout#small:1\n");
+    assert_eq!(
+        place.fail("copy layout#chart no.tar"),
+        "error: no such image: layout#chart: found small:1\nhint: layout#small:1\n"
+    );
     listed.remove(1);
     place.write("layout/index.json", json!({"schemaVersion": 2, "manifests": listed}).to_string());
     let said = place.fail("copy layout no.tar");
