@@ -82,6 +82,16 @@ impl StageBaseArgs {
 
     /// Opens the base that the flag names, or else the spec.
     pub fn open(&self, spec: Option<&Spec>, common: &Common) -> Result<Option<BaseImage>> {
-        self.base.open(spec, &self.connect.registries(self.limits(), common), &CacheArgs::default(), common)
+        self.base.open(spec, &self.registries(common), &CacheArgs::default(), common)
+    }
+
+    /// The registries that the flags speak of.
+    pub fn registries(&self, common: &Common) -> Registries {
+        self.connect.registries(self.limits(), common)
+    }
+
+    /// What opens images.
+    pub fn opener<'a>(&self, registries: &'a Registries, report: &'a dyn Report) -> Opener<'a> {
+        Opener { registries, limits: self.limits(), cache: CacheArgs::default().options(), report }
     }
 }

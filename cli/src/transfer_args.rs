@@ -5,6 +5,7 @@ use crate::cache_args::CacheArgs;
 use crate::compression_args::CompressionArgs;
 use crate::limit_args::LimitArgs;
 use crate::overwrite::Files;
+use crate::plan_args::PreviousArgs;
 use crate::platform_args::PlatformArgs;
 use crate::registry_args::RegistryArgs;
 use crate::result_args::ResultArgs;
@@ -13,7 +14,7 @@ use crate::script_args::ScriptArgs;
 use crate::store_args::StoreArgs;
 use anyhow::Result;
 use clap::Args;
-use layerstone_pipeline::{BuildOptions, Copier, ImageSource, ImageTarget, Registries};
+use layerstone_pipeline::{BuildOptions, Copier, ImageSource, ImageTarget, PlanOptions, Registries};
 use layerstone_spec::Spec;
 use layerstone_store::Store;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub struct TransferArgs {
     /// Folder that remembers the plan and the layers of an image that is made of a spec
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub previous: PreviousArgs,
     #[command(flatten)]
     pub compression: CompressionArgs,
     #[command(flatten)]
@@ -47,6 +50,7 @@ impl TransferArgs {
     pub fn copier<'a>(&self, store: &'a Store, registries: &'a Registries, common: &'a Common) -> Result<Copier<'a>> {
         let options = BuildOptions {
             state: self.state.clone(),
+            plan: PlanOptions { previous: self.previous.plan()?, ..PlanOptions::default() },
             limits: self.limits.limits(),
             scripts: self.scripts.options(),
             sandbox: self.sandbox.options(),
@@ -65,7 +69,7 @@ impl TransferArgs {
     /// Refuses a target that contradicts flags, or is one of the inputs, and other outputs that are.
     pub fn check_files(&self, sources: &[&ImageSource], target: &ImageTarget, results: &ResultArgs) -> Result<()> {
         target.compression(&self.compression.choice()?)?;
-        let mut files = Files::of(&self.store.store()?).reads(self.registry.files());
+        let mut files = Files::of(&self.store.store()?).reads(self.registry.files()).reads(self.previous.file());
         for source in sources {
             if let ImageSource::Spec(path) = source {
                 for spec in Spec::read_all(path)? {

@@ -38,6 +38,7 @@ mod insecure;
 mod layer;
 mod layouts;
 mod lenient;
+mod previous;
 mod probes;
 mod proxies;
 mod pull;

@@ -62,8 +62,8 @@ impl Settings {
     }
 
     /// The previous plan, if there is one and anything in it.
-    fn followed(&self) -> Option<&Previous> {
-        self.previous.as_ref().filter(|previous| !previous.is_empty())
+    fn followed(&self, graph: &Graph) -> Option<&Previous> {
+        self.previous.as_ref().filter(|previous| !previous.is_of_nothing(graph))
     }
 
     /// The paths that need a layer: all but the excluded ones and those of the base.
@@ -106,7 +106,8 @@ pub fn plan(closure: &Closure, settings: &Settings) -> Result<Plan> {
     let costs = Costs { graph: &graph, rates: &settings.rates, churn: OnceCell::new() };
     let (pinned, free) = pinned::choose(&graph, settings.free(&graph)?, &settings.pinned)?;
     let room = settings.room(free.len(), pinned.len())?;
-    let mut layers = match settings.followed() {
+    let followed = settings.followed(&graph);
+    let mut layers = match followed {
         Some(previous) => {
             let churn = costs.get("keeping a previous plan")?;
             previous::layers(&graph, churn, &free, &pinned, room.get() + pinned.len(), previous)?
@@ -121,7 +122,7 @@ pub fn plan(closure: &Closure, settings: &Settings) -> Result<Plan> {
         let clusters = layers.into_iter().map(|layer| Cluster::of(churn, layer)).collect();
         layers = join_small(churn, clusters, settings.min_size).into_iter().map(Layer::from).collect();
     }
-    if settings.followed().is_none() && settings.strategy == Strategy::LeastChurn {
+    if followed.is_none() && settings.strategy == Strategy::LeastChurn {
         layers = by_rate(&graph, costs.get("least-churn")?, layers);
     }
     Ok(graph.plan(layers))

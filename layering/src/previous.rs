@@ -15,7 +15,7 @@ use crate::order::by_name;
 use crate::{Error, Plan, Result};
 use layerstone_closure::{Item, difference};
 use layerstone_store::{Result as StageResult, StorePath};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// The plan of an image that was made before.
@@ -24,12 +24,19 @@ pub struct Previous {
     /// Where it came from, for messages.
     name: String,
     plan: Plan,
+    /// Whether it may be the plan of something else.
+    is_optional: bool,
 }
 
 impl Previous {
     /// A plan in memory; `name` stands in messages.
     pub fn new(name: &str, plan: Plan) -> Previous {
-        Previous { name: name.to_owned(), plan }
+        Previous { name: name.to_owned(), plan, is_optional: false }
+    }
+
+    /// The plan of what was in the place of an image, which may be something else: nothing of it is kept then.
+    pub fn replaced(name: &str, plan: Plan) -> Previous {
+        Previous { is_optional: true, ..Previous::new(name, plan) }
     }
 
     /// Reads a plan file, ours or another tool's; `-` is standard input.
@@ -37,9 +44,20 @@ impl Previous {
         Ok(Previous::new(&path.display().to_string(), Plan::read(path)?))
     }
 
-    /// Whether it is the plan of an empty closure, in which nothing has a position.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.plan.layers.is_empty()
+    /// Whether nothing of it is kept: it is the plan of an empty closure, or of something else, which it may be.
+    pub(crate) fn is_of_nothing(&self, graph: &Graph) -> bool {
+        self.plan.layers.is_empty() || self.is_optional && !self.has_in_common(graph)
+    }
+
+    /// Whether a path of it is one of today's, or was replaced by one.
+    fn has_in_common(&self, graph: &Graph) -> bool {
+        let old = self.plan.items();
+        let today: BTreeSet<&StorePath> = graph.paths.iter().copied().collect();
+        if self.check_store(today.first().copied()).is_err() {
+            return false;
+        }
+        let new: Vec<Item> = today.iter().copied().map(Item::of).collect();
+        old.iter().any(|item| today.contains(&item.path)) || !difference(&old, &new).changed.is_empty()
     }
 
     /// The old layers with the paths of today: at each position its path or what replaced it, if there is something.

@@ -7,12 +7,12 @@ use crate::image::{Built, Checks, check_architecture, image_of, write, write_to}
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{
-    BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, Opener, Origin, Registries, Report, Result,
-    ScriptOptions,
+    BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, ImageTarget, Opener, Origin, PreviousImages,
+    PreviousPlan, Registries, Report, Result, ScriptOptions,
 };
 use layerstone_layer::{Layer, LayerFile, Source};
-use layerstone_layering::{Patterns, PlanBase, Previous, Settings, Strategy};
-use layerstone_oci::{BlobStore, Image, Place, PutImage};
+use layerstone_layering::{Patterns, PlanBase, Settings, Strategy};
+use layerstone_oci::{BlobStore, Image, Place, PutImage, Reference, Wanted};
 use layerstone_root::SandboxOptions;
 use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Limits, Scratch, Store};
@@ -30,6 +30,9 @@ pub struct BuildOptions<'a> {
     pub keeps_state: bool,
     /// What a plan keeps together.
     pub plan: PlanOptions,
+    /// Where the image goes and what it is called there, if not as its spec says: a previous plan may be that of the image
+    /// that it replaces.
+    pub replaces: Option<(ImageTarget, Option<Reference>)>,
     /// The base image; none for the one that the spec names, if any.
     pub base: Option<Place>,
     /// How registries are talked to in which bases are.
@@ -54,7 +57,7 @@ pub struct BuildOptions<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct PlanOptions {
     /// The plan of the image before, whose layers are kept.
-    pub previous: Option<PathBuf>,
+    pub previous: Option<PreviousPlan>,
     /// Paths that get a layer of their own, for each layer.
     pub pinned: Vec<Patterns>,
     /// Bytes below which layers are joined; none for what the spec says.
@@ -67,9 +70,10 @@ impl PlanOptions {
     /// # Errors
     ///
     /// The previous plan cannot be read.
-    pub fn over(&self, settings: Settings) -> Result<Settings> {
+    pub fn over(&self, settings: Settings, images: &PreviousImages<'_>) -> Result<Settings> {
+        let previous = self.previous.as_ref().map(|previous| previous.read(images)).transpose()?.flatten();
         Ok(Settings {
-            previous: self.previous.as_deref().map(Previous::read).transpose()?.or(settings.previous),
+            previous: previous.or(settings.previous),
             pinned: if self.pinned.is_empty() { settings.pinned } else { self.pinned.clone() },
             min_size: self.min_size.unwrap_or(settings.min_size),
             ..settings
@@ -86,6 +90,7 @@ impl<'a> BuildOptions<'a> {
             state: None,
             keeps_state: false,
             plan: PlanOptions::default(),
+            replaces: None,
             base: None,
             limits: Limits::default(),
             scripts: ScriptOptions::default(),
@@ -95,6 +100,18 @@ impl<'a> BuildOptions<'a> {
             checks: Checks::default(),
             report,
         }
+    }
+
+    /// How the image before that of a spec is found and read.
+    fn previous_images(&self, spec: &Spec) -> Result<PreviousImages<'a>> {
+        let replaced = match &self.replaces {
+            Some((target, name)) if self.plan.previous == Some(PreviousPlan::Replaced) => {
+                target.replaced(name.as_ref().or(spec.reference().ok().as_ref()))?
+            }
+            _ => None,
+        };
+        let wanted = Wanted::new(None, spec.architecture.as_deref(), spec.variant.as_deref());
+        Ok(PreviousImages { replaced, store_dir: self.store.dir(), wanted, opener: self.opener() })
     }
 
     /// How images are opened that are built on, or copied.
@@ -137,7 +154,8 @@ impl<'a> Builder<'a> {
         let cache = options.cache.open(store, report)?;
         let mut settings = settings(spec, strategy, base.as_ref(), store)?;
         settings.previous = state.as_ref().map(BuildState::previous).transpose()?.flatten();
-        Ok(Builder { spec, settings: options.plan.over(settings)?, base, state, cache, options })
+        let settings = options.plan.over(settings, &options.previous_images(spec)?)?;
+        Ok(Builder { spec, settings, base, state, cache, options })
     }
 
     /// The same with the strategy of the spec; `name` is the spec's file, for messages.

@@ -60,6 +60,16 @@ pub enum Error {
     /// What names no destination of an image.
     #[error("{0}")]
     Refused(#[from] Refused),
+    /// An index without an image for the platform that is wanted.
+    #[error("no image for {wanted}: {name}: found {found}")]
+    NoImage {
+        /// The platform.
+        wanted: String,
+        /// What the index is called.
+        name: String,
+        /// The platforms that there are.
+        found: String,
+    },
     /// A request that cannot be met: what was found and what was expected.
     #[error("{0}")]
     Invalid(String),

@@ -42,6 +42,7 @@ mod nix_build;
 mod nix_db;
 mod oci_destination;
 mod opener;
+mod previous_plan;
 mod prior_layers;
 mod publish;
 mod record;
@@ -89,6 +90,7 @@ pub use nix_build::{ATTRIBUTES, ATTRIBUTES_FILE, attributes_file, outputs as nix
 pub use nix_db::{COMMENT as NIX_DB_COMMENT, NixDbLayer};
 pub use oci_destination::PutManifest;
 pub use opener::{OpenedFile, Opener};
+pub use previous_plan::{PreviousImages, PreviousPlan};
 pub use prior_layers::{PriorLayers, layer_files};
 pub use publish::{Published, build_index};
 pub use record::{NAME as RECORD_NAME, Record};

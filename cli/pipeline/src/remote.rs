@@ -106,7 +106,7 @@ pub fn specs_for(wanted: &Wanted, specs: Vec<Spec>, path: &Path) -> Result<Vec<S
 
 /// The error where nothing is for the platform that is wanted.
 fn no_image(wanted: &Wanted, name: &str, found: &str) -> crate::Error {
-    invalid!("no image for {wanted}: {name}: found {found}")
+    crate::Error::NoImage { wanted: wanted.to_string(), name: name.to_owned(), found: found.to_owned() }
 }
 
 /// Whether an entry of an index is a statement about an image (BuildKit, attestation-storage.md).

@@ -102,7 +102,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let output = options.output.as_deref().map(ImageTarget::parse).transpose()?;
     options.check_files(&specs, output.as_ref(), &store)?;
     let registries = options.registry.registries(options.base.limits(), common);
-    let build = options.build_options(&store, &registries, common)?;
+    let build = options.build_options(&store, &registries, output.as_ref(), common)?;
     if options.dry_run {
         for (spec, strategy) in &specs {
             let build = BuildOptions { state: None, cache: CacheOptions::default(), ..build.clone() };
@@ -147,7 +147,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         step.libraries(&store, spec)?;
         step.files(&options.base.file(Some(spec)));
     }
-    step.files(&options.plan.previous);
+    step.files(&options.plan.file());
     Ok(step.finish()?)
 }
 
@@ -161,11 +161,13 @@ impl Options {
         &self,
         store: &'a Store,
         registries: &'a Registries,
+        target: Option<&ImageTarget>,
         common: &'a Common,
     ) -> Result<BuildOptions<'a>> {
         Ok(BuildOptions {
             state: self.state.clone(),
-            plan: self.plan.options(),
+            plan: self.plan.options()?,
+            replaces: target.map(|target| (target.clone(), None)),
             base: self.base.named()?,
             limits: self.base.limits(),
             scripts: self.scripts.options(),
@@ -182,7 +184,7 @@ impl Options {
         let Some(target) = target else { return Ok(()) };
         target.compression(&self.compression.choice()?)?;
         let file = self.layers.strategy.only_input(NAME, self.inputs())?;
-        let mut files = Files::of(store).reads(&self.plan.previous).reads(self.layers.strategy.file());
+        let mut files = Files::of(store).reads(self.plan.file()).reads(self.layers.strategy.file());
         for (spec, _) in specs {
             files = files.reads_spec(file.as_deref(), spec).reads(self.base.file(Some(spec)));
         }

@@ -92,6 +92,7 @@ pub fn copy(
     let results = how.results.open()?;
     let store = how.transfer.store.store()?;
     let mut copier = how.transfer.copier(&store, registries, common)?;
+    copier.options.replaces = Some((target.clone(), name.clone()));
     if how.dry_run {
         let rehearsal = Arc::default();
         copier.rehearsal = Some(Arc::clone(&rehearsal));

@@ -110,8 +110,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 impl Options {
     /// Files that are read besides closures and the spec.
     fn inputs(&self, spec: Option<&Spec>) -> Vec<PathBuf> {
-        let flags = self.rates.iter().chain(&self.plan.previous).chain(self.strategy.file());
-        flags.cloned().chain(self.base.files(spec)).collect()
+        let flags = self.rates.iter().chain(self.strategy.file());
+        flags.cloned().chain(self.plan.file()).chain(self.base.files(spec)).collect()
     }
 
     /// What is read and written besides closures and plans.

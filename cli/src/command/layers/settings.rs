@@ -4,11 +4,12 @@ use super::{NAME, Options};
 use crate::args::Common;
 use crate::path_word::PathWord;
 use crate::usage_error::usage_error;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
 use layerstone_layering::{PlanBase, Rates, Settings};
-use layerstone_pipeline::settings;
+use layerstone_oci::Wanted;
+use layerstone_pipeline::{PreviousImages, PreviousPlan, settings};
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
 use std::collections::BTreeSet;
@@ -25,7 +26,7 @@ impl Options {
         let store = Store::new(store_dir(closure), "/")?;
         let settings = settings(spec, strategy, base.as_ref(), &store)?;
         let settings = Settings { limit: self.limit()?.unwrap_or(settings.limit), ..settings };
-        self.over(settings, std::slice::from_ref(closure))
+        self.over(settings, std::slice::from_ref(closure), Some(spec), common)
     }
 
     /// What the flags say, for a closure.
@@ -42,13 +43,27 @@ impl Options {
         common: &Common,
     ) -> Result<Settings> {
         let strategy = self.strategy.strategy()?.unwrap_or_default();
-        self.over(Settings { strategy, base: self.base(first, common)?, ..Settings::new(limit) }, closures)
+        let settings = Settings { strategy, base: self.base(first, common)?, ..Settings::new(limit) };
+        self.over(settings, closures, None, common)
     }
 
     /// What the flags say that have no key in a spec, over the rest.
-    fn over(&self, settings: Settings, closures: &[Closure]) -> Result<Settings> {
+    fn over(&self, settings: Settings, closures: &[Closure], spec: Option<&Spec>, common: &Common) -> Result<Settings> {
         let rates = self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default();
-        Ok(self.plan.options().over(Settings { exclude: self.exclude(closures)?, rates, ..settings })?)
+        let options = self.plan.options()?;
+        if options.previous == Some(PreviousPlan::Replaced) {
+            bail!("--previous auto: found a plan as output, expected the image before, as in --previous registry:REF");
+        }
+        let registries = self.base.registries(common);
+        let (architecture, variant) =
+            spec.map_or((None, None), |spec| (spec.architecture.as_deref(), spec.variant.as_deref()));
+        let images = PreviousImages {
+            replaced: None,
+            store_dir: store_dir(closures.first().context("no closure")?),
+            wanted: Wanted::new(None, architecture, variant),
+            opener: self.base.opener(&registries, common),
+        };
+        Ok(options.over(Settings { exclude: self.exclude(closures)?, rates, ..settings }, &images)?)
     }
 
     /// How many layers a plan may have.
