@@ -270,7 +270,7 @@ fn it_ends() {
     let served = Served::start(&place, "image.json", 1);
     let place = super::place();
     let error = place.fail(&format!("serve image.json --listen {} {}", served.host, root()));
-    assert!(error.contains(&format!("cannot reach: http://{}: Address already in use", served.host)), "{error}");
+    assert!(error.contains(&format!("cannot listen on {}: Address already in use", served.host)), "{error}");
     let error = place.fail(&format!("serve image.json image.json --listen 127.0.0.1:0 {}", root()));
     assert!(error.contains("two images called synth:1: expected names of their own"), "{error}");
 }
