@@ -1,7 +1,7 @@
 //! The flags of every command.
 
 use crate::color::ColorWhen;
-use crate::progress::When;
+use crate::progress::{Board, When};
 use crate::timings::Timings;
 use clap::{ArgAction, Args, ValueEnum};
 use layerstone_pipeline::Report;
@@ -27,10 +27,14 @@ pub struct Common {
     /// The stages that have ended
     #[arg(skip)]
     pub taken: Timings,
+    /// What runs
+    #[arg(skip)]
+    pub board: Board,
     /// Read no layerstone.toml
     #[arg(long, global = true, display_order = 907)]
     pub no_config: bool,
-    /// When to show progress on stderr; auto: if it is a terminal
+    /// How to show progress on stderr; auto: as a bar, if it is a terminal; plain: a line when a stage ends, and each ten
+    /// seconds; always: as a bar or, elsewhere than on a terminal, plain
     #[arg(
         long,
         global = true,

@@ -4,7 +4,7 @@
 
 use crate::args::{Common, Form};
 use crate::cli::Cli;
-use crate::report::print_line;
+use crate::progress::print_line;
 use anyhow::{Result, bail};
 use clap::CommandFactory;
 use layerstone_store::Error;

@@ -119,6 +119,7 @@ impl ConnectArgs {
             io_timeout: Duration::from_secs(self.io_timeout.into()),
             limits,
             cancel: Cancel::when(interrupt::has_come),
+            waiting: common.board.waiting(),
             notify: Notify::with(move |message| report.warning(message)),
         }
     }

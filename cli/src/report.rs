@@ -4,11 +4,11 @@ use crate::args::{Common, Form};
 use crate::color::Prefix;
 use crate::log::TOLD;
 use crate::out::tell;
-use crate::progress::{When, show};
+use crate::progress::{ScriptOutput, print_line, show};
 use layerstone_layer::Progress;
 use layerstone_pipeline::{Report, Task};
 use serde_json::json;
-use std::io::IsTerminal;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,18 +39,16 @@ impl Report for Common {
         }
     }
 
+    fn script_output(&self) -> Box<dyn Write + '_> {
+        Box::new(ScriptOutput::new(&self.board))
+    }
+
     fn took(&self, stage: &str, time: Duration, bytes: Option<u64>) {
         tracing::info!(target: "layerstone::stage", ms = time.as_millis() as u64, bytes, "{stage}");
         self.taken.add(stage, time, bytes);
     }
 
     fn begin(&self, task: Task, meter: &Arc<Progress>) -> Box<dyn Send + '_> {
-        show(if self.quiet { When::Never } else { self.progress }, task, meter)
+        show(self, task, meter)
     }
-}
-
-/// Prints a line. On a terminal it takes the place of a progress bar, which is drawn again below it.
-pub fn print_line(text: &str) {
-    let clear = if std::io::stderr().is_terminal() { "\r\x1b[2K" } else { "" };
-    tell(format_args!("{clear}{text}"));
 }

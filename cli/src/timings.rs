@@ -29,6 +29,11 @@ impl Default for Timings {
 }
 
 impl Timings {
+    /// How long the program has run.
+    pub fn since_begin(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
     /// Notes a stage.
     pub fn add(&self, name: &str, time: Duration, bytes: Option<u64>) {
         let stage = Stage { name: name.to_owned(), time, bytes };

@@ -1,7 +1,7 @@
 //! stdin, stdout and stderr: what goes where, what is silent, and readers who have had enough.
 
 use crate::support::{Place, golden, require_tool, synth, without_summary};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
@@ -104,7 +104,13 @@ fn quiet() {
     assert!(run.stdout == place.read("x.tar") && run.stderr.is_empty());
 }
 
-/// Without a terminal there is no progress; asked for, it is on stderr, and stdout is what it was.
+/// The stages of lines `[  0.1 s] closure: 0.1 s`.
+fn stages(stderr: &str) -> Vec<&str> {
+    let stages = stderr.lines().filter_map(|line| line.strip_prefix('[')?.split_once("] ")?.1.split_once(": "));
+    stages.map(|(stage, _)| stage).collect()
+}
+
+/// Without a terminal there is no progress; asked for, it is lines on stderr, and stdout is what it was.
 #[test]
 fn progress() {
     let place = Place::new();
@@ -115,9 +121,27 @@ fn progress() {
     assert!(silent.stderr.starts_with("built x:") && !silent.stderr.contains("layer 1/"), "{}", silent.stderr);
     let never = place.ok(&format!("{line} --progress never"));
     assert_eq!(never.stderr.lines().count(), silent.stderr.lines().count());
-    let always = place.ok(&format!("{line} --progress always"));
-    assert!(always.stderr.contains(", layer "), "{:?}", always.stderr);
-    assert!(always.stdout == silent.stdout);
+    let count = silent.stderr.split_once("  layers ").unwrap().1.split_once(',').unwrap().0;
+    for when in ["always", "plain"] {
+        let shown = place.ok(&format!("{line} --progress {when}"));
+        assert_eq!(
+            stages(&shown.stderr)[..6],
+            ["files below", "customisation layer", "scanning", "closure", "plan", "layers laid out"]
+        );
+        let writing = shown.stderr.lines().find(|line| line.contains("] writing: ")).unwrap();
+        // Each layer is counted once, though stdout takes no header after its layer, so that all are read twice.
+        assert!(writing.contains(&format!("] writing: {count} layers, 2.32 MB, ")), "{writing}");
+        assert!(shown.stdout == silent.stdout);
+    }
+    let quiet = place.ok(&format!("{line} --progress plain -q"));
+    assert_eq!(quiet.stderr, "");
+    let lines = place.ok(&format!("{line} --progress plain --errors json")).stderr;
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let writing = lines.iter().find(|line| line["progress"] == "writing").unwrap();
+    assert!(
+        writing["ended"] == true && writing["layers"].as_u64() == count.parse().ok() && writing["took"].is_f64(),
+        "{writing}"
+    );
 }
 
 /// Commands that read whole stores tell how far they are: what a scan comes to is known at its end alone.
@@ -128,11 +152,13 @@ fn progress_of_closures() {
     for flags in ["", "--nar-hash"] {
         let line = format!("closure --scan {root} {} {flags}", synth.path("root-env"));
         let always = place.ok(&format!("{line} --progress always"));
-        assert_eq!(always.stderr, "scanning: 901 kB\n");
+        assert_eq!(stages(&always.stderr), ["scanning", "closure"]);
+        assert!(always.stderr.contains("] scanning: 901 kB, "), "{}", always.stderr);
         assert!(place.ok(&line).stdout == always.stdout);
     }
     let line = format!("closure --verify {} {root}", synth.graph.display());
-    assert_eq!(place.ok(&format!("{line} --progress always")).stderr, "verifying: 901 kB of 901 kB\n");
+    let always = place.ok(&format!("{line} --progress always")).stderr;
+    assert!(stages(&always) == ["verifying"] && always.contains("] verifying: 901 kB, "), "{always}");
     assert_eq!(place.ok(&line).stderr, "");
 }
 

@@ -12,7 +12,7 @@
 use crate::member_writer::{Compressed, MemberWriter, Plain, compressed_layers, plain};
 use layerstone_layer::{
     Blob, BlobCache, BlockWriter, CompressedBlob, CompressionParams, CompressorPool, Error, Layer, Progress, Result,
-    Source, digest_all,
+    Source, digest_all, digest_unknown,
 };
 use layerstone_store::{Digest, Output};
 use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, Part, RECORD};
@@ -238,12 +238,9 @@ impl Archive<'_> {
 
     /// Diff IDs before anything is written: those given, the others found by a pass over their layers.
     fn digests_first(&self, progress: &Progress) -> Result<Vec<Digest>> {
-        let unknown = self.layers.iter().filter(|layer| layer.expected.is_none());
-        let sources: Vec<&Source> = unknown.map(|layer| &layer.source).collect();
-        let mut found = digest_all(&sources, &|_, _, _| Ok(()), progress)?.into_iter();
-        let digest =
-            |layer: &LayerMember| layer.expected.or_else(|| found.next()).expect("every other layer was hashed");
-        Ok(self.layers.iter().map(digest).collect())
+        let (sources, known): (Vec<&Source>, Vec<Option<Digest>>) =
+            self.layers.iter().map(|layer| (&layer.source, layer.expected)).unzip();
+        digest_unknown(&sources, &known, progress)
     }
 
     /// Writes all members front to back, and returns the layers' diff IDs; each layer's header has the diff ID that is
@@ -263,7 +260,9 @@ impl Archive<'_> {
             let expected = expected.map(|digests| digests[index]);
             let header = self.header(layer, &expected.unwrap_or(ZERO));
             out.header(&header).map_err(Error::write(path))?;
+            progress.begin_layer(index);
             let found = out.layer(layer, path, progress)?;
+            progress.add_layer();
             layer.check(found, expected.unwrap_or(found))?;
             digests.push(found);
             let size = layer.source.size();

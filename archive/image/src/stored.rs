@@ -163,6 +163,11 @@ impl StoredImage {
         self.layers.iter().map(|layer| layer.part.clone()).collect()
     }
 
+    /// Layers that nobody has compared with their digests yet, which [`StoredImage::check`] does.
+    pub fn unchecked(&self) -> impl Iterator<Item = &StoredLayer> {
+        self.layers.iter().filter(|layer| !layer.is_checked)
+    }
+
     /// Checks the tars of the layers against their diff IDs, several at once, as far as that was not done when they were
     /// unpacked.
     ///
@@ -170,7 +175,7 @@ impl StoredImage {
     ///
     /// A layer, which is plain, cannot be read or is not what it must be.
     pub fn check(&self, progress: &Progress) -> layerstone_layer::Result<()> {
-        let unchecked: Vec<&StoredLayer> = self.layers.iter().filter(|layer| !layer.is_checked).collect();
+        let unchecked: Vec<&StoredLayer> = self.unchecked().collect();
         let sources: Vec<Source> = unchecked.iter().map(|layer| Source::Part(layer.part.clone())).collect();
         let found = digest_all(&sources.iter().collect::<Vec<_>>(), &|_, _, _| Ok(()), progress)?;
         match unchecked.iter().zip(found).find(|(layer, found)| layer.diff_id != *found) {

@@ -48,7 +48,9 @@ pub fn compress_all<'a>(
 ) -> Result<Vec<CompressedBlob>> {
     biggest_first(sources, progress, |index, cancel| {
         let (mut out, path) = output(index);
-        compress_until(sources[index], pool, &mut *out, path, progress, cancel)
+        let blob = compress_until(sources[index], pool, &mut *out, path, progress, cancel);
+        progress.add_layer();
+        blob
     })
 }
 

@@ -20,18 +20,37 @@ pub type Sink<'a> = dyn Fn(usize, u64, &[u8]) -> Result<()> + Sync + 'a;
 /// error the rest is cancelled.
 pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, progress: &Progress) -> Result<Vec<Digest>> {
     biggest_first(sources, progress, |index, cancel| {
-        let tap = |offset, bytes: &[u8]| {
-            cancel.check()?;
-            progress.count(bytes.len())?;
-            sink(index, offset, bytes)
-        };
-        let mut hasher = Hasher::default();
-        chain::run(sources[index], &tap, &mut |bytes| {
-            hasher.update(bytes);
-            Ok(())
-        })?;
-        Ok(hasher.finish())
+        let found = digest(index, sources[index], sink, progress, cancel);
+        progress.add_layer();
+        found
     })
+}
+
+/// Hashes those of some layers whose diff ID is not known: the diff IDs of all. They are not counted as done, for what is
+/// to come; their bytes are.
+///
+/// # Errors
+///
+/// A layer cannot be read; the rest is cancelled then.
+pub fn digest_unknown(sources: &[&Source], known: &[Option<Digest>], progress: &Progress) -> Result<Vec<Digest>> {
+    biggest_first(sources, progress, |index, cancel| match known[index] {
+        Some(known) => Ok(known),
+        None => digest(index, sources[index], &|_, _, _| Ok(()), progress, cancel),
+    })
+}
+
+fn digest(index: usize, source: &Source, sink: &Sink<'_>, progress: &Progress, cancel: &Cancel) -> Result<Digest> {
+    let tap = |offset, bytes: &[u8]| {
+        cancel.check()?;
+        progress.count(bytes.len())?;
+        sink(index, offset, bytes)
+    };
+    let mut hasher = Hasher::default();
+    chain::run(source, &tap, &mut |bytes| {
+        hasher.update(bytes);
+        Ok(())
+    })?;
+    Ok(hasher.finish())
 }
 
 /// Does something with each layer, by its index, as many at once as the current rayon pool has threads; the results in the
@@ -45,11 +64,11 @@ pub(crate) fn biggest_first<T: Send>(
     order.sort_by_key(|&index| (Reverse(sources[index].size()), index));
     let cancel = Cancel::default();
     let run = |index: usize| {
+        progress.begin_layer(index);
         let result = work(index, &cancel);
         if result.is_err() {
             cancel.cancel();
         }
-        progress.add_layer();
         (index, result)
     };
     // A bridge hands out the layers in this order, one at a time, to whichever thread is free.
@@ -61,7 +80,7 @@ pub(crate) fn biggest_first<T: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Writes a layer's bytes and returns its diff ID; `path` names the output in messages, `progress` counts what is done.
+/// Writes a layer's bytes and returns its diff ID; `path` names the output in messages, `progress` counts the bytes.
 ///
 /// Reading overlaps with hashing and writing.
 pub fn write_layer(source: &Source, out: &mut dyn Write, path: &Path, progress: &Progress) -> Result<Digest> {
@@ -71,7 +90,6 @@ pub fn write_layer(source: &Source, out: &mut dyn Write, path: &Path, progress: 
         progress.count(bytes.len())?;
         out.write_all(bytes).map_err(Error::write(path))
     })?;
-    progress.add_layer();
     Ok(hasher.finish())
 }
 
@@ -121,7 +139,8 @@ mod tests {
                 let again = in_pool(threads, || write_layer(source, &mut written, Path::new("x"), &progress)).unwrap();
                 assert_eq!((again, written), (*digest, piece));
             }
-            assert_eq!(progress.layers(), 10);
+            assert_eq!(progress.layers(), 5);
+            assert!(progress.last_begun().is_some());
             assert_eq!(progress.bytes(), 2 * sources.iter().map(Source::size).sum::<u64>());
         }
     }

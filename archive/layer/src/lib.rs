@@ -38,7 +38,7 @@ pub use compression::{Compression, CompressionParams};
 pub use compressor_pool::{BlockWriter, CompressorPool, PendingBlob};
 pub use content::Content;
 pub use descriptor::{Descriptor, or_null};
-pub use digest::{Sink, digest_all, write_layer};
+pub use digest::{Sink, digest_all, digest_unknown, write_layer};
 pub use error::{Error, Result};
 pub use file::{LAYER_FORMAT, LAYER_FORMAT_VERSION, LAYER_SCHEMA, LayerFile};
 pub use file_index::{Difference, FileIndex};

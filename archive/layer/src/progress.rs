@@ -1,13 +1,15 @@
 //! Counts bytes and layers done, for whoever shows progress, and tells the work whether to go on.
 
 use layerstone_store::{Cancel, Cancelled};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Counts bytes and layers done; read from any thread while the work goes on.
 #[derive(Debug, Default)]
 pub struct Progress {
     bytes: AtomicU64,
     layers: AtomicU64,
+    /// The number of the layer that was begun last, from 1 on.
+    begun: AtomicUsize,
     cancel: Cancel,
 }
 
@@ -32,7 +34,7 @@ impl Progress {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Layers done; one that is hashed and later written counts twice.
+    /// Layers done.
     pub fn layers(&self) -> u64 {
         self.layers.load(Ordering::Relaxed)
     }
@@ -40,6 +42,16 @@ impl Progress {
     /// Counts more bytes.
     pub fn add_bytes(&self, count: usize) {
         self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// A layer is begun, the first being 0.
+    pub fn begin_layer(&self, index: usize) {
+        self.begun.store(index.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// The layer that was begun last.
+    pub fn last_begun(&self) -> Option<usize> {
+        self.begun.load(Ordering::Relaxed).checked_sub(1)
     }
 
     /// Counts a layer.

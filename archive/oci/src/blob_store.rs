@@ -56,6 +56,11 @@ pub trait BlobStore: Sync {
         false
     }
 
+    /// What progress calls putting something into it.
+    fn verb(&self) -> &'static str {
+        "putting"
+    }
+
     /// Stores a manifest that an index will list.
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
         let content: Arc<dyn Content> = Arc::new(bytes.to_vec());

@@ -90,6 +90,7 @@ impl Job<'_> {
                 if cancel.is_cancelled() {
                     break;
                 }
+                self.progress.begin_layer(index);
                 let result = self.put(&layers[index]);
                 if result.is_err() {
                     cancel.cancel();

@@ -28,7 +28,7 @@ mod url;
 pub use client::{FetchedManifest, Push, Registry, RemoteBlob, Repository, default_files};
 pub use error::{Error, Obstacle, Result};
 pub use memory_registry::{MemoryRegistry, RepositoryHandle, StoredContent};
-pub use options::{Notify, Options};
+pub use options::{Notify, Options, Waiting};
 pub use push_stats::PushStats;
 pub use server::{Served, Server};
 pub use trust::InsecureHost;

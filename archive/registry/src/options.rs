@@ -2,10 +2,11 @@
 
 use crate::InsecureHost;
 use layerstone_store::{Cancel, Limits};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The settings of a client.
 #[derive(Clone, Debug)]
@@ -26,6 +27,39 @@ pub struct Options {
     pub cancel: Cancel,
     /// Is told of retries.
     pub notify: Notify,
+    /// Knows which hosts are waited for.
+    pub waiting: Waiting,
+}
+
+/// The hosts that have been asked something short and have not begun to answer. All clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting(Arc<Mutex<Asked>>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    next: u64,
+    hosts: BTreeMap<u64, (String, Instant)>,
+}
+
+impl Waiting {
+    /// The host that is waited for longest, and how long.
+    pub fn longest(&self) -> Option<(String, Duration)> {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.hosts.values().next().map(|(host, since)| (host.clone(), since.elapsed()))
+    }
+
+    /// Waits for a host while something is done.
+    pub fn during<T>(&self, host: &str, work: impl FnOnce() -> T) -> T {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = lock();
+        let number = asked.next;
+        asked.next += 1;
+        asked.hosts.insert(number, (host.to_owned(), Instant::now()));
+        drop(asked);
+        let result = work();
+        lock().hosts.remove(&number);
+        result
+    }
 }
 
 /// Receives what a user should know while requests go on: one line each, from any thread.
@@ -59,6 +93,25 @@ impl Default for Options {
     fn default() -> Options {
         let (insecure, io_timeout) = (Vec::new(), Duration::from_secs(60));
         let (limits, cancel, notify) = (Limits::default(), Cancel::default(), Notify::default());
-        Options { insecure, ca: None, auth_file: None, retries: 3, io_timeout, limits, cancel, notify }
+        let waiting = Waiting::default();
+        Options { insecure, ca: None, auth_file: None, retries: 3, io_timeout, limits, cancel, notify, waiting }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_that_was_asked() {
+        let waiting = Waiting::default();
+        assert_eq!(waiting.longest(), None);
+        let host = || waiting.longest().map(|(host, _)| host);
+        waiting.during("a:1", || {
+            assert_eq!(host().as_deref(), Some("a:1"));
+            waiting.clone().during("b:2", || assert_eq!(host().as_deref(), Some("a:1")));
+        });
+        waiting.during("b:2", || assert_eq!(host().as_deref(), Some("b:2")));
+        assert_eq!(waiting.longest(), None);
     }
 }

@@ -13,7 +13,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Spec::new("hello")
     };
     let config = RootConfig::new(&spec, &Store::new("/nix/store", dir.path())?, None);
-    let mut console = Console { log: &mut std::io::stdout(), warn: &mut |warning| println!("warning: {warning}") };
+    let mut console = Console {
+        log: &mut std::io::stdout(),
+        warn: &mut |warning| println!("warning: {warning}"),
+        running: &mut |_| {},
+    };
     let layer = build(&spec, &config, &dir.path().join("root.tar"), &mut console)?;
     println!("{} bytes, {}", layer.size, layer.diff_id);
     Ok(())

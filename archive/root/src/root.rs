@@ -299,7 +299,8 @@ mod tests {
         fn build_on(&self, files: Option<&[&str]>, spec: &Spec) -> Result<Customised> {
             let base = files.map(|files| Arc::new(base(files)));
             let mut warnings = Vec::new();
-            let mut console = Console { log: &mut Vec::new(), warn: &mut |warning| warnings.push(warning) };
+            let mut console =
+                Console { log: &mut Vec::new(), warn: &mut |warning| warnings.push(warning), running: &mut |_| {} };
             let layer = build(spec, &RootConfig { base, ..self.config(spec) }, &self.blob(), &mut console)?;
             Ok(Customised { layer, warnings })
         }
@@ -315,7 +316,7 @@ mod tests {
 
     /// Builds a layer, and logs what its script prints.
     fn logged(spec: &Spec, config: &RootConfig, blob: &Path, log: &mut Vec<u8>) -> Result<LayerFile> {
-        build(spec, config, blob, &mut Console { log, warn: &mut |_| {} })
+        build(spec, config, blob, &mut Console { log, warn: &mut |_| {}, running: &mut |_| {} })
     }
 
     fn mode(path: PathBuf) -> u32 {

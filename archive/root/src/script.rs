@@ -34,6 +34,8 @@ pub struct Console<'a> {
     pub log: &'a mut dyn Write,
     /// What the user should know.
     pub warn: &'a mut dyn FnMut(Warning),
+    /// Is told the name of a script that begins, and none when it has ended.
+    pub running: &'a mut dyn FnMut(Option<&str>),
 }
 
 /// The user that a script runs as, and its root directory.
@@ -86,8 +88,10 @@ pub fn run(
     let mut warn = |Weakness { step, source }| {
         (console.warn)(Warning::NoSandbox { script: name.clone(), step, source });
     };
+    (console.running)(Some(&name));
     let mut log = ScriptLog::new(console.log, &shown, &name);
     let run = layerstone_sandbox::run_confined(&job, &mut log, &mut warn);
+    (console.running)(None);
     // Of what cannot be told nobody is left to be told.
     let _ = log.finish();
     let renamed = |lines: Vec<String>| lines.iter().map(|line| log.renamed(line)).collect();
@@ -158,7 +162,7 @@ mod tests {
             let mut log = Vec::new();
             let (layer, scratch, sandbox) = (self.layer(), self.scratch(), SandboxOptions::default());
             let workplace = Workplace { layer: &layer, scratch: &scratch, mtime: 315_532_800, sandbox };
-            let mut console = Console { log: &mut log, warn: &mut |_| {} };
+            let mut console = Console { log: &mut log, warn: &mut |_| {}, running: &mut |_| {} };
             let result = run(script, &workplace, RunAs::Caller, &mut console);
             (String::from_utf8(log).unwrap(), result)
         }

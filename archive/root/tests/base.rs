@@ -144,7 +144,12 @@ fn check(base: &Files, layer: &Files, replace: bool) {
     let spec =
         Spec { contents: vec![at("store/item")], root_mode: RootMode::CopyKeepingDirlinks, replace, ..Spec::new("t") };
     let config = RootConfig::new(&spec, &store, Some(Arc::new(base_tree(&at("base")))));
-    match build(&spec, &config, &at("layer.tar"), &mut Console { log: &mut Vec::new(), warn: &mut |_| {} }) {
+    match build(
+        &spec,
+        &config,
+        &at("layer.tar"),
+        &mut Console { log: &mut Vec::new(), warn: &mut |_| {}, running: &mut |_| {} },
+    ) {
         Ok(_) => {}
         Err(Error::OverBase { .. }) if !replace => return,
         Err(Error::Unfollowed { .. } | Error::Collision { .. } | Error::RedirectLost { .. }) => return,

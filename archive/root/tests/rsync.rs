@@ -90,7 +90,7 @@ impl Machine {
             &spec,
             &RootConfig::new(&spec, &store, None),
             &blob,
-            &mut Console { log: &mut Vec::new(), warn: &mut |_| {} },
+            &mut Console { log: &mut Vec::new(), warn: &mut |_| {}, running: &mut |_| {} },
         )?;
         Ok(fs::read(blob).unwrap())
     }

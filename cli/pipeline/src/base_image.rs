@@ -25,7 +25,7 @@ pub fn open_file_as(path: &Path, shown: &Path, limits: Limits, report: &dyn Repo
 /// Unpacks the layers that are compressed.
 pub fn make_plain(image: &mut StoredImage, limits: Limits, report: &dyn Report) -> Result<()> {
     let unpack = |meter: &Progress| image.unpack(limits, meter);
-    Ok(report.during("unpacking", None, 0, unpack)?)
+    Ok(report.during("unpacking", None, Vec::new(), unpack)?)
 }
 
 /// An image to build on, its layers plain.

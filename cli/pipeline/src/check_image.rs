@@ -9,7 +9,6 @@ use layerstone_layer::{Layer, Progress};
 use layerstone_oci::{Config, Image, Place, Platform, host_architecture};
 use layerstone_spec::{Spec, config_faults};
 use layerstone_store::{Digest, Scratch};
-use layerstone_tar::Part;
 use serde_json::Value;
 use std::path::Path;
 
@@ -66,8 +65,9 @@ impl Copier<'_> {
     fn check_stored(&self, mut image: StoredImage) -> Result<CheckedImage> {
         make_plain(&mut image, self.options.limits, self.report())?;
         let check = |meter: &Progress| image.check(meter);
-        let bytes = image.parts().iter().map(Part::size).fold(0, u64::saturating_add);
-        self.report().during("checking", Some(bytes), image.layers.len(), check)?;
+        let bytes = image.unchecked().map(|layer| layer.part.size()).fold(0, u64::saturating_add);
+        let titles = image.unchecked().map(|layer| layer.name.clone()).collect();
+        self.report().during("checking", Some(bytes), titles, check)?;
         let Image { layers, .. } = image.plain(None);
         let name = image.references.first().cloned().unwrap_or_else(|| image.name.clone());
         self.checked(name, &image.config_bytes, &layers)

@@ -138,7 +138,9 @@ impl Copier<'_> {
     fn remote(&self, source: &ImageSource) -> Result<Option<Image<'static>>> {
         match source {
             ImageSource::Image(Place::Registry(reference)) if self.options.compression.asked.is_none() => {
-                let remote = remote::image(reference, &self.wanted, self.options.registries)?;
+                let stage = format!("manifest of {reference}");
+                let fetch = || remote::image(reference, &self.wanted, self.options.registries);
+                let remote = self.report().stage(&stage, fetch)?;
                 self.tell_taken(reference, remote.platform(), &remote.platforms);
                 Ok(Some(remote.as_stored()))
             }

@@ -2,6 +2,7 @@
 
 use crate::base_image::open_file;
 use crate::oci_destination::PutManifest;
+use crate::report::titles;
 use crate::{ImageSource, Registries, Report, Result, Tally, remote};
 use layerstone_image::ImageFile;
 use layerstone_layer::{Content, Layer, Progress};
@@ -77,7 +78,7 @@ impl<'a> Listed<'a> {
         let Found { layers, manifests, .. } = found;
         let size = layers.iter().map(Layer::size).fold(0, u64::saturating_add);
         let put = |meter: &Progress| put_layers(&layers, None, store, registries.uploads, meter);
-        let put = report.during("putting", Some(size), layers.len(), put)?;
+        let put = report.during(store.verb(), Some(size), titles(&layers), put)?;
         for (descriptor, bytes) in &manifests {
             store.put_manifest(descriptor, bytes)?;
         }

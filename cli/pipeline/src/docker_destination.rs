@@ -2,6 +2,7 @@
 
 use crate::destination::Destination;
 use crate::error::Context;
+use crate::report::titles;
 use crate::{CompressionChoice, ImageTarget, Report, Result, engine};
 use layerstone_image::{Archive, DockerImage, LegacyMetadata, Target, Trailer, WrittenLayer};
 use layerstone_layer::{CompressionParams, Progress};
@@ -24,7 +25,8 @@ impl Destination for DockerDestination<'_> {
     fn write(&self, image: &Image<'_>, report: &dyn Report) -> Result<PutImage> {
         let docker = DockerImage::new(image, self.legacy)?;
         let trailer = |diff_ids: &[Digest]| docker.trailer(diff_ids);
-        Ok(docker.put(&write_archive(docker.archive(), self.target, &self.compression, &trailer, report)?))
+        let titles = titles(&image.layers);
+        Ok(docker.put(&write_titled(docker.archive(), titles, self.target, &self.compression, &trailer, report)?))
     }
 
     /// Its layers are tars, but in an archive that is compressed they are there as blobs.
@@ -41,10 +43,22 @@ pub fn write_archive(
     trailer: &dyn Fn(&[Digest]) -> Trailer,
     report: &dyn Report,
 ) -> Result<Vec<WrittenLayer>> {
-    let count = archive.layers.len();
+    let titles = archive.layers.iter().map(|layer| layer.label.display().to_string()).collect();
+    write_titled(archive, titles, target, compression, trailer, report)
+}
+
+/// The same; what the layers are called for people is told.
+fn write_titled(
+    archive: &Archive<'_>,
+    titles: Vec<String>,
+    target: &ImageTarget,
+    compression: &CompressionChoice,
+    trailer: &dyn Fn(&[Digest]) -> Trailer,
+    report: &dyn Report,
+) -> Result<Vec<WrittenLayer>> {
     let pipe = |out: &mut (dyn Write + Send), name: &Path, params: Option<CompressionParams>| {
         let write = |meter: &Progress| archive.write(Target::Pipe(out, name), params, trailer, meter);
-        report.during("writing", Some(archive.work(false)), count, write)
+        report.during("writing", Some(archive.work(false)), titles.clone(), write)
     };
     let output = match target {
         ImageTarget::Engine(engine) => return engine::load(*engine, |out, name| pipe(out, name, None)),
@@ -63,7 +77,7 @@ pub fn write_archive(
     let mut file = Output::create(output)?;
     let work = archive.work(file.is_seekable());
     let write = |meter: &_| archive.write(Target::File(&mut file), params, trailer, meter);
-    let layers = report.during("writing", Some(work), count, write)?;
+    let layers = report.during("writing", Some(work), titles, write)?;
     file.commit()?;
     Ok(layers)
 }

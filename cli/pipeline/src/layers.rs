@@ -72,7 +72,7 @@ impl Builder<'_> {
         };
         let report = self.options.report;
         let tars: Vec<PathBuf> = below.iter().map(|layer| layer.blob.clone()).collect();
-        let stage = name.map_or_else(|| "root".to_owned(), |name| format!("copying {name}"));
+        let stage = name.map_or_else(|| ROOT_COMMENT.to_owned(), |name| format!("copying {name}"));
         let tree = report.stage("files below", || root_layer::tree_below(self.base.as_ref(), &tars))?;
         let below = Below { base: self.base.as_ref(), tree: tree.as_deref() };
         let found = libraries(self.spec, name, below, self.options.store, self.options.limits)?;

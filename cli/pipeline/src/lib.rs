@@ -98,7 +98,7 @@ pub use reference_source::ReferenceSource;
 pub use registries::{Mirror, Registries};
 pub use rehearsal::{Rehearsal, Rehearsed};
 pub use remote::{RemoteImage, digest as remote_digest, image as remote_image, name_of};
-pub use report::{Report, Silent, Task};
+pub use report::{Report, Silent, Task, title_of_paths};
 pub use root_script::{RootScript, ScriptOptions};
 pub use strategy::strategy_of;
 pub use tally::{Origin, Sum, TalliedLayer, Tally};

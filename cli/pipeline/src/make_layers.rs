@@ -1,6 +1,7 @@
 //! Layers read, hashed, compressed and written; what is cached is not read again.
 
 use crate::record::{Record, Written};
+use crate::report::title_of_paths;
 use crate::{BuildCache, PriorLayers, Report, Result};
 use layerstone_layer::{
     BlobCache, CompressedBlob, CompressionParams, CompressorPool, LayerFile, LayerLookup, Recipe, Source, compress_all,
@@ -57,7 +58,8 @@ impl LayersToMake<'_> {
         let sources = report.stage("layers laid out", || layouts(&recipes, self.cache, store))?;
         let blob_of = |index: &usize| Some(BlobFile { output: blobs.get(*index)?, path: &self.blobs[*index] });
         let blob_files: Vec<Option<BlobFile<'_>>> = new.iter().map(blob_of).collect();
-        let made = self.make(&sources, &blob_files, report)?;
+        let titles = recipes.iter().map(|recipe| title_of_paths(&recipe.paths)).collect();
+        let made = self.make(&sources, titles, &blob_files, report)?;
         for (((recipe, layer), source), file) in recipes.iter().zip(&made).zip(&sources).zip(&blob_files) {
             self.cache.put(recipe, layer, source)?;
             if let (Some(file), Some(blobs)) = (file, self.blob_cache()) {
@@ -123,6 +125,7 @@ impl LayersToMake<'_> {
     fn make(
         &self,
         sources: &[Source],
+        titles: Vec<String>,
         blob_files: &[Option<BlobFile<'_>>],
         report: &dyn Report,
     ) -> Result<Vec<LayerFile>> {
@@ -130,11 +133,11 @@ impl LayersToMake<'_> {
         let references: Vec<&Source> = sources.iter().collect();
         let layers: Vec<LayerFile> = match self.compression {
             None => {
-                let digests = digests(&references, blob_files, report)?;
+                let digests = digests(&references, titles, blob_files, report)?;
                 references.iter().zip(digests).map(|(source, id)| LayerFile::new(id, source.size())).collect()
             }
             Some(compression) => {
-                let blobs = compressed(compression, &references, blob_files, report)?;
+                let blobs = compressed(compression, &references, titles, blob_files, report)?;
                 let layers = references.iter().zip(&blobs);
                 layers.map(|(source, blob)| LayerFile::compressed(blob, source.size(), compression)).collect()
             }
@@ -190,7 +193,12 @@ struct BlobFile<'a> {
     path: &'a Path,
 }
 
-fn digests(sources: &[&Source], blob_files: &[Option<BlobFile<'_>>], report: &dyn Report) -> Result<Vec<Digest>> {
+fn digests(
+    sources: &[&Source],
+    titles: Vec<String>,
+    blob_files: &[Option<BlobFile<'_>>],
+    report: &dyn Report,
+) -> Result<Vec<Digest>> {
     let sink = |index: usize, offset: u64, bytes: &[u8]| match &blob_files[index] {
         None => Ok(()),
         Some(BlobFile { output, path }) => {
@@ -199,12 +207,13 @@ fn digests(sources: &[&Source], blob_files: &[Option<BlobFile<'_>>], report: &dy
     };
     let bytes = sources.iter().map(|source| source.size()).sum();
     let digest = |meter: &_| digest_all(sources, &sink, meter);
-    Ok(report.during("hashing", Some(bytes), sources.len(), digest)?)
+    Ok(report.during("hashing", Some(bytes), titles, digest)?)
 }
 
 fn compressed(
     compression: CompressionParams,
     sources: &[&Source],
+    titles: Vec<String>,
     blob_files: &[Option<BlobFile<'_>>],
     report: &dyn Report,
 ) -> Result<Vec<CompressedBlob>> {
@@ -218,7 +227,7 @@ fn compressed(
     let threads = rayon::current_num_threads();
     let compress =
         |meter: &_| CompressorPool::with(compression, threads, |pool| compress_all(sources, pool, &output, meter));
-    Ok(report.during("compressing", Some(bytes), sources.len(), compress)?)
+    Ok(report.during("compressing", Some(bytes), titles, compress)?)
 }
 
 fn tarsums(sources: &[Source]) -> Result<Vec<Option<String>>> {

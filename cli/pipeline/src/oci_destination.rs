@@ -2,6 +2,7 @@
 
 use crate::destination::Destination;
 use crate::rehearsal::{Rehearsal, RehearsedStore};
+use crate::report::titles;
 use crate::signal_safe::SignalSafe;
 use crate::{CompressionChoice, ImageTarget, Registries, Report, Result, Tally};
 use layerstone_image::OciArchive;
@@ -149,7 +150,7 @@ impl Destination for Unnamed<'_> {
     fn write(&self, image: &Image<'_>, report: &dyn Report) -> Result<PutImage> {
         let params = self.compression(image);
         let put = |meter: &Progress| image.put(params, self.store, self.uploads, meter);
-        Ok(report.during("putting", Some(image.size()), image.layers.len(), put)?)
+        Ok(report.during(self.store.verb(), Some(image.size()), titles(&image.layers), put)?)
     }
 
     /// As layer files describe their layers, unless something else was asked for.

@@ -92,7 +92,8 @@ impl Opener<'_> {
     }
 
     fn fetched(&self, reference: &Reference, wanted: &Wanted) -> Result<OpenedFile> {
-        let remote = remote::image(reference, wanted, self.registries)?;
+        let stage = format!("manifest of {reference}");
+        let remote = self.report.stage(&stage, || remote::image(reference, wanted, self.registries))?;
         if let Some(kind) = remote.manifest.manifest.artifact() {
             bail!("not an image: {reference}: found an artifact of type {kind}");
         }

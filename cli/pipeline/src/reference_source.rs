@@ -77,7 +77,7 @@ impl ReferenceSource {
             ReferenceSource::Scan if roots.is_empty() => bail!("nothing to scan: expected a ROOT, --spec or --layer"),
             ReferenceSource::Scan => {
                 let scan = |meter: &Progress| scan_store(store, roots, nar_hashes, |bytes| meter.add_bytes(bytes));
-                Ok(report.during("scanning", None, 0, scan)?)
+                Ok(report.during("scanning", None, Vec::new(), scan)?)
             }
         }
     }

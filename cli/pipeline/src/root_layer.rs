@@ -48,6 +48,11 @@ pub fn root_config(spec: &Spec, store: &Store, below: Option<Arc<Tree>>, limits:
 ///
 /// Contents cannot be merged, a script fails, or the tar cannot be written.
 pub fn make(spec: &Spec, config: &RootConfig, blob: &Path, report: &dyn Report) -> Result<LayerFile> {
-    let mut console = Console { log: &mut report.script_output(), warn: &mut |warning| report.warn(warning) };
+    let mut script = None;
+    let mut console = Console {
+        log: &mut report.script_output(),
+        warn: &mut |warning| report.warn(warning),
+        running: &mut |name| script = name.map(|name| report.begin_script(name)),
+    };
     Ok(build(spec, config, blob, &mut console)?)
 }

@@ -144,9 +144,11 @@ pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<Lay
     let mut scanned = ScanWriter { out: &mut output, scanner: Scanner::new(&candidates) };
     let choice = options.backend;
     let mut output_of_script = report.script_output();
+    let running = report.begin_script("root script");
     let ran = beside_check(job.base.filter(|_| job.checks_base), run.base, options, || {
         layerstone_overlay::run(&run, choice, &mut scanned, &mut output_of_script, &mut tell)
     })?;
+    drop(running);
     let references = scanned.scanner.finish();
     // It comes from where a script was root.
     check(&output, &ran, job.limits)?;

@@ -29,6 +29,10 @@ impl<D: BlobStore> BlobStore for SignalSafe<D> {
         self.0.prefers_streaming()
     }
 
+    fn verb(&self) -> &'static str {
+        self.0.verb()
+    }
+
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
         let _hold = hold();
         self.0.put_manifest(descriptor, bytes)

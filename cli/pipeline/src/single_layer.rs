@@ -69,7 +69,7 @@ pub fn plain_blob(layer: &LayerFile, path: &Path) -> Result<PathBuf> {
 pub fn check_front(front: &LayerFile, tar: &Path, report: &dyn Report) -> Result<()> {
     let source = Source::blob(tar)?;
     let hash = |meter: &_| write_layer(&source, &mut std::io::sink(), tar, meter);
-    let found = report.during("checking", Some(source.size()), 1, hash)?;
+    let found = report.during("checking", Some(source.size()), vec![tar.display().to_string()], hash)?;
     if found != front.diff_id {
         bail!("wrong digest: {}: found {found}, expected {}", tar.display(), front.diff_id);
     }

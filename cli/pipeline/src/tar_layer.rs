@@ -90,7 +90,8 @@ impl TarLayer<'_> {
             bail!("no layer: {}: found no bytes, expected a tar", self.tar.display());
         }
         let part = Part::new(Arc::new(file), self.tar, 0, size);
-        let found = report.during("reading", None, 1, |_| unpack_tar(&part, self.limits))?;
+        let found =
+            report.during("reading", None, vec![self.tar.display().to_string()], |_| unpack_tar(&part, self.limits))?;
         let unusable = || format!("no layer: {}", self.tar.display());
         let tree = LayerTree::read_nth(BufReader::new(found.tar.reader()), 0, &Allowance::new(self.limits));
         let mut files = Tree::default();
@@ -149,6 +150,7 @@ pub fn written(tar: &Source, blob: NewBlob<'_>, out: &mut Output, report: &dyn R
             Ok(LayerFile::compressed(&CompressorPool::with(params, threads, compress)?, tar.size(), params))
         }
     };
-    let made: layerstone_layer::Result<LayerFile> = report.during("writing", Some(tar.size()), 1, write);
+    let made: layerstone_layer::Result<LayerFile> =
+        report.during("writing", Some(tar.size()), vec![blob.path.display().to_string()], write);
     Ok(made?)
 }

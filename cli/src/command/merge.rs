@@ -53,7 +53,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         images.into_iter().try_for_each(|image| merge.add(&location, image))?;
     }
     let unpack = |meter: &Progress| merge.unpack(limits, meter);
-    common.report().during("unpacking", None, 0, unpack)?;
+    common.report().during("unpacking", None, Vec::new(), unpack)?;
     write_archive(&merge.archive(), &target, &CompressionChoice::default(), &|_| merge.trailer(), common)?;
     let work = Work { verb: "merged", target: &target, runs: false, since, answer: options.answer };
     let names = merge.images().iter().flat_map(|image| image.tags.clone()).collect();
@@ -79,7 +79,7 @@ fn opened(places: &[Place], opener: &Opener<'_>) -> Result<Vec<(Location, Vec<St
     };
     let open_all = |_: &Progress| places.par_iter().map(open).collect::<Vec<Result<_>>>();
     // Of several errors the first one by order, not by time.
-    opener.report.during("opening", None, 0, open_all).into_iter().collect()
+    opener.report.during("opening", None, Vec::new(), open_all).into_iter().collect()
 }
 
 fn value(merge: &Merge, summary: &Summary<'_>) -> Value {

@@ -109,7 +109,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     for below in &options.below {
         step.layer(&store, below)?;
     }
-    let mut layer = common.report().stage("root", || make(&spec, &config, &options.output.blob, common))?;
+    let mut layer =
+        common.report().stage("customisation layer", || make(&spec, &config, &options.output.blob, common))?;
     layer.comment = options.copy_layer.as_deref().map(copies_comment);
     layer.set_blob(&options.output.file, &options.output.blob)?;
     options.legacy.write(&options.output.blob)?;

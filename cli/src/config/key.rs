@@ -72,4 +72,4 @@ pub const KEYS: [Key; 15] = [
 ];
 
 /// What `progress` takes.
-const PROGRESS: Kind = WHEN;
+const PROGRESS: Kind = Kind::Word(&["auto", "plain", "always", "never"]);

@@ -190,6 +190,10 @@ impl Push {
 }
 
 impl BlobStore for Push {
+    fn verb(&self) -> &'static str {
+        "pushing"
+    }
+
     /// A registry takes no manifest whose blobs it lacks, and keeps them as long as it has it (distribution-spec, "Pushing
     /// Manifests"): one question instead of one a blob, for this image, or for the one that it takes its tag from.
     fn expect_image(&self, image: &ExpectedImage<'_>) -> layerstone_oci::Result<()> {

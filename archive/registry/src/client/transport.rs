@@ -7,7 +7,7 @@ use crate::client::credential::basic;
 use crate::client::proxy::{Proxies, Proxy};
 use crate::client::resolver::Unresolved;
 use crate::client::socket;
-use crate::options::Options;
+use crate::options::{Options, Waiting};
 use crate::trust::Trust;
 use crate::url::Url;
 use crate::{Error, Obstacle, Result};
@@ -29,6 +29,9 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// The message about a host that answers TLS in plain.
 pub(crate) const PLAIN_ANSWER: &str = "found an answer without TLS";
 
+/// Bytes of a body that is sent at once.
+const SHORT: usize = 1 << 16;
+
 /// The target of this crate's events.
 pub(crate) const LOG: &str = "layerstone::registry";
 
@@ -48,6 +51,7 @@ pub(crate) struct Transport {
     agents: Arc<Agents>,
     /// The hosts that have answered. A name that had an address has one again when the resolver works again.
     reached: Arc<Mutex<BTreeSet<String>>>,
+    waiting: Waiting,
 }
 
 /// Why there is no answer.
@@ -63,7 +67,7 @@ impl Transport {
         let (silence, cancel) = (options.io_timeout, options.cancel.clone());
         let agents = Agents { roots, silence, limit: None, cancel, made: Mutex::default() };
         let (trust, proxies, agents) = (Arc::new(trust), Arc::new(proxies), Arc::new(agents));
-        Ok(Transport { trust, proxies, agents, reached: Arc::default() })
+        Ok(Transport { trust, proxies, agents, reached: Arc::default(), waiting: options.waiting.clone() })
     }
 
     /// For a few requests after cancellation.
@@ -159,7 +163,14 @@ impl Transport {
         proxy: Option<&'a Proxy>,
     ) -> Result<Answer, Failure<'a>> {
         let begin = Instant::now();
-        let answer = self.exchange(method, url, headers, payload, proxy);
+        // While a body is sent, it is the network that is waited for.
+        let is_short = match &payload {
+            None => true,
+            Some(Payload::Bytes(bytes)) => bytes.len() <= SHORT,
+            Some(Payload::Chunks(_)) => false,
+        };
+        let exchange = || self.exchange(method, url, headers, payload, proxy);
+        let answer = if is_short { self.waiting.during(&url.authority, exchange) } else { exchange() };
         // Neither headers nor the query, which may hold secrets.
         let (ms, proxy) = (begin.elapsed().as_millis() as u64, proxy.map(tracing::field::display));
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());

@@ -20,7 +20,8 @@ impl Legacy {
             let context = || layer.label.display().to_string();
             tarsum(layer.tar()?.reader().with_context(context)?).with_context(context)
         };
-        let sums = report.during("summing", None, 0, |_| layers.par_iter().map(sum).collect::<Result<Vec<_>>>())?;
+        let sums =
+            report.during("summing", None, Vec::new(), |_| layers.par_iter().map(sum).collect::<Result<Vec<_>>>())?;
         let of_base = base.iter().flat_map(|base| &base.image.layers).map(LegacyOrigin::base);
         let origins = of_base.chain(std::iter::repeat(LegacyOrigin::Own));
         let sizes = layers.iter().map(|layer| Ok(layer.tar()?.size())).collect::<Result<Vec<_>>>()?;

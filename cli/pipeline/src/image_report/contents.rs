@@ -51,7 +51,7 @@ pub fn read_contents(
         meter.count(0)?;
         found
     };
-    let layers = report.during("scanning", scan.then_some(sizes), 0, read)?;
+    let layers = report.during("scanning", scan.then_some(sizes), Vec::new(), read)?;
     let mut contents = Contents { directories: Vec::new(), references: BTreeMap::new() };
     for layer in layers {
         contents.directories.push(layer.directories);

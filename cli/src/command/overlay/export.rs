@@ -10,7 +10,7 @@ use layerstone_image::StoredImage;
 use layerstone_layer::Progress;
 use layerstone_pipeline::check_tar;
 use layerstone_store::Output;
-use layerstone_tar::{Part, write_flat};
+use layerstone_tar::write_flat;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IsTerminal, Write, stdout};
@@ -62,14 +62,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 /// Writes the flat tar while the layers are checked.
 fn export(image: &StoredImage, out: &mut (dyn Write + Send), to: &Path, common: &Common) -> Result<()> {
     let parts = image.parts();
-    let bytes = parts.iter().map(Part::size).fold(0, u64::saturating_add);
+    let bytes = image.unchecked().map(|layer| layer.part.size()).fold(0, u64::saturating_add);
+    let titles = image.unchecked().map(|layer| layer.name.clone()).collect();
     let write = || -> Result<()> {
         let tree = image.tree()?;
         image.check_holes(&tree)?;
         Ok(write_flat(&tree, &parts, out, to)?)
     };
     let both = |meter: &Progress| rayon::join(|| image.check(meter), write);
-    let (checked, written) = common.report().during("exporting", Some(bytes), parts.len(), both);
+    let (checked, written) = common.report().during("exporting", Some(bytes), titles, both);
     // What is wrong with a layer explains what went wrong with writing its files.
     checked?;
     written

@@ -16,8 +16,10 @@ pub fn run(file: &Path, store: &Store, as_json: bool, common: &Common) -> Result
     let closure = Closure::read(file)?;
     let bytes = closure.graph.iter().filter_map(|info| info.nar_size).fold(0, u64::saturating_add);
     let work = |progress: &Progress| verify(&closure, store, |count| progress.add_bytes(count));
-    let mismatches =
-        common.report().during("verifying", Some(bytes), 0, work).with_context(|| file.display().to_string())?;
+    let mismatches = common
+        .report()
+        .during("verifying", Some(bytes), Vec::new(), work)
+        .with_context(|| file.display().to_string())?;
     let paths = closure.graph.len();
     if as_json {
         let differing: Vec<Value> = mismatches.iter().map(entry).collect();
