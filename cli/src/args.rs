@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Flags of every command, shown behind its own.
 #[derive(Args, Clone)]
 pub struct Common {
-    /// Print nothing but errors
+    /// Print the digest of what was made and errors, and nothing else
     #[arg(short, long, global = true, display_order = 900)]
     pub quiet: bool,
     /// Tell what is done on stderr, such as requests and cache misses; -vv: more of it

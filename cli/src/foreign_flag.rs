@@ -11,7 +11,7 @@ const PLAIN_HTTP: &str = "--insecure HOST lets it speak plain HTTP to a registry
 const BUILDS: Commands = &["build", "ninja", "make"];
 
 /// The commands, the flag, and what to do instead.
-const FLAGS: [(Commands, &str, &str); 29] = [
+const FLAGS: [(Commands, &str, &str); 28] = [
     (BUILDS, "-f", DOCKERFILE),
     (BUILDS, "--file", DOCKERFILE),
     (BUILDS, "--build-arg", DOCKERFILE),
@@ -38,8 +38,7 @@ const FLAGS: [(Commands, &str, &str); 29] = [
     (&[], "--plain-http", PLAIN_HTTP),
     (&[], "--dry-run", "`layerstone build --dry-run` tells what it would write"),
     (&[], "--debug", "-v tells what is done"),
-    (&[], "--verbose", "-v tells what is done"),
-    (&[], "--silent", "-q prints nothing but errors"),
+    (&[], "--silent", "-q prints the digest and errors alone"),
     (&[], "--no-color", "--color never"),
 ];
 

@@ -67,12 +67,15 @@ fn in_our_words(message: &str) -> String {
     if text.contains("invalid value '-") {
         text = text.replace("expected a whole number", "expected a number that is not below 0");
     }
-    // `7 is not in 0..=5`.
+    // `7 is not in 0..=5`, and of a range without an end `0 is not in 1..18446744073709551615`.
     if let Some((before, range)) = text.split_once(" is not in ")
-        && let Some((first, last)) = range.split_once("..=")
+        && let Some((first, last)) = range.split_once("..")
         && let Some((before, _)) = before.rsplit_once(": ")
     {
-        text = format!("{before}: expected {first} to {last}");
+        text = match last.strip_prefix('=') {
+            Some(last) => format!("{before}: expected {first} to {last}"),
+            None => format!("{before}: expected {first} or more"),
+        };
     }
     text
 }

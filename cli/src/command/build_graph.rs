@@ -22,8 +22,9 @@ use rules_args::RulesArgs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Write an image's stages as a build.ninja, one edge a stage and a layer
+/// Write an image's stages as a build.ninja
 ///
+/// There is an edge for each stage and each layer.
 /// ninja runs what is new: the graph is written again when the plan changes, and layers are called after what is in them,
 /// so that one changed store path makes one layer and the image anew.
 #[derive(Args)]
@@ -35,8 +36,9 @@ pub struct NinjaOptions {
     output: PathBuf,
 }
 
-/// Write an image's stages as rules of GNU make, one a stage and a layer
+/// Write an image's stages as rules of GNU make
 ///
+/// There is a rule for each stage and each layer.
 /// `make -f image.mk` makes the image; another makefile may include it. It is written again when the plan changes.
 #[derive(Args)]
 pub struct MakeOptions {

@@ -19,8 +19,9 @@ use layerstone_store::{Limits, Scratch, Store, StorePath};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Make an image of a small store that comes with this program, and show what was built
+/// Make an image of a small store that comes with this program
 ///
+/// Its layers are shown, and what to do with the image.
 /// The store has three paths: a greeting, a program that prints it and needs nothing of the host, and a tree of links
 /// over them. Their references are found by scanning, as for any image.
 #[derive(Args)]

@@ -13,7 +13,7 @@ use layerstone_pipeline::{ImageSource, ImageTarget, check_places};
 use std::ffi::OsString;
 use std::time::Instant;
 
-/// Put images for one architecture each together into one image for all
+/// Join images for one architecture each into one image for all
 ///
 /// Each image keeps its manifest. What it runs on is taken from its config; two for the same platform are an error.
 #[derive(Args)]

@@ -25,9 +25,9 @@ use std::path::{Path, PathBuf};
 /// What the command is called.
 const NAME: &str = "layer";
 
-/// Make layers of a plan, or of a tar: digests and sizes, and the tars if wanted
+/// Make the layers of a plan, or a layer of a tar
 ///
-/// A layer file says what a layer is (diff ID, size) and holds either the name of its tar or the recipe from which
+/// What is written are digests and sizes, and the tars if they are wanted. A layer file says what a layer is (diff ID, size) and holds either the name of its tar or the recipe from which
 /// anyone makes the same bytes again, `image` among them. The bytes are those of nixpkgs' stream_layered_image.py.
 #[derive(Args)]
 pub struct Options {

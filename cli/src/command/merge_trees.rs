@@ -14,9 +14,9 @@ use layerstone_store::{Output, write_whole};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Merge folders and tars into one tree, as dockerTools' mergeDrvs does
+/// Merge folders and tars into one tree
 ///
-/// Of two files or links of one name the last one wins, with a warning if they differ; folders are merged, and a folder
+/// It does what dockerTools' mergeDrvs does. Of two files or links of one name the last one wins, with a warning if they differ; folders are merged, and a folder
 /// and something else of one name are an error. Tars may be compressed with gzip, zstd, xz or bzip2.
 ///
 /// The output is a new folder, or if its name ends in .tar, a tar that belongs to root.

@@ -17,9 +17,9 @@ use layerstone_root::NixDbPlace;
 use layerstone_spec::Spec;
 use std::path::PathBuf;
 
-/// Make the layer of Nix's database: what Nix in a container knows of the image's store paths
+/// Make the layer of Nix's database, for Nix in a container
 ///
-/// The paths of the closure are registered, and behind those of the base's database; each has a root for the garbage
+/// It is what Nix there knows of the image's store paths. The paths of the closure are registered, and behind those of the base's database; each has a root for the garbage
 /// collector. NAR hashes that the closure does not tell are computed from the store.
 #[derive(Args)]
 pub struct Options {

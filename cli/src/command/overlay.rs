@@ -8,7 +8,7 @@ use crate::args::Common;
 use anyhow::Result;
 use clap::Subcommand;
 
-/// Work with all layers of an image put over each other
+/// Run a root script over an image, or export its files
 #[derive(Subcommand)]
 pub enum Command {
     Export(Box<export::Options>),

@@ -19,9 +19,10 @@ use serde_json::{Map, json};
 use std::io;
 use std::path::Path;
 
-/// Print what pullImage needs to get an image: its digest, and the hash of the archive that `layerstone pull` makes of it
+/// Print an image's digest and hash, as dockerTools' pullImage wants them
 ///
-/// As nix-prefetch-docker does. The hash is that of our own archive, which depends on the image and its name alone.
+/// As nix-prefetch-docker does. The hash is that of the archive that `layerstone pull` makes, which depends on the image and
+/// its name alone.
 #[derive(Args)]
 pub struct Options {
     /// The image, HOST/NAME:TAG, HOST/NAME@sha256:HEX, or both

@@ -12,9 +12,9 @@ use layerstone_pipeline::{ImageSource, ImageTarget, check_places, remote_digest,
 use layerstone_store::Digest;
 use std::ffi::OsString;
 
-/// Get an image of a registry: dockerTools' pullImage
+/// Get an image from a registry
 ///
-/// The digest of every byte is checked. The docker archive depends on the image and its name alone, so that its hash can
+/// It does what dockerTools' pullImage does. The digest of every byte is checked. The docker archive depends on the image and its name alone, so that its hash can
 /// be fixed; `layerstone prefetch` prints it. Without a digest in REF, the one that it leads to is printed.
 #[derive(Args)]
 pub struct Options {

@@ -8,7 +8,7 @@ use layerstone_root::write_helper;
 use layerstone_spec::Helper;
 use std::path::PathBuf;
 
-/// Write ready contents into a new folder: users, a /tmp, links to a shell, to env, to certificates
+/// Write ready contents: users, a /tmp, links to sh and certificates
 ///
 /// `root`, `build` and image.json put the same into an image: --helper NAME[=PATH], "helpers". The names are those of
 /// nixpkgs: fakeNss (/etc/passwd, group and nsswitch.conf, /var/empty), shadowSetup (what useradd and su need),

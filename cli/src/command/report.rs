@@ -14,10 +14,10 @@ use layerstone_store::{to_text, write_text};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Show what is in an image, who brought it in and what updates cost, as one page of HTML
+/// Write a page of HTML about an image: contents, references, updates
 ///
-/// The page shows the layers, and what is in them by size: store paths, and directories of what is outside the store. It
-/// needs nothing from elsewhere.
+/// The page shows the layers, and what is in them by size: store paths, and directories of what is outside the store; who
+/// brought a path in; and what an update sends. It needs nothing from elsewhere.
 #[derive(Args)]
 pub struct Options {
     /// Image: FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place

@@ -20,9 +20,9 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Mutex;
 
-/// Give images away on this machine, as a registry does: docker pull takes only the layers that it lacks
+/// Serve images as a registry does, on this machine
 ///
-/// Layers of an image.json are made from the store when they are asked for, and not compressed unless --compression says
+/// docker pull and other clients take only the layers that they lack. Layers of an image.json are made from the store when they are asked for, and not compressed unless --compression says
 /// so. An image for several platforms is given with its index, unless --arch, --variant or --os picks one of it. SIGINT and
 /// SIGTERM end it, when what is being sent is sent.
 #[derive(Args)]

@@ -266,9 +266,9 @@ fn what_flags_take() {
     let Some(place) = place(&[], "true") else { return };
     for (flags, expected) in [
         ("--backend docker", "found docker, expected vm, kvm, emulation, userns or namespace"),
-        ("--memory 64", "64 is not in 256..=16777216"),
-        ("--disk-size 0", "0 is not in 1..=16777216"),
-        ("--timeout 0", "0 is not in 1.."),
+        ("--memory 64", "invalid value '64' for '--memory <MIB>': expected 256 to 16777216"),
+        ("--disk-size 0", "'0' for '--disk-size <MIB>': expected 1 to 16777216"),
+        ("--timeout 0", "'0' for '--timeout <S>': expected 1 or more"),
     ] {
         let run =
             place.run(&format!("overlay run --base base.tar --script script.sh -o x.layer.json --blob x.tar {flags}"));
