@@ -218,7 +218,7 @@ mod tests {
             "\
 layer     size                                    holds
     0   400 kB   80.0 %  there  ████████████████  glibc-2.36
-    1   100 kB   20.0 %  sent   ████              a-long-name-of-a-package-1.0 +2
+    1   100 kB   20.0 %  sent   ████              a-long-name-of-a-package-1… +2
 "
         );
     }

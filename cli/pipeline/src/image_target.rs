@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn words_that_are_not_written() {
         for (text, expected) in
-            [("dokcer:", "./dokcer: is a file"), ("dir:x", "write oci:DIR; "), ("myname:2", "./myname:2 ")]
+            [("dokcer:", "write docker:; ./dokcer: "), ("dir:x", "write oci:DIR; "), ("myname:2", "./myname:2 ")]
         {
             let error = ImageTarget::parse(text.as_ref()).unwrap_err();
             let crate::Error::Refused(refused) = error else { panic!("{error}") };
