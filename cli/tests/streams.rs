@@ -126,7 +126,7 @@ fn progress() {
         let shown = place.ok(&format!("{line} --progress {when}"));
         assert_eq!(
             stages(&shown.stderr)[..6],
-            ["files below", "customisation layer", "scanning", "closure", "plan", "layers laid out"]
+            ["files of lower layers", "customisation layer", "scanning", "closure", "plan", "sizes of layers"]
         );
         let writing = shown.stderr.lines().find(|line| line.contains("] writing: ")).unwrap();
         // Each layer is counted once, though stdout takes no header after its layer, so that all are read twice.

@@ -73,7 +73,7 @@ impl Builder<'_> {
         let report = self.options.report;
         let tars: Vec<PathBuf> = below.iter().map(|layer| layer.blob.clone()).collect();
         let stage = name.map_or_else(|| ROOT_COMMENT.to_owned(), |name| format!("copying {name}"));
-        let tree = report.stage("files below", || root_layer::tree_below(self.base.as_ref(), &tars))?;
+        let tree = report.stage("files of lower layers", || root_layer::tree_below(self.base.as_ref(), &tars))?;
         let below = Below { base: self.base.as_ref(), tree: tree.as_deref() };
         let found = libraries(self.spec, name, below, self.options.store, self.options.limits)?;
         let config = root_layer::root_config(spec, self.options.store, tree.clone(), self.options.limits)?;
@@ -192,7 +192,7 @@ impl Builder<'_> {
             base.check_store(self.options.store)?;
         }
         let recipes = self.recipes(&plan)?;
-        let mut layers = report.stage("layers laid out", || self.store_layers(recipes))?;
+        let mut layers = report.stage("sizes of layers", || self.store_layers(recipes))?;
         for FileLayer { layer, blob, comment } in files {
             let is_root = comment == ROOT_COMMENT;
             let comment_of = (!is_root).then(|| comment.clone());

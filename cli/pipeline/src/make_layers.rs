@@ -55,7 +55,7 @@ impl LayersToMake<'_> {
         }
         let new: Vec<usize> = (0..cached.len()).filter(|index| cached[*index].is_none()).collect();
         let recipes: Vec<&Recipe> = new.iter().map(|index| &self.recipes[*index]).collect();
-        let sources = report.stage("layers laid out", || layouts(&recipes, self.cache, store))?;
+        let sources = report.stage("sizes of layers", || layouts(&recipes, self.cache, store))?;
         let blob_of = |index: &usize| Some(BlobFile { output: blobs.get(*index)?, path: &self.blobs[*index] });
         let blob_files: Vec<Option<BlobFile<'_>>> = new.iter().map(blob_of).collect();
         let titles = recipes.iter().map(|recipe| title_of_paths(&recipe.paths)).collect();

@@ -20,16 +20,16 @@ fn every_stage() {
     for (line, expected) in [
         (
             "build x.json --root root --no-cache -o x.tar",
-            vec!["files below", "customisation layer", "closure", "plan", "layers laid out", "writing"],
+            vec!["files of lower layers", "customisation layer", "closure", "plan", "sizes of layers", "writing"],
         ),
         (
             "build x.json --root root --no-cache -o oci:lay",
-            vec!["files below", "customisation layer", "closure", "plan", "layers laid out", "putting"],
+            vec!["files of lower layers", "customisation layer", "closure", "plan", "sizes of layers", "putting"],
         ),
         ("root --spec x.json --root root -o root.layer.json --blob root.tar", vec!["customisation layer"]),
         ("closure --graph graph.json --root root -o c.json", vec!["closure"]),
         ("layers x.closure.json --max-layers 3 -o p.json", vec!["plan"]),
-        ("layer x.layers.json --root root --no-cache --all -o all", vec!["layers laid out", "hashing"]),
+        ("layer x.layers.json --root root --no-cache --all -o all", vec!["sizes of layers", "hashing"]),
         ("copy oci:lay y.tar", vec!["unpacking", "writing"]),
     ] {
         let found = stages(&place, line);
