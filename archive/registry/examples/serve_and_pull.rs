@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     repository.finish(&Descriptor::of(media_type::INDEX, &index), &index, Some(&reference))?;
     let (memory, (until_closed, open)) = (memory.into_inner()?, std::io::pipe()?);
     thread::scope(|scope| {
-        let serving = scope.spawn(|| server.run(&memory, until_closed.as_fd(), &|_| ()));
+        let serving = scope.spawn(|| server.run(&memory, until_closed.as_fd(), &|_, _| ()));
         let registry = Registry::connect(reference.host(), &Options::default());
         let pulled = registry.and_then(|it| it.repository(&reference.repository()).manifest(reference.tag_or_latest()));
         drop(open);

@@ -30,5 +30,5 @@ pub use error::{Error, Obstacle, Result};
 pub use memory_registry::{MemoryRegistry, RepositoryHandle, StoredContent};
 pub use options::{Notify, Options, Waiting};
 pub use push_stats::PushStats;
-pub use server::{Served, Server};
+pub use server::{Asked, Outcome, Server};
 pub use trust::InsecureHost;

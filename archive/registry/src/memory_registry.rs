@@ -91,9 +91,20 @@ fn referrer(descriptor: &Descriptor, bytes: &[u8]) -> Option<(Digest, Value)> {
     Some((subject, listed))
 }
 
+/// Which content is wanted.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// `blob` or `manifest`.
+    pub kind: &'static str,
+    /// The repository that was named.
+    pub repository: String,
+    /// A tag, or a digest.
+    pub reference: String,
+}
+
 /// The answer to a request.
 pub(crate) enum Answer<'a> {
-    Content(&'a StoredContent, &'static str),
+    Content(&'a StoredContent, Wanted),
     Json(Value, Vec<(&'static str, String)>),
     No(u16, &'static str, &'static str),
 }
@@ -131,15 +142,16 @@ impl MemoryRegistry {
         let split = |kind: &'static str| rest.rsplit_once(kind).map(|(name, wanted)| (kind, name, wanted));
         let Some((kind, name, wanted)) = kinds.into_iter().find_map(split) else { return NO_NAME };
         let Some(tags) = self.tags.get(name) else { return NO_NAME };
+        let wanted_as = |kind| Wanted { kind, repository: name.to_owned(), reference: wanted.to_owned() };
         match kind {
             "/blobs/" => match wanted.parse().ok().and_then(|digest| self.blobs.get(&digest)) {
-                Some(stored) => Answer::Content(stored, "blob"),
+                Some(stored) => Answer::Content(stored, wanted_as("blob")),
                 None => Answer::No(404, "BLOB_UNKNOWN", "blob unknown to registry"),
             },
             "/manifests/" => {
                 let digest = wanted.parse().ok().or_else(|| tags.get(wanted).copied());
                 match digest.and_then(|digest| self.manifests.get(&digest)) {
-                    Some(stored) => Answer::Content(stored, "manifest"),
+                    Some(stored) => Answer::Content(stored, wanted_as("manifest")),
                     None => Answer::No(404, "MANIFEST_UNKNOWN", "manifest unknown"),
                 }
             }

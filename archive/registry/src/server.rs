@@ -4,15 +4,14 @@
 //! Each connection has a thread. On shutdown, answers that have begun are completed, and idle connections are closed.
 
 use crate::http::{Head, NoRequest, Request, Requests, range};
-use crate::memory_registry::{Answer, MemoryRegistry, StoredContent};
+use crate::memory_registry::{Answer, MemoryRegistry, StoredContent, Wanted};
 use crate::{Error, Result};
 use layerstone_oci::Descriptor;
 use layerstone_store::Digest;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use serde_json::json;
-use std::fmt;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -25,35 +24,36 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Connections at a time; others wait.
 const MOST_CONNECTIONS: usize = 128;
 
-/// What became of a request for content.
+/// A request for content.
 #[derive(Clone, Copy, Debug)]
-pub enum Served<'a> {
-    /// So many bytes of it were sent.
-    Gave {
-        /// `blob` or `manifest`.
-        kind: &'a str,
-        /// Its digest.
-        digest: &'a Digest,
-        /// The bytes, which may be a part of it.
-        bytes: u64,
-    },
-    /// It could not be read.
-    Failed {
-        /// Its digest.
-        digest: &'a Digest,
-        /// Why.
-        cause: &'a str,
-    },
+pub struct Asked<'a> {
+    /// Who asks.
+    pub client: IpAddr,
+    /// `blob` or `manifest`.
+    pub kind: &'a str,
+    /// The repository that was named.
+    pub repository: &'a str,
+    /// The tag or the digest that was named.
+    pub reference: &'a str,
+    /// The digest of the content.
+    pub digest: &'a Digest,
 }
 
-impl fmt::Display for Served<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Served::Gave { kind, digest, bytes } => write!(f, "gave {kind} {digest}, {bytes} bytes"),
-            Served::Failed { digest, cause } => write!(f, "cannot give {digest}: {cause}"),
-        }
-    }
+/// What became of a request for content.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// It is being sent.
+    Begun,
+    /// So many bytes of it were sent, which may be a part of it.
+    Gave(u64),
+    /// The client has gone.
+    Broken,
+    /// It could not be read, for this cause.
+    Failed(&'a str),
 }
+
+/// Is told what becomes of each request for content.
+type Tell<'a> = dyn Fn(Asked<'_>, Outcome<'_>) + Sync + 'a;
 
 /// A server that listens on a port.
 #[derive(Debug)]
@@ -81,28 +81,18 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop` is readable or its other end is closed; `tell` is told of each manifest and blob that is
-    /// sent, and for each error.
+    /// Serves until `stop` is readable or its other end is closed; `tell` is told when a manifest or a
+    /// blob begins to be sent, and how that ends.
     ///
     /// # Errors
     ///
     /// Connections cannot be accepted.
-    pub fn run(
-        &self,
-        registry: &MemoryRegistry,
-        stop: BorrowedFd<'_>,
-        tell: &(dyn Fn(Served<'_>) + Sync),
-    ) -> Result<()> {
+    pub fn run(&self, registry: &MemoryRegistry, stop: BorrowedFd<'_>, tell: &Tell<'_>) -> Result<()> {
         let url = format!("http://{}", self.address);
         self.accept(registry, stop, tell).map_err(|e| Error::broken(url, e.to_string()))
     }
 
-    fn accept(
-        &self,
-        registry: &MemoryRegistry,
-        stop: BorrowedFd<'_>,
-        tell: &(dyn Fn(Served<'_>) + Sync),
-    ) -> io::Result<()> {
+    fn accept(&self, registry: &MemoryRegistry, stop: BorrowedFd<'_>, tell: &Tell<'_>) -> io::Result<()> {
         let open = AtomicUsize::new(0);
         // Counts connections that have ended.
         let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -117,8 +107,8 @@ impl Server {
                     let _ = rustix::io::read(&ended, &mut [0; 8]);
                     continue;
                 }
-                let stream = match self.listener.accept() {
-                    Ok((stream, _)) => stream,
+                let (stream, client) = match self.listener.accept() {
+                    Ok((stream, client)) => (stream, client.ip().to_canonical()),
                     Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {
                         continue;
                     }
@@ -133,7 +123,7 @@ impl Server {
                 let (open, ended) = (&open, &ended);
                 let served = thread::Builder::new().spawn_scoped(scope, move || {
                     // A connection that breaks is its other side's concern.
-                    let _ = Connection { stream, registry, stop, tell }.run();
+                    let _ = Connection { stream, client, registry, stop, tell }.run();
                     open.fetch_sub(1, Ordering::AcqRel);
                     // A counter that is full wakes whoever waits as well.
                     let _ = rustix::io::write(ended, &1_u64.to_ne_bytes());
@@ -164,9 +154,10 @@ fn wait<const N: usize>(fds: [BorrowedFd<'_>; N], limit: Option<Duration>) -> io
 
 struct Connection<'a> {
     stream: TcpStream,
+    client: IpAddr,
     registry: &'a MemoryRegistry,
     stop: BorrowedFd<'a>,
-    tell: &'a (dyn Fn(Served<'_>) + Sync),
+    tell: &'a Tell<'a>,
 }
 
 impl Connection<'_> {
@@ -219,7 +210,7 @@ impl Connection<'_> {
         let is_head = request.method == "HEAD";
         let is_last = request.is_last;
         let (status, body, mut headers) = match answer {
-            Answer::Content(stored, kind) => return self.give(request, stored, kind),
+            Answer::Content(stored, wanted) => return self.give(request, stored, &wanted),
             Answer::Json(value, headers) => (200, value, headers),
             Answer::No(status, code, message) => {
                 (status, json!({"errors": [{"code": code, "message": message}]}), Vec::new())
@@ -236,8 +227,10 @@ impl Connection<'_> {
         if is_head { Ok(()) } else { self.stream.write_all(body.as_bytes()) }
     }
 
-    fn give(&mut self, request: &Request, stored: &StoredContent, kind: &str) -> io::Result<()> {
+    fn give(&mut self, request: &Request, stored: &StoredContent, wanted: &Wanted) -> io::Result<()> {
         let Descriptor { digest, size, media_type, .. } = &stored.descriptor;
+        let Wanted { kind, repository, reference } = wanted;
+        let kind = *kind;
         let is_last = request.is_last;
         let media_type = if kind == "blob" { "application/octet-stream" } else { media_type };
         let mut headers = vec![
@@ -262,19 +255,22 @@ impl Connection<'_> {
         if request.method == "HEAD" {
             return Ok(());
         }
+        let asked = Asked { client: self.client, kind, repository, reference, digest };
+        (self.tell)(asked, Outcome::Begun);
         let mut out = Limited { out: &mut self.stream, left: length, error: None };
         let result = stored.content.write_to(first, &mut out);
         let (left, broken) = (out.left, out.error);
         if let Some(error) = broken {
+            (self.tell)(asked, Outcome::Broken);
             return Err(error);
         }
         if left > 0 {
             // The client sees that the body is too short.
             let cause = result.err().map_or_else(|| "it has fewer bytes than it had".to_owned(), |e| e.to_string());
-            (self.tell)(Served::Failed { digest, cause: &cause });
+            (self.tell)(asked, Outcome::Failed(&cause));
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        (self.tell)(Served::Gave { kind, digest, bytes: length });
+        (self.tell)(asked, Outcome::Gave(length));
         Ok(())
     }
 }

@@ -1,24 +1,33 @@
 //! `layerstone serve`: a registry on this machine that only gives.
 
+mod pulls;
+
 use crate::answer::{AnswerArgs, print_answer_line};
 use crate::args::Common;
 use crate::interrupt;
 use crate::out::print;
-use crate::out::tell;
 use crate::overwrite::Files;
+use crate::progress::print_line;
+use crate::screen::labelled;
 use crate::transfer_args::TransferArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_oci::{BlobStore, Descriptor, Index, Reference, media_type};
 use layerstone_pipeline::{Copier, ImageSource, PutManifest, check_sources};
-use layerstone_registry::{MemoryRegistry, RepositoryHandle, Served, Server};
-use layerstone_store::Scratch;
+use layerstone_registry::{Asked, MemoryRegistry, Outcome, RepositoryHandle, Server};
+use layerstone_store::{Digest, Scratch};
+use pulls::{Event, Pulls};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::thread;
+
+/// The target of what `-v` tells.
+const LOG: &str = "layerstone::serve";
 
 /// Serve images as a registry does, on this machine
 ///
@@ -50,9 +59,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let images: Vec<ImageSource> = options.images.iter().map(parse).collect::<Result<_>>()?;
     check_sources(&images, &registries)?;
     let shelf = Mutex::new(MemoryRegistry::default());
-    let (mut names, mut scratches) = (Vec::new(), Vec::new());
+    let (mut names, mut scratches, mut digests) = (Vec::new(), Vec::new(), BTreeMap::new());
     for image in images {
-        let name = put(image, &copier, &shelf, &mut scratches)?;
+        let (name, digest) = put(image, &copier, &shelf, &mut scratches)?;
+        digests.insert(digest, name.to_string());
         if names.contains(&name) {
             bail!("two images called {name}: expected names of their own");
         }
@@ -68,35 +78,75 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     } else {
         names.iter().try_for_each(|name| print(format_args!("{name}\n")))?;
     }
-    let tell = |served: Served<'_>| match served {
-        // Whoever read it may be gone: the images are given away all the same.
-        served if options.answer.is_json() => drop(print(format_args!("{}\n", value(served)))),
-        _ if common.quiet => {}
-        served => tell(served),
-    };
+    let is_told = !options.answer.is_json() && !common.quiet;
+    if is_told {
+        let paint = common.color.of_stderr();
+        names.iter().for_each(|name| print_line(labelled("pull", &format!("docker pull {name}"), paint).trim_end()));
+    }
     // Where signals are not noted, they end the program, and nothing is ever read from this.
     let (never, _writer) = std::io::pipe().context("cannot make a pipe")?;
-    server.run(&shelf, interrupt::descriptor().unwrap_or(never.as_fd()), &tell)?;
-    Ok(())
+    let (events, pulled) = channel::<Event>();
+    let tell = move |asked: Asked<'_>, outcome: Outcome<'_>| {
+        if options.answer.is_json() {
+            // Whoever read it may be gone: the images are given away all the same.
+            value(asked, outcome).map(|value| print(format_args!("{value}\n")));
+            return;
+        }
+        log(asked, outcome);
+        match outcome {
+            Outcome::Failed(cause) if is_told => print_line(&format!("cannot give {}: {cause}", asked.digest)),
+            _ => {}
+        }
+        // Whoever counts them ends after this.
+        let _ = events.send(Event::of(asked, outcome));
+    };
+    let digests = &digests;
+    thread::scope(|scope| {
+        let count = move || {
+            Pulls::new(digests).tell(pulled, &|line| {
+                if is_told {
+                    print_line(line)
+                }
+            })
+        };
+        thread::Builder::new().spawn_scoped(scope, count).context("cannot start a thread")?;
+        let served = server.run(&shelf, interrupt::descriptor().unwrap_or(never.as_fd()), &tell);
+        drop(tell);
+        Ok(served?)
+    })
 }
 
-/// An event, for programs.
-fn value(served: Served<'_>) -> Value {
-    match served {
-        Served::Gave { kind, digest, bytes } => {
-            json!({"event": "gave", "kind": kind, "digest": digest, "bytes": bytes})
-        }
-        Served::Failed { digest, cause } => json!({"event": "failed", "digest": digest, "cause": cause}),
+/// Tells a request with `-v`.
+fn log(asked: Asked<'_>, outcome: Outcome<'_>) {
+    let Asked { client, kind, repository, digest, .. } = asked;
+    let client = tracing::field::display(client);
+    match outcome {
+        Outcome::Begun => {}
+        Outcome::Gave(bytes) => tracing::info!(target: LOG, client, bytes, "gave {kind} {digest} of {repository}"),
+        Outcome::Broken => tracing::info!(target: LOG, client, "the client has gone: {kind} {digest} of {repository}"),
+        Outcome::Failed(cause) => tracing::info!(target: LOG, client, cause, "cannot give {kind} {digest}"),
     }
 }
 
-/// Puts an image into the registry; what it is called there.
+/// An event, for programs.
+fn value(asked: Asked<'_>, outcome: Outcome<'_>) -> Option<Value> {
+    let Asked { client, kind, repository, digest, .. } = asked;
+    match outcome {
+        Outcome::Begun | Outcome::Broken => None,
+        Outcome::Gave(bytes) => Some(json!({
+            "event": "gave", "kind": kind, "digest": digest, "bytes": bytes, "client": client, "repository": repository,
+        })),
+        Outcome::Failed(cause) => Some(json!({"event": "failed", "digest": digest, "cause": cause})),
+    }
+}
+
+/// Puts an image into the registry; what it is called there, and the digest of what that name leads to.
 fn put(
     source: ImageSource,
     copier: &Copier<'_>,
     registry: &Mutex<MemoryRegistry>,
     scratches: &mut Vec<Scratch>,
-) -> Result<Reference> {
+) -> Result<(Reference, Digest)> {
     let into = |repository: String| RepositoryHandle { registry, repository };
     let (mut images, repository) = match source {
         ImageSource::Spec(path) => {
@@ -115,15 +165,16 @@ fn put(
     let name = Reference::unchecked(&format!("{}:{}", target.repository, name.tag_or_latest()));
     if let [PutManifest { descriptor, bytes, .. }] = &images[..] {
         target.finish(descriptor, bytes, Some(&name))?;
-        return Ok(name);
+        return Ok((name, descriptor.digest));
     }
     for PutManifest { descriptor, bytes, .. } in &images {
         target.put_manifest(descriptor, bytes)?;
     }
     let index = Index::new(images.into_iter().map(|it| it.descriptor).collect(), BTreeMap::new());
     let bytes = index.to_bytes();
-    target.finish(&Descriptor::of(media_type::INDEX, &bytes), &bytes, Some(&name))?;
-    Ok(name)
+    let descriptor = Descriptor::of(media_type::INDEX, &bytes);
+    target.finish(&descriptor, &bytes, Some(&name))?;
+    Ok((name, descriptor.digest))
 }
 
 /// The repository of an image on this machine: its name without the registry that it came from.

@@ -251,8 +251,36 @@ fn who_takes_from_it() {
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
-    assert_eq!(said.matches("gave blob").count(), 2, "the customisation layer and the config: {said}");
+    assert!(said.contains("gave synth:1 to 127.0.0.1: 2 blobs, "), "the customisation layer and the config: {said}");
     drop((first, second));
+}
+
+/// It says what to pull, and a line a pull; -v tells each blob.
+#[test]
+fn a_line_a_pull() {
+    let place = place();
+    for flag in ["", " -v", " -q"] {
+        let mut served = Served::start(&place, &format!("image.json{flag}"), 1);
+        beside(&place, &format!("pull {}/synth:1 -o pulled.tar", served.host));
+        served.signal(rustix::process::Signal::TERM);
+        let mut said = String::new();
+        served.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(served.child.wait().unwrap().code(), Some(0));
+        if flag == " -q" {
+            assert_eq!(said, "");
+            continue;
+        }
+        let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("registry: ")).collect();
+        let pull = format!("  pull   docker pull {}/synth:1", served.host);
+        assert!(said.contains(&&*pull), "{said:?}");
+        let lines: Vec<&str> =
+            said.iter().filter_map(|line| line.strip_prefix("gave synth:1 to 127.0.0.1: ")).collect();
+        let [line] = lines[..] else { panic!("{said:?}") };
+        let blobs: usize = line.split_once(" blobs, ").unwrap().0.parse().unwrap();
+        assert!(blobs > 1, "{line}");
+        let told = said.iter().filter(|line| line.starts_with("serve: gave blob sha256:")).count();
+        assert_eq!(told, if flag == " -v" { blobs } else { 0 }, "{said:?}");
+    }
 }
 
 #[test]
