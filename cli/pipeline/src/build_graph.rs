@@ -13,6 +13,7 @@ pub(crate) use word::push_backslashes;
 pub use word::quoted;
 
 use crate::error::Context;
+use crate::report::title_of_paths;
 use crate::{ImageTarget, Result};
 use layerstone_layering::Plan;
 use layerstone_oci::Place;
@@ -60,6 +61,8 @@ pub struct Rule {
     pub stage: &'static str,
     /// What it is called where it must have a name of its own.
     pub name: String,
+    /// What it is called for people.
+    pub title: String,
     /// The words of the command, but for what runs stages; those that a program which replaces a stage does not
     /// get are not among them.
     pub words: Vec<OsString>,
@@ -158,6 +161,7 @@ impl GraphInput<'_> {
         Rule {
             stage,
             name: stage.replace(' ', "-"),
+            title: self.title(stage),
             words: [words, output_words(&outputs)].concat(),
             outputs,
             inputs,
@@ -165,6 +169,21 @@ impl GraphInput<'_> {
             program: self.stages.iter().find(|(name, _)| name == stage).map(|(_, program)| program.clone()),
             ..Rule::default()
         }
+    }
+
+    /// What the rule of a stage is called for people.
+    fn title(&self, stage: &str) -> String {
+        let what = match stage {
+            "root" => "customisation layer of",
+            "layers" => "plan of",
+            "layer" => "layer of",
+            "overlay run" => "root script of",
+            "nix-db" => "Nix database of",
+            "again" => "rules of",
+            "image" => "image",
+            _ => "closure of",
+        };
+        format!("{what} {}", self.spec.name)
     }
 
     /// What makes the customisation layer, and what lies in the image because of it: layer files, bottom first.
@@ -184,7 +203,8 @@ impl GraphInput<'_> {
             );
             layers.push(rule.outputs[0].clone());
             // What replaces the stage makes layers of store paths.
-            rules.push(Rule { name: format!("tar-{index}"), program: None, ..rule });
+            let title = format!("layer of {}", tar.display());
+            rules.push(Rule { name: format!("tar-{index}"), title, program: None, ..rule });
         }
         for (index, name) in self.spec.copy_layers().into_iter().enumerate() {
             let mut words = self.words_over(&layers);
@@ -193,7 +213,8 @@ impl GraphInput<'_> {
             let outputs = [format!("copy-{index}.layer.json"), format!("copy-{index}.tar")];
             let rule = self.rule("root", &outputs.each_ref().map(|name| &**name), words, inputs);
             layers.push(rule.outputs[0].clone());
-            rules.push(Rule { name: format!("copy-{index}"), ..rule });
+            let title = format!("copied files {name} of {}", self.spec.name);
+            rules.push(Rule { name: format!("copy-{index}"), title, ..rule });
         }
         if self.spec.run_as_root.is_none() || self.spec.kind == ImageKind::Layered {
             let inputs = [self.spec_inputs(), layers.clone()].concat();
@@ -216,6 +237,7 @@ impl GraphInput<'_> {
         let words = [self.spec_words(), mentioned].concat();
         let closure = Rule {
             name: "script-closure".to_owned(),
+            title: format!("closure of the root script of {}", self.spec.name),
             checked: self.mentioned.iter().map(|path| format!("--path={path}").into()).collect(),
             ..self.rule("closure", &["script.closure.json"], words, self.spec_inputs())
         };
@@ -263,6 +285,7 @@ impl GraphInput<'_> {
         let inputs = plan.layers[index].iter().map(|path| self.store.locate(path.as_str())).collect();
         let mut rule = self.rule("layer", &[&format!("layers/{name}.layer.json")], Vec::new(), inputs);
         rule.name = format!("layer-{name}");
+        rule.title = format!("layer {index}: {}", title_of_paths(&plan.layers[index]));
         rule.words = match rule.program {
             None => [vec![plan_in(self.directory).into(), "--key".into(), key.into()], flags, rule.words].concat(),
             // What replaces the stage knows nothing of keys.

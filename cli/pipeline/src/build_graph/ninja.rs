@@ -26,7 +26,7 @@ pub fn text(input: &GraphInput<'_>, graph: &BuildGraph) -> Result<Vec<u8>> {
         // Each time, and not more than that.
         text.extend(b"build layerstone-always: phony\n\nrule links\n  command = ");
         text.extend(escaped(&command));
-        text.extend(b"\n  description = links\n  restat = 1\nbuild ");
+        text.extend(b"\n  description = where links lead\n  restat = 1\nbuild ");
         text.extend(path_text(&file)?);
         text.extend(b": links | layerstone-always\n\n");
     }
@@ -45,8 +45,7 @@ pub fn text(input: &GraphInput<'_>, graph: &BuildGraph) -> Result<Vec<u8>> {
 fn rule_text(rule: &Rule, input: &GraphInput<'_>, is_generator: bool, with_depfile: bool) -> Result<Vec<u8>> {
     let mut text = format!("rule {}\n  command = ", rule.name).into_bytes();
     text.extend(command(rule, input, with_depfile)?);
-    let description = if rule.stage == "again" { "ninja" } else { &rule.name };
-    text.extend(format!("\n  description = layerstone {description}\n").bytes());
+    text.extend([b"\n  description = ", &*escaped(rule.title.as_bytes()), b"\n"].concat());
     if rule.is_heavy {
         text.extend(b"  pool = heavy\n");
     }
