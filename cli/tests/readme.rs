@@ -86,7 +86,7 @@ fn without_times(text: &str) -> String {
         Some((before, time)) if time.ends_with(" s") => format!("{before} in T s\n"),
         _ => format!("{line}\n"),
     };
-    text.lines().filter(|line| !line.contains(", trying again (")).map(line).collect()
+    text.lines().filter(|line| !line.contains(", trying again ")).map(line).collect()
 }
 
 /// What a command printed, without its summary where the page shows none.

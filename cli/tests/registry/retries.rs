@@ -27,7 +27,8 @@ fn refused_connections() {
     let host = nobody();
     let line = format!("pull {host}/a:1 -o x.tar --retries 2");
     let run = place.run(&line);
-    let expected = [2, 3].map(|attempt| format!("warning: HOST: connection refused, trying again ({attempt} of 3)"));
+    let expected = ["0.25 s (2 of 3)", "0.5 s (3 of 3)"]
+        .map(|wait| format!("warning: HOST: connection refused, trying again in {wait}"));
     assert_eq!(told(&run, &host), expected, "{}", run.stderr);
     assert_eq!(run.code, Some(1));
     let run = place.run(&format!("{line} --errors json"));
@@ -46,7 +47,8 @@ fn once_for_all_requests() {
     let (server, _) = FakeRegistry::start(|_, request| (request.method == "POST").then(|| Answer::new(503)));
     let host = server.host();
     let run = place.run(&format!("push image.json {host}/a:1 --retries 2 --uploads 4 {}", root()));
-    let expected = [2, 3].map(|attempt| format!("warning: HOST: found status 503, trying again ({attempt} of 3)"));
+    let expected = ["0.25 s (2 of 3)", "0.5 s (3 of 3)"]
+        .map(|wait| format!("warning: HOST: found status 503, trying again in {wait}"));
     assert_eq!(told(&run, &host), expected, "{}", run.stderr);
     assert!(server.count("POST", "/uploads/") > 3);
 }

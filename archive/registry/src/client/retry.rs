@@ -41,8 +41,8 @@ impl Notices {
         Notices { notify, told: Mutex::default() }
     }
 
-    /// Tells that a request is tried for the `attempt`th time, unless that was told.
-    fn tell(&self, error: &Error, attempt: u32, most: u32) {
+    /// Tells that a request is tried for the `attempt`th time after this wait, unless that was told.
+    fn tell(&self, error: &Error, wait: Duration, attempt: u32, most: u32) {
         let Some((host, cause)) = error.host_and_cause() else { return };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let last = told.entry(host.to_owned()).or_default();
@@ -50,8 +50,10 @@ impl Notices {
             return;
         }
         *last = attempt;
-        let wait = error.retry_after().filter(|wait| !wait.is_zero());
-        let wait = wait.map(|wait| format!(" in {} s", wait.as_secs())).unwrap_or_default();
+        let wait = match wait.as_secs_f64() {
+            0.0 => String::new(),
+            seconds => format!(" in {} s", (seconds * 100.0).round() / 100.0),
+        };
         self.notify.tell(&format!("{host}: {cause}, trying again{wait} ({attempt} of {most})"));
     }
 
@@ -102,7 +104,7 @@ impl Attempts<'_> {
                 let most = self.retry.retries.saturating_add(1);
                 let ms = time.as_millis() as u64;
                 tracing::debug!(target: LOG, ms, cause = error.to_string(), "waiting to try again");
-                self.retry.notices.tell(&error, self.failed.saturating_add(1), most);
+                self.retry.notices.tell(&error, time, self.failed.saturating_add(1), most);
                 Ok(self.retry.cancel.sleep(time)?)
             }
             None => Err(error),
@@ -225,16 +227,20 @@ mod tests {
         let (mut first, mut second) = (retry.attempts(), retry.attempts());
         let busy = || status(503, 1);
         for (attempts, error) in [(&mut first, unreachable as fn() -> Error), (&mut second, busy)] {
-            retry.notices.tell(&error(), attempts.failed + 2, 6);
+            retry.notices.tell(&error(), FIRST, attempts.failed + 2, 6);
         }
-        retry.notices.tell(&busy(), 3, 6);
+        retry.notices.tell(&busy(), Duration::from_secs(1), 3, 6);
         first.reset();
-        retry.notices.tell(&unreachable(), 2, 6);
+        retry.notices.tell(&unreachable(), Duration::ZERO, 2, 6);
         second.failed = 1;
         second.reset();
-        retry.notices.tell(&unreachable(), 2, 6);
-        let refused = "h:1: connection refused, trying again (2 of 6)";
-        let expected = [refused, "h:1: found status 503, trying again in 1 s (3 of 6)", refused];
+        retry.notices.tell(&unreachable(), Duration::ZERO, 2, 6);
+        let refused = "h:1: connection refused, trying again";
+        let expected = [
+            format!("{refused} in 0.25 s (2 of 6)"),
+            "h:1: found status 503, trying again in 1 s (3 of 6)".to_owned(),
+            format!("{refused} (2 of 6)"),
+        ];
         assert_eq!(*told.lock().unwrap(), expected);
     }
 }
