@@ -176,7 +176,8 @@ impl Display {
         match &self.bar {
             None => self.print(&moment, false),
             Some(bar) => {
-                moment.left = self.task.bytes.filter(|_| moment.bytes > 0).map(|_| bar.eta());
+                let is_known = self.task.bytes.is_some() && moment.bytes > 0;
+                moment.left = Some(bar.eta()).filter(|left| is_known && left.as_secs() > 0);
                 bar.set_message(moment.text());
             }
         }
@@ -223,7 +224,7 @@ fn new_bar(task: &Task) -> ProgressBar {
     let bar = BARS.add(ProgressBar::with_draw_target(task.bytes, indicatif::ProgressDrawTarget::stderr()));
     let template = match task {
         Task { is_script: true, .. } => "{wide_msg}",
-        Task { bytes: Some(_), .. } => "{prefix} {bar:16} {wide_msg}",
+        Task { bytes: Some(_), .. } => "{prefix} {bar:10} {wide_msg}",
         _ => "{prefix}: {wide_msg}",
     };
     bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
