@@ -1,8 +1,33 @@
 //! The flags of every command.
 
-use crate::color::ColorWhen;
-use crate::progress::{Board, When};
-use crate::timings::Timings;
+pub mod base;
+pub mod bytes;
+pub mod cache;
+pub mod check;
+pub mod compression;
+pub mod layer_output;
+pub mod legacy;
+pub mod limit;
+pub mod path_word;
+pub mod plan;
+pub mod platform;
+pub mod read;
+pub mod registry;
+pub mod result;
+pub mod root;
+pub mod sandbox;
+pub mod script;
+pub mod source;
+pub mod stamp;
+pub mod step;
+pub mod store;
+pub mod strategy;
+pub mod time;
+pub mod transfer;
+
+use crate::screen::color::ColorWhen;
+use crate::screen::progress::{Board, When};
+use crate::screen::timings::Timings;
 use clap::{ArgAction, Args, ValueEnum};
 use layerstone_pipeline::Report;
 use std::fmt::Display;

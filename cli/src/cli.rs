@@ -7,7 +7,7 @@ use crate::command::{
     overlay, prefetch, pull, push, ready, report, root, schema, script, serve, stream, tarsum, why,
 };
 use crate::config::Config;
-use crate::log;
+use crate::screen::log;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use layerstone_store::{Sync, set_sync};
@@ -140,8 +140,8 @@ impl Cli {
             Command::Script(options) => script::run(options),
             Command::Config(options) => config::run(options, config),
             Command::Schema(options) => schema::run(options),
-            Command::Completions(options) => completions::run(options, crate::command_line::program()),
-            Command::Man(options) => man::run(options, crate::command_line::program()),
+            Command::Completions(options) => completions::run(options, crate::message::command_line::program()),
+            Command::Man(options) => man::run(options, crate::message::command_line::program()),
             Command::CheckStage(options) => check_stage::run(options, common),
         }
     }

@@ -1,8 +1,8 @@
 //! Where commands that ask about references find them: in a closure file or a references graph, or in the layers of an
 //! image; and the store paths there that a name means.
 
+use crate::args::read::parse_place;
 use crate::command::inspect::is_stage_file;
-use crate::read_args::parse_place;
 use anyhow::{Result, bail};
 use layerstone_closure::Closure;
 use layerstone_layering::{Pattern, Plan};

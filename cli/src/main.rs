@@ -5,71 +5,24 @@
 
 #![forbid(unsafe_code)]
 
-mod answer;
 mod args;
-mod base_args;
-mod bytes;
-mod cache_args;
-mod check_args;
 mod cli;
 mod closure_source;
-mod code;
-mod color;
 mod command;
-mod command_line;
-mod compression_args;
 mod config;
 mod demo;
-mod difference;
-mod environment;
-mod examples;
-mod failure;
-mod file_kind;
-mod foreign_flag;
-mod foreign_word;
-mod groups;
-mod hint;
-mod interrupt;
 mod itself;
-mod layer_output_args;
-mod layer_table;
-mod legacy_args;
-mod limit_args;
-mod log;
-mod missing;
-mod near;
-mod out;
+mod manual;
+mod message;
 mod overwrite;
-mod path_word;
-mod plan_args;
-mod platform_args;
-mod progress;
-mod published;
-mod read_args;
-mod registry_args;
-mod report;
-mod result_args;
-mod root_args;
-mod sandbox_args;
 mod screen;
-mod script_args;
-mod slip;
-mod source_args;
-mod stamp_args;
-mod step_args;
-mod store_args;
-mod strategy;
-mod summary;
-mod table;
-mod time;
-mod timings;
-mod transfer_args;
-mod usage_error;
 
 use clap::CommandFactory;
+use message::usage_error::UsageError;
+use message::{command_line, failure, foreign_word, interrupt};
+use screen::{color, log, out};
 use std::io;
 use std::process::ExitCode;
-use usage_error::UsageError;
 
 fn main() -> ExitCode {
     become_inside();

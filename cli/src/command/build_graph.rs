@@ -5,9 +5,9 @@ mod program;
 mod rules_args;
 
 use crate::args::Common;
-use crate::out;
+use crate::args::registry::ConnectArgs;
 use crate::overwrite::Files;
-use crate::registry_args::ConnectArgs;
+use crate::screen::out;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_oci::{Place, Wanted};

@@ -1,10 +1,10 @@
 //! `layerstone cache`: what is in the cache, and making room in it.
 
-use crate::answer::{AnswerArgs, print_answer};
-use crate::bytes::parse_bytes;
-use crate::cache_args::default_directory;
-use crate::out::print;
-use crate::table::size;
+use crate::args::bytes::parse_bytes;
+use crate::args::cache::default_directory;
+use crate::screen::answer::{AnswerArgs, print_answer};
+use crate::screen::out::print;
+use crate::screen::table::size;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use layerstone_pipeline::SIZE;

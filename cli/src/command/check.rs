@@ -1,8 +1,8 @@
 //! `layerstone check`: what keeps an image from being read or from running.
 
-use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::transfer_args::TransferArgs;
+use crate::args::transfer::TransferArgs;
+use crate::screen::answer::AnswerArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_pipeline::{CheckedImage, ImageSource};

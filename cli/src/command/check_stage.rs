@@ -6,8 +6,8 @@ mod layer;
 mod plan;
 
 use crate::args::Common;
-use crate::read_args::ReadArgs;
-use crate::store_args::StoreArgs;
+use crate::args::read::ReadArgs;
+use crate::args::store::StoreArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_store::StorePath;

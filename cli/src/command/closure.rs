@@ -3,12 +3,12 @@
 pub mod question;
 
 use crate::args::Common;
+use crate::args::path_word::PathWord;
+use crate::args::source::SourceArgs;
+use crate::args::step::StepArgs;
+use crate::args::store::StoreArgs;
+use crate::message::usage_error::usage_error;
 use crate::overwrite::Files;
-use crate::path_word::PathWord;
-use crate::source_args::SourceArgs;
-use crate::step_args::StepArgs;
-use crate::store_args::StoreArgs;
-use crate::usage_error::usage_error;
 use anyhow::Result;
 use clap::Args;
 use clap::error::ErrorKind;

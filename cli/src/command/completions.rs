@@ -1,6 +1,6 @@
 //! `layerstone completions`: completions for a shell.
 
-use crate::out::print;
+use crate::screen::out::print;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Command};

@@ -1,11 +1,11 @@
 //! `layerstone config`: which settings hold here, and where each comes from.
 
-use crate::answer::{AnswerArgs, print_answer};
-use crate::cache_args::default_directory;
+use crate::args::cache::default_directory;
 use crate::config::{Config, KEYS, Key, Setting};
-use crate::environment::VARIABLES;
-use crate::out::print;
-use crate::table::Table;
+use crate::manual::environment::VARIABLES;
+use crate::screen::answer::{AnswerArgs, print_answer};
+use crate::screen::out::print;
+use crate::screen::table::Table;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};

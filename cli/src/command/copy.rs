@@ -1,12 +1,12 @@
 //! `layerstone copy`: an image from anywhere to anywhere.
 
-use crate::answer::AnswerArgs;
 use crate::args::Common;
+use crate::args::result::ResultArgs;
+use crate::args::transfer::TransferArgs;
 use crate::overwrite::Files;
-use crate::published::{print_rehearsed, tell_published};
-use crate::result_args::ResultArgs;
-use crate::summary::Work;
-use crate::transfer_args::TransferArgs;
+use crate::screen::answer::AnswerArgs;
+use crate::screen::published::{print_rehearsed, tell_published};
+use crate::screen::summary::Work;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use layerstone_oci::{Location, Place, Reference};

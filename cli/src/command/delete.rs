@@ -1,9 +1,9 @@
 //! `layerstone delete`: an image of a registry.
 
 use super::pull::parse_reference;
-use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::read_args::ReadArgs;
+use crate::args::read::ReadArgs;
+use crate::screen::answer::AnswerArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_oci::media_type;

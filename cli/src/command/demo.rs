@@ -1,15 +1,15 @@
 //! `layerstone demo`: an image of a small store that comes with the program.
 
-use crate::answer::AnswerArgs;
 use crate::args::Common;
+use crate::args::registry::ConnectArgs;
 use crate::demo;
-use crate::layer_table::{LayerRow, LayerTable, Names};
-use crate::out::print;
 use crate::overwrite::Files;
-use crate::published::tell_built;
-use crate::registry_args::ConnectArgs;
-use crate::screen::width;
-use crate::summary::Work;
+use crate::screen::answer::AnswerArgs;
+use crate::screen::fit::width;
+use crate::screen::layer_table::{LayerRow, LayerTable, Names};
+use crate::screen::out::print;
+use crate::screen::published::tell_built;
+use crate::screen::summary::Work;
 use anyhow::Result;
 use clap::Args;
 use layerstone_layering::Strategy;

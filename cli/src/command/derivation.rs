@@ -2,7 +2,7 @@
 
 mod attributes;
 
-use crate::cache_args::CACHE;
+use crate::args::cache::CACHE;
 use crate::itself::become_ourselves;
 use anyhow::{Context, Result};
 use attributes::Attributes;

@@ -1,8 +1,8 @@
 //! `layerstone digest`: the digest of a manifest or an index.
 
 use super::manifest::NamedManifest;
-use crate::answer::AnswerArgs;
 use crate::args::Common;
+use crate::screen::answer::AnswerArgs;
 use anyhow::Result;
 use clap::Args;
 

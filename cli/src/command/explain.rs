@@ -3,9 +3,9 @@
 use super::inspect::is_stage_file;
 use super::layers::question::explain::{Subject, answer, show};
 use crate::args::Common;
+use crate::args::platform::PlatformArgs;
+use crate::args::read::ReadArgs;
 use crate::closure_source::ClosureSource;
-use crate::platform_args::PlatformArgs;
-use crate::read_args::ReadArgs;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::Closure;

@@ -1,18 +1,18 @@
 //! `layerstone image`: layer files and a spec to a docker archive.
 
-use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::base_args::BaseArgs;
-use crate::cache_args::CacheArgs;
-use crate::check_args::CheckArgs;
-use crate::compression_args::CompressionArgs;
+use crate::args::base::BaseArgs;
+use crate::args::cache::CacheArgs;
+use crate::args::check::CheckArgs;
+use crate::args::compression::CompressionArgs;
+use crate::args::registry::RegistryArgs;
+use crate::args::result::ResultArgs;
+use crate::args::step::StepArgs;
+use crate::args::store::StoreArgs;
 use crate::overwrite::Files;
-use crate::published::tell_built;
-use crate::registry_args::RegistryArgs;
-use crate::result_args::ResultArgs;
-use crate::step_args::StepArgs;
-use crate::store_args::StoreArgs;
-use crate::summary::Work;
+use crate::screen::answer::AnswerArgs;
+use crate::screen::published::tell_built;
+use crate::screen::summary::Work;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layer::{Layer, LayerFile};

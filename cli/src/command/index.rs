@@ -1,12 +1,12 @@
 //! `layerstone index`: images for several architectures as one.
 
 use super::copy::parse_name;
-use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::published::tell_published;
-use crate::result_args::ResultArgs;
-use crate::summary::Work;
-use crate::transfer_args::TransferArgs;
+use crate::args::result::ResultArgs;
+use crate::args::transfer::TransferArgs;
+use crate::screen::answer::AnswerArgs;
+use crate::screen::published::tell_published;
+use crate::screen::summary::Work;
 use anyhow::Result;
 use clap::Args;
 use layerstone_pipeline::{ImageSource, ImageTarget, check_places};

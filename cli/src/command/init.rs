@@ -3,8 +3,8 @@
 mod draft;
 
 use crate::args::Common;
+use crate::args::store::StoreArgs;
 use crate::overwrite::Files;
-use crate::store_args::StoreArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use draft::Draft;

@@ -6,12 +6,12 @@ pub mod old;
 mod stage_file;
 
 use super::diff::{self, Comparing};
-use crate::answer::json_of;
 use crate::args::Common;
-use crate::out::{json, print};
-use crate::platform_args::PlatformArgs;
-use crate::read_args::{ReadArgs, parse_place};
-use crate::screen::width;
+use crate::args::platform::PlatformArgs;
+use crate::args::read::{ReadArgs, parse_place};
+use crate::screen::answer::json_of;
+use crate::screen::fit::width;
+use crate::screen::out::{json, print};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use files::Chosen;

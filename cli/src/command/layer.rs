@@ -3,14 +3,14 @@
 mod output;
 
 use crate::args::Common;
-use crate::base_args::StageBaseArgs;
-use crate::cache_args::CacheArgs;
-use crate::compression_args::CompressionArgs;
+use crate::args::base::StageBaseArgs;
+use crate::args::cache::CacheArgs;
+use crate::args::compression::CompressionArgs;
+use crate::args::stamp::StampArgs;
+use crate::args::step::StepArgs;
+use crate::args::store::StoreArgs;
+use crate::message::usage_error::conflict;
 use crate::overwrite::Files;
-use crate::stamp_args::StampArgs;
-use crate::step_args::StepArgs;
-use crate::store_args::StoreArgs;
-use crate::usage_error::conflict;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_layering::Plan;

@@ -5,12 +5,12 @@ mod settings;
 mod several;
 
 use crate::args::Common;
-use crate::base_args::StageBaseArgs;
+use crate::args::base::StageBaseArgs;
+use crate::args::path_word::PathWord;
+use crate::args::plan::PlanArgs;
+use crate::args::step::StepArgs;
+use crate::args::strategy::{INPUTS, StrategyArgs};
 use crate::overwrite::Files;
-use crate::path_word::PathWord;
-use crate::plan_args::PlanArgs;
-use crate::step_args::StepArgs;
-use crate::strategy::{INPUTS, StrategyArgs};
 use anyhow::Result;
 use clap::Args;
 use layerstone_closure::Closure;

@@ -1,9 +1,9 @@
 //! `layerstone ls`: the tags of a repository.
 
 use super::pull::parse_reference;
-use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::read_args::ReadArgs;
+use crate::args::read::ReadArgs;
+use crate::screen::answer::AnswerArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;

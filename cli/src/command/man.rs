@@ -1,6 +1,6 @@
 //! `layerstone man`: man pages of all commands, for `cargo xtask man` and packagers.
 
-use crate::environment::{FILES, Row, STATUSES, VARIABLES};
+use crate::manual::environment::{FILES, Row, STATUSES, VARIABLES};
 use anyhow::{Context, Result};
 use clap::builder::Resettable;
 use clap::{Args, Command};

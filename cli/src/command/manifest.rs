@@ -1,9 +1,9 @@
 //! `layerstone manifest`: the bytes of a manifest or an index.
 
 use crate::args::Common;
-use crate::out::write;
-use crate::platform_args::PlatformArgs;
-use crate::read_args::{ReadArgs, parse_name};
+use crate::args::platform::PlatformArgs;
+use crate::args::read::{ReadArgs, parse_name};
+use crate::screen::out::write;
 use anyhow::Result;
 use clap::Args;
 use layerstone_oci::Descriptor;

@@ -1,10 +1,10 @@
 //! `layerstone merge`: the images of several files in one docker archive.
 
-use crate::answer::AnswerArgs;
 use crate::args::Common;
+use crate::args::read::{ReadArgs, parse_place};
 use crate::overwrite::Files;
-use crate::read_args::{ReadArgs, parse_place};
-use crate::summary::{Summary, Work};
+use crate::screen::answer::AnswerArgs;
+use crate::screen::summary::{Summary, Work};
 use anyhow::Result;
 use clap::Args;
 use layerstone_image::{Merge, MergedImage, StoredImage};

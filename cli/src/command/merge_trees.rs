@@ -1,9 +1,9 @@
 //! `layerstone merge-trees`: directories and tars merged into one tree.
 
 use crate::args::Common;
-use crate::limit_args::LimitArgs;
+use crate::args::limit::LimitArgs;
+use crate::args::time::parse_time;
 use crate::overwrite::Files;
-use crate::time::parse_time;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_layer::{Progress, write_layer};

@@ -1,12 +1,12 @@
 //! `layerstone nix-db`: a closure to the layer from which Nix in the image knows its store paths.
 
 use crate::args::Common;
-use crate::base_args::StageBaseArgs;
-use crate::layer_output_args::LayerOutputArgs;
+use crate::args::base::StageBaseArgs;
+use crate::args::layer_output::LayerOutputArgs;
+use crate::args::stamp::StampArgs;
+use crate::args::step::StepArgs;
+use crate::args::store::StoreArgs;
 use crate::overwrite::Files;
-use crate::stamp_args::StampArgs;
-use crate::step_args::StepArgs;
-use crate::store_args::StoreArgs;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::Closure;

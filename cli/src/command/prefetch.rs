@@ -2,10 +2,10 @@
 
 use super::copy::parse_name;
 use super::pull::parse_reference;
-use crate::answer::{AnswerArgs, print_answer};
 use crate::args::Common;
-use crate::out::{print, print_json};
-use crate::transfer_args::TransferArgs;
+use crate::args::transfer::TransferArgs;
+use crate::screen::answer::{AnswerArgs, print_answer};
+use crate::screen::out::{print, print_json};
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,10 +1,10 @@
 //! `layerstone pull`: an image of a registry into a file, a directory, or an engine.
 
 use super::copy::{How, copy, parse_name};
-use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::result_args::ResultArgs;
-use crate::transfer_args::TransferArgs;
+use crate::args::result::ResultArgs;
+use crate::args::transfer::TransferArgs;
+use crate::screen::answer::AnswerArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_oci::{Place, Reference};

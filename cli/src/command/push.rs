@@ -2,10 +2,10 @@
 
 use super::copy::{How, copy};
 use super::pull::parse_reference;
-use crate::answer::AnswerArgs;
 use crate::args::Common;
-use crate::result_args::ResultArgs;
-use crate::transfer_args::TransferArgs;
+use crate::args::result::ResultArgs;
+use crate::args::transfer::TransferArgs;
+use crate::screen::answer::AnswerArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_pipeline::{ImageSource, ImageTarget, refuse_no_registry, refuse_other_kind};

@@ -1,7 +1,7 @@
 //! `layerstone helper`: writes ready contents alone into a new directory.
 
+use crate::args::store::StoreArgs;
 use crate::overwrite::Files;
-use crate::store_args::StoreArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_root::write_helper;

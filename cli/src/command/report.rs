@@ -3,9 +3,9 @@
 mod page;
 
 use crate::args::Common;
+use crate::args::platform::PlatformArgs;
+use crate::args::read::{ReadArgs, parse_place};
 use crate::overwrite::Files;
-use crate::platform_args::PlatformArgs;
-use crate::read_args::{ReadArgs, parse_place};
 use anyhow::Result;
 use clap::Args;
 use layerstone_closure::ReferencesGraph;

@@ -1,15 +1,15 @@
 //! `layerstone root`: contents and a script to the customisation layer.
 
 use crate::args::Common;
-use crate::base_args::StageBaseArgs;
-use crate::layer_output_args::LayerOutputArgs;
-use crate::legacy_args::LegacyArgs;
+use crate::args::base::StageBaseArgs;
+use crate::args::layer_output::LayerOutputArgs;
+use crate::args::legacy::LegacyArgs;
+use crate::args::root::RootArgs;
+use crate::args::sandbox::SandboxArgs;
+use crate::args::stamp::StampArgs;
+use crate::args::step::StepArgs;
+use crate::args::store::StoreArgs;
 use crate::overwrite::Files;
-use crate::root_args::RootArgs;
-use crate::sandbox_args::SandboxArgs;
-use crate::stamp_args::StampArgs;
-use crate::step_args::StepArgs;
-use crate::store_args::StoreArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_layer::LayerFile;

@@ -1,6 +1,6 @@
 //! `layerstone schema`: the JSON Schemas of the files that programs may write or read.
 
-use crate::out::print;
+use crate::screen::out::print;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::PossibleValuesParser;

@@ -2,14 +2,14 @@
 
 mod pulls;
 
-use crate::answer::{AnswerArgs, print_answer_line};
 use crate::args::Common;
-use crate::interrupt;
-use crate::out::print;
+use crate::args::transfer::TransferArgs;
+use crate::message::interrupt;
 use crate::overwrite::Files;
-use crate::progress::print_line;
-use crate::screen::labelled;
-use crate::transfer_args::TransferArgs;
+use crate::screen::answer::{AnswerArgs, print_answer_line};
+use crate::screen::fit::labelled;
+use crate::screen::out::print;
+use crate::screen::progress::print_line;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_oci::{BlobStore, Descriptor, Index, Reference, media_type};

@@ -1,7 +1,7 @@
 //! `layerstone stream`: what nixpkgs' stream_layered_image.py writes, to the byte.
 
 use crate::args::Common;
-use crate::limit_args::LimitArgs;
+use crate::args::limit::LimitArgs;
 use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;

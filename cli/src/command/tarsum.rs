@@ -1,6 +1,6 @@
 //! `layerstone tarsum`: docker's tarsum of a tar.
 
-use crate::answer::AnswerArgs;
+use crate::screen::answer::AnswerArgs;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_tar::tarsum;

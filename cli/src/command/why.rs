@@ -1,14 +1,14 @@
 //! `layerstone why`: what brings a store path into an image or a closure.
 
 use super::closure::question::why::Limit;
-use crate::answer::print_answer;
 use crate::args::Common;
+use crate::args::platform::PlatformArgs;
+use crate::args::read::ReadArgs;
 use crate::closure_source::ClosureSource;
-use crate::color::Paint;
-use crate::out::print;
-use crate::platform_args::PlatformArgs;
-use crate::read_args::ReadArgs;
-use crate::table::size;
+use crate::screen::answer::print_answer;
+use crate::screen::color::Paint;
+use crate::screen::out::print;
+use crate::screen::table::size;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_closure::chains;

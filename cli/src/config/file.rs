@@ -2,8 +2,8 @@
 
 use super::find::absolute;
 use super::{KEYS, Key, Kind, Owner, Source};
-use crate::bytes::parse_bytes;
-use crate::registry_args::{Mirror, insecure_host};
+use crate::args::bytes::parse_bytes;
+use crate::args::registry::{Mirror, insecure_host};
 use anyhow::{Context, Result};
 use layerstone_store::{LIMITS, Limit};
 use std::fmt;

@@ -53,7 +53,7 @@ pub const KEYS: [Key; 15] = [
     key("sync", WHEN, "sync", "auto"),
     // What lies in a cache decides what layers are taken to be.
     Key {
-        variables: &[crate::cache_args::CACHE],
+        variables: &[crate::args::cache::CACHE],
         ..key("cache.directory", Kind::Path, "cache", "layerstone in the user's cache directory")
     },
     key("cache.size", Kind::Bytes, "cache_size", "1Gi"),

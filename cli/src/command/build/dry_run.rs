@@ -1,11 +1,11 @@
 //! `layerstone build --dry-run`: the plan and its sizes, without making anything.
 
-use crate::answer::print_answer;
 use crate::args::Common;
-use crate::layer_table::{LayerRow, LayerTable, Names};
-use crate::out::print;
-use crate::screen::width;
-use crate::table::size;
+use crate::screen::answer::print_answer;
+use crate::screen::fit::width;
+use crate::screen::layer_table::{LayerRow, LayerTable, Names};
+use crate::screen::out::print;
+use crate::screen::table::size;
 use anyhow::Result;
 use layerstone_layer::Source as LayerSource;
 use layerstone_pipeline::{BuildCache, Builder, Mentions, layouts};

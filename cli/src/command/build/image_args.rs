@@ -1,7 +1,7 @@
 //! The flags of `build` that say what the image is called and what its config holds, over what an image.json says.
 
-use crate::platform_args::Platform;
-use crate::time::parse_time;
+use crate::args::platform::Platform;
+use crate::args::time::parse_time;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use layerstone_oci::Time;

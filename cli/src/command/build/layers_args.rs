@@ -1,13 +1,13 @@
 //! The flags of `build` that say what is in the layers, over what an image.json says.
 
 use super::NAME;
+use crate::args::root::RootArgs;
+use crate::args::source::SourceArgs;
+use crate::args::stamp::OwnerArgs;
+use crate::args::strategy::StrategyArgs;
+use crate::args::time::parse_time;
 use crate::command::nix_db::NixOwnerArgs;
-use crate::root_args::RootArgs;
-use crate::source_args::SourceArgs;
-use crate::stamp_args::OwnerArgs;
-use crate::strategy::StrategyArgs;
-use crate::time::parse_time;
-use crate::usage_error::conflict;
+use crate::message::usage_error::conflict;
 use anyhow::Result;
 use clap::Args;
 use layerstone_oci::Time;

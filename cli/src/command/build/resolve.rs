@@ -1,8 +1,8 @@
 //! The specs that `build` makes images of: those of an image.json, the flags over them.
 
 use super::{NAME, Options};
-use crate::command_line::words;
-use crate::usage_error::{conflict, usage_error};
+use crate::message::command_line::words;
+use crate::message::usage_error::{conflict, usage_error};
 use anyhow::Result;
 use clap::error::ErrorKind;
 use layerstone_layering::Strategy;

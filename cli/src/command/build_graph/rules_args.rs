@@ -1,7 +1,7 @@
 //! The flags that `ninja` and `make` share, and the words that say them again.
 
 use super::program::{parse_command, parse_stage};
-use crate::store_args::StoreArgs;
+use crate::args::store::StoreArgs;
 use clap::Args;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

@@ -2,7 +2,7 @@
 
 use super::Options;
 use crate::args::Common;
-use crate::base_args::StageBaseArgs;
+use crate::args::base::StageBaseArgs;
 use anyhow::{Result, bail};
 use layerstone_closure::Closure;
 use layerstone_layering::{Draft, Finding, check};

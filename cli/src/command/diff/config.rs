@@ -1,7 +1,7 @@
 //! What differs between the configs of two images, key by key.
 
-use crate::color::Paint;
-use crate::screen::{clean, cut};
+use crate::screen::color::Paint;
+use crate::screen::fit::{clean, cut};
 use layerstone_pipeline::build_graph::quoted;
 use serde::Serialize;
 use serde_json::Value;

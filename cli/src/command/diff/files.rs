@@ -1,10 +1,10 @@
 //! Which files of two images differ. Those of a store path that both have are the same; those of one that was changed are
 //! compared with the files of the one that it replaces.
 
-use crate::color::Paint;
 use crate::command::inspect::files::{Chosen, files, short};
-use crate::screen::clean_path;
-use crate::table::size;
+use crate::screen::color::Paint;
+use crate::screen::fit::clean_path;
+use crate::screen::table::size;
 use anyhow::Result;
 use layerstone_closure::PathDiff;
 use layerstone_image::StoredImage;

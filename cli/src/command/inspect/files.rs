@@ -1,8 +1,8 @@
 //! The files of an image, as a container of it sees them: listed one by one, or summed up by directories.
 
-use crate::color::Paint;
-use crate::screen::{bar, clean_path};
-use crate::table::{Table, percent, size};
+use crate::screen::color::Paint;
+use crate::screen::fit::{bar, clean_path};
+use crate::screen::table::{Table, percent, size};
 use anyhow::{Context, Result};
 use glob::Pattern;
 use layerstone_tar::{Kind, Node, Tree};

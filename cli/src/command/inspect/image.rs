@@ -1,11 +1,11 @@
 //! What images and artifacts are: a header, and the layers as bars.
 
 use super::old::OldImage;
-use crate::color::Paint;
-use crate::layer_table::{LayerRow, LayerState, LayerTable, Names};
-use crate::out::json;
-use crate::screen::{clean, labelled, some_in};
-use crate::table::{percent, size};
+use crate::screen::color::Paint;
+use crate::screen::fit::{clean, labelled, some_in};
+use crate::screen::layer_table::{LayerRow, LayerState, LayerTable, Names};
+use crate::screen::out::json;
+use crate::screen::table::{percent, size};
 use anyhow::Result;
 use layerstone_image::{Artifact, Compression, ImageSummary, LayerSummary, StoredImage};
 use layerstone_pipeline::build_graph::quoted;

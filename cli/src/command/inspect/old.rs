@@ -1,7 +1,7 @@
 //! What somebody has who is to receive an image: the layers of another one.
 
 use super::image::names;
-use crate::layer_table::LayerState;
+use crate::screen::layer_table::LayerState;
 use anyhow::Result;
 use layerstone_image::ImageSummary;
 use layerstone_oci::{Place, Wanted};

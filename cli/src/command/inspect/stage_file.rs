@@ -1,9 +1,9 @@
 //! What stage files and references graphs are, as text.
 
 use super::image::View;
-use crate::layer_table::{LayerRow, LayerTable, Names};
-use crate::out::json;
-use crate::table::{Table, size};
+use crate::screen::layer_table::{LayerRow, LayerTable, Names};
+use crate::screen::out::json;
+use crate::screen::table::{Table, size};
 use anyhow::{Context, Result};
 use layerstone_closure::{Closure, ReferencesGraph};
 use layerstone_layer::{LayerFile, Recipe};

@@ -2,8 +2,8 @@
 
 use super::{NAME, Options};
 use crate::args::Common;
-use crate::path_word::PathWord;
-use crate::usage_error::usage_error;
+use crate::args::path_word::PathWord;
+use crate::message::usage_error::usage_error;
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;

@@ -3,7 +3,7 @@
 use super::settings::missing;
 use super::{NAME, Options};
 use crate::args::Common;
-use crate::usage_error::usage_error;
+use crate::message::usage_error::usage_error;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;

@@ -1,9 +1,9 @@
 //! `layerstone overlay export`: the files of an image as one flat tar.
 
 use crate::args::Common;
+use crate::args::platform::PlatformArgs;
+use crate::args::read::{ReadArgs, parse_place};
 use crate::overwrite::Files;
-use crate::platform_args::PlatformArgs;
-use crate::read_args::{ReadArgs, parse_place};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_image::StoredImage;

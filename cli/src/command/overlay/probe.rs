@@ -1,8 +1,8 @@
 //! `layerstone overlay probe`: which backends work here.
 
-use crate::answer::{AnswerArgs, print_answer};
-use crate::out::print;
-use crate::script_args::MachineArgs;
+use crate::args::script::MachineArgs;
+use crate::screen::answer::{AnswerArgs, print_answer};
+use crate::screen::out::print;
 use anyhow::Result;
 use clap::Args;
 use layerstone_overlay::{Backend, Kernel, probe};

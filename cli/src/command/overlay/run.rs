@@ -3,14 +3,14 @@
 mod hook_args;
 
 use crate::args::Common;
-use crate::base_args::StageBaseArgs;
-use crate::layer_output_args::LayerOutputArgs;
-use crate::legacy_args::LegacyArgs;
+use crate::args::base::StageBaseArgs;
+use crate::args::layer_output::LayerOutputArgs;
+use crate::args::legacy::LegacyArgs;
+use crate::args::script::ScriptArgs;
+use crate::args::step::StepArgs;
+use crate::args::store::StoreArgs;
+use crate::args::time::parse_time;
 use crate::overwrite::Files;
-use crate::script_args::ScriptArgs;
-use crate::step_args::StepArgs;
-use crate::store_args::StoreArgs;
-use crate::time::parse_time;
 use anyhow::{Result, bail};
 use clap::Args;
 use hook_args::HookArgs;

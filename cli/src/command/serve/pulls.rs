@@ -1,7 +1,7 @@
 //! Pulls: requests of one client for one repository, of which no two are far from each other in time. Does not know who
 //! tells them.
 
-use crate::table::size;
+use crate::screen::table::size;
 use layerstone_registry::{Asked, Outcome};
 use layerstone_store::Digest;
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! `closure --diff`: what was added, removed and changed from one closure to another.
 
-use crate::answer::print_answer;
 use crate::args::Common;
-use crate::difference::text;
-use crate::out::print;
+use crate::screen::answer::print_answer;
+use crate::screen::difference::text;
+use crate::screen::out::print;
 use anyhow::Result;
 use layerstone_closure::{Closure, Item, difference};
 use std::path::Path;

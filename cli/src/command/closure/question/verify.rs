@@ -1,9 +1,9 @@
 //! `closure --verify`: whether the store's files still are what a closure recorded.
 
-use crate::answer::print_answer;
 use crate::args::Common;
-use crate::out::print;
-use crate::table::size;
+use crate::screen::answer::print_answer;
+use crate::screen::out::print;
+use crate::screen::table::size;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::{Closure, Mismatch, verify};
 use layerstone_layer::Progress;

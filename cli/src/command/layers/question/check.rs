@@ -1,9 +1,9 @@
 //! `layers --check`: what is wrong with a plan.
 
-use crate::answer::print_answer;
 use crate::args::Common;
 use crate::command::layers::Options;
-use crate::out::print;
+use crate::screen::answer::print_answer;
+use crate::screen::out::print;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::Closure;
 use layerstone_layering::{Draft, check};

@@ -1,12 +1,12 @@
 //! `layers --compare`: which layers of one plan must still be sent where those of another are.
 
-use crate::answer::print_answer;
 use crate::args::Common;
-use crate::color::Paint;
-use crate::layer_table::{LayerRow, LayerState, LayerTable, Names};
-use crate::out::print;
-use crate::screen::width;
-use crate::table::{Table, percent, size, some_of};
+use crate::screen::answer::print_answer;
+use crate::screen::color::Paint;
+use crate::screen::fit::width;
+use crate::screen::layer_table::{LayerRow, LayerState, LayerTable, Names};
+use crate::screen::out::print;
+use crate::screen::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
 use layerstone_layering::{ComparedLayer, Comparison, LayerState as Compared, Plan, Renamed, compare};

@@ -1,13 +1,13 @@
 //! `layers --explain`: what each layer is sent again for, and what that costs.
 
-use crate::answer::print_answer;
 use crate::args::Common;
-use crate::color::Paint;
 use crate::command::layers::Options;
-use crate::layer_table::{LayerRow, LayerTable, Names};
-use crate::out::print;
-use crate::screen::width;
-use crate::table::{Table, size};
+use crate::screen::answer::print_answer;
+use crate::screen::color::Paint;
+use crate::screen::fit::width;
+use crate::screen::layer_table::{LayerRow, LayerTable, Names};
+use crate::screen::out::print;
+use crate::screen::table::{Table, size};
 use anyhow::Result;
 use layerstone_closure::Closure;
 use layerstone_layering::{Explanation, LayerCost, Plan, Settings, Strategy, explain, plan};

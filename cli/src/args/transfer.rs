@@ -1,0 +1,84 @@
+//! The flags that `copy`, `push`, `pull`, `index`, `serve` and `prefetch` share.
+
+use crate::args::Common;
+use crate::args::cache::CacheArgs;
+use crate::args::compression::CompressionArgs;
+use crate::args::limit::LimitArgs;
+use crate::args::plan::PreviousArgs;
+use crate::args::platform::PlatformArgs;
+use crate::args::registry::RegistryArgs;
+use crate::args::result::ResultArgs;
+use crate::args::sandbox::SandboxArgs;
+use crate::args::script::ScriptArgs;
+use crate::args::store::StoreArgs;
+use crate::overwrite::Files;
+use anyhow::Result;
+use clap::Args;
+use layerstone_pipeline::{BuildOptions, Copier, ImageSource, ImageTarget, PlanOptions, Registries};
+use layerstone_spec::Spec;
+use layerstone_store::Store;
+use std::path::PathBuf;
+
+/// How images are moved.
+#[derive(Args)]
+pub struct TransferArgs {
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+    /// Folder that remembers the plan and the layers of an image that is made of a spec
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    #[command(flatten)]
+    pub previous: PreviousArgs,
+    #[command(flatten)]
+    pub compression: CompressionArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    #[command(flatten)]
+    pub scripts: ScriptArgs,
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+impl TransferArgs {
+    /// What copies images as the flags say.
+    pub fn copier<'a>(&self, store: &'a Store, registries: &'a Registries, common: &'a Common) -> Result<Copier<'a>> {
+        let options = BuildOptions {
+            state: self.state.clone(),
+            plan: PlanOptions { previous: self.previous.plan()?, ..PlanOptions::default() },
+            limits: self.limits.limits(),
+            scripts: self.scripts.options(),
+            sandbox: self.sandbox.options(),
+            compression: self.compression.choice()?,
+            cache: self.cache.options(),
+            ..BuildOptions::new(store, registries, common)
+        };
+        Ok(Copier { wanted: self.platform.wanted(), options, rehearsal: None })
+    }
+
+    /// The registries that the flags speak of.
+    pub fn registries(&self, common: &Common) -> Registries {
+        self.registry.registries(self.limits.limits(), common)
+    }
+
+    /// Refuses a target that contradicts flags, or is one of the inputs, and other outputs that are.
+    pub fn check_files(&self, sources: &[&ImageSource], target: &ImageTarget, results: &ResultArgs) -> Result<()> {
+        target.compression(&self.compression.choice()?)?;
+        let mut files = Files::of(&self.store.store()?).reads(self.registry.files()).reads(self.previous.file());
+        for source in sources {
+            if let ImageSource::Spec(path) = source {
+                for spec in Spec::read_all(path)? {
+                    files = files.reads_spec(Some(path), &spec);
+                }
+            } else {
+                files = files.reads(source.path());
+            }
+        }
+        files.writes_state(self.state.as_deref()).writes_to(target).writes(results.files()).check()
+    }
+}

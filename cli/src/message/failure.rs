@@ -1,0 +1,93 @@
+//! How errors are printed: as text for people, or as one JSON object a line for programs.
+
+use crate::args::Form;
+use crate::message::code::{self, Code};
+use crate::message::hint;
+use crate::message::slip::Slip;
+use crate::screen::color::Prefix;
+use crate::screen::out::tell;
+use clap::error::ErrorKind;
+use layerstone_layer::Difference;
+use layerstone_pipeline::{Differences, Error, chain_text};
+use layerstone_root::Error as Root;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Exit status of a command line that is no good.
+const USAGE: u8 = 2;
+
+/// Prints why the work failed.
+pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
+    let (text, hint, differences) = (text_of(error), hint::of(error), differences_of(error));
+    match form {
+        Form::Text => {
+            tell(format_args!("{} {}", Prefix::Error, without_shown_lines(error, &text)));
+            if let Some(differences) = differences {
+                tell(format_args!("{differences}"));
+            }
+            if let Some(hint) = hint {
+                tell(format_args!("{} {hint}", Prefix::Hint));
+            }
+        }
+        Form::Json => {
+            let differences = differences.map_or(Value::Array(Vec::new()), to_json);
+            let Code { name, class } = code::of(error);
+            let object = json!({"error": text, "code": name, "class": class, "hint": hint, "differences": differences, "status": 1});
+            tell(format_args!("{object}"));
+        }
+    }
+    ExitCode::FAILURE
+}
+
+/// Prints what is wrong with a command line, or the help that it asks for.
+pub fn of_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    if !wants_json() {
+        tell(Slip::of(error));
+        return ExitCode::from(USAGE);
+    }
+    let Slip { message, hints, .. } = Slip::of(error);
+    let hint = (!hints.is_empty()).then(|| hints.join("; "));
+    let Code { name, class } = code::USAGE;
+    let object =
+        json!({"error": message, "code": name, "class": class, "hint": hint, "differences": [], "status": USAGE});
+    tell(format_args!("{object}"));
+    ExitCode::from(USAGE)
+}
+
+/// Whether a command line that cannot be read asks for JSON.
+fn wants_json() -> bool {
+    let words: Vec<_> = std::env::args_os().collect();
+    words.iter().any(|word| word == "--errors=json")
+        || words.windows(2).any(|two| two[0] == "--errors" && two[1] == "json")
+}
+
+/// The text without the last lines of a script that stand above it already.
+fn without_shown_lines<'a>(error: &anyhow::Error, text: &'a str) -> &'a str {
+    let is_script = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(Root::Script { .. } | Root::ScriptExceeded { .. }))
+    };
+    match text.split_once("\n  | ") {
+        Some((first, _)) if error.chain().any(is_script) => first,
+        _ => text,
+    }
+}
+
+/// The files that explain an error.
+fn differences_of(error: &anyhow::Error) -> Option<&Differences> {
+    if let Some(Error::Differs { differences, .. }) = error.downcast_ref() { Some(differences) } else { None }
+}
+
+/// Files that differ as objects of `path` and `cause`.
+fn to_json(differences: &Differences) -> Value {
+    let object = |it: &Difference| json!({"path": it.path.to_string_lossy(), "cause": it.cause});
+    differences.0.iter().map(object).collect()
+}
+
+/// The error and its causes, but for files that differ, which are printed by themselves.
+fn text_of(error: &anyhow::Error) -> String {
+    let printed = usize::from(differences_of(error).is_some());
+    error.chain().nth(printed).map(chain_text).unwrap_or_default()
+}
