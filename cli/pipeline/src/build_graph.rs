@@ -3,6 +3,7 @@
 //! Layers are known once there is a plan. Each is named after its contents, so that one that moves is the same file.
 //! What writes the graph is a rule of it too: it runs again when the plan or the spec changes.
 
+mod flags;
 mod foreign;
 mod input;
 pub mod make;
@@ -15,6 +16,7 @@ pub use word::quoted;
 use crate::error::Context;
 use crate::report::title_of_paths;
 use crate::{ImageTarget, Result};
+use flags::{flag, is_layer_file, output_words};
 use layerstone_layering::Plan;
 use layerstone_oci::Place;
 use layerstone_spec::{ImageKind, Spec};
@@ -225,12 +227,6 @@ impl GraphInput<'_> {
         (rules, layers)
     }
 
-    /// Flags of what is made over these layers of the image.
-    fn words_over(&self, layers: &[PathBuf]) -> Vec<OsString> {
-        let below = layers.iter().flat_map(|layer| flag("--below", Some(layer)));
-        self.words_on_base().into_iter().chain(below).collect()
-    }
-
     /// What runs the root script, and what it sees of the store.
     fn run_rules(&self) -> [Rule; 2] {
         let mentioned = self.mentioned.iter().map(|path| path.as_str().into()).collect();
@@ -339,35 +335,4 @@ impl GraphInput<'_> {
         let rule = self.rule("again", &[], self.again.clone(), inputs);
         Rule { outputs: vec![self.graph.to_owned()], ..rule }
     }
-
-    /// The base, as a flag, if it is not that of the spec to the byte.
-    fn base_words(&self) -> Vec<OsString> {
-        self.base.iter().flat_map(|base| ["--base".into(), base.to_string().into()]).collect()
-    }
-
-    /// The spec, the store and the base, as flags.
-    fn words_on_base(&self) -> Vec<OsString> {
-        [self.spec_words(), self.base_words()].concat()
-    }
-
-    /// The spec and the store, as flags.
-    fn spec_words(&self) -> Vec<OsString> {
-        [flag("--spec", Some(self.file)), self.store_flags.clone()].concat()
-    }
-}
-
-/// A flag and its file, if there is one.
-fn flag(name: &str, file: Option<impl AsRef<Path>>) -> Vec<OsString> {
-    file.iter().flat_map(|file| [name.into(), file.as_ref().into()]).collect()
-}
-
-/// `-o` and `--blob` for what a rule makes.
-fn output_words(outputs: &[PathBuf]) -> Vec<OsString> {
-    let flags = ["-o", "--blob"].into_iter().zip(outputs);
-    // A name that begins with a word and a colon is that of a file.
-    flags.flat_map(|(flag, path)| [flag.into(), ImageTarget::Archive(path.clone()).to_word()]).collect()
-}
-
-fn is_layer_file(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().ends_with(b".layer.json")
 }

@@ -153,7 +153,7 @@ fn bad_references() {
         let error = place.fail(line);
         assert!(error.contains(expected), "{line}: {error}");
     }
-    let error = place.fail("push absent.tar host.invalid/name:1 --retries 0");
+    let error = place.fail("push file.tar host.invalid/name:1 --retries 0");
     assert!(error.starts_with("error: cannot reach: host.invalid: cannot resolve the name: "), "{error}");
 }
 
