@@ -1,6 +1,8 @@
 //! What tools tell of rules: how each is called, and that there is nothing to do.
 
-use super::*;
+use super::{Tool, wired, write};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 /// ninja tells each rule as a person calls it.
 #[test]
