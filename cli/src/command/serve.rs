@@ -20,7 +20,7 @@ use pulls::{Event, Pulls};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{AddrParseError, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<OsString>,
     /// Where to answer; port 0 for any that is free
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000", value_parser = parse_listen)]
     listen: SocketAddr,
     #[command(flatten)]
     transfer: TransferArgs,
@@ -177,10 +177,35 @@ fn put(
     Ok((name, descriptor.digest))
 }
 
+/// Reads an address to answer at; `localhost` is 127.0.0.1, as for other programs.
+fn parse_listen(text: &str) -> Result<SocketAddr, AddrParseError> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}").parse(),
+        None => text.parse(),
+    }
+}
+
 /// The repository of an image on this machine: its name without the registry that it came from.
 fn repository_of(name: &str) -> String {
     match name.split_once('/') {
         Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest.to_owned(),
         _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (text, expected) in
+            [("localhost:5055", "127.0.0.1:5055"), ("[::1]:1", "[::1]:1"), ("0.0.0.0:0", "0.0.0.0:0")]
+        {
+            assert_eq!(parse_listen(text).unwrap().to_string(), expected);
+        }
+        for text in ["localhost", "localhost:", ":5055", "example:1"] {
+            assert!(parse_listen(text).is_err(), "{text}");
+        }
     }
 }
