@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What errors call a blob whose path its receiver alone knows.
+pub(crate) const BLOB: &str = "blob";
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -52,6 +55,16 @@ impl Error {
         move |source| error(source).into()
     }
 
+    /// The same error about a blob whose receiver knows it by this path, if its bytes could not be written.
+    pub fn of_blob(self, path: &Path) -> Error {
+        match self {
+            Error::Tar(layerstone_tar::Error::Write { path: named, source }) if named == Path::new(BLOB) => {
+                Error::write(path)(source)
+            }
+            other => other,
+        }
+    }
+
     /// An error of what a blob is read from.
     pub fn content(error: impl std::error::Error + Send + Sync + 'static) -> Error {
         Error::Content(Box::new(error))
@@ -60,5 +73,19 @@ impl Error {
     /// A file is not what it was when the layer was laid out: `cause` says what was found and what was expected.
     pub(crate) fn changed(path: &Path, cause: String) -> Error {
         layerstone_tar::Error::Changed { path: path.to_owned(), cause }.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blobs_are_called_by_their_paths() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let named = Error::write(Path::new(BLOB))(full()).of_blob(Path::new("x/blobs/sha256/1"));
+        assert_eq!(named.to_string(), "cannot write: x/blobs/sha256/1: no storage space");
+        let other = Error::write(Path::new("x.tar"))(full()).of_blob(Path::new("x/blobs/sha256/1"));
+        assert_eq!(other.to_string(), "cannot write: x.tar: no storage space");
     }
 }

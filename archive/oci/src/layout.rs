@@ -166,10 +166,11 @@ impl BlobStore for OciLayout {
         }
         let mut output = self.staging.create()?;
         let mut writer = DigestWriter::new(&mut output);
-        content.write_to(0, &mut writer)?;
+        let path = self.path.join(blob_name(digest));
+        content.write_to(0, &mut writer).map_err(|error| error.of_blob(&path))?;
         let (found, found_size) = writer.finish();
         if (found, found_size) != (*digest, *size) {
-            let label = self.path.join(blob_name(digest)).display().to_string();
+            let label = path.display().to_string();
             return Err(Error::Blob { label, found, found_size, expected: *digest, size: *size });
         }
         self.staging.keep(output, digest, *size)?;

@@ -23,9 +23,10 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(json(value)?)
 }
 
-/// Writes a line to stderr. Where it cannot be written, nobody is left to tell, and the exit status says the rest.
+/// Writes a line to stderr, in one piece, so that lines of several programs in one log do not mix. Where it cannot be
+/// written, nobody is left to tell, and the exit status says the rest.
 pub fn tell(text: impl Display) {
-    let _ = writeln!(stderr(), "{text}");
+    let _ = stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// A value as JSON over several lines.
