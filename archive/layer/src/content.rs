@@ -1,6 +1,5 @@
 //! Writes the bytes of a blob from any offset, as often as needed. Does not know where they go.
 
-use crate::error::BLOB;
 use crate::{
     BlobCache, CompressionParams, CompressorPool, Error, Progress, Result, Source, compress_cached, write_layer,
 };
@@ -57,7 +56,7 @@ impl Content for TarContent {
             return part.write_to(from, out);
         }
         let mut out = SkipWriter { out, left: from };
-        let (path, progress) = (Path::new(BLOB), Progress::default());
+        let (path, progress) = (Path::new(Error::BLOB), Progress::default());
         match self.params {
             None => drop(write_layer(&self.source, &mut out, path, &progress)?),
             Some(params) => {
@@ -94,7 +93,7 @@ impl Write for SkipWriter<'_> {
 
 /// The receiver of a blob knows better what it is.
 fn written() -> impl FnOnce(io::Error) -> Error {
-    Error::write(Path::new(BLOB))
+    Error::write(Path::new(Error::BLOB))
 }
 
 #[cfg(test)]

@@ -3,9 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What errors call a blob whose path its receiver alone knows.
-pub(crate) const BLOB: &str = "blob";
-
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -43,6 +40,9 @@ pub enum Error {
 }
 
 impl Error {
+    /// What errors call a blob whose path its receiver alone knows.
+    pub const BLOB: &str = "blob";
+
     /// For `map_err` when reading.
     pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Error {
         let error = layerstone_tar::Error::read(path);
@@ -58,7 +58,7 @@ impl Error {
     /// The same error about a blob whose receiver knows it by this path, if its bytes could not be written.
     pub fn of_blob(self, path: &Path) -> Error {
         match self {
-            Error::Tar(layerstone_tar::Error::Write { path: named, source }) if named == Path::new(BLOB) => {
+            Error::Tar(layerstone_tar::Error::Write { path: named, source }) if named == Path::new(Error::BLOB) => {
                 Error::write(path)(source)
             }
             other => other,
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn blobs_are_called_by_their_paths() {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
-        let named = Error::write(Path::new(BLOB))(full()).of_blob(Path::new("x/blobs/sha256/1"));
+        let named = Error::write(Path::new(Error::BLOB))(full()).of_blob(Path::new("x/blobs/sha256/1"));
         assert_eq!(named.to_string(), "cannot write: x/blobs/sha256/1: no storage space");
         let other = Error::write(Path::new("x.tar"))(full()).of_blob(Path::new("x/blobs/sha256/1"));
         assert_eq!(other.to_string(), "cannot write: x.tar: no storage space");

@@ -179,7 +179,11 @@ impl BlobStore for OciLayout {
 
     fn put_streaming(&self, write: &mut BlobWriter<'_>) -> Result<(CompressedBlob, PutOutcome)> {
         let mut output = self.staging.create()?;
-        let packed = write(&mut output)?;
+        // Its digest is not known before it is written.
+        let packed = write(&mut output).map_err(|error| match error {
+            Error::Layer(error) => error.of_blob(&self.path).into(),
+            other => other,
+        })?;
         if self.has(&packed.digest, packed.size) {
             return Ok((packed, PutOutcome::Existing));
         }

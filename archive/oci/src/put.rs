@@ -151,7 +151,7 @@ impl Job<'_> {
     }
 
     fn write(&self, layer: &Layer, tar: &Source, out: &mut (dyn Write + Send)) -> Result<CompressedBlob> {
-        let path = Path::new("blob");
+        let path = Path::new(LayerError::BLOB);
         let packed = match self.pool {
             Some(pool) => compress_cached(tar, pool, out, path, self.progress, layer.blobs.as_ref())?,
             None => {
