@@ -8,6 +8,7 @@ pub mod compression;
 pub mod layer_output;
 pub mod legacy;
 pub mod limit;
+pub mod look;
 pub mod path_word;
 pub mod plan;
 pub mod platform;

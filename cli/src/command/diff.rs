@@ -8,8 +8,9 @@ use super::closure::question::diff as closures;
 use super::inspect::is_stage_file;
 use super::layers::question::compare as plans;
 use crate::args::Common;
+use crate::args::look::LookArgs;
 use crate::args::platform::PlatformArgs;
-use crate::args::read::{ReadArgs, parse_place};
+use crate::args::read::parse_place;
 use crate::screen::color::Paint;
 use crate::screen::fit::width;
 use anyhow::{Result, bail};
@@ -41,16 +42,8 @@ pub struct Options {
     /// Closure of NEW, for the sizes of the layers of plans
     #[arg(long, value_name = "CLOSURE.JSON", conflicts_with = "files")]
     closure: Option<PathBuf>,
-    /// The store directory of the images
-    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
-    store: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    platform: PlatformArgs,
-    #[command(flatten)]
-    read: ReadArgs,
+    look: LookArgs,
 }
 
 /// How two images are compared, and how that is shown.
@@ -81,14 +74,16 @@ enum StageFile {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (old, new) = (Path::new(&options.old), Path::new(&options.new));
     match (stage_file(&options.old)?, stage_file(&options.new)?) {
-        (Some(StageFile::Closure), Some(StageFile::Closure)) => return closures::run(old, new, options.json, common),
+        (Some(StageFile::Closure), Some(StageFile::Closure)) => {
+            return closures::run(old, new, options.look.json, common);
+        }
         (Some(StageFile::Plan), Some(StageFile::Plan)) => {
             let hides = options.changed;
             return plans::run(
                 old,
                 new,
                 options.closure.as_deref(),
-                plans::Shown { json: options.json, hides },
+                plans::Shown { json: options.look.json, hides },
                 common,
             );
         }
@@ -99,14 +94,14 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             new.display()
         ),
     }
-    let registries = options.read.registries(common);
-    let opener = options.read.opener(&registries, common);
+    let registries = options.look.read.registries(common);
+    let opener = options.look.read.opener(&registries, common);
     let comparing = Comparing {
-        store: &options.store,
+        store: &options.look.store,
         changed: options.changed,
         files: options.files,
-        json: options.json,
-        platform: &options.platform,
+        json: options.look.json,
+        platform: &options.look.platform,
         width: width(),
         paint: common.color.of_stdout(),
     };

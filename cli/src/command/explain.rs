@@ -3,8 +3,8 @@
 use super::inspect::is_stage_file;
 use super::layers::question::explain::{Subject, answer, show};
 use crate::args::Common;
-use crate::args::platform::PlatformArgs;
-use crate::args::read::ReadArgs;
+use crate::args::look::LookArgs;
+
 use crate::closure_source::ClosureSource;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -32,16 +32,8 @@ pub struct Options {
     /// How often paths change: a JSON object of name patterns and numbers [default: 1 each]
     #[arg(long, value_name = "RATES.JSON")]
     rates: Option<PathBuf>,
-    /// The store directory of an image
-    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
-    store: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    platform: PlatformArgs,
-    #[command(flatten)]
-    read: ReadArgs,
+    look: LookArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
@@ -54,9 +46,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             options.closure.as_deref().context("a plan alone has no sizes: expected its closure behind it")?;
         (Closure::read(closure)?, Some(Plan::read(path)?))
     } else {
-        let registries = options.read.registries(common);
-        let opener = options.read.opener(&registries, common);
-        let source = ClosureSource::open(&options.subject, &options.store, &options.platform.of_image(), &opener)?;
+        let registries = options.look.read.registries(common);
+        let opener = options.look.read.opener(&registries, common);
+        let source =
+            ClosureSource::open(&options.subject, &options.look.store, &options.look.platform.of_image(), &opener)?;
         (source.closure, source.layers)
     };
     let layers = chosen.as_ref().and_then(|plan| NonZeroUsize::new(plan.layers.len()));
@@ -65,5 +58,5 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let strategy = chosen.is_none().then(|| settings.strategy.name());
     let title = strategy.map_or(title, str::to_owned);
     let chosen = chosen.map_or_else(|| plan(&closure, &settings), Ok)?;
-    show(&answer(Subject { title, strategy, chosen }, &closure, settings)?, options.json, common)
+    show(&answer(Subject { title, strategy, chosen }, &closure, settings)?, options.look.json, common)
 }

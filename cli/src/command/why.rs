@@ -2,8 +2,8 @@
 
 use super::closure::question::why::Limit;
 use crate::args::Common;
-use crate::args::platform::PlatformArgs;
-use crate::args::read::ReadArgs;
+use crate::args::look::LookArgs;
+
 use crate::closure_source::ClosureSource;
 use crate::screen::answer::print_answer;
 use crate::screen::color::Paint;
@@ -37,16 +37,8 @@ pub struct Options {
     /// Show whole store paths instead of names
     #[arg(long)]
     wide: bool,
-    /// The store directory of an image
-    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
-    store: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    platform: PlatformArgs,
-    #[command(flatten)]
-    read: ReadArgs,
+    look: LookArgs,
 }
 
 /// A path, and what brings it in.
@@ -59,9 +51,9 @@ struct Reason<'a> {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let registries = options.read.registries(common);
-    let opener = options.read.opener(&registries, common);
-    let source = ClosureSource::open(&options.source, &options.store, &options.platform.of_image(), &opener)?;
+    let registries = options.look.read.registries(common);
+    let opener = options.look.read.opener(&registries, common);
+    let source = ClosureSource::open(&options.source, &options.look.store, &options.look.platform.of_image(), &opener)?;
     let mut roots = Vec::new();
     for root in &options.roots {
         roots.extend(source.matching(root)?.into_iter().cloned());
@@ -72,7 +64,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         let (names, roots) = (options.what.display(), roots.iter().map(StorePath::name).collect::<Vec<_>>().join(", "));
         bail!("no chain of references: {}: {names} is not needed by {roots}", source.name);
     }
-    if options.json {
+    if options.look.json {
         let reasons: Vec<Value> = reasons.iter().map(Reason::json).collect();
         return print_answer("why", &json!({"paths": reasons}));
     }
