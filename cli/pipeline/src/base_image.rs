@@ -28,6 +28,13 @@ pub fn make_plain(image: &mut StoredImage, limits: Limits, report: &dyn Report) 
     Ok(report.during("unpacking", None, Vec::new(), unpack)?)
 }
 
+/// The platform of the image of a spec, or without one that of this machine.
+pub fn wanted_for(spec: Option<&Spec>) -> Wanted {
+    let (architecture, variant) =
+        spec.map_or((None, None), |spec| (spec.architecture.as_deref(), spec.variant.as_deref()));
+    Wanted::new(None, architecture, variant)
+}
+
 /// An image to build on, its layers plain.
 pub struct BaseImage {
     /// The image.
@@ -44,9 +51,7 @@ impl BaseImage {
     ///
     /// It cannot be read or fetched, or is no image for that platform.
     pub fn open(place: &Place, spec: Option<&Spec>, opener: &Opener<'_>) -> Result<BaseImage> {
-        let (architecture, variant) =
-            spec.map_or((None, None), |spec| (spec.architecture.as_deref(), spec.variant.as_deref()));
-        let wanted = Wanted::new(None, architecture, variant).of_base();
+        let wanted = wanted_for(spec).of_base();
         let opened = opener.open(place, &wanted)?;
         let mut image = opened.image()?;
         make_plain(&mut image, opener.limits, opener.report)?;

@@ -1,5 +1,6 @@
 //! Builds the image of a spec: opens what it builds on, runs the stages, and remembers what came of them.
 
+use crate::base_image::wanted_for;
 use crate::build_state::layer_of;
 use crate::destination::WriteOptions;
 use crate::error::{Context, chain_text};
@@ -12,7 +13,7 @@ use crate::{
 };
 use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Settings, Strategy};
-use layerstone_oci::{BlobStore, Image, Place, PutImage, Reference, Wanted};
+use layerstone_oci::{BlobStore, Image, Place, PutImage, Reference};
 use layerstone_root::SandboxOptions;
 use layerstone_spec::{ImageKind, Spec};
 use layerstone_store::{Limits, Scratch, Store};
@@ -110,7 +111,7 @@ impl<'a> BuildOptions<'a> {
             }
             _ => None,
         };
-        let wanted = Wanted::new(None, spec.architecture.as_deref(), spec.variant.as_deref());
+        let wanted = wanted_for(Some(spec));
         Ok(PreviousImages { replaced, store_dir: self.store.dir(), wanted, opener: self.opener() })
     }
 

@@ -1,10 +1,10 @@
 //! Flags of other programs that this one has by another name or not at all, and what to do instead.
 
+use crate::message::foreign_word::CREDENTIALS;
+
 /// Commands that a row is about; empty for all.
 type Commands = &'static [&'static str];
 
-const CREDENTIALS: &str =
-    "credentials are read from the files of docker and podman: `docker login HOST` or `podman login HOST`";
 const DOCKERFILE: &str =
     "Dockerfiles are read by `docker build`; `layerstone init` writes an image.json, --copy FROM:TO copies files";
 const PLAIN_HTTP: &str = "--insecure HOST lets it speak plain HTTP to a registry; this machine needs none";

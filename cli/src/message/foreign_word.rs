@@ -3,9 +3,13 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+/// What to do instead of naming a user.
+pub const CREDENTIALS: &str =
+    "credentials are read from the files of docker and podman: `docker login HOST` or `podman login HOST`";
+
 /// The words, and what to do instead.
 const WORDS: [(&str, &str); 20] = [
-    ("login", "credentials are read from the files of docker and podman: `docker login HOST` or `podman login HOST`"),
+    ("login", CREDENTIALS),
     ("logout", "credentials are in the files of docker and podman: `docker logout HOST` or `podman logout HOST`"),
     ("run", "docker and podman run images: `layerstone copy FILE docker:`, then `docker run NAME:TAG`"),
     ("load", "`layerstone copy FILE docker:` or `docker load -i FILE`"),

@@ -8,8 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
 use layerstone_layering::{PlanBase, Rates, Settings};
-use layerstone_oci::Wanted;
-use layerstone_pipeline::{PreviousImages, PreviousPlan, settings};
+use layerstone_pipeline::{PreviousImages, PreviousPlan, settings, wanted_for};
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
 use std::collections::BTreeSet;
@@ -55,12 +54,10 @@ impl Options {
             bail!("--previous auto: found a plan as output, expected the image before, as in --previous registry:REF");
         }
         let registries = self.base.registries(common);
-        let (architecture, variant) =
-            spec.map_or((None, None), |spec| (spec.architecture.as_deref(), spec.variant.as_deref()));
         let images = PreviousImages {
             replaced: None,
             store_dir: store_dir(closures.first().context("no closure")?),
-            wanted: Wanted::new(None, architecture, variant),
+            wanted: wanted_for(spec),
             opener: self.base.opener(&registries, common),
         };
         Ok(options.over(Settings { exclude: self.exclude(closures)?, rates, ..settings }, &images)?)
