@@ -12,6 +12,7 @@ pub mod look;
 pub mod path_word;
 pub mod plan;
 pub mod platform;
+pub mod rates;
 pub mod read;
 pub mod registry;
 pub mod result;

@@ -4,7 +4,7 @@ use crate::args::{Common, SyncWhen};
 use crate::command::{
     build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo, derivation, diff,
     digest, explain, image, index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db,
-    overlay, prefetch, pull, push, ready, report, root, schema, script, serve, stream, tarsum, why,
+    overlay, prefetch, pull, push, rates, ready, report, root, schema, script, serve, stream, tarsum, why,
 };
 use crate::config::Config;
 use crate::screen::log;
@@ -75,6 +75,7 @@ enum Command {
     Diff(diff::Options),
     Why(why::Options),
     Explain(explain::Options),
+    Rates(rates::Options),
     Report(Box<report::Options>),
     #[command(subcommand)]
     Cache(cache::Command),
@@ -133,6 +134,7 @@ impl Cli {
             Command::Diff(options) => diff::run(options, common),
             Command::Why(options) => why::run(options, common),
             Command::Explain(options) => explain::run(options, common),
+            Command::Rates(options) => rates::run(options, common),
             Command::Report(options) => report::run(options, common),
             Command::Cache(command) => cache::run(command),
             Command::Demo(options) => demo::run(options, common),

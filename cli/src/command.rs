@@ -31,6 +31,7 @@ pub mod overlay;
 pub mod prefetch;
 pub mod pull;
 pub mod push;
+pub mod rates;
 pub mod ready;
 pub mod report;
 pub mod root;

@@ -134,6 +134,7 @@ mod perms;
 mod places;
 mod plain_stores;
 mod platforms;
+mod rates;
 mod readme;
 mod ready;
 mod records;

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod cap;
+mod change_count;
 mod check;
 mod churn;
 mod cluster;
@@ -58,6 +59,7 @@ mod sample;
 mod size;
 mod strategy;
 
+pub use change_count::{ChangeCount, Contents};
 pub use check::{Finding, check};
 pub use compare::{ComparedLayer, Comparison, LayerState, Renamed, Sum, compare};
 pub use draft::{Draft, PLAN_FORMAT, PLAN_SCHEMA, PLAN_VERSION};

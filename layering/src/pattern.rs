@@ -11,6 +11,11 @@ use std::str::FromStr;
 pub struct Pattern(glob::Pattern);
 
 impl Pattern {
+    /// The pattern of these very letters.
+    pub fn literal(text: &str) -> Pattern {
+        Pattern(glob::Pattern::new(&glob::Pattern::escape(text)).expect("what is escaped is a pattern"))
+    }
+
     /// Whether the pattern chooses the path.
     pub fn matches(&self, path: &StorePath) -> bool {
         if self.0.as_str().starts_with('/') {

@@ -7,6 +7,8 @@
 //! What a rate is per (a week, a release) does not matter, only how rates compare. They are counted in millionths, so
 //! that a plan depends on whole numbers alone.
 
+mod builtin;
+
 use crate::{Error, Pattern, Result};
 use layerstone_store::{Error as StageError, Result as StageResult, StorePath, read_input};
 use serde_json::{Map, Value};
@@ -15,7 +17,7 @@ use std::path::Path;
 /// The rate of a path that no pattern chooses: 1, in millionths.
 pub(crate) const ONE: u64 = 1_000_000;
 /// The largest rate: sums over a closure must fit into 64 bits.
-const MAX: f64 = 1e6;
+pub(crate) const MAX: u64 = 1_000_000;
 
 /// Rates by pattern; of several patterns that choose a path, the last one counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,12 +28,23 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Reads a rates file; `-` is standard input.
+    /// The word that stands for [`Rates::builtin`] where a file is expected.
+    pub const BUILTIN: &str = builtin::NAME;
+
+    /// Those that come with the program: how often Debian's packages were updated.
+    pub fn builtin() -> Rates {
+        builtin::rates()
+    }
+
+    /// Reads a rates file; `-` is standard input, `builtin` are those that come with the program.
     ///
     /// # Errors
     ///
     /// The file cannot be read, or see [`Rates::parse`].
     pub fn read(path: &Path) -> StageResult<Rates> {
+        if path.as_os_str() == Rates::BUILTIN {
+            return Ok(Rates::builtin());
+        }
         Rates::parse(&read_input(path)?, &path.display().to_string())
     }
 
@@ -49,6 +62,11 @@ impl Rates {
             Ok((parsed, millionths(rate).map_err(|cause| malformed(format!("{pattern}: {cause}")))?))
         });
         Ok(Rates { name: name.to_owned(), rates: rates.collect::<StageResult<_>>()? })
+    }
+
+    /// The patterns and their rates, in millionths, in their order.
+    pub(crate) fn by_pattern(&self) -> impl Iterator<Item = (&Pattern, u64)> {
+        self.rates.iter().map(|(pattern, rate)| (pattern, *rate))
     }
 
     /// The rate of each path, in millionths.
@@ -69,7 +87,7 @@ impl Rates {
 /// A rate of a file as millionths, or what is wrong with it.
 fn millionths(rate: &Value) -> Result<u64, String> {
     match rate.as_f64() {
-        Some(number) if (0.0..=MAX).contains(&number) => Ok((number * ONE as f64).round() as u64),
+        Some(number) if (0.0..=MAX as f64).contains(&number) => Ok((number * ONE as f64).round() as u64),
         _ => Err(format!("found {rate}, expected a number from 0 to {MAX}")),
     }
 }

@@ -10,7 +10,7 @@ mod change;
 mod database;
 mod graph;
 mod incremental;
-mod layering;
+pub mod layering;
 mod measure;
 mod overlay;
 pub mod random;

@@ -7,6 +7,7 @@ mod elf;
 mod fuzz;
 mod lab;
 mod process;
+mod updates;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -55,6 +56,9 @@ enum Task {
     Crash(crash::Task),
     /// Give made-up inputs to what reads input of others; a table in Markdown
     Fuzz(fuzz::Options),
+    /// Write in which weeks Debian's packages were updated, and the graphs that `bench history` replays; needs Debian 12 and
+    /// a network
+    Updates(updates::Options),
     /// Write the man pages
     Man {
         /// Folder that receives them [default: target/man at the workspace's top]
@@ -82,6 +86,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench(options) => bench::run(&options),
         Task::Crash(task) => crash::run(&task),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Updates(options) => updates::run(&options),
         Task::Man { output } => man(&output.unwrap_or_else(|| top().join("target/man"))),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     PreviousPlan, Registries, Report, Result, ScriptOptions,
 };
 use layerstone_layer::{Layer, LayerFile, Source};
-use layerstone_layering::{Patterns, PlanBase, Settings, Strategy};
+use layerstone_layering::{Patterns, PlanBase, Rates, Settings, Strategy};
 use layerstone_oci::{BlobStore, Image, Place, PutImage, Reference};
 use layerstone_root::SandboxOptions;
 use layerstone_spec::{ImageKind, Spec};
@@ -63,6 +63,8 @@ pub struct PlanOptions {
     pub pinned: Vec<Patterns>,
     /// Bytes below which layers are joined; none for what the spec says.
     pub min_size: Option<u64>,
+    /// How often paths change; none for what is known from a state.
+    pub rates: Option<Rates>,
 }
 
 impl PlanOptions {
@@ -77,6 +79,7 @@ impl PlanOptions {
             previous: previous.or(settings.previous),
             pinned: if self.pinned.is_empty() { settings.pinned } else { self.pinned.clone() },
             min_size: self.min_size.unwrap_or(settings.min_size),
+            rates: self.rates.clone().unwrap_or(settings.rates),
             ..settings
         })
     }
@@ -154,7 +157,10 @@ impl<'a> Builder<'a> {
         }
         let cache = options.cache.open(store, report)?;
         let mut settings = settings(spec, strategy, base.as_ref(), store)?;
-        settings.previous = state.as_ref().map(BuildState::previous).transpose()?.flatten();
+        if let Some(state) = &state {
+            settings.previous = state.previous()?;
+            settings.rates = state.rates()?.unwrap_or_default();
+        }
         let settings = options.plan.over(settings, &options.previous_images(spec)?)?;
         Ok(Builder { spec, settings, base, state, cache, options })
     }

@@ -187,6 +187,9 @@ impl Builder<'_> {
         let report = self.options.report;
         let closure = report.stage("closure", || self.measured_closure(mentions))?;
         self.cache.set_nar_hashes(closure.graph.iter().filter_map(|info| Some((info.path.clone(), info.nar_hash?))));
+        if let Some(state) = &self.state {
+            state.note(&closure);
+        }
         let plan = report.stage("plan", || self.plan(&closure))?;
         if let Some(base) = self.base.as_ref().filter(|_| !plan.layers.is_empty()) {
             base.check_store(self.options.store)?;

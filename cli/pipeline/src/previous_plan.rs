@@ -69,13 +69,7 @@ impl PreviousPlan {
     pub(crate) fn read(&self, images: &PreviousImages<'_>) -> Result<Option<Previous>> {
         match self {
             PreviousPlan::File(path) => Ok(Some(Previous::read(path)?)),
-            PreviousPlan::Image(place) => {
-                let plan = images.plan_of(place)?;
-                if plan.layers.is_empty() {
-                    bail!("no plan: {place}: found no store path of {} in its layers", images.store_dir);
-                }
-                Ok(Some(Previous::new(&place.to_string(), plan)))
-            }
+            PreviousPlan::Image(place) => Ok(Some(Previous::new(&place.to_string(), images.plan(place)?))),
             PreviousPlan::Replaced => {
                 let Some(place) = &images.replaced else { return Ok(None) };
                 match images.plan_of(place) {
@@ -113,6 +107,19 @@ pub struct PreviousImages<'a> {
 }
 
 impl PreviousImages<'_> {
+    /// The plan of an image.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or fetched, or holds no store path.
+    pub fn plan(&self, place: &Place) -> Result<Plan> {
+        let plan = self.plan_of(place)?;
+        if plan.layers.is_empty() {
+            bail!("no plan: {place}: found no store path of {} in its layers", self.store_dir);
+        }
+        Ok(plan)
+    }
+
     /// The store paths of the layers that have some, bottom first.
     fn plan_of(&self, place: &Place) -> Result<Plan> {
         let PreviousImages { store_dir, wanted, opener, .. } = self;

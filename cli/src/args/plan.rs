@@ -1,6 +1,7 @@
 //! The flags of a plan that `layers` and `build` share.
 
 use crate::args::bytes::parse_bytes;
+use crate::args::rates::RatesArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_layering::Patterns;
@@ -40,22 +41,27 @@ pub struct PlanArgs {
     /// Join layers that hold fewer bytes to others, where it costs least: 5000000, 5M or 5Mi
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     min_layer_size: Option<u64>,
+    #[command(flatten)]
+    pub rates: RatesArgs,
 }
 
 impl PlanArgs {
     /// Whether any of them is given.
     pub fn is_given(&self) -> bool {
-        self.previous.previous.is_some() || !self.pin.is_empty() || self.min_layer_size.is_some()
+        self.previous.previous.is_some()
+            || !self.pin.is_empty()
+            || self.min_layer_size.is_some()
+            || self.rates.is_given()
     }
 
-    /// The file of the image before.
-    pub fn file(&self) -> Option<PathBuf> {
-        self.previous.file()
+    /// The files of the image before and of rates.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.previous.file().into_iter().chain(self.rates.file().map(PathBuf::from))
     }
 
     /// What the flags say.
     pub fn options(&self) -> Result<PlanOptions> {
         let (previous, pinned) = (self.previous.plan()?, self.pin.clone());
-        Ok(PlanOptions { previous, pinned, min_size: self.min_layer_size })
+        Ok(PlanOptions { previous, pinned, min_size: self.min_layer_size, rates: self.rates.rates()? })
     }
 }

@@ -147,7 +147,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         step.libraries(&store, spec)?;
         step.files(&options.base.file(Some(spec)));
     }
-    step.files(&options.plan.file());
+    step.files(&options.plan.files().collect::<Vec<_>>());
     Ok(step.finish()?)
 }
 
@@ -184,7 +184,7 @@ impl Options {
         let Some(target) = target else { return Ok(()) };
         target.compression(&self.compression.choice()?)?;
         let file = self.layers.strategy.only_input(NAME, self.inputs())?;
-        let mut files = Files::of(store).reads(self.plan.file()).reads(self.layers.strategy.file());
+        let mut files = Files::of(store).reads(self.plan.files()).reads(self.layers.strategy.file());
         for (spec, _) in specs {
             files = files.reads_spec(file.as_deref(), spec).reads(self.base.file(Some(spec)));
         }

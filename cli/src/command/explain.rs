@@ -4,12 +4,12 @@ use super::inspect::is_stage_file;
 use super::layers::question::explain::{Subject, answer, show};
 use crate::args::Common;
 use crate::args::look::LookArgs;
-
+use crate::args::rates::RatesArgs;
 use crate::closure_source::ClosureSource;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_layering::{Plan, Rates, Settings, plan};
+use layerstone_layering::{Plan, Settings, plan};
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -29,15 +29,14 @@ pub struct Options {
     /// How many layers a plan of a closure, and those of other strategies, may have
     #[arg(long, value_name = "N")]
     max_layers: Option<NonZeroUsize>,
-    /// How often paths change: a JSON object of name patterns and numbers [default: 1 each]
-    #[arg(long, value_name = "RATES.JSON")]
-    rates: Option<PathBuf>,
+    #[command(flatten)]
+    rates: RatesArgs,
     #[command(flatten)]
     look: LookArgs,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let rates = options.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default();
+    let rates = options.rates.rates()?.unwrap_or_default();
     let path = Path::new(&options.subject);
     let is_plan = path.is_file() && is_stage_file(path)? == Some(true);
     let title = options.subject.display().to_string();

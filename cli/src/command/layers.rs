@@ -66,9 +66,6 @@ pub struct Options {
     /// Store path, or pattern of names, to leave out of all layers
     #[arg(long, value_name = "PATH|PATTERN", value_parser = PathWord::parse)]
     exclude: Vec<PathWord>,
-    /// How often paths change, for least-churn: a JSON object of name patterns and numbers [default: 1 each]
-    #[arg(long, value_name = "RATES.JSON")]
-    rates: Option<PathBuf>,
     #[command(flatten)]
     plan: PlanArgs,
     /// Plan to write; for several closures the folder that receives NAME.layers.json for each NAME.closure.json
@@ -110,8 +107,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
 impl Options {
     /// Files that are read besides closures and the spec.
     fn inputs(&self, spec: Option<&Spec>) -> Vec<PathBuf> {
-        let flags = self.rates.iter().chain(self.strategy.file());
-        flags.cloned().chain(self.plan.file()).chain(self.base.files(spec)).collect()
+        let flags = self.strategy.file().cloned().into_iter().chain(self.plan.files());
+        flags.chain(self.base.files(spec)).collect()
     }
 
     /// What is read and written besides closures and plans.

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The command, and its examples; the words behind `layerstone`.
-const EXAMPLES: [(&str, &[&str]); 36] = [
+const EXAMPLES: [(&str, &[&str]); 37] = [
     ("init", &["init result -o web.json", "init ./app -o app.json"]),
     (
         "build",
@@ -27,6 +27,13 @@ const EXAMPLES: [(&str, &[&str]); 36] = [
         &[
             "layers web.closure.json --max-layers 99 -o web.layers.json",
             "layers web.closure.json --explain --max-layers 99",
+        ],
+    ),
+    (
+        "rates",
+        &[
+            "rates --from web.closure.json web.closure.json -o rates.json",
+            "rates --from web.tar other.tar -o rates.json",
         ],
     ),
     ("layer", &["layer web.layers.json --all -o layers", "layer --tar root.tar -o root.layer.json"]),

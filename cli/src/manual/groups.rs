@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ),
     (
         "Stages of a build",
-        &["root", "closure", "layers", "layer", "nix-db", "image", "overlay", "helper", "merge-trees"],
+        &["root", "closure", "rates", "layers", "layer", "nix-db", "image", "overlay", "helper", "merge-trees"],
     ),
     ("Build tools and this program", &["ninja", "make", "cache", "config", "schema", "script", "completions", "help"]),
     ("Nix", &["stream", "derivation", "tarsum"]),

@@ -3,9 +3,9 @@
 //! Costs and bytes are computed here, from the plans that the binary writes; with the binary they share no code. What is
 //! random comes from fixed seeds, so that only the seconds differ from run to run.
 
-mod closure;
+pub mod closure;
 mod cost;
-mod debian;
+pub mod debian;
 mod plan;
 mod simulation;
 mod strategy;

@@ -7,7 +7,7 @@ use crate::message::usage_error::usage_error;
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use layerstone_closure::Closure;
-use layerstone_layering::{PlanBase, Rates, Settings};
+use layerstone_layering::{PlanBase, Settings};
 use layerstone_pipeline::{PreviousImages, PreviousPlan, settings, wanted_for};
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
@@ -48,7 +48,6 @@ impl Options {
 
     /// What the flags say that have no key in a spec, over the rest.
     fn over(&self, settings: Settings, closures: &[Closure], spec: Option<&Spec>, common: &Common) -> Result<Settings> {
-        let rates = self.rates.as_deref().map(Rates::read).transpose()?.unwrap_or_default();
         let options = self.plan.options()?;
         if options.previous == Some(PreviousPlan::Replaced) {
             bail!("--previous auto: found a plan as output, expected the image before, as in --previous registry:REF");
@@ -60,7 +59,7 @@ impl Options {
             wanted: wanted_for(spec),
             opener: self.base.opener(&registries, common),
         };
-        Ok(options.over(Settings { exclude: self.exclude(closures)?, rates, ..settings }, &images)?)
+        Ok(options.over(Settings { exclude: self.exclude(closures)?, ..settings }, &images)?)
     }
 
     /// How many layers a plan may have.

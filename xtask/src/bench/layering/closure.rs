@@ -1,5 +1,7 @@
 //! A closure as updates change it and plans divide it: store paths with sizes, known by their positions.
 
+#[cfg(test)]
+use crate::bench::layering::debian::hash_part;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,6 +53,24 @@ impl Closure {
         fs::write(file, serde_json::to_vec(&graph)?).with_context(|| format!("cannot write: {}", file.display()))
     }
 
+    /// Reads what [`Closure::write_brief`] wrote.
+    #[cfg(test)]
+    pub fn read_brief(file: &Path) -> Result<Closure> {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read: {}", file.display()))?;
+        parse_brief(&text).with_context(|| format!("no closure: {}", file.display()))
+    }
+
+    /// Writes it as a line of `NAME SIZE POSITION…` for each path, which refers to the lines at these positions, counted
+    /// from 0. Hash parts follow from the names.
+    pub fn write_brief(&self, file: &Path) -> Result<()> {
+        let line = |of: &StorePath| {
+            let references: String = of.references.iter().map(|other| format!(" {other}")).collect();
+            format!("{} {}{references}\n", of.name(), of.size)
+        };
+        let text: String = self.paths.iter().map(line).collect();
+        fs::write(file, text).with_context(|| format!("cannot write: {}", file.display()))
+    }
+
     /// The position of every path.
     pub fn positions(&self) -> HashMap<&str, usize> {
         self.paths.iter().enumerate().map(|(position, of)| (of.path.as_str(), position)).collect()
@@ -92,6 +112,28 @@ impl Closure {
     pub fn bytes(&self) -> u64 {
         self.paths.iter().map(|of| of.size).sum()
     }
+}
+
+impl StorePath {
+    /// What stands behind the hash part.
+    pub fn name(&self) -> &str {
+        let base = self.path.rsplit('/').next().unwrap_or_default();
+        base.split_once('-').map_or("", |(_, name)| name)
+    }
+}
+
+#[cfg(test)]
+fn parse_brief(text: &str) -> Result<Closure> {
+    let count = text.lines().count();
+    let path = |line: &str| {
+        let mut words = line.split(' ');
+        let (name, size) = (words.next().context("an empty line")?, words.next().context("a line without a size")?);
+        let references: Vec<usize> = words.map(str::parse).collect::<Result<_, _>>()?;
+        ensure!(references.iter().all(|&other| other < count), "{name} refers to an absent line");
+        let path = format!("/nix/store/{}-{name}", hash_part(name));
+        Ok(StorePath { path, size: size.parse()?, references })
+    };
+    Ok(Closure { paths: text.lines().map(path).collect::<Result<_>>()? })
 }
 
 fn parse(text: &[u8]) -> Result<Closure> {
@@ -160,6 +202,19 @@ pub mod tests {
         let bare = fs::read_to_string(file.path()).unwrap();
         fs::write(file.path(), format!(r#"{{"graph": {bare}}}"#)).unwrap();
         assert_eq!(Closure::read(file.path()).unwrap(), first);
+    }
+
+    #[test]
+    fn a_line_for_each_path() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        closure("a 1:\nb 2: a\nc 3: b a").write_brief(file.path()).unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "a 1\nb 2 0\nc 3 0 1\n");
+        let read = Closure::read_brief(file.path()).unwrap();
+        assert_eq!(read.paths.iter().map(StorePath::name).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!((read.users(), read.bytes()), (vec![vec![1, 2], vec![2], vec![]], 6));
+        for bad in ["a", "a x", "a 1 1", "a 1 y"] {
+            assert!(parse_brief(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::bench::layering::closure::{Closure, StorePath};
 use crate::bench::random::Random;
 use crate::{lab, process};
 use anyhow::{Context, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::process::Command;
 
 /// Packages by name, and what others stand for a name.
@@ -63,6 +63,19 @@ impl Index {
         Ok(Closure { paths: walk.paths })
     }
 
+    /// These packages and what they depend on.
+    pub fn names(&self, roots: &[String]) -> Result<BTreeSet<String>> {
+        let closure = self.closure(roots)?;
+        Ok(closure.paths.iter().filter_map(|of| self.name_of(&of.path)).collect())
+    }
+
+    /// The package of a store path that was made of one.
+    pub fn name_of(&self, path: &str) -> Option<String> {
+        let full_name = path.rsplit('/').next()?.split_once('-')?.1;
+        let mut ends = full_name.match_indices('-').map(|(at, _)| &full_name[..at]);
+        ends.rfind(|name| self.packages.contains_key(*name)).map(str::to_owned)
+    }
+
     fn find<'a>(&'a self, clause: &'a [String]) -> Option<&'a str> {
         let known = |name: &&String| self.packages.contains_key(*name);
         let provider = |name: &String| self.providers.get(name);
@@ -107,8 +120,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The same for the same name (FNV-1a as the seed).
-fn hash_part(name: &str) -> String {
+/// The hash part of a store path of this name: the same for the same name (FNV-1a as the seed).
+pub fn hash_part(name: &str) -> String {
     let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     Random::new(name.bytes().fold(0xcbf2_9ce4_8422_2325, mix)).hash_part()
 }
