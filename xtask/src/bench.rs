@@ -9,6 +9,7 @@ mod big;
 mod change;
 mod database;
 mod graph;
+mod history;
 mod incremental;
 pub mod layering;
 mod measure;
@@ -55,6 +56,7 @@ pub struct Options {
 #[derive(clap::Subcommand)]
 enum Other {
     Layering(Box<layering::Options>),
+    History(Box<history::Options>),
     /// Root scripts over a base, phase by phase, and exports
     Overlay(Box<overlay::Options>),
     /// Second builds, beside first ones
@@ -83,6 +85,7 @@ pub struct Place {
 pub fn run(options: &Options) -> Result<()> {
     match &options.other {
         Some(Other::Layering(options)) => return layering::run(options),
+        Some(Other::History(options)) => return history::run(options),
         Some(Other::Overlay(options)) => return overlay::run(options),
         Some(Other::Incremental(options)) => return incremental::run(options),
         Some(Other::Registry(options)) => return registry::run(options),

@@ -11,9 +11,7 @@ mod source;
 use crate::bench::layering::closure::Closure;
 use crate::bench::layering::debian::Index;
 use crate::{process, top};
-#[cfg(test)]
-use anyhow::bail;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use changelogs::Changelogs;
 use source::Source;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,10 +108,8 @@ fn text(sources: &BTreeMap<String, Source>, date: &str) -> String {
 }
 
 /// The weeks of updates, by binary package.
-#[cfg(test)]
 pub struct Weeks(BTreeMap<String, (String, Vec<u32>)>);
 
-#[cfg(test)]
 impl Weeks {
     /// Reads the table of the project.
     pub fn read() -> Result<Weeks> {
@@ -122,7 +118,7 @@ impl Weeks {
         Weeks::parse(&text).with_context(|| format!("no table of weeks: {}", file.display()))
     }
 
-    fn parse(text: &str) -> Result<Weeks> {
+    pub fn parse(text: &str) -> Result<Weeks> {
         let mut weeks = BTreeMap::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let Some((names, numbers)) = line.split_once(": ") else { bail!("found {line:?}, expected NAMES: WEEKS") };
@@ -135,6 +131,11 @@ impl Weeks {
         Ok(Weeks(weeks))
     }
 
+    /// The last week with an update.
+    pub fn end(&self) -> u32 {
+        self.0.values().flat_map(|(_, weeks)| weeks).copied().max().unwrap_or(0)
+    }
+
     /// The source of the package that a store path's name begins with, and its weeks: the longest name that does.
     pub fn of(&self, name: &str) -> Option<(&str, &[u32])> {
         let ends = name.char_indices().filter(|&(_, letter)| letter == '-').map(|(at, _)| at);
@@ -145,7 +146,6 @@ impl Weeks {
 }
 
 /// The graph of this name.
-#[cfg(test)]
 pub fn graph(name: &str) -> Result<Closure> {
     Closure::read_brief(&top().join(GRAPHS).join(format!("{name}.txt")))
 }

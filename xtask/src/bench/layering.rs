@@ -6,11 +6,11 @@
 pub mod closure;
 mod cost;
 pub mod debian;
-mod plan;
+pub mod plan;
 mod simulation;
 mod strategy;
 mod table;
-mod update;
+pub mod update;
 
 use crate::bench::measure::Usage;
 use crate::bench::{self, Place};

@@ -1,6 +1,5 @@
 //! A closure as updates change it and plans divide it: store paths with sizes, known by their positions.
 
-#[cfg(test)]
 use crate::bench::layering::debian::hash_part;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -54,7 +53,6 @@ impl Closure {
     }
 
     /// Reads what [`Closure::write_brief`] wrote.
-    #[cfg(test)]
     pub fn read_brief(file: &Path) -> Result<Closure> {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read: {}", file.display()))?;
         parse_brief(&text).with_context(|| format!("no closure: {}", file.display()))
@@ -122,7 +120,6 @@ impl StorePath {
     }
 }
 
-#[cfg(test)]
 fn parse_brief(text: &str) -> Result<Closure> {
     let count = text.lines().count();
     let path = |line: &str| {

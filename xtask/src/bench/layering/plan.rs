@@ -19,6 +19,11 @@ impl Plan {
         serde_json::from_slice(&text).with_context(|| format!("no plan: {}", file.display()))
     }
 
+    /// Its layers.
+    pub fn into_layers(self) -> Vec<Vec<String>> {
+        self.layers
+    }
+
     /// Its layers as positions in the closure; an error unless they hold every path once, none is empty, and there are
     /// no more than the limit allows.
     pub fn divide(&self, closure: &Closure, limit: usize) -> Result<Vec<Vec<usize>>> {

@@ -62,13 +62,27 @@ fn touch(closure: &mut Closure, start: &[usize], random: &mut Random) -> u64 {
     let users = closure.users();
     let mut changed = 0;
     for position in reached(start.iter().copied(), |position| &users[position]) {
-        let StorePath { path, size, .. } = &mut closure.paths[position];
-        let begin = store(path).len();
-        path.replace_range(begin..begin + HASH_DIGITS, &random.hash_part());
-        *size = *size * (950 + random.below(101)) / 1000;
-        changed += *size;
+        changed += renew(&mut closure.paths[position], true, random);
     }
     changed
+}
+
+/// Gives the paths a new hash part and size, and all their users a new hash part: they are built of the same as before.
+pub fn rebuild(closure: &mut Closure, changed: &[usize], random: &mut Random) {
+    let users = closure.users();
+    for position in reached(changed.iter().copied(), |position| &users[position]) {
+        renew(&mut closure.paths[position], changed.contains(&position), random);
+    }
+}
+
+/// A new hash part, and a new size if it is said so; its bytes.
+fn renew(of: &mut StorePath, resizes: bool, random: &mut Random) -> u64 {
+    let begin = store(&of.path).len();
+    of.path.replace_range(begin..begin + HASH_DIGITS, &random.hash_part());
+    if resizes {
+        of.size = of.size * (950 + random.below(101)) / 1000;
+    }
+    of.size
 }
 
 /// The store folder of a store path, with the slash.
