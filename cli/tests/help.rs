@@ -2,17 +2,14 @@
 //!
 //! Place clears the environment and gives no terminal, so that lines are as wide as clap makes them for a file.
 
-use crate::slips;
+mod examples;
+
 use crate::support::Place;
-use crate::support::registry::Registry;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Commands that no list of commands names.
 const HIDDEN: [&str; 2] = ["man", "check-stage"];
-/// Commands whose examples would not end, change this machine, or need a build of Nix.
-const WITHOUT_EXAMPLES: [&str; 8] =
-    ["serve", "delete", "overlay run", "stream", "derivation", "script", "config", "help"];
 
 /// The help of all commands is what help.txt holds, which LAYERSTONE_BLESS writes.
 #[test]
@@ -70,15 +67,15 @@ fn every_flag() {
 
 /// A flag as a help tells it.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Flag {
-    name: String,
-    value: String,
+pub struct Flag {
+    pub name: String,
+    pub value: String,
     /// The first sentence.
     about: String,
 }
 
 /// The flags of a command's help: a line for each, and its text further to the right.
-fn flags(help: &str) -> Vec<Flag> {
+pub fn flags(help: &str) -> Vec<Flag> {
     let mut found: Vec<Flag> = Vec::new();
     let mut is_open = false;
     for line in help.lines() {
@@ -104,7 +101,7 @@ fn flags(help: &str) -> Vec<Flag> {
 }
 
 /// The help of all commands, and of these besides.
-fn all(hidden: &[&str]) -> String {
+pub fn all(hidden: &[&str]) -> String {
     let place = Place::new();
     let mut found = String::new();
     add(&place, "", &mut found);
@@ -122,65 +119,6 @@ fn add(place: &Place, command: &str, all: &mut String) {
     for name in names.filter(|name| *name != "help") {
         add(place, &format!("{command}{name} "), all);
     }
-}
-
-/// Stands for layerstone where the store is below the folder `root`.
-const BELOW_ROOT: &str = r#"#!/bin/sh
-case "$1" in
-    init|build|root|closure|layer|nix-db|image|ninja|make|push|copy|check|index)
-        command=$1; shift; exec real-layerstone "$command" --root root "$@" ;;
-    *) exec real-layerstone "$@" ;;
-esac
-"#;
-
-/// Every example of every help does what it says, one after the other in one folder with the files that they name.
-#[test]
-fn every_example() {
-    let Some(registry) = Registry::start() else { return };
-    let place = Place::new();
-    slips::prepare(&place);
-    for (from, to) in [
-        ("spec.json", "image.json"),
-        ("c.closure.json", "web.closure.json"),
-        ("p.layers.json", "web.layers.json"),
-        ("ok.tar", "web.tar"),
-    ] {
-        std::fs::rename(place.join(from), place.join(to)).unwrap();
-    }
-    std::fs::remove_dir_all(place.join("layout")).unwrap();
-    place.write_mode("bin/layerstone", BELOW_ROOT, 0o755);
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_layerstone"), place.join("bin/real-layerstone")).unwrap();
-    let path = format!("{}:{}", place.join("bin").display(), std::env::var("PATH").unwrap());
-    let (mut count, mut failed) = (0, Vec::new());
-    let all = all(&[]);
-    for text in all.split("$ layerstone ").skip(2) {
-        let examples = text.split_once("\nExamples:\n").map_or("", |(_, examples)| examples);
-        let lines: Vec<&str> = examples.lines().take_while(|line| line.starts_with("  layerstone ")).collect();
-        let (command, _) = text.split_once(" --help\n").unwrap_or(("", ""));
-        let has_own = text.contains("\nCommands:\n");
-        if !has_own && lines.is_empty() && !WITHOUT_EXAMPLES.contains(&command) {
-            failed.push(format!("{command}: no example"));
-        }
-        for line in lines {
-            let line =
-                line.trim().replace("localhost:5000", registry.host()).replace("registry.example", registry.host());
-            let run = std::process::Command::new("bash")
-                .args(["-c", &line])
-                .current_dir(place.path())
-                .env_clear()
-                .env("PATH", &path)
-                .env("TMPDIR", place.temporary())
-                .env("LAYERSTONE_CACHE", place.join("cache"))
-                .output()
-                .unwrap();
-            if !run.status.success() {
-                failed.push(format!("{line}: {}", String::from_utf8_lossy(&run.stderr)));
-            }
-            count += 1;
-        }
-    }
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert!(count > 60, "{count}");
 }
 
 /// Commands of other programs say what to do instead, and no help names them.

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The command, and its examples; the words behind `layerstone`.
-const EXAMPLES: [(&str, &[&str]); 37] = [
+const EXAMPLES: [(&str, &[&str]); 44] = [
     ("init", &["init result -o web.json", "init ./app -o app.json"]),
     (
         "build",
@@ -48,6 +48,13 @@ const EXAMPLES: [(&str, &[&str]); 37] = [
     ("ninja", &["ninja image.json", "ninja image.json --stage 'layers=python3 plan.py'"]),
     ("make", &["make image.json", "make image.json --image web.tar -o web.mk"]),
     ("overlay export", &["overlay export web.tar -o files.tar"]),
+    (
+        "overlay run",
+        &[
+            "overlay run --base base.tar --script install.sh -o run.layer.json --blob run.tar",
+            "overlay run --spec run.json -o run.layer.json --blob run.tar --timeout 600",
+        ],
+    ),
     ("overlay probe", &["overlay probe"]),
     ("push", &["push web.tar localhost:5000/team/web:1", "push image.json localhost:5000/team/web:2"]),
     ("pull", &["pull localhost:5000/team/web:1 -o pulled.tar", "pull localhost:5000/team/web:1 -o oci:pulled"]),
@@ -60,11 +67,19 @@ const EXAMPLES: [(&str, &[&str]); 37] = [
         ],
     ),
     ("index", &["index web.tar -o oci:all --as web:1"]),
+    ("serve", &["serve web.tar", "serve image.json", "serve web.tar other.tar --listen 0.0.0.0:5001"]),
     ("check", &["check image.json", "check web.tar"]),
     ("prefetch", &["prefetch localhost:5000/team/web:1"]),
     ("ls", &["ls localhost:5000/team/web"]),
     ("digest", &["digest oci:pulled", "digest localhost:5000/team/web:1"]),
     ("manifest", &["manifest localhost:5000/team/web:1"]),
+    (
+        "delete",
+        &[
+            "delete localhost:5000/team/web:1 --yes",
+            "delete localhost:5000/team/web@$(layerstone digest localhost:5000/team/web:2) --yes",
+        ],
+    ),
     ("merge", &["merge web.tar other.tar -o both.tar"]),
     ("helper", &["helper fakeNss users", "helper tmp temporary"]),
     ("merge-trees", &["merge-trees folder layers -o tree", "merge-trees folder root.tar -o tree.tar"]),
@@ -78,6 +93,13 @@ const EXAMPLES: [(&str, &[&str]); 37] = [
     ("cache prune", &["cache prune --dry-run", "cache prune --cache-size 1G"]),
     ("cache verify", &["cache verify"]),
     ("demo", &["demo", "demo -o demo.tar"]),
+    ("config", &["config", "config --json"]),
+    ("stream", &["stream conf.json > web.tar", "stream conf.json --repo_tag web:2 -o web.tar.gz"]),
+    (
+        "derivation",
+        &["derivation build image.json -o web.tar", "derivation --tag image.json build image.json -o web.tar"],
+    ),
+    ("script", &["script words -o web.tar", "script words --dry-run"]),
     ("schema", &["schema image > image.schema.json"]),
     ("completions", &["completions bash > layerstone.bash", "completions zsh > _layerstone"]),
 ];
