@@ -48,7 +48,8 @@ const SCRIPT_FAILED: Code = code("script-failed", "script");
 const WRONG_DIGEST: Code = code("wrong-digest", "changed");
 const CHANGED: Code = code("changed", "changed");
 const UNAVAILABLE: Code = code("unavailable", "internal");
-const INTERRUPTED: Code = code("interrupted", "internal");
+/// The work was interrupted.
+pub const INTERRUPTED: Code = code("interrupted", "internal");
 const IO: Code = code("io", "internal");
 
 /// The code of the first error in the chain that has one.

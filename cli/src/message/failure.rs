@@ -44,7 +44,7 @@ pub fn of_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
     }
-    if !wants_json() {
+    if wanted_form() == Form::Text {
         tell(Slip::of(error));
         return ExitCode::from(USAGE);
     }
@@ -57,11 +57,12 @@ pub fn of_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// Whether a command line that cannot be read asks for JSON.
-fn wants_json() -> bool {
+/// The form that a command line asks for, whether it can be read or not.
+pub fn wanted_form() -> Form {
     let words: Vec<_> = std::env::args_os().collect();
-    words.iter().any(|word| word == "--errors=json")
-        || words.windows(2).any(|two| two[0] == "--errors" && two[1] == "json")
+    let is_json = words.iter().any(|word| word == "--errors=json")
+        || words.windows(2).any(|two| two[0] == "--errors" && two[1] == "json");
+    if is_json { Form::Json } else { Form::Text }
 }
 
 /// The text without the last lines of a script that stand above it already.

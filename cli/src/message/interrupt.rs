@@ -2,17 +2,25 @@
 
 pub use layerstone_overlay::signal::{came, descriptor, end, take};
 
+use crate::args::Form;
+use crate::message::code::{Code, INTERRUPTED};
+use crate::message::failure::wanted_form;
 use crate::screen::color::Prefix;
 use crate::screen::out::tell;
 use layerstone_overlay::signal;
 use layerstone_store::remove_leftovers;
+use serde_json::json;
 use std::io::{IsTerminal, stderr};
 
 /// From here on a signal removes temporary files before it ends the program.
 pub fn install() {
     if let Err(error) = signal::install(put_away) {
         // Then they end it as they always did, and the next run removes the files.
-        tell(format_args!("{} cannot catch signals: {error}", Prefix::Warning));
+        let message = format!("cannot catch signals: {error}");
+        match wanted_form() {
+            Form::Text => tell(format_args!("{} {message}", Prefix::Warning)),
+            Form::Json => tell(json!({"warning": message})),
+        }
     }
 }
 
@@ -23,8 +31,20 @@ fn put_away() {
         1 => "removed 1 unfinished file".to_owned(),
         count => format!("removed {count} unfinished files"),
     };
-    let clear = if stderr().is_terminal() { "\r\x1b[2K" } else { "" };
-    tell(format_args!("{clear}interrupted: {done}"));
+    let message = format!("interrupted: {done}");
+    match wanted_form() {
+        Form::Text => {
+            let clear = if stderr().is_terminal() { "\r\x1b[2K" } else { "" };
+            tell(format_args!("{clear}{message}"));
+        }
+        Form::Json => {
+            let Code { name, class } = INTERRUPTED;
+            let status = came().map(|signal| 128 + signal);
+            tell(
+                json!({"error": message, "code": name, "class": class, "hint": null, "differences": [], "status": status}),
+            );
+        }
+    }
 }
 
 /// Whether a signal asks the program to end.

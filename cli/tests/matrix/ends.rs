@@ -220,10 +220,28 @@ fn ignored() {
 /// What is removed is told; files that were there stay.
 #[test]
 fn what_was_done_is_told() {
+    let told = interrupted("build image.json -o x.tar");
+    assert!(told.starts_with("interrupted: "), "{told}");
+}
+
+/// Programs are told the same, as of any other error.
+#[test]
+fn what_was_done_is_told_to_programs() {
+    for flag in ["--errors json", "--errors=json"] {
+        let told: Value = serde_json::from_str(&interrupted(&format!("build image.json -o x.tar {flag}"))).unwrap();
+        assert!(told["error"].as_str().unwrap().starts_with("interrupted: "), "{told}");
+        assert_eq!((&told["code"], &told["class"]), (&json!("interrupted"), &json!("internal")));
+        assert_eq!((&told["status"], &told["hint"], &told["differences"]), (&json!(130), &json!(null), &json!([])));
+    }
+}
+
+/// The last line of what a build tells that Ctrl-C ends in its script.
+#[track_caller]
+fn interrupted(line: &str) -> String {
     let place = Place::new();
     place.write("image.json", json!({"name": "x", "extraCommands": "echo begun; sleep 1000"}).to_string());
     place.write("x.tar", "old");
-    let mut child = with_default_signals(place.command("build image.json -o x.tar")).spawn().unwrap();
+    let mut child = with_default_signals(place.command(line)).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut told = String::new();
     while !told.ends_with("begun\n") {
@@ -232,7 +250,7 @@ fn what_was_done_is_told() {
     send(i32::try_from(child.id()).unwrap(), libc::SIGINT);
     lines.read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGINT), "{told}");
-    assert!(told.lines().last().unwrap().starts_with("interrupted: "), "{told}");
     assert_eq!(place.read("x.tar"), b"old");
     place.check_no_leftovers();
+    told.lines().last().unwrap().to_owned()
 }
