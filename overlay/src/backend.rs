@@ -23,6 +23,8 @@ pub struct Unavailable {
     pub backend: Backend,
     /// Why it is not available.
     pub reason: String,
+    /// Whether it was waited for in vain.
+    pub is_silent: bool,
 }
 
 impl Backend {

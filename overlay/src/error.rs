@@ -134,5 +134,5 @@ fn remark(note: Option<&String>) -> String {
 
 /// Why each backend is unavailable.
 fn reasons(backends: &[Unavailable]) -> String {
-    backends.iter().map(|Unavailable { backend, reason }| format!("\n  {backend}: {reason}")).collect()
+    backends.iter().map(|Unavailable { backend, reason, .. }| format!("\n  {backend}: {reason}")).collect()
 }

@@ -75,7 +75,8 @@ pub fn run(
             }
             Err(error) if error.is_of_backend() => {
                 tracing::info!(target: LOG, why = error.to_string(), "{backend}: not available");
-                unavailable.push(Unavailable { backend, reason: error.to_string() });
+                let is_silent = matches!(error, Error::Silent { .. });
+                unavailable.push(Unavailable { backend, reason: error.to_string(), is_silent });
             }
             Err(error) => return Err(error),
         }

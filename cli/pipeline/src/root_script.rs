@@ -137,7 +137,7 @@ pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<Lay
         limits: job.limits,
     };
     let mut tell = |backend: Backend, passed: &[Unavailable]| {
-        report.notice(&format!("root script in {}{}", backend.describe(), reasons(passed)));
+        report.notice(&format!("root script in {}{}", backend.describe(), reasons(passed, options.backend)));
     };
     let has_store = job.store.locate(job.store.dir()).is_dir();
     let candidates = if has_store { Candidates::in_store(job.store)? } else { Candidates::new("", []) };
@@ -218,12 +218,13 @@ fn path_of(config: &serde_json::Value) -> Option<String> {
     path.map(str::to_owned)
 }
 
-fn reasons(passed: &[Unavailable]) -> String {
-    if passed.is_empty() {
-        return String::new();
-    }
+/// Why the backends before were passed over: of those that were waited for, and of all if a virtual machine was asked for.
+/// A machine that has no virtual ones is nothing to tell of; events tell it.
+fn reasons(passed: &[Unavailable], choice: Choice) -> String {
+    let told = passed.iter().filter(|it| it.is_silent || choice == Choice::Vm);
     let reason = |it: &Unavailable| format!("no {}: {}", it.backend, it.reason.lines().next().unwrap_or_default());
-    format!(" ({})", passed.iter().map(reason).collect::<Vec<_>>().join("; "))
+    let reasons = told.map(reason).collect::<Vec<_>>().join("; ");
+    if reasons.is_empty() { reasons } else { format!(" ({reasons})") }
 }
 
 /// Reports what took how long.

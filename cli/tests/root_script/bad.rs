@@ -3,7 +3,7 @@
 use super::{archive, backends, busybox, has_machine, place, run, tar_of};
 use crate::support::caller::Caller;
 use crate::support::pieces::Pieces;
-use crate::support::{Place, Run};
+use crate::support::{Place, Run, require_tool};
 use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -194,6 +194,29 @@ fn kvm_that_hangs() {
         assert!(run.stderr.starts_with(told) && run.stderr.ends_with("ran\n"), "{}", run.stderr);
         place.check_no_leftovers();
     }
+}
+
+/// That there are no virtual machines is told to whoever asked for one, and to `-v`; elsewhere the script just runs.
+#[test]
+fn machines_that_are_not_there() {
+    let Some(place) = place(&[], "echo ran") else { return };
+    let tools: Vec<_> = ["newuidmap", "newgidmap"].into_iter().filter(|tool| require_tool(tool)).collect();
+    fs::create_dir(place.join("bin")).unwrap();
+    for tool in &tools {
+        symlink(Path::new("/usr/bin").join(tool), place.join("bin").join(tool)).unwrap();
+    }
+    let run = |flags: &str| -> Run {
+        let line = format!("overlay run --base base.tar --script script.sh -o run.layer.json --blob run.tar {flags}");
+        place.command(&line).env("PATH", place.join("bin")).output().unwrap().into()
+    };
+    let auto = run("");
+    assert_eq!(auto.code, Some(0), "{}", auto.stderr);
+    assert_eq!(auto.stderr, "root script in a user namespace\nran\n");
+    let told = run("-v").stderr;
+    assert!(told.contains("kvm: not available") && told.contains("\nroot script in a user namespace\n"), "{told}");
+    let machine = run("--backend vm").stderr;
+    let reasons = ["error: no way to run a root script here\n", "\n  kvm: ", "\n  emulation: "];
+    assert!(reasons.iter().all(|reason| machine.contains(reason)), "{machine}");
 }
 
 /// A machine runs no programs of another one.
