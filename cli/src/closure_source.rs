@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use layerstone_closure::Closure;
 use layerstone_layering::{Pattern, Plan};
 use layerstone_oci::{Place, Wanted};
-use layerstone_pipeline::{Opener, Refused, image_report};
+use layerstone_pipeline::{Error, Opener, image_report};
 use layerstone_store::{Store, StorePath};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -76,7 +76,11 @@ pub fn matching<'a>(closure: &'a Closure, name: &str, word: &OsStr) -> Result<Ve
         let path = store.resolve(Path::new(word))?;
         return match paths().find(|found| **found == path) {
             Some(found) => Ok(vec![found]),
-            None => bail!("not in the closure: {name}: {path}"),
+            None => {
+                let message = format!("not in the closure: {name}: {path}");
+                Err(Error::advised(message, "`layerstone inspect` shows its paths; names and patterns are taken too")
+                    .into())
+            }
         };
     }
     let alike: Vec<&str> = paths().map(StorePath::name).filter(|name| name.contains(&*text)).take(NAMES).collect();
@@ -84,9 +88,5 @@ pub fn matching<'a>(closure: &'a Closure, name: &str, word: &OsStr) -> Result<Ve
         [] => "a pattern matches whole names: `*ssl*`, `openssl`, `openssl-3*`".to_owned(),
         alike => format!("`*{text}*` would match {}", alike.join(", ")),
     };
-    Err(layerstone_pipeline::Error::from(Refused {
-        message: format!("no such path: {name}: found none called {text}"),
-        hint: Some(hint),
-    })
-    .into())
+    Err(Error::advised(format_args!("no such path: {name}: found none called {text}"), hint).into())
 }

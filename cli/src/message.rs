@@ -1,5 +1,6 @@
 //! What is said of errors and of command lines that are none, with what to do about it; how signals end the program.
 
+pub mod argument;
 pub mod code;
 pub mod command_line;
 pub mod failure;

@@ -10,7 +10,7 @@ mod identity;
 use anyhow::{Result, bail};
 use identity::{Identity, NamedFile};
 use layerstone_layer::LayerFile;
-use layerstone_pipeline::{ImageTarget, nix_outputs, state_files};
+use layerstone_pipeline::{Error, ImageTarget, nix_outputs, state_files};
 use layerstone_root::Excluded;
 use layerstone_spec::{CopyEntry, References, Spec};
 use layerstone_store::Store;
@@ -124,7 +124,9 @@ impl Files {
             }
             let mut others = self.outputs[..index].iter().map(|output| &output.file);
             if let Some(other) = others.find(|other| other.identity.is(&file.identity)) {
-                bail!("cannot write: {name}: it is the output {} too, expected two files", other.name.display());
+                let message =
+                    format!("cannot write: {name}: it is the output {} too, expected two files", other.name.display());
+                return Err(Error::advised(message, "each output has a name of its own").into());
             }
             for (input, excluded) in &self.copied {
                 let below = file.identity.path.strip_prefix(&input.identity.path);
@@ -138,7 +140,9 @@ impl Files {
             for input in &self.inputs {
                 let other = input.name.display();
                 if input.identity.is(&file.identity) {
-                    bail!("cannot write: {name}: it is the input {other} too, expected another file");
+                    let message = format!("cannot write: {name}: it is the input {other} too, expected another file");
+                    let hint = "write to another name, and move it over the input afterwards";
+                    return Err(Error::advised(message, hint).into());
                 }
                 let is_added = added_to.as_ref().is_some_and(|directory| directory.is(&input.identity));
                 if input.is_directory && !is_added && file.identity.is_in(&input.identity) {

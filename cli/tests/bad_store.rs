@@ -117,15 +117,15 @@ fn blob_with_other_bytes() {
     tar.push(0);
     place.write("made/000.tar", &tar);
     let (found, size) = (tar.len(), tar.len() - 1);
-    let told = place.fail(line);
+    let told = place.error_of(line);
     let expected = format!("error: wrong size: made/000.layer.json: found a layer of {found} bytes, expected {size}\n");
     assert_eq!(told, expected);
     std::fs::remove_file(place.join("made/000.tar")).unwrap();
-    let told = place.fail(line);
+    let told = place.error_of(line);
     assert_eq!(told, "error: cannot read: made/000.tar: No such file or directory (os error 2)\n");
     let neither = json!({"format": "layerstone/layer", "version": 1});
     place.write("made/000.layer.json", neither.to_string());
-    let told = place.fail(line);
+    let told = place.error_of(line);
     assert_eq!(told, "error: malformed layerstone/layer: made/000.layer.json: missing field `diffId`\n");
 }
 

@@ -150,7 +150,7 @@ fn exclude() {
     assert_eq!(names(&place, &format!("--exclude {A}")), "");
     assert_eq!(names(&place, &format!("{B} {E} --exclude {C}")), "curl-8.0 glibc-2.39 doc");
     assert_eq!(names(&place, &format!("{A} {D} --exclude {A}")), "glibc-2.39");
-    let told = place.fail(&format!("closure --graph web.json {C} --exclude {E} -o x.json"));
+    let told = place.error_of(&format!("closure --graph web.json {C} --exclude {E} -o x.json"));
     assert_eq!(told, format!("error: cannot exclude: {E}: not in the closure\n"));
 }
 

@@ -115,7 +115,7 @@ fn images() {
     let found = "found no SQLite file, expected the db.sqlite of Nix or Guix";
     assert_eq!(told, format!("error: not a store database: elsewhere/nix/db/db.sqlite: {found}\n"));
     spec(json!({"db": "a", "graph": "b"}));
-    let told = place.fail("build image.json --root root -o x.tar");
+    let told = place.error_of("build image.json --root root -o x.tar");
     assert_eq!(told, "error: malformed layerstone/image: image.json: graph: found db too, expected one of them\n");
 }
 
@@ -127,7 +127,7 @@ fn check_error(statements: &str, flags: &str, expected: &str) {
     connection.close().unwrap();
     place.write("old", "old");
     let told = place.fail(&format!("closure --db db/db.sqlite {flags} -o old"));
-    assert_eq!(told, format!("error: {expected}\n"));
+    assert!(told.starts_with(&format!("error: {expected}\n")), "{told}");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn bad_databases() {
     for size in [100, 5000, bytes.len() - 1] {
         place.write("db/db.sqlite", &bytes[..size]);
         let expected = format!("damaged store database: db/db.sqlite: found {size} bytes, expected {}", bytes.len());
-        assert_eq!(place.fail("closure --db db/db.sqlite -o old"), format!("error: {expected}\n"));
+        assert_eq!(place.error_of("closure --db db/db.sqlite -o old"), format!("error: {expected}\n"));
     }
     place.write("db/db.sqlite", &bytes);
     place.write("db/schema", "11");
@@ -170,7 +170,7 @@ fn bad_databases() {
         )
     );
     assert_eq!(
-        place.fail("closure --db absent -o old"),
+        place.error_of("closure --db absent -o old"),
         "error: cannot read: absent: No such file or directory (os error 2)\n"
     );
 }

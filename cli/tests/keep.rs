@@ -165,7 +165,7 @@ fn previous_plans_that_cannot_be_followed() {
     let expected = "error: previous plan of something else: other.json: neither a path nor a name in it is one of \
                     the closure's\n";
     assert_eq!(told, expected);
-    let told = place.fail("layers old.closure.json --max-layers 3 --previous absent.json");
+    let told = place.error_of("layers old.closure.json --max-layers 3 --previous absent.json");
     assert_eq!(told, "error: cannot read: absent.json: No such file or directory (os error 2)\n");
 }
 

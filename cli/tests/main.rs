@@ -2,6 +2,7 @@
 //!
 //! | module | shows |
 //! |---|---|
+//! | `absent` | files that are not there, empty files and folders, by every command and every flag: what to do is told |
 //! | `bad_bases` | base images that are cut, damaged, contradictory, hostile |
 //! | `bad_graph` | graphs, plans and numbers that are wrong |
 //! | `bad_output` | outputs that cannot be written |
@@ -82,6 +83,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod absent;
 mod bad_bases;
 mod bad_graph;
 mod bad_output;

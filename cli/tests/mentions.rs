@@ -90,7 +90,7 @@ fn what_is_asked_for_stays_an_error() {
         (json!({"config": {"Env": [format!("X={OTHER}")]}}), &unknown),
         (json!({"helpers": [{"binSh": OTHER}]}), &absent),
     ] {
-        let told = place(&spec, true).fail("build s.json --root root -o x.tar");
+        let told = place(&spec, true).error_of("build s.json --root root -o x.tar");
         assert!(told.ends_with(expected), "{spec}: {told}");
     }
 }

@@ -116,7 +116,7 @@ fn rules_that_do_nothing() {
     let place = Place::new();
     let check = |keys: Value, expected: &str| {
         write(&place, &keys);
-        let told = place.fail(&format!("build s.json --root {} -o x.tar", synth().root.display()));
+        let told = place.error_of(&format!("build s.json --root {} -o x.tar", synth().root.display()));
         assert_eq!(told, format!("error: {expected}\n"));
     };
     let rule = |which: &str, name: &str| json!([{which: name, "mode": "0755"}]);

@@ -183,7 +183,7 @@ fn what_is_wrong() {
         told,
         format!("error: cannot make helper: binSh: {libc}/bin/bash: does not exist; {libc}/bin/sh: does not exist\n")
     );
-    let told = place.fail(&format!("helper binSh=/etc x --root {root}"));
+    let told = place.error_of(&format!("helper binSh=/etc x --root {root}"));
     assert!(told.contains("/etc"), "{told}");
     for (helper, expected) in [
         ("fakeNs", "unknown helper \"fakeNs\", the nearest known one is \"fakeNss\""),
@@ -192,7 +192,7 @@ fn what_is_wrong() {
         let run = place.run(&format!("helper {helper} x"));
         assert!(run.code == Some(2) && run.stderr.contains(expected), "{}", run.stderr);
         place.write("s.json", json!({"name": "x", "helpers": [helper]}).to_string());
-        let told = place.fail("build s.json -o x.tar");
+        let told = place.error_of("build s.json -o x.tar");
         assert_eq!(told, format!("error: malformed layerstone/image: s.json: helpers: {expected}\n"));
     }
     let lines = json!([{"fakeNss": {"extraPasswdLines": ["app:x:one:1:::"]}}]);

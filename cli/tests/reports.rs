@@ -118,10 +118,10 @@ fn all_faults_are_listed() {
 fn what_is_no_plan_at_all() {
     let place = place();
     place.write("mine.json", "[1]");
-    let told = place.fail("layers --check mine.json x.closure.json");
+    let told = place.error_of("layers --check mine.json x.closure.json");
     let expected = "malformed layerstone/layers: mine.json: invalid type: integer `1`, expected a sequence";
     assert_eq!(told, format!("error: {expected}\n"));
-    let told = place.fail("layers --check absent.json x.closure.json");
+    let told = place.error_of("layers --check absent.json x.closure.json");
     assert_eq!(told, "error: cannot read: absent.json: No such file or directory (os error 2)\n");
 }
 

@@ -74,6 +74,11 @@ fn explain() {
     assert_eq!(place.ok("explain curl.closure.json --max-layers 2").text(), expected);
     assert_eq!(json_of(&place, "explain git.tar")["format"], "layerstone/explanation");
     assert!(place.fail("explain curl.closure.json").contains("--max-layers N"));
+    // Of nothing there is nothing to explain.
+    place.write("none.closure.json", r#"{"format": "layerstone/closure", "version": 1, "graph": [], "roots": []}"#);
+    place.write("none.layers.json", r#"{"format": "layerstone/layers", "version": 1, "layers": []}"#);
+    let told = place.ok("explain none.layers.json none.closure.json").text().to_owned();
+    assert!(told.contains("\nnone.layers.json       0 "), "{told}");
     assert!(place.fail("explain curl.layers.json").contains("expected its closure"));
 }
 

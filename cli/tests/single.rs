@@ -176,7 +176,7 @@ fn keys_and_flags_of_layered_images() {
     place.write("image.json", spec(&["curl-8.0"], json!({"maxLayers": 5})).to_string());
     let root = synth().root.display().to_string();
     assert_eq!(
-        place.fail(&format!("build image.json --root {root} -o x.tar")),
+        place.error_of(&format!("build image.json --root {root} -o x.tar")),
         "error: malformed layerstone/image: image.json: maxLayers: found in an image of kind \"single\", expected in \
          a layered one\n"
     );

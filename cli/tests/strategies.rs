@@ -89,7 +89,7 @@ fn check_pipeline(pipeline: Value, expected: &str) {
     let place = Place::new();
     place.write("p.json", pipeline.to_string());
     place.write("old", "old");
-    let told = place.fail(&format!("layers --strategy pipeline p.json {} -o old", synth().graph.display()));
+    let told = place.error_of(&format!("layers --strategy pipeline p.json {} -o old", synth().graph.display()));
     assert_eq!(told, format!("error: {expected}\n"));
 }
 
@@ -110,7 +110,7 @@ fn bad_pipelines() {
          expected a graph",
     );
     check_pipeline(json!([]), "malformed layering pipeline: p.json: found no operation, expected one or more");
-    let told = Place::new().fail(&format!("layers --strategy pipeline absent {}", synth().graph.display()));
+    let told = Place::new().error_of(&format!("layers --strategy pipeline absent {}", synth().graph.display()));
     assert_eq!(told, "error: cannot read: absent: No such file or directory (os error 2)\n");
 }
 
@@ -154,7 +154,7 @@ fn image_json_and_flags() {
 
 #[track_caller]
 fn check_image(keys: Value, expected: &str) {
-    let told = image(keys).fail(&format!("build image.json --root {} -o x.tar", synth().root.display()));
+    let told = image(keys).error_of(&format!("build image.json --root {} -o x.tar", synth().root.display()));
     assert_eq!(told, format!("error: {expected}\n"));
 }
 

@@ -56,6 +56,12 @@ pub enum Error {
         /// What was found and what was expected.
         cause: String,
     },
+    /// A directory that holds other files, and no OCI layout.
+    #[error("not an OCI layout: {}: found other files, expected oci-layout or an empty folder", path.display())]
+    OtherFiles {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A manifest or an index that cannot be understood.
     #[error("not a manifest: {name}: {cause}")]
     Manifest {

@@ -81,7 +81,7 @@ impl OciLayout {
         // Another program may have made the same layout meanwhile.
         match is_empty || has_marker() {
             true => Ok(!is_empty),
-            false => Err(self.wrong("found other files, expected oci-layout or an empty folder")),
+            false => Err(Error::OtherFiles { path: self.path.clone() }),
         }
     }
 

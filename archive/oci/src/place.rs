@@ -115,14 +115,23 @@ impl Place {
             return Ok(Place::File(Location::parse(whole.as_os_str())));
         };
         let name = || match rest.to_str() {
-            Some("") => Err(invalid(format!("no image: {}", text.display()))),
+            Some("") => {
+                let hint = "a name stands behind the colon, such as registry:HOST/NAME:TAG or docker:NAME".to_owned();
+                Err(InvalidPlace { message: format!("no image: {}", text.display()), hint: Some(hint) })
+            }
             Some(name) => Ok(name),
             None => Err(invalid(format!("not UTF-8: {}", text.display()))),
         };
         Ok(match kind {
             PlaceKind::Registry => Place::Registry(parse_reference(name()?)?),
             PlaceKind::Engine(engine) => Place::Engine(engine, name()?.to_owned()),
-            _ if rest.is_empty() => return Err(invalid(format!("no path: {}", text.display()))),
+            _ if rest.is_empty() => {
+                let message = format!("no path: {}", text.display());
+                return Err(InvalidPlace {
+                    message,
+                    hint: Some("a path stands behind the colon, such as oci:image".to_owned()),
+                });
+            }
             PlaceKind::Dir => Place::File(Location::parse(directory.join(rest).as_os_str())),
             PlaceKind::DockerArchive | PlaceKind::Oci | PlaceKind::OciArchive => {
                 Place::File(skopeo::location(directory.join(rest).as_os_str()))

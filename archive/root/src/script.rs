@@ -113,7 +113,10 @@ pub fn run(
 fn script_file(script: &Script, workplace: &Workplace<'_>) -> Result<PathBuf> {
     match script {
         Script::File(path) => {
-            std::fs::File::open(path).map_err(Error::io("read", path))?;
+            let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+            if file.metadata().map_err(Error::io("read", path))?.is_dir() {
+                return Err(Error::io("read", path)(std::io::ErrorKind::IsADirectory.into()));
+            }
             std::path::absolute(path).map_err(Error::io("find", path))
         }
         Script::Text(text) => {

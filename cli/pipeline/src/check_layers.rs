@@ -1,10 +1,11 @@
 //! Checks whether layer files make an image: each store path once, all that the customisation layer refers to, in order.
 
-use crate::{BaseImage, Checks, Report, Result};
+use crate::{BaseImage, Checks, Error, Report, Result};
 use layerstone_layer::LayerFile;
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::Path;
 
 /// Refuses layers that are no image of a spec. They are given bottom first.
@@ -38,7 +39,7 @@ pub fn check_layers(
             let text = format!("{}: it refers to {missing}, which no layer holds", path.display());
             // What files only mention may be left out on purpose.
             match checks {
-                Checks::Strict => bail!("no image: {text}"),
+                Checks::Strict => return Err(no_image(text)),
                 _ => report.warn(text),
             }
         }
@@ -57,7 +58,8 @@ fn check_order(layers: &[(&Path, &LayerFile)]) -> Result<()> {
         match root {
             Some(root) if !is_root(layer) => {
                 let (path, root) = (path.display(), root.display());
-                bail!("no image: {path}: found it over {root}, expected store layers below the customisation layer")
+                let expected = "expected store layers below the customisation layer";
+                return Err(no_image(format_args!("{path}: found it over {root}, {expected}")));
             }
             _ if !layer.references.is_empty() => root = Some(path),
             _ => {}
@@ -66,17 +68,24 @@ fn check_order(layers: &[(&Path, &LayerFile)]) -> Result<()> {
     Ok(())
 }
 
+/// The error for layers that make none.
+fn no_image(message: impl Display) -> Error {
+    let hint = "bottom first, the customisation layer last: layers/*.layer.json root.layer.json";
+    Error::advised(format_args!("no image: {message}"), hint)
+}
+
 /// The layer of each store path.
 fn held<'a>(layers: &[(&'a Path, &'a LayerFile)]) -> Result<BTreeMap<&'a StorePath, &'a Path>> {
     let mut held: BTreeMap<&StorePath, &Path> = BTreeMap::new();
     let mut files = BTreeSet::new();
     for (path, layer) in layers {
         if !files.insert(path) {
-            bail!("no image: {}: found it twice, expected each layer once", path.display());
+            return Err(no_image(format_args!("{}: found it twice, expected each layer once", path.display())));
         }
         for store_path in &layer.store_paths {
             if let Some(other) = held.insert(store_path, path) {
-                bail!("no image: {store_path}: found it in {} and in {}", other.display(), path.display());
+                let (other, path) = (other.display(), path.display());
+                return Err(no_image(format_args!("{store_path}: found it in {other} and in {path}")));
             }
         }
     }

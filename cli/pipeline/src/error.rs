@@ -73,6 +73,14 @@ pub enum Error {
     /// A request that cannot be met: what was found and what was expected.
     #[error("{0}")]
     Invalid(String),
+    /// The same, and what to do.
+    #[error("{message}")]
+    Advised {
+        /// What was found and what was expected.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
     /// What was being done when an error came.
     #[error("{doing}")]
     During {
@@ -98,6 +106,11 @@ impl From<layerstone_oci::InvalidPlace> for Error {
 }
 
 impl Error {
+    /// A request that cannot be met, and what to do.
+    pub fn advised(message: impl Display, hint: impl Into<String>) -> Error {
+        Error::Advised { message: message.to_string(), hint: hint.into() }
+    }
+
     /// Whether the work was cancelled, wherever it was then.
     pub fn is_cancelled(&self) -> bool {
         use {layerstone_image::Error as Image, layerstone_layer::Error as Layer, layerstone_oci::Error as Oci};

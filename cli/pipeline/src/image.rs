@@ -10,7 +10,7 @@ pub use read::{FoundLayer, layer_files_of, read_layer};
 use crate::destination::{Destination, WriteOptions};
 use crate::docker_destination::DockerDestination;
 use crate::runnable::{ImageFiles, asks_for_files, doubts};
-use crate::{BaseImage, BuildCache, Report, Result, Tally};
+use crate::{BaseImage, BuildCache, Error, Report, Result, Tally};
 use config::facts;
 use layerstone_image::{ImageFacts, LayerFacts};
 use layerstone_layer::Layer;
@@ -114,7 +114,8 @@ fn check(
     let doubts = doubts(&facts.config, &facts.architecture, &files)?;
     if checks == Checks::Strict && !doubts.is_empty() {
         let doubts: Vec<String> = doubts.iter().map(|doubt| format!("\n  {doubt}")).collect();
-        bail!("the image would not run:{}", doubts.concat());
+        let hint = "without --strict this is a warning, --no-check does not look";
+        return Err(Error::advised(format_args!("the image would not run:{}", doubts.concat()), hint));
     }
     doubts.iter().for_each(|doubt| report.warn(doubt));
     Ok(())

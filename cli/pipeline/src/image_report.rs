@@ -7,8 +7,8 @@ mod graph;
 mod prices;
 
 pub use data::{
-    ImageReport, LayerState, PathKind, Prices, REPORT_FORMAT, REPORT_VERSION, ReferencesFrom, ReportedImage,
-    ReportedLayer, ReportedPath, StrategyPrice,
+    ImageReport, LayerState, PathKind, Prices, ReferencesFrom, ReportedImage, ReportedLayer, ReportedPath,
+    StrategyPrice,
 };
 
 use crate::{Report, Result, make_plain};

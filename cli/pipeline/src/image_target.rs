@@ -39,7 +39,8 @@ impl ImageTarget {
     /// Reads what `-o` says. A file that is called like a kind has `./` before its name.
     pub fn parse(text: &OsStr) -> Result<ImageTarget> {
         if text.is_empty() {
-            bail!("no place: expected {PLACES}");
+            let message = format!("no place: expected {PLACES}");
+            return Err(Refused { message, hint: Some("-o NAME.tar writes an archive".to_owned()) }.into());
         }
         let Some((kind, rest)) = split_kind(text) else {
             refuse_unknown_kind(text)?;
@@ -49,7 +50,11 @@ impl ImageTarget {
             return Ok(target);
         };
         let path = || match rest.as_bytes() {
-            b"" => bail!("no path: {}: expected {PLACES}", text.display()),
+            b"" => {
+                let message = format!("no path: {}: expected {PLACES}", text.display());
+                let hint = "a name stands behind the colon, such as oci:image".to_owned();
+                Err(Refused { message, hint: Some(hint) }.into())
+            }
             b"-" if kind != PlaceKind::DockerArchive => {
                 let text = text.display();
                 bail!("cannot write: {text}: found -, expected a path: only a docker archive goes to stdout")

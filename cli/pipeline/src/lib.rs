@@ -78,8 +78,8 @@ pub use error::{Differences, Error, Refused, Result, chain_text};
 pub use find_manifest::find_manifest;
 pub use image::{Built, Checks, FoundLayer, check_architecture, image_of, layer_files_of, read_layer, write_image};
 pub use image_report::{
-    ImageReport, LayerState, PathKind, Prices, REPORT_FORMAT, REPORT_VERSION, ReferencesFrom, ReportedImage,
-    ReportedLayer, ReportedPath, StrategyPrice, image_report,
+    ImageReport, LayerState, PathKind, Prices, ReferencesFrom, ReportedImage, ReportedLayer, ReportedPath,
+    StrategyPrice, image_report,
 };
 pub use image_source::ImageSource;
 pub use image_target::{ImageTarget, check_tar, refuse_no_registry, refuse_other_kind};

@@ -5,7 +5,9 @@ use crate::destination::WriteOptions;
 use crate::error::Context;
 use crate::error::Refused;
 use crate::oci_destination::{OciDestination, PutManifest};
-use crate::{BuildOptions, Builder, Built, Copier, Destination, ImageSource, ImageTarget, Result, Tally, remote};
+use crate::{
+    BuildOptions, Builder, Built, Copier, Destination, Error, ImageSource, ImageTarget, Result, Tally, remote,
+};
 use layerstone_layering::Strategy;
 use layerstone_oci::{Descriptor, Index, Reference, media_type};
 use layerstone_spec::Spec;
@@ -153,7 +155,8 @@ impl Copier<'_> {
     /// Copies an image to a docker archive or an engine.
     fn copy_plain(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
         if let ImageSource::Spec(path) = source {
-            bail!("found the spec {}, expected an image: `layerstone build` makes archives of specs", path.display());
+            let message = format!("found the spec {}, expected an image", path.display());
+            return Err(Error::advised(message, "`layerstone build IMAGE.JSON -o PLACE` makes archives of specs"));
         }
         let image = self.plain(source, name)?;
         if let Some(rehearsal) = &self.rehearsal {
@@ -230,7 +233,10 @@ pub fn build_index(specs: &[(Spec, Strategy)], target: &ImageTarget, options: &B
 /// Refuses a target that keeps no index.
 fn check_index(target: &ImageTarget) -> Result<()> {
     if !target.keeps_oci_images() {
-        bail!("several architectures: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG");
+        let message = format!(
+            "several architectures: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG"
+        );
+        return Err(Error::advised(message, "docker archives and engines hold one architecture: --arch picks it"));
     }
     Ok(())
 }

@@ -127,7 +127,7 @@ fn check_layout(directory: &Path) -> Result<()> {
     let cause = match directory.metadata() {
         Ok(metadata) if !metadata.is_dir() => "found a file, expected a folder",
         Ok(_) if !directory.join("oci-layout").is_file() && has_files() => {
-            "found other files, expected oci-layout or an empty folder"
+            return Err(layerstone_oci::Error::OtherFiles { path: directory.to_owned() }.into());
         }
         _ => return Ok(()),
     };

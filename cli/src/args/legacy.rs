@@ -25,15 +25,26 @@ impl LegacyArgs {
         self.file.iter().flat_map(|_| ["json", "VERSION"]).map(|name| blob.with_file_name(name)).collect()
     }
 
-    /// Writes it for the tar at `blob`.
-    pub fn write(&self, blob: &Path) -> Result<()> {
-        let Some(path) = &self.file else { return Ok(()) };
+    /// Reads the file, so that one that is no good is an error before there is any work.
+    pub fn read(&self) -> Result<Option<Legacy>> {
+        let Some(path) = &self.file else { return Ok(None) };
         let bytes = fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
-        let base: Map<String, Value> =
-            serde_json::from_slice(&bytes).with_context(|| format!("not a JSON object: {}", path.display()))?;
+        let base = serde_json::from_slice(&bytes).with_context(|| format!("not a JSON object: {}", path.display()))?;
+        Ok(Some(Legacy { base }))
+    }
+}
+
+/// What docker is to be told of a layer.
+pub struct Legacy {
+    base: Map<String, Value>,
+}
+
+impl Legacy {
+    /// Writes it for the tar at `blob`.
+    pub fn write(self, blob: &Path) -> Result<()> {
         let tar = File::open(blob).with_context(|| format!("cannot read: {}", blob.display()))?;
         let sum = tarsum(BufReader::new(tar)).with_context(|| blob.display().to_string())?;
-        write_whole(&blob.with_file_name("json"), &legacy_layer_json(base, &sum))?;
+        write_whole(&blob.with_file_name("json"), &legacy_layer_json(self.base, &sum))?;
         Ok(write_whole(&blob.with_file_name("VERSION"), LAYER_VERSION.as_bytes())?)
     }
 }

@@ -1,8 +1,10 @@
 //! A store path on the command line: the path itself, or a pattern of names.
 
-use anyhow::{Result, bail};
+use crate::message::hint::USELESS_PATTERN;
+use anyhow::Result;
 use layerstone_closure::Closure;
 use layerstone_layering::Pattern;
+use layerstone_pipeline::Error;
 use layerstone_store::StorePath;
 use std::collections::BTreeSet;
 
@@ -38,7 +40,8 @@ impl PathWord {
             let all = closures.iter().flat_map(|closure| &closure.graph).map(|info| &info.path);
             let matched: Vec<&StorePath> = all.filter(|path| pattern.matches(path)).collect();
             if matched.is_empty() {
-                bail!("useless pattern: {pattern}: it matches no path of the closure");
+                let message = format!("useless pattern: {pattern}: it matches no path of the closure");
+                return Err(Error::advised(message, USELESS_PATTERN).into());
             }
             paths.extend(matched.into_iter().cloned());
         }

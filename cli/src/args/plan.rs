@@ -19,6 +19,11 @@ pub struct PreviousArgs {
 }
 
 impl PreviousArgs {
+    /// Whether it is given.
+    pub fn is_given(&self) -> bool {
+        self.previous.is_some()
+    }
+
     /// What the flag says.
     pub fn plan(&self) -> Result<Option<PreviousPlan>> {
         Ok(self.previous.as_deref().map(PreviousPlan::parse).transpose()?)
@@ -48,7 +53,7 @@ pub struct PlanArgs {
 impl PlanArgs {
     /// Whether any of them is given.
     pub fn is_given(&self) -> bool {
-        self.previous.previous.is_some()
+        self.previous.is_given()
             || !self.pin.is_empty()
             || self.min_layer_size.is_some()
             || self.rates.is_given()

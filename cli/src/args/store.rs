@@ -1,7 +1,8 @@
 //! The flags that say where the store is.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
+use layerstone_pipeline::Error;
 use layerstone_store::Store;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -31,12 +32,9 @@ impl StoreArgs {
         let canonical = |path: &Path| path.canonicalize().with_context(|| format!("cannot find: {}", path.display()));
         let (root, store) = (canonical(&self.root)?, canonical(Path::new(&self.store))?);
         let Ok(below) = store.strip_prefix(&root) else {
-            bail!(
-                "--store {}: found {}, expected a folder below --root {}",
-                self.store,
-                store.display(),
-                self.root.display()
-            )
+            let (found, root) = (store.display(), self.root.display());
+            let message = format!("--store {}: found {found}, expected a folder below --root {root}", self.store);
+            return Err(Error::advised(message, "without --root a store may be any folder").into());
         };
         let text = below.to_str().with_context(|| format!("--store {}: found a name that is not UTF-8", self.store))?;
         Ok(format!("/{text}"))

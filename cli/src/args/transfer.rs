@@ -14,7 +14,7 @@ use crate::args::store::StoreArgs;
 use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
-use layerstone_pipeline::{BuildOptions, Copier, ImageSource, ImageTarget, PlanOptions, Registries};
+use layerstone_pipeline::{BuildOptions, Copier, Error, ImageSource, ImageTarget, PlanOptions, Registries};
 use layerstone_spec::Spec;
 use layerstone_store::Store;
 use std::path::PathBuf;
@@ -66,9 +66,26 @@ impl TransferArgs {
         self.registry.registries(self.limits.limits(), common)
     }
 
+    /// Refuses flags that only the images of specs have, where there are none.
+    pub fn check_sources<'a>(&self, sources: impl IntoIterator<Item = &'a ImageSource>) -> Result<()> {
+        let flags = [("--state", self.state.is_some()), ("--previous", self.previous.is_given())];
+        let Some((flag, _)) = flags.into_iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
+        if sources.into_iter().any(|source| matches!(source, ImageSource::Spec(_))) {
+            return Ok(());
+        }
+        let message =
+            format!("{flag}: found no image.json, expected one: images that are there are copied as they are");
+        Err(Error::advised(
+            message,
+            "layers are planned and made of an image.json alone; of others what is there is not sent again",
+        )
+        .into())
+    }
+
     /// Refuses a target that contradicts flags, or is one of the inputs, and other outputs that are.
     pub fn check_files(&self, sources: &[&ImageSource], target: &ImageTarget, results: &ResultArgs) -> Result<()> {
         target.compression(&self.compression.choice()?)?;
+        self.check_sources(sources.iter().copied())?;
         let mut files = Files::of(&self.store.store()?).reads(self.registry.files()).reads(self.previous.file());
         for source in sources {
             if let ImageSource::Spec(path) = source {

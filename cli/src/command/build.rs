@@ -29,7 +29,8 @@ use image_args::ImageArgs;
 use layers_args::LayersArgs;
 use layerstone_layering::Strategy;
 use layerstone_pipeline::{
-    BuildOptions, Builder, CacheOptions, ImageTarget, Published, Registries, WriteOptions, build_index, check_places,
+    BuildOptions, Builder, CacheOptions, Error, ImageTarget, Published, Registries, WriteOptions, build_index,
+    check_places,
 };
 use layerstone_spec::Spec;
 use layerstone_store::Store;
@@ -119,7 +120,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let target = output.context("no output: expected -o PLACE")?;
     options.answer.check_stdout(target.is_stdout())?;
     if options.state.is_some() && !target.keeps_oci_images() {
-        bail!("--state: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG with it");
+        let message =
+            format!("--state: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG with it");
+        return Err(Error::advised(message, "-o oci:DIR --state STATE writes what changed into a layout").into());
     }
     let legacy = options.archive.legacy;
     check_places([], &target, &registries)?;

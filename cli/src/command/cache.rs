@@ -5,9 +5,9 @@ use crate::args::cache::default_directory;
 use crate::screen::answer::{AnswerArgs, print_answer};
 use crate::screen::out::print;
 use crate::screen::table::size;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use layerstone_pipeline::SIZE;
+use layerstone_pipeline::{Error, SIZE};
 use layerstone_store::{Cache, CacheContents, PruneStats, Usage};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -157,10 +157,12 @@ fn shown(room: Usage) -> String {
 impl CacheArgs {
     fn open(&self) -> Result<Cache> {
         let directory = self.cache.clone().or_else(default_directory);
-        let directory =
-            directory.context("no cache: found neither --cache, LAYERSTONE_CACHE nor a home, expected one")?;
+        let no_cache =
+            |message| Error::advised(format_args!("no cache: {message}"), "a build with --cache DIR makes one");
+        let nowhere = || no_cache("found neither --cache, LAYERSTONE_CACHE nor a home, expected one".to_owned());
+        let directory = directory.ok_or_else(nowhere)?;
         if !directory.is_dir() {
-            bail!("no cache: {}: it does not exist", directory.display());
+            return Err(no_cache(format!("{}: it does not exist", directory.display())).into());
         }
         Ok(Cache::open(&directory)?)
     }

@@ -29,7 +29,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let transfer = &options.transfer;
     let (store, registries) = (transfer.store.store()?, transfer.registries(common));
     let copier = transfer.copier(&store, &registries, common)?;
-    let images = copier.check(&ImageSource::parse(&options.image)?)?;
+    let source = ImageSource::parse(&options.image)?;
+    transfer.check_sources([&source])?;
+    let images = copier.check(&source)?;
     let text = || if common.quiet { String::new() } else { images.iter().map(text).collect() };
     options.answer.print("check", || json!({"images": images.iter().map(value).collect::<Vec<_>>()}), text)?;
     match images.iter().map(|image| image.faults.len()).sum() {

@@ -51,7 +51,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             ClosureSource::open(&options.subject, &options.look.store, &options.look.platform.of_image(), &opener)?;
         (source.closure, source.layers)
     };
-    let layers = chosen.as_ref().and_then(|plan| NonZeroUsize::new(plan.layers.len()));
+    // An empty plan is one too; other strategies may not have fewer layers than one.
+    let layers = chosen.as_ref().map(|plan| NonZeroUsize::new(plan.layers.len()).unwrap_or(NonZeroUsize::MIN));
     let limit = options.max_layers.or(layers).context("no number of layers: expected --max-layers N with a closure")?;
     let settings = Settings { rates, ..Settings::new(limit) };
     let strategy = chosen.is_none().then(|| settings.strategy.name());

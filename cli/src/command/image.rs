@@ -13,12 +13,12 @@ use crate::overwrite::Files;
 use crate::screen::answer::AnswerArgs;
 use crate::screen::published::tell_built;
 use crate::screen::summary::Work;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use layerstone_layer::{Layer, LayerFile};
 use layerstone_pipeline::{
-    Checks, ImageTarget, Published, WriteOptions, check_architecture, check_layers, check_places, layer_files_of,
-    read_layer, write_image,
+    Checks, Error, ImageTarget, Published, WriteOptions, check_architecture, check_layers, check_places,
+    layer_files_of, read_layer, write_image,
 };
 use layerstone_spec::Spec;
 use rayon::prelude::*;
@@ -87,10 +87,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.answer.check_stdout(target.is_stdout())?;
     let mut spec = Spec::read(&options.spec)?;
     if let Some(reference) = &options.repo_tag {
-        let (name, tag) = reference
-            .rsplit_once(':')
-            .filter(|(_, tag)| !tag.contains('/'))
-            .with_context(|| format!("wrong --repo-tag: found {reference:?}, expected NAME:TAG"))?;
+        let (name, tag) = reference.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).ok_or_else(|| {
+            let message = format!("wrong --repo-tag: found {reference:?}, expected NAME:TAG");
+            Error::advised(message, "--repo-tag NAME:latest")
+        })?;
         (spec.name, spec.tag) = (name.to_owned(), Some(tag.to_owned()));
     }
     let store = options.store.store()?;

@@ -11,7 +11,7 @@ use crate::args::platform::PlatformArgs;
 use crate::args::read::{ReadArgs, parse_place};
 use crate::screen::answer::json_of;
 use crate::screen::fit::width;
-use crate::screen::out::{json, print};
+use crate::screen::out::print;
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
 use files::Chosen;
@@ -212,12 +212,16 @@ impl Screen<'_> {
         let shortens = io::stdout().is_terminal() && !self.options.wide;
         let Some(pattern) = &self.options.files else { return self.tree(&tree) };
         let found = files::files(&tree, &Chosen::parse(pattern.as_deref())?);
-        if self.options.json { json(&files::list_json(&found)) } else { Ok(files::list(&found, shortens, paint)) }
+        if self.options.json {
+            json_of("files", &files::list_json(&found))
+        } else {
+            Ok(files::list(&found, shortens, paint))
+        }
     }
 
     fn tree(&self, tree: &Tree) -> Result<String> {
         match self.options.json {
-            true => json(&files::tree_json(tree)),
+            true => json_of("tree", &files::tree_json(tree)),
             false => Ok(files::tree(tree, self.view.width, !self.options.wide, self.view.paint)),
         }
     }

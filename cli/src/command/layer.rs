@@ -16,7 +16,7 @@ use clap::Args;
 use layerstone_layering::Plan;
 use layerstone_pipeline::single_layer::SingleLayer;
 use layerstone_pipeline::{
-    BuildStep, LayersToMake, NewBlob, PriorLayers, Record, TarLayer, check_tar, make_directory, recipes,
+    BuildStep, Error, LayersToMake, NewBlob, PriorLayers, Record, TarLayer, check_tar, make_directory, recipes,
 };
 use layerstone_store::StorePath;
 use std::collections::BTreeSet;
@@ -114,9 +114,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let count = plan.layers.len();
     let layers = match index {
         None => &plan.layers[..],
-        Some(index) => plan.layers.get(index..=index).with_context(|| {
+        Some(index) => plan.layers.get(index..=index).ok_or_else(|| {
             let plan = file.display();
-            format!("no such layer: {plan}: found {count} layers, expected --index {index} to be less")
+            let message = format!("no such layer: {plan}: found {count} layers, expected --index {index} to be less");
+            Error::advised(message, "--index 0 is the bottom layer; --all makes all of them")
         })?,
     };
     let recipes = recipes(layers, &store, mtime, &owner, xattrs)?;
@@ -167,8 +168,11 @@ impl Options {
         let Some(key) = &self.key else { return Ok(self.index) };
         let index = (0..plan.layers.len()).find(|index| plan.key(*index).as_ref() == Some(key));
         let plan = || self.plan.as_deref().unwrap_or(Path::new("")).display();
-        let missing = || format!("no such layer: {}: found none with the key {key}", plan());
-        index.with_context(missing).map(Some)
+        let missing = || {
+            let message = format!("no such layer: {}: found none with the key {key}", plan());
+            Error::advised(message, "--index N makes a layer by its place, 0 being the bottom one")
+        };
+        Ok(Some(index.ok_or_else(missing)?))
     }
 
     /// Notes what was read besides store paths.

@@ -4,8 +4,9 @@ use super::pull::parse_reference;
 use crate::args::Common;
 use crate::args::read::ReadArgs;
 use crate::screen::answer::AnswerArgs;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
+use layerstone_pipeline::Error;
 use serde_json::json;
 
 /// List the tags of a repository in a registry, one a line
@@ -25,7 +26,8 @@ pub struct Options {
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let reference = parse_reference(&options.repository)?;
     if reference.tag().is_some() || reference.digest().is_some() {
-        bail!("found {:?}, expected HOST/NAME without a tag or a digest", options.repository);
+        let message = format!("found {:?}, expected HOST/NAME without a tag or a digest", options.repository);
+        return Err(Error::advised(message, "`layerstone ls HOST/NAME` lists the tags").into());
     }
     let registries = options.read.registries(common);
     let tags = registries.repository(&reference)?.tags()?;

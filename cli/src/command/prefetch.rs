@@ -48,6 +48,7 @@ enum Form {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.compression.choice()?;
+    options.transfer.check_sources([])?;
     let reference = parse_reference(&options.reference)?;
     let remote = remote_image(&reference, &options.transfer.platform.wanted(), &options.transfer.registries(common))?;
     let reference = reference.with_digest(remote.digest);

@@ -8,7 +8,7 @@ use crate::args::transfer::TransferArgs;
 use crate::screen::answer::AnswerArgs;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_pipeline::{ImageSource, ImageTarget, refuse_no_registry, refuse_other_kind};
+use layerstone_pipeline::{Error, ImageSource, ImageTarget, refuse_no_registry, refuse_other_kind};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -43,7 +43,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.compression.choice()?;
     refuse_other_kind(&options.reference)?;
     if Path::new(&options.reference).is_file() && !Path::new(&options.image).exists() {
-        bail!("found the file {} in place of HOST/NAME:TAG, expected IMAGE before REF", options.reference);
+        let message =
+            format!("found the file {} in place of HOST/NAME:TAG, expected IMAGE before REF", options.reference);
+        return Err(Error::advised(message, "the other way round: `layerstone push IMAGE HOST/NAME:TAG`").into());
     }
     let reference = parse_reference(&options.reference)?;
     refuse_no_registry(&options.reference)?;

@@ -6,11 +6,12 @@ use crate::args::Common;
 use crate::args::platform::PlatformArgs;
 use crate::args::read::{ReadArgs, parse_place};
 use crate::overwrite::Files;
+use crate::screen::answer::json_of;
 use anyhow::Result;
 use clap::Args;
 use layerstone_closure::ReferencesGraph;
-use layerstone_pipeline::{REPORT_FORMAT, REPORT_VERSION, image_report};
-use layerstone_store::{to_text, write_text};
+use layerstone_pipeline::image_report;
+use layerstone_store::write_text;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -60,7 +61,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let open = |place| opener.open(place, &wanted)?.image();
     let (image, old) = (open(&image)?, old.as_ref().map(open).transpose()?);
     let report = image_report(image, old, &options.store, graph.as_ref(), common)?;
-    let data = to_text(REPORT_FORMAT, REPORT_VERSION, &report);
+    let data = json_of("report", &report)?;
     if options.json {
         return Ok(write_text(&options.output, &data)?);
     }

@@ -99,6 +99,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let files = files.reads(options.base.files(Some(&spec))).writes(&options.step.depfile);
     let files = files.reads(&options.legacy.file).writes(options.legacy.outputs(&options.output.blob));
     files.writes(options.output.files()).check()?;
+    let legacy = options.legacy.read()?;
     options.output.probe()?;
     let mut step = options.step.begin(&options.output.files())?;
     step.spec(&store, options.stamp.spec.as_deref(), &spec)?;
@@ -113,7 +114,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         common.report().stage("customisation layer", || make(&spec, &config, &options.output.blob, common))?;
     layer.comment = options.copy_layer.as_deref().map(copies_comment);
     layer.set_blob(&options.output.file, &options.output.blob)?;
-    options.legacy.write(&options.output.blob)?;
+    legacy.map_or(Ok(()), |legacy| legacy.write(&options.output.blob))?;
     step.files(&options.legacy.file);
     layer.write(&options.output.file)?;
     Ok(step.finish()?)

@@ -1,7 +1,7 @@
 //! `layerstone script`: a command line out of a file, so that the file is a program without a shell.
 
 use crate::itself::become_ourselves;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -25,12 +25,18 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let text = fs::read(&options.file).with_context(|| format!("cannot read: {}", options.file.display()))?;
     let mut words = words(&text);
+    if words.is_empty() {
+        bail!("no words: {}: found an empty file, expected a command line, a word a line", options.file.display());
+    }
     words.extend(options.words.iter().map(OsString::as_os_str));
     become_ourselves(&words, Vec::new())
 }
 
 /// The lines of a script, its last one with or without an end.
 fn words(text: &[u8]) -> Vec<&OsStr> {
+    if text.is_empty() {
+        return Vec::new();
+    }
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let lines = text.split(|byte| *byte == b'\n').enumerate();
     lines.filter(|(i, line)| *i > 0 || !line.starts_with(b"#!")).map(|(_, line)| OsStr::from_bytes(line)).collect()
@@ -43,6 +49,7 @@ mod tests {
     #[test]
     fn words_are_lines() {
         assert_eq!(words(b"#!/layerstone script\nimage\n-o\n-\n"), ["image", "-o", "-"]);
+        assert!(words(b"").is_empty() && words(b"#!/layerstone script\n").is_empty());
         assert_eq!(words(b"image\n\n#!\n-"), ["image", "", "#!", "-"]);
     }
 }

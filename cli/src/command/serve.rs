@@ -57,6 +57,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let server = Server::bind(options.listen)?;
     let parse = |image: &OsString| Ok(ImageSource::parse(image)?);
     let images: Vec<ImageSource> = options.images.iter().map(parse).collect::<Result<_>>()?;
+    options.transfer.check_sources(&images)?;
     check_sources(&images, &registries)?;
     let shelf = Mutex::new(MemoryRegistry::default());
     let (mut names, mut scratches, mut digests) = (Vec::new(), Vec::new(), BTreeMap::new());

@@ -4,6 +4,7 @@ use crate::cli::Cli;
 use crate::config::Config;
 use crate::manual::examples::with_examples;
 use crate::manual::groups::grouped;
+use crate::message::argument;
 use clap::{Command, CommandFactory, FromArgMatches};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -25,7 +26,9 @@ fn with_numbers(command: Command) -> Command {
 /// Reads the command line; flags that it does not have are as the configuration says.
 pub fn parse(config: Option<&Config>) -> Result<Cli, clap::Error> {
     let command = config.map_or_else(program, |config| config.apply(program()));
-    let cli = Cli::from_arg_matches(&command.try_get_matches()?).map_err(|error| error.format(&mut running()))?;
+    let matches = command.try_get_matches()?;
+    argument::note(&matches);
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut running()))?;
     cli.common.color.obey();
     Ok(cli)
 }

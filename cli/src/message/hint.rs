@@ -1,5 +1,6 @@
 //! What to do about an error, where a command would help.
 
+mod argument;
 mod table;
 mod words;
 
@@ -8,21 +9,26 @@ use crate::message::command_line::{takes, words};
 use crate::message::file_kind;
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
+use layerstone_layering::Error as Layering;
+use layerstone_oci::Error as Oci;
 use layerstone_overlay::Error as Overlay;
-use layerstone_pipeline::{Refused, chain_text};
+use layerstone_pipeline::{Error as Pipeline, Refused, chain_text};
 use layerstone_registry::{Error as Registry, Obstacle};
 use layerstone_root::{Error as Root, Exceeded, SandboxError};
 use layerstone_store::{Error as Store, Limit};
 use std::io::ErrorKind;
 use std::path::Path;
 
+/// What to do about a pattern that matches nothing.
+pub const USELESS_PATTERN: &str =
+    "patterns match names without the hash, as 'glibc*'; `layerstone inspect CLOSURE.JSON` shows them";
+
 /// A hint for the first error in the chain that has one.
 pub fn of(error: &anyhow::Error) -> Option<String> {
     let of = |cause| of_library(cause).or_else(|| of_registry(cause)).or_else(|| of_file(cause));
     let by_type = error.chain().find_map(|cause| of(cause).or_else(|| of_limit(cause)));
-    by_type
-        .or_else(|| words::of(&chain_text(error.as_ref())))
-        .or_else(|| table::of(&chain_text(error.as_ref())).map(str::to_owned))
+    let text = chain_text(error.as_ref());
+    by_type.or_else(|| words::of(&text)).or_else(|| table::of(&text).map(str::to_owned)).or_else(|| argument::of(&text))
 }
 
 /// A hint for an error of one library.
@@ -30,11 +36,25 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     let hint = match cause {
         _ if let Some(error) = cause.downcast_ref::<Closure>() => match error {
             Closure::NoHash { .. } => "`layerstone closure --scan --nar-hash` records them",
+            Closure::NotThere { .. } | Closure::NotExcluded { .. } => {
+                "`layerstone inspect CLOSURE.JSON` shows its paths; names and patterns are taken too"
+            }
             Closure::NotValid { .. } => "--scan finds references in the files, for paths that no database has",
             _ => return None,
         },
-        _ if let Some(layerstone_layering::Error::NoSize { .. }) = cause.downcast_ref() => {
-            "`layerstone closure --graph FILE --sizes` measures what a graph does not tell"
+        _ if let Some(error) = cause.downcast_ref::<Layering>() => match error {
+            Layering::NoSize { .. } => "`layerstone closure --graph FILE --sizes` measures what a graph does not tell",
+            Layering::UselessPattern { .. } => USELESS_PATTERN,
+            _ => return None,
+        },
+        _ if let Some(Pipeline::Advised { hint, .. }) = cause.downcast_ref() => hint.as_str(),
+        _ if let Some(Oci::NotALayout { path, .. }) = cause.downcast_ref()
+            && path.is_file() =>
+        {
+            return Some(format!("{} is a file: choose another name", path.display()));
+        }
+        _ if let Some(Oci::OtherFiles { .. }) = cause.downcast_ref() => {
+            "a folder of its own holds a layout, such as one below it"
         }
         _ if let Some(error) = cause.downcast_ref::<Root>() => match error {
             Root::OverBase { .. } => "--replace lets the layer hide what the base has there",
@@ -124,6 +144,7 @@ fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         Store::Io { action: "make", path, source } if source.kind() == ErrorKind::AlreadyExists => {
             Some(format!("a new folder is made: name another one than {}", path.display()))
         }
+        Store::NoCache { .. } => Some("a folder that is empty, or not there yet, becomes a cache".to_owned()),
         Store::Io { action: "make a work folder in", .. } => Some("TMPDIR names another folder".to_owned()),
         _ => None,
     }

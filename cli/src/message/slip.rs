@@ -102,6 +102,10 @@ fn hints(error: &clap::Error, message: &str) -> Vec<String> {
         ErrorKind::ValueValidation => nearest_listed(message)
             .map(|name| format!("a similar value exists: '{name}'"))
             .or_else(|| missing::value_hint(message).map(str::to_owned)),
+        // `2 values required for '--diff <OLD> <NEW>' but 1 was provided`.
+        ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
+            message.split('\'').nth(1).map(|flag| flag.replace(['<', '>'], ""))
+        }
         ErrorKind::ArgumentConflict if message.contains("cannot be used with") => {
             Some("one of the two has to go".to_owned())
         }

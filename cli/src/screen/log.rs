@@ -56,6 +56,10 @@ fn open(path: &Path, form: Form) -> Result<File> {
             bail!("not a log: {}: found another file, expected none, or a log to append to", path.display());
         }
     }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir());
+    if let Some(parent) = parent {
+        return Err(Error::NoParent { path: path.to_owned(), parent: parent.to_owned() }.into());
+    }
     let mut file = File::options().append(true).create(true).open(path).map_err(failed)?;
     let command = command();
     let version = env!("CARGO_PKG_VERSION");

@@ -66,6 +66,6 @@ fn why_not() {
             "cannot find: /etc/x: No such file or directory (os error 2)".to_owned(),
         ),
     ] {
-        assert_eq!(place.fail(&line), format!("error: {expected}\n"), "{line}");
+        assert_eq!(place.error_of(&line), format!("error: {expected}\n"), "{line}");
     }
 }

@@ -119,7 +119,7 @@ fn bad_input() {
     );
     place.write("image.json", json!({"name": "x", "nixUid": 5}).to_string());
     assert_eq!(
-        place.fail("build image.json -o x.tar"),
+        place.error_of("build image.json -o x.tar"),
         "error: malformed layerstone/image: image.json: nixUid: found without includeNixDB, expected with it\n"
     );
     let run = place.run("build --name x --nix-gid 5 -o x.tar");

@@ -4,11 +4,6 @@ use layerstone_image::Compression;
 use layerstone_store::Digest;
 use serde::Serialize;
 
-/// `format` of a report's JSON.
-pub const REPORT_FORMAT: &str = "layerstone/report";
-/// `version` of a report's JSON.
-pub const REPORT_VERSION: u64 = 1;
-
 /// A report on an image.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

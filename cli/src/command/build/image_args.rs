@@ -5,6 +5,7 @@ use crate::args::time::parse_time;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use layerstone_oci::Time;
+use layerstone_pipeline::Error;
 use layerstone_spec::{ImageKind, Spec};
 use serde_json::Value;
 use std::str::FromStr;
@@ -127,7 +128,10 @@ impl ImageArgs {
         if !self.label.is_empty() {
             let pairs = self.label.iter().map(|label| match label.split_once('=') {
                 Some((name, value)) => Ok((name.to_owned(), Value::from(value))),
-                None => bail!("not a label: {label:?}: expected NAME=VALUE"),
+                None => {
+                    let message = format!("not a label: {label:?}: expected NAME=VALUE");
+                    Err(Error::advised(message, "--label NAME=VALUE").into())
+                }
             });
             spec.config.insert("Labels".to_owned(), Value::Object(pairs.collect::<Result<_>>()?));
         }

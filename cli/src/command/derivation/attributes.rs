@@ -1,7 +1,7 @@
 //! The attributes of a derivation with __structuredAttrs, as Nix writes them for its builder.
 
 use anyhow::{Context, Result, bail};
-use layerstone_pipeline::attributes_file;
+use layerstone_pipeline::{Error, attributes_file};
 use serde_json::{Map, Value};
 use std::ffi::OsStr;
 use std::fs;
@@ -18,10 +18,12 @@ impl Attributes {
     pub fn read() -> Result<Attributes> {
         let file = attributes_file();
         let bytes = match fs::read(&file) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => bail!(
-                "no attributes of a derivation: {}: found no file, expected the one that Nix writes with __structuredAttrs",
-                file.display()
-            ),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let expected = "expected the one that Nix writes with __structuredAttrs";
+                let message = format!("no attributes of a derivation: {}: found no file, {expected}", file.display());
+                let hint = "the builder of a derivation runs it; elsewhere the command runs without `derivation`";
+                return Err(Error::advised(message, hint).into());
+            }
             read => read.with_context(|| format!("cannot read: {}", file.display()))?,
         };
         let map = serde_json::from_slice(&bytes)

@@ -97,7 +97,7 @@ pub fn list_json(files: &[File<'_>]) -> Value {
         }
         value
     };
-    json!({"format": "layerstone/files", "version": 1, "files": files.iter().map(file).collect::<Vec<_>>()})
+    json!({"files": files.iter().map(file).collect::<Vec<_>>()})
 }
 
 /// Directories by size, each with what is below it.
@@ -120,7 +120,7 @@ pub fn tree(tree: &Tree, width: usize, shortens: bool, paint: Paint) -> String {
 /// The same for programs: all directories and what is in them.
 pub fn tree_json(tree: &Tree) -> Value {
     let root = Summed::of(tree.root(), String::from("/"), &mut HashSet::new());
-    json!({"format": "layerstone/tree", "version": 1, "tree": root.json()})
+    json!({"tree": root.json()})
 }
 
 /// A directory with the bytes of all files in it; a file that has several names counts where it is met first.

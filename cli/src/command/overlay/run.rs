@@ -90,6 +90,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         options: &scripts,
         limits: options.base.limits(),
     };
+    let legacy = options.legacy.read()?;
     options.output.probe()?;
     let mut step = options.step.begin(&options.output.files())?;
     step.spec(&store, options.spec.as_deref(), &spec)?;
@@ -100,7 +101,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     // A single image's one layer says what it is when store paths are behind it.
     layer.comment = (spec.kind == ImageKind::Layered).then(|| COMMENT.to_owned());
     layer.set_blob(&options.output.file, &options.output.blob)?;
-    options.legacy.write(&options.output.blob)?;
+    legacy.map_or(Ok(()), |legacy| legacy.write(&options.output.blob))?;
     step.files(&options.legacy.file);
     layer.write(&options.output.file)?;
     Ok(step.finish()?)

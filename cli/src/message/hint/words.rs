@@ -157,8 +157,11 @@ fn of_name(text: &str) -> Option<String> {
             fit => format!("--tag {fit}"),
         });
     }
-    if !text.contains("expected a name such as") || name.is_empty() {
+    if !text.contains("expected a name such as") {
         return None;
+    }
+    if name.is_empty() {
+        return Some("it is empty: a name is like tool or registry.example/team/tool".to_owned());
     }
     if let Some((_, rest)) = name.split_once("://") {
         return Some(format!("without the word and the slashes: {rest}"));
@@ -198,9 +201,15 @@ fn of_no_such_image(text: &str) -> Option<String> {
 
 /// A folder whose parent is not there.
 fn of_no_folder(text: &str) -> Option<String> {
-    let path = text.strip_prefix("cannot make the folder: ")?.split(": No such file").next()?;
-    let parent = Path::new(path).parent().filter(|it| !it.as_os_str().is_empty() && !it.exists())?;
-    Some(format!("mkdir -p {}", parent.display()))
+    let starts = ["cannot make the folder: ", "cannot write man pages: "];
+    let path = starts.iter().find_map(|start| text.strip_prefix(start))?.split(": No").next()?;
+    let parent = Path::new(path).parent().filter(|it| !it.as_os_str().is_empty());
+    match parent {
+        Some(parent) if !parent.exists() => Some(format!("mkdir -p {}", parent.display())),
+        Some(parent) if parent.is_file() => Some(format!("{} is a file: choose another name", parent.display())),
+        _ if Path::new(path).is_file() => Some(format!("{path} is a file: choose another name")),
+        _ => None,
+    }
 }
 
 /// What is read in place of a spec.
