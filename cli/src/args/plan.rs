@@ -53,10 +53,7 @@ pub struct PlanArgs {
 impl PlanArgs {
     /// Whether any of them is given.
     pub fn is_given(&self) -> bool {
-        self.previous.is_given()
-            || !self.pin.is_empty()
-            || self.min_layer_size.is_some()
-            || self.rates.is_given()
+        self.previous.is_given() || !self.pin.is_empty() || self.min_layer_size.is_some() || self.rates.is_given()
     }
 
     /// The files of the image before and of rates.
