@@ -18,6 +18,7 @@ mod header;
 mod member;
 mod part;
 mod placed;
+mod splitter;
 mod tarsum;
 mod tree;
 mod union_reader;
@@ -32,6 +33,7 @@ pub use header::{BLOCK, Common, Dialect, HeaderFields, RECORD, Records, append_p
 pub use member::{ArchiveMember, Member, Members};
 pub use part::{Part, PartReader};
 pub use placed::Placed;
+pub use splitter::{RawHeader, Split, Splitter, Timestamp};
 pub use tarsum::{clean_name, tarsum};
 pub use tree::{LayerTree, Node, Resolved, Tree};
 pub use union_reader::{FileMeta, UnionReader};

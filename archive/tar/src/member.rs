@@ -262,7 +262,7 @@ impl<R: Read> Members<R> {
 }
 
 /// Nanoseconds of a time such as `1.25` that is not before the epoch; further digits are dropped.
-fn nanoseconds(time: &[u8]) -> u32 {
+pub(crate) fn nanoseconds(time: &[u8]) -> u32 {
     let fraction = time.iter().position(|&byte| byte == b'.').map_or(&b""[..], |point| &time[point + 1..]);
     if time.starts_with(b"-") || !fraction.iter().all(u8::is_ascii_digit) {
         return 0;

@@ -13,7 +13,7 @@ mod order;
 mod reader;
 mod sparse;
 
-pub(crate) use header::Member;
+pub(crate) use header::{Member, number, time};
 pub(crate) use reader::Archive;
 
 use layerstone_store::{Digest, Hasher, Limits};

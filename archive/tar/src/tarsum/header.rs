@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(super) type Block = [u8; BLOCK];
 
 /// Keywords and values of an extended header; of a keyword that comes twice, the last value.
-pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The fields of a member; all but the last ones count in a tarsum.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,10 @@ pub(crate) struct Member {
     pub exact_mtime: Vec<u8>,
     pub uname: Vec<u8>,
     pub gname: Vec<u8>,
+    /// Times of access and of change, in seconds since the epoch, as the dialects of GNU and Schily have them.
+    pub other_times: (Option<i64>, Option<i64>),
+    /// What its extended header says.
+    pub records: Records,
 }
 
 impl Member {
@@ -90,11 +94,16 @@ pub(super) fn parse_fields(block: &Block, dialect: Dialect) -> Option<Member> {
         Dialect::V7 => &[],
         Dialect::Ustar => until_nul(&block[345..500]),
         Dialect::Star => {
-            number(&block[476..488])?;
-            number(&block[488..500])?;
+            member.other_times = (Some(number(&block[476..488])?), Some(number(&block[488..500])?));
             until_nul(&block[345..476])
         }
-        Dialect::Gnu => gnu_prefix(block),
+        Dialect::Gnu => {
+            let time = |field: &[u8]| number(field).filter(|_| field[0] != 0);
+            if has_gnu_times(block) {
+                member.other_times = (time(&block[345..357]), time(&block[357..369]));
+            }
+            gnu_prefix(block)
+        }
     };
     if !prefix.is_empty() {
         member.name = [prefix, b"/", &member.name].concat();
@@ -105,9 +114,14 @@ pub(super) fn parse_fields(block: &Block, dialect: Dialect) -> Option<Member> {
 /// GNU headers have two times where POSIX has the prefix. Go wrote prefixes there until 1.8, and still takes for one
 /// what is ASCII and no pair of times.
 fn gnu_prefix(block: &Block) -> &[u8] {
-    let is_time = |field: &[u8]| field[0] == 0 || number(field).is_some();
     let prefix = until_nul(&block[345..500]);
-    if (is_time(&block[345..357]) && is_time(&block[357..369])) || !prefix.is_ascii() { &[] } else { prefix }
+    if has_gnu_times(block) || !prefix.is_ascii() { &[] } else { prefix }
+}
+
+/// Whether there are times, or nothing, where a GNU header has them.
+fn has_gnu_times(block: &Block) -> bool {
+    let is_time = |field: &[u8]| field[0] == 0 || number(field).is_some();
+    is_time(&block[345..357]) && is_time(&block[357..369])
 }
 
 /// The records of an extended header: `LENGTH KEYWORD=VALUE\n` each, the length counting the whole record.
@@ -184,7 +198,7 @@ pub(super) fn global(header: Member, records: Records) -> Member {
 }
 
 /// The seconds of a time in a record: seconds, and a fraction without an end.
-fn time(value: &[u8]) -> Option<i64> {
+pub(crate) fn time(value: &[u8]) -> Option<i64> {
     let point = value.iter().position(|&byte| byte == b'.').unwrap_or(value.len());
     let seconds = decimal(&value[..point])?;
     value[point..].iter().skip(1).all(u8::is_ascii_digit).then_some(seconds)
@@ -197,7 +211,7 @@ pub(super) fn until_nul(field: &[u8]) -> &[u8] {
 
 /// A number field: octal digits, or, where the first bit is set, a big-endian number in two's complement of which that
 /// bit is no part (GNU's base-256).
-pub(super) fn number(field: &[u8]) -> Option<i64> {
+pub(crate) fn number(field: &[u8]) -> Option<i64> {
     if field.first().is_none_or(|first| first & 0x80 == 0) {
         return octal(field);
     }

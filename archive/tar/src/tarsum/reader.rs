@@ -74,6 +74,7 @@ impl<R: Read> Archive<R> {
                     self.start_contents(&member)?;
                     self.start_sparse(&mut member, dialect, block, &records)?;
                     self.check_writable(&member, &records)?;
+                    member.records = records;
                     return Ok(Some(member));
                 }
             }
