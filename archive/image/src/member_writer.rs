@@ -78,7 +78,8 @@ pub(crate) fn plain(diff_ids: Vec<Digest>) -> Vec<WrittenLayer> {
 pub(crate) fn compressed_layers(diff_ids: Vec<Digest>, pending: Vec<Option<PendingBlob>>) -> Vec<WrittenLayer> {
     let layer = |(diff_id, blob): (Digest, Option<PendingBlob>)| {
         let blob = blob.and_then(PendingBlob::wait);
-        WrittenLayer { diff_id, blob: blob.map(|(digest, size)| CompressedBlob { diff_id, digest, size }) }
+        let blob = blob.map(|(digest, size)| CompressedBlob::without_table(diff_id, digest, size));
+        WrittenLayer { diff_id, blob }
     };
     diff_ids.into_iter().zip(pending).map(layer).collect()
 }

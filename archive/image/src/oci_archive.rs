@@ -44,7 +44,7 @@ impl BlobStore for OciArchive {
         let Descriptor { digest, size, .. } = *descriptor;
         let mut write = |out: &mut (dyn Write + Send)| {
             content.write_to(0, out)?;
-            Ok(CompressedBlob { diff_id: digest, digest, size })
+            Ok(CompressedBlob::without_table(digest, digest, size))
         };
         // The bytes are compared with the digest when they go into the archive.
         self.put_streaming(&mut write).map(|(_, put)| put)

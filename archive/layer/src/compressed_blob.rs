@@ -1,8 +1,11 @@
 //! Compresses layers into blobs, and computes the digests of tar and blob in the same pass.
 
-use crate::compressor_pool::BLOCK;
+use crate::compressor_pool::{BLOCK, PendingTable};
 use crate::digest::biggest_first;
-use crate::{BlockWriter, CompressorPool, Error, Progress, Result, Source, chain};
+use crate::chunked::ChunkedWriter;
+use crate::{
+    BlockWriter, CompressionParams, CompressorPool, Descriptor, Error, Progress, Result, Source, TablePosition, chain,
+};
 use layerstone_store::{Cancel, Digest, Hasher};
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,6 +19,27 @@ pub struct CompressedBlob {
     pub digest: Digest,
     /// Size of the compressed tar in bytes.
     pub size: u64,
+    /// Where its table is, if it has one.
+    pub table: Option<TablePosition>,
+}
+
+impl CompressedBlob {
+    /// What is not compressed, or has no table.
+    pub fn without_table(diff_id: Digest, digest: Digest, size: u64) -> CompressedBlob {
+        CompressedBlob { diff_id, digest, size, table: None }
+    }
+
+    /// What a descriptor says of a layer of this diff ID.
+    pub fn of(diff_id: Digest, descriptor: &Descriptor) -> CompressedBlob {
+        let Descriptor { digest, size, annotations, .. } = descriptor;
+        CompressedBlob { diff_id, digest: *digest, size: *size, table: TablePosition::of(annotations) }
+    }
+
+    /// What describes it if it was compressed so, or not at all.
+    pub fn descriptor(&self, params: Option<CompressionParams>) -> Descriptor {
+        let annotations = self.table.map(|table| table.annotations()).unwrap_or_default();
+        Descriptor { annotations, ..Descriptor::layer(params, self.digest, self.size) }
+    }
 }
 
 /// Compresses a layer into `out`, which `path` names in messages; reading, hashing, compressing and writing overlap.
@@ -63,13 +87,14 @@ fn compress_until(
     cancel: &Cancel,
 ) -> Result<CompressedBlob> {
     let mut out = DigestWriter::new(out);
-    let diff_id = if source.size() <= BLOCK as u64 {
+    let is_chunked = matches!(pool.params(), CompressionParams::ZstdChunked { .. });
+    let (diff_id, table) = if source.size() <= BLOCK as u64 && !is_chunked {
         let mut tar = vec![0; source.size() as usize];
         source.reader()?.fill(&mut tar)?;
         progress.count(tar.len())?;
         let block = pool.compress_small(&tar).and_then(|block| out.write_all(&block));
         block.map_err(Error::write(path))?;
-        Digest::of(&tar)
+        (Digest::of(&tar), None)
     } else {
         let mut hasher = Hasher::default();
         let produce = |blocks: &mut BlockWriter| {
@@ -77,17 +102,26 @@ fn compress_until(
                 progress.count(bytes.len())?;
                 Ok(cancel.check()?)
             };
+            if !is_chunked {
+                let consume = &mut |bytes: &[u8]| {
+                    hasher.update(bytes);
+                    blocks.write_all(bytes).map_err(Error::write(path))
+                };
+                return chain::run(source, &tap, consume).map(|()| None);
+            }
+            let mut frames = ChunkedWriter::new(blocks, path);
             chain::run(source, &tap, &mut |bytes| {
                 hasher.update(bytes);
-                blocks.write_all(bytes).map_err(Error::write(path))
-            })
+                frames.write(bytes)
+            })?;
+            frames.finish().map(Some)
         };
         let (read, _) = pool.compress(&mut out, produce).map_err(Error::write(path))?;
-        read?;
-        hasher.finish()
+        let table = read?;
+        (hasher.finish(), table.and_then(PendingTable::wait))
     };
     let (digest, size) = out.finish();
-    Ok(CompressedBlob { diff_id, digest, size })
+    Ok(CompressedBlob { diff_id, digest, size, table })
 }
 
 /// Passes bytes on to another writer, and hashes and counts them.
@@ -151,7 +185,7 @@ mod tests {
                 flate2::read::MultiGzDecoder::new(blob).read_to_end(&mut tar).unwrap();
                 tar
             }
-            CompressionParams::Zstd { .. } => zstd::decode_all(blob).unwrap(),
+            CompressionParams::Zstd { .. } | CompressionParams::ZstdChunked { .. } => zstd::decode_all(blob).unwrap(),
         }
     }
 
@@ -163,7 +197,8 @@ mod tests {
         let sources: Vec<&Source> = sources.iter().collect();
         let gzip = [1, 5, 12].map(|level| CompressionParams::Gzip { level });
         let zstd = [1, 19].map(|level| CompressionParams::Zstd { level });
-        for params in gzip.into_iter().chain(zstd) {
+        let chunked = [1, 19].map(|level| CompressionParams::ZstdChunked { level });
+        for params in gzip.into_iter().chain(zstd).chain(chunked) {
             let run = |threads: usize| {
                 let blobs: Vec<Mutex<Vec<u8>>> = sources.iter().map(|_| Mutex::default()).collect();
                 struct Into<'a>(&'a Mutex<Vec<u8>>);
@@ -189,9 +224,10 @@ mod tests {
             for ((packed, blob), source) in packed.iter().zip(&blobs).zip(&sources) {
                 let tar = tar(source);
                 assert!(unpacked(params, blob) == tar);
-                let expected =
-                    CompressedBlob { diff_id: Digest::of(&tar), digest: Digest::of(blob), size: blob.len() as u64 };
-                assert_eq!(*packed, expected);
+                let expected = CompressedBlob::without_table(Digest::of(&tar), Digest::of(blob), blob.len() as u64);
+                assert_eq!(CompressedBlob { table: None, ..*packed }, expected);
+                let is_chunked = matches!(params, CompressionParams::ZstdChunked { .. });
+                assert_eq!(packed.table.is_some(), is_chunked);
             }
         }
     }

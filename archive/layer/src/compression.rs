@@ -34,6 +34,12 @@ pub enum CompressionParams {
         /// zstd's level, 1 to 22.
         level: i32,
     },
+    /// zstd, files and pieces of them in frames of their own, with a table of them.
+    #[serde(rename = "zstd:chunked")]
+    ZstdChunked {
+        /// zstd's level, 1 to 22.
+        level: i32,
+    },
 }
 
 impl Compression {
@@ -86,18 +92,49 @@ impl CompressionParams {
     pub const GZIP: CompressionParams = CompressionParams::Gzip { level: 4 };
     /// zstd at its own default level; a change changes the output.
     pub const ZSTD: CompressionParams = CompressionParams::Zstd { level: 3 };
+    /// zstd:chunked at the same level.
+    pub const ZSTD_CHUNKED: CompressionParams = CompressionParams::ZstdChunked { level: 3 };
 
     /// The level.
     pub fn level(self) -> i32 {
-        let (CompressionParams::Gzip { level } | CompressionParams::Zstd { level }) = self;
+        let (CompressionParams::Gzip { level }
+        | CompressionParams::Zstd { level }
+        | CompressionParams::ZstdChunked { level }) = self;
         level
+    }
+
+    /// The same at another level; none if it does not have that.
+    pub fn at(self, level: i32) -> Option<CompressionParams> {
+        let params = match self {
+            CompressionParams::Gzip { .. } => CompressionParams::Gzip { level },
+            CompressionParams::Zstd { .. } => CompressionParams::Zstd { level },
+            CompressionParams::ZstdChunked { .. } => CompressionParams::ZstdChunked { level },
+        };
+        Some(params).filter(|params| params.levels().contains(&level))
+    }
+
+    /// What it is called where it is chosen.
+    pub fn name(self) -> &'static str {
+        match self {
+            CompressionParams::Gzip { .. } => "gzip",
+            CompressionParams::Zstd { .. } => "zstd",
+            CompressionParams::ZstdChunked { .. } => "zstd:chunked",
+        }
+    }
+
+    /// The same without a table of what is in it: for what holds more than one layer.
+    pub fn without_table(self) -> CompressionParams {
+        match self {
+            CompressionParams::ZstdChunked { level } => CompressionParams::Zstd { level },
+            params => params,
+        }
     }
 
     /// The levels that there are.
     pub fn levels(self) -> RangeInclusive<i32> {
         match self {
             CompressionParams::Gzip { .. } => 1..=12,
-            CompressionParams::Zstd { .. } => 1..=22,
+            CompressionParams::Zstd { .. } | CompressionParams::ZstdChunked { .. } => 1..=22,
         }
     }
 
@@ -105,7 +142,7 @@ impl CompressionParams {
     pub fn ending(self) -> &'static str {
         match self {
             CompressionParams::Gzip { .. } => ".gz",
-            CompressionParams::Zstd { .. } => ".zst",
+            CompressionParams::Zstd { .. } | CompressionParams::ZstdChunked { .. } => ".zst",
         }
     }
 }
@@ -116,7 +153,7 @@ impl From<Option<CompressionParams>> for Compression {
         match params {
             None => Compression::None,
             Some(CompressionParams::Gzip { .. }) => Compression::Gzip,
-            Some(CompressionParams::Zstd { .. }) => Compression::Zstd,
+            Some(CompressionParams::Zstd { .. } | CompressionParams::ZstdChunked { .. }) => Compression::Zstd,
         }
     }
 }

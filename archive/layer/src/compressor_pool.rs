@@ -15,54 +15,14 @@
 //! a layer names the layer's digest, which is only known once the layer is through.
 
 use crate::blob_cache::Keeping;
+use crate::chunked::{Batch, PackedBatch, TableBuilder, TablePosition};
+use crate::compressor::Compressor;
 use crate::{BlobCache, CompressionParams};
 use crossbeam_channel::{Receiver, SendError, Sender, bounded};
 use layerstone_store::{Digest, Hasher};
 use layerstone_tar::Part;
-use libdeflater::{CompressionLvl, Compressor};
 use std::io::{self, BufReader, Write};
 use std::thread;
-
-impl CompressionParams {
-    /// A member that holds the bytes uncompressed; its length depends on theirs alone.
-    pub fn store(self, bytes: &[u8]) -> Vec<u8> {
-        match self {
-            CompressionParams::Gzip { .. } => gzip_member(bytes, 0),
-            CompressionParams::Zstd { .. } => zstd_raw_frame(bytes),
-        }
-    }
-
-    fn compress(self, block: &[u8]) -> io::Result<Vec<u8>> {
-        match self {
-            CompressionParams::Gzip { level } => Ok(gzip_member(block, level)),
-            CompressionParams::Zstd { level } => zstd::bulk::compress(block, level),
-        }
-    }
-}
-
-/// Header fields are libdeflate's: no name, no time, so that nothing but contents decides the bytes.
-fn gzip_member(bytes: &[u8], level: i32) -> Vec<u8> {
-    let level = CompressionLvl::new(level.clamp(0, 12)).expect("a level between 0 and 12");
-    let mut compressor = Compressor::new(level);
-    let mut member = vec![0; compressor.gzip_compress_bound(bytes.len())];
-    let len = compressor.gzip_compress(bytes, &mut member).expect("the bound is never exceeded");
-    member.truncate(len);
-    member
-}
-
-/// One frame of one raw block (RFC 8878, sections 3.1.1.1 and 3.1.1.2): single segment, content size in four bytes.
-fn zstd_raw_frame(bytes: &[u8]) -> Vec<u8> {
-    const MAGIC: u32 = 0xFD2F_B528;
-    const SINGLE_SEGMENT_WITH_SIZE_OF_4: u8 = 0b1010_0000;
-    const LAST_BLOCK: u32 = 1;
-    let len = u32::try_from(bytes.len()).expect("slots are a few blocks of tar header");
-    let mut frame = MAGIC.to_le_bytes().to_vec();
-    frame.push(SINGLE_SEGMENT_WITH_SIZE_OF_4);
-    frame.extend_from_slice(&len.to_le_bytes());
-    frame.extend_from_slice(&(len << 3 | LAST_BLOCK).to_le_bytes()[..3]);
-    frame.extend_from_slice(bytes);
-    frame
-}
 
 /// Bytes of input in a block. Larger blocks compress better and take more memory; a change changes the output.
 pub(crate) const BLOCK: usize = 1 << 20;
@@ -120,18 +80,30 @@ impl CompressorPool {
     /// Compresses what fits into one block, in this thread: the same bytes as through a writer.
     pub(crate) fn compress_small(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         assert!(bytes.len() <= BLOCK, "fits into one block");
-        if bytes.is_empty() { Ok(Vec::new()) } else { self.params.compress(bytes) }
+        if bytes.is_empty() { Ok(Vec::new()) } else { Compressor::new(self.params)?.compress(bytes) }
+    }
+
+    /// How it compresses.
+    pub(crate) fn params(&self) -> CompressionParams {
+        self.params
     }
 }
 
-/// A block to compress, and where to send the result.
-type Job = (Vec<u8>, Sender<io::Result<Vec<u8>>>);
+/// What to compress, and where to send the result.
+enum Job {
+    Block(Vec<u8>, Sender<io::Result<Vec<u8>>>),
+    Batch(Batch, Sender<io::Result<PackedBatch>>),
+}
 
 /// The next piece of output.
 #[derive(Debug)]
 enum Piece {
     /// A block, as soon as it is compressed.
     Block(Receiver<io::Result<Vec<u8>>>),
+    /// Frames of a layer that gets a table, as soon as they are compressed.
+    Batch(Receiver<io::Result<PackedBatch>>),
+    /// The table of the frames so far.
+    Table(Sender<Option<TablePosition>>),
     /// A stored member whose offset is to be remembered.
     Slot(Vec<u8>),
     /// The blob of a layer, as it was compressed before.
@@ -150,6 +122,17 @@ impl PendingBlob {
     /// The digest and the size of the blob, once the output is written.
     pub fn wait(self) -> Option<(Digest, u64)> {
         self.0.recv().ok()
+    }
+}
+
+/// The table of a layer that is on its way into an output.
+#[derive(Debug)]
+pub(crate) struct PendingTable(Receiver<Option<TablePosition>>);
+
+impl PendingTable {
+    /// Where the table is, once the output is written; none if the layer cannot have one.
+    pub fn wait(self) -> Option<TablePosition> {
+        self.0.recv().ok().flatten()
     }
 }
 
@@ -198,6 +181,22 @@ impl BlockWriter {
         self.pieces.send(Piece::Blob(blob)).map_err(gone)
     }
 
+    /// Hands on frames of a layer that gets a table.
+    pub(crate) fn batch(&mut self, batch: Batch) -> io::Result<()> {
+        self.cut()?;
+        let (result, receiver) = bounded(1);
+        self.pieces.send(Piece::Batch(receiver)).map_err(gone)?;
+        self.run(Job::Batch(batch, result));
+        Ok(())
+    }
+
+    /// Writes the table of the frames so far.
+    pub(crate) fn table(&mut self) -> io::Result<PendingTable> {
+        let (sender, receiver) = bounded(1);
+        self.pieces.send(Piece::Table(sender)).map_err(gone)?;
+        Ok(PendingTable(receiver))
+    }
+
     /// Ends the current block, so that where the next begins depends on what follows alone.
     fn cut(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
@@ -206,10 +205,14 @@ impl BlockWriter {
         let block = std::mem::replace(&mut self.buffer, Vec::with_capacity(BLOCK));
         let (result, receiver) = bounded(1);
         self.pieces.send(Piece::Block(receiver)).map_err(gone)?;
-        if let Err(SendError((block, result))) = self.jobs.send((block, result)) {
-            compress_block(self.params, &block, &result);
-        }
+        self.run(Job::Block(block, result));
         Ok(())
+    }
+
+    fn run(&self, job: Job) {
+        if let Err(SendError(job)) = self.jobs.send(job) {
+            compress(&mut Compressor::new(self.params), job);
+        }
     }
 }
 
@@ -235,28 +238,49 @@ fn gone<T>(_: SendError<T>) -> io::Error {
 }
 
 fn compress_blocks(params: CompressionParams, queue: &Receiver<Job>) {
-    for (block, result) in queue {
-        compress_block(params, &block, &result);
+    let mut compressor = Compressor::new(params);
+    for job in queue {
+        compress(&mut compressor, job);
     }
 }
 
-fn compress_block(params: CompressionParams, block: &[u8], result: &Sender<io::Result<Vec<u8>>>) {
-    // Nobody waits for the result once the writer has failed.
-    let _ = result.send(params.compress(block));
+/// Nobody waits for the result once the writer has failed.
+fn compress(compressor: &mut io::Result<Compressor>, job: Job) {
+    let no_compressor = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+    match (job, compressor) {
+        (Job::Block(block, result), Ok(compressor)) => drop(result.send(compressor.compress(&block))),
+        (Job::Batch(batch, result), Ok(compressor)) => drop(result.send(batch.pack(compressor))),
+        (Job::Block(_, result), Err(error)) => drop(result.send(Err(no_compressor(error)))),
+        (Job::Batch(_, result), Err(error)) => drop(result.send(Err(no_compressor(error)))),
+    }
 }
 
 /// Writes pieces in order; the offsets of the slots.
 fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::Result<Vec<u64>> {
     let (mut offset, mut slots) = (0, Vec::new());
     let mut layer: Option<(Hasher, u64, Keeping)> = None;
+    let mut table: Option<TableBuilder> = None;
+    let ended = |_| io::Error::other("a compressing thread ended early");
     for piece in ordered {
         let bytes = match piece {
             Piece::Slot(bytes) => {
                 slots.push(offset);
                 bytes
             }
-            Piece::Block(result) => {
-                result.recv().map_err(|_| io::Error::other("a compressing thread ended early"))??
+            Piece::Block(result) => result.recv().map_err(ended)??,
+            Piece::Batch(result) => {
+                let batch = result.recv().map_err(ended)??;
+                match &mut table {
+                    Some(table) => table.add(&batch, offset)?,
+                    None => table.insert(TableBuilder::new()?).add(&batch, offset)?,
+                }
+                batch.bytes
+            }
+            Piece::Table(sender) => {
+                let made = table.take().map(|table| table.finish(offset)).transpose()?.flatten();
+                // Whoever asked may be gone after an error.
+                let _ = sender.send(made.as_ref().map(|(_, position)| *position));
+                made.map_or(Vec::new(), |(frames, _)| frames)
             }
             Piece::Blob(part) => {
                 // In pieces that are worth a system call.
@@ -310,7 +334,7 @@ mod tests {
             CompressionParams::Gzip { .. } => {
                 flate2::read::MultiGzDecoder::new(&out[..]).read_to_end(&mut plain).unwrap()
             }
-            CompressionParams::Zstd { .. } => {
+            CompressionParams::Zstd { .. } | CompressionParams::ZstdChunked { .. } => {
                 zstd::stream::read::Decoder::new(&out[..]).unwrap().read_to_end(&mut plain).unwrap()
             }
         };

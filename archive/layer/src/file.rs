@@ -71,7 +71,7 @@ impl LayerFile {
 
     /// A layer file for a layer that was compressed, of a tar of so many bytes.
     pub fn compressed(blob: &CompressedBlob, size: u64, params: CompressionParams) -> LayerFile {
-        let descriptor = Descriptor::layer(Some(params), blob.digest, blob.size);
+        let descriptor = blob.descriptor(Some(params));
         LayerFile { descriptor, compression: Some(params), ..LayerFile::new(blob.diff_id, size) }
     }
 

@@ -7,7 +7,9 @@
 //! The compressed blob of a tar depends on the tar's bytes alone, so its key has the diff ID. Hence facts may come in any
 //! order, and compressed layers that are not the store's are known too.
 
-use crate::{CompressedBlob, CompressionParams, Difference, FileIndex, LayerFile, Layout, Recipe, Result};
+use crate::{
+    CompressedBlob, CompressionParams, Difference, FileIndex, LayerFile, Layout, Recipe, Result, Span, TablePosition,
+};
 use layerstone_store::{Cache, CacheKind, Digest, NarHash, Store, StorePath, decode, encode};
 use layerstone_tar::Owner;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -27,7 +29,7 @@ pub trait LayerLookup {
 }
 
 /// Raised whenever something else than what is in [`Key`] begins to decide the bytes of a layer, or the wire types change.
-const LAYER_VERSION: u32 = 2;
+const LAYER_VERSION: u32 = 3;
 
 /// Which paths without a NAR hash are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,11 +126,9 @@ impl fmt::Display for Miss {
             }
             Miss::Key(key) => write!(f, "nothing has the key {}", key.hex()),
             Miss::Absent(path) => write!(f, "{path} does not exist"),
-            Miss::Blob(diff_id, CompressionParams::Gzip { level }) => {
-                write!(f, "the tar {diff_id} is known, and not what gzip makes of it at level {level}")
-            }
-            Miss::Blob(diff_id, CompressionParams::Zstd { level }) => {
-                write!(f, "the tar {diff_id} is known, and not what zstd makes of it at level {level}")
+            Miss::Blob(diff_id, params) => {
+                let (name, level) = (params.name(), params.level());
+                write!(f, "the tar {diff_id} is known, and not what {name} makes of it at level {level}")
             }
         }
     }
@@ -139,9 +139,23 @@ impl fmt::Display for Miss {
 pub(crate) struct Facts {
     diff_id: [u8; 32],
     size: u64,
-    /// Digest and size of the blob, where this is about one.
-    blob: Option<([u8; 32], u64)>,
+    /// Digest and size of the blob, where this is about one, and where its table is.
+    blob: Option<([u8; 32], u64, Option<WireTable>)>,
     tarsum: Option<String>,
+}
+
+/// Checksum, and offset, size and plain size of the manifest and of tar-split.
+type WireTable = ([u8; 32], [u64; 3], [u64; 3]);
+
+fn table_to_wire(table: &TablePosition) -> WireTable {
+    let span = |span: &Span| [span.offset, span.size, span.plain_size];
+    (*table.checksum.as_bytes(), span(&table.manifest), span(&table.tar_split))
+}
+
+fn table_of_wire((checksum, manifest, tar_split): WireTable) -> TablePosition {
+    let span = |[offset, size, plain_size]: [u64; 3]| Span { offset, size, plain_size };
+    let checksum = Digest::from_bytes(checksum);
+    TablePosition { checksum, manifest: span(manifest), tar_split: span(tar_split) }
 }
 
 impl LayerCache {
@@ -166,8 +180,9 @@ impl LayerCache {
     pub fn compressed(&self, diff_id: &Digest, params: CompressionParams) -> Option<CompressedBlob> {
         let facts =
             self.facts(&compressed_key(diff_id, params)?).filter(|facts| facts.diff_id == *diff_id.as_bytes())?;
-        let (digest, size) = facts.blob?;
-        Some(CompressedBlob { diff_id: *diff_id, digest: Digest::from_bytes(digest), size })
+        let (digest, size, table) = facts.blob?;
+        let table = table.map(table_of_wire);
+        Some(CompressedBlob { diff_id: *diff_id, digest: Digest::from_bytes(digest), size, table })
     }
 
     /// What is remembered under a key.
@@ -183,7 +198,7 @@ impl LayerCache {
     pub fn put(&self, recipe: &Recipe, layer: &LayerFile, layout: Option<&Layout>) -> Result<()> {
         let LayerFile { diff_id, size, descriptor, .. } = layer;
         if let Some(params) = layer.compression {
-            let packed = CompressedBlob { diff_id: *diff_id, digest: descriptor.digest, size: descriptor.size };
+            let packed = CompressedBlob::of(*diff_id, descriptor);
             self.put_compressed(&packed, *size, params)?;
         }
         let Some(key) = self.key(recipe) else { return Ok(()) };
@@ -204,7 +219,7 @@ impl LayerCache {
     /// The cache cannot be written.
     pub fn put_compressed(&self, packed: &CompressedBlob, size: u64, params: CompressionParams) -> Result<()> {
         let Some(key) = compressed_key(&packed.diff_id, params) else { return Ok(()) };
-        let blob = (*packed.digest.as_bytes(), packed.size);
+        let blob = (*packed.digest.as_bytes(), packed.size, packed.table.as_ref().map(table_to_wire));
         let diff_id = *packed.diff_id.as_bytes();
         self.put_facts(&key, &Facts { diff_id, size, blob: Some(blob), tarsum: None })
     }
@@ -301,6 +316,7 @@ fn compressed_key(diff_id: &Digest, params: CompressionParams) -> Option<Digest>
     let params = match params {
         CompressionParams::Gzip { level } => (0, level),
         CompressionParams::Zstd { level } => (1, level),
+        CompressionParams::ZstdChunked { level } => (2, level),
     };
     encode(&CompressedKey { version: LAYER_VERSION, diff_id, params, program }).map(|bytes| Digest::of(&bytes))
 }
@@ -324,7 +340,7 @@ mod tests {
     }
 
     fn layer() -> LayerFile {
-        let packed = CompressedBlob { diff_id: Digest::of(b"tar"), digest: Digest::of(b"gz"), size: 2 };
+        let packed = CompressedBlob::without_table(Digest::of(b"tar"), Digest::of(b"gz"), 2);
         LayerFile::compressed(&packed, 3, CompressionParams::GZIP)
     }
 

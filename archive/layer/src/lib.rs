@@ -10,8 +10,10 @@
 mod append;
 mod blob_cache;
 mod chain;
+mod chunked;
 mod compressed_blob;
 mod compression;
+mod compressor;
 mod compressor_pool;
 mod content;
 mod descriptor;
@@ -33,6 +35,7 @@ mod recipe;
 mod source;
 
 pub use blob_cache::{BlobCache, compress_cached};
+pub use chunked::{Span, TablePosition};
 pub use compressed_blob::{CompressedBlob, DigestWriter, compress_all, compress_layer};
 pub use compression::{Compression, CompressionParams};
 pub use compressor_pool::{BlockWriter, CompressorPool, PendingBlob};

@@ -45,7 +45,7 @@ pub fn layer(params: Option<CompressionParams>) -> &'static str {
     match params {
         None => LAYER,
         Some(CompressionParams::Gzip { .. }) => LAYER_GZIP,
-        Some(CompressionParams::Zstd { .. }) => LAYER_ZSTD,
+        Some(CompressionParams::Zstd { .. } | CompressionParams::ZstdChunked { .. }) => LAYER_ZSTD,
     }
 }
 

@@ -54,8 +54,7 @@ pub(crate) fn known(layer: &Layer, params: Option<CompressionParams>) -> Option<
     let mut descriptor = match (&layer.blob, params) {
         (Some(Blob::Stored(descriptor, _)), _) => descriptor.clone(),
         (_, Some(params)) => {
-            let made = layer.made(params)?;
-            Descriptor::layer(Some(params), made.digest, made.size)
+            CompressedBlob::of(diff_id, layer.made(params)?).descriptor(Some(params))
         }
         (_, None) => Descriptor::layer(None, diff_id, layer.tar.as_ref()?.size()),
     };
@@ -131,7 +130,7 @@ impl Job<'_> {
         let made = self.params.and_then(|params| layer.made(params));
         let existing = match (self.params, made, layer.diff_id) {
             (params @ Some(_), Some(blob), Some(diff_id)) => {
-                Some((diff_id, Descriptor::layer(params, blob.digest, blob.size)))
+                Some((diff_id, CompressedBlob::of(diff_id, blob).descriptor(params)))
             }
             (None, _, Some(diff_id)) => Some((diff_id, Descriptor::layer(None, diff_id, tar.size()))),
             (None, _, None) if !self.store.prefers_streaming() => {
@@ -146,7 +145,7 @@ impl Job<'_> {
             return Ok(LayerOutcome { descriptor, diff_id: Some(diff_id), put });
         }
         let (packed, put) = self.store.put_streaming(&mut |out| self.write(layer, tar, out))?;
-        let descriptor = Descriptor::layer(self.params, packed.digest, packed.size);
+        let descriptor = packed.descriptor(self.params);
         Ok(LayerOutcome { descriptor, diff_id: Some(packed.diff_id), put })
     }
 
@@ -156,7 +155,7 @@ impl Job<'_> {
             Some(pool) => compress_cached(tar, pool, out, path, self.progress, layer.blobs.as_ref())?,
             None => {
                 let diff_id = write_layer(tar, out, path, self.progress)?;
-                CompressedBlob { diff_id, digest: diff_id, size: tar.size() }
+                CompressedBlob::without_table(diff_id, diff_id, tar.size())
             }
         };
         layer.check(packed.diff_id)?;

@@ -8,7 +8,7 @@ use layerstone_layer::{
     Blob, BlobCache, CompressedBlob, CompressionParams, Difference, Layer, LayerCache, LayerFile, LayerLookup, Miss,
     Recipe, Source, Trust,
 };
-use layerstone_oci::{Descriptor, LayerOutcome, PutImage};
+use layerstone_oci::{LayerOutcome, PutImage};
 use layerstone_store::{Cache, Digest, NarHash, Store, StorePath};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ impl BuildCache<'_> {
             match cached.compressed(&diff_id, params) {
                 Some(blob) => {
                     tracing::debug!(target: LOG, "tar {diff_id}: known as {}", blob.digest);
-                    layer.blob = Some(Blob::Made(params, Descriptor::layer(Some(params), blob.digest, blob.size)));
+                    layer.blob = Some(Blob::Made(params, blob.descriptor(Some(params))));
                 }
                 None => {
                     tracing::info!(target: LOG, why = Miss::Blob(diff_id, params).to_string(), "{} is compressed", layer.label.display())
@@ -160,7 +160,7 @@ impl BuildCache<'_> {
     pub(crate) fn put_blobs(&self, layers: &[Layer], image: &PutImage, params: Option<CompressionParams>) {
         let (Some(cached), Some(params)) = (self.read(), params) else { return };
         let of_outcome = |LayerOutcome { descriptor, diff_id, .. }: &LayerOutcome| {
-            Some(CompressedBlob { diff_id: (*diff_id)?, digest: descriptor.digest, size: descriptor.size })
+            Some(CompressedBlob::of((*diff_id)?, descriptor))
         };
         let blobs: Vec<Option<CompressedBlob>> = match &image.manifest {
             Some((_, outcomes)) => outcomes.iter().map(of_outcome).collect(),

@@ -113,7 +113,8 @@ impl ImageTarget {
             ImageTarget::DockerArchive(_) | ImageTarget::Engine(_) => None,
             ImageTarget::OciLayout(_) | ImageTarget::OciArchive(_) | ImageTarget::Registry(_) => return Ok(None),
         };
-        let params = choice.or(named);
+        // A table is one layer's.
+        let params = choice.or(named).map(CompressionParams::without_table);
         if let ImageTarget::Archive(_) = self {
             self.check_ending(params.into())?;
         }

@@ -4,7 +4,7 @@ use crate::message::usage_error::usage_error;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use layerstone_layer::{Compression, CompressionParams};
+use layerstone_layer::CompressionParams;
 use layerstone_pipeline::CompressionChoice;
 
 /// How layers are compressed; where neither flag is given, what fits the output.
@@ -23,6 +23,8 @@ enum Format {
     None,
     Gzip,
     Zstd,
+    #[value(name = "zstd:chunked")]
+    ZstdChunked,
 }
 
 impl CompressionArgs {
@@ -33,18 +35,19 @@ impl CompressionArgs {
     }
 
     fn params(&self, format: Format) -> Result<Option<CompressionParams>> {
-        let compression = match format {
-            Format::None => Compression::None,
-            Format::Gzip => Compression::Gzip,
-            Format::Zstd => Compression::Zstd,
+        let usual = match format {
+            Format::None => None,
+            Format::Gzip => Some(CompressionParams::GZIP),
+            Format::Zstd => Some(CompressionParams::ZSTD),
+            Format::ZstdChunked => Some(CompressionParams::ZSTD_CHUNKED),
         };
-        match (compression.params(self.level), compression.params(None), self.level) {
-            (None, None, Some(_)) => Err(wrong("--level: expected a compression beside it")),
-            (None, Some(usual), Some(level)) => {
+        match (usual, self.level) {
+            (usual, None) => Ok(usual),
+            (None, Some(_)) => Err(wrong("--level: expected a compression beside it")),
+            (Some(usual), Some(level)) => usual.at(level).map(Some).ok_or_else(|| {
                 let (first, last) = usual.levels().into_inner();
-                Err(wrong(&format!("--level: found {level}, expected {first} to {last}")))
-            }
-            (params, ..) => Ok(params),
+                wrong(&format!("--level: found {level}, expected {first} to {last}"))
+            }),
         }
     }
 }
