@@ -28,6 +28,7 @@ pub use builder::Builder;
 pub use deb::parse_control;
 
 use anyhow::{Context, Result, bail};
+use apt::Apt;
 use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,9 @@ pub struct Options {
     /// Name of a closure of your own
     #[arg(long)]
     name: Option<String>,
+    /// Take packages from this suite of Debian alone, such as bookworm without its updates; the closure is NAME-SUITE
+    #[arg(long)]
+    suite: Option<String>,
     /// Folder for packages and results; the store paths depend on it
     #[arg(long, default_value = "/var/tmp/layerstone-lab")]
     work: PathBuf,
@@ -68,7 +72,11 @@ pub fn make(options: &Options) -> Result<()> {
     }
     let clock = Clock(Instant::now());
     let (name, requested) = selection(options)?;
-    let packages = apt::resolve(&requested)?;
+    let (name, apt) = match &options.suite {
+        None => (name, Apt::of_machine()),
+        Some(suite) => (format!("{name}-{suite}"), Apt::of_suite(suite, &options.work.join("apt").join(suite))?),
+    };
+    let packages = apt.resolve(&requested)?;
     clock.say(&format!("{} packages", packages.len()));
     if options.dry_run {
         packages.iter().for_each(|package| println!("{} {}", package.name, package.version));
@@ -83,7 +91,7 @@ pub fn make(options: &Options) -> Result<()> {
     }
     // Until all of it is there, it is no closure of this recipe.
     stamp::remove(&folder)?;
-    apt::download(&packages, &debs)?;
+    apt.download(&packages, &debs)?;
     clock.say("downloaded");
     let packages = with_facts(packages, &debs)?;
     let components = component::components(&packages, &requested);

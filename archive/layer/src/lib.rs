@@ -35,7 +35,7 @@ mod recipe;
 mod source;
 
 pub use blob_cache::{BlobCache, compress_cached};
-pub use chunked::{Span, TablePosition};
+pub use chunked::{Chunk, ChunkTable, ChunkedFile, Fetch, KnownContents, Span, TableError, TablePosition};
 pub use compressed_blob::{CompressedBlob, DigestWriter, compress_all, compress_layer};
 pub use compression::{Compression, CompressionParams};
 pub use compressor_pool::{BlockWriter, CompressorPool, PendingBlob};

@@ -60,6 +60,8 @@ pub enum Limit {
     ScriptLayer,
     /// Bytes that are kept of the console of a machine that has ended; what is more is left out.
     ScriptConsole,
+    /// Bytes of the table of a layer in zstd:chunked.
+    ChunkTable,
 }
 
 /// What is known of a limit.
@@ -80,7 +82,7 @@ const fn row(limit: Limit, name: &'static str, default: u64, counts: &'static st
 }
 
 /// All limits, in the order of [`Limit`], each with the reason for its default.
-pub const LIMITS: [Description; 26] = [
+pub const LIMITS: [Description; 27] = [
     // A few bytes may stand for many: see `Limits::unpacked`.
     Description { limit: Limit::Unpacked, name: "unpacked", default: None, counts: "bytes" },
     // gzip makes a thousand zeros of one byte, and files of real images hardly more than ten bytes.
@@ -132,6 +134,8 @@ pub const LIMITS: [Description; 26] = [
     row(Limit::ScriptLayer, "script-layer", 16, "times the disk of the run"),
     // The kernel's last words are some lines.
     row(Limit::ScriptConsole, "script-console", 1 << 20, "bytes of a console that has ended"),
+    // As containers/storage has it (maxTocSize). A file takes some 200, and a chunk as many.
+    row(Limit::ChunkTable, "chunk-table", 50 << 20, "bytes of a zstd:chunked table"),
 ];
 
 /// Bytes to which anything may be unpacked, however small it is.
