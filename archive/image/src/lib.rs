@@ -31,6 +31,7 @@
 
 mod archive;
 mod blobs;
+mod chunked;
 mod config;
 mod decompression;
 mod docker_archive;
@@ -60,6 +61,7 @@ mod unpacked;
 mod unpacking;
 
 pub use archive::{Archive, CopiedMember, LayerMember, Target, Trailer, WrittenLayer};
+pub use chunked::ImageFetch;
 pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
 pub use docker_archive::FirstImage;
 pub use docker_image::{DockerImage, LegacyMetadata};

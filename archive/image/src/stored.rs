@@ -148,7 +148,7 @@ impl StoredImage {
     }
 
     /// Its layers, and what its manifest says of each, if it has one.
-    fn described_layers(&self) -> impl Iterator<Item = (&StoredLayer, Option<&Descriptor>)> {
+    pub(crate) fn described_layers(&self) -> impl Iterator<Item = (&StoredLayer, Option<&Descriptor>)> {
         let descriptors = self.manifest.iter().flat_map(|stored| &stored.manifest.layers);
         self.layers.iter().zip(descriptors.map(Some).chain(repeat(None)))
     }

@@ -55,6 +55,15 @@ impl Content for TarContent {
         if let Some(part) = self.cached.as_ref().and_then(|(blobs, digest)| blobs.find(digest)) {
             return part.write_to(from, out);
         }
+        if from > 0
+            && let Some((blobs, digest)) = &self.cached
+        {
+            // Whoever asks for a part asks for more of them.
+            self.write_to(0, &mut io::sink())?;
+            if let Some(part) = blobs.find(digest) {
+                return part.write_to(from, out);
+            }
+        }
         let mut out = SkipWriter { out, left: from };
         let (path, progress) = (Path::new(Error::BLOB), Progress::default());
         match self.params {

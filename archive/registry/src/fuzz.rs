@@ -1,11 +1,13 @@
 //! What a fuzzer drives of this crate, and what must hold whatever it finds: requests do not depend on how they come in pieces,
 //! and what is read of a header is written as one that is read the same.
 
-use crate::http::{Head, NoRequest, Request, Requests, parse, range};
+use crate::http::{Head, NoRequest, Request, Requests, parse};
 use crate::memory_registry::{Answer, MemoryRegistry, RepositoryHandle};
+use crate::ranges::{Multipart, ranges};
 use crate::url::{Url, decode, encode};
 use layerstone_oci::{BlobStore, Content, Descriptor, Reference};
-use std::io::{self, Read};
+use layerstone_store::Digest;
+use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 
 /// Requests of a connection, and what the server answers.
@@ -51,15 +53,30 @@ fn check_head(bytes: &[u8]) {
     }
 }
 
+/// Ranges ascend, and a body of them has as many bytes as its head promises.
+fn check_ranges(request: &Request, digest: &Digest, size: u64) {
+    let Ok(wanted) = ranges(request.range.as_deref(), size) else { return };
+    let mut next = 0;
+    for (first, last) in &wanted {
+        assert!(next <= *first && first <= last && *last < size, "{request:?}: {first}-{last} of {size}");
+        next = last + 1;
+    }
+    if let [(start, _), ..] = wanted[..] {
+        let (body, mut out) = (Multipart::new(&wanted, digest, size), Vec::new());
+        let blob = vec![b'x'; usize::try_from(size - start).expect("blobs here are small")];
+        // It ends with the last range.
+        let _ = body.writer(&mut out).write_all(&blob);
+        assert_eq!(out.len() as u64, body.length(), "{request:?}");
+    }
+}
+
 fn check_answer(registry: &MemoryRegistry, request: &Request) {
     let (value, headers) = match registry.answer(&request.target) {
         Answer::Json(value, headers) => (value, headers),
         Answer::No(..) => return,
         Answer::Content(stored, _) => {
             let size = stored.descriptor.size;
-            if let Ok(Some((first, last))) = range(request.range.as_deref(), size) {
-                assert!(first <= last && last < size, "{request:?}: {first}-{last} of {size}");
-            }
+            check_ranges(request, &stored.descriptor.digest, size);
             return;
         }
     };

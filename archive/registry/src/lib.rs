@@ -21,6 +21,7 @@ mod http;
 mod memory_registry;
 mod options;
 mod push_stats;
+mod ranges;
 mod server;
 mod trust;
 mod url;

@@ -3,8 +3,9 @@
 //!
 //! Each connection has a thread. On shutdown, answers that have begun are completed, and idle connections are closed.
 
-use crate::http::{Head, NoRequest, Request, Requests, range};
+use crate::http::{Head, NoRequest, Request, Requests};
 use crate::memory_registry::{Answer, MemoryRegistry, StoredContent, Wanted};
+use crate::ranges::{Multipart, ranges};
 use crate::{Error, Result};
 use layerstone_oci::Descriptor;
 use layerstone_store::Digest;
@@ -232,25 +233,34 @@ impl Connection<'_> {
         let Wanted { kind, repository, reference } = wanted;
         let kind = *kind;
         let is_last = request.is_last;
-        let media_type = if kind == "blob" { "application/octet-stream" } else { media_type };
+        let mut media_type = if kind == "blob" { "application/octet-stream" } else { media_type }.to_owned();
         let mut headers = vec![
-            ("Content-Type", media_type.to_owned()),
             ("Docker-Content-Digest", digest.to_string()),
             ("Etag", format!("\"{digest}\"")),
             ("Accept-Ranges", "bytes".to_owned()),
         ];
-        let wanted = range(request.range.as_deref().filter(|_| kind == "blob"), *size);
-        let (status, first, length) = match wanted {
-            Err(()) => {
-                headers.push(("Content-Range", format!("bytes */{size}")));
-                return Head { status: 416, length: 0, headers, is_last }.write(&mut self.stream);
+        let Ok(wanted) = ranges(request.range.as_deref().filter(|_| kind == "blob"), *size) else {
+            headers.push(("Content-Range", format!("bytes */{size}")));
+            return Head { status: 416, length: 0, headers, is_last }.write(&mut self.stream);
+        };
+        let (mut status, first) = (206, wanted.first().map_or(0, |(first, _)| *first));
+        let mut parts = None;
+        let length = match wanted[..] {
+            [] => {
+                status = 200;
+                *size
             }
-            Ok(None) => (200, 0, *size),
-            Ok(Some((first, last))) => {
+            [(first, last)] => {
                 headers.push(("Content-Range", format!("bytes {first}-{last}/{size}")));
-                (206, first, last - first + 1)
+                last - first + 1
+            }
+            [..] => {
+                let body = parts.insert(Multipart::new(&wanted, digest, *size));
+                media_type = body.content_type();
+                body.length()
             }
         };
+        headers.insert(0, ("Content-Type", media_type));
         Head { status, length, headers, is_last }.write(&mut self.stream)?;
         if request.method == "HEAD" {
             return Ok(());
@@ -258,7 +268,10 @@ impl Connection<'_> {
         let asked = Asked { client: self.client, kind, repository, reference, digest };
         (self.tell)(asked, Outcome::Begun);
         let mut out = Limited { out: &mut self.stream, left: length, error: None };
-        let result = stored.content.write_to(first, &mut out);
+        let result = match &parts {
+            None => stored.content.write_to(first, &mut out),
+            Some(body) => stored.content.write_to(first, &mut body.writer(&mut out)),
+        };
         let (left, broken) = (out.left, out.error);
         if let Some(error) = broken {
             (self.tell)(asked, Outcome::Broken);

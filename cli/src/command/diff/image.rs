@@ -12,7 +12,7 @@ use crate::screen::out::print;
 use crate::screen::table::{percent, size};
 use anyhow::Result;
 use layerstone_closure::{Item, PathDiff, difference};
-use layerstone_image::{ImageStorePaths, ImageSummary, LayerSummary, PathSizes, StoredImage, store_paths_of};
+use layerstone_image::{ImageFetch, ImageStorePaths, ImageSummary, LayerSummary, PathSizes, StoredImage, store_paths_of};
 use layerstone_oci::Place;
 use layerstone_pipeline::{Opener, make_plain};
 use layerstone_store::{Digest, StorePath};
@@ -30,6 +30,8 @@ struct Answer<'a> {
     #[serde(rename = "there")]
     present: Sum,
     sent: Sum,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunks: Option<Chunks>,
     store_paths: PathDiff,
     config: Vec<config::Difference>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +69,23 @@ struct Sum {
     size: u64,
 }
 
+/// What a client fetches that takes single chunks of layers.
+#[derive(Serialize)]
+struct Chunks {
+    /// Bytes in all.
+    size: u64,
+    /// Bytes of tables.
+    tables: u64,
+    /// Ranges of bytes that are asked for.
+    ranges: u64,
+}
+
+impl From<ImageFetch> for Chunks {
+    fn from(fetch: ImageFetch) -> Chunks {
+        Chunks { size: fetch.bytes(), tables: fetch.chunks.table, ranges: fetch.chunks.ranges }
+    }
+}
+
 /// An image and its store paths.
 struct Side {
     image: ImageSummary,
@@ -88,6 +107,7 @@ pub fn run(old: &Place, new: &Place, comparing: &Comparing<'_>, opener: &Opener<
     };
     let (old, new) = (side(old.image()?)?, side(new.image()?)?);
     let mut answer = answer(&old, &new);
+    answer.chunks = new.plain.fetch_beside(&old.plain)?.map(Chunks::from);
     if comparing.files {
         answer.files = Some(files::differences(&old.plain, &new.plain, &answer.store_paths)?);
     }
@@ -115,6 +135,7 @@ fn answer<'a>(old: &'a Side, new: &'a Side) -> Answer<'a> {
     Answer {
         config: differences(&old.image.config, &new.image.config),
         files: None,
+        chunks: None,
         old: image(old),
         new: image(new),
         present: sum(State::Present),
@@ -148,6 +169,10 @@ fn text(answer: &Answer, old: &Side, new: &Side, comparing: &Comparing<'_>) -> S
     };
     text += &labelled("there", &paint.known(sum(&answer.present)), paint);
     text += &labelled("sent", &paint.sent(sum(&answer.sent)), paint);
+    if let Some(Chunks { size: all, tables, ranges }) = answer.chunks {
+        let chunks = format!("{} to clients of zstd:chunked, {} of it tables, {ranges} ranges", size(all), size(tables));
+        text += &labelled("", &paint.sent(chunks), paint);
+    }
     let table = LayerTable {
         rows: answer.layers.iter().enumerate().map(|(index, layer)| row(index, layer, new)).collect(),
         hides: comparing.changed.then_some(LayerState::There),
