@@ -250,8 +250,7 @@ mod tests {
         assert_eq!(manifest.len() as u64, position.manifest.plain_size);
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
         let mut files: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-        let table =
-            ChunkTable::read(part(blob, position.manifest), position, &Limits::default()).unwrap();
+        let table = ChunkTable::read(part(blob, position.manifest), position, &Limits::default()).unwrap();
         let regular = manifest["entries"].as_array().unwrap().iter().filter(|entry| entry["digest"].is_string());
         assert_eq!(regular.clone().count(), table.files.len());
         for (entry, file) in regular.zip(&table.files) {

@@ -1,8 +1,8 @@
 //! Compresses layers into blobs, and computes the digests of tar and blob in the same pass.
 
+use crate::chunked::ChunkedWriter;
 use crate::compressor_pool::{BLOCK, PendingTable};
 use crate::digest::biggest_first;
-use crate::chunked::ChunkedWriter;
 use crate::{
     BlockWriter, CompressionParams, CompressorPool, Descriptor, Error, Progress, Result, Source, TablePosition, chain,
 };

@@ -6,7 +6,7 @@ use crate::new_directory::{make_directory, named};
 use crate::prior_layers::{MOST, PriorLayers, layer_files};
 use crate::record::{self, Record, Written};
 use layerstone_closure::Closure;
-use layerstone_layer::{CompressionParams, Layer, LayerFile, LayerLookup, Recipe};
+use layerstone_layer::{CompressedBlob, CompressionParams, Layer, LayerFile, LayerLookup, Recipe};
 use layerstone_layering::{ChangeCount, Contents, Plan, Previous, Rates};
 use layerstone_oci::{Descriptor, PutImage};
 use layerstone_spec::Spec;
@@ -144,8 +144,10 @@ pub(crate) fn layer_of(
 ) -> Result<LayerFile> {
     let mut file = LayerFile::new(image.diff_ids[index], layer.tar()?.size());
     if let Some((_, outcomes)) = &image.manifest {
-        let Descriptor { digest, size, media_type, .. } = &outcomes[index].descriptor;
-        file.descriptor = Descriptor::new(media_type, *digest, *size);
+        let described = &outcomes[index].descriptor;
+        // Without what is said of the layer; where its table is belongs to the bytes.
+        let blob = CompressedBlob::of(file.diff_id, described).descriptor(params);
+        file.descriptor = Descriptor { media_type: described.media_type.clone(), ..blob };
         file.compression = params;
     }
     Ok(LayerFile { store_paths: layer.store_paths.clone(), recipe: layer.recipe.clone(), ..file })

@@ -113,7 +113,10 @@ mod tests {
 
     #[test]
     fn what_is_known_is_not_fetched() {
-        let old = ChunkTable { files: vec![file("a", &[("a", 10, 20)]), file("b", &[("b1", 30, 40), ("b2", 40, 60)])], size: 7 };
+        let old = ChunkTable {
+            files: vec![file("a", &[("a", 10, 20)]), file("b", &[("b1", 30, 40), ("b2", 40, 60)])],
+            size: 7,
+        };
         let mut known = KnownContents::default();
         assert_eq!(known.fetch(&old), Fetch { table: 7, contents: 50, ranges: 1 });
         known.add(&old);

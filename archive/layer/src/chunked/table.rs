@@ -58,8 +58,7 @@ impl Document {
     /// Its bytes, and where they are once they are written into a frame at this offset.
     fn finish(self, offset: u64) -> io::Result<(Vec<u8>, Span)> {
         let bytes = self.encoder.finish()?;
-        let span =
-            Span { offset: offset + SKIPPABLE_HEADER, size: bytes.len() as u64, plain_size: self.plain_size };
+        let span = Span { offset: offset + SKIPPABLE_HEADER, size: bytes.len() as u64, plain_size: self.plain_size };
         Ok((bytes, span))
     }
 }
