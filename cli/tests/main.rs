@@ -12,6 +12,7 @@
 //! | `bench` | `cargo xtask bench layering` plans and updates a small closure with every strategy |
 //! | `cache` | what was learned about layers: nothing is read twice, nothing wrong is believed, many at once |
 //! | `checks` | what keeps an image from running is told before it is written; layers that are no image |
+//! | `chunked` | layers in zstd:chunked: the same everywhere, and fetched chunk by chunk |
 //! | `client` | docker, podman, skopeo and umoci take the images and run what is in them |
 //! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
 //! | `copied_files` | plain files in images: in one go and by stages, by ninja and make, over bases, with scripts, run |
@@ -93,6 +94,7 @@ mod bases;
 mod bench;
 mod cache;
 mod checks;
+mod chunked;
 mod client;
 mod closures;
 mod configuration;

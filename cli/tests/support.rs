@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod browser;
 pub mod caller;
+pub mod chunk_podman;
 pub mod containers_storage;
 pub mod database;
 pub mod docker;

@@ -23,7 +23,12 @@ const NAME: &str = "layerstone-demo:latest";
 /// The demo's image as docker archives.
 const DOCKER_ARCHIVES: [&str; 3] = ["demo.tar", "demo.tar.gz", "demo.tar.zst"];
 /// And as OCI archives: where from, and how its layers are compressed.
-const OCI_ARCHIVES: [(&str, &str); 3] = [("gzip.oci.tar", "gzip"), ("zstd.oci.tar", "zstd"), ("plain.oci.tar", "none")];
+const OCI_ARCHIVES: [(&str, &str); 4] = [
+    ("gzip.oci.tar", "gzip"),
+    ("zstd.oci.tar", "zstd"),
+    ("chunked.oci.tar", "zstd:chunked"),
+    ("plain.oci.tar", "none"),
+];
 
 /// All forms of the demo's image.
 fn demo() -> Place {
@@ -112,7 +117,7 @@ fn several_platforms(lab: &Lab, place: &Place) {
 
 /// containerd's client imports under the full name, whatever the form. It unpacks no compressed docker archive.
 fn ctr(daemon: &Daemon<'_>, place: &Place) {
-    for file in ["demo.tar", "gzip.oci.tar", "zstd.oci.tar", "plain.oci.tar", "layout.tar"] {
+    for file in ["demo.tar", "gzip.oci.tar", "zstd.oci.tar", "chunked.oci.tar", "plain.oci.tar", "layout.tar"] {
         output(daemon.ctr("images import --local").arg(place.join(file)));
         let names = output(&mut daemon.ctr("images ls --quiet"));
         let name = format!("docker.io/library/{NAME}");

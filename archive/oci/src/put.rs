@@ -53,9 +53,7 @@ pub(crate) fn known(layer: &Layer, params: Option<CompressionParams>) -> Option<
     let diff_id = layer.diff_id?;
     let mut descriptor = match (&layer.blob, params) {
         (Some(Blob::Stored(descriptor, _)), _) => descriptor.clone(),
-        (_, Some(params)) => {
-            CompressedBlob::of(diff_id, layer.made(params)?).descriptor(Some(params))
-        }
+        (_, Some(params)) => CompressedBlob::of(diff_id, layer.made(params)?).descriptor(Some(params)),
         (_, None) => Descriptor::layer(None, diff_id, layer.tar.as_ref()?.size()),
     };
     annotate(&mut descriptor, layer);

@@ -190,7 +190,8 @@ impl Splitter {
             Some(text) if !text.is_empty() => exact(text).map(Some),
             _ => Ok(time.map(|seconds| (seconds, 0))),
         };
-        let xattr = |(keyword, value): (&Vec<u8>, &Vec<u8>)| Some((keyword.strip_prefix(XATTR)?.to_vec(), value.clone()));
+        let xattr =
+            |(keyword, value): (&Vec<u8>, &Vec<u8>)| Some((keyword.strip_prefix(XATTR)?.to_vec(), value.clone()));
         Ok(RawHeader {
             mtime: if member.exact_mtime.is_empty() { (member.mtime, 0) } else { exact(&member.exact_mtime)? },
             atime: other(member.other_times.0, b"atime")?,
@@ -300,7 +301,8 @@ mod tests {
 
     #[test]
     fn times_and_attributes_of_records() {
-        let records: &[u8] = b"22 atime=1234567890.5\n20 ctime=1234567890\n28 SCHILY.xattr.user.empty=\n21 mtime=1.000000001\n";
+        let records: &[u8] =
+            b"22 atime=1234567890.5\n20 ctime=1234567890\n28 SCHILY.xattr.user.empty=\n21 mtime=1.000000001\n";
         let mut tar = tar(Dialect::Pax, &[Entry::file(b"x", 0o644, 0)]);
         let mut header = tar[..BLOCK].to_vec();
         header[156] = b'x';

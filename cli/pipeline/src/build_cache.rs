@@ -159,9 +159,8 @@ impl BuildCache<'_> {
     /// Stores the blobs that layers were compressed into on their way.
     pub(crate) fn put_blobs(&self, layers: &[Layer], image: &PutImage, params: Option<CompressionParams>) {
         let (Some(cached), Some(params)) = (self.read(), params) else { return };
-        let of_outcome = |LayerOutcome { descriptor, diff_id, .. }: &LayerOutcome| {
-            Some(CompressedBlob::of((*diff_id)?, descriptor))
-        };
+        let of_outcome =
+            |LayerOutcome { descriptor, diff_id, .. }: &LayerOutcome| Some(CompressedBlob::of((*diff_id)?, descriptor));
         let blobs: Vec<Option<CompressedBlob>> = match &image.manifest {
             Some((_, outcomes)) => outcomes.iter().map(of_outcome).collect(),
             None => image.blobs.clone(),

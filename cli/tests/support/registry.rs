@@ -61,6 +61,11 @@ impl Registry {
         &self.host
     }
 
+    /// What it has logged: who asked for what, and how many bytes were sent.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
     /// Where it keeps everything.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data/docker/registry/v2")

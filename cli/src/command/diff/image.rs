@@ -12,7 +12,9 @@ use crate::screen::out::print;
 use crate::screen::table::{percent, size};
 use anyhow::Result;
 use layerstone_closure::{Item, PathDiff, difference};
-use layerstone_image::{ImageFetch, ImageStorePaths, ImageSummary, LayerSummary, PathSizes, StoredImage, store_paths_of};
+use layerstone_image::{
+    ImageFetch, ImageStorePaths, ImageSummary, LayerSummary, PathSizes, StoredImage, store_paths_of,
+};
 use layerstone_oci::Place;
 use layerstone_pipeline::{Opener, make_plain};
 use layerstone_store::{Digest, StorePath};
@@ -170,7 +172,8 @@ fn text(answer: &Answer, old: &Side, new: &Side, comparing: &Comparing<'_>) -> S
     text += &labelled("there", &paint.known(sum(&answer.present)), paint);
     text += &labelled("sent", &paint.sent(sum(&answer.sent)), paint);
     if let Some(Chunks { size: all, tables, ranges }) = answer.chunks {
-        let chunks = format!("{} to clients of zstd:chunked, {} of it tables, {ranges} ranges", size(all), size(tables));
+        let chunks =
+            format!("{} to clients of zstd:chunked, {} of it tables, {ranges} ranges", size(all), size(tables));
         text += &labelled("", &paint.sent(chunks), paint);
     }
     let table = LayerTable {
