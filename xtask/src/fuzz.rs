@@ -38,6 +38,7 @@ const TARGETS: [Target; 22] = [
     target("pipeline", "json", TEXT),
     target("rates", "json", TEXT),
     target("layer_file", "json", TEXT),
+    target("chunked", "tar", TAR),
     target("image_spec", "spec", TEXT),
     target("cache_records", "binary", TEXT),
     target("frames", "frame", TEXT),

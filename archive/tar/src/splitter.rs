@@ -250,8 +250,11 @@ mod tests {
         tar
     }
 
+    /// A header, and the numbers of bytes of it and of contents.
+    type Found = (RawHeader, usize, usize);
+
     /// Headers with their bytes, contents, and the bytes of the end, of a tar that comes in pieces of this size.
-    fn split(tar: &[u8], piece: usize) -> io::Result<(Vec<(RawHeader, usize, usize)>, Vec<u8>)> {
+    fn split(tar: &[u8], piece: usize) -> io::Result<(Vec<Found>, Vec<u8>)> {
         let mut splitter = Splitter::new(Limits::default());
         let (mut found, mut whole) = (Vec::new(), Vec::new());
         for mut bytes in tar.chunks(piece) {

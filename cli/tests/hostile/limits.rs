@@ -89,7 +89,8 @@ fn every_limit() {
     let remote_all = format!("copy registry:{}/m:1 oci-archive:x.tar --as m:1 --all", registry.host());
     let export = "overlay export rich.tar -o x.tar";
     let stream = format!("stream rich.tar.conf -o x.tar --root {}", synth().root.display());
-    let cases: [(&str, &str, u64); 27] = [
+    place.ok("build s.json -o oci:chunked --compression zstd:chunked");
+    let cases: [(&str, &str, u64); 28] = [
         ("members", export, 6),
         ("headers", export, 40 * 144),
         ("archive-members", export, 4),
@@ -117,6 +118,7 @@ fn every_limit() {
         ("json-depth", "inspect oci.tar", 4),
         ("global-records", &stream, 22),
         ("copied-headers", &stream, 1024),
+        ("chunk-table", "diff oci:chunked oci:chunked", 100),
     ];
     for (name, line, least) in cases {
         check_limit(&place, line, name, least);

@@ -103,7 +103,6 @@ fn unpack(manifest: &[u8], plain_size: u64, limits: &Limits) -> Result<Vec<u8>, 
 
 fn files(entries: &[Entry], end: u64) -> Result<Vec<ChunkedFile>, TableError> {
     let mut files: Vec<ChunkedFile> = Vec::new();
-    // What the chunks of the present file end with is where the next contents begin, unless it is stated.
     let mut is_open = false;
     for entry in entries {
         match entry.kind.as_str() {
@@ -128,11 +127,11 @@ fn files(entries: &[Entry], end: u64) -> Result<Vec<ChunkedFile>, TableError> {
     Ok(files)
 }
 
-/// Fills in where chunks end whose entries do not say so: at the next contents. That of a first chunk is the file's.
+/// Fills in where chunks end: at the next one of the file; the last one where its entry says, or else where the next file
+/// begins, as containers/storage has it (`mergeTocEntries`).
 fn close(files: &mut [ChunkedFile], mut end: u64) -> Result<(), TableError> {
     for file in files.iter_mut().rev() {
         let stated = file.chunks.last().map_or(0, |chunk| chunk.end);
-        let stated = if stated == 0 && file.chunks.len() > 1 { file.chunks[0].end } else { stated };
         let mut next = if stated == 0 { end } else { stated };
         if next > end {
             return Err(TableError(format!("found contents that end at {next}, expected at most {end}")));
