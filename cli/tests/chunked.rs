@@ -3,11 +3,12 @@
 use crate::support::chunk_podman::ChunkPodman;
 use crate::support::process::send;
 use crate::support::registry::{Registry, root, spec};
-use crate::support::{Place, digest, output, require_tool};
+use crate::support::{Place, digest, output, require_tool, skip, test_name};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const FLAG: &str = "--compression zstd:chunked";
@@ -165,6 +166,32 @@ fn tar_split() {
     run("gzip tar-split.json");
     run("tar-split asm --input tar-split.json.gz --path files --output again.tar");
     assert!(place.read("again.tar") == tar);
+}
+
+/// A reader that shares no code with ours puts the tar together from the table and what that leads to.
+#[test]
+fn a_second_reader() {
+    let judges = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/judges/debug/judges");
+    if !judges.exists() {
+        let build = "cargo build --manifest-path xtask/judges/Cargo.toml --target-dir target/judges";
+        return skip(&test_name(), &format!("no judges: `{build}`"));
+    }
+    let place = Place::new();
+    versions(&place);
+    spec(&place, json!({"maxLayers": 4}));
+    for (spec, layout) in [("1.json", "files"), ("image.json", "store")] {
+        place.ok(&format!("build {spec} {} -o oci:{layout} {FLAG}", root()));
+        for layer in layers(&place, layout) {
+            let bytes = blob(&place, layout, layer["digest"].as_str().unwrap());
+            place.write("blob", &bytes);
+            place.write("descriptor.json", layer.to_string());
+            let mut judge = Command::new(&judges);
+            judge.args(["zstd-chunked", "blob", "descriptor.json"]).current_dir(place.path());
+            let found = judge.output().unwrap();
+            assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+            assert!(found.stdout == unpacked(&place, &bytes), "{layer}");
+        }
+    }
 }
 
 /// Pulls an image by its chunks, and runs it; how many layers were not fetched whole.
