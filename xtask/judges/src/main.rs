@@ -1,6 +1,8 @@
 //! `judges zstd-chunked BLOB DESCRIPTOR.JSON`: writes the tar of a layer in zstd:chunked to stdout, put together by the crate
 //! `zstd-chunked` from the frames that the table leads to.
 
+#![forbid(unsafe_code)]
+
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::io::{self, Write};
