@@ -102,6 +102,35 @@ fn stage_by_stage() {
     }
 }
 
+/// image.json says how, unless a flag does; a docker archive is what its name says.
+#[test]
+fn as_the_spec_says() {
+    let place = Place::new();
+    spec(&place, json!({}));
+    let root = root();
+    place.ok(&format!("build image.json {root} -o oci:flag {FLAG}"));
+    place.ok(&format!("build image.json {root} -o plain.tar"));
+    spec(&place, json!({"compression": "zstd:chunked"}));
+    let cache = "--cache c --cache-trust-names --state s";
+    for layout in ["spec", "cached"] {
+        place.ok(&format!("build image.json {root} -o oci:{layout} {cache}"));
+        assert_eq!(layers(&place, layout), layers(&place, "flag"));
+    }
+    place.ok(&format!("build image.json {root} -o named.tar"));
+    assert!(place.read("named.tar") == place.read("plain.tar"));
+    place.ok(&format!("build image.json {root} -o oci:gzip --compression gzip"));
+    assert_eq!(layers(&place, "gzip")[0]["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
+    spec(&place, json!({"compression": "none"}));
+    place.ok(&format!("build image.json {root} -o oci:none"));
+    assert_eq!(layers(&place, "none")[0]["mediaType"], "application/vnd.oci.image.layer.v1.tar");
+    spec(&place, json!({"compression": "zstd:chuncked"}));
+    let error = place.error_of(&format!("build image.json {root} -o oci:none"));
+    assert!(
+        error.contains("compression: found the string \"zstd:chuncked\", expected none, gzip, zstd or zstd:chunked"),
+        "{error}"
+    );
+}
+
 /// A docker archive has no place for tables.
 #[test]
 fn docker_archives_are_zstd() {

@@ -132,6 +132,7 @@ impl StoredImage {
             manifest: None,
             annotations: manifest.map(|manifest| manifest.annotations.clone()).unwrap_or_default(),
             mtime: MTIME,
+            compression: None,
         }
     }
 

@@ -113,6 +113,12 @@ impl CompressionParams {
         Some(params).filter(|params| params.levels().contains(&level))
     }
 
+    /// What is called so, at its default level; none in it for `none`, and none at all for a name that nothing has.
+    pub fn of_name(name: &str) -> Option<Option<CompressionParams>> {
+        let all = [CompressionParams::GZIP, CompressionParams::ZSTD, CompressionParams::ZSTD_CHUNKED];
+        if name == "none" { Some(None) } else { all.into_iter().find(|params| params.name() == name).map(Some) }
+    }
+
     /// What it is called where it is chosen.
     pub fn name(self) -> &'static str {
         match self {

@@ -15,7 +15,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let name: Reference = "empty:1".parse()?;
     let (config, annotations) = (Config::Made(Box::new(config)), BTreeMap::new());
-    let image = Image { name: Some(name), layers: vec![layer], config, manifest: None, annotations, mtime: 1 };
+    let image = Image {
+        name: Some(name),
+        layers: vec![layer],
+        config,
+        manifest: None,
+        annotations,
+        mtime: 1,
+        compression: None,
+    };
     let layout = OciLayout::open(&dir.path().join("layout"), Limits::default())?;
     let put = image.put(Some(CompressionParams::ZSTD), &layout, 1, &Progress::default())?;
     let (manifest, _) = put.manifest.expect("layouts have manifests");

@@ -26,6 +26,8 @@ pub struct Image<'a> {
     pub annotations: BTreeMap<String, String>,
     /// Modification time of what an archive holds besides layers, in seconds since the epoch.
     pub mtime: i64,
+    /// How layers that are blobs are to be compressed, if the image says so; none in it for not at all.
+    pub compression: Option<Option<CompressionParams>>,
 }
 
 /// Makes a config of the diff IDs of layers, bottom first.

@@ -33,7 +33,7 @@ pub use blob_store::{BlobStore, BlobWriter, ExpectedImage, PutOutcome, spool_to_
 pub use error::{Error, Result};
 pub use image::{Config, Image, PutImage};
 pub use json::check_json;
-pub use layerstone_layer::{Content, Descriptor, Platform, media_type};
+pub use layerstone_layer::{CompressionParams, Content, Descriptor, Platform, media_type};
 pub use layout::OciLayout;
 pub use layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};
 pub use location::Location;

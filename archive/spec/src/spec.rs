@@ -14,7 +14,7 @@ mod ready_contents;
 mod several;
 
 use crate::{Error, Result};
-use layerstone_oci::{Place, Reference, Time, go_architecture};
+use layerstone_oci::{CompressionParams, Place, Reference, Time, go_architecture};
 use layerstone_store::{Error as StageError, Fields, read_input};
 use layerstone_tar::Owner;
 use serde_json::{Map, Value};
@@ -87,6 +87,8 @@ pub struct Spec {
     pub min_layer_size: u64,
     /// How store paths are divided into layers; none for the default.
     pub layering: Option<Layering>,
+    /// How layers that are blobs are compressed, if that is stated; none in it for not at all.
+    pub compression: Option<Option<CompressionParams>>,
     /// What runs in the customisation layer.
     pub script: Option<Script>,
     /// What runs there after that, as root, whoever makes the image.

@@ -234,7 +234,7 @@ impl<'a> Builder<'a> {
     fn remember(&self, layers: &[Layer], image: &PutImage) -> Result<()> {
         // They lie above those of the base, and below all others.
         let below = self.base.as_ref().map_or(0, |base| base.image.layers.len());
-        let params = self.options.compression.of_layers(None);
+        let params = self.options.compression.of_layers(None, self.spec.compression);
         let files = (below..).zip(layers).map(|(index, layer)| layer_of(image, index, layer, params));
         let files: Vec<LayerFile> = files.collect::<Result<_>>()?;
         for (layer, file) in layers.iter().zip(&files) {

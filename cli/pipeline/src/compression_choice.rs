@@ -12,10 +12,15 @@ pub struct CompressionChoice {
 }
 
 impl CompressionChoice {
-    /// The compression of layers that are blobs: what was asked for, or else what `described` says, or else what is usual.
-    pub fn of_layers(&self, described: Option<CompressionParams>) -> Option<CompressionParams> {
-        let usual = Some(CompressionParams::GZIP).filter(|_| !self.plain_by_default);
-        self.or(described.or(usual))
+    /// The compression of layers that are blobs: what was asked for, or else what `described` says, or else what the image
+    /// says, or else what is usual.
+    pub fn of_layers(
+        &self,
+        described: Option<CompressionParams>,
+        image: Option<Option<CompressionParams>>,
+    ) -> Option<CompressionParams> {
+        let usual = || Some(CompressionParams::GZIP).filter(|_| !self.plain_by_default);
+        self.or(described.or_else(|| image.unwrap_or_else(usual)))
     }
 
     /// What was asked for, or else this; none for no compression.

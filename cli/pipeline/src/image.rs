@@ -82,6 +82,7 @@ pub fn image_of<'a>(
         manifest: None,
         annotations: annotations(spec, base),
         mtime: spec.mtime.seconds()?,
+        compression: spec.compression,
     })
 }
 

@@ -261,7 +261,7 @@ impl Builder<'_> {
     /// What an earlier build found out about a layer, compressed or not.
     fn cached(&self, recipe: &Recipe) -> Option<LayerFile> {
         let state = self.state.as_ref().filter(|_| !self.cache.verifies);
-        let params = self.options.compression.of_layers(None);
+        let params = self.options.compression.of_layers(None, self.spec.compression);
         let of_state = state.and_then(|state| state.get(recipe, params));
         let known = of_state.or_else(|| self.cache.get(recipe, params)).or_else(|| self.cache.get(recipe, None));
         self.cache.log(recipe, None, known.as_ref());

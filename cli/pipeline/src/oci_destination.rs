@@ -159,6 +159,6 @@ impl Destination for Unnamed<'_> {
             Some(Blob::Made(params, _)) => Some(*params),
             _ => None,
         });
-        self.compression.of_layers(described).filter(|_| image.manifest.is_none())
+        self.compression.of_layers(described, image.compression).filter(|_| image.manifest.is_none())
     }
 }

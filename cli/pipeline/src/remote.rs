@@ -153,6 +153,7 @@ impl RemoteImage {
             manifest: Some(self.manifest.clone()),
             annotations: BTreeMap::new(),
             mtime: 1,
+            compression: None,
         }
     }
 }

@@ -99,6 +99,9 @@ keys! {
     LAYERING_PIPELINE: "layeringPipeline", "a list of operations or a path",
         r#"{"type": ["array", "string", "null"]}"#, "null",
         "Operations of the strategy pipeline, or the JSON file that holds them.";
+    COMPRESSION: "compression", "none, gzip, zstd or zstd:chunked",
+        r#"{"enum": ["none", "gzip", "zstd", "zstd:chunked", null]}"#, "",
+        "How layers are compressed in layouts, OCI archives and registries.";
     EXTRA_COMMANDS: "extraCommands", "a string", STRING_OR_NULL, "\"\"",
         "Commands for bash, run in the directory of the customisation layer.";
     EXTRA_COMMANDS_FILE: "extraCommandsFile", "a path", STRING_OR_NULL, "", "File that holds extraCommands.";

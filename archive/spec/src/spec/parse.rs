@@ -8,7 +8,7 @@ use super::{
     MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec,
 };
 use crate::{Error, Result};
-use layerstone_oci::{InvalidPlace, Location, Place, Time, go_architecture};
+use layerstone_oci::{CompressionParams, InvalidPlace, Location, Place, Time, go_architecture};
 use layerstone_store::{Fields, string};
 use layerstone_tar::Owner;
 use serde_json::{Map, Value};
@@ -77,6 +77,7 @@ impl Spec {
                 .or(key::MAX_LAYERS.defaulted(fields, DEFAULT_MAX_LAYERS, above_zero), DEFAULT_MAX_LAYERS),
             min_layer_size: faults.or_default(key::MIN_LAYER_SIZE.defaulted(fields, 0, Value::as_u64)),
             layering: faults.or_default(layering(fields, directory)),
+            compression: faults.or_default(key::COMPRESSION.optional(fields, compression)),
             script: faults.or_default(script(fields, key::EXTRA_COMMANDS, key::EXTRA_COMMANDS_FILE, directory)),
             fake_root_commands: faults.or_default(script(
                 fields,
@@ -265,6 +266,10 @@ fn variant(fields: &mut Fields) -> Result<Option<String>> {
         text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !text.starts_with(['.', '-'])
     };
     key::VARIANT.optional(fields, |value| string(value).filter(is_word))
+}
+
+fn compression(value: &Value) -> Option<Option<CompressionParams>> {
+    CompressionParams::of_name(value.as_str()?)
 }
 
 fn time(value: &Value) -> Option<Time> {
