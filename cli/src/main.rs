@@ -21,7 +21,6 @@ use clap::CommandFactory;
 use message::usage_error::UsageError;
 use message::{command_line, failure, foreign_word, interrupt};
 use screen::{color, log, out};
-use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -48,17 +47,14 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has enough of it.
-        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) if failure::is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(ref error) if let Some(usage) = error.downcast_ref::<UsageError>() => failure::of_usage(&usage.shown()),
         Err(error) => failure::of_work(&error, cli.common.errors),
     }
 }
 
 fn print_version() -> ExitCode {
-    match out::print(cli::Cli::command().render_version()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    failure::of_output(out::print(cli::Cli::command().render_version()))
 }
 
 /// As the first program of a virtual machine, or asked for by ourselves, this program is the inside of a root script's run.
@@ -71,9 +67,4 @@ fn become_inside() {
         let users = layerstone_guest::namespace::USERS;
         layerstone_guest::namespace::main(arguments.next().is_some_and(|argument| argument == users));
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let is_pipe = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_pipe))
 }

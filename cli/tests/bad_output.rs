@@ -136,6 +136,12 @@ fn full_stdout() {
         "tarsum".to_owned(),
         "completions bash".to_owned(),
         "demo".to_owned(),
+        "config".to_owned(),
+        "diff x.tar x.tar".to_owned(),
+        "--help".to_owned(),
+        "build -h".to_owned(),
+        "--version".to_owned(),
+        "version".to_owned(),
     ] {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let output = place.command(&line).stdout(Stdio::from(full)).output().unwrap();

@@ -5,12 +5,14 @@ use crate::message::code::{self, Code};
 use crate::message::hint;
 use crate::message::slip::Slip;
 use crate::screen::color::Prefix;
-use crate::screen::out::tell;
+use crate::screen::out::{finish, tell};
+use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use layerstone_layer::Difference;
 use layerstone_pipeline::{Differences, Error, chain_text};
 use layerstone_root::Error as Root;
 use serde_json::{Value, json};
+use std::io;
 use std::process::ExitCode;
 
 /// Exit status of a command line that is no good.
@@ -41,8 +43,11 @@ pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
 
 /// Prints what is wrong with a command line, or the help that it asks for.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
+    }
+    if !error.use_stderr() {
+        return of_output(error.print().context("cannot write: standard output"));
     }
     if wanted_form() == Form::Text {
         tell(Slip::of(error));
@@ -55,6 +60,22 @@ pub fn of_usage(error: &clap::Error) -> ExitCode {
         json!({"error": message, "code": name, "class": class, "hint": hint, "differences": [], "status": USAGE});
     tell(format_args!("{object}"));
     ExitCode::from(USAGE)
+}
+
+/// Ends after a help or a version was printed.
+pub fn of_output(printed: Result<()>) -> ExitCode {
+    match printed.and_then(|()| finish()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read it has enough of it.
+        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) => of_work(&error, wanted_form()),
+    }
+}
+
+/// Whether an error is that nobody reads any longer.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is_pipe = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_pipe))
 }
 
 /// The form that a command line asks for, whether it can be read or not.
