@@ -65,7 +65,8 @@ pub fn list(files: &[File<'_>], shortens: bool, paint: Paint) -> String {
         let path = if shortens { short(&path) } else { path };
         let layer = node.identity().map(|(layer, _)| layer.to_string()).unwrap_or_default();
         let bytes = if let Kind::File { size: bytes } = node.kind { size(bytes) } else { String::new() };
-        let target = target(node).map(|target| format!(" → {target}")).unwrap_or_default();
+        let target = target(node).map(|target| if shortens { short(&target) } else { target });
+        let target = target.map(|target| format!(" → {target}")).unwrap_or_default();
         table.row(vec![layer, bytes, mode(node), format!("{path}{target}")]);
     }
     let mut seen = HashSet::new();
