@@ -3,7 +3,7 @@
 
 use crate::args::read::parse_place;
 use crate::command::inspect::is_stage_file;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use layerstone_closure::Closure;
 use layerstone_layering::{Pattern, Plan};
 use layerstone_oci::{Place, Wanted};
@@ -37,7 +37,9 @@ impl ClosureSource {
             && let Some(is_plan) = is_stage_file(&location.path)?
         {
             if is_plan {
-                bail!("found a plan, which tells no references: {name}: expected a closure or an image");
+                let message =
+                    format!("found a plan, which tells no references: {name}: expected a closure or an image");
+                return Err(Error::advised(message, "the closure that the plan was made of tells them").into());
             }
             return Ok(ClosureSource {
                 name,

@@ -3,6 +3,7 @@
 
 use crate::help::{all, flags};
 use crate::slips;
+use crate::support::registry::Registry;
 use crate::support::{Place, Run};
 use std::fs;
 use std::sync::Mutex;
@@ -199,6 +200,89 @@ fn folders() {
 #[test]
 fn empty_files() {
     check(|place| drop(place.write("ABSENT", "")), |_, run| run.code == Some(0) || is_told(run));
+}
+
+/// Commands that look into something or move it, and what stands behind them; IT is what they are given.
+const COMMANDS: [&str; 24] = [
+    "inspect IT",
+    "inspect IT --files",
+    "inspect IT --tree --json",
+    "inspect IT --against ok.tar",
+    "diff IT ok.tar",
+    "diff ok.tar IT",
+    "why IT libc",
+    "explain IT --max-layers 5",
+    "report IT -o page.html",
+    "report ok.tar IT --json",
+    "check IT --root root",
+    "ls IT",
+    "digest IT",
+    "manifest IT",
+    "delete IT",
+    "merge IT -o new.tar",
+    "copy IT oci:new --root root",
+    "push IT HOST/x:1 --root root",
+    "pull IT -o new.tar",
+    "prefetch IT",
+    "overlay export IT -o new.tar",
+    "index IT -o oci:new --root root",
+    "tarsum IT",
+    "script IT",
+];
+/// Things of every kind.
+const PLACES: [&str; 19] = [
+    "ok.tar",
+    "cut.tar",
+    "root.tar",
+    "layout",
+    "oci:layout",
+    "oci-archive:oci.tar",
+    "registry:HOST/hello:1",
+    "docker:none:1",
+    "spec.json",
+    "c.closure.json",
+    "p.layers.json",
+    "root.layer.json",
+    "graph.json",
+    "list.json",
+    "-",
+    "folder",
+    "empty",
+    "text",
+    "/dev/null",
+];
+
+/// Every command that looks into something or moves it, with things of every kind: it does so, or an error says what to do.
+#[test]
+fn every_kind_of_place() {
+    let Some(registry) = Registry::start() else { return };
+    let model = Place::new();
+    slips::prepare(&model);
+    model.ok("copy ok.tar oci-archive:oci.tar");
+    model.ok(&format!("copy ok.tar registry:{}/hello:1", registry.host()));
+    let pairs: Vec<(&str, &str)> =
+        COMMANDS.iter().flat_map(|command| PLACES.iter().map(|it| (*command, *it))).collect();
+    let (next, failed) = (Mutex::new(pairs.iter()), Mutex::new(Vec::new()));
+    let work = || {
+        let place = Place::new();
+        while let Some((command, it)) = { next.lock().unwrap().next() } {
+            slips::copy(model.path(), place.path());
+            let line = command.replace("IT", it).replace("HOST", registry.host());
+            let mut command = place.command(&line);
+            command.env("DOCKER_HOST", "unix:///nothere.socket");
+            let run: Run = command.output().unwrap().into();
+            let is_usage = run.code == Some(2) && run.stderr.contains("\n\nFor more information, try 'layerstone ");
+            if run.code != Some(0) && !is_told(&run) && !is_usage {
+                failed.lock().unwrap().push(format!("$ {line}\n{}= {:?}", run.stderr, run.code));
+            }
+            place.check_no_leftovers();
+            fs::remove_dir_all(place.path()).unwrap();
+            fs::create_dir(place.path()).unwrap();
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), pairs.len(), failed.join("\n"));
 }
 
 /// A flag or a command that reads files and is not in the list is noticed.

@@ -133,7 +133,8 @@ fn told(model: &Place, line: &str) -> String {
     format!("{text}= {status}\n")
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies what is in a folder into another one.
+pub fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type().unwrap();

@@ -147,6 +147,11 @@ impl ImageFile {
         Ok(config.as_ref().and_then(Platform::of_config))
     }
 
+    /// Whether it is an OCI layout or a `dir:` directory: docker archives have no manifests of their own.
+    pub fn has_manifests(&self) -> bool {
+        self.blobs.has(INDEX_NAME) || self.blobs.is_flat()
+    }
+
     /// Of an OCI layout or a `dir:` directory, the manifest or the index that is meant, with its bytes and what it is
     /// called there.
     ///
@@ -154,7 +159,7 @@ impl ImageFile {
     ///
     /// It is neither; none is meant, or several are.
     pub fn listed(&self, location: &Location) -> Result<(Descriptor, Vec<u8>, Vec<String>)> {
-        if !self.blobs.has(INDEX_NAME) && !self.blobs.is_flat() {
+        if !self.has_manifests() {
             return Err(self.blobs.error(format!("found no {INDEX_NAME}, expected an OCI layout")));
         }
         oci_layout::listed(&self.blobs, location)

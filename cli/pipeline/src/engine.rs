@@ -1,10 +1,11 @@
 //! `-o docker:` and `-o podman:`: a docker archive into the program that loads it.
 
-use crate::Result;
 use crate::error::{Context, chain};
+use crate::{Error, Result};
 use layerstone_oci::Engine;
 use layerstone_store::Leftover;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -43,9 +44,21 @@ pub fn load<T>(
             Err(error).context(format!("cannot give the image to {program} load{says}"))
         }
         // What it says is why nothing could be written to it.
-        _ if !status.success() => bail!("{program} load: found {status}: {}", words(&said)),
+        _ if !status.success() => Err(failed(program, format_args!("load: found {status}"), &said)),
         Err(_) => bail!("{program} load: it ended before it had read the image"),
         Ok(written) => Ok(written),
+    }
+}
+
+/// The error for a program that failed; where its daemon does not answer, with what to do.
+fn failed(program: &str, did: impl Display, said: &[u8]) -> Error {
+    let said = words(said);
+    let message = format!("{program} {did}: {said}");
+    match said.contains("Cannot connect") {
+        true => {
+            Error::advised(message, format!("does {program} run, and does DOCKER_HOST name it? `{program} info` tells"))
+        }
+        false => Error::Invalid(message),
     }
 }
 
@@ -86,7 +99,8 @@ pub fn save(engine: Engine, image: &str, path: &Path) -> Result<()> {
     let output = child.wait_with_output().with_context(|| format!("cannot wait for: {program} save"))?;
     tracing::info!(target: LOG, status = %output.status, "{program} save {image}");
     if !output.status.success() {
-        bail!("{program} save {image}: found {}: {}", output.status, words(&output.stderr));
+        let did = format_args!("save {image}: found {}", output.status);
+        return Err(failed(program, did, &output.stderr));
     }
     Ok(())
 }

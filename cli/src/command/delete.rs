@@ -4,9 +4,10 @@ use super::pull::parse_reference;
 use crate::args::Common;
 use crate::args::read::ReadArgs;
 use crate::screen::answer::AnswerArgs;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use layerstone_oci::media_type;
+use layerstone_pipeline::Error;
 use serde_json::json;
 
 /// Delete an image from a registry, with all tags that lead to it
@@ -35,7 +36,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let kind = if media_type::is_index(&found.media_type) { "the index" } else { "the image" };
     let name = format!("{kind} {}@{}", reference.name(), found.digest);
     if !options.yes {
-        bail!("nothing is deleted: expected --yes to delete {name} with all tags that lead to it");
+        let message = format!("nothing is deleted: expected --yes to delete {name} with all tags that lead to it");
+        return Err(Error::advised(message, "the same again with --yes deletes it").into());
     }
     repository.delete(&found.digest)?;
     let text = || if common.quiet { String::new() } else { format!("deleted {name}\n") };

@@ -13,10 +13,10 @@ use crate::args::platform::PlatformArgs;
 use crate::args::read::parse_place;
 use crate::screen::color::Paint;
 use crate::screen::fit::width;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use layerstone_oci::Place;
-use layerstone_pipeline::Opener;
+use layerstone_pipeline::{Error, Opener};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -88,11 +88,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             );
         }
         (None, None) => {}
-        _ => bail!(
-            "cannot compare {} with {}: expected two images, two closures or two plans",
-            old.display(),
-            new.display()
-        ),
+        _ => {
+            let (old, new) = (old.display(), new.display());
+            let message = format!("cannot compare {old} with {new}: expected two images, two closures or two plans");
+            return Err(Error::advised(message, "`layerstone inspect` shows what each of them is").into());
+        }
     }
     let registries = options.look.read.registries(common);
     let opener = options.look.read.opener(&registries, common);

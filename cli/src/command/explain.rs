@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::Closure;
 use layerstone_layering::{Plan, Settings, plan};
+use layerstone_pipeline::Error;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -41,8 +42,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let is_plan = path.is_file() && is_stage_file(path)? == Some(true);
     let title = options.subject.display().to_string();
     let (closure, chosen) = if is_plan {
-        let closure =
-            options.closure.as_deref().context("a plan alone has no sizes: expected its closure behind it")?;
+        let closure = options.closure.as_deref().ok_or_else(|| {
+            let message = "a plan alone has no sizes: expected its closure behind it";
+            Error::advised(message, format!("`layerstone explain {title} CLOSURE.JSON`"))
+        })?;
         (Closure::read(closure)?, Some(Plan::read(path)?))
     } else {
         let registries = options.look.read.registries(common);

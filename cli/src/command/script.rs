@@ -24,6 +24,9 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     let text = fs::read(&options.file).with_context(|| format!("cannot read: {}", options.file.display()))?;
+    if text.contains(&0) {
+        bail!("no words: {}: found a NUL byte, expected a command line, a word a line", options.file.display());
+    }
     let mut words = words(&text);
     if words.is_empty() {
         bail!("no words: {}: found an empty file, expected a command line, a word a line", options.file.display());

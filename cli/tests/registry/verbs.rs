@@ -104,7 +104,7 @@ fn digests_and_manifests() {
         (format!("{name}:absent"), "` lists the tags that are there\n"),
         (format!("{name}:1 --platform linux/riscv64"), "no image for linux/riscv64"),
         (format!("{index} --platform linux/riscv64"), "no image for linux/riscv64"),
-        ("docker.tar".to_owned(), "found no index.json, expected an OCI layout"),
+        ("docker.tar".to_owned(), "found a docker archive, expected an OCI layout or a registry\nhint: "),
         ("docker.tar --arch amd64".to_owned(), "found a docker archive, expected an OCI layout or a registry"),
         ("image.json".to_owned(), "not an image: image.json: "),
         ("oci:absent".to_owned(), "absent"),

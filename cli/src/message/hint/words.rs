@@ -173,6 +173,11 @@ fn of_name(text: &str) -> Option<String> {
     {
         return Some(format!("--name {before} --tag {tag}"));
     }
+    if name == "-" || Path::new(name).is_absolute() {
+        return Some(
+            "HOST/NAME:TAG is an image in a registry; files are read by `layerstone inspect` and `copy`".to_owned(),
+        );
+    }
     let fit = name.to_lowercase().replace(|c: char| c.is_whitespace(), "-");
     (fit != name).then(|| format!("names are lower-case and have no spaces: {fit}"))
 }
