@@ -1,4 +1,10 @@
 //! Layers in zstd:chunked: the same wherever they are made, read by tar-split, fetched chunk by chunk by today's podman.
+//!
+//! | module | what is shown |
+//! |---|---|
+//! | `damaged` | tables that are not what they must be are told |
+
+mod damaged;
 
 use crate::support::chunk_podman::ChunkPodman;
 use crate::support::process::send;
@@ -292,33 +298,4 @@ impl Drop for Served {
         send(self.0.id().cast_signed(), libc::SIGTERM);
         let _ = self.0.wait();
     }
-}
-
-/// A table that is not what the annotations say is told by who reads tables; others read the tar.
-#[test]
-fn damaged_tables() {
-    let place = Place::new();
-    versions(&place);
-    place.ok(&format!("build 1.json -o oci:old {FLAG}"));
-    let change = |annotation: &str, value: &str| {
-        let _ = fs::remove_dir_all(place.join("new"));
-        place.ok(&format!("build 2.json -o oci:new {FLAG}"));
-        let mut index = place.json("new/index.json");
-        let name = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
-        let mut manifest = place.json(&format!("new/blobs/sha256/{}", &name[7..]));
-        manifest["layers"][0]["annotations"][format!("{ANNOTATION}.{annotation}")] = value.into();
-        let manifest = manifest.to_string();
-        let name = digest(manifest.as_bytes());
-        place.write(&format!("new/blobs/sha256/{name}"), &manifest);
-        index["manifests"][0]["digest"] = format!("sha256:{name}").into();
-        index["manifests"][0]["size"] = manifest.len().into();
-        place.write("new/index.json", index.to_string());
-        place.ok("copy oci:new x.tar");
-        place.error_of("diff oci:old oci:new")
-    };
-    let zeros = format!("sha256:{}", "0".repeat(64));
-    assert!(change("manifest-checksum", &zeros).contains("expected sha256:0000"));
-    assert!(change("manifest-position", "99999999:5:5:1").contains("at 99999999, expected it in"));
-    let other = change("manifest-position", "100:5:99999999999:1");
-    assert!(other.contains("not a good zstd:chunked table"), "{other}");
 }

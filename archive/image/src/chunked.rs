@@ -2,10 +2,15 @@
 
 use crate::stored::StoredLayer;
 use crate::{Error, Result, StoredImage};
-use layerstone_layer::{ChunkTable, Fetch, KnownContents, TablePosition};
+use layerstone_layer::{ChunkTable, ChunkedFile, Fetch, KnownContents, TablePosition};
 use layerstone_oci::Descriptor;
+use layerstone_store::Hasher;
+use rayon::prelude::*;
 use std::collections::HashSet;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
+
+/// Bytes that are unpacked at a time.
+const BUFFER: usize = 128 << 10;
 
 /// What a client fetches of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +56,57 @@ impl StoredImage {
         read.map_err(layerstone_tar::Error::read(name))?;
         let table = ChunkTable::read(&manifest, &position, &self.limits());
         table.map(Some).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// Compares what the tables of its layers lead to with the digests that they have, several layers at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`chunk_tables`](StoredImage::chunk_tables); or a frame cannot be unpacked, is not what its digest says, or has more
+    /// bytes than the layer may.
+    pub fn check_tables(&self) -> Result<()> {
+        let layers: Vec<_> = self.layers.iter().zip(self.chunk_tables()?).collect();
+        let check = |(layer, table): &(&StoredLayer, Option<ChunkTable>)| {
+            let files = table.iter().flat_map(|table| &table.files);
+            files.clone().try_for_each(|file| self.check_file(layer, file))
+        };
+        layers.par_iter().try_for_each(check)
+    }
+
+    fn check_file(&self, layer: &StoredLayer, file: &ChunkedFile) -> Result<()> {
+        let wrong = |cause: String| Error::Layer { name: layer.stored.name().to_owned(), cause };
+        let most = self.limits().unpacked(Some(layer.stored.size()));
+        let (mut whole, mut buffer, mut unpacked) = (Hasher::default(), vec![0; BUFFER], 0);
+        for chunk in &file.chunks {
+            let mut reader = layer.stored.reader();
+            let found = |error| wrong(format!("zstd:chunked contents at {}: {error}", chunk.offset));
+            reader.seek(SeekFrom::Start(chunk.offset)).map_err(found)?;
+            let frame = BufReader::new(reader.take(chunk.end - chunk.offset));
+            let mut contents = zstd::stream::read::Decoder::with_buffer(frame).map_err(found)?;
+            let mut hasher = Hasher::default();
+            loop {
+                let count = contents.read(&mut buffer).map_err(found)?;
+                unpacked += count as u64;
+                if count == 0 {
+                    break;
+                }
+                if unpacked > most {
+                    return Err(wrong(format!("found contents of more than {most} bytes (limit unpacked)")));
+                }
+                hasher.update(&buffer[..count]);
+                whole.update(&buffer[..count]);
+            }
+            let digest = hasher.finish();
+            if let Some(expected) = chunk.digest.filter(|expected| *expected != digest) {
+                return Err(wrong(format!("found a chunk of {digest} at {}, expected {expected}", chunk.offset)));
+            }
+        }
+        let digest = whole.finish();
+        if digest != file.digest {
+            let (at, expected) = (file.chunks[0].offset, file.digest);
+            return Err(wrong(format!("found a file of {digest} at {at}, expected {expected}")));
+        }
+        Ok(())
     }
 
     /// What a client fetches that knows tables and has another image; none if no layer that it fetches has a table.

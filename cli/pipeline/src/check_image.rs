@@ -70,7 +70,10 @@ impl Copier<'_> {
         self.report().during("checking", Some(bytes), titles, check)?;
         let Image { layers, .. } = image.plain(None);
         let name = image.references.first().cloned().unwrap_or_else(|| image.name.clone());
-        self.checked(name, &image.config_bytes, &layers)
+        let mut checked = self.checked(name, &image.config_bytes, &layers)?;
+        // Who knows no tables reads the layer all the same.
+        checked.faults.extend(image.check_tables().err().map(|error| error.to_string()));
+        Ok(checked)
     }
 
     fn checked(&self, name: String, config: &[u8], layers: &[Layer]) -> Result<CheckedImage> {
