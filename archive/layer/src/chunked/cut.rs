@@ -3,7 +3,7 @@
 //!
 //! A package that is built again with other inputs often has the files that it had, but for the hashes in them. Cut apart,
 //! the hashes are chunks of some dozen bytes, and all between them stays. That is worth more than small chunks: of the
-//! update that `docs/updates.md` measures, chunks of 128 KiB with hashes apart leave less to fetch than chunks of 64 KiB
+//! update that `docs/chunks.md` measures, chunks of 128 KiB with hashes apart leave less to fetch than chunks of 64 KiB
 //! without, and the image is smaller by 2 %.
 
 use fastcdc::v2020::FastCDC;
