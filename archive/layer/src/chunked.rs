@@ -31,7 +31,7 @@ pub use position::{Span, TablePosition};
 pub(crate) use table::TableBuilder;
 pub use table_reader::{Chunk, ChunkTable, ChunkedFile, TableError};
 
-use crate::compressor_pool::{BLOCK, PendingTable};
+use crate::compressor_pool::{PIECE, PendingTable};
 use crate::{BlockWriter, Error, Result};
 use batch::{Frame, Mark, Sums};
 use layerstone_store::Limits;
@@ -115,7 +115,7 @@ impl<'a> ChunkedWriter<'a> {
         if size > 0 {
             self.end_frame(Frame::Raw);
             self.file = Some(OpenFile { left: size, sums: (size > cut::WHOLE).then(Sums::default) });
-        } else if self.open >= BLOCK {
+        } else if self.open >= PIECE {
             self.end_frame(Frame::Raw);
         }
         self.flush()
@@ -150,11 +150,11 @@ impl<'a> ChunkedWriter<'a> {
     /// Takes bytes that have no place in a table.
     fn plain(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let (taken, rest) = bytes.split_at(bytes.len().min(BLOCK.saturating_sub(self.open).max(1)));
+            let (taken, rest) = bytes.split_at(bytes.len().min(PIECE.saturating_sub(self.open).max(1)));
             self.batch.bytes.extend_from_slice(taken);
             self.open += taken.len();
             bytes = rest;
-            if self.open >= BLOCK {
+            if self.open >= PIECE {
                 self.end_frame(Frame::Raw);
                 self.flush()?;
             }
@@ -189,10 +189,10 @@ impl<'a> ChunkedWriter<'a> {
     fn flush(&mut self) -> Result<()> {
         let framed = self.batch.bytes.len() - self.open;
         let is_open_header = self.open > 0 && self.file.is_none();
-        if (framed < BLOCK && self.splitter.is_some()) || is_open_header || self.batch.marks.is_empty() {
+        if (framed < PIECE && self.splitter.is_some()) || is_open_header || self.batch.marks.is_empty() {
             return Ok(());
         }
-        let mut rest = Vec::with_capacity(BLOCK + cut::MAX);
+        let mut rest = Vec::with_capacity(PIECE + cut::MAX);
         rest.extend_from_slice(&self.batch.bytes[framed..]);
         self.batch.bytes.truncate(framed);
         let batch = std::mem::replace(&mut self.batch, Batch { bytes: rest, marks: Vec::new() });

@@ -1,7 +1,7 @@
 //! Compresses layers into blobs, and computes the digests of tar and blob in the same pass.
 
 use crate::chunked::ChunkedWriter;
-use crate::compressor_pool::{BLOCK, PendingTable};
+use crate::compressor_pool::PendingTable;
 use crate::digest::biggest_first;
 use crate::{
     BlockWriter, CompressionParams, CompressorPool, Descriptor, Error, Progress, Result, Source, TablePosition, chain,
@@ -88,7 +88,7 @@ fn compress_until(
 ) -> Result<CompressedBlob> {
     let mut out = DigestWriter::new(out);
     let is_chunked = matches!(pool.params(), CompressionParams::ZstdChunked { .. });
-    let (diff_id, table) = if source.size() <= BLOCK as u64 && !is_chunked {
+    let (diff_id, table) = if source.size() <= pool.params().block() as u64 && !is_chunked {
         let mut tar = vec![0; source.size() as usize];
         source.reader()?.fill(&mut tar)?;
         progress.count(tar.len())?;
@@ -193,7 +193,10 @@ mod tests {
     #[test]
     fn digests_of_both_from_one_pass() {
         let (_dirs, sources): (Vec<_>, Vec<_>) =
-            [0, 100, BLOCK - 10_240, BLOCK, 3_000_000].into_iter().map(layer).unzip();
+            [0, 100, (1 << 20) - 10_240, 1 << 20, (4 << 20) - 10_240, 4 << 20, 9_000_000]
+                .into_iter()
+                .map(layer)
+                .unzip();
         let sources: Vec<&Source> = sources.iter().collect();
         let gzip = [1, 5, 12].map(|level| CompressionParams::Gzip { level });
         let zstd = [1, 19].map(|level| CompressionParams::Zstd { level });

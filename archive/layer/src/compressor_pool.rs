@@ -24,8 +24,19 @@ use layerstone_tar::Part;
 use std::io::{self, BufReader, Write};
 use std::thread;
 
-/// Bytes of input in a block. Larger blocks compress better and take more memory; a change changes the output.
-pub(crate) const BLOCK: usize = 1 << 20;
+/// Bytes that are worth a system call, or a job for a thread.
+pub(crate) const PIECE: usize = 1 << 20;
+
+impl CompressionParams {
+    /// Bytes of input in a block. Larger blocks compress better and take more memory: zstd looks back over megabytes, gzip
+    /// over 32 KiB. A change changes the output.
+    pub(crate) fn block(self) -> usize {
+        match self {
+            CompressionParams::Gzip { .. } => 1 << 20,
+            CompressionParams::Zstd { .. } | CompressionParams::ZstdChunked { .. } => 4 << 20,
+        }
+    }
+}
 
 /// A pool of threads that compress blocks.
 #[derive(Debug)]
@@ -67,7 +78,8 @@ impl CompressorPool {
             let (pieces, ordered) = bounded::<Piece>(self.threads + 2);
             let writer = thread::Builder::new().spawn_scoped(scope, move || write_pieces(&ordered, out))?;
             let params = self.params;
-            let mut blocks = BlockWriter { params, buffer: Vec::with_capacity(BLOCK), jobs: self.jobs.clone(), pieces };
+            let mut blocks =
+                BlockWriter { params, buffer: Vec::with_capacity(params.block()), jobs: self.jobs.clone(), pieces };
             let result = produce(&mut blocks);
             // A writer that is gone tells why itself.
             let _ = blocks.cut();
@@ -79,7 +91,7 @@ impl CompressorPool {
 
     /// Compresses what fits into one block, in this thread: the same bytes as through a writer.
     pub(crate) fn compress_small(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        assert!(bytes.len() <= BLOCK, "fits into one block");
+        assert!(bytes.len() <= self.params.block(), "fits into one block");
         if bytes.is_empty() { Ok(Vec::new()) } else { Compressor::new(self.params)?.compress(bytes) }
     }
 
@@ -202,7 +214,7 @@ impl BlockWriter {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let block = std::mem::replace(&mut self.buffer, Vec::with_capacity(BLOCK));
+        let block = std::mem::replace(&mut self.buffer, Vec::with_capacity(self.params.block()));
         let (result, receiver) = bounded(1);
         self.pieces.send(Piece::Block(receiver)).map_err(gone)?;
         self.run(Job::Block(block, result));
@@ -218,9 +230,9 @@ impl BlockWriter {
 
 impl Write for BlockWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(BLOCK - self.buffer.len());
+        let count = bytes.len().min(self.params.block() - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..count]);
-        if self.buffer.len() == BLOCK {
+        if self.buffer.len() == self.params.block() {
             self.cut()?;
         }
         Ok(count)
@@ -284,7 +296,7 @@ fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::
             }
             Piece::Blob(part) => {
                 // In pieces that are worth a system call.
-                offset += io::copy(&mut BufReader::with_capacity(BLOCK, part.reader()), out)?;
+                offset += io::copy(&mut BufReader::with_capacity(PIECE, part.reader()), out)?;
                 continue;
             }
             Piece::Begin(keeping) => {
@@ -352,7 +364,8 @@ mod tests {
     fn same_bytes_for_any_thread_count() {
         let input: Vec<u8> = (0..5_000_000u32).flat_map(|i| (i.wrapping_mul(i) >> 7).to_le_bytes()).collect();
         for params in [CompressionParams::GZIP, CompressionParams::ZSTD] {
-            for len in [0, 1, BLOCK - 1, 3 * BLOCK, input.len()] {
+            let block = params.block();
+            for len in [0, 1, block - 1, 3 * block, input.len()] {
                 let one = round_trip(params, 1, &input[..len]);
                 assert!(one == round_trip(params, 8, &input[..len]), "{params:?} {len}");
             }
@@ -372,7 +385,7 @@ mod tests {
         }
         let result = CompressorPool::with(CompressionParams::GZIP, 2, |pool| {
             pool.compress(&mut Full, |writer| {
-                let zeros = vec![0; BLOCK];
+                let zeros = vec![0; PIECE];
                 while writer.write_all(&zeros).is_ok() {}
             })
         });
