@@ -206,6 +206,24 @@ fn an_earlier_plan_is_removed() {
     assert_eq!(all(13, "").len(), 15);
 }
 
+/// The stages that make an image's own layer take its spec as `build` does, and by the flag that the other stages have.
+#[test]
+fn specs_without_their_flag() {
+    let place = Place::new();
+    let store = format!("--root {}", synth().root.display());
+    place.write("image.json", spec(synth()).to_string());
+    place.ok(&format!("root --spec image.json {store} -o flag.layer.json --blob flag.tar"));
+    place.ok(&format!("root image.json {store} -o word.layer.json --blob word.tar"));
+    assert!(place.read("flag.tar") == place.read("word.tar"));
+    let both = place.run(&format!("root image.json --spec image.json {store} -o x.layer.json --blob x.tar"));
+    assert!(both.code == Some(2) && both.stderr.contains("cannot be used with"), "{}", both.stderr);
+    place.write("run.json", serde_json::json!({"name": "run"}).to_string());
+    let [flag, word] = ["--spec run.json", "run.json"]
+        .map(|given| place.error_of(&format!("overlay run {given} {store} -o x.layer.json --blob x.tar")));
+    assert_eq!(flag, word);
+    assert!(word.contains("runAsRoot"), "{word}");
+}
+
 /// A plan may be a bare list of lists.
 #[test]
 fn bare_lists_are_plans() {

@@ -32,6 +32,9 @@ const NAME: &str = "root";
 /// The layer file also lists the store paths that the layer refers to, for `closure --layer`.
 #[derive(Args)]
 pub struct Options {
+    /// Image spec to take contents, scripts, base, time and owner from
+    #[arg(id = "IMAGE.JSON", value_name = "IMAGE.JSON", conflicts_with = "spec")]
+    image: Option<PathBuf>,
     /// Store paths to merge, the first one first; links to store paths such as ./result will do
     #[arg(long, value_name = "PATH", num_args = 1..)]
     contents: Vec<PathBuf>,
@@ -68,8 +71,9 @@ pub struct Options {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
-    let mut whole = options.stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
-    whole.mtime = Time::from_seconds(options.stamp.resolve(Some(&whole))?.0)?;
+    let stamp = options.stamp();
+    let mut whole = stamp.read_spec()?.unwrap_or_else(|| Spec::new("root"));
+    whole.mtime = Time::from_seconds(stamp.resolve(Some(&whole))?.0)?;
     options.root.apply(NAME, &mut whole)?;
     let layer = options.copy_layer.as_deref();
     let mut spec = layer.map_or_else(|| Ok(whole.clone()), |name| spec_of_copy_layer(&whole, name))?;
@@ -91,18 +95,18 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let found = libraries(&whole, layer, found, &store, options.base.limits())?;
     let mut config = root_config(&spec, &store, tree, options.base.limits())?;
     config.libraries = report_libraries(found, common)?;
-    config.owner = options.stamp.owner.over(config.owner);
+    config.owner = stamp.owner.over(config.owner);
     config.strict = options.strict;
     config.sandbox = options.sandbox.options();
     check_tar(&options.output.blob, None)?;
-    let files = Files::of(&store).reads_spec(options.stamp.spec.as_deref(), &spec).reads_layers(&options.below);
+    let files = Files::of(&store).reads_spec(stamp.spec.as_deref(), &spec).reads_layers(&options.below);
     let files = files.reads(options.base.files(Some(&spec))).writes(&options.step.depfile);
     let files = files.reads(&options.legacy.file).writes(options.legacy.outputs(&options.output.blob));
     files.writes(options.output.files()).check()?;
     let legacy = options.legacy.read()?;
     options.output.probe()?;
     let mut step = options.step.begin(&options.output.files())?;
-    step.spec(&store, options.stamp.spec.as_deref(), &spec)?;
+    step.spec(&store, stamp.spec.as_deref(), &spec)?;
     if whole.layer_of_libraries() == Some(layer) {
         step.libraries(&store, &whole)?;
     }
@@ -118,4 +122,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     step.files(&options.legacy.file);
     layer.write(&options.output.file)?;
     Ok(step.finish()?)
+}
+
+impl Options {
+    /// Time, owner and spec, which may be named without its flag.
+    fn stamp(&self) -> StampArgs {
+        let mut stamp = self.stamp.clone();
+        stamp.spec = self.image.clone().or(stamp.spec);
+        stamp
+    }
 }

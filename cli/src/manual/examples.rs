@@ -17,7 +17,7 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
     (
         "root",
         &[
-            "root --spec image.json -o root.layer.json --blob root.tar",
+            "root image.json -o root.layer.json --blob root.tar",
             "root --contents ./result -o root.layer.json --blob root.tar",
         ],
     ),
@@ -52,7 +52,7 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
         "overlay run",
         &[
             "overlay run --base base.tar --script install.sh -o run.layer.json --blob run.tar",
-            "overlay run --spec run.json -o run.layer.json --blob run.tar --timeout 600",
+            "overlay run run.json -o run.layer.json --blob run.tar --timeout 600",
         ],
     ),
     ("overlay probe", &["overlay probe"]),

@@ -21,7 +21,7 @@ use layerstone_pipeline::check_tar;
 use layerstone_pipeline::root_script::{COMMENT, RootScript, contents, make, text};
 use layerstone_spec::{ImageKind, RootMode, Script, Spec};
 use layerstone_store::Store;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run a script as root over a base image, and write what it changes as a layer
 ///
@@ -33,11 +33,14 @@ use std::path::PathBuf;
 /// probe`. All of them give the same bytes.
 #[derive(Args)]
 pub struct Options {
-    /// Script to run as root
-    #[arg(long, value_name = "FILE", required_unless_present = "spec")]
-    script: Option<PathBuf>,
     /// Image spec to take base, script (runAsRoot), sizes and times from; of a single image contents and extraCommands too
-    #[arg(long, value_name = "IMAGE.JSON")]
+    #[arg(id = "IMAGE.JSON", value_name = "IMAGE.JSON")]
+    image: Option<PathBuf>,
+    /// Script to run as root
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["spec", "IMAGE.JSON"])]
+    script: Option<PathBuf>,
+    /// The same, as the other stages take it
+    #[arg(long, value_name = "IMAGE.JSON", conflicts_with = "IMAGE.JSON", hide = true)]
     spec: Option<PathBuf>,
     /// Store paths whose files are copied into the layer first
     #[arg(long, value_name = "PATH", num_args = 1..)]
@@ -93,7 +96,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let legacy = options.legacy.read()?;
     options.output.probe()?;
     let mut step = options.step.begin(&options.output.files())?;
-    step.spec(&store, options.spec.as_deref(), &spec)?;
+    step.spec(&store, options.spec(), &spec)?;
     step.files(&options.store_closure);
     step.files(&options.base.files(Some(&spec)));
     options.hooks.files().into_iter().for_each(|file| step.files(file));
@@ -111,16 +114,21 @@ impl Options {
     /// Refuses a name that is no tar's, and an output that is one of the inputs.
     fn check_files(&self, spec: &Spec, store: &Store) -> Result<()> {
         check_tar(&self.output.blob, None)?;
-        let files = Files::of(store).reads_spec(self.spec.as_deref(), spec).reads(&self.store_closure);
+        let files = Files::of(store).reads_spec(self.spec(), spec).reads(&self.store_closure);
         let files = files.reads(self.base.files(Some(spec))).reads(self.scripts.files());
         let files = self.hooks.files().into_iter().fold(files, Files::reads);
         let files = files.reads(&self.legacy.file).writes(self.legacy.outputs(&self.output.blob));
         files.writes(&self.step.depfile).writes(self.output.files()).check()
     }
 
+    /// The spec's file.
+    fn spec(&self) -> Option<&Path> {
+        self.image.as_deref().or(self.spec.as_deref())
+    }
+
     /// What is to be run: what the spec says of it, and the flags over that.
     fn resolve(&self) -> Result<Spec> {
-        let mut spec = match &self.spec {
+        let mut spec = match self.spec() {
             Some(path) => Spec::read(path)?,
             None => Spec { kind: ImageKind::Single, root_mode: RootMode::Copy, ..Spec::new("run") },
         };
