@@ -128,7 +128,7 @@ fn what_cannot_be_copied() {
     for (line, cause) in [
         (
             "copy image.json x.tar",
-            "found the spec image.json, expected an image: `layerstone build` makes archives of specs",
+            "found the spec image.json, expected an image\nhint: `layerstone build IMAGE.JSON -o PLACE` makes archives of specs",
         ),
         ("copy text x.tar", "not an image: text: "),
         ("copy absent.tar oci:x", "cannot read: absent.tar: "),

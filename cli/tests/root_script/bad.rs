@@ -298,5 +298,6 @@ fn what_flags_take() {
         assert!(run.code == Some(2) && run.stderr.contains(expected), "{}", run.stderr);
     }
     let run = place.run("overlay run --script absent -o x.layer.json --blob x.tar");
-    assert_eq!(run.stderr, "error: cannot read: absent: No such file or directory (os error 2)\n");
+    let hint = "hint: it is the name of a file: <(echo 'COMMANDS') makes one of commands";
+    assert_eq!(run.stderr, format!("error: cannot read: absent: No such file or directory (os error 2)\n{hint}\n"));
 }

@@ -108,7 +108,8 @@ fn interpreters() {
     place.write("script.sh", "true");
     let none = run(&place, "userns", "");
     let expected = "no shell: found no /bin/sh in the image and no bin/sh or bin/bash in the store closure, and the script does not \
-                    name its interpreter\n";
+                    name its interpreter\nhint: --base IMAGE brings a /bin/sh, --store-closure a bash; a script may name its own \
+                    interpreter, as #!/bin/bash\n";
     assert!(none.code == Some(1) && none.stderr.ends_with(expected), "{}", none.stderr);
 }
 
@@ -180,7 +181,8 @@ fn hooks_without_a_store() {
         let run = run(&place, "userns", &format!("{flag} hook.sh"));
         let expected = format!(
             "error: root script not run to its end: {phase}: no shell for a hook: expected a store closure with bin/sh or \
-             bin/bash, or a script that names an interpreter in it\n"
+             bin/bash, or a script that names an interpreter in it\nhint: --base IMAGE brings a /bin/sh, --store-closure a \
+             bash; a script may name its own interpreter, as #!/bin/bash\n"
         );
         assert!(run.code == Some(1) && run.stderr.ends_with(&expected), "{}", run.stderr);
         place.check_no_leftovers();

@@ -107,7 +107,7 @@ fn errors_as_json() {
     assert_eq!(
         missing,
         json!({
-            "error": expected, "code": "not-found", "class": "not-found", "hint": null, "differences": [], "status": 1,
+            "error": expected, "code": "not-found", "class": "not-found", "hint": "`layerstone closure -o NAME.closure.json` writes a closure", "differences": [], "status": 1,
         })
     );
     place.write("old.json", r#"{"format": "layerstone/closure", "version": 0, "graph": []}"#);
