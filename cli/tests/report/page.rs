@@ -165,6 +165,43 @@ fn by_keyboard() {
     check_quiet(&browser);
 }
 
+/// A closure of 2,000 paths in 100 layers: each has its box, the pointer tells its chain, and the search leaves what has the
+/// text.
+#[test]
+fn two_thousand_paths() {
+    const COUNT: usize = 2000;
+    let Some(browser) = Browser::start() else { return };
+    let place = Place::new();
+    // Each refers to two others, so that one chain leads to it; those that are told last are the largest.
+    let path = |index: usize| format!("nix/store/{index:032}-part-{index}");
+    let used = |index: usize| [2 * index, 2 * index + 1].into_iter().filter(move |it| *it < COUNT && *it != index);
+    let file = |index: usize| {
+        let mentioned: String = used(index).map(|it| format!("/{}\n", path(it))).collect();
+        (format!("{}/f", path(index)), Entry::File((mentioned + &"x".repeat(1000 + index)).into()))
+    };
+    let files: Vec<_> = (0..COUNT).map(file).collect();
+    let layers = files.chunks(20).map(|files| tar_of(files.iter().map(|(name, it)| (name.as_bytes(), it.clone()))));
+    write_pieces(&place, &Pieces::new(&layers.collect::<Vec<_>>()));
+    place.ok("report x.tar -o page.html");
+    browser.open(&place.join("page.html"));
+    let count = |selector: &str| browser.run(&format!("return document.querySelectorAll('{selector}').length"));
+    assert_eq!([count(".box"), count("#layers button"), count("#table tbody tr")], [COUNT, 100, 100]);
+    let is_drawn =
+        "return [...document.querySelectorAll('.box')].every((it) => it.offsetWidth > 0 && it.offsetHeight > 0)";
+    assert_eq!(browser.run(is_drawn), true);
+    browser.hover(&box_of("part-1999"));
+    let expected = [0, 1, 3, 7, 15, 31, 62, 124, 249, 499, 999, 1999].map(|index| format!("part-{index}"));
+    assert_eq!(chain(&browser), expected);
+    browser.keys("#search", "part-19");
+    assert!(browser.text("#status").starts_with("111 of "), "{}", browser.text("#status"));
+    assert_eq!([count(".box:not(.dim)"), count("#table tbody tr")], [111, 100]);
+    browser.keys("#search", "99");
+    assert_eq!(rows(&browser), ["part-1999"]);
+    browser.press(key::ESCAPE);
+    assert_eq!(count(".box.dim"), 0);
+    check_quiet(&browser);
+}
+
 /// Names of files, of the image and of layers are texts and nothing else.
 #[test]
 fn hostile_names() {
