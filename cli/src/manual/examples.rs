@@ -37,7 +37,13 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
         ],
     ),
     ("layer", &["layer web.layers.json --all -o layers", "layer --tar root.tar -o root.layer.json"]),
-    ("nix-db", &["nix-db web.closure.json -o db.layer.json --blob db.tar"]),
+    (
+        "nix-db",
+        &[
+            "nix-db web.closure.json -o db.layer.json --blob db.tar",
+            "nix-db web.closure.json --uid 1000 --gid 1000 -o db.layer.json --blob db.tar",
+        ],
+    ),
     (
         "image",
         &[
@@ -47,7 +53,7 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
     ),
     ("ninja", &["ninja image.json", "ninja image.json --stage 'layers=python3 plan.py'"]),
     ("make", &["make image.json", "make image.json --image web.tar -o web.mk"]),
-    ("overlay export", &["overlay export web.tar -o files.tar"]),
+    ("overlay export", &["overlay export web.tar -o files.tar", "overlay export oci:pulled -o - | tar -t"]),
     (
         "overlay run",
         &[
@@ -55,7 +61,7 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
             "overlay run run.json -o run.layer.json --blob run.tar --timeout 600",
         ],
     ),
-    ("overlay probe", &["overlay probe"]),
+    ("overlay probe", &["overlay probe", "overlay probe --backend userns --json"]),
     ("push", &["push web.tar localhost:5000/team/web:1", "push image.json localhost:5000/team/web:2"]),
     ("pull", &["pull localhost:5000/team/web:1 -o pulled.tar", "pull localhost:5000/team/web:1 -o oci:pulled"]),
     (
@@ -66,13 +72,13 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
             "copy registry:localhost:5000/team/web:1 copy.tar",
         ],
     ),
-    ("index", &["index web.tar -o oci:all --as web:1"]),
+    ("index", &["index web.tar -o oci:all --as web:1", "index web.tar -o registry:localhost:5000/team/all:1"]),
     ("serve", &["serve web.tar", "serve image.json", "serve web.tar other.tar --listen 0.0.0.0:5001"]),
     ("check", &["check image.json", "check web.tar"]),
-    ("prefetch", &["prefetch localhost:5000/team/web:1"]),
-    ("ls", &["ls localhost:5000/team/web"]),
+    ("prefetch", &["prefetch localhost:5000/team/web:1", "prefetch localhost:5000/team/web:1 --form json"]),
+    ("ls", &["ls localhost:5000/team/web", "ls localhost:5000/team/web --json"]),
     ("digest", &["digest oci:pulled", "digest localhost:5000/team/web:1"]),
-    ("manifest", &["manifest localhost:5000/team/web:1"]),
+    ("manifest", &["manifest localhost:5000/team/web:1", "manifest oci:pulled > manifest.json"]),
     (
         "delete",
         &[
@@ -80,18 +86,18 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
             "delete localhost:5000/team/web@$(layerstone digest localhost:5000/team/web:2) --yes",
         ],
     ),
-    ("merge", &["merge web.tar other.tar -o both.tar"]),
+    ("merge", &["merge web.tar other.tar -o both.tar", "merge web.tar oci:pulled -o both.tar.gz"]),
     ("helper", &["helper fakeNss users", "helper tmp temporary"]),
     ("merge-trees", &["merge-trees folder layers -o tree", "merge-trees folder root.tar -o tree.tar"]),
     ("tarsum", &["tarsum root.tar", "tarsum < root.tar"]),
     ("inspect", &["inspect web.tar", "inspect web.tar --files '*.so*'", "inspect web.layers.json"]),
     ("diff", &["diff web.tar other.tar --changed", "diff web.layers.json web.layers.json"]),
     ("why", &["why web.tar libc", "why web.closure.json libc"]),
-    ("explain", &["explain web.closure.json --max-layers 9"]),
+    ("explain", &["explain web.closure.json --max-layers 9", "explain web.layers.json web.closure.json"]),
     ("report", &["report web.tar -o report.html", "report web.tar other.tar -o report.html"]),
     ("cache stats", &["cache stats", "cache stats --json"]),
     ("cache prune", &["cache prune --dry-run", "cache prune --cache-size 1G"]),
-    ("cache verify", &["cache verify"]),
+    ("cache verify", &["cache verify", "cache verify --json"]),
     ("demo", &["demo", "demo -o demo.tar"]),
     ("config", &["config", "config --json"]),
     ("stream", &["stream conf.json > web.tar", "stream conf.json --repo_tag web:2 -o web.tar.gz"]),
@@ -100,7 +106,7 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
         &["derivation build image.json -o web.tar", "derivation --tag image.json build image.json -o web.tar"],
     ),
     ("script", &["script words -o web.tar", "script words --dry-run"]),
-    ("schema", &["schema image > image.schema.json"]),
+    ("schema", &["schema image > image.schema.json", "schema layers > layers.schema.json"]),
     ("completions", &["completions bash > layerstone.bash", "completions zsh > _layerstone"]),
 ];
 
