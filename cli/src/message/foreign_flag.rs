@@ -11,7 +11,7 @@ const PLAIN_HTTP: &str = "--insecure HOST lets it speak plain HTTP to a registry
 const BUILDS: Commands = &["build", "ninja", "make"];
 
 /// The commands, the flag, and what to do instead.
-const FLAGS: [(Commands, &str, &str); 28] = [
+const FLAGS: [(Commands, &str, &str); 29] = [
     (BUILDS, "-f", DOCKERFILE),
     (BUILDS, "--file", DOCKERFILE),
     (BUILDS, "--build-arg", DOCKERFILE),
@@ -24,6 +24,7 @@ const FLAGS: [(Commands, &str, &str); 28] = [
     (BUILDS, "--squash", "--kind single makes an image of one layer"),
     (BUILDS, "--iidfile", "--digest-file FILE writes the digest of the image"),
     (BUILDS, "--config", "\"config\" in an image.json; --cmd, --env, --label and others are flags"),
+    (&["layers", "build"], "--keep", "--previous IMAGE, or its plan, keeps the layers that are out there"),
     (&["inspect"], "--format", "--json prints it for programs, such as jq"),
     (&["inspect"], "-o", "`layerstone report IMAGE -o report.html` writes a page; what is printed goes behind >"),
     (&[], "--user", CREDENTIALS),

@@ -8,7 +8,7 @@ pub const CREDENTIALS: &str =
     "credentials are read from the files of docker and podman: `docker login HOST` or `podman login HOST`";
 
 /// The words, and what to do instead.
-const WORDS: [(&str, &str); 20] = [
+const WORDS: [(&str, &str); 21] = [
     ("login", CREDENTIALS),
     ("logout", "credentials are in the files of docker and podman: `docker logout HOST` or `podman logout HOST`"),
     ("run", "docker and podman run images: `layerstone copy FILE docker:`, then `docker run NAME:TAG`"),
@@ -28,6 +28,7 @@ const WORDS: [(&str, &str); 20] = [
     ("graph", "`layerstone closure` finds what an image needs"),
     ("verify", "`layerstone check IMAGE` reads all of an image, `layerstone closure --verify` store paths"),
     ("squash", "`layerstone build --kind single` makes an image of one layer"),
+    ("tree", "`layerstone inspect IMAGE --tree` shows the directories of an image by size"),
     ("history", "`layerstone inspect IMAGE` shows the layers of an image"),
 ];
 

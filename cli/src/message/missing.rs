@@ -4,7 +4,7 @@ const ARCHIVE: &str = "-o NAME.tar writes an archive, -o oci:DIR a layout, -o do
 const LAYER_AND_BLOB: &str = "-o NAME.layer.json --blob NAME.tar: what the layer is, and its tar";
 
 /// The command, the start of what it lacks, and what to write.
-const ROWS: [(&str, &str, &str); 25] = [
+const ROWS: [(&str, &str, &str); 34] = [
     ("build", "--output", "-o NAME.tar writes an archive, -o oci:DIR a layout, -o docker: gives the image to docker"),
     ("build", "--compression", "--compression gzip, or zstd: a level is one of its levels"),
     ("build", "no image: ", "--name NAME with --contents STORE-PATH or --copy FROM:TO"),
@@ -34,15 +34,34 @@ const ROWS: [(&str, &str, &str); 25] = [
     ("completions", "<SHELL>", "bash, elvish, fish, powershell or zsh"),
     ("inspect", "<FILE|IMAGE>", "an archive, a layout, a stage file, or a place such as registry:HOST/NAME:TAG"),
     ("serve", "<IMAGE>", "IMAGE is an archive, a layout or an image.json"),
+    ("index", "--output", "-o oci:DIR writes a layout, -o registry:HOST/NAME:TAG puts it into a registry"),
+    ("overlay export", "--output", "-o NAME.tar writes a tar, -o - gives it to a pipe"),
+    ("merge-trees", "--output", "-o DIR makes a folder, -o NAME.tar a tar"),
+    ("merge-trees", "<SOURCE>", "folders and tars come here"),
+    ("diff", "<", "two images, two closures or two plans"),
+    ("why", "<", "an image or a closure, and a path or a name, as in `layerstone why web.tar glibc`"),
+    ("explain", "<", "an image, a closure with --max-layers 100, or a plan and its closure"),
+    ("stream", "<CONF.JSON>", "nixpkgs' streamLayeredImage has such a file as its `conf`"),
+    ("script", "<FILE>", "a file comes here each of whose lines is a word of a command line"),
+];
+
+/// What to write where no row names the command.
+const ANYWHERE: [(&str, &str); 4] = [
+    ("<IMAGE.JSON>", "`layerstone init` writes an image.json to begin with"),
+    ("<IMAGE>", "an archive, a layout, or a place such as registry:HOST/NAME:TAG"),
+    ("<SRC>", "an archive, a layout, or a place such as registry:HOST/NAME:TAG"),
+    ("<REF>", "HOST/NAME:TAG is an image in a registry"),
 ];
 
 /// What to write, of all that lacks.
 pub fn hints(command: &str, lacking: &[String]) -> Vec<&'static str> {
+    let lacks = |what: &str| lacking.iter().any(|it| it.starts_with(what));
+    let of_command = ROWS.iter().filter(|(of, what, _)| *of == command && lacks(what));
+    let has_own = |what: &str| ROWS.iter().any(|(of, own, _)| *of == command && what.starts_with(own));
+    let anywhere = ANYWHERE.iter().filter(|(what, _)| lacks(what) && !has_own(what));
     let mut hints = Vec::new();
-    for (_, _, hint) in
-        ROWS.iter().filter(|(of, what, _)| *of == command && lacking.iter().any(|it| it.starts_with(what)))
-    {
-        if !hints.contains(hint) {
+    for hint in of_command.map(|(.., hint)| *hint).chain(anywhere.map(|(_, hint)| *hint)) {
+        if !hints.contains(&hint) {
             hints.push(hint);
         }
     }
@@ -50,7 +69,7 @@ pub fn hints(command: &str, lacking: &[String]) -> Vec<&'static str> {
 }
 
 /// A flag, and what its values are like.
-const VALUES: [(&str, &str); 17] = [
+const VALUES: [(&str, &str); 28] = [
     ("'--max-layers ", "--max-layers 100"),
     ("'--jobs ", "-j 4 uses four threads"),
     ("'--level ", "gzip has the levels 1 to 12, zstd 1 to 22"),
@@ -67,6 +86,17 @@ const VALUES: [(&str, &str); 17] = [
     ("'--mtime ", "--mtime 2024-05-01"),
     ("'--created ", "--created now, or --created 2024-05-01"),
     ("'--strategy ", "--strategy least-churn"),
+    ("'--output ", "-o NAME.tar, or another place: oci:DIR, registry:HOST/NAME:TAG"),
+    ("'--contents ", "--contents ./result: a store path, or a link to one"),
+    ("'--compression ", "gzip is what everything reads, zstd is faster and smaller, none leaves the tars as they are"),
+    ("'--progress ", "plain writes a line a stage, as logs of CI want it"),
+    ("'--errors ", "json is for programs: an object a line"),
+    ("'--color ", "always colours what goes into a pipe too; NO_COLOR=1 is obeyed"),
+    ("'--sync ", "always waits for the disk, never leaves that to the system"),
+    ("'--form ", "nix is an attribute set for pullImage, json is for programs"),
+    ("'[NAME]'", "image is the schema of image.json; closure, layers and layer are files of the stages"),
+    ("'--kind ", "layered has a layer for many a store path, single has one for all"),
+    ("'<NAME[=PATH]>", "fakeNss, tmp, shadowSetup, usrBinEnv=PATH, binSh=PATH or caCertificates=PATH"),
     ("expected a number of bytes", "units are k, M, G and Ki, Mi, Gi"),
 ];
 

@@ -45,6 +45,9 @@ impl Slip {
         if hints.is_empty() && !matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
             hints = tips;
         }
+        if hints.is_empty() {
+            hints.extend(last_hint(error.kind(), &message));
+        }
         let name = running_name();
         let help = format!("'layerstone {name}{}--help'", if name.is_empty() { "" } else { " " });
         Slip { message, hints, usage: usage.trim().replace("'--help'", &help) }
@@ -112,6 +115,48 @@ fn hints(error: &clap::Error, message: &str) -> Vec<String> {
         _ => None,
     };
     hint.into_iter().collect()
+}
+
+/// What to do where neither a near word nor a tip is known.
+fn last_hint(kind: ErrorKind, message: &str) -> Option<String> {
+    let quoted = message.split('\'').nth(1).unwrap_or_default();
+    match kind {
+        ErrorKind::InvalidSubcommand => Some("`layerstone -h` lists the commands".to_owned()),
+        ErrorKind::UnknownArgument => Some(format!("`layerstone {} -h` lists what it takes", running_name())),
+        ErrorKind::TooManyValues => {
+            Some(format!("{} stands alone, without a value", message.split('\'').nth(3).unwrap_or_default()))
+        }
+        ErrorKind::ArgumentConflict if message.contains("multiple times") => {
+            Some("it is said once: one of the two has to go".to_owned())
+        }
+        ErrorKind::ArgumentConflict if message.contains("expected an image of kind layered") => {
+            Some("an image of kind single has one layer: leave it out, or say --kind layered".to_owned())
+        }
+        ErrorKind::ArgumentConflict => {
+            let (given, expected) = message.split_once(": expected ")?;
+            let (needed, _) = expected.split_once(" with ")?;
+            Some(format!("say {needed} too, or leave {given} out"))
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => missing::hints(&running_name(), &[lacking(quoted)])
+            .first()
+            .copied()
+            .or_else(|| missing::value_hint(message))
+            .map(str::to_owned)
+            .or_else(|| message.contains("[possible values: ").then(|| "write one of the possible values".to_owned()))
+            .or_else(|| {
+                let is_empty = message.starts_with("a value is required");
+                is_empty.then(|| format!("write it as {}", quoted.replace(['<', '>'], "")))
+            }),
+        _ => None,
+    }
+}
+
+/// What lacks where a value is empty, as clap names it where it is not there at all: `<IMAGE.JSON>` of `[IMAGE.JSON]`.
+fn lacking(quoted: &str) -> String {
+    match quoted.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, _)) => format!("<{name}>"),
+        None => quoted.to_owned(),
+    }
 }
 
 /// What is meant by a word in place of a command.

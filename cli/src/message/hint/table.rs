@@ -2,7 +2,12 @@
 //! as those of a spec's keys, of names in places, and of what a script's inside says.
 
 /// What an error's text holds, and what to do.
-const ROWS: [(&str, &str); 5] = [
+const ROWS: [(&str, &str); 11] = [
+    ("--max-layers: found 0", "--max-layers 100 is usual; docker takes up to 127, those of the base among them"),
+    (
+        "No space left on device",
+        "make room on that disk, or name another one; --cache DIR and TMPDIR may lie elsewhere too",
+    ),
     ("expected NAME=VALUE", "--env NAME=VALUE: the caller's environment is not taken over"),
     ("expected @sha256: and 64", "`layerstone digest HOST/NAME:TAG` prints it"),
     ("and a tag only in its own place", "HOST/NAME:TAG has one colon behind the last slash"),
@@ -14,6 +19,13 @@ const ROWS: [(&str, &str); 5] = [
         "no shell",
         "--base IMAGE brings a /bin/sh, --store-closure a bash; a script may name its own interpreter, as #!/bin/bash",
     ),
+    (
+        ": exit status 127",
+        "127 means that a command was not found: is it spelled right, and is it in the PATH of the script?",
+    ),
+    (": exit status 126", "126 means that a file cannot be executed: chmod +x FILE, or sh FILE"),
+    ("script failed: ", "what it said last stands above; `set -x` in its first line shows each command"),
+    ("it exists, expected another file", "-o OTHER.json writes beside it, --force in its place"),
 ];
 
 /// What to do about an error with this text.

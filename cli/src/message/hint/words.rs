@@ -200,7 +200,9 @@ fn of_json(text: &str) -> Option<String> {
 fn of_no_such_image(text: &str) -> Option<String> {
     let (wanted, found) = text.strip_prefix("no such image: ")?.split_once(": found ")?;
     let (path, _) = wanted.split_once('#')?;
-    let first = found.split(", ").next().filter(|name| !name.contains(' '))?;
+    let first = found.split(", ").next().filter(|name| !name.starts_with("one without") && *name != "no image")?;
+    // A layout has an image under a name and a tag besides, and tells its platform: `hello:1 1 (linux/amd64)`.
+    let first = first.split(' ').next()?;
     Some(format!("{path}#{first}"))
 }
 
