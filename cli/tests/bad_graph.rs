@@ -155,7 +155,8 @@ fn wrong_format() {
 fn layers_of_nothing() {
     let place = place("x", "");
     let told = place.fail(&format!("layers {} --max-layers 0 -o old", synth().graph.display()));
-    assert_eq!(told, "error: --max-layers: found 0, expected 1 or more\n");
+    let hint = "--max-layers 100 is usual; docker takes up to 127, those of the base among them";
+    assert_eq!(told, format!("error: --max-layers: found 0, expected 1 or more\nhint: {hint}\n"));
     let told = place.fail(&format!("layers {} --max-layers 1 --exclude {A} -o old", synth().graph.display()));
     assert_eq!(told, format!("error: cannot exclude: {A}: not in the closure\n"));
 }

@@ -3,6 +3,10 @@
 use crate::support::{Place, require_tool, synth};
 use std::process::{Command, Stdio};
 
+/// What is told of a disk that is full.
+const FULL: &str = ": No space left on device (os error 28)\n\
+    hint: make room on that disk, or name another one; --cache DIR and TMPDIR may lie elsewhere too\n";
+
 /// A place where every command could run, and the output of old.
 pub fn place() -> Place {
     let place = Place::new();
@@ -112,7 +116,7 @@ fn full_disk() {
         unshare.args(["-rm", "bash", "-c", &script]).current_dir(place.path()).env("TMPDIR", place.temporary());
         let output = unshare.output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(told, format!("error: cannot write: disk/{name}: No space left on device (os error 28)\n"));
+        assert_eq!(told, format!("error: cannot write: disk/{name}{FULL}"));
         assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("status\n{name}\n1\nold\n"));
     }
 }
@@ -148,7 +152,7 @@ fn full_stdout() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{line}: {told}");
         assert!(told.starts_with("error: cannot write: "), "{line}: {told}");
-        assert!(told.ends_with(": No space left on device (os error 28)\n"), "{line}: {told}");
+        assert!(told.ends_with(FULL), "{line}: {told}");
         place.check_no_leftovers();
     }
 }

@@ -164,9 +164,10 @@ fn a_failing_script() {
     place.write("x.layer.json", "old");
     place.write("x.tar", "old");
     let told = place.fail("root --extra-commands script -o x.layer.json --blob x.tar");
-    assert!(told.ends_with("one\ntwo\nerror: script failed: script: exit status 3\n"), "{told}");
+    let hint = "hint: what it said last stands above; `set -x` in its first line shows each command\n";
+    assert!(told.ends_with(&format!("one\ntwo\nerror: script failed: script: exit status 3\n{hint}")), "{told}");
     place.write("image.json", json!({"name": "x", "extraCommands": "kill -9 $$"}).to_string());
     place.write("x.tar", "old");
     let told = place.fail("build image.json -o x.tar");
-    assert_eq!(told, "error: script failed: extraCommands: killed by signal 9\n");
+    assert_eq!(told, format!("error: script failed: extraCommands: killed by signal 9\n{hint}"));
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 /// A script fails for every caller with the same words.
 #[track_caller]
 fn check_failure(script: &str, expected: &str) {
+    let expected =
+        &*format!("{expected}\nhint: what it said last stands above; `set -x` in its first line shows each command\n");
     for caller in Caller::all() {
         let (place, run) = layer(caller, &spec(script, false));
         let told: String = run.stderr.split_inclusive('\n').filter(|line| !line.starts_with("warning: ")).collect();
@@ -25,13 +27,13 @@ fn failing_scripts() {
     check_failure(
         "echo one; chown 5 absent",
         "one\nchown: cannot access 'absent': No such file or directory\n\
-         error: script failed: fakeRootCommands: exit status 1\n",
+         error: script failed: fakeRootCommands: exit status 1",
     );
-    check_failure("mkdir a; chown 5 a; exit 7", "error: script failed: fakeRootCommands: exit status 7\n");
-    check_failure("kill -9 $$", "error: script failed: fakeRootCommands: killed by signal 9\n");
+    check_failure("mkdir a; chown 5 a; exit 7", "error: script failed: fakeRootCommands: exit status 7");
+    check_failure("kill -9 $$", "error: script failed: fakeRootCommands: killed by signal 9");
     check_failure(
         "mkdir a; mknod a c 1 3",
-        "mknod: a: File exists\nerror: script failed: fakeRootCommands: exit status 1\n",
+        "mknod: a: File exists\nerror: script failed: fakeRootCommands: exit status 1",
     );
 }
 

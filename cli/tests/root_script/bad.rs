@@ -26,7 +26,8 @@ fn scripts_that_fail() {
     let lines: String = (3..=22).map(|n| format!("  | line {n}\n")).collect();
     for backend in backends() {
         let run = run(&place, backend, "");
-        assert!(run.stderr.ends_with(&lines), "{}", run.stderr);
+        let hint = "hint: what it said last stands above; `set -x` in its first line shows each command\n";
+        assert!(run.stderr.ends_with(&format!("{lines}{hint}")), "{}", run.stderr);
         failed(&place, run, &format!("error: script failed: root script: exit status 7\n{lines}"));
     }
     place.write("script.sh", "kill -9 $$");

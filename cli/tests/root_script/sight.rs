@@ -84,7 +84,11 @@ fn interpreters() {
     let place = Place::new();
     place.write("base.tar", archive(&[busybox]));
     for (script, expected) in [
-        ("echo one; false; echo two", Err("one\nerror: script failed: root script: exit status 1\n  | one\n")),
+        (
+            "echo one; false; echo two",
+            Err("one\nerror: script failed: root script: exit status 1\n  | one\n\
+                 hint: what it said last stands above; `set -x` in its first line shows each command\n"),
+        ),
         ("#!/bin/sh\necho one; false; echo two", Ok("one\ntwo\n")),
         ("#!/bin/echo -n:\n", Ok("-n: /dev/root-script\n")),
         (

@@ -2,12 +2,8 @@
 //! as those of a spec's keys, of names in places, and of what a script's inside says.
 
 /// What an error's text holds, and what to do.
-const ROWS: [(&str, &str); 11] = [
+const ROWS: [(&str, &str); 10] = [
     ("--max-layers: found 0", "--max-layers 100 is usual; docker takes up to 127, those of the base among them"),
-    (
-        "No space left on device",
-        "make room on that disk, or name another one; --cache DIR and TMPDIR may lie elsewhere too",
-    ),
     ("expected NAME=VALUE", "--env NAME=VALUE: the caller's environment is not taken over"),
     ("expected @sha256: and 64", "`layerstone digest HOST/NAME:TAG` prints it"),
     ("and a tag only in its own place", "HOST/NAME:TAG has one colon behind the last slash"),

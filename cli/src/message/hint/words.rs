@@ -15,6 +15,7 @@ pub fn of(text: &str) -> Option<String> {
         .or_else(|| of_no_such_image(text))
         .or_else(|| of_no_folder(text))
         .or_else(|| of_no_spec(text))
+        .or_else(|| of_full_disk(text))
         .or_else(|| {
             nearest_listed(text)
                 .filter(|_| !text.contains("one of them"))
@@ -217,6 +218,13 @@ fn of_no_folder(text: &str) -> Option<String> {
         _ if Path::new(path).is_file() => Some(format!("{path} is a file: choose another name")),
         _ => None,
     }
+}
+
+/// A disk, or a user's share of it, that is full; what the kernel has no more of is called so, too.
+fn of_full_disk(text: &str) -> Option<String> {
+    let is_full = ["No space left on device", "Disk quota exceeded"].iter().any(|it| text.contains(it));
+    (is_full && text.contains("cannot write"))
+        .then(|| "make room on that disk, or name another one; --cache DIR and TMPDIR may lie elsewhere too".to_owned())
 }
 
 /// What is read in place of a spec.
