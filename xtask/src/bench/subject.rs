@@ -161,7 +161,12 @@ impl Subject {
         let root = ["--root".as_ref(), self.root.as_os_str(), "-o".as_ref(), folder.as_os_str()];
         self.stage(&[&["layer".as_ref(), layers.as_os_str(), "--all".as_ref()][..], &root[..]].concat())?;
         for entry in folder.read_dir()? {
-            let layer: Value = serde_json::from_slice(&fs::read(entry?.path())?)?;
+            let path = entry?.path();
+            // Beside them is the record of what was written.
+            if !path.to_string_lossy().ends_with(".layer.json") {
+                continue;
+            }
+            let layer: Value = serde_json::from_slice(&fs::read(path)?)?;
             self.layer_bytes += layer["size"].as_u64().context("a layer file has no size")?;
         }
         Ok(())
