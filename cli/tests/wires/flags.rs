@@ -114,7 +114,8 @@ fn errors_as_json() {
     let old = told("layers old.json --max-layers 3 --errors=json", 1);
     assert_eq!(old["hint"], json!("write it again with `layerstone closure`"));
     let usage = told("layers --errors json --no-such-flag", 2);
-    assert_eq!((&usage["status"], &usage["hint"]), (&json!(2), &Value::Null));
+    let hint = "`layerstone layers -h` lists what it takes";
+    assert_eq!((&usage["status"], &usage["hint"]), (&json!(2), &json!(hint)));
     assert!(usage["error"].as_str().unwrap().starts_with("unexpected argument '--no-such-flag' found"), "{usage}");
     assert_eq!(place.run("layers --help --errors json").code, Some(0));
     let mut spec = place.json("image.json");
