@@ -300,12 +300,13 @@ impl<R: Read + Seek> Members<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{BLOCK, Common, Dialect, Entry, Owner};
     use std::io::Cursor;
 
-    fn tar(dialect: Dialect, entries: &[Entry]) -> Vec<u8> {
+    /// A tar of these entries, whose files and padding are `x`.
+    pub(crate) fn tar(dialect: Dialect, entries: &[Entry]) -> Vec<u8> {
         let common = Common { dialect, mtime: 1, owner: Owner::root() };
         let mut tar = Vec::new();
         for entry in entries {

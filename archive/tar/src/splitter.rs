@@ -235,20 +235,8 @@ fn invalid(cause: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Common, Dialect, Entry, Owner};
-
-    fn tar(dialect: Dialect, entries: &[Entry]) -> Vec<u8> {
-        let common = Common { dialect, mtime: 1, owner: Owner::root() };
-        let mut tar = Vec::new();
-        for entry in entries {
-            common.append_header(entry, &mut tar);
-            let size = entry.kind.size() as usize;
-            tar.resize(tar.len() + size, b'x');
-            tar.resize(tar.len().next_multiple_of(BLOCK), 0);
-        }
-        tar.resize(tar.len() + 2 * BLOCK, 0);
-        tar
-    }
+    use crate::member::tests::tar;
+    use crate::{Dialect, Entry};
 
     /// A header, and the numbers of bytes of it and of contents.
     type Found = (RawHeader, usize, usize);
