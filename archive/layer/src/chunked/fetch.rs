@@ -4,7 +4,7 @@
 //! chunk of another file that another layer has is copied too, and the rest is asked for in ranges of bytes. Ranges with
 //! less than a kilobyte between them become one, and so do the nearest ones if there are more than 1,024.
 
-use super::table_reader::{Chunk, ChunkTable, ChunkedFile};
+use super::table_reader::{Chunk, ChunkTable};
 use layerstone_store::Digest;
 use std::collections::HashSet;
 use std::ops::AddAssign;
@@ -91,16 +91,10 @@ fn merged(ranges: &[(u64, u64)]) -> (u64, u64) {
     (bytes + gaps[..filled].iter().sum::<u64>(), (ranges.len() - filled) as u64)
 }
 
-impl ChunkedFile {
-    /// Bytes of its frames.
-    pub fn size(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.end - chunk.offset).sum()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunked::ChunkedFile;
 
     fn file(name: &str, chunks: &[(&str, u64, u64)]) -> ChunkedFile {
         let is_whole = chunks.len() == 1;

@@ -5,7 +5,7 @@ use super::manifest::{Chunk, Entry};
 use super::position::{Span, TYPE, TablePosition};
 use super::tar_split;
 use layerstone_store::Digest;
-use layerstone_tar::RawHeader;
+use layerstone_tar::{RawHeader, clean_name};
 use std::collections::HashSet;
 use std::io::{self, Write};
 use twox_hash::XxHash3_64;
@@ -130,8 +130,8 @@ impl TableBuilder {
 /// Each tells whether the layer can have a table.
 impl Parts {
     fn header(&mut self, raw: &[u8], header: &RawHeader) -> io::Result<bool> {
-        let Some(entry) = Entry::of(header) else { return Ok(false) };
-        if !self.names.insert(XxHash3_64::oneshot(&tar_split::compared(&header.name))) {
+        // As tar-split compares them: two members of one name are an error there.
+        if !self.names.insert(XxHash3_64::oneshot(&clean_name(&header.name))) {
             return Ok(false);
         }
         self.segment(raw)?;
@@ -139,6 +139,7 @@ impl Parts {
             self.file = Some((Box::new(header.clone()), Vec::new()));
             return Ok(true);
         }
+        let Some(entry) = Entry::of(header) else { return Ok(false) };
         self.entry(&entry)?;
         self.contents(header, None)?;
         Ok(true)

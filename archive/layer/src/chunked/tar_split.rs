@@ -9,7 +9,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use layerstone_tar::clean_name;
 use serde::Serialize;
 
 /// Contents of a member.
@@ -42,11 +41,6 @@ pub(super) fn segment(bytes: &[u8], position: u64) -> Vec<u8> {
 pub(super) fn file(name: &str, size: u64, crc: Option<u64>, position: u64) -> Vec<u8> {
     let payload = crc.map(|crc| STANDARD.encode(crc.to_be_bytes()));
     line(&Line { kind: FILE, name, size, payload, position })
-}
-
-/// A name as tar-split compares it: two members of one name are an error.
-pub(super) fn compared(name: &[u8]) -> Vec<u8> {
-    clean_name(name)
 }
 
 fn line(line: &Line<'_>) -> Vec<u8> {
