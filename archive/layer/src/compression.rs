@@ -72,17 +72,13 @@ impl Compression {
         }
     }
 
-    /// The parameters to compress so: at this level, or at the default one. None for a way that this crate does not
-    /// write, or a level that the way does not have.
-    pub fn params(self, level: Option<i32>) -> Option<CompressionParams> {
-        let params = match (self, level) {
-            (Compression::Gzip, None) => CompressionParams::GZIP,
-            (Compression::Zstd, None) => CompressionParams::ZSTD,
-            (Compression::Gzip, Some(level)) => CompressionParams::Gzip { level },
-            (Compression::Zstd, Some(level)) => CompressionParams::Zstd { level },
-            _ => return None,
-        };
-        Some(params).filter(|params| params.levels().contains(&params.level()))
+    /// The parameters to compress so, at the default level; none for a way that this crate does not write.
+    pub fn usual(self) -> Option<CompressionParams> {
+        match self {
+            Compression::Gzip => Some(CompressionParams::GZIP),
+            Compression::Zstd => Some(CompressionParams::ZSTD),
+            Compression::None | Compression::Bzip2 | Compression::Xz => None,
+        }
     }
 }
 
@@ -193,7 +189,9 @@ mod tests {
             (Compression::Xz, None, None),
             (Compression::None, None, None),
         ] {
-            assert_eq!(compression.params(level), expected, "{compression:?} {level:?}");
+            let usual = compression.usual();
+            let params = level.map_or(usual, |level| usual.and_then(|usual| usual.at(level)));
+            assert_eq!(params, expected, "{compression:?} {level:?}");
         }
         let params = serde_json::to_string(&CompressionParams::GZIP).unwrap();
         assert_eq!(params, r#"{"codec":"gzip","level":4}"#);

@@ -109,7 +109,7 @@ impl ImageTarget {
     /// elsewhere, where layers are compressed.
     pub fn compression(&self, choice: &CompressionChoice) -> Result<Option<CompressionParams>> {
         let named = match self {
-            ImageTarget::Archive(path) => Ending::of(path).and_then(|ending| ending.compression().params(None)),
+            ImageTarget::Archive(path) => Ending::of(path).and_then(|ending| ending.compression().usual()),
             ImageTarget::DockerArchive(_) | ImageTarget::Engine(_) => None,
             ImageTarget::OciLayout(_) | ImageTarget::OciArchive(_) | ImageTarget::Registry(_) => return Ok(None),
         };

@@ -110,7 +110,7 @@ impl TarLayer<'_> {
         let layer = LayerFile::new(found.diff_id, found.tar.size());
         let params = match found.compression {
             Compression::None => return Ok(layer),
-            other => other.params(None),
+            other => other.usual(),
         };
         let Some(params) = params else {
             let tar = self.tar.display();
