@@ -159,21 +159,24 @@ fn text(answer: &Answer, old: &Side, new: &Side, comparing: &Comparing<'_>) -> S
         let name = format!("{}  {}", paint.bold(names(&side.image)), platform(&side.image));
         text += &labelled(
             label,
-            &format!("{name}, {} in {} layers", size(total(&side.image)), side.image.layers.len()),
+            &format!("{name}, {} in {}", size(total(&side.image)), counted(side.image.layers.len() as u64, "layer")),
             paint,
         );
         text += &labelled("", &side.image.image_id.to_string(), paint);
     }
     let all = answer.present.size.saturating_add(answer.sent.size);
     let sum = |sum: &Sum| {
-        let plural = if sum.layers == 1 { "" } else { "s" };
-        format!("{} in {} layer{plural}, {}", size(sum.size), sum.layers, percent(sum.size, all))
+        format!("{} in {}, {}", size(sum.size), counted(sum.layers as u64, "layer"), percent(sum.size, all))
     };
     text += &labelled("there", &paint.known(sum(&answer.present)), paint);
     text += &labelled("sent", &paint.sent(sum(&answer.sent)), paint);
     if let Some(Chunks { size: all, tables, ranges }) = answer.chunks {
-        let chunks =
-            format!("{} to clients of zstd:chunked, {} of it tables, {ranges} ranges", size(all), size(tables));
+        let chunks = format!(
+            "{} to clients of zstd:chunked, {} of it tables, {}",
+            size(all),
+            size(tables),
+            counted(ranges, "range")
+        );
         text += &labelled("", &paint.sent(chunks), paint);
     }
     let table = LayerTable {
@@ -195,6 +198,11 @@ fn text(answer: &Answer, old: &Side, new: &Side, comparing: &Comparing<'_>) -> S
         text += &format!("\n{title}\n{}", files::text(files, paint));
     }
     text
+}
+
+/// A number of things, in the singular if it is one.
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn row(index: usize, layer: &Layer, new: &Side) -> LayerRow {
