@@ -4,7 +4,7 @@ use crate::args::bytes::parse_bytes;
 use crate::args::cache::default_directory;
 use crate::screen::answer::{AnswerArgs, print_answer};
 use crate::screen::out::print;
-use crate::screen::table::size;
+use crate::screen::table::{counted, size};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use layerstone_pipeline::{Error, SIZE};
@@ -150,8 +150,7 @@ fn passed_over_text(count: u64) -> String {
 }
 
 fn shown(room: Usage) -> String {
-    let files = if room.files == 1 { "1 file".to_owned() } else { format!("{} files", room.files) };
-    format!("{files} of {}", size(room.bytes))
+    format!("{} of {}", counted(room.files, "file"), size(room.bytes))
 }
 
 impl CacheArgs {

@@ -3,6 +3,7 @@
 use crate::args::Common;
 use crate::args::transfer::TransferArgs;
 use crate::screen::answer::AnswerArgs;
+use crate::screen::table::counted;
 use anyhow::{Result, bail};
 use clap::Args;
 use layerstone_pipeline::{CheckedImage, ImageSource};
@@ -47,7 +48,7 @@ fn value(CheckedImage { name, platform, layers, faults }: &CheckedImage) -> serd
 
 fn text(CheckedImage { name, platform, layers, faults }: &CheckedImage) -> String {
     let platform = platform.as_ref().map(|platform| format!(" ({platform})")).unwrap_or_default();
-    let layers = if *layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") };
+    let layers = counted(*layers as u64, "layer");
     let faults: Vec<String> = faults.iter().map(|fault| format!("  {fault}\n")).collect();
     let outcome = if faults.is_empty() { "no fault found" } else { "found" };
     format!("{name}{platform}: {layers}, {outcome}\n{}", faults.concat())

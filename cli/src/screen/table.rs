@@ -41,6 +41,11 @@ impl std::fmt::Display for Table {
     }
 }
 
+/// A number of things, in the singular if it is one: `1 layer`, `2 layers`.
+pub fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A number of bytes with three digits and a decimal unit: `1.63 GB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];

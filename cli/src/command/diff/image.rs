@@ -9,7 +9,7 @@ use crate::screen::difference::text as difference_text;
 use crate::screen::fit::labelled;
 use crate::screen::layer_table::{LayerRow, LayerState, LayerTable, Names};
 use crate::screen::out::print;
-use crate::screen::table::{percent, size};
+use crate::screen::table::{counted, percent, size};
 use anyhow::Result;
 use layerstone_closure::{Item, PathDiff, difference};
 use layerstone_image::{
@@ -198,11 +198,6 @@ fn text(answer: &Answer, old: &Side, new: &Side, comparing: &Comparing<'_>) -> S
         text += &format!("\n{title}\n{}", files::text(files, paint));
     }
     text
-}
-
-/// A number of things, in the singular if it is one.
-fn counted(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn row(index: usize, layer: &Layer, new: &Side) -> LayerRow {
