@@ -5,6 +5,7 @@ pub mod bytes;
 pub mod cache;
 pub mod check;
 pub mod compression;
+pub mod erofs;
 pub mod layer_output;
 pub mod legacy;
 pub mod limit;

@@ -24,6 +24,7 @@
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
 //! | `debian` | images on Debian, as docker, buildah and skopeo hand it over, run; nginx serves a page |
 //! | `determinism` | same inputs, same bytes, whatever the machine, the user, the threads |
+//! | `erofs` | layers as EROFS file systems: the kernel shows the files of the tar; what is there stays; what cannot be |
 //! | `export` | the files of an image as one flat tar: as GNU tar unpacks its layers, as docker exports it |
 //! | `fake_root` | scripts as a fake root: fakeroot's bytes, whoever runs them; the layer as their root |
 //! | `faults` | system calls that fail: locks, write-back, close, openat2 |
@@ -107,6 +108,7 @@ mod determinism;
 mod dist;
 mod divided;
 mod docker_tools;
+mod erofs;
 mod export;
 mod fake_root;
 mod faults;

@@ -5,7 +5,7 @@ use layerstone_guest::Phase;
 use layerstone_sandbox::{describe_exit, quote};
 use layerstone_store::Exceeded;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -80,6 +80,19 @@ pub enum Error {
     /// The base's files have more extended attributes than may be kept in memory.
     #[error("the base's files: {0}")]
     Attributes(Exceeded),
+    /// A layer that cannot be a file system of its own: it needs files of lower layers, or has more than one holds.
+    #[error("{0}")]
+    NotAlone(String),
+    /// The files of a layer have more bytes of holes than it may have when it is unpacked.
+    #[error("files with holes: {}: found {found} bytes of zeros that no layer holds, expected at most {limit} (limit unpacked)", name.display())]
+    Holes {
+        /// What the layer is called.
+        name: PathBuf,
+        /// Bytes of holes.
+        found: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
     /// What came back is not what a run sends.
     #[error("cannot understand what came back: {0}")]
     Garbled(String),

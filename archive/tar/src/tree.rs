@@ -141,6 +141,25 @@ pub(crate) mod tests {
         tar
     }
 
+    /// The files of a layer alone: a whiteout is `a!`, and an opaque directory `a/!`.
+    #[track_caller]
+    fn check_alone(members: &str, expected: &str) {
+        let alone = LayerTree::read(Cursor::new(tar(members))).unwrap().alone().unwrap();
+        let mut left = vec![(String::new(), alone.root())];
+        let mut found = Vec::new();
+        while let Some((name, node)) = left.pop() {
+            match node.is_overlay_whiteout() {
+                true => found.push(format!("{name}!")),
+                false => found.push(line(&name, node) + if node.is_opaque() { "!" } else { "" }),
+            }
+            let below =
+                node.children().map(|(base, node)| (join(name.as_bytes(), base).escape_ascii().to_string(), node));
+            left.extend(below.collect::<Vec<_>>().into_iter().rev());
+        }
+        found.retain(|line| line != "/");
+        assert_eq!(found.join(" "), expected);
+    }
+
     fn put(tree: &mut Tree, members: &str) -> Result<()> {
         tree.put(LayerTree::read(Cursor::new(tar(members))).unwrap())
     }
@@ -263,6 +282,20 @@ pub(crate) mod tests {
         for upper in ["a/x a/.wh..wh..opq", "a/.wh..wh..opq a/x", "a/.wh..wh..opq a/.wh.x a/x"] {
             check(&[lower, upper], "a/@700 a/x e");
         }
+    }
+
+    #[test]
+    fn layers_alone() {
+        check_alone("", "");
+        check_alone("a=1 b=>a d/c->x", "a=1 b=1 d/ d/c->x");
+        check_alone(".wh.a d/.wh.b d/c", "a! d/ d/b! d/c");
+        check_alone("d/.wh..wh..opq d/x .wh..wh..opq", "/! d/! d/x");
+        // What is hidden and there anew.
+        check_alone(".wh.a a=1 .wh.d d/x", "a=1 d/! d/x");
+        check_alone("a=1 a/.wh.b a/.wh..wh..opq", "a=1");
+        check_alone(".wh..wh.aufs .wh..wh.plnk/7.8=5 b=>.wh..wh.plnk/7.8", "b=5");
+        let error = LayerTree::read(Cursor::new(tar("b=>c"))).unwrap().alone().unwrap_err().to_string();
+        assert_eq!(error, "cannot link: b: found the target c, expected a file of this layer or of a lower one");
     }
 
     #[test]

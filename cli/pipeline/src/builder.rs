@@ -8,8 +8,8 @@ use crate::image::{Built, Checks, check_architecture, image_of, write, write_to}
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{
-    BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, ImageTarget, Opener, Origin, PreviousImages,
-    PreviousPlan, Registries, Report, Result, ScriptOptions,
+    BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, ErofsCache, ImageTarget, Opener, Origin,
+    PreviousImages, PreviousPlan, Registries, Report, Result, ScriptOptions,
 };
 use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Rates, Settings, Strategy};
@@ -48,6 +48,8 @@ pub struct BuildOptions<'a> {
     pub compression: CompressionChoice,
     /// Where layers are cached.
     pub cache: CacheOptions,
+    /// Directory that keeps the layers as file systems, for containerd.
+    pub erofs_cache: Option<PathBuf>,
     /// Whether the image is checked before it is written.
     pub checks: Checks,
     /// Receives warnings, notices and progress.
@@ -101,6 +103,7 @@ impl<'a> BuildOptions<'a> {
             sandbox: SandboxOptions::default(),
             compression: CompressionChoice::default(),
             cache: CacheOptions::default(),
+            erofs_cache: None,
             checks: Checks::default(),
             report,
         }
@@ -132,6 +135,7 @@ pub struct Builder<'a> {
     pub(crate) base: Option<BaseImage>,
     pub(crate) state: Option<BuildState>,
     pub(crate) cache: BuildCache<'a>,
+    erofs_cache: Option<ErofsCache>,
     pub(crate) options: &'a BuildOptions<'a>,
 }
 
@@ -162,7 +166,9 @@ impl<'a> Builder<'a> {
             settings.rates = state.rates()?.unwrap_or_default();
         }
         let settings = options.plan.over(settings, &options.previous_images(spec)?)?;
-        Ok(Builder { spec, settings, base, state, cache, options })
+        let erofs_cache =
+            options.erofs_cache.as_deref().map(|path| ErofsCache::open(path, options.limits)).transpose()?;
+        Ok(Builder { spec, settings, base, state, cache, erofs_cache, options })
     }
 
     /// The same with the strategy of the spec; `name` is the spec's file, for messages.
@@ -221,13 +227,22 @@ impl<'a> Builder<'a> {
     }
 
     /// Passes layers to `write`, and stores the result in cache and state.
-    fn finish(&self, layers: Vec<Layer>, write: impl FnOnce(Vec<Layer>) -> Result<Built>) -> Result<Built> {
+    fn finish(&self, mut layers: Vec<Layer>, write: impl FnOnce(Vec<Layer>) -> Result<Built>) -> Result<Built> {
         let of_store: Vec<Layer> = layers.iter().filter(|layer| layer.recipe.is_some()).cloned().collect();
         let origins: Vec<Origin> = layers.iter().map(Origin::of_own).collect();
-        let built = write(layers).map_err(|error| self.cache.explain(error, &of_store))?;
+        let kept = self.add_file_systems(&mut layers);
+        let built = kept.and_then(|()| write(layers)).map_err(|error| self.cache.explain(error, &of_store))?;
         self.remember(&of_store, &built.image)?;
         let below = self.base.as_ref().map_or(0, |base| base.image.layers.len());
         Ok(Built { tally: built.tally.built(below, &origins), ..built })
+    }
+
+    /// Keeps the layers as file systems, those of the base too.
+    fn add_file_systems(&self, layers: &mut [Layer]) -> Result<()> {
+        let Some(cache) = &self.erofs_cache else { return Ok(()) };
+        let mut below = self.base.as_ref().map_or_else(Vec::new, |base| base.image.layers_below());
+        cache.add(&mut below, self.options.report)?;
+        cache.add(layers, self.options.report)
     }
 
     /// Remembers the layers of the store that an image was built of.

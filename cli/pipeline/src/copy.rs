@@ -10,12 +10,14 @@ use crate::error::chain_text;
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::opener::OpenedFile;
 use crate::{
-    BuildOptions, Builder, CacheOptions, Destination, ImageSource, Opener, Rehearsal, Report, Result, Tally, remote,
+    BuildOptions, Builder, CacheOptions, Destination, ErofsCache, ImageSource, Opener, Rehearsal, Report, Result,
+    Tally, remote,
 };
 use layerstone_image::StoredImage;
-use layerstone_oci::{BlobStore, Image, Location, Place, Platform, Reference, Wanted, media_type};
+use layerstone_oci::{BlobStore, Config, Image, Location, Place, Platform, Reference, Wanted, media_type};
 use layerstone_spec::Spec;
-use layerstone_store::Scratch;
+use layerstone_store::{Digest, Scratch};
+use serde_json::Value;
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
@@ -128,10 +130,26 @@ impl Copier<'_> {
     }
 
     fn put_image(&self, image: &Image<'_>, store: &dyn BlobStore, scratch: Option<Scratch>) -> Result<PutManifest> {
+        self.add_file_systems(image)?;
         let to = Unnamed { store, compression: self.options.compression, uploads: self.options.registries.uploads };
         let put = to.write(image, self.report())?;
         let tally = Tally::of(&image.layers, &put);
         Ok(PutManifest::of(put, tally, scratch))
+    }
+
+    /// Keeps the layers of an image as file systems, if that is asked for.
+    pub(crate) fn add_file_systems(&self, image: &Image<'_>) -> Result<()> {
+        let Some(directory) = self.options.erofs_cache.as_deref().filter(|_| self.rehearsal.is_none()) else {
+            return Ok(());
+        };
+        let mut layers = image.layers.clone();
+        if let Config::Bytes(config) = &image.config {
+            let diff_ids = diff_ids(config);
+            // What else an artifact lists is no layer.
+            layers.truncate(diff_ids.len());
+            layers.iter_mut().zip(diff_ids).for_each(|(layer, diff_id)| layer.diff_id = Some(diff_id));
+        }
+        ErofsCache::open(directory, self.options.limits)?.add(&mut layers, self.report())
     }
 
     /// An image of a registry that goes as it is.
@@ -180,6 +198,13 @@ impl Copier<'_> {
             }
         }
     }
+}
+
+/// The diff IDs that a config tells; none if it is that of an artifact.
+fn diff_ids(config: &[u8]) -> Vec<Digest> {
+    let config: Value = serde_json::from_slice(config).unwrap_or_default();
+    let diff_ids = config.pointer("/rootfs/diff_ids").cloned().unwrap_or_default();
+    serde_json::from_value(diff_ids).unwrap_or_default()
 }
 
 /// What an image is called where it is: a name with its tag rather than a tag alone.

@@ -27,6 +27,7 @@ mod depfile;
 mod destination;
 mod docker_destination;
 pub mod engine;
+mod erofs_cache;
 mod find_manifest;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -74,6 +75,7 @@ pub use copy::Copier;
 pub use depfile::{BuildStep, StepOptions};
 pub use destination::{Destination, WriteOptions};
 pub use docker_destination::write_archive;
+pub use erofs_cache::ErofsCache;
 pub use error::{Differences, Error, Refused, Result, chain_text};
 pub use find_manifest::find_manifest;
 pub use image::{Built, Checks, FoundLayer, check_architecture, image_of, layer_files_of, read_layer, write_image};

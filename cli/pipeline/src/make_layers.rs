@@ -2,10 +2,10 @@
 
 use crate::record::{Record, Written};
 use crate::report::title_of_paths;
-use crate::{BuildCache, PriorLayers, Report, Result};
+use crate::{BuildCache, ErofsCache, PriorLayers, Report, Result};
 use layerstone_layer::{
-    BlobCache, CompressedBlob, CompressionParams, CompressorPool, LayerFile, LayerLookup, Recipe, Source, compress_all,
-    digest_all, store_layout,
+    BlobCache, CompressedBlob, CompressionParams, CompressorPool, Layer, LayerFile, LayerLookup, Recipe, Source,
+    compress_all, digest_all, store_layout,
 };
 use layerstone_store::{Digest, Output, Store, StorePath};
 use layerstone_tar::{Owner, tarsum};
@@ -31,6 +31,8 @@ pub struct LayersToMake<'a> {
     pub prior: PriorLayers,
     /// The cache.
     pub cache: &'a BuildCache<'a>,
+    /// Where the layers are kept as file systems.
+    pub erofs_cache: Option<&'a ErofsCache>,
     /// What an earlier run wrote into the directory of all of them, if they have one.
     pub record: Option<Record>,
 }
@@ -78,6 +80,9 @@ impl LayersToMake<'_> {
             }
             layers.push(layer);
         }
+        if let Some(erofs_cache) = self.erofs_cache {
+            erofs_cache.add(&mut self.tars(&layers, store), report)?;
+        }
         let (printed, written): (Vec<_>, Vec<_>) =
             layers.iter().zip(&self.files).partition(|(_, file)| *file == stdout);
         for ((layer, _), output) in written.iter().zip(&mut outputs) {
@@ -93,6 +98,15 @@ impl LayersToMake<'_> {
             layer.write(file)?;
         }
         Ok(())
+    }
+
+    /// The layers of these layer files as tars, which are laid out when they are read.
+    fn tars(&self, layers: &[LayerFile], store: &Store) -> Vec<Layer> {
+        let tar = |(recipe, layer): (&Recipe, &LayerFile)| {
+            let source = Source::lazy(store, recipe, layer.size);
+            Layer::of_tar(source, Some(layer.diff_id), title_of_paths(&recipe.paths))
+        };
+        self.recipes.iter().zip(layers).map(tar).collect()
     }
 
     /// Where compressed layers are kept, if the blobs are compressed.

@@ -164,6 +164,7 @@ impl Copier<'_> {
             let (name, tally) = (image.name_for(&image_id), Tally::default());
             return Ok(Published::Image { name, image_id, tally });
         }
+        self.add_file_systems(&image)?;
         let to = WriteOptions {
             compression: self.options.compression,
             ..WriteOptions::new(target, self.options.registries)

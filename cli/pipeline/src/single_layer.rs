@@ -2,9 +2,9 @@
 
 use crate::error::Context;
 use crate::tar_layer::{NewBlob, written};
-use crate::{BaseImage, Report, Result};
+use crate::{BaseImage, ErofsCache, Report, Result};
 use layerstone_image::paths_comment;
-use layerstone_layer::{CompressionParams, LayerFile, Layout, Prefix, Source, write_layer};
+use layerstone_layer::{CompressionParams, Layer, LayerFile, Layout, Prefix, Source, write_layer};
 use layerstone_store::{Output, Store, StorePath};
 use layerstone_tar::{Owner, tarsum};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct SingleLayer<'a> {
     pub xattrs: bool,
     /// How the blob is compressed.
     pub compression: Option<CompressionParams>,
+    /// Where the layer is kept as a file system.
+    pub erofs_cache: Option<&'a ErofsCache>,
 }
 
 impl SingleLayer<'_> {
@@ -43,6 +45,9 @@ impl SingleLayer<'_> {
         check_front(&front, &tar, report)?;
         let blob_file = NewBlob { path: blob, compression: self.compression };
         let made = written(&source, blob_file, &mut out, report)?;
+        if let Some(erofs_cache) = self.erofs_cache {
+            erofs_cache.add(&mut [Layer::of_tar(source.clone(), Some(made.diff_id), blob)], report)?;
+        }
         let tarsum = if self.tarsum { Some(tarsum(source.reader()?)?) } else { None };
         let (store_paths, comment) = (paths.to_vec(), Some(comment(paths)));
         let mut layer = LayerFile { store_paths, comment, tarsum, ..made };

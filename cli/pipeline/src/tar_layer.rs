@@ -1,10 +1,10 @@
 //! Makes a layer of any tar: read as engines read layers, hashed, described; its bytes stay what they are.
 
 use crate::error::Context;
-use crate::{Report, Result};
+use crate::{ErofsCache, Report, Result};
 use layerstone_image::{FoundTar, unpack_tar};
 use layerstone_layer::{
-    Compression, CompressionParams, CompressorPool, Descriptor, LayerFile, Progress, Source, compress_layer,
+    Compression, CompressionParams, CompressorPool, Descriptor, Layer, LayerFile, Progress, Source, compress_layer,
     media_type, write_layer,
 };
 use layerstone_store::{Limits, Output, open_regular};
@@ -37,12 +37,19 @@ pub struct NewBlob<'a> {
 }
 
 impl TarLayer<'_> {
-    /// Writes the layer file, whose blob is the tar as it is, or a new one; both or none.
+    /// Writes the layer file, whose blob is the tar as it is, or a new one; both or none. The layer is kept as a file system
+    /// too, if that has a place.
     ///
     /// # Errors
     ///
     /// The tar is none that can be a layer, or a file cannot be written.
-    pub fn run(&self, output: &Path, blob: Option<NewBlob<'_>>, report: &dyn Report) -> Result<()> {
+    pub fn run(
+        &self,
+        output: &Path,
+        blob: Option<NewBlob<'_>>,
+        erofs_cache: Option<&ErofsCache>,
+        report: &dyn Report,
+    ) -> Result<()> {
         if output != Path::new("-") {
             Output::create(output)?;
         }
@@ -53,6 +60,10 @@ impl TarLayer<'_> {
             Some((blob, out)) => written(&Source::Part(found.tar.clone()), blob, out, report)?,
         };
         layer.comment = Some(COMMENT.to_owned());
+        if let Some(erofs_cache) = erofs_cache {
+            let tar = Source::Part(found.tar.clone());
+            erofs_cache.add(&mut [Layer::of_tar(tar, Some(found.diff_id), self.tar)], report)?;
+        }
         layer.tarsum = if self.tarsum { Some(tarsum(found.tar.reader())?) } else { None };
         layer.set_blob(output, blob.map_or(self.tar, |blob| blob.path))?;
         if output == Path::new("-") {

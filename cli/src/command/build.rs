@@ -10,6 +10,7 @@ use crate::args::base::BaseArgs;
 use crate::args::cache::CacheArgs;
 use crate::args::check::CheckArgs;
 use crate::args::compression::CompressionArgs;
+use crate::args::erofs::ErofsArgs;
 use crate::args::plan::PlanArgs;
 use crate::args::registry::RegistryArgs;
 use crate::args::result::ResultArgs;
@@ -66,6 +67,8 @@ pub struct Options {
     #[command(flatten)]
     compression: CompressionArgs,
     #[command(flatten)]
+    erofs: ErofsArgs,
+    #[command(flatten)]
     archive: ArchiveArgs,
     #[command(flatten)]
     image: ImageArgs,
@@ -106,7 +109,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let build = options.build_options(&store, &registries, output.as_ref(), common)?;
     if options.dry_run {
         for (spec, strategy) in &specs {
-            let build = BuildOptions { state: None, cache: CacheOptions::default(), ..build.clone() };
+            let build =
+                BuildOptions { state: None, cache: CacheOptions::default(), erofs_cache: None, ..build.clone() };
             dry_run::run(
                 spec,
                 &Builder::open(spec, strategy.clone(), false, &build)?,
@@ -177,6 +181,7 @@ impl Options {
             sandbox: self.sandbox.options(),
             compression: self.compression.choice()?,
             cache: self.cache.options(),
+            erofs_cache: self.erofs.directory.clone(),
             checks: self.check.checks(),
             ..BuildOptions::new(store, registries, common)
         })
@@ -193,6 +198,6 @@ impl Options {
         }
         let files = files.reads(self.scripts.files()).reads(self.registry.files());
         let files = files.writes(&self.step.depfile).writes_state(self.state.as_deref()).writes_to(target);
-        files.writes(self.results.files()).check()
+        self.erofs.noted(files.writes(self.results.files())).check()
     }
 }

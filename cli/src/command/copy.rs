@@ -1,6 +1,7 @@
 //! `layerstone copy`: an image from anywhere to anywhere.
 
 use crate::args::Common;
+use crate::args::erofs::ErofsArgs;
 use crate::args::result::ResultArgs;
 use crate::args::transfer::TransferArgs;
 use crate::overwrite::Files;
@@ -12,6 +13,7 @@ use clap::Args;
 use layerstone_oci::{Location, Place, Reference};
 use layerstone_pipeline::{Copier, ImageSource, ImageTarget, Published, Registries, check_places};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,13 +34,15 @@ pub struct Options {
     #[arg(long = "as", value_name = "NAME:TAG")]
     name: Option<String>,
     /// Copy the images of all architectures, and the index that lists them
-    #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
+    #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression", "erofs_cache"])]
     all: bool,
     /// Show which blobs are there and which would be sent or written, with their bytes, and do nothing of it
     #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
     dry_run: bool,
     #[command(flatten)]
     transfer: TransferArgs,
+    #[command(flatten)]
+    erofs: ErofsArgs,
     #[command(flatten)]
     results: ResultArgs,
     #[command(flatten)]
@@ -54,12 +58,14 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let is_alone = |location: &Location| !location.path.is_dir() && location.reference().is_none();
     let replaced = matches!(&source, ImageSource::Image(Place::File(location)) if is_alone(location));
     // Any other output is still refused over it.
-    Files::default().reads(source.path()).writes(options.results.files()).check()?;
+    options.erofs.noted(Files::default().reads(source.path()).writes(options.results.files())).check()?;
     let read: Vec<&ImageSource> = [&source].into_iter().filter(|_| !replaced).collect();
     options.transfer.check_files(&read, &target, &options.results)?;
     let registries = options.transfer.registries(common);
-    let Options { all, transfer, results, answer, .. } = options;
-    let how = How { verb: "copied", all: *all, dry_run: options.dry_run, transfer, results, answer: *answer };
+    let Options { all, transfer, erofs, results, answer, .. } = options;
+    let erofs_cache = erofs.directory.as_ref();
+    let how =
+        How { verb: "copied", all: *all, dry_run: options.dry_run, transfer, erofs_cache, results, answer: *answer };
     copy(&source, &target, name, &how, &registries, common)
 }
 
@@ -72,6 +78,8 @@ pub struct How<'a> {
     /// Only what would be done is told.
     pub dry_run: bool,
     pub transfer: &'a TransferArgs,
+    /// Directory that keeps the layers as file systems.
+    pub erofs_cache: Option<&'a PathBuf>,
     pub results: &'a ResultArgs,
     /// How what is done is told.
     pub answer: AnswerArgs,
@@ -92,6 +100,7 @@ pub fn copy(
     let results = how.results.open()?;
     let store = how.transfer.store.store()?;
     let mut copier = how.transfer.copier(&store, registries, common)?;
+    copier.options.erofs_cache = how.erofs_cache.cloned();
     copier.options.replaces = Some((target.clone(), name.clone()));
     if how.dry_run {
         let rehearsal = Arc::default();

@@ -6,6 +6,7 @@ use crate::args::Common;
 use crate::args::base::StageBaseArgs;
 use crate::args::cache::CacheArgs;
 use crate::args::compression::CompressionArgs;
+use crate::args::erofs::ErofsArgs;
 use crate::args::stamp::StampArgs;
 use crate::args::step::StepArgs;
 use crate::args::store::StoreArgs;
@@ -60,6 +61,8 @@ pub struct Options {
     blobs: bool,
     #[command(flatten)]
     compression: CompressionArgs,
+    #[command(flatten)]
+    erofs: ErofsArgs,
     /// Take what layer files in this folder say of layers that have the same recipe, without reading their files
     #[arg(id = "known", long = "known", value_name = "DIR", conflicts_with_all = ["behind", "blob", "blobs", "tarsum"])]
     prior: Option<PathBuf>,
@@ -95,13 +98,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let xattrs = options.xattrs || spec.as_ref().is_some_and(|spec| spec.xattrs);
     let (tarsum, compression) = (options.tarsum, options.compression.choice()?.or(None));
     options.check_files(spec.as_ref(), &plan, compression, &store)?;
+    let erofs_cache = options.erofs.open(options.base.limits())?;
+    let erofs_cache = erofs_cache.as_ref();
     if let (Some(root), Some(blob)) = (&options.behind, &options.blob) {
         let base = options.base.open(spec.as_ref(), common)?;
         // In an order that no plan decides: the tar has one of its own.
         let paths: BTreeSet<StorePath> = plan.layers.into_iter().flatten().collect();
         let paths = &Vec::from_iter(paths);
         let (base, store) = (base.as_ref(), &store);
-        let job = SingleLayer { root, paths, mtime, base, store, tarsum, xattrs, compression };
+        let job = SingleLayer { root, paths, mtime, base, store, tarsum, xattrs, compression, erofs_cache };
         let mut step = options.step.begin(&[&options.output, blob])?;
         job.run(&options.output, blob, common)?;
         step.layer(store, root)?;
@@ -129,7 +134,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     step.recipes(&store, &recipes);
     let record = made.as_ref().map(Record::read).transpose()?;
     let unrecorded = record.as_ref().map(|record| output::unrecorded(&options.output, count, record)).transpose()?;
-    LayersToMake { recipes, files, blobs, tarsum, compression, prior, cache: &cache, record }.run(&store, common)?;
+    LayersToMake { recipes, files, blobs, tarsum, compression, prior, cache: &cache, erofs_cache, record }
+        .run(&store, common)?;
     made.iter_mut().for_each(|made| made.keep());
     for path in unrecorded.into_iter().flatten() {
         common.warn(format_args!("left alone: {}: no earlier run has recorded it", path.display()));
@@ -154,11 +160,16 @@ impl Options {
         }
         let store = self.store.store()?;
         let files = Files::of(&store).reads([tar]).writes(&self.step.depfile);
-        files.writes(&self.blob).writes([&self.output]).check()?;
+        self.erofs.noted(files.writes(&self.blob).writes([&self.output])).check()?;
         let mut step =
             self.step.begin(&[Some(&self.output), self.blob.as_ref()].into_iter().flatten().collect::<Vec<_>>())?;
         let blob = self.blob.as_deref().map(|path| NewBlob { path, compression });
-        TarLayer { tar, limits: self.base.limits(), tarsum: self.tarsum }.run(&self.output, blob, common)?;
+        TarLayer { tar, limits: self.base.limits(), tarsum: self.tarsum }.run(
+            &self.output,
+            blob,
+            self.erofs.open(self.base.limits())?.as_ref(),
+            common,
+        )?;
         step.file(tar);
         Ok(step.finish()?)
     }

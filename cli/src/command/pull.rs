@@ -60,7 +60,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let source = ImageSource::Image(Place::Registry(reference));
     let Options { all, transfer, results, answer, .. } = options;
-    let how = How { verb: "pulled", all: *all, dry_run: false, transfer, results, answer: *answer };
+    let how = How { verb: "pulled", all: *all, dry_run: false, transfer, erofs_cache: None, results, answer: *answer };
     copy(&source, &target, name, &how, &registries, common)
 }
 

@@ -56,6 +56,14 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.transfer.check_files(&[&source], &target, &options.results)?;
     let registries = options.transfer.registries(common);
     let Options { all, transfer, results, answer, .. } = options;
-    let how = How { verb: "pushed", all: *all, dry_run: options.dry_run, transfer, results, answer: *answer };
+    let how = How {
+        verb: "pushed",
+        all: *all,
+        dry_run: options.dry_run,
+        transfer,
+        erofs_cache: None,
+        results,
+        answer: *answer,
+    };
     copy(&source, &target, None, &how, &registries, common)
 }

@@ -11,6 +11,7 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
             "build image.json -o web.tar",
             "build --name web --contents ./result --cmd /bin/web -o oci:web",
             "build --name app --copy app:/bin/app --cmd /bin/app -o app.tar.gz",
+            "build image.json -o oci:web --erofs-cache erofs",
             "build image.json --dry-run",
         ],
     ),

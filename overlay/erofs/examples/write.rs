@@ -1,6 +1,6 @@
 //! Writes a file system with one file in its root directory, and prints its size.
 
-use layerstone_erofs::{FileContents, Inode, InodeKind, write};
+use layerstone_erofs::{FileContents, Inode, InodeKind, SmallFiles, write};
 use std::io::{self, Write};
 
 struct Hello;
@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
     let root = InodeKind::Directory(vec![(b"greeting"[..].into(), 1)]);
     let file = InodeKind::File(5);
     let mut image = Vec::new();
-    write(&[inode(root, 0o755), inode(file, 0o644)], &mut Hello, &mut image)?;
+    write(&[inode(root, 0o755), inode(file, 0o644)], SmallFiles::BehindInode, &mut Hello, &mut image)?;
     println!("{} bytes", image.len());
     Ok(())
 }

@@ -10,6 +10,16 @@ pub const SLOT: u64 = 32;
 /// Contents of at most so many bytes follow their record, so that one block read brings both.
 const SMALL: u64 = 2048;
 
+/// Where the contents of small regular files go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmallFiles {
+    /// Behind their inodes: takes the least room, and one read brings both.
+    BehindInode,
+    /// Into blocks of their own, as other files': `mkfs.erofs` merges the trees of several such file systems into one that
+    /// refers to their blocks (erofs-utils, lib/rebuild.c), which it does not do for contents behind inodes.
+    InBlocks,
+}
+
 /// Where a file's parts are, and which names it has.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
@@ -43,7 +53,7 @@ pub struct Layout {
 
 impl Layout {
     /// Places the files. None if there are more bytes than block numbers for them.
-    pub fn new(inodes: &[Inode]) -> Option<Layout> {
+    pub fn new(inodes: &[Inode], small_files: SmallFiles) -> Option<Layout> {
         let mut at = FIRST;
         let mut extents = Vec::with_capacity(inodes.len());
         for inode in inodes {
@@ -52,7 +62,8 @@ impl Layout {
                 _ => inode.plain_size(),
             };
             let fixed = RECORD + inode.xattr_size();
-            let is_small = size > 0 && size <= SMALL && fixed + size <= BLOCK;
+            let goes_behind = small_files == SmallFiles::BehindInode || !matches!(inode.kind, InodeKind::File(_));
+            let is_small = goes_behind && size > 0 && size <= SMALL && fixed + size <= BLOCK;
             let length = if is_small { fixed + size } else { fixed };
             // What is read as one must not cross a block's end (fs/erofs/data.c).
             let unit = if is_small { length } else { RECORD };

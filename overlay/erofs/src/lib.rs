@@ -16,6 +16,7 @@ mod layout;
 mod write;
 
 pub use inode::{Inode, InodeKind, Xattr};
+pub use layout::SmallFiles;
 pub use write::{FileContents, write};
 
 /// Bytes of a block.

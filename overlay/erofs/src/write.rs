@@ -2,7 +2,7 @@
 
 use crate::directory::{self, Entry};
 use crate::layout::{Extent, Layout};
-use crate::{BLOCK, Inode, InodeKind};
+use crate::{BLOCK, Inode, InodeKind, SmallFiles};
 use std::io::{self, Write};
 
 /// Where the superblock is in its block, in bytes (`EROFS_SUPER_OFFSET`).
@@ -30,9 +30,14 @@ pub trait FileContents {
 ///
 /// Contents cannot be read; writing fails; `FileTooLarge`: there are more than 16 TiB; `InvalidFilename`: a name has more
 /// than 255 bytes.
-pub fn write(inodes: &[Inode], contents: &mut dyn FileContents, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    inodes: &[Inode],
+    small_files: SmallFiles,
+    contents: &mut dyn FileContents,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     inodes.iter().try_for_each(check_names)?;
-    let layout = Layout::new(inodes).ok_or(io::ErrorKind::FileTooLarge)?;
+    let layout = Layout::new(inodes, small_files).ok_or(io::ErrorKind::FileTooLarge)?;
     let mut out = Counted { out, count: 0 };
     out.write_all(&superblock(&layout, inodes.len()))?;
     for (number, (inode, extent)) in inodes.iter().zip(&layout.extents).enumerate() {
@@ -180,7 +185,7 @@ mod tests {
         inodes[0] = inode(InodeKind::Directory(names.clone()), 0o755);
 
         let mut bytes = Vec::new();
-        write(&inodes, &mut Keys(sizes.clone()), &mut bytes).unwrap();
+        write(&inodes, SmallFiles::BehindInode, &mut Keys(sizes.clone()), &mut bytes).unwrap();
         let image = Image(bytes);
         assert_eq!((image.0.len() % 4096, image.number(1024, 4)), (0, u64::from(MAGIC)));
         assert_eq!(image.number(1024 + 36, 4) * 4096, image.0.len() as u64);
@@ -220,7 +225,8 @@ mod tests {
         ];
         let root = Inode { xattrs, ..inode(InodeKind::Directory(vec![(b"x"[..].into(), 1)]), 0o755) };
         let mut bytes = Vec::new();
-        write(&[root, inode(InodeKind::File(3), 0o644)], &mut Keys(vec![0, 3]), &mut bytes).unwrap();
+        write(&[root, inode(InodeKind::File(3), 0o644)], SmallFiles::BehindInode, &mut Keys(vec![0, 3]), &mut bytes)
+            .unwrap();
         let image = Image(bytes);
         let root = image.number(1024 + 14, 2);
         let found: Vec<u8> = image.xattrs(root).iter().map(|(name, _)| *name.last().unwrap()).collect();
@@ -228,11 +234,33 @@ mod tests {
         assert_eq!(image.contents(image.entries(root)[2].1), (0o100_644, 3, vec![1; 3]));
     }
 
+    /// What fits behind an inode goes there, or into a block of its own; links and directories always go there.
+    #[test]
+    fn small_files_in_blocks() {
+        let names = vec![(b"file"[..].into(), 1), (b"link"[..].into(), 2), (b"empty"[..].into(), 3)];
+        let inodes = [
+            inode(InodeKind::Directory(names), 0o755),
+            inode(InodeKind::File(5), 0o644),
+            inode(InodeKind::Symlink(b"file"[..].into()), 0o777),
+            inode(InodeKind::File(0), 0o644),
+        ];
+        for (small_files, blocks, format) in [(SmallFiles::BehindInode, 2, 5), (SmallFiles::InBlocks, 3, 1)] {
+            let mut bytes = Vec::new();
+            write(&inodes, small_files, &mut Keys(vec![0, 5, 0, 0]), &mut bytes).unwrap();
+            let image = Image(bytes);
+            let entries: BTreeMap<Vec<u8>, u64> = image.entries(image.number(1024 + 14, 2)).into_iter().collect();
+            let format_of = |name: &[u8]| image.number(entries[name] as usize * 32, 2);
+            assert_eq!((image.0.len(), format_of(b"file"), format_of(b"link")), (blocks * 4096, format, 5));
+            assert_eq!(image.contents(entries[&b"file"[..]]), (0o100_644, 5, vec![1; 5]));
+            assert_eq!(image.contents(entries[&b"empty"[..]]), (0o100_644, 0, vec![]));
+        }
+    }
+
     #[test]
     fn contents_of_another_size_are_an_error() {
         let root = inode(InodeKind::Directory(vec![(b"x"[..].into(), 1)]), 0o755);
         let file = inode(InodeKind::File(3), 0o644);
-        let error = write(&[root, file], &mut Keys(vec![0, 4]), &mut Vec::new()).unwrap_err();
+        let error = write(&[root, file], SmallFiles::InBlocks, &mut Keys(vec![0, 4]), &mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -1,8 +1,8 @@
 //! Writes the store paths that a script needs as a read-only file system for a virtual machine.
 
-use super::disk::write_erofs;
+use crate::file_system::write_erofs;
 use crate::{Error, Result, ScriptStore};
-use layerstone_erofs::{FileContents, Inode, InodeKind};
+use layerstone_erofs::{FileContents, Inode, InodeKind, SmallFiles};
 use layerstone_store::StorePath;
 use std::collections::HashMap;
 use std::fs::{self, DirEntry, File, Metadata};
@@ -17,7 +17,8 @@ pub fn image(store: &ScriptStore<'_>) -> Result<File> {
     let mut files = Files::default();
     files.add_all(store)?;
     let inodes = std::mem::take(&mut files.inodes);
-    write_erofs(&inodes, &mut files, &file).map_err(Error::io("write", "the store of the root script"))?;
+    let written = write_erofs(&inodes, SmallFiles::BehindInode, &mut files, &file);
+    written.map_err(Error::io("write", "the store of the root script"))?;
     Ok(file)
 }
 

@@ -1,5 +1,6 @@
 //! Reads the files of one layer and what it hides of lower ones (OCI image-spec, layer.md, "Whiteouts").
 
+use super::Tree;
 use super::node::{Made, Node, Origin, join, split};
 use crate::{Allowance, Error, Kind, Member, Members, Result, Whiteout};
 use layerstone_store::{Limit, Limits};
@@ -142,6 +143,30 @@ impl LayerTree {
             self.check_made()?;
         }
         Ok(())
+    }
+
+    /// The files of this layer alone, in the form that an upper directory of overlayfs has: a whiteout in the place of what is
+    /// hidden, and directories that say that they are opaque.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HardLink`]: a hard link of a file that is not in the layer.
+    pub fn alone(mut self) -> Result<Tree> {
+        self.settle(&Node::implied())?;
+        for name in &self.hidden {
+            let (directory, base) = split(name);
+            let Some(directory) = self.root.find_mut(directory).filter(|node| node.is_directory()) else { continue };
+            let whiteout = || Box::new(Node::overlay_whiteout());
+            let own = directory.children.directory().entry(base.into()).or_insert_with(whiteout);
+            // A directory of this layer in the place of what it hides has nothing of that.
+            own.is_opaque = own.is_directory();
+        }
+        for name in &self.opaque {
+            if let Some(directory) = self.root.find_mut(name).filter(|node| node.is_directory()) {
+                directory.is_opaque = true;
+            }
+        }
+        Ok(Tree { root: self.root, holes: self.holes })
     }
 
     /// Makes each hard link the file that it names: of this layer, or else of `lower` as it is before anything of it is

@@ -7,6 +7,10 @@ use std::fmt;
 /// Mode of a directory that no header describes.
 const DIRECTORY_MODE: u32 = 0o755;
 
+/// What overlayfs has in the place of a file that is hidden (Linux, Documentation/filesystems/overlayfs.rst, "whiteouts and
+/// opaque directories").
+const OVERLAY_WHITEOUT: Kind = Kind::CharDevice { major: 0, minor: 0 };
+
 /// Bytes of memory that a file takes: a [`Node`], its entry in the map of its directory, and what the allocator adds.
 const NODE_BYTES: usize = 144;
 /// Bytes that a directory takes when the first file comes into it: a map with room for eleven.
@@ -34,6 +38,8 @@ pub struct Node {
     pub gid: u32,
     /// Where its header is; none for a directory that has none.
     pub(crate) origin: Option<Origin>,
+    /// Whether it hides all that lower layers have in this directory, if it is of one layer alone.
+    pub(super) is_opaque: bool,
     /// Whether it is a directory only because something is in it: no header says its mode and owner.
     pub(super) is_implied: bool,
     pub(super) children: Children,
@@ -61,6 +67,16 @@ impl Node {
         self.kind == Kind::Directory
     }
 
+    /// Whether this directory, of [one layer alone](crate::LayerTree::alone), hides all that lower layers have in it.
+    pub fn is_opaque(&self) -> bool {
+        self.is_opaque
+    }
+
+    /// Whether overlayfs takes it for a whiteout: a device of these numbers, which is none.
+    pub fn is_overlay_whiteout(&self) -> bool {
+        self.kind == OVERLAY_WHITEOUT
+    }
+
     /// The files in a directory with their names, in the order of bytes; none for all that is no directory.
     pub fn children(&self) -> impl Iterator<Item = (&[u8], &Node)> {
         self.children.0.iter().flat_map(|directory| directory.iter()).map(|(name, node)| (&**name, &**node))
@@ -73,8 +89,17 @@ impl Node {
 
     /// A directory that no header describes.
     pub(super) fn implied() -> Node {
+        Node::without_header(Kind::Directory, DIRECTORY_MODE)
+    }
+
+    /// What hides a file of this name of lower layers, as overlayfs makes it.
+    pub(super) fn overlay_whiteout() -> Node {
+        Node::without_header(OVERLAY_WHITEOUT, 0)
+    }
+
+    fn without_header(kind: Kind, mode: u32) -> Node {
         let children = Children::default();
-        Node { kind: Kind::Directory, mode: DIRECTORY_MODE, uid: 0, gid: 0, origin: None, is_implied: true, children }
+        Node { kind, mode, uid: 0, gid: 0, origin: None, is_opaque: false, is_implied: true, children }
     }
 
     /// The same file without what is below it.

@@ -23,7 +23,7 @@ impl Options {
             check_tar(blob, compression)?;
         }
         let files = Files::of(store).reads(&self.plan).reads(&self.stamp.spec).reads_layers(&self.behind);
-        let files = files.reads(self.base.files(spec)).writes(&self.step.depfile);
+        let files = self.erofs.noted(files.reads(self.base.files(spec)).writes(&self.step.depfile));
         if !self.all {
             return files.writes(&self.blob).writes([&self.output]).check();
         }
