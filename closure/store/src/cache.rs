@@ -18,7 +18,8 @@ pub use contents::{CacheContents, PruneStats, Usage};
 use crate::directory::Directory;
 use crate::{Digest, Error, Output, Result, temporary};
 use file::{HEADER, Shared, header, is_intact, touch};
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fstat};
+use rustix::process::geteuid;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -42,11 +43,13 @@ pub enum CacheKind {
     Index,
     /// Blobs, by their own digests.
     Blob,
+    /// Where archives are that were written, and what is in them, by their paths.
+    Archive,
 }
 
 impl CacheKind {
     /// All of them.
-    pub const ALL: [CacheKind; 3] = [CacheKind::Layer, CacheKind::Index, CacheKind::Blob];
+    pub const ALL: [CacheKind; 4] = [CacheKind::Layer, CacheKind::Index, CacheKind::Blob, CacheKind::Archive];
 
     /// The name of its directory.
     pub fn name(self) -> &'static str {
@@ -54,6 +57,7 @@ impl CacheKind {
             CacheKind::Layer => "layers",
             CacheKind::Index => "indexes",
             CacheKind::Blob => "blobs",
+            CacheKind::Archive => "archives",
         }
     }
 }
@@ -146,6 +150,15 @@ impl Cache {
         Some(bytes)
     }
 
+    /// What this user himself put under a key: where bytes have to be believed, others who write to a cache say nothing. A
+    /// damaged file is removed.
+    pub fn get_own(&self, kind: CacheKind, key: &Digest) -> Option<Vec<u8>> {
+        let (directory, name) = self.find(kind, key).ok()?;
+        let file = directory.open_file(&name, OFlags::RDONLY).ok()?;
+        let is_own = fstat(&file).is_ok_and(|stat| stat.st_uid == geteuid().as_raw());
+        is_own.then(|| read_open(file, kind, key, &directory, &name))?
+    }
+
     /// Notes that something was used.
     pub fn used(&self, kind: CacheKind, key: &Digest) {
         if let Ok((directory, name)) = self.find(kind, key) {
@@ -217,8 +230,13 @@ fn is_tagged(directory: &Directory) -> bool {
 
 /// What a file of a cache holds; a damaged one is removed.
 fn read(kind: CacheKind, key: &Digest, directory: &Directory, name: &OsStr) -> Option<Vec<u8>> {
+    read_open(directory.open_file(name, OFlags::RDONLY).ok()?, kind, key, directory, name)
+}
+
+/// The same of a file of it that is open.
+fn read_open(mut file: File, kind: CacheKind, key: &Digest, directory: &Directory, name: &OsStr) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    directory.open_file(name, OFlags::RDONLY).ok()?.read_to_end(&mut bytes).ok()?;
+    file.read_to_end(&mut bytes).ok()?;
     if !is_intact(kind, key, &bytes) {
         // If it cannot be removed it is not believed the next time either.
         let _ = directory.remove_file(name);
@@ -297,17 +315,18 @@ mod tests {
     #[test]
     fn verify_removes_what_is_not_whole() {
         let (_dir, cache) = cache();
-        let keys = [b"a", b"b", b"c"].map(|key| Digest::of(key));
+        let keys = [b"a", b"b", b"c", b"d"].map(|key| Digest::of(key));
         cache.put(CacheKind::Layer, &keys[0], b"a").unwrap();
         cache.put(CacheKind::Index, &keys[1], b"b").unwrap();
         cache.put(CacheKind::Blob, &keys[2], b"c").unwrap();
+        cache.put(CacheKind::Archive, &keys[3], b"d").unwrap();
         assert_eq!(cache.verify().unwrap().removed, Usage::default());
         for (kind, key) in CacheKind::ALL.iter().zip(&keys) {
             fs::write(cache.path(*kind, key), "damaged").unwrap();
         }
         let outcome = cache.verify().unwrap();
-        assert_eq!((outcome.kept.files, outcome.removed), (0, Usage { files: 3, bytes: 21 }));
-        assert_eq!(cache.contents().unwrap().kinds.map(|(_, room)| room.files), [0; 3]);
+        assert_eq!((outcome.kept.files, outcome.removed), (0, Usage { files: 4, bytes: 28 }));
+        assert_eq!(cache.contents().unwrap().kinds.map(|(_, room)| room.files), [0; 4]);
     }
 
     /// A clock that went backwards makes the order a bad one, and nothing else.

@@ -6,11 +6,13 @@
 mod cache;
 mod cancel;
 mod codec;
+mod copy_range;
 mod digest;
 mod directory;
 mod error;
 mod fields;
 mod file;
+mod identity;
 mod leftover;
 mod limits;
 mod nar_hash;
@@ -27,6 +29,7 @@ mod write_back;
 pub use cache::{Cache, CacheContents, CacheKind, PruneStats, Usage};
 pub use cancel::{Cancel, Cancelled};
 pub use codec::{decode, encode};
+pub use copy_range::RangeCopy;
 pub use digest::{Digest, Hasher};
 pub use directory::lock::{Lock, try_lock, wait_lock};
 pub use directory::{Directory, RealEntry, open_real_file, open_regular};
@@ -36,6 +39,7 @@ pub use file::{
     Document, check_format, fill_stage_file, from_value, parse_document, prepare_stage_file, read_document, read_input,
     to_text, write_stage_file, write_text,
 };
+pub use identity::FileIdentity;
 pub use leftover::{Leftover, remove_leftovers};
 pub use limits::{Description, Exceeded, LIMITS, Limit, Limits};
 pub use nar_hash::{NarHash, nix_base32};

@@ -18,7 +18,7 @@ use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -167,6 +167,16 @@ impl Output {
     /// Writes all bytes at an offset.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
+    }
+
+    /// Begins anew: what was written is gone.
+    ///
+    /// # Errors
+    ///
+    /// It is a device or a pipe, or cannot be written.
+    pub fn restart(&mut self) -> Result<()> {
+        let again = self.file.set_len(0).and_then(|()| self.file.rewind());
+        again.map_err(Error::io("write", &self.destination))
     }
 
     /// Moves the finished file to its destination, replacing what was there.

@@ -22,7 +22,7 @@ pub struct Usage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheContents {
     /// Of each kind.
-    pub kinds: [(CacheKind, Usage); 3],
+    pub kinds: [(CacheKind, Usage); 4],
     /// How many directories this user may not list.
     pub passed_over: u64,
 }
@@ -153,9 +153,14 @@ impl Cache {
     /// All files that are ours, in no order, and how many directories cannot be listed; those that are gone or were never made
     /// hold none. No link is followed.
     fn files(&self) -> Result<(Vec<Remembered>, u64)> {
+        self.files_of(&CacheKind::ALL)
+    }
+
+    /// The same of some kinds.
+    fn files_of(&self, kinds: &[CacheKind]) -> Result<(Vec<Remembered>, u64)> {
         let top = self.top().map_err(Error::io("read", &self.path))?;
         let (mut files, mut passed_over) = (Vec::new(), 0);
-        for kind in CacheKind::ALL {
+        for kind in kinds.iter().copied() {
             let opened = top.subdirectory(OsStr::new(kind.name()));
             let listed = opened.and_then(|directory| Ok((directory.names()?, directory)));
             let Some((names, directory)) = seen(listed, &mut passed_over) else { continue };
@@ -169,13 +174,25 @@ impl Cache {
         Ok((files, passed_over))
     }
 
+    /// The keys of a kind, the last used first, at most so many.
+    ///
+    /// # Errors
+    ///
+    /// The cache's directory cannot be read.
+    pub fn last_used(&self, kind: CacheKind, most: usize) -> Result<Vec<Digest>> {
+        let mut files = self.files_of(&[kind])?.0;
+        files.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.key.cmp(&b.key)));
+        files.truncate(most);
+        Ok(files.into_iter().map(|file| file.key).collect())
+    }
+
     /// Forgets all of a kind whose bytes fulfil a condition, as far as they can be read.
     ///
     /// # Errors
     ///
     /// Its directory cannot be read.
     pub fn forget_if(&self, kind: CacheKind, condition: impl Fn(&[u8]) -> bool) -> Result<()> {
-        for Remembered { key, .. } in self.files()?.0.iter().filter(|file| file.kind == kind) {
+        for Remembered { key, .. } in &self.files_of(&[kind])?.0 {
             let Ok((directory, name)) = self.find(kind, key) else { continue };
             if read(kind, key, &directory, &name).is_some_and(|bytes| condition(&bytes)) {
                 self.forget(kind, key);
