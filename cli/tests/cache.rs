@@ -172,6 +172,8 @@ fn what_was_wrong_is_forgotten() {
         assert_eq!(failed(&place, &image).contains("differs: "), with_indexes);
         place.ok(LAYERS);
         place.ok(&image);
+        // It would be copied from.
+        fs::remove_file(place.join("x.tar")).unwrap();
         place.write(&format!("root{}/bin/app", path("app")), "APPLICATION");
         let build = "build x.json --root root --cache cache -o y.tar";
         failed(&place, build);

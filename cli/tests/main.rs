@@ -3,6 +3,7 @@
 //! | module | shows |
 //! |---|---|
 //! | `absent` | files that are not there, empty files and folders, by every command and every flag: what to do is told |
+//! | `archives` | an archive that was built before is left alone, or copied from, as long as it is the very file |
 //! | `bad_bases` | base images that are cut, damaged, contradictory, hostile |
 //! | `bad_graph` | graphs, plans and numbers that are wrong |
 //! | `bad_output` | outputs that cannot be written |
@@ -86,6 +87,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod absent;
+mod archives;
 mod bad_bases;
 mod bad_graph;
 mod bad_output;

@@ -38,7 +38,10 @@ fn of_builds() {
     // Only what is not of the store is made again, and nobody asks whether a file has it.
     let again = summary(&place, &format!("build s.json {root} -o x.tar --cache cache --cache-trust-names"));
     assert!(line(&again, "layers").contains(": 1 new of ") && again.contains(" known\n"), "{again}");
-    assert!(!again.contains("wrote"), "{again}");
+    assert_eq!(line(&again, "wrote"), "nothing: the file is this image already");
+    // With a name it is another one, and nobody asks whether a file has what it needs.
+    let named = summary(&place, &format!("build s.json {root} -o x.tar --cache cache --cache-trust-names -t y:1"));
+    assert!(line(&named, "layers").contains(": 1 new of ") && !named.contains("wrote"), "{named}");
     let layout = summary(&place, &format!("build s.json {root} -o oci:x --state state"));
     assert!(layout.contains("  digest sha256:") && line(&layout, "wrote").contains(" layers of "), "{layout}");
     assert_eq!(line(&layout, "next"), "layerstone copy oci:x#x:1 docker:");

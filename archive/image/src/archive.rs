@@ -3,21 +3,26 @@
 //! A layer stands in the archive under its digest, which is only known once the layer is through. But its size is known
 //! before, and so is the offset of every byte, unless the archive is compressed. Hence three ways to write the same bytes:
 //!
-//! - a plain file: every layer is written at its offset while it is hashed, several at once, headers last;
+//! - a plain file: every layer is written at its offset while it is hashed, several at once, headers last; one that lies in
+//!   an earlier archive is copied from there;
 //! - a compressed file: front to back, each header in a slot that is written again when the digest is known. Each layer
-//!   begins and ends a compressed block, so that its bytes there are those of its blob: one that is kept is copied;
+//!   begins and ends a compressed block, so that its bytes there are those of its blob: one that is kept, in a cache or in
+//!   an earlier archive, is copied;
 //! - a pipe: layers whose digests are not given are hashed in a first pass, and all are hashed while they are written,
 //!   since what was read twice must not have changed in between, and what is given must be true.
 
+use crate::archive_cache::compression_name;
+use crate::copied_run::runs;
+use crate::member::{CopiedMember, LayerMember, WrittenLayer, padded, write_zeros};
 use crate::member_writer::{Compressed, MemberWriter, Plain, compressed_layers, plain};
 use layerstone_layer::{
-    Blob, BlobCache, BlockWriter, CompressedBlob, CompressionParams, CompressorPool, Error, Layer, Progress, Result,
-    Source, digest_all, digest_unknown,
+    BlockWriter, CompressionParams, CompressorPool, Error, Positions, Progress, Result, Source, digest_others,
+    digest_unknown,
 };
-use layerstone_store::{Digest, Output};
-use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, Part, RECORD};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use layerstone_store::{Digest, Hasher, Output};
+use layerstone_tar::{BLOCK, Common, Dialect, Entry, Owner, RECORD};
+use std::io::Write;
+use std::path::Path;
 
 /// An archive about to be written.
 pub struct Archive<'a> {
@@ -27,80 +32,6 @@ pub struct Archive<'a> {
     pub layers: Vec<LayerMember>,
     /// Modification time of all other members, in seconds since the epoch.
     pub mtime: i64,
-}
-
-/// A member that is copied as it is.
-#[derive(Debug)]
-pub struct CopiedMember {
-    /// Its header blocks.
-    pub header: Vec<u8>,
-    /// Its contents, if it has any.
-    pub contents: Option<Part>,
-}
-
-impl CopiedMember {
-    /// How many bytes it takes in an archive, padding included.
-    fn size(&self) -> u64 {
-        self.header.len() as u64 + self.contents.as_ref().map_or(0, |contents| padded(contents.size()))
-    }
-
-    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(&self.header)?;
-        let Some(contents) = &self.contents else { return Ok(()) };
-        io::copy(&mut contents.reader(), out)?;
-        write_zeros(out, padded(contents.size()) - contents.size())
-    }
-}
-
-/// A layer in an archive.
-pub struct LayerMember {
-    /// Where its bytes come from.
-    pub source: Source,
-    /// Diff ID that it must have, if that is known.
-    pub expected: Option<Digest>,
-    /// What it is called in messages: its layer file.
-    pub label: PathBuf,
-    /// Permission bits of the member.
-    pub mode: u32,
-    /// Owner of the member.
-    pub owner: Owner,
-    /// Name of the member, if it is not to be `HEX/layer.tar` after the diff ID.
-    pub name: Option<String>,
-    /// What compressing it with these parameters gives, if that is known: the digest of its blob.
-    pub made: Option<(CompressionParams, Digest)>,
-    /// The cache of its blob.
-    pub blobs: Option<BlobCache>,
-}
-
-/// A layer that was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WrittenLayer {
-    /// sha256 of its tar.
-    pub diff_id: Digest,
-    /// What it was compressed into on the way, if it was.
-    pub blob: Option<CompressedBlob>,
-}
-
-impl LayerMember {
-    /// A layer whose member has mode 0644 and no named owner, as Python's `TarInfo` begins.
-    pub fn new(source: Source, expected: Option<Digest>, label: impl Into<PathBuf>) -> LayerMember {
-        let owner = Owner::numeric_root();
-        LayerMember { source, expected, label: label.into(), mode: 0o644, owner, name: None, made: None, blobs: None }
-    }
-
-    /// The member of a layer of an image.
-    ///
-    /// # Errors
-    ///
-    /// Only its blob exists.
-    pub fn of(layer: &Layer) -> Result<LayerMember> {
-        let made = match &layer.blob {
-            Some(Blob::Made(params, descriptor)) => Some((*params, descriptor.digest)),
-            _ => None,
-        };
-        let member = LayerMember::new(layer.tar()?.clone(), layer.diff_id, layer.label.clone());
-        Ok(LayerMember { made, blobs: layer.blobs.clone(), ..member })
-    }
 }
 
 /// Members that follow the layers: names and contents.
@@ -128,7 +59,7 @@ impl Archive<'_> {
     ) -> Result<Vec<WrittenLayer>> {
         match target {
             Target::File(output) if output.is_seekable() => match params {
-                None => Ok(plain(self.write_at_offsets(output, finish, progress)?)),
+                None => self.write_at_offsets(output, finish, progress),
                 Some(params) => self.write_with_slots(output, params, finish, progress),
             },
             Target::File(output) => {
@@ -147,36 +78,67 @@ impl Archive<'_> {
         if seekable { once } else { once + first_pass }
     }
 
+    /// What decides the bytes of the archive of layers of these diff IDs, compressed so. None if something else is copied.
+    pub fn fingerprint(
+        &self,
+        digests: &[Digest],
+        params: Option<CompressionParams>,
+        finish: &dyn Fn(&[Digest]) -> Trailer,
+    ) -> Option<Digest> {
+        if !self.before.is_empty() {
+            return None;
+        }
+        let mut hasher = Hasher::default();
+        hasher.update(compression_name(params).as_bytes());
+        for (layer, digest) in self.layers.iter().zip(digests) {
+            hasher.update(digest.as_bytes());
+            hasher.update(&self.header(layer, digest));
+        }
+        let end = self.offsets().last().map_or(0, |(contents, size)| contents + padded(*size));
+        hasher.update(&self.trailer(end, finish(digests)));
+        Some(hasher.finish())
+    }
+
     fn write_at_offsets(
         &self,
         output: &mut Output,
         finish: &dyn Fn(&[Digest]) -> Trailer,
         progress: &Progress,
-    ) -> Result<Vec<Digest>> {
+    ) -> Result<Vec<WrittenLayer>> {
         let path = output.destination().to_owned();
         self.write_before(output, &path)?;
-        let mut offsets = Vec::with_capacity(self.layers.len());
-        let mut end = self.size_before();
-        for layer in &self.layers {
-            let header = end;
-            let contents = header + self.header(layer, &ZERO).len() as u64;
-            end = contents + padded(layer.source.size());
-            offsets.push((header, contents));
-        }
+        let spans = self.offsets();
         let output: &Output = output;
         let sources: Vec<&Source> = self.layers.iter().map(|layer| &layer.source).collect();
         let sink = |index: usize, offset: u64, bytes: &[u8]| {
-            let (_, contents): (u64, u64) = offsets[index];
-            output.write_all_at(bytes, contents + offset).map_err(Error::write(&path))
+            output.write_all_at(bytes, spans[index].0 + offset).map_err(Error::write(&path))
         };
-        let digests = digest_all(&sources, &sink, progress)?;
+        let copied: Vec<Option<Digest>> =
+            self.layers.iter().map(|layer| layer.expected.filter(|_| layer.kept.is_some())).collect();
+        let copy = || runs(&self.layers, &spans).iter().try_for_each(|run| run.copy(output, progress));
+        let read = || digest_others(&sources, &copied, &sink, progress);
+        let (written, digests) = rayon::join(copy, read);
+        let digests = written.and(digests)?;
         self.check(&digests)?;
-        for ((layer, digest), (header, _)) in self.layers.iter().zip(&digests).zip(&offsets) {
-            output.write_all_at(&self.header(layer, digest), *header).map_err(Error::write(&path))?;
+        let mut end = self.size_before();
+        for ((layer, digest), (contents, size)) in self.layers.iter().zip(&digests).zip(&spans) {
+            output.write_all_at(&self.header(layer, digest), end).map_err(Error::write(&path))?;
+            end = contents + padded(*size);
         }
         // Padding between members is a hole until here; the trailer brings the file to its length.
         output.write_all_at(&self.trailer(end, finish(&digests)), end).map_err(Error::write(&path))?;
-        Ok(digests)
+        Ok(plain(digests, Some(spans)))
+    }
+
+    /// Offset and size of each layer in an archive that is not compressed.
+    fn offsets(&self) -> Vec<(u64, u64)> {
+        let mut end = self.size_before();
+        let span = |layer: &LayerMember| {
+            let (contents, size) = (end + self.header(layer, &ZERO).len() as u64, layer.source.size());
+            end = contents + padded(size);
+            (contents, size)
+        };
+        self.layers.iter().map(span).collect()
     }
 
     fn write_with_slots(
@@ -209,7 +171,7 @@ impl Archive<'_> {
         let Some(params) = params else {
             self.write_members(&mut Plain(out), path, Some(&digests), finish, progress)?;
             out.flush().map_err(Error::write(path))?;
-            return Ok(plain(digests));
+            return Ok(plain(digests, None));
         };
         Ok(self.write_compressed(out, path, params, Some(&digests), finish, progress)?.0)
     }
@@ -231,9 +193,9 @@ impl Archive<'_> {
         };
         let threads = rayon::current_num_threads();
         let compressed = CompressorPool::with(params, threads, |pool| pool.compress(out, write));
-        let (written, slots) = compressed.map_err(Error::write(path))?;
+        let (written, Positions { slots, layers }) = compressed.map_err(Error::write(path))?;
         let (digests, pending) = written?;
-        Ok((compressed_layers(digests, pending), slots))
+        Ok((compressed_layers(digests, pending, &layers), slots))
     }
 
     /// Diff IDs before anything is written: those given, the others found by a pass over their layers.
@@ -317,12 +279,6 @@ impl Archive<'_> {
     }
 }
 
-impl LayerMember {
-    fn check(&self, found: Digest, expected: Digest) -> Result<()> {
-        if found == expected { Ok(()) } else { Err(Error::Digest { path: self.label.clone(), found, expected }) }
-    }
-}
-
 /// Stands for a digest that is not known yet.
 const ZERO: Digest = Digest::from_bytes([0; 32]);
 
@@ -334,14 +290,4 @@ pub(crate) fn config_name(image_id: &Digest) -> String {
 /// Name of a layer's member.
 pub(crate) fn layer_name(digest: &Digest) -> String {
     format!("{}/layer.tar", digest.hex())
-}
-
-fn padded(size: u64) -> u64 {
-    size.next_multiple_of(BLOCK as u64)
-}
-
-/// Fewer zeros than a block.
-fn write_zeros(out: &mut dyn Write, count: u64) -> io::Result<()> {
-    let count = usize::try_from(count).expect("padding is shorter than a block");
-    out.write_all(&[0; BLOCK][..count])
 }

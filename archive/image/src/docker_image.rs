@@ -55,6 +55,22 @@ impl<'a> DockerImage<'a> {
         &self.archive
     }
 
+    /// The diff IDs of the archive's members, if they are all known before they are written.
+    pub fn known(&self) -> Option<Vec<Digest>> {
+        self.archive.layers.iter().map(|layer| layer.expected).collect()
+    }
+
+    /// The members of the archive, to be told where an earlier one has them.
+    pub fn members(&mut self) -> &mut [LayerMember] {
+        &mut self.archive.layers
+    }
+
+    /// The image in its archive, which is there already with these diff IDs of the members.
+    pub fn untouched(&self, known: &[Digest]) -> PutImage {
+        let layer = |diff_id: &Digest| WrittenLayer { diff_id: *diff_id, blob: None, span: None };
+        PutImage { untouched: true, ..self.put(&known.iter().map(layer).collect::<Vec<_>>()) }
+    }
+
     /// What follows the layers, given the diff IDs of the members.
     pub fn trailer(&self, found: &[Digest]) -> Trailer {
         let diff_ids = self.diff_ids(found);
@@ -78,7 +94,7 @@ impl<'a> DockerImage<'a> {
         let diff_ids = self.diff_ids(&written.iter().map(|layer| layer.diff_id).collect::<Vec<_>>());
         let image_id = Digest::of(&self.image.config.bytes(&diff_ids));
         let blobs = self.members.iter().map(|&member| written[member].blob).collect();
-        PutImage { name: self.image.name_for(&image_id), image_id, diff_ids, blobs, manifest: None }
+        PutImage { name: self.image.name_for(&image_id), image_id, diff_ids, blobs, manifest: None, untouched: false }
     }
 
     /// The diff IDs of the layers, of those of the members.

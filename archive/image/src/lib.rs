@@ -30,9 +30,11 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod archive_cache;
 mod blobs;
 mod chunked;
 mod config;
+mod copied_run;
 mod decompression;
 mod docker_archive;
 mod docker_image;
@@ -48,6 +50,7 @@ mod inspect;
 mod json_style;
 mod listed;
 mod manifest;
+mod member;
 mod member_writer;
 mod merge;
 mod oci_archive;
@@ -60,7 +63,8 @@ mod tar_file;
 mod unpacked;
 mod unpacking;
 
-pub use archive::{Archive, CopiedMember, LayerMember, Target, Trailer, WrittenLayer};
+pub use archive::{Archive, Target, Trailer};
+pub use archive_cache::{ArchiveCache, KeptArchives, NewArchive};
 pub use chunked::ImageFetch;
 pub use config::{BaseFacts, Finished, ImageFacts, LayerFacts, paths_comment};
 pub use docker_archive::FirstImage;
@@ -73,6 +77,7 @@ pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary};
 pub use json_style::JsonStyle;
 pub use layerstone_layer::Compression;
 pub use manifest::MANIFEST_NAME;
+pub use member::{CopiedMember, LayerMember, WrittenLayer};
 pub use merge::{Merge, MergedImage};
 pub use oci_archive::OciArchive;
 pub use oci_layout::Artifact;

@@ -1,6 +1,6 @@
 //! Writes members front to back, as they are or compressed. Does not know what they are called.
 
-use crate::archive::{LayerMember, WrittenLayer};
+use crate::member::{LayerMember, WrittenLayer};
 use layerstone_layer::{
     BlockWriter, CompressedBlob, CompressionParams, Error, PendingBlob, Progress, Result, write_layer,
 };
@@ -69,23 +69,32 @@ impl MemberWriter for Compressed<'_> {
     }
 }
 
-/// Layers that went plain.
-pub(crate) fn plain(diff_ids: Vec<Digest>) -> Vec<WrittenLayer> {
-    diff_ids.into_iter().map(|diff_id| WrittenLayer { diff_id, blob: None }).collect()
+/// Layers that went plain, and where they are.
+pub(crate) fn plain(diff_ids: Vec<Digest>, spans: Option<Vec<(u64, u64)>>) -> Vec<WrittenLayer> {
+    let spans = spans.map_or_else(|| vec![None; diff_ids.len()], |spans| spans.into_iter().map(Some).collect());
+    let layer = |(diff_id, span)| WrittenLayer { diff_id, blob: None, span };
+    diff_ids.into_iter().zip(spans).map(layer).collect()
 }
 
-/// Layers whose blobs are all written.
-pub(crate) fn compressed_layers(diff_ids: Vec<Digest>, pending: Vec<Option<PendingBlob>>) -> Vec<WrittenLayer> {
-    let layer = |(diff_id, blob): (Digest, Option<PendingBlob>)| {
+/// Layers whose blobs are all written, and where they are.
+pub(crate) fn compressed_layers(
+    diff_ids: Vec<Digest>,
+    pending: Vec<Option<PendingBlob>>,
+    spans: &[(u64, u64)],
+) -> Vec<WrittenLayer> {
+    let layer = |((diff_id, blob), span): ((Digest, Option<PendingBlob>), &(u64, u64))| {
         let blob = blob.and_then(PendingBlob::wait);
         let blob = blob.map(|(digest, size)| CompressedBlob::without_table(diff_id, digest, size));
-        WrittenLayer { diff_id, blob }
+        WrittenLayer { diff_id, blob, span: Some(*span) }
     };
-    diff_ids.into_iter().zip(pending).map(layer).collect()
+    diff_ids.into_iter().zip(pending).zip(spans).map(layer).collect()
 }
 
-/// The blob that compressing it so gives, if it is kept, and the diff ID that it must have.
+/// The blob that compressing it so gives, if an earlier archive has it or it is kept, and the diff ID that it must have.
 fn kept_blob(layer: &LayerMember, params: CompressionParams) -> Option<(Digest, Part)> {
+    if let Some(kept) = &layer.kept {
+        return Some((layer.expected?, kept.clone()));
+    }
     let (_, digest) = layer.made.filter(|(made, _)| *made == params)?;
     Some((layer.expected?, layer.blobs.as_ref()?.find(&digest)?))
 }

@@ -3,7 +3,8 @@
 //!
 //! The digest of a blob is its member's name, so blobs are collected in temporary files until all are known.
 
-use crate::archive::{Archive, CopiedMember, LayerMember, Target, Trailer};
+use crate::archive::{Archive, Target, Trailer};
+use crate::member::{CopiedMember, LayerMember};
 use crate::stored::MTIME;
 use layerstone_layer::{CompressedBlob, Progress, Source};
 use layerstone_oci::{

@@ -62,8 +62,8 @@ impl CompressorPool {
         })
     }
 
-    /// Runs `produce` with a writer whose blocks are compressed and written to `out`; the result, and the offset in `out`
-    /// of every slot.
+    /// Runs `produce` with a writer whose blocks are compressed and written to `out`; the result, and where in `out` what
+    /// has to be found again is.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl CompressorPool {
         &self,
         out: &mut (dyn Write + Send),
         produce: impl FnOnce(&mut BlockWriter) -> T,
-    ) -> io::Result<(T, Vec<u64>)> {
+    ) -> io::Result<(T, Positions)> {
         thread::scope(|scope| {
             // What may be compressed but not yet written: enough that no thread waits for a slow neighbour.
             let (pieces, ordered) = bounded::<Piece>(self.threads + 2);
@@ -84,8 +84,8 @@ impl CompressorPool {
             // A writer that is gone tells why itself.
             let _ = blocks.cut();
             drop(blocks);
-            let slots = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok((result, slots))
+            let positions = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((result, positions))
         })
     }
 
@@ -99,6 +99,15 @@ impl CompressorPool {
     pub(crate) fn params(&self) -> CompressionParams {
         self.params
     }
+}
+
+/// Where in an output what has to be found again is.
+#[derive(Debug, Default)]
+pub struct Positions {
+    /// The offset of every slot.
+    pub slots: Vec<u64>,
+    /// Offset and size of every layer, compressed or copied.
+    pub layers: Vec<(u64, u64)>,
 }
 
 /// What to compress, and where to send the result.
@@ -267,16 +276,16 @@ fn compress(compressor: &mut io::Result<Compressor>, job: Job) {
     }
 }
 
-/// Writes pieces in order; the offsets of the slots.
-fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::Result<Vec<u64>> {
-    let (mut offset, mut slots) = (0, Vec::new());
+/// Writes pieces in order.
+fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::Result<Positions> {
+    let (mut offset, mut positions) = (0, Positions::default());
     let mut layer: Option<(Hasher, u64, Keeping)> = None;
     let mut table: Option<TableBuilder> = None;
     let ended = |_| io::Error::other("a compressing thread ended early");
     for piece in ordered {
         let bytes = match piece {
             Piece::Slot(bytes) => {
-                slots.push(offset);
+                positions.slots.push(offset);
                 bytes
             }
             Piece::Block(result) => result.recv().map_err(ended)??,
@@ -296,7 +305,9 @@ fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::
             }
             Piece::Blob(part) => {
                 // In pieces that are worth a system call.
-                offset += io::copy(&mut BufReader::with_capacity(PIECE, part.reader()), out)?;
+                let size = io::copy(&mut BufReader::with_capacity(PIECE, part.reader()), out)?;
+                positions.layers.push((offset, size));
+                offset += size;
                 continue;
             }
             Piece::Begin(keeping) => {
@@ -307,6 +318,7 @@ fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::
                 if let Some((hasher, size, keeping)) = layer.take() {
                     let digest = hasher.finish();
                     keeping.keep(&digest);
+                    positions.layers.push((offset - size, size));
                     // Whoever asked may be gone after an error.
                     let _ = sender.send((digest, size));
                 }
@@ -322,7 +334,7 @@ fn write_pieces(ordered: &Receiver<Piece>, out: &mut (dyn Write + Send)) -> io::
         }
     }
     out.flush()?;
-    Ok(slots)
+    Ok(positions)
 }
 
 #[cfg(test)]
@@ -332,7 +344,7 @@ mod tests {
 
     fn round_trip(params: CompressionParams, threads: usize, input: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        let ((), slots) = CompressorPool::with(params, threads, |pool| {
+        let ((), Positions { slots, layers }) = CompressorPool::with(params, threads, |pool| {
             pool.compress(&mut out, |writer| {
                 writer.write_all(&input[..input.len() / 3]).unwrap();
                 writer.slot(&[7; 512]).unwrap();
@@ -340,7 +352,7 @@ mod tests {
             })
         })
         .unwrap();
-        assert_eq!(slots.len(), 1);
+        assert_eq!((slots.len(), layers.len()), (1, 0));
         let mut plain = Vec::new();
         match params {
             CompressionParams::Gzip { .. } => {

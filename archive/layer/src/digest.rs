@@ -19,8 +19,25 @@ pub type Sink<'a> = dyn Fn(usize, u64, &[u8]) -> Result<()> + Sync + 'a;
 /// Runs in the current rayon pool, as many layers at once as it has threads. `progress` counts what is done. After an
 /// error the rest is cancelled.
 pub fn digest_all(sources: &[&Source], sink: &Sink<'_>, progress: &Progress) -> Result<Vec<Digest>> {
+    digest_others(sources, &vec![None; sources.len()], sink, progress)
+}
+
+/// The same, but a layer that has a digest already is not read.
+///
+/// # Errors
+///
+/// A layer cannot be read; the rest is cancelled then.
+pub fn digest_others(
+    sources: &[&Source],
+    seen_to: &[Option<Digest>],
+    sink: &Sink<'_>,
+    progress: &Progress,
+) -> Result<Vec<Digest>> {
     biggest_first(sources, progress, |index, cancel| {
-        let found = digest(index, sources[index], sink, progress, cancel);
+        let found = match seen_to[index] {
+            Some(known) => Ok(known),
+            None => digest(index, sources[index], sink, progress, cancel),
+        };
         progress.add_layer();
         found
     })

@@ -54,6 +54,8 @@ pub struct PutImage {
     pub blobs: Vec<Option<CompressedBlob>>,
     /// Its manifest and what each layer is there; none in a docker archive.
     pub manifest: Option<(StoredManifest, Vec<LayerOutcome>)>,
+    /// Whether the target was it already, and stays the file that it was.
+    pub untouched: bool,
 }
 
 impl Config<'_> {
@@ -132,7 +134,7 @@ impl Image<'_> {
         let descriptor = Descriptor { platform, ..manifest.descriptor };
         let manifest = StoredManifest { descriptor, ..manifest };
         let (name, blobs) = (self.name_for(&image_id), Vec::new());
-        Ok(PutImage { name, image_id, diff_ids, blobs, manifest: Some((manifest, layers)) })
+        Ok(PutImage { name, image_id, diff_ids, blobs, manifest: Some((manifest, layers)), untouched: false })
     }
 }
 

@@ -35,6 +35,16 @@ impl Part {
         &self.name
     }
 
+    /// The file that it is in.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The offset of its first byte there.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
         self.size

@@ -4,6 +4,7 @@
 
 use crate::error::{Differences, chain};
 use crate::{Error, Report, Result};
+use layerstone_image::ArchiveCache;
 use layerstone_layer::{
     Blob, BlobCache, CompressedBlob, CompressionParams, Difference, Layer, LayerCache, LayerFile, LayerLookup, Miss,
     Recipe, Source, Trust,
@@ -26,6 +27,8 @@ pub struct BuildCache<'a> {
     pub(crate) layers: Option<LayerCache>,
     /// Where compressed layers are kept, if they are to be.
     pub(crate) blobs: Option<BlobCache>,
+    /// The archives that were written; none of before count if what is cached is read all the same.
+    pub(crate) archives: Option<ArchiveCache>,
     /// Whether what is cached is read all the same.
     pub(crate) verifies: bool,
     limit: u64,
@@ -61,6 +64,7 @@ impl CacheOptions {
         let trust = if self.trust_names { Trust::Names } else { Trust::Store };
         Ok(BuildCache {
             blobs: self.blobs.then(|| BlobCache::new(&files)),
+            archives: Some(ArchiveCache::new(&files, !self.verify)),
             layers: Some(LayerCache::new(files, store.clone(), trust)),
             verifies: self.verify,
             limit: self.size.unwrap_or(SIZE),

@@ -3,6 +3,7 @@
 use crate::docker_destination::DockerDestination;
 use crate::oci_destination::OciDestination;
 use crate::{CompressionChoice, ImageTarget, Registries, Report, Result};
+use layerstone_image::ArchiveCache;
 use layerstone_layer::CompressionParams;
 use layerstone_oci::{Image, Place, PutImage, Reference};
 use layerstone_registry::PushStats;
@@ -40,24 +41,26 @@ pub struct WriteOptions<'a> {
     pub compression: CompressionChoice,
     /// The registry, if it goes to one.
     pub registries: &'a Registries,
+    /// Whether an archive that would be what it is stays the file that it is, where the cache can tell.
+    pub leaves: bool,
 }
 
 impl<'a> WriteOptions<'a> {
     /// No legacy metadata, and the usual compression.
     pub fn new(target: &'a ImageTarget, registries: &'a Registries) -> WriteOptions<'a> {
-        WriteOptions { target, legacy: false, compression: CompressionChoice::default(), registries }
+        WriteOptions { target, legacy: false, compression: CompressionChoice::default(), registries, leaves: false }
     }
 
     /// Opens the target: a docker archive or an engine, or else what keeps OCI images. What is in the target's registry
-    /// already is mounted from the repositories of these places.
+    /// already is mounted from the repositories of these places; `archives` knows earlier archives.
     ///
     /// # Errors
     ///
     /// It cannot be opened, or takes no legacy metadata.
-    pub(crate) fn open(&self, from: &[Place]) -> Result<Box<dyn Destination + 'a>> {
-        let WriteOptions { target, legacy, compression, registries } = *self;
+    pub(crate) fn open(&self, from: &[Place], archives: Option<&ArchiveCache>) -> Result<Box<dyn Destination + 'a>> {
+        let WriteOptions { target, legacy, compression, registries, .. } = *self;
         if !target.keeps_oci_images() {
-            return Ok(Box::new(DockerDestination { target, compression, legacy: None }));
+            return Ok(Box::new(DockerDestination::new(self, None, archives)));
         }
         if legacy {
             bail!("--legacy: found {target}, expected a docker archive with it");

@@ -155,14 +155,13 @@ pub(crate) fn write(
     report: &dyn Report,
 ) -> Result<Built> {
     let from: Vec<Place> = base.and_then(|base| base.origin.clone()).map(Place::Registry).into_iter().collect();
-    let destination = to.open(&from)?;
+    let destination = to.open(&from, cache.archives.as_ref())?;
     let image = image_of(spec, base, layers, checked, report)?;
     if !to.legacy {
         return write_to(image, &*destination, cache, report);
     }
     let legacy = Legacy::new(spec, base, &image.layers, report)?;
-    let WriteOptions { target, compression, .. } = *to;
-    write_to(image, &DockerDestination { target, compression, legacy: Some(&legacy) }, cache, report)
+    write_to(image, &DockerDestination::new(to, Some(&legacy), cache.archives.as_ref()), cache, report)
 }
 
 /// Writes an image that was built. The cache describes its layers compressed, and keeps what they become.

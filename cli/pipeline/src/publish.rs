@@ -169,7 +169,7 @@ impl Copier<'_> {
             compression: self.options.compression,
             ..WriteOptions::new(target, self.options.registries)
         };
-        let put = to.open(&[])?.write(&image, self.report())?;
+        let put = to.open(&[], None)?.write(&image, self.report())?;
         let tally = Tally::of(&image.layers, &put);
         Ok(Published::Image { name: put.name, image_id: put.image_id, tally })
     }

@@ -12,6 +12,8 @@ pub struct Tally {
     pub layers: Vec<TalliedLayer>,
     /// What a registry was sent, config and manifests included.
     pub pushed: Option<PushStats>,
+    /// Whether the target was the image already, and stays the file that it was.
+    pub untouched: bool,
 }
 
 /// A layer where it was written.
@@ -56,19 +58,19 @@ impl Tally {
             Some(outcomes) => outcomes.iter().map(TalliedLayer::of).collect(),
             None => layers.iter().map(of_tar).collect(),
         };
-        Tally { layers, pushed: None }
+        Tally { layers, pushed: None, untouched: put.untouched }
     }
 
     /// The layers among blobs that were put.
     pub(crate) fn of_blobs(outcomes: &[LayerOutcome]) -> Tally {
         let layers = outcomes.iter().filter(|outcome| !media_type::is_config(&outcome.descriptor.media_type));
-        Tally { layers: layers.map(TalliedLayer::of).collect(), pushed: None }
+        Tally { layers: layers.map(TalliedLayer::of).collect(), ..Tally::default() }
     }
 
     /// The layers of an archive.
     pub fn of_archive(archive: &Archive<'_>) -> Tally {
         let layer = |size| TalliedLayer { size, origin: Origin::Given, put: None };
-        Tally { layers: archive.layers.iter().map(|member| layer(member.source.size())).collect(), pushed: None }
+        Tally { layers: archive.layers.iter().map(|member| layer(member.source.size())).collect(), ..Tally::default() }
     }
 
     /// The same of an image that was built of these layers over some of a base.
@@ -83,7 +85,7 @@ impl Tally {
     /// The layers of this tally and of another.
     pub(crate) fn and(mut self, other: Tally) -> Tally {
         self.layers.extend(other.layers);
-        Tally { pushed: self.pushed.or(other.pushed), ..self }
+        Tally { pushed: self.pushed.or(other.pushed), untouched: false, ..self }
     }
 
     /// All layers for which something is so.

@@ -136,7 +136,13 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let work = Work { verb: "built", target: &target, runs, since, answer: options.answer };
     match &specs[..] {
         [(spec, strategy)] => {
-            let to = WriteOptions { target: &target, legacy, compression: build.compression, registries: &registries };
+            let to = WriteOptions {
+                target: &target,
+                legacy,
+                compression: build.compression,
+                registries: &registries,
+                leaves: true,
+            };
             let built = Builder::open(spec, strategy.clone(), false, &build)?.build(&to)?;
             results.write(&Published::from(&built))?;
             tell_built(&built, &work, common)?;

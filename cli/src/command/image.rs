@@ -121,7 +121,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let layers = files.par_iter().zip(read).map(|(file, layer)| read_layer(file, layer, &store, &cache, limits));
     let layers: Vec<Layer> = layers.collect::<Vec<_>>().into_iter().collect::<layerstone_pipeline::Result<_>>()?;
     let legacy = options.archive.legacy;
-    let to = WriteOptions { target: &target, legacy, compression, registries: &registries };
+    let to = WriteOptions { target: &target, legacy, compression, registries: &registries, leaves: false };
     let checked = (&store, options.check.checks());
     let built = write_image(&spec, base.as_ref(), layers, &to, checked, &cache, common)?;
     results.write(&Published::from(&built))?;

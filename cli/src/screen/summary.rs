@@ -106,8 +106,11 @@ impl<'a> Summary<'a> {
         format!("{}, {}{parts}", all.count, size(all.bytes))
     }
 
-    /// What a layout was given, and what it had.
+    /// What a layout was given, and what it had; that an archive was left alone.
     fn written(&self) -> Option<String> {
+        if self.tally.untouched {
+            return Some("nothing: the file is this image already".to_owned());
+        }
         let of = |put| self.tally.sum(|layer| layer.put == Some(put));
         let (sent, existing) = (of(PutOutcome::Sent), of(PutOutcome::Existing));
         let count = |sum: Sum| format!("{} layer{}", sum.count, if sum.count == 1 { "" } else { "s" });
@@ -163,6 +166,7 @@ impl<'a> Summary<'a> {
             "new": of(Origin::New),
             "known": of(Origin::Known),
             "base": of(Origin::Base),
+            "untouched": self.tally.untouched,
             "seconds": elapsed.as_secs_f64(),
             "next": self.next(),
         });
