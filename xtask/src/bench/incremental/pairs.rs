@@ -30,6 +30,8 @@ struct Cold {
     first: Vec<f64>,
     /// `cat` of an archive into another file.
     cat: Vec<f64>,
+    /// A second build to the very place of the first, with its cache, of an image that stayed and of one that changed.
+    again: Pair,
 }
 
 /// Seconds of second builds, of an image that stayed and of one that changed.
@@ -74,6 +76,11 @@ impl Pairs<'_> {
                     }
                     self.remove_output(second, &out)?;
                 }
+                self.remove("cache")?;
+                process::run(Command::new("mv").args([self.work.join("kept"), self.work.join("cache")]))?;
+                let again = &mut cold[first].again;
+                again.0.push(timed(&mut self.build("before", first, &out, &keeper))?);
+                again.1.push(timed(&mut self.build("after", first, &out, &keeper))?);
                 self.remove_output(first, &out)?;
             }
         }
@@ -128,13 +135,16 @@ fn print(cold: Vec<Cold>, pairs: Vec<Vec<Pair>>) {
     let first: Vec<f64> = cold.iter().map(|cold| median(cold.first.clone())).collect();
     let names = KINDS.map(|(name, _, _)| name);
     println!("\n| first, then | {} |\n|---|{}", names.join(" | "), "---:|".repeat(KINDS.len()));
+    let cell = |((same, changed), first): (Pair, &f64)| {
+        format!("{:.0} / {:.0}", 100.0 * median(same) / first, 100.0 * median(changed) / first)
+    };
     for (name, row) in names.iter().zip(pairs) {
-        let cell = |((same, changed), first): ((Vec<f64>, Vec<f64>), &f64)| {
-            format!("{:.0} / {:.0}", 100.0 * median(same) / first, 100.0 * median(changed) / first)
-        };
         let cells: Vec<String> = row.into_iter().zip(&first).map(cell).collect();
         println!("| {name} | {} |", cells.join(" | "));
     }
+    let again: Vec<Pair> = cold.iter().map(|cold| cold.again.clone()).collect();
+    let cells: Vec<String> = again.into_iter().zip(&first).map(cell).collect();
+    println!("| again, to the very place | {} |", cells.join(" | "));
     let seconds = |values: Vec<f64>| if values.is_empty() { String::new() } else { format!("{:.2}", median(values)) };
     let firsts: Vec<String> = first.iter().map(|seconds| format!("{seconds:.2}")).collect();
     println!("| first build, seconds | {} |", firsts.join(" | "));
