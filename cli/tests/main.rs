@@ -75,6 +75,7 @@
 //! | `streams` | stdin, stdout and stderr: what goes where, what is silent |
 //! | `tar_layers` | tars that become layers as they are: by stages, in one go, by ninja and make; bad ones |
 //! | `today` | docker, containerd, podman, buildah and skopeo of Debian 13 take and run every form of image |
+//! | `walks` | people who see it for the first time, step by step: without Nix, with a store |
 //! | `workspace` | who depends on whom, how long files are, how modules begin |
 //! | `wires` | ninja and make run the stages: what is made anew, what stages may be replaced by, names of every kind |
 //! | `xattrs` | extended attributes and file capabilities: GNU tar's bytes, from store paths, copies and scripts |
@@ -164,6 +165,7 @@ mod summaries;
 mod support;
 mod tar_layers;
 mod today;
+mod walks;
 mod wires;
 mod workspace;
 mod xattrs;
