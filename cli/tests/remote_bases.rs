@@ -90,6 +90,68 @@ fn nothing_is_fetched_or_sent_twice() {
     assert_eq!(ours["layers"].as_array().unwrap()[..count], theirs["layers"].as_array().unwrap()[..]);
 }
 
+/// A spec that puts nothing over the files of its base: store paths and a config alone.
+fn bare(place: &Place) {
+    let command = format!("{}/bin/app", path("app"));
+    let spec = json!({"name": "y", "tag": "1", "graph": "graph.json", "config": {"Cmd": [command]}});
+    place.write("y.json", spec.to_string());
+}
+
+/// How often a registry was asked for layers of the base.
+fn fetched(registry: &Registry) -> usize {
+    let log = registry.log();
+    let layers = manifest(registry, "team/base:1")["layers"].clone();
+    let asked = |layer: &Value| {
+        let name = format!("GET /v2/team/base/blobs/{}", layer["digest"].as_str().unwrap());
+        log.matches(&format!("\"{name}")).count()
+    };
+    layers.as_array().unwrap().iter().map(asked).sum()
+}
+
+/// Into the registry that has the base its layers are mounted: none of them is fetched, where nobody asks for their files.
+#[test]
+fn what_is_mounted_is_not_fetched() {
+    let Some(registry) = Registry::start() else { return };
+    let place = place(&registry);
+    bare(&place);
+    let base = format!("registry:{}/team/base:1", registry.host());
+    let count = manifest(&registry, "team/base:1")["layers"].as_array().unwrap().len();
+    let build = |output: &str| format!("build y.json --root root --no-cache --base {base} -o {output}");
+    let said = place.ok(&build(&format!("registry:{}/app:1", registry.host()))).stderr;
+    assert!(said.contains(&format!("took over {count} of")), "{said}");
+    assert!(said.contains("whether the image runs was not checked"), "{said}");
+    place.ok(&format!("push y.json {}/pushed:1 --root root --no-cache", registry.host()));
+    assert_eq!(fetched(&registry), 0, "{}", registry.log());
+    // An archive needs them, and the image is the same: the store path that the base has is in no other layer.
+    place.ok(&build("y.tar"));
+    assert_eq!(fetched(&registry), count);
+    let id = archive_manifest(&place.read("y.tar"))["Config"].as_str().unwrap().replace(".json", "");
+    assert_eq!(manifest(&registry, "app:1")["config"]["digest"], json!(format!("sha256:{id}")));
+    place.ok("build y.json --root root --no-cache --base base.tar -o file.tar");
+    assert!(place.read("file.tar") == place.read("y.tar"));
+    // Whoever wants to know whether it runs needs them as well.
+    let told = place.fail(&format!("{} --strict", build("oci:strict")));
+    assert!(told.contains("the image would not run"), "{told}");
+    assert_eq!(fetched(&registry), 2 * count);
+}
+
+/// Into another registry the layers go by this machine: they are fetched once, and the cache has them afterwards.
+#[test]
+fn another_registry_gets_them_from_the_cache() {
+    let (Some(registry), Some(other)) = (Registry::start(), Registry::start()) else { return };
+    let place = place(&registry);
+    bare(&place);
+    let base = format!("registry:{}/team/base:1", registry.host());
+    let count = manifest(&registry, "team/base:1")["layers"].as_array().unwrap().len();
+    for name in ["one", "two"] {
+        let to = format!("registry:{}/{name}/app:1", other.host());
+        place.ok(&format!("build y.json --root root --cache cache --base {base} -o {to}"));
+        assert_eq!(fetched(&registry), count, "{name}");
+    }
+    assert_eq!(manifest(&other, "one/app:1"), manifest(&other, "two/app:1"));
+    place.ok(&format!("pull {}/two/app:1 -o pulled.tar", other.host()));
+}
+
 #[test]
 fn which_base_it_was_is_recorded_and_can_be_pinned() {
     let Some(registry) = Registry::start() else { return };

@@ -8,8 +8,8 @@ use crate::image::{Built, Checks, check_architecture, image_of, write, write_to}
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{
-    BaseImage, BuildCache, BuildState, CacheOptions, CompressionChoice, ErofsCache, ImageTarget, Opener, Origin,
-    PreviousImages, PreviousPlan, Registries, Report, Result, ScriptOptions,
+    BaseImage, BaseNeeds, BuildCache, BuildState, CacheOptions, CompressionChoice, ErofsCache, ImageTarget, Opener,
+    Origin, PreviousImages, PreviousPlan, Registries, Report, Result, ScriptOptions,
 };
 use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Rates, Settings, Strategy};
@@ -31,6 +31,8 @@ pub struct BuildOptions<'a> {
     pub keeps_state: bool,
     /// What a plan keeps together.
     pub plan: PlanOptions,
+    /// Whether layers of a base go as they are to where the image goes.
+    pub takes_blobs: bool,
     /// Where the image goes and what it is called there, if not as its spec says: a previous plan may be that of the image
     /// that it replaces.
     pub replaces: Option<(ImageTarget, Option<Reference>)>,
@@ -95,6 +97,7 @@ impl<'a> BuildOptions<'a> {
             registries,
             state: None,
             keeps_state: false,
+            takes_blobs: false,
             plan: PlanOptions::default(),
             replaces: None,
             base: None,
@@ -119,6 +122,19 @@ impl<'a> BuildOptions<'a> {
         };
         let wanted = wanted_for(Some(spec));
         Ok(PreviousImages { replaced, store_dir: self.store.dir(), wanted, opener: self.opener() })
+    }
+
+    /// What the image of a spec needs of its base. Where its layers are blobs, and nothing is put over its files or looked for
+    /// among them, they need not be here.
+    fn needs_of_base(&self, spec: &Spec) -> BaseNeeds {
+        let is_bare =
+            spec.contents.is_empty() && spec.copy.is_empty() && spec.helpers.is_empty() && spec.perms.is_empty();
+        let has_script = [&spec.script, &spec.fake_root_commands, &spec.run_as_root].into_iter().any(Option::is_some);
+        let takes_blobs = self.takes_blobs && self.checks != Checks::Strict && self.erofs_cache.is_none();
+        match takes_blobs && is_bare && !has_script && !spec.include_nix_db && spec.kind == ImageKind::Layered {
+            true => BaseNeeds::Description,
+            false => BaseNeeds::Files,
+        }
     }
 
     /// How images are opened that are built on, or copied.
@@ -155,7 +171,9 @@ impl<'a> Builder<'a> {
         let state = options.state.as_deref().map(|directory| BuildState::open(directory, several.then_some(spec)));
         let state = state.transpose()?;
         let base = options.base.as_ref().or(spec.from_image.as_ref());
-        let base = base.map(|base| BaseImage::open(base, Some(spec), &options.opener())).transpose()?;
+        let base = base
+            .map(|base| BaseImage::open(base, Some(spec), options.needs_of_base(spec), &options.opener()))
+            .transpose()?;
         if let Some(base) = &base {
             check_architecture(spec, base, options.checks, report)?;
         }
@@ -233,14 +251,14 @@ impl<'a> Builder<'a> {
         let kept = self.add_file_systems(&mut layers);
         let built = kept.and_then(|()| write(layers)).map_err(|error| self.cache.explain(error, &of_store))?;
         self.remember(&of_store, &built.image)?;
-        let below = self.base.as_ref().map_or(0, |base| base.image.layers.len());
+        let below = self.base.as_ref().map_or(0, |base| base.layer_count());
         Ok(Built { tally: built.tally.built(below, &origins), ..built })
     }
 
     /// Keeps the layers as file systems, those of the base too.
     fn add_file_systems(&self, layers: &mut [Layer]) -> Result<()> {
         let Some(cache) = &self.erofs_cache else { return Ok(()) };
-        let mut below = self.base.as_ref().map_or_else(Vec::new, |base| base.image.layers_below());
+        let mut below = self.base.as_ref().map_or_else(Vec::new, BaseImage::layers_below);
         cache.add(&mut below, self.options.report)?;
         cache.add(layers, self.options.report)
     }
@@ -248,7 +266,7 @@ impl<'a> Builder<'a> {
     /// Remembers the layers of the store that an image was built of.
     fn remember(&self, layers: &[Layer], image: &PutImage) -> Result<()> {
         // They lie above those of the base, and below all others.
-        let below = self.base.as_ref().map_or(0, |base| base.image.layers.len());
+        let below = self.base.as_ref().map_or(0, |base| base.layer_count());
         let params = self.options.compression.of_layers(None, self.spec.compression);
         let files = (below..).zip(layers).map(|(index, layer)| layer_of(image, index, layer, params));
         let files: Vec<LayerFile> = files.collect::<Result<_>>()?;
@@ -277,8 +295,8 @@ pub fn settings(spec: &Spec, strategy: Strategy, base: Option<&BaseImage>, store
     let base = match base {
         None => PlanBase::default(),
         Some(base) => {
-            let paths = base.store_paths(store.dir())?.paths.into_keys().collect();
-            PlanBase { layers: base.image.layers.len(), paths }
+            let paths = base.store_paths(store.dir())?;
+            PlanBase { layers: base.layer_count(), paths }
         }
     };
     let left = match spec.kind {

@@ -3,7 +3,7 @@
 
 use crate::base_image::make_plain;
 use crate::runnable::{ImageFiles, doubts};
-use crate::{Builder, Copier, ImageSource, Result};
+use crate::{BuildOptions, Builder, Copier, ImageSource, Result};
 use layerstone_image::StoredImage;
 use layerstone_layer::{Layer, Progress};
 use layerstone_oci::{Config, Image, Place, Platform, host_architecture};
@@ -51,7 +51,9 @@ impl Copier<'_> {
     }
 
     fn check_spec(&self, spec: &Spec, path: &Path, several: bool) -> Result<CheckedImage> {
-        let builder = Builder::of_spec(spec, path, several, &self.options)?;
+        // The files of a base are looked at.
+        let options = BuildOptions { takes_blobs: false, ..self.options.clone() };
+        let builder = Builder::of_spec(spec, path, several, &options)?;
         let scratch = Scratch::create(&std::env::temp_dir())?;
         let layers = builder.layers(&scratch)?;
         let image = builder.image(layers)?;

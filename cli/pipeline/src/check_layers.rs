@@ -27,7 +27,7 @@ pub fn check_layers(
         return Ok(());
     }
     let of_base: BTreeSet<StorePath> = match base {
-        Some(base) => base.store_paths(store.dir())?.paths.into_keys().collect(),
+        Some(base) => base.store_paths(store.dir())?,
         None => BTreeSet::new(),
     };
     for (path, layer) in layers {

@@ -81,7 +81,7 @@ pub fn libraries(
     let layers = layers.iter().map(|name| Some(&**name)).chain([None]);
     let entries = layers.flat_map(|layer| spec.copies_to(layer));
     let copies = entries.map(|entry| open_input(&entry, limits)).collect::<Result<Vec<_>>>()?;
-    let of_base = below.base.and_then(|base| base.image.config.get("architecture")?.as_str());
+    let of_base = below.base.and_then(|base| base.config.get("architecture")?.as_str());
     let architecture = spec.architecture.as_deref().or(of_base).unwrap_or_else(|| host_architecture());
     let library_path = library_path(spec);
     let surroundings = Surroundings { below: below.tree, architecture, library_path: &library_path, store };

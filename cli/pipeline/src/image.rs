@@ -59,8 +59,7 @@ pub fn image_of<'a>(
     report: &dyn Report,
 ) -> Result<Image<'a>> {
     let (facts, warnings) = facts(spec, base)?;
-    let layers: Vec<Layer> =
-        base.map_or_else(Vec::new, |base| base.image.layers_below()).into_iter().chain(own).collect();
+    let layers: Vec<Layer> = base.map_or_else(Vec::new, |base| base.layers_below()).into_iter().chain(own).collect();
     warnings.into_iter().for_each(|warning| report.warn(warning));
     if layers.len() > LAYERS_OF_DOCKER {
         report.warn(format_args!(
@@ -68,7 +67,7 @@ pub fn image_of<'a>(
             layers.len()
         ));
     }
-    let limits = base.map_or_else(Limits::default, |base| base.image.limits());
+    let limits = base.map_or_else(Limits::default, |base| base.limits);
     check(&facts, &layers, limits, checked, report)?;
     let described = layers.clone();
     let config = move |diff_ids: &[Digest]| {
@@ -110,6 +109,12 @@ fn check(
     if checks == Checks::None || !asks_for_files(&facts.config) {
         return Ok(());
     }
+    if layers.iter().any(|layer| layer.tar.is_none()) {
+        report.notice(
+            "whether the image runs was not checked: layers of its base were not fetched (--strict fetches them)",
+        );
+        return Ok(());
+    }
     // What is wrong with a layer is told when it is read to be written.
     let Ok(files) = ImageFiles::of_layers(layers, store, limits) else { return Ok(()) };
     let doubts = doubts(&facts.config, &facts.architecture, &files)?;
@@ -140,7 +145,7 @@ pub fn write_image(
     let of_store = layers.clone();
     let written = write(spec, base, layers, to, checked, cache, report);
     let built = written.map_err(|error| cache.explain(error, &of_store))?;
-    let below = base.map_or(0, |base| base.image.layers.len());
+    let below = base.map_or(0, |base| base.layer_count());
     Ok(Built { tally: built.tally.built(below, &[]), ..built })
 }
 

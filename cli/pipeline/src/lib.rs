@@ -61,7 +61,7 @@ mod strategy;
 mod tally;
 mod tar_layer;
 
-pub use base_image::{BaseImage, make_plain, open_file_as, wanted_for};
+pub use base_image::{BaseImage, BaseNeeds, make_plain, open_file_as, wanted_for};
 pub use build_cache::{BuildCache, CacheOptions, SIZE};
 pub use build_graph::BuildGraph;
 pub use build_state::{BuildState, files as state_files};

@@ -58,7 +58,7 @@ fn base_of(base: &BaseImage, store: &Store, directory: &Path) -> Result<NixDbBas
         let Some(node) = tree.get(&name).filter(|node| matches!(node.kind, Kind::File { .. })) else { continue };
         let copy = directory.join(file);
         let mut out = File::create(&copy).map_err(layerstone_store::Error::io("write", &copy))?;
-        base.image.copy_file(node, &mut out)?;
+        base.image()?.copy_file(node, &mut out)?;
     }
-    Ok(NixDbBase { name: base.image.name.clone(), tree, copies: directory.to_owned() })
+    Ok(NixDbBase { name: base.name.clone(), tree, copies: directory.to_owned() })
 }

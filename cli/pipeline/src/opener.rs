@@ -2,12 +2,14 @@
 //! A cache, if there is one, keeps the layers of registries, so that none is fetched twice.
 
 use crate::base_image::{make_plain, open_file_as};
+use crate::build_cache::FetchCache;
 use crate::oci_destination::OciDestination;
+use crate::remote::RemoteImage;
 use crate::{CacheOptions, CompressionChoice, Destination, ImageTarget, Registries, Report, Result, engine, remote};
 use layerstone_image::{ImageFile, StoredImage};
 use layerstone_layer::{Blob, BlobCache};
 use layerstone_oci::{Image, Location, Place, Reference, Wanted};
-use layerstone_store::{Limits, Scratch};
+use layerstone_store::{Digest, Limits, Scratch};
 use std::env::temp_dir;
 
 /// How images are opened.
@@ -76,7 +78,7 @@ impl Opener<'_> {
                 let file = open_file_as(&path, &location.path, self.limits, self.report)?;
                 Ok(OpenedFile { scratch: Some(scratch), ..OpenedFile::of(file, location, wanted) })
             }
-            Place::Registry(reference) => self.fetched(reference, wanted),
+            Place::Registry(reference) => self.fetch(reference, self.remote(reference, wanted)?),
         }
     }
 
@@ -91,19 +93,30 @@ impl Opener<'_> {
         Ok(image)
     }
 
-    fn fetched(&self, reference: &Reference, wanted: &Wanted) -> Result<OpenedFile> {
+    /// Finds an image in a registry; its layers are not fetched.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or is no image for the platform that is wanted.
+    pub(crate) fn remote(&self, reference: &Reference, wanted: &Wanted) -> Result<RemoteImage> {
         let stage = format!("manifest of {reference}");
         let remote = self.report.stage(&stage, || remote::image(reference, wanted, self.registries))?;
         if let Some(kind) = remote.manifest.manifest.artifact() {
             bail!("not an image: {reference}: found an artifact of type {kind}");
         }
+        Ok(remote)
+    }
+
+    /// Fetches an image of a registry.
+    ///
+    /// # Errors
+    ///
+    /// A layer cannot be fetched, or is not what it must be.
+    pub(crate) fn fetch(&self, reference: &Reference, remote: RemoteImage) -> Result<OpenedFile> {
         let scratch = Scratch::create(&temp_dir())?;
         let path = scratch.path().join("fetched");
-        let cache = self.cache.open_blobs(self.report)?;
         let mut image = remote.as_stored();
-        if let Some(cache) = &cache {
-            keep(&mut image, cache.blobs());
-        }
+        let cache = self.keep(&mut image)?;
         let layout = ImageTarget::OciLayout(path.clone());
         OciDestination::open(&layout, CompressionChoice::default(), self.registries, &[])?
             .write(&image, self.report)?;
@@ -112,12 +125,26 @@ impl Opener<'_> {
         }
         let location = Location::of(reference.to_string());
         let file = open_file_as(&path, &location.path, self.limits, self.report)?;
-        let named = if reference.digest().is_none() { reference.tagged() } else { reference.clone() };
-        let origin = Some(named.with_digest(remote.digest));
+        let origin = Some(origin(reference, remote.digest));
         // It was chosen already.
         let wanted = Wanted::any();
         Ok(OpenedFile { file, location, wanted, platforms: remote.platforms, origin, scratch: Some(scratch) })
     }
+
+    /// Has the cache, if there is one, keep the layers of an image when they are read.
+    pub(crate) fn keep(&self, image: &mut Image<'_>) -> Result<Option<FetchCache>> {
+        let cache = self.cache.open_blobs(self.report)?;
+        if let Some(cache) = &cache {
+            keep(image, cache.blobs());
+        }
+        Ok(cache)
+    }
+}
+
+/// Where an image of a registry is from, with the digest of what its name led to.
+pub(crate) fn origin(reference: &Reference, digest: Digest) -> Reference {
+    let named = if reference.digest().is_none() { reference.tagged() } else { reference.clone() };
+    named.with_digest(digest)
 }
 
 /// Has a cache keep the layers of an image when they are read.

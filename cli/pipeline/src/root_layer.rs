@@ -19,11 +19,11 @@ use std::sync::Arc;
 /// The base or a tar cannot be read.
 pub fn tree_below(base: Option<&BaseImage>, layers: &[PathBuf]) -> Result<Option<Arc<Tree>>> {
     if layers.is_empty() {
-        return base.map(BaseImage::tree).transpose();
+        return base.filter(|base| base.has_files()).map(BaseImage::tree).transpose();
     }
-    let mut tree = base.map(|base| base.image.tree()).transpose()?.unwrap_or_default();
+    let mut tree = base.map(|base| Ok::<_, crate::Error>(base.image()?.tree()?)).transpose()?.unwrap_or_default();
     let allowance = Allowance::default();
-    for (number, tar) in (base.map_or(0, |base| base.image.layers.len())..).zip(layers) {
+    for (number, tar) in (base.map_or(0, |base| base.layer_count())..).zip(layers) {
         let unusable = || format!("cannot use the layer: {}", tar.display());
         let number = u32::try_from(number).context("too many layers")?;
         let file = open_regular(tar).with_context(unusable)?;

@@ -121,7 +121,7 @@ pub fn make(job: RootScript<'_>, blob: &Path, report: &dyn Report) -> Result<Lay
     let contents = job.contents.as_ref().map(|config| contents_tar(job.spec, config, &scratch, report)).transpose()?;
     let base = job.base.map(overlay_base).transpose()?;
     let options = job.options;
-    let config = job.base.map(|base| &base.image.config);
+    let config = job.base.map(|base| &base.config);
     let run = Run {
         base: base.as_ref(),
         architecture: config.and_then(|config| Some(config.get("architecture")?.as_str()?.to_owned())),
@@ -167,7 +167,7 @@ fn beside_check<T>(
     options: &ScriptOptions,
     run: impl FnOnce() -> layerstone_overlay::Result<T>,
 ) -> Result<T> {
-    let check = |base: &BaseImage| base.image.check(&Progress::default());
+    let check = |base: &BaseImage| Ok::<_, crate::Error>(base.image()?.check(&Progress::default())?);
     let cache = options.base_cache.as_deref();
     let is_kept_first = cache.is_some_and(|cache| merged.is_some_and(|merged| !merged.is_kept(cache)));
     match base {
@@ -196,10 +196,11 @@ fn contents_tar(spec: &Spec, config: &RootConfig, scratch: &Scratch, report: &dy
 }
 
 fn overlay_base(base: &BaseImage) -> Result<layerstone_overlay::LowerImage> {
+    let image = base.image()?;
     Ok(layerstone_overlay::LowerImage {
         tree: base.tree_to_write()?,
-        layers: base.image.parts(),
-        diff_ids: base.image.layers.iter().map(|layer| layer.diff_id).collect(),
+        layers: image.parts(),
+        diff_ids: image.layers.iter().map(|layer| layer.diff_id).collect(),
     })
 }
 

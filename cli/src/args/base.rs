@@ -8,7 +8,7 @@ use crate::args::registry::ConnectArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_oci::Place;
-use layerstone_pipeline::{BaseImage, Opener, Registries, Report};
+use layerstone_pipeline::{BaseImage, BaseNeeds, Opener, Registries, Report};
 use layerstone_spec::Spec;
 use layerstone_store::Limits;
 use std::ffi::OsString;
@@ -55,7 +55,7 @@ impl BaseArgs {
         report: &dyn Report,
     ) -> Result<Option<BaseImage>> {
         let opener = Opener { registries, limits: self.limits(), cache: cache.options(), report };
-        let base = self.place(spec)?.map(|place| BaseImage::open(&place, spec, &opener));
+        let base = self.place(spec)?.map(|place| BaseImage::open(&place, spec, BaseNeeds::Files, &opener));
         Ok(base.transpose()?)
     }
 }

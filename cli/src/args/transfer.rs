@@ -50,6 +50,7 @@ impl TransferArgs {
     pub fn copier<'a>(&self, store: &'a Store, registries: &'a Registries, common: &'a Common) -> Result<Copier<'a>> {
         let options = BuildOptions {
             state: self.state.clone(),
+            takes_blobs: true,
             plan: PlanOptions { previous: self.previous.plan()?, ..PlanOptions::default() },
             limits: self.limits.limits(),
             scripts: self.scripts.options(),

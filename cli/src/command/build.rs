@@ -181,6 +181,7 @@ impl Options {
             state: self.state.clone(),
             plan: self.plan.options()?,
             replaces: target.map(|target| (target.clone(), None)),
+            takes_blobs: target.is_some_and(ImageTarget::keeps_oci_images) && !self.archive.legacy,
             base: self.base.named()?,
             limits: self.base.limits(),
             scripts: self.scripts.options(),

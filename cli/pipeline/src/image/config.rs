@@ -21,7 +21,7 @@ fn own_config(spec: &Spec) -> Result<OwnConfig<'_>> {
 ///
 /// It is for another one, or its config is not what it must be.
 pub fn check_architecture(spec: &Spec, base: &BaseImage, checks: Checks, report: &dyn Report) -> Result<()> {
-    let conflict = own_config(spec)?.conflict_over(&base.image.config, &base.image.name)?;
+    let conflict = own_config(spec)?.conflict_over(&base.config, &base.name)?;
     if let Some(message) = conflict {
         if checks != Checks::None {
             return Err(Refused { message, hint: Some("--no-check builds on it all the same".to_owned()) }.into());
@@ -35,7 +35,7 @@ pub fn check_architecture(spec: &Spec, base: &BaseImage, checks: Checks, report:
 pub fn facts(spec: &Spec, base: Option<&BaseImage>) -> Result<(ImageFacts, Vec<String>)> {
     let mut warnings = Vec::new();
     let own = own_config(spec)?;
-    let Some(BaseImage { image, .. }) = base else { return Ok((own.facts(), warnings)) };
-    warnings.extend(own.warnings_over(&image.config, &image.name)?);
-    Ok((own.facts_over(&image.config, &image.name)?, warnings))
+    let Some(BaseImage { config, name, .. }) = base else { return Ok((own.facts(), warnings)) };
+    warnings.extend(own.warnings_over(config, name)?);
+    Ok((own.facts_over(config, name)?, warnings))
 }

@@ -22,7 +22,8 @@ impl Legacy {
         };
         let sums =
             report.during("summing", None, Vec::new(), |_| layers.par_iter().map(sum).collect::<Result<Vec<_>>>())?;
-        let of_base = base.iter().flat_map(|base| &base.image.layers).map(LegacyOrigin::base);
+        let base_image = base.map(BaseImage::image).transpose()?;
+        let of_base = base_image.iter().flat_map(|image| &image.layers).map(LegacyOrigin::base);
         let origins = of_base.chain(std::iter::repeat(LegacyOrigin::Own));
         let sizes = layers.iter().map(|layer| Ok(layer.tar()?.size())).collect::<Result<Vec<_>>>()?;
         let inputs = sizes.into_iter().zip(&sums).zip(origins);

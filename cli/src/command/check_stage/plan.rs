@@ -19,7 +19,7 @@ impl Options {
             let base = StageBaseArgs::default().open(spec.as_ref(), common)?;
             let dir = closure.graph.first().map_or("/nix/store", |info| info.path.store_dir());
             let of_base =
-                base.map(|base| base.store_paths(dir)).transpose()?.map(|of_base| of_base.paths).unwrap_or_default();
+                base.map(|base| base.store_contents(dir)).transpose()?.map(|of_base| of_base.paths).unwrap_or_default();
             // Paths of the base may be left out, and need not be.
             let paths = closure.graph.iter().map(|info| &info.path).filter(|path| of_base.contains_key(*path));
             faults = check(&draft, &closure, &paths.cloned().collect(), None)?;

@@ -83,7 +83,7 @@ impl Options {
     /// Layers and store paths of the base image, in the store that the closure is in.
     pub fn base(&self, closure: &Closure, common: &Common) -> Result<PlanBase> {
         let Some(base) = self.base.open(None, common)? else { return Ok(PlanBase::default()) };
-        let contents = base.store_paths(store_dir(closure))?;
+        let contents = base.store_contents(store_dir(closure))?;
         Ok(PlanBase { layers: contents.layers.len(), paths: contents.paths.into_keys().collect() })
     }
 }
