@@ -204,6 +204,9 @@ fn check_name(name: &str) -> Result<(), String> {
     if name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit()) {
         return Err("64 hexadecimal digits would be taken for an image ID".to_owned());
     }
+    if let (true, Some(port)) = (rest.is_some(), impossible_port(first)) {
+        return Err(format!("found the port {port}, expected one from 1 to 65535"));
+    }
     // A first part that is taken for no host may be one of a host alone.
     let path = split_host(name).1;
     let has_upper_case = path.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -247,6 +250,13 @@ fn is_host(text: &str) -> bool {
     is_port && (is_address || host.split('.').all(label))
 }
 
+/// The port of a host, if nothing can listen at it: the grammar takes any digits.
+fn impossible_port(host: &str) -> Option<&str> {
+    let (_, port) = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'))?;
+    let is_digits = !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit());
+    (is_digits && !port.parse::<u16>().is_ok_and(|port| port > 0)).then_some(port)
+}
+
 fn is_tag(tag: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     tag.len() <= MAX_TAG && tag.starts_with(word) && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
@@ -266,6 +276,7 @@ mod tests {
             "a.b_c__d-e---f",
             "localhost/a",
             "localhost:5000/a",
+            "localhost:65535/a",
             "Registry.Example.com/team/tool",
             "127.0.0.1:80/x",
             "[2001:db8::1]:5000/x",
@@ -298,6 +309,9 @@ mod tests {
             "a b",
             "é",
             "host:/a",
+            "host:0/a",
+            "host:65536/a",
+            "[::1]:99999/a",
             "host:5000",
             "[::1]",
             "[1]/a",
