@@ -6,7 +6,7 @@
 use crate::draft::Draft;
 use crate::{Error, Result};
 use layerstone_closure::Closure;
-use layerstone_store::StorePath;
+use layerstone_store::{StorePath, counted};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -91,7 +91,9 @@ impl fmt::Display for Finding {
             Finding::NotInClosure { path, layer } => write!(f, "{path} in layer {layer} is not in the closure"),
             Finding::Excluded { path, layer } => write!(f, "{path} in layer {layer} is excluded"),
             Finding::Missing { path } => write!(f, "{path} is in no layer"),
-            Finding::TooMany { layers, limit } => write!(f, "found {layers} layers, expected at most {limit}"),
+            Finding::TooMany { layers, limit } => {
+                write!(f, "found {}, expected at most {limit}", counted(*layers, "layer"))
+            }
         }
     }
 }

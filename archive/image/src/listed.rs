@@ -3,7 +3,7 @@
 use crate::blobs::Blobs;
 use crate::{Error, Result};
 use layerstone_oci::{Location, Platform, StoredManifest, Wanted};
-use layerstone_store::Digest;
+use layerstone_store::{Digest, counted};
 use serde_json::Value;
 use std::path::Path;
 
@@ -56,7 +56,7 @@ impl Listed {
         let (found, expected) = (self.layers.len(), diff_ids.len());
         match found == expected {
             true => Ok(self.layers.iter().zip(diff_ids).collect()),
-            false => Err(format!("found {found} layers, expected {expected} as the config has diff IDs")),
+            false => Err(format!("found {}, expected {expected} as the config has diff IDs", counted(found, "layer"))),
         }
     }
 }

@@ -205,7 +205,7 @@ mod tests {
         check_error(&archive(&[("manifest.json", MANIFEST), ("c", b"{}")]), "c: found no rootfs.diff_ids");
         check_error(
             &archive(&[("manifest.json", MANIFEST), ("c", br#"{"rootfs":{"diff_ids":[]}}"#)]),
-            "found 1 layers, expected 0 as the config has diff IDs",
+            "found 1 layer, expected 0 as the config has diff IDs",
         );
         let error = open(Path::new("/nonexistent")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read: /nonexistent: "), "{error}");

@@ -28,7 +28,7 @@ fn manifests() {
     let (image, config) = (image(), digest(&image().config_bytes()));
     let config = format!("{config}.json");
     let [first, second] = [0, 1].map(|index| format!("{}.tar", hex(&image, index)));
-    let wrong = "found 1 layers, expected 2 as the config has diff IDs";
+    let wrong = "found 1 layer, expected 2 as the config has diff IDs";
     let absent = "found no absent.tar";
     check_manifests(&[
         (json!([]), "manifest.json: found no image"),
@@ -91,7 +91,7 @@ fn configs() {
         let mut image = image();
         image.config[key] = value.clone();
         place.write("base.tar", tar(&plain_docker(&[image])));
-        let told = place.fail("build s.json -o x.tar --base base.tar");
+        let told = place.error_of("build s.json -o x.tar --base base.tar");
         assert!(told.starts_with(&format!("error: malformed image config: base.tar: {expected}")), "{told}");
     }
 }
@@ -156,7 +156,7 @@ fn layers_that_are_no_tars() {
             replace(&mut files, &name, Entry::File(compress(&bad.layers[1])));
             place.write("base.tar", tar(&files));
             for line in READERS.iter().chain(&BUILDERS[..1]) {
-                assert_eq!(place.fail(&format!("{line} base.tar")), expected);
+                assert_eq!(place.error_of(&format!("{line} base.tar")), expected);
             }
         }
     }

@@ -5,8 +5,10 @@
 
 mod cache;
 mod cancel;
+mod closed_stdout;
 mod codec;
 mod copy_range;
+mod count;
 mod digest;
 mod directory;
 mod error;
@@ -28,8 +30,10 @@ mod write_back;
 
 pub use cache::{Cache, CacheContents, CacheKind, PruneStats, Usage};
 pub use cancel::{Cancel, Cancelled};
+pub use closed_stdout::was_stdout_closed;
 pub use codec::{decode, encode};
 pub use copy_range::RangeCopy;
+pub use count::counted;
 pub use digest::{Digest, Hasher};
 pub use directory::lock::{Lock, try_lock, wait_lock};
 pub use directory::{Directory, RealEntry, open_real_file, open_regular};
