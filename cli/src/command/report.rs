@@ -7,13 +7,14 @@ use crate::args::platform::PlatformArgs;
 use crate::args::read::{ReadArgs, parse_place};
 use crate::overwrite::Files;
 use crate::screen::answer::json_of;
+use crate::screen::table::{counted, size};
 use anyhow::Result;
 use clap::Args;
 use layerstone_closure::ReferencesGraph;
 use layerstone_pipeline::image_report;
 use layerstone_store::write_text;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Write a page of HTML about an image: contents, references, updates
 ///
@@ -66,5 +67,12 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return Ok(write_text(&options.output, &data)?);
     }
     let name = report.image.repo_tags.first().cloned().unwrap_or_else(|| report.image.image_id.to_string());
-    Ok(write_text(&options.output, &page::page(&name, &data)?)?)
+    let page = page::page(&name, &data)?;
+    write_text(&options.output, &page)?;
+    if options.output != Path::new("-") {
+        let (layers, paths) = (counted(report.layers.len(), "layer"), counted(report.paths.len(), "path"));
+        let file = options.output.display();
+        common.report().notice(&format!("wrote {file}, {}: {name}, {layers}, {paths}", size(page.len() as u64)));
+    }
+    Ok(())
 }

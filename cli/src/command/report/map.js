@@ -1,6 +1,7 @@
 // Draws paths as a squarified treemap (Bruls, Huizing, van Wijk, 2000): a frame for each layer, in it a box for each path.
 // They are elements of HTML and not of SVG, which cannot cut a name short, and whose parts no list of options may hold.
 
+const SVG = "http://www.w3.org/2000/svg";
 /** Pixels between frames, and between the boxes of a frame. */
 const GAP = { frame: 3, box: 1 };
 /** Pixels that a box must have to be called by name, and to tell its size too. */
@@ -60,12 +61,31 @@ function makeMap(map, colourOf) {
     }
     map.append(frame);
   }
+  const veil = document.createElementNS(SVG, "svg");
+  veil.id = "veil";
+  veil.setAttribute("aria-hidden", "true");
+  veil.setAttribute("preserveAspectRatio", "none");
+  veil.append(document.createElementNS(SVG, "path"));
+  map.append(veil);
+}
+
+/** Covers the boxes that are not looked at. One shape over all of them takes a frame; two thousand styles take several. */
+function drawVeil(map, isCovered) {
+  const parts = [];
+  for (const [index, [x, y, width, height]] of areas) {
+    if (isCovered(index)) {
+      parts.push(`M${x.toFixed(1)} ${y.toFixed(1)}h${width.toFixed(1)}v${height.toFixed(1)}h${(-width).toFixed(1)}z`);
+    }
+  }
+  const veil = at("veil");
+  veil.setAttribute("viewBox", `0 0 ${map.clientWidth} ${map.clientHeight}`);
+  veil.firstChild.setAttribute("d", parts.join(""));
 }
 
 /** Gives frames and boxes their places, in parts of the picture, so that it can be printed at any size. */
 function placeMap(map) {
   const [width, height] = [map.clientWidth, map.clientHeight];
-  const frames = [...map.children].map((frame) => {
+  const frames = [...map.querySelectorAll(".frame")].map((frame) => {
     const own = [...frame.children].map((box) => Number(box.dataset.path));
     return { frame, own, size: own.reduce((sum, index) => sum + paths[index].size, 0) };
   });

@@ -9,7 +9,8 @@ use serde_json::Value;
 const MARKUP: &str = include_str!("report.html");
 const STYLE: &str = include_str!("report.css");
 /// Read in this order: each uses what stands before.
-const PROGRAM: &str = concat!(include_str!("data.js"), include_str!("map.js"), include_str!("report.js"));
+const PROGRAM: &str =
+    concat!(include_str!("data.js"), include_str!("map.js"), include_str!("table.js"), include_str!("report.js"));
 
 /// The page of the image of this name and of this data, which is JSON.
 pub fn page(name: &str, data: &str) -> Result<String> {

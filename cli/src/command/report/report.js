@@ -2,9 +2,6 @@
 
 const at = (id) => document.getElementById(id);
 const root = document.documentElement;
-/** Rows that the table has at first: more take time and nobody reads them. */
-const ROWS = 100;
-
 /** Which paths are looked at: those that a text is in, of one layer, and the one that is kept. */
 const view = { text: "", layer: null, kept: null, active: null, all: false, sort: "size", falling: true };
 
@@ -24,9 +21,11 @@ function colour(made, layer, update, cost) {
 
 function fillHead() {
   const { image, old } = data;
+  // An OCI layout has an image under its name, and under its tag alone.
+  const others = image.repoTags.slice(1).filter((tag) => !image.repoTags[0].endsWith(`:${tag}`));
   at("name").textContent = shown(image.repoTags[0] ?? "image without a name");
   const facts = [image.platform, image.created && `made ${image.created.slice(0, 10)}`, `image ID ${image.imageId.slice(7, 19)}`,
-    image.repoTags.length > 1 && `also ${image.repoTags.slice(1).join(", ")}`];
+    others.length > 0 && `also ${others.join(", ")}`];
   at("facts").textContent = facts.filter(Boolean).map(shown).join(" · ");
   if (image.command.length > 0) {
     at("command").hidden = false;
@@ -98,73 +97,12 @@ function fillPrices() {
   }
 }
 
-const columns = [
-  { key: "name", title: "Name", of: (index) => paths[index].name, cell: (index) => nameCell(index) },
-  { key: "layer", title: "Layer", number: true, of: (index) => paths[index].layer },
-  { key: "size", title: "Size", number: true, of: (index) => paths[index].size, text: bytes },
-  { key: "update", title: "Update", needs: "old", of: (index) => updateOf(index), text: (value) => UPDATES[value] },
-  { key: "sent", title: "A change sends", needs: "prices", number: true, of: (index) => paths[index].sentByChange ?? -1,
-    text: (value) => (value < 0 ? "" : bytes(value)) },
-  { key: "uses", title: "Refers to", needs: "references", number: true, of: (index) => paths[index].references.length, text: count },
-  { key: "users", title: "Used by", needs: "references", number: true, of: (index) => users[upper(index)].length, text: count },
-].filter(({ needs }) => !needs || data[needs]);
-
-function nameCell(index) {
-  const button = element("button", { type: "button", title: shown(paths[index].path) }, shown(paths[index].name));
-  return element("th", { scope: "row" }, button);
-}
-
-function fillHeadings() {
-  const head = at("table").tHead.rows[0];
-  for (const { key, title, number } of columns) {
-    const button = element("button", { type: "button" }, title);
-    button.addEventListener("click", () => {
-      const again = view.sort === key;
-      [view.sort, view.falling] = [key, again ? !view.falling : number === true];
-      fillRows();
-    });
-    head.append(element("th", { scope: "col", class: number ? "number" : undefined, "data-key": key }, button));
-  }
-}
-
-/** What the search looks at. */
-const texts = paths.map(({ name, path }) => `${name}\n${path}`.toLowerCase());
-/** Whether each path is left by search and layer. */
-let isShown = paths.map(() => true);
-/** The rows of the table that were made. */
-const made = new Map();
-
-function rowOf(index) {
-  const row = made.get(index) ?? element("tr", { "data-path": index });
-  if (!made.has(index)) {
-    row.append(...columns.map(({ key, of, text = String, number, cell }) => (cell ? cell(index)
-      : element("td", { class: number ? "number" : undefined, "data-key": key }, text(of(index))))));
-    made.set(index, row);
-  }
-  return row;
-}
-
-function fillRows() {
-  const { of } = columns.find(({ key }) => key === view.sort);
-  const value = paths.map((_, index) => of(index));
-  const order = (a, b) => (typeof value[a] === "number" ? value[a] - value[b] : byText(value[a], value[b]));
-  const wanted = [...paths.keys()].filter((index) => isShown[index]);
-  wanted.sort((a, b) => (view.falling ? order(b, a) : order(a, b)) || byText(paths[a].path, paths[b].path));
-  const rows = view.all ? wanted : wanted.slice(0, ROWS);
-  at("table").tBodies[0].replaceChildren(...rows.map(rowOf));
-  for (const heading of at("table").tHead.rows[0].cells) {
-    const isSorted = heading.dataset.key === view.sort;
-    heading.setAttribute("aria-sort", isSorted ? (view.falling ? "descending" : "ascending") : "none");
-  }
-  at("more").hidden = rows.length === wanted.length;
-  at("more").textContent = `Show all ${count(wanted.length)}`;
-}
-
 /** Shows what search and layer leave, everywhere. */
 function filter() {
   const isFiltered = view.text !== "" || view.layer !== null;
+  view.all = false;
   isShown = paths.map(({ layer }, index) => (view.layer === null || layer === view.layer) && texts[index].includes(view.text));
-  boxes.forEach((box, index) => box.classList.toggle("dim", !isShown[index]));
+  drawVeil(at("map"), (index) => !isShown[index]);
   const left = paths.filter((_, index) => isShown[index]);
   const held = new Set(left.map(({ layer }) => layer));
   for (const button of at("layers").querySelectorAll("button")) {
@@ -236,8 +174,8 @@ const pathAt = (event) => {
 };
 
 function listen() {
-  const [map, body, search] = [at("map"), at("table").tBodies[0], at("search")];
-  for (const place of [map, body]) {
+  const [map, table, search] = [at("map"), at("table"), at("search")];
+  for (const place of [map, table]) {
     place.addEventListener("pointerover", (event) => {
       const index = pathAt(event);
       if (index !== null && index !== view.active) {
@@ -294,6 +232,12 @@ function listen() {
       filter();
     }
   });
+  // Paper is not scrolled.
+  window.addEventListener("beforeprint", () => {
+    while (rest.length > 0) {
+      fillSlice();
+    }
+  });
   at("more").addEventListener("click", () => {
     view.all = true;
     fillRows();
@@ -321,6 +265,7 @@ function begin() {
     if (Math.abs(now / ratio - 1) > 0.02) {
       ratio = now;
       placeMap(at("map"));
+      drawVeil(at("map"), (index) => !isShown[index]);
     }
   }).observe(at("map"));
   root.dataset.drawn = "";
