@@ -2,6 +2,7 @@
 //!
 //! Place clears the environment and gives no terminal, so that lines are as wide as clap makes them for a file.
 
+mod completions;
 mod examples;
 
 use crate::support::Place;
@@ -30,6 +31,16 @@ fn every_word() {
         shown(&found),
         shown(&expected)
     );
+}
+
+/// The short help of `build` is one screen of a terminal.
+#[test]
+fn one_screen() {
+    let place = Place::new();
+    let output = place.command("build -h").env("COLUMNS", "80").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let widest = text.lines().map(|line| line.chars().count()).max();
+    assert!(text.lines().count() <= 36 && widest <= Some(80), "{}, {widest:?}: {text}", text.lines().count());
 }
 
 /// docs/flags.md lists the flags of all commands, by their help; LAYERSTONE_BLESS writes it.

@@ -7,9 +7,14 @@ use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
 /// Flags whose values are words of a list and more, such as a file behind the word, and these words.
-const WORDS: [(&str, &[&str]); 3] = [
+const WORDS: [(&str, &[&str]); 5] = [
     ("strategy", &["least-churn", "popularity", "size", "pipeline"]),
     ("helper", &["fakeNss", "tmp", "shadowSetup", "usrBinEnv=", "binSh=", "caCertificates="]),
+    (
+        "platform",
+        &["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64", "linux/ppc64le", "linux/s390x", "linux/386"],
+    ),
+    ("arch", &["amd64", "arm64", "arm", "riscv64", "ppc64le", "s390x", "386"]),
     ("stage", &["root=", "closure=", "layers=", "layer=", "nix-db=", "overlay run=", "image="]),
 ];
 

@@ -1,7 +1,7 @@
 //! The list of commands in the program's help, in groups, and the flags that a short help leaves to the long one.
 
 use crate::screen::fit::width;
-use clap::Command;
+use clap::{Arg, Command};
 
 /// A group's heading and its commands.
 const GROUPS: [(&str, &[&str]); 6] = [
@@ -19,8 +19,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Nix", &["stream", "derivation", "tarsum"]),
 ];
 /// What `build -h` shows; `--help` shows the rest, too.
-const OF_BUILD: [&str; 17] = [
-    "inputs",
+const OF_BUILD: [&str; 16] = [
     "output",
     "name",
     "tag",
@@ -38,17 +37,24 @@ const OF_BUILD: [&str; 17] = [
     "quiet",
     "help",
 ];
-/// What `build -h` says in a line where `--help` says more.
-const IN_A_LINE: [(&str, &str); 6] = [
-    ("output", "Where to write: FILE.tar, oci:DIR, registry:HOST/NAME:TAG, docker:, …"),
-    ("contents", "Store paths whose files are merged into the root"),
-    ("copy", "Files of this machine to copy into the image"),
+/// What `build -h` says in a line where `--help` says more, so that it is one screen of 80 columns.
+const IN_A_LINE: [(&str, &str); 8] = [
+    ("output", "FILE.tar, oci:DIR, registry:HOST/NAME:TAG, docker: …"),
+    ("contents", "Store paths to merge into the root"),
+    ("copy", "Files of this machine to copy"),
     ("base", "Image to build on"),
-    ("strategy", "How to share layers: least-churn, popularity, size"),
+    ("max_layers", "How many layers at most"),
+    ("strategy", "least-churn, popularity or size"),
+    ("extra_commands", "Script to run in the contents"),
     ("dry_run", "Show the plan instead of building"),
 ];
 /// Flags of every command that every short help shows.
 const OF_ALL: [&str; 3] = ["quiet", "verbose", "help"];
+/// What every short help says of them in a line.
+const OF_ALL_IN_A_LINE: [(&str, &str); 2] = [
+    ("quiet", "Print nothing but the digest of what was made"),
+    ("verbose", "Tell what is done; -vv tells more of it"),
+];
 /// Columns of the commands' names.
 const NAMES: usize = 15;
 
@@ -59,7 +65,7 @@ pub fn grouped(command: Command) -> Command {
         format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}\nOptions:\n{{options}}{{after-help}}");
     let command = command.mut_args(|arg| {
         let is_shown = OF_ALL.contains(&arg.get_id().as_str());
-        arg.hide_short_help(!is_shown)
+        in_a_line(arg, &OF_ALL_IN_A_LINE).hide_short_help(!is_shown)
     });
     command.help_template(template).mut_subcommand("build", |build| {
         let about = "Further flags: `layerstone build --help`";
@@ -67,18 +73,23 @@ pub fn grouped(command: Command) -> Command {
         let long = build.get_after_help().cloned();
         let build = build.mut_args(|arg| {
             let is_shown = OF_BUILD.contains(&arg.get_id().as_str());
-            let short = IN_A_LINE.iter().find(|(id, _)| arg.get_id() == id).map(|(_, text)| *text);
-            let long = arg.get_long_help().or(arg.get_help()).cloned();
-            match (short, long) {
-                (Some(short), Some(long)) => arg.help(short).long_help(long),
-                _ => arg.hide_short_help(!is_shown),
-            }
+            in_a_line(arg, &IN_A_LINE).hide_short_help(!is_shown)
         });
         match (after, long) {
             (Some(after), Some(long)) => build.after_help(after).after_long_help(long),
             _ => build,
         }
     })
+}
+
+/// A flag whose short help is the line for it, if there is one; its long help stays what it is.
+fn in_a_line(arg: Arg, lines: &[(&str, &'static str)]) -> Arg {
+    let short = lines.iter().find(|(id, _)| arg.get_id() == id).map(|(_, text)| *text);
+    let long = arg.get_long_help().or(arg.get_help()).cloned();
+    match (short, long) {
+        (Some(short), Some(long)) => arg.help(short).long_help(long),
+        _ => arg,
+    }
 }
 
 fn list(command: &Command) -> String {
