@@ -3,6 +3,7 @@
 mod closure;
 mod image;
 mod layer;
+mod no_good;
 mod plan;
 
 use crate::args::Common;
@@ -11,6 +12,7 @@ use crate::args::store::StoreArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use layerstone_store::StorePath;
+pub use no_good::NoGood;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,9 @@ pub struct Options {
     /// Layer file of a layer that the image must have, the bottom one first
     #[arg(long, value_name = "LAYER.JSON")]
     layer: Vec<PathBuf>,
+    /// The exit status of that command line, as a shell tells it
+    #[arg(long, value_name = "STATUS", default_value_t = 0)]
+    status: u8,
     /// Store path that a layer or a closure must hold
     #[arg(long, value_name = "PATH", value_parser = StorePath::parse)]
     path: Vec<StorePath>,
@@ -49,17 +54,24 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
-    let context = || format!("the stage {} ({}) is no good", options.stage, options.command.display());
-    options.outputs.iter().try_for_each(|output| is_written(output)).with_context(context)?;
-    let output = &options.outputs[0];
-    match options.stage.as_str() {
-        "closure" => options.closure(output),
-        "layers" => options.plan(output, common),
-        "image" => options.image(common),
-        "layer" => options.layer(output),
-        _ => options.layer_file(output).map(drop),
+    if options.status != 0 {
+        return Err(NoGood::failed(options).into());
     }
-    .with_context(context)
+    options.check(common).map_err(|cause| NoGood::wrote(options, cause).into())
+}
+
+impl Options {
+    fn check(&self, common: &Common) -> Result<()> {
+        self.outputs.iter().try_for_each(|output| is_written(output))?;
+        let output = &self.outputs[0];
+        match self.stage.as_str() {
+            "closure" => self.closure(output),
+            "layers" => self.plan(output, common),
+            "image" => self.image(common),
+            "layer" => self.layer(output),
+            _ => self.layer_file(output).map(drop),
+        }
+    }
 }
 
 /// Whether an output is a file. What else it may be would be waited for, or be read without end.

@@ -6,7 +6,7 @@ use crate::Result;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// A program that replaces a stage, with its words; what it wrote is checked behind it. `ours` is what stands for this
+/// A program that replaces a stage, with its words; how it ended and what it wrote is checked behind it. `ours` is what stands for this
 /// program in the rules.
 pub fn command(rule: &Rule, program: &OsStr, ours: &str, tool: &str) -> Result<Vec<u8>> {
     let theirs = [program.as_bytes(), b" ", &joined(&rule.words)].concat();
@@ -15,7 +15,8 @@ pub fn command(rule: &Rule, program: &OsStr, ours: &str, tool: &str) -> Result<V
     checked.extend(["--command".as_ref(), program]);
     checked.extend(rule.checked.iter().map(OsString::as_os_str));
     checked.iter().try_for_each(|word| check(word, tool))?;
-    Ok([&escaped(&theirs)[..], b" && ", ours.as_bytes(), b" check-stage ", &escaped(&joined(&checked))].concat())
+    let checked = [b" check-stage --status $? ", &joined(&checked)[..]].concat();
+    Ok([&escaped(&theirs)[..], b"; ", ours.as_bytes(), &escaped(&checked)].concat())
 }
 
 /// What stands behind a command that runs a stage elsewhere: each output must exist here.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use layerstone_layer::{LayerFile, Progress};
 use layerstone_oci::{Location, Wanted};
 use layerstone_pipeline::ImageTarget;
-use layerstone_store::Digest;
+use layerstone_store::{Digest, counted};
 
 impl Options {
     /// An image that ends in the layers, whose bytes are those of their diff IDs.
@@ -25,7 +25,7 @@ impl Options {
         if found.ends_with(&wanted) {
             return Ok(());
         }
-        let (found, expected) = (found.len(), wanted.len());
-        bail!("wrong image: {}: found {found} layers, expected the {expected} that it was given", path.display())
+        let (found, expected) = (counted(found.len(), "layer"), wanted.len());
+        bail!("wrong image: {}: found {found}, expected the {expected} that it was given", path.display())
     }
 }
