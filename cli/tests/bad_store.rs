@@ -57,7 +57,7 @@ fn socket() {
         return crate::support::skip("bad_store::socket", "the build's folder is on another file system than TMPDIR");
     }
     for line in READERS {
-        let told = place.fail(line);
+        let told = place.error_of(line);
         assert!(told.contains(&format!("{B}/socket: found a socket, expected ")), "{line}: {told}");
     }
 }
@@ -87,14 +87,15 @@ fn recipe_with_other_bytes() {
     place.ok("layer plan --root root --index 1 -o other.layer.json");
     let found = place.json("other.layer.json")["diffId"].as_str().unwrap().to_owned();
     for output in ["old.tar", "new.tar", "new.tar.gz", "new.tar.zst"] {
-        let told =
-            place.fail(&format!("image --spec s.json --root root made/000.layer.json made/001.layer.json -o {output}"));
+        let told = place.error_of(&format!(
+            "image -q --spec s.json --root root made/000.layer.json made/001.layer.json -o {output}"
+        ));
         assert_eq!(told, format!("error: wrong digest: made/001.layer.json: found {found}, expected {expected}\n"));
     }
     let run = place.run("image --spec s.json --root root made/001.layer.json -o -");
     assert_eq!((run.code, run.stderr.contains("wrong digest: made/001.layer.json")), (Some(1), true));
     place.write(&format!("root{B}/more"), "");
-    let told = place.fail("image --spec s.json --root root made/001.layer.json -o old.tar");
+    let told = place.error_of("image -q --spec s.json --root root made/001.layer.json -o old.tar");
     assert!(told.starts_with("error: wrong "), "{told}");
 }
 
@@ -107,9 +108,9 @@ fn blob_with_other_bytes() {
     let expected = digest(&tar);
     tar[600] ^= 1;
     place.write("made/000.tar", &tar);
-    let line = "image --spec s.json made/000.layer.json made/001.layer.json -o old.tar";
+    let line = "image -q --spec s.json made/000.layer.json made/001.layer.json -o old.tar";
     let found = digest(&tar);
-    let told = place.fail(line);
+    let told = place.error_of(line);
     assert_eq!(
         told,
         format!("error: wrong digest: made/000.layer.json: found sha256:{found}, expected sha256:{expected}\n")

@@ -162,6 +162,7 @@ fn layers_that_are_no_image() {
             format!("{} root.layer.json", others.join(" ")),
             format!("root.layer.json: it refers to {}, which no layer holds", synth.path("curl-8.0")),
         ),
+        ("layers".into(), "found no customisation layer".into()),
         ("root.layer.json layers".into(), "expected store layers below the customisation layer".into()),
         ("layers/000.layer.json layers root.layer.json".into(), "layers/000.layer.json: found it twice".into()),
     ] {

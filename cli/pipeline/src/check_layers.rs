@@ -13,7 +13,7 @@ use std::path::Path;
 /// # Errors
 ///
 /// A store path or a layer is there twice, or layers of store paths lie over the customisation layer; with strict checks, a
-/// store path is missing.
+/// store path or the customisation layer is missing.
 pub fn check_layers(
     layers: &[(&Path, &LayerFile)],
     spec: &Spec,
@@ -23,6 +23,13 @@ pub fn check_layers(
 ) -> Result<()> {
     check_order(layers)?;
     let held = held(layers)?;
+    if wants_root(spec) && !layers.iter().any(|(_, layer)| is_root(layer)) {
+        let text = "found no customisation layer, expected the one that `layerstone root` makes of the spec";
+        match checks {
+            Checks::Strict => return Err(no_image(text)),
+            _ => report.warn(text),
+        }
+    }
     if !spec.include_store_paths {
         return Ok(());
     }
@@ -45,6 +52,13 @@ pub fn check_layers(
         }
     }
     Ok(())
+}
+
+/// Whether a spec has anything that lies in a customisation layer.
+fn wants_root(spec: &Spec) -> bool {
+    let scripts = [&spec.script, &spec.fake_root_commands];
+    scripts.into_iter().any(Option::is_some)
+        || !(spec.contents.is_empty() && spec.copy.is_empty() && spec.helpers.is_empty())
 }
 
 /// Whether a layer is no store layer.

@@ -68,6 +68,24 @@ fn closure_by_nix_store() {
     }
 }
 
+/// Contents that are links into the store, by an absolute path and by one from the spec's folder on, are told of too.
+#[test]
+fn closure_of_links() {
+    let Some(lab) = Lab::find("small").filter(|_| require_tool("nix-store")) else { return };
+    let place = Place::new();
+    symlink(&lab.env, place.join("result")).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/closure.sh");
+    for link in ["result".to_owned(), place.join("result").display().to_string()] {
+        place.write("image.json", json!({"name": "x", "contents": [link]}).to_string());
+        let mut run = Command::new("sh");
+        run.arg(&script).args(["--spec", "image.json", "-o", "x.closure"]);
+        let run = run.current_dir(place.path()).output().unwrap();
+        assert!(run.status.success(), "{link}: {}", text(&run));
+        let told = String::from_utf8(place.read("x.closure")).unwrap();
+        assert!(told.lines().any(|line| Path::new(line) == Path::new(&lab.env)), "{link}: {told}");
+    }
+}
+
 /// GNU tar makes the layers.
 #[test]
 fn layer_by_tar() {
