@@ -86,6 +86,16 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
+impl Malformed {
+    /// What to write in place of the first fault of each file.
+    pub fn hint(&self) -> String {
+        let first = self.0.iter().filter_map(|(path, faults)| Some((path, faults.first()?)));
+        let line = |(path, fault): (&PathBuf, &Fault)| format!("{}:{}: {}", path.display(), fault.line, fault.hint);
+        let lines: Vec<String> = first.map(line).collect();
+        format!("{}; --no-config does without it", lines.join("; "))
+    }
+}
+
 impl Config {
     /// Reads the files that hold here, unless the command line says that none does.
     pub fn load() -> Result<Config> {

@@ -25,6 +25,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     become_inside();
+    if let Err(error) = out::refuse_closed() {
+        return failure::of_work(&error, failure::wanted_form());
+    }
     color::obey_command_line();
     interrupt::install();
     let config = config::Config::load();

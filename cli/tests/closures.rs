@@ -119,7 +119,7 @@ change   name            old size  new size  difference
 removed  openssl-3.0.11
 
 0 added, 1 removed, 0 changed, 0 unchanged
-1 paths, 0 B before; 0 paths, 0 B now: 0 B
+1 path, 0 B before; 0 paths, 0 B now: 0 B
 "
     );
 }

@@ -183,7 +183,9 @@ fn what_a_project_may_not_set() {
         let fault = format!("line {}: {key}: only the user's own file may set it, and this is a project's", index + 1);
         assert!(error.contains(&fault), "{fault}: {error}");
     }
-    assert!(error.contains("hint: --no-config does without it"), "{error}");
+    let hint =
+        "layerstone.toml:1: it belongs into ~/.config/layerstone/layerstone.toml, or is a flag; --no-config does";
+    assert!(error.contains(hint), "{error}");
     // The user may.
     let user = place.join("layerstone.toml");
     let run = run_in(&place, ".", "config", &[("LAYERSTONE_CONFIG", user.to_str().unwrap())]);
@@ -227,6 +229,21 @@ fn what_is_wrong() {
         "line 15: nonsense: unknown key, expected one of color, ",
     ] {
         assert!(text.contains(fault), "{fault}: {text}");
+    }
+    let hint = format!("{}:1: color = \"never\"; --no-config does without it", file.display());
+    assert_eq!(error["hint"], json!(hint));
+    for (text, example) in [
+        ("jobs = 0", "jobs = 8"),
+        ("[registry]\nretries = 'x'", "registry.retries = 8"),
+        ("\n[limits]\nmember = 3", "limits = { members = 5000000 }"),
+        ("nonsense = 1", "`layerstone config` lists the keys"),
+        ("cache = 1", "[cache] begins one, its keys follow a line each"),
+        ("color = never", "a line is KEY = VALUE, and texts stand in quotes, as in color = \"never\""),
+    ] {
+        let file = place.write("one.toml", text);
+        let run = run_in(&place, ".", "config", &[("LAYERSTONE_CONFIG", file.to_str().unwrap())]);
+        let line = text.lines().count();
+        assert!(run.stderr.contains(&format!("one.toml:{line}: {example}; --no-config")), "{text}: {}", run.stderr);
     }
     let file = place.write("syntax.toml", "color = \njobs = 3\nx == 4\n");
     let run = run_in(&place, ".", "config", &[("LAYERSTONE_CONFIG", file.to_str().unwrap())]);

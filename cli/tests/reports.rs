@@ -39,7 +39,7 @@ fn a_good_plan_is_called_so() {
     assert_eq!(place.ok("layers x.closure.json --max-layers 2 --check mine.json").text(), good);
     write_plan(&place, "mine.json", &[&["lib-2.38", "tool-3"]]);
     let line = format!("layers --check mine.json x.closure.json --exclude {}", path("app-1"));
-    assert_eq!(place.ok(&line).text(), "1 layers with 2 paths: nothing is wrong\n");
+    assert_eq!(place.ok(&line).text(), "1 layer with 2 paths: nothing is wrong\n");
     for strategy in ["least-churn", "popularity"] {
         place.ok(&format!("layers x.closure.json --max-layers 2 --strategy {strategy} -o ours.json"));
         assert_eq!(place.ok("layers --check ours.json x.closure.json --max-layers 2").text(), good);

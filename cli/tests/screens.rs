@@ -124,3 +124,37 @@ fn files_that_changed() {
         answer["files"].as_array().unwrap().iter().map(|it| it["path"].as_str().unwrap()).collect();
     assert_eq!(changed, ["/d/data", "/d/run"]);
 }
+
+/// Names may hold what a terminal would obey; whatever is told shows it.
+#[test]
+fn nothing_that_a_terminal_obeys() {
+    let place = Place::new();
+    let name = "a\u{1b}[31m\u{7}\r\u{9b}b";
+    place.write(&format!("from/{name}"), "x");
+    place.write("x.json", "{}");
+    place.ok("build --name x --copy from/:/ -o x.tar --no-check");
+    place.write(&format!("{name}.tar"), place.read("x.tar"));
+    for words in [
+        vec!["inspect", "x.tar", "--files"],
+        vec!["inspect", "x.tar", "--tree"],
+        vec!["inspect", "NAME"],
+        vec!["inspect", "NAME.tar", "--against", "NAME.no.tar"],
+        vec!["diff", "x.tar", "NAME.tar", "--files"],
+        vec!["check", "NAME.no.tar"],
+        vec!["build", "NAME.json", "-o", "y.tar"],
+        vec!["build", "--name", "x", "--copy", "NAME:/", "-o", "y.tar"],
+        vec!["build", "--name", "x", "--copy", "from/:/", "-o", "NAME.new.tar"],
+        vec!["copy", "x.tar", "oci:NAME"],
+        vec!["report", "x.tar", "-o", "NAME.html"],
+        vec!["build", "--NAME"],
+        vec!["NAME"],
+        vec!["push", "x.tar", "NAME"],
+    ] {
+        let mut command = place.command("");
+        command.args(words.iter().map(|word| word.replace("NAME", name)));
+        let output = command.output().unwrap();
+        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let is_bad = |c: char| c.is_control() && c != '\n';
+        assert!(!told.is_empty() && !told.contains(is_bad), "{words:?}: {told:?}");
+    }
+}

@@ -56,6 +56,33 @@ fn limits() {
     check_generated("docs/security.md", "limits", &format!("\n| name | default | counts |\n|---|---:|---|\n{rows}\n"));
 }
 
+/// docs/configuration.md lists every variable of the environment whose name stands in a file that reads any. `make.rs` writes
+/// variables of make.
+#[test]
+fn variables() {
+    let listed = std::fs::read_to_string(top().join("docs/configuration.md")).unwrap();
+    let is_name = |word: &&str| {
+        // Values are called in capitals, too, but without a `_`.
+        (word.contains('_') || ["HOME", "PATH", "TERM", "TMPDIR"].contains(word))
+            && word.bytes().all(|byte| byte.is_ascii_uppercase() || b"_0123456789".contains(&byte))
+    };
+    let mut found = 0;
+    for (path, text) in sources() {
+        let name = path.strip_prefix(top()).unwrap().to_str().unwrap();
+        let is_tool = name.contains("/tests/") || name.starts_with("xtask/");
+        let is_tool = is_tool || name.ends_with("build_graph/make.rs") || name.ends_with("fixtures.rs");
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        if is_tool || !(text.contains("var_os(") || text.contains("env::var(")) {
+            continue;
+        }
+        for word in text.split('"').skip(1).step_by(2).filter(is_name) {
+            found += 1;
+            assert!(listed.contains(&format!("`{word}`")), "{name}: reads {word}, which docs/configuration.md lacks");
+        }
+    }
+    assert!(found >= 8, "{found}");
+}
+
 /// Compares the part of a page between two comments with what is made for it, or puts it there.
 #[track_caller]
 fn check_generated(page: &str, name: &str, expected: &str) {
@@ -134,8 +161,15 @@ fn modules_begin_with_a_sentence() {
     }
 }
 
-/// Where `unsafe` may be: system calls of the sandbox and of tests, what close(2) returns, what wait4(2) tells.
-const UNSAFE: [&str; 4] = ["archive/sandbox/", "closure/store/src/write_back.rs", "xtask/src/process.rs", "cli/tests/"];
+/// Where `unsafe` may be: system calls of the sandbox and of tests, what close(2) returns, whether stdout is
+/// open, what wait4(2) tells.
+const UNSAFE: [&str; 5] = [
+    "archive/sandbox/",
+    "closure/store/src/closed_stdout.rs",
+    "closure/store/src/write_back.rs",
+    "xtask/src/process.rs",
+    "cli/tests/",
+];
 /// The crates that do not forbid it.
 const UNSAFE_CRATES: [&str; 3] = ["archive/sandbox/src/lib.rs", "closure/store/src/lib.rs", "xtask/src/main.rs"];
 

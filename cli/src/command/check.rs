@@ -3,6 +3,7 @@
 use crate::args::Common;
 use crate::args::transfer::TransferArgs;
 use crate::screen::answer::AnswerArgs;
+use crate::screen::fit::clean;
 use crate::screen::table::counted;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -37,8 +38,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.answer.print("check", || json!({"images": images.iter().map(value).collect::<Vec<_>>()}), text)?;
     match images.iter().map(|image| image.faults.len()).sum() {
         0 => Ok(()),
-        1 => bail!("not as it should be: found 1 fault: {}", options.image.display()),
-        count => bail!("not as it should be: found {count} faults: {}", options.image.display()),
+        count => bail!("not as it should be: found {}: {}", counted(count, "fault"), options.image.display()),
     }
 }
 
@@ -48,8 +48,8 @@ fn value(CheckedImage { name, platform, layers, faults }: &CheckedImage) -> serd
 
 fn text(CheckedImage { name, platform, layers, faults }: &CheckedImage) -> String {
     let platform = platform.as_ref().map(|platform| format!(" ({platform})")).unwrap_or_default();
-    let layers = counted(*layers as u64, "layer");
-    let faults: Vec<String> = faults.iter().map(|fault| format!("  {fault}\n")).collect();
+    let layers = counted(*layers, "layer");
+    let faults: Vec<String> = faults.iter().map(|fault| format!("  {}\n", clean(&fault.to_string()))).collect();
     let outcome = if faults.is_empty() { "no fault found" } else { "found" };
-    format!("{name}{platform}: {layers}, {outcome}\n{}", faults.concat())
+    format!("{}{platform}: {layers}, {outcome}\n{}", clean(name), faults.concat())
 }

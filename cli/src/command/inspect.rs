@@ -10,7 +10,7 @@ use crate::args::Common;
 use crate::args::platform::PlatformArgs;
 use crate::args::read::{ReadArgs, parse_place};
 use crate::screen::answer::json_of;
-use crate::screen::fit::width;
+use crate::screen::fit::{room, width};
 use crate::screen::out::print;
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
@@ -26,7 +26,7 @@ use serde_json::{Value, to_value};
 use std::env::temp_dir;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
 const USAGE: &str = "\
@@ -208,14 +208,12 @@ impl Screen<'_> {
     fn contents(&self, mut image: StoredImage) -> Result<String> {
         make_plain(&mut image, self.opener.limits, self.opener.report)?;
         let (tree, paint) = (image.tree()?, self.view.paint);
-        // What goes elsewhere is whole.
-        let shortens = io::stdout().is_terminal() && !self.options.wide;
         let Some(pattern) = &self.options.files else { return self.tree(&tree) };
         let found = files::files(&tree, &Chosen::parse(pattern.as_deref())?);
         if self.options.json {
             json_of("files", &files::list_json(&found))
         } else {
-            Ok(files::list(&found, shortens, paint))
+            Ok(files::list(&found, room(self.options.wide), paint))
         }
     }
 

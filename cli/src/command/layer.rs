@@ -19,7 +19,7 @@ use layerstone_pipeline::single_layer::SingleLayer;
 use layerstone_pipeline::{
     BuildStep, Error, LayersToMake, NewBlob, PriorLayers, Record, TarLayer, check_tar, make_directory, recipes,
 };
-use layerstone_store::StorePath;
+use layerstone_store::{StorePath, counted};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -121,7 +121,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         None => &plan.layers[..],
         Some(index) => plan.layers.get(index..=index).ok_or_else(|| {
             let plan = file.display();
-            let message = format!("no such layer: {plan}: found {count} layers, expected --index {index} to be less");
+            let found = counted(count, "layer");
+            let message = format!("no such layer: {plan}: found {found}, expected --index {index} to be less");
             Error::advised(message, "--index 0 is the bottom layer; --all makes all of them")
         })?,
     };

@@ -6,6 +6,7 @@ use crate::args::platform::PlatformArgs;
 use crate::args::read::{ReadArgs, parse_place};
 use crate::args::step::StepArgs;
 use crate::overwrite::Files;
+use crate::screen::table::counted;
 use anyhow::Result;
 use clap::Args;
 use layerstone_closure::Closure;
@@ -67,8 +68,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     count.write(&options.output)?;
     if let Some(updates @ 1..) = states.len().checked_sub(1) {
-        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        common.report().notice(&format!("{} in {}", plural(changes, "change"), plural(updates, "update")));
+        common.report().notice(&format!("{} in {}", counted(changes, "change"), counted(updates, "update")));
     }
     inputs.iter().for_each(|input| step.file(input.to_path_buf()));
     Ok(step.finish()?)

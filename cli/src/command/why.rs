@@ -7,6 +7,7 @@ use crate::args::look::LookArgs;
 use crate::closure_source::ClosureSource;
 use crate::screen::answer::print_answer;
 use crate::screen::color::Paint;
+use crate::screen::fit::clean;
 use crate::screen::out::print;
 use crate::screen::table::size;
 use anyhow::{Result, bail};
@@ -83,7 +84,7 @@ fn reason<'a>(path: &'a StorePath, source: &'a ClosureSource, roots: &[StorePath
 
 impl Reason<'_> {
     fn text(&self, wide: bool, paint: Paint) -> String {
-        let name = |path: &StorePath| if wide { path.as_str().to_owned() } else { path.name().to_owned() };
+        let name = |path: &StorePath| clean(if wide { path.as_str() } else { path.name() });
         let mut text = paint.bold(name(self.path));
         text += &self.size.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
         text += &self.layer.map(|layer| format!(", in layer {layer}")).unwrap_or_default();

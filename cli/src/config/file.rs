@@ -34,8 +34,11 @@ pub struct Setting {
 /// Something wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    line: usize,
+    /// The line, from 1 on.
+    pub line: usize,
     message: String,
+    /// What to write instead.
+    pub hint: String,
 }
 
 impl fmt::Display for Fault {
@@ -43,6 +46,11 @@ impl fmt::Display for Fault {
         write!(f, "line {}: {}", self.line, self.message)
     }
 }
+
+/// What to do about what is no TOML.
+const SYNTAX: &str = "a line is KEY = VALUE, and texts stand in quotes, as in color = \"never\"";
+/// What to do about a key that a project may not set.
+const OF_USER: &str = "it belongs into ~/.config/layerstone/layerstone.toml, or is a flag";
 
 /// Reads a file: its settings, or all that is wrong with it.
 pub fn read(source: &Source) -> Result<Result<Vec<Setting>, Vec<Fault>>> {
@@ -55,7 +63,7 @@ fn parse(text: &str, source: &Source, home: Option<&Path>) -> Result<Vec<Setting
     let mut reader = Reader { text, source, home, settings: Vec::new(), faults: Vec::new() };
     for error in errors {
         let at = error.span().map_or(0, |span| span.start);
-        reader.fault(at, format!("not TOML: {}", error.message()));
+        reader.fault(at, format!("not TOML: {}", error.message()), SYNTAX);
     }
     if reader.faults.is_empty() {
         reader.table("", table.get_ref());
@@ -79,9 +87,9 @@ impl Reader<'_> {
         self.text[..at].bytes().filter(|byte| *byte == b'\n').count() + 1
     }
 
-    fn fault(&mut self, at: usize, message: String) {
+    fn fault(&mut self, at: usize, message: String, hint: impl Into<String>) {
         let line = self.line(at);
-        self.faults.push(Fault { line, message });
+        self.faults.push(Fault { line, message, hint: hint.into() });
     }
 
     /// The entries of a table, whose name stands before theirs.
@@ -91,14 +99,21 @@ impl Reader<'_> {
             match (KEYS.iter().find(|known| known.name == name), value.get_ref()) {
                 (Some(known), _) if !known.for_projects && self.source.owner == Owner::Project => {
                     let message = "only the user's own file may set it, and this is a project's";
-                    self.fault(key.span().start, format!("{name}: {message}"));
+                    self.fault(key.span().start, format!("{name}: {message}"), OF_USER);
                 }
                 (Some(known), _) => self.key(known, (key, value)),
                 (None, DeValue::Table(inner)) if is_table(&name) => self.table(&format!("{name}."), inner),
                 (None, _) if is_table(&name) => {
-                    self.fault(key.span().start, format!("{name}: found {}, expected a table", kind_of(value)));
+                    let message = format!("{name}: found {}, expected a table", kind_of(value));
+                    self.fault(key.span().start, message, format!("[{name}] begins one, its keys follow a line each"));
                 }
-                (None, _) => self.fault(key.span().start, format!("{name}: unknown key{}", nearest(&name))),
+                (None, _) => {
+                    let hint = match nearest(&name) {
+                        Some(key) => key.example(),
+                        None => "`layerstone config` lists the keys".to_owned(),
+                    };
+                    self.fault(key.span().start, format!("{name}: unknown key{}", meant(&name)), hint);
+                }
             }
         }
     }
@@ -106,8 +121,8 @@ impl Reader<'_> {
     fn key(&mut self, key: &'static Key, (name, value): Entry<'_, '_>) {
         if let Kind::Mirrors | Kind::Limits = key.kind {
             let DeValue::Table(table) = value.get_ref() else {
-                return self
-                    .fault(value.span().start, format!("{}: found {}, expected a table", key.name, kind_of(value)));
+                let message = format!("{}: found {}, expected a table", key.name, kind_of(value));
+                return self.fault(value.span().start, message, key.example());
             };
             for (inner, value) in table {
                 let text = inner.get_ref();
@@ -133,7 +148,7 @@ impl Reader<'_> {
 
     fn set(&mut self, key: &'static Key, name: String, read: Result<Vec<String>, String>, (at, value): Entry<'_, '_>) {
         match read {
-            Err(message) => self.fault(value.span().start, format!("{name}: {message}")),
+            Err(message) => self.fault(value.span().start, format!("{name}: {message}"), key.example()),
             Ok(values) => {
                 let shown = value.get_ref().as_str().unwrap_or(&self.text[value.span()]).to_owned();
                 let (path, line, owner) = (self.source.path.clone(), self.line(at.span().start), self.source.owner);
@@ -161,14 +176,18 @@ fn is_table(name: &str) -> bool {
 }
 
 /// The known key that was meant, as far as one can tell.
-fn nearest(name: &str) -> String {
+fn nearest(name: &str) -> Option<&'static Key> {
     // The last word says more than the table it was put in.
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().replace('_', "-");
     let distance = |key: &&Key| {
         let whole = strsim::damerau_levenshtein(name, key.name);
         whole.min(strsim::damerau_levenshtein(&last(name), &last(key.name)))
     };
-    match KEYS.iter().min_by_key(distance).filter(|key| distance(key) <= 3) {
+    KEYS.iter().min_by_key(distance).filter(|key| distance(key) <= 3)
+}
+
+fn meant(name: &str) -> String {
+    match nearest(name) {
         Some(key) => format!(", the nearest known one is {}", key.name),
         None => format!(", expected one of {}", KEYS.map(|key| key.name).join(", ")),
     }

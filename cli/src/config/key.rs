@@ -71,5 +71,22 @@ pub const KEYS: [Key; 15] = [
     key("limits", Kind::Limits, "set_limit", "those of docs/security.md"),
 ];
 
+impl Key {
+    /// A line that sets it, such as `cache.size = "5Gi"`.
+    pub fn example(&self) -> String {
+        let value = match self.kind {
+            Kind::Word(words) => format!("{:?}", words.last().copied().unwrap_or_default()),
+            Kind::Bytes => "\"5Gi\"".to_owned(),
+            Kind::Number(least, most) => 8.clamp(least, most).to_string(),
+            Kind::Bool => "true".to_owned(),
+            Kind::Path => "\"/PATH\"".to_owned(),
+            Kind::Hosts => "[\"localhost:5000\"]".to_owned(),
+            Kind::Mirrors => "{ \"docker.io\" = [\"mirror.example\"] }".to_owned(),
+            Kind::Limits => "{ members = 5000000 }".to_owned(),
+        };
+        format!("{} = {value}", self.name)
+    }
+}
+
 /// What `progress` takes.
 const PROGRESS: Kind = Kind::Word(&["auto", "plain", "always", "never"]);

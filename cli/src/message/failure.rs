@@ -5,12 +5,14 @@ use crate::message::code::{self, Code};
 use crate::message::hint;
 use crate::message::slip::Slip;
 use crate::screen::color::Prefix;
+use crate::screen::fit::clean_lines;
 use crate::screen::out::{finish, tell};
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use layerstone_layer::Difference;
 use layerstone_pipeline::{Differences, Error, chain_text};
 use layerstone_root::Error as Root;
+use layerstone_store::was_stdout_closed;
 use serde_json::{Value, json};
 use std::io;
 use std::process::ExitCode;
@@ -23,12 +25,12 @@ pub fn of_work(error: &anyhow::Error, form: Form) -> ExitCode {
     let (text, hint, differences) = (text_of(error), hint::of(error), differences_of(error));
     match form {
         Form::Text => {
-            tell(format_args!("{} {}", Prefix::Error, without_shown_lines(error, &text)));
+            tell(format_args!("{} {}", Prefix::Error, clean_lines(without_shown_lines(error, &text))));
             if let Some(differences) = differences {
-                tell(format_args!("{differences}"));
+                tell(clean_lines(&differences.to_string()));
             }
             if let Some(hint) = hint {
-                tell(format_args!("{} {hint}", Prefix::Hint));
+                tell(format_args!("{} {}", Prefix::Hint, clean_lines(&hint)));
             }
         }
         Form::Json => {
@@ -72,8 +74,11 @@ pub fn of_output(printed: Result<()>) -> ExitCode {
     }
 }
 
-/// Whether an error is that nobody reads any longer.
+/// Whether an error is that nobody reads any longer. That nobody ever could is an error that is told.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    if was_stdout_closed() {
+        return false;
+    }
     let is_pipe = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_pipe))
 }

@@ -4,6 +4,7 @@ mod argument;
 mod table;
 mod words;
 
+use crate::command::check_stage::NoGood;
 use crate::config::Malformed;
 use crate::message::command_line::{takes, words};
 use crate::message::file_kind;
@@ -29,6 +30,11 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
     let by_type = error.chain().find_map(|cause| of(cause).or_else(|| of_limit(cause)));
     let text = chain_text(error.as_ref());
     by_type.or_else(|| words::of(&text)).or_else(|| table::of(&text).map(str::to_owned)).or_else(|| argument::of(&text))
+}
+
+/// A hint for what a text says, whatever the command.
+pub fn of_text(text: &str) -> Option<String> {
+    table::of(text).map(str::to_owned)
 }
 
 /// A hint for an error of one library.
@@ -69,7 +75,8 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             Root::HelperOverBase { .. } => "leave the helper out, or --replace lets it hide what the base has there",
             _ => return None,
         },
-        _ if cause.is::<Malformed>() => "--no-config does without it",
+        _ if let Some(malformed) = cause.downcast_ref::<Malformed>() => return Some(malformed.hint()),
+        _ if let Some(error) = cause.downcast_ref::<NoGood>() => error.hint.as_str(),
         _ if let Some(refused) = cause.downcast_ref::<Refused>() => refused.hint.as_deref()?,
         _ if let Some(spec) = cause.downcast_ref::<layerstone_spec::Error>()
             && let Some(least) = spec.least_layers() =>
@@ -182,6 +189,10 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         Registry::Unreachable { obstacle: Obstacle::Silence, .. } => "--io-timeout S waits longer".to_owned(),
         Registry::NotFound { name, .. } if !name.contains('@') && has_tag(name) => {
             format!("`layerstone ls {}` lists the tags that are there", name.rsplit_once(':')?.0)
+        }
+        Registry::Digest { .. } => {
+            "what came is not what the digest names: try again, and else ask who runs the registry or a proxy before it"
+                .to_owned()
         }
         Registry::NoDeletion { .. } => {
             "docker-registry deletes with REGISTRY_STORAGE_DELETE_ENABLED=true, others on their web pages".to_owned()

@@ -7,6 +7,7 @@ use crate::message::code::{Code, INTERRUPTED};
 use crate::message::failure::wanted_form;
 use crate::screen::color::Prefix;
 use crate::screen::out::tell;
+use crate::screen::table::counted;
 use layerstone_overlay::signal;
 use layerstone_store::remove_leftovers;
 use serde_json::json;
@@ -28,8 +29,7 @@ pub fn install() {
 fn put_away() {
     let done = match remove_leftovers() {
         0 => "nothing was left unfinished".to_owned(),
-        1 => "removed 1 unfinished file".to_owned(),
-        count => format!("removed {count} unfinished files"),
+        count => format!("removed {}", counted(count, "unfinished file")),
     };
     let message = format!("interrupted: {done}");
     match wanted_form() {

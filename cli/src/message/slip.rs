@@ -2,9 +2,11 @@
 
 use crate::message::command_line::{files, has, program, running, running_name};
 use crate::message::file_kind::{self, FileKind};
+use crate::message::hint;
 use crate::message::near::{nearest, nearest_listed};
 use crate::message::{foreign_flag, foreign_word, missing};
 use crate::screen::color::Prefix;
+use crate::screen::fit::clean_lines;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::fmt::{self, Display, Formatter};
 
@@ -46,7 +48,7 @@ impl Slip {
             hints = tips;
         }
         if hints.is_empty() {
-            hints.extend(last_hint(error.kind(), &message));
+            hints.extend(last_hint(error.kind(), &message).or_else(|| hint::of_text(&message)));
         }
         let name = running_name();
         let help = format!("'layerstone {name}{}--help'", if name.is_empty() { "" } else { " " });
@@ -56,8 +58,8 @@ impl Slip {
 
 impl Display for Slip {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", Prefix::Error, self.message)?;
-        self.hints.iter().try_for_each(|hint| write!(f, "\n{} {hint}", Prefix::Hint))?;
+        write!(f, "{} {}", Prefix::Error, clean_lines(&self.message))?;
+        self.hints.iter().try_for_each(|hint| write!(f, "\n{} {}", Prefix::Hint, clean_lines(hint)))?;
         write!(f, "\n\n{}", self.usage)
     }
 }
@@ -200,6 +202,9 @@ fn of_argument(message: &str) -> Option<String> {
     }
     let flag = word.split('=').next().unwrap_or(word).strip_prefix("--")?;
     let flags: Vec<&str> = command.get_arguments().filter_map(|it| it.get_long()).collect();
+    if flags.contains(&flag) {
+        return Some(format!("it stands behind the command, as in `layerstone {name} --{flag}`"));
+    }
     if let Some(near) = nearest(flag, flags) {
         return Some(format!("a similar argument exists: '--{near}'"));
     }

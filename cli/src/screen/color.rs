@@ -1,6 +1,7 @@
 //! Colours: when they are used, and what each means. Does not know what is coloured.
 //!
-//! They are the 16 colours of the terminal, which its owner chose to be readable on light or dark.
+//! They are the 16 colours of the terminal, which its owner chose to be readable on light or dark. Yellow is none of them,
+//! and cyan only of bars, which stand beside their numbers: on white, both hardly show, the less so where bold is bright.
 
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
@@ -65,7 +66,7 @@ impl Paint {
 
     /// What is new, and must be sent.
     pub fn sent(self, text: impl Display) -> String {
-        self.with("33", text)
+        self.with("35", text)
     }
 
     /// What is known, or good.
@@ -82,8 +83,8 @@ impl Paint {
     fn prefix(self, prefix: Prefix) -> String {
         match prefix {
             Prefix::Error => self.with("1;31", "error:"),
-            Prefix::Warning => self.with("1;33", "warning:"),
-            Prefix::Hint => self.with("1;36", "hint:"),
+            Prefix::Warning => self.with("1;35", "warning:"),
+            Prefix::Hint => self.with("1", "hint:"),
         }
     }
 

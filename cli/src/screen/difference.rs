@@ -1,7 +1,7 @@
 //! What two sets of paths differ in, as a table.
 
 use crate::screen::color::Paint;
-use crate::screen::table::{Table, size};
+use crate::screen::table::{Table, counted, size};
 use layerstone_closure::{Change, Item, PathDiff};
 use std::cmp::Ordering;
 
@@ -27,14 +27,14 @@ pub fn text(difference: &PathDiff, paint: Paint) -> String {
     let is_empty = added.len() + removed.len() + changed.len() == 0;
     let table = if is_empty { String::new() } else { coloured(&table.to_string(), paint) + "\n" };
     format!(
-        "{table}{} added, {} removed, {} changed, {} unchanged\n{} paths, {} before; {} paths, {} now: {}\n",
+        "{table}{} added, {} removed, {} changed, {} unchanged\n{}, {} before; {}, {} now: {}\n",
         added.len(),
         removed.len(),
         changed.len(),
         unchanged.paths,
-        old.paths,
+        counted(old.paths, "path"),
         size(old.size),
-        new.paths,
+        counted(new.paths, "path"),
         size(new.size),
         growth(old.size, new.size)
     )

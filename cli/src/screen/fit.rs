@@ -2,7 +2,7 @@
 
 use crate::screen::color::Paint;
 use rustix::termios::tcgetwinsize;
-use std::io::stdout;
+use std::io::{IsTerminal, stdout};
 
 /// Columns where there is no terminal.
 const USUAL: usize = 80;
@@ -15,6 +15,11 @@ const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 pub fn width() -> usize {
     let columns = tcgetwinsize(stdout()).map_or(0, |size| usize::from(size.ws_col));
     if columns == 0 { USUAL } else { columns.max(40) }
+}
+
+/// Columns that a line may have: those of the terminal; what goes elsewhere, or is asked for whole, is not cut.
+pub fn room(is_whole: bool) -> usize {
+    if is_whole || !stdout().is_terminal() { usize::MAX } else { width() }
 }
 
 /// A line of a screen or a summary: a short word for what it says, and that.
@@ -30,6 +35,16 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if is_bad(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
+/// The same of several lines, which may have tabs.
+pub fn clean_lines(text: &str) -> String {
+    text.split_inclusive(['\n', '\t'])
+        .map(|part| {
+            let (text, end) = part.split_at(part.trim_end_matches(['\n', '\t']).len());
+            clean(text) + end
+        })
+        .collect()
+}
+
 /// A path of an image as text: bytes that are not UTF-8 are escaped.
 pub fn clean_path(path: &[u8]) -> String {
     std::str::from_utf8(path).map_or_else(|_| path.escape_ascii().to_string(), clean)
@@ -41,6 +56,17 @@ pub fn cut(text: &str, columns: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// At most so many columns of a text that ends in what tells most, such as a path: its middle is left out.
+pub fn cut_middle(text: &str, columns: usize) -> String {
+    let count = text.chars().count();
+    if count <= columns {
+        return text.to_owned();
+    }
+    let tail = columns / 2;
+    let head = columns.saturating_sub(tail + 1);
+    text.chars().take(head).chain(['…']).chain(text.chars().skip(count - tail)).collect()
 }
 
 /// A bar of this many cells at most for a part of a whole; what is there at all has some of a cell.
@@ -79,6 +105,19 @@ mod tests {
             [(0, 8, ""), (1, 1000, "▏"), (1, 2, "██"), (5, 8, "██▌"), (8, 8, "████"), (9, 8, "████"), (1, 0, "▏")];
         for (part, whole, expected) in cases {
             assert_eq!(bar(part, whole, 4), expected, "{part} of {whole}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_obey() {
+        let text = "error: a\x1b[31m\tb\r\n  c\u{202e}\u{9b}\n";
+        assert_eq!(clean_lines(text), "error: a\\u{1b}[31m\tb\\r\n  c\\u{202e}\\u{9b}\n");
+    }
+
+    #[test]
+    fn middles() {
+        for (columns, expected) in [(10, "/usr/bin/a"), (9, "/usr…in/a"), (6, "/u…n/a"), (1, "…")] {
+            assert_eq!(cut_middle("/usr/bin/a", columns), expected, "{columns}");
         }
     }
 

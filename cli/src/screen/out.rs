@@ -1,10 +1,22 @@
 //! Text on stdout and stderr, where a reader may have gone or a disk be full.
 
 use anyhow::{Context, Result};
-use layerstone_store::check_written;
+use layerstone_store::{check_written, was_stdout_closed};
+use rustix::pipe::pipe;
+use rustix::stdio::dup2_stdout;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{Write, stderr, stdout};
+
+/// Makes writing to stdout an error if it was closed: a pipe that nobody reads takes its place, until when it is
+/// `/dev/null`, and what is written would be lost in silence.
+pub fn refuse_closed() -> Result<()> {
+    if was_stdout_closed() {
+        let (_reader, writer) = pipe().context("cannot make a pipe")?;
+        dup2_stdout(writer).context("cannot write: standard output")?;
+    }
+    Ok(())
+}
 
 /// Writes a text to stdout, unlike `print!`, which panics if that fails.
 pub fn print(text: impl Display) -> Result<()> {

@@ -4,7 +4,7 @@ use crate::args::Common;
 use crate::screen::answer::{AnswerArgs, print_answer};
 use crate::screen::out::print;
 use crate::screen::summary::{Summary, Work};
-use crate::screen::table::size;
+use crate::screen::table::{counted, size};
 use anyhow::Result;
 use layerstone_oci::PutOutcome;
 use layerstone_pipeline::{Built, ImageTarget, Published, Rehearsal, Rehearsed};
@@ -102,8 +102,7 @@ pub fn print_rehearsed(
     let of = |put| {
         let some = || blobs.iter().chain(&manifests).filter(move |one| one.put == put);
         let bytes = some().map(|one| one.size).fold(0, u64::saturating_add);
-        let (count, plural) = (some().count(), if some().count() == 1 { "" } else { "s" });
-        format!("{count} piece{plural} of {}", size(bytes))
+        format!("{} of {}", counted(some().count(), "piece"), size(bytes))
     };
     let mounted = blobs.iter().any(|blob| blob.put == PutOutcome::Mounted);
     let mounted = if mounted { format!(", mount {}", of(PutOutcome::Mounted)) } else { String::new() };

@@ -2,6 +2,7 @@
 
 use crate::args::{Common, Form};
 use crate::screen::color::Prefix;
+use crate::screen::fit::clean_lines;
 use crate::screen::log::TOLD;
 use crate::screen::out::tell;
 use crate::screen::progress::{ScriptOutput, print_line, show};
@@ -17,7 +18,7 @@ impl Report for Common {
         tracing::warn!(target: TOLD, "{message}");
         match self.errors {
             _ if self.quiet => {}
-            Form::Text => print_line(&format!("{} {message}", Prefix::Warning)),
+            Form::Text => print_line(&format!("{} {}", Prefix::Warning, clean_lines(message))),
             Form::Json => print_line(&json!({"warning": message}).to_string()),
         }
     }
@@ -26,7 +27,7 @@ impl Report for Common {
         tracing::info!(target: TOLD, "{message}");
         match self.errors {
             _ if self.quiet => {}
-            Form::Text => print_line(message),
+            Form::Text => print_line(&clean_lines(message)),
             Form::Json => print_line(&json!({"notice": message}).to_string()),
         }
     }
@@ -34,7 +35,7 @@ impl Report for Common {
     fn answer(&self, message: &str) {
         tracing::info!(target: TOLD, "{message}");
         match self.errors {
-            Form::Text => tell(format_args!("{message}")),
+            Form::Text => tell(clean_lines(message)),
             Form::Json => tell(json!({"answer": message})),
         }
     }

@@ -4,9 +4,9 @@
 use crate::args::{Common, Form};
 use crate::screen::answer::AnswerArgs;
 use crate::screen::color::Paint;
-use crate::screen::fit::labelled;
+use crate::screen::fit::{clean, labelled};
 use crate::screen::out::tell;
-use crate::screen::table::size;
+use crate::screen::table::{counted, size};
 use layerstone_oci::PutOutcome;
 use layerstone_pipeline::{ImageTarget, Origin, Published, Sum, Tally, build_graph::quoted};
 use layerstone_registry::PushStats;
@@ -68,7 +68,7 @@ impl<'a> Summary<'a> {
 
     fn text(&self, elapsed: Duration, paint: Paint) -> String {
         let name = if self.names.is_empty() { self.work.target.to_string() } else { self.names.join(", ") };
-        let mut text = format!("{} {} in {}\n", self.work.verb, paint.bold(name), time(elapsed));
+        let mut text = format!("{} {} in {}\n", self.work.verb, paint.bold(clean(&name)), time(elapsed));
         let mut line = |label: &str, rest: &str| text.push_str(&labelled(label, rest, paint));
         if let Some((digest, is_manifest)) = &self.digest {
             line(if *is_manifest { "digest" } else { "ID" }, digest);
@@ -185,7 +185,7 @@ impl<'a> Summary<'a> {
 
 /// A path as a shell reads it.
 fn word(path: &Path) -> String {
-    String::from_utf8_lossy(&quoted(path.as_os_str())).into_owned()
+    clean(&String::from_utf8_lossy(&quoted(path.as_os_str())))
 }
 
 /// A time for people: `0.3 s`, `2 min 5 s`.
@@ -200,8 +200,7 @@ fn time(elapsed: Duration) -> String {
 fn sent_text(sent: &PushStats) -> String {
     let blobs = |(count, bytes): (u64, u64)| match count {
         0 => "0 blobs".to_owned(),
-        1 => format!("1 blob of {}", size(bytes)),
-        count => format!("{count} blobs of {}", size(bytes)),
+        count => format!("{} of {}", counted(count, "blob"), size(bytes)),
     };
     let some = |before: &str, (count, bytes): (u64, u64)| match count {
         0 => String::new(),

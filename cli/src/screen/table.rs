@@ -1,5 +1,14 @@
 //! Tables on stdout, and sizes for people.
 
+use crate::screen::fit::{clean, cut_middle};
+pub use layerstone_store::counted;
+use std::fmt::Display;
+
+/// Columns between columns.
+const GAP: usize = 2;
+/// Columns that the last one keeps, however narrow the screen is.
+const LEAST: usize = 16;
+
 /// Rows of columns, each as wide as its widest cell; numbers to the right.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -13,18 +22,33 @@ impl Table {
         Table { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()], right }
     }
 
+    /// Adds a row, without what a terminal would obey.
     pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows.push(cells.iter().map(|cell| clean(cell)).collect());
     }
 }
 
-impl std::fmt::Display for Table {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Table {
+    /// Cuts the cells of the last column so that no line is longer than this.
+    pub fn cut_last(&mut self, width: usize) {
+        let before: usize = self.widths().iter().rev().skip(1).map(|width| width + GAP).sum();
+        for cell in self.rows.iter_mut().filter_map(|row| row.last_mut()) {
+            *cell = cut_middle(cell, width.saturating_sub(before).max(LEAST));
+        }
+    }
+
+    fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
+        (0..columns).map(width).collect()
+    }
+}
+
+impl Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let widths = self.widths();
         for row in &self.rows {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
@@ -39,11 +63,6 @@ impl std::fmt::Display for Table {
         }
         Ok(())
     }
-}
-
-/// A number of things, in the singular if it is one: `1 layer`, `2 layers`.
-pub fn counted(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A number of bytes with three digits and a decimal unit: `1.63 GB`.
@@ -128,5 +147,9 @@ mod tests {
         table.row(vec!["a".to_owned(), "10".to_owned()]);
         table.row(vec!["long name".to_owned(), "5".to_owned()]);
         assert_eq!(table.to_string(), "name       size\na            10\nlong name     5\n");
+        let mut table = Table::new(&["size", "path"], &[0]);
+        table.row(vec!["5".to_owned(), "/nix/store/a-long-name/bin/program".to_owned()]);
+        table.cut_last(30);
+        assert_eq!(table.to_string(), "size  path\n   5  /nix/store/…/bin/program\n");
     }
 }

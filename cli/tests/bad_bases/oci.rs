@@ -60,7 +60,7 @@ fn indexes() {
         "",
     ] {
         place.write("base/index.json", text);
-        let told = place.fail("build s.json -o x.tar --base base");
+        let told = place.error_of("build s.json -o x.tar --base base");
         assert!(told.starts_with("error: not an image: base: index.json: "), "{text}: {told}");
         assert!(!told.contains("struct"), "{text}: {told}");
     }
@@ -134,7 +134,7 @@ fn manifests_of_oci() {
         }
         replace(&mut files, "index.json", json_file(&json!({"manifests": [descriptor]})));
         place.write("base.tar", tar(&files));
-        let told = place.fail("build s.json -o x.tar --base base.tar");
+        let told = place.error_of("build s.json -o x.tar --base base.tar");
         let expected = expected.replace("MANIFEST", &blob_name(&descriptor));
         assert!(told.starts_with(&format!("error: not an image: {expected}")), "{told}{expected}");
     }
@@ -161,13 +161,13 @@ fn blobs_of_oci() {
     let ids = image.diff_ids();
     let files = oci(&[lying.clone()], &Packing::docker(gzip));
     place.write("base.tar", tar(&files));
-    let told = place.fail("build s.json -o x.tar --base base.tar -j 1");
+    let told = place.error_of("build s.json -o x.tar --base base.tar -j 1");
     let wrong = [(&below, &ids[0], &ids[1]), (&above, &ids[1], &ids[0])].map(|(blob, found, expected)| {
         format!("error: wrong digest: base.tar: blobs/sha256/{blob}: found {found}, expected {expected}\n")
     });
     assert!(wrong.contains(&told), "{told}");
     place.write("base.tar", tar(&oci(&[lying], &Packing::plain())));
-    let told = place.fail("build s.json -o x.tar --base base.tar");
+    let told = place.error_of("build s.json -o x.tar --base base.tar");
     let (found, expected) = (&ids[0], &ids[1]);
     let name = expected.replace("sha256:", "blobs/sha256/");
     assert_eq!(told, format!("error: wrong digest: base.tar: {name}: found {found}, expected {expected}\n"));
@@ -192,10 +192,10 @@ fn platforms_that_are_not_there() {
         place.ok(&format!("build --name x --architecture arm64 --base {base} -o y.tar"));
         assert_eq!(place.ok(&format!("inspect --json {base}")).text().matches("imageId").count(), 1);
     }
-    let told = place.fail("build --name x --architecture amd64 --base base.tar -o x.tar");
+    let told = place.error_of("build --name x --architecture amd64 --base base.tar -o x.tar");
     let absent = format!("blobs/sha256/{}", "1".repeat(64));
     assert_eq!(told, format!("error: not an image: base.tar: found no {absent}\n"));
-    let told = place.fail("build --name x --architecture riscv64 --base base.tar -o x.tar");
+    let told = place.error_of("build --name x --architecture riscv64 --base base.tar -o x.tar");
     let known = "base:1 (linux/amd64, not there), base:1 (linux/arm64)";
     assert_eq!(told, format!("error: no such image: base.tar for linux/riscv64: found {known}\n"));
     let mut nothing = Files::new();

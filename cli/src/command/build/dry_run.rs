@@ -5,7 +5,7 @@ use crate::screen::answer::print_answer;
 use crate::screen::fit::width;
 use crate::screen::layer_table::{LayerRow, LayerTable, Names};
 use crate::screen::out::print;
-use crate::screen::table::size;
+use crate::screen::table::{counted, size};
 use anyhow::Result;
 use layerstone_layer::Source as LayerSource;
 use layerstone_pipeline::{BuildCache, Builder, Mentions, layouts};
@@ -47,8 +47,8 @@ pub fn run(spec: &Spec, builder: &Builder<'_>, store: &Store, as_json: bool, com
     let table = LayerTable { rows, numbers: vec!["paths"], ..LayerTable::default() };
     let paths: usize = plan.layers.iter().map(Vec::len).sum();
     let paint = common.color.of_stdout();
-    let title = paint.bold(format_args!("plan of {} layers", plan.layers.len()));
-    let table = format!("{title} with {paths} paths, {}\n\n{}\n", size(total), table.text(width(), paint));
+    let title = paint.bold(format_args!("plan of {}", counted(plan.layers.len(), "layer")));
+    let table = format!("{title} with {}, {}\n\n{}\n", counted(paths, "path"), size(total), table.text(width(), paint));
     let scripts = [&spec.script, &spec.fake_root_commands, &spec.run_as_root];
     let script = match scripts.into_iter().flatten().count() {
         0 => "no script",

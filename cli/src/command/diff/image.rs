@@ -159,15 +159,13 @@ fn text(answer: &Answer, old: &Side, new: &Side, comparing: &Comparing<'_>) -> S
         let name = format!("{}  {}", paint.bold(names(&side.image)), platform(&side.image));
         text += &labelled(
             label,
-            &format!("{name}, {} in {}", size(total(&side.image)), counted(side.image.layers.len() as u64, "layer")),
+            &format!("{name}, {} in {}", size(total(&side.image)), counted(side.image.layers.len(), "layer")),
             paint,
         );
         text += &labelled("", &side.image.image_id.to_string(), paint);
     }
     let all = answer.present.size.saturating_add(answer.sent.size);
-    let sum = |sum: &Sum| {
-        format!("{} in {}, {}", size(sum.size), counted(sum.layers as u64, "layer"), percent(sum.size, all))
-    };
+    let sum = |sum: &Sum| format!("{} in {}, {}", size(sum.size), counted(sum.layers, "layer"), percent(sum.size, all));
     text += &labelled("there", &paint.known(sum(&answer.present)), paint);
     text += &labelled("sent", &paint.sent(sum(&answer.sent)), paint);
     if let Some(Chunks { size: all, tables, ranges }) = answer.chunks {
@@ -194,7 +192,10 @@ fn text(answer: &Answer, old: &Side, new: &Side, comparing: &Comparing<'_>) -> S
         text += &format!("\n{}\n{}", paint.bold("config"), config::text(&answer.config, width, paint));
     }
     if let Some(files) = &answer.files {
-        let title = paint.bold(format_args!("{} files differ", files.len()));
+        let title = paint.bold(match files.len() {
+            1 => "1 file differs".to_owned(),
+            count => format!("{count} files differ"),
+        });
         text += &format!("\n{title}\n{}", files::text(files, paint));
     }
     text

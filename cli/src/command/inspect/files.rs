@@ -2,7 +2,7 @@
 
 use crate::screen::color::Paint;
 use crate::screen::fit::{bar, clean_path};
-use crate::screen::table::{Table, percent, size};
+use crate::screen::table::{Table, counted, percent, size};
 use anyhow::{Context, Result};
 use glob::Pattern;
 use layerstone_tar::{Kind, Node, Tree};
@@ -57,8 +57,9 @@ pub fn files<'a>(tree: &'a Tree, chosen: &Chosen) -> Vec<File<'a>> {
     found
 }
 
-/// A line for each file: its layer, size, mode and path.
-pub fn list(files: &[File<'_>], shortens: bool, paint: Paint) -> String {
+/// A line for each file: its layer, size, mode and path, cut to these columns if there are so many only.
+pub fn list(files: &[File<'_>], columns: usize, paint: Paint) -> String {
+    let shortens = columns < usize::MAX;
     let mut table = Table::new(&["layer", "size", "mode", "path"], &[0, 1]);
     for File { path, node } in files {
         let path = clean_path(path);
@@ -69,12 +70,13 @@ pub fn list(files: &[File<'_>], shortens: bool, paint: Paint) -> String {
         let target = target.map(|target| format!(" → {target}")).unwrap_or_default();
         table.row(vec![layer, bytes, mode(node), format!("{path}{target}")]);
     }
+    table.cut_last(columns);
     let mut seen = HashSet::new();
     let bytes = files.iter().map(|file| own_bytes(file.node, &mut seen)).fold(0, u64::saturating_add);
     let entries = if files.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", files.len()) };
     let count = files.iter().filter(|file| matches!(file.node.kind, Kind::File { .. })).count();
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{table}\n{}\n", paint.dim(format_args!("{entries}, {count} file{plural} of {}", size(bytes))))
+    let sum = format!("{entries}, {} of {}", counted(count, "file"), size(bytes));
+    format!("{table}\n{}\n", paint.dim(sum))
 }
 
 /// The same for programs.

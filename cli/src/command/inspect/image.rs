@@ -5,7 +5,7 @@ use crate::screen::color::Paint;
 use crate::screen::fit::{clean, labelled, some_in};
 use crate::screen::layer_table::{LayerRow, LayerState, LayerTable, Names};
 use crate::screen::out::json;
-use crate::screen::table::{percent, size};
+use crate::screen::table::{counted, percent, size};
 use anyhow::Result;
 use layerstone_image::{Artifact, Compression, ImageSummary, LayerSummary, StoredImage};
 use layerstone_pipeline::build_graph::quoted;
@@ -114,18 +114,17 @@ fn sizes(image: &ImageSummary, unpacked: Option<&[u64]>) -> String {
     let stored = total(image.layers.iter().map(|layer| layer.size));
     let kinds: BTreeSet<String> = image.layers.iter().filter_map(|layer| compression(layer.compression)).collect();
     let kinds: Vec<String> = kinds.into_iter().collect();
-    let (count, plural) = (image.layers.len(), if image.layers.len() == 1 { "" } else { "s" });
     let how = if kinds.is_empty() { String::new() } else { format!(", compressed ({})", kinds.join(", ")) };
     let unpacked = unpacked.filter(|_| !kinds.is_empty()).map(|sizes| total(sizes.iter().copied()));
     let unpacked = unpacked.map(|bytes| format!(", {} unpacked", size(bytes))).unwrap_or_default();
-    format!("{} in {count} layer{plural}{how}{unpacked}", size(stored))
+    format!("{} in {}{how}{unpacked}", size(stored), counted(image.layers.len(), "layer"))
 }
 
 fn sent(image: &ImageSummary, old: &OldImage, paint: Paint) -> String {
     let states = old.states(image);
     let sent = || image.layers.iter().zip(&states).filter(|(_, state)| **state == LayerState::Sent);
     let (bytes, all) = (total(sent().map(|(layer, _)| layer.size)), total(image.layers.iter().map(|layer| layer.size)));
-    let text = format!("{} in {} layers, {}", size(bytes), sent().count(), percent(bytes, all));
+    let text = format!("{} in {}, {}", size(bytes), counted(sent().count(), "layer"), percent(bytes, all));
     format!("{} of it where {} is", paint.sent(text), old.name)
 }
 

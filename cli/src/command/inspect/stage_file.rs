@@ -1,9 +1,10 @@
 //! What stage files and references graphs are, as text.
 
 use super::image::View;
+use crate::screen::fit::{clean, room};
 use crate::screen::layer_table::{LayerRow, LayerTable, Names};
 use crate::screen::out::json;
-use crate::screen::table::{Table, size};
+use crate::screen::table::{Table, counted, size};
 use anyhow::{Context, Result};
 use layerstone_closure::{Closure, ReferencesGraph};
 use layerstone_layer::{LayerFile, Recipe};
@@ -56,8 +57,9 @@ fn closure(closure: &Closure, as_json: bool, view: &View) -> Result<String> {
         let path = if view.wide { info.path.as_str() } else { info.path.name() };
         table.row(vec![nar_size, info.references.len().to_string(), path.to_owned()]);
     }
+    table.cut_last(room(view.wide));
     let total = closure.graph.iter().filter_map(|info| info.nar_size).fold(0, u64::saturating_add);
-    let title = view.paint.bold(format_args!("closure of {} paths", closure.graph.len()));
+    let title = view.paint.bold(format_args!("closure of {}", counted(closure.graph.len(), "path")));
     Ok(format!("{title}, {} of NARs\n\n{table}", size(total)))
 }
 
@@ -77,9 +79,9 @@ fn plan(plan: &Plan, as_json: bool, view: &View) -> Result<String> {
     let rows = plan.layers.iter().map(row).collect();
     let table = LayerTable { rows, numbers: vec!["paths"], ..LayerTable::default() };
     let paths: usize = plan.layers.iter().map(Vec::len).sum();
-    let title = view.paint.bold(format_args!("plan of {} layers", plan.layers.len()));
+    let title = view.paint.bold(format_args!("plan of {}", counted(plan.layers.len(), "layer")));
     let width = if view.wide { usize::MAX / 2 } else { view.width };
-    Ok(format!("{title} with {paths} paths\n\n{}", table.text(width, view.paint)))
+    Ok(format!("{title} with {}\n\n{}", counted(paths, "path"), table.text(width, view.paint)))
 }
 
 fn layer(layer: &LayerFile, as_json: bool) -> Result<String> {
@@ -96,7 +98,7 @@ fn layer(layer: &LayerFile, as_json: bool) -> Result<String> {
     for (title, paths) in [("holds", &layer.store_paths), ("refers to", &layer.references)] {
         if !paths.is_empty() {
             text.push_str(&format!("\n{title}\n"));
-            text.extend(paths.iter().map(|path| format!("  {path}\n")));
+            text.extend(paths.iter().map(|path| format!("  {}\n", clean(path.as_str()))));
         }
     }
     Ok(text)
@@ -135,5 +137,5 @@ fn spec(path: &Path, shown: &Path, value: &Value, as_json: bool) -> Result<Strin
 
 /// A line for each key and its value, the values one below the other behind so many characters.
 fn lines(rows: &[(&str, String)], width: usize) -> String {
-    rows.iter().map(|(key, value)| format!("{key:width$}{value}\n")).collect()
+    rows.iter().map(|(key, value)| format!("{key:width$}{}\n", clean(value))).collect()
 }

@@ -1,7 +1,7 @@
 //! Pulls: requests of one client for one repository, of which no two are far from each other in time. Does not know who
 //! tells them.
 
-use crate::screen::table::size;
+use crate::screen::table::{counted, size};
 use layerstone_registry::{Asked, Outcome};
 use layerstone_store::Digest;
 use std::collections::BTreeMap;
@@ -117,8 +117,7 @@ impl Pull {
     fn line(&self, client: IpAddr, repository: &str) -> String {
         let what = match self.blobs {
             0 => "its manifest alone".to_owned(),
-            1 => format!("1 blob, {}", size(self.bytes)),
-            count => format!("{count} blobs, {}", size(self.bytes)),
+            count => format!("{}, {}", counted(count, "blob"), size(self.bytes)),
         };
         let name = self.name.as_deref().unwrap_or(repository);
         let time = self.last.saturating_duration_since(self.begin);

@@ -107,9 +107,6 @@ pub fn of(text: &str) -> Option<String> {
     if text.starts_with("malformed layerstone/image: ") {
         return Some("`layerstone schema image` prints all keys, and what each takes".to_owned());
     }
-    if text.contains("not a whole tar: ") && !text.contains(" header at byte 0: ") {
-        return Some("the file is cut off or damaged: copy it, or make it, again".to_owned());
-    }
     let is_of_kind = |number: &str| text.contains(&format!("(os error {number})"));
     // Not there, no folder, a folder; others, such as missing permissions, say nothing of what the file is.
     let is_of_file = ["2", "20", "21"].into_iter().any(is_of_kind);

@@ -6,9 +6,12 @@ use crate::message::file_kind;
 use crate::message::near::{nearest, nearest_listed};
 use std::path::Path;
 
+const DAMAGED: &str = "the file is cut off or damaged: copy it, or make it, again";
+
 /// What the error of a whole chain lets us guess.
 pub fn of(text: &str) -> Option<String> {
     of_name(text)
+        .or_else(|| of_damage(text))
         .or_else(|| of_absent(text))
         .or_else(|| of_json(text))
         .or_else(|| of_kind(text))
@@ -16,11 +19,32 @@ pub fn of(text: &str) -> Option<String> {
         .or_else(|| of_no_folder(text))
         .or_else(|| of_no_spec(text))
         .or_else(|| of_full_disk(text))
+        .or_else(|| of_permission(text))
         .or_else(|| {
             nearest_listed(text)
                 .filter(|_| !text.contains("one of them"))
                 .map(|name| format!("a similar value exists: '{name}'"))
         })
+}
+
+/// A file that begins as it should, and then is cut off, or has other bytes than it had.
+fn of_damage(text: &str) -> Option<String> {
+    let is_tar = text.contains(": wrong checksum") || text.contains("not a whole tar: ");
+    // Whatever has no good header at the very beginning is no tar, unless an image says that it is one.
+    let is_damaged_tar = is_tar && (text.contains("not a good layer: ") || !text.contains(" header at byte 0: "));
+    let hint = match text {
+        _ if text.starts_with("wrong digest: ") && text.contains(".layer.json: ") => {
+            "the layer is another one than it tells of: `layerstone root` and `layerstone layer` write both again"
+        }
+        _ if text.contains("found no blobs/sha256/") => "the layout lacks a blob: copy it whole, or make it, again",
+        _ if is_damaged_tar || text.starts_with("wrong digest: ") => DAMAGED,
+        _ if text.starts_with("cannot unpack: ") && text.contains("(os error 2)") => {
+            "it is unpacked below TMPDIR, or /tmp: is that directory there?"
+        }
+        _ if text.starts_with("cannot unpack: ") && !text.contains("(os error ") => DAMAGED,
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// A file that another command reads.
@@ -88,6 +112,11 @@ fn of_absent(text: &str) -> Option<String> {
     let path = Path::new(word);
     if path.symlink_metadata().is_ok() {
         return None;
+    }
+    if running_name() == "why"
+        && let Some(image) = words.iter().skip_while(|it| *it != word).skip(1).find(|it| Path::new(it).is_file())
+    {
+        return Some(format!("the other way round: `layerstone why {image} {word}`"));
     }
     if word.contains(['*', '?']) {
         return Some("without quotes the shell puts in the files that the pattern matches".to_owned());
@@ -223,8 +252,24 @@ fn of_no_folder(text: &str) -> Option<String> {
 /// A disk, or a user's share of it, that is full; what the kernel has no more of is called so, too.
 fn of_full_disk(text: &str) -> Option<String> {
     let is_full = ["No space left on device", "Disk quota exceeded"].iter().any(|it| text.contains(it));
-    (is_full && text.contains("cannot write"))
+    (is_full && ["cannot write", "cannot unpack"].iter().any(|it| text.contains(it)))
         .then(|| "make room on that disk, or name another one; --cache DIR and TMPDIR may lie elsewhere too".to_owned())
+}
+
+/// What this user may not read or write.
+fn of_permission(text: &str) -> Option<String> {
+    let is_refused = text.contains("Permission denied (os error 13)");
+    let hint = match is_refused {
+        true if text.starts_with("cannot write: ") => {
+            "name a place that this user may write to; `ls -ld` shows who may"
+        }
+        true if text.starts_with("cannot read: ") => "this user may not read it; `ls -l` shows who may",
+        _ if text.contains("Read-only file system (os error 30)") => {
+            "name a place on a file system that is not read-only"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// What is read in place of a spec.

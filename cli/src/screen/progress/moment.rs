@@ -1,7 +1,7 @@
 //! How far a task is, in words.
 
 use crate::screen::fit::clean;
-use crate::screen::table::size;
+use crate::screen::table::{counted, size};
 use layerstone_pipeline::Task;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Moment<'_> {
             None => parts.push(format!("{} s", self.since.as_secs())),
         }
         if self.layers > 0 && !layers.is_empty() {
-            parts.push(format!("{} of {} layers", self.layers, layers.len()));
+            parts.push(format!("{} of {}", self.layers, counted(layers.len(), "layer")));
         }
         parts.extend(self.left.map(|left| format!("{} s left", left.as_secs())));
         let now = match (&self.waiting, self.begun.and_then(|begun| layers.get(begun))) {
@@ -77,11 +77,7 @@ impl Moment<'_> {
 
     /// What came of it: `100 layers, 1.52 GB, 1.0 s`.
     fn result(&self) -> String {
-        let layers = match self.layers {
-            0 => None,
-            1 => Some("1 layer".to_owned()),
-            count => Some(format!("{count} layers")),
-        };
+        let layers = Some(self.layers).filter(|layers| *layers > 0).map(|layers| counted(layers, "layer"));
         let bytes = Some(self.bytes).filter(|bytes| *bytes > 0).map(size);
         let time = format!("{:.1} s", self.since.as_secs_f64());
         layers.into_iter().chain(bytes).chain([time]).collect::<Vec<_>>().join(", ")

@@ -3,7 +3,7 @@
 use crate::args::Common;
 use crate::screen::answer::print_answer;
 use crate::screen::out::print;
-use crate::screen::table::size;
+use crate::screen::table::{counted, size};
 use anyhow::{Context, Result, bail};
 use layerstone_closure::{Closure, Mismatch, verify};
 use layerstone_layer::Progress;
@@ -26,13 +26,16 @@ pub fn run(file: &Path, store: &Store, as_json: bool, common: &Common) -> Result
         let answer = json!({"differing": differing, "narSize": bytes, "paths": paths});
         print_answer("closure-verify", &answer)?;
     } else if mismatches.is_empty() {
-        print(format_args!("{paths} paths, {}: all as recorded\n", size(bytes)))?;
+        print(format_args!("{}, {}: all as recorded\n", counted(paths, "path"), size(bytes)))?;
     } else {
         print(mismatches.iter().map(line).collect::<String>())?;
     }
     match mismatches.len() {
         0 => Ok(()),
-        count => bail!("not as recorded: {}: {count} of {paths} paths differ", file.display()),
+        count => {
+            let differ = if paths == 1 { "differs" } else { "differ" };
+            bail!("not as recorded: {}: {count} of {} {differ}", file.display(), counted(paths, "path"))
+        }
     }
 }
 

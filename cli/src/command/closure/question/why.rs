@@ -1,6 +1,7 @@
 //! `closure --why`: the chains of references that bring a path in.
 
 use crate::closure_source::matching;
+use crate::screen::fit::clean;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::{Chains, Closure, chains};
 use layerstone_store::{Store, StorePath};
@@ -67,7 +68,7 @@ fn write_text(out: &mut impl Write, path: &StorePath, chains: Chains, limit: Lim
     let total = chains.total();
     let count = if total == u64::MAX { format!("{total} or more") } else { total.to_string() };
     let plural = if total == 1 { " of references leads" } else { "s of references lead" };
-    write!(out, "{count} chain{plural} to {path}")?;
+    write!(out, "{count} chain{plural} to {}", clean(path.as_str()))?;
     if total > limit.0 as u64 {
         write!(out, ", the shortest {}", limit.0)?;
     }
@@ -75,7 +76,7 @@ fn write_text(out: &mut impl Write, path: &StorePath, chains: Chains, limit: Lim
     for chain in chains.take(limit.0) {
         writeln!(out)?;
         for (depth, path) in chain.iter().enumerate() {
-            writeln!(out, "{:1$}{path}", "", 2 * depth)?;
+            writeln!(out, "{:1$}{2}", "", 2 * depth, clean(path.as_str()))?;
         }
     }
     Ok(())

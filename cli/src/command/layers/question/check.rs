@@ -3,7 +3,9 @@
 use crate::args::Common;
 use crate::command::layers::Options;
 use crate::screen::answer::print_answer;
+use crate::screen::fit::clean;
 use crate::screen::out::print;
+use crate::screen::table::counted;
 use anyhow::{Context, Result, bail};
 use layerstone_closure::Closure;
 use layerstone_layering::{Draft, check};
@@ -26,16 +28,13 @@ pub fn run(plan: &Path, options: &Options, as_json: bool, common: &Common) -> Re
         let answer = json!({"faults": faults, "layers": layers, "paths": paths});
         print_answer("layers-check", &answer)?;
     } else if faults.is_empty() {
-        print(format_args!("{layers} layers with {paths} paths: nothing is wrong\n"))?;
+        print(format_args!("{} with {}: nothing is wrong\n", counted(layers, "layer"), counted(paths, "path")))?;
     } else {
-        print(faults.iter().map(|fault| format!("{fault}\n")).collect::<String>())?;
+        print(faults.iter().map(|fault| format!("{}\n", clean(&fault.to_string()))).collect::<String>())?;
     }
     match faults.len() {
         0 => Ok(()),
-        count => {
-            let plural = if count == 1 { "" } else { "s" };
-            bail!("not a plan of {}: {}: {count} fault{plural}", file.display(), plan.display())
-        }
+        count => bail!("not a plan of {}: {}: {}", file.display(), plan.display(), counted(count, "fault")),
     }
 }
 
