@@ -64,6 +64,7 @@ fn unreadable_files() {
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary);
     command.args(["build", "--name", "x", "--base"]).arg(&file).args(["--dry-run", "-o", "x.tar"]);
     let output = command.current_dir(open.path()).output().unwrap();
-    let expected = format!("error: cannot read: {}: Permission denied (os error 13)\n", file.display());
+    let hint = "this user may not read it; `ls -l` shows who may";
+    let expected = format!("error: cannot read: {}: Permission denied (os error 13)\nhint: {hint}\n", file.display());
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(1), expected));
 }
