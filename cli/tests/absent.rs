@@ -131,7 +131,8 @@ const LINES: [&str; 119] = [
     "completions bash --log ABSENT/x",
 ];
 /// Flags whose files are written, or may be missing, or are read where a registry asks.
-const OTHER_FLAGS: [&str; 15] = [
+const OTHER_FLAGS: [&str; 16] = [
+    "--erofs-cache",
     "--helper",
     "--output",
     "--blob",

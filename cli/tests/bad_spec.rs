@@ -133,6 +133,7 @@ fn order_of_help() {
         "blobs",
         "compression",
         "level",
+        "erofs-cache",
         "known",
         "xattrs",
         "tarsum",
