@@ -224,6 +224,8 @@ layer     size  paths         holds          why
 there       1      1  30.0 kB  96.0 %
 sent        3      5  1.26 kB   4.0 %
 
+About 442 B when it is compressed, 20 B for a client of chunks (zstd:chunked): estimates by Debian's updates.
+
 gone: gone-1
 ";
 
@@ -248,6 +250,7 @@ fn plans_are_compared() {
         "removed": [path("gone-1")],
         "there": {"layers": 1, "paths": 1, "size": 30_000},
         "sent": {"layers": 3, "paths": 5, "size": 1258},
+        "estimate": {"compressed": 442, "chunks": 20},
     });
     assert_eq!(answer, expected);
     let told = place.ok("layers --compare new.json new.json new.closure.json").text().to_owned();

@@ -61,7 +61,7 @@ mod strategy;
 
 pub use change_count::{ChangeCount, Contents};
 pub use check::{Finding, check};
-pub use compare::{ComparedLayer, Comparison, LayerState, Renamed, Sum, compare};
+pub use compare::{ComparedLayer, Comparison, Estimate, LayerState, Renamed, Sum, compare};
 pub use draft::{Draft, PLAN_FORMAT, PLAN_SCHEMA, PLAN_VERSION};
 pub use error::{Error, Result};
 pub use explain::{Explanation, LayerCost, explain};

@@ -9,7 +9,7 @@ use crate::screen::out::print;
 use crate::screen::table::{Table, percent, size, some_of};
 use anyhow::Result;
 use layerstone_closure::Closure;
-use layerstone_layering::{ComparedLayer, Comparison, LayerState as Compared, Plan, Renamed, compare};
+use layerstone_layering::{ComparedLayer, Comparison, Estimate, LayerState as Compared, Plan, Renamed, compare};
 use layerstone_store::StorePath;
 use std::path::Path;
 
@@ -56,6 +56,13 @@ fn text(found: &Comparison, hides: bool, paint: Paint) -> String {
         sums.row(vec![what.to_owned(), sum.layers.to_string(), sum.paths.to_string(), bytes, share]);
     }
     let mut text = format!("{table}\n{sums}");
+    if let Some(Estimate { compressed, chunks }) = found.estimate.filter(|_| found.sent.layers > 0) {
+        let [compressed, chunks] = [compressed, chunks].map(size);
+        text.push_str(&format!(
+            "\nAbout {compressed} when it is compressed, {chunks} for a client of chunks (zstd:chunked): estimates by Debian's \
+             updates.\n"
+        ));
+    }
     if all.is_none() {
         text.push_str("\nSizes are those of the closure of the new plan, if it is given as a third file.\n");
     }
