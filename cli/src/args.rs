@@ -6,6 +6,7 @@ pub mod cache;
 pub mod check;
 pub mod compression;
 pub mod erofs;
+pub mod known;
 pub mod layer_output;
 pub mod legacy;
 pub mod limit;

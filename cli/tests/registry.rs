@@ -35,6 +35,7 @@ mod engines;
 mod faults;
 mod index;
 mod insecure;
+mod known;
 mod layer;
 mod layouts;
 mod lenient;

@@ -26,6 +26,8 @@ pub struct Layer {
     pub annotations: BTreeMap<String, String>,
     /// What makes its tar from the store, if that is to be cached.
     pub recipe: Option<Recipe>,
+    /// What identifies how it was made, if an image is to say so: a later build knows it then.
+    pub key: Option<Digest>,
     /// The cache of its compressed blob.
     pub blobs: Option<BlobCache>,
 }

@@ -1,26 +1,18 @@
 //! Caches what is known of layers (diff IDs, sizes, compressed blobs), each fact under a key of all that decides it.
 //!
-//! A store path never changes under its name, if the store keeps its word. The NAR hash of a path is part of a layer's
-//! key where it is known. Where it is not, the name alone has to do, in a store that the user cannot write to, or for a
-//! user who says so.
-//!
 //! The compressed blob of a tar depends on the tar's bytes alone, so its key has the diff ID. Hence facts may come in any
 //! order, and compressed layers that are not the store's are known too.
 
+use crate::layer_key::compressed_key;
 use crate::{
-    CompressedBlob, CompressionParams, Difference, FileIndex, LayerFile, Layout, Recipe, Result, Span, TablePosition,
+    CompressedBlob, CompressionParams, Difference, FileIndex, LayerFile, LayerKeys, Layout, Recipe, Result, Span,
+    TablePosition,
 };
-use layerstone_store::{Cache, CacheKind, Digest, NarHash, Store, StorePath, decode, encode};
-use layerstone_tar::Owner;
-use rustix::fs::{Access, AtFlags, CWD, accessat};
-use rustix::process::geteuid;
+use layerstone_store::{Cache, CacheKind, Digest, Store, StorePath, decode, encode};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Knows layers before they are read: a cache, or the layer files of an earlier run.
 pub trait LayerLookup {
@@ -28,81 +20,12 @@ pub trait LayerLookup {
     fn get(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<LayerFile>;
 }
 
-/// Raised whenever something else than what is in [`Key`] begins to decide the bytes of a layer, or the wire types change.
-const LAYER_VERSION: u32 = 3;
-
-/// Which paths without a NAR hash are remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// Those of a store that the user cannot write to.
-    Store,
-    /// All: a name stands for what it names.
-    Names,
-}
-
 /// The facts that a cache knows of the layers of a store.
 #[derive(Debug)]
 pub struct LayerCache {
     cache: Arc<Cache>,
     store: Store,
-    hashes: OnceLock<BTreeMap<StorePath, NarHash>>,
-    trusts_names: bool,
-    /// To tell the store from others, whose files may have other modes; none if names are trusted.
-    directory: Option<StoreDirectory>,
-}
-
-/// The directory of a store on this machine.
-#[derive(Debug)]
-struct StoreDirectory {
-    path: Vec<u8>,
-    /// Device and inode: what stands for the machine, as far as one can tell.
-    number: (u64, u64),
-    /// Whether this user can write to it, or let himself.
-    is_writable: bool,
-}
-
-impl StoreDirectory {
-    /// None if it does not exist.
-    fn of(directory: &Path) -> Option<StoreDirectory> {
-        let (path, metadata) = (directory.canonicalize().ok()?, directory.metadata().ok()?);
-        let user = geteuid();
-        let is_owner = !user.is_root() && metadata.uid() == user.as_raw();
-        let is_writable = is_owner || accessat(CWD, directory, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
-        let number = (metadata.dev(), metadata.ino());
-        Some(StoreDirectory { path: path.into_os_string().into_vec(), number, is_writable })
-    }
-
-    /// What identifies it: its path, and where hashes do not say what paths hold, device and inode.
-    fn name(&self, all_hashed: bool) -> Vec<u8> {
-        let mut name = self.path.clone();
-        if !all_hashed {
-            name.extend(format!("\n{} {}", self.number.0, self.number.1).bytes());
-        }
-        name
-    }
-}
-
-/// What decides the bytes of a layer.
-#[derive(Serialize)]
-struct Key<'a> {
-    version: u32,
-    paths: Vec<(&'a str, Option<String>)>,
-    store: &'a str,
-    directory: Option<Vec<u8>>,
-    mtime: i64,
-    owner: (u32, u32, &'a str, &'a str),
-    xattrs: bool,
-}
-
-/// What decides the compressed blob of a tar.
-#[derive(Serialize)]
-struct CompressedKey {
-    version: u32,
-    diff_id: [u8; 32],
-    /// Number of the codec, and level.
-    params: (u32, i32),
-    /// The version of this program: another may compress otherwise.
-    program: &'static str,
+    keys: Arc<LayerKeys>,
 }
 
 /// Why nothing is known of a layer.
@@ -159,21 +82,14 @@ fn table_of_wire((checksum, manifest, tar_split): WireTable) -> TablePosition {
 }
 
 impl LayerCache {
-    /// The facts of this cache about layers of this store.
-    pub fn new(cache: Arc<Cache>, store: Store, trust: Trust) -> LayerCache {
-        let directory = StoreDirectory::of(&store.locate(store.dir())).filter(|_| trust == Trust::Store);
-        let trusts_names = trust == Trust::Names || directory.as_ref().is_some_and(|directory| !directory.is_writable);
-        LayerCache { cache, store, hashes: OnceLock::new(), trusts_names, directory }
+    /// The facts of this cache about layers of this store, which have these keys.
+    pub fn new(cache: Arc<Cache>, store: Store, keys: Arc<LayerKeys>) -> LayerCache {
+        LayerCache { cache, store, keys }
     }
 
     /// The cache.
     pub fn cache(&self) -> &Cache {
         &self.cache
-    }
-
-    /// Sets the NAR hashes of paths; only the first call counts.
-    pub fn set_nar_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
-        self.hashes.get_or_init(|| hashes.into_iter().collect());
     }
 
     /// The blob of a tar that is compressed so.
@@ -201,7 +117,7 @@ impl LayerCache {
             let packed = CompressedBlob::of(*diff_id, descriptor);
             self.put_compressed(&packed, *size, params)?;
         }
-        let Some(key) = self.key(recipe) else { return Ok(()) };
+        let Some(key) = self.keys.key(recipe) else { return Ok(()) };
         // Whoever asks for no tarsum does not forget one.
         let cached = || self.facts(&key).filter(|facts| facts.diff_id == *diff_id.as_bytes())?.tarsum;
         let tarsum = layer.tarsum.clone().or_else(cached);
@@ -256,10 +172,8 @@ impl LayerCache {
     ///
     /// Nothing is known of it, or not how it is compressed so.
     pub fn look_up(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Result<LayerFile, Miss> {
-        let Some(key) = self.key(recipe) else {
-            let hashes = self.hashes.get();
-            let is_unknown = |path: &&StorePath| !hashes.is_some_and(|hashes| hashes.contains_key(path));
-            let path = recipe.paths.iter().find(is_unknown).or(recipe.paths.first());
+        let Some(key) = self.keys.key(recipe) else {
+            let path = self.keys.untrusted(recipe);
             return Err(path.map_or(Miss::Key(Digest::of(b"")), |path| Miss::Untrusted(path.clone())));
         };
         let facts = self.facts(&key).ok_or(Miss::Key(key))?;
@@ -280,27 +194,6 @@ impl LayerCache {
         let (store_paths, recipe) = (recipe.paths.clone(), Some(recipe.clone()));
         Ok(LayerFile { recipe, store_paths, tarsum: facts.tarsum, ..layer })
     }
-
-    /// The key of a layer; none if the name of one of its paths is not trusted.
-    fn key(&self, recipe: &Recipe) -> Option<Digest> {
-        let hash = |path| self.hashes.get()?.get(path).map(NarHash::to_string);
-        let paths: Vec<_> = recipe.paths.iter().map(|path| (path.as_str(), hash(path))).collect();
-        let all_hashed = paths.iter().all(|(_, hash)| hash.is_some());
-        if !all_hashed && !self.trusts_names {
-            return None;
-        }
-        let Recipe { store, mtime, xattrs, owner: Owner { uid, gid, uname, gname }, .. } = recipe;
-        let key = Key {
-            version: LAYER_VERSION,
-            paths,
-            store,
-            directory: self.directory.as_ref().map(|directory| directory.name(all_hashed)),
-            mtime: *mtime,
-            owner: (*uid, *gid, uname, gname),
-            xattrs: *xattrs,
-        };
-        encode(&key).map(|bytes| Digest::of(&bytes))
-    }
 }
 
 impl LayerLookup for LayerCache {
@@ -310,20 +203,12 @@ impl LayerLookup for LayerCache {
     }
 }
 
-/// The key of the compressed blob of a tar.
-fn compressed_key(diff_id: &Digest, params: CompressionParams) -> Option<Digest> {
-    let (diff_id, program) = (*diff_id.as_bytes(), env!("CARGO_PKG_VERSION"));
-    let params = match params {
-        CompressionParams::Gzip { level } => (0, level),
-        CompressionParams::Zstd { level } => (1, level),
-        CompressionParams::ZstdChunked { level } => (2, level),
-    };
-    encode(&CompressedKey { version: LAYER_VERSION, diff_id, params, program }).map(|bytes| Digest::of(&bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Trust;
+    use layerstone_store::NarHash;
+    use layerstone_tar::Owner;
     use std::fs;
 
     const PATH: &str = "/nix/store/516z65g5d2g7yfc9yv6n2g1q21jqv0m1-x";
@@ -336,7 +221,8 @@ mod tests {
     fn cache(directory: &std::path::Path, trust: Trust) -> LayerCache {
         fs::create_dir_all(directory.join(&PATH[1..])).unwrap();
         let store = Store::new("/nix/store", directory).unwrap();
-        LayerCache::new(Arc::new(Cache::open(&directory.join("cache")).unwrap()), store, trust)
+        let keys = Arc::new(LayerKeys::new(&store, trust));
+        LayerCache::new(Arc::new(Cache::open(&directory.join("cache")).unwrap()), store, keys)
     }
 
     fn layer() -> LayerFile {
@@ -349,12 +235,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache_of = |hash: &[u8]| {
             let cache = cache(dir.path(), Trust::Names);
-            cache.set_nar_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(hash)))]);
+            cache.keys.set_nar_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(hash)))]);
             cache
         };
         let cache = cache(dir.path(), Trust::Names);
         let diff_id = Digest::of(b"tar");
-        let mut keys = vec![cache.key(&recipe()), compressed_key(&diff_id, CompressionParams::GZIP)];
+        let mut keys = vec![cache.keys.key(&recipe()), compressed_key(&diff_id, CompressionParams::GZIP)];
         keys.push(compressed_key(&Digest::of(b"other"), CompressionParams::GZIP));
         keys.push(compressed_key(&diff_id, CompressionParams::ZSTD));
         keys.push(compressed_key(&diff_id, CompressionParams::Gzip { level: 9 }));
@@ -371,9 +257,9 @@ mod tests {
         for change in changed {
             let mut recipe = recipe();
             change(&mut recipe);
-            keys.push(cache.key(&recipe));
+            keys.push(cache.keys.key(&recipe));
         }
-        keys.extend([b"1", b"2"].map(|hash| cache_of(hash).key(&recipe())));
+        keys.extend([b"1", b"2"].map(|hash| cache_of(hash).keys.key(&recipe())));
         let count = keys.len();
         keys.sort();
         keys.dedup();
@@ -417,7 +303,7 @@ mod tests {
         let cache = cache(dir.path(), Trust::Store);
         cache.put(&recipe(), &layer(), None).unwrap();
         assert!(cache.get(&recipe(), None).is_none());
-        cache.set_nar_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(b"1")))]);
+        cache.keys.set_nar_hashes([(StorePath::parse(PATH).unwrap(), NarHash::new(Digest::of(b"1")))]);
         cache.put(&recipe(), &layer(), None).unwrap();
         assert!(cache.get(&recipe(), None).is_some());
     }

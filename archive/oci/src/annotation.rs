@@ -1,12 +1,15 @@
 //! Reads and writes annotations: the name of an image in a layout, the store paths of a layer (OCI image-spec,
 //! annotations.md).
 
-use crate::Reference;
+use crate::{Descriptor, Reference};
+use layerstone_store::Digest;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Annotation of a layer's descriptor: the store paths that it holds, joined by spaces, in the order of the tar.
 pub const STORE_PATHS: &str = "io.layerstone.store-paths";
+/// Annotation of a layer's descriptor: how the layer was made, so that a later build knows it ([`MadeLayer`]).
+const MADE: &str = "io.layerstone.made";
 /// The name of an image in a layout, often its tag alone (OCI image-spec, annotations.md).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The full name of an image, for containerd and docker.
@@ -14,7 +17,33 @@ const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// Annotations of a layer that begin so describe the very bytes of its blob: where a table of contents is in it, and its
 /// digest (containers/storage, pkg/chunked; stargz-snapshotter, docs/estargz.md; nydus-snapshotter, pkg/label).
-const OF_BYTES: [&str; 3] = ["io.github.containers.zstd-chunked.", "io.containers.estargz.", "containerd.io/snapshot/"];
+const OF_BYTES: [&str; 4] =
+    ["io.github.containers.zstd-chunked.", "io.containers.estargz.", "containerd.io/snapshot/", MADE];
+
+/// How a layer was made, as its descriptor says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MadeLayer {
+    /// What identifies all that decides its bytes.
+    pub key: Digest,
+    /// Size of its tar in bytes.
+    pub size: u64,
+}
+
+impl MadeLayer {
+    /// Says it of a layer: key, size of the tar, and the digest of the blob, by which somebody else's blob in its place is told.
+    pub(crate) fn annotate(&self, descriptor: &mut Descriptor) {
+        let text = format!("{} {} {}", self.key, self.size, descriptor.digest);
+        descriptor.annotations.insert(MADE.to_owned(), text);
+    }
+
+    /// What is said of a layer; none if nothing is, or not of this blob.
+    pub fn of(descriptor: &Descriptor) -> Option<MadeLayer> {
+        let words: Vec<&str> = descriptor.annotations.get(MADE)?.split(' ').collect();
+        let [key, size, blob] = words[..] else { return None };
+        let is_of_blob = blob.parse().is_ok_and(|blob: Digest| blob == descriptor.digest);
+        Some(MadeLayer { key: key.parse().ok()?, size: size.parse().ok()? }).filter(|_| is_of_blob)
+    }
+}
 
 /// The annotations that name an image in a layout: containerd finds an image by its full name.
 pub fn names_annotations(name: &Reference) -> BTreeMap<String, String> {
@@ -53,6 +82,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn how_a_layer_was_made() {
+        let made = MadeLayer { key: Digest::of(b"key"), size: 7 };
+        let mut descriptor = Descriptor::of("a layer", b"blob");
+        assert_eq!(MadeLayer::of(&descriptor), None);
+        made.annotate(&mut descriptor);
+        assert_eq!(MadeLayer::of(&descriptor), Some(made));
+        // Compressed by another program, which kept what was said.
+        let other = Descriptor { digest: Digest::of(b"other"), ..descriptor.clone() };
+        assert_eq!(MadeLayer::of(&other), None);
+        let text = descriptor.annotations[MADE].clone();
+        let words: Vec<&str> = text.split(' ').collect();
+        let damaged =
+            ["", " ", "x", words[0], &text[1..], &format!("{text} "), &format!("{text} x")].map(str::to_owned);
+        for damaged in damaged.into_iter().chain([text.replace(" 7 ", " -7 "), text.replace("sha256", "sha1")]) {
+            descriptor.annotations.insert(MADE.to_owned(), damaged.clone());
+            assert_eq!(MadeLayer::of(&descriptor), None, "{damaged:?}");
+        }
+    }
+
+    #[test]
     fn annotations_of_other_bytes() {
         let keys = [
             "io.github.containers.zstd-chunked.manifest-checksum",
@@ -60,6 +109,7 @@ mod tests {
             "containerd.io/snapshot/stargz/toc.digest",
             "containerd.io/snapshot/nydus-blob",
             "io.layerstone.store-paths",
+            "io.layerstone.made",
             "containerd.io/distribution.source.docker.io",
             "org.example.note",
         ];

@@ -27,7 +27,7 @@ mod staging;
 mod time;
 mod wanted;
 
-pub use annotation::{STORE_PATHS, drop_annotations_of_bytes, names_annotations, names_in, without_names};
+pub use annotation::{MadeLayer, STORE_PATHS, drop_annotations_of_bytes, names_annotations, names_in, without_names};
 pub use architecture::{go_architecture, host_architecture};
 pub use blob_store::{BlobStore, BlobWriter, ExpectedImage, PutOutcome, spool_to_temp};
 pub use error::{Error, Result};

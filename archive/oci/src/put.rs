@@ -3,6 +3,7 @@
 //! If the digest of a blob is known, it is asked first, and only a missing blob is made or copied. Any other
 //! layer is read, hashed and compressed in one pass.
 
+use crate::annotation::MadeLayer;
 use crate::{BlobStore, Descriptor, PutOutcome, Result, STORE_PATHS};
 use layerstone_layer::{
     Blob, CompressedBlob, CompressionParams, CompressorPool, Error as LayerError, Layer, Progress, Source,
@@ -66,6 +67,9 @@ fn annotate(descriptor: &mut Descriptor, layer: &Layer) {
     if !layer.store_paths.is_empty() {
         let paths: Vec<&str> = layer.store_paths.iter().map(StorePath::as_str).collect();
         descriptor.annotations.insert(STORE_PATHS.to_owned(), paths.join(" "));
+    }
+    if let (Some(key), Some(tar)) = (layer.key, &layer.tar) {
+        MadeLayer { key, size: tar.size() }.annotate(descriptor);
     }
 }
 

@@ -6,8 +6,8 @@ use crate::error::{Differences, chain};
 use crate::{Error, Report, Result};
 use layerstone_image::ArchiveCache;
 use layerstone_layer::{
-    Blob, BlobCache, CompressedBlob, CompressionParams, Difference, Layer, LayerCache, LayerFile, LayerLookup, Miss,
-    Recipe, Source, Trust,
+    Blob, BlobCache, CompressedBlob, CompressionParams, Difference, Layer, LayerCache, LayerFile, LayerKeys,
+    LayerLookup, Miss, Recipe, Source, Trust,
 };
 use layerstone_oci::{LayerOutcome, PutImage};
 use layerstone_store::{Cache, Digest, NarHash, Store, StorePath};
@@ -25,6 +25,8 @@ const LOG: &str = "layerstone::cache";
 #[derive(Default)]
 pub struct BuildCache<'a> {
     pub(crate) layers: Option<LayerCache>,
+    /// The keys of layers, with a cache or without.
+    keys: Option<Arc<LayerKeys>>,
     /// Where compressed layers are kept, if they are to be.
     pub(crate) blobs: Option<BlobCache>,
     /// The archives that were written; none of before count if what is cached is read all the same.
@@ -60,12 +62,16 @@ impl CacheOptions {
     ///
     /// The directory was named and is no cache.
     pub fn open<'a>(&self, store: &Store, report: &'a dyn Report) -> Result<BuildCache<'a>> {
-        let Some(files) = self.files(report)? else { return Ok(BuildCache::default()) };
         let trust = if self.trust_names { Trust::Names } else { Trust::Store };
+        let keys = Arc::new(LayerKeys::new(store, trust));
+        let Some(files) = self.files(report)? else {
+            return Ok(BuildCache { keys: Some(keys), verifies: self.verify, ..BuildCache::default() });
+        };
         Ok(BuildCache {
             blobs: self.blobs.then(|| BlobCache::new(&files)),
             archives: Some(ArchiveCache::new(&files, !self.verify)),
-            layers: Some(LayerCache::new(files, store.clone(), trust)),
+            layers: Some(LayerCache::new(files, store.clone(), Arc::clone(&keys))),
+            keys: Some(keys),
             verifies: self.verify,
             limit: self.size.unwrap_or(SIZE),
             report: Some(report),
@@ -124,9 +130,14 @@ impl FetchCache {
 impl BuildCache<'_> {
     /// Sets the NAR hashes of paths.
     pub fn set_nar_hashes(&self, hashes: impl IntoIterator<Item = (StorePath, NarHash)>) {
-        if let Some(cached) = &self.layers {
-            cached.set_nar_hashes(hashes);
+        if let Some(keys) = &self.keys {
+            keys.set_nar_hashes(hashes);
         }
+    }
+
+    /// What identifies a layer that is made and compressed so; none if the name of one of its paths is not trusted.
+    pub(crate) fn made_key(&self, recipe: &Recipe, params: Option<CompressionParams>) -> Option<Digest> {
+        self.keys.as_ref()?.made_key(recipe, params)
     }
 
     /// Remembers a layer that was made.

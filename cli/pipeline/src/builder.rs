@@ -5,6 +5,7 @@ use crate::build_state::layer_of;
 use crate::destination::WriteOptions;
 use crate::error::{Context, chain_text};
 use crate::image::{Built, Checks, check_architecture, image_of, write, write_to};
+use crate::known_layers::KnownLayers;
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{
@@ -50,6 +51,8 @@ pub struct BuildOptions<'a> {
     pub compression: CompressionChoice,
     /// Where layers are cached.
     pub cache: CacheOptions,
+    /// The image whose layers are taken as they are where they were made the same way.
+    pub known: Option<PreviousPlan>,
     /// Directory that keeps the layers as file systems, for containerd.
     pub erofs_cache: Option<PathBuf>,
     /// Whether the image is checked before it is written.
@@ -106,6 +109,7 @@ impl<'a> BuildOptions<'a> {
             sandbox: SandboxOptions::default(),
             compression: CompressionChoice::default(),
             cache: CacheOptions::default(),
+            known: None,
             erofs_cache: None,
             checks: Checks::default(),
             report,
@@ -114,9 +118,11 @@ impl<'a> BuildOptions<'a> {
 
     /// How the image before that of a spec is found and read.
     fn previous_images(&self, spec: &Spec) -> Result<PreviousImages<'a>> {
-        let replaced = match &self.replaces {
-            Some((target, name)) if self.plan.previous == Some(PreviousPlan::Replaced) => {
-                target.replaced(name.as_ref().or(spec.reference().ok().as_ref()))?
+        let flags = [("--previous", &self.plan.previous), ("--known", &self.known)];
+        let flag = flags.into_iter().find(|(_, image)| **image == Some(PreviousPlan::Replaced));
+        let replaced = match (&self.replaces, flag) {
+            (Some((target, name)), Some((flag, _))) => {
+                target.replaced(name.as_ref().or(spec.reference().ok().as_ref()), flag)?
             }
             _ => None,
         };
@@ -150,6 +156,8 @@ pub struct Builder<'a> {
     pub(crate) settings: Settings,
     pub(crate) base: Option<BaseImage>,
     pub(crate) state: Option<BuildState>,
+    /// Layers of an image that is there already.
+    pub(crate) known: Option<KnownLayers>,
     pub(crate) cache: BuildCache<'a>,
     erofs_cache: Option<ErofsCache>,
     pub(crate) options: &'a BuildOptions<'a>,
@@ -183,10 +191,12 @@ impl<'a> Builder<'a> {
             settings.previous = state.previous()?;
             settings.rates = state.rates()?.unwrap_or_default();
         }
-        let settings = options.plan.over(settings, &options.previous_images(spec)?)?;
+        let images = options.previous_images(spec)?;
+        let settings = options.plan.over(settings, &images)?;
+        let known = options.known.as_ref().map(|known| known.layers(&images)).transpose()?;
         let erofs_cache =
             options.erofs_cache.as_deref().map(|path| ErofsCache::open(path, options.limits)).transpose()?;
-        Ok(Builder { spec, settings, base, state, cache, erofs_cache, options })
+        Ok(Builder { spec, settings, base, state, known, cache, erofs_cache, options })
     }
 
     /// The same with the strategy of the spec; `name` is the spec's file, for messages.

@@ -8,7 +8,7 @@ use crate::root_script::{self, RootScript};
 use crate::tar_layer::{self, TarLayer};
 use crate::{Builder, Checks, Mentions, ReferenceSource, Result, root_layer, single_layer};
 use layerstone_closure::{Closure, measure};
-use layerstone_layer::{Blob, Layer, LayerFile, LayerLookup, Recipe, Source};
+use layerstone_layer::{Blob, CompressionParams, Layer, LayerFile, LayerLookup, Recipe, Source};
 use layerstone_layering::{Plan, plan};
 use layerstone_overlay::Hooks;
 use layerstone_root::{NixDbPlace, RootConfig};
@@ -234,6 +234,7 @@ impl Builder<'_> {
                 store_paths: recipe.paths.clone(),
                 blob: cached.as_ref().and_then(made),
                 recipe: Some(recipe.clone()),
+                key: self.known.as_ref().and_then(|_| self.cache.made_key(recipe, self.params())),
                 blobs: self.cache.blobs.clone(),
                 ..Layer::of_tar(source, cached.as_ref().map(|cached| cached.diff_id), format!("layer {index}"))
             });
@@ -258,12 +259,22 @@ impl Builder<'_> {
         Ok(Layer { comment, store_paths: paths, ..Layer::of_tar(source, None, "layer") })
     }
 
+    /// How layers are compressed.
+    fn params(&self) -> Option<CompressionParams> {
+        self.options.compression.of_layers(None, self.spec.compression)
+    }
+
     /// What an earlier build found out about a layer, compressed or not.
     fn cached(&self, recipe: &Recipe) -> Option<LayerFile> {
         let state = self.state.as_ref().filter(|_| !self.cache.verifies);
-        let params = self.options.compression.of_layers(None, self.spec.compression);
+        let params = self.params();
         let of_state = state.and_then(|state| state.get(recipe, params));
-        let known = of_state.or_else(|| self.cache.get(recipe, params)).or_else(|| self.cache.get(recipe, None));
+        let of_image = || {
+            let known = self.known.as_ref().filter(|_| !self.cache.verifies)?;
+            known.get(&self.cache.made_key(recipe, params)?, recipe, params, self.options.store)
+        };
+        let cached = || self.cache.get(recipe, params);
+        let known = of_state.or_else(cached).or_else(of_image).or_else(|| self.cache.get(recipe, None));
         self.cache.log(recipe, None, known.as_ref());
         known
     }

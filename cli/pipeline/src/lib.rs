@@ -35,6 +35,7 @@ mod image;
 mod image_report;
 mod image_source;
 mod image_target;
+mod known_layers;
 mod layers;
 mod make_layers;
 mod mentions;

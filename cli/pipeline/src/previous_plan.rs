@@ -5,10 +5,11 @@
 //! manifest and the config are all that is fetched of a registry. The layers of any other are looked into.
 
 use crate::base_image::make_plain;
+use crate::known_layers::KnownLayers;
 use crate::{Error, ImageTarget, Opener, Result, remote};
 use layerstone_image::{Error as ImageError, ImageSummary, store_paths_of};
 use layerstone_layering::{Plan, Previous};
-use layerstone_oci::{Location, Place, Reference, Wanted, split_kind};
+use layerstone_oci::{Location, Place, Reference, StoredManifest, Wanted, split_kind};
 use layerstone_registry::Error as RegistryError;
 use layerstone_store::StorePath;
 use std::collections::BTreeSet;
@@ -58,6 +59,27 @@ impl PreviousPlan {
             PreviousPlan::File(path) => Some(path),
             PreviousPlan::Image(place) => place.path(),
             PreviousPlan::Replaced => None,
+        }
+    }
+
+    /// Reads which layers an image has, and how they were made.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or fetched, or is no image.
+    pub(crate) fn layers(&self, images: &PreviousImages<'_>) -> Result<KnownLayers> {
+        match self {
+            PreviousPlan::File(path) => {
+                bail!("--known: found no image at {}, expected one, or auto", path.display())
+            }
+            PreviousPlan::Image(place) => images.layers(place),
+            PreviousPlan::Replaced => {
+                let Some(place) = &images.replaced else { return Ok(KnownLayers::default()) };
+                match images.layers(place) {
+                    Err(error) if is_missing(&error) => Ok(KnownLayers::default()),
+                    layers => layers,
+                }
+            }
         }
     }
 
@@ -120,6 +142,18 @@ impl PreviousImages<'_> {
         Ok(plan)
     }
 
+    /// How the layers of an image were made, by its manifest; of a docker archive, which has none, nothing is known.
+    fn layers(&self, place: &Place) -> Result<KnownLayers> {
+        let PreviousImages { wanted, opener, .. } = self;
+        if let Place::Registry(reference) = place {
+            let image = remote::image(reference, wanted, opener.registries)?;
+            return Ok(KnownLayers::of(&image.manifest.manifest, &image.config));
+        }
+        let image = opener.open(place, wanted)?.image()?;
+        let known = |stored: &StoredManifest| KnownLayers::of(&stored.manifest, &image.config_bytes);
+        Ok(image.manifest.as_ref().map(known).unwrap_or_default())
+    }
+
     /// The store paths of the layers that have some, bottom first.
     fn plan_of(&self, place: &Place) -> Result<Plan> {
         let PreviousImages { store_dir, wanted, opener, .. } = self;
@@ -168,15 +202,15 @@ fn is_missing(error: &Error) -> bool {
 }
 
 impl ImageTarget {
-    /// The image that one of this name replaces there, if it may be there.
+    /// The image that one of this name replaces there, if it may be there; `flag` asked for it.
     ///
     /// # Errors
     ///
     /// The target is an engine or stdout, of which that is not known.
-    pub fn replaced(&self, name: Option<&Reference>) -> Result<Option<Place>> {
+    pub fn replaced(&self, name: Option<&Reference>, flag: &str) -> Result<Option<Place>> {
         match self {
-            _ if self.is_stdout() => bail!("--previous auto: found -, expected an output that can be read"),
-            ImageTarget::Engine(_) => bail!("--previous auto: found {self}, expected a file, oci:DIR or a registry"),
+            _ if self.is_stdout() => bail!("{flag} auto: found -, expected an output that can be read"),
+            ImageTarget::Engine(_) => bail!("{flag} auto: found {self}, expected a file, oci:DIR or a registry"),
             ImageTarget::Archive(path) | ImageTarget::DockerArchive(path) | ImageTarget::OciArchive(path) => {
                 Ok(path.exists().then(|| Place::File(Location::of(path))))
             }

@@ -3,6 +3,7 @@
 use crate::args::Common;
 use crate::args::cache::CacheArgs;
 use crate::args::compression::CompressionArgs;
+use crate::args::known::KnownArgs;
 use crate::args::limit::LimitArgs;
 use crate::args::plan::PreviousArgs;
 use crate::args::platform::PlatformArgs;
@@ -29,6 +30,8 @@ pub struct TransferArgs {
     pub state: Option<PathBuf>,
     #[command(flatten)]
     pub previous: PreviousArgs,
+    #[command(flatten)]
+    pub known: KnownArgs,
     #[command(flatten)]
     pub compression: CompressionArgs,
     #[command(flatten)]
@@ -57,6 +60,7 @@ impl TransferArgs {
             sandbox: self.sandbox.options(),
             compression: self.compression.choice()?,
             cache: self.cache.options(),
+            known: self.known.image()?,
             ..BuildOptions::new(store, registries, common)
         };
         Ok(Copier { wanted: self.platform.wanted(), options, rehearsal: None })
@@ -69,7 +73,11 @@ impl TransferArgs {
 
     /// Refuses flags that only the images of specs have, where there are none.
     pub fn check_sources<'a>(&self, sources: impl IntoIterator<Item = &'a ImageSource>) -> Result<()> {
-        let flags = [("--state", self.state.is_some()), ("--previous", self.previous.is_given())];
+        let flags = [
+            ("--state", self.state.is_some()),
+            ("--previous", self.previous.is_given()),
+            ("--known", self.known.is_given()),
+        ];
         let Some((flag, _)) = flags.into_iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
         if sources.into_iter().any(|source| matches!(source, ImageSource::Spec(_))) {
             return Ok(());
@@ -87,7 +95,10 @@ impl TransferArgs {
     pub fn check_files(&self, sources: &[&ImageSource], target: &ImageTarget, results: &ResultArgs) -> Result<()> {
         target.compression(&self.compression.choice()?)?;
         self.check_sources(sources.iter().copied())?;
-        let mut files = Files::of(&self.store.store()?).reads(self.registry.files()).reads(self.previous.file());
+        let mut files = Files::of(&self.store.store()?)
+            .reads(self.registry.files())
+            .reads(self.previous.file())
+            .reads(self.known.file());
         for source in sources {
             if let ImageSource::Spec(path) = source {
                 for spec in Spec::read_all(path)? {

@@ -11,6 +11,7 @@ use crate::args::cache::CacheArgs;
 use crate::args::check::CheckArgs;
 use crate::args::compression::CompressionArgs;
 use crate::args::erofs::ErofsArgs;
+use crate::args::known::KnownArgs;
 use crate::args::plan::PlanArgs;
 use crate::args::registry::RegistryArgs;
 use crate::args::result::ResultArgs;
@@ -66,6 +67,8 @@ pub struct Options {
     state: Option<PathBuf>,
     #[command(flatten)]
     compression: CompressionArgs,
+    #[command(flatten)]
+    known: KnownArgs,
     #[command(flatten)]
     erofs: ErofsArgs,
     #[command(flatten)]
@@ -160,7 +163,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         step.libraries(&store, spec)?;
         step.files(&options.base.file(Some(spec)));
     }
-    step.files(&options.plan.files().collect::<Vec<_>>());
+    step.files(&options.plan.files().chain(options.known.file()).collect::<Vec<_>>());
     Ok(step.finish()?)
 }
 
@@ -188,6 +191,7 @@ impl Options {
             sandbox: self.sandbox.options(),
             compression: self.compression.choice()?,
             cache: self.cache.options(),
+            known: self.known.image()?,
             erofs_cache: self.erofs.directory.clone(),
             checks: self.check.checks(),
             ..BuildOptions::new(store, registries, common)
@@ -199,7 +203,8 @@ impl Options {
         let Some(target) = target else { return Ok(()) };
         target.compression(&self.compression.choice()?)?;
         let file = self.layers.strategy.only_input(NAME, self.inputs())?;
-        let mut files = Files::of(store).reads(self.plan.files()).reads(self.layers.strategy.file());
+        let mut files =
+            Files::of(store).reads(self.plan.files()).reads(self.known.file()).reads(self.layers.strategy.file());
         for (spec, _) in specs {
             files = files.reads_spec(file.as_deref(), spec).reads(self.base.file(Some(spec)));
         }
