@@ -23,10 +23,12 @@ fn layer(members: &[(&str, EntryType, u32, &str)]) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(*kind);
         header.set_mode(*mode);
-        (header.set_uid(70_000), header.set_gid(5));
+        header.set_uid(70_000);
+        header.set_gid(5);
         header.set_mtime(1_577_836_800);
         if *kind == EntryType::Char {
-            (header.set_device_major(7).unwrap(), header.set_device_minor(300).unwrap());
+            header.set_device_major(7).unwrap();
+            header.set_device_minor(300).unwrap();
         }
         header.set_size(0);
         match kind {
