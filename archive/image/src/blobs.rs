@@ -73,6 +73,23 @@ impl Blobs {
         }
     }
 
+    /// Whether a piece that is listed is kept elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// It is not there and the tar has no end, so that it was cut.
+    pub(crate) fn is_elsewhere(&self, name: &str) -> Result<bool> {
+        if self.has(name) {
+            return Ok(false);
+        }
+        match self {
+            Blobs::Tar(TarFile { has_end: false, .. }) => {
+                Err(self.error(format!("the archive ends before {name}, without the zeros that end a tar")))
+            }
+            _ => Ok(true),
+        }
+    }
+
     /// A piece.
     pub(crate) fn part(&self, name: &str) -> Result<Part> {
         let pieces = match self {

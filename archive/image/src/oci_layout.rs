@@ -205,13 +205,15 @@ fn image(
     found: &mut Found,
 ) -> Result<()> {
     let (platform, index) = (descriptor.platform.clone(), level.entry);
-    if platform.is_some() && !blobs.has(&blob.name) {
+    if platform.is_some() && blobs.is_elsewhere(&blob.name)? {
         let (layers, is_present, manifest) = (Vec::new(), false, None);
         found.images.push(Listed { references, platform, index, is_present, config: blob, layers, manifest });
         return Ok(());
     }
     let stated_type = descriptor.artifact_type();
-    if let (Some(kind), Some(digest), false) = (stated_type, blob.digest, blobs.has(&blob.name)) {
+    if let (Some(kind), Some(digest)) = (stated_type, blob.digest)
+        && blobs.is_elsewhere(&blob.name)?
+    {
         found.artifacts.push(Artifact { artifact_type: kind.to_owned(), digest, repo_tags: references, subject: None });
         return Ok(());
     }
@@ -345,6 +347,40 @@ mod tests {
         let titles = ["one without a name (linux/arm64, not there)", "one without a name"];
         check(directory, &[absent.clone(), here], Ok(&titles));
         check(directory, &[absent], Err(&format!("not an image: F: found no blobs/sha256/{hex}")));
+    }
+
+    /// Of a tar that was cut between two members nothing is elsewhere: what it lists was behind the cut.
+    #[test]
+    fn what_was_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        let for_platform = |name: &str, architecture: &str| {
+            let mut listed = manifest(directory, name);
+            listed["platform"] = json!({"os": "linux", "architecture": architecture});
+            listed
+        };
+        let [first, second] = [for_platform("a", "amd64"), for_platform("b", "arm64")];
+        let piece = |listed: &Value| format!("blobs/sha256/{}", &listed["digest"].as_str().unwrap()[7..]);
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut append = |name: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, bytes).unwrap();
+        };
+        append(INDEX_NAME, json!({"manifests": [first, second]}).to_string().as_bytes());
+        append(&piece(&first), &std::fs::read(directory.join(piece(&first))).unwrap());
+        let sparse = tar.into_inner().unwrap();
+        let cut = sparse.len() - 2 * 512;
+        let images_of = |bytes: &[u8]| {
+            let file = directory.join("cut.tar");
+            std::fs::write(&file, bytes).unwrap();
+            let found = images(&Blobs::open(&file, Path::new("F"), Default::default()).unwrap());
+            found.map(|found| found.images.len()).map_err(|e| e.to_string())
+        };
+        assert_eq!(images_of(&sparse), Ok(2));
+        let cause = format!("the archive ends before {}, without the zeros that end a tar", piece(&second));
+        assert_eq!(images_of(&sparse[..cut]), Err(format!("not an image: F: {cause}")));
     }
 
     #[test]

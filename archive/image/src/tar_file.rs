@@ -30,6 +30,9 @@ pub struct TarFile {
     pub(crate) has_garbage: bool,
     /// What may be read of it.
     pub(crate) limits: Limits,
+    /// Whether anything stands behind the last member, as the zeros that end a tar do: what was cut between two members
+    /// has nothing there.
+    pub(crate) has_end: bool,
     /// The uncompressed tar.
     file: Arc<File>,
     members: Vec<ArchiveMember>,
@@ -56,7 +59,8 @@ impl TarFile {
         let members = read(&tar, HeaderBounds::new(limits)).map_err(Error::archive(path))?;
         let mut by_name: Vec<u32> = (0..).take(members.len()).collect();
         by_name.sort_by(|&a, &b| normal(&members[a as usize].name).cmp(&normal(&members[b as usize].name)));
-        Ok(TarFile { path: path.to_owned(), compression, has_garbage, limits, file, members, by_name })
+        let has_end = size > members.last().map_or(0, end);
+        Ok(TarFile { path: path.to_owned(), compression, has_garbage, limits, has_end, file, members, by_name })
     }
 
     /// The number of the member of a name, as it stands in the tar; of several, the last one.
@@ -185,6 +189,12 @@ pub(crate) fn read_members(tar: &Part, mut bounds: HeaderBounds) -> io::Result<V
         members.pass_contents()?;
         found.push(member);
     }
+}
+
+/// Where a member ends, its padding counted.
+fn end(member: &ArchiveMember) -> u64 {
+    let size = if let Kind::File { size } = member.kind { size } else { 0 };
+    (member.offset + size).next_multiple_of(BLOCK as u64)
 }
 
 fn damaged(cause: &str) -> io::Error {
