@@ -41,6 +41,7 @@
 //! | `kill` | kill -9 at any moment changes no output |
 //! | `legacy` | what docker archives held before there was a manifest.json |
 //! | `machines` | what other programs read and write: files of results, dry runs, schemas, a first image.json, codes of errors |
+//! | `made_stages` | rootLayer and plan of an image.json, made already: in one go, by ninja and make; bad ones |
 //! | `matrix` | every command with every kind of spec; signals end each of them, whatever it does |
 //! | `mentions` | store paths that files mention and a references graph does not have are left out |
 //! | `merge` | images of several files in one archive, each image and each layer once |
@@ -127,6 +128,7 @@ mod keep;
 mod kill;
 mod legacy;
 mod machines;
+mod made_stages;
 mod matrix;
 mod mentions;
 mod merge;

@@ -7,10 +7,12 @@ mod config;
 mod copy_entry;
 mod faults;
 mod keys;
+mod layering;
 mod named;
 mod parse;
 mod perms;
 mod ready_contents;
+mod root_layer;
 mod several;
 
 use crate::{Error, Result};
@@ -65,6 +67,8 @@ pub struct Spec {
     pub tar_layers: Vec<PathBuf>,
     /// Ready contents beside them, each at most once.
     pub helpers: Vec<Helper>,
+    /// Layer file of the customisation layer, if it is made already: without links to contents, scripts, owners and modes.
+    pub root_layer: Option<PathBuf>,
     /// How contents get into the root.
     pub root_mode: RootMode,
     /// Whether they may replace directories, files and links of the base that are of another kind.
@@ -87,6 +91,8 @@ pub struct Spec {
     pub min_layer_size: u64,
     /// How store paths are divided into layers; none for the default.
     pub layering: Option<Layering>,
+    /// The plan of the layers of store paths, if it is made already.
+    pub plan: Option<PathBuf>,
     /// How layers that are blobs are compressed, if that is stated; none in it for not at all.
     pub compression: Option<Option<CompressionParams>>,
     /// What runs in the customisation layer.

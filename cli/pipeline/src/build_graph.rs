@@ -218,7 +218,9 @@ impl GraphInput<'_> {
             let title = format!("copied files {name} of {}", self.spec.name);
             rules.push(Rule { name: format!("copy-{index}"), title, ..rule });
         }
-        if self.spec.run_as_root.is_none() || self.spec.kind == ImageKind::Layered {
+        if let Some(file) = &self.spec.root_layer {
+            layers.push(file.clone());
+        } else if self.spec.run_as_root.is_none() || self.spec.kind == ImageKind::Layered {
             let inputs = [self.spec_inputs(), layers.clone()].concat();
             let root = self.rule("root", &["root.layer.json", "root.tar"], self.words_over(&layers), inputs);
             layers.push(root.outputs[0].clone());

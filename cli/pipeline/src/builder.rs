@@ -326,6 +326,9 @@ pub fn check_spec(spec: &Spec) -> Result<()> {
     if spec.run_as_root.is_some() && spec.kind == ImageKind::Single && spec.fake_root_commands.is_some() {
         bail!("fakeRootCommands: found runAsRoot too, expected one of them in an image of kind \"single\"");
     }
+    if spec.run_as_root.is_some() && spec.kind == ImageKind::Single && spec.root_layer.is_some() {
+        bail!("rootLayer: found runAsRoot too, expected one of them in an image of kind \"single\"");
+    }
     if spec.kind == ImageKind::Single && !spec.copy_layers().is_empty() {
         bail!("copy: found a layer in an image of kind \"single\", expected none");
     }

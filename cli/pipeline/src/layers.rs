@@ -5,8 +5,9 @@ use crate::copies::{self, Below, libraries, report_libraries, spec_of_copy_layer
 use crate::make_layers::{layouts, recipes};
 use crate::nix_db::{self, NixDbLayer};
 use crate::root_script::{self, RootScript};
+use crate::single_layer::plain_blob;
 use crate::tar_layer::{self, TarLayer};
-use crate::{Builder, Checks, Mentions, ReferenceSource, Result, root_layer, single_layer};
+use crate::{Builder, Checks, Mentions, ReferenceSource, Result, read_plan, root_layer, single_layer};
 use layerstone_closure::{Closure, measure};
 use layerstone_layer::{Blob, CompressionParams, Layer, LayerFile, LayerLookup, Recipe, Source};
 use layerstone_layering::{Plan, plan};
@@ -26,6 +27,15 @@ struct FileLayer {
     blob: PathBuf,
     /// What it is called.
     comment: String,
+}
+
+impl FileLayer {
+    /// The customisation layer, made already.
+    fn read(file: &Path) -> Result<FileLayer> {
+        let layer = LayerFile::read(file)?;
+        let blob = plain_blob(&layer, file)?;
+        Ok(FileLayer { layer, blob, comment: ROOT_COMMENT.to_owned() })
+    }
 }
 
 impl Builder<'_> {
@@ -54,7 +64,10 @@ impl Builder<'_> {
             let blob = scratch.path().join(format!("copy-{index}.tar"));
             below.push(self.root_layer(Some(&name), &below, blob)?);
         }
-        let custom = self.root_layer(None, &below, blob)?;
+        let custom = match &self.spec.root_layer {
+            Some(file) => FileLayer::read(file)?,
+            None => self.root_layer(None, &below, blob)?,
+        };
         if is_single {
             Ok(vec![self.single(scratch, custom.blob, custom.layer)?])
         } else {
@@ -88,9 +101,12 @@ impl Builder<'_> {
     ///
     /// # Errors
     ///
-    /// The strategy, or the previous plan, does not fit the closure.
+    /// The strategy, or the previous plan, does not fit the closure, or the spec's own plan is another closure's.
     pub fn plan(&self, closure: &Closure) -> Result<Plan> {
-        Ok(plan(closure, &self.settings)?)
+        match &self.spec.plan {
+            Some(file) => read_plan(file, closure, &self.settings.base.paths),
+            None => Ok(plan(closure, &self.settings)?),
+        }
     }
 
     /// What makes the layers of a plan.

@@ -85,6 +85,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         }
         spec.script = Some(Script::File(file.clone()));
     }
+    if let Some(file) = &spec.root_layer {
+        bail!("rootLayer: found {}, expected none: the layer is made already", file.display());
+    }
     if spec.run_as_root.is_some() && spec.kind == ImageKind::Single {
         bail!("runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`");
     }

@@ -65,6 +65,17 @@ const HEALTHCHECK: [(&str, Kind); 6] = [
     ("Retries", Kind::Number),
 ];
 
+/// The keys and their types as JSON, for those who check a config before there is an image.json: `nix/config-keys.json`.
+#[cfg(test)]
+fn table() -> Value {
+    let object = |keys: &[(&str, Kind)]| -> Value {
+        keys.iter().map(|(key, kind)| ((*key).to_owned(), kind.name())).collect::<Map<_, _>>().into()
+    };
+    let mut table = object(&KEYS);
+    table["Healthcheck"] = object(&HEALTHCHECK);
+    table
+}
+
 /// The key of a config that this is but for its case.
 pub fn config_key(key: &str) -> Option<&'static str> {
     KEYS.iter().map(|(name, _)| *name).find(|name| name.eq_ignore_ascii_case(key))
@@ -136,6 +147,23 @@ impl Kind {
         }
     }
 
+    /// What the table calls it.
+    #[cfg(test)]
+    fn name(self) -> Value {
+        let name = match self {
+            Kind::Text => "text",
+            Kind::Boolean => "boolean",
+            Kind::Number => "number",
+            Kind::Strings => "strings",
+            Kind::Environment => "environment",
+            Kind::Set => "set",
+            Kind::Ports => "ports",
+            Kind::Labels => "labels",
+            Kind::Healthcheck => return Value::Null,
+        };
+        name.into()
+    }
+
     fn expected(self) -> &'static str {
         match self {
             Kind::Text => "a string",
@@ -177,6 +205,17 @@ mod tests {
     #[track_caller]
     fn check(config: Value, expected: &[&str]) {
         assert_eq!(faults(config.as_object().unwrap()), expected);
+    }
+
+    /// Under LAYERSTONE_BLESS the file becomes what it should be.
+    #[test]
+    fn the_table_that_is_handed_out() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nix/config-keys.json");
+        let text = serde_json::to_string_pretty(&table()).unwrap() + "\n";
+        if std::env::var_os("LAYERSTONE_BLESS").is_some() {
+            return std::fs::write(path, text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text);
     }
 
     #[test]

@@ -86,6 +86,8 @@ keys! {
         "Files, directories and tars of this machine that are copied into the image.";
     TAR_LAYERS: "tarLayers", "a path or a list of paths", PATHS, "[]",
         "Tars that become layers of the image as they are.";
+    ROOT_LAYER: "rootLayer", "a path or null", STRING_OR_NULL, "",
+        "Layer file of the customisation layer, made already: it stands in place of links to contents and of scripts.";
     CONFIG: "config", "an object or null", r#"{"type": ["object", "null"]}"#, "{}",
         "Execution parameters of the image, as in the OCI image-spec's config.md.";
     CREATED: "created", TIME_FORMS, STRING, "\"1970-01-01T00:00:01Z\"", "Time at which the image was made.";
@@ -99,6 +101,7 @@ keys! {
     LAYERING_PIPELINE: "layeringPipeline", "a list of operations or a path",
         r#"{"type": ["array", "string", "null"]}"#, "null",
         "Operations of the strategy pipeline, or the JSON file that holds them.";
+    PLAN: "plan", "a path or null", STRING_OR_NULL, "", "Plan of the layers of store paths, made already.";
     COMPRESSION: "compression", "none, gzip, zstd or zstd:chunked",
         r#"{"enum": ["none", "gzip", "zstd", "zstd:chunked", null]}"#, "",
         "How layers are compressed in layouts, OCI archives and registries.";
@@ -172,7 +175,7 @@ keys! {
 }
 
 /// The keys that say how store paths are divided into layers, or who owns them, which is fixed in a single layer.
-pub const KEYS_OF_LAYERED: [Key; 6] = [MAX_LAYERS, MIN_LAYER_SIZE, STRATEGY, LAYERING_PIPELINE, UNAME, GNAME];
+pub const KEYS_OF_LAYERED: [Key; 7] = [MAX_LAYERS, MIN_LAYER_SIZE, STRATEGY, LAYERING_PIPELINE, PLAN, UNAME, GNAME];
 
 /// The key that takes the fewest edits, swaps counted as one; among equals the first in [`KEYS`].
 pub fn nearest_key(key: &str) -> &'static str {

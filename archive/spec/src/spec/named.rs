@@ -5,7 +5,7 @@ use layerstone_oci::Place;
 use std::path::Path;
 
 impl Spec {
-    /// The files that it names: scripts, references graphs, a pipeline, tars that are layers, the base.
+    /// The files that it names: scripts, references graphs, a pipeline, a plan, a layer file, tars that are layers, the base.
     pub fn files(&self) -> Vec<&Path> {
         let scripts = [&self.script, &self.fake_root_commands, &self.run_as_root].into_iter().flatten();
         let scripts = scripts.filter_map(|script| if let Script::File(file) = script { Some(file) } else { None });
@@ -16,6 +16,7 @@ impl Spec {
         if let Some(Layering::PipelineFile(file)) = &self.layering {
             files.push(file);
         }
+        files.extend(self.plan.iter().chain(&self.root_layer).map(|file| &**file));
         files.extend(self.tar_layers.iter().map(|tar| &**tar));
         files.extend(self.from_image.as_ref().and_then(Place::path));
         files

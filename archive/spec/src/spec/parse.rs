@@ -4,8 +4,8 @@ use super::config::config_key;
 use super::faults::Faults;
 use super::keys::{self as key, Key, nearest_key};
 use super::{
-    CopyEntry, DEFAULT_DISK_SIZE, DEFAULT_MAX_LAYERS, DEFAULT_VM_MEMORY, Helper, ImageKind, LEAST_VM_MEMORY, Layering,
-    MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec,
+    CopyEntry, DEFAULT_DISK_SIZE, DEFAULT_MAX_LAYERS, DEFAULT_VM_MEMORY, Helper, ImageKind, LEAST_VM_MEMORY,
+    MOST_VM_SIZE, Perm, References, RootMode, SPEC_FORMAT, SPEC_VERSION, Script, Spec, layering, root_layer,
 };
 use crate::{Error, Result};
 use layerstone_oci::{CompressionParams, InvalidPlace, Location, Place, Time, go_architecture};
@@ -16,8 +16,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The strategy that layeringPipeline belongs to.
-const PIPELINE: &str = "pipeline";
 /// What stands for a name that is missing while the other keys are read.
 const NAMELESS: &str = "image";
 
@@ -53,6 +51,9 @@ impl Spec {
 
     /// Takes all keys but the name; what is absent, or wrong, has its default.
     pub(super) fn take(fields: &mut Fields, name: &str, directory: &Path, faults: &mut Faults) -> Spec {
+        // They look for other keys, which the others take.
+        let root_layer = faults.or_default(root_layer::read(fields, directory));
+        let plan = faults.or_default(layering::plan(fields, directory));
         let kind = faults.or(kind(fields), ImageKind::Layered);
         let (architecture, implied_variant) = faults.or_default(architecture(fields));
         let include_nix_db = faults.or_default(include_nix_db(fields));
@@ -65,6 +66,7 @@ impl Spec {
             copy: faults.or_default(copies(fields, directory, kind)),
             tar_layers: faults.or_default(tar_layers(fields, directory, kind)),
             helpers: faults.or_default(helpers(fields, directory)),
+            root_layer,
             root_mode: faults.or(root_mode(fields), RootMode::Links),
             replace: faults.or_default(key::REPLACE.defaulted(fields, false, Value::as_bool)),
             from_image: faults.or_default(from_image(fields, directory)),
@@ -76,7 +78,8 @@ impl Spec {
             max_layers: faults
                 .or(key::MAX_LAYERS.defaulted(fields, DEFAULT_MAX_LAYERS, above_zero), DEFAULT_MAX_LAYERS),
             min_layer_size: faults.or_default(key::MIN_LAYER_SIZE.defaulted(fields, 0, Value::as_u64)),
-            layering: faults.or_default(layering(fields, directory)),
+            layering: faults.or_default(layering::read(fields, directory)),
+            plan,
             compression: faults.or_default(key::COMPRESSION.optional(fields, compression)),
             script: faults.or_default(script(fields, key::EXTRA_COMMANDS, key::EXTRA_COMMANDS_FILE, directory)),
             fake_root_commands: faults.or_default(script(
@@ -302,22 +305,6 @@ fn perms(fields: &mut Fields) -> Result<Vec<Perm>> {
     entries.map(|(index, value)| Ok(Perm::read(fields.nested(&format!("perms[{index}]"), value)?)?)).collect()
 }
 
-/// A pipeline is a strategy by itself, so that `strategy` need not name it.
-fn layering(fields: &mut Fields, directory: &Path) -> Result<Option<Layering>> {
-    let strategy = key::STRATEGY.optional(fields, string)?;
-    let pipeline = key::LAYERING_PIPELINE.optional(fields, |value| match value {
-        Value::Array(_) => Some(Layering::Pipeline(value.clone())),
-        _ => Some(Layering::PipelineFile(directory.join(string(value)?))),
-    })?;
-    match (strategy, pipeline) {
-        (Some(name), Some(_)) if name != PIPELINE => {
-            Err(key::STRATEGY.error(fields, format!("found {name:?} and layeringPipeline too, expected one of them")))
-        }
-        (Some(name), None) => Ok(Some(Layering::Strategy(name))),
-        (_, pipeline) => Ok(pipeline),
-    }
-}
-
 fn references(fields: &mut Fields, directory: &Path) -> Result<Option<References>> {
     let graph = key::GRAPH.optional(fields, string)?.map(|path| References::Graphs(vec![directory.join(path)]));
     let database = key::DB.optional(fields, string)?.map(|path| References::Database(directory.join(path)));
@@ -350,6 +337,7 @@ pub(super) fn id(value: &Value) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Layering;
     use layerstone_oci::TIME_FORMS;
     use serde_json::json;
 
