@@ -30,6 +30,8 @@ in
       imageDigest,
       sha256 ? null,
       hash ? null,
+      outputHash ? null,
+      outputHashAlgo ? null,
       os ? null,
       arch ? null,
       variant ? null,
@@ -43,8 +45,15 @@ in
       # A platform that is named must be the image's; one that is not only chooses among several.
       named = os != null || arch != null || variant != null;
       wantedVariant = if arch == null then or' variant defaultVariant else variant;
+      given = builtins.filter (it: it != null) [ sha256 hash outputHash ];
+      # An empty hash stands for one that nobody has yet: the build fails, and tells it.
+      fixed =
+        if given == [ "" ] then { outputHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="; }
+        else if hash != null then { outputHash = hash; }
+        else if sha256 != null then { outputHash = sha256; outputHashAlgo = "sha256"; }
+        else { inherit outputHash; } // (if outputHashAlgo == null then { } else { inherit outputHashAlgo; });
     in
-    assert ensure ((hash == null) != (sha256 == null)) "pullImage: expected one of hash and sha256";
+    assert ensure (builtins.length given == 1) "pullImage: expected one of hash, sha256 and outputHash";
     stage name
       ([ "pull" "${imageName}@${imageDigest}" "--as" "${finalImageName}:${finalImageTag}" ]
         ++ [ "-o" out ]
@@ -55,7 +64,7 @@ in
       ({
         outputHashMode = "flat";
         impureEnvVars = proxies;
-      } // (if hash != null then { outputHash = hash; } else { outputHash = sha256; outputHashAlgo = "sha256"; }))
+      } // fixed)
     // { imageName = finalImageName; imageTag = finalImageTag; inherit imageDigest; };
 
   # The files of an image as one flat tar. `diskSize` is taken for what it once was: no disk is needed.
@@ -68,8 +77,14 @@ in
 
   # The images of several archives in one, compressed as the last one is.
   mergeImages = images:
-    let last = builtins.elemAt images (builtins.length images - 1);
-    in stage "merge-docker-images${ending last}" ([ "merge" "-o" out ] ++ map (image: "${image}") images) { };
+    let
+      last = builtins.elemAt images (builtins.length images - 1);
+      programs = builtins.filter (image: image.isExe or false) images;
+    in
+    assert ensure (images != [ ]) "layerstone: mergeImages: found no image, expected some";
+    assert ensure (programs == [ ])
+      "layerstone: mergeImages: found ${(builtins.head programs).name}, a program that streams an image, expected archives: buildLayeredImage makes them";
+    stage "merge-docker-images${ending last}" ([ "merge" "-o" out ] ++ map (image: "${image}") images) { };
 
   # docker's tarsum, a program that reads a tar.
   tarsum = script "tarsum" "/bin/tarsum" [ "tarsum" ];

@@ -2,17 +2,17 @@
 { derive, lib, bash, bashInteractive, coreutils, shadow, cacert, ... }:
 let
   inherit (derive) stage write inStore;
-  inherit (lib) optionals overridable;
+  inherit (lib) described optionals overridable;
   out = builtins.placeholder "out";
 
-  helper = name: what: stage name ([ "helper" what out ] ++ inStore) { };
+  helper = name: what: described (stage name ([ "helper" what out ] ++ inStore) { }) { };
+
+  users = { extraPasswdLines ? [ ], extraGroupLines ? [ ] }:
+    helper "fake-nss" (builtins.toJSON { fakeNss = { inherit extraPasswdLines extraGroupLines; }; });
 in
 {
   # /etc/passwd, group and nsswitch.conf with root and nobody, and /var/empty. `override` takes lines to put between them.
-  fakeNss = overridable
-    ({ extraPasswdLines ? [ ], extraGroupLines ? [ ] }:
-      helper "fake-nss" (builtins.toJSON { fakeNss = { inherit extraPasswdLines extraGroupLines; }; }))
-    { };
+  fakeNss = overridable "fakeNss" (builtins.functionArgs users) users { };
 
   # /bin/sh, /usr/bin/env, and certificates where programs look for them, as links to packages.
   binSh = helper "bin-sh" "binSh=${bashInteractive}";

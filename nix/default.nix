@@ -8,15 +8,25 @@ let
     if pkgs == null
     then throw "layerstone: found neither pkgs nor ${name}, expected one of them among the arguments of default.nix"
     else pkgs.${name};
+
+  # The program of a package set: the one that an overlay brought, else built from source.
+  programOf = pkgs:
+    let ofBuild = if pkgs == null then { } else pkgs.buildPackages or pkgs;
+    in ofBuild.layerstone
+      or (if ofBuild ? rustPlatform
+      then ofBuild.callPackage ./package.nix { }
+      else throw "layerstone: found no binary, expected `pkgs` or `layerstone` among the arguments of default.nix");
+
+  currentSystem = builtins.currentSystem
+    or (throw "layerstone: found neither pkgs nor system, expected one of them among the arguments of default.nix: a pure evaluation knows no current system");
 in
 {
   # nixpkgs, for what links to a package.
   pkgs ? null,
-  # The static binary: a file, or a package with bin/layerstone.
-  layerstone ? pkgs.layerstone
-    or (throw "layerstone: found no binary, expected `layerstone` among the arguments of default.nix"),
+  # The program: a package with bin/layerstone, or a static binary. Stages are built with it, so it is one for `system`.
+  layerstone ? programOf pkgs,
   # Where stages are built.
-  system ? if pkgs == null then builtins.currentSystem else pkgs.stdenv.buildPlatform.system,
+  system ? if pkgs == null then currentSystem else pkgs.stdenv.buildPlatform.system,
   # Where images run.
   imageSystem ? if pkgs == null then system else pkgs.stdenv.hostPlatform.system,
   # Packages, from nixpkgs or the caller, that images link to, and that scripts have which run in them.
@@ -28,10 +38,13 @@ in
   # The same for scripts that run where stages are built, and more packages whose programs they find.
   buildPackages ? if pkgs == null then { inherit bash coreutils; } else pkgs.buildPackages,
   tools ? if pkgs == null then [ ] else pkgs.stdenv.initialPath,
+  # Whose functions scripts have (substituteInPlace, patchShebangs, …), as in dockerTools; null for none.
+  stdenv ? if pkgs == null then null else pkgs.buildPackages.stdenvNoCC or null,
   # How scripts run as root: see machine.nix. Of nothing, `layerstone overlay run` finds out.
   overlay ? import ./machine.nix { inherit pkgs; },
-  # Whether each layer is a derivation of its own, if an image does not say: the plan is built while images are evaluated.
-  perLayer ? true,
+  # Whether each layer is a derivation of its own, if an image does not say: the plan is then built while images are
+  # evaluated, which flakes' checks, Hydra and other systems cannot do.
+  perLayer ? false,
   # What the examples are made of: bash, coreutils, hello.
   packages ? { inherit bash coreutils; hello = ofPkgs pkgs "hello"; },
 }:
@@ -44,6 +57,10 @@ let
     armv7l-linux = { architecture = "arm"; variant = "v7"; };
     armv6l-linux = { architecture = "arm"; variant = "v6"; };
     powerpc64le-linux = { architecture = "ppc64le"; variant = null; };
+    powerpc64-linux = { architecture = "ppc64"; variant = null; };
+    mips64el-linux = { architecture = "mips64le"; variant = null; };
+    mipsel-linux = { architecture = "mipsle"; variant = null; };
+    armv5tel-linux = { architecture = "arm"; variant = "v5"; };
     riscv64-linux = { architecture = "riscv64"; variant = null; };
     s390x-linux = { architecture = "s390x"; variant = null; };
     loongarch64-linux = { architecture = "loong64"; variant = null; };
@@ -57,13 +74,15 @@ let
   # Each file is a function of what it needs of the others.
   call = file: import file scope;
   scope = {
-    inherit pkgs system perLayer bash bashInteractive coreutils shadow cacert buildPackages tools;
+    inherit pkgs system perLayer bash bashInteractive coreutils shadow cacert buildPackages tools stdenv;
     overlay = { flags = [ ]; features = [ ]; tools = [ ]; } // overlay;
     binary = if isPackage then "${layerstone}/bin/layerstone" else "${layerstone}";
     inherit (platform) architecture variant;
     isNative = imageSystem == system;
     lib = call ./lib.nix;
     derive = call ./stage.nix;
+    check = call ./config.nix;
+    apps = call ./apps.nix;
     contents = call ./contents.nix;
     layers = call ./layers.nix;
     layered = call ./layered.nix;

@@ -1,9 +1,15 @@
 # dockerTools' buildImage and what it is made of: one layer, of a root whose contents are copies and of store paths.
-{ architecture, variant, overlay, lib, derive, layers, contents, ... }:
+{ architecture, variant, overlay, lib, derive, layers, contents, check, apps, ... }:
 let
-  inherit (lib) endingOf epoch optionals overridable hashOf toList toLower without ensure;
-  inherit (derive) stage scripted scriptedWith inStore;
+  inherit (lib) endingOf epoch optionals overridable hashOf toList toInt toLower without ensure described warnIf;
+  inherit (derive) stage scripted scriptedWith inStore withFunctions;
   out = builtins.placeholder "out";
+
+  # What is copied into the root, by either of its names.
+  inRoot = name: contents: copyToRoot:
+    assert ensure (contents == null || copyToRoot == null)
+      "in docker image ${name}: You can not specify both contents and copyToRoot.";
+    toList (if contents == null then copyToRoot else contents);
 
   rootMode = keepContentsDirlinks: { kind = "single"; rootMode = "copy"; inherit keepContentsDirlinks; };
 
@@ -19,7 +25,7 @@ let
       tag = if fromImageTag == null then "" else ":${fromImageTag}";
       name = if fromImageName == null then "" else "#${fromImageName}${tag}";
     in
-    if fromImage == null then null else "${fromImage}${name}";
+    if fromImage == null then null else "${lib.archive fromImage}${name}";
 
   # What a script as root runs in, with the closure of `scripts` to see.
   inOverlay = { name, fromImage, fromImageName, fromImageTag, diskSize, buildVMMemorySize, scripts }: words: attributes:
@@ -39,6 +45,8 @@ rec {
     {
       name,
       baseJson ? null,
+      copyToRoot ? null,
+      # What copyToRoot was called before.
       contents ? null,
       keepContentsDirlinks ? false,
       extraCommands ? "",
@@ -49,8 +57,10 @@ rec {
       ({
         "image.json" = without { uid = 0; gid = 0; extraCommands = ""; keepContentsDirlinks = false; } ({
           name = "root";
-          contents = toList contents;
-          inherit extraCommands uid gid;
+          contents = inRoot name contents copyToRoot;
+          extraCommands = withFunctions extraCommands;
+          uid = toInt "uid" uid;
+          gid = toInt "gid" gid;
         } // rootMode keepContentsDirlinks);
       } // (if extraCommands == "" then { } else scripted));
 
@@ -59,6 +69,7 @@ rec {
     {
       name,
       runAsRoot,
+      copyToRoot ? null,
       contents ? null,
       keepContentsDirlinks ? false,
       baseJson ? null,
@@ -81,7 +92,7 @@ rec {
       }
       ([ "--spec" "image.json" "--script" "${script}" ] ++ file "--extra-commands" extra ++ file "--legacy" baseJson)
       {
-        "image.json" = { name = "root"; contents = toList contents; } // rootMode keepContentsDirlinks;
+        "image.json" = { name = "root"; contents = inRoot name contents copyToRoot; } // rootMode keepContentsDirlinks;
       };
   inherit (contents) shellScript;
 
@@ -116,7 +127,7 @@ rec {
       ([ "--script" "${script}" ] ++ builtins.concatMap (flag: [ flag "${hooks.${flag}}" ]) given)
       { };
 
-  buildImage = overridable build;
+  buildImage = overridable "buildImage" (builtins.functionArgs build) build;
   build =
     {
       name,
@@ -141,22 +152,22 @@ rec {
       includeNixDB ? false,
       meta ? { },
     }@args:
-    assert ensure (contents == null || copyToRoot == null)
-      "in docker image ${name}: You can not specify both contents and copyToRoot.";
     let
       baseName = baseNameOf name;
       imageName = toLower name;
-      inRoot = if contents == null then copyToRoot else contents;
+      merged = warnIf (contents != null)
+        "layerstone: in docker image ${name}: contents is deprecated, expected copyToRoot"
+        (inRoot name contents copyToRoot);
 
       spec = without { fromImage = null; variant = null; created = epoch; includeNixDB = false; } ({
         name = imageName;
-        config = if config == null then { } else config;
+        config = check.config name config;
         fromImage = which fromImage fromImageName fromImageTag;
         inherit created architecture variant includeNixDB;
       } // rootMode false);
 
       # What the image is to be, but for what its root is made of.
-      conf = stage "${baseName}-conf.json" [ "--put" "image.json" out ] {
+      specFile = stage "${baseName}-spec.json" [ "--put" "image.json" out ] {
         "image.json" = spec;
         preferLocalBuild = true;
       };
@@ -171,12 +182,12 @@ rec {
         if runAsRoot == null
         then mkPureLayer {
           name = baseName;
-          contents = inRoot;
+          copyToRoot = merged;
           inherit baseJson keepContentsDirlinks extraCommands uid gid;
         }
         else mkRootLayer {
           name = baseName;
-          contents = inRoot;
+          copyToRoot = merged;
           inherit baseJson fromImage fromImageName fromImageTag keepContentsDirlinks runAsRoot diskSize buildVMMemorySize
             extraCommands;
         };
@@ -184,9 +195,9 @@ rec {
 
       closure = layers.closure {
         name = baseName;
-        spec = conf;
+        spec = specFile;
         root = rootLayer;
-        roots = [ conf layer ];
+        roots = [ specFile layer ];
       };
 
       plan = layers.plan {
@@ -200,26 +211,36 @@ rec {
 
       # The root with the database of Nix behind it.
       database = stage "${baseName}-nix-database"
-        ([ "nix-db" closure "--behind" rootLayer "--spec" conf ] ++ inStore ++ ofLayer)
+        ([ "nix-db" closure "--behind" rootLayer "--spec" specFile ] ++ inStore ++ ofLayer)
         { };
 
       front = if includeNixDB then "${database}/root.layer.json" else rootLayer;
       whole = stage "${baseName}-layer"
-        ([ "layer" plan "--behind" front "--spec" conf ] ++ inStore ++ ofLayer)
+        ([ "layer" plan "--behind" front "--spec" specFile ] ++ inStore ++ ofLayer)
         { };
 
       result = stage "docker-image-${baseName}.tar${endingOf compressor}"
         (optionals (tag == null) [ "--tag" "image.json" ]
           ++ [ "image" "--legacy" "--spec" "image.json" "${whole}/root.layer.json" "-o" out ] ++ inStore)
         { "image.json" = spec // (if tag == null then { } else { tag = toString tag; }); };
+      imageTag = if tag == null then hashOf result.outPath else toString tag;
+
+      # The image as an image.json of its own: `layerstone build` and `push` make it, with its root as it was made.
+      conf = stage "${baseName}-conf.json" [ "--put" "image.json" out ] {
+        "image.json" = spec // { tag = imageTag; rootLayer = rootLayer; };
+        preferLocalBuild = true;
+      };
+
+      reference = "${imageName}:${imageTag}";
+      passthru = { buildArgs = args; inherit imageTag layer; };
     in
-    result // {
-      imageTag = if tag == null then hashOf result.outPath else tag;
-      buildArgs = args;
-      inherit imageName layer conf closure plan meta;
+    described result { inherit meta passthru; } // { inherit imageName conf closure plan; } // apps {
+      words = [ "image" "${whole}/root.layer.json" "--repo-tag" reference "--spec" "${specFile}" ] ++ inStore;
+      inherit reference conf plan closure;
     };
   defaultArchitecture = architecture;
   defaultVariant = variant;
 
-  buildImageWithNixDb = arguments: buildImage (arguments // { includeNixDB = true; });
+  buildImageWithNixDb = overridable "buildImageWithNixDb" (builtins.functionArgs build)
+    (arguments: build (arguments // { includeNixDB = true; }));
 }

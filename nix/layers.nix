@@ -26,9 +26,10 @@ let
 in
 {
   # All that the references of `roots`, which are derivations, lead to from what a spec and a layer file name.
-  closure = { name, spec, root, roots }:
+  closure = { name, spec, root, roots, below ? [ ] }:
     stage "${name}.closure.json"
-      ([ "closure" "--graph" "graph.json" "--spec" spec "--layer" root "-o" out ] ++ inStore)
+      ([ "closure" "--graph" "graph.json" "--spec" spec ]
+        ++ builtins.concatMap (layer: [ "--layer" layer ]) (below ++ [ root ]) ++ [ "-o" out ] ++ inStore)
       {
         exportReferencesGraph."graph.json" = roots;
         # Elsewhere, all that it only names would have to be brought first.
@@ -36,7 +37,7 @@ in
       };
 
   # Which of these paths share a layer.
-  plan = { name, closure, maxLayers, base, strategy, layeringPipeline, previous ? null }:
+  plan = { name, closure, maxLayers, base, strategy, layeringPipeline, previous ? null, rates ? null, minLayerSize ? 0 }:
     let
       isText = builtins.isList layeringPipeline;
       pipeline = [ "--strategy" "pipeline" (if isText then "pipeline.json" else "${layeringPipeline}") ];
@@ -45,6 +46,8 @@ in
       ([ "layers" closure "--max-layers" (toString maxLayers) "-o" out ]
         ++ optionals (base != null) [ "--base" "${base}" ]
         ++ optionals (previous != null) [ "--previous" "${previous}" ]
+        ++ optionals (rates != null) [ "--rates" "${rates}" ]
+        ++ optionals (minLayerSize != 0) [ "--min-layer-size" (toString minLayerSize) ]
         ++ (if layeringPipeline != null then pipeline else optionals (strategy != null) [ "--strategy" strategy ]))
       ({ preferLocalBuild = true; } // (if isText then { "pipeline.json" = layeringPipeline; } else { }));
 
@@ -52,6 +55,8 @@ in
   perLayer = stamp: plan: map (layer stamp) (read plan);
 
   # The layer files of a plan in one derivation, for evaluators that build nothing.
-  together = { name, stamp, plan }:
-    stage "${name}-layers" ([ "layer" plan "--all" "-o" out ] ++ inStore ++ stamp) { };
+  together = { name, stamp, plan, known ? null }:
+    stage "${name}-layers"
+      ([ "layer" plan "--all" "-o" out ] ++ inStore ++ stamp ++ optionals (known != null) [ "--known" "${known}" ])
+      { };
 }

@@ -3,12 +3,14 @@
 # A sandbox has neither a kernel in /boot nor users to be root among. Without nixpkgs, the caller says what there is.
 { pkgs, ... }:
 let
-  kernel = pkgs.linux;
+  # The machine runs where stages are built.
+  inherit (pkgs) buildPackages;
+  kernel = buildPackages.linux;
 
   # Modules beside the kernel's folder, where they are looked for.
-  folder = pkgs.runCommand "layerstone-kernel" { } ''
+  folder = buildPackages.runCommand "layerstone-kernel" { } ''
     mkdir -p $out/boot $out/lib
-    cp ${kernel}/${pkgs.stdenv.hostPlatform.linux-kernel.target} $out/boot/kernel
+    cp ${kernel}/${pkgs.stdenv.buildPlatform.linux-kernel.target} $out/boot/kernel
     ln -s ${kernel.modules or kernel}/lib/modules $out/lib/modules
   '';
 in
@@ -18,5 +20,5 @@ else {
   # What their builders need (Nix manual, `system-features`).
   features = [ "kvm" ];
   # Packages whose programs are needed.
-  tools = [ pkgs.buildPackages.qemu_kvm ];
+  tools = [ buildPackages.qemu_kvm ];
 }

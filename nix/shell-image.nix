@@ -1,5 +1,5 @@
 # dockerTools' streamNixShellImage and buildNixShellImage: an image in which a derivation can be built, as nix-shell does.
-{ bash, bashInteractive, lib, derive, contents, layered, ... }:
+{ pkgs, bash, bashInteractive, cacert, lib, derive, contents, layered, ... }:
 let
   inherit (lib) ensure overridable;
   inherit (derive) write program;
@@ -16,12 +16,20 @@ let
     else if builtins.isList value then builtins.concatStringsSep " " (map asText value)
     else toString value;
 
-  # What is built in a container has no place in its store, so that outputs lie in the build's folder.
+  # Outputs lie in the build's folder: a store path that a config names is one of the image, and these are made in it.
   place = output: "${folder}/outputs/${output}";
   outputsOf = drv: drv.drvAttrs.outputs or [ "out" ];
   inPlace = drv: builtins.replaceStrings (map builtins.placeholder (outputsOf drv)) (map place (outputsOf drv));
 
-  # The environment that Nix gives a builder.
+  # Certificates for programs of the shell, where there are some.
+  certificates =
+    if pkgs == null then { }
+    else
+      let file = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+      in { SSL_CERT_FILE = file; NIX_SSL_CERT_FILE = file; };
+
+  # The environment that Nix gives a builder: what the derivation says itself goes over its defaults, and the build's
+  # folders over both.
   environment = { drv, homeDirectory, path }:
     let
       passed = drv.drvAttrs.passAsFile or [ ];
@@ -32,13 +40,12 @@ let
       places = builtins.listToAttrs (map (name: { inherit name; value = place name; }) (outputsOf drv));
       folders = { NIX_BUILD_TOP = folder; TMPDIR = folder; TEMPDIR = folder; TMP = folder; TEMP = folder; PWD = folder; };
     in
-    builtins.mapAttrs (_: inPlace drv) (texts // files) // places // folders // {
+    certificates // {
       HOME = homeDirectory;
       PATH = path;
       NIX_STORE = builtins.storeDir;
       NIX_BUILD_CORES = "1";
-      TERM = "xterm-256color";
-    };
+    } // builtins.mapAttrs (_: inPlace drv) (texts // files) // places // folders // { TERM = "xterm-256color"; };
 
   # A word for a shell, whatever is in it.
   quote = word: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] word}'";
@@ -55,6 +62,8 @@ let
       shell ? "${bashInteractive}/bin/bash",
       command ? null,
       run ? null,
+      # As of the image's layers.
+      perLayer ? null,
     }:
     assert ensure (!(drv.drvAttrs.__structuredAttrs or false))
       "streamNixShellImage: Does not work with the derivation ${drv.name} because it uses __structuredAttrs";
@@ -99,14 +108,15 @@ let
         extraGroupLines = [ "nixbld:!:${toString gid}:" ];
       };
     in
-    {
+    (if perLayer == null then { } else { inherit perLayer; }) // {
       inherit name tag;
       contents = [ binSh usrBinEnv users ];
-      # A home elsewhere is the caller's to make, as that of a sandbox does not exist.
+      # The store is the user's, as that of Nix for a single user; a home elsewhere is the caller's to make, as that of a
+      # sandbox does not exist.
       fakeRootCommands = ''
-        mkdir -p .${folder}/outputs tmp
+        mkdir -p .${builtins.storeDir} nix/var/nix etc/nix .${folder}/outputs tmp
         chmod 1777 tmp
-        chown -R ${toString uid}:${toString gid} .${folder}
+        chown -R ${toString uid}:${toString gid} .${builtins.storeDir} nix etc/nix .${folder}
       '';
       config = {
         Cmd = if run == null then [ shell "--rcfile" "${startup}" ] else [ shell "${startup}" ];
@@ -117,11 +127,15 @@ let
           in map (key: "${key}=${variables.${key}}") (builtins.attrNames variables);
       };
     };
+
+  takes = builtins.functionArgs layeredArguments;
 in
 {
-  streamNixShellImage = overridable (arguments: layered.streamLayeredImage (layeredArguments arguments));
+  streamNixShellImage = overridable "streamNixShellImage" takes
+    (arguments: layered.streamLayeredImage (layeredArguments arguments));
 
-  buildNixShellImage = overridable ({ compressor ? "gz", ... }@arguments:
-    let shellArguments = layeredArguments (builtins.removeAttrs arguments [ "compressor" ]);
-    in layered.buildLayeredImage (shellArguments // { inherit compressor; }));
+  buildNixShellImage = overridable "buildNixShellImage" (takes // { compressor = true; })
+    (arguments:
+      let shellArguments = layeredArguments (builtins.removeAttrs arguments [ "compressor" ]);
+      in layered.buildLayeredImage (shellArguments // { compressor = arguments.compressor or "gz"; }));
 }

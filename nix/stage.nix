@@ -1,5 +1,5 @@
 # One stage: a derivation whose builder is layerstone itself, with nothing in its environment.
-{ binary, system, buildPackages, tools, ... }:
+{ binary, system, buildPackages, tools, stdenv, ... }:
 let
   out = builtins.placeholder "out";
 in
@@ -21,6 +21,20 @@ rec {
   scriptedWith = more:
     let packages = [ buildPackages.bash buildPackages.coreutils ] ++ tools ++ more;
     in { env.PATH = builtins.concatStringsSep ":" (map (package: "${package}/bin") packages); };
+
+  # Commands with stdenv's functions before them, as dockerTools' scripts have them. stdenv's setup wants to be in a builder
+  # whose attributes are variables, and sets PATH anew.
+  withFunctions = commands:
+    if stdenv == null || commands == "" then commands
+    else ''
+      unset NIX_ATTRS_JSON_FILE NIX_ATTRS_SH_FILE
+      export out="''${out-$PWD}" NIX_BUILD_TOP="''${NIX_BUILD_TOP-$PWD}"
+      pathOfStage=$PATH
+      source ${stdenv}/setup
+      PATH=$PATH:$pathOfStage
+      unset pathOfStage
+      ${commands}
+    '';
 
   # A text as a program.
   write = name: program name "";

@@ -1,6 +1,7 @@
 //! nix/: dockerTools' API, evaluated and built by a real Nix with a /nix of its own, from packages of the lab.
 
 mod cache;
+mod compatible;
 mod derivation;
 mod elsewhere;
 mod examples;

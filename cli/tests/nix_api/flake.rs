@@ -1,58 +1,182 @@
-//! flake.nix: it evaluates, and gives the same API, without any input.
+//! flake.nix: the program from Nix, the API with and without packages, a template; by a package set that stands in for
+//! nixpkgs.
 
 use super::machine::{Machine, name, stripped};
+use crate::support::archive::manifest;
 use crate::support::{Place, output};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-/// Makes a copy of our flake, alone, as a path flake is brought into the store whole; how it is called.
+/// Two flakes as others have them.
+struct Flakes {
+    machine: Machine,
+    /// Ours, as a path flake: brought into the store whole, so that it is a copy of what belongs to it.
+    ours: String,
+    /// What stands in for nixpkgs.
+    nixpkgs: String,
+}
+
+impl Flakes {
+    /// On a machine whose store is empty, or the running test is skipped.
+    #[track_caller]
+    fn find() -> Option<Flakes> {
+        let machine = Machine::empty()?;
+        let ours = copy(&machine.place);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nix_api/stand_in");
+        let text = std::fs::read_to_string(folder.join("flake.nix")).unwrap();
+        machine.place.write("nixpkgs/flake.nix", text);
+        let home = |variable: &str, folder: &str| {
+            let home = || format!("{}/{folder}", std::env::var("HOME").unwrap());
+            std::env::var(variable).unwrap_or_else(|_| home())
+        };
+        let facts = json!({
+            "path": std::env::var("PATH").unwrap(),
+            "binary": stripped(),
+            "cargoHome": home("CARGO_HOME", ".cargo"),
+            "rustupHome": home("RUSTUP_HOME", ".rustup"),
+        });
+        machine.place.write("nixpkgs/machine.json", facts.to_string());
+        let nixpkgs = format!("path:{}", machine.place.join("nixpkgs").display());
+        // As the user's lock file does.
+        machine.ok("nix", &["flake", "lock", "--override-input", "nixpkgs", &nixpkgs, &ours]);
+        Some(Flakes { machine, ours, nixpkgs })
+    }
+
+    /// What `nix` prints, called so.
+    #[track_caller]
+    fn nix(&self, words: &[&str]) -> String {
+        self.machine.ok("nix", words).text().to_owned()
+    }
+
+    /// The value of an attribute of ours.
+    #[track_caller]
+    fn value(&self, attribute: &str) -> Value {
+        serde_json::from_str(&self.nix(&["eval", "--json", &format!("{}#{attribute}", self.ours)])).unwrap()
+    }
+}
+
+/// The only store path that `nix build --json` says that it built.
+fn built(answer: &str) -> String {
+    let built: Value = serde_json::from_str(answer).unwrap();
+    built[0]["outputs"]["out"].as_str().unwrap().to_owned()
+}
+
+/// Makes a copy of our flake, of all that git has of it; how it is called.
 fn copy(place: &Place) -> String {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let flake = place.join("flake");
     std::fs::create_dir(&flake).unwrap();
-    output(Command::new("cp").arg("--recursive").args([top.join("flake.nix"), top.join("nix")]).arg(&flake));
+    let entries = std::fs::read_dir(top).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = entries.filter(|name| !name.starts_with('.') && name != "target" && name != "dist");
+    let files = names.map(|name| top.join(name));
+    output(Command::new("cp").arg("--recursive").args(files).arg(&flake));
+    let _ = std::fs::remove_dir_all(flake.join("xtask/fuzz/target"));
     format!("path:{}", flake.display())
 }
 
+/// What `nix run`, `nix build` and `nix profile install` do, and that all of it can be shown and checked.
 #[test]
-fn the_flake_gives_the_api() {
-    let Some(machine) = Machine::find() else { return };
-    let reference = copy(&machine.place);
-    machine.ok("nix", &["flake", "check", "--no-registries", &reference]);
-    let image = r#"{ name = "tool"; contents = hello; }"#;
-    let of_flake = format!(r#"((builtins.getFlake "{reference}").lib arguments).buildLayeredImage {image}"#);
-    let found = machine.value(&format!("({of_flake}).drvPath == (layerstone.buildLayeredImage {image}).drvPath"));
-    assert_eq!(found, true);
-    // The overlay takes its packages, and the binary, from the package set that it is put over.
-    let overlay = format!(
-        r#"
-        let
-          pkgs = (builtins.getFlake "{reference}").overlays.default pkgs {{ }} // {{
-            inherit bash coreutils;
-            buildPackages = {{ inherit bash coreutils; }};
-            bashInteractive = bash;
-            layerstone = arguments.layerstone;
-            stdenv = {{ buildPlatform.system = "x86_64-linux"; hostPlatform.system = "aarch64-linux"; initialPath = [ ]; }};
-          }};
-        in pkgs.layerstoneTools.buildLayeredImage {{ name = "tool"; contents = hello; }}"#
-    );
-    let conf = machine.build(&format!("({overlay}).conf"));
-    let conf: serde_json::Value = serde_json::from_slice(&machine.read(conf.path())).unwrap();
-    assert_eq!(conf["architecture"], "arm64");
+fn the_program() {
+    let Some(flakes) = Flakes::find() else { return };
+    let version = flakes.nix(&["run", &flakes.ours, "--", "--version"]);
+    assert_eq!(version, format!("layerstone {}\n", env!("CARGO_PKG_VERSION")));
+    let package = &built(&flakes.nix(&["build", "--no-link", "--json", &flakes.ours]));
+    assert_eq!(name(package), format!("layerstone-{}", env!("CARGO_PKG_VERSION")));
+    let metadata: Value = serde_json::from_slice(&flakes.machine.read(&format!("{package}/metadata.json"))).unwrap();
+    let members = metadata["packages"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap());
+    assert!(members.clone().any(|member| member == "layerstone") && members.clone().any(|member| member == "xtask"));
+    for file in ["share/completions/layerstone.fish", "share/man/man1/layerstone-build.1"] {
+        assert!(!flakes.machine.read(&format!("{package}/{file}")).is_empty(), "{file}");
+    }
+    let meta = flakes.value("packages.x86_64-linux.default.meta");
+    assert_eq!((&meta["mainProgram"], &meta["license"][0]["spdxId"]), (&json!("layerstone"), &json!("MIT")));
+    let profile = flakes.machine.place.join("profile").display().to_string();
+    flakes.nix(&["profile", "install", "--profile", &profile, &flakes.ours]);
+    let installed = format!("{profile}/bin/layerstone");
+    assert_eq!(flakes.machine.ok(&installed, &["--version"]).text(), version);
+    let shown = flakes.nix(&["flake", "show", "--json", &flakes.ours]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let kinds = ["apps", "checks", "devShells", "packages"].map(|kind| shown[kind]["x86_64-linux"].is_object());
+    assert_eq!(kinds, [true; 4], "{shown}");
+    // Nothing is built, and no plan is wanted, to know what there is.
+    flakes.nix(&["flake", "check", "--no-build", &flakes.ours]);
+    assert!(flakes.machine.run("sh", &["-c", "ls -d /nix/store/*-hello.layers.json"]).code != Some(0));
 }
 
-/// A flake of somebody's that uses ours: nothing but what flakes lock goes into its images, plans included.
+/// Without any package, and without the flake's input.
+#[test]
+fn the_api() {
+    let Some(machine) = Machine::find() else { return };
+    let reference = copy(&machine.place);
+    let image = r#"{ name = "tool"; contents = hello; }"#;
+    let library = format!("import {}/nix", reference.trim_start_matches("path:"));
+    let of_flake = format!("(({library}) arguments).buildLayeredImage {image}");
+    let found = machine.value(&format!("({of_flake}).drvPath == (layerstone.buildLayeredImage {image}).drvPath"));
+    assert_eq!(found, true);
+}
+
+/// The overlays take their packages from the set that they are put over; what builds is a program of the machine that
+/// builds.
+#[test]
+fn overlays() {
+    let Some(flakes) = Flakes::find() else { return };
+    let folder = flakes.machine.place.join("flake");
+    let expression = format!(
+        r#"
+        let
+          nixpkgs = builtins.getFlake "{nixpkgs}";
+          ours = (import {folder}/flake.nix).outputs {{ self = ours; inherit nixpkgs; }};
+          native = nixpkgs.legacyPackages.x86_64-linux.extend ours.overlays.dockerTools;
+          cross = nixpkgs.legacyPackages.aarch64-linux.extend ours.overlays.default;
+          image = pkgs: pkgs.layerstoneTools.buildLayeredImage {{ name = "tool"; contents = pkgs.hello; }};
+          path = tools: (tools.buildImage {{ name = "x"; }}).drvPath;
+          program = cross.buildPackages.callPackage {folder}/nix/package.nix {{ }};
+        in {{
+          same = path native.dockerTools == path native.layerstoneTools;
+          version = native.layerstone.version;
+          system = (image cross).drvAttrs.system;
+          program = (image cross).drvAttrs.builder == "${{program}}/bin/layerstone";
+          architecture = (image cross).conf.drvAttrs."image.json".architecture;
+        }}"#,
+        nixpkgs = flakes.nixpkgs,
+        folder = folder.display(),
+    );
+    let found = flakes.machine.ok("nix", &["eval", "--impure", "--json", "--expr", &expression]);
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let expected = json!({"same": true, "version": env!("CARGO_PKG_VERSION"), "system": "x86_64-linux",
+        "program": true, "architecture": "arm64"});
+    assert_eq!(found, expected);
+}
+
+/// `nix flake init -t`, and what comes of it.
+#[test]
+fn the_template() {
+    let Some(flakes) = Flakes::find() else { return };
+    let project = flakes.machine.place.join("project").display().to_string();
+    std::fs::create_dir(&project).unwrap();
+    let script = r#"cd "$0" && nix flake init --template "$1" && nix build --no-link --json \
+        --no-write-lock-file --override-input nixpkgs "$2" --override-input layerstone "$1" "path:$0""#;
+    let image = built(flakes.machine.ok("sh", &["-c", script, &project, &flakes.ours, &flakes.nixpkgs]).text());
+    assert_eq!(name(&image), "hello.tar.gz");
+    let archive = flakes.machine.place.join("hello.tar");
+    let gunzip = format!("gzip -dc {} >{}", flakes.machine.locate(&image).display(), archive.display());
+    output(Command::new("sh").args(["-c", &gunzip]));
+    assert_eq!(manifest(&std::fs::read(archive).unwrap())["RepoTags"], json!(["hello:latest"]));
+}
+
+/// A flake of somebody's that uses the API alone: nothing but what flakes lock goes into its images, plans included.
 #[test]
 fn a_flake_that_uses_it() {
     let Some(machine) = Machine::empty() else { return };
     let ours = copy(&machine.place);
     let text = r#"{
-      inputs.layerstone.url = "OURS";
+      inputs.layerstone = { url = "OURS"; flake = false; };
       outputs = { self, layerstone }:
         let
           system = "x86_64-linux";
-          tools = layerstone.lib { inherit system; layerstone = ./layerstone; };
+          tools = import "${layerstone}/nix" { inherit system; layerstone = ./layerstone; perLayer = true; };
           page = derivation { name = "page"; inherit system; builder = "/bin/sh"; args = [ "-c" "echo page >$out" ]; };
         in {
           packages.${system} = {

@@ -184,6 +184,8 @@ impl Machine {
               api = import {api};
               arguments = {{
                 layerstone = builtins.storePath {binary};
+                # Most tests are about layers that are derivations.
+                perLayer = true;
                 packages = {{ inherit bash coreutils hello; }};
                 inherit bash coreutils;
               }};
