@@ -138,7 +138,8 @@ lower bound       3    33.4 kB   1.00
 
 A layer is sent again when anything changes that its paths are or depend on, so
 many paths as `changes` says. An update costs its size times these, each counted
-as often as --rates says, once if it says nothing.
+as often as --rates says, once if it says nothing. By chunks, as podman fetches
+zstd:chunked layers, is estimated, and compressed.
 One change sends 11.2 kB of 31.2 kB again on average.
 ";
 

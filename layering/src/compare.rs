@@ -39,21 +39,32 @@ pub struct Estimate {
 
 impl Estimate {
     /// Compressed bytes of ten thousand.
-    const COMPRESSED: u64 = 3520;
+    const COMPRESSED: u128 = 3520;
     /// Bytes of new chunks of ten thousand of a path that replaces another.
-    const RENAMED: u64 = 575;
+    const RENAMED: u128 = 575;
     /// Bytes of the table of ten thousand of a layer.
-    const TABLE: u64 = 79;
+    const TABLE: u128 = 79;
 
     /// Of so many bytes of layers, in which so many are of paths that replace others and so many of new ones.
     fn of(layers: u64, renamed: u64, added: u64) -> Estimate {
-        let share = |bytes: u64, of_ten_thousand: u64| {
-            u64::try_from(u128::from(bytes) * u128::from(of_ten_thousand) / 10_000).unwrap_or(u64::MAX)
-        };
-        let new = share(renamed, Estimate::RENAMED).saturating_add(share(added, Estimate::COMPRESSED));
-        let compressed = share(layers, Estimate::COMPRESSED);
-        Estimate { compressed, chunks: new.saturating_add(share(layers, Estimate::TABLE)) }
+        let [compressed, added] = [layers, added].map(|bytes| narrow(share(bytes.into(), Estimate::COMPRESSED)));
+        let renamed = narrow(Estimate::of_chunks(layers.into(), renamed.into()));
+        Estimate { compressed, chunks: renamed.saturating_add(added) }
     }
+
+    /// What a client of chunks fetches of so many bytes of layers, in which so many are of paths that replace others.
+    pub(crate) fn of_chunks(layers: u128, renamed: u128) -> u128 {
+        share(renamed, Estimate::RENAMED).saturating_add(share(layers, Estimate::TABLE))
+    }
+}
+
+/// So many bytes of ten thousand.
+fn share(bytes: u128, of_ten_thousand: u128) -> u128 {
+    bytes.saturating_mul(of_ten_thousand) / 10_000
+}
+
+fn narrow(bytes: u128) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// A layer of the new plan.

@@ -1,6 +1,7 @@
 //! Explains the expected upload cost of a plan: layer by layer, and which paths cause it.
 
 use crate::churn::{Churn, bytes};
+use crate::compare::Estimate;
 use crate::graph::Graph;
 use crate::{Error, Plan, Rates, Result};
 use layerstone_closure::Closure;
@@ -21,6 +22,8 @@ pub struct Explanation {
     pub layers: Vec<LayerCost>,
     /// What all layers cost.
     pub bytes_per_update: u128,
+    /// About what a client of chunks fetches instead, compressed.
+    pub chunks_per_update: u128,
     /// What the paths would cost with a layer each: no plan costs less.
     pub lower_bound: u128,
     /// How often anything in the closure of the plan's paths changes, in millionths: the sum of the rates.
@@ -50,6 +53,8 @@ pub struct LayerCost {
     pub rate: u64,
     /// Size times rate.
     pub bytes_per_update: u128,
+    /// About what a client of chunks fetches instead, compressed.
+    pub chunks_per_update: u128,
 }
 
 /// Says what a plan costs.
@@ -69,10 +74,13 @@ pub fn explain(closure: &Closure, plan: &Plan, rates: &Rates) -> Result<Explanat
     };
     let layers: Vec<Vec<u32>> = plan.layers.iter().map(numbers).collect::<Result<_>>()?;
     let all = layers.concat();
+    let bytes_per_update = bytes(layers.iter().map(|layer| churn.cost(layer)).sum());
+    let lower_bound = bytes(churn.lower_bound(&all));
     Ok(Explanation {
         layers: layers.iter().map(|layer| layer_cost(&graph, &churn, layer)).collect(),
-        bytes_per_update: bytes(layers.iter().map(|layer| churn.cost(layer)).sum()),
-        lower_bound: bytes(churn.lower_bound(&all)),
+        bytes_per_update,
+        chunks_per_update: Estimate::of_chunks(bytes_per_update, lower_bound),
+        lower_bound,
         rate: churn.rate(&churn.union(&all)),
         sent_by_change: sent_by_change(&graph, &churn, &layers),
     })
@@ -99,6 +107,7 @@ fn layer_cost(graph: &Graph, churn: &Churn, layer: &[u32]) -> LayerCost {
     let own: HashSet<u32> = layer.iter().copied().collect();
     let closure = churn.union(layer);
     let rates: HashMap<u32, u64> = churn.members(&closure).filter(|(_, rate)| *rate > 0).collect();
+    let bytes_per_update = bytes(churn.cost(layer));
     let rank = |path: u32| (rates[&path], !own.contains(&path), dependent[path as usize], size(path));
     LayerCost {
         paths: layer.iter().map(|&path| graph.paths[path as usize].clone()).collect(),
@@ -107,7 +116,8 @@ fn layer_cost(graph: &Graph, churn: &Churn, layer: &[u32]) -> LayerCost {
         changes: rates.len(),
         most_telling: telling(graph, rates.keys().copied().collect(), rank),
         rate: churn.rate(&closure),
-        bytes_per_update: bytes(churn.cost(layer)),
+        bytes_per_update,
+        chunks_per_update: Estimate::of_chunks(bytes_per_update, bytes(churn.lower_bound(layer))),
     }
 }
 

@@ -13,9 +13,9 @@ pub fn of_subject(subject: &Subject, lines: &[Line]) -> String {
         true => &["change", "each", "add or remove", "each", "chain", "each", "cost after"],
         false => &[],
     };
-    let columns = ["limit", "strategy", "layers", "cost", "wall s", "CPU s"].iter().chain(head);
+    let columns = ["limit", "strategy", "layers", "cost", "by chunks", "wall s", "CPU s"].iter().chain(head);
     let _ = writeln!(text, "| {} |", columns.copied().collect::<Vec<_>>().join(" | "));
-    let _ = writeln!(text, "|---:|---|{}", "---:|".repeat(4 + head.len()));
+    let _ = writeln!(text, "|---:|---|{}", "---:|".repeat(5 + head.len()));
     lines.iter().for_each(|line| write_line(line, &mut text));
     text
 }
@@ -23,7 +23,8 @@ pub fn of_subject(subject: &Subject, lines: &[Line]) -> String {
 fn write_line(line: &Line, text: &mut String) {
     let [wall, cpu] = [line.usage.wall, line.usage.cpu].map(|time| time.as_secs_f64());
     let Line { limit, strategy, layers, cost, .. } = line;
-    let _ = write!(text, "| {limit} | {strategy} | {layers} | {cost:.3} | {wall:.2} | {cpu:.2} |");
+    let chunks = by_chunks(*cost);
+    let _ = write!(text, "| {limit} | {strategy} | {layers} | {cost:.3} | {chunks:.3} | {wall:.2} | {cpu:.2} |");
     for outcome in &line.outcomes {
         let _ = write!(text, " {:.2} | {:.2} |", outcome.sent, outcome.each);
     }
@@ -33,11 +34,20 @@ fn write_line(line: &Line, text: &mut String) {
     text.push('\n');
 }
 
+/// What a client of chunks fetches of a plan of this cost, in units of what it fetches of a layer for each path: the same
+/// new chunks, and the tables of the layers (docs/updates.md has the shares).
+fn by_chunks(cost: f64) -> f64 {
+    let [chunks, tables] = [0.0575, 0.0079];
+    (chunks + tables * cost) / (chunks + tables)
+}
+
 /// What the columns mean.
 pub fn legend(updates: u64) -> String {
     let mut text = concat!(
         "Cost: the sum over the layers of bytes · number of paths that the layer's paths need, in units of the lower ",
         "bound, a layer for each path.\n",
+        "By chunks: what a client of zstd:chunked fetches, new chunks and the tables of layers, by the shares of ",
+        "docs/updates.md, in units of the same bound.\n",
         "Seconds are those of this plan, the first one, which follows no other; reading and writing are in them.\n",
     )
     .to_owned();

@@ -37,6 +37,7 @@ struct Other {
     strategy: &'static str,
     layers: usize,
     bytes_per_update: u128,
+    chunks_per_update: u128,
 }
 
 /// Explains a plan of a file, or the one that the flags ask for.
@@ -88,8 +89,8 @@ pub fn show(answer: &Answer, as_json: bool, common: &Common) -> Result<()> {
 
 fn cost(closure: &Closure, settings: Settings) -> Result<Other> {
     let plan = plan(closure, &settings)?;
-    let bytes_per_update = explain(closure, &plan, &settings.rates)?.bytes_per_update;
-    Ok(Other { strategy: settings.strategy.name(), layers: plan.layers.len(), bytes_per_update })
+    let Explanation { bytes_per_update, chunks_per_update, .. } = explain(closure, &plan, &settings.rates)?;
+    Ok(Other { strategy: settings.strategy.name(), layers: plan.layers.len(), bytes_per_update, chunks_per_update })
 }
 
 fn text(answer: &Answer, width: usize, paint: Paint) -> String {
@@ -101,13 +102,16 @@ fn text(answer: &Answer, width: usize, paint: Paint) -> String {
         ..LayerTable::default()
     };
     let layers = layers.text(width, paint);
-    let mut plans = Table::new(&["plan", "layers", "an update", "ratio"], &[1, 2, 3]);
-    let mut row = |title: &str, layers: usize, bytes: u128| {
-        plans.row(vec![title.to_owned(), layers.to_string(), large(bytes), ratio(bytes, found.lower_bound)]);
+    let mut plans = Table::new(&["plan", "layers", "an update", "ratio", "by chunks"], &[1, 2, 3, 4]);
+    let mut row = |title: &str, layers: usize, bytes: u128, chunks: Option<u128>| {
+        let chunks = chunks.map(large).unwrap_or_default();
+        plans.row(vec![title.to_owned(), layers.to_string(), large(bytes), ratio(bytes, found.lower_bound), chunks]);
     };
-    row(&answer.title, found.layers.len(), found.bytes_per_update);
-    answer.others.iter().for_each(|other| row(other.strategy, other.layers, other.bytes_per_update));
-    row("lower bound", found.layers.iter().map(|layer| layer.paths.len()).sum(), found.lower_bound);
+    row(&answer.title, found.layers.len(), found.bytes_per_update, Some(found.chunks_per_update));
+    for other in &answer.others {
+        row(other.strategy, other.layers, other.bytes_per_update, Some(other.chunks_per_update));
+    }
+    row("lower bound", found.layers.iter().map(|layer| layer.paths.len()).sum(), found.lower_bound, None);
     format!("{layers}\n{plans}\n{}", legend(found))
 }
 
@@ -137,7 +141,8 @@ fn ratio(cost: u128, bound: u128) -> String {
 const LEGEND: &str = "\
 A layer is sent again when anything changes that its paths are or depend on, so
 many paths as `changes` says. An update costs its size times these, each counted
-as often as --rates says, once if it says nothing.
+as often as --rates says, once if it says nothing. By chunks, as podman fetches
+zstd:chunked layers, is estimated, and compressed.
 ";
 
 fn legend(found: &Explanation) -> String {
