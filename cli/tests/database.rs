@@ -73,7 +73,7 @@ fn no_source() {
     assert_eq!((run.code, run.stdout.len()), (Some(2), 0));
     let place_of_it = "root/nix/var/nix/db/db.sqlite";
     let expected =
-        format!("error: no source of references: expected --graph FILE, --db FILE, --scan, or {place_of_it}\n\n");
+        format!("error: no source of references: expected --graph FILE, --db FILE, --scan, or {place_of_it}\n");
     assert!(run.stderr.starts_with(&expected), "{}", run.stderr);
     assert!(!place.join("x").exists());
 }

@@ -77,7 +77,9 @@ pub trait BlobStore: Sync {
 ///
 /// The file or the blob cannot be written.
 pub fn spool_to_temp(write: &mut BlobWriter<'_>) -> Result<(CompressedBlob, Part)> {
-    let mut file = tempfile::tempfile().map_err(StageError::io("write", &std::env::temp_dir()))?;
+    let directory = std::env::temp_dir();
+    let mut file = tempfile::tempfile().map_err(StageError::io("write", &directory))?;
     let packed = write(&mut file)?;
-    Ok((packed, Part::new(Arc::new(file), "blob", 0, packed.size)))
+    // It has no name of its own.
+    Ok((packed, Part::new(Arc::new(file), directory.join("blob"), 0, packed.size)))
 }

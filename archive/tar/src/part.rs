@@ -65,7 +65,13 @@ impl Part {
 impl Read for PartReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let want = buffer.len().min(usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX));
-        let read = self.file.read_at(&mut buffer[..want], self.at)?;
+        let read = loop {
+            match self.file.read_at(&mut buffer[..want], self.at) {
+                // Not every reader of a reader tries again.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         if read == 0 && want > 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
         }

@@ -141,7 +141,8 @@ fn unreadable() {
         let secret = place.join("db").join(secret);
         fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
         let output = as_nobody(&open, &place);
-        let expected = format!("error: cannot read: {}: Permission denied (os error 13)\n", secret.display());
+        let refused = format!("error: cannot read: {}: Permission denied (os error 13)\n", secret.display());
+        let expected = format!("{refused}hint: this user may not read it; `ls -l` shows who may\n");
         assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(1), expected));
     }
 }
