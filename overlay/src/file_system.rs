@@ -19,7 +19,8 @@ const ORIGIN: &[u8] = b"trusted.overlay.origin";
 /// What a file system shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// The files of an image.
+    /// The files of an image, for a virtual machine.
+    #[cfg_attr(not(feature = "vm"), expect(dead_code))]
     Image,
     /// One layer of an overlay, with whiteouts and opaque directories.
     Layer,
