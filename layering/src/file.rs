@@ -47,7 +47,15 @@ impl Plan {
     /// The plan in a file's bytes, ours or the bare list of lists that nixpkgs' layering tools print; `name` stands in
     /// messages.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Plan> {
-        let draft = Draft::parse(bytes, name)?;
+        Plan::of_draft(Draft::parse(bytes, name)?, name)
+    }
+
+    /// The plan of a draft in which nothing is wrong in itself; `name` stands in messages.
+    ///
+    /// # Errors
+    ///
+    /// Something is: the first finding.
+    pub fn of_draft(draft: Draft, name: &str) -> Result<Plan> {
         if let Some(finding) = draft.findings(None).first() {
             return Err(Error::Malformed { format: PLAN_FORMAT, name: name.to_owned(), cause: finding.to_string() });
         }

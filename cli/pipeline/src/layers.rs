@@ -7,10 +7,10 @@ use crate::nix_db::{self, NixDbLayer};
 use crate::root_script::{self, RootScript};
 use crate::single_layer::plain_blob;
 use crate::tar_layer::{self, TarLayer};
-use crate::{Builder, Checks, Mentions, ReferenceSource, Result, read_plan, root_layer, single_layer};
+use crate::{Builder, Checks, Mentions, ReferenceSource, Result, plan_or_made, root_layer, single_layer};
 use layerstone_closure::{Closure, measure};
 use layerstone_layer::{Blob, CompressionParams, Layer, LayerFile, LayerLookup, Recipe, Source};
-use layerstone_layering::{Plan, plan};
+use layerstone_layering::Plan;
 use layerstone_overlay::Hooks;
 use layerstone_root::{NixDbPlace, RootConfig};
 use layerstone_spec::{ImageKind, RootMode, Script, Spec};
@@ -103,10 +103,7 @@ impl Builder<'_> {
     ///
     /// The strategy, or the previous plan, does not fit the closure, or the spec's own plan is another closure's.
     pub fn plan(&self, closure: &Closure) -> Result<Plan> {
-        match &self.spec.plan {
-            Some(file) => read_plan(file, closure, &self.settings.base.paths),
-            None => Ok(plan(closure, &self.settings)?),
-        }
+        plan_or_made(self.spec.plan.as_deref(), closure, &self.settings)
     }
 
     /// What makes the layers of a plan.

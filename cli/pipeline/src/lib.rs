@@ -97,7 +97,7 @@ pub use opener::{OpenedFile, Opener};
 pub use previous_plan::{PreviousImages, PreviousPlan};
 pub use prior_layers::{PriorLayers, layer_files};
 pub use publish::{Published, build_index};
-pub use ready_plan::read_plan;
+pub use ready_plan::plan_or_made;
 pub use record::{NAME as RECORD_NAME, Record};
 pub use reference_source::ReferenceSource;
 pub use registries::{Mirror, Registries};

@@ -14,8 +14,7 @@ use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_layering::plan;
-use layerstone_pipeline::{BuildStep, read_plan};
+use layerstone_pipeline::{BuildStep, plan_or_made};
 use layerstone_spec::{Layering, Spec};
 use question::QuestionArgs;
 use std::path::PathBuf;
@@ -98,11 +97,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let mut step = options.step.begin(&[&options.output])?;
     let closure = Closure::read(&file)?;
     let settings = options.settings_of_plan(spec.as_ref(), &closure, common)?;
-    let made = spec.as_ref().and_then(|spec| spec.plan.as_ref());
-    let planned = common.report().stage("plan", || match made {
-        Some(file) => read_plan(file, &closure, &settings.base.paths),
-        None => Ok(plan(&closure, &settings)?),
-    })?;
+    let made = spec.as_ref().and_then(|spec| spec.plan.as_deref());
+    let planned = common.report().stage("plan", || plan_or_made(made, &closure, &settings))?;
     planned.with_hashes_of(&closure).write(&options.output)?;
     step.file(file);
     options.note_inputs(spec.as_ref(), &mut step);
