@@ -65,6 +65,7 @@ impl Files {
         let Some(spec) = spec.into() else { return self };
         let database = if let Some(References::Database(file)) = &spec.references { Some(file) } else { None };
         let files = self.reads(file).reads(spec.files()).reads(database).reads(spec.store_paths());
+        let files = files.reads_layers(&spec.root_layer);
         spec.copy.iter().fold(files, Files::reads_copied)
     }
 

@@ -62,6 +62,13 @@ fn what_is_wrong() {
     check(json!({"plan": "other.layers.json"}), "not a plan of this image: other.layers.json: /nix/store/");
     place.ok(&format!("layer app.layers.json --index 0 --root {root} -o recipe.layer.json"));
     check(json!({"rootLayer": "recipe.layer.json"}), "no blob: recipe.layer.json");
+    // The tar of a layer file is an input, as the file is.
+    let tar = place.read("root.tar");
+    for output in ["root.tar", "root.layer.json", "app.layers.json"] {
+        let told = place.error_of(&format!("build made.json --root {root} -o {output}"));
+        assert!(told.contains("it is the input"), "{told}");
+    }
+    assert!(place.read("root.tar") == tar);
     // Of a layer that is made there is no stage to run.
     let told = place.error_of(&format!("root --spec made.json --root {root} -o r.layer.json --blob r.tar"));
     assert!(told.contains("rootLayer: found root.layer.json, expected none: the layer is made already"), "{told}");
