@@ -3,12 +3,14 @@
 mod agents;
 mod answer;
 mod auth;
+mod auth_file;
 pub(crate) mod challenge;
 mod connection;
 mod credential;
 mod delete;
 mod download;
 mod forward;
+mod netrc;
 mod pipe;
 mod probe;
 mod proxy;
@@ -24,7 +26,6 @@ mod upload;
 
 pub use connection::Registry;
 pub(crate) use connection::{Body, Reply, Request, refusal};
-pub use credential::default_files;
 pub use download::RemoteBlob;
 pub use push::Push;
 pub use repository::{FetchedManifest, Repository};

@@ -26,7 +26,7 @@ mod server;
 mod trust;
 mod url;
 
-pub use client::{FetchedManifest, Push, Registry, RemoteBlob, Repository, default_files};
+pub use client::{FetchedManifest, Push, Registry, RemoteBlob, Repository};
 pub use error::{Error, Obstacle, Result};
 pub use memory_registry::{MemoryRegistry, RepositoryHandle, StoredContent};
 pub use options::{Notify, Options, Waiting};

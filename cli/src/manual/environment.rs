@@ -5,7 +5,7 @@
 pub type Row = (&'static str, &'static str);
 
 /// Variables. Those of programs that are run (DOCKER_HOST, CONTAINER_HOST) are theirs.
-pub const VARIABLES: [Row; 25] = [
+pub const VARIABLES: [Row; 28] = [
     ("LAYERSTONE_CONFIG", "the file of settings to read instead of the project's and the user's; empty for none"),
     ("LAYERSTONE_CACHE", "the cache's directory; empty for none"),
     ("XDG_CACHE_HOME", "where the cache is if nothing names it: layerstone in it, or in ~/.cache"),
@@ -17,8 +17,10 @@ pub const VARIABLES: [Row; 25] = [
     ("TMPDIR", "where temporary files lie; /tmp if it is not set"),
     ("SOURCE_DATE_EPOCH", "what `now` is, in seconds since 1970; seldom the time of the build"),
     ("REGISTRY_AUTH_FILE", "the file with credentials, instead of podman's and docker's"),
+    ("DOCKER_AUTH_CONFIG", "the text of a file with credentials, which is searched before all files"),
     ("XDG_RUNTIME_DIR", "where podman's credentials are, containers/auth.json in it"),
     ("DOCKER_CONFIG", "where docker's credentials are, config.json in it"),
+    ("NETRC", "a netrc file, which is searched for credentials behind all auth files"),
     ("HTTPS_PROXY", "the proxy for registries with TLS; https_proxy, too"),
     ("HTTP_PROXY", "the proxy for registries without TLS; http_proxy, too"),
     ("ALL_PROXY", "the proxy where no other variable names one; all_proxy, too"),
@@ -26,6 +28,7 @@ pub const VARIABLES: [Row; 25] = [
     ("REQUEST_METHOD", "if it is set, as in a CGI program, HTTP_PROXY is an error, since a request may set it"),
     ("SSL_CERT_FILE", "certificates of authorities, instead of the system's"),
     ("SSL_CERT_DIR", "the same, a directory"),
+    ("NIX_SSL_CERT_FILE", "more certificates of authorities, as nixpkgs' programs read them"),
     ("NO_COLOR", "if it is not empty, nothing is coloured unless --color says so"),
     ("CLICOLOR_FORCE", "if it is not 0, output is coloured even if it goes to no terminal"),
     ("CLICOLOR", "0: nothing is coloured"),

@@ -33,17 +33,6 @@ pub(super) fn push(place: &Place, line: &str, variables: &[(&str, &Path)]) -> Ru
     run
 }
 
-fn with_password() -> Option<Registry> {
-    if !require_tool("htpasswd") {
-        return None;
-    }
-    Registry::with("", |folder| {
-        let line = output(Command::new("htpasswd").args(["-Bbn", "user", SECRET]));
-        fs::write(folder.join("htpasswd"), line).unwrap();
-        format!("auth: {{htpasswd: {{realm: here, path: {}/htpasswd}}}}", folder.display())
-    })
-}
-
 fn auth_file(host: &str) -> String {
     json!({"auths": {host: {"auth": AUTH}}}).to_string()
 }
@@ -51,7 +40,7 @@ fn auth_file(host: &str) -> String {
 /// Every place in which podman and docker keep a password, and those who give it.
 #[test]
 fn passwords() {
-    let Some(registry) = with_password() else { return };
+    let Some(registry) = Registry::with_password(SECRET) else { return };
     let place = place();
     let host = registry.host();
     let to = format!("{host}/synth");
@@ -98,7 +87,7 @@ fn passwords() {
 /// Programs that keep passwords are told the host on stdin, and nothing else by anyone.
 #[test]
 fn helpers() {
-    let Some(registry) = with_password() else { return };
+    let Some(registry) = Registry::with_password(SECRET) else { return };
     let place = place();
     let host = registry.host();
     let script = |name: &str, text: &str| {

@@ -56,6 +56,19 @@ impl Registry {
         panic!("{}: {}", test_name(), fs::read_to_string(folder.path().join("log")).unwrap());
     }
 
+    /// One that wants the name `user` and this password, or the running test is skipped.
+    #[track_caller]
+    pub fn with_password(secret: &str) -> Option<Registry> {
+        if !require_tool("htpasswd") {
+            return None;
+        }
+        Registry::with("", |folder| {
+            let line = output(Command::new("htpasswd").args(["-Bbn", "user", secret]));
+            fs::write(folder.join("htpasswd"), line).unwrap();
+            format!("auth: {{htpasswd: {{realm: here, path: {}/htpasswd}}}}", folder.display())
+        })
+    }
+
     /// Its address.
     pub fn host(&self) -> &str {
         &self.host

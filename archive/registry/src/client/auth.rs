@@ -5,7 +5,7 @@
 
 use crate::client::answer::{Answer, body, header};
 use crate::client::challenge::{Challenge, parse};
-use crate::client::credential::{Credentials, Found, basic, default_files, find};
+use crate::client::credential::{Credentials, Found, Source, basic, default_sources, find};
 use crate::client::refusal::{explanation, refused};
 use crate::client::transport::{LOG, Payload, Transport};
 use crate::options::Options;
@@ -14,7 +14,6 @@ use crate::{Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes that a token server may answer.
@@ -58,7 +57,7 @@ impl Scope {
 #[derive(Debug)]
 pub(crate) struct Auth {
     host: String,
-    files: Vec<PathBuf>,
+    sources: Vec<Source>,
     must_exist: bool,
     /// `Authorization` for each scope.
     headers: Mutex<BTreeMap<Scope, Made>>,
@@ -89,8 +88,8 @@ impl Auth {
     pub(crate) fn new(host: &str, options: &Options) -> Auth {
         let named = options.auth_file.clone();
         let must_exist = named.is_some();
-        let files = named.map_or_else(default_files, |file| vec![file]);
-        Auth { host: host.to_owned(), files, must_exist, headers: Mutex::default() }
+        let sources = named.map_or_else(default_sources, |file| vec![Source::AuthFile(file)]);
+        Auth { host: host.to_owned(), sources, must_exist, headers: Mutex::default() }
     }
 
     /// The cached `Authorization` of a scope.
@@ -174,7 +173,7 @@ impl Auth {
     }
 
     fn find(&self, scope: &Scope) -> Result<Option<Found>> {
-        let found = find(&self.host, &scope.name, &self.files, self.must_exist)?;
+        let found = find(&self.host, &scope.name, &self.sources, self.must_exist)?;
         let origin = found.as_ref().map_or("no file", |found| &found.origin);
         tracing::info!(target: LOG, "credentials for {}/{}: of {origin}", self.host, scope.name);
         Ok(found)

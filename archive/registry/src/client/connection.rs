@@ -19,7 +19,7 @@ use layerstone_store::Cancel;
 use std::sync::Arc;
 
 /// Where the registry of docker.io answers.
-const HUB: &str = "registry-1.docker.io";
+pub(crate) const HUB: &str = "registry-1.docker.io";
 /// Redirects that are followed.
 const MOST_REDIRECTS: usize = 10;
 

@@ -13,9 +13,11 @@ use crate::url::Url;
 use crate::{Error, Obstacle, Result};
 use layerstone_store::Cancel;
 use std::collections::BTreeSet;
+use std::env;
 use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::Request;
@@ -327,7 +329,11 @@ fn is_plain_answer(error: &ureq::Error) -> bool {
 /// The certificates of authorities that are trusted.
 fn roots(options: &Options) -> Result<Vec<Certificate<'static>>> {
     // What cannot be read of the system's is passed over, as by others: a server that needs it is not trusted then.
-    let system = rustls_native_certs::load_native_certs().certs;
+    let mut system = rustls_native_certs::load_native_certs().certs;
+    // What nixpkgs' programs read, and what Nix tells the builders of downloads.
+    if let Some(file) = env::var_os("NIX_SSL_CERT_FILE") {
+        system.extend(rustls_native_certs::load_certs_from_paths(Some(Path::new(&file)), None).certs);
+    }
     let mut roots: Vec<Certificate<'static>> =
         system.iter().map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned()).collect();
     let Some(path) = &options.ca else { return Ok(roots) };
