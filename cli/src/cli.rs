@@ -2,8 +2,8 @@
 
 use crate::args::{Common, SyncWhen};
 use crate::command::{
-    build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo, derivation, diff,
-    digest, explain, image, index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db,
+    blob, build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo, derivation,
+    diff, digest, explain, image, index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db,
     overlay, prefetch, pull, push, rates, ready, report, root, schema, script, serve, stream, tarsum, why,
 };
 use crate::config::Config;
@@ -65,6 +65,7 @@ enum Command {
     Ls(ls::Options),
     Digest(digest::Options),
     Manifest(manifest::Options),
+    Blob(blob::Options),
     Delete(delete::Options),
     Merge(merge::Options),
     Stream(stream::Options),
@@ -124,6 +125,7 @@ impl Cli {
             Command::Ls(options) => ls::run(options, common),
             Command::Digest(options) => digest::run(options, common),
             Command::Manifest(options) => manifest::run(options, common),
+            Command::Blob(options) => blob::run(options, common),
             Command::Delete(options) => delete::run(options, common),
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),

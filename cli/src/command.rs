@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub mod blob;
 pub mod build;
 pub mod build_graph;
 pub mod cache;

@@ -6,7 +6,6 @@ use layerstone_oci::{BlobStore, BlobWriter, Content, Descriptor, PutOutcome, Ref
 use layerstone_store::Digest;
 use std::convert::Infallible;
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A connection to a registry, of which there is none.
@@ -32,11 +31,6 @@ pub struct FetchedManifest {
     pub descriptor: Descriptor,
     /// Its bytes.
     pub bytes: Vec<u8>,
-}
-
-/// The files that credentials are read from: none.
-pub fn default_files() -> Vec<PathBuf> {
-    Vec::new()
 }
 
 impl Registry {
@@ -89,6 +83,15 @@ impl Repository {
     ///
     /// None, as there is no repository.
     pub fn delete(&self, _digest: &Digest) -> Result<()> {
+        match self.0 {}
+    }
+
+    /// What a blob is.
+    ///
+    /// # Errors
+    ///
+    /// None, as there is no repository.
+    pub fn find_blob(&self, _digest: &Digest) -> Result<Descriptor> {
         match self.0 {}
     }
 

@@ -1,8 +1,9 @@
 //! Connections to registries, one a host, made when they are first needed.
 
 use crate::Result;
-use layerstone_oci::Reference;
+use layerstone_oci::{Descriptor, Reference};
 use layerstone_registry::{Error, FetchedManifest, Options, Registry, Repository};
+use layerstone_store::Digest;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,11 +61,29 @@ impl Registries {
     /// Neither has it, or can be asked.
     pub fn fetch(&self, reference: &Reference) -> Result<(Repository, FetchedManifest)> {
         let target = reference.tag_or_digest();
+        self.first(reference, |repository| repository.manifest(&target))
+    }
+
+    /// A blob of the repository of a reference, by its digest.
+    ///
+    /// # Errors
+    ///
+    /// Neither a mirror nor the registry itself has it, or can be asked.
+    pub fn find_blob(&self, reference: &Reference, digest: &Digest) -> Result<(Repository, Descriptor)> {
+        self.first(reference, |repository| repository.find_blob(digest))
+    }
+
+    /// What the first repository answers that has it: a mirror's, or that of the registry itself.
+    fn first<T>(
+        &self,
+        reference: &Reference,
+        ask: impl Fn(&Repository) -> layerstone_registry::Result<T>,
+    ) -> Result<(Repository, T)> {
         for Mirror { host, prefix, .. } in self.mirrors_of(reference) {
             let name = [prefix.as_str(), &reference.repository()].join("/");
             let repository = self.connect(host).map(|registry| registry.repository(name.trim_start_matches('/')));
-            match repository.and_then(|repository| Ok((repository.manifest(&target)?, repository))) {
-                Ok((manifest, repository)) => return Ok((repository, manifest)),
+            match repository.and_then(|repository| Ok((ask(&repository)?, repository))) {
+                Ok((answer, repository)) => return Ok((repository, answer)),
                 Err(crate::Error::Registry(Error::Cancelled)) => return Err(Error::Cancelled.into()),
                 Err(error) => {
                     let of = reference.host();
@@ -73,8 +92,8 @@ impl Registries {
             }
         }
         let repository = self.repository(reference)?;
-        let manifest = repository.manifest(&target)?;
-        Ok((repository, manifest))
+        let answer = ask(&repository)?;
+        Ok((repository, answer))
     }
 
     /// The repository of a reference.

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The command, and its examples; the words behind `layerstone`.
-const EXAMPLES: [(&str, &[&str]); 44] = [
+const EXAMPLES: [(&str, &[&str]); 45] = [
     ("init", &["init result -o web.json", "init ./app -o app.json"]),
     (
         "build",
@@ -80,6 +80,13 @@ const EXAMPLES: [(&str, &[&str]); 44] = [
     ("ls", &["ls localhost:5000/team/web", "ls localhost:5000/team/web --json"]),
     ("digest", &["digest oci:pulled", "digest localhost:5000/team/web:1"]),
     ("manifest", &["manifest localhost:5000/team/web:1", "manifest oci:pulled > manifest.json"]),
+    (
+        "blob",
+        &[
+            "blob localhost:5000/team/web@$(grep -o 'sha256:\\w*' manifest.json | head -1)",
+            "blob localhost:5000/team/web@$(grep -o 'sha256:\\w*' manifest.json | head -1) > config",
+        ],
+    ),
     (
         "delete",
         &[

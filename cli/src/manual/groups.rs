@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Look into them", &["inspect", "diff", "why", "explain", "report"]),
     (
         "Move them",
-        &["push", "pull", "copy", "index", "merge", "serve", "ls", "digest", "manifest", "delete", "prefetch"],
+        &["push", "pull", "copy", "index", "merge", "serve", "ls", "digest", "manifest", "blob", "delete", "prefetch"],
     ),
     (
         "Stages of a build",

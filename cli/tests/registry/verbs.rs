@@ -118,6 +118,37 @@ fn digests_and_manifests() {
     }
 }
 
+/// By their digests, into a file or a pipe; what has another digest is in no file.
+#[test]
+fn blobs() {
+    let place = place();
+    let Some(registry) = registry(&place) else { return };
+    let digest = registry.descriptor("team/synth", "1")["digest"].as_str().unwrap().to_owned();
+    let manifest: Value = serde_json::from_slice(&registry.blob(&digest).unwrap()).unwrap();
+    let name = format!("{}/team/synth", registry.host());
+    for descriptor in [&manifest["config"], &manifest["layers"][0]] {
+        let digest = descriptor["digest"].as_str().unwrap();
+        let expected = registry.blob(digest).unwrap();
+        assert!(place.ok(&format!("blob {name}@{digest}")).stdout == expected, "{digest}");
+        place.ok(&format!("blob registry:{name}@{digest} -o blob"));
+        assert!(place.read("blob") == expected, "{digest}");
+    }
+    let absent = format!("{name}@sha256:{}", "0".repeat(64));
+    let error = place.fail(&format!("blob {absent} -o absent"));
+    assert!(error.starts_with(&format!("error: not in the registry: {absent}")), "{error}");
+    let error = place.fail(&format!("blob {name}:1"));
+    let expected =
+        format!("error: no blob: {name}:1: found no digest, expected HOST/NAME@sha256:HEX\nhint: `layerstone manifest");
+    assert!(error.starts_with(&expected), "{error}");
+    let config = manifest["config"]["digest"].as_str().unwrap();
+    let hex = config.strip_prefix("sha256:").unwrap();
+    let file = registry.data().join(format!("blobs/sha256/{}/{hex}/data", &hex[..2]));
+    std::fs::write(&file, vec![b' '; std::fs::metadata(&file).unwrap().len() as usize]).unwrap();
+    let error = place.fail(&format!("blob {name}@{config} -o other"));
+    assert!(error.contains(&format!("wrong digest: {name}@{config}: found sha256:")), "{error}");
+    assert!(!place.join("absent").exists() && !place.join("other").exists());
+}
+
 #[test]
 fn deletions() {
     let place = place();

@@ -83,6 +83,21 @@ impl Repository {
         }
     }
 
+    /// What a blob is whose digest alone is known: the registry says how many bytes it has.
+    ///
+    /// # Errors
+    ///
+    /// It does not exist, or the registry does not tell its size.
+    pub fn find_blob(&self, digest: &Digest) -> Result<Descriptor> {
+        let url = self.blob_url(digest);
+        let request = Request { what: "cannot ask for the blob", method: "HEAD", url: &url, headers: &[] };
+        let reply = self.found(&request, self.registry.request(&self.scope, &request)?, &digest.to_string())?;
+        let size = reply.header("content-length").and_then(|length| length.parse().ok());
+        let cause = || "found no Content-Length, expected the size of the blob".to_owned();
+        let size = size.ok_or_else(|| Error::Protocol { what: request.what, url: url.to_string(), cause: cause() })?;
+        Ok(Descriptor::new("application/octet-stream", *digest, size))
+    }
+
     /// The answer if its status is a success, or else the error.
     pub(crate) fn found(&self, request: &Request<'_>, reply: Reply, target: &str) -> Result<Reply> {
         let joint = if target.contains(':') { '@' } else { ':' };
