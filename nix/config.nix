@@ -2,6 +2,7 @@
 # own table makes): what an engine cannot read is an error at the user's line.
 { lib, ... }:
 let
+  inherit (lib) kindOf;
   keys = builtins.fromJSON (builtins.readFile ./config-keys.json);
 
   # A derivation or a path is the text of its store path.
@@ -28,11 +29,6 @@ let
       check = value: isSet value && builtins.all isText (builtins.attrValues value);
     };
   };
-
-  kindOf = value: {
-    bool = "a boolean"; int = "a whole number"; float = "a number"; lambda = "a function"; list = "a list"; path = "a path";
-    set = "a set"; string = "a string"; null = "null";
-  }.${builtins.typeOf value};
 
   # Where a key was written.
   place = set: key:

@@ -2,13 +2,16 @@
 { derive, lib, bash, bashInteractive, coreutils, shadow, cacert, ... }:
 let
   inherit (derive) stage write inStore;
-  inherit (lib) described optionals overridable;
+  inherit (lib) described optionals overridable toList;
   out = builtins.placeholder "out";
 
   helper = name: what: described (stage name ([ "helper" what out ] ++ inStore) { }) { };
 
   users = { extraPasswdLines ? [ ], extraGroupLines ? [ ] }:
     helper "fake-nss" (builtins.toJSON { fakeNss = { inherit extraPasswdLines extraGroupLines; }; });
+  merge = { derivations, onlyDeps ? false }:
+    stage "merge-drvs"
+      ([ "merge-trees" "-o" out ] ++ optionals onlyDeps [ "--only-deps" ] ++ map (source: "${source}") (toList derivations)) { };
 in
 {
   # /etc/passwd, group and nsswitch.conf with root and nobody, and /var/empty. `override` takes lines to put between them.
@@ -50,7 +53,5 @@ in
   '';
 
   # Folders and tars in one tree; with onlyDeps, a file that only names them.
-  mergeDrvs = { derivations, onlyDeps ? false }:
-    stage "merge-drvs"
-      ([ "merge-trees" "-o" out ] ++ optionals onlyDeps [ "--only-deps" ] ++ map (source: "${source}") derivations) { };
+  mergeDrvs = overridable "mergeDrvs" (builtins.functionArgs merge) merge;
 }

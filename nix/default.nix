@@ -88,13 +88,18 @@ let
     layered = call ./layered.nix;
     image = call ./image.nix;
     base = call ./base.nix;
+    downloads = call ./download.nix;
+    pull = call ./pull.nix;
+    manifest = call ./manifest.nix;
     shell = call ./shell-image.nix;
     api = api;
   };
   api = {
     inherit (scope.image) buildImage buildImageWithNixDb mkPureLayer mkRootLayer runWithOverlay;
     inherit (scope.layered) streamLayeredImage buildLayeredImage buildLayeredImageWithNixDb;
-    inherit (scope.base) pullImage exportImage mergeImages tarsum;
+    inherit (scope.base) exportImage mergeImages tarsum;
+    inherit (scope.pull) pullImage;
+    inherit (scope.manifest) pullImageFromManifest;
     inherit (scope.contents) fakeNss binSh usrBinEnv caCertificates shadowSetup shellScript mergeDrvs;
     inherit (scope.shell) streamNixShellImage buildNixShellImage;
     examples = import ./examples.nix { layerstone = api; pkgs = packages; };

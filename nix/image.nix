@@ -41,7 +41,8 @@ let
 in
 rec {
   # The root of an image alone.
-  mkPureLayer =
+  mkPureLayer = overridable "mkPureLayer" (builtins.functionArgs pureLayer) pureLayer;
+  pureLayer =
     {
       name,
       baseJson ? null,
@@ -65,7 +66,8 @@ rec {
       } // (if extraCommands == "" then { } else scripted));
 
   # The root of an image that a script has run over as root.
-  mkRootLayer =
+  mkRootLayer = overridable "mkRootLayer" (builtins.functionArgs layerOfRoot) layerOfRoot;
+  layerOfRoot =
     {
       name,
       runAsRoot,
@@ -97,7 +99,8 @@ rec {
   inherit (contents) shellScript;
 
   # A layer of what scripts do before, while and after the layers of an image are mounted over each other.
-  runWithOverlay =
+  runWithOverlay = overridable "runWithOverlay" (builtins.functionArgs layerOfHooks) layerOfHooks;
+  layerOfHooks =
     {
       name,
       fromImage ? null,
@@ -234,7 +237,7 @@ rec {
       reference = "${imageName}:${imageTag}";
       passthru = { buildArgs = args; inherit imageTag layer; };
     in
-    described result { inherit meta passthru; } // { inherit imageName conf closure plan; } // apps {
+    described result { inherit meta passthru; } // { inherit imageName conf closure plan; } // apps.ofLayers {
       words = [ "image" "${whole}/root.layer.json" "--repo-tag" reference "--spec" "${specFile}" ] ++ inStore;
       inherit reference conf plan closure;
     };

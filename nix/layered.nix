@@ -211,7 +211,7 @@ let
   takes = builtins.functionArgs stages;
 
   # What can be asked of the result.
-  attributes = made: apps {
+  attributes = made: apps.ofLayers {
     words = [ "image" ] ++ inStore ++ made.files ++ made.reference ++ [ "--spec" "${made.specFile}" ];
     reference = "${made.imageName}:${made.imageTag}";
     inherit (made) conf plan closure;

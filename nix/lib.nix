@@ -21,6 +21,29 @@ rec {
     else if value == null then [ ]
     else [ value ];
 
+  # Without what comes again.
+  unique = builtins.foldl' (found: value: if builtins.elem value found then found else found ++ [ value ]) [ ];
+
+  # What a value is, for messages.
+  kindOf = value: {
+    bool = "a boolean"; int = "a whole number"; float = "a number"; lambda = "a function"; list = "a list"; path = "a path";
+    set = "a set"; string = "a string"; null = "null";
+  }.${builtins.typeOf value};
+
+  # The same with the value where that is short, and with what is in a list or a set.
+  found = value:
+    let
+      values = if builtins.isList value then value else if builtins.isAttrs value && !(value ? outPath) then builtins.attrValues value else [ ];
+      kinds = unique (map kindOf values);
+    in
+    if builtins.isString value then "the string ${builtins.toJSON (builtins.unsafeDiscardStringContext value)}"
+    else if builtins.isInt value || builtins.isBool value then builtins.toJSON value
+    else if value ? drvAttrs then "the derivation ${value.name}"
+    else if kinds == [ ] then kindOf value
+    else "${kindOf value} with ${builtins.concatStringsSep " and " kinds}";
+
+  checkArguments = import ./arguments.nix { inherit kindOf toList toLower found; };
+
   # A number that may be given as a text, as arguments of dockerTools end up in scripts.
   toInt = name: value:
     let digits = builtins.isString value && builtins.match "0|[1-9][0-9]*" value != null;
@@ -64,10 +87,15 @@ rec {
             (known: builtins.substring 0 3 (toLower known) == builtins.substring 0 3 (toLower (builtins.head unknown)))
             (builtins.attrNames takes);
           known = builtins.concatStringsSep ", " (if alike == [ ] then builtins.attrNames takes else alike);
+          isMissing = argument: !takes.${argument} && !(arguments ? ${argument});
+          missing = builtins.filter isMissing (builtins.attrNames takes);
           result = function arguments;
         in
         assert ensure (unknown == [ ])
           "layerstone: ${name}: unexpected argument '${builtins.head unknown}', known ${if alike == [ ] then "are" else "is"} ${known}";
+        assert ensure (missing == [ ])
+          "layerstone: ${name}: missing argument '${builtins.head missing}'";
+        assert checkArguments name takes arguments;
         result // {
           override = new: call (arguments // (if builtins.isFunction new then new arguments else new));
           overrideAttrs = change:
@@ -94,7 +122,7 @@ rec {
       changed = if ofDerivation == { } then result
         else result // builtins.removeAttrs (derivation drvAttrs) [ "drvAttrs" ] // { inherit drvAttrs; };
     in
-    changed // passthru // { passthru = result.passthru // passthru; meta = result.meta // attributes.meta or { }; };
+    changed // passthru // { passthru = result.passthru or { } // passthru; meta = result.meta or { } // attributes.meta or { }; };
 
   # What nixpkgs' derivations say of themselves besides; `passthru` are attributes of the result, and stand in it too.
   described = drv: { meta ? { }, passthru ? { } }:

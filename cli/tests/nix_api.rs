@@ -10,6 +10,7 @@ mod functions;
 mod layered;
 mod machine;
 mod mentions;
+mod pulled;
 mod readme;
 mod refused;
 mod remote;

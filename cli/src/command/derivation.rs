@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Run a command as the builder of a Nix derivation
@@ -27,6 +27,9 @@ pub struct Options {
     /// Put a file somewhere, such as into the output; a script becomes a program
     #[arg(long, num_args = 2, value_names = ["FILE", "PATH"])]
     put: Vec<PathBuf>,
+    /// Make a symlink to a path, such as one of the store, somewhere
+    #[arg(long, num_args = 2, value_names = ["TARGET", "PATH"])]
+    link: Vec<PathBuf>,
     /// The command: a subcommand of layerstone and its flags
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
@@ -40,12 +43,15 @@ pub fn run(options: &Options) -> Result<()> {
         let missing = "no output: found none among the attributes of the derivation, expected out";
         tag(file, outputs.first().context(missing)?)?;
     }
-    let puts: Vec<&Path> = options.put.iter().skip(1).step_by(2).map(PathBuf::as_path).collect();
-    for path in options.command.iter().map(Path::new).chain(puts) {
+    let made = options.put.chunks_exact(2).chain(options.link.chunks_exact(2)).map(|pair| pair[1].as_path());
+    for path in options.command.iter().map(Path::new).chain(made) {
         make_parent(path, &outputs)?;
     }
     for pair in options.put.chunks_exact(2) {
         put(&pair[0], &pair[1])?;
+    }
+    for pair in options.link.chunks_exact(2) {
+        symlink(&pair[0], &pair[1]).with_context(|| format!("cannot make the link: {}", pair[1].display()))?;
     }
     if options.command.is_empty() {
         return Ok(());

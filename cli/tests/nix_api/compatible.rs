@@ -137,8 +137,11 @@ fn conf_is_the_image() {
 #[test]
 fn hashes_of_pulled_images() {
     let Some(machine) = Machine::find() else { return };
+    let digest = "0".repeat(64);
     let pull = |hash: &str| {
-        format!(r#"(layerstone.pullImage {{ imageName = "x"; imageDigest = "sha256:0"; {hash} }}).drvAttrs.outputHash"#)
+        format!(
+            r#"(layerstone.pullImage {{ imageName = "x"; imageDigest = "sha256:{digest}"; {hash} }}).drvAttrs.outputHash"#
+        )
     };
     let none = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     for hash in [r#"hash = "";"#, r#"sha256 = "";"#, &format!(r#"outputHash = "{none}";"#)] {

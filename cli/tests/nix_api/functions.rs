@@ -3,10 +3,9 @@
 use super::machine::{Machine, name};
 use crate::support::archive::{config, manifest, member, members};
 use crate::support::registry::Registry;
-use crate::support::{output, require_tool};
+use crate::support::require_tool;
 use serde_json::{Value, json};
 use std::fs;
-use std::process::Command;
 
 /// Names, tags and what else dockerTools' results have.
 #[test]
@@ -49,8 +48,8 @@ fn what_results_say_of_themselves() {
     assert_eq!(found["other"], json!({"imageName": "team/tool2", "same": false}));
     assert_eq!((&found["zstd"], &found["none"]), (&json!("Tool.tar.zst"), &json!("docker-image-Tool.tar")));
     let names = "binSh buildImage buildImageWithNixDb buildLayeredImage buildLayeredImageWithNixDb buildNixShellImage \
-        caCertificates examples exportImage fakeNss mergeDrvs mergeImages mkPureLayer mkRootLayer pullImage runWithOverlay \
-        shadowSetup shellScript streamLayeredImage streamNixShellImage tarsum usrBinEnv";
+        caCertificates examples exportImage fakeNss mergeDrvs mergeImages mkPureLayer mkRootLayer pullImage \
+        pullImageFromManifest runWithOverlay shadowSetup shellScript streamLayeredImage streamNixShellImage tarsum usrBinEnv";
     assert_eq!(found["attributes"], json!(names.split_whitespace().collect::<Vec<_>>()));
 }
 
@@ -214,35 +213,6 @@ fn images_of_images() {
     let tar = machine.read(with_database);
     let layer = manifest(&tar)["Layers"][0].as_str().unwrap().to_owned();
     assert!(!member(&member(&tar, &layer), "./nix/var/nix/db/db.sqlite").is_empty());
-}
-
-/// An image of a registry, by what `layerstone prefetch` prints.
-#[test]
-fn pulled_images() {
-    let Some(machine) = Machine::find() else { return };
-    if !require_tool("docker-registry") {
-        return;
-    }
-    let Some(registry) = Registry::start() else { return };
-    let built = machine.build(r#"layerstone.buildImage { name = "base"; tag = "1"; copyToRoot = hello; }"#);
-    let layerstone = || Command::new(env!("CARGO_BIN_EXE_layerstone"));
-    let reference = format!("{}/team/base:1", registry.host());
-    output(layerstone().arg("copy").arg(machine.locate(built.path())).arg(format!("registry:{reference}")));
-    let facts = output(layerstone().args(["prefetch", &reference, "--as", "team/base:1"]));
-    let pull = format!(r#"layerstone.pullImage ({facts} // {{ tlsVerify = false; }})"#);
-    let told = machine.value(&format!("{{ inherit ({pull}) name imageName imageTag; }}"));
-    let expected = json!({"name": "docker-image-team-base-1.tar", "imageName": "team/base", "imageTag": "1"});
-    assert_eq!(told, expected);
-    let pulled = machine.build(&pull);
-    assert_eq!(manifest(&machine.read(pulled.path()))["RepoTags"], json!(["team/base:1"]));
-    let on_top =
-        format!(r#"layerstone.buildLayeredImage {{ name = "top"; fromImage = {pull}; compressor = "none"; }}"#);
-    let on_top = machine.build(&on_top);
-    assert_eq!(manifest(&machine.read(on_top.path()))["Layers"].as_array().unwrap().len(), 2);
-    // Other bytes than those that were meant.
-    let wrong = pull.replace("tlsVerify", r#"hash = null; sha256 = builtins.hashString "sha256" "other"; tlsVerify"#);
-    let run = machine.try_build(&[], &wrong);
-    assert!(run.code != Some(0) && run.stderr.contains("hash mismatch"), "{}", run.stderr);
 }
 
 /// Programs that come with images: into a registry, to any place, and what explains the plan.

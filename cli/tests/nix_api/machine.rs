@@ -13,6 +13,9 @@ pub const CONFIG: &str = "sandbox = false\nsubstitute = false\nbuild-users-group
 /// What prints the value of an expression; the store can be written, for what is built meanwhile.
 const EVALUATE: [&str; 5] = ["--eval", "--read-write-mode", "--strict", "--json", "-E"];
 
+/// What stands before all that is said of one of several expressions.
+const MARK: &str = "== expression";
+
 /// A machine: its folder is the test's.
 pub struct Machine {
     pub place: Place,
@@ -235,6 +238,24 @@ impl Machine {
         let run = self.run("nix-instantiate", &[&EVALUATE[..], &[&expression]].concat());
         assert_eq!(run.code, Some(1), "{text}\n{}", run.text());
         run.stderr
+    }
+
+    /// What the evaluation of each of these expressions fails with, all in one process.
+    #[track_caller]
+    pub fn refusals(&self, texts: &[String]) -> Vec<String> {
+        let names = "layerstone hello bash coreutils api arguments";
+        self.place.write("scope.nix", self.expression(&format!("{{ inherit {names}; }}")));
+        let scope = self.place.join("scope.nix");
+        let line = |(at, text): (usize, &String)| {
+            let text = text.replace('\n', " ");
+            format!("builtins.trace \"{MARK} {at}\" null\nwith import {}; {text}\n", scope.display())
+        };
+        self.place.write("refused.txt", texts.iter().enumerate().map(line).collect::<String>());
+        // An expression that fails ends no session of the evaluator that is talked to.
+        let run = self.run("sh", &["-c", "nix repl <refused.txt"]);
+        let said: Vec<&str> = run.stderr.split(MARK).skip(1).collect();
+        assert_eq!(said.len(), texts.len(), "{}", run.stderr);
+        said.into_iter().map(str::to_owned).collect()
     }
 
     /// Where a file of this machine is on the test's.
