@@ -4,6 +4,7 @@ mod agents;
 mod answer;
 mod auth;
 mod auth_file;
+mod certificate;
 pub(crate) mod challenge;
 mod connection;
 mod credential;

@@ -230,7 +230,10 @@ fn certificates() {
         "hint: --ca FILE trusts an authority of your own, --insecure registry.example any certificate of that host\n";
     assert!(run.stderr.ends_with(hint), "{}", run.stderr);
     assert_eq!(push("--ca ca.pem", &[]).code, Some(0));
-    assert_eq!(push("", &[("SSL_CERT_FILE", &certificates.ca)]).code, Some(0));
+    for variable in ["SSL_CERT_FILE", "NIX_SSL_CERT_FILE"] {
+        assert_eq!(push("", &[(variable, &certificates.ca)]).code, Some(0), "{variable}");
+    }
+    assert_eq!(push("", &[("NIX_SSL_CERT_FILE", Path::new("/no-cert-file.crt"))]).code, Some(1));
     for (flags, code) in [
         ("--insecure registry.example", 0),
         ("--insecure registry.example:443", 0),

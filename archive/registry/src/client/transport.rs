@@ -3,6 +3,7 @@
 
 use crate::client::agents::{Agents, CONNECT};
 use crate::client::answer::{Answer, read_within};
+use crate::client::certificate::roots;
 use crate::client::credential::basic;
 use crate::client::proxy::{Proxies, Proxy};
 use crate::client::resolver::Unresolved;
@@ -13,15 +14,12 @@ use crate::url::Url;
 use crate::{Error, Obstacle, Result};
 use layerstone_store::Cancel;
 use std::collections::BTreeSet;
-use std::env;
-use std::fs;
 use std::io::{self, Read};
 use std::net::ToSocketAddrs;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::Request;
-use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+use ureq::tls::RootCerts;
 use ureq::{SendBody, Timeout};
 
 /// Timeout of a request that cleans up after cancellation, its answer included. After a signal the program ends within
@@ -324,30 +322,4 @@ fn tls_error_of(error: &ureq::Error) -> Option<&rustls::Error> {
 /// Whether TLS was answered with what is none, as servers of plain HTTP do.
 fn is_plain_answer(error: &ureq::Error) -> bool {
     matches!(tls_error_of(error), Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
-}
-
-/// The certificates of authorities that are trusted.
-fn roots(options: &Options) -> Result<Vec<Certificate<'static>>> {
-    // What cannot be read of the system's is passed over, as by others: a server that needs it is not trusted then.
-    let mut system = rustls_native_certs::load_native_certs().certs;
-    // What nixpkgs' programs read, and what Nix tells the builders of downloads.
-    if let Some(file) = env::var_os("NIX_SSL_CERT_FILE") {
-        system.extend(rustls_native_certs::load_certs_from_paths(Some(Path::new(&file)), None).certs);
-    }
-    let mut roots: Vec<Certificate<'static>> =
-        system.iter().map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned()).collect();
-    let Some(path) = &options.ca else { return Ok(roots) };
-    let wrong =
-        |cause: String| Error::Setup { what: "cannot read certificates", name: path.display().to_string(), cause };
-    let text = fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    let before = roots.len();
-    for item in parse_pem(&text) {
-        if let PemItem::Certificate(certificate) = item.map_err(|e| wrong(e.to_string()))? {
-            roots.push(certificate);
-        }
-    }
-    if roots.len() == before {
-        return Err(wrong("found no certificate in PEM".to_owned()));
-    }
-    Ok(roots)
 }
