@@ -1,6 +1,8 @@
 //! System calls that fail: locks that a file system does not have, errors that come only when data is written back, kernels
 //! without openat2. strace(1) makes them fail.
 
+mod scripts;
+
 use crate::bad_output::place;
 use crate::support::{Place, Run, require_tool, skip, synth, test_name, without_summary};
 use std::fs;
@@ -221,44 +223,6 @@ fn without_threads() {
         }
         assert!(codes.contains(&Some(1)), "{line}");
     }
-}
-
-/// A sandbox that is killed while it gives files back does not say whose all of them were: that is an error, and no layer.
-#[test]
-fn a_killed_sandbox() {
-    if !has_strace() {
-        return;
-    }
-    let place = place();
-    let spec = r#"{"name": "x", "extraCommands": "mkdir etc; echo 1 > etc/a; echo 2 > etc/b", "fakeRootCommands": "chown 1:2 etc/a etc/b"}"#;
-    place.write("r.json", spec);
-    let line = "root --spec r.json -o r.layer.json --blob r.tar";
-    for when in 1..=2 {
-        let run = run(&place, "fgetxattr", &format!("signal=KILL:when={when}"), line);
-        assert_eq!(run.code, Some(1), "{}", run.stderr);
-        assert!(run.stderr.contains("its sandbox was lost: signal: 9"), "{}", run.stderr);
-        assert!(!place.join("r.layer.json").exists() && !place.join("r.tar").exists());
-        place.check_no_leftovers();
-    }
-    place.ok(line);
-}
-
-/// A sandbox whose notifier is killed, or cannot answer, does not wait for it: strace ends when all processes have.
-#[test]
-fn a_notifier_that_is_lost() {
-    if !has_strace() {
-        return;
-    }
-    let place = place();
-    place.write("r.json", r#"{"name": "x", "fakeRootCommands": "mkdir etc; echo 1 > etc/a; chown 1:2 etc/a"}"#);
-    let line = "root --spec r.json -o r.layer.json --blob r.tar";
-    let killed = run(&place, "sendto", "signal=KILL:when=1", line);
-    assert_eq!(killed.code, None, "{}", killed.stderr);
-    let failed = run(&place, "recvmsg", "error=EIO:when=1", line);
-    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
-    assert!(!place.join("r.layer.json").exists() && !place.join("r.tar").exists());
-    place.ok(line);
-    place.check_no_leftovers();
 }
 
 /// What close(2) says of an output, or of standard output where it leads to a file, is an error as well.

@@ -43,7 +43,7 @@ pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<R
     let mut command = Command::new(SELF);
     command.arg(INSIDE).args(ids.as_ref().map(|_| namespace::USERS)).env_clear().current_dir("/");
     let mut guard = ChildGuard::start("the namespace", command.stdin(Stdio::piped()))?;
-    let Some(mut stdin) = guard.child.stdin.take() else {
+    let Some(stdin) = guard.child.stdin.take() else {
         return Err(Error::Garbled("found no pipe".to_owned()));
     };
     let process = guard.child.id();
@@ -64,7 +64,8 @@ pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<R
         None => Err(Error::Garbled("found a wish for users".to_owned())),
     };
     let (received, fed) = std::thread::scope(|scope| {
-        let feeder = std::thread::Builder::new().spawn_scoped(scope, || feed(&mut stdin, &wait, &request, run));
+        let (wait, request) = (&wait, &request);
+        let feeder = std::thread::Builder::new().spawn_scoped(scope, move || feed(stdin, wait, request, run));
         let feeder = feeder.map_err(Error::io("start a thread for", "the input of the root script"))?;
         let mut host = HostSide { out: host.out, log: host.log, hello: host.hello, users: &mut map };
         let received = receive(&mut guard, Bounds::of(run, HELLO), &mut host);
@@ -80,18 +81,18 @@ pub fn run(backend: Backend, run: &Run<'_>, host: &mut HostSide<'_>) -> Result<R
     }
 }
 
-/// Gives the child what it reads: nothing until it may go on.
-fn feed(stdin: &mut ChildStdin, wait: &Receiver<Option<bool>>, request: &Request, run: &Run<'_>) -> Result<()> {
+/// Gives the child what it reads: nothing until it may go on. It reads an end of its input after an error, and so ends too.
+fn feed(mut stdin: ChildStdin, wait: &Receiver<Option<bool>>, request: &Request, run: &Run<'_>) -> Result<()> {
     let Ok(Some(has_users)) = wait.recv() else { return Ok(()) };
     let lost = |_: io::Error| Error::Garbled("it does not read".to_owned());
     if has_users {
         stdin.write_all(&[1]).map_err(lost)?;
     }
-    let mut chunks = ChunkWriter(&mut *stdin);
+    let mut chunks = ChunkWriter(&mut stdin);
     serde_json::to_writer(&mut chunks, request).map_err(|e| lost(e.into()))?;
     chunks.finish().map_err(lost)?;
     if let Some(base) = run.base {
-        let mut chunks = ChunkWriter(&mut *stdin);
+        let mut chunks = ChunkWriter(&mut stdin);
         base.write_tar(&mut chunks).map_err(|error| match error {
             Error::Tar(layerstone_tar::Error::Write { source, .. }) => lost(source),
             error => error,
@@ -101,7 +102,7 @@ fn feed(stdin: &mut ChildStdin, wait: &Receiver<Option<bool>>, request: &Request
     if let Some(contents) = &run.contents {
         let mut contents: &File = contents;
         contents.rewind().map_err(Error::io("read", "contents"))?;
-        let mut chunks = ChunkWriter(&mut *stdin);
+        let mut chunks = ChunkWriter(&mut stdin);
         let mut buffer = vec![0; PIECE];
         loop {
             match contents.read(&mut buffer).map_err(Error::io("read", "contents"))? {

@@ -242,7 +242,9 @@ fn tell_phases(ran: &Ran, report: &dyn Report) {
 /// Whether what came back is a layer.
 fn check(output: &Output, ran: &Ran, limits: Limits) -> Result<()> {
     let mut file = output.file();
-    io::Seek::rewind(&mut file).context("cannot read the layer of the root script")?;
+    let path = output.destination();
+    let no_layer = || format!("cannot read the layer of the root script: {}", path.display());
+    io::Seek::rewind(&mut file).with_context(no_layer)?;
     let read = LayerTree::read_stream(BufReader::new(io::Read::take(file, ran.size)), &Allowance::new(limits));
     read.map(drop).map_err(|error| invalid!("cannot use what the root script left: {error}"))
 }

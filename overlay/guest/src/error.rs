@@ -28,7 +28,7 @@ pub enum Error {
     #[error("cannot talk to the outside: {0}")]
     Channel(io::Error),
     /// A script ended with this status (wait(2)).
-    #[error("it done with the status {0}")]
+    #[error("it ended with the status {0}")]
     Script(i32),
     /// What was found is not what a run can go on with.
     #[error("{0}")]

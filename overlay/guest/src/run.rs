@@ -149,7 +149,10 @@ fn try_overlay() -> Result<()> {
     match is_empty {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::Found("an overlay in memory does not hide folders: needs Linux 6.6".to_owned())),
-        Err(error) => Err(Error::Found(format!("an overlay in memory cannot hide folders: {error}: needs Linux 6.6"))),
+        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+            Err(Error::Found(format!("an overlay in memory cannot hide folders: {error}: needs Linux 6.6")))
+        }
+        Err(error) => Err(Error::io("hide", directory)(error)),
     }
 }
 
