@@ -4,7 +4,7 @@ use crate::args::{Common, SyncWhen};
 use crate::command::{
     blob, build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo, derivation,
     diff, digest, explain, image, index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db,
-    overlay, prefetch, pull, push, rates, ready, report, root, schema, script, serve, stream, tarsum, why,
+    overlay, prefetch, pull, push, rates, ready, report, root, sbom, schema, script, serve, stream, tarsum, why,
 };
 use crate::config::Config;
 use crate::screen::log;
@@ -78,6 +78,7 @@ enum Command {
     Explain(explain::Options),
     Rates(rates::Options),
     Report(Box<report::Options>),
+    Sbom(Box<sbom::Options>),
     #[command(subcommand)]
     Cache(cache::Command),
     Demo(demo::Options),
@@ -138,6 +139,7 @@ impl Cli {
             Command::Explain(options) => explain::run(options, common),
             Command::Rates(options) => rates::run(options, common),
             Command::Report(options) => report::run(options, common),
+            Command::Sbom(options) => sbom::run(options, common),
             Command::Cache(command) => cache::run(command),
             Command::Demo(options) => demo::run(options, common),
             Command::Derivation(options) => derivation::run(options),

@@ -36,6 +36,7 @@ pub mod rates;
 pub mod ready;
 pub mod report;
 pub mod root;
+pub mod sbom;
 pub mod schema;
 pub mod script;
 pub mod serve;

@@ -19,10 +19,11 @@ mod write;
 pub use write::write_database;
 
 use crate::text::hash_parts;
-use crate::{Candidates, Closure, Error, ReferencesGraph, Result};
+use crate::{Candidates, Closure, Error, Origin, ReferencesGraph, Result};
 use access::Access;
 use layerstone_store::{Store, StorePath};
 use row::Rows;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,15 @@ impl Database {
         Ok(Candidates::new(&self.name(), self.read(|rows| rows.with_hashes(&hashes))?))
     }
 
+    /// The derivation and the signatures of each path.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Database::open`], or a path is outside the store.
+    pub fn origins(&self) -> Result<BTreeMap<StorePath, Origin>> {
+        Ok(self.read(|rows| rows.origins())?.into_iter().collect())
+    }
+
     /// The file, as messages say it.
     pub fn name(&self) -> String {
         self.path.display().to_string()
@@ -111,7 +121,6 @@ impl Database {
 mod tests {
     use super::*;
     use rusqlite::Connection;
-    use std::collections::BTreeMap;
     use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
@@ -203,6 +212,23 @@ mod tests {
         let after = listing(directory);
         assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
         assert!(after == before, "contents changed");
+    }
+
+    #[test]
+    fn origins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db.sqlite");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(&content()).unwrap();
+        let drv = "/nix/store/hznwmmjwl1zd5hzbbg2kg6ra1fjbsdqw-app.drv";
+        let database = Database::open(&path, &Store::new("/nix/store", "/").unwrap()).unwrap();
+        // A table without the column of signatures, as Nix 1.0 made it.
+        connection.execute("update ValidPaths set deriver = ?1 where path = ?2", [drv, APP]).unwrap();
+        let origin = || database.origins().unwrap()[&StorePath::parse(APP).unwrap()].clone();
+        assert_eq!(origin(), Origin { deriver: drv.parse().ok(), signatures: Vec::new() });
+        connection.execute_batch("alter table ValidPaths add column sigs text").unwrap();
+        connection.execute("update ValidPaths set deriver = 'unknown-deriver', sigs = 'a:1 b:2'", []).unwrap();
+        assert_eq!(origin(), Origin { deriver: None, signatures: vec!["a:1".to_owned(), "b:2".to_owned()] });
     }
 
     #[test]

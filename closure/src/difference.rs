@@ -6,12 +6,13 @@
 
 mod version;
 
+use crate::Package;
 use layerstone_store::{NarHash, StorePath};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::mem::take;
-use version::{Version, output};
+use version::Version;
 
 /// A store path with the size and the hash of its contents, as far as they are given.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -88,7 +89,7 @@ pub fn difference(old: &[Item], new: &[Item]) -> PathDiff {
     let mut sides = Sides { removed: only(&old, &new), added: only(&new, &old), changed };
     sides.pair(|item| (item.path.name(), item.size), |_| ());
     sides.pair(|item| item.path.name(), |item| item.size);
-    sides.pair(|item| (item.path.package(), output(&item.path)), |item| Version::of(&item.path));
+    sides.pair(|item| name_and_output(&item.path), |item| Version::parse(Package::of(&item.path).version));
     PathDiff {
         added: by_name(sides.added.into_iter().cloned().collect(), |item| item),
         removed: by_name(sides.removed.into_iter().cloned().collect(), |item| item),
@@ -97,6 +98,11 @@ pub fn difference(old: &[Item], new: &[Item]) -> PathDiff {
         old: Total::of(old.into_values()),
         new: Total::of(new.into_values()),
     }
+}
+
+fn name_and_output(path: &StorePath) -> (&str, &str) {
+    let package = Package::of(path);
+    (package.name, package.output)
 }
 
 impl Total {

@@ -48,6 +48,8 @@ pub mod fuzz;
 mod graph;
 mod measure;
 mod nar;
+mod origin;
+mod package;
 mod reach;
 mod scan;
 mod store_scan;
@@ -65,6 +67,8 @@ pub use file::{CLOSURE_FORMAT, CLOSURE_SCHEMA, CLOSURE_VERSION, Closure, PathInf
 pub use graph::ReferencesGraph;
 pub use measure::{measure, measure_nars};
 pub use nar::{nar_hash, nar_size};
+pub use origin::Origin;
+pub use package::Package;
 pub use scan::{Scanner, scan_tree};
 pub use store_scan::scan_store;
 pub use text::store_paths_in;

@@ -1,7 +1,8 @@
 //! Replaces the databases of Nix and Guix in builds without SQLite: every question is an error.
 
-use crate::{Candidates, Closure, Earlier, Error, Result};
+use crate::{Candidates, Closure, Earlier, Error, Origin, Result};
 use layerstone_store::{Store, StorePath};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The database of a store, which cannot be read.
@@ -47,6 +48,15 @@ impl Database {
     ///
     /// Always.
     pub fn candidates(&self, _text: &[u8]) -> Result<Candidates> {
+        Err(Error::NoSqlite { path: self.0.clone() })
+    }
+
+    /// No origins.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn origins(&self) -> Result<BTreeMap<StorePath, Origin>> {
         Err(Error::NoSqlite { path: self.0.clone() })
     }
 

@@ -58,10 +58,10 @@ pub fn image_report(
 }
 
 /// Store paths and those that each refers to.
-type References = BTreeMap<StorePath, BTreeSet<StorePath>>;
+pub(crate) type References = BTreeMap<StorePath, BTreeSet<StorePath>>;
 
 /// What a graph says of the store paths of an image, those that the image does not have left out.
-fn of_graph(graph: &ReferencesGraph, image: &ImageStorePaths, report: &dyn Report) -> Result<References> {
+pub(crate) fn of_graph(graph: &ReferencesGraph, image: &ImageStorePaths, report: &dyn Report) -> Result<References> {
     let paths: BTreeSet<&StorePath> = image.layers.iter().flat_map(BTreeMap::keys).collect();
     let known = graph.entries().iter().filter(|entry| paths.contains(&entry.path));
     let references: References = known

@@ -2,7 +2,7 @@
 
 use crate::candidates::HashPart;
 use crate::db::access::failure;
-use crate::{Error, PathInfo, Result};
+use crate::{Error, Origin, PathInfo, Result};
 use layerstone_store::{Store, StorePath};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Statement};
@@ -64,6 +64,25 @@ impl Rows<'_> {
             next += 1;
         }
         Ok(found.entries.into_iter().map(|(_, info)| info).collect())
+    }
+
+    /// The derivation and the signatures of each path, as far as the database has columns for them; a derivation that is no
+    /// store path is none.
+    pub fn origins(&self) -> Result<Vec<(StorePath, Origin)>> {
+        let names: Vec<String> =
+            self.column(&mut self.prepare("select name from pragma_table_info('ValidPaths')")?, [])?;
+        let column = |name: &'static str| if names.iter().any(|found| found == name) { name } else { "null" };
+        let query = format!("select path, {}, {} from ValidPaths", column("deriver"), column("sigs"));
+        let mut statement = self.prepare(&query)?;
+        let mut rows = statement.query([]).map_err(failure(self.path))?;
+        let mut origins = Vec::new();
+        while let Some(row) = rows.next().map_err(failure(self.path))? {
+            let text = |column| row.get_ref(column).ok().and_then(|value| value.as_str().ok()).unwrap_or_default();
+            let deriver = self.store.parse(text(1)).ok();
+            let signatures = text(2).split_ascii_whitespace().map(str::to_owned).collect();
+            origins.push((self.store_path(text(0))?, Origin { deriver, signatures }));
+        }
+        Ok(origins)
     }
 
     /// The paths with these hash parts. The name behind the dash is any; `.` comes after `-`.

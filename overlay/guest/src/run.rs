@@ -143,7 +143,7 @@ fn try_overlay() -> Result<()> {
     mount_at("overlay", Path::new("overlay"), trial.join("mnt"), MountFlags::NODEV, options)?;
     let directory = trial.join("mnt/folder");
     let hidden = std::fs::remove_dir_all(&directory).and_then(|()| std::fs::create_dir(&directory));
-    let is_empty = hidden.and_then(|()| Ok(std::fs::read_dir(&directory)?.next().is_none()));
+    let is_empty = hidden.and_then(|()| Ok(std::fs::read_dir(&directory)?.next().transpose()?.is_none()));
     unmount_at(trial.join("mnt"), UnmountFlags::empty())?;
     unmount_at(trial.join("upper"), UnmountFlags::empty())?;
     match is_empty {

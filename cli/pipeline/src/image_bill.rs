@@ -1,0 +1,190 @@
+//! Gathers the bill of materials of an image: store paths and their layers, references from a graph, from Nix's database in
+//! the image, or from the files; packages of a base from its databases.
+
+use crate::error::Context;
+use crate::image_report::{References, of_graph};
+use crate::{Report, Result, image_report, make_plain};
+use layerstone_closure::{Closure, Database, PathInfo, ReferencesGraph};
+use layerstone_image::{ImageSummary, PathSizes, StoredImage, store_paths_of};
+use layerstone_oci::Reference;
+use layerstone_sbom::{Base, Bill, LayerOf, OsPackage, OsRelease, Subject, parse_apk, parse_dpkg};
+use layerstone_store::{Limit, Scratch, Store, StorePath};
+use layerstone_tar::{Kind, Node, Tree};
+use std::collections::BTreeMap;
+use std::fs::File;
+
+/// Nix's database in an image, from the directory of its state.
+const DATABASE: &str = "db/db.sqlite";
+/// Databases of packages, and who reads them.
+const DATABASES: [(&str, fn(&[u8]) -> Vec<OsPackage>); 3] =
+    [("var/lib/dpkg/status", parse_dpkg), ("lib/apk/db/installed", parse_apk), ("usr/lib/apk/db/installed", parse_apk)];
+/// Files like dpkg's database, one for each package, in images without dpkg.
+const DPKG_PARTS: &str = "var/lib/dpkg/status.d";
+/// Names of the system, the first that is there.
+const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+/// Annotations that name the image below (OCI image-spec, annotations.md).
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+/// When an image was made that does not say it.
+const UNKNOWN_TIME: &str = "1970-01-01T00:00:01Z";
+
+/// The bill of an image that is called so. Without a graph its references are those of Nix's database in it, or of its
+/// files.
+///
+/// # Errors
+///
+/// A layer or the database is damaged, or the graph has none of the image's store paths.
+pub fn image_bill(
+    mut image: StoredImage,
+    name: &str,
+    store_dir: &str,
+    graph: Option<&ReferencesGraph>,
+    report: &dyn Report,
+) -> Result<Bill> {
+    let (summary, limits) = (ImageSummary::of(&image)?, image.limits());
+    make_plain(&mut image, limits, report)?;
+    let tree = image.tree()?;
+    let files = Files { image: &image, tree: &tree };
+    let store_paths = store_paths_of(&image, store_dir)?;
+    let database = files.database(store_dir)?;
+    let recorded = database.as_ref().map(|(_, database)| recorded(database)).transpose()?;
+    let closure = match graph.or(recorded.as_ref()) {
+        Some(graph) => known(graph, of_graph(graph, &store_paths, report)?, store_paths.paths.keys()),
+        None => scanned(&image, store_dir, report)?,
+    };
+    let mut bill = Bill::of(subject(&summary, name), &closure, created(&summary));
+    bill.set_layers(&layers(&image, &store_paths.layers));
+    if let Some((_, database)) = &database {
+        bill.set_origins(database.origins()?);
+    }
+    bill.base = files.base()?;
+    Ok(bill)
+}
+
+/// What an image is called, and its digests.
+fn subject(summary: &ImageSummary, name: &str) -> Subject {
+    let reference = Reference::unchecked(summary.repo_tags.first().map_or(name, String::as_str));
+    Subject::image(reference.name(), reference.tag(), summary.digest, summary.image_id)
+}
+
+/// When the image was made, by its config.
+fn created(summary: &ImageSummary) -> &str {
+    summary.config.get("created").and_then(serde_json::Value::as_str).unwrap_or(UNKNOWN_TIME)
+}
+
+/// The references that a database has, all of them.
+fn recorded(database: &Database) -> Result<ReferencesGraph> {
+    Ok(ReferencesGraph::new(&database.name(), database.closure(&[])?.graph)?)
+}
+
+/// The paths of an image, with what a graph says of those that it has.
+fn known<'a>(
+    graph: &ReferencesGraph,
+    mut references: References,
+    paths: impl Iterator<Item = &'a StorePath>,
+) -> Closure {
+    let entries: BTreeMap<&StorePath, &PathInfo> = graph.entries().iter().map(|entry| (&entry.path, entry)).collect();
+    let info = |path: &StorePath| PathInfo {
+        path: path.clone(),
+        nar_hash: entries.get(path).and_then(|entry| entry.nar_hash),
+        nar_size: entries.get(path).and_then(|entry| entry.nar_size),
+        references: references.remove(path).into_iter().flatten().collect(),
+    };
+    Closure { graph: paths.map(info).collect() }
+}
+
+/// The paths of an image, with the references that are found in their files; nothing is known of their NARs.
+fn scanned(image: &StoredImage, store_dir: &str, report: &dyn Report) -> Result<Closure> {
+    let (mut closure, ..) = image_report(image.clone(), None, store_dir, None, report)?.closure()?;
+    closure.graph.iter_mut().for_each(|info| info.nar_size = None);
+    Ok(closure)
+}
+
+/// The uppermost layer that holds a path.
+fn layers(image: &StoredImage, store_paths: &[PathSizes]) -> BTreeMap<StorePath, LayerOf> {
+    let descriptors = image.manifest.iter().flat_map(|stored| &stored.manifest.layers);
+    let digests = descriptors.map(|descriptor| Some(descriptor.digest)).chain(std::iter::repeat(None));
+    let mut found = BTreeMap::new();
+    for ((layer, digest), paths) in image.layers.iter().zip(digests).zip(store_paths) {
+        let layer = LayerOf { digest, diff_id: layer.diff_id };
+        found.extend(paths.keys().map(|path| (path.clone(), layer)));
+    }
+    found
+}
+
+/// The files of an image.
+struct Files<'a> {
+    image: &'a StoredImage,
+    tree: &'a Tree,
+}
+
+impl Files<'_> {
+    /// Nix's database in the image, copied into a directory that lives as long as this.
+    fn database(&self, store_dir: &str) -> Result<Option<(Scratch, Database)>> {
+        let state = Database::state_of_nix(store_dir);
+        let name = state.join(DATABASE);
+        let Some(node) = self.file(name.strip_prefix("/").unwrap_or(&name).as_os_str().as_encoded_bytes()) else {
+            return Ok(None);
+        };
+        let scratch = Scratch::create(&std::env::temp_dir())?;
+        let path = scratch.path().join("db.sqlite");
+        let mut file = File::create(&path).with_context(|| format!("cannot write: {}", path.display()))?;
+        self.image.copy_file(node, &mut file)?;
+        let database = Database::open(&path, &Store::new(store_dir, "/")?)?;
+        Ok(Some((scratch, database)))
+    }
+
+    /// What is in the image besides store paths: the system, and the packages that its databases list; none without either.
+    fn base(&self) -> Result<Option<Base>> {
+        let manifest = self.image.manifest.as_ref().map(|stored| &stored.manifest);
+        let annotation = |key: &str| manifest.and_then(|manifest| manifest.annotations.get(key)).cloned();
+        let mut base = Base {
+            name: annotation(BASE_NAME),
+            digest: annotation(BASE_DIGEST).and_then(|digest| digest.parse().ok()),
+            ..Base::default()
+        };
+        for name in OS_RELEASE {
+            if base.os.is_none()
+                && let Some(text) = self.text(name)?
+            {
+                base.os = OsRelease::parse(&text);
+            }
+        }
+        for (name, parse) in DATABASES {
+            base.packages.extend(self.text(name)?.map(|text| parse(&text)).unwrap_or_default());
+        }
+        for part in self.names_in(DPKG_PARTS) {
+            base.packages.extend(self.text(&part)?.map(|text| parse_dpkg(&text)).unwrap_or_default());
+        }
+        base.packages.sort();
+        base.packages.dedup();
+        // The name of a system without packages may be that of a store path, as base-files of Debian is.
+        Ok(Some(base).filter(|base| base.name.is_some() || base.digest.is_some() || !base.packages.is_empty()))
+    }
+
+    /// The contents of a regular file, by its name and whatever links lead to it.
+    fn text(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let Some(node) = self.file(name.as_bytes()) else { return Ok(None) };
+        if let Kind::File { size } = node.kind {
+            self.image
+                .limits()
+                .check(Limit::Descriptions, size)
+                .map_err(|e| invalid!("{}: {name}: {e}", self.image.name))?;
+        }
+        let mut text = Vec::new();
+        self.image.copy_file(node, &mut text)?;
+        Ok(Some(text))
+    }
+
+    fn names_in(&self, directory: &str) -> Vec<String> {
+        let node = self.tree.get(directory.as_bytes());
+        let names =
+            node.into_iter().flat_map(Node::children).map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+        names.map(|name| format!("{directory}/{name}")).collect()
+    }
+
+    fn file(&self, name: &[u8]) -> Option<&Node> {
+        let node = self.tree.resolve(name).ok()?.node?;
+        Some(node).filter(|node| matches!(node.kind, Kind::File { .. }))
+    }
+}

@@ -1,0 +1,131 @@
+//! `layerstone sbom`: the bill of materials of an image or a closure, and what two of them differ in.
+
+mod source;
+
+use crate::args::Common;
+use crate::args::platform::PlatformArgs;
+use crate::args::read::ReadArgs;
+use crate::overwrite::Files;
+use crate::screen::answer::print_answer;
+use crate::screen::color::Paint;
+use crate::screen::fit::clean;
+use crate::screen::out::print;
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use layerstone_oci::Time;
+use layerstone_sbom::{BillDiff, Format, MetaFile, bill_difference};
+use layerstone_store::write_text;
+use source::Source;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Write the bill of materials of an image or a closure
+///
+/// It lists each store path with its package, version, hash, references and layer, and the packages of Debian or Alpine that
+/// the databases of a base list. The references of an image are those of --graph, of Nix's database in it, or of its files.
+#[derive(Args)]
+pub struct Options {
+    /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), closure file, or references graph
+    #[arg(value_name = "IMAGE|CLOSURE", required_unless_present = "diff")]
+    source: Option<OsString>,
+    /// Show which packages were added, removed and changed from one image or closure to another, by name and version
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["source", "format", "output"])]
+    diff: Vec<OsString>,
+    /// Format of the bill
+    #[arg(long, value_enum, default_value_t = FormatArg::Cyclonedx)]
+    format: FormatArg,
+    /// Take references and hashes from this closure file or references graph; several are merged
+    #[arg(long, value_name = "FILE")]
+    graph: Vec<PathBuf>,
+    /// Take licences, homepages and what else evaluation knows of store paths from this file (layerstone/meta)
+    #[arg(long, value_name = "FILE")]
+    meta: Vec<PathBuf>,
+    /// What the bill is of [default: the image's name, the file's name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Organization that supplies what no --meta says another supplier of
+    #[arg(long, value_name = "NAME")]
+    supplier: Option<String>,
+    /// When that was made [default: SOURCE_DATE_EPOCH, or what the image says]
+    #[arg(long, value_name = "TIME")]
+    created: Option<Time>,
+    /// The store directory of images
+    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
+    store: String,
+    /// File to write
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    /// Print the difference as JSON
+    #[arg(long, requires = "diff")]
+    json: bool,
+    #[command(flatten)]
+    platform: PlatformArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// The formats by their names.
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatArg {
+    /// CycloneDX 1.6, JSON
+    Cyclonedx,
+    /// SPDX 2.3, JSON
+    Spdx,
+    /// SPDX 3.0.1, JSON-LD
+    Spdx3,
+}
+
+impl FormatArg {
+    fn format(self) -> Format {
+        match self {
+            FormatArg::Cyclonedx => Format::CycloneDx,
+            FormatArg::Spdx => Format::Spdx2,
+            FormatArg::Spdx3 => Format::Spdx3,
+        }
+    }
+}
+
+pub fn run(options: &Options, common: &Common) -> Result<()> {
+    let registries = options.read.registries(common);
+    let opener = options.read.opener(&registries, common);
+    let wanted = options.platform.of_image();
+    let source = Source { opener: &opener, wanted: &wanted, store_dir: &options.store, graphs: &options.graph };
+    if let [old, new] = &options.diff[..] {
+        let diff = bill_difference(&source.bill(old, None)?, &source.bill(new, None)?);
+        return match options.json {
+            true => print_answer("sbom --diff", &serde_json::to_value(diff)?),
+            false => print(text(&diff, common.color.of_stdout())),
+        };
+    }
+    let text = options.source.as_deref().context("nothing to write a bill of")?;
+    let place = crate::args::read::parse_place(text)?;
+    let files = Files::default().reads(place.path()).reads(&options.graph).reads(&options.meta);
+    files.reads(options.read.files()).writes([&options.output]).check()?;
+    let mut bill = source.bill(text, options.created)?;
+    for path in &options.meta {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
+        bill.set_meta(&MetaFile::parse(&bytes, &path.display().to_string())?);
+    }
+    if let Some(name) = &options.name {
+        bill.subject.name.clone_from(name);
+    }
+    bill.supplier.clone_from(&options.supplier);
+    Ok(write_text(&options.output, &bill.write(options.format.format()))?)
+}
+
+/// `+ added`, `- removed`, `  changed OLD -> NEW`, a line each.
+fn text(diff: &BillDiff, paint: Paint) -> String {
+    let of = |name: &str, versions: &BTreeSet<String>| {
+        let versions: Vec<&str> = versions.iter().map(String::as_str).filter(|version| !version.is_empty()).collect();
+        clean(format!("{name} {}", versions.join(", ")).trim_end())
+    };
+    let removed = diff.removed.iter().map(|it| paint.gone(format!("- {}", of(&it.name, &it.versions))));
+    let added = diff.added.iter().map(|it| paint.sent(format!("+ {}", of(&it.name, &it.versions))));
+    let changed = diff.changed.iter().map(|it| format!("~ {} -> {}", of(&it.name, &it.old), of("", &it.new).trim()));
+    let lines: Vec<String> = removed.chain(added).chain(changed).map(|line| line + "\n").collect();
+    match lines.is_empty() {
+        true => "no package was added, removed or changed\n".to_owned(),
+        false => lines.concat(),
+    }
+}

@@ -1,0 +1,200 @@
+//! Gathers what a bill of materials says, whatever its format: an image or a closure, store paths, a base.
+
+use crate::{Meta, MetaFile, OsPackage, OsRelease};
+use layerstone_closure::{Closure, Origin, Package, PathInfo};
+use layerstone_store::{Digest, StorePath};
+use std::collections::BTreeMap;
+
+/// A bill of materials.
+#[derive(Clone, Debug)]
+pub struct Bill {
+    /// What it is of.
+    pub subject: Subject,
+    /// When that was made, in the form of RFC 3339, in UTC and whole seconds, as SPDX wants it.
+    pub created: String,
+    /// The store paths, sorted by path.
+    pub components: Vec<Component>,
+    /// The image below, or what an image has besides store paths.
+    pub base: Option<Base>,
+    /// The version of the program that writes it.
+    pub tool_version: String,
+    /// Who supplies what no meta says another supplier of.
+    pub supplier: Option<String>,
+}
+
+/// What a bill is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// What it is called.
+    pub name: String,
+    /// Its tag; none for a closure.
+    pub tag: Option<String>,
+    /// The digest of its manifest; none for a closure, and in a docker archive.
+    pub digest: Option<Digest>,
+    /// The digest of its config; none for a closure.
+    pub image_id: Option<Digest>,
+    /// The store paths that nothing else in the closure refers to, sorted.
+    pub roots: Vec<StorePath>,
+}
+
+/// A store path.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Path, NAR hash and size, references.
+    pub info: PathInfo,
+    /// sha512 of its NAR in hexadecimal digits.
+    pub sha512: Option<String>,
+    /// The derivation that made it, as the database of a store says.
+    pub deriver: Option<StorePath>,
+    /// Nix's signatures, `KEY-NAME:BASE64`, as the database of a store says.
+    pub signatures: Vec<String>,
+    /// The layer that holds it.
+    pub layer: Option<LayerOf>,
+    /// What only evaluation knows.
+    pub meta: Option<Meta>,
+}
+
+/// The layer that holds a store path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerOf {
+    /// sha256 of its blob; none where layers are plain tars in an archive.
+    pub digest: Option<Digest>,
+    /// sha256 of its tar.
+    pub diff_id: Digest,
+}
+
+/// What an image has that is in no store path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// What the image below is called, where that is known.
+    pub name: Option<String>,
+    /// The digest of its manifest, where that is known.
+    pub digest: Option<Digest>,
+    /// The system that is in it.
+    pub os: Option<OsRelease>,
+    /// What its databases of packages list, sorted.
+    pub packages: Vec<OsPackage>,
+}
+
+impl Subject {
+    /// A closure that is called so.
+    pub fn closure(name: &str) -> Subject {
+        Subject { name: name.to_owned(), tag: None, digest: None, image_id: None, roots: Vec::new() }
+    }
+
+    /// An image that is called so.
+    pub fn image(name: &str, tag: Option<&str>, digest: Option<Digest>, image_id: Digest) -> Subject {
+        let (name, tag) = (name.to_owned(), tag.map(str::to_owned));
+        Subject { name, tag, digest, image_id: Some(image_id), roots: Vec::new() }
+    }
+
+    pub(crate) fn is_image(&self) -> bool {
+        self.image_id.is_some()
+    }
+
+    /// The digest that alone says which image it is.
+    pub(crate) fn identity(&self) -> Option<Digest> {
+        self.digest.or(self.image_id)
+    }
+
+    /// What its version is: that digest.
+    pub(crate) fn version(&self) -> Option<String> {
+        self.identity().map(|digest| digest.to_string())
+    }
+}
+
+impl Bill {
+    /// That of a closure; its roots become those of the subject.
+    pub fn of(subject: Subject, closure: &Closure, created: &str) -> Bill {
+        let components = closure.graph.iter().map(|info| Component {
+            info: info.clone(),
+            sha512: None,
+            deriver: None,
+            signatures: Vec::new(),
+            layer: None,
+            meta: None,
+        });
+        Bill {
+            subject: Subject { roots: closure.roots(), ..subject },
+            created: created.to_owned(),
+            components: components.collect(),
+            base: None,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            supplier: None,
+        }
+    }
+
+    /// Who supplies a store path.
+    pub(crate) fn supplier_of<'a>(&'a self, component: &'a Component) -> Option<&'a str> {
+        component.meta.as_ref().and_then(|meta| meta.supplier.as_deref()).or(self.supplier.as_deref())
+    }
+
+    /// Names and versions of all packages: of store paths, then of the base.
+    pub fn packages(&self) -> impl Iterator<Item = (&str, &str)> {
+        let of_base = self.base.iter().flat_map(|base| &base.packages);
+        let components = self.components.iter().map(|component| (component.name(), component.version()));
+        components.chain(of_base.map(|package| (&*package.name, &*package.version)))
+    }
+
+    /// Says what the database of a store says of paths.
+    pub fn set_origins(&mut self, mut origins: BTreeMap<StorePath, Origin>) {
+        for component in &mut self.components {
+            let origin = origins.remove(&component.info.path).unwrap_or_default();
+            (component.deriver, component.signatures) = (origin.deriver, origin.signatures);
+        }
+    }
+
+    /// Says what evaluation knows of paths; of some of them, or of others, is fine.
+    pub fn set_meta(&mut self, file: &MetaFile) {
+        for component in &mut self.components {
+            component.meta = file.paths.get(&component.info.path).cloned();
+        }
+    }
+
+    /// Says which layer holds which path.
+    pub fn set_layers(&mut self, layers: &BTreeMap<StorePath, LayerOf>) {
+        for component in &mut self.components {
+            component.layer = layers.get(&component.info.path).copied();
+        }
+    }
+}
+
+impl Component {
+    /// Its path.
+    pub fn path(&self) -> &StorePath {
+        &self.info.path
+    }
+
+    /// The name of its package, as evaluation or the path says it.
+    pub fn name(&self) -> &str {
+        let known = self.meta.as_ref().and_then(|meta| meta.name.as_deref());
+        known.unwrap_or(Package::of(&self.info.path).name)
+    }
+
+    /// The version of its package, as evaluation or the path says it; empty if there is none.
+    pub fn version(&self) -> &str {
+        let known = self.meta.as_ref().and_then(|meta| meta.version.as_deref());
+        known.unwrap_or(Package::of(&self.info.path).version)
+    }
+
+    /// What formats have no field for, under the names that sbomnix uses for some of it.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let (info, output) = (&self.info, Package::of(&self.info.path).output);
+        let mut facts = Vec::new();
+        facts.extend(self.deriver.iter().map(|deriver| ("nix:drv_path", deriver.to_string())));
+        facts.extend((!output.is_empty()).then(|| ("nix:output", output.to_owned())));
+        facts.extend(info.nar_hash.map(|hash| ("nix:nar_hash", hash.to_string())));
+        facts.extend(info.nar_size.map(|size| ("nix:nar_size", size.to_string())));
+        facts.extend(self.signatures.iter().map(|signature| ("nix:signature", signature.clone())));
+        if let Some(layer) = &self.layer {
+            facts.extend(layer.digest.map(|digest| ("oci:layer:digest", digest.to_string())));
+            facts.push(("oci:layer:diff_id", layer.diff_id.to_string()));
+        }
+        facts
+    }
+
+    /// The other paths that it refers to.
+    pub(crate) fn references(&self) -> impl Iterator<Item = &StorePath> {
+        self.info.references.iter().filter(|path| **path != self.info.path)
+    }
+}
