@@ -155,6 +155,7 @@ mod report;
 mod reports;
 mod root_script;
 mod sandbox;
+mod sbom;
 mod screens;
 mod settings;
 mod shared_folders;

@@ -13,6 +13,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::mem::take;
 use version::Version;
+pub use version::compare_versions;
 
 /// A store path with the size and the hash of its contents, as far as they are given.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -15,6 +15,7 @@
 use crate::tree::{Node, Step, Walk, read_file};
 use crate::{Error, Result};
 use layerstone_store::{Hasher, NarHash};
+use sha2::{Digest as _, Sha512};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -39,6 +40,18 @@ pub fn nar_size(path: &Path) -> Result<u64> {
 /// A file cannot be read, changes its size while it is read, or is not a file, directory or link.
 pub fn nar_hash(path: &Path) -> Result<(NarHash, u64)> {
     hash_nar(path, |_| ())
+}
+
+/// [`nar_hash`], and the sha512 of the NAR in hexadecimal digits, which some rules for bills of materials want (BSI
+/// TR-03183-2); read once for both.
+///
+/// # Errors
+///
+/// Those of [`nar_hash`].
+pub fn nar_sha512(path: &Path) -> Result<(NarHash, u64, String)> {
+    let mut hasher = Sha512::new();
+    let (hash, size) = hash_nar(path, |bytes| hasher.update(bytes))?;
+    Ok((hash, size, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 /// [`nar_hash`], while `sink` gets the NAR in chunks. Memory does not grow with the size of a file.
@@ -167,7 +180,10 @@ mod tests {
     /// The expected hash is that of `nix-hash --type sha256 --base32`, the size that of `nix-store --dump | wc -c`.
     #[track_caller]
     fn check(path: &Path, hash: &str, size: u64) {
-        assert_eq!(nar_hash(path).unwrap(), (format!("sha256:{hash}").parse().unwrap(), size));
+        let expected = (format!("sha256:{hash}").parse().unwrap(), size);
+        assert_eq!(nar_hash(path).unwrap(), expected);
+        let (hash, size, sha512) = nar_sha512(path).unwrap();
+        assert_eq!(((hash, size), sha512.len()), (expected, 128));
         assert_eq!(nar_size(path).unwrap(), size);
     }
 

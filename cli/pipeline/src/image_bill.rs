@@ -4,12 +4,14 @@
 use crate::error::Context;
 use crate::image_report::{References, of_graph};
 use crate::{Report, Result, image_report, make_plain};
-use layerstone_closure::{Closure, Database, PathInfo, ReferencesGraph};
+use layerstone_closure::{Closure, Database, PathInfo, ReferencesGraph, nar_sha512};
 use layerstone_image::{ImageSummary, PathSizes, StoredImage, store_paths_of};
+use layerstone_layer::Progress;
 use layerstone_oci::Reference;
-use layerstone_sbom::{Base, Bill, LayerOf, OsPackage, OsRelease, Subject, parse_apk, parse_dpkg};
+use layerstone_sbom::{Base, Bill, Component, LayerOf, OsPackage, OsRelease, Subject, parse_apk, parse_dpkg};
 use layerstone_store::{Limit, Scratch, Store, StorePath};
 use layerstone_tar::{Kind, Node, Tree};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fs::File;
 
@@ -61,6 +63,28 @@ pub fn image_bill(
     Ok(bill)
 }
 
+/// Adds the sha512 of the NAR of each path, which is read in the store for it; and its NAR hash and size where they lack.
+///
+/// # Errors
+///
+/// A path cannot be read, or is not the one whose NAR hash is known; of several, the first one is named.
+pub fn add_sha512(bill: &mut Bill, store: &Store, report: &dyn Report) -> Result<()> {
+    let sizes = bill.components.iter().map(|component| component.info.nar_size.unwrap_or(0)).sum();
+    report.during("hashing", Some(sizes), Vec::new(), |meter: &Progress| {
+        let add = |component: &mut Component| -> Result<()> {
+            let (path, info) = (store.locate(component.path().as_str()), &mut component.info);
+            let (hash, size, sha512) = nar_sha512(&path)?;
+            if let Some(expected) = info.nar_hash.filter(|expected| *expected != hash) {
+                bail!("wrong NAR hash: {}: found {hash}, expected {expected}", path.display());
+            }
+            (info.nar_hash, info.nar_size, component.sha512) = (Some(hash), Some(size), Some(sha512));
+            Ok(meter.count(usize::try_from(size).unwrap_or(usize::MAX))?)
+        };
+        let added: Vec<Result<()>> = bill.components.par_iter_mut().map(add).collect();
+        added.into_iter().collect()
+    })
+}
+
 /// What an image is called, and its digests.
 fn subject(summary: &ImageSummary, name: &str) -> Subject {
     let reference = Reference::unchecked(summary.repo_tags.first().map_or(name, String::as_str));
@@ -105,8 +129,8 @@ fn layers(image: &StoredImage, store_paths: &[PathSizes]) -> BTreeMap<StorePath,
     let descriptors = image.manifest.iter().flat_map(|stored| &stored.manifest.layers);
     let digests = descriptors.map(|descriptor| Some(descriptor.digest)).chain(std::iter::repeat(None));
     let mut found = BTreeMap::new();
-    for ((layer, digest), paths) in image.layers.iter().zip(digests).zip(store_paths) {
-        let layer = LayerOf { digest, diff_id: layer.diff_id };
+    for (number, ((layer, digest), paths)) in image.layers.iter().zip(digests).zip(store_paths).enumerate() {
+        let layer = LayerOf { number, digest, diff_id: layer.diff_id };
         found.extend(paths.keys().map(|path| (path.clone(), layer)));
     }
     found

@@ -1,18 +1,21 @@
 //! `layerstone sbom`: the bill of materials of an image or a closure, and what two of them differ in.
 
 mod source;
+mod vulnerabilities;
 
 use crate::args::Common;
 use crate::args::platform::PlatformArgs;
 use crate::args::read::ReadArgs;
+use crate::args::store::StoreArgs;
 use crate::overwrite::Files;
 use crate::screen::answer::print_answer;
 use crate::screen::color::Paint;
 use crate::screen::fit::clean;
 use crate::screen::out::print;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use layerstone_oci::Time;
+use layerstone_pipeline::add_sha512;
 use layerstone_sbom::{BillDiff, Format, MetaFile, bill_difference};
 use layerstone_store::write_text;
 use source::Source;
@@ -32,6 +35,10 @@ pub struct Options {
     /// Show which packages were added, removed and changed from one image or closure to another, by name and version
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["source", "format", "output"])]
     diff: Vec<OsString>,
+    /// Show which packages a file of advisories says are vulnerable (OSV records, or OpenVEX), and what brings them in;
+    /// status 1 if there are any
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["diff", "format", "output"])]
+    vulns: Vec<PathBuf>,
     /// Format of the bill
     #[arg(long, value_enum, default_value_t = FormatArg::Cyclonedx)]
     format: FormatArg,
@@ -50,15 +57,17 @@ pub struct Options {
     /// When that was made [default: SOURCE_DATE_EPOCH, or what the image says]
     #[arg(long, value_name = "TIME")]
     created: Option<Time>,
-    /// The store directory of images
-    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
-    store: String,
+    /// Add the sha512 of each path's NAR, which is read in the store of this machine for it
+    #[arg(long)]
+    sha512: bool,
     /// File to write
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Print the difference as JSON
-    #[arg(long, requires = "diff")]
+    /// Print the answer of --diff or --vulns as JSON
+    #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    store: StoreArgs,
     #[command(flatten)]
     platform: PlatformArgs,
     #[command(flatten)]
@@ -90,7 +99,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let registries = options.read.registries(common);
     let opener = options.read.opener(&registries, common);
     let wanted = options.platform.of_image();
-    let source = Source { opener: &opener, wanted: &wanted, store_dir: &options.store, graphs: &options.graph };
+    let store = options.store.store()?;
+    let source = Source { opener: &opener, wanted: &wanted, store_dir: store.dir(), graphs: &options.graph };
     if let [old, new] = &options.diff[..] {
         let diff = bill_difference(&source.bill(old, None)?, &source.bill(new, None)?);
         return match options.json {
@@ -98,14 +108,23 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             false => print(text(&diff, common.color.of_stdout())),
         };
     }
+    if options.json && options.vulns.is_empty() {
+        bail!("--json: expected --diff or --vulns, whose answers it prints; a bill is JSON in any format");
+    }
     let text = options.source.as_deref().context("nothing to write a bill of")?;
     let place = crate::args::read::parse_place(text)?;
-    let files = Files::default().reads(place.path()).reads(&options.graph).reads(&options.meta);
+    let files = Files::default().reads(place.path()).reads(&options.graph).reads(&options.meta).reads(&options.vulns);
     files.reads(options.read.files()).writes([&options.output]).check()?;
     let mut bill = source.bill(text, options.created)?;
     for path in &options.meta {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
         bill.set_meta(&MetaFile::parse(&bytes, &path.display().to_string())?);
+    }
+    if !options.vulns.is_empty() {
+        return vulnerabilities::show(&bill, &options.vulns, options.json, common);
+    }
+    if options.sha512 {
+        add_sha512(&mut bill, &store, common)?;
     }
     if let Some(name) = &options.name {
         bill.subject.name.clone_from(name);

@@ -57,6 +57,8 @@ pub struct Component {
 /// The layer that holds a store path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerOf {
+    /// Its number in the image, 0 being the bottom one.
+    pub number: usize,
     /// sha256 of its blob; none where layers are plain tars in an archive.
     pub digest: Option<Digest>,
     /// sha256 of its tar.
@@ -127,6 +129,11 @@ impl Bill {
     /// Who supplies a store path.
     pub(crate) fn supplier_of<'a>(&'a self, component: &'a Component) -> Option<&'a str> {
         component.meta.as_ref().and_then(|meta| meta.supplier.as_deref()).or(self.supplier.as_deref())
+    }
+
+    /// The store paths as a closure.
+    pub fn closure(&self) -> Closure {
+        Closure { graph: self.components.iter().map(|component| component.info.clone()).collect() }
     }
 
     /// Names and versions of all packages: of store paths, then of the base.

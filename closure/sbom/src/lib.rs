@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advisory;
 mod bill;
 mod cyclonedx;
 mod difference;
@@ -32,6 +33,7 @@ mod package_url;
 mod spdx2;
 mod spdx3;
 
+pub use advisory::{Advisories, Finding};
 pub use bill::{Base, Bill, Component, LayerOf, Subject};
 pub use difference::{BillDiff, PackageVersions, VersionChange, bill_difference};
 pub use error::{Error, Result};

@@ -1,5 +1,7 @@
 //! Compares versions in Nix's order.
 
+use std::cmp::Ordering;
+
 /// A version, part by part; the order is that of `nix-env --upgrade`: `1.9` < `1.10`, `1.0pre2` < `1.0` < `1.0a` <
 /// `1.0.1` (nix, src/libstore/names.cc, `compareVersions`).
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +18,11 @@ enum Part<'a> {
     Text(&'a str),
     /// A number, as so many digits, without leading zeros.
     Number(usize, &'a str),
+}
+
+/// Compares versions as `nix-env --upgrade` does.
+pub fn compare_versions(a: &str, b: &str) -> Ordering {
+    Version::parse(a).cmp(&Version::parse(b))
 }
 
 impl<'a> Version<'a> {

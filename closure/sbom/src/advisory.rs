@@ -1,0 +1,316 @@
+//! Joins a bill of materials with advisories of vulnerabilities that somebody has as a file: OSV records, or an OpenVEX
+//! document. Asks nobody.
+//!
+//! A package of a store path is meant by its name, or by a package URL of any type with that name; its versions are ordered
+//! as Nix orders them. Packages of a base are meant in the ecosystem of their distribution alone, by the name of the source
+//! package too, and ordered as dpkg orders them.
+
+mod open_vex;
+mod order;
+mod osv;
+
+use crate::{Bill, Error, OsPackage, PackageSource, Result};
+use layerstone_store::StorePath;
+use order::{Order, is_before};
+use serde_json::Value;
+
+/// What a file says of vulnerabilities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advisories(Vec<Advisory>);
+
+/// What is said of one vulnerability and one package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Advisory {
+    id: String,
+    summary: String,
+    /// Of the package.
+    name: String,
+    /// A distribution's, `debian` or `alpine`; none for upstream's and any other.
+    distribution: Option<String>,
+    versions: Versions,
+    is_affected: bool,
+}
+
+/// The versions that are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Versions {
+    All,
+    /// These alone, and those in the ranges.
+    Some {
+        listed: Vec<String>,
+        ranges: Vec<Range>,
+    },
+}
+
+/// From a version on, up to another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Range {
+    /// The first version; none from the beginning.
+    introduced: Option<String>,
+    /// The first version that is not meant any more.
+    fixed: Option<String>,
+    /// The last version that is meant.
+    last: Option<String>,
+}
+
+/// A package of a bill that has a vulnerability.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// The vulnerability: `CVE-2024-1`, `GHSA-…`.
+    pub id: String,
+    /// The package.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The store path; none for a package of the base.
+    pub path: Option<StorePath>,
+    /// The first versions without it, as far as the file tells them.
+    pub fixed: Vec<String>,
+    /// What it is, in a sentence; empty if the file does not say it.
+    pub summary: String,
+}
+
+impl Advisories {
+    /// Reads a file, which messages call so: an OSV record, a list of them, `{"vulns": […]}` as OSV's server answers, or an
+    /// OpenVEX document.
+    ///
+    /// # Errors
+    ///
+    /// It is no JSON, or none of these.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Advisories> {
+        let wrong = |cause: String| Error::Malformed { what: "advisories", name: name.to_owned(), cause };
+        let value: Value = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
+        let is_vex = value.get("@context").and_then(Value::as_str).is_some_and(|it| it.contains("openvex.dev"));
+        let read = if is_vex { open_vex::read(value) } else { osv::read(value) };
+        read.map(Advisories).map_err(wrong)
+    }
+
+    /// Both: what one says is not affected is left out of what the other says.
+    pub fn merge(&mut self, other: Advisories) {
+        self.0.extend(other.0);
+    }
+
+    /// What of a bill has a vulnerability, sorted; what the file says is not affected, or fixed, is left out.
+    pub fn find(&self, bill: &Bill) -> Vec<Finding> {
+        let of_base = bill.base.iter().flat_map(|base| &base.packages);
+        let paths = bill.components.iter().map(|component| Subject {
+            names: vec![component.name()],
+            version: component.version(),
+            package: None,
+            path: Some(component.path()),
+        });
+        let packages = of_base.map(|package| Subject {
+            names: [Some(&*package.name), package.source.as_deref()].into_iter().flatten().collect(),
+            version: &package.version,
+            package: Some(package),
+            path: None,
+        });
+        let mut found: Vec<Finding> = paths.chain(packages).flat_map(|subject| self.of(&subject)).collect();
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    fn of(&self, subject: &Subject<'_>) -> Vec<Finding> {
+        let about: Vec<&Advisory> = self.0.iter().filter(|it| it.is_about(subject)).collect();
+        let is_denied = |id: &str| about.iter().any(|it| !it.is_affected && it.id == id);
+        let affected = about.iter().filter(|it| it.is_affected && !is_denied(&it.id));
+        affected.map(|advisory| advisory.finding(subject)).collect()
+    }
+}
+
+/// A package that advisories may be about.
+struct Subject<'a> {
+    names: Vec<&'a str>,
+    version: &'a str,
+    package: Option<&'a OsPackage>,
+    path: Option<&'a StorePath>,
+}
+
+impl Subject<'_> {
+    fn order(&self) -> Order {
+        if self.package.is_some() { Order::Dpkg } else { Order::Nix }
+    }
+
+    fn distribution(&self) -> Option<&'static str> {
+        self.package.map(|package| match package.from {
+            PackageSource::Dpkg => "debian",
+            PackageSource::Apk => "alpine",
+        })
+    }
+}
+
+impl Advisory {
+    fn is_about(&self, subject: &Subject<'_>) -> bool {
+        let is_named = subject.names.iter().any(|name| name.eq_ignore_ascii_case(&self.name));
+        let is_place = match (&self.distribution, subject.distribution()) {
+            (Some(found), Some(own)) => found == own,
+            (None, None) => true,
+            _ => false,
+        };
+        is_named && is_place && self.versions.have(subject.version, subject.order())
+    }
+
+    fn finding(&self, subject: &Subject<'_>) -> Finding {
+        let fixed = match &self.versions {
+            Versions::All => Vec::new(),
+            Versions::Some { ranges, .. } => ranges.iter().filter_map(|range| range.fixed.clone()).collect(),
+        };
+        Finding {
+            id: self.id.clone(),
+            name: subject.names[0].to_owned(),
+            version: subject.version.to_owned(),
+            path: subject.path.cloned(),
+            fixed,
+            summary: self.summary.clone(),
+        }
+    }
+}
+
+impl Versions {
+    /// Whether a version is meant. One that is not known is, if any may be: silence would be taken for an answer.
+    fn have(&self, version: &str, order: Order) -> bool {
+        match self {
+            Versions::All => true,
+            Versions::Some { .. } if version.is_empty() => true,
+            Versions::Some { listed, ranges } => {
+                listed.iter().any(|listed| listed == version) || ranges.iter().any(|range| range.has(version, order))
+            }
+        }
+    }
+}
+
+impl Range {
+    fn has(&self, version: &str, order: Order) -> bool {
+        let before = |end: &Option<String>, then: &dyn Fn(&str) -> bool| end.as_deref().is_none_or(then);
+        before(&self.introduced, &|first| !is_before(version, first, order))
+            && before(&self.fixed, &|fixed| is_before(version, fixed, order))
+            && before(&self.last, &|last| !is_before(last, version, order))
+    }
+}
+
+/// The name that a package URL has, without its namespace, and the distribution that it is of.
+fn name_of_url(url: &str) -> Option<(String, Option<String>, Option<String>)> {
+    let rest = url.strip_prefix("pkg:")?.split(['?', '#']).next()?;
+    let (rest, version) = match rest.rsplit_once('@') {
+        Some((rest, version)) => (rest, Some(unescape(version))),
+        None => (rest, None),
+    };
+    let (kind, rest) = rest.split_once('/')?;
+    let distribution = match kind {
+        "deb" => Some("debian".to_owned()),
+        "apk" => Some("alpine".to_owned()),
+        _ => None,
+    };
+    Some((unescape(rest.rsplit('/').next()?), distribution, version))
+}
+
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match (first, code) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Base, Subject as BillSubject};
+    use layerstone_closure::{Closure, PathInfo};
+
+    fn bill(paths: &[&str]) -> Bill {
+        let info = |name: &&str| PathInfo {
+            path: format!("/nix/store/{}-{name}", "0".repeat(32)).parse().unwrap(),
+            nar_hash: None,
+            nar_size: None,
+            references: Vec::new(),
+        };
+        let package = OsPackage {
+            name: "libssl3".to_owned(),
+            version: "3.0.11-1~deb12u2".to_owned(),
+            architecture: "amd64".to_owned(),
+            source: Some("openssl".to_owned()),
+            from: PackageSource::Dpkg,
+        };
+        let closure = Closure { graph: paths.iter().map(info).collect() };
+        let base = Base { packages: vec![package], ..Base::default() };
+        Bill { base: Some(base), ..Bill::of(BillSubject::closure("x"), &closure, "") }
+    }
+
+    #[track_caller]
+    fn check(advisories: &str, expected: &[&str]) {
+        let advisories = Advisories::parse(advisories.as_bytes(), "a.json").unwrap();
+        let found = advisories.find(&bill(&["openssl-3.0.11", "openssl-3.0.14-dev", "zlib-1.3", "app"]));
+        let lines: Vec<String> = found
+            .iter()
+            .map(|it| {
+                let place = if it.path.is_some() { "store" } else { "base" };
+                format!("{} {} {} {place} {}", it.id, it.name, it.version, it.fixed.join(","))
+            })
+            .collect();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn of_osv() {
+        let record = |package: &str, rest: &str| {
+            format!(r#"{{"id": "CVE-1", "summary": "s", "affected": [{{"package": {package}, {rest}}}]}}"#)
+        };
+        let range = r#""ranges": [{"type": "SEMVER", "events": [{"introduced": "3.0.0"}, {"fixed": "3.0.13"}]}]"#;
+        let upstream = record(r#"{"name": "openssl", "ecosystem": "OSS-Fuzz"}"#, range);
+        check(&upstream, &["CVE-1 openssl 3.0.11 store 3.0.13"]);
+        check(&format!("[{upstream}]"), &["CVE-1 openssl 3.0.11 store 3.0.13"]);
+        check(&format!(r#"{{"vulns": [{upstream}]}}"#), &["CVE-1 openssl 3.0.11 store 3.0.13"]);
+        // Two ranges in one list of events; the last one that is affected.
+        let range = r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "3.0.5"}, {"introduced": "3.0.14"},
+            {"last_affected": "3.0.14"}]}]"#;
+        check(&record(r#"{"name": "OpenSSL"}"#, range), &["CVE-1 openssl 3.0.14 store 3.0.5"]);
+        check(&record(r#"{"name": "zlib"}"#, r#""versions": ["1.2", "1.3"]"#), &["CVE-1 zlib 1.3 store "]);
+        check(&record(r#"{"purl": "pkg:generic/zlib"}"#, r#""versions": ["1.2"]"#), &[]);
+        // What has no version may be affected.
+        check(&record(r#"{"name": "app"}"#, r#""versions": ["9"]"#), &["CVE-1 app  store "]);
+        // Debian's are of Debian's packages, by the name of the source, and in Debian's order.
+        let debian = r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "3.0.11-1"}]}]"#;
+        check(
+            &record(r#"{"name": "openssl", "ecosystem": "Debian:12"}"#, debian),
+            &["CVE-1 libssl3 3.0.11-1~deb12u2 base 3.0.11-1"],
+        );
+        // Of commits nothing can be said.
+        check(&record(r#"{"name": "zlib"}"#, r#""ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}]"#), &[]);
+    }
+
+    #[test]
+    fn of_open_vex() {
+        let vex = |status: &str, product: &str| {
+            format!(
+                r#"{{"@context": "https://openvex.dev/ns/v0.2.0", "statements": [{{"vulnerability": {{"name": "CVE-2"}},
+                "products": [{{"@id": "{product}"}}], "status": "{status}"}}]}}"#
+            )
+        };
+        let both = ["CVE-2 openssl 3.0.11 store ", "CVE-2 openssl 3.0.14 store "];
+        check(&vex("affected", "pkg:nix/openssl"), &both);
+        check(&vex("under_investigation", "pkg:nix/openssl@3.0.14"), &both[1..]);
+        check(&vex("not_affected", "pkg:nix/openssl"), &[]);
+        check(&vex("affected", "pkg:deb/debian/openssl"), &["CVE-2 libssl3 3.0.11-1~deb12u2 base "]);
+    }
+
+    #[test]
+    fn what_is_none() {
+        for bad in ["", "[", "1", "{}", r#"[{"id": 1}]"#, r#"{"@context": "https://openvex.dev/ns"}"#] {
+            let error = Advisories::parse(bad.as_bytes(), "a.json").unwrap_err().to_string();
+            assert!(error.starts_with("malformed advisories: a.json: "), "{error}");
+        }
+    }
+}

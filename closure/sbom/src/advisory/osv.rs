@@ -1,0 +1,118 @@
+//! Reads OSV records (ossf.github.io/osv-schema, 1.6): which versions of which package a vulnerability is in.
+
+use super::{Advisory, Range, Versions, name_of_url};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Record {
+    id: String,
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    affected: Vec<Affected>,
+    /// Set where the record was taken back.
+    #[serde(default)]
+    withdrawn: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Affected {
+    #[serde(default)]
+    package: Package,
+    #[serde(default)]
+    ranges: Vec<OsvRange>,
+    #[serde(default)]
+    versions: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Package {
+    name: String,
+    ecosystem: String,
+    purl: String,
+}
+
+#[derive(Deserialize)]
+struct OsvRange {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    events: Vec<Event>,
+}
+
+/// One of these.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Event {
+    introduced: Option<String>,
+    fixed: Option<String>,
+    last_affected: Option<String>,
+}
+
+/// A record, a list of them, or a list below `vulns`.
+pub(super) fn read(value: Value) -> Result<Vec<Advisory>, String> {
+    let records = match value {
+        Value::Array(records) => records,
+        Value::Object(mut object) => match object.remove("vulns") {
+            Some(Value::Array(records)) => records,
+            Some(other) => return Err(format!("vulns: found {other}, expected a list of OSV records")),
+            None => vec![Value::Object(object)],
+        },
+        other => return Err(format!("found {other}, expected OSV records or an OpenVEX document")),
+    };
+    let mut advisories = Vec::new();
+    for record in records {
+        let record: Record = serde_json::from_value(record).map_err(|e| format!("an OSV record: {e}"))?;
+        if record.withdrawn.is_none() {
+            advisories.extend(record.affected.iter().filter_map(|affected| affected.advisory(&record)));
+        }
+    }
+    Ok(advisories)
+}
+
+impl Affected {
+    /// None if it is of commits alone, which say nothing of versions.
+    fn advisory(&self, record: &Record) -> Option<Advisory> {
+        let of_versions = self.ranges.iter().filter(|range| range.kind != "GIT");
+        let ranges: Vec<Range> = of_versions.flat_map(OsvRange::ranges).collect();
+        if self.versions.is_empty() && ranges.is_empty() {
+            return None;
+        }
+        let by_url = name_of_url(&self.package.purl);
+        let name = if self.package.name.is_empty() { by_url.as_ref()?.0.clone() } else { self.package.name.clone() };
+        let ecosystem = self.package.ecosystem.split(':').next().unwrap_or_default();
+        let distribution = match ecosystem {
+            "Debian" => Some("debian".to_owned()),
+            "Alpine" => Some("alpine".to_owned()),
+            _ => by_url.and_then(|(_, distribution, _)| distribution),
+        };
+        let versions = Versions::Some { listed: self.versions.clone(), ranges };
+        Some(Advisory {
+            id: record.id.clone(),
+            summary: record.summary.clone(),
+            name,
+            distribution,
+            versions,
+            is_affected: true,
+        })
+    }
+}
+
+impl OsvRange {
+    /// Events in their order: each that introduces begins a range, and one that ends it may follow.
+    fn ranges(&self) -> Vec<Range> {
+        let mut ranges: Vec<Range> = Vec::new();
+        for event in &self.events {
+            if let Some(introduced) = &event.introduced {
+                let introduced = Some(introduced.clone()).filter(|version| version != "0");
+                ranges.push(Range { introduced, ..Range::default() });
+            } else if let Some(range) = ranges.last_mut() {
+                range.fixed = range.fixed.take().or_else(|| event.fixed.clone());
+                range.last = range.last.take().or_else(|| event.last_affected.clone());
+            }
+        }
+        ranges
+    }
+}
