@@ -103,6 +103,14 @@ const EXAMPLES: [(&str, &[&str]); 45] = [
     ("why", &["why web.tar libc", "why web.closure.json libc"]),
     ("explain", &["explain web.closure.json --max-layers 9", "explain web.layers.json web.closure.json"]),
     ("report", &["report web.tar -o report.html", "report web.tar other.tar -o report.html"]),
+    (
+        "sbom",
+        &[
+            "sbom web.tar -o web.cdx.json",
+            "sbom web.closure.json --format spdx -o web.spdx.json",
+            "sbom --diff other.tar web.tar",
+        ],
+    ),
     ("cache stats", &["cache stats", "cache stats --json"]),
     ("cache prune", &["cache prune --dry-run", "cache prune --cache-size 1G"]),
     ("cache verify", &["cache verify", "cache verify --json"]),

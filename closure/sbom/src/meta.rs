@@ -102,6 +102,17 @@ mod tests {
         assert_eq!(meta.purl.as_deref(), Some("pkg:generic/x@1"));
     }
 
+    /// The example of FORMAT.md is read whole.
+    #[test]
+    fn the_example() {
+        let text = include_str!("../FORMAT.md");
+        let example = text.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let file = MetaFile::parse(example.as_bytes(), "FORMAT.md").unwrap();
+        let meta = file.paths.values().next().unwrap();
+        assert!(meta.homepage.is_some() && meta.licenses[0].id() == Some("Apache-2.0") && meta.cpes.len() == 1);
+        assert!(meta.purl.is_some());
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         let error = |text: &str| MetaFile::parse(text.as_bytes(), "m.json").unwrap_err().to_string();

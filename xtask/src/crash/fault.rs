@@ -46,7 +46,10 @@ const LEFT_OUT: [(&[&str], &str); 7] = [
         &["exit", "exit_group", "rt_sigreturn", "restart_syscall", "sched_yield"],
         "they do not come back, or not with an error",
     ),
-    (&["getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid", "umask", "sync"], "they cannot fail"),
+    (
+        &["getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid", "umask", "uname", "sync"],
+        "they cannot fail, or not for a program that gives them an address of its own",
+    ),
     (
         &["futex"],
         "a wake-up that is not made is lost, and strace cannot tell it from a wait; the kernel's never fails so",
