@@ -17,8 +17,11 @@ use std::fs::File;
 
 /// Nix's database in an image, from the directory of its state.
 const DATABASE: &str = "db/db.sqlite";
+/// Parses a database of packages.
+type ParsePackages = fn(&[u8]) -> Vec<OsPackage>;
+
 /// Databases of packages, and who reads them.
-const DATABASES: [(&str, fn(&[u8]) -> Vec<OsPackage>); 3] =
+const DATABASES: [(&str, ParsePackages); 3] =
     [("var/lib/dpkg/status", parse_dpkg), ("lib/apk/db/installed", parse_apk), ("usr/lib/apk/db/installed", parse_apk)];
 /// Files like dpkg's database, one for each package, in images without dpkg.
 const DPKG_PARTS: &str = "var/lib/dpkg/status.d";

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The command, and its examples; the words behind `layerstone`.
-const EXAMPLES: [(&str, &[&str]); 45] = [
+const EXAMPLES: &[(&str, &[&str])] = &[
     ("init", &["init result -o web.json", "init ./app -o app.json"]),
     (
         "build",

@@ -100,7 +100,7 @@ fn component(component: &Component, bill: &Bill) -> Value {
         value["checksums"] = checksums.into();
     }
     if !meta.licenses.is_empty() {
-        let ids = meta.licenses.iter().map(|license| license_id(license));
+        let ids = meta.licenses.iter().map(license_id);
         value["licenseDeclared"] = ids.collect::<Vec<_>>().join(" AND ").into();
     }
     if let Some(homepage) = &meta.homepage {

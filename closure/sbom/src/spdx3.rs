@@ -201,8 +201,7 @@ impl Graph<'_> {
     fn licensed(&self) -> BTreeMap<String, Vec<&str>> {
         let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for component in &self.bill.components {
-            let ids: Vec<String> =
-                component.meta.iter().flat_map(|meta| &meta.licenses).map(|it| expression(it)).collect();
+            let ids: Vec<String> = component.meta.iter().flat_map(|meta| &meta.licenses).map(expression).collect();
             if !ids.is_empty() {
                 found.entry(ids.join(" AND ")).or_default().push(component.path().base_name());
             }
