@@ -65,6 +65,7 @@ let
     replace = boolean;
     strategy = oneOf [ "least-churn" "popularity" "size" ];
     compression = oneOf [ "none" "gzip" "zstd" "zstd:chunked" ];
+    snapshotter = oneOf [ "nix" ];
     compressor = oneOf [ "none" "gz" "zstd" ];
     previous = file;
     known = file;

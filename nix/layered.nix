@@ -78,6 +78,8 @@ let
       minLayerSize ? 0,
       # Whether each layer is a derivation of its own, for which the plan is built while the image is evaluated.
       perLayer ? defaultPerLayer,
+      # What mounts the store paths instead, which are in no layer then: "nix", containerd's nix-snapshotter.
+      snapshotter ? null,
       # Layer files of a build before, a folder: what they say of layers that stayed is taken from there, and these are not
       # read again (`layerstone layer --known`). An image's `layerFiles` is one.
       known ? null,
@@ -130,7 +132,9 @@ let
       };
 
       # The image as an image.json of its own: `layerstone build` and `push` make it, with root and plan as they were made.
-      conf = stage "${baseName}-conf.json" [ "--put" "image.json" out ] {
+      conf = assert ensure (snapshotter == null)
+        "layerstone: image ${name}: conf: found snapshotter, expected none: an image.json has no mount points";
+      stage "${baseName}-conf.json" [ "--put" "image.json" out ] {
         "image.json" = spec (common // { contents = inRoot; }) // {
           tag = imageTag;
           rootLayer = rootLayer;
@@ -189,8 +193,10 @@ let
       # The layer files of the store paths, bottom first; without perLayer, the folder that they are in.
       storeLayers =
         if !includeStorePaths then [ ]
+        else if snapshotter != null then [ "${mounts}/mounts.layer.json" ]
         else if perLayer then layers.perLayer stamp plan
         else [ layerFiles ];
+      mounts = layers.mounts { name = baseName; inherit plan; mtime = toString mtime; };
       layerFiles = layers.together { name = baseName; inherit stamp plan known; };
       stamp = [ "--mtime" (toString mtime) "--uid" (toString ids.uid) "--gid" (toString ids.gid) "--uname" uname "--gname" gname ]
         ++ optionals xattrs [ "--xattrs" ];
@@ -222,7 +228,9 @@ let
 
   stream = arguments:
     let
-      made = stages arguments;
+      made = assert ensure (arguments.snapshotter or null == null)
+        "layerstone: streamLayeredImage: snapshotter: found ${builtins.toJSON arguments.snapshotter}, expected none: a docker archive is streamed, and buildLayeredImage makes an OCI archive";
+        stages arguments;
       words = [ "image" "-o" "-" ] ++ inStore ++ made.files;
       result = script "stream-${made.baseName}" "" (words ++ made.reference ++ [ "--spec" "${made.specFile}" ]);
       passthru = made.passthru // {
@@ -237,11 +245,15 @@ let
 
   build = arguments:
     let
-      compressor = arguments.compressor or "gz";
+      mounted = arguments.snapshotter or null != null;
+      compressor = assert ensure (!mounted || arguments.compressor or "none" == "none")
+        "layerstone: buildLayeredImage: compressor: found ${builtins.toJSON arguments.compressor}, expected none with snapshotter: the layers of its OCI archive are compressed";
+        if mounted then "none" else arguments.compressor or "gz";
       ofStream = builtins.removeAttrs arguments [ "compressor" ];
       made = stages ofStream;
       result = stage "${made.baseName}.tar${endingOf compressor}"
-        ([ "image" "--spec" "${made.specFile}" "-o" out ] ++ inStore ++ made.reference ++ made.files) { };
+        ([ "image" "--spec" "${made.specFile}" "-o" (if mounted then "oci-archive:${out}" else out) ] ++ inStore
+          ++ made.reference ++ made.files) { };
       passthru = made.passthru // {
         inherit (made) imageTag conf;
         stream = streamLayeredImage (builtins.removeAttrs ofStream [ "meta" ]);

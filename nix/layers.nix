@@ -54,6 +54,13 @@ in
   # The layer files of a plan, one derivation each: known only when the plan is built.
   perLayer = stamp: plan: map (layer stamp) (read plan);
 
+  # Mount points for the store paths of a plan, for nix-snapshotter: the output refers to all of them, and lists them.
+  mounts = { name, plan, mtime }:
+    stage "${name}-closure-info"
+      ([ "layer" plan "--mounts" "--nix-closure" out "-o" "${out}/mounts.layer.json" "--blob" "${out}/layer.tar" ]
+        ++ [ "--mtime" mtime ] ++ inStore)
+      { preferLocalBuild = true; };
+
   # The layer files of a plan in one derivation, for evaluators that build nothing.
   together = { name, stamp, plan, known ? null }:
     stage "${name}-layers"

@@ -134,6 +134,7 @@ mod mentions;
 mod merge;
 mod merge_trees;
 mod modes;
+mod mounts;
 mod names;
 mod nix;
 mod nix_api;

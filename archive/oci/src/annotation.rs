@@ -10,6 +10,13 @@ use std::collections::BTreeMap;
 pub const STORE_PATHS: &str = "io.layerstone.store-paths";
 /// Annotation of a layer's descriptor: how the layer was made, so that a later build knows it ([`MadeLayer`]).
 const MADE: &str = "io.layerstone.made";
+/// Annotation of a layer of mount points: nix-snapshotter mounts store paths there (pdtpartners/nix-snapshotter,
+/// docs/architecture.md).
+pub const NIX_LAYER: &str = "containerd.io/snapshot/nix-layer";
+/// What annotations of such a layer begin with that name a store path each, before a number from 0 on.
+pub const NIX_STORE_PATH: &str = "containerd.io/snapshot/nix-store-path.";
+/// Annotation of such a layer that names one path instead, which lists all of them (nix-snapshotter 0.3).
+pub const NIX_CLOSURE: &str = "containerd.io/snapshot/nix-closure";
 /// The name of an image in a layout, often its tag alone (OCI image-spec, annotations.md).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The full name of an image, for containerd and docker.
@@ -43,6 +50,11 @@ impl MadeLayer {
         let is_of_blob = blob.parse().is_ok_and(|blob: Digest| blob == descriptor.digest);
         Some(MadeLayer { key: key.parse().ok()?, size: size.parse().ok()? }).filter(|_| is_of_blob)
     }
+}
+
+/// Whether a layer with these annotations has mount points, and not the store paths themselves.
+pub fn is_mounted(annotations: &BTreeMap<String, String>) -> bool {
+    [NIX_LAYER, NIX_CLOSURE].iter().any(|key| annotations.contains_key(*key))
 }
 
 /// The annotations that name an image in a layout: containerd finds an image by its full name.

@@ -27,7 +27,10 @@ mod staging;
 mod time;
 mod wanted;
 
-pub use annotation::{MadeLayer, STORE_PATHS, drop_annotations_of_bytes, names_annotations, names_in, without_names};
+pub use annotation::{
+    MadeLayer, NIX_CLOSURE, NIX_LAYER, NIX_STORE_PATH, STORE_PATHS, drop_annotations_of_bytes, is_mounted,
+    names_annotations, names_in, without_names,
+};
 pub use architecture::{go_architecture, host_architecture};
 pub use blob_store::{BlobStore, BlobWriter, ExpectedImage, PutOutcome, spool_to_temp};
 pub use error::{Error, Result};

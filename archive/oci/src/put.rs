@@ -3,7 +3,7 @@
 //! If the digest of a blob is known, it is asked first, and only a missing blob is made or copied. Any other
 //! layer is read, hashed and compressed in one pass.
 
-use crate::annotation::MadeLayer;
+use crate::annotation::{MadeLayer, is_mounted};
 use crate::{BlobStore, Descriptor, PutOutcome, Result, STORE_PATHS};
 use layerstone_layer::{
     Blob, CompressedBlob, CompressionParams, CompressorPool, Error as LayerError, Layer, Progress, Source,
@@ -64,7 +64,7 @@ pub(crate) fn known(layer: &Layer, params: Option<CompressionParams>) -> Option<
 /// Adds the annotations of a layer to what describes it.
 fn annotate(descriptor: &mut Descriptor, layer: &Layer) {
     descriptor.annotations.extend(layer.annotations.clone());
-    if !layer.store_paths.is_empty() {
+    if !layer.store_paths.is_empty() && !is_mounted(&layer.annotations) {
         let paths: Vec<&str> = layer.store_paths.iter().map(StorePath::as_str).collect();
         descriptor.annotations.insert(STORE_PATHS.to_owned(), paths.join(" "));
     }

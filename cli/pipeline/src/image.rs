@@ -10,11 +10,11 @@ pub use read::{FoundLayer, layer_files_of, read_layer};
 use crate::destination::{Destination, WriteOptions};
 use crate::docker_destination::DockerDestination;
 use crate::runnable::{ImageFiles, asks_for_files, doubts};
-use crate::{BaseImage, BuildCache, Error, Report, Result, Tally};
+use crate::{BaseImage, BuildCache, Error, ImageTarget, Report, Result, Tally};
 use config::facts;
 use layerstone_image::{ImageFacts, LayerFacts};
 use layerstone_layer::Layer;
-use layerstone_oci::{Config, Image, Place, PutImage};
+use layerstone_oci::{Config, Image, Place, PutImage, is_mounted};
 use layerstone_spec::{LAYERS_OF_DOCKER, Spec};
 use layerstone_store::{Digest, Limits, Store};
 use legacy::Legacy;
@@ -159,6 +159,7 @@ pub(crate) fn write(
     cache: &BuildCache<'_>,
     report: &dyn Report,
 ) -> Result<Built> {
+    refuse_lost_mounts(&layers, to.target)?;
     let from: Vec<Place> = base.and_then(|base| base.origin.clone()).map(Place::Registry).into_iter().collect();
     let destination = to.open(&from, cache.archives.as_ref())?;
     let image = image_of(spec, base, layers, checked, report)?;
@@ -167,6 +168,19 @@ pub(crate) fn write(
     }
     let legacy = Legacy::new(spec, base, &image.layers, report)?;
     write_to(image, &DockerDestination::new(to, Some(&legacy), cache.archives.as_ref()), cache, report)
+}
+
+/// Refuses a docker archive of an image whose store paths are mounted: it has no place for what says so.
+fn refuse_lost_mounts(layers: &[Layer], target: &ImageTarget) -> Result<()> {
+    if target.keeps_oci_images() || !layers.iter().any(|layer| is_mounted(&layer.annotations)) {
+        return Ok(());
+    }
+    let message =
+        format!("cannot write: {target}: found mount points of nix-snapshotter, expected an OCI image with them");
+    Err(Error::advised(
+        message,
+        "-o oci-archive:FILE, oci:DIR or registry:HOST/NAME:TAG keeps the annotations that name them",
+    ))
 }
 
 /// Writes an image that was built. The cache describes its layers compressed, and keeps what they become.

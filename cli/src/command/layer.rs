@@ -17,7 +17,8 @@ use clap::Args;
 use layerstone_layering::Plan;
 use layerstone_pipeline::single_layer::SingleLayer;
 use layerstone_pipeline::{
-    BuildStep, Error, LayersToMake, NewBlob, PriorLayers, Record, TarLayer, check_tar, make_directory, recipes,
+    BuildStep, Error, LayersToMake, MountLayer, NewBlob, PriorLayers, Record, TarLayer, check_tar, make_directory,
+    recipes,
 };
 use layerstone_store::{StorePath, counted};
 use std::collections::BTreeSet;
@@ -40,7 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "index", "key", "all", "behind", "known", "xattrs"])]
     tar: Option<PathBuf>,
     /// Make this layer, 0 being the bottom one
-    #[arg(long, value_name = "I", required_unless_present_any = ["all", "behind", "key", "tar"], conflicts_with_all = ["all", "behind"])]
+    #[arg(long, value_name = "I", required_unless_present_any = ["all", "behind", "key", "tar", "mounts"], conflicts_with_all = ["all", "behind"])]
     index: Option<usize>,
     /// Make the layer that has this key, wherever it lies: what `ninja` and `make` call layers
     #[arg(long, value_name = "KEY", conflicts_with_all = ["index", "all", "behind"])]
@@ -59,6 +60,14 @@ pub struct Options {
     /// Write the blobs too, instead of the recipes, as 000.tar, 000.tar.gz or 000.tar.zst and so on
     #[arg(long, requires = "all", conflicts_with = "index")]
     blobs: bool,
+    /// Make one layer of empty mount points for all store paths, in the place of those that hold them, for containerd's
+    /// nix-snapshotter: annotations name the paths
+    #[arg(long, requires = "blob", conflicts_with_all = ["tar", "index", "key", "all", "behind", "known", "xattrs", "tarsum", "erofs_cache"])]
+    mounts: bool,
+    /// List the store paths of --mounts in the file store-paths of this directory, and name it alone, as nix-snapshotter 0.3 has
+    /// it: a path of the store
+    #[arg(long, value_name = "DIR", requires = "mounts")]
+    nix_closure: Option<PathBuf>,
     #[command(flatten)]
     compression: CompressionArgs,
     #[command(flatten)]
@@ -100,6 +109,16 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.check_files(spec.as_ref(), &plan, compression, &store)?;
     let erofs_cache = options.erofs.open(options.base.limits())?;
     let erofs_cache = erofs_cache.as_ref();
+    if let (true, Some(path)) = (options.mounts, &options.blob) {
+        let (paths, closure) = (&plan.layers.into_iter().flatten().collect(), options.nix_closure.as_deref());
+        let step = options.step.begin(&[&options.output, path])?;
+        MountLayer { paths, mtime, store: &store, closure }.run(
+            &options.output,
+            NewBlob { path, compression },
+            common,
+        )?;
+        return options.finish(step);
+    }
     if let (Some(root), Some(blob)) = (&options.behind, &options.blob) {
         let base = options.base.open(spec.as_ref(), common)?;
         // In an order that no plan decides: the tar has one of its own.

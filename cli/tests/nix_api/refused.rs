@@ -4,7 +4,7 @@
 use super::machine::Machine;
 
 /// Of the functions that make images.
-const IMAGES: [(&str, &str); 43] = [
+const IMAGES: [(&str, &str); 46] = [
     ("buildImage { }", "buildImage: missing argument 'name'"),
     (
         r#"buildImage { name = "a b"; }"#,
@@ -141,6 +141,18 @@ const IMAGES: [(&str, &str); 43] = [
         r#"streamLayeredImage { name = "x"; architecture = 64; }"#,
         "streamLayeredImage: architecture: found 64, expected a string",
     ),
+    (
+        r#"buildLayeredImage { name = "x"; snapshotter = "stargz"; }"#,
+        r#"buildLayeredImage: snapshotter: found the string "stargz", expected one of nix"#,
+    ),
+    (
+        r#"buildLayeredImage { name = "x"; snapshotter = "nix"; compressor = "zstd"; }"#,
+        r#"buildLayeredImage: compressor: found "zstd", expected none with snapshotter"#,
+    ),
+    (
+        r#"streamLayeredImage { name = "x"; snapshotter = "nix"; }"#,
+        r#"streamLayeredImage: snapshotter: found "nix", expected none: a docker archive is streamed"#,
+    ),
 ];
 
 /// Of images that are there, and of what images are made of.
@@ -235,8 +247,12 @@ const CONFIGS: [(&str, &str); 8] = [
     (r#"[ ]"#, "config: found a list, expected a set"),
 ];
 
-/// Of the functions' own arguments, those of nix/default.nix.
-const SURROUNDINGS: [(&str, &str); 3] = [
+/// Of the functions' own arguments, those of nix/default.nix, and of what a result does not have.
+const SURROUNDINGS: [(&str, &str); 4] = [
+    (
+        r#"(layerstone.buildLayeredImage { name = "x"; snapshotter = "nix"; }).conf"#,
+        "image x: conf: found snapshotter, expected none: an image.json has no mount points",
+    ),
     ("layerstone.caCertificates", "found neither pkgs nor cacert, expected one of them"),
     (
         r#"(api { }).buildImage { name = "x"; }"#,

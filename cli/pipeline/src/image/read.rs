@@ -77,6 +77,7 @@ pub fn read_layer(
 ) -> Result<Layer> {
     let path = &*found.path;
     let descriptor = layer.descriptor.clone();
+    let annotations = descriptor.annotations.clone();
     let (source, blob) = match (&layer.recipe, layer.blob_path(path)) {
         (Some(recipe), _) => {
             let store = Store::new(&recipe.store, store.root())?;
@@ -101,5 +102,5 @@ pub fn read_layer(
     }
     let LayerFile { diff_id, store_paths, comment, recipe, .. } = layer;
     let blobs = cache.blobs.clone().filter(|_| recipe.is_some());
-    Ok(Layer { store_paths, comment, blob, recipe, blobs, ..Layer::of_tar(source, Some(diff_id), path) })
+    Ok(Layer { store_paths, comment, blob, recipe, blobs, annotations, ..Layer::of_tar(source, Some(diff_id), path) })
 }

@@ -25,7 +25,8 @@ impl Options {
         let files = Files::of(store).reads(&self.plan).reads(&self.stamp.spec).reads_layers(&self.behind);
         let files = self.erofs.noted(files.reads(self.base.files(spec)).writes(&self.step.depfile));
         if !self.all {
-            return files.writes(&self.blob).writes([&self.output]).check();
+            let list = self.nix_closure.as_ref().map(|directory| directory.join("store-paths"));
+            return files.writes(&self.blob).writes(list).writes([&self.output]).check();
         }
         let (layers, blobs) = self.outputs(plan.layers.len(), compression);
         files.adds_to(&self.output, layers.iter().chain(&blobs).filter_map(|path| path.file_name())).check()
