@@ -1,17 +1,19 @@
 # One stage: a derivation whose builder is layerstone itself, with nothing in its environment.
-{ binary, system, buildPackages, tools, stdenv, ... }:
+{ binary, system, buildPackages, tools, stdenv, lib, ... }:
 let
   out = builtins.placeholder "out";
 in
 rec {
   # `command` is what layerstone is called with, `attributes` what lies there as files: see `layerstone derivation`.
   stage = name: command: attributes:
-    derivation ({
-      inherit name system;
-      builder = binary;
-      args = [ "derivation" ] ++ command;
-      __structuredAttrs = true;
-    } // attributes);
+    lib.described
+      (derivation ({
+        inherit name system;
+        builder = binary;
+        args = [ "derivation" ] ++ command;
+        __structuredAttrs = true;
+      } // attributes))
+      { };
 
   # Where the store is, for commands that read it.
   inStore = if builtins.storeDir == "/nix/store" then [ ] else [ "--store" builtins.storeDir ];

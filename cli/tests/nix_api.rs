@@ -15,4 +15,6 @@ mod readme;
 mod refused;
 mod remote;
 mod shell;
+mod snapshotter;
 mod times;
+mod walk;

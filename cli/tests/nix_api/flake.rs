@@ -10,18 +10,18 @@ use std::path::Path;
 use std::process::Command;
 
 /// Two flakes as others have them.
-struct Flakes {
-    machine: Machine,
+pub struct Flakes {
+    pub machine: Machine,
     /// Ours, as a path flake: brought into the store whole, so that it is a copy of what belongs to it.
     ours: String,
     /// What stands in for nixpkgs.
-    nixpkgs: String,
+    pub nixpkgs: String,
 }
 
 impl Flakes {
     /// On a machine whose store is empty, or the running test is skipped.
     #[track_caller]
-    fn find() -> Option<Flakes> {
+    pub fn find() -> Option<Flakes> {
         let machine = Machine::empty()?;
         let ours = copy(&machine.place);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nix_api/stand_in");
@@ -66,7 +66,7 @@ fn built(answer: &str) -> String {
 /// Makes a copy of our flake, of all that git has of it; how it is called.
 fn copy(place: &Place) -> String {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let flake = place.join("flake");
+    let flake = place.join("layerstone");
     std::fs::create_dir(&flake).unwrap();
     let entries = std::fs::read_dir(top).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let names = entries.filter(|name| !name.starts_with('.') && name != "target" && name != "dist");
@@ -122,7 +122,7 @@ fn the_api() {
 #[test]
 fn overlays() {
     let Some(flakes) = Flakes::find() else { return };
-    let folder = flakes.machine.place.join("flake");
+    let folder = flakes.machine.place.join("layerstone");
     let expression = format!(
         r#"
         let

@@ -5,6 +5,7 @@ use crate::support::archive::{config, manifest, member, members};
 use crate::support::registry::Registry;
 use crate::support::require_tool;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 
 /// Names, tags and what else dockerTools' results have.
@@ -51,6 +52,11 @@ fn what_results_say_of_themselves() {
         caCertificates examples exportImage fakeNss mergeDrvs mergeImages mkPureLayer mkRootLayer pullImage \
         pullImageFromManifest runWithOverlay shadowSetup shellScript streamLayeredImage streamNixShellImage tarsum usrBinEnv";
     assert_eq!(found["attributes"], json!(names.split_whitespace().collect::<Vec<_>>()));
+    // Each has its row in the comparison with dockerTools.
+    let (_, table) = include_str!("../../../docs/dockertools.md").split_once("## Function by function").unwrap();
+    let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let rows: BTreeSet<&str> = cells.flat_map(|cell| cell.trim_end_matches('`').split("`, `")).collect();
+    assert_eq!(rows, names.split_whitespace().collect());
 }
 
 /// The tag of an image without one is its result's hash, in the archive too.

@@ -7,7 +7,8 @@
       run = system: name: environment: script: derivation ({
         inherit name system;
         builder = "/bin/bash";
-        args = [ "-euc" script ];
+        # A shell that becomes its last command would close its output before it ends, on which Nix kills it.
+        args = [ "-euc" "${script}\nexit" ];
         PATH = machine.path;
       } // environment);
 
