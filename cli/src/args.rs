@@ -1,7 +1,7 @@
 //! The flags of every command.
 
 pub mod base;
-pub mod bytes;
+pub mod bill;
 pub mod cache;
 pub mod check;
 pub mod compression;

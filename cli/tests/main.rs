@@ -146,6 +146,7 @@ mod perms;
 mod places;
 mod plain_stores;
 mod platforms;
+mod policy;
 mod rates;
 mod readme;
 mod ready;

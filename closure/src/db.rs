@@ -83,13 +83,13 @@ impl Database {
         Ok(Candidates::new(&self.name(), self.read(|rows| rows.with_hashes(&hashes))?))
     }
 
-    /// The derivation and the signatures of each path.
+    /// Where those of some paths come from that are in the database.
     ///
     /// # Errors
     ///
-    /// Those of [`Database::open`], or a path is outside the store.
-    pub fn origins(&self) -> Result<BTreeMap<StorePath, Origin>> {
-        Ok(self.read(|rows| rows.origins())?.into_iter().collect())
+    /// Those of [`Database::open`], or a row is no good.
+    pub fn origins(&self, paths: &[StorePath]) -> Result<BTreeMap<StorePath, Origin>> {
+        Ok(self.read(|rows| rows.origins(paths))?.into_iter().collect())
     }
 
     /// The file, as messages say it.
@@ -224,11 +224,17 @@ mod tests {
         let database = Database::open(&path, &Store::new("/nix/store", "/").unwrap()).unwrap();
         // A table without the column of signatures, as Nix 1.0 made it.
         connection.execute("update ValidPaths set deriver = ?1 where path = ?2", [drv, APP]).unwrap();
-        let origin = || database.origins().unwrap()[&StorePath::parse(APP).unwrap()].clone();
-        assert_eq!(origin(), Origin { deriver: drv.parse().ok(), signatures: Vec::new() });
+        let app = StorePath::parse(APP).unwrap();
+        let origin = || {
+            let found = database.origins(&[app.clone(), NEW.parse().unwrap()]).unwrap();
+            assert_eq!(found.len(), 1);
+            let Origin { deriver, signatures, .. } = found[&app].clone();
+            (deriver, signatures)
+        };
+        assert_eq!(origin(), (drv.parse().ok(), Vec::new()));
         connection.execute_batch("alter table ValidPaths add column sigs text").unwrap();
         connection.execute("update ValidPaths set deriver = 'unknown-deriver', sigs = 'a:1 b:2'", []).unwrap();
-        assert_eq!(origin(), Origin { deriver: None, signatures: vec!["a:1".to_owned(), "b:2".to_owned()] });
+        assert_eq!(origin(), (None, vec!["a:1".to_owned(), "b:2".to_owned()]));
     }
 
     #[test]

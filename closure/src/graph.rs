@@ -3,7 +3,7 @@
 use crate::difference::differ;
 use crate::{Candidates, Closure, Error, PathInfo, Result, format};
 use layerstone_store::{StorePath, read_input};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A references graph: sorted by path, no path twice, references sorted and without repetitions. A reference may be
 /// absent and paths may form a cycle: [`ReferencesGraph::closure`] finds that.
@@ -22,6 +22,17 @@ impl ReferencesGraph {
     /// The file cannot be read, or see [`ReferencesGraph::parse`].
     pub fn read(path: &Path) -> Result<ReferencesGraph> {
         ReferencesGraph::parse(&read_input(path)?, &path.display().to_string())
+    }
+
+    /// All that several files say, merged; none of no files.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ReferencesGraph::read`] and [`ReferencesGraph::merge`].
+    pub fn read_all(paths: &[PathBuf]) -> Result<Option<ReferencesGraph>> {
+        let mut graphs = paths.iter().map(|path| ReferencesGraph::read(path));
+        let first = graphs.next().transpose()?;
+        first.map(|first| graphs.try_fold(first, |merged, graph| merged.merge(graph?))).transpose()
     }
 
     /// [`ReferencesGraph::read`] on bytes in memory; `name` stands in messages.

@@ -56,7 +56,7 @@ impl Database {
     /// # Errors
     ///
     /// Always.
-    pub fn origins(&self) -> Result<BTreeMap<StorePath, Origin>> {
+    pub fn origins(&self, _paths: &[StorePath]) -> Result<BTreeMap<StorePath, Origin>> {
         Err(Error::NoSqlite { path: self.0.clone() })
     }
 

@@ -3,10 +3,11 @@
 
 use crate::base_image::make_plain;
 use crate::runnable::{ImageFiles, doubts};
-use crate::{BuildOptions, Builder, Copier, ImageSource, Result};
+use crate::{BuildOptions, Builder, Copier, Error, ImageSource, PolicyCheck, Result};
 use layerstone_image::StoredImage;
 use layerstone_layer::{Layer, Progress};
 use layerstone_oci::{Config, Image, Place, Platform, host_architecture};
+use layerstone_policy::Finding;
 use layerstone_spec::{Spec, config_faults};
 use layerstone_store::{Digest, Scratch};
 use serde_json::Value;
@@ -23,6 +24,8 @@ pub struct CheckedImage {
     pub layers: usize,
     /// What is wrong with it.
     pub faults: Vec<String>,
+    /// What a policy finds wrong.
+    pub findings: Vec<Finding>,
 }
 
 impl Copier<'_> {
@@ -31,9 +34,17 @@ impl Copier<'_> {
     ///
     /// # Errors
     ///
-    /// A spec or an image cannot be read, a layer has other bytes than it must, or a stage of a build fails.
-    pub fn check(&self, source: &ImageSource) -> Result<Vec<CheckedImage>> {
+    /// A spec or an image cannot be read, a layer has other bytes than it must, a stage of a build fails, or a policy is to be
+    /// compared with a spec.
+    pub fn check(&self, source: &ImageSource, policy: Option<&PolicyCheck>) -> Result<Vec<CheckedImage>> {
         match source {
+            ImageSource::Spec(path) if policy.is_some() => {
+                let message = format!(
+                    "found the spec of an image: {}: expected an image, as --policy is about what is in it",
+                    path.display()
+                );
+                Err(Error::advised(message, format!("`layerstone build {} -o oci:DIR` makes it", path.display())))
+            }
             ImageSource::Spec(path) => {
                 let specs = self.specs(path)?;
                 specs.iter().map(|spec| self.check_spec(spec, path, specs.len() > 1)).collect()
@@ -45,7 +56,7 @@ impl Copier<'_> {
                     true => opened.file.images()?,
                     false => vec![opened.image()?],
                 };
-                images.into_iter().map(|image| self.check_stored(image)).collect()
+                images.into_iter().map(|image| self.check_stored(image, policy)).collect()
             }
         }
     }
@@ -64,7 +75,7 @@ impl Copier<'_> {
         self.checked(name, &config(&diff_ids), &image.layers)
     }
 
-    fn check_stored(&self, mut image: StoredImage) -> Result<CheckedImage> {
+    fn check_stored(&self, mut image: StoredImage, policy: Option<&PolicyCheck>) -> Result<CheckedImage> {
         make_plain(&mut image, self.options.limits, self.report())?;
         let check = |meter: &Progress| image.check(meter);
         let bytes = image.unchecked().map(|layer| layer.part.size()).fold(0, u64::saturating_add);
@@ -75,6 +86,9 @@ impl Copier<'_> {
         let mut checked = self.checked(name, &image.config_bytes, &layers)?;
         // Who knows no tables reads the layer all the same.
         checked.faults.extend(image.check_tables().err().map(|error| error.to_string()));
+        if let Some(policy) = policy {
+            checked.findings = policy.findings(&image, self.report())?;
+        }
         Ok(checked)
     }
 
@@ -90,6 +104,6 @@ impl Copier<'_> {
         let architecture = platform.as_ref().map_or(host_architecture(), |platform| &platform.architecture);
         faults.extend(doubts(&config["config"], architecture, &files)?.iter().map(ToString::to_string));
         let platform = platform.map(|platform| platform.to_string());
-        Ok(CheckedImage { name, platform, layers: layers.len(), faults })
+        Ok(CheckedImage { name, platform, layers: layers.len(), faults, findings: Vec::new() })
     }
 }

@@ -33,8 +33,16 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// When an image was made that does not say it.
 const UNKNOWN_TIME: &str = "1970-01-01T00:00:01Z";
 
-/// The bill of an image that is called so. Without a graph its references are those of Nix's database in it, or of its
-/// files.
+/// What is known of store paths besides what is in an image.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BillSources<'a> {
+    /// References and hashes; without it references are those of Nix's database in the image, or of its files.
+    pub graph: Option<&'a ReferencesGraph>,
+    /// The database of a store, which knows derivations and signatures.
+    pub database: Option<&'a Database>,
+}
+
+/// The bill of an image that is called so.
 ///
 /// # Errors
 ///
@@ -43,7 +51,7 @@ pub fn image_bill(
     mut image: StoredImage,
     name: &str,
     store_dir: &str,
-    graph: Option<&ReferencesGraph>,
+    sources: BillSources<'_>,
     report: &dyn Report,
 ) -> Result<Bill> {
     let (summary, limits) = (ImageSummary::of(&image)?, image.limits());
@@ -53,14 +61,14 @@ pub fn image_bill(
     let store_paths = store_paths_of(&image, store_dir)?;
     let database = files.database(store_dir)?;
     let recorded = database.as_ref().map(|(_, database)| recorded(database)).transpose()?;
-    let closure = match graph.or(recorded.as_ref()) {
+    let closure = match sources.graph.or(recorded.as_ref()) {
         Some(graph) => known(graph, of_graph(graph, &store_paths, report)?, store_paths.paths.keys()),
         None => scanned(&image, store_dir, report)?,
     };
     let mut bill = Bill::of(subject(&summary, name), &closure, created(&summary));
     bill.set_layers(&layers(&image, &store_paths.layers));
-    if let Some((_, database)) = &database {
-        bill.set_origins(database.origins()?);
+    for database in [database.as_ref().map(|(_, database)| database), sources.database].into_iter().flatten() {
+        bill.set_origins(database.origins(&bill.paths())?);
     }
     bill.base = files.base()?;
     Ok(bill)

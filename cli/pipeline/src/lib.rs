@@ -34,6 +34,7 @@ mod find_manifest;
 pub mod fuzz;
 mod image;
 mod image_bill;
+mod image_facts;
 mod image_report;
 mod image_source;
 mod image_target;
@@ -85,7 +86,8 @@ pub use erofs_cache::ErofsCache;
 pub use error::{Differences, Error, Refused, Result, chain_text};
 pub use find_manifest::find_manifest;
 pub use image::{Built, Checks, FoundLayer, check_architecture, image_of, layer_files_of, read_layer, write_image};
-pub use image_bill::{add_sha512, image_bill};
+pub use image_bill::{BillSources, add_sha512, image_bill};
+pub use image_facts::PolicyCheck;
 pub use image_report::{
     ImageReport, LayerState, PathKind, Prices, ReferencesFrom, ReportedImage, ReportedLayer, ReportedPath,
     StrategyPrice, image_report,

@@ -1,8 +1,8 @@
 //! The flags of the cache, and where it is if no flag says so.
 
-use crate::args::bytes::parse_bytes;
 use clap::Args;
 use layerstone_pipeline::CacheOptions;
+use layerstone_store::parse_bytes;
 use std::env::var_os;
 use std::path::PathBuf;
 

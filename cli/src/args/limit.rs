@@ -1,8 +1,7 @@
 //! The flags for whoever reads what others made: how much of it is read.
 
-use crate::args::bytes::parse_bytes;
 use clap::Args;
-use layerstone_store::{LIMITS, Limit, Limits};
+use layerstone_store::{LIMITS, Limit, Limits, parse_bytes};
 
 /// How much is read.
 #[derive(Args, Default)]
@@ -25,7 +24,7 @@ fn parse_limit(text: &str) -> Result<(Limit, u64), String> {
     let (name, number) =
         text.split_once('=').ok_or_else(|| format!("expected NAME=NUMBER, NAME one of {}", names()))?;
     let limit = Limit::of_name(name).ok_or_else(|| format!("found {name:?}, expected one of {}", names()))?;
-    Ok((limit, parse_bytes(number)?))
+    Ok((limit, parse_bytes(number).map_err(|e| e.to_string())?))
 }
 
 impl LimitArgs {

@@ -1,11 +1,11 @@
 //! The flags of a plan that `layers` and `build` share.
 
-use crate::args::bytes::parse_bytes;
 use crate::args::rates::RatesArgs;
 use anyhow::Result;
 use clap::Args;
 use layerstone_layering::Patterns;
 use layerstone_pipeline::{PlanOptions, PreviousPlan};
+use layerstone_store::parse_bytes;
 use std::ffi::OsString;
 use std::path::PathBuf;
 

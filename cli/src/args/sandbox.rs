@@ -1,8 +1,8 @@
 //! The flags that say what `extraCommands` and `fakeRootCommands` are given of this machine.
 
-use crate::args::bytes::parse_bytes;
 use clap::Args;
 use layerstone_root::{Bounds, SandboxMode, SandboxOptions};
+use layerstone_store::parse_bytes;
 use std::time::Duration;
 
 /// What scripts other than root scripts are given.

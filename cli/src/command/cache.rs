@@ -1,6 +1,5 @@
 //! `layerstone cache`: what is in the cache, and making room in it.
 
-use crate::args::bytes::parse_bytes;
 use crate::args::cache::default_directory;
 use crate::screen::answer::{AnswerArgs, print_answer};
 use crate::screen::out::print;
@@ -8,7 +7,7 @@ use crate::screen::table::{counted, size};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use layerstone_pipeline::{Error, SIZE};
-use layerstone_store::{Cache, CacheContents, PruneStats, Usage};
+use layerstone_store::{Cache, CacheContents, PruneStats, Usage, parse_bytes};
 use serde::Serialize;
 use std::path::PathBuf;
 

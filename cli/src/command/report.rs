@@ -56,9 +56,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let registries = options.read.registries(common);
     let opener = options.read.opener(&registries, common);
     let wanted = options.platform.of_image();
-    let mut graphs = options.graph.iter().map(|path| ReferencesGraph::read(path));
-    let graph = graphs.next().transpose()?;
-    let graph = graph.map(|first| graphs.try_fold(first, |merged, graph| merged.merge(graph?))).transpose()?;
+    let graph = ReferencesGraph::read_all(&options.graph)?;
     let open = |place| opener.open(place, &wanted)?.image();
     let (image, old) = (open(&image)?, old.as_ref().map(open).transpose()?);
     let report = image_report(image, old, &options.store, graph.as_ref(), common)?;

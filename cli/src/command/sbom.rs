@@ -4,6 +4,7 @@ mod source;
 mod vulnerabilities;
 
 use crate::args::Common;
+use crate::args::bill::BillArgs;
 use crate::args::platform::PlatformArgs;
 use crate::args::read::ReadArgs;
 use crate::args::store::StoreArgs;
@@ -15,8 +16,8 @@ use crate::screen::out::print;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use layerstone_oci::Time;
-use layerstone_pipeline::add_sha512;
-use layerstone_sbom::{BillDiff, Format, MetaFile, bill_difference};
+use layerstone_pipeline::{BillSources, add_sha512};
+use layerstone_sbom::{BillDiff, Format, bill_difference};
 use layerstone_store::write_text;
 use source::Source;
 use std::collections::BTreeSet;
@@ -42,12 +43,6 @@ pub struct Options {
     /// Format of the bill
     #[arg(long, value_enum, default_value_t = FormatArg::Cyclonedx)]
     format: FormatArg,
-    /// Take references and hashes from this closure file or references graph; several are merged
-    #[arg(long, value_name = "FILE")]
-    graph: Vec<PathBuf>,
-    /// Take licences, homepages and what else evaluation knows of store paths from this file (layerstone/meta)
-    #[arg(long, value_name = "FILE")]
-    meta: Vec<PathBuf>,
     /// What the bill is of [default: the image's name, the file's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -66,6 +61,8 @@ pub struct Options {
     /// Print the answer of --diff or --vulns as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    bill: BillArgs,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -100,7 +97,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let opener = options.read.opener(&registries, common);
     let wanted = options.platform.of_image();
     let store = options.store.store()?;
-    let source = Source { opener: &opener, wanted: &wanted, store_dir: store.dir(), graphs: &options.graph };
+    let (graph, database) = (options.bill.graph()?, options.bill.database(&store)?);
+    let sources = BillSources { graph: graph.as_ref(), database: database.as_ref() };
+    let source = Source { opener: &opener, wanted: &wanted, store_dir: store.dir(), sources };
     if let [old, new] = &options.diff[..] {
         let diff = bill_difference(&source.bill(old, None)?, &source.bill(new, None)?);
         return match options.json {
@@ -113,13 +112,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let text = options.source.as_deref().context("nothing to write a bill of")?;
     let place = crate::args::read::parse_place(text)?;
-    let files = Files::default().reads(place.path()).reads(&options.graph).reads(&options.meta).reads(&options.vulns);
+    let files = Files::default().reads(place.path()).reads(options.bill.files()).reads(&options.vulns);
     files.reads(options.read.files()).writes([&options.output]).check()?;
     let mut bill = source.bill(text, options.created)?;
-    for path in &options.meta {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
-        bill.set_meta(&MetaFile::parse(&bytes, &path.display().to_string())?);
-    }
+    options.bill.meta()?.iter().for_each(|meta| bill.set_meta(meta));
     if !options.vulns.is_empty() {
         return vulnerabilities::show(&bill, &options.vulns, options.json, common);
     }

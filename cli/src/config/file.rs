@@ -2,10 +2,9 @@
 
 use super::find::absolute;
 use super::{KEYS, Key, Kind, Owner, Source};
-use crate::args::bytes::parse_bytes;
 use crate::args::registry::{Mirror, insecure_host};
 use anyhow::{Context, Result};
-use layerstone_store::{LIMITS, Limit};
+use layerstone_store::{LIMITS, Limit, parse_bytes};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};

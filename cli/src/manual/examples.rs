@@ -75,7 +75,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("index", &["index web.tar -o oci:all --as web:1", "index web.tar -o registry:localhost:5000/team/all:1"]),
     ("serve", &["serve web.tar", "serve image.json", "serve web.tar other.tar --listen 0.0.0.0:5001"]),
-    ("check", &["check image.json", "check web.tar"]),
+    ("check", &["check image.json", "check web.tar", "check web.tar --policy policy.json"]),
     ("prefetch", &["prefetch localhost:5000/team/web:1", "prefetch localhost:5000/team/web:1 --form json"]),
     ("ls", &["ls localhost:5000/team/web", "ls localhost:5000/team/web --json"]),
     ("digest", &["digest oci:pulled", "digest localhost:5000/team/web:1"]),

@@ -38,6 +38,7 @@ fn prepare(place: &Place) -> Option<()> {
         fs::rename(place.join(from), place.join(to)).unwrap();
     }
     fs::remove_dir_all(place.join("layout")).unwrap();
+    place.write("policy.json", r#"{"packages": {"forbidden": ["gcc"]}}"#);
     // Of overlay run.
     place.write("base.tar", archive(&[busybox()?]));
     place.write("install.sh", "echo installed > /etc/app || mkdir /etc\n");

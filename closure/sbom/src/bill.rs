@@ -143,18 +143,25 @@ impl Bill {
         components.chain(of_base.map(|package| (&*package.name, &*package.version)))
     }
 
-    /// Says what the database of a store says of paths.
+    /// Says what the database of a store says of paths; hashes and sizes that are known already stay.
     pub fn set_origins(&mut self, mut origins: BTreeMap<StorePath, Origin>) {
         for component in &mut self.components {
-            let origin = origins.remove(&component.info.path).unwrap_or_default();
+            let Some(origin) = origins.remove(&component.info.path) else { continue };
             (component.deriver, component.signatures) = (origin.deriver, origin.signatures);
+            component.info.nar_hash = component.info.nar_hash.or(origin.nar_hash);
+            component.info.nar_size = component.info.nar_size.or(origin.nar_size);
         }
+    }
+
+    /// All store paths.
+    pub fn paths(&self) -> Vec<StorePath> {
+        self.components.iter().map(|component| component.info.path.clone()).collect()
     }
 
     /// Says what evaluation knows of paths; of some of them, or of others, is fine.
     pub fn set_meta(&mut self, file: &MetaFile) {
         for component in &mut self.components {
-            component.meta = file.paths.get(&component.info.path).cloned();
+            component.meta = file.paths.get(&component.info.path).cloned().or(component.meta.take());
         }
     }
 

@@ -66,21 +66,23 @@ impl Rows<'_> {
         Ok(found.entries.into_iter().map(|(_, info)| info).collect())
     }
 
-    /// The derivation and the signatures of each path, as far as the database has columns for them; a derivation that is no
+    /// Where these paths come from, those that are valid, as far as the database has columns for it; a derivation that is no
     /// store path is none.
-    pub fn origins(&self) -> Result<Vec<(StorePath, Origin)>> {
+    pub fn origins(&self, paths: &[StorePath]) -> Result<Vec<(StorePath, Origin)>> {
         let names: Vec<String> =
             self.column(&mut self.prepare("select name from pragma_table_info('ValidPaths')")?, [])?;
         let column = |name: &'static str| if names.iter().any(|found| found == name) { name } else { "null" };
-        let query = format!("select path, {}, {} from ValidPaths", column("deriver"), column("sigs"));
-        let mut statement = self.prepare(&query)?;
-        let mut rows = statement.query([]).map_err(failure(self.path))?;
+        let columns = format!("id, path, hash, narSize, {}, {}", column("deriver"), column("sigs"));
+        let mut by_path = self.prepare(&format!("select {columns} from ValidPaths where path = ?1"))?;
         let mut origins = Vec::new();
-        while let Some(row) = rows.next().map_err(failure(self.path))? {
+        for path in paths {
+            let mut rows = by_path.query([path.as_str()]).map_err(failure(self.path))?;
+            let Some(row) = rows.next().map_err(failure(self.path))? else { continue };
             let text = |column| row.get_ref(column).ok().and_then(|value| value.as_str().ok()).unwrap_or_default();
-            let deriver = self.store.parse(text(1)).ok();
-            let signatures = text(2).split_ascii_whitespace().map(str::to_owned).collect();
-            origins.push((self.store_path(text(0))?, Origin { deriver, signatures }));
+            let (deriver, signatures) = (self.store.parse(text(4)).ok(), text(5).split_ascii_whitespace());
+            let signatures = signatures.map(str::to_owned).collect();
+            let (_, PathInfo { nar_hash, nar_size, .. }) = self.info(row)?;
+            origins.push((path.clone(), Origin { nar_hash, nar_size, deriver, signatures }));
         }
         Ok(origins)
     }

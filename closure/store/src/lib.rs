@@ -3,6 +3,7 @@
 //!
 //! This crate knows nothing of closures, layers or images.
 
+mod bytes;
 mod cache;
 mod cancel;
 mod closed_stdout;
@@ -28,6 +29,7 @@ mod temporary;
 mod text;
 mod write_back;
 
+pub use bytes::{InvalidBytes, parse_bytes};
 pub use cache::{Cache, CacheContents, CacheKind, PruneStats, Usage};
 pub use cancel::{Cancel, Cancelled};
 pub use closed_stdout::was_stdout_closed;

@@ -3,13 +3,13 @@
 use crate::args::read::parse_place;
 use crate::command::inspect::is_stage_file;
 use anyhow::Result;
-use layerstone_closure::{Closure, ReferencesGraph};
+use layerstone_closure::Closure;
 use layerstone_oci::{Place, Time, Wanted};
-use layerstone_pipeline::{Error, Opener, image_bill};
+use layerstone_pipeline::{BillSources, Error, Opener, image_bill};
 use layerstone_sbom::{Bill, Subject};
 use std::env::var_os;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The variable that stands in for the clock (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
 const EPOCH_VARIABLE: &str = "SOURCE_DATE_EPOCH";
@@ -19,7 +19,7 @@ pub struct Source<'a> {
     pub opener: &'a Opener<'a>,
     pub wanted: &'a Wanted,
     pub store_dir: &'a str,
-    pub graphs: &'a [PathBuf],
+    pub sources: BillSources<'a>,
 }
 
 impl Source<'_> {
@@ -27,11 +27,17 @@ impl Source<'_> {
     pub fn bill(&self, text: &OsStr, created: Option<Time>) -> Result<Bill> {
         let place = parse_place(text)?;
         let mut bill = match self.closure(&place)? {
-            Some(path) => Bill::of(Subject::closure(&title(path)), &Closure::read(path)?, ""),
+            Some(path) => {
+                let mut bill = Bill::of(Subject::closure(&title(path)), &Closure::read(path)?, "");
+                if let Some(database) = self.sources.database {
+                    bill.set_origins(database.origins(&bill.paths())?);
+                }
+                bill
+            }
             None => {
                 let opened = self.opener.open(&place, self.wanted)?;
                 let name = text.to_string_lossy();
-                image_bill(opened.image()?, &name, self.store_dir, self.graph()?.as_ref(), self.opener.report)?
+                image_bill(opened.image()?, &name, self.store_dir, self.sources, self.opener.report)?
             }
         };
         bill.created = time(created, &bill.created)?;
@@ -54,12 +60,6 @@ impl Source<'_> {
                 Err(Error::advised(message, "the closure that the plan was made of tells them").into())
             }
         }
-    }
-
-    fn graph(&self) -> Result<Option<ReferencesGraph>> {
-        let mut graphs = self.graphs.iter().map(|path| ReferencesGraph::read(path));
-        let first = graphs.next().transpose()?;
-        Ok(first.map(|first| graphs.try_fold(first, |merged, graph| merged.merge(graph?))).transpose()?)
     }
 }
 

@@ -1,15 +1,24 @@
-//! Numbers of bytes on the command line: `5000000`, `5M` or `5Mi`.
+//! Parses numbers of bytes as people write them: `5000000`, `5M` or `5Mi`.
 
 /// Letters behind a number of bytes and how many bytes they stand for: `M` as in `5 MB`, `Mi` as in `5 MiB`.
 const UNITS: [(&str, u64); 7] =
     [("", 1), ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30)];
 
+/// A text that is no number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number of bytes, such as 5000000, 5M or 5Mi")]
+pub struct InvalidBytes;
+
 /// Reads a number of bytes.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+///
+/// It is none, or more than 64 bits.
+pub fn parse_bytes(text: &str) -> Result<u64, InvalidBytes> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let unit = UNITS.iter().find(|(name, _)| unit.strip_suffix('B').unwrap_or(unit) == *name);
     let bytes = number.parse::<u64>().ok().zip(unit).and_then(|(number, (_, unit))| number.checked_mul(*unit));
-    bytes.ok_or_else(|| "expected a number of bytes, such as 5000000, 5M or 5Mi".to_owned())
+    bytes.ok_or(InvalidBytes)
 }
 
 #[cfg(test)]

@@ -1,0 +1,46 @@
+//! The flags that say what is known of the store paths of an image besides what is in it.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use layerstone_closure::{Database, ReferencesGraph};
+use layerstone_sbom::MetaFile;
+use layerstone_store::Store;
+use std::path::PathBuf;
+
+/// Where references, hashes and licences are known from.
+#[derive(Args)]
+pub struct BillArgs {
+    /// Take references and hashes of store paths from this closure file or references graph; several are merged [default:
+    /// those of Nix's database in the image, or of its files]
+    #[arg(long, value_name = "FILE")]
+    graph: Vec<PathBuf>,
+    /// Take derivations and signatures of store paths, and hashes that are not known, from this database of Nix or Guix
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Take licences, homepages and what else evaluation knows of store paths from this file (layerstone/meta)
+    #[arg(long, value_name = "FILE")]
+    meta: Vec<PathBuf>,
+}
+
+impl BillArgs {
+    /// Files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.graph.iter().chain(&self.db).chain(&self.meta)
+    }
+
+    pub fn graph(&self) -> Result<Option<ReferencesGraph>> {
+        Ok(ReferencesGraph::read_all(&self.graph)?)
+    }
+
+    pub fn database(&self, store: &Store) -> Result<Option<Database>> {
+        Ok(self.db.as_ref().map(|path| Database::open(path, store)).transpose()?)
+    }
+
+    pub fn meta(&self) -> Result<Vec<MetaFile>> {
+        let read = |path: &PathBuf| {
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
+            Ok(MetaFile::parse(&bytes, &path.display().to_string())?)
+        };
+        self.meta.iter().map(read).collect()
+    }
+}
