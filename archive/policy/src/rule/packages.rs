@@ -48,7 +48,7 @@ fn is_meant(pattern: &Pattern, path: &StorePath) -> bool {
 fn forbidden(path: &StorePath, pattern: &str, facts: &Facts) -> Finding {
     let message = format!("found {}, forbidden by {pattern:?}", path.name());
     let closure = facts.bill.closure();
-    let chain = chains(&closure, &[], path).ok().and_then(|chains| chains.take(1).into_iter().next());
+    let chain = chains(&closure, &[], path).ok().and_then(|chains| chains.take(1).next());
     let chain: Vec<String> = chain.into_iter().flatten().map(|path| path.name().to_owned()).collect();
     let hint = match &chain[..] {
         [.., referrer, _] => format!("{referrer} refers to it: build that without the reference, or leave it out"),
