@@ -63,16 +63,20 @@ fn built(answer: &str) -> String {
     built[0]["outputs"]["out"].as_str().unwrap().to_owned()
 }
 
-/// Makes a copy of our flake, of all that git has of it; how it is called.
+/// Makes a copy of our flake, of all that git has of it but for what fuzzers have found, which is thousands of files; how it is
+/// called.
 fn copy(place: &Place) -> String {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let flake = place.join("layerstone");
-    std::fs::create_dir(&flake).unwrap();
-    let entries = std::fs::read_dir(top).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let names = entries.filter(|name| !name.starts_with('.') && name != "target" && name != "dist");
-    let files = names.map(|name| top.join(name));
-    output(Command::new("cp").arg("--recursive").args(files).arg(&flake));
-    let _ = std::fs::remove_dir_all(flake.join("xtask/fuzz/target"));
+    for (folder, others) in [("", &["target", "dist", "xtask"][..]), ("xtask", &["fuzz"])] {
+        let to = flake.join(folder);
+        std::fs::create_dir(&to).unwrap();
+        let entries = std::fs::read_dir(top.join(folder)).unwrap().map(|entry| entry.unwrap());
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        let belongs = names.filter(|name| !name.starts_with('.') && !others.contains(&name.as_str()));
+        let files = belongs.map(|name| top.join(folder).join(name));
+        output(Command::new("cp").arg("--recursive").args(files).arg(&to));
+    }
     format!("path:{}", flake.display())
 }
 

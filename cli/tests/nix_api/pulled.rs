@@ -2,9 +2,11 @@
 
 use super::machine::Machine;
 use crate::support::archive::manifest;
-use crate::support::registry::{Registry, root, spec};
-use crate::support::{Place, output, require_tool};
+use crate::support::proxy::Tunnel;
+use crate::support::registry::{Certificates, Registry, root, spec};
+use crate::support::{Place, Run, output, require_root, require_tool};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::Command;
 
 /// A password, and what it is in base 64 behind `user:`.
@@ -158,7 +160,7 @@ fn credentials() {
         let expression = machine.expression(text);
         let mut command = machine.command("nix-build");
         command.args(["--no-out-link", "-E", &expression]).envs(variables.iter().copied());
-        let run: crate::support::Run = command.output().unwrap().into();
+        let run: Run = command.output().unwrap().into();
         assert!(!format!("{}{}", run.text(), run.stderr).contains(SECRET), "{}", run.stderr);
         run
     };
@@ -179,8 +181,11 @@ fn credentials() {
         let run = build(&config(name, more), &[(variable, value)]);
         assert_eq!(run.code, Some(0), "{variable}: {}", run.stderr);
     }
-    let nothing = build(&config("team/e", r#"netrcPhase = ": nothing"; imageTag = "2";"#).replace("head", "tail"), &[]);
-    assert!(nothing.code != Some(0), "{}", nothing.stderr);
+    let layer =
+        config("team/e", r#"netrcPhase = ": nothing";"#).replace("builtins.head ", "(at: builtins.elemAt at 1) ");
+    let nothing = build(&layer, &[]);
+    let told = "error: netrcPhase: found no file netrc, expected one that it writes";
+    assert!(nothing.code != Some(0) && nothing.stderr.contains(told), "{}", nothing.stderr);
     let store = machine.place.join("nix/store");
     for secret in [SECRET, AUTH] {
         let mut grep = Command::new("grep");
@@ -188,4 +193,41 @@ fn credentials() {
             grep.args(["--recursive", "--files-with-matches", "--fixed-strings", secret]).arg(&store).output().unwrap();
         assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
     }
+}
+
+/// In a sandbox too, where a setting shows the file of an authority of the user's own: a proxy leads to a registry of another
+/// name.
+#[test]
+fn in_a_sandbox() {
+    let Some(machine) = Machine::bare() else { return };
+    if !require_root() || !require_tool("openssl") {
+        return;
+    }
+    let certificates = Certificates::make(&machine.place.join(""), "DNS:registry.example");
+    let Some(registry) = Registry::with(&certificates.config(), |_| String::new()) else { return };
+    push(&registry, &["team/base:1"], "");
+    let descriptor = registry.descriptor("team/base", "1");
+    let lock = registry.blob(descriptor["digest"].as_str().unwrap()).unwrap();
+    let lock = machine.place.write("lock.json", lock);
+    let text = format!(
+        r#"layerstone.pullImageFromManifest {{
+            imageName = "team/base"; registryUrl = "registry.example"; imageManifest = {};
+        }}"#,
+        lock.display()
+    );
+    let proxy = Tunnel::to(registry.host());
+    let build = |authority: &Path| {
+        // Our binary, as these tests have it, is not static.
+        let shown = format!("/lib /lib64 /usr/lib {}", certificates.ca.display());
+        let mut command = machine.command("nix-build");
+        command.args(["--no-out-link", "--option", "sandbox", "true", "--option", "sandbox-paths", &shown]);
+        command.arg("-E").arg(machine.expression(&text));
+        command.env("https_proxy", format!("http://{}", proxy.host())).env("NIX_SSL_CERT_FILE", authority);
+        Run::from(command.output().unwrap())
+    };
+    let unknown = build(Path::new("/no-cert-file.crt"));
+    assert!(unknown.code != Some(0) && unknown.stderr.contains("UnknownIssuer"), "{}", unknown.stderr);
+    let built = build(&certificates.ca);
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    assert!(proxy.asked().iter().all(|asked| asked.target == "registry.example:443"));
 }
