@@ -8,10 +8,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+/// The line in whose place comes what a script is called with, as a shell writes it.
+const GIVEN: &str = "\"$@\"";
+
 /// Run the command line that a file holds
 ///
 /// Each line of the file is a word, but for a first one that begins with `#!`: with `#!/…/layerstone script` there, the
-/// file is a program that needs no shell. What it is called with comes behind its words.
+/// file is a program that needs no shell. What it is called with comes behind its words, or in the place of a line `"$@"`.
 #[derive(Args)]
 pub struct Options {
     /// The file
@@ -31,7 +34,9 @@ pub fn run(options: &Options) -> Result<()> {
     if words.is_empty() {
         bail!("no words: {}: found an empty file, expected a command line, a word a line", options.file.display());
     }
-    words.extend(options.words.iter().map(OsString::as_os_str));
+    let at = words.iter().position(|word| *word == GIVEN);
+    let place = at.map_or(words.len()..words.len(), |at| at..at + 1);
+    words.splice(place, options.words.iter().map(OsString::as_os_str));
     become_ourselves(&words, Vec::new())
 }
 

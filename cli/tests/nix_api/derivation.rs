@@ -69,6 +69,10 @@ fn a_script() {
     let output = std::process::Command::new(&script).arg("empty.tar").current_dir(place.path()).output().unwrap();
     assert_eq!(output.stdout, expected);
     assert_eq!(place.ok("script sum empty.tar").stdout, expected);
+    // Or in the place of a line.
+    place.write("diff", "diff\n\"$@\"\nempty.tar\n");
+    let expected = place.fail("diff absent.tar empty.tar");
+    assert_eq!(place.fail("script diff absent.tar"), expected);
     let told = place.fail("script absent");
     assert!(told.starts_with("error: cannot read: absent: "), "{told}");
 }
