@@ -1,11 +1,13 @@
 //! The flags of every command.
 
 pub mod base;
+pub mod below;
 pub mod bill;
 pub mod cache;
 pub mod check;
 pub mod compression;
 pub mod erofs;
+pub mod history;
 pub mod known;
 pub mod layer_output;
 pub mod legacy;

@@ -10,7 +10,7 @@ mod identity;
 use anyhow::{Result, bail};
 use identity::{Identity, NamedFile};
 use layerstone_layer::LayerFile;
-use layerstone_pipeline::{Error, ImageTarget, nix_outputs, state_files};
+use layerstone_pipeline::{Error, ImageTarget, layer_files_of, nix_outputs, state_files};
 use layerstone_root::Excluded;
 use layerstone_spec::{CopyEntry, References, Spec};
 use layerstone_store::Store;
@@ -65,7 +65,8 @@ impl Files {
         let Some(spec) = spec.into() else { return self };
         let database = if let Some(References::Database(file)) = &spec.references { Some(file) } else { None };
         let files = self.reads(file).reads(spec.files()).reads(database).reads(spec.store_paths());
-        let files = files.reads_layers(&spec.root_layer);
+        let made = layer_files_of(&spec.layers).unwrap_or_default();
+        let files = files.reads_layers(&spec.root_layer).reads(&spec.layers).reads_layers(&made);
         spec.copy.iter().fold(files, Files::reads_copied)
     }
 

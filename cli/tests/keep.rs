@@ -147,7 +147,7 @@ fn layers_asked_for() {
     let told = place.error_of("layers old.closure.json --max-layers 3 --layer musl");
     assert_eq!(told, "error: useless pattern: musl: it matches no path that needs a layer\n");
     let told = place.error_of("layers old.closure.json --max-layers 1 --layer libc");
-    let expected = "error: too few layers: found a limit of 1, expected 2 or more: the base image has 0, 1 are asked \
+    let expected = "error: too few layers: found a limit of 1, expected 2 or more: 0 lie below, 1 are asked \
                     for by pattern\n";
     assert_eq!(told, expected);
 }
@@ -191,11 +191,11 @@ fn a_base_image() {
     assert_eq!(layers(&place, "c.json --max-layers 3 --base base.tar"), ["curl-8.0 ssl-3.0 zlib-1.3"]);
     place.ok("layers c.json --max-layers 3 --base base.tar --check plan.json");
     let told = place.fail("layers c.json --max-layers 2 --base base.tar --check plan.json");
-    assert_eq!(told, "error: --max-layers: found 2, expected more than the 2 of the base image\n");
+    assert_eq!(told, "error: --max-layers: found 2, expected more than the 2 that lie below\n");
     let missing = format!("{} is in no layer", synth.path("libc-2.36"));
     assert!(place.run("layers c.json --check plan.json").text().contains(&missing));
     let told = place.fail("layers c.json --max-layers 2 --base base.tar");
-    let expected = "error: too few layers: found a limit of 2, expected 3 or more: the base image has 2, 0 are asked \
+    let expected = "error: too few layers: found a limit of 2, expected 3 or more: 2 lie below, 0 are asked \
                     for by pattern\n";
     assert_eq!(told, expected);
     place.ok(&format!("closure --graph {} {} -o libc.json", synth.graph.display(), synth.path("libc-2.36")));

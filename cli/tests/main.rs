@@ -39,6 +39,7 @@
 //! | `inspect` | what any file of the line is, for people and as JSON |
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
+//! | `layers_below` | layers that are made already, below all others: the same in every image, in one go, by ninja and make |
 //! | `legacy` | what docker archives held before there was a manifest.json |
 //! | `machines` | what other programs read and write: files of results, dry runs, schemas, a first image.json, codes of errors |
 //! | `made_stages` | rootLayer and plan of an image.json, made already: in one go, by ninja and make; bad ones |
@@ -126,6 +127,7 @@ mod image_spec;
 mod inspect;
 mod keep;
 mod kill;
+mod layers_below;
 mod legacy;
 mod machines;
 mod made_stages;

@@ -7,6 +7,8 @@ mod elsewhere;
 mod examples;
 mod flake;
 mod functions;
+mod index;
+mod layer;
 mod layered;
 mod machine;
 mod mentions;

@@ -94,7 +94,7 @@ pub enum Error {
     },
     /// The limit leaves no layer for paths that need one.
     #[error(
-        "too few layers: found a limit of {limit}, expected {needed} or more: the base image has {base}, {pinned} are asked \
+        "too few layers: found a limit of {limit}, expected {needed} or more: {base} lie below, {pinned} are asked \
          for by pattern"
     )]
     Limit {
@@ -102,7 +102,7 @@ pub enum Error {
         limit: usize,
         /// How many it takes at least.
         needed: usize,
-        /// How many of them the base image has.
+        /// How many of them are the base image's, or made already.
         base: usize,
         /// How many of them are asked for.
         pinned: usize,

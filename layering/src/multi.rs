@@ -336,8 +336,7 @@ mod tests {
             &format!("not a closure: {}: refers to {}, which is absent", path("a"), path("b")),
         );
         let pinned = vec!["b".parse().unwrap()];
-        let few =
-            "too few layers: found a limit of 1, expected 2 or more: the base image has 0, 1 are asked for by pattern";
+        let few = "too few layers: found a limit of 1, expected 2 or more: 0 lie below, 1 are asked for by pattern";
         check_error(&["a 1: ", "a 1: ; b 1: "], &Settings { pinned, ..settings(1) }, few);
     }
 

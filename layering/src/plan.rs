@@ -37,12 +37,12 @@ pub struct Settings {
     pub rates: Rates,
 }
 
-/// The image that others are built on.
+/// What lies below the layers of a plan: the image that others are built on, and layers that are made already.
 #[derive(Clone, Debug, Default)]
 pub struct PlanBase {
-    /// How many layers it has.
+    /// How many layers there are.
     pub layers: usize,
-    /// Store paths that it holds; a closure may have any of them or none.
+    /// Store paths that they hold; a closure may have any of them or none.
     pub paths: BTreeSet<StorePath>,
 }
 
@@ -227,14 +227,11 @@ mod tests {
         check_base(2, "x", "b", 4, Ok("a, b"));
         check_base(2, "x", "a b", 4, Ok("a, b"));
         check_base(2, "x", "a,b", 3, Ok("a b"));
-        let error =
-            "too few layers: found a limit of 2, expected 3 or more: the base image has 2, 0 are asked for by pattern";
+        let error = "too few layers: found a limit of 2, expected 3 or more: 2 lie below, 0 are asked for by pattern";
         check_base(2, "x", "", 2, Err(error));
-        let error =
-            "too few layers: found a limit of 3, expected 4 or more: the base image has 2, 1 are asked for by pattern";
+        let error = "too few layers: found a limit of 3, expected 4 or more: 2 lie below, 1 are asked for by pattern";
         check_base(2, "x", "b", 3, Err(error));
-        let error =
-            "too few layers: found a limit of 1, expected 2 or more: the base image has 0, 2 are asked for by pattern";
+        let error = "too few layers: found a limit of 1, expected 2 or more: 0 lie below, 2 are asked for by pattern";
         check_base(0, "x", "a b", 1, Err(error));
     }
 

@@ -6,7 +6,7 @@
 use crate::archive::{config_name, layer_name};
 use crate::manifest::{manifest_entry, manifest_text};
 use crate::python_json::{python_list, to_python_json};
-use layerstone_layer::Layer;
+use layerstone_layer::{History, Layer};
 use layerstone_store::{Digest, StorePath};
 use serde_json::{Map, Value, json};
 
@@ -49,22 +49,28 @@ pub struct LayerFacts {
     pub name: String,
     /// The comment in the history.
     pub comment: String,
+    /// What made the layer; none for the program that makes the image.
+    pub created_by: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
 }
 
 impl LayerFacts {
     /// A layer of which the history says this; named `HEX/layer.tar`.
     pub fn new(diff_id: Digest, comment: &str) -> LayerFacts {
-        LayerFacts { diff_id, name: layer_name(&diff_id), comment: comment.to_owned() }
+        LayerFacts { diff_id, name: layer_name(&diff_id), comment: comment.to_owned(), created_by: None, author: None }
     }
 
     /// What an image says about a layer that has this diff ID.
     pub fn of(layer: &Layer, diff_id: Digest) -> LayerFacts {
         let paths: Vec<&str> = layer.store_paths.iter().map(StorePath::as_str).collect();
-        match &layer.comment {
+        let History { created_by, author, comment } = layer.history.clone();
+        let facts = match &comment {
             Some(comment) => LayerFacts::new(diff_id, comment),
             None if paths.is_empty() => LayerFacts::customisation(diff_id),
             None => LayerFacts::of_paths(diff_id, &paths),
-        }
+        };
+        LayerFacts { created_by, author, ..facts }
     }
 
     /// A layer of store paths, in the order of its tar; named `HEX/layer.tar`.
@@ -129,8 +135,11 @@ impl ImageFacts {
 
     fn history(&self, layer: &LayerFacts) -> Value {
         let mut entry = json!({"created": self.created});
-        if let Some(created_by) = self.created_by {
+        if let Some(created_by) = layer.created_by.as_deref().or(self.created_by) {
             entry["created_by"] = json!(created_by);
+        }
+        if let Some(author) = &layer.author {
+            entry["author"] = json!(author);
         }
         entry["comment"] = json!(layer.comment);
         entry

@@ -2,7 +2,7 @@
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::{CompressedBlob, CompressionParams, Descriptor, Recipe, media_type};
+use crate::{CompressedBlob, CompressionParams, Descriptor, History, Recipe, media_type};
 use layerstone_store::{
     Digest, Document, Error, Output, Result, StorePath, fill_stage_file, from_value, parse_document,
     prepare_stage_file, read_input, write_stage_file,
@@ -44,9 +44,9 @@ pub struct LayerFile {
     /// customisation layers only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<StorePath>,
-    /// What the history of an image says about the layer; none for what its store paths tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comment: Option<String>,
+    /// What the history of an image says about the layer.
+    #[serde(flatten)]
+    pub history: History,
     /// docker's tarsum of the tar, `tarsum.v1+sha256:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tarsum: Option<String>,
@@ -64,7 +64,7 @@ impl LayerFile {
             recipe: None,
             store_paths: Vec::new(),
             references: Vec::new(),
-            comment: None,
+            history: History::default(),
             tarsum: None,
         }
     }

@@ -1,7 +1,7 @@
 //! A layer of an image: what is known of it, and how its bytes are read, plain or compressed.
 
 use crate::content::TarContent;
-use crate::{BlobCache, CompressionParams, Content, Descriptor, Error, LayerFile, Recipe, Result, Source};
+use crate::{BlobCache, CompressionParams, Content, Descriptor, Error, History, LayerFile, Recipe, Result, Source};
 use layerstone_store::{Digest, StorePath};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ pub struct Layer {
     pub blob: Option<Blob>,
     /// The store paths that it holds; none for a customisation layer.
     pub store_paths: Vec<StorePath>,
-    /// What the history says about it; none for what its store paths tell.
-    pub comment: Option<String>,
+    /// What the history says about it.
+    pub history: History,
     /// Annotations of its descriptor.
     pub annotations: BTreeMap<String, String>,
     /// What makes its tar from the store, if that is to be cached.
@@ -60,7 +60,7 @@ impl Layer {
     /// The tar cannot be read.
     pub fn of_file(file: &LayerFile, tar: &Path, label: &str) -> Result<Layer> {
         let layer = Layer::of_tar(Source::blob(tar)?, Some(file.diff_id), label);
-        Ok(Layer { comment: file.comment.clone(), ..layer })
+        Ok(Layer { history: file.history.clone(), ..layer })
     }
 
     /// Its tar.

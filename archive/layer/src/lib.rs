@@ -23,6 +23,7 @@ mod file;
 mod file_index;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod history;
 mod layer;
 mod layer_cache;
 mod layer_key;
@@ -46,6 +47,7 @@ pub use digest::{Sink, digest_all, digest_others, digest_unknown, write_layer};
 pub use error::{Error, Result};
 pub use file::{LAYER_FORMAT, LAYER_FORMAT_VERSION, LAYER_SCHEMA, LayerFile};
 pub use file_index::{Difference, FileIndex};
+pub use history::History;
 pub use layer::{Blob, Layer};
 pub use layer_cache::{LayerCache, LayerLookup, Miss};
 pub use layer_key::{LayerKeys, Trust};

@@ -6,7 +6,7 @@
 
 use crate::Result;
 use crate::python_tar::{TarInfo, read_members};
-use layerstone_image::{CopiedMember, LayerFacts, TarFile, merge_env, paths_comment};
+use layerstone_image::{CopiedMember, LayerFacts, TarFile, merge_env};
 use layerstone_store::{Limit, Limits};
 use serde_json::Value;
 use std::path::Path;
@@ -38,8 +38,8 @@ impl StreamBase {
             copied += member.header.len();
             limits.check(Limit::CopiedHeaders, copied as u64).map_err(|exceeded| tar.error(exceeded.to_string()))?;
             let name = name.trim_end_matches('/');
-            let comment = paths_comment(&[name]);
-            base.layers.push(LayerFacts { diff_id: *diff_id, name: name.to_owned(), comment });
+            let name = name.to_owned();
+            base.layers.push(LayerFacts { name: name.clone(), ..LayerFacts::of_paths(*diff_id, &[name]) });
             base.members.push(member);
         }
         Ok(base)

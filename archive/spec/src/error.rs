@@ -14,9 +14,10 @@ pub enum Error {
     Oci(#[from] layerstone_oci::Error),
     /// The layers that an image needs besides those of store paths use up all that it may have.
     #[error(
-        "too few layers: found maxLayers {max_layers}, expected {} or more: {base_layers} of the base image, {}{}1 for the \
+        "too few layers: found maxLayers {max_layers}, expected {} or more: {base_layers} of the base image, {}{}{}1 for the \
          customisation layer, 1 for store paths",
-        least(*nix_db, *copied, *base_layers),
+        least(*nix_db, copied + made, *base_layers),
+        if *made > 0 { format!("{made} of layers, ") } else { String::new() },
         if *copied > 0 { format!("{copied} of copy and tarLayers, ") } else { String::new() },
         if *nix_db { "1 for the Nix database, " } else { "" },
     )]
@@ -27,6 +28,8 @@ pub enum Error {
         nix_db: bool,
         /// Layers that only hold what is copied, or that are tars.
         copied: usize,
+        /// Layers that are made already.
+        made: usize,
         /// Layers that its base has.
         base_layers: usize,
     },
@@ -41,7 +44,9 @@ impl Error {
     /// The least number of layers with which an image could be made, if this one had too few.
     pub fn least_layers(&self) -> Option<usize> {
         match self {
-            Error::MaxLayers { nix_db, copied, base_layers, .. } => Some(least(*nix_db, *copied, *base_layers)),
+            Error::MaxLayers { nix_db, copied, made, base_layers, .. } => {
+                Some(least(*nix_db, copied + made, *base_layers))
+            }
             _ => None,
         }
     }

@@ -17,7 +17,7 @@ pub fn image_spec(bytes: &[u8]) {
         assert!(Spec::parse(&text[..end], "prefix", directory).is_err(), "{}", text[..end].escape_ascii());
     }
     let others = 3 + spec.copy_layers().len() + spec.tar_layers.len();
-    assert!(spec.store_layers(0).is_ok_and(|layers| layers > 0) || spec.max_layers < others, "{spec:?}");
+    assert!(spec.store_layers(0, 0).is_ok_and(|layers| layers > 0) || spec.max_layers < others, "{spec:?}");
     assert!(spec.files().iter().all(|file| file.is_absolute()), "{:?}", spec.files());
 }
 

@@ -65,6 +65,8 @@ pub struct Spec {
     pub copy: Vec<CopyEntry>,
     /// Tars that become layers as they are, bottom first, below those of what is copied.
     pub tar_layers: Vec<PathBuf>,
+    /// Layer files, or directories of them, that are made already, bottom first: the lowest layers over the base.
+    pub layers: Vec<PathBuf>,
     /// Ready contents beside them, each at most once.
     pub helpers: Vec<Helper>,
     /// Layer file of the customisation layer, if it is made already: without links to contents, scripts, owners and modes.
@@ -225,14 +227,14 @@ impl Spec {
         Ok(Reference::new(&self.name.to_ascii_lowercase(), self.tag.as_deref()).map_err(layerstone_oci::Error::from)?)
     }
 
-    /// How many layers are left for store paths, beside the customisation layer, that of the Nix database and those of a
-    /// base: at least 1.
-    pub fn store_layers(&self, base_layers: usize) -> Result<usize> {
+    /// How many layers are left for store paths, beside the customisation layer, that of the Nix database, those of a base,
+    /// and those of `layers`, of which only their files tell how many they are: at least 1.
+    pub fn store_layers(&self, base_layers: usize, made: usize) -> Result<usize> {
         let Spec { max_layers, include_nix_db: nix_db, .. } = *self;
         let copied = self.copy_layers().len() + self.tar_layers.len();
-        let others = [1 + usize::from(nix_db), copied, base_layers];
+        let others = [1 + usize::from(nix_db), copied, base_layers, made];
         let left = others.into_iter().try_fold(max_layers, usize::checked_sub);
-        left.filter(|left| *left > 0).ok_or(Error::MaxLayers { max_layers, nix_db, copied, base_layers })
+        left.filter(|left| *left > 0).ok_or(Error::MaxLayers { max_layers, nix_db, copied, made, base_layers })
     }
 
     /// The names of the layers that only hold what is copied, bottom first: that of libraries, and the others in the order
@@ -270,7 +272,7 @@ mod tests {
 
     #[test]
     fn layers_left() {
-        let limit = |max_layers, base| Spec { max_layers, ..Spec::new("t") }.store_layers(base);
+        let limit = |max_layers, base| Spec { max_layers, ..Spec::new("t") }.store_layers(base, 0);
         assert_eq!(limit(2, 0).unwrap(), 1);
         assert_eq!(limit(10, 8).unwrap(), 1);
         assert_eq!(
@@ -278,7 +280,7 @@ mod tests {
             "too few layers: found maxLayers 10, expected 11 or more: 9 of the base image, 1 for the customisation layer, 1 \
              for store paths"
         );
-        let with_database = |max_layers| Spec { max_layers, include_nix_db: true, ..Spec::new("t") }.store_layers(0);
+        let with_database = |max_layers| Spec { max_layers, include_nix_db: true, ..Spec::new("t") }.store_layers(0, 0);
         assert_eq!(with_database(3).unwrap(), 1);
         assert_eq!(
             with_database(2).unwrap_err().to_string(),
@@ -286,5 +288,12 @@ mod tests {
              customisation layer, 1 for store paths"
         );
         assert!(limit(1, 0).is_err() && limit(1, usize::MAX - 1).is_err());
+        let over_made = |made| Spec { max_layers: 4, ..Spec::new("t") }.store_layers(1, made);
+        assert_eq!(over_made(1).unwrap(), 1);
+        assert_eq!(
+            over_made(2).unwrap_err().to_string(),
+            "too few layers: found maxLayers 4, expected 5 or more: 1 of the base image, 2 of layers, 1 for the customisation \
+             layer, 1 for store paths"
+        );
     }
 }

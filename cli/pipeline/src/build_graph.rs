@@ -129,6 +129,7 @@ impl GraphInput<'_> {
             layers.push(all.outputs[0].clone());
             rules.push(all);
         } else if let Some(plan) = plan {
+            layers.extend(self.made_layers());
             for index in 0..plan.layers.len() {
                 let layer = self.layer(plan, index)?;
                 layers.push(layer.outputs[0].clone());

@@ -9,8 +9,8 @@ use crate::known_layers::KnownLayers;
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::strategy::strategy_of;
 use crate::{
-    BaseImage, BaseNeeds, BuildCache, BuildState, CacheOptions, CompressionChoice, ErofsCache, ImageTarget, Opener,
-    Origin, PreviousImages, PreviousPlan, Registries, Report, Result, ScriptOptions,
+    BaseImage, BaseNeeds, BuildCache, BuildState, CacheOptions, CompressionChoice, ErofsCache, ImageTarget,
+    LayersBelow, Opener, Origin, PreviousImages, PreviousPlan, Registries, Report, Result, ScriptOptions,
 };
 use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{Patterns, PlanBase, Rates, Settings, Strategy};
@@ -155,6 +155,8 @@ pub struct Builder<'a> {
     /// How its store paths are divided; which of them the base has.
     pub(crate) settings: Settings,
     pub(crate) base: Option<BaseImage>,
+    /// Layers that are made already, over the base.
+    pub(crate) below: LayersBelow,
     pub(crate) state: Option<BuildState>,
     /// Layers of an image that is there already.
     pub(crate) known: Option<KnownLayers>,
@@ -186,7 +188,9 @@ impl<'a> Builder<'a> {
             check_architecture(spec, base, options.checks, report)?;
         }
         let cache = options.cache.open(store, report)?;
-        let mut settings = settings(spec, strategy, base.as_ref(), store)?;
+        let below = LayersBelow::read(&spec.layers)?;
+        below.warn_of_twins(report);
+        let mut settings = settings(spec, strategy, base.as_ref(), &below, store)?;
         if let Some(state) = &state {
             settings.previous = state.previous()?;
             settings.rates = state.rates()?.unwrap_or_default();
@@ -196,7 +200,7 @@ impl<'a> Builder<'a> {
         let known = options.known.as_ref().map(|known| known.layers(&images)).transpose()?;
         let erofs_cache =
             options.erofs_cache.as_deref().map(|path| ErofsCache::open(path, options.limits)).transpose()?;
-        Ok(Builder { spec, settings, base, state, known, cache, erofs_cache, options })
+        Ok(Builder { spec, settings, base, below, state, known, cache, erofs_cache, options })
     }
 
     /// The same with the strategy of the spec; `name` is the spec's file, for messages.
@@ -256,7 +260,9 @@ impl<'a> Builder<'a> {
 
     /// Passes layers to `write`, and stores the result in cache and state.
     fn finish(&self, mut layers: Vec<Layer>, write: impl FnOnce(Vec<Layer>) -> Result<Built>) -> Result<Built> {
-        let of_store: Vec<Layer> = layers.iter().filter(|layer| layer.recipe.is_some()).cloned().collect();
+        // Those that were made before are nobody's to remember.
+        let own = layers.iter().skip(self.below.count());
+        let of_store: Vec<Layer> = own.filter(|layer| layer.recipe.is_some()).cloned().collect();
         let origins: Vec<Origin> = layers.iter().map(Origin::of_own).collect();
         let kept = self.add_file_systems(&mut layers);
         let built = kept.and_then(|()| write(layers)).map_err(|error| self.cache.explain(error, &of_store))?;
@@ -275,8 +281,8 @@ impl<'a> Builder<'a> {
 
     /// Remembers the layers of the store that an image was built of.
     fn remember(&self, layers: &[Layer], image: &PutImage) -> Result<()> {
-        // They lie above those of the base, and below all others.
-        let below = self.base.as_ref().map_or(0, |base| base.layer_count());
+        // They lie above those of the base and those that are made already, and below all others.
+        let below = self.base.as_ref().map_or(0, |base| base.layer_count()) + self.below.count();
         let params = self.options.compression.of_layers(None, self.spec.compression);
         let files = (below..).zip(layers).map(|(index, layer)| layer_of(image, index, layer, params));
         let files: Vec<LayerFile> = files.collect::<Result<_>>()?;
@@ -296,12 +302,18 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// How a spec wants its store paths to be divided, by this strategy, over a base.
+/// How a spec wants its store paths to be divided, by this strategy, over a base and layers that are made already.
 ///
 /// # Errors
 ///
 /// The base cannot be read, or leaves no layer for store paths.
-pub fn settings(spec: &Spec, strategy: Strategy, base: Option<&BaseImage>, store: &Store) -> Result<Settings> {
+pub fn settings(
+    spec: &Spec,
+    strategy: Strategy,
+    base: Option<&BaseImage>,
+    below: &LayersBelow,
+    store: &Store,
+) -> Result<Settings> {
     let base = match base {
         None => PlanBase::default(),
         Some(base) => {
@@ -310,36 +322,14 @@ pub fn settings(spec: &Spec, strategy: Strategy, base: Option<&BaseImage>, store
         }
     };
     let left = match spec.kind {
-        ImageKind::Layered => spec.store_layers(base.layers + usize::from(spec.run_as_root.is_some()))?,
+        ImageKind::Layered => {
+            spec.store_layers(base.layers + usize::from(spec.run_as_root.is_some()), below.count())?
+        }
         ImageKind::Single => 1,
     };
+    let base = below.over(base);
     let limit = NonZeroUsize::new(left + base.layers).context("no layer left for store paths")?;
     Ok(Settings { strategy, base, min_size: spec.min_layer_size, ..Settings::new(limit) })
-}
-
-/// What no single key of a spec tells.
-///
-/// # Errors
-///
-/// Two keys contradict each other, or the name is none.
-pub fn check_spec(spec: &Spec) -> Result<()> {
-    if spec.run_as_root.is_some() && spec.kind == ImageKind::Single && spec.fake_root_commands.is_some() {
-        bail!("fakeRootCommands: found runAsRoot too, expected one of them in an image of kind \"single\"");
-    }
-    if spec.run_as_root.is_some() && spec.kind == ImageKind::Single && spec.root_layer.is_some() {
-        bail!("rootLayer: found runAsRoot too, expected one of them in an image of kind \"single\"");
-    }
-    if spec.kind == ImageKind::Single && !spec.copy_layers().is_empty() {
-        bail!("copy: found a layer in an image of kind \"single\", expected none");
-    }
-    if spec.kind == ImageKind::Single && !spec.tar_layers.is_empty() {
-        bail!("tarLayers: found some in an image of kind \"single\", expected none");
-    }
-    spec.reference()?;
-    if let faults @ [_, ..] = &spec.config_faults()[..] {
-        bail!("{}", faults.join("\n  "));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub fn check_layers(
     (checks, report): (Checks, &dyn Report),
 ) -> Result<()> {
     check_order(layers)?;
-    let held = held(layers)?;
+    let held = held(layers, (checks, report))?;
     if wants_root(spec) && !layers.iter().any(|(_, layer)| is_root(layer)) {
         let text = "found no customisation layer, expected the one that `layerstone root` makes of the spec";
         match checks {
@@ -39,7 +39,8 @@ pub fn check_layers(
     };
     for (path, layer) in layers {
         // A layer file need not list what it holds; then nothing is known to be missing.
-        let tells = |other: &LayerFile| !is_root(other) || !other.references.is_empty() || other.comment.is_some();
+        let tells =
+            |other: &LayerFile| !is_root(other) || !other.references.is_empty() || other.history.comment.is_some();
         let is_known = layers.iter().all(|(at, other)| at == path || tells(other));
         let missing = layer.references.iter().find(|it| !held.contains_key(*it) && !of_base.contains(*it));
         if let Some(missing) = missing.filter(|_| is_known) {
@@ -66,17 +67,19 @@ fn is_root(layer: &LayerFile) -> bool {
     layer.store_paths.is_empty() && layer.recipe.is_none()
 }
 
+/// A layer of files lies over what it refers to, as far as the image has that: then whoever gets the lower layers alone has
+/// whole files.
 fn check_order(layers: &[(&Path, &LayerFile)]) -> Result<()> {
-    let mut root: Option<&Path> = None;
-    for (path, layer) in layers {
-        match root {
-            Some(root) if !is_root(layer) => {
-                let (path, root) = (path.display(), root.display());
-                let expected = "expected store layers below the customisation layer";
-                return Err(no_image(format_args!("{path}: found it over {root}, {expected}")));
-            }
-            _ if !layer.references.is_empty() => root = Some(path),
-            _ => {}
+    let mut below: BTreeSet<&StorePath> = BTreeSet::new();
+    for (index, (root, layer)) in layers.iter().enumerate() {
+        below.extend(&layer.store_paths);
+        let is_wanted = |path: &StorePath| layer.references.contains(path) && !below.contains(path);
+        let mut above = layers[index..].iter().filter(|(_, other)| is_root(layer) && !is_root(other)).peekable();
+        let Some((first, _)) = above.peek().copied() else { continue };
+        if above.any(|(_, other)| other.store_paths.iter().any(is_wanted)) {
+            let (first, root) = (first.display(), root.display());
+            let expected = "expected store layers below the customisation layer";
+            return Err(no_image(format_args!("{first}: found it over {root}, {expected}")));
         }
     }
     Ok(())
@@ -88,18 +91,28 @@ fn no_image(message: impl Display) -> Error {
     Error::advised(format_args!("no image: {message}"), hint)
 }
 
-/// The layer of each store path.
-fn held<'a>(layers: &[(&'a Path, &'a LayerFile)]) -> Result<BTreeMap<&'a StorePath, &'a Path>> {
+/// The layer of each store path. Layers that were made apart may hold one twice, which costs its size.
+fn held<'a>(
+    layers: &[(&'a Path, &'a LayerFile)],
+    (checks, report): (Checks, &dyn Report),
+) -> Result<BTreeMap<&'a StorePath, &'a Path>> {
     let mut held: BTreeMap<&StorePath, &Path> = BTreeMap::new();
     let mut files = BTreeSet::new();
+    let mut is_told = false;
     for (path, layer) in layers {
         if !files.insert(path) {
             return Err(no_image(format_args!("{}: found it twice, expected each layer once", path.display())));
         }
         for store_path in &layer.store_paths {
             if let Some(other) = held.insert(store_path, path) {
-                let (other, path) = (other.display(), path.display());
-                return Err(no_image(format_args!("{store_path}: found it in {other} and in {path}")));
+                let text = format!("{store_path}: found it in {} and in {}", other.display(), path.display());
+                if checks == Checks::Strict {
+                    return Err(no_image(text));
+                }
+                if !is_told {
+                    report.warn(format_args!("stored twice: {text}"));
+                }
+                is_told = true;
             }
         }
     }

@@ -4,7 +4,7 @@
 //! of a docker archive or of a spec, gets one.
 
 use crate::base_image::make_plain;
-use crate::builder::check_spec;
+use crate::check_spec;
 use crate::copy_index::Listed;
 use crate::error::chain_text;
 use crate::oci_destination::{PutManifest, Unnamed};

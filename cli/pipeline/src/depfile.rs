@@ -1,10 +1,10 @@
 //! A command as a rule of a build graph: what it read, written for make and ninja, and outputs that stay as they are if
 //! they would get the same bytes.
 
-use crate::Result;
 use crate::build_graph::push_backslashes;
 use crate::copies::{Below, libraries};
 use crate::error::Context;
+use crate::{LayersBelow, Result};
 use layerstone_layer::{LayerFile, Recipe};
 use layerstone_root::copied_files;
 use layerstone_spec::Spec;
@@ -158,6 +158,7 @@ impl BuildStep {
         if self.options.depfile.is_none() {
             return Ok(());
         }
+        LayersBelow::read(&spec.layers)?.files().try_for_each(|file| self.layer(store, file))?;
         for entry in &spec.copy {
             self.files(&copied_files(entry)?);
         }

@@ -9,7 +9,7 @@ use crate::single_layer::plain_blob;
 use crate::tar_layer::{self, TarLayer};
 use crate::{Builder, Checks, Mentions, ReferenceSource, Result, plan_or_made, root_layer, single_layer};
 use layerstone_closure::{Closure, measure};
-use layerstone_layer::{Blob, CompressionParams, Layer, LayerFile, LayerLookup, Recipe, Source};
+use layerstone_layer::{Blob, CompressionParams, History, Layer, LayerFile, LayerLookup, Recipe, Source};
 use layerstone_layering::Plan;
 use layerstone_overlay::Hooks;
 use layerstone_root::{NixDbPlace, RootConfig};
@@ -25,16 +25,22 @@ const ROOT_COMMENT: &str = "customisation layer";
 struct FileLayer {
     layer: LayerFile,
     blob: PathBuf,
-    /// What it is called.
-    comment: String,
+    /// What messages call it.
+    label: String,
 }
 
 impl FileLayer {
+    /// One of which the history says what messages call it.
+    fn named(layer: LayerFile, blob: PathBuf, label: &str) -> FileLayer {
+        let layer = LayerFile { history: History::comment(label), ..layer };
+        FileLayer { layer, blob, label: label.to_owned() }
+    }
+
     /// The customisation layer, made already.
     fn read(file: &Path) -> Result<FileLayer> {
         let layer = LayerFile::read(file)?;
         let blob = plain_blob(&layer, file)?;
-        Ok(FileLayer { layer, blob, comment: ROOT_COMMENT.to_owned() })
+        Ok(FileLayer { layer, blob, label: ROOT_COMMENT.to_owned() })
     }
 }
 
@@ -56,9 +62,10 @@ impl Builder<'_> {
         };
         let mut below: Vec<FileLayer> = ran.into_iter().collect();
         for (index, tar) in self.spec.tar_layers.iter().enumerate() {
-            let tar = TarLayer { tar, limits: self.options.limits, tarsum: false };
+            let history = History::default();
+            let tar = TarLayer { tar, limits: self.options.limits, tarsum: false, history: &history };
             let (layer, blob) = tar.plain(scratch.path().join(format!("tar-{index}.tar")), self.options.report)?;
-            below.push(FileLayer { layer, blob, comment: tar_layer::COMMENT.to_owned() });
+            below.push(FileLayer::named(layer, blob, tar_layer::COMMENT));
         }
         for (index, name) in self.spec.copy_layers().into_iter().enumerate() {
             let blob = scratch.path().join(format!("copy-{index}.tar"));
@@ -78,13 +85,13 @@ impl Builder<'_> {
     /// The layer of what the spec merges, copies and lets scripts write, over these layers of the image; with a name the layer
     /// of copied files that is called so.
     fn root_layer(&self, name: Option<&str>, below: &[FileLayer], blob: PathBuf) -> Result<FileLayer> {
-        let comment = name.map_or_else(|| ROOT_COMMENT.to_owned(), copies::comment);
         let spec = &match name {
             Some(name) => spec_of_copy_layer(self.spec, name)?,
             None => self.spec.clone(),
         };
         let report = self.options.report;
-        let tars: Vec<PathBuf> = below.iter().map(|layer| layer.blob.clone()).collect();
+        let tars = self.below.tars()?.into_iter().chain(below.iter().map(|layer| layer.blob.clone()));
+        let tars: Vec<PathBuf> = tars.collect();
         let stage = name.map_or_else(|| ROOT_COMMENT.to_owned(), |name| format!("copying {name}"));
         let tree = report.stage("files of lower layers", || root_layer::tree_below(self.base.as_ref(), &tars))?;
         let below = Below { base: self.base.as_ref(), tree: tree.as_deref() };
@@ -94,7 +101,10 @@ impl Builder<'_> {
         let config =
             RootConfig { sandbox: self.options.sandbox, strict: self.options.checks == Checks::Strict, ..config };
         let layer = report.stage(&stage, || root_layer::make(spec, &config, &blob, report))?;
-        Ok(FileLayer { layer, blob, comment })
+        Ok(match name {
+            Some(name) => FileLayer::named(layer, blob, &copies::comment(name)),
+            None => FileLayer { layer, blob, label: ROOT_COMMENT.to_owned() },
+        })
     }
 
     /// Decides which store paths of a closure share a layer.
@@ -138,6 +148,8 @@ impl Builder<'_> {
         }
         let source = ReferenceSource::of_spec(self.spec, self.options.store)?;
         let mut roots = source.roots(self.spec, self.options.store)?;
+        roots.extend(self.below.store_paths().cloned());
+        let mentions = self.below.mentions(mentions);
         roots.extend(mentions.kept(&source, Some(self.spec), self.options.store, self.options.report));
         if roots.is_empty() {
             return Ok(Closure::default());
@@ -172,7 +184,12 @@ impl Builder<'_> {
         };
         let blob = scratch.path().join("run.tar");
         let layer = root_script::make(run, &blob, self.options.report)?;
-        Ok(FileLayer { layer, blob, comment: root_script::COMMENT.to_owned() })
+        // A single image's one layer says what it is when store paths are behind it.
+        Ok(if is_single {
+            FileLayer { layer, blob, label: root_script::COMMENT.to_owned() }
+        } else {
+            FileLayer::named(layer, blob, root_script::COMMENT)
+        })
     }
 
     /// What root scripts see of the store: all that contents, config and the scripts themselves refer to. None if that is
@@ -208,11 +225,10 @@ impl Builder<'_> {
             base.check_store(self.options.store)?;
         }
         let recipes = self.recipes(&plan)?;
-        let mut layers = report.stage("sizes of layers", || self.store_layers(recipes))?;
-        for FileLayer { layer, blob, comment } in files {
-            let is_root = comment == ROOT_COMMENT;
-            let comment_of = (!is_root).then(|| comment.clone());
-            layers.push(Layer { comment: comment_of, ..Layer::of_file(&layer, &blob, &comment)? });
+        let mut layers = self.below.layers(self.options.store, &self.cache, self.options.limits)?;
+        layers.extend(report.stage("sizes of layers", || self.store_layers(recipes))?);
+        for FileLayer { layer, blob, label } in files {
+            layers.push(Layer::of_file(&layer, &blob, &label)?);
         }
         if self.spec.include_nix_db {
             let place = NixDbPlace::OnTop { root: Some(root), store_owner: self.spec.owner.clone() };
@@ -258,7 +274,7 @@ impl Builder<'_> {
     /// One layer: the root, the database of Nix if there is to be one, and behind it the store paths that the base does
     /// not hold.
     fn single(&self, scratch: &Scratch, mut blob: PathBuf, custom: LayerFile) -> Result<Layer> {
-        let closure = self.closure(Mentions::default().with(custom.references, &blob))?;
+        let closure = self.closure(Mentions::default().with(custom.references.iter().cloned(), &blob))?;
         if self.spec.include_nix_db {
             let root = std::mem::replace(&mut blob, scratch.path().join("nix-db.tar"));
             self.nix_db(NixDbPlace::Behind { root }, closure.clone(), &blob)?;
@@ -268,8 +284,8 @@ impl Builder<'_> {
         let paths: Vec<StorePath> = paths.collect::<BTreeSet<_>>().into_iter().collect();
         let (mtime, base) = (self.spec.mtime.seconds()?, self.base.as_ref());
         let source = single_layer::layout(&blob, &paths, mtime, base, self.options.store, self.spec.xattrs)?;
-        let comment = Some(single_layer::comment(&paths));
-        Ok(Layer { comment, store_paths: paths, ..Layer::of_tar(source, None, "layer") })
+        let history = custom.history.over(History::comment(single_layer::comment(&paths)));
+        Ok(Layer { history, store_paths: paths, ..Layer::of_tar(source, None, "layer") })
     }
 
     /// How layers are compressed.

@@ -4,8 +4,8 @@ use crate::record::{Record, Written};
 use crate::report::title_of_paths;
 use crate::{BuildCache, ErofsCache, PriorLayers, Report, Result};
 use layerstone_layer::{
-    BlobCache, CompressedBlob, CompressionParams, CompressorPool, Layer, LayerFile, LayerLookup, Recipe, Source,
-    compress_all, digest_all, store_layout,
+    BlobCache, CompressedBlob, CompressionParams, CompressorPool, History, Layer, LayerFile, LayerLookup, Recipe,
+    Source, compress_all, digest_all, store_layout,
 };
 use layerstone_store::{Digest, Output, Store, StorePath};
 use layerstone_tar::{Owner, tarsum};
@@ -25,6 +25,8 @@ pub struct LayersToMake<'a> {
     pub blobs: Vec<PathBuf>,
     /// Whether docker's tarsums are computed.
     pub tarsum: bool,
+    /// What the history says of each of them.
+    pub history: History,
     /// How blobs are compressed.
     pub compression: Option<CompressionParams>,
     /// Layer files of an earlier run.
@@ -74,6 +76,7 @@ impl LayersToMake<'_> {
         for ((index, recipe), cached) in self.recipes.iter().enumerate().zip(cached) {
             let mut layer = cached.or_else(|| made.next()).expect("what is not cached was made");
             layer.store_paths.clone_from(&recipe.paths);
+            layer.history = self.history.clone();
             match self.blobs.get(index) {
                 Some(blob) => layer.set_blob(&self.files[index], blob)?,
                 None => layer.recipe = Some(recipe.clone()),

@@ -4,9 +4,8 @@
 //! so a path that a references graph of Nix does not have is no input: as in Nix it is left out, with a warning that
 //! names the file. What the spec itself asks for stays: where the graph does not have that, it is an error later on.
 
-use crate::{ReferenceSource, Report, Result};
+use crate::{ReferenceSource, Report};
 use layerstone_closure::{Candidates, ReferencesGraph, Scanner};
-use layerstone_layer::LayerFile;
 use layerstone_spec::{Helper, Spec};
 use layerstone_store::{Limits, Store, StorePath, open_regular};
 use layerstone_tar::{Kind, Members};
@@ -30,22 +29,22 @@ struct Layer {
 }
 
 impl Mentions {
-    /// What these layer files say that their layers refer to.
-    pub fn read(files: &[PathBuf]) -> Result<Mentions> {
-        let mut mentions = Mentions::default();
-        for file in files {
-            let layer = LayerFile::read(file)?;
-            let tar = layer.blob_path(file).filter(|_| layer.is_plain());
-            mentions.paths.extend(layer.references);
-            mentions.layers.push(Layer { name: file.clone(), tar });
-        }
-        Ok(mentions)
+    /// Adds what the layer with this tar refers to.
+    #[must_use]
+    pub fn with(self, references: impl IntoIterator<Item = StorePath>, tar: &Path) -> Mentions {
+        self.of_layer(references, tar, Some(tar.to_owned()))
     }
 
-    /// Adds what the layer with this tar refers to.
-    pub fn with(mut self, references: impl IntoIterator<Item = StorePath>, tar: &Path) -> Mentions {
+    /// Adds what a layer of this name refers to, whose tar may be there.
+    #[must_use]
+    pub fn of_layer(
+        mut self,
+        references: impl IntoIterator<Item = StorePath>,
+        name: &Path,
+        tar: Option<PathBuf>,
+    ) -> Mentions {
         self.paths.extend(references);
-        self.layers.push(Layer { name: tar.to_owned(), tar: Some(tar.to_owned()) });
+        self.layers.push(Layer { name: name.to_owned(), tar });
         self
     }
 

@@ -8,7 +8,7 @@
 use crate::error::Context;
 use crate::tar_layer::{NewBlob, written};
 use crate::{Report, Result};
-use layerstone_layer::{Layout, Source};
+use layerstone_layer::{History, Layout, Source};
 use layerstone_oci::{NIX_CLOSURE, NIX_LAYER, NIX_STORE_PATH};
 use layerstone_store::{Found, Output, Store, StorePath, Walk, counted};
 use layerstone_tar::{Entry, Owner, Placed};
@@ -46,7 +46,7 @@ impl MountLayer<'_> {
         let mut layer = written(&Source::from(layout), blob, &mut outputs[1], report)?;
         layer.descriptor.annotations.extend(self.annotations());
         layer.store_paths = self.paths.iter().cloned().collect();
-        layer.comment = Some(format!("mount points of {}", counted(self.paths.len(), "store path")));
+        layer.history = History::comment(format!("mount points of {}", counted(self.paths.len(), "store path")));
         layer.set_blob(output, blob.path)?;
         layer.fill(&mut outputs[0])?;
         if let Some(out) = outputs.get_mut(2) {

@@ -3,7 +3,7 @@
 use crate::error::Context;
 use crate::{BaseImage, Result};
 use layerstone_closure::{Closure, measure_nars};
-use layerstone_layer::LayerFile;
+use layerstone_layer::{History, LayerFile};
 use layerstone_root::{EARLIER_FILES, NixDbBase, NixDbPlace, NixDbSpec, build_nix_db, nix_db_directory};
 use layerstone_spec::Spec;
 use layerstone_store::{Scratch, Store};
@@ -36,7 +36,10 @@ impl NixDbLayer<'_> {
         }
         measure_nars(&mut closure, self.store).context("no NAR hash or size in the closure")?;
         let scratch = Scratch::create(&std::env::temp_dir())?;
-        let comment = matches!(self.place, NixDbPlace::OnTop { .. }).then(|| COMMENT.to_owned());
+        let history = match self.place {
+            NixDbPlace::OnTop { .. } => History::comment(COMMENT),
+            NixDbPlace::Behind { .. } => History::default(),
+        };
         let spec = NixDbSpec {
             store: self.store.clone(),
             mtime: self.mtime,
@@ -45,7 +48,7 @@ impl NixDbLayer<'_> {
             base: self.base.map(|base| base_of(base, self.store, scratch.path())).transpose()?,
             place: self.place,
         };
-        Ok(LayerFile { comment, ..build_nix_db(&spec, &closure, blob)? })
+        Ok(LayerFile { history, ..build_nix_db(&spec, &closure, blob)? })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::Context;
 use crate::tar_layer::{NewBlob, written};
 use crate::{BaseImage, ErofsCache, Report, Result};
 use layerstone_image::paths_comment;
-use layerstone_layer::{CompressionParams, Layer, LayerFile, Layout, Prefix, Source, write_layer};
+use layerstone_layer::{CompressionParams, History, Layer, LayerFile, Layout, Prefix, Source, write_layer};
 use layerstone_store::{Output, Store, StorePath};
 use layerstone_tar::{Owner, tarsum};
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ pub struct SingleLayer<'a> {
     pub tarsum: bool,
     /// Whether extended attributes are kept.
     pub xattrs: bool,
+    /// What the history says, before what the root and the store paths tell.
+    pub history: History,
     /// How the blob is compressed.
     pub compression: Option<CompressionParams>,
     /// Where the layer is kept as a file system.
@@ -49,8 +51,9 @@ impl SingleLayer<'_> {
             erofs_cache.add(&mut [Layer::of_tar(source.clone(), Some(made.diff_id), blob)], report)?;
         }
         let tarsum = if self.tarsum { Some(tarsum(source.reader()?)?) } else { None };
-        let (store_paths, comment) = (paths.to_vec(), Some(comment(paths)));
-        let mut layer = LayerFile { store_paths, comment, tarsum, ..made };
+        let told = front.history.over(History::comment(comment(paths)));
+        let history = self.history.clone().over(told);
+        let mut layer = LayerFile { store_paths: paths.to_vec(), history, tarsum, ..made };
         layer.set_blob(output, blob)?;
         if output == Path::new("-") {
             out.commit()?;

@@ -4,8 +4,8 @@ use crate::error::Context;
 use crate::{ErofsCache, Report, Result};
 use layerstone_image::{FoundTar, unpack_tar};
 use layerstone_layer::{
-    Compression, CompressionParams, CompressorPool, Descriptor, Layer, LayerFile, Progress, Source, compress_layer,
-    media_type, write_layer,
+    Compression, CompressionParams, CompressorPool, Descriptor, History, Layer, LayerFile, Progress, Source,
+    compress_layer, media_type, write_layer,
 };
 use layerstone_store::{Limits, Output, open_regular};
 use layerstone_tar::{Allowance, LayerTree, Part, Tree, tarsum};
@@ -25,6 +25,8 @@ pub struct TarLayer<'a> {
     pub limits: Limits,
     /// Whether docker's tarsum is computed.
     pub tarsum: bool,
+    /// What the history says, before what any such layer does.
+    pub history: &'a History,
 }
 
 /// The blob of a layer that is to be written.
@@ -59,7 +61,7 @@ impl TarLayer<'_> {
             None => self.as_it_is(&found)?,
             Some((blob, out)) => written(&Source::Part(found.tar.clone()), blob, out, report)?,
         };
-        layer.comment = Some(COMMENT.to_owned());
+        layer.history = self.history.clone().over(History::comment(COMMENT));
         if let Some(erofs_cache) = erofs_cache {
             let tar = Source::Part(found.tar.clone());
             erofs_cache.add(&mut [Layer::of_tar(tar, Some(found.diff_id), self.tar)], report)?;
@@ -82,7 +84,8 @@ impl TarLayer<'_> {
     /// As [`TarLayer::run`].
     pub fn plain(&self, to: PathBuf, report: &dyn Report) -> Result<(LayerFile, PathBuf)> {
         let found = self.read(report)?;
-        let layer = LayerFile { comment: Some(COMMENT.to_owned()), ..LayerFile::new(found.diff_id, found.tar.size()) };
+        let history = self.history.clone().over(History::comment(COMMENT));
+        let layer = LayerFile { history, ..LayerFile::new(found.diff_id, found.tar.size()) };
         if found.compression == Compression::None {
             return Ok((layer, self.tar.to_owned()));
         }

@@ -13,7 +13,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::error::ErrorKind;
 use layerstone_closure::{Closure, Database, measure};
-use layerstone_pipeline::{Mentions, ReferenceSource};
+use layerstone_pipeline::{LayersBelow, Mentions, ReferenceSource, layer_files_of};
 use layerstone_spec::Spec;
 use layerstone_store::{Store, StorePath};
 use question::QuestionArgs;
@@ -53,11 +53,11 @@ pub struct Options {
     /// Begin with what an image spec names in contents and config; use its graph or database if no other is named
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
-    /// Begin with what a layer refers to
+    /// Begin with what a layer holds and refers to; a folder stands for the layer files in it
     ///
     /// With a references graph, paths that it does not have are left out, with a warning: files may mention what is no
     /// input, and Nix does not look for it either.
-    #[arg(long, value_name = "LAYER.JSON")]
+    #[arg(long, value_name = "LAYER.JSON|DIR")]
     layer: Vec<PathBuf>,
     /// Store path, or pattern of names, to leave out, with all that only it brings in
     ///
@@ -83,33 +83,44 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let spec = options.spec.as_deref().map(Spec::read).transpose()?;
     let database = Database::default_path(&store);
-    let files = Files::of(&store).reads_layers(&options.layer).reads(options.source.files()).reads([&database]);
+    let files = Files::of(&store)
+        .reads_layers(layer_files_of(&options.layer)?)
+        .reads(options.source.files())
+        .reads([&database]);
     let files = files.reads_spec(options.spec.as_deref(), spec.as_ref());
     files.writes(&options.step.depfile).writes([&options.output]).check()?;
     let mut step = options.step.begin(&[&options.output])?;
     if let Some(spec) = &spec {
         step.spec(&store, options.spec.as_deref(), spec)?;
     }
-    step.files(&options.layer);
+    layer_files_of(&options.layer)?.into_iter().for_each(|layer| step.file(layer.path));
     step.files(&options.source.graph);
     common.report().stage("closure", || options.closure(spec.as_ref(), &store, common))?.write(&options.output)?;
     Ok(step.finish()?)
 }
 
 impl Options {
+    /// The layers that are begun with: those that the flags name, and those of the spec that are made already.
+    fn layers(&self, spec: Option<&Spec>) -> Result<LayersBelow> {
+        let named: Vec<PathBuf> = self.layer.iter().chain(spec.iter().flat_map(|spec| &spec.layers)).cloned().collect();
+        Ok(LayersBelow::read(&named)?)
+    }
+
     /// The closure that is asked for.
     fn closure(&self, spec: Option<&Spec>, store: &Store, common: &Common) -> Result<Closure> {
         if spec.is_some_and(|spec| !spec.include_store_paths) {
             return Ok(Closure::default());
         }
         let mut roots: Vec<StorePath> = self.roots.iter().map(|root| store.resolve(root)).collect::<Result<_, _>>()?;
-        let mentions = Mentions::read(&self.layer)?;
+        let layers = self.layers(spec)?;
+        let mentions = layers.mentions(Mentions::default());
         let named = self.source.over(spec.and_then(|spec| spec.references.clone()));
         let source = match ReferenceSource::open(named.as_ref(), store)? {
             Some(source) => source,
             None if spec.is_some() => ReferenceSource::Scan,
             None => return Err(no_source(store)),
         };
+        roots.extend(layers.store_paths().cloned());
         roots.extend(mentions.kept(&source, spec, store, common));
         if let Some(spec) = spec {
             roots.extend(source.roots(spec, store)?);

@@ -9,8 +9,10 @@ use crate::closure_source::ClosureSource;
 use anyhow::{Context, Result};
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_layering::{Plan, Settings, plan};
+use layerstone_layering::{Plan, PlanBase, Settings, plan};
 use layerstone_pipeline::Error;
+use layerstone_store::StorePath;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -57,9 +59,18 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     // An empty plan is one too; other strategies may not have fewer layers than one.
     let layers = chosen.as_ref().map(|plan| NonZeroUsize::new(plan.layers.len()).unwrap_or(NonZeroUsize::MIN));
     let limit = options.max_layers.or(layers).context("no number of layers: expected --max-layers N with a closure")?;
-    let settings = Settings { rates, ..Settings::new(limit) };
+    // What a plan leaves out lies below, and other strategies would leave it there.
+    let base = chosen.as_ref().map(|plan| left_out(plan, &closure)).unwrap_or_default();
+    let settings = Settings { rates, base, ..Settings::new(limit) };
     let strategy = chosen.is_none().then(|| settings.strategy.name());
     let title = strategy.map_or(title, str::to_owned);
     let chosen = chosen.map_or_else(|| plan(&closure, &settings), Ok)?;
     show(&answer(Subject { title, strategy, chosen }, &closure, settings)?, options.look.json, common)
+}
+
+/// The paths of a closure that a plan of it leaves out.
+fn left_out(plan: &Plan, closure: &Closure) -> PlanBase {
+    let planned: BTreeSet<&StorePath> = plan.layers.iter().flatten().collect();
+    let paths = closure.graph.iter().map(|info| &info.path).filter(|path| !planned.contains(path));
+    PlanBase { layers: 0, paths: paths.cloned().collect() }
 }

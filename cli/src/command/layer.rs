@@ -7,6 +7,7 @@ use crate::args::base::StageBaseArgs;
 use crate::args::cache::CacheArgs;
 use crate::args::compression::CompressionArgs;
 use crate::args::erofs::ErofsArgs;
+use crate::args::history::HistoryArgs;
 use crate::args::stamp::StampArgs;
 use crate::args::step::StepArgs;
 use crate::args::store::StoreArgs;
@@ -14,6 +15,7 @@ use crate::message::usage_error::conflict;
 use crate::overwrite::Files;
 use anyhow::{Context, Result};
 use clap::Args;
+use layerstone_layer::History;
 use layerstone_layering::Plan;
 use layerstone_pipeline::single_layer::SingleLayer;
 use layerstone_pipeline::{
@@ -85,6 +87,8 @@ pub struct Options {
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
     #[command(flatten)]
+    history: HistoryArgs,
+    #[command(flatten)]
     stamp: StampArgs,
     // Gives --behind the modes of the directories that lead to the store.
     #[command(flatten)]
@@ -125,7 +129,18 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         let paths: BTreeSet<StorePath> = plan.layers.into_iter().flatten().collect();
         let paths = &Vec::from_iter(paths);
         let (base, store) = (base.as_ref(), &store);
-        let job = SingleLayer { root, paths, mtime, base, store, tarsum, xattrs, compression, erofs_cache };
+        let job = SingleLayer {
+            root,
+            paths,
+            mtime,
+            base,
+            store,
+            tarsum,
+            xattrs,
+            compression,
+            erofs_cache,
+            history: options.history.over(History::default()),
+        };
         let mut step = options.step.begin(&[&options.output, blob])?;
         job.run(&options.output, blob, common)?;
         step.layer(store, root)?;
@@ -154,7 +169,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     step.recipes(&store, &recipes);
     let record = made.as_ref().map(Record::read).transpose()?;
     let unrecorded = record.as_ref().map(|record| output::unrecorded(&options.output, count, record)).transpose()?;
-    LayersToMake { recipes, files, blobs, tarsum, compression, prior, cache: &cache, erofs_cache, record }
+    let history = options.history.over(History::default());
+    LayersToMake { recipes, files, blobs, tarsum, history, compression, prior, cache: &cache, erofs_cache, record }
         .run(&store, common)?;
     made.iter_mut().for_each(|made| made.keep());
     for path in unrecorded.into_iter().flatten() {
@@ -184,7 +200,8 @@ impl Options {
         let mut step =
             self.step.begin(&[Some(&self.output), self.blob.as_ref()].into_iter().flatten().collect::<Vec<_>>())?;
         let blob = self.blob.as_deref().map(|path| NewBlob { path, compression });
-        TarLayer { tar, limits: self.base.limits(), tarsum: self.tarsum }.run(
+        let history = self.history.over(History::default());
+        TarLayer { tar, limits: self.base.limits(), tarsum: self.tarsum, history: &history }.run(
             &self.output,
             blob,
             self.erofs.open(self.base.limits())?.as_ref(),

@@ -1,11 +1,13 @@
 //! `layerstone layers`: closure to plan, and what can be said about plans.
 
+mod limit;
 pub mod question;
 mod settings;
 mod several;
 
 use crate::args::Common;
 use crate::args::base::StageBaseArgs;
+use crate::args::below::BelowArgs;
 use crate::args::path_word::PathWord;
 use crate::args::plan::PlanArgs;
 use crate::args::step::StepArgs;
@@ -14,8 +16,9 @@ use crate::overwrite::Files;
 use anyhow::Result;
 use clap::Args;
 use layerstone_closure::Closure;
-use layerstone_pipeline::{BuildStep, plan_or_made};
+use layerstone_pipeline::{BuildStep, layer_files_of, plan_or_made};
 use layerstone_spec::{Layering, Spec};
+use limit::LayerLimitArgs;
 use question::QuestionArgs;
 use std::path::PathBuf;
 
@@ -55,10 +58,8 @@ pub struct Options {
     /// their images share
     #[arg(id = INPUTS, value_name = "CLOSURE.JSON", required_unless_present_any = ["strategy", "compare"])]
     closures: Vec<PathBuf>,
-    /// How many layers there may be, 1 or more, those of --base included; the customisation layer does not count; a
-    /// pipeline does without
-    #[arg(long, value_name = "N")]
-    max_layers: Option<usize>,
+    #[command(flatten)]
+    limit: LayerLimitArgs,
     /// Image spec to take maxLayers, strategy, minLayerSize and base from, where no flag says them
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
@@ -72,9 +73,11 @@ pub struct Options {
     output: PathBuf,
     #[command(flatten)]
     question: QuestionArgs,
-    // Its layers are taken off the limit, and its store paths are left out.
+    // Their layers are taken off the limit, and their store paths are left out.
     #[command(flatten)]
     base: StageBaseArgs,
+    #[command(flatten)]
+    below: BelowArgs,
     #[command(flatten)]
     step: StepArgs,
 }
@@ -109,7 +112,8 @@ impl Options {
     /// Files that are read besides closures and the spec.
     fn inputs(&self, spec: Option<&Spec>) -> Vec<PathBuf> {
         let flags = self.strategy.file().cloned().into_iter().chain(self.plan.files());
-        flags.chain(self.base.files(spec)).collect()
+        let below = self.below.files().into_iter().map(|file| file.path);
+        flags.chain(self.base.files(spec)).chain(below).collect()
     }
 
     /// What is read and written besides closures and plans.
@@ -125,6 +129,7 @@ impl Options {
         if let Some(Layering::PipelineFile(file)) = spec.and_then(|spec| spec.layering.as_ref()) {
             step.file(file);
         }
+        spec.iter().flat_map(|spec| layer_files_of(&spec.layers)).flatten().for_each(|file| step.file(file.path));
     }
 
     /// The closure's file.

@@ -2,6 +2,8 @@
 
 use crate::args::Common;
 use crate::args::base::StageBaseArgs;
+use crate::args::below::BelowArgs;
+use crate::args::history::HistoryArgs;
 use crate::args::layer_output::LayerOutputArgs;
 use crate::args::legacy::LegacyArgs;
 use crate::args::root::RootArgs;
@@ -12,10 +14,9 @@ use crate::args::store::StoreArgs;
 use crate::overwrite::Files;
 use anyhow::{Result, bail};
 use clap::Args;
-use layerstone_layer::LayerFile;
+use layerstone_layer::History;
 use layerstone_oci::Time;
 use layerstone_pipeline::root_layer::{make, root_config, tree_below};
-use layerstone_pipeline::single_layer::plain_blob;
 use layerstone_pipeline::{Below, check_tar, copies_comment, libraries, report_libraries, spec_of_copy_layer};
 use layerstone_spec::{ImageKind, Script, Spec};
 use std::path::PathBuf;
@@ -51,14 +52,15 @@ pub struct Options {
     #[command(flatten)]
     legacy: LegacyArgs,
     #[command(flatten)]
+    history: HistoryArgs,
+    #[command(flatten)]
     sandbox: SandboxArgs,
     #[command(flatten)]
     stamp: StampArgs,
     #[command(flatten)]
     base: StageBaseArgs,
-    /// Layer file of `overlay run`, or of another `root`, to build on, over the base; one --below for each, bottom first
-    #[arg(long, value_name = "LAYER.JSON", help_heading = "Base image")]
-    below: Vec<PathBuf>,
+    #[command(flatten)]
+    below: BelowArgs,
     /// Make the layer of copied files that the spec or --copy calls so, instead of the customisation layer; `libraries` is
     /// that of --with-libraries
     #[arg(long, value_name = "NAME", conflicts_with_all = ["contents", "helper", "extra_commands", "fake_root_commands"])]
@@ -91,9 +93,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if spec.run_as_root.is_some() && spec.kind == ImageKind::Single {
         bail!("runAsRoot makes the root of a single image: expected `overlay run --spec` in place of `root`");
     }
-    let below = options.below.iter().map(|path| Ok(plain_blob(&LayerFile::read(path)?, path)?));
-    let below = below.collect::<Result<Vec<_>>>()?;
-    let tree = tree_below(base.as_ref(), &below)?;
+    let below = options.below.read(Some(&whole), common)?;
+    let tree = tree_below(base.as_ref(), &below.tars()?)?;
     let found = Below { base: base.as_ref(), tree: tree.as_deref() };
     let found = libraries(&whole, layer, found, &store, options.base.limits())?;
     let mut config = root_config(&spec, &store, tree, options.base.limits())?;
@@ -102,7 +103,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     config.strict = options.strict;
     config.sandbox = options.sandbox.options();
     check_tar(&options.output.blob, None)?;
-    let files = Files::of(&store).reads_spec(stamp.spec.as_deref(), &spec).reads_layers(&options.below);
+    let files = Files::of(&store).reads_spec(stamp.spec.as_deref(), &spec).reads_layers(options.below.files());
     let files = files.reads(options.base.files(Some(&spec))).writes(&options.step.depfile);
     let files = files.reads(&options.legacy.file).writes(options.legacy.outputs(&options.output.blob));
     files.writes(options.output.files()).check()?;
@@ -114,12 +115,11 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         step.libraries(&store, &whole)?;
     }
     step.files(&options.base.files(Some(&spec)));
-    for below in &options.below {
-        step.layer(&store, below)?;
-    }
+    below.files().try_for_each(|file| step.layer(&store, file))?;
     let mut layer =
         common.report().stage("customisation layer", || make(&spec, &config, &options.output.blob, common))?;
-    layer.comment = options.copy_layer.as_deref().map(copies_comment);
+    let copied = options.copy_layer.as_deref().map(copies_comment);
+    layer.history = options.history.over(History { comment: copied, ..layer.history });
     layer.set_blob(&options.output.file, &options.output.blob)?;
     legacy.map_or(Ok(()), |legacy| legacy.write(&options.output.blob))?;
     step.files(&options.legacy.file);

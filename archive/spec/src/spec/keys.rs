@@ -86,6 +86,8 @@ keys! {
         "Files, directories and tars of this machine that are copied into the image.";
     TAR_LAYERS: "tarLayers", "a path or a list of paths", PATHS, "[]",
         "Tars that become layers of the image as they are.";
+    LAYERS: "layers", "a path or a list of paths", PATHS, "[]",
+        "Layer files, or directories of them, made already: the lowest layers over the base.";
     ROOT_LAYER: "rootLayer", "a path or null", STRING_OR_NULL, "",
         "Layer file of the customisation layer, made already: it stands in place of links to contents and of scripts.";
     CONFIG: "config", "an object or null", r#"{"type": ["object", "null"]}"#, "{}",
@@ -175,7 +177,8 @@ keys! {
 }
 
 /// The keys that say how store paths are divided into layers, or who owns them, which is fixed in a single layer.
-pub const KEYS_OF_LAYERED: [Key; 7] = [MAX_LAYERS, MIN_LAYER_SIZE, STRATEGY, LAYERING_PIPELINE, PLAN, UNAME, GNAME];
+pub const KEYS_OF_LAYERED: [Key; 8] =
+    [MAX_LAYERS, MIN_LAYER_SIZE, STRATEGY, LAYERING_PIPELINE, PLAN, LAYERS, UNAME, GNAME];
 
 /// The key that takes the fewest edits, swaps counted as one; among equals the first in [`KEYS`].
 pub fn nearest_key(key: &str) -> &'static str {

@@ -2,6 +2,7 @@
 
 use super::Layering;
 use super::keys as key;
+use super::parse::paths;
 use super::root_layer::alone;
 use crate::Result;
 use layerstone_store::{Fields, string};
@@ -30,4 +31,10 @@ pub(super) fn read(fields: &mut Fields, directory: &Path) -> Result<Option<Layer
 /// The plan of the layers of store paths, without what would make one.
 pub(super) fn plan(fields: &mut Fields, directory: &Path) -> Result<Option<PathBuf>> {
     alone(fields, key::PLAN, &[key::MIN_LAYER_SIZE, key::STRATEGY, key::LAYERING_PIPELINE], directory)
+}
+
+/// Layers that are made already.
+pub(super) fn made(fields: &mut Fields, directory: &Path) -> Result<Vec<PathBuf>> {
+    let files = key::LAYERS.optional(fields, paths)?.unwrap_or_default();
+    Ok(files.into_iter().map(|path| directory.join(path)).collect())
 }

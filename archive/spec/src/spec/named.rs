@@ -5,7 +5,8 @@ use layerstone_oci::Place;
 use std::path::Path;
 
 impl Spec {
-    /// The files that it names: scripts, references graphs, a pipeline, a plan, a layer file, tars that are layers, the base.
+    /// The files that it names: scripts, references graphs, a pipeline, a plan, a layer file, tars that are layers, the base;
+    /// but for `layers`, which may be directories.
     pub fn files(&self) -> Vec<&Path> {
         let scripts = [&self.script, &self.fake_root_commands, &self.run_as_root].into_iter().flatten();
         let scripts = scripts.filter_map(|script| if let Script::File(file) = script { Some(file) } else { None });

@@ -65,6 +65,7 @@ impl Spec {
             contents: faults.or_default(contents(fields, directory)),
             copy: faults.or_default(copies(fields, directory, kind)),
             tar_layers: faults.or_default(tar_layers(fields, directory, kind)),
+            layers: faults.or_default(layering::made(fields, directory)),
             helpers: faults.or_default(helpers(fields, directory)),
             root_layer,
             root_mode: faults.or(root_mode(fields), RootMode::Links),
@@ -323,7 +324,7 @@ fn one_of<T>(
     }
 }
 
-fn paths(value: &Value) -> Option<Vec<String>> {
+pub(super) fn paths(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Array(items) => items.iter().map(string).collect(),
         _ => Some(vec![string(value)?]),
@@ -356,7 +357,7 @@ mod tests {
         let spec = parse(json!({"name": "Tool"})).unwrap();
         assert_eq!(spec, Spec::new("Tool"));
         assert_eq!(spec.reference().unwrap().name(), "tool");
-        assert_eq!(spec.store_layers(0).unwrap(), 99);
+        assert_eq!(spec.store_layers(0, 0).unwrap(), 99);
         let nulls = json!({"name": "Tool", "format": SPEC_FORMAT, "version": 1, "tag": null, "contents": null,
             "config": null, "graph": null, "db": null, "extraCommands": "", "architecture": null, "variant": ""});
         assert_eq!(parse(nulls).unwrap(), spec);
@@ -520,7 +521,7 @@ mod tests {
         assert_eq!(spec.config["Cmd"], json!(["/bin/hello"]));
         assert_eq!(spec.created, Time::Now);
         assert_eq!(spec.mtime, Time::one_second());
-        assert_eq!(spec.store_layers(0).unwrap(), 39);
+        assert_eq!(spec.store_layers(0, 0).unwrap(), 39);
         assert_eq!(spec.script, Some(Script::Text("mkdir -m 1777 tmp".to_owned())));
         assert_eq!((spec.owner.uid, spec.owner.uname.as_str()), (1000, "app"));
         assert_eq!((spec.architecture.as_deref(), spec.variant.as_deref()), (Some("amd64"), None));

@@ -1,6 +1,7 @@
 //! What a spec names, as far as build tools must look at it.
 
 use super::{GraphInput, quoted};
+use crate::layer_files_of;
 use std::path::{Path, PathBuf};
 
 /// The file that tells where links lead.
@@ -11,11 +12,17 @@ impl GraphInput<'_> {
     pub fn spec_inputs(&self) -> Vec<PathBuf> {
         let mut inputs = vec![self.file.to_owned()];
         inputs.extend(self.spec.files().into_iter().map(Path::to_owned));
+        inputs.extend(self.made_layers());
         // Those of a directory are in the depfile: its own time changes with every output below it.
         let copied = self.spec.copy.iter().map(|entry| entry.from.clone());
         inputs.extend(copied.filter(|from| !from.is_dir()));
         inputs.extend((!self.links().is_empty()).then(|| self.in_directory(LINKS)));
         inputs
+    }
+
+    /// Layer files that are made already. Whoever reads a bad one reports it.
+    pub fn made_layers(&self) -> impl Iterator<Item = PathBuf> {
+        layer_files_of(&self.spec.layers).unwrap_or_default().into_iter().map(|file| file.path)
     }
 
     /// What is named by a link into the store, such as `result`: where it leads is known to nobody who looks at times, as

@@ -100,7 +100,7 @@ pub fn read_layer(
         let recipe: Vec<_> = layer.recipe.iter().map(|recipe| (recipe, layer.diff_id)).collect();
         return Err(cache.with_differences(error, &recipe));
     }
-    let LayerFile { diff_id, store_paths, comment, recipe, .. } = layer;
+    let LayerFile { diff_id, store_paths, history, recipe, .. } = layer;
     let blobs = cache.blobs.clone().filter(|_| recipe.is_some());
-    Ok(Layer { store_paths, comment, blob, recipe, blobs, annotations, ..Layer::of_tar(source, Some(diff_id), path) })
+    Ok(Layer { store_paths, history, blob, recipe, blobs, annotations, ..Layer::of_tar(source, Some(diff_id), path) })
 }

@@ -37,7 +37,7 @@ struct Question {
     /// Show which layers of NEW whoever has OLD must still receive, and why; the sizes are those of CLOSURE.JSON, the
     /// closure of NEW
     #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["OLD.JSON", "NEW.JSON"])]
-    #[arg(conflicts_with_all = ["strategy", "rates", "PlanArgs", "max_layers", "exclude", "BaseArgs"])]
+    #[arg(conflicts_with_all = ["strategy", "rates", "PlanArgs", "LayerLimitArgs", "exclude", "BaseArgs", "BelowArgs"])]
     compare: Vec<PathBuf>,
 }
 

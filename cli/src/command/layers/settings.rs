@@ -1,5 +1,6 @@
 //! What the flags of `layers` say of a plan, over what an image spec says.
 
+use super::limit::Limit;
 use super::{NAME, Options};
 use crate::args::Common;
 use crate::args::path_word::PathWord;
@@ -23,13 +24,15 @@ impl Options {
         let base = self.base.open(Some(spec), common)?;
         let strategy = self.strategy.over(spec, path)?;
         let store = Store::new(store_dir(closure), "/")?;
-        let settings = settings(spec, strategy, base.as_ref(), &store)?;
-        let settings = Settings { limit: self.limit()?.unwrap_or(settings.limit), ..settings };
+        let below = self.below.read(Some(spec), common)?;
+        let settings = settings(spec, strategy, base.as_ref(), &below, &store)?;
+        let limit = self.limit()?.map(|limit| limit.over(settings.base.layers));
+        let settings = Settings { limit: limit.unwrap_or(settings.limit), ..settings };
         self.over(settings, std::slice::from_ref(closure), Some(spec), common)
     }
 
     /// What the flags say, for a closure.
-    pub fn settings(&self, closure: &Closure, limit: NonZeroUsize, common: &Common) -> Result<Settings> {
+    pub fn settings(&self, closure: &Closure, limit: Limit, common: &Common) -> Result<Settings> {
         self.settings_of_all(std::slice::from_ref(closure), closure, limit, common)
     }
 
@@ -38,11 +41,13 @@ impl Options {
         &self,
         closures: &[Closure],
         first: &Closure,
-        limit: NonZeroUsize,
+        limit: Limit,
         common: &Common,
     ) -> Result<Settings> {
         let strategy = self.strategy.strategy()?.unwrap_or_default();
-        let settings = Settings { strategy, base: self.base(first, common)?, ..Settings::new(limit) };
+        let base = self.base(first, common)?;
+        let limit = limit.over(base.layers);
+        let settings = Settings { strategy, base, ..Settings::new(limit) };
         self.over(settings, closures, None, common)
     }
 
@@ -63,16 +68,15 @@ impl Options {
     }
 
     /// How many layers a plan may have.
-    pub fn limit_of_plan(&self) -> Result<NonZeroUsize> {
+    pub fn limit_of_plan(&self) -> Result<Limit> {
         match self.limit()? {
-            None if self.strategy.is_pipeline() || self.question.plan.is_some() => Ok(NonZeroUsize::MAX),
+            None if self.strategy.is_pipeline() || self.question.plan.is_some() => Ok(Limit::All(NonZeroUsize::MAX)),
             limit => limit.ok_or_else(|| missing("--max-layers <N>")),
         }
     }
 
-    pub fn limit(&self) -> Result<Option<NonZeroUsize>> {
-        let limit = |number| NonZeroUsize::new(number).context("--max-layers: found 0, expected 1 or more");
-        self.max_layers.map(limit).transpose()
+    pub fn limit(&self) -> Result<Option<Limit>> {
+        self.limit.limit()
     }
 
     /// The paths of closures to leave out.
@@ -80,11 +84,16 @@ impl Options {
         PathWord::paths_of(&self.exclude, closures)
     }
 
-    /// Layers and store paths of the base image, in the store that the closure is in.
+    /// Layers and store paths of the base image, in the store that the closure is in, and of layers over it.
     pub fn base(&self, closure: &Closure, common: &Common) -> Result<PlanBase> {
-        let Some(base) = self.base.open(None, common)? else { return Ok(PlanBase::default()) };
-        let contents = base.store_contents(store_dir(closure))?;
-        Ok(PlanBase { layers: contents.layers.len(), paths: contents.paths.into_keys().collect() })
+        let base = match self.base.open(None, common)? {
+            None => PlanBase::default(),
+            Some(base) => {
+                let contents = base.store_contents(store_dir(closure))?;
+                PlanBase { layers: contents.layers.len(), paths: contents.paths.into_keys().collect() }
+            }
+        };
+        Ok(self.below.read(None, common)?.over(base))
     }
 }
 

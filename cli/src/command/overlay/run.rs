@@ -15,6 +15,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use hook_args::HookArgs;
 use layerstone_closure::Closure;
+use layerstone_layer::History;
 use layerstone_oci::Time;
 use layerstone_overlay::Hooks;
 use layerstone_pipeline::check_tar;
@@ -102,7 +103,9 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     options.hooks.files().into_iter().for_each(|file| step.files(file));
     let mut layer = make(job, &options.output.blob, common)?;
     // A single image's one layer says what it is when store paths are behind it.
-    layer.comment = (spec.kind == ImageKind::Layered).then(|| COMMENT.to_owned());
+    if spec.kind == ImageKind::Layered {
+        layer.history = History::comment(COMMENT);
+    }
     layer.set_blob(&options.output.file, &options.output.blob)?;
     legacy.map_or(Ok(()), |legacy| legacy.write(&options.output.blob))?;
     step.files(&options.legacy.file);

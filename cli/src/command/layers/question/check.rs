@@ -2,6 +2,7 @@
 
 use crate::args::Common;
 use crate::command::layers::Options;
+use crate::command::layers::limit::Limit;
 use crate::screen::answer::print_answer;
 use crate::screen::fit::clean;
 use crate::screen::out::print;
@@ -40,9 +41,10 @@ pub fn run(plan: &Path, options: &Options, as_json: bool, common: &Common) -> Re
 
 /// How many layers a plan may have over a base of so many.
 fn limit(options: &Options, base: usize) -> Result<Option<NonZeroUsize>> {
-    let left = |limit: NonZeroUsize| {
+    let left = |limit: Limit| {
+        let limit = limit.over(base);
         NonZeroUsize::new(limit.get().saturating_sub(base))
-            .with_context(|| format!("--max-layers: found {limit}, expected more than the {base} of the base image"))
+            .with_context(|| format!("--max-layers: found {limit}, expected more than the {base} that lie below"))
     };
     options.limit()?.map(left).transpose()
 }

@@ -55,7 +55,7 @@ pub fn run(file: Option<&Path>, options: &Options, as_json: bool, common: &Commo
     let chosen = given.map_or_else(|| plan(&closure, &settings), Ok)?;
     // The other strategies may make as many layers as the chosen one, unless a limit is given.
     let as_many = NonZeroUsize::new(chosen.layers.len() + settings.base.layers);
-    let limit = options.limit()?.or(as_many).unwrap_or(NonZeroUsize::MIN);
+    let limit = options.limit()?.map(|limit| limit.over(settings.base.layers)).or(as_many).unwrap_or(NonZeroUsize::MIN);
     let subject = Subject { title, strategy, chosen };
     show(&answer(subject, &closure, Settings { previous: None, limit, ..settings })?, as_json, common)
 }
