@@ -1,4 +1,5 @@
-# Programs that come with an image: they put it where it belongs, serve it and explain it, without an archive between.
+# Programs that come with an image: they put it where it belongs, serve it, explain it and compare it, without an archive
+# between.
 #
 # `nix run .#image.copyToRegistry -- --dry-run`: what follows is added to the command line.
 { lib, derive, ... }:
@@ -7,27 +8,43 @@ let
   inherit (derive) script inStore;
 
   program = name: words: described (script name "/bin/${name}" words) { meta.mainProgram = name; };
-in
-{
-  # Of an image that is made of layer files: `words` are those of `layerstone image` but for the output.
-  ofLayers = { words, reference, conf, plan, closure }: {
-    # To the registry that its name says, or docker.io: only what is missing there.
-    copyToRegistry = program "copy-to-registry" (words ++ [ "-o" "registry:${reference}" ]);
-    copyToDockerDaemon = program "copy-to-docker-daemon" (words ++ [ "-o" "docker:" ]);
-    copyToPodman = program "copy-to-podman" (words ++ [ "-o" "podman:" ]);
-    # To the place that is given: `nix run .#image.copyTo -- oci:DIR`.
-    copyTo = program "copy-to" (words ++ [ "-o" ]);
-    # From here, as a registry: `nix run .#image.serve -- --listen 127.0.0.1:5000`.
-    serve = program "serve-image" ([ "serve" "${conf}" ] ++ inStore);
-    # What each layer is sent again for.
-    explain = program "explain-image" [ "explain" "${plan}" "${closure}" ];
+
+  # `words` are those of a copy, and end where a place is expected: `nix run .#image.copyTo -- oci:DIR`.
+  copies = words: { copyTo = program "copy-to" words; };
+  # To the registry that its name says, or docker.io: only what is missing there.
+  pushes = words: reference: { copyToRegistry = program "copy-to-registry" (words ++ [ "registry:${reference}" ]); };
+  loads = words: {
+    copyToDockerDaemon = program "copy-to-docker-daemon" (words ++ [ "docker:" ]);
+    copyToPodman = program "copy-to-podman" (words ++ [ "podman:" ]);
   };
 
+  # From here, as a registry: `nix run .#image.serve -- --listen 127.0.0.1:5000`.
+  serve = place: program "serve-image" ([ "serve" place ] ++ inStore);
+  # What is another than in the image that is named: `nix run .#image.diff -- registry:HOST/NAME:TAG`.
+  diff = place: program "diff-image" [ "diff" ''"$@"'' place ];
+in
+{
+  # Of an image that is made of layer files: `words` are those of `layerstone image` but for the output; `archive` is it.
+  ofLayers = { words, reference, conf, plan, closure, archive }:
+    let to = words ++ [ "-o" ];
+    in copies to // pushes to reference // loads to // {
+      serve = serve "${conf}";
+      diff = diff "${archive}";
+      # What each layer is sent again for.
+      explain = program "explain-image" [ "explain" "${plan}" "${closure}" ];
+    };
+
   # Of an image that is there: `place` is a file or a folder.
-  ofImage = place: {
-    copyToDockerDaemon = program "copy-to-docker-daemon" [ "copy" place "docker:" ];
-    copyToPodman = program "copy-to-podman" [ "copy" place "podman:" ];
-    copyTo = program "copy-to" [ "copy" place ];
-    serve = program "serve-image" [ "serve" place ];
-  };
+  ofImage = place:
+    let to = [ "copy" place ];
+    in copies to // loads to // {
+      serve = serve place;
+      diff = diff place;
+      explain = program "explain-image" [ "explain" place ];
+    };
+
+  # Of an image for several systems, which engines pull and do not load.
+  ofIndex = { words, reference, archive }:
+    let to = words ++ [ "-o" ];
+    in copies to // pushes to reference // { serve = serve "oci-archive:${archive}"; };
 }

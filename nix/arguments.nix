@@ -72,6 +72,10 @@ let
     annotations = texts;
     labels = texts;
     perms = list;
+    deps = files;
+    ignore = files;
+    reproducible = boolean;
+    metadata = set;
     helpers = list;
     layeringPipeline = { expected = "a list of operations, or the file of one"; check = value: builtins.isList value || isFile value; };
     extraPasswdLines = names;

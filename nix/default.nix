@@ -11,10 +11,9 @@ let
 
   # The program of a package set: the one that an overlay brought, else built from source.
   programOf = pkgs:
-    let ofBuild = if pkgs == null then { } else pkgs.buildPackages or pkgs;
-    in ofBuild.layerstone
-      or (if ofBuild ? rustPlatform
-      then ofBuild.callPackage ./package.nix { }
+    pkgs.layerstone
+      or (if pkgs ? rustPlatform
+      then pkgs.callPackage ./package.nix { }
       else throw "layerstone: found no binary, expected `pkgs` or `layerstone` among the arguments of default.nix");
 
   currentSystem = builtins.currentSystem
@@ -24,9 +23,9 @@ in
   # nixpkgs, for what links to a package.
   pkgs ? null,
   # The program: a package with bin/layerstone, or a static binary. Stages are built with it, so it is one for `system`.
-  layerstone ? programOf pkgs,
+  layerstone ? programOf buildPackages,
   # Where stages are built.
-  system ? if pkgs == null then currentSystem else pkgs.stdenv.buildPlatform.system,
+  system ? if buildPackages ? stdenv then buildPackages.stdenv.hostPlatform.system else currentSystem,
   # Where images run.
   imageSystem ? if pkgs == null then system else pkgs.stdenv.hostPlatform.system,
   # Packages, from nixpkgs or the caller, that images link to, and that scripts have which run in them.
@@ -35,13 +34,14 @@ in
   coreutils ? ofPkgs pkgs "coreutils",
   shadow ? ofPkgs pkgs "shadow",
   cacert ? ofPkgs pkgs "cacert",
-  # The same for scripts that run where stages are built, and more packages whose programs they find.
-  buildPackages ? if pkgs == null then { inherit bash coreutils; } else pkgs.buildPackages,
-  tools ? if pkgs == null then [ ] else pkgs.stdenv.initialPath,
+  # nixpkgs of the machine that builds stages, which may be another than the one that images run on; scripts that run there
+  # have its packages, and those of `tools` in PATH.
+  buildPackages ? if pkgs == null then { inherit bash coreutils; } else pkgs.buildPackages or pkgs,
+  tools ? buildPackages.stdenv.initialPath or [ ],
   # Whose functions scripts have (substituteInPlace, patchShebangs, …), as in dockerTools; null for none.
-  stdenv ? if pkgs == null then null else pkgs.buildPackages.stdenvNoCC or null,
+  stdenv ? buildPackages.stdenvNoCC or null,
   # How scripts run as root: see machine.nix. Of nothing, `layerstone overlay run` finds out.
-  overlay ? import ./machine.nix { inherit pkgs; },
+  overlay ? import ./machine.nix { inherit pkgs buildPackages; },
   # Whether each layer is a derivation of its own, if an image does not say: the plan is then built while images are
   # evaluated, which flakes' checks, Hydra and other systems cannot do.
   perLayer ? false,
@@ -85,12 +85,14 @@ let
     apps = call ./apps.nix;
     contents = call ./contents.nix;
     layers = call ./layers.nix;
+    layer = call ./layer.nix;
     layered = call ./layered.nix;
     image = call ./image.nix;
     base = call ./base.nix;
     downloads = call ./download.nix;
     pull = call ./pull.nix;
     manifest = call ./manifest.nix;
+    index = call ./index.nix;
     shell = call ./shell-image.nix;
     api = api;
   };
@@ -100,6 +102,8 @@ let
     inherit (scope.base) exportImage mergeImages tarsum;
     inherit (scope.pull) pullImage;
     inherit (scope.manifest) pullImageFromManifest;
+    inherit (scope.layer) buildLayer;
+    inherit (scope.index) buildIndex;
     inherit (scope.contents) fakeNss binSh usrBinEnv caCertificates shadowSetup shellScript mergeDrvs;
     inherit (scope.shell) streamNixShellImage buildNixShellImage;
     examples = import ./examples.nix { layerstone = api; pkgs = packages; };

@@ -199,16 +199,14 @@ rec {
       closure = layers.closure {
         name = baseName;
         spec = specFile;
-        root = rootLayer;
         roots = [ specFile layer ];
+        files = [ rootLayer ];
       };
 
       plan = layers.plan {
         name = baseName;
         maxLayers = 127;
         base = which fromImage fromImageName fromImageTag;
-        strategy = null;
-        layeringPipeline = null;
         inherit closure;
       };
 
@@ -237,7 +235,12 @@ rec {
       reference = "${imageName}:${imageTag}";
       passthru = { buildArgs = args; inherit imageTag layer; };
     in
-    described result { inherit meta passthru; } // { inherit imageName conf closure plan; } // apps.ofLayers {
+    described result { inherit meta passthru; } // {
+      inherit imageName conf closure plan;
+      # What buildIndex makes it of.
+      indexed = if runAsRoot == null then "${conf}" else "${result}";
+    } // apps.ofLayers {
+      archive = result;
       words = [ "image" "${whole}/root.layer.json" "--repo-tag" reference "--spec" "${specFile}" ] ++ inStore;
       inherit reference conf plan closure;
     };

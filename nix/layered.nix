@@ -1,5 +1,5 @@
 # dockerTools' buildLayeredImage and streamLayeredImage: layers of store paths, and the customisation layer on top.
-{ architecture, variant, perLayer, overlay, lib, derive, layers, check, contents, apps, ... }:
+{ architecture, variant, perLayer, overlay, lib, derive, layers, layer, check, contents, apps, ... }:
 let
   inherit (lib) endingOf ensure epoch hashOf optionals overridable toList toInt toLower without described;
   inherit (derive) stage script scripted scriptedWith inStore withFunctions;
@@ -28,6 +28,7 @@ let
     nixGid = null;
     annotations = { };
     labels = { };
+    layers = [ ];
     helpers = [ ];
     perms = [ ];
     extraCommands = "";
@@ -83,6 +84,8 @@ let
       # Layer files of a build before, a folder: what they say of layers that stayed is taken from there, and these are not
       # read again (`layerstone layer --known`). An image's `layerFiles` is one.
       known ? null,
+      # Layers of buildLayer, the lowest ones over the base: what they hold is in no other layer.
+      layers ? [ ],
       # A script that runs as root over the base, below the customisation layer.
       runAsRoot ? null,
       diskSize ? 1024,
@@ -102,6 +105,8 @@ let
     }:
     assert ensure (maxLayers > 1)
       "the maxLayers argument of dockerTools.buildLayeredImage function must be greather than 1 (current value: ${toString maxLayers})";
+    assert ensure (layers == [ ] || includeStorePaths)
+      "layerstone: image ${name}: found layers and includeStorePaths = false, expected one of them";
     assert ensure (known == null || !perLayer)
       "layerstone: image ${name}: found known and perLayer, expected one of them: with perLayer, Nix knows layers that stayed";
     rec {
@@ -110,6 +115,8 @@ let
       imageTag = if tag == null then hashOf specFile.outPath else toString tag;
       inherit passthru meta;
       inRoot = toList contents;
+      madeFiles = layer.filesOf "image ${name}" "layerFiles" layers;
+      madeRoots = layer.filesOf "image ${name}" "rootFiles" layers;
       base = if fromImage == null then null else lib.archive fromImage;
       ids = { uid = toInt "uid" uid; gid = toInt "gid" gid; };
 
@@ -121,6 +128,7 @@ let
         inherit architecture variant created mtime uname gname maxLayers includeStorePaths includeNixDB;
         inherit xattrs replace compression nixUid nixGid annotations labels;
         inherit' = inheritConfig;
+        layers = madeFiles;
       } // ids;
 
       # What the image is to be, but for scripts: those who have the image do not need what these need. Its name tells
@@ -162,7 +170,7 @@ let
 
       root = stage "${baseName}-customisation-layer"
         ([ "root" "--spec" "image.json" "-o" "${out}/root.layer.json" "--blob" "${out}/layer.tar" ] ++ inStore
-          ++ builtins.concatMap (file: [ "--below" file ]) below)
+          ++ builtins.concatMap (file: [ "--below" file ]) (madeRoots ++ below))
         ({
           "image.json" = spec {
             name = "root";
@@ -176,17 +184,17 @@ let
         } // (if extraCommands == "" && fakeRootCommands == "" then { preferLocalBuild = true; } else scripted));
       rootLayer = "${root}/root.layer.json";
 
-      closure = layers.closure {
+      closure = layersApi.closure {
         name = baseName;
         spec = specFile;
-        root = rootLayer;
         roots = [ specFile root ] ++ optionals (runAsRoot != null) [ ran ];
-        inherit below;
+        files = below ++ [ rootLayer ];
       };
 
-      plan = layers.plan {
+      plan = layersApi.plan {
         name = baseName;
         maxLayers = maxLayers - 1 - (if includeNixDB then 1 else 0) - builtins.length below;
+        below = madeFiles;
         inherit base closure strategy layeringPipeline previous rates minLayerSize;
       };
 
@@ -194,35 +202,39 @@ let
       storeLayers =
         if !includeStorePaths then [ ]
         else if snapshotter != null then [ "${mounts}/mounts.layer.json" ]
-        else if perLayer then layers.perLayer stamp plan
+        else if perLayer then layersApi.perLayer stamp plan
         else [ layerFiles ];
-      mounts = layers.mounts { name = baseName; inherit plan; mtime = toString mtime; };
-      layerFiles = layers.together { name = baseName; inherit stamp plan known; };
-      stamp = [ "--mtime" (toString mtime) "--uid" (toString ids.uid) "--gid" (toString ids.gid) "--uname" uname "--gname" gname ]
-        ++ optionals xattrs [ "--xattrs" ];
+      isMounted = snapshotter != null;
+      mounts = layersApi.mounts { name = baseName; inherit plan; mtime = toString mtime; };
+      layerFiles = layersApi.together { name = baseName; inherit stamp plan known; };
+      stamp = layersApi.stamp { inherit mtime uid gid uname gname; } ++ optionals xattrs [ "--xattrs" ];
 
       database = stage "${baseName}-nix-database"
         ([ "nix-db" closure "--spec" specFile "-o" "${out}/nix-db.layer.json" "--blob" "${out}/layer.tar" ] ++ inStore)
         { };
 
       # All layer files, bottom first.
-      files = map toString storeLayers ++ below ++ [ rootLayer ]
+      files = madeFiles ++ map toString storeLayers ++ below ++ [ rootLayer ]
         ++ optionals includeNixDB [ "${database}/nix-db.layer.json" ];
       reference = [ "--repo-tag" "${imageName}:${imageTag}" ];
     };
   contentsApi = contents;
+  layersApi = layers;
   defaultArchitecture = architecture;
   defaultVariant = variant;
   defaultPerLayer = perLayer;
   takes = builtins.functionArgs stages;
 
   # What can be asked of the result.
-  attributes = made: apps.ofLayers {
+  attributes = made: archive: apps.ofLayers {
+    inherit archive;
     words = [ "image" ] ++ inStore ++ made.files ++ made.reference ++ [ "--spec" "${made.specFile}" ];
     reference = "${made.imageName}:${made.imageTag}";
     inherit (made) conf plan closure;
   } // {
     inherit (made) imageName conf root closure plan layerFiles;
+    # What buildIndex makes it of: neither a root script's layer nor mount points are in its image.json.
+    indexed = if made.below == [ ] && !made.isMounted then "${made.conf}" else "${archive}";
     layers = made.storeLayers;
   };
 
@@ -241,7 +253,7 @@ let
         isExe = true;
       };
     in
-    described result { inherit (made) meta; inherit passthru; } // attributes made;
+    described result { inherit (made) meta; inherit passthru; } // attributes made (build (arguments // { compressor = "none"; }));
 
   build = arguments:
     let
@@ -259,7 +271,7 @@ let
         stream = streamLayeredImage (builtins.removeAttrs ofStream [ "meta" ]);
       };
     in
-    described result { inherit (made) meta; inherit passthru; } // attributes made;
+    described result { inherit (made) meta; inherit passthru; } // attributes made result;
 
   takesCompressor = takes // { compressor = true; };
   streamLayeredImage = overridable "streamLayeredImage" takes stream;

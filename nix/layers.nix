@@ -2,7 +2,7 @@
 { derive, lib, ... }:
 let
   inherit (derive) stage inStore;
-  inherit (lib) optionals;
+  inherit (lib) optionals toInt;
   out = builtins.placeholder "out";
 
   # Nothing but its store paths goes into a layer: whatever image it is for, it is made once.
@@ -25,11 +25,11 @@ let
     in map (map input) (builtins.fromJSON text).layers;
 in
 {
-  # All that the references of `roots`, which are derivations, lead to from what a spec and a layer file name.
-  closure = { name, spec, root, roots, below ? [ ] }:
+  # All that the references of `roots`, which are derivations, lead to from what a spec and layer files name.
+  closure = { name, spec, roots, files }:
     stage "${name}.closure.json"
       ([ "closure" "--graph" "graph.json" "--spec" spec ]
-        ++ builtins.concatMap (layer: [ "--layer" layer ]) (below ++ [ root ]) ++ [ "-o" out ] ++ inStore)
+        ++ builtins.concatMap (file: [ "--layer" file ]) files ++ [ "-o" out ] ++ inStore)
       {
         exportReferencesGraph."graph.json" = roots;
         # Elsewhere, all that it only names would have to be brought first.
@@ -37,13 +37,33 @@ in
       };
 
   # Which of these paths share a layer.
-  plan = { name, closure, maxLayers, base, strategy, layeringPipeline, previous ? null, rates ? null, minLayerSize ? 0 }:
+  plan =
+    {
+      name,
+      closure,
+      # Of the whole image, or of what is not below.
+      maxLayers ? null,
+      maxNewLayers ? null,
+      base ? null,
+      # Layer files that are made already.
+      below ? [ ],
+      exclude ? [ ],
+      strategy ? null,
+      layeringPipeline ? null,
+      previous ? null,
+      rates ? null,
+      minLayerSize ? 0,
+    }:
     let
       isText = builtins.isList layeringPipeline;
       pipeline = [ "--strategy" "pipeline" (if isText then "pipeline.json" else "${layeringPipeline}") ];
     in
     stage "${name}.layers.json"
-      ([ "layers" closure "--max-layers" (toString maxLayers) "-o" out ]
+      ([ "layers" closure "-o" out ]
+        ++ optionals (maxLayers != null) [ "--max-layers" (toString maxLayers) ]
+        ++ optionals (maxNewLayers != null) [ "--max-new-layers" (toString maxNewLayers) ]
+        ++ builtins.concatMap (file: [ "--below" file ]) below
+        ++ builtins.concatMap (path: [ "--exclude" path ]) exclude
         ++ optionals (base != null) [ "--base" "${base}" ]
         ++ optionals (previous != null) [ "--previous" "${previous}" ]
         ++ optionals (rates != null) [ "--rates" "${rates}" ]
@@ -62,8 +82,14 @@ in
       { preferLocalBuild = true; };
 
   # The layer files of a plan in one derivation, for evaluators that build nothing.
-  together = { name, stamp, plan, known ? null }:
+  together = { name, stamp, plan, known ? null, history ? [ ], blobs ? false }:
     stage "${name}-layers"
-      ([ "layer" plan "--all" "-o" out ] ++ inStore ++ stamp ++ optionals (known != null) [ "--known" "${known}" ])
+      ([ "layer" plan "--all" "-o" out ] ++ inStore ++ stamp ++ history
+        ++ optionals blobs [ "--blobs" ] ++ optionals (known != null) [ "--known" "${known}" ])
       { };
+
+  # Time and owner of all files in a layer of store paths.
+  stamp = { mtime, uid, gid, uname, gname }:
+    [ "--mtime" (toString mtime) "--uid" (toString (toInt "uid" uid)) "--gid" (toString (toInt "gid" gid)) ]
+    ++ [ "--uname" uname "--gname" gname ];
 }

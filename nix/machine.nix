@@ -1,16 +1,15 @@
 # How scripts run as root, as `layerstone overlay run` is told: with nixpkgs in a virtual machine, as dockerTools does.
 #
 # A sandbox has neither a kernel in /boot nor users to be root among. Without nixpkgs, the caller says what there is.
-{ pkgs, ... }:
+{ pkgs, buildPackages, ... }:
 let
   # The machine runs where stages are built.
-  inherit (pkgs) buildPackages;
   kernel = buildPackages.linux;
 
   # Modules beside the kernel's folder, where they are looked for.
   folder = buildPackages.runCommand "layerstone-kernel" { } ''
     mkdir -p $out/boot $out/lib
-    cp ${kernel}/${pkgs.stdenv.buildPlatform.linux-kernel.target} $out/boot/kernel
+    cp ${kernel}/${buildPackages.stdenv.hostPlatform.linux-kernel.target} $out/boot/kernel
     ln -s ${kernel.modules or kernel}/lib/modules $out/lib/modules
   '';
 in

@@ -1,5 +1,5 @@
 # dockerTools' pullImage: the image of a registry as an archive whose hash is known.
-{ lib, downloads, architecture, variant, isNative, ... }:
+{ lib, downloads, apps, architecture, variant, isNative, ... }:
 let
   inherit (downloads) download;
   inherit (lib) ensure optionals overridable;
@@ -38,14 +38,15 @@ let
         else if hash != null then { outputHash = hash; }
         else if sha256 != null then { outputHash = sha256; outputHashAlgo = "sha256"; }
         else { inherit outputHash; } // (if outputHashAlgo == null then { } else { inherit outputHashAlgo; });
+      archive = download { inherit imageName tlsVerify netrcPhase netrcImpureEnvVars; } name
+        ([ "pull" "${imageName}@${imageDigest}" "--as" "${finalImageName}:${finalImageTag}" "-o" out ]
+          ++ optionals (named || !isNative) ([ "--os" (or' os "linux") "--arch" (or' arch architecture) ]
+            ++ optionals (wantedVariant != null) [ "--variant" wantedVariant ]))
+        fixed;
     in
     assert ensure (builtins.length given == 1) "layerstone: pullImage: expected one of hash, sha256 and outputHash";
-    download { inherit imageName tlsVerify netrcPhase netrcImpureEnvVars; } name
-      ([ "pull" "${imageName}@${imageDigest}" "--as" "${finalImageName}:${finalImageTag}" "-o" out ]
-        ++ optionals (named || !isNative) ([ "--os" (or' os "linux") "--arch" (or' arch architecture) ]
-          ++ optionals (wantedVariant != null) [ "--variant" wantedVariant ]))
-      fixed
-    // { imageName = finalImageName; imageTag = finalImageTag; inherit imageDigest; };
+    archive // { imageName = finalImageName; imageTag = finalImageTag; inherit imageDigest; }
+    // apps.ofImage "${archive}";
 in
 {
   pullImage = overridable "pullImage" (builtins.functionArgs pull) pull;

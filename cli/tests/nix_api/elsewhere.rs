@@ -66,8 +66,7 @@ fn with_nixpkgs_in_a_sandbox() {
               args = [ "-ec" "PATH=/usr/bin:/bin; ${{script}}" ];
             }});
             stdenv = {{
-              buildPlatform = {{ system = "x86_64-linux"; linux-kernel.target = "bzImage"; }};
-              hostPlatform.system = "x86_64-linux";
+              hostPlatform = {{ system = "x86_64-linux"; linux-kernel.target = "bzImage"; }};
               initialPath = [ ];
             }};
           }};

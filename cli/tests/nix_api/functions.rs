@@ -48,8 +48,8 @@ fn what_results_say_of_themselves() {
     assert_eq!(found["stream"], stream);
     assert_eq!(found["other"], json!({"imageName": "team/tool2", "same": false}));
     assert_eq!((&found["zstd"], &found["none"]), (&json!("Tool.tar.zst"), &json!("docker-image-Tool.tar")));
-    let names = "binSh buildImage buildImageWithNixDb buildLayeredImage buildLayeredImageWithNixDb buildNixShellImage \
-        caCertificates examples exportImage fakeNss mergeDrvs mergeImages mkPureLayer mkRootLayer pullImage \
+    let names = "binSh buildImage buildImageWithNixDb buildIndex buildLayer buildLayeredImage buildLayeredImageWithNixDb \
+        buildNixShellImage caCertificates examples exportImage fakeNss mergeDrvs mergeImages mkPureLayer mkRootLayer pullImage \
         pullImageFromManifest runWithOverlay shadowSetup shellScript streamLayeredImage streamNixShellImage tarsum usrBinEnv";
     assert_eq!(found["attributes"], json!(names.split_whitespace().collect::<Vec<_>>()));
     // Each has its row in the comparison with dockerTools.
@@ -236,7 +236,8 @@ fn programs_of_images() {
         in "#,
         host = registry.host()
     );
-    let programs = "layered.copyToRegistry single.copyToRegistry layered.copyTo layered.explain single.copyTo";
+    let programs =
+        "layered.copyToRegistry single.copyToRegistry layered.copyTo layered.explain single.copyTo layered.diff";
     let built = machine.build(&format!("{images} [ {programs} ]"));
     let bin = |at: usize| {
         let folder = machine.locate(&format!("{}/bin", built.paths[at]));
@@ -254,6 +255,10 @@ fn programs_of_images() {
         machine.ok(env!("CARGO_BIN_EXE_layerstone"), &["check", &format!("oci:{layout}")]);
     }
     assert!(machine.ok(&bin(3), &[]).text().contains("hello"));
+    let one = format!("registry:{}/team/one:1", registry.host());
+    let told = machine.ok(&bin(5), &[&one, "--json"]);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert!(told["storePaths"]["added"].as_array().is_some_and(|paths| !paths.is_empty()), "{told}");
     let main = machine.value(&format!("{images} layered.copyTo.meta.mainProgram"));
     assert!(bin(2).ends_with(main.as_str().unwrap()));
 }

@@ -170,6 +170,41 @@ fn a_previous_plan() {
     assert_eq!(built.layers().len(), 1, "{}", built.log);
 }
 
+/// What an earlier build knows of layers, how often paths change, and how layers are compressed.
+#[test]
+fn known_layers_rates_and_chunks() {
+    let Some(machine) = Machine::find() else { return };
+    let image = |more: &str| {
+        format!(
+            r#"(layerstone.streamLayeredImage {{
+                name = "x"; contents = [ hello bash coreutils ]; maxLayers = 4; perLayer = false; {more}
+            }})"#
+        )
+    };
+    let rates = machine.place.write("rates.json", r#"{"*": 0.001, "bash": 1000, "libacl1": 1000}"#);
+    let rates = image(&format!("rates = {};", rates.display()));
+    let chunked = image(r#"compression = "zstd:chunked";"#);
+    let built =
+        machine.build(&format!("[ {}.layerFiles {}.plan {rates}.plan {chunked}.copyTo ]", image(""), image("")));
+    let [files, plan, other, copy] = &built.paths[..] else { panic!("{built:?}") };
+    assert!(machine.read(plan) != machine.read(other));
+    machine.ok(&format!("{copy}/bin/copy-to"), &["oci:chunked"]);
+    let listed = machine.place.json("chunked/index.json");
+    let digest = listed["manifests"][0]["digest"].as_str().unwrap().replace(':', "/");
+    let manifest = machine.place.json(&format!("chunked/blobs/{digest}"));
+    let annotations = &manifest["layers"][0]["annotations"];
+    assert!(annotations["io.github.containers.zstd-chunked.manifest-checksum"].is_string(), "{manifest}");
+    // What is known of a layer is believed, and the layer not read.
+    let layer = String::from_utf8(machine.read(&format!("{files}/000.layer.json"))).unwrap();
+    let digest = serde_json::from_str::<Value>(&layer).unwrap()["diffId"].as_str().unwrap().to_owned();
+    let other = format!("sha256:{}", "0".repeat(64));
+    machine.place.write("known/000.layer.json", layer.replace(&digest, &other));
+    let known = image(&format!("known = {};", machine.place.join("known").display()));
+    let built = machine.build(&format!("{known}.layerFiles"));
+    let layer: Value = serde_json::from_slice(&machine.read(&format!("{}/000.layer.json", built.path()))).unwrap();
+    assert_eq!(layer["diffId"], other);
+}
+
 /// Where nothing may be built while an image is evaluated, all layers are one derivation.
 #[test]
 fn without_import_from_derivation() {

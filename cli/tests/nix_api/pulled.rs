@@ -36,6 +36,10 @@ fn archives() {
         format!(r#"layerstone.buildLayeredImage {{ name = "top"; fromImage = {pull}; compressor = "none"; }}"#);
     let on_top = machine.build(&on_top);
     assert_eq!(manifest(&machine.read(on_top.path()))["Layers"].as_array().unwrap().len(), 2);
+    // It goes on as it is.
+    let copy = machine.build(&format!("({pull}).copyTo"));
+    machine.ok(&format!("{}/bin/copy-to", copy.path()), &["oci:copied"]);
+    assert!(machine.place.join("copied/index.json").exists());
     // Other bytes than those that were meant.
     let wrong = pull.replace("tlsVerify", r#"hash = null; sha256 = builtins.hashString "sha256" "other"; tlsVerify"#);
     let run = machine.try_build(&[], &wrong);
