@@ -1,6 +1,6 @@
 //! Bills of materials: validated by the libraries of their makers, compared with that of syft, the same everywhere.
 
-use crate::support::{Place, skip, synth, test_name};
+use crate::support::{Place, require_tool, skip, synth, test_name};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -197,6 +197,35 @@ fn packages_of_a_base() {
     let bill: Value = serde_json::from_slice(&place.ok("sbom base.tar").stdout).unwrap();
     let urls: Vec<&str> = bill["components"].as_array().unwrap().iter().filter_map(|it| it["purl"].as_str()).collect();
     assert_eq!(urls, ["pkg:deb/debian/libc6@2.36-9%2Bdeb12u1?arch=amd64&distro=debian-12"], "{bill:#}");
+}
+
+/// Packages are listed by the database that rpm itself makes.
+#[test]
+fn packages_of_rpm() {
+    if !require_tool("rpmbuild") {
+        return;
+    }
+    let place = Place::new();
+    let spec = "Name: tool-libs\nVersion: 3.0.7\nRelease: 24.el9\nEpoch: 1\nSummary: x\nLicense: MIT\n%description\nx\n%files\n";
+    place.write("tool.spec", spec);
+    let rpm = |program: &str, words: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(["--define", &format!("_topdir {}", place.join("build").display())]);
+        command.args(words).current_dir(place.path()).env("HOME", place.path()).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    rpm("rpmbuild", &["-bb", "--target", "x86_64", "tool.spec"]);
+    let folder = place.join("base/var/lib/rpm").display().to_string();
+    place.write("base/etc/os-release", "ID=rhel\nVERSION_ID=9.4\n");
+    let package = place.join("build/RPMS/x86_64/tool-libs-3.0.7-24.el9.x86_64.rpm").display().to_string();
+    std::fs::create_dir_all(&folder).unwrap();
+    rpm("rpm", &["--dbpath", &folder, "--install", "--justdb", "--nodeps", "--ignorearch", &package]);
+    place.write("base.json", r#"{"name": "base", "copy": [{"from": "base", "to": "/"}]}"#);
+    place.ok("build base.json -o base.tar");
+    let bill: Value = serde_json::from_slice(&place.ok("sbom base.tar").stdout).unwrap();
+    let urls: Vec<&str> = bill["components"].as_array().unwrap().iter().filter_map(|it| it["purl"].as_str()).collect();
+    assert_eq!(urls, ["pkg:rpm/redhat/tool-libs@3.0.7-24.el9?arch=x86_64&distro=rhel-9.4&epoch=1"], "{bill:#}");
 }
 
 /// The same closure is the same text, and SOURCE_DATE_EPOCH or a flag decides the time.

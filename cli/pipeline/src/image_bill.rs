@@ -3,6 +3,7 @@
 
 use crate::error::Context;
 use crate::image_report::{References, of_graph};
+use crate::rpm_database::read_rpm_database;
 use crate::{Report, Result, image_report, make_plain};
 use layerstone_closure::{Closure, Database, PathInfo, ReferencesGraph, nar_sha512};
 use layerstone_image::{ImageSummary, PathSizes, StoredImage, store_paths_of};
@@ -14,6 +15,7 @@ use layerstone_tar::{Kind, Node, Tree};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::PathBuf;
 
 /// Nix's database in an image, from the directory of its state.
 const DATABASE: &str = "db/db.sqlite";
@@ -25,6 +27,8 @@ const DATABASES: [(&str, ParsePackages); 3] =
     [("var/lib/dpkg/status", parse_dpkg), ("lib/apk/db/installed", parse_apk), ("usr/lib/apk/db/installed", parse_apk)];
 /// Files like dpkg's database, one for each package, in images without dpkg.
 const DPKG_PARTS: &str = "var/lib/dpkg/status.d";
+/// rpm's database, where Red Hat and Fedora have it, and where SUSE and newer Fedoras do (rpm 4.16 on).
+const RPM: [&str; 2] = ["var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite"];
 /// Names of the system, the first that is there.
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 /// Annotations that name the image below (OCI image-spec, annotations.md).
@@ -158,15 +162,23 @@ impl Files<'_> {
     fn database(&self, store_dir: &str) -> Result<Option<(Scratch, Database)>> {
         let state = Database::state_of_nix(store_dir);
         let name = state.join(DATABASE);
-        let Some(node) = self.file(name.strip_prefix("/").unwrap_or(&name).as_os_str().as_encoded_bytes()) else {
+        let Some((scratch, path)) =
+            self.copy(name.strip_prefix("/").unwrap_or(&name).as_os_str().as_encoded_bytes())?
+        else {
             return Ok(None);
         };
+        let database = Database::open(&path, &Store::new(store_dir, "/")?)?;
+        Ok(Some((scratch, database)))
+    }
+
+    /// A copy of a regular file, and the directory that it lies in, which lives as long as this.
+    fn copy(&self, name: &[u8]) -> Result<Option<(Scratch, PathBuf)>> {
+        let Some(node) = self.file(name) else { return Ok(None) };
         let scratch = Scratch::create(&std::env::temp_dir())?;
         let path = scratch.path().join("db.sqlite");
         let mut file = File::create(&path).with_context(|| format!("cannot write: {}", path.display()))?;
         self.image.copy_file(node, &mut file)?;
-        let database = Database::open(&path, &Store::new(store_dir, "/")?)?;
-        Ok(Some((scratch, database)))
+        Ok(Some((scratch, path)))
     }
 
     /// What is in the image besides store paths: the system, and the packages that its databases list; none without either.
@@ -190,6 +202,11 @@ impl Files<'_> {
         }
         for part in self.names_in(DPKG_PARTS) {
             base.packages.extend(self.text(&part)?.map(|text| parse_dpkg(&text)).unwrap_or_default());
+        }
+        for name in RPM {
+            if let Some((_scratch, path)) = self.copy(name.as_bytes())? {
+                base.packages.extend(read_rpm_database(&path, &format!("{}: {name}", self.image.name))?);
+            }
         }
         base.packages.sort();
         base.packages.dedup();

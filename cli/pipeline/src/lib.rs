@@ -62,6 +62,11 @@ mod remote;
 mod report;
 pub mod root_layer;
 pub mod root_script;
+#[cfg(feature = "nix-db")]
+mod rpm_database;
+#[cfg(not(feature = "nix-db"))]
+#[path = "no_rpm_database.rs"]
+mod rpm_database;
 pub mod runnable;
 mod signal_safe;
 pub mod single_layer;

@@ -26,8 +26,8 @@ use std::path::PathBuf;
 
 /// Write the bill of materials of an image or a closure
 ///
-/// It lists each store path with its package, version, hash, references and layer, and the packages of Debian or Alpine that
-/// the databases of a base list. The references of an image are those of --graph, of Nix's database in it, or of its files.
+/// It lists each store path with its package, version, hash, references and layer, and the packages that the
+/// databases of a base list (dpkg, apk, rpm). The references of an image are those of --graph, of Nix's database in it, or of its files.
 #[derive(Args)]
 pub struct Options {
     /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), closure file, or references graph
@@ -103,7 +103,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     if let [old, new] = &options.diff[..] {
         let diff = bill_difference(&source.bill(old, None)?, &source.bill(new, None)?);
         return match options.json {
-            true => print_answer("sbom --diff", &serde_json::to_value(diff)?),
+            true => print_answer("sbom-diff", &serde_json::to_value(diff)?),
             false => print(text(&diff, common.color.of_stdout())),
         };
     }

@@ -55,6 +55,14 @@ fn every_command() {
     assert_eq!(answer(&place, "copy oci:lay oci:copied --dry-run")["place"], json!("oci:copied"));
     assert_eq!(answer(&place, "merge x.tar oci:lay -o merged.tar")["images"].as_array().unwrap().len(), 1);
     assert_eq!(answer(&place, "index oci:lay -o oci:index")["manifests"].as_array().unwrap().len(), 1);
+    place.write("policy.json", r#"{"config": {"notRoot": true}}"#);
+    assert_eq!(
+        answer(&place, "check x.tar --policy policy.json")["images"][0]["findings"][0]["rule"],
+        "config.notRoot"
+    );
+    assert_eq!(answer(&place, "sbom --diff x.tar x.tar")["changed"], json!([]));
+    place.write("none.json", "[]");
+    assert_eq!(answer(&place, "sbom x.tar --vulns none.json")["findings"], json!([]));
     assert_eq!(answer(&place, "check x.tar")["images"][0]["layers"], json!(4));
     assert_eq!(answer(&place, &format!("prefetch {host}/x:1"))["imageDigest"], first["digest"]);
     assert_eq!(answer(&place, &format!("ls {host}/x"))["tags"], json!(["1"]));

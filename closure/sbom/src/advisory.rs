@@ -9,7 +9,7 @@ mod open_vex;
 mod order;
 mod osv;
 
-use crate::{Bill, Error, OsPackage, PackageSource, Result};
+use crate::{Bill, Error, PackageSource, Result};
 use layerstone_store::StorePath;
 use order::{Order, is_before};
 use serde_json::Value;
@@ -25,7 +25,7 @@ struct Advisory {
     summary: String,
     /// Of the package.
     name: String,
-    /// A distribution's, `debian` or `alpine`; none for upstream's and any other.
+    /// The distribution whose package it is, as os-release(5) calls it; none for upstream's and that of a language.
     distribution: Option<String>,
     versions: Versions,
     is_affected: bool,
@@ -93,16 +93,17 @@ impl Advisories {
     /// What of a bill has a vulnerability, sorted; what the file says is not affected, or fixed, is left out.
     pub fn find(&self, bill: &Bill) -> Vec<Finding> {
         let of_base = bill.base.iter().flat_map(|base| &base.packages);
+        let os = bill.base.as_ref().and_then(|base| base.os.as_ref());
         let paths = bill.components.iter().map(|component| Subject {
             names: vec![component.name()],
             version: component.version(),
-            package: None,
+            distribution: None,
             path: Some(component.path()),
         });
         let packages = of_base.map(|package| Subject {
             names: [Some(&*package.name), package.source.as_deref()].into_iter().flatten().collect(),
             version: &package.version,
-            package: Some(package),
+            distribution: Some(os.map_or(package.from.usual_system(), |os| &os.id)),
             path: None,
         });
         let mut found: Vec<Finding> = paths.chain(packages).flat_map(|subject| self.of(&subject)).collect();
@@ -123,28 +124,23 @@ impl Advisories {
 struct Subject<'a> {
     names: Vec<&'a str>,
     version: &'a str,
-    package: Option<&'a OsPackage>,
+    /// Of the base; none for a store path.
+    distribution: Option<&'a str>,
     path: Option<&'a StorePath>,
 }
 
 impl Subject<'_> {
     fn order(&self) -> Order {
-        if self.package.is_some() { Order::Dpkg } else { Order::Nix }
-    }
-
-    fn distribution(&self) -> Option<&'static str> {
-        self.package.map(|package| match package.from {
-            PackageSource::Dpkg => "debian",
-            PackageSource::Apk => "alpine",
-        })
+        if self.distribution.is_some() { Order::Dpkg } else { Order::Nix }
     }
 }
 
 impl Advisory {
     fn is_about(&self, subject: &Subject<'_>) -> bool {
         let is_named = subject.names.iter().any(|name| name.eq_ignore_ascii_case(&self.name));
-        let is_place = match (&self.distribution, subject.distribution()) {
-            (Some(found), Some(own)) => found == own,
+        let is_place = match (&self.distribution, subject.distribution) {
+            // opensuse-leap is an openSUSE.
+            (Some(found), Some(own)) => own.split('-').next() == Some(found) || own == found,
             (None, None) => true,
             _ => false,
         };
@@ -189,7 +185,7 @@ impl Range {
     }
 }
 
-/// The name that a package URL has, without its namespace, and the distribution that it is of.
+/// The name that a package URL has, the distribution that it is of, and its version.
 fn name_of_url(url: &str) -> Option<(String, Option<String>, Option<String>)> {
     let rest = url.strip_prefix("pkg:")?.split(['?', '#']).next()?;
     let (rest, version) = match rest.rsplit_once('@') {
@@ -197,12 +193,19 @@ fn name_of_url(url: &str) -> Option<(String, Option<String>, Option<String>)> {
         None => (rest, None),
     };
     let (kind, rest) = rest.split_once('/')?;
-    let distribution = match kind {
-        "deb" => Some("debian".to_owned()),
-        "apk" => Some("alpine".to_owned()),
+    let (namespace, name) = rest.rsplit_once('/').unwrap_or(("", rest));
+    let usual = match kind {
+        "deb" => Some(PackageSource::Dpkg),
+        "apk" => Some(PackageSource::Apk),
+        "rpm" => Some(PackageSource::Rpm),
         _ => None,
     };
-    Some((unescape(rest.rsplit('/').next()?), distribution, version))
+    let distribution = usual.map(|usual| match namespace {
+        "" => usual.usual_system().to_owned(),
+        "redhat" => "rhel".to_owned(),
+        namespace => namespace.to_owned(),
+    });
+    Some((unescape(name), distribution, version))
 }
 
 fn unescape(text: &str) -> String {
@@ -227,7 +230,7 @@ fn unescape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Base, Subject as BillSubject};
+    use crate::{Base, OsPackage, Subject as BillSubject};
     use layerstone_closure::{Closure, PathInfo};
 
     fn bill(paths: &[&str]) -> Bill {
@@ -287,6 +290,9 @@ mod tests {
             &record(r#"{"name": "openssl", "ecosystem": "Debian:12"}"#, debian),
             &["CVE-1 libssl3 3.0.11-1~deb12u2 base 3.0.11-1"],
         );
+        // What Ubuntu says is neither of Debian's packages nor of upstream's.
+        check(&record(r#"{"name": "openssl", "ecosystem": "Ubuntu:22.04:LTS"}"#, debian), &[]);
+        check(&record(r#"{"purl": "pkg:deb/ubuntu/openssl"}"#, debian), &[]);
         // Of commits nothing can be said.
         check(&record(r#"{"name": "zlib"}"#, r#""ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}]"#), &[]);
     }

@@ -39,4 +39,4 @@ pub use difference::{BillDiff, PackageVersions, VersionChange, bill_difference};
 pub use error::{Error, Result};
 pub use format::Format;
 pub use meta::{License, META_FORMAT, META_VERSION, Meta, MetaFile};
-pub use os_package::{OsPackage, OsRelease, PackageSource, parse_apk, parse_dpkg};
+pub use os_package::{OsPackage, OsRelease, PackageSource, parse_apk, parse_dpkg, parse_rpm_header};

@@ -1,4 +1,8 @@
-//! Parses the databases of packages that base images have: dpkg's and apk's, and the name of the system.
+//! Parses the databases of packages that base images have, dpkg's, apk's and rpm's, and the name of the system.
+
+mod rpm;
+
+pub use rpm::parse_rpm_header;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +28,19 @@ pub enum PackageSource {
     Dpkg,
     /// Alpine's and Wolfi's.
     Apk,
+    /// Fedora's, Red Hat's and SUSE's.
+    Rpm,
+}
+
+impl PackageSource {
+    /// The system that is meant where an image does not say which it is.
+    pub(crate) fn usual_system(self) -> &'static str {
+        match self {
+            PackageSource::Dpkg => "debian",
+            PackageSource::Apk => "alpine",
+            PackageSource::Rpm => "fedora",
+        }
+    }
 }
 
 /// What `/etc/os-release` says (os-release(5)).

@@ -27,17 +27,26 @@ pub(crate) fn of_image(subject: &Subject) -> Option<String> {
     Some(url("oci", &[&name], &version, &[("repository_url", repository), ("tag", subject.tag.as_deref())]))
 }
 
-/// That of a package of a distribution: `pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12`.
+/// That of a package of a distribution: `pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12`. The epoch of an RPM is a
+/// qualifier (purl-spec, types/rpm).
 pub(crate) fn of_os_package(package: &OsPackage, os: Option<&OsRelease>) -> String {
-    let (kind, usual) = match package.from {
-        PackageSource::Dpkg => ("deb", "debian"),
-        PackageSource::Apk => ("apk", "alpine"),
+    let kind = match package.from {
+        PackageSource::Dpkg => "deb",
+        PackageSource::Apk => "apk",
+        PackageSource::Rpm => "rpm",
+    };
+    let (epoch, version) = match package.version.split_once(':').filter(|_| package.from == PackageSource::Rpm) {
+        Some((epoch, version)) => (Some(epoch), version),
+        None => (None, &*package.version),
+    };
+    let namespace = match os.map_or(package.from.usual_system(), |os| &os.id) {
+        "rhel" => "redhat",
+        id => id,
     };
     let distribution = os.map(|os| format!("{}-{}", os.id, os.version)).filter(|text| !text.ends_with('-'));
-    let namespace = os.map_or(usual, |os| &os.id);
-    let qualifiers =
-        [("arch", Some(&*package.architecture).filter(|it| !it.is_empty())), ("distro", distribution.as_deref())];
-    url(kind, &[namespace, &package.name], &package.version, &qualifiers)
+    let architecture = Some(&*package.architecture).filter(|it| !it.is_empty());
+    let qualifiers = [("arch", architecture), ("distro", distribution.as_deref()), ("epoch", epoch)];
+    url(kind, &[namespace, &package.name], version, &qualifiers)
 }
 
 fn url(kind: &str, names: &[&str], version: &str, qualifiers: &[(&str, Option<&str>)]) -> String {
@@ -93,8 +102,13 @@ mod tests {
             "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12"
         );
         assert_eq!(
-            of_os_package(&OsPackage { from: PackageSource::Apk, ..package }, None),
+            of_os_package(&OsPackage { from: PackageSource::Apk, ..package.clone() }, None),
             "pkg:apk/alpine/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?arch=amd64"
+        );
+        let os = OsRelease { id: "rhel".to_owned(), version: "9.4".to_owned(), name: String::new() };
+        assert_eq!(
+            of_os_package(&OsPackage { from: PackageSource::Rpm, ..package }, Some(&os)),
+            "pkg:rpm/redhat/libstdc%2B%2B6@12.2.0-14%2Bdeb12u1?arch=amd64&distro=rhel-9.4&epoch=1"
         );
     }
 

@@ -34,7 +34,7 @@ pub fn show(bill: &Bill, files: &[PathBuf], json: bool, common: &Common) -> Resu
     let found: Vec<Found<'_>> =
         advisories.find(bill).into_iter().map(|finding| Found::of(finding, bill, &closure)).collect::<Result<_>>()?;
     if json {
-        print_answer("sbom --vulns", &json!({"findings": found.iter().map(Found::json).collect::<Vec<_>>()}))?;
+        print_answer("sbom-vulnerabilities", &json!({"findings": found.iter().map(Found::json).collect::<Vec<_>>()}))?;
     } else {
         let texts: Vec<String> = found.iter().map(|found| found.text(common)).collect();
         print(texts.join("\n"))?;

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 pub(super) enum Order {
     /// That of `nix-env --upgrade`.
     Nix,
-    /// That of deb-version(7); apk's differs in suffixes such as `_rc1` alone.
+    /// That of deb-version(7); apk's differs in suffixes such as `_rc1`, rpm's in `^`.
     Dpkg,
 }
 

@@ -4,6 +4,28 @@ use super::{Advisory, Range, Versions, name_of_url};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// Ecosystems that are distributions, and what os-release(5) calls these (osv-schema, "Defined Ecosystems").
+const DISTRIBUTIONS: [(&str, &str); 18] = [
+    ("AlmaLinux", "almalinux"),
+    ("Alpaquita", "alpaquita"),
+    ("Alpine", "alpine"),
+    ("Azure Linux", "azurelinux"),
+    ("BellSoft Hardened Containers", "alpaquita"),
+    ("Chainguard", "chainguard"),
+    ("Debian", "debian"),
+    ("Echo", "echo"),
+    ("Mageia", "mageia"),
+    ("MinimOS", "minimos"),
+    ("Photon OS", "photon"),
+    ("Red Hat", "rhel"),
+    ("Rocky Linux", "rocky"),
+    ("SUSE", "sles"),
+    ("Ubuntu", "ubuntu"),
+    ("Wolfi", "wolfi"),
+    ("openEuler", "openEuler"),
+    ("openSUSE", "opensuse"),
+];
+
 #[derive(Deserialize)]
 struct Record {
     id: String,
@@ -83,11 +105,8 @@ impl Affected {
         let by_url = name_of_url(&self.package.purl);
         let name = if self.package.name.is_empty() { by_url.as_ref()?.0.clone() } else { self.package.name.clone() };
         let ecosystem = self.package.ecosystem.split(':').next().unwrap_or_default();
-        let distribution = match ecosystem {
-            "Debian" => Some("debian".to_owned()),
-            "Alpine" => Some("alpine".to_owned()),
-            _ => by_url.and_then(|(_, distribution, _)| distribution),
-        };
+        let known = DISTRIBUTIONS.iter().find(|(name, _)| *name == ecosystem).map(|(_, id)| (*id).to_owned());
+        let distribution = known.or_else(|| by_url.and_then(|(_, distribution, _)| distribution));
         let versions = Versions::Some { listed: self.versions.clone(), ranges };
         Some(Advisory {
             id: record.id.clone(),
