@@ -233,10 +233,19 @@ fn packages_of_rpm() {
 fn the_same_everywhere() {
     let place = Place::new();
     let graph = synth().graph.display();
+    let name = || synth().graph.file_stem().unwrap().to_string_lossy().into_owned();
     for format in ["cyclonedx", "spdx", "spdx3"] {
         let line = format!("sbom {graph} --format {format}");
         let first = place.ok(&line).stdout;
         assert_eq!(place.ok(&format!("{line} -j 1")).stdout, first);
+        let piped = Command::new("bash")
+            .args([
+                "-c",
+                &format!("{} sbom - --name {} --format {format} < {graph}", env!("CARGO_BIN_EXE_layerstone"), name()),
+            ])
+            .output()
+            .unwrap();
+        assert_eq!(piped.stdout, first, "{}", String::from_utf8_lossy(&piped.stderr));
         let later = place.ok(&format!("{line} --created 2024-05-01T12:00:00.7+02:00")).text().to_owned();
         assert!(later.contains("2024-05-01T10:00:00Z") && later.as_bytes() != first, "{format}");
     }

@@ -30,7 +30,8 @@ use std::path::PathBuf;
 /// databases of a base list (dpkg, apk, rpm). The references of an image are those of --graph, of Nix's database in it, or of its files.
 #[derive(Args)]
 pub struct Options {
-    /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), closure file, or references graph
+    /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), closure file, or references graph; - is a closure
+    /// on standard input
     #[arg(value_name = "IMAGE|CLOSURE", required_unless_present = "diff")]
     source: Option<OsString>,
     /// Show which packages were added, removed and changed from one image or closure to another, by name and version
@@ -75,8 +76,10 @@ pub struct Options {
 #[derive(Clone, Copy, ValueEnum)]
 enum FormatArg {
     /// CycloneDX 1.6, JSON
+    #[value(alias = "cyclonedx-json")]
     Cyclonedx,
     /// SPDX 2.3, JSON
+    #[value(alias = "spdx-json")]
     Spdx,
     /// SPDX 3.0.1, JSON-LD
     Spdx3,

@@ -50,6 +50,9 @@ impl Source<'_> {
         if location.reference().is_some() {
             return Ok(None);
         }
+        if location.path == Path::new("-") {
+            return Ok(Some(&location.path));
+        }
         match is_stage_file(&location.path)? {
             None => Ok(None),
             Some(false) => Ok(Some(&location.path)),
@@ -63,8 +66,11 @@ impl Source<'_> {
     }
 }
 
-/// The file's name without what ends it.
+/// The file's name without what ends it; standard input has none.
 fn title(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "closure".to_owned();
+    }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let short = name.strip_suffix(".json").map(|name| name.strip_suffix(".closure").unwrap_or(name));
     short.filter(|name| !name.is_empty()).unwrap_or(&name).to_owned()
