@@ -83,6 +83,7 @@ let
     derive = call ./stage.nix;
     check = call ./config.nix;
     apps = call ./apps.nix;
+    bill = call ./bill.nix;
     contents = call ./contents.nix;
     layers = call ./layers.nix;
     layer = call ./layer.nix;

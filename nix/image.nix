@@ -1,5 +1,5 @@
 # dockerTools' buildImage and what it is made of: one layer, of a root whose contents are copies and of store paths.
-{ architecture, variant, overlay, lib, derive, layers, contents, check, apps, ... }:
+{ architecture, variant, overlay, lib, derive, layers, contents, check, apps, bill, ... }:
 let
   inherit (lib) endingOf epoch optionals overridable hashOf toList toInt toLower without ensure described warnIf;
   inherit (derive) stage scripted scriptedWith inStore withFunctions;
@@ -239,6 +239,10 @@ rec {
       inherit imageName conf closure plan;
       # What buildIndex makes it of.
       indexed = if runAsRoot == null then "${conf}" else "${result}";
+    } // bill.ofImage {
+      name = baseName;
+      contents = merged;
+      inherit imageName closure;
     } // apps.ofLayers {
       archive = result;
       words = [ "image" "${whole}/root.layer.json" "--repo-tag" reference "--spec" "${specFile}" ] ++ inStore;

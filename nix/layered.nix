@@ -1,5 +1,5 @@
 # dockerTools' buildLayeredImage and streamLayeredImage: layers of store paths, and the customisation layer on top.
-{ architecture, variant, perLayer, overlay, lib, derive, layers, layer, check, contents, apps, ... }:
+{ architecture, variant, perLayer, overlay, lib, derive, layers, layer, check, contents, apps, bill, ... }:
 let
   inherit (lib) endingOf ensure epoch hashOf optionals overridable toList toInt toLower without described;
   inherit (derive) stage script scripted scriptedWith inStore withFunctions;
@@ -236,6 +236,10 @@ let
     # What buildIndex makes it of: neither a root script's layer nor mount points are in its image.json.
     indexed = if made.below == [ ] && !made.isMounted then "${made.conf}" else "${archive}";
     layers = made.storeLayers;
+  } // bill.ofImage {
+    name = made.baseName;
+    inherit (made) imageName closure;
+    contents = made.inRoot;
   };
 
   stream = arguments:

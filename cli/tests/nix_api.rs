@@ -1,5 +1,6 @@
 //! nix/: dockerTools' API, evaluated and built by a real Nix with a /nix of its own, from packages of the lab.
 
+mod bill;
 mod cache;
 mod compatible;
 mod derivation;
