@@ -38,7 +38,12 @@ let
     let
       meta = package.meta or { };
       identifiers = meta.identifiers or { };
-      patch = value: textOf (baseNameOf (toString value));
+      # Without the hash, where a patch is a store path.
+      patch = value:
+        let
+          name = textOf (baseNameOf (toString value));
+          plain = builtins.match "[0-9a-z]{32}-(.*)" name;
+        in if plain == null then name else builtins.head plain;
     in
     optional "name" (textOr (package.pname or null))
       // optional "version" (textOr (package.version or null))
