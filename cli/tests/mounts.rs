@@ -89,12 +89,15 @@ fn each_path_is_named() {
     assert!(custom.named().is_empty() && custom.members.contains_key("/made"), "{:?}", custom.members.keys());
     // Once more, plain, and by one path that lists all.
     std::fs::create_dir(place.join("info")).unwrap();
-    let more = "--mounts --nix-closure info -o plain.layer.json --blob plain.tar";
-    place.ok(&format!("layer web.layers.json {more} {root}"));
+    let info = place.join("info").display().to_string();
+    let more = "-o plain.layer.json --blob plain.tar";
+    place.ok(&format!("layer web.layers.json --mounts --nix-closure {info} {more} {root}"));
+    let error = place.fail(&format!("layer web.layers.json --mounts --nix-closure info {more} {root}"));
+    assert!(error.starts_with("error: no path of a store: info: expected an absolute one\nhint: "), "{error}");
     place.ok(&format!("image --spec image.json plain.layer.json root.layer.json -o oci-archive:plain.oci.tar {root}"));
     place.ok("copy oci-archive:plain.oci.tar oci:plain");
     let plain = &layers(&place.join("plain"))[0];
-    assert_eq!(plain.annotations, BTreeMap::from([(CLOSURE.to_owned(), "info".to_owned())]));
+    assert_eq!(plain.annotations, BTreeMap::from([(CLOSURE.to_owned(), info)]));
     let listed: String = paths.iter().map(|path| format!("{path}\n")).collect();
     assert_eq!(String::from_utf8(place.read("info/store-paths")).unwrap(), listed);
     // Where there are no annotations, nothing would be mounted.

@@ -7,7 +7,7 @@
 
 use crate::error::Context;
 use crate::tar_layer::{NewBlob, written};
-use crate::{Report, Result};
+use crate::{Error, Report, Result};
 use layerstone_layer::{History, Layout, Source};
 use layerstone_oci::{NIX_CLOSURE, NIX_LAYER, NIX_STORE_PATH};
 use layerstone_store::{Found, Output, Store, StorePath, Walk, counted};
@@ -38,6 +38,10 @@ impl MountLayer<'_> {
     ///
     /// A path is not there, or a file cannot be written.
     pub fn run(&self, output: &Path, blob: NewBlob<'_>, report: &dyn Report) -> Result<()> {
+        if let Some(directory) = self.closure.filter(|directory| directory.is_relative()) {
+            let message = format!("no path of a store: {}: expected an absolute one", directory.display());
+            return Err(Error::advised(message, "nodes have it at the same path: it is the output of a derivation"));
+        }
         let list = self.closure.map(|directory| directory.join(LIST));
         let mut outputs = Output::create_all(
             &[Some(output), Some(blob.path), list.as_deref()].into_iter().flatten().collect::<Vec<_>>(),
