@@ -184,8 +184,13 @@ fn a_flake_that_uses_it() {
           page = derivation { name = "page"; inherit system; builder = "/bin/sh"; args = [ "-c" "echo page >$out" ]; };
         in {
           packages.${system} = {
-            layered = tools.buildLayeredImage { name = "page"; tag = "1"; config.Labels.page = "${page}"; };
-            single = tools.buildImage { name = "page"; tag = "1"; config.Labels.page = "${page}"; };
+            layered = tools.buildLayeredImage {
+              name = "page"; tag = "1"; config.Labels.page = "${page}";
+              created = self.lastModifiedDate; mtime = "@${toString self.lastModified}";
+            };
+            single = tools.buildImage {
+              name = "page"; tag = "1"; config.Labels.page = "${page}"; created = builtins.substring 0 8 self.lastModifiedDate;
+            };
           };
         };
     }"#;
