@@ -27,6 +27,8 @@ mod cyclonedx;
 mod difference;
 mod error;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod meta;
 mod os_package;
 mod package_url;
