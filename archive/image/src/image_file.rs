@@ -101,6 +101,18 @@ impl ImageFile {
         &self.artifacts
     }
 
+    /// What refers to a manifest, by its own subject; nothing in a docker archive, which has no manifests.
+    ///
+    /// # Errors
+    ///
+    /// Of an archive in both forms: that of OCI cannot be read.
+    pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        match self.has_index {
+            true => Ok(oci_layout::images(&self.blobs)?.referrers(subject)),
+            false => Ok(oci_layout::referrers(&self.images, &self.artifacts, subject)),
+        }
+    }
+
     /// The image that is meant: the only one, or the one of this name and tag; among images for several platforms the one
     /// for the platform that is wanted.
     ///

@@ -36,6 +36,9 @@ pub struct ImageSummary {
     /// The image that its manifest says it is built on (OCI image-spec, annotations.md).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// What refers to it, as far as that was looked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub referrers: Vec<Descriptor>,
     /// Its layers, bottom first.
     pub layers: Vec<LayerSummary>,
     /// The whole config.
@@ -86,7 +89,7 @@ impl ArchiveSummary {
     ///
     /// Something that its table of contents names is not there or not what it must be.
     pub fn of(file: &ImageFile) -> Result<ArchiveSummary> {
-        let images: Result<_> = file.images()?.iter().map(ImageSummary::of).collect();
+        let images: Result<_> = file.images()?.iter().map(|image| ImageSummary::within(image, file)).collect();
         Ok(ArchiveSummary { compression: file.compression(), images: images?, artifacts: file.artifacts().to_vec() })
     }
 }
@@ -109,10 +112,18 @@ impl ImageSummary {
             platform: Platform::of_config(&image.config).map(|platform| platform.to_string()),
             base: manifest.and_then(|stored| base(&stored.manifest)),
             repo_tags: image.references.clone(),
+            referrers: Vec::new(),
             layers: image.layers.iter().map(layer).collect(),
             config: image.config.clone(),
         };
         summary.with_history(manifest.map(|stored| &stored.manifest), &image.name)
+    }
+
+    /// An image of a file, with what refers to it there.
+    pub fn within(image: &StoredImage, file: &ImageFile) -> Result<ImageSummary> {
+        let summary = ImageSummary::of(image)?;
+        let referrers = summary.digest.map(|digest| file.referrers(&digest)).transpose()?.unwrap_or_default();
+        Ok(ImageSummary { referrers, ..summary })
     }
 
     /// An image somewhere else, by its manifest and config alone; `name` is what it is called there.
@@ -144,6 +155,7 @@ impl ImageSummary {
             repo_tags,
             platform: Platform::of_config(&parsed).map(|platform| platform.to_string()),
             base: base(manifest),
+            referrers: Vec::new(),
             layers,
             config: parsed,
         };

@@ -9,7 +9,7 @@ use crate::stored::MTIME;
 use layerstone_layer::{CompressedBlob, Progress, Source};
 use layerstone_oci::{
     BlobStore, BlobWriter, Content, Descriptor, Error, INDEX_NAME, Index, LAYOUT_NAME, LAYOUT_TEXT, PutOutcome,
-    Reference, Result, blob_name, names_annotations, spool_to_temp,
+    Reference, Referrer, Result, blob_name, names_annotations, spool_to_temp,
 };
 use layerstone_store::{Digest, Output};
 use layerstone_tar::{Common, Dialect, Entry, Owner, Part};
@@ -26,6 +26,8 @@ const DIRECTORIES: [&str; 2] = ["blobs", "blobs/sha256"];
 pub struct OciArchive {
     path: PathBuf,
     blobs: Mutex<BTreeMap<Digest, Part>>,
+    /// What index.json is to list besides the image.
+    referrers: Mutex<Vec<Descriptor>>,
 }
 
 impl OciArchive {
@@ -36,7 +38,7 @@ impl OciArchive {
     /// It cannot be written.
     pub fn create(path: &Path) -> Result<OciArchive> {
         Output::create(path)?;
-        Ok(OciArchive { path: path.to_owned(), blobs: Mutex::default() })
+        Ok(OciArchive { path: path.to_owned(), blobs: Mutex::default(), referrers: Mutex::default() })
     }
 }
 
@@ -61,10 +63,18 @@ impl BlobStore for OciArchive {
         true
     }
 
+    fn put_referrer(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        self.put_manifest(descriptor, bytes)?;
+        let entry = Referrer::of(descriptor, bytes).map_or_else(|| descriptor.clone(), |it| it.entry_of_layout());
+        self.referrers.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        Ok(())
+    }
+
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
         let annotations = name.map_or_else(BTreeMap::new, names_annotations);
-        let index = Index::new(vec![Descriptor { annotations, ..descriptor.clone() }], BTreeMap::new());
+        let mut index = Index::new(vec![Descriptor { annotations, ..descriptor.clone() }], BTreeMap::new());
+        index.manifests.extend(self.referrers.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         let blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         let member = |(digest, part): (&Digest, &Part)| {
             let name = Some(blob_name(digest));

@@ -9,7 +9,7 @@ use crate::listed::{Blob, Listed};
 use crate::manifest::MANIFEST_NAME;
 use layerstone_oci::media_type::{self, is_image, is_index};
 use layerstone_oci::{
-    Descriptor, INDEX_NAME, Index, Location, Manifest, Platform, StoredManifest, names_in, without_names,
+    Descriptor, INDEX_NAME, Index, Location, Manifest, Platform, Referrer, StoredManifest, names_in, without_names,
 };
 use layerstone_store::{Digest, Limit};
 use serde::de::DeserializeOwned;
@@ -36,6 +36,9 @@ pub struct Artifact {
     /// The manifest that it is attached to, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Digest>,
+    /// Its entry in a list of referrers.
+    #[serde(skip)]
+    pub entry: Descriptor,
 }
 
 /// An index on the way down from that of the layout.
@@ -155,6 +158,24 @@ fn kind_of_artifact(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Res
     Ok(manifest.artifact().map(str::to_owned))
 }
 
+impl Found {
+    /// What refers to a manifest, each once: artifacts, and images that have a subject.
+    pub(crate) fn referrers(&self, subject: &Digest) -> Vec<Descriptor> {
+        referrers(&self.images, &self.artifacts, subject)
+    }
+}
+
+/// What of these refers to a manifest, each once.
+pub(crate) fn referrers(images: &[Listed], artifacts: &[Artifact], subject: &Digest) -> Vec<Descriptor> {
+    let artifacts = artifacts.iter().filter(|it| it.subject == Some(*subject)).map(|it| it.entry.clone());
+    let images = images.iter().filter_map(|image| {
+        let StoredManifest { descriptor, bytes, .. } = image.manifest.as_ref()?;
+        Referrer::of(descriptor, bytes).filter(|it| it.subject == *subject)
+    });
+    let mut seen = BTreeSet::new();
+    artifacts.chain(images.map(|it| it.entry)).filter(|it| seen.insert(it.digest)).collect()
+}
+
 /// The manifests and indexes that index.json lists, and whether the reader of registries' indexes, which takes an index as a
 /// whole, finds the same in it; none where one of both takes nothing.
 #[cfg(any(test, fuzzing))]
@@ -214,7 +235,8 @@ fn image(
     if let (Some(kind), Some(digest)) = (stated_type, blob.digest)
         && blobs.is_elsewhere(&blob.name)?
     {
-        found.artifacts.push(Artifact { artifact_type: kind.to_owned(), digest, repo_tags: references, subject: None });
+        let (artifact_type, entry) = (kind.to_owned(), descriptor.clone());
+        found.artifacts.push(Artifact { artifact_type, digest, repo_tags: references, subject: None, entry });
         return Ok(());
     }
     let bytes = blob.read(blobs)?;
@@ -223,7 +245,8 @@ fn image(
     if let Some(kind) = stated_type.or(manifest.artifact()) {
         let subject = manifest.subject.as_ref().map(|subject| subject.digest);
         let (artifact_type, digest) = (kind.to_owned(), oci_descriptor.digest);
-        found.artifacts.push(Artifact { artifact_type, digest, repo_tags: references, subject });
+        let entry = Referrer::of(&oci_descriptor, &bytes).map_or(oci_descriptor, |referrer| referrer.entry);
+        found.artifacts.push(Artifact { artifact_type, digest, repo_tags: references, subject, entry });
         return Ok(());
     }
     let piece = |descriptor: &Descriptor| Blob {

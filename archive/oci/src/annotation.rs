@@ -77,6 +77,11 @@ pub fn without_names(annotations: &BTreeMap<String, String>) -> BTreeMap<String,
     annotations.iter().filter(|(key, _)| !is_name(key)).map(|(key, text)| (key.clone(), text.clone())).collect()
 }
 
+/// Whether annotations give an image a name.
+pub(crate) fn has_name(annotations: &Value) -> bool {
+    [REF_NAME, IMAGE_NAME].iter().any(|key| annotations.get(key).is_some())
+}
+
 /// Whether annotations give an image this name, as [`names_annotations`] or an earlier version of it did.
 pub(crate) fn is_named(annotations: &Value, name: &Reference) -> bool {
     let text = |key: &str| annotations.get(key).and_then(Value::as_str);

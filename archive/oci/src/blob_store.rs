@@ -67,6 +67,17 @@ pub trait BlobStore: Sync {
         self.put(descriptor, &content).map(drop)
     }
 
+    /// Stores a manifest that refers to another one. It is listed among that one's referrers once [`BlobStore::finish`] or
+    /// [`BlobStore::finish_referrers`] is called; what lists manifests with a subject by itself does so at once.
+    fn put_referrer(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        self.put_manifest(descriptor, bytes)
+    }
+
+    /// Lists the referrers that were put; the last call where no image is put.
+    fn finish_referrers(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Stores the manifest or index of an image under a name; the last call for an image.
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()>;
 }

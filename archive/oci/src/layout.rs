@@ -7,11 +7,11 @@
 //! The directory is open from the beginning to the end, and everything in it is reached from there: blobs may lie behind
 //! links that the caller, root or the owner of the layout made, and behind no others.
 
-use crate::annotation::is_named;
+use crate::annotation::{has_name, is_named};
 use crate::layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};
 use crate::staging::Staging;
 use crate::{
-    BlobStore, BlobWriter, Content, Descriptor, Error, Index, PutOutcome, Reference, Result, check_json,
+    BlobStore, BlobWriter, Content, Descriptor, Error, Index, PutOutcome, Reference, Referrer, Result, check_json,
     names_annotations,
 };
 use layerstone_layer::{CompressedBlob, DigestWriter};
@@ -24,7 +24,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How often a lock is tried on a marker that is gone as soon as it was made.
 const TRIES: u32 = 1000;
@@ -37,6 +37,8 @@ pub struct OciLayout {
     staging: Staging,
     /// How much is read of what the directory has.
     limits: Limits,
+    /// What index.json is to list besides the image.
+    referrers: Mutex<Vec<Descriptor>>,
 }
 
 impl OciLayout {
@@ -53,11 +55,11 @@ impl OciLayout {
             e => e.into(),
         })?;
         let (path, directory) = (path.to_owned(), Arc::clone(new.directory()));
-        let layout = OciLayout { path, directory, staging: Staging::new(new), limits };
+        let layout = OciLayout { path, directory, staging: Staging::new(new), limits, referrers: Mutex::default() };
         if layout.is_begun()? {
             layout.check_marker()?;
             // Whether an image can be added is known before anything is written.
-            layout.index_with(&Descriptor::of("", b""), None)?;
+            layout.index_with(&[(Descriptor::of("", b""), None)])?;
         }
         // An error of a directory that cannot be written comes before anything is made for it.
         drop(layout.staging.create()?);
@@ -143,18 +145,65 @@ impl OciLayout {
         Err(StageError::io("lock", &path)(io::Error::other("it is replaced all the time")).into())
     }
 
-    /// The path of the index, and its bytes with an image more, which takes its name from whatever had it.
-    fn index_with(&self, descriptor: &Descriptor, name: Option<&Reference>) -> Result<Option<(PathBuf, Vec<u8>)>> {
+    /// The path of the index, and its bytes; an empty one if there is none.
+    fn read_index(&self) -> Result<(PathBuf, Vec<u8>)> {
         let path = self.path.join(INDEX_NAME);
-        let bytes = match self.read(Path::new(INDEX_NAME)) {
-            Ok(bytes) => bytes,
+        match self.read(Path::new(INDEX_NAME)) {
+            Ok(bytes) => Ok((path, bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Index::<Descriptor>::new(Vec::new(), BTreeMap::new()).to_bytes()
+                Ok((path, Index::<Descriptor>::new(Vec::new(), BTreeMap::new()).to_bytes()))
             }
-            Err(e) => return Err(StageError::io("read", &path)(e).into()),
-        };
-        let index = with_image(&bytes, descriptor, name, &path.display().to_string(), &self.limits)?;
-        Ok(index.map(|index| (path, index)))
+            Err(e) => Err(StageError::io("read", &path)(e).into()),
+        }
+    }
+
+    /// The path of the index, and its bytes with these manifests more, each of which takes its name from whatever had it.
+    fn index_with(&self, manifests: &[(Descriptor, Option<&Reference>)]) -> Result<Option<(PathBuf, Vec<u8>)>> {
+        let (path, mut bytes) = self.read_index()?;
+        let mut is_changed = false;
+        for (descriptor, name) in manifests {
+            if let Some(more) = with_image(&bytes, descriptor, *name, &path.display().to_string(), &self.limits)? {
+                (bytes, is_changed) = (more, true);
+            }
+        }
+        Ok(is_changed.then_some((path, bytes)))
+    }
+
+    /// Lists manifests and the referrers that were put, once all blobs have their names.
+    fn list(&self, mut manifests: Vec<(Descriptor, Option<&Reference>)>) -> Result<()> {
+        // Locked until the end.
+        let _lock = self.lock()?;
+        let referrers = self.referrers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        manifests.extend(referrers.into_iter().map(|referrer| (referrer, None)));
+        let Some((path, index)) = self.index_with(&manifests)? else { return self.staging.publish(|| Ok(())) };
+        // Written before the blobs get their names, so that a full disk changes nothing.
+        let mut output = Output::create_below(&self.directory, Path::new(INDEX_NAME), &path)?;
+        output.write_all(&index).map_err(StageError::io("write", &path))?;
+        self.staging.publish(|| Ok(output.commit()?))
+    }
+
+    /// Takes manifests without a name out of the index; how many entries there were. Blobs stay.
+    ///
+    /// # Errors
+    ///
+    /// The index cannot be read or written.
+    pub fn unlist(&self, digests: &[Digest]) -> Result<usize> {
+        let _lock = self.lock()?;
+        let (path, bytes) = self.read_index()?;
+        let name = path.display().to_string();
+        let mut index = parse_index(&bytes, &name, &self.limits)?;
+        let listed = manifests_of(&mut index, &name)?;
+        let before = listed.len();
+        let is_meant = |entry: &Value| digests.iter().any(|digest| entry["digest"] == *digest.to_string());
+        listed.retain(|entry| !is_meant(entry) || has_name(&entry["annotations"]));
+        let count = before - listed.len();
+        if count > 0 {
+            let mut output = Output::create_below(&self.directory, Path::new(INDEX_NAME), &path)?;
+            let bytes = serde_json::to_vec(&index).expect("it was JSON");
+            output.write_all(&bytes).map_err(StageError::io("write", &path))?;
+            output.commit()?;
+        }
+        Ok(count)
     }
 }
 
@@ -195,19 +244,22 @@ impl BlobStore for OciLayout {
         true
     }
 
+    fn put_referrer(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        self.put_manifest(descriptor, bytes)?;
+        let entry = Referrer::of(descriptor, bytes).map_or_else(|| descriptor.clone(), |it| it.entry_of_layout());
+        self.referrers.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        Ok(())
+    }
+
+    fn finish_referrers(&self) -> Result<()> {
+        self.list(Vec::new())
+    }
+
     /// Takes the name from whatever had it.
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()> {
         self.put_manifest(descriptor, bytes)?;
-        // Locked until the end.
-        let _lock = self.lock()?;
         let annotations = name.map_or_else(BTreeMap::new, names_annotations);
-        let Some((path, index)) = self.index_with(&Descriptor { annotations, ..descriptor.clone() }, name)? else {
-            return self.staging.publish(|| Ok(()));
-        };
-        // Written before the blobs get their names, so that a full disk changes nothing.
-        let mut output = Output::create_below(&self.directory, Path::new(INDEX_NAME), &path)?;
-        output.write_all(&index).map_err(StageError::io("write", &path))?;
-        self.staging.publish(|| Ok(output.commit()?))
+        self.list(vec![(Descriptor { annotations, ..descriptor.clone() }, name)])
     }
 }
 
@@ -220,22 +272,14 @@ fn with_image(
     path: &str,
     limits: &Limits,
 ) -> Result<Option<Vec<u8>>> {
-    let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
-    let checked = limits.check(Limit::Json, index.len() as u64).and_then(|()| check_json(index, limits));
-    checked.map_err(|exceeded| wrong(exceeded.to_string()))?;
-    let mut index: Value = serde_json::from_slice(index).map_err(|e| wrong(e.to_string()))?;
-    let keys = index.as_object_mut().ok_or_else(|| wrong("expected an object".to_owned()))?;
-    let listed = keys.entry("manifests").or_insert(Value::Null);
-    if listed.is_null() {
-        *listed = Value::Array(Vec::new());
-    }
-    let listed = listed.as_array_mut().ok_or_else(|| wrong("manifests: expected a list".to_owned()))?;
+    let mut index = parse_index(index, path, limits)?;
+    let listed = manifests_of(&mut index, path)?;
     let digest = descriptor.digest.to_string();
     let is_replaced = |entry: &Value| {
         let annotations = &entry["annotations"];
         match name {
             Some(name) => is_named(annotations, name),
-            None => entry["digest"] == *digest && annotations.as_object().is_none_or(serde_json::Map::is_empty),
+            None => entry["digest"] == *digest && !has_name(annotations),
         }
     };
     let new = serde_json::to_value(descriptor).expect("text and numbers");
@@ -246,6 +290,25 @@ fn with_image(
     listed.retain(|entry| !is_replaced(entry));
     listed.push(new);
     Ok(Some(serde_json::to_vec(&index).expect("it was JSON")))
+}
+
+/// An index.json within the limits.
+fn parse_index(bytes: &[u8], path: &str, limits: &Limits) -> Result<Value> {
+    let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
+    let checked = limits.check(Limit::Json, bytes.len() as u64).and_then(|()| check_json(bytes, limits));
+    checked.map_err(|exceeded| wrong(exceeded.to_string()))?;
+    serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))
+}
+
+/// What an index.json lists.
+fn manifests_of<'a>(index: &'a mut Value, path: &str) -> Result<&'a mut Vec<Value>> {
+    let wrong = |cause: &str| Error::Manifest { name: path.to_owned(), cause: cause.to_owned() };
+    let keys = index.as_object_mut().ok_or_else(|| wrong("expected an object"))?;
+    let listed = keys.entry("manifests").or_insert(Value::Null);
+    if listed.is_null() {
+        *listed = Value::Array(Vec::new());
+    }
+    listed.as_array_mut().ok_or_else(|| wrong("manifests: expected a list"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 
 mod annotation;
 mod architecture;
+mod artifact_kind;
 mod blob_store;
 mod error;
 #[cfg(any(test, fuzzing))]
@@ -22,6 +23,7 @@ mod manifest;
 mod place;
 mod put;
 mod reference;
+mod referrer;
 mod skopeo;
 mod staging;
 mod time;
@@ -32,6 +34,7 @@ pub use annotation::{
     names_annotations, names_in, without_names,
 };
 pub use architecture::{go_architecture, host_architecture};
+pub use artifact_kind::{ARTIFACT_KINDS, ArtifactKind, IN_TOTO, InvalidKind, PREDICATE_TYPE, parse_media_type};
 pub use blob_store::{BlobStore, BlobWriter, ExpectedImage, PutOutcome, spool_to_temp};
 pub use error::{Error, Result};
 pub use image::{Config, Image, PutImage};
@@ -46,6 +49,7 @@ pub use place::{
 };
 pub use put::{LayerOutcome, put_layers};
 pub use reference::{DOCKER_HOSTS, InvalidReference, Reference};
+pub use referrer::{CREATED, EMPTY_CONFIG, Referrer, empty_config, file_layer, referrers_tag};
 pub use skopeo::refuse_name;
 pub use time::{TIME_FORMS, Time};
 pub use wanted::Wanted;

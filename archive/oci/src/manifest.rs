@@ -2,6 +2,7 @@
 //!
 //! What we write is compact JSON with keys in the order of the spec, so that the same image has the same digest.
 
+use crate::referrer::empty_config;
 use crate::{Descriptor, Error, Result, check_json, media_type};
 use layerstone_layer::or_null;
 use layerstone_store::Limits;
@@ -19,20 +20,20 @@ pub struct Manifest {
     /// What it is; may be left out of OCI's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub media_type: String,
+    /// What it is if it is no image (image-spec, manifest.md, "Guidelines for Artifact Usage").
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<String>,
     /// The image config.
     pub config: Descriptor,
     /// The layers, bottom first; some tools leave out an empty list, or write null for it.
     #[serde(default, deserialize_with = "or_null")]
     pub layers: Vec<Descriptor>,
-    /// What is said of the image.
-    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    /// What it is if it is no image (image-spec, manifest.md, "Guidelines for Artifact Usage").
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    artifact_type: Option<String>,
     /// What an artifact is attached to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
+    /// What is said of the image.
+    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// The manifest of an image, with the bytes that its digest is of.
@@ -89,6 +90,17 @@ impl Manifest {
             artifact_type: None,
             subject: None,
         }
+    }
+
+    /// The manifest of an artifact of this type: files that are attached to a subject.
+    pub fn of_artifact(
+        artifact_type: &str,
+        files: Vec<Descriptor>,
+        subject: Descriptor,
+        annotations: BTreeMap<String, String>,
+    ) -> Manifest {
+        let (artifact_type, subject) = (Some(artifact_type.to_owned()), Some(subject));
+        Manifest { artifact_type, subject, ..Manifest::new(empty_config(), files, annotations) }
     }
 
     /// Reads a manifest, OCI's or docker's.
