@@ -16,6 +16,8 @@ mod pipe;
 mod probe;
 mod proxy;
 mod push;
+mod referrer_list;
+mod referrers;
 mod refusal;
 mod repository;
 mod resolver;

@@ -107,6 +107,32 @@ pub enum Error {
         /// What the registry says, with a colon before it.
         explanation: String,
     },
+    /// The tag of a list of referrers, which leads to something else.
+    #[error("no list of referrers: {name}: found media type {found}, expected an index")]
+    NoReferrerList {
+        /// The tag.
+        name: String,
+        /// The media type of what it leads to.
+        found: String,
+    },
+    /// What a registry lists as a referrer, and is none.
+    #[error("not a referrer of {subject}: {name}: the registry lists it, and it has another subject or none")]
+    OtherSubject {
+        /// The manifest.
+        name: String,
+        /// What it should refer to.
+        subject: Digest,
+    },
+    /// A registry that lists referrers, and not this one.
+    #[error("not listed as a referrer: {name}@{digest}: the registry took it and does not list it for {subject}")]
+    NotListed {
+        /// The repository.
+        name: String,
+        /// The referrer.
+        digest: Digest,
+        /// What it refers to.
+        subject: Digest,
+    },
     /// The registry wants credentials, or refuses those that were sent.
     #[error("not allowed: {url}: {cause}")]
     Unauthorized {

@@ -2,7 +2,7 @@
 //! (distribution-spec, "Content Discovery").
 
 use crate::url::{decode, encode};
-use layerstone_oci::{BlobStore, Content, Descriptor, PutOutcome, Reference, media_type};
+use layerstone_oci::{BlobStore, Content, Descriptor, PutOutcome, Reference, Referrer, media_type};
 use layerstone_store::Digest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub struct MemoryRegistry {
     /// Blobs, of any repository: all of them are for anyone.
     blobs: BTreeMap<Digest, StoredContent>,
     /// Descriptors of the manifests that have a subject, by the subject and by their own digest.
-    referrers: BTreeMap<Digest, BTreeMap<Digest, Value>>,
+    referrers: BTreeMap<Digest, BTreeMap<Digest, Descriptor>>,
 }
 
 /// A repository of a registry in memory, to put images into.
@@ -55,8 +55,8 @@ impl BlobStore for RepositoryHandle<'_> {
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> layerstone_oci::Result<()> {
         let manifest = StoredContent { descriptor: descriptor.clone(), content: Arc::new(bytes.to_vec()) };
         let mut registry = self.lock();
-        if let Some((subject, referrer)) = referrer(descriptor, bytes) {
-            registry.referrers.entry(subject).or_default().insert(descriptor.digest, referrer);
+        if let Some(Referrer { subject, entry }) = Referrer::of(descriptor, bytes) {
+            registry.referrers.entry(subject).or_default().insert(descriptor.digest, entry);
         }
         registry.manifests.insert(descriptor.digest, manifest);
         Ok(())
@@ -69,26 +69,6 @@ impl BlobStore for RepositoryHandle<'_> {
         tags.extend(name.map(|name| (name.tag_or_latest().to_owned(), descriptor.digest)));
         Ok(())
     }
-}
-
-/// The subject of a manifest, and its entry in the list of that subject's referrers (distribution-spec, "Listing
-/// Referrers").
-fn referrer(descriptor: &Descriptor, bytes: &[u8]) -> Option<(Digest, Value)> {
-    let manifest: Value = serde_json::from_slice(bytes).ok()?;
-    let subject = manifest.get("subject")?.get("digest")?.as_str()?.parse().ok()?;
-    let mut listed = json!({
-        "mediaType": descriptor.media_type,
-        "digest": descriptor.digest.to_string(),
-        "size": descriptor.size,
-    });
-    // Without a type of its own it is what its config is.
-    let kind = manifest.get("artifactType").or_else(|| manifest.get("config")?.get("mediaType"));
-    for (key, value) in [("artifactType", kind), ("annotations", manifest.get("annotations"))] {
-        if let Some(value) = value {
-            listed[key] = value.clone();
-        }
-    }
-    Some((subject, listed))
 }
 
 /// Which content is wanted.
@@ -166,8 +146,8 @@ impl MemoryRegistry {
         };
         let kind = value_of(query, "artifactType");
         let referrers = self.referrers.get(&digest).into_iter().flat_map(BTreeMap::values);
-        let manifests: Vec<&Value> =
-            referrers.filter(|it| kind.as_ref().is_none_or(|kind| it["artifactType"] == kind.as_str())).collect();
+        let manifests: Vec<&Descriptor> =
+            referrers.filter(|it| kind.as_deref().is_none_or(|kind| it.artifact_type() == Some(kind))).collect();
         let index = json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": manifests});
         let filtered = kind.map(|_| ("OCI-Filters-Applied", "artifactType".to_owned()));
         Answer::Json(index, filtered.into_iter().chain([("Content-Type", media_type::INDEX.to_owned())]).collect())

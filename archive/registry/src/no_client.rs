@@ -95,6 +95,24 @@ impl Repository {
         match self.0 {}
     }
 
+    /// What refers to a manifest.
+    ///
+    /// # Errors
+    ///
+    /// None, as there is no repository.
+    pub fn referrers(&self, _subject: &Digest, _artifact_type: Option<&str>) -> Result<Vec<Descriptor>> {
+        match self.0 {}
+    }
+
+    /// Deletes referrers.
+    ///
+    /// # Errors
+    ///
+    /// None, as there is no repository.
+    pub fn delete_referrers(&self, _subject: &Digest, _referrers: &[Digest]) -> Result<Vec<bool>> {
+        match self.0 {}
+    }
+
     /// The bytes of a small blob.
     ///
     /// # Errors

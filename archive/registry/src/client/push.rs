@@ -1,22 +1,26 @@
 //! Pushes images into a repository.
 
-use crate::client::auth::{Access, Scope};
+use crate::client::referrer_list::Unlisted;
 use crate::client::transport::LOG;
 use crate::client::{Body, Request, refusal};
 use crate::url::Url;
 use crate::{Error, PushStats, Repository, Result};
 use layerstone_layer::CompressedBlob;
 use layerstone_oci::{
-    BlobStore, BlobWriter, Content, Descriptor, ExpectedImage, Manifest, PutOutcome, Reference, media_type,
+    BlobStore, BlobWriter, Content, Descriptor, ExpectedImage, Manifest, PutOutcome, Reference, Referrer, media_type,
     spool_to_temp,
 };
 use layerstone_store::{Cancel, Digest};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Layers of an image for which blobs are asked for one by one, rather than by the image that it takes its tag from.
 const FEW: usize = 2;
+
+/// Times that a manifest is sent again because the registry lacks a blob of it, which was put before.
+const MOST_LACKING: u32 = 3;
 
 /// A repository as a destination of images.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ struct Done {
     existing: BTreeSet<Digest>,
     /// Blobs that a manifest lists which it has.
     listed: BTreeSet<Digest>,
+    /// Manifests with a subject, until they are in the list of its referrers.
+    unlisted: Unlisted,
 }
 
 impl Push {
@@ -42,8 +48,7 @@ impl Push {
     /// `mounts`, repositories of the same registry.
     pub fn new(repository: &Repository, tag: Option<&str>, mounts: &[String]) -> Push {
         let mounts: Vec<String> = mounts.iter().filter(|name| **name != repository.name).cloned().collect();
-        let scope = Scope { name: repository.name.clone(), access: Access::Push, sources: Vec::new() };
-        let repository = Repository { scope, ..repository.clone() };
+        let repository = repository.for_pushes();
         Push { repository, sources: Mutex::new(mounts), tag: tag.map(str::to_owned), done: Mutex::default() }
     }
 
@@ -114,28 +119,51 @@ impl Push {
         Ok(put)
     }
 
+    /// Stores a manifest, and notes if it refers to another one.
     fn put_named(&self, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<()> {
-        let Repository { registry, name, scope } = &self.repository;
+        self.send_named(descriptor, bytes, target)?;
+        if let Some(referrer) = Referrer::of(descriptor, bytes) {
+            self.done.lock().unwrap_or_else(PoisonError::into_inner).unlisted.add(referrer);
+        }
+        Ok(())
+    }
+
+    /// Has manifests with a subject listed among that one's referrers.
+    fn list_referrers(&self) -> Result<()> {
+        let unlisted = mem::take(&mut self.done.lock().unwrap_or_else(PoisonError::into_inner).unlisted);
+        self.repository.list(unlisted)
+    }
+
+    fn send_named(&self, descriptor: &Descriptor, bytes: &[u8], target: &str) -> Result<()> {
+        let Repository { registry, name, .. } = &self.repository;
         let url = registry.url(&format!("{name}/manifests/{target}"));
         if self.has_manifest(&url, descriptor, bytes, target)? {
             return Ok(());
         }
         let headers = [("content-type", descriptor.media_type.as_str())];
         let request = Request { what: "cannot send the manifest", method: "PUT", url: &url, headers: &headers };
-        let mut is_first = true;
-        registry.retry().run(|| {
+        let (policy, mut tries) = (registry.retry(), 0);
+        let mut attempts = policy.attempts();
+        loop {
             // What was sent may have arrived though its answer did not; a tag that must not change is refused then.
-            if !std::mem::take(&mut is_first) && self.has_manifest(&url, descriptor, bytes, target)? {
-                return Ok(());
-            }
-            let reply = registry.send(scope, &request, &Body::Bytes(bytes))?;
-            match reply.status() {
-                200..=299 => Ok(()),
-                _ => Err(refusal(&request, reply)),
-            }
-        })?;
+            let is_there = tries > 0 && self.has_manifest(&url, descriptor, bytes, target)?;
+            let sent = if is_there { Ok(()) } else { self.send_manifest(&request, bytes) };
+            let Err(error) = sent else { break };
+            tries += 1;
+            attempts.again(error, |it| it.is_transient() || tries <= MOST_LACKING && lacks_blob(it))?;
+        }
+        attempts.succeed();
         self.done.lock().unwrap_or_else(PoisonError::into_inner).sent.manifests += 1;
         Ok(())
+    }
+
+    fn send_manifest(&self, request: &Request<'_>, bytes: &[u8]) -> Result<()> {
+        let Repository { registry, scope, .. } = &self.repository;
+        let reply = registry.send(scope, request, &Body::Bytes(bytes))?;
+        match reply.status() {
+            200..=299 => Ok(()),
+            _ => Err(refusal(request, reply)),
+        }
     }
 
     /// Whether the registry has this manifest under this name. If it sends no digest, the bytes are compared.
@@ -228,10 +256,22 @@ impl BlobStore for Push {
         Ok(self.put_named(descriptor, bytes, &descriptor.digest.to_string())?)
     }
 
-    /// The tag of the push overrides the one of the name.
-    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> layerstone_oci::Result<()> {
-        Ok(self.put_named(descriptor, bytes, &self.target(descriptor, name))?)
+    fn finish_referrers(&self) -> layerstone_oci::Result<()> {
+        Ok(self.list_referrers()?)
     }
+
+    /// The tag of the push overrides the one of the name. What refers to the image is listed before the image has its name.
+    fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> layerstone_oci::Result<()> {
+        self.list_referrers()?;
+        self.put_named(descriptor, bytes, &self.target(descriptor, name))?;
+        Ok(self.list_referrers()?)
+    }
+}
+
+/// Whether a manifest was refused for want of a blob (distribution-spec, "Error Codes"). docker-registry loses sight of a blob
+/// for a moment while another client sends the same one, as many do with the config of artifacts.
+fn lacks_blob(error: &Error) -> bool {
+    matches!(error, Error::Status { status: 400 | 404, explanation, .. } if explanation.contains("BLOB_UNKNOWN"))
 }
 
 /// Writes until the work is cancelled.

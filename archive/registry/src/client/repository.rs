@@ -43,15 +43,21 @@ impl Repository {
     ///
     /// It does not exist, has more bytes than [`Limit::Json`], is of an unknown media type, or has another digest.
     pub fn manifest(&self, target: &str) -> Result<FetchedManifest> {
+        Ok(self.manifest_version(target)?.0)
+    }
+
+    /// The same, and the strong entity tag of the answer, if it has one.
+    pub(crate) fn manifest_version(&self, target: &str) -> Result<(FetchedManifest, Option<String>)> {
         let url = self.registry.url(&format!("{}/manifests/{target}", self.name));
         let accept = media_type::MANIFESTS.join(", ");
         let headers = [("accept", accept.as_str())];
         let request = Request { what: "cannot read the manifest", method: "GET", url: &url, headers: &headers };
-        let (kind, bytes) = self.registry.retry().run(|| {
+        let (kind, version, bytes) = self.registry.retry().run(|| {
             let reply = self.found(&request, self.registry.request_once(&self.scope, &request)?, target)?;
             let kind = reply.header("content-type").unwrap_or_default();
             let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
-            Ok((kind, self.read(&request, reply)?))
+            let version = reply.header("etag").filter(|version| version.starts_with('"')).map(str::to_owned);
+            Ok((kind, version, self.read(&request, reply)?))
         })?;
         let found = Digest::of(&bytes);
         if let Some(expected) = target.parse().ok().filter(|expected| *expected != found) {
@@ -63,7 +69,13 @@ impl Repository {
             let cause = format!("found media type {kind:?}, expected a manifest or an index of OCI or docker");
             return Err(Error::Protocol { what: request.what, url: url.to_string(), cause });
         }
-        Ok(FetchedManifest { descriptor: Descriptor::new(&kind, found, bytes.len() as u64), bytes })
+        Ok((FetchedManifest { descriptor: Descriptor::new(&kind, found, bytes.len() as u64), bytes }, version))
+    }
+
+    /// The same repository, to be written to.
+    pub(crate) fn for_pushes(&self) -> Repository {
+        let scope = Scope { name: self.name.clone(), access: Access::Push, sources: Vec::new() };
+        Repository { scope, ..self.clone() }
     }
 
     /// The address of a blob.

@@ -53,7 +53,8 @@ impl Repository {
         Err(Error::Protocol { what: WHAT, url: url.to_string(), cause })
     }
 
-    fn next_url(&self, request: &Request<'_>, reply: &Reply, next: &str) -> Result<crate::url::Url> {
+    /// The address of the next page.
+    pub(crate) fn next_url(&self, request: &Request<'_>, reply: &Reply, next: &str) -> Result<crate::url::Url> {
         let wrong = |cause: String| Error::Protocol { what: request.what, url: reply.url.to_string(), cause };
         let next = reply.url.join(next).ok_or_else(|| wrong("found a next page at no address".to_owned()))?;
         self.registry.keep_tls(&reply.url, next).map_err(wrong)
@@ -61,7 +62,7 @@ impl Repository {
 }
 
 /// The address of the next page in a `Link` header.
-fn next_page(header: &str) -> Option<&str> {
+pub(crate) fn next_page(header: &str) -> Option<&str> {
     let mut rest = header;
     while let Some((_, after)) = rest.split_once('<') {
         let (target, after) = after.split_once('>')?;
