@@ -5,7 +5,7 @@
 //! a tree of links over them and the closure's root.
 //! The derivations' builder is this very program, copied into the work folder (`lab-builder`).
 //! The `debian` of the presets is no closure, but Debian itself, for images on a base; `clients` are the container tools
-//! of today's Debian, for tests.
+//! of today's Debian, for tests, and `judges` two more of its programs.
 //! Meant for a machine of one's own, as root: it fills /nix/store, and nothing is sandboxed.
 //!
 //! ```text
@@ -22,6 +22,7 @@ mod component;
 mod deb;
 mod debian;
 mod expression;
+mod judges;
 mod layout;
 
 pub use builder::Builder;
@@ -38,7 +39,7 @@ use xtask::stamp::{self, PRESETS};
 /// What to make and where.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Debian packages, or without --name one of small, web, tools, medium, large, debian, clients
+    /// Debian packages, or without --name one of small, web, tools, medium, large, debian, clients, judges
     #[arg(required = true)]
     packages: Vec<String>,
     /// Name of a closure of your own
@@ -67,6 +68,11 @@ pub fn make(options: &Options) -> Result<()> {
     }
     if options.name.is_none() && options.packages == ["clients"] {
         let folder = if options.dry_run { clients::folder(&options.work) } else { clients::make(&options.work)? };
+        println!("{}", folder.display());
+        return Ok(());
+    }
+    if options.name.is_none() && options.packages == ["judges"] {
+        let folder = if options.dry_run { judges::folder(&options.work) } else { judges::make(&options.work)? };
         println!("{}", folder.display());
         return Ok(());
     }
@@ -112,7 +118,7 @@ fn selection(options: &Options) -> Result<(String, Vec<String>)> {
     let preset = PRESETS.iter().find(|(name, _)| options.packages == [*name]);
     let Some((name, packages)) = preset else {
         bail!(
-            "no such closure: {}: expected small, web, tools, medium, large, debian or clients, or --name NAME and packages",
+            "no such closure: {}: expected small, web, tools, medium, large, debian, clients or judges, or --name NAME and packages",
             options.packages.join(" ")
         );
     };

@@ -39,6 +39,9 @@ pub const CLIENTS_RELEASE: &str = "trixie";
 pub const CLIENTS: &str = "ca-certificates,mount,procps,passwd,xz-utils,podman,skopeo,buildah,docker.io,docker-cli,\
                            containerd,runc,nix-bin,patchelf,openssh-client";
 
+/// The packages of that Debian whose programs judge what is attached to images. They run on any Debian since 12.
+pub const JUDGES: [&str; 2] = ["oras", "cosign"];
+
 /// What a closure of these packages, or the base, is stamped with.
 pub fn text(packages: &str) -> String {
     format!("layerstone lab, recipe {RECIPE}: {packages}\n")
@@ -48,6 +51,7 @@ pub fn text(packages: &str) -> String {
 pub fn expected(name: &str) -> Option<String> {
     match name {
         "debian" => Some(text(&format!("{RELEASE}, minbase"))),
+        "judges" => Some(text(&format!("{CLIENTS_RELEASE}, {}", JUDGES.join(" ")))),
         "clients" => Some(text(&format!("{CLIENTS_RELEASE}, {CLIENTS}"))),
         _ => PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, packages)| text(packages)),
     }
