@@ -2,9 +2,10 @@
 
 use crate::args::{Common, SyncWhen};
 use crate::command::{
-    blob, build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo, derivation,
-    diff, digest, explain, image, index, init, inspect, layer, layers, ls, man, manifest, merge, merge_trees, nix_db,
-    overlay, prefetch, pull, push, rates, ready, report, root, sbom, schema, script, serve, stream, tarsum, why,
+    attach, blob, build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo,
+    derivation, detach, diff, digest, discover, explain, image, index, init, inspect, layer, layers, ls, man, manifest,
+    merge, merge_trees, nix_db, overlay, prefetch, pull, push, rates, ready, report, root, sbom, schema, script, serve,
+    stream, tarsum, why,
 };
 use crate::config::Config;
 use crate::screen::log;
@@ -67,6 +68,9 @@ enum Command {
     Manifest(manifest::Options),
     Blob(blob::Options),
     Delete(delete::Options),
+    Attach(attach::Options),
+    Discover(discover::Options),
+    Detach(detach::Options),
     Merge(merge::Options),
     Stream(stream::Options),
     Helper(ready::Options),
@@ -128,6 +132,9 @@ impl Cli {
             Command::Manifest(options) => manifest::run(options, common),
             Command::Blob(options) => blob::run(options, common),
             Command::Delete(options) => delete::run(options, common),
+            Command::Attach(options) => attach::run(options, common),
+            Command::Discover(options) => discover::run(options, common),
+            Command::Detach(options) => detach::run(options, common),
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),
             Command::Helper(options) => ready::run(options),

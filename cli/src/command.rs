@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub mod attach;
 pub mod blob;
 pub mod build;
 pub mod build_graph;
@@ -13,8 +14,10 @@ pub mod copy;
 pub mod delete;
 pub mod demo;
 pub mod derivation;
+pub mod detach;
 pub mod diff;
 pub mod digest;
+pub mod discover;
 pub mod explain;
 pub mod image;
 pub mod index;

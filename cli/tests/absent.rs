@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::Mutex;
 
 /// Command lines with one file that is not there; OUT is where stages write a layer.
-const LINES: [&str; 119] = [
+const LINES: [&str; 127] = [
     "init ABSENT -o new.json",
     "build ABSENT -o x.tar",
     "build spec.json --root ABSENT -o x.tar",
@@ -126,6 +126,14 @@ const LINES: [&str; 119] = [
     "overlay run --script text --post-umount ABSENT OUT",
     "manifest localhost:1/x --ca ABSENT",
     "delete localhost:1/x:1 --ca ABSENT",
+    "blob localhost:1/x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --ca ABSENT",
+    "attach oci:ABSENT text --type text/plain",
+    "attach oci:layout ABSENT --type text/plain",
+    "attach localhost:1/x:1 text --type text/plain --ca ABSENT",
+    "discover oci:ABSENT",
+    "discover localhost:1/x:1 --ca ABSENT",
+    "detach oci:ABSENT --type text/plain",
+    "detach localhost:1/x:1 --type text/plain --ca ABSENT",
     "build spec.json --root root --store ABSENT -o x.tar",
     "layers c.closure.json --max-layers 9 --previous autp",
     "completions bash --log ABSENT/x",
@@ -204,7 +212,7 @@ fn empty_files() {
 }
 
 /// Commands that look into something or move it, and what stands behind them; IT is what they are given.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 27] = [
     "inspect IT",
     "inspect IT --files",
     "inspect IT --tree --json",
@@ -220,6 +228,9 @@ const COMMANDS: [&str; 24] = [
     "digest IT",
     "manifest IT",
     "delete IT",
+    "attach IT text --type text/plain",
+    "discover IT",
+    "detach IT --type text/plain",
     "merge IT -o new.tar",
     "copy IT oci:new --root root",
     "push IT HOST/x:1 --root root",

@@ -15,7 +15,11 @@
 //! | distribution | Content management: deleting manifests | `verbs::deletions` |
 //! | distribution | Error codes, in both directions | `faults::statuses`, `serve::what_is_not_there` |
 //! | distribution | Determining support: `GET /v2/`, where the challenge may be alone | `serve::lists`, `probes`, `unusual::challenges` |
-//! | distribution | Listing referrers, filtered by `artifactType` | `catalog::referrers` |
+//! | distribution | Listing referrers, filtered by `artifactType`, as a server | `catalog::referrers`, `referrer_layouts::served` |
+//! | distribution | Listing referrers, page by page, filtered by the registry or not | `referrers::pages_and_filters` |
+//! | distribution | Pushing manifests with subject: `OCI-Subject` | `referrers::lists_of_the_registry` |
+//! | distribution | Referrers tag schema: read, added to, written, at the same moment too | `referrer_lists` |
+//! | distribution | Deleting manifests that have a subject | `referrers::detached`, `referrer_lists::attached_and_detached` |
 //! | distribution (docker) | token.md, oauth.md: tokens for anyone, for a password, for an identity token | `auth` |
 //! | image | descriptor.md: digests, sizes, annotations, platforms | `layouts::descriptors` |
 //! | image | image-layout.md: oci-layout, index.json, blobs, several images | `layouts` |
@@ -24,8 +28,8 @@
 //! | image | config.md: diff IDs of what was compressed | `layouts::compressions`, `copies` |
 //! | image | annotations.md: ref.name, what an image.json says | `layouts::names`, `layouts::descriptors` |
 //!
-//! Not implemented: chunked uploads of several `PATCH` on purpose (one takes up where another broke off), asking
-//! for referrers, deleting tags and blobs alone, and digests other than sha256.
+//! Not implemented: chunked uploads of several `PATCH` on purpose (one takes up where another broke off), deleting
+//! tags and blobs alone, and digests other than sha256.
 
 mod auth;
 mod breaks;
@@ -45,6 +49,10 @@ mod proxies;
 mod pull;
 mod push;
 mod redirects;
+mod referrer_clients;
+mod referrer_layouts;
+mod referrer_lists;
+mod referrers;
 mod retries;
 mod serve;
 mod unusual;

@@ -4,8 +4,10 @@
 //! of a docker archive or of a spec, gets one.
 
 use crate::base_image::make_plain;
+use crate::blob_source::BlobSource;
 use crate::check_spec;
 use crate::copy_index::Listed;
+use crate::copy_referrers::put_referrers;
 use crate::error::chain_text;
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::opener::OpenedFile;
@@ -30,6 +32,8 @@ pub struct Copier<'a> {
     pub options: BuildOptions<'a>,
     /// What the work would do is noted there, and nothing is written or sent.
     pub rehearsal: Option<Arc<Rehearsal>>,
+    /// What refers to an image goes with it.
+    pub referrers: bool,
 }
 
 impl Copier<'_> {
@@ -69,7 +73,7 @@ impl Copier<'_> {
     }
 
     /// Puts all of an image but its name: one for several platforms with its index, as it is, unless one of them is asked
-    /// for.
+    /// for; what refers to an image of a file goes with it, if that is asked for.
     ///
     /// # Errors
     ///
@@ -78,16 +82,16 @@ impl Copier<'_> {
         if self.wanted.is_named {
             return self.put(source, store);
         }
-        let put_all = |listed: Listed<'_>| {
+        let put_all = |listed: Listed<'_>, with_referrers| {
             if self.options.compression.asked.is_some() {
                 bail!("--compression: found an image for several platforms, expected --arch NAME with it");
             }
-            listed.put(store, self.options.registries, self.report())
+            listed.put(store, self.options.registries, with_referrers, self.report())
         };
         let is_index = |listed: &Listed<'_>| media_type::is_index(&listed.descriptor.media_type);
         if let ImageSource::Image(Place::Registry(reference)) = source {
             let listed = Listed::of_registry(reference, self.options.registries)?;
-            return if is_index(&listed) { put_all(listed) } else { self.put(source, store) };
+            return if is_index(&listed) { put_all(listed, false) } else { self.put(source, store) };
         }
         let mut opened = self.opened(source, &self.wanted)?;
         let scratch = opened.scratch.take();
@@ -95,14 +99,20 @@ impl Copier<'_> {
         // What has no index is an image, and what has several images says so when one is chosen.
         if let Some(listed) = Listed::of_file(file, location).ok().filter(is_index) {
             match listed.check() {
-                Ok(()) => return Ok(PutManifest { scratch, ..put_all(listed)? }),
+                Ok(()) => return Ok(PutManifest { scratch, ..put_all(listed, self.referrers)? }),
                 Err(e) => self.report().warn(format!(
                     "{location}: one image of its index is taken, others are not there: {}",
                     chain_text(&e)
                 )),
             }
         }
-        self.put_image(&self.image(&opened)?, store, scratch)
+        let put = self.put_image(&self.image(&opened)?, store, scratch)?;
+        if self.referrers && opened.file.has_manifests() {
+            let (image, subjects) = ((&put.descriptor, &put.bytes[..]), [put.descriptor.digest]);
+            let (from, registries) = (BlobSource::File(&opened.file), self.options.registries);
+            put_referrers(&from, &subjects, image, store, registries, self.report())?;
+        }
+        Ok(put)
     }
 
     /// An image with its layers as tars, under this name or its own.

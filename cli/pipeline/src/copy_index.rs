@@ -1,22 +1,16 @@
 //! Images for several architectures: an index, copied with all that it lists.
 
 use crate::base_image::open_file;
+use crate::blob_source::{BlobSource, Found};
+use crate::copy_referrers::put_referrers;
 use crate::oci_destination::PutManifest;
 use crate::report::titles;
 use crate::{ImageSource, Registries, Report, Result, Tally, remote};
 use layerstone_image::ImageFile;
-use layerstone_layer::{Content, Layer, Progress};
-use layerstone_oci::{BlobStore, Descriptor, Index, Location, Manifest, Place, Reference, media_type, put_layers};
-use layerstone_registry::{FetchedManifest, Repository};
-use layerstone_store::{Digest, Limit, Limits};
-use std::collections::HashSet;
-use std::sync::Arc;
-
-/// Where manifests and blobs are read.
-enum BlobSource<'a> {
-    Registry(Repository),
-    File(&'a ImageFile),
-}
+use layerstone_layer::{Layer, Progress};
+use layerstone_oci::{BlobStore, Descriptor, Location, Manifest, Place, Reference, media_type, put_layers};
+use layerstone_registry::FetchedManifest;
+use layerstone_store::{Digest, Limits};
 
 /// Puts an index and all that it lists, or an image, byte for byte.
 pub fn put_all(
@@ -24,6 +18,7 @@ pub fn put_all(
     store: &dyn BlobStore,
     limits: Limits,
     registries: &Registries,
+    with_referrers: bool,
     report: &dyn Report,
 ) -> Result<PutManifest> {
     let file;
@@ -36,12 +31,12 @@ pub fn put_all(
         ImageSource::Spec(_) => bail!("--all: found a spec, expected an image with it"),
         ImageSource::Image(Place::Engine(..)) => bail!("--all: expected registry:REF or an OCI layout with it"),
     };
-    listed.put(store, registries, report)
+    listed.put(store, registries, with_referrers, report)
 }
 
 /// A manifest or an index, and where all that it lists is.
 pub struct Listed<'a> {
-    source: BlobSource<'a>,
+    pub source: BlobSource<'a>,
     pub descriptor: Descriptor,
     bytes: Vec<u8>,
     name: Option<Reference>,
@@ -67,8 +62,14 @@ impl<'a> Listed<'a> {
         self.source.collect(&self.descriptor, &self.bytes, &mut Found::new(self.limits), 0)
     }
 
-    /// Puts all of it.
-    pub fn put(self, store: &dyn BlobStore, registries: &Registries, report: &dyn Report) -> Result<PutManifest> {
+    /// Puts all of it, with what refers to any of its manifests if that is asked for.
+    pub fn put(
+        self,
+        store: &dyn BlobStore,
+        registries: &Registries,
+        with_referrers: bool,
+        report: &dyn Report,
+    ) -> Result<PutManifest> {
         let Listed { source, descriptor, bytes, name, limits } = self;
         let is_image = media_type::is_image(&descriptor.media_type);
         let config = is_image.then(|| Manifest::parse(&bytes, &descriptor.digest.to_string(), &limits)).transpose()?;
@@ -82,77 +83,12 @@ impl<'a> Listed<'a> {
         for (descriptor, bytes) in &manifests {
             store.put_manifest(descriptor, bytes)?;
         }
+        if with_referrers {
+            let listed = manifests.iter().map(|(descriptor, _)| descriptor.digest);
+            let subjects: Vec<Digest> = listed.chain([descriptor.digest]).collect();
+            let image = (&descriptor, &bytes[..]);
+            put_referrers(&source, &subjects, image, store, registries, report)?;
+        }
         Ok(PutManifest { name, descriptor, bytes, config, tally: Tally::of_blobs(&put), scratch: None })
-    }
-}
-
-/// What is below an index.
-struct Found {
-    limits: Limits,
-    /// All blobs, each once.
-    layers: Vec<Layer>,
-    /// All manifests and indexes, those that others list first.
-    manifests: Vec<(Descriptor, Vec<u8>)>,
-    /// What is in either.
-    seen: HashSet<Digest>,
-    /// Bytes of the manifests.
-    kept: u64,
-}
-
-impl Found {
-    fn new(limits: Limits) -> Found {
-        Found { limits, layers: Vec::new(), manifests: Vec::new(), seen: HashSet::new(), kept: 0 }
-    }
-
-    fn check(&self, limit: Limit, found: u64, name: &str) -> Result<()> {
-        self.limits.check(limit, found).map_err(|exceeded| invalid!("{exceeded}: {name}"))
-    }
-}
-
-impl BlobSource<'_> {
-    /// Adds what is below a manifest or an index.
-    fn collect(&self, descriptor: &Descriptor, bytes: &[u8], found: &mut Found, depth: u64) -> Result<()> {
-        let name = descriptor.digest.to_string();
-        if media_type::is_image(&descriptor.media_type) {
-            let manifest = Manifest::parse(bytes, &name, &found.limits)?;
-            for blob in manifest.layers.iter().chain([&manifest.config]) {
-                if found.seen.insert(blob.digest) {
-                    found.layers.push(Layer::of_blob(blob.clone(), self.blob(blob)?));
-                }
-            }
-            return Ok(());
-        }
-        found.check(Limit::IndexDepth, depth, &name)?;
-        for child in Index::parse(bytes, &name, &found.limits)?.manifests {
-            if !found.seen.insert(child.digest) {
-                continue;
-            }
-            found.check(Limit::Manifests, found.seen.len() as u64, &name)?;
-            let is_known = media_type::MANIFESTS.contains(&child.media_type.as_str());
-            if !is_known {
-                bail!("found media type {:?} in the index {name}, expected a manifest or an index", child.media_type);
-            }
-            let bytes = self.manifest(&child)?;
-            found.kept = found.kept.saturating_add(bytes.len() as u64);
-            found.check(Limit::Descriptions, found.kept, &name)?;
-            self.collect(&child, &bytes, found, depth + 1)?;
-            found.manifests.push((child, bytes));
-        }
-        Ok(())
-    }
-
-    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        let file = match self {
-            BlobSource::Registry(repository) => return Ok(repository.manifest(&descriptor.digest.to_string())?.bytes),
-            BlobSource::File(file) => file,
-        };
-        Ok(file.manifest(&descriptor.digest)?)
-    }
-
-    fn blob(&self, descriptor: &Descriptor) -> Result<Arc<dyn Content>> {
-        Ok(match self {
-            BlobSource::Registry(repository) => Arc::new(repository.blob(descriptor)),
-            BlobSource::File(file) => Arc::new(file.blob(&descriptor.digest)?),
-        })
     }
 }

@@ -11,7 +11,10 @@
 #[macro_use]
 mod error;
 
+mod attach;
+mod attest;
 mod base_image;
+mod blob_source;
 mod build_cache;
 pub mod build_graph;
 mod build_state;
@@ -25,8 +28,10 @@ mod copies;
 mod copy;
 mod copy_blob;
 mod copy_index;
+mod copy_referrers;
 mod depfile;
 mod destination;
+mod discover;
 mod docker_destination;
 pub mod engine;
 mod erofs_cache;
@@ -74,6 +79,8 @@ mod strategy;
 mod tally;
 mod tar_layer;
 
+pub use attach::{Attached, Attachment, attach};
+pub use attest::{Attested, attest};
 pub use base_image::{BaseImage, BaseNeeds, make_plain, open_file_as, wanted_for};
 pub use build_cache::{BuildCache, CacheOptions, SIZE};
 pub use build_graph::BuildGraph;
@@ -89,6 +96,7 @@ pub use copy::Copier;
 pub use copy_blob::copy_blob;
 pub use depfile::{BuildStep, StepOptions};
 pub use destination::{Destination, WriteOptions};
+pub use discover::{Discovered, FoundReferrer, Meant, detach, discover, referrers};
 pub use docker_destination::write_archive;
 pub use erofs_cache::ErofsCache;
 pub use error::{Differences, Error, Refused, Result, chain_text};

@@ -88,6 +88,7 @@ impl Copier<'_> {
     ///
     /// The source is missing or damaged, or the target cannot be written or does not fit it.
     pub fn copy(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
+        self.check_referrers(source, target)?;
         if !target.keeps_oci_images() {
             return self.copy_plain(source, target, name);
         }
@@ -103,6 +104,9 @@ impl Copier<'_> {
             }
             source => self.put(source, open.store())?,
         };
+        if self.referrers {
+            self.put_referrers_of(source, &put, open.store())?;
+        }
         self.finish(&open, put, name, target)
     }
 
@@ -116,8 +120,10 @@ impl Copier<'_> {
             // Those of all its architectures are made anyway.
             return self.copy(source, target, name);
         }
+        self.check_referrers(source, target)?;
         let open = self.open(target, [source])?;
-        let put = put_all(source, open.store(), self.options.limits, self.options.registries, self.report())?;
+        let (limits, registries) = (self.options.limits, self.options.registries);
+        let put = put_all(source, open.store(), limits, registries, self.referrers, self.report())?;
         self.finish(&open, put, name, target)
     }
 

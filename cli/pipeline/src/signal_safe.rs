@@ -38,6 +38,16 @@ impl<D: BlobStore> BlobStore for SignalSafe<D> {
         self.0.put_manifest(descriptor, bytes)
     }
 
+    fn put_referrer(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        let _hold = hold();
+        self.0.put_referrer(descriptor, bytes)
+    }
+
+    fn finish_referrers(&self) -> Result<()> {
+        let _hold = hold();
+        self.0.finish_referrers()
+    }
+
     fn finish(&self, descriptor: &Descriptor, bytes: &[u8], name: Option<&Reference>) -> Result<()> {
         let _hold = hold();
         self.0.finish(descriptor, bytes, name)

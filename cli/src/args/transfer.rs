@@ -63,7 +63,7 @@ impl TransferArgs {
             known: self.known.image()?,
             ..BuildOptions::new(store, registries, common)
         };
-        Ok(Copier { wanted: self.platform.wanted(), options, rehearsal: None })
+        Ok(Copier { wanted: self.platform.wanted(), options, rehearsal: None, referrers: false })
     }
 
     /// The registries that the flags speak of.

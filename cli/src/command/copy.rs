@@ -36,6 +36,9 @@ pub struct Options {
     /// Copy the images of all architectures, and the index that lists them
     #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression", "erofs_cache"])]
     all: bool,
+    /// Bring along what is attached: SBOMs, signatures, all that refers to the image, and to these
+    #[arg(long, conflicts_with = "compression")]
+    referrers: bool,
     /// Show which blobs are there and which would be sent or written, with their bytes, and do nothing of it
     #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
     dry_run: bool,
@@ -62,10 +65,16 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let read: Vec<&ImageSource> = [&source].into_iter().filter(|_| !replaced).collect();
     options.transfer.check_files(&read, &target, &options.results)?;
     let registries = options.transfer.registries(common);
-    let Options { all, transfer, erofs, results, answer, .. } = options;
-    let erofs_cache = erofs.directory.as_ref();
-    let how =
-        How { verb: "copied", all: *all, dry_run: options.dry_run, transfer, erofs_cache, results, answer: *answer };
+    let how = How {
+        verb: "copied",
+        all: options.all,
+        referrers: options.referrers,
+        dry_run: options.dry_run,
+        transfer: &options.transfer,
+        erofs_cache: options.erofs.directory.as_ref(),
+        results: &options.results,
+        answer: options.answer,
+    };
     copy(&source, &target, name, &how, &registries, common)
 }
 
@@ -75,6 +84,8 @@ pub struct How<'a> {
     pub verb: &'static str,
     /// With all that its index lists.
     pub all: bool,
+    /// With what refers to it.
+    pub referrers: bool,
     /// Only what would be done is told.
     pub dry_run: bool,
     pub transfer: &'a TransferArgs,
@@ -100,6 +111,7 @@ pub fn copy(
     let results = how.results.open()?;
     let store = how.transfer.store.store()?;
     let mut copier = how.transfer.copier(&store, registries, common)?;
+    copier.referrers = how.referrers;
     copier.options.erofs_cache = how.erofs_cache.cloned();
     copier.options.replaces = Some((target.clone(), name.clone()));
     if how.dry_run {

@@ -111,7 +111,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     print(match parse_place(text)? {
         Place::File(location) if location.reference().is_none() => screen.file(&location.path, &location.path)?,
         place @ Place::Registry(_) if !options.reads_layers() => {
-            screen.summary(&old::summary(&place, &options.platform.wanted(), &opener)?)?
+            screen.summary(&old::with_referrers(&place, &options.platform.wanted(), &opener)?)?
         }
         place => {
             let opened = opener.open(&place, &options.platform.of_image())?;
@@ -166,7 +166,10 @@ impl Screen<'_> {
             };
         }
         let texts = images.into_iter().map(|mut image| {
-            let summary = ImageSummary::of(&image)?;
+            let summary = match file {
+                Some(file) => ImageSummary::within(&image, file)?,
+                None => ImageSummary::of(&image)?,
+            };
             if self.options.wide {
                 make_plain(&mut image, self.opener.limits, self.opener.report)?;
             }

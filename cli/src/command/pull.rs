@@ -30,6 +30,9 @@ pub struct Options {
     /// Pull the images of all architectures, and the index that lists them
     #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
     all: bool,
+    /// Bring along what is attached: SBOMs, signatures, all that refers to the image, and to these
+    #[arg(long, conflicts_with = "compression")]
+    referrers: bool,
     #[command(flatten)]
     transfer: TransferArgs,
     #[command(flatten)]
@@ -59,8 +62,16 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         reference = pinned(reference, remote.digest, common);
     }
     let source = ImageSource::Image(Place::Registry(reference));
-    let Options { all, transfer, results, answer, .. } = options;
-    let how = How { verb: "pulled", all: *all, dry_run: false, transfer, erofs_cache: None, results, answer: *answer };
+    let how = How {
+        verb: "pulled",
+        all: options.all,
+        referrers: options.referrers,
+        dry_run: false,
+        transfer: &options.transfer,
+        erofs_cache: None,
+        results: &options.results,
+        answer: options.answer,
+    };
     copy(&source, &target, name, &how, &registries, common)
 }
 

@@ -28,6 +28,9 @@ pub struct Options {
     /// Push the images of all architectures, and the index that lists them
     #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
     all: bool,
+    /// Bring along what is attached: SBOMs, signatures, all that refers to the image, and to these
+    #[arg(long, conflicts_with = "compression")]
+    referrers: bool,
     /// Show which blobs are there and which would be sent or written, with their bytes, and do nothing of it
     #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
     dry_run: bool,
@@ -55,15 +58,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (source, target) = (ImageSource::parse(&options.image)?, ImageTarget::Registry(reference));
     options.transfer.check_files(&[&source], &target, &options.results)?;
     let registries = options.transfer.registries(common);
-    let Options { all, transfer, results, answer, .. } = options;
     let how = How {
         verb: "pushed",
-        all: *all,
+        all: options.all,
+        referrers: options.referrers,
         dry_run: options.dry_run,
-        transfer,
+        transfer: &options.transfer,
         erofs_cache: None,
-        results,
-        answer: *answer,
+        results: &options.results,
+        answer: options.answer,
     };
     copy(&source, &target, None, &how, &registries, common)
 }

@@ -52,6 +52,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (store, registries) = (options.transfer.store.store()?, options.transfer.registries(common));
     let mut copier = options.transfer.copier(&store, &registries, common)?;
     copier.options.compression.plain_by_default = true;
+    copier.referrers = true;
     Files::default().writes_state(options.transfer.state.as_deref()).check()?;
     // First, so that a port that is taken is an error at once.
     let server = Server::bind(options.listen)?;

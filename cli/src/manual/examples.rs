@@ -94,6 +94,16 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "delete localhost:5000/team/web@$(layerstone digest localhost:5000/team/web:2) --yes",
         ],
     ),
+    (
+        "attach",
+        &[
+            "attach localhost:5000/team/web:1 web.spdx.json --type spdx",
+            "attach oci:pulled web.spdx.json --type spdx --annotation org.example.by=ci",
+            "attach localhost:5000/team/web:1 web.spdx.json --type spdx --attest buildkit",
+        ],
+    ),
+    ("discover", &["discover localhost:5000/team/web:1", "discover oci:pulled --type spdx --json"]),
+    ("detach", &["detach oci:pulled --type spdx"]),
     ("merge", &["merge web.tar other.tar -o both.tar", "merge web.tar oci:pulled -o both.tar.gz"]),
     ("helper", &["helper fakeNss users", "helper tmp temporary"]),
     ("merge-trees", &["merge-trees folder layers -o tree", "merge-trees folder root.tar -o tree.tar"]),

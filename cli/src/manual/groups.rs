@@ -4,13 +4,14 @@ use crate::screen::fit::width;
 use clap::{Arg, Command};
 
 /// A group's heading and its commands.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("Make images", &["init", "build", "demo", "check"]),
     ("Look into them", &["inspect", "diff", "why", "explain", "report"]),
     (
         "Move them",
         &["push", "pull", "copy", "index", "merge", "serve", "ls", "digest", "manifest", "blob", "delete", "prefetch"],
     ),
+    ("What is attached to them", &["attach", "discover", "detach"]),
     (
         "Stages of a build",
         &["root", "closure", "rates", "layers", "layer", "nix-db", "image", "overlay", "helper", "merge-trees"],

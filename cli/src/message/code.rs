@@ -127,6 +127,7 @@ fn of_registry(error: &Registry) -> Option<Code> {
         Registry::Listen { .. } => UNAVAILABLE,
         Registry::NotFound { .. } | Registry::Status { status: 404, .. } => NOT_FOUND,
         Registry::Status { .. } | Registry::Protocol { .. } | Registry::NoDeletion { .. } => REGISTRY,
+        Registry::NoReferrerList { .. } | Registry::OtherSubject { .. } | Registry::NotListed { .. } => REGISTRY,
         Registry::Digest { .. } => WRONG_DIGEST,
         Registry::NoClient { .. } => UNAVAILABLE,
         Registry::Cancelled => INTERRUPTED,

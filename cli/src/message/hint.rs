@@ -197,6 +197,15 @@ fn of_registry(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         Registry::NoDeletion { .. } => {
             "docker-registry deletes with REGISTRY_STORAGE_DELETE_ENABLED=true, others on their web pages".to_owned()
         }
+        Registry::NoReferrerList { name, .. } => {
+            format!(
+                "clients keep the list of what is attached there: `layerstone manifest {name}` shows what is there instead"
+            )
+        }
+        Registry::OtherSubject { .. } => "only who runs the registry can correct its list".to_owned(),
+        Registry::NotListed { name, digest, .. } => format!(
+            "`layerstone discover` tells when it is listed; who runs the registry knows why it is not: {name}@{digest} is there"
+        ),
         Registry::Unauthorized { url, .. } => {
             let host = match host_of(url) {
                 "registry-1.docker.io" => "docker.io",

@@ -4,7 +4,7 @@ const ARCHIVE: &str = "-o NAME.tar writes an archive, -o oci:DIR a layout, -o do
 const LAYER_AND_BLOB: &str = "-o NAME.layer.json --blob NAME.tar: what the layer is, and its tar";
 
 /// The command, the start of what it lacks, and what to write.
-const ROWS: [(&str, &str, &str); 34] = [
+const ROWS: [(&str, &str, &str); 37] = [
     ("build", "--output", "-o NAME.tar writes an archive, -o oci:DIR a layout, -o docker: gives the image to docker"),
     ("build", "--compression", "--compression gzip, or zstd: a level is one of its levels"),
     ("build", "no image: ", "--name NAME with --contents STORE-PATH or --copy FROM:TO"),
@@ -25,6 +25,9 @@ const ROWS: [(&str, &str, &str); 34] = [
     ("nix-db", "--output", LAYER_AND_BLOB),
     ("nix-db", "--blob", LAYER_AND_BLOB),
     ("overlay run", "--output", LAYER_AND_BLOB),
+    ("attach", "--type", "--type spdx, cyclonedx, provenance, vex or sarif, or a media type such as text/plain"),
+    ("attach", "<FILE>", "the files to attach come behind the image"),
+    ("detach", "<DIGEST>", "`layerstone discover IMAGE` lists digests; --type TYPE takes all of a type"),
     ("ls", "<REPO>", "HOST/NAME is a repository, `ls` alone lists files"),
     (
         "helper",
@@ -69,7 +72,7 @@ pub fn hints(command: &str, lacking: &[String]) -> Vec<&'static str> {
 }
 
 /// A flag, and what its values are like.
-const VALUES: [(&str, &str); 28] = [
+const VALUES: [(&str, &str); 30] = [
     ("'--max-layers ", "--max-layers 100"),
     ("'--jobs ", "-j 4 uses four threads"),
     ("'--level ", "gzip has the levels 1 to 12, zstd 1 to 22"),
@@ -93,6 +96,8 @@ const VALUES: [(&str, &str); 28] = [
     ("'--errors ", "json is for programs: an object a line"),
     ("'--color ", "always colours what goes into a pipe too; NO_COLOR=1 is obeyed"),
     ("'--sync ", "always waits for the disk, never leaves that to the system"),
+    ("'--type ", "--type spdx, or a media type such as --type text/plain"),
+    ("'--annotation ", "--annotation org.example.team=web"),
     ("'--form ", "nix is an attribute set for pullImage, json is for programs"),
     ("'[NAME]'", "image is the schema of image.json; closure, layers and layer are files of the stages"),
     ("'--kind ", "layered has a layer for many a store path, single has one for all"),

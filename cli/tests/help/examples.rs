@@ -44,6 +44,8 @@ fn prepare(place: &Place) -> Option<()> {
     place.write("install.sh", "echo installed > /etc/app || mkdir /etc\n");
     place
         .write("run.json", json!({"name": "run", "fromImage": "base.tar", "runAsRoot": "echo ran > /ran"}).to_string());
+    // Of attach.
+    place.write("web.spdx.json", r#"{"spdxVersion": "SPDX-2.3"}"#);
     // Of script, stream and derivation.
     place.write("words", "build\nimage.json\n");
     let layer = place.read("root.tar");

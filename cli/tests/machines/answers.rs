@@ -67,6 +67,10 @@ fn every_command() {
     assert_eq!(answer(&place, &format!("prefetch {host}/x:1"))["imageDigest"], first["digest"]);
     assert_eq!(answer(&place, &format!("ls {host}/x"))["tags"], json!(["1"]));
     assert_eq!(answer(&place, "digest oci:lay")["digest"], first["digest"]);
+    let attached = answer(&place, "attach oci:copied x.json --type application/json");
+    assert_eq!(attached["subject"]["digest"], first["digest"]);
+    assert_eq!(answer(&place, "discover oci:copied")["referrers"][0], attached["descriptor"]);
+    assert_eq!(answer(&place, "detach oci:copied --type application/json")["referrers"][0]["deleted"], json!(true));
     answer(&place, "inspect oci:lay");
     answer(&place, "inspect --diff oci:lay x.tar");
     answer(&place, "report oci:lay");

@@ -51,7 +51,7 @@ pub fn image(image: &ImageSummary, unpacked: Option<&[u64]>, view: &View) -> Res
 
 /// What an OCI layout lists besides images.
 pub fn artifact(artifact: &Artifact, paint: Paint) -> String {
-    let Artifact { artifact_type, digest, repo_tags, subject } = artifact;
+    let Artifact { artifact_type, digest, repo_tags, subject, .. } = artifact;
     let names = if repo_tags.is_empty() { "no name".to_owned() } else { clean(&repo_tags.join(", ")) };
     let mut text = format!("{}  artifact\n", paint.bold(names));
     text += &labelled("type", &clean(artifact_type), paint);
@@ -104,9 +104,15 @@ fn header(image: &ImageSummary, unpacked: Option<&[u64]>, view: &View) -> String
     line("mounts", list(keys(&config["Volumes"]), room));
     line("labels", list(keys(&config["Labels"]), room));
     line("base", image.base.as_deref().map(clean));
+    line("with", list(attached(image), room));
     line("size", Some(sizes(image, unpacked)));
     line("sent", view.old.as_ref().map(|old| sent(image, old, paint)));
     text
+}
+
+/// The types of what refers to it.
+fn attached(image: &ImageSummary) -> Vec<String> {
+    image.referrers.iter().map(|entry| entry.artifact_type().unwrap_or("no type").to_owned()).collect()
 }
 
 /// `98.5 MB in 100 layers (gzip), 265 MB unpacked`

@@ -5,7 +5,7 @@ use crate::screen::layer_table::LayerState;
 use anyhow::Result;
 use layerstone_image::ImageSummary;
 use layerstone_oci::{Place, Wanted};
-use layerstone_pipeline::{Opener, remote_image};
+use layerstone_pipeline::{Opener, chain_text, referrers, remote_image};
 use layerstone_store::Digest;
 use std::collections::HashSet;
 
@@ -30,6 +30,19 @@ impl OldImage {
         let state = |is_new| if is_new { LayerState::Sent } else { LayerState::There };
         image.layers.iter().map(|layer| state(present.insert(layer.diff_id))).collect()
     }
+}
+
+/// An image in short, with what refers to it, or to the index that it is in.
+pub fn with_referrers(place: &Place, wanted: &Wanted, opener: &Opener<'_>) -> Result<ImageSummary> {
+    let summary = summary(place, wanted, opener)?;
+    let referrers = match summary.digest {
+        Some(digest) => referrers(place, &digest, opener).unwrap_or_else(|error| {
+            opener.report.warn(format!("cannot tell what refers to the image: {}", chain_text(&error)));
+            Vec::new()
+        }),
+        None => Vec::new(),
+    };
+    Ok(ImageSummary { referrers, ..summary })
 }
 
 /// An image in short; of a registry only its manifest and its config are fetched.

@@ -74,7 +74,8 @@ const ROWS: [(&str, &str); 47] = [
     ("NAME[=PATH]", STORE_PATH),
 ];
 /// The same of arguments that mean something else to one command.
-const OF_COMMANDS: [(&str, &str, &str); 6] = [
+const OF_COMMANDS: [(&str, &str, &str); 7] = [
+    ("attach", "FILE", "files of this machine are attached, such as an SBOM: web.spdx.json"),
     ("tarsum", "FILE", TAR),
     ("script", "FILE", "a file comes here each of whose lines is a word of a command line"),
     ("closure", "OLD.JSON", CLOSURE),
