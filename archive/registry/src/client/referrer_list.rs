@@ -12,6 +12,8 @@ use crate::{Error, Repository, Result};
 use layerstone_oci::{Descriptor, Index, Referrer, media_type, referrers_tag};
 use layerstone_store::Digest;
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 const WHAT: &str = "cannot write the list of referrers";
@@ -21,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const FRESH: Duration = Duration::from_millis(125);
 /// How many times as long as its own reading and writing took a client waits.
 const TIMES: u32 = 4;
+/// Lists that are changed at a time.
+const AT_ONCE: usize = 8;
 /// Times that a change is made.
 const MOST_ROUNDS: u32 = 64;
 /// The first of them that ask the registry to compare; one that always refuses does not know what it compares.
@@ -39,7 +43,20 @@ impl Unlisted {
 impl Repository {
     /// Has stored referrers listed, by the registry itself or under the tags of their subjects.
     pub(crate) fn list(&self, unlisted: Unlisted) -> Result<()> {
-        unlisted.0.iter().try_for_each(|(subject, entries)| self.list_of(subject, entries))
+        let all: Vec<(&Digest, &Vec<Descriptor>)> = unlisted.0.iter().collect();
+        // Several at a time, since each list has a pause.
+        all.chunks(AT_ONCE).try_for_each(|some| {
+            thread::scope(|scope| {
+                let mut running = Vec::new();
+                for (subject, entries) in some {
+                    running.push(scope.spawn(|| self.list_of(subject, entries)));
+                }
+                let join =
+                    |it: ScopedJoinHandle<'_, Result<()>>| it.join().unwrap_or_else(|panic| resume_unwind(panic));
+                let done: Vec<Result<()>> = running.into_iter().map(join).collect();
+                done.into_iter().collect()
+            })
+        })
     }
 
     fn list_of(&self, subject: &Digest, entries: &[Descriptor]) -> Result<()> {
