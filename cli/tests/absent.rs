@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::Mutex;
 
 /// Command lines with one file that is not there; OUT is where stages write a layer.
-const LINES: [&str; 127] = [
+const LINES: [&str; 136] = [
     "init ABSENT -o new.json",
     "build ABSENT -o x.tar",
     "build spec.json --root ABSENT -o x.tar",
@@ -121,6 +121,15 @@ const LINES: [&str; 127] = [
     "report ABSENT",
     "report ok.tar ABSENT",
     "report ok.tar --graph ABSENT",
+    "sbom ABSENT",
+    "sbom c.closure.json --graph ABSENT",
+    "sbom c.closure.json --db ABSENT",
+    "sbom c.closure.json --meta ABSENT",
+    "sbom c.closure.json --vulns ABSENT",
+    "sbom --diff ABSENT c.closure.json",
+    "sbom --diff c.closure.json ABSENT",
+    "sbom registry:localhost:1/x --ca ABSENT",
+    "check ok.tar --policy ABSENT",
     "script ABSENT",
     "overlay run --script text --post-mount ABSENT OUT",
     "overlay run --script text --post-umount ABSENT OUT",
@@ -139,9 +148,11 @@ const LINES: [&str; 127] = [
     "completions bash --log ABSENT/x",
 ];
 /// Flags whose files are written, or may be missing, or are read where a registry asks.
-const OTHER_FLAGS: [&str; 16] = [
+const OTHER_FLAGS: [&str; 18] = [
     "--erofs-cache",
     "--helper",
+    "--nix-closure",
+    "--link",
     "--output",
     "--blob",
     "--digest-file",
@@ -212,7 +223,7 @@ fn empty_files() {
 }
 
 /// Commands that look into something or move it, and what stands behind them; IT is what they are given.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "inspect IT",
     "inspect IT --files",
     "inspect IT --tree --json",
@@ -224,6 +235,7 @@ const COMMANDS: [&str; 27] = [
     "report IT -o page.html",
     "report ok.tar IT --json",
     "check IT --root root",
+    "sbom IT",
     "ls IT",
     "digest IT",
     "manifest IT",

@@ -131,6 +131,8 @@ fn order_of_help() {
         "behind",
         "blob",
         "blobs",
+        "mounts",
+        "nix-closure",
         "compression",
         "level",
         "erofs-cache",

@@ -78,6 +78,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Code> {
         _ if let Some(Spec::Stage(error)) = cause.downcast_ref() => of_store(error),
         _ if let Some(Spec::Oci(error)) = cause.downcast_ref() => of_oci(error),
         _ if cause.is::<serde_json::Error>() || cause.is::<Malformed>() => Some(MALFORMED),
+        _ if cause.is::<layerstone_sbom::Error>() || cause.is::<layerstone_policy::Error>() => Some(MALFORMED),
         _ if cause.is::<Refused>() => Some(NOT_A_PLACE),
         _ if cause.is::<InvalidReference>() => Some(NOT_A_NAME),
         _ if cause.is::<Cancelled>() => Some(INTERRUPTED),

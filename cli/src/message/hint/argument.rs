@@ -15,7 +15,7 @@ const SPEC: &str = "`layerstone init` writes an image.json to begin with";
 const TAR: &str = "a tar comes here, such as `tar -cf NAME.tar -C DIR .` writes";
 
 /// A flag, or what the help calls a value, and what comes there.
-const ROWS: [(&str, &str); 47] = [
+const ROWS: &[(&str, &str)] = &[
     ("--ca", "certificates of authorities in PEM come here, such as /etc/ssl/certs/ca-certificates.crt"),
     (
         "--authfile",
@@ -23,6 +23,12 @@ const ROWS: [(&str, &str); 47] = [
     ),
     ("--db", "Nix has its database at /nix/var/nix/db/db.sqlite, Guix at /var/guix/db/db.sqlite"),
     ("--graph", "`exportReferencesGraph` of Nix writes a graph, `layerstone closure -o NAME.closure.json` a closure"),
+    ("--meta", "`nix build .#image.sbomMeta` makes such a file; docs/sbom.md leads to its format, layerstone/meta"),
+    ("--vulns", "OSV records come here, a list of them, or an OpenVEX document"),
+    (
+        "--policy",
+        "rules come here, such as {\"packages\": {\"forbidden\": [\"gcc\"]}}; docs/policy.md leads to the format, layerstone/policy",
+    ),
     ("--extra-commands", SCRIPT),
     ("--fake-root-commands", SCRIPT),
     ("--run-as-root", SCRIPT),
