@@ -184,6 +184,16 @@ fn sha512_of_nars() {
     assert!(!place.join("out.json").exists());
 }
 
+/// The package URLs in the bill of an image of what lies in `base`.
+#[track_caller]
+fn check_packages(place: &Place, expected: &[&str]) {
+    place.write("base.json", r#"{"name": "base", "copy": [{"from": "base", "to": "/"}]}"#);
+    place.ok("build base.json -o base.tar");
+    let bill: Value = serde_json::from_slice(&place.ok("sbom base.tar").stdout).unwrap();
+    let urls: Vec<&str> = bill["components"].as_array().unwrap().iter().filter_map(|it| it["purl"].as_str()).collect();
+    assert_eq!(urls, expected, "{bill:#}");
+}
+
 /// Packages of a base are listed with the system's name, by dpkg's database.
 #[test]
 fn packages_of_a_base() {
@@ -192,11 +202,7 @@ fn packages_of_a_base() {
         Package: gone\nStatus: deinstall ok config-files\nVersion: 1\nArchitecture: amd64\n";
     place.write("base/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian 12\"\n");
     place.write("base/var/lib/dpkg/status", status);
-    place.write("base.json", r#"{"name": "debian", "copy": [{"from": "base", "to": "/"}]}"#);
-    place.ok("build base.json -o base.tar");
-    let bill: Value = serde_json::from_slice(&place.ok("sbom base.tar").stdout).unwrap();
-    let urls: Vec<&str> = bill["components"].as_array().unwrap().iter().filter_map(|it| it["purl"].as_str()).collect();
-    assert_eq!(urls, ["pkg:deb/debian/libc6@2.36-9%2Bdeb12u1?arch=amd64&distro=debian-12"], "{bill:#}");
+    check_packages(&place, &["pkg:deb/debian/libc6@2.36-9%2Bdeb12u1?arch=amd64&distro=debian-12"]);
 }
 
 /// Packages are listed by the database that rpm itself makes.
@@ -221,11 +227,7 @@ fn packages_of_rpm() {
     let package = place.join("build/RPMS/x86_64/tool-libs-3.0.7-24.el9.x86_64.rpm").display().to_string();
     std::fs::create_dir_all(&folder).unwrap();
     rpm("rpm", &["--dbpath", &folder, "--install", "--justdb", "--nodeps", "--ignorearch", &package]);
-    place.write("base.json", r#"{"name": "base", "copy": [{"from": "base", "to": "/"}]}"#);
-    place.ok("build base.json -o base.tar");
-    let bill: Value = serde_json::from_slice(&place.ok("sbom base.tar").stdout).unwrap();
-    let urls: Vec<&str> = bill["components"].as_array().unwrap().iter().filter_map(|it| it["purl"].as_str()).collect();
-    assert_eq!(urls, ["pkg:rpm/redhat/tool-libs@3.0.7-24.el9?arch=x86_64&distro=rhel-9.4&epoch=1"], "{bill:#}");
+    check_packages(&place, &["pkg:rpm/redhat/tool-libs@3.0.7-24.el9?arch=x86_64&distro=rhel-9.4&epoch=1"]);
 }
 
 /// The same closure is the same text, and SOURCE_DATE_EPOCH or a flag decides the time.

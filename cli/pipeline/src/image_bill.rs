@@ -6,7 +6,7 @@ use crate::image_report::{References, of_graph};
 use crate::rpm_database::read_rpm_database;
 use crate::{Report, Result, image_report, make_plain};
 use layerstone_closure::{Closure, Database, PathInfo, ReferencesGraph, nar_sha512};
-use layerstone_image::{ImageSummary, PathSizes, StoredImage, store_paths_of};
+use layerstone_image::{ImageStorePaths, ImageSummary, PathSizes, StoredImage, store_paths_of};
 use layerstone_layer::Progress;
 use layerstone_oci::Reference;
 use layerstone_sbom::{Base, Bill, Component, LayerOf, OsPackage, OsRelease, Subject, parse_apk, parse_dpkg};
@@ -52,30 +52,62 @@ pub struct BillSources<'a> {
 ///
 /// A layer or the database is damaged, or the graph has none of the image's store paths.
 pub fn image_bill(
-    mut image: StoredImage,
+    image: StoredImage,
     name: &str,
     store_dir: &str,
     sources: BillSources<'_>,
     report: &dyn Report,
 ) -> Result<Bill> {
-    let (summary, limits) = (ImageSummary::of(&image)?, image.limits());
-    make_plain(&mut image, limits, report)?;
-    let tree = image.tree()?;
-    let files = Files { image: &image, tree: &tree };
-    let store_paths = store_paths_of(&image, store_dir)?;
-    let database = files.database(store_dir)?;
-    let recorded = database.as_ref().map(|(_, database)| recorded(database)).transpose()?;
-    let closure = match sources.graph.or(recorded.as_ref()) {
-        Some(graph) => known(graph, of_graph(graph, &store_paths, report)?, store_paths.paths.keys()),
-        None => scanned(&image, store_dir, report)?,
-    };
-    let mut bill = Bill::of(subject(&summary, name), &closure, created(&summary));
-    bill.set_layers(&layers(&image, &store_paths.layers));
-    for database in [database.as_ref().map(|(_, database)| database), sources.database].into_iter().flatten() {
-        bill.set_origins(database.origins(&bill.paths())?);
+    ImageContents::read(image, store_dir, report)?.bill(name, store_dir, sources, report)
+}
+
+/// An image that was read: its files, and its store paths.
+pub(crate) struct ImageContents {
+    summary: ImageSummary,
+    /// The image, unpacked.
+    image: StoredImage,
+    /// The files that a container sees.
+    pub(crate) tree: Tree,
+    /// Its store paths.
+    pub(crate) store_paths: ImageStorePaths,
+}
+
+impl ImageContents {
+    /// Unpacks an image and reads its layers.
+    pub(crate) fn read(mut image: StoredImage, store_dir: &str, report: &dyn Report) -> Result<ImageContents> {
+        let (summary, limits) = (ImageSummary::of(&image)?, image.limits());
+        make_plain(&mut image, limits, report)?;
+        let (tree, store_paths) = (image.tree()?, store_paths_of(&image, store_dir)?);
+        Ok(ImageContents { summary, image, tree, store_paths })
     }
-    bill.base = files.base()?;
-    Ok(bill)
+
+    /// Its bill.
+    pub(crate) fn bill(
+        &self,
+        name: &str,
+        store_dir: &str,
+        sources: BillSources<'_>,
+        report: &dyn Report,
+    ) -> Result<Bill> {
+        let files = Files { image: &self.image, tree: &self.tree };
+        let database = files.database(store_dir)?;
+        let database = database.as_ref().map(|(_, database)| database);
+        let recorded = database.map(recorded).transpose()?;
+        let closure = match sources.graph.or(recorded.as_ref()) {
+            Some(graph) => {
+                let references = of_graph(graph, &self.store_paths, report)?;
+                known(graph, references, self.store_paths.paths.keys())
+            }
+            None => scanned(&self.image, store_dir, report)?,
+        };
+        let mut bill = Bill::of(subject(&self.summary, name), &closure, created(&self.summary));
+        bill.set_layers(&layers(&self.image, &self.store_paths.layers));
+        for database in [database, sources.database].into_iter().flatten() {
+            bill.set_origins(database.origins(&bill.paths())?);
+        }
+        bill.base = files.base()?;
+        Ok(bill)
+    }
 }
 
 /// Adds the sha512 of the NAR of each path, which is read in the store for it; and its NAR hash and size where they lack.

@@ -1,8 +1,9 @@
 //! Gathers what is known of an image that a policy is compared with.
 
-use crate::{BillSources, Report, Result, image_bill, make_plain};
+use crate::image_bill::ImageContents;
+use crate::{BillSources, Report, Result};
 use layerstone_closure::{Database, ReferencesGraph};
-use layerstone_image::{StoredImage, store_paths_of};
+use layerstone_image::StoredImage;
 use layerstone_policy::{Facts, FileFact, FileKind, Finding, LayerFact, Policy};
 use layerstone_sbom::MetaFile;
 use layerstone_tar::{Kind, Node};
@@ -38,26 +39,19 @@ impl PolicyCheck {
         BillSources { graph: self.graph.as_ref(), database: self.database.as_ref() }
     }
 
-    fn facts(&self, mut image: StoredImage, report: &dyn Report) -> Result<Facts> {
-        let stored: Vec<u64> = image.layers.iter().map(|layer| layer.stored.size()).collect();
-        let limits = image.limits();
-        make_plain(&mut image, limits, report)?;
+    fn facts(&self, image: StoredImage, report: &dyn Report) -> Result<Facts> {
         let text = |pointer: &str| image.config.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut files = Vec::new();
-        add_files(image.tree()?.root(), "", &mut files);
-        files.sort_by(|a, b| a.path.cmp(&b.path));
         let name = image.references.first().cloned().unwrap_or_else(|| image.name.clone());
-        let mut bill = image_bill(image.clone(), &name, &self.store_dir, self.sources(), report)?;
+        let architecture = text("/architecture");
+        let config = image.config.get("config").cloned().unwrap_or_default();
+        let layers = image.layers.iter().map(|layer| LayerFact { size: layer.stored.size() }).collect();
+        let contents = ImageContents::read(image, &self.store_dir, report)?;
+        let mut files = Vec::new();
+        add_files(contents.tree.root(), "", &mut files);
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut bill = contents.bill(&name, &self.store_dir, self.sources(), report)?;
         self.meta.iter().for_each(|meta| bill.set_meta(meta));
-        Ok(Facts {
-            name,
-            architecture: text("/architecture"),
-            config: image.config.get("config").cloned().unwrap_or_default(),
-            layers: stored.into_iter().map(|size| LayerFact { size }).collect(),
-            files,
-            path_sizes: store_paths_of(&image, &self.store_dir)?.paths,
-            bill,
-        })
+        Ok(Facts { name, architecture, config, layers, files, path_sizes: contents.store_paths.paths, bill })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The flags that say what is known of the store paths of an image besides what is in it.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use layerstone_closure::{Database, ReferencesGraph};
 use layerstone_sbom::MetaFile;
-use layerstone_store::Store;
+use layerstone_store::{Store, read_input};
 use std::path::PathBuf;
 
 /// Where references, hashes and licences are known from.
@@ -37,10 +37,7 @@ impl BillArgs {
     }
 
     pub fn meta(&self) -> Result<Vec<MetaFile>> {
-        let read = |path: &PathBuf| {
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
-            Ok(MetaFile::parse(&bytes, &path.display().to_string())?)
-        };
+        let read = |path: &PathBuf| Ok(MetaFile::parse(&read_input(path)?, &path.display().to_string())?);
         self.meta.iter().map(read).collect()
     }
 }

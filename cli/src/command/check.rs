@@ -7,11 +7,11 @@ use crate::screen::answer::AnswerArgs;
 use crate::screen::fit::clean;
 use crate::screen::out::print;
 use crate::screen::table::counted;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use layerstone_pipeline::{CheckedImage, ImageSource, PolicyCheck};
 use layerstone_policy::{Finding, Policy, sarif};
-use layerstone_store::Store;
+use layerstone_store::{Store, read_input};
 use serde_json::json;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -69,10 +69,7 @@ impl Options {
             ensure!(self.bill.files().next().is_none(), "--graph, --db, --meta: expected --policy, which they are for");
             return Ok(None);
         }
-        let read = |path: &PathBuf| {
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
-            Ok(Policy::parse(&bytes, &path.display().to_string())?)
-        };
+        let read = |path: &PathBuf| Ok(Policy::parse(&read_input(path)?, &path.display().to_string())?);
         Ok(Some(PolicyCheck {
             policies: self.policy.iter().map(read).collect::<Result<_>>()?,
             graph: self.bill.graph()?,

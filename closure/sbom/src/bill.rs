@@ -105,6 +105,19 @@ impl Subject {
     }
 }
 
+impl Base {
+    /// What it is called, by its name or by the system in it.
+    pub(crate) fn told(&self) -> &str {
+        self.name.as_deref().or(self.os.as_ref().map(|os| &*os.id)).unwrap_or("base")
+    }
+
+    /// Its digest, or the version of the system in it; empty if neither is known.
+    pub(crate) fn version(&self) -> String {
+        let digest = self.digest.map(|digest| digest.to_string());
+        digest.or(self.os.as_ref().map(|os| os.version.clone())).unwrap_or_default()
+    }
+}
+
 impl Bill {
     /// That of a closure; its roots become those of the subject.
     pub fn of(subject: Subject, closure: &Closure, created: &str) -> Bill {

@@ -102,10 +102,9 @@ fn hashes(component: &Component) -> Option<Value> {
 }
 
 fn license(license: &License) -> Value {
-    match (license.id(), &license.name) {
-        (Some(id), _) => json!({"license": {"id": id}}),
-        (None, Some(name)) => json!({"license": {"name": name}}),
-        (None, None) => json!({"license": {"name": license.spdx_id.as_deref().unwrap_or("unknown")}}),
+    match license.id() {
+        Some(id) => json!({"license": {"id": id}}),
+        None => json!({"license": {"name": license.told()}}),
     }
 }
 
@@ -121,13 +120,14 @@ fn base_image(base: &Base) -> Value {
     let mut value = json!({
         "type": "container",
         "bom-ref": BASE,
-        "name": base.name.as_deref().or(base.os.as_ref().map(|os| &*os.id)).unwrap_or("base"),
+        "name": base.told(),
     });
+    let version = base.version();
+    if !version.is_empty() {
+        value["version"] = version.into();
+    }
     if let Some(digest) = base.digest {
-        value["version"] = digest.to_string().into();
         value["hashes"] = json!([{"alg": "SHA-256", "content": digest.hex()}]);
-    } else if let Some(os) = base.os.as_ref().filter(|os| !os.version.is_empty()) {
-        value["version"] = os.version.as_str().into();
     }
     if let Some(os) = base.os.as_ref().filter(|os| !os.name.is_empty()) {
         value["description"] = os.name.as_str().into();

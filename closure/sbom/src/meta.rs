@@ -66,6 +66,21 @@ impl License {
     }
 }
 
+impl License {
+    /// What an SPDX expression calls it: the identifier of SPDX' list, or one of the document's own made of its name (SPDX
+    /// 2.3, annex D).
+    pub(crate) fn expression(&self) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+        let own = || self.told().chars().map(plain).collect::<String>();
+        self.id().map_or_else(|| format!("LicenseRef-{}", own()), str::to_owned)
+    }
+
+    /// What people call it.
+    pub(crate) fn told(&self) -> &str {
+        self.name.as_deref().or(self.spdx_id.as_deref()).unwrap_or("unknown")
+    }
+}
+
 impl MetaFile {
     /// Reads a file, which messages call so.
     ///

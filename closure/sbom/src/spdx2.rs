@@ -100,7 +100,7 @@ fn component(component: &Component, bill: &Bill) -> Value {
         value["checksums"] = checksums.into();
     }
     if !meta.licenses.is_empty() {
-        let ids = meta.licenses.iter().map(license_id);
+        let ids = meta.licenses.iter().map(License::expression);
         value["licenseDeclared"] = ids.collect::<Vec<_>>().join(" AND ").into();
     }
     if let Some(homepage) = &meta.homepage {
@@ -128,29 +128,18 @@ fn external_references(component: &Component, meta: &Meta) -> Value {
     urls.map(|url| url_reference(&url)).chain(meta.cpes.iter().map(cpe)).collect()
 }
 
-/// The identifier of SPDX' list, or one of the document's own (SPDX 2.3, annex D).
-fn license_id(license: &License) -> String {
-    license.id().map_or_else(|| own_license_id(license), str::to_owned)
-}
-
-fn own_license_id(license: &License) -> String {
-    id(license.name.as_deref().or(license.spdx_id.as_deref()).unwrap_or("unknown")).replacen("SPDXRef", "LicenseRef", 1)
-}
-
 /// Licences that SPDX' list has not: their names stand for their texts.
 fn own_licenses(bill: &Bill) -> Vec<Value> {
     let licenses =
         bill.components.iter().filter_map(|component| component.meta.as_ref()).flat_map(|meta| &meta.licenses);
     let own = licenses.filter(|license| license.id().is_none());
     let named: std::collections::BTreeMap<String, &str> =
-        own.map(|license| (own_license_id(license), license.name.as_deref().unwrap_or("unknown"))).collect();
+        own.map(|license| (license.expression(), license.told())).collect();
     named.into_iter().map(|(id, name)| json!({"licenseId": id, "name": name, "extractedText": name})).collect()
 }
 
 fn base_image(base: &Base) -> Value {
-    let name = base.name.as_deref().or(base.os.as_ref().map(|os| &*os.id)).unwrap_or("base");
-    let digest = base.digest.map(|digest| digest.to_string());
-    let mut value = package(BASE, name, digest.as_deref().or(base.os.as_ref().map(|os| &*os.version)));
+    let mut value = package(BASE, base.told(), Some(&base.version()));
     if let Some(digest) = base.digest {
         value["checksums"] = json!([{"algorithm": "SHA256", "checksumValue": digest.hex()}]);
     }

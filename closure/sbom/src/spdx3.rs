@@ -1,7 +1,7 @@
 //! Writes SPDX 3.0.1 as JSON-LD: profiles core, software and, where licences are known, simpleLicensing.
 
 use crate::format::{text, uuid_of};
-use crate::{Base, Bill, Component, OsPackage, package_url};
+use crate::{Base, Bill, Component, License, OsPackage, package_url};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -141,10 +141,7 @@ impl Graph<'_> {
     }
 
     fn base_image(&self, base: &Base) -> Value {
-        let name = base.name.as_deref().or(base.os.as_ref().map(|os| &*os.id)).unwrap_or("base");
-        let version = base.digest.map(|digest| digest.to_string());
-        let version = version.or(base.os.as_ref().map(|os| os.version.clone())).unwrap_or_default();
-        let mut value = self.package("base", name, &version, "container");
+        let mut value = self.package("base", base.told(), &base.version(), "container");
         if let Some(digest) = base.digest {
             value["verifiedUsing"] = json!([hash("sha256", &digest.hex())]);
         }
@@ -201,7 +198,8 @@ impl Graph<'_> {
     fn licensed(&self) -> BTreeMap<String, Vec<&str>> {
         let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for component in &self.bill.components {
-            let ids: Vec<String> = component.meta.iter().flat_map(|meta| &meta.licenses).map(expression).collect();
+            let ids: Vec<String> =
+                component.meta.iter().flat_map(|meta| &meta.licenses).map(License::expression).collect();
             if !ids.is_empty() {
                 found.entry(ids.join(" AND ")).or_default().push(component.path().base_name());
             }
@@ -226,12 +224,6 @@ impl Graph<'_> {
         };
         self.licensed().keys().map(expression).collect()
     }
-}
-
-fn expression(license: &crate::License) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-    let own = || license.name.as_deref().or(license.spdx_id.as_deref()).unwrap_or("unknown").chars().map(plain);
-    license.id().map_or_else(|| format!("LicenseRef-{}", own().collect::<String>()), str::to_owned)
 }
 
 fn supplier_id(name: &str) -> String {

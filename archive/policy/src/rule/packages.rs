@@ -3,7 +3,7 @@
 use super::validate_patterns;
 use crate::{Facts, Finding, PackagesPolicy};
 use glob::Pattern;
-use layerstone_closure::{Package, chains};
+use layerstone_closure::{Closure, Package, chains};
 use layerstone_store::StorePath;
 
 pub(super) fn validate(policy: &PackagesPolicy) -> Result<(), String> {
@@ -13,9 +13,13 @@ pub(super) fn validate(policy: &PackagesPolicy) -> Result<(), String> {
 
 pub(super) fn check(policy: &PackagesPolicy, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // What brings a path in is looked for in all of them.
+    let closure = if policy.forbidden.is_empty() { Closure::default() } else { facts.bill.closure() };
     for text in &policy.forbidden {
         let Ok(pattern) = Pattern::new(text) else { continue };
-        findings.extend(facts.paths().filter(|path| is_meant(&pattern, path)).map(|path| forbidden(path, text, facts)));
+        findings.extend(
+            facts.paths().filter(|path| is_meant(&pattern, path)).map(|path| forbidden(path, text, &closure, facts)),
+        );
         let of_base = facts.bill.base.iter().flat_map(|base| &base.packages);
         findings.extend(of_base.filter(|package| pattern.matches(&package.name)).map(|package| {
             let message = format!("found {} {} of the base, forbidden by {text:?}", package.name, package.version);
@@ -45,10 +49,9 @@ fn is_meant(pattern: &Pattern, path: &StorePath) -> bool {
     [path.name(), name, &with_output].iter().any(|name| pattern.matches(name))
 }
 
-fn forbidden(path: &StorePath, pattern: &str, facts: &Facts) -> Finding {
+fn forbidden(path: &StorePath, pattern: &str, closure: &Closure, facts: &Facts) -> Finding {
     let message = format!("found {}, forbidden by {pattern:?}", path.name());
-    let closure = facts.bill.closure();
-    let chain = chains(&closure, &[], path).ok().and_then(|chains| chains.take(1).next());
+    let chain = chains(closure, &[], path).ok().and_then(|chains| chains.take(1).next());
     let chain: Vec<String> = chain.into_iter().flatten().map(|path| path.name().to_owned()).collect();
     let hint = match &chain[..] {
         [.., referrer, _] => format!("{referrer} refers to it: build that without the reference, or leave it out"),

@@ -5,10 +5,10 @@ use crate::screen::answer::print_answer;
 use crate::screen::fit::clean;
 use crate::screen::out::print;
 use crate::screen::table::counted;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use layerstone_closure::{Closure, chains};
 use layerstone_sbom::{Advisories, Bill, Component, Finding};
-use layerstone_store::StorePath;
+use layerstone_store::{StorePath, read_input};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -27,8 +27,7 @@ struct Found<'a> {
 pub fn show(bill: &Bill, files: &[PathBuf], json: bool, common: &Common) -> Result<()> {
     let mut advisories = Advisories::default();
     for path in files {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read: {}", path.display()))?;
-        advisories.merge(Advisories::parse(&bytes, &path.display().to_string())?);
+        advisories.merge(Advisories::parse(&read_input(path)?, &path.display().to_string())?);
     }
     let closure = bill.closure();
     let found: Vec<Found<'_>> =
