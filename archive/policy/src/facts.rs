@@ -30,10 +30,11 @@ impl Facts {
         self.bill.components.iter().map(|component| component.path())
     }
 
-    /// The layer that holds a store path.
+    /// The layer that holds a store path, of which the bill has a sorted list.
     pub(crate) fn layer_of(&self, path: &StorePath) -> Option<usize> {
-        let component = self.bill.components.iter().find(|component| component.path() == path)?;
-        component.layer.map(|layer| layer.number)
+        let components = &self.bill.components;
+        let found = components.binary_search_by(|component| component.path().cmp(path)).ok()?;
+        components[found].layer.map(|layer| layer.number)
     }
 }
 

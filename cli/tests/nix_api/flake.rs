@@ -80,12 +80,13 @@ fn copy(place: &Place) -> String {
     format!("path:{}", flake.display())
 }
 
-/// What `nix run`, `nix build` and `nix profile install` do, and that all of it can be shown and checked.
+/// What `nix run`, `nix shell`, `nix build` and `nix profile install` do, and that all of it can be shown and checked.
 #[test]
 fn the_program() {
     let Some(flakes) = Flakes::find() else { return };
     let version = flakes.nix(&["run", &flakes.ours, "--", "--version"]);
     assert_eq!(version, format!("layerstone {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(flakes.nix(&["shell", &flakes.ours, "--command", "layerstone", "--version"]), version);
     let package = &built(&flakes.nix(&["build", "--no-link", "--json", &flakes.ours]));
     assert_eq!(name(package), format!("layerstone-{}", env!("CARGO_PKG_VERSION")));
     let metadata: Value = serde_json::from_slice(&flakes.machine.read(&format!("{package}/metadata.json"))).unwrap();
