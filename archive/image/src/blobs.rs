@@ -3,7 +3,7 @@
 use crate::manifest::MANIFEST_NAME;
 use crate::tar_file::{TarFile, read_members};
 use crate::{Compression, Error, Result};
-use layerstone_oci::{INDEX_NAME, blob_name, check_json};
+use layerstone_oci::{INDEX_NAME, blob_name};
 use layerstone_store::{Digest, Directory, Error as StageError, Limit, Limits};
 use layerstone_tar::Part;
 use serde_json::Value;
@@ -156,7 +156,7 @@ pub(crate) fn read_json(part: &Part, name: &str, path: &Path, limits: &Limits) -
     limits.check(Limit::Json, part.size()).map_err(|exceeded| wrong(exceeded.to_string()))?;
     let mut bytes = Vec::new();
     part.reader().read_to_end(&mut bytes).map_err(Error::archive(path))?;
-    check_json(&bytes, limits).map_err(|exceeded| wrong(exceeded.to_string()))?;
+    limits.check_json(&bytes).map_err(|exceeded| wrong(exceeded.to_string()))?;
     Ok(bytes)
 }
 

@@ -11,7 +11,7 @@ use crate::annotation::{has_name, is_named};
 use crate::layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};
 use crate::staging::Staging;
 use crate::{
-    BlobStore, BlobWriter, Content, Descriptor, Error, Index, PutOutcome, Reference, Referrer, Result, check_json,
+    BlobStore, BlobWriter, Content, Descriptor, Error, Index, PutOutcome, Reference, Referrer, Result,
     names_annotations,
 };
 use layerstone_layer::{CompressedBlob, DigestWriter};
@@ -295,7 +295,7 @@ fn with_image(
 /// An index.json within the limits.
 fn parse_index(bytes: &[u8], path: &str, limits: &Limits) -> Result<Value> {
     let wrong = |cause: String| Error::Manifest { name: path.to_owned(), cause };
-    let checked = limits.check(Limit::Json, bytes.len() as u64).and_then(|()| check_json(bytes, limits));
+    let checked = limits.check(Limit::Json, bytes.len() as u64).and_then(|()| limits.check_json(bytes));
     checked.map_err(|exceeded| wrong(exceeded.to_string()))?;
     serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))
 }

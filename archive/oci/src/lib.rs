@@ -15,7 +15,6 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod image;
-mod json;
 mod layout;
 mod layout_file;
 mod location;
@@ -38,7 +37,6 @@ pub use artifact_kind::{ARTIFACT_KINDS, ArtifactKind, IN_TOTO, InvalidKind, PRED
 pub use blob_store::{BlobStore, BlobWriter, ExpectedImage, PutOutcome, spool_to_temp};
 pub use error::{Error, Result};
 pub use image::{Config, Image, PutImage};
-pub use json::check_json;
 pub use layerstone_layer::{CompressionParams, Content, Descriptor, Platform, media_type};
 pub use layout::OciLayout;
 pub use layout_file::{INDEX_NAME, LAYOUT_NAME, LAYOUT_TEXT, blob_name};

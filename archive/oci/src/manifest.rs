@@ -3,7 +3,7 @@
 //! What we write is compact JSON with keys in the order of the spec, so that the same image has the same digest.
 
 use crate::referrer::empty_config;
-use crate::{Descriptor, Error, Result, check_json, media_type};
+use crate::{Descriptor, Error, Result, media_type};
 use layerstone_layer::or_null;
 use layerstone_store::Limits;
 use serde::de::DeserializeOwned;
@@ -164,7 +164,7 @@ impl<D> Index<D> {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str, limits: &Limits) -> Result<T> {
     let wrong = |cause| Error::Manifest { name: name.to_owned(), cause };
-    check_json(bytes, limits).map_err(|exceeded| wrong(exceeded.to_string()))?;
+    limits.check_json(bytes).map_err(|exceeded| wrong(exceeded.to_string()))?;
     serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))
 }
 

@@ -9,7 +9,7 @@ use crate::{CompressionChoice, Error, ImageTarget, Opener, Result, find_manifest
 use layerstone_layer::Content;
 use layerstone_oci::{
     ARTIFACT_KINDS, Descriptor, IN_TOTO, Index, Manifest, PREDICATE_TYPE, Place, Platform, Reference, StoredManifest,
-    Wanted, check_json, media_type,
+    Wanted, media_type,
 };
 use layerstone_store::{Digest, Limits};
 use serde_json::{Value, json};
@@ -143,7 +143,7 @@ fn statement(path: &Path, media_type: &str, subject: &Digest, limits: &Limits) -
     let mut text = Vec::new();
     file.content.write_to(0, &mut text)?;
     let wrong = |cause: String| invalid!("not a statement: {}: {cause}", path.display());
-    check_json(&text, limits).map_err(|exceeded| wrong(exceeded.to_string()))?;
+    limits.check_json(&text).map_err(|exceeded| wrong(exceeded.to_string()))?;
     let value: Value = serde_json::from_slice(&text).map_err(|e| wrong(format!("not JSON: {e}")))?;
     let stated = value["_type"].as_str().filter(|kind| kind.starts_with("https://in-toto.io/Statement/"));
     let (predicate, bytes) = match (stated, value["predicateType"].as_str()) {

@@ -16,6 +16,7 @@ mod error;
 mod fields;
 mod file;
 mod identity;
+mod json;
 mod leftover;
 mod limits;
 mod nar_hash;

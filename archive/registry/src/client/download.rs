@@ -4,7 +4,7 @@ use crate::client::answer::body;
 use crate::client::retry::PROGRESS;
 use crate::client::{Reply, Request};
 use crate::{Error, Repository, Result};
-use layerstone_oci::{Content, Descriptor, check_json};
+use layerstone_oci::{Content, Descriptor};
 use layerstone_store::{Digest, Limit};
 use std::io::{Read, Write};
 
@@ -40,7 +40,7 @@ impl Repository {
             let name = format!("{}/{}", self.registry.host, self.name);
             return Err(Error::Digest { name, found, expected });
         }
-        check_json(&bytes, limits).map_err(|exceeded| wrong(exceeded.to_string()))?;
+        limits.check_json(&bytes).map_err(|exceeded| wrong(exceeded.to_string()))?;
         Ok(bytes)
     }
 }
