@@ -88,7 +88,7 @@ pub struct Common {
     /// How to print errors and warnings on stderr: as text, or as one JSON object a line
     #[arg(long, global = true, value_name = "FORM", default_value = "text", display_order = 903)]
     pub errors: Form,
-    /// When to sync outputs to the disk; auto: before they get their names; always: their folders afterwards, too
+    /// When to sync outputs to the disk; auto: before they get their names; always: their directories afterwards, too
     #[arg(
         long,
         global = true,
@@ -115,7 +115,7 @@ pub enum Form {
 pub enum SyncWhen {
     /// Before they get their names: outputs are whole after a power loss.
     Auto,
-    /// Their folders afterwards, too: outputs survive a power loss.
+    /// Their directories afterwards, too: outputs survive a power loss.
     Always,
     Never,
 }

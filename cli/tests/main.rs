@@ -11,6 +11,7 @@
 //! | `bad_store` | stores and layer files that have vanished, changed, or hold what they cannot |
 //! | `bases` | base images of every kind give one image: which of several is meant, what the new image keeps |
 //! | `bench` | `cargo xtask bench layering` plans and updates a small closure with every strategy |
+//! | `book` | the table of contents of docs/, and where links of all pages lead |
 //! | `cache` | what was learned about layers: nothing is read twice, nothing wrong is believed, many at once |
 //! | `checks` | what keeps an image from running is told before it is written; layers that are no image |
 //! | `chunked` | layers in zstd:chunked: the same everywhere, and fetched chunk by chunk |
@@ -39,6 +40,7 @@
 //! | `inspect` | what any file of the line is, for people and as JSON |
 //! | `keep` | plans that follow a previous one, layers asked for, a least size of layers, a base image |
 //! | `kill` | kill -9 at any moment changes no output |
+//! | `language` | what docs/style.md calls wrong stands on no page and in no help |
 //! | `layers_below` | layers that are made already, below all others: the same in every image, in one go, by ninja and make |
 //! | `legacy` | what docker archives held before there was a manifest.json |
 //! | `machines` | what other programs read and write: files of results, dry runs, schemas, a first image.json, codes of errors |
@@ -98,6 +100,7 @@ mod bad_spec;
 mod bad_store;
 mod bases;
 mod bench;
+mod book;
 mod cache;
 mod checks;
 mod chunked;
@@ -127,6 +130,7 @@ mod image_spec;
 mod inspect;
 mod keep;
 mod kill;
+mod language;
 mod layers_below;
 mod legacy;
 mod machines;

@@ -1,10 +1,12 @@
 //! The commands that README.md and the pages of docs/ show print what they say.
 //!
 //! A fence such as `json image.json` is a file of that name; the lines of a `console` fence that begin with `$ ` are run
-//! by bash, all in one folder, and what follows each is what it prints.
+//! by bash, all in one folder, and what follows each is what it prints. A page that begins with `<!-- goes on from PAGE -->`
+//! is run in the folder of that page, after it.
 
 use crate::support::docker::Docker;
 use crate::support::{Place, require_tool, skip, without_summary};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,7 +55,7 @@ case "$*" in
 esac
 "#;
 
-fn prepare(page: &str, place: &Place) {
+fn prepare(place: &Place) {
     fs::create_dir_all(place.join("root/nix/store")).unwrap();
     let made = xtask::synth::make(&place.join("root/nix/store"), &place.join("out")).unwrap();
     let bytes: u64 = made.graph.iter().map(|info| info.nar_size).sum();
@@ -61,6 +63,9 @@ fn prepare(page: &str, place: &Place) {
     place.write("bin/cargo", CARGO);
     assert!(Command::new("chmod").arg("+x").arg(place.join("bin/cargo")).status().unwrap().success());
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_layerstone"), place.join("bin/layerstone")).unwrap();
+}
+
+fn write_files(page: &str, place: &Place) {
     for (_, file, text) in fences(page).filter(|(_, file, _)| !file.is_empty()) {
         place.write(file, text);
     }
@@ -94,6 +99,29 @@ fn as_shown(found: String, expected: &str) -> String {
     if expected.contains("\n  layers ") { found } else { without_summary(&found) }
 }
 
+/// Pages whose commands are run by another test, and why.
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("programs.md", "`programs_run_in_docker`, since its images are run"),
+    ("nix-start.md", "`nix_api::walk`, since it needs Nix"),
+];
+
+/// The pages with commands that are run here, those that go on from another one behind it.
+fn chains() -> Vec<Vec<(PathBuf, String)>> {
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut chains: BTreeMap<String, Vec<(PathBuf, String)>> = BTreeMap::new();
+    for (path, page) in pages() {
+        let is_shown = fences(&page).any(|(language, ..)| language == "console");
+        if !is_shown || ELSEWHERE.iter().any(|(other, _)| *other == name(&path)) {
+            continue;
+        }
+        let first = page.strip_prefix("<!-- goes on from ").and_then(|rest| rest.split_once(" -->"));
+        let (key, at) = first.map_or((name(&path), 0), |(first, _)| (first.to_owned(), usize::MAX));
+        let chain = chains.entry(key).or_default();
+        chain.insert(at.min(chain.len()), (path, page));
+    }
+    chains.into_values().collect()
+}
+
 #[test]
 fn commands_print_what_it_says() {
     if !["bash", "busybox", "make", "ninja", "python3", "cmp", "docker-registry"].into_iter().all(require_tool) {
@@ -104,23 +132,32 @@ fn commands_print_what_it_says() {
         return;
     }
     let mut count = 0;
-    for (path, page) in pages() {
-        let consoles = fences(&page).filter(|(language, ..)| *language == "console");
-        let all: Vec<_> = consoles.flat_map(|(.., text)| commands(text)).collect();
-        // What runs in docker, and what needs Nix, are tests of their own.
-        let is_elsewhere = |command: &str| command.starts_with("docker run") || command.starts_with("nix ");
-        if all.is_empty() || all.iter().any(|(command, _)| is_elsewhere(command)) {
-            continue;
-        }
-        count += all.len();
+    for chain in chains() {
         let place = Place::new();
-        prepare(&page, &place);
-        for (command, expected) in all {
-            let found = as_shown(without_times(&run(command, &place)), &expected);
-            assert_eq!(found, without_times(&expected), "{}: $ {command}", path.display());
+        prepare(&place);
+        for (path, page) in chain {
+            write_files(&page, &place);
+            let consoles = fences(&page).filter(|(language, ..)| *language == "console");
+            for (command, expected) in consoles.flat_map(|(.., text)| commands(text)) {
+                let found = as_shown(without_times(&run(command, &place)), &expected);
+                assert_eq!(found, without_times(&expected), "{}: $ {command}", path.display());
+                count += 1;
+            }
         }
     }
-    assert!(count > 10, "{count}");
+    assert!(count > 100, "{count}");
+}
+
+/// Commands are shown in README.md and docs/ alone, where they are run.
+#[test]
+fn no_other_page_shows_commands() {
+    for page in crate::book::pages().into_iter().filter(|page| page != "README.md" && !page.starts_with("docs/")) {
+        let text = fs::read_to_string(top().join(&page)).unwrap();
+        assert!(!text.contains("```console"), "{page}: nothing runs its commands");
+    }
+    for (page, reason) in ELSEWHERE {
+        assert!(top().join("docs").join(page).is_file(), "{page}: {reason}");
+    }
 }
 
 /// A program of each language, built and run in docker as docs/programs.md says.
@@ -132,7 +169,8 @@ fn programs_run_in_docker() {
     let Some(docker) = Docker::find() else { return };
     let page = fs::read_to_string(top().join("docs/programs.md")).unwrap();
     let place = Place::new();
-    prepare(&page, &place);
+    prepare(&place);
+    write_files(&page, &place);
     // Each command may use what those before it set.
     let all: Vec<_> = fences(&page).filter(|(language, ..)| *language == "console").collect();
     let _turn = docker.turn();
@@ -147,28 +185,4 @@ fn programs_run_in_docker() {
     assert_eq!(count, 4);
     let images = ["rust", "go", "python", "node"].map(|name| format!("hello-{name}:1"));
     let _ = Command::new("docker").arg("rmi").args(images).output();
-}
-
-#[test]
-fn links_lead_somewhere() {
-    let mut count = 0;
-    for (path, page) in pages() {
-        let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for link in links.filter(|link| !link.contains(':')) {
-            let file = link.split('#').next().unwrap();
-            assert!(path.parent().unwrap().join(file).exists(), "{}: {link}", path.display());
-            count += 1;
-        }
-    }
-    assert!(count > 10, "{count}");
-}
-
-/// Each page is a chapter of the book.
-#[test]
-fn pages_are_in_the_summary() {
-    let summary = fs::read_to_string(top().join("docs/SUMMARY.md")).unwrap();
-    for (path, _) in pages().into_iter().skip(1) {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(name == "SUMMARY.md" || summary.contains(&format!("]({name})")), "{name} is not in docs/SUMMARY.md");
-    }
 }

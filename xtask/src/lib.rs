@@ -1,10 +1,11 @@
-//! What layerstone's tests share with its developer tasks: the synthetic store and the golden facts about it, the stamp of a
-//! lab, what fuzzing found, and how cargo is run.
+//! What layerstone's tests share with its developer tasks: the book, the synthetic store and the golden facts about it,
+//! the stamp of a lab, what fuzzing found, and how cargo is run.
 //!
 //! The tasks themselves are the binary: `cargo xtask help` lists them.
 
 #![forbid(unsafe_code)]
 
+pub mod book;
 pub mod stamp;
 pub mod synth;
 

@@ -59,6 +59,18 @@ enum Task {
     /// Write in which weeks Debian's packages were updated, and the graphs that `bench history` replays; needs Debian 12 and
     /// a network
     Updates(updates::Options),
+    /// Put the pages of docs/ together with the help of all commands, and make the book of them with mdbook
+    Book {
+        /// Directory that receives src and html [default: target/book at the workspace's top]
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+        /// Address of the repository's files, such as https://host.example/layerstone/blob/main [default: copies in the book]
+        #[arg(long, value_name = "URL")]
+        repository: Option<String>,
+        /// Write src alone, without mdbook
+        #[arg(long)]
+        pages_only: bool,
+    },
     /// Write the man pages
     Man {
         /// Folder that receives them [default: target/man at the workspace's top]
@@ -87,6 +99,9 @@ fn run(task: Task) -> Result<()> {
         Task::Crash(task) => crash::run(&task),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Updates(options) => updates::run(&options),
+        Task::Book { output, repository, pages_only } => {
+            book(&output.unwrap_or_else(|| top().join("target/book")), repository.as_deref(), pages_only)
+        }
         Task::Man { output } => man(&output.unwrap_or_else(|| top().join("target/man"))),
     }
 }
@@ -106,6 +121,17 @@ fn synth(store_dir: &Path, out_dir: &Path) -> Result<()> {
 fn dist(folder: &Path, profile: &str) -> Result<()> {
     let binary = dist::build(folder, profile)?;
     println!("{} {} bytes", binary.display(), binary.metadata()?.len());
+    Ok(())
+}
+
+fn book(folder: &Path, repository: Option<&str>, pages_only: bool) -> Result<()> {
+    xtask::book::assemble(&top(), folder, repository)?;
+    if pages_only {
+        return Ok(());
+    }
+    let mut mdbook = std::process::Command::new("mdbook");
+    process::run(mdbook.arg("build").arg(folder)).context("`cargo install mdbook --locked` installs mdbook")?;
+    println!("{}", folder.join("html/index.html").display());
     Ok(())
 }
 

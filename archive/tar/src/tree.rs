@@ -357,7 +357,7 @@ pub(crate) mod tests {
             let read = |count: usize| LayerTree::read(Cursor::new(tar(&(0..count).map(deep).collect::<String>())));
             assert!(read(100).is_ok(), "{ending}");
             let error = read(130).unwrap_err().to_string();
-            let expected = "folders that no header describes, expected at most 250000 (limit implied-directories)";
+            let expected = "directories that no header describes, expected at most 250000 (limit implied-directories)";
             assert!(error.ends_with(expected), "{error}");
         }
         // Those that have a header count nothing.

@@ -18,7 +18,8 @@ use std::path::PathBuf;
 #[derive(Args, Default)]
 #[command(next_help_heading = "Base image")]
 pub struct BaseArgs {
-    /// Image to build on: a file or folder of images (FILE[#NAME:TAG], oci:DIR, …), registry:REF, docker:NAME or podman:NAME
+    /// Image to build on: a file or directory of images (FILE[#NAME:TAG], oci:DIR, …), registry:REF, docker:NAME or
+    /// podman:NAME
     #[arg(long, value_name = "PLACE")]
     base: Option<OsString>,
     #[command(flatten)]

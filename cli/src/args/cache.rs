@@ -14,7 +14,7 @@ pub const CACHE: &str = "LAYERSTONE_CACHE";
 #[command(next_help_heading = "Cache")]
 pub struct CacheArgs {
     /// Directory that caches what layers are, so that none is read twice [default: $LAYERSTONE_CACHE, or layerstone in the
-    /// user's cache folder]
+    /// user's cache directory]
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     cache: Option<PathBuf>,
     /// Use no cache

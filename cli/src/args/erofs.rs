@@ -10,14 +10,14 @@ use std::path::PathBuf;
 /// Layers as EROFS file systems.
 #[derive(Args)]
 pub struct ErofsArgs {
-    /// Folder to keep each layer in as an EROFS file system, sha256/XX/DIFFID.erofs, for containerd's
+    /// Directory to keep each layer in as an EROFS file system, sha256/XX/DIFFID.erofs, for containerd's
     /// `layer_content_caches`; experimental
     #[arg(id = "erofs_cache", long = "erofs-cache", value_name = "DIR")]
     pub directory: Option<PathBuf>,
 }
 
 impl ErofsArgs {
-    /// Opens the folder, if there is one.
+    /// Opens the directory, if there is one.
     pub fn open(&self, limits: Limits) -> Result<Option<ErofsCache>> {
         Ok(self.directory.as_deref().map(|directory| ErofsCache::open(directory, limits)).transpose()?)
     }

@@ -12,13 +12,14 @@ pub struct RootArgs {
     /// How contents get into the root [default: links]
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
-    /// With --mode copy: leave links to folders as they are, and put contents through them (rsync's -K instead of -k)
+    /// With --mode copy: leave links to directories as they are, and put contents through them (rsync's -K instead of
+    /// -k)
     #[arg(long)]
     keep_dirlinks: bool,
-    /// Files, a folder or a tar of this machine to copy into the image, such as ./app:/bin/app, conf/:/etc/app,
+    /// Files, a directory or a tar of this machine to copy into the image, such as ./app:/bin/app, conf/:/etc/app,
     /// rootfs.tar:/; options behind it: mode=0755, uid=N, gid=N, exclude=GLOB, unpack=true or false, layer=NAME for a layer
     /// of their own, libraries=true for what --with-libraries does, divide=DEPTH and layers=N for a
-    /// folder of packages in several layers
+    /// directory of packages in several layers
     #[arg(long, value_name = "FROM:TO[,KEY=VALUE...]")]
     copy: Vec<CopyEntry>,
     /// Copy too what the programs among these files need to start, from this machine: interpreters and shared libraries, into
@@ -39,8 +40,8 @@ pub struct RootArgs {
     /// Keep extended attributes (user.*) and file capabilities of the files that are stored
     #[arg(long)]
     xattrs: bool,
-    /// Let contents, helpers and the script replace what is of another kind in the base image (a link by a folder, a folder by a
-    /// file), and helpers its files
+    /// Let contents, helpers and the script replace what is of another kind in the base image (a link by a directory,
+    /// a directory by a file), and helpers its files
     #[arg(long)]
     replace: bool,
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Where root scripts run")]
 pub struct ScriptArgs {
-    /// Where to run them: vm (kvm, or else emulation), kvm, emulation, userns, or namespace (root, and no wall between the
+    /// Where to run them: vm (kvm, or else emulation), kvm, emulation, userns, or namespace (root, and nothing between the
     /// script and this kernel) [default: kvm, or else userns, or else emulation]
     #[arg(long, value_name = "BACKEND", value_parser = |text: &str| text.parse::<Choice>())]
     backend: Option<Choice>,
@@ -35,7 +35,7 @@ pub struct MachineArgs {
     /// Linux kernel of a virtual machine [default: the newest in /boot, those for virtual machines first]
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
-    /// Folder to keep merged bases of virtual machines in
+    /// Directory to keep merged bases of virtual machines in
     #[arg(long, value_name = "DIR")]
     base_cache: Option<PathBuf>,
     /// Seconds until a virtual machine must have begun [default: 10 with kvm, 150 with emulation]

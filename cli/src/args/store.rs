@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Store")]
 pub struct StoreArgs {
-    /// Folder below which the store is read; no output names it
+    /// Directory below which the store is read; no output names it
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
     /// The store directory, as it is called in the image; a relative one is where it is on this machine

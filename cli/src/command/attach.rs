@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// An image for several platforms is its index, unless --platform picks one of it.
 #[derive(Args)]
 pub struct Options {
-    /// The image: HOST/NAME:TAG or HOST/NAME@sha256:HEX in a registry, or the folder of an OCI layout
+    /// The image: HOST/NAME:TAG or HOST/NAME@sha256:HEX in a registry, or the directory of an OCI layout
     #[arg(value_name = "IMAGE")]
     image: OsString,
     /// The files

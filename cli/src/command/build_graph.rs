@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 ///
 /// There is an edge for each stage and each layer.
 /// ninja runs what is new: the graph is written again when the plan changes, and layers are called after what is in them,
-/// so that one changed store path makes one layer and the image anew.
+/// so that one changed store path makes one layer and the image again.
 #[derive(Args)]
 pub struct NinjaOptions {
     #[command(flatten)]

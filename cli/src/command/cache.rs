@@ -55,7 +55,7 @@ pub struct VerifyOptions {
 /// Which cache.
 #[derive(Args)]
 pub struct CacheArgs {
-    /// The cache's folder [default: $LAYERSTONE_CACHE, or layerstone in the user's cache folder]
+    /// The cache's directory [default: $LAYERSTONE_CACHE, or layerstone in the user's cache directory]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 }

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 /// that is missing, programs of another architecture, users that no passwd has. Status 1 if something is found.
 #[derive(Args)]
 pub struct Options {
-    /// The image: an image.json, a file or folder of images, registry:REF, docker:NAME or podman:NAME
+    /// The image: an image.json, a file or directory of images, registry:REF, docker:NAME or podman:NAME
     #[arg(value_name = "IMAGE")]
     image: OsString,
     /// Compare the image with a policy (layerstone/policy): sizes, packages, files, config, licences, signatures; may be given

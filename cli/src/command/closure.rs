@@ -53,7 +53,7 @@ pub struct Options {
     /// Begin with what an image spec names in contents and config; use its graph or database if no other is named
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
-    /// Begin with what a layer holds and refers to; a folder stands for the layer files in it
+    /// Begin with what a layer holds and refers to; a directory stands for the layer files in it
     ///
     /// With a references graph, paths that it does not have are left out, with a warning: files may mention what is no
     /// input, and Nix does not look for it either.

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 /// Copy an image from anywhere to anywhere
 ///
-/// SRC is a file or folder of images (FILE[#NAME:TAG], oci:DIR, oci-archive:FILE, docker-archive:FILE, dir:DIR),
+/// SRC is a file or directory of images (FILE[#NAME:TAG], oci:DIR, oci-archive:FILE, docker-archive:FILE, dir:DIR),
 /// registry:REF, docker:NAME, podman:NAME, or an image.json. Layers stay as they are compressed, and manifests with them, unless
 /// --compression asks for something else; layers that are plain are compressed with gzip where DST keeps OCI images.
 #[derive(Args)]

@@ -19,7 +19,7 @@ pub struct Options {
     /// The image, HOST/NAME:TAG or HOST/NAME@sha256:HEX
     #[arg(value_name = "REF")]
     reference: String,
-    /// Delete it; without this flag, only what would be deleted is told
+    /// Delete it; without this flag, layerstone only says what it would delete
     #[arg(long)]
     yes: bool,
     #[command(flatten)]

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 /// Run a command as the builder of a Nix derivation
 ///
 /// For derivations with __structuredAttrs whose builder is layerstone: every attribute whose name ends in .json becomes a
-/// file of that name in the build's folder, references graphs of exportReferencesGraph among them, and so does every text
-/// whose name ends in .sh. Folders of outputs that the command names files in are made. Then the command runs as if
-/// layerstone had been called with it, with what the attribute `env` says in its environment.
+/// file of that name in the build's directory, references graphs of exportReferencesGraph among them, and so does
+/// every text whose name ends in .sh. Directories of outputs that the command names files in are made. Then the
+/// command runs as if layerstone had been called with it, with what the attribute `env` says in its environment.
 #[derive(Args)]
 pub struct Options {
     /// Give the image spec in this file the hash in the output's name as its tag

@@ -18,7 +18,7 @@ use std::ffi::OsString;
 /// A registry deletes the manifest; its blobs stay until nobody refers to them and it collects them, and so they do in a layout.
 #[derive(Args)]
 pub struct Options {
-    /// The image: HOST/NAME:TAG or HOST/NAME@sha256:HEX in a registry, or the folder of an OCI layout
+    /// The image: HOST/NAME:TAG or HOST/NAME@sha256:HEX in a registry, or the directory of an OCI layout
     #[arg(value_name = "IMAGE")]
     image: OsString,
     /// What to take away, as `layerstone discover` lists it

@@ -8,7 +8,7 @@ use clap::Args;
 
 /// Print the digest of an image's manifest or index
 ///
-/// With a platform, that of the image for it. NAME@DIGEST is the same image for ever.
+/// With a platform, that of the image for it. NAME@DIGEST always is the same image.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]

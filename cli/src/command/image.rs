@@ -33,7 +33,7 @@ use std::time::Instant;
 /// compressed, as its layer file says or with gzip. A registry is asked for each layer first, and sent what it lacks.
 #[derive(Args)]
 pub struct Options {
-    /// Layer files, the bottom one first; a folder stands for those that `layer --all` has put there
+    /// Layer files, the bottom one first; a directory stands for those that `layer --all` has put there
     #[arg(value_name = "LAYER.JSON", required = true)]
     layers: Vec<PathBuf>,
     /// Image spec: name, tag, config, …

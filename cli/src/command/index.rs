@@ -18,7 +18,7 @@ use std::time::Instant;
 /// Each image keeps its manifest. What it runs on is taken from its config; two for the same platform are an error.
 #[derive(Args)]
 pub struct Options {
-    /// The images: image.json files, files or folders of images, registry:REF, docker:NAME or podman:NAME
+    /// The images: image.json files, files or directories of images, registry:REF, docker:NAME or podman:NAME
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<OsString>,
     /// Where to write: oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG

@@ -15,18 +15,18 @@ use std::path::{Path, PathBuf};
 
 /// Write an image.json to begin with, which `build` takes as it is
 ///
-/// FROM is a program, a folder or a tar, which is copied into the image, or a store path or a link to one, such as
+/// FROM is a program, a directory or a tar, which is copied into the image, or a store path or a link to one, such as
 /// ./result, whose contents are put there. A program becomes the command of the image; so does the program that is called
 /// like a package. What programs need of this machine is copied too. Without FROM the image is empty.
 #[derive(Args)]
 pub struct Options {
-    /// A program, a folder, a tar, a store path, or a link to one
+    /// A program, a directory, a tar, a store path, or a link to one
     #[arg(value_name = "FROM")]
     from: Option<PathBuf>,
     /// Where to write it, - for stdout
     #[arg(short, long, value_name = "IMAGE.JSON", default_value = "image.json")]
     output: PathBuf,
-    /// What the image is called [default: what FROM is called, or the current folder]
+    /// What the image is called [default: what FROM is called, or the current directory]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Command to run, one word for each --cmd

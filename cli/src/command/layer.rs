@@ -48,8 +48,8 @@ pub struct Options {
     /// Make the layer that has this key, wherever it lies: what `ninja` and `make` call layers
     #[arg(long, value_name = "KEY", conflicts_with_all = ["index", "all", "behind"])]
     key: Option<String>,
-    /// Make all layers, as 000.layer.json and so on in a folder; those that an earlier run wrote there and this one does
-    /// not are removed, as .layerstone-outputs in the folder tells them
+    /// Make all layers, as 000.layer.json and so on in a directory; those that an earlier run wrote there and this one
+    /// does not are removed, as .layerstone-outputs in the directory tells them
     #[arg(long, conflicts_with = "behind")]
     all: bool,
     /// Append the files of all layers to the tar of this layer, as dockerTools' buildImage does: the layer of a single
@@ -66,15 +66,15 @@ pub struct Options {
     /// nix-snapshotter: annotations name the paths
     #[arg(long, requires = "blob", conflicts_with_all = ["tar", "index", "key", "all", "behind", "known", "xattrs", "tarsum", "erofs_cache"])]
     mounts: bool,
-    /// List the store paths of --mounts in the file store-paths of this directory, and name it alone, as nix-snapshotter 0.3 has
-    /// it: a path of the store
+    /// List the store paths of --mounts in the file store-paths of this directory, and name it alone, as
+    /// nix-snapshotter 0.3 has it: a path of the store
     #[arg(long, value_name = "DIR", requires = "mounts")]
     nix_closure: Option<PathBuf>,
     #[command(flatten)]
     compression: CompressionArgs,
     #[command(flatten)]
     erofs: ErofsArgs,
-    /// Take what layer files in this folder say of layers that have the same recipe, without reading their files
+    /// Take what layer files in this directory say of layers that have the same recipe, without reading their files
     #[arg(id = "known", long = "known", value_name = "DIR", conflicts_with_all = ["behind", "blob", "blobs", "tarsum"])]
     prior: Option<PathBuf>,
     /// Keep extended attributes and file capabilities
@@ -83,7 +83,7 @@ pub struct Options {
     /// Compute docker's tarsum too
     #[arg(long)]
     tarsum: bool,
-    /// Layer file to write; with --all, the folder, made if its parent is there
+    /// Layer file to write; with --all, the directory, made if its parent is there
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
     #[command(flatten)]

@@ -68,7 +68,7 @@ pub struct Options {
     exclude: Vec<PathWord>,
     #[command(flatten)]
     plan: PlanArgs,
-    /// Plan to write; for several closures the folder that receives NAME.layers.json for each NAME.closure.json
+    /// Plan to write; for several closures the directory that receives NAME.layers.json for each NAME.closure.json
     #[arg(short, long, value_name = "LAYERS.JSON", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 #[command(hide = true)]
 pub struct Options {
-    /// Folder to write them to
+    /// Directory to write them to
     #[arg(id = "folder", value_name = "FOLDER")]
     directory: PathBuf,
 }

@@ -24,8 +24,8 @@ use std::time::Instant;
 /// .tar.zst zstd.
 #[derive(Args)]
 pub struct Options {
-    /// The images: all of a file or folder, the one of FILE#NAME:TAG under that name, or registry:REF, docker:NAME and
-    /// other places
+    /// The images: all of a file or directory, the one of FILE#NAME:TAG under that name, or registry:REF, docker:NAME
+    /// and other places
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<OsString>,
     /// Archive to write, - for stdout; or docker: or podman:

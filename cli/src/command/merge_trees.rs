@@ -14,18 +14,19 @@ use layerstone_store::{Output, write_whole};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Merge folders and tars into one tree
+/// Merge directories and tars into one tree
 ///
-/// It does what dockerTools' mergeDrvs does. Of two files or links of one name the last one wins, with a warning if they differ; folders are merged, and a folder
-/// and something else of one name are an error. Tars may be compressed with gzip, zstd, xz or bzip2.
+/// It does what dockerTools' mergeDrvs does. Of two files or links with the same name the last one wins, with a warning if
+/// they differ; directories are merged, and a directory and something else of one name are an error. Tars may be
+/// compressed with gzip, zstd, xz or bzip2.
 ///
-/// The output is a new folder, or if its name ends in .tar, a tar that belongs to root.
+/// The output is a new directory, or if its name ends in .tar, a tar that belongs to root.
 #[derive(Args)]
 pub struct Options {
-    /// Folders, links to folders, tars
+    /// Directories, links to directories, tars
     #[arg(value_name = "SOURCE", required = true)]
     sources: Vec<PathBuf>,
-    /// Folder or tar to make
+    /// Directory or tar to make
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
     /// Merge nothing, but write a file that names the sources: what depends on it depends on them

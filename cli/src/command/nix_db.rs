@@ -47,7 +47,8 @@ pub struct Options {
 /// Who owns the database.
 #[derive(Args)]
 pub struct NixOwnerArgs {
-    /// User that owns the store's folder and the database of Nix, for use by this user alone [default: the base's, or 0]
+    /// User that owns the store's directory and the database of Nix, for use by this user alone [default: the base's,
+    /// or 0]
     #[arg(long, value_name = "N")]
     pub nix_uid: Option<u32>,
     /// Group, likewise [default: the base's, or 0]

@@ -19,7 +19,7 @@ use std::path::Path;
 /// sent, several at a time, or taken over from --mount-from; what breaks off is taken up again.
 #[derive(Args)]
 pub struct Options {
-    /// The image: an image.json, a file or folder of images, registry:REF, docker:NAME or podman:NAME
+    /// The image: an image.json, a file or directory of images, registry:REF, docker:NAME or podman:NAME
     #[arg(value_name = "IMAGE")]
     image: OsString,
     /// Where to put it, HOST/NAME:TAG [default tag: the image's own]

@@ -19,7 +19,7 @@ pub struct Options {
     /// Which contents, and the package that they link to; or an entry of image.json's "helpers", as JSON
     #[arg(value_name = "NAME[=PATH]")]
     helper: Helper,
-    /// Folder to make
+    /// Directory to make
     #[arg(id = "folder", value_name = "DIR")]
     directory: PathBuf,
     #[command(flatten)]

@@ -26,9 +26,10 @@ const NAME: &str = "root";
 
 /// Make the customisation layer: merge contents, run a script
 ///
-/// The folders of all contents are merged as lndir does: folders are made, files become links into the store, links are
-/// copied. The first of two that disagree wins. Ready contents give way to all of them. Then the script runs in the layer's folder, with bash -e, an empty
-/// environment, without a network, and with nothing but that folder and TMPDIR to write to.
+/// The directories of all contents are merged as lndir does: directories are made, files become links into the store,
+/// links are copied. The first of two that disagree wins. Ready contents give way to all of them. Then the script runs
+/// in the layer's directory, with bash -e, an empty environment, without a network, and with nothing but that
+/// directory and TMPDIR to write to.
 ///
 /// The layer file also lists the store paths that the layer refers to, for `closure --layer`.
 #[derive(Args)]
@@ -42,7 +43,7 @@ pub struct Options {
     /// Script to run in the layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    /// Make it an error if contents disagree about a link or file, or about the mode of a folder that is copied
+    /// Make it an error if contents disagree about a link or file, or about the mode of a directory that is copied
     #[arg(long)]
     strict: bool,
     #[command(flatten)]

@@ -13,7 +13,7 @@ const GIVEN: &str = "\"$@\"";
 
 /// Run the command line that a file holds
 ///
-/// Each line of the file is a word, but for a first one that begins with `#!`: with `#!/…/layerstone script` there, the
+/// Each line of the file is a word, except a first one that begins with `#!`: with `#!/…/layerstone script` there, the
 /// file is a program that needs no shell. What it is called with comes behind its words, or in the place of a line `"$@"`.
 #[derive(Args)]
 pub struct Options {

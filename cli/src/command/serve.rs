@@ -36,7 +36,7 @@ const LOG: &str = "layerstone::serve";
 /// SIGTERM end it, when what is being sent is sent.
 #[derive(Args)]
 pub struct Options {
-    /// The images: image.json files, files or folders of images, registry:REF, docker:NAME or podman:NAME
+    /// The images: image.json files, files or directories of images, registry:REF, docker:NAME or podman:NAME
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<OsString>,
     /// Where to answer; port 0 for any that is free

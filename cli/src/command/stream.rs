@@ -21,7 +21,7 @@ pub struct Options {
     /// What the image is called, instead of the conf's repo_tag
     #[arg(short = 't', long = "repo_tag", visible_alias = "repo-tag", value_name = "NAME:TAG")]
     repo_tag: Option<String>,
-    /// Folder below which the store is read; no output names it
+    /// Directory below which the store is read; no output names it
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
     /// Where to write, - for stdout; a name that ends in .gz or .zst is compressed

@@ -106,7 +106,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("detach", &["detach oci:pulled --type spdx"]),
     ("merge", &["merge web.tar other.tar -o both.tar", "merge web.tar oci:pulled -o both.tar.gz"]),
     ("helper", &["helper fakeNss users", "helper tmp temporary"]),
-    ("merge-trees", &["merge-trees folder layers -o tree", "merge-trees folder root.tar -o tree.tar"]),
+    ("merge-trees", &["merge-trees files layers -o tree", "merge-trees files root.tar -o tree.tar"]),
     ("tarsum", &["tarsum root.tar", "tarsum < root.tar"]),
     ("inspect", &["inspect web.tar", "inspect web.tar --files '*.so*'", "inspect web.layers.json"]),
     ("diff", &["diff web.tar other.tar --changed", "diff web.layers.json web.layers.json"]),

@@ -34,6 +34,7 @@ fn prepare(place: &Place) -> Option<()> {
         ("c.closure.json", "web.closure.json"),
         ("p.layers.json", "web.layers.json"),
         ("ok.tar", "web.tar"),
+        ("folder", "files"),
     ] {
         fs::rename(place.join(from), place.join(to)).unwrap();
     }

@@ -65,7 +65,11 @@ fn members() {
             "a name: found 1000000 bytes, expected at most 4096 (limit name)",
         ),
         ("target", vec![member("k", b'K', &long), member("x", b'2', b"")], "a link target: found 1000000 bytes"),
-        ("folders", folders, "folders that no header describes, expected at most 250000 (limit implied-directories)"),
+        (
+            "folders",
+            folders,
+            "directories that no header describes, expected at most 250000 (limit implied-directories)",
+        ),
         ("links", links, "bytes, expected at most 16777216 (limit link-targets)"),
     ] {
         write_layer(&place, name, &members);

@@ -1,4 +1,4 @@
-//! README.md and docs/nix2container.md: the expressions that need no nixpkgs build as they stand there.
+//! docs/nix.md and docs/nix2container.md: the expressions that need no nixpkgs build as they stand there.
 
 use super::machine::Machine;
 use crate::support::archive::{config, manifest};
@@ -24,7 +24,7 @@ fn the_expressions_build() {
     symlink(top.join("nix"), machine.place.join("page/nix")).unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_layerstone"), machine.place.join("page/layerstone")).unwrap();
     let mut tar = Vec::new();
-    let bytes = machine.read(&build(&machine, include_str!("../../../README.md")));
+    let bytes = machine.read(&build(&machine, include_str!("../../../docs/nix.md")));
     flate2::read::MultiGzDecoder::new(&*bytes).read_to_end(&mut tar).unwrap();
     assert_eq!(manifest(&tar)["RepoTags"], json!(["page:1"]));
     let stream = build(&machine, include_str!("../../../docs/nix2container.md"));

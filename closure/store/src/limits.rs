@@ -101,7 +101,7 @@ pub const LIMITS: [Description; 27] = [
     // PATH_MAX of Linux (limits.h): no container could have the file.
     row(Limit::Name, "name", 4096, "bytes"),
     // A name of 4096 bytes is one of 2048 directories. Tools that write layers describe all directories but a few.
-    row(Limit::ImpliedDirectories, "implied-directories", 250_000, "folders that no header describes"),
+    row(Limit::ImpliedDirectories, "implied-directories", 250_000, "directories that no header describes"),
     row(Limit::LinkTargets, "link-targets", 16 << 20, "bytes"),
     // Engines run images of some hundred layers at most (127 in docker's classic store).
     row(Limit::Layers, "layers", 20_000, "layers"),
@@ -116,7 +116,7 @@ pub const LIMITS: [Description; 27] = [
     // Configs and manifests have five. serde_json reads no more than 127, whatever is allowed here.
     row(Limit::JsonDepth, "json-depth", 64, "arrays and objects within each other"),
     // As many as a name of 4096 bytes can have. Nothing here recurses into them; tools that do end at about a thousand.
-    row(Limit::Depth, "depth", 2_048, "folders within each other"),
+    row(Limit::Depth, "depth", 2_048, "directories within each other"),
     // An index lists an image for each platform, and one of Go's has some twenty.
     row(Limit::Fetched, "fetched", 100, "manifests"),
     // `git archive` writes 52. They are kept for each member.

@@ -38,7 +38,7 @@ pub struct ImageArgs {
     /// Environment variable
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// Folder to run in
+    /// Directory to run in
     #[arg(long, value_name = "DIR")]
     working_dir: Option<String>,
     /// User to run as

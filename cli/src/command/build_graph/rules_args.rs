@@ -18,7 +18,7 @@ pub struct RulesArgs {
     /// Where the image goes: FILE, oci:DIR or oci-archive:FILE [default: the spec's name with .tar.gz behind]
     #[arg(long, value_name = "PLACE")]
     pub image: Option<OsString>,
-    /// Folder for all files between
+    /// Directory for all files between
     #[arg(id = "folder", long = "folder", value_name = "DIR", default_value = "layerstone.build")]
     pub directory: PathBuf,
     /// Plan of the image before, whose layers are kept

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf, absolute};
 
-/// Folders of which one makes a folder the root of an image.
+/// Directories of which one makes a directory the root of an image.
 const OF_A_ROOT: [&str; 8] = ["bin", "sbin", "etc", "usr", "lib", "opt", "var", "srv"];
 /// What the name of a tar ends in.
 const TARS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2"];
@@ -28,7 +28,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// What a path is made into; without one an empty image, called like the current folder.
+    /// What a path is made into; without one an empty image, called like the current directory.
     pub fn of(from: Option<&Path>, output: &Path, store: &Store) -> Result<Draft> {
         let Some(from) = from else { return Ok(Draft::named(&name_of(Path::new("."))?)) };
         if let Ok(path) = store.resolve(from)
@@ -102,7 +102,7 @@ impl Draft {
     }
 }
 
-/// What is left out of a folder that the image.json is in: it, and archives of images that are built beside it.
+/// What is left out of a directory that the image.json is in: it, and archives of images that are built beside it.
 fn excluded(from: &Path, output: &Path) -> Vec<String> {
     let real = || Some((directory_of(output).canonicalize().ok()?, from.canonicalize().ok()?));
     let Some((directory, from)) = real().filter(|_| output != Path::new("-")) else { return Vec::new() };
@@ -111,7 +111,7 @@ fn excluded(from: &Path, output: &Path) -> Vec<String> {
     names.iter().filter_map(|name| Some(below.join(name).to_str()?.to_owned())).collect()
 }
 
-/// The program of this name in a folder, or the only one there.
+/// The program of this name in a directory, or the only one there.
 fn program_in(folder: &Path, name: &str) -> Result<Option<String>> {
     if is_program(&folder.join(name)) {
         return Ok(Some(name.to_owned()));
@@ -129,7 +129,7 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// What a path is called in the image.json, whose folder relative paths begin in.
+/// What a path is called in the image.json, whose directory relative paths begin in.
 fn text_of(path: &Path, output: &Path) -> Result<String> {
     let here = directory_of(output) == Path::new(".");
     let path = if here {
@@ -141,7 +141,7 @@ fn text_of(path: &Path, output: &Path) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// The folder that a file is in.
+/// The directory that a file is in.
 fn directory_of(file: &Path) -> PathBuf {
     match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -149,7 +149,7 @@ fn directory_of(file: &Path) -> PathBuf {
     }
 }
 
-/// The last name of a path, which may be one of folders above it, such as `..`.
+/// The last name of a path, which may be one of directories above it, such as `..`.
 fn name_of(path: &Path) -> Result<String> {
     let context = || format!("cannot find: {}", path.display());
     let path = match path.components().next_back() {

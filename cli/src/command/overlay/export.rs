@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 /// Write the files of an image as one flat tar, as a container sees them
 ///
 /// Layers are put over each other, whiteouts applied, in memory: nothing is unpacked, and no root is needed. Every file
-/// stands once, folders first, with the mode, owner, time and extended attributes of its layer. Every byte of the layers is
-/// checked against their diff IDs. The tar is not compressed.
+/// stands once, directories first, with the mode, owner, time and extended attributes of its layer. Every byte of the
+/// layers is checked against their diff IDs. The tar is not compressed.
 #[derive(Args)]
 pub struct Options {
     /// The image: FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place

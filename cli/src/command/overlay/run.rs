@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 /// --store-closure, no network, and a clean environment. A script without #! is read by /bin/sh -e. What it adds, changes
 /// and deletes becomes the layer; the layer file also lists the store paths that the layer refers to.
 ///
-/// It runs in a virtual machine (KVM), or where there is none in a user namespace, or in an emulated machine: see `overlay
+/// It runs in a virtual machine (KVM), or without KVM in a user namespace, or in an emulated machine: see `overlay
 /// probe`. All of them give the same bytes.
 #[derive(Args)]
 pub struct Options {
@@ -50,7 +50,7 @@ pub struct Options {
     /// in PATH
     #[arg(long, value_name = "CLOSURE.JSON")]
     store_closure: Option<PathBuf>,
-    /// Script to run in the layer's folder when all else is done
+    /// Script to run in the layer's directory when all else is done
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
     #[command(flatten)]

@@ -236,7 +236,7 @@ fn of_no_such_image(text: &str) -> Option<String> {
     Some(format!("{path}#{first}"))
 }
 
-/// A folder whose parent is not there.
+/// A directory whose parent is not there.
 fn of_no_folder(text: &str) -> Option<String> {
     let starts = ["cannot make the folder: ", "cannot write man pages: "];
     let path = starts.iter().find_map(|start| text.strip_prefix(start))?.split(": No").next()?;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// The scripts beside the mount.
 #[derive(Args)]
-#[command(next_help_heading = "Hooks, in the folder of mnt, layer and work; with programs of --store-closure")]
+#[command(next_help_heading = "Hooks, in the directory of mnt, layer and work; with programs of --store-closure")]
 pub struct HookArgs {
     /// Script to run before the base and the layer are mounted
     #[arg(long, value_name = "FILE")]
