@@ -70,7 +70,7 @@ fn links_of_the_book_lead_somewhere() {
     let listed = links(&fs::read_to_string(source.join("SUMMARY.md")).unwrap());
     assert!(listed.contains(&"command-build.md".to_owned()) && listed.contains(&"archive-spec-format.md".to_owned()));
     let count: usize = listed.iter().map(|page| check_links(&source.join(page))).sum();
-    assert!(count > 300, "{count}");
+    assert!(count > 200, "{count}");
     let there: BTreeSet<String> =
         fs::read_dir(&source).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     let pages: BTreeSet<String> =
