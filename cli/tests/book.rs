@@ -75,6 +75,7 @@ fn links_of_the_book_lead_somewhere() {
         fs::read_dir(&source).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     let pages: BTreeSet<String> =
         there.into_iter().filter(|name| name.ends_with(".md") && name != "SUMMARY.md").collect();
+    assert_eq!(listed.len(), pages.len(), "two pages have one name");
     assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), pages);
     assemble(&top(), &place.join("elsewhere"), Some("https://host.example/x")).unwrap();
     let installing = fs::read_to_string(place.join("elsewhere/src/install.md")).unwrap();

@@ -60,9 +60,9 @@ fn every_flag() {
         commands.push(command);
     }
     let mut found = String::from(
-        "# Flags\n\nThe flags of all commands, in the order of their names, as `--help` tells them; this page is made of it.\n\
-         A flag that stands twice means something else to the commands that each row names.\n\n\
-         | flag | commands | |\n|---|---|---|\n",
+        "# Flags\n\nYou find here the flags of all commands, by name, with the words of `--help`.\n\
+         If a flag has several rows, each row is for the commands that it names.\n\n\
+         | flag | commands | meaning |\n|---|---|---|\n",
     );
     for (Flag { name, value, about }, users) in rows {
         let users = if users.len() == commands.len() { "all".to_owned() } else { users.join(" ") };

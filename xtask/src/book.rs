@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, Result};
 use std::path::{Component, Path, PathBuf};
 
-/// Writes `book.toml` and `src/` below `out` for the repository at `top`; `repository` is the address of its files.
+/// Writes `book.toml`, `book.css` and `src/` below `out` for the repository at `top`; `repository` is the address of its files.
 ///
 /// # Errors
 ///
@@ -22,7 +22,9 @@ pub fn assemble(top: &Path, out: &Path, repository: Option<&str>) -> Result<()> 
     let docs = top.join("docs");
     let source = out.join("src");
     std::fs::create_dir_all(&source)?;
-    std::fs::copy(docs.join("book.toml"), out.join("book.toml"))?;
+    for file in ["book.toml", "book.css"] {
+        std::fs::copy(docs.join(file), out.join(file))?;
+    }
     let summary = read(&docs.join("SUMMARY.md"))?;
     let names: BTreeMap<PathBuf, String> =
         links(&summary).iter().map(|link| (resolve("docs", link), name(link))).collect();
@@ -74,6 +76,8 @@ fn name(link: &str) -> String {
     match link.strip_prefix("../") {
         None => link.to_owned(),
         Some("README.md") => "index.md".to_owned(),
+        // docs/ has a page called security.md, too.
+        Some(path) if !path.contains('/') => format!("project-{}", path.to_lowercase()),
         Some(path) => path.replace("/README.md", ".md").replace('/', "-").to_lowercase(),
     }
 }

@@ -129,8 +129,9 @@ fn book(folder: &Path, repository: Option<&str>, pages_only: bool) -> Result<()>
     if pages_only {
         return Ok(());
     }
-    let mut mdbook = std::process::Command::new("mdbook");
-    process::run(mdbook.arg("build").arg(folder)).context("`cargo install mdbook --locked` installs mdbook")?;
+    let status = std::process::Command::new("mdbook").arg("build").arg(folder).status();
+    let status = status.context("cannot run mdbook: `cargo install mdbook --locked` installs it")?;
+    anyhow::ensure!(status.success(), "mdbook failed: {status}");
     println!("{}", folder.join("html/index.html").display());
     Ok(())
 }

@@ -65,13 +65,20 @@ pub fn prose(page: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The page with the names of files, which stand behind the language of their code, above that code.
+/// The page with the names of files, which stand behind the language of their code, above that code, unless the line
+/// before names the file.
 pub fn map_fences(page: &str) -> String {
-    let mut changed = String::new();
+    let (mut changed, mut before) = (String::new(), String::new());
     for_each_line(page, |line, is_code| {
         match line.trim_end().strip_prefix("```").and_then(|info| info.split_once(' ')) {
+            Some((language, file)) if is_code && before.contains(&format!("`{file}`")) => {
+                changed += &format!("```{language}\n");
+            }
             Some((language, file)) if is_code => changed += &format!("`{file}`:\n\n```{language}\n"),
             _ => changed += line,
+        }
+        if !line.trim().is_empty() {
+            before = line.to_owned();
         }
     });
     changed
@@ -106,5 +113,6 @@ mod tests {
         assert_eq!(anchors(PAGE), ["a-b-c", "a-b-c-1"]);
         assert_eq!(prose(PAGE)[1], (2, "[x](), \u{b7}, [\u{b7}]()\n".to_owned()));
         assert!(map_fences(PAGE).contains("\n`f.json`:\n\n```json\n[c]"));
+        assert_eq!(map_fences("This is `a`:\n\n```sh a\n```\n"), "This is `a`:\n\n```sh\n```\n");
     }
 }
