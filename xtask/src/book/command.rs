@@ -16,7 +16,7 @@ impl Command {
     /// Its page: the first line says what it does, the rest is as `--help` prints it.
     pub fn text(&self) -> String {
         let (about, rest) = self.help.split_once("\n\n").unwrap_or((&self.help, ""));
-        format!("# {}\n\n{}.\n\n```text\n{}\n```\n", self.name, about.replace('\n', " "), rest.trim_end())
+        format!("# layerstone {}\n\n{}.\n\n```text\n{}\n```\n", self.name, about.replace('\n', " "), rest.trim_end())
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
                     $ layerstone b c --help\nC\n\n$ layerstone hidden --help\nH\n";
         let found = pages(help);
         assert_eq!(found.iter().map(|command| &*command.name).collect::<Vec<_>>(), ["b", "b c", "a"]);
-        assert_eq!(found[2].text(), "# a\n\nAnts of all.\n\n```text\nUsage: a\n```\n");
+        assert_eq!(found[2].text(), "# layerstone a\n\nAnts of all.\n\n```text\nUsage: a\n```\n");
         let summary = below("- [Commands](commands.md)\n- x\n", &found[1..2]);
         assert_eq!(summary, "- [Commands](commands.md)\n  - [b c](command-b-c.md)\n- x\n");
     }
