@@ -2,6 +2,7 @@
 
 use crate::support::lab::Lab;
 use crate::support::{Place, Run, output, require_tool, shared, skip, test_name, with_default_signals};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -50,6 +51,12 @@ impl Built {
     pub fn layers(&self) -> Vec<&str> {
         self.names().into_iter().filter(|name| name.ends_with(".layer.json")).collect()
     }
+}
+
+/// What a layer tells of all files of a store path, a line each.
+fn listing(path: &Path) -> BTreeSet<String> {
+    let script = r#"cd "$0" && find . -printf '%p %y %m %s %l\n' && find . -type f -exec sha256sum {} +"#;
+    output(Command::new("sh").args(["-c", script]).arg(path)).lines().map(str::to_owned).collect()
 }
 
 /// The names of the derivations that are built here, or elsewhere, according to what Nix says.
@@ -139,6 +146,19 @@ impl Machine {
         assert!(load.status().unwrap().success());
     }
 
+    /// Where the lab's closure is not in this store as it is in the lab's.
+    fn changed(&self) -> Vec<String> {
+        let mut changed = Vec::new();
+        for info in self.lab.infos() {
+            let path = info["path"].as_str().unwrap();
+            let here = self.place.join(path.strip_prefix('/').unwrap());
+            let [lab, here] = [Path::new(path), &here].map(listing);
+            changed.extend(lab.iter().filter(|it| !here.contains(*it)).map(|it| format!("the lab's: {it}")));
+            changed.extend(here.iter().filter(|it| !lab.contains(*it)).map(|it| format!("here: {it}")));
+        }
+        changed
+    }
+
     /// Puts the binary, without what only debuggers need, into the store.
     fn add_binary(&mut self) {
         let stripped = stripped().to_str().unwrap();
@@ -205,6 +225,9 @@ impl Machine {
     #[track_caller]
     pub fn build_with(&self, flags: &[&str], text: &str) -> Built {
         let run = self.try_build(flags, text);
+        if run.stderr.contains("wrong digest") {
+            panic!("{text}\n{}\ndifferences from the lab's store: {:#?}", run.stderr, self.changed());
+        }
         assert_eq!(run.code, Some(0), "{text}\n{}", run.stderr);
         Built { paths: run.text().lines().map(str::to_owned).collect(), log: run.stderr }
     }
