@@ -46,13 +46,13 @@ pub struct Common {
     /// Print the digest of what was made and errors, and nothing else
     #[arg(short, long, global = true, display_order = 900)]
     pub quiet: bool,
-    /// Tell what is done on stderr, such as requests and cache misses; -vv: more of it
+    /// Log on stderr what is done, such as requests and cache misses; -vv logs more
     #[arg(short, long, global = true, action = ArgAction::Count, display_order = 905)]
     pub verbose: u8,
-    /// Append what -vv tells, and all messages, to a file
+    /// Append the output of -vv and all messages to a file
     #[arg(long, global = true, value_name = "FILE", display_order = 906)]
     pub log: Option<PathBuf>,
-    /// Tell on stderr how long each stage took, and how many bytes it went through
+    /// Print on stderr how long each stage took, and how many bytes it processed
     #[arg(long, global = true, display_order = 908)]
     pub timings: bool,
     /// The stages that have ended

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 /// Layers below.
 #[derive(Args, Default)]
 pub struct BelowArgs {
-    /// Layer file of a layer that is made already, or a directory of them as `layer --all` writes it, over the base
-    /// and below all else; one --below for each, bottom first
+    /// Layer file of an existing layer, or a directory of them from `layer --all`, over the base and below everything
+    /// else; one --below for each, bottom first
     #[arg(long, value_name = "LAYER.JSON|DIR", help_heading = "Base image")]
     below: Vec<PathBuf>,
 }

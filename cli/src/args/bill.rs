@@ -17,7 +17,7 @@ pub struct BillArgs {
     /// Take derivations and signatures of store paths, and hashes that are not known, from this database of Nix or Guix
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
-    /// Take licences, homepages and what else evaluation knows of store paths from this file (layerstone/meta)
+    /// Take licences, homepages and other facts of store paths from this file (layerstone/meta)
     #[arg(long, value_name = "FILE")]
     meta: Vec<PathBuf>,
 }

@@ -13,20 +13,20 @@ pub const CACHE: &str = "LAYERSTONE_CACHE";
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Cache")]
 pub struct CacheArgs {
-    /// Directory that caches what layers are, so that none is read twice [default: $LAYERSTONE_CACHE, or layerstone in the
-    /// user's cache directory]
+    /// Cache directory, so that no layer is read twice [default: $LAYERSTONE_CACHE, or layerstone in the user's cache
+    /// directory]
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     cache: Option<PathBuf>,
     /// Use no cache
     #[arg(long)]
     no_cache: bool,
-    /// Bytes that the cache may have; what was used longest ago goes first [default: 1Gi]
+    /// Size limit of the cache in bytes; entries that were unused longest go first [default: 1Gi]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     cache_size: Option<u64>,
     /// Keep compressed layers too, so that none is compressed twice
     #[arg(long)]
     cache_blobs: bool,
-    /// Remember store paths by their names alone where their NAR hashes are not known, even if you can write to the store
+    /// Cache store paths without NAR hashes under their names, even if you can write to the store
     #[arg(long)]
     cache_trust_names: bool,
     /// Re-read cached layers too, and fail if the store no longer matches the cache

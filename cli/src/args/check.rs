@@ -7,11 +7,11 @@ use layerstone_pipeline::Checks;
 #[derive(Args)]
 #[command(next_help_heading = "Checks")]
 pub struct CheckArgs {
-    /// Make it an error if contents disagree, or if something keeps the image from running: a command, an interpreter, a
-    /// library or a user that is not in it, programs of another architecture
+    /// Fail if contents conflict, or if the image would not run: a missing command, interpreter, library or user, or
+    /// programs of another architecture
     #[arg(long, conflicts_with = "no_check")]
     strict: bool,
-    /// Do not look whether layers make an image, and whether it runs
+    /// Do not check whether the layers fit and whether the image runs
     #[arg(long)]
     no_check: bool,
 }

@@ -7,13 +7,13 @@ use layerstone_layer::History;
 #[derive(Args, Default)]
 #[command(next_help_heading = "What the history says of the layer")]
 pub struct HistoryArgs {
-    /// What made it [default: the program that makes the image]
+    /// Creator for the history [default: the program that makes the image]
     #[arg(long, value_name = "TEXT")]
     created_by: Option<String>,
-    /// Who made it
+    /// Author for the history
     #[arg(long, value_name = "TEXT")]
     author: Option<String>,
-    /// A comment [default: what it holds]
+    /// Comment for the history [default: what the layer holds]
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
 }

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 /// The image that tells which layers need not be made.
 #[derive(Args, Default)]
 pub struct KnownArgs {
-    /// Image of whose layers those that would be made the same way are neither read nor compressed; auto is the image that
-    /// the output replaces. What is made says how, for the next time
+    /// Take unchanged layers from this image, without reading or compressing them; auto is the image that the output
+    /// replaces. The new image records its cache keys for the next build
     #[arg(id = "known_image", long = "known", value_name = "PLACE|auto")]
     known: Option<OsString>,
 }

@@ -10,7 +10,7 @@ pub struct LimitArgs {
     /// many [default: 100 times what is compressed, at least 1Gi]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_unpacked: Option<u64>,
-    /// Read more than a limit of this name allows, such as members=5000000; the error of a limit names it
+    /// Raise a limit on input, such as members=5000000; errors name the limit
     #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_limit)]
     limit: Vec<(Limit, u64)>,
     /// Those that the configuration sets, over which the flag's go

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// The flag that names the image before.
 #[derive(Args, Default)]
 pub struct PreviousArgs {
-    /// The image before, or its plan: its layers are kept, new paths go where they cost least, and --strategy has no say;
+    /// The last image, or its plan: its layers are kept, new paths go where they cost least, and --strategy is ignored;
     /// auto is the image that the output replaces
     #[arg(long, value_name = "PLACE|OLD.LAYERS.JSON|auto")]
     previous: Option<OsString>,
@@ -40,7 +40,7 @@ impl PreviousArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     previous: PreviousArgs,
-    /// Paths to put into a layer of their own: name patterns with commas between; one --pin for each layer
+    /// Paths that get a layer of their own: name patterns, separated by commas; one --pin for each layer
     #[arg(long, alias = "layer", value_name = "PATTERN,...")]
     pin: Vec<Patterns>,
     /// Join layers that hold fewer bytes to others, where it costs least: 5000000, 5M or 5Mi

@@ -32,16 +32,16 @@ impl FromStr for Platform {
 /// Which image of several is meant.
 #[derive(Args, Default)]
 pub struct PlatformArgs {
-    /// Platform that the image is for: --os, --arch and --variant in one
+    /// Platform of the image: --os, --arch and --variant in one
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", conflicts_with_all = ["os", "arch", "variant"])]
     platform: Option<Platform>,
     /// System that the image is for, by Go's name [default: linux]
     #[arg(long, value_name = "NAME")]
     pub os: Option<String>,
-    /// Architecture that the image is for, by any of its names [default: this machine's]
+    /// Architecture of the image, by any common name [default: this machine's]
     #[arg(long, alias = "architecture", value_name = "NAME")]
     pub arch: Option<String>,
-    /// Variant of the architecture, such as v7; an image for a lesser one will do, or for none
+    /// Variant of the architecture, such as v7; images for a lower variant, or for none, match too
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
 }

@@ -14,25 +14,25 @@ use std::time::Duration;
 #[derive(Args)]
 #[command(next_help_heading = "Registry")]
 pub struct ConnectArgs {
-    /// A registry whose certificate need not be valid, and that may speak plain HTTP; one --insecure for each
+    /// Registry that may have an invalid certificate or use plain HTTP; one --insecure for each
     ///
     /// HOST covers all of its ports. This machine (localhost, 127.0.0.0/8, ::1) needs none. Plain HTTP is used only if
     /// the host answers TLS without TLS.
     #[arg(long, value_name = "HOST[:PORT]", value_parser = insecure_host)]
     insecure: Vec<InsecureHost>,
-    /// Certificates of authorities to trust besides the system's, in PEM
+    /// Certificates of additional authorities to trust, in PEM
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// File with credentials [default: $REGISTRY_AUTH_FILE, or podman's and docker's]
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
-    /// A registry that is asked first for what another one has, under PREFIX if there is one; one --mirror for each
+    /// Mirror of a registry, which is asked first; one --mirror for each
     #[arg(long, value_name = "REGISTRY=HOST[/PREFIX]")]
     mirror: Vec<Mirror>,
-    /// How often a failed request is tried again
+    /// Number of retries of a failed request
     #[arg(long, value_name = "N", default_value_t = RETRIES)]
     retries: u32,
-    /// How long a connection may be silent before the request is tried again
+    /// Seconds of silence on a connection before the request is retried
     #[arg(long, value_name = "S", default_value_t = IO_TIMEOUT, value_parser = clap::value_parser!(u32).range(1..))]
     io_timeout: u32,
 }
@@ -43,7 +43,7 @@ pub struct ConnectArgs {
 pub struct RegistryArgs {
     #[command(flatten)]
     connect: ConnectArgs,
-    /// Repositories of the same registry that blobs may be taken over from; one --mount-from for each
+    /// Repository of the same registry to mount blobs from; one --mount-from for each
     #[arg(long, value_name = "NAME")]
     mount_from: Vec<String>,
     /// Blobs to send at a time

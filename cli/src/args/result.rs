@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 #[command(next_help_heading = "For programs")]
 pub struct ResultArgs {
-    /// Write the digest of the manifest to this file when all is done; where there are no manifests, in docker archives and
-    /// engines, that of the config, the image ID
+    /// Write the digest of the manifest to this file at the end; for docker archives and engines, which have no
+    /// manifests, the image ID
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(file))]
     digest_file: Option<PathBuf>,
-    /// Write digests and name to this file when all is done, as JSON with the keys of docker buildx
+    /// Write digests and name to this file at the end, as JSON with the keys of docker buildx
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(file))]
     metadata_file: Option<PathBuf>,
 }

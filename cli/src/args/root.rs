@@ -22,26 +22,26 @@ pub struct RootArgs {
     /// directory of packages in several layers
     #[arg(long, value_name = "FROM:TO[,KEY=VALUE...]")]
     copy: Vec<CopyEntry>,
-    /// Copy too what the programs among these files need to start, from this machine: interpreters and shared libraries, into
-    /// a layer called `libraries`
+    /// Also copy the interpreters and shared libraries that programs among these files need, from this machine, into a
+    /// layer called `libraries`
     #[arg(long)]
     with_libraries: bool,
     /// Ready contents to put beside the others, each once: fakeNss, tmp, shadowSetup, and with the package that they link
     /// to usrBinEnv, binSh, caCertificates
     #[arg(long, value_name = "NAME[=PATH]")]
     helper: Vec<Helper>,
-    /// Script to run in the layer after all that, as root, whoever you are: it can give files to users, make device nodes
-    /// and set file capabilities
+    /// Script to run in the layer afterwards as a fake root: it can set owners, make device nodes and set file
+    /// capabilities
     #[arg(long, value_name = "FILE")]
     fake_root_commands: Option<PathBuf>,
-    /// Run that script with the layer as the root of all files, and the store mounted in it
+    /// Run that script with the layer as its root directory, and the store mounted in it
     #[arg(long)]
     enable_fakechroot: bool,
-    /// Keep extended attributes (user.*) and file capabilities of the files that are stored
+    /// Keep extended attributes (user.*) and file capabilities of files
     #[arg(long)]
     xattrs: bool,
-    /// Let contents, helpers and the script replace what is of another kind in the base image (a link by a directory,
-    /// a directory by a file), and helpers its files
+    /// Let contents, helpers and the script replace entries of another kind in the base image (a link with a directory,
+    /// a directory with a file), and helpers replace its files
     #[arg(long)]
     replace: bool,
 }

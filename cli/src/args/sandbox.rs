@@ -9,21 +9,20 @@ use std::time::Duration;
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Sandbox of other scripts")]
 pub struct SandboxArgs {
-    /// Whether --extra-commands and --fake-root-commands run in a sandbox: auto (as much of one as there can be here, with a
-    /// warning beforehand about what it lacks), require (all of it, or the script is not run), or none (as any other
-    /// process of yours) [default: auto]
+    /// Sandbox of --extra-commands and --fake-root-commands: auto (as much as works here, with a warning about the
+    /// rest), require (all of it, or fail), or none (an ordinary process) [default: auto]
     #[arg(long, value_name = "WHETHER", value_parser = |text: &str| text.parse::<SandboxMode>())]
     sandbox: Option<SandboxMode>,
-    /// Let them see this machine's network
+    /// Give scripts this machine's network
     #[arg(long)]
     network: bool,
-    /// Seconds that each of them may take [default: as long as it needs]
+    /// Seconds that each script may take [default: no limit]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     script_timeout: Option<u64>,
-    /// Address space that each process of theirs may have, not all together [default: as much as yours]
+    /// Address space of each process of the scripts, in bytes, not of all together [default: as much as yours]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     script_memory: Option<u64>,
-    /// Processes that each of them may have at once; it is killed when there are more [default: as many as you]
+    /// Processes that each script may have at once; with more it is killed [default: as many as you]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     script_processes: Option<u32>,
 }

@@ -15,13 +15,13 @@ pub struct ScriptArgs {
     /// script and this kernel) [default: kvm, or else userns, or else emulation]
     #[arg(long, value_name = "BACKEND", value_parser = |text: &str| text.parse::<Choice>())]
     backend: Option<Choice>,
-    /// Space for the layer and whatever else they write, in MiB [default: 1024]
+    /// Disk space for the layer and other files of the scripts, in MiB [default: 1024]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=MOST_VM_SIZE))]
     disk_size: Option<u64>,
     /// Memory of a virtual machine, in MiB, 256 at least [default: 512]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(LEAST_VM_MEMORY..=MOST_VM_SIZE))]
     memory: Option<u64>,
-    /// Seconds that they may take [default: as long as they need]
+    /// Seconds that the scripts may take [default: no limit]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub struct MachineArgs {
     /// Directory to keep merged bases of virtual machines in
     #[arg(long, value_name = "DIR")]
     base_cache: Option<PathBuf>,
-    /// Seconds until a virtual machine must have begun [default: 10 with kvm, 150 with emulation]
+    /// Seconds within which a virtual machine must start [default: 10 with kvm, 150 with emulation]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     boot_timeout: Option<u64>,
 }

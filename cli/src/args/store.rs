@@ -14,7 +14,7 @@ pub struct StoreArgs {
     /// Directory below which the store is read; no output names it
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
-    /// The store directory, as it is called in the image; a relative one is where it is on this machine
+    /// The store directory, by its path in the image; a relative path is one of this machine
     #[arg(long, value_name = "DIR", default_value = "/nix/store")]
     store: String,
 }

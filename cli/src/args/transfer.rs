@@ -25,7 +25,7 @@ use std::path::PathBuf;
 pub struct TransferArgs {
     #[command(flatten)]
     pub platform: PlatformArgs,
-    /// Directory that remembers the plan and the layers of an image that is made of a spec
+    /// Directory that keeps the plan and the layer files of an image from a spec
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     #[command(flatten)]

@@ -29,17 +29,17 @@ pub struct Options {
     /// What the files are: spdx, cyclonedx, provenance, in-toto, vex, sarif, or a media type
     #[arg(long = "type", value_name = "TYPE", value_parser = media_type)]
     media_type: String,
-    /// What they are together [default: what each is]
+    /// Type of the whole artifact [default: the type of the files]
     #[arg(long, value_name = "TYPE", value_parser = media_type)]
     artifact_type: Option<String>,
-    /// What to say of them; one --annotation for each
+    /// Annotation of the artifact; one --annotation for each
     #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
     annotation: Vec<(String, String)>,
-    /// When they were made [default: $SOURCE_DATE_EPOCH, or not said]
+    /// Time of the artifact [default: $SOURCE_DATE_EPOCH, or none]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     created: Option<Time>,
-    /// Put them into the index of the image instead, as statements about it in the form of this program; an image without
-    /// an index gets one, and its name leads to a new digest
+    /// Put the files into the index of the image instead, in the form of this program; an image without an index gets
+    /// one, and its name leads to a new digest
     #[arg(long, value_name = "FORM", conflicts_with_all = ["artifact_type", "annotation", "created"])]
     attest: Option<Form>,
     #[command(flatten)]

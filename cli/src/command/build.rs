@@ -61,8 +61,7 @@ pub struct Options {
     /// registry:HOST/NAME:TAG, docker: or podman:
     #[arg(short, long, value_name = "PLACE", required_unless_present = "dry_run")]
     output: Option<OsString>,
-    /// Directory that remembers the plan and the layers for the next build, which reads only what is new then; for OCI
-    /// images
+    /// Directory that keeps the plan and the layer files, so that the next build reads only new layers; for OCI images
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     #[command(flatten)]

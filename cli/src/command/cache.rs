@@ -32,7 +32,7 @@ pub struct StatsOptions {
 
 #[derive(Args)]
 pub struct PruneOptions {
-    /// Bytes that may stay; 0 for none
+    /// Most bytes to keep; 0 keeps nothing
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value_t = SIZE)]
     cache_size: u64,
     /// Show how much would be removed, and remove nothing

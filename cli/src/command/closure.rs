@@ -47,19 +47,19 @@ pub struct Options {
     /// Compute NAR hashes while scanning
     #[arg(long, conflicts_with_all = ["graph", "db"])]
     nar_hash: bool,
-    /// Measure the NAR sizes that the graph or database does not tell
+    /// Measure NAR sizes that the graph or database lacks
     #[arg(long)]
     sizes: bool,
-    /// Begin with what an image spec names in contents and config; use its graph or database if no other is named
+    /// Also start from contents and config of an image spec; use its graph or database unless another is given
     #[arg(long, value_name = "IMAGE.JSON")]
     spec: Option<PathBuf>,
-    /// Begin with what a layer holds and refers to; a directory stands for the layer files in it
+    /// Also start from the store paths that a layer holds and refers to; a directory means all layer files in it
     ///
     /// With a references graph, paths that it does not have are left out, with a warning: files may mention what is no
     /// input, and Nix does not look for it either.
     #[arg(long, value_name = "LAYER.JSON|DIR")]
     layer: Vec<PathBuf>,
-    /// Store path, or pattern of names, to leave out, with all that only it brings in
+    /// Store path, or pattern of names, to leave out, with everything that only it brings in
     ///
     /// The path and all references to it are cut, and what the roots still reach is kept. Without ROOT, --spec or
     /// --layer the roots are the paths that no other path refers to. `layers --exclude` takes nothing else along.

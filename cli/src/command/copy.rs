@@ -36,10 +36,10 @@ pub struct Options {
     /// Copy the images of all architectures, and the index that lists them
     #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression", "erofs_cache"])]
     all: bool,
-    /// Bring along what is attached: SBOMs, signatures, all that refers to the image, and to these
+    /// Take attached files along: SBOMs, signatures, everything that refers to the image, and to these in turn
     #[arg(long, conflicts_with = "compression")]
     referrers: bool,
-    /// Show which blobs are there and which would be sent or written, with their bytes, and do nothing of it
+    /// Show which blobs are there and which would be sent or written, with their sizes, and change nothing
     #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
     dry_run: bool,
     #[command(flatten)]

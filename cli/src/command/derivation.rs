@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// command runs as if layerstone had been called with it, with what the attribute `env` says in its environment.
 #[derive(Args)]
 pub struct Options {
-    /// Give the image spec in this file the hash in the output's name as its tag
+    /// Set the tag of the image spec in this file to the hash in the output's name
     #[arg(long, value_name = "IMAGE.JSON")]
     tag: Option<PathBuf>,
     /// Put a file somewhere, such as into the output; a script becomes a program

@@ -24,7 +24,7 @@ pub struct Options {
     /// What to take away, as `layerstone discover` lists it
     #[arg(value_name = "DIGEST", required_unless_present = "artifact_type")]
     digest: Option<Digest>,
-    /// Take away all of this type: a media type or a word of `layerstone attach --type`
+    /// Detach all files of this type: a media type or a word of `layerstone attach --type`
     #[arg(long = "type", value_name = "TYPE", value_parser = media_type, conflicts_with = "digest")]
     artifact_type: Option<String>,
     #[command(flatten)]

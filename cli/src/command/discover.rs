@@ -22,10 +22,10 @@ pub struct Options {
     /// The image: HOST/NAME:TAG or HOST/NAME@sha256:HEX in a registry, or an OCI layout: oci:DIR or FILE[#NAME:TAG]
     #[arg(value_name = "IMAGE")]
     image: OsString,
-    /// List what is of this type: a media type or a word of `layerstone attach --type`
+    /// List only files of this type: a media type or a word of `layerstone attach --type`
     #[arg(long = "type", value_name = "TYPE", value_parser = media_type)]
     artifact_type: Option<String>,
-    /// Show what is attached to what is attached, too
+    /// Also show files that are attached to attached files
     #[arg(long)]
     tree: bool,
     #[command(flatten)]

@@ -29,7 +29,7 @@ pub struct Options {
     /// The closure of a plan
     #[arg(value_name = "CLOSURE.JSON")]
     closure: Option<PathBuf>,
-    /// How many layers a plan of a closure, and those of other strategies, may have
+    /// Most layers of a plan of a closure, and of the other strategies
     #[arg(long, value_name = "N")]
     max_layers: Option<NonZeroUsize>,
     #[command(flatten)]

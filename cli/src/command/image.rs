@@ -70,8 +70,8 @@ pub struct Options {
 /// What is in a docker archive besides the image.
 #[derive(Args, Default)]
 pub struct ArchiveArgs {
-    /// Also write what docker archives held before there was a manifest.json: ID/json and ID/VERSION of each layer, and
-    /// repositories, as dockerTools' buildImage does
+    /// Also write the metadata of docker archives before manifest.json, as dockerTools' buildImage does: ID/json and
+    /// ID/VERSION of each layer, and repositories
     #[arg(long)]
     pub legacy: bool,
 }

@@ -46,7 +46,7 @@ pub struct Options {
     /// registry:REF, docker:NAME, or any other place
     #[arg(value_name = "FILE|IMAGE", required_unless_present = "diff")]
     file: Option<OsString>,
-    /// Show which layers whoever has this image must still receive
+    /// Show which layers a client that has this image must fetch
     #[arg(long, value_name = "OLD")]
     against: Option<OsString>,
     /// List the files of the image: all, or those whose path or name matches

@@ -38,18 +38,17 @@ pub struct Options {
     /// The plan, or a bare JSON list of lists of store paths
     #[arg(value_name = "LAYERS.JSON", required_unless_present = "tar")]
     plan: Option<PathBuf>,
-    /// Make a layer of this tar, plain or compressed, instead of a plan's: it is read as engines read layers, and stays
-    /// what it is
+    /// Make a layer of this tar, plain or compressed, instead of the layers of a plan; the tar does not change
     #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "index", "key", "all", "behind", "known", "xattrs"])]
     tar: Option<PathBuf>,
     /// Make this layer, 0 being the bottom one
     #[arg(long, value_name = "I", required_unless_present_any = ["all", "behind", "key", "tar", "mounts"], conflicts_with_all = ["all", "behind"])]
     index: Option<usize>,
-    /// Make the layer that has this key, wherever it lies: what `ninja` and `make` call layers
+    /// Make the layer with this key, as rules of `ninja` and `make` do
     #[arg(long, value_name = "KEY", conflicts_with_all = ["index", "all", "behind"])]
     key: Option<String>,
-    /// Make all layers, as 000.layer.json and so on in a directory; those that an earlier run wrote there and this one
-    /// does not are removed, as .layerstone-outputs in the directory tells them
+    /// Make all layers, as 000.layer.json and so on in a directory; outputs of an earlier run that are not needed any
+    /// more are removed, by the list in .layerstone-outputs
     #[arg(long, conflicts_with = "behind")]
     all: bool,
     /// Append the files of all layers to the tar of this layer, as dockerTools' buildImage does: the layer of a single
@@ -62,8 +61,8 @@ pub struct Options {
     /// Write the blobs too, instead of the recipes, as 000.tar, 000.tar.gz or 000.tar.zst and so on
     #[arg(long, requires = "all", conflicts_with = "index")]
     blobs: bool,
-    /// Make one layer of empty mount points for all store paths, in the place of those that hold them, for containerd's
-    /// nix-snapshotter: annotations name the paths
+    /// Make one layer of empty mount points for all store paths, whose annotations name the paths, for containerd's
+    /// nix-snapshotter
     #[arg(long, requires = "blob", conflicts_with_all = ["tar", "index", "key", "all", "behind", "known", "xattrs", "tarsum", "erofs_cache"])]
     mounts: bool,
     /// List the store paths of --mounts in the file store-paths of this directory, and name it alone, as
@@ -74,7 +73,7 @@ pub struct Options {
     compression: CompressionArgs,
     #[command(flatten)]
     erofs: ErofsArgs,
-    /// Take what layer files in this directory say of layers that have the same recipe, without reading their files
+    /// Take layers with the same recipe from the layer files in this directory, without reading store paths
     #[arg(id = "known", long = "known", value_name = "DIR", conflicts_with_all = ["behind", "blob", "blobs", "tarsum"])]
     prior: Option<PathBuf>,
     /// Keep extended attributes and file capabilities

@@ -32,7 +32,7 @@ pub struct Options {
     /// Merge nothing, but write a file that names the sources: what depends on it depends on them
     #[arg(long)]
     only_deps: bool,
-    /// Make it an error if sources disagree
+    /// Fail if sources conflict
     #[arg(long)]
     strict: bool,
     /// Modification time of all that is in the tar: a date with a time and a zone or without, @SECONDS, or now [default: 1970-01-01T00:00:01Z]

@@ -30,7 +30,7 @@ pub struct Options {
     /// Pull the images of all architectures, and the index that lists them
     #[arg(long, conflicts_with_all = ["platform", "os", "arch", "variant", "compression"])]
     all: bool,
-    /// Bring along what is attached: SBOMs, signatures, all that refers to the image, and to these
+    /// Take attached files along: SBOMs, signatures, everything that refers to the image, and to these in turn
     #[arg(long, conflicts_with = "compression")]
     referrers: bool,
     #[command(flatten)]

@@ -38,7 +38,7 @@ pub struct Options {
     /// Page to write
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Write the page's data instead, as JSON
+    /// Write the data of the page as JSON instead
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -43,7 +43,7 @@ pub struct Options {
     /// Script to run in the layer
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
-    /// Make it an error if contents disagree about a link or file, or about the mode of a directory that is copied
+    /// Fail if contents conflict in a link or file, or in the mode of a copied directory
     #[arg(long)]
     strict: bool,
     #[command(flatten)]

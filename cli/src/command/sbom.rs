@@ -44,16 +44,16 @@ pub struct Options {
     /// Format of the bill
     #[arg(long, value_enum, default_value_t = FormatArg::Cyclonedx)]
     format: FormatArg,
-    /// What the bill is of [default: the image's name, the file's name]
+    /// Name of the subject [default: the name of the image or file]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Organization that supplies what no --meta says another supplier of
+    /// Supplier of packages for which --meta names none
     #[arg(long, value_name = "NAME")]
     supplier: Option<String>,
-    /// When that was made [default: SOURCE_DATE_EPOCH, or what the image says]
+    /// Time in the bill [default: SOURCE_DATE_EPOCH, or the image's]
     #[arg(long, value_name = "TIME")]
     created: Option<Time>,
-    /// Add the sha512 of each path's NAR, which is read in the store of this machine for it
+    /// Add the sha512 of each path's NAR, read from this machine's store
     #[arg(long)]
     sha512: bool,
     /// File to write

@@ -39,7 +39,7 @@ pub struct Options {
     /// The images: image.json files, files or directories of images, registry:REF, docker:NAME or podman:NAME
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<OsString>,
-    /// Where to answer; port 0 for any that is free
+    /// Address to listen on; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000", value_parser = parse_listen)]
     listen: SocketAddr,
     #[command(flatten)]

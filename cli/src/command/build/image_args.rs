@@ -20,7 +20,7 @@ pub struct ImageArgs {
     /// What the image is called
     #[arg(long)]
     pub name: Option<String>,
-    /// What it is made of [default: layered]
+    /// Form of the image [default: layered]
     #[arg(long)]
     kind: Option<Kind>,
     /// Its tag [default: 32 digits of the image ID]
@@ -56,7 +56,7 @@ pub struct ImageArgs {
     /// Platform, as docker writes it: the architecture and its variant
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", conflicts_with = "architecture")]
     platform: Option<Platform>,
-    /// Take over all of the base's config, as docker build does, and not its environment alone, as dockerTools does
+    /// Inherit all of the base's config, as docker build does, and not only its environment, as dockerTools does
     #[arg(long)]
     inherit: bool,
 }

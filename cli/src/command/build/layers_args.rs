@@ -29,8 +29,8 @@ pub struct LayersArgs {
     tar_layer: Vec<PathBuf>,
     #[command(flatten)]
     root: RootArgs,
-    /// Script to run as root over the base, before all that in the layer below, or in a single image with the contents in
-    /// place
+    /// Script to run as root over the base, in a layer below the customisation layer; in a single image with the
+    /// contents in place
     #[arg(long, value_name = "FILE")]
     run_as_root: Option<PathBuf>,
     #[command(flatten)]

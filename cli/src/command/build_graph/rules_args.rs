@@ -18,10 +18,10 @@ pub struct RulesArgs {
     /// Where the image goes: FILE, oci:DIR or oci-archive:FILE [default: the spec's name with .tar.gz behind]
     #[arg(long, value_name = "PLACE")]
     pub image: Option<OsString>,
-    /// Directory for all files between
+    /// Directory for stage files
     #[arg(id = "folder", long = "folder", value_name = "DIR", default_value = "layerstone.build")]
     pub directory: PathBuf,
-    /// Plan of the image before, whose layers are kept
+    /// Plan of the last image, whose layers are kept
     #[arg(long, value_name = "OLD.LAYERS.JSON")]
     pub previous: Option<PathBuf>,
     /// Command line in the place of `layerstone` for all stages, such as one that runs them elsewhere [default: this

@@ -30,7 +30,7 @@ pub struct QuestionArgs {
 #[group(id = "question", multiple = false)]
 #[group(conflicts_with_all = ["graph", "db", "scan", "nar_hash", "sizes", "spec", "layer", "exclude", "output"])]
 struct Question {
-    /// Read all paths and tell those that have not the recorded NAR hash and size; status 1 if there are any
+    /// Read all paths and list those whose NAR hash or size differs; status 1 if there are any
     #[arg(long, value_name = "CLOSURE.JSON", conflicts_with = "roots")]
     verify: Option<PathBuf>,
     /// Show the chains of references that lead to a path or a name, the shortest first; without ROOT, from the paths that no other

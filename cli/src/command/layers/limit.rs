@@ -7,11 +7,11 @@ use std::num::NonZeroUsize;
 /// How many layers there may be.
 #[derive(Args)]
 pub struct LayerLimitArgs {
-    /// How many layers there may be, 1 or more, those of --base and --below included; the customisation layer does not count;
-    /// a pipeline does without
+    /// Most layers, 1 or more, with those of --base and --below but without the customisation layer; a pipeline needs
+    /// none
     #[arg(long, value_name = "N")]
     max_layers: Option<usize>,
-    /// How many layers the plan itself may have, however many --base and --below have
+    /// Most layers of the plan itself, not counting --base and --below
     #[arg(long, value_name = "N", conflicts_with = "max_layers")]
     max_new_layers: Option<NonZeroUsize>,
 }

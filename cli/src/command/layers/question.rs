@@ -28,14 +28,14 @@ pub struct QuestionArgs {
 #[derive(Args)]
 #[group(id = "question", multiple = false, conflicts_with = "output")]
 struct Question {
-    /// Tell all that is wrong with a plan for CLOSURE.JSON; status 1 if there is anything
+    /// List everything that is wrong with a plan for CLOSURE.JSON; status 1 if there is anything
     #[arg(long, value_name = "LAYERS.JSON", conflicts_with_all = ["strategy", "rates", "PlanArgs"])]
     check: Option<PathBuf>,
-    /// Show what each layer is sent again for and what that costs, also with the other strategies
+    /// Show which changes send each layer again and what that costs, also with the other strategies
     #[arg(long)]
     explain: bool,
-    /// Show which layers of NEW whoever has OLD must still receive, and why; the sizes are those of CLOSURE.JSON, the
-    /// closure of NEW
+    /// Show which layers of NEW a client that has OLD must fetch, and why; sizes come from CLOSURE.JSON, the closure of
+    /// NEW
     #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["OLD.JSON", "NEW.JSON"])]
     #[arg(conflicts_with_all = ["strategy", "rates", "PlanArgs", "LayerLimitArgs", "exclude", "BaseArgs", "BelowArgs"])]
     compare: Vec<PathBuf>,

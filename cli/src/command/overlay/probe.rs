@@ -16,7 +16,7 @@ use std::time::Duration;
 /// used only when it is named.
 #[derive(Args)]
 pub struct Options {
-    /// Only these: kvm, userns, emulation or namespace; may be given more than once [default: all]
+    /// Probe only this backend: kvm, userns, emulation or namespace; may be given more than once [default: all]
     #[arg(long, value_name = "BACKEND")]
     backend: Vec<Backend>,
     #[command(flatten)]

@@ -46,11 +46,10 @@ pub struct Options {
     /// Store paths whose files are copied into the layer first
     #[arg(long, value_name = "PATH", num_args = 1..)]
     contents: Vec<PathBuf>,
-    /// Closure file or references graph of the store paths that scripts see; programs of those that no other refers to are
-    /// in PATH
+    /// Closure file or references graph of the store paths that scripts see; programs of its top paths are in PATH
     #[arg(long, value_name = "CLOSURE.JSON")]
     store_closure: Option<PathBuf>,
-    /// Script to run in the layer's directory when all else is done
+    /// Script to run last, in the layer's directory
     #[arg(long, value_name = "FILE")]
     extra_commands: Option<PathBuf>,
     #[command(flatten)]
