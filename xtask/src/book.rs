@@ -9,7 +9,7 @@ mod page;
 pub use page::{anchors, links, prose};
 
 use page::{map_fences, map_links};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{Error, Result};
 use std::path::{Component, Path, PathBuf};
 
@@ -19,46 +19,18 @@ use std::path::{Component, Path, PathBuf};
 ///
 /// A page is missing, or a link leads to no file.
 pub fn assemble(top: &Path, out: &Path, repository: Option<&str>) -> Result<()> {
-    let docs = top.join("docs");
     let source = out.join("src");
     std::fs::create_dir_all(&source)?;
     for file in ["book.toml", "book.css"] {
-        std::fs::copy(docs.join(file), out.join(file))?;
+        std::fs::copy(top.join("docs").join(file), out.join(file))?;
     }
-    let summary = read(&docs.join("SUMMARY.md"))?;
-    let names: BTreeMap<PathBuf, String> =
-        links(&summary).iter().map(|link| (resolve("docs", link), name(link))).collect();
-    let mut files = BTreeSet::new();
-    for (path, name) in &names {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let mut failed = None;
-        let text = map_links(&read(&top.join(path))?, |link| {
-            let target = link.split('#').next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
-                return link.to_owned();
-            }
-            let anchor = &link[target.len()..];
-            let file = resolve(folder, target);
-            if let Some(name) = names.get(&file) {
-                return format!("{name}{anchor}");
-            }
-            match (repository, shown_file(top, &file)) {
-                (_, None) => {
-                    failed.get_or_insert(Error::other(format!("no such file: {}: {link}", path.display())));
-                    link.to_owned()
-                }
-                (Some(address), Some(_)) if !is_picture(&file) => format!("{address}/{}{anchor}", file.display()),
-                (_, Some(file)) => {
-                    let copy = copy_name(&file);
-                    files.insert((file, copy.clone()));
-                    format!("{copy}{anchor}")
-                }
-            }
-        });
-        failed.map_or(Ok(()), Err)?;
-        std::fs::write(source.join(name), map_fences(&text))?;
+    let summary = read(&top.join("docs/SUMMARY.md"))?;
+    let names = links(&summary).iter().map(|link| (resolve("docs", link), name(link))).collect();
+    let mut book = Book { top, repository, names, copies: BTreeMap::new() };
+    for (path, name) in book.names.clone() {
+        std::fs::write(source.join(name), book.page(&path)?)?;
     }
-    for (file, copy) in files {
+    for (file, copy) in book.copies {
         let copy = source.join(copy);
         std::fs::create_dir_all(copy.parent().unwrap_or(&source))?;
         std::fs::copy(top.join(file), copy)?;
@@ -67,8 +39,56 @@ pub fn assemble(top: &Path, out: &Path, repository: Option<&str>) -> Result<()> 
     for page in &commands {
         std::fs::write(source.join(page.file()), page.text())?;
     }
-    let summary = map_links(&summary, name);
-    std::fs::write(source.join("SUMMARY.md"), command::below(&summary, &commands))
+    std::fs::write(source.join("SUMMARY.md"), command::below(&map_links(&summary, name), &commands))
+}
+
+struct Book<'a> {
+    top: &'a Path,
+    repository: Option<&'a str>,
+    /// The pages, by their paths below the top, and what each is called.
+    names: BTreeMap<PathBuf, String>,
+    /// Other files that pages lead to, and where they are copied to.
+    copies: BTreeMap<PathBuf, String>,
+}
+
+impl Book<'_> {
+    fn page(&mut self, path: &Path) -> Result<String> {
+        let mut failed = None;
+        let text = map_links(&read(&self.top.join(path))?, |link| {
+            self.link(path, link).unwrap_or_else(|| {
+                failed.get_or_insert_with(|| link.to_owned());
+                link.to_owned()
+            })
+        });
+        match failed {
+            None => Ok(map_fences(&text)),
+            Some(link) => Err(Error::other(format!("no such file: {}: {link}", path.display()))),
+        }
+    }
+
+    /// Where a link of a page leads in the book; none if there is no such file.
+    fn link(&mut self, page: &Path, link: &str) -> Option<String> {
+        let target = link.split('#').next().unwrap_or_default();
+        if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+            return Some(link.to_owned());
+        }
+        let anchor = &link[target.len()..];
+        let file = resolve(page.parent().unwrap_or(Path::new("")), target);
+        let shown = shown_file(self.top, &file)?;
+        if let Some(name) = self.names.get(&shown) {
+            return Some(format!("{name}{anchor}"));
+        }
+        // The table of contents is beside each page.
+        if shown.ends_with("SUMMARY.md") {
+            return Some("index.md".to_owned());
+        }
+        if let Some(address) = self.repository.filter(|_| !is_picture(&file)) {
+            return Some(format!("{address}/{}{anchor}", file.display()));
+        }
+        let copy = copy_name(&shown);
+        self.copies.insert(shown, copy.clone());
+        Some(format!("{copy}{anchor}"))
+    }
 }
 
 /// What a page of the summary is called in the book: `../archive/spec/FORMAT.md` is `archive-spec-format.md`.
@@ -105,10 +125,10 @@ fn is_picture(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "png" || end == "svg")
 }
 
-/// Where a file is copied to. Whatever is no picture becomes text, which browsers show.
+/// Where a file is copied to. Everything except pictures becomes text, which browsers show; mdbook changes links to `.md`.
 fn copy_name(file: &Path) -> String {
     let end = if is_picture(file) { "" } else { ".txt" };
-    format!("repository/{}{end}", file.display())
+    format!("repository/{}{end}", file.display()).replace(".md.", "-md.")
 }
 
 fn read(path: &Path) -> Result<String> {
