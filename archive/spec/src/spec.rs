@@ -14,6 +14,7 @@ mod perms;
 mod ready_contents;
 mod root_layer;
 mod several;
+mod write;
 
 use crate::{Error, Result};
 use layerstone_oci::{CompressionParams, Place, Reference, Time, go_architecture};
