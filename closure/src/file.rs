@@ -3,7 +3,7 @@
 //! See FORMAT.md beside this crate.
 
 use crate::Result;
-use layerstone_store::{NarHash, StorePath, write_text};
+use layerstone_store::{Digest, NarHash, StorePath, write_text};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::Path;
@@ -49,6 +49,11 @@ impl Closure {
     /// Where a path stands.
     pub(crate) fn position(&self, path: &StorePath) -> Option<usize> {
         self.graph.binary_search_by(|info| info.path.cmp(path)).ok()
+    }
+
+    /// The digest of its file.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.text().as_bytes())
     }
 
     /// Writes a closure file; `-` is standard output.

@@ -5,7 +5,7 @@
 use crate::draft::{Draft, PLAN_FORMAT, PLAN_VERSION};
 use layerstone_closure::{Closure, Item};
 use layerstone_store::{
-    Digest, Error, NarHash, Output, Result, StorePath, fill_stage_file, prepare_stage_file, read_input,
+    Digest, Error, NarHash, Output, Result, StorePath, fill_stage_file, prepare_stage_file, read_input, to_text,
     write_stage_file,
 };
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,11 @@ impl Plan {
         Some(Digest::of(text.as_bytes()).hex()[..KEY_LENGTH].to_owned())
     }
 
+    /// The digest of its file.
+    pub fn digest(&self) -> Digest {
+        Digest::of(to_text(PLAN_FORMAT, PLAN_VERSION, self).as_bytes())
+    }
+
     /// Starts a plan file: all of it on the disk, but not under its name until it is committed.
     pub fn prepare(&self, path: &Path) -> Result<Output> {
         prepare_stage_file(path, PLAN_FORMAT, PLAN_VERSION, self)
@@ -113,7 +118,6 @@ mod tests {
     use super::*;
     use crate::{Settings, Strategy, plan};
     use layerstone_closure::Closure;
-    use layerstone_store::to_text;
     use std::num::NonZeroUsize;
 
     const OURS: &str = r#"{"format":"layerstone/layers","version":1,"layers":[["/s/b","/s/a"],["/s/c"]]}"#;

@@ -10,7 +10,8 @@ mod parse;
 mod run;
 mod subgraph;
 
-use layerstone_store::{Result as StageResult, read_input};
+use layerstone_store::{Digest, Error as StageError, Result as StageResult, read_input};
+use serde_json::Value;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -21,6 +22,8 @@ pub struct Pipeline {
     name: String,
     /// At least one.
     steps: Vec<Step>,
+    /// Of the operations as JSON.
+    digest: Digest,
 }
 
 impl Pipeline {
@@ -40,7 +43,16 @@ impl Pipeline {
     ///
     /// It is something else; the operation that is wrong is named with its position.
     pub fn parse(bytes: &[u8], name: &str) -> StageResult<Pipeline> {
-        Ok(Pipeline { name: name.to_owned(), steps: parse::parse(bytes, name)? })
+        let steps = parse::parse(bytes, name)?;
+        // However it is written.
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|source| StageError::Json { name: name.to_owned(), source })?;
+        Ok(Pipeline { name: name.to_owned(), steps, digest: Digest::of(value.to_string().as_bytes()) })
+    }
+
+    /// The digest of its operations, as JSON without spaces.
+    pub fn digest(&self) -> Digest {
+        self.digest
     }
 }
 

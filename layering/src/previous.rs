@@ -44,6 +44,11 @@ impl Previous {
         Ok(Previous::new(&path.display().to_string(), Plan::read(path)?))
     }
 
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Whether nothing of it is kept: it is the plan of an empty closure, or of something else, which it may be.
     pub(crate) fn is_of_nothing(&self, graph: &Graph) -> bool {
         self.plan.layers.is_empty() || self.is_optional && !self.has_in_common(graph)

@@ -10,7 +10,7 @@
 mod builtin;
 
 use crate::{Error, Pattern, Result};
-use layerstone_store::{Error as StageError, Result as StageResult, StorePath, read_input};
+use layerstone_store::{Digest, Error as StageError, Result as StageResult, StorePath, read_input};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -62,6 +62,13 @@ impl Rates {
             Ok((parsed, millionths(rate).map_err(|cause| malformed(format!("{pattern}: {cause}")))?))
         });
         Ok(Rates { name: name.to_owned(), rates: rates.collect::<StageResult<_>>()? })
+    }
+
+    /// The digest of the patterns and their rates, as a rates file in millionths has them; none if there are none.
+    pub fn digest(&self) -> Option<Digest> {
+        let rates: Map<String, Value> =
+            self.by_pattern().map(|(pattern, rate)| (pattern.to_string(), rate.into())).collect();
+        (!rates.is_empty()).then(|| Digest::of(Value::Object(rates).to_string().as_bytes()))
     }
 
     /// The patterns and their rates, in millionths, in their order.
