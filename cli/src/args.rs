@@ -5,6 +5,7 @@ pub mod below;
 pub mod bill;
 pub mod cache;
 pub mod check;
+pub mod companion;
 pub mod compression;
 pub mod erofs;
 pub mod history;

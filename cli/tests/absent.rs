@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::Mutex;
 
 /// Command lines with one file that is not there; OUT is where stages write a layer.
-const LINES: [&str; 136] = [
+const LINES: [&str; 140] = [
     "init ABSENT -o new.json",
     "build ABSENT -o x.tar",
     "build spec.json --root ABSENT -o x.tar",
@@ -126,6 +126,10 @@ const LINES: [&str; 136] = [
     "sbom c.closure.json --db ABSENT",
     "sbom c.closure.json --meta ABSENT",
     "sbom c.closure.json --vulns ABSENT",
+    "sbom p.layers.json --graph ABSENT",
+    "sbom ABSENT --graph c.closure.json",
+    "build spec.json -o oci:x --sbom spdx --meta ABSENT --root root",
+    "push spec.json localhost:1/x:1 --sbom spdx --meta ABSENT --root root",
     "sbom --diff ABSENT c.closure.json",
     "sbom --diff c.closure.json ABSENT",
     "sbom registry:localhost:1/x --ca ABSENT",
@@ -148,7 +152,7 @@ const LINES: [&str; 136] = [
     "completions bash --log ABSENT/x",
 ];
 /// Flags whose files are written, or may be missing, or are read where a registry asks.
-const OTHER_FLAGS: [&str; 18] = [
+const OTHER_FLAGS: [&str; 19] = [
     "--erofs-cache",
     "--helper",
     "--nix-closure",
@@ -156,6 +160,7 @@ const OTHER_FLAGS: [&str; 18] = [
     "--output",
     "--blob",
     "--digest-file",
+    "--provenance-file",
     "--metadata-file",
     "--depfile",
     "--cache",

@@ -153,6 +153,7 @@ mod places;
 mod plain_stores;
 mod platforms;
 mod policy;
+mod provenance;
 mod rates;
 mod readme;
 mod ready;

@@ -34,6 +34,7 @@
 mod auth;
 mod breaks;
 mod catalog;
+mod companions;
 mod copies;
 mod engines;
 mod faults;

@@ -1,5 +1,7 @@
 //! Bills of materials: validated by the libraries of their makers, compared with that of syft, the same everywhere.
 
+mod planned;
+
 use crate::support::{Place, require_tool, skip, synth, test_name};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -8,7 +10,7 @@ use std::process::{Command, Stdio};
 
 /// Where `.ci/judges.txt` is installed; or the running test is skipped.
 #[track_caller]
-fn judges() -> Option<PathBuf> {
+pub fn judges() -> Option<PathBuf> {
     let found = std::env::var_os("LAYERSTONE_JUDGES").map(PathBuf::from);
     if found.is_none() {
         skip(&test_name(), "no LAYERSTONE_JUDGES, the folder that pip installed .ci/judges.txt into");
@@ -18,7 +20,7 @@ fn judges() -> Option<PathBuf> {
 
 /// What a judge prints of a file.
 #[track_caller]
-fn judged(place: &Place, judges: &PathBuf, kind: &str, file: &str) -> String {
+pub fn judged(place: &Place, judges: &PathBuf, kind: &str, file: &str) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sbom/judge.py");
     let mut command = Command::new("/usr/bin/python3");
     command.args([script, kind, file]).env("PYTHONPATH", judges).current_dir(place.path());
@@ -62,6 +64,7 @@ fn valid_in_every_format() {
     let graph = synth().graph.display();
     for (source, name) in [
         (graph.to_string(), "closure"),
+        (format!("plain.json --root {}", synth().root.display()), "spec"),
         (format!("oci:plain --graph {graph} --meta meta.json --supplier Us"), "image"),
         ("database.tar".to_owned(), "database"),
     ] {

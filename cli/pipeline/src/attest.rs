@@ -32,10 +32,24 @@ pub struct Attested {
     pub index: Descriptor,
 }
 
-/// A statement.
-struct Statement {
-    layer: Descriptor,
-    bytes: Vec<u8>,
+/// A statement, as a layer.
+pub(crate) struct StatementLayer {
+    pub layer: Descriptor,
+    pub bytes: Vec<u8>,
+}
+
+impl StatementLayer {
+    /// A statement whose predicate is of this type.
+    pub fn of(predicate: &str, bytes: Vec<u8>) -> StatementLayer {
+        let layer = Descriptor::of(IN_TOTO, &bytes);
+        let annotations = [(PREDICATE_TYPE.to_owned(), predicate.to_owned())].into();
+        StatementLayer { layer: Descriptor { annotations, ..layer }, bytes }
+    }
+
+    /// The statement about an image that this is the predicate of, a text of JSON.
+    pub fn wrapping(text: &[u8], predicate: &str, subject: &Digest) -> StatementLayer {
+        StatementLayer::of(predicate, wrapped(text, predicate, subject))
+    }
 }
 
 /// Puts files into the index of an image, as statements about the image in it for a platform that is named, or the only one.
@@ -138,7 +152,7 @@ fn chosen(place: &Place, wanted: &Wanted, index: &Index) -> Result<Descriptor> {
 }
 
 /// The statement that a file is, or is the predicate of.
-fn statement(path: &Path, media_type: &str, subject: &Digest, limits: &Limits) -> Result<Statement> {
+fn statement(path: &Path, media_type: &str, subject: &Digest, limits: &Limits) -> Result<StatementLayer> {
     let file = open(path, media_type, limits)?;
     let mut text = Vec::new();
     file.content.write_to(0, &mut text)?;
@@ -146,20 +160,17 @@ fn statement(path: &Path, media_type: &str, subject: &Digest, limits: &Limits) -
     limits.check_json(&text).map_err(|exceeded| wrong(exceeded.to_string()))?;
     let value: Value = serde_json::from_slice(&text).map_err(|e| wrong(format!("not JSON: {e}")))?;
     let stated = value["_type"].as_str().filter(|kind| kind.starts_with("https://in-toto.io/Statement/"));
-    let (predicate, bytes) = match (stated, value["predicateType"].as_str()) {
-        (Some(_), Some(predicate)) => (predicate.to_owned(), text),
+    match (stated, value["predicateType"].as_str()) {
+        (Some(_), Some(predicate)) => Ok(StatementLayer::of(predicate, text.clone())),
         _ => {
             let known = ARTIFACT_KINDS.iter().find(|kind| kind.media_type == media_type).and_then(|it| it.predicate);
             let Some(predicate) = known else {
                 let hint = "--type spdx, cyclonedx, vex and sarif make a statement of what is none";
                 return Err(Error::advised(wrong(format!("found none of in-toto, and the type {media_type}")), hint));
             };
-            (predicate.to_owned(), wrapped(&text, predicate, subject))
+            Ok(StatementLayer::wrapping(&text, predicate, subject))
         }
-    };
-    let layer = Descriptor::of(IN_TOTO, &bytes);
-    let annotations = [(PREDICATE_TYPE.to_owned(), predicate)].into();
-    Ok(Statement { layer: Descriptor { annotations, ..layer }, bytes })
+    }
 }
 
 /// A statement about an image, with this predicate as it is written.
@@ -175,7 +186,7 @@ fn wrapped(predicate: &[u8], predicate_type: &str, subject: &Digest) -> Vec<u8> 
 fn manifest(
     index: &Index,
     subject: &Descriptor,
-    statements: &[Statement],
+    statements: &[StatementLayer],
     source: &BlobSource<'_>,
     limits: &Limits,
 ) -> Result<(Vec<u8>, StoredManifest)> {
@@ -183,16 +194,21 @@ fn manifest(
     for there in index.manifests.iter().filter(|it| is_about(it, &subject.digest)) {
         layers.extend(Manifest::parse(&source.manifest(there)?, &there.digest.to_string(), limits)?.layers);
     }
-    for Statement { layer, .. } in statements {
+    for StatementLayer { layer, .. } in statements {
         if layers.iter().all(|it: &Descriptor| it.digest != layer.digest) {
             layers.push(layer.clone());
         }
     }
+    Ok(self::statements(layers))
+}
+
+/// The config and the manifest of these statements.
+pub(crate) fn statements(layers: Vec<Descriptor>) -> (Vec<u8>, StoredManifest) {
     let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
     let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
     let config = json!({"architecture": UNKNOWN, "os": UNKNOWN, "config": {}, "rootfs": rootfs}).to_string();
     let manifest = Manifest::new(Descriptor::of(media_type::CONFIG, config.as_bytes()), layers, BTreeMap::new());
-    Ok((config.into_bytes(), StoredManifest::of(manifest)))
+    (config.into_bytes(), StoredManifest::of(manifest))
 }
 
 /// Whether an entry is a statement about an image.
@@ -201,7 +217,7 @@ fn is_about(entry: &Descriptor, image: &Digest) -> bool {
 }
 
 /// The entry of statements about an image.
-fn entry(manifest: &Descriptor, image: &Digest) -> Descriptor {
+pub(crate) fn entry(manifest: &Descriptor, image: &Digest) -> Descriptor {
     let unknown = UNKNOWN.to_owned();
     let platform = Platform { os: unknown.clone(), architecture: unknown, ..Platform::default() };
     let (kind, word) = REFERENCE_TYPE;
@@ -222,7 +238,7 @@ fn replace(index: &mut Index, entry: &Descriptor) {
 /// Puts all of it, the index last.
 fn put(
     target: &ImageTarget,
-    statements: &[Statement],
+    statements: &[StatementLayer],
     (config, manifest): &(Vec<u8>, StoredManifest),
     (index, bytes): (&Descriptor, &[u8]),
     name: Option<&Reference>,
@@ -230,7 +246,7 @@ fn put(
 ) -> Result<()> {
     let to = OciDestination::open(target, CompressionChoice::default(), opener.registries, &[])?;
     let store = to.store();
-    for Statement { layer, bytes } in statements {
+    for StatementLayer { layer, bytes } in statements {
         let content: Arc<dyn Content> = Arc::new(bytes.clone());
         store.put(layer, &content)?;
     }

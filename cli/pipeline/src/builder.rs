@@ -2,18 +2,20 @@
 
 use crate::base_image::wanted_for;
 use crate::build_state::layer_of;
+use crate::companion::Companions;
 use crate::destination::WriteOptions;
 use crate::error::{Context, chain_text};
 use crate::image::{Built, Checks, check_architecture, image_of, write, write_to};
 use crate::known_layers::KnownLayers;
 use crate::oci_destination::{PutManifest, Unnamed};
+use crate::provenance::MadeStages;
 use crate::strategy::strategy_of;
 use crate::{
     BaseImage, BaseNeeds, BuildCache, BuildState, CacheOptions, CompressionChoice, ErofsCache, ImageTarget,
-    LayersBelow, Opener, Origin, PreviousImages, PreviousPlan, Registries, Report, Result, ScriptOptions,
+    LayersBelow, Opener, Origin, PlanOptions, PreviousImages, PreviousPlan, Registries, Report, Result, ScriptOptions,
 };
 use layerstone_layer::{Layer, LayerFile, Source};
-use layerstone_layering::{Patterns, PlanBase, Rates, Settings, Strategy};
+use layerstone_layering::{PlanBase, Settings, Strategy};
 use layerstone_oci::{BlobStore, Image, Place, PutImage, Reference};
 use layerstone_root::SandboxOptions;
 use layerstone_spec::{ImageKind, Spec};
@@ -57,39 +59,10 @@ pub struct BuildOptions<'a> {
     pub erofs_cache: Option<PathBuf>,
     /// Whether the image is checked before it is written.
     pub checks: Checks,
+    /// What it is published with.
+    pub companions: Companions,
     /// Receives warnings, notices and progress.
     pub report: &'a dyn Report,
-}
-
-/// What a plan keeps together, besides what its strategy and the spec say.
-#[derive(Clone, Debug, Default)]
-pub struct PlanOptions {
-    /// The plan of the image before, whose layers are kept.
-    pub previous: Option<PreviousPlan>,
-    /// Paths that get a layer of their own, for each layer.
-    pub pinned: Vec<Patterns>,
-    /// Bytes below which layers are joined; none for what the spec says.
-    pub min_size: Option<u64>,
-    /// How often paths change; none for what is known from a state.
-    pub rates: Option<Rates>,
-}
-
-impl PlanOptions {
-    /// Settings with these options over them.
-    ///
-    /// # Errors
-    ///
-    /// The previous plan cannot be read.
-    pub fn over(&self, settings: Settings, images: &PreviousImages<'_>) -> Result<Settings> {
-        let previous = self.previous.as_ref().map(|previous| previous.read(images)).transpose()?.flatten();
-        Ok(Settings {
-            previous: previous.or(settings.previous),
-            pinned: if self.pinned.is_empty() { settings.pinned } else { self.pinned.clone() },
-            min_size: self.min_size.unwrap_or(settings.min_size),
-            rates: self.rates.clone().unwrap_or(settings.rates),
-            ..settings
-        })
-    }
 }
 
 impl<'a> BuildOptions<'a> {
@@ -112,6 +85,7 @@ impl<'a> BuildOptions<'a> {
             known: None,
             erofs_cache: None,
             checks: Checks::default(),
+            companions: Companions::default(),
             report,
         }
     }
@@ -136,7 +110,9 @@ impl<'a> BuildOptions<'a> {
         let is_bare =
             spec.contents.is_empty() && spec.copy.is_empty() && spec.helpers.is_empty() && spec.perms.is_empty();
         let has_script = [&spec.script, &spec.fake_root_commands, &spec.run_as_root].into_iter().any(Option::is_some);
-        let takes_blobs = self.takes_blobs && self.checks != Checks::Strict && self.erofs_cache.is_none();
+        // A bill lists the packages of the base.
+        let reads_files = self.checks == Checks::Strict || self.companions.sbom.is_some();
+        let takes_blobs = self.takes_blobs && !reads_files && self.erofs_cache.is_none();
         match takes_blobs && is_bare && !has_script && !spec.include_nix_db && spec.kind == ImageKind::Layered {
             true => BaseNeeds::Description,
             false => BaseNeeds::Files,
@@ -162,6 +138,8 @@ pub struct Builder<'a> {
     pub(crate) known: Option<KnownLayers>,
     pub(crate) cache: BuildCache<'a>,
     erofs_cache: Option<ErofsCache>,
+    /// What the stages made that is no layer, if that is to be told.
+    pub(crate) made: MadeStages,
     pub(crate) options: &'a BuildOptions<'a>,
 }
 
@@ -200,7 +178,18 @@ impl<'a> Builder<'a> {
         let known = options.known.as_ref().map(|known| known.layers(&images)).transpose()?;
         let erofs_cache =
             options.erofs_cache.as_deref().map(|path| ErofsCache::open(path, options.limits)).transpose()?;
-        Ok(Builder { spec, settings, base, below, state, known, cache, erofs_cache, options })
+        Ok(Builder {
+            spec,
+            settings,
+            base,
+            below,
+            state,
+            known,
+            cache,
+            erofs_cache,
+            made: MadeStages::default(),
+            options,
+        })
     }
 
     /// The same with the strategy of the spec; `name` is the spec's file, for messages.
@@ -241,11 +230,16 @@ impl<'a> Builder<'a> {
     pub fn put(&self, store: &dyn BlobStore, uploads: usize) -> Result<PutManifest> {
         let scratch = Scratch::create(&std::env::temp_dir())?;
         let to = Unnamed { store, compression: self.options.compression, uploads };
+        let mut all = Vec::new();
         let built = self.finish(self.layers(&scratch)?, |layers| {
             let image = image_of(self.spec, self.base.as_ref(), layers, self.checked(), self.options.report)?;
+            all.clone_from(&image.layers);
             write_to(image, &to, &self.cache, self.options.report)
         })?;
-        Ok(PutManifest::of(built.image, built.tally, Some(scratch)))
+        let diff_ids = built.image.diff_ids.clone();
+        let put = PutManifest::of(built.image, built.tally, Some(scratch));
+        let companions = self.companions(&put, &diff_ids, &all)?;
+        Ok(PutManifest { companions, ..put })
     }
 
     /// The image of these layers, which nobody has checked.

@@ -199,7 +199,7 @@ impl Copier<'_> {
     }
 
     /// Opens the file of an image.
-    fn opened(&self, source: &ImageSource, wanted: &Wanted) -> Result<OpenedFile> {
+    pub(crate) fn opened(&self, source: &ImageSource, wanted: &Wanted) -> Result<OpenedFile> {
         match source {
             ImageSource::Spec(path) => bail!("found a spec, expected an image: {}", path.display()),
             // What only passes through would take the room of what is used again.

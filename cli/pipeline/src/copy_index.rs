@@ -89,6 +89,14 @@ impl<'a> Listed<'a> {
             let image = (&descriptor, &bytes[..]);
             put_referrers(&source, &subjects, image, store, registries, report)?;
         }
-        Ok(PutManifest { name, descriptor, bytes, config, tally: Tally::of_blobs(&put), scratch: None })
+        Ok(PutManifest {
+            name,
+            descriptor,
+            bytes,
+            config,
+            tally: Tally::of_blobs(&put),
+            scratch: None,
+            companions: Vec::new(),
+        })
     }
 }

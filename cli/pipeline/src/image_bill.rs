@@ -3,39 +3,28 @@
 
 use crate::error::Context;
 use crate::image_report::{References, of_graph};
-use crate::rpm_database::read_rpm_database;
-use crate::{Report, Result, image_report, make_plain};
+use crate::oci_destination::PutManifest;
+use crate::os_packages::{PackageFiles, base_of, copied};
+use crate::runnable::ImageFiles;
+use crate::{Builder, ReferenceSource, Report, Result, image_report, make_plain};
 use layerstone_closure::{Closure, Database, PathInfo, ReferencesGraph, nar_sha512};
 use layerstone_image::{ImageStorePaths, ImageSummary, PathSizes, StoredImage, store_paths_of};
-use layerstone_layer::Progress;
-use layerstone_oci::Reference;
-use layerstone_sbom::{Base, Bill, Component, LayerOf, OsPackage, OsRelease, Subject, parse_apk, parse_dpkg};
-use layerstone_store::{Limit, Scratch, Store, StorePath};
+use layerstone_layer::{Layer, Progress};
+use layerstone_oci::{Manifest, Reference, Time};
+use layerstone_sbom::{Bill, Component, LayerOf, Subject};
+use layerstone_store::{Digest, Limits, Scratch, Store, StorePath};
 use layerstone_tar::{Kind, Node, Tree};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::env::var_os;
+use std::io::Write;
 
 /// Nix's database in an image, from the directory of its state.
 const DATABASE: &str = "db/db.sqlite";
-/// Parses a database of packages.
-type ParsePackages = fn(&[u8]) -> Vec<OsPackage>;
-
-/// Databases of packages, and who reads them.
-const DATABASES: [(&str, ParsePackages); 3] =
-    [("var/lib/dpkg/status", parse_dpkg), ("lib/apk/db/installed", parse_apk), ("usr/lib/apk/db/installed", parse_apk)];
-/// Files like dpkg's database, one for each package, in images without dpkg.
-const DPKG_PARTS: &str = "var/lib/dpkg/status.d";
-/// rpm's database, where Red Hat and Fedora have it, and where SUSE and newer Fedoras do (rpm 4.16 on).
-const RPM: [&str; 2] = ["var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite"];
-/// Names of the system, the first that is there.
-const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
-/// Annotations that name the image below (OCI image-spec, annotations.md).
-const BASE_NAME: &str = "org.opencontainers.image.base.name";
-const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// When an image was made that does not say it.
 const UNKNOWN_TIME: &str = "1970-01-01T00:00:01Z";
+/// The variable that stands in for the clock (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
+const EPOCH_VARIABLE: &str = "SOURCE_DATE_EPOCH";
 
 /// What is known of store paths besides what is in an image.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,9 +94,86 @@ impl ImageContents {
         for database in [database, sources.database].into_iter().flatten() {
             bill.set_origins(database.origins(&bill.paths())?);
         }
-        bill.base = files.base()?;
+        let manifest = self.image.manifest.as_ref().map(|stored| &stored.manifest);
+        bill.base = base_of(&files, manifest.map(|manifest| &manifest.annotations))?;
         Ok(bill)
     }
+}
+
+/// The bill of an image that was put, in a place where its digests are these.
+pub(crate) fn image_bill_as(
+    image: StoredImage,
+    name: &str,
+    put: &PutManifest,
+    store_dir: &str,
+    sources: BillSources<'_>,
+    report: &dyn Report,
+) -> Result<Bill> {
+    let limits = image.limits();
+    let mut bill = image_bill(image, name, store_dir, sources, report)?;
+    let digest = put.descriptor.digest;
+    let manifest = Manifest::parse(&put.bytes, &digest.to_string(), &limits)?;
+    bill.subject.digest = Some(digest);
+    for component in &mut bill.components {
+        if let Some(layer) = &mut component.layer {
+            layer.digest = manifest.layers.get(layer.number).map(|layer| layer.digest);
+        }
+    }
+    bill.created = time_of_bill(None, &bill.created)?;
+    Ok(bill)
+}
+
+/// An image that was built and put, whose layers are still here.
+pub(crate) struct Built<'a> {
+    pub builder: &'a Builder<'a>,
+    pub put: &'a PutManifest,
+    /// Of all layers.
+    pub diff_ids: &'a [Digest],
+    /// All layers, those of the base at the bottom.
+    pub layers: &'a [Layer],
+}
+
+/// The bill of an image that was built: the closure is known, and the base is open.
+pub(crate) fn bill_of_built(built: &Built<'_>) -> Result<Bill> {
+    let Built { builder, put, diff_ids, layers } = *built;
+    let (options, limits) = (builder.options, builder.options.limits);
+    let manifest = Manifest::parse(&put.bytes, &put.descriptor.digest.to_string(), &limits)?;
+    let reference = builder.spec.reference()?;
+    let tag = put.name.as_ref().and_then(Reference::tag);
+    let subject = Subject::image(reference.name(), tag, Some(put.descriptor.digest), manifest.config.digest);
+    let mut closure = builder.made.closure.get().cloned().unwrap_or_default();
+    let mut layer_of = BTreeMap::new();
+    if let Some(base) = &builder.base {
+        let contents = base.store_contents(options.store.dir())?;
+        add_paths(&mut closure, contents.paths.keys());
+        for (number, paths) in contents.layers.iter().enumerate() {
+            layer_of.extend(paths.keys().map(|path| (path.clone(), number)));
+        }
+    }
+    for (number, layer) in layers.iter().enumerate() {
+        layer_of.extend(layer.store_paths.iter().map(|path| (path.clone(), number)));
+    }
+    let found = |(path, number): (StorePath, usize)| {
+        let digest = manifest.layers.get(number).map(|layer| layer.digest);
+        (path, LayerOf { number, digest, diff_id: diff_ids.get(number).copied() })
+    };
+    let mut bill = Bill::of(subject, &closure, &time_of_bill(None, &builder.spec.created.rfc3339()?)?);
+    bill.set_layers(&layer_of.into_iter().map(found).collect());
+    if let ReferenceSource::Database(database) = ReferenceSource::of_spec(builder.spec, options.store)? {
+        bill.set_origins(database.origins(&bill.paths())?);
+    }
+    bill.base = base_of(&ImageFiles::of_layers(layers, options.store, limits)?, Some(&manifest.annotations))?;
+    Ok(bill)
+}
+
+/// Adds paths of which nothing but their names is known.
+pub(crate) fn add_paths<'a>(closure: &mut Closure, paths: impl Iterator<Item = &'a StorePath>) {
+    let known: BTreeSet<StorePath> = closure.graph.iter().map(|info| info.path.clone()).collect();
+    let new = paths.filter(|path| !known.contains(path));
+    let info =
+        |path: &StorePath| PathInfo { path: path.clone(), nar_hash: None, nar_size: None, references: Vec::new() };
+    closure.graph.extend(new.map(info));
+    closure.graph.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
 /// Adds the sha512 of the NAR of each path, which is read in the store for it; and its NAR hash and size where they lack.
@@ -132,6 +198,18 @@ pub fn add_sha512(bill: &mut Bill, store: &Store, report: &dyn Report) -> Result
     })
 }
 
+/// When a bill was made, in whole seconds, as SPDX wants it: what is given, SOURCE_DATE_EPOCH, what the image says, or one
+/// second after the epoch.
+///
+/// # Errors
+///
+/// SOURCE_DATE_EPOCH is no time.
+pub fn time_of_bill(given: Option<Time>, of_image: &str) -> Result<String> {
+    let epoch = var_os(EPOCH_VARIABLE).map(|_| Time::Now);
+    let time = given.or(epoch).or_else(|| of_image.parse().ok()).unwrap_or_else(Time::one_second);
+    Ok(Time::from_seconds(time.seconds()?)?.rfc3339()?)
+}
+
 /// What an image is called, and its digests.
 fn subject(summary: &ImageSummary, name: &str) -> Subject {
     let reference = Reference::unchecked(summary.repo_tags.first().map_or(name, String::as_str));
@@ -149,7 +227,7 @@ fn recorded(database: &Database) -> Result<ReferencesGraph> {
 }
 
 /// The paths of an image, with what a graph says of those that it has.
-fn known<'a>(
+pub(crate) fn known<'a>(
     graph: &ReferencesGraph,
     mut references: References,
     paths: impl Iterator<Item = &'a StorePath>,
@@ -177,7 +255,7 @@ fn layers(image: &StoredImage, store_paths: &[PathSizes]) -> BTreeMap<StorePath,
     let digests = descriptors.map(|descriptor| Some(descriptor.digest)).chain(std::iter::repeat(None));
     let mut found = BTreeMap::new();
     for (number, ((layer, digest), paths)) in image.layers.iter().zip(digests).zip(store_paths).enumerate() {
-        let layer = LayerOf { number, digest, diff_id: layer.diff_id };
+        let layer = LayerOf { number, digest, diff_id: Some(layer.diff_id) };
         found.extend(paths.keys().map(|path| (path.clone(), layer)));
     }
     found
@@ -194,81 +272,39 @@ impl Files<'_> {
     fn database(&self, store_dir: &str) -> Result<Option<(Scratch, Database)>> {
         let state = Database::state_of_nix(store_dir);
         let name = state.join(DATABASE);
-        let Some((scratch, path)) =
-            self.copy(name.strip_prefix("/").unwrap_or(&name).as_os_str().as_encoded_bytes())?
-        else {
-            return Ok(None);
-        };
+        let name = name.strip_prefix("/").unwrap_or(&name);
+        let Some((scratch, path)) = copied(self, &name.to_string_lossy())? else { return Ok(None) };
         let database = Database::open(&path, &Store::new(store_dir, "/")?)?;
         Ok(Some((scratch, database)))
-    }
-
-    /// A copy of a regular file, and the directory that it lies in, which lives as long as this.
-    fn copy(&self, name: &[u8]) -> Result<Option<(Scratch, PathBuf)>> {
-        let Some(node) = self.file(name) else { return Ok(None) };
-        let scratch = Scratch::create(&std::env::temp_dir())?;
-        let path = scratch.path().join("db.sqlite");
-        let mut file = File::create(&path).with_context(|| format!("cannot write: {}", path.display()))?;
-        self.image.copy_file(node, &mut file)?;
-        Ok(Some((scratch, path)))
-    }
-
-    /// What is in the image besides store paths: the system, and the packages that its databases list; none without either.
-    fn base(&self) -> Result<Option<Base>> {
-        let manifest = self.image.manifest.as_ref().map(|stored| &stored.manifest);
-        let annotation = |key: &str| manifest.and_then(|manifest| manifest.annotations.get(key)).cloned();
-        let mut base = Base {
-            name: annotation(BASE_NAME),
-            digest: annotation(BASE_DIGEST).and_then(|digest| digest.parse().ok()),
-            ..Base::default()
-        };
-        for name in OS_RELEASE {
-            if base.os.is_none()
-                && let Some(text) = self.text(name)?
-            {
-                base.os = OsRelease::parse(&text);
-            }
-        }
-        for (name, parse) in DATABASES {
-            base.packages.extend(self.text(name)?.map(|text| parse(&text)).unwrap_or_default());
-        }
-        for part in self.names_in(DPKG_PARTS) {
-            base.packages.extend(self.text(&part)?.map(|text| parse_dpkg(&text)).unwrap_or_default());
-        }
-        for name in RPM {
-            if let Some((_scratch, path)) = self.copy(name.as_bytes())? {
-                base.packages.extend(read_rpm_database(&path, &format!("{}: {name}", self.image.name))?);
-            }
-        }
-        base.packages.sort();
-        base.packages.dedup();
-        // The name of a system without packages may be that of a store path, as base-files of Debian is.
-        Ok(Some(base).filter(|base| base.name.is_some() || base.digest.is_some() || !base.packages.is_empty()))
-    }
-
-    /// The contents of a regular file, by its name and whatever links lead to it.
-    fn text(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let Some(node) = self.file(name.as_bytes()) else { return Ok(None) };
-        if let Kind::File { size } = node.kind {
-            self.image
-                .limits()
-                .check(Limit::Descriptions, size)
-                .map_err(|e| invalid!("{}: {name}: {e}", self.image.name))?;
-        }
-        let mut text = Vec::new();
-        self.image.copy_file(node, &mut text)?;
-        Ok(Some(text))
-    }
-
-    fn names_in(&self, directory: &str) -> Vec<String> {
-        let node = self.tree.get(directory.as_bytes());
-        let names =
-            node.into_iter().flat_map(Node::children).map(|(name, _)| String::from_utf8_lossy(name).into_owned());
-        names.map(|name| format!("{directory}/{name}")).collect()
     }
 
     fn file(&self, name: &[u8]) -> Option<&Node> {
         let node = self.tree.resolve(name).ok()?.node?;
         Some(node).filter(|node| matches!(node.kind, Kind::File { .. }))
+    }
+}
+
+impl PackageFiles for Files<'_> {
+    fn image(&self) -> String {
+        self.image.name.clone()
+    }
+
+    fn size(&self, name: &str) -> Option<u64> {
+        let node = self.file(name.as_bytes())?;
+        if let Kind::File { size } = node.kind { Some(size) } else { None }
+    }
+
+    fn write(&self, name: &str, out: &mut dyn Write) -> Result<()> {
+        let node = self.file(name.as_bytes()).with_context(|| format!("no such file: {name}"))?;
+        Ok(self.image.copy_file(node, out)?)
+    }
+
+    fn names_in(&self, directory: &str) -> Vec<String> {
+        let node = self.tree.get(directory.as_bytes());
+        node.into_iter().flat_map(Node::children).map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect()
+    }
+
+    fn limits(&self) -> Limits {
+        self.image.limits()
     }
 }

@@ -151,6 +151,9 @@ impl Builder<'_> {
         roots.extend(self.below.store_paths().cloned());
         let mentions = self.below.mentions(mentions);
         roots.extend(mentions.kept(&source, Some(self.spec), self.options.store, self.options.report));
+        if self.options.companions.is_wanted() {
+            let _ = self.made.roots.set(roots.clone());
+        }
         if roots.is_empty() {
             return Ok(Closure::default());
         }
@@ -221,6 +224,9 @@ impl Builder<'_> {
             state.note(&closure);
         }
         let plan = report.stage("plan", || self.plan(&closure))?;
+        if self.options.companions.is_wanted() {
+            let _ = (self.made.closure.set(closure.clone()), self.made.plan.set(plan.clone()));
+        }
         if let Some(base) = self.base.as_ref().filter(|_| !plan.layers.is_empty()) {
             base.check_store(self.options.store)?;
         }
@@ -275,6 +281,9 @@ impl Builder<'_> {
     /// not hold.
     fn single(&self, scratch: &Scratch, mut blob: PathBuf, custom: LayerFile) -> Result<Layer> {
         let closure = self.closure(Mentions::default().with(custom.references.iter().cloned(), &blob))?;
+        if self.options.companions.is_wanted() {
+            let _ = self.made.closure.set(closure.clone());
+        }
         if self.spec.include_nix_db {
             let root = std::mem::replace(&mut blob, scratch.path().join("nix-db.tar"));
             self.nix_db(NixDbPlace::Behind { root }, closure.clone(), &blob)?;

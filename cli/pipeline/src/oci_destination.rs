@@ -1,5 +1,6 @@
 //! What keeps OCI images as a destination: an OCI layout, a tar of one, a registry, or any store of blobs.
 
+use crate::companion::Companion;
 use crate::destination::Destination;
 use crate::rehearsal::{Rehearsal, RehearsedStore};
 use crate::report::titles;
@@ -40,6 +41,8 @@ pub struct PutManifest {
     pub tally: Tally,
     /// Where the bytes of some blobs are, for a store that reads them only when they are asked for.
     pub scratch: Option<Scratch>,
+    /// What is put beside it.
+    pub companions: Vec<Companion>,
 }
 
 impl PutManifest {
@@ -47,7 +50,15 @@ impl PutManifest {
     pub(crate) fn of(put: PutImage, tally: Tally, scratch: Option<Scratch>) -> PutManifest {
         let (stored, _) = put.manifest.expect("a store of blobs has manifests");
         let config = Some(put.image_id);
-        PutManifest { name: put.name, descriptor: stored.descriptor, bytes: stored.bytes, config, tally, scratch }
+        PutManifest {
+            name: put.name,
+            descriptor: stored.descriptor,
+            bytes: stored.bytes,
+            config,
+            tally,
+            scratch,
+            companions: Vec::new(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Copies of images under their names: one image, one with all that its index lists, several as one index.
 
+use crate::companion::{Companion, index_of_one, put_companions};
 use crate::copy_index::put_all;
 use crate::destination::WriteOptions;
 use crate::error::Context;
@@ -28,6 +29,8 @@ pub enum Published {
         listed: Vec<Descriptor>,
         /// What became of the layers.
         tally: Tally,
+        /// What was made of it besides, bills of materials and provenance.
+        companions: Vec<Companion>,
     },
     /// An image where there are no manifests: what it is called there, and its ID.
     Image {
@@ -75,6 +78,7 @@ impl From<&Built> for Published {
                 config: Some(image_id),
                 listed: Vec::new(),
                 tally,
+                companions: Vec::new(),
             },
             None => Published::Image { name: image.name.clone(), image_id, tally },
         }
@@ -89,6 +93,7 @@ impl Copier<'_> {
     /// The source is missing or damaged, or the target cannot be written or does not fit it.
     pub fn copy(&self, source: &ImageSource, target: &ImageTarget, name: Option<Reference>) -> Result<Published> {
         self.check_referrers(source, target)?;
+        self.options.companions.check_copy(source, target)?;
         if !target.keeps_oci_images() {
             return self.copy_plain(source, target, name);
         }
@@ -98,11 +103,11 @@ impl Copier<'_> {
                 let specs = self.specs(path)?;
                 let [spec] = &specs[..] else {
                     let put = specs.iter().map(|spec| Ok(vec![self.put_spec(spec, path, true, open.store())?]));
-                    return finish_index(&open, put, name);
+                    return finish_index(&open, put, name, &self.options);
                 };
                 self.put_spec(spec, path, false, open.store())?
             }
-            source => self.put(source, open.store())?,
+            source => self.with_companions(source, self.put(source, open.store())?)?,
         };
         if self.referrers {
             self.put_referrers_of(source, &put, open.store())?;
@@ -121,6 +126,9 @@ impl Copier<'_> {
             return self.copy(source, target, name);
         }
         self.check_referrers(source, target)?;
+        self.options
+            .companions
+            .refuse("--all", "`layerstone push` and `attach --platform` take one image at a time")?;
         let open = self.open(target, [source])?;
         let (limits, registries) = (self.options.limits, self.options.registries);
         let put = put_all(source, open.store(), limits, registries, self.referrers, self.report())?;
@@ -139,6 +147,7 @@ impl Copier<'_> {
         name: Option<Reference>,
     ) -> Result<Published> {
         check_index(target)?;
+        self.options.companions.refuse("index", "`layerstone push` of a spec of several architectures makes them")?;
         let open = self.open(target, sources.iter().map(|(source, _)| source))?;
         let put = sources.iter().map(|(source, text)| {
             let put = match source {
@@ -155,7 +164,7 @@ impl Copier<'_> {
             }
             Ok(put)
         });
-        finish_index(&open, put, name)
+        finish_index(&open, put, name, &self.options)
     }
 
     /// Copies an image to a docker archive or an engine.
@@ -212,13 +221,29 @@ impl Copier<'_> {
         name: Option<Reference>,
         target: &ImageTarget,
     ) -> Result<Published> {
-        let name = name.or(put.name).or(name_in(target));
-        open.finish(&put.descriptor, &put.bytes, name.as_ref())?;
-        let name = name.map(|name| open.called(&name));
-        let descriptor = Box::new(put.descriptor);
-        let tally = Tally { pushed: open.pushed(), ..put.tally };
-        Ok(Published::Manifest { name, descriptor, config: put.config, listed: Vec::new(), tally })
+        finish_image(open, put, name, target, &self.options)
     }
+}
+
+/// Names what was put, and its companions before it.
+fn finish_image(
+    open: &OciDestination,
+    put: PutManifest,
+    name: Option<Reference>,
+    target: &ImageTarget,
+    options: &BuildOptions<'_>,
+) -> Result<Published> {
+    let entry = put_companions(&put, options.companions.in_index, open.store(), options.report)?;
+    let (put, listed) = match entry {
+        Some(entry) => index_of_one(put, entry),
+        None => (put, Vec::new()),
+    };
+    let name = name.or(put.name).or(name_in(target));
+    open.finish(&put.descriptor, &put.bytes, name.as_ref())?;
+    let name = name.map(|name| open.called(&name));
+    let descriptor = Box::new(put.descriptor);
+    let tally = Tally { pushed: open.pushed(), ..put.tally };
+    Ok(Published::Manifest { name, descriptor, config: put.config, listed, tally, companions: put.companions })
 }
 
 /// Builds the images of specs for one platform each, and puts them together into one index.
@@ -234,7 +259,25 @@ pub fn build_index(specs: &[(Spec, Strategy)], target: &ImageTarget, options: &B
     let put = specs.iter().map(|(spec, strategy)| {
         Ok(vec![Builder::open(spec, strategy.clone(), true, options)?.put(open.store(), registries.uploads)?])
     });
-    finish_index(&open, put, None)
+    finish_index(&open, put, None, options)
+}
+
+/// Builds the image of a spec, and publishes it with its companions.
+///
+/// # Errors
+///
+/// A stage fails, or the target keeps no manifests.
+pub fn publish_image(
+    spec: &Spec,
+    strategy: &Strategy,
+    target: &ImageTarget,
+    options: &BuildOptions<'_>,
+) -> Result<Published> {
+    options.companions.check(target)?;
+    let bases = options.base.as_ref().or(spec.from_image.as_ref());
+    let open = OciDestination::open(target, options.compression, options.registries, &target.mounts(bases))?;
+    let builder = Builder::open(spec, strategy.clone(), false, options)?;
+    finish_image(&open, builder.put(open.store(), options.registries.uploads)?, None, target, options)
 }
 
 /// Refuses a target that keeps no index.
@@ -253,11 +296,15 @@ fn finish_index(
     open: &OciDestination,
     images: impl IntoIterator<Item = Result<Vec<PutManifest>>>,
     mut name: Option<Reference>,
+    options: &BuildOptions<'_>,
 ) -> Result<Published> {
+    let (mut entries, mut companions) = (Vec::new(), Vec::new());
     let (mut manifests, mut scratches, mut tally) = (Vec::new(), Vec::new(), Tally::default());
     for images in images {
         for put in images? {
             open.store().put_manifest(&put.descriptor, &put.bytes)?;
+            entries.extend(put_companions(&put, options.companions.in_index, open.store(), options.report)?);
+            companions.extend(put.companions);
             manifests.push(put.descriptor);
             scratches.extend(put.scratch);
             name = name.or(put.name);
@@ -275,13 +322,15 @@ fn finish_index(
             return Err(Refused { message, hint: Some(hint.to_owned()) }.into());
         }
     }
+    manifests.extend(entries);
     let index = Index::new(manifests, BTreeMap::new());
     let bytes = index.to_bytes();
     let descriptor = Descriptor::of(media_type::INDEX, &bytes);
     open.finish(&descriptor, &bytes, Some(&name))?;
     let name = Some(open.called(&name));
     let tally = Tally { pushed: open.pushed(), ..tally };
-    Ok(Published::Manifest { name, descriptor: Box::new(descriptor), config: None, listed: index.manifests, tally })
+    let (descriptor, listed) = (Box::new(descriptor), index.manifests);
+    Ok(Published::Manifest { name, descriptor, config: None, listed, tally, companions })
 }
 
 /// What a registry calls an image that has no name.

@@ -1,9 +1,9 @@
 //! The flags that say what is known of the store paths of an image besides what is in it.
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use layerstone_closure::{Database, ReferencesGraph};
-use layerstone_sbom::MetaFile;
+use layerstone_sbom::{Format, MetaFile};
 use layerstone_store::{Store, read_input};
 use std::path::PathBuf;
 
@@ -22,10 +22,39 @@ pub struct BillArgs {
     meta: Vec<PathBuf>,
 }
 
+/// The formats by their names.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum FormatArg {
+    /// CycloneDX 1.6, JSON
+    #[value(alias = "cyclonedx-json")]
+    Cyclonedx,
+    /// SPDX 2.3, JSON
+    #[value(alias = "spdx-json")]
+    Spdx,
+    /// SPDX 3.0.1, JSON-LD
+    Spdx3,
+}
+
+impl FormatArg {
+    /// What it names.
+    pub fn format(self) -> Format {
+        match self {
+            FormatArg::Cyclonedx => Format::CycloneDx,
+            FormatArg::Spdx => Format::Spdx2,
+            FormatArg::Spdx3 => Format::Spdx3,
+        }
+    }
+}
+
 impl BillArgs {
     /// Files that are read.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.graph.iter().chain(&self.db).chain(&self.meta)
+    }
+
+    /// Files of references.
+    pub fn graphs(&self) -> &[PathBuf] {
+        &self.graph
     }
 
     pub fn graph(&self) -> Result<Option<ReferencesGraph>> {

@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 pub struct ResultArgs {
     /// Write the digest of the manifest to this file at the end; for docker archives and engines, which have no
     /// manifests, the image ID
-    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(file))]
+    #[arg(long, value_name = "FILE", value_parser = file_parser())]
     digest_file: Option<PathBuf>,
     /// Write digests and name to this file at the end, as JSON with the keys of docker buildx
-    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(file))]
+    #[arg(long, value_name = "FILE", value_parser = file_parser())]
     metadata_file: Option<PathBuf>,
 }
 
@@ -28,6 +28,11 @@ pub struct ResultArgs {
 pub struct ResultFiles {
     digest: Option<Output>,
     metadata: Option<Output>,
+}
+
+/// Reads a name of a file that is written besides an image.
+pub fn file_parser() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(file)
 }
 
 /// Reads a name of a file. Standard output is for the image, or for what the command prints.

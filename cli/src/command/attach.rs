@@ -1,12 +1,13 @@
 //! `layerstone attach`: files to an image.
 
 use crate::args::Common;
+use crate::args::companion::Form;
 use crate::args::platform::PlatformArgs;
 use crate::args::read::{ReadArgs, parse_name};
 use crate::args::time::parse_time;
 use crate::screen::answer::AnswerArgs;
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use layerstone_oci::{InvalidKind, Time, parse_media_type};
 use layerstone_pipeline::{Attached, Attachment, Attested, attach, attest};
 use serde_json::json;
@@ -48,12 +49,6 @@ pub struct Options {
     read: ReadArgs,
     #[command(flatten)]
     answer: AnswerArgs,
-}
-
-/// Forms of statements within an index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    Buildkit,
 }
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {

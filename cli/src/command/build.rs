@@ -9,6 +9,7 @@ use crate::args::Common;
 use crate::args::base::BaseArgs;
 use crate::args::cache::CacheArgs;
 use crate::args::check::CheckArgs;
+use crate::args::companion::CompanionArgs;
 use crate::args::compression::CompressionArgs;
 use crate::args::erofs::ErofsArgs;
 use crate::args::known::KnownArgs;
@@ -23,7 +24,7 @@ use crate::args::strategy::INPUTS;
 use crate::command::image::{ArchiveArgs, has_command};
 use crate::overwrite::Files;
 use crate::screen::answer::AnswerArgs;
-use crate::screen::published::{tell_built, tell_published};
+use crate::screen::published::{tell_built, tell_built_and_published, tell_published};
 use crate::screen::summary::Work;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -32,7 +33,7 @@ use layers_args::LayersArgs;
 use layerstone_layering::Strategy;
 use layerstone_pipeline::{
     BuildOptions, Builder, CacheOptions, Error, ImageTarget, Published, Registries, WriteOptions, build_index,
-    check_places,
+    check_places, publish_image,
 };
 use layerstone_spec::Spec;
 use layerstone_store::Store;
@@ -55,7 +56,7 @@ pub struct Options {
     #[arg(long = "spec", value_name = "IMAGE.JSON", conflicts_with = INPUTS, hide = true)]
     spec_flag: Option<PathBuf>,
     /// Show the plan and its sizes instead of building; reads no file contents if there is a graph or a database
-    #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
+    #[arg(long, conflicts_with_all = ["digest_file", "metadata_file", "provenance_file"])]
     dry_run: bool,
     /// Where to write: FILE (.tar, .tar.gz, .tar.zst, - for stdout), oci:DIR, oci-archive:FILE,
     /// registry:HOST/NAME:TAG, docker: or podman:
@@ -84,6 +85,8 @@ pub struct Options {
     sandbox: SandboxArgs,
     #[command(flatten)]
     check: CheckArgs,
+    #[command(flatten)]
+    companions: CompanionArgs,
     #[command(flatten)]
     results: ResultArgs,
     #[command(flatten)]
@@ -130,13 +133,22 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
             format!("--state: found {target}, expected oci:DIR, oci-archive:FILE or registry:HOST/NAME:TAG with it");
         return Err(Error::advised(message, "-o oci:DIR --state STATE writes what changed into a layout").into());
     }
+    build.companions.check(&target)?;
     let legacy = options.archive.legacy;
     check_places([], &target, &registries)?;
-    let mut step = options.step.begin(&[target.files(), options.results.files().cloned().collect()].concat())?;
-    let results = options.results.open()?;
+    let mut step = options.step.begin(
+        &[target.files(), options.results.files().chain(options.companions.outputs()).cloned().collect()].concat(),
+    )?;
+    let (results, provenance) = (options.results.open()?, options.companions.open()?);
     let runs = specs.iter().all(|(spec, _)| has_command(spec));
     let work = Work { verb: "built", target: &target, runs, since, answer: options.answer };
     match &specs[..] {
+        [(spec, strategy)] if build.companions.is_wanted() => {
+            let published = publish_image(spec, strategy, &target, &build)?;
+            results.write(&published)?;
+            provenance.write(&published)?;
+            tell_built_and_published(&published, &work, common)?;
+        }
         [(spec, strategy)] => {
             let to = WriteOptions {
                 target: &target,
@@ -153,6 +165,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         specs => {
             let published = build_index(specs, &target, &build)?;
             results.write(&published)?;
+            provenance.write(&published)?;
             tell_published(&published, &work, common)?;
         }
     }
@@ -193,6 +206,7 @@ impl Options {
             known: self.known.image()?,
             erofs_cache: self.erofs.directory.clone(),
             checks: self.check.checks(),
+            companions: self.companions.companions(self.layers.strategy.only_input(NAME, self.inputs())?.as_deref())?,
             ..BuildOptions::new(store, registries, common)
         })
     }
@@ -209,6 +223,8 @@ impl Options {
         }
         let files = files.reads(self.scripts.files()).reads(self.registry.files());
         let files = files.writes(&self.step.depfile).writes_state(self.state.as_deref()).writes_to(target);
-        self.erofs.noted(files.writes(self.results.files())).check()
+        self.erofs
+            .noted(files.reads(self.companions.inputs()).writes(self.results.files()).writes(self.companions.outputs()))
+            .check()
     }
 }

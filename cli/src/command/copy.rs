@@ -1,6 +1,7 @@
 //! `layerstone copy`: an image from anywhere to anywhere.
 
 use crate::args::Common;
+use crate::args::companion::CompanionArgs;
 use crate::args::erofs::ErofsArgs;
 use crate::args::result::ResultArgs;
 use crate::args::transfer::TransferArgs;
@@ -72,6 +73,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         dry_run: options.dry_run,
         transfer: &options.transfer,
         erofs_cache: options.erofs.directory.as_ref(),
+        companions: None,
         results: &options.results,
         answer: options.answer,
     };
@@ -91,6 +93,8 @@ pub struct How<'a> {
     pub transfer: &'a TransferArgs,
     /// Directory that keeps the layers as file systems.
     pub erofs_cache: Option<&'a PathBuf>,
+    /// What it is published with.
+    pub companions: Option<&'a CompanionArgs>,
     pub results: &'a ResultArgs,
     /// How what is done is told.
     pub answer: AnswerArgs,
@@ -107,12 +111,16 @@ pub fn copy(
 ) -> Result<()> {
     let since = Instant::now();
     how.answer.check_stdout(target.is_stdout())?;
+    let spec = if let ImageSource::Spec(path) = source { Some(path.as_path()) } else { None };
+    let companions = how.companions.map(|args| args.companions(spec)).transpose()?.unwrap_or_default();
+    companions.check_copy(source, target)?;
     check_places([source], target, registries)?;
     let results = how.results.open()?;
     let store = how.transfer.store.store()?;
     let mut copier = how.transfer.copier(&store, registries, common)?;
     copier.referrers = how.referrers;
     copier.options.erofs_cache = how.erofs_cache.cloned();
+    copier.options.companions = companions;
     copier.options.replaces = Some((target.clone(), name.clone()));
     if how.dry_run {
         let rehearsal = Arc::default();
@@ -121,8 +129,10 @@ pub fn copy(
         let published = copied(&copier, source, target, name, how.all)?;
         return print_rehearsed(&published, &rehearsal, target, how.answer);
     }
+    let provenance = how.companions.map(CompanionArgs::open).transpose()?;
     let published = copied(&copier, source, target, name, how.all)?;
     results.write(&published)?;
+    provenance.map(|file| file.write(&published)).transpose()?;
     tell_published(&published, &Work { verb: how.verb, target, runs: false, since, answer: how.answer }, common)
 }
 

@@ -68,6 +68,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         referrers: options.referrers,
         dry_run: false,
         transfer: &options.transfer,
+        companions: None,
         erofs_cache: None,
         results: &options.results,
         answer: options.answer,

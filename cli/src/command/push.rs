@@ -3,8 +3,10 @@
 use super::copy::{How, copy};
 use super::pull::parse_reference;
 use crate::args::Common;
+use crate::args::companion::CompanionArgs;
 use crate::args::result::ResultArgs;
 use crate::args::transfer::TransferArgs;
+use crate::overwrite::Files;
 use crate::screen::answer::AnswerArgs;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -31,8 +33,10 @@ pub struct Options {
     /// Take attached files along: SBOMs, signatures, everything that refers to the image, and to these in turn
     #[arg(long, conflicts_with = "compression")]
     referrers: bool,
+    #[command(flatten)]
+    companions: CompanionArgs,
     /// Show which blobs are there and which would be sent or written, with their sizes, and change nothing
-    #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
+    #[arg(long, conflicts_with_all = ["digest_file", "metadata_file", "provenance_file"])]
     dry_run: bool,
     #[command(flatten)]
     transfer: TransferArgs,
@@ -57,6 +61,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     }
     let (source, target) = (ImageSource::parse(&options.image)?, ImageTarget::Registry(reference));
     options.transfer.check_files(&[&source], &target, &options.results)?;
+    let files = Files::default().reads(source.path()).reads(options.companions.inputs());
+    files.writes(options.results.files()).writes(options.companions.outputs()).check()?;
     let registries = options.transfer.registries(common);
     let how = How {
         verb: "pushed",
@@ -65,6 +71,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         dry_run: options.dry_run,
         transfer: &options.transfer,
         erofs_cache: None,
+        companions: Some(&options.companions),
         results: &options.results,
         answer: options.answer,
     };

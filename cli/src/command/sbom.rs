@@ -4,7 +4,7 @@ mod source;
 mod vulnerabilities;
 
 use crate::args::Common;
-use crate::args::bill::BillArgs;
+use crate::args::bill::{BillArgs, FormatArg};
 use crate::args::platform::PlatformArgs;
 use crate::args::read::ReadArgs;
 use crate::args::store::StoreArgs;
@@ -14,10 +14,11 @@ use crate::screen::color::Paint;
 use crate::screen::fit::clean;
 use crate::screen::out::print;
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use layerstone_oci::Time;
-use layerstone_pipeline::{BillSources, add_sha512};
-use layerstone_sbom::{BillDiff, Format, bill_difference};
+use layerstone_pipeline::{BillSources, ImageSource, add_sha512};
+use layerstone_sbom::{BillDiff, bill_difference};
+use layerstone_spec::Spec;
 use layerstone_store::write_text;
 use source::Source;
 use std::collections::BTreeSet;
@@ -28,11 +29,12 @@ use std::path::PathBuf;
 ///
 /// It lists each store path with its package, version, hash, references and layer, and the packages that the
 /// databases of a base list (dpkg, apk, rpm). The references of an image are those of --graph, of Nix's database in it, or of its files.
+/// Of an image.json it lists what the image would have.
 #[derive(Args)]
 pub struct Options {
-    /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), closure file, or references graph; - is a closure
-    /// on standard input
-    #[arg(value_name = "IMAGE|CLOSURE", required_unless_present = "diff")]
+    /// Image (FILE[#NAME:TAG], oci:DIR, registry:REF, docker:NAME, or any other place), image.json, closure file, references graph, or
+    /// plan with --graph; - is a closure on standard input
+    #[arg(value_name = "IMAGE|SPEC|PLAN|CLOSURE", required_unless_present = "diff")]
     source: Option<OsString>,
     /// Show which packages were added, removed and changed from one image or closure to another, by name and version
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["source", "format", "output"])]
@@ -72,29 +74,6 @@ pub struct Options {
     read: ReadArgs,
 }
 
-/// The formats by their names.
-#[derive(Clone, Copy, ValueEnum)]
-enum FormatArg {
-    /// CycloneDX 1.6, JSON
-    #[value(alias = "cyclonedx-json")]
-    Cyclonedx,
-    /// SPDX 2.3, JSON
-    #[value(alias = "spdx-json")]
-    Spdx,
-    /// SPDX 3.0.1, JSON-LD
-    Spdx3,
-}
-
-impl FormatArg {
-    fn format(self) -> Format {
-        match self {
-            FormatArg::Cyclonedx => Format::CycloneDx,
-            FormatArg::Spdx => Format::Spdx2,
-            FormatArg::Spdx3 => Format::Spdx3,
-        }
-    }
-}
-
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let registries = options.read.registries(common);
     let opener = options.read.opener(&registries, common);
@@ -102,7 +81,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let store = options.store.store()?;
     let (graph, database) = (options.bill.graph()?, options.bill.database(&store)?);
     let sources = BillSources { graph: graph.as_ref(), database: database.as_ref() };
-    let source = Source { opener: &opener, wanted: &wanted, store_dir: store.dir(), sources };
+    let source = Source { opener: &opener, wanted: &wanted, store: &store, graphs: options.bill.graphs(), sources };
     if let [old, new] = &options.diff[..] {
         let diff = bill_difference(&source.bill(old, None)?, &source.bill(new, None)?);
         return match options.json {
@@ -116,7 +95,15 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let text = options.source.as_deref().context("nothing to write a bill of")?;
     let place = crate::args::read::parse_place(text)?;
     let files = Files::default().reads(place.path()).reads(options.bill.files()).reads(&options.vulns);
-    files.reads(options.read.files()).writes([&options.output]).check()?;
+    let mut files = files.reads(options.read.files());
+    if let ImageSource::Spec(path) = ImageSource::parse(text)?
+        && source.is_spec(text, &place)?
+    {
+        for spec in Spec::read_all(&path)? {
+            files = files.reads_spec(Some(&path), &spec);
+        }
+    }
+    files.writes([&options.output]).check()?;
     let mut bill = source.bill(text, options.created)?;
     options.bill.meta()?.iter().for_each(|meta| bill.set_meta(meta));
     if !options.vulns.is_empty() {

@@ -23,6 +23,18 @@ pub fn tell_built(built: &Built, work: &Work<'_>, common: &Common) -> Result<()>
     tell(&line, &Published::from(built), work, common)
 }
 
+/// Says what was built and published with other files: as [`tell_built`] does if it is one image.
+pub fn tell_built_and_published(published: &Published, work: &Work<'_>, common: &Common) -> Result<()> {
+    match (published, work.target) {
+        (Published::Manifest { name: Some(name), config: Some(image_id), .. }, target)
+            if !matches!(target, ImageTarget::Registry(_)) =>
+        {
+            tell(&format!("{name} {image_id}\n"), published, work, common)
+        }
+        _ => tell_published(published, work, common),
+    }
+}
+
 /// Says what was published.
 pub fn tell_published(published: &Published, work: &Work<'_>, common: &Common) -> Result<()> {
     let lines = match published {

@@ -1,4 +1,4 @@
-# Validates bills of materials with the libraries of their makers: `judge.py KIND FILE`, and prints what is wrong.
+# Validates bills of materials and provenance with the libraries of their makers: `judge.py KIND FILE`, and prints what is wrong.
 import io
 import json
 import logging
@@ -46,3 +46,38 @@ elif kind == "spdx3":
         print("missing:", missing)
     if not list(objects.foreach_type("software_Sbom")):
         print("no Sbom")
+elif kind == "provenance":
+    # A statement in each line, of the messages that in-toto defines for it and for SLSA's predicate: no other keys.
+    import re
+
+    import in_toto_attestation.v1.statement_pb2 as messages
+    from google.protobuf.json_format import ParseDict
+    from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+    from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
+    from in_toto_attestation.v1.statement import Statement
+
+    def is_uri(value):
+        return isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", value) is not None
+
+    for line in text.splitlines():
+        value = json.loads(line)
+        Statement.copy_from_pb(ParseDict(value, messages.Statement())).validate()
+        predicate = value["predicate"]
+        parsed = ParseDict(predicate, provenance_pb2.Provenance())
+        for dependency in parsed.build_definition.resolved_dependencies:
+            ResourceDescriptor.copy_from_pb(dependency).validate()
+        # SLSA v1, provenance.md: what is required, and what each is.
+        definition, details = predicate["buildDefinition"], predicate["runDetails"]
+        for what, holds in [
+            ("predicateType", value["predicateType"] == "https://slsa.dev/provenance/v1"),
+            ("buildType", is_uri(definition["buildType"])),
+            ("externalParameters", isinstance(definition["externalParameters"], dict) and definition["externalParameters"]),
+            ("builder.id", is_uri(details["builder"]["id"])),
+            ("builder.version", all(isinstance(it, str) for it in details["builder"].get("version", {}).values())),
+        ]:
+            if not holds:
+                print("not as SLSA has it:", what)
+        digests = [it["digest"] for it in value["subject"] + definition["resolvedDependencies"]]
+        for digest in digests:
+            if not all(re.fullmatch("[0-9a-f]{64}", digest[name]) for name in digest if name == "sha256"):
+                print("no digest:", digest)

@@ -1,6 +1,6 @@
 //! Gathers what a bill of materials says, whatever its format: an image or a closure, store paths, a base.
 
-use crate::{Meta, MetaFile, OsPackage, OsRelease};
+use crate::{Meta, MetaFile, OsPackage, OsRelease, package_url};
 use layerstone_closure::{Closure, Origin, Package, PathInfo};
 use layerstone_store::{Digest, StorePath};
 use std::collections::BTreeMap;
@@ -31,8 +31,10 @@ pub struct Subject {
     pub tag: Option<String>,
     /// The digest of its manifest; none for a closure, and in a docker archive.
     pub digest: Option<Digest>,
-    /// The digest of its config; none for a closure.
+    /// The digest of its config; none for a closure, and for an image that is not made yet.
     pub image_id: Option<Digest>,
+    /// Whether it is an image, made or not.
+    pub is_image: bool,
     /// The store paths that nothing else in the closure refers to, sorted.
     pub roots: Vec<StorePath>,
 }
@@ -61,8 +63,8 @@ pub struct LayerOf {
     pub number: usize,
     /// sha256 of its blob; none where layers are plain tars in an archive.
     pub digest: Option<Digest>,
-    /// sha256 of its tar.
-    pub diff_id: Digest,
+    /// sha256 of its tar; none of a layer that is planned and not made.
+    pub diff_id: Option<Digest>,
 }
 
 /// What an image has that is in no store path.
@@ -81,17 +83,22 @@ pub struct Base {
 impl Subject {
     /// A closure that is called so.
     pub fn closure(name: &str) -> Subject {
-        Subject { name: name.to_owned(), tag: None, digest: None, image_id: None, roots: Vec::new() }
+        Subject { name: name.to_owned(), tag: None, digest: None, image_id: None, is_image: false, roots: Vec::new() }
+    }
+
+    /// An image that is called so and is not made yet.
+    pub fn planned(name: &str, tag: Option<&str>) -> Subject {
+        Subject { tag: tag.map(str::to_owned), is_image: true, ..Subject::closure(name) }
     }
 
     /// An image that is called so.
     pub fn image(name: &str, tag: Option<&str>, digest: Option<Digest>, image_id: Digest) -> Subject {
-        let (name, tag) = (name.to_owned(), tag.map(str::to_owned));
-        Subject { name, tag, digest, image_id: Some(image_id), roots: Vec::new() }
+        Subject { digest, image_id: Some(image_id), ..Subject::planned(name, tag) }
     }
 
-    pub(crate) fn is_image(&self) -> bool {
-        self.image_id.is_some()
+    /// Its package URL; none without a manifest.
+    pub fn package_url(&self) -> Option<String> {
+        package_url::of_image(self)
     }
 
     /// The digest that alone says which image it is.
@@ -215,7 +222,10 @@ impl Component {
         facts.extend(self.signatures.iter().map(|signature| ("nix:signature", signature.clone())));
         if let Some(layer) = &self.layer {
             facts.extend(layer.digest.map(|digest| ("oci:layer:digest", digest.to_string())));
-            facts.push(("oci:layer:diff_id", layer.diff_id.to_string()));
+            facts.push(match layer.diff_id {
+                Some(diff_id) => ("oci:layer:diff_id", diff_id.to_string()),
+                None => ("oci:layer:number", layer.number.to_string()),
+            });
         }
         facts
     }

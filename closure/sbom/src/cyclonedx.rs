@@ -1,6 +1,5 @@
 //! Writes CycloneDX 1.6 (ECMA-424): components, what they depend on, properties under the names that sbomnix uses.
 
-use crate::format::{text, uuid_of};
 use crate::{Base, Bill, Component, License, Meta, OsPackage, package_url};
 use serde_json::{Map, Value, json};
 
@@ -9,7 +8,7 @@ const SUBJECT: &str = "subject";
 /// The reference of the base.
 const BASE: &str = "base";
 
-/// The document. Its serial number is made from the rest of it.
+/// The document. Its serial number is to be made from the rest of it.
 pub(crate) fn document(bill: &Bill) -> Value {
     let mut document = json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -29,14 +28,13 @@ pub(crate) fn document(bill: &Bill) -> Value {
     });
     document["components"] = bill.components.iter().map(|it| component(it, bill)).chain(base).collect();
     document["dependencies"] = dependencies(bill);
-    document["serialNumber"] = format!("urn:uuid:{}", uuid_of(&text(&document))).into();
     document
 }
 
 fn subject(bill: &Bill) -> Value {
     let subject = &bill.subject;
     let mut value = json!({
-        "type": if subject.is_image() { "container" } else { "application" },
+        "type": if subject.is_image { "container" } else { "application" },
         "bom-ref": SUBJECT,
         "name": subject.name,
     });

@@ -48,13 +48,25 @@ impl Format {
 impl Bill {
     /// Its text in a format, with a newline at the end.
     pub fn write(&self, format: Format) -> String {
-        let value = match format {
-            Format::CycloneDx => cyclonedx::document(self),
-            Format::Spdx2 => spdx2::document(self),
-            Format::Spdx3 => spdx3::document(self),
+        let mut text = match format {
+            Format::CycloneDx => named(text(&cyclonedx::document(self)), "serialNumber", "urn:uuid:"),
+            Format::Spdx2 => named(text(&spdx2::document(self)), "documentNamespace", spdx3::PREFIX),
+            Format::Spdx3 => text(&spdx3::document(self)),
         };
-        text(&value) + "\n"
+        text.push('\n');
+        text
     }
+}
+
+/// A text in which the value of a key, an empty one, is made of the text: what it begins with, and a UUID. The key stands once
+/// as a key, as quotes within values are escaped.
+fn named(mut text: String, key: &str, begin: &str) -> String {
+    let empty = format!("\"{key}\": \"\"");
+    let uuid = uuid_of(&text);
+    if let Some(at) = text.find(&empty) {
+        text.insert_str(at + empty.len() - 1, &format!("{begin}{uuid}"));
+    }
+    text
 }
 
 pub(crate) fn text(value: &Value) -> String {

@@ -1,6 +1,5 @@
 //! Writes SPDX 2.3: packages, relationships, and annotations for what the format has no field for.
 
-use crate::format::{text, uuid_of};
 use crate::{Base, Bill, Component, License, Meta, OsPackage, package_url};
 use serde_json::{Value, json};
 
@@ -11,7 +10,7 @@ const SUBJECT: &str = "SPDXRef-subject";
 /// The base's identifier.
 const BASE: &str = "SPDXRef-base";
 
-/// The document. Its namespace, which must be another one for each document, is made from the rest of it.
+/// The document. Its namespace, which must be another one for each document, is to be made from the rest of it.
 pub(crate) fn document(bill: &Bill) -> Value {
     let base = bill.base.iter().flat_map(|base| {
         let packages = base.packages.iter().enumerate();
@@ -32,8 +31,6 @@ pub(crate) fn document(bill: &Bill) -> Value {
     if !licenses.is_empty() {
         document["hasExtractedLicensingInfos"] = licenses.into();
     }
-    document["documentNamespace"] =
-        format!("https://spdx.org/spdxdocs/layerstone-{}", uuid_of(&text(&document))).into();
     document
 }
 
@@ -84,7 +81,7 @@ fn subject(bill: &Bill) -> Value {
     if let Some(url) = package_url::of_image(subject) {
         value["externalRefs"] = json!([url_reference(&url)]);
     }
-    value["primaryPackagePurpose"] = if subject.is_image() { "CONTAINER" } else { "APPLICATION" }.into();
+    value["primaryPackagePurpose"] = if subject.is_image { "CONTAINER" } else { "APPLICATION" }.into();
     value
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The one creation info, a blank node.
 const CREATION: &str = "_:creation";
 /// What names begin with until the document's own name is known, which is made from the rest.
-const PREFIX: &str = "https://spdx.org/spdxdocs/layerstone-";
+pub(crate) const PREFIX: &str = "https://spdx.org/spdxdocs/layerstone-";
 
 /// The document.
 pub(crate) fn document(bill: &Bill) -> Value {
@@ -97,7 +97,7 @@ impl Graph<'_> {
 
     fn subject(&self) -> Value {
         let subject = &self.bill.subject;
-        let purpose = if subject.is_image() { "container" } else { "application" };
+        let purpose = if subject.is_image { "container" } else { "application" };
         let mut value = self.package("subject", &subject.name, &subject.version().unwrap_or_default(), purpose);
         if let Some(url) = package_url::of_image(subject) {
             value["software_packageUrl"] = url.into();

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::error::Context;
+use crate::os_packages::PackageFiles;
 use layerstone_layer::{Layer, Source};
 use layerstone_root::{FileView, FoundFile};
 use layerstone_store::{Found, Limits, Stop, Store, StorePath, Walk};
@@ -24,6 +25,7 @@ pub struct ImageFiles<'a> {
     store: &'a Store,
     /// Store paths that the image has besides.
     paths: BTreeSet<StorePath>,
+    limits: Limits,
 }
 
 impl<'a> ImageFiles<'a> {
@@ -33,7 +35,7 @@ impl<'a> ImageFiles<'a> {
     ///
     /// A tar cannot be read.
     pub fn of_layers(layers: &[Layer], store: &'a Store, limits: Limits) -> Result<ImageFiles<'a>> {
-        let mut files = ImageFiles { tree: Tree::default(), parts: Vec::new(), store, paths: BTreeSet::new() };
+        let mut files = ImageFiles { tree: Tree::default(), parts: Vec::new(), store, paths: BTreeSet::new(), limits };
         let allowance = Allowance::new(limits);
         for layer in layers {
             files.paths.extend(layer.store_paths.iter().cloned());
@@ -123,6 +125,41 @@ impl FileView for ImageFiles<'_> {
             return layerstone_root::ThisMachine.names(&real);
         }
         Ok(self.node(&at).map(|node| node.children().map(|(name, _)| name.to_vec()).collect()).unwrap_or_default())
+    }
+}
+
+impl PackageFiles for ImageFiles<'_> {
+    fn image(&self) -> String {
+        "the image".to_owned()
+    }
+
+    fn size(&self, name: &str) -> Option<u64> {
+        let at = self.follow(&Path::new("/").join(name)).ok()??;
+        if let Some(real) = self.on_disk(&at) {
+            return real.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
+        }
+        if let Kind::File { size } = self.node(&at)?.kind { Some(size) } else { None }
+    }
+
+    fn write(&self, name: &str, out: &mut dyn Write) -> Result<()> {
+        let mut copy = || -> io::Result<()> {
+            let Some(at) = self.follow(&Path::new("/").join(name))? else { return Err(ErrorKind::NotFound.into()) };
+            if let Some(real) = self.on_disk(&at) {
+                return io::copy(&mut std::fs::File::open(&real)?, out).map(drop);
+            }
+            let node = self.node(&at).ok_or(ErrorKind::NotFound)?;
+            UnionReader(&self.parts).copy(node, out)
+        };
+        copy().with_context(|| format!("cannot read a file of the image: {name}"))
+    }
+
+    fn names_in(&self, directory: &str) -> Vec<String> {
+        let names = self.names(&Path::new("/").join(directory)).unwrap_or_default();
+        names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
     }
 }
 

@@ -67,6 +67,7 @@ const ROWS: &[(&str, &str)] = &[
     ("ROOT.LAYER.JSON", "`layerstone root` writes the layer file of the customisation layer"),
     ("CONF.JSON", "nixpkgs' streamLayeredImage has such a file as its `conf`"),
     ("IMAGE|CLOSURE", IMAGE),
+    ("IMAGE|SPEC|PLAN|CLOSURE", IMAGE),
     ("IMAGE|PLAN|CLOSURE", IMAGE),
     ("FILE|IMAGE", IMAGE),
     ("IMAGE", IMAGE),
